@@ -1,0 +1,20 @@
+import type { Message } from '../protocol/message.ts';
+import type { AckType, ColdPacket, PacketId } from '../protocol/packets.ts';
+
+/**
+ * Who gets the packets that a `Framer` finds, in their order.
+ *
+ * The hot packets come as bare arguments, so that nothing is allocated for them.
+ */
+export interface PacketReceiver {
+  /**
+   * `message` is borrowed: one object that the decoder fills again and again, over bytes that will be overwritten. Call
+   * `message.keep()` for one that lasts. `topicAlias` is 0 where there is none; `message.topic` is null where the packet
+   * has an alias and no topic.
+   */
+  onPublish(message: Message, packetId: PacketId, dup: boolean, topicAlias: number): void;
+  onAck(type: AckType, packetId: PacketId, reasonCode: number): void;
+  onPacket(packet: ColdPacket): void;
+  /** While true no further packet is handed over; the rest of the bytes is kept until `Framer.resume`. */
+  readonly isParked: boolean;
+}

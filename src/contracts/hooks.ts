@@ -1,0 +1,79 @@
+/**
+ * The hooks: where authentication, authorisation and transformation plug into the broker.
+ *
+ * Every hook may answer at once or with a promise. At once costs nothing; a promise parks that one connection until it is
+ * settled, so the order of its packets holds. A hook that throws or rejects counts as a refusal and is logged. A hook that
+ * is absent allows everything.
+ */
+import type { Topic } from '../protocol/topic.ts';
+import type { QoS, UserProperties } from '../protocol/packets.ts';
+import type { ProtocolVersion } from '../protocol/traits.ts';
+import type { TransportKind } from './transport.ts';
+
+export type Awaitable<T> = T | Promise<T>;
+
+/** Who is at the other end of a connection. */
+export interface ClientIdentity {
+  readonly clientId: string;
+  readonly username: string | null;
+  readonly protocolVersion: ProtocolVersion;
+  readonly transport: TransportKind;
+  /** `address:port`. */
+  readonly remoteAddress: string;
+  /** The listener it came through, as `mqtt://host:port`. */
+  readonly listener: string;
+}
+
+export interface AuthenticationRequest {
+  readonly client: ClientIdentity;
+  readonly password: Buffer | null;
+  /** Enhanced authentication: the method that CONNECT or AUTH named, or null. [MQTT5 4.12] */
+  readonly method: string | null;
+  readonly data: Buffer | null;
+  /** True for an exchange that the client began on an established connection (AUTH 0x19). */
+  readonly isReAuthentication: boolean;
+  /** A slot for what the method must remember between two steps; the broker only carries it. */
+  state: unknown;
+}
+
+export type AuthenticationAnswer =
+  | { readonly outcome: 'accept'; readonly username?: string; readonly data?: Buffer }
+  /** `reasonCode` is one of MQTT 5.0; older clients get the return code nearest to it. */
+  | { readonly outcome: 'refuse'; readonly reasonCode: number; readonly reason?: string }
+  /** Enhanced authentication goes on: AUTH 0x18 with this data; the hook is called again with the client's answer. */
+  | { readonly outcome: 'continue'; readonly data: Buffer };
+
+/** What a hook sees of a message. The payload is valid during the call only; copy what is kept. */
+export interface PublishedMessage {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly contentType: string | undefined;
+  readonly responseTopic: string | undefined;
+  readonly correlationData: Buffer | undefined;
+  readonly payloadFormatIndicator: boolean | undefined;
+  readonly messageExpiryInterval: number | undefined;
+  readonly userProperties: UserProperties;
+}
+
+/** What to change of a message; a field that is absent stays. */
+export type MessageChange = { -readonly [K in keyof PublishedMessage]?: PublishedMessage[K] };
+
+export type PublishVerdict =
+  | { readonly verdict: 'keep' }
+  | { readonly verdict: 'change'; readonly change: MessageChange }
+  | { readonly verdict: 'split'; readonly messages: readonly MessageChange[] }
+  /** Acknowledged and forgotten. */
+  | { readonly verdict: 'drop' }
+  | { readonly verdict: 'reject'; readonly reasonCode: number; readonly reason?: string };
+
+export interface Hooks {
+  authenticate?(request: AuthenticationRequest): Awaitable<AuthenticationAnswer>;
+  /** 0 allows; a reason code of 0x80 or more refuses. */
+  authorizePublish?(client: ClientIdentity, topic: Topic, qos: QoS, retain: boolean): Awaitable<number>;
+  /** The QoS to grant (0, 1, 2), or a reason code of 0x80 or more. `filter` as the client wrote it. */
+  authorizeSubscribe?(client: ClientIdentity, filter: string, qos: QoS): Awaitable<number>;
+  /** Before routing, storing and acknowledging. */
+  onPublish?(client: ClientIdentity, message: PublishedMessage): Awaitable<PublishVerdict>;
+}

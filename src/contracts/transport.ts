@@ -1,0 +1,53 @@
+/**
+ * The seam between the network and the broker: what TCP, TLS and WebSocket all become.
+ *
+ * A transport hands each accepted connection to `accept` as a `ByteStream`; the broker answers with the receiver of its
+ * bytes. WebSocket frames, TLS records and TCP segments are invisible from here. [MQTT5 4.2]
+ */
+
+export type TransportKind = 'tcp' | 'tls' | 'ws' | 'wss' | 'local';
+
+export interface ByteStream {
+  readonly kind: TransportKind;
+  /** `address:port`, for logs; not an identity. */
+  readonly remoteAddress: string;
+  /** Bytes given to `write` that the kernel has not taken yet. */
+  readonly pendingBytes: number;
+  /**
+   * Writes all of `bytes`. If `pendingBytes` is 0 afterwards the kernel has them all and the caller may reuse the memory;
+   * otherwise it must leave it untouched. Writing to a closed stream does nothing.
+   */
+  write(bytes: Uint8Array): void;
+  /** Stops and restarts `onBytes`. What was read already may still arrive in the same tick. */
+  pause(): void;
+  resume(): void;
+  /** Closes once everything written has left, or after a few seconds at the latest; `onClose` follows. */
+  end(): void;
+  /** Closes at once; `onClose` follows. */
+  destroy(): void;
+}
+
+export interface ByteReceiver {
+  /**
+   * Bytes from the peer, in `bytes[start, end)`. Valid during the call only: the buffer is used again for the next read.
+   */
+  onBytes(bytes: Buffer, start: number, end: number): void;
+  /** `pendingBytes` fell back to 0 after it was above. */
+  onDrain(): void;
+  /** Called exactly once, after which no other call comes. `error` says why, unless the peer closed in good order. */
+  onClose(error: Error | null): void;
+}
+
+/** The broker's side: called once per accepted connection. `null` refuses it (too many); the transport then destroys it. */
+export type Accept = (stream: ByteStream) => ByteReceiver | null;
+
+export interface Listener {
+  readonly kind: TransportKind;
+  readonly host: string;
+  /** What was bound; differs from what was asked for if that was 0. */
+  readonly port: number;
+  /** As a client would write it: `mqtt://127.0.0.1:1883`, `wss://0.0.0.0:8084/mqtt`. */
+  readonly url: string;
+  /** Stops accepting. Open connections stay: they are the broker's to close. Resolves when the port is free. */
+  close(): Promise<void>;
+}

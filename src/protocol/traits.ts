@@ -1,0 +1,42 @@
+/**
+ * What differs between the protocol versions, in one table. Handlers ask for a trait and never for a version number.
+ */
+export type ProtocolVersion = 3 | 4 | 5;
+
+export interface Traits {
+  readonly version: ProtocolVersion;
+  /** How people call it: 3.1, 3.1.1, 5.0. */
+  readonly label: string;
+  /** Packets carry properties and acknowledgements carry reason codes. */
+  readonly hasProperties: boolean;
+  /** The server may send DISCONNECT, and so tell why it closes. */
+  readonly hasServerDisconnect: boolean;
+  /** Session expiry, clean start, no-local, retain-as-published, retain-handling, subscription identifiers. */
+  readonly hasSessionExpiry: boolean;
+  /** A client identifier has at most 23 characters and is never empty. [3.1, CONNECT] */
+  readonly hasShortClientIds: boolean;
+  /** SUBACK can refuse a single filter; 3.1 has no such code and gets QoS 0 granted at most. */
+  readonly hasSubackFailure: boolean;
+}
+
+const v31: Traits = {
+  version: 3,
+  label: '3.1',
+  hasProperties: false,
+  hasServerDisconnect: false,
+  hasSessionExpiry: false,
+  hasShortClientIds: true,
+  hasSubackFailure: false,
+};
+const v311: Traits = { ...v31, version: 4, label: '3.1.1', hasShortClientIds: false, hasSubackFailure: true };
+const v50: Traits = {
+  version: 5,
+  label: '5.0',
+  hasProperties: true,
+  hasServerDisconnect: true,
+  hasSessionExpiry: true,
+  hasShortClientIds: false,
+  hasSubackFailure: true,
+};
+
+export const traitsOf: Readonly<Record<ProtocolVersion, Traits>> = { 3: v31, 4: v311, 5: v50 };

@@ -9,8 +9,8 @@ import type { AckType, ColdPacket, PacketId } from '../protocol/packets.ts';
 export interface PacketReceiver {
   /**
    * `message` is borrowed: one object that the decoder fills again and again, over bytes that will be overwritten. Call
-   * `message.keep()` for one that lasts. `topicAlias` is 0 where there is none; `message.topic` is null where the packet
-   * has an alias and no topic.
+   * `message.keep()` for one that lasts. `topicAlias` is 0 where there is none; `message.topic` is `noTopic` where the
+   * packet has an alias and no topic.
    */
   onPublish(message: Message, packetId: PacketId, dup: boolean, topicAlias: number): void;
   onAck(type: AckType, packetId: PacketId, reasonCode: number): void;

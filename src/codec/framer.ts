@@ -1,0 +1,175 @@
+/**
+ * Cuts one connection's bytes into packets, in whatever pieces they arrive.
+ *
+ * Packets that lie whole in the read buffer are decoded there. Only an unfinished packet is copied, and each of its bytes
+ * once. The size limit is applied to the length header, before anything is buffered. [MQTT5 2.1.4]
+ */
+import { ProtocolError } from '../protocol/errors.ts';
+import { Message } from '../protocol/message.ts';
+import { type AckType, PacketType } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { noTopic, type TopicLimits, TopicTable } from '../protocol/topic.ts';
+import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
+import { decodeAck, decodePacket } from './decode.ts';
+import { PublishDecoder } from './publish.ts';
+import type { PacketReceiver } from './receiver.ts';
+
+/** What all connections of a broker share: the topics, the one message that is decoded into, the limits. */
+export class PacketDecoder {
+  readonly packetBytesMax: number;
+  readonly topics: TopicTable;
+  readonly publish: PublishDecoder;
+
+  constructor(limits: TopicLimits & { readonly packetBytes: number }) {
+    this.packetBytesMax = limits.packetBytes;
+    this.topics = new TopicTable(limits);
+    this.publish = new PublishDecoder(Message.borrowed(noTopic), this.topics);
+  }
+}
+
+/** A length header has at most this many bytes after the packet's first one. */
+const lengthBytesMax = 4;
+
+export class Framer {
+  /** The version of the CONNECT that was read; 0 before it. Set by the receiver. */
+  version: ProtocolVersion | 0 = 0;
+  readonly #decoder: PacketDecoder;
+  readonly #receiver: PacketReceiver;
+  /** The bytes of a packet that is not complete yet: `#rest[0, #restLength)`. */
+  #rest: Buffer | null = null;
+  #restLength = 0;
+  /** What arrived while the receiver was parked. */
+  #parked: Buffer | null = null;
+
+  constructor(decoder: PacketDecoder, receiver: PacketReceiver) {
+    this.#decoder = decoder;
+    this.#receiver = receiver;
+  }
+
+  /** Bytes held back, by an unfinished packet or by a parked receiver. */
+  get heldBytes(): number {
+    return this.#restLength + (this.#parked?.length ?? 0);
+  }
+
+  /** Hands over every packet that is complete. Throws a ProtocolError at the first one that is malformed. */
+  push(bytes: Buffer, start: number, end: number): void {
+    if (this.#receiver.isParked) return this.#park(bytes, start, end);
+    let at = start;
+    while (this.#rest !== null && at < end) {
+      at = this.#complete(bytes, at, end);
+      if (this.#receiver.isParked) return this.#park(bytes, at, end);
+    }
+    while (at < end) {
+      const total = this.#packetSize(bytes, at, end);
+      if (total === 0 || at + total > end) return this.#hold(bytes, at, end, total);
+      this.#packet(bytes, at, at + total);
+      at += total;
+      if (this.#receiver.isParked) return this.#park(bytes, at, end);
+    }
+  }
+
+  /** Goes on with what arrived while the receiver was parked. */
+  resume(): void {
+    const bytes = this.#parked;
+    if (bytes === null) return;
+    this.#parked = null;
+    this.push(bytes, 0, bytes.length);
+  }
+
+  /** Forgets everything: the connection is closing. */
+  clear(): void {
+    this.#rest = this.#parked = null;
+    this.#restLength = 0;
+  }
+
+  /** The size of the packet that begins at `at`, fixed header included, or 0 if its length is not complete yet. */
+  #packetSize(bytes: Buffer, at: number, end: number): number {
+    let length = 0;
+    let multiplier = 1;
+    for (let i = at + 1; i < end; i++) {
+      const byte = bytes[i]!;
+      length += (byte & 127) * multiplier;
+      if (byte < 128) {
+        if (byte === 0 && multiplier > 1) {
+          throw new ProtocolError(ReasonCode.MalformedPacket, 'The remaining length is not in its shortest form');
+        }
+        const total = i + 1 - at + length;
+        const { packetBytesMax } = this.#decoder;
+        if (total > packetBytesMax) {
+          const what = `A packet of ${total} bytes is larger than the ${packetBytesMax} allowed (limits.packetBytes)`;
+          throw new ProtocolError(ReasonCode.PacketTooLarge, what);
+        }
+        return total;
+      }
+      if (i - at === lengthBytesMax) {
+        throw new ProtocolError(ReasonCode.MalformedPacket, 'The remaining length has more than four bytes');
+      }
+      multiplier *= 128;
+    }
+    return 0;
+  }
+
+  #hold(bytes: Buffer, at: number, end: number, total: number): void {
+    const length = end - at;
+    // Room grows with what has come, not with what the header promises.
+    this.#rest = Buffer.allocUnsafeSlow(total > 0 ? Math.min(total, Math.max(64, length * 2)) : 64);
+    bytes.copy(this.#rest, 0, at, end);
+    this.#restLength = length;
+  }
+
+  /** Adds to the unfinished packet what it lacks; returns where the following bytes begin. */
+  #complete(bytes: Buffer, at: number, end: number): number {
+    const total = this.#packetSize(this.#rest!, 0, this.#restLength);
+    const wanted = total === 0 ? 1 : total - this.#restLength;
+    const taken = Math.min(wanted, end - at);
+    this.#append(bytes, at, at + taken, total);
+    if (total > 0 && this.#restLength === total) {
+      const packet = this.#rest!;
+      this.#rest = null;
+      this.#restLength = 0;
+      this.#packet(packet, 0, total);
+    } else if (total === 0 && this.#packetSize(this.#rest!, 0, this.#restLength) === this.#restLength) {
+      return this.#complete(bytes, at + taken, end);
+    }
+    return at + taken;
+  }
+
+  #append(bytes: Buffer, from: number, to: number, total: number): void {
+    const length = this.#restLength + to - from;
+    if (length > this.#rest!.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(total, length), length * 2));
+      this.#rest!.copy(grown, 0, 0, this.#restLength);
+      this.#rest = grown;
+    }
+    bytes.copy(this.#rest!, this.#restLength, from, to);
+    this.#restLength = length;
+  }
+
+  #park(bytes: Buffer, at: number, end: number): void {
+    if (at === end) return;
+    const more = bytes.subarray(at, end);
+    this.#parked = this.#parked === null ? Buffer.from(more) : Buffer.concat([this.#parked, more]);
+  }
+
+  /** `bytes[start, end)` is one packet with its fixed header. */
+  #packet(bytes: Buffer, start: number, end: number): void {
+    const header = bytes[start]!;
+    let body = start + 2;
+    while (bytes[body - 1]! >= 128) body++;
+    const type = header >> 4;
+    const { version } = this;
+    if (version === 0 && type !== PacketType.connect) {
+      throw new ProtocolError(ReasonCode.ProtocolError, 'The first packet is not CONNECT'); // [MQTT5 3.1.0-1]
+    }
+    if (type === PacketType.publish) {
+      const publish = this.#decoder.publish;
+      publish.decode(header, bytes, body, end, traitsOf[version as ProtocolVersion].hasProperties);
+      this.#receiver.onPublish(publish.message, publish.packetId, publish.dup, publish.topicAlias);
+    } else if (type >= PacketType.puback && type <= PacketType.pubcomp) {
+      const ack = decodeAck(type as AckType, header & 15, bytes, body, end, version as ProtocolVersion);
+      this.#receiver.onAck(type as AckType, ack >> 8, ack & 255);
+    } else {
+      this.#receiver.onPacket(decodePacket(header, bytes, body, end, version));
+    }
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Topic names and topic filters: what is valid, and one shared object per topic in use.
+ *
+ * A `Topic` is interned: checking UTF-8 and levels, making the string and finding the subscribers happen once per topic and
+ * not once per message. The table is bounded, so a client that invents topics displaces entries and grows nothing.
+ * [MQTT5 4.7]
+ */
+import { isUtf8 } from 'node:buffer';
+import { ProtocolError } from './errors.ts';
+import { ReasonCode } from './reason-codes.ts';
+
+export interface TopicLimits {
+  /** Longest name or filter, in bytes of UTF-8. */
+  readonly topicBytes: number;
+  readonly topicLevels: number;
+}
+
+/** What the standard itself allows. [MQTT5 4.7.3-3] */
+export const widestTopicLimits: TopicLimits = { topicBytes: 65_535, topicLevels: 65_536 };
+
+export class Topic {
+  readonly name: string;
+  /** As it stands in a packet: two bytes of length, then UTF-8. */
+  readonly encoded: Buffer;
+  /** A slot for the router: what it found last time, and which state of the subscriptions that was for. */
+  route: object | null = null;
+  routeGeneration = -1;
+
+  constructor(name: string, encoded: Buffer) {
+    this.name = name;
+    this.encoded = encoded;
+  }
+
+  static of(name: string): Topic {
+    const length = Buffer.byteLength(name);
+    const encoded = Buffer.allocUnsafe(2 + length);
+    encoded.writeUInt16BE(length, 0);
+    encoded.write(name, 2);
+    return new Topic(name, encoded);
+  }
+}
+
+/** Stands where a packet names its topic by an alias only. [MQTT5 3.3.2.3.4] */
+export const noTopic: Topic = Topic.of('');
+
+/** Topics longer than this are not kept in the table: its memory stays small whatever clients send. */
+const internedBytesMax = 256;
+
+export class TopicTable {
+  readonly #limits: TopicLimits;
+  readonly #slots: (Topic | null)[];
+  readonly #mask: number;
+
+  /** `slots`: a power of two. Topics that share a slot displace each other. */
+  constructor(limits: TopicLimits, slots = 16_384) {
+    this.#limits = limits;
+    this.#slots = new Array<Topic | null>(slots).fill(null);
+    this.#mask = slots - 1;
+  }
+
+  /** The topic whose UTF-8 is `bytes[start, end)`. Throws a ProtocolError if that is no valid topic name. */
+  intern(bytes: Buffer, start: number, end: number): Topic {
+    if (end - start > internedBytesMax) return this.#parse(bytes, start, end);
+    let hash = 0x811c9dc5;
+    for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+    const slot = (hash ^ (hash >>> 15)) & this.#mask;
+    const found = this.#slots[slot]!;
+    if (found !== null && isSame(found.encoded, bytes, start, end)) return found;
+    return (this.#slots[slot] = this.#parse(bytes, start, end));
+  }
+
+  #parse(bytes: Buffer, start: number, end: number): Topic {
+    const text = bytes.subarray(start, end);
+    if (!isUtf8(text)) throw new ProtocolError(ReasonCode.MalformedPacket, 'The topic name is not valid UTF-8');
+    const name = text.toString('utf8');
+    assertTopicName(name, this.#limits);
+    return Topic.of(name);
+  }
+}
+
+function isSame(encoded: Buffer, bytes: Buffer, start: number, end: number): boolean {
+  if (encoded.length - 2 !== end - start) return false;
+  for (let i = start, j = 2; i < end; i++, j++) if (bytes[i] !== encoded[j]) return false;
+  return true;
+}
+
+/** Throws unless `name` may stand in a PUBLISH or a will. [MQTT5 3.3.2-2] [MQTT5 4.7.3-1] */
+export function assertTopicName(name: string, limits: TopicLimits = widestTopicLimits): void {
+  if (name === '') throw new ProtocolError(ReasonCode.TopicNameInvalid, 'The topic name is empty');
+  if (name.includes('\0')) throw new ProtocolError(ReasonCode.MalformedPacket, 'The topic name holds U+0000');
+  if (name.includes('+') || name.includes('#')) {
+    throw new ProtocolError(ReasonCode.TopicNameInvalid, 'The topic name holds a wildcard');
+  }
+  const excess = exceeds(name, limits);
+  if (excess !== null) throw new ProtocolError(ReasonCode.TopicNameInvalid, `The topic name ${excess}`);
+}
+
+function exceeds(text: string, limits: TopicLimits): string | null {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > limits.topicBytes) return `has ${bytes} bytes, more than the ${limits.topicBytes} allowed here`;
+  let levels = 1;
+  for (let at = text.indexOf('/'); at !== -1; at = text.indexOf('/', at + 1)) levels++;
+  if (levels > limits.topicLevels) return `has ${levels} levels, more than the ${limits.topicLevels} allowed here`;
+  return null;
+}
+
+/** A topic filter taken apart. */
+export interface ParsedFilter {
+  /** What is matched: the filter without `$share/{name}/`. */
+  readonly filter: string;
+  /** The share name of a shared subscription, else null. [MQTT5 4.8.2] */
+  readonly shareName: string | null;
+  readonly hasWildcard: boolean;
+}
+
+/** Null if `text` is no valid topic filter, with or without `$share`. [MQTT5 4.7.1] [MQTT5 4.8.2-1] */
+export function parseFilter(text: string, limits: TopicLimits = widestTopicLimits): ParsedFilter | null {
+  if (exceeds(text, limits) !== null || text.includes('\0')) return null;
+  let filter = text;
+  let shareName: string | null = null;
+  if (text.startsWith('$share/')) {
+    const end = text.indexOf('/', 7);
+    if (end === -1) return null;
+    shareName = text.slice(7, end);
+    if (shareName === '' || shareName.includes('+') || shareName.includes('#')) return null;
+    filter = text.slice(end + 1);
+  }
+  if (filter === '') return null;
+  const hasWildcard = filter.includes('+') || filter.includes('#');
+  if (hasWildcard && !hasValidWildcards(filter)) return null;
+  return { filter, shareName, hasWildcard };
+}
+
+function hasValidWildcards(filter: string): boolean {
+  const levels = filter.split('/');
+  return levels.every((level, index) => {
+    if (level === '+' || (level === '#' && index === levels.length - 1)) return true;
+    return !level.includes('+') && !level.includes('#');
+  });
+}
+
+/**
+ * Whether a filter (without `$share`) matches a topic name: the definition, level by level. Routing uses the tree in `core/`;
+ * this one is for single questions. [MQTT5 4.7.1] A leading wildcard does not match a topic that begins with `$`. [MQTT5 4.7.2-1]
+ */
+export function matches(filter: string, topic: string): boolean {
+  if (topic.startsWith('$') && !filter.startsWith('$')) {
+    if (filter.startsWith('+') || filter.startsWith('#')) return false;
+  }
+  const wanted = filter.split('/');
+  const levels = topic.split('/');
+  for (let i = 0; i < wanted.length; i++) {
+    if (wanted[i] === '#') return true;
+    if (i >= levels.length || (wanted[i] !== '+' && wanted[i] !== levels[i])) return false;
+  }
+  return wanted.length === levels.length;
+}

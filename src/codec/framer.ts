@@ -10,7 +10,7 @@ import { type AckType, PacketType } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic, type TopicLimits, TopicTable } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
-import { decodeAck, decodePacket } from './decode.ts';
+import { decodeAck, decodePacket, peekProtocolVersion } from './decode.ts';
 import { PublishDecoder } from './publish.ts';
 import type { PacketReceiver } from './receiver.ts';
 
@@ -31,7 +31,7 @@ export class PacketDecoder {
 const lengthBytesMax = 4;
 
 export class Framer {
-  /** The version of the CONNECT that was read; 0 before it. Set by the receiver. */
+  /** The version that CONNECT names, known even if the rest of it is malformed; 0 before it. */
   version: ProtocolVersion | 0 = 0;
   readonly #decoder: PacketDecoder;
   readonly #receiver: PacketReceiver;
@@ -169,7 +169,8 @@ export class Framer {
       const ack = decodeAck(type as AckType, header & 15, bytes, body, end, version as ProtocolVersion);
       this.#receiver.onAck(type as AckType, ack >> 8, ack & 255);
     } else {
-      this.#receiver.onPacket(decodePacket(header, bytes, body, end, version));
+      if (type === PacketType.connect && version === 0) this.version = peekProtocolVersion(bytes, body, end) ?? 0;
+      this.#receiver.onPacket(decodePacket(header, bytes, body, end, this.version));
     }
   }
 }

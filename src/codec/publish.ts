@@ -61,7 +61,8 @@ export class PublishDecoder {
 
     if (topicEnd > topicStart) message.topic = this.#topics.intern(bytes, topicStart, topicEnd);
     else if (this.topicAlias > 0) message.topic = noTopic;
-    else if (hasProperties) throw violation('PUBLISH without topic and without topic alias'); // [MQTT5 3.3.2.1]
+    else if (hasProperties)
+      throw violation('PUBLISH without topic and without topic alias'); // [MQTT5 3.3.2.1]
     else throw new ProtocolError(ReasonCode.TopicNameInvalid, 'PUBLISH without topic'); // [MQTT3 4.7.3-1]
   }
 
@@ -120,7 +121,7 @@ export class PublishDecoder {
           if (at + 2 > end) throw malformed('PUBLISH ends within a property');
           at += 2 + ((bytes[at]! << 8) | bytes[at + 1]!);
           break;
-        case PropertyId.userProperty:
+        case PropertyId.userProperties:
           at = skipString(bytes, skipString(bytes, at, end), end);
           break;
         case PropertyId.subscriptionIdentifier:
@@ -131,7 +132,7 @@ export class PublishDecoder {
             : malformed(`PUBLISH with unknown property 0x${id.toString(16)}`);
       }
       if (at > end) throw malformed('PUBLISH ends within a property');
-      if (id === PropertyId.userProperty) continue;
+      if (id === PropertyId.userProperties) continue;
       const bit = 1 << (id % 30); // tells the ids above apart
       if ((seen & bit) !== 0) throw violation(`PUBLISH with property 0x${id.toString(16)} twice`);
       seen |= bit;
@@ -175,7 +176,7 @@ function propertyEnd(bytes: Buffer, at: number): number {
       return at + 5;
     case PropertyId.topicAlias:
       return at + 3;
-    case PropertyId.userProperty:
+    case PropertyId.userProperties:
       return text(text(at + 1));
     default:
       return text(at + 1);

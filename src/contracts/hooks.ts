@@ -5,8 +5,9 @@
  * settled, so the order of its packets holds. A hook that throws or rejects counts as a refusal and is logged. A hook that
  * is absent allows everything.
  */
-import type { Topic } from '../protocol/topic.ts';
+
 import type { QoS, UserProperties } from '../protocol/packets.ts';
+import type { Topic } from '../protocol/topic.ts';
 import type { ProtocolVersion } from '../protocol/traits.ts';
 import type { TransportKind } from './transport.ts';
 

@@ -4,8 +4,9 @@
  * Properties stay the raw bytes that the publisher sent, in their order, and are opened only by who needs them; topic alias,
  * subscription identifiers and message expiry are not among them, because each receiver gets its own. [MQTT5 3.3.2-18]
  */
-import type { Topic } from './topic.ts';
+
 import type { QoS } from './packets.ts';
+import type { Topic } from './topic.ts';
 
 const nothing = Buffer.alloc(0);
 /** Stands for "never" as a time of expiry. */
@@ -27,6 +28,8 @@ export class Message {
   expiresAt: number = never;
   /** Its number in the store, which is every session's queue order; 0 while it has none. */
   id = 0;
+  /** Rises each time a borrowed message is filled anew: the same object, another message. */
+  serial = 0;
   #isBorrowed = false;
   #kept: Message | null = null;
 
@@ -76,6 +79,7 @@ export class Message {
   /** For the decoder: what follows describes another message. */
   renew(): void {
     this.#kept = null;
+    this.serial++;
   }
 
   /**
@@ -85,6 +89,13 @@ export class Message {
   keep(): Message {
     if (!this.#isBorrowed) return this;
     return (this.#kept ??= this.#copy());
+  }
+
+  /** The same message under a number of its own; the bytes are shared. */
+  renumbered(id: number): Message {
+    const copy = new Message(this.topic);
+    Object.assign(copy, this.keep(), { id });
+    return copy;
   }
 
   #copy(): Message {

@@ -13,8 +13,10 @@ export interface Traits {
   readonly hasServerDisconnect: boolean;
   /** Session expiry, clean start, no-local, retain-as-published, retain-handling, subscription identifiers. */
   readonly hasSessionExpiry: boolean;
-  /** A client identifier has at most 23 characters and is never empty. [3.1, CONNECT] */
-  readonly hasShortClientIds: boolean;
+  /** The server names a client that does not name itself. Not so in 3.1. [MQTT3 3.1.3-6] */
+  readonly assignsClientIds: boolean;
+  /** With Clean Session off, a client must name itself. [MQTT3 3.1.3-8] */
+  readonly assignsOnlyToCleanSessions: boolean;
   /** SUBACK can refuse a single filter; 3.1 has no such code and gets QoS 0 granted at most. */
   readonly hasSubackFailure: boolean;
 }
@@ -25,17 +27,19 @@ const v31: Traits = {
   hasProperties: false,
   hasServerDisconnect: false,
   hasSessionExpiry: false,
-  hasShortClientIds: true,
+  assignsClientIds: false,
+  assignsOnlyToCleanSessions: true,
   hasSubackFailure: false,
 };
-const v311: Traits = { ...v31, version: 4, label: '3.1.1', hasShortClientIds: false, hasSubackFailure: true };
+const v311: Traits = { ...v31, version: 4, label: '3.1.1', assignsClientIds: true, hasSubackFailure: true };
 const v50: Traits = {
   version: 5,
   label: '5.0',
   hasProperties: true,
   hasServerDisconnect: true,
   hasSessionExpiry: true,
-  hasShortClientIds: false,
+  assignsClientIds: true,
+  assignsOnlyToCleanSessions: false,
   hasSubackFailure: true,
 };
 

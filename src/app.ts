@@ -1,0 +1,59 @@
+/**
+ * The composition root: configuration in, running system out. The only file that knows all parts.
+ */
+import { destination, pino, stdTimeFunctions } from 'pino';
+import pretty from 'pino-pretty';
+import { Broker } from './broker/broker.ts';
+import type { Config } from './config/schema.ts';
+import type { Hooks } from './contracts/hooks.ts';
+import { type Log, silentLog } from './contracts/log.ts';
+import type { Listener } from './contracts/transport.ts';
+import { listen } from './net/listen.ts';
+import type { ListenerOptions } from './net/options.ts';
+import { MemoryStore } from './store/memory.ts';
+
+export interface App {
+  readonly broker: Broker;
+  /** What was bound, in the order of the configuration. */
+  readonly listeners: readonly Listener[];
+  /** Stops accepting, tells the clients, finishes what was acknowledged. */
+  close(): Promise<void>;
+}
+
+export async function startApp(config: Config, options: { hooks?: Hooks; log?: Log } = {}): Promise<App> {
+  const log = options.log ?? createLog(config);
+  const store = new MemoryStore();
+  const broker = new Broker({ settings: config, store, log, ...(options.hooks ? { hooks: options.hooks } : {}) });
+  await broker.start();
+  const listeners: Listener[] = [];
+  const close = async () => {
+    await Promise.all(listeners.map((listener) => listener.close()));
+    await broker.close();
+  };
+  try {
+    for (const settings of config.listeners) {
+      const accept = (url: string) => (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
+      const listener = await listen(listenerOptions(settings, config), accept, (what) => log.error({}, what));
+      listeners.push(listener);
+      log.info({ url: listener.url }, 'listening');
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { broker, listeners, close };
+}
+
+function listenerOptions(settings: Config['listeners'][number], config: Config): ListenerOptions {
+  if (settings.kind !== 'ws' && settings.kind !== 'wss') return settings;
+  return { ...settings, messageBytesMax: config.limits.packetBytes };
+}
+
+/** Readable on a terminal, a JSON object per line elsewhere. */
+function createLog({ log: { level, format } }: Config): Log {
+  if (level === 'silent') return silentLog;
+  const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
+  const options = { level, base: null, timestamp: stdTimeFunctions.isoTime };
+  if (!isPretty) return pino(options, destination({ fd: 2, sync: true }));
+  return pino(options, pretty({ colorize: true, destination: 2, sync: true, translateTime: 'HH:MM:ss.l' }));
+}

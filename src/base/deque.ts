@@ -1,0 +1,58 @@
+/**
+ * A double-ended queue over a ring that grows by doubling. Nothing is allocated until the first push, and an emptied queue
+ * gives a large ring back. Its bound is its owner's business: see `core/session-queue.ts`.
+ */
+const smallRing = 16;
+
+export class Deque<T> {
+  #ring: (T | undefined)[] = [];
+  #head = 0;
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  push(item: T): void {
+    if (this.#length === this.#ring.length) this.#grow();
+    this.#ring[(this.#head + this.#length) & (this.#ring.length - 1)] = item;
+    this.#length++;
+  }
+
+  unshift(item: T): void {
+    if (this.#length === this.#ring.length) this.#grow();
+    this.#head = (this.#head - 1) & (this.#ring.length - 1);
+    this.#ring[this.#head] = item;
+    this.#length++;
+  }
+
+  peek(): T | undefined {
+    return this.#length === 0 ? undefined : this.#ring[this.#head];
+  }
+
+  shift(): T | undefined {
+    if (this.#length === 0) return undefined;
+    const item = this.#ring[this.#head];
+    this.#ring[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#ring.length - 1);
+    if (--this.#length === 0 && this.#ring.length > smallRing) this.clear();
+    return item;
+  }
+
+  clear(): void {
+    this.#ring = [];
+    this.#head = this.#length = 0;
+  }
+
+  /** Front to back. The queue must not change meanwhile. */
+  *[Symbol.iterator](): Generator<T> {
+    for (let i = 0; i < this.#length; i++) yield this.#ring[(this.#head + i) & (this.#ring.length - 1)] as T;
+  }
+
+  #grow(): void {
+    const items = [...this];
+    this.#ring = items;
+    this.#ring.length = Math.max(smallRing, items.length * 2);
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Many coarse timers at little cost: a hierarchical wheel. Setting and cancelling are O(1), and nothing runs while nothing is
+ * due. Time comes from outside: `advance(now)` fires what is due by then, in the order of the ticks.
+ */
+import { assert } from './assert.ts';
+
+const slotBits = 6;
+const slotsPerLevel = 1 << slotBits;
+const levels = 6;
+
+/** One timer: embed it or extend it. It is in at most one wheel, once. */
+export class Timer {
+  readonly fire: () => void;
+  /** The tick at which it is due; only the wheel writes these. */
+  tick = 0;
+  next: Timer | null = null;
+  previous: Timer | null = null;
+  list: TimerList | null = null;
+
+  constructor(fire: () => void) {
+    this.fire = fire;
+  }
+
+  get isSet(): boolean {
+    return this.list !== null;
+  }
+}
+
+class TimerList {
+  first: Timer | null = null;
+
+  add(timer: Timer): void {
+    timer.previous = null;
+    timer.next = this.first;
+    if (this.first !== null) this.first.previous = timer;
+    this.first = timer;
+    timer.list = this;
+  }
+
+  remove(timer: Timer): void {
+    if (timer.previous === null) this.first = timer.next;
+    else timer.previous.next = timer.next;
+    if (timer.next !== null) timer.next.previous = timer.previous;
+    timer.next = timer.previous = timer.list = null;
+  }
+}
+
+export class TimerWheel {
+  readonly #tickMs: number;
+  readonly #levels: TimerList[][];
+  #tick: number;
+  #count = 0;
+
+  /** `now` in milliseconds; timers fire up to one `tickMs` late, never early. */
+  constructor(now: number, tickMs = 100) {
+    this.#tickMs = tickMs;
+    this.#tick = Math.floor(now / tickMs);
+    this.#levels = Array.from({ length: levels }, () => Array.from({ length: slotsPerLevel }, () => new TimerList()));
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Sets or moves a timer to `at` (milliseconds). A time that has passed means the next tick. */
+  set(timer: Timer, at: number): void {
+    this.cancel(timer);
+    timer.tick = Math.max(Math.ceil(at / this.#tickMs), this.#tick + 1);
+    this.#place(timer);
+    this.#count++;
+  }
+
+  cancel(timer: Timer): void {
+    if (timer.list === null) return;
+    timer.list.remove(timer);
+    this.#count--;
+  }
+
+  /** Fires everything due by `now`. A timer may set itself or others meanwhile. */
+  advance(now: number): void {
+    const target = Math.floor(now / this.#tickMs);
+    if (this.#count === 0) this.#tick = Math.max(this.#tick, target);
+    while (this.#tick < target) {
+      this.#tick++;
+      this.#cascade();
+      const due = this.#levels[0]![this.#tick & (slotsPerLevel - 1)]!;
+      for (let timer = due.first; timer !== null; timer = due.first) {
+        assert(timer.tick <= this.#tick, 'a timer is early');
+        this.cancel(timer);
+        timer.fire();
+      }
+      if (this.#count === 0) this.#tick = target;
+    }
+  }
+
+  #place(timer: Timer): void {
+    // The level is where the highest bits differ: slots of lower levels would come round before the timer is due.
+    let level = 0;
+    while (
+      level < levels - 1 &&
+      timer.tick / 2 ** (slotBits * (level + 1)) >= Math.floor(this.#tick / 2 ** (slotBits * (level + 1))) + 1
+    ) {
+      level++;
+    }
+    // Beyond the last level's reach: it waits in the farthest slot and is placed again from there.
+    const reach = this.#tick + (slotsPerLevel - 1) * 2 ** (slotBits * level);
+    const tick = Math.min(timer.tick, reach);
+    this.#levels[level]![Math.floor(tick / 2 ** (slotBits * level)) & (slotsPerLevel - 1)]!.add(timer);
+  }
+
+  /** When a level has gone round, the next slot of the level above is dealt out anew. */
+  #cascade(): void {
+    for (let level = 1; level < levels; level++) {
+      if (this.#tick % 2 ** (slotBits * level) !== 0) return;
+      const slot = this.#levels[level]![Math.floor(this.#tick / 2 ** (slotBits * level)) & (slotsPerLevel - 1)]!;
+      let timer = slot.first;
+      slot.first = null;
+      while (timer !== null) {
+        const { next } = timer;
+        timer.next = timer.previous = timer.list = null;
+        this.#place(timer);
+        timer = next;
+      }
+    }
+  }
+}

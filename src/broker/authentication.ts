@@ -1,0 +1,92 @@
+/**
+ * Who may come in: asks the `authenticate` hook, in one step or, with enhanced authentication, in several. [MQTT5 4.12]
+ */
+import type { AuthenticationAnswer, AuthenticationRequest } from '../contracts/hooks.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import type { AuthPacket } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { withAnswer } from './awaiting.ts';
+import type { Connection } from './connection.ts';
+
+const failed: AuthenticationAnswer = {
+  outcome: 'refuse',
+  reasonCode: ReasonCode.ServerUnavailable,
+  reason: 'Authentication is unavailable',
+};
+
+/** Calls `accepted` with the data for the last packet of the exchange, or lets the connection fail. */
+export function authenticate(
+  connection: Connection,
+  password: Buffer | null,
+  data: Buffer | null,
+  accepted: (data: Buffer | null) => void,
+): void {
+  const { hooks } = connection.shell;
+  if (hooks.authenticate === undefined) {
+    if (connection.authenticationMethod === null) return accepted(null);
+    const what = `Authentication method "${connection.authenticationMethod}" is not offered here`;
+    throw new ProtocolError(ReasonCode.BadAuthenticationMethod, what);
+  }
+  step(connection, password, data, false, accepted);
+}
+
+function step(
+  connection: Connection,
+  password: Buffer | null,
+  data: Buffer | null,
+  isReAuthentication: boolean,
+  accepted: (data: Buffer | null) => void,
+): void {
+  const method = connection.authenticationMethod;
+  const client = connection.identity!;
+  const request: AuthenticationRequest = {
+    client,
+    password,
+    method,
+    data,
+    isReAuthentication,
+    state: connection.authenticationState,
+  };
+  const ask = () => connection.shell.hooks.authenticate!(request);
+  withAnswer(connection, 'authenticate', ask, failed, (answer) => {
+    connection.authenticationState = request.state;
+    switch (answer.outcome) {
+      case 'accept':
+        connection.whenAuthenticated = null;
+        if (answer.username !== undefined) connection.identity = { ...client, username: answer.username };
+        return accepted(answer.data ?? null);
+      case 'refuse':
+        throw new ProtocolError(answer.reasonCode as ReasonCode, answer.reason ?? 'Authentication failed');
+      case 'continue':
+        connection.whenAuthenticated = accepted;
+        return sendAuth(connection, ReasonCode.ContinueAuthentication, answer.data);
+    }
+  });
+}
+
+function sendAuth(connection: Connection, reasonCode: number, data: Buffer | null): void {
+  const authenticationMethod = connection.authenticationMethod!;
+  const properties = data === null ? { authenticationMethod } : { authenticationMethod, authenticationData: data };
+  connection.send({ cmd: 'auth', reasonCode, properties });
+}
+
+/** AUTH from the client: the next step of an exchange, or a new one on an open connection. */
+export function handleAuth(connection: Connection, packet: AuthPacket): void {
+  const { authenticationMethod, authenticationData } = packet.properties;
+  if (connection.authenticationMethod === null || authenticationMethod !== connection.authenticationMethod) {
+    throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH with another method than CONNECT'); // [MQTT5 4.12.1-1]
+  }
+  const data = authenticationData ?? null;
+  if (packet.reasonCode === ReasonCode.ContinueAuthentication) {
+    const { whenAuthenticated } = connection;
+    if (whenAuthenticated === null) {
+      throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH continues an exchange that was not begun');
+    }
+    return step(connection, null, data, connection.state === 'open', whenAuthenticated);
+  }
+  if (packet.reasonCode !== ReasonCode.ReAuthenticate || connection.state !== 'open') {
+    throw new ProtocolError(ReasonCode.ProtocolError, `AUTH with reason code ${packet.reasonCode} out of turn`);
+  }
+  connection.authenticationState = undefined;
+  step(connection, null, data, true, (answer) => sendAuth(connection, ReasonCode.Success, answer));
+}

@@ -1,0 +1,182 @@
+/**
+ * The broker: a core, a store, and the connections that transports hand in. It owns them and closes them.
+ */
+import { type Clock, systemClock } from '../base/clock.ts';
+import { PacketDecoder } from '../codec/framer.ts';
+import type { Hooks } from '../contracts/hooks.ts';
+import { type Log, silentLog } from '../contracts/log.ts';
+import type { SessionStore } from '../contracts/session-store.ts';
+import type { BrokerSettings } from '../contracts/settings.ts';
+import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
+import { Core } from '../core/core.ts';
+import { restore } from '../core/lifecycle.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { assertTopicName, Topic } from '../protocol/topic.ts';
+import { Connection } from './connection.ts';
+import { Counters } from './counters.ts';
+import { createMessage, type MessageFields } from './create-message.ts';
+import { BrokerEvents } from './events.ts';
+import { LocalClient, type MessageHandler } from './local-client.ts';
+import { ChunkPool } from './output.ts';
+import type { Shell } from './shell.ts';
+import { ShellSink } from './shell-sink.ts';
+import { SysTopics } from './sys-topics.ts';
+import { Turn } from './turn.ts';
+
+export interface BrokerOptions {
+  readonly settings: BrokerSettings;
+  readonly store: SessionStore;
+  readonly hooks?: Hooks;
+  readonly log?: Log;
+  readonly clock?: Clock;
+  /** When a turn ends. Default: after the event loop has read what there was to read. */
+  readonly schedule?: (run: () => void) => void;
+}
+
+/** Timers of the core are looked at this often; they are never early, and late by this much at most. */
+const tickMs = 100;
+/** Expired retained messages leave memory within this time; before, they are only not sent. */
+const sweepSeconds = 60;
+
+export class Broker {
+  readonly events = new BrokerEvents();
+  readonly #shell: Shell;
+  readonly #store: SessionStore;
+  readonly #sysTopics: SysTopics;
+  readonly #localClients = new Set<LocalClient>();
+  #ticker: NodeJS.Timeout | null = null;
+  #lastSysAt: number;
+  #lastSweepAt: number;
+  #isClosing = false;
+  #whenEmpty: (() => void) | null = null;
+
+  constructor(options: BrokerOptions) {
+    const clock = options.clock ?? systemClock;
+    const now = clock.now();
+    const { settings, store } = options;
+    const log = options.log ?? silentLog;
+    const counters = new Counters(now);
+    const turn = new Turn({
+      store,
+      schedule: options.schedule ?? setImmediate,
+      onCommitFailed: (error) => log.error({ err: error }, 'the store failed: nothing of this batch is acknowledged'),
+    });
+    const sink = new ShellSink({
+      turn,
+      counters,
+      now: () => this.#shell.core.now,
+      onSessionEnded: (session, why) => {
+        if (why === 'expired') counters.sessionsExpired++;
+        log.debug({ client: session.clientId, why }, 'session ended');
+        this.events.emit('sessionEnded', session.clientId, why);
+      },
+    });
+    this.#store = store;
+    this.#lastSysAt = this.#lastSweepAt = now;
+    this.#shell = {
+      settings,
+      hooks: options.hooks ?? {},
+      clock,
+      core: new Core(settings, store, sink, now),
+      turn,
+      decoder: new PacketDecoder(settings.limits),
+      chunks: new ChunkPool(),
+      counters,
+      log,
+      events: this.events,
+      connections: new Set(),
+      onDisconnected: () => {
+        if (this.#shell.connections.size === 0) this.#whenEmpty?.();
+      },
+      readTime: () => {
+        const time = clock.now();
+        if (time !== this.#shell.core.now) this.#shell.core.advance(time);
+        return time;
+      },
+    };
+    this.#sysTopics = new SysTopics(this.#shell);
+  }
+
+  get counters(): Counters {
+    return this.#shell.counters;
+  }
+
+  /** Loads what survived and begins to keep time. Connections may be accepted afterwards. */
+  async start(): Promise<void> {
+    const { core, settings } = this.#shell;
+    const { sessions, retained } = await this.#store.load();
+    this.#shell.readTime();
+    for (const message of retained) core.retained.set(message);
+    restore(core, sessions);
+    if (settings.sysIntervalSeconds > 0) this.#sysTopics.publish(settings.sysIntervalSeconds);
+    this.#ticker = setInterval(() => this.tick(), tickMs);
+    this.#ticker.unref();
+  }
+
+  /** Looks at the clock. Called by a timer; a simulation calls it itself. */
+  tick(): void {
+    const { settings, core, turn } = this.#shell;
+    const now = this.#shell.readTime();
+    const sinceSys = (now - this.#lastSysAt) / 1000;
+    if (settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds) {
+      this.#lastSysAt = now;
+      this.#sysTopics.publish(sinceSys);
+    }
+    if (now - this.#lastSweepAt >= sweepSeconds * 1000) {
+      this.#lastSweepAt = now;
+      core.sweepRetained();
+    }
+    turn.schedule();
+  }
+
+  /** For transports: takes a connection, or null if there are too many. `listener` is the URL it came through. */
+  accept(stream: ByteStream, listener: string): ByteReceiver | null {
+    const { connections, settings, counters, log } = this.#shell;
+    if (this.#isClosing || connections.size >= settings.limits.connections) {
+      counters.connectionsRefused++;
+      const why = this.#isClosing ? 'the broker is closing' : 'limits.connections is reached';
+      log.warn({ from: stream.remoteAddress, listener }, `connection refused: ${why}`);
+      return null;
+    }
+    this.#shell.readTime();
+    const connection = new Connection(this.#shell, stream, listener);
+    connections.add(connection);
+    counters.connectionsAccepted++;
+    counters.connectionsMaximum = Math.max(counters.connectionsMaximum, connections.size);
+    return connection;
+  }
+
+  /** Publishes a message of the program's own. Resolves once it would survive a crash, as far as the store promises that. */
+  publish(topicName: string, fields: MessageFields): Promise<void> {
+    assertTopicName(topicName, this.#shell.settings.limits);
+    const { core, turn } = this.#shell;
+    const now = this.#shell.readTime();
+    core.publish(createMessage(Topic.of(topicName), fields, now), null);
+    return new Promise((resolve) => turn.whenStored(resolve));
+  }
+
+  /** Calls `handler` for every message that matches, retained ones first; returns a function that ends it. */
+  subscribe(topicFilter: string, handler: MessageHandler): () => void {
+    const client = new LocalClient(this.#shell, topicFilter, handler);
+    this.#localClients.add(client);
+    return () => {
+      this.#localClients.delete(client);
+      client.close();
+    };
+  }
+
+  /** Tells the clients, lets what was acknowledged reach the disk, closes every connection and the store. */
+  async close(reasonCode: number = ReasonCode.ServerShuttingDown): Promise<void> {
+    this.#isClosing = true;
+    this.#shell.readTime();
+    const { connections, turn } = this.#shell;
+    for (const client of this.#localClients) client.close();
+    // What is acknowledged at this moment is so after its commit.
+    await new Promise<void>((resolve) => turn.whenStored(resolve));
+    for (const connection of [...connections]) connection.close(reasonCode);
+    if (connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
+    if (this.#ticker !== null) clearInterval(this.#ticker);
+    await new Promise<void>((resolve) => turn.whenStored(resolve));
+    await this.#store.close();
+  }
+}

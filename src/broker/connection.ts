@@ -1,0 +1,378 @@
+/**
+ * One network connection, from its first byte to its last: reads packets, hands them to the core in order, gathers what goes
+ * out. What is cold (CONNECT, SUBSCRIBE, …) is in files of its own beside this one.
+ *
+ * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it ends.
+ */
+import { Timer } from '../base/timer-wheel.ts';
+import { encodeAck, encodeAnswer, pingresp } from '../codec/encode.ts';
+import { Framer } from '../codec/framer.ts';
+import { copyBytes, type PublishHeader, publishRemainingLength, varintSize, writePublish } from '../codec/publish.ts';
+import type { PacketReceiver } from '../codec/receiver.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
+import { handleAck } from '../core/handlers/acknowledge.ts';
+import { handlePublish } from '../core/handlers/publish.ts';
+import { disconnected } from '../core/lifecycle.ts';
+import type { Session } from '../core/session.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { type Message, never } from '../protocol/message.ts';
+import { type AckType, type Answer, type ColdPacket, type PacketId, PacketType } from '../protocol/packets.ts';
+import { describeReason, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { noTopic } from '../protocol/topic.ts';
+import { type Traits, traitsOf } from '../protocol/traits.ts';
+import { handleAuth } from './authentication.ts';
+import { handleConnect, refuse } from './handshake.ts';
+import type { Link } from './link.ts';
+import { Output } from './output.ts';
+import { publishThroughHooks } from './publishing.ts';
+import type { Shell } from './shell.ts';
+import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
+import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
+
+export class Connection implements ByteReceiver, PacketReceiver, Link {
+  readonly shell: Shell;
+  readonly stream: ByteStream;
+  readonly listener: string;
+  state: 'opening' | 'authenticating' | 'open' | 'closing' = 'opening';
+  /** What differs by protocol version; 3.1.1's until CONNECT tells. */
+  traits: Traits = traitsOf[4];
+  /** Set while the state is `open`, until the connection is lost or the session taken over. */
+  session: Session | null = null;
+  identity: ClientIdentity | null = null;
+  /** The method of enhanced authentication that CONNECT named. */
+  authenticationMethod: string | null = null;
+  authenticationState: unknown = undefined;
+  /** What follows once the exchange of AUTH packets under way succeeds. */
+  whenAuthenticated: ((data: Buffer | null) => void) | null = null;
+  /** The client's bound for any packet we send. */
+  packetBytesMax: number = Number.POSITIVE_INFINITY;
+  /** Whether reason strings are welcome. [MQTT5 3.1.2-29] */
+  wantsProblemInformation = true;
+  inboundAliases: InboundAliases | null = null;
+  outboundAliases: OutboundAliases | null = null;
+  /** How many more QoS 1 and 2 messages the client may have under way. [MQTT5 3.3.4-7] */
+  receiveQuota = 0;
+  isParked = false;
+  heldAnswers = 0;
+  /** DISCONNECT came in good order, so there is no will to publish. */
+  #isWillCancelled = false;
+  #lastReadAt: number;
+  #keepAliveMs = 0;
+  #isTouched = false;
+  #closeReason = '';
+  readonly #framer: Framer;
+  readonly #output: Output;
+  readonly #timer: Timer;
+
+  constructor(shell: Shell, stream: ByteStream, listener: string) {
+    this.shell = shell;
+    this.stream = stream;
+    this.listener = listener;
+    this.#framer = new Framer(shell.decoder, this);
+    this.#output = new Output(stream, shell.chunks);
+    this.#timer = new Timer(() => this.#onTimer());
+    this.#lastReadAt = shell.core.now;
+    const { connectTimeoutSeconds } = shell.settings.limits;
+    shell.core.timers.set(this.#timer, shell.core.now + connectTimeoutSeconds * 1000);
+  }
+
+  // Bytes in
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    this.#lastReadAt = this.shell.readTime();
+    this.shell.counters.bytesReceived += end - start;
+    if (this.state === 'closing') return;
+    try {
+      this.#framer.push(bytes, start, end);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Runs what follows from a packet outside of `onBytes`, with the same answer to an error. */
+  guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof ProtocolError) return this.fail(error);
+    // Our own bug. It costs this connection, and the log says where it is; everybody else goes on.
+    this.shell.log.error({ client: this.identity?.clientId, err: error }, 'a bug in Sluice ended this connection');
+    this.#closeWith(ReasonCode.ImplementationSpecificError, 'internal error');
+  }
+
+  /** Takes no further packet until `unpark`: a hook is thinking. */
+  park(): void {
+    this.isParked = true;
+    this.stream.pause();
+  }
+
+  unpark(): void {
+    this.isParked = false;
+    if (this.state === 'closing') return;
+    this.guard(() => this.#framer.resume());
+    if (!this.isParked) this.stream.resume();
+  }
+
+  // Packets in
+
+  onPublish(message: Message, packetId: PacketId, _dup: boolean, topicAlias: number): void {
+    const { shell, session } = this;
+    if (session === null) return;
+    const { counters } = shell;
+    counters.packetsReceived++;
+    counters.publishReceived++;
+    counters.publishBytesReceived += message.payloadBytes;
+    if (topicAlias !== 0) this.#resolveAlias(message, topicAlias);
+    message.expiresAt = message.expirySeconds < 0 ? never : shell.core.now + message.expirySeconds * 1000;
+    if (packetId !== 0) this.#checkQoS(message, packetId, session);
+    if (message.retain && !shell.settings.retainAvailable) {
+      throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
+    }
+    const { hooks } = shell;
+    const isSystemTopic = message.topic.name.charCodeAt(0) === 36 && message.topic.name.startsWith('$SYS/');
+    if (hooks.authorizePublish === undefined && hooks.onPublish === undefined && !isSystemTopic) {
+      handlePublish(shell.core, session, message, packetId);
+    } else publishThroughHooks(this, session, message, packetId, isSystemTopic);
+  }
+
+  #resolveAlias(message: Message, topicAlias: number): void {
+    const topic = this.inboundAliases?.resolve(topicAlias, message.topic);
+    if (topic === undefined) {
+      throw new ProtocolError(ReasonCode.TopicAliasInvalid, `Topic Alias ${topicAlias} exceeds the maximum in CONNACK`);
+    }
+    if (topic === noTopic) {
+      throw new ProtocolError(ReasonCode.ProtocolError, `Topic Alias ${topicAlias} was never set on this connection`);
+    }
+    message.topic = topic;
+  }
+
+  #checkQoS(message: Message, packetId: PacketId, session: Session): void {
+    if (message.qos > this.shell.settings.maximumQoS) {
+      throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${message.qos} exceeds the maximum of this broker`);
+    }
+    if (message.qos === 2 && session.received.has(packetId)) return;
+    // Only 5.0 tells the client a quota, so only there it can exceed one. [MQTT5 3.3.4-7]
+    if (this.receiveQuota-- <= 0 && this.traits.hasProperties) {
+      throw new ProtocolError(ReasonCode.ReceiveMaximumExceeded, 'More messages under way than Receive Maximum allows');
+    }
+  }
+
+  onAck(type: AckType, packetId: PacketId, reasonCode: number): void {
+    if (this.session === null) return;
+    this.shell.counters.packetsReceived++;
+    handleAck(this.shell.core, this.session, type, packetId, reasonCode);
+  }
+
+  onPacket(packet: ColdPacket): void {
+    this.shell.counters.packetsReceived++;
+    if (packet.cmd === 'connect') {
+      if (this.state !== 'opening') throw new ProtocolError(ReasonCode.ProtocolError, 'A second CONNECT'); // [MQTT5 3.1.0-2]
+      return handleConnect(this, packet);
+    }
+    if (packet.cmd === 'auth') return handleAuth(this, packet);
+    if (this.session === null) {
+      if (this.state === 'closing') return;
+      throw new ProtocolError(ReasonCode.ProtocolError, `${packet.cmd.toUpperCase()} before authentication ended`);
+    }
+    switch (packet.cmd) {
+      case 'subscribe':
+        return handleSubscribe(this, this.session, packet);
+      case 'unsubscribe':
+        return handleUnsubscribe(this, this.session, packet);
+      case 'pingreq':
+        return this.sendBytes(pingresp);
+      case 'disconnect': {
+        const { sessionExpiryInterval } = packet.properties;
+        if (sessionExpiryInterval !== undefined) this.#changeExpiry(this.session, sessionExpiryInterval);
+        this.#isWillCancelled = packet.reasonCode === ReasonCode.NormalDisconnection;
+        const why = packet.reasonCode === 0 ? 'disconnected' : `disconnected: ${describeReason(packet.reasonCode)}`;
+        return this.#finish(why);
+      }
+    }
+  }
+
+  #changeExpiry(session: Session, seconds: number): void {
+    if (session.expirySeconds === 0 && seconds > 0) {
+      const what = 'DISCONNECT sets a Session Expiry Interval, though CONNECT had 0'; // [MQTT5 3.14.2-2]
+      throw new ProtocolError(ReasonCode.ProtocolError, what);
+    }
+    session.expirySeconds = Math.min(seconds, this.shell.settings.sessionExpiryMaximumSeconds);
+  }
+
+  // Packets out
+
+  /** Whether a packet of this size may be sent at all. [MQTT5 3.1.2-24] */
+  fits(message: Message, header: PublishHeader): boolean {
+    header.topicAlias = 0;
+    header.hasTopic = true;
+    const remaining = publishRemainingLength(message, header);
+    return 1 + varintSize(remaining) + remaining <= this.packetBytesMax;
+  }
+
+  sendPublish(message: Message, header: PublishHeader): void {
+    if (this.outboundAliases === null) {
+      header.topicAlias = 0;
+      header.hasTopic = true;
+    } else this.outboundAliases.apply(message.topic, header);
+    const { counters } = this.shell;
+    counters.packetsSent++;
+    counters.publishSent++;
+    counters.publishBytesSent += message.payloadEnd - message.payloadStart;
+    const remaining = publishRemainingLength(message, header);
+    const output = this.#output;
+    const chunk = output.reserve(1 + varintSize(remaining) + remaining);
+    const start = output.length;
+    output.length = writePublish(chunk, start, message, header, remaining);
+    counters.bytesSent += output.length - start;
+    this.#touch();
+  }
+
+  sendAck(type: AckType, packetId: PacketId, reasonCode: number): void {
+    if (this.state !== 'open') return;
+    const isEnd = type === PacketType.pubcomp || type === PacketType.puback || isFailure(reasonCode);
+    if (isEnd && type !== PacketType.pubrel) this.receiveQuota++;
+    const output = this.#output;
+    const chunk = output.reserve(8);
+    const start = output.length;
+    output.length = encodeAck(chunk, start, type, packetId, reasonCode, this.traits.version);
+    this.shell.counters.packetsSent++;
+    this.shell.counters.bytesSent += output.length - start;
+    this.#touch();
+  }
+
+  send(packet: Answer): void {
+    if (!this.wantsProblemInformation && packet.cmd !== 'connack' && packet.cmd !== 'disconnect') {
+      // [MQTT5 3.1.2-29]
+      const { reasonString: _, userProperties: __, ...properties } = packet.properties;
+      packet = { ...packet, properties } as Answer;
+    }
+    let bytes = encodeAnswer(packet, this.traits.version);
+    if (bytes.length > this.packetBytesMax) {
+      const { reasonString: _, userProperties: __, ...properties } = packet.properties;
+      bytes = encodeAnswer({ ...packet, properties } as Answer, this.traits.version);
+      if (bytes.length > this.packetBytesMax) return;
+    }
+    this.sendBytes(bytes);
+  }
+
+  sendBytes(bytes: Buffer): void {
+    const chunk = this.#output.reserve(bytes.length);
+    this.#output.length = copyBytes(bytes, 0, bytes.length, chunk, this.#output.length);
+    this.shell.counters.packetsSent++;
+    this.shell.counters.bytesSent += bytes.length;
+    this.#touch();
+  }
+
+  #touch(): void {
+    if (this.#isTouched) return;
+    this.#isTouched = true;
+    this.shell.turn.touch(this);
+  }
+
+  flush(): void {
+    this.#isTouched = false;
+    this.#output.flush();
+    if (this.stream.pendingBytes === 0) return;
+    const waiting = this.#output.waitingBytes;
+    const { outputBytes } = this.shell.settings.limits;
+    if (waiting > outputBytes && this.session !== null) this.session.isCongested = true;
+    // A client that sends and never reads would make us keep its acknowledgements without end.
+    if (waiting > 2 * outputBytes) this.stream.pause();
+  }
+
+  onDrain(): void {
+    this.#output.flush();
+    if (this.stream.pendingBytes > 0) return;
+    if (!this.isParked && this.state !== 'closing') this.stream.resume();
+    const { session } = this;
+    if (session === null) return;
+    session.isCongested = false;
+    this.shell.readTime();
+    if (session.hasWaiting) this.shell.core.delivering.pump(session);
+  }
+
+  // The end
+
+  /** The core took the session away, or the broker closes. [MQTT5 4.13] */
+  close(reasonCode: number): void {
+    this.#closeWith(reasonCode, describeReason(reasonCode));
+  }
+
+  /** The client broke the protocol or a limit: says so, as far as its version can be told, and closes. */
+  fail(error: ProtocolError): void {
+    if (this.state === 'closing') return;
+    this.shell.counters.protocolErrors++;
+    const fields = { client: this.identity?.clientId, from: this.stream.remoteAddress, reason: error.reasonCode };
+    this.shell.log.warn(fields, `refused: ${error.message}`);
+    this.#closeWith(error.reasonCode, error.message);
+  }
+
+  #closeWith(reasonCode: number, why: string): void {
+    if (this.state === 'closing') return;
+    if (this.state === 'opening' || this.state === 'authenticating')
+      refuse(this, this.#framer.version, reasonCode, why);
+    if (this.state === 'open' && this.traits.hasServerDisconnect) {
+      const properties = isFailure(reasonCode) && this.wantsProblemInformation ? { reasonString: why } : {};
+      this.send({ cmd: 'disconnect', reasonCode, properties });
+    }
+    this.#finish(why);
+  }
+
+  #finish(why: string): void {
+    if (this.state === 'closing') return;
+    this.state = 'closing';
+    this.#closeReason = why;
+    this.#framer.clear();
+    this.#detach();
+    this.#output.flush();
+    this.stream.end();
+  }
+
+  onClose(error: Error | null): void {
+    this.shell.readTime();
+    this.shell.connections.delete(this);
+    this.shell.core.timers.cancel(this.#timer);
+    if (this.#closeReason === '') this.#closeReason = error === null ? 'closed by the client' : error.message;
+    this.state = 'closing';
+    this.#detach();
+    this.#framer.clear();
+    this.#output.clear();
+    this.shell.onDisconnected();
+    if (this.identity === null) return;
+    this.shell.log.info(
+      { client: this.identity.clientId, from: this.stream.remoteAddress, why: this.#closeReason },
+      'client disconnected',
+    );
+    this.shell.events.emit('disconnected', this.identity, this.#closeReason);
+  }
+
+  #detach(): void {
+    const { session } = this;
+    this.session = null;
+    if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);
+  }
+
+  // Time
+
+  /** Closes the connection if nothing arrives for one and a half times as long. 0: never. [MQTT5 3.1.2-22] */
+  setKeepAlive(seconds: number): void {
+    this.#keepAliveMs = seconds * 1500;
+    const { timers } = this.shell.core;
+    if (seconds === 0) timers.cancel(this.#timer);
+    else timers.set(this.#timer, this.shell.core.now + this.#keepAliveMs);
+  }
+
+  #onTimer(): void {
+    if (this.state === 'closing') return;
+    if (this.state !== 'open') return this.fail(new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'));
+    const dueAt = this.#lastReadAt + this.#keepAliveMs;
+    if (dueAt > this.shell.core.now) return this.shell.core.timers.set(this.#timer, dueAt);
+    this.#closeWith(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * CONNECT to CONNACK. [MQTT5 3.1] [MQTT5 3.2]
+ */
+import { randomBytes } from 'node:crypto';
+import { connect } from '../core/lifecycle.ts';
+import type { SessionWill } from '../core/session.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { assertTopicName, Topic } from '../protocol/topic.ts';
+import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
+import { authenticate } from './authentication.ts';
+import type { Connection } from './connection.ts';
+import { createMessage } from './create-message.ts';
+import { InboundAliases, OutboundAliases } from './topic-aliases.ts';
+
+/** Return codes of 3.1 and 3.1.1 for the reason codes that have one. [MQTT3 3.2.2.3] */
+const returnCodes = new Map<number, number>([
+  [ReasonCode.UnsupportedProtocolVersion, 1],
+  [ReasonCode.ClientIdentifierNotValid, 2],
+  [ReasonCode.ServerUnavailable, 3],
+  [ReasonCode.ServerBusy, 3],
+  [ReasonCode.ServerShuttingDown, 3],
+  [ReasonCode.QuotaExceeded, 3],
+  [ReasonCode.ConnectionRateExceeded, 3],
+  [ReasonCode.BadUserNameOrPassword, 4],
+  [ReasonCode.BadAuthenticationMethod, 5],
+  [ReasonCode.NotAuthorized, 5],
+  [ReasonCode.Banned, 5],
+]);
+
+/** Sends the CONNACK that refuses, if the client's version has one for the reason. The caller closes. */
+export function refuse(connection: Connection, version: ProtocolVersion | 0, reasonCode: number, why: string): void {
+  // A version we do not know is answered in the form that all clients before 5.0 understand. [MQTT3 3.1.2-2]
+  const traits = traitsOf[version === 0 ? 4 : version];
+  connection.traits = traits;
+  if (traits.hasProperties) {
+    return connection.send({ cmd: 'connack', sessionPresent: false, reasonCode, properties: { reasonString: why } });
+  }
+  const returnCode = returnCodes.get(reasonCode);
+  if (returnCode === undefined) return;
+  connection.send({ cmd: 'connack', sessionPresent: false, reasonCode: returnCode, properties: {} });
+}
+
+export function handleConnect(connection: Connection, packet: ConnectPacket): void {
+  const { settings } = connection.shell;
+  const traits = traitsOf[packet.protocolVersion];
+  connection.traits = traits;
+  connection.state = 'authenticating';
+  connection.packetBytesMax = packet.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  connection.wantsProblemInformation = packet.properties.requestProblemInformation ?? true;
+  if (packet.will !== undefined) checkWill(connection, packet.will);
+
+  const isUnnamed = packet.clientId === '';
+  if (isUnnamed && (!traits.assignsClientIds || (traits.assignsOnlyToCleanSessions && !packet.clean))) {
+    const what = 'An empty client identifier; give one, or ask for a clean session';
+    throw new ProtocolError(ReasonCode.ClientIdentifierNotValid, what);
+  }
+  const clientId = isUnnamed ? `sluice-${randomBytes(12).toString('hex')}` : packet.clientId;
+  connection.identity = {
+    clientId,
+    username: packet.username ?? null,
+    protocolVersion: packet.protocolVersion,
+    transport: connection.stream.kind,
+    remoteAddress: connection.stream.remoteAddress,
+    listener: connection.listener,
+  };
+
+  const serverKeepAlive = settings.serverKeepAliveSeconds;
+  const isCapped = traits.hasProperties && serverKeepAlive > 0;
+  const keepAlive = isCapped && (packet.keepalive === 0 || packet.keepalive > serverKeepAlive) ? serverKeepAlive : null;
+  connection.authenticationMethod = packet.properties.authenticationMethod ?? null;
+  authenticate(connection, packet.password ?? null, packet.properties.authenticationData ?? null, (data) => {
+    const properties: ConnackProperties = {};
+    if (isUnnamed && traits.hasProperties) properties.assignedClientIdentifier = clientId; // [MQTT5 3.1.3-7]
+    if (keepAlive !== null) properties.serverKeepAlive = keepAlive;
+    if (connection.authenticationMethod !== null) properties.authenticationMethod = connection.authenticationMethod;
+    if (data !== null) properties.authenticationData = data;
+    accept(connection, packet, properties, keepAlive ?? packet.keepalive);
+  });
+}
+
+function checkWill(connection: Connection, will: Will): void {
+  const { settings } = connection.shell;
+  assertTopicName(will.topic, settings.limits);
+  if (will.qos > settings.maximumQoS) {
+    throw new ProtocolError(ReasonCode.QoSNotSupported, `A will of QoS ${will.qos}, beyond the maximum of this broker`);
+  }
+  if (will.retain && !settings.retainAvailable) {
+    throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained will, though this broker retains nothing');
+  }
+  if (will.topic.startsWith('$SYS/')) {
+    throw new ProtocolError(ReasonCode.NotAuthorized, "A will for a $SYS topic, which is the broker's own");
+  }
+}
+
+function sessionWill(will: Will, now: number): SessionWill {
+  const message = createMessage(Topic.of(will.topic), { ...will, ...will.properties }, now);
+  return { message, delaySeconds: will.properties.willDelayInterval ?? 0 };
+}
+
+/** The client may come in: begins or resumes its session, and answers once that would survive a crash. */
+function accept(connection: Connection, packet: ConnectPacket, properties: ConnackProperties, keepAlive: number): void {
+  const { shell, traits } = connection;
+  const { core, settings } = shell;
+  const identity = connection.identity!;
+  const { sessionExpiryMaximumSeconds, limits } = settings;
+  const wantedExpiry = traits.hasSessionExpiry
+    ? (packet.properties.sessionExpiryInterval ?? 0)
+    : packet.clean
+      ? 0
+      : sessionExpiryMaximumSeconds;
+  const expirySeconds = Math.min(wantedExpiry, sessionExpiryMaximumSeconds);
+  if (core.directory.size >= limits.sessions && core.directory.get(identity.clientId) === undefined) {
+    throw new ProtocolError(
+      ReasonCode.QuotaExceeded,
+      `There are ${limits.sessions} sessions already (limits.sessions)`,
+    );
+  }
+  const { session, sessionPresent } = connect(core, {
+    clientId: identity.clientId,
+    traits,
+    clean: packet.clean,
+    expirySeconds,
+    receiveMaximum: packet.properties.receiveMaximum ?? 65_535,
+    packetBytesMax: connection.packetBytesMax,
+    will: packet.will === undefined ? null : sessionWill(packet.will, core.now),
+    link: connection,
+  });
+  connection.session = session;
+  connection.receiveQuota = limits.receiveMaximum;
+  connection.setKeepAlive(keepAlive);
+  if (traits.hasProperties) {
+    connection.inboundAliases = new InboundAliases(limits.topicAliases);
+    const aliases = Math.min(settings.outboundTopicAliases, packet.properties.topicAliasMaximum ?? 0);
+    if (aliases > 0) connection.outboundAliases = new OutboundAliases(aliases);
+    if (expirySeconds !== wantedExpiry) properties.sessionExpiryInterval = expirySeconds;
+    announce(connection, packet, properties);
+  }
+
+  let hasLeft = false;
+  shell.turn.whenStored(() => {
+    hasLeft = true;
+    if (connection.state === 'closing') return;
+    connection.state = 'open';
+    connection.send({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties });
+    shell.log.info(
+      { client: identity.clientId, from: identity.remoteAddress, version: traits.label, sessionPresent, keepAlive },
+      'client connected',
+    );
+    shell.events.emit('connected', identity, { sessionPresent });
+    core.delivering.pump(session);
+    if (connection.isParked) connection.unpark();
+  });
+  // What the client sends before its CONNACK is answered after it.
+  if (!hasLeft) connection.park();
+}
+
+/** What 5.0 lets a server say about itself; only what differs from the standard's default. [MQTT5 3.2.2.3] */
+function announce({ shell: { settings } }: Connection, packet: ConnectPacket, properties: ConnackProperties): void {
+  const { limits } = settings;
+  if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum;
+  if (limits.topicAliases > 0) properties.topicAliasMaximum = limits.topicAliases;
+  if (limits.packetBytes < 268_435_460) properties.maximumPacketSize = limits.packetBytes;
+  if (settings.maximumQoS < 2) properties.maximumQoS = settings.maximumQoS as 0 | 1;
+  if (!settings.retainAvailable) properties.retainAvailable = false;
+  if (!settings.wildcardSubscriptions) properties.wildcardSubscriptionAvailable = false;
+  if (!settings.sharedSubscriptions) properties.sharedSubscriptionAvailable = false;
+  if (packet.properties.requestResponseInformation === true && settings.responseInformation !== '') {
+    properties.responseInformation = settings.responseInformation;
+  }
+}

@@ -1,0 +1,29 @@
+import type { PublishHeader } from '../codec/publish.ts';
+import type { Message } from '../protocol/message.ts';
+import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
+import type { Flushable } from './turn.ts';
+
+/** What a connected session hangs on: a network connection, or a subscriber within the process. */
+export interface Link extends Flushable {
+  /** Acknowledgements that wait for a commit; kept by the turn. */
+  heldAnswers: number;
+  sendPublish(message: Message, header: PublishHeader): void;
+  sendAck(type: AckType, packetId: PacketId, reasonCode: number): void;
+  /** Whether a PUBLISH like this is within the peer's Maximum Packet Size. */
+  fits(message: Message, header: PublishHeader): boolean;
+  /** The session has let go of this link, for this reason. */
+  close(reasonCode: number): void;
+}
+
+/** One header, filled anew for each message sent. */
+export class ReusedHeader implements PublishHeader {
+  qos: QoS = 0;
+  retain = false;
+  dup = false;
+  packetId: PacketId = 0;
+  hasProperties = false;
+  expirySeconds = -1;
+  subscriptionIds: readonly number[] | null = null;
+  topicAlias = 0;
+  hasTopic = true;
+}

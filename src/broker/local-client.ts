@@ -1,0 +1,94 @@
+/**
+ * A subscriber within the process: `broker.subscribe` of the library. To the core it is a session like any other, whose link
+ * calls a function instead of writing to a socket.
+ */
+
+import type { PublishHeader } from '../codec/publish.ts';
+import { openProperties } from '../codec/publish-properties.ts';
+import type { PublishedMessage } from '../contracts/hooks.ts';
+import { subscribe } from '../core/handlers/subscribe.ts';
+import { connect, disconnected } from '../core/lifecycle.ts';
+import type { Session } from '../core/session.ts';
+import type { Message } from '../protocol/message.ts';
+import { parseFilter } from '../protocol/topic.ts';
+import { traitsOf } from '../protocol/traits.ts';
+import type { Link } from './link.ts';
+import type { Shell } from './shell.ts';
+
+export type MessageHandler = (message: PublishedMessage) => void;
+
+let lastNumber = 0;
+
+export class LocalClient implements Link {
+  heldAnswers = 0;
+  readonly #shell: Shell;
+  readonly #handler: MessageHandler;
+  readonly #session: Session;
+  #waiting: { message: Message; retain: boolean }[] = [];
+
+  /** Throws if `topicFilter` is not valid. */
+  constructor(shell: Shell, topicFilter: string, handler: MessageHandler) {
+    const parsed = parseFilter(topicFilter, shell.settings.limits);
+    if (parsed === null) throw new TypeError(`Not a valid topic filter: ${JSON.stringify(topicFilter)}`);
+    this.#shell = shell;
+    this.#handler = handler;
+    shell.readTime();
+    const { session } = connect(shell.core, {
+      clientId: `$local/${++lastNumber}`,
+      traits: traitsOf[5],
+      clean: true,
+      expirySeconds: 0,
+      receiveMaximum: 65_535,
+      packetBytesMax: Number.POSITIVE_INFINITY,
+      will: null,
+      link: this,
+    });
+    this.#session = session;
+    // QoS 0: within the process nothing is lost on the way, so there is nothing to acknowledge.
+    const options = { qos: 0, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 0 } as const;
+    subscribe(shell.core, session, topicFilter, parsed, options);
+    shell.core.delivering.pump(session);
+  }
+
+  fits(): boolean {
+    return true;
+  }
+
+  /** Called in the middle of a turn; the handler is called at its end, when the core is at rest. */
+  sendPublish(message: Message, header: PublishHeader): void {
+    if (this.#waiting.length === 0) this.#shell.turn.touch(this);
+    this.#waiting.push({ message: message.keep(), retain: header.retain });
+  }
+
+  sendAck(): void {}
+
+  flush(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { message, retain } of waiting) {
+      try {
+        this.#handler(published(message, retain));
+      } catch (error) {
+        this.#shell.log.error({ err: error, topic: message.topic.name }, 'a message handler threw');
+      }
+    }
+  }
+
+  close(): void {
+    this.#waiting = [];
+    if (this.#session.link !== this) return;
+    this.#shell.readTime();
+    disconnected(this.#shell.core, this.#session, false);
+  }
+}
+
+function published(message: Message, retain: boolean): PublishedMessage {
+  return {
+    topic: message.topic.name,
+    payload: message.payload,
+    qos: message.qos,
+    retain,
+    messageExpiryInterval: message.expirySeconds < 0 ? undefined : message.expirySeconds,
+    ...openProperties(message),
+  };
+}

@@ -1,0 +1,86 @@
+/**
+ * Carries out what the core decided: the sink over real links, batches and counters.
+ */
+import type { Session } from '../core/session.ts';
+import type { DropReason, Sink } from '../core/sink.ts';
+import { type Message, never } from '../protocol/message.ts';
+import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
+import type { Counters } from './counters.ts';
+import { type Link, ReusedHeader } from './link.ts';
+import type { Turn } from './turn.ts';
+
+export interface SinkOptions {
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly now: () => number;
+  readonly onSessionEnded: (session: Session, why: string) => void;
+}
+
+export class ShellSink implements Sink {
+  readonly #options: SinkOptions;
+  readonly #turn: Turn;
+  readonly #header = new ReusedHeader();
+
+  constructor(options: SinkOptions) {
+    this.#options = options;
+    this.#turn = options.turn;
+  }
+
+  publish(
+    session: Session,
+    message: Message,
+    qos: QoS,
+    packetId: PacketId,
+    retain: boolean,
+    dup: boolean,
+    subscriptionIds: readonly number[] | null,
+  ): void {
+    const header = this.#header;
+    header.qos = qos;
+    header.packetId = packetId;
+    header.retain = retain;
+    header.dup = dup;
+    header.hasProperties = session.traits.hasProperties;
+    header.subscriptionIds = subscriptionIds;
+    header.expirySeconds = message.expiresAt === never ? -1 : this.#secondsLeft(message);
+    (session.link as Link).sendPublish(message, header);
+  }
+
+  /** Rounded up: a message with half a second to live is not yet expired. [MQTT5 3.3.2-6] */
+  #secondsLeft(message: Message): number {
+    return Math.max(0, Math.ceil((message.expiresAt - this.#options.now()) / 1000));
+  }
+
+  fits(session: Session, message: Message, qos: QoS, subscriptionIds: readonly number[] | null): boolean {
+    const header = this.#header;
+    header.qos = qos;
+    header.hasProperties = session.traits.hasProperties;
+    header.subscriptionIds = subscriptionIds;
+    header.expirySeconds = message.expiresAt === never ? -1 : 0;
+    return (session.link as Link).fits(message, header);
+  }
+
+  whenStored(callback: () => void): void {
+    this.#turn.whenStored(callback);
+  }
+
+  acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
+    this.#turn.acknowledge(session.link as Link, type, packetId, reasonCode);
+  }
+
+  acknowledgeStored(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
+    this.#turn.acknowledgeStored(session.link as Link, type, packetId, reasonCode);
+  }
+
+  disconnect(link: object, reasonCode: number): void {
+    (link as Link).close(reasonCode);
+  }
+
+  dropped(reason: DropReason): void {
+    this.#options.counters.dropped[reason]++;
+  }
+
+  sessionEnded(session: Session, why: string): void {
+    this.#options.onSessionEnded(session, why);
+  }
+}

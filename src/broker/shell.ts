@@ -1,0 +1,33 @@
+/**
+ * What all connections of one broker share.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { PacketDecoder } from '../codec/framer.ts';
+import type { Hooks } from '../contracts/hooks.ts';
+import type { Log } from '../contracts/log.ts';
+import type { BrokerSettings } from '../contracts/settings.ts';
+import type { Core } from '../core/core.ts';
+import type { Connection } from './connection.ts';
+import type { Counters } from './counters.ts';
+import type { BrokerEvents } from './events.ts';
+import type { ChunkPool } from './output.ts';
+import type { Turn } from './turn.ts';
+
+export interface Shell {
+  readonly settings: BrokerSettings;
+  readonly hooks: Hooks;
+  readonly clock: Clock;
+  readonly core: Core;
+  readonly turn: Turn;
+  readonly decoder: PacketDecoder;
+  readonly chunks: ChunkPool;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly events: BrokerEvents;
+  /** Every open connection, from accept to close. */
+  readonly connections: Set<Connection>;
+  /** A connection has left `connections`. */
+  readonly onDisconnected: () => void;
+  /** The time of this turn: read from the clock once. */
+  readTime(): number;
+}

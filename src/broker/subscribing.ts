@@ -1,0 +1,99 @@
+/**
+ * SUBSCRIBE and UNSUBSCRIBE: each topic filter is checked, authorised and subscribed in its order, and answered together.
+ * [MQTT5 3.8] [MQTT5 3.10]
+ */
+import { subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
+import type { Session } from '../core/session.ts';
+import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packets.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
+import { withAnswer } from './awaiting.ts';
+import type { Connection } from './connection.ts';
+
+export function handleSubscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
+  const identifier = packet.properties.subscriptionIdentifier ?? 0;
+  subscribeNext(connection, session, packet, identifier, []);
+}
+
+/** Works through the filters; a hook that answers later is waited for in between. */
+function subscribeNext(
+  connection: Connection,
+  session: Session,
+  packet: SubscribePacket,
+  identifier: number,
+  granted: number[],
+): void {
+  const { hooks, core } = connection.shell;
+  while (granted.length < packet.subscriptions.length) {
+    const request = packet.subscriptions[granted.length]!;
+    const parsed = parseFilter(request.topic, connection.shell.settings.limits);
+    const refusal = parsed === null ? ReasonCode.TopicFilterInvalid : refusalOf(connection, parsed);
+    const allow = (answer: number) => {
+      const code = isFailure(answer) ? answer : subscribeOne(connection, session, request, parsed!, identifier, answer);
+      granted.push(code);
+    };
+    if (refusal !== 0) granted.push(refusal);
+    else if (hooks.authorizeSubscribe === undefined) allow(request.qos);
+    else {
+      const ask = () => hooks.authorizeSubscribe!(connection.identity!, request.topic, request.qos);
+      return withAnswer(connection, 'authorizeSubscribe', ask, ReasonCode.NotAuthorized, (answer) => {
+        if (connection.session !== session) return;
+        allow(answer);
+        subscribeNext(connection, session, packet, identifier, granted);
+      });
+    }
+  }
+  connection.shell.turn.whenStored(() => {
+    if (connection.session !== session) return;
+    const codes = granted.map((code) => forVersion(connection, code));
+    connection.send({ cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} });
+    core.delivering.pump(session); // retained messages, which follow the SUBACK
+  });
+}
+
+function forVersion({ traits }: Connection, code: number): number {
+  if (!isFailure(code) || traits.hasProperties) return code;
+  return traits.hasSubackFailure ? 0x80 : 0;
+}
+
+/** 0 if nothing speaks against it. */
+function refusalOf({ shell: { settings } }: Connection, parsed: ParsedFilter): number {
+  if (parsed.hasWildcard && !settings.wildcardSubscriptions) return ReasonCode.WildcardSubscriptionsNotSupported;
+  if (parsed.shareName !== null && !settings.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported;
+  if (settings.refusedFilters.includes(parsed.filter)) return ReasonCode.NotAuthorized;
+  return 0;
+}
+
+function subscribeOne(
+  connection: Connection,
+  session: Session,
+  request: SubscriptionRequest,
+  parsed: ParsedFilter,
+  identifier: number,
+  authorizedQoS: number,
+): number {
+  const { core, settings, events } = connection.shell;
+  const qos = Math.min(request.qos, authorizedQoS, settings.maximumQoS) as QoS;
+  const code = subscribe(core, session, request.topic, parsed, {
+    qos,
+    noLocal: request.nl,
+    retainAsPublished: request.rap,
+    retainHandling: request.rh,
+    identifier,
+  });
+  if (!isFailure(code)) events.emit('subscribed', connection.identity!, request.topic, code);
+  return code;
+}
+
+export function handleUnsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
+  const { core, events, turn } = connection.shell;
+  const granted = packet.unsubscriptions.map((topicFilter) => {
+    const code = unsubscribe(core, session, topicFilter);
+    if (code === ReasonCode.Success) events.emit('unsubscribed', connection.identity!, topicFilter);
+    return code;
+  });
+  turn.whenStored(() => {
+    if (connection.session !== session) return;
+    connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });
+  });
+}

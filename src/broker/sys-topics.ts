@@ -1,0 +1,119 @@
+/**
+ * The $SYS topics, by Mosquitto's names, so that the dashboards people have go on working. Published retained, at an interval.
+ */
+import { Message } from '../protocol/message.ts';
+import { Topic } from '../protocol/topic.ts';
+import type { Shell } from './shell.ts';
+import { version } from './version.ts';
+
+/** Averages over one, five and fifteen minutes, as Mosquitto's `load` topics: per minute, exponentially smoothed. */
+class Load {
+  readonly #read: () => number;
+  #last = 0;
+  readonly averages = { '1min': 0, '5min': 0, '15min': 0 };
+
+  constructor(read: () => number) {
+    this.#read = read;
+  }
+
+  sample(seconds: number): void {
+    const total = this.#read();
+    const perMinute = ((total - this.#last) * 60) / seconds;
+    this.#last = total;
+    for (const [name, minutes] of [
+      ['1min', 1],
+      ['5min', 5],
+      ['15min', 15],
+    ] as const) {
+      const weight = Math.exp(-seconds / (60 * minutes));
+      this.averages[name] = perMinute + weight * (this.averages[name] - perMinute);
+    }
+  }
+}
+
+export class SysTopics {
+  readonly #shell: Shell;
+  readonly #published = new Map<string, { topic: Topic; value: string }>();
+  readonly #loads: Record<string, Load>;
+
+  constructor(shell: Shell) {
+    this.#shell = shell;
+    const { counters } = shell;
+    this.#loads = {
+      'messages/received': new Load(() => counters.packetsReceived),
+      'messages/sent': new Load(() => counters.packetsSent),
+      'publish/received': new Load(() => counters.publishReceived),
+      'publish/sent': new Load(() => counters.publishSent),
+      'publish/dropped': new Load(() => counters.droppedInAll),
+      'bytes/received': new Load(() => counters.bytesReceived),
+      'bytes/sent': new Load(() => counters.bytesSent),
+      connections: new Load(() => counters.connectionsAccepted),
+    };
+  }
+
+  /** Publishes what changed since the last time. `seconds`: how long ago that was. */
+  publish(seconds: number): void {
+    for (const [name, load] of Object.entries(this.#loads)) {
+      load.sample(seconds);
+      for (const [span, value] of Object.entries(load.averages)) this.#put(`load/${name}/${span}`, value.toFixed(2));
+    }
+    for (const [name, value] of Object.entries(this.#values())) this.#put(name, String(value));
+  }
+
+  #values(): Record<string, string | number> {
+    const { core, counters, connections } = this.#shell;
+    let connected = 0;
+    let waiting = 0;
+    let waitingBytes = 0;
+    for (const session of core.directory) {
+      if (session.isConnected) connected++;
+      waiting += session.queue.length;
+      waitingBytes += session.queue.bytes;
+    }
+    const values: Record<string, string | number> = {
+      version: `Sluice ${version}`,
+      uptime: `${Math.floor((core.now - counters.startedAt) / 1000)} seconds`,
+      'clients/total': core.directory.size,
+      'clients/connected': connected,
+      'clients/active': connected,
+      'clients/disconnected': core.directory.size - connected,
+      'clients/inactive': core.directory.size - connected,
+      'clients/maximum': counters.connectionsMaximum,
+      'clients/expired': counters.sessionsExpired,
+      'connections/open': connections.size,
+      'connections/refused': counters.connectionsRefused,
+      'messages/received': counters.packetsReceived,
+      'messages/sent': counters.packetsSent,
+      'messages/stored': waiting + core.retained.count,
+      'store/messages/count': waiting + core.retained.count,
+      'store/messages/bytes': waitingBytes,
+      'publish/messages/received': counters.publishReceived,
+      'publish/messages/sent': counters.publishSent,
+      'publish/messages/dropped': counters.droppedInAll,
+      'publish/messages/refused': counters.publishRefused,
+      'publish/bytes/received': counters.publishBytesReceived,
+      'publish/bytes/sent': counters.publishBytesSent,
+      'bytes/received': counters.bytesReceived,
+      'bytes/sent': counters.bytesSent,
+      'retained messages/count': core.retained.count,
+      'subscriptions/count': core.router.subscriptionCount,
+      'shared_subscriptions/count': core.router.sharedGroupCount,
+      'protocol errors/count': counters.protocolErrors,
+      'heap/current': process.memoryUsage.rss(),
+    };
+    for (const [reason, count] of Object.entries(counters.dropped)) {
+      values[`publish/messages/dropped/${reason}`] = count;
+    }
+    return values;
+  }
+
+  #put(name: string, value: string): void {
+    let entry = this.#published.get(name);
+    if (entry?.value === value) return;
+    if (entry === undefined) {
+      this.#published.set(name, (entry = { topic: Topic.of(`$SYS/broker/${name}`), value }));
+    }
+    entry.value = value;
+    this.#shell.core.publish(Message.of(entry.topic, Buffer.from(value), { retain: true }), null);
+  }
+}

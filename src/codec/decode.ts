@@ -1,0 +1,232 @@
+/**
+ * The packets a client sends, apart from PUBLISH: read strictly into the objects of `protocol/packets.ts`.
+ */
+import { ProtocolError } from '../protocol/errors.ts';
+import {
+  type AckType,
+  type AuthPacket,
+  type ColdPacket,
+  type ConnectPacket,
+  type DisconnectPacket,
+  PacketType,
+  type QoS,
+  type SubscribePacket,
+  type SubscriptionRequest,
+  type UnsubscribePacket,
+  type Will,
+} from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { assertTopicName } from '../protocol/topic.ts';
+import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
+import { readProperties } from './properties.ts';
+import { malformed, Reader, violation } from './reader.ts';
+
+const versions: Readonly<Record<string, ReadonlyMap<number, ProtocolVersion>>> = {
+  MQIsdp: new Map([[3, 3]]),
+  MQTT: new Map([
+    [4, 4],
+    [5, 5],
+  ]),
+};
+
+/** The packet is `bytes[start, end)` without its fixed header, whose first byte is `header`; `version` is 0 before CONNECT. */
+export function decodePacket(
+  header: number,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  version: ProtocolVersion | 0,
+): ColdPacket {
+  const type = header >> 4;
+  const flags = header & 15;
+  const wantedFlags = type === PacketType.subscribe || type === PacketType.unsubscribe ? 2 : 0;
+  if (flags !== wantedFlags) throw malformed(`Packet type ${type} with flags ${flags}`); // [MQTT5 2.1.3-1]
+  switch (type) {
+    case PacketType.connect:
+      return decodeConnect(new Reader('CONNECT', bytes, start, end));
+    case PacketType.subscribe:
+      return decodeSubscribe(new Reader('SUBSCRIBE', bytes, start, end), version);
+    case PacketType.unsubscribe:
+      return decodeUnsubscribe(new Reader('UNSUBSCRIBE', bytes, start, end), version);
+    case PacketType.pingreq:
+      new Reader('PINGREQ', bytes, start, end).assertEnd();
+      return { cmd: 'pingreq' };
+    case PacketType.disconnect:
+      return decodeDisconnect(new Reader('DISCONNECT', bytes, start, end), version);
+    case PacketType.auth:
+      if (hasProperties(version)) return decodeAuth(new Reader('AUTH', bytes, start, end));
+      throw malformed('AUTH, which exists only in 5.0');
+    case 0:
+      throw malformed('Packet type 0 is reserved');
+    default:
+      throw violation(`Packet type ${type}, which only a server sends`);
+  }
+}
+
+const hasProperties = (version: ProtocolVersion | 0) => version !== 0 && traitsOf[version].hasProperties;
+
+/** Which version a CONNECT names, whatever else it says; null if it is none of ours. */
+export function peekProtocolVersion(bytes: Buffer, start: number, end: number): ProtocolVersion | null {
+  if (end - start < 2) return null;
+  const levelAt = start + 2 + bytes.readUInt16BE(start);
+  if (levelAt >= end) return null;
+  const name = bytes.toString('latin1', start + 2, levelAt);
+  return (Object.hasOwn(versions, name) && versions[name]?.get(bytes[levelAt]!)) || null;
+}
+
+function decodeConnect(reader: Reader): ConnectPacket {
+  const name = reader.text('protocol name');
+  const level = reader.u8('protocol level');
+  const protocolVersion = Object.hasOwn(versions, name) ? versions[name]!.get(level) : undefined;
+  if (protocolVersion === undefined) {
+    const what = `Protocol ${JSON.stringify(name)} level ${level}: this broker speaks MQTT 3.1, 3.1.1 and 5.0`;
+    throw new ProtocolError(ReasonCode.UnsupportedProtocolVersion, what);
+  }
+  const traits = traitsOf[protocolVersion];
+  const flags = reader.u8('connect flags');
+  if ((flags & 1) !== 0) throw malformed('CONNECT with its reserved flag set'); // [MQTT5 3.1.2-3]
+  const hasUsername = (flags & 0x80) !== 0;
+  const hasPassword = (flags & 0x40) !== 0;
+  // [MQTT3 3.1.2-22]
+  if (hasPassword && !hasUsername && !traits.hasProperties) throw malformed('CONNECT with a password but no user name');
+  const keepalive = reader.u16('keep alive');
+  const properties = traits.hasProperties ? readProperties<ConnectPacket['properties']>(reader, 'CONNECT') : {};
+  if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined) {
+    throw violation('CONNECT with authentication data but no method');
+  }
+  const packet: ConnectPacket = {
+    cmd: 'connect',
+    protocolVersion,
+    clientId: reader.text('client identifier'),
+    clean: (flags & 2) !== 0,
+    keepalive,
+    properties,
+  };
+  const will = decodeWill(reader, flags, traits.hasProperties);
+  if (will !== null) packet.will = will;
+  if (hasUsername) packet.username = reader.text('user name');
+  if (hasPassword) packet.password = reader.binary('password');
+  reader.assertEnd();
+  return packet;
+}
+
+function decodeWill(reader: Reader, flags: number, withProperties: boolean): Will | null {
+  const qos = (flags >> 3) & 3;
+  const retain = (flags & 0x20) !== 0;
+  if ((flags & 4) === 0) {
+    // [MQTT5 3.1.2-11] [MQTT5 3.1.2-13]
+    if (qos !== 0 || retain) throw malformed('CONNECT with will QoS or will retain but no will');
+    return null;
+  }
+  if (qos === 3) throw malformed('CONNECT with will QoS 3'); // [MQTT5 3.1.2-12]
+  const properties = withProperties ? readProperties<Will['properties']>(reader, 'will') : {};
+  const topic = reader.text('will topic');
+  assertTopicName(topic);
+  if (properties.responseTopic !== undefined) assertTopicName(properties.responseTopic);
+  return { topic, payload: reader.binary('will payload'), qos: qos as QoS, retain, properties };
+}
+
+function packetId(reader: Reader, packet: string): number {
+  const id = reader.u16('packet identifier');
+  if (id === 0) throw malformed(`${packet} with packet identifier 0`); // [MQTT5 2.2.1-3]
+  return id;
+}
+
+function decodeSubscribe(reader: Reader, version: ProtocolVersion | 0): SubscribePacket {
+  const withProperties = hasProperties(version);
+  const messageId = packetId(reader, 'SUBSCRIBE');
+  const properties = withProperties ? readProperties<SubscribePacket['properties']>(reader, 'SUBSCRIBE') : {};
+  const subscriptions: SubscriptionRequest[] = [];
+  while (reader.remaining > 0) {
+    const topic = topicFilter(reader);
+    subscriptions.push(subscriptionRequest(topic, reader.u8('subscription options'), withProperties));
+  }
+  if (subscriptions.length === 0) throw violation('SUBSCRIBE without a topic filter'); // [MQTT5 3.8.3-2]
+  return { cmd: 'subscribe', messageId, subscriptions, properties };
+}
+
+function topicFilter(reader: Reader): string {
+  const filter = reader.text('topic filter');
+  if (filter === '') throw malformed('An empty topic filter'); // [MQTT5 4.7.3-1]
+  return filter;
+}
+
+function subscriptionRequest(topic: string, options: number, withProperties: boolean): SubscriptionRequest {
+  // [MQTT5 3.8.3-5] [MQTT3 3.8.3-4]
+  if ((options & (withProperties ? 0xc0 : 0xfc)) !== 0) throw malformed('Reserved bits in the subscription options');
+  const qos = options & 3;
+  if (qos === 3) throw malformed('SUBSCRIBE with QoS 3');
+  const nl = (options & 4) !== 0;
+  if (nl && topic.startsWith('$share/')) throw violation('No Local on a shared subscription'); // [MQTT5 3.8.3-4]
+  const rh = (options >> 4) & 3;
+  if (rh === 3) throw violation('Retain Handling 3');
+  return { topic, qos: qos as QoS, nl, rap: (options & 8) !== 0, rh: rh as 0 | 1 | 2 };
+}
+
+function decodeUnsubscribe(reader: Reader, version: ProtocolVersion | 0): UnsubscribePacket {
+  const messageId = packetId(reader, 'UNSUBSCRIBE');
+  const properties = hasProperties(version)
+    ? readProperties<UnsubscribePacket['properties']>(reader, 'UNSUBSCRIBE')
+    : {};
+  const unsubscriptions: string[] = [];
+  while (reader.remaining > 0) unsubscriptions.push(topicFilter(reader));
+  if (unsubscriptions.length === 0) throw violation('UNSUBSCRIBE without a topic filter'); // [MQTT5 3.10.3-2]
+  return { cmd: 'unsubscribe', messageId, unsubscriptions, properties };
+}
+
+const disconnectReasons: ReadonlySet<number> = new Set([
+  0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
+]);
+const authReasons: ReadonlySet<number> = new Set([0x18, 0x19]);
+
+/** Reason code and properties may be left out from the end. [MQTT5 3.14.2] [MQTT5 3.15.2] */
+function decodeDisconnect(reader: Reader, version: ProtocolVersion | 0): DisconnectPacket {
+  if (!hasProperties(version)) reader.assertEnd();
+  const reasonCode = reader.remaining === 0 ? 0 : reader.u8('reason code');
+  if (!disconnectReasons.has(reasonCode)) throw violation(`DISCONNECT with reason code ${reasonCode}`);
+  const properties = reader.remaining === 0 ? {} : readProperties<DisconnectPacket['properties']>(reader, 'DISCONNECT');
+  reader.assertEnd();
+  return { cmd: 'disconnect', reasonCode, properties };
+}
+
+function decodeAuth(reader: Reader): AuthPacket {
+  const reasonCode = reader.remaining === 0 ? 0 : reader.u8('reason code');
+  const properties = reader.remaining === 0 ? {} : readProperties<AuthPacket['properties']>(reader, 'AUTH');
+  reader.assertEnd();
+  if (!authReasons.has(reasonCode)) throw violation(`AUTH from a client with reason code ${reasonCode}`);
+  if (properties.authenticationMethod === undefined) throw violation('AUTH without an authentication method');
+  return { cmd: 'auth', reasonCode, properties };
+}
+
+const answerReasons: ReadonlySet<number> = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]);
+const releaseReasons: ReadonlySet<number> = new Set([0x00, 0x92]);
+
+/**
+ * PUBACK, PUBREC, PUBREL or PUBCOMP, without allocating: returns packet identifier * 256 + reason code.
+ * Reason string and user properties are checked and passed over.
+ */
+export function decodeAck(
+  type: AckType,
+  flags: number,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  version: ProtocolVersion,
+): number {
+  const length = end - start;
+  if (flags !== (type === PacketType.pubrel ? 2 : 0)) throw malformed(`Packet type ${type} with flags ${flags}`);
+  if (length < 2) throw malformed(`Packet type ${type} ends before its packet identifier`);
+  const id = (bytes[start]! << 8) | bytes[start + 1]!;
+  if (id === 0) throw malformed(`Packet type ${type} with packet identifier 0`);
+  if (length === 2) return id << 8;
+  if (!hasProperties(version)) throw malformed(`Packet type ${type} with ${length - 2} bytes too many`);
+  const reasonCode = bytes[start + 2]!;
+  const reasons = type === PacketType.pubrel || type === PacketType.pubcomp ? releaseReasons : answerReasons;
+  if (!reasons.has(reasonCode)) throw violation(`Packet type ${type} with reason code ${reasonCode}`);
+  if (length > 3) {
+    const reader = new Reader('The acknowledgement', bytes, start + 3, end);
+    readProperties(reader, 'acknowledgement');
+    reader.assertEnd();
+  }
+  return (id << 8) | reasonCode;
+}

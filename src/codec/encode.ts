@@ -1,0 +1,58 @@
+/**
+ * The packets the broker sends, apart from PUBLISH.
+ *
+ * Written by hand over the table in `properties.ts`: mqtt-packet's generator would need user properties as an object, which
+ * loses their order, and is the oracle that the tests compare this with.
+ */
+import { type AckType, type Answer, type PacketId, PacketType } from '../protocol/packets.ts';
+import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
+import { encodeProperties, encodeVarint } from './properties.ts';
+
+export const pingresp: Buffer = Buffer.from([PacketType.pingresp << 4, 0]);
+
+export function encodeAnswer(packet: Answer, version: ProtocolVersion): Buffer {
+  const { hasProperties } = traitsOf[version];
+  const properties = hasProperties ? withLength(encodeProperties(packet.properties)) : Buffer.alloc(0);
+  switch (packet.cmd) {
+    case 'connack':
+      return framed(PacketType.connack, Buffer.from([Number(packet.sessionPresent), packet.reasonCode]), properties);
+    case 'suback':
+      return framed(PacketType.suback, identifier(packet.messageId), properties, Buffer.from(packet.granted));
+    case 'unsuback': {
+      const codes = Buffer.from(hasProperties ? packet.granted : []);
+      return framed(PacketType.unsuback, identifier(packet.messageId), properties, codes);
+    }
+    case 'disconnect':
+      return framed(PacketType.disconnect, Buffer.from([packet.reasonCode]), properties);
+    case 'auth':
+      return framed(PacketType.auth, Buffer.from([packet.reasonCode]), properties);
+  }
+}
+
+const identifier = (id: PacketId) => Buffer.from([id >> 8, id & 255]);
+
+const withLength = (properties: Buffer) => Buffer.concat([encodeVarint(properties.length), properties]);
+
+function framed(type: number, ...parts: Buffer[]): Buffer {
+  const body = Buffer.concat(parts);
+  return Buffer.concat([Buffer.from([type << 4]), encodeVarint(body.length), body]);
+}
+
+/** PUBACK, PUBREC, PUBREL or PUBCOMP at `out[at]`, at most 5 bytes; returns where it ends. Success is left out. */
+export function encodeAck(
+  out: Uint8Array,
+  at: number,
+  type: AckType,
+  packetId: PacketId,
+  reasonCode: number,
+  version: ProtocolVersion,
+): number {
+  const hasReason = reasonCode !== 0 && traitsOf[version].hasProperties;
+  out[at] = (type << 4) | (type === PacketType.pubrel ? 2 : 0);
+  out[at + 1] = hasReason ? 3 : 2;
+  out[at + 2] = packetId >> 8;
+  out[at + 3] = packetId & 255;
+  if (!hasReason) return at + 4;
+  out[at + 4] = reasonCode;
+  return at + 5;
+}

@@ -1,0 +1,207 @@
+/**
+ * The properties of MQTT 5.0: one table says what each is called, how it is encoded, and which packets may carry it.
+ * [MQTT5 2.2.2]
+ */
+import { malformed, type Reader, violation } from './reader.ts';
+
+export const PropertyId = {
+  payloadFormatIndicator: 0x01,
+  messageExpiryInterval: 0x02,
+  contentType: 0x03,
+  responseTopic: 0x08,
+  correlationData: 0x09,
+  subscriptionIdentifier: 0x0b,
+  sessionExpiryInterval: 0x11,
+  assignedClientIdentifier: 0x12,
+  serverKeepAlive: 0x13,
+  authenticationMethod: 0x15,
+  authenticationData: 0x16,
+  requestProblemInformation: 0x17,
+  willDelayInterval: 0x18,
+  requestResponseInformation: 0x19,
+  responseInformation: 0x1a,
+  serverReference: 0x1c,
+  reasonString: 0x1f,
+  receiveMaximum: 0x21,
+  topicAliasMaximum: 0x22,
+  topicAlias: 0x23,
+  maximumQoS: 0x24,
+  retainAvailable: 0x25,
+  userProperties: 0x26,
+  maximumPacketSize: 0x27,
+  wildcardSubscriptionAvailable: 0x28,
+  subscriptionIdentifiersAvailable: 0x29,
+  sharedSubscriptionAvailable: 0x2a,
+} as const;
+
+type PropertyName = keyof typeof PropertyId;
+type Encoding = 'flag' | 'u8' | 'u16' | 'u32' | 'varint' | 'text' | 'binary' | 'pair';
+
+const encodings: Readonly<Record<PropertyName, Encoding>> = {
+  payloadFormatIndicator: 'flag',
+  messageExpiryInterval: 'u32',
+  contentType: 'text',
+  responseTopic: 'text',
+  correlationData: 'binary',
+  subscriptionIdentifier: 'varint',
+  sessionExpiryInterval: 'u32',
+  assignedClientIdentifier: 'text',
+  serverKeepAlive: 'u16',
+  authenticationMethod: 'text',
+  authenticationData: 'binary',
+  requestProblemInformation: 'flag',
+  willDelayInterval: 'u32',
+  requestResponseInformation: 'flag',
+  responseInformation: 'text',
+  serverReference: 'text',
+  reasonString: 'text',
+  receiveMaximum: 'u16',
+  topicAliasMaximum: 'u16',
+  topicAlias: 'u16',
+  maximumQoS: 'u8',
+  retainAvailable: 'flag',
+  userProperties: 'pair',
+  maximumPacketSize: 'u32',
+  wildcardSubscriptionAvailable: 'flag',
+  subscriptionIdentifiersAvailable: 'flag',
+  sharedSubscriptionAvailable: 'flag',
+};
+
+/** [MQTT5 2.2.2.2] Of the answers only those that clients send as well; PUBLISH is read in `publish.ts`. */
+const allowed = {
+  CONNECT: [
+    'sessionExpiryInterval',
+    'receiveMaximum',
+    'maximumPacketSize',
+    'topicAliasMaximum',
+    'requestResponseInformation',
+    'requestProblemInformation',
+    'userProperties',
+    'authenticationMethod',
+    'authenticationData',
+  ],
+  will: [
+    'willDelayInterval',
+    'payloadFormatIndicator',
+    'messageExpiryInterval',
+    'contentType',
+    'responseTopic',
+    'correlationData',
+    'userProperties',
+  ],
+  PUBLISH: ['payloadFormatIndicator', 'contentType', 'responseTopic', 'correlationData', 'userProperties'],
+  acknowledgement: ['reasonString', 'userProperties'],
+  SUBSCRIBE: ['subscriptionIdentifier', 'userProperties'],
+  UNSUBSCRIBE: ['userProperties'],
+  // Server Reference is the server's alone. [MQTT5 3.14.2.2.5]
+  DISCONNECT: ['sessionExpiryInterval', 'reasonString', 'userProperties'],
+  AUTH: ['authenticationMethod', 'authenticationData', 'reasonString', 'userProperties'],
+} as const satisfies Record<string, readonly PropertyName[]>;
+
+export type PropertyOwner = keyof typeof allowed;
+
+/** Properties whose value 0 is a protocol error. */
+const neverZero: ReadonlySet<PropertyName> = new Set(['receiveMaximum', 'maximumPacketSize', 'subscriptionIdentifier']);
+const nameOf = new Map<number, PropertyName>(
+  Object.entries(PropertyId).map(([name, id]) => [id, name as PropertyName]),
+);
+
+/** Reads the property length and the properties. The result has the shape of the owner's `properties` in `packets.ts`. */
+export function readProperties<T extends object>(reader: Reader, owner: PropertyOwner): T {
+  const properties = reader.part(reader.varint('property length'), 'properties');
+  return readPropertyList(properties, owner);
+}
+
+export function readPropertyList<T extends object>(reader: Reader, owner: PropertyOwner): T {
+  const found: Record<string, unknown> = {};
+  while (reader.remaining > 0) {
+    const id = reader.varint('property identifier');
+    const name = nameOf.get(id);
+    if (name === undefined) throw malformed(`${owner} has the unknown property 0x${id.toString(16)}`);
+    if (!(allowed[owner] as readonly string[]).includes(name)) throw violation(`${owner} may not have ${name}`);
+    const value = readValue(reader, name);
+    if (name === 'userProperties') {
+      const pairs = (found[name] ??= []) as unknown[];
+      pairs.push(value);
+    } else if (found[name] !== undefined) throw violation(`${owner} has ${name} twice`);
+    else found[name] = value;
+  }
+  return found as T;
+}
+
+function readValue(reader: Reader, name: PropertyName): unknown {
+  switch (encodings[name]) {
+    case 'flag': {
+      const value = reader.u8(name);
+      if (value > 1) throw violation(`${name} is ${value}, neither 0 nor 1`);
+      return value === 1;
+    }
+    case 'u8':
+      return reader.u8(name);
+    case 'u16':
+      return notZero(name, reader.u16(name));
+    case 'u32':
+      return notZero(name, reader.u32(name));
+    case 'varint':
+      return notZero(name, reader.varint(name));
+    case 'text':
+      return reader.text(name);
+    case 'binary':
+      return reader.binary(name);
+    case 'pair':
+      return [reader.text('user property'), reader.text('user property')];
+  }
+}
+
+function notZero(name: PropertyName, value: number): number {
+  if (value === 0 && neverZero.has(name)) throw violation(`${name} is 0`);
+  return value;
+}
+
+/** Encodes the properties that are there, without the length before them. Order: that of the object, pairs as they stand. */
+export function encodeProperties(properties: object): Buffer {
+  const parts: Buffer[] = [];
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined) continue;
+    const id = PropertyId[name as PropertyName];
+    if (name === 'userProperties') {
+      for (const [key, text] of value) parts.push(Buffer.from([id]), prefixed(key), prefixed(text));
+    } else parts.push(Buffer.from([id]), encodeValue(encodings[name as PropertyName], value));
+  }
+  return Buffer.concat(parts);
+}
+
+function encodeValue(encoding: Encoding, value: unknown): Buffer {
+  switch (encoding) {
+    case 'flag':
+    case 'u8':
+      return Buffer.from([Number(value)]);
+    case 'u16':
+      return Buffer.from([Number(value) >> 8, Number(value) & 255]);
+    case 'u32': {
+      const bytes = Buffer.allocUnsafe(4);
+      bytes.writeUInt32BE(Number(value));
+      return bytes;
+    }
+    case 'varint':
+      return encodeVarint(Number(value));
+    default:
+      return prefixed(value as string | Uint8Array);
+  }
+}
+
+/** UTF-8 text or bytes behind two bytes of length. Longer than 65,535 bytes is our own caller's mistake. */
+function prefixed(value: string | Uint8Array): Buffer {
+  const bytes = typeof value === 'string' ? Buffer.from(value) : value;
+  if (bytes.length > 65_535) throw new RangeError(`A property of ${bytes.length} bytes; at most 65,535 can be encoded`);
+  return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
+}
+
+export function encodeVarint(value: number): Buffer {
+  const bytes: number[] = [];
+  do {
+    bytes.push(value >= 128 ? (value & 127) | 128 : value);
+    value >>>= 7;
+  } while (value > 0);
+  return Buffer.from(bytes);
+}

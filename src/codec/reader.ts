@@ -1,0 +1,87 @@
+/**
+ * Reads a packet's fields one after the other, strictly: what runs past the end, is not UTF-8 or not in its shortest form is a
+ * malformed packet. [MQTT5 1.5] Everything it returns is a copy, because the bytes underneath are used again.
+ */
+import { isUtf8 } from 'node:buffer';
+import { ProtocolError } from '../protocol/errors.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+
+export const malformed = (what: string) => new ProtocolError(ReasonCode.MalformedPacket, what);
+export const violation = (what: string) => new ProtocolError(ReasonCode.ProtocolError, what);
+
+export class Reader {
+  readonly #bytes: Buffer;
+  readonly #end: number;
+  /** For errors: the packet's name. */
+  readonly #packet: string;
+  #at: number;
+
+  constructor(packet: string, bytes: Buffer, start: number, end: number) {
+    this.#packet = packet;
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  get remaining(): number {
+    return this.#end - this.#at;
+  }
+
+  u8(field: string): number {
+    return this.#bytes[this.#take(1, field)]!;
+  }
+
+  u16(field: string): number {
+    return this.#bytes.readUInt16BE(this.#take(2, field));
+  }
+
+  u32(field: string): number {
+    return this.#bytes.readUInt32BE(this.#take(4, field));
+  }
+
+  /** A variable byte integer. [MQTT5 1.5.5] */
+  varint(field: string): number {
+    let value = 0;
+    for (let i = 0; i < 4; i++) {
+      const byte = this.u8(field);
+      value += (byte & 127) * 128 ** i;
+      if (byte >= 128) continue;
+      if (i > 0 && byte === 0) throw malformed(`${this.#packet}: the ${field} is not in its shortest form`);
+      return value;
+    }
+    throw malformed(`${this.#packet}: the ${field} has more than four bytes`);
+  }
+
+  binary(field: string): Buffer {
+    const length = this.u16(field);
+    const start = this.#take(length, field);
+    return Buffer.from(this.#bytes.subarray(start, start + length));
+  }
+
+  /** [MQTT5 1.5.4] */
+  text(field: string): string {
+    const length = this.u16(field);
+    const start = this.#take(length, field);
+    const bytes = this.#bytes.subarray(start, start + length);
+    if (!isUtf8(bytes)) throw malformed(`${this.#packet}: the ${field} is not valid UTF-8`);
+    if (bytes.includes(0)) throw malformed(`${this.#packet}: the ${field} holds U+0000`);
+    return bytes.toString('utf8');
+  }
+
+  /** A reader over the next `length` bytes, which this one skips. */
+  part(length: number, field: string): Reader {
+    const start = this.#take(length, field);
+    return new Reader(this.#packet, this.#bytes, start, start + length);
+  }
+
+  assertEnd(): void {
+    if (this.remaining > 0) throw malformed(`${this.#packet}: ${this.remaining} bytes too many at its end`);
+  }
+
+  #take(length: number, field: string): number {
+    const start = this.#at;
+    if (start + length > this.#end) throw malformed(`${this.#packet} ends within its ${field}`);
+    this.#at = start + length;
+    return start;
+  }
+}

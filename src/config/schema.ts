@@ -1,0 +1,92 @@
+/**
+ * What a configuration file may say. The schema is the reference: names, ranges, defaults; `config/sluice.yaml` shows it all.
+ */
+import { z } from 'zod';
+import { type BrokerSettings, defaultLimits, defaultSettings } from '../contracts/settings.ts';
+
+const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
+const port = whole(0, 65_535);
+const host = z.string().min(1);
+const handshakeTimeoutSeconds = whole(1, 3_600).default(10);
+
+const tls = z.strictObject({
+  certFile: z.string(),
+  keyFile: z.string(),
+  caFile: z.string().optional(),
+  requestClientCertificate: z.boolean().default(false),
+  minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
+});
+
+const address = (defaultPort: number) => ({ host: host.default('127.0.0.1'), port: port.default(defaultPort) });
+const webSocket = {
+  path: z.string().regex(/^\//, 'a path that begins with /').default('/mqtt'),
+  origins: z.array(z.string()).default([]),
+  // Proxies cut a connection that is idle for 60 s.
+  pingIntervalSeconds: whole(1, 55).default(25),
+  handshakeTimeoutSeconds,
+};
+
+const listener = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('tcp'), ...address(1883) }),
+  z.strictObject({ kind: z.literal('tls'), ...address(8883), tls, handshakeTimeoutSeconds }),
+  z.strictObject({ kind: z.literal('ws'), ...address(8083), ...webSocket }),
+  z.strictObject({ kind: z.literal('wss'), ...address(8084), ...webSocket, tls }),
+]);
+
+const limits = z.strictObject({
+  connections: whole(1).default(defaultLimits.connections),
+  connectTimeoutSeconds: whole(1, 3_600).default(defaultLimits.connectTimeoutSeconds),
+  packetBytes: whole(128, 268_435_460).default(defaultLimits.packetBytes),
+  topicBytes: whole(1, 65_535).default(defaultLimits.topicBytes),
+  topicLevels: whole(1, 1_000).default(defaultLimits.topicLevels),
+  subscriptionsPerSession: whole(1).default(defaultLimits.subscriptionsPerSession),
+  inflight: whole(1, 65_535).default(defaultLimits.inflight),
+  receiveMaximum: whole(1, 65_535).default(defaultLimits.receiveMaximum),
+  topicAliases: whole(0, 65_535).default(defaultLimits.topicAliases),
+  queueMessages: whole(1).default(defaultLimits.queueMessages),
+  queueBytes: whole(1).default(defaultLimits.queueBytes),
+  queuePolicy: z.enum(['drop-oldest', 'drop-newest', 'reject']).default(defaultLimits.queuePolicy),
+  outputBytes: whole(1_024).default(defaultLimits.outputBytes),
+  retainedMessages: whole(0).default(defaultLimits.retainedMessages),
+  sessions: whole(1).default(defaultLimits.sessions),
+});
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+
+export const schema = z.strictObject({
+  listeners: z
+    .array(listener)
+    .min(1)
+    .default(() => [listener.parse({ kind: 'tcp' }), listener.parse({ kind: 'ws' })]),
+  allowAnonymous: z.boolean().default(false),
+  limits: limits.default(() => limits.parse({})),
+  sessionExpiryMaximumSeconds: whole(0, 0xffffffff).default(defaultSettings.sessionExpiryMaximumSeconds),
+  serverKeepAliveSeconds: whole(0, 65_535).default(defaultSettings.serverKeepAliveSeconds),
+  outboundTopicAliases: whole(0, 65_535).default(defaultSettings.outboundTopicAliases),
+  queueQoS0: z.boolean().default(defaultSettings.queueQoS0),
+  maximumQoS: z.literal([0, 1, 2]).default(defaultSettings.maximumQoS),
+  retainAvailable: z.boolean().default(defaultSettings.retainAvailable),
+  wildcardSubscriptions: z.boolean().default(defaultSettings.wildcardSubscriptions),
+  sharedSubscriptions: z.boolean().default(defaultSettings.sharedSubscriptions),
+  refusedFilters: z.array(z.string()).default([...defaultSettings.refusedFilters]),
+  responseInformation: z.string().default(defaultSettings.responseInformation),
+  sysIntervalSeconds: whole(0, 86_400).default(defaultSettings.sysIntervalSeconds),
+  log: z
+    .strictObject({
+      level: z.enum(logLevels).default('info'),
+      format: z.enum(['auto', 'pretty', 'json']).default('auto'),
+    })
+    .default({ level: 'info', format: 'auto' }),
+});
+
+export type Config = z.output<typeof schema>;
+export type ConfigInput = z.input<typeof schema>;
+
+/** The configuration holds the broker's settings, name by name: the compiler sees to it. */
+export const settingsOf = (config: Config): BrokerSettings => config;
+
+/** A part of the schema without its default or optional wrapper. */
+export function unwrapped(node: unknown): unknown {
+  const inner = (node as { def?: { innerType?: unknown } } | undefined)?.def?.innerType;
+  return inner === undefined ? node : unwrapped(inner);
+}

@@ -1,0 +1,124 @@
+/**
+ * The broker's rules in one place: what packets, disconnections and time mean for sessions, subscriptions and messages.
+ *
+ * Synchronous, without I/O, clock or chance of its own: the shell says what happened and what time it is, and the core tells
+ * the sink what follows. Start reading at `publish` here, then `delivering.ts` and `handlers/`.
+ */
+import { TimerWheel } from '../base/timer-wheel.ts';
+import type { SessionStore } from '../contracts/session-store.ts';
+import type { BrokerSettings } from '../contracts/settings.ts';
+import type { Message } from '../protocol/message.ts';
+import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { Delivering } from './delivering.ts';
+import { LocalDirectory, type SessionDirectory } from './directory.ts';
+import { RetainedMessages } from './retained.ts';
+import { LocalRouter, type Route, type Router } from './router.ts';
+import type { Session } from './session.ts';
+import type { Sink } from './sink.ts';
+
+export class Core {
+  readonly settings: BrokerSettings;
+  readonly store: SessionStore;
+  readonly sink: Sink;
+  readonly router: Router = new LocalRouter();
+  readonly directory: SessionDirectory = new LocalDirectory();
+  readonly retained = new RetainedMessages();
+  readonly timers: TimerWheel;
+  readonly delivering: Delivering;
+  #now: number;
+
+  constructor(settings: BrokerSettings, store: SessionStore, sink: Sink, now: number) {
+    this.settings = settings;
+    this.store = store;
+    this.sink = sink;
+    this.timers = new TimerWheel(now);
+    this.delivering = new Delivering(settings, store, sink);
+    this.#now = this.delivering.now = now;
+  }
+
+  get now(): number {
+    return this.#now;
+  }
+
+  /** Tells the time: wills and session expiries that are due happen now. */
+  advance(now: number): void {
+    this.#now = this.delivering.now = now;
+    this.timers.advance(now);
+  }
+
+  /**
+   * Gives a message to everybody who subscribed, and keeps it if it is to be retained. `origin` is the session it came from,
+   * for No Local; null for the broker's own. The message may be borrowed.
+   *
+   * Returns Success, NoMatchingSubscribers, or QuotaExceeded if nothing was done.
+   */
+  publish(message: Message, origin: Session | null): ReasonCode {
+    const route = this.router.route(message.topic);
+    if (this.settings.limits.queuePolicy === 'reject' && message.qos > 0 && !this.#hasRoom(route, message)) {
+      this.sink.dropped('queueFull', null);
+      return ReasonCode.QuotaExceeded;
+    }
+    if (message.retain && !this.#retain(message)) return ReasonCode.QuotaExceeded;
+
+    const { targets, groups } = route;
+    let reached = 0;
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i]!.session === origin ? targets[i]!.ownMessages : targets[i]!;
+      if (target === null) continue;
+      const qos = (message.qos < target.qos ? message.qos : target.qos) as QoS;
+      const retain = message.retain && target.retainAsPublished;
+      this.delivering.deliver(target.session, message, qos, retain, target.subscriptionIds, null);
+      reached++;
+    }
+    for (const group of groups) {
+      const member = group.pick(null, message.qos);
+      if (member === null) continue;
+      const qos = Math.min(message.qos, member.qos) as QoS;
+      const ids = member.identifier > 0 ? [member.identifier] : null;
+      this.delivering.deliver(member.session, message, qos, message.retain && member.retainAsPublished, ids, group);
+      reached++;
+    }
+    return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+  }
+
+  /** Answers at once, unless something was stored since `stagedBefore`: then the answer waits until that is durable. */
+  answer(session: Session, type: AckType, packetId: PacketId, reasonCode: number, stagedBefore: number): void {
+    if (this.store.staged === stagedBefore) this.sink.acknowledge(session, type, packetId, reasonCode);
+    else this.sink.acknowledgeStored(session, type, packetId, reasonCode);
+  }
+
+  /** Takes expired retained messages out of memory and store. */
+  sweepRetained(): void {
+    const expired = [...this.retained].filter((message) => message.isExpired(this.#now));
+    for (const message of expired) {
+      this.retained.delete(message.topic.name);
+      this.store.removeRetained(message.topic.name);
+      this.sink.dropped('expired', null);
+    }
+  }
+
+  #hasRoom(route: Route, message: Message): boolean {
+    return route.targets.every(({ session, qos }) => {
+      return qos === 0 || !session.mustQueue || session.queue.hasRoomFor(message.size, this.settings.limits);
+    });
+  }
+
+  /** False if there is no room for one more. */
+  #retain(message: Message): boolean {
+    const { name } = message.topic;
+    // An empty payload removes what was retained and is not retained itself. [MQTT5 3.3.1-6] [MQTT5 3.3.1-7]
+    if (message.payloadBytes === 0) {
+      if (this.retained.delete(name)) this.store.removeRetained(name);
+      return true;
+    }
+    if (this.retained.count >= this.settings.limits.retainedMessages && this.retained.get(name) === null) {
+      this.sink.dropped('retainedLimit', null);
+      return false;
+    }
+    const kept = message.keep();
+    this.retained.set(kept);
+    this.store.putRetained(kept);
+    return true;
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * How a message gets from the routing decision to one session's client: at once if it can, else through the session's queue,
+ * never past another one. [MQTT5 4.6.0-6]
+ */
+import type { SessionStore, StoredDelivery } from '../contracts/session-store.ts';
+import type { BrokerSettings } from '../contracts/settings.ts';
+import type { Message } from '../protocol/message.ts';
+import { PacketType, type QoS } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { Delivery } from './delivery.ts';
+import { Awaiting } from './send-window.ts';
+import type { Session } from './session.ts';
+import type { SharedGroup } from './shared-group.ts';
+import type { DropReason, Sink } from './sink.ts';
+
+export class Delivering {
+  /** Milliseconds since the epoch, as the shell last said. */
+  now = 0;
+  readonly #settings: BrokerSettings;
+  readonly #store: SessionStore;
+  readonly #sink: Sink;
+
+  constructor(settings: BrokerSettings, store: SessionStore, sink: Sink) {
+    this.#settings = settings;
+    this.#store = store;
+    this.#sink = sink;
+  }
+
+  /** `qos` is the lower of the message's and the subscription's. The message may be borrowed. */
+  deliver(
+    session: Session,
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: readonly number[] | null,
+    group: SharedGroup | null,
+  ): void {
+    if (session.packetBytesMax !== Number.POSITIVE_INFINITY && session.isConnected) {
+      // Skipped, as if it had been delivered; the connection lives on. [MQTT5 3.1.2-25]
+      if (!this.#sink.fits(session, message, qos, subscriptionIds))
+        return this.#sink.dropped('packetTooLarge', session);
+    }
+    if (qos === 0 && (session.isConnected || !this.#settings.queueQoS0)) {
+      if (!session.isConnected) return;
+      if (session.isCongested) return this.#sink.dropped('slowConsumer', session);
+      return this.#sink.publish(session, message, 0, 0, retain, false, subscriptionIds);
+    }
+    if (qos !== 0 && session.isConnected && !session.mustQueue && !session.isPersistent && group === null) {
+      // Nobody will ask for this message again: the session ends with its connection, so nothing of it is kept.
+      const packetId = session.window.begin(null, qos);
+      return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
+    }
+    const kept = message.keep();
+    const delivery: Delivery = { message: kept, qos, retain, subscriptionIds, group };
+    if (session.isPersistent) {
+      if (kept.id === 0) kept.id = this.#store.nextMessageId();
+      if (!session.isConnected || session.mustQueue) return this.#enqueueStored(session, delivery);
+      this.#store.putDelivery(session.sid, stored(delivery));
+    } else if (session.mustQueue) return this.enqueue(session, delivery);
+    this.#send(session, delivery);
+  }
+
+  #enqueueStored(session: Session, delivery: Delivery): void {
+    if (this.#hasMadeRoom(session, delivery)) {
+      this.#store.putDelivery(session.sid, stored(delivery));
+      session.queue.push(delivery);
+    }
+  }
+
+  /** Appends to the queue of a session, in memory; what is in the store already stays there. */
+  enqueue(session: Session, delivery: Delivery): void {
+    if (this.#hasMadeRoom(session, delivery)) session.queue.push(delivery);
+  }
+
+  /** Applies the queue's limits; false if the new message is the one to drop. */
+  #hasMadeRoom(session: Session, delivery: Delivery): boolean {
+    const { limits } = this.#settings;
+    const { queue } = session;
+    const { size } = delivery.message;
+    while (!queue.hasRoomFor(size, limits)) {
+      const oldest = queue.peek();
+      const isExpired = oldest?.message.isExpired(this.now) ?? false;
+      if (oldest === undefined || (!isExpired && limits.queuePolicy !== 'drop-oldest')) {
+        this.#sink.dropped('queueFull', session);
+        return false;
+      }
+      queue.shift();
+      this.#giveUp(session, oldest, isExpired ? 'expired' : 'queueFull');
+    }
+    return true;
+  }
+
+  #giveUp(session: Session, delivery: Delivery, reason: DropReason): void {
+    if (session.isPersistent) this.#store.removeDelivery(session.sid, delivery.message.id);
+    this.#sink.dropped(reason, session);
+  }
+
+  #send(session: Session, delivery: Delivery): void {
+    const { message, qos, retain, subscriptionIds } = delivery;
+    if (qos === 0) {
+      if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
+      return this.#sink.publish(session, message, 0, 0, retain, false, subscriptionIds);
+    }
+    const packetId = session.window.begin(delivery, qos);
+    if (qos === 1 || !session.isPersistent) {
+      return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
+    }
+    // After a crash the same identifier must stand for the same message, or it would arrive twice.
+    this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: false });
+    const { link } = session;
+    this.#sink.whenStored(() => {
+      if (session.link !== link || session.window.delivery(packetId) !== delivery) return;
+      this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
+    });
+  }
+
+  /** Sends what waits, as far as there is room: first what is to be sent again, then the queue, then retained messages. */
+  pump(session: Session): void {
+    while (session.isConnected && !session.isCongested && !session.window.isFull) {
+      if (session.window.hasResends) this.#sendAgain(session);
+      else if (session.queue.length > 0) this.#sendNext(session);
+      else if (session.replays.length > 0) this.#replayNext(session);
+      else return;
+    }
+  }
+
+  #sendAgain(session: Session): void {
+    const packetId = session.window.nextResend();
+    if (packetId === 0) return;
+    if (session.window.awaiting(packetId) === Awaiting.pubcomp) {
+      return this.#sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.Success);
+    }
+    const { message, qos, retain, subscriptionIds } = session.window.delivery(packetId)!;
+    this.#sink.publish(session, message, qos, packetId, retain, true, subscriptionIds);
+  }
+
+  #sendNext(session: Session): void {
+    const delivery = session.queue.shift()!;
+    if (delivery.message.isExpired(this.now)) return this.#giveUp(session, delivery, 'expired'); // [MQTT5 3.3.2-5]
+    if (session.packetBytesMax !== Number.POSITIVE_INFINITY) {
+      const { message, qos, subscriptionIds } = delivery;
+      if (!this.#sink.fits(session, message, qos, subscriptionIds)) {
+        return this.#giveUp(session, delivery, 'packetTooLarge');
+      }
+    }
+    this.#send(session, delivery);
+  }
+
+  #replayNext(session: Session): void {
+    const cursor = session.replays[0]!;
+    const message = cursor.peek();
+    if (message === null) {
+      session.replays.shift();
+      return;
+    }
+    cursor.take();
+    if (message.isExpired(this.now)) return;
+    const { subscription } = cursor;
+    const qos = Math.min(message.qos, subscription.qos) as QoS;
+    const ids = subscription.identifier > 0 ? [subscription.identifier] : null;
+    // The queue orders by message number, and this message enters it now.
+    const numbered = qos > 0 && session.isPersistent ? message.renumbered(0) : message;
+    this.deliver(session, numbered, qos, true, ids, null);
+  }
+
+  /**
+   * A member of shared subscriptions left, or left `group`: what it was not sent, and the QoS 1 messages it did not answer,
+   * go to another member that is connected. QoS 2 under way stays with it. [MQTT5 4.8.2-4]
+   */
+  redistribute(session: Session, group: SharedGroup | null): void {
+    const isLeaving = (delivery: Delivery) =>
+      delivery.group !== null &&
+      (group === null || delivery.group === group) &&
+      (session.isEnded || delivery.group.pickConnected(session, delivery.qos) !== null);
+    const moved: Delivery[] = [];
+    if (!session.isConnected) {
+      for (const packetId of [...session.window]) {
+        const delivery = session.window.delivery(packetId);
+        if (delivery === null || session.window.awaiting(packetId) !== Awaiting.puback) continue;
+        if (!isLeaving(delivery)) continue;
+        session.window.settle(packetId);
+        moved.push(delivery);
+      }
+    }
+    moved.push(...session.queue.takeOut(isLeaving));
+    for (const delivery of moved) this.#passOn(session, delivery);
+  }
+
+  #passOn(session: Session, { message, qos, group }: Delivery): void {
+    if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
+    const heir = group!.pick(session, qos);
+    if (heir === null) return this.#sink.dropped('noSharedMember', session);
+    const ids = heir.identifier > 0 ? [heir.identifier] : null;
+    const retain = message.retain && heir.retainAsPublished;
+    const granted = Math.min(message.qos, heir.qos) as QoS;
+    // In the heir's queue it is the newest message, so it gets a new number.
+    this.deliver(heir.session, message.renumbered(0), granted, retain, ids, group);
+  }
+}
+
+function stored({ message, qos, retain, subscriptionIds, group }: Delivery): StoredDelivery {
+  return { message, qos, retain, subscriptionIds, group: group?.name ?? null };
+}

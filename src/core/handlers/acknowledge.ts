@@ -1,0 +1,72 @@
+/**
+ * The other halves of the QoS 1 and 2 exchanges, in both directions. [MQTT5 4.3]
+ */
+import { type AckType, type PacketId, PacketType } from '../../protocol/packets.ts';
+import { isFailure, ReasonCode } from '../../protocol/reason-codes.ts';
+import type { Core } from '../core.ts';
+import { Awaiting } from '../send-window.ts';
+import type { Session } from '../session.ts';
+
+export function handleAck(core: Core, session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
+  switch (type) {
+    case PacketType.puback:
+      return handlePuback(core, session, packetId);
+    case PacketType.pubrec:
+      return handlePubrec(core, session, packetId, reasonCode);
+    case PacketType.pubrel:
+      return handlePubrel(core, session, packetId);
+    case PacketType.pubcomp:
+      return handlePubcomp(core, session, packetId);
+  }
+}
+
+function handlePuback(core: Core, session: Session, packetId: PacketId): void {
+  // An answer to nothing is the client's mistake and harms nobody.
+  if (session.window.awaiting(packetId) !== Awaiting.puback) return;
+  finish(core, session, packetId);
+}
+
+function handlePubrec(core: Core, session: Session, packetId: PacketId, reasonCode: number): void {
+  const { window } = session;
+  switch (window.awaiting(packetId)) {
+    case Awaiting.pubrec: {
+      // A refused PUBREC ends the exchange; only an accepted one leads to PUBREL. [MQTT5 4.3.3-4]
+      if (isFailure(reasonCode)) return finish(core, session, packetId);
+      const { staged } = core.store;
+      window.received(packetId);
+      if (session.isPersistent) {
+        const messageId = window.delivery(packetId)!.message.id;
+        core.store.putSending(session.sid, { packetId, messageId, isReceived: true });
+      }
+      return core.answer(session, PacketType.pubrel, packetId, ReasonCode.Success, staged);
+    }
+    case Awaiting.pubcomp:
+      return core.sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.Success);
+    default:
+      return core.sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.PacketIdentifierNotFound);
+  }
+}
+
+function handlePubrel(core: Core, session: Session, packetId: PacketId): void {
+  if (!session.received.delete(packetId)) {
+    return core.sink.acknowledge(session, PacketType.pubcomp, packetId, ReasonCode.PacketIdentifierNotFound);
+  }
+  if (session.isPersistent) core.store.removeReceived(session.sid, packetId);
+  core.sink.acknowledge(session, PacketType.pubcomp, packetId, ReasonCode.Success);
+}
+
+function handlePubcomp(core: Core, session: Session, packetId: PacketId): void {
+  if (session.window.awaiting(packetId) !== Awaiting.pubcomp) return;
+  finish(core, session, packetId);
+}
+
+/** The client has the message, or will not have it: forget it and send what waited for room. */
+function finish(core: Core, session: Session, packetId: PacketId): void {
+  const delivery = session.window.delivery(packetId);
+  session.window.settle(packetId);
+  if (delivery !== null && session.isPersistent) {
+    if (delivery.qos === 2) core.store.removeSending(session.sid, packetId);
+    core.store.removeDelivery(session.sid, delivery.message.id);
+  }
+  if (session.hasWaiting) core.delivering.pump(session);
+}

@@ -1,0 +1,74 @@
+/**
+ * What one PUBLISH from a client means: route it, remember a QoS 2 identifier, answer once the answer holds.
+ */
+import type { Message } from '../../protocol/message.ts';
+import { type PacketId, PacketType, type QoS } from '../../protocol/packets.ts';
+import { isFailure, ReasonCode } from '../../protocol/reason-codes.ts';
+import type { Core } from '../core.ts';
+import type { Session } from '../session.ts';
+
+/** The message may be borrowed. */
+export function handlePublish(core: Core, session: Session, message: Message, packetId: PacketId): void {
+  exchange(core, session, message.qos, packetId, message);
+}
+
+/** A PUBLISH of this QoS became other messages, or none, on its way through the hooks. The publisher is answered once. */
+export function handleTransformed(
+  core: Core,
+  session: Session,
+  qos: QoS,
+  packetId: PacketId,
+  messages: readonly Message[],
+): void {
+  exchange(core, session, qos, packetId, messages);
+}
+
+function exchange(
+  core: Core,
+  session: Session,
+  qos: QoS,
+  packetId: PacketId,
+  messages: Message | readonly Message[],
+): void {
+  const { staged } = core.store;
+  if (qos === 0) {
+    publishEach(core, session, messages);
+  } else if (qos === 1) {
+    const reasonCode = publishEach(core, session, messages);
+    core.answer(session, PacketType.puback, packetId, reasonCode, staged);
+  } else {
+    let reasonCode: number = ReasonCode.Success;
+    // A resend: the first copy is on its way, so only answer again. [MQTT5 4.3.3-10]
+    if (!session.received.has(packetId)) {
+      reasonCode = publishEach(core, session, messages);
+      if (!isFailure(reasonCode)) remember(core, session, packetId);
+    }
+    core.answer(session, PacketType.pubrec, packetId, reasonCode, staged);
+  }
+}
+
+function publishEach(core: Core, session: Session, messages: Message | readonly Message[]): number {
+  if (!Array.isArray(messages)) return core.publish(messages as Message, session);
+  let worst: number = ReasonCode.Success;
+  for (const message of messages) worst = Math.max(worst, core.publish(message, session));
+  return worst;
+}
+
+/** Until PUBREL, the identifier stands for this message. */
+function remember(core: Core, session: Session, packetId: PacketId): void {
+  session.received.add(packetId);
+  if (session.isPersistent) core.store.putReceived(session.sid, packetId);
+}
+
+/**
+ * A PUBLISH that was refused: nothing is routed. Before 5.0 no answer can say so, and a client that gets none sends for ever;
+ * it is answered as if all were well. [MQTT3 3.3.5-2]
+ */
+export function refusePublish(core: Core, session: Session, qos: QoS, packetId: PacketId, reasonCode: number): void {
+  const { staged } = core.store;
+  if (qos === 1) core.answer(session, PacketType.puback, packetId, reasonCode, staged);
+  if (qos !== 2) return;
+  // A failure ends the exchange, but only 5.0 has one; before, it goes on to PUBREL. [MQTT5 4.3.3-9]
+  if (!session.traits.hasProperties && !session.received.has(packetId)) remember(core, session, packetId);
+  core.answer(session, PacketType.pubrec, packetId, reasonCode, staged);
+}

@@ -1,0 +1,76 @@
+/**
+ * Subscribing and unsubscribing, one topic filter at a time. Hooks have been asked before. [MQTT5 3.8.4]
+ */
+import type { QoS } from '../../protocol/packets.ts';
+import { ReasonCode } from '../../protocol/reason-codes.ts';
+import type { ParsedFilter } from '../../protocol/topic.ts';
+import type { Core } from '../core.ts';
+import { ReplayCursor } from '../retained.ts';
+import type { Session } from '../session.ts';
+import type { Subscription } from '../subscription.ts';
+
+export interface SubscribeOptions {
+  /** What is granted. */
+  readonly qos: QoS;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly retainHandling: 0 | 1 | 2;
+  readonly identifier: number;
+}
+
+/**
+ * Returns the code for the SUBACK: the granted QoS or a failure. Retained messages are made ready and leave with the next
+ * `pump`, which the shell calls once the SUBACK has left.
+ */
+export function subscribe(
+  core: Core,
+  session: Session,
+  topicFilter: string,
+  parsed: ParsedFilter,
+  options: SubscribeOptions,
+): number {
+  const existing = session.subscriptions.get(topicFilter);
+  if (existing === undefined && session.subscriptions.size >= core.settings.limits.subscriptionsPerSession) {
+    return ReasonCode.QuotaExceeded;
+  }
+  const subscription: Subscription = {
+    session,
+    topicFilter,
+    filter: parsed.filter,
+    shareName: parsed.shareName,
+    qos: options.qos,
+    noLocal: options.noLocal,
+    retainAsPublished: options.retainAsPublished,
+    retainHandling: options.retainHandling,
+    identifier: options.identifier,
+  };
+  if (existing !== undefined) core.router.remove(existing);
+  core.router.add(subscription);
+  session.subscriptions.set(topicFilter, subscription);
+  if (session.isPersistent) core.store.putSubscription(session.sid, { topicFilter, ...options });
+  // Shared subscriptions get no retained messages. [MQTT5 4.8.2] Retain Handling: [MQTT5 3.3.1-9] to [MQTT5 3.3.1-11]
+  const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && existing === undefined);
+  if (wantsRetained && parsed.shareName === null) {
+    dropReplays(session, topicFilter);
+    session.replays.push(new ReplayCursor(subscription, core.retained.match(parsed.filter)));
+  }
+  return options.qos;
+}
+
+/** Returns the code for the UNSUBACK. */
+export function unsubscribe(core: Core, session: Session, topicFilter: string): number {
+  const subscription = session.subscriptions.get(topicFilter);
+  if (subscription === undefined) return ReasonCode.NoSubscriptionExisted;
+  session.subscriptions.delete(topicFilter);
+  dropReplays(session, topicFilter);
+  const group = core.router.remove(subscription);
+  if (group !== null) core.delivering.redistribute(session, group);
+  if (session.isPersistent) core.store.removeSubscription(session.sid, topicFilter);
+  return ReasonCode.Success;
+}
+
+function dropReplays(session: Session, topicFilter: string): void {
+  for (let i = session.replays.length - 1; i >= 0; i--) {
+    if (session.replays[i]!.subscription.topicFilter === topicFilter) session.replays.splice(i, 1);
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * A session's life: it begins or resumes with CONNECT, outlives its connection for as long as the client asked, and ends; and
+ * its will is published when, and only when, it is due. [MQTT5 3.1.2.5] [MQTT5 4.1]
+ */
+import type { RestoredSession } from '../contracts/session-store.ts';
+import type { Message } from '../protocol/message.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { parseFilter } from '../protocol/topic.ts';
+import { type Traits, traitsOf } from '../protocol/traits.ts';
+import type { Core } from './core.ts';
+import { Awaiting } from './send-window.ts';
+import { neverExpires, Session, type SessionWill } from './session.ts';
+
+export interface ConnectRequest {
+  readonly clientId: string;
+  readonly traits: Traits;
+  /** Clean Session or Clean Start. */
+  readonly clean: boolean;
+  readonly expirySeconds: number;
+  /** How many QoS 1 and 2 messages the client takes at a time. */
+  readonly receiveMaximum: number;
+  readonly packetBytesMax: number;
+  readonly will: SessionWill | null;
+  /** The shell's connection. */
+  readonly link: object;
+}
+
+/** Begins or resumes the session. What waits for it is sent by the next `pump`, after the CONNACK. */
+export function connect(core: Core, request: ConnectRequest): { session: Session; sessionPresent: boolean } {
+  let session = core.directory.get(request.clientId);
+  if (session?.link) {
+    const { link } = session;
+    // The older connection's will is published unless its delay lets the new connection cancel it. [MQTT5 3.1.4-3]
+    disconnected(core, session, true);
+    core.sink.disconnect(link, ReasonCode.SessionTakenOver);
+    if (session.isEnded) session = undefined;
+  }
+  if (session !== undefined && request.clean) {
+    end(core, session, 'clean');
+    session = undefined;
+  }
+  const sessionPresent = session !== undefined;
+  session ??= begin(core, request);
+
+  core.timers.cancel(session.willTimer);
+  core.timers.cancel(session.expiryTimer);
+  session.traits = request.traits;
+  session.expirySeconds = request.expirySeconds;
+  session.packetBytesMax = request.packetBytesMax;
+  session.will = request.will;
+  session.link = request.link;
+  session.isCongested = false;
+  session.window.resume(Math.min(request.receiveMaximum, core.settings.limits.inflight));
+  save(core, session, null);
+  return { session, sessionPresent };
+}
+
+function begin(core: Core, { clientId, traits, expirySeconds }: ConnectRequest): Session {
+  const session = new Session({ clientId, sid: core.store.nextSessionId(), traits, expirySeconds }, timersOf(core));
+  core.directory.add(session);
+  return session;
+}
+
+const timersOf = (core: Core) => ({
+  onWillDue: (session: Session) => publishWill(core, session),
+  onExpired: (session: Session) => end(core, session, 'expired'),
+});
+
+/** In the store belongs what outlives the connection: the session, or at least a will that a crash must not lose. */
+function save(core: Core, session: Session, disconnectedAt: number | null): void {
+  if (!session.isPersistent && session.will === null) return;
+  const { sid, clientId, traits, expirySeconds, will } = session;
+  core.store.putSession({ sid, clientId, protocolVersion: traits.version, expirySeconds, disconnectedAt, will });
+}
+
+/** The connection is gone; `publishesWill` is false only if the client said so. [MQTT5 3.14.4-3] */
+export function disconnected(core: Core, session: Session, publishesWill: boolean): void {
+  session.link = null;
+  session.isCongested = false;
+  session.packetBytesMax = Number.POSITIVE_INFINITY;
+  if (!publishesWill) session.will = null;
+  if (!session.isPersistent) return end(core, session, 'disconnected');
+  core.delivering.redistribute(session, null);
+  if (session.will !== null) {
+    if (session.will.delaySeconds === 0) publishWill(core, session);
+    else core.timers.set(session.willTimer, core.now + session.will.delaySeconds * 1000);
+  }
+  if (session.expirySeconds !== neverExpires) {
+    core.timers.set(session.expiryTimer, core.now + session.expirySeconds * 1000);
+  }
+  save(core, session, core.now);
+}
+
+/** Ends a session whose client is away. A will that still waits is published now. [MQTT5 3.1.3-9] */
+export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'disconnected'): void {
+  session.isEnded = true;
+  core.timers.cancel(session.willTimer);
+  core.timers.cancel(session.expiryTimer);
+  const hadRecord = session.isPersistent || session.will !== null;
+  core.directory.remove(session);
+  for (const subscription of session.subscriptions.values()) core.router.remove(subscription);
+  session.subscriptions.clear();
+  core.delivering.redistribute(session, null);
+  for (const _ of session.queue) core.sink.dropped('sessionEnded', session);
+  publishWill(core, session);
+  if (hadRecord) core.store.removeSession(session.sid);
+  core.sink.sessionEnded(session, why);
+}
+
+function publishWill(core: Core, session: Session): void {
+  const { will } = session;
+  if (will === null) return;
+  session.will = null;
+  core.timers.cancel(session.willTimer);
+  core.publish(stamped(will.message, core.now), session);
+  if (!session.isEnded && !session.isConnected && session.isPersistent) save(core, session, core.now);
+}
+
+/** A will's expiry counts from its publication. [MQTT5 3.1.3.2.4] */
+function stamped(message: Message, now: number): Message {
+  const will = message.renumbered(0);
+  if (will.expirySeconds >= 0) will.expiresAt = now + will.expirySeconds * 1000;
+  return will;
+}
+
+/** Puts back the sessions of the last run. Those whose connection was open have just lost it. */
+export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
+  const wereOpen: Session[] = [];
+  const restored: [Session, RestoredSession][] = [];
+  for (const record of sessions) {
+    const { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will } = record.session;
+    const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, timersOf(core));
+    session.will = will;
+    core.directory.add(session);
+    for (const stored of record.subscriptions) {
+      const parsed = parseFilter(stored.topicFilter);
+      if (parsed === null) continue;
+      const { filter, shareName } = parsed;
+      const subscription = { session, filter, shareName, ...stored };
+      session.subscriptions.set(stored.topicFilter, subscription);
+      core.router.add(subscription);
+    }
+    if (disconnectedAt === null) wereOpen.push(session);
+    else {
+      if (will !== null) core.timers.set(session.willTimer, disconnectedAt + will.delaySeconds * 1000);
+      if (expirySeconds !== neverExpires) core.timers.set(session.expiryTimer, disconnectedAt + expirySeconds * 1000);
+    }
+    restored.push([session, record]);
+  }
+  // Shared groups exist only when all subscriptions do.
+  for (const [session, record] of restored) restoreQueue(core, session, record);
+  for (const session of wereOpen) disconnected(core, session, true);
+}
+
+function restoreQueue(core: Core, session: Session, record: RestoredSession): void {
+  const sent = new Map(record.sendings.map((sending) => [sending.messageId, sending]));
+  const bySending = new Map<number, (typeof deliveries)[number]>();
+  const deliveries = record.deliveries.map((stored) => {
+    return { ...stored, group: stored.group === null ? null : core.router.group(stored.group) };
+  });
+  for (const delivery of deliveries) {
+    if (sent.has(delivery.message.id)) bySending.set(delivery.message.id, delivery);
+    else session.queue.push(delivery);
+  }
+  for (const { packetId, messageId, isReceived } of record.sendings) {
+    const delivery = bySending.get(messageId);
+    if (delivery === undefined) continue;
+    session.window.restore(packetId, delivery, isReceived ? Awaiting.pubcomp : Awaiting.pubrec);
+  }
+  for (const packetId of record.received) session.received.add(packetId);
+}

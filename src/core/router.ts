@@ -1,0 +1,150 @@
+/**
+ * Who gets a message: topic name to sessions, with overlapping subscriptions of one session merged into one delivery at the
+ * highest matching QoS, with all their identifiers. [MQTT5 3.3.4-2] [MQTT3 3.3.5-1]
+ *
+ * What was found is remembered on the topic itself until any subscription changes, and while the memory that takes stays
+ * within a bound.
+ */
+import type { QoS } from '../protocol/packets.ts';
+import type { Topic } from '../protocol/topic.ts';
+import type { Session } from './session.ts';
+import { SharedGroup } from './shared-group.ts';
+import type { Subscription } from './subscription.ts';
+import { TopicTree } from './topic-tree.ts';
+
+/** One session's share in a message. */
+export interface Target {
+  readonly session: Session;
+  readonly qos: QoS;
+  readonly retainAsPublished: boolean;
+  readonly subscriptionIds: readonly number[] | null;
+  /** Some of the subscriptions are no-local: what the session gets of its own messages, or null for nothing. */
+  readonly ownMessages: Target | null;
+}
+
+export interface Route {
+  readonly targets: readonly Target[];
+  readonly groups: readonly SharedGroup[];
+}
+
+/**
+ * The seam for several workers or machines: a publish goes to what `route` finds here, and to the nodes that asked for it.
+ * Removing wants the same object that was added.
+ */
+export interface Router {
+  readonly subscriptionCount: number;
+  readonly sharedGroupCount: number;
+  add(subscription: Subscription): void;
+  /** Returns the group it was a member of, if it was shared. */
+  remove(subscription: Subscription): SharedGroup | null;
+  /** The shared subscription of that name, `{share name}/{filter}`. */
+  group(name: string): SharedGroup | null;
+  /** Valid until the next change. */
+  route(topic: Topic): Route;
+}
+
+/** Targets remembered over all topics; beyond it all is forgotten and found again as it is needed. */
+const rememberedMax = 1_000_000;
+
+export class LocalRouter implements Router {
+  readonly #tree = new TopicTree<Subscription | SharedGroup>();
+  readonly #groups = new Map<string, SharedGroup>();
+  #generation = 0;
+  #remembered = 0;
+  #subscriptionCount = 0;
+
+  get subscriptionCount(): number {
+    return this.#subscriptionCount;
+  }
+
+  get sharedGroupCount(): number {
+    return this.#groups.size;
+  }
+
+  add(subscription: Subscription): void {
+    this.#subscriptionCount++;
+    if (subscription.shareName === null) {
+      this.#tree.add(subscription.filter, subscription);
+      return this.#forget();
+    }
+    const key = `${subscription.shareName}/${subscription.filter}`;
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      this.#groups.set(key, (group = new SharedGroup(key)));
+      this.#tree.add(subscription.filter, group);
+      this.#forget();
+    }
+    group.add(subscription);
+  }
+
+  remove(subscription: Subscription): SharedGroup | null {
+    this.#subscriptionCount--;
+    if (subscription.shareName === null) {
+      this.#tree.remove(subscription.filter, subscription);
+      this.#forget();
+      return null;
+    }
+    const key = `${subscription.shareName}/${subscription.filter}`;
+    const group = this.#groups.get(key)!;
+    group.remove(subscription);
+    if (group.isEmpty) {
+      this.#groups.delete(key);
+      this.#tree.remove(subscription.filter, group);
+      this.#forget();
+    }
+    return group;
+  }
+
+  group(name: string): SharedGroup | null {
+    return this.#groups.get(name) ?? null;
+  }
+
+  route(topic: Topic): Route {
+    if (topic.routeGeneration === this.#generation) return topic.route as Route;
+    const route = this.#find(topic);
+    this.#remembered += 1 + route.targets.length;
+    if (this.#remembered > rememberedMax) this.#forget();
+    topic.route = route;
+    topic.routeGeneration = this.#generation;
+    return route;
+  }
+
+  #forget(): void {
+    this.#generation++;
+    this.#remembered = 0;
+  }
+
+  #find(topic: Topic): Route {
+    const found: (Subscription | SharedGroup)[] = [];
+    this.#tree.find(topic.name, found);
+    const groups: SharedGroup[] = [];
+    const bySession = new Map<Session, Subscription[]>();
+    for (const item of found) {
+      if (item instanceof SharedGroup) groups.push(item);
+      else {
+        const subscriptions = bySession.get(item.session);
+        if (subscriptions === undefined) bySession.set(item.session, [item]);
+        else subscriptions.push(item);
+      }
+    }
+    const targets: Target[] = [];
+    for (const subscriptions of bySession.values()) targets.push(mergeTarget(subscriptions)!);
+    return { targets, groups };
+  }
+}
+
+function mergeTarget(subscriptions: readonly Subscription[]): Target | null {
+  const first = subscriptions[0];
+  if (first === undefined) return null;
+  const others = subscriptions.filter((subscription) => !subscription.noLocal);
+  const ids = subscriptions.filter(({ identifier }) => identifier > 0).map(({ identifier }) => identifier);
+  const target = {
+    session: first.session,
+    qos: Math.max(...subscriptions.map(({ qos }) => qos)) as QoS,
+    retainAsPublished: subscriptions.some(({ retainAsPublished }) => retainAsPublished),
+    subscriptionIds: ids.length > 0 ? ids : null,
+    ownMessages: null as Target | null,
+  };
+  target.ownMessages = others.length === subscriptions.length ? target : mergeTarget(others);
+  return target;
+}

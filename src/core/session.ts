@@ -1,0 +1,85 @@
+/**
+ * What the broker knows of one client, connected or not: subscriptions, what waits for it, what is under way both ways, its
+ * will. [MQTT5 4.1]
+ *
+ * Plain state: the rules are in `delivering.ts` and `handlers/`. The shell hangs its connection on `link`.
+ */
+import { Timer } from '../base/timer-wheel.ts';
+import type { Message } from '../protocol/message.ts';
+import type { PacketId } from '../protocol/packets.ts';
+import type { Traits } from '../protocol/traits.ts';
+import type { ReplayCursor } from './retained.ts';
+import { SendWindow } from './send-window.ts';
+import { SessionQueue } from './session-queue.ts';
+import type { Subscription } from './subscription.ts';
+
+/** Session Expiry Interval that means: never. [MQTT5 3.1.2.11.2] */
+export const neverExpires = 0xffffffff;
+
+export interface SessionWill {
+  readonly message: Message;
+  readonly delaySeconds: number;
+}
+
+export class Session {
+  readonly clientId: string;
+  /** Its number in the store. */
+  readonly sid: number;
+  traits: Traits;
+  /** How long it outlives its connection, in seconds; 0: not at all. */
+  expirySeconds: number;
+  /** The shell's connection; null while the client is away. The core only asks whether there is one. */
+  link: object | null = null;
+  /** Set by the shell while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
+  isCongested = false;
+  /** The largest packet the client takes, in bytes. [MQTT5 3.1.2-24] */
+  packetBytesMax: number = Number.POSITIVE_INFINITY;
+  readonly subscriptions = new Map<string, Subscription>();
+  readonly window = new SendWindow();
+  readonly queue = new SessionQueue();
+  /** Retained messages still to be sent for new subscriptions. */
+  readonly replays: ReplayCursor[] = [];
+  /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */
+  readonly received = new Set<PacketId>();
+  will: SessionWill | null = null;
+  readonly willTimer: Timer;
+  readonly expiryTimer: Timer;
+  /** The session is over and forgotten; whoever still holds it must not use it. */
+  isEnded = false;
+
+  constructor(
+    identity: {
+      readonly clientId: string;
+      readonly sid: number;
+      readonly traits: Traits;
+      readonly expirySeconds: number;
+    },
+    timers: { onWillDue(session: Session): void; onExpired(session: Session): void },
+  ) {
+    this.clientId = identity.clientId;
+    this.sid = identity.sid;
+    this.traits = identity.traits;
+    this.expirySeconds = identity.expirySeconds;
+    this.willTimer = new Timer(() => timers.onWillDue(this));
+    this.expiryTimer = new Timer(() => timers.onExpired(this));
+  }
+
+  get isConnected(): boolean {
+    return this.link !== null;
+  }
+
+  /** Its state outlives the connection, so it belongs in the store. */
+  get isPersistent(): boolean {
+    return this.expirySeconds > 0;
+  }
+
+  /** A QoS 1 or 2 message cannot be sent now without overtaking another one or the client's send quota. */
+  get mustQueue(): boolean {
+    return this.isCongested || this.queue.length > 0 || this.window.isFull || this.window.hasResends;
+  }
+
+  /** Something waits to be sent as soon as there is room. */
+  get hasWaiting(): boolean {
+    return this.queue.length > 0 || this.window.hasResends || this.replays.length > 0;
+  }
+}

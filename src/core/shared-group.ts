@@ -1,0 +1,60 @@
+/**
+ * A shared subscription: each message goes to one of its members. [MQTT5 4.8.2]
+ *
+ * Members take turns. One that is connected and has room comes before one that is connected and busy, and that before one
+ * that is away.
+ */
+import type { Session } from './session.ts';
+import type { Subscription } from './subscription.ts';
+
+export class SharedGroup {
+  /** `{share name}/{topic filter}`. */
+  readonly name: string;
+  readonly #members: Subscription[] = [];
+  #turn = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  get isEmpty(): boolean {
+    return this.#members.length === 0;
+  }
+
+  add(subscription: Subscription): void {
+    this.#members.push(subscription);
+  }
+
+  remove(subscription: Subscription): void {
+    const index = this.#members.indexOf(subscription);
+    if (index >= 0) this.#members.splice(index, 1);
+  }
+
+  /** Whose turn it is, for a message of this QoS; null if there is nobody. `except` is passed over. */
+  pick(except: Session | null, qos: number): Subscription | null {
+    const members = this.#members;
+    let busy: Subscription | null = null;
+    let away: Subscription | null = null;
+    for (let i = 0; i < members.length; i++) {
+      const index = (this.#turn + i) % members.length;
+      const member = members[index]!;
+      const { session } = member;
+      if (session === except) continue;
+      if (!session.isConnected) away ??= member;
+      else if (session.isCongested || (Math.min(qos, member.qos) > 0 && session.mustQueue)) busy ??= member;
+      else {
+        this.#turn = index + 1;
+        return member;
+      }
+    }
+    const chosen = busy ?? away;
+    if (chosen !== null) this.#turn = members.indexOf(chosen) + 1;
+    return chosen;
+  }
+
+  /** Whether anyone but `except` is connected to take over its messages. */
+  pickConnected(except: Session, qos: number): Subscription | null {
+    const member = this.pick(except, qos);
+    return member?.session.isConnected ? member : null;
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * What the core tells the world. The shell implements it with buffers and batches, the simulation with a recorder.
+ *
+ * Calls are made in the order in which their effects must reach a session's client.
+ */
+import type { Message } from '../protocol/message.ts';
+import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
+import type { Session } from './session.ts';
+
+/** Why a message or a part of its way was given up. Every drop is counted under one of these. */
+export const dropReasons = [
+  'slowConsumer',
+  'queueFull',
+  'expired',
+  'packetTooLarge',
+  'sessionEnded',
+  'noSharedMember',
+  'retainedLimit',
+] as const;
+export type DropReason = (typeof dropReasons)[number];
+
+export interface Sink {
+  /** Sends a PUBLISH on the session's connection. The message may be borrowed. */
+  publish(
+    session: Session,
+    message: Message,
+    qos: QoS,
+    packetId: PacketId,
+    retain: boolean,
+    dup: boolean,
+    subscriptionIds: readonly number[] | null,
+  ): void;
+  /** Whether such a PUBLISH is within the client's Maximum Packet Size; asked only of clients that set one. */
+  fits(session: Session, message: Message, qos: QoS, subscriptionIds: readonly number[] | null): boolean;
+  /** Calls back once everything stored so far would survive a crash: at once if it does already. */
+  whenStored(callback: () => void): void;
+  /** Sends PUBACK, PUBREC, PUBREL or PUBCOMP. */
+  acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void;
+  /** The same, once everything stored so far would survive a crash. */
+  acknowledgeStored(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void;
+  /** Ends the session's connection, telling a client whose version can be told. The session has let go of it already. */
+  disconnect(link: object, reasonCode: number): void;
+  /** A message was not delivered to this session (null: to nobody in particular). */
+  dropped(reason: DropReason, session: Session | null): void;
+  /** For the log: a session is over. */
+  sessionEnded(session: Session, why: 'expired' | 'clean' | 'disconnected' | 'limit'): void;
+}

@@ -1,0 +1,18 @@
+import type { QoS } from '../protocol/packets.ts';
+import type { Session } from './session.ts';
+
+/** One topic filter of one session, with its options. [MQTT5 3.8.3.1] */
+export interface Subscription {
+  readonly session: Session;
+  /** As the client wrote it, `$share/…` included: the key of the subscription. */
+  readonly topicFilter: string;
+  /** What is matched. */
+  readonly filter: string;
+  readonly shareName: string | null;
+  readonly qos: QoS;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly retainHandling: 0 | 1 | 2;
+  /** 0: none. */
+  readonly identifier: number;
+}

@@ -1,0 +1,64 @@
+/**
+ * Sluice as a library: a broker inside your own program.
+ *
+ * See `createBroker`; the README has an example.
+ */
+import { startApp } from './app.ts';
+import type { MessageFields } from './broker/create-message.ts';
+import type { BrokerEvents } from './broker/events.ts';
+import type { MessageHandler } from './broker/local-client.ts';
+import { parseConfig } from './config/load.ts';
+import type { ConfigInput } from './config/schema.ts';
+import type { Hooks } from './contracts/hooks.ts';
+import type { Log } from './contracts/log.ts';
+import type { Listener } from './contracts/transport.ts';
+
+export type { MessageFields } from './broker/create-message.ts';
+export type { BrokerEventMap, BrokerEvents } from './broker/events.ts';
+export type { MessageHandler } from './broker/local-client.ts';
+export type { Config, ConfigInput } from './config/schema.ts';
+export type * from './contracts/hooks.ts';
+export type { Log } from './contracts/log.ts';
+export type { Listener } from './contracts/transport.ts';
+export { ReasonCode } from './protocol/reason-codes.ts';
+
+export interface BrokerOptions {
+  /** What a configuration file says, as an object; what is absent has its default. */
+  readonly config?: ConfigInput;
+  readonly hooks?: Hooks;
+  /** Instead of the broker's own log on standard error, which `config.log` sets. */
+  readonly log?: Log;
+}
+
+export interface SluiceBroker {
+  readonly listeners: readonly Listener[];
+  readonly events: BrokerEvents;
+  /**
+   * Publishes a message of the program's own, past the hooks. Resolves once it is stored as durably as a client's
+   * acknowledged message would be. Throws a ProtocolError if the topic is not a valid topic name.
+   */
+  publish(topic: string, payload: string | Uint8Array, options?: Omit<MessageFields, 'payload'>): Promise<void>;
+  /**
+   * Calls `handler` with every message that matches, retained ones first, and returns a function that ends it. Throws a
+   * TypeError if the filter is not valid.
+   */
+  subscribe(topicFilter: string, handler: MessageHandler): () => void;
+  /** Stops accepting, tells v5 clients 0x8B, finishes what was acknowledged. */
+  close(): Promise<void>;
+}
+
+/** Starts a broker. Rejects if the configuration is not valid or a port is taken, with a message that says what to do. */
+export async function createBroker(options: BrokerOptions = {}): Promise<SluiceBroker> {
+  const config = parseConfig(options.config ?? {});
+  const { broker, listeners, close } = await startApp(config, {
+    ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
+    ...(options.log === undefined ? {} : { log: options.log }),
+  });
+  return {
+    listeners,
+    events: broker.events,
+    publish: (topic, payload, fields = {}) => broker.publish(topic, { ...fields, payload: Buffer.from(payload) }),
+    subscribe: (topicFilter, handler) => broker.subscribe(topicFilter, handler),
+    close,
+  };
+}

@@ -1,0 +1,43 @@
+/**
+ * The store that remembers nothing beyond the process: what the core holds in memory is all there is. Every answer may leave
+ * at once, since nothing more durable is promised. Chosen with `--memory`.
+ */
+import type { SessionStore } from '../contracts/session-store.ts';
+
+export class MemoryStore implements SessionStore {
+  #lastSessionId = 0;
+  #lastMessageId = 0;
+  readonly staged = 0;
+  readonly isDurable = true;
+
+  async load() {
+    return { sessions: [], retained: [] };
+  }
+
+  nextSessionId(): number {
+    return ++this.#lastSessionId;
+  }
+
+  nextMessageId(): number {
+    return ++this.#lastMessageId;
+  }
+
+  putSession(): void {}
+  removeSession(): void {}
+  putSubscription(): void {}
+  removeSubscription(): void {}
+  putDelivery(): void {}
+  removeDelivery(): void {}
+  putSending(): void {}
+  removeSending(): void {}
+  putReceived(): void {}
+  removeReceived(): void {}
+  putRetained(): void {}
+  removeRetained(): void {}
+
+  commit(done: (error: Error | null) => void): void {
+    done(null);
+  }
+
+  async close(): Promise<void> {}
+}

@@ -60,7 +60,7 @@ function forVersion({ traits }: Connection, code: number): number {
 function refusalOf({ shell: { settings } }: Connection, parsed: ParsedFilter): number {
   if (parsed.hasWildcard && !settings.wildcardSubscriptions) return ReasonCode.WildcardSubscriptionsNotSupported;
   if (parsed.shareName !== null && !settings.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported;
-  if (settings.refusedFilters.includes(parsed.filter)) return ReasonCode.NotAuthorized;
+  if (settings.refusedFilters.includes(parsed.filter)) return ReasonCode.UnspecifiedError;
   return 0;
 }
 

@@ -46,7 +46,7 @@ function pathOf(rest: string, node: unknown): Path | null {
     const inner = pathOf(rest.slice(index[0].length), element);
     return inner && [Number(index[1]), ...inner];
   }
-  if (options !== undefined && options.some((option) => option.shape !== undefined)) {
+  if (options?.some((option) => option.shape !== undefined)) {
     for (const option of options) {
       const inner = pathOf(rest, option);
       if (inner !== null) return inner;

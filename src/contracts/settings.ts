@@ -49,7 +49,7 @@ export interface BrokerSettings {
   readonly retainAvailable: boolean;
   readonly wildcardSubscriptions: boolean;
   readonly sharedSubscriptions: boolean;
-  /** Topic filters that nobody may subscribe to: answered with 0x87 (0x80 for 3.1.1). */
+  /** Topic filters that nobody may subscribe to, compared letter by letter: answered with 0x80. */
   readonly refusedFilters: readonly string[];
   /** Sent to v5 clients that ask for response information. Empty: none. */
   readonly responseInformation: string;

@@ -66,7 +66,7 @@ export class Core {
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!.session === origin ? targets[i]!.ownMessages : targets[i]!;
       if (target === null) continue;
-      const qos = (message.qos < target.qos ? message.qos : target.qos) as QoS;
+      const qos = Math.min(message.qos, target.qos) as QoS;
       const retain = message.retain && target.retainAsPublished;
       this.delivering.deliver(target.session, message, qos, retain, target.subscriptionIds, null);
       reached++;

@@ -7,6 +7,8 @@ import { assert } from './assert.ts';
 const slotBits = 6;
 const slotsPerLevel = 1 << slotBits;
 const levels = 6;
+/** Ticks; stepping through more than this one by one would be felt. */
+const longJump = 100_000;
 
 /** One timer: embed it or extend it. It is in at most one wheel, once. */
 export class Timer {
@@ -28,20 +30,33 @@ export class Timer {
 
 class TimerList {
   first: Timer | null = null;
+  #last: Timer | null = null;
 
   add(timer: Timer): void {
-    timer.previous = null;
-    timer.next = this.first;
-    if (this.first !== null) this.first.previous = timer;
-    this.first = timer;
+    timer.previous = this.#last;
+    timer.next = null;
+    if (this.#last === null) this.first = timer;
+    else this.#last.next = timer;
+    this.#last = timer;
     timer.list = this;
   }
 
   remove(timer: Timer): void {
     if (timer.previous === null) this.first = timer.next;
     else timer.previous.next = timer.next;
-    if (timer.next !== null) timer.next.previous = timer.previous;
+    if (timer.next === null) this.#last = timer.previous;
+    else timer.next.previous = timer.previous;
     timer.next = timer.previous = timer.list = null;
+  }
+
+  /** Empties the list. */
+  takeAll(): Timer[] {
+    const timers: Timer[] = [];
+    for (let timer = this.first; timer !== null; timer = this.first) {
+      this.remove(timer);
+      timers.push(timer);
+    }
+    return timers;
   }
 }
 
@@ -80,6 +95,7 @@ export class TimerWheel {
   advance(now: number): void {
     const target = Math.floor(now / this.#tickMs);
     if (this.#count === 0) this.#tick = Math.max(this.#tick, target);
+    if (target - this.#tick > longJump) this.#jump(target);
     while (this.#tick < target) {
       this.#tick++;
       this.#cascade();
@@ -90,6 +106,16 @@ export class TimerWheel {
         timer.fire();
       }
       if (this.#count === 0) this.#tick = target;
+    }
+  }
+
+  /** After a sleep or a step of the clock: everything due fires in its order, the rest is dealt out anew. */
+  #jump(target: number): void {
+    const timers = this.#levels.flat().flatMap((list) => list.takeAll());
+    this.#tick = target - 1;
+    for (const timer of timers.sort((a, b) => a.tick - b.tick)) {
+      timer.tick = Math.max(timer.tick, target);
+      this.#place(timer);
     }
   }
 
@@ -113,14 +139,7 @@ export class TimerWheel {
     for (let level = 1; level < levels; level++) {
       if (this.#tick % 2 ** (slotBits * level) !== 0) return;
       const slot = this.#levels[level]![Math.floor(this.#tick / 2 ** (slotBits * level)) & (slotsPerLevel - 1)]!;
-      let timer = slot.first;
-      slot.first = null;
-      while (timer !== null) {
-        const { next } = timer;
-        timer.next = timer.previous = timer.list = null;
-        this.#place(timer);
-        timer = next;
-      }
+      for (const timer of slot.takeAll()) this.#place(timer);
     }
   }
 }

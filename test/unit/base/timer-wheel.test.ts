@@ -1,0 +1,73 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Timer, TimerWheel } from '../../../src/base/timer-wheel.ts';
+
+test('a timer fires when its time has come and not before', () => {
+  const fired: string[] = [];
+  const wheel = new TimerWheel(0);
+  wheel.set(new Timer(() => fired.push('a')), 1_000);
+
+  wheel.advance(999);
+  expect(fired).toEqual([]);
+  wheel.advance(1_000);
+  expect(fired).toEqual(['a']);
+});
+
+test('a cancelled timer never fires, and a moved one only at its new time', () => {
+  const fired: string[] = [];
+  const wheel = new TimerWheel(0);
+  const cancelled = new Timer(() => fired.push('cancelled'));
+  const moved = new Timer(() => fired.push('moved'));
+  wheel.set(cancelled, 500);
+  wheel.set(moved, 500);
+  wheel.set(moved, 90_000);
+  wheel.cancel(cancelled);
+
+  wheel.advance(89_999);
+  expect(fired).toEqual([]);
+  wheel.advance(90_000);
+  expect(fired).toEqual(['moved']);
+  expect(wheel.count).toBe(0);
+});
+
+test('a timer may set itself again while it fires', () => {
+  let rounds = 0;
+  const wheel = new TimerWheel(0);
+  const timer: Timer = new Timer(() => {
+    if (++rounds < 3) wheel.set(timer, rounds * 100 + 100);
+  });
+  wheel.set(timer, 100);
+
+  wheel.advance(10_000);
+  expect(rounds).toBe(3);
+});
+
+test('after a jump of the clock everything that is due fires at once, in its order', () => {
+  const fired: number[] = [];
+  const wheel = new TimerWheel(0);
+  const tenYears = 10 * 365 * 86_400_000;
+  for (const at of [3_000, 86_400_000, 1_000, tenYears + 60_000]) wheel.set(new Timer(() => fired.push(at)), at);
+
+  wheel.advance(tenYears);
+  expect(fired).toEqual([1_000, 3_000, 86_400_000]);
+  wheel.advance(tenYears + 60_000);
+  expect(fired).toEqual([1_000, 3_000, 86_400_000, tenYears + 60_000]);
+});
+
+test('whatever the times, each timer fires in the tick in which it is due', () => {
+  const delay = fc.oneof(fc.integer({ min: 1, max: 100_000 }), fc.integer({ min: 1, max: 200 * 365 * 86_400_000 }));
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 2 ** 42 }), fc.array(delay, { maxLength: 40 }), (start, delays) => {
+      const wheel = new TimerWheel(start);
+      const lateness: number[] = [];
+      let now = start;
+      for (const each of delays) wheel.set(new Timer(() => lateness.push(now - start - each)), start + each);
+      for (const each of [...delays].sort((a, b) => a - b)) {
+        const tickEnd = Math.ceil((start + each) / 100) * 100;
+        for (const time of [tickEnd - 100, tickEnd]) wheel.advance((now = Math.max(now, time)));
+      }
+      expect(wheel.count).toBe(0);
+      expect(lateness.every((late) => 0 <= late && late < 100)).toBe(true);
+    }),
+  );
+});

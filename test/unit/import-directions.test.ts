@@ -1,0 +1,73 @@
+/**
+ * Imports go downwards only: a layer may import itself and what it names here, nothing else.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { expect, test } from 'vitest';
+
+const source = resolve(import.meta.dirname, '../../src');
+
+/** From the bottom up. A name without an entry is a file directly in `src`. */
+const layers: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  protocol: ['base'],
+  contracts: ['protocol', 'base'],
+  codec: ['protocol', 'base'],
+  core: ['contracts', 'protocol', 'base'],
+  config: ['contracts', 'protocol', 'base'],
+  net: ['contracts', 'protocol', 'base'],
+  store: ['contracts', 'protocol', 'base'],
+  broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
+  'app.ts': ['broker', 'config', 'net', 'store', 'contracts', 'base'],
+  'index.ts': ['app.ts', 'broker', 'config', 'contracts', 'protocol'],
+  cli: ['app.ts', 'broker', 'config', 'contracts', 'base', 'store'],
+};
+
+/** Packages with one owner, so that replacing one touches one folder. */
+const packageOwners: Readonly<Record<string, readonly string[]>> = {
+  'mqtt-packet': ['codec'],
+  mqtt: ['cli'],
+  ws: ['net'],
+  level: ['store'],
+  zod: ['config'],
+  yaml: ['config'],
+  pino: ['app.ts'],
+  'pino-pretty': ['app.ts'],
+};
+
+const layerOf = (file: string) => relative(source, file).split('/')[0]!;
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(file, 'utf8');
+  return [...text.matchAll(/(?:from|import)\s+'([^']+)'/g)].map((match) => match[1]!);
+}
+
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => join(source, file));
+
+test('every folder of src has a place in the layers', () => {
+  expect(files.length).toBeGreaterThan(50);
+  const unplaced = files.filter((file) => layers[layerOf(file)] === undefined);
+  expect(unplaced).toEqual([]);
+});
+
+test('imports go downwards only', () => {
+  const upward = files.flatMap((file) => {
+    const layer = layerOf(file);
+    const local = importsOf(file).filter((name) => name.startsWith('.'));
+    const targets = local.map((name) => layerOf(resolve(dirname(file), name)));
+    const wrong = targets.filter((target) => target !== layer && !layers[layer]!.includes(target));
+    return wrong.map((target) => `${relative(source, file)} imports ${target}`);
+  });
+  expect(upward).toEqual([]);
+});
+
+test('each package is imported by its owner only', () => {
+  const strays = files.flatMap((file) => {
+    const packages = importsOf(file).filter((name) => !name.startsWith('.') && !name.startsWith('node:'));
+    const wrong = packages.filter((name) => !packageOwners[name]?.includes(layerOf(file)));
+    return wrong.map((name) => `${relative(source, file)} imports ${name}`);
+  });
+  expect(strays).toEqual([]);
+});

@@ -14,8 +14,11 @@ export function encodeAnswer(packet: Answer, version: ProtocolVersion): Buffer {
   const { hasProperties } = traitsOf[version];
   const properties = hasProperties ? withLength(encodeProperties(packet.properties)) : Buffer.alloc(0);
   switch (packet.cmd) {
-    case 'connack':
-      return framed(PacketType.connack, Buffer.from([Number(packet.sessionPresent), packet.reasonCode]), properties);
+    case 'connack': {
+      // 3.1 has no Session Present flag: its first byte is reserved.
+      const hasSession = packet.sessionPresent && version !== 3;
+      return framed(PacketType.connack, Buffer.from([Number(hasSession), packet.reasonCode]), properties);
+    }
     case 'suback':
       return framed(PacketType.suback, identifier(packet.messageId), properties, Buffer.from(packet.granted));
     case 'unsuback': {

@@ -246,19 +246,14 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.#touch();
   }
 
-  send(packet: Answer): void {
-    if (!this.wantsProblemInformation && packet.cmd !== 'connack' && packet.cmd !== 'disconnect') {
-      // [MQTT5 3.1.2-29]
-      const { reasonString: _, userProperties: __, ...properties } = packet.properties;
-      packet = { ...packet, properties } as Answer;
-    }
-    let bytes = encodeAnswer(packet, this.traits.version);
-    if (bytes.length > this.packetBytesMax) {
-      const { reasonString: _, userProperties: __, ...properties } = packet.properties;
-      bytes = encodeAnswer({ ...packet, properties } as Answer, this.traits.version);
-      if (bytes.length > this.packetBytesMax) return;
-    }
+  /** Sends an answer, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all. */
+  send(packet: Answer): boolean {
+    const mayExplain = this.wantsProblemInformation || packet.cmd === 'connack' || packet.cmd === 'disconnect';
+    let bytes = encodeAnswer(mayExplain ? packet : withoutExplanations(packet), this.traits.version);
+    if (bytes.length > this.packetBytesMax) bytes = encodeAnswer(withoutExplanations(packet), this.traits.version);
+    if (bytes.length > this.packetBytesMax) return false;
     this.sendBytes(bytes);
+    return true;
   }
 
   sendBytes(bytes: Buffer): void {
@@ -375,4 +370,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (dueAt > this.shell.core.now) return this.shell.core.timers.set(this.#timer, dueAt);
     this.#closeWith(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');
   }
+}
+
+/** [MQTT5 3.1.2-29] [MQTT5 3.14.2-3] */
+function withoutExplanations(packet: Answer): Answer {
+  const { reasonString: _, userProperties: __, ...properties } = packet.properties;
+  return { ...packet, properties } as Answer;
 }

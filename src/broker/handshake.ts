@@ -35,7 +35,8 @@ export function refuse(connection: Connection, version: ProtocolVersion | 0, rea
   const traits = traitsOf[version === 0 ? 4 : version];
   connection.traits = traits;
   if (traits.hasProperties) {
-    return connection.send({ cmd: 'connack', sessionPresent: false, reasonCode, properties: { reasonString: why } });
+    connection.send({ cmd: 'connack', sessionPresent: false, reasonCode, properties: { reasonString: why } });
+    return;
   }
   const returnCode = returnCodes.get(reasonCode);
   if (returnCode === undefined) return;
@@ -142,8 +143,11 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   shell.turn.whenStored(() => {
     hasLeft = true;
     if (connection.state === 'closing') return;
+    if (!connection.send({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) {
+      const what = `Maximum Packet Size ${connection.packetBytesMax} leaves no room for CONNACK`;
+      return connection.fail(new ProtocolError(ReasonCode.PacketTooLarge, what));
+    }
     connection.state = 'open';
-    connection.send({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties });
     shell.log.info(
       { client: identity.clientId, from: identity.remoteAddress, version: traits.label, sessionPresent, keepAlive },
       'client connected',

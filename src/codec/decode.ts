@@ -122,7 +122,7 @@ function decodeWill(reader: Reader, flags: number, withProperties: boolean): Wil
   const properties = withProperties ? readProperties<Will['properties']>(reader, 'will') : {};
   const topic = reader.text('will topic');
   assertTopicName(topic);
-  if (properties.responseTopic !== undefined) assertTopicName(properties.responseTopic);
+  if (/[+#]/.test(properties.responseTopic ?? '')) throw violation('Response Topic of the will holds a wildcard');
   return { topic, payload: reader.binary('will payload'), qos: qos as QoS, retain, properties };
 }
 
@@ -155,7 +155,7 @@ function subscriptionRequest(topic: string, options: number, withProperties: boo
   // [MQTT5 3.8.3-5] [MQTT3 3.8.3-4]
   if ((options & (withProperties ? 0xc0 : 0xfc)) !== 0) throw malformed('Reserved bits in the subscription options');
   const qos = options & 3;
-  if (qos === 3) throw malformed('SUBSCRIBE with QoS 3');
+  if (qos === 3) throw violation('SUBSCRIBE with QoS 3'); // [MQTT5 3.8.3.1]
   const nl = (options & 4) !== 0;
   if (nl && topic.startsWith('$share/')) throw violation('No Local on a shared subscription'); // [MQTT5 3.8.3-4]
   const rh = (options >> 4) & 3;

@@ -51,7 +51,10 @@ export class Framer {
     return this.#restLength + (this.#parked?.length ?? 0);
   }
 
-  /** Hands over every packet that is complete. Throws a ProtocolError at the first one that is malformed. */
+  /**
+   * Hands over every packet that is complete. Throws a ProtocolError at the first one that is malformed. The bytes may be
+   * changed: properties that are this hop's business are cut out of a PUBLISH in place.
+   */
   push(bytes: Buffer, start: number, end: number): void {
     if (this.#receiver.isParked) return this.#park(bytes, start, end);
     let at = start;
@@ -84,6 +87,10 @@ export class Framer {
 
   /** The size of the packet that begins at `at`, fixed header included, or 0 if its length is not complete yet. */
   #packetSize(bytes: Buffer, at: number, end: number): number {
+    // Told by its first byte, so that a client of another protocol is not waited for. [MQTT5 3.1.0-1]
+    if (this.version === 0 && bytes[at]! >> 4 !== PacketType.connect) {
+      throw new ProtocolError(ReasonCode.ProtocolError, 'The first packet is not CONNECT');
+    }
     let length = 0;
     let multiplier = 1;
     for (let i = at + 1; i < end; i++) {
@@ -158,9 +165,6 @@ export class Framer {
     while (bytes[body - 1]! >= 128) body++;
     const type = header >> 4;
     const { version } = this;
-    if (version === 0 && type !== PacketType.connect) {
-      throw new ProtocolError(ReasonCode.ProtocolError, 'The first packet is not CONNECT'); // [MQTT5 3.1.0-1]
-    }
     if (type === PacketType.publish) {
       const publish = this.#decoder.publish;
       publish.decode(header, bytes, body, end, traitsOf[version as ProtocolVersion].hasProperties);

@@ -118,7 +118,8 @@ export function readPropertyList<T extends object>(reader: Reader, owner: Proper
     const id = reader.varint('property identifier');
     const name = nameOf.get(id);
     if (name === undefined) throw malformed(`${owner} has the unknown property 0x${id.toString(16)}`);
-    if (!(allowed[owner] as readonly string[]).includes(name)) throw violation(`${owner} may not have ${name}`);
+    // Not a protocol error but malformed, as an unknown one is. [MQTT5 2.2.2.2]
+    if (!(allowed[owner] as readonly string[]).includes(name)) throw malformed(`${owner} may not have ${name}`);
     const value = readValue(reader, name);
     if (name === 'userProperties') {
       const pairs = (found[name] ??= []) as unknown[];

@@ -9,9 +9,7 @@ import type { PacketId, QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic, type TopicTable } from '../protocol/topic.ts';
 import { PropertyId } from './properties.ts';
-
-const malformed = (what: string) => new ProtocolError(ReasonCode.MalformedPacket, what);
-const violation = (what: string) => new ProtocolError(ReasonCode.ProtocolError, what);
+import { malformed, violation } from './reader.ts';
 
 /** Decodes one PUBLISH after another into the same message. */
 export class PublishDecoder {
@@ -127,9 +125,7 @@ export class PublishDecoder {
         case PropertyId.subscriptionIdentifier:
           throw violation('PUBLISH from a client with a Subscription Identifier'); // [MQTT5 3.3.4-6]
         default:
-          throw id in propertyNames
-            ? violation(`PUBLISH with property 0x${id.toString(16)}, which belongs to other packets`)
-            : malformed(`PUBLISH with unknown property 0x${id.toString(16)}`);
+          throw malformed(`PUBLISH with property 0x${id.toString(16)}, which it cannot have`); // [MQTT5 2.2.2.2]
       }
       if (at > end) throw malformed('PUBLISH ends within a property');
       if (id === PropertyId.userProperties) continue;
@@ -161,10 +157,6 @@ export class PublishDecoder {
     message.propertiesStart = write;
   }
 }
-
-const propertyNames: Readonly<Record<number, true>> = Object.fromEntries(
-  Object.values(PropertyId).map((id) => [id, true as const]),
-);
 
 /** The end of a property that has been checked before. */
 function propertyEnd(bytes: Buffer, at: number): number {

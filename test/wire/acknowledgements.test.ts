@@ -9,7 +9,7 @@ import { type AckRecord, accepts, every, type Row, refuses, testRows, v3, v5, wi
 
 const { MalformedPacket, ProtocolError } = ReasonCode;
 /** [MQTT5 2.2.2.2] */
-const forbiddenProperty = ProtocolError;
+const forbiddenProperty = MalformedPacket;
 
 const publishReasons = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
 const releaseReasons = [0x00, 0x92];

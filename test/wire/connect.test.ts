@@ -9,7 +9,7 @@ import { accepts, every, fresh, type Row, read, refuses, testRows, wire } from '
 
 const { MalformedPacket, ProtocolError, TopicNameInvalid, UnsupportedProtocolVersion } = ReasonCode;
 /** [MQTT5 2.2.2.2] */
-const forbiddenProperty = ProtocolError;
+const forbiddenProperty = MalformedPacket;
 
 const aConnect = (fields: Partial<ConnectPacket>): ConnectPacket => {
   return { cmd: 'connect', protocolVersion: 4, clientId: 'id', clean: true, keepalive: 60, properties: {}, ...fields };
@@ -262,7 +262,7 @@ const wills: Row[] = [
   refuses('Will Delay Interval twice', fresh, will5('18 00000001 18 00000001', {})[0], ProtocolError),
   refuses('Content Type twice', fresh, will5("03 '' 03 ''", {})[0], ProtocolError),
   refuses('Payload Format Indicator 2', fresh, will5('01 02', {})[0], ProtocolError),
-  refuses('a wildcard in the Response Topic', fresh, will5("08 'r/#'", {})[0], TopicNameInvalid),
+  refuses('a wildcard in the Response Topic', fresh, will5("08 'r/#'", {})[0], ProtocolError),
   refuses('Topic Alias in a will', fresh, will5('23 0001', {})[0], forbiddenProperty),
   refuses('Session Expiry Interval in a will', fresh, will5('11 00000001', {})[0], forbiddenProperty),
   refuses('Subscription Identifier in a will', fresh, will5('0b 01', {})[0], forbiddenProperty),

@@ -8,7 +8,7 @@ import { accepts, every, type Row, refuses, testRows, v3, v5, wire } from '../su
 
 const { MalformedPacket, ProtocolError } = ReasonCode;
 /** [MQTT5 2.2.2.2] */
-const forbiddenProperty = ProtocolError;
+const forbiddenProperty = MalformedPacket;
 
 const aDisconnect = (reasonCode = 0, properties: DisconnectPacket['properties'] = {}): DisconnectPacket => {
   return { cmd: 'disconnect', reasonCode, properties };

@@ -21,7 +21,7 @@ import {
 
 const { MalformedPacket, ProtocolError, TopicAliasInvalid, TopicNameInvalid } = ReasonCode;
 /** [MQTT5 2.2.2.2] */
-const forbiddenProperty = ProtocolError;
+const forbiddenProperty = MalformedPacket;
 const hi = { topic: 'a/b', payload: Buffer.from('hi') } as const;
 
 const headers: Row[] = [

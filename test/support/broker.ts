@@ -1,0 +1,44 @@
+/**
+ * A broker for the tests of one file, in this process, on ports of its own.
+ *
+ *     const broker = testBroker({ limits: { receiveMaximum: 2 } });
+ *     broker.both('… [MQTT5 3.1.0-2] [MQTT3 3.1.0-2]', async (version) => { … });
+ */
+import { afterAll, beforeAll, test } from 'vitest';
+import { type ConfigInput, createBroker, type Hooks, type SluiceBroker } from '../../src/index.ts';
+import { type ConnectOptions, WireClient } from './wire-client.ts';
+
+export interface TestBroker {
+  /** The running broker; only within tests. */
+  readonly sluice: SluiceBroker;
+  readonly port: number;
+  connect(options?: ConnectOptions): Promise<WireClient>;
+  open(version?: 3 | 4 | 5): Promise<WireClient>;
+  /** The same test for 3.1.1 and 5.0, whose statements differ in number only. */
+  both(title: string, run: (version: 4 | 5) => Promise<void>): void;
+}
+
+export function testBroker(config: ConfigInput = {}, hooks?: Hooks): TestBroker {
+  let sluice: SluiceBroker | null = null;
+  beforeAll(async () => {
+    sluice = await createBroker({
+      config: { listeners: [{ kind: 'tcp', port: 0 }], log: { level: 'silent' }, ...config },
+      ...(hooks === undefined ? {} : { hooks }),
+    });
+  });
+  afterAll(() => sluice?.close());
+  const broker: TestBroker = {
+    get sluice() {
+      return sluice!;
+    },
+    get port() {
+      return sluice!.listeners[0]!.port;
+    },
+    connect: (options) => WireClient.connect(broker.port, options),
+    open: (version) => WireClient.open(broker.port, version),
+    both(title, run) {
+      for (const version of [4, 5] as const) test(`${title} (${version === 5 ? '5.0' : '3.1.1'})`, () => run(version));
+    },
+  };
+  return broker;
+}

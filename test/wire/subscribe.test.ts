@@ -116,7 +116,7 @@ const subscribe: Row[] = [
   refuses('a filter that is not UTF-8 [MQTT5 3.8.3-1]', v3, wire`82 { 0001 0001 ff 00 }`, MalformedPacket),
   refuses('a surrogate in the filter', v5, wire`82 { 0001 00 0003 edb080 00 }`, MalformedPacket),
   refuses('U+0000 in the filter [MQTT5 4.7.3-2]', v3, wire`82 { 0001 0003 610062 00 }`, MalformedPacket),
-  refuses('QoS 3', v3, wire`82 { 0001 'a' 03 }`, MalformedPacket),
+  refuses('QoS 3', v3, wire`82 { 0001 'a' 03 }`, ProtocolError),
   refuses('QoS 3 in 5.0', v5, wire`82 { 0001 00 'a' 03 }`, ProtocolError),
   ...['04', '08', '10', '20', '40', '80'].map((options) =>
     refuses(

@@ -7,9 +7,11 @@ import { Broker } from './broker/broker.ts';
 import type { Config } from './config/schema.ts';
 import type { Hooks } from './contracts/hooks.ts';
 import { type Log, silentLog } from './contracts/log.ts';
+import type { SessionStore } from './contracts/session-store.ts';
 import type { Listener } from './contracts/transport.ts';
 import { listen } from './net/listen.ts';
 import type { ListenerOptions } from './net/options.ts';
+import { LevelStore } from './store/level/level-store.ts';
 import { MemoryStore } from './store/memory.ts';
 
 export interface App {
@@ -20,9 +22,16 @@ export interface App {
   close(): Promise<void>;
 }
 
-export async function startApp(config: Config, options: { hooks?: Hooks; log?: Log } = {}): Promise<App> {
+export interface AppOptions {
+  readonly hooks?: Hooks;
+  readonly log?: Log;
+  /** Start although a part of what was acknowledged is lost. */
+  readonly acceptLoss?: boolean;
+}
+
+export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? createLog(config);
-  const store = new MemoryStore();
+  const store = createStore(config, options.acceptLoss ?? false, log);
   const broker = new Broker({ settings: config, store, log, ...(options.hooks ? { hooks: options.hooks } : {}) });
   await broker.start();
   const listeners: Listener[] = [];
@@ -42,6 +51,10 @@ export async function startApp(config: Config, options: { hooks?: Hooks; log?: L
     throw error;
   }
   return { broker, listeners, close };
+}
+
+function createStore({ store }: Config, acceptLoss: boolean, log: Log): SessionStore {
+  return store.kind === 'memory' ? new MemoryStore() : new LevelStore({ ...store, acceptLoss, log });
 }
 
 function listenerOptions(settings: Config['listeners'][number], config: Config): ListenerOptions {

@@ -18,6 +18,7 @@ import { createMessage, type MessageFields } from './create-message.ts';
 import { BrokerEvents } from './events.ts';
 import { LocalClient, type MessageHandler } from './local-client.ts';
 import { ChunkPool } from './output.ts';
+import { Recovery } from './recovery.ts';
 import type { Shell } from './shell.ts';
 import { ShellSink } from './shell-sink.ts';
 import { SysTopics } from './sys-topics.ts';
@@ -37,6 +38,8 @@ export interface BrokerOptions {
 const tickMs = 100;
 /** Expired retained messages leave memory within this time; before, they are only not sent. */
 const sweepSeconds = 60;
+/** What no answer waits for (deletions, acknowledgement floors) is written within this time. */
+const idleCommitMs = 1_000;
 
 export class Broker {
   readonly events = new BrokerEvents();
@@ -47,6 +50,7 @@ export class Broker {
   #ticker: NodeJS.Timeout | null = null;
   #lastSysAt: number;
   #lastSweepAt: number;
+  #lastIdleCommitAt: number;
   #isClosing = false;
   #whenEmpty: (() => void) | null = null;
 
@@ -59,7 +63,6 @@ export class Broker {
     const turn = new Turn({
       store,
       schedule: options.schedule ?? setImmediate,
-      onCommitFailed: (error) => log.error({ err: error }, 'the store failed: nothing of this batch is acknowledged'),
     });
     const sink = new ShellSink({
       turn,
@@ -72,7 +75,7 @@ export class Broker {
       },
     });
     this.#store = store;
-    this.#lastSysAt = this.#lastSweepAt = now;
+    this.#lastSysAt = this.#lastSweepAt = this.#lastIdleCommitAt = now;
     this.#shell = {
       settings,
       hooks: options.hooks ?? {},
@@ -85,6 +88,7 @@ export class Broker {
       log,
       events: this.events,
       connections: new Set(),
+      storeRecovery: new Recovery(),
       onDisconnected: () => {
         if (this.#shell.connections.size === 0) this.#whenEmpty?.();
       },
@@ -126,7 +130,11 @@ export class Broker {
       this.#lastSweepAt = now;
       core.sweepRetained();
     }
-    turn.schedule();
+    if (now - this.#lastIdleCommitAt >= idleCommitMs) {
+      this.#lastIdleCommitAt = now;
+      turn.commitIdle();
+    }
+    if (!this.#store.isFailing) this.#shell.storeRecovery.resolve();
   }
 
   /** For transports: takes a connection, or null if there are too many. `listener` is the URL it came through. */

@@ -5,7 +5,7 @@
  * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it ends.
  */
 import { Timer } from '../base/timer-wheel.ts';
-import { encodeAck, encodeAnswer, pingresp } from '../codec/encode.ts';
+import { encodeAck, encodeAnswer, encodeRefusal, pingresp } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
 import { copyBytes, type PublishHeader, publishRemainingLength, varintSize, writePublish } from '../codec/publish.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
@@ -25,7 +25,7 @@ import { handleAuth } from './authentication.ts';
 import { handleConnect, refuse } from './handshake.ts';
 import type { Link } from './link.ts';
 import { Output } from './output.ts';
-import { publishThroughHooks } from './publishing.ts';
+import { publishThroughHooks, publishWhenStored } from './publishing.ts';
 import type { Shell } from './shell.ts';
 import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
@@ -135,10 +135,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
       throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
     }
     const { hooks } = shell;
+    if (packetId !== 0 && shell.core.store.isFailing) {
+      return publishWhenStored(this, session, message, packetId);
+    }
     const isSystemTopic = message.topic.name.charCodeAt(0) === 36 && message.topic.name.startsWith('$SYS/');
     if (hooks.authorizePublish === undefined && hooks.onPublish === undefined && !isSystemTopic) {
       handlePublish(shell.core, session, message, packetId);
-    } else publishThroughHooks(this, session, message, packetId, isSystemTopic);
+    } else publishThroughHooks(this, session, message, packetId);
   }
 
   #resolveAlias(message: Message, topicAlias: number): void {
@@ -244,6 +247,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.shell.counters.packetsSent++;
     this.shell.counters.bytesSent += output.length - start;
     this.#touch();
+  }
+
+  /** An acknowledgement that says in words why it refuses, where the client wants and can take that. */
+  refuseAck(type: AckType, packetId: PacketId, reasonCode: number, why: string): void {
+    const bytes = encodeRefusal(type, packetId, reasonCode, why);
+    if (this.wantsProblemInformation && bytes.length <= this.packetBytesMax) this.sendBytes(bytes);
+    else this.sendAck(type, packetId, reasonCode);
   }
 
   /** Sends an answer, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all. */

@@ -6,7 +6,7 @@ import type { MessageChange, PublishedMessage, PublishVerdict } from '../contrac
 import { handlePublish, handleTransformed, refusePublish } from '../core/handlers/publish.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
-import type { PacketId } from '../protocol/packets.ts';
+import { type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, Topic } from '../protocol/topic.ts';
 import { withAnswer } from './awaiting.ts';
@@ -18,11 +18,11 @@ export function publishThroughHooks(
   session: Session,
   borrowed: Message,
   packetId: PacketId,
-  isSystemTopic: boolean,
 ): void {
   const { hooks, core } = connection.shell;
   // $SYS is the broker's own to publish. [MQTT5 4.7.2]
-  if (isSystemTopic) return refuse(connection, session, borrowed, packetId, ReasonCode.NotAuthorized);
+  if (borrowed.topic.name.startsWith('$SYS/'))
+    return refuse(connection, session, borrowed, packetId, ReasonCode.NotAuthorized);
   // A resend of a message that has been through already. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
   const message = borrowed.keep();
@@ -33,6 +33,34 @@ export function publishThroughHooks(
     if (isFailure(code)) refuse(connection, session, message, packetId, code);
     else transform(connection, session, message, packetId);
   });
+}
+
+/**
+ * The disk takes no writes, so nothing can be promised. 5.0 is told; before, no answer can say so, and the connection waits.
+ */
+export function publishWhenStored(
+  connection: Connection,
+  session: Session,
+  borrowed: Message,
+  packetId: PacketId,
+): void {
+  const { storeRecovery, log } = connection.shell;
+  if (connection.traits.hasProperties) {
+    const type = borrowed.qos === 1 ? PacketType.puback : PacketType.pubrec;
+    connection.receiveQuota++;
+    return connection.refuseAck(type, packetId, ReasonCode.QuotaExceeded, 'The broker cannot write to its disk');
+  }
+  const message = borrowed.keep();
+  log.warn({ client: connection.identity?.clientId }, 'a publisher waits until the data directory takes writes again');
+  withAnswer(
+    connection,
+    'store',
+    () => storeRecovery.wait(),
+    undefined,
+    () => {
+      if (connection.session === session) publishThroughHooks(connection, session, message, packetId);
+    },
+  );
 }
 
 function refuse(connection: Connection, session: Session, message: Message, packetId: PacketId, code: number): void {

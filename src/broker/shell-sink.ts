@@ -76,8 +76,8 @@ export class ShellSink implements Sink {
     (link as Link).close(reasonCode);
   }
 
-  dropped(reason: DropReason): void {
-    this.#options.counters.dropped[reason]++;
+  dropped(reason: DropReason, _session: Session | null, count = 1): void {
+    this.#options.counters.dropped[reason] += count;
   }
 
   sessionEnded(session: Session, why: string): void {

@@ -11,6 +11,7 @@ import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
 import type { ChunkPool } from './output.ts';
+import type { Recovery } from './recovery.ts';
 import type { Turn } from './turn.ts';
 
 export interface Shell {
@@ -26,6 +27,8 @@ export interface Shell {
   readonly events: BrokerEvents;
   /** Every open connection, from accept to close. */
   readonly connections: Set<Connection>;
+  /** For who waits until the store takes writes again. */
+  readonly storeRecovery: Recovery;
   /** A connection has left `connections`. */
   readonly onDisconnected: () => void;
   /** The time of this turn: read from the clock once. */

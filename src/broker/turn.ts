@@ -15,8 +15,6 @@ export interface TurnOptions {
   readonly store: SessionStore;
   /** Runs its argument when this round of the event loop has delivered what came in. */
   readonly schedule: (run: () => void) => void;
-  /** A commit failed: nothing it held may be promised. */
-  readonly onCommitFailed: (error: Error) => void;
 }
 
 /** Answers that wait for one batch, in order. An acknowledgement is packed into a number, since there are many. */
@@ -91,25 +89,29 @@ export class Turn {
     this.schedule();
   }
 
+  /** Writes also what no answer waits for. */
+  commitIdle(): void {
+    if (this.#options.store.hasStaged) this.#commit(true);
+  }
+
   readonly #run = (): void => {
     this.#isScheduled = false;
-    this.#commit();
+    this.#commit(false);
     const touched = this.#touched;
     if (touched.length === 0) return;
     this.#touched = [];
     for (let i = 0; i < touched.length; i++) touched[i]!.flush();
   };
 
-  #commit(): void {
+  #commit(isIdle: boolean): void {
     const { store } = this.#options;
-    if (this.#isCommitting || (store.isDurable && this.#held.answers.length === 0)) return;
+    if (this.#isCommitting || (!isIdle && store.isDurable && this.#held.answers.length === 0)) return;
     this.#isCommitting = true;
     const held = this.#held;
     this.#held = new Held();
-    store.commit((error) => {
+    store.commit(() => {
       this.#isCommitting = false;
-      if (error !== null) this.#options.onCommitFailed(error);
-      else held.release();
+      held.release();
       if (!store.isDurable || this.#held.answers.length > 0) this.schedule();
     });
   }

@@ -12,6 +12,9 @@ const help = `sluice start [options]
   --host HOST          address of all listeners, instead of the configured one
   --port N             port of the TCP listener (1883; 0: any that is free)
   --ws-port N          port of the WebSocket listener (8083; 0: any that is free)
+  --data-dir DIR       where sessions, queues and retained messages are kept (./data)
+  --memory             keep everything in memory only: a restart forgets it
+  --accept-loss        start although a part of what was acknowledged is lost
   --allow-anonymous    let anybody connect, also from other machines
   --log-level LEVEL    trace, debug, info, warn, error or silent (info)
 
@@ -27,18 +30,24 @@ export async function start(argv: readonly string[]): Promise<void> {
     host: { type: 'string' },
     port: { type: 'string' },
     'ws-port': { type: 'string' },
+    'data-dir': { type: 'string' },
+    memory: { type: 'boolean' },
+    'accept-loss': { type: 'boolean' },
     'allow-anonymous': { type: 'boolean' },
     'log-level': { type: 'string' },
     help: { type: 'boolean' },
   });
   if (values.help) return void process.stdout.write(help);
   noPositionals('start', positionals);
+  if (values.memory && values['data-dir'] !== undefined) {
+    throw new CommandError('--memory keeps nothing on disk, and --data-dir says where on disk: give one of them', 2);
+  }
   const config = withOptions(loadConfig(values.config ?? null, process.env), values);
   assertSafeToListen(config);
 
   let app: Awaited<ReturnType<typeof startApp>>;
   try {
-    app = await startApp(config);
+    app = await startApp(config, { acceptLoss: values['accept-loss'] ?? false });
   } catch (error) {
     throw new CommandError((error as Error).message, 1);
   }
@@ -56,6 +65,10 @@ function withOptions(config: Config, values: Record<string, string | boolean | u
     if (values['ws-port'] !== undefined && listener.kind === 'ws')
       listener.port = portOf('--ws-port', values['ws-port']);
   }
+  const directory = values['data-dir'] as string | undefined;
+  if (values.memory === true) changed.store = { kind: 'memory' };
+  else if (directory !== undefined && changed.store.kind === 'level') changed.store.directory = directory;
+  else if (directory !== undefined) changed.store = { kind: 'level', directory } as Config['store'];
   if (values['allow-anonymous'] === true) changed.allowAnonymous = true;
   if (values['log-level'] !== undefined) changed.log.level = values['log-level'] as Config['log']['level'];
   return parseConfig(changed);

@@ -59,3 +59,9 @@ export function encodeAck(
   out[at + 4] = reasonCode;
   return at + 5;
 }
+
+/** The same in 5.0 with a reason string, for the few that deserve one. */
+export function encodeRefusal(type: AckType, packetId: PacketId, reasonCode: number, reasonString: string): Buffer {
+  const properties = withLength(encodeProperties({ reasonString }));
+  return framed(type, identifier(packetId), Buffer.of(reasonCode), properties);
+}

@@ -103,7 +103,7 @@ function expected(issue: z.core.$ZodIssue): string {
     case 'invalid_value':
       return `expected one of ${issue.values.map(String).join(', ')}`;
     case 'invalid_union':
-      return 'expected kind: tcp, tls, ws or wss';
+      return issue.path[0] === 'store' ? 'expected memory or level' : 'expected tcp, tls, ws or wss';
     default:
       return `expected ${issue.message}`;
   }
@@ -136,5 +136,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     };
     return { ...listener, tls: { ...listener.tls, ...files } };
   });
-  return { ...config, listeners };
+  const { store } = config;
+  if (store.kind === 'memory') return { ...config, listeners };
+  return { ...config, listeners, store: { ...store, directory: resolve(folder, store.directory) } };
 }

@@ -51,6 +51,20 @@ const limits = z.strictObject({
   sessions: whole(1).default(defaultLimits.sessions),
 });
 
+const durability = z.enum(['sync', 'os', 'memory']);
+
+const store = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('memory') }),
+  z.strictObject({
+    kind: z.literal('level'),
+    directory: z.string().min(1).default('./data'),
+    durability: durability.default('sync'),
+    topics: z.array(z.strictObject({ filter: z.string().min(1), durability })).default([]),
+    maxCommitDelayMs: whole(0, 60_000).default(0),
+    cacheBytes: whole(0).default(33_554_432),
+  }),
+]);
+
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
 export const schema = z.strictObject({
@@ -71,6 +85,7 @@ export const schema = z.strictObject({
   refusedFilters: z.array(z.string()).default([...defaultSettings.refusedFilters]),
   responseInformation: z.string().default(defaultSettings.responseInformation),
   sysIntervalSeconds: whole(0, 86_400).default(defaultSettings.sysIntervalSeconds),
+  store: store.default(() => store.parse({ kind: 'level' })),
   log: z
     .strictObject({
       level: z.enum(logLevels).default('info'),

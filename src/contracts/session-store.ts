@@ -1,11 +1,12 @@
 /**
  * What must outlive the process: sessions, their subscriptions and queues, exchanges under way, retained messages.
  *
- * Calls stage changes and never wait; `commit` makes everything staged so far durable, all of it or nothing. One suite,
+ * Calls stage changes and never wait; `commit` makes what is staged durable, all of it or nothing. One suite,
  * `test/contract/`, holds every implementation to this.
  */
 import type { Message } from '../protocol/message.ts';
 import type { PacketId, QoS } from '../protocol/packets.ts';
+import type { Topic } from '../protocol/topic.ts';
 import type { ProtocolVersion } from '../protocol/traits.ts';
 
 export interface StoredWill {
@@ -53,15 +54,28 @@ export interface StoredSending {
 export interface RestoredSession {
   readonly session: StoredSession;
   readonly subscriptions: readonly StoredSubscription[];
-  /** In message order. */
-  readonly deliveries: readonly StoredDelivery[];
-  /** In sending order. */
-  readonly sendings: readonly StoredSending[];
+  /** In sending order, with what they send. */
+  readonly sendings: readonly (StoredSending & { readonly delivery: StoredDelivery })[];
   readonly received: readonly PacketId[];
+  /** The other deliveries, which `readDeliveries` gives: messages, and their size in bytes. */
+  readonly backlog: Backlog;
+}
+
+export interface Backlog {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** What is known of a stored delivery without reading it. */
+export interface DeliverySummary {
+  readonly messageId: number;
+  readonly bytes: number;
+  /** Milliseconds since the epoch; Infinity: never. */
+  readonly expiresAt: number;
 }
 
 export interface SessionStore {
-  /** Once, before all else. */
+  /** Once, before all else. Rejects with a StoreError if the data cannot be used. */
   load(): Promise<{ readonly sessions: Iterable<RestoredSession>; readonly retained: Iterable<Message> }>;
 
   /** Numbers never given before, also before a restart. */
@@ -73,7 +87,7 @@ export interface SessionStore {
   removeSession(sid: number): void;
   putSubscription(sid: number, subscription: StoredSubscription): void;
   removeSubscription(sid: number, topicFilter: string): void;
-  /** `delivery.message` owns its bytes and has an id. */
+  /** `delivery.message` owns its bytes and has an id above that of every earlier delivery of the session. */
   putDelivery(sid: number, delivery: StoredDelivery): void;
   /** The session is done with the message. May be lost in a crash: the message then comes again. */
   removeDelivery(sid: number, messageId: number): void;
@@ -83,16 +97,49 @@ export interface SessionStore {
   /** May be lost in a crash, like `removeDelivery` and `removeSending`. */
   removeReceived(sid: number, packetId: PacketId): void;
   putRetained(message: Message): void;
-  removeRetained(topicName: string): void;
+  removeRetained(topic: Topic): void;
 
-  /** Counts the changes that an answer may have to wait for: it has risen if something was staged in between. */
+  /**
+   * Whether messages that wait may be left to the store, so that they take no memory: then `peekDelivery` and
+   * `readDeliveries` give them back.
+   */
+  readonly canPage: boolean;
+  /** The session's first delivery after this message number. */
+  peekDelivery(sid: number, afterMessageId: number): DeliverySummary | null;
+  /**
+   * Reads the next deliveries after this message number, in order, as many as fit in about `bytesMax` bytes but at least
+   * one. `damaged` ones could not be read and are gone. Calls back later.
+   */
+  readDeliveries(
+    sid: number,
+    afterMessageId: number,
+    bytesMax: number,
+    done: (deliveries: readonly StoredDelivery[], damaged: Backlog) => void,
+  ): void;
+
+  /** Counts the changes that an answer has to wait for: it has risen if something was staged in between. */
   readonly staged: number;
-  /** Whether an answer given now would promise something that is not durable yet. */
+  /** Whether anything at all is staged. What no answer waits for may stay so for a second or two. */
+  readonly hasStaged: boolean;
+  /** Whether everything that an answer has to wait for is durable. */
   readonly isDurable: boolean;
   /**
-   * Makes durable what is staged. `done` is called later, or at once if the store can; one commit is under way at a time,
-   * and a call during one is answered after the next.
+   * Makes durable what is staged, and calls back when it is: at once if there is nothing to wait for. One commit is under way
+   * at a time. While the disk refuses, the call back is late: see `isFailing`.
    */
-  commit(done: (error: Error | null) => void): void;
+  commit(done: () => void): void;
+  /** The last commit did not succeed and is being tried again: nothing new can be promised. */
+  readonly isFailing: boolean;
   close(): Promise<void>;
+}
+
+/** The data cannot be used, or not now. The message says what was found and what to do. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly code: 'locked' | 'damaged' | 'newer_format' | 'unusable';
+
+  constructor(code: StoreError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
 }

@@ -33,7 +33,7 @@ export class Core {
     this.store = store;
     this.sink = sink;
     this.timers = new TimerWheel(now);
-    this.delivering = new Delivering(settings, store, sink);
+    this.delivering = new Delivering(settings, store, sink, this.router);
     this.#now = this.delivering.now = now;
   }
 
@@ -93,7 +93,7 @@ export class Core {
     const expired = [...this.retained].filter((message) => message.isExpired(this.#now));
     for (const message of expired) {
       this.retained.delete(message.topic.name);
-      this.store.removeRetained(message.topic.name);
+      this.store.removeRetained(message.topic);
       this.sink.dropped('expired', null);
     }
   }
@@ -109,7 +109,7 @@ export class Core {
     const { name } = message.topic;
     // An empty payload removes what was retained and is not retained itself. [MQTT5 3.3.1-6] [MQTT5 3.3.1-7]
     if (message.payloadBytes === 0) {
-      if (this.retained.delete(name)) this.store.removeRetained(name);
+      if (this.retained.delete(name)) this.store.removeRetained(message.topic);
       return true;
     }
     if (this.retained.count >= this.settings.limits.retainedMessages && this.retained.get(name) === null) {

@@ -2,16 +2,23 @@
  * How a message gets from the routing decision to one session's client: at once if it can, else through the session's queue,
  * never past another one. [MQTT5 4.6.0-6]
  */
-import type { SessionStore, StoredDelivery } from '../contracts/session-store.ts';
+import type { DeliverySummary, SessionStore, StoredDelivery } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import { PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Delivery } from './delivery.ts';
+import type { Router } from './router.ts';
 import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { DropReason, Sink } from './sink.ts';
+
+/** Of a queue whose tail the store can keep, so much stays in memory. */
+const inMemoryMessages = 256;
+const inMemoryBytes = 262_144;
+/** The next page is asked for while this many are left. */
+const reloadBelow = 64;
 
 export class Delivering {
   /** Milliseconds since the epoch, as the shell last said. */
@@ -19,8 +26,10 @@ export class Delivering {
   readonly #settings: BrokerSettings;
   readonly #store: SessionStore;
   readonly #sink: Sink;
+  readonly #groups: Pick<Router, 'group'>;
 
-  constructor(settings: BrokerSettings, store: SessionStore, sink: Sink) {
+  constructor(settings: BrokerSettings, store: SessionStore, sink: Sink, groups: Pick<Router, 'group'>) {
+    this.#groups = groups;
     this.#settings = settings;
     this.#store = store;
     this.#sink = sink;
@@ -61,10 +70,14 @@ export class Delivering {
   }
 
   #enqueueStored(session: Session, delivery: Delivery): void {
-    if (this.#hasMadeRoom(session, delivery)) {
-      this.#store.putDelivery(session.sid, stored(delivery));
-      session.queue.push(delivery);
-    }
+    if (!this.#hasMadeRoom(session, delivery)) return;
+    this.#store.putDelivery(session.sid, stored(delivery));
+    const { queue } = session;
+    // A message of a shared subscription may have to go to another member, so it stays at hand while it can.
+    const isWantedInMemory = session.isConnected || delivery.group !== null;
+    const hasMemory = queue.inMemory < inMemoryMessages && queue.inMemoryBytes < inMemoryBytes;
+    if (queue.spilled === 0 && (!this.#store.canPage || (isWantedInMemory && hasMemory))) queue.push(delivery);
+    else queue.spill(delivery.message);
   }
 
   /** Appends to the queue of a session, in memory; what is in the store already stays there. */
@@ -78,16 +91,24 @@ export class Delivering {
     const { queue } = session;
     const { size } = delivery.message;
     while (!queue.hasRoomFor(size, limits)) {
-      const oldest = queue.peek();
-      const isExpired = oldest?.message.isExpired(this.now) ?? false;
-      if (oldest === undefined || (!isExpired && limits.queuePolicy !== 'drop-oldest')) {
+      const oldest = this.#oldest(session);
+      const isExpired = oldest !== null && oldest.expiresAt <= this.now;
+      if (oldest === null || (!isExpired && limits.queuePolicy !== 'drop-oldest')) {
         this.#sink.dropped('queueFull', session);
         return false;
       }
-      queue.shift();
-      this.#giveUp(session, oldest, isExpired ? 'expired' : 'queueFull');
+      if (queue.inMemory > 0) queue.shift();
+      else queue.dropSpilled(oldest.messageId, oldest.bytes);
+      if (session.isPersistent) this.#store.removeDelivery(session.sid, oldest.messageId);
+      this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session);
     }
     return true;
+  }
+
+  #oldest(session: Session): DeliverySummary | null {
+    const first = session.queue.peek()?.message;
+    if (first !== undefined) return { messageId: first.id, bytes: first.size, expiresAt: first.expiresAt };
+    return session.queue.spilled === 0 ? null : this.#store.peekDelivery(session.sid, session.queue.position);
   }
 
   #giveUp(session: Session, delivery: Delivery, reason: DropReason): void {
@@ -118,7 +139,8 @@ export class Delivering {
   pump(session: Session): void {
     while (session.isConnected && !session.isCongested && !session.window.isFull) {
       if (session.window.hasResends) this.#sendAgain(session);
-      else if (session.queue.length > 0) this.#sendNext(session);
+      else if (session.queue.inMemory > 0) this.#sendNext(session);
+      else if (session.queue.spilled > 0) return this.#loadNext(session);
       else if (session.replays.length > 0) this.#replayNext(session);
       else return;
     }
@@ -136,6 +158,7 @@ export class Delivering {
 
   #sendNext(session: Session): void {
     const delivery = session.queue.shift()!;
+    if (session.queue.spilled > 0 && session.queue.inMemory < reloadBelow) this.#loadNext(session);
     if (delivery.message.isExpired(this.now)) return this.#giveUp(session, delivery, 'expired'); // [MQTT5 3.3.2-5]
     if (session.packetBytesMax !== Number.POSITIVE_INFINITY) {
       const { message, qos, subscriptionIds } = delivery;
@@ -144,6 +167,24 @@ export class Delivering {
       }
     }
     this.#send(session, delivery);
+  }
+
+  /** Gets the next page from the store, and goes on when it is there. */
+  #loadNext(session: Session): void {
+    const { queue } = session;
+    if (queue.isLoading) return;
+    queue.isLoading = true;
+    const { position } = queue;
+    this.#store.readDeliveries(session.sid, position, inMemoryBytes, (deliveries, damaged) => {
+      queue.isLoading = false;
+      if (session.isEnded) return;
+      const page = deliveries.map((each) => {
+        return { ...each, group: each.group === null ? null : this.#groups.group(each.group) };
+      });
+      // A disconnect may have moved the position back; then this page is not the next one.
+      queue.load(queue.position >= position ? page : [], damaged);
+      this.pump(session);
+    });
   }
 
   #replayNext(session: Session): void {

@@ -81,6 +81,7 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
   if (!publishesWill) session.will = null;
   if (!session.isPersistent) return end(core, session, 'disconnected');
   core.delivering.redistribute(session, null);
+  if (core.store.canPage) session.queue.spillAll();
   if (session.will !== null) {
     if (session.will.delaySeconds === 0) publishWill(core, session);
     else core.timers.set(session.willTimer, core.now + session.will.delaySeconds * 1000);
@@ -101,7 +102,7 @@ export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'di
   for (const subscription of session.subscriptions.values()) core.router.remove(subscription);
   session.subscriptions.clear();
   core.delivering.redistribute(session, null);
-  for (const _ of session.queue) core.sink.dropped('sessionEnded', session);
+  if (session.queue.length > 0) core.sink.dropped('sessionEnded', session, session.queue.length);
   publishWill(core, session);
   if (hadRecord) core.store.removeSession(session.sid);
   core.sink.sessionEnded(session, why);
@@ -153,19 +154,10 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
 }
 
 function restoreQueue(core: Core, session: Session, record: RestoredSession): void {
-  const sent = new Map(record.sendings.map((sending) => [sending.messageId, sending]));
-  const bySending = new Map<number, (typeof deliveries)[number]>();
-  const deliveries = record.deliveries.map((stored) => {
-    return { ...stored, group: stored.group === null ? null : core.router.group(stored.group) };
-  });
-  for (const delivery of deliveries) {
-    if (sent.has(delivery.message.id)) bySending.set(delivery.message.id, delivery);
-    else session.queue.push(delivery);
-  }
-  for (const { packetId, messageId, isReceived } of record.sendings) {
-    const delivery = bySending.get(messageId);
-    if (delivery === undefined) continue;
-    session.window.restore(packetId, delivery, isReceived ? Awaiting.pubcomp : Awaiting.pubrec);
+  for (const { packetId, isReceived, delivery } of record.sendings) {
+    const group = delivery.group === null ? null : core.router.group(delivery.group);
+    session.window.restore(packetId, { ...delivery, group }, isReceived ? Awaiting.pubcomp : Awaiting.pubrec);
   }
   for (const packetId of record.received) session.received.add(packetId);
+  session.queue.restoreSpilled(record.backlog);
 }

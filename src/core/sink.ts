@@ -40,8 +40,8 @@ export interface Sink {
   acknowledgeStored(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void;
   /** Ends the session's connection, telling a client whose version can be told. The session has let go of it already. */
   disconnect(link: object, reasonCode: number): void;
-  /** A message was not delivered to this session (null: to nobody in particular). */
-  dropped(reason: DropReason, session: Session | null): void;
+  /** A message, or so many, was not delivered to this session (null: to nobody in particular). */
+  dropped(reason: DropReason, session: Session | null, count?: number): void;
   /** For the log: a session is over. */
   sessionEnded(session: Session, why: 'expired' | 'clean' | 'disconnected' | 'limit'): void;
 }

@@ -1,6 +1,7 @@
 /**
  * The store that remembers nothing beyond the process: what the core holds in memory is all there is. Every answer may leave
- * at once, since nothing more durable is promised. Chosen with `--memory`.
+ * at once, since nothing more durable is promised. Chosen with
+ * `--memory`.
  */
 import type { SessionStore } from '../contracts/session-store.ts';
 
@@ -8,7 +9,10 @@ export class MemoryStore implements SessionStore {
   #lastSessionId = 0;
   #lastMessageId = 0;
   readonly staged = 0;
+  readonly hasStaged = false;
   readonly isDurable = true;
+  readonly isFailing = false;
+  readonly canPage = false;
 
   async load() {
     return { sessions: [], retained: [] };
@@ -35,8 +39,14 @@ export class MemoryStore implements SessionStore {
   putRetained(): void {}
   removeRetained(): void {}
 
-  commit(done: (error: Error | null) => void): void {
-    done(null);
+  peekDelivery() {
+    return null;
+  }
+
+  readDeliveries(): void {}
+
+  commit(done: () => void): void {
+    done();
   }
 
   async close(): Promise<void> {}

@@ -8,7 +8,9 @@ import { createBroker, type SluiceBroker } from '../../src/index.ts';
 let broker: SluiceBroker;
 let url = '';
 beforeAll(async () => {
-  broker = await createBroker({ config: { listeners: [{ kind: 'ws', port: 0 }], log: { level: 'silent' } } });
+  broker = await createBroker({
+    config: { listeners: [{ kind: 'ws', port: 0 }], log: { level: 'silent' }, store: { kind: 'memory' } },
+  });
   url = broker.listeners[0]!.url;
 });
 afterAll(() => broker.close());

@@ -22,7 +22,7 @@ export function testBroker(config: ConfigInput = {}, hooks?: Hooks): TestBroker 
   let sluice: SluiceBroker | null = null;
   beforeAll(async () => {
     sluice = await createBroker({
-      config: { listeners: [{ kind: 'tcp', port: 0 }], log: { level: 'silent' }, ...config },
+      config: { listeners: [{ kind: 'tcp', port: 0 }], log: { level: 'silent' }, store: { kind: 'memory' }, ...config },
       ...(hooks === undefined ? {} : { hooks }),
     });
   });

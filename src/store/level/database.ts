@@ -1,0 +1,193 @@
+/**
+ * The LevelDB under the store: opening it and refusing what cannot be trusted, and batches that go on after a disk that
+ * refused.
+ */
+import { mkdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Level } from 'level';
+import type { Log } from '../../contracts/log.ts';
+import { StoreError } from '../../contracts/session-store.ts';
+import { ByteWriter } from './bytes.ts';
+import { format, key, numberOf, Prefix, readCommit, readFormat, writeFormat } from './records.ts';
+
+export type Batch = ReturnType<Db['batch']>;
+type Db = Level<Buffer, Buffer>;
+
+export interface DatabaseOptions {
+  readonly directory: string;
+  /** Go on although a part of what was acknowledged is lost. */
+  readonly acceptLoss: boolean;
+  readonly log: Log;
+}
+
+const retryMs = 1_000;
+const encodings = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const;
+
+export class Database {
+  readonly #options: DatabaseOptions;
+  #db: Db;
+  /** The number of the last batch that is known to be in the database. */
+  commitNumber = 0;
+  lastMessageId = 0;
+  lastSessionId = 0;
+  isFailing = false;
+  #isClosing = false;
+
+  private constructor(options: DatabaseOptions, db: Db) {
+    this.#options = options;
+    this.#db = db;
+  }
+
+  static async open(options: DatabaseOptions): Promise<Database> {
+    const { directory } = options;
+    try {
+      await mkdir(directory, { recursive: true });
+    } catch (cause) {
+      throw new StoreError('unusable', `Cannot make the data directory ${directory}: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+    const database = new Database(options, await openLevel(options));
+    try {
+      await database.#checkFormat();
+      await database.#checkCommits();
+    } catch (error) {
+      await database.#db.close();
+      throw error;
+    }
+    return database;
+  }
+
+  async #checkFormat(): Promise<void> {
+    const { directory } = this.#options;
+    const formatKey = Buffer.of(Prefix.format);
+    const value = await this.#db.get(formatKey);
+    if (value === undefined) {
+      const [any] = await this.#db.keys({ limit: 1 }).all();
+      if (any !== undefined && !this.#options.acceptLoss) {
+        const what = `${directory} holds a database that is not Sluice's, or one whose first record is lost`;
+        throw new StoreError('damaged', `${what}. Choose another directory, or go on regardless with --accept-loss`);
+      }
+      return this.#db.put(formatKey, writeFormat(new ByteWriter()), { sync: true });
+    }
+    const found = readFormat(value);
+    if (found > format) {
+      const what = `${directory} has format ${found}, and this version of Sluice knows formats up to ${format}`;
+      throw new StoreError('newer_format', `${what}. Start the newer version that wrote it`);
+    }
+  }
+
+  /** Each commit replaces the one before it: two of them mean that what removed the first is lost. */
+  async #checkCommits(): Promise<void> {
+    const { directory, acceptLoss, log } = this.#options;
+    const range = { gte: Buffer.of(Prefix.commit), lt: Buffer.of(Prefix.commit + 1) };
+    const commits = await this.#db.iterator(range).all();
+    if (commits.length > 1) {
+      const numbers = commits.map(([each]) => numberOf(each)).join(' and ');
+      const what = `${directory} is damaged: commits between ${numbers} are missing, so acknowledged messages may be lost`;
+      if (!acceptLoss)
+        throw new StoreError('damaged', `${what}. Restore a backup, or go on regardless with --accept-loss`);
+      log.warn({ directory }, `${what}; going on, as --accept-loss says`);
+      for (const [each] of commits.slice(0, -1)) await this.#db.del(each, { sync: true });
+    }
+    for (const [each, value] of commits) {
+      const { lastMessageId, lastSessionId } = readCommit(value);
+      this.commitNumber = Math.max(this.commitNumber, numberOf(each));
+      this.lastMessageId = Math.max(this.lastMessageId, lastMessageId);
+      this.lastSessionId = Math.max(this.lastSessionId, lastSessionId);
+    }
+  }
+
+  /** Everything under a prefix, in key order. */
+  scan(prefix: number): AsyncIterable<[Buffer, Buffer]> {
+    return this.#db.iterator({ gte: Buffer.of(prefix), lt: Buffer.of(prefix + 1), highWaterMarkBytes: 1_048_576 });
+  }
+
+  /** All keys that begin with these bytes. */
+  async keysBelow(start: Buffer): Promise<Buffer[]> {
+    return this.#db.keys({ gte: start, lt: Buffer.concat([start, Buffer.alloc(16, 0xff)]) }).all();
+  }
+
+  /** Rejects while the database is closed by a failure. */
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#db.getMany(keys);
+  }
+
+  /**
+   * Writes a batch as the next commit, and does not give up: if the disk refuses, the database is opened anew every second
+   * (LevelDB takes nothing more after an error) until it takes the batch. `fill` is called for each attempt.
+   */
+  async commit(fill: (batch: Batch) => void, value: () => Buffer, sync: boolean): Promise<void> {
+    const number = this.commitNumber + 1;
+    for (;;) {
+      try {
+        const batch = this.#db.batch();
+        fill(batch);
+        batch.del(key(Prefix.commit, number - 1));
+        batch.put(key(Prefix.commit, number), value());
+        await batch.write({ sync });
+        break;
+      } catch (error) {
+        if (this.#isClosing) throw error;
+        this.#tellFailure(error as Error);
+        await this.#reopen();
+        // The refused batch may be in the log all the same.
+        if (this.commitNumber === number) break;
+      }
+    }
+    this.commitNumber = number;
+    if (this.isFailing) this.#options.log.warn({}, 'the data directory takes writes again: acknowledging goes on');
+    this.isFailing = false;
+  }
+
+  #tellFailure(error: Error): void {
+    if (this.isFailing) return;
+    this.isFailing = true;
+    const { directory, log } = this.#options;
+    const cause = (error.cause as Error | undefined)?.message ?? error.message;
+    log.error({ directory, cause }, 'cannot write to the data directory: nothing more is acknowledged until it can');
+  }
+
+  async #reopen(): Promise<void> {
+    while (!this.#isClosing) {
+      await delay(retryMs);
+      try {
+        await this.#db.close();
+        this.#db = await openLevel({ ...this.#options, acceptLoss: false });
+        await this.#checkCommits();
+        return;
+      } catch {
+        // Still refused; told already.
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await this.#db.close();
+  }
+}
+
+async function openLevel({ directory, acceptLoss }: Omit<DatabaseOptions, 'log'>): Promise<Db> {
+  const db = new Level<Buffer, Buffer>(directory, encodings);
+  try {
+    await db.open();
+    return db;
+  } catch (error) {
+    const cause = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
+    if (cause.code === 'LEVEL_LOCKED') {
+      const what = `The data directory ${directory} is in use by another process`;
+      throw new StoreError('locked', `${what}; stop that one, or choose another directory with --data-dir`, { cause });
+    }
+    if (cause.code !== 'LEVEL_CORRUPTION') {
+      throw new StoreError('unusable', `Cannot open the data directory ${directory}: ${cause.message}`, { cause });
+    }
+    const what = `The database in ${directory} is damaged: ${cause.message}`;
+    if (!acceptLoss) {
+      throw new StoreError('damaged', `${what}. Restore a backup, or save what is left with --accept-loss`, { cause });
+    }
+    // In Node, Level is ClassicLevel, whose types have it.
+    await (Level as unknown as { repair(directory: string): Promise<void> }).repair(directory);
+    return openLevel({ directory, acceptLoss: false });
+  }
+}

@@ -1,0 +1,434 @@
+/**
+ * The durable store, on LevelDB: an answer leaves when the batch with what it promises is on disk.
+ *
+ * A message is stored once, with the list of its recipients, and deleted when the last of them is done with it; one whose
+ * recipients were all done before its batch left never touches the disk. In memory stay the sessions, 24 bytes for each
+ * delivery that waits, and a bounded cache of the newest messages.
+ */
+
+import type { Log } from '../../contracts/log.ts';
+import type {
+  Backlog,
+  DeliverySummary,
+  SessionStore,
+  StoredDelivery,
+  StoredSending,
+  StoredSession,
+  StoredSubscription,
+} from '../../contracts/session-store.ts';
+import type { Message } from '../../protocol/message.ts';
+import type { PacketId } from '../../protocol/packets.ts';
+import { matches, type Topic } from '../../protocol/topic.ts';
+import { ByteWriter } from './bytes.ts';
+import { Database } from './database.ts';
+import { loadAll } from './load.ts';
+import { type Entry, Outstanding } from './outstanding.ts';
+import {
+  key,
+  Prefix,
+  packetKey,
+  readContent,
+  readRecipients,
+  recipientOf,
+  topicKey,
+  writeCommit,
+  writeContent,
+  writeFloor,
+  writeNothing,
+  writeSending,
+  writeSession,
+  writeSubscription,
+} from './records.ts';
+import { Staged, type StagedMessage } from './staged.ts';
+
+/**
+ * When an answer may leave. `sync`: what it promises is on disk. `os`: it was handed to the operating system, so a power cut can
+ * lose it, a crash of the broker cannot. `memory`: at once; it is written when there is something else to write.
+ */
+export type Durability = 'sync' | 'os' | 'memory';
+
+export interface LevelStoreOptions {
+  readonly directory: string;
+  readonly durability: Durability;
+  /** Exceptions by topic filter; the first that matches counts. */
+  readonly topics: readonly { readonly filter: string; readonly durability: Durability }[];
+  /** How long a commit may wait for more to come, so that flash memory is written less often. */
+  readonly maxCommitDelayMs: number;
+  /** Bytes of stored messages kept in memory as well: the newest. */
+  readonly cacheBytes: number;
+  readonly acceptLoss: boolean;
+  readonly log: Log;
+}
+
+/** What the store itself must know of a session. */
+export class SessionState {
+  readonly outstanding = new Outstanding();
+  readonly filters = new Set<string>();
+  readonly received = new Set<PacketId>();
+  /** Packet identifier to message number. */
+  readonly sendings = new Map<PacketId, number>();
+}
+
+/** What a cached message takes beside its payload, about. */
+const messageOverhead = 400;
+/** Deliveries read at a time. */
+const pageMessages = 256;
+const readRetryMs = 1_000;
+
+export class LevelStore implements SessionStore {
+  readonly canPage = true;
+  staged = 0;
+  readonly #options: LevelStoreOptions;
+  readonly #writer = new ByteWriter();
+  readonly #sessions = new Map<number, SessionState>();
+  /** How many sessions still want a message, where it is more than one. */
+  readonly #references = new Map<number, number>();
+  /** The newest stored messages, oldest first. */
+  readonly #cache = new Map<number, StagedMessage>();
+  #cacheBytes = 0;
+  #database: Database | null = null;
+  #collecting = new Staged();
+  #committing: Staged | null = null;
+  #lastMessageId = 0;
+  #lastSessionId = 0;
+  #whenIdle: (() => void) | null = null;
+
+  constructor(options: LevelStoreOptions) {
+    this.#options = options;
+  }
+
+  async load(): ReturnType<SessionStore['load']> {
+    const database = await Database.open(this.#options);
+    this.#database = database;
+    const loaded = await loadAll(database, this.#sessions, this.#references, this.#collecting, this.#options.log);
+    this.#lastMessageId = Math.max(database.lastMessageId, loaded.lastMessageId);
+    this.#lastSessionId = Math.max(database.lastSessionId, loaded.lastSessionId);
+    return loaded;
+  }
+
+  nextSessionId(): number {
+    return ++this.#lastSessionId;
+  }
+
+  nextMessageId(): number {
+    return ++this.#lastMessageId;
+  }
+
+  // What is staged
+
+  putSession(session: StoredSession): void {
+    this.#state(session.sid);
+    this.#put(key(Prefix.session, session.sid), writeSession(this.#writer, session));
+  }
+
+  removeSession(sid: number): void {
+    const state = this.#sessions.get(sid);
+    if (state === undefined) return;
+    this.#sessions.delete(sid);
+    for (const filter of state.filters) this.#collecting.delete(key(Prefix.subscription, sid, filter));
+    for (const packetId of state.received) this.#collecting.delete(packetKey(Prefix.received, sid, packetId));
+    for (const packetId of state.sendings.keys()) this.#collecting.delete(packetKey(Prefix.sending, sid, packetId));
+    for (const messageId of state.outstanding) this.#release(sid, messageId);
+    this.#collecting.delete(key(Prefix.floor, sid));
+    this.#collecting.floors.delete(sid);
+    this.#collecting.delete(key(Prefix.session, sid));
+    this.#mark(this.#options.durability);
+  }
+
+  putSubscription(sid: number, subscription: StoredSubscription): void {
+    this.#state(sid).filters.add(subscription.topicFilter);
+    this.#put(key(Prefix.subscription, sid, subscription.topicFilter), writeSubscription(this.#writer, subscription));
+  }
+
+  removeSubscription(sid: number, topicFilter: string): void {
+    this.#state(sid).filters.delete(topicFilter);
+    this.#collecting.delete(key(Prefix.subscription, sid, topicFilter));
+    this.#mark(this.#options.durability);
+  }
+
+  putDelivery(sid: number, delivery: StoredDelivery): void {
+    const { message } = delivery;
+    const { messages } = this.#collecting;
+    const staged = messages.get(message.id);
+    if (staged === undefined) messages.set(message.id, { message, recipients: [recipientOf(sid, delivery)] });
+    else {
+      staged.recipients.push(recipientOf(sid, delivery));
+      this.#references.set(message.id, staged.recipients.length);
+    }
+    this.#state(sid).outstanding.push({
+      messageId: message.id,
+      bytes: message.size,
+      expiresAt: message.expiresAt,
+      qos: delivery.qos,
+      retain: delivery.retain,
+      hasDetails: delivery.subscriptionIds !== null || delivery.group !== null,
+    });
+    this.#mark(this.#durabilityOf(message.topic));
+  }
+
+  removeDelivery(sid: number, messageId: number): void {
+    if (this.#sessions.get(sid)?.outstanding.remove(messageId)) this.#release(sid, messageId);
+  }
+
+  /** One recipient less. The message goes with the last one. */
+  #release(sid: number, messageId: number): void {
+    const references = this.#references.get(messageId) ?? 1;
+    if (references > 2) this.#references.set(messageId, references - 1);
+    else this.#references.delete(messageId);
+    const staged = this.#collecting.messages.get(messageId);
+    if (staged !== undefined) {
+      // Not written yet: written without this recipient, or not at all.
+      const index = staged.recipients.findIndex((recipient) => recipient.sid === sid);
+      if (index >= 0) staged.recipients.splice(index, 1);
+      if (staged.recipients.length === 0) this.#collecting.messages.delete(messageId);
+    } else if (references > 1) this.#collecting.floors.add(sid);
+    else {
+      this.#collecting.doneMessages.push(messageId);
+      this.#uncache(messageId);
+    }
+  }
+
+  putSending(sid: number, sending: StoredSending): void {
+    this.#state(sid).sendings.set(sending.packetId, sending.messageId);
+    this.#put(packetKey(Prefix.sending, sid, sending.packetId), writeSending(this.#writer, sending));
+  }
+
+  removeSending(sid: number, packetId: PacketId): void {
+    if (this.#sessions.get(sid)?.sendings.delete(packetId)) {
+      this.#collecting.delete(packetKey(Prefix.sending, sid, packetId));
+    }
+  }
+
+  putReceived(sid: number, packetId: PacketId): void {
+    this.#state(sid).received.add(packetId);
+    this.#put(packetKey(Prefix.received, sid, packetId), writeNothing(this.#writer));
+  }
+
+  removeReceived(sid: number, packetId: PacketId): void {
+    if (this.#sessions.get(sid)?.received.delete(packetId)) {
+      this.#collecting.delete(packetKey(Prefix.received, sid, packetId));
+    }
+  }
+
+  putRetained(message: Message): void {
+    this.#collecting.put(topicKey(message.topic), writeContent(this.#writer, message));
+    this.#mark(this.#durabilityOf(message.topic));
+  }
+
+  removeRetained(topic: Topic): void {
+    this.#collecting.delete(topicKey(topic));
+    this.#mark(this.#durabilityOf(topic));
+  }
+
+  #state(sid: number): SessionState {
+    let state = this.#sessions.get(sid);
+    if (state === undefined) this.#sessions.set(sid, (state = new SessionState()));
+    return state;
+  }
+
+  #put(at: Buffer, value: Buffer): void {
+    this.#collecting.put(at, value);
+    this.#mark(this.#options.durability);
+  }
+
+  #mark(durability: Durability): void {
+    if (durability === 'memory') return;
+    this.staged++;
+    this.#collecting.isUrgent = true;
+    if (durability === 'sync') this.#collecting.isSynced = true;
+  }
+
+  #durabilityOf(topic: Topic): Durability {
+    const { topics, durability } = this.#options;
+    if (topics.length === 0) return durability;
+    return topics.find(({ filter }) => matches(filter, topic.name))?.durability ?? durability;
+  }
+
+  // Reading back
+
+  peekDelivery(sid: number, afterMessageId: number): DeliverySummary | null {
+    const [next] = this.#page(sid, afterMessageId, 0);
+    return next ?? null;
+  }
+
+  readDeliveries(
+    sid: number,
+    afterMessageId: number,
+    bytesMax: number,
+    done: (deliveries: readonly StoredDelivery[], damaged: Backlog) => void,
+  ): void {
+    const page = this.#page(sid, afterMessageId, bytesMax);
+    this.#readPage(sid, page).then(
+      ({ deliveries, damaged }) => done(deliveries, damaged),
+      // The database is closed because of a failure: what is there can be read when it is open again.
+      () => setTimeout(() => this.readDeliveries(sid, afterMessageId, bytesMax, done), readRetryMs).unref(),
+    );
+  }
+
+  /** What comes next, without what is under way under a packet identifier already. */
+  #page(sid: number, afterMessageId: number, bytesMax: number): Entry[] {
+    const state = this.#sessions.get(sid);
+    const page: Entry[] = [];
+    if (state === undefined) return page;
+    const underWay = new Set(state.sendings.values());
+    let bytes = 0;
+    for (let entry = state.outstanding.after(afterMessageId); entry !== null; ) {
+      if (!underWay.has(entry.messageId)) {
+        if (page.length > 0 && (bytes + entry.bytes > bytesMax || page.length === pageMessages)) break;
+        page.push(entry);
+        bytes += entry.bytes;
+      }
+      entry = state.outstanding.after(entry.messageId);
+    }
+    return page;
+  }
+
+  async #readPage(
+    sid: number,
+    page: readonly Entry[],
+  ): Promise<{ deliveries: StoredDelivery[]; damaged: { messages: number; bytes: number } }> {
+    const wanted = page.map((entry) => ({ entry, resident: this.#resident(entry.messageId) }));
+    const keys: Buffer[] = [];
+    for (const { entry, resident } of wanted) {
+      if (resident !== undefined) continue;
+      keys.push(key(Prefix.content, entry.messageId));
+      if (entry.hasDetails) keys.push(key(Prefix.recipients, entry.messageId));
+    }
+    const values = keys.length === 0 ? [] : await this.#database!.getMany(keys);
+    let next = 0;
+    const deliveries: StoredDelivery[] = [];
+    const damaged = { messages: 0, bytes: 0 };
+    for (const { entry, resident } of wanted) {
+      const content = resident === undefined ? values[next++] : undefined;
+      const recipients = resident === undefined && entry.hasDetails ? values[next++] : undefined;
+      try {
+        deliveries.push(assemble(sid, entry, resident, content, recipients));
+      } catch (error) {
+        if (!this.#isOutstanding(sid, entry.messageId)) continue; // done with meanwhile
+        damaged.messages++;
+        damaged.bytes += entry.bytes;
+        this.#setAside(sid, entry.messageId, content, error as Error);
+      }
+    }
+    return { deliveries, damaged };
+  }
+
+  #isOutstanding(sid: number, messageId: number): boolean {
+    return this.#sessions.get(sid)?.outstanding.after(messageId - 1)?.messageId === messageId;
+  }
+
+  #resident(messageId: number): StagedMessage | undefined {
+    return (
+      this.#collecting.messages.get(messageId) ??
+      this.#committing?.messages.get(messageId) ??
+      this.#cache.get(messageId)
+    );
+  }
+
+  /** A damaged message costs itself: it is kept under another key for whoever wants to look, and the rest goes on. */
+  #setAside(sid: number, messageId: number, content: Buffer | undefined, error: Error): void {
+    const damaged = key(Prefix.content, messageId);
+    this.#options.log.error({ messageId, cause: error.message }, 'a stored message cannot be read and was set aside');
+    if (content !== undefined) this.#collecting.put(Buffer.concat([Buffer.of(Prefix.setAside), damaged]), content);
+    this.removeDelivery(sid, messageId);
+  }
+
+  // Committing
+
+  get hasStaged(): boolean {
+    return !this.#collecting.isEmpty;
+  }
+
+  get isDurable(): boolean {
+    return !this.#collecting.isUrgent && this.#committing?.isUrgent !== true;
+  }
+
+  get isFailing(): boolean {
+    return this.#database?.isFailing ?? false;
+  }
+
+  commit(done: () => void): void {
+    if (this.#collecting.isEmpty) return done();
+    const { maxCommitDelayMs } = this.#options;
+    if (maxCommitDelayMs === 0) this.#write(done);
+    else setTimeout(() => this.#write(done), maxCommitDelayMs);
+  }
+
+  #write(done: () => void): void {
+    if (this.#collecting.isEmpty) return done();
+    const batch = this.#collecting;
+    this.#collecting = new Staged();
+    this.#committing = batch;
+    const floors = [...batch.floors].flatMap((sid) => {
+      const outstanding = this.#sessions.get(sid)?.outstanding;
+      return outstanding === undefined ? [] : [[key(Prefix.floor, sid), outstanding.floor] as const];
+    });
+    const fill: Parameters<Database['commit']>[0] = (into) => {
+      batch.fill(into, this.#writer);
+      for (const [at, floor] of floors) into.put(at, writeFloor(this.#writer, floor));
+    };
+    const counters = () => writeCommit(this.#writer, this.#lastMessageId, this.#lastSessionId);
+    const finish = () => {
+      this.#committing = null;
+      for (const [id, staged] of batch.messages) this.#remember(id, staged);
+      done();
+      this.#whenIdle?.();
+    };
+    // It rejects only when the store is closed while the disk refuses: then nothing is promised any more.
+    this.#database!.commit(fill, counters, batch.isSynced).then(finish, () => this.#whenIdle?.());
+  }
+
+  /** Into the cache, if somebody still wants it. */
+  #remember(id: number, staged: StagedMessage): void {
+    const { cacheBytes } = this.#options;
+    const isWanted = staged.recipients.some(({ sid }) => this.#isOutstanding(sid, id));
+    if (!isWanted || cacheBytes === 0) return;
+    this.#cache.set(id, staged);
+    this.#cacheBytes += staged.message.size + messageOverhead;
+    for (const [oldest] of this.#cache) {
+      if (this.#cacheBytes <= cacheBytes) return;
+      this.#uncache(oldest);
+    }
+  }
+
+  #uncache(id: number): void {
+    const cached = this.#cache.get(id);
+    if (cached === undefined) return;
+    this.#cache.delete(id);
+    this.#cacheBytes -= cached.message.size + messageOverhead;
+  }
+
+  async close(): Promise<void> {
+    if (this.#database === null) return;
+    if (!this.isFailing) await this.#settle();
+    await this.#database.close();
+  }
+
+  /** Lets the commit under way end, and writes what is left, answers or not. */
+  async #settle(): Promise<void> {
+    if (this.#committing !== null) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve;
+      });
+      this.#whenIdle = null;
+    }
+    if (!this.#collecting.isEmpty) await new Promise<void>((resolve) => this.#write(resolve));
+  }
+}
+
+/** Throws if a value that is needed is missing or damaged. */
+function assemble(
+  sid: number,
+  entry: Entry,
+  resident: StagedMessage | undefined,
+  content: Buffer | undefined,
+  recipients: Buffer | undefined,
+): StoredDelivery {
+  const { messageId, qos, retain } = entry;
+  if (resident === undefined && content === undefined) throw new Error('its record is missing');
+  const message = resident?.message ?? readContent(content!, messageId);
+  if (!entry.hasDetails) return { message, qos, retain, subscriptionIds: null, group: null };
+  const all = resident?.recipients ?? (recipients === undefined ? [] : readRecipients(recipients).recipients);
+  const own = all.find((recipient) => recipient.sid === sid);
+  return { message, qos, retain, subscriptionIds: own?.subscriptionIds ?? null, group: own?.group ?? null };
+}

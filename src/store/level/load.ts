@@ -1,0 +1,179 @@
+/**
+ * Reading everything back at the start: sessions and retained messages whole, of queued messages only who waits for them.
+ */
+import type { Log } from '../../contracts/log.ts';
+import type {
+  RestoredSession,
+  StoredDelivery,
+  StoredSending,
+  StoredSession,
+  StoredSubscription,
+} from '../../contracts/session-store.ts';
+import type { Message } from '../../protocol/message.ts';
+import type { PacketId } from '../../protocol/packets.ts';
+import type { Database } from './database.ts';
+import { SessionState } from './level-store.ts';
+import {
+  type Floor,
+  key,
+  numberOf,
+  Prefix,
+  readContent,
+  readFloor,
+  readRecipients,
+  readSending,
+  readSession,
+  readSubscription,
+  restOf,
+} from './records.ts';
+import type { Staged } from './staged.ts';
+
+interface Found {
+  readonly session: StoredSession;
+  readonly subscriptions: StoredSubscription[];
+  readonly received: PacketId[];
+  readonly sendings: StoredSending[];
+  floor: Floor;
+}
+
+const noFloor: Floor = { floor: 0, done: [] };
+
+export interface Loaded {
+  readonly sessions: RestoredSession[];
+  readonly retained: Message[];
+  readonly lastMessageId: number;
+  readonly lastSessionId: number;
+}
+
+/** Fills the store's own state on the way. What is damaged or left over is staged to be set aside or deleted. */
+export async function loadAll(
+  database: Database,
+  states: Map<number, SessionState>,
+  references: Map<number, number>,
+  staged: Staged,
+  log: Log,
+): Promise<Loaded> {
+  let damaged = 0;
+  /** Reads one value; a damaged one is set aside, and the rest goes on. */
+  const readEach = async (prefix: number, read: (at: Buffer, value: Buffer) => void) => {
+    for await (const [at, value] of database.scan(prefix)) {
+      try {
+        read(at, value);
+      } catch (error) {
+        damaged++;
+        const record = at.toString('hex');
+        log.error({ record, cause: (error as Error).message }, 'a stored record cannot be read and was set aside');
+        staged.put(Buffer.concat([Buffer.of(Prefix.setAside), at]), value);
+        staged.delete(at);
+      }
+    }
+  };
+  const found = await loadSessions(readEach, staged);
+  const lastMessageId = await loadRecipients(readEach, found, states, references, staged);
+  const sessions: RestoredSession[] = [];
+  for (const [sid, each] of found) sessions.push(await restored(database, each, states.get(sid)!));
+  const retained: Message[] = [];
+  await readEach(Prefix.retained, (_, value) => retained.push(readContent(value, 0)));
+  if (damaged > 0) log.warn({ records: damaged }, 'damaged records were set aside; see sluice db check');
+  return { sessions, retained, lastMessageId, lastSessionId: Math.max(0, ...found.keys()) };
+}
+
+type ReadEach = (prefix: number, read: (at: Buffer, value: Buffer) => void) => Promise<void>;
+
+async function loadSessions(readEach: ReadEach, staged: Staged): Promise<Map<number, Found>> {
+  const found = new Map<number, Found>();
+  await readEach(Prefix.session, (at, value) => {
+    const session = readSession(value, numberOf(at));
+    found.set(session.sid, { session, subscriptions: [], received: [], sendings: [], floor: noFloor });
+  });
+  /** Records of a session that is gone have no use any more. */
+  const ofSession = (read: (each: Found, at: Buffer, value: Buffer) => void) => (at: Buffer, value: Buffer) => {
+    const each = found.get(numberOf(at));
+    if (each === undefined) staged.delete(at);
+    else read(each, at, value);
+  };
+  await readEach(
+    Prefix.subscription,
+    ofSession((each, at, value) => each.subscriptions.push(readSubscription(value, restOf(at).toString()))),
+  );
+  await readEach(
+    Prefix.floor,
+    ofSession((each, _, value) => {
+      each.floor = readFloor(value);
+    }),
+  );
+  await readEach(
+    Prefix.received,
+    ofSession((each, at) => each.received.push(restOf(at).readUInt16BE())),
+  );
+  await readEach(
+    Prefix.sending,
+    ofSession((each, at, value) => each.sendings.push(readSending(value, restOf(at).readUInt16BE()))),
+  );
+  return found;
+}
+
+/** Who waits for which message; returns the highest message number. */
+async function loadRecipients(
+  readEach: ReadEach,
+  found: Map<number, Found>,
+  states: Map<number, SessionState>,
+  references: Map<number, number>,
+  staged: Staged,
+): Promise<number> {
+  const done = new Map<number, Set<number>>();
+  for (const [sid, { floor }] of found) {
+    states.set(sid, new SessionState());
+    done.set(sid, new Set(floor.done));
+  }
+  let lastMessageId = 0;
+  await readEach(Prefix.recipients, (at, value) => {
+    const messageId = numberOf(at);
+    lastMessageId = Math.max(lastMessageId, messageId);
+    const { bytes, expiresAt, recipients } = readRecipients(value);
+    let waiting = 0;
+    for (const { sid, qos, retain, subscriptionIds, group } of recipients) {
+      const session = found.get(sid);
+      if (session === undefined || messageId <= session.floor.floor || done.get(sid)!.has(messageId)) continue;
+      const hasDetails = subscriptionIds !== null || group !== null;
+      states.get(sid)!.outstanding.push({ messageId, bytes, expiresAt, qos, retain, hasDetails });
+      waiting++;
+    }
+    if (waiting === 0) staged.doneMessages.push(messageId);
+    else if (waiting > 1) references.set(messageId, waiting);
+  });
+  return lastMessageId;
+}
+
+async function restored(database: Database, found: Found, state: SessionState): Promise<RestoredSession> {
+  const { session, subscriptions, received } = found;
+  for (const { topicFilter } of subscriptions) state.filters.add(topicFilter);
+  for (const packetId of received) state.received.add(packetId);
+  const sendings = await restoredSendings(database, found);
+  let bytes = state.outstanding.bytes;
+  for (const { packetId, messageId, delivery } of sendings) {
+    state.sendings.set(packetId, messageId);
+    bytes -= delivery.message.size;
+  }
+  const backlog = { messages: state.outstanding.count - sendings.length, bytes };
+  return { session, subscriptions, received, sendings, backlog };
+}
+
+/** QoS 2 deliveries under way: their messages are needed at once, in the order in which they were sent. */
+async function restoredSendings(
+  database: Database,
+  { session, sendings }: Found,
+): Promise<RestoredSession['sendings'][number][]> {
+  if (sendings.length === 0) return [];
+  const keys = sendings.flatMap(({ messageId }) => [key(Prefix.content, messageId), key(Prefix.recipients, messageId)]);
+  const values = await database.getMany(keys);
+  const all = sendings.flatMap((sending, index) => {
+    const [content, recipients] = [values[index * 2], values[index * 2 + 1]];
+    if (content === undefined || recipients === undefined) return [];
+    const own = readRecipients(recipients).recipients.find(({ sid }) => sid === session.sid);
+    if (own === undefined) return [];
+    const delivery: StoredDelivery = { ...own, message: readContent(content, sending.messageId) };
+    return [{ ...sending, delivery }];
+  });
+  return all.sort((a, b) => a.messageId - b.messageId);
+}

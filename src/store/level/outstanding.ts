@@ -1,0 +1,124 @@
+/**
+ * The deliveries one session is not done with, oldest first: 24 bytes each, while their content is on disk. What is done at
+ * the front leaves at once, so the front is the session's acknowledgement floor.
+ */
+import type { DeliverySummary } from '../../contracts/session-store.ts';
+import type { QoS } from '../../protocol/packets.ts';
+import type { Floor } from './records.ts';
+
+const fields = 3;
+const smallest = 4;
+
+/** One delivery as it is known without reading it. */
+export interface Entry extends DeliverySummary {
+  readonly qos: QoS;
+  readonly retain: boolean;
+  /** It has subscription identifiers or a shared group, which stand in the record of the recipients. */
+  readonly hasDetails: boolean;
+}
+
+const flagsOf = ({ qos, retain, hasDetails }: Omit<Entry, keyof DeliverySummary>) => {
+  return qos + (retain ? 4 : 0) + (hasDetails ? 8 : 0);
+};
+
+export class Outstanding {
+  /** A ring of entries: message number (negative once it is done), bytes * 16 + flags, expiry. */
+  #ring = new Float64Array(smallest * fields);
+  #capacity = smallest;
+  #head = 0;
+  /** Entries in the ring, done or not. */
+  #entries = 0;
+  /** The highest number that has left the front: all up to it are done. */
+  #floor = 0;
+  count = 0;
+  bytes = 0;
+
+  /** Numbers come in rising order. */
+  push(entry: Entry): void {
+    if (this.#entries === this.#capacity) this.#resize(this.#capacity * 2);
+    const at = this.#at(this.#entries++);
+    this.#ring[at] = entry.messageId;
+    this.#ring[at + 1] = entry.bytes * 16 + flagsOf(entry);
+    this.#ring[at + 2] = entry.expiresAt;
+    this.count++;
+    this.bytes += entry.bytes;
+  }
+
+  /** Returns false if it was not there, or done before. */
+  remove(messageId: number): boolean {
+    const index = this.#indexAfter(messageId - 1);
+    if (index === this.#entries || this.#ring[this.#at(index)] !== messageId) return false;
+    const at = this.#at(index);
+    this.#ring[at] = -messageId;
+    this.count--;
+    this.bytes -= Math.floor(this.#ring[at + 1]! / 16);
+    while (this.#entries > 0 && this.#ring[this.#at(0)]! < 0) {
+      this.#floor = -this.#ring[this.#at(0)]!;
+      this.#head = (this.#head + 1) % this.#capacity;
+      this.#entries--;
+    }
+    if (this.#capacity > 64 && this.#entries < this.#capacity / 8) this.#resize(this.#capacity / 2);
+    return true;
+  }
+
+  /** The first one that is not done and above this number. */
+  after(messageId: number): Entry | null {
+    for (let index = this.#indexAfter(messageId); index < this.#entries; index++) {
+      const at = this.#at(index);
+      if (this.#ring[at]! < 0) continue;
+      const flags = this.#ring[at + 1]! % 16;
+      return {
+        messageId: this.#ring[at]!,
+        bytes: Math.floor(this.#ring[at + 1]! / 16),
+        expiresAt: this.#ring[at + 2]!,
+        qos: (flags & 3) as QoS,
+        retain: (flags & 4) !== 0,
+        hasDetails: (flags & 8) !== 0,
+      };
+    }
+    return null;
+  }
+
+  get floor(): Floor {
+    const done: number[] = [];
+    for (let index = 0; index < this.#entries; index++) {
+      const messageId = this.#ring[this.#at(index)]!;
+      if (messageId < 0) done.push(-messageId);
+    }
+    return { floor: this.#floor, done };
+  }
+
+  *[Symbol.iterator](): Generator<number> {
+    for (let index = 0; index < this.#entries; index++) {
+      const messageId = this.#ring[this.#at(index)]!;
+      if (messageId > 0) yield messageId;
+    }
+  }
+
+  #at(index: number): number {
+    return ((this.#head + index) % this.#capacity) * fields;
+  }
+
+  /** The index of the first entry above this number, done or not: a binary search. */
+  #indexAfter(messageId: number): number {
+    let low = 0;
+    let high = this.#entries;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (Math.abs(this.#ring[this.#at(middle)]!) <= messageId) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #resize(capacity: number): void {
+    const ring = new Float64Array(capacity * fields);
+    for (let index = 0; index < this.#entries; index++) {
+      const at = this.#at(index);
+      for (let field = 0; field < fields; field++) ring[index * fields + field] = this.#ring[at + field]!;
+    }
+    this.#ring = ring;
+    this.#capacity = capacity;
+    this.#head = 0;
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * What stands in the database: the keys, and each kind of value in both directions. `format` rises when any of it changes.
+ *
+ * | key | value |
+ * |---|---|
+ * | `00` | format version |
+ * | `10` commit | message and session numbers given so far; the number of the commit is the key |
+ * | `21` sid | session and will |
+ * | `22` sid, filter | subscription |
+ * | `23` sid | acknowledgement floor, and what is acknowledged above it |
+ * | `30` message | recipients, size, expiry |
+ * | `31` message | topic, properties, payload |
+ * | `32` sid, packet id | inbound QoS 2 |
+ * | `33` sid, packet id | outbound QoS 2 |
+ * | `40` topic | retained message |
+ * | `f0` key | a record that was set aside because its value was damaged |
+ *
+ * Numbers in keys are big-endian, so the order of the keys is the order of the numbers.
+ */
+import type {
+  StoredDelivery,
+  StoredSending,
+  StoredSession,
+  StoredSubscription,
+} from '../../contracts/session-store.ts';
+import { Message, never } from '../../protocol/message.ts';
+import type { QoS } from '../../protocol/packets.ts';
+import { Topic } from '../../protocol/topic.ts';
+import type { ProtocolVersion } from '../../protocol/traits.ts';
+import { ByteReader, type ByteWriter } from './bytes.ts';
+
+export const format = 1;
+
+export const Prefix = {
+  format: 0x00,
+  commit: 0x10,
+  session: 0x21,
+  subscription: 0x22,
+  floor: 0x23,
+  recipients: 0x30,
+  content: 0x31,
+  received: 0x32,
+  sending: 0x33,
+  retained: 0x40,
+  setAside: 0xf0,
+} as const;
+
+/** `prefix`, then a number of eight bytes, then whatever else makes the key. */
+export function key(prefix: number, number: number, rest: Uint8Array | string = ''): Buffer {
+  const tail = typeof rest === 'string' ? Buffer.from(rest) : rest;
+  const bytes = Buffer.allocUnsafe(9 + tail.length);
+  fillKey(bytes, prefix, number);
+  bytes.set(tail, 9);
+  return bytes;
+}
+
+/** The same into nine bytes that are there already. */
+export function fillKey(bytes: Buffer, prefix: number, number: number): Buffer {
+  bytes[0] = prefix;
+  bytes.writeUInt32BE(Math.floor(number / 2 ** 32), 1);
+  bytes.writeUInt32BE(number % 2 ** 32, 5);
+  return bytes;
+}
+
+export const numberOf = (bytes: Buffer): number => bytes.readUInt32BE(1) * 2 ** 32 + bytes.readUInt32BE(5);
+export const restOf = (bytes: Buffer): Buffer => bytes.subarray(9);
+export const packetKey = (prefix: number, sid: number, packetId: number): Buffer => {
+  return key(prefix, sid, Uint8Array.of(packetId >> 8, packetId & 255));
+};
+export const topicKey = (topic: Topic): Buffer =>
+  Buffer.concat([Buffer.of(Prefix.retained), topic.encoded.subarray(2)]);
+
+// Messages
+
+const expiryOf = (expiresAt: number) => (expiresAt === never ? 0 : expiresAt);
+const expiresAtOf = (stored: number) => (stored === 0 ? never : stored);
+
+export function writeContent(out: ByteWriter, message: Message): Buffer {
+  out
+    .begin()
+    .u8(message.qos)
+    .u8(message.retain ? 1 : 0)
+    .f64(expiryOf(message.expiresAt));
+  out.varint(message.expirySeconds + 1).binary(message.topic.encoded.subarray(2));
+  return out.binary(message.properties).binary(message.payload).finish();
+}
+
+export function readContent(value: Buffer, id: number): Message {
+  const reader = new ByteReader(value);
+  const qos = reader.u8() as QoS;
+  const retain = reader.u8() === 1;
+  const expiresAt = expiresAtOf(reader.f64());
+  const expirySeconds = reader.varint() - 1;
+  const topic = Topic.of(reader.text());
+  const properties = reader.binary();
+  const message = Message.of(topic, reader.binary(), { qos, retain, properties });
+  message.expiresAt = expiresAt;
+  message.expirySeconds = expirySeconds;
+  message.id = id;
+  return message;
+}
+
+/** One session's part in a message. */
+export interface Recipient {
+  readonly sid: number;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly subscriptionIds: readonly number[] | null;
+  readonly group: string | null;
+}
+
+export function recipientOf(sid: number, { qos, retain, subscriptionIds, group }: StoredDelivery): Recipient {
+  return { sid, qos, retain, subscriptionIds, group };
+}
+
+export function writeRecipients(out: ByteWriter, message: Message, recipients: readonly Recipient[]): Buffer {
+  out.begin().varint(message.size).f64(expiryOf(message.expiresAt)).varint(recipients.length);
+  for (const { sid, qos, retain, subscriptionIds, group } of recipients) {
+    const flags = qos | (retain ? 4 : 0) | (subscriptionIds === null ? 0 : 8) | (group === null ? 0 : 16);
+    out.varint(sid).u8(flags);
+    if (subscriptionIds !== null) {
+      out.varint(subscriptionIds.length);
+      for (const id of subscriptionIds) out.varint(id);
+    }
+    if (group !== null) out.text(group);
+  }
+  return out.finish();
+}
+
+export function readRecipients(value: Buffer): { bytes: number; expiresAt: number; recipients: Recipient[] } {
+  const reader = new ByteReader(value);
+  const bytes = reader.varint();
+  const expiresAt = expiresAtOf(reader.f64());
+  const recipients: Recipient[] = [];
+  for (let left = reader.varint(); left > 0; left--) {
+    const sid = reader.varint();
+    const flags = reader.u8();
+    const subscriptionIds = (flags & 8) === 0 ? null : Array.from({ length: reader.varint() }, () => reader.varint());
+    const group = (flags & 16) === 0 ? null : reader.text();
+    recipients.push({ sid, qos: (flags & 3) as QoS, retain: (flags & 4) !== 0, subscriptionIds, group });
+  }
+  return { bytes, expiresAt, recipients };
+}
+
+// Sessions
+
+export function writeSession(out: ByteWriter, session: StoredSession): Buffer {
+  const { clientId, protocolVersion, expirySeconds, disconnectedAt, will } = session;
+  out.begin().text(clientId).u8(protocolVersion).varint(expirySeconds);
+  out
+    .u8(disconnectedAt === null ? 0 : 1)
+    .f64(disconnectedAt ?? 0)
+    .u8(will === null ? 0 : 1);
+  if (will === null) return out.finish();
+  const { message, delaySeconds } = will;
+  out
+    .varint(delaySeconds)
+    .u8(message.qos)
+    .u8(message.retain ? 1 : 0)
+    .varint(message.expirySeconds + 1);
+  return out.text(message.topic.name).binary(message.properties).binary(message.payload).finish();
+}
+
+export function readSession(value: Buffer, sid: number): StoredSession {
+  const reader = new ByteReader(value);
+  const clientId = reader.text();
+  const protocolVersion = reader.u8() as ProtocolVersion;
+  const expirySeconds = reader.varint();
+  const isDisconnected = reader.u8() === 1;
+  const time = reader.f64();
+  const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt: isDisconnected ? time : null };
+  if (reader.u8() === 0) return { ...session, will: null };
+  const delaySeconds = reader.varint();
+  const qos = reader.u8() as QoS;
+  const retain = reader.u8() === 1;
+  const messageExpiry = reader.varint() - 1;
+  const topic = Topic.of(reader.text());
+  const properties = reader.binary();
+  const message = Message.of(topic, reader.binary(), { qos, retain, properties });
+  message.expirySeconds = messageExpiry;
+  return { ...session, will: { message, delaySeconds } };
+}
+
+export function writeSubscription(out: ByteWriter, subscription: StoredSubscription): Buffer {
+  const { qos, noLocal, retainAsPublished, retainHandling, identifier } = subscription;
+  const flags = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4);
+  return out.begin().u8(flags).varint(identifier).finish();
+}
+
+export function readSubscription(value: Buffer, topicFilter: string): StoredSubscription {
+  const reader = new ByteReader(value);
+  const flags = reader.u8();
+  return {
+    topicFilter,
+    qos: (flags & 3) as QoS,
+    noLocal: (flags & 4) !== 0,
+    retainAsPublished: (flags & 8) !== 0,
+    retainHandling: ((flags >> 4) & 3) as 0 | 1 | 2,
+    identifier: reader.varint(),
+  };
+}
+
+/** Every delivery up to `floor` is done, and those in `done` above it. */
+export interface Floor {
+  readonly floor: number;
+  readonly done: readonly number[];
+}
+
+export function writeFloor(out: ByteWriter, { floor, done }: Floor): Buffer {
+  out.begin().varint(floor).varint(done.length);
+  for (const id of done) out.varint(id);
+  return out.finish();
+}
+
+export function readFloor(value: Buffer): Floor {
+  const reader = new ByteReader(value);
+  const floor = reader.varint();
+  return { floor, done: Array.from({ length: reader.varint() }, () => reader.varint()) };
+}
+
+export function writeSending(out: ByteWriter, { messageId, isReceived }: StoredSending): Buffer {
+  return out
+    .begin()
+    .varint(messageId)
+    .u8(isReceived ? 1 : 0)
+    .finish();
+}
+
+export function readSending(value: Buffer, packetId: number): StoredSending {
+  const reader = new ByteReader(value);
+  return { packetId, messageId: reader.varint(), isReceived: reader.u8() === 1 };
+}
+
+/** A value that only says: this key is there. */
+export const writeNothing = (out: ByteWriter): Buffer => out.begin().finish();
+
+export function writeCommit(out: ByteWriter, lastMessageId: number, lastSessionId: number): Buffer {
+  return out.begin().varint(lastMessageId).varint(lastSessionId).finish();
+}
+
+export function readCommit(value: Buffer): { lastMessageId: number; lastSessionId: number } {
+  const reader = new ByteReader(value);
+  return { lastMessageId: reader.varint(), lastSessionId: reader.varint() };
+}
+
+export function writeFormat(out: ByteWriter): Buffer {
+  return out.begin().varint(format).finish();
+}
+
+export const readFormat = (value: Buffer): number => new ByteReader(value).varint();

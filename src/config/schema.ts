@@ -61,9 +61,14 @@ const store = z.discriminatedUnion('kind', [
     durability: durability.default('sync'),
     topics: z.array(z.strictObject({ filter: z.string().min(1), durability })).default([]),
     maxCommitDelayMs: whole(0, 60_000).default(0),
-    cacheBytes: whole(0).default(33_554_432),
+    cacheBytes: whole(0).default(67_108_864),
   }),
 ]);
+
+/** `store: { directory: … }` needs no kind. */
+function levelUnlessNamed(input: unknown): unknown {
+  return typeof input === 'object' && input !== null && !('kind' in input) ? { kind: 'level', ...input } : input;
+}
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
@@ -85,7 +90,7 @@ export const schema = z.strictObject({
   refusedFilters: z.array(z.string()).default([...defaultSettings.refusedFilters]),
   responseInformation: z.string().default(defaultSettings.responseInformation),
   sysIntervalSeconds: whole(0, 86_400).default(defaultSettings.sysIntervalSeconds),
-  store: store.default(() => store.parse({ kind: 'level' })),
+  store: z.preprocess(levelUnlessNamed, store).default(() => store.parse({ kind: 'level' })),
   log: z
     .strictObject({
       level: z.enum(logLevels).default('info'),
@@ -100,8 +105,9 @@ export type ConfigInput = z.input<typeof schema>;
 /** The configuration holds the broker's settings, name by name: the compiler sees to it. */
 export const settingsOf = (config: Config): BrokerSettings => config;
 
-/** A part of the schema without its default or optional wrapper. */
+/** A part of the schema without what is wrapped around it: default, optional, preprocessing. */
 export function unwrapped(node: unknown): unknown {
-  const inner = (node as { def?: { innerType?: unknown } } | undefined)?.def?.innerType;
+  const def = (node as { def?: { innerType?: unknown; out?: unknown } } | undefined)?.def;
+  const inner = def?.innerType ?? def?.out;
   return inner === undefined ? node : unwrapped(inner);
 }

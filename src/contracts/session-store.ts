@@ -38,8 +38,8 @@ export interface StoredDelivery {
   readonly qos: QoS;
   readonly retain: boolean;
   readonly subscriptionIds: readonly number[] | null;
-  /** The key of the shared subscription it came by, `{share name}/{filter}`, or null. */
-  readonly group: string | null;
+  /** The shared subscription it came by, `{share name}/{filter}`, or null. */
+  readonly group: { readonly name: string } | null;
 }
 
 /** A delivery that has a packet identifier already: QoS 2 only, since QoS 1 may be sent under a new one. */

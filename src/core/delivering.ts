@@ -2,7 +2,7 @@
  * How a message gets from the routing decision to one session's client: at once if it can, else through the session's queue,
  * never past another one. [MQTT5 4.6.0-6]
  */
-import type { DeliverySummary, SessionStore, StoredDelivery } from '../contracts/session-store.ts';
+import type { DeliverySummary, SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import { PacketType, type QoS } from '../protocol/packets.ts';
@@ -64,14 +64,14 @@ export class Delivering {
     if (session.isPersistent) {
       if (kept.id === 0) kept.id = this.#store.nextMessageId();
       if (!session.isConnected || session.mustQueue) return this.#enqueueStored(session, delivery);
-      this.#store.putDelivery(session.sid, stored(delivery));
+      this.#store.putDelivery(session.sid, delivery);
     } else if (session.mustQueue) return this.enqueue(session, delivery);
     this.#send(session, delivery);
   }
 
   #enqueueStored(session: Session, delivery: Delivery): void {
     if (!this.#hasMadeRoom(session, delivery)) return;
-    this.#store.putDelivery(session.sid, stored(delivery));
+    this.#store.putDelivery(session.sid, delivery);
     const { queue } = session;
     // A message of a shared subscription may have to go to another member, so it stays at hand while it can.
     const isWantedInMemory = session.isConnected || delivery.group !== null;
@@ -179,7 +179,7 @@ export class Delivering {
       queue.isLoading = false;
       if (session.isEnded) return;
       const page = deliveries.map((each) => {
-        return { ...each, group: each.group === null ? null : this.#groups.group(each.group) };
+        return each.group === null ? (each as Delivery) : { ...each, group: this.#groups.group(each.group.name) };
       });
       // A disconnect may have moved the position back; then this page is not the next one.
       queue.load(queue.position >= position ? page : [], damaged);
@@ -237,8 +237,4 @@ export class Delivering {
     // In the heir's queue it is the newest message, so it gets a new number.
     this.deliver(heir.session, message.renumbered(0), granted, retain, ids, group);
   }
-}
-
-function stored({ message, qos, retain, subscriptionIds, group }: Delivery): StoredDelivery {
-  return { message, qos, retain, subscriptionIds, group: group?.name ?? null };
 }

@@ -155,7 +155,7 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
 
 function restoreQueue(core: Core, session: Session, record: RestoredSession): void {
   for (const { packetId, isReceived, delivery } of record.sendings) {
-    const group = delivery.group === null ? null : core.router.group(delivery.group);
+    const group = delivery.group === null ? null : core.router.group(delivery.group.name);
     session.window.restore(packetId, { ...delivery, group }, isReceived ? Awaiting.pubcomp : Awaiting.pubrec);
   }
   for (const packetId of record.received) session.received.add(packetId);

@@ -4,6 +4,8 @@
 import { crc32 } from 'node:zlib';
 
 const crcBytes = 4;
+/** Short runs are copied in a loop: a native call costs more than the bytes. */
+const loopBytesMax = 96;
 
 /** One scratch buffer, filled anew for each value: what `finish` returns is valid until the next `begin`. */
 export class ByteWriter {
@@ -43,6 +45,17 @@ export class ByteWriter {
     this.#reserve(value.length);
     this.#bytes.set(value, this.#at);
     this.#at += value.length;
+    return this;
+  }
+
+  /** `from[start, end)`, without a view of it. */
+  binaryPart(from: Buffer, start: number, end: number): this {
+    const length = end - start;
+    this.varint(length);
+    this.#reserve(length);
+    if (length > loopBytesMax) from.copy(this.#bytes, this.#at, start, end);
+    else for (let i = 0; i < length; i++) this.#bytes[this.#at + i] = from[start + i]!;
+    this.#at += length;
     return this;
   }
 

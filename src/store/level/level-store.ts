@@ -22,14 +22,15 @@ import { matches, type Topic } from '../../protocol/topic.ts';
 import { ByteWriter } from './bytes.ts';
 import { Database } from './database.ts';
 import { loadAll } from './load.ts';
+import { MessageRing, type ResidentMessage } from './message-ring.ts';
 import { type Entry, Outstanding } from './outstanding.ts';
 import {
+  isInline,
   key,
   Prefix,
   packetKey,
   readContent,
-  readRecipients,
-  recipientOf,
+  readMessage,
   topicKey,
   writeCommit,
   writeContent,
@@ -39,7 +40,7 @@ import {
   writeSession,
   writeSubscription,
 } from './records.ts';
-import { Staged, type StagedMessage } from './staged.ts';
+import { Staged } from './staged.ts';
 
 /**
  * When an answer may leave. `sync`: what it promises is on disk. `os`: it was handed to the operating system, so a power cut can
@@ -83,9 +84,12 @@ export class LevelStore implements SessionStore {
   readonly #sessions = new Map<number, SessionState>();
   /** How many sessions still want a message, where it is more than one. */
   readonly #references = new Map<number, number>();
-  /** The newest stored messages, oldest first. */
-  readonly #cache = new Map<number, StagedMessage>();
+  /** Messages that are not written yet, and the newest of those that are. */
+  readonly #resident = new MessageRing();
+  /** Bytes of those that are written. */
   #cacheBytes = 0;
+  /** Messages above this number are in the batch that collects. */
+  #lastWrittenId = 0;
   #database: Database | null = null;
   #collecting = new Staged();
   #committing: Staged | null = null;
@@ -128,7 +132,7 @@ export class LevelStore implements SessionStore {
     for (const filter of state.filters) this.#collecting.delete(key(Prefix.subscription, sid, filter));
     for (const packetId of state.received) this.#collecting.delete(packetKey(Prefix.received, sid, packetId));
     for (const packetId of state.sendings.keys()) this.#collecting.delete(packetKey(Prefix.sending, sid, packetId));
-    for (const messageId of state.outstanding) this.#release(sid, messageId);
+    for (const entry of state.outstanding) this.#release(sid, entry);
     this.#collecting.delete(key(Prefix.floor, sid));
     this.#collecting.floors.delete(sid);
     this.#collecting.delete(key(Prefix.session, sid));
@@ -148,12 +152,13 @@ export class LevelStore implements SessionStore {
 
   putDelivery(sid: number, delivery: StoredDelivery): void {
     const { message } = delivery;
-    const { messages } = this.#collecting;
-    const staged = messages.get(message.id);
-    if (staged === undefined) messages.set(message.id, { message, recipients: [recipientOf(sid, delivery)] });
+    const resident = this.#resident.get(message.id);
+    if (resident === undefined) this.#collect({ message, recipients: [{ sid, delivery }] });
     else {
-      staged.recipients.push(recipientOf(sid, delivery));
-      this.#references.set(message.id, staged.recipients.length);
+      // All its recipients come in the same turn, so it has not been written yet.
+      if (resident.recipients.length === 0) this.#collecting.wanted++;
+      resident.recipients.push({ sid, delivery });
+      this.#references.set(message.id, resident.recipients.length);
     }
     this.#state(sid).outstanding.push({
       messageId: message.id,
@@ -162,28 +167,41 @@ export class LevelStore implements SessionStore {
       qos: delivery.qos,
       retain: delivery.retain,
       hasDetails: delivery.subscriptionIds !== null || delivery.group !== null,
+      isInline: isInline(message),
     });
     this.#mark(this.#durabilityOf(message.topic));
   }
 
+  #collect(resident: ResidentMessage): void {
+    this.#resident.add(resident.message.id, resident);
+    this.#collecting.messages.push(resident);
+    this.#collecting.wanted++;
+  }
+
   removeDelivery(sid: number, messageId: number): void {
-    if (this.#sessions.get(sid)?.outstanding.remove(messageId)) this.#release(sid, messageId);
+    const removed = this.#sessions.get(sid)?.outstanding.remove(messageId);
+    if (removed) this.#release(sid, removed);
   }
 
   /** One recipient less. The message goes with the last one. */
-  #release(sid: number, messageId: number): void {
+  #release(sid: number, { messageId, isInline }: Entry): void {
     const references = this.#references.get(messageId) ?? 1;
     if (references > 2) this.#references.set(messageId, references - 1);
     else this.#references.delete(messageId);
-    const staged = this.#collecting.messages.get(messageId);
-    if (staged !== undefined) {
-      // Not written yet: written without this recipient, or not at all.
-      const index = staged.recipients.findIndex((recipient) => recipient.sid === sid);
-      if (index >= 0) staged.recipients.splice(index, 1);
-      if (staged.recipients.length === 0) this.#collecting.messages.delete(messageId);
+    if (messageId > this.#lastWrittenId) {
+      // Written without this recipient, or not at all.
+      const { recipients } = this.#resident.get(messageId)!;
+      recipients.splice(
+        recipients.findIndex((recipient) => recipient.sid === sid),
+        1,
+      );
+      if (recipients.length > 0) return;
+      this.#collecting.wanted--;
+      this.#resident.delete(messageId);
     } else if (references > 1) this.#collecting.floors.add(sid);
     else {
       this.#collecting.doneMessages.push(messageId);
+      if (!isInline) this.#collecting.doneContents.push(messageId);
       this.#uncache(messageId);
     }
   }
@@ -287,27 +305,32 @@ export class LevelStore implements SessionStore {
     sid: number,
     page: readonly Entry[],
   ): Promise<{ deliveries: StoredDelivery[]; damaged: { messages: number; bytes: number } }> {
-    const wanted = page.map((entry) => ({ entry, resident: this.#resident(entry.messageId) }));
-    const keys: Buffer[] = [];
-    for (const { entry, resident } of wanted) {
-      if (resident !== undefined) continue;
-      keys.push(key(Prefix.content, entry.messageId));
-      if (entry.hasDetails) keys.push(key(Prefix.recipients, entry.messageId));
-    }
+    const missing = page.filter(({ messageId }) => this.#resident.get(messageId) === undefined);
+    const large = missing.filter(({ isInline }) => !isInline);
+    const keys = missing.map(({ messageId }) => key(Prefix.message, messageId));
     const values = keys.length === 0 ? [] : await this.#database!.getMany(keys);
-    let next = 0;
+    const contentKeys = large.map(({ messageId }) => key(Prefix.content, messageId));
+    const contents = contentKeys.length === 0 ? [] : await this.#database!.getMany(contentKeys);
+    const valueOf = new Map(missing.map(({ messageId }, index) => [messageId, values[index]]));
+    const contentOf = new Map(large.map(({ messageId }, index) => [messageId, contents[index]]));
+
     const deliveries: StoredDelivery[] = [];
     const damaged = { messages: 0, bytes: 0 };
-    for (const { entry, resident } of wanted) {
-      const content = resident === undefined ? values[next++] : undefined;
-      const recipients = resident === undefined && entry.hasDetails ? values[next++] : undefined;
+    for (const entry of page) {
+      const { messageId } = entry;
+      const resident = this.#resident.get(messageId);
+      const value = valueOf.get(messageId);
       try {
-        deliveries.push(assemble(sid, entry, resident, content, recipients));
+        deliveries.push(
+          resident === undefined
+            ? fromRecords(sid, entry, value, contentOf.get(messageId))
+            : resident.recipients.find((recipient) => recipient.sid === sid)!.delivery,
+        );
       } catch (error) {
-        if (!this.#isOutstanding(sid, entry.messageId)) continue; // done with meanwhile
+        if (!this.#isOutstanding(sid, messageId)) continue; // done with meanwhile
         damaged.messages++;
         damaged.bytes += entry.bytes;
-        this.#setAside(sid, entry.messageId, content, error as Error);
+        this.#setAside(sid, messageId, value, error as Error);
       }
     }
     return { deliveries, damaged };
@@ -317,19 +340,11 @@ export class LevelStore implements SessionStore {
     return this.#sessions.get(sid)?.outstanding.after(messageId - 1)?.messageId === messageId;
   }
 
-  #resident(messageId: number): StagedMessage | undefined {
-    return (
-      this.#collecting.messages.get(messageId) ??
-      this.#committing?.messages.get(messageId) ??
-      this.#cache.get(messageId)
-    );
-  }
-
   /** A damaged message costs itself: it is kept under another key for whoever wants to look, and the rest goes on. */
-  #setAside(sid: number, messageId: number, content: Buffer | undefined, error: Error): void {
-    const damaged = key(Prefix.content, messageId);
+  #setAside(sid: number, messageId: number, value: Buffer | undefined, error: Error): void {
+    const damaged = key(Prefix.message, messageId);
     this.#options.log.error({ messageId, cause: error.message }, 'a stored message cannot be read and was set aside');
-    if (content !== undefined) this.#collecting.put(Buffer.concat([Buffer.of(Prefix.setAside), damaged]), content);
+    if (value !== undefined) this.#collecting.put(Buffer.concat([Buffer.of(Prefix.setAside), damaged]), value);
     this.removeDelivery(sid, messageId);
   }
 
@@ -359,6 +374,7 @@ export class LevelStore implements SessionStore {
     const batch = this.#collecting;
     this.#collecting = new Staged();
     this.#committing = batch;
+    this.#lastWrittenId = this.#lastMessageId;
     const floors = [...batch.floors].flatMap((sid) => {
       const outstanding = this.#sessions.get(sid)?.outstanding;
       return outstanding === undefined ? [] : [[key(Prefix.floor, sid), outstanding.floor] as const];
@@ -370,7 +386,7 @@ export class LevelStore implements SessionStore {
     const counters = () => writeCommit(this.#writer, this.#lastMessageId, this.#lastSessionId);
     const finish = () => {
       this.#committing = null;
-      for (const [id, staged] of batch.messages) this.#remember(id, staged);
+      for (const { message, recipients } of batch.messages) if (recipients.length > 0) this.#remember(message);
       done();
       this.#whenIdle?.();
     };
@@ -378,24 +394,16 @@ export class LevelStore implements SessionStore {
     this.#database!.commit(fill, counters, batch.isSynced).then(finish, () => this.#whenIdle?.());
   }
 
-  /** Into the cache, if somebody still wants it. */
-  #remember(id: number, staged: StagedMessage): void {
-    const { cacheBytes } = this.#options;
-    const isWanted = staged.recipients.some(({ sid }) => this.#isOutstanding(sid, id));
-    if (!isWanted || cacheBytes === 0) return;
-    this.#cache.set(id, staged);
-    this.#cacheBytes += staged.message.size + messageOverhead;
-    for (const [oldest] of this.#cache) {
-      if (this.#cacheBytes <= cacheBytes) return;
-      this.#uncache(oldest);
-    }
+  /** A written message stays in memory as long as there is room, and makes room for newer ones. */
+  #remember(message: Message): void {
+    if (this.#resident.get(message.id) === undefined) return; // done with meanwhile
+    this.#cacheBytes += message.size + messageOverhead;
+    while (this.#cacheBytes > this.#options.cacheBytes) this.#uncache(this.#resident.oldest!);
   }
 
   #uncache(id: number): void {
-    const cached = this.#cache.get(id);
-    if (cached === undefined) return;
-    this.#cache.delete(id);
-    this.#cacheBytes -= cached.message.size + messageOverhead;
+    const cached = this.#resident.delete(id);
+    if (cached !== undefined) this.#cacheBytes -= cached.message.size + messageOverhead;
   }
 
   async close(): Promise<void> {
@@ -416,19 +424,18 @@ export class LevelStore implements SessionStore {
   }
 }
 
-/** Throws if a value that is needed is missing or damaged. */
-function assemble(
+/** Throws if a record is missing or damaged. */
+function fromRecords(
   sid: number,
-  entry: Entry,
-  resident: StagedMessage | undefined,
-  content: Buffer | undefined,
-  recipients: Buffer | undefined,
+  { messageId, qos, retain }: Entry,
+  value: Buffer | undefined,
+  large: Buffer | undefined,
 ): StoredDelivery {
-  const { messageId, qos, retain } = entry;
-  if (resident === undefined && content === undefined) throw new Error('its record is missing');
-  const message = resident?.message ?? readContent(content!, messageId);
-  if (!entry.hasDetails) return { message, qos, retain, subscriptionIds: null, group: null };
-  const all = resident?.recipients ?? (recipients === undefined ? [] : readRecipients(recipients).recipients);
-  const own = all.find((recipient) => recipient.sid === sid);
-  return { message, qos, retain, subscriptionIds: own?.subscriptionIds ?? null, group: own?.group ?? null };
+  if (value === undefined) throw new Error('its record is missing');
+  const { recipients, isInline: hasContent, content } = readMessage(value, messageId);
+  if (!hasContent && large === undefined) throw new Error('its content is missing');
+  const message = hasContent ? content() : readContent(large!, messageId);
+  const own = recipients.find((recipient) => recipient.sid === sid);
+  if (own === undefined) throw new Error('the session is not among its recipients');
+  return { message, qos, retain, subscriptionIds: own.subscriptionIds, group: own.group };
 }

@@ -4,7 +4,6 @@
 import type { Log } from '../../contracts/log.ts';
 import type {
   RestoredSession,
-  StoredDelivery,
   StoredSending,
   StoredSession,
   StoredSubscription,
@@ -20,7 +19,7 @@ import {
   Prefix,
   readContent,
   readFloor,
-  readRecipients,
+  readMessage,
   readSending,
   readSession,
   readSubscription,
@@ -127,20 +126,23 @@ async function loadRecipients(
     done.set(sid, new Set(floor.done));
   }
   let lastMessageId = 0;
-  await readEach(Prefix.recipients, (at, value) => {
+  await readEach(Prefix.message, (at, value) => {
     const messageId = numberOf(at);
     lastMessageId = Math.max(lastMessageId, messageId);
-    const { bytes, expiresAt, recipients } = readRecipients(value);
+    const { bytes, expiresAt, recipients, isInline } = readMessage(value, messageId);
     let waiting = 0;
     for (const { sid, qos, retain, subscriptionIds, group } of recipients) {
       const session = found.get(sid);
       if (session === undefined || messageId <= session.floor.floor || done.get(sid)!.has(messageId)) continue;
       const hasDetails = subscriptionIds !== null || group !== null;
-      states.get(sid)!.outstanding.push({ messageId, bytes, expiresAt, qos, retain, hasDetails });
+      states.get(sid)!.outstanding.push({ messageId, bytes, expiresAt, qos, retain, hasDetails, isInline });
       waiting++;
     }
-    if (waiting === 0) staged.doneMessages.push(messageId);
-    else if (waiting > 1) references.set(messageId, waiting);
+    if (waiting === 0) {
+      staged.doneMessages.push(messageId);
+      if (!isInline) staged.doneContents.push(messageId);
+    }
+    if (waiting > 1) references.set(messageId, waiting);
   });
   return lastMessageId;
 }
@@ -165,15 +167,16 @@ async function restoredSendings(
   { session, sendings }: Found,
 ): Promise<RestoredSession['sendings'][number][]> {
   if (sendings.length === 0) return [];
-  const keys = sendings.flatMap(({ messageId }) => [key(Prefix.content, messageId), key(Prefix.recipients, messageId)]);
-  const values = await database.getMany(keys);
+  const values = await database.getMany(sendings.map(({ messageId }) => key(Prefix.message, messageId)));
+  const contents = await database.getMany(sendings.map(({ messageId }) => key(Prefix.content, messageId)));
   const all = sendings.flatMap((sending, index) => {
-    const [content, recipients] = [values[index * 2], values[index * 2 + 1]];
-    if (content === undefined || recipients === undefined) return [];
-    const own = readRecipients(recipients).recipients.find(({ sid }) => sid === session.sid);
-    if (own === undefined) return [];
-    const delivery: StoredDelivery = { ...own, message: readContent(content, sending.messageId) };
-    return [{ ...sending, delivery }];
+    const [value, large] = [values[index], contents[index]];
+    if (value === undefined) return [];
+    const { recipients, isInline, content } = readMessage(value, sending.messageId);
+    if (!isInline && large === undefined) return [];
+    const message = isInline ? content() : readContent(large!, sending.messageId);
+    const own = recipients.find(({ sid }) => sid === session.sid);
+    return own === undefined ? [] : [{ ...sending, delivery: { ...own, message } }];
   });
   return all.sort((a, b) => a.messageId - b.messageId);
 }

@@ -15,14 +15,17 @@ export interface Entry extends DeliverySummary {
   readonly retain: boolean;
   /** It has subscription identifiers or a shared group, which stand in the record of the recipients. */
   readonly hasDetails: boolean;
+  /** Its content stands with its recipients. */
+  readonly isInline: boolean;
 }
 
-const flagsOf = ({ qos, retain, hasDetails }: Omit<Entry, keyof DeliverySummary>) => {
-  return qos + (retain ? 4 : 0) + (hasDetails ? 8 : 0);
+const flagValues = 32;
+const flagsOf = ({ qos, retain, hasDetails, isInline }: Omit<Entry, keyof DeliverySummary>) => {
+  return qos + (retain ? 4 : 0) + (hasDetails ? 8 : 0) + (isInline ? 16 : 0);
 };
 
 export class Outstanding {
-  /** A ring of entries: message number (negative once it is done), bytes * 16 + flags, expiry. */
+  /** A ring of entries: message number (negative once it is done), bytes * 32 + flags, expiry. */
   #ring = new Float64Array(smallest * fields);
   #capacity = smallest;
   #head = 0;
@@ -38,45 +41,49 @@ export class Outstanding {
     if (this.#entries === this.#capacity) this.#resize(this.#capacity * 2);
     const at = this.#at(this.#entries++);
     this.#ring[at] = entry.messageId;
-    this.#ring[at + 1] = entry.bytes * 16 + flagsOf(entry);
+    this.#ring[at + 1] = entry.bytes * 32 + flagsOf(entry);
     this.#ring[at + 2] = entry.expiresAt;
     this.count++;
     this.bytes += entry.bytes;
   }
 
-  /** Returns false if it was not there, or done before. */
-  remove(messageId: number): boolean {
+  /** Returns null if it was not there, or done before. */
+  remove(messageId: number): Entry | null {
     const index = this.#indexAfter(messageId - 1);
-    if (index === this.#entries || this.#ring[this.#at(index)] !== messageId) return false;
-    const at = this.#at(index);
-    this.#ring[at] = -messageId;
+    if (index === this.#entries || this.#ring[this.#at(index)] !== messageId) return null;
+    const entry = this.#entry(index);
+    this.#ring[this.#at(index)] = -messageId;
     this.count--;
-    this.bytes -= Math.floor(this.#ring[at + 1]! / 16);
+    this.bytes -= entry.bytes;
     while (this.#entries > 0 && this.#ring[this.#at(0)]! < 0) {
       this.#floor = -this.#ring[this.#at(0)]!;
       this.#head = (this.#head + 1) % this.#capacity;
       this.#entries--;
     }
     if (this.#capacity > 64 && this.#entries < this.#capacity / 8) this.#resize(this.#capacity / 2);
-    return true;
+    return entry;
   }
 
   /** The first one that is not done and above this number. */
   after(messageId: number): Entry | null {
     for (let index = this.#indexAfter(messageId); index < this.#entries; index++) {
-      const at = this.#at(index);
-      if (this.#ring[at]! < 0) continue;
-      const flags = this.#ring[at + 1]! % 16;
-      return {
-        messageId: this.#ring[at]!,
-        bytes: Math.floor(this.#ring[at + 1]! / 16),
-        expiresAt: this.#ring[at + 2]!,
-        qos: (flags & 3) as QoS,
-        retain: (flags & 4) !== 0,
-        hasDetails: (flags & 8) !== 0,
-      };
+      if (this.#ring[this.#at(index)]! > 0) return this.#entry(index);
     }
     return null;
+  }
+
+  #entry(index: number): Entry {
+    const at = this.#at(index);
+    const flags = this.#ring[at + 1]! % flagValues;
+    return {
+      messageId: this.#ring[at]!,
+      bytes: Math.floor(this.#ring[at + 1]! / flagValues),
+      expiresAt: this.#ring[at + 2]!,
+      qos: (flags & 3) as QoS,
+      retain: (flags & 4) !== 0,
+      hasDetails: (flags & 8) !== 0,
+      isInline: (flags & 16) !== 0,
+    };
   }
 
   get floor(): Floor {
@@ -88,10 +95,9 @@ export class Outstanding {
     return { floor: this.#floor, done };
   }
 
-  *[Symbol.iterator](): Generator<number> {
+  *[Symbol.iterator](): Generator<Entry> {
     for (let index = 0; index < this.#entries; index++) {
-      const messageId = this.#ring[this.#at(index)]!;
-      if (messageId > 0) yield messageId;
+      if (this.#ring[this.#at(index)]! > 0) yield this.#entry(index);
     }
   }
 

@@ -8,8 +8,8 @@
  * | `21` sid | session and will |
  * | `22` sid, filter | subscription |
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
- * | `30` message | recipients, size, expiry |
- * | `31` message | topic, properties, payload |
+ * | `30` message | recipients, size, expiry; topic, properties and payload, unless they are large |
+ * | `31` message | topic, properties and payload that are large, so that a start need not read them |
  * | `32` sid, packet id | inbound QoS 2 |
  * | `33` sid, packet id | outbound QoS 2 |
  * | `40` topic | retained message |
@@ -28,6 +28,7 @@ import type { QoS } from '../../protocol/packets.ts';
 import { Topic } from '../../protocol/topic.ts';
 import type { ProtocolVersion } from '../../protocol/traits.ts';
 import { ByteReader, type ByteWriter } from './bytes.ts';
+import type { ResidentMessage } from './message-ring.ts';
 
 export const format = 1;
 
@@ -37,7 +38,7 @@ export const Prefix = {
   session: 0x21,
   subscription: 0x22,
   floor: 0x23,
-  recipients: 0x30,
+  message: 0x30,
   content: 0x31,
   received: 0x32,
   sending: 0x33,
@@ -75,71 +76,85 @@ export const topicKey = (topic: Topic): Buffer =>
 const expiryOf = (expiresAt: number) => (expiresAt === never ? 0 : expiresAt);
 const expiresAtOf = (stored: number) => (stored === 0 ? never : stored);
 
-export function writeContent(out: ByteWriter, message: Message): Buffer {
+/** Content up to this size stands with the recipients: one record is half the work of two. */
+const inlineBytesMax = 4_096;
+
+export const isInline = (message: Message): boolean => message.size <= inlineBytesMax;
+
+function putContent(out: ByteWriter, message: Message): void {
   out
-    .begin()
-    .u8(message.qos)
-    .u8(message.retain ? 1 : 0)
-    .f64(expiryOf(message.expiresAt));
-  out.varint(message.expirySeconds + 1).binary(message.topic.encoded.subarray(2));
-  return out.binary(message.properties).binary(message.payload).finish();
+    .u8(message.qos | (message.retain ? 4 : 0))
+    .f64(expiryOf(message.expiresAt))
+    .varint(message.expirySeconds + 1);
+  out.binaryPart(message.topic.encoded, 2, message.topic.encoded.length);
+  out.binaryPart(message.bytes, message.propertiesStart, message.propertiesEnd);
+  out.binaryPart(message.bytes, message.payloadStart, message.payloadEnd);
 }
 
-export function readContent(value: Buffer, id: number): Message {
-  const reader = new ByteReader(value);
-  const qos = reader.u8() as QoS;
-  const retain = reader.u8() === 1;
+function takeContent(reader: ByteReader, id: number): Message {
+  const flags = reader.u8();
   const expiresAt = expiresAtOf(reader.f64());
   const expirySeconds = reader.varint() - 1;
   const topic = Topic.of(reader.text());
   const properties = reader.binary();
-  const message = Message.of(topic, reader.binary(), { qos, retain, properties });
+  const qos = (flags & 3) as QoS;
+  const message = Message.of(topic, reader.binary(), { qos, retain: (flags & 4) !== 0, properties });
   message.expiresAt = expiresAt;
   message.expirySeconds = expirySeconds;
   message.id = id;
   return message;
 }
 
-/** One session's part in a message. */
-export interface Recipient {
-  readonly sid: number;
-  readonly qos: QoS;
-  readonly retain: boolean;
-  readonly subscriptionIds: readonly number[] | null;
-  readonly group: string | null;
+/** A message by itself: a retained one, or large content. */
+export function writeContent(out: ByteWriter, message: Message): Buffer {
+  putContent(out.begin(), message);
+  return out.finish();
 }
 
-export function recipientOf(sid: number, { qos, retain, subscriptionIds, group }: StoredDelivery): Recipient {
-  return { sid, qos, retain, subscriptionIds, group };
-}
+export const readContent = (value: Buffer, id: number): Message => takeContent(new ByteReader(value), id);
 
-export function writeRecipients(out: ByteWriter, message: Message, recipients: readonly Recipient[]): Buffer {
+export function writeMessage(out: ByteWriter, { message, recipients }: ResidentMessage): Buffer {
   out.begin().varint(message.size).f64(expiryOf(message.expiresAt)).varint(recipients.length);
-  for (const { sid, qos, retain, subscriptionIds, group } of recipients) {
+  for (const { sid, delivery } of recipients) {
+    const { qos, retain, subscriptionIds, group } = delivery;
     const flags = qos | (retain ? 4 : 0) | (subscriptionIds === null ? 0 : 8) | (group === null ? 0 : 16);
     out.varint(sid).u8(flags);
     if (subscriptionIds !== null) {
       out.varint(subscriptionIds.length);
       for (const id of subscriptionIds) out.varint(id);
     }
-    if (group !== null) out.text(group);
+    if (group !== null) out.text(group.name);
   }
+  if (isInline(message)) putContent(out, message);
   return out.finish();
 }
 
-export function readRecipients(value: Buffer): { bytes: number; expiresAt: number; recipients: Recipient[] } {
+/** One session's part in a stored message. */
+export type StoredRecipient = Omit<StoredDelivery, 'message'> & { readonly sid: number };
+
+export interface StoredMessage {
+  readonly bytes: number;
+  readonly expiresAt: number;
+  readonly recipients: readonly StoredRecipient[];
+  /** The content is here, and has no record of its own. */
+  readonly isInline: boolean;
+  /** Reads the content that is inline. */
+  content(): Message;
+}
+
+export function readMessage(value: Buffer, id: number): StoredMessage {
   const reader = new ByteReader(value);
   const bytes = reader.varint();
   const expiresAt = expiresAtOf(reader.f64());
-  const recipients: Recipient[] = [];
+  const recipients: StoredRecipient[] = [];
   for (let left = reader.varint(); left > 0; left--) {
     const sid = reader.varint();
     const flags = reader.u8();
     const subscriptionIds = (flags & 8) === 0 ? null : Array.from({ length: reader.varint() }, () => reader.varint());
-    const group = (flags & 16) === 0 ? null : reader.text();
+    const group = (flags & 16) === 0 ? null : { name: reader.text() };
     recipients.push({ sid, qos: (flags & 3) as QoS, retain: (flags & 4) !== 0, subscriptionIds, group });
   }
-  return { bytes, expiresAt, recipients };
+  return { bytes, expiresAt, recipients, isInline: reader.remaining > 0, content: () => takeContent(reader, id) };
 }
 
 // Sessions

@@ -2,20 +2,20 @@
  * What one commit will write: collected while the one before it is being synced, and kept until the disk has it, so that a
  * batch that was refused can be written again.
  */
-import type { Message } from '../../protocol/message.ts';
 import type { ByteWriter } from './bytes.ts';
 import type { Batch } from './database.ts';
-import { fillKey, Prefix, type Recipient, writeContent, writeRecipients } from './records.ts';
-
-export interface StagedMessage {
-  readonly message: Message;
-  readonly recipients: Recipient[];
-}
+import type { ResidentMessage } from './message-ring.ts';
+import { fillKey, isInline, Prefix, writeContent, writeMessage } from './records.ts';
 
 export class Staged {
-  readonly messages = new Map<number, StagedMessage>();
+  /** In the order of their numbers; those without recipients any more are not written. */
+  readonly messages: ResidentMessage[] = [];
+  /** How many of them are to be written. */
+  wanted = 0;
   /** Messages that nobody wants any more. */
   readonly doneMessages: number[] = [];
+  /** Those of them whose content has a record of its own. */
+  readonly doneContents: number[] = [];
   /** Sessions whose acknowledgement floor has to be written. */
   readonly floors = new Set<number>();
   /** Answers wait for it. */
@@ -26,9 +26,7 @@ export class Staged {
   readonly #records: { readonly key: Buffer; readonly value: Buffer | null }[] = [];
 
   get isEmpty(): boolean {
-    return (
-      this.messages.size === 0 && this.doneMessages.length === 0 && this.floors.size === 0 && this.#records.length === 0
-    );
+    return this.wanted === 0 && this.doneMessages.length === 0 && this.floors.size === 0 && this.#records.length === 0;
   }
 
   /** The value is copied. */
@@ -46,14 +44,14 @@ export class Staged {
       if (value === null) batch.del(key);
       else batch.put(key, value);
     }
-    for (const [id, { message, recipients }] of this.messages) {
-      batch.put(fillKey(scratchKey, Prefix.recipients, id), writeRecipients(writer, message, recipients));
-      batch.put(fillKey(scratchKey, Prefix.content, id), writeContent(writer, message));
+    for (const resident of this.messages) {
+      const { message, recipients } = resident;
+      if (recipients.length === 0) continue;
+      batch.put(fillKey(scratchKey, Prefix.message, message.id), writeMessage(writer, resident));
+      if (!isInline(message)) batch.put(fillKey(scratchKey, Prefix.content, message.id), writeContent(writer, message));
     }
-    for (const id of this.doneMessages) {
-      batch.del(fillKey(scratchKey, Prefix.recipients, id));
-      batch.del(fillKey(scratchKey, Prefix.content, id));
-    }
+    for (const id of this.doneMessages) batch.del(fillKey(scratchKey, Prefix.message, id));
+    for (const id of this.doneContents) batch.del(fillKey(scratchKey, Prefix.content, id));
   }
 }
 

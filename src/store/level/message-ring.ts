@@ -1,0 +1,64 @@
+/**
+ * Messages in memory by their number: those not written yet, and behind them a cache of the newest that are. Numbers rise and
+ * lie close together, so a ring does what a map would, without hashing.
+ */
+
+import type { StoredDelivery } from '../../contracts/session-store.ts';
+import type { Message } from '../../protocol/message.ts';
+
+export interface Recipient {
+  readonly sid: number;
+  readonly delivery: StoredDelivery;
+}
+
+export interface ResidentMessage {
+  readonly message: Message;
+  /** Who is to get it; what is written. */
+  readonly recipients: Recipient[];
+}
+
+const smallestRing = 1_024;
+
+export class MessageRing {
+  #slots: (ResidentMessage | undefined)[] = new Array(smallestRing);
+  /** Every message here has a number in [#first, #end). */
+  #first = 0;
+  #end = 0;
+
+  get(id: number): ResidentMessage | undefined {
+    if (id < this.#first || id >= this.#end) return undefined;
+    return this.#slots[id & (this.#slots.length - 1)];
+  }
+
+  /** `id` is above all that were added before. */
+  add(id: number, entry: ResidentMessage): void {
+    if (this.#first === this.#end) this.#first = id;
+    while (id - this.#first >= this.#slots.length) this.#grow();
+    this.#slots[id & (this.#slots.length - 1)] = entry;
+    this.#end = id + 1;
+  }
+
+  /** Returns what was there. */
+  delete(id: number): ResidentMessage | undefined {
+    const entry = this.get(id);
+    if (entry === undefined) return undefined;
+    this.#slots[id & (this.#slots.length - 1)] = undefined;
+    this.#skipEmpty();
+    return entry;
+  }
+
+  /** The lowest number in use, or null. */
+  get oldest(): number | null {
+    return this.#first === this.#end ? null : this.#first;
+  }
+
+  #skipEmpty(): void {
+    while (this.#first < this.#end && this.#slots[this.#first & (this.#slots.length - 1)] === undefined) this.#first++;
+  }
+
+  #grow(): void {
+    const slots: (ResidentMessage | undefined)[] = new Array(this.#slots.length * 2);
+    for (let id = this.#first; id < this.#end; id++) slots[id & (slots.length - 1)] = this.get(id);
+    this.#slots = slots;
+  }
+}

@@ -105,7 +105,7 @@ export class LevelStore implements SessionStore {
     const database = await Database.open(this.#options);
     this.#database = database;
     const loaded = await loadAll(database, this.#sessions, this.#references, this.#collecting, this.#options.log);
-    this.#lastMessageId = Math.max(database.lastMessageId, loaded.lastMessageId);
+    this.#lastMessageId = this.#lastWrittenId = Math.max(database.lastMessageId, loaded.lastMessageId);
     this.#lastSessionId = Math.max(database.lastSessionId, loaded.lastSessionId);
     return loaded;
   }

@@ -1,0 +1,284 @@
+/**
+ * What every SessionStore promises. `open` gives a store over the same data each time: a second one is what a restart finds.
+ * A store that remembers nothing passes the part that holds within one life.
+ */
+import { afterEach, describe, expect, test } from 'vitest';
+import type {
+  Backlog,
+  RestoredSession,
+  SessionStore,
+  StoredDelivery,
+  StoredSession,
+} from '../../src/contracts/session-store.ts';
+import { Message } from '../../src/protocol/message.ts';
+import { Topic } from '../../src/protocol/topic.ts';
+
+export interface StoreUnderTest {
+  /** A new instance over the data of the one before, which has been closed. */
+  open(): Promise<SessionStore>;
+  cleanUp(): Promise<void>;
+}
+
+export const aSession = (sid: number, fields: Partial<StoredSession> = {}): StoredSession => {
+  return {
+    sid,
+    clientId: `client-${sid}`,
+    protocolVersion: 5,
+    expirySeconds: 100,
+    disconnectedAt: null,
+    will: null,
+    ...fields,
+  };
+};
+
+export function aMessage(id: number, payload: string, topic = 'a/b'): Message {
+  const message = Message.of(Topic.of(topic), Buffer.from(payload), { qos: 1 });
+  message.id = id;
+  return message;
+}
+
+export const aDelivery = (message: Message, fields: Partial<StoredDelivery> = {}): StoredDelivery => {
+  return { message, qos: 1, retain: false, subscriptionIds: null, group: null, ...fields };
+};
+
+export const committed = (store: SessionStore) => new Promise<void>((resolve) => store.commit(resolve));
+
+export function read(store: SessionStore, sid: number, after = 0, bytesMax = 1_000_000) {
+  return new Promise<{ deliveries: readonly StoredDelivery[]; damaged: Backlog }>((resolve) => {
+    store.readDeliveries(sid, after, bytesMax, (deliveries, damaged) => resolve({ deliveries, damaged }));
+  });
+}
+
+const payloads = (deliveries: readonly StoredDelivery[]) => deliveries.map(({ message }) => message.payload.toString());
+
+export function describeStore(
+  name: string,
+  create: () => Promise<StoreUnderTest>,
+  options: { isDurable: boolean },
+): void {
+  describe(`${name}, as a SessionStore`, () => {
+    let underTest: StoreUnderTest | null = null;
+    let store: SessionStore | null = null;
+
+    /** The first instance, or the next one after a restart. */
+    async function start(): Promise<{ store: SessionStore; sessions: RestoredSession[]; retained: Message[] }> {
+      underTest ??= await create();
+      await store?.close();
+      store = await underTest.open();
+      const { sessions, retained } = await store.load();
+      return { store, sessions: [...sessions], retained: [...retained] };
+    }
+
+    afterEach(async () => {
+      await store?.close();
+      await underTest?.cleanUp();
+      store = underTest = null;
+    });
+
+    test('numbers are never given twice', async () => {
+      const { store } = await start();
+      const ids = [store.nextMessageId(), store.nextMessageId(), store.nextMessageId()];
+      expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b));
+      expect(store.nextSessionId()).not.toBe(store.nextSessionId());
+    });
+
+    test('after a commit everything is durable, and nothing is left staged', async () => {
+      const { store } = await start();
+      store.putSession(aSession(store.nextSessionId()));
+      await committed(store);
+      expect([store.isDurable, store.hasStaged, store.isFailing]).toEqual([true, false, false]);
+    });
+
+    test('a commit with nothing to do calls back at once', async () => {
+      const { store } = await start();
+      let isDone = false;
+      store.commit(() => {
+        isDone = true;
+      });
+      expect(isDone).toBe(true);
+    });
+
+    if (!options.isDurable) return;
+
+    test('what was staged is not durable before its commit', async () => {
+      const { store } = await start();
+      const before = store.staged;
+      store.putSession(aSession(store.nextSessionId()));
+      expect([store.staged > before, store.isDurable]).toEqual([true, false]);
+    });
+
+    test('a session comes back with its subscriptions, will, and exchanges under way', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      const will = { message: aMessage(0, 'gone', 'will'), delaySeconds: 7 };
+      const session = aSession(sid, { will, disconnectedAt: 1_234, protocolVersion: 4 });
+      const subscription = {
+        topicFilter: '$share/g/é/#',
+        qos: 2,
+        noLocal: true,
+        retainAsPublished: true,
+        retainHandling: 2,
+        identifier: 268_435_455,
+      } as const;
+      store.putSession(session);
+      store.putSubscription(sid, subscription);
+      store.putReceived(sid, 65_535);
+      const delivery = aDelivery(aMessage(store.nextMessageId(), 'x'), {
+        qos: 2,
+        retain: true,
+        subscriptionIds: [1, 70_000],
+        group: { name: 'g/é/#' },
+      });
+      store.putDelivery(sid, delivery);
+      store.putSending(sid, { packetId: 9, messageId: delivery.message.id, isReceived: true });
+      await committed(store);
+
+      const [restored] = (await start()).sessions;
+      expect(restored?.session).toMatchObject({ ...session, will: { delaySeconds: 7 } });
+      expect(restored?.session.will?.message.payload.toString()).toBe('gone');
+      expect(restored?.subscriptions).toEqual([subscription]);
+      expect(restored?.received).toEqual([65_535]);
+      const [sending] = restored?.sendings ?? [];
+      expect(sending).toMatchObject({ packetId: 9, isReceived: true });
+      expect(sending?.delivery).toMatchObject({
+        qos: 2,
+        retain: true,
+        subscriptionIds: [1, 70_000],
+        group: { name: 'g/é/#' },
+      });
+      expect(restored?.backlog).toEqual({ messages: 0, bytes: 0 });
+    });
+
+    test('deliveries come back in their order, page by page, without what is done', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      for (const payload of ['1', '2', '3', '4', '5']) {
+        store.putDelivery(sid, aDelivery(aMessage(store.nextMessageId(), payload)));
+      }
+      await committed(store);
+      store.removeDelivery(sid, 1);
+      store.removeDelivery(sid, 3);
+      await committed(store);
+
+      const again = await start();
+      expect(again.sessions[0]?.backlog.messages).toBe(3);
+      const first = await read(again.store, sid, 0, 1);
+      expect(payloads(first.deliveries)).toEqual(['2']);
+      const rest = await read(again.store, sid, first.deliveries[0]!.message.id);
+      expect(payloads(rest.deliveries)).toEqual(['4', '5']);
+      expect(again.store.peekDelivery(sid, 2)).toMatchObject({ messageId: 4 });
+    });
+
+    test('a message for several sessions stays until the last one is done with it', async () => {
+      const { store } = await start();
+      const [one, two] = [store.nextSessionId(), store.nextSessionId()];
+      for (const sid of [one, two]) store.putSession(aSession(sid));
+      const message = aMessage(store.nextMessageId(), 'shared');
+      for (const sid of [one, two]) store.putDelivery(sid, aDelivery(message));
+      await committed(store);
+      store.removeDelivery(one, message.id);
+      await committed(store);
+
+      const again = await start();
+      expect(payloads((await read(again.store, one)).deliveries)).toEqual([]);
+      expect(payloads((await read(again.store, two)).deliveries)).toEqual(['shared']);
+      again.store.removeDelivery(two, message.id);
+      await committed(again.store);
+      const third = await start();
+      expect(payloads((await read(third.store, two)).deliveries)).toEqual([]);
+    });
+
+    test('numbers go on rising after a restart, so a new message is never taken for an old one', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      const last = aMessage(store.nextMessageId(), 'done');
+      store.putDelivery(sid, aDelivery(last));
+      await committed(store);
+      store.removeDelivery(sid, last.id);
+      await committed(store);
+      const again = await start();
+      expect(again.store.nextMessageId()).toBeGreaterThan(last.id);
+      expect(again.store.nextSessionId()).toBeGreaterThan(sid);
+    });
+
+    test('large and empty payloads, properties and expiry survive', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      const properties = Buffer.from('2600016100017a', 'hex');
+      for (const payload of [Buffer.alloc(200_000, 7), Buffer.alloc(0)]) {
+        const message = Message.of(Topic.of('t'), payload, { qos: 2, retain: true, properties });
+        message.id = store.nextMessageId();
+        message.expirySeconds = 60;
+        message.expiresAt = 1_700_000_000_123;
+        store.putDelivery(sid, aDelivery(message));
+      }
+      await committed(store);
+      const again = await start();
+      const { deliveries } = await read(again.store, sid);
+      expect(deliveries.map(({ message }) => message.payloadBytes)).toEqual([200_000, 0]);
+      for (const { message } of deliveries) {
+        expect(message).toMatchObject({ qos: 2, retain: true, expirySeconds: 60, expiresAt: 1_700_000_000_123 });
+        expect(message.properties).toEqual(properties);
+      }
+      expect(deliveries[0]?.message.payload.every((byte) => byte === 7)).toBe(true);
+      again.store.removeDelivery(sid, 1);
+      await committed(again.store);
+      expect((await start()).sessions[0]?.backlog.messages).toBe(1);
+    });
+
+    test('a removed session takes everything of it along', async () => {
+      const { store } = await start();
+      const [gone, stays] = [store.nextSessionId(), store.nextSessionId()];
+      const message = aMessage(store.nextMessageId(), 'x');
+      for (const sid of [gone, stays]) {
+        store.putSession(aSession(sid));
+        store.putSubscription(sid, {
+          topicFilter: 'a/#',
+          qos: 1,
+          noLocal: false,
+          retainAsPublished: false,
+          retainHandling: 0,
+          identifier: 0,
+        });
+        store.putReceived(sid, 1);
+        store.putDelivery(sid, aDelivery(message));
+      }
+      await committed(store);
+      store.removeSession(gone);
+      await committed(store);
+      const again = await start();
+      expect(again.sessions.map(({ session }) => session.sid)).toEqual([stays]);
+      expect(payloads((await read(again.store, stays)).deliveries)).toEqual(['x']);
+    });
+
+    test('retained messages are replaced and removed', async () => {
+      const { store } = await start();
+      for (const [topic, payload] of [
+        ['a', 'old'],
+        ['a', 'new'],
+        ['b', 'x'],
+      ] as const) {
+        store.putRetained(aMessage(0, payload, topic));
+      }
+      await committed(store);
+      store.removeRetained(Topic.of('b'));
+      await committed(store);
+      const { retained } = await start();
+      expect(retained.map(({ topic, payload }) => [topic.name, payload.toString()])).toEqual([['a', 'new']]);
+    });
+
+    test('what no answer waits for is written by close as well', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      store.putReceived(sid, 5);
+      await committed(store);
+      store.removeReceived(sid, 5);
+      const again = await start();
+      expect(again.sessions[0]?.received).toEqual([]);
+    });
+  });
+}

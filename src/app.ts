@@ -1,8 +1,10 @@
 /**
  * The composition root: configuration in, running system out. The only file that knows all parts.
  */
+import { join } from 'node:path';
 import { destination, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
+import { serveControl } from './admin/control.ts';
 import { Broker } from './broker/broker.ts';
 import type { Config } from './config/schema.ts';
 import type { Hooks } from './contracts/hooks.ts';
@@ -34,8 +36,10 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   const store = createStore(config, options.acceptLoss ?? false, log);
   const broker = new Broker({ settings: config, store, log, ...(options.hooks ? { hooks: options.hooks } : {}) });
   await broker.start();
+  const closeControl = store instanceof LevelStore ? await serve(store, config) : () => {};
   const listeners: Listener[] = [];
   const close = async () => {
+    closeControl();
     await Promise.all(listeners.map((listener) => listener.close()));
     await broker.close();
   };
@@ -55,6 +59,14 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 
 function createStore({ store }: Config, acceptLoss: boolean, log: Log): SessionStore {
   return store.kind === 'memory' ? new MemoryStore() : new LevelStore({ ...store, acceptLoss, log });
+}
+
+/** Commands of `sluice` to the running broker. */
+function serve(store: LevelStore, config: Config): Promise<() => void> {
+  const directory = config.store.kind === 'level' ? config.store.directory : '';
+  return serveControl(join(directory, 'control.sock'), {
+    backup: async (into) => `${await store.backup(into)} records copied into ${into}`,
+  });
 }
 
 function listenerOptions(settings: Config['listeners'][number], config: Config): ListenerOptions {

@@ -30,7 +30,11 @@ export async function sub(argv: readonly string[]): Promise<void> {
     ...(isKept && isV5 ? { properties: { sessionExpiryInterval: 0xffffffff } } : {}),
   });
   await new Promise<void>((resolve, reject) => {
-    const end = () => client.end(false, {}, () => resolve());
+    let isEnding = false;
+    const end = () => {
+      isEnding = true;
+      client.end(false, {}, () => resolve());
+    };
     client.on('message', (topic, payload) => {
       if (left <= 0) return;
       if (values.verbose) process.stdout.write(`${topic} `);
@@ -39,7 +43,7 @@ export async function sub(argv: readonly string[]): Promise<void> {
       if (--left === 0) end();
     });
     client.on('error', (error) => reject(new CommandError(error.message)));
-    client.on('close', () => reject(new CommandError('The broker closed the connection')));
+    client.on('close', () => isEnding || reject(new CommandError('The broker closed the connection')));
     process.stdout.on('error', end); // `sluice sub … | head`
     process.on('SIGINT', end);
     process.on('SIGTERM', end);

@@ -17,6 +17,9 @@ import { LocalRouter, type Route, type Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
 
+/** $SYS tells of this process; the next one has its own to tell. */
+const isStored = (topicName: string) => !topicName.startsWith('$SYS/');
+
 export class Core {
   readonly settings: BrokerSettings;
   readonly store: SessionStore;
@@ -93,7 +96,7 @@ export class Core {
     const expired = [...this.retained].filter((message) => message.isExpired(this.#now));
     for (const message of expired) {
       this.retained.delete(message.topic.name);
-      this.store.removeRetained(message.topic);
+      if (isStored(message.topic.name)) this.store.removeRetained(message.topic);
       this.sink.dropped('expired', null);
     }
   }
@@ -109,7 +112,7 @@ export class Core {
     const { name } = message.topic;
     // An empty payload removes what was retained and is not retained itself. [MQTT5 3.3.1-6] [MQTT5 3.3.1-7]
     if (message.payloadBytes === 0) {
-      if (this.retained.delete(name)) this.store.removeRetained(message.topic);
+      if (this.retained.delete(name) && isStored(name)) this.store.removeRetained(message.topic);
       return true;
     }
     if (this.retained.count >= this.settings.limits.retainedMessages && this.retained.get(name) === null) {
@@ -118,7 +121,7 @@ export class Core {
     }
     const kept = message.keep();
     this.retained.set(kept);
-    this.store.putRetained(kept);
+    if (isStored(name)) this.store.putRetained(kept);
     return true;
   }
 }

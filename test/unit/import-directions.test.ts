@@ -17,10 +17,11 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   config: ['contracts', 'protocol', 'base'],
   net: ['contracts', 'protocol', 'base'],
   store: ['contracts', 'protocol', 'base'],
+  admin: ['contracts', 'protocol', 'base'],
   broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
-  'app.ts': ['broker', 'config', 'net', 'store', 'contracts', 'base'],
+  'app.ts': ['broker', 'config', 'net', 'store', 'admin', 'contracts', 'base'],
   'index.ts': ['app.ts', 'broker', 'config', 'contracts', 'protocol'],
-  cli: ['app.ts', 'broker', 'config', 'contracts', 'base', 'store'],
+  cli: ['app.ts', 'broker', 'config', 'contracts', 'base', 'store', 'admin'],
 };
 
 /** Packages with one owner, so that replacing one touches one folder. */

@@ -2,6 +2,7 @@
  * The LevelDB under the store: opening it and refusing what cannot be trusted, and batches that go on after a disk that
  * refused.
  */
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Level } from 'level';
@@ -17,6 +18,8 @@ export interface DatabaseOptions {
   readonly directory: string;
   /** Go on although a part of what was acknowledged is lost. */
   readonly acceptLoss: boolean;
+  /** Refuse to make a database where there is none. */
+  readonly mustExist?: boolean;
   readonly log: Log;
 }
 
@@ -41,6 +44,9 @@ export class Database {
 
   static async open(options: DatabaseOptions): Promise<Database> {
     const { directory } = options;
+    if (options.mustExist && !existsSync(directory)) {
+      throw new StoreError('unusable', `There is no data directory ${directory}; name it with --data-dir`);
+    }
     try {
       await mkdir(directory, { recursive: true });
     } catch (cause) {
@@ -104,9 +110,16 @@ export class Database {
     return this.#db.iterator({ gte: Buffer.of(prefix), lt: Buffer.of(prefix + 1), highWaterMarkBytes: 1_048_576 });
   }
 
-  /** All keys that begin with these bytes. */
-  async keysBelow(start: Buffer): Promise<Buffer[]> {
-    return this.#db.keys({ gte: start, lt: Buffer.concat([start, Buffer.alloc(16, 0xff)]) }).all();
+  /** Every record, as it is at this moment: what is committed meanwhile does not appear. */
+  scanAll(): AsyncIterable<[Buffer, Buffer]> {
+    return this.#db.iterator({ highWaterMarkBytes: 1_048_576 });
+  }
+
+  /** Records as they are, checksums and commit number included, synced. For copies. */
+  async putAll(records: readonly (readonly [Buffer, Buffer])[]): Promise<void> {
+    const batch = this.#db.batch();
+    for (const [key, value] of records) batch.put(key, value);
+    await batch.write({ sync: true });
   }
 
   /** Rejects while the database is closed by a failure. */

@@ -20,6 +20,7 @@ import type { Message } from '../../protocol/message.ts';
 import type { PacketId } from '../../protocol/packets.ts';
 import { matches, type Topic } from '../../protocol/topic.ts';
 import { ByteWriter } from './bytes.ts';
+import { assertEmpty, copyAll } from './copy.ts';
 import { Database } from './database.ts';
 import { loadAll } from './load.ts';
 import { MessageRing, type ResidentMessage } from './message-ring.ts';
@@ -311,7 +312,7 @@ export class LevelStore implements SessionStore {
     const values = keys.length === 0 ? [] : await this.#database!.getMany(keys);
     const contentKeys = large.map(({ messageId }) => key(Prefix.content, messageId));
     const contents = contentKeys.length === 0 ? [] : await this.#database!.getMany(contentKeys);
-    const valueOf = new Map(missing.map(({ messageId }, index) => [messageId, values[index]]));
+    const recordOf = new Map(missing.map(({ messageId }, index) => [messageId, values[index]]));
     const contentOf = new Map(large.map(({ messageId }, index) => [messageId, contents[index]]));
 
     const deliveries: StoredDelivery[] = [];
@@ -319,7 +320,7 @@ export class LevelStore implements SessionStore {
     for (const entry of page) {
       const { messageId } = entry;
       const resident = this.#resident.get(messageId);
-      const value = valueOf.get(messageId);
+      const value = recordOf.get(messageId);
       try {
         deliveries.push(
           resident === undefined
@@ -404,6 +405,17 @@ export class LevelStore implements SessionStore {
   #uncache(id: number): void {
     const cached = this.#resident.delete(id);
     if (cached !== undefined) this.#cacheBytes -= cached.message.size + messageOverhead;
+  }
+
+  /** Copies everything that is committed at this moment; returns how many records. Rejects if `directory` is not empty. */
+  async backup(directory: string): Promise<number> {
+    await assertEmpty(directory);
+    const copy = await Database.open({ directory, acceptLoss: false, log: this.#options.log });
+    try {
+      return await copyAll(this.#database!, copy);
+    } finally {
+      await copy.close();
+    }
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,93 @@
+/** `sluice db` and `sluice backup`: looking after the data directory. */
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { callControl } from '../admin/control.ts';
+import { check, exportTo, importFrom, type QueueStatistics, statistics } from '../store/level/tools.ts';
+import { CommandError, readOptions } from './usage.ts';
+
+const help = `sluice db check     read every record, and tell which are damaged; exit code 1 if some are
+sluice db stats     sessions, queues by size and age, retained messages
+sluice db export    write everything to standard output, a line of JSON per record
+sluice db import    read that from standard input into an empty directory
+
+  --data-dir DIR    the data directory (./data)
+
+The broker must be stopped. Of a running one: sluice backup DIR [--data-dir DIR].
+`;
+
+const options = { 'data-dir': { type: 'string', default: './data' }, help: { type: 'boolean' } } as const;
+
+export async function db(argv: readonly string[]): Promise<void> {
+  const { values, positionals } = readOptions('db', argv, options);
+  if (values.help) return void process.stdout.write(help);
+  const directory = values['data-dir'];
+  const [action, ...rest] = positionals;
+  const actions: Record<string, (directory: string) => Promise<void>> = {
+    check: printCheck,
+    stats: printStatistics,
+    export: (from) => exportTo(from, writeLine),
+    import: async (into) => {
+      const count = await importFrom(into, process.stdin);
+      process.stderr.write(`${count} records imported into ${into}\n`);
+    },
+  };
+  const run = action !== undefined && Object.hasOwn(actions, action) ? actions[action] : undefined;
+  if (run === undefined || rest.length > 0) {
+    throw new CommandError('Use: sluice db check, stats, export or import; see sluice db --help', 2);
+  }
+  await run(directory);
+}
+
+/** Waits for the reader, so that an export of any size takes no memory. */
+async function writeLine(line: string): Promise<void> {
+  if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain');
+}
+
+async function printCheck(directory: string): Promise<void> {
+  const { counts, damaged, setAside } = await check(directory);
+  for (const [kind, count] of counts) process.stdout.write(`${String(count).padStart(10)}  ${kind}\n`);
+  if (setAside > 0) process.stdout.write(`${String(setAside).padStart(10)}  set aside earlier, because damaged\n`);
+  if (damaged.length === 0) return void process.stdout.write(`${directory} is sound\n`);
+  for (const key of damaged) process.stdout.write(`damaged: ${key}\n`);
+  throw new CommandError(`${damaged.length} records are damaged; the broker sets them aside when it starts`);
+}
+
+async function printStatistics(directory: string): Promise<void> {
+  const { sessions, subscriptions, retained, queued, queues } = await statistics(directory);
+  process.stdout.write(`sessions       ${sessions}\nsubscriptions  ${subscriptions}\n`);
+  process.stdout.write(`retained       ${retained.messages} messages, ${retained.bytes} bytes\n`);
+  process.stdout.write(
+    `queued         ${queued.messages} messages, ${queued.bytes} bytes, for ${queues.length} sessions\n`,
+  );
+  const shown = 20;
+  for (const queue of queues.slice(0, shown)) process.stdout.write(`${queueLine(queue)}\n`);
+  if (queues.length > shown) process.stdout.write(`… and ${queues.length - shown} more sessions\n`);
+}
+
+function queueLine({ clientId, messages, bytes, awaySince, subscriptions }: QueueStatistics): string {
+  const away = awaySince === null ? 'was connected' : `away since ${new Date(awaySince).toISOString()}`;
+  return `  ${JSON.stringify(clientId)}: ${messages} messages, ${bytes} bytes, ${subscriptions} subscriptions, ${away}`;
+}
+
+const backupHelp = `sluice backup DIR [--data-dir DIR]
+
+Copies the data of the running broker, as it is at one moment, into an empty directory. To go back to it, stop the broker
+and start it with --data-dir on the copy.
+`;
+
+export async function backup(argv: readonly string[]): Promise<void> {
+  const { values, positionals } = readOptions('backup', argv, options);
+  if (values.help) return void process.stdout.write(backupHelp);
+  const [target, ...rest] = positionals;
+  if (target === undefined || rest.length > 0)
+    throw new CommandError('Use: sluice backup DIR; see sluice backup --help', 2);
+  try {
+    const text = await callControl(resolve(values['data-dir'], 'control.sock'), 'backup', resolve(target));
+    process.stdout.write(`${text}\n`);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw new CommandError(message);
+    const what = `No broker is running on ${values['data-dir']}`;
+    throw new CommandError(`${what}; name its --data-dir, or copy the directory of a stopped one`);
+  }
+}

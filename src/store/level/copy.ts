@@ -1,0 +1,87 @@
+/**
+ * The database in other forms: lines of JSON and back, and a copy of it. One batch is in memory at a time.
+ */
+import { mkdir, readdir } from 'node:fs/promises';
+import { StoreError } from '../../contracts/session-store.ts';
+import type { Database } from './database.ts';
+
+/** Records per batch written. */
+const batchRecords = 1_000;
+
+/** One record as a line says it: key and value in base64, as they stand, checksum included. */
+interface Line {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** The header names the format, so that a version that does not know it can refuse. */
+interface Header {
+  readonly sluice: 'export';
+  readonly format: number;
+}
+
+export async function* exportLines(database: Database, format: number): AsyncGenerator<string> {
+  yield JSON.stringify({ sluice: 'export', format } satisfies Header);
+  for await (const [key, value] of database.scanAll()) {
+    yield JSON.stringify({ key: key.toString('base64'), value: value.toString('base64') } satisfies Line);
+  }
+}
+
+/** Into an empty database. Throws a StoreError at a line that is none of ours. Returns how many records there were. */
+export async function importLines(database: Database, lines: AsyncIterable<string>, format: number): Promise<number> {
+  let number = 0;
+  let records: [Buffer, Buffer][] = [];
+  for await (const text of lines) {
+    number++;
+    const line = parse(text, number);
+    if (number === 1) assertHeader(line, format);
+    else if (typeof line.key !== 'string' || typeof line.value !== 'string') {
+      throw new StoreError('damaged', `Line ${number} is not a record of sluice db export`);
+    } else records.push([Buffer.from(line.key, 'base64'), Buffer.from(line.value, 'base64')]);
+    if (records.length === batchRecords) {
+      await database.putAll(records);
+      records = [];
+    }
+  }
+  if (number === 0) throw new StoreError('damaged', 'There is nothing to import');
+  await database.putAll(records);
+  return number - 1;
+}
+
+function parse(text: string, number: number): Record<string, unknown> {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch (cause) {
+    throw new StoreError('damaged', `Line ${number} is not JSON`, { cause });
+  }
+}
+
+function assertHeader(line: Record<string, unknown>, format: number): void {
+  if (line.sluice !== 'export') throw new StoreError('damaged', 'This is not what sluice db export writes');
+  if (line.format !== format) {
+    throw new StoreError('newer_format', `The export has format ${line.format}, and this version of Sluice ${format}`);
+  }
+}
+
+/** Refuses a directory with something in it. */
+export async function assertEmpty(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  if ((await readdir(directory)).length > 0) {
+    throw new StoreError('unusable', `${directory} is not empty; name a directory that is, or does not exist yet`);
+  }
+}
+
+/** Everything that is committed at this moment, into an empty database. */
+export async function copyAll(from: Database, to: Database): Promise<number> {
+  let count = 0;
+  let records: [Buffer, Buffer][] = [];
+  for await (const record of from.scanAll()) {
+    records.push(record);
+    count++;
+    if (records.length < batchRecords) continue;
+    await to.putAll(records);
+    records = [];
+  }
+  await to.putAll(records);
+  return count;
+}

@@ -1,0 +1,81 @@
+/** A disk that fills up under a running broker, and has room again: on a small tmpfs, where this machine lets us mount one. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, expect, test } from 'vitest';
+import { createBroker } from '../../src/index.ts';
+import { type Received, WireClient } from '../support/wire-client.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'sluice-small-'));
+const mebibyte = 1_048_576;
+const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', directory]).status === 0;
+afterAll(() => {
+  if (isMounted) execFileSync('umount', [directory]);
+  rmSync(directory, { recursive: true });
+});
+
+test.runIf(isMounted)(
+  'a full disk: nothing more is acknowledged, QoS 0 goes on, and service resumes by itself',
+  async () => {
+    const broker = await createBroker({
+      config: {
+        listeners: [{ kind: 'tcp', port: 0 }],
+        log: { level: 'silent' },
+        store: { directory: join(directory, 'data') },
+      },
+    });
+    const { port } = broker.listeners[0]!;
+    const persistent = {
+      version: 5,
+      clientId: 'away',
+      clean: false,
+      properties: { sessionExpiryInterval: 1_000 },
+    } as const;
+    const away = await WireClient.connect(port, persistent);
+    await away.subscribe('x', { qos: 1 });
+    await away.disconnect();
+    const live = await WireClient.connect(port);
+    await live.subscribe('y');
+    const v5 = await WireClient.connect(port, { version: 5 });
+    const v4 = await WireClient.connect(port, { version: 4 });
+
+    // One after the other until the disk is full: the one that fills it gets no answer yet, and the next one is refused.
+    const filler = join(directory, 'filler');
+    writeFileSync(filler, Buffer.alloc(16 * mebibyte));
+    const payload = Buffer.alloc(400_000, 1);
+    let acknowledged = 0;
+    let answer = v5.next('puback');
+    let refusal: Received | null = null;
+    for (let messageId = 1; refusal === null; messageId++) {
+      v5.send({ cmd: 'publish', topic: 'x', payload, qos: 1, messageId, retain: false, dup: false });
+      const puback = await Promise.race([answer, delay(500, null)]);
+      if (puback === null) continue;
+      if (puback.reasonCode === 0x97) refusal = puback;
+      else {
+        acknowledged++;
+        answer = v5.next('puback');
+      }
+    }
+    expect([refusal.reasonCode, refusal.properties?.reasonString]).toEqual([
+      0x97,
+      'The broker cannot write to its disk',
+    ]);
+
+    v4.send({ cmd: 'publish', topic: 'x', payload: 'waits', qos: 1, messageId: 7, retain: false, dup: false });
+    await v5.publish('y', 'QoS 0 goes on');
+    let text = '';
+    while (text !== 'QoS 0 goes on') text = (await live.next('publish')).payload?.toString() ?? '';
+    expect(v4.waiting).toEqual([]);
+
+    unlinkSync(filler);
+    expect((await v4.next('puback')).messageId).toBe(7);
+    await WireClient.connect(port, { version: 5 }).then((again) => again.publish('x', 'and again', { qos: 1 }));
+    const back = await WireClient.connect(port, persistent);
+    // All that was acknowledged, the one that filled the disk, the one that waited, and the last.
+    const got = await back.collect('publish', acknowledged + 3);
+    expect(got.slice(-2).map((packet) => packet.payload?.toString())).toEqual(['waits', 'and again']);
+    await broker.close();
+  },
+);

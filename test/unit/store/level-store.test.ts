@@ -1,0 +1,172 @@
+/** What LevelStore does with bad luck: damaged records, lost commits, a second process, durability by topic. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Level } from 'level';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { silentLog } from '../../../src/contracts/log.ts';
+import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
+import { key, Prefix } from '../../../src/store/level/records.ts';
+import { aDelivery, aMessage, aSession, committed, read } from '../../contract/session-store.suite.ts';
+
+let directory = '';
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'sluice-level-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+function aStore(options: Partial<LevelStoreOptions> = {}): LevelStore {
+  const defaults = { directory, durability: 'sync', topics: [], maxCommitDelayMs: 0, cacheBytes: 0 } as const;
+  return new LevelStore({ ...defaults, acceptLoss: false, log: silentLog, ...options });
+}
+
+/** A session 1 with messages 1, 2, 3. */
+async function filled(): Promise<void> {
+  const store = aStore();
+  await store.load();
+  const sid = store.nextSessionId();
+  store.putSession(aSession(sid));
+  for (const payload of ['1', '2', '3']) store.putDelivery(sid, aDelivery(aMessage(store.nextMessageId(), payload)));
+  await committed(store);
+  await store.close();
+}
+
+async function tamper(change: (db: Level<Buffer, Buffer>) => Promise<unknown>): Promise<void> {
+  const db = new Level<Buffer, Buffer>(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+  await change(db);
+  await db.close();
+}
+
+function flipped(value: Buffer | undefined): Buffer {
+  const copy = Buffer.from(value!);
+  copy[copy.length - 1]! ^= 1;
+  return copy;
+}
+
+describe('damage', () => {
+  test('a flipped bit costs that message; it is set aside and the rest is served', async () => {
+    await filled();
+    const damaged = key(Prefix.message, 2);
+    await tamper(async (db) => db.put(damaged, flipped(await db.get(damaged))));
+    const errors: object[] = [];
+    const store = aStore({ log: { ...silentLog, error: (fields) => errors.push(fields) } });
+    const { sessions } = await store.load();
+    expect([...sessions][0]?.backlog.messages).toBe(2);
+    const { deliveries } = await read(store, 1);
+    expect(deliveries.map(({ message }) => message.payload.toString())).toEqual(['1', '3']);
+    expect(errors).toMatchObject([{ record: damaged.toString('hex') }]);
+    await store.close();
+    await tamper(async (db) => {
+      expect(await db.get(damaged)).toBeUndefined();
+      expect(await db.get(Buffer.concat([Buffer.of(Prefix.setAside), damaged]))).toBeDefined();
+    });
+  });
+
+  test('one that is damaged while the broker runs is skipped and told', async () => {
+    await filled();
+    const content = key(Prefix.message, 3);
+    const store = aStore();
+    await store.load();
+    await store.close();
+    await tamper((db) => db.del(content));
+    const again = aStore();
+    await again.load();
+    const { deliveries } = await read(again, 1);
+    expect(deliveries.map(({ message }) => message.payload.toString())).toEqual(['1', '2']);
+    await again.close();
+  });
+
+  test('a hole in the commits is refused, and accepted only when that is asked for', async () => {
+    await filled();
+    await tamper((db) => db.put(key(Prefix.commit, 99), Buffer.from('8f3d1f8c', 'hex')));
+    await expect(aStore().load()).rejects.toThrow(/commits between 1 and 99 are missing.*--accept-loss/s);
+  });
+
+  test('a lost commit is accepted with --accept-loss', async () => {
+    await filled();
+    await tamper(async (db) => db.put(key(Prefix.commit, 99), (await db.get(key(Prefix.commit, 1)))!));
+    const store = aStore({ acceptLoss: true });
+    const { sessions } = await store.load();
+    expect([...sessions][0]?.backlog.messages).toBe(3);
+    await store.close();
+    const again = aStore();
+    await again.load();
+    await again.close();
+  });
+
+  test('a newer format is refused', async () => {
+    await filled();
+    // Format 2 with its checksum.
+    await tamper((db) => db.put(Buffer.of(Prefix.format), Buffer.from(`${crcOf(2)}02`, 'hex')));
+    await expect(aStore().load()).rejects.toMatchObject({ code: 'newer_format' });
+  });
+
+  test('a second process on the same directory is refused in one line', async () => {
+    const store = aStore();
+    await store.load();
+    await expect(aStore().load()).rejects.toThrow(/in use by another process; stop that one, or choose/);
+    await store.close();
+  });
+
+  test('a directory with something else in it is refused', async () => {
+    await tamper((db) => db.put(Buffer.from('hello'), Buffer.from('world')));
+    await expect(aStore().load()).rejects.toMatchObject({ code: 'damaged' });
+  });
+});
+
+function crcOf(byte: number): string {
+  // CRC-32 of one byte, bit by bit.
+  let crc = 0xffffffff ^ byte;
+  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  return ((crc ^ 0xffffffff) >>> 0).toString(16).padStart(8, '0');
+}
+
+describe('durability by topic', () => {
+  const topics = [
+    { filter: 'fast/#', durability: 'memory' },
+    { filter: 'log/+', durability: 'os' },
+  ] as const;
+
+  test('`memory` is not waited for, but reaches the disk with the next batch', async () => {
+    const store = aStore({ topics });
+    await store.load();
+    const sid = store.nextSessionId();
+    store.putSession(aSession(sid));
+    await committed(store);
+    const before = store.staged;
+    store.putDelivery(sid, aDelivery(aMessage(store.nextMessageId(), 'x', 'fast/a')));
+    expect([store.staged, store.isDurable, store.hasStaged]).toEqual([before, true, true]);
+    await committed(store);
+    await store.close();
+    const again = aStore();
+    expect([...(await again.load()).sessions][0]?.backlog.messages).toBe(1);
+    await again.close();
+  });
+
+  test('the others are waited for', async () => {
+    const store = aStore({ topics });
+    await store.load();
+    const sid = store.nextSessionId();
+    for (const topic of ['log/a', 'other']) {
+      const before = store.staged;
+      store.putDelivery(sid, aDelivery(aMessage(store.nextMessageId(), 'x', topic)));
+      expect(store.staged).toBe(before + 1);
+    }
+    expect(store.isDurable).toBe(false);
+    await committed(store);
+    await store.close();
+  });
+});
+
+test('a message whose recipients are all done before its batch left never touches the disk', async () => {
+  const store = aStore();
+  await store.load();
+  const sid = store.nextSessionId();
+  store.putSession(aSession(sid));
+  const message = aMessage(store.nextMessageId(), 'x');
+  store.putDelivery(sid, aDelivery(message));
+  store.removeDelivery(sid, message.id);
+  await committed(store);
+  await store.close();
+  await tamper(async (db) => expect(await db.get(key(Prefix.message, message.id))).toBeUndefined());
+});

@@ -181,6 +181,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (packet.cmd === 'auth') return handleAuth(this, packet);
     if (this.session === null) {
       if (this.state === 'closing') return;
+      if (packet.cmd === 'disconnect') return this.#finish('disconnected before authentication ended');
       throw new ProtocolError(ReasonCode.ProtocolError, `${packet.cmd.toUpperCase()} before authentication ended`);
     }
     switch (packet.cmd) {

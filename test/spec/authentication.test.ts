@@ -6,6 +6,7 @@ import { testBroker } from '../support/broker.ts';
 /** The method "count": the client must answer 1, then 2. Without a method, the password "good" opens. */
 async function authenticate(request: AuthenticationRequest): Promise<AuthenticationAnswer> {
   const refuse = (reasonCode: number): AuthenticationAnswer => ({ outcome: 'refuse', reasonCode });
+  if (request.password?.toString() === 'broken') throw new Error('the user database cannot be reached');
   if (request.method === null) return request.password?.toString() === 'bad' ? refuse(0x86) : { outcome: 'accept' };
   if (request.method !== 'count') return refuse(0x8c);
   const step = (request.state as number | undefined) ?? 0;
@@ -118,11 +119,26 @@ describe('re-authentication', () => {
 });
 
 describe('user name and password', () => {
-  broker.both('a refusal closes the connection [MQTT5 3.1.4-2] [MQTT3 4.8.0-2]', async (version) => {
+  broker.both('a refusal closes the connection [MQTT5 3.1.4-2]', async (version) => {
     const client = await broker.open(version);
     client.sendConnect({ username: 'u', password: 'bad' });
     const connack = await client.next('connack');
     expect(version === 5 ? connack.reasonCode : connack.returnCode).toBe(version === 5 ? 0x86 : 4);
+    expect(await client.closed()).toEqual([]);
+  });
+
+  test('what cannot be decided now is refused, and the connection closed [MQTT3 4.8.0-2]', async () => {
+    const client = await broker.open(4);
+    client.sendConnect({ username: 'u', password: 'broken' });
+    expect((await client.next('connack')).returnCode).toBe(3);
+    expect(await client.closed()).toEqual([]);
+  });
+
+  test('DISCONNECT before CONNACK ends it without an answer [MQTT5 3.1.2-30]', async () => {
+    const client = await broker.open(5);
+    client.sendConnect({ properties: method });
+    await client.next('auth');
+    client.send({ cmd: 'disconnect', reasonCode: 0 });
     expect(await client.closed()).toEqual([]);
   });
 

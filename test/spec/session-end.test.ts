@@ -145,7 +145,7 @@ describe('DISCONNECT', () => {
   });
 
   broker.both(
-    'the broker closes the connection after it, and sends nothing more [MQTT3 3.14.4-1] [MQTT3 3.14.4-2] [MQTT5 3.14.4-1] [MQTT5 3.14.4-2]',
+    'the broker closes the connection after it, and sends nothing more [MQTT5 3.14.4-1] [MQTT5 3.14.4-2]',
     async (version) => {
       const client = await broker.connect({ version });
       client.sendBytes(version === 5 ? 'e0 00 c0 00' : 'e000 c000'); // a PINGREQ behind it

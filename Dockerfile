@@ -1,0 +1,20 @@
+FROM node:24-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json tsconfig.json .npmrc ./
+COPY src src
+RUN npm ci && npm prune --omit=dev --ignore-scripts
+
+FROM node:24-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY config config
+RUN mkdir /data && chown node:node /data
+USER node
+VOLUME /data
+EXPOSE 1883 8083
+# A container is reached from outside, so this lets anybody in: put it on a network of its own, or use a configuration.
+ENTRYPOINT ["node", "dist/cli/main.js"]
+CMD ["start", "--host", "0.0.0.0", "--allow-anonymous", "--data-dir", "/data"]

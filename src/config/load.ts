@@ -95,7 +95,7 @@ function explain(issue: z.core.$ZodIssue, input: unknown, where: (path: Path) =>
 function expected(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':
-      return `expected ${issue.expected === 'int' ? 'a whole number' : issue.expected}`;
+      return `expected ${issue.expected === 'int' || issue.expected === 'number' ? 'a whole number' : issue.expected}`;
     case 'too_small':
       return `expected at least ${issue.minimum}`;
     case 'too_big':

@@ -1,0 +1,144 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { assertSafeToListen } from '../../../src/config/anonymous.ts';
+import { loadConfig, parseConfig } from '../../../src/config/load.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'sluice-config-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+const samples = resolve(import.meta.dirname, '../../../config');
+
+let files = 0;
+function fileWith(text: string): string {
+  const file = join(directory, `${++files}.yaml`);
+  writeFileSync(file, text);
+  return file;
+}
+
+/** The problems, one per line, with the file's name left out. */
+function problemsOf(text: string, environment: Record<string, string> = {}): string[] {
+  const file = fileWith(text);
+  try {
+    loadConfig(file, environment);
+  } catch (error) {
+    return (error as Error).message.replaceAll(`${file}:`, '').split('\n');
+  }
+  return [];
+}
+
+describe('what is wrong is told with line, column, path and what was expected', () => {
+  const cases: Record<string, [yaml: string, problems: string[]]> = {
+    'an unknown key, with the nearest name': [
+      'limits:\n  packetByte: 5\n',
+      ['2:3: limits.packetByte: there is no such setting; did you mean packetBytes?'],
+    ],
+    'a wrong type': [
+      'limits:\n  packetBytes: many\n',
+      ['2:3: limits.packetBytes: expected a whole number, found "many"'],
+    ],
+    'a number out of range': ['maximumQoS: 3\n', ['1:1: maximumQoS: expected one of 0, 1, 2, found 3']],
+    'too small a number': ['limits: { topicLevels: 0 }\n', ['1:11: limits.topicLevels: expected at least 1, found 0']],
+    'a duplicate key': [
+      'sysIntervalSeconds: 1\nsysIntervalSeconds: 2\n',
+      ['2:1: Map keys must be unique at line 2, column 1:'],
+    ],
+    'a listener of an unknown kind': [
+      'listeners:\n  - kind: udp\n',
+      ['2:5: listeners.0.kind: expected tcp, tls, ws or wss, found "udp"'],
+    ],
+    'a missing certificate': ['listeners:\n  - kind: tls\n', ['2:5: listeners.0.tls: expected object, it is missing']],
+    'an unknown key of a listener': [
+      'listeners:\n  - kind: ws\n    orgins: []\n',
+      ['3:5: listeners.0.orgins: there is no such setting; did you mean origins?'],
+    ],
+    'several at once': [
+      'retainAvailable: 1\nlog: { level: loud }\n',
+      [
+        '1:1: retainAvailable: expected boolean, found 1',
+        '2:8: log.level: expected one of trace, debug, info, warn, error, silent, found "loud"',
+      ],
+    ],
+  };
+  for (const [title, [yaml, problems]] of Object.entries(cases)) {
+    test(title, () => expect(problemsOf(yaml)).toEqual(problems));
+  }
+
+  test('YAML that cannot be read', () => {
+    expect(problemsOf('limits: [1, 2\n')[0]).toMatch(/^2:1: Flow sequence in block collection must be/);
+  });
+
+  test('a file that does not exist', () => {
+    expect(() => loadConfig(join(directory, 'none.yaml'), {})).toThrow(
+      /Cannot read .*none.yaml: there is no such file/,
+    );
+  });
+});
+
+describe('environment variables', () => {
+  test('come over the file, at any depth', () => {
+    const file = fileWith('limits: { packetBytes: 1000 }\nlisteners: [{ kind: tcp, port: 5 }]\n');
+    const config = loadConfig(file, {
+      SLUICE_LIMITS_PACKET_BYTES: '2000',
+      SLUICE_LISTENERS_0_PORT: '0',
+      SLUICE_MAXIMUM_QO_S: '1',
+      SLUICE_STORE_CACHE_BYTES: '0',
+      UNRELATED: 'x',
+    });
+    expect(config.limits.packetBytes).toBe(2_000);
+    expect(config.listeners[0]?.port).toBe(0);
+    expect(config.store).toMatchObject({ kind: 'level', cacheBytes: 0 });
+  });
+
+  test('one that names no setting is refused, with the nearest', () => {
+    expect(problemsOf('', { SLUICE_LIMITS_PACKET_BYTE: '1' })).toEqual([
+      'environment variable SLUICE_LIMITS_PACKET_BYTE: there is no such setting; did you mean SLUICE_LIMITS_PACKET_BYTES?',
+    ]);
+  });
+
+  test('a wrong value is told by the variable', () => {
+    expect(problemsOf('', { SLUICE_SYS_INTERVAL_SECONDS: 'often' })).toEqual([
+      'environment variable SLUICE_SYS_INTERVAL_SECONDS: expected a whole number, found "often"',
+    ]);
+  });
+});
+
+describe('the result', () => {
+  test('it is frozen all through', () => {
+    const config = parseConfig({});
+    expect(Object.isFrozen(config) && Object.isFrozen(config.limits) && Object.isFrozen(config.listeners[0])).toBe(
+      true,
+    );
+  });
+
+  test('relative file names are meant from the folder of the file', () => {
+    const config = loadConfig(fileWith('store: { directory: here }\n'), {});
+    expect(config.store).toMatchObject({ directory: join(directory, 'here') });
+  });
+
+  test('other machines are refused unless that is written down', () => {
+    const open = { listeners: [{ kind: 'tcp', host: '0.0.0.0' }] } as const;
+    expect(() => assertSafeToListen(parseConfig({ listeners: [...open.listeners] }))).toThrow(
+      /say allowAnonymous: true/,
+    );
+    assertSafeToListen(parseConfig({ listeners: [...open.listeners], allowAnonymous: true }));
+    assertSafeToListen(parseConfig({}));
+  });
+});
+
+describe('the samples', () => {
+  for (const name of readdirSync(samples)) {
+    test(`${name} is valid`, () => {
+      loadConfig(join(samples, name), {});
+    });
+  }
+
+  test('the full one says the defaults, and names every setting', () => {
+    const config = loadConfig(join(samples, 'sluice.yaml'), {});
+    const defaults = parseConfig({ store: { directory: join(samples, 'data') } });
+    expect(config).toEqual(defaults);
+    const text = readFileSync(join(samples, 'sluice.yaml'), 'utf8');
+    const names = [...Object.keys(defaults), ...Object.keys(defaults.limits), ...Object.keys(defaults.store)];
+    expect(names.filter((name) => !text.includes(`${name}:`))).toEqual([]);
+  });
+});

@@ -1,91 +1,138 @@
 /**
  * Environment variables over the file: `SLUICE_LIMITS_PACKET_BYTES=4096`, `SLUICE_LISTENERS_0_PORT=0`.
  *
- * A key's name in upper case, words parted by `_`, each level after the other. Values are read as YAML scalars are.
+ * A key's name in upper case, words parted by `_`, each level after the other. Text is taken as it stands, everything else is
+ * read as YAML: a list is `[a, b]`.
  */
 import { parse } from 'yaml';
 import { nearest } from '../base/nearest.ts';
-import { ConfigError } from './error.ts';
-import { schema, unwrapped } from './schema.ts';
+import { defaultListeners, schema, unwrapped } from './schema.ts';
 
 const prefix = 'SLUICE_';
 
-type Path = (string | number)[];
+export interface Overridden {
+  readonly input: unknown;
+  /** For each path that a variable set (with dots), which one. */
+  readonly variables: ReadonlyMap<string, string>;
+  /** A line each. */
+  readonly problems: readonly string[];
+}
 
-/** Returns the input with the variables' values in it, and for each path they set, which variable did. */
+/** Returns the input with the variables' values in it; the input itself stays as it is. */
 export function applyEnvironment(
   input: unknown,
   environment: Readonly<Record<string, string | undefined>>,
-): { input: unknown; variables: Map<string, string> } {
+): Overridden {
   const variables = new Map<string, string>();
-  const result = structuredClone(input) as Record<string, unknown>;
-  for (const [name, value] of Object.entries(environment)) {
+  const problems: string[] = [];
+  const result: unknown = structuredClone(input);
+  // Sorted, so that a list comes before its items whatever the order of the variables.
+  for (const name of Object.keys(environment).sort()) {
+    const value = environment[name];
     if (!name.startsWith(prefix) || value === undefined) continue;
-    const path = pathOf(name.slice(prefix.length), schema);
-    if (path === null) throw new ConfigError(unknown(name));
-    put(result, path, parseValue(name, value));
-    variables.set(path.join('.'), name);
+    const setting = find(name.slice(prefix.length), schema);
+    const problem = setting === null ? unknownName(name) : put(result, setting.path, parseValue(setting, value));
+    if (problem !== null) problems.push(`environment variable ${name}: ${problem}`);
+    else if (setting !== null) variables.set(setting.path.join('.'), name);
   }
-  return { input: result, variables };
+  return { input: result, variables, problems };
 }
 
-const upperSnake = (key: string) => key.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase();
+/** A key that has a value of its own, as opposed to settings. */
+interface Setting {
+  readonly path: readonly (string | number)[];
+  readonly isText: boolean;
+}
 
 interface SchemaNode {
-  readonly shape?: Record<string, unknown>;
+  readonly type: string;
+  readonly shape?: Readonly<Record<string, unknown>>;
   readonly element?: unknown;
-  readonly options?: readonly SchemaNode[];
+  readonly options?: readonly unknown[];
 }
 
-/** Finds the key by consuming its name from the front; null if the schema has none. */
-function pathOf(rest: string, node: unknown): Path | null {
-  const { shape, element, options } = unwrapped(node) as SchemaNode;
-  if (element !== undefined) {
-    const index = /^(\d{1,3})(?:_|$)/.exec(rest);
-    if (index === null) return rest === '' ? [] : null;
-    const inner = pathOf(rest.slice(index[0].length), element);
-    return inner && [Number(index[1]), ...inner];
+/** The keys under a node of the schema, and whether it is a list: then they are those of its items. */
+function look(schemaNode: unknown): { node: SchemaNode; entries: (readonly [string, unknown])[] } {
+  const node = unwrapped(schemaNode) as SchemaNode;
+  // The options of an enumeration are words; those of a union are maps, told apart by their `kind`.
+  const maps = node.type === 'union' ? (node.options ?? []).map((option) => unwrapped(option) as SchemaNode) : [node];
+  return { node, entries: maps.flatMap(({ shape = {} }) => Object.entries(shape)) };
+}
+
+const upperSnake = (key: string) =>
+  key
+    .replace('QoS', 'Qos')
+    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
+    .toUpperCase();
+
+/** Finds the setting by consuming its name from the front; null if the schema has none. */
+function find(rest: string, schemaNode: unknown): Setting | null {
+  const { node, entries } = look(schemaNode);
+  const under = (key: string | number, inner: Setting | null) => inner && { ...inner, path: [key, ...inner.path] };
+  if (rest === '') {
+    if (entries.length > 0) return null;
+    return { path: [], isText: node.type === 'string' || node.type === 'enum' };
   }
-  if (options?.some((option) => option.shape !== undefined)) {
-    for (const option of options) {
-      const inner = pathOf(rest, option);
-      if (inner !== null) return inner;
-    }
-    return null;
+  if (node.element !== undefined) {
+    const [whole, index] = /^(\d{1,3})(?:_|$)/.exec(rest) ?? [];
+    return whole === undefined ? null : under(Number(index), find(rest.slice(whole.length), node.element));
   }
-  if (shape === undefined) return rest === '' ? [] : null;
-  for (const [key, child] of Object.entries(shape)) {
+  for (const [key, child] of entries) {
     const snake = upperSnake(key);
-    if (rest !== snake && !rest.startsWith(`${snake}_`)) continue;
-    const inner = pathOf(rest.slice(snake.length + 1), child);
-    if (inner !== null) return [key, ...inner];
+    const isHere = rest === snake || rest.startsWith(`${snake}_`);
+    const found = isHere ? find(rest.slice(snake.length + 1), child) : null;
+    if (found !== null) return under(key, found);
   }
   return null;
 }
 
-function put(target: Record<string | number, unknown>, path: Path, value: unknown): void {
-  const [key, ...rest] = path as [string | number, ...Path];
-  if (rest.length === 0) target[key] = value;
-  else {
-    target[key] ??= typeof rest[0] === 'number' ? [] : {};
-    put(target[key] as Record<string | number, unknown>, rest, value);
+/** Returns what is in the way, or null. */
+function put(input: unknown, path: Setting['path'], value: unknown): string | null {
+  let target = input;
+  for (const [depth, key] of path.entries()) {
+    // Where the file has something else instead of settings, the schema says so.
+    if (typeof target !== 'object' || target === null) return null;
+    const settings = target as Record<string | number, unknown>;
+    if (Array.isArray(target) && Number(key) > target.length) {
+      const list = path.slice(0, depth).join('.');
+      return `${list} has ${target.length} entries, numbered from 0; the next would be ${target.length}`;
+    }
+    const next = path[depth + 1];
+    if (next === undefined) settings[key] = value;
+    else settings[key] ??= emptyFor(key, next);
+    target = settings[key];
   }
+  return null;
 }
 
-function parseValue(name: string, value: string): unknown {
+/** A variable for the first listener means the one that is there by default. */
+function emptyFor(key: string | number, next: string | number): unknown {
+  if (key === 'listeners') return structuredClone(defaultListeners);
+  return typeof next === 'number' ? [] : {};
+}
+
+function parseValue({ isText }: Setting, value: string): unknown {
+  if (isText) return value;
   try {
     return parse(value);
-  } catch (cause) {
-    throw new ConfigError(`environment variable ${name}: its value is not valid YAML`, { cause });
+  } catch {
+    // Then it is neither a number nor a list: the schema says what was expected.
+    return value;
   }
 }
 
-function unknown(name: string): string {
-  const known = Object.keys(schema.shape).flatMap((key) => {
-    const inner = unwrapped(schema.shape[key as keyof typeof schema.shape]) as SchemaNode;
-    const names = Object.keys(inner.shape ?? {}).map((child) => `${prefix}${upperSnake(key)}_${upperSnake(child)}`);
-    return names.length > 0 ? names : [`${prefix}${upperSnake(key)}`];
-  });
-  const suggestion = nearest(name, known);
-  return `environment variable ${name}: there is no such setting${suggestion === null ? '' : `; did you mean ${suggestion}?`}`;
+function unknownName(name: string): string {
+  const suggestion = nearest(name, namesOf(schema, prefix.slice(0, -1), name));
+  return `there is no such setting${suggestion === null ? '' : `; did you mean ${suggestion}?`}`;
+}
+
+/** All names there are. Items of lists have the number that `like` has at that place. */
+function namesOf(schemaNode: unknown, name: string, like: string): string[] {
+  const { node, entries } = look(schemaNode);
+  if (node.element !== undefined) {
+    const index = /^_(\d{1,3})(?:_|$)/.exec(like.slice(name.length))?.[1] ?? '0';
+    return [name, ...namesOf(node.element, `${name}_${index}`, like)];
+  }
+  if (entries.length === 0) return [name];
+  return entries.flatMap(([key, child]) => namesOf(child, `${name}_${upperSnake(key)}`, like));
 }

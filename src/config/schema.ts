@@ -72,11 +72,14 @@ function levelUnlessNamed(input: unknown): unknown {
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
+/** The listeners of a configuration that names none. */
+export const defaultListeners = [{ kind: 'tcp' }, { kind: 'ws' }] as const;
+
 export const schema = z.strictObject({
   listeners: z
     .array(listener)
     .min(1)
-    .default(() => [listener.parse({ kind: 'tcp' }), listener.parse({ kind: 'ws' })]),
+    .default(() => defaultListeners.map((each) => listener.parse(each))),
   allowAnonymous: z.boolean().default(false),
   limits: limits.default(() => limits.parse({})),
   sessionExpiryMaximumSeconds: whole(0, 0xffffffff).default(defaultSettings.sessionExpiryMaximumSeconds),
@@ -99,11 +102,11 @@ export const schema = z.strictObject({
     .default({ level: 'info', format: 'auto' }),
 });
 
-export type Config = z.output<typeof schema>;
-export type ConfigInput = z.input<typeof schema>;
+type Assignable<T extends Expected, Expected> = T;
 
-/** The configuration holds the broker's settings, name by name: the compiler sees to it. */
-export const settingsOf = (config: Config): BrokerSettings => config;
+/** It holds the broker's settings, name by name: the compiler sees to it. */
+export type Config = Assignable<z.output<typeof schema>, BrokerSettings>;
+export type ConfigInput = z.input<typeof schema>;
 
 /** A part of the schema without what is wrapped around it: default, optional, preprocessing. */
 export function unwrapped(node: unknown): unknown {

@@ -41,7 +41,29 @@ describe('what is wrong is told with line, column, path and what was expected', 
     'too small a number': ['limits: { topicLevels: 0 }\n', ['1:11: limits.topicLevels: expected at least 1, found 0']],
     'a duplicate key': [
       'sysIntervalSeconds: 1\nsysIntervalSeconds: 2\n',
-      ['2:1: Map keys must be unique at line 2, column 1:'],
+      ['2:1: sysIntervalSeconds: stands here a second time, after line 1; remove one'],
+    ],
+    'a duplicate key inside a list, beside other problems': [
+      'listeners:\n  - kind: tcp\n  - kind: ws\n    port: 1\n    port: x\nfoo: 1\n',
+      [
+        '5:5: listeners.1.port: stands here a second time, after line 4; remove one',
+        '5:5: listeners.1.port: expected a whole number, found "x"',
+        '6:1: foo: there is no such setting; did you mean log?',
+      ],
+    ],
+    'an alias without its anchor': [
+      'limits: *none\n',
+      [' Unresolved alias (the anchor must be set before the alias): none'],
+    ],
+    'a tag': ['limits: !custom\n  inflight: 3\n', ['1:9: Unresolved tag: !custom']],
+    'no settings at all': ['hello\n', ['1:1: (the whole file): expected object, found "hello"']],
+    'an unknown key of a store without a kind': [
+      'store: { directry: here }\n',
+      ['1:10: store.directry: there is no such setting; did you mean directory?'],
+    ],
+    'a number beyond all bounds, once': [
+      'limits: { sessions: 1e30 }\n',
+      ['1:11: limits.sessions: expected at most 9007199254740991, found 1e+30'],
     ],
     'a listener of an unknown kind': [
       'listeners:\n  - kind: udp\n',
@@ -81,7 +103,7 @@ describe('environment variables', () => {
     const config = loadConfig(file, {
       SLUICE_LIMITS_PACKET_BYTES: '2000',
       SLUICE_LISTENERS_0_PORT: '0',
-      SLUICE_MAXIMUM_QO_S: '1',
+      SLUICE_MAXIMUM_QOS: '1',
       SLUICE_STORE_CACHE_BYTES: '0',
       UNRELATED: 'x',
     });

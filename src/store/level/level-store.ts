@@ -24,14 +24,13 @@ import { assertEmpty, copyAll } from './copy.ts';
 import { Database } from './database.ts';
 import { loadAll } from './load.ts';
 import { MessageRing, type ResidentMessage } from './message-ring.ts';
-import { type Entry, Outstanding } from './outstanding.ts';
+import type { Entry } from './outstanding.ts';
+import { nextEntries, type PageItem, readPage } from './paging.ts';
 import {
   isInline,
   key,
   Prefix,
   packetKey,
-  readContent,
-  readMessage,
   topicKey,
   writeCommit,
   writeContent,
@@ -41,6 +40,7 @@ import {
   writeSession,
   writeSubscription,
 } from './records.ts';
+import { SessionState } from './session-state.ts';
 import { Staged } from './staged.ts';
 
 /**
@@ -62,19 +62,8 @@ export interface LevelStoreOptions {
   readonly log: Log;
 }
 
-/** What the store itself must know of a session. */
-export class SessionState {
-  readonly outstanding = new Outstanding();
-  readonly filters = new Set<string>();
-  readonly received = new Set<PacketId>();
-  /** Packet identifier to message number. */
-  readonly sendings = new Map<PacketId, number>();
-}
-
 /** What a cached message takes beside its payload, about. */
 const messageOverhead = 400;
-/** Deliveries read at a time. */
-const pageMessages = 256;
 const readRetryMs = 1_000;
 
 export class LevelStore implements SessionStore {
@@ -266,8 +255,8 @@ export class LevelStore implements SessionStore {
   // Reading back
 
   peekDelivery(sid: number, afterMessageId: number): DeliverySummary | null {
-    const [next] = this.#page(sid, afterMessageId, 0);
-    return next ?? null;
+    const state = this.#sessions.get(sid);
+    return (state && nextEntries(state, afterMessageId, 0)[0]) ?? null;
   }
 
   readDeliveries(
@@ -276,65 +265,33 @@ export class LevelStore implements SessionStore {
     bytesMax: number,
     done: (deliveries: readonly StoredDelivery[], damaged: Backlog) => void,
   ): void {
-    const page = this.#page(sid, afterMessageId, bytesMax);
-    this.#readPage(sid, page).then(
-      ({ deliveries, damaged }) => done(deliveries, damaged),
+    const state = this.#sessions.get(sid);
+    const page = state === undefined ? [] : nextEntries(state, afterMessageId, bytesMax);
+    readPage(this.#database!, this.#resident, sid, page).then(
+      (items) => this.#handOver(sid, items, done),
       // The database is closed because of a failure: what is there can be read when it is open again.
       () => setTimeout(() => this.readDeliveries(sid, afterMessageId, bytesMax, done), readRetryMs).unref(),
     );
   }
 
-  /** What comes next, without what is under way under a packet identifier already. */
-  #page(sid: number, afterMessageId: number, bytesMax: number): Entry[] {
-    const state = this.#sessions.get(sid);
-    const page: Entry[] = [];
-    if (state === undefined) return page;
-    const underWay = new Set(state.sendings.values());
-    let bytes = 0;
-    for (let entry = state.outstanding.after(afterMessageId); entry !== null; ) {
-      if (!underWay.has(entry.messageId)) {
-        if (page.length > 0 && (bytes + entry.bytes > bytesMax || page.length === pageMessages)) break;
-        page.push(entry);
-        bytes += entry.bytes;
-      }
-      entry = state.outstanding.after(entry.messageId);
-    }
-    return page;
-  }
-
-  async #readPage(
+  #handOver(
     sid: number,
-    page: readonly Entry[],
-  ): Promise<{ deliveries: StoredDelivery[]; damaged: { messages: number; bytes: number } }> {
-    const missing = page.filter(({ messageId }) => this.#resident.get(messageId) === undefined);
-    const large = missing.filter(({ isInline }) => !isInline);
-    const keys = missing.map(({ messageId }) => key(Prefix.message, messageId));
-    const values = keys.length === 0 ? [] : await this.#database!.getMany(keys);
-    const contentKeys = large.map(({ messageId }) => key(Prefix.content, messageId));
-    const contents = contentKeys.length === 0 ? [] : await this.#database!.getMany(contentKeys);
-    const recordOf = new Map(missing.map(({ messageId }, index) => [messageId, values[index]]));
-    const contentOf = new Map(large.map(({ messageId }, index) => [messageId, contents[index]]));
-
+    items: readonly PageItem[],
+    done: (deliveries: readonly StoredDelivery[], damaged: Backlog) => void,
+  ): void {
     const deliveries: StoredDelivery[] = [];
     const damaged = { messages: 0, bytes: 0 };
-    for (const entry of page) {
-      const { messageId } = entry;
-      const resident = this.#resident.get(messageId);
-      const value = recordOf.get(messageId);
-      try {
-        deliveries.push(
-          resident === undefined
-            ? fromRecords(sid, entry, value, contentOf.get(messageId))
-            : resident.recipients.find((recipient) => recipient.sid === sid)!.delivery,
-        );
-      } catch (error) {
-        if (!this.#isOutstanding(sid, messageId)) continue; // done with meanwhile
+    for (const item of items) {
+      const { messageId, bytes } = item.entry;
+      if (!this.#isOutstanding(sid, messageId)) continue; // done with meanwhile
+      if ('delivery' in item) deliveries.push(item.delivery);
+      else {
         damaged.messages++;
-        damaged.bytes += entry.bytes;
-        this.#setAside(sid, messageId, value, error as Error);
+        damaged.bytes += bytes;
+        this.#setAside(sid, messageId, item.value, item.error);
       }
     }
-    return { deliveries, damaged };
+    done(deliveries, damaged);
   }
 
   #isOutstanding(sid: number, messageId: number): boolean {
@@ -434,20 +391,4 @@ export class LevelStore implements SessionStore {
     }
     if (!this.#collecting.isEmpty) await new Promise<void>((resolve) => this.#write(resolve));
   }
-}
-
-/** Throws if a record is missing or damaged. */
-function fromRecords(
-  sid: number,
-  { messageId, qos, retain }: Entry,
-  value: Buffer | undefined,
-  large: Buffer | undefined,
-): StoredDelivery {
-  if (value === undefined) throw new Error('its record is missing');
-  const { recipients, isInline: hasContent, content } = readMessage(value, messageId);
-  if (!hasContent && large === undefined) throw new Error('its content is missing');
-  const message = hasContent ? content() : readContent(large!, messageId);
-  const own = recipients.find((recipient) => recipient.sid === sid);
-  if (own === undefined) throw new Error('the session is not among its recipients');
-  return { message, qos, retain, subscriptionIds: own.subscriptionIds, group: own.group };
 }

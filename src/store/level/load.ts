@@ -11,7 +11,6 @@ import type {
 import type { Message } from '../../protocol/message.ts';
 import type { PacketId } from '../../protocol/packets.ts';
 import type { Database } from './database.ts';
-import { SessionState } from './level-store.ts';
 import {
   type Floor,
   key,
@@ -25,6 +24,7 @@ import {
   readSubscription,
   restOf,
 } from './records.ts';
+import { SessionState } from './session-state.ts';
 import type { Staged } from './staged.ts';
 
 interface Found {

@@ -1,0 +1,91 @@
+/**
+ * Reading back what was left to the store: the next deliveries of a session, from memory where they still are, else from disk.
+ */
+import type { StoredDelivery } from '../../contracts/session-store.ts';
+import type { Database } from './database.ts';
+import type { MessageRing, ResidentMessage } from './message-ring.ts';
+import type { Entry } from './outstanding.ts';
+import { key, Prefix, readContent, readMessage } from './records.ts';
+import type { SessionState } from './session-state.ts';
+
+/** Deliveries read at a time. */
+const pageMessages = 256;
+
+/** A delivery of a page: read, or not to be read. */
+export type PageItem =
+  | { readonly entry: Entry; readonly delivery: StoredDelivery }
+  | { readonly entry: Entry; readonly error: Error; readonly value: Buffer | undefined };
+
+/** What comes next, without what is under way under a packet identifier already. */
+export function nextEntries(state: SessionState, afterMessageId: number, bytesMax: number): Entry[] {
+  const page: Entry[] = [];
+  const underWay = new Set(state.sendings.values());
+  let bytes = 0;
+  for (let entry = state.outstanding.after(afterMessageId); entry !== null; ) {
+    if (!underWay.has(entry.messageId)) {
+      if (page.length > 0 && (bytes + entry.bytes > bytesMax || page.length === pageMessages)) break;
+      page.push(entry);
+      bytes += entry.bytes;
+    }
+    entry = state.outstanding.after(entry.messageId);
+  }
+  return page;
+}
+
+/** Rejects while the database is closed by a failure. */
+export async function readPage(
+  database: Database,
+  inMemory: MessageRing,
+  sid: number,
+  page: readonly Entry[],
+): Promise<PageItem[]> {
+  // Held on to from here: while the others are read, these may leave the cache.
+  const residents = page.map(({ messageId }) => inMemory.get(messageId));
+  const missing = page.filter((_, index) => residents[index] === undefined);
+  const records = await recordsOf(database, Prefix.message, missing);
+  const contents = await recordsOf(
+    database,
+    Prefix.content,
+    missing.filter(({ isInline }) => !isInline),
+  );
+  return page.map((entry, index) => {
+    const resident = residents[index];
+    if (resident !== undefined) return { entry, delivery: ownDelivery(sid, resident) };
+    const value = records.get(entry.messageId);
+    try {
+      return { entry, delivery: fromRecords(sid, entry, value, contents.get(entry.messageId)) };
+    } catch (error) {
+      return { entry, error: error as Error, value };
+    }
+  });
+}
+
+async function recordsOf(
+  database: Database,
+  prefix: number,
+  entries: readonly Entry[],
+): Promise<Map<number, Buffer | undefined>> {
+  if (entries.length === 0) return new Map();
+  const values = await database.getMany(entries.map(({ messageId }) => key(prefix, messageId)));
+  return new Map(entries.map(({ messageId }, index) => [messageId, values[index]]));
+}
+
+function ownDelivery(sid: number, { recipients }: ResidentMessage): StoredDelivery {
+  return recipients.find((recipient) => recipient.sid === sid)!.delivery;
+}
+
+/** Throws if a record is missing or damaged. */
+function fromRecords(
+  sid: number,
+  { messageId, qos, retain }: Entry,
+  value: Buffer | undefined,
+  large: Buffer | undefined,
+): StoredDelivery {
+  if (value === undefined) throw new Error('its record is missing');
+  const { recipients, isInline, content } = readMessage(value, messageId);
+  if (!isInline && large === undefined) throw new Error('its content is missing');
+  const message = isInline ? content() : readContent(large!, messageId);
+  const own = recipients.find((recipient) => recipient.sid === sid);
+  if (own === undefined) throw new Error('the session is not among its recipients');
+  return { message, qos, retain, subscriptionIds: own.subscriptionIds, group: own.group };
+}

@@ -1,0 +1,11 @@
+import type { PacketId } from '../../protocol/packets.ts';
+import { Outstanding } from './outstanding.ts';
+
+/** What the store itself must know of a session: which records are its own. */
+export class SessionState {
+  readonly outstanding = new Outstanding();
+  readonly filters = new Set<string>();
+  readonly received = new Set<PacketId>();
+  /** Packet identifier to message number. */
+  readonly sendings = new Map<PacketId, number>();
+}

@@ -234,6 +234,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     const start = output.length;
     output.length = writePublish(chunk, start, message, header, remaining);
     counters.bytesSent += output.length - start;
+    // Not only at the end of the turn: one turn can bring more than the limit.
+    if (output.fullBytes > this.shell.settings.limits.outputBytes) this.session!.isCongested = true;
     this.#touch();
   }
 

@@ -44,6 +44,11 @@ export class Output {
     this.#pool = pool;
   }
 
+  /** Whole chunks that wait because the kernel takes no more. */
+  get fullBytes(): number {
+    return this.#fullBytes;
+  }
+
   /** Everything not yet taken by the kernel. */
   get waitingBytes(): number {
     return this.#fullBytes + this.length + this.#stream.pendingBytes;

@@ -79,6 +79,11 @@ function createLog({ log: { level, format } }: Config): Log {
   if (level === 'silent') return silentLog;
   const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
   const options = { level, base: null, timestamp: stdTimeFunctions.isoTime };
-  if (!isPretty) return pino(options, destination({ fd: 2, sync: true }));
+  if (!isPretty) {
+    // Lines that come while one is being written leave together; those left at the end are written then.
+    const output = destination({ fd: 2, sync: false });
+    process.once('exit', () => output.flushSync());
+    return pino(options, output);
+  }
   return pino(options, pretty({ colorize: true, destination: 2, sync: true, translateTime: 'HH:MM:ss.l' }));
 }

@@ -1,10 +1,11 @@
 /** What `sluice pub` and `sluice sub` share: Mosquitto's option letters, and a connection by MQTT.js. */
 import { readFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { CommandError, wholeNumber } from './usage.ts';
 
 export const clientOptions = {
-  host: { type: 'string', short: 'h', default: '127.0.0.1' },
+  host: { type: 'string', short: 'h' },
   port: { type: 'string', short: 'p' },
   url: { type: 'string' },
   topic: { type: 'string', short: 't', multiple: true },
@@ -19,17 +20,18 @@ export const clientOptions = {
   help: { type: 'boolean' },
 } as const;
 
-export const clientHelp = `  -h HOST    broker (127.0.0.1)             -p PORT    port (1883; with --cafile 8883)
+export const clientHelp = `  -h HOST    broker (127.0.0.1)             -p PORT    port (1883; over TLS 8883)
   --url URL  instead of both: mqtt://, mqtts://, ws:// or wss://
   -q QOS     0, 1 or 2 (0)                  -i ID      client identifier (made up)
   -u NAME    user name                      -P WORD    password
   -V VERSION 31, 311 or 5 (311)             -k SECONDS keep-alive (60)
-  --cafile FILE  trust this authority       --insecure do not check the server's certificate
+  --cafile FILE  over TLS, trusting this authority
+  --insecure     over TLS, without checking the server's certificate
 `;
 
 /** Option values as `readOptions` returns them. */
 export interface ClientValues {
-  readonly host: string;
+  readonly host?: string | undefined;
   readonly port?: string | undefined;
   readonly url?: string | undefined;
   readonly topic?: string[] | undefined;
@@ -41,6 +43,15 @@ export interface ClientValues {
   readonly keepalive: string;
   readonly cafile?: string | undefined;
   readonly insecure?: boolean | undefined;
+}
+
+/** Where to connect and how: read from the options before anything is opened. */
+export interface Target {
+  readonly url: string;
+  /** The URL as it may be shown: without a password. */
+  readonly name: string;
+  readonly protocolVersion: 3 | 4 | 5;
+  readonly options: IClientOptions;
 }
 
 const versions: Readonly<Record<string, 3 | 4 | 5>> = {
@@ -55,59 +66,113 @@ const versions: Readonly<Record<string, 3 | 4 | 5>> = {
   mqttv5: 5,
 };
 
+const connectTimeoutMs = 10_000;
+const disconnectTimeoutMs = 2_000;
+
 export const qosOf = (values: ClientValues) => wholeNumber('-q', values.qos, 0, 2) as 0 | 1 | 2;
-
-/** Connects, or rejects with one line that says what to do. */
-export async function connectClient(values: ClientValues, options: IClientOptions = {}): Promise<MqttClient> {
-  const protocolVersion = versions[values['protocol-version']];
-  if (protocolVersion === undefined) {
-    throw new CommandError(`-V wants 31, 311 or 5, not "${values['protocol-version']}"`, 2);
-  }
-  const scheme = values.cafile === undefined ? 'mqtt' : 'mqtts';
-  const port =
-    values.port === undefined ? (scheme === 'mqtt' ? 1883 : 8883) : wholeNumber('-p', values.port, 1, 65_535);
-  const url = values.url ?? `${scheme}://${values.host.includes(':') ? `[${values.host}]` : values.host}:${port}`;
-  if (!/^(mqtts?|wss?):\/\//.test(url)) {
-    throw new CommandError(`--url wants mqtt://, mqtts://, ws:// or wss://, not "${url}"`, 2);
-  }
-  const client = connect(url, {
-    protocolVersion,
-    ...(protocolVersion === 3 ? { protocolId: 'MQIsdp' } : {}),
-    keepalive: wholeNumber('-k', values.keepalive, 0, 65_535),
-    reconnectPeriod: 0,
-    connectTimeout: 10_000,
-    ...(values.id === undefined ? {} : { clientId: values.id }),
-    ...(values.username === undefined ? {} : { username: values.username }),
-    ...(values.pw === undefined ? {} : { password: values.pw }),
-    ...(values.cafile === undefined ? {} : { ca: readCa(values.cafile) }),
-    rejectUnauthorized: values.insecure !== true,
-    ...options,
-  });
-  return new Promise((resolve, reject) => {
-    client.once('connect', () => resolve(client));
-    client.once('error', (error) => {
-      client.end(true);
-      reject(new CommandError(`Cannot connect to ${url}: ${explain(error)}`));
-    });
-    client.once('close', () => reject(new CommandError(`Cannot connect to ${url}: the connection was closed`)));
-  });
-}
-
-function readCa(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new CommandError(`Cannot read --cafile ${file}: ${(error as Error).message}`);
-  }
-}
-
-function explain(error: Error & { code?: string | number | undefined }): string {
-  if (error.code === 'ECONNREFUSED') return 'nothing listens there; is the broker running? (sluice start)';
-  if (error.code === 'ENOTFOUND') return 'there is no such host';
-  return error.message || String(error.code);
-}
 
 export function topicsOf(values: ClientValues, command: string): string[] {
   if (values.topic === undefined) throw new CommandError(`Which topic? Give -t TOPIC; see sluice ${command} --help`, 2);
   return values.topic;
+}
+
+export function targetOf(values: ClientValues): Target {
+  const version = values['protocol-version'];
+  const protocolVersion = Object.hasOwn(versions, version) ? versions[version] : undefined;
+  if (protocolVersion === undefined) throw new CommandError(`-V wants 31, 311 or 5, not "${version}"`, 2);
+  if (values.pw !== undefined && values.username === undefined && protocolVersion !== 5) {
+    throw new CommandError('-P wants a user name as well: give -u NAME', 2);
+  }
+  const { url, name } = urlOf(values);
+  const options: IClientOptions = {
+    protocolVersion,
+    ...(protocolVersion === 3 ? { protocolId: 'MQIsdp' } : {}),
+    keepalive: wholeNumber('-k', values.keepalive, 0, 65_535),
+    // A broker that cannot be reached is told, not waited for.
+    reconnectPeriod: 0,
+    connectTimeout: connectTimeoutMs,
+    ...(values.id === undefined ? {} : { clientId: values.id }),
+    ...(values.username === undefined ? {} : { username: values.username }),
+    ...(values.pw === undefined ? {} : { password: values.pw }),
+    ...(values.cafile === undefined ? {} : { ca: readFile('--cafile', values.cafile) }),
+    rejectUnauthorized: values.insecure !== true,
+  };
+  return { url, name, protocolVersion, options };
+}
+
+function urlOf({ host, port, url, cafile, insecure }: ClientValues): { url: string; name: string } {
+  const isSecure = cafile !== undefined || insecure === true;
+  if (url === undefined) {
+    const address = host?.includes(':') ? `[${host}]` : (host ?? '127.0.0.1');
+    const number = port === undefined ? (isSecure ? 8883 : 1883) : wholeNumber('-p', port, 1, 65_535);
+    const built = `${isSecure ? 'mqtts' : 'mqtt'}://${address}:${number}`;
+    if (!URL.canParse(built)) throw new CommandError(`-h wants a host name or an address, not "${host}"`, 2);
+    return { url: built, name: built };
+  }
+  if (host !== undefined || port !== undefined) {
+    throw new CommandError('--url says where to connect already: leave out -h and -p', 2);
+  }
+  if (!/^(mqtts?|wss?):\/\/./.test(url) || !URL.canParse(url)) {
+    throw new CommandError(`--url wants mqtt://, mqtts://, ws:// or wss:// and a host, not "${url}"`, 2);
+  }
+  const { protocol, host: shownHost, pathname } = new URL(url);
+  if (isSecure && (protocol === 'mqtt:' || protocol === 'ws:')) {
+    throw new CommandError(`--cafile and --insecure are for TLS: write mqtts:// or wss:// instead of ${protocol}//`, 2);
+  }
+  return { url, name: `${protocol}//${shownHost}${pathname}` };
+}
+
+/** Its errors need a listener at once: `connected` is one. */
+export const openClient = ({ url, options }: Target, more: IClientOptions = {}): MqttClient =>
+  connect(url, { ...options, ...more });
+
+/** Rejects with one line that says what to do. */
+export function connected(client: MqttClient, target: Target): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string) => reject(new CommandError(`Cannot connect to ${target.name}: ${why}`));
+    const isWebSocket = target.url.startsWith('ws');
+    const hint = isWebSocket
+      ? 'is the path right? (…:8083/mqtt)'
+      : 'does it speak this version of MQTT (-V), and no TLS?';
+    client.once('connect', () => resolve());
+    // Stays for the client's life: an error after this one has its consequence in `close`.
+    client.on('error', (error) => fail(explain(error)));
+    client.once('close', () => fail(`the broker hung up; ${hint}`));
+  });
+}
+
+/** Says good-bye, and does not wait for ever for the answer. */
+export async function disconnect(client: MqttClient): Promise<void> {
+  // MQTT.js says good-bye only when everything is answered, which it may not read any more: see `print` in sub.ts.
+  const isWaiting = Object.keys(client.outgoing).length > 0;
+  if (!client.connected || isWaiting) {
+    // What was written in this tick leaves at its end.
+    await setImmediate();
+    return void client.end(true);
+  }
+  const giveUp = setTimeout(() => client.stream.destroy(), disconnectTimeoutMs);
+  await client.endAsync().finally(() => clearTimeout(giveUp));
+}
+
+type CodedError = Error & { readonly code?: string | number | undefined };
+
+/** What went wrong with a connection, and what to do about it. */
+export function explain(error: CodedError): string {
+  const code = String(error.code);
+  if (code === 'ECONNREFUSED') return 'nothing listens there; is the broker running? (sluice start)';
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'there is no such host; check its name';
+  if (['4', '5', '134', '135'].includes(code)) return `${error.message}; give the right -u NAME and -P WORD`;
+  if (['1', '132'].includes(code)) return `${error.message}; try another -V`;
+  if (/CERT|SIGNATURE/.test(code)) return `${error.message}; name its authority with --cafile, or use --insecure`;
+  if (error.message === 'connack timeout') return `no answer within ${connectTimeoutMs / 1000} s; is it an MQTT port?`;
+  if (/Unexpected server response/.test(error.message)) return `${error.message}; is the path right? (…:8083/mqtt)`;
+  return error.message || code;
+}
+
+export function readFile(option: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new CommandError(`Cannot read ${option} ${file}: ${(error as Error).message}`);
+  }
 }

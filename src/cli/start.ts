@@ -1,10 +1,13 @@
 /** `sluice start`: runs the broker until a signal ends it. */
-import { startApp } from '../app.ts';
+import { type App, startApp } from '../app.ts';
 import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { loadConfig, parseConfig } from '../config/load.ts';
-import type { Config, ConfigInput } from '../config/schema.ts';
+import { type Config, type ConfigInput, logLevels } from '../config/schema.ts';
+import type { Io } from './io.ts';
 import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
+
+const closeTimeoutMs = 5_000;
 
 const help = `sluice start [options]
 
@@ -18,13 +21,12 @@ const help = `sluice start [options]
   --allow-anonymous    let anybody connect, also from other machines
   --log-level LEVEL    trace, debug, info, warn, error or silent (info)
 
+A second signal ends it at once; the first one lets it close in good order, for ${closeTimeoutMs / 1000} s at most.
 Without --config it listens on mqtt://127.0.0.1:1883 and ws://127.0.0.1:8083/mqtt.
 Environment variables (SLUICE_LIMITS_PACKET_BYTES=…) come over the file, options over both.
 `;
 
-const closeTimeoutMs = 5_000;
-
-export async function start(argv: readonly string[]): Promise<void> {
+export async function start(argv: readonly string[], io: Io, startWith = startApp): Promise<void> {
   const { values, positionals } = readOptions('start', argv, {
     config: { type: 'string' },
     host: { type: 'string' },
@@ -37,62 +39,70 @@ export async function start(argv: readonly string[]): Promise<void> {
     'log-level': { type: 'string' },
     help: { type: 'boolean' },
   });
-  if (values.help) return void process.stdout.write(help);
+  if (values.help) return void io.stdout.write(help);
   noPositionals('start', positionals);
   if (values.memory && values['data-dir'] !== undefined) {
     throw new CommandError('--memory keeps nothing on disk, and --data-dir says where on disk: give one of them', 2);
   }
-  const config = withOptions(loadConfig(values.config ?? null, process.env), values);
+  const config = withOptions(loadConfig(values.config ?? null, io.environment), values);
   assertSafeToListen(config);
 
-  let app: Awaited<ReturnType<typeof startApp>>;
-  try {
-    app = await startApp(config, { acceptLoss: values['accept-loss'] ?? false });
-  } catch (error) {
-    throw new CommandError((error as Error).message, 1);
-  }
-  process.stdout.write(`Sluice ${version}, process ${process.pid}\n`);
-  for (const { url } of app.listeners) process.stdout.write(`listening on ${url}\n`);
-  await untilSignal(() => app.close());
+  const starting = startWith(config, { acceptLoss: values['accept-loss'] ?? false });
+  const closed = closedBySignal(starting, io);
+  const app = await starting;
+  for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
+  io.stdout.write(`process ${process.pid}\n`);
+  await closed;
 }
 
 function withOptions(config: Config, values: Record<string, string | boolean | undefined>): Config {
   const changed = structuredClone(config) as ConfigInput & Config;
   const host = values.host as string | undefined;
-  for (const listener of changed.listeners) {
-    if (host !== undefined) listener.host = host;
-    if (values.port !== undefined && listener.kind === 'tcp') listener.port = portOf('--port', values.port);
-    if (values['ws-port'] !== undefined && listener.kind === 'ws')
-      listener.port = portOf('--ws-port', values['ws-port']);
-  }
+  if (host === '') throw new CommandError('--host wants an address, as 127.0.0.1 or 0.0.0.0', 2);
+  if (host !== undefined) for (const listener of changed.listeners) listener.host = host;
+  setPort(changed, 'tcp', '--port', values.port);
+  setPort(changed, 'ws', '--ws-port', values['ws-port']);
   const directory = values['data-dir'] as string | undefined;
   if (values.memory === true) changed.store = { kind: 'memory' };
   else if (directory !== undefined && changed.store.kind === 'level') changed.store.directory = directory;
   else if (directory !== undefined) changed.store = { kind: 'level', directory } as Config['store'];
   if (values['allow-anonymous'] === true) changed.allowAnonymous = true;
-  if (values['log-level'] !== undefined) changed.log.level = values['log-level'] as Config['log']['level'];
+  if (values['log-level'] !== undefined) changed.log.level = logLevelOf(String(values['log-level']));
   return parseConfig(changed);
 }
 
-const portOf = (name: string, text: string | boolean) => wholeNumber(name, String(text), 0, 65_535);
+function setPort(config: Config, kind: 'tcp' | 'ws', option: string, text: string | boolean | undefined): void {
+  if (text === undefined) return;
+  const port = wholeNumber(option, String(text), 0, 65_535);
+  const [listener, ...others] = config.listeners.filter((each) => each.kind === kind);
+  if (listener === undefined || others.length > 0) {
+    const found = listener === undefined ? 'none' : `${others.length + 1} of them`;
+    const what = `${option} sets the port of the ${kind} listener, and the configuration has ${found}`;
+    throw new CommandError(`${what}; set it there, or by SLUICE_LISTENERS_0_PORT`, 2);
+  }
+  listener.port = port;
+}
 
-/** The first signal closes in good order within five seconds; the second ends at once. */
-function untilSignal(close: () => Promise<void>): Promise<void> {
-  return new Promise((resolve) => {
+function logLevelOf(text: string): Config['log']['level'] {
+  const level = logLevels.find((each) => each === text);
+  if (level !== undefined) return level;
+  throw new CommandError(`--log-level wants one of ${logLevels.join(', ')}, not "${text}"`, 2);
+}
+
+/** Resolves when the first signal has closed the broker, which a second one or a few seconds cut short. */
+function closedBySignal(starting: Promise<App>, io: Io): Promise<void> {
+  return new Promise((resolve, reject) => {
     let isClosing = false;
-    const onSignal = () => {
-      if (isClosing) process.exit(1);
+    const off = io.onSignal(() => {
+      if (isClosing) return io.exit(1);
       isClosing = true;
       setTimeout(() => {
-        process.stderr.write('Clients did not let go within 5 s; ending anyway\n');
-        process.exit(0);
-      }, closeTimeoutMs - 500).unref();
-      close().then(resolve, (error) => {
-        process.stderr.write(`Closing failed: ${(error as Error).message}\n`);
-        process.exit(1);
-      });
-    };
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
+        io.stderr.write(`Closing took longer than ${closeTimeoutMs / 1000} s; ended without it\n`);
+        io.exit(1);
+      }, closeTimeoutMs).unref();
+      starting.then((app) => app.close()).then(resolve, reject);
+    });
+    // Nothing is there to be closed; `start` tells why.
+    starting.catch(off);
   });
 }

@@ -1,0 +1,33 @@
+/** What a command has to do with the process around it; tests give it another one. */
+import type { Readable, Writable } from 'node:stream';
+
+export interface Io {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** Calls back for each SIGINT and SIGTERM, which then do not end the process, until the returned function is called. */
+  onSignal(listener: () => void): () => void;
+  /** Ends the process at once. */
+  exit(code: number): void;
+}
+
+export type Command = (argv: readonly string[], io: Io) => Promise<void>;
+
+export const processIo: Io = {
+  environment: process.env,
+  // Opened when asked for: an open standard input would keep the process alive.
+  get stdin() {
+    return process.stdin;
+  },
+  stdout: process.stdout,
+  stderr: process.stderr,
+  onSignal(listener) {
+    const signals = ['SIGINT', 'SIGTERM'] as const;
+    for (const signal of signals) process.on(signal, listener);
+    return () => {
+      for (const signal of signals) process.off(signal, listener);
+    };
+  },
+  exit: (code) => process.exit(code),
+};

@@ -1,0 +1,58 @@
+/**
+ * The command `sluice`. Each command is a file beside this one.
+ */
+import { AssertionError } from '../base/assert.ts';
+import { nearest } from '../base/nearest.ts';
+import { version } from '../broker/version.ts';
+import { config } from './config.ts';
+import { backup, db } from './db.ts';
+import type { Command, Io } from './io.ts';
+import { pub } from './pub.ts';
+import { start } from './start.ts';
+import { sub } from './sub.ts';
+import { CommandError } from './usage.ts';
+
+const commands: Readonly<Record<string, Command>> = { start, pub, sub, config, db, backup };
+
+const help = `Sluice ${version}, an MQTT broker
+
+  sluice start [options]         run the broker
+  sluice pub -t TOPIC -m TEXT    publish a message
+  sluice sub -t FILTER           print messages as they come
+  sluice config check FILE       tell what is wrong with a configuration
+  sluice config example          print a configuration with everything in it
+  sluice db check|stats|…        look into the data of a stopped broker
+  sluice backup DIR              copy the data of a running broker
+
+sluice COMMAND --help tells the options of a command.
+`;
+
+/** Resolves with the exit code: 0 done, 1 it did not work, 2 it was called wrongly. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  try {
+    await runCommand(argv, io);
+    return 0;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
+    io.stderr.write(`${textOf(error)}\n`);
+    return error instanceof CommandError ? error.exitCode : 1;
+  }
+}
+
+async function runCommand([name, ...argv]: readonly string[], io: Io): Promise<void> {
+  if (name === '--version' || name === '-V') return void io.stdout.write(`${version}\n`);
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') return void io.stdout.write(help);
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command !== undefined) return command(argv, io);
+  const what = name.startsWith('-') ? 'option' : 'command';
+  const suggestion = nearest(name, what === 'option' ? ['--help', '--version'] : Object.keys(commands));
+  const hint = suggestion === null ? '' : `did you mean ${suggestion}? Or `;
+  throw new CommandError(`There is no ${what} ${name}; ${hint}see sluice --help`, 2);
+}
+
+/** What the world or the user did is told in its own words; a bug of ours with its stack. */
+function textOf(error: unknown): string {
+  const bugs = [TypeError, RangeError, ReferenceError, AssertionError];
+  if (!(error instanceof Error)) return String(error);
+  return (bugs.some((bug) => error instanceof bug) && error.stack) || error.message;
+}

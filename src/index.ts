@@ -7,6 +7,7 @@ import { startApp } from './app.ts';
 import type { MessageFields } from './broker/create-message.ts';
 import type { BrokerEvents } from './broker/events.ts';
 import type { MessageHandler } from './broker/local-client.ts';
+import { assertSafeToListen } from './config/anonymous.ts';
 import { parseConfig } from './config/load.ts';
 import type { ConfigInput } from './config/schema.ts';
 import type { Hooks } from './contracts/hooks.ts';
@@ -47,9 +48,13 @@ export interface SluiceBroker {
   close(): Promise<void>;
 }
 
-/** Starts a broker. Rejects if the configuration is not valid or a port is taken, with a message that says what to do. */
+/**
+ * Starts a broker. Rejects if the configuration is not valid, if a port is taken, or if other machines could connect although
+ * there is neither an `authenticate` hook nor `allowAnonymous`; the message says what to do.
+ */
 export async function createBroker(options: BrokerOptions = {}): Promise<SluiceBroker> {
   const config = parseConfig(options.config ?? {});
+  if (options.hooks?.authenticate === undefined) assertSafeToListen(config);
   const { broker, listeners, close } = await startApp(config, {
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
     ...(options.log === undefined ? {} : { log: options.log }),

@@ -12,6 +12,7 @@ const endTimeoutMs = 3_000;
  * One read buffer for all plain sockets: what is read is handed on before the next read begins. TLS sockets cannot have it.
  */
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
+const nothing = new Uint8Array(0);
 
 export class SocketStream implements ByteStream {
   readonly kind: 'tcp' | 'tls';
@@ -20,7 +21,8 @@ export class SocketStream implements ByteStream {
   readonly #socket: Socket;
   #error: Error | null = null;
   #endTimer: NodeJS.Timeout | null = null;
-  #wasPending = false;
+  /** `pendingBytes` was above 0 and `onDrain` is owed. */
+  #isDrainAwaited = false;
 
   constructor(kind: 'tcp' | 'tls', socket: Socket, remoteAddress: string) {
     this.kind = kind;
@@ -30,7 +32,10 @@ export class SocketStream implements ByteStream {
     socket.on('error', (error) => {
       this.#error ??= error;
     });
-    socket.on('drain', () => this.#drained());
+    // Node answers the peer's FIN once everything is written, which a peer that does not read never lets happen.
+    socket.on('end', () => {
+      if (socket.writableLength > 0) this.end();
+    });
     socket.on('close', () => this.#closed());
   }
 
@@ -40,18 +45,30 @@ export class SocketStream implements ByteStream {
 
   write(bytes: Uint8Array): void {
     const socket = this.#socket;
-    if (socket.destroyed || socket.writableEnded) return;
-    if (!socket.write(bytes)) this.#wasPending = true;
-    else if (socket.writableLength > 0 && !this.#wasPending) {
-      // Below the high-water mark, so `drain` will not tell.
-      this.#wasPending = true;
-      socket.write(nothing, () => this.#drained());
-    }
+    // Between the peer's FIN and our answer a socket is still writable, but a write would be an error.
+    if (!socket.writable || socket.readableEnded) return;
+    const isWatched = this.kind === 'tls' && !this.#isDrainAwaited;
+    // TLS never finishes a write at once, so each has a callback. TCP does nearly always, and so need not pay for one.
+    if (isWatched) socket.write(bytes, () => this.#written());
+    else socket.write(bytes);
+    if (socket.writableLength === 0 || this.#isDrainAwaited) return;
+    this.#isDrainAwaited = true;
+    if (!isWatched) this.#mark();
   }
 
-  #drained(): void {
-    if (!this.#wasPending || this.#socket.writableLength > 0) return;
-    this.#wasPending = false;
+  /** Node's `drain` event tells only of what went above a high-water mark; the callback of an empty write tells always. */
+  #mark(): void {
+    this.#socket.write(nothing, () => this.#written());
+  }
+
+  #written(): void {
+    if (!this.#isDrainAwaited || this.#socket.destroyed) return;
+    // More was written behind the mark.
+    if (this.#socket.writableLength > 0) {
+      if (this.#socket.writable) this.#mark();
+      return;
+    }
+    this.#isDrainAwaited = false;
     this.receiver?.onDrain();
   }
 
@@ -68,8 +85,7 @@ export class SocketStream implements ByteStream {
     this.#socket.end();
     // The peer's last bytes must be read, or its FIN is never seen.
     this.resume();
-    this.#endTimer ??= setTimeout(() => this.#socket.destroy(), endTimeoutMs);
-    this.#endTimer.unref();
+    this.#endTimer ??= setTimeout(() => this.#socket.destroy(), endTimeoutMs).unref();
   }
 
   destroy(): void {
@@ -84,8 +100,6 @@ export class SocketStream implements ByteStream {
   }
 }
 
-const nothing = new Uint8Array(0);
-
 const addressOf = (socket: Socket) => `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
 
 /** An accepted TCP socket, read through the shared buffer. The server must have `pauseOnConnect`. */
@@ -93,31 +107,29 @@ export function acceptTcp(accepted: Socket, accept: Accept): void {
   const remoteAddress = addressOf(accepted);
   let stream: SocketStream | null = null;
   const socket = rewrap(accepted, (length) => stream?.receiver?.onBytes(readBuffer, 0, length));
-  if (socket === null) return attach(new SocketStream('tcp', accepted, remoteAddress), accepted, accept);
+  if (socket === null) return acceptEvents(new SocketStream('tcp', accepted, remoteAddress), accepted, accept);
   stream = new SocketStream('tcp', socket, remoteAddress);
   stream.receiver = accept(stream);
   if (stream.receiver === null) socket.destroy();
-  else socket.resume();
 }
 
 export function acceptTls(socket: TLSSocket, accept: Accept): void {
-  attach(new SocketStream('tls', socket, addressOf(socket)), socket, accept);
+  acceptEvents(new SocketStream('tls', socket, addressOf(socket)), socket, accept);
 }
 
-function attach(stream: SocketStream, socket: Socket, accept: Accept): void {
-  stream.receiver = accept(stream);
-  if (stream.receiver === null) {
-    socket.destroy();
-    return;
-  }
+/** Reads the usual way. */
+function acceptEvents(stream: SocketStream, socket: Socket, accept: Accept): void {
   socket.on('data', (bytes: Buffer) => stream.receiver?.onBytes(bytes, 0, bytes.length));
+  // First, since `accept` may pause.
   socket.resume();
+  stream.receiver = accept(stream);
+  if (stream.receiver === null) socket.destroy();
 }
 
 /**
- * The same connection in a socket that reads into `readBuffer`. Node offers `onread` for outgoing connections only; a new
- * Socket over the accepted one's handle has it as well. The handle is not public: without it, null, and the caller reads
- * the usual way, which costs a buffer per read and nothing else.
+ * The same connection in a socket that reads into `readBuffer`, and does so from the start. Node offers `onread` for outgoing
+ * connections only; a new Socket over the accepted one's handle has it as well. The handle is not public: without it, null,
+ * and the caller reads the usual way, which costs a buffer per read and nothing else.
  */
 function rewrap(accepted: Socket, onRead: (length: number) => void): Socket | null {
   const owner = accepted as unknown as { _handle: object | null; server: object | null; _server: object | null };

@@ -1,126 +1,31 @@
 /**
- * MQTT over WebSocket: HTTP upgrade, sub-protocol, origins, pings; inside, the frames are just bytes. [MQTT5 6]
+ * MQTT over WebSocket, the server's side of it: HTTP upgrade, sub-protocol, origins, pings. [MQTT5 6]
  */
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type WebSocket, WebSocketServer } from 'ws';
-import type { Accept, ByteReceiver, ByteStream } from '../contracts/transport.ts';
+import { WebSocketServer } from 'ws';
+import type { Accept } from '../contracts/transport.ts';
 import type { WebSocketOptions } from './options.ts';
 import { secureContextOptions } from './tls-context.ts';
+import { WebSocketStream } from './websocket-stream.ts';
 
 const subProtocols = ['mqtt', 'mqttv3.1'];
-const endTimeoutMs = 3_000;
-/** WebSocket close codes. [RFC 6455 7.4.1] */
-const normalClosure = 1000;
-const unsupportedData = 1003;
+const smallestMessageBytesMax = 65_536;
 
-class WebSocketStream implements ByteStream {
-  readonly kind: 'ws' | 'wss';
-  readonly remoteAddress: string;
-  receiver: ByteReceiver | null = null;
-  /** Bytes have come since the last ping was sent, or a pong. */
-  isAlive = true;
-  readonly socket: WebSocket;
-  #error: Error | null = null;
-  #pendingBytes = 0;
-  #endTimer: NodeJS.Timeout | null = null;
-
-  constructor(kind: 'ws' | 'wss', socket: WebSocket, remoteAddress: string) {
-    this.kind = kind;
-    this.remoteAddress = remoteAddress;
-    this.socket = socket;
-    socket.binaryType = 'nodebuffer';
-    socket.on('message', (message, isBinary) => this.#received(message as Buffer, isBinary));
-    socket.on('pong', () => {
-      this.isAlive = true;
-    });
-    socket.on('error', (error) => {
-      this.#error ??= error;
-    });
-    socket.on('close', () => this.#closed());
-  }
-
-  get pendingBytes(): number {
-    return this.#pendingBytes;
-  }
-
-  write(bytes: Uint8Array): void {
-    if (this.socket.readyState !== this.socket.OPEN) return;
-    const { length } = bytes;
-    // `bufferedAmount` counts what the kernel has not taken, so it tells at once whether the memory is free again.
-    this.socket.send(bytes, { binary: true }, () => this.#written(length));
-    if (this.socket.bufferedAmount > 0) this.#pendingBytes += length;
-    else this.#taken++;
-  }
-
-  /** Writes that the kernel took at once; their callbacks have nothing to tell. */
-  #taken = 0;
-
-  #written(length: number): void {
-    if (this.#taken > 0) {
-      this.#taken--;
-      return;
-    }
-    this.#pendingBytes -= length;
-    if (this.#pendingBytes === 0) this.receiver?.onDrain();
-  }
-
-  #received(message: Buffer, isBinary: boolean): void {
-    this.isAlive = true;
-    // [MQTT5 6.0.0-1]
-    if (!isBinary) return this.socket.close(unsupportedData, 'MQTT needs binary frames');
-    this.receiver?.onBytes(message, 0, message.length);
-  }
-
-  pause(): void {
-    this.socket.pause();
-  }
-
-  resume(): void {
-    this.socket.resume();
-  }
-
-  end(): void {
-    this.socket.resume();
-    this.socket.close(normalClosure);
-    this.#endTimer ??= setTimeout(() => this.socket.terminate(), endTimeoutMs);
-    this.#endTimer.unref();
-  }
-
-  destroy(): void {
-    this.socket.terminate();
-  }
-
-  #closed(): void {
-    if (this.#endTimer !== null) clearTimeout(this.#endTimer);
-    const { receiver } = this;
-    this.receiver = null;
-    receiver?.onClose(this.#error);
-  }
-}
-
-/** The HTTP server below; the caller lets it listen. */
-export function createWebSocketServer(options: WebSocketOptions, accept: Accept): HttpServer {
-  const kind = options.kind;
-  const http =
-    kind === 'wss' && options.tls !== undefined
-      ? createHttpsServer({
-          ...secureContextOptions(options.tls),
-          handshakeTimeout: options.handshakeTimeoutSeconds * 1000,
-        })
-      : createHttpServer();
-  http.headersTimeout = http.requestTimeout = options.handshakeTimeoutSeconds * 1000;
-  http.on('request', (_request, response) => {
-    response.writeHead(426, { 'content-type': 'text/plain', connection: 'close', upgrade: 'websocket' });
-    response.end(`This is an MQTT broker. Connect with an MQTT client over WebSocket, path ${options.path}.\n`);
-  });
-  http.on('clientError', (_error, socket) => socket.destroy());
-
+/** The HTTP server below; the caller lets it listen, and limits how long an upgrade takes until it is `established`. */
+export function createWebSocketServer(
+  options: WebSocketOptions,
+  accept: Accept,
+  established: (socket: Socket) => void,
+): HttpServer {
+  const http = createHttp(options);
   const server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    maxPayload: options.messageBytesMax,
+    autoPong: false,
+    maxPayload: Math.max(options.messageBytesMax, smallestMessageBytesMax),
     handleProtocols: (offered) => subProtocols.find((name) => offered.has(name)) ?? false,
   });
   const streams = new Set<WebSocketStream>();
@@ -128,9 +33,8 @@ export function createWebSocketServer(options: WebSocketOptions, accept: Accept)
     const refusal = refusalOf(request, options);
     if (refusal !== null) return refuse(socket, refusal);
     server.handleUpgrade(request, socket, head, (webSocket) => {
-      const { remoteAddress, remotePort } = request.socket;
-      request.socket.setNoDelay(true);
-      const stream = new WebSocketStream(kind, webSocket, `${remoteAddress}:${remotePort}`);
+      established(request.socket);
+      const stream = new WebSocketStream(options.kind, webSocket, request.socket);
       stream.receiver = accept(stream);
       if (stream.receiver === null) return stream.destroy();
       streams.add(stream);
@@ -138,21 +42,32 @@ export function createWebSocketServer(options: WebSocketOptions, accept: Accept)
     });
   });
 
-  // One timer for all: each round pings everybody and lets those go that were silent since the last one.
-  const pings = setInterval(() => ping(streams), options.pingIntervalSeconds * 1000);
-  pings.unref();
-  http.on('close', () => clearInterval(pings));
+  // One timer for all. It goes on after the listener was closed, for those that are still connected.
+  http.on('listening', () => {
+    const pings = setInterval(() => {
+      for (const stream of streams) stream.ping();
+    }, options.pingIntervalSeconds * 1000);
+    pings.unref();
+    http.on('close', () => clearInterval(pings));
+  });
   return http;
 }
 
-function ping(streams: Set<WebSocketStream>): void {
-  for (const stream of streams) {
-    if (!stream.isAlive) stream.destroy();
-    else {
-      stream.isAlive = false;
-      stream.socket.ping();
-    }
-  }
+/** Answers everything but an upgrade by saying what this is. */
+function createHttp(options: WebSocketOptions): HttpServer {
+  const http = options.kind === 'wss' ? createHttpsServer(secureContextOptions(options.tls)) : createHttpServer();
+  // Node looks for late requests every 30 s only, and forgets them when the server closes; the caller's limit does not.
+  http.headersTimeout = http.requestTimeout = 0;
+  http.on('request', (_request, response) => {
+    response.writeHead(426, { 'content-type': 'text/plain', connection: 'close', upgrade: 'websocket' });
+    response.end(
+      `This is an MQTT-over-WebSocket endpoint. Connect with an MQTT client over ${options.kind}://, ` +
+        `path ${options.path}, sub-protocol "mqtt".\n`,
+    );
+  });
+  http.on('clientError', (_error, socket) => socket.destroy());
+  http.on('tlsClientError', (_error, socket) => socket.destroy());
+  return http;
 }
 
 function refusalOf(request: IncomingMessage, options: WebSocketOptions): string | null {
@@ -172,9 +87,13 @@ function refusalOf(request: IncomingMessage, options: WebSocketOptions): string 
 
 function refuse(socket: Duplex, refusal: string): void {
   const [status, why] = refusal.split('\n');
-  const body = `${why}\n`;
+  const body = Buffer.from(`${why}\n`);
   socket.on('error', () => {});
-  socket.end(
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  // HTTP sockets stay half open otherwise, for as long as the peer likes.
+  socket.once('finish', () => socket.destroy());
+  socket.write(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `Content-Length: ${body.length}\r\n\r\n`,
   );
+  socket.end(body);
 }

@@ -1,0 +1,151 @@
+/**
+ * A WebSocket as a `ByteStream`: the frames are just bytes, cut anywhere. [MQTT5 6.0.0-2]
+ */
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
+
+const endTimeoutMs = 3_000;
+/** Intervals in which nothing at all may come from the peer, although it was sent a ping in each. */
+const silentIntervalsMax = 2;
+/** WebSocket close codes. [RFC 6455 7.4.1] */
+const normalClosure = 1000;
+const unsupportedData = 1003;
+const abnormalClosure = 1006;
+const binary = { binary: true };
+
+/** `webSocket` must not answer pings by itself. */
+export class WebSocketStream implements ByteStream {
+  readonly kind: 'ws' | 'wss';
+  readonly remoteAddress: string;
+  receiver: ByteReceiver | null = null;
+  readonly #webSocket: WebSocket;
+  readonly #socket: Socket;
+  #error: Error | null = null;
+  #isClosing = false;
+  #isDrainAwaited = false;
+  #endTimer: NodeJS.Timeout | null = null;
+  /** Came while there was no room for the answer; only the newest needs one. [RFC 6455 5.5.3] */
+  #pingToAnswer: Buffer | null = null;
+  #silentIntervals = 0;
+  #bytesReadBefore = 0;
+
+  constructor(kind: 'ws' | 'wss', webSocket: WebSocket, socket: Socket) {
+    this.kind = kind;
+    this.remoteAddress = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    webSocket.binaryType = 'nodebuffer';
+    webSocket.on('message', (message, isBinary) => this.#received(message as Buffer, isBinary));
+    webSocket.on('ping', (payload) => this.#pinged(payload));
+    webSocket.on('error', (error) => this.#fail(error));
+    // `ws` keeps a reset to itself.
+    socket.on('error', (error) => {
+      this.#error ??= error;
+    });
+    webSocket.on('close', (code) => this.#closed(code));
+  }
+
+  /** With frame headers, pings and pongs: 0 says that the kernel has everything, and memory is free again. */
+  get pendingBytes(): number {
+    return this.#webSocket.bufferedAmount;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    this.#webSocket.send(bytes, binary, this.#written);
+    this.#isDrainAwaited = this.#webSocket.bufferedAmount > 0;
+  }
+
+  /** The callback of everything that is sent, pings and pongs included, or one of them could hide the end of the rest. */
+  readonly #written = (): void => {
+    if (!this.#isDrainAwaited || this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    if (this.#webSocket.bufferedAmount > 0) return;
+    this.#isDrainAwaited = false;
+    const ping = this.#pingToAnswer;
+    this.#pingToAnswer = null;
+    if (ping !== null) this.#pong(ping);
+    if (!this.#isDrainAwaited) this.receiver?.onDrain();
+  };
+
+  #pinged(payload: Buffer): void {
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    // A peer that sends pings and reads nothing must not fill our memory with answers.
+    if (this.#isDrainAwaited) this.#pingToAnswer = Buffer.from(payload);
+    else this.#pong(payload);
+  }
+
+  #pong(payload: Buffer): void {
+    this.#webSocket.pong(payload, false, this.#written);
+    this.#isDrainAwaited = this.#webSocket.bufferedAmount > 0;
+  }
+
+  /** Called once every ping interval. */
+  ping(): void {
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    const { bytesRead } = this.#socket;
+    // While paused we would not see its pong. Any byte counts: a pong has to wait for the end of a long message.
+    if (this.#webSocket.isPaused || bytesRead !== this.#bytesReadBefore) this.#silentIntervals = 0;
+    else if (this.#silentIntervals === silentIntervalsMax) {
+      this.#error ??= new Error('the client does not answer WebSocket pings');
+      return this.destroy();
+    }
+    this.#bytesReadBefore = bytesRead;
+    this.#silentIntervals++;
+    this.#webSocket.ping(undefined, false, this.#written);
+    this.#isDrainAwaited = this.#webSocket.bufferedAmount > 0;
+  }
+
+  #received(message: Buffer, isBinary: boolean): void {
+    if (this.#error !== null) return;
+    // [MQTT5 6.0.0-1]
+    if (!isBinary) {
+      this.#fail(new Error('the client sent a WebSocket text frame, MQTT needs binary ones'));
+      return this.#webSocket.close(unsupportedData, 'MQTT needs binary frames');
+    }
+    this.receiver?.onBytes(message, 0, message.length);
+  }
+
+  pause(): void {
+    this.#webSocket.pause();
+  }
+
+  resume(): void {
+    this.#webSocket.resume();
+  }
+
+  end(): void {
+    this.#isClosing = true;
+    // The peer's close frame must be read.
+    this.#webSocket.resume();
+    this.#webSocket.close(normalClosure);
+    this.#limitClosing();
+  }
+
+  destroy(): void {
+    this.#isClosing = true;
+    this.#webSocket.terminate();
+  }
+
+  /** The closing handshake is begun by the caller, or by `ws`. */
+  #fail(error: Error): void {
+    this.#error ??= error;
+    this.#limitClosing();
+  }
+
+  #limitClosing(): void {
+    if (this.#webSocket.readyState === this.#webSocket.CLOSED) return;
+    this.#endTimer ??= setTimeout(() => this.#webSocket.terminate(), endTimeoutMs).unref();
+  }
+
+  #closed(code: number): void {
+    if (this.#endTimer !== null) clearTimeout(this.#endTimer);
+    if (code === abnormalClosure && !this.#isClosing) {
+      this.#error ??= new Error('the connection was lost without a WebSocket close frame');
+    }
+    const { receiver } = this;
+    this.receiver = null;
+    receiver?.onClose(this.#error);
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Listeners of every kind for tests, and a receiver that keeps what happened to one stream.
+ */
+import type { Accept, ByteReceiver, ByteStream, Listener } from '../../../src/contracts/transport.ts';
+import { listen } from '../../../src/net/listen.ts';
+import type { ListenerOptions, TlsOptions, WssOptions } from '../../../src/net/options.ts';
+
+export const kinds = ['tcp', 'tls', 'ws', 'wss'] as const;
+export type Kind = (typeof kinds)[number];
+
+type Others = Partial<Omit<WssOptions, 'kind'>>;
+
+export function optionsOf(kind: Kind, tls: TlsOptions, others: Others = {}): ListenerOptions {
+  const { port = 0, handshakeTimeoutSeconds = 10 } = others;
+  const address = { host: '127.0.0.1', port };
+  if (kind === 'tcp') return { kind, ...address };
+  if (kind === 'tls') return { kind, ...address, handshakeTimeoutSeconds, tls };
+  const webSocket = { path: '/mqtt', origins: [], pingIntervalSeconds: 25, messageBytesMax: 1_048_576 };
+  const common = { ...address, handshakeTimeoutSeconds, ...webSocket, ...others };
+  return kind === 'ws' ? { ...common, kind } : { ...common, kind, tls };
+}
+
+/** Keeps everything; `echo` sends it back as well. */
+export class Recorder implements ByteReceiver {
+  readonly stream: ByteStream;
+  readonly closes: (Error | null)[] = [];
+  /** `pendingBytes` at each drain. */
+  readonly drains: number[] = [];
+  afterClose = 0;
+  readonly #echo: boolean;
+  #chunks: Buffer[] = [];
+  receivedLength = 0;
+
+  constructor(stream: ByteStream, echo: boolean) {
+    this.stream = stream;
+    this.#echo = echo;
+  }
+
+  get received(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+
+  get isClosed(): boolean {
+    return this.closes.length > 0;
+  }
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    if (this.isClosed) this.afterClose++;
+    // A copy: the memory is valid in this call only.
+    const copy = Buffer.from(bytes.subarray(start, end));
+    this.#chunks.push(copy);
+    this.receivedLength += copy.length;
+    if (this.#echo) this.stream.write(copy);
+  }
+
+  onDrain(): void {
+    if (this.isClosed) this.afterClose++;
+    this.drains.push(this.stream.pendingBytes);
+  }
+
+  onClose(error: Error | null): void {
+    this.closes.push(error);
+  }
+}
+
+/** The listeners that a test opened, and the streams they accepted; `close` ends them all. */
+export class Listening {
+  readonly accepted: Recorder[] = [];
+  readonly warnings: string[] = [];
+  readonly #listeners: Listener[] = [];
+
+  async open(options: ListenerOptions, accept: Accept = (stream) => this.record(stream)): Promise<Listener> {
+    const warn = (message: string) => void this.warnings.push(message);
+    const listener = await listen(options, () => accept, warn);
+    this.#listeners.push(listener);
+    return listener;
+  }
+
+  record(stream: ByteStream, echo = false): Recorder {
+    const recorder = new Recorder(stream, echo);
+    this.accepted.push(recorder);
+    return recorder;
+  }
+
+  async close(): Promise<void> {
+    for (const { stream } of this.accepted) stream.destroy();
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+  }
+}

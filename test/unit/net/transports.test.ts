@@ -1,0 +1,322 @@
+/**
+ * What every transport promises in `contracts/transport.ts`, whatever it is made of.
+ */
+import { createHash, randomFillSync } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Accept, Listener } from '../../../src/contracts/transport.ts';
+import type { TlsOptions } from '../../../src/net/options.ts';
+import { Certificates } from '../../support/certificates.ts';
+import { eventually } from './eventually.ts';
+import { kinds, Listening, optionsOf, type Recorder } from './listening.ts';
+import { Peer } from './peer.ts';
+
+const certificates = new Certificates();
+let tls: TlsOptions;
+beforeAll(() => {
+  tls = certificates.selfSigned('server');
+});
+afterAll(() => certificates.remove());
+
+let listening: Listening;
+let peers: Peer[] = [];
+beforeEach(() => {
+  listening = new Listening();
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  for (const peer of peers) peer.raw.destroy();
+  peers = [];
+  await listening.close();
+});
+
+const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+/** 24 MiB. */
+const blocksThatFill = 96;
+const random = (length: number) => randomFillSync(Buffer.alloc(length));
+
+describe.each(kinds)('over %s', (kind) => {
+  const open = (accept?: Accept) => listening.open(optionsOf(kind, tls), accept);
+
+  async function connect(listener: Listener): Promise<Peer> {
+    const peer = await Peer.open(listener);
+    peers.push(peer);
+    return peer;
+  }
+
+  /** A connection and its two ends. */
+  async function pair(accept?: Accept): Promise<{ peer: Peer; recorder: Recorder; listener: Listener }> {
+    const listener = await open(accept);
+    const peer = await connect(listener);
+    await eventually(() => listening.accepted.length === 1);
+    return { peer, recorder: listening.accepted[0]!, listener };
+  }
+
+  /** There and back over another connection of the same process: what was on its way has arrived. */
+  async function roundTrip(listener: Listener): Promise<void> {
+    const count = listening.accepted.length;
+    const peer = await connect(listener);
+    peer.send(Buffer.from('there'));
+    await eventually(() => (listening.accepted[count]?.receivedLength ?? 0) === 5);
+    listening.accepted[count]!.stream.write(Buffer.from('back'));
+    await peer.received(4);
+  }
+
+  /** Writes more than the kernel's buffers hold, while the peer does not read. */
+  function fill({ stream }: Recorder): Buffer {
+    const block = random(262_144);
+    for (let i = 0; i < blocksThatFill; i++) stream.write(block);
+    expect(stream.pendingBytes).toBeGreaterThan(0);
+    return Buffer.concat(Array<Buffer>(blocksThatFill).fill(block));
+  }
+
+  test('bytes arrive whole and in order, both ways', async () => {
+    const { peer, recorder } = await pair((stream) => listening.record(stream, true));
+    const sent = random(3_000_000);
+    for (let from = 0, size = 1; from < sent.length; from += size, size = (size * 7 + 3) % 90_001) {
+      peer.send(sent.subarray(from, from + size));
+    }
+    const back = await peer.received(sent.length);
+    expect(digest(recorder.received)).toBe(digest(sent));
+    expect(digest(back)).toBe(digest(sent));
+  });
+
+  test('two connections that read at a time do not see each other', async () => {
+    const listener = await open((stream) => listening.record(stream, true));
+    const both = await Promise.all([connect(listener), connect(listener)]);
+    const sent = both.map(() => random(500_000));
+    for (let from = 0; from < 500_000; from += 10_000) {
+      for (const [i, peer] of both.entries()) peer.send(sent[i]!.subarray(from, from + 10_000));
+    }
+    const back = await Promise.all(both.map((peer) => peer.received(500_000)));
+    expect(back.map(digest)).toEqual(sent.map(digest));
+  });
+
+  test('names itself and its peer', async () => {
+    const { peer, recorder, listener } = await pair();
+    expect(recorder.stream.kind).toBe(kind);
+    expect(recorder.stream.remoteAddress).toBe(`127.0.0.1:${peer.raw.localPort}`);
+    const urls = {
+      tcp: 'mqtt://127.0.0.1:',
+      tls: 'mqtts://127.0.0.1:',
+      ws: 'ws://127.0.0.1:',
+      wss: 'wss://127.0.0.1:',
+    };
+    const path = kind === 'ws' || kind === 'wss' ? '/mqtt' : '';
+    expect(listener).toMatchObject({ kind, host: '127.0.0.1', url: `${urls[kind]}${listener.port}${path}` });
+  });
+
+  test('pause stops the reading, also from within accept, and resume goes on', async () => {
+    const { peer, recorder, listener } = await pair((stream) => {
+      if (listening.accepted.length === 0) stream.pause();
+      return listening.record(stream);
+    });
+    const sent = random(16_000_000);
+    for (let from = 0; from < sent.length; from += 250_000) peer.send(sent.subarray(from, from + 250_000));
+    await roundTrip(listener);
+    await roundTrip(listener);
+    expect(recorder.receivedLength).toBe(0);
+
+    recorder.stream.resume();
+    await eventually(() => recorder.receivedLength > 0);
+    recorder.stream.pause();
+    await roundTrip(listener);
+    const then = recorder.receivedLength;
+    await roundTrip(listener);
+    expect(recorder.receivedLength).toBe(then);
+    expect(then).toBeLessThan(sent.length);
+
+    recorder.stream.resume();
+    recorder.stream.pause();
+    recorder.stream.resume();
+    await eventually(() => recorder.receivedLength === sent.length);
+    expect(digest(recorder.received)).toBe(digest(sent));
+  });
+
+  test('a drain is announced once, when nothing is pending, whatever was written meanwhile', async () => {
+    const { peer, recorder } = await pair();
+    const { stream } = recorder;
+    peer.pause();
+    const first = fill(recorder);
+    // Small ones behind the mark, and turns of the event loop between them.
+    const more: Buffer[] = [];
+    for (let i = 0; i < 20; i++) {
+      const small = random(100);
+      more.push(small);
+      stream.write(small);
+      await new Promise(setImmediate);
+    }
+    expect(stream.pendingBytes).toBeGreaterThan(0);
+    expect(recorder.drains).toEqual([]);
+
+    peer.resume();
+    const all = Buffer.concat([first, ...more]);
+    expect(digest(await peer.received(all.length))).toBe(digest(all));
+    await eventually(() => recorder.drains.length > 0);
+    expect(recorder.drains).toEqual([0]);
+  });
+
+  test('each time that bytes were pending ends in a drain', async () => {
+    const { peer, recorder } = await pair();
+    const { stream } = recorder;
+    let written = 0;
+    for (let round = 0; round < 300; round++) {
+      const drainsBefore = recorder.drains.length;
+      for (let i = 0; i <= round % 3; i++) {
+        stream.write(random(1 + ((round * 7_919) % 40_000)));
+        written += 1 + ((round * 7_919) % 40_000);
+      }
+      if (stream.pendingBytes > 0) await eventually(() => recorder.drains.length > drainsBefore);
+      else if (round % 10 === 0) await new Promise(setImmediate);
+    }
+    await peer.received(written);
+    expect(recorder.drains.every((pending) => pending === 0)).toBe(true);
+  });
+
+  test('memory may be used again as soon as nothing is pending', async () => {
+    const { peer, recorder } = await pair();
+    const { stream } = recorder;
+    const blockLength = 20_000;
+    let memory = Buffer.alloc(blockLength);
+    peer.pause();
+    for (let block = 0; block < 250; block++) {
+      memory.fill(block);
+      stream.write(memory);
+      if (stream.pendingBytes > 0) memory = Buffer.alloc(blockLength);
+      if (block === 200) peer.resume();
+      if (block % 5 === 0) await new Promise(setImmediate);
+    }
+    memory.fill(255);
+    const all = await peer.received(250 * blockLength);
+    for (let block = 0; block < 250; block++) {
+      const part = all.subarray(block * blockLength, (block + 1) * blockLength);
+      expect(
+        part.every((byte) => byte === block),
+        `block ${block}`,
+      ).toBe(true);
+    }
+  });
+
+  test('what the peer sent before it closed is delivered; its end is no error', async () => {
+    const { peer, recorder } = await pair();
+    const sent = random(700_000);
+    peer.send(sent);
+    peer.end();
+    await eventually(() => recorder.isClosed);
+    expect(digest(recorder.received)).toBe(digest(sent));
+    expect(recorder.closes).toEqual([null]);
+  });
+
+  test('a reset by the peer is an error', async () => {
+    const { peer, recorder } = await pair();
+    peer.reset();
+    await eventually(() => recorder.isClosed);
+    expect(recorder.closes).toEqual([expect.objectContaining({ code: 'ECONNRESET' })]);
+  });
+
+  test('a reset while the output is full closes as well', async () => {
+    const { peer, recorder } = await pair();
+    peer.pause();
+    fill(recorder);
+    peer.reset();
+    await eventually(() => recorder.isClosed);
+    expect(recorder.closes).toEqual([expect.any(Error)]);
+  });
+
+  test('end sends everything first', async () => {
+    const { peer, recorder } = await pair();
+    peer.pause();
+    const sent = fill(recorder);
+    recorder.stream.end();
+    recorder.stream.end();
+    peer.resume();
+    expect(digest(await peer.received())).toBe(digest(sent));
+    await eventually(() => recorder.isClosed);
+    expect(recorder.closes).toEqual([null]);
+  });
+
+  test('end closes a paused stream too', async () => {
+    const { peer, recorder } = await pair();
+    recorder.stream.pause();
+    peer.send(random(10_000));
+    recorder.stream.end();
+    await eventually(() => recorder.isClosed && peer.isClosed);
+    expect(recorder.closes).toEqual([null]);
+  });
+
+  test('end gives a peer that does not read a few seconds only', async () => {
+    const { peer, recorder, listener } = await pair();
+    peer.pause();
+    fill(recorder);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    recorder.stream.end();
+    vi.advanceTimersByTime(2_900);
+    await roundTrip(listener);
+    expect(recorder.closes).toEqual([]);
+    vi.advanceTimersByTime(100);
+    await eventually(() => recorder.isClosed);
+    expect(recorder.closes).toEqual([null]);
+  });
+
+  test('destroy closes at once, and nothing is called after onClose, which is called once', async () => {
+    const { peer, recorder, listener } = await pair();
+    const { stream } = recorder;
+    peer.pause();
+    fill(recorder);
+    peer.send(random(100_000));
+    stream.destroy();
+    stream.destroy();
+    stream.end();
+    await eventually(() => recorder.isClosed);
+    stream.write(Buffer.from('late'));
+    stream.pause();
+    stream.resume();
+    stream.end();
+    await roundTrip(listener);
+    expect(recorder.closes).toEqual([null]);
+    expect(recorder.afterClose).toBe(0);
+    peer.resume();
+    await eventually(() => peer.isClosed);
+  });
+
+  test('writing while the peer closes is no error', async () => {
+    const { peer, recorder } = await pair();
+    const answering = recorder.stream;
+    peer.end();
+    while (!recorder.isClosed) {
+      answering.write(Buffer.from('are you there?'));
+      // Between all the steps in which a socket closes: ticks, promises, turns.
+      await Promise.resolve();
+      answering.write(Buffer.from('are you there?'));
+      await new Promise((resolve) => process.nextTick(resolve));
+      answering.write(Buffer.from('are you there?'));
+      await new Promise(setImmediate);
+    }
+    expect(recorder.closes).toEqual([null]);
+    expect(recorder.afterClose).toBe(0);
+  });
+
+  test('a connection that is refused is closed', async () => {
+    const listener = await open(() => null);
+    const peer = await connect(listener);
+    await eventually(() => peer.isClosed);
+  });
+
+  test('closing the listener frees the port and leaves its connections', async () => {
+    const { peer, listener } = await pair((stream) => listening.record(stream, true));
+    await listener.close();
+    await listener.close();
+    const successor = await listening.open(optionsOf(kind, tls, { port: listener.port }));
+    expect(successor.port).toBe(listener.port);
+    peer.send(Buffer.from('still here'));
+    expect((await peer.received(10)).toString()).toBe('still here');
+  });
+
+  test('a taken port is said in one line that helps', async () => {
+    const { port } = await open();
+    const another = kind === 'tcp' ? 'choose another with --port' : `give the ${kind} listener another "port"`;
+    await expect(listening.open(optionsOf(kind, tls, { port }))).rejects.toMatchObject({
+      message: `Cannot listen on 127.0.0.1:${port}: the port is taken by another process; ${another}, or stop that process`,
+      cause: { code: 'EADDRINUSE' },
+    });
+  });
+});

@@ -1,0 +1,266 @@
+/**
+ * What WebSocket asks for beyond what all transports do: the upgrade, frames, pings. [MQTT5 6]
+ */
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type ClientOptions, WebSocket } from 'ws';
+import type { Accept, Listener } from '../../../src/contracts/transport.ts';
+import type { WssOptions } from '../../../src/net/options.ts';
+import { eventually } from './eventually.ts';
+import { Listening, optionsOf, type Recorder } from './listening.ts';
+
+let listening: Listening;
+let clients: WebSocket[] = [];
+beforeEach(() => {
+  listening = new Listening();
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  for (const client of clients) client.terminate();
+  clients = [];
+  await listening.close();
+});
+
+const open = (others: Partial<Omit<WssOptions, 'kind'>> = {}, accept?: Accept) =>
+  listening.open(optionsOf('ws', { certFile: '', keyFile: '' }, others), accept);
+
+function dial(url: string, protocols: string[] = ['mqtt'], options: ClientOptions = {}): WebSocket {
+  const client = new WebSocket(url, protocols, options);
+  client.on('error', () => {});
+  clients.push(client);
+  return client;
+}
+
+/** A connected client and the receiver of its bytes. */
+async function connected(listener: Listener, options: ClientOptions = {}): Promise<[WebSocket, Recorder]> {
+  const count = listening.accepted.length;
+  const client = dial(listener.url, ['mqtt'], options);
+  await once(client, 'open');
+  return [client, listening.accepted[count]!];
+}
+
+/** Status and body of an upgrade that is refused. */
+async function refusal(client: WebSocket): Promise<string> {
+  const [, response] = await once(client, 'unexpected-response');
+  let body = '';
+  for await (const part of response) body += part;
+  return `${response.statusCode} ${body}`;
+}
+
+describe('the upgrade', () => {
+  test.each([
+    [['mqtt'], 'mqtt'],
+    [['mqttv3.1'], 'mqttv3.1'],
+    [['chat', 'mqttv3.1', 'mqtt'], 'mqtt'],
+  ])('of a client that offers %j agrees on %s [MQTT5 6.0.0-3] [MQTT5 6.0.0-4]', async (offered, agreed) => {
+    const { url } = await open();
+    const client = dial(url, offered);
+    await once(client, 'open');
+    expect(client.protocol).toBe(agreed);
+  });
+
+  test.each([[[]], [['chat']], [['MQTT']]])(
+    'of a client that offers %j is refused [MQTT5 6.0.0-3]',
+    async (offered) => {
+      const { url } = await open();
+      expect(await refusal(dial(url, offered))).toBe('400 Offer the WebSocket sub-protocol "mqtt" (or "mqttv3.1")\n');
+      expect(listening.accepted).toHaveLength(0);
+    },
+  );
+
+  test('is refused elsewhere than at the path, whose query does not matter', async () => {
+    const { url } = await open({ path: '/bröker' });
+    const { origin } = new URL(url.replace('ws:', 'http:'));
+    expect(await refusal(dial(`${origin.replace('http:', 'ws:')}/mqtt`))).toBe(
+      '404 There is nothing here; MQTT over WebSocket is at /bröker\n',
+    );
+    const plain = await open();
+    await once(dial(`${plain.url}?token=1`), 'open');
+  });
+
+  test('is refused to origins that are not listed, and open to clients that are no browsers', async () => {
+    const { url } = await open({ origins: ['https://dashboard.example'] });
+    expect(await refusal(dial(url, ['mqtt'], { origin: 'https://evil.example' }))).toBe(
+      '403 This origin is not in the listener\'s "origins"\n',
+    );
+    await once(dial(url, ['mqtt'], { origin: 'https://dashboard.example' }), 'open');
+    await once(dial(url), 'open');
+    const anywhere = await open();
+    await once(dial(anywhere.url, ['mqtt'], { origin: 'https://evil.example' }), 'open');
+  });
+
+  test('that was refused does not leave the connection half open', async () => {
+    const { port } = await open();
+    const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    client.write('GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+    await once(client.resume(), 'end');
+    // Nobody is there any more: writing is answered with a reset.
+    const lost = once(client, 'error');
+    const writing = setInterval(() => client.write('?'), 5);
+    await lost.finally(() => clearInterval(writing));
+  });
+
+  test('is what a plain HTTP request is told about', async () => {
+    const { port } = await open();
+    const [response] = await once(request({ port, host: '127.0.0.1', path: '/mqtt' }).end(), 'response');
+    let body = '';
+    for await (const part of response) body += part;
+    expect(response.statusCode).toBe(426);
+    expect(response.headers.upgrade).toBe('websocket');
+    expect(body).toBe(
+      'This is an MQTT-over-WebSocket endpoint. ' +
+        'Connect with an MQTT client over ws://, path /mqtt, sub-protocol "mqtt".\n',
+    );
+  });
+
+  test('may be followed by the first frame in the same packet', async () => {
+    const { port } = await open();
+    const client = connect(port, '127.0.0.1');
+    const upgrade =
+      'GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n';
+    // FIN and binary, masked with zeros, two bytes.
+    client.write(Buffer.concat([Buffer.from(upgrade), Buffer.from('828200000000c000', 'hex')]));
+    await eventually(() => listening.accepted[0]?.receivedLength === 2);
+    expect(listening.accepted[0]!.received.toString('hex')).toBe('c000');
+    client.destroy();
+  });
+});
+
+describe('frames', () => {
+  test('are binary in both directions, and cut anywhere [MQTT5 6.0.0-1] [MQTT5 6.0.0-2]', async () => {
+    const listener = await open({}, (stream) => listening.record(stream, true));
+    const [client, recorder] = await connected(listener);
+    client.send(Buffer.from('a'), { fin: false });
+    client.send(Buffer.from('b'), { fin: true });
+    client.send(Buffer.from('cd'));
+    const [, isBinary] = await once(client, 'message');
+    expect(isBinary).toBe(true);
+    await eventually(() => recorder.received.toString() === 'abcd');
+  });
+
+  test('of text close the connection, and nothing after them is read [MQTT5 6.0.0-1]', async () => {
+    const [client, recorder] = await connected(await open());
+    client.send('text');
+    client.send(Buffer.from('after'));
+    const [code] = await once(client, 'close');
+    expect(code).toBe(1003);
+    await eventually(() => recorder.isClosed);
+    expect(recorder.closes[0]?.message).toMatch('text frame');
+    expect(recorder.receivedLength).toBe(0);
+  });
+
+  test('that are too large close the connection', async () => {
+    const [client, recorder] = await connected(await open({ messageBytesMax: 100_000 }));
+    client.send(Buffer.alloc(100_000));
+    await eventually(() => recorder.receivedLength === 100_000);
+    client.send(Buffer.alloc(100_001));
+    const [code] = await once(client, 'close');
+    expect(code).toBe(1009);
+    await eventually(() => recorder.isClosed);
+    expect(recorder.closes).toEqual([expect.any(RangeError)]);
+  });
+
+  test('may hold many packets where each of them must be small', async () => {
+    const [client, recorder] = await connected(await open({ messageBytesMax: 128 }));
+    client.send(Buffer.alloc(10_000));
+    await eventually(() => recorder.receivedLength === 10_000);
+  });
+
+  test('end with a close frame, or the end is an error', async () => {
+    const listener = await open();
+    const [client, recorder] = await connected(listener);
+    client.close(1001);
+    await eventually(() => recorder.isClosed);
+    expect(recorder.closes).toEqual([null]);
+
+    const raw = connect(listener.port, '127.0.0.1');
+    const [, cut] = await connected(listener, { createConnection: () => raw });
+    raw.end();
+    await eventually(() => cut.isClosed);
+    expect(cut.closes[0]?.message).toMatch('without a WebSocket close frame');
+  });
+});
+
+describe('pings', () => {
+  const useFakeIntervals = () => vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const interval = 25_000;
+
+  test('are sent to everybody by one timer, at the interval, and keep those who answer', async () => {
+    useFakeIntervals();
+    const listener = await open();
+    const [first, recorder] = await connected(listener);
+    const [second] = await connected(listener);
+    let timers = vi.getTimerCount();
+    for (let round = 1; round <= 6; round++) {
+      const pings = Promise.all([once(first, 'ping'), once(second, 'ping')]);
+      vi.advanceTimersByTime(interval);
+      await pings;
+      // The pong has come when this has, which is sent behind it.
+      first.send(Buffer.from('x'));
+      second.send(Buffer.from('x'));
+      await eventually(() => listening.accepted.every((each) => each.receivedLength === round));
+    }
+    expect(recorder.isClosed).toBe(false);
+    await connected(listener);
+    timers -= vi.getTimerCount();
+    expect(timers).toBe(0);
+  });
+
+  test('let a peer go that sends nothing for two intervals', async () => {
+    useFakeIntervals();
+    const [client, recorder] = await connected(await open(), { autoPong: false });
+    for (let round = 0; round < 2; round++) {
+      const ping = once(client, 'ping');
+      vi.advanceTimersByTime(interval);
+      await ping;
+    }
+    expect(recorder.isClosed).toBe(false);
+    vi.advanceTimersByTime(interval);
+    await eventually(() => recorder.isClosed);
+    expect(recorder.closes[0]?.message).toBe('the client does not answer WebSocket pings');
+  });
+
+  test('spare a stream that we paused ourselves, since its pongs are not read', async () => {
+    useFakeIntervals();
+    const [client, recorder] = await connected(await open());
+    recorder.stream.pause();
+    for (let round = 0; round < 5; round++) {
+      const ping = once(client, 'ping');
+      vi.advanceTimersByTime(interval);
+      await ping;
+    }
+    expect(recorder.isClosed).toBe(false);
+    recorder.stream.resume();
+    client.send(Buffer.from('alive'));
+    await eventually(() => recorder.receivedLength === 5);
+  });
+
+  test('of the peer are answered', async () => {
+    const [client] = await connected(await open());
+    client.ping('are you there?');
+    const [payload] = (await once(client, 'pong')) as [Buffer];
+    expect(payload.toString()).toBe('are you there?');
+  });
+
+  test('of a peer that does not read cost no memory, hide no drain, and the newest is answered', async () => {
+    const [client, recorder] = await connected(await open());
+    const { stream } = recorder;
+    client.pause();
+    for (let i = 0; i < 96; i++) stream.write(Buffer.alloc(262_144));
+    const pending = stream.pendingBytes;
+    expect(pending).toBeGreaterThan(0);
+    for (let i = 0; i < 1_000; i++) client.ping(`ping ${i}`);
+    client.send(Buffer.from('x'));
+    await eventually(() => recorder.receivedLength === 1);
+    expect(stream.pendingBytes).toBeLessThanOrEqual(pending);
+
+    const pong = once(client, 'pong') as Promise<[Buffer]>;
+    client.resume();
+    expect((await pong)[0].toString()).toBe('ping 999');
+    await eventually(() => recorder.drains.length > 0);
+    expect(recorder.drains).toEqual([0]);
+  });
+});

@@ -196,7 +196,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
         if (sessionExpiryInterval !== undefined) this.#changeExpiry(this.session, sessionExpiryInterval);
         this.#isWillCancelled = packet.reasonCode === ReasonCode.NormalDisconnection;
         const why = packet.reasonCode === 0 ? 'disconnected' : `disconnected: ${describeReason(packet.reasonCode)}`;
-        return this.#finish(why);
+        // Our closing is all the answer there is: a will that was called off must not come back after a crash.
+        return this.#finish(why, true);
       }
     }
   }
@@ -332,14 +333,16 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.#finish(why);
   }
 
-  #finish(why: string): void {
+  #finish(why: string, onceStored = false): void {
     if (this.state === 'closing') return;
     this.state = 'closing';
     this.#closeReason = why;
     this.#framer.clear();
     this.#detach();
     this.#output.flush();
-    this.stream.end();
+    const { core, turn } = this.shell;
+    if (onceStored && !core.store.isFailing) turn.whenStored(() => this.stream.end());
+    else this.stream.end();
   }
 
   onClose(error: Error | null): void {

@@ -92,9 +92,10 @@ export interface SessionStore {
   /** The session is done with the message. May be lost in a crash: the message then comes again. */
   removeDelivery(sid: number, messageId: number): void;
   putSending(sid: number, sending: StoredSending): void;
+  /** May be lost in a crash: PUBREL then goes out again. */
   removeSending(sid: number, packetId: PacketId): void;
   putReceived(sid: number, packetId: PacketId): void;
-  /** May be lost in a crash, like `removeDelivery` and `removeSending`. */
+  /** PUBCOMP waits for it: the client may use the identifier for another message at once. */
   removeReceived(sid: number, packetId: PacketId): void;
   putRetained(message: Message): void;
   removeRetained(topic: Topic): void;

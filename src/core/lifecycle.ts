@@ -68,7 +68,8 @@ const timersOf = (core: Core) => ({
 
 /** In the store belongs what outlives the connection: the session, or at least a will that a crash must not lose. */
 function save(core: Core, session: Session, disconnectedAt: number | null): void {
-  if (!session.isPersistent && session.will === null) return;
+  if (!session.isPersistent && session.will === null && !session.isStored) return;
+  session.isStored = true;
   const { sid, clientId, traits, expirySeconds, will } = session;
   core.store.putSession({ sid, clientId, protocolVersion: traits.version, expirySeconds, disconnectedAt, will });
 }
@@ -97,14 +98,13 @@ export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'di
   session.isEnded = true;
   core.timers.cancel(session.willTimer);
   core.timers.cancel(session.expiryTimer);
-  const hadRecord = session.isPersistent || session.will !== null;
   core.directory.remove(session);
   for (const subscription of session.subscriptions.values()) core.router.remove(subscription);
   session.subscriptions.clear();
   core.delivering.redistribute(session, null);
   if (session.queue.length > 0) core.sink.dropped('sessionEnded', session, session.queue.length);
   publishWill(core, session);
-  if (hadRecord) core.store.removeSession(session.sid);
+  if (session.isStored) core.store.removeSession(session.sid);
   core.sink.sessionEnded(session, why);
 }
 
@@ -132,6 +132,7 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
     const { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will } = record.session;
     const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, timersOf(core));
     session.will = will;
+    session.isStored = true;
     core.directory.add(session);
     for (const stored of record.subscriptions) {
       const parsed = parseFilter(stored.topicFilter);

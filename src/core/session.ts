@@ -44,6 +44,8 @@ export class Session {
   will: SessionWill | null = null;
   readonly willTimer: Timer;
   readonly expiryTimer: Timer;
+  /** It has a record in the store. */
+  isStored = false;
   /** The session is over and forgotten; whoever still holds it must not use it. */
   isEnded = false;
 

@@ -89,6 +89,18 @@ export function describeStore(
       expect([store.isDurable, store.hasStaged, store.isFailing]).toEqual([true, false, false]);
     });
 
+    test('PUBCOMP has something to wait for: the identifier that it frees', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      store.putReceived(sid, 7);
+      await committed(store);
+      const { staged } = store;
+      store.removeReceived(sid, 7);
+      expect(store.staged > staged).toBe(options.isDurable);
+      expect(store.isDurable).toBe(!options.isDurable);
+    });
+
     test('a commit with nothing to do calls back at once', async () => {
       const { store } = await start();
       let isDone = false;

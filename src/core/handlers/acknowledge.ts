@@ -41,18 +41,20 @@ function handlePubrec(core: Core, session: Session, packetId: PacketId, reasonCo
       return core.answer(session, PacketType.pubrel, packetId, ReasonCode.Success, staged);
     }
     case Awaiting.pubcomp:
-      return core.sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.Success);
+      return core.sink.acknowledgeStored(session, PacketType.pubrel, packetId, ReasonCode.Success);
     default:
       return core.sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.PacketIdentifierNotFound);
   }
 }
 
+/** PUBCOMP frees the identifier: a crash must not bring it back, or the next message that has it passes for a resend. */
 function handlePubrel(core: Core, session: Session, packetId: PacketId): void {
   if (!session.received.delete(packetId)) {
-    return core.sink.acknowledge(session, PacketType.pubcomp, packetId, ReasonCode.PacketIdentifierNotFound);
+    return core.sink.acknowledgeStored(session, PacketType.pubcomp, packetId, ReasonCode.PacketIdentifierNotFound);
   }
+  const { staged } = core.store;
   if (session.isPersistent) core.store.removeReceived(session.sid, packetId);
-  core.sink.acknowledge(session, PacketType.pubcomp, packetId, ReasonCode.Success);
+  core.answer(session, PacketType.pubcomp, packetId, ReasonCode.Success, staged);
 }
 
 function handlePubcomp(core: Core, session: Session, packetId: PacketId): void {

@@ -37,12 +37,12 @@ function exchange(
     const reasonCode = publishEach(core, session, messages);
     core.answer(session, PacketType.puback, packetId, reasonCode, staged);
   } else {
-    let reasonCode: number = ReasonCode.Success;
-    // A resend: the first copy is on its way, so only answer again. [MQTT5 4.3.3-10]
-    if (!session.received.has(packetId)) {
-      reasonCode = publishEach(core, session, messages);
-      if (!isFailure(reasonCode)) remember(core, session, packetId);
+    // A resend: the first copy is on its way, perhaps still to the disk, so only answer again. [MQTT5 4.3.3-10]
+    if (session.received.has(packetId)) {
+      return core.sink.acknowledgeStored(session, PacketType.pubrec, packetId, ReasonCode.Success);
     }
+    const reasonCode = publishEach(core, session, messages);
+    if (!isFailure(reasonCode)) remember(core, session, packetId);
     core.answer(session, PacketType.pubrec, packetId, reasonCode, staged);
   }
 }

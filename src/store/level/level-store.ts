@@ -213,9 +213,9 @@ export class LevelStore implements SessionStore {
   }
 
   removeReceived(sid: number, packetId: PacketId): void {
-    if (this.#sessions.get(sid)?.received.delete(packetId)) {
-      this.#collecting.delete(packetKey(Prefix.received, sid, packetId));
-    }
+    if (!this.#sessions.get(sid)?.received.delete(packetId)) return;
+    this.#collecting.delete(packetKey(Prefix.received, sid, packetId));
+    this.#mark(this.#options.durability);
   }
 
   putRetained(message: Message): void {

@@ -1,0 +1,159 @@
+/**
+ * The broker under test: started on one data directory again and again, and killed without warning.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { PowerCut } from './power-cut.ts';
+import { projectRoot } from './root.ts';
+
+export const brokerNames = ['sluice', 'mosquitto'] as const;
+export type BrokerName = (typeof brokerNames)[number];
+export const durabilities = ['sync', 'os', 'memory'] as const;
+export type Durability = (typeof durabilities)[number];
+
+interface Command {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** The port it will listen on; null if it tells on standard output. */
+  readonly port: number | null;
+}
+
+const startTimeoutMs = 30_000;
+const stderrBytesMax = 4_000;
+
+export class BrokerProcess {
+  readonly #name: BrokerName;
+  readonly #folder: string;
+  readonly #durability: Durability;
+  readonly #powerCut: PowerCut | null;
+  #child: ChildProcess | null = null;
+  #stderr = '';
+
+  /** `folder` holds the data directory, and whatever else a broker needs. */
+  constructor(name: BrokerName, folder: string, durability: Durability, powerCut: PowerCut | null) {
+    this.#name = name;
+    this.#folder = folder;
+    this.#durability = durability;
+    this.#powerCut = powerCut;
+    mkdirSync(this.#dataDirectory, { recursive: true });
+  }
+
+  get #dataDirectory(): string {
+    return join(this.#folder, 'data');
+  }
+
+  /** Resolves to the port once it takes connections, or to null if it was killed before. Rejects if it gives up by itself. */
+  async start(): Promise<number | null> {
+    const { file, args, environment, port } = await this.#command();
+    const preload = this.#powerCut?.prepare(this.#dataDirectory) ?? {};
+    const env = { ...process.env, ...environment, ...preload };
+    const child = spawn(file, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = child;
+    this.#stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      this.#stderr = (this.#stderr + chunk.toString()).slice(-stderrBytesMax);
+    });
+    const ended = new AbortController();
+    const exited = once(child, 'exit').then(([code]) => {
+      ended.abort();
+      if (child.killed) return null;
+      throw new Error(`${this.#name} did not start (exit code ${code}): ${this.#stderr.trim()}`);
+    });
+    const listening = port === null ? toldPort(child) : untilOpen(port, ended.signal);
+    const late = delay(startTimeoutMs, undefined, { signal: ended.signal }).then(
+      () => Promise.reject(new Error(`${this.#name} did not listen within ${startTimeoutMs} ms: ${this.#stderr}`)),
+      () => exited,
+    );
+    const result = await Promise.race([exited, listening, late]);
+    // What happens to it from now on shows in its connections.
+    exited.catch(() => {});
+    ended.abort();
+    return result;
+  }
+
+  /** SIGKILL. Resolves when the process is gone and, if this is a power cut, what was not synced as well. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null) return;
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
+    } else if (!child.killed) {
+      throw new Error(`${this.#name} ended by itself (exit code ${child.exitCode}): ${this.#stderr.trim()}`);
+    }
+    this.#powerCut?.strike();
+  }
+
+  async #command(): Promise<Command> {
+    if (this.#name === 'sluice') {
+      const main = join(projectRoot(), 'dist/cli/main.js');
+      const args = [main, 'start', '--port', '0', '--ws-port', '0', '--data-dir', this.#dataDirectory];
+      const environment = {
+        SLUICE_STORE_DURABILITY: this.#durability,
+        SLUICE_LIMITS_QUEUE_MESSAGES: '1000000',
+        SLUICE_LOG_LEVEL: 'warn',
+      };
+      return { file: process.execPath, args, environment, port: null };
+    }
+    const port = await freePort();
+    const file = join(this.#folder, 'mosquitto.conf');
+    const settings = {
+      listener: `${port} 127.0.0.1`,
+      allow_anonymous: true,
+      persistence: true,
+      persistence_location: `${this.#dataDirectory}/`,
+      // As durable as it can be.
+      autosave_on_changes: true,
+      autosave_interval: 1,
+      max_queued_messages: 0,
+      max_inflight_messages: 0,
+      log_type: 'error',
+      user: process.env.USER ?? 'root',
+    };
+    const lines = Object.entries(settings).map(([key, value]) => `${key} ${value}\n`);
+    writeFileSync(file, lines.join(''));
+    return { file: 'mosquitto', args: ['-c', file], environment: {}, port };
+  }
+}
+
+/** The port in the line of Sluice that names its first listener. */
+function toldPort({ stdout }: ChildProcess): Promise<number> {
+  let text = '';
+  return new Promise((resolve) => {
+    stdout!.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      const port = /mqtt:\/\/[^:]+:(\d+)/.exec(text)?.[1];
+      if (port !== undefined) resolve(Number(port));
+    });
+  });
+}
+
+async function untilOpen(port: number, signal: AbortSignal): Promise<number | null> {
+  while (!signal.aborted) {
+    const socket = connect(port, '127.0.0.1');
+    const isOpen = await Promise.race([
+      once(socket, 'connect').then(() => true),
+      once(socket, 'close').then(() => false),
+    ]).catch(() => false);
+    socket.destroy();
+    if (isOpen) return port;
+    await delay(5);
+  }
+  return null;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -1,0 +1,163 @@
+/**
+ * What the broker promised, and what came: the record that `verify.ts` judges.
+ *
+ * Everything that happens gets a number (`now`) in the order in which the clients saw it, so "before" never depends on a clock.
+ */
+export type QoS = 1 | 2;
+
+export interface SentMessage {
+  /** Unique in the round, rising in the order of sending; the payload begins with it. */
+  readonly number: number;
+  readonly publisher: string;
+  readonly topic: string;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  /** Removes the retained message of its topic. */
+  readonly isEmpty: boolean;
+  /** Bytes of its payload, if it is not empty. */
+  readonly size: number;
+  readonly sentAt: number;
+  /** PUBACK or PUBREC; Infinity as long as there is none. */
+  acknowledgedAt: number;
+  /** It was sent again with DUP, so at QoS 1 it may arrive again. */
+  wasResent: boolean;
+}
+
+export interface Arrival {
+  readonly clientId: string;
+  readonly number: number;
+  readonly at: number;
+  readonly qos: number;
+  readonly dup: boolean;
+  /** Which of its connections it came by. */
+  readonly connection: number;
+  /** How many crashes there had been before that connection. */
+  readonly crashes: number;
+}
+
+/** A SUBSCRIBE or UNSUBSCRIBE and its answer. */
+interface Change {
+  readonly kind: 'subscribe' | 'unsubscribe';
+  readonly sentAt: number;
+  acknowledgedAt: number;
+}
+
+/** What one client's session was promised, and got. */
+export class SessionRecord {
+  readonly clientId: string;
+  /** Of all its subscriptions. */
+  readonly qos: QoS;
+  /** Shared with the sessions of the same group, or null. */
+  readonly group: string | null;
+  readonly changes = new Map<string, Change[]>();
+  readonly arrivals: Arrival[] = [];
+  readonly arrived = new Set<number>();
+  connections = 0;
+  /** How many crashes there had been before its last connection. */
+  crashes = 0;
+  /** When the wills of these clients came, in milliseconds since the epoch. */
+  readonly wills = new Map<string, number[]>();
+
+  constructor(clientId: string, qos: QoS, group: string | null) {
+    this.clientId = clientId;
+    this.qos = qos;
+    this.group = group;
+  }
+}
+
+export const willFates = ['stays', 'leaves', 'breaks off', 'returns'] as const;
+/** Connected at the crash; sent DISCONNECT before it; dropped its connection before it; comes back within the delay. */
+export type WillFate = (typeof willFates)[number];
+
+export interface WillRecord {
+  readonly clientId: string;
+  readonly qos: QoS;
+  readonly delaySeconds: number;
+  readonly fate: WillFate;
+  /** `either`: the crash came while CONNECT or DISCONNECT was under way. */
+  expectation: 'arrives' | 'never' | 'either';
+  /** Milliseconds since the epoch: when its connection ended. */
+  endedAt: number;
+}
+
+export interface Violation {
+  readonly kind: 'lost' | 'duplicated' | 'out of order' | 'unwanted' | 'session' | 'retained' | 'will' | 'broker';
+  readonly what: string;
+}
+
+export class Ledger {
+  readonly messages: SentMessage[] = [];
+  readonly sessions: SessionRecord[] = [];
+  readonly wills: WillRecord[] = [];
+  /** Those found while the round runs. */
+  readonly violations: Violation[] = [];
+  crashes = 0;
+  /** Of the last thing that arrived. */
+  lastArrivalMs = Date.now();
+  #now = 0;
+
+  /** The number of what is happening. */
+  tick(): number {
+    return ++this.#now;
+  }
+
+  session(clientId: string, qos: QoS, group: string | null): SessionRecord {
+    const session = new SessionRecord(clientId, qos, group);
+    this.sessions.push(session);
+    return session;
+  }
+
+  send(fields: Pick<SentMessage, 'publisher' | 'topic' | 'qos' | 'retain' | 'isEmpty' | 'size'>): SentMessage {
+    const number = this.messages.length;
+    const message = {
+      ...fields,
+      number,
+      sentAt: this.tick(),
+      acknowledgedAt: Number.POSITIVE_INFINITY,
+      wasResent: false,
+    };
+    this.messages.push(message);
+    return message;
+  }
+
+  connected(session: SessionRecord): void {
+    session.connections++;
+    session.crashes = this.crashes;
+  }
+
+  change(session: SessionRecord, kind: Change['kind'], filter: string): Change {
+    const change = { kind, sentAt: this.tick(), acknowledgedAt: Number.POSITIVE_INFINITY };
+    const changes = session.changes.get(filter);
+    if (changes === undefined) session.changes.set(filter, [change]);
+    else changes.push(change);
+    return change;
+  }
+
+  arrived(session: SessionRecord, payload: string, qos: number, dup: boolean): void {
+    this.lastArrivalMs = Date.now();
+    const at = this.tick();
+    if (payload.startsWith('will of ')) {
+      const clientId = payload.slice('will of '.length);
+      session.wills.set(clientId, [...(session.wills.get(clientId) ?? []), this.lastArrivalMs]);
+      return;
+    }
+    // What removes a retained message has no payload to know it by.
+    if (payload === '') return;
+    const number = Number.parseInt(payload, 10);
+    const { clientId, connections: connection, crashes } = session;
+    session.arrivals.push({ clientId, number, at, qos, dup, connection, crashes });
+    session.arrived.add(number);
+  }
+
+  report(kind: Violation['kind'], what: string): void {
+    this.violations.push({ kind, what });
+  }
+}
+
+/** Plain, `+` and a final `#`: all that the clients here use. */
+export function matches(filter: string, topic: string): boolean {
+  const wanted = filter.split('/');
+  const levels = topic.split('/');
+  if (wanted.at(-1) === '#') return wanted.slice(0, -1).every((level, i) => level === '+' || level === levels[i]);
+  return wanted.length === levels.length && wanted.every((level, i) => level === '+' || level === levels[i]);
+}

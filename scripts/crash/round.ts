@@ -1,0 +1,113 @@
+/**
+ * One round: a broker on a fresh directory, load, one to three crashes, and the reckoning.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type BrokerName, BrokerProcess, type Durability } from './broker-process.ts';
+import { Cast } from './cast.ts';
+import { Ledger, type Violation } from './ledger.ts';
+import { PowerCut } from './power-cut.ts';
+import { Random } from './random.ts';
+import { checkRetained } from './retained.ts';
+import { outstanding, verify } from './verify.ts';
+
+export interface RoundOptions {
+  readonly broker: BrokerName;
+  readonly durability: Durability;
+  /** The compiled library that sees what is synced; null: the operating system survives, and so does what was written. */
+  readonly powerCutLibrary: string | null;
+  /** The first crash comes between 50 ms and this after the load has begun. */
+  readonly loadMsMax: number;
+}
+
+export interface RoundResult {
+  readonly seed: number;
+  readonly crashes: number;
+  readonly acknowledged: number;
+  readonly arrived: number;
+  readonly repeated: number;
+  readonly repeatedUnmarked: number;
+  readonly wills: number;
+  readonly restartsMs: readonly number[];
+  readonly violations: readonly Violation[];
+}
+
+const loadMsMin = 50;
+/** From the start of the process: within that it starts, recovers, and has its clients come back. */
+const recoveryMsMax = 800;
+const finishMsMax = 20_000;
+/** Nothing has arrived for so long: the rest will not come. Longer than the longest delay of a will. */
+const silenceMs = 4_000;
+/** What should not come again gets this long to come. */
+const afterwardsMs = 150;
+
+export async function runRound(seed: number, options: RoundOptions): Promise<RoundResult> {
+  const random = new Random(seed);
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-crash-'));
+  const powerCut = options.powerCutLibrary === null ? null : new PowerCut(options.powerCutLibrary, folder);
+  const broker = new BrokerProcess(options.broker, folder, options.durability, powerCut);
+  const ledger = new Ledger();
+  const cast = new Cast(random, ledger);
+  const restartsMs: number[] = [];
+  try {
+    await cast.enter((await broker.start())!);
+    await delay(random.between(loadMsMin, options.loadMsMax));
+    await crash(broker, cast);
+    // Crashes while it recovers.
+    while (ledger.crashes < 3 && random.isLucky(0.4)) {
+      const life = live(broker, cast, ledger);
+      await Promise.race([delay(random.between(0, recoveryMsMax)), life.then(() => delay(recoveryMsMax))]);
+      await crash(broker, cast);
+      await life;
+    }
+    const startedAt = Date.now();
+    const port = (await broker.start())!;
+    restartsMs.push(Date.now() - startedAt);
+    await Promise.all([cast.comeBack(port, false), checkRetained(ledger, port, 'probe-restart')]);
+    await cast.finish(port, finishMsMax);
+    await untilQuiet(ledger);
+    await checkRetained(ledger, port, 'probe-end');
+  } catch (error) {
+    ledger.report('broker', (error as Error).message);
+  } finally {
+    await cast.close();
+    await broker.kill().catch((error: Error) => ledger.report('broker', error.message));
+    rmSync(folder, { recursive: true, maxRetries: 3 });
+  }
+  return { seed, restartsMs, ...reckoning(ledger) };
+}
+
+async function crash(broker: BrokerProcess, cast: Cast): Promise<void> {
+  cast.beforeCrash();
+  await broker.kill();
+  await cast.afterCrash();
+}
+
+/** A life that is cut short at any point of it. */
+async function live(broker: BrokerProcess, cast: Cast, ledger: Ledger): Promise<void> {
+  const port = await broker.start();
+  if (port === null) return;
+  await Promise.all([cast.comeBack(port, false), checkRetained(ledger, port, `probe-${ledger.crashes}`)]);
+}
+
+async function untilQuiet(ledger: Ledger): Promise<void> {
+  ledger.lastArrivalMs = Date.now();
+  while (outstanding(ledger) > 0 && Date.now() - ledger.lastArrivalMs < silenceMs) await delay(50);
+  do await delay(afterwardsMs);
+  while (Date.now() - ledger.lastArrivalMs < afterwardsMs);
+}
+
+function reckoning(ledger: Ledger): Omit<RoundResult, 'seed' | 'restartsMs'> {
+  const { violations, repeated, repeatedUnmarked, willsArrived } = verify(ledger);
+  return {
+    crashes: ledger.crashes,
+    acknowledged: ledger.messages.filter(({ acknowledgedAt }) => acknowledgedAt < Number.POSITIVE_INFINITY).length,
+    arrived: ledger.sessions.reduce((sum, { arrivals }) => sum + arrivals.length, 0),
+    repeated,
+    repeatedUnmarked,
+    wills: willsArrived,
+    violations,
+  };
+}

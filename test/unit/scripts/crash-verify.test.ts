@@ -1,0 +1,120 @@
+/** The judge of the crash test finds what it is there to find. */
+import { describe, expect, test } from 'vitest';
+import { Ledger, type QoS, type SessionRecord } from '../../../scripts/crash/ledger.ts';
+import { outstanding, verify } from '../../../scripts/crash/verify.ts';
+
+let ledger = new Ledger();
+
+function aSession(qos: QoS = 2, group: string | null = null, filter = 'a/#'): SessionRecord {
+  const session = ledger.session(`session-${ledger.sessions.length}`, qos, group);
+  ledger.connected(session);
+  ledger.change(session, 'subscribe', filter).acknowledgedAt = ledger.tick();
+  return session;
+}
+
+function send(qos: QoS, isAcknowledged = true): string {
+  const sent = ledger.send({ publisher: 'p', topic: 'a/b', qos, retain: false, isEmpty: false, size: 10 });
+  if (isAcknowledged) sent.acknowledgedAt = ledger.tick();
+  return `${sent.number} `;
+}
+
+const kinds = () => verify(ledger).violations.map(({ kind }) => kind);
+
+function check(title: string, expected: string[], happen: () => void): void {
+  test(title, () => {
+    ledger = new Ledger();
+    happen();
+    expect(kinds()).toEqual(expected);
+  });
+}
+
+describe('loss', () => {
+  check('an acknowledged message that did not arrive is lost', ['lost'], () => {
+    aSession();
+    send(1);
+  });
+  check('one that was not acknowledged may be', [], () => {
+    aSession();
+    send(1, false);
+  });
+  check('one that was sent before the SUBACK, too', [], () => {
+    send(1);
+    aSession();
+  });
+  check('one that was sent while UNSUBSCRIBE was under way, too', [], () => {
+    ledger.change(aSession(), 'unsubscribe', 'a/#');
+    send(1);
+  });
+  check('of a group, one member is enough', ['lost'], () => {
+    const [first] = [aSession(1, '$share/g/a/#', '$share/g/a/#'), aSession(1, '$share/g/a/#', '$share/g/a/#')];
+    ledger.arrived(first, send(1), 1, false);
+    send(1);
+  });
+});
+
+describe('repetition', () => {
+  check('QoS 2 must not arrive again, marked or not', ['duplicated'], () => {
+    const session = aSession(2);
+    const message = send(2);
+    for (const dup of [false, true]) ledger.arrived(session, message, 2, dup);
+  });
+  check('QoS 1 must not arrive again without DUP on one life of the broker', ['duplicated'], () => {
+    const session = aSession(1);
+    const message = send(1);
+    for (const _ of [1, 2]) ledger.arrived(session, message, 1, false);
+  });
+  check('QoS 1 may arrive again with DUP, or after a crash', [], () => {
+    const session = aSession(1);
+    const message = send(1);
+    for (const dup of [false, true]) ledger.arrived(session, message, 1, dup);
+    ledger.crashes++;
+    ledger.connected(session);
+    ledger.arrived(session, message, 1, false);
+  });
+  check('what arrives with another QoS was not asked for', ['unwanted'], () =>
+    ledger.arrived(aSession(1), send(2), 2, false),
+  );
+});
+
+describe('order', () => {
+  check('an earlier message after a later one is out of order', ['out of order'], () => {
+    const session = aSession(1);
+    const [first, second] = [send(1), send(1)];
+    for (const message of [second, first]) ledger.arrived(session, message, 1, false);
+  });
+  check('what is merely sent again is not', [], () => {
+    const session = aSession(1);
+    const [first, second] = [send(1), send(1)];
+    for (const message of [first, second]) ledger.arrived(session, message, 1, false);
+    ledger.arrived(session, first, 1, true);
+  });
+});
+
+describe('wills', () => {
+  const aWill = (expectation: 'arrives' | 'never', endedAt = 0) =>
+    ledger.wills.push({ clientId: 'm', qos: 2, delaySeconds: 1, fate: 'stays', expectation, endedAt });
+  const watcher = () => ledger.session('watcher', 2, null);
+
+  test('one that is still to come is waited for', () => {
+    ledger = new Ledger();
+    watcher();
+    aWill('arrives');
+    expect([outstanding(ledger), kinds()]).toEqual([1, ['will']]);
+  });
+  check('one that was called off must not come', ['will'], () => {
+    aWill('never');
+    ledger.arrived(watcher(), 'will of m', 2, false);
+  });
+  check('one must not come before its delay', ['will'], () => {
+    aWill('arrives', Date.now());
+    ledger.arrived(watcher(), 'will of m', 2, false);
+  });
+});
+
+test('what nobody sent, or to nobody who subscribed, is unwanted', () => {
+  ledger = new Ledger();
+  const session = aSession(1, null, 'elsewhere');
+  ledger.arrived(session, send(1), 1, false);
+  ledger.arrived(session, '99 ', 1, false);
+  expect(kinds()).toEqual(['unwanted', 'unwanted']);
+});

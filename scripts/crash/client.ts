@@ -224,7 +224,7 @@ export class Client {
       this.#received.clear();
     }
     this.#wasConnected = true;
-    if (this.#record !== null) this.#ledger.connected(this.#record);
+    if (this.#record !== null) this.#record.connections++;
     this.state = 'open';
     for (const [packetId, { message, isReceived }] of this.#outgoing) {
       if (isReceived) this.#send({ cmd: 'pubrel', messageId: packetId });

@@ -31,8 +31,6 @@ export interface Arrival {
   readonly dup: boolean;
   /** Which of its connections it came by. */
   readonly connection: number;
-  /** How many crashes there had been before that connection. */
-  readonly crashes: number;
 }
 
 /** A SUBSCRIBE or UNSUBSCRIBE and its answer. */
@@ -53,8 +51,6 @@ export class SessionRecord {
   readonly arrivals: Arrival[] = [];
   readonly arrived = new Set<number>();
   connections = 0;
-  /** How many crashes there had been before its last connection. */
-  crashes = 0;
   /** When the wills of these clients came, in milliseconds since the epoch. */
   readonly wills = new Map<string, number[]>();
 
@@ -120,11 +116,6 @@ export class Ledger {
     return message;
   }
 
-  connected(session: SessionRecord): void {
-    session.connections++;
-    session.crashes = this.crashes;
-  }
-
   change(session: SessionRecord, kind: Change['kind'], filter: string): Change {
     const change = { kind, sentAt: this.tick(), acknowledgedAt: Number.POSITIVE_INFINITY };
     const changes = session.changes.get(filter);
@@ -144,8 +135,8 @@ export class Ledger {
     // What removes a retained message has no payload to know it by.
     if (payload === '') return;
     const number = Number.parseInt(payload, 10);
-    const { clientId, connections: connection, crashes } = session;
-    session.arrivals.push({ clientId, number, at, qos, dup, connection, crashes });
+    const { clientId, connections: connection } = session;
+    session.arrivals.push({ clientId, number, at, qos, dup, connection });
     session.arrived.add(number);
   }
 

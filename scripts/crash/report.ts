@@ -20,7 +20,7 @@ export function countOf(results: readonly RoundResult[], kind: Violation['kind']
 }
 
 export function tellSummary(results: readonly RoundResult[]): string {
-  const sum = (field: 'crashes' | 'acknowledged' | 'repeated' | 'repeatedUnmarked' | 'wills') =>
+  const sum = (field: 'crashes' | 'acknowledged' | 'repeated' | 'wills') =>
     results.reduce((total, result) => total + result[field], 0);
   const restarts = results.flatMap(({ restartsMs }) => restartsMs).sort((a, b) => a - b);
   const median = restarts[Math.floor(restarts.length / 2)] ?? '-';
@@ -30,7 +30,7 @@ export function tellSummary(results: readonly RoundResult[]): string {
     `${count('lost')} lost, ${count('duplicated')} duplicated, ${count('out of order')} out of order`,
     `${sum('wills')} wills, ${count('will')} wrong; ${count('retained')} retained wrong, ${count('session')} sessions lost`,
     `${count('unwanted')} unwanted, ${count('broker')} failures`,
-    `QoS 1 again ${sum('repeated')} with reason, ${sum('repeatedUnmarked')} after a crash without DUP`,
+    `QoS 1 again ${sum('repeated')} times, all with reason`,
     `restart p50 ${median} ms, max ${restarts.at(-1) ?? '-'} ms`,
   ].join('; ');
 }

@@ -28,7 +28,6 @@ export interface RoundResult {
   readonly acknowledged: number;
   readonly arrived: number;
   readonly repeated: number;
-  readonly repeatedUnmarked: number;
   readonly wills: number;
   readonly restartsMs: readonly number[];
   readonly violations: readonly Violation[];
@@ -100,13 +99,12 @@ async function untilQuiet(ledger: Ledger): Promise<void> {
 }
 
 function reckoning(ledger: Ledger): Omit<RoundResult, 'seed' | 'restartsMs'> {
-  const { violations, repeated, repeatedUnmarked, willsArrived } = verify(ledger);
+  const { violations, repeated, willsArrived } = verify(ledger);
   return {
     crashes: ledger.crashes,
     acknowledged: ledger.messages.filter(({ acknowledgedAt }) => acknowledgedAt < Number.POSITIVE_INFINITY).length,
     arrived: ledger.sessions.reduce((sum, { arrivals }) => sum + arrivals.length, 0),
     repeated,
-    repeatedUnmarked,
     wills: willsArrived,
     violations,
   };

@@ -66,7 +66,7 @@ export class Delivering {
       if (!session.isConnected || session.mustQueue) return this.#enqueueStored(session, delivery);
       this.#store.putDelivery(session.sid, delivery);
     } else if (session.mustQueue) return this.enqueue(session, delivery);
-    this.#send(session, delivery);
+    this.#send(session, delivery, false);
   }
 
   #enqueueStored(session: Session, delivery: Delivery): void {
@@ -116,7 +116,7 @@ export class Delivering {
     this.#sink.dropped(reason, session);
   }
 
-  #send(session: Session, delivery: Delivery): void {
+  #send(session: Session, delivery: Delivery, dup: boolean): void {
     const { message, qos, retain, subscriptionIds } = delivery;
     if (qos === 0) {
       if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
@@ -124,7 +124,7 @@ export class Delivering {
     }
     const packetId = session.window.begin(delivery, qos);
     if (qos === 1 || !session.isPersistent) {
-      return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
+      return this.#sink.publish(session, message, qos, packetId, retain, dup, subscriptionIds);
     }
     // After a crash the same identifier must stand for the same message, or it would arrive twice.
     this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: false });
@@ -158,6 +158,8 @@ export class Delivering {
 
   #sendNext(session: Session): void {
     const delivery = session.queue.shift()!;
+    // QoS 2 is sent only once its identifier is stored, so the broker would know. [MQTT5 3.3.1-1]
+    const dup = session.queue.takeMaybeSent() && delivery.qos === 1;
     if (session.queue.spilled > 0 && session.queue.inMemory < reloadBelow) this.#loadNext(session);
     if (delivery.message.isExpired(this.now)) return this.#giveUp(session, delivery, 'expired'); // [MQTT5 3.3.2-5]
     if (session.packetBytesMax !== Number.POSITIVE_INFINITY) {
@@ -166,7 +168,7 @@ export class Delivering {
         return this.#giveUp(session, delivery, 'packetTooLarge');
       }
     }
-    this.#send(session, delivery);
+    this.#send(session, delivery, dup);
   }
 
   /** Gets the next page from the store, and goes on when it is there. */

@@ -160,5 +160,5 @@ function restoreQueue(core: Core, session: Session, record: RestoredSession): vo
     session.window.restore(packetId, { ...delivery, group }, isReceived ? Awaiting.pubcomp : Awaiting.pubrec);
   }
   for (const packetId of record.received) session.received.add(packetId);
-  session.queue.restoreSpilled(record.backlog);
+  session.queue.restoreSpilled(record.backlog, core.settings.limits.inflight);
 }

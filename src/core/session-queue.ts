@@ -17,6 +17,8 @@ export class SessionQueue {
   isLoading = false;
   /** The spilled ones are those that the store has after this message number. */
   position = 0;
+  /** So many of the first ones may have been sent before the broker was started: which ones, it did not write down. */
+  #maybeSent = 0;
 
   get length(): number {
     return this.#waiting.length + this.#spilled;
@@ -69,10 +71,18 @@ export class SessionQueue {
     this.#bytes = 0;
   }
 
-  /** What the store had at the start. */
-  restoreSpilled({ messages, bytes }: Backlog): void {
+  /** What the store had at the start; `windowMax` of it may have been on its way then. */
+  restoreSpilled({ messages, bytes }: Backlog, windowMax: number): void {
     this.#spilled = messages;
     this.#spilledBytes = bytes;
+    this.#maybeSent = Math.min(messages, windowMax);
+  }
+
+  /** Asked for each one that is sent, in order: whether it may be a second time. */
+  takeMaybeSent(): boolean {
+    if (this.#maybeSent === 0) return false;
+    this.#maybeSent--;
+    return true;
   }
 
   /** The oldest spilled one, with this number, is gone. */

@@ -1,7 +1,6 @@
 /**
  * The composition root: configuration in, running system out. The only file that knows all parts.
  */
-import { join } from 'node:path';
 import { destination, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 import { serveControl } from './admin/control.ts';
@@ -36,7 +35,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   const store = createStore(config, options.acceptLoss ?? false, log);
   const broker = new Broker({ settings: config, store, log, ...(options.hooks ? { hooks: options.hooks } : {}) });
   await broker.start();
-  const closeControl = store instanceof LevelStore ? await serve(store, config) : () => {};
+  const closeControl =
+    config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, log) : () => {};
   const listeners: Listener[] = [];
   const close = async () => {
     closeControl();
@@ -62,11 +62,14 @@ function createStore({ store }: Config, acceptLoss: boolean, log: Log): SessionS
 }
 
 /** Commands of `sluice` to the running broker. */
-function serve(store: LevelStore, config: Config): Promise<() => void> {
-  const directory = config.store.kind === 'level' ? config.store.directory : '';
-  return serveControl(join(directory, 'control.sock'), {
-    backup: async (into) => `${await store.backup(into)} records copied into ${into}`,
-  });
+async function serve(store: LevelStore, directory: string, log: Log): Promise<() => void> {
+  const backup = async (into: string) => `${await store.backup(into)} records copied into ${into}`;
+  try {
+    return await serveControl(directory, { backup });
+  } catch (error) {
+    log.warn({ cause: (error as Error).message }, '`sluice backup` cannot reach this broker: no socket for commands');
+    return () => {};
+  }
 }
 
 function listenerOptions(settings: Config['listeners'][number], config: Config): ListenerOptions {

@@ -1,10 +1,13 @@
 /**
  * A running broker takes commands on a socket in its data directory, readable by its owner only: one line of JSON each way.
  */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { realpathSync, rmSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 export type Handlers = Readonly<Record<string, (argument: string) => Promise<string>>>;
@@ -19,8 +22,20 @@ interface Answer {
   readonly error?: string;
 }
 
-/** Returns a function that closes it. */
-export async function serveControl(path: string, handlers: Handlers): Promise<() => void> {
+/** The kernel takes no longer path for a socket: 108 bytes on Linux, 104 on macOS, with a zero at the end. */
+const pathBytesMax = 103;
+
+/** Of a broker with this data directory, which must exist. */
+function socketPath(directory: string): string {
+  const real = realpathSync(directory);
+  const inside = join(real, 'control.sock');
+  if (Buffer.byteLength(inside) <= pathBytesMax) return inside;
+  return join(tmpdir(), `sluice-${createHash('sha256').update(real).digest('hex').slice(0, 16)}.sock`);
+}
+
+/** Returns a function that closes it. Rejects if there can be no socket, for example on a file system that has none. */
+export async function serveControl(directory: string, handlers: Handlers): Promise<() => void> {
+  const path = socketPath(directory);
   rmSync(path, { force: true }); // of a process that was killed; the database lock says that no other one is alive
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -45,9 +60,9 @@ async function answer(line: string, handlers: Handlers): Promise<Answer> {
   }
 }
 
-/** Rejects with the broker's own message if it refuses. */
-export async function callControl(path: string, command: string, argument: string): Promise<string> {
-  const socket = connect(path);
+/** Rejects with the broker's own message if it refuses, and with ENOENT or ECONNREFUSED if none is running. */
+export async function callControl(directory: string, command: string, argument: string): Promise<string> {
+  const socket = connect(socketPath(directory));
   await once(socket, 'connect');
   socket.write(`${JSON.stringify({ command, argument } satisfies Request)}\n`);
   const [line] = (await once(createInterface({ input: socket }), 'line')) as [string];

@@ -1,8 +1,10 @@
 /** `sluice db` and `sluice backup`: looking after the data directory. */
 import { once } from 'node:events';
 import { resolve } from 'node:path';
+import type { Writable } from 'node:stream';
 import { callControl } from '../admin/control.ts';
 import { check, exportTo, importFrom, type QueueStatistics, statistics } from '../store/level/tools.ts';
+import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
 
 const help = `sluice db check     read every record, and tell which are damaged; exit code 1 if some are
@@ -17,51 +19,50 @@ The broker must be stopped. Of a running one: sluice backup DIR [--data-dir DIR]
 
 const options = { 'data-dir': { type: 'string', default: './data' }, help: { type: 'boolean' } } as const;
 
-export async function db(argv: readonly string[]): Promise<void> {
+export async function db(argv: readonly string[], io: Io): Promise<void> {
   const { values, positionals } = readOptions('db', argv, options);
-  if (values.help) return void process.stdout.write(help);
+  if (values.help) return void io.stdout.write(help);
   const directory = values['data-dir'];
   const [action, ...rest] = positionals;
-  const actions: Record<string, (directory: string) => Promise<void>> = {
-    check: printCheck,
-    stats: printStatistics,
-    export: (from) => exportTo(from, writeLine),
-    import: async (into) => {
-      const count = await importFrom(into, process.stdin);
-      process.stderr.write(`${count} records imported into ${into}\n`);
-    },
-  };
   const run = action !== undefined && Object.hasOwn(actions, action) ? actions[action] : undefined;
   if (run === undefined || rest.length > 0) {
     throw new CommandError('Use: sluice db check, stats, export or import; see sluice db --help', 2);
   }
-  await run(directory);
+  await run(directory, io);
 }
+
+const actions: Readonly<Record<string, (directory: string, io: Io) => Promise<void>>> = {
+  check: printCheck,
+  stats: printStatistics,
+  export: (directory, { stdout }) => exportTo(directory, (line) => writeLine(line, stdout)),
+  import: async (directory, { stdin, stderr }) => {
+    const count = await importFrom(directory, stdin);
+    stderr.write(`${count} records imported into ${directory}\n`);
+  },
+};
 
 /** Waits for the reader, so that an export of any size takes no memory. */
-async function writeLine(line: string): Promise<void> {
-  if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain');
+async function writeLine(line: string, stdout: Writable): Promise<void> {
+  if (!stdout.write(`${line}\n`)) await once(stdout, 'drain');
 }
 
-async function printCheck(directory: string): Promise<void> {
+async function printCheck(directory: string, { stdout }: Io): Promise<void> {
   const { counts, damaged, setAside } = await check(directory);
-  for (const [kind, count] of counts) process.stdout.write(`${String(count).padStart(10)}  ${kind}\n`);
-  if (setAside > 0) process.stdout.write(`${String(setAside).padStart(10)}  set aside earlier, because damaged\n`);
-  if (damaged.length === 0) return void process.stdout.write(`${directory} is sound\n`);
-  for (const key of damaged) process.stdout.write(`damaged: ${key}\n`);
+  for (const [kind, count] of counts) stdout.write(`${String(count).padStart(10)}  ${kind}\n`);
+  if (setAside > 0) stdout.write(`${String(setAside).padStart(10)}  set aside earlier, because damaged\n`);
+  if (damaged.length === 0) return void stdout.write(`${directory} is sound\n`);
+  for (const key of damaged) stdout.write(`damaged: ${key}\n`);
   throw new CommandError(`${damaged.length} records are damaged; the broker sets them aside when it starts`);
 }
 
-async function printStatistics(directory: string): Promise<void> {
+async function printStatistics(directory: string, { stdout }: Io): Promise<void> {
   const { sessions, subscriptions, retained, queued, queues } = await statistics(directory);
-  process.stdout.write(`sessions       ${sessions}\nsubscriptions  ${subscriptions}\n`);
-  process.stdout.write(`retained       ${retained.messages} messages, ${retained.bytes} bytes\n`);
-  process.stdout.write(
-    `queued         ${queued.messages} messages, ${queued.bytes} bytes, for ${queues.length} sessions\n`,
-  );
+  stdout.write(`sessions       ${sessions}\nsubscriptions  ${subscriptions}\n`);
+  stdout.write(`retained       ${retained.messages} messages, ${retained.bytes} bytes\n`);
+  stdout.write(`queued         ${queued.messages} messages, ${queued.bytes} bytes, for ${queues.length} sessions\n`);
   const shown = 20;
-  for (const queue of queues.slice(0, shown)) process.stdout.write(`${queueLine(queue)}\n`);
-  if (queues.length > shown) process.stdout.write(`… and ${queues.length - shown} more sessions\n`);
+  for (const queue of queues.slice(0, shown)) stdout.write(`${queueLine(queue)}\n`);
+  if (queues.length > shown) stdout.write(`… and ${queues.length - shown} more sessions\n`);
 }
 
 function queueLine({ clientId, messages, bytes, awaySince, subscriptions }: QueueStatistics): string {
@@ -75,15 +76,15 @@ Copies the data of the running broker, as it is at one moment, into an empty dir
 and start it with --data-dir on the copy.
 `;
 
-export async function backup(argv: readonly string[]): Promise<void> {
+export async function backup(argv: readonly string[], io: Io): Promise<void> {
   const { values, positionals } = readOptions('backup', argv, options);
-  if (values.help) return void process.stdout.write(backupHelp);
+  if (values.help) return void io.stdout.write(backupHelp);
   const [target, ...rest] = positionals;
   if (target === undefined || rest.length > 0)
     throw new CommandError('Use: sluice backup DIR; see sluice backup --help', 2);
   try {
-    const text = await callControl(resolve(values['data-dir'], 'control.sock'), 'backup', resolve(target));
-    process.stdout.write(`${text}\n`);
+    const text = await callControl(values['data-dir'], 'backup', resolve(target));
+    io.stdout.write(`${text}\n`);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw new CommandError(message);

@@ -20,21 +20,32 @@ interface Header {
   readonly format: number;
 }
 
+/** The last line: without it, the rest is missing. */
+interface End {
+  readonly sluice: 'end';
+  readonly records: number;
+}
+
 export async function* exportLines(database: Database, format: number): AsyncGenerator<string> {
   yield JSON.stringify({ sluice: 'export', format } satisfies Header);
+  let records = 0;
   for await (const [key, value] of database.scanAll()) {
+    records++;
     yield JSON.stringify({ key: key.toString('base64'), value: value.toString('base64') } satisfies Line);
   }
+  yield JSON.stringify({ sluice: 'end', records } satisfies End);
 }
 
 /** Into an empty database. Throws a StoreError at a line that is none of ours. Returns how many records there were. */
 export async function importLines(database: Database, lines: AsyncIterable<string>, format: number): Promise<number> {
   let number = 0;
+  let end: number | null = null;
   let records: [Buffer, Buffer][] = [];
   for await (const text of lines) {
     number++;
     const line = parse(text, number);
     if (number === 1) assertHeader(line, format);
+    else if (line.sluice === 'end') end = Number(line.records);
     else if (typeof line.key !== 'string' || typeof line.value !== 'string') {
       throw new StoreError('damaged', `Line ${number} is not a record of sluice db export`);
     } else records.push([Buffer.from(line.key, 'base64'), Buffer.from(line.value, 'base64')]);
@@ -44,8 +55,14 @@ export async function importLines(database: Database, lines: AsyncIterable<strin
     }
   }
   if (number === 0) throw new StoreError('damaged', 'There is nothing to import');
+  if (end !== number - 2) {
+    throw new StoreError(
+      'damaged',
+      `The export was cut off after line ${number}; what was imported so far is not complete`,
+    );
+  }
   await database.putAll(records);
-  return number - 1;
+  return end;
 }
 
 function parse(text: string, number: number): Record<string, unknown> {

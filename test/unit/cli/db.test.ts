@@ -1,0 +1,153 @@
+/** `sluice db` and `sluice backup`, on data that a broker left. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Level } from 'level';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { run } from '../../../src/cli/run.ts';
+import { createBroker, type SluiceBroker } from '../../../src/index.ts';
+import { WireClient } from '../../support/wire-client.ts';
+import { FakeIo, sluice } from './fake-io.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-db-'));
+const fresh = () => mkdtempSync(join(folder, 'data-'));
+const data = fresh();
+const backupWhileRunning = fresh();
+let refusedWhileRunning = '';
+
+const startOn = (directory: string): Promise<SluiceBroker> =>
+  createBroker({
+    config: { listeners: [{ kind: 'tcp', port: 0 }], log: { level: 'silent' }, store: { kind: 'level', directory } },
+  });
+
+const connect = (broker: SluiceBroker, clientId: string) =>
+  WireClient.connect(broker.listeners[0]!.port, { clientId, clean: false });
+
+/** Two absent sessions with three and one messages, two retained messages, one of them large. */
+beforeAll(async () => {
+  const broker = await startOn(data);
+  for (const [clientId, filter] of [
+    ['greedy', '#'],
+    ['"odd"\n', 'b'],
+  ] as const) {
+    const subscriber = await connect(broker, clientId);
+    await subscriber.subscribe(filter, { qos: 1 });
+    await subscriber.disconnect();
+  }
+  const publisher = await connect(broker, 'publisher');
+  await publisher.publish('a', 'small', { qos: 1, retain: true });
+  await publisher.publish('a/large', Buffer.alloc(10_000, 'x'), { qos: 1, retain: true });
+  await publisher.publish('b', 'for both', { qos: 2 });
+  const backedUp = await sluice('backup', backupWhileRunning, '--data-dir', data);
+  expect(backedUp).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+ records copied into /) });
+  refusedWhileRunning = (await sluice('db', 'check', '--data-dir', data)).err;
+  await publisher.publish('a', 'after the backup', { qos: 1 });
+  await broker.close();
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What the absent client gets from a broker on this data. */
+async function waitingFor(clientId: string, directory: string, count: number): Promise<(string | undefined)[]> {
+  const broker = await startOn(directory);
+  const client = await connect(broker, clientId);
+  const packets = await client.collect('publish', count);
+  await broker.close();
+  return packets.map(({ topic, payload }) => `${topic} ${payload?.length}`);
+}
+
+const large = 'a/large 10000';
+
+test('stats: sessions with their queues, the longest first, and sums', async () => {
+  const { code, out } = await sluice('db', 'stats', '--data-dir', data);
+  expect(code).toBe(0);
+  expect(out).toMatch(/^sessions {7}3\nsubscriptions {2}2\nretained {7}2 messages, \d+ bytes\nqueued {9}5 messages/);
+  expect(out).toMatch(
+    /"greedy": 4 messages, 10\d\d\d bytes, 1 subscriptions, away since 20\d\d-.*\n.*"\\"odd\\"\\n": 1 mess/,
+  );
+});
+
+test('check: sound data is called so, with a count of each kind of record', async () => {
+  const { code, out } = await sluice('db', 'check', '--data-dir', data);
+  expect([code, out]).toEqual([0, expect.stringMatching(/ 3 {2}session.* is sound\n$/s)]);
+});
+
+test('check: each damaged record is named, and the exit code is 1', async () => {
+  const damaged = fresh();
+  await restore(await exported(data), damaged);
+  const db = new Level<Buffer, Buffer>(damaged, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+  const key = (await db.keys({ gte: Buffer.of(0x30) }).next())!;
+  await db.put(key, Buffer.from('nonsense'));
+  await db.close();
+  const { code, out, err } = await sluice('db', 'check', '--data-dir', damaged);
+  expect([code, err]).toEqual([1, '1 records are damaged; the broker sets them aside when it starts\n']);
+  expect(out).toContain(`damaged: `);
+});
+
+async function exported(directory: string): Promise<string> {
+  const { code, out } = await sluice('db', 'export', '--data-dir', directory);
+  expect(code).toBe(0);
+  return out;
+}
+
+async function restore(lines: string, into: string): Promise<string> {
+  const io = new FakeIo();
+  io.stdin.end(lines);
+  const code = await run(['db', 'import', '--data-dir', into], io);
+  if (code !== 0) throw new Error(io.stderr.text);
+  return io.stderr.text;
+}
+
+describe('export and import', () => {
+  test('each line is JSON, and an import of all is the same data for a broker', async () => {
+    const lines = await exported(data);
+    const count = lines
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line)).length;
+    expect(count).toBeGreaterThan(10);
+    const copy = fresh();
+    expect(await restore(lines, copy)).toMatch(/^\d+ records imported into /);
+    expect(await exported(copy)).toBe(lines);
+    expect(await waitingFor('greedy', copy, 4)).toEqual(['a 5', large, 'b 8', 'a 16']);
+  });
+
+  test.for([
+    ['what is no JSON', () => 'hello\n'],
+    ['an export cut off within a line', (lines: string) => lines.slice(0, -20)],
+    ['an export cut off behind a line', (lines: string) => lines.slice(0, lines.trimEnd().lastIndexOf('\n') + 1)],
+    ['nothing', () => ''],
+  ] as const)('%s is refused, with the line', async ([, spoil]) => {
+    await expect(restore(spoil(await exported(data)), fresh())).rejects.toThrow(/line \d+|There is nothing/i);
+  });
+
+  test('an import into a directory that holds something is refused', async () => {
+    await expect(restore(await exported(data), data)).rejects.toThrow(/not empty/);
+  });
+});
+
+describe('backup', () => {
+  test('of a running broker it is complete, as of one moment', async () => {
+    expect(await waitingFor('greedy', backupWhileRunning, 3)).toEqual(['a 5', large, 'b 8']);
+  });
+
+  test('it needs a running broker, and says so', async () => {
+    const { code, err } = await sluice('backup', fresh(), '--data-dir', data);
+    expect([code, err]).toEqual([1, expect.stringMatching(/^No broker is running on .*; name its --data-dir/)]);
+  });
+
+  test('a data directory whose path is too long for a socket has one elsewhere', async () => {
+    const directory = join(folder, 'long'.repeat(30));
+    const broker = await startOn(directory);
+    expect(await sluice('backup', fresh(), '--data-dir', directory)).toMatchObject({ code: 0 });
+    await broker.close();
+  });
+});
+
+test('the data of a running broker is left alone', () => {
+  expect(refusedWhileRunning).toMatch(/in use by another process/);
+});
+
+test.for([[[]], [['fly']], [['check', 'more']]])('sluice db %s: what there is', async ([rest]) => {
+  const { code, err } = await sluice('db', ...rest!);
+  expect([code, err]).toEqual([2, 'Use: sluice db check, stats, export or import; see sluice db --help\n']);
+});

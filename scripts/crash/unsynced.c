@@ -49,21 +49,38 @@ static void note(const char *format, ...) {
   errno = error;
 }
 
-/* Keeps what is at the path, and tells where; an empty string if nothing is there. */
+/* Keeps the file at the path, and tells where; an empty string if there is none. */
 static void save(const char *path, char *saved) {
   int error = errno;
+  struct stat there;
+  saved[0] = '\0';
+  if (lstat(path, &there) != 0 || !S_ISREG(there.st_mode)) {
+    errno = error;
+    return;
+  }
   snprintf(saved, PATH_MAX, "%s/%d", saved_directory, atomic_fetch_add(&saved_count, 1));
   if (link(path, saved) != 0) saved[0] = '\0';
   errno = error;
 }
 
+static void note_opened(const char *path, int was_there, int creates, int truncates) {
+  if (!is_ours(path)) return;
+  if (creates && !was_there) note("created\t%s\n", path);
+  else if (truncates) note("truncated\t%s\n", path);
+}
+
 static int opened(const char *name, const char *path, int flags, mode_t mode) {
   int was_there = access(path, F_OK) == 0;
   int fd = REAL(name, const char *, int, ...)(path, flags, mode);
-  if (fd < 0 || !is_ours(path)) return fd;
-  if ((flags & O_CREAT) && !was_there) note("created\t%s\n", path);
-  else if (flags & O_TRUNC) note("truncated\t%s\n", path);
+  if (fd >= 0) note_opened(path, was_there, flags & O_CREAT, flags & O_TRUNC);
   return fd;
+}
+
+static FILE *opened_stream(const char *name, const char *path, const char *mode) {
+  int was_there = access(path, F_OK) == 0;
+  FILE *stream = ((FILE * (*)(const char *, const char *)) dlsym(RTLD_NEXT, name))(path, mode);
+  if (stream) note_opened(path, was_there, mode[0] != 'r', mode[0] == 'w');
+  return stream;
 }
 
 #define OPEN(name)                                          \
@@ -76,6 +93,10 @@ static int opened(const char *name, const char *path, int flags, mode_t mode) {
   }
 OPEN(open)
 OPEN(open64)
+
+/* LevelDB writes through these; within the C library they open files without the functions above. */
+FILE *fopen(const char *path, const char *mode) { return opened_stream("fopen", path, mode); }
+FILE *fopen64(const char *path, const char *mode) { return opened_stream("fopen64", path, mode); }
 
 static int synced(const char *name, int fd) {
   struct stat before;

@@ -3,7 +3,8 @@
  * refused.
  */
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Level } from 'level';
 import type { Log } from '../../contracts/log.ts';
@@ -186,6 +187,7 @@ async function openLevel({ directory, acceptLoss }: Omit<DatabaseOptions, 'log'>
   const db = new Level<Buffer, Buffer>(directory, levelOptions);
   try {
     await db.open();
+    await syncNames(directory);
     return db;
   } catch (error) {
     const cause = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
@@ -203,5 +205,15 @@ async function openLevel({ directory, acceptLoss }: Omit<DatabaseOptions, 'log'>
     // In Node, Level is ClassicLevel, whose types have it.
     await (Level as unknown as { repair(directory: string): Promise<void> }).repair(directory);
     return openLevel({ directory, acceptLoss: false });
+  }
+}
+
+/** LevelDB syncs what it writes, but not that the file `CURRENT`, and the directory itself, have their names. */
+async function syncNames(directory: string): Promise<void> {
+  // Windows knows no such thing.
+  if (process.platform === 'win32') return;
+  for (const each of [directory, dirname(resolve(directory))]) {
+    const handle = await open(each, 'r');
+    await handle.sync().finally(() => handle.close());
   }
 }

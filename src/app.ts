@@ -77,16 +77,31 @@ function listenerOptions(settings: Config['listeners'][number], config: Config):
   return { ...settings, messageBytesMax: config.limits.packetBytes };
 }
 
+/** Of log lines that wait to be read. */
+const logBytesMax = 4_194_304;
+
 /** Readable on a terminal, a JSON object per line elsewhere. */
 function createLog({ log: { level, format } }: Config): Log {
   if (level === 'silent') return silentLog;
   const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
   const options = { level, base: null, timestamp: stdTimeFunctions.isoTime };
-  if (!isPretty) {
-    // Lines that come while one is being written leave together; those left at the end are written then.
-    const output = destination({ fd: 2, sync: false });
-    process.once('exit', () => output.flushSync());
-    return pino(options, output);
-  }
+  if (!isPretty) return pino(options, logOutput());
   return pino(options, pretty({ colorize: true, destination: 2, sync: true, translateTime: 'HH:MM:ss.l' }));
+}
+
+/** Standard error, a few times a second or when a good deal has come, and once more at the end. */
+function logOutput(): ReturnType<typeof destination> {
+  const output = destination({ fd: 2, sync: false, minLength: 8_192, maxLength: logBytesMax, periodicFlush: 200 });
+  process.once('exit', () => output.flushSync());
+  let lost = 0;
+  // Whoever reads the log does not, and the broker goes on.
+  output.on('drop', () => lost++);
+  output.on('drain', () => {
+    if (lost === 0) return;
+    const level = 40; // warn
+    const msg = `${lost} log lines were lost, because standard error was not read`;
+    lost = 0;
+    output.write(`${JSON.stringify({ level, time: new Date().toISOString(), msg })}\n`);
+  });
+  return output;
 }

@@ -73,7 +73,7 @@ export async function listen(
 function createServer(options: ListenerOptions, accept: Accept, established: (socket: Socket) => void): Server {
   switch (options.kind) {
     case 'tcp':
-      return createTcpServer({ pauseOnConnect: true }, (socket) => acceptTcp(socket, accept));
+      return createTcpServer((socket) => acceptTcp(socket, accept));
     case 'tls':
       return createTls(options, accept, established);
     default:

@@ -102,13 +102,14 @@ export class SocketStream implements ByteStream {
 
 const addressOf = (socket: Socket) => `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
 
-/** An accepted TCP socket, read through the shared buffer. The server must have `pauseOnConnect`. */
-export function acceptTcp(accepted: Socket, accept: Accept): void {
-  const remoteAddress = addressOf(accepted);
-  let stream: SocketStream | null = null;
-  const socket = rewrap(accepted, (length) => stream?.receiver?.onBytes(readBuffer, 0, length));
-  if (socket === null) return acceptEvents(new SocketStream('tcp', accepted, remoteAddress), accepted, accept);
-  stream = new SocketStream('tcp', socket, remoteAddress);
+/** An accepted TCP socket, read through the shared buffer. */
+export function acceptTcp(socket: Socket, accept: Accept): void {
+  const stream = new SocketStream('tcp', socket, addressOf(socket));
+  const onRead = (length: number) => {
+    stream.receiver?.onBytes(readBuffer, 0, length);
+    return true;
+  };
+  if (!readsInto(socket, readBuffer, onRead)) return acceptEvents(stream, socket, accept);
   stream.receiver = accept(stream);
   if (stream.receiver === null) socket.destroy();
 }
@@ -126,30 +127,32 @@ function acceptEvents(stream: SocketStream, socket: Socket, accept: Accept): voi
   if (stream.receiver === null) socket.destroy();
 }
 
+interface ReadSlots {
+  readonly buffer: symbol;
+  readonly callback: symbol;
+}
+
+/** Where a socket keeps what the `onread` option of outgoing connections sets; null if this Node has it elsewhere. */
+function findReadSlots(): ReadSlots | null {
+  const symbols = Object.getOwnPropertySymbols(new Socket());
+  const named = (name: string) => symbols.find(({ description }) => description === name);
+  const [buffer, callback] = [named('kBuffer'), named('kBufferCb')];
+  return buffer === undefined || callback === undefined ? null : { buffer, callback };
+}
+
+const readSlots = findReadSlots();
+
 /**
- * The same connection in a socket that reads into `readBuffer`, and does so from the start. Node offers `onread` for outgoing
- * connections only; a new Socket over the accepted one's handle has it as well. The handle is not public: without it, null,
- * and the caller reads the usual way, which costs a buffer per read and nothing else.
+ * Lets a socket read into `buffer`, which is handed on before the next read begins. Node offers that for outgoing connections
+ * only, so this sets what its option sets, before the first read. Returns false if it cannot; the caller then reads the usual way, which costs a
+ * buffer per read and nothing else.
  */
-function rewrap(accepted: Socket, onRead: (length: number) => void): Socket | null {
-  const owner = accepted as unknown as { _handle: object | null; server: object | null; _server: object | null };
-  const handle = owner._handle;
-  if (handle === null || typeof handle !== 'object') return null;
-  const options = {
-    handle,
-    onread: {
-      buffer: readBuffer,
-      callback: (length: number) => {
-        onRead(length);
-        return true;
-      },
-    },
-  };
-  const socket = new Socket(options as ConstructorParameters<typeof Socket>[0]);
-  owner._handle = null;
-  // The server counts its connections when their sockets close: the new socket does it in the old one's place.
-  const successor = socket as unknown as { server: object | null; _server: object | null };
-  successor.server = owner.server;
-  successor._server = owner._server;
-  return socket;
+function readsInto(socket: Socket, buffer: Uint8Array, onRead: (length: number) => boolean): boolean {
+  const handle = (socket as unknown as { _handle?: { useUserBuffer?(buffer: Uint8Array): void } })._handle;
+  if (readSlots === null || typeof handle?.useUserBuffer !== 'function') return false;
+  const slots = socket as unknown as Record<symbol, unknown>;
+  slots[readSlots.buffer] = buffer;
+  slots[readSlots.callback] = onRead;
+  handle.useUserBuffer(buffer);
+  return true;
 }

@@ -206,7 +206,7 @@ describe('TCP over the shared read buffer', () => {
   let accepted: Recorder[] = [];
   beforeEach(async () => {
     accepted = [];
-    plain = createServer({ pauseOnConnect: true }, (socket) =>
+    plain = createServer((socket) =>
       acceptTcp(socket, (stream) => {
         const recorder = new Recorder(stream, true);
         accepted.push(recorder);
@@ -251,7 +251,7 @@ describe('TCP over the shared read buffer', () => {
 
   test('where the handle cannot be had the usual events do', async () => {
     const recorders: Recorder[] = [];
-    const usual = createServer({ pauseOnConnect: true }, (socket) => {
+    const usual = createServer((socket) => {
       // What a Node without `_handle` would look like from outside.
       const disguised = new Proxy(socket, {
         get(target, name) {

@@ -1,8 +1,7 @@
 /**
  * The composition root: configuration in, running system out. The only file that knows all parts.
  */
-import { destination, pino, stdTimeFunctions } from 'pino';
-import pretty from 'pino-pretty';
+import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino';
 import { serveControl } from './admin/control.ts';
 import { Broker } from './broker/broker.ts';
 import type { Config } from './config/schema.ts';
@@ -31,7 +30,7 @@ export interface AppOptions {
 }
 
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
-  const log = options.log ?? createLog(config);
+  const log = options.log ?? (await createLog(config));
   const store = createStore(config, options.acceptLoss ?? false, log);
   const broker = new Broker({ settings: config, store, log, ...(options.hooks ? { hooks: options.hooks } : {}) });
   await broker.start();
@@ -81,16 +80,22 @@ function listenerOptions(settings: Config['listeners'][number], config: Config):
 const logBytesMax = 4_194_304;
 
 /** Readable on a terminal, a JSON object per line elsewhere. */
-function createLog({ log: { level, format } }: Config): Log {
+async function createLog({ log: { level, format } }: Config): Promise<Log> {
   if (level === 'silent') return silentLog;
   const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
   const options = { level, base: null, timestamp: stdTimeFunctions.isoTime };
-  if (!isPretty) return pino(options, logOutput());
-  return pino(options, pretty({ colorize: true, destination: 2, sync: true, translateTime: 'HH:MM:ss.l' }));
+  const log: Log = pino(options, isPretty ? await terminal() : logOutput());
+  return log;
+}
+
+async function terminal(): Promise<DestinationStream> {
+  // Loaded when it is used: it takes as long as the rest of the broker.
+  const { default: pretty } = await import('pino-pretty');
+  return pretty({ colorize: true, destination: 2, sync: true, translateTime: 'HH:MM:ss.l' });
 }
 
 /** Standard error, a few times a second or when a good deal has come, and once more at the end. */
-function logOutput(): ReturnType<typeof destination> {
+function logOutput(): DestinationStream {
   const output = destination({ fd: 2, sync: false, minLength: 8_192, maxLength: logBytesMax, periodicFlush: 200 });
   process.once('exit', () => output.flushSync());
   let lost = 0;

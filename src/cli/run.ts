@@ -4,15 +4,18 @@
 import { AssertionError } from '../base/assert.ts';
 import { nearest } from '../base/nearest.ts';
 import { version } from '../broker/version.ts';
-import { config } from './config.ts';
-import { backup, db } from './db.ts';
 import type { Command, Io } from './io.ts';
-import { pub } from './pub.ts';
-import { start } from './start.ts';
-import { sub } from './sub.ts';
 import { CommandError } from './usage.ts';
 
-const commands: Readonly<Record<string, Command>> = { start, pub, sub, config, db, backup };
+/** Loaded when asked for: the broker does not wait for a client library, nor a client for a database. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./start.ts')).start,
+  pub: async () => (await import('./pub.ts')).pub,
+  sub: async () => (await import('./sub.ts')).sub,
+  config: async () => (await import('./config.ts')).config,
+  db: async () => (await import('./db.ts')).db,
+  backup: async () => (await import('./db.ts')).backup,
+};
 
 const help = `Sluice ${version}, an MQTT broker
 
@@ -43,7 +46,7 @@ async function runCommand([name, ...argv]: readonly string[], io: Io): Promise<v
   if (name === '--version' || name === '-V') return void io.stdout.write(`${version}\n`);
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') return void io.stdout.write(help);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command !== undefined) return command(argv, io);
+  if (command !== undefined) return (await command())(argv, io);
   const what = name.startsWith('-') ? 'option' : 'command';
   const suggestion = nearest(name, what === 'option' ? ['--help', '--version'] : Object.keys(commands));
   const hint = suggestion === null ? '' : `did you mean ${suggestion}? Or `;

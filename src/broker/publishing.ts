@@ -70,22 +70,38 @@ function refuse(connection: Connection, session: Session, message: Message, pack
   refusePublish(core, session, message.qos, packetId, code);
 }
 
-const failed: PublishVerdict = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError };
+const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError } as const;
 
 function transform(connection: Connection, session: Session, message: Message, packetId: PacketId): void {
   const { hooks, core } = connection.shell;
   if (hooks.onPublish === undefined) return handlePublish(core, session, message, packetId);
   const seen = opened(message);
   const ask = () => hooks.onPublish!(connection.identity!, seen);
-  withAnswer(connection, 'onPublish', ask, failed, (answer) => {
+  withAnswer<PublishVerdict>(connection, 'onPublish', ask, failed, (answer) => {
     if (connection.session !== session) return;
     if (answer.verdict === 'keep') handlePublish(core, session, message, packetId);
     else if (answer.verdict === 'reject') refuse(connection, session, message, packetId, answer.reasonCode);
     else {
-      const messages = changesOf(answer).map((change) => changed(message, seen, change, core.now));
-      handleTransformed(core, session, message.qos, packetId, messages);
+      const messages = changedBy(connection, answer, message, seen);
+      if (messages === null) refuse(connection, session, message, packetId, failed.reasonCode);
+      else handleTransformed(core, session, message.qos, packetId, messages);
     }
   });
+}
+
+/** Null if what the hook wants cannot be published: the hook's mistake, which the client must not pay for. */
+function changedBy(
+  { shell, identity }: Connection,
+  answer: PublishVerdict,
+  message: Message,
+  seen: PublishedMessage,
+): Message[] | null {
+  try {
+    return changesOf(answer).map((change) => changed(message, seen, change, shell.core.now));
+  } catch (err) {
+    shell.log.error({ client: identity?.clientId, topic: seen.topic, err }, 'onPublish made an invalid message');
+    return null;
+  }
 }
 
 function changesOf(answer: PublishVerdict): readonly MessageChange[] {

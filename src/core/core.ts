@@ -17,8 +17,8 @@ import { LocalRouter, type Route, type Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
 
-/** $SYS tells of this process; the next one has its own to tell. */
-const isStored = (topicName: string) => !topicName.startsWith('$SYS/');
+/** $SYS tells of this process: it is neither stored for the next one, nor do clients make it grow. */
+const isSys = (topicName: string) => topicName.startsWith('$SYS/');
 
 export class Core {
   readonly settings: BrokerSettings;
@@ -30,6 +30,7 @@ export class Core {
   readonly timers: TimerWheel;
   readonly delivering: Delivering;
   #now: number;
+  #sysRetained = 0;
 
   constructor(settings: BrokerSettings, store: SessionStore, sink: Sink, now: number) {
     this.settings = settings;
@@ -96,7 +97,7 @@ export class Core {
     const expired = [...this.retained].filter((message) => message.isExpired(this.#now));
     for (const message of expired) {
       this.retained.delete(message.topic.name);
-      if (isStored(message.topic.name)) this.store.removeRetained(message.topic);
+      if (!isSys(message.topic.name)) this.store.removeRetained(message.topic);
       this.sink.dropped('expired', null);
     }
   }
@@ -110,18 +111,29 @@ export class Core {
   /** False if there is no room for one more. */
   #retain(message: Message): boolean {
     const { name } = message.topic;
+    const isOwn = isSys(name);
     // An empty payload removes what was retained and is not retained itself. [MQTT5 3.3.1-6] [MQTT5 3.3.1-7]
     if (message.payloadBytes === 0) {
-      if (this.retained.delete(name) && isStored(name)) this.store.removeRetained(message.topic);
+      if (!this.retained.delete(name)) return true;
+      if (isOwn) this.#sysRetained--;
+      else this.store.removeRetained(message.topic);
       return true;
     }
-    if (this.retained.count >= this.settings.limits.retainedMessages && this.retained.get(name) === null) {
-      this.sink.dropped('retainedLimit', null);
-      return false;
+    if (this.#retainsNoMore || isOwn) {
+      const isNew = this.retained.get(name) === null;
+      if (isNew && !isOwn) {
+        this.sink.dropped('retainedLimit', null);
+        return false;
+      }
+      if (isNew) this.#sysRetained++;
     }
     const kept = message.keep();
     this.retained.set(kept);
-    if (isStored(name)) this.store.putRetained(kept);
+    if (!isOwn) this.store.putRetained(kept);
     return true;
+  }
+
+  get #retainsNoMore(): boolean {
+    return this.retained.count - this.#sysRetained >= this.settings.limits.retainedMessages;
   }
 }

@@ -4,6 +4,9 @@
  *     const broker = testBroker({ limits: { receiveMaximum: 2 } });
  *     broker.both('… [MQTT5 3.1.0-2] [MQTT3 3.1.0-2]', async (version) => { … });
  */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, test } from 'vitest';
 import { type ConfigInput, createBroker, type Hooks, type SluiceBroker } from '../../src/index.ts';
 import { type ConnectOptions, WireClient } from './wire-client.ts';
@@ -18,15 +21,22 @@ export interface TestBroker {
   both(title: string, run: (version: 4 | 5) => Promise<void>): void;
 }
 
-export function testBroker(config: ConfigInput = {}, hooks?: Hooks): TestBroker {
+/** `kind`: where its data is; a fresh directory with `level`. */
+export function testBroker(config: ConfigInput = {}, hooks?: Hooks, kind: 'memory' | 'level' = 'memory'): TestBroker {
+  let directory = '';
   let sluice: SluiceBroker | null = null;
   beforeAll(async () => {
+    if (kind === 'level') directory = await mkdtemp(join(tmpdir(), 'sluice-test-'));
+    const store = kind === 'level' ? { kind, directory } : { kind };
     sluice = await createBroker({
-      config: { listeners: [{ kind: 'tcp', port: 0 }], log: { level: 'silent' }, store: { kind: 'memory' }, ...config },
+      config: { listeners: [{ kind: 'tcp', port: 0 }], log: { level: 'silent' }, store, ...config },
       ...(hooks === undefined ? {} : { hooks }),
     });
   });
-  afterAll(() => sluice?.close());
+  afterAll(async () => {
+    await sluice?.close();
+    if (directory !== '') await rm(directory, { recursive: true });
+  });
   const broker: TestBroker = {
     get sluice() {
       return sluice!;

@@ -197,6 +197,15 @@ export class WireClient {
     this.send({ cmd: 'pubcomp', messageId });
   }
 
+  /** Stops reading, as a client that hangs does; what it is sent piles up on the way. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   newId(): number {
     return ++this.#lastId;
   }

@@ -1,0 +1,194 @@
+/** The hooks: what a program that embeds the broker can decide, at once or later, and what happens when it fails. */
+import { describe, expect, test } from 'vitest';
+import type { Hooks, PublishVerdict } from '../../../src/index.ts';
+import { testBroker } from '../../support/broker.ts';
+import { type Received, unique, type WireClient } from '../../support/wire-client.ts';
+
+const text = (packet: Received) => packet.payload?.toString();
+const keep: PublishVerdict = { verdict: 'keep' };
+
+/** The payload says what the hook is to do with the message. */
+const onPublish: Hooks['onPublish'] = (client, message) => {
+  const payload = message.payload.toString();
+  switch (payload) {
+    case 'change':
+      return {
+        verdict: 'change',
+        change: {
+          topic: `${message.topic}/changed`,
+          payload: Buffer.from(`by ${client.clientId}`),
+          contentType: 'text/plain',
+          userProperties: [...message.userProperties, ['stage', '1']],
+        },
+      };
+    case 'split':
+      return { verdict: 'split', messages: [{ payload: Buffer.from('1') }, { payload: Buffer.from('2') }] };
+    case 'drop':
+      return { verdict: 'drop' };
+    case 'reject':
+      return { verdict: 'reject', reasonCode: 0x99 };
+    case 'throw':
+      throw new Error('a hook threw');
+    case 'bad topic':
+      return { verdict: 'change', change: { topic: 'a/+' } };
+    default:
+      return keep;
+  }
+};
+
+/** The same, later: whoever waits must not be overtaken. */
+const later: Hooks['onPublish'] = async (client, message) => {
+  await new Promise((resolve) => setImmediate(resolve));
+  return onPublish(client, message);
+};
+
+describe.each([
+  ['at once', onPublish],
+  ['later', later],
+])('onPublish that answers %s', (_when, hook) => {
+  const broker = testBroker({}, { onPublish: hook });
+
+  async function watched(
+    version: 4 | 5 = 5,
+  ): Promise<{ topic: string; subscriber: WireClient; publisher: WireClient }> {
+    const topic = unique('topic');
+    const subscriber = await broker.connect({ version: 5 });
+    await subscriber.subscribe(`${topic}/#`, { qos: 2 });
+    return { topic, subscriber, publisher: await broker.connect({ version, clientId: unique('publisher') }) };
+  }
+
+  test.each([0, 1, 2])('changes topic, payload and properties (QoS %i)', async (qos) => {
+    const { topic, subscriber, publisher } = await watched();
+    const properties = { userProperties: { stage: '0' } };
+    await publisher.publish(topic, 'change', { qos, properties });
+    const got = await subscriber.next('publish');
+    expect(got).toMatchObject({
+      topic: `${topic}/changed`,
+      qos,
+      properties: { contentType: 'text/plain', userProperties: { stage: ['0', '1'] } },
+    });
+    expect(text(got)).toMatch(/^by publisher-/);
+  });
+
+  test('splits one message into several, acknowledged once', async () => {
+    const { topic, subscriber, publisher } = await watched();
+    await publisher.publish(topic, 'split', { qos: 1 });
+    expect((await subscriber.collect('publish', 2)).map(text)).toEqual(['1', '2']);
+    await publisher.nothingElse();
+  });
+
+  test('drops a message, which is acknowledged all the same', async () => {
+    const { topic, subscriber, publisher } = await watched();
+    await publisher.publish(topic, 'drop', { qos: 2 });
+    await publisher.publish(topic, 'next', { qos: 1 });
+    expect(text(await subscriber.next('publish'))).toBe('next');
+  });
+
+  test('rejects: v5 is told the reason, older clients are answered, nobody gets the message', async () => {
+    const { topic, subscriber, publisher } = await watched();
+    expect((await publisher.publish(topic, 'reject', { qos: 1 }))?.reasonCode).toBe(0x99);
+    expect((await publisher.publish(topic, 'reject', { qos: 2 }))?.reasonCode).toBe(0x99);
+    const older = await broker.connect({ version: 4 });
+    await older.publish(topic, 'reject', { qos: 2 });
+    await older.publish(topic, 'next', { qos: 1 });
+    expect(text(await subscriber.next('publish'))).toBe('next');
+  });
+
+  test.each(['throw', 'bad topic'])('fails (%s): the message is refused and the connection lives on', async (how) => {
+    const { topic, subscriber, publisher } = await watched();
+    expect((await publisher.publish(topic, how, { qos: 1 }))?.reasonCode).toBeGreaterThanOrEqual(0x80);
+    await publisher.publish(topic, 'next', { qos: 1 });
+    expect(text(await subscriber.next('publish'))).toBe('next');
+  });
+
+  test("keeps the publisher's order", async () => {
+    const { topic, subscriber, publisher } = await watched();
+    const payloads = Array.from({ length: 200 }, (_, i) => String(i));
+    for (const [i, payload] of payloads.entries()) {
+      publisher.send({ cmd: 'publish', topic, payload, qos: i % 2, messageId: i, retain: false, dup: false });
+    }
+    expect((await subscriber.collect('publish', 200)).map(text)).toEqual(payloads);
+  });
+});
+
+describe('authorisation that answers later', () => {
+  const soon = async (code: number) => {
+    await new Promise((resolve) => setImmediate(resolve));
+    return code;
+  };
+  const broker = testBroker(
+    {},
+    {
+      authorizePublish: (_client, topic) => soon(topic.name.includes('secret') ? 0x87 : 0),
+      authorizeSubscribe: (_client, filter, qos) => {
+        if (filter === 'throws') throw new Error('no answer');
+        return soon(filter.startsWith('secret') ? 0x87 : Math.min(qos, 1));
+      },
+    },
+  );
+
+  broker.both('answers each filter of one SUBSCRIBE in its place', async (version) => {
+    const client = await broker.connect({ version });
+    const filters = ['a', 'secret/a', 'throws', 'b'];
+    const subscriptions = filters.map((topic) => ({ topic, qos: 2 }));
+    client.send({ cmd: 'subscribe', messageId: 9, subscriptions });
+    const [refused, failed] = version === 5 ? [0x87, 0x87] : [0x80, 0x80];
+    expect((await client.next('suback')).granted).toEqual([1, refused, failed, 1]);
+  });
+
+  test('lets nothing overtake what waits, and holds up nobody else', async () => {
+    const subscriber = await broker.connect({ version: 5 });
+    const topic = unique('topic');
+    await subscriber.subscribe(`${topic}/#`);
+    const client = await broker.connect({ version: 5 });
+    client.send({ cmd: 'publish', topic: `${topic}/secret`, payload: '', qos: 1, messageId: 1 });
+    client.send({ cmd: 'publish', topic: `${topic}/open`, payload: 'open', qos: 1, messageId: 2 });
+    client.send({ cmd: 'pingreq' });
+    expect(await client.next('puback')).toMatchObject({ messageId: 1, reasonCode: 0x87 });
+    expect(await client.next('puback')).toMatchObject({ messageId: 2 });
+    await client.next('pingresp');
+    expect(text(await subscriber.next('publish'))).toBe('open');
+  });
+});
+
+describe('authentication that answers later', () => {
+  const broker = testBroker(
+    {},
+    {
+      authenticate: async ({ client, password }) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (client.username === 'breaks') throw new Error('the directory is away');
+        return password?.toString() === 'right'
+          ? { outcome: 'accept', username: 'renamed' }
+          : { outcome: 'refuse', reasonCode: 0x86, reason: 'Wrong password' };
+      },
+      authorizePublish: (client) => (client.username === 'renamed' ? 0 : 0x87),
+    },
+  );
+
+  test('the name it gives is the one that the other hooks see', async () => {
+    const client = await broker.connect({ version: 5, username: 'me', password: 'right' });
+    expect((await client.publish('a', '', { qos: 1 }))?.reasonCode ?? 0).toBeLessThan(0x80);
+  });
+
+  test.each([
+    [5, 'me', 0x86],
+    [5, 'breaks', 0x88],
+    [4, 'me', 4],
+    [4, 'breaks', 3],
+  ] as const)('version %i, user %s: CONNACK %i and a closed connection', async (version, username, code) => {
+    const client = await broker.open(version);
+    client.sendConnect({ username, password: 'wrong' });
+    const connack = await client.next('connack');
+    expect(version === 5 ? connack.reasonCode : connack.returnCode).toBe(code);
+    await client.closed();
+  });
+
+  test('what a client sends behind its CONNECT waits for the answer', async () => {
+    const client = await broker.open(5);
+    client.sendConnect({ username: 'me', password: 'right' });
+    client.send({ cmd: 'publish', topic: 'a', payload: '', qos: 1, messageId: 1 });
+    await client.next('connack');
+    expect(await client.next('puback')).toMatchObject({ messageId: 1 });
+  });
+});

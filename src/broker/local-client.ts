@@ -66,6 +66,8 @@ export class LocalClient implements Link {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { message, retain } of waiting) {
+      // A handler may have ended the subscription.
+      if (this.#session.link !== this) return;
       try {
         this.#handler(published(message, retain));
       } catch (error) {

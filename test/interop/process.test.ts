@@ -1,0 +1,146 @@
+/** The broker as a process, as `npm start` runs it: what signals do to it and to its clients. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { type ConnectOptions, WireClient } from '../support/wire-client.ts';
+
+const root = join(import.meta.dirname, '../..');
+const directory = mkdtempSync(join(tmpdir(), 'sluice-process-'));
+const running = new Set<ChildProcess>();
+
+// `npm test` has built it already; whoever runs this file alone should not test what was built last week.
+beforeAll(
+  () =>
+    void execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'src'], { cwd: root }),
+);
+afterEach(async () => {
+  for (const child of running) {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly port: number;
+  /** The exit code, or the signal that ended it. */
+  readonly ended: Promise<unknown>;
+  readonly log: () => string;
+}
+
+async function startBroker(...argv: string[]): Promise<Started> {
+  const args = [
+    join(root, 'dist/cli/main.js'),
+    'start',
+    '--port',
+    '0',
+    '--ws-port',
+    '0',
+    '--data-dir',
+    directory,
+    ...argv,
+  ];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  running.add(child);
+  let log = '';
+  child.stderr.on('data', (bytes: Buffer) => (log += bytes.toString()));
+  const ended = once(child, 'close').then(([code, signal]) => {
+    running.delete(child);
+    return code ?? signal;
+  });
+  for await (const line of createInterface({ input: child.stdout })) {
+    const port = /mqtt:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+    if (port !== undefined) return { child, port: Number(port), ended, log: () => log };
+  }
+  throw new Error(`It did not start: ${log}`);
+}
+
+const lasting = (clientId: string): ConnectOptions => ({
+  version: 5,
+  clientId,
+  clean: false,
+  properties: { sessionExpiryInterval: 1_000 },
+});
+
+test.each(['SIGTERM', 'SIGINT'] as const)(
+  '%s: clients are told, what was sent is kept, the exit code is 0',
+  async (signal) => {
+    const first = await startBroker();
+    const subscriber = await WireClient.connect(first.port, lasting('subscriber'));
+    await subscriber.subscribe('a', { qos: 1 });
+    const older = await WireClient.connect(first.port, {
+      version: 4,
+      will: { topic: 'a', payload: 'the will', qos: 1 },
+    });
+    await subscriber.disconnect();
+    const publisher = await WireClient.connect(first.port, { version: 5 });
+    await publisher.publish('a', 'kept', { qos: 1 });
+
+    first.child.kill(signal);
+
+    expect((await publisher.closed()).map(({ cmd, reasonCode }) => [cmd, reasonCode])).toEqual([['disconnect', 0x8b]]);
+    expect(await older.closed()).toEqual([]);
+    expect(await first.ended).toBe(0);
+
+    const second = await startBroker();
+    const again = await WireClient.connect(second.port, lasting('subscriber'));
+    const texts: unknown[] = [];
+    for (const _ of ['kept', 'the will']) {
+      const packet = await again.next('publish');
+      texts.push(packet.payload?.toString());
+      await again.acknowledge(packet);
+    }
+    expect(texts).toEqual(['kept', 'the will']);
+    await again.nothingElse();
+    await (await WireClient.connect(second.port, { version: 5, clientId: 'subscriber' })).disconnect();
+    second.child.kill('SIGTERM');
+    expect(await second.ended).toBe(0);
+  },
+);
+
+test('a client that does not read cannot keep it from ending', async () => {
+  const { child, port, ended } = await startBroker();
+  const stuck = await WireClient.connect(port, { version: 5 });
+  await stuck.subscribe('a');
+  stuck.pause();
+  const publisher = await WireClient.connect(port, { version: 5 });
+  for (let i = 0; i < 200; i++) await publisher.publish('a', Buffer.alloc(100_000));
+  await publisher.nothingElse();
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+});
+
+test('a second process on the same data is refused in one line', async () => {
+  const first = await startBroker();
+  const second = startBroker();
+  await expect(second).rejects.toThrow(/^It did not start: [^\n]*another process[^\n]*\n$/);
+  first.child.kill('SIGTERM');
+  expect(await first.ended).toBe(0);
+});
+
+test('the log is JSON with one line per connection, and no payload or password in it', async () => {
+  const { child, port, ended, log } = await startBroker();
+  const client = await WireClient.connect(port, { version: 5, clientId: 'me', username: 'user', password: 'pAssw0rd' });
+  await client.publish('a', 'pAyl0ad', { qos: 1 });
+  await client.disconnect();
+  const broken = await WireClient.open(port, 5);
+  broken.sendBytes('10 05 00 01 58 58 58');
+  await broken.closed();
+  child.kill('SIGTERM');
+  await ended;
+  const lines = log()
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(lines.filter(({ client }) => client === 'me').map(({ msg }) => msg)).toEqual([
+    expect.stringContaining('connected'),
+    expect.stringContaining('disconnected'),
+  ]);
+  expect(log()).not.toMatch(/pAssw0rd|pAyl0ad/);
+  expect(lines.some(({ level }) => level === 40)).toBe(true);
+});

@@ -1,0 +1,109 @@
+/** The two trees over topics, held against the definition of matching, written down as plainly as it stands in the standard. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { RetainedMessages } from '../../../src/core/retained.ts';
+import { TopicTree } from '../../../src/core/topic-tree.ts';
+import { Message } from '../../../src/protocol/message.ts';
+import { Topic } from '../../../src/protocol/topic.ts';
+
+/** [MQTT5 4.7] level by level. */
+function matches(filter: string, name: string): boolean {
+  if (name.startsWith('$') && /^[+#]/.test(filter)) return false;
+  const wanted = filter.split('/');
+  const levels = name.split('/');
+  for (const [i, level] of wanted.entries()) {
+    if (level === '#') return true;
+    if (i >= levels.length || (level !== '+' && level !== levels[i])) return false;
+  }
+  return wanted.length === levels.length;
+}
+
+test.each([
+  ['a/#', 'a', true],
+  ['a/#', 'a/', true],
+  ['a/#', 'b', false],
+  ['+', '', true],
+  ['+', '/', false],
+  ['+/+', '/', true],
+  ['#', '$SYS/a', false],
+  ['+/a', '$SYS/a', false],
+  ['$SYS/#', '$SYS/a', true],
+  ['a//b', 'a//b', true],
+  ['a/+/b', 'a//b', true],
+  ['a', 'A', false],
+])('the definition itself: %s and %s: %s', (filter, name, expected) => {
+  expect(matches(filter, name)).toBe(expected);
+});
+
+const level = fc.constantFrom('', 'a', 'b', 'c', '$x', '__proto__', 'é');
+const names = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/'));
+const filters = fc
+  .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }), fc.boolean())
+  .map(([levels, isOpen]) => (isOpen ? [...levels, '#'] : levels).join('/'));
+const sorted = (items: Iterable<string>) => [...items].sort();
+
+describe('subscriptions', () => {
+  test('what is found is what matches, while filters come and go', () => {
+    const step = fc.record({ filter: filters, isAdded: fc.boolean(), copies: fc.integer({ min: 1, max: 20 }) });
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 40 }),
+        fc.array(names, { minLength: 1, maxLength: 10 }),
+        (steps, asked) => {
+          const tree = new TopicTree<string>();
+          // One item per filter and copy: many under one filter are kept in another way than few.
+          const present = new Map<string, string>();
+          for (const { filter, isAdded, copies } of steps) {
+            for (let copy = 0; copy < copies; copy++) {
+              const item = `${filter} ${copy}`;
+              if (isAdded && !present.has(item)) tree.add(filter, item);
+              if (isAdded) present.set(item, filter);
+              else {
+                tree.remove(filter, item);
+                present.delete(item);
+              }
+            }
+          }
+          for (const name of asked) {
+            const found: string[] = [];
+            tree.find(name, found);
+            const expected = [...present].filter(([, filter]) => matches(filter, name)).map(([item]) => item);
+            expect(sorted(found)).toEqual(sorted(expected));
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('retained messages', () => {
+  test('what is found is what matches, while messages come, change and go', () => {
+    const step = fc.record({ name: names, payload: fc.constantFrom('', '1', '2') });
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 40 }),
+        fc.array(filters, { minLength: 1, maxLength: 10 }),
+        (steps, asked) => {
+          const retained = new RetainedMessages();
+          const model = new Map<string, string>();
+          for (const { name, payload } of steps) {
+            if (payload === '') expect(retained.delete(name)).toBe(model.delete(name));
+            else {
+              retained.set(Message.of(Topic.of(name), Buffer.from(payload)));
+              model.set(name, payload);
+            }
+            expect(retained.get(name)?.payload.toString()).toBe(model.get(name));
+          }
+          expect(retained.count).toBe(model.size);
+          expect(sorted([...retained].map(({ topic }) => topic.name))).toEqual(sorted(model.keys()));
+          for (const filter of asked) {
+            const found = [...retained.match(filter)].map(({ topic }) => topic.name);
+            expect(sorted(found)).toEqual(sorted([...model.keys()].filter((name) => matches(filter, name))));
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});

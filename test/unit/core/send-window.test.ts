@@ -74,14 +74,14 @@ describe('against a list of what is in flight', () => {
         weight: 6,
         arbitrary: fc.record({ kind: fc.constant('begin' as const), qos: fc.constantFrom(1 as const, 2 as const) }),
       },
-      { weight: 5, arbitrary: fc.record({ kind: fc.constant('answer' as const), which: fc.nat(30) }) },
+      { weight: 5, arbitrary: fc.record({ kind: fc.constant('answer' as const), which: fc.nat(12) }) },
       {
         weight: 1,
         arbitrary: fc.record({ kind: fc.constant('reconnect' as const), limit: fc.integer({ min: 1, max: 20 }) }),
       },
       { weight: 3, arbitrary: fc.record({ kind: fc.constant('resend' as const) }) },
     ),
-    { maxLength: 200 },
+    { maxLength: 200, size: 'max' },
   );
 
   test('order, states, resends and the quota are those of the list', () => {

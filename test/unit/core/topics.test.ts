@@ -47,7 +47,7 @@ describe('subscriptions', () => {
     const step = fc.record({ filter: filters, isAdded: fc.boolean(), copies: fc.integer({ min: 1, max: 20 }) });
     fc.assert(
       fc.property(
-        fc.array(step, { maxLength: 40 }),
+        fc.array(step, { maxLength: 40, size: 'max' }),
         fc.array(names, { minLength: 1, maxLength: 10 }),
         (steps, asked) => {
           const tree = new TopicTree<string>();
@@ -82,7 +82,7 @@ describe('retained messages', () => {
     const step = fc.record({ name: names, payload: fc.constantFrom('', '1', '2') });
     fc.assert(
       fc.property(
-        fc.array(step, { maxLength: 40 }),
+        fc.array(step, { maxLength: 40, size: 'max' }),
         fc.array(filters, { minLength: 1, maxLength: 10 }),
         (steps, asked) => {
           const retained = new RetainedMessages();

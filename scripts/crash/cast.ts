@@ -147,7 +147,8 @@ export class Cast {
     const pause = this.#random.between(0, 400);
     this.#playing.push(
       delay(pause).then(async () => {
-        if (client.state !== 'open') return;
+        // Once the broker is being killed, whose socket still looks open is connected at the crash.
+        if (client.state !== 'open' || this.#port === null) return;
         if (fate === 'leaves') record.expectation = 'either';
         record.endedAt = Date.now();
         const before = this.#ledger.crashes;

@@ -2,6 +2,7 @@
  * What every SessionStore promises. `open` gives a store over the same data each time: a second one is what a restart finds.
  * A store that remembers nothing passes the part that holds within one life.
  */
+import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import type {
   Backlog,
@@ -69,11 +70,12 @@ export function describeStore(
       return { store, sessions: [...sessions], retained: [...retained] };
     }
 
-    afterEach(async () => {
+    async function cleanUp(): Promise<void> {
       await store?.close();
       await underTest?.cleanUp();
       store = underTest = null;
-    });
+    }
+    afterEach(cleanUp);
 
     test('numbers are never given twice', async () => {
       const { store } = await start();
@@ -280,6 +282,60 @@ export function describeStore(
       await committed(store);
       const { retained } = await start();
       expect(retained.map(({ topic, payload }) => [topic.name, payload.toString()])).toEqual([['a', 'new']]);
+    });
+
+    test('what is done stays done, and the rest stays in order, over any number of restarts', {
+      timeout: 60_000,
+    }, async () => {
+      const step = fc.oneof(
+        {
+          weight: 6,
+          arbitrary: fc.record({ kind: fc.constant('put' as const), to: fc.subarray([1, 2, 3], { minLength: 1 }) }),
+        },
+        {
+          weight: 6,
+          arbitrary: fc.record({
+            kind: fc.constant('remove' as const),
+            sid: fc.integer({ min: 1, max: 3 }),
+            nth: fc.nat(5),
+          }),
+        },
+        { weight: 2, arbitrary: fc.record({ kind: fc.constant('commit' as const) }) },
+        { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+      );
+      const property = fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
+        await cleanUp(); // what the run before left when it failed
+        let { store: current } = await start();
+        const waiting = new Map<number, number[]>();
+        for (const sid of [1, 2, 3]) {
+          waiting.set(current.nextSessionId(), []);
+          current.putSession(aSession(sid));
+        }
+        for (const each of [...steps, { kind: 'restart' as const }]) {
+          if (each.kind === 'put') {
+            const id = current.nextMessageId();
+            const message = aMessage(id, String(id));
+            for (const sid of each.to) {
+              current.putDelivery(sid, aDelivery(message));
+              waiting.get(sid)!.push(id);
+            }
+          } else if (each.kind === 'remove') {
+            const [id] = waiting.get(each.sid)!.splice(each.nth, 1);
+            if (id !== undefined) current.removeDelivery(each.sid, id);
+          } else if (each.kind === 'commit') await committed(current);
+          else {
+            const restarted = await start();
+            current = restarted.store;
+            for (const { session, backlog } of restarted.sessions) {
+              const expected = waiting.get(session.sid)!;
+              expect(backlog.messages).toBe(expected.length);
+              expect(payloads((await read(current, session.sid)).deliveries)).toEqual(expected.map(String));
+            }
+          }
+        }
+        await cleanUp();
+      });
+      await fc.assert(property, { numRuns: 100 });
     });
 
     test('what no answer waits for is written by close as well', async () => {

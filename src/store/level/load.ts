@@ -122,7 +122,7 @@ async function loadRecipients(
 ): Promise<number> {
   const done = new Map<number, Set<number>>();
   for (const [sid, { floor }] of found) {
-    states.set(sid, new SessionState());
+    states.set(sid, new SessionState(floor.floor));
     done.set(sid, new Set(floor.done));
   }
   let lastMessageId = 0;
@@ -133,9 +133,14 @@ async function loadRecipients(
     let waiting = 0;
     for (const { sid, qos, retain, subscriptionIds, group } of recipients) {
       const session = found.get(sid);
-      if (session === undefined || messageId <= session.floor.floor || done.get(sid)!.has(messageId)) continue;
+      if (session === undefined || messageId <= session.floor.floor) continue;
+      const { outstanding } = states.get(sid)!;
+      if (done.get(sid)!.has(messageId)) {
+        outstanding.pushDone(messageId);
+        continue;
+      }
       const hasDetails = subscriptionIds !== null || group !== null;
-      states.get(sid)!.outstanding.push({ messageId, bytes, expiresAt, qos, retain, hasDetails, isInline });
+      outstanding.push({ messageId, bytes, expiresAt, qos, retain, hasDetails, isInline });
       waiting++;
     }
     if (waiting === 0) {

@@ -25,26 +25,45 @@ const flagsOf = ({ qos, retain, hasDetails, isInline }: Omit<Entry, keyof Delive
 };
 
 export class Outstanding {
-  /** A ring of entries: message number (negative once it is done), bytes * 32 + flags, expiry. */
+  /** A ring of entries: message number (negative once it is done), bytes and flags in one, expiry. */
   #ring = new Float64Array(smallest * fields);
   #capacity = smallest;
   #head = 0;
   /** Entries in the ring, done or not. */
   #entries = 0;
   /** The highest number that has left the front: all up to it are done. */
-  #floor = 0;
+  #floor: number;
   count = 0;
   bytes = 0;
 
+  /** `floor`: what the session was done with in earlier lives. Others may still want those messages. */
+  constructor(floor = 0) {
+    this.#floor = floor;
+  }
+
   /** Numbers come in rising order. */
   push(entry: Entry): void {
-    if (this.#entries === this.#capacity) this.#resize(this.#capacity * 2);
-    const at = this.#at(this.#entries++);
+    const at = this.#append();
     this.#ring[at] = entry.messageId;
-    this.#ring[at + 1] = entry.bytes * 32 + flagsOf(entry);
+    this.#ring[at + 1] = entry.bytes * flagValues + flagsOf(entry);
     this.#ring[at + 2] = entry.expiresAt;
     this.count++;
     this.bytes += entry.bytes;
+  }
+
+  /** One that the session was done with in an earlier life, above its floor: the next floor has to say so again. */
+  pushDone(messageId: number): void {
+    if (this.#entries === 0) {
+      this.#floor = messageId;
+      return;
+    }
+    const at = this.#append(); // which may replace the ring
+    this.#ring[at] = -messageId;
+  }
+
+  #append(): number {
+    if (this.#entries === this.#capacity) this.#resize(this.#capacity * 2);
+    return this.#at(this.#entries++);
   }
 
   /** Returns null if it was not there, or done before. */

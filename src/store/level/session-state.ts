@@ -3,9 +3,14 @@ import { Outstanding } from './outstanding.ts';
 
 /** What the store itself must know of a session: which records are its own. */
 export class SessionState {
-  readonly outstanding = new Outstanding();
+  readonly outstanding: Outstanding;
   readonly filters = new Set<string>();
   readonly received = new Set<PacketId>();
   /** Packet identifier to message number. */
   readonly sendings = new Map<PacketId, number>();
+
+  /** `floor`: see `Outstanding`. */
+  constructor(floor = 0) {
+    this.outstanding = new Outstanding(floor);
+  }
 }

@@ -37,11 +37,16 @@ function checked(input: unknown, where: (path: Path) => string, otherProblems: r
   throw new ConfigError([...otherProblems, ...new Set(problems)].join('\n'), { cause: result.error });
 }
 
+/** So many settings are told as what there is. */
+const listedMax = 8;
+
 function explain(issue: z.core.$ZodIssue, input: unknown, where: (path: Path) => string): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
-      const suggestion = nearest(key, knownKeys(issue.path, input));
-      const hint = suggestion === null ? '' : `; did you mean ${suggestion}?`;
+      const known = knownKeys(issue.path, input);
+      const suggestion = nearest(key, known);
+      const others = known.length <= listedMax ? `; there are ${known.join(', ')}` : '';
+      const hint = suggestion === null ? others : `; did you mean ${suggestion}?`;
       return `${where([...issue.path, key])}: there is no such setting${hint}`;
     });
   }
@@ -72,15 +77,24 @@ function knownKeys(path: Path, input: unknown): string[] {
   let node: unknown = schema;
   let value = input;
   for (const key of path) {
-    value = (value as Record<PropertyKey, unknown>)?.[key];
-    const inner = unwrapped(node) as { shape?: Record<PropertyKey, unknown>; element?: unknown };
-    node = inner.shape?.[key] ?? inner.element;
+    const { shape, element } = chosen(node, value);
+    value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+    node = shape?.[key] ?? element;
   }
-  const last = unwrapped(node) as { shape?: object; options?: readonly { shape: Record<string, z.ZodLiteral> }[] };
-  // A store may leave it out.
+  return Object.keys(chosen(node, value).shape ?? {});
+}
+
+interface SchemaNode {
+  readonly shape?: Record<PropertyKey, unknown>;
+  readonly element?: unknown;
+  readonly options?: readonly { readonly shape: Record<string, unknown> & { readonly kind?: z.ZodLiteral } }[];
+}
+
+/** Of several kinds of settings, those of the kind that the value names; a store may leave it out. */
+function chosen(node: unknown, value: unknown): SchemaNode {
+  const inner = (unwrapped(node) ?? {}) as SchemaNode;
   const kind = (value as { kind?: unknown } | undefined)?.kind ?? 'level';
-  const option = last.options?.find(({ shape }) => shape.kind?.value === kind);
-  return Object.keys(option?.shape ?? last.shape ?? {});
+  return inner.options?.find(({ shape }) => shape.kind?.value === kind) ?? inner;
 }
 
 /** Relative file names are meant from the configuration's own folder. */

@@ -1,8 +1,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { assertSafeToListen } from '../../../src/config/anonymous.ts';
+import { ConfigError } from '../../../src/config/error.ts';
 import { loadConfig, parseConfig } from '../../../src/config/load.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-config-'));
@@ -74,6 +76,12 @@ describe('what is wrong is told with line, column, path and what was expected', 
       'listeners:\n  - kind: ws\n    orgins: []\n',
       ['3:5: listeners.0.orgins: there is no such setting; did you mean origins?'],
     ],
+    'an unknown key inside of a listener': [
+      'listeners:\n  - { kind: tls, tls: { certificate: a, certFile: b, keyFile: c } }\n',
+      [
+        '2:25: listeners.0.tls.certificate: there is no such setting; there are certFile, keyFile, caFile, requestClientCertificate, minVersion',
+      ],
+    ],
     'several at once': [
       'retainAvailable: 1\nlog: { level: loud }\n',
       [
@@ -85,6 +93,46 @@ describe('what is wrong is told with line, column, path and what was expected', 
   for (const [title, [yaml, problems]] of Object.entries(cases)) {
     test(title, () => expect(problemsOf(yaml)).toEqual(problems));
   }
+
+  test('whatever stands in the place of whatever is told as a problem, or is fine', () => {
+    const places = (value: unknown, path: (string | number)[] = []): (string | number)[][] => {
+      if (typeof value !== 'object' || value === null) return [path];
+      return [path, ...Object.entries(value).flatMap(([key, inner]) => places(inner, [...path, key]))];
+    };
+    const base = {
+      ...structuredClone(parseConfig({})),
+      listeners: [
+        { kind: 'tls', tls: { certFile: 'a', keyFile: 'b' } },
+        { kind: 'ws', origins: ['c'] },
+      ],
+      store: { kind: 'level', topics: [{ filter: '#', durability: 'os' }] },
+    };
+    const change = fc.record({
+      path: fc.constantFrom(...places(base)),
+      key: fc.constantFrom('kind', 'tls', 'colour', '__proto__', '0', 'constructor'),
+      isAdded: fc.boolean(),
+      value: fc.jsonValue({ maxDepth: 2 }),
+    });
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 4, size: 'max' }), (changes) => {
+        const root: Record<string, unknown> = { it: structuredClone(base) };
+        for (const { path, key, isAdded, value } of changes) {
+          const full = ['it', ...path, ...(isAdded ? [key] : [])];
+          let parent: unknown = root;
+          for (const step of full.slice(0, -1)) parent = (parent as Record<PropertyKey, unknown> | null)?.[step];
+          if (typeof parent !== 'object' || parent === null) continue;
+          Object.defineProperty(parent, full.at(-1)!, { value, enumerable: true, configurable: true, writable: true });
+        }
+        try {
+          parseConfig(root.it as never);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ConfigError);
+          expect((error as Error).message).not.toBe('');
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
 
   test('YAML that cannot be read', () => {
     expect(problemsOf('limits: [1, 2\n')[0]).toMatch(/^2:1: Flow sequence in block collection must be/);

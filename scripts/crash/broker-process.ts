@@ -7,8 +7,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { projectRoot } from '../project-root.ts';
 import type { PowerCut } from './power-cut.ts';
-import { projectRoot } from './root.ts';
 
 export const brokerNames = ['sluice', 'mosquitto'] as const;
 export type BrokerName = (typeof brokerNames)[number];

@@ -22,7 +22,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { projectRoot } from './root.ts';
+import { projectRoot } from '../project-root.ts';
 
 type NameChange =
   | { readonly kind: 'created'; readonly path: string }

@@ -1,0 +1,169 @@
+/**
+ * The brokers that are compared, each a process pinned to one core, on loopback, with a port of its own.
+ */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { projectRoot } from '../project-root.ts';
+
+export const brokerNames = ['sluice', 'mosquitto', 'aedes'] as const;
+export type BrokerName = (typeof brokerNames)[number];
+
+/** Which URL schemes are asked for, and whether the data goes to disk. */
+export interface Setting {
+  readonly isDurable: boolean;
+}
+
+export interface RunningBroker {
+  readonly name: BrokerName;
+  readonly pid: number;
+  /** By scheme; a broker may not have all. */
+  readonly urls: ReadonlyMap<string, string>;
+  stop(): Promise<void>;
+}
+
+const startMsMax = 20_000;
+
+/** Puts a command on one core, where the system can. */
+export function pinned(core: number, file: string, args: readonly string[]): readonly [string, string[]] {
+  return hasTaskset ? ['taskset', ['-c', String(core), file, ...args]] : [file, [...args]];
+}
+
+const hasTaskset = process.platform === 'linux' && spawnSync('taskset', ['--version']).status === 0;
+export const pinning = hasTaskset ? 'broker on core 0, generator on core 1' : 'not pinned to cores';
+
+export function versionOf(name: BrokerName): string | null {
+  const packageFile = (path: string) => JSON.parse(readFileSync(join(projectRoot(), path), 'utf8')).version as string;
+  if (name === 'sluice') return packageFile('package.json');
+  if (name === 'aedes') return packageFile('node_modules/aedes/package.json');
+  const { stdout, error } = spawnSync('mosquitto', ['-h'], { encoding: 'utf8' });
+  return error === undefined ? (/version (\S+)/.exec(stdout)?.[1] ?? null) : null;
+}
+
+/** `folder`: for its configuration, data and log. */
+export async function startBroker(name: BrokerName, folder: string, setting: Setting): Promise<RunningBroker> {
+  mkdirSync(folder, { recursive: true });
+  const log = openSync(join(folder, 'log'), 'w');
+  const command = { sluice, mosquitto, aedes }[name];
+  const [file, args, port] = await command(folder, setting);
+  const [pinnedFile, pinnedArgs] = pinned(0, file, args);
+  const child = spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log] });
+  closeSync(log);
+  const urls = await Promise.race([
+    port === null ? toldUrls(child) : untilOpen(port),
+    once(child, 'exit').then(() => null),
+    delay(startMsMax, null, { ref: false }),
+  ]);
+  if (urls === null) {
+    child.kill('SIGKILL');
+    throw new Error(`${name} did not start: ${readFileSync(join(folder, 'log'), 'utf8').trim()}`);
+  }
+  child.stdout!.resume();
+  return { name, pid: child.pid!, urls, stop: () => stop(child) };
+}
+
+type Command = readonly [file: string, args: readonly string[], port: number | null];
+
+/** As a user has it, with its log at `info`; the listeners that the rows ask for. */
+async function sluice(folder: string, { isDurable }: Setting): Promise<Command> {
+  const { certificate, key } = makeCertificate(folder);
+  const tls = `tls: { certFile: ${certificate}, keyFile: ${key} }`;
+  const store = isDurable ? `{ kind: level, directory: ${join(folder, 'data')} }` : '{ kind: memory }';
+  const lines = [
+    'listeners:',
+    '  - { kind: tcp, port: 0 }',
+    '  - { kind: ws, port: 0 }',
+    ...(certificate === null ? [] : [`  - { kind: tls, port: 0, ${tls} }`, `  - { kind: wss, port: 0, ${tls} }`]),
+    `store: ${store}`,
+  ];
+  const config = join(folder, 'sluice.yaml');
+  writeFileSync(config, `${lines.join('\n')}\n`);
+  return [process.execPath, [join(projectRoot(), 'dist/cli/main.js'), 'start', '--config', config], null];
+}
+
+async function aedes(): Promise<Command> {
+  return [process.execPath, [join(projectRoot(), 'scripts/dist/bench/aedes-broker.js')], null];
+}
+
+async function mosquitto(folder: string, { isDurable }: Setting): Promise<Command> {
+  const port = await freePort();
+  const file = join(folder, 'mosquitto.conf');
+  const settings = {
+    listener: `${port} 127.0.0.1`,
+    allow_anonymous: true,
+    // Without these it drops what a burst brings beyond 20 messages under way and 1,000 queued.
+    max_inflight_messages: 0,
+    max_queued_messages: 0,
+    ...(isDurable ? { persistence: true, persistence_location: `${folder}/` } : { persistence: false }),
+    user: process.env.USER ?? 'root',
+  };
+  writeFileSync(
+    file,
+    Object.entries(settings)
+      .map(([key, value]) => `${key} ${value}\n`)
+      .join(''),
+  );
+  return ['mosquitto', ['-c', file], port];
+}
+
+/** Null where there is no openssl. */
+function makeCertificate(folder: string): { certificate: string | null; key: string } {
+  const [certificate, key] = [join(folder, 'certificate.pem'), join(folder, 'key.pem')];
+  const subject = ['-nodes', '-days', '2', '-subj', '/CN=localhost'];
+  try {
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+    execFileSync('openssl', ['req', '-x509', ...curve, ...subject, '-keyout', key, '-out', certificate], {
+      stdio: 'ignore',
+    });
+    return { certificate, key };
+  } catch {
+    return { certificate: null, key };
+  }
+}
+
+/** The URLs it prints, until one more second brings none: each listener has a line, and the process the last one. */
+function toldUrls({ stdout }: ChildProcess): Promise<ReadonlyMap<string, string>> {
+  let text = '';
+  return new Promise((resolve) => {
+    stdout!.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      if (!/^process \d+$/m.test(text) && !/^mqtt:\/\/\S+\n$/.test(text)) return;
+      const urls = text.match(/\b(mqtts?|wss?):\/\/\S+/g) ?? [];
+      resolve(new Map(urls.map((url) => [new URL(url).protocol.replace(':', ''), url])));
+    });
+  });
+}
+
+async function untilOpen(port: number): Promise<ReadonlyMap<string, string>> {
+  for (;;) {
+    const socket = connect(port, '127.0.0.1');
+    const isOpen = await Promise.race([
+      once(socket, 'connect').then(() => true),
+      once(socket, 'close').then(() => false),
+    ]).catch(() => false);
+    socket.destroy();
+    if (isOpen) return new Map([['mqtt', `mqtt://127.0.0.1:${port}`]]);
+    await delay(20);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  const isLate = await Promise.race([exited.then(() => false), delay(6_000, true, { ref: false })]);
+  if (isLate) child.kill('SIGKILL');
+  await exited;
+}

@@ -1,0 +1,64 @@
+/**
+ * A connection that carries bytes: TCP, TLS, or WebSocket. What it hands over is valid during the call only.
+ */
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { WebSocket } from 'ws';
+
+export interface Transport {
+  write(bytes: Buffer): void;
+  close(): void;
+}
+
+export interface TransportEvents {
+  onOpen(): void;
+  onBytes(bytes: Buffer): void;
+  onClose(error: Error | null): void;
+}
+
+/** Shared by all connections of this process: one is read at a time. */
+const readBuffer = Buffer.allocUnsafeSlow(262_144);
+
+export function openTransport(url: URL, events: TransportEvents): Transport {
+  if (url.protocol.startsWith('ws')) return openWebSocket(url, events);
+  const port = Number(url.port);
+  const host = url.hostname;
+  const onread = {
+    buffer: readBuffer,
+    callback: (bytes: number) => {
+      events.onBytes(readBuffer.subarray(0, bytes));
+      return true;
+    },
+  };
+  if (url.protocol === 'mqtts:') {
+    const socket = connectTls({ port, host, rejectUnauthorized: false });
+    socket.on('secureConnect', () => events.onOpen()).on('data', (bytes) => events.onBytes(bytes));
+    return listenTo(socket, events);
+  }
+  const socket = connectTcp({ port, host, onread });
+  socket.on('connect', () => events.onOpen());
+  return listenTo(socket, events);
+}
+
+function listenTo(socket: Socket, events: TransportEvents): Transport {
+  let failure: Error | null = null;
+  socket.setNoDelay(true);
+  socket.on('error', (error) => {
+    failure = error;
+  });
+  socket.on('close', () => events.onClose(failure));
+  return { write: (bytes) => void socket.write(bytes), close: () => void socket.destroy() };
+}
+
+function openWebSocket(url: URL, events: TransportEvents): Transport {
+  const socket = new WebSocket(url, 'mqtt', { perMessageDeflate: false, rejectUnauthorized: false });
+  socket.binaryType = 'nodebuffer';
+  let failure: Error | null = null;
+  socket.on('open', () => events.onOpen()).on('message', (bytes) => events.onBytes(bytes as Buffer));
+  socket.on('error', (error) => {
+    failure = error;
+  });
+  socket.on('close', () => events.onClose(failure));
+  // `ws` masks in place, and its mask must not reach bytes that are sent again.
+  return { write: (bytes) => socket.send(Buffer.from(bytes)), close: () => socket.terminate() };
+}

@@ -116,8 +116,9 @@ function repeated(
       violations.push({ kind: 'unwanted', what: `${tell(message)} at ${where} with QoS ${arrival.qos}, not ${qos}` });
     }
     if (before === undefined) continue;
-    // Another member of the group gets it as new. [MQTT5 4.8.2]
-    const isHandedOn = arrival.clientId !== before.clientId;
+    // Another member of the group gets it as new, and so does the first one if it comes back to it later. [MQTT5 4.8.2]
+    const isOtherConnection = arrival.clientId !== before.clientId || arrival.connection !== before.connection;
+    const isHandedOn = where.startsWith('$share/') && isOtherConnection;
     // One that its publisher sent again may have left for subscribers of QoS 1 before the crash that made it unknown.
     if (qos === 1 && (arrival.dup || isHandedOn || message.wasResent)) counts.repeated++;
     else {

@@ -57,6 +57,19 @@ describe('repetition', () => {
     const message = send(2);
     for (const dup of [false, true]) ledger.arrived(session, message, 2, dup);
   });
+  for (const [title, connections, expected] of [
+    ['by another connection, it may have been with another member meanwhile', [1, 2], []],
+    ['by the same one it must not', [1, 1], ['duplicated']],
+  ] as const) {
+    check(`QoS 1 that arrives again at a member of a group: ${title}`, [...expected], () => {
+      const member = aSession(1, '$share/g/a/#', '$share/g/a/#');
+      const message = send(1);
+      for (const connection of connections) {
+        member.connections = connection;
+        ledger.arrived(member, message, 1, false);
+      }
+    });
+  }
   check('QoS 1 must not arrive again without DUP', ['duplicated'], () => {
     const session = aSession(1);
     const message = send(1);

@@ -85,8 +85,9 @@ export class TimerWheel {
     this.#count++;
   }
 
-  cancel(timer: Timer): void {
-    if (timer.list === null) return;
+  /** Null is a timer that was never made. */
+  cancel(timer: Timer | null): void {
+    if (!timer?.list) return;
     timer.list.remove(timer);
     this.#count--;
   }

@@ -2,6 +2,7 @@
  * A session's life: it begins or resumes with CONNECT, outlives its connection for as long as the client asked, and ends; and
  * its will is published when, and only when, it is due. [MQTT5 3.1.2.5] [MQTT5 4.1]
  */
+import { Timer } from '../base/timer-wheel.ts';
 import type { RestoredSession } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -56,15 +57,18 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
 }
 
 function begin(core: Core, { clientId, traits, expirySeconds }: ConnectRequest): Session {
-  const session = new Session({ clientId, sid: core.store.nextSessionId(), traits, expirySeconds }, timersOf(core));
+  const session = new Session({ clientId, sid: core.store.nextSessionId(), traits, expirySeconds });
   core.directory.add(session);
   return session;
 }
 
-const timersOf = (core: Core) => ({
-  onWillDue: (session: Session) => publishWill(core, session),
-  onExpired: (session: Session) => end(core, session, 'expired'),
-});
+function publishWillAt(core: Core, session: Session, time: number): void {
+  core.timers.set((session.willTimer ??= new Timer(() => publishWill(core, session))), time);
+}
+
+function expireAt(core: Core, session: Session, time: number): void {
+  core.timers.set((session.expiryTimer ??= new Timer(() => end(core, session, 'expired'))), time);
+}
 
 /** In the store belongs what outlives the connection: the session, or at least a will that a crash must not lose. */
 function save(core: Core, session: Session, disconnectedAt: number | null): void {
@@ -85,11 +89,9 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
   if (core.store.canPage) session.queue.spillAll();
   if (session.will !== null) {
     if (session.will.delaySeconds === 0) publishWill(core, session);
-    else core.timers.set(session.willTimer, core.now + session.will.delaySeconds * 1000);
+    else publishWillAt(core, session, core.now + session.will.delaySeconds * 1000);
   }
-  if (session.expirySeconds !== neverExpires) {
-    core.timers.set(session.expiryTimer, core.now + session.expirySeconds * 1000);
-  }
+  if (session.expirySeconds !== neverExpires) expireAt(core, session, core.now + session.expirySeconds * 1000);
   save(core, session, core.now);
 }
 
@@ -130,7 +132,7 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
   const restored: [Session, RestoredSession][] = [];
   for (const record of sessions) {
     const { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will } = record.session;
-    const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, timersOf(core));
+    const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds });
     session.will = will;
     session.isStored = true;
     core.directory.add(session);
@@ -144,8 +146,8 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
     }
     if (disconnectedAt === null) wereOpen.push(session);
     else {
-      if (will !== null) core.timers.set(session.willTimer, disconnectedAt + will.delaySeconds * 1000);
-      if (expirySeconds !== neverExpires) core.timers.set(session.expiryTimer, disconnectedAt + expirySeconds * 1000);
+      if (will !== null) publishWillAt(core, session, disconnectedAt + will.delaySeconds * 1000);
+      if (expirySeconds !== neverExpires) expireAt(core, session, disconnectedAt + expirySeconds * 1000);
     }
     restored.push([session, record]);
   }

@@ -43,6 +43,8 @@ export interface Router {
   route(topic: Topic): Route;
 }
 
+const nowhere: Route = { targets: [], groups: [] };
+
 /** Targets remembered over all topics; beyond it all is forgotten and found again as it is needed. */
 const rememberedMax = 1_000_000;
 
@@ -117,6 +119,7 @@ export class LocalRouter implements Router {
   #find(topic: Topic): Route {
     const found: (Subscription | SharedGroup)[] = [];
     this.#tree.find(topic.name, found);
+    if (found.length === 0) return nowhere;
     const groups: SharedGroup[] = [];
     const bySession = new Map<Session, Subscription[]>();
     for (const item of found) {

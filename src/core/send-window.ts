@@ -12,6 +12,8 @@ import type { Delivery } from './delivery.ts';
 export const Awaiting = { nothing: 0, puback: 1, pubrec: 2, pubcomp: 3 } as const;
 export type Awaiting = (typeof Awaiting)[keyof typeof Awaiting];
 
+/** A typed array is dear to make, and most windows of subscribers to QoS 0 stay empty. */
+const noStates = new Uint8Array(0);
 const idMask = 0xffff;
 const spreadMax = 65_534;
 const following = (id: PacketId): PacketId => (id === 65_535 ? 1 : id + 1);
@@ -28,7 +30,7 @@ export class SendWindow {
   /** Where sending again has got to; equal to `#resendEnd` when all is sent. */
   #resend: PacketId = 1;
   #resendEnd: PacketId = 1;
-  #states = new Uint8Array(0);
+  #states = noStates;
   #deliveries: (Delivery | null)[] = [];
 
   get count(): number {

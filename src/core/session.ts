@@ -4,7 +4,7 @@
  *
  * Plain state: the rules are in `delivering.ts` and `handlers/`. The shell hangs its connection on `link`.
  */
-import { Timer } from '../base/timer-wheel.ts';
+import type { Timer } from '../base/timer-wheel.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
@@ -42,28 +42,24 @@ export class Session {
   /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */
   readonly received = new Set<PacketId>();
   will: SessionWill | null = null;
-  readonly willTimer: Timer;
-  readonly expiryTimer: Timer;
+  /** Made when they are first set: most sessions that end with their connection need none. */
+  willTimer: Timer | null = null;
+  expiryTimer: Timer | null = null;
   /** It has a record in the store. */
   isStored = false;
   /** The session is over and forgotten; whoever still holds it must not use it. */
   isEnded = false;
 
-  constructor(
-    identity: {
-      readonly clientId: string;
-      readonly sid: number;
-      readonly traits: Traits;
-      readonly expirySeconds: number;
-    },
-    timers: { onWillDue(session: Session): void; onExpired(session: Session): void },
-  ) {
+  constructor(identity: {
+    readonly clientId: string;
+    readonly sid: number;
+    readonly traits: Traits;
+    readonly expirySeconds: number;
+  }) {
     this.clientId = identity.clientId;
     this.sid = identity.sid;
     this.traits = identity.traits;
     this.expirySeconds = identity.expirySeconds;
-    this.willTimer = new Timer(() => timers.onWillDue(this));
-    this.expiryTimer = new Timer(() => timers.onExpired(this));
   }
 
   get isConnected(): boolean {

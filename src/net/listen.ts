@@ -73,7 +73,8 @@ export async function listen(
 function createServer(options: ListenerOptions, accept: Accept, established: (socket: Socket) => void): Server {
   switch (options.kind) {
     case 'tcp':
-      return createTcpServer((socket) => acceptTcp(socket, accept));
+      // Half-open, so that the end of a connection is ours to answer: see `SocketStream`.
+      return createTcpServer({ allowHalfOpen: true }, (socket) => acceptTcp(socket, accept));
     case 'tls':
       return createTls(options, accept, established);
     default:

@@ -32,9 +32,10 @@ export class SocketStream implements ByteStream {
     socket.on('error', (error) => {
       this.#error ??= error;
     });
-    // Node answers the peer's FIN once everything is written, which a peer that does not read never lets happen.
+    // Node would answer the peer's FIN once everything is written, which a peer that does not read never lets happen.
     socket.on('end', () => {
       if (socket.writableLength > 0) this.end();
+      else socket.destroy();
     });
     socket.on('close', () => this.#closed());
   }

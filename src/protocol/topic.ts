@@ -60,21 +60,30 @@ export class TopicTable {
 
   /** The topic whose UTF-8 is `bytes[start, end)`. Throws a ProtocolError if that is no valid topic name. */
   intern(bytes: Buffer, start: number, end: number): Topic {
-    if (end - start > internedBytesMax) return this.#parse(bytes, start, end);
+    if (end - start > internedBytesMax) return this.#parse(bytes, start, end, false);
     let hash = 0x811c9dc5;
-    for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+    let bits = 0;
+    for (let i = start; i < end; i++) {
+      const byte = bytes[i]!;
+      bits |= byte;
+      hash = Math.imul(hash ^ byte, 0x01000193);
+    }
     const slot = (hash ^ (hash >>> 15)) & this.#mask;
     const found = this.#slots[slot]!;
     if (found !== null && isSame(found.encoded, bytes, start, end)) return found;
-    return (this.#slots[slot] = this.#parse(bytes, start, end));
+    return (this.#slots[slot] = this.#parse(bytes, start, end, bits < 128));
   }
 
-  #parse(bytes: Buffer, start: number, end: number): Topic {
-    const text = bytes.subarray(start, end);
-    if (!isUtf8(text)) throw new ProtocolError(ReasonCode.MalformedPacket, 'The topic name is not valid UTF-8');
-    const name = text.toString('utf8');
+  #parse(bytes: Buffer, start: number, end: number, isAscii: boolean): Topic {
+    if (!isAscii && !isUtf8(bytes.subarray(start, end))) {
+      throw new ProtocolError(ReasonCode.MalformedPacket, 'The topic name is not valid UTF-8');
+    }
+    const name = bytes.toString(isAscii ? 'latin1' : 'utf8', start, end);
     assertTopicName(name, this.#limits);
-    return Topic.of(name);
+    const encoded = Buffer.allocUnsafe(2 + end - start);
+    encoded.writeUInt16BE(end - start, 0);
+    bytes.copy(encoded, 2, start, end);
+    return new Topic(name, encoded);
   }
 }
 

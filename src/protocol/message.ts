@@ -12,6 +12,14 @@ const nothing = Buffer.alloc(0);
 /** Stands for "never" as a time of expiry. */
 export const never = Number.POSITIVE_INFINITY;
 
+/**
+ * Small messages that are kept lie side by side in one buffer: a Buffer object of its own would be larger than most of them.
+ * As much as in Node's own pool, since one message that stays holds on to all of it.
+ */
+const roomBytes = 8_192;
+let room = Buffer.allocUnsafeSlow(roomBytes);
+let roomUsed = 0;
+
 export class Message {
   topic: Topic;
   qos: QoS = 0;
@@ -101,14 +109,23 @@ export class Message {
   #copy(): Message {
     const copy = new Message(this.topic);
     const propertiesBytes = this.propertiesEnd - this.propertiesStart;
-    const bytes = Buffer.allocUnsafe(propertiesBytes + this.payloadEnd - this.payloadStart);
-    if (propertiesBytes > 0) this.bytes.copy(bytes, 0, this.propertiesStart, this.propertiesEnd);
-    this.bytes.copy(bytes, propertiesBytes, this.payloadStart, this.payloadEnd);
+    const length = propertiesBytes + this.payloadEnd - this.payloadStart;
+    const isSmall = length <= roomBytes / 4;
+    if (isSmall && roomUsed + length > roomBytes) {
+      room = Buffer.allocUnsafeSlow(roomBytes);
+      roomUsed = 0;
+    }
+    const bytes = isSmall ? room : Buffer.allocUnsafeSlow(length);
+    const start = isSmall ? roomUsed : 0;
+    if (isSmall) roomUsed += length;
+    if (propertiesBytes > 0) this.bytes.copy(bytes, start, this.propertiesStart, this.propertiesEnd);
+    this.bytes.copy(bytes, start + propertiesBytes, this.payloadStart, this.payloadEnd);
     copy.qos = this.qos;
     copy.retain = this.retain;
     copy.bytes = bytes;
-    copy.propertiesEnd = copy.payloadStart = propertiesBytes;
-    copy.payloadEnd = bytes.length;
+    copy.propertiesStart = start;
+    copy.propertiesEnd = copy.payloadStart = start + propertiesBytes;
+    copy.payloadEnd = start + length;
     copy.expirySeconds = this.expirySeconds;
     copy.expiresAt = this.expiresAt;
     return copy;

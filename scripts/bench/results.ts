@@ -36,6 +36,11 @@ export function median(values: readonly number[]): number {
 
 const numberOf = (output: RunOutput, field: string): number => Number(output[field] ?? 0);
 
+/** After the run; mqload has a name for each of its phases. */
+function rssKilobytes(output: RunOutput): number {
+  return Math.max(...['rss_kb', 'rss_hold_kb', 'get_rss_kb', 'drain_rss_kb'].map((field) => numberOf(output, field)));
+}
+
 /** How many things the processor time was spent on. */
 function counted(output: RunOutput, { field }: Metric): number {
   if (field === 'out_rate') return numberOf(output, 'out_rate') * numberOf(output, 'secs');
@@ -66,7 +71,7 @@ export function rowsOf(scenario: Scenario, broker: BrokerName, outputs: readonly
       ),
       p50: times('p50'),
       p99: times('p99'),
-      rssMegabytes: Math.max(...outputs.map((output) => numberOf(output, 'rss_kb'))) / 1_024,
+      rssMegabytes: Math.max(...outputs.map(rssKilobytes)) / 1_024,
       // The first run pays for the memory that the next ones use again.
       rssBytesPerConnection: metric.field === 'conn_rate' ? Math.max(...perConnection) : null,
       lost: outputs.reduce((sum, output) => sum + numberOf(output, 'lost') + numberOf(output, 'missing'), 0),

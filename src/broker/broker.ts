@@ -3,6 +3,7 @@
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { PacketDecoder } from '../codec/framer.ts';
+import { LastPublish } from '../codec/publish.ts';
 import type { Hooks } from '../contracts/hooks.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
@@ -84,6 +85,7 @@ export class Broker {
       turn,
       decoder: new PacketDecoder(settings.limits),
       chunks: new ChunkPool(),
+      lastPublish: new LastPublish(),
       counters,
       log,
       events: this.events,

@@ -233,7 +233,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     const output = this.#output;
     const chunk = output.reserve(1 + varintSize(remaining) + remaining);
     const start = output.length;
-    output.length = writePublish(chunk, start, message, header, remaining);
+    const { lastPublish, chunks } = this.shell;
+    let end = lastPublish.copy(chunk, start, message, header, remaining, chunks.generation);
+    if (end === 0) {
+      end = writePublish(chunk, start, message, header, remaining);
+      lastPublish.remember(chunk, start, end, message, header, chunks.generation);
+    }
+    output.length = end;
     counters.bytesSent += output.length - start;
     // Not only at the end of the turn: one turn can bring more than the limit.
     if (output.fullBytes > this.shell.settings.limits.outputBytes) this.session!.isCongested = true;

@@ -3,6 +3,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
+import type { LastPublish } from '../codec/publish.ts';
 import type { Hooks } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
@@ -22,6 +23,8 @@ export interface Shell {
   readonly turn: Turn;
   readonly decoder: PacketDecoder;
   readonly chunks: ChunkPool;
+  /** Encoded once, for however many subscribers. */
+  readonly lastPublish: LastPublish;
   readonly counters: Counters;
   readonly log: Log;
   readonly events: BrokerEvents;

@@ -283,6 +283,83 @@ export function writePublish(
   return copyBytes(message.bytes, message.payloadStart, message.payloadEnd, out, at);
 }
 
+/**
+ * The PUBLISH that was written last, so that the next subscriber of the same message gets a copy instead of an encoding. It
+ * stays where it was written; whoever owns that memory says by `generation` when it may have been written over.
+ */
+export class LastPublish {
+  #message: Message | null = null;
+  #serial = 0;
+  /** NaN while nothing is remembered: it equals nothing. */
+  #flags = Number.NaN;
+  #expirySeconds = -1;
+  #generation = 0;
+  #chunk: Buffer | null = null;
+  #start = 0;
+  #end = 0;
+  /** Made for the first copy. */
+  #packet: Uint8Array | null = null;
+
+  /** As `writePublish`; or returns 0 if it is not the one that was written last. */
+  copy(
+    out: Buffer,
+    at: number,
+    message: Message,
+    header: PublishHeader,
+    remaining: number,
+    generation: number,
+  ): number {
+    if (
+      message !== this.#message ||
+      message.serial !== this.#serial ||
+      generation !== this.#generation ||
+      flagsOf(header) !== this.#flags ||
+      header.expirySeconds !== this.#expirySeconds
+    ) {
+      return 0;
+    }
+    this.#packet ??= this.#chunk!.subarray(this.#start, this.#end);
+    out.set(this.#packet, at);
+    if (header.qos > 0) {
+      const idAt = at + 1 + varintSize(remaining) + message.topic.encoded.length;
+      out[idAt] = header.packetId >> 8;
+      out[idAt + 1] = header.packetId & 255;
+    }
+    return at + this.#end - this.#start;
+  }
+
+  /** It was just written at `chunk[start, end)`. */
+  remember(
+    chunk: Buffer,
+    start: number,
+    end: number,
+    message: Message,
+    header: PublishHeader,
+    generation: number,
+  ): void {
+    if (message !== this.#message || message.serial !== this.#serial) {
+      // Most messages have one subscriber: from the second one on it is worth the trouble.
+      this.#message = message;
+      this.#serial = message.serial;
+      this.#flags = Number.NaN;
+      return;
+    }
+    this.#flags = flagsOf(header);
+    this.#expirySeconds = header.expirySeconds;
+    this.#generation = generation;
+    this.#chunk = chunk;
+    this.#start = start;
+    this.#end = end;
+    this.#packet = null;
+  }
+}
+
+/** What makes two packets of one message differ. NaN, which equals nothing, for what only one subscriber has. */
+function flagsOf({ qos, retain, dup, hasProperties, subscriptionIds, topicAlias, hasTopic }: PublishHeader): number {
+  if (subscriptionIds !== null || topicAlias !== 0 || !hasTopic) return Number.NaN;
+  return qos | (retain ? 4 : 0) | (dup ? 8 : 0) | (hasProperties ? 16 : 0);
+}
+
 function writeProperties(out: Buffer, at: number, message: Message, header: PublishHeader): number {
   at = writeVarint(out, at, propertiesSize(message, header));
   at = copyBytes(message.bytes, message.propertiesStart, message.propertiesEnd, out, at);

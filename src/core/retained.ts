@@ -91,7 +91,12 @@ function* match(node: Node, levels: readonly string[], index: number, isFirst: b
 
 function* everything(node: Node): Generator<Message> {
   if (node.message !== null) yield node.message;
-  for (const child of node.children?.values() ?? []) yield* everything(child);
+  if (node.children === null) return;
+  for (const child of node.children.values()) {
+    // Most nodes are leaves, and a generator for each would cost more than the message.
+    if (child.children !== null) yield* everything(child);
+    else if (child.message !== null) yield child.message;
+  }
 }
 
 /**

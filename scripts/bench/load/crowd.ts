@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { processUsage } from '../process-usage.ts';
 import { LoadClient } from './client.ts';
 import { Histogram } from './histogram.ts';
-import type { LoadOptions } from './options.ts';
+import { type LoadOptions, ownName } from './options.ts';
 import { nowMicroseconds } from './publisher.ts';
 
 const filtersPerPacket = 200;
@@ -15,7 +15,7 @@ export async function connectOthers(options: LoadOptions): Promise<LoadClient[]>
   const clients: LoadClient[] = [];
   const each = Math.ceil(otherSubscriptions / otherConnections);
   for (let first = 0; first < otherSubscriptions; first += each) {
-    const client = await LoadClient.connect({ url, version, clientId: `load-other-${first}` });
+    const client = await LoadClient.connect({ url, version, clientId: `${ownName}-other-${first}` });
     clients.push(client);
     const filters = Array.from({ length: Math.min(each, otherSubscriptions - first) }, (_, i) =>
       otherFilter(first + i),
@@ -40,7 +40,7 @@ export async function runConn(options: LoadOptions): Promise<object> {
   let next = 0;
   const connectSome = async () => {
     while (next < count) {
-      const clientId = `load-conn-${next++}`;
+      const clientId = `${ownName}-conn-${next++}`;
       const begunAt = nowMicroseconds();
       clients.push(await LoadClient.connect({ url, version, clientId }));
       times.add(nowMicroseconds() - begunAt);

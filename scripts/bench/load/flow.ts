@@ -6,7 +6,7 @@ import { type ProcessUsage, processUsage } from '../process-usage.ts';
 import { LoadClient } from './client.ts';
 import { connectOthers } from './crowd.ts';
 import { Histogram } from './histogram.ts';
-import type { LoadOptions } from './options.ts';
+import { type LoadOptions, ownName } from './options.ts';
 import { nowMicroseconds, Publisher, stamp } from './publisher.ts';
 
 interface Plan {
@@ -19,18 +19,18 @@ function planOf({ scenario, publishers, subscribers, count }: LoadOptions): Plan
   switch (scenario) {
     case 'fanin':
       return {
-        publishers: range(publishers).map((i) => ({ topic: `load/fanin/${i}`, copies: subscribers })),
-        subscribers: range(subscribers).map(() => 'load/fanin/+'),
+        publishers: range(publishers).map((i) => ({ topic: `${ownName}/fanin/${i}`, copies: subscribers })),
+        subscribers: range(subscribers).map(() => `${ownName}/fanin/+`),
       };
     case 'fanout':
       return {
-        publishers: range(publishers).map(() => ({ topic: 'load/fanout', copies: subscribers })),
-        subscribers: range(subscribers).map(() => 'load/fanout'),
+        publishers: range(publishers).map(() => ({ topic: `${ownName}/fanout`, copies: subscribers })),
+        subscribers: range(subscribers).map(() => `${ownName}/fanout`),
       };
     default:
       return {
-        publishers: range(count).map((i) => ({ topic: `load/pair/${i}`, copies: 1 })),
-        subscribers: range(count).map((i) => `load/pair/${i}`),
+        publishers: range(count).map((i) => ({ topic: `${ownName}/pair/${i}`, copies: 1 })),
+        subscribers: range(count).map((i) => `${ownName}/pair/${i}`),
       };
   }
 }
@@ -154,13 +154,16 @@ export async function runFlow(options: LoadOptions): Promise<object> {
   const flow = new Flow(publishers);
   const clients: LoadClient[] = await connectOthers(options);
   for (const [i, filter] of plan.subscribers.entries()) {
-    const client = await LoadClient.connect({ url, version, clientId: `load-sub-${i}` }, flow.subscriberHandler());
+    const client = await LoadClient.connect(
+      { url, version, clientId: `${ownName}-sub-${i}` },
+      flow.subscriberHandler(),
+    );
     await client.subscribe([filter], qos);
     clients.push(client);
   }
   for (const [i, publisher] of publishers.entries()) {
     publisher.client = await LoadClient.connect(
-      { url, version, clientId: `load-pub-${i}` },
+      { url, version, clientId: `${ownName}-pub-${i}` },
       flow.publisherHandler(publisher),
     );
     clients.push(publisher.client);

@@ -18,6 +18,9 @@ export const help = `generator SCENARIO [options]   scenarios: ${scenarioNames.j
   --bgconns N      connections for -B (50)
 `;
 
+/** Begins the client identifiers and topics of this process, so that several can load one broker. */
+export const ownName = `load-${process.pid}`;
+
 export interface LoadOptions {
   readonly scenario: ScenarioName;
   readonly url: URL;

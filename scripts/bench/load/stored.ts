@@ -2,7 +2,7 @@
 import { processUsage } from '../process-usage.ts';
 import { LoadClient, publishTemplate } from './client.ts';
 import { Histogram } from './histogram.ts';
-import type { LoadOptions } from './options.ts';
+import { type LoadOptions, ownName } from './options.ts';
 import { nowMicroseconds } from './publisher.ts';
 
 /** Publishes `count` messages in order, `window` of them unacknowledged at most; resolves when all are acknowledged. */
@@ -73,18 +73,20 @@ export async function runOffline(options: LoadOptions): Promise<object> {
   const { url, version, qos, count, messages, publishers, payloadBytes, brokerPid } = options;
   if (qos === 0) throw new Error('offline wants -q 1 or 2');
   for (let i = 0; i < count; i++) {
-    const client = await LoadClient.connect({ url, version, clientId: `load-away-${i}`, isPersistent: true });
-    await client.subscribe([`load/away/${i}`], qos);
+    const client = await LoadClient.connect({ url, version, clientId: `${ownName}-away-${i}`, isPersistent: true });
+    await client.subscribe([`${ownName}/away/${i}`], qos);
     await client.leave();
   }
-  const templates = Array.from({ length: count }, (_, i) => publishTemplate(`load/away/${i}`, payloadBytes, options));
+  const templates = Array.from({ length: count }, (_, i) =>
+    publishTemplate(`${ownName}/away/${i}`, payloadBytes, options),
+  );
   const times = new Histogram();
   const fill = await timed(brokerPid, () => {
     // Each publisher goes round its share of the sessions.
     const shares = Array.from({ length: publishers }, (_, p) => templates.filter((_, i) => i % publishers === p));
     const runs = shares.map((share, p) => {
       const templateOf = (index: number) => share[index % share.length]!;
-      const sequence = { clientId: `load-filler-${p}`, count: share.length * messages, templateOf };
+      const sequence = { clientId: `${ownName}-filler-${p}`, count: share.length * messages, templateOf };
       return publishSequence(options, sequence, times);
     });
     return Promise.all(runs);
@@ -111,7 +113,7 @@ async function drainAll({ url, version, count, messages }: LoadOptions): Promise
     const onMessage = () => {
       if (++received === messages) done.tell();
     };
-    const identity = { url, version, clientId: `load-away-${i}` };
+    const identity = { url, version, clientId: `${ownName}-away-${i}` };
     const client = await LoadClient.connect({ ...identity, isPersistent: true }, { onMessage });
     if (!client.sessionPresent) throw new Error(`the session of ${identity.clientId} is gone`);
     await Promise.race([done.told, client.failed()]);
@@ -128,9 +130,9 @@ export async function runRetained(options: LoadOptions): Promise<object> {
   if (qos === 0) throw new Error('retained wants -q 1 or 2');
   const publishEach = (bytes: number) => {
     const templates = Array.from({ length: count }, (_, i) => {
-      return publishTemplate(`load/retained/${i}`, bytes, { qos, version, retain: true });
+      return publishTemplate(`${ownName}/retained/${i}`, bytes, { qos, version, retain: true });
     });
-    const sequence = { clientId: 'load-retainer', count, templateOf: (index: number) => templates[index]! };
+    const sequence = { clientId: `${ownName}-retainer`, count, templateOf: (index: number) => templates[index]! };
     return timed(brokerPid, () => publishSequence(options, sequence, new Histogram()));
   };
   const set = await publishEach(payloadBytes);
@@ -140,8 +142,8 @@ export async function runRetained(options: LoadOptions): Promise<object> {
     const onMessage = () => {
       if (++received === count) done.tell();
     };
-    const client = await LoadClient.connect({ url, version, clientId: 'load-getter' }, { onMessage });
-    await Promise.all([client.subscribe(['load/retained/#'], qos), Promise.race([done.told, client.failed()])]);
+    const client = await LoadClient.connect({ url, version, clientId: `${ownName}-getter` }, { onMessage });
+    await Promise.all([client.subscribe([`${ownName}/retained/#`], qos), Promise.race([done.told, client.failed()])]);
     client.close();
   });
   const rss = rssOf(brokerPid);

@@ -164,5 +164,6 @@ if (values.json !== undefined) {
     appendFileSync(values.json, `${JSON.stringify({ at, ...surroundings, version, ...row })}\n`);
   }
 }
-if (values.plot !== undefined) writeFileSync(values.plot, plotOf(rows, 'A second, one core for the broker'));
+if (values.plot !== undefined)
+  writeFileSync(values.plot, plotOf(rows, 'Messages or connections a second, one core for the broker'));
 if (failures > 0) process.exitCode = 1;

@@ -51,6 +51,7 @@ export function plotOf(rows: readonly Row[], title: string): string {
   const [width, height] = [left + barsWide + right, y + 24];
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
+    `<title>${escaped(title)}</title>`,
     '<style>text{font:12px system-ui,sans-serif;fill:#212529}.value{font-size:10.5px;fill:#495057}.grid{stroke:#e9ecef}.title{font-size:15px;font-weight:600}</style>',
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="${left}" y="22" class="title">${escaped(title)}</text>`,
@@ -63,7 +64,7 @@ export function plotOf(rows: readonly Row[], title: string): string {
 }
 
 function short(rate: number): string {
-  if (rate >= 1_000_000) return `${(rate / 1_000_000).toFixed(rate >= 10_000_000 ? 0 : 2).replace(/\.?0+$/, '')} M`;
-  if (rate >= 1_000) return `${(rate / 1_000).toFixed(rate >= 100_000 ? 0 : 1).replace(/\.0$/, '')} k`;
-  return rate.toFixed(0);
+  const digits = (value: number) => Number(value.toPrecision(3));
+  if (rate >= 1_000_000) return `${digits(rate / 1_000_000)} M`;
+  return rate >= 1_000 ? `${digits(rate / 1_000)} k` : `${digits(rate)}`;
 }

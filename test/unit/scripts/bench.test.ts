@@ -71,6 +71,8 @@ describe('rows', () => {
     const plot = plotOf([sluice, mosquitto], 'a < b');
     expect(plot.match(/<rect /g)).toHaveLength(5);
     expect(plot).toContain('a &lt; b');
+    const high = plotOf([{ ...sluice, rate: 9_500_000 }], '');
+    expect([high.includes('>9.5 M<'), high.includes('>10 M<')]).toEqual([true, true]);
   });
 });
 

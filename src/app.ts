@@ -1,21 +1,40 @@
 /**
  * The composition root: configuration in, running system out. The only file that knows all parts.
  */
+
+import { readFileSync } from 'node:fs';
 import { type DestinationStream, destination, pino } from 'pino';
-import { serveControl } from './admin/control.ts';
+import { type Handlers, serveControl } from './admin/control.ts';
+import { quarantineHandlers } from './admin/quarantine.ts';
 import { Broker } from './broker/broker.ts';
+import { ConfigError } from './config/error.ts';
+import type { ReadConfig } from './config/load.ts';
+import type { PipelineTest } from './config/pipeline-schema.ts';
 import type { Config } from './config/schema.ts';
-import type { Hooks } from './contracts/hooks.ts';
+import { type Path, pathText } from './config/source.ts';
+import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
 import { type Log, silentLog } from './contracts/log.ts';
+import type { QuarantineStore } from './contracts/pipeline.ts';
 import type { SessionStore } from './contracts/session-store.ts';
 import type { Listener } from './contracts/transport.ts';
 import { listen } from './net/listen.ts';
 import type { ListenerOptions } from './net/options.ts';
+import { PipelineError } from './pipeline/errors.ts';
+import { Pipelines } from './pipeline/pipelines.ts';
+import { compare, type StageTrace, type Trial, type TrialResult, tryOut } from './pipeline/testing.ts';
+import { partsOf } from './pipeline/used.ts';
 import { LevelStore } from './store/level/level-store.ts';
 import { MemoryStore } from './store/memory.ts';
+import { MemoryQuarantine } from './store/memory-quarantine.ts';
 
 export interface App {
   readonly broker: Broker;
+  readonly pipelines: Pipelines;
+  /**
+   * Reads the configuration anew and puts its pipelines in the place of those that run; nobody is disconnected. Resolves with
+   * what to tell the operator. Rejects with a ConfigError if the file is not valid, and then nothing has changed.
+   */
+  reload(): Promise<string>;
   /** What was bound, in the order of the configuration. */
   readonly listeners: readonly Listener[];
   /** Stops accepting, tells the clients, finishes what was acknowledged. */
@@ -25,21 +44,64 @@ export interface App {
 export interface AppOptions {
   readonly hooks?: Hooks;
   readonly log?: Log;
+  /** Where a setting stands, for errors. */
+  readonly where?: (path: Path) => string;
+  /** How `reload` reads the configuration anew; without it there is nothing to reload from. */
+  readonly reread?: () => ReadConfig;
   /** Start although a part of what was acknowledged is lost. */
   readonly acceptLoss?: boolean;
 }
 
+/** Windows of stages that hold messages back are looked at this often. */
+const pipelineTickMs = 100;
+
+const keep = { verdict: 'keep' } as const;
+
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? (await createLog(config));
-  const store = createStore(config, options.acceptLoss ?? false, log);
-  const broker = new Broker({ settings: config, store, log, ...(options.hooks ? { hooks: options.hooks } : {}) });
-  await broker.start();
+  const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log);
+  const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
+  await configure(pipelines, config, options.where);
+  const { onPublish } = options.hooks ?? {};
+  if (onPublish !== undefined) {
+    pipelines.use(
+      ...partsOf({ onPublish: (client, message) => (client === null ? keep : onPublish(client, message)) }),
+    );
+  }
+  const broker = new Broker({ settings: config, store, log, pipeline: pipelines, hooks: options.hooks ?? {} });
+  pipelines.emit = ({ topic, ...fields }) => void broker.publish(topic, fields).catch(() => {});
+  try {
+    await broker.start();
+  } catch (error) {
+    await pipelines.close();
+    throw error;
+  }
+  const ticker = setInterval(() => pipelines.tick(), pipelineTickMs);
+  ticker.unref();
+  const reload = async () => {
+    if (options.reread === undefined) throw new ConfigError('There is no configuration file to read again');
+    try {
+      const { config: next, where } = options.reread();
+      await configure(pipelines, next, where);
+      await broker.reclassify();
+      const text = `${next.pipelines.length} pipelines reloaded; other settings take effect at the next start`;
+      log.info({}, text);
+      return text;
+    } catch (error) {
+      log.error({ cause: (error as Error).message }, 'reload failed: the pipelines stay as they are');
+      throw error;
+    }
+  };
+  const replay = (message: PublishedMessage) => replayThrough(broker, pipelines, quarantine, message);
+  const handlers = { reload, ...quarantineHandlers({ store: quarantine, replay }) };
   const closeControl =
-    config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, log) : () => {};
+    config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, handlers, log) : () => {};
   const listeners: Listener[] = [];
   const close = async () => {
     closeControl();
+    clearInterval(ticker);
     await Promise.all(listeners.map((listener) => listener.close()));
+    await pipelines.close();
     await broker.close();
   };
   try {
@@ -53,20 +115,143 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     await close();
     throw error;
   }
-  return { broker, listeners, close };
+  return { broker, pipelines, listeners, reload, close };
 }
 
-function createStore({ store }: Config, acceptLoss: boolean, log: Log): SessionStore {
-  return store.kind === 'memory' ? new MemoryStore() : new LevelStore({ ...store, acceptLoss, log });
+/** What a pipeline has to say of its settings is told with the place where they stand. */
+async function configure(pipelines: Pipelines, config: Config, where = pathText): Promise<void> {
+  try {
+    await pipelines.configure(config.pipelines);
+  } catch (error) {
+    if (!(error instanceof PipelineError)) throw error;
+    throw new ConfigError(`${where(error.path)}: ${error.message}`, { cause: error });
+  }
+}
+
+/** A quarantined message goes through the pipelines as they are now. */
+async function replayThrough(
+  broker: Broker,
+  pipelines: Pipelines,
+  quarantine: QuarantineStore,
+  message: PublishedMessage,
+): Promise<'published' | 'dropped' | 'quarantined' | 'rejected'> {
+  const before = quarantine.count;
+  const verdict = await pipelines.onPublish(null, message);
+  if (verdict.verdict === 'reject') return 'rejected';
+  const messages =
+    verdict.verdict === 'split' ? verdict.messages : verdict.verdict === 'change' ? [verdict.change] : [{}];
+  if (verdict.verdict === 'drop') return quarantine.count > before ? 'quarantined' : 'dropped';
+  for (const change of messages) {
+    const { topic, ...fields } = { ...message, ...change };
+    await broker.publish(topic, fields);
+  }
+  return 'published';
+}
+
+/** Pipelines without a broker, to try messages on. */
+export interface TestBench {
+  tryOut(trial: Trial, onStage?: (trace: StageTrace) => void): Promise<TrialResult>;
+  close(): Promise<void>;
+}
+
+/** Rejects with a ConfigError. */
+export async function testBench({ config, where }: ReadConfig, now: () => number = Date.now): Promise<TestBench> {
+  let quarantined = 0;
+  const quarantine = new MemoryQuarantine(config.pipelineLimits);
+  const counting: QuarantineStore = {
+    count: 0,
+    bytes: 0,
+    put: () => {
+      quarantined++;
+      return 0;
+    },
+    list: (afterId, limit) => quarantine.list(afterId, limit),
+    get: (id) => quarantine.get(id),
+    remove: (id) => quarantine.remove(id),
+  };
+  const pipelines = new Pipelines({ limits: config.pipelineLimits, log: silentLog, quarantine: counting, now });
+  await configure(pipelines, config, where);
+  return {
+    tryOut: (trial, onStage) => tryOut({ pipelines, quarantined: () => quarantined }, trial, onStage),
+    close: () => pipelines.close(),
+  };
+}
+
+/** Runs the `tests` of a configuration, each on pipelines that remember nothing; returns what is wrong, a line each. */
+export async function failedTests(read: ReadConfig): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [index, test] of read.config.tests.entries()) {
+    const bench = await testBench(read);
+    try {
+      const difference = compare(await bench.tryOut(trialOf(test)), test.expect);
+      if (difference !== null) problems.push(`${read.where(['tests', index])}: ${test.name}: ${difference}`);
+    } catch (error) {
+      problems.push(`${read.where(['tests', index])}: ${test.name}: ${(error as Error).message}`);
+    } finally {
+      await bench.close();
+    }
+  }
+  return problems;
+}
+
+function trialOf({
+  topic,
+  contentType,
+  userProperties = {},
+  clientId,
+  username,
+  subscriber,
+  ...test
+}: PipelineTest): Trial {
+  const message = {
+    topic,
+    payload: payloadOf(test),
+    qos: 0,
+    retain: false,
+    contentType,
+    responseTopic: undefined,
+    correlationData: undefined,
+    payloadFormatIndicator: undefined,
+    messageExpiryInterval: undefined,
+    userProperties: Object.entries(userProperties),
+  } as const;
+  const client = { clientId, username: username ?? null };
+  if (subscriber === undefined) return { message, client, subscriber: null };
+  const { listener = 'mqtt://127.0.0.1:1883', accept = null } = subscriber;
+  const { clientId: subscriberId, username: subscriberName = null } = subscriber;
+  return { message, client, subscriber: { clientId: subscriberId, username: subscriberName, listener, accept } };
+}
+
+function payloadOf({
+  payload,
+  payloadHex,
+  payloadFile,
+}: Pick<PipelineTest, 'payload' | 'payloadHex' | 'payloadFile'>): Buffer {
+  if (payloadFile !== undefined) return readFileSync(payloadFile);
+  if (payloadHex !== undefined) return Buffer.from(payloadHex.replaceAll(/\s/g, ''), 'hex');
+  return Buffer.from(typeof payload === 'string' ? payload : payload === undefined ? '' : JSON.stringify(payload));
+}
+
+function createStore(
+  { store, pipelineLimits }: Config,
+  acceptLoss: boolean,
+  log: Log,
+): { store: SessionStore; quarantine: QuarantineStore } {
+  if (store.kind === 'memory') return { store: new MemoryStore(), quarantine: new MemoryQuarantine(pipelineLimits) };
+  const level = new LevelStore({ ...store, quarantine: pipelineLimits, acceptLoss, log });
+  return { store: level, quarantine: level.quarantine };
 }
 
 /** Commands of `sluice` to the running broker. */
-async function serve(store: LevelStore, directory: string, log: Log): Promise<() => void> {
+async function serve(store: LevelStore, directory: string, handlers: Handlers, log: Log): Promise<() => void> {
   const backup = async (into: string) => `${await store.backup(into)} records copied into ${into}`;
   try {
-    return await serveControl(directory, { backup });
+    return await serveControl(directory, { backup, ...handlers });
   } catch (error) {
-    log.warn({ cause: (error as Error).message }, '`sluice backup` cannot reach this broker: no socket for commands');
+    log.warn(
+      { cause: (error as Error).message },
+      'commands such as `sluice backup` cannot reach this broker: no socket for them',
+    );
     return () => {};
   }
 }

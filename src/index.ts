@@ -13,6 +13,8 @@ import type { ConfigInput } from './config/schema.ts';
 import type { Hooks } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
 import type { Listener } from './contracts/transport.ts';
+import { partsOf, type Use } from './pipeline/used.ts';
+import { parseFilter } from './protocol/topic.ts';
 
 export type { MessageFields } from './broker/create-message.ts';
 export type { BrokerEventMap, BrokerEvents } from './broker/events.ts';
@@ -20,7 +22,10 @@ export type { MessageHandler } from './broker/local-client.ts';
 export type { Config, ConfigInput } from './config/schema.ts';
 export type * from './contracts/hooks.ts';
 export type { Log } from './contracts/log.ts';
+export type { DeliverVerdict } from './contracts/pipeline.ts';
 export type { Listener } from './contracts/transport.ts';
+export type { ScriptAnswer, ScriptMessage } from './pipeline/script/message.ts';
+export type { Use } from './pipeline/used.ts';
 export { ReasonCode } from './protocol/reason-codes.ts';
 
 export interface BrokerOptions {
@@ -44,6 +49,12 @@ export interface SluiceBroker {
    * TypeError if the filter is not valid.
    */
   subscribe(topicFilter: string, handler: MessageHandler): () => void;
+  /**
+   * Adds a step for messages to the topics of `filter`, behind the configured pipelines; the returned function takes it out
+   * again. An `onPublish` that throws refuses the message, an `onDeliver` that throws keeps it from those subscribers; the log
+   * says so.
+   */
+  use(step: Use): () => void;
   /** Stops accepting, tells v5 clients 0x8B, finishes what was acknowledged. */
   close(): Promise<void>;
 }
@@ -55,7 +66,7 @@ export interface SluiceBroker {
 export async function createBroker(options: BrokerOptions = {}): Promise<SluiceBroker> {
   const config = parseConfig(options.config ?? {});
   if (options.hooks?.authenticate === undefined) assertSafeToListen(config);
-  const { broker, listeners, close } = await startApp(config, {
+  const { broker, pipelines, listeners, close } = await startApp(config, {
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
     ...(options.log === undefined ? {} : { log: options.log }),
   });
@@ -64,6 +75,17 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     events: broker.events,
     publish: (topic, payload, fields = {}) => broker.publish(topic, { ...fields, payload: Buffer.from(payload) }),
     subscribe: (topicFilter, handler) => broker.subscribe(topicFilter, handler),
+    use(step) {
+      if (step.filter !== undefined && parseFilter(step.filter)?.shareName !== null) {
+        throw new TypeError(`Not a valid topic filter: ${JSON.stringify(step.filter)}`);
+      }
+      const end = pipelines.use(...partsOf(step));
+      void broker.reclassify();
+      return () => {
+        end();
+        void broker.reclassify();
+      };
+    },
     close,
   };
 }

@@ -6,6 +6,7 @@ import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
 import type { Hooks } from '../contracts/hooks.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
+import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
@@ -19,9 +20,11 @@ import { createMessage, type MessageFields } from './create-message.ts';
 import { BrokerEvents } from './events.ts';
 import { LocalClient, type MessageHandler } from './local-client.ts';
 import { ChunkPool } from './output.ts';
+import { inForm, publishOwn } from './piping.ts';
 import { Recovery } from './recovery.ts';
 import type { Shell } from './shell.ts';
 import { ShellSink } from './shell-sink.ts';
+import { reclassifySession } from './subscribing.ts';
 import { SysTopics } from './sys-topics.ts';
 import { Turn } from './turn.ts';
 
@@ -29,6 +32,7 @@ export interface BrokerOptions {
   readonly settings: BrokerSettings;
   readonly store: SessionStore;
   readonly hooks?: Hooks;
+  readonly pipeline?: MessagePipeline;
   readonly log?: Log;
   readonly clock?: Clock;
   /** When a turn ends. Default: after the event loop has read what there was to read. */
@@ -69,6 +73,8 @@ export class Broker {
       turn,
       counters,
       now: () => this.#shell.core.now,
+      inForm: (message, subscriberClass, done) => inForm(this.#shell, message, subscriberClass, done),
+      publishWill: (message, session) => publishOwn(this.#shell, message, session, true),
       onSessionEnded: (session, why) => {
         if (why === 'expired') counters.sessionsExpired++;
         log.debug({ client: session.clientId, why }, 'session ended');
@@ -80,6 +86,7 @@ export class Broker {
     this.#shell = {
       settings,
       hooks: options.hooks ?? {},
+      pipeline: options.pipeline ?? null,
       clock,
       core: new Core(settings, store, sink, now),
       turn,
@@ -159,10 +166,16 @@ export class Broker {
   /** Publishes a message of the program's own. Resolves once it would survive a crash, as far as the store promises that. */
   publish(topicName: string, fields: MessageFields): Promise<void> {
     assertTopicName(topicName, this.#shell.settings.limits);
-    const { core, turn } = this.#shell;
     const now = this.#shell.readTime();
-    core.publish(createMessage(Topic.of(topicName), fields, now), null);
-    return new Promise((resolve) => turn.whenStored(resolve));
+    const message = createMessage(Topic.of(topicName), fields, now);
+    return new Promise((resolve) => {
+      publishOwn(this.#shell, message, null, false, () => this.#shell.turn.whenStored(resolve));
+    });
+  }
+
+  /** The pipeline has changed: connected clients get what they subscribed to in the form that it says now. */
+  async reclassify(): Promise<void> {
+    for (const connection of [...this.#shell.connections]) await reclassifySession(connection);
   }
 
   /** Calls `handler` for every message that matches, retained ones first; returns a function that ends it. */

@@ -25,6 +25,7 @@ import { handleAuth } from './authentication.ts';
 import { handleConnect, refuse } from './handshake.ts';
 import type { Link } from './link.ts';
 import { Output } from './output.ts';
+import { mayChange } from './piping.ts';
 import { publishThroughHooks, publishWhenStored } from './publishing.ts';
 import type { Shell } from './shell.ts';
 import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
@@ -134,14 +135,15 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (message.retain && !shell.settings.retainAvailable) {
       throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
     }
-    const { hooks } = shell;
     if (packetId !== 0 && shell.core.store.isFailing) {
       return publishWhenStored(this, session, message, packetId);
     }
+    const { hooks, pipeline } = shell;
     const isSystemTopic = message.topic.name.charCodeAt(0) === 36 && message.topic.name.startsWith('$SYS/');
-    if (hooks.authorizePublish === undefined && hooks.onPublish === undefined && !isSystemTopic) {
-      handlePublish(shell.core, session, message, packetId);
-    } else publishThroughHooks(this, session, message, packetId);
+    const isAsked = hooks.authorizePublish !== undefined || isSystemTopic;
+    if (isAsked || (pipeline !== null && mayChange(pipeline, shell.core.router, message.topic))) {
+      publishThroughHooks(this, session, message, packetId);
+    } else handlePublish(shell.core, session, message, packetId);
   }
 
   #resolveAlias(message: Message, topicAlias: number): void {
@@ -262,8 +264,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   /** An acknowledgement that says in words why it refuses, where the client wants and can take that. */
   refuseAck(type: AckType, packetId: PacketId, reasonCode: number, why: string): void {
     const bytes = encodeRefusal(type, packetId, reasonCode, why);
-    if (this.wantsProblemInformation && bytes.length <= this.packetBytesMax) this.sendBytes(bytes);
-    else this.sendAck(type, packetId, reasonCode);
+    if (!this.wantsProblemInformation || bytes.length > this.packetBytesMax) {
+      return this.sendAck(type, packetId, reasonCode);
+    }
+    this.receiveQuota++;
+    this.sendBytes(bytes);
   }
 
   /** Sends an answer, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all. */

@@ -12,6 +12,7 @@ import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
 import type { Connection } from './connection.ts';
 import { createMessage } from './create-message.ts';
+import { reclassifySession } from './subscribing.ts';
 import { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
 /** Return codes of 3.1 and 3.1.1 for the reason codes that have one. [MQTT3 3.2.2.3] */
@@ -155,6 +156,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     shell.events.emit('connected', identity, { sessionPresent });
     core.delivering.pump(session);
     if (connection.isParked) connection.unpark();
+    if (sessionPresent) void reclassifySession(connection);
   });
   // What the client sends before its CONNACK is answered after it.
   if (!hasLeft) connection.park();

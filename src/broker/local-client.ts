@@ -46,7 +46,8 @@ export class LocalClient implements Link {
     this.#session = session;
     // QoS 0: within the process nothing is lost on the way, so there is nothing to acknowledge.
     const options = { qos: 0, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 0 } as const;
-    subscribe(shell.core, session, topicFilter, parsed, options);
+    const subscriberClass = null;
+    subscribe(shell.core, session, topicFilter, parsed, { ...options, subscriberClass });
     shell.core.delivering.pump(session);
   }
 

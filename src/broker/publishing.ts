@@ -1,17 +1,15 @@
 /**
  * A PUBLISH on its way through the hooks, before anything is routed, stored or acknowledged. Without hooks this is passed by.
  */
-import { openProperties } from '../codec/publish-properties.ts';
-import type { MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
-import { handlePublish, handleTransformed, refusePublish } from '../core/handlers/publish.ts';
+import type { PublishVerdict } from '../contracts/hooks.ts';
+import { handlePublish, handleTransformed, type Prepared, refusePublish } from '../core/handlers/publish.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
-import { type PacketId, PacketType } from '../protocol/packets.ts';
+import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { assertTopicName, Topic } from '../protocol/topic.ts';
 import { withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
-import { createMessage } from './create-message.ts';
+import { isPiped, messagesOf, opened, prepare } from './piping.ts';
 
 export function publishThroughHooks(
   connection: Connection,
@@ -47,7 +45,6 @@ export function publishWhenStored(
   const { storeRecovery, log } = connection.shell;
   if (connection.traits.hasProperties) {
     const type = borrowed.qos === 1 ? PacketType.puback : PacketType.pubrec;
-    connection.receiveQuota++;
     return connection.refuseAck(type, packetId, ReasonCode.QuotaExceeded, 'The broker cannot write to its disk');
   }
   const message = borrowed.keep();
@@ -63,66 +60,70 @@ export function publishWhenStored(
   );
 }
 
-function refuse(connection: Connection, session: Session, message: Message, packetId: PacketId, code: number): void {
+function refuse(
+  connection: Connection,
+  session: Session,
+  message: Message,
+  packetId: PacketId,
+  code: number,
+  why?: string,
+): void {
   const { counters, log, core } = connection.shell;
   counters.publishRefused++;
   log.debug({ client: connection.identity?.clientId, topic: message.topic.name, reason: code }, 'publish refused');
+  // In words too, where the version has them; nothing was stored that the answer would have to wait for.
+  if (why !== undefined && packetId !== 0 && connection.traits.hasProperties && core.store.isDurable) {
+    return connection.refuseAck(message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
+  }
   refusePublish(core, session, message.qos, packetId, code);
 }
 
 const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError } as const;
 
 function transform(connection: Connection, session: Session, message: Message, packetId: PacketId): void {
-  const { hooks, core } = connection.shell;
-  if (hooks.onPublish === undefined) return handlePublish(core, session, message, packetId);
+  const { pipeline, core, log } = connection.shell;
+  if (pipeline === null) return handlePublish(core, session, message, packetId);
+  const { staged } = core.store;
+  if (!isPiped(pipeline, message.topic)) return route(connection, session, message.qos, packetId, [message], staged);
   const seen = opened(message);
-  const ask = () => hooks.onPublish!(connection.identity!, seen);
-  withAnswer<PublishVerdict>(connection, 'onPublish', ask, failed, (answer) => {
+  const ask = () => pipeline.onPublish(connection.identity!, seen);
+  withAnswer<PublishVerdict>(connection, 'onPublish', ask, failed, (verdict) => {
     if (connection.session !== session) return;
-    if (answer.verdict === 'keep') handlePublish(core, session, message, packetId);
-    else if (answer.verdict === 'reject') refuse(connection, session, message, packetId, answer.reasonCode);
-    else {
-      const messages = changedBy(connection, answer, message, seen);
-      if (messages === null) refuse(connection, session, message, packetId, failed.reasonCode);
-      else handleTransformed(core, session, message.qos, packetId, messages);
+    if (verdict.verdict === 'reject') {
+      const { reasonCode, reason } = verdict;
+      return refuse(connection, session, message, packetId, reasonCode, reason);
     }
+    let messages: Message[];
+    try {
+      messages = messagesOf(verdict, message, seen, connection.shell);
+    } catch (err) {
+      // The pipeline's mistake: the client must not pay for it with its connection.
+      log.error({ client: connection.identity?.clientId, topic: seen.topic, err }, 'onPublish made an invalid message');
+      return refuse(connection, session, message, packetId, failed.reasonCode);
+    }
+    route(connection, session, message.qos, packetId, messages, staged);
   });
 }
 
-/** Null if what the hook wants cannot be published: the hook's mistake, which the client must not pay for. */
-function changedBy(
-  { shell, identity }: Connection,
-  answer: PublishVerdict,
-  message: Message,
-  seen: PublishedMessage,
-): Message[] | null {
-  try {
-    return changesOf(answer).map((change) => changed(message, seen, change, shell.core.now));
-  } catch (err) {
-    shell.log.error({ client: identity?.clientId, topic: seen.topic, err }, 'onPublish made an invalid message');
-    return null;
-  }
-}
-
-function changesOf(answer: PublishVerdict): readonly MessageChange[] {
-  if (answer.verdict === 'change') return [answer.change];
-  return answer.verdict === 'split' ? answer.messages : [];
-}
-
-function opened(message: Message): PublishedMessage {
-  return {
-    topic: message.topic.name,
-    payload: message.payload,
-    qos: message.qos,
-    retain: message.retain,
-    messageExpiryInterval: message.expirySeconds < 0 ? undefined : message.expirySeconds,
-    ...openProperties(message),
-  };
-}
-
-function changed(original: Message, seen: PublishedMessage, change: MessageChange, now: number): Message {
-  const next: PublishedMessage = { ...seen, ...change };
-  assertTopicName(next.topic);
-  const topic = next.topic === seen.topic ? original.topic : Topic.of(next.topic);
-  return createMessage(topic, next, now);
+/** Routes what came of the message, once each class of subscribers has its form. */
+function route(
+  connection: Connection,
+  session: Session,
+  qos: QoS,
+  packetId: PacketId,
+  messages: readonly Message[],
+  stagedBefore: number,
+): void {
+  const { shell } = connection;
+  withAnswer<readonly Prepared[]>(
+    connection,
+    'onDeliver',
+    () => prepare(shell, messages),
+    [],
+    (prepared) => {
+      if (connection.session === session) {
+        handleTransformed(shell.core, session, qos, packetId, prepared, stagedBefore);
+      }
+    },
+  );
 }

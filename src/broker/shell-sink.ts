@@ -13,6 +13,8 @@ export interface SinkOptions {
   readonly turn: Turn;
   readonly counters: Counters;
   readonly now: () => number;
+  readonly inForm: (message: Message, subscriberClass: string, done: (form: Message | null) => void) => void;
+  readonly publishWill: (message: Message, session: Session) => void;
   readonly onSessionEnded: (session: Session, why: string) => void;
 }
 
@@ -74,6 +76,14 @@ export class ShellSink implements Sink {
 
   disconnect(link: object, reasonCode: number): void {
     (link as Link).close(reasonCode);
+  }
+
+  inForm(message: Message, subscriberClass: string, done: (form: Message | null) => void): void {
+    this.#options.inForm(message, subscriberClass, done);
+  }
+
+  publishWill(message: Message, session: Session): void {
+    this.#options.publishWill(message, session);
   }
 
   dropped(reason: DropReason, _session: Session | null, count = 1): void {

@@ -6,6 +6,7 @@ import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
 import type { Hooks } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
+import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Core } from '../core/core.ts';
 import type { Connection } from './connection.ts';
@@ -18,6 +19,7 @@ import type { Turn } from './turn.ts';
 export interface Shell {
   readonly settings: BrokerSettings;
   readonly hooks: Hooks;
+  readonly pipeline: MessagePipeline | null;
   readonly clock: Clock;
   readonly core: Core;
   readonly turn: Turn;

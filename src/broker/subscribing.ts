@@ -2,7 +2,7 @@
  * SUBSCRIBE and UNSUBSCRIBE: each topic filter is checked, authorised and subscribed in its order, and answered together.
  * [MQTT5 3.8] [MQTT5 3.10]
  */
-import { subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
+import { reclassify, type SubscribeOptions, subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
 import type { Session } from '../core/session.ts';
 import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
@@ -12,7 +12,33 @@ import type { Connection } from './connection.ts';
 
 export function handleSubscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
   const identifier = packet.properties.subscriptionIdentifier ?? 0;
-  subscribeNext(connection, session, packet, identifier, []);
+  const { pipeline } = connection.shell;
+  if (pipeline === null) return subscribeNext(connection, session, packet, { identifier, subscriberClass: null }, []);
+  const ask = () => pipeline.classify(connection.identity!, packet.properties.userProperties ?? []);
+  withAnswer<string | null>(connection, 'classify', ask, null, (subscriberClass) => {
+    if (connection.session !== session) return;
+    subscribeNext(connection, session, packet, { identifier, subscriberClass }, []);
+  });
+}
+
+/** What all filters of one SUBSCRIBE have in common. */
+type Common = Pick<SubscribeOptions, 'identifier' | 'subscriberClass'>;
+
+/** The client has come back, or the pipelines have changed: its subscriptions get the form that they say now. */
+export async function reclassifySession(connection: Connection): Promise<void> {
+  const { session, identity, shell } = connection;
+  if (session === null || identity === null || shell.pipeline === null) return;
+  for (const { topicFilter, subscriberClass } of [...session.subscriptions.values()]) {
+    try {
+      const wanted = await shell.pipeline.reclassify(identity, subscriberClass);
+      const subscription = session.subscriptions.get(topicFilter);
+      if (subscription === undefined || session.link !== connection) continue;
+      shell.readTime();
+      reclassify(shell.core, subscription, wanted);
+    } catch (err) {
+      shell.log.error({ client: identity.clientId, topicFilter, err }, 'a subscription stays in the form it had');
+    }
+  }
 }
 
 /** Works through the filters; a hook that answers later is waited for in between. */
@@ -20,7 +46,7 @@ function subscribeNext(
   connection: Connection,
   session: Session,
   packet: SubscribePacket,
-  identifier: number,
+  common: Common,
   granted: number[],
 ): void {
   const { hooks, core } = connection.shell;
@@ -29,7 +55,7 @@ function subscribeNext(
     const parsed = parseFilter(request.topic, connection.shell.settings.limits);
     const refusal = parsed === null ? ReasonCode.TopicFilterInvalid : refusalOf(connection, parsed);
     const allow = (answer: number) => {
-      const code = isFailure(answer) ? answer : subscribeOne(connection, session, request, parsed!, identifier, answer);
+      const code = isFailure(answer) ? answer : subscribeOne(connection, session, request, parsed!, common, answer);
       granted.push(code);
     };
     if (refusal !== 0) granted.push(refusal);
@@ -39,7 +65,7 @@ function subscribeNext(
       return withAnswer(connection, 'authorizeSubscribe', ask, ReasonCode.NotAuthorized, (answer) => {
         if (connection.session !== session) return;
         allow(answer);
-        subscribeNext(connection, session, packet, identifier, granted);
+        subscribeNext(connection, session, packet, common, granted);
       });
     }
   }
@@ -69,7 +95,7 @@ function subscribeOne(
   session: Session,
   request: SubscriptionRequest,
   parsed: ParsedFilter,
-  identifier: number,
+  common: Common,
   authorizedQoS: number,
 ): number {
   const { core, settings, events } = connection.shell;
@@ -79,7 +105,7 @@ function subscribeOne(
     noLocal: request.nl,
     retainAsPublished: request.rap,
     retainHandling: request.rh,
-    identifier,
+    ...common,
   });
   if (!isFailure(code)) events.emit('subscribed', connection.identity!, request.topic, code);
   return code;

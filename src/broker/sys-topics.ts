@@ -105,6 +105,7 @@ export class SysTopics {
     for (const [reason, count] of Object.entries(counters.dropped)) {
       values[`publish/messages/dropped/${reason}`] = count;
     }
+    for (const [name, value] of this.#shell.pipeline?.statistics() ?? []) values[`pipelines/${name}`] = value;
     return values;
   }
 

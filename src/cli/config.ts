@@ -1,7 +1,8 @@
 /** `sluice config`: checks a configuration, or prints one. */
 import { readFileSync } from 'node:fs';
+import { failedTests, testBench } from '../app.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
-import { loadConfig } from '../config/load.ts';
+import { readConfig } from '../config/load.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
 
@@ -19,6 +20,11 @@ export async function config(argv: readonly string[], io: Io): Promise<void> {
   if (action !== 'check' || file === undefined || rest.length > 0) {
     throw new CommandError('Use: sluice config check FILE, or sluice config example', 2);
   }
-  assertSafeToListen(loadConfig(file, {}));
-  io.stdout.write(`${file} is valid\n`);
+  const read = readConfig(file, {});
+  assertSafeToListen(read.config);
+  await (await testBench(read)).close(); // whether its pipelines can be built
+  const failed = await failedTests(read);
+  const { length } = read.config.tests;
+  if (failed.length > 0) throw new CommandError(`${failed.join('\n')}\n${failed.length} of ${length} tests failed`);
+  io.stdout.write(length === 0 ? `${file} is valid\n` : `${file} is valid, and its ${length} tests pass\n`);
 }

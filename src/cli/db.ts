@@ -5,6 +5,7 @@ import type { Writable } from 'node:stream';
 import { callControl } from '../admin/control.ts';
 import { check, exportTo, importFrom, type QueueStatistics, statistics } from '../store/level/tools.ts';
 import type { Io } from './io.ts';
+import { callBroker } from './running.ts';
 import { CommandError, readOptions } from './usage.ts';
 
 const help = `sluice db check     read every record, and tell which are damaged; exit code 1 if some are
@@ -82,13 +83,8 @@ export async function backup(argv: readonly string[], io: Io): Promise<void> {
   const [target, ...rest] = positionals;
   if (target === undefined || rest.length > 0)
     throw new CommandError('Use: sluice backup DIR; see sluice backup --help', 2);
-  try {
-    const text = await callControl(values['data-dir'], 'backup', resolve(target));
-    io.stdout.write(`${text}\n`);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw new CommandError(message);
-    const what = `No broker is running on ${values['data-dir']}`;
-    throw new CommandError(`${what}; name its --data-dir, or copy the directory of a stopped one`);
-  }
+  const directory = values['data-dir'];
+  const call = () => callControl(directory, 'backup', resolve(target));
+  const otherwise = ', or copy the directory of a stopped one';
+  io.stdout.write(`${await callBroker(directory, call, otherwise)}\n`);
 }

@@ -8,6 +8,8 @@ export interface Io {
   readonly stderr: Writable;
   /** Calls back for each SIGINT and SIGTERM, which then do not end the process, until the returned function is called. */
   onSignal(listener: () => void): () => void;
+  /** Calls back for each SIGHUP, until the returned function is called. */
+  onReload(listener: () => void): () => void;
   /** Ends the process at once. */
   exit(code: number): void;
 }
@@ -28,6 +30,10 @@ export const processIo: Io = {
     return () => {
       for (const signal of signals) process.off(signal, listener);
     };
+  },
+  onReload(listener) {
+    process.on('SIGHUP', listener);
+    return () => process.off('SIGHUP', listener);
   },
   exit: (code) => process.exit(code),
 };

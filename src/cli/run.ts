@@ -14,6 +14,9 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   sub: async () => (await import('./sub.ts')).sub,
   config: async () => (await import('./config.ts')).config,
   db: async () => (await import('./db.ts')).db,
+  pipeline: async () => (await import('./pipeline.ts')).pipeline,
+  quarantine: async () => (await import('./quarantine.ts')).quarantine,
+  reload: async () => (await import('./reload.ts')).reload,
   backup: async () => (await import('./db.ts')).backup,
 };
 
@@ -25,6 +28,9 @@ const help = `Sluice ${version}, an MQTT broker
   sluice config check FILE       tell what is wrong with a configuration
   sluice config example          print a configuration with everything in it
   sluice db check|stats|…        look into the data of a stopped broker
+  sluice pipeline test …         try a message on the pipelines of a configuration
+  sluice quarantine list|…       what a pipeline could not handle
+  sluice reload                  let a running broker take over changed pipelines
   sluice backup DIR              copy the data of a running broker
 
 sluice COMMAND --help tells the options of a command.

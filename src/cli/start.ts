@@ -2,7 +2,7 @@
 import { type App, startApp } from '../app.ts';
 import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
-import { loadConfig, parseConfig } from '../config/load.ts';
+import { parseConfig, readConfig } from '../config/load.ts';
 import { type Config, type ConfigInput, logLevels } from '../config/schema.ts';
 import type { Io } from './io.ts';
 import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
@@ -44,15 +44,22 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   if (values.memory && values['data-dir'] !== undefined) {
     throw new CommandError('--memory keeps nothing on disk, and --data-dir says where on disk: give one of them', 2);
   }
-  const config = withOptions(loadConfig(values.config ?? null, io.environment), values);
+  const read = readConfig(values.config ?? null, io.environment);
+  const config = withOptions(read.config, values);
   assertSafeToListen(config);
 
-  const starting = startWith(config, { acceptLoss: values['accept-loss'] ?? false });
+  const { where } = read;
+  const acceptLoss = values['accept-loss'] ?? false;
+  const file = values.config;
+  const reread = file === undefined ? {} : { reread: () => readConfig(file, io.environment) };
+  const starting = startWith(config, { acceptLoss, where, ...reread });
   const closed = closedBySignal(starting, io);
   const app = await starting;
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
   io.stdout.write(`process ${process.pid}\n`);
-  await closed;
+  // What went wrong stands in the log.
+  const off = io.onReload(() => void app.reload().catch(() => {}));
+  await closed.finally(off);
 }
 
 function withOptions(config: Config, values: Record<string, string | boolean | undefined>): Config {

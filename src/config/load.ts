@@ -16,8 +16,21 @@ export function parseConfig(input: ConfigInput): Config {
   return checked(input, (path) => `configuration: ${pathText(path)}`);
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** `file`: null for the defaults. Environment variables come on top. Throws a ConfigError. */
-export function loadConfig(file: string | null, environment: Readonly<Record<string, string | undefined>>): Config {
+export function loadConfig(file: string | null, environment: Environment): Config {
+  return readConfig(file, environment).config;
+}
+
+export interface ReadConfig {
+  readonly config: Config;
+  /** `file:line:column: path`, or the variable, that a setting comes from: for what is found wrong later. */
+  readonly where: (path: Path) => string;
+}
+
+/** The same, and where each setting stands. */
+export function readConfig(file: string | null, environment: Environment): ReadConfig {
   const source = file === null ? null : readSource(file);
   const { input, variables, problems } = applyEnvironment(source?.input ?? {}, environment);
   const where = (path: Path) => {
@@ -26,7 +39,7 @@ export function loadConfig(file: string | null, environment: Readonly<Record<str
     return `${source?.where(path) ?? 'configuration'}: ${pathText(path)}`;
   };
   const config = checked(input, where, [...(source?.problems ?? []), ...problems]);
-  return file === null ? config : deepFreeze(withAbsolutePaths(config, dirname(resolve(file))));
+  return { config: file === null ? config : deepFreeze(withAbsolutePaths(config, dirname(resolve(file)))), where };
 }
 
 /** `otherProblems`: what was found before, a line each. */
@@ -66,6 +79,7 @@ function expected(issue: z.core.$ZodIssue): string {
     case 'invalid_value':
       return `expected one of ${issue.values.map(String).join(', ')}`;
     case 'invalid_union':
+      if (!issue.message.startsWith('Invalid ')) return `expected ${issue.message}`;
       return issue.path[0] === 'store' ? 'expected memory or level' : 'expected tcp, tls, ws or wss';
     default:
       return `expected ${issue.message}`;
@@ -109,7 +123,23 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     };
     return { ...listener, tls: { ...listener.tls, ...files } };
   });
+  const pipelines = withAbsoluteFiles(config.pipelines, folder) as Config['pipelines'];
+  const tests = config.tests.map((test) => {
+    return test.payloadFile === undefined ? test : { ...test, payloadFile: resolve(folder, test.payloadFile) };
+  });
   const { store } = config;
-  if (store.kind === 'memory') return { ...config, listeners };
-  return { ...config, listeners, store: { ...store, directory: resolve(folder, store.directory) } };
+  const absolute = { ...config, listeners, pipelines, tests };
+  if (store.kind === 'memory') return absolute;
+  return { ...absolute, store: { ...store, directory: resolve(folder, store.directory) } };
+}
+
+/** Of stages: what they call `file`, and a `jsonSchema` that is one. */
+function withAbsoluteFiles(value: unknown, folder: string): unknown {
+  if (Array.isArray(value)) return value.map((each) => withAbsoluteFiles(each, folder));
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([name, each]) => {
+    const isFile = typeof each === 'string' && (name === 'file' || name === 'jsonSchema');
+    return [name, isFile ? resolve(folder, each) : withAbsoluteFiles(each, folder)] as const;
+  });
+  return Object.fromEntries(entries);
 }

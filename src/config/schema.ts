@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import { type BrokerSettings, defaultLimits, defaultSettings } from '../contracts/settings.ts';
+import { pipelineLimits, pipelines, pipelineTest } from './pipeline-schema.ts';
 
 const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
 const port = whole(0, 65_535);
@@ -94,6 +95,10 @@ export const schema = z.strictObject({
   responseInformation: z.string().default(defaultSettings.responseInformation),
   sysIntervalSeconds: whole(0, 86_400).default(defaultSettings.sysIntervalSeconds),
   store: z.preprocess(levelUnlessNamed, store).default(() => store.parse({ kind: 'level' })),
+  pipelines: pipelines.default([]),
+  pipelineLimits: pipelineLimits.default(() => pipelineLimits.parse({})),
+  /** Run by `sluice config check`. */
+  tests: z.array(pipelineTest).default([]),
   log: z
     .strictObject({
       level: z.enum(logLevels).default('info'),

@@ -65,7 +65,7 @@ export type PublishVerdict =
   | { readonly verdict: 'keep' }
   | { readonly verdict: 'change'; readonly change: MessageChange }
   | { readonly verdict: 'split'; readonly messages: readonly MessageChange[] }
-  /** Acknowledged and forgotten. */
+  /** Acknowledged and forgotten; after what the hook stored meanwhile is as durable as it can be. */
   | { readonly verdict: 'drop' }
   | { readonly verdict: 'reject'; readonly reasonCode: number; readonly reason?: string };
 
@@ -75,6 +75,6 @@ export interface Hooks {
   authorizePublish?(client: ClientIdentity, topic: Topic, qos: QoS, retain: boolean): Awaitable<number>;
   /** The QoS to grant (0, 1, 2), or a reason code of 0x80 or more. `filter` as the client wrote it. */
   authorizeSubscribe?(client: ClientIdentity, filter: string, qos: QoS): Awaitable<number>;
-  /** Before routing, storing and acknowledging. */
+  /** Before routing, storing and acknowledging; behind the configured pipelines. */
   onPublish?(client: ClientIdentity, message: PublishedMessage): Awaitable<PublishVerdict>;
 }

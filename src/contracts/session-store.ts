@@ -31,6 +31,8 @@ export interface StoredSubscription {
   readonly retainAsPublished: boolean;
   readonly retainHandling: 0 | 1 | 2;
   readonly identifier: number;
+  /** Which form of a message it gets, by the name that the pipeline gave it; null: as published. */
+  readonly subscriberClass: string | null;
 }
 
 export interface StoredDelivery {

@@ -17,6 +17,9 @@ import { LocalRouter, type Route, type Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
 
+/** What subscribers of a class get of a message in its place; null: nothing. */
+export type Forms = ReadonlyMap<string, Message | null>;
+
 /** $SYS tells of this process: it is neither stored for the next one, nor do clients make it grow. */
 const isSys = (topicName: string) => topicName.startsWith('$SYS/');
 
@@ -53,11 +56,12 @@ export class Core {
 
   /**
    * Gives a message to everybody who subscribed, and keeps it if it is to be retained. `origin` is the session it came from,
-   * for No Local; null for the broker's own. The message may be borrowed.
+   * for No Local; null for the broker's own. The message may be borrowed. `forms` has it for the classes of subscribers that
+   * want another one; a class that is not in it gets the message as it is.
    *
    * Returns Success, NoMatchingSubscribers, or QuotaExceeded if nothing was done.
    */
-  publish(message: Message, origin: Session | null): ReasonCode {
+  publish(message: Message, origin: Session | null, forms: Forms | null = null): ReasonCode {
     const route = this.router.route(message.topic);
     if (this.settings.limits.queuePolicy === 'reject' && message.qos > 0 && !this.#hasRoom(route, message)) {
       this.sink.dropped('queueFull', null);
@@ -72,16 +76,19 @@ export class Core {
       if (target === null) continue;
       const qos = Math.min(message.qos, target.qos) as QoS;
       const retain = message.retain && target.retainAsPublished;
-      this.delivering.deliver(target.session, message, qos, retain, target.subscriptionIds, null);
+      const form = forms === null ? message : formFor(target.subscriberClass, message, forms);
       reached++;
+      if (form !== null) this.delivering.deliver(target.session, form, qos, retain, target.subscriptionIds, null);
     }
     for (const group of groups) {
       const member = group.pick(null, message.qos);
       if (member === null) continue;
       const qos = Math.min(message.qos, member.qos) as QoS;
       const ids = member.identifier > 0 ? [member.identifier] : null;
-      this.delivering.deliver(member.session, message, qos, message.retain && member.retainAsPublished, ids, group);
+      const form = forms === null ? message : formFor(member.subscriberClass, message, forms);
       reached++;
+      if (form === null) continue;
+      this.delivering.deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);
     }
     return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
   }
@@ -136,4 +143,10 @@ export class Core {
   get #retainsNoMore(): boolean {
     return this.retained.count - this.#sysRetained >= this.settings.limits.retainedMessages;
   }
+}
+
+function formFor(subscriberClass: string | null, message: Message, forms: Forms): Message | null {
+  if (subscriberClass === null) return message;
+  const form = forms.get(subscriberClass);
+  return form === undefined ? message : form;
 }

@@ -13,6 +13,7 @@ import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { DropReason, Sink } from './sink.ts';
+import type { Subscription } from './subscription.ts';
 
 /** Of a queue whose tail the store can keep, so much stays in memory. */
 const inMemoryMessages = 256;
@@ -137,7 +138,7 @@ export class Delivering {
 
   /** Sends what waits, as far as there is room: first what is to be sent again, then the queue, then retained messages. */
   pump(session: Session): void {
-    while (session.isConnected && !session.isCongested && !session.window.isFull) {
+    while (session.isConnected && !session.isCongested && !session.window.isFull && !session.isPreparing) {
       if (session.window.hasResends) this.#sendAgain(session);
       else if (session.queue.inMemory > 0) this.#sendNext(session);
       else if (session.queue.spilled > 0) return this.#loadNext(session);
@@ -199,6 +200,20 @@ export class Delivering {
     cursor.take();
     if (message.isExpired(this.now)) return;
     const { subscription } = cursor;
+    if (subscription.subscriberClass === null) return this.#replay(session, subscription, message);
+    let isLater = false;
+    session.isPreparing = true;
+    this.#sink.inForm(message, subscription.subscriberClass, (form) => {
+      session.isPreparing = false;
+      if (form !== null && session.isConnected && session.subscriptions.has(subscription.topicFilter)) {
+        this.#replay(session, subscription, form);
+      }
+      if (isLater) this.pump(session);
+    });
+    isLater = true;
+  }
+
+  #replay(session: Session, subscription: Subscription, message: Message): void {
     const qos = Math.min(message.qos, subscription.qos) as QoS;
     const ids = subscription.identifier > 0 ? [subscription.identifier] : null;
     // The queue orders by message number, and this message enters it now.

@@ -115,7 +115,7 @@ function publishWill(core: Core, session: Session): void {
   if (will === null) return;
   session.will = null;
   core.timers.cancel(session.willTimer);
-  core.publish(stamped(will.message, core.now), session);
+  core.sink.publishWill(stamped(will.message, core.now), session);
   if (!session.isEnded && !session.isConnected && session.isPersistent) save(core, session, core.now);
 }
 

@@ -18,6 +18,8 @@ export interface Target {
   readonly qos: QoS;
   readonly retainAsPublished: boolean;
   readonly subscriptionIds: readonly number[] | null;
+  /** Which form of the message it gets; null: as published. */
+  readonly subscriberClass: string | null;
   /** Some of the subscriptions are no-local: what the session gets of its own messages, or null for nothing. */
   readonly ownMessages: Target | null;
 }
@@ -34,6 +36,8 @@ export interface Route {
 export interface Router {
   readonly subscriptionCount: number;
   readonly sharedGroupCount: number;
+  /** How many subscriptions get messages in another form than the published one. */
+  readonly classifiedCount: number;
   add(subscription: Subscription): void;
   /** Returns the group it was a member of, if it was shared. */
   remove(subscription: Subscription): SharedGroup | null;
@@ -54,6 +58,11 @@ export class LocalRouter implements Router {
   #generation = 0;
   #remembered = 0;
   #subscriptionCount = 0;
+  #classifiedCount = 0;
+
+  get classifiedCount(): number {
+    return this.#classifiedCount;
+  }
 
   get subscriptionCount(): number {
     return this.#subscriptionCount;
@@ -65,6 +74,7 @@ export class LocalRouter implements Router {
 
   add(subscription: Subscription): void {
     this.#subscriptionCount++;
+    if (subscription.subscriberClass !== null) this.#classifiedCount++;
     if (subscription.shareName === null) {
       this.#tree.add(subscription.filter, subscription);
       return this.#forget();
@@ -81,6 +91,7 @@ export class LocalRouter implements Router {
 
   remove(subscription: Subscription): SharedGroup | null {
     this.#subscriptionCount--;
+    if (subscription.subscriberClass !== null) this.#classifiedCount--;
     if (subscription.shareName === null) {
       this.#tree.remove(subscription.filter, subscription);
       this.#forget();
@@ -136,14 +147,25 @@ export class LocalRouter implements Router {
   }
 }
 
+/** The forms that a message to these is needed in, beside the published one. */
+export function subscriberClassesOf({ targets, groups }: Route): Set<string> {
+  const classes = new Set<string>();
+  for (const { subscriberClass } of targets) if (subscriberClass !== null) classes.add(subscriberClass);
+  for (const group of groups) for (const each of group.subscriberClasses) classes.add(each);
+  return classes;
+}
+
 function mergeTarget(subscriptions: readonly Subscription[]): Target | null {
   const first = subscriptions[0];
   if (first === undefined) return null;
   const others = subscriptions.filter((subscription) => !subscription.noLocal);
   const ids = subscriptions.filter(({ identifier }) => identifier > 0).map(({ identifier }) => identifier);
+  const qos = Math.max(...subscriptions.map((each) => each.qos)) as QoS;
   const target = {
     session: first.session,
-    qos: Math.max(...subscriptions.map(({ qos }) => qos)) as QoS,
+    qos,
+    // One copy is sent, so one of the subscriptions decides: the one that the QoS comes from.
+    subscriberClass: subscriptions.find((each) => each.qos === qos)!.subscriberClass,
     retainAsPublished: subscriptions.some(({ retainAsPublished }) => retainAsPublished),
     subscriptionIds: ids.length > 0 ? ids : null,
     ownMessages: null as Target | null,

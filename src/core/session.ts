@@ -39,6 +39,8 @@ export class Session {
   readonly queue = new SessionQueue();
   /** Retained messages still to be sent for new subscriptions. */
   readonly replays: ReplayCursor[] = [];
+  /** A retained message is being put into the form that the client wants; what follows waits. */
+  isPreparing = false;
   /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */
   readonly received = new Set<PacketId>();
   will: SessionWill | null = null;

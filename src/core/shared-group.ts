@@ -30,6 +30,11 @@ export class SharedGroup {
     if (index >= 0) this.#members.splice(index, 1);
   }
 
+  /** Of its members, without those that get messages as published. */
+  get subscriberClasses(): string[] {
+    return this.#members.flatMap(({ subscriberClass }) => (subscriberClass === null ? [] : [subscriberClass]));
+  }
+
   /** Whose turn it is, for a message of this QoS; null if there is nobody. `except` is passed over. */
   pick(except: Session | null, qos: number): Subscription | null {
     const members = this.#members;

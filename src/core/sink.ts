@@ -40,6 +40,10 @@ export interface Sink {
   acknowledgeStored(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void;
   /** Ends the session's connection, telling a client whose version can be told. The session has let go of it already. */
   disconnect(link: object, reasonCode: number): void;
+  /** Calls back, at once or later, with what subscribers of the class get of a retained message; null: nothing. */
+  inForm(message: Message, subscriberClass: string, done: (form: Message | null) => void): void;
+  /** Publishes a will of this session, at once or, if the pipeline takes its time, later. */
+  publishWill(message: Message, session: Session): void;
   /** A message, or so many, was not delivered to this session (null: to nobody in particular). */
   dropped(reason: DropReason, session: Session | null, count?: number): void;
   /** For the log: a session is over. */

@@ -15,4 +15,6 @@ export interface Subscription {
   readonly retainHandling: 0 | 1 | 2;
   /** 0: none. */
   readonly identifier: number;
+  /** Which form of a message it gets, by the name that the pipeline gave it; null: as published. */
+  readonly subscriberClass: string | null;
 }

@@ -25,6 +25,9 @@ export class Topic {
   /** A slot for the router: what it found last time, and which state of the subscriptions that was for. */
   route: object | null = null;
   routeGeneration = -1;
+  /** Slots for the broker: whether messages to it go through a pipeline, and which state of the pipelines that was for. */
+  isPiped = false;
+  pipelineGeneration = -1;
 
   constructor(name: string, encoded: Buffer) {
     this.name = name;

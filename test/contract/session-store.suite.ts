@@ -133,6 +133,7 @@ export function describeStore(
         retainAsPublished: true,
         retainHandling: 2,
         identifier: 268_435_455,
+        subscriberClass: 'line-2;application/json',
       } as const;
       store.putSession(session);
       store.putSubscription(sid, subscription);
@@ -256,6 +257,7 @@ export function describeStore(
           retainAsPublished: false,
           retainHandling: 0,
           identifier: 0,
+          subscriberClass: null,
         });
         store.putReceived(sid, 1);
         store.putDelivery(sid, aDelivery(message));

@@ -18,9 +18,10 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   net: ['contracts', 'protocol', 'base'],
   store: ['contracts', 'protocol', 'base'],
   admin: ['contracts', 'protocol', 'base'],
+  pipeline: ['contracts', 'protocol', 'base'],
   broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
-  'app.ts': ['broker', 'config', 'net', 'store', 'admin', 'contracts', 'base'],
-  'index.ts': ['app.ts', 'broker', 'config', 'contracts', 'protocol'],
+  'app.ts': ['broker', 'config', 'net', 'store', 'admin', 'pipeline', 'contracts', 'base'],
+  'index.ts': ['app.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol'],
   cli: ['app.ts', 'broker', 'config', 'contracts', 'base', 'store', 'admin'],
 };
 
@@ -34,6 +35,20 @@ const packageOwners: Readonly<Record<string, readonly string[]>> = {
   yaml: ['config'],
   pino: ['app.ts'],
   'pino-pretty': ['app.ts'],
+  'cbor-x': ['pipeline'],
+  msgpackr: ['pipeline'],
+  protobufjs: ['pipeline'],
+  long: ['pipeline'],
+  avsc: ['pipeline'],
+  ajv: ['pipeline'],
+  'ajv/dist/2020.js': ['pipeline'],
+  jsonata: ['pipeline'],
+  '@marcbachmann/cel-js': ['pipeline'],
+  convert: ['pipeline'],
+  'csv-parse/sync': ['pipeline'],
+  'lossless-json': ['pipeline'],
+  'quickjs-emscripten-core': ['pipeline'],
+  '@jitl/quickjs-ng-wasmfile-release-sync': ['pipeline'],
 };
 
 const layerOf = (file: string) => relative(source, file).split('/')[0]!;

@@ -4,23 +4,33 @@
 import type { Message } from '../../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../../protocol/reason-codes.ts';
-import type { Core } from '../core.ts';
+import type { Core, Forms } from '../core.ts';
 import type { Session } from '../session.ts';
+
+/** A message, and what it is for the classes of subscribers that want it in another form. */
+export interface Prepared {
+  readonly message: Message;
+  readonly forms: Forms | null;
+}
 
 /** The message may be borrowed. */
 export function handlePublish(core: Core, session: Session, message: Message, packetId: PacketId): void {
   exchange(core, session, message.qos, packetId, message);
 }
 
-/** A PUBLISH of this QoS became other messages, or none, on its way through the hooks. The publisher is answered once. */
+/**
+ * A PUBLISH of this QoS became other messages, or none, on its way through the pipeline. The publisher is answered once, and
+ * after what has been stored since `stagedBefore`.
+ */
 export function handleTransformed(
   core: Core,
   session: Session,
   qos: QoS,
   packetId: PacketId,
-  messages: readonly Message[],
+  messages: readonly Prepared[],
+  stagedBefore: number,
 ): void {
-  exchange(core, session, qos, packetId, messages);
+  exchange(core, session, qos, packetId, messages, stagedBefore);
 }
 
 function exchange(
@@ -28,9 +38,9 @@ function exchange(
   session: Session,
   qos: QoS,
   packetId: PacketId,
-  messages: Message | readonly Message[],
+  messages: Message | readonly Prepared[],
+  staged = core.store.staged,
 ): void {
-  const { staged } = core.store;
   if (qos === 0) {
     publishEach(core, session, messages);
   } else if (qos === 1) {
@@ -47,10 +57,10 @@ function exchange(
   }
 }
 
-function publishEach(core: Core, session: Session, messages: Message | readonly Message[]): number {
+function publishEach(core: Core, session: Session, messages: Message | readonly Prepared[]): number {
   if (!Array.isArray(messages)) return core.publish(messages as Message, session);
   let worst: number = ReasonCode.Success;
-  for (const message of messages) worst = Math.max(worst, core.publish(message, session));
+  for (const { message, forms } of messages) worst = Math.max(worst, core.publish(message, session, forms));
   return worst;
 }
 

@@ -16,6 +16,7 @@ export interface SubscribeOptions {
   readonly retainAsPublished: boolean;
   readonly retainHandling: 0 | 1 | 2;
   readonly identifier: number;
+  readonly subscriberClass: string | null;
 }
 
 /**
@@ -43,6 +44,7 @@ export function subscribe(
     retainAsPublished: options.retainAsPublished,
     retainHandling: options.retainHandling,
     identifier: options.identifier,
+    subscriberClass: options.subscriberClass,
   };
   if (existing !== undefined) core.router.remove(existing);
   core.router.add(subscription);
@@ -55,6 +57,21 @@ export function subscribe(
     session.replays.push(new ReplayCursor(subscription, core.retained.match(parsed.filter)));
   }
   return options.qos;
+}
+
+/** The pipeline puts a subscription into another class: what is published from now on comes in another form. */
+export function reclassify(core: Core, subscription: Subscription, subscriberClass: string | null): void {
+  if (subscription.subscriberClass === subscriberClass) return;
+  const { session, topicFilter } = subscription;
+  const changed = { ...subscription, subscriberClass };
+  core.router.remove(subscription);
+  core.router.add(changed);
+  session.subscriptions.set(topicFilter, changed);
+  if (session.isPersistent) {
+    const { qos, noLocal, retainAsPublished, retainHandling, identifier } = subscription;
+    const stored = { topicFilter, qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass };
+    core.store.putSubscription(session.sid, stored);
+  }
 }
 
 /** Returns the code for the UNSUBACK. */

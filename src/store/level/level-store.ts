@@ -7,6 +7,7 @@
  */
 
 import type { Log } from '../../contracts/log.ts';
+import { defaultPipelineLimits } from '../../contracts/pipeline.ts';
 import type {
   Backlog,
   DeliverySummary,
@@ -26,6 +27,7 @@ import { loadAll } from './load.ts';
 import { MessageRing, type ResidentMessage } from './message-ring.ts';
 import type { Entry } from './outstanding.ts';
 import { nextEntries, type PageItem, readPage } from './paging.ts';
+import { LevelQuarantine, type QuarantineLimits } from './quarantine.ts';
 import {
   isInline,
   key,
@@ -58,6 +60,8 @@ export interface LevelStoreOptions {
   readonly maxCommitDelayMs: number;
   /** Bytes of stored messages kept in memory as well: the newest. */
   readonly cacheBytes: number;
+  /** Default: as a configuration without `pipelineLimits`. */
+  readonly quarantine?: QuarantineLimits;
   readonly acceptLoss: boolean;
   readonly log: Log;
 }
@@ -69,6 +73,7 @@ const readRetryMs = 1_000;
 export class LevelStore implements SessionStore {
   readonly canPage = true;
   staged = 0;
+  readonly quarantine: LevelQuarantine;
   readonly #options: LevelStoreOptions;
   readonly #writer = new ByteWriter();
   readonly #sessions = new Map<number, SessionState>();
@@ -89,12 +94,29 @@ export class LevelStore implements SessionStore {
 
   constructor(options: LevelStoreOptions) {
     this.#options = options;
+    this.quarantine = new LevelQuarantine({
+      limits: options.quarantine ?? defaultPipelineLimits,
+      database: () => this.#database!,
+      nextId: () => this.nextMessageId(),
+      stage: (at, value) => {
+        if (value === null) this.#collecting.delete(at);
+        else this.#put(at, value);
+      },
+      writer: this.#writer,
+    });
   }
 
   async load(): ReturnType<SessionStore['load']> {
     const database = await Database.open(this.#options);
     this.#database = database;
-    const loaded = await loadAll(database, this.#sessions, this.#references, this.#collecting, this.#options.log);
+    const loaded = await loadAll(
+      database,
+      this.#sessions,
+      this.#references,
+      this.#collecting,
+      this.quarantine,
+      this.#options.log,
+    );
     this.#lastMessageId = this.#lastWrittenId = Math.max(database.lastMessageId, loaded.lastMessageId);
     this.#lastSessionId = Math.max(database.lastSessionId, loaded.lastSessionId);
     return loaded;
@@ -332,6 +354,7 @@ export class LevelStore implements SessionStore {
     const batch = this.#collecting;
     this.#collecting = new Staged();
     this.#committing = batch;
+    this.quarantine.writing();
     this.#lastWrittenId = this.#lastMessageId;
     const floors = [...batch.floors].flatMap((sid) => {
       const outstanding = this.#sessions.get(sid)?.outstanding;
@@ -344,6 +367,7 @@ export class LevelStore implements SessionStore {
     const counters = () => writeCommit(this.#writer, this.#lastMessageId, this.#lastSessionId);
     const finish = () => {
       this.#committing = null;
+      this.quarantine.settled();
       for (const { message, recipients } of batch.messages) if (recipients.length > 0) this.#remember(message);
       done();
       this.#whenIdle?.();

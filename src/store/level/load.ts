@@ -11,6 +11,7 @@ import type {
 import type { Message } from '../../protocol/message.ts';
 import type { PacketId } from '../../protocol/packets.ts';
 import type { Database } from './database.ts';
+import type { LevelQuarantine } from './quarantine.ts';
 import {
   type Floor,
   key,
@@ -50,6 +51,7 @@ export async function loadAll(
   states: Map<number, SessionState>,
   references: Map<number, number>,
   staged: Staged,
+  quarantine: LevelQuarantine,
   log: Log,
 ): Promise<Loaded> {
   let damaged = 0;
@@ -73,6 +75,7 @@ export async function loadAll(
   for (const [sid, each] of found) sessions.push(await restored(database, each, states.get(sid)!));
   const retained: Message[] = [];
   await readEach(Prefix.retained, (_, value) => retained.push(readContent(value, 0)));
+  await readEach(Prefix.quarantine, (at, value) => quarantine.restore(at, value));
   if (damaged > 0) log.warn({ records: damaged }, 'damaged records were set aside; see sluice db check');
   return { sessions, retained, lastMessageId, lastSessionId: Math.max(0, ...found.keys()) };
 }

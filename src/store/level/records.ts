@@ -17,6 +17,8 @@
  *
  * Numbers in keys are big-endian, so the order of the keys is the order of the numbers.
  */
+import type { PublishedMessage } from '../../contracts/hooks.ts';
+import type { QuarantinedMessage, QuarantineEntry } from '../../contracts/pipeline.ts';
 import type {
   StoredDelivery,
   StoredSending,
@@ -43,6 +45,7 @@ export const Prefix = {
   received: 0x32,
   sending: 0x33,
   retained: 0x40,
+  quarantine: 0x50,
   setAside: 0xf0,
 } as const;
 
@@ -197,9 +200,11 @@ export function readSession(value: Buffer, sid: number): StoredSession {
 }
 
 export function writeSubscription(out: ByteWriter, subscription: StoredSubscription): Buffer {
-  const { qos, noLocal, retainAsPublished, retainHandling, identifier } = subscription;
-  const flags = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4);
-  return out.begin().u8(flags).varint(identifier).finish();
+  const { qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass } = subscription;
+  const hasClass = subscriberClass === null ? 0 : 64;
+  const flags = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4) | hasClass;
+  out.begin().u8(flags).varint(identifier);
+  return (subscriberClass === null ? out : out.text(subscriberClass)).finish();
 }
 
 export function readSubscription(value: Buffer, topicFilter: string): StoredSubscription {
@@ -212,6 +217,7 @@ export function readSubscription(value: Buffer, topicFilter: string): StoredSubs
     retainAsPublished: (flags & 8) !== 0,
     retainHandling: ((flags >> 4) & 3) as 0 | 1 | 2,
     identifier: reader.varint(),
+    subscriberClass: (flags & 64) === 0 ? null : reader.text(),
   };
 }
 
@@ -244,6 +250,27 @@ export function writeSending(out: ByteWriter, { messageId, isReceived }: StoredS
 export function readSending(value: Buffer, packetId: number): StoredSending {
   const reader = new ByteReader(value);
   return { packetId, messageId: reader.varint(), isReceived: reader.u8() === 1 };
+}
+
+// Quarantine
+
+export function writeQuarantined(out: ByteWriter, { message, ...about }: QuarantinedMessage): Buffer {
+  const { payload, correlationData, ...fields } = message;
+  const described = { about, fields, correlationData: correlationData?.toString('base64') };
+  return out.begin().text(JSON.stringify(described)).binary(payload).finish();
+}
+
+export function readQuarantined(value: Buffer, id: number): QuarantineEntry {
+  const reader = new ByteReader(value);
+  const { about, fields, correlationData } = JSON.parse(reader.text()) as {
+    about: Omit<QuarantinedMessage, 'message'>;
+    fields: Omit<PublishedMessage, 'payload' | 'correlationData'>;
+    correlationData?: string;
+  };
+  const correlation = correlationData === undefined ? undefined : Buffer.from(correlationData, 'base64');
+  const absent = { contentType: undefined, responseTopic: undefined, payloadFormatIndicator: undefined };
+  const message = { ...absent, ...fields, correlationData: correlation, payload: reader.binary() };
+  return { ...about, id, message };
 }
 
 /** A value that only says: this key is there. */

@@ -47,8 +47,17 @@ export class FakeIo implements Io {
     return () => this.#signals.off('signal', listener);
   }
 
+  onReload(listener: () => void): () => void {
+    this.#signals.on('reload', listener);
+    return () => this.#signals.off('reload', listener);
+  }
+
   exit(code: number): void {
     this.exits.push(code);
+  }
+
+  reload(): void {
+    this.#signals.emit('reload');
   }
 
   signal(): void {

@@ -1,0 +1,173 @@
+/**
+ * Between the broker and the transform pipeline: what goes through it, what comes out, and the forms that classes of subscribers
+ * want.
+ */
+import { openProperties } from '../codec/publish-properties.ts';
+import type { Awaitable, MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
+import type { MessagePipeline } from '../contracts/pipeline.ts';
+import type { Forms } from '../core/core.ts';
+import type { Prepared } from '../core/handlers/publish.ts';
+import { type Router, subscriberClassesOf } from '../core/router.ts';
+import type { Session } from '../core/session.ts';
+import type { Message } from '../protocol/message.ts';
+import { assertTopicName, Topic } from '../protocol/topic.ts';
+import { createMessage } from './create-message.ts';
+import type { Shell } from './shell.ts';
+
+/** Whether messages to this topic go through a pipeline. Asked once per topic, until the pipelines change. */
+export function isPiped(pipeline: MessagePipeline, topic: Topic): boolean {
+  if (topic.pipelineGeneration !== pipeline.generation) {
+    topic.isPiped = pipeline.concerns(topic.name);
+    topic.pipelineGeneration = pipeline.generation;
+  }
+  return topic.isPiped;
+}
+
+/** Whether a message to this topic may arrive otherwise than it was published. */
+export function mayChange(pipeline: MessagePipeline, router: Router, topic: Topic): boolean {
+  if (isPiped(pipeline, topic)) return true;
+  return router.classifiedCount > 0 && subscriberClassesOf(router.route(topic)).size > 0;
+}
+
+/** A message with its properties opened. */
+export function opened(message: Message): PublishedMessage {
+  return {
+    topic: message.topic.name,
+    payload: message.payload,
+    qos: message.qos,
+    retain: message.retain,
+    messageExpiryInterval: message.expirySeconds < 0 ? undefined : message.expirySeconds,
+    ...openProperties(message),
+  };
+}
+
+/** Throws if what is wanted cannot be published. */
+function changed(original: Message, seen: PublishedMessage, change: MessageChange, shell: Shell): Message {
+  const next: PublishedMessage = { ...seen, ...change };
+  assertTopicName(next.topic, shell.settings.limits);
+  const topic = next.topic === seen.topic ? original.topic : Topic.of(next.topic);
+  const message = createMessage(topic, next, shell.core.now);
+  // The time that a message has left goes on from when it was received.
+  if (next.messageExpiryInterval === seen.messageExpiryInterval) message.expiresAt = original.expiresAt;
+  return message;
+}
+
+/** Throws if what the verdict says cannot be published. A verdict that rejects gives nothing. */
+export function messagesOf(verdict: PublishVerdict, message: Message, seen: PublishedMessage, shell: Shell): Message[] {
+  switch (verdict.verdict) {
+    case 'keep':
+      return [message];
+    case 'change':
+      return [changed(message, seen, verdict.change, shell)];
+    case 'split':
+      return verdict.messages.map((change) => changed(message, seen, change, shell));
+    case 'drop':
+    case 'reject':
+      return [];
+  }
+}
+
+/** The messages, each with the forms that its subscribers want. */
+export function prepare(shell: Shell, messages: readonly Message[]): Awaitable<readonly Prepared[]> {
+  const all = messages.map((message) => formsOf(shell, message));
+  const together = (forms: readonly (Forms | null)[]) => {
+    return messages.map((message, index) => ({ message, forms: forms[index] ?? null }));
+  };
+  if (!all.some((each) => each instanceof Promise)) return together(all as (Forms | null)[]);
+  return Promise.all(all).then(together);
+}
+
+function formsOf(shell: Shell, message: Message): Awaitable<Forms | null> {
+  const { router } = shell.core;
+  if (router.classifiedCount === 0) return null;
+  const forms = new Map<string, Message | null>();
+  const addMissing = (): Awaitable<Forms> => {
+    const waiting: Promise<unknown>[] = [];
+    for (const each of subscriberClassesOf(router.route(message.topic))) {
+      if (forms.has(each)) continue;
+      const form = formOf(shell, message, each);
+      if (form instanceof Promise) waiting.push(form.then((settled) => forms.set(each, settled)));
+      else forms.set(each, form);
+    }
+    // Somebody may have subscribed meanwhile.
+    return waiting.length === 0 ? forms : Promise.all(waiting).then(addMissing);
+  };
+  return addMissing();
+}
+
+/** Never throws or rejects: a pipeline that fails gives nothing, and the log says so. */
+function formOf(shell: Shell, message: Message, subscriberClass: string): Awaitable<Message | null> {
+  const failed = (err: unknown) => {
+    shell.log.error({ topic: message.topic.name, subscriberClass, err }, 'a pipeline for subscribers failed');
+    return null;
+  };
+  try {
+    const seen = opened(message);
+    const toForm = (verdict: Awaited<ReturnType<MessagePipeline['onDeliver']>>) => {
+      if (verdict.verdict === 'drop') return null;
+      return verdict.verdict === 'keep' ? message : changed(message, seen, verdict.message, shell);
+    };
+    const verdict = shell.pipeline!.onDeliver(seen, subscriberClass);
+    return verdict instanceof Promise ? verdict.then(toForm).catch(failed) : toForm(verdict);
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+/** A retained message, for a subscriber that has just come. */
+export function inForm(
+  shell: Shell,
+  message: Message,
+  subscriberClass: string,
+  done: (form: Message | null) => void,
+): void {
+  if (shell.pipeline === null) return done(message);
+  const form = formOf(shell, message, subscriberClass);
+  if (!(form instanceof Promise)) return done(form);
+  form.then((settled) => {
+    shell.readTime();
+    done(settled);
+  });
+}
+
+/**
+ * Publishes what no connection is waiting for: a will, or the program's own message. With `isPipedToo` it goes through the
+ * pipelines like a client's message; one that they refuse is dropped, which they count.
+ */
+export function publishOwn(
+  shell: Shell,
+  message: Message,
+  origin: Session | null,
+  isPipedToo: boolean,
+  done: () => void = () => {},
+): void {
+  const { core, pipeline } = shell;
+  const publishAll = (prepared: readonly Prepared[]) => {
+    for (const { message: each, forms } of prepared) core.publish(each, origin, forms);
+    done();
+  };
+  const failed = (err: unknown) => {
+    shell.log.error({ topic: message.topic.name, err }, 'a pipeline failed, and a message is lost');
+    done();
+  };
+  const later = (prepared: Promise<readonly Prepared[]>) => {
+    prepared.then((settled) => {
+      shell.readTime();
+      publishAll(settled);
+    }, failed);
+  };
+  const route = (messages: readonly Message[]) => {
+    const prepared = prepare(shell, messages);
+    if (prepared instanceof Promise) later(prepared);
+    else publishAll(prepared);
+  };
+  if (pipeline === null || !isPipedToo || !isPiped(pipeline, message.topic)) return route([message]);
+  try {
+    const seen = opened(message);
+    const verdict = pipeline.onPublish(null, seen);
+    if (!(verdict instanceof Promise)) return route(messagesOf(verdict, message, seen, shell));
+    later(verdict.then((settled) => prepare(shell, messagesOf(settled, message, seen, shell))));
+  } catch (error) {
+    failed(error);
+  }
+}

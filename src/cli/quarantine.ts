@@ -1,0 +1,105 @@
+/** `sluice quarantine`: messages that a pipeline could not handle, of a running broker. */
+import { callControl } from '../admin/control.ts';
+import type { ListedEntry, Listing, Replayed } from '../admin/quarantine.ts';
+import type { Io } from './io.ts';
+import { callBroker } from './running.ts';
+import { CommandError, readOptions } from './usage.ts';
+
+const help = `sluice quarantine list                what a pipeline could not handle, oldest first
+sluice quarantine show NUMBER         one message, with its payload
+sluice quarantine replay NUMBER… | all   send them through the pipelines as they are now, in order
+sluice quarantine drop NUMBER… | all     forget them
+
+  --data-dir DIR    of the running broker (./data)
+  --json            a line of JSON per message, for list and show
+`;
+
+const options = {
+  'data-dir': { type: 'string', default: './data' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const;
+
+export async function quarantine(argv: readonly string[], io: Io): Promise<void> {
+  const { values, positionals } = readOptions('quarantine', argv, options);
+  if (values.help) return void io.stdout.write(help);
+  const [action, ...numbers] = positionals;
+  const directory = values['data-dir'];
+  const isJson = values.json ?? false;
+  switch (action) {
+    case 'list':
+      if (numbers.length === 0) return list(directory, isJson, io);
+      break;
+    case 'show':
+      if (numbers.length === 1) return show(directory, numbers[0]!, isJson, io);
+      break;
+    case 'replay':
+    case 'drop':
+      if (numbers.length > 0) return change(action, directory, numbers, io);
+  }
+  throw new CommandError('Use: sluice quarantine list, show, replay or drop; see sluice quarantine --help', 2);
+}
+
+async function list(directory: string, isJson: boolean, { stdout }: Io): Promise<void> {
+  let shown = 0;
+  for (let after = 0; ; ) {
+    const text = await callBroker(directory, () =>
+      callControl(directory, 'quarantine list', JSON.stringify({ after })),
+    );
+    const { entries, count } = JSON.parse(text) as Listing;
+    for (const entry of entries) stdout.write(isJson ? `${JSON.stringify(entry)}\n` : `${lineOf(entry)}\n`);
+    shown += entries.length;
+    if (entries.length === 0 || shown >= count) break;
+    after = entries.at(-1)!.id;
+  }
+  if (shown === 0 && !isJson) stdout.write('The quarantine is empty\n');
+}
+
+function lineOf({ id, time, topic, bytes, pipeline, stage, reason, clientId }: ListedEntry): string {
+  const from = clientId === null ? '' : `, from ${JSON.stringify(clientId)}`;
+  return `${id}  ${new Date(time).toISOString()}  ${topic}  ${bytes} bytes${from}\n    ${pipeline}, stage ${stage}: ${reason}`;
+}
+
+async function show(directory: string, number: string, isJson: boolean, { stdout }: Io): Promise<void> {
+  const text = await callBroker(directory, () => callControl(directory, 'quarantine show', numberOf(number)));
+  if (isJson) return void stdout.write(`${text}\n`);
+  const {
+    payload = '',
+    username,
+    version,
+    qos,
+    retain,
+    contentType,
+    userProperties = [],
+    ...entry
+  } = JSON.parse(text) as ListedEntry;
+  const bytes = Buffer.from(payload, 'base64');
+  stdout.write(`${lineOf(entry as ListedEntry)}\n`);
+  stdout.write(`    pipeline version ${version}, QoS ${qos}${retain ? ', retained' : ''}\n`);
+  if (username !== null) stdout.write(`    user ${JSON.stringify(username)}\n`);
+  if (contentType !== undefined) stdout.write(`    content type ${contentType}\n`);
+  for (const [name, value] of userProperties) stdout.write(`    ${JSON.stringify(name)}: ${JSON.stringify(value)}\n`);
+  const printable = bytes.toString();
+  const isText = Buffer.from(printable).equals(bytes) && !/[^\x20-\x7e\s\u00a0-\uffff]/.test(printable);
+  stdout.write(isText ? `${printable}\n` : `${bytes.toString('hex')}\n`);
+}
+
+async function change(
+  action: 'replay' | 'drop',
+  directory: string,
+  numbers: readonly string[],
+  { stdout }: Io,
+): Promise<void> {
+  const which = numbers.length === 1 && numbers[0] === 'all' ? 'all' : numbers.map(numberOf).join(',');
+  const text = await callBroker(directory, () => callControl(directory, `quarantine ${action}`, which));
+  if (action === 'drop') return void stdout.write(`${text} dropped\n`);
+  const { published, dropped, rejected, quarantined } = JSON.parse(text) as Replayed;
+  stdout.write(
+    `${published} published, ${dropped} dropped, ${rejected} rejected, ${quarantined} in quarantine again\n`,
+  );
+}
+
+function numberOf(text: string): string {
+  if (!/^\d{1,15}$/.test(text)) throw new CommandError(`"${text}" is not the number of a message`, 2);
+  return text;
+}

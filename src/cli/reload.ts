@@ -1,0 +1,20 @@
+/** `sluice reload`: a running broker reads the pipelines of its configuration anew. */
+import { callControl } from '../admin/control.ts';
+import type { Io } from './io.ts';
+import { callBroker } from './running.ts';
+import { noPositionals, readOptions } from './usage.ts';
+
+const help = `sluice reload [--data-dir DIR]
+
+The running broker reads its configuration file again and takes over the pipelines; nobody is disconnected. If the file is not
+valid, what is wrong is printed and the old pipelines go on. The signal SIGHUP does the same.
+`;
+
+export async function reload(argv: readonly string[], io: Io): Promise<void> {
+  const options = { 'data-dir': { type: 'string', default: './data' }, help: { type: 'boolean' } } as const;
+  const { values, positionals } = readOptions('reload', argv, options);
+  if (values.help) return void io.stdout.write(help);
+  noPositionals('reload', positionals);
+  const directory = values['data-dir'];
+  io.stdout.write(`${await callBroker(directory, () => callControl(directory, 'reload', ''))}\n`);
+}

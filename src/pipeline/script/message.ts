@@ -1,0 +1,69 @@
+/** What a script or a plugin sees of a message, and what may come back: the same for both. */
+import type { QoS, UserProperties } from '../../protocol/packets.ts';
+import { assertTopicName } from '../../protocol/topic.ts';
+import { StageFailure } from '../errors.ts';
+import type { Item } from '../item.ts';
+import type { Outcome, StageContext } from '../stages/stage.ts';
+
+export interface ScriptMessage {
+  /** The decoded payload. */
+  payload: unknown;
+  topic: string;
+  qos: QoS;
+  retain: boolean;
+  contentType: string | undefined;
+  userProperties: UserProperties;
+  readonly clientId: string | null;
+  readonly username: string | null;
+  /** Milliseconds since the epoch. */
+  readonly timestamp: number;
+}
+
+/** Fields that are absent stay as they are. */
+export type ScriptResult = Partial<
+  Pick<ScriptMessage, 'payload' | 'topic' | 'qos' | 'retain' | 'contentType' | 'userProperties'>
+>;
+
+/** True keeps the message as it came, false or null drops it, an object changes it, a list takes its place. */
+export type ScriptAnswer = boolean | null | ScriptResult | readonly ScriptResult[];
+
+export function messageFor(item: Item, { client, now }: StageContext): ScriptMessage {
+  const { value: payload, topic, qos, retain, contentType, userProperties } = item;
+  const { clientId = null, username = null } = client ?? {};
+  return { payload, topic, qos, retain, contentType, userProperties, clientId, username, timestamp: now };
+}
+
+/** Throws a StageFailure for an answer that is none. */
+export function outcomeOf(answer: ScriptAnswer | undefined, item: Item): Outcome {
+  if (typeof answer === 'boolean') return answer;
+  if (answer === null) return false;
+  if (answer === undefined)
+    throw new StageFailure('it returned nothing: return the message, true to keep it, or null to drop it');
+  if (Array.isArray(answer)) return answer.map((each: ScriptResult) => changed(item.copy(), each));
+  if (typeof answer !== 'object') throw new StageFailure(`it returned a ${typeof answer}, not a message`);
+  return [changed(item.copy(), answer as ScriptResult)];
+}
+
+function changed(item: Item, result: ScriptResult): Item {
+  const { payload, topic, qos, retain, contentType, userProperties } = result;
+  if (topic !== undefined) {
+    try {
+      assertTopicName(String(topic));
+    } catch (cause) {
+      throw new StageFailure(`its topic is not one: ${(cause as Error).message}`, { cause });
+    }
+    item.topic = String(topic);
+  }
+  if (qos !== undefined) {
+    if (qos !== 0 && qos !== 1 && qos !== 2) throw new StageFailure(`its QoS is ${String(qos)}`);
+    item.qos = qos;
+  }
+  if (retain !== undefined) item.retain = retain === true;
+  if (userProperties !== undefined && userProperties !== item.userProperties) {
+    if (!Array.isArray(userProperties)) throw new StageFailure('its userProperties are no list of pairs');
+    item.userProperties = userProperties.map((pair) => [String(pair?.[0]), String(pair?.[1])]);
+  }
+  if (payload !== undefined) item.value = payload;
+  if (contentType !== undefined) item.contentType = String(contentType);
+  return item;
+}

@@ -1,0 +1,36 @@
+/**
+ * `plugin`: a module that its operator trusts, in this process. Its default export gets the options and returns the function that
+ * gets each message: the same as a script's, but it may answer later.
+ */
+import { pathToFileURL } from 'node:url';
+import type { Awaitable } from '../../contracts/hooks.ts';
+import type { StageSettings } from '../../contracts/pipeline.ts';
+import { PipelineError } from '../errors.ts';
+import type { Stage, StageTools } from '../stages/stage.ts';
+import { messageFor, outcomeOf, type ScriptAnswer, type ScriptMessage } from './message.ts';
+
+type Plugin = (message: ScriptMessage) => Awaitable<ScriptAnswer>;
+
+let loads = 0;
+
+export async function pluginStage(
+  { file, options }: NonNullable<StageSettings['plugin']>,
+  { path }: StageTools,
+): Promise<Stage> {
+  let plugin: Plugin;
+  try {
+    // Node keeps modules by address: a reload must not get the old one.
+    const module = (await import(`${pathToFileURL(file).href}?${++loads}`)) as { default?: unknown };
+    if (typeof module.default !== 'function') throw new TypeError('it has no default export that is a function');
+    plugin = (await (module.default as (options: unknown) => Awaitable<Plugin>)(options)) as Plugin;
+    if (typeof plugin !== 'function') throw new TypeError('its default export must return a function');
+  } catch (cause) {
+    throw new PipelineError([...path, 'file'], `cannot load ${file}: ${(cause as Error).message}`, { cause });
+  }
+  return {
+    run(item, context) {
+      const answer = plugin(messageFor(item, context));
+      return answer instanceof Promise ? answer.then((settled) => outcomeOf(settled, item)) : outcomeOf(answer, item);
+    },
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * The worker that runs one user's script, in QuickJS compiled to WebAssembly: no process, no files, no network, no timers; its own
+ * memory with a limit; interrupted when one message takes too long. It gets batches and answers them, in order.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import variant from '@jitl/quickjs-ng-wasmfile-release-sync';
+import {
+  newQuickJSWASMModuleFromVariant,
+  type QuickJSContext,
+  type QuickJSHandle,
+  type QuickJSSyncVariant,
+  type QuickJSWASMModule,
+} from 'quickjs-emscripten-core';
+import { guestSource } from './guest.ts';
+
+export interface WorkerSettings {
+  readonly file: string;
+  /** JavaScript. */
+  readonly source: string;
+  readonly timeoutMs: number;
+  readonly memoryBytes: number;
+}
+
+/** To the main thread: first `ready` or `refused`, then an answer for each batch. */
+export type FromWorker = { readonly refused: string } | { readonly ready: true } | { readonly answers: string };
+
+const stackBytes = 262_144;
+
+const settings = workerData as WorkerSettings;
+const { timeoutMs, memoryBytes } = settings;
+
+/** A function of the guest's that threw, with what it threw. */
+class GuestError extends Error {}
+
+class Sandbox {
+  readonly #context: QuickJSContext;
+  readonly #guest: QuickJSHandle;
+  #marks: QuickJSHandle | null = null;
+  /** Which message the clock runs for; -1: for none. */
+  #index = -1;
+  #startedAt = performance.now();
+
+  constructor(module: QuickJSWASMModule) {
+    const runtime = module.newRuntime();
+    runtime.setMemoryLimit(memoryBytes);
+    runtime.setMaxStackSize(stackBytes);
+    runtime.setInterruptHandler(() => this.#isOverdue());
+    this.#context = runtime.newContext();
+    const exported = this.#unwrap(this.#context.evalCode(settings.source, settings.file, { type: 'module' }));
+    const user = this.#context.getProp(exported, 'default');
+    if (this.#context.typeof(user) !== 'function') throw new GuestError('it has no default export that is a function');
+    const make = this.#unwrap(this.#context.evalCode(guestSource, 'sluice'));
+    const marks = this.#context.newArrayBuffer(new ArrayBuffer(4));
+    this.#guest = this.#unwrap(this.#context.callFunction(make, this.#context.undefined, user, marks));
+    this.#marks = marks;
+  }
+
+  /** Called by QuickJS every few thousand steps. Each message has the whole time for itself. */
+  #isOverdue(): boolean {
+    const now = performance.now();
+    const index = this.#markedIndex();
+    if (index !== this.#index) {
+      this.#index = index;
+      this.#startedAt = now;
+      return false;
+    }
+    return now - this.#startedAt > timeoutMs;
+  }
+
+  /** The message under way, from memory that guest and host share: calling the guest while it runs would confuse it. */
+  #markedIndex(): number {
+    if (this.#marks === null) return -1;
+    const copy = this.#context.getArrayBuffer(this.#marks);
+    const index = Buffer.from(copy.value.buffer, copy.value.byteOffset, 4).readInt32LE();
+    copy.dispose();
+    return index;
+  }
+
+  #unwrap(result: ReturnType<QuickJSContext['callFunction']>): QuickJSHandle {
+    if (result.error === undefined) return result.value;
+    const { error } = result;
+    const dumped: unknown = this.#context.dump(error);
+    if (error.alive) error.dispose();
+    const { name, message } = (typeof dumped === 'object' && dumped !== null ? dumped : {}) as Record<string, unknown>;
+    throw new GuestError(message === undefined ? String(dumped) : `${String(name)}: ${String(message)}`);
+  }
+
+  #call(name: string, ...args: QuickJSHandle[]): QuickJSHandle {
+    const method = this.#context.getProp(this.#guest, name);
+    try {
+      return this.#unwrap(this.#context.callFunction(method, this.#context.undefined, ...args));
+    } finally {
+      method.dispose();
+      for (const each of args) each.dispose();
+    }
+  }
+
+  /** Answers of all messages. `isSpent`: the memory is used up, and a new sandbox is needed. */
+  run(batch: string): { readonly answers: string; readonly isSpent: boolean } {
+    let isSpent = false;
+    this.#index = -1;
+    this.#startedAt = performance.now();
+    let step = () => this.#call('begin', this.#context.newString(batch));
+    for (;;) {
+      try {
+        step().dispose();
+        break;
+      } catch (error) {
+        const why = this.#explain((error as Error).message);
+        isSpent ||= why.includes('memory');
+        step = () => this.#call('resume', this.#context.newString(why));
+      }
+      this.#index = -1;
+      this.#startedAt = performance.now();
+    }
+    const handle = this.#call('answers');
+    const answers = this.#context.getString(handle);
+    handle.dispose();
+    return { answers, isSpent };
+  }
+
+  #explain(message: string): string {
+    if (message.includes('interrupted')) return `it took longer than ${timeoutMs} ms`;
+    if (message.includes('out of memory')) return `it used more memory than ${memoryBytes} bytes`;
+    return `it threw ${message}`;
+  }
+}
+
+const port = parentPort!;
+
+async function main(): Promise<void> {
+  let sandbox: Sandbox;
+  const fresh = async () =>
+    new Sandbox(await newQuickJSWASMModuleFromVariant(variant as unknown as QuickJSSyncVariant));
+  try {
+    sandbox = await fresh();
+  } catch (error) {
+    return port.postMessage({ refused: (error as Error).message } satisfies FromWorker);
+  }
+  port.on('message', async (batch: string) => {
+    const { answers, isSpent } = sandbox.run(batch);
+    // A module of its own has its own memory, which goes as a whole.
+    if (isSpent) sandbox = await fresh();
+    port.postMessage({ answers } satisfies FromWorker);
+  });
+  port.postMessage({ ready: true } satisfies FromWorker);
+}
+
+await main();

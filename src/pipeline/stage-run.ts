@@ -1,0 +1,119 @@
+/**
+ * One stage in its place: runs it, applies `onError`, counts and times.
+ */
+import type { Awaitable } from '../contracts/hooks.ts';
+import type { OnError, QuarantinedMessage } from '../contracts/pipeline.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { Durations } from './durations.ts';
+import { Rejection, StageFailure } from './errors.ts';
+import type { Item } from './item.ts';
+import type { Outcome, Stage, StageContext } from './stages/stage.ts';
+
+/** What `tag` adds, with the reason. */
+export const errorProperty = 'sluice-error';
+/** The reason as a user property or in the log is cut to this. */
+const reasonCharactersMax = 500;
+
+export interface StageCounters {
+  in: number;
+  out: number;
+  dropped: number;
+  failed: number;
+  /** Values that the format written lacked something for. */
+  lossy: number;
+}
+
+/** For `sluice pipeline test`: what came of an item at a stage. */
+export type Trace = (run: StageRun, outcome: readonly Item[] | Error, microseconds: number) => void;
+
+export interface StageRunOptions {
+  /** `2 validate` */
+  readonly name: string;
+  readonly stage: Stage;
+  readonly onError: OnError;
+  readonly quarantine: (entry: Pick<QuarantinedMessage, 'stage' | 'reason'>, item: Item, context: StageContext) => void;
+  readonly onFailure: (run: StageRun, reason: string, item: Item) => void;
+}
+
+export class StageRun {
+  readonly name: string;
+  readonly stage: Stage;
+  readonly counters: StageCounters = { in: 0, out: 0, dropped: 0, failed: 0, lossy: 0 };
+  readonly durations = new Durations();
+  trace: Trace | null = null;
+  readonly #options: StageRunOptions;
+
+  constructor(options: StageRunOptions) {
+    this.name = options.name;
+    this.stage = options.stage;
+    this.#options = options;
+  }
+
+  /** Throws, or rejects with, a Rejection and nothing else. */
+  run(item: Item, context: StageContext): Awaitable<Outcome> {
+    this.counters.in++;
+    const startedAt = performance.now();
+    let outcome: Awaitable<Outcome>;
+    try {
+      outcome = this.stage.run(item, context);
+    } catch (error) {
+      return this.#threw(error, item, context, startedAt);
+    }
+    if (!(outcome instanceof Promise)) return this.#done(outcome, item, startedAt);
+    return outcome.then(
+      (settled) => this.#done(settled, item, startedAt),
+      (error: unknown) => this.#threw(error, item, context, startedAt),
+    );
+  }
+
+  #done(outcome: Outcome, item: Item, startedAt: number): Outcome {
+    const { counters } = this;
+    const milliseconds = performance.now() - startedAt;
+    this.durations.add(milliseconds);
+    if (outcome === true) counters.out++;
+    else if (outcome === false || outcome.length === 0) counters.dropped++;
+    else counters.out += outcome.length;
+    this.trace?.(this, outcome === true ? [item] : outcome === false ? [] : outcome, milliseconds * 1000);
+    return outcome;
+  }
+
+  #threw(error: unknown, item: Item, context: StageContext, startedAt: number): Outcome {
+    const milliseconds = performance.now() - startedAt;
+    this.durations.add(milliseconds);
+    this.trace?.(this, error as Error, milliseconds * 1000);
+    return this.failed(error, item, context);
+  }
+
+  /** Applies `onError`: whether the item goes on. Throws a Rejection if the message is to be refused. */
+  failed(error: unknown, item: Item, context: StageContext): boolean {
+    const reason = reasonOf(error);
+    this.counters.failed++;
+    if (error instanceof Rejection) throw error;
+    this.#options.onFailure(this, reason, item);
+    switch (this.#options.onError) {
+      case 'pass':
+        return true;
+      case 'tag':
+        item.userProperties = [
+          ...item.userProperties.filter(([name]) => name !== errorProperty),
+          [errorProperty, reason],
+        ];
+        return true;
+      case 'reject':
+        throw new Rejection(ReasonCode.PayloadFormatInvalid, reason);
+      case 'quarantine':
+        this.#options.quarantine({ stage: this.name, reason }, item, context);
+        return false;
+      case 'drop':
+        return false;
+    }
+  }
+}
+
+/** A failure in its own words; anything else is a stage's own mistake and says so. */
+function reasonOf(error: unknown): string {
+  const isExpected = error instanceof StageFailure || error instanceof Rejection;
+  const text =
+    error instanceof Error ? (isExpected ? error.message : `${error.name}: ${error.message}`) : String(error);
+  return text.slice(0, reasonCharactersMax);
+}

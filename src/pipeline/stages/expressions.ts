@@ -1,0 +1,143 @@
+/** `map` and `filter`: expressions in JSONata and CEL. */
+import { Environment } from '@marcbachmann/cel-js';
+import jsonata from 'jsonata';
+import type { StageSettings } from '../../contracts/pipeline.ts';
+import { PipelineError, StageFailure } from '../errors.ts';
+import type { Item } from '../item.ts';
+import type { Stage, StageContext, StageTools } from './stage.ts';
+
+/** How long one evaluation may take, and how deep functions may call each other. */
+const jsonataMsMax = 100;
+const jsonataDepthMax = 200;
+
+/** The value of a JSONata expression on the message; its variables are `$topic`, `$clientId` and so on. */
+function jsonataExpression(text: string, path: readonly (string | number)[]) {
+  let expression: jsonata.Expression;
+  try {
+    expression = jsonata(text);
+  } catch (cause) {
+    const { message, position } = cause as { message: string; position: number };
+    throw new PipelineError(path, `not JSONata: ${message} (character ${position})`, { cause });
+  }
+  const limit = timebox(expression);
+  return async (item: Item, { client, now }: StageContext): Promise<unknown> => {
+    limit();
+    const { value, topic, qos, retain, contentType } = item;
+    const { clientId = null, username = null } = client ?? {};
+    const userProperties = Object.fromEntries(item.userProperties);
+    const variables = {
+      topic,
+      levels: topic.split('/'),
+      clientId,
+      username,
+      qos,
+      retain,
+      contentType,
+      userProperties,
+      timestamp: now,
+    };
+    try {
+      return plain(await expression.evaluate(value, variables));
+    } catch (cause) {
+      throw new StageFailure(`JSONata: ${(cause as Error).message}`, { cause });
+    }
+  };
+}
+
+/** An expression that recurses without end would stop the broker: JSONata calls these at every step. */
+function timebox(expression: jsonata.Expression): () => void {
+  let depth = 0;
+  let startedAt = 0;
+  const check = (step: number) => () => {
+    depth += step;
+    if (depth > jsonataDepthMax) throw new Error(`functions call each other more than ${jsonataDepthMax} deep`);
+    if (performance.now() - startedAt > jsonataMsMax) throw new Error(`it takes longer than ${jsonataMsMax} ms`);
+  };
+  const hooks = expression as unknown as { assign(name: symbol, callback: () => void): void };
+  hooks.assign(Symbol.for('jsonata.__evaluate_entry'), check(1));
+  hooks.assign(Symbol.for('jsonata.__evaluate_exit'), check(-1));
+  return () => {
+    depth = 0;
+    startedAt = performance.now();
+  };
+}
+
+/** JSONata marks its lists with properties of their own. */
+function plain(value: unknown): unknown {
+  return Array.isArray(value) ? [...value] : value;
+}
+
+export function mapStage(text: string, { path }: StageTools): Stage {
+  const evaluate = jsonataExpression(text, path);
+  return {
+    async run(item, context) {
+      const value = await evaluate(item, context);
+      if (value === undefined) throw new StageFailure('the expression gives nothing for this message');
+      item.value = value;
+      return true;
+    },
+  };
+}
+
+export function filterStage({ cel, jsonata: text }: NonNullable<StageSettings['filter']>, { path }: StageTools): Stage {
+  if (cel === undefined) {
+    const evaluate = jsonataExpression(text!, [...path, 'jsonata']);
+    return { run: async (item, context) => (await evaluate(item, context)) === true };
+  }
+  const evaluate = celExpression(cel, path);
+  return {
+    run(item, context) {
+      const answer = evaluate(item, context);
+      if (typeof answer !== 'boolean') throw new StageFailure(`the filter gives ${typeof answer}, not true or false`);
+      return answer;
+    },
+  };
+}
+
+function celExpression(text: string, path: readonly (string | number)[]) {
+  let program: (variables: object) => unknown;
+  const usesValue = /\bvalue\b/.test(text);
+  try {
+    program = celEnvironment().parse(text);
+  } catch (cause) {
+    throw new PipelineError(path, `not CEL: ${(cause as Error).message}`, { cause });
+  }
+  return (item: Item, { client, now }: StageContext): unknown => {
+    const variables = {
+      value: usesValue ? item.value : null,
+      topic: item.topic,
+      levels: item.topic.split('/'),
+      clientId: client?.clientId ?? '',
+      username: client?.username ?? '',
+      qos: item.qos,
+      retain: item.retain,
+      contentType: item.contentType ?? '',
+      userProperties: Object.fromEntries(item.userProperties),
+      now,
+    };
+    try {
+      return program(variables);
+    } catch (cause) {
+      throw new StageFailure(`CEL: ${(cause as Error).message.split('\n')[0]}`, { cause });
+    }
+  };
+}
+
+/** CEL does not mix whole numbers and floats. In payloads all numbers are one kind, so here they mix. */
+function celEnvironment(): Environment {
+  const environment = new Environment({ unlistedVariablesAreDyn: true, homogeneousAggregateLiterals: false });
+  const operations: Readonly<Record<string, (a: number, b: number) => number>> = {
+    '+': (a, b) => a + b,
+    '-': (a, b) => a - b,
+    '*': (a, b) => a * b,
+    '/': (a, b) => a / b,
+    '%': (a, b) => a % b,
+  };
+  for (const [sign, run] of Object.entries(operations)) {
+    const mixed = (a: unknown, b: unknown) => run(Number(a), Number(b));
+    if (sign === '%') environment.registerOperator(`double ${sign} double`, mixed);
+    environment.registerOperator(`double ${sign} int`, mixed);
+    environment.registerOperator(`int ${sign} double`, mixed);
+  }
+  return environment;
+}

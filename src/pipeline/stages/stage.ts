@@ -1,0 +1,38 @@
+import type { Awaitable, ClientIdentity } from '../../contracts/hooks.ts';
+import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { KnownFormats } from '../formats/formats.ts';
+import type { Item } from '../item.ts';
+
+/** What a stage knows beside the message. */
+export interface StageContext {
+  /** Null for what did not come from a client that is connected. */
+  readonly client: ClientIdentity | null;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** True: the item, as it is now, goes on. False: it goes no further. A list goes on in its place. */
+export type Outcome = boolean | readonly Item[];
+
+export interface Stage {
+  /**
+   * May change the item, but only when nothing can fail any more. Throws a StageFailure for a message it cannot handle, and a
+   * Rejection for one it refuses.
+   */
+  run(item: Item, context: StageContext): Awaitable<Outcome>;
+  /** For stages that hold messages back: those whose time has come. Called about ten times a second. */
+  due?(now: number): readonly Item[];
+  /** All that is held back: the pipeline ends. */
+  drain?(): readonly Item[];
+  close?(): void;
+}
+
+/** What stages are made with. */
+export interface StageTools {
+  readonly formats: KnownFormats;
+  readonly limits: PipelineLimits;
+  /** Where the stage's settings stand, for errors. */
+  readonly path: readonly (string | number)[];
+  /** For the log, at most once in a while. */
+  readonly warn: (what: string) => void;
+}

@@ -1,0 +1,268 @@
+/**
+ * `throttle`, `deadband`, `on-change`, `dedupe`, `aggregate`, `batch`: less of it, at the edge.
+ *
+ * Each remembers something per topic, of at most `pipelineLimits.topicStates` topics: the one that was heard of least recently is
+ * forgotten for a new one. All of it is in memory: after a restart the first message of a topic passes, and what a window had
+ * gathered is lost, unless the broker was stopped in order; the publishers were answered when their messages went in.
+ */
+import { createHash } from 'node:crypto';
+import type { Aggregation, PipelineLimits, StageSettings } from '../../contracts/pipeline.ts';
+import { StageFailure } from '../errors.ts';
+import type { Item } from '../item.ts';
+import { getAt } from '../paths.ts';
+import type { Stage, StageTools } from './stage.ts';
+
+/** Something per topic, bounded. */
+class TopicStates<T> {
+  readonly #states = new Map<string, T>();
+  readonly #max: number;
+
+  constructor({ topicStates }: PipelineLimits) {
+    this.#max = topicStates;
+  }
+
+  get(topic: string): T | undefined {
+    return this.#states.get(topic);
+  }
+
+  /** Returns what had to make room. */
+  set(topic: string, state: T): T | undefined {
+    this.#states.delete(topic);
+    this.#states.set(topic, state);
+    if (this.#states.size <= this.#max) return undefined;
+    const { oldest } = this;
+    this.#states.delete(this.#states.keys().next().value!);
+    return oldest;
+  }
+
+  delete(topic: string): void {
+    this.#states.delete(topic);
+  }
+
+  /** The one that was set first. */
+  get oldest(): T | undefined {
+    return this.#states.values().next().value;
+  }
+
+  takeAll(): T[] {
+    const all = [...this.#states.values()];
+    this.#states.clear();
+    return all;
+  }
+}
+
+export function throttleStage({ seconds }: { readonly seconds: number }, { limits }: StageTools): Stage {
+  const passedAt = new TopicStates<number>(limits);
+  return {
+    run({ topic }, { now }) {
+      const last = passedAt.get(topic);
+      // A clock that was set back must not silence a topic.
+      if (last !== undefined && now >= last && now - last < seconds * 1000) return false;
+      passedAt.set(topic, now);
+      return true;
+    },
+  };
+}
+
+export function deadbandStage(settings: NonNullable<StageSettings['deadband']>, { limits }: StageTools): Stage {
+  const { field, absolute = 0, percent = 0, maxSeconds = Number.POSITIVE_INFINITY } = settings;
+  const passed = new TopicStates<{ readonly number: number; readonly at: number }>(limits);
+  return {
+    run(item, { now }) {
+      const number = numberAt(item, field);
+      const last = passed.get(item.topic);
+      const isOld = last === undefined || now - last.at >= maxSeconds * 1000;
+      const band = Math.max(absolute, (Math.abs(last?.number ?? 0) * percent) / 100);
+      if (!isOld && Math.abs(number - last.number) < band) return false;
+      passed.set(item.topic, { number, at: now });
+      return true;
+    },
+  };
+}
+
+function numberAt(item: Item, field: string): number {
+  const number = getAt(item.value, field);
+  if (typeof number !== 'number' && typeof number !== 'bigint') throw new StageFailure(`${field} is not a number`);
+  return Number(number);
+}
+
+/** Of a payload or some fields: enough to tell whether they are the same. */
+function fingerprint(item: Item, fields: readonly string[] | undefined): string {
+  const hash = createHash('sha256');
+  if (fields === undefined) return hash.update(item.bytes).digest('base64');
+  const readable = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value);
+  return hash
+    .update(
+      JSON.stringify(
+        fields.map((field) => getAt(item.value, field) ?? null),
+        readable,
+      ),
+    )
+    .digest('base64');
+}
+
+export function onChangeStage({ fields }: NonNullable<StageSettings['on-change']>, { limits }: StageTools): Stage {
+  const last = new TopicStates<string>(limits);
+  return {
+    run(item) {
+      const now = fingerprint(item, fields);
+      if (last.get(item.topic) === now) return false;
+      last.set(item.topic, now);
+      return true;
+    },
+  };
+}
+
+export function dedupeStage({ seconds, field }: NonNullable<StageSettings['dedupe']>, { limits }: StageTools): Stage {
+  const seenAt = new TopicStates<number>(limits);
+  return {
+    run(item, { now }) {
+      const key = `${item.topic} ${fingerprint(item, field === undefined ? undefined : [field])}`;
+      const last = seenAt.get(key);
+      if (last !== undefined && now >= last && now - last < seconds * 1000) return false;
+      seenAt.set(key, now);
+      return true;
+    },
+  };
+}
+
+/** Numbers of one field that a window keeps for percentiles. Beyond, every second one, then every fourth, and so on. */
+const samplesMax = 4_096;
+
+interface Window {
+  readonly item: Item;
+  readonly startedAt: number;
+  count: number;
+  readonly fields: Map<string, Series>;
+}
+
+class Series {
+  count = 0;
+  sum = 0;
+  min = Number.POSITIVE_INFINITY;
+  max = Number.NEGATIVE_INFINITY;
+  first = Number.NaN;
+  last = Number.NaN;
+  #samples: number[] = [];
+  #stride = 1;
+
+  add(number: number, keepsSamples: boolean): void {
+    if (this.count++ === 0) this.first = number;
+    this.last = number;
+    this.sum += number;
+    this.min = Math.min(this.min, number);
+    this.max = Math.max(this.max, number);
+    if (!keepsSamples || this.count % this.#stride !== 0) return;
+    this.#samples.push(number);
+    if (this.#samples.length < samplesMax) return;
+    this.#samples = this.#samples.filter((_, index) => index % 2 === 1);
+    this.#stride *= 2;
+  }
+
+  get(what: Aggregation): number {
+    if (what === 'mean') return this.sum / this.count;
+    if (!what.startsWith('p')) return this[what as 'count' | 'sum' | 'min' | 'max' | 'first' | 'last'];
+    const sorted = this.#samples.toSorted((a, b) => a - b);
+    return sorted[Math.max(0, Math.ceil((Number(what.slice(1)) / 100) * sorted.length) - 1)]!;
+  }
+}
+
+export function aggregateStage(settings: NonNullable<StageSettings['aggregate']>, { limits }: StageTools): Stage {
+  const { seconds, fields } = settings;
+  const windows = new TopicStates<Window>(limits);
+  const wanted = Object.entries(fields).map(([field, what]) => {
+    return { field, what, keepsSamples: what.some((each) => /^p\d/.test(each)) };
+  });
+  const summary = ({ item, startedAt, count, fields: series }: Window, endedAt: number): Item => {
+    const value: [string, unknown][] = [
+      ['from', new Date(startedAt).toISOString()],
+      ['to', new Date(endedAt).toISOString()],
+      ['count', count],
+    ];
+    for (const { field, what } of wanted) {
+      const found = series.get(field);
+      if (found !== undefined) value.push([field, Object.fromEntries(what.map((each) => [each, found.get(each)]))]);
+    }
+    return item.with(Object.fromEntries(value));
+  };
+  let lastNow = 0;
+  return {
+    run(item, { now }) {
+      lastNow = now;
+      const numbers = wanted.map(({ field }) =>
+        getAt(item.value, field) === undefined ? null : numberAt(item, field),
+      );
+      let window = windows.get(item.topic);
+      let displaced: Window | undefined;
+      if (window === undefined) {
+        window = { item: item.copy(), startedAt: now, count: 0, fields: new Map() };
+        displaced = windows.set(item.topic, window);
+      }
+      window.count++;
+      for (const [index, { field, keepsSamples }] of wanted.entries()) {
+        const number = numbers[index];
+        if (number === null || number === undefined) continue;
+        let series = window.fields.get(field);
+        if (series === undefined) window.fields.set(field, (series = new Series()));
+        series.add(number, keepsSamples);
+      }
+      return displaced === undefined ? false : [summary(displaced, now)];
+    },
+    due(now) {
+      lastNow = now;
+      const due: Item[] = [];
+      for (let oldest = windows.oldest; oldest !== undefined; oldest = windows.oldest) {
+        if (now - oldest.startedAt < seconds * 1000) break;
+        windows.delete(oldest.item.topic);
+        due.push(summary(oldest, oldest.startedAt + seconds * 1000));
+      }
+      return due;
+    },
+    drain: () => windows.takeAll().map((window) => summary(window, Math.max(lastNow, window.startedAt))),
+  };
+}
+
+interface Gathered {
+  readonly item: Item;
+  readonly startedAt: number;
+  readonly values: unknown[];
+  bytes: number;
+}
+
+/** All batches of a stage together hold at most `pipelineLimits.payloadBytes`; the oldest leaves early for a new message. */
+export function batchStage({ messages, seconds }: NonNullable<StageSettings['batch']>, { limits }: StageTools): Stage {
+  const batches = new TopicStates<Gathered>(limits);
+  let bytes = 0;
+  const finish = (batch: Gathered): Item => {
+    batches.delete(batch.item.topic);
+    bytes -= batch.bytes;
+    return batch.item.with(batch.values);
+  };
+  return {
+    run(item, { now }) {
+      const { value } = item;
+      const out: Item[] = [];
+      let batch = batches.get(item.topic);
+      if (batch === undefined) {
+        batch = { item: item.copy(), startedAt: now, values: [], bytes: 0 };
+        const displaced = batches.set(item.topic, batch);
+        if (displaced !== undefined) out.push(finish(displaced));
+      }
+      batch.values.push(value);
+      batch.bytes += item.original.payload.length;
+      bytes += item.original.payload.length;
+      if (batch.values.length >= messages) out.push(finish(batch));
+      while (bytes > limits.payloadBytes) out.push(finish(batches.oldest!));
+      return out.length === 0 ? false : out;
+    },
+    due(now) {
+      const due: Item[] = [];
+      for (let oldest = batches.oldest; oldest !== undefined; oldest = batches.oldest) {
+        if (now - oldest.startedAt < seconds * 1000) break;
+        due.push(finish(oldest));
+      }
+      return due;
+    },
+    drain: () => batches.takeAll().map(({ item, values }) => item.with(values)),
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * Texts with `${…}` in them: `${topic}`, `${topic[1]}` (levels, from 0), `${clientId}`, `${username}`, `${listener}`,
+ * `${timestamp}` (ISO 8601), `${now}` (milliseconds), `${value}` and `${value.path}`. A text that is one placeholder and nothing
+ * else keeps the type of what it stands for.
+ */
+import { PipelineError, StageFailure } from './errors.ts';
+import type { Item } from './item.ts';
+import { getAt } from './paths.ts';
+import type { StageContext } from './stages/stage.ts';
+
+export type Template = (item: Item, context: StageContext) => unknown;
+
+/** Throws a PipelineError for a placeholder that there is not. */
+export function template(text: string, path: readonly (string | number)[]): Template {
+  const parts = text.split(/\$\{([^}]*)\}/);
+  const readers = parts.filter((_, index) => index % 2 === 1).map((name) => placeholder(name.trim(), path));
+  if (readers.length === 0) return () => text;
+  if (readers.length === 1 && parts[0] === '' && parts[2] === '') return readers[0]!;
+  return (item, context) => {
+    let result = parts[0]!;
+    for (const [index, read] of readers.entries()) result += `${textOf(read(item, context))}${parts[2 * index + 2]}`;
+    return result;
+  };
+}
+
+function textOf(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  if (value instanceof Date) return value.toISOString();
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+function placeholder(name: string, path: readonly (string | number)[]): Template {
+  const level = /^topic\[(\d+)\]$/.exec(name);
+  if (level !== null) {
+    const index = Number(level[1]);
+    return ({ topic }) => {
+      const found = topic.split('/')[index];
+      if (found === undefined) throw new StageFailure(`the topic has no level ${index}`);
+      return found;
+    };
+  }
+  if (name.startsWith('value.')) return (item) => getAt(item.value, name.slice(6));
+  const read = Object.hasOwn(placeholders, name) ? placeholders[name] : undefined;
+  if (read !== undefined) return read;
+  const known = `${Object.keys(placeholders).join(', ')}, topic[0], value.path`;
+  throw new PipelineError(path, `there is no placeholder ${name}; there are ${known}`);
+}
+
+const placeholders: Readonly<Record<string, Template>> = {
+  topic: ({ topic }) => topic,
+  value: (item) => item.value,
+  clientId: (_, { client }) => client?.clientId ?? null,
+  username: (_, { client }) => client?.username ?? null,
+  listener: (_, { client }) => client?.listener ?? null,
+  timestamp: (_, { now }) => new Date(now).toISOString(),
+  now: (_, { now }) => now,
+};

@@ -1,0 +1,182 @@
+/**
+ * Trying pipelines out without a broker: `sluice pipeline test`, and the `tests` of a configuration.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
+import type { DeliverVerdict } from '../contracts/pipeline.ts';
+import type { Item } from './item.ts';
+import type { Pipelines } from './pipelines.ts';
+
+export interface Trial {
+  readonly message: PublishedMessage;
+  readonly client: Pick<ClientIdentity, 'clientId' | 'username'>;
+  /** Whose messages to look at; null: what is routed. */
+  readonly subscriber: {
+    readonly clientId: string;
+    readonly username: string | null;
+    readonly listener: string;
+    readonly accept: string | null;
+  } | null;
+}
+
+export type TrialResult =
+  | { readonly outcome: 'published'; readonly messages: readonly PublishedMessage[] }
+  | { readonly outcome: 'dropped' | 'quarantined' }
+  | { readonly outcome: 'rejected'; readonly reason: string };
+
+export interface TracedPipelines {
+  readonly pipelines: Pipelines;
+  /** How many messages have been quarantined so far. */
+  readonly quarantined: () => number;
+}
+
+/** A message between two stages. */
+export interface Snapshot {
+  /** As it would be published now; null for a value that cannot be written yet. */
+  readonly message: PublishedMessage | null;
+  /** Its value, where a stage has decoded it. */
+  readonly value?: unknown;
+}
+
+/** What one stage made of a message: those in its place, or what went wrong. */
+export interface StageTrace {
+  readonly pipeline: string;
+  /** `2 validate` */
+  readonly stage: string;
+  readonly outcome: readonly Snapshot[] | Error;
+  readonly microseconds: number;
+}
+
+/** One message through all of it; `onStage` is told of each stage. Windows that stages hold open are closed at the end. */
+export async function tryOut(
+  { pipelines, quarantined }: TracedPipelines,
+  trial: Trial,
+  onStage: (trace: StageTrace) => void = () => {},
+): Promise<TrialResult> {
+  for (const { name: pipeline, stages } of pipelines.configured) {
+    for (const stage of stages) {
+      stage.trace = ({ name }, outcome, microseconds) => {
+        const messages = outcome instanceof Error ? outcome : outcome.map(snapshot);
+        onStage({ pipeline, stage: name, outcome: messages, microseconds });
+      };
+    }
+  }
+  const before = quarantined();
+  const held: PublishedMessage[] = [];
+  pipelines.emit = (message) => held.push(message);
+  const client: ClientIdentity = {
+    ...trial.client,
+    protocolVersion: 5,
+    transport: 'tcp',
+    remoteAddress: '127.0.0.1:0',
+    listener: trial.subscriber?.listener ?? 'mqtt://127.0.0.1:1883',
+  };
+  const verdict = await pipelines.onPublish(client, trial.message);
+  if (verdict.verdict === 'reject') return { outcome: 'rejected', reason: verdict.reason ?? '' };
+  await pipelines.flush();
+  const routed = [...changesOf(verdict, trial.message), ...held];
+  if (quarantined() > before) return { outcome: 'quarantined' };
+  const { subscriber } = trial;
+  const messages =
+    subscriber === null ? routed : await delivered(pipelines, routed, { ...client, ...subscriber }, subscriber.accept);
+  return messages.length === 0 ? { outcome: 'dropped' } : { outcome: 'published', messages };
+}
+
+function snapshot(item: Item): Snapshot {
+  const copy = item.copy();
+  const decoded = item.hasValue ? { value: item.value } : {};
+  try {
+    return { message: { ...copy.original, ...copy.toChange() }, ...decoded };
+  } catch {
+    return { message: null, ...decoded };
+  }
+}
+
+function changesOf(verdict: PublishVerdict, message: PublishedMessage): PublishedMessage[] {
+  switch (verdict.verdict) {
+    case 'keep':
+      return [message];
+    case 'change':
+      return [{ ...message, ...verdict.change }];
+    case 'split':
+      return verdict.messages.map((change) => ({ ...message, ...change }));
+    default:
+      return [];
+  }
+}
+
+async function delivered(
+  pipelines: Pipelines,
+  routed: readonly PublishedMessage[],
+  subscriber: ClientIdentity,
+  accept: string | null,
+): Promise<PublishedMessage[]> {
+  const subscriberClass = await pipelines.classify(subscriber, accept === null ? [] : [['accept', accept]]);
+  if (subscriberClass === null) return [...routed];
+  const messages: PublishedMessage[] = [];
+  for (const message of routed) {
+    const verdict: DeliverVerdict = await pipelines.onDeliver(message, subscriberClass);
+    if (verdict.verdict === 'keep') messages.push(message);
+    else if (verdict.verdict === 'change') messages.push(verdict.message);
+  }
+  return messages;
+}
+
+export interface Expectation {
+  readonly topic?: string | undefined;
+  /** Text as it is; anything else is compared with the payload read as JSON. */
+  readonly payload?: unknown;
+  readonly payloadHex?: string | undefined;
+  readonly contentType?: string | undefined;
+  readonly userProperties?: Readonly<Record<string, string>> | undefined;
+  readonly qos?: number | undefined;
+  readonly retain?: boolean | undefined;
+}
+
+/** What differs, in words; null if the result is as expected. */
+export function compare(result: TrialResult, expected: readonly Expectation[] | string): string | null {
+  if (typeof expected === 'string') {
+    return result.outcome === expected ? null : `expected it to be ${expected}, and it was ${describe(result)}`;
+  }
+  if (result.outcome !== 'published') return `expected ${expected.length} messages, and it was ${describe(result)}`;
+  if (result.messages.length !== expected.length) {
+    return `expected ${expected.length} messages, and there are ${result.messages.length}`;
+  }
+  for (const [index, each] of expected.entries()) {
+    const difference = differenceOf(result.messages[index]!, each);
+    if (difference !== null) return expected.length === 1 ? difference : `message ${index + 1}: ${difference}`;
+  }
+  return null;
+}
+
+const describe = (result: TrialResult) =>
+  result.outcome === 'rejected' ? `rejected (${result.reason})` : result.outcome;
+
+function differenceOf(message: PublishedMessage, expected: Expectation): string | null {
+  const { topic, payload, payloadHex, contentType, userProperties = {}, qos, retain } = expected;
+  const fields: [string, unknown, unknown][] = [
+    ['topic', topic, message.topic],
+    ['payloadHex', payloadHex?.replace(/\s/g, '').toLowerCase(), message.payload.toString('hex')],
+    ['contentType', contentType, message.contentType],
+    ['qos', qos, message.qos],
+    ['retain', retain, message.retain],
+    ['payload', payload, typeof payload === 'string' ? message.payload.toString() : jsonOf(message.payload)],
+  ];
+  for (const [name, value] of Object.entries(userProperties)) {
+    fields.push([`userProperties.${name}`, value, message.userProperties.find(([each]) => each === name)?.[1]]);
+  }
+  for (const [name, wanted, found] of fields) {
+    if (wanted !== undefined && !isDeepStrictEqual(wanted, found)) {
+      return `${name}: expected ${JSON.stringify(wanted)}, found ${JSON.stringify(found)}`;
+    }
+  }
+  return null;
+}
+
+function jsonOf(payload: Buffer): unknown {
+  try {
+    return JSON.parse(payload.toString());
+  } catch {
+    return payload.toString();
+  }
+}

@@ -86,9 +86,11 @@ async function show(
       stdout.write(`\n${name}, stage ${stage}  (${microseconds.toFixed(0)} µs)\n`);
       if (outcome instanceof Error) return void stdout.write(`  failed: ${outcome.message}\n`);
       if (outcome.length === 0) stdout.write('  goes no further\n');
-      for (const each of outcome) {
-        const text = 'payload' in each ? shown(each) : inspect(each.value, { depth: 10, compact: true });
-        stdout.write(`${text.replaceAll(/^/gm, '  ')}\n`);
+      for (const { message: made, value } of outcome) {
+        if (made !== null) stdout.write(`${indented(shown(made))}\n`);
+        // Binary formats say little to the eye.
+        if (value === undefined || (made !== null && isText(made.payload))) continue;
+        stdout.write(`${indented(inspect(value, { depth: 10, compact: true, breakLength: 110 }))}\n`);
       }
     },
   );
@@ -108,10 +110,15 @@ function shown({ topic, payload, qos, retain, contentType, userProperties }: Pub
 
 const shownBytesMax = 2_000;
 
-function printable(payload: Buffer): string {
+const indented = (text: string) => text.replaceAll(/^/gm, '  ');
+
+function isText(payload: Buffer): boolean {
   const text = payload.toString();
-  const isText = Buffer.from(text).equals(payload) && !/[^\x20-\x7e\s\u00a0-\uffff]/.test(text);
-  const all = isText ? text : payload.toString('hex').replaceAll(/(..)(?=.)/g, '$1 ');
+  return Buffer.from(text).equals(payload) && !/[^\x20-\x7e\s\u00a0-\uffff]/.test(text);
+}
+
+function printable(payload: Buffer): string {
+  const all = isText(payload) ? payload.toString() : payload.toString('hex').replaceAll(/(..)(?=.)/g, '$1 ');
   return all.length <= shownBytesMax ? all : `${all.slice(0, shownBytesMax)} …`;
 }
 

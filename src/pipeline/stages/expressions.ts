@@ -62,9 +62,11 @@ function timebox(expression: jsonata.Expression): () => void {
   };
 }
 
-/** JSONata marks its lists with properties of their own. */
+/** JSONata marks its lists with properties of their own, and its objects have no prototype. */
 function plain(value: unknown): unknown {
-  return Array.isArray(value) ? [...value] : value;
+  if (Array.isArray(value)) return value.map(plain);
+  const isMade = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === null;
+  return isMade ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, plain(each)])) : value;
 }
 
 export function mapStage(text: string, { path }: StageTools): Stage {
@@ -100,7 +102,7 @@ function celExpression(text: string, path: readonly (string | number)[]) {
   try {
     program = celEnvironment().parse(text);
   } catch (cause) {
-    throw new PipelineError(path, `not CEL: ${(cause as Error).message}`, { cause });
+    throw new PipelineError(path, `not CEL: ${firstLine(cause)}`, { cause });
   }
   return (item: Item, { client, now }: StageContext): unknown => {
     const variables = {
@@ -118,10 +120,13 @@ function celExpression(text: string, path: readonly (string | number)[]) {
     try {
       return program(variables);
     } catch (cause) {
-      throw new StageFailure(`CEL: ${(cause as Error).message.split('\n')[0]}`, { cause });
+      throw new StageFailure(`CEL: ${firstLine(cause)}`, { cause });
     }
   };
 }
+
+/** Below it the package draws where. */
+const firstLine = (error: unknown) => (error as Error).message.split('\n')[0];
 
 /** CEL does not mix whole numbers and floats. In payloads all numbers are one kind, so here they mix. */
 function celEnvironment(): Environment {

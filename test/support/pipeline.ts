@@ -1,0 +1,101 @@
+/** Pipelines by themselves: messages in, what came of them out. */
+
+import { parseConfig } from '../../src/config/load.ts';
+import type { ConfigInput } from '../../src/config/schema.ts';
+import type { ClientIdentity, PublishedMessage, PublishVerdict } from '../../src/contracts/hooks.ts';
+import { silentLog } from '../../src/contracts/log.ts';
+import type { QuarantineEntry } from '../../src/contracts/pipeline.ts';
+import { Pipelines } from '../../src/pipeline/pipelines.ts';
+import { MemoryQuarantine } from '../../src/store/memory-quarantine.ts';
+
+type PipelineInput = NonNullable<ConfigInput['pipelines']>[number];
+export type StageInput = PipelineInput['stages'][number];
+
+export const aClient: ClientIdentity = {
+  clientId: 'sensor-1',
+  username: 'line-7',
+  protocolVersion: 5,
+  transport: 'tcp',
+  remoteAddress: '127.0.0.1:50000',
+  listener: 'mqtt://127.0.0.1:1883',
+};
+
+export function aPublish(payload: string | Buffer | object, fields: Partial<PublishedMessage> = {}): PublishedMessage {
+  const isRaw = typeof payload === 'string' || Buffer.isBuffer(payload);
+  return {
+    topic: 'factory/7/temperature',
+    payload: Buffer.from(isRaw ? payload : JSON.stringify(payload)),
+    qos: 1,
+    retain: false,
+    contentType: undefined,
+    responseTopic: undefined,
+    correlationData: undefined,
+    payloadFormatIndicator: undefined,
+    messageExpiryInterval: undefined,
+    userProperties: [],
+    ...fields,
+  };
+}
+
+export class PipelineBench {
+  now = Date.parse('2026-01-02T03:04:05Z');
+  readonly warnings: string[] = [];
+  readonly emitted: PublishedMessage[] = [];
+  readonly quarantine: MemoryQuarantine;
+  readonly pipelines: Pipelines;
+
+  constructor(limits: ConfigInput['pipelineLimits'] = {}) {
+    const { pipelineLimits } = parseConfig({ pipelineLimits: limits });
+    this.quarantine = new MemoryQuarantine(pipelineLimits);
+    const log = { ...silentLog, warn: (_: object, what: string) => void this.warnings.push(what) };
+    this.pipelines = new Pipelines({ limits: pipelineLimits, log, quarantine: this.quarantine, now: () => this.now });
+    this.pipelines.emit = (message) => this.emitted.push(message);
+  }
+
+  async configure(...pipelines: PipelineInput[]): Promise<void> {
+    await this.pipelines.configure(parseConfig({ pipelines }).pipelines);
+  }
+
+  async publish(message: PublishedMessage, client: ClientIdentity | null = aClient): Promise<PublishVerdict> {
+    return this.pipelines.onPublish(client, message);
+  }
+
+  /** What would be routed. */
+  async messages(message: PublishedMessage): Promise<PublishedMessage[]> {
+    const verdict = await this.publish(message);
+    switch (verdict.verdict) {
+      case 'keep':
+        return [message];
+      case 'change':
+        return [{ ...message, ...verdict.change }];
+      case 'split':
+        return verdict.messages.map((change) => ({ ...message, ...change }));
+      default:
+        return [];
+    }
+  }
+
+  async quarantined(): Promise<QuarantineEntry[]> {
+    return this.quarantine.list(0, 1_000);
+  }
+
+  counters(stage: string): Record<string, number> {
+    const found = [...this.pipelines.statistics()].filter(([name]) => name.includes(`/${stage}/`));
+    return Object.fromEntries(found.map(([name, value]) => [name.split('/').at(-1)!, value]));
+  }
+
+  /** Lets time pass. */
+  tick(seconds: number): void {
+    this.now += seconds * 1000;
+    this.pipelines.tick();
+  }
+}
+
+/** One pipeline of these stages, for all topics. */
+export async function benchWith(stages: StageInput[], limits?: ConfigInput['pipelineLimits']): Promise<PipelineBench> {
+  const bench = new PipelineBench(limits);
+  await bench.configure({ name: 'test', filter: '#', stages });
+  return bench;
+}
+
+export const jsonOf = (message: PublishedMessage | undefined): unknown => JSON.parse(message!.payload.toString());

@@ -35,6 +35,8 @@ export interface App {
    * what to tell the operator. Rejects with a ConfigError if the file is not valid, and then nothing has changed.
    */
   reload(): Promise<string>;
+  /** A command as `sluice` sends it to a running broker. Rejects with what to tell the operator. */
+  control(command: string, argument: string): Promise<string>;
   /** What was bound, in the order of the configuration. */
   readonly listeners: readonly Listener[];
   /** Stops accepting, tells the clients, finishes what was acknowledged. */
@@ -93,7 +95,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     }
   };
   const replay = (message: PublishedMessage) => replayThrough(broker, pipelines, quarantine, message);
-  const handlers = { reload, ...quarantineHandlers({ store: quarantine, replay }) };
+  const handlers: Handlers = { reload, ...quarantineHandlers({ store: quarantine, replay }) };
   const closeControl =
     config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, handlers, log) : () => {};
   const listeners: Listener[] = [];
@@ -115,7 +117,12 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     await close();
     throw error;
   }
-  return { broker, pipelines, listeners, reload, close };
+  const control = async (command: string, argument: string) => {
+    const handler = handlers[command];
+    if (handler === undefined) throw new Error(`The broker knows no command "${command}"`);
+    return handler(argument);
+  };
+  return { broker, pipelines, listeners, reload, control, close };
 }
 
 /** What a pipeline has to say of its settings is told with the place where they stand. */

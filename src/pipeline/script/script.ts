@@ -46,8 +46,8 @@ interface Job {
 }
 
 export async function scriptStage(settings: Settings, { path, warn }: StageTools): Promise<Stage> {
-  const source = await fromFile([...path, 'file'], () => sourceOf(settings.file));
-  const host = new ScriptHost(settings, await source, warn);
+  const text = fromFile([...path, 'file'], () => readFileSync(settings.file, 'utf8'));
+  const host = new ScriptHost(settings, settings.file.endsWith('.ts') ? await withoutTypes(text) : text, warn);
   try {
     await host.start();
   } catch (cause) {
@@ -63,10 +63,8 @@ export async function scriptStage(settings: Settings, { path, warn }: StageTools
   };
 }
 
-async function sourceOf(file: string): Promise<string> {
-  const text = readFileSync(file, 'utf8');
-  if (!file.endsWith('.ts')) return text;
-  const name: string = 'amaro'; // it has no types
+async function withoutTypes(text: string): Promise<string> {
+  const name: string = 'amaro'; // it has no types itself
   const { default: amaro } = (await import(name)) as Amaro;
   return amaro.transformSync(text, { mode: 'strip-only' }).code;
 }

@@ -116,6 +116,8 @@ class Sandbox {
     const handle = this.#call('answers');
     const answers = this.#context.getString(handle);
     handle.dispose();
+    // The guest itself can catch that, and its memory is as full as before.
+    isSpent ||= answers.includes('out of memory');
     return { answers, isSpent };
   }
 

@@ -1,0 +1,196 @@
+/** User code: what it sees and may answer, and how what is hostile or broken in it is contained. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { aPublish, benchWith, jsonOf } from '../../support/pipeline.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-script-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let files = 0;
+
+function fileWith(source: string, extension = 'js'): string {
+  const file = join(folder, `${++files}.${extension}`);
+  writeFileSync(file, source);
+  return file;
+}
+
+type Bench = Awaited<ReturnType<typeof benchWith>>;
+const open: Bench[] = [];
+afterAll(() => Promise.all(open.map((bench) => bench.pipelines.close())));
+
+async function scripted(
+  source: string,
+  options: { extension?: string; timeoutMs?: number; memoryBytes?: number } = {},
+) {
+  const { extension = 'js', ...settings } = options;
+  const bench = await benchWith([{ script: { file: fileWith(source, extension), ...settings } }]);
+  open.push(bench);
+  return bench;
+}
+
+async function plugged(source: string, options?: unknown) {
+  const bench = await benchWith([{ plugin: { file: fileWith(source, 'mjs'), options } }]);
+  open.push(bench);
+  return bench;
+}
+
+const asScript = (body: string) => scripted(`export default (message) => { ${body} };`);
+const asPlugin = (body: string) => plugged(`export default () => (message) => { ${body} };`);
+
+describe.each([
+  ['a script', asScript],
+  ['a plugin', asPlugin],
+])('%s', (_kind, make) => {
+  test('sees the message and its publisher, and changes what it returns', async () => {
+    const bench = await make(`
+      const { topic, qos, clientId, username, timestamp, userProperties } = message;
+      return { payload: { ...message.payload, topic, qos, clientId, username, timestamp }, topic: 'out', qos: 0,
+        userProperties: [...userProperties, ['stage', 'script']] };`);
+    const [message] = await bench.messages(aPublish({ t: 1 }, { userProperties: [['a', 'b']] }));
+    expect(jsonOf(message)).toEqual({
+      t: 1,
+      topic: 'factory/7/temperature',
+      qos: 1,
+      clientId: 'sensor-1',
+      username: 'line-7',
+      timestamp: bench.now,
+    });
+    expect(message).toMatchObject({ topic: 'out', qos: 0 });
+    expect(message?.userProperties).toEqual([
+      ['a', 'b'],
+      ['stage', 'script'],
+    ]);
+  });
+
+  test('keeps, drops and splits', async () => {
+    const bench = await make(`
+      if (message.payload.n === 1) return true;
+      if (message.payload.n === 2) return null;
+      return [{ payload: 'a' }, { payload: 'b', topic: 'x' }];`);
+    expect(await bench.publish(aPublish({ n: 1 }))).toEqual({ verdict: 'keep' });
+    expect(await bench.publish(aPublish({ n: 2 }))).toEqual({ verdict: 'drop' });
+    const split = await bench.messages(aPublish({ n: 3 }));
+    expect(split.map((each) => [each.topic, jsonOf(each)])).toEqual([
+      ['factory/7/temperature', 'a'],
+      ['x', 'b'],
+    ]);
+  });
+
+  test.each([
+    ['throws', `throw new Error('no such sensor');`, 'no such sensor'],
+    ['returns nothing', '', 'it returned nothing'],
+    ['returns a number', 'return 5;', 'it returned a number'],
+    ['makes an invalid topic', `return { topic: 'a/+' };`, 'its topic is not one'],
+    ['makes an invalid QoS', 'return { qos: 7 };', 'its QoS is 7'],
+  ])('that %s costs that message only, with the reason', async (_what, body, reason) => {
+    const bench = await make(`if (message.payload.ok) return true; ${body}`);
+    const [bad, good] = await Promise.all([bench.publish(aPublish({})), bench.publish(aPublish({ ok: true }))]);
+    expect([bad, good]).toEqual([{ verdict: 'drop' }, { verdict: 'keep' }]);
+    expect((await bench.quarantined())[0]?.reason).toContain(reason);
+  });
+});
+
+describe('a script', () => {
+  test('may be TypeScript, and keeps state between messages', async () => {
+    const source = `
+      interface Payload { n: number }
+      let sum: number = 0;
+      export default (message: { payload: Payload }) => { sum += message.payload.n; return { payload: { sum } }; };`;
+    const bench = await scripted(source, { extension: 'ts' });
+    for (const n of [1, 2]) await bench.messages(aPublish({ n }));
+    expect(jsonOf((await bench.messages(aPublish({ n: 3 })))[0])).toEqual({ sum: 6 });
+  });
+
+  test.each([
+    ['does not parse', 'export default (', /SyntaxError/],
+    ['exports nothing', 'const x = 1;', /no default export/],
+    ['throws when loaded', 'throw new Error("broken"); export default () => true;', /broken/],
+    ['loops when loaded', 'while (true); export default () => true;', /interrupted/],
+  ])('that %s is refused at start', async (_what, source, reason) => {
+    await expect(scripted(source)).rejects.toMatchObject({
+      message: expect.stringMatching(reason),
+      path: ['pipelines', 0, 'stages', 0, 'script', 'file'],
+    });
+  });
+
+  test('of a file that is not there is refused at start', async () => {
+    const file = join(folder, 'none.js');
+    await expect(benchWith([{ script: { file } }])).rejects.toThrow(`there is no file ${file}`);
+  });
+});
+
+describe('a hostile script', () => {
+  /** The message with `bad` is answered by quarantine; the others around it, in the same batch, are unharmed. */
+  async function contained(body: string, reason: RegExp, options = {}): Promise<void> {
+    const source = `export default (message) => { if (message.payload.bad) { ${body} } return true; };`;
+    const bench = await scripted(source, { timeoutMs: 50, ...options });
+    const payloads = [{ n: 1 }, { bad: true }, { n: 2 }];
+    const verdicts = await Promise.all(payloads.map((payload) => bench.publish(aPublish(payload))));
+    expect(verdicts).toEqual([{ verdict: 'keep' }, { verdict: 'drop' }, { verdict: 'keep' }]);
+    expect((await bench.quarantined())[0]?.reason).toMatch(reason);
+    expect(await bench.publish(aPublish({ n: 3 }))).toEqual({ verdict: 'keep' });
+  }
+
+  test('an endless loop', () => contained('while (true);', /longer than 50 ms/));
+  test('an endless loop that catches everything', () =>
+    contained('for (;;) { try { for (;;); } catch {} finally {} }', /longer than 50 ms/));
+  test('endless recursion', () => contained('const f = () => f() + 1; f();', /stack/i));
+  test('a pathological regular expression', () =>
+    contained(`/^(a+)+$/.test('a'.repeat(50) + '!');`, /longer than 50 ms/));
+  test('memory without end', () =>
+    contained('const all = []; for (;;) all.push(new Array(1000).fill({}));', /memory|longer/, {
+      memoryBytes: 4_194_304,
+      timeoutMs: 1_000,
+    }));
+  test('one string that takes all memory', () =>
+    contained(`'x'.repeat(2 ** 28);`, /memory/, { memoryBytes: 4_194_304 }));
+  test('a getter in the answer that never returns', () =>
+    contained('return { get payload() { for (;;); } };', /longer than 50 ms/));
+  test('a toJSON that throws', () =>
+    contained(`return { payload: { toJSON() { throw new Error('no'); } } };`, /cannot be written as JSON/));
+  test('a promise', () => contained('return (async () => true)();', /at once/));
+
+  test.each([
+    'process',
+    'require',
+    'globalThis.process',
+    'fetch',
+    'XMLHttpRequest',
+    'WebAssembly',
+    'setTimeout',
+    'std',
+    'os',
+    'Worker',
+    'SharedArrayBuffer && Atomics.wait',
+  ])('finds no %s', async (name) => {
+    const bench = await scripted(
+      `export default () => { let found; try { found = typeof (${name}); } catch { found = 'undefined'; } return { payload: found }; };`,
+    );
+    const found = jsonOf((await bench.messages(aPublish({})))[0]);
+    expect(name.startsWith('SharedArrayBuffer') ? ['undefined', 'function'] : ['undefined']).toContain(found);
+  });
+
+  test('reaches neither files nor the host by import or by the function constructor', async () => {
+    await expect(scripted(`import fs from 'node:fs'; export default () => true;`)).rejects.toThrow();
+    const bench = await scripted(`export default (message) => {
+      const global = message.constructor.constructor('return this')();
+      return { payload: Object.getOwnPropertyNames(global).filter((name) => /process|require|global$|Buffer$/.test(name)) };
+    };`);
+    expect(jsonOf((await bench.messages(aPublish({})))[0])).toEqual(expect.not.arrayContaining(['process', 'require']));
+  });
+
+  test('pollutes prototypes of its own world only', async () => {
+    const bench = await scripted(`export default (message) => {
+      Object.prototype.polluted = 'yes'; Array.prototype.push = () => { throw new Error('mine'); };
+      JSON.parse = () => ({}); JSON.stringify = () => '[]';
+      return { payload: JSON.constructor.prototype, userProperties: [['__proto__', 'x']], topic: '__proto__' };
+    };`);
+    const [message] = await bench.messages(aPublish({}));
+    expect(({} as { polluted?: string }).polluted).toBeUndefined();
+    expect(message?.topic).toBe('__proto__');
+    expect(await bench.publish(aPublish('{"__proto__":{"polluted":1}}'))).toBeDefined();
+    expect(({} as { polluted?: string }).polluted).toBeUndefined();
+  });
+});

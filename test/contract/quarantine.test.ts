@@ -1,0 +1,129 @@
+/** What every QuarantineStore promises. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { silentLog } from '../../src/contracts/log.ts';
+import type { QuarantinedMessage, QuarantineStore } from '../../src/contracts/pipeline.ts';
+import { LevelStore } from '../../src/store/level/level-store.ts';
+import { check, exportTo, importFrom } from '../../src/store/level/tools.ts';
+import { MemoryQuarantine } from '../../src/store/memory-quarantine.ts';
+import { aPublish } from '../support/pipeline.ts';
+
+const limits = { quarantineMessages: 3, quarantineBytes: 5_000 };
+
+function aMessage(payload: string, fields: Partial<QuarantinedMessage> = {}): QuarantinedMessage {
+  const properties = {
+    correlationData: Buffer.from([0, 255]),
+    contentType: 'text/plain',
+    userProperties: [
+      ['a', '1'],
+      ['a', '2'],
+    ] as [string, string][],
+  };
+  return {
+    message: aPublish(payload, properties),
+    clientId: 'sensor-1',
+    username: null,
+    pipeline: 'p',
+    version: '01234567',
+    stage: '1 decode',
+    reason: 'not JSON',
+    time: 1_700_000_000_000,
+    ...fields,
+  };
+}
+
+const open: LevelStore[] = [];
+const directories: string[] = [];
+afterEach(async () => {
+  for (const store of open.splice(0)) await store.close();
+  for (const directory of directories.splice(0)) await rm(directory, { recursive: true });
+});
+
+async function level(directory?: string): Promise<LevelStore> {
+  if (directory === undefined) directories.push((directory = await mkdtemp(join(tmpdir(), 'sluice-quarantine-'))));
+  const options = { durability: 'sync', topics: [], maxCommitDelayMs: 0, cacheBytes: 0, acceptLoss: false } as const;
+  const store = new LevelStore({ directory, ...options, quarantine: limits, log: silentLog });
+  await store.load();
+  open.push(store);
+  return store;
+}
+
+const payloads = async (store: QuarantineStore) =>
+  (await store.list(0, 10)).map(({ message }) => message.payload.toString());
+
+describe.each([
+  ['in memory', async (): Promise<QuarantineStore> => new MemoryQuarantine(limits)],
+  ['on LevelDB', async (): Promise<QuarantineStore> => (await level()).quarantine],
+])('%s', (_where, create) => {
+  test('gives back what was put, in order, and by number', async () => {
+    const store = await create();
+    for (const payload of ['1', '2']) expect(store.put(aMessage(payload))).toBe(0);
+    const [first, second] = await store.list(0, 10);
+    expect(first!.id).toBeLessThan(second!.id);
+    const { id, ...rest } = second!;
+    expect(rest.message.payload.toString()).toBe('2');
+    expect({ ...rest, message: null }).toEqual({ ...aMessage('2'), message: null });
+    expect({ ...rest.message, payload: null }).toEqual({ ...aMessage('2').message, payload: null });
+    expect((await store.get(id))?.message.payload.toString()).toBe('2');
+    expect((await store.list(first!.id, 1)).map((each) => each.id)).toEqual([id]);
+    expect(store.count).toBe(2);
+  });
+
+  test('forgets what is removed', async () => {
+    const store = await create();
+    store.put(aMessage('1'));
+    const [entry] = await store.list(0, 1);
+    store.remove(entry!.id);
+    store.remove(entry!.id);
+    expect([await store.get(entry!.id), store.count, store.bytes]).toEqual([null, 0, 0]);
+  });
+
+  test('is bounded in messages and bytes: the oldest make room, and are counted', async () => {
+    const store = await create();
+    expect(['1', '2', '3', '4'].map((payload) => store.put(aMessage(payload)))).toEqual([0, 0, 0, 1]);
+    expect(await payloads(store)).toEqual(['2', '3', '4']);
+    const large = 'x'.repeat(4_000);
+    expect(store.put(aMessage(large))).toBeGreaterThan(0);
+    expect((await payloads(store)).at(-1)).toBe(large);
+    expect(store.bytes).toBeLessThanOrEqual(limits.quarantineBytes);
+  });
+
+  test('keeps the payload that it was given, whatever becomes of the buffer', async () => {
+    const store = await create();
+    const message = aMessage('abc');
+    store.put(message);
+    message.message.payload.fill(0);
+    expect(await payloads(store)).toEqual(['abc']);
+  });
+});
+
+test('on LevelDB, what was committed is there after a restart, with numbers that go on', async () => {
+  const store = await level();
+  const [directory] = directories;
+  store.quarantine.put(aMessage('1'));
+  expect(store.staged).toBe(1);
+  await new Promise<void>((resolve) => store.commit(resolve));
+  const [first] = await store.quarantine.list(0, 1);
+  store.quarantine.remove(first!.id);
+  store.quarantine.put(aMessage('2'));
+  await store.close();
+  open.length = 0;
+  const again = await level(directory);
+  const [entry] = await again.quarantine.list(0, 10);
+  expect(entry?.message.payload.toString()).toBe('2');
+  again.quarantine.put(aMessage('3'));
+  expect((await again.quarantine.list(entry!.id, 1))[0]?.id).toBeGreaterThan(entry!.id);
+  expect(again.quarantine.count).toBe(2);
+  await again.close();
+  open.length = 0;
+  expect((await check(directory!)).counts.get('quarantined message')).toBe(2);
+  const lines: string[] = [];
+  await exportTo(directory!, async (line) => void lines.push(line));
+  const copy = await mkdtemp(join(tmpdir(), 'sluice-quarantine-'));
+  directories.push(copy);
+  const { Readable } = await import('node:stream');
+  await importFrom(copy, Readable.from(lines.map((line) => `${line}\n`)));
+  expect(await payloads((await level(copy)).quarantine)).toEqual(['2', '3']);
+});

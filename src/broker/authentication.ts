@@ -1,7 +1,8 @@
 /**
  * Who may come in: asks the `authenticate` hook, in one step or, with enhanced authentication, in several. [MQTT5 4.12]
  */
-import type { AuthenticationAnswer, AuthenticationRequest } from '../contracts/hooks.ts';
+import type { AuthenticationAnswer, AuthenticationRequest, ClientIdentity } from '../contracts/hooks.ts';
+import { identify } from '../core/lifecycle.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { AuthPacket } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -42,6 +43,7 @@ function step(
   const request: AuthenticationRequest = {
     client,
     password,
+    certificate: connection.stream.certificate,
     method,
     data,
     isReAuthentication,
@@ -53,7 +55,7 @@ function step(
     switch (answer.outcome) {
       case 'accept':
         connection.whenAuthenticated = null;
-        if (answer.username !== undefined) connection.identity = { ...client, username: answer.username };
+        takeIdentity(connection, client, answer);
         return accepted(answer.data ?? null);
       case 'refuse':
         throw new ProtocolError(answer.reasonCode as ReasonCode, answer.reason ?? 'Authentication failed');
@@ -62,6 +64,23 @@ function step(
         return sendAuth(connection, ReasonCode.ContinueAuthentication, answer.data);
     }
   });
+}
+
+/** What authentication found out of the client; on an open connection, its session follows. */
+function takeIdentity(
+  connection: Connection,
+  client: ClientIdentity,
+  answer: Extract<AuthenticationAnswer, { outcome: 'accept' }>,
+): void {
+  const { username = client.username, groups = client.groups, attributes = client.attributes } = answer;
+  const identity = { ...client, username, groups, attributes };
+  const { session, shell } = connection;
+  if (session !== null && username !== client.username) {
+    throw new ProtocolError(ReasonCode.NotAuthorized, 'Re-authentication as another user');
+  }
+  connection.identity = identity;
+  connection.endAt(answer.expiresAt ?? null);
+  if (session !== null) identify(shell.core, session, identity, shell.core.access?.rightsOf(identity) ?? null);
 }
 
 function sendAuth(connection: Connection, reasonCode: number, data: Buffer | null): void {

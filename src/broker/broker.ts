@@ -4,6 +4,7 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
+import type { AccessPolicy } from '../contracts/access.ts';
 import type { Hooks } from '../contracts/hooks.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
@@ -33,6 +34,8 @@ export interface BrokerOptions {
   readonly store: SessionStore;
   readonly hooks?: Hooks;
   readonly pipeline?: MessagePipeline;
+  /** What clients may do. Absent: everything. */
+  readonly access?: AccessPolicy;
   readonly log?: Log;
   readonly clock?: Clock;
   /** When a turn ends. Default: after the event loop has read what there was to read. */
@@ -88,7 +91,7 @@ export class Broker {
       hooks: options.hooks ?? {},
       pipeline: options.pipeline ?? null,
       clock,
-      core: new Core(settings, store, sink, now),
+      core: new Core(settings, store, sink, now, options.access ?? null),
       turn,
       decoder: new PacketDecoder(settings.limits),
       chunks: new ChunkPool(),
@@ -176,6 +179,11 @@ export class Broker {
   /** The pipeline has changed: connected clients get what they subscribed to in the form that it says now. */
   async reclassify(): Promise<void> {
     for (const connection of [...this.#shell.connections]) await reclassifySession(connection);
+  }
+
+  /** The rules of the access policy have changed: what is published from now on reaches those who may have it now. */
+  rulesChanged(): void {
+    this.#shell.core.router.invalidate();
   }
 
   /** Calls `handler` for every message that matches, retained ones first; returns a function that ends it. */

@@ -26,7 +26,7 @@ import { handleConnect, refuse } from './handshake.ts';
 import type { Link } from './link.ts';
 import { Output } from './output.ts';
 import { mayChange } from './piping.ts';
-import { publishThroughHooks, publishWhenStored } from './publishing.ts';
+import { publishThroughHooks, publishWhenStored, refusePublish } from './publishing.ts';
 import type { Shell } from './shell.ts';
 import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
@@ -65,6 +65,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly #framer: Framer;
   readonly #output: Output;
   readonly #timer: Timer;
+  /** Only of connections whose credentials expire. */
+  #endTimer: Timer | null = null;
 
   constructor(shell: Shell, stream: ByteStream, listener: string) {
     this.shell = shell;
@@ -134,6 +136,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (packetId !== 0) this.#checkQoS(message, packetId, session);
     if (message.retain && !shell.settings.retainAvailable) {
       throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
+    }
+    const { rights } = session;
+    if (rights !== null) {
+      const code = rights.publish(message.topic, message.qos, message.retain);
+      if (isFailure(code)) return refusePublish(this, session, message, packetId, code);
     }
     if (packetId !== 0 && shell.core.store.isFailing) {
       return publishWhenStored(this, session, message, packetId);
@@ -360,6 +367,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.shell.readTime();
     this.shell.connections.delete(this);
     this.shell.core.timers.cancel(this.#timer);
+    this.shell.core.timers.cancel(this.#endTimer);
     if (this.#closeReason === '') this.#closeReason = error === null ? 'closed by the client' : error.message;
     this.state = 'closing';
     this.#detach();
@@ -388,6 +396,14 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     const { timers } = this.shell.core;
     if (seconds === 0) timers.cancel(this.#timer);
     else timers.set(this.#timer, this.shell.core.now + this.#keepAliveMs);
+  }
+
+  /** Ends the connection then (milliseconds since the epoch), unless it is told otherwise before. Null: it may stay. */
+  endAt(time: number | null): void {
+    const { timers } = this.shell.core;
+    if (time === null) return timers.cancel(this.#endTimer);
+    this.#endTimer ??= new Timer(() => this.#closeWith(ReasonCode.NotAuthorized, 'the credentials have expired'));
+    timers.set(this.#endTimer, time);
   }
 
   #onTimer(): void {

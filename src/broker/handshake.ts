@@ -2,11 +2,13 @@
  * CONNECT to CONNACK. [MQTT5 3.1] [MQTT5 3.2]
  */
 import { randomBytes } from 'node:crypto';
+import type { Rights } from '../contracts/access.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
 import { connect } from '../core/lifecycle.ts';
 import type { SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, Topic } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
@@ -66,6 +68,8 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
     transport: connection.stream.kind,
     remoteAddress: connection.stream.remoteAddress,
     listener: connection.listener,
+    groups: [],
+    attributes: {},
   };
 
   const serverKeepAlive = settings.serverKeepAliveSeconds;
@@ -101,6 +105,19 @@ function sessionWill(will: Will, now: number): SessionWill {
   return { message, delaySeconds: will.properties.willDelayInterval ?? 0 };
 }
 
+/** Refused now rather than at the moment when the will would be published. */
+function checkWillAllowed({ topic, qos, retain }: Will, rights: Rights | null): void {
+  const code = rights?.publish(Topic.of(topic), qos, retain) ?? ReasonCode.Success;
+  if (isFailure(code)) throw new ProtocolError(code as ReasonCode, `A will to ${topic}, which the rules do not allow`);
+}
+
+/** Who knows another client's identifier must not get its queue, nor end its connection. */
+function checkOwner({ shell }: Connection, { clientId, username }: ClientIdentity): void {
+  const owner = shell.core.directory.get(clientId)?.identity?.username ?? null;
+  if (owner === null || owner === username) return;
+  throw new ProtocolError(ReasonCode.NotAuthorized, 'The client identifier belongs to another user');
+}
+
 /** The client may come in: begins or resumes its session, and answers once that would survive a crash. */
 function accept(connection: Connection, packet: ConnectPacket, properties: ConnackProperties, keepAlive: number): void {
   const { shell, traits } = connection;
@@ -113,6 +130,10 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
       ? 0
       : sessionExpiryMaximumSeconds;
   const expirySeconds = Math.min(wantedExpiry, sessionExpiryMaximumSeconds);
+  const rights = core.access?.rightsOf(identity) ?? null;
+  if (packet.will !== undefined) checkWillAllowed(packet.will, rights);
+  const areOwned = shell.hooks.authenticate !== undefined;
+  if (areOwned) checkOwner(connection, identity);
   if (core.directory.size >= limits.sessions && core.directory.get(identity.clientId) === undefined) {
     throw new ProtocolError(
       ReasonCode.QuotaExceeded,
@@ -128,6 +149,8 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     packetBytesMax: connection.packetBytesMax,
     will: packet.will === undefined ? null : sessionWill(packet.will, core.now),
     link: connection,
+    identity: areOwned || core.access !== null ? identity : null,
+    rights,
   });
   connection.session = session;
   connection.receiveQuota = limits.receiveMaximum;

@@ -42,6 +42,8 @@ export class LocalClient implements Link {
       packetBytesMax: Number.POSITIVE_INFINITY,
       will: null,
       link: this,
+      identity: null,
+      rights: null,
     });
     this.#session = session;
     // QoS 0: within the process nothing is lost on the way, so there is nothing to acknowledge.

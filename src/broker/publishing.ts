@@ -2,7 +2,12 @@
  * A PUBLISH on its way through the hooks, before anything is routed, stored or acknowledged. Without hooks this is passed by.
  */
 import type { PublishVerdict } from '../contracts/hooks.ts';
-import { handlePublish, handleTransformed, type Prepared, refusePublish } from '../core/handlers/publish.ts';
+import {
+  handlePublish,
+  handleTransformed,
+  type Prepared,
+  refusePublish as refuseInCore,
+} from '../core/handlers/publish.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
@@ -20,7 +25,7 @@ export function publishThroughHooks(
   const { hooks, core } = connection.shell;
   // $SYS is the broker's own to publish. [MQTT5 4.7.2]
   if (borrowed.topic.name.startsWith('$SYS/'))
-    return refuse(connection, session, borrowed, packetId, ReasonCode.NotAuthorized);
+    return refusePublish(connection, session, borrowed, packetId, ReasonCode.NotAuthorized);
   // A resend of a message that has been through already. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
   const message = borrowed.keep();
@@ -28,7 +33,7 @@ export function publishThroughHooks(
   const ask = () => hooks.authorizePublish!(connection.identity!, message.topic, message.qos, message.retain);
   withAnswer<number>(connection, 'authorizePublish', ask, ReasonCode.NotAuthorized, (code) => {
     if (connection.session !== session) return;
-    if (isFailure(code)) refuse(connection, session, message, packetId, code);
+    if (isFailure(code)) refusePublish(connection, session, message, packetId, code);
     else transform(connection, session, message, packetId);
   });
 }
@@ -60,7 +65,8 @@ export function publishWhenStored(
   );
 }
 
-function refuse(
+/** Nobody gets the message; the publisher is told as its version can be. */
+export function refusePublish(
   connection: Connection,
   session: Session,
   message: Message,
@@ -69,13 +75,15 @@ function refuse(
   why?: string,
 ): void {
   const { counters, log, core } = connection.shell;
+  // The first copy was allowed, and is on its way already. [MQTT5 4.3.3-10]
+  if (message.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, message, packetId);
   counters.publishRefused++;
   log.debug({ client: connection.identity?.clientId, topic: message.topic.name, reason: code }, 'publish refused');
   // In words too, where the version has them; nothing was stored that the answer would have to wait for.
   if (why !== undefined && packetId !== 0 && connection.traits.hasProperties && core.store.isDurable) {
     return connection.refuseAck(message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
   }
-  refusePublish(core, session, message.qos, packetId, code);
+  refuseInCore(core, session, message.qos, packetId, code);
 }
 
 const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError } as const;
@@ -91,7 +99,7 @@ function transform(connection: Connection, session: Session, message: Message, p
     if (connection.session !== session) return;
     if (verdict.verdict === 'reject') {
       const { reasonCode, reason } = verdict;
-      return refuse(connection, session, message, packetId, reasonCode, reason);
+      return refusePublish(connection, session, message, packetId, reasonCode, reason);
     }
     let messages: Message[];
     try {
@@ -99,7 +107,7 @@ function transform(connection: Connection, session: Session, message: Message, p
     } catch (err) {
       // The pipeline's mistake: the client must not pay for it with its connection.
       log.error({ client: connection.identity?.clientId, topic: seen.topic, err }, 'onPublish made an invalid message');
-      return refuse(connection, session, message, packetId, failed.reasonCode);
+      return refusePublish(connection, session, message, packetId, failed.reasonCode);
     }
     route(connection, session, message.qos, packetId, messages, staged);
   });

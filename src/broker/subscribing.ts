@@ -54,14 +54,15 @@ function subscribeNext(
     const request = packet.subscriptions[granted.length]!;
     const parsed = parseFilter(request.topic, connection.shell.settings.limits);
     const refusal = parsed === null ? ReasonCode.TopicFilterInvalid : refusalOf(connection, parsed);
+    const ruled = refusal !== 0 ? refusal : (session.rights?.subscribe(parsed!, request.qos) ?? request.qos);
     const allow = (answer: number) => {
       const code = isFailure(answer) ? answer : subscribeOne(connection, session, request, parsed!, common, answer);
       granted.push(code);
     };
-    if (refusal !== 0) granted.push(refusal);
-    else if (hooks.authorizeSubscribe === undefined) allow(request.qos);
+    if (isFailure(ruled)) granted.push(ruled);
+    else if (hooks.authorizeSubscribe === undefined) allow(ruled);
     else {
-      const ask = () => hooks.authorizeSubscribe!(connection.identity!, request.topic, request.qos);
+      const ask = () => hooks.authorizeSubscribe!(connection.identity!, request.topic, ruled as QoS);
       return withAnswer(connection, 'authorizeSubscribe', ask, ReasonCode.NotAuthorized, (answer) => {
         if (connection.session !== session) return;
         allow(answer);

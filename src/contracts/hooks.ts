@@ -9,7 +9,7 @@
 import type { QoS, UserProperties } from '../protocol/packets.ts';
 import type { Topic } from '../protocol/topic.ts';
 import type { ProtocolVersion } from '../protocol/traits.ts';
-import type { TransportKind } from './transport.ts';
+import type { ClientCertificate, TransportKind } from './transport.ts';
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -23,11 +23,17 @@ export interface ClientIdentity {
   readonly remoteAddress: string;
   /** The listener it came through, as `mqtt://host:port`. */
   readonly listener: string;
+  /** What authentication found out; rules may ask for it. */
+  readonly groups: readonly string[];
+  /** The same, by name: `certificate.commonName`, `token.site`. */
+  readonly attributes: Readonly<Record<string, string>>;
 }
 
 export interface AuthenticationRequest {
   readonly client: ClientIdentity;
   readonly password: Buffer | null;
+  /** Of a client that showed one in its TLS handshake, which the listener has verified. */
+  readonly certificate: ClientCertificate | null;
   /** Enhanced authentication: the method that CONNECT or AUTH named, or null. [MQTT5 4.12] */
   readonly method: string | null;
   readonly data: Buffer | null;
@@ -38,7 +44,16 @@ export interface AuthenticationRequest {
 }
 
 export type AuthenticationAnswer =
-  | { readonly outcome: 'accept'; readonly username?: string; readonly data?: Buffer }
+  | {
+      readonly outcome: 'accept';
+      /** In the place of the one that CONNECT gave. */
+      readonly username?: string;
+      readonly groups?: readonly string[];
+      readonly attributes?: Readonly<Record<string, string>>;
+      /** When the connection is to end, in milliseconds since the epoch, unless the client authenticates anew before. */
+      readonly expiresAt?: number;
+      readonly data?: Buffer;
+    }
   /** `reasonCode` is one of MQTT 5.0; older clients get the return code nearest to it. */
   | { readonly outcome: 'refuse'; readonly reasonCode: number; readonly reason?: string }
   /** Enhanced authentication goes on: AUTH 0x18 with this data; the hook is called again with the client's answer. */

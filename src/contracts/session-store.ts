@@ -8,6 +8,7 @@ import type { Message } from '../protocol/message.ts';
 import type { PacketId, QoS } from '../protocol/packets.ts';
 import type { Topic } from '../protocol/topic.ts';
 import type { ProtocolVersion } from '../protocol/traits.ts';
+import type { ClientIdentity } from './hooks.ts';
 
 export interface StoredWill {
   readonly message: Message;
@@ -22,6 +23,8 @@ export interface StoredSession {
   /** When the client left, in milliseconds since the epoch; null while it is connected. */
   readonly disconnectedAt: number | null;
   readonly will: StoredWill | null;
+  /** Whose it is, where that matters: rules apply to it while its client is away, and only its owner may resume it. */
+  readonly identity: ClientIdentity | null;
 }
 
 export interface StoredSubscription {

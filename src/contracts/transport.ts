@@ -7,10 +7,29 @@
 
 export type TransportKind = 'tcp' | 'tls' | 'ws' | 'wss' | 'local';
 
+/** What a client's certificate says of it. */
+export interface ClientCertificate {
+  readonly commonName: string | null;
+  /** As Node writes them: `DNS:device.example`, `URI:urn:device:7`, `email:ops@example.com`. */
+  readonly subjectAltNames: readonly string[];
+  readonly organization: string | null;
+  readonly organizationalUnit: string | null;
+  /** The common name of who issued it. */
+  readonly issuer: string | null;
+  /** Hexadecimal. */
+  readonly serialNumber: string;
+  /** SHA-256, hexadecimal, with colons. */
+  readonly fingerprint: string;
+  /** When it ends, in milliseconds since the epoch. */
+  readonly validTo: number;
+}
+
 export interface ByteStream {
   readonly kind: TransportKind;
   /** `address:port`, for logs; not an identity. */
   readonly remoteAddress: string;
+  /** The client's certificate, if it showed one and the listener has verified it. */
+  readonly certificate: ClientCertificate | null;
   /** Bytes given to `write` that the kernel has not taken yet. */
   readonly pendingBytes: number;
   /**

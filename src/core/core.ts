@@ -5,6 +5,7 @@
  * the sink what follows. Start reading at `publish` here, then `delivering.ts` and `handlers/`.
  */
 import { TimerWheel } from '../base/timer-wheel.ts';
+import type { AccessPolicy } from '../contracts/access.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
@@ -27,6 +28,8 @@ export class Core {
   readonly settings: BrokerSettings;
   readonly store: SessionStore;
   readonly sink: Sink;
+  /** Null: everybody may do everything. */
+  readonly access: AccessPolicy | null;
   readonly router: Router = new LocalRouter();
   readonly directory: SessionDirectory = new LocalDirectory();
   readonly retained = new RetainedMessages();
@@ -35,10 +38,17 @@ export class Core {
   #now: number;
   #sysRetained = 0;
 
-  constructor(settings: BrokerSettings, store: SessionStore, sink: Sink, now: number) {
+  constructor(
+    settings: BrokerSettings,
+    store: SessionStore,
+    sink: Sink,
+    now: number,
+    access: AccessPolicy | null = null,
+  ) {
     this.settings = settings;
     this.store = store;
     this.sink = sink;
+    this.access = access;
     this.timers = new TimerWheel(now);
     this.delivering = new Delivering(settings, store, sink, this.router);
     this.#now = this.delivering.now = now;
@@ -81,7 +91,7 @@ export class Core {
       if (form !== null) this.delivering.deliver(target.session, form, qos, retain, target.subscriptionIds, null);
     }
     for (const group of groups) {
-      const member = group.pick(null, message.qos);
+      const member = group.pick(null, message.qos, message.topic.name);
       if (member === null) continue;
       const qos = Math.min(message.qos, member.qos) as QoS;
       const ids = member.identifier > 0 ? [member.identifier] : null;

@@ -163,6 +163,10 @@ export class Delivering {
     const dup = session.queue.takeMaybeSent() && delivery.qos === 1;
     if (session.queue.spilled > 0 && session.queue.inMemory < reloadBelow) this.#loadNext(session);
     if (delivery.message.isExpired(this.now)) return this.#giveUp(session, delivery, 'expired'); // [MQTT5 3.3.2-5]
+    // The rules may have changed since it was queued.
+    if (session.rights?.receive(delivery.message.topic.name) === false) {
+      return this.#giveUp(session, delivery, 'notAuthorized');
+    }
     if (session.packetBytesMax !== Number.POSITIVE_INFINITY) {
       const { message, qos, subscriptionIds } = delivery;
       if (!this.#sink.fits(session, message, qos, subscriptionIds)) {
@@ -198,7 +202,7 @@ export class Delivering {
       return;
     }
     cursor.take();
-    if (message.isExpired(this.now)) return;
+    if (message.isExpired(this.now) || session.rights?.receive(message.topic.name) === false) return;
     const { subscription } = cursor;
     if (subscription.subscriberClass === null) return this.#replay(session, subscription, message);
     let isLater = false;
@@ -229,7 +233,7 @@ export class Delivering {
     const isLeaving = (delivery: Delivery) =>
       delivery.group !== null &&
       (group === null || delivery.group === group) &&
-      (session.isEnded || delivery.group.pickConnected(session, delivery.qos) !== null);
+      (session.isEnded || delivery.group.pickConnected(session, delivery.qos, delivery.message.topic.name) !== null);
     const moved: Delivery[] = [];
     if (!session.isConnected) {
       for (const packetId of [...session.window]) {
@@ -246,7 +250,7 @@ export class Delivering {
 
   #passOn(session: Session, { message, qos, group }: Delivery): void {
     if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
-    const heir = group!.pick(session, qos);
+    const heir = group!.pick(session, qos, message.topic.name);
     if (heir === null) return this.#sink.dropped('noSharedMember', session);
     const ids = heir.identifier > 0 ? [heir.identifier] : null;
     const retain = message.retain && heir.retainAsPublished;

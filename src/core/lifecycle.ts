@@ -3,9 +3,11 @@
  * its will is published when, and only when, it is due. [MQTT5 3.1.2.5] [MQTT5 4.1]
  */
 import { Timer } from '../base/timer-wheel.ts';
+import type { Rights } from '../contracts/access.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { RestoredSession } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Core } from './core.ts';
@@ -24,6 +26,9 @@ export interface ConnectRequest {
   readonly will: SessionWill | null;
   /** The shell's connection. */
   readonly link: object;
+  /** Kept with the session; null where nobody asks whose it is. */
+  readonly identity: ClientIdentity | null;
+  readonly rights: Rights | null;
 }
 
 /** Begins or resumes the session. What waits for it is sent by the next `pump`, after the CONNACK. */
@@ -50,10 +55,18 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   session.packetBytesMax = request.packetBytesMax;
   session.will = request.will;
   session.link = request.link;
+  identify(core, session, request.identity, request.rights);
   session.isCongested = false;
   session.window.resume(Math.min(request.receiveMaximum, core.settings.limits.inflight));
   save(core, session, null);
   return { session, sessionPresent };
+}
+
+/** Whose session it is, and what that lets its client do, from now on. */
+export function identify(core: Core, session: Session, identity: ClientIdentity | null, rights: Rights | null): void {
+  session.identity = identity;
+  session.rights = rights;
+  if (rights !== null && session.subscriptions.size > 0) core.router.invalidate();
 }
 
 function begin(core: Core, { clientId, traits, expirySeconds }: ConnectRequest): Session {
@@ -74,8 +87,9 @@ function expireAt(core: Core, session: Session, time: number): void {
 function save(core: Core, session: Session, disconnectedAt: number | null): void {
   if (!session.isPersistent && session.will === null && !session.isStored) return;
   session.isStored = true;
-  const { sid, clientId, traits, expirySeconds, will } = session;
-  core.store.putSession({ sid, clientId, protocolVersion: traits.version, expirySeconds, disconnectedAt, will });
+  const { sid, clientId, traits, expirySeconds, will, identity } = session;
+  const protocolVersion = traits.version;
+  core.store.putSession({ sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity });
 }
 
 /** The connection is gone; `publishesWill` is false only if the client said so. [MQTT5 3.14.4-3] */
@@ -115,7 +129,10 @@ function publishWill(core: Core, session: Session): void {
   if (will === null) return;
   session.will = null;
   core.timers.cancel(session.willTimer);
-  core.sink.publishWill(stamped(will.message, core.now), session);
+  const { topic, qos, retain } = will.message;
+  // It was allowed when the client connected; the rules may have changed.
+  if (isFailure(session.rights?.publish(topic, qos, retain) ?? 0)) core.sink.dropped('notAuthorized', session);
+  else core.sink.publishWill(stamped(will.message, core.now), session);
   if (!session.isEnded && !session.isConnected && session.isPersistent) save(core, session, core.now);
 }
 
@@ -131,9 +148,11 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
   const wereOpen: Session[] = [];
   const restored: [Session, RestoredSession][] = [];
   for (const record of sessions) {
-    const { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will } = record.session;
+    const { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity } = record.session;
     const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds });
     session.will = will;
+    session.identity = identity;
+    session.rights = identity === null ? null : (core.access?.rightsOf(identity) ?? null);
     session.isStored = true;
     core.directory.add(session);
     for (const stored of record.subscriptions) {

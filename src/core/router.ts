@@ -43,8 +43,10 @@ export interface Router {
   remove(subscription: Subscription): SharedGroup | null;
   /** The shared subscription of that name, `{share name}/{filter}`. */
   group(name: string): SharedGroup | null;
-  /** Valid until the next change. */
+  /** Valid until the next change. Leaves out sessions that may not have messages to this topic. */
   route(topic: Topic): Route;
+  /** The rights of sessions have changed: routes that were found before are void. */
+  invalidate(): void;
 }
 
 const nowhere: Route = { targets: [], groups: [] };
@@ -122,6 +124,10 @@ export class LocalRouter implements Router {
     return route;
   }
 
+  invalidate(): void {
+    this.#forget();
+  }
+
   #forget(): void {
     this.#generation++;
     this.#remembered = 0;
@@ -135,7 +141,7 @@ export class LocalRouter implements Router {
     const bySession = new Map<Session, Subscription[]>();
     for (const item of found) {
       if (item instanceof SharedGroup) groups.push(item);
-      else {
+      else if (item.session.rights?.receive(topic.name) !== false) {
         const subscriptions = bySession.get(item.session);
         if (subscriptions === undefined) bySession.set(item.session, [item]);
         else subscriptions.push(item);

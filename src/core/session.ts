@@ -5,6 +5,8 @@
  * Plain state: the rules are in `delivering.ts` and `handlers/`. The shell hangs its connection on `link`.
  */
 import type { Timer } from '../base/timer-wheel.ts';
+import type { Rights } from '../contracts/access.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
@@ -44,6 +46,10 @@ export class Session {
   /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */
   readonly received = new Set<PacketId>();
   will: SessionWill | null = null;
+  /** Whose it is, where authentication or rules make that matter. */
+  identity: ClientIdentity | null = null;
+  /** Null: everything is allowed. */
+  rights: Rights | null = null;
   /** Made when they are first set: most sessions that end with their connection need none. */
   willTimer: Timer | null = null;
   expiryTimer: Timer | null = null;

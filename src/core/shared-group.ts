@@ -35,8 +35,11 @@ export class SharedGroup {
     return this.#members.flatMap(({ subscriberClass }) => (subscriberClass === null ? [] : [subscriberClass]));
   }
 
-  /** Whose turn it is, for a message of this QoS; null if there is nobody. `except` is passed over. */
-  pick(except: Session | null, qos: number): Subscription | null {
+  /**
+   * Whose turn it is, for a message of this QoS to this topic; null if there is nobody. Passed over are `except`, and those who
+   * may not have it.
+   */
+  pick(except: Session | null, qos: number, topicName: string): Subscription | null {
     const members = this.#members;
     let busy: Subscription | null = null;
     let away: Subscription | null = null;
@@ -44,7 +47,7 @@ export class SharedGroup {
       const index = (this.#turn + i) % members.length;
       const member = members[index]!;
       const { session } = member;
-      if (session === except) continue;
+      if (session === except || session.rights?.receive(topicName) === false) continue;
       if (!session.isConnected) away ??= member;
       else if (session.isCongested || (Math.min(qos, member.qos) > 0 && session.mustQueue)) busy ??= member;
       else {
@@ -58,8 +61,8 @@ export class SharedGroup {
   }
 
   /** Whether anyone but `except` is connected to take over its messages. */
-  pickConnected(except: Session, qos: number): Subscription | null {
-    const member = this.pick(except, qos);
+  pickConnected(except: Session, qos: number, topicName: string): Subscription | null {
+    const member = this.pick(except, qos, topicName);
     return member?.session.isConnected ? member : null;
   }
 }

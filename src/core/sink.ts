@@ -16,6 +16,7 @@ export const dropReasons = [
   'sessionEnded',
   'noSharedMember',
   'retainedLimit',
+  'notAuthorized',
 ] as const;
 export type DropReason = (typeof dropReasons)[number];
 

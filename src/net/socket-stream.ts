@@ -3,7 +3,7 @@
  */
 import { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Accept, ByteReceiver, ByteStream } from '../contracts/transport.ts';
+import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../contracts/transport.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
 const endTimeoutMs = 3_000;
@@ -17,6 +17,7 @@ const nothing = new Uint8Array(0);
 export class SocketStream implements ByteStream {
   readonly kind: 'tcp' | 'tls';
   readonly remoteAddress: string;
+  readonly certificate: ClientCertificate | null = null;
   receiver: ByteReceiver | null = null;
   readonly #socket: Socket;
   #error: Error | null = null;

@@ -3,7 +3,7 @@
  */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
+import type { ByteReceiver, ByteStream, ClientCertificate } from '../contracts/transport.ts';
 
 const endTimeoutMs = 3_000;
 /** Intervals in which nothing at all may come from the peer, although it was sent a ping in each. */
@@ -18,6 +18,7 @@ const binary = { binary: true };
 export class WebSocketStream implements ByteStream {
   readonly kind: 'ws' | 'wss';
   readonly remoteAddress: string;
+  readonly certificate: ClientCertificate | null = null;
   receiver: ByteReceiver | null = null;
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;

@@ -70,6 +70,8 @@ export async function tryOut(
     transport: 'tcp',
     remoteAddress: '127.0.0.1:0',
     listener: trial.subscriber?.listener ?? 'mqtt://127.0.0.1:1883',
+    groups: [],
+    attributes: {},
   };
   const verdict = await pipelines.onPublish(client, trial.message);
   if (verdict.verdict === 'reject') return { outcome: 'rejected', reason: verdict.reason ?? '' };

@@ -19,7 +19,8 @@ afterAll(async () => {
 });
 const commit = () => new Promise<void>((resolve) => store.commit(resolve));
 const sid = store.nextSessionId();
-store.putSession({ sid, clientId: 'a', protocolVersion: 4, expirySeconds: 100, disconnectedAt: null, will: null });
+const away = { expirySeconds: 100, disconnectedAt: null, will: null, identity: null };
+store.putSession({ sid, clientId: 'a', protocolVersion: 4, ...away });
 await commit();
 
 const topic = Topic.of('house/room/temperature');

@@ -28,6 +28,7 @@ export const aSession = (sid: number, fields: Partial<StoredSession> = {}): Stor
     expirySeconds: 100,
     disconnectedAt: null,
     will: null,
+    identity: null,
     ...fields,
   };
 };
@@ -125,7 +126,17 @@ export function describeStore(
       const { store } = await start();
       const sid = store.nextSessionId();
       const will = { message: aMessage(0, 'gone', 'will'), delaySeconds: 7 };
-      const session = aSession(sid, { will, disconnectedAt: 1_234, protocolVersion: 4 });
+      const identity = {
+        clientId: 'é',
+        username: 'line-7',
+        protocolVersion: 4,
+        transport: 'tls',
+        remoteAddress: '127.0.0.1:50000',
+        listener: 'mqtts://127.0.0.1:8883',
+        groups: ['sensors'],
+        attributes: { 'certificate.commonName': 'é' },
+      } as const;
+      const session = aSession(sid, { will, disconnectedAt: 1_234, protocolVersion: 4, identity });
       const subscription = {
         topicFilter: '$share/g/é/#',
         qos: 2,

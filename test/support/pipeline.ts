@@ -18,6 +18,8 @@ export const aClient: ClientIdentity = {
   transport: 'tcp',
   remoteAddress: '127.0.0.1:50000',
   listener: 'mqtt://127.0.0.1:1883',
+  groups: [],
+  attributes: {},
 };
 
 export function aPublish(payload: string | Buffer | object, fields: Partial<PublishedMessage> = {}): PublishedMessage {

@@ -17,7 +17,7 @@
  *
  * Numbers in keys are big-endian, so the order of the keys is the order of the numbers.
  */
-import type { PublishedMessage } from '../../contracts/hooks.ts';
+import type { ClientIdentity, PublishedMessage } from '../../contracts/hooks.ts';
 import type { QuarantinedMessage, QuarantineEntry } from '../../contracts/pipeline.ts';
 import type {
   StoredDelivery,
@@ -163,12 +163,13 @@ export function readMessage(value: Buffer, id: number): StoredMessage {
 // Sessions
 
 export function writeSession(out: ByteWriter, session: StoredSession): Buffer {
-  const { clientId, protocolVersion, expirySeconds, disconnectedAt, will } = session;
+  const { clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity } = session;
   out.begin().text(clientId).u8(protocolVersion).varint(expirySeconds);
   out
     .u8(disconnectedAt === null ? 0 : 1)
     .f64(disconnectedAt ?? 0)
-    .u8(will === null ? 0 : 1);
+    .u8((will === null ? 0 : 1) | (identity === null ? 0 : 2));
+  if (identity !== null) out.text(JSON.stringify(identity));
   if (will === null) return out.finish();
   const { message, delaySeconds } = will;
   out
@@ -186,8 +187,11 @@ export function readSession(value: Buffer, sid: number): StoredSession {
   const expirySeconds = reader.varint();
   const isDisconnected = reader.u8() === 1;
   const time = reader.f64();
-  const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt: isDisconnected ? time : null };
-  if (reader.u8() === 0) return { ...session, will: null };
+  const flags = reader.u8();
+  const identity = (flags & 2) === 0 ? null : (JSON.parse(reader.text()) as ClientIdentity);
+  const disconnectedAt = isDisconnected ? time : null;
+  const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, identity };
+  if ((flags & 1) === 0) return { ...session, will: null };
   const delaySeconds = reader.varint();
   const qos = reader.u8() as QoS;
   const retain = reader.u8() === 1;

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,11 +17,13 @@ const help = `npm run bench:soak -- [options]
 
   --minutes N    how long (10)
   --rate N       messages a second that flow all the time, QoS 1 (5000)
+  --pause S      seconds between two rounds of clients that come and go (0)
 `;
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
     rate: { type: 'string', default: '5000' },
+    pause: { type: 'string', default: '0' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -31,7 +33,8 @@ if (values.help) {
 }
 const minutes = Number(values.minutes);
 const rate = Number(values.rate);
-if (!(minutes > 0 && rate > 0)) {
+const pauseSeconds = Number(values.pause);
+if (!(minutes > 0 && rate > 0 && pauseSeconds >= 0)) {
   process.stderr.write(help);
   process.exit(2);
 }
@@ -42,12 +45,19 @@ const url = broker.urls.get('mqtt')!;
 const endsAt = Date.now() + minutes * 60_000;
 /** After the first run of everything; memory that grows from there on is a leak. */
 const settledAt = Date.now() + Math.min(120_000, minutes * 15_000);
-const samples: { readonly seconds: number; readonly megabytes: number }[] = [];
+
+interface Sample {
+  readonly seconds: number;
+  readonly megabytes: number;
+  readonly descriptors: number;
+  readonly dataMegabytes: number;
+}
+const samples: Sample[] = [];
 
 /** Resolves to what the generator says; ends the whole soak if it fails. */
-async function load(args: string): Promise<string> {
+async function load(args: string, to = url): Promise<string> {
   const generator = join(projectRoot(), 'scripts/dist/bench/generator.js');
-  const [file, all] = pinned(1, process.execPath, [generator, ...args.split(' '), '--url', url]);
+  const [file, all] = pinned(1, process.execPath, [generator, ...args.split(' '), '--url', to]);
   const child = spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout!.on('data', (chunk: Buffer) => {
@@ -63,9 +73,11 @@ async function churn(): Promise<number> {
   let rounds = 0;
   for (; Date.now() < endsAt; rounds++) {
     await load('conn -n 500 --idle 0');
+    await load('conn -n 200 --idle 0', broker.urls.get('ws'));
     await load('offline -n 50 -m 100 -a 5 -q 1');
     await load('retained -n 2000 -q 1');
     await load('p2p -n 20 -q 2 -d 2 -u 0 -V 5 -r 2000');
+    await delay(Math.max(0, Math.min(pauseSeconds * 1_000, endsAt - Date.now())));
   }
   return rounds;
 }
@@ -75,24 +87,61 @@ async function watch(): Promise<void> {
   while (Date.now() < endsAt) {
     const usage = processUsage(broker.pid);
     if (usage === null) throw new Error('the broker is gone');
-    const sample = { seconds: Math.round((Date.now() - startedAt) / 1_000), megabytes: usage.rssKilobytes / 1_024 };
+    const sample = {
+      seconds: Math.round((Date.now() - startedAt) / 1_000),
+      megabytes: usage.rssKilobytes / 1_024,
+      descriptors: readdirSync(`/proc/${broker.pid}/fd`).length,
+      dataMegabytes: sizeOf(join(folder, 'data')) / 2 ** 20,
+    };
     samples.push(sample);
-    process.stdout.write(`${String(sample.seconds).padStart(6)} s  ${sample.megabytes.toFixed(0).padStart(5)} MB\n`);
+    const columns = [
+      `${String(sample.seconds).padStart(6)} s`,
+      `${sample.megabytes.toFixed(0).padStart(5)} MB RSS`,
+      `${String(sample.descriptors).padStart(5)} descriptors`,
+      `${sample.dataMegabytes.toFixed(0).padStart(5)} MB of data`,
+    ];
+    process.stdout.write(`${columns.join('  ')}\n`);
     await delay(Math.min(30_000, endsAt - Date.now()));
   }
+}
+
+/** A file that LevelDB removes in between counts as nothing. */
+function sizeOf(directory: string): number {
+  const sizes = readdirSync(directory).map((name) => statSync(join(directory, name), { throwIfNoEntry: false })?.size);
+  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+}
+
+/** How often the broker said what, at `warn` or worse. */
+function complaints(): string[] {
+  const counts = new Map<string, number>();
+  for (const line of readFileSync(join(folder, 'log'), 'utf8').split('\n')) {
+    // A run of days writes much at `info`; only the rest is opened.
+    if (line === '' || line.includes('"level":30') || line.includes('"level":"info"')) continue;
+    const said = line.startsWith('{') ? (JSON.parse(line) as { msg: string }).msg : line;
+    counts.set(said, (counts.get(said) ?? 0) + 1);
+  }
+  return [...counts].map(([said, count]) => `${count} × ${said}`);
 }
 
 try {
   const flow = load(`p2p -n 100 -q 1 -r ${rate} -u 0 -d ${minutes * 60}`);
   const [output, rounds] = await Promise.all([flow, churn(), watch()]);
-  const { expected, lost, lat_us } = JSON.parse(output);
+  const { expected, lost, dup, lat_us } = JSON.parse(output);
   const settled = samples.filter(({ seconds }) => seconds * 1_000 >= settledAt - endsAt + minutes * 60_000);
   const half = Math.floor(settled.length / 2);
-  const mean = (some: typeof settled) => some.reduce((sum, { megabytes }) => sum + megabytes, 0) / some.length;
+  const mean = (some: typeof settled, of: (sample: Sample) => number) =>
+    (some.reduce((sum, sample) => sum + of(sample), 0) / some.length).toFixed(0);
+  const halves = (of: (sample: Sample) => number) =>
+    `first half ${mean(settled.slice(0, half), of)}, second half ${mean(settled.slice(half), of)}`;
   process.stdout.write(
     [
-      `${expected} messages, ${lost} lost, p99 ${(lat_us.p99 / 1_000).toFixed(2)} ms; ${rounds} rounds of churn`,
-      `RSS after the start: first half ${mean(settled.slice(0, half)).toFixed(0)} MB, second half ${mean(settled.slice(half)).toFixed(0)} MB on average`,
+      `${expected} messages, ${lost} lost, ${dup} twice, p99 ${(lat_us.p99 / 1_000).toFixed(2)} ms, ` +
+        `slowest ${(lat_us.max / 1_000).toFixed(0)} ms; ${rounds} rounds of churn`,
+      'on average, after the start:',
+      `  RSS, MB: ${halves(({ megabytes }) => megabytes)}`,
+      `  file descriptors: ${halves(({ descriptors }) => descriptors)}`,
+      `  data, MB: ${halves(({ dataMegabytes }) => dataMegabytes)}`,
+      `the log, at warn or worse: ${complaints().join('; ') || 'nothing'}`,
       '',
     ].join('\n'),
   );

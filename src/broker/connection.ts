@@ -54,7 +54,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   outboundAliases: OutboundAliases | null = null;
   /** How many more QoS 1 and 2 messages the client may have under way. [MQTT5 3.3.4-7] */
   receiveQuota = 0;
+  /** Whether anything is waited for before the next packet is taken: see `park`. */
   isParked = false;
+  /** For how many things. */
+  #waits = 0;
   heldAnswers = 0;
   /** DISCONNECT came in good order, so there is no will to publish. */
   #isWillCancelled = false;
@@ -109,13 +112,15 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.#closeWith(ReasonCode.ImplementationSpecificError, 'internal error');
   }
 
-  /** Takes no further packet until `unpark`: a hook is thinking. */
+  /** Takes no further packet until each `park` has had its `unpark`: a hook is thinking, and may lead to another one. */
   park(): void {
+    this.#waits++;
     this.isParked = true;
     this.stream.pause();
   }
 
   unpark(): void {
+    if (--this.#waits > 0) return;
     this.isParked = false;
     if (this.state === 'closing') return;
     this.guard(() => this.#framer.resume());

@@ -164,6 +164,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   }
 
   let hasLeft = false;
+  let isParked = false;
   shell.turn.whenStored(() => {
     hasLeft = true;
     if (connection.state === 'closing') return;
@@ -178,11 +179,13 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     );
     shell.events.emit('connected', identity, { sessionPresent });
     core.delivering.pump(session);
-    if (connection.isParked) connection.unpark();
+    if (isParked) connection.unpark();
     if (sessionPresent) void reclassifySession(connection);
   });
   // What the client sends before its CONNACK is answered after it.
-  if (!hasLeft) connection.park();
+  if (hasLeft) return;
+  isParked = true;
+  connection.park();
 }
 
 /** What 5.0 lets a server say about itself; only what differs from the standard's default. [MQTT5 3.2.2.3] */

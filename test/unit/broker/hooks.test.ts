@@ -1,4 +1,5 @@
 /** The hooks: what a program that embeds the broker can decide, at once or later, and what happens when it fails. */
+import { generate } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
 import type { Hooks, PublishVerdict } from '../../../src/index.ts';
 import { testBroker } from '../../support/broker.ts';
@@ -148,6 +149,41 @@ describe('authorisation that answers later', () => {
     expect(await client.next('puback')).toMatchObject({ messageId: 2 });
     await client.next('pingresp');
     expect(text(await subscriber.next('publish'))).toBe('open');
+  });
+});
+
+describe('two hooks, one after the other, that both answer later', () => {
+  /** The first message is thought about for longer than the others. */
+  const times: Record<string, number> = { first: 5 };
+  const inTurns = async <T>(turns: number, answer: T) => {
+    for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+    return answer;
+  };
+  const hooks: Hooks = {
+    authorizePublish: () => inTurns(1, 0),
+    onPublish: (_client, { payload }) => inTurns(times[payload.toString()] ?? 1, keep),
+    authorizeSubscribe: (_client, filter, qos) => inTurns(filter === 'first' ? 1 : 5, qos),
+  };
+  const broker = testBroker({}, hooks);
+
+  test('keep the order of messages, although what came behind is known already', async () => {
+    const topic = unique('topic');
+    const subscriber = await broker.connect({ version: 5 });
+    await subscriber.subscribe(topic);
+    const publisher = await broker.connect({ version: 5 });
+    const publish = (payload: string) =>
+      generate({ cmd: 'publish', topic, payload, qos: 0, retain: false, dup: false }, { protocolVersion: 5 });
+    publisher.sendBytes(Buffer.concat([publish('first'), publish('second')]));
+    expect((await subscriber.collect('publish', 2)).map(text)).toEqual(['first', 'second']);
+  });
+
+  test('let nothing overtake a SUBSCRIBE of several filters', async () => {
+    const client = await broker.connect({ version: 5 });
+    const subscriptions = ['first', 'second'].map((topic) => ({ topic, qos: 0 as const }));
+    const subscribe = generate({ cmd: 'subscribe', messageId: 9, subscriptions }, { protocolVersion: 5 });
+    client.sendBytes(Buffer.concat([subscribe, Buffer.from('c000', 'hex')]));
+    await client.next('suback');
+    await client.next('pingresp');
   });
 });
 

@@ -4,3 +4,22 @@ export interface Clock {
 }
 
 export const systemClock: Clock = { now: Date.now };
+
+/** What comes later: by the machine's timers in production, by the simulation's in the simulation. */
+export interface Timers {
+  /** Calls back once. */
+  after(ms: number, run: () => void): void;
+  /** Calls back again and again, which alone does not keep a process alive; returns a function that ends it. */
+  every(ms: number, run: () => void): () => void;
+}
+
+export const systemTimers: Timers = {
+  after(ms, run) {
+    setTimeout(run, ms);
+  },
+  every(ms, run) {
+    const timer = setInterval(run, ms);
+    timer.unref();
+    return () => clearInterval(timer);
+  },
+};

@@ -1,7 +1,8 @@
 /**
  * The broker: a core, a store, and the connections that transports hand in. It owns them and closes them.
  */
-import { type Clock, systemClock } from '../base/clock.ts';
+import { randomBytes } from 'node:crypto';
+import { type Clock, systemClock, systemTimers, type Timers } from '../base/clock.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
@@ -38,6 +39,9 @@ export interface BrokerOptions {
   readonly access?: AccessPolicy;
   readonly log?: Log;
   readonly clock?: Clock;
+  readonly timers?: Timers;
+  /** Chance, for the names of clients that have none. */
+  readonly randomBytes?: (count: number) => Buffer;
   /** When a turn ends. Default: after the event loop has read what there was to read. */
   readonly schedule?: (run: () => void) => void;
 }
@@ -55,7 +59,8 @@ export class Broker {
   readonly #store: SessionStore;
   readonly #sysTopics: SysTopics;
   readonly #localClients = new Set<LocalClient>();
-  #ticker: NodeJS.Timeout | null = null;
+  readonly #timers: Timers;
+  #stopTicking: (() => void) | null = null;
   #lastSysAt: number;
   #lastSweepAt: number;
   #lastIdleCommitAt: number;
@@ -85,12 +90,14 @@ export class Broker {
       },
     });
     this.#store = store;
+    this.#timers = options.timers ?? systemTimers;
     this.#lastSysAt = this.#lastSweepAt = this.#lastIdleCommitAt = now;
     this.#shell = {
       settings,
       hooks: options.hooks ?? {},
       pipeline: options.pipeline ?? null,
       clock,
+      randomBytes: options.randomBytes ?? randomBytes,
       core: new Core(settings, store, sink, now, options.access ?? null),
       turn,
       decoder: new PacketDecoder(settings.limits),
@@ -125,11 +132,10 @@ export class Broker {
     for (const message of retained) core.retained.set(message);
     restore(core, sessions);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publish(settings.sysIntervalSeconds);
-    this.#ticker = setInterval(() => this.tick(), tickMs);
-    this.#ticker.unref();
+    this.#stopTicking = this.#timers.every(tickMs, () => this.tick());
   }
 
-  /** Looks at the clock. Called by a timer; a simulation calls it itself. */
+  /** Looks at the clock. */
   tick(): void {
     const { settings, core, turn } = this.#shell;
     const now = this.#shell.readTime();
@@ -206,7 +212,7 @@ export class Broker {
     await new Promise<void>((resolve) => turn.whenStored(resolve));
     for (const connection of [...connections]) connection.close(reasonCode);
     if (connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
-    if (this.#ticker !== null) clearInterval(this.#ticker);
+    this.#stopTicking?.();
     await new Promise<void>((resolve) => turn.whenStored(resolve));
     await this.#store.close();
   }

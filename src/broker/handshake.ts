@@ -1,7 +1,6 @@
 /**
  * CONNECT to CONNACK. [MQTT5 3.1] [MQTT5 3.2]
  */
-import { randomBytes } from 'node:crypto';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { connect } from '../core/lifecycle.ts';
@@ -47,7 +46,7 @@ export function refuse(connection: Connection, version: ProtocolVersion | 0, rea
 }
 
 export function handleConnect(connection: Connection, packet: ConnectPacket): void {
-  const { settings } = connection.shell;
+  const { settings, randomBytes } = connection.shell;
   const traits = traitsOf[packet.protocolVersion];
   connection.traits = traits;
   connection.state = 'authenticating';

@@ -21,6 +21,7 @@ export interface Shell {
   readonly hooks: Hooks;
   readonly pipeline: MessagePipeline | null;
   readonly clock: Clock;
+  readonly randomBytes: (count: number) => Buffer;
   readonly core: Core;
   readonly turn: Turn;
   readonly decoder: PacketDecoder;

@@ -6,6 +6,7 @@
  * delivery that waits, and a bounded cache of the newest messages.
  */
 
+import { systemTimers, type Timers } from '../../base/clock.ts';
 import type { Log } from '../../contracts/log.ts';
 import { defaultPipelineLimits } from '../../contracts/pipeline.ts';
 import type {
@@ -23,6 +24,7 @@ import { matches, type Topic } from '../../protocol/topic.ts';
 import { ByteWriter } from './bytes.ts';
 import { assertEmpty, copyAll } from './copy.ts';
 import { Database } from './database.ts';
+import type { Disk } from './disk.ts';
 import { loadAll } from './load.ts';
 import { MessageRing, type ResidentMessage } from './message-ring.ts';
 import type { Entry } from './outstanding.ts';
@@ -64,6 +66,9 @@ export interface LevelStoreOptions {
   readonly quarantine?: QuarantineLimits;
   readonly acceptLoss: boolean;
   readonly log: Log;
+  readonly timers?: Timers;
+  /** Default: the file system. */
+  readonly disk?: Disk;
 }
 
 /** What a cached message takes beside its payload, about. */
@@ -75,6 +80,7 @@ export class LevelStore implements SessionStore {
   staged = 0;
   readonly quarantine: LevelQuarantine;
   readonly #options: LevelStoreOptions;
+  readonly #timers: Timers;
   readonly #writer = new ByteWriter();
   readonly #sessions = new Map<number, SessionState>();
   /** How many sessions still want a message, where it is more than one. */
@@ -91,9 +97,11 @@ export class LevelStore implements SessionStore {
   #lastMessageId = 0;
   #lastSessionId = 0;
   #whenIdle: (() => void) | null = null;
+  #isClosed = false;
 
   constructor(options: LevelStoreOptions) {
     this.#options = options;
+    this.#timers = options.timers ?? systemTimers;
     this.quarantine = new LevelQuarantine({
       limits: options.quarantine ?? defaultPipelineLimits,
       database: () => this.#database!,
@@ -292,7 +300,10 @@ export class LevelStore implements SessionStore {
     readPage(this.#database!, this.#resident, sid, page).then(
       (items) => this.#handOver(sid, items, done),
       // The database is closed because of a failure: what is there can be read when it is open again.
-      () => setTimeout(() => this.readDeliveries(sid, afterMessageId, bytesMax, done), readRetryMs).unref(),
+      () => {
+        if (this.#isClosed) return;
+        this.#timers.after(readRetryMs, () => this.readDeliveries(sid, afterMessageId, bytesMax, done));
+      },
     );
   }
 
@@ -346,7 +357,7 @@ export class LevelStore implements SessionStore {
     if (this.#collecting.isEmpty) return done();
     const { maxCommitDelayMs } = this.#options;
     if (maxCommitDelayMs === 0) this.#write(done);
-    else setTimeout(() => this.#write(done), maxCommitDelayMs);
+    else this.#timers.after(maxCommitDelayMs, () => this.#write(done));
   }
 
   #write(done: () => void): void {
@@ -400,6 +411,7 @@ export class LevelStore implements SessionStore {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     if (this.#database === null) return;
     if (!this.isFailing) await this.#settle();
     await this.#database.close();

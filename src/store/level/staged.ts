@@ -3,7 +3,7 @@
  * batch that was refused can be written again.
  */
 import type { ByteWriter } from './bytes.ts';
-import type { Batch } from './database.ts';
+import type { Batch } from './disk.ts';
 import type { ResidentMessage } from './message-ring.ts';
 import { fillKey, isInline, Prefix, writeContent, writeMessage } from './records.ts';
 

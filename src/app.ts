@@ -6,12 +6,15 @@ import { readFileSync } from 'node:fs';
 import { type DestinationStream, destination, pino } from 'pino';
 import { type Handlers, serveControl } from './admin/control.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
+import { Authentication, type Prepared } from './auth/authentication/authentication.ts';
+import { AuthenticationError } from './auth/authentication/mechanism.ts';
 import { Broker } from './broker/broker.ts';
 import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { PipelineTest } from './config/pipeline-schema.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
+import { hasAuthentication } from './contracts/authentication.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
 import { type Log, silentLog } from './contracts/log.ts';
 import type { QuarantineStore } from './contracts/pipeline.ts';
@@ -48,6 +51,8 @@ export interface AppOptions {
   readonly log?: Log;
   /** Where a setting stands, for errors. */
   readonly where?: (path: Path) => string;
+  /** Where secrets may come from that the configuration only names. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** How `reload` reads the configuration anew; without it there is nothing to reload from. */
   readonly reread?: () => ReadConfig;
   /** Start although a part of what was acknowledged is lost. */
@@ -61,6 +66,7 @@ const keep = { verdict: 'keep' } as const;
 
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? (await createLog(config));
+  const authentication = await openAuthentication(config, options, log);
   const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log);
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
   await configure(pipelines, config, options.where);
@@ -70,12 +76,15 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       ...partsOf({ onPublish: (client, message) => (client === null ? keep : onPublish(client, message)) }),
     );
   }
-  const broker = new Broker({ settings: config, store, log, pipeline: pipelines, hooks: options.hooks ?? {} });
+  const hooks =
+    authentication === null ? (options.hooks ?? {}) : withAuthentication(options.hooks ?? {}, authentication);
+  const broker = new Broker({ settings: config, store, log, pipeline: pipelines, hooks });
   pipelines.emit = ({ topic, ...fields }) => void broker.publish(topic, fields).catch(() => {});
   try {
     await broker.start();
   } catch (error) {
     await pipelines.close();
+    authentication?.close();
     throw error;
   }
   const ticker = setInterval(() => pipelines.tick(), pipelineTickMs);
@@ -84,13 +93,18 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     if (options.reread === undefined) throw new ConfigError('There is no configuration file to read again');
     try {
       const { config: next, where } = options.reread();
-      await configure(pipelines, next, where);
+      const prepared = await prepareAuthentication(authentication, next, where);
+      await configure(pipelines, next, where).catch((error: unknown) => {
+        prepared?.discard();
+        throw error;
+      });
+      prepared?.apply();
       await broker.reclassify();
-      const text = `${next.pipelines.length} pipelines reloaded; other settings take effect at the next start`;
+      const text = `${next.pipelines.length} pipelines and authentication reloaded; other settings take effect at the next start`;
       log.info({}, text);
       return text;
     } catch (error) {
-      log.error({ cause: (error as Error).message }, 'reload failed: the pipelines stay as they are');
+      log.error({ cause: (error as Error).message }, 'reload failed: everything stays as it is');
       throw error;
     }
   };
@@ -105,10 +119,14 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     await Promise.all(listeners.map((listener) => listener.close()));
     await pipelines.close();
     await broker.close();
+    authentication?.close();
   };
   try {
-    for (const settings of config.listeners) {
-      const accept = (url: string) => (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
+    for (const [index, settings] of config.listeners.entries()) {
+      const accept = (url: string) => {
+        authentication?.attach(url, index);
+        return (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
+      };
       const listener = await listen(listenerOptions(settings, config), accept, (what) => log.error({}, what));
       listeners.push(listener);
       log.info({ url: listener.url }, 'listening');
@@ -133,6 +151,58 @@ async function configure(pipelines: Pipelines, config: Config, where = pathText)
     if (!(error instanceof PipelineError)) throw error;
     throw new ConfigError(`${where(error.path)}: ${error.message}`, { cause: error });
   }
+}
+
+/** Null where nothing checks credentials, other than perhaps a hook of the program. */
+async function openAuthentication(
+  config: Config,
+  { hooks, where = pathText, environment = process.env }: AppOptions,
+  log: Log,
+): Promise<Authentication | null> {
+  if (!hasAuthentication(config)) return null;
+  const { connectTimeoutSeconds } = config.limits;
+  const given = hooks?.authenticate?.bind(hooks);
+  const hook = given === undefined ? {} : { hook: given };
+  const opening = Authentication.open({
+    settings: config,
+    log,
+    environment,
+    now: Date.now,
+    connectTimeoutSeconds,
+    ...hook,
+  });
+  return opening.catch((error: unknown) => {
+    throw atItsPlace(error, where);
+  });
+}
+
+async function prepareAuthentication(
+  authentication: Authentication | null,
+  config: Config,
+  where: (path: Path) => string,
+): Promise<Prepared | null> {
+  if (authentication === null) {
+    if (!hasAuthentication(config)) return null;
+    throw new ConfigError('There was no authentication when the broker started; stop it and start it anew to have it');
+  }
+  return authentication.prepare(config).catch((error: unknown) => {
+    throw atItsPlace(error, where);
+  });
+}
+
+function atItsPlace(error: unknown, where: (path: Path) => string): unknown {
+  if (!(error instanceof AuthenticationError)) return error;
+  return new ConfigError(`${where(error.path)}: ${error.message}`, { cause: error });
+}
+
+function withAuthentication(hooks: Hooks, authentication: Authentication): Hooks {
+  const authorizePublish = hooks.authorizePublish?.bind(hooks);
+  const authorizeSubscribe = hooks.authorizeSubscribe?.bind(hooks);
+  return {
+    authenticate: (request) => authentication.authenticate(request),
+    ...(authorizePublish === undefined ? {} : { authorizePublish }),
+    ...(authorizeSubscribe === undefined ? {} : { authorizeSubscribe }),
+  };
 }
 
 /** A quarantined message goes through the pipelines as they are now. */

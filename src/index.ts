@@ -61,7 +61,7 @@ export interface SluiceBroker {
 
 /**
  * Starts a broker. Rejects if the configuration is not valid, if a port is taken, or if other machines could connect although
- * there is neither an `authenticate` hook nor `allowAnonymous`; the message says what to do.
+ * there is neither authentication (configured, or an `authenticate` hook) nor `allowAnonymous`; the message says what to do.
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<SluiceBroker> {
   const config = parseConfig(options.config ?? {});

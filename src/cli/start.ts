@@ -52,7 +52,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   const acceptLoss = values['accept-loss'] ?? false;
   const file = values.config;
   const reread = file === undefined ? {} : { reread: () => readConfig(file, io.environment) };
-  const starting = startWith(config, { acceptLoss, where, ...reread });
+  const starting = startWith(config, { acceptLoss, where, environment: io.environment, ...reread });
   const closed = closedBySignal(starting, io);
   const app = await starting;
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net';
+import { hasAuthentication } from '../contracts/authentication.ts';
 import { ConfigError } from './error.ts';
 import type { Config } from './schema.ts';
 
@@ -11,13 +12,15 @@ function isLoopback(host: string): boolean {
   return family === 0 ? host.toLowerCase() === 'localhost' : loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** Throws unless only this machine can reach a broker that asks nobody for credentials, or that was written down as meant. */
+/** Throws unless only this machine can reach a listener that asks nobody for credentials, or that was written down as meant. */
 export function assertSafeToListen(config: Config): void {
-  if (config.allowAnonymous) return;
+  // As soon as any listener checks credentials, none takes a client on trust that was not allowed to be anonymous.
+  if (hasAuthentication(config)) return;
   const open = config.listeners
-    .filter(({ host }) => !isLoopback(host))
+    .filter(({ host, allowAnonymous = config.allowAnonymous }) => !allowAnonymous && !isLoopback(host))
     .map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`);
   if (open.length === 0) return;
   const what = `Not listening on ${open.join(', ')}: anybody could connect from other machines, since no authentication is set`;
-  throw new ConfigError(`${what}. If that is meant, say allowAnonymous: true or --allow-anonymous; else use 127.0.0.1`);
+  const how = 'else use 127.0.0.1, or say under authentication: how clients show who they are (docs/access.md)';
+  throw new ConfigError(`${what}. If that is meant, say allowAnonymous: true or --allow-anonymous; ${how}`);
 }

@@ -113,7 +113,8 @@ function chosen(node: unknown, value: unknown): SchemaNode {
 
 /** Relative file names are meant from the configuration's own folder. */
 function withAbsolutePaths(config: Config, folder: string): Config {
-  const listeners = config.listeners.map((listener) => {
+  const listeners = config.listeners.map((plain) => {
+    const listener = withOwnFiles(plain, folder);
     if (!('tls' in listener)) return listener;
     const { certFile, keyFile, caFile } = listener.tls;
     const files = {
@@ -123,14 +124,30 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     };
     return { ...listener, tls: { ...listener.tls, ...files } };
   });
+  const authentication = config.authentication.map((mechanism) => withAbsoluteNames(mechanism, folder));
   const pipelines = withAbsoluteFiles(config.pipelines, folder) as Config['pipelines'];
   const tests = config.tests.map((test) => {
     return test.payloadFile === undefined ? test : { ...test, payloadFile: resolve(folder, test.payloadFile) };
   });
   const { store } = config;
-  const absolute = { ...config, listeners, pipelines, tests };
+  const absolute = { ...config, listeners, authentication, pipelines, tests };
   if (store.kind === 'memory') return absolute;
   return { ...absolute, store: { ...store, directory: resolve(folder, store.directory) } };
+}
+
+/** Of a listener: the files that its own mechanisms of authentication name. */
+function withOwnFiles<T extends Config['listeners'][number]>(listener: T, folder: string): T {
+  if (listener.authentication === undefined) return listener;
+  return { ...listener, authentication: listener.authentication.map((each) => withAbsoluteNames(each, folder)) };
+}
+
+/** Of a mechanism: its `file`, `keyFile` and so on. */
+function withAbsoluteNames<T extends object>(mechanism: T, folder: string): T {
+  const entries = Object.entries(mechanism).map(([name, value]) => {
+    const isFile = typeof value === 'string' && (name === 'file' || name.endsWith('File'));
+    return [name, isFile ? resolve(folder, value) : value] as const;
+  });
+  return Object.fromEntries(entries) as T;
 }
 
 /** Of stages: what they call `file`, and a `jsonSchema` that is one. */

@@ -2,7 +2,9 @@
  * What a configuration file may say. The schema is the reference: names, ranges, defaults; `config/sluice.yaml` shows it all.
  */
 import { z } from 'zod';
+import type { AuthenticationSettings } from '../contracts/authentication.ts';
 import { type BrokerSettings, defaultLimits, defaultSettings } from '../contracts/settings.ts';
+import { authentication, authenticationLimits, listenerAuthentication } from './authentication-schema.ts';
 import { pipelineLimits, pipelines, pipelineTest } from './pipeline-schema.ts';
 
 const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
@@ -18,7 +20,11 @@ const tls = z.strictObject({
   minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
 });
 
-const address = (defaultPort: number) => ({ host: host.default('127.0.0.1'), port: port.default(defaultPort) });
+const address = (defaultPort: number) => ({
+  host: host.default('127.0.0.1'),
+  port: port.default(defaultPort),
+  ...listenerAuthentication,
+});
 const webSocket = {
   path: z.string().regex(/^\//, 'a path that begins with /').default('/mqtt'),
   origins: z.array(z.string()).default([]),
@@ -82,6 +88,8 @@ export const schema = z.strictObject({
     .min(1)
     .default(() => defaultListeners.map((each) => listener.parse(each))),
   allowAnonymous: z.boolean().default(false),
+  authentication: authentication.default([]),
+  authenticationLimits: authenticationLimits.default(() => authenticationLimits.parse({})),
   limits: limits.default(() => limits.parse({})),
   sessionExpiryMaximumSeconds: whole(0, 0xffffffff).default(defaultSettings.sessionExpiryMaximumSeconds),
   serverKeepAliveSeconds: whole(0, 65_535).default(defaultSettings.serverKeepAliveSeconds),
@@ -109,8 +117,8 @@ export const schema = z.strictObject({
 
 type Assignable<T extends Expected, Expected> = T;
 
-/** It holds the broker's settings, name by name: the compiler sees to it. */
-export type Config = Assignable<z.output<typeof schema>, BrokerSettings>;
+/** It holds the settings of the parts, name by name: the compiler sees to it. */
+export type Config = Assignable<z.output<typeof schema>, BrokerSettings & AuthenticationSettings>;
 export type ConfigInput = z.input<typeof schema>;
 
 /** A part of the schema without what is wrapped around it: default, optional, preprocessing. */

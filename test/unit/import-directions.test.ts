@@ -19,10 +19,11 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   store: ['contracts', 'protocol', 'base'],
   admin: ['contracts', 'protocol', 'base'],
   pipeline: ['contracts', 'protocol', 'base'],
+  auth: ['contracts', 'protocol', 'base'],
   broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
-  'app.ts': ['broker', 'config', 'net', 'store', 'admin', 'pipeline', 'contracts', 'base'],
+  'app.ts': ['broker', 'config', 'net', 'store', 'admin', 'pipeline', 'auth', 'contracts', 'base'],
   'index.ts': ['app.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol'],
-  cli: ['app.ts', 'broker', 'config', 'contracts', 'base', 'store', 'admin'],
+  cli: ['app.ts', 'broker', 'config', 'contracts', 'base', 'store', 'admin', 'auth'],
 };
 
 /** Packages with one owner, so that replacing one touches one folder. */
@@ -30,6 +31,7 @@ const packageOwners: Readonly<Record<string, readonly string[]>> = {
   'mqtt-packet': ['codec'],
   mqtt: ['cli'],
   ws: ['net'],
+  '@node-rs/argon2': ['auth'],
   level: ['store'],
   zod: ['config'],
   yaml: ['config'],

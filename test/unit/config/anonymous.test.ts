@@ -21,6 +21,33 @@ test.each(['0.0.0.0', '::', '192.168.1.2', '127.example.com', '127.0.0.1.example
 
 test('all open listeners are told at once, and what to do', () => {
   expect(() => assertSafeToListen(listeningOn('0.0.0.0', '127.0.0.1', '::'))).toThrow(
-    /^Not listening on 0\.0\.0\.0:1883, \[::\]:1883: .* say allowAnonymous: true or --allow-anonymous; else use 127\.0\.0\.1$/,
+    /^Not listening on 0\.0\.0\.0:1883, \[::\]:1883: .* say allowAnonymous: true or --allow-anonymous; else use 127\.0\.0\.1, or say under authentication: /,
   );
+});
+
+test('a listener that was allowed to be anonymous is not in the way', () => {
+  const config = parseConfig({
+    listeners: [
+      { kind: 'tcp', host: '0.0.0.0', allowAnonymous: true },
+      { kind: 'ws', host: '0.0.0.0' },
+    ],
+  });
+  expect(() => assertSafeToListen(config)).toThrow(/^Not listening on 0\.0\.0\.0:8083:/);
+});
+
+const passwords = { kind: 'password-file', file: 'passwords' } as const;
+
+test.each([
+  ['for all listeners', { authentication: [passwords], listeners: [{ kind: 'tcp' as const, host: '0.0.0.0' }] }],
+  ['of a listener', { listeners: [{ kind: 'tcp' as const, host: '0.0.0.0', authentication: [passwords] }] }],
+])('authentication %s makes it safe', (_, config) => {
+  assertSafeToListen(parseConfig(config));
+});
+
+test('allowAnonymous: false of a listener holds against the one for all', () => {
+  const config = parseConfig({
+    allowAnonymous: true,
+    listeners: [{ kind: 'tcp', host: '0.0.0.0', allowAnonymous: false }],
+  });
+  expect(() => assertSafeToListen(config)).toThrow(/^Not listening on/);
 });

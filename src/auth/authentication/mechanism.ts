@@ -1,0 +1,57 @@
+/**
+ * The seam between the chain and its mechanisms, and what they all need.
+ */
+import type { AuthenticationAnswer, AuthenticationRequest, Awaitable } from '../../contracts/hooks.ts';
+import type { Log } from '../../contracts/log.ts';
+import { ReasonCode } from '../../protocol/reason-codes.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+/** One way to show who one is. */
+export interface Mechanism {
+  /**
+   * Null: this client is not ours to decide, the next mechanism is asked. A mechanism that cannot do its work refuses (0x88)
+   * whoever might have been its client, and says in the log why.
+   */
+  authenticate(request: AuthenticationRequest): Awaitable<AuthenticationAnswer | null>;
+  /** Takes as long as `authenticate` does for a client it does not know, so that a refusal before it cannot be told apart. */
+  takeAsLong?(request: AuthenticationRequest): Promise<void>;
+  close(): void;
+}
+
+export interface MechanismContext {
+  readonly log: Log;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Shared by all mechanisms that compute slow hashes. */
+  readonly hashes: WorkQueue;
+  readonly cacheSeconds: number;
+  readonly cacheEntries: number;
+}
+
+/** A mechanism cannot be opened as it is configured. `path` leads from the mechanism to the setting. */
+export class AuthenticationError extends Error {
+  override readonly name = 'AuthenticationError';
+  readonly path: readonly PropertyKey[];
+
+  constructor(path: readonly PropertyKey[], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.path = path;
+  }
+}
+
+const refusal = (reasonCode: number, reason: string): AuthenticationAnswer => ({
+  outcome: 'refuse',
+  reasonCode,
+  reason,
+});
+
+/** The same for a wrong user and a wrong password: which one it was is nobody's business. */
+export const wrongCredentials = refusal(ReasonCode.BadUserNameOrPassword, 'Authentication failed');
+export const noCredentials = refusal(ReasonCode.NotAuthorized, 'No credentials');
+export const unknownMethod = refusal(
+  ReasonCode.BadAuthenticationMethod,
+  'This authentication method is not offered here',
+);
+export const unavailable = refusal(ReasonCode.ServerUnavailable, 'Authentication is unavailable');
+export const busy = refusal(ReasonCode.ServerBusy, 'Too many clients are being authenticated');

@@ -1,0 +1,122 @@
+/**
+ * User names and passwords from a file, a line each: `name:hash`. Mosquitto's files are read as they are.
+ *
+ * A name that is not in the file costs as much as a wrong password: some line of the file, always the same for that name, is
+ * checked in its place. Hashes are computed off the main thread, a few at a time, and remembered for a short while.
+ */
+import { createHmac, randomBytes } from 'node:crypto';
+import type { PasswordFileSettings } from '../../contracts/authentication.ts';
+import type { AuthenticationAnswer, AuthenticationRequest } from '../../contracts/hooks.ts';
+import type { Log } from '../../contracts/log.ts';
+import { CredentialCache } from './credential-cache.ts';
+import {
+  AuthenticationError,
+  type Mechanism,
+  type MechanismContext,
+  unavailable,
+  wrongCredentials,
+} from './mechanism.ts';
+import { type PasswordHash, parseHash, verifyPassword } from './password-hash.ts';
+import { WatchedFile } from './watched-file.ts';
+
+export interface Users {
+  readonly byName: ReadonlyMap<string, PasswordHash>;
+  readonly hashes: readonly PasswordHash[];
+}
+
+/** Longer ones do not fit into a CONNECT. */
+const nameBytesMax = 65_535;
+
+/** A line that is wrong keeps its user out, as in Mosquitto, and is told with its number. */
+export function parseUsers(text: string, problem: (line: number, what: string) => void): Users {
+  const byName = new Map<string, PasswordHash>();
+  for (const [index, raw] of text.split('\n').entries()) {
+    const line = raw.trim();
+    if (line === '' || line.startsWith('#')) continue;
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(colon, 0)).trim();
+    if (name === '' || Buffer.byteLength(name) > nameBytesMax) {
+      problem(index + 1, 'expected a user name, a colon and a hash');
+    } else if (byName.has(name)) {
+      problem(index + 1, 'the user stands in the file twice; the first line counts');
+    } else {
+      try {
+        byName.set(name, parseHash(line.slice(colon + 1).trim()));
+      } catch (error) {
+        problem(index + 1, `the user cannot log in, ${(error as Error).message}`);
+      }
+    }
+  }
+  return { byName, hashes: [...byName.values()] };
+}
+
+export class PasswordFile implements Mechanism {
+  readonly #file: WatchedFile<Users>;
+  readonly #context: MechanismContext;
+  readonly #cache: CredentialCache<boolean>;
+  readonly #decoyKey = randomBytes(32);
+
+  private constructor(file: WatchedFile<Users>, context: MechanismContext) {
+    this.#file = file;
+    this.#context = context;
+    this.#cache = new CredentialCache({ entriesMax: context.cacheEntries, isRenewed: true, now: context.now });
+  }
+
+  static async open({ file }: PasswordFileSettings, context: MechanismContext): Promise<PasswordFile> {
+    const { log } = context;
+    const parse = (bytes: Buffer) => parseUsers(bytes.toString(), (line, what) => complain(log, file, line, what));
+    try {
+      return new PasswordFile(await WatchedFile.open({ file, what: 'password file', parse, log }), context);
+    } catch (cause) {
+      const hint = `${(cause as Error).message}; make it with sluice passwd -c ${file} NAME, or correct its permissions`;
+      throw new AuthenticationError(['file'], hint, { cause });
+    }
+  }
+
+  async authenticate({ client, password, method }: AuthenticationRequest): Promise<AuthenticationAnswer | null> {
+    const { username } = client;
+    if (method !== null || username === null || password === null) return null;
+    const users = this.#file.content;
+    if (users === null) return unavailable;
+    const hash = users.byName.get(username);
+    if (hash === undefined) {
+      await this.#verify(username, password, this.#decoy(users, username));
+      return null;
+    }
+    return (await this.#verify(username, password, hash)) ? { outcome: 'accept' } : wrongCredentials;
+  }
+
+  async takeAsLong({ client, password }: AuthenticationRequest): Promise<void> {
+    const users = this.#file.content;
+    if (users === null || client.username === null || password === null) return;
+    await this.#verify(client.username, password, this.#decoy(users, client.username));
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+
+  #verify(username: string, password: Buffer, hash: PasswordHash): Promise<boolean> {
+    const { hashes, cacheSeconds } = this.#context;
+    const isKnown = this.#file.content?.byName.get(username) === hash;
+    const key = [username, password, String(this.#file.generation), isKnown ? 'user' : 'decoy'];
+    return this.#cache.get(key, async () => {
+      const isRight = await hashes.run(() => verifyPassword(hash, password));
+      return { value: isRight, keepMs: isRight && isKnown ? cacheSeconds * 1000 : 0 };
+    });
+  }
+
+  /** Always the same line for a name, so that its cost tells nothing; any line, since lines may differ in cost. */
+  #decoy({ hashes }: Users, username: string): PasswordHash {
+    if (hashes.length === 0) return emptyFile;
+    const choice = createHmac('sha256', this.#decoyKey).update(username).digest().readUInt32BE();
+    return hashes[choice % hashes.length]!;
+  }
+}
+
+/** With no user at all there is nothing to find out. */
+const emptyFile: PasswordHash = { kind: 'sha512', salt: Buffer.alloc(16), hash: Buffer.alloc(64) };
+
+function complain(log: Log, file: string, line: number, what: string): void {
+  log.error({ file, line }, `password file ${file}:${line}: ${what}`);
+}

@@ -1,0 +1,74 @@
+/**
+ * A file that is read again when it changes, and what it says.
+ *
+ * While it cannot be read there is no content, so nobody gets in by it: what was taken away by deleting it must not stay.
+ */
+import { unwatchFile, watchFile } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { Log } from '../../contracts/log.ts';
+
+const pollMs = 1_000;
+
+export interface WatchedFileOptions<T> {
+  readonly file: string;
+  /** For messages: `password file`. */
+  readonly what: string;
+  /** Throws if the file is of no use as a whole. */
+  readonly parse: (bytes: Buffer) => T;
+  readonly log: Log;
+  readonly pollMs?: number;
+}
+
+export class WatchedFile<T> {
+  /** Null while the file cannot be used. */
+  content: T | null = null;
+  /** Rises with each reading. */
+  generation = 0;
+  readonly #options: WatchedFileOptions<T>;
+  readonly #onChange = () => void this.#reload();
+  #reading: Promise<void> = Promise.resolve();
+
+  private constructor(options: WatchedFileOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Rejects with one line if the file cannot be used now. */
+  static async open<T>(options: WatchedFileOptions<T>): Promise<WatchedFile<T>> {
+    const watched = new WatchedFile(options);
+    await watched.#read();
+    // It asks for the file's state again and again: that also notices a file that another one was renamed to.
+    watchFile(options.file, { interval: options.pollMs ?? pollMs, persistent: false }, watched.#onChange);
+    return watched;
+  }
+
+  close(): void {
+    unwatchFile(this.#options.file, this.#onChange);
+  }
+
+  /** One after the other, so that the last state of the file is the one that counts. */
+  #reload(): Promise<void> {
+    const { file, what, log } = this.#options;
+    this.#reading = this.#reading.then(async () => {
+      try {
+        await this.#read();
+        log.info({ file }, `the ${what} has changed and was read again`);
+      } catch (error) {
+        log.error({ file, cause: (error as Error).message }, `the ${what} cannot be used: nobody gets in by it`);
+      }
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<void> {
+    const { file, what, parse } = this.#options;
+    this.generation++;
+    try {
+      this.content = parse(await readFile(file));
+    } catch (cause) {
+      this.content = null;
+      const { code, message } = cause as NodeJS.ErrnoException;
+      const reason = code === 'ENOENT' ? 'there is no such file' : message;
+      throw new Error(`Cannot use the ${what} ${file}: ${reason}`, { cause });
+    }
+  }
+}

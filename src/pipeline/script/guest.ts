@@ -1,13 +1,18 @@
 /**
  * What runs inside the sandbox around the user's function, as source text: QuickJS knows nothing of this process.
  *
- * A batch comes as one JSON text, a list of positional lists, and its answers leave as one: parsing is what a message costs most.
- * `mark[0]` is the message under way, where the host can see it while the guest runs. An answer is 0 (drop), 1 (keep), a text (what went wrong), or the list of messages in its place.
+ * A batch comes as one JSON text, a list of positional lists, and its answers leave as one: parsing is what a message costs
+ * most. Each answer is written in its own message's time, because the user's objects take part in it. An answer is 0 (drop),
+ * 1 (keep), a text (what went wrong), or the list of messages in its place; but a script can change what the language itself
+ * does, so the host expects anything.
+ *
+ * The host can see two numbers while the guest runs: `mark[0]` is the message under way, `mark[1]` is 1 once memory ran out.
  */
 export const guestSource = `(user, marks) => {
-  const state = { batch: [], index: 0, answers: [] };
   const mark = new Int32Array(marks);
-  const parse = JSON.parse, stringify = JSON.stringify, isArray = Array.isArray;
+  const { parse, stringify } = JSON, { isArray } = Array, { apply } = Reflect, joinList = Array.prototype.join;
+  const MemoryError = InternalError;
+  let batch = [], answers = [], index = 0;
   const message = (from) => ({
     payload: from[0], topic: from[1], qos: from[2], retain: from[3], contentType: from[4] ?? undefined,
     userProperties: from[5], clientId: from[6], username: from[7], timestamp: from[8],
@@ -23,31 +28,36 @@ export const guestSource = `(user, marks) => {
       return { payload, topic, qos, retain, contentType, userProperties };
     });
   };
+  const reason = (what, error) => {
+    if (error instanceof MemoryError && error.message === 'out of memory') mark[1] = 1;
+    return stringify(what + (error instanceof Error ? error.name + ': ' + error.message : String(error)));
+  };
+  const answer = () => {
+    let given;
+    try {
+      given = answerOf(user(message(batch[index])));
+    } catch (error) {
+      return reason('it threw ', error);
+    }
+    try {
+      return stringify(given) ?? 'null';
+    } catch (error) {
+      return reason('its answer cannot be written as JSON: ', error);
+    }
+  };
   const go = () => {
-    for (; state.index < state.batch.length; state.index++) {
-      let answer;
-      mark[0] = state.index;
-      try {
-        answer = answerOf(user(message(state.batch[state.index])));
-      } catch (error) {
-        answer = 'it threw ' + (error instanceof Error ? error.name + ': ' + error.message : String(error));
-      }
-      state.answers[state.index] = answer;
+    for (; index < batch.length; index++) {
+      mark[0] = index;
+      answers[index] = answer();
     }
   };
   return {
-    begin: (text) => { state.batch = parse(text); state.index = 0; state.answers = []; go(); },
-    resume: (why) => { state.answers[state.index++] = why; go(); },
+    begin: (text) => { batch = parse(text); answers = []; index = 0; go(); },
+    resume: (why) => { answers[index++] = stringify(why); go(); },
     answers: () => {
-      const { answers } = state;
-      state.batch = []; state.answers = [];
-      try {
-        return stringify(answers);
-      } catch (error) {
-        return stringify(answers.map((each) => {
-          try { stringify(each); return each; } catch (why) { return 'its answer cannot be written as JSON: ' + why.message; }
-        }));
-      }
+      const text = '[' + apply(joinList, answers, [',']) + ']';
+      batch = []; answers = [];
+      return text;
     },
   };
 }`;

@@ -19,15 +19,22 @@ export interface WorkerSettings {
   readonly source: string;
   readonly timeoutMs: number;
   readonly memoryBytes: number;
+  /** An Int32Array with one number, which rises while the script gets on. */
+  readonly heartbeat: SharedArrayBuffer;
 }
 
 /** To the main thread: first `ready` or `refused`, then an answer for each batch. */
 export type FromWorker = { readonly refused: string } | { readonly ready: true } | { readonly answers: string };
 
 const stackBytes = 262_144;
+/** A script may take longer to be loaded than for a message. */
+const loadMs = 2_000;
+/** More than there are messages in a batch. */
+const failuresMax = 1_000;
 
 const settings = workerData as WorkerSettings;
 const { timeoutMs, memoryBytes } = settings;
+const heartbeat = new Int32Array(settings.heartbeat);
 
 /** A function of the guest's that threw, with what it threw. */
 class GuestError extends Error {}
@@ -50,15 +57,17 @@ class Sandbox {
     const user = this.#context.getProp(exported, 'default');
     if (this.#context.typeof(user) !== 'function') throw new GuestError('it has no default export that is a function');
     const make = this.#unwrap(this.#context.evalCode(guestSource, 'sluice'));
-    const marks = this.#context.newArrayBuffer(new ArrayBuffer(4));
+    const marks = this.#context.newArrayBuffer(new ArrayBuffer(8));
     this.#guest = this.#unwrap(this.#context.callFunction(make, this.#context.undefined, user, marks));
     this.#marks = marks;
   }
 
   /** Called by QuickJS every few thousand steps. Each message has the whole time for itself. */
   #isOverdue(): boolean {
+    Atomics.add(heartbeat, 0, 1);
     const now = performance.now();
-    const index = this.#markedIndex();
+    if (this.#marks === null) return now - this.#startedAt > loadMs;
+    const { index } = this.#readMarks();
     if (index !== this.#index) {
       this.#index = index;
       this.#startedAt = now;
@@ -67,13 +76,13 @@ class Sandbox {
     return now - this.#startedAt > timeoutMs;
   }
 
-  /** The message under way, from memory that guest and host share: calling the guest while it runs would confuse it. */
-  #markedIndex(): number {
-    if (this.#marks === null) return -1;
-    const copy = this.#context.getArrayBuffer(this.#marks);
-    const index = Buffer.from(copy.value.buffer, copy.value.byteOffset, 4).readInt32LE();
-    copy.dispose();
-    return index;
+  /** From memory that guest and host share: calling the guest while it runs would confuse it. */
+  #readMarks(): { index: number; isOutOfMemory: boolean } {
+    const shared = this.#context.getArrayBuffer(this.#marks!);
+    const marks = Buffer.from(shared.value.buffer, shared.value.byteOffset, 8);
+    const [index, memory] = [marks.readInt32LE(0), marks.readInt32LE(4)];
+    shared.dispose();
+    return { index, isOutOfMemory: memory === 1 };
   }
 
   #unwrap(result: ReturnType<QuickJSContext['callFunction']>): QuickJSHandle {
@@ -98,27 +107,26 @@ class Sandbox {
   /** Answers of all messages. `isSpent`: the memory is used up, and a new sandbox is needed. */
   run(batch: string): { readonly answers: string; readonly isSpent: boolean } {
     let isSpent = false;
-    this.#index = -1;
-    this.#startedAt = performance.now();
     let step = () => this.#call('begin', this.#context.newString(batch));
-    for (;;) {
+    for (let failures = 0; ; failures++) {
+      this.#index = -1;
+      this.#startedAt = performance.now();
       try {
         step().dispose();
         break;
       } catch (error) {
+        // Not even what went wrong can be told to the guest: this worker is of no use any more.
+        if (failures > failuresMax) throw error;
         const why = this.#explain((error as Error).message);
         isSpent ||= why.includes('memory');
         step = () => this.#call('resume', this.#context.newString(why));
       }
-      this.#index = -1;
-      this.#startedAt = performance.now();
     }
     const handle = this.#call('answers');
     const answers = this.#context.getString(handle);
     handle.dispose();
     // The guest itself can catch that, and its memory is as full as before.
-    isSpent ||= answers.includes('out of memory');
-    return { answers, isSpent };
+    return { answers, isSpent: isSpent || this.#readMarks().isOutOfMemory };
   }
 
   #explain(message: string): string {

@@ -150,7 +150,40 @@ describe('a hostile script', () => {
     contained('return { get payload() { for (;;); } };', /longer than 50 ms/));
   test('a toJSON that throws', () =>
     contained(`return { payload: { toJSON() { throw new Error('no'); } } };`, /cannot be written as JSON/));
+  test('a toJSON that never returns', () =>
+    contained('return { payload: { toJSON() { for (;;); } } };', /longer than 50 ms/));
+  test(
+    'what is stuck in a function of the language, where no interrupt reaches it',
+    () => contained(`return 'a'.repeat(4e6).indexOf('a'.repeat(2e6) + 'b') === 5;`, /stopped: it got stuck/),
+    60_000,
+  );
+
+  test.each([
+    ['null', '() => null'],
+    ['a number', '() => 7'],
+    ['nothing', '() => undefined'],
+    ['an object', '() => ({ length: 3 })'],
+  ])('that makes every list %s in JSON gets no message through, and the broker goes on', async (_what, toJSON) => {
+    const bench = await scripted(`export default (message) => {
+      if (message.payload.bad) Array.prototype.toJSON = ${toJSON};
+      return message.payload.ok ? true : { payload: 1 };
+    };`);
+    expect(await bench.publish(aPublish({ bad: 1 }))).toEqual({ verdict: 'drop' });
+    expect(await bench.publish(aPublish({ ok: 1 }))).toEqual({ verdict: 'keep' });
+  });
+
   test('a promise', () => contained('return (async () => true)();', /at once/));
+
+  test('what a publisher writes does not cost the script what it remembers', async () => {
+    const bench = await scripted(`let n = 0; export default ({ payload }) => {
+      n++;
+      if (payload.bad) throw new Error('bad: ' + payload.text);
+      return { payload: { n, text: payload.text } };
+    };`);
+    const text = 'InternalError: out of memory';
+    for (const bad of [true, false]) await bench.publish(aPublish({ bad, text }));
+    expect(jsonOf((await bench.messages(aPublish({})))[0])).toEqual({ n: 3 });
+  });
 
   test.each([
     'process',

@@ -34,8 +34,8 @@ export interface App {
   readonly broker: Broker;
   readonly pipelines: Pipelines;
   /**
-   * Reads the configuration anew and puts its pipelines in the place of those that run; nobody is disconnected. Resolves with
-   * what to tell the operator. Rejects with a ConfigError if the file is not valid, and then nothing has changed.
+   * Reads the configuration and the files of TLS listeners anew: pipelines and certificates take the place of those in use; nobody
+   * is disconnected. Resolves with what to tell the operator. Rejects if something is not valid, and that part has not changed.
    */
   reload(): Promise<string>;
   /** A command as `sluice` sends it to a running broker. Rejects with what to tell the operator. */
@@ -89,9 +89,12 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   }
   const ticker = setInterval(() => pipelines.tick(), pipelineTickMs);
   ticker.unref();
+  const listeners: Listener[] = [];
   const reload = async () => {
     if (options.reread === undefined) throw new ConfigError('There is no configuration file to read again');
     try {
+      // First, so that a mistake in the pipelines does not keep a renewed certificate from being used.
+      await Promise.all(listeners.map((listener) => listener.reloadCertificates()));
       const { config: next, where } = options.reread();
       const prepared = await prepareAuthentication(authentication, next, where);
       await configure(pipelines, next, where).catch((error: unknown) => {
@@ -100,11 +103,11 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       });
       prepared?.apply();
       await broker.reclassify();
-      const text = `${next.pipelines.length} pipelines and authentication reloaded; other settings take effect at the next start`;
+      const text = `${next.pipelines.length} pipelines reloaded, with authentication and certificates; other settings take effect at the next start`;
       log.info({}, text);
       return text;
     } catch (error) {
-      log.error({ cause: (error as Error).message }, 'reload failed: everything stays as it is');
+      log.error({ cause: (error as Error).message }, 'reload failed: what is wrong stays as it was');
       throw error;
     }
   };
@@ -112,7 +115,6 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   const handlers: Handlers = { reload, ...quarantineHandlers({ store: quarantine, replay }) };
   const closeControl =
     config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, handlers, log) : () => {};
-  const listeners: Listener[] = [];
   const close = async () => {
     closeControl();
     clearInterval(ticker);
@@ -127,7 +129,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         authentication?.attach(url, index);
         return (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
       };
-      const listener = await listen(listenerOptions(settings, config), accept, (what) => log.error({}, what));
+      const listener = await listen(listenerOptions(settings, config), accept, log);
       listeners.push(listener);
       log.info({ url: listener.url }, 'listening');
     }

@@ -116,13 +116,8 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   const listeners = config.listeners.map((plain) => {
     const listener = withOwnFiles(plain, folder);
     if (!('tls' in listener)) return listener;
-    const { certFile, keyFile, caFile } = listener.tls;
-    const files = {
-      certFile: resolve(folder, certFile),
-      keyFile: resolve(folder, keyFile),
-      ...(caFile === undefined ? {} : { caFile: resolve(folder, caFile) }),
-    };
-    return { ...listener, tls: { ...listener.tls, ...files } };
+    const certificates = listener.tls.certificates.map((each) => withAbsoluteNames(each, folder));
+    return { ...listener, tls: { ...withAbsoluteNames(listener.tls, folder), certificates } };
   });
   const authentication = config.authentication.map((mechanism) => withAbsoluteNames(mechanism, folder));
   const pipelines = withAbsoluteFiles(config.pipelines, folder) as Config['pipelines'];
@@ -141,9 +136,9 @@ function withOwnFiles<T extends Config['listeners'][number]>(listener: T, folder
   return { ...listener, authentication: listener.authentication.map((each) => withAbsoluteNames(each, folder)) };
 }
 
-/** Of a mechanism: its `file`, `keyFile` and so on. */
-function withAbsoluteNames<T extends object>(mechanism: T, folder: string): T {
-  const entries = Object.entries(mechanism).map(([name, value]) => {
+/** Of a mechanism or a certificate: its `file`, `keyFile` and so on. */
+function withAbsoluteNames<T extends object>(settings: T, folder: string): T {
+  const entries = Object.entries(settings).map(([name, value]) => {
     const isFile = typeof value === 'string' && (name === 'file' || name.endsWith('File'));
     return [name, isFile ? resolve(folder, value) : value] as const;
   });

@@ -4,41 +4,11 @@
 import { z } from 'zod';
 import type { AuthenticationSettings } from '../contracts/authentication.ts';
 import { type BrokerSettings, defaultLimits, defaultSettings } from '../contracts/settings.ts';
-import { authentication, authenticationLimits, listenerAuthentication } from './authentication-schema.ts';
+import { authentication, authenticationLimits } from './authentication-schema.ts';
+import { listener } from './listener-schema.ts';
 import { pipelineLimits, pipelines, pipelineTest } from './pipeline-schema.ts';
 
 const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
-const port = whole(0, 65_535);
-const host = z.string().min(1);
-const handshakeTimeoutSeconds = whole(1, 3_600).default(10);
-
-const tls = z.strictObject({
-  certFile: z.string(),
-  keyFile: z.string(),
-  caFile: z.string().optional(),
-  requestClientCertificate: z.boolean().default(false),
-  minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
-});
-
-const address = (defaultPort: number) => ({
-  host: host.default('127.0.0.1'),
-  port: port.default(defaultPort),
-  ...listenerAuthentication,
-});
-const webSocket = {
-  path: z.string().regex(/^\//, 'a path that begins with /').default('/mqtt'),
-  origins: z.array(z.string()).default([]),
-  // Proxies cut a connection that is idle for 60 s.
-  pingIntervalSeconds: whole(1, 55).default(25),
-  handshakeTimeoutSeconds,
-};
-
-const listener = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('tcp'), ...address(1883) }),
-  z.strictObject({ kind: z.literal('tls'), ...address(8883), tls, handshakeTimeoutSeconds }),
-  z.strictObject({ kind: z.literal('ws'), ...address(8083), ...webSocket }),
-  z.strictObject({ kind: z.literal('wss'), ...address(8084), ...webSocket, tls }),
-]);
 
 const limits = z.strictObject({
   connections: whole(1).default(defaultLimits.connections),

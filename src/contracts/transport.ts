@@ -67,6 +67,11 @@ export interface Listener {
   readonly port: number;
   /** As a client would write it: `mqtt://127.0.0.1:1883`, `wss://0.0.0.0:8084/mqtt`. */
   readonly url: string;
+  /**
+   * Reads certificates, keys, authorities and revocation lists anew, for new connections. Rejects, saying what is wrong with
+   * them, and then the old ones stay in use. Without TLS there is nothing to do.
+   */
+  reloadCertificates(): Promise<void>;
   /** Stops accepting. Open connections stay: they are the broker's to close. Resolves when the port is free. */
   close(): Promise<void>;
 }

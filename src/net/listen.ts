@@ -3,12 +3,16 @@
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
+import { assert } from '../base/assert.ts';
+import { type Log, silentLog } from '../contracts/log.ts';
 import type { Accept, Listener, TransportKind } from '../contracts/transport.ts';
+import { failureOf, refusalOf } from './client-certificate.ts';
 import { Handshakes } from './handshakes.ts';
-import type { ListenerOptions, TlsListenerOptions } from './options.ts';
-import { acceptTcp, acceptTls } from './socket-stream.ts';
-import { secureContextOptions } from './tls-context.ts';
+import type { ListenerOptions } from './options.ts';
+import { ProxyGate } from './proxy-gate.ts';
+import { acceptProxiedTcp, acceptTcp, acceptTls } from './socket-stream.ts';
+import { TlsContexts } from './tls-contexts.ts';
 import { createWebSocketServer } from './websocket.ts';
 
 const schemes: Readonly<Record<TransportKind, string>> = {
@@ -20,30 +24,30 @@ const schemes: Readonly<Record<TransportKind, string>> = {
 };
 /** Enough for a fleet that comes back at once. */
 const defaultBacklog = 4_096;
-/** TLS handshakes and HTTP upgrades under way at one time, for each listener. */
+/** PROXY headers, TLS handshakes and HTTP upgrades under way at one time, for each listener. */
 const handshakesMax = 1_000;
+const handshakeTimeoutSeconds = 10;
 
-/** Rejects with one line that says what to do if the address cannot be had. `accept` learns the listener's URL. */
+/**
+ * Rejects with one line that says what to do if the address cannot be had, or a certificate not be used. `accept` learns the
+ * listener's URL.
+ */
 export async function listen(
   options: ListenerOptions,
   accept: (url: string) => Accept,
-  warn: (message: string) => void,
+  log: Log = silentLog,
 ): Promise<Listener> {
   const { kind, host } = options;
   let url = '';
   let acceptStream: Accept = () => null;
-  const report = seldom((message) => warn(`${url}: ${message}`));
-  const handshakes =
-    options.kind === 'tcp'
-      ? null
-      : new Handshakes(options.handshakeTimeoutSeconds * 1000, handshakesMax, () =>
-          report(`${handshakesMax} clients are in their handshake already; new ones are turned away`),
-        );
-  const server = createServer(
-    options,
-    (stream) => acceptStream(stream),
-    (socket) => handshakes?.finish(socket),
-  );
+  const report = seldom((message) => log.warn({ listener: url }, message));
+  const contexts = 'tls' in options ? await TlsContexts.load(options.tls, log) : null;
+  const handshakes = hasHandshake(options)
+    ? new Handshakes((options.handshakeTimeoutSeconds ?? handshakeTimeoutSeconds) * 1000, handshakesMax, () =>
+        report(`${handshakesMax} clients are in their handshake already; new ones are turned away`),
+      )
+    : null;
+  const server = createServer(options, { contexts, handshakes, report, accept: (stream) => acceptStream(stream) });
   if (handshakes !== null) server.on('connection', (socket: Socket) => handshakes.begin(socket));
   server.listen({ host, port: options.port, backlog: options.backlog ?? defaultBacklog });
   try {
@@ -56,50 +60,96 @@ export async function listen(
   const { port } = server.address() as AddressInfo;
   url = `${schemes[kind]}://${bracketed(host)}:${port}${'path' in options ? options.path : ''}`;
   acceptStream = accept(url);
+  contexts?.serve(server as TlsServer, url);
   return {
     kind,
     host,
     port,
     url,
+    reloadCertificates: async () => contexts?.reload(),
     // The callback of `close` waits for open connections as well, which are the broker's; the port is free at once.
     close: async () => {
+      contexts?.close();
       server.close();
       handshakes?.abandon();
     },
   };
 }
 
-/** `established` is told each socket whose handshake succeeded. */
-function createServer(options: ListenerOptions, accept: Accept, established: (socket: Socket) => void): Server {
-  switch (options.kind) {
-    case 'tcp':
-      // Half-open, so that the end of a connection is ours to answer: see `SocketStream`.
-      return createTcpServer({ allowHalfOpen: true }, (socket) => acceptTcp(socket, accept));
-    case 'tls':
-      return createTls(options, accept, established);
-    default:
-      return createWebSocketServer(options, accept, established);
-  }
+/** Whether anything comes before the bytes that are MQTT's. */
+const hasHandshake = ({ kind, proxyProtocol = false }: ListenerOptions) => kind !== 'tcp' || proxyProtocol;
+
+interface Parts {
+  /** Of listeners with TLS. */
+  readonly contexts: TlsContexts | null;
+  /** Of listeners with any handshake. */
+  readonly handshakes: Handshakes | null;
+  readonly report: (problem: string) => void;
+  readonly accept: Accept;
 }
 
-function createTls(options: TlsListenerOptions, accept: Accept, established: (socket: Socket) => void): Server {
-  const server = createTlsServer({ ...secureContextOptions(options.tls), ALPNProtocols: ['mqtt'] }, (socket) => {
-    established(socket);
-    acceptTls(socket, accept);
-  });
-  // A handshake that failed is the peer's affair; its socket is closed already.
-  server.on('tlsClientError', (_error, socket) => socket.destroy());
+function createServer(options: ListenerOptions, parts: Parts): Server {
+  const { contexts, handshakes, report, accept } = parts;
+  const { proxyProtocol = false, trustedProxies = [] } = options;
+  // Half-open, so that the end of a connection is ours to answer: see `SocketStream`.
+  const allowHalfOpen = true;
+  if (handshakes === null) return createTcpServer({ allowHalfOpen }, (socket) => acceptTcp(socket, accept));
+  const established = (socket: Socket) => handshakes.finish(socket);
+  const gate = proxyProtocol ? new ProxyGate(trustedProxies, handshakes, report) : null;
+  if (options.kind === 'tcp') {
+    assert(gate !== null, 'a TCP connection has no other handshake than a PROXY header');
+    return createTcpServer({ allowHalfOpen }, (socket) => {
+      const read = gate.admit(socket);
+      if (read !== null) acceptProxiedTcp(socket, read, established, accept);
+    });
+  }
+  const secure = contexts?.serverOptions() ?? null;
+  const server =
+    options.kind === 'tls'
+      ? createTlsServer({ ...secure, ALPNProtocols: ['mqtt'] }, (socket) =>
+          acceptTls(socket, established(socket), accept),
+        )
+      : createWebSocketServer(options, secure, accept, established);
+  if (secure !== null) checkHandshakes(server as TlsServer, handshakes, report);
+  gate?.guard(server);
   return server;
 }
 
-/** What would fill the log under load, once a second at most. */
+/** Turns away whose certificate is not good enough, and tells of those that a certificate or a protocol's name kept out. */
+function checkHandshakes(server: TlsServer, handshakes: Handshakes, report: (problem: string) => void): void {
+  const begin = server.listeners('secureConnection') as ((this: Server, socket: TLSSocket) => void)[];
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket) => {
+    const refusal = refusalOf(socket);
+    if (refusal === null) {
+      for (const each of begin) each.call(server, socket);
+    } else {
+      report(`a client at ${handshakes.whereFrom(socket)} was turned away: ${refusal}`);
+      socket.destroy();
+    }
+  });
+  server.on('tlsClientError', (error, socket) => {
+    const failure = failureOf(error, socket);
+    // A TLS socket that is closed has forgotten its addresses; the one below it has not.
+    const { _parent: plain = socket } = socket as TLSSocket & { _parent?: Socket };
+    if (failure !== null) report(`a client at ${handshakes.whereFrom(plain)} was turned away: ${failure}`);
+    socket.destroy();
+  });
+}
+
+/** What would fill the log under load, once a second at most; how many were left out stands in the next line. */
 function seldom(warn: (message: string) => void): (message: string) => void {
   let quietUntil = 0;
+  let leftOut = 0;
   return (message) => {
     const now = performance.now();
-    if (now < quietUntil) return;
+    if (now < quietUntil) {
+      leftOut++;
+      return;
+    }
+    warn(leftOut === 0 ? message : `${message} (and ${leftOut} such lines before)`);
     quietUntil = now + 1_000;
-    warn(message);
+    leftOut = 0;
   };
 }
 

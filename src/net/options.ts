@@ -1,12 +1,31 @@
 /** Where to listen, and how. The configuration's `listeners` have this shape. */
-export interface TlsOptions {
+export interface CertificateOptions {
+  /** PEM: the certificate, then those that lead to its authority. */
   readonly certFile: string;
+  /** PEM; may be encrypted with the passphrase. */
   readonly keyFile: string;
+  /** The file that holds the passphrase, or the environment variable. */
+  readonly passphraseFile?: string | undefined;
+  readonly passphraseEnv?: string | undefined;
+}
+
+export interface NamedCertificateOptions extends CertificateOptions {
+  /** For clients that ask for these names (SNI), as `mqtt.example` or `*.example`. Default: those in the certificate. */
+  readonly serverNames?: readonly string[] | undefined;
+}
+
+/** The certificate here is for clients that ask for no name, or for one that no certificate has. */
+export interface TlsOptions extends CertificateOptions {
+  readonly certificates?: readonly NamedCertificateOptions[] | undefined;
   /** Certificates of the authorities whose client certificates are accepted. */
   readonly caFile?: string | undefined;
-  /** Asks clients for a certificate, and turns those away that have none from `caFile`. */
-  readonly requestClientCertificate?: boolean | undefined;
+  /** What these authorities revoked: one list for each of them. */
+  readonly crlFile?: string | undefined;
+  /** Whether clients are asked for a certificate. One that does not hold is turned away in any case. */
+  readonly clientCertificate?: 'none' | 'optional' | 'required' | undefined;
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  /** Cipher suites in OpenSSL's words, in the place of those that are the default. */
+  readonly ciphers?: string | undefined;
 }
 
 interface Address {
@@ -15,6 +34,12 @@ interface Address {
   readonly port: number;
   /** Connections that the kernel keeps for us until they are accepted; it may allow fewer. Default 4096. */
   readonly backlog?: number | undefined;
+  /** How long the PROXY header, the TLS handshake and the HTTP upgrade may take, together. */
+  readonly handshakeTimeoutSeconds: number;
+  /** Every connection begins with a PROXY header, versions 1 or 2, and comes from one of `trustedProxies`. */
+  readonly proxyProtocol?: boolean | undefined;
+  /** Addresses and networks whose word counts on where a client is: by a PROXY header or, in HTTP, by X-Forwarded-For. */
+  readonly trustedProxies?: readonly string[] | undefined;
 }
 
 interface WebSocketAddress extends Address {
@@ -23,20 +48,19 @@ interface WebSocketAddress extends Address {
   readonly origins: readonly string[];
   /** Well under the 60 s after which common proxies cut an idle connection. */
   readonly pingIntervalSeconds: number;
-  /** How long the TLS handshake and the HTTP upgrade may take, together. */
-  readonly handshakeTimeoutSeconds: number;
   /** Largest WebSocket message, in bytes; 64 KiB are taken in any case, since a message may hold many packets. */
   readonly messageBytesMax: number;
 }
 
-export interface TcpOptions extends Address {
+/** Without a PROXY header there is no handshake to be timed. */
+export interface TcpOptions extends Omit<Address, 'handshakeTimeoutSeconds'> {
   readonly kind: 'tcp';
+  readonly handshakeTimeoutSeconds?: number | undefined;
 }
 
 export interface TlsListenerOptions extends Address {
   readonly kind: 'tls';
   readonly tls: TlsOptions;
-  readonly handshakeTimeoutSeconds: number;
 }
 
 export interface WsOptions extends WebSocketAddress {
@@ -49,4 +73,5 @@ export interface WssOptions extends WebSocketAddress {
 }
 
 export type WebSocketOptions = WsOptions | WssOptions;
+export type SecureOptions = TlsListenerOptions | WssOptions;
 export type ListenerOptions = TcpOptions | TlsListenerOptions | WebSocketOptions;

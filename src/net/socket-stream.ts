@@ -4,6 +4,9 @@
 import { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../contracts/transport.ts';
+import { clientCertificateOf } from './client-certificate.ts';
+import { addressOf } from './handshakes.ts';
+import type { HeaderReader } from './proxy-gate.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
 const endTimeoutMs = 3_000;
@@ -17,7 +20,7 @@ const nothing = new Uint8Array(0);
 export class SocketStream implements ByteStream {
   readonly kind: 'tcp' | 'tls';
   readonly remoteAddress: string;
-  readonly certificate: ClientCertificate | null = null;
+  readonly certificate: ClientCertificate | null;
   receiver: ByteReceiver | null = null;
   readonly #socket: Socket;
   #error: Error | null = null;
@@ -25,9 +28,15 @@ export class SocketStream implements ByteStream {
   /** `pendingBytes` was above 0 and `onDrain` is owed. */
   #isDrainAwaited = false;
 
-  constructor(kind: 'tcp' | 'tls', socket: Socket, remoteAddress: string) {
+  constructor(
+    kind: 'tcp' | 'tls',
+    socket: Socket,
+    remoteAddress: string,
+    certificate: ClientCertificate | null = null,
+  ) {
     this.kind = kind;
     this.remoteAddress = remoteAddress;
+    this.certificate = certificate;
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.on('error', (error) => {
@@ -102,8 +111,6 @@ export class SocketStream implements ByteStream {
   }
 }
 
-const addressOf = (socket: Socket) => `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
-
 /** An accepted TCP socket, read through the shared buffer. */
 export function acceptTcp(socket: Socket, accept: Accept): void {
   const stream = new SocketStream('tcp', socket, addressOf(socket));
@@ -116,8 +123,36 @@ export function acceptTcp(socket: Socket, accept: Accept): void {
   if (stream.receiver === null) socket.destroy();
 }
 
-export function acceptTls(socket: TLSSocket, accept: Accept): void {
-  acceptEvents(new SocketStream('tls', socket, addressOf(socket)), socket, accept);
+/** The same behind a proxy: `read` looks for the end of the header, and `established` then tells where it comes from. */
+export function acceptProxiedTcp(
+  socket: Socket,
+  read: HeaderReader,
+  established: (socket: Socket) => string,
+  accept: Accept,
+): void {
+  let stream: SocketStream | null = null;
+  const close = () => socket.destroy();
+  const onBytes = (bytes: Buffer, end: number) => {
+    if (stream !== null) return stream.receiver?.onBytes(bytes, 0, end);
+    const start = read(bytes, end);
+    if (start === null) return;
+    socket.off('end', close).off('error', close);
+    stream = new SocketStream('tcp', socket, established(socket));
+    stream.receiver = accept(stream);
+    if (stream.receiver === null) socket.destroy();
+    else if (start < end) stream.receiver.onBytes(bytes, start, end);
+  };
+  socket.on('end', close).on('error', close);
+  const onRead = (length: number) => {
+    onBytes(readBuffer, length);
+    return true;
+  };
+  if (readsInto(socket, readBuffer, onRead)) return;
+  socket.on('data', (bytes: Buffer) => onBytes(bytes, bytes.length));
+}
+
+export function acceptTls(socket: TLSSocket, remoteAddress: string, accept: Accept): void {
+  acceptEvents(new SocketStream('tls', socket, remoteAddress, clientCertificateOf(socket)), socket, accept);
 }
 
 /** Reads the usual way. */
@@ -146,8 +181,8 @@ const readSlots = findReadSlots();
 
 /**
  * Lets a socket read into `buffer`, which is handed on before the next read begins. Node offers that for outgoing connections
- * only, so this sets what its option sets, before the first read. Returns false if it cannot; the caller then reads the usual way, which costs a
- * buffer per read and nothing else.
+ * only, so this sets what its option sets, before the first read. Returns false if it cannot; the caller then reads the usual way,
+ * which costs a buffer per read and nothing else.
  */
 function readsInto(socket: Socket, buffer: Uint8Array, onRead: (length: number) => boolean): boolean {
   const handle = (socket as unknown as { _handle?: { useUserBuffer?(buffer: Uint8Array): void } })._handle;

@@ -18,7 +18,7 @@ const binary = { binary: true };
 export class WebSocketStream implements ByteStream {
   readonly kind: 'ws' | 'wss';
   readonly remoteAddress: string;
-  readonly certificate: ClientCertificate | null = null;
+  readonly certificate: ClientCertificate | null;
   receiver: ByteReceiver | null = null;
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
@@ -31,9 +31,16 @@ export class WebSocketStream implements ByteStream {
   #silentIntervals = 0;
   #bytesReadBefore = 0;
 
-  constructor(kind: 'ws' | 'wss', webSocket: WebSocket, socket: Socket) {
+  constructor(
+    kind: 'ws' | 'wss',
+    webSocket: WebSocket,
+    socket: Socket,
+    remoteAddress: string,
+    certificate: ClientCertificate | null,
+  ) {
     this.kind = kind;
-    this.remoteAddress = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+    this.remoteAddress = remoteAddress;
+    this.certificate = certificate;
     this.#webSocket = webSocket;
     this.#socket = socket;
     socket.setNoDelay(true);

@@ -5,22 +5,30 @@ import { createServer as createHttpServer, type Server as HttpServer, type Incom
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { type TlsOptions as ServerOptions, TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
+import { AddressSet } from '../base/addresses.ts';
 import type { Accept } from '../contracts/transport.ts';
+import { clientCertificateOf } from './client-certificate.ts';
+import { clientOf } from './forwarded-for.ts';
 import type { WebSocketOptions } from './options.ts';
-import { secureContextOptions } from './tls-context.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 const subProtocols = ['mqtt', 'mqttv3.1'];
 const smallestMessageBytesMax = 65_536;
 
-/** The HTTP server below; the caller lets it listen, and limits how long an upgrade takes until it is `established`. */
+/**
+ * The HTTP server below, over TLS if there is something to say of it; the caller lets it listen, and limits how long an upgrade
+ * takes until it is `established`, which tells where the connection comes from.
+ */
 export function createWebSocketServer(
   options: WebSocketOptions,
+  secure: ServerOptions | null,
   accept: Accept,
-  established: (socket: Socket) => void,
+  established: (socket: Socket) => string,
 ): HttpServer {
-  const http = createHttp(options);
+  const http = createHttp(options, secure);
+  const trusted = new AddressSet(options.trustedProxies ?? []);
   const server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -30,11 +38,13 @@ export function createWebSocketServer(
   });
   const streams = new Set<WebSocketStream>();
   http.on('upgrade', (request, socket, head) => {
-    const refusal = refusalOf(request, options);
+    const refusal = refusalOfRequest(request, options);
     if (refusal !== null) return refuse(socket, refusal);
     server.handleUpgrade(request, socket, head, (webSocket) => {
-      established(request.socket);
-      const stream = new WebSocketStream(options.kind, webSocket, request.socket);
+      const { socket } = request;
+      const from = clientOf(established(socket), request.headers['x-forwarded-for'] as string | undefined, trusted);
+      const certificate = socket instanceof TLSSocket ? clientCertificateOf(socket) : null;
+      const stream = new WebSocketStream(options.kind, webSocket, socket, from, certificate);
       stream.receiver = accept(stream);
       if (stream.receiver === null) return stream.destroy();
       streams.add(stream);
@@ -54,8 +64,8 @@ export function createWebSocketServer(
 }
 
 /** Answers everything but an upgrade by saying what this is. */
-function createHttp(options: WebSocketOptions): HttpServer {
-  const http = options.kind === 'wss' ? createHttpsServer(secureContextOptions(options.tls)) : createHttpServer();
+function createHttp(options: WebSocketOptions, secure: ServerOptions | null): HttpServer {
+  const http = secure === null ? createHttpServer() : createHttpsServer(secure);
   // Node looks for late requests every 30 s only, and forgets them when the server closes; the caller's limit does not.
   http.headersTimeout = http.requestTimeout = 0;
   http.on('request', (_request, response) => {
@@ -66,11 +76,10 @@ function createHttp(options: WebSocketOptions): HttpServer {
     );
   });
   http.on('clientError', (_error, socket) => socket.destroy());
-  http.on('tlsClientError', (_error, socket) => socket.destroy());
   return http;
 }
 
-function refusalOf(request: IncomingMessage, options: WebSocketOptions): string | null {
+function refusalOfRequest(request: IncomingMessage, options: WebSocketOptions): string | null {
   const path = (request.url ?? '').split('?')[0];
   if (path !== options.path) return `404 Not Found\nThere is nothing here; MQTT over WebSocket is at ${options.path}`;
   const { origin } = request.headers;

@@ -47,7 +47,7 @@ async function start(options: { access?: AccessPolicy; hooks?: Hooks }, director
   const broker = new Broker({ settings: { ...defaultSettings, sysIntervalSeconds: 0 }, store, ...options });
   await broker.start();
   const accept = (url: string) => (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
-  const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, accept, () => {});
+  const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, accept);
   let isClosed = false;
   const close = async () => {
     if (isClosed) return;

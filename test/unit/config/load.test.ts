@@ -78,9 +78,7 @@ describe('what is wrong is told with line, column, path and what was expected', 
     ],
     'an unknown key inside of a listener': [
       'listeners:\n  - { kind: tls, tls: { certificate: a, certFile: b, keyFile: c } }\n',
-      [
-        '2:25: listeners.0.tls.certificate: there is no such setting; there are certFile, keyFile, caFile, requestClientCertificate, minVersion',
-      ],
+      ['2:25: listeners.0.tls.certificate: there is no such setting; did you mean certificates?'],
     ],
     'several at once': [
       'retainAvailable: 1\nlog: { level: loud }\n',

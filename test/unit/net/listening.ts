@@ -1,6 +1,7 @@
 /**
  * Listeners of every kind for tests, and a receiver that keeps what happened to one stream.
  */
+import { type Log, silentLog } from '../../../src/contracts/log.ts';
 import type { Accept, ByteReceiver, ByteStream, Listener } from '../../../src/contracts/transport.ts';
 import { listen } from '../../../src/net/listen.ts';
 import type { ListenerOptions, TlsOptions, WssOptions } from '../../../src/net/options.ts';
@@ -8,17 +9,20 @@ import type { ListenerOptions, TlsOptions, WssOptions } from '../../../src/net/o
 export const kinds = ['tcp', 'tls', 'ws', 'wss'] as const;
 export type Kind = (typeof kinds)[number];
 
-type Others = Partial<Omit<WssOptions, 'kind'>>;
+type Others = Partial<Omit<WssOptions, 'kind' | 'tls'>>;
 
 export function optionsOf(kind: Kind, tls: TlsOptions, others: Others = {}): ListenerOptions {
-  const { port = 0, handshakeTimeoutSeconds = 10 } = others;
-  const address = { host: '127.0.0.1', port };
+  const { port = 0, handshakeTimeoutSeconds = 10, proxyProtocol, trustedProxies } = others;
+  const address = { host: '127.0.0.1', port, handshakeTimeoutSeconds, proxyProtocol, trustedProxies };
   if (kind === 'tcp') return { kind, ...address };
-  if (kind === 'tls') return { kind, ...address, handshakeTimeoutSeconds, tls };
+  if (kind === 'tls') return { kind, ...address, tls };
   const webSocket = { path: '/mqtt', origins: [], pingIntervalSeconds: 25, messageBytesMax: 1_048_576 };
-  const common = { ...address, handshakeTimeoutSeconds, ...webSocket, ...others };
+  const common = { ...address, ...webSocket, ...others };
   return kind === 'ws' ? { ...common, kind } : { ...common, kind, tls };
 }
+
+/** Of a listener that only this machine is a proxy for. */
+export const behindProxy: Others = { proxyProtocol: true, trustedProxies: ['127.0.0.1'] };
 
 /** Keeps everything; `echo` sends it back as well. */
 export class Recorder implements ByteReceiver {
@@ -66,12 +70,21 @@ export class Recorder implements ByteReceiver {
 /** The listeners that a test opened, and the streams they accepted; `close` ends them all. */
 export class Listening {
   readonly accepted: Recorder[] = [];
+  /** What was logged as a warning or an error, and as information. */
   readonly warnings: string[] = [];
+  readonly notes: string[] = [];
+  readonly log: Log = {
+    ...silentLog,
+    info: (_fields, message) => void this.notes.push(message),
+    warn: (_fields, message) => void this.warnings.push(message),
+    error: (fields: { cause?: string }, message) => {
+      this.warnings.push(fields.cause === undefined ? message : `${message}: ${fields.cause}`);
+    },
+  };
   readonly #listeners: Listener[] = [];
 
   async open(options: ListenerOptions, accept: Accept = (stream) => this.record(stream)): Promise<Listener> {
-    const warn = (message: string) => void this.warnings.push(message);
-    const listener = await listen(options, () => accept, warn);
+    const listener = await listen(options, () => accept, this.log);
     this.#listeners.push(listener);
     return listener;
   }

@@ -3,11 +3,19 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { connect as connectTls } from 'node:tls';
+import { Duplex } from 'node:stream';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { Listener } from '../../../src/contracts/transport.ts';
 import { eventually } from './eventually.ts';
+
+export interface PeerOptions {
+  /** Sent first, in one piece with what comes first otherwise, which is then cut at `cut`. */
+  readonly behind?: { readonly header: Buffer; readonly cut: number };
+  readonly tls?: ConnectionOptions;
+  /** Of the HTTP request. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
 
 export class Peer {
   /** The TCP socket at the bottom. */
@@ -44,22 +52,23 @@ export class Peer {
     this.resume = () => void stream.resume();
   }
 
-  static async open(listener: Listener): Promise<Peer> {
+  static async open(listener: Listener, { behind, tls = {}, headers = {} }: PeerOptions = {}): Promise<Peer> {
     const { kind, port, url } = listener;
-    const raw = connect(port, '127.0.0.1');
+    const raw = connect({ port, host: '127.0.0.1', noDelay: true });
     raw.on('error', () => {});
-    const trusting = { socket: raw, rejectUnauthorized: false };
+    const below = behind === undefined ? raw : cutWrites(raw, behind);
+    const trusting = { socket: below, rejectUnauthorized: false, ...tls };
     if (kind === 'tcp') {
       await once(raw, 'connect');
-      return new Peer(raw, raw);
+      return new Peer(raw, below);
     }
     if (kind === 'tls') {
       const socket = connectTls(trusting);
-      await once(socket, 'secureConnect');
+      await ended(once(socket, 'secureConnect'), socket);
       return new Peer(raw, socket);
     }
-    const createConnection = () => (kind === 'ws' ? raw : connectTls(trusting));
-    const socket = new WebSocket(url, ['mqtt'], { createConnection: createConnection as never });
+    const createConnection = () => (kind === 'ws' ? below : connectTls(trusting));
+    const socket = new WebSocket(url, ['mqtt'], { createConnection: createConnection as never, headers });
     const peer = new Peer(raw, socket);
     await once(socket, 'open');
     return peer;
@@ -79,4 +88,39 @@ export class Peer {
   reset(): void {
     this.raw.resetAndDestroy();
   }
+}
+
+/** What comes of `event`, or an error when the socket closes before it. */
+function ended<T>(event: Promise<T>, socket: Socket): Promise<T> {
+  const closed = once(socket, 'close').then(() => Promise.reject(new Error('closed during its handshake')));
+  return Promise.race([event, closed]);
+}
+
+/** The first write goes out behind the header, and in two pieces with turns of the event loop between them. */
+function cutWrites(raw: Socket, { header, cut }: { header: Buffer; cut: number }): Duplex {
+  let isFirst = true;
+  const duplex = new Duplex({
+    read: () => void raw.resume(),
+    async write(chunk: Buffer, _encoding, done) {
+      const bytes = isFirst ? Buffer.concat([header, chunk]) : chunk;
+      const end = isFirst ? cut : bytes.length;
+      isFirst = false;
+      raw.write(bytes.subarray(0, end));
+      if (end < bytes.length) {
+        for (let turn = 0; turn < 4; turn++) await new Promise(setImmediate);
+        raw.write(bytes.subarray(end));
+      }
+      if (raw.writableLength > 0 && raw.writable) raw.once('drain', () => done());
+      else done();
+    },
+    final: (done) => void raw.end(done),
+    destroy(error, done) {
+      raw.destroy();
+      done(error);
+    },
+  });
+  raw.on('data', (bytes: Buffer) => void (duplex.push(bytes) || raw.pause()));
+  raw.on('end', () => duplex.push(null));
+  raw.on('close', () => duplex.destroy());
+  return duplex;
 }

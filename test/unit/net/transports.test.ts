@@ -7,8 +7,9 @@ import type { Accept, Listener } from '../../../src/contracts/transport.ts';
 import type { TlsOptions } from '../../../src/net/options.ts';
 import { Certificates } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
-import { kinds, Listening, optionsOf, type Recorder } from './listening.ts';
+import { behindProxy, kinds, Listening, optionsOf, type Recorder } from './listening.ts';
 import { Peer } from './peer.ts';
+import { headerV2 } from './proxy-headers.ts';
 
 const certificates = new Certificates();
 let tls: TlsOptions;
@@ -34,12 +35,20 @@ const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex
 const blocksThatFill = 96;
 const random = (length: number) => randomFillSync(Buffer.alloc(length));
 
-describe.each(kinds)('over %s', (kind) => {
-  const open = (accept?: Accept) => listening.open(optionsOf(kind, tls), accept);
+const header = headerV2({ source: '192.0.2.7', port: 50_000 });
+
+describe.each([
+  ...kinds.map((kind) => ({ kind, title: kind, others: {}, behind: undefined })),
+  { kind: 'tcp', title: 'tcp behind a proxy', others: behindProxy, behind: { header, cut: header.length } },
+  { kind: 'wss', title: 'wss behind a proxy', others: behindProxy, behind: { header, cut: header.length } },
+] as const)('over $title', ({ kind, others, behind }) => {
+  const open = (accept?: Accept) => listening.open(optionsOf(kind, tls, others), accept);
 
   async function connect(listener: Listener): Promise<Peer> {
-    const peer = await Peer.open(listener);
+    const peer = await Peer.open(listener, behind === undefined ? {} : { behind });
     peers.push(peer);
+    // A header alone says nothing yet; what follows it is the test's.
+    if (behind !== undefined && kind === 'tcp') peer.send(Buffer.alloc(0));
     return peer;
   }
 
@@ -94,7 +103,8 @@ describe.each(kinds)('over %s', (kind) => {
   test('names itself and its peer', async () => {
     const { peer, recorder, listener } = await pair();
     expect(recorder.stream.kind).toBe(kind);
-    expect(recorder.stream.remoteAddress).toBe(`127.0.0.1:${peer.raw.localPort}`);
+    const itself = `127.0.0.1:${peer.raw.localPort}`;
+    expect(recorder.stream.remoteAddress).toBe(behind === undefined ? itself : '192.0.2.7:50000');
     const urls = {
       tcp: 'mqtt://127.0.0.1:',
       tls: 'mqtts://127.0.0.1:',
@@ -305,7 +315,7 @@ describe.each(kinds)('over %s', (kind) => {
     const { peer, listener } = await pair((stream) => listening.record(stream, true));
     await listener.close();
     await listener.close();
-    const successor = await listening.open(optionsOf(kind, tls, { port: listener.port }));
+    const successor = await listening.open(optionsOf(kind, tls, { ...others, port: listener.port }));
     expect(successor.port).toBe(listener.port);
     peer.send(Buffer.from('still here'));
     expect((await peer.received(10)).toString()).toBe('still here');
@@ -314,7 +324,7 @@ describe.each(kinds)('over %s', (kind) => {
   test('a taken port is said in one line that helps', async () => {
     const { port } = await open();
     const another = kind === 'tcp' ? 'choose another with --port' : `give the ${kind} listener another "port"`;
-    await expect(listening.open(optionsOf(kind, tls, { port }))).rejects.toMatchObject({
+    await expect(listening.open(optionsOf(kind, tls, { ...others, port }))).rejects.toMatchObject({
       message: `Cannot listen on 127.0.0.1:${port}: the port is taken by another process; ${another}, or stop that process`,
       cause: { code: 'EADDRINUSE' },
     });

@@ -1,0 +1,52 @@
+/**
+ * IP addresses and networks (CIDR: `10.0.0.0/8`, `fd00::/8`; a single address is a network of one), and sets of them.
+ *
+ * An IPv4 address within IPv6 (`::ffff:10.0.0.1`, as a socket for both families names its peers) counts as the IPv4 address.
+ */
+import { BlockList, isIP, SocketAddress } from 'node:net';
+import { assert } from './assert.ts';
+
+interface Network {
+  readonly address: string;
+  readonly prefixLength: number;
+  readonly family: 'ipv4' | 'ipv6';
+}
+
+export class AddressSet {
+  readonly #list = new BlockList();
+
+  /** Each must be one that `isNetwork` accepts. */
+  constructor(networks: readonly string[]) {
+    for (const text of networks) {
+      const network = networkOf(text);
+      assert(network !== null, `not a network: ${text}`);
+      this.#list.addSubnet(network.address, network.prefixLength, network.family);
+    }
+  }
+
+  /** Anything that is no address is in no set. */
+  has(text: string): boolean {
+    const address = canonicalAddress(text);
+    return address !== null && this.#list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  }
+}
+
+export const isNetwork = (text: string) => networkOf(text) !== null;
+
+/** The one way to write an address, without zone; null for what is none. */
+export function canonicalAddress(text: string): string | null {
+  const family = isIP(text);
+  if (family !== 6) return family === 4 ? text : null;
+  const { address } = new SocketAddress({ address: text.split('%')[0]!, family: 'ipv6' });
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1] ?? address;
+}
+
+function networkOf(text: string): Network | null {
+  const [, address = '', length] = /^([^/]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? [];
+  // What a mapped address would mean with a prefix length is not obvious: say it as IPv4.
+  if (isIP(address) === 0 || canonicalAddress(address)!.includes('.') !== (isIP(address) === 4)) return null;
+  const isIPv6 = isIP(address) === 6;
+  const bits = isIPv6 ? 128 : 32;
+  const prefixLength = length === undefined ? bits : Number(length);
+  return prefixLength > bits ? null : { address, prefixLength, family: isIPv6 ? 'ipv6' : 'ipv4' };
+}

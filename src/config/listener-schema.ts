@@ -1,0 +1,91 @@
+/**
+ * What a configuration may say of `listeners`: addresses, certificates, WebSocket, proxies.
+ */
+import { z } from 'zod';
+import { isNetwork } from '../base/addresses.ts';
+import { listenerAuthentication } from './authentication-schema.ts';
+
+const whole = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum);
+const file = z.string().min(1);
+
+const certificate = {
+  certFile: file,
+  keyFile: file,
+  passphraseFile: file.optional(),
+  passphraseEnv: z.string().min(1).optional(),
+};
+
+type Issues = z.core.$RefinementCtx;
+
+const refuse = (context: Issues, path: (string | number)[], message: string) =>
+  context.addIssue({ code: 'custom', path, message });
+
+function onePassphrase(setting: { passphraseFile?: unknown; passphraseEnv?: unknown }, context: Issues): void {
+  if (setting.passphraseFile === undefined || setting.passphraseEnv === undefined) return;
+  refuse(context, ['passphraseEnv'], 'either passphraseFile or passphraseEnv');
+}
+
+const serverName = z.string().regex(/^(\*\.)?[^*\s]+$/, 'a host name, which may begin with "*."');
+
+const tls = z
+  .strictObject({
+    ...certificate,
+    certificates: z
+      .array(
+        z
+          .strictObject({ serverNames: z.array(serverName).min(1).optional(), ...certificate })
+          .superRefine(onePassphrase),
+      )
+      .default([]),
+    caFile: file.optional(),
+    crlFile: file.optional(),
+    clientCertificate: z.enum(['none', 'optional', 'required']).default('none'),
+    minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
+    ciphers: z.string().min(1).optional(),
+  })
+  .superRefine((setting, context) => {
+    onePassphrase(setting, context);
+    const { caFile, crlFile, clientCertificate } = setting;
+    // Without it, a certificate from any public authority would be taken.
+    const authority = 'a caFile with the authority of the client certificates';
+    if (clientCertificate !== 'none' && caFile === undefined) refuse(context, ['clientCertificate'], authority);
+    if (clientCertificate !== 'none') return;
+    const asked = 'clientCertificate: optional or required beside it, or nobody is asked for a certificate';
+    if (caFile !== undefined) refuse(context, ['caFile'], asked);
+    if (crlFile !== undefined) refuse(context, ['crlFile'], asked);
+  });
+
+const network = z.string().refine(isNetwork, 'an address or a network, as 10.0.0.5 or 10.0.0.0/8');
+
+const address = (defaultPort: number) => ({
+  host: z.string().min(1).default('127.0.0.1'),
+  port: whole(0, 65_535).default(defaultPort),
+  proxyProtocol: z.boolean().default(false),
+  trustedProxies: z.array(network).default([]),
+  handshakeTimeoutSeconds: whole(1, 3_600).default(10),
+  ...listenerAuthentication,
+});
+
+const webSocket = {
+  path: z.string().regex(/^\//, 'a path that begins with /').default('/mqtt'),
+  origins: z.array(z.string()).default([]),
+  // Proxies cut a connection that is idle for 60 s.
+  pingIntervalSeconds: whole(1, 55).default(25),
+};
+
+export const listener = z
+  .discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('tcp'), ...address(1883) }),
+    z.strictObject({ kind: z.literal('tls'), ...address(8883), tls }),
+    z.strictObject({ kind: z.literal('ws'), ...address(8083), ...webSocket }),
+    z.strictObject({ kind: z.literal('wss'), ...address(8084), ...webSocket, tls }),
+  ])
+  .superRefine(({ kind, proxyProtocol, trustedProxies }, context) => {
+    const [first] = trustedProxies;
+    if (proxyProtocol && first === undefined) {
+      refuse(context, ['proxyProtocol'], 'trustedProxies beside it: the addresses that the header is taken from');
+    }
+    if (!proxyProtocol && first !== undefined && (kind === 'tcp' || kind === 'tls')) {
+      refuse(context, ['trustedProxies'], 'proxyProtocol: true beside it, or there is nothing to be told by a proxy');
+    }
+  });

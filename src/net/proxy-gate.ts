@@ -1,0 +1,68 @@
+/**
+ * What a listener behind a proxy does first with a connection: it reads the PROXY header, from trusted proxies only.
+ */
+import type { Server, Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
+import { AddressSet } from '../base/addresses.ts';
+import { addressOf, type Handshakes } from './handshakes.ts';
+import { ProxyHeader } from './proxy-header.ts';
+
+/** Takes what has come; returns where the header ends in it, or null while more is to come, or will no more. */
+export type HeaderReader = (bytes: Buffer, end: number) => number | null;
+
+export class ProxyGate {
+  readonly #trusted: AddressSet;
+  readonly #handshakes: Handshakes;
+  readonly #report: (problem: string) => void;
+
+  constructor(trustedProxies: readonly string[], handshakes: Handshakes, report: (problem: string) => void) {
+    this.#trusted = new AddressSet(trustedProxies);
+    this.#handshakes = handshakes;
+    this.#report = report;
+  }
+
+  /** Null if the peer is no trusted proxy; then the connection is closed. `handshakes` limits how long it takes. */
+  admit(socket: Socket): HeaderReader | null {
+    const from = addressOf(socket);
+    if (!this.#trusted.has(socket.remoteAddress ?? '')) {
+      this.#report(`a connection from ${from} was refused: its address is not in trustedProxies`);
+      socket.destroy();
+      return null;
+    }
+    const header = new ProxyHeader();
+    return (bytes, end) => {
+      try {
+        const behind = header.take(bytes, 0, end);
+        if (!header.isComplete) return null;
+        const { peer } = header;
+        if (peer !== null) this.#handshakes.comesFrom(socket, `${peer.address}:${peer.port}`);
+        return behind;
+      } catch (error) {
+        this.#report(`a connection from ${from} was refused: ${(error as Error).message}`);
+        socket.destroy();
+        return null;
+      }
+    };
+  }
+
+  /** Lets what `server` does with a connection begin behind the header. */
+  guard(server: Server): void {
+    const begin = server.listeners('connection') as ((this: Server, socket: Socket) => void)[];
+    server.removeAllListeners('connection');
+    server.on('connection', (socket: Socket) => {
+      const read = this.admit(socket);
+      if (read === null) return;
+      const close = () => socket.destroy();
+      const onData = (bytes: Buffer) => {
+        const behind = read(bytes, bytes.length);
+        if (behind === null) return;
+        socket.off('data', onData).off('end', close).off('error', close).pause();
+        if (behind < bytes.length) socket.unshift(bytes.subarray(behind));
+        for (const each of begin) each.call(server, socket);
+        // A TLS socket takes what is there from the one below it, which must not flow. An HTTP server waits for it.
+        if (!(server instanceof TlsServer)) socket.resume();
+      };
+      socket.on('data', onData).on('end', close).on('error', close);
+    });
+  }
+}

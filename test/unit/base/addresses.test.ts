@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest';
+import { AddressSet, canonicalAddress, isNetwork } from '../../../src/base/addresses.ts';
+
+test('an address has one way to be written', () => {
+  const written: [string, string | null][] = [
+    ['192.0.2.7', '192.0.2.7'],
+    ['2001:DB8:0:0:0:0:0:7', '2001:db8::7'],
+    ['::FFFF:192.0.2.7', '192.0.2.7'],
+    ['::ffff:c000:207', '192.0.2.7'],
+    ['fe80::1%eth0', 'fe80::1'],
+    ['192.0.2.07', null],
+    ['192.0.2', null],
+    ['localhost', null],
+    ['', null],
+    ['2001:db8::7::', null],
+  ];
+  expect(written.map(([text]) => [text, canonicalAddress(text)])).toEqual(written);
+});
+
+describe('a set of networks', () => {
+  const set = new AddressSet(['10.0.0.0/8', '192.0.2.7', 'fd00::/8', '::1']);
+
+  test.each(['10.255.0.1', '::ffff:10.0.0.1', '::ffff:a00:1', '192.0.2.7', 'fd12::1', 'FD12:0::1%eth0', '::1'])(
+    'has %s',
+    (address) => expect(set.has(address)).toBe(true),
+  );
+
+  test.each(['11.0.0.1', '192.0.2.8', 'fe80::1', '::2', '::', 'unknown', '', '10.0.0.1:80', '10.0.0.1, 10.0.0.2'])(
+    'does not have %s',
+    (address) => expect(set.has(address)).toBe(false),
+  );
+
+  test('of none has nothing, and of all everything', () => {
+    expect(new AddressSet([]).has('127.0.0.1')).toBe(false);
+    const all = new AddressSet(['0.0.0.0/0', '::/0']);
+    expect(all.has('203.0.113.9') && all.has('2001:db8::9')).toBe(true);
+  });
+
+  test.each([
+    '10.0.0.0/33',
+    '::/129',
+    '10.0.0.0/08',
+    '10.0.0.0/',
+    '/8',
+    'host',
+    'host/8',
+    '10.0.0.0/8/8',
+    '::ffff:10.0.0.1',
+  ])('%s is no network', (text) => {
+    expect(isNetwork(text)).toBe(false);
+    expect(() => new AddressSet([text])).toThrow(text);
+  });
+});

@@ -8,6 +8,8 @@ import { type Handlers, serveControl } from './admin/control.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import { Authentication, type Prepared } from './auth/authentication/authentication.ts';
 import { AuthenticationError } from './auth/authentication/mechanism.ts';
+import { Authorization, type PreparedRules, prepareRules } from './auth/authorization/authorization.ts';
+import { AuthorizationError } from './auth/authorization/errors.ts';
 import { Broker } from './broker/broker.ts';
 import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
@@ -34,8 +36,8 @@ export interface App {
   readonly broker: Broker;
   readonly pipelines: Pipelines;
   /**
-   * Reads the configuration and the files of TLS listeners anew: pipelines and certificates take the place of those in use; nobody
-   * is disconnected. Resolves with what to tell the operator. Rejects if something is not valid, and that part has not changed.
+   * Reads the configuration and the files of TLS listeners anew: pipelines, rules and certificates take the place of those in use;
+   * nobody is disconnected. Resolves with what to tell the operator. Rejects if something is not valid, and that part has not changed.
    */
   reload(): Promise<string>;
   /** A command as `sluice` sends it to a running broker. Rejects with what to tell the operator. */
@@ -66,6 +68,7 @@ const keep = { verdict: 'keep' } as const;
 
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? (await createLog(config));
+  const rules = rulesOf(config, options.where);
   const authentication = await openAuthentication(config, options, log);
   const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log);
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
@@ -78,13 +81,17 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   }
   const hooks =
     authentication === null ? (options.hooks ?? {}) : withAuthentication(options.hooks ?? {}, authentication);
-  const broker = new Broker({ settings: config, store, log, pipeline: pipelines, hooks });
+  const authorization = new Authorization({ log, changed: () => broker.rulesChanged() });
+  const { policy: access } = authorization;
+  const broker = new Broker({ settings: config, store, log, pipeline: pipelines, hooks, access });
+  authorization.use(rules);
   pipelines.emit = ({ topic, ...fields }) => void broker.publish(topic, fields).catch(() => {});
   try {
     await broker.start();
   } catch (error) {
     await pipelines.close();
     authentication?.close();
+    authorization.close();
     throw error;
   }
   const ticker = setInterval(() => pipelines.tick(), pipelineTickMs);
@@ -96,14 +103,16 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       // First, so that a mistake in the pipelines does not keep a renewed certificate from being used.
       await Promise.all(listeners.map((listener) => listener.reloadCertificates()));
       const { config: next, where } = options.reread();
+      const nextRules = rulesOf(next, where);
       const prepared = await prepareAuthentication(authentication, next, where);
       await configure(pipelines, next, where).catch((error: unknown) => {
         prepared?.discard();
         throw error;
       });
       prepared?.apply();
+      authorization.use(nextRules);
       await broker.reclassify();
-      const text = `${next.pipelines.length} pipelines reloaded, with authentication and certificates; other settings take effect at the next start`;
+      const text = `${next.pipelines.length} pipelines reloaded, with authentication, rules and certificates; other settings take effect at the next start`;
       log.info({}, text);
       return text;
     } catch (error) {
@@ -122,6 +131,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     await pipelines.close();
     await broker.close();
     authentication?.close();
+    authorization.close();
   };
   try {
     for (const [index, settings] of config.listeners.entries()) {
@@ -143,6 +153,16 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     return handler(argument);
   };
   return { broker, pipelines, listeners, reload, control, close };
+}
+
+/** What authorization allows, ready to be used. Throws a ConfigError that says where the rules or the ACL file are wrong. */
+export function rulesOf({ authorization }: Config, where = pathText): PreparedRules {
+  try {
+    return prepareRules(authorization, (index) => where(['authorization', 'rules', index]));
+  } catch (error) {
+    if (!(error instanceof AuthorizationError)) throw error;
+    throw new ConfigError(error.message, { cause: error });
+  }
 }
 
 /** What a pipeline has to say of its settings is told with the place where they stand. */

@@ -106,7 +106,7 @@ function sessionWill(will: Will, now: number): SessionWill {
 
 /** Refused now rather than at the moment when the will would be published. */
 function checkWillAllowed({ topic, qos, retain }: Will, rights: Rights | null): void {
-  const code = rights?.publish(Topic.of(topic), qos, retain) ?? ReasonCode.Success;
+  const code = rights?.will(Topic.of(topic), qos, retain) ?? ReasonCode.Success;
   if (isFailure(code)) throw new ProtocolError(code as ReasonCode, `A will to ${topic}, which the rules do not allow`);
 }
 

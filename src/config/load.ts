@@ -125,7 +125,8 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     return test.payloadFile === undefined ? test : { ...test, payloadFile: resolve(folder, test.payloadFile) };
   });
   const { store } = config;
-  const absolute = { ...config, listeners, authentication, pipelines, tests };
+  const authorization = withAbsoluteNames(config.authorization, folder);
+  const absolute = { ...config, listeners, authentication, authorization, pipelines, tests };
   if (store.kind === 'memory') return absolute;
   return { ...absolute, store: { ...store, directory: resolve(folder, store.directory) } };
 }
@@ -136,7 +137,7 @@ function withOwnFiles<T extends Config['listeners'][number]>(listener: T, folder
   return { ...listener, authentication: listener.authentication.map((each) => withAbsoluteNames(each, folder)) };
 }
 
-/** Of a mechanism or a certificate: its `file`, `keyFile` and so on. */
+/** Of a mechanism, a certificate or the rules: `file`, `keyFile`, `aclFile` and so on. */
 function withAbsoluteNames<T extends object>(settings: T, folder: string): T {
   const entries = Object.entries(settings).map(([name, value]) => {
     const isFile = typeof value === 'string' && (name === 'file' || name.endsWith('File'));

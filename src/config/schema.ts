@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { AuthenticationSettings } from '../contracts/authentication.ts';
 import { type BrokerSettings, defaultLimits, defaultSettings } from '../contracts/settings.ts';
 import { authentication, authenticationLimits } from './authentication-schema.ts';
+import { authorization } from './authorization-schema.ts';
 import { listener } from './listener-schema.ts';
 import { pipelineLimits, pipelines, pipelineTest } from './pipeline-schema.ts';
 
@@ -60,6 +61,7 @@ export const schema = z.strictObject({
   allowAnonymous: z.boolean().default(false),
   authentication: authentication.default([]),
   authenticationLimits: authenticationLimits.default(() => authenticationLimits.parse({})),
+  authorization: authorization.default(() => authorization.parse({})),
   limits: limits.default(() => limits.parse({})),
   sessionExpiryMaximumSeconds: whole(0, 0xffffffff).default(defaultSettings.sessionExpiryMaximumSeconds),
   serverKeepAliveSeconds: whole(0, 65_535).default(defaultSettings.serverKeepAliveSeconds),

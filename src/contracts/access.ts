@@ -17,8 +17,74 @@ export interface AccessPolicy {
 export interface Rights {
   /** 0 allows; a reason code of 0x80 or more refuses. */
   publish(topic: Topic, qos: QoS, retain: boolean): number;
+  /** The same for the will of a CONNECT: whether the client may come in with it. `publish` is asked when it is due. */
+  will(topic: Topic, qos: QoS, retain: boolean): number;
   /** The QoS to grant (0, 1, 2), or a reason code of 0x80 or more. */
   subscribe(filter: ParsedFilter, qos: QoS): number;
   /** Whether the client may be given messages to this topic. Asked once per route and once per message that was kept. */
   receive(topicName: string): boolean;
+}
+
+/** What somebody wants to do, for `explain`. */
+export type AccessRequest =
+  | { readonly action: 'publish'; readonly topic: string; readonly qos: QoS; readonly retain: boolean }
+  /** The filter as the client writes it, `$share/…` and all. */
+  | { readonly action: 'subscribe'; readonly filter: string; readonly qos: QoS }
+  | { readonly action: 'receive'; readonly topic: string };
+
+export interface AccessDecision {
+  readonly isAllowed: boolean;
+  /** As `Rights` gives it: what is granted, or the reason code. */
+  readonly code: number;
+  /** Which rule decided, for people: `sluice.yaml:12:5: authorization.rules.2: deny publish secret/#`. */
+  readonly rule: string;
+}
+
+/** A policy that can say why. Not for every message: it writes texts. */
+export interface ExplainingPolicy extends AccessPolicy {
+  explain(client: ClientIdentity, request: AccessRequest): AccessDecision;
+}
+
+/** `all` is both: to publish, and to subscribe and be given what was subscribed to. */
+export type RuleActions = 'publish' | 'subscribe' | 'all';
+
+/** Texts in which `*` stands for any characters; one of them must fit. */
+export type TextPatterns = string | readonly string[];
+
+/** Which clients a rule is about: those for whom everything holds that is named here. */
+export interface RuleClients {
+  readonly username?: TextPatterns | undefined;
+  /** One of the client's groups. */
+  readonly group?: TextPatterns | undefined;
+  readonly clientId?: TextPatterns | undefined;
+  /** Addresses and networks such as `10.0.0.0/8`. */
+  readonly address?: string | readonly string[] | undefined;
+  /** The listener's URL. */
+  readonly listener?: TextPatterns | undefined;
+  /** By name; a client that lacks one does not fit. */
+  readonly attributes?: Readonly<Record<string, TextPatterns>> | undefined;
+}
+
+/** One of `allow` and `deny` is there. */
+export interface RuleSettings {
+  readonly allow?: RuleActions | undefined;
+  readonly deny?: RuleActions | undefined;
+  /** Topic filters that may hold `${username}`, `${clientId}` and `${attributes.…}`. Absent: every topic. */
+  readonly topics?: readonly string[] | undefined;
+  readonly for?: RuleClients | undefined;
+  /** Only messages that are to be retained, or only others. */
+  readonly retain?: boolean | undefined;
+  /** Only messages up to this QoS; subscriptions are granted no more. */
+  readonly maxQoS?: QoS | undefined;
+  /** Only shared subscriptions, or only others. */
+  readonly shared?: boolean | undefined;
+}
+
+export interface AuthorizationSettings {
+  /** Asked in their order: the first that matches decides. */
+  readonly rules: readonly RuleSettings[];
+  /** In Mosquitto's format; asked after the rules. */
+  readonly aclFile?: string | undefined;
+  /** What nothing matches, where there are rules or an ACL file at all. */
+  readonly default: 'allow' | 'deny';
 }

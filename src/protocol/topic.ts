@@ -28,6 +28,10 @@ export class Topic {
   /** Slots for the broker: whether messages to it go through a pipeline, and which state of the pipelines that was for. */
   isPiped = false;
   pipelineGeneration = -1;
+  /** Slots for the access policy: whom it answered last, what that client wanted to do, and the answer. */
+  rights: object | null = null;
+  rightsQuestion = -1;
+  rightsCode = 0;
 
   constructor(name: string, encoded: Buffer) {
     this.name = name;

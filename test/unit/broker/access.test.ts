@@ -12,6 +12,7 @@ import { silentLog } from '../../../src/contracts/log.ts';
 import { defaultPipelineLimits } from '../../../src/contracts/pipeline.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
 import { listen } from '../../../src/net/listen.ts';
+import type { Topic } from '../../../src/protocol/topic.ts';
 import { LevelStore } from '../../../src/store/level/level-store.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { unique, WireClient } from '../../support/wire-client.ts';
@@ -64,8 +65,10 @@ const secrets = { isOpen: false };
 const policy: AccessPolicy = {
   rightsOf({ username }) {
     const mayUse = (name: string) => secrets.isOpen || username === 'admin' || !name.startsWith('secret');
+    const publish = (topic: Topic) => (mayUse(topic.name) ? 0 : notAuthorized);
     return {
-      publish: (topic) => (mayUse(topic.name) ? 0 : notAuthorized),
+      publish,
+      will: publish,
       subscribe: ({ filter }, qos) => (mayUse(filter) ? qos : notAuthorized),
       receive: mayUse,
     };
@@ -211,7 +214,7 @@ test('re-authentication brings new groups and a later end, but no other user', a
     rightsOf(client) {
       seen.push(client);
       const isIn = client.groups.includes('late');
-      return { publish: () => 0, subscribe: (_, qos) => qos, receive: () => isIn };
+      return { publish: () => 0, will: () => 0, subscribe: (_, qos) => qos, receive: () => isIn };
     },
   };
   let username = 'a';

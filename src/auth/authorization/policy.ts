@@ -1,0 +1,141 @@
+/**
+ * The access policy that follows the configured rules: answers the broker, and says why when somebody asks.
+ */
+import type { AccessDecision, AccessRequest, ExplainingPolicy, Rights } from '../../contracts/access.ts';
+import type { ClientIdentity } from '../../contracts/hooks.ts';
+import type { QoS } from '../../protocol/packets.ts';
+import { ReasonCode } from '../../protocol/reason-codes.ts';
+import { type ParsedFilter, parseFilter, type Topic } from '../../protocol/topic.ts';
+import type { Rule } from './rule.ts';
+import { ClientRules, RuleSet } from './rule-set.ts';
+
+/** Kinds of messages: three QoS, retained or not. */
+const kinds = 6;
+
+export class RulePolicy implements ExplainingPolicy {
+  #rules = new RuleSet([], { hasAclFile: false, default: 'deny' });
+  /** Rises with each change of the rules. */
+  generation = 0;
+
+  get rules(): RuleSet {
+    return this.#rules;
+  }
+
+  replace(rules: RuleSet): void {
+    this.#rules = rules;
+    this.generation++;
+  }
+
+  rightsOf(client: ClientIdentity): Rights {
+    return new ClientRights(this, client);
+  }
+
+  explain(client: ClientIdentity, request: AccessRequest): AccessDecision {
+    const set = this.#rules;
+    const rights = new ClientRules(set, client);
+    const told = (rule: Rule | null, code: number): AccessDecision => {
+      return { isAllowed: code < 0x80, code, rule: rule?.name ?? nothingMatches(set) };
+    };
+    switch (request.action) {
+      case 'publish': {
+        const rule = rights.publish(request.topic, request.qos, request.retain);
+        return told(rule, isAllowed(set, rule) ? 0 : ReasonCode.NotAuthorized);
+      }
+      case 'receive': {
+        const rule = rights.receive(request.topic);
+        return told(rule, isAllowed(set, rule) ? 0 : ReasonCode.NotAuthorized);
+      }
+      case 'subscribe': {
+        const parsed = parseFilter(request.filter);
+        if (parsed === null) {
+          return { isAllowed: false, code: ReasonCode.TopicFilterInvalid, rule: 'it is no valid topic filter' };
+        }
+        const rule = rights.subscribe(parsed);
+        return told(rule, granted(set, rule, request.qos));
+      }
+    }
+  }
+}
+
+function isAllowed(set: RuleSet, rule: Rule | null): boolean {
+  return rule?.isAllow ?? (set.isOpen || set.default === 'allow');
+}
+
+function granted(set: RuleSet, rule: Rule | null, qos: QoS): number {
+  return isAllowed(set, rule) ? Math.min(qos, rule?.maxQoS ?? 2) : ReasonCode.NotAuthorized;
+}
+
+function nothingMatches(set: RuleSet): string {
+  if (set.isOpen) return 'there are no rules, so everything is allowed';
+  return `no rule matches, so authorization.default decides: ${set.default}`;
+}
+
+/**
+ * Of one session. Remembered are the last answers of each kind, here and on the topic: a publisher that stays with its topic,
+ * and a topic that has one publisher, are not looked up again. Neither grows, whatever topics a client invents.
+ */
+class ClientRights implements Rights {
+  readonly #policy: RulePolicy;
+  readonly #client: ClientIdentity;
+  #rules: ClientRules | null = null;
+  // The last publication: its topic, its kind with the generation of the rules, and the answer.
+  #topic: Topic | null = null;
+  #question = -1;
+  #code = 0;
+  // The last delivery.
+  #received = '';
+  #receivedGeneration = -1;
+  #mayReceive = false;
+
+  constructor(policy: RulePolicy, client: ClientIdentity) {
+    this.#policy = policy;
+    this.#client = client;
+  }
+
+  publish(topic: Topic, qos: QoS, retain: boolean): number {
+    const question = this.#policy.generation * kinds + qos * 2 + (retain ? 1 : 0);
+    if (topic === this.#topic && question === this.#question) return this.#code;
+    this.#topic = topic;
+    this.#question = question;
+    if (topic.rights === this && topic.rightsQuestion === question) return (this.#code = topic.rightsCode);
+    topic.rights = this;
+    topic.rightsQuestion = question;
+    topic.rightsCode = this.#mayPublish(topic.name, qos, retain) ? 0 : ReasonCode.NotAuthorized;
+    return (this.#code = topic.rightsCode);
+  }
+
+  will(topic: Topic, qos: QoS, retain: boolean): number {
+    const code = this.publish(topic, qos, retain);
+    const { rules } = this.#policy;
+    if (code === 0 || !rules.hasAclFile) return code;
+    // Mosquitto lets the client in, and does not publish its will.
+    const rule = this.#current().publish(topic.name, qos, retain);
+    return rule === null || rule.isMosquitto ? 0 : code;
+  }
+
+  subscribe(filter: ParsedFilter, qos: QoS): number {
+    const { rules } = this.#policy;
+    return rules.isOpen ? qos : granted(rules, this.#current().subscribe(filter), qos);
+  }
+
+  receive(topicName: string): boolean {
+    const { rules, generation } = this.#policy;
+    if (generation === this.#receivedGeneration && topicName === this.#received) return this.#mayReceive;
+    this.#received = topicName;
+    this.#receivedGeneration = generation;
+    this.#mayReceive = rules.isOpen || isAllowed(rules, this.#current().receive(topicName));
+    return this.#mayReceive;
+  }
+
+  #mayPublish(topicName: string, qos: QoS, retain: boolean): boolean {
+    const { rules } = this.#policy;
+    return rules.isOpen || isAllowed(rules, this.#current().publish(topicName, qos, retain));
+  }
+
+  /** Made anew when others have taken the place of the rules. */
+  #current(): ClientRules {
+    const { rules } = this.#policy;
+    if (this.#rules?.set !== rules) this.#rules = new ClientRules(rules, this.#client);
+    return this.#rules;
+  }
+}

@@ -7,7 +7,66 @@ export interface PasswordFileSettings {
   readonly file: string;
 }
 
-export type MechanismSettings = PasswordFileSettings;
+/** Tokens. One of the settings that end in File, Env or Url says where the key is. */
+export interface JwtSettings {
+  readonly kind: 'jwt';
+  /** A secret that the issuer knows as well: HS256, HS384, HS512. */
+  readonly secretFile?: string | undefined;
+  readonly secretEnv?: string | undefined;
+  /** A public key or certificate (PEM), or a JSON Web Key. */
+  readonly keyFile?: string | undefined;
+  readonly jwksFile?: string | undefined;
+  readonly jwksUrl?: string | undefined;
+  /** Empty: all that the key is made for. */
+  readonly algorithms: readonly string[];
+  readonly token: 'password' | 'username';
+  readonly issuer?: string | undefined;
+  readonly audience?: string | undefined;
+  readonly clockToleranceSeconds: number;
+  readonly requireExpiry: boolean;
+  readonly usernameClaim: string;
+  readonly groupsClaim: string;
+  /** Whose value must be the client identifier. */
+  readonly clientIdClaim?: string | undefined;
+  /** How long keys from a URL are kept. */
+  readonly jwksCacheSeconds: number;
+  /** Between two calls to that URL, at least. */
+  readonly cooldownSeconds: number;
+  readonly timeoutMs: number;
+}
+
+export interface CertificateSettings {
+  readonly kind: 'certificate';
+  /** What of the certificate is the user name: the common name, or the first alternative name of this kind. */
+  readonly username: 'commonName' | 'dns' | 'email' | 'uri';
+  /** Refuses clients without a certificate instead of leaving them to the next mechanism. */
+  readonly required: boolean;
+}
+
+export interface HttpSettings {
+  readonly kind: 'http';
+  readonly url: string;
+  readonly timeoutMs: number;
+  readonly callsAtOnce: number;
+  readonly callsWaiting: number;
+  /** How long an answer that lets in is kept, and one that does not. */
+  readonly cacheSeconds: number;
+  readonly refusalCacheSeconds: number;
+  readonly cacheEntries: number;
+  /** Also for clients that show nothing. */
+  readonly asksForAnonymous: boolean;
+  /** The header that carries the secret. */
+  readonly secretHeader: string;
+  readonly secretFile?: string | undefined;
+  readonly secretEnv?: string | undefined;
+}
+
+export interface ScramSettings {
+  readonly kind: 'scram-sha-256';
+  readonly file: string;
+}
+
+export type MechanismSettings = PasswordFileSettings | JwtSettings | CertificateSettings | HttpSettings | ScramSettings;
 
 export interface AuthenticationLimits {
   /** Slow password hashes under way at one time: they use the threads that the store writes with, of which there are four. */

@@ -32,6 +32,7 @@ const packageOwners: Readonly<Record<string, readonly string[]>> = {
   mqtt: ['cli'],
   ws: ['net'],
   '@node-rs/argon2': ['auth'],
+  jose: ['auth'],
   level: ['store'],
   zod: ['config'],
   yaml: ['config'],

@@ -56,13 +56,19 @@ export class Authentication {
   readonly #options: AuthenticationOptions;
   readonly #listeners = new Map<string, number>();
   readonly #hashes: WorkQueue;
+  readonly #waitMsMax: number;
   #rules: Rules = { listeners: [], mechanisms: [] };
 
   private constructor(options: AuthenticationOptions) {
     this.#options = options;
     const { hashesAtOnce, hashesWaiting } = options.settings.authenticationLimits;
-    const waitMsMax = options.connectTimeoutSeconds * 1000;
-    this.#hashes = new WorkQueue({ atOnce: hashesAtOnce, waitingMax: hashesWaiting, waitMsMax, now: options.now });
+    this.#waitMsMax = options.connectTimeoutSeconds * 1000;
+    this.#hashes = new WorkQueue({
+      atOnce: hashesAtOnce,
+      waitingMax: hashesWaiting,
+      waitMsMax: this.#waitMsMax,
+      now: options.now,
+    });
   }
 
   /** Rejects with an AuthenticationError whose path leads from the configuration's top to what cannot be used. */
@@ -77,7 +83,14 @@ export class Authentication {
     const opened = new Map<readonly MechanismSettings[], Mechanism[]>();
     const { authenticationLimits, authentication, allowAnonymous } = settings;
     const { log, environment, now } = this.#options;
-    const context = { log, environment, now, hashes: this.#hashes, ...authenticationLimits };
+    const context = {
+      log,
+      environment,
+      now,
+      hashes: this.#hashes,
+      waitMsMax: this.#waitMsMax,
+      ...authenticationLimits,
+    };
     try {
       await openAll(opened, authentication, context, ['authentication']);
       for (const [index, { authentication: own }] of settings.listeners.entries()) {

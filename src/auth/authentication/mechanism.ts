@@ -27,6 +27,18 @@ export interface MechanismContext {
   readonly hashes: WorkQueue;
   readonly cacheSeconds: number;
   readonly cacheEntries: number;
+  /** Work that waited longer is not begun: its client is gone by then. */
+  readonly waitMsMax: number;
+}
+
+/** What would fill the log while something is broken: one line in ten seconds. */
+export function seldom({ log, now }: Pick<MechanismContext, 'log' | 'now'>): (message: string) => void {
+  let quietUntil = 0;
+  return (message) => {
+    if (now() < quietUntil) return;
+    quietUntil = now() + 10_000;
+    log.error({}, message);
+  };
 }
 
 /** A mechanism cannot be opened as it is configured. `path` leads from the mechanism to the setting. */

@@ -7,7 +7,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { PasswordFileSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest } from '../../contracts/hooks.ts';
-import type { Log } from '../../contracts/log.ts';
 import { CredentialCache } from './credential-cache.ts';
 import {
   AuthenticationError,
@@ -17,11 +16,15 @@ import {
   wrongCredentials,
 } from './mechanism.ts';
 import { type PasswordHash, parseHash, verifyPassword } from './password-hash.ts';
+import type { ScramCredentials } from './scram-credentials.ts';
 import { WatchedFile } from './watched-file.ts';
 
 export interface Users {
   readonly byName: ReadonlyMap<string, PasswordHash>;
   readonly hashes: readonly PasswordHash[];
+  readonly scram: readonly ScramCredentials[];
+  /** Known to nobody else, and the same for as long as the first user in alphabetical order stays as it is. */
+  readonly scramSecret: Buffer | null;
 }
 
 /** Longer ones do not fit into a CONNECT. */
@@ -47,7 +50,30 @@ export function parseUsers(text: string, problem: (line: number, what: string) =
       }
     }
   }
-  return { byName, hashes: [...byName.values()] };
+  let first: { name: string; serverKey: Buffer } | null = null;
+  const scram: ScramCredentials[] = [];
+  for (const [name, hash] of byName) {
+    if (hash.kind !== 'scram') continue;
+    scram.push(hash);
+    if (first === null || name < first.name) first = { name, serverKey: hash.serverKey };
+  }
+  return { byName, hashes: [...byName.values()], scram, scramSecret: first?.serverKey ?? null };
+}
+
+/** Rejects with an AuthenticationError that says how to make the file. */
+export async function openUsers(
+  file: string,
+  what: string,
+  maker: string,
+  { log }: MechanismContext,
+): Promise<WatchedFile<Users>> {
+  const problem = (line: number, text: string) => log.error({ file, line }, `${what} ${file}:${line}: ${text}`);
+  try {
+    return await WatchedFile.open({ file, what, parse: (bytes) => parseUsers(bytes.toString(), problem), log });
+  } catch (cause) {
+    const hint = `${(cause as Error).message}; make it with ${maker} ${file} NAME, or correct its permissions`;
+    throw new AuthenticationError(['file'], hint, { cause });
+  }
 }
 
 export class PasswordFile implements Mechanism {
@@ -63,14 +89,7 @@ export class PasswordFile implements Mechanism {
   }
 
   static async open({ file }: PasswordFileSettings, context: MechanismContext): Promise<PasswordFile> {
-    const { log } = context;
-    const parse = (bytes: Buffer) => parseUsers(bytes.toString(), (line, what) => complain(log, file, line, what));
-    try {
-      return new PasswordFile(await WatchedFile.open({ file, what: 'password file', parse, log }), context);
-    } catch (cause) {
-      const hint = `${(cause as Error).message}; make it with sluice passwd -c ${file} NAME, or correct its permissions`;
-      throw new AuthenticationError(['file'], hint, { cause });
-    }
+    return new PasswordFile(await openUsers(file, 'password file', 'sluice passwd -c', context), context);
   }
 
   async authenticate({ client, password, method }: AuthenticationRequest): Promise<AuthenticationAnswer | null> {
@@ -116,7 +135,3 @@ export class PasswordFile implements Mechanism {
 
 /** With no user at all there is nothing to find out. */
 const emptyFile: PasswordHash = { kind: 'sha512', salt: Buffer.alloc(16), hash: Buffer.alloc(64) };
-
-function complain(log: Log, file: string, line: number, what: string): void {
-  log.error({ file, line }, `password file ${file}:${line}: ${what}`);
-}

@@ -5,17 +5,21 @@
  *     $7$iterations$salt$hash                 PBKDF2 with HMAC-SHA-512 (Mosquitto 2.0); base64
  *     $argon2id$v=19$m=…,t=…,p=…$salt$hash    Argon2 (Mosquitto 2.1, and ours); base64 without padding
  *     $scrypt$ln=15,r=8,p=1$salt$hash         scrypt, N = 2^ln (ours); base64 without padding
+ *     SCRAM-SHA-256$iterations:salt$…:…       what SCRAM needs, which a password can be checked against as well
  *
  * Costs have an upper bound, so that a slip in a file cannot stall the broker.
  */
 import { createHash, pbkdf2, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
+import { base64, whole } from './fields.ts';
+import { makeScram, parseScram, type ScramCredentials, scramMatches, scramPrefix } from './scram-credentials.ts';
 
 export type PasswordHash =
   | { readonly kind: 'sha512'; readonly salt: Buffer; readonly hash: Buffer }
   | { readonly kind: 'pbkdf2'; readonly iterations: number; readonly salt: Buffer; readonly hash: Buffer }
   | { readonly kind: 'scrypt'; readonly cost: ScryptCost; readonly salt: Buffer; readonly hash: Buffer }
-  | { readonly kind: 'argon2'; readonly cost: Argon2Cost; readonly salt: Buffer; readonly hash: Buffer };
+  | { readonly kind: 'argon2'; readonly cost: Argon2Cost; readonly salt: Buffer; readonly hash: Buffer }
+  | ScramCredentials;
 
 interface ScryptCost {
   readonly ln: number;
@@ -34,7 +38,7 @@ interface Argon2Cost {
 }
 
 /** What `sluice passwd` can make. */
-export const hashNames = ['argon2id', 'scrypt', 'sha512-pbkdf2', 'sha512'] as const;
+export const hashNames = ['argon2id', 'scrypt', 'scram-sha-256', 'sha512-pbkdf2', 'sha512'] as const;
 export type HashName = (typeof hashNames)[number];
 
 const pbkdf2Async = promisify(pbkdf2);
@@ -51,6 +55,7 @@ const argon2Cost: Argon2Cost = { algorithm: 2, version: 1, memoryCost: 19_456, t
 
 /** Throws an Error that says what is wrong, without repeating the text. */
 export function parseHash(text: string): PasswordHash {
+  if (text.startsWith(scramPrefix)) return parseScram(text);
   const fields = text.split('$');
   switch (fields[0] === '' ? fields[1] : '') {
     case '6':
@@ -123,6 +128,8 @@ export async function verifyPassword(hash: PasswordHash, password: Uint8Array): 
       return timingSafeEqual(await runScrypt(password, hash.salt, hash.cost, hash.hash.length), hash.hash);
     case 'argon2':
       return timingSafeEqual(await runArgon2(password, hash.salt, hash.cost, hash.hash.length), hash.hash);
+    case 'scram':
+      return scramMatches(hash, password);
   }
 }
 
@@ -141,6 +148,8 @@ export async function hashPassword(name: HashName, password: Uint8Array): Promis
       const hash = await runScrypt(password, salt, scryptCost, 32);
       return `$scrypt$ln=${ln},r=${r},p=${p}$${unpadded(salt)}$${unpadded(hash)}`;
     }
+    case 'scram-sha-256':
+      return makeScram(password);
     case 'argon2id': {
       const { memoryCost, timeCost, parallelism } = argon2Cost;
       const hash = await runArgon2(password, salt, argon2Cost, 32);
@@ -170,18 +179,3 @@ async function loadArgon2() {
 }
 
 const unpadded = (bytes: Buffer) => bytes.toString('base64').replaceAll('=', '');
-
-/** Node skips what is not base64; here it is an error. */
-function base64(text: string, what: string, bytesMin = 1, bytesMax = 1_024): Buffer {
-  const bytes = /^[A-Za-z0-9+/]*={0,2}$/.test(text) ? Buffer.from(text, 'base64') : Buffer.alloc(0);
-  if (bytes.length >= bytesMin && bytes.length <= bytesMax) return bytes;
-  throw new Error(
-    `its ${what} is not base64 of ${bytesMin === bytesMax ? bytesMin : `${bytesMin} to ${bytesMax}`} bytes`,
-  );
-}
-
-function whole(text: string, minimum: number, maximum: number, what: string): number {
-  const value = Number(text);
-  if (/^\d{1,10}$/.test(text) && value >= minimum && value <= maximum) return value;
-  throw new Error(`its ${what} must be a whole number from ${minimum} to ${maximum}`);
-}

@@ -32,10 +32,11 @@ test.each([
 });
 
 test.each(hashNames)('what %s makes is read again, and never the same twice', async (name) => {
-  const password = Buffer.from([0xff, 0, 0x41]);
+  // Bytes that are no text as well, where the algorithm is not made for texts.
+  const password = Buffer.from(name === 'scram-sha-256' ? 'g\u00e9heim' : [0xff, 0, 0x41]);
   const [first, second] = [await hashPassword(name, password), await hashPassword(name, password)];
   expect(first).not.toBe(second);
-  expect(first).not.toMatch(/[:\s]/);
+  expect(first).not.toMatch(/\s/);
   expect(await verifyPassword(parseHash(first), password)).toBe(true);
   expect(await verifyPassword(parseHash(first), Buffer.from([0xff]))).toBe(false);
 });

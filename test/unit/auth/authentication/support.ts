@@ -84,6 +84,7 @@ export function aContext(more: Partial<MechanismContext> = {}): TestContext {
     hashes: new WorkQueue({ atOnce: 2, waitingMax: 100, waitMsMax: 10_000, now: () => context.time }),
     cacheSeconds: 60,
     cacheEntries: 100,
+    waitMsMax: 10_000,
     ...more,
   } as TestContext;
   return context;

@@ -1,0 +1,170 @@
+/** `sluice passwd`: adds users to a password file, changes their passwords, takes them out. The letters are mosquitto_passwd's. */
+import { randomBytes } from 'node:crypto';
+import { chown, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { ReadStream } from 'node:tty';
+import { type HashName, hashNames, hashPassword } from '../auth/authentication/password-hash.ts';
+import { saslPrep } from '../auth/authentication/scram-credentials.ts';
+import type { Io } from './io.ts';
+import { CommandError, readOptions } from './usage.ts';
+
+const help = `sluice passwd [options] FILE USER           asks for the password
+sluice passwd -b [options] FILE USER WORD   takes it from the command line, which others may see
+sluice passwd -D FILE USER                  takes the user out
+
+  -c              make a new file, instead of one that may be there
+  -H HASH         ${hashNames.join(', ')} (argon2id)
+  --scram         the same as -H scram-sha-256: for the mechanism of that name, and for password files as well
+
+Where standard input is no terminal, its first line is the password. Mosquitto 2.0 reads sha512-pbkdf2 and sha512 only.
+`;
+
+const options = {
+  create: { type: 'boolean', short: 'c' },
+  delete: { type: 'boolean', short: 'D' },
+  batch: { type: 'boolean', short: 'b' },
+  hash: { type: 'string', short: 'H' },
+  scram: { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const;
+
+export async function passwd(argv: readonly string[], io: Io): Promise<void> {
+  const { values, positionals } = readOptions('passwd', argv, options);
+  if (values.help) return void io.stdout.write(help);
+  const { create = false, delete: isDelete = false, batch = false } = values;
+  const [file, user, word, ...others] = positionals;
+  if (file === undefined || user === undefined || others.length > 0 || (word !== undefined) !== batch) {
+    throw new CommandError('Use: sluice passwd FILE USER, or -b FILE USER WORD; see sluice passwd --help', 2);
+  }
+  if (isDelete && (create || batch)) throw new CommandError('-D takes a user out: leave out -c and -b', 2);
+  const hash = hashNameOf(values.hash, values.scram ?? false);
+  const name = checkedName(user, hash === 'scram-sha-256');
+  const lines = create ? [] : await linesOf(file, isDelete);
+  const at = lines.findIndex((line) => nameIn(line) === name);
+  if (isDelete) {
+    if (at < 0) throw new CommandError(`${file} has no user ${name}`);
+    // All of them: a second line would come into its own.
+    return replaceFile(file, lines.filter((line) => nameIn(line) !== name).join(''));
+  }
+  const password = word ?? (await askTwice(io));
+  if (password === '') throw new CommandError('An empty password: nothing was changed');
+  const line = `${name}:${await hashed(hash, password)}\n`;
+  const changed = at < 0 ? [...lines, line] : lines.map((old, index) => (index === at ? line : old));
+  await replaceFile(file, changed.join(''));
+}
+
+function hashNameOf(given: string | undefined, scram: boolean): HashName {
+  const name = hashNames.find((each) => each === (given ?? (scram ? 'scram-sha-256' : 'argon2id')));
+  if (name === undefined) throw new CommandError(`-H wants one of ${hashNames.join(', ')}, not "${given}"`, 2);
+  if (scram && name !== 'scram-sha-256') throw new CommandError('--scram is a hash of its own: leave out -H', 2);
+  return name;
+}
+
+function checkedName(user: string, isScram: boolean): string {
+  if (user === '' || user !== user.trim() || /[:\p{Cc}]/u.test(user) || user.startsWith('#')) {
+    throw new CommandError('A user name has no colon, no control character, no # in front and no space around it', 2);
+  }
+  if (Buffer.byteLength(user) > 65_535) throw new CommandError('A user name has 65,535 bytes at most', 2);
+  return isScram ? prepared(user, 'user name') : user;
+}
+
+function prepared(text: string, what: string): string {
+  try {
+    return saslPrep(text);
+  } catch (error) {
+    throw new CommandError(`SCRAM cannot use this ${what}: ${(error as Error).message}`);
+  }
+}
+
+const hashed = (name: HashName, password: string) =>
+  hashPassword(name, Buffer.from(name === 'scram-sha-256' ? prepared(password, 'password') : password));
+
+/** Each with its line end. A file that is not there yet has none, unless there must be something in it. */
+async function linesOf(file: string, mustExist: boolean): Promise<string[]> {
+  try {
+    const lines = (await readFile(file, 'utf8')).match(/[^\n]*\n|[^\n]+$/g) ?? [];
+    return lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT') throw new CommandError(`Cannot read ${file}: ${message}`);
+    throw new CommandError(`There is no file ${file}${mustExist ? '' : '; -c makes it'}`);
+  }
+}
+
+const nameIn = (line: string) => {
+  const text = line.trim();
+  return text.startsWith('#') || !text.includes(':') ? null : text.slice(0, text.indexOf(':')).trim();
+};
+
+/** A broker that reads it meanwhile sees the old file or the new one, and nobody but its owner sees any. */
+async function replaceFile(file: string, text: string): Promise<void> {
+  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
+  try {
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await keepOwner(file, temporary);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw new CommandError(`Cannot write ${file}: ${(error as Error).message}`);
+  }
+}
+
+/** The file of a broker that runs as a user of its own stays readable to it when root changes a password. */
+async function keepOwner(file: string, temporary: string): Promise<void> {
+  const old = await stat(file).catch(() => null);
+  if (old !== null && process.getuid?.() === 0) await chown(temporary, old.uid, old.gid);
+}
+
+async function askTwice(io: Io): Promise<string> {
+  const stdin = io.stdin as ReadStream;
+  if (stdin.isTTY !== true) return firstLine(io);
+  const first = await ask(stdin, io, 'Password: ');
+  if (first !== (await ask(stdin, io, 'Again: ')))
+    throw new CommandError('The two are not the same: nothing was changed');
+  return first;
+}
+
+async function firstLine({ stdin }: Io): Promise<string> {
+  for await (const line of createInterface({ input: stdin })) return line;
+  return '';
+}
+
+/** Reads a line from a terminal that shows nothing of it. */
+function ask(stdin: ReadStream, io: Io, prompt: string): Promise<string> {
+  io.stderr.write(prompt);
+  stdin.setRawMode(true);
+  stdin.setEncoding('utf8');
+  stdin.resume();
+  return new Promise((resolve, reject) => {
+    let typed = '';
+    const end = () => {
+      stdin.off('data', onData);
+      stdin.setRawMode(false);
+      stdin.pause();
+      io.stderr.write('\n');
+    };
+    const onData = (text: string) => {
+      for (const [index, character] of [...text].entries()) {
+        if (character === '\r' || character === '\n') {
+          end();
+          // What came along belongs to the next question.
+          stdin.unshift([...text].slice(index + 1).join(''));
+          return resolve(typed);
+        }
+        if (character === '\u0003' || character === '\u0004') {
+          end();
+          return reject(new CommandError('Nothing was changed'));
+        }
+        typed = character === '\u007f' || character === '\b' ? [...typed].slice(0, -1).join('') : typed + character;
+      }
+    };
+    stdin.on('data', onData);
+  });
+}

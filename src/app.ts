@@ -4,6 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import { type DestinationStream, destination, pino } from 'pino';
+import { banHandlers } from './admin/bans.ts';
 import { type Handlers, serveControl } from './admin/control.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import { Authentication, type Prepared } from './auth/authentication/authentication.ts';
@@ -121,7 +122,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     }
   };
   const replay = (message: PublishedMessage) => replayThrough(broker, pipelines, quarantine, message);
-  const handlers: Handlers = { reload, ...quarantineHandlers({ store: quarantine, replay }) };
+  const handlers: Handlers = { reload, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
   const closeControl =
     config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, handlers, log) : () => {};
   const close = async () => {
@@ -148,7 +149,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     throw error;
   }
   const control = async (command: string, argument: string) => {
-    const handler = handlers[command];
+    const handler = Object.hasOwn(handlers, command) ? handlers[command] : undefined;
     if (handler === undefined) throw new Error(`The broker knows no command "${command}"`);
     return handler(argument);
   };

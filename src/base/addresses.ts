@@ -50,3 +50,25 @@ function networkOf(text: string): Network | null {
   const prefixLength = length === undefined ? bits : Number(length);
   return prefixLength > bits ? null : { address, prefixLength, family: isIPv6 ? 'ipv6' : 'ipv4' };
 }
+
+/** The address in `address:port`, whose IPv6 addresses may stand in brackets. */
+export function addressOf(remoteAddress: string): string {
+  const address = remoteAddress.slice(0, remoteAddress.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  return canonicalAddress(address) ?? address;
+}
+
+/**
+ * What counts as one source of connections: an IPv4 address, or an IPv6 network of 64 bits, within which anybody has as many
+ * addresses as he likes. What is no address counts by its name.
+ */
+export function sourceOf(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = '', tail] = address.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  // The last 32 bits may be written as IPv4.
+  const groups = left.length + right.length + (address.includes('.') ? 1 : 0);
+  const all = [...left, ...new Array<string>(8 - groups).fill('0'), ...right];
+  const network = all.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(':')}::/64`;
+}

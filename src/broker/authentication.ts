@@ -58,12 +58,21 @@ function step(
         takeIdentity(connection, client, answer);
         return accepted(answer.data ?? null);
       case 'refuse':
-        throw new ProtocolError(answer.reasonCode as ReasonCode, answer.reason ?? 'Authentication failed');
+        return refuseCredentials(connection, answer.reasonCode, answer.reason ?? 'Authentication failed');
       case 'continue':
         connection.whenAuthenticated = accepted;
         return sendAuth(connection, ReasonCode.ContinueAuthentication, answer.data);
     }
   });
+}
+
+/** At once, or after a while if it is not the first time. */
+function refuseCredentials(connection: Connection, reasonCode: number, reason: string): void {
+  const { admission, core } = connection.shell;
+  const delayMs = admission.failed(connection.visit, reasonCode, core.now);
+  const error = new ProtocolError(reasonCode as ReasonCode, reason);
+  if (delayMs === 0) throw error;
+  connection.failLater(error, delayMs);
 }
 
 /** What authentication found out of the client; on an open connection, its session follows. */
@@ -79,6 +88,7 @@ function takeIdentity(
     throw new ProtocolError(ReasonCode.NotAuthorized, 'Re-authentication as another user');
   }
   connection.identity = identity;
+  connection.mechanism = answer.mechanism ?? null;
   connection.endAt(answer.expiresAt ?? null);
   if (session !== null) identify(shell.core, session, identity, shell.core.access?.rightsOf(identity) ?? null);
 }

@@ -6,6 +6,8 @@ import { type Clock, systemClock, systemTimers, type Timers } from '../base/cloc
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
+import type { Audit } from '../contracts/audit.ts';
+import type { Ban, BanList } from '../contracts/bans.ts';
 import type { Hooks } from '../contracts/hooks.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
@@ -16,6 +18,8 @@ import { Core } from '../core/core.ts';
 import { restore } from '../core/lifecycle.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, Topic } from '../protocol/topic.ts';
+import { Admission } from './admission.ts';
+import { Complaints } from './complaints.ts';
 import { Connection } from './connection.ts';
 import { Counters } from './counters.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
@@ -38,6 +42,7 @@ export interface BrokerOptions {
   /** What clients may do. Absent: everything. */
   readonly access?: AccessPolicy;
   readonly log?: Log;
+  readonly audit?: Audit | null;
   readonly clock?: Clock;
   readonly timers?: Timers;
   /** Chance, for the names of clients that have none. */
@@ -53,7 +58,7 @@ const sweepSeconds = 60;
 /** What no answer waits for (deletions, acknowledgement floors) is written within this time. */
 const idleCommitMs = 1_000;
 
-export class Broker {
+export class Broker implements BanList {
   readonly events = new BrokerEvents();
   readonly #shell: Shell;
   readonly #store: SessionStore;
@@ -73,6 +78,8 @@ export class Broker {
     const { settings, store } = options;
     const log = options.log ?? silentLog;
     const counters = new Counters(now);
+    const complaints = new Complaints(log);
+    const audit = options.audit ?? null;
     const turn = new Turn({
       store,
       schedule: options.schedule ?? setImmediate,
@@ -105,6 +112,9 @@ export class Broker {
       lastPublish: new LastPublish(),
       counters,
       log,
+      complaints,
+      audit,
+      admission: new Admission({ settings, counters, complaints, audit }),
       events: this.events,
       connections: new Set(),
       storeRecovery: new Recovery(),
@@ -137,13 +147,14 @@ export class Broker {
 
   /** Looks at the clock. */
   tick(): void {
-    const { settings, core, turn } = this.#shell;
+    const { settings, core, turn, complaints } = this.#shell;
     const now = this.#shell.readTime();
     const sinceSys = (now - this.#lastSysAt) / 1000;
     if (settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds) {
       this.#lastSysAt = now;
       this.#sysTopics.publish(sinceSys);
     }
+    complaints.tick(now);
     if (now - this.#lastSweepAt >= sweepSeconds * 1000) {
       this.#lastSweepAt = now;
       core.sweepRetained();
@@ -155,21 +166,30 @@ export class Broker {
     if (!this.#store.isFailing) this.#shell.storeRecovery.resolve();
   }
 
-  /** For transports: takes a connection, or null if there are too many. `listener` is the URL it came through. */
+  /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */
   accept(stream: ByteStream, listener: string): ByteReceiver | null {
-    const { connections, settings, counters, log } = this.#shell;
-    if (this.#isClosing || connections.size >= settings.limits.connections) {
+    const { connections, counters, admission, log } = this.#shell;
+    const now = this.#shell.readTime();
+    if (this.#isClosing) {
       counters.connectionsRefused++;
-      const why = this.#isClosing ? 'the broker is closing' : 'limits.connections is reached';
-      log.warn({ from: stream.remoteAddress, listener }, `connection refused: ${why}`);
+      log.debug({ from: stream.remoteAddress, listener }, 'connection refused: the broker is closing');
       return null;
     }
-    this.#shell.readTime();
-    const connection = new Connection(this.#shell, stream, listener);
+    const visit = admission.arrive(stream.remoteAddress, listener, now);
+    if (visit === null) return null;
+    const connection = new Connection(this.#shell, stream, listener, visit);
     connections.add(connection);
     counters.connectionsAccepted++;
     counters.connectionsMaximum = Math.max(counters.connectionsMaximum, connections.size);
     return connection;
+  }
+
+  bans(): readonly Ban[] {
+    return this.#shell.admission.penalties.bans.list(this.#shell.readTime());
+  }
+
+  clearBans(address: string | null): number {
+    return this.#shell.admission.penalties.pardon(address, this.#shell.readTime());
   }
 
   /** Publishes a message of the program's own. Resolves once it would survive a crash, as far as the store promises that. */

@@ -21,12 +21,15 @@ import { type AckType, type Answer, type ColdPacket, type PacketId, PacketType }
 import { describeReason, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
+import type { Visit } from './admission.ts';
 import { handleAuth } from './authentication.ts';
 import { handleConnect, refuse } from './handshake.ts';
 import type { Link } from './link.ts';
 import { Output } from './output.ts';
+import { Pace, unlimited } from './pace.ts';
 import { mayChange } from './piping.ts';
 import { publishThroughHooks, publishWhenStored, refusePublish } from './publishing.ts';
+import { reportDisconnected, reportRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
 import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
@@ -35,6 +38,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly shell: Shell;
   readonly stream: ByteStream;
   readonly listener: string;
+  readonly visit: Visit;
   state: 'opening' | 'authenticating' | 'open' | 'closing' = 'opening';
   /** What differs by protocol version; 3.1.1's until CONNECT tells. */
   traits: Traits = traitsOf[4];
@@ -44,6 +48,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   /** The method of enhanced authentication that CONNECT named. */
   authenticationMethod: string | null = null;
   authenticationState: unknown = undefined;
+  /** By which mechanism the client showed who it is. */
+  mechanism: string | null = null;
   /** What follows once the exchange of AUTH packets under way succeeds. */
   whenAuthenticated: ((data: Buffer | null) => void) | null = null;
   /** The client's bound for any packet we send. */
@@ -70,11 +76,19 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly #timer: Timer;
   /** Only of connections whose credentials expire. */
   #endTimer: Timer | null = null;
+  /** Null: it may send as fast as it can. */
+  readonly #pace: Pace | null;
+  /** How many messages it may send before its pace is asked. */
+  #messagesLeft = 0;
+  /** A refusal that is kept back. */
+  #refusal: ProtocolError | null = null;
 
-  constructor(shell: Shell, stream: ByteStream, listener: string) {
+  constructor(shell: Shell, stream: ByteStream, listener: string, visit: Visit) {
     this.shell = shell;
     this.stream = stream;
     this.listener = listener;
+    this.visit = visit;
+    this.#pace = Pace.for(this, shell);
     this.#framer = new Framer(shell.decoder, this);
     this.#output = new Output(stream, shell.chunks);
     this.#timer = new Timer(() => this.#onTimer());
@@ -88,9 +102,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   onBytes(bytes: Buffer, start: number, end: number): void {
     this.#lastReadAt = this.shell.readTime();
     this.shell.counters.bytesReceived += end - start;
-    if (this.state === 'closing') return;
     try {
+      if (this.state !== 'open') {
+        if (this.state === 'closing') return;
+        this.shell.admission.receive(this.visit, end - start);
+      }
       this.#framer.push(bytes, start, end);
+      if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
     } catch (error) {
       this.#failed(error);
     }
@@ -134,6 +152,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (session === null) return;
     const { counters } = shell;
     counters.packetsReceived++;
+    if (--this.#messagesLeft < 0) this.#messagesLeft = this.#pace?.message(shell.core.now) ?? unlimited;
     counters.publishReceived++;
     counters.publishBytesReceived += message.payloadBytes;
     if (topicAlias !== 0) this.#resolveAlias(message, topicAlias);
@@ -339,9 +358,12 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   /** The client broke the protocol or a limit: says so, as far as its version can be told, and closes. */
   fail(error: ProtocolError): void {
     if (this.state === 'closing') return;
-    this.shell.counters.protocolErrors++;
+    const { counters, complaints } = this.shell;
+    counters.protocolErrors++;
+    if (this.#framer.version === 0 && error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.connectBytes++;
     const fields = { client: this.identity?.clientId, from: this.stream.remoteAddress, reason: error.reasonCode };
-    this.shell.log.warn(fields, `refused: ${error.message}`);
+    complaints.warn('refused', fields, `refused: ${error.message}`);
+    if (this.state !== 'open') reportRefused(this, error);
     this.#closeWith(error.reasonCode, error.message);
   }
 
@@ -369,17 +391,21 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   }
 
   onClose(error: Error | null): void {
-    this.shell.readTime();
+    const now = this.shell.readTime();
     this.shell.connections.delete(this);
     this.shell.core.timers.cancel(this.#timer);
     this.shell.core.timers.cancel(this.#endTimer);
+    this.#pace?.end();
     if (this.#closeReason === '') this.#closeReason = error === null ? 'closed by the client' : error.message;
     this.state = 'closing';
     this.#detach();
     this.#framer.clear();
     this.#output.clear();
+    const wasAccepted = this.visit.state !== 'unknown';
+    this.shell.admission.leave(this.visit, now);
     this.shell.onDisconnected();
     if (this.identity === null) return;
+    if (wasAccepted) reportDisconnected(this, this.#closeReason);
     this.shell.log.info(
       { client: this.identity.clientId, from: this.stream.remoteAddress, why: this.#closeReason },
       'client disconnected',
@@ -390,6 +416,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   #detach(): void {
     const { session } = this;
     this.session = null;
+    this.shell.admission.end(this.visit, this.shell.core.now);
     if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);
   }
 
@@ -411,9 +438,19 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     timers.set(this.#endTimer, time);
   }
 
+  /** Refuses after so many milliseconds; until then nothing more is read. */
+  failLater(error: ProtocolError, delayMs: number): void {
+    this.#refusal = error;
+    this.park();
+    this.shell.core.timers.set(this.#timer, this.shell.core.now + delayMs);
+  }
+
   #onTimer(): void {
     if (this.state === 'closing') return;
+    if (this.#refusal !== null) return this.fail(this.#refusal);
     if (this.state !== 'open') return this.fail(new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'));
+    // While we do not read from it, it cannot be late.
+    if (this.isParked) this.#lastReadAt = this.shell.core.now;
     const dueAt = this.#lastReadAt + this.#keepAliveMs;
     if (dueAt > this.shell.core.now) return this.shell.core.timers.set(this.#timer, dueAt);
     this.#closeWith(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');

@@ -13,6 +13,8 @@ import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
 import type { Connection } from './connection.ts';
 import { createMessage } from './create-message.ts';
+import { reportConnected, reportTakeover } from './reporting.ts';
+import type { Shell } from './shell.ts';
 import { reclassifySession } from './subscribing.ts';
 import { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
@@ -34,6 +36,7 @@ const returnCodes = new Map<number, number>([
 /** Sends the CONNACK that refuses, if the client's version has one for the reason. The caller closes. */
 export function refuse(connection: Connection, version: ProtocolVersion | 0, reasonCode: number, why: string): void {
   // A version we do not know is answered in the form that all clients before 5.0 understand. [MQTT3 3.1.2-2]
+  if (version === 0 && reasonCode !== ReasonCode.UnsupportedProtocolVersion) return;
   const traits = traitsOf[version === 0 ? 4 : version];
   connection.traits = traits;
   if (traits.hasProperties) {
@@ -46,7 +49,8 @@ export function refuse(connection: Connection, version: ProtocolVersion | 0, rea
 }
 
 export function handleConnect(connection: Connection, packet: ConnectPacket): void {
-  const { settings, randomBytes } = connection.shell;
+  const { shell } = connection;
+  const { settings, randomBytes } = shell;
   const traits = traitsOf[packet.protocolVersion];
   connection.traits = traits;
   connection.state = 'authenticating';
@@ -70,6 +74,7 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
     groups: [],
     attributes: {},
   };
+  shell.admission.checkConnect(connection.visit, connection.identity, shell.core.now, visitOf(shell, clientId));
 
   const serverKeepAlive = settings.serverKeepAliveSeconds;
   const isCapped = traits.hasProperties && serverKeepAlive > 0;
@@ -81,6 +86,7 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
     if (keepAlive !== null) properties.serverKeepAlive = keepAlive;
     if (connection.authenticationMethod !== null) properties.authenticationMethod = connection.authenticationMethod;
     if (data !== null) properties.authenticationData = data;
+    if (!isUnnamed) checkClientId(connection);
     accept(connection, packet, properties, keepAlive ?? packet.keepalive);
   });
 }
@@ -110,11 +116,34 @@ function checkWillAllowed({ topic, qos, retain }: Will, rights: Rights | null): 
   if (isFailure(code)) throw new ProtocolError(code as ReasonCode, `A will to ${topic}, which the rules do not allow`);
 }
 
+/** The open connection of this client. */
+function openConnection({ core }: Shell, clientId: string): Connection | null {
+  const link = core.directory.get(clientId)?.link ?? null;
+  return link !== null && 'visit' in link ? (link as Connection) : null;
+}
+
+const visitOf = (shell: Shell, clientId: string) => openConnection(shell, clientId)?.visit ?? null;
+
+/** With `clientIds: own`, nobody can take an identifier before the user comes whose it is. */
+function checkClientId({ shell: { settings }, identity }: Connection): void {
+  const { clientId, username } = identity!;
+  if (settings.clientIds === 'any' || username === null) return;
+  if (clientId === username || clientId.startsWith(`${username}:`)) return;
+  const what = 'The client identifier must be the user name, or begin with it and a colon (clientIds: own)';
+  throw new ProtocolError(ReasonCode.ClientIdentifierNotValid, what);
+}
+
 /** Who knows another client's identifier must not get its queue, nor end its connection. */
 function checkOwner({ shell }: Connection, { clientId, username }: ClientIdentity): void {
   const owner = shell.core.directory.get(clientId)?.identity?.username ?? null;
   if (owner === null || owner === username) return;
   throw new ProtocolError(ReasonCode.NotAuthorized, 'The client identifier belongs to another user');
+}
+
+/** A user does not inherit what somebody without a name may have put into a session under this identifier. */
+function isNameless({ shell }: Connection, { clientId, username }: ClientIdentity): boolean {
+  const owner = shell.core.directory.get(clientId)?.identity ?? null;
+  return username !== null && owner !== null && owner.username === null;
 }
 
 /** The client may come in: begins or resumes its session, and answers once that would survive a crash. */
@@ -139,10 +168,13 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
       `There are ${limits.sessions} sessions already (limits.sessions)`,
     );
   }
+  const previous = openConnection(shell, identity.clientId);
+  shell.admission.welcome(connection.visit, identity.username, core.now, previous?.visit ?? null);
+  if (previous !== null) reportTakeover(connection, previous);
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,
     traits,
-    clean: packet.clean,
+    clean: packet.clean || (areOwned && isNameless(connection, identity)),
     expirySeconds,
     receiveMaximum: packet.properties.receiveMaximum ?? 65_535,
     packetBytesMax: connection.packetBytesMax,
@@ -177,6 +209,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
       'client connected',
     );
     shell.events.emit('connected', identity, { sessionPresent });
+    reportConnected(connection, sessionPresent);
     core.delivering.pump(session);
     if (isParked) connection.unpark();
     if (sessionPresent) void reclassifySession(connection);

@@ -15,6 +15,7 @@ import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { isPiped, messagesOf, opened, prepare } from './piping.ts';
+import { reportPublishRefused } from './reporting.ts';
 
 export function publishThroughHooks(
   connection: Connection,
@@ -79,6 +80,7 @@ export function refusePublish(
   if (message.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, message, packetId);
   counters.publishRefused++;
   log.debug({ client: connection.identity?.clientId, topic: message.topic.name, reason: code }, 'publish refused');
+  reportPublishRefused(connection, message, code, why);
   // In words too, where the version has them; nothing was stored that the answer would have to wait for.
   if (why !== undefined && packetId !== 0 && connection.traits.hasProperties && core.store.isDurable) {
     return connection.refuseAck(message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);

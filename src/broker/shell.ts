@@ -4,11 +4,14 @@
 import type { Clock } from '../base/clock.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
+import type { Audit } from '../contracts/audit.ts';
 import type { Hooks } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Core } from '../core/core.ts';
+import type { Admission } from './admission.ts';
+import type { Complaints } from './complaints.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
@@ -30,6 +33,10 @@ export interface Shell {
   readonly lastPublish: LastPublish;
   readonly counters: Counters;
   readonly log: Log;
+  /** For what anybody could fill the log with. */
+  readonly complaints: Complaints;
+  readonly audit: Audit | null;
+  readonly admission: Admission;
   readonly events: BrokerEvents;
   /** Every open connection, from accept to close. */
   readonly connections: Set<Connection>;

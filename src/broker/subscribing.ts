@@ -9,6 +9,7 @@ import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
 import { withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
+import { reportSubscribeRefused } from './reporting.ts';
 
 export function handleSubscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
   const identifier = packet.properties.subscriptionIdentifier ?? 0;
@@ -55,11 +56,13 @@ function subscribeNext(
     const parsed = parseFilter(request.topic, connection.shell.settings.limits);
     const refusal = parsed === null ? ReasonCode.TopicFilterInvalid : refusalOf(connection, parsed);
     const ruled = refusal !== 0 ? refusal : (session.rights?.subscribe(parsed!, request.qos) ?? request.qos);
-    const allow = (answer: number) => {
-      const code = isFailure(answer) ? answer : subscribeOne(connection, session, request, parsed!, common, answer);
+    const settle = (code: number) => {
       granted.push(code);
+      if (isFailure(code)) reportSubscribeRefused(connection, request.topic, request.qos, code);
     };
-    if (isFailure(ruled)) granted.push(ruled);
+    const allow = (answer: number) =>
+      settle(isFailure(answer) ? answer : subscribeOne(connection, session, request, parsed!, common, answer));
+    if (isFailure(ruled)) settle(ruled);
     else if (hooks.authorizeSubscribe === undefined) allow(ruled);
     else {
       const ask = () => hooks.authorizeSubscribe!(connection.identity!, request.topic, ruled as QoS);
@@ -84,9 +87,13 @@ function forVersion({ traits }: Connection, code: number): number {
 }
 
 /** 0 if nothing speaks against it. */
-function refusalOf({ shell: { settings } }: Connection, parsed: ParsedFilter): number {
+function refusalOf({ shell: { settings, counters } }: Connection, parsed: ParsedFilter): number {
   if (parsed.hasWildcard && !settings.wildcardSubscriptions) return ReasonCode.WildcardSubscriptionsNotSupported;
   if (parsed.shareName !== null && !settings.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported;
+  if (!settings.wildcardsAtTopLevel && /^[+#](\/|$)/.test(parsed.filter)) {
+    counters.limited.wildcardsAtTopLevel++;
+    return ReasonCode.NotAuthorized;
+  }
   if (settings.refusedFilters.includes(parsed.filter)) return ReasonCode.UnspecifiedError;
   return 0;
 }

@@ -61,7 +61,7 @@ export class SysTopics {
   }
 
   #values(): Record<string, string | number> {
-    const { core, counters, connections } = this.#shell;
+    const { core, counters, connections, admission } = this.#shell;
     let connected = 0;
     let waiting = 0;
     let waitingBytes = 0;
@@ -82,6 +82,11 @@ export class SysTopics {
       'clients/expired': counters.sessionsExpired,
       'connections/open': connections.size,
       'connections/refused': counters.connectionsRefused,
+      'connections/unauthenticated': admission.unauthenticated,
+      'connections/unauthenticated/bytes': admission.unauthenticatedBytes,
+      'connections/delayed': admission.delayed,
+      'authentication/failed': counters.authenticationFailed,
+      'bans/imposed': counters.banned,
       'messages/received': counters.packetsReceived,
       'messages/sent': counters.packetsSent,
       'messages/stored': waiting + core.retained.count,
@@ -102,6 +107,7 @@ export class SysTopics {
       'protocol errors/count': counters.protocolErrors,
       'heap/current': process.memoryUsage.rss(),
     };
+    for (const [name, count] of Object.entries(counters.limited)) values[`limits/${name}/reached`] = count;
     for (const [reason, count] of Object.entries(counters.dropped)) {
       values[`publish/messages/dropped/${reason}`] = count;
     }

@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   pipeline: async () => (await import('./pipeline.ts')).pipeline,
   quarantine: async () => (await import('./quarantine.ts')).quarantine,
   passwd: async () => (await import('./passwd.ts')).passwd,
+  bans: async () => (await import('./bans.ts')).bans,
   reload: async () => (await import('./reload.ts')).reload,
   backup: async () => (await import('./db.ts')).backup,
 };
@@ -32,6 +33,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice pipeline test …         try a message on the pipelines of a configuration
   sluice quarantine list|…       what a pipeline could not handle
   sluice passwd FILE USER        add a user to a password file, or change the password
+  sluice bans list|clear         who is shut out for a while
   sluice reload                  let a running broker take over changed pipelines
   sluice backup DIR              copy the data of a running broker
 

@@ -17,11 +17,14 @@ import type { PacketReceiver } from './receiver.ts';
 /** What all connections of a broker share: the topics, the one message that is decoded into, the limits. */
 export class PacketDecoder {
   readonly packetBytesMax: number;
+  /** Of a CONNECT: nothing is known of who sends it. */
+  readonly connectBytesMax: number;
   readonly topics: TopicTable;
   readonly publish: PublishDecoder;
 
-  constructor(limits: TopicLimits & { readonly packetBytes: number }) {
+  constructor(limits: TopicLimits & { readonly packetBytes: number; readonly connectBytes: number }) {
     this.packetBytesMax = limits.packetBytes;
+    this.connectBytesMax = Math.min(limits.packetBytes, limits.connectBytes);
     this.topics = new TopicTable(limits);
     this.publish = new PublishDecoder(Message.borrowed(noTopic), this.topics);
   }
@@ -101,11 +104,7 @@ export class Framer {
           throw new ProtocolError(ReasonCode.MalformedPacket, 'The remaining length is not in its shortest form');
         }
         const total = i + 1 - at + length;
-        const { packetBytesMax } = this.#decoder;
-        if (total > packetBytesMax) {
-          const what = `A packet of ${total} bytes is larger than the ${packetBytesMax} allowed (limits.packetBytes)`;
-          throw new ProtocolError(ReasonCode.PacketTooLarge, what);
-        }
+        this.#checkSize(total);
         return total;
       }
       if (i - at === lengthBytesMax) {
@@ -114,6 +113,15 @@ export class Framer {
       multiplier *= 128;
     }
     return 0;
+  }
+
+  #checkSize(total: number): void {
+    const isConnect = this.version === 0;
+    const max = isConnect ? this.#decoder.connectBytesMax : this.#decoder.packetBytesMax;
+    if (total <= max) return;
+    const limit = isConnect ? 'limits.connectBytes' : 'limits.packetBytes';
+    const what = `${isConnect ? 'A CONNECT' : 'A packet'} of ${total} bytes is larger than the ${max} allowed (${limit})`;
+    throw new ProtocolError(ReasonCode.PacketTooLarge, what);
   }
 
   #hold(bytes: Buffer, at: number, end: number, total: number): void {

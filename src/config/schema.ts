@@ -3,31 +3,14 @@
  */
 import { z } from 'zod';
 import type { AuthenticationSettings } from '../contracts/authentication.ts';
-import { type BrokerSettings, defaultLimits, defaultSettings } from '../contracts/settings.ts';
+import { type BrokerSettings, defaultSettings } from '../contracts/settings.ts';
 import { authentication, authenticationLimits } from './authentication-schema.ts';
 import { authorization } from './authorization-schema.ts';
+import { limits, penalties } from './limits-schema.ts';
 import { listener } from './listener-schema.ts';
 import { pipelineLimits, pipelines, pipelineTest } from './pipeline-schema.ts';
 
 const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
-
-const limits = z.strictObject({
-  connections: whole(1).default(defaultLimits.connections),
-  connectTimeoutSeconds: whole(1, 3_600).default(defaultLimits.connectTimeoutSeconds),
-  packetBytes: whole(128, 268_435_460).default(defaultLimits.packetBytes),
-  topicBytes: whole(1, 65_535).default(defaultLimits.topicBytes),
-  topicLevels: whole(1, 1_000).default(defaultLimits.topicLevels),
-  subscriptionsPerSession: whole(1).default(defaultLimits.subscriptionsPerSession),
-  inflight: whole(1, 65_535).default(defaultLimits.inflight),
-  receiveMaximum: whole(1, 65_535).default(defaultLimits.receiveMaximum),
-  topicAliases: whole(0, 65_535).default(defaultLimits.topicAliases),
-  queueMessages: whole(1).default(defaultLimits.queueMessages),
-  queueBytes: whole(1).default(defaultLimits.queueBytes),
-  queuePolicy: z.enum(['drop-oldest', 'drop-newest', 'reject']).default(defaultLimits.queuePolicy),
-  outputBytes: whole(1_024).default(defaultLimits.outputBytes),
-  retainedMessages: whole(0).default(defaultLimits.retainedMessages),
-  sessions: whole(1).default(defaultLimits.sessions),
-});
 
 const durability = z.enum(['sync', 'os', 'memory']);
 
@@ -63,6 +46,8 @@ export const schema = z.strictObject({
   authenticationLimits: authenticationLimits.default(() => authenticationLimits.parse({})),
   authorization: authorization.default(() => authorization.parse({})),
   limits: limits.default(() => limits.parse({})),
+  penalties: penalties.default(() => penalties.parse({})),
+  clientIds: z.enum(['any', 'own']).default(defaultSettings.clientIds),
   sessionExpiryMaximumSeconds: whole(0, 0xffffffff).default(defaultSettings.sessionExpiryMaximumSeconds),
   serverKeepAliveSeconds: whole(0, 65_535).default(defaultSettings.serverKeepAliveSeconds),
   outboundTopicAliases: whole(0, 65_535).default(defaultSettings.outboundTopicAliases),
@@ -70,6 +55,7 @@ export const schema = z.strictObject({
   maximumQoS: z.literal([0, 1, 2]).default(defaultSettings.maximumQoS),
   retainAvailable: z.boolean().default(defaultSettings.retainAvailable),
   wildcardSubscriptions: z.boolean().default(defaultSettings.wildcardSubscriptions),
+  wildcardsAtTopLevel: z.boolean().default(defaultSettings.wildcardsAtTopLevel),
   sharedSubscriptions: z.boolean().default(defaultSettings.sharedSubscriptions),
   refusedFilters: z.array(z.string()).default([...defaultSettings.refusedFilters]),
   responseInformation: z.string().default(defaultSettings.responseInformation),

@@ -53,6 +53,8 @@ export type AuthenticationAnswer =
       /** When the connection is to end, in milliseconds since the epoch, unless the client authenticates anew before. */
       readonly expiresAt?: number;
       readonly data?: Buffer;
+      /** How the client has shown who it is, for the audit log. */
+      readonly mechanism?: string;
     }
   /** `reasonCode` is one of MQTT 5.0; older clients get the return code nearest to it. */
   | { readonly outcome: 'refuse'; readonly reasonCode: number; readonly reason?: string }

@@ -11,6 +11,23 @@ export interface Limits {
   readonly connections: number;
   /** From accepting a connection to its complete CONNECT, TLS and WebSocket handshake included. */
   readonly connectTimeoutSeconds: number;
+  /** Largest CONNECT, in bytes: what a client may send before anything is known of it. */
+  readonly connectBytes: number;
+  /** Connections that have got no CONNACK yet, at one time, and the bytes that all of them together have sent. */
+  readonly unauthenticatedConnections: number;
+  readonly unauthenticatedBytes: number;
+  /** Connections at one time from one address (of IPv6: from one network of 64 bits), and of one user. 0: any number. */
+  readonly connectionsPerAddress: number;
+  readonly connectionsPerUser: number;
+  /** New connections from one address in the mean; for a while ten times as many. 0: any number. */
+  readonly connectsPerSecondPerAddress: number;
+  /** Addresses and networks that limits per address and penalties pass over. */
+  readonly exemptAddresses: readonly string[];
+  /** PUBLISH packets, and bytes of all packets, that one client may send in the mean. 0: any number. */
+  readonly messagesPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** What becomes of a client that sends more: it is read more slowly, or disconnected with 0x96. */
+  readonly rateExcess: 'slow' | 'disconnect';
   /** Largest packet accepted, in bytes, fixed header included. Told to v5 clients as Maximum Packet Size. */
   readonly packetBytes: number;
   /** Longest topic name or filter, in bytes of UTF-8. */
@@ -34,8 +51,31 @@ export interface Limits {
   readonly sessions: number;
 }
 
+/** What becomes of those whose authentication fails again and again, or who come and go in a loop. */
+export interface Penalties {
+  /** Failures of one user (or client without user name) from one address, until it is shut out from there. 0: never. */
+  readonly failuresPerUser: number;
+  /** Failures from one address, until it is shut out. 0: never. */
+  readonly failuresPerAddress: number;
+  /** One failure is forgotten in this time. */
+  readonly forgetSeconds: number;
+  /** How long the first refusal is kept back; each further one twice as long, up to the maximum. 0: not at all. */
+  readonly delayMs: number;
+  readonly delayMaximumMs: number;
+  /** Refusals kept back at one time; beyond, they leave at once. */
+  readonly delayedConnections: number;
+  /** Connections of less than ten seconds that one client from one address may have in a minute. 0: any number. */
+  readonly flapsPerMinute: number;
+  readonly banSeconds: number;
+  /** Bans remembered at one time; beyond, one that ends soon is given up for a new one. */
+  readonly bans: number;
+}
+
 export interface BrokerSettings {
+  /** `own`: a user's client identifiers are its name, or begin with its name and a colon; `any`: they may be anything. */
+  readonly clientIds: 'any' | 'own';
   readonly limits: Limits;
+  readonly penalties: Penalties;
   /** Longest session expiry granted, in seconds; 0xffffffff is for ever. Sessions of 3.x clients live this long too. */
   readonly sessionExpiryMaximumSeconds: number;
   /** v5 clients that ask for a longer keep-alive (or none) are told this one. 0: any is taken. */
@@ -48,6 +88,8 @@ export interface BrokerSettings {
   readonly maximumQoS: 0 | 1 | 2;
   readonly retainAvailable: boolean;
   readonly wildcardSubscriptions: boolean;
+  /** Whether the first level of a topic filter may be a wildcard: `#`, `+/x`. Otherwise answered with 0x87. */
+  readonly wildcardsAtTopLevel: boolean;
   readonly sharedSubscriptions: boolean;
   /** Topic filters that nobody may subscribe to, compared letter by letter: answered with 0x80. */
   readonly refusedFilters: readonly string[];
@@ -60,6 +102,16 @@ export interface BrokerSettings {
 export const defaultLimits: Limits = Object.freeze({
   connections: 100_000,
   connectTimeoutSeconds: 10,
+  connectBytes: 131_072,
+  unauthenticatedConnections: 20_000,
+  unauthenticatedBytes: 67_108_864,
+  connectionsPerAddress: 0,
+  connectionsPerUser: 0,
+  connectsPerSecondPerAddress: 0,
+  exemptAddresses: ['127.0.0.0/8', '::1'],
+  messagesPerSecond: 0,
+  bytesPerSecond: 0,
+  rateExcess: 'slow',
   packetBytes: 1_048_576,
   topicBytes: 4_096,
   topicLevels: 128,
@@ -75,8 +127,22 @@ export const defaultLimits: Limits = Object.freeze({
   sessions: 1_000_000,
 });
 
+export const defaultPenalties: Penalties = Object.freeze({
+  failuresPerUser: 10,
+  failuresPerAddress: 100,
+  forgetSeconds: 30,
+  delayMs: 250,
+  delayMaximumMs: 5_000,
+  delayedConnections: 1_000,
+  flapsPerMinute: 0,
+  banSeconds: 300,
+  bans: 10_000,
+});
+
 export const defaultSettings: BrokerSettings = Object.freeze({
   limits: defaultLimits,
+  penalties: defaultPenalties,
+  clientIds: 'any',
   sessionExpiryMaximumSeconds: 0xffffffff,
   serverKeepAliveSeconds: 0,
   outboundTopicAliases: 0,
@@ -84,6 +150,7 @@ export const defaultSettings: BrokerSettings = Object.freeze({
   maximumQoS: 2,
   retainAvailable: true,
   wildcardSubscriptions: true,
+  wildcardsAtTopLevel: true,
   sharedSubscriptions: true,
   refusedFilters: [],
   responseInformation: '',

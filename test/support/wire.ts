@@ -144,7 +144,7 @@ export function aPublish(fields: Partial<PublishRecord>): PublishRecord {
 
 export const packetBytesMax = 20_000;
 export const aPacketDecoder = (packetBytes = packetBytesMax) =>
-  new PacketDecoder({ ...widestTopicLimits, packetBytes });
+  new PacketDecoder({ ...widestTopicLimits, packetBytes, connectBytes: packetBytes });
 const sharedDecoder = aPacketDecoder();
 
 export interface Reading {

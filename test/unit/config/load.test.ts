@@ -206,7 +206,12 @@ describe('the samples', () => {
     const defaults = parseConfig({ store: { directory: join(samples, 'data') } });
     expect(config).toEqual(defaults);
     const text = readFileSync(join(samples, 'sluice.yaml'), 'utf8');
-    const names = [...Object.keys(defaults), ...Object.keys(defaults.limits), ...Object.keys(defaults.store)];
+    const names = [
+      ...Object.keys(defaults),
+      ...Object.keys(defaults.limits),
+      ...Object.keys(defaults.penalties),
+      ...Object.keys(defaults.store),
+    ];
     expect(names.filter((name) => !text.includes(`${name}:`))).toEqual([]);
   });
 });

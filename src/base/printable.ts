@@ -1,0 +1,17 @@
+/**
+ * Text of strangers, made harmless for logs and terminals: what would move the cursor, colour the screen, begin a line or turn the
+ * direction of writing stands as `\u001b`, and there is an end to it.
+ */
+const charactersMax = 1_000;
+
+/** C0, DEL and C1; line and paragraph separators; marks, embeddings, overrides and isolates of direction; lone surrogates. */
+const harmful =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const mayNeedChange = /[^\u0020-\u007e\u00a0-\u0600]/;
+
+export function printable(text: string): string {
+  if (text.length <= charactersMax && !mayNeedChange.test(text)) return text;
+  const cut = text.length <= charactersMax ? text : text.slice(0, charactersMax);
+  const clean = cut.replace(harmful, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return cut === text ? clean : `${clean}… (${text.length} characters)`;
+}

@@ -1,0 +1,272 @@
+/**
+ * Who may take up a connection: ceilings for all that are not known yet, limits per address and per user, and penalties.
+ *
+ * What there is no room for is turned away as it comes, the newest first, so that those who began can finish. Whom a limit per
+ * address or a ban keeps out is told so in answer to his CONNECT, while few are told at a time; the others are closed at once.
+ */
+import { AddressSet, addressOf, sourceOf } from '../base/addresses.ts';
+import { LeakyBuckets } from '../base/passing-table.ts';
+import type { Audit } from '../contracts/audit.ts';
+import type { Ban } from '../contracts/bans.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { BrokerSettings, Limits } from '../contracts/settings.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { Complaints } from './complaints.ts';
+import type { Counters, LimitName } from './counters.ts';
+import { Penalties, type Suspect } from './penalties.ts';
+
+/** Connections kept only to be told why they are refused. */
+const unwelcomeMax = 1_000;
+/** Addresses whose rate of connecting is watched. */
+const watchedMax = 65_536;
+/** An address may connect so many seconds' worth at once. */
+const burstSeconds = 10;
+
+/** Reason codes that blame what the client showed; an authentication that is out of service punishes nobody. */
+const blamesClient = new Set<number>([
+  ReasonCode.BadUserNameOrPassword,
+  ReasonCode.NotAuthorized,
+  ReasonCode.BadAuthenticationMethod,
+]);
+
+/** One connection, from accept to close, as admission sees it. Only `Admission` changes it. */
+export interface Visit {
+  /** What the limits per address count it under; null: it is exempt. */
+  readonly address: string | null;
+  /** It may stay only to be told this. */
+  readonly unwelcome: { readonly limit: LimitName; readonly error: ProtocolError } | null;
+  state: 'unknown' | 'known' | 'ended';
+  /** What it has sent while unknown. */
+  bytes: number;
+  user: string | null;
+  client: string;
+  knownSince: number;
+  isDelayed: boolean;
+  /** Its credentials were refused. */
+  hasFailed: boolean;
+}
+
+export interface AdmissionOptions {
+  readonly settings: BrokerSettings;
+  readonly counters: Counters;
+  readonly complaints: Complaints;
+  readonly audit: Audit | null;
+}
+
+export class Admission {
+  readonly penalties: Penalties;
+  readonly #options: AdmissionOptions;
+  readonly #exempt: AddressSet;
+  readonly #connectRate: LeakyBuckets | null;
+  readonly #perAddress = new Map<string, number>();
+  readonly #perUser = new Map<string, number>();
+  #connections = 0;
+  #unknown = 0;
+  #unknownBytes = 0;
+  #unwelcome = 0;
+  #delayed = 0;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    const { limits, penalties } = options.settings;
+    this.#exempt = new AddressSet(limits.exemptAddresses);
+    const rate = limits.connectsPerSecondPerAddress;
+    this.#connectRate = rate === 0 ? null : new LeakyBuckets(1000 / rate, watchedMax);
+    this.penalties = new Penalties(penalties, (ban) => this.#banned(ban));
+  }
+
+  get unauthenticated(): number {
+    return this.#unknown;
+  }
+
+  get unauthenticatedBytes(): number {
+    return this.#unknownBytes;
+  }
+
+  get delayed(): number {
+    return this.#delayed;
+  }
+
+  /** A connection has come. Null: there is no room for it. */
+  arrive(remoteAddress: string, listener: string, now: number): Visit | null {
+    const { limits } = this.#options.settings;
+    if (this.#connections >= limits.connections) return this.#turnAway('connections', remoteAddress, listener);
+    if (this.#unknown >= limits.unauthenticatedConnections) {
+      return this.#turnAway('unauthenticatedConnections', remoteAddress, listener);
+    }
+    const plain = addressOf(remoteAddress);
+    const address = this.#exempt.has(plain) ? null : sourceOf(plain);
+    const unwelcome = address === null ? null : this.#unwelcomeFrom(address, now);
+    if (unwelcome !== null && this.#unwelcome >= unwelcomeMax) {
+      return this.#turnAway(unwelcome.limit, remoteAddress, listener);
+    }
+    this.#connections++;
+    this.#unknown++;
+    if (unwelcome !== null) this.#unwelcome++;
+    if (address !== null) this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
+    return {
+      address,
+      unwelcome,
+      state: 'unknown',
+      bytes: 0,
+      user: null,
+      client: '',
+      knownSince: 0,
+      isDelayed: false,
+      hasFailed: false,
+    };
+  }
+
+  #unwelcomeFrom(address: string, now: number): Visit['unwelcome'] {
+    const { limits } = this.#options.settings;
+    const ban = this.penalties.bans.find({ address, user: null, client: null }, now);
+    if (ban !== null) return { limit: 'bans', error: bannedError(ban) };
+    if (limits.connectionsPerAddress > 0 && (this.#perAddress.get(address) ?? 0) >= limits.connectionsPerAddress) {
+      const what = `There are ${limits.connectionsPerAddress} connections from this address already`;
+      const error = new ProtocolError(ReasonCode.QuotaExceeded, `${what} (limits.connectionsPerAddress)`);
+      return { limit: 'connectionsPerAddress', error };
+    }
+    const rate = this.#connectRate;
+    if (rate === null) return null;
+    if (rate.level(address, now) + 1 <= limits.connectsPerSecondPerAddress * burstSeconds) {
+      rate.add(address, now);
+      return null;
+    }
+    const what = 'This address connects too often (limits.connectsPerSecondPerAddress)';
+    const error = new ProtocolError(ReasonCode.ConnectionRateExceeded, what);
+    return { limit: 'connectsPerSecondPerAddress', error };
+  }
+
+  #turnAway(limit: LimitName, from: string, listener: string): null {
+    const { counters, complaints, audit, settings } = this.#options;
+    counters.limited[limit]++;
+    counters.connectionsRefused++;
+    const value = settings.limits[limit as keyof Limits];
+    const what = limit === 'bans' ? 'the address is banned' : `limits.${limit} (${value}) is reached`;
+    complaints.warn('turnedAway', { from, listener }, `connection refused: ${what}`);
+    if (audit?.wants('refused')) audit.record({ event: 'refused', from, listener, reason: what });
+    return null;
+  }
+
+  /** Throws if those who are not known yet have sent more together than there is room for. */
+  receive(visit: Visit, bytes: number): void {
+    const { limits } = this.#options.settings;
+    visit.bytes += bytes;
+    this.#unknownBytes += bytes;
+    if (this.#unknownBytes <= limits.unauthenticatedBytes) return;
+    this.#options.counters.limited.unauthenticatedBytes++;
+    const what = `${limits.unauthenticatedBytes} bytes of clients that are not known yet (limits.unauthenticatedBytes)`;
+    throw new ProtocolError(ReasonCode.ServerBusy, `There are ${what}`);
+  }
+
+  /** CONNECT has come. Throws what speaks against this client, before its credentials are looked at. */
+  checkConnect(visit: Visit, { clientId, username }: ClientIdentity, now: number, replaces: Visit | null): void {
+    visit.client = clientId;
+    visit.user = username;
+    const { unwelcome } = visit;
+    // Who only takes the place of a connection of his own needs no further one.
+    const isReplacing = unwelcome?.limit === 'connectionsPerAddress' && replaces?.address === visit.address;
+    if (unwelcome !== null && !isReplacing) {
+      this.#options.counters.limited[unwelcome.limit]++;
+      this.#options.counters.connectionsRefused++;
+      throw unwelcome.error;
+    }
+    this.#checkBans(visit, now);
+  }
+
+  #checkBans(visit: Visit, now: number): void {
+    const suspect = suspectOf(visit);
+    const ban = suspect === null ? null : this.penalties.find(suspect, now);
+    if (ban === null) return;
+    this.#options.counters.limited.bans++;
+    throw bannedError(ban);
+  }
+
+  /** Its credentials were refused with this code. Returns for how many milliseconds the answer is to be kept back. */
+  failed(visit: Visit, reasonCode: number, now: number): number {
+    visit.hasFailed = true;
+    const { counters, settings } = this.#options;
+    counters.authenticationFailed++;
+    const suspect = suspectOf(visit);
+    if (suspect === null || !blamesClient.has(reasonCode)) return 0;
+    const delayMs = this.penalties.failed(suspect, now);
+    if (delayMs === 0 || visit.state !== 'unknown' || this.#delayed >= settings.penalties.delayedConnections) return 0;
+    this.#delayed++;
+    visit.isDelayed = true;
+    return delayMs;
+  }
+
+  /** Its credentials are right. Throws if it must stay out all the same; else it counts as known from now on. */
+  welcome(visit: Visit, username: string | null, now: number, replaces: Visit | null): void {
+    // What was under way when the ban came learns nothing by it.
+    this.#checkBans(visit, now);
+    const suspect = suspectOf(visit);
+    if (suspect !== null) this.penalties.succeeded(suspect);
+    const { connectionsPerUser } = this.#options.settings.limits;
+    if (username !== null && connectionsPerUser > 0) {
+      const count = (this.#perUser.get(username) ?? 0) - (replaces?.user === username ? 1 : 0);
+      if (count >= connectionsPerUser) {
+        this.#options.counters.limited.connectionsPerUser++;
+        const what = `The user has ${connectionsPerUser} connections already (limits.connectionsPerUser)`;
+        throw new ProtocolError(ReasonCode.QuotaExceeded, what);
+      }
+    }
+    this.#forgetUnknown(visit);
+    visit.state = 'known';
+    visit.user = username;
+    visit.knownSince = now;
+    if (username !== null) this.#perUser.set(username, (this.#perUser.get(username) ?? 0) + 1);
+  }
+
+  /** It is decided that the connection ends; it may take a while until it has left. */
+  end(visit: Visit, now: number): void {
+    if (visit.state !== 'known') return;
+    visit.state = 'ended';
+    if (visit.user !== null) decrement(this.#perUser, visit.user);
+    const suspect = suspectOf(visit);
+    if (suspect !== null) this.penalties.ended(suspect, visit.knownSince, now);
+  }
+
+  /** It is closed. */
+  leave(visit: Visit, now: number): void {
+    this.end(visit, now);
+    this.#forgetUnknown(visit);
+    visit.state = 'ended';
+    this.#connections--;
+    if (visit.unwelcome !== null) this.#unwelcome--;
+    if (visit.isDelayed) this.#delayed--;
+    if (visit.address !== null) decrement(this.#perAddress, visit.address);
+  }
+
+  #forgetUnknown(visit: Visit): void {
+    if (visit.state !== 'unknown') return;
+    this.#unknown--;
+    this.#unknownBytes -= visit.bytes;
+    visit.bytes = 0;
+  }
+
+  #banned(ban: Ban): void {
+    const { counters, complaints, audit } = this.#options;
+    counters.banned++;
+    const { address, user, client, why, until } = ban;
+    const ends = new Date(until).toISOString();
+    complaints.warn('banned', { address, user, client, until: ends }, `banned: ${why}`);
+    if (!audit?.wants('banned')) return;
+    audit.record({ event: 'banned', from: address, user, client, reason: why, until: ends });
+  }
+}
+
+function bannedError({ why, until }: Ban): ProtocolError {
+  return new ProtocolError(ReasonCode.Banned, `Banned until ${new Date(until).toISOString()}: ${why}`);
+}
+
+function suspectOf({ address, user, client }: Visit): Suspect | null {
+  return address === null ? null : { address, user, client };
+}
+
+function decrement(counts: Map<string, number>, name: string): void {
+  const count = counts.get(name)!;
+  if (count === 1) counts.delete(name);
+  else counts.set(name, count - 1);
+}

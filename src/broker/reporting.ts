@@ -1,0 +1,59 @@
+/**
+ * What the audit log is told of connections. Without one these cost a look whether it is there.
+ */
+import type { AuditEvent } from '../contracts/audit.ts';
+import type { ProtocolError } from '../protocol/errors.ts';
+import type { Message } from '../protocol/message.ts';
+import type { QoS } from '../protocol/packets.ts';
+import { describeReason } from '../protocol/reason-codes.ts';
+import type { Connection } from './connection.ts';
+
+function whoIs({ identity, stream, listener }: Connection): Omit<AuditEvent, 'event'> {
+  const { remoteAddress: from } = stream;
+  return identity === null
+    ? { from, listener }
+    : { client: identity.clientId, user: identity.username, from, listener };
+}
+
+export function reportConnected(connection: Connection, sessionPresent: boolean): void {
+  const { audit } = connection.shell;
+  if (audit === null) return;
+  const { stream, traits, mechanism } = connection;
+  const details = { transport: stream.kind, version: traits.label, mechanism: mechanism ?? undefined };
+  audit.record({ event: 'connected', ...whoIs(connection), ...details, sessionPresent });
+}
+
+export function reportDisconnected(connection: Connection, reason: string): void {
+  const { audit } = connection.shell;
+  audit?.record({ event: 'disconnected', ...whoIs(connection), reason });
+}
+
+/** A connection was refused before it was accepted. */
+export function reportRefused(connection: Connection, { reasonCode, message }: ProtocolError): void {
+  const { audit } = connection.shell;
+  const event = connection.visit.hasFailed ? 'authenticationFailed' : 'refused';
+  if (!audit?.wants(event)) return;
+  audit.record({ event, ...whoIs(connection), code: describeReason(reasonCode), reason: message });
+}
+
+/** `why`: in the words of a hook or a pipeline, if they have any. */
+export function reportPublishRefused(connection: Connection, message: Message, code: number, why?: string): void {
+  const { audit } = connection.shell;
+  if (!audit?.wants('publishRefused')) return;
+  const { topic, qos, retain } = message;
+  const details = { topic: topic.name, qos, retain, code: describeReason(code), reason: why };
+  audit.record({ event: 'publishRefused', ...whoIs(connection), ...details });
+}
+
+export function reportSubscribeRefused(connection: Connection, topicFilter: string, qos: QoS, code: number): void {
+  const { audit } = connection.shell;
+  if (!audit?.wants('subscribeRefused')) return;
+  const details = { topic: topicFilter, qos, code: describeReason(code) };
+  audit.record({ event: 'subscribeRefused', ...whoIs(connection), ...details });
+}
+
+/** The new connection has the client identifier of one that is open. */
+export function reportTakeover(connection: Connection, previous: Connection): void {
+  const { audit } = connection.shell;
+  audit?.record({ event: 'takenOver', ...whoIs(connection), reason: `from ${previous.stream.remoteAddress}` });
+}

@@ -1,0 +1,47 @@
+/** `sluice bans`: who is shut out of a running broker for a while. */
+import { callControl } from '../admin/control.ts';
+import { sourceOf } from '../base/addresses.ts';
+import { printable } from '../base/printable.ts';
+import type { Ban } from '../contracts/bans.ts';
+import type { Io } from './io.ts';
+import { callBroker } from './running.ts';
+import { CommandError, readOptions } from './usage.ts';
+
+const help = `sluice bans list             who is shut out, until when and why
+sluice bans clear ADDRESS    let in again who is shut out at this address
+sluice bans clear all        let in everybody
+
+  --data-dir DIR    of the running broker (./data)
+  --json            a line of JSON per ban, for list
+`;
+
+const options = {
+  'data-dir': { type: 'string', default: './data' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const;
+
+export async function bans(argv: readonly string[], { stdout }: Io): Promise<void> {
+  const { values, positionals } = readOptions('bans', argv, options);
+  if (values.help) return void stdout.write(help);
+  const directory = values['data-dir'];
+  const call = (command: string, argument: string) =>
+    callBroker(directory, () => callControl(directory, command, argument));
+  const [action, address, ...more] = positionals;
+  if (action === 'list' && address === undefined) {
+    const found = JSON.parse(await call('bans list', '')) as Ban[];
+    for (const ban of found) stdout.write(`${values.json ? JSON.stringify(ban) : lineOf(ban)}\n`);
+    if (found.length === 0 && !values.json) stdout.write('Nobody is banned\n');
+    return;
+  }
+  if (action === 'clear' && address !== undefined && more.length === 0) {
+    const count = await call('bans clear', address === 'all' ? '' : sourceOf(address.replace(/\/64$/, '')));
+    return void stdout.write(`${count} let in again\n`);
+  }
+  throw new CommandError('Use: sluice bans list, or sluice bans clear ADDRESS; see sluice bans --help', 2);
+}
+
+function lineOf({ address, user, client, why, until }: Ban): string {
+  const whom = user !== null ? `, user "${printable(user)}"` : client !== null ? `, client "${printable(client)}"` : '';
+  return `${address}${whom}  until ${new Date(until).toISOString()}: ${why}`;
+}

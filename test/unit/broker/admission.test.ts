@@ -1,0 +1,276 @@
+/** Who may take up a connection, with times and addresses of the test's own. */
+import { describe, expect, test } from 'vitest';
+import { Admission, type Visit } from '../../../src/broker/admission.ts';
+import { Complaints } from '../../../src/broker/complaints.ts';
+import { Counters } from '../../../src/broker/counters.ts';
+import type { AuditEvent } from '../../../src/contracts/audit.ts';
+import type { ClientIdentity } from '../../../src/contracts/hooks.ts';
+import { silentLog } from '../../../src/contracts/log.ts';
+import { defaultLimits, defaultPenalties, defaultSettings, type Limits } from '../../../src/contracts/settings.ts';
+import { ReasonCode } from '../../../src/protocol/reason-codes.ts';
+
+const listener = 'mqtt://0.0.0.0:1883';
+const badPassword = ReasonCode.BadUserNameOrPassword;
+
+class Door {
+  now = 1_000_000;
+  readonly events: AuditEvent[] = [];
+  readonly counters = new Counters(0);
+  readonly admission: Admission;
+
+  constructor(limits: Partial<Limits> = {}, penalties: Partial<typeof defaultPenalties> = {}) {
+    this.admission = new Admission({
+      settings: {
+        ...defaultSettings,
+        limits: { ...defaultLimits, ...limits },
+        penalties: { ...defaultPenalties, ...penalties },
+      },
+      counters: this.counters,
+      complaints: new Complaints(silentLog),
+      audit: { wants: () => true, record: (event) => this.events.push(event) },
+    });
+  }
+
+  arrive(address: string): Visit | null {
+    return this.admission.arrive(`${address}:50000`, listener, this.now);
+  }
+
+  /** Returns the code of the refusal, or 0. */
+  connect(visit: Visit, username: string | null, clientId = 'c', replaces: Visit | null = null): number {
+    return code(() => this.admission.checkConnect(visit, { clientId, username } as ClientIdentity, this.now, replaces));
+  }
+
+  /** One connection that comes, is refused for its password, and leaves. Returns for how long it was kept waiting. */
+  fail(address: string, username: string | null, clientId = 'c', reasonCode: number = badPassword): number {
+    const visit = this.arrive(address)!;
+    if (this.connect(visit, username, clientId) !== 0) return -1;
+    const delayMs = this.admission.failed(visit, reasonCode, this.now);
+    this.admission.leave(visit, this.now);
+    return delayMs;
+  }
+
+  /** What a client with the right password gets to hear. */
+  try(address: string, username: string | null, clientId = 'c'): number {
+    const visit = this.arrive(address);
+    if (visit === null) return -1;
+    const refusal = this.connect(visit, username, clientId);
+    const answer = refusal !== 0 ? refusal : code(() => this.admission.welcome(visit, username, this.now, null));
+    this.admission.leave(visit, this.now);
+    return answer;
+  }
+}
+
+function code(run: () => void): number {
+  try {
+    run();
+    return 0;
+  } catch (error) {
+    return (error as { reasonCode: number }).reasonCode;
+  }
+}
+
+describe('penalties', () => {
+  test('each refusal is kept back twice as long, up to the maximum, and what is forgotten is forgotten', () => {
+    const door = new Door();
+    const delays = Array.from({ length: 7 }, () => door.fail('192.0.2.1', 'bob'));
+    expect(delays).toEqual([250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+    door.now += 10 * defaultPenalties.forgetSeconds * 1000;
+    expect(door.fail('192.0.2.1', 'bob')).toBe(250);
+  });
+
+  test('a user who keeps failing is shut out from there, for a while, but neither elsewhere nor with others', () => {
+    const door = new Door();
+    for (let i = 0; i < 10; i++) door.fail('192.0.2.1', 'bob');
+    expect(door.try('192.0.2.1', 'bob')).toBe(ReasonCode.Banned);
+    expect(door.try('192.0.2.2', 'bob')).toBe(0);
+    expect(door.try('192.0.2.1', 'alice')).toBe(0);
+    expect(door.events).toMatchObject([{ event: 'banned', from: '192.0.2.1', user: 'bob' }]);
+    expect(door.counters).toMatchObject({ banned: 1, authenticationFailed: 10, limited: { bans: 1 } });
+    door.now += defaultPenalties.banSeconds * 1000;
+    expect(door.try('192.0.2.1', 'bob')).toBe(0);
+  });
+
+  test('clients without a user name are told apart by their identifiers', () => {
+    const door = new Door();
+    for (let i = 0; i < 10; i++) door.fail('192.0.2.1', null, 'bad token');
+    expect(door.try('192.0.2.1', null, 'bad token')).toBe(ReasonCode.Banned);
+    expect(door.try('192.0.2.1', null, 'good token')).toBe(0);
+  });
+
+  test('an address from which names are guessed is shut out as a whole; of IPv6, its network', () => {
+    const door = new Door();
+    for (let i = 0; i < 100; i++) door.fail(`2001:db8::${i.toString(16)}`, `user ${i}`);
+    expect(door.try('2001:db8::ffff', 'alice')).toBe(ReasonCode.Banned);
+    expect(door.try('2001:db8:0:1::1', 'alice')).toBe(0);
+  });
+
+  test('a right password forgives that user, but not the address', () => {
+    const door = new Door({}, { failuresPerAddress: 20 });
+    for (let i = 0; i < 19; i++) {
+      expect(door.fail('192.0.2.1', 'bob')).toBeGreaterThanOrEqual(0);
+      expect(door.try('192.0.2.1', 'bob')).toBe(0);
+    }
+    door.fail('192.0.2.1', 'bob');
+    expect(door.try('192.0.2.1', 'bob')).toBe(ReasonCode.Banned);
+  });
+
+  test('guesses that were under way when the ban came learn nothing, even if one is right', () => {
+    const door = new Door();
+    const visits = Array.from({ length: 50 }, () => door.arrive('192.0.2.1')!);
+    for (const visit of visits) expect(door.connect(visit, 'bob')).toBe(0);
+    const right = visits.pop()!;
+    for (const visit of visits) door.admission.failed(visit, badPassword, door.now);
+    expect(code(() => door.admission.welcome(right, 'bob', door.now, null))).toBe(ReasonCode.Banned);
+  });
+
+  test('an authentication that is out of service punishes nobody', () => {
+    const door = new Door();
+    for (let i = 0; i < 200; i++) {
+      expect(door.fail('192.0.2.1', 'bob', 'c', ReasonCode.ServerUnavailable)).toBe(0);
+    }
+    expect(door.try('192.0.2.1', 'bob')).toBe(0);
+  });
+
+  test('exempt addresses are never slowed nor shut out', () => {
+    const door = new Door({ exemptAddresses: ['192.0.2.0/24'] });
+    for (let i = 0; i < 200; i++) expect(door.fail('192.0.2.1', 'bob')).toBe(0);
+    expect(door.try('192.0.2.1', 'bob')).toBe(0);
+  });
+
+  test('so many refusals are kept back at one time; the others leave at once', () => {
+    const door = new Door({}, { delayedConnections: 2 });
+    const visits = Array.from({ length: 4 }, () => door.arrive('192.0.2.1')!);
+    for (const visit of visits) door.connect(visit, 'bob');
+    const isDelayed = visits.map((visit) => door.admission.failed(visit, badPassword, door.now) > 0);
+    expect(isDelayed).toEqual([true, true, false, false]);
+    for (const visit of visits) door.admission.leave(visit, door.now);
+    expect(door.fail('192.0.2.1', 'bob')).toBeGreaterThan(0);
+  });
+
+  test('a client that comes and goes in a loop is shut out; one that stays, or others, are not', () => {
+    const door = new Door({}, { flapsPerMinute: 5 });
+    for (let i = 0; i < 5; i++) {
+      expect(door.try('192.0.2.1', null, 'flapping')).toBe(0);
+      const stays = door.arrive('192.0.2.1')!;
+      door.connect(stays, null, 'staying');
+      door.admission.welcome(stays, null, door.now, null);
+      door.now += 10_000;
+      door.admission.leave(stays, door.now);
+      door.now -= 10_000;
+    }
+    expect(door.try('192.0.2.1', null, 'flapping')).toBe(ReasonCode.Banned);
+    expect(door.try('192.0.2.1', null, 'staying')).toBe(0);
+    expect(door.try('192.0.2.2', null, 'flapping')).toBe(0);
+  });
+
+  test('whoever is pardoned starts anew', () => {
+    const door = new Door();
+    for (let i = 0; i < 10; i++) door.fail('192.0.2.1', 'bob');
+    for (let i = 0; i < 100; i++) door.fail('192.0.2.2', `user ${i}`);
+    expect(door.admission.penalties.bans.list(door.now)).toMatchObject([
+      { address: '192.0.2.1', user: 'bob' },
+      { address: '192.0.2.2', user: null },
+    ]);
+    expect(door.admission.penalties.pardon('192.0.2.3', door.now)).toBe(0);
+    expect(door.admission.penalties.pardon('192.0.2.1', door.now)).toBe(1);
+    expect(door.fail('192.0.2.1', 'bob')).toBe(250);
+    expect(door.try('192.0.2.1', 'bob')).toBe(0);
+    expect(door.admission.penalties.pardon(null, door.now)).toBe(1);
+    expect(door.try('192.0.2.2', 'x')).toBe(0);
+  });
+
+  test('bans take bounded room, also those of very long names', () => {
+    const door = new Door({}, { failuresPerUser: 1, failuresPerAddress: 0, bans: 10 });
+    for (let i = 0; i < 100; i++) door.fail('192.0.2.1', `${'x'.repeat(60_000)}${i}`);
+    const bans = door.admission.penalties.bans.list(door.now);
+    expect(bans).toHaveLength(10);
+    expect(JSON.stringify(bans).length).toBeLessThan(5_000);
+    expect(door.try('192.0.2.1', `${'x'.repeat(60_000)}99`)).toBe(ReasonCode.Banned);
+  });
+});
+
+describe('limits per address', () => {
+  test('so many connections at one time, counted for each address', () => {
+    const door = new Door({ connectionsPerAddress: 2 });
+    const [first, second, third] = [1, 2, 3].map(() => door.arrive('192.0.2.1')!);
+    expect([first, second, third].map((visit) => door.connect(visit!, null))).toEqual([0, 0, ReasonCode.QuotaExceeded]);
+    expect(door.counters.limited.connectionsPerAddress).toBe(1);
+    door.admission.leave(third!, door.now);
+    expect(door.try('192.0.2.2', null)).toBe(0);
+    door.admission.leave(first!, door.now);
+    expect(door.try('192.0.2.1', null)).toBe(0);
+  });
+
+  test('a client that takes the place of its own connection needs no further one', () => {
+    const door = new Door({ connectionsPerAddress: 1 });
+    const dead = door.arrive('192.0.2.1')!;
+    door.connect(dead, null);
+    const back = door.arrive('192.0.2.1')!;
+    expect(door.connect(back, null, 'c', dead)).toBe(0);
+  });
+
+  test('so many new connections a second in the mean, with ten seconds at once', () => {
+    const door = new Door({ connectsPerSecondPerAddress: 2 });
+    const codes = Array.from({ length: 25 }, () => door.try('192.0.2.1', null));
+    expect(codes.filter((each) => each === 0)).toHaveLength(20);
+    expect(codes.at(-1)).toBe(ReasonCode.ConnectionRateExceeded);
+    expect(door.try('192.0.2.2', null)).toBe(0);
+    door.now += 1_000;
+    expect([1, 2, 3].map(() => door.try('192.0.2.1', null))).toEqual([0, 0, ReasonCode.ConnectionRateExceeded]);
+  });
+
+  test('only so many are kept to be told why; the others are closed at once', () => {
+    const door = new Door({ connectionsPerAddress: 1 });
+    door.arrive('192.0.2.1');
+    const kept = Array.from({ length: 3_000 }, () => door.arrive('192.0.2.1')).filter((visit) => visit !== null);
+    expect(kept).toHaveLength(1_000);
+    expect(door.arrive('192.0.2.2')).not.toBeNull();
+  });
+});
+
+describe('limits for all', () => {
+  test('connections that are not known yet: the newest are turned away until one is known or leaves', () => {
+    const door = new Door({ unauthenticatedConnections: 2 });
+    const first = door.arrive('192.0.2.1')!;
+    const second = door.arrive('192.0.2.1')!;
+    expect(door.arrive('192.0.2.2')).toBeNull();
+    door.admission.welcome(first, null, door.now, null);
+    expect(door.arrive('192.0.2.2')).not.toBeNull();
+    expect(door.arrive('192.0.2.2')).toBeNull();
+    door.admission.leave(second, door.now);
+    expect(door.arrive('192.0.2.2')).not.toBeNull();
+    expect(door.counters).toMatchObject({ connectionsRefused: 2, limited: { unauthenticatedConnections: 2 } });
+  });
+
+  test('bytes of all that are not known yet: whoever brings too many is refused', () => {
+    const door = new Door({ unauthenticatedBytes: 1_000 });
+    const first = door.arrive('192.0.2.1')!;
+    const second = door.arrive('192.0.2.2')!;
+    door.admission.receive(first, 900);
+    expect(code(() => door.admission.receive(second, 200))).toBe(ReasonCode.ServerBusy);
+    door.admission.leave(second, door.now);
+    door.admission.welcome(first, null, door.now, null);
+    expect(door.admission.unauthenticatedBytes).toBe(0);
+    expect(door.admission.unauthenticated).toBe(0);
+  });
+
+  test('connections of one user, whatever their addresses; a reconnect is not one more', () => {
+    const door = new Door({ connectionsPerUser: 2 });
+    const enter = (address: string, replaces: Visit | null = null) => {
+      const visit = door.arrive(address)!;
+      door.connect(visit, 'bob');
+      return { visit, code: code(() => door.admission.welcome(visit, 'bob', door.now, replaces)) };
+    };
+    const first = enter('192.0.2.1');
+    enter('192.0.2.2');
+    expect(enter('192.0.2.3').code).toBe(ReasonCode.QuotaExceeded);
+    const again = enter('192.0.2.1', first.visit);
+    expect(again.code).toBe(0);
+    door.admission.end(first.visit, door.now);
+    door.admission.leave(first.visit, door.now);
+    expect(enter('192.0.2.3').code).toBe(ReasonCode.QuotaExceeded);
+    door.admission.leave(again.visit, door.now);
+    expect(enter('192.0.2.3').code).toBe(0);
+    expect(door.try('192.0.2.3', 'alice')).toBe(0);
+  });
+});

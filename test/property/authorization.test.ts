@@ -122,7 +122,7 @@ const isText = (wanted: string | readonly string[], text: string) =>
   [wanted].flat().some((each) => new RegExp(`^${each.replaceAll('$', '\\$').replaceAll('*', '.*')}$`).test(text));
 
 function isFor({ for: wanted = {} }: RuleSettings, client: ClientIdentity): boolean {
-  if (wanted.username !== undefined && !(client.username !== null && isText(wanted.username, client.username))) {
+  if (wanted.username !== undefined && !(client.username && isText(wanted.username, client.username))) {
     return false;
   }
   if (wanted.clientId !== undefined && !isText(wanted.clientId, client.clientId)) return false;
@@ -158,7 +158,7 @@ function naive(
             : name === 'clientId'
               ? client.clientId
               : attributes.get(name.slice(11));
-        if (value == null) isMissing = true;
+        if (!value) isMissing = true;
         else if (/[/+#]/.test(value)) isDangerous = true;
         return value ?? '';
       });
@@ -227,12 +227,13 @@ const aclLines: fc.Arbitrary<AclLine[]> = fc.array(
 
 /** Mosquitto 2.0's way through its lists, in its order. */
 function mosquitto(lines: readonly AclLine[], client: ClientIdentity, access: 'read' | 'write', name: string): boolean {
+  const username = client.username || null;
   let user: string | null = null;
   const own: { access: string; topic: string }[] = [];
   const patterns: { access: string; topic: string }[] = [];
   for (const line of lines) {
     if ('user' in line) user = line.user;
-    else if (line.word === 'pattern' || user === client.username) {
+    else if (line.word === 'pattern' || user === username) {
       const list = line.word === 'pattern' ? patterns : own;
       if (line.access === 'deny') list.unshift(line);
       else list.push(line);
@@ -243,10 +244,10 @@ function mosquitto(lines: readonly AclLine[], client: ClientIdentity, access: 'r
     if (each.access === 'deny') return false;
     if (each.access.includes(access)) return true;
   }
-  if (patterns.length > 0 && /[+#]/.test(`${client.username ?? ''}${client.clientId}`)) return false;
+  if (patterns.length > 0 && /[+#]/.test(`${username ?? ''}${client.clientId}`)) return false;
   for (const each of patterns) {
-    if (each.topic.includes('%u') && client.username === null) continue;
-    const topic = each.topic.replaceAll(/%[uc]/g, (what) => (what === '%u' ? client.username! : client.clientId));
+    if (each.topic.includes('%u') && username === null) continue;
+    const topic = each.topic.replaceAll(/%[uc]/g, (what) => (what === '%u' ? username! : client.clientId));
     if (topic === '' || !isMatch(topic, name)) continue;
     if (each.access === 'deny') return false;
     if (each.access.includes(access)) return true;

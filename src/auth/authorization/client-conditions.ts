@@ -4,7 +4,7 @@
 import { AddressSet } from '../../base/addresses.ts';
 import type { RuleClients, TextPatterns } from '../../contracts/access.ts';
 import type { ClientIdentity } from '../../contracts/hooks.ts';
-import { attributeOf } from './topic-pattern.ts';
+import { attributeOf, usernameOf } from './topic-pattern.ts';
 
 export type ClientTest = (client: ClientIdentity) => boolean;
 
@@ -17,7 +17,10 @@ export function clientTest(wanted: RuleClients, except: keyof RuleClients | null
   const { username, group, clientId, address, listener, attributes } = wanted;
   if (username !== undefined) {
     const fits = textTest(username);
-    add('username', (client) => client.username !== null && fits(client.username));
+    add('username', (client) => {
+      const name = usernameOf(client);
+      return name !== null && fits(name);
+    });
   }
   if (group !== undefined) {
     const fits = textTest(group);

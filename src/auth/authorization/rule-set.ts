@@ -10,7 +10,7 @@ import { matches, type ParsedFilter } from '../../protocol/topic.ts';
 import type { ClientTest } from './client-conditions.ts';
 import { Action, type Rule, type RuleDraft, type RuleKey } from './rule.ts';
 import { RuleTree, type Search } from './rule-tree.ts';
-import { expand, levelsOfFilter, overlaps, type TemplateLevel } from './topic-pattern.ts';
+import { expand, levelsOfFilter, overlaps, type TemplateLevel, usernameOf } from './topic-pattern.ts';
 
 export class RuleSet {
   /** There are no rules at all: everything is allowed. */
@@ -60,7 +60,9 @@ export class RuleSet {
   }
 
   /** Where the rules are that can be about this client. */
-  treesOf({ username, groups, clientId }: ClientIdentity): readonly RuleTree[] {
+  treesOf(client: ClientIdentity): readonly RuleTree[] {
+    const { groups, clientId } = client;
+    const username = usernameOf(client);
     const { username: byUsername, group: byGroup, clientId: byClientId } = this.#byName;
     const own = [
       username === null ? this.#anonymous : byUsername.get(username),
@@ -178,7 +180,8 @@ export class ClientRules implements Search {
 
   /** Whether the client is among those whom the rule names; in a tree of the client's it is. */
   #isMeant({ key }: Rule): boolean {
-    const { username, clientId, groups } = this.#client;
+    const { clientId, groups } = this.#client;
+    const username = usernameOf(this.#client);
     switch (key?.by) {
       case undefined:
         return true;

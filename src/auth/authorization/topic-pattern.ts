@@ -9,12 +9,15 @@ import type { ClientIdentity } from '../../contracts/hooks.ts';
 /** `username`, `clientId` or `attributes.…`. */
 export type Placeholder = string;
 
-/** What stands there for this client; null: it has none. */
+/** What stands there for this client; null: it has none, or an empty one. */
 export function nameOf(placeholder: Placeholder, client: ClientIdentity): string | null {
-  if (placeholder === 'username') return client.username;
+  if (placeholder === 'username') return usernameOf(client);
   if (placeholder === 'clientId') return client.clientId;
-  return attributeOf(placeholder.slice('attributes.'.length), client);
+  return attributeOf(placeholder.slice('attributes.'.length), client) || null;
 }
+
+/** An empty username is none. */
+export const usernameOf = ({ username }: ClientIdentity) => username || null;
 
 export function attributeOf(name: string, { attributes }: ClientIdentity): string | null {
   return Object.hasOwn(attributes, name) ? attributes[name]! : null;

@@ -20,7 +20,7 @@ import { type Path, pathText } from './config/source.ts';
 import { hasAuthentication } from './contracts/authentication.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
 import { type Log, silentLog } from './contracts/log.ts';
-import type { QuarantineStore } from './contracts/pipeline.ts';
+import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
 import type { SessionStore } from './contracts/session-store.ts';
 import type { Listener } from './contracts/transport.ts';
 import { listen } from './net/listen.ts';
@@ -86,7 +86,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   const { policy: access } = authorization;
   const broker = new Broker({ settings: config, store, log, pipeline: pipelines, hooks, access });
   authorization.use(rules);
-  pipelines.emit = ({ topic, ...fields }) => void broker.publish(topic, fields).catch(() => {});
+  pipelines.emit = (message) => publishOwn(broker, message, log);
   try {
     await broker.start();
   } catch (error) {
@@ -95,7 +95,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     authorization.close();
     throw error;
   }
-  const ticker = setInterval(() => pipelines.tick(), pipelineTickMs);
+  const ticker = setInterval(() => void pipelines.tick(), pipelineTickMs);
   ticker.unref();
   const listeners: Listener[] = [];
   const reload = async () => {
@@ -121,7 +121,11 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       throw error;
     }
   };
-  const replay = (message: PublishedMessage) => replayThrough(broker, pipelines, quarantine, message);
+  const replay = async (entry: QuarantineEntry) => {
+    const { outcome, messages } = await pipelines.replay(entry);
+    for (const { topic, ...fields } of messages) await broker.publish(topic, fields);
+    return outcome;
+  };
   const handlers: Handlers = { reload, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
   const closeControl =
     config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, handlers, log) : () => {};
@@ -228,24 +232,13 @@ function withAuthentication(hooks: Hooks, authentication: Authentication): Hooks
   };
 }
 
-/** A quarantined message goes through the pipelines as they are now. */
-async function replayThrough(
-  broker: Broker,
-  pipelines: Pipelines,
-  quarantine: QuarantineStore,
-  message: PublishedMessage,
-): Promise<'published' | 'dropped' | 'quarantined' | 'rejected'> {
-  const before = quarantine.count;
-  const verdict = await pipelines.onPublish(null, message);
-  if (verdict.verdict === 'reject') return 'rejected';
-  const messages =
-    verdict.verdict === 'split' ? verdict.messages : verdict.verdict === 'change' ? [verdict.change] : [{}];
-  if (verdict.verdict === 'drop') return quarantine.count > before ? 'quarantined' : 'dropped';
-  for (const change of messages) {
-    const { topic, ...fields } = { ...message, ...change };
+/** Of a message that a stage had held back: its publishers were answered long ago. */
+async function publishOwn(broker: Broker, { topic, ...fields }: PublishedMessage, log: Log): Promise<void> {
+  try {
     await broker.publish(topic, fields);
+  } catch (err) {
+    log.error({ topic, err }, 'what a pipeline had held back cannot be published, and is lost');
   }
-  return 'published';
 }
 
 /** Pipelines without a broker, to try messages on. */
@@ -256,23 +249,11 @@ export interface TestBench {
 
 /** Rejects with a ConfigError. */
 export async function testBench({ config, where }: ReadConfig, now: () => number = Date.now): Promise<TestBench> {
-  let quarantined = 0;
   const quarantine = new MemoryQuarantine(config.pipelineLimits);
-  const counting: QuarantineStore = {
-    count: 0,
-    bytes: 0,
-    put: () => {
-      quarantined++;
-      return 0;
-    },
-    list: (afterId, limit) => quarantine.list(afterId, limit),
-    get: (id) => quarantine.get(id),
-    remove: (id) => quarantine.remove(id),
-  };
-  const pipelines = new Pipelines({ limits: config.pipelineLimits, log: silentLog, quarantine: counting, now });
+  const pipelines = new Pipelines({ limits: config.pipelineLimits, log: silentLog, quarantine, now });
   await configure(pipelines, config, where);
   return {
-    tryOut: (trial, onStage) => tryOut({ pipelines, quarantined: () => quarantined }, trial, onStage),
+    tryOut: (trial, onStage) => tryOut(pipelines, quarantine, trial, onStage),
     close: () => pipelines.close(),
   };
 }

@@ -1,12 +1,11 @@
 /** What `sluice quarantine` asks of a running broker. */
-import type { PublishedMessage } from '../contracts/hooks.ts';
 import type { QuarantineEntry, QuarantineStore } from '../contracts/pipeline.ts';
 import type { Handlers } from './control.ts';
 
 export interface QuarantineTools {
   readonly store: QuarantineStore;
-  /** Sends a message through the pipelines as they are now. Resolves once what came of it is as durable as it can be. */
-  readonly replay: (message: PublishedMessage) => Promise<'published' | 'dropped' | 'quarantined' | 'rejected'>;
+  /** Sends its message through the pipelines as they are now. Resolves once what came of it is as durable as it can be. */
+  readonly replay: (entry: QuarantineEntry) => Promise<'published' | 'dropped' | 'quarantined' | 'rejected'>;
 }
 
 /** One line of JSON to the client; payloads in base64. */
@@ -57,10 +56,10 @@ export function quarantineHandlers({ store, replay }: QuarantineTools): Handlers
     },
     async 'quarantine replay'(argument) {
       const result = { published: 0, dropped: 0, rejected: 0, quarantined: 0 };
-      for await (const { id, message } of chosen(store, argument)) {
+      for await (const entry of chosen(store, argument)) {
         // One that fails again goes into quarantine under a new number; one that is refused stays under its old one.
-        const outcome = await replay(message);
-        if (outcome !== 'rejected') store.remove(id);
+        const outcome = await replay(entry);
+        if (outcome !== 'rejected') store.remove(entry.id);
         result[outcome]++;
       }
       return JSON.stringify(result satisfies Replayed);

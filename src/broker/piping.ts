@@ -85,7 +85,7 @@ function formsOf(shell: Shell, message: Message): Awaitable<Forms | null> {
     const waiting: Promise<unknown>[] = [];
     for (const each of subscriberClassesOf(router.route(message.topic))) {
       if (forms.has(each)) continue;
-      const form = formOf(shell, message, each);
+      const form = formOf(shell, message, each, false);
       if (form instanceof Promise) waiting.push(form.then((settled) => forms.set(each, settled)));
       else forms.set(each, form);
     }
@@ -96,7 +96,12 @@ function formsOf(shell: Shell, message: Message): Awaitable<Forms | null> {
 }
 
 /** Never throws or rejects: a pipeline that fails gives nothing, and the log says so. */
-function formOf(shell: Shell, message: Message, subscriberClass: string): Awaitable<Message | null> {
+function formOf(
+  shell: Shell,
+  message: Message,
+  subscriberClass: string,
+  isRetained: boolean,
+): Awaitable<Message | null> {
   const failed = (err: unknown) => {
     shell.log.error({ topic: message.topic.name, subscriberClass, err }, 'a pipeline for subscribers failed');
     return null;
@@ -107,7 +112,7 @@ function formOf(shell: Shell, message: Message, subscriberClass: string): Awaita
       if (verdict.verdict === 'drop') return null;
       return verdict.verdict === 'keep' ? message : changed(message, seen, verdict.message, shell);
     };
-    const verdict = shell.pipeline!.onDeliver(seen, subscriberClass);
+    const verdict = shell.pipeline!.onDeliver(seen, subscriberClass, isRetained);
     return verdict instanceof Promise ? verdict.then(toForm).catch(failed) : toForm(verdict);
   } catch (error) {
     return failed(error);
@@ -122,7 +127,7 @@ export function inForm(
   done: (form: Message | null) => void,
 ): void {
   if (shell.pipeline === null) return done(message);
-  const form = formOf(shell, message, subscriberClass);
+  const form = formOf(shell, message, subscriberClass, true);
   if (!(form instanceof Promise)) return done(form);
   form.then((settled) => {
     shell.readTime();

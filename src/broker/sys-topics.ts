@@ -31,6 +31,8 @@ class Load {
   }
 }
 
+const ofPipelines = 'pipelines/';
+
 export class SysTopics {
   readonly #shell: Shell;
   readonly #published = new Map<string, { topic: Topic; value: string }>();
@@ -58,6 +60,11 @@ export class SysTopics {
       for (const [span, value] of Object.entries(load.averages)) this.#put(`load/${name}/${span}`, value.toFixed(2));
     }
     for (const [name, value] of Object.entries(this.#values())) this.#put(name, String(value));
+    const pipelines = new Map(this.#shell.pipeline?.statistics() ?? []);
+    for (const [name, value] of pipelines) this.#put(`${ofPipelines}${name}`, String(value));
+    for (const name of this.#published.keys()) {
+      if (name.startsWith(ofPipelines) && !pipelines.has(name.slice(ofPipelines.length))) this.#remove(name);
+    }
   }
 
   #values(): Record<string, string | number> {
@@ -111,8 +118,14 @@ export class SysTopics {
     for (const [reason, count] of Object.entries(counters.dropped)) {
       values[`publish/messages/dropped/${reason}`] = count;
     }
-    for (const [name, value] of this.#shell.pipeline?.statistics() ?? []) values[`pipelines/${name}`] = value;
     return values;
+  }
+
+  /** A pipeline that a reload took out. */
+  #remove(name: string): void {
+    const { topic } = this.#published.get(name)!;
+    this.#published.delete(name);
+    this.#shell.core.publish(Message.of(topic, Buffer.alloc(0), { retain: true }), null);
   }
 
   #put(name: string, value: string): void {

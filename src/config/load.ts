@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { deepFreeze } from '../base/freeze.ts';
 import { nearest } from '../base/nearest.ts';
+import { mapFiles } from '../contracts/pipeline-files.ts';
 import { applyEnvironment } from './environment.ts';
 import { ConfigError } from './error.ts';
 import { type Config, type ConfigInput, schema, unwrapped } from './schema.ts';
@@ -120,7 +121,9 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     return { ...listener, tls: { ...withAbsoluteNames(listener.tls, folder), certificates } };
   });
   const authentication = config.authentication.map((mechanism) => withAbsoluteNames(mechanism, folder));
-  const pipelines = withAbsoluteFiles(config.pipelines, folder) as Config['pipelines'];
+  const pipelines = config.pipelines.map((each) =>
+    mapFiles(each, (file) => resolve(folder, file)),
+  ) as Config['pipelines'];
   const tests = config.tests.map((test) => {
     return test.payloadFile === undefined ? test : { ...test, payloadFile: resolve(folder, test.payloadFile) };
   });
@@ -144,15 +147,4 @@ function withAbsoluteNames<T extends object>(settings: T, folder: string): T {
     return [name, isFile ? resolve(folder, value) : value] as const;
   });
   return Object.fromEntries(entries) as T;
-}
-
-/** Of stages: what they call `file`, and a `jsonSchema` that is one. */
-function withAbsoluteFiles(value: unknown, folder: string): unknown {
-  if (Array.isArray(value)) return value.map((each) => withAbsoluteFiles(each, folder));
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).map(([name, each]) => {
-    const isFile = typeof each === 'string' && (name === 'file' || name === 'jsonSchema');
-    return [name, isFile ? resolve(folder, each) : withAbsoluteFiles(each, folder)] as const;
-  });
-  return Object.fromEntries(entries);
 }

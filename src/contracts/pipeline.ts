@@ -25,8 +25,8 @@ export interface MessagePipeline {
   classify(client: ClientIdentity, userProperties: UserProperties): Awaitable<string | null>;
   /** The same for a subscription that has a class already; the form it asked for stays. */
   reclassify(client: ClientIdentity, subscriberClass: string | null): Awaitable<string | null>;
-  /** Called once per message and class. */
-  onDeliver(message: PublishedMessage, subscriberClass: string): Awaitable<DeliverVerdict>;
+  /** Called once per message and class; for a retained message, once per subscriber that has just come. */
+  onDeliver(message: PublishedMessage, subscriberClass: string, isRetained: boolean): Awaitable<DeliverVerdict>;
   /** For $SYS: name and value. */
   statistics(): Iterable<[string, number]>;
 }
@@ -38,7 +38,7 @@ export interface QuarantinedMessage {
   readonly clientId: string | null;
   readonly username: string | null;
   readonly pipeline: string;
-  /** The first digits of a hash over the pipeline's settings. */
+  /** The first digits of a hash over the pipeline's settings and the files that they name. */
   readonly version: string;
   /** Its place, from 1, and kind: `2 validate`. */
   readonly stage: string;

@@ -15,6 +15,8 @@ export interface ItemTools {
   readonly loss: ReportLoss;
 }
 
+const noBytes = Buffer.alloc(0);
+
 export class Item {
   topic: string;
   qos: QoS;
@@ -24,6 +26,8 @@ export class Item {
   messageExpiryInterval: number | undefined;
   userProperties: UserProperties;
   readonly original: PublishedMessage;
+  /** Made of several messages: it stands for itself, and for none of them. */
+  readonly isGathered: boolean;
   readonly #tools: ItemTools;
   #bytes: Buffer | null;
   #value: unknown = undefined;
@@ -31,7 +35,7 @@ export class Item {
   /** What the value was decoded from, and is encoded to if nobody says otherwise. */
   #format: Format | null = null;
 
-  constructor(original: PublishedMessage, tools: ItemTools) {
+  constructor(original: PublishedMessage, tools: ItemTools, isGathered = false) {
     this.topic = original.topic;
     this.qos = original.qos;
     this.retain = original.retain;
@@ -40,6 +44,7 @@ export class Item {
     this.messageExpiryInterval = original.messageExpiryInterval;
     this.userProperties = original.userProperties;
     this.original = original;
+    this.isGathered = isGathered;
     this.#tools = tools;
     this.#bytes = original.payload;
   }
@@ -52,22 +57,35 @@ export class Item {
   }
 
   copy(): Item {
-    const copy = new Item(this.original, this.#tools);
-    const { topic, qos, retain, contentType, payloadFormatIndicator, messageExpiryInterval, userProperties } = this;
-    Object.assign(copy, {
-      topic,
-      qos,
-      retain,
-      contentType,
-      payloadFormatIndicator,
-      messageExpiryInterval,
-      userProperties,
-    });
+    const copy = new Item(this.original, this.#tools, this.isGathered);
+    copy.#takeProperties(this);
     copy.#bytes = this.#bytes;
     copy.#value = this.#value;
     copy.#hasValue = this.#hasValue;
-    copy.#format = this.#format;
     return copy;
+  }
+
+  /** For what is to be made of it and others: all but the payload, which would only take memory. */
+  withoutPayload(): Item {
+    const copy = new Item({ ...this.original, payload: noBytes }, this.#tools, true);
+    copy.#takeProperties(this);
+    return copy;
+  }
+
+  #takeProperties(other: Item): void {
+    this.topic = other.topic;
+    this.qos = other.qos;
+    this.retain = other.retain;
+    this.contentType = other.contentType;
+    this.payloadFormatIndicator = other.payloadFormatIndicator;
+    this.messageExpiryInterval = other.messageExpiryInterval;
+    this.userProperties = other.userProperties;
+    this.#format = other.#format;
+  }
+
+  /** It only removes a retained message. [MQTT5 3.3.1-6] */
+  get isClearing(): boolean {
+    return this.original.payload.length === 0 && this.original.retain && !this.isGathered;
   }
 
   /** Decoded by what came before, else by content type, else as JSON. Throws a StageFailure. */
@@ -121,6 +139,15 @@ export class Item {
     );
   }
 
+  /** For the quarantine, of what cannot be written as well. */
+  asFarAsWritable(): PublishedMessage {
+    try {
+      return { ...this.original, ...this.toChange() };
+    } catch {
+      return { ...this.original, topic: this.topic };
+    }
+  }
+
   get hasValue(): boolean {
     return this.#hasValue;
   }
@@ -130,7 +157,12 @@ export class Item {
   }
 
   decode(format: Format): void {
-    const value = format.decode(this.bytes);
+    const { bytes } = this;
+    const { payloadBytes } = this.#tools.limits;
+    if (bytes.length > payloadBytes) {
+      throw new StageFailure(`the payload has ${bytes.length} bytes, more than pipelineLimits.payloadBytes allows`);
+    }
+    const value = format.decode(bytes);
     assertWithin(value, this.#tools.limits);
     this.#value = value;
     this.#hasValue = true;

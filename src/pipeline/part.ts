@@ -1,13 +1,33 @@
 import type { Awaitable, ClientIdentity, PublishedMessage } from '../contracts/hooks.ts';
 import type { PipelineSettings } from '../contracts/pipeline.ts';
 
+/** Who published a message, as far as it is known: a quarantined message is replayed for a client that may be gone. */
+export interface Publisher {
+  readonly clientId: string;
+  readonly username: string | null;
+  readonly listener: string | null;
+}
+
 export interface PartContext {
-  /** Null for what did not come from a client that is connected. */
+  /** Null for what did not come from a client that is connected: a will, a replay, what a stage had held back. */
   readonly client: ClientIdentity | null;
+  readonly publisher: Publisher | null;
   /** Milliseconds since the epoch. */
   readonly now: number;
   /** As it was published, before the first pipeline; null for what a stage had held back. */
   readonly original: PublishedMessage | null;
+  /** `deliver`: the class of subscribers it is made for, so that stages remember for each class what it was sent. */
+  readonly subscriberClass: string | null;
+  /** `deliver`: a retained message for one subscriber that has just come. */
+  readonly isRetained: boolean;
+  /** How often the message, or what was made of it, went into quarantine. */
+  quarantined: number;
+}
+
+const contextDefaults = { client: null, publisher: null, original: null, subscriberClass: null, isRetained: false };
+
+export function partContext(now: number, fields: Partial<PartContext> = {}): PartContext {
+  return { ...contextDefaults, now, quarantined: 0, ...fields };
 }
 
 /** Something that messages to some topics go through: a configured pipeline, or what a program gave to `use`. */
@@ -20,8 +40,5 @@ export interface Part {
   readonly for: PipelineSettings['for'];
   /** The messages in its place: the same object if nothing changed. Throws, or rejects with, a Rejection. */
   run(message: PublishedMessage, context: PartContext): Awaitable<readonly PublishedMessage[]>;
-  /** What was held back and is due now. */
-  due?(context: PartContext): Awaitable<readonly PublishedMessage[]>;
-  drain?(context: PartContext): Awaitable<readonly PublishedMessage[]>;
   close(): void;
 }

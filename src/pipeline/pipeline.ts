@@ -3,16 +3,19 @@
  * stage makes of it goes on at the next one.
  */
 import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Awaitable, PublishedMessage } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
 import type { PipelineLimits, PipelineSettings, QuarantinedMessage } from '../contracts/pipeline.ts';
+import { filesIn } from '../contracts/pipeline-files.ts';
 import { compileStage, kindOf } from './compile.ts';
-import { PipelineError } from './errors.ts';
+import { PipelineError, Rejection } from './errors.ts';
 import { KnownFormats } from './formats/formats.ts';
 import { Item, type ItemTools } from './item.ts';
 import type { Part, PartContext } from './part.ts';
+import { inTurn } from './passage.ts';
 import { StageRun } from './stage-run.ts';
-import type { Outcome, StageContext } from './stages/stage.ts';
+import type { Outcome } from './stages/stage.ts';
 
 export interface PipelineOptions {
   readonly limits: PipelineLimits;
@@ -30,9 +33,10 @@ export class Pipeline implements Part {
   readonly on: 'publish' | 'deliver';
   readonly for: PipelineSettings['for'];
   readonly settings: PipelineSettings;
-  /** The first digits of a hash over the settings. */
+  /** The first digits of a hash over the settings and the files that they name. */
   readonly version: string;
   readonly stages: StageRun[] = [];
+  readonly #settingsText: string;
   readonly #options: PipelineOptions;
   readonly #tools: ItemTools;
   /** The stage that is running, for losses that a format reports. */
@@ -46,12 +50,22 @@ export class Pipeline implements Part {
     this.on = settings.on;
     this.for = settings.for;
     this.settings = settings;
-    this.version = versionOf(settings);
+    this.#settingsText = JSON.stringify(settings);
+    this.version = versionOf(settings, this.#settingsText);
     this.#options = options;
     const loss = () => {
       if (this.#running !== null) this.#running.counters.lossy++;
     };
     this.#tools = { formats: new KnownFormats(options.limits), limits: options.limits, loss };
+  }
+
+  /** Whether these settings would make the same pipeline. Files that they name may have changed since. */
+  isStill(settings: PipelineSettings): boolean {
+    return filesIn(settings).length === 0 && JSON.stringify(settings) === this.#settingsText;
+  }
+
+  get holdsBack(): boolean {
+    return this.#holding.length > 0;
   }
 
   /** Rejects with a PipelineError, whose path begins at this pipeline. */
@@ -72,17 +86,15 @@ export class Pipeline implements Part {
     const path = ['stages', index];
     const isDeliver = this.on === 'deliver';
     const warn = (what: string) => log.warn({ pipeline: this.name, stage: name }, what);
-    const stage = await compileStage(settings, { formats: this.#tools.formats, limits, path, warn });
-    if (isDeliver && stage.due !== undefined) {
-      stage.close?.();
-      const what = `${kindOf(settings)} holds messages back, which only a pipeline with "on: publish" can`;
-      throw new PipelineError([...path, kindOf(settings)], what);
-    }
     const onError = settings.onError ?? (isDeliver ? 'drop' : 'quarantine');
     if (isDeliver && (onError === 'reject' || onError === 'quarantine')) {
-      stage.close?.();
       const what = 'a pipeline with "on: deliver" can drop, pass or tag: the publisher has been answered before';
       throw new PipelineError([...path, 'onError'], what);
+    }
+    const stage = await compileStage(settings, { formats: this.#tools.formats, limits, path, warn });
+    if (isDeliver && stage.due !== undefined) {
+      const what = `${kindOf(settings)} holds messages back, which only a pipeline with "on: publish" can`;
+      throw new PipelineError([...path, kindOf(settings)], what);
     }
     let failures = 0;
     let loggedAt = Number.NEGATIVE_INFINITY;
@@ -90,6 +102,9 @@ export class Pipeline implements Part {
       name,
       stage,
       onError,
+      mayMultiply: !isDeliver,
+      // An empty retained message clears a topic, and has no value; where the topic went, the clearing must go.
+      takesClearing: kindOf(settings) === 'topic',
       quarantine: (entry, item, context) => this.#quarantine(entry, item, context as PartContext),
       onFailure: (_, reason, { topic }) => {
         failures++;
@@ -105,11 +120,13 @@ export class Pipeline implements Part {
   }
 
   #quarantine(entry: Pick<QuarantinedMessage, 'stage' | 'reason'>, item: Item, context: PartContext): void {
+    const { isGathered } = item;
+    context.quarantined++;
     this.#options.quarantine({
       ...entry,
-      message: context.original ?? item.original,
-      clientId: context.client?.clientId ?? null,
-      username: context.client?.username ?? null,
+      message: isGathered ? item.asFarAsWritable() : (context.original ?? item.original),
+      clientId: (isGathered ? null : context.publisher?.clientId) ?? null,
+      username: (isGathered ? null : context.publisher?.username) ?? null,
       pipeline: this.name,
       version: this.version,
       time: context.now,
@@ -122,10 +139,12 @@ export class Pipeline implements Part {
     return items instanceof Promise ? items.then(messagesOf) : messagesOf(items);
   }
 
-  #through(item: Item, from: number, context: StageContext): Awaitable<readonly Item[]> {
+  #through(item: Item, from: number, context: PartContext): Awaitable<readonly Item[]> {
     for (let i = from; i < this.stages.length; i++) {
-      this.#running = this.stages[i]!;
-      const outcome = this.#running.run(item, context);
+      const stage = this.stages[i]!;
+      if (item.isClearing && !stage.takesClearing) continue;
+      this.#running = stage;
+      const outcome = stage.run(item, context);
       if (outcome === true) continue;
       if (outcome instanceof Promise) return outcome.then((settled) => this.#after(settled, item, i + 1, context));
       return this.#after(outcome, item, i + 1, context);
@@ -133,60 +152,40 @@ export class Pipeline implements Part {
     return this.#finished(item, context);
   }
 
-  #after(outcome: Outcome, item: Item, next: number, context: StageContext): Awaitable<readonly Item[]> {
+  #after(outcome: Outcome, item: Item, next: number, context: PartContext): Awaitable<readonly Item[]> {
     if (outcome === false) return [];
     if (outcome === true) return this.#through(item, next, context);
-    return this.#throughEach(outcome, next, context);
-  }
-
-  /** One after the other, so that their order holds. */
-  #throughEach(items: readonly Item[], next: number, context: StageContext): Awaitable<readonly Item[]> {
-    const out: Item[] = [];
-    for (const [index, item] of items.entries()) {
-      const made = this.#through(item, next, context);
-      if (!(made instanceof Promise)) {
-        out.push(...made);
-        continue;
-      }
-      return made.then(async (first) => {
-        const rest = await this.#throughEach(items.slice(index + 1), next, context);
-        return [...out, ...first, ...rest];
-      });
-    }
-    return out;
+    return inTurn(outcome, (each) => this.#through(each, next, context));
   }
 
   /** A value that cannot be written in the format it came in is the last stage's failure. */
-  #finished(item: Item, context: StageContext): readonly Item[] {
+  #finished(item: Item, context: PartContext): readonly Item[] {
+    const last = this.stages.at(-1)!;
+    this.#running = last;
     try {
       item.bytes;
     } catch (error) {
-      if (!this.stages.at(-1)!.failed(error, item, context)) return [];
+      if (!last.failed(error, item, context)) return [];
       item.bytes = item.original.payload;
     }
     return [item];
   }
 
-  /** What stages held back and whose time has come, gone through the stages that follow. */
-  due(context: PartContext): Awaitable<readonly PublishedMessage[]> {
-    return this.#held(context, (index) => this.stages[index]!.stage.due!(context.now));
-  }
-
-  /** Everything that is held back. */
-  drain(context: PartContext): Awaitable<readonly PublishedMessage[]> {
-    return this.#held(context, (index) => this.stages[index]!.stage.drain?.() ?? []);
-  }
-
-  #held(context: PartContext, take: (index: number) => readonly Item[]): Awaitable<readonly PublishedMessage[]> {
-    let out: Awaitable<readonly PublishedMessage[]> = [];
+  /** What stages held back, gone through the stages that follow: that whose time has come, or all of it. */
+  async release(which: 'due' | 'drain', context: PartContext): Promise<readonly PublishedMessage[]> {
+    const out: PublishedMessage[] = [];
     for (const index of this.#holding) {
-      const items = take(index);
-      if (items.length === 0) continue;
-      this.stages[index]!.counters.out += items.length;
-      const made = this.#throughEach(items, index + 1, context);
-      if (out instanceof Promise || made instanceof Promise) {
-        out = Promise.all([out, made]).then(([before, after]) => [...before, ...messagesOf(after)]);
-      } else out = [...out, ...messagesOf(made)];
+      const { stage, counters } = this.stages[index]!;
+      const items = which === 'due' ? stage.due!(context.now) : stage.drain!();
+      counters.out += items.length;
+      for (const item of items) {
+        try {
+          out.push(...messagesOf(await this.#through(item, index + 1, context)));
+        } catch (error) {
+          // Nobody is left who could be told of a refusal; the stage has counted it.
+          if (!(error instanceof Rejection)) throw error;
+        }
+      }
     }
     return out;
   }
@@ -200,6 +199,9 @@ function messagesOf(items: readonly Item[]): readonly PublishedMessage[] {
   return items.map((item) => (item.isChanged ? { ...item.original, ...item.toChange() } : item.original));
 }
 
-export function versionOf(settings: PipelineSettings): string {
-  return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 8);
+function versionOf(settings: PipelineSettings, text: string): string {
+  const hash = createHash('sha256').update(text);
+  // A file that cannot be read is told where it is needed.
+  for (const file of filesIn(settings)) if (existsSync(file)) hash.update(readFileSync(file));
+  return hash.digest('hex').slice(0, 8);
 }

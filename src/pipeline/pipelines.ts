@@ -13,14 +13,18 @@ import type {
   PipelineLimits,
   PipelineSettings,
   QuarantinedMessage,
+  QuarantineEntry,
   QuarantineStore,
 } from '../contracts/pipeline.ts';
 import type { UserProperties } from '../protocol/packets.ts';
 import { matches } from '../protocol/topic.ts';
 import type { AcceptedFormats } from './accept.ts';
 import { PipelineError, Rejection } from './errors.ts';
-import type { Part, PartContext } from './part.ts';
+import { type Part, partContext } from './part.ts';
+import { through } from './passage.ts';
 import type { Pipeline, PipelineOptions } from './pipeline.ts';
+import { classNameOf, parseClassName } from './subscriber-class.ts';
+import { UnderWay } from './under-way.ts';
 
 export interface PipelinesOptions {
   readonly limits: PipelineLimits;
@@ -29,32 +33,47 @@ export interface PipelinesOptions {
   readonly now: () => number;
 }
 
-/** Publishes what a stage had held back, past the pipelines. */
-export type Emit = (message: PublishedMessage) => void;
+/** Publishes what came of messages that a stage had held back. Resolves once that is stored, and never rejects. */
+export type Emit = (message: PublishedMessage) => Promise<void>;
+
+export interface Replayed {
+  readonly outcome: 'published' | 'dropped' | 'quarantined' | 'rejected';
+  readonly messages: readonly PublishedMessage[];
+}
 
 const keep = { verdict: 'keep' } as const;
 const drop = { verdict: 'drop' } as const;
 
-/** Between the names of a class's pipelines, and before the content type it wants; neither is in a name. */
-const nameSeparator = ',';
-const acceptSeparator = ';';
+/** So long a pipeline that is taken out waits for messages that are in it. */
+const patienceMs = 10_000;
+
+/** The parts for one class of subscribers, and the form it wants in the end. */
+interface Delivery {
+  readonly parts: readonly Part[];
+  readonly contentType: string | null;
+}
 
 export class Pipelines implements MessagePipeline {
   generation = 0;
+  /** Where messages go that a stage had held back. */
+  emit: Emit = async () => {};
   readonly #options: PipelinesOptions;
   #configured: readonly Pipeline[] = [];
   #used: readonly Part[] = [];
+  #onPublish: readonly Part[] = [];
+  #onDeliver: readonly Part[] = [];
+  /** By the name of the class. */
+  #deliveries = new Map<string, Delivery>();
   #accepted: AcceptedFormats | null = null;
   #quarantineDropped = 0;
-  #emit: Emit = () => {};
+  #underWay = new UnderWay();
+  /** The end of what is done one after the other: changes of the configuration, and the release of what is held back. */
+  #lastTask: Promise<void> = Promise.resolve();
+  #isReleasing = false;
+  #isClosed = false;
 
   constructor(options: PipelinesOptions) {
     this.#options = options;
-  }
-
-  /** Where messages go that a stage had held back. */
-  set emit(emit: Emit) {
-    this.#emit = emit;
   }
 
   get configured(): readonly Pipeline[] {
@@ -65,29 +84,44 @@ export class Pipelines implements MessagePipeline {
    * Puts these in the place of what was configured. Those whose settings are the same stay as they are, with what their stages
    * remember. Rejects with a PipelineError, and then nothing has changed.
    */
-  async configure(settings: readonly PipelineSettings[]): Promise<void> {
-    const before = this.#configured;
+  configure(settings: readonly PipelineSettings[]): Promise<void> {
+    return this.#afterOthers(async () => {
+      const next = await this.#prepare(settings);
+      const before = this.#configured;
+      const underWay = this.#underWay;
+      this.#underWay = new UnderWay();
+      this.#configured = next;
+      this.#partsChanged();
+      await underWay.idle(patienceMs);
+      for (const pipeline of before) {
+        if (next.includes(pipeline)) continue;
+        // What it holds back goes on through those that were behind it; they are still open.
+        if (pipeline.holdsBack) await this.#releaseFrom(pipeline, 'drain', [...before, ...this.#used]);
+        pipeline.close();
+      }
+    });
+  }
+
+  #afterOthers(task: () => Promise<void>): Promise<void> {
+    const done = this.#lastTask.then(task);
+    this.#lastTask = done.catch(() => {});
+    return done;
+  }
+
+  async #prepare(settings: readonly PipelineSettings[]): Promise<Pipeline[]> {
     const next: Pipeline[] = [];
     const made: Pipeline[] = [];
     try {
       for (const [index, each] of settings.entries()) {
-        const text = JSON.stringify(each);
-        const same = before.find((pipeline) => JSON.stringify(pipeline.settings) === text && !next.includes(pipeline));
-        // Files that it names may have changed.
-        if (same !== undefined && !text.includes('"file"') && !text.includes('"jsonSchema":"')) next.push(same);
-        else {
-          const pipeline = await this.#create(each, index);
-          made.push(pipeline);
-          next.push(pipeline);
-        }
+        const same = this.#configured.find((pipeline) => !next.includes(pipeline) && pipeline.isStill(each));
+        if (same === undefined) made.push(await this.#create(each, index));
+        next.push(same ?? made.at(-1)!);
       }
     } catch (error) {
       for (const pipeline of made) pipeline.close();
       throw error;
     }
-    this.#configured = next;
-    this.generation++;
-    for (const pipeline of before) if (!next.includes(pipeline)) await this.#end(pipeline);
+    return next;
   }
 
   async #create(settings: PipelineSettings, index: number): Promise<Pipeline> {
@@ -102,26 +136,23 @@ export class Pipelines implements MessagePipeline {
     }
   }
 
-  /** What it had held back is published. */
-  async #end(pipeline: Pipeline): Promise<void> {
-    const context = { client: null, now: this.#options.now(), original: null };
-    try {
-      for (const message of await pipeline.drain(context)) this.#emit(message);
-    } catch (error) {
-      this.#options.log.error({ pipeline: pipeline.name, err: error }, 'what a pipeline had held back is lost');
-    }
-    pipeline.close();
-  }
-
   /** Adds a part behind those that are there; returns a function that takes it out again. */
   use(...parts: readonly Part[]): () => void {
     this.#used = [...this.#used, ...parts];
-    this.generation++;
+    this.#partsChanged();
     return () => {
       this.#used = this.#used.filter((part) => !parts.includes(part));
-      this.generation++;
+      this.#partsChanged();
       for (const part of parts) part.close();
     };
+  }
+
+  #partsChanged(): void {
+    const all: readonly Part[] = [...this.#configured, ...this.#used];
+    this.#onPublish = all.filter(({ on }) => on === 'publish');
+    this.#onDeliver = all.filter(({ on }) => on === 'deliver');
+    this.#deliveries = new Map();
+    this.generation++;
   }
 
   #quarantine(entry: QuarantinedMessage): void {
@@ -132,69 +163,92 @@ export class Pipelines implements MessagePipeline {
     this.#quarantineDropped += dropped;
   }
 
-  *#parts(on: 'publish' | 'deliver'): Generator<Part> {
-    for (const part of this.#configured) if (part.on === on) yield part;
-    for (const part of this.#used) if (part.on === on) yield part;
-  }
-
   // Publishing
 
   concerns(topicName: string): boolean {
-    for (const { filter } of this.#parts('publish')) if (filter === null || matches(filter, topicName)) return true;
-    return false;
+    return this.#onPublish.some(({ filter }) => filter === null || matches(filter, topicName));
   }
 
   onPublish(client: ClientIdentity | null, message: PublishedMessage): Awaitable<PublishVerdict> {
-    const context = { client, now: this.#options.now(), original: message };
+    // The connection is about to be closed, unanswered, so the client sends it again.
+    if (this.#isClosed) return new Promise(() => {});
+    const context = partContext(this.#options.now(), { client, publisher: client, original: message });
     try {
-      const messages = through([...this.#parts('publish')], 0, message, context);
+      const messages = through(this.#onPublish, 0, message, context);
       if (!(messages instanceof Promise)) return verdictOf(messages, message);
-      return messages.then((settled) => verdictOf(settled, message), rejected);
+      return this.#underWay.add(messages.then((settled) => verdictOf(settled, message), rejected));
     } catch (error) {
       return rejected(error);
     }
   }
 
-  /** Looks at the clock: what was held back and is due now is published. Called about ten times a second. */
-  tick(): void {
-    const context: PartContext = { client: null, now: this.#options.now(), original: null };
-    for (const pipeline of this.#configured) {
-      const due = pipeline.due(context);
-      if (due instanceof Promise)
-        due.then(
-          (messages) => messages.forEach(this.#emit),
-          () => {},
-        );
-      else due.forEach(this.#emit);
+  /** A quarantined message through the pipelines as they are now, for the client that published it then. */
+  async replay({ message, clientId, username }: QuarantineEntry): Promise<Replayed> {
+    const publisher = clientId === null ? null : { clientId, username, listener: null };
+    const context = partContext(this.#options.now(), { publisher, original: message });
+    try {
+      const messages = await this.#underWay.add((async () => through(this.#onPublish, 0, message, context))());
+      if (messages.length > 0) return { outcome: 'published', messages };
+      return { outcome: context.quarantined > 0 ? 'quarantined' : 'dropped', messages };
+    } catch (error) {
+      if (error instanceof Rejection) return { outcome: 'rejected', messages: [] };
+      throw error;
     }
   }
 
+  /** Publishes what stages held back and whose time has come. Called about ten times a second. */
+  async tick(): Promise<void> {
+    if (this.#isReleasing) return;
+    this.#isReleasing = true;
+    await this.#afterOthers(() => this.#release('due')).finally(() => (this.#isReleasing = false));
+  }
+
   /** Publishes everything that is held back, due or not. */
-  async flush(): Promise<void> {
-    const context: PartContext = { client: null, now: this.#options.now(), original: null };
-    for (const pipeline of this.#configured) for (const message of await pipeline.drain(context)) this.#emit(message);
+  flush(): Promise<void> {
+    return this.#afterOthers(() => this.#release('drain'));
+  }
+
+  async #release(which: 'due' | 'drain'): Promise<void> {
+    const parts = [...this.#configured, ...this.#used];
+    for (const pipeline of this.#configured) {
+      if (pipeline.holdsBack) await this.#releaseFrom(pipeline, which, parts);
+    }
+  }
+
+  /** What it held back goes on behind it. Nobody waits for an answer: one that is refused there is counted, and that is all. */
+  async #releaseFrom(pipeline: Pipeline, which: 'due' | 'drain', parts: readonly Part[]): Promise<void> {
+    const context = partContext(this.#options.now());
+    const behind = parts.slice(parts.indexOf(pipeline) + 1).filter(({ on }) => on === 'publish');
+    const stored: Promise<void>[] = [];
+    try {
+      for (const message of await pipeline.release(which, context)) {
+        const made = await refusedAsNone(async () => through(behind, 0, message, context));
+        stored.push(...made.map(this.emit));
+      }
+    } catch (err) {
+      this.#options.log.error({ pipeline: pipeline.name, err }, 'what a pipeline had held back is lost');
+    }
+    await Promise.all(stored);
   }
 
   // Delivering
 
   classify(client: ClientIdentity, userProperties: UserProperties): Awaitable<string | null> {
-    const names = [...this.#parts('deliver')].filter((part) => isFor(part, client)).map(({ name }) => name);
     const accept = userProperties.findLast(([name]) => name === 'accept')?.[1];
-    if (accept === undefined) return names.length === 0 ? null : names.join(nameSeparator);
+    if (accept === undefined) return classNameOf(this.#onDeliver, client, null);
     return this.#formats().then((formats) => {
       const contentType = formats.first(accept);
       if (contentType === null) {
         const what = `accept: ${accept} names no format that can be written without a schema; messages stay as they are`;
         this.#options.log.warn({ client: client.clientId }, what);
-        return names.length === 0 ? null : names.join(nameSeparator);
       }
-      return `${names.join(nameSeparator)}${acceptSeparator}${contentType}`;
+      return classNameOf(this.#onDeliver, client, contentType);
     });
   }
 
-  reclassify(client: ClientIdentity, subscriberClass: string | null): Awaitable<string | null> {
-    const [, accept] = subscriberClass?.split(acceptSeparator) ?? [];
-    return this.classify(client, accept === undefined ? [] : [['accept', accept]]);
+  reclassify(client: ClientIdentity, subscriberClass: string | null): string | null {
+    const contentType = subscriberClass === null ? null : parseClassName(subscriberClass).contentType;
+    return classNameOf(this.#onDeliver, client, contentType);
   }
 
   async #formats(): Promise<AcceptedFormats> {
@@ -202,34 +256,41 @@ export class Pipelines implements MessagePipeline {
     return (this.#accepted ??= new Loaded(this.#options.limits));
   }
 
-  onDeliver(message: PublishedMessage, subscriberClass: string): Awaitable<DeliverVerdict> {
-    const [names = '', accept] = subscriberClass.split(acceptSeparator);
-    const wanted = names.split(nameSeparator);
-    const parts = [...this.#parts('deliver')].filter(({ name }) => wanted.includes(name));
-    const context = { client: null, now: this.#options.now(), original: message };
-    const finish = (messages: readonly PublishedMessage[]): Awaitable<DeliverVerdict> => {
-      const [made] = messages;
+  #deliveryOf(subscriberClass: string): Delivery {
+    let delivery = this.#deliveries.get(subscriberClass);
+    if (delivery === undefined) {
+      const { names, contentType } = parseClassName(subscriberClass);
+      delivery = { parts: this.#onDeliver.filter(({ name }) => names.includes(name)), contentType };
+      this.#deliveries.set(subscriberClass, delivery);
+    }
+    return delivery;
+  }
+
+  onDeliver(message: PublishedMessage, subscriberClass: string, isRetained: boolean): Awaitable<DeliverVerdict> {
+    const { parts, contentType } = this.#deliveryOf(subscriberClass);
+    const context = partContext(this.#options.now(), { original: message, subscriberClass, isRetained });
+    const finish = ([made]: readonly PublishedMessage[]): Awaitable<DeliverVerdict> => {
       if (made === undefined) return drop;
-      if (accept === undefined) return made === message ? keep : { verdict: 'change', message: made };
-      if (this.#accepted === null) return this.#formats().then(() => finish(messages));
-      const converted = this.#accepted.convert(made, accept);
+      if (contentType === null) return made === message ? keep : { verdict: 'change', message: made };
+      if (this.#accepted === null) return this.#formats().then(() => finish([made]));
+      const converted = this.#accepted.convert(made, contentType);
       return converted === message ? keep : { verdict: 'change', message: converted };
     };
     try {
       const messages = through(parts, 0, message, context);
-      return messages instanceof Promise ? messages.then(finish, dropped) : finish(messages);
+      return messages instanceof Promise ? this.#underWay.add(messages.then(finish, dropped)) : finish(messages);
     } catch (error) {
       return dropped(error);
     }
   }
 
-  /** For $SYS: name below `pipelines/`, and value. */
+  /** For $SYS: name below `pipelines/`, and value. Percentiles are of the time since the last call. */
   *statistics(): Generator<[string, number]> {
     for (const pipeline of this.#configured) {
       for (const { name, counters, durations } of pipeline.stages) {
         const at = `${pipeline.name}/${name.replace(' ', '-')}`;
         for (const [what, count] of Object.entries(counters)) yield [`${at}/${what}`, count];
-        yield [`${at}/p99 microseconds`, Math.round(durations.percentile(99))];
+        yield [`${at}/microseconds/p99`, Math.round(durations.percentile(99))];
         durations.reset();
       }
     }
@@ -240,51 +301,17 @@ export class Pipelines implements MessagePipeline {
     yield ['quarantine/dropped', this.#quarantineDropped];
   }
 
-  async close(): Promise<void> {
-    for (const pipeline of this.#configured) await this.#end(pipeline);
-    this.#configured = [];
-    for (const part of this.#used) part.close();
-    this.#used = [];
-  }
-}
-
-/** The message through the parts from `from` on, as far as their filters match. */
-function through(
-  parts: readonly Part[],
-  from: number,
-  message: PublishedMessage,
-  context: PartContext,
-): Awaitable<readonly PublishedMessage[]> {
-  for (let i = from; i < parts.length; i++) {
-    const part = parts[i]!;
-    if (part.filter !== null && !matches(part.filter, message.topic)) continue;
-    const made = part.run(message, context);
-    if (made instanceof Promise) return made.then((settled) => throughEach(parts, i + 1, settled, context));
-    if (made.length !== 1) return throughEach(parts, i + 1, made, context);
-    message = made[0]!;
-  }
-  return [message];
-}
-
-/** One after the other, so that their order holds. */
-function throughEach(
-  parts: readonly Part[],
-  from: number,
-  messages: readonly PublishedMessage[],
-  context: PartContext,
-): Awaitable<readonly PublishedMessage[]> {
-  const out: PublishedMessage[] = [];
-  for (const [index, message] of messages.entries()) {
-    const made = through(parts, from, message, context);
-    if (!(made instanceof Promise)) {
-      out.push(...made);
-      continue;
-    }
-    return made.then(async (first) => {
-      return [...out, ...first, ...(await throughEach(parts, from, messages.slice(index + 1), context))];
+  /** Takes nothing more in; what is under way, or held back, is finished. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    return this.#afterOthers(async () => {
+      await this.#underWay.idle(patienceMs);
+      await this.#release('drain');
+      for (const part of [...this.#configured, ...this.#used]) part.close();
+      this.#configured = [];
+      this.#used = [];
     });
   }
-  return out;
 }
 
 function verdictOf(messages: readonly PublishedMessage[], original: PublishedMessage): PublishVerdict {
@@ -305,25 +332,11 @@ function dropped(error: unknown): DeliverVerdict {
   throw error;
 }
 
-function isFor({ for: wanted }: Part, client: ClientIdentity): boolean {
-  if (wanted === undefined) return true;
-  const { username, clientId, listener } = wanted;
-  return fits(username, client.username) && fits(clientId, client.clientId) && fits(listener, client.listener);
-}
-
-/** `*` stands for any characters. */
-function fits(pattern: string | undefined, text: string | null): boolean {
-  if (pattern === undefined) return true;
-  if (text === null) return false;
-  const parts = pattern.split('*');
-  if (parts.length === 1) return pattern === text;
-  const [first, last] = [parts[0]!, parts.at(-1)!];
-  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
-  let at = first.length;
-  for (const part of parts.slice(1, -1)) {
-    const found = text.indexOf(part, at);
-    if (found === -1) return false;
-    at = found + part.length;
+async function refusedAsNone(make: () => Promise<readonly PublishedMessage[]>): Promise<readonly PublishedMessage[]> {
+  try {
+    return await make();
+  } catch (error) {
+    if (error instanceof Rejection) return [];
+    throw error;
   }
-  return at <= text.length - last.length;
 }

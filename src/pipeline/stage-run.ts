@@ -7,7 +7,8 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Durations } from './durations.ts';
 import { Rejection, StageFailure } from './errors.ts';
 import type { Item } from './item.ts';
-import type { Outcome, Stage, StageContext } from './stages/stage.ts';
+import type { PartContext } from './part.ts';
+import type { Outcome, Stage } from './stages/stage.ts';
 
 /** What `tag` adds, with the reason. */
 export const errorProperty = 'sluice-error';
@@ -31,13 +32,18 @@ export interface StageRunOptions {
   readonly name: string;
   readonly stage: Stage;
   readonly onError: OnError;
-  readonly quarantine: (entry: Pick<QuarantinedMessage, 'stage' | 'reason'>, item: Item, context: StageContext) => void;
+  /** Whether there may be several messages in the place of one. */
+  readonly mayMultiply: boolean;
+  /** Whether it is asked about messages that only clear a retained one. */
+  readonly takesClearing: boolean;
+  readonly quarantine: (entry: Pick<QuarantinedMessage, 'stage' | 'reason'>, item: Item, context: PartContext) => void;
   readonly onFailure: (run: StageRun, reason: string, item: Item) => void;
 }
 
 export class StageRun {
   readonly name: string;
   readonly stage: Stage;
+  readonly takesClearing: boolean;
   readonly counters: StageCounters = { in: 0, out: 0, dropped: 0, failed: 0, lossy: 0 };
   readonly durations = new Durations();
   trace: Trace | null = null;
@@ -46,11 +52,12 @@ export class StageRun {
   constructor(options: StageRunOptions) {
     this.name = options.name;
     this.stage = options.stage;
+    this.takesClearing = options.takesClearing;
     this.#options = options;
   }
 
   /** Throws, or rejects with, a Rejection and nothing else. */
-  run(item: Item, context: StageContext): Awaitable<Outcome> {
+  run(item: Item, context: PartContext): Awaitable<Outcome> {
     this.counters.in++;
     const startedAt = performance.now();
     let outcome: Awaitable<Outcome>;
@@ -59,15 +66,19 @@ export class StageRun {
     } catch (error) {
       return this.#threw(error, item, context, startedAt);
     }
-    if (!(outcome instanceof Promise)) return this.#done(outcome, item, startedAt);
+    if (!(outcome instanceof Promise)) return this.#done(outcome, item, context, startedAt);
     return outcome.then(
-      (settled) => this.#done(settled, item, startedAt),
+      (settled) => this.#done(settled, item, context, startedAt),
       (error: unknown) => this.#threw(error, item, context, startedAt),
     );
   }
 
-  #done(outcome: Outcome, item: Item, startedAt: number): Outcome {
+  #done(outcome: Outcome, item: Item, context: PartContext, startedAt: number): Outcome {
     const { counters } = this;
+    if (!this.#options.mayMultiply && typeof outcome !== 'boolean' && outcome.length > 1) {
+      const failure = new StageFailure('a pipeline with "on: deliver" cannot make several messages of one');
+      return this.#threw(failure, item, context, startedAt);
+    }
     const milliseconds = performance.now() - startedAt;
     this.durations.add(milliseconds);
     if (outcome === true) counters.out++;
@@ -77,7 +88,7 @@ export class StageRun {
     return outcome;
   }
 
-  #threw(error: unknown, item: Item, context: StageContext, startedAt: number): Outcome {
+  #threw(error: unknown, item: Item, context: PartContext, startedAt: number): Outcome {
     const milliseconds = performance.now() - startedAt;
     this.durations.add(milliseconds);
     this.trace?.(this, error as Error, milliseconds * 1000);
@@ -85,7 +96,7 @@ export class StageRun {
   }
 
   /** Applies `onError`: whether the item goes on. Throws a Rejection if the message is to be refused. */
-  failed(error: unknown, item: Item, context: StageContext): boolean {
+  failed(error: unknown, item: Item, context: PartContext): boolean {
     const reason = reasonOf(error);
     this.counters.failed++;
     if (error instanceof Rejection) throw error;

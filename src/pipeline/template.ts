@@ -49,9 +49,9 @@ function placeholder(name: string, path: readonly (string | number)[]): Template
 const placeholders: Readonly<Record<string, Template>> = {
   topic: ({ topic }) => topic,
   value: (item) => item.value,
-  clientId: (_, { client }) => client?.clientId ?? null,
-  username: (_, { client }) => client?.username ?? null,
-  listener: (_, { client }) => client?.listener ?? null,
+  clientId: (_, { publisher }) => publisher?.clientId ?? null,
+  username: (_, { publisher }) => publisher?.username ?? null,
+  listener: (_, { publisher }) => publisher?.listener ?? null,
   timestamp: (_, { now }) => new Date(now).toISOString(),
   now: (_, { now }) => now,
 };

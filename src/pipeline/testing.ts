@@ -3,7 +3,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
-import type { DeliverVerdict } from '../contracts/pipeline.ts';
+import type { DeliverVerdict, QuarantineStore } from '../contracts/pipeline.ts';
 import type { Item } from './item.ts';
 import type { Pipelines } from './pipelines.ts';
 
@@ -24,12 +24,6 @@ export type TrialResult =
   | { readonly outcome: 'dropped' | 'quarantined' }
   | { readonly outcome: 'rejected'; readonly reason: string };
 
-export interface TracedPipelines {
-  readonly pipelines: Pipelines;
-  /** How many messages have been quarantined so far. */
-  readonly quarantined: () => number;
-}
-
 /** A message between two stages. */
 export interface Snapshot {
   /** As it would be published now; null for a value that cannot be written yet. */
@@ -49,7 +43,8 @@ export interface StageTrace {
 
 /** One message through all of it; `onStage` is told of each stage. Windows that stages hold open are closed at the end. */
 export async function tryOut(
-  { pipelines, quarantined }: TracedPipelines,
+  pipelines: Pipelines,
+  quarantine: QuarantineStore,
   trial: Trial,
   onStage: (trace: StageTrace) => void = () => {},
 ): Promise<TrialResult> {
@@ -61,9 +56,8 @@ export async function tryOut(
       };
     }
   }
-  const before = quarantined();
   const held: PublishedMessage[] = [];
-  pipelines.emit = (message) => held.push(message);
+  pipelines.emit = async (message) => void held.push(message);
   const client: ClientIdentity = {
     ...trial.client,
     protocolVersion: 5,
@@ -77,7 +71,7 @@ export async function tryOut(
   if (verdict.verdict === 'reject') return { outcome: 'rejected', reason: verdict.reason ?? '' };
   await pipelines.flush();
   const routed = [...changesOf(verdict, trial.message), ...held];
-  if (quarantined() > before) return { outcome: 'quarantined' };
+  if (quarantine.count > 0) return { outcome: 'quarantined' };
   const { subscriber } = trial;
   const messages =
     subscriber === null ? routed : await delivered(pipelines, routed, { ...client, ...subscriber }, subscriber.accept);
@@ -117,7 +111,7 @@ async function delivered(
   if (subscriberClass === null) return [...routed];
   const messages: PublishedMessage[] = [];
   for (const message of routed) {
-    const verdict: DeliverVerdict = await pipelines.onDeliver(message, subscriberClass);
+    const verdict: DeliverVerdict = await pipelines.onDeliver(message, subscriberClass, false);
     if (verdict.verdict === 'keep') messages.push(message);
     else if (verdict.verdict === 'change') messages.push(verdict.message);
   }

@@ -51,7 +51,7 @@ export class PipelineBench {
     this.quarantine = new MemoryQuarantine(pipelineLimits);
     const log = { ...silentLog, warn: (_: object, what: string) => void this.warnings.push(what) };
     this.pipelines = new Pipelines({ limits: pipelineLimits, log, quarantine: this.quarantine, now: () => this.now });
-    this.pipelines.emit = (message) => this.emitted.push(message);
+    this.pipelines.emit = async (message) => void this.emitted.push(message);
   }
 
   async configure(...pipelines: PipelineInput[]): Promise<void> {
@@ -87,9 +87,9 @@ export class PipelineBench {
   }
 
   /** Lets time pass. */
-  tick(seconds: number): void {
+  async tick(seconds: number): Promise<void> {
     this.now += seconds * 1000;
-    this.pipelines.tick();
+    await this.pipelines.tick();
   }
 }
 

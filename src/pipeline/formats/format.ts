@@ -31,21 +31,46 @@ export interface ByteCodec {
   encode(bytes: Buffer): Buffer;
 }
 
-/** Throws if a value is nested deeper, or has more parts, than the limits allow. */
-export function assertWithin(value: unknown, limits: PipelineLimits): void {
-  if (count(value, limits.depth, limits) > limits.items) {
-    throw new StageFailure(`the value has more than ${limits.items} parts (pipelineLimits.items)`);
+/** More of it, or deeper, than the limits allow. */
+export class TooLarge extends StageFailure {
+  static items({ items }: PipelineLimits): TooLarge {
+    return new TooLarge(`the value has more than ${items} parts (pipelineLimits.items)`);
+  }
+
+  static depth({ depth }: PipelineLimits): TooLarge {
+    return new TooLarge(`the value is nested deeper than ${depth} (pipelineLimits.depth)`);
   }
 }
 
-function count(value: unknown, depthLeft: number, limits: PipelineLimits): number {
-  if (typeof value !== 'object' || value === null) return 1;
-  if (value instanceof Uint8Array || value instanceof Date) return 1;
-  if (depthLeft === 0) throw new StageFailure(`the value is nested deeper than ${limits.depth} (pipelineLimits.depth)`);
-  let parts = 1;
-  if (Array.isArray(value)) {
-    if (value.length > limits.items) return value.length;
-    for (const each of value) parts += count(each, depthLeft - 1, limits);
-  } else for (const name in value) parts += count((value as Record<string, unknown>)[name], depthLeft - 1, limits);
-  return parts;
+/** Throws TooLarge if a value is nested deeper, or has more parts, than the limits allow; as soon as it is known. */
+export function assertWithin(value: unknown, limits: PipelineLimits): void {
+  countDown(value, limits.depth, limits.items, limits);
+}
+
+/** How many parts there may be besides those of the value. */
+function countDown(value: unknown, depthLeft: number, itemsLeft: number, limits: PipelineLimits): number {
+  let left = itemsLeft - 1;
+  if (left < 0) throw TooLarge.items(limits);
+  if (typeof value !== 'object' || value === null) return left;
+  if (value instanceof Uint8Array || value instanceof Date) return left;
+  if (depthLeft === 0) throw TooLarge.depth(limits);
+  if (Array.isArray(value)) for (const each of value) left = countDown(each, depthLeft - 1, left, limits);
+  else for (const name in value) left = countDown((value as Fields)[name], depthLeft - 1, left, limits);
+  return left;
+}
+
+type Fields = Record<string, unknown>;
+
+/** What a number, a property or a small object takes in memory, about. */
+const partBytes = 16;
+
+/** About how much memory a value takes. */
+export function bytesOf(value: unknown): number {
+  if (typeof value === 'string') return partBytes + value.length;
+  if (typeof value !== 'object' || value === null || value instanceof Date) return partBytes;
+  if (value instanceof Uint8Array) return partBytes + value.length;
+  let bytes = partBytes;
+  if (Array.isArray(value)) for (const each of value) bytes += bytesOf(each);
+  else for (const name in value) bytes += name.length + bytesOf((value as Fields)[name]);
+  return bytes;
 }

@@ -18,11 +18,11 @@ type Path = readonly (string | number)[];
 export function formatFor(settings: FormatSettings, limits: PipelineLimits, path: Path): Format | ByteCodec {
   switch (settings) {
     case 'json':
-      return json;
+      return json(limits);
     case 'cbor':
       return cbor(limits);
     case 'msgpack':
-      return msgpack;
+      return msgpack(limits);
     case 'text':
       return text;
     case 'csv':
@@ -41,7 +41,7 @@ export function formatFor(settings: FormatSettings, limits: PipelineLimits, path
   const [name, make] =
     'protobuf' in settings
       ? (['protobuf', () => protobufFormat(settings.protobuf)] as const)
-      : (['avro', () => avroFormat(settings.avro)] as const);
+      : (['avro', () => avroFormat(settings.avro, limits)] as const);
   return fromFile([...path, name], make);
 }
 
@@ -58,13 +58,14 @@ export function fromFile<T>(path: Path, make: () => T): T {
 /** Formats that need no settings, by the content types that name them. */
 export class KnownFormats {
   readonly #byContentType: ReadonlyMap<string, Format>;
-  readonly default: Format = json;
+  readonly default: Format;
 
   constructor(limits: PipelineLimits) {
+    this.default = json(limits);
     const known: readonly (readonly [Format, ...string[]])[] = [
-      [json, 'json', 'application/json', 'text/json'],
+      [this.default, 'json', 'application/json', 'text/json'],
       [cbor(limits), 'cbor', 'application/cbor'],
-      [msgpack, 'msgpack', 'application/vnd.msgpack', 'application/msgpack', 'application/x-msgpack'],
+      [msgpack(limits), 'msgpack', 'application/vnd.msgpack', 'application/msgpack', 'application/x-msgpack'],
       [sparkplug, 'sparkplug', 'application/vnd.eclipse.sparkplug-b'],
       [csv({ delimiter: ',', header: true }), 'csv', 'text/csv'],
       [text, 'text', 'text/plain'],

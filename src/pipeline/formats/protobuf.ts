@@ -5,7 +5,7 @@
 import Long from 'long';
 import protobuf from 'protobufjs';
 import { StageFailure } from '../errors.ts';
-import type { Format } from './format.ts';
+import type { Format, ReportLoss } from './format.ts';
 
 /** Throws an Error that says what is wrong with the file or the name. */
 export function protobufFormat({ file, type }: { readonly file: string; readonly type: string }): Format {
@@ -28,30 +28,12 @@ export function formatOf(name: string, type: protobuf.Type, hasDefaults: boolean
       }
     },
     encode(value, loss) {
-      if (typeof value !== 'object' || value === null) throw new StageFailure(`a ${type.name} must be an object`);
-      const strange = Object.keys(value).find((field) => type.fields[field] === undefined);
-      if (strange !== undefined) loss(`the field ${strange} is not in ${type.name}`);
-      const plain = toLongs(value) as Record<string, unknown>;
-      try {
-        const problem = type.verify(withEnumNumbers(type, plain));
-        if (problem !== null) throw new StageFailure(`not a ${type.name}: ${problem}`);
-        return Buffer.from(type.encode(type.fromObject(plain)).finish());
-      } catch (error) {
-        if (error instanceof StageFailure) throw error;
-        throw new StageFailure(`not a ${type.name}: ${(error as Error).message}`);
-      }
+      const prepared = prepare(type, value, '', loss);
+      const problem = type.verify(prepared);
+      if (problem !== null) throw new StageFailure(`not a ${type.name}: ${problem}`);
+      return Buffer.from(type.encode(type.fromObject(prepared)).finish());
     },
   };
-}
-
-/** `verify` knows enumerations by number only. */
-function withEnumNumbers(type: protobuf.Type, value: Record<string, unknown>): Record<string, unknown> {
-  const entries = Object.entries(value).map(([name, each]) => {
-    const resolved = type.fields[name]?.resolve().resolvedType;
-    if (resolved instanceof protobuf.Enum && typeof each === 'string') return [name, resolved.values[each] ?? each];
-    return [name, each];
-  });
-  return Object.fromEntries(entries);
 }
 
 /** Absent messages are null after reading, and stay absent. */
@@ -68,9 +50,60 @@ function fromLongs(value: unknown): unknown {
   return Object.fromEntries(entries.map(([name, each]) => [name, fromLongs(each)]));
 }
 
-function toLongs(value: unknown): unknown {
-  if (typeof value === 'bigint') return Long.fromString(value.toString(), value > 0x7fffffffffffffffn);
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
-  if (Array.isArray(value)) return value.map(toLongs);
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, toLongs(each)]));
+type Fields = Record<string, unknown>;
+
+/** Bits of whole numbers, and whether they have a sign. The package writes what does not fit without its upper bits. */
+const wholeTypes: Readonly<Record<string, readonly [bits: 32 | 64, isSigned: boolean]>> = {
+  int32: [32, true],
+  sint32: [32, true],
+  sfixed32: [32, true],
+  uint32: [32, false],
+  fixed32: [32, false],
+  int64: [64, true],
+  sint64: [64, true],
+  sfixed64: [64, true],
+  uint64: [64, false],
+  fixed64: [64, false],
+};
+
+/** The value as the package wants it: enumerations by number, large numbers as Longs. Throws a StageFailure for what does not fit. */
+function prepare(type: protobuf.Type, value: unknown, path: string, loss: ReportLoss): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new StageFailure(`not a ${type.name}: ${path || 'the value'} must be an object`);
+  }
+  const prepared: Fields = {};
+  for (const [name, each] of Object.entries(value)) {
+    const field = Object.hasOwn(type.fields, name) ? type.fields[name] : undefined;
+    const at = path === '' ? name : `${path}.${name}`;
+    if (field === undefined) loss(`the field ${at} is not in ${type.name}`);
+    else if (each !== null && each !== undefined) prepared[name] = prepareField(field.resolve(), each, at, loss);
+  }
+  return prepared;
+}
+
+function prepareField(field: protobuf.Field, value: unknown, path: string, loss: ReportLoss): unknown {
+  if (field.repeated && Array.isArray(value)) {
+    return value.map((each, index) => prepareOne(field, each, `${path}.${index}`, loss));
+  }
+  if (field.map && typeof value === 'object' && value !== null) {
+    const entries = Object.entries(value);
+    return Object.fromEntries(entries.map(([key, each]) => [key, prepareOne(field, each, `${path}.${key}`, loss)]));
+  }
+  return prepareOne(field, value, path, loss);
+}
+
+function prepareOne(field: protobuf.Field, value: unknown, path: string, loss: ReportLoss): unknown {
+  const { resolvedType } = field;
+  if (resolvedType instanceof protobuf.Type) return prepare(resolvedType, value, path, loss);
+  if (resolvedType instanceof protobuf.Enum) {
+    return typeof value === 'string' && Object.hasOwn(resolvedType.values, value) ? resolvedType.values[value] : value;
+  }
+  const whole = wholeTypes[field.type];
+  if (whole === undefined || (typeof value !== 'bigint' && !Number.isInteger(value))) return value;
+  const [bits, isSigned] = whole;
+  const number = BigInt(value as number | bigint);
+  if ((isSigned ? BigInt.asIntN(bits, number) : BigInt.asUintN(bits, number)) !== number) {
+    throw new StageFailure(`${path} is ${number}, which ${field.type} cannot hold`);
+  }
+  return bits === 64 ? Long.fromString(number.toString(), !isSigned) : Number(number);
 }

@@ -27,9 +27,9 @@ export type ScriptResult = Partial<
 /** True keeps the message as it came, false or null drops it, an object changes it, a list takes its place. */
 export type ScriptAnswer = boolean | null | ScriptResult | readonly ScriptResult[];
 
-export function messageFor(item: Item, { client, now }: StageContext): ScriptMessage {
+export function messageFor(item: Item, { publisher, now }: StageContext): ScriptMessage {
   const { value: payload, topic, qos, retain, contentType, userProperties } = item;
-  const { clientId = null, username = null } = client ?? {};
+  const { clientId = null, username = null } = publisher ?? {};
   return { payload, topic, qos, retain, contentType, userProperties, clientId, username, timestamp: now };
 }
 

@@ -42,18 +42,12 @@ async function withoutTypes(text: string): Promise<string> {
   return amaro.transformSync(text, { mode: 'strip-only' }).code;
 }
 
-/** In the order that the guest reads. */
-function toJson(item: Item, { client, now }: StageContext): string {
+/** In the order that the guest reads. JSON is all that it knows: whole numbers beyond 2^53 are texts for it. */
+function toJson(item: Item, { publisher, now }: StageContext): string {
   const { value, topic, qos, retain, contentType, userProperties } = item;
-  const withoutBigints = (_: string, each: unknown) => (typeof each === 'bigint' ? String(each) : each);
-  const payload = jsonable(value, () => {});
-  const { clientId = null, username = null } = client ?? {};
-  const fields = [payload, topic, qos, retain, contentType ?? null, userProperties, clientId, username, now];
-  try {
-    return JSON.stringify(fields);
-  } catch {
-    return JSON.stringify(fields, withoutBigints);
-  }
+  const payload = jsonable(value, () => {}, String);
+  const { clientId = null, username = null } = publisher ?? {};
+  return JSON.stringify([payload, topic, qos, retain, contentType ?? null, userProperties, clientId, username, now]);
 }
 
 function toOutcome(answer: unknown, item: Item): Outcome {

@@ -19,11 +19,10 @@ function jsonataExpression(text: string, path: readonly (string | number)[]) {
     const { message, position } = cause as { message: string; position: number };
     throw new PipelineError(path, `not JSONata: ${message} (character ${position})`, { cause });
   }
-  const limit = timebox(expression);
-  return async (item: Item, { client, now }: StageContext): Promise<unknown> => {
-    limit();
+  const startClock = timebox(expression);
+  return async (item: Item, { publisher, now }: StageContext): Promise<unknown> => {
     const { value, topic, qos, retain, contentType } = item;
-    const { clientId = null, username = null } = client ?? {};
+    const { clientId = null, username = null } = publisher ?? {};
     const userProperties = Object.fromEntries(item.userProperties);
     const variables = {
       topic,
@@ -37,11 +36,41 @@ function jsonataExpression(text: string, path: readonly (string | number)[]) {
       timestamp: now,
     };
     try {
-      return plain(await expression.evaluate(value, variables));
+      return await alone(async () => {
+        startClock();
+        return plain(await expression.evaluate(value, variables));
+      });
     } catch (cause) {
       throw new StageFailure(`JSONata: ${(cause as Error).message}`, { cause });
     }
   };
+}
+
+/** Evaluations that were asked for and are not done. */
+let pending = 0;
+let lastEvaluation: Promise<unknown> = Promise.resolve();
+/** So long evaluations may follow each other before the broker looks after its connections again. */
+const sliceMs = 5;
+let sliceStartedAt = 0;
+
+/**
+ * JSONata waits for promises of its own at every step, so evaluations would mingle, and one that takes its whole time would take
+ * that of the others as well. They are done one after the other.
+ */
+function alone<T>(evaluate: () => Promise<T>): Promise<T> {
+  if (pending++ === 0) sliceStartedAt = performance.now();
+  const done = lastEvaluation.then(async () => {
+    if (performance.now() - sliceStartedAt > sliceMs) {
+      await new Promise(setImmediate);
+      sliceStartedAt = performance.now();
+    }
+    return evaluate();
+  });
+  lastEvaluation = done.then(
+    () => pending--,
+    () => pending--,
+  );
+  return done;
 }
 
 /** An expression that recurses without end would stop the broker: JSONata calls these at every step. */
@@ -104,13 +133,13 @@ function celExpression(text: string, path: readonly (string | number)[]) {
   } catch (cause) {
     throw new PipelineError(path, `not CEL: ${firstLine(cause)}`, { cause });
   }
-  return (item: Item, { client, now }: StageContext): unknown => {
+  return (item: Item, { publisher, now }: StageContext): unknown => {
     const variables = {
       value: usesValue ? item.value : null,
       topic: item.topic,
       levels: item.topic.split('/'),
-      clientId: client?.clientId ?? '',
-      username: client?.username ?? '',
+      clientId: publisher?.clientId ?? '',
+      username: publisher?.username ?? '',
       qos: item.qos,
       retain: item.retain,
       contentType: item.contentType ?? '',

@@ -7,6 +7,7 @@ import { PipelineError, StageFailure } from '../errors.ts';
 import { avroFormat } from '../formats/avro.ts';
 import type { ByteCodec, Format } from '../formats/format.ts';
 import { formatFor, fromFile } from '../formats/formats.ts';
+import { jsonable } from '../formats/json.ts';
 import { protobufFormat } from '../formats/protobuf.ts';
 import type { Item } from '../item.ts';
 import type { Stage, StageTools } from './stage.ts';
@@ -57,14 +58,15 @@ export function convertStage(settings: NonNullable<StageSettings['convert']>, { 
   };
 }
 
-export function validateStage(settings: NonNullable<StageSettings['validate']>, { path }: StageTools): Stage {
+export function validateStage(settings: NonNullable<StageSettings['validate']>, { limits, path }: StageTools): Stage {
   const { jsonSchema, protobuf, avro } = settings;
   if (jsonSchema !== undefined) {
     const at = [...path, 'jsonSchema'];
     const validate = fromFile(at, () => compileSchema(jsonSchema, at));
     return {
       run(item) {
-        if (validate(item.value)) return true;
+        // The schema is one of JSON, so it sees what JSON would have: dates and binary as texts.
+        if (validate(jsonable(item.value, () => {}, Number))) return true;
         const [error] = validate.errors ?? [];
         throw new StageFailure(`${error?.instancePath || 'the value'} ${error?.message ?? 'is not valid'}`);
       },
@@ -73,7 +75,7 @@ export function validateStage(settings: NonNullable<StageSettings['validate']>, 
   const format =
     protobuf !== undefined
       ? fromFile([...path, 'protobuf'], () => protobufFormat(protobuf))
-      : fromFile([...path, 'avro'], () => avroFormat(avro!));
+      : fromFile([...path, 'avro'], () => avroFormat(avro!, limits));
   return {
     run(item) {
       // A value that is there already must fit; bytes must be readable.

@@ -1,15 +1,11 @@
-import type { Awaitable, ClientIdentity } from '../../contracts/hooks.ts';
+import type { Awaitable } from '../../contracts/hooks.ts';
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import type { KnownFormats } from '../formats/formats.ts';
 import type { Item } from '../item.ts';
+import type { PartContext } from '../part.ts';
 
 /** What a stage knows beside the message. */
-export interface StageContext {
-  /** Null for what did not come from a client that is connected. */
-  readonly client: ClientIdentity | null;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
-}
+export type StageContext = Pick<PartContext, 'publisher' | 'now' | 'subscriberClass' | 'isRetained'>;
 
 /** True: the item, as it is now, goes on. False: it goes no further. A list goes on in its place. */
 export type Outcome = boolean | readonly Item[];
@@ -22,7 +18,7 @@ export interface Stage {
   run(item: Item, context: StageContext): Awaitable<Outcome>;
   /** For stages that hold messages back: those whose time has come. Called about ten times a second. */
   due?(now: number): readonly Item[];
-  /** All that is held back: the pipeline ends. */
+  /** All that is held back: the pipeline ends. There if `due` is. */
   drain?(): readonly Item[];
   close?(): void;
 }

@@ -1,13 +1,14 @@
 /**
  * `throttle`, `deadband`, `on-change`, `dedupe`, `aggregate`, `batch`: less of it, at the edge.
  *
- * Each remembers something per topic, of at most `pipelineLimits.topicStates` topics: the one that was heard of least recently is
- * forgotten for a new one. All of it is in memory: after a restart the first message of a topic passes, and what a window had
+ * Each remembers something per topic, and on the way to subscribers per class of them, of at most `pipelineLimits.topicStates`
+ * topics: the one that was heard of least recently is forgotten for a new one. All of it is in memory: after a restart the first message of a topic passes, and what a window had
  * gathered is lost, unless the broker was stopped in order; the publishers were answered when their messages went in.
  */
 import { createHash } from 'node:crypto';
 import type { Aggregation, PipelineLimits, StageSettings } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
+import { bytesOf } from '../formats/format.ts';
 import type { Item } from '../item.ts';
 import { getAt } from '../paths.ts';
 import type { Stage, StageTools } from './stage.ts';
@@ -25,7 +26,7 @@ class TopicStates<T> {
     return this.#states.get(topic);
   }
 
-  /** Returns what had to make room. */
+  /** The topic counts as heard of last. Returns what had to make room. */
   set(topic: string, state: T): T | undefined {
     this.#states.delete(topic);
     this.#states.set(topic, state);
@@ -51,33 +52,38 @@ class TopicStates<T> {
   }
 }
 
-export function throttleStage({ seconds }: { readonly seconds: number }, { limits }: StageTools): Stage {
-  const passedAt = new TopicStates<number>(limits);
+/** A subscriber that has just come gets the retained message, whatever others of its class were sent before. */
+function unlessRetained(run: (item: Item, key: string, now: number) => boolean): Stage {
   return {
-    run({ topic }, { now }) {
-      const last = passedAt.get(topic);
-      // A clock that was set back must not silence a topic.
-      if (last !== undefined && now >= last && now - last < seconds * 1000) return false;
-      passedAt.set(topic, now);
-      return true;
+    run(item, { now, subscriberClass, isRetained }) {
+      if (isRetained) return true;
+      return run(item, subscriberClass === null ? item.topic : `${subscriberClass} ${item.topic}`, now);
     },
   };
+}
+
+export function throttleStage({ seconds }: { readonly seconds: number }, { limits }: StageTools): Stage {
+  const passedAt = new TopicStates<number>(limits);
+  return unlessRetained((_, key, now) => {
+    const last = passedAt.get(key);
+    // A clock that was set back must not silence a topic.
+    if (last !== undefined && now >= last && now - last < seconds * 1000) return false;
+    passedAt.set(key, now);
+    return true;
+  });
 }
 
 export function deadbandStage(settings: NonNullable<StageSettings['deadband']>, { limits }: StageTools): Stage {
   const { field, absolute = 0, percent = 0, maxSeconds = Number.POSITIVE_INFINITY } = settings;
   const passed = new TopicStates<{ readonly number: number; readonly at: number }>(limits);
-  return {
-    run(item, { now }) {
-      const number = numberAt(item, field);
-      const last = passed.get(item.topic);
-      const isOld = last === undefined || now - last.at >= maxSeconds * 1000;
-      const band = Math.max(absolute, (Math.abs(last?.number ?? 0) * percent) / 100);
-      if (!isOld && Math.abs(number - last.number) < band) return false;
-      passed.set(item.topic, { number, at: now });
-      return true;
-    },
-  };
+  return unlessRetained((item, key, now) => {
+    const number = numberAt(item, field);
+    const last = passed.get(key);
+    const band = Math.max(absolute, (Math.abs(last?.number ?? 0) * percent) / 100);
+    const isNews = last === undefined || now - last.at >= maxSeconds * 1000 || Math.abs(number - last.number) >= band;
+    passed.set(key, isNews ? { number, at: now } : last);
+    return isNews;
+  });
 }
 
 function numberAt(item: Item, field: string): number {
@@ -102,28 +108,24 @@ function fingerprint(item: Item, fields: readonly string[] | undefined): string 
 }
 
 export function onChangeStage({ fields }: NonNullable<StageSettings['on-change']>, { limits }: StageTools): Stage {
-  const last = new TopicStates<string>(limits);
-  return {
-    run(item) {
-      const now = fingerprint(item, fields);
-      if (last.get(item.topic) === now) return false;
-      last.set(item.topic, now);
-      return true;
-    },
-  };
+  const lastSent = new TopicStates<string>(limits);
+  return unlessRetained((item, key) => {
+    const now = fingerprint(item, fields);
+    const isNews = lastSent.get(key) !== now;
+    lastSent.set(key, now);
+    return isNews;
+  });
 }
 
 export function dedupeStage({ seconds, field }: NonNullable<StageSettings['dedupe']>, { limits }: StageTools): Stage {
   const seenAt = new TopicStates<number>(limits);
-  return {
-    run(item, { now }) {
-      const key = `${item.topic} ${fingerprint(item, field === undefined ? undefined : [field])}`;
-      const last = seenAt.get(key);
-      if (last !== undefined && now >= last && now - last < seconds * 1000) return false;
-      seenAt.set(key, now);
-      return true;
-    },
-  };
+  return unlessRetained((item, topicKey, now) => {
+    const key = `${topicKey} ${fingerprint(item, field === undefined ? undefined : [field])}`;
+    const last = seenAt.get(key);
+    if (last !== undefined && now >= last && now - last < seconds * 1000) return false;
+    seenAt.set(key, now);
+    return true;
+  });
 }
 
 /** Numbers of one field that a window keeps for percentiles. Beyond, every second one, then every fourth, and so on. */
@@ -195,7 +197,7 @@ export function aggregateStage(settings: NonNullable<StageSettings['aggregate']>
       let window = windows.get(item.topic);
       let displaced: Window | undefined;
       if (window === undefined) {
-        window = { item: item.copy(), startedAt: now, count: 0, fields: new Map() };
+        window = { item: item.withoutPayload(), startedAt: now, count: 0, fields: new Map() };
         displaced = windows.set(item.topic, window);
       }
       window.count++;
@@ -229,7 +231,7 @@ interface Gathered {
   bytes: number;
 }
 
-/** All batches of a stage together hold at most `pipelineLimits.payloadBytes`; the oldest leaves early for a new message. */
+/** All batches of a stage together take `pipelineLimits.payloadBytes`, about; the oldest leaves early for a new message. */
 export function batchStage({ messages, seconds }: NonNullable<StageSettings['batch']>, { limits }: StageTools): Stage {
   const batches = new TopicStates<Gathered>(limits);
   let bytes = 0;
@@ -241,18 +243,19 @@ export function batchStage({ messages, seconds }: NonNullable<StageSettings['bat
   return {
     run(item, { now }) {
       const { value } = item;
+      const size = bytesOf(value);
       const out: Item[] = [];
+      while (bytes > 0 && bytes + size > limits.payloadBytes) out.push(finish(batches.oldest!));
       let batch = batches.get(item.topic);
       if (batch === undefined) {
-        batch = { item: item.copy(), startedAt: now, values: [], bytes: 0 };
+        batch = { item: item.withoutPayload(), startedAt: now, values: [], bytes: 0 };
         const displaced = batches.set(item.topic, batch);
         if (displaced !== undefined) out.push(finish(displaced));
       }
       batch.values.push(value);
-      batch.bytes += item.original.payload.length;
-      bytes += item.original.payload.length;
+      batch.bytes += size;
+      bytes += size;
       if (batch.values.length >= messages) out.push(finish(batch));
-      while (bytes > limits.payloadBytes) out.push(finish(batches.oldest!));
       return out.length === 0 ? false : out;
     },
     due(now) {

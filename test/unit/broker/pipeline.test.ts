@@ -1,14 +1,9 @@
 /** The pipeline in a running broker: what clients see of it. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encode } from 'cbor-x';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type App, startApp } from '../../../src/app.ts';
-import { parseConfig } from '../../../src/config/load.ts';
-import type { ConfigInput } from '../../../src/config/schema.ts';
+import { describe, expect, test } from 'vitest';
 import { testBroker } from '../../support/broker.ts';
-import { type ConnectOptions, type Received, unique, WireClient } from '../../support/wire-client.ts';
+import { type Received, unique } from '../../support/wire-client.ts';
 
 const text = (packet: Received) => packet.payload?.toString();
 const cbor = (value: unknown) => Buffer.from(encode(value));
@@ -85,6 +80,14 @@ describe('one format per subscriber', () => {
         for: { clientId: 'dashboard-*' },
         stages: [{ convert: 'json' }, { map: '{ "celsius": t }' }],
       },
+      { name: 'thin', on: 'deliver', filter: 'thin/#', for: { clientId: 'thin-*' }, stages: [{ 'on-change': {} }] },
+      {
+        name: 'splitter',
+        on: 'deliver',
+        filter: 'split/#',
+        for: { clientId: 'splitter' },
+        stages: [{ plugin: { file: join(import.meta.dirname, '../../support/plugins/split.js') } }],
+      },
       { name: 'quiet', on: 'deliver', filter: 'd/#', for: { clientId: 'quiet' }, stages: [{ filter: 'value.t > 50' }] },
     ],
   });
@@ -150,6 +153,33 @@ describe('one format per subscriber', () => {
     expect(text(await member.next('publish'))).toBe('{"t":21.5}');
   });
 
+  test('what thins remembers for each class what that class was sent, and new subscribers get retained messages', async () => {
+    const [thin, json] = await Promise.all([
+      broker.connect({ clientId: 'thin-1', version: 5 }),
+      broker.connect({ clientId: 'thin-2', version: 5 }),
+    ]);
+    const topic = `thin/${unique('t')}`;
+    await thin.subscribe(topic);
+    await json.subscribe(topic, {}, asJson);
+    const publisher = await broker.connect({ version: 5 });
+    for (let i = 0; i < 2; i++) await publisher.publish(topic, '{"n":1}', { qos: 1, retain: true });
+    const later = await broker.connect({ clientId: 'thin-3', version: 5 });
+    await later.subscribe(topic);
+    for (const each of [thin, json, later]) {
+      expect(text(await each.next('publish'))).toBe('{"n":1}');
+      await each.nothingElse();
+    }
+  });
+
+  test('one that is made several counts as failed: a subscriber gets one message for one', async () => {
+    const subscriber = await broker.connect({ clientId: 'splitter', version: 5 });
+    await subscriber.subscribe('split/#');
+    const publisher = await broker.connect({ version: 5 });
+    await publisher.publish('split/a', '[1,2]', { qos: 1 });
+    await publisher.publish('split/a', '[3]', { qos: 1 });
+    expect(text(await subscriber.next('publish'))).toBe('3');
+  });
+
   test("the broker's own messages come in it too", async () => {
     const topic = `d/${unique('own')}/t`;
     const dashboard = await broker.connect({ version: 4, clientId: unique('dashboard-') });
@@ -205,125 +235,5 @@ describe('as a library', () => {
 
   test('a filter that is none is refused', () => {
     expect(() => broker.sluice.use({ filter: 'a/#/b' })).toThrow('Not a valid topic filter');
-  });
-});
-
-describe('over a restart and a reload', () => {
-  let directory = '';
-  let app: App | null = null;
-  let pipelines: ConfigInput['pipelines'] = [];
-
-  const config = () =>
-    parseConfig({
-      listeners: [{ kind: 'tcp', port: 0 }],
-      log: { level: 'silent' },
-      store: { kind: 'level', directory },
-      pipelines,
-    });
-
-  async function start(): Promise<void> {
-    app = await startApp(config(), {
-      reread: () => ({ config: config(), where: (path) => `file:1:1: ${path.join('.')}` }),
-    });
-  }
-
-  beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'sluice-pipeline-'));
-    pipelines = [];
-  });
-  afterEach(async () => {
-    await app?.close();
-    app = null;
-    await rm(directory, { recursive: true });
-  });
-
-  const connect = (clientId: string, options: ConnectOptions = {}) => {
-    const properties = { sessionExpiryInterval: 1_000 };
-    return WireClient.connect(app!.listeners[0]!.port, { version: 5, clientId, clean: false, properties, ...options });
-  };
-
-  test('a queued message keeps the form it was queued in, and the subscription its class', async () => {
-    await start();
-    const subscriber = await connect('subscriber');
-    await subscriber.subscribe('a', { qos: 1 }, asJson);
-    await subscriber.disconnect();
-    const publisher = await connect('publisher');
-    const properties = { contentType: 'application/cbor' };
-    await publisher.publish('a', cbor({ n: 1 }), { qos: 1, properties });
-    await app!.close();
-    await start();
-    await (await connect('publisher')).publish('a', cbor({ n: 2 }), { qos: 1, properties });
-    const again = await connect('subscriber');
-    expect((await again.collect('publish', 2)).map(text)).toEqual(['{"n":1}', '{"n":2}']);
-  });
-
-  test('what is quarantined was on disk before its acknowledgement, and is replayed through the pipeline as it is now', async () => {
-    pipelines = [{ name: 'strict', filter: 'q', stages: [{ decode: 'json' }] }];
-    await start();
-    const subscriber = await connect('subscriber');
-    await subscriber.subscribe('q', { qos: 1 });
-    const publisher = await connect('publisher');
-    for (const payload of ['{1', '{2']) expect((await publisher.publish('q', payload, { qos: 1 }))?.reasonCode).toBe(0);
-    await app!.close();
-    pipelines = [{ name: 'strict', filter: 'q', stages: [{ decode: 'text' }] }];
-    await start();
-    const again = await connect('subscriber');
-    const listed = JSON.parse(await app!.control('quarantine list', '{}'));
-    expect(listed.entries.map((each: { stage: string }) => each.stage)).toEqual(['1 decode', '1 decode']);
-    expect(JSON.parse(await app!.control('quarantine replay', 'all'))).toMatchObject({ published: 2, quarantined: 0 });
-    expect((await again.collect('publish', 2)).map(text)).toEqual(['{1', '{2']);
-    expect(JSON.parse(await app!.control('quarantine list', '{}')).count).toBe(0);
-  });
-
-  test('a changed pipeline is taken over without a disconnect, a broken one is refused with its place', async () => {
-    await start();
-    const subscriber = await connect('subscriber');
-    await subscriber.subscribe('a', { qos: 1 });
-    const publisher = await connect('publisher');
-    pipelines = [
-      { name: 'up', filter: 'a', stages: [{ set: { fields: { up: true } } }] },
-      {
-        name: 'out',
-        on: 'deliver',
-        filter: 'a',
-        for: { clientId: 'sub*' },
-        stages: [{ set: { fields: { out: true } } }],
-      },
-    ];
-    await app!.reload();
-    await publisher.publish('a', '{}', { qos: 1 });
-    const changed = await subscriber.next('publish');
-    expect(text(changed)).toBe('{"up":true,"out":true}');
-    await subscriber.acknowledge(changed);
-    pipelines = [{ name: 'up', filter: 'a', stages: [{ map: '{' }] }];
-    await expect(app!.reload()).rejects.toThrow('file:1:1: pipelines.0.stages.0.map: not JSONata');
-    await publisher.publish('a', '{}', { qos: 1 });
-    expect(text(await subscriber.next('publish'))).toBe('{"up":true,"out":true}');
-  });
-
-  test('a reload keeps what the stages of an unchanged pipeline remember', async () => {
-    pipelines = [{ name: 'slow', filter: 'a', stages: [{ throttle: { seconds: 3_600 } }] }];
-    await start();
-    const subscriber = await connect('subscriber');
-    await subscriber.subscribe('#');
-    const publisher = await connect('publisher');
-    await publisher.publish('a', '1', { qos: 1 });
-    pipelines = [...pipelines, { name: 'other', filter: 'b', stages: [{ decode: 'json' }] }];
-    await app!.reload();
-    await publisher.publish('a', '2', { qos: 1 });
-    await publisher.publish('b', '3', { qos: 1 });
-    expect((await subscriber.collect('publish', 2)).map(text)).toEqual(['1', '3']);
-  });
-
-  test('what a window holds is published when the broker stops in order', async () => {
-    pipelines = [{ name: 'sum', filter: 'a', stages: [{ batch: { messages: 10, seconds: 3_600 } }] }];
-    await start();
-    const subscriber = await connect('subscriber');
-    await subscriber.subscribe('a', { qos: 1 });
-    await subscriber.disconnect();
-    await (await connect('publisher')).publish('a', '1', { qos: 1 });
-    await app!.close();
-    await start();
-    expect(text(await (await connect('subscriber')).next('publish'))).toBe('[1]');
   });
 });

@@ -215,3 +215,26 @@ describe('the samples', () => {
     expect(names.filter((name) => !text.includes(`${name}:`))).toEqual([]);
   });
 });
+
+test('files are meant from the folder of the configuration, where a setting of a pipeline names one', () => {
+  const file = fileWith(`pipelines:
+  - name: p
+    filter: a
+    stages:
+      - decode: { protobuf: { file: a.proto, type: A } }
+      - convert: { from: { avro: { file: b.avsc } }, to: json }
+      - validate: { jsonSchema: c.json }
+      - set: { fields: { file: d } }
+      - rename: { file: e }
+      - plugin: { file: f.js, options: { file: g } }
+`);
+  const [pipeline] = loadConfig(file, {}).pipelines;
+  expect(pipeline?.stages).toMatchObject([
+    { decode: { protobuf: { file: join(directory, 'a.proto'), type: 'A' } } },
+    { convert: { from: { avro: { file: join(directory, 'b.avsc') } }, to: 'json' } },
+    { validate: { jsonSchema: join(directory, 'c.json') } },
+    { set: { fields: { file: 'd' } } },
+    { rename: { file: 'e' } },
+    { plugin: { file: join(directory, 'f.js'), options: { file: 'g' } } },
+  ]);
+});

@@ -1,0 +1,46 @@
+/** The way of one message through the parts that its topic matches. */
+import type { Awaitable, PublishedMessage } from '../contracts/hooks.ts';
+import { matches } from '../protocol/topic.ts';
+import type { Part, PartContext } from './part.ts';
+
+/** The message through the parts from `from` on. Each takes it if its filter matches the topic that the message has by then. */
+export function through(
+  parts: readonly Part[],
+  from: number,
+  message: PublishedMessage,
+  context: PartContext,
+): Awaitable<readonly PublishedMessage[]> {
+  let current = message;
+  for (let i = from; i < parts.length; i++) {
+    const part = parts[i]!;
+    if (part.filter !== null && !matches(part.filter, current.topic)) continue;
+    const made = part.run(current, context);
+    if (made instanceof Promise) return made.then((settled) => throughEach(parts, i + 1, settled, context));
+    if (made.length !== 1) return throughEach(parts, i + 1, made, context);
+    current = made[0]!;
+  }
+  return [current];
+}
+
+/** One after the other, so that their order holds. */
+function throughEach(
+  parts: readonly Part[],
+  from: number,
+  messages: readonly PublishedMessage[],
+  context: PartContext,
+): Awaitable<readonly PublishedMessage[]> {
+  return inTurn(messages, (message) => through(parts, from, message, context));
+}
+
+/** What becomes of each, together. Waits for one before it begins with the next; at once if nothing has to be waited for. */
+export function inTurn<T, R>(items: readonly T[], make: (item: T) => Awaitable<readonly R[]>): Awaitable<readonly R[]> {
+  const out: R[] = [];
+  for (const [index, item] of items.entries()) {
+    const made = make(item);
+    if (made instanceof Promise) {
+      return made.then(async (first) => [...out, ...first, ...(await inTurn(items.slice(index + 1), make))]);
+    }
+    out.push(...made);
+  }
+  return out;
+}

@@ -1,0 +1,51 @@
+/**
+ * Which pipelines a subscription's messages go through on their way, and what it asked for with `accept`. All subscriptions with
+ * the same of both are one class; its name is stored with the subscription.
+ */
+import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { Part } from './part.ts';
+
+/** Between the names of a class's pipelines, and before the content type it wants; neither is in a name. */
+const nameSeparator = ',';
+const acceptSeparator = ';';
+
+/** Null: messages come as they were published. */
+export function classNameOf(parts: readonly Part[], client: ClientIdentity, contentType: string | null): string | null {
+  const names = parts.filter((part) => isFor(part, client)).map(({ name }) => name);
+  if (contentType !== null) return `${names.join(nameSeparator)}${acceptSeparator}${contentType}`;
+  return names.length === 0 ? null : names.join(nameSeparator);
+}
+
+export interface SubscriberClass {
+  /** Of pipelines that may be gone. */
+  readonly names: readonly string[];
+  readonly contentType: string | null;
+}
+
+export function parseClassName(name: string): SubscriberClass {
+  const [names = '', contentType = null] = name.split(acceptSeparator);
+  return { names: names.split(nameSeparator), contentType };
+}
+
+function isFor({ for: wanted }: Part, client: ClientIdentity): boolean {
+  if (wanted === undefined) return true;
+  const { username, clientId, listener } = wanted;
+  return fits(username, client.username) && fits(clientId, client.clientId) && fits(listener, client.listener);
+}
+
+/** `*` stands for any characters. */
+function fits(pattern: string | undefined, text: string | null): boolean {
+  if (pattern === undefined) return true;
+  if (text === null) return false;
+  const parts = pattern.split('*');
+  if (parts.length === 1) return pattern === text;
+  const [first, last] = [parts[0]!, parts.at(-1)!];
+  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
+  let at = first.length;
+  for (const part of parts.slice(1, -1)) {
+    const found = text.indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return at <= text.length - last.length;
+}

@@ -1,0 +1,74 @@
+/** Payloads made to take more than they are worth: each stops at what is declared, before it is built in memory. */
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { aPublish, benchWith, type StageInput } from '../../support/pipeline.ts';
+
+const schemas = join(import.meta.dirname, '../../support/schemas');
+const avro: StageInput = { decode: { avro: { file: join(schemas, 'tree.avsc') } } };
+const many = (n: number) => Array.from({ length: n }, () => 1);
+
+const payloads: readonly [what: string, stage: StageInput, payload: Buffer, reason: string][] = [
+  ['a decompression bomb', { decode: 'gzip' }, gzipSync(Buffer.alloc(10_000_000)), 'decompresses to more than 100000'],
+  ['a large payload', { decode: 'text' }, Buffer.alloc(100_001), 'the payload has 100001 bytes'],
+  ['deep nesting in JSON', { decode: 'json' }, Buffer.from(`${'['.repeat(500)}${']'.repeat(500)}`), 'deeper than 8'],
+  ['deep nesting in CBOR', { decode: 'cbor' }, Buffer.alloc(500, 0x81), 'deeper than 8'],
+  ['deep nesting of tags in CBOR', { decode: 'cbor' }, Buffer.alloc(500, 0xc2), 'deeper than 8'],
+  ['deep nesting in MessagePack', { decode: 'msgpack' }, Buffer.from(`${'91'.repeat(500)}01`, 'hex'), 'deeper than 8'],
+  ['deep nesting in Avro', avro, Buffer.from(`${'02'.repeat(500)}00`, 'hex'), 'deeper than 8'],
+  ['many parts in JSON', { decode: 'json' }, Buffer.from(JSON.stringify(many(2_000))), 'more than 1000 parts'],
+  ['many empty lists in JSON', { decode: 'json' }, Buffer.from(`[${'[],'.repeat(2_000)}1]`), 'more than 1000 parts'],
+  ['many lists in CBOR', { decode: 'cbor' }, Buffer.from(`9f${'8101'.repeat(2_000)}ff`, 'hex'), 'more than 1000 parts'],
+  [
+    'many parts in MessagePack',
+    { decode: 'msgpack' },
+    Buffer.from(`dc07d0${'01'.repeat(2_000)}`, 'hex'),
+    'more than 1000',
+  ],
+  ['an array of 100 million in CBOR', { decode: 'cbor' }, Buffer.from('9a05f5e10001', 'hex'), 'it ends too early'],
+  ['a text of 2^63 bytes in CBOR', { decode: 'cbor' }, Buffer.from('7b800000000000000061', 'hex'), 'not CBOR'],
+  [
+    'an array of 100 million in MessagePack',
+    { decode: 'msgpack' },
+    Buffer.from('dd05f5e10001', 'hex'),
+    'ends too early',
+  ],
+  ['an array of 100 million in Avro', avro, Buffer.from('80a8d6b90702', 'hex'), 'more than 1000 parts'],
+  ['a value in CBOR that contains itself', { decode: 'cbor' }, Buffer.from('d81c81d81d00', 'hex'), 'tag 28'],
+  ['a value in CBOR that doubles with every step', { decode: 'cbor' }, doubling(), 'tag 28'],
+  ['a record in CBOR that is compiled', { decode: 'cbor' }, Buffer.from('d869830181616101', 'hex'), 'tag 105'],
+  ['a reference in MessagePack', { decode: 'msgpack' }, Buffer.from('d66900000001', 'hex'), 'extension type 105'],
+  ['a record in MessagePack', { decode: 'msgpack' }, Buffer.from('d4724092a161a162', 'hex'), 'extension type 114'],
+];
+
+/** `[a, a]`, where `a` is `[b, b]`, and so on 30 times: a hundred bytes, a billion parts. */
+function doubling(): Buffer {
+  let hex = '01';
+  for (let i = 0; i < 30; i++) hex = `82d81c${hex}d81d${i.toString(16).padStart(2, '0')}`;
+  return Buffer.from(hex, 'hex');
+}
+
+describe.each(payloads)('%s', (_what, stage, payload, reason) => {
+  test('stops at what is declared', async () => {
+    const bench = await benchWith([stage], { depth: 8, items: 1_000, payloadBytes: 100_000 });
+    expect(await bench.publish(aPublish(payload))).toEqual({ verdict: 'drop' });
+    expect((await bench.quarantined())[0]?.reason).toContain(reason);
+  });
+});
+
+test('what a stage makes of a value stays within the limits as well', async () => {
+  const limits = { depth: 8, items: 1_000, payloadBytes: 100_000 };
+  const parts = await benchWith([{ map: '[1..2000]' }], limits);
+  await parts.publish(aPublish({}));
+  expect((await parts.quarantined())[0]?.reason).toContain('more than 1000 parts');
+  const bytes = await benchWith([{ map: '$pad("", 200000)' }], limits);
+  await bytes.publish(aPublish({}));
+  expect((await bytes.quarantined())[0]?.reason).toContain('became 200002 bytes');
+});
+
+test('sets, maps, typed arrays, tags and undefined in CBOR become plain values', async () => {
+  const bench = await benchWith([{ convert: { from: 'cbor', to: 'json' } }]);
+  const hex = `a5 61 61 d9 0102 82 01 02  61 62 d9 0103 a1 01 02  61 63 d8 45 44 0100 0200  61 64 d9 d9f7 05  61 65 f7`;
+  const [message] = await bench.messages(aPublish(Buffer.from(hex.replaceAll(' ', ''), 'hex')));
+  expect(message?.payload.toString()).toBe('{"a":[1,2],"b":{"1":2},"c":[1,2],"d":5,"e":null}');
+});

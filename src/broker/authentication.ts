@@ -58,12 +58,18 @@ function step(
         takeIdentity(connection, client, answer);
         return accepted(answer.data ?? null);
       case 'refuse':
+        if (answer.hidesUsername === true) forgetUsername(connection, client);
         return refuseCredentials(connection, answer.reasonCode, answer.reason ?? 'Authentication failed');
       case 'continue':
         connection.whenAuthenticated = accepted;
         return sendAuth(connection, ReasonCode.ContinueAuthentication, answer.data);
     }
   });
+}
+
+function forgetUsername(connection: Connection, client: ClientIdentity): void {
+  connection.identity = { ...client, username: null };
+  connection.visit.user = null;
 }
 
 /** At once, or after a while if it is not the first time. */

@@ -33,8 +33,8 @@ export async function passwd(argv: readonly string[], io: Io): Promise<void> {
   const { values, positionals } = readOptions('passwd', argv, options);
   if (values.help) return void io.stdout.write(help);
   const { create = false, delete: isDelete = false, batch = false } = values;
-  const [file, user, word, ...others] = positionals;
-  if (file === undefined || user === undefined || others.length > 0 || (word !== undefined) !== batch) {
+  const [file, user, word, ...more] = positionals;
+  if (file === undefined || user === undefined || more.length > 0 || (word !== undefined) !== batch) {
     throw new CommandError('Use: sluice passwd FILE USER, or -b FILE USER WORD; see sluice passwd --help', 2);
   }
   if (isDelete && (create || batch)) throw new CommandError('-D takes a user out: leave out -c and -b', 2);
@@ -42,16 +42,16 @@ export async function passwd(argv: readonly string[], io: Io): Promise<void> {
   const name = checkedName(user, hash === 'scram-sha-256');
   const lines = create ? [] : await linesOf(file, isDelete);
   const at = lines.findIndex((line) => nameIn(line) === name);
+  const others = lines.filter((line) => nameIn(line) !== name);
   if (isDelete) {
     if (at < 0) throw new CommandError(`${file} has no user ${name}`);
-    // All of them: a second line would come into its own.
-    return replaceFile(file, lines.filter((line) => nameIn(line) !== name).join(''));
+    return replaceFile(file, others.join(''));
   }
   const password = word ?? (await askTwice(io));
   if (password === '') throw new CommandError('An empty password: nothing was changed');
   const line = `${name}:${await hashed(hash, password)}\n`;
-  const changed = at < 0 ? [...lines, line] : lines.map((old, index) => (index === at ? line : old));
-  await replaceFile(file, changed.join(''));
+  // In its place, and no second one after it: of two lines the last would count.
+  await replaceFile(file, others.toSpliced(at < 0 ? others.length : at, 0, line).join(''));
 }
 
 function hashNameOf(given: string | undefined, scram: boolean): HashName {

@@ -57,7 +57,13 @@ export type AuthenticationAnswer =
       readonly mechanism?: string;
     }
   /** `reasonCode` is one of MQTT 5.0; older clients get the return code nearest to it. */
-  | { readonly outcome: 'refuse'; readonly reasonCode: number; readonly reason?: string }
+  | {
+      readonly outcome: 'refuse';
+      readonly reasonCode: number;
+      readonly reason?: string;
+      /** What CONNECT gave as the user name is a secret, such as a token: nobody is told of it. */
+      readonly hidesUsername?: boolean;
+    }
   /** Enhanced authentication goes on: AUTH 0x18 with this data; the hook is called again with the client's answer. */
   | { readonly outcome: 'continue'; readonly data: Buffer };
 

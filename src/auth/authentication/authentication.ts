@@ -122,17 +122,24 @@ export class Authentication {
   async authenticate(request: AuthenticationRequest): Promise<AuthenticationAnswer> {
     const chain = this.#rules.listeners[this.#listeners.get(request.client.listener) ?? -1];
     if (chain === undefined) return unavailable;
+    const answer = await this.#decide(chain, request);
+    if (answer.outcome !== 'refuse') return answer;
+    const hidesUsername = chain.mechanisms.some((mechanism) => mechanism.hasSecretName?.(request));
+    return hidesUsername ? { ...answer, hidesUsername } : answer;
+  }
+
+  async #decide(chain: Chain, request: AuthenticationRequest): Promise<AuthenticationAnswer> {
     for (const [index, mechanism] of chain.mechanisms.entries()) {
       const answer = await this.#ask(mechanism, request);
       if (answer === null) continue;
       if (answer === wrongCredentials) await takeAsLong(chain.mechanisms.slice(index + 1), request);
-      return answer;
+      return answer.outcome === 'accept' ? { ...answer, mechanism: mechanism.kind } : answer;
     }
     const answer = await this.#options.hook?.(request);
     if (answer !== undefined) return answer;
     if (request.method !== null) return unknownMethod;
     if (request.client.username !== null || request.password !== null) return wrongCredentials;
-    return chain.allowsAnonymous ? { outcome: 'accept' } : noCredentials;
+    return chain.allowsAnonymous ? { outcome: 'accept', mechanism: 'anonymous' } : noCredentials;
   }
 
   close(): void {

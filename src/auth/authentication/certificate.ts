@@ -14,6 +14,7 @@ const refuse = (reasonCode: ReasonCode, reason: string): AuthenticationAnswer =>
 });
 
 export class CertificateMechanism implements Mechanism {
+  readonly kind = 'certificate';
   readonly #settings: CertificateSettings;
 
   constructor(settings: CertificateSettings) {

@@ -21,6 +21,7 @@ interface Decision {
 }
 
 export class HttpMechanism implements Mechanism {
+  readonly kind = 'http';
   readonly #settings: HttpSettings;
   readonly #context: MechanismContext;
   readonly #secret: Held<string> | null;

@@ -31,6 +31,7 @@ const refuse = (reason: string): AuthenticationAnswer => ({
 class Unfit extends Error {}
 
 export class Jwt implements Mechanism {
+  readonly kind = 'jwt';
   readonly #settings: JwtSettings;
   readonly #context: MechanismContext;
   readonly #keys: Keys;
@@ -56,6 +57,10 @@ export class Jwt implements Mechanism {
     return this.#queue.run(() => this.#check(token, request.client.clientId));
   }
 
+  hasSecretName({ client }: AuthenticationRequest): boolean {
+    return this.#settings.token === 'username' && client.username !== null && looksSigned(client.username);
+  }
+
   close(): void {
     this.#keys.close();
   }
@@ -65,7 +70,7 @@ export class Jwt implements Mechanism {
     const inConnect = this.#settings.token === 'username' ? client.username : (password?.toString('latin1') ?? null);
     const token = method === jwtMethod ? (data?.toString('latin1') ?? null) : inConnect;
     if (token === null || token.length > tokenBytesMax) return null;
-    return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token) ? token : null;
+    return looksSigned(token) ? token : null;
   }
 
   async #check(token: string, clientId: string): Promise<AuthenticationAnswer | null> {
@@ -127,6 +132,8 @@ export class Jwt implements Mechanism {
     };
   }
 }
+
+const looksSigned = (text: string) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
 
 /** A claim by its name, or else by a path with dots. */
 function claimOf(claims: JWTPayload, name: string): unknown {

@@ -1,6 +1,7 @@
 /**
  * The seam between the chain and its mechanisms, and what they all need.
  */
+import type { MechanismSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable } from '../../contracts/hooks.ts';
 import type { Log } from '../../contracts/log.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
@@ -8,6 +9,7 @@ import type { WorkQueue } from './work-queue.ts';
 
 /** One way to show who one is. */
 export interface Mechanism {
+  readonly kind: MechanismSettings['kind'];
   /**
    * Null: this client is not ours to decide, the next mechanism is asked. A mechanism that cannot do its work refuses (0x88)
    * whoever might have been its client, and says in the log why.
@@ -15,6 +17,8 @@ export interface Mechanism {
   authenticate(request: AuthenticationRequest): Awaitable<AuthenticationAnswer | null>;
   /** Takes as long as `authenticate` does for a client it does not know, so that a refusal before it cannot be told apart. */
   takeAsLong?(request: AuthenticationRequest): Promise<void>;
+  /** Whether what stands as the user name is a secret of this mechanism's clients. */
+  hasSecretName?(request: AuthenticationRequest): boolean;
   close(): void;
 }
 

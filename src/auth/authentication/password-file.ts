@@ -30,7 +30,7 @@ export interface Users {
 /** Longer ones do not fit into a CONNECT. */
 const nameBytesMax = 65_535;
 
-/** A line that is wrong keeps its user out, as in Mosquitto, and is told with its number. */
+/** As in Mosquitto, a line that is wrong lets nobody in, and of two for one user the last counts. All are told by number. */
 export function parseUsers(text: string, problem: (line: number, what: string) => void): Users {
   const byName = new Map<string, PasswordHash>();
   for (const [index, raw] of text.split('\n').entries()) {
@@ -40,13 +40,13 @@ export function parseUsers(text: string, problem: (line: number, what: string) =
     const name = line.slice(0, Math.max(colon, 0)).trim();
     if (name === '' || Buffer.byteLength(name) > nameBytesMax) {
       problem(index + 1, 'expected a user name, a colon and a hash');
-    } else if (byName.has(name)) {
-      problem(index + 1, 'the user stands in the file twice; the first line counts');
     } else {
       try {
-        byName.set(name, parseHash(line.slice(colon + 1).trim()));
+        const hash = parseHash(line.slice(colon + 1).trim());
+        if (byName.has(name)) problem(index + 1, 'the user stands in the file twice, and this line counts');
+        byName.set(name, hash);
       } catch (error) {
-        problem(index + 1, `the user cannot log in, ${(error as Error).message}`);
+        problem(index + 1, `this line lets nobody in, ${(error as Error).message}`);
       }
     }
   }
@@ -77,6 +77,7 @@ export async function openUsers(
 }
 
 export class PasswordFile implements Mechanism {
+  readonly kind = 'password-file';
   readonly #file: WatchedFile<Users>;
   readonly #context: MechanismContext;
   readonly #cache: CredentialCache<boolean>;

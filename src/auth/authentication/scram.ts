@@ -44,6 +44,7 @@ class Exchange {
 }
 
 export class Scram implements Mechanism {
+  readonly kind = 'scram-sha-256';
   readonly #file: WatchedFile<Users>;
   readonly #makeNonce: () => string;
   readonly #emptyFileKey = randomBytes(32);

@@ -3,11 +3,11 @@
  *
  * While it cannot be read there is no content, so nobody gets in by it: what was taken away by deleting it must not stay.
  */
-import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Log } from '../../contracts/log.ts';
+import { FileWatch, fileState } from '../file-watch.ts';
 
-const pollMs = 1_000;
+const pollMs = 500;
 
 export interface WatchedFileOptions<T> {
   readonly file: string;
@@ -16,7 +16,6 @@ export interface WatchedFileOptions<T> {
   /** Throws if the file is of no use as a whole. */
   readonly parse: (bytes: Buffer) => T;
   readonly log: Log;
-  readonly pollMs?: number;
 }
 
 export class WatchedFile<T> {
@@ -25,24 +24,28 @@ export class WatchedFile<T> {
   /** Rises with each reading. */
   generation = 0;
   readonly #options: WatchedFileOptions<T>;
-  readonly #onChange = () => void this.#reload();
+  readonly #watch: FileWatch;
   #reading: Promise<void> = Promise.resolve();
 
   private constructor(options: WatchedFileOptions<T>) {
     this.#options = options;
+    this.#watch = new FileWatch(options.file, fileState(options.file), pollMs, () => void this.#reload());
   }
 
   /** Rejects with one line if the file cannot be used now. */
   static async open<T>(options: WatchedFileOptions<T>): Promise<WatchedFile<T>> {
     const watched = new WatchedFile(options);
-    await watched.#read();
-    // It asks for the file's state again and again: that also notices a file that another one was renamed to.
-    watchFile(options.file, { interval: options.pollMs ?? pollMs, persistent: false }, watched.#onChange);
+    try {
+      await watched.#read();
+    } catch (error) {
+      watched.close();
+      throw error;
+    }
     return watched;
   }
 
   close(): void {
-    unwatchFile(this.#options.file, this.#onChange);
+    this.#watch.close();
   }
 
   /** One after the other, so that the last state of the file is the one that counts. */

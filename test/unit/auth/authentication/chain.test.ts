@@ -85,6 +85,22 @@ describe('who decides', () => {
   });
 });
 
+test('the answer says which mechanism let the client in, and that a token is no name to be told', async () => {
+  const jwt = {
+    kind: 'jwt' as const,
+    secretFile: directory.write('secret', 'x'.repeat(32)),
+    token: 'username' as const,
+  };
+  const config = { authentication: [jwt, passwords('kinds', line('ada', 'one'))], allowAnonymous: true };
+  const { authentication } = await opened(config);
+  const answer = (asked: Asked) => authentication.authenticate(aRequest({ listener: 'listener:0', ...asked }));
+  expect(await answer(ada)).toEqual({ outcome: 'accept', mechanism: 'password-file' });
+  expect(await answer({})).toEqual({ outcome: 'accept', mechanism: 'anonymous' });
+  expect(await answer({ username: 'eve' })).not.toHaveProperty('hidesUsername');
+  expect(await answer({ username: 'e30.e30.e30' })).toMatchObject({ outcome: 'refuse', hidesUsername: true });
+  authentication.close();
+});
+
 test('a listener has its own list and its own word on anonymous clients, or those for all', async () => {
   const { ask, authentication } = await opened({
     authentication: [passwords('all', line('ada', 'one'))],

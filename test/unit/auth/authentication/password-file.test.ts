@@ -46,17 +46,18 @@ describe('whom it lets in', () => {
 });
 
 describe('the file', () => {
-  test('lines that are wrong keep their user out and are told with their number; the others count', async () => {
+  test('lines that are wrong let nobody in, of two for one user the last counts, and all are told with their number', async () => {
     const context = aContext();
     const text = `# users\n\n${line('ada', 'one')}plain:word\nnobody\n:x\n${line('ada', 'two')}\r\n${line('eve', 'three').replace('\n', '\r\n')}`;
     const passwords = await open(directory.write('wrong', text), context);
     expect(context.log.lines.map((each) => /wrong:\d+: .*?(?= \{)/.exec(each)?.[0])).toEqual([
-      'wrong:4: the user cannot log in, not a hash that is known here ($6$, $7$, $argon2…$ or $scrypt$)',
+      'wrong:4: this line lets nobody in, not a hash that is known here ($6$, $7$, $argon2…$ or $scrypt$)',
       'wrong:5: expected a user name, a colon and a hash',
       'wrong:6: expected a user name, a colon and a hash',
-      'wrong:7: the user stands in the file twice; the first line counts',
+      'wrong:7: the user stands in the file twice, and this line counts',
     ]);
-    expect(await passwords.authenticate(aRequest({ username: 'ada', password: 'one' }))).toEqual(accepted);
+    expect(await passwords.authenticate(aRequest({ username: 'ada', password: 'one' }))).toEqual(wrong);
+    expect(await passwords.authenticate(aRequest({ username: 'ada', password: 'two' }))).toEqual(accepted);
     expect(await passwords.authenticate(aRequest({ username: 'eve', password: 'three' }))).toEqual(accepted);
     expect(await passwords.authenticate(aRequest({ username: 'plain', password: 'word' }))).toBe(null);
     passwords.close();

@@ -41,6 +41,17 @@ export function canonicalAddress(text: string): string | null {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1] ?? address;
 }
 
+/** The 4 or 16 bytes of an address. */
+export function addressBytes(address: string): Buffer {
+  if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
+  // A URL writes IPv6 addresses in hexadecimal only.
+  const canonical = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const [left = [], right = []] = canonical.split('::').map((half) => half.split(':').filter((each) => each !== ''));
+  const zeros = Array<string>(8 - left.length - right.length).fill('0');
+  const groups = [...left, ...zeros, ...right].map((group) => group.padStart(4, '0'));
+  return Buffer.from(groups.join(''), 'hex');
+}
+
 function networkOf(text: string): Network | null {
   const [, address = '', length] = /^([^/]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? [];
   // What a mapped address would mean with a prefix length is not obvious: say it as IPv4.

@@ -16,6 +16,8 @@ export const clientOptions = {
   'protocol-version': { type: 'string', short: 'V', default: '311' },
   keepalive: { type: 'string', short: 'k', default: '60' },
   cafile: { type: 'string' },
+  cert: { type: 'string' },
+  key: { type: 'string' },
   insecure: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
@@ -26,6 +28,7 @@ export const clientHelp = `  -h HOST    broker (127.0.0.1)             -p PORT  
   -u NAME    user name                      -P WORD    password
   -V VERSION 31, 311 or 5 (311)             -k SECONDS keep-alive (60)
   --cafile FILE  over TLS, trusting this authority
+  --cert FILE --key FILE  with --cafile: the client's own certificate
   --insecure     over TLS, without checking the server's certificate
 `;
 
@@ -42,6 +45,8 @@ export interface ClientValues {
   readonly 'protocol-version': string;
   readonly keepalive: string;
   readonly cafile?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
   readonly insecure?: boolean | undefined;
 }
 
@@ -83,6 +88,9 @@ export function targetOf(values: ClientValues): Target {
   if (values.pw !== undefined && values.username === undefined && protocolVersion !== 5) {
     throw new CommandError('-P wants a user name as well: give -u NAME', 2);
   }
+  if ((values.cert === undefined) !== (values.key === undefined)) {
+    throw new CommandError('--cert and --key belong together: give both', 2);
+  }
   const { url, name } = urlOf(values);
   const options: IClientOptions = {
     protocolVersion,
@@ -95,6 +103,8 @@ export function targetOf(values: ClientValues): Target {
     ...(values.username === undefined ? {} : { username: values.username }),
     ...(values.pw === undefined ? {} : { password: values.pw }),
     ...(values.cafile === undefined ? {} : { ca: readFile('--cafile', values.cafile) }),
+    ...(values.cert === undefined ? {} : { cert: readFile('--cert', values.cert) }),
+    ...(values.key === undefined ? {} : { key: readFile('--key', values.key) }),
     rejectUnauthorized: values.insecure !== true,
   };
   return { url, name, protocolVersion, options };

@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   passwd: async () => (await import('./passwd.ts')).passwd,
   bans: async () => (await import('./bans.ts')).bans,
   reload: async () => (await import('./reload.ts')).reload,
+  cert: async () => (await import('./cert.ts')).cert,
   backup: async () => (await import('./db.ts')).backup,
 };
 
@@ -34,7 +35,8 @@ const help = `Sluice ${version}, an MQTT broker
   sluice quarantine list|…       what a pipeline could not handle
   sluice passwd FILE USER        add a user to a password file, or change the password
   sluice bans list|clear         who is shut out for a while
-  sluice reload                  let a running broker take over changed pipelines
+  sluice reload                  let a running broker take over what changed
+  sluice cert                    make certificates for development
   sluice backup DIR              copy the data of a running broker
 
 sluice COMMAND --help tells the options of a command.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { AddressSet, canonicalAddress, isNetwork } from '../../../src/base/addresses.ts';
+import { AddressSet, addressBytes, canonicalAddress, isNetwork } from '../../../src/base/addresses.ts';
 
 test('an address has one way to be written', () => {
   const written: [string, string | null][] = [
@@ -15,6 +15,19 @@ test('an address has one way to be written', () => {
     ['2001:db8::7::', null],
   ];
   expect(written.map(([text]) => [text, canonicalAddress(text)])).toEqual(written);
+});
+
+test('an address has 4 or 16 bytes', () => {
+  const bytes: [string, string][] = [
+    ['192.0.2.7', 'c0000207'],
+    ['::', '00'.repeat(16)],
+    ['::1', `${'00'.repeat(15)}01`],
+    ['2001:db8::7', '20010db8000000000000000000000007'],
+    ['1::', `0001${'00'.repeat(14)}`],
+    ['1:2:3:4:5:6:7:8', '00010002000300040005000600070008'],
+    ['::ffff:192.0.2.7', '00000000000000000000ffffc0000207'],
+  ];
+  for (const [address, hex] of bytes) expect(addressBytes(address).toString('hex')).toBe(hex);
 });
 
 describe('a set of networks', () => {

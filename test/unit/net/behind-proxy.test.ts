@@ -13,7 +13,7 @@ import { headerV1, headerV2 } from './proxy-headers.ts';
 const certificates = new Certificates();
 let server: CertificateFiles;
 beforeAll(() => {
-  server = certificates.selfSigned('server');
+  server = certificates.server('server');
 });
 afterAll(() => certificates.remove());
 

@@ -5,21 +5,18 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { connect as connectTls, type SecureVersion } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ListenerOptions } from '../../../src/net/options.ts';
 import { acceptTcp } from '../../../src/net/socket-stream.ts';
-import { type CertificateFiles, Certificates, pem } from '../../support/certificates.ts';
+import { type CertificateFiles, Certificates } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
 import { Listening, optionsOf, Recorder } from './listening.ts';
 import { Peer } from './peer.ts';
 
 const certificates = new Certificates();
 let server: CertificateFiles;
-let device: CertificateFiles;
 beforeAll(() => {
-  server = certificates.selfSigned('server');
-  device = certificates.selfSigned('device');
+  server = certificates.server('server');
 });
 afterAll(() => certificates.remove());
 
@@ -70,9 +67,10 @@ describe('a listener that cannot be opened says what to do:', () => {
   });
 
   test('a key that belongs to another certificate', async () => {
-    const options = optionsOf('tls', { ...server, keyFile: device.keyFile });
+    const { keyFile } = certificates.server('other');
+    const options = optionsOf('tls', { ...server, keyFile });
     await expect(listening.open(options)).rejects.toThrow(
-      `tls.keyFile ${device.keyFile} is not the key of tls.certFile ${server.certFile}`,
+      `tls.keyFile ${keyFile} is not the key of tls.certFile ${server.certFile}`,
     );
   });
 
@@ -87,57 +85,6 @@ test('an IPv6 address is written in brackets', async (context) => {
   const listener = await listening.open(options).catch(() => null);
   if (listener === null) return context.skip('this machine has no IPv6');
   expect(listener.url).toBe(`mqtt://[::1]:${listener.port}`);
-});
-
-describe('TLS', () => {
-  /** The error code that ends the connection, or null once the server has greeted. */
-  async function greeted(port: number, options: object): Promise<string | null> {
-    const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false, ...options });
-    sockets.push(socket);
-    return new Promise((resolve) => {
-      socket.on('data', () => resolve(null));
-      socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-      socket.on('close', () => resolve('closed'));
-    });
-  }
-
-  const greet = (stream: Parameters<Listening['record']>[0]) => {
-    stream.write(Buffer.from('hello'));
-    return listening.record(stream);
-  };
-
-  test('"mqtt" is agreed on with a client that offers it, and a client that offers nothing is welcome', async () => {
-    const { port } = await listening.open(optionsOf('tls', server));
-    for (const [offered, agreed] of [
-      [['x', 'mqtt'], 'mqtt'],
-      [undefined, false],
-    ] as const) {
-      const socket = connectTls({ port, rejectUnauthorized: false, ...(offered && { ALPNProtocols: [...offered] }) });
-      sockets.push(socket);
-      await once(socket, 'secureConnect');
-      expect(socket.alpnProtocol).toBe(agreed);
-    }
-  });
-
-  test('versions below 1.2 are refused', async () => {
-    const { port } = await listening.open(optionsOf('tls', server), greet);
-    const only = (version: SecureVersion) => ({ minVersion: version, maxVersion: version, ciphers: 'ALL@SECLEVEL=0' });
-    expect(await greeted(port, only('TLSv1.2'))).toBe(null);
-    expect(await greeted(port, only('TLSv1.1'))).not.toBe(null);
-    expect(listening.accepted).toHaveLength(1);
-  });
-
-  test.each(['tls', 'wss'] as const)(
-    '%s: clients without a certificate of the authority are turned away',
-    async (kind) => {
-      const options = optionsOf(kind, { ...server, caFile: device.certFile, clientCertificate: 'required' });
-      const { port } = await listening.open(options, greet);
-      expect(await greeted(port, {})).not.toBe(null);
-      expect(await greeted(port, pem(server))).not.toBe(null);
-      expect(listening.accepted).toHaveLength(0);
-      if (kind === 'tls') expect(await greeted(port, pem(device))).toBe(null);
-    },
-  );
 });
 
 describe('handshakes', () => {

@@ -3,15 +3,17 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { type DestinationStream, destination, pino } from 'pino';
+import { AuditLog } from './admin/audit.ts';
 import { banHandlers } from './admin/bans.ts';
-import { type Handlers, serveControl } from './admin/control.ts';
+import { audited, type Handlers, serveControl } from './admin/control.ts';
+import { createLog } from './admin/log.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import { Authentication, type Prepared } from './auth/authentication/authentication.ts';
 import { AuthenticationError } from './auth/authentication/mechanism.ts';
 import { Authorization, type PreparedRules, prepareRules } from './auth/authorization/authorization.ts';
 import { AuthorizationError } from './auth/authorization/errors.ts';
 import { Broker } from './broker/broker.ts';
+import { version } from './broker/version.ts';
 import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { PipelineTest } from './config/pipeline-schema.ts';
@@ -68,8 +70,9 @@ const pipelineTickMs = 100;
 const keep = { verdict: 'keep' } as const;
 
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
-  const log = options.log ?? (await createLog(config));
+  const log = options.log ?? (await createLog(config.log));
   const rules = rulesOf(config, options.where);
+  const audit = await openAudit(config, log);
   const authentication = await openAuthentication(config, options, log);
   const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log);
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
@@ -84,7 +87,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     authentication === null ? (options.hooks ?? {}) : withAuthentication(options.hooks ?? {}, authentication);
   const authorization = new Authorization({ log, changed: () => broker.rulesChanged() });
   const { policy: access } = authorization;
-  const broker = new Broker({ settings: config, store, log, pipeline: pipelines, hooks, access });
+  const broker = new Broker({ settings: config, store, log, pipeline: pipelines, hooks, access, audit });
   authorization.use(rules);
   pipelines.emit = (message) => publishOwn(broker, message, log);
   try {
@@ -93,6 +96,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     await pipelines.close();
     authentication?.close();
     authorization.close();
+    await audit?.close();
     throw error;
   }
   const ticker = setInterval(() => void pipelines.tick(), pipelineTickMs);
@@ -115,8 +119,11 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       await broker.reclassify();
       const text = `${next.pipelines.length} pipelines reloaded, with authentication, rules and certificates; other settings take effect at the next start`;
       log.info({}, text);
+      audit?.reopen();
+      audit?.record({ event: 'reloaded', outcome: 'done' });
       return text;
     } catch (error) {
+      audit?.record({ event: 'reloaded', outcome: 'failed', reason: (error as Error).message });
       log.error({ cause: (error as Error).message }, 'reload failed: what is wrong stays as it was');
       throw error;
     }
@@ -126,7 +133,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     for (const { topic, ...fields } of messages) await broker.publish(topic, fields);
     return outcome;
   };
-  const handlers: Handlers = { reload, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
+  const commands: Handlers = { reload, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
+  const handlers = audited(commands, audit);
   const closeControl =
     config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, handlers, log) : () => {};
   const close = async () => {
@@ -137,6 +145,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     await broker.close();
     authentication?.close();
     authorization.close();
+    audit?.record({ event: 'stopped' });
+    await audit?.close();
   };
   try {
     for (const [index, settings] of config.listeners.entries()) {
@@ -158,6 +168,17 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     return handler(argument);
   };
   return { broker, pipelines, listeners, reload, control, close };
+}
+
+/** Null where none is wanted. */
+async function openAudit({ audit: { file, maxBytes, keep } }: Config, log: Log): Promise<AuditLog | null> {
+  if (file === undefined) return null;
+  const opening = AuditLog.open({ file, maxBytes, keep, log });
+  const audit = await opening.catch((cause: Error) => {
+    throw new ConfigError(`Cannot open the audit log: ${cause.message}; see audit.file`, { cause });
+  });
+  audit.record({ event: 'started', reason: `Sluice ${version}` });
+  return audit;
 }
 
 /** What authorization allows, ready to be used. Throws a ConfigError that says where the rules or the ACL file are wrong. */
@@ -340,60 +361,4 @@ async function serve(store: LevelStore, directory: string, handlers: Handlers, l
 function listenerOptions(settings: Config['listeners'][number], config: Config): ListenerOptions {
   if (settings.kind !== 'ws' && settings.kind !== 'wss') return settings;
   return { ...settings, messageBytesMax: config.limits.packetBytes };
-}
-
-/** Of log lines that wait to be read. */
-const logBytesMax = 4_194_304;
-/** Lines are written when so many bytes have come, or a fifth of a second has passed. */
-const logWriteBytes = 65_536;
-
-/** Readable on a terminal, a JSON object per line elsewhere. */
-async function createLog({ log: { level, format } }: Config): Promise<Log> {
-  if (level === 'silent') return silentLog;
-  const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
-  const options = { level, base: null, timestamp: isoTime };
-  const log: Log = pino(options, isPretty ? await terminal() : logOutput());
-  return log;
-}
-
-let lastTime = 0;
-let lastTimeText = '';
-
-/** A burst of lines comes in one millisecond, and telling the date costs as much as the rest of a line. */
-function isoTime(): string {
-  const now = Date.now();
-  if (now !== lastTime) {
-    lastTime = now;
-    lastTimeText = `,"time":"${new Date(now).toISOString()}"`;
-  }
-  return lastTimeText;
-}
-
-async function terminal(): Promise<DestinationStream> {
-  // Loaded when it is used: it takes as long as the rest of the broker.
-  const { default: pretty } = await import('pino-pretty');
-  return pretty({ colorize: true, destination: 2, sync: true, translateTime: 'HH:MM:ss.l' });
-}
-
-/** Standard error, a few times a second or when a good deal has come, and once more at the end. */
-function logOutput(): DestinationStream {
-  const buffering = {
-    minLength: logWriteBytes,
-    maxWrite: 2 * logWriteBytes,
-    maxLength: logBytesMax,
-    periodicFlush: 200,
-  };
-  const output = destination({ fd: 2, sync: false, ...buffering });
-  process.once('exit', () => output.flushSync());
-  let lost = 0;
-  // Whoever reads the log does not, and the broker goes on.
-  output.on('drop', () => lost++);
-  output.on('drain', () => {
-    if (lost === 0) return;
-    const level = 40; // warn
-    const msg = `${lost} log lines were lost, because standard error was not read`;
-    lost = 0;
-    output.write(`${JSON.stringify({ level, time: new Date().toISOString(), msg })}\n`);
-  });
-  return output;
 }

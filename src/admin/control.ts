@@ -9,8 +9,28 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Audit } from '../contracts/audit.ts';
 
 export type Handlers = Readonly<Record<string, (argument: string) => Promise<string>>>;
+
+/** Every command is told to the audit log, with what became of it. */
+export function audited(handlers: Handlers, audit: Audit | null): Handlers {
+  if (audit === null) return handlers;
+  const entries = Object.entries(handlers).map(([command, handler]) => {
+    const run = async (argument: string) => {
+      try {
+        const answer = await handler(argument);
+        audit.record({ event: 'command', command, argument, outcome: 'done' });
+        return answer;
+      } catch (error) {
+        audit.record({ event: 'command', command, argument, outcome: 'failed', reason: (error as Error).message });
+        throw error;
+      }
+    };
+    return [command, run] as const;
+  });
+  return Object.fromEntries(entries);
+}
 
 interface Request {
   readonly command: string;

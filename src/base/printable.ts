@@ -9,9 +9,19 @@ const harmful =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 const mayNeedChange = /[^\u0020-\u007e\u00a0-\u0600]/;
 
+const escaped = (text: string) =>
+  text.replace(harmful, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+/** A value as one line of JSON that is as harmless, and still says exactly what is in it. Texts in it are cut as well. */
+export function jsonLine(value: object): string {
+  return escaped(JSON.stringify(value, (_key, each: unknown) => (typeof each === 'string' ? cut(each) : each)));
+}
+
 export function printable(text: string): string {
   if (text.length <= charactersMax && !mayNeedChange.test(text)) return text;
-  const cut = text.length <= charactersMax ? text : text.slice(0, charactersMax);
-  const clean = cut.replace(harmful, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  return cut === text ? clean : `${clean}… (${text.length} characters)`;
+  return escaped(cut(text));
+}
+
+function cut(text: string): string {
+  return text.length <= charactersMax ? text : `${text.slice(0, charactersMax)}… (${text.length} characters)`;
 }

@@ -1,6 +1,7 @@
 /**
  * What the audit log is told of connections. Without one these cost a look whether it is there.
  */
+import type { AccessRequest } from '../contracts/access.ts';
 import type { AuditEvent } from '../contracts/audit.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
@@ -13,6 +14,12 @@ function whoIs({ identity, stream, listener }: Connection): Omit<AuditEvent, 'ev
   return identity === null
     ? { from, listener }
     : { client: identity.clientId, user: identity.username, from, listener };
+}
+
+/** Which rule refused, if it was one. */
+function ruleFor({ shell, identity }: Connection, request: AccessRequest): string | undefined {
+  const decision = shell.core.access?.explain?.(identity!, request);
+  return decision?.isAllowed === false ? decision.rule : undefined;
 }
 
 export function reportConnected(connection: Connection, sessionPresent: boolean): void {
@@ -41,14 +48,16 @@ export function reportPublishRefused(connection: Connection, message: Message, c
   const { audit } = connection.shell;
   if (!audit?.wants('publishRefused')) return;
   const { topic, qos, retain } = message;
-  const details = { topic: topic.name, qos, retain, code: describeReason(code), reason: why };
+  const rule = ruleFor(connection, { action: 'publish', topic: topic.name, qos, retain });
+  const details = { topic: topic.name, qos, retain, code: describeReason(code), reason: why, rule };
   audit.record({ event: 'publishRefused', ...whoIs(connection), ...details });
 }
 
 export function reportSubscribeRefused(connection: Connection, topicFilter: string, qos: QoS, code: number): void {
   const { audit } = connection.shell;
   if (!audit?.wants('subscribeRefused')) return;
-  const details = { topic: topicFilter, qos, code: describeReason(code) };
+  const rule = ruleFor(connection, { action: 'subscribe', filter: topicFilter, qos });
+  const details = { topic: topicFilter, qos, code: describeReason(code), rule };
   audit.record({ event: 'subscribeRefused', ...whoIs(connection), ...details });
 }
 

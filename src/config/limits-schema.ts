@@ -1,5 +1,5 @@
 /**
- * What a configuration file may say of limits, and of what becomes of those who try to abuse the broker.
+ * What a configuration file may say of limits, of what becomes of those who try to abuse the broker, and of the audit log.
  */
 import { z } from 'zod';
 import { isNetwork } from '../base/addresses.ts';
@@ -46,4 +46,10 @@ export const penalties = z.strictObject({
   flapsPerMinute: whole(0, 60_000).default(defaultPenalties.flapsPerMinute),
   banSeconds: whole(1, 31_536_000).default(defaultPenalties.banSeconds),
   bans: whole(0, 1_000_000).default(defaultPenalties.bans),
+});
+
+export const audit = z.strictObject({
+  file: z.string().min(1).optional(),
+  maxBytes: whole(4_096).default(104_857_600),
+  keep: whole(0, 1_000).default(10),
 });

@@ -129,7 +129,8 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   });
   const { store } = config;
   const authorization = withAbsoluteNames(config.authorization, folder);
-  const absolute = { ...config, listeners, authentication, authorization, pipelines, tests };
+  const audit = withAbsoluteNames(config.audit, folder);
+  const absolute = { ...config, listeners, authentication, authorization, audit, pipelines, tests };
   if (store.kind === 'memory') return absolute;
   return { ...absolute, store: { ...store, directory: resolve(folder, store.directory) } };
 }

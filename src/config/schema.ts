@@ -6,7 +6,7 @@ import type { AuthenticationSettings } from '../contracts/authentication.ts';
 import { type BrokerSettings, defaultSettings } from '../contracts/settings.ts';
 import { authentication, authenticationLimits } from './authentication-schema.ts';
 import { authorization } from './authorization-schema.ts';
-import { limits, penalties } from './limits-schema.ts';
+import { audit, limits, penalties } from './limits-schema.ts';
 import { listener } from './listener-schema.ts';
 import { pipelineLimits, pipelines, pipelineTest } from './pipeline-schema.ts';
 
@@ -65,6 +65,7 @@ export const schema = z.strictObject({
   pipelineLimits: pipelineLimits.default(() => pipelineLimits.parse({})),
   /** Run by `sluice config check`. */
   tests: z.array(pipelineTest).default([]),
+  audit: audit.default(() => audit.parse({})),
   log: z
     .strictObject({
       level: z.enum(logLevels).default('info'),

@@ -8,6 +8,8 @@ import type { ClientIdentity } from './hooks.ts';
 export interface AccessPolicy {
   /** What this client may do, under the rules as they are now and as they will be: see `Rights`. */
   rightsOf(client: ClientIdentity): Rights;
+  /** Why a request is allowed or not, if the policy can say. Not for every message: it writes texts. */
+  explain?(client: ClientIdentity, request: AccessRequest): AccessDecision;
 }
 
 /**
@@ -40,7 +42,7 @@ export interface AccessDecision {
   readonly rule: string;
 }
 
-/** A policy that can say why. Not for every message: it writes texts. */
+/** A policy that can say why. */
 export interface ExplainingPolicy extends AccessPolicy {
   explain(client: ClientIdentity, request: AccessRequest): AccessDecision;
 }

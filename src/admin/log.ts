@@ -1,0 +1,85 @@
+/**
+ * The broker's own log, on standard error: readable on a terminal, a JSON object per line elsewhere. What strangers have chosen
+ * (client identifiers, topics, reasons) can neither write lines of its own nor speak to the terminal.
+ */
+import { type DestinationStream, destination, pino } from 'pino';
+import { printable } from '../base/printable.ts';
+import { type Log, silentLog } from '../contracts/log.ts';
+
+export interface LogSettings {
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly format: 'auto' | 'pretty' | 'json';
+}
+
+/** Of log lines that wait to be read. */
+const logBytesMax = 4_194_304;
+/** Lines are written when so many bytes have come, or a fifth of a second has passed. */
+const logWriteBytes = 65_536;
+
+/** `output`: instead of standard error. */
+export async function createLog({ level, format }: LogSettings, output?: NodeJS.WritableStream): Promise<Log> {
+  if (level === 'silent') return silentLog;
+  const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
+  const options = { level, base: null, timestamp: isoTime };
+  const log = pino(options, isPretty ? await terminal(output) : (output ?? logOutput()));
+  const write = (name: 'debug' | 'info' | 'warn' | 'error') => {
+    const method = log[name].bind(log);
+    return (fields: object, message: string) => method(harmless(fields), printable(message));
+  };
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+}
+
+function harmless(fields: object): object {
+  const result: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (typeof value === 'string') result[name] = printable(value);
+    else result[name] = value instanceof Error ? harmlessError(value) : value;
+  }
+  return result;
+}
+
+function harmlessError({ name, message, stack = '', ...more }: Error): object {
+  return { type: name, message: printable(message), stack: stack.split('\n').map(printable).join('\n'), ...more };
+}
+
+let lastTime = 0;
+let lastTimeText = '';
+
+/** A burst of lines comes in one millisecond, and telling the date costs as much as the rest of a line. */
+function isoTime(): string {
+  const now = Date.now();
+  if (now !== lastTime) {
+    lastTime = now;
+    lastTimeText = `,"time":"${new Date(now).toISOString()}"`;
+  }
+  return lastTimeText;
+}
+
+async function terminal(output?: NodeJS.WritableStream): Promise<DestinationStream> {
+  // Loaded when it is used: it takes as long as the rest of the broker.
+  const { default: pretty } = await import('pino-pretty');
+  return pretty({ colorize: true, destination: output ?? 2, sync: true, translateTime: 'HH:MM:ss.l' });
+}
+
+/** Standard error, a few times a second or when a good deal has come, and once more at the end. */
+function logOutput(): DestinationStream {
+  const buffering = {
+    minLength: logWriteBytes,
+    maxWrite: 2 * logWriteBytes,
+    maxLength: logBytesMax,
+    periodicFlush: 200,
+  };
+  const output = destination({ fd: 2, sync: false, ...buffering });
+  process.once('exit', () => output.flushSync());
+  let lost = 0;
+  // Whoever reads the log does not, and the broker goes on.
+  output.on('drop', () => lost++);
+  output.on('drain', () => {
+    if (lost === 0) return;
+    const level = 40; // warn
+    const msg = `${lost} log lines were lost, because standard error was not read`;
+    lost = 0;
+    output.write(`${JSON.stringify({ level, time: new Date().toISOString(), msg })}\n`);
+  });
+  return output;
+}

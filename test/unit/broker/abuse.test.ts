@@ -112,11 +112,18 @@ describe('wrong passwords', () => {
     await becomes(broker, 'limits/bans/reached', 1);
     await becomes(broker, 'authentication/failed', 3);
   });
+});
 
-  test('a client that leaves while its answer is kept back leaves nothing behind', async () => {
+describe('a refusal that is kept back', () => {
+  const hooks: Hooks = { authenticate: () => ({ outcome: 'refuse', reasonCode: 0x86 }) };
+  // Longer than the interval at which the number is published.
+  const penalties = { delayMs: 3_000 };
+  const broker = testBroker({ limits: { exemptAddresses }, penalties, sysIntervalSeconds }, hooks);
+
+  test('leaves nothing behind if the client has left', async () => {
     const username = unique('user');
     const client = await broker.open(5);
-    client.sendConnect({ username, ...wrong });
+    client.sendConnect({ username });
     await becomes(broker, 'connections/delayed', 1);
     await client.vanish();
     await new Promise<void>((resolve) => {

@@ -1,4 +1,4 @@
-/** `sluice reload`: a running broker reads the pipelines of its configuration, and certificates, anew. */
+/** `sluice reload`: a running broker reads what can change of its configuration, and certificates, anew. */
 import { callControl } from '../admin/control.ts';
 import type { Io } from './io.ts';
 import { callBroker } from './running.ts';
@@ -6,9 +6,9 @@ import { noPositionals, readOptions } from './usage.ts';
 
 const help = `sluice reload [--data-dir DIR]
 
-The running broker reads its configuration file again and takes over the pipelines, and the certificates of its listeners if
-their files changed; nobody is disconnected. If something is not valid, what is wrong is printed and the old one goes on. The
-signal SIGHUP does the same.
+The running broker reads its configuration file again and takes over the pipelines, the authentication, the rules of
+authorization, and the certificates of its listeners if their files changed; nobody is disconnected. If something is not valid,
+what is wrong is printed and the old one goes on. The signal SIGHUP does the same.
 `;
 
 export async function reload(argv: readonly string[], io: Io): Promise<void> {

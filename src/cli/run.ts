@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   db: async () => (await import('./db.ts')).db,
   pipeline: async () => (await import('./pipeline.ts')).pipeline,
   quarantine: async () => (await import('./quarantine.ts')).quarantine,
+  access: async () => (await import('./access.ts')).access,
   passwd: async () => (await import('./passwd.ts')).passwd,
   bans: async () => (await import('./bans.ts')).bans,
   reload: async () => (await import('./reload.ts')).reload,
@@ -33,6 +34,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice db check|stats|…        look into the data of a stopped broker
   sluice pipeline test …         try a message on the pipelines of a configuration
   sluice quarantine list|…       what a pipeline could not handle
+  sluice access explain …        what a client may do, and which rule says so
   sluice passwd FILE USER        add a user to a password file, or change the password
   sluice bans list|clear         who is shut out for a while
   sluice reload                  let a running broker take over what changed

@@ -17,7 +17,16 @@ const topics = z.string().refine((topic) => {
 const oneOrMore = <T extends z.ZodType<string>>(each: T, what: string) => z.union([each, z.array(each).min(1)], what);
 const patterns = oneOrMore(z.string().min(1), 'a text, or a list of them; * stands for any characters');
 
-const networks = oneOrMore(z.string().refine(isNetwork), 'an address, a network such as 10.0.0.0/8, or a list of them');
+const oneNetwork = 'an address, or a network such as 10.0.0.0/8';
+const networks = oneOrMore(z.string().refine(isNetwork, oneNetwork), `${oneNetwork}, or a list of them`);
+
+/** The schema would pass by a key of this name, and a rule without its condition is for everybody. */
+function withoutProto(input: unknown, context: z.RefinementCtx): unknown {
+  if (typeof input === 'object' && input !== null && Object.hasOwn(input, '__proto__')) {
+    context.addIssue({ code: 'custom', path: ['__proto__'], message: 'no attribute of this name' });
+  }
+  return input;
+}
 
 const rule = z
   .strictObject({
@@ -31,7 +40,7 @@ const rule = z
         clientId: patterns.optional(),
         address: networks.optional(),
         listener: patterns.optional(),
-        attributes: z.record(z.string().min(1), patterns).optional(),
+        attributes: z.preprocess(withoutProto, z.record(z.string().min(1), patterns)).optional(),
       })
       .optional(),
     retain: z.boolean().optional(),

@@ -55,7 +55,8 @@ export function parseAclFile(text: string, file: string): RuleDraft[] {
       else lines.push(lineOf(word, read, key, `${file}:${index + 1}: ${line.trim()}`));
     } else {
       const hint = word.startsWith('#') ? '; a comment begins at the start of its line' : '';
-      problems.push(`${at(line.trimStart())}: expected "user", "topic" or "pattern", found "${word}"${hint}`);
+      const found = JSON.stringify(word);
+      problems.push(`${at(line.replace(/^ +/, ''))}: expected "user", "topic" or "pattern", found ${found}${hint}`);
     }
   }
   if (problems.length > 0) throw new AuthorizationError(problems.join('\n'));

@@ -32,30 +32,26 @@ export class RulePolicy implements ExplainingPolicy {
 
   explain(client: ClientIdentity, request: AccessRequest): AccessDecision {
     const set = this.#rules;
-    const rights = new ClientRules(set, client);
+    const rules = new ClientRules(set, client);
     const told = (rule: Rule | null, code: number): AccessDecision => {
       return { isAllowed: code < 0x80, code, rule: rule?.name ?? nothingMatches(set) };
     };
-    switch (request.action) {
-      case 'publish': {
-        const rule = rights.publish(request.topic, request.qos, request.retain);
-        return told(rule, isAllowed(set, rule) ? 0 : ReasonCode.NotAuthorized);
-      }
-      case 'receive': {
-        const rule = rights.receive(request.topic);
-        return told(rule, isAllowed(set, rule) ? 0 : ReasonCode.NotAuthorized);
-      }
-      case 'subscribe': {
-        const parsed = parseFilter(request.filter);
-        if (parsed === null) {
-          return { isAllowed: false, code: ReasonCode.TopicFilterInvalid, rule: 'it is no valid topic filter' };
-        }
-        const rule = rights.subscribe(parsed);
-        return told(rule, granted(set, rule, request.qos));
-      }
+    const refused = (code: number, why: string): AccessDecision => ({ isAllowed: false, code, rule: why });
+    if (request.action === 'subscribe') {
+      const parsed = parseFilter(request.filter);
+      if (parsed === null) return refused(ReasonCode.TopicFilterInvalid, 'it is no valid topic filter');
+      const rule = rules.subscribe(parsed);
+      return told(rule, granted(set, rule, request.qos));
     }
+    const { action, topic } = request;
+    if (/[+#]/.test(topic)) return refused(ReasonCode.TopicNameInvalid, 'a topic name holds no wildcards');
+    if (action === 'publish' && topic.startsWith('$SYS/')) return refused(ReasonCode.NotAuthorized, ofBroker);
+    const rule = action === 'publish' ? rules.publish(topic, request.qos, request.retain) : rules.receive(topic);
+    return told(rule, isAllowed(set, rule) ? 0 : ReasonCode.NotAuthorized);
   }
 }
+
+const ofBroker = "$SYS topics are the broker's own to publish";
 
 function isAllowed(set: RuleSet, rule: Rule | null): boolean {
   return rule?.isAllow ?? (set.isOpen || set.default === 'allow');

@@ -1,0 +1,93 @@
+/** `sluice access explain`, on the sample in `config/`, which is checked by that. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sluice } from './fake-io.ts';
+
+const sample = join(import.meta.dirname, '../../../config/access.yaml');
+const explain = (...argv: string[]) => sluice('access', 'explain', '--config', sample, ...argv);
+
+describe('the sample', () => {
+  const north = '--attribute token.site=north --group operators';
+  test.each([
+    ['--username ada publish $x/y', 'allowed', 0],
+    ['--username s1 --group sensors publish sensors/s1/temperature', 'allowed', 2],
+    ['--username s1 --group sensors publish sensors/s2/temperature', 'refused (0x87)', 'default'],
+    ['--username s1 --group sensors --qos 2 publish sensors/s1/temperature', 'refused (0x87)', 'default'],
+    ['--username s1 --group sensors --retain publish sensors/s1/raw/x', 'refused (0x87)', 1],
+    ['--username s1 --group sensors publish sensors/s1/raw/x', 'allowed', 2],
+    ['--username s1 --group sensors subscribe to/s1/#', 'granted, QoS 2', 3],
+    ['--username s1/# --group sensors publish sensors/s1/x', 'refused (0x87)', 2],
+    ['--username store-7 subscribe $share/store/sensors/#', 'granted, QoS 2', 4],
+    ['--username store-7 subscribe sensors/#', 'refused (0x87)', 'default'],
+    [`${north} publish plant/line1/set`, 'allowed', 6],
+    [`${north} publish plant/admin/x`, 'refused (0x87)', 5],
+    ['--group operators publish plant/line1/set', 'refused (0x87)', 'default'],
+    ['--group contractors --address 10.1.2.3 subscribe plant/#', 'granted, QoS 2', 7],
+    ['--group contractors --address fd12::1 receive plant/line1', 'allowed', 7],
+    ['--group contractors --address fd12::1 receive plant/admin', 'refused (0x87)', 5],
+    ['--group contractors --address 192.0.2.1 subscribe plant/#', 'refused (0x87)', 'default'],
+    ['--attribute certificate.commonName=x --listener mqtts://h:8883 publish services/x/y', 'allowed', 8],
+    ['--attribute certificate.commonName=x publish services/x/y', 'refused (0x87)', 'default'],
+    ['subscribe public/#', 'granted, QoS 0', 9],
+  ])('%s: %s', async (argv, decision, rule) => {
+    const { code, out, err } = await explain(...argv.split(' '));
+    const place = rule === 'default' ? 'authorization.default' : `authorization.rules.${rule}:`;
+    expect(`${out}${err}`).toMatch(decision);
+    expect(`${out}${err}`).toContain(place);
+    expect(code).toBe(decision.startsWith('refused') ? 1 : 0);
+  });
+
+  test('names the place of the rule, and says what a subscription will bring', async () => {
+    const { out } = await explain('--username', 'ada', 'subscribe', 'plant/x');
+    const rule = `${sample}:10:7: authorization.rules.0: allow all every topic`;
+    expect(out).toBe(`granted, QoS 2: ${rule}\ndelivered: ${rule}\n`);
+    expect((await explain('--username', 'ada', 'subscribe', '#')).out).toContain('asked about again');
+    const { err } = await explain('--username', 'ada', 'publish', '$SYS/x');
+    expect(err).toBe("refused (0x87): $SYS topics are the broker's own to publish\n");
+    expect((await explain('publish', 'a/#')).err).toBe('refused (0x90): a topic name holds no wildcards\n');
+  });
+});
+
+describe('a configuration with an ACL file', () => {
+  let directory: string;
+  const file = () => join(directory, 'sluice.yaml');
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+    writeFileSync(file(), 'authorization: { aclFile: acl }\n');
+  });
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  test('is explained by its lines, and checked with them', async () => {
+    writeFileSync(join(directory, 'acl'), 'user ada\ntopic read a/#\n');
+    const argv = ['access', 'explain', '--config', file(), '--username', 'ada'];
+    const acl = join(directory, 'acl');
+    expect((await sluice(...argv, 'receive', 'a/b')).out).toBe(`allowed: ${acl}:2: topic read a/#\n`);
+    expect(await sluice(...argv, 'subscribe', 'b')).toMatchObject({
+      code: 1,
+      out: `granted, QoS 2: ${acl}: with an ACL file, every subscription is granted; what may be read is delivered\n`,
+      err: 'refused (0x87): no rule matches, so authorization.default decides: deny\n',
+    });
+    expect((await sluice('config', 'check', file())).code).toBe(0);
+    writeFileSync(acl, 'topic\n');
+    const problem = `${acl}:1:6: expected a topic\n`;
+    expect(await sluice('config', 'check', file())).toEqual({ code: 1, out: '', err: problem });
+    expect(await sluice(...argv, 'receive', 'a/b')).toEqual({ code: 1, out: '', err: problem });
+  });
+});
+
+test.each([
+  [['publish', 'a'], 'Use: sluice access explain --config FILE'],
+  [['explain', '--config', sample, 'publish'], 'Use: sluice access explain --config FILE'],
+  [
+    ['explain', '--config', sample, 'read', 'a'],
+    'There is no "read" to explain; there are publish, subscribe and receive',
+  ],
+  [['explain', '--config', sample, '--qos', '3', 'publish', 'a'], '--qos wants a whole number from 0 to 2, not "3"'],
+  [['explain', '--config', sample, '--attribute', 'x', 'publish', 'a'], '--attribute wants NAME=TEXT, not "x"'],
+])('sluice access %j is told what is wrong', async (argv, problem) => {
+  const { code, err } = await sluice('access', ...argv);
+  expect(err).toContain(problem);
+  expect(code).toBe(2);
+});

@@ -184,8 +184,10 @@ function skipString(bytes: Buffer, at: number, end: number): number {
     const byte = bytes[i]!;
     if (byte === 0) throw malformed('A property holds U+0000');
     if (byte >= 128) {
-      if (!isUtf8(bytes.subarray(from, to))) throw malformed('A property is not valid UTF-8');
-      if (bytes.indexOf(0, i) < to && bytes.indexOf(0, i) !== -1) throw malformed('A property holds U+0000');
+      // Only this text: a search to the end of the packet for each of many would take a time that is quadratic.
+      const text = bytes.subarray(from, to);
+      if (!isUtf8(text)) throw malformed('A property is not valid UTF-8');
+      if (text.includes(0)) throw malformed('A property holds U+0000');
       break;
     }
   }

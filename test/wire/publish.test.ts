@@ -2,14 +2,17 @@
  * PUBLISH, as clients send it and as the broker writes it. [MQTT5 3.3] [MQTT3 3.3]
  */
 import { describe, expect, test } from 'vitest';
+import { Framer } from '../../src/codec/framer.ts';
 import { type PublishHeader, publishRemainingLength, writePublish } from '../../src/codec/publish.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { Topic } from '../../src/protocol/topic.ts';
 import {
   accepts,
+  aPacketDecoder,
   aPublish,
   every,
+  Recorder,
   type Row,
   refuses,
   testRows,
@@ -316,4 +319,23 @@ describe('written by the broker', () => {
   ])('%s', (_, changes, bytes) => {
     expect(written(changes).toString('hex')).toBe(bytes.toString('hex'));
   });
+});
+
+test('user properties take time by their length, whatever is in them', () => {
+  // No zero among the bytes, and none that is ASCII at the beginning: it was searched for to the end of the buffer for each text.
+  const text = `\u{e9}${'x'.repeat(0x0101 - 2)}`;
+  const pair = wire`26 '${text}' '${text}'`;
+  const properties = Buffer.concat(Array.from({ length: 30_000 }, () => pair));
+  const body = Buffer.concat([wire`'t'`, variableByteInteger(properties.length), properties]);
+  const packet = Buffer.concat([Buffer.of(0x30), variableByteInteger(body.length), body]);
+  const decoder = aPacketDecoder(packet.length);
+  const recorder = new Recorder();
+  const framer = new Framer(decoder, Object.assign(recorder, { onPublish: () => {} }));
+  framer.version = 5;
+  const { user, system } = process.cpuUsage();
+
+  framer.push(packet, 0, packet.length);
+
+  const used = process.cpuUsage({ user, system });
+  expect((used.user + used.system) / 1_000).toBeLessThan(5_000);
 });

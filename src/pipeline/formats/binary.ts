@@ -130,10 +130,17 @@ function readOne(field: Field, cursor: Cursor, row: Row): unknown {
     const length = field.length === 'rest' ? cursor.bytes.length - cursor.at : field.length!;
     const start = take(cursor, length, name);
     const part = cursor.bytes.subarray(start, start + length);
-    if (type === 'text') return part.toString().replace(/\0+$/, '');
+    if (type === 'text') return part.subarray(0, lengthWithoutPadding(part)).toString();
     return type === 'bytes' ? Buffer.from(part) : undefined;
   }
   return scaled(readNumber(cursor.bytes, take(cursor, numberBytes[type], name), type, field.endian), field);
+}
+
+/** Texts of a fixed length end in NULs. */
+function lengthWithoutPadding(text: Buffer): number {
+  let length = text.length;
+  while (length > 0 && text[length - 1] === 0) length--;
+  return length;
 }
 
 function scaled(number: number | bigint, { scale, offset }: Field): number | bigint {

@@ -7,7 +7,7 @@
 import { Encoder, setSizeLimits, Tag } from 'cbor-x';
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
-import { assertWithin, type Format, TooLarge } from './format.ts';
+import { assertWithin, type Format, numberBytesMax, TooLarge } from './format.ts';
 
 const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false, variableMapSize: true });
 
@@ -37,6 +37,9 @@ export function cbor(limits: PipelineLimits): Format {
 /** Tags by which the package refers to other parts of the payload: a value could contain itself, or grow without bound. */
 const referringTags = new Set([6, 14, 15, 27, 28, 29, 51, 105, 0xdff9, 0xdffe]);
 
+/** Whole numbers as bytes, 0 upwards and -1 downwards: by far shorter than the texts they could be. */
+const bigNumberTags = new Set([2, 3]);
+
 /**
  * Looks at the heads of all items before anything is made of them. Throws if there are more, or deeper ones, than the limits
  * allow. Returns whether there are tags or simple values, which JavaScript may have no plain value for.
@@ -52,7 +55,7 @@ function scan(bytes: Buffer, limits: PipelineLimits): boolean {
     at += size;
     return size === 8 ? Number(bytes.readBigUInt64BE(at - 8)) : bytes.readUIntBE(at - size, size);
   };
-  const skip = (depthLeft: number): void => {
+  const skip = (depthLeft: number, isNumber = false): void => {
     if (at >= bytes.length) throw new Error('it ends too early');
     if (++items > limits.items) throw TooLarge.items(limits);
     if (depthLeft < 0) throw TooLarge.depth(limits);
@@ -60,6 +63,7 @@ function scan(bytes: Buffer, limits: PipelineLimits): boolean {
     const info = bytes[at++]! & 31;
     const isIndefinite = info === 31 && (major === 4 || major === 5);
     const length = isIndefinite ? Number.POSITIVE_INFINITY : readLength(info);
+    if (isNumber && length > numberBytesMax) throw TooLarge.number(length, 'bytes');
     if (major === 2 || major === 3) at += length;
     else if (major === 4 || major === 5) {
       const parts = major === 4 ? length : 2 * length;
@@ -74,7 +78,7 @@ function scan(bytes: Buffer, limits: PipelineLimits): boolean {
     } else if (major === 6) {
       if (referringTags.has(length)) throw new Error(`tag ${length} is not supported`);
       hasTags = true;
-      skip(depthLeft - 1);
+      skip(depthLeft - 1, bigNumberTags.has(length));
     } else if (major === 7 && (info < 20 || info === 23 || info === 24)) hasTags = true;
   };
   skip(limits.depth);

@@ -37,10 +37,22 @@ export class TooLarge extends StageFailure {
     return new TooLarge(`the value has more than ${items} parts (pipelineLimits.items)`);
   }
 
+  static number(size: number, unit: 'bytes' | 'digits'): TooLarge {
+    const most = unit === 'bytes' ? numberBytesMax : numberDigitsMax;
+    return new TooLarge(`a number of ${size} ${unit}; ${most} are taken`);
+  }
+
   static depth({ depth }: PipelineLimits): TooLarge {
     return new TooLarge(`the value is nested deeper than ${depth} (pipelineLimits.depth)`);
   }
 }
+
+/**
+ * Whole numbers have at most so many bytes, or digits: arithmetic with larger ones, and writing them down, takes a time that grows
+ * faster than they do. No unit, counter or key is that long.
+ */
+export const numberBytesMax = 256;
+export const numberDigitsMax = 617;
 
 /** Throws TooLarge if a value is nested deeper, or has more parts, than the limits allow; as soon as it is known. */
 export function assertWithin(value: unknown, limits: PipelineLimits): void {

@@ -6,13 +6,14 @@ import { isUtf8 } from 'node:buffer';
 import { isSafeNumber, parse, stringify } from 'lossless-json';
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
-import { type Format, type ReportLoss, TooLarge } from './format.ts';
+import { type Format, numberDigitsMax, type ReportLoss, TooLarge } from './format.ts';
 
 /** Only a number this long can be beyond 2^53. */
 const maybeLarge = /\d{16}/;
 
 const parseNumber = (digits: string): unknown => {
   const isWhole = /^-?\d+$/.test(digits);
+  if (isWhole && digits.length > numberDigitsMax) throw TooLarge.number(digits.length, 'digits');
   return isWhole && !isSafeNumber(digits) ? BigInt(digits) : Number(digits);
 };
 
@@ -33,7 +34,7 @@ export function json(limits: PipelineLimits): Format {
         const value: unknown = JSON.parse(text);
         return maybeLarge.test(text) ? parse(text, null, lossless) : value;
       } catch (error) {
-        throw new StageFailure(`not JSON: ${(error as Error).message}`);
+        throw error instanceof TooLarge ? error : new StageFailure(`not JSON: ${(error as Error).message}`);
       }
     },
     encode(value, loss) {

@@ -111,6 +111,7 @@ export class ByteReader {
     for (let scale = 1; ; scale *= 128) {
       const byte = this.u8();
       value += (byte & 127) * scale;
+      if (value > Number.MAX_SAFE_INTEGER) throw new CorruptValue('a number is larger than any that is written');
       if (byte < 128) return value;
     }
   }
@@ -124,6 +125,23 @@ export class ByteReader {
 
   text(): string {
     return this.binary().toString();
+  }
+
+  json(): unknown {
+    const text = this.text();
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new CorruptValue('what should be JSON is none', { cause });
+    }
+  }
+
+  /** So many values as a number says that stands before them. */
+  list<T>(read: () => T): T[] {
+    const count = this.varint();
+    // Each takes a byte at least.
+    if (count > this.remaining) throw new CorruptValue('a value ends too early');
+    return Array.from({ length: count }, read);
   }
 
   #take(length: number): number {

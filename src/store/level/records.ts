@@ -153,7 +153,7 @@ export function readMessage(value: Buffer, id: number): StoredMessage {
   for (let left = reader.varint(); left > 0; left--) {
     const sid = reader.varint();
     const flags = reader.u8();
-    const subscriptionIds = (flags & 8) === 0 ? null : Array.from({ length: reader.varint() }, () => reader.varint());
+    const subscriptionIds = (flags & 8) === 0 ? null : reader.list(() => reader.varint());
     const group = (flags & 16) === 0 ? null : { name: reader.text() };
     recipients.push({ sid, qos: (flags & 3) as QoS, retain: (flags & 4) !== 0, subscriptionIds, group });
   }
@@ -188,7 +188,7 @@ export function readSession(value: Buffer, sid: number): StoredSession {
   const isDisconnected = reader.u8() === 1;
   const time = reader.f64();
   const flags = reader.u8();
-  const identity = (flags & 2) === 0 ? null : (JSON.parse(reader.text()) as ClientIdentity);
+  const identity = (flags & 2) === 0 ? null : (reader.json() as ClientIdentity);
   const disconnectedAt = isDisconnected ? time : null;
   const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, identity };
   if ((flags & 1) === 0) return { ...session, will: null };
@@ -240,7 +240,7 @@ export function writeFloor(out: ByteWriter, { floor, done }: Floor): Buffer {
 export function readFloor(value: Buffer): Floor {
   const reader = new ByteReader(value);
   const floor = reader.varint();
-  return { floor, done: Array.from({ length: reader.varint() }, () => reader.varint()) };
+  return { floor, done: reader.list(() => reader.varint()) };
 }
 
 export function writeSending(out: ByteWriter, { messageId, isReceived }: StoredSending): Buffer {
@@ -266,7 +266,7 @@ export function writeQuarantined(out: ByteWriter, { message, ...about }: Quarant
 
 export function readQuarantined(value: Buffer, id: number): QuarantineEntry {
   const reader = new ByteReader(value);
-  const { about, fields, correlationData } = JSON.parse(reader.text()) as {
+  const { about, fields, correlationData } = reader.json() as {
     about: Omit<QuarantinedMessage, 'message'>;
     fields: Omit<PublishedMessage, 'payload' | 'correlationData'>;
     correlationData?: string;

@@ -38,6 +38,18 @@ const payloads: readonly [what: string, stage: StageInput, payload: Buffer, reas
   ['a value in CBOR that doubles with every step', { decode: 'cbor' }, doubling(), 'tag 28'],
   ['a record in CBOR that is compiled', { decode: 'cbor' }, Buffer.from('d869830181616101', 'hex'), 'tag 105'],
   ['a reference in MessagePack', { decode: 'msgpack' }, Buffer.from('d66900000001', 'hex'), 'extension type 105'],
+  [
+    'a number of 10,000 digits in JSON',
+    { decode: 'json' },
+    Buffer.from('9'.repeat(10_000)),
+    'a number of 10000 digits',
+  ],
+  [
+    'a big number of 10,000 bytes in CBOR',
+    { decode: 'cbor' },
+    Buffer.concat([Buffer.from('c2592710', 'hex'), Buffer.alloc(10_000, 0x55)]),
+    'a number of 10000 bytes',
+  ],
   ['a record in MessagePack', { decode: 'msgpack' }, Buffer.from('d4724092a161a162', 'hex'), 'extension type 114'],
 ];
 
@@ -54,6 +66,22 @@ describe.each(payloads)('%s', (_what, stage, payload, reason) => {
     expect(await bench.publish(aPublish(payload))).toEqual({ verdict: 'drop' });
     expect((await bench.quarantined())[0]?.reason).toContain(reason);
   });
+});
+
+test('a text that is almost all NUL takes no longer than another', async () => {
+  const fields = [{ name: 't', type: 'text' as const, length: 'rest' as const }];
+  const bench = await benchWith([{ decode: { binary: { fields } } }, { encode: 'json' }]);
+  const times = ['x', '\0'].map((filling) => async () => {
+    const payload = Buffer.from(`${filling.repeat(200_000)}x`);
+    const { user } = process.cpuUsage();
+    await bench.publish(aPublish(payload));
+    return process.cpuUsage({ user, system: 0 }).user;
+  });
+  const [plain, padded] = [await times[0]!(), await times[1]!()];
+  // It took half a minute, where the other took a millisecond.
+  expect(padded).toBeLessThan(plain + 2_000_000);
+  const [message] = await bench.messages(aPublish(Buffer.from('ab\0\0')));
+  expect(message?.payload.toString()).toBe('{"t":"ab"}');
 });
 
 test('what a stage makes of a value stays within the limits as well', async () => {

@@ -1,0 +1,19 @@
+/** The targets by name. A module is loaded when it is wanted. */
+import type { MakeTarget } from './target.ts';
+import { formatNames, formatTarget } from './targets/formats.ts';
+
+const makers: Readonly<Record<string, () => Promise<MakeTarget>>> = {
+  codec: async () => (await import('./targets/codec.ts')).default,
+  records: async () => (await import('./targets/records.ts')).default,
+  config: async () => (await import('./targets/texts.ts')).configuration,
+  passwords: async () => (await import('./targets/texts.ts')).passwords,
+  proxy: async () => (await import('./targets/texts.ts')).proxy,
+  ...Object.fromEntries(formatNames.map((name) => [name, async () => () => formatTarget(name)])),
+};
+
+export const targetNames = Object.keys(makers);
+
+export async function makeTarget(name: string, seed: number) {
+  const make = await makers[name]!();
+  return make(seed);
+}

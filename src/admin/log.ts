@@ -13,8 +13,9 @@ export interface LogSettings {
 
 /** Of log lines that wait to be read. */
 const logBytesMax = 4_194_304;
-/** Lines are written when so many bytes have come, or a fifth of a second has passed. */
-const logWriteBytes = 65_536;
+/** Lines are written when so many characters have come, or a fifth of a second after the first of them. */
+const writeLength = 65_536;
+const writeDelayMs = 200;
 
 /** `output`: instead of standard error. */
 export async function createLog({ level, format }: LogSettings, output?: NodeJS.WritableStream): Promise<Log> {
@@ -63,17 +64,15 @@ async function terminal(output?: NodeJS.WritableStream): Promise<DestinationStre
 
 /** Standard error, a few times a second or when a good deal has come, and once more at the end. */
 function logOutput(): DestinationStream {
-  const buffering = {
-    minLength: logWriteBytes,
-    maxWrite: 2 * logWriteBytes,
-    maxLength: logBytesMax,
-    periodicFlush: 200,
-  };
-  const output = destination({ fd: 2, sync: false, ...buffering });
-  process.once('exit', () => output.flushSync());
+  const output = destination({ fd: 2, sync: false, maxLength: logBytesMax });
+  const lines = new GatheredLines((text) => output.write(text));
+  process.once('exit', () => {
+    lines.flush();
+    output.flushSync();
+  });
   let lost = 0;
   // Whoever reads the log does not, and the broker goes on.
-  output.on('drop', () => lost++);
+  output.on('drop', (text: string) => (lost += text.split('\n').length - 1));
   output.on('drain', () => {
     if (lost === 0) return;
     const level = 40; // warn
@@ -81,5 +80,33 @@ function logOutput(): DestinationStream {
     lost = 0;
     output.write(`${JSON.stringify({ level, time: new Date().toISOString(), msg })}\n`);
   });
-  return output;
+  return lines;
+}
+
+/**
+ * Lines on their way to `output`, together. pino's destination could gather them itself, but measures all it has with every
+ * line, which makes a burst of them cost several times as much.
+ */
+export class GatheredLines implements DestinationStream {
+  readonly #output: (text: string) => void;
+  #text = '';
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(output: (text: string) => void) {
+    this.#output = output;
+  }
+
+  write(line: string): void {
+    this.#text += line;
+    if (this.#text.length >= writeLength) return this.flush();
+    this.#timer ??= setTimeout(() => this.flush(), writeDelayMs).unref();
+  }
+
+  flush(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const text = this.#text;
+    this.#text = '';
+    if (text !== '') this.#output(text);
+  }
 }

@@ -16,6 +16,7 @@ import {
   startBroker,
   versionOf,
 } from './bench/brokers.ts';
+import { benchPipelines } from './bench/pipeline.ts';
 import { plotOf } from './bench/plot.ts';
 import { type Row, type RunOutput, rowsOf } from './bench/results.ts';
 import { groups, type Scenario } from './bench/scenarios.ts';
@@ -23,6 +24,7 @@ import { tableOf } from './bench/table.ts';
 import { projectRoot } from './project-root.ts';
 
 const help = `npm run bench -- [GROUP …] [options]   groups: ${Object.keys(groups).join(', ')} (core)
+       npm run bench -- pipeline       what pipelines cost, and what a hostile script costs others
 
   --only TEXT       of these, the scenarios whose title contains TEXT
   --brokers LIST    of ${brokerNames.join(', ')}; those that are not installed are left out (all)
@@ -60,6 +62,10 @@ function positive(name: 'runs' | 'seconds'): number {
 
 if (values.help) {
   process.stdout.write(help);
+  process.exit();
+}
+if (positionals.length === 1 && positionals[0] === 'pipeline') {
+  await benchPipelines({ runs: positive('runs'), only: values.only });
   process.exit();
 }
 const { mqload } = values;

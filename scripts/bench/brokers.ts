@@ -15,6 +15,8 @@ export type BrokerName = (typeof brokerNames)[number];
 /** Which URL schemes are asked for, and whether the data goes to disk. */
 export interface Setting {
   readonly isDurable: boolean;
+  /** Of Sluice: lines of YAML beside it. */
+  readonly settings?: string;
 }
 
 export interface RunningBroker {
@@ -68,7 +70,7 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
 type Command = readonly [file: string, args: readonly string[], port: number | null];
 
 /** As a user has it, with its log at `info`; the listeners that the rows ask for. */
-async function sluice(folder: string, { isDurable }: Setting): Promise<Command> {
+async function sluice(folder: string, { isDurable, settings = '' }: Setting): Promise<Command> {
   const { certificate, key } = makeCertificate(folder);
   const tls = `tls: { certFile: ${certificate}, keyFile: ${key} }`;
   const store = isDurable ? `{ kind: level, directory: ${join(folder, 'data')} }` : '{ kind: memory }';
@@ -78,6 +80,7 @@ async function sluice(folder: string, { isDurable }: Setting): Promise<Command> 
     '  - { kind: ws, port: 0 }',
     ...(certificate === null ? [] : [`  - { kind: tls, port: 0, ${tls} }`, `  - { kind: wss, port: 0, ${tls} }`]),
     `store: ${store}`,
+    settings,
   ];
   const config = join(folder, 'sluice.yaml');
   writeFileSync(config, `${lines.join('\n')}\n`);

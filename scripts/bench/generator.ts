@@ -3,6 +3,7 @@
  */
 import { runConn } from './load/crowd.ts';
 import { runFlow } from './load/flow.ts';
+import { runGiven } from './load/given.ts';
 import { help, parseLoadOptions, type ScenarioName } from './load/options.ts';
 import { runOffline, runRetained } from './load/stored.ts';
 
@@ -13,6 +14,7 @@ const runs: Record<ScenarioName, typeof runFlow> = {
   conn: runConn,
   offline: runOffline,
   retained: runRetained,
+  given: runGiven,
 };
 
 if (process.argv.includes('--help')) {

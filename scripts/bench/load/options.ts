@@ -3,7 +3,7 @@
  */
 import { parseArgs } from 'node:util';
 
-export const scenarioNames = ['fanin', 'fanout', 'p2p', 'conn', 'offline', 'retained'] as const;
+export const scenarioNames = ['fanin', 'fanout', 'p2p', 'conn', 'offline', 'retained', 'given'] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
 
 export const help = `generator SCENARIO [options]   scenarios: ${scenarioNames.join(' ')}
@@ -15,7 +15,7 @@ export const help = `generator SCENARIO [options]   scenarios: ${scenarioNames.j
   -r RATE          open loop, messages/s in all      -B N        other subscriptions, with wildcards (0)
   -d S -u S        measured seconds (5), warm-up (1) -c N        connection attempts under way (64)
   -p PID           the broker's process, to account  --idle S    conn: how long they are held (3)
-  --bgconns N      connections for -B (50)
+  --bgconns N      connections for -B (50)           --hex DIGITS      given: the payload of its pairs
 `;
 
 /** Begins the client identifiers and topics of this process, so that several can load one broker. */
@@ -30,6 +30,8 @@ export interface LoadOptions {
   readonly subscribers: number;
   readonly count: number;
   readonly payloadBytes: number;
+  /** `given`: the payload itself. */
+  readonly payload: Buffer;
   readonly messages: number;
   readonly unacknowledgedMax: number;
   readonly undeliveredMax: number;
@@ -58,6 +60,7 @@ export function parseLoadOptions(argv: readonly string[]): LoadOptions {
       subscribers: text('b', '1'),
       count: text('n', '100'),
       payload: text('s', '64'),
+      hex: { type: 'string', default: '' },
       messages: text('m', '1000'),
       unacknowledged: text('w', '20'),
       undelivered: { type: 'string', short: 'W' },
@@ -90,6 +93,7 @@ export function parseLoadOptions(argv: readonly string[]): LoadOptions {
     subscribers: number('subscribers', 1),
     count: number('count', 1),
     payloadBytes: number('payload', 24),
+    payload: Buffer.from(values.hex, 'hex'),
     messages: number('messages', 1),
     unacknowledgedMax: Math.min(1_000, number('unacknowledged', 1)),
     undeliveredMax: values.undelivered === undefined ? number('unacknowledged', 1) : number('undelivered', 1),

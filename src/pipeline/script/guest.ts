@@ -23,10 +23,7 @@ export const guestSource = `(user, marks) => {
     if (result === undefined) return 'it returned nothing: return the message, true to keep it, or null to drop it';
     if (typeof result !== 'object') return 'it returned a ' + typeof result + ', not a message';
     if (typeof result.then === 'function') return 'it returned a promise: a script must answer at once';
-    const list = isArray(result) ? result : [result];
-    return list.map(({ payload, topic, qos, retain, contentType, userProperties }) => {
-      return { payload, topic, qos, retain, contentType, userProperties };
-    });
+    return isArray(result) ? result : [result];
   };
   const reason = (what, error) => {
     if (error instanceof MemoryError && error.message === 'out of memory') mark[1] = 1;

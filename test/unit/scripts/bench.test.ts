@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { runConn } from '../../../scripts/bench/load/crowd.ts';
 import { runFlow } from '../../../scripts/bench/load/flow.ts';
+import { runGiven } from '../../../scripts/bench/load/given.ts';
 import { Histogram } from '../../../scripts/bench/load/histogram.ts';
 import { parseLoadOptions } from '../../../scripts/bench/load/options.ts';
 import { runOffline, runRetained } from '../../../scripts/bench/load/stored.ts';
@@ -116,6 +117,17 @@ describe('the generator', () => {
 
   test('absent sessions get what they missed', async () => {
     expect(await runOffline(options('offline -n 5 -m 20 -a 2 -q 2'))).toMatchObject({ n: 5, msgs: 20, lost: 0 });
+  });
+
+  test('messages of a given payload are counted, whatever they become', async () => {
+    const stop = broker.sluice.use({
+      filter: 'bench/#',
+      onPublish: async (_, { payload }) => ({ verdict: 'change', change: { payload: Buffer.from(`<${payload}>`) } }),
+    });
+    const result = (await runGiven(options('given -n 3 -m 50 --hex 7b7d'))) as Record<string, number>;
+    expect(result.lost).toBe(0);
+    expect(result.out_rate).toBeGreaterThan(0);
+    stop();
   });
 
   test('connections are opened', async () => {

@@ -354,14 +354,20 @@ export class LevelStore implements SessionStore {
   }
 
   commit(done: () => void): void {
-    if (this.#collecting.isEmpty) return done();
+    if (this.#collecting.isEmpty) return this.#nothingToWrite(done);
     const { maxCommitDelayMs } = this.#options;
     if (maxCommitDelayMs === 0) this.#write(done);
     else this.#timers.after(maxCommitDelayMs, () => this.#write(done));
   }
 
+  /** What was staged has been taken back: there is nothing to wait for any more. */
+  #nothingToWrite(done: () => void): void {
+    this.#collecting = new Staged();
+    done();
+  }
+
   #write(done: () => void): void {
-    if (this.#collecting.isEmpty) return done();
+    if (this.#collecting.isEmpty) return this.#nothingToWrite(done);
     const batch = this.#collecting;
     this.#collecting = new Staged();
     this.#committing = batch;

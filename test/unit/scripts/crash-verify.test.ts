@@ -99,6 +99,27 @@ describe('order', () => {
   });
 });
 
+describe('order when a publisher sends all again that was not acknowledged', () => {
+  /** Two messages; the session subscribes before or between them, and gets the second one first. */
+  function secondFirst(subscribes: 'before' | 'between', resent: readonly boolean[]): void {
+    const session = subscribes === 'before' ? aSession(1) : null;
+    const first = send(1, false);
+    const late = session ?? aSession(1);
+    const second = send(1, false);
+    for (const [index, wasResent] of resent.entries()) ledger.messages[index]!.wasResent = wasResent;
+    ledger.arrived(late, second, 1, false);
+    ledger.arrived(late, first, 1, false);
+    ledger.arrived(late, second, 1, true);
+  }
+  check('who subscribed between two messages may get the later one first', [], () =>
+    secondFirst('between', [true, true]),
+  );
+  check('who was subscribed before must not', ['out of order'], () => secondFirst('before', [true, true]));
+  check('nor may the later one have been acknowledged before', ['out of order'], () =>
+    secondFirst('between', [true, false]),
+  );
+});
+
 describe('wills', () => {
   const aWill = (expectation: 'arrives' | 'never', endedAt = 0) =>
     ledger.wills.push({ clientId: 'm', qos: 2, delaySeconds: 1, fate: 'stays', expectation, endedAt });

@@ -1,15 +1,12 @@
 /**
  * One ACL file with every construct, on Sluice and on Debian's Mosquitto: the same clients may do the same on both.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createBroker, type SluiceBroker } from '../../src/index.ts';
+import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 import { type ConnectOptions, WireClient } from '../support/wire-client.ts';
 
 const aclFile = `# Without a username:
@@ -100,53 +97,18 @@ const topics = [
 const filters = ['#', '+/+', 'public/secret', 'own/#', 'nobody', '$SYS/#', '$own/#', 'devices/+/x', '/#'];
 
 let directory: string;
-let mosquitto: ChildProcess | null = null;
-let mosquittoPort = 0;
+let mosquitto: Mosquitto | null = null;
 let sluice: SluiceBroker;
 
 const sluicePort = () => sluice.listeners[0]!.port;
-
-const hasMosquitto = spawnSync('mosquitto', ['-h']).error === undefined;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-async function isOpen(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  const opened = await Promise.race([
-    once(socket, 'connect').then(() => true),
-    once(socket, 'close').then(() => false),
-  ]).catch(() => false);
-  socket.destroy();
-  return opened;
-}
+const mosquittoPort = () => mosquitto!.port;
 
 beforeAll(async () => {
   if (!hasMosquitto) return;
   directory = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   const file = join(directory, 'acl');
   writeFileSync(file, aclFile, { mode: 0o644 });
-  mosquittoPort = await freePort();
-  const settings = [
-    `listener ${mosquittoPort} 127.0.0.1`,
-    'allow_anonymous true',
-    `acl_file ${file}`,
-    'sys_interval 1',
-    // It would give up its rights, and then could not read the file.
-    ...(process.getuid?.() === 0 ? ['user root'] : []),
-  ];
-  writeFileSync(join(directory, 'mosquitto.conf'), `${settings.join('\n')}\n`);
-  mosquitto = spawn('mosquitto', ['-c', join(directory, 'mosquitto.conf')], { stdio: 'ignore' });
-  while (!(await isOpen(mosquittoPort))) {
-    if (mosquitto.exitCode !== null) throw new Error('mosquitto did not start');
-    await delay(20);
-  }
+  mosquitto = await startMosquitto(directory, ['allow_anonymous true', `acl_file ${file}`, 'sys_interval 1']);
   sluice = await createBroker({
     config: {
       listeners: [{ kind: 'tcp', port: 0 }],
@@ -156,7 +118,7 @@ beforeAll(async () => {
       authorization: { aclFile: file },
     },
   });
-  for (const port of [mosquittoPort, sluicePort()]) {
+  for (const port of [mosquittoPort(), sluicePort()]) {
     const client = await WireClient.connect(port, { username: 'ada' });
     client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '$SYS/broker/version', qos: 0 }] });
     await client.collect('publish', 1);
@@ -166,10 +128,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await sluice?.close();
-  if (mosquitto !== null && mosquitto.exitCode === null) {
-    mosquitto.kill();
-    await once(mosquitto, 'exit');
-  }
+  await mosquitto?.stop();
   if (directory !== undefined) rmSync(directory, { recursive: true });
 });
 
@@ -300,20 +259,20 @@ describe.runIf(hasMosquitto)('an ACL file decides as on Mosquitto', () => {
   for (const version of [4, 5] as const) {
     const name = version === 5 ? '5.0' : '3.1.1';
     test(`what is published (${name})`, async () => {
-      const expected = await publications(mosquittoPort, version);
+      const expected = await publications(mosquittoPort(), version);
       const ada = expected['c2 as ada']!;
       expect(ada.published).toContain('own/1: QoS 2');
       expect(ada.refused).toEqual(version === 5 ? expect.arrayContaining(['own/secret', '$share/g/x']) : []);
       expect(await publications(sluicePort(), version)).toEqual(expected);
     });
     test(`what is granted and delivered, retained and live (${name})`, async () => {
-      const expected = await deliveries(mosquittoPort, version);
+      const expected = await deliveries(mosquittoPort(), version);
       expect(expected['c3 as bob smith']!.live).toContain('nobody');
       expect(expected['c2 as ada']!.retained['$SYS/#']).toEqual({ granted: [0], topics: ['$SYS/broker/version'] });
       expect(await deliveries(sluicePort(), version)).toEqual(expected);
     });
     test(`which wills are published (${name})`, async () => {
-      const expected = await wills(mosquittoPort, version);
+      const expected = await wills(mosquittoPort(), version);
       expect(expected).toContain('own/1: will of c2 as ada');
       expect(await wills(sluicePort(), version)).toEqual(expected);
     });

@@ -11,6 +11,7 @@
  */
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { generate, type Packet, parser } from 'mqtt-packet';
 import type { ProtocolVersion } from '../../src/protocol/traits.ts';
 
@@ -55,13 +56,13 @@ export class WireClient {
   readonly waiting: Received[] = [];
   connack: Received | null = null;
   isClosed = false;
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #parser;
   #wake: () => void = () => {};
   #unparsed = Buffer.alloc(0);
   #lastId = 0;
 
-  private constructor(socket: Socket, version: ProtocolVersion) {
+  private constructor(socket: Duplex, version: ProtocolVersion) {
     this.#socket = socket;
     this.version = version;
     this.#parser = parser({ protocolVersion: version });
@@ -87,6 +88,11 @@ export class WireClient {
     socket.setNoDelay(true);
     await once(socket, 'connect');
     return new WireClient(socket, version);
+  }
+
+  /** Over a connection of any kind that is open already. */
+  static over(stream: Duplex, version: ProtocolVersion): WireClient {
+    return new WireClient(stream, version);
   }
 
   /** Connected and acknowledged; fails if the CONNACK refuses. */
@@ -217,7 +223,7 @@ export class WireClient {
 
   /** Breaks the connection without a DISCONNECT. */
   async vanish(): Promise<void> {
-    this.#socket.resetAndDestroy();
+    (this.#socket as Socket).resetAndDestroy();
     await this.closed();
   }
 

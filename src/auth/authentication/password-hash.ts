@@ -135,7 +135,9 @@ export async function verifyPassword(hash: PasswordHash, password: Uint8Array): 
 
 /** A new salt, and the hash as a line has it. */
 export async function hashPassword(name: HashName, password: Uint8Array): Promise<string> {
-  const salt = randomBytes(16);
+  // Mosquitto 2.0 takes salts of this length only.
+  const isMosquittos = name === 'sha512' || name === 'sha512-pbkdf2';
+  const salt = randomBytes(isMosquittos ? 12 : 16);
   switch (name) {
     case 'sha512':
       return `$6$${salt.toString('base64')}$${createHash('sha512').update(password).update(salt).digest('base64')}`;

@@ -1,17 +1,20 @@
 import type { Socket } from 'node:net';
+import { addressOf as plainAddressOf, sourceOf } from '../base/addresses.ts';
 
 /**
  * The connections of one listener that are not a stream yet: before their PROXY header, in their TLS handshake, or before
  * their HTTP upgrade.
  *
  * The broker does not know of them, so what would otherwise be unlimited is limited here: how many there are, and how long
- * one may take in all, however slowly its bytes trickle in.
+ * one may take in all, however slowly its bytes trickle in. Whoever keeps many of them open keeps nobody else out.
  */
 export class Handshakes {
   readonly #timeoutMs: number;
   readonly #countMax: number;
   readonly #onRefused: () => void;
   readonly #open = new Map<string, Handshake>();
+  /** The same ones, by where they come from, the oldest first. */
+  readonly #bySource = new Map<string, Set<Handshake>>();
 
   constructor(timeoutMs: number, countMax: number, onRefused: () => void) {
     this.#timeoutMs = timeoutMs;
@@ -21,8 +24,9 @@ export class Handshakes {
 
   /** `socket` was just accepted, and its server has begun with it. */
   begin(socket: Socket): void {
-    // The newest goes, not the oldest: when a fleet comes back at once, those that began must be able to finish.
-    if (this.#open.size >= this.#countMax) {
+    const remoteAddress = addressOf(socket);
+    const source = sourceOf(plainAddressOf(remoteAddress));
+    if (this.#open.size >= this.#countMax && !this.#makeRoomFor(source)) {
       socket.destroy();
       return this.#onRefused();
     }
@@ -31,16 +35,22 @@ export class Handshakes {
     const end = () => {
       clearTimeout(timer);
       if (this.#open.get(name) === handshake) this.#open.delete(name);
+      this.#leaveSource(handshake);
     };
-    const handshake: Handshake = { socket, end, remoteAddress: addressOf(socket) };
+    const handshake: Handshake = { socket, end, remoteAddress, source };
     this.#open.set(name, handshake);
+    this.#enterSource(handshake);
     socket.once('close', end);
   }
 
   /** A proxy has said from where `socket` really comes: `address:port`. */
   comesFrom(socket: Socket, remoteAddress: string): void {
     const handshake = this.#open.get(nameOf(socket));
-    if (handshake !== undefined) handshake.remoteAddress = remoteAddress;
+    if (handshake === undefined) return;
+    this.#leaveSource(handshake);
+    handshake.remoteAddress = remoteAddress;
+    handshake.source = sourceOf(plainAddressOf(remoteAddress));
+    this.#enterSource(handshake);
   }
 
   /**
@@ -63,12 +73,42 @@ export class Handshakes {
   abandon(): void {
     for (const { socket } of this.#open.values()) socket.destroy();
   }
+
+  /**
+   * Gives up the oldest of whoever has the most, unless the newcomer would have as many then: when a fleet comes back at once
+   * through one address, those that began must be able to finish.
+   */
+  #makeRoomFor(source: string): boolean {
+    let most: ReadonlySet<Handshake> = new Set();
+    for (const each of this.#bySource.values()) if (each.size > most.size) most = each;
+    if (most.size <= (this.#bySource.get(source)?.size ?? 0) + 1) return false;
+    const [oldest] = most;
+    oldest!.socket.off('close', oldest!.end);
+    oldest!.socket.destroy();
+    oldest!.end();
+    this.#onRefused();
+    return true;
+  }
+
+  #enterSource(handshake: Handshake): void {
+    const others = this.#bySource.get(handshake.source);
+    if (others === undefined) this.#bySource.set(handshake.source, new Set([handshake]));
+    else others.add(handshake);
+  }
+
+  #leaveSource(handshake: Handshake): void {
+    const others = this.#bySource.get(handshake.source);
+    others?.delete(handshake);
+    if (others?.size === 0) this.#bySource.delete(handshake.source);
+  }
 }
 
 interface Handshake {
   readonly socket: Socket;
   readonly end: () => void;
   remoteAddress: string;
+  /** What counts as one source of connections. */
+  source: string;
 }
 
 export const addressOf = (socket: Socket) => `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;

@@ -44,7 +44,7 @@ export async function listen(
   const contexts = 'tls' in options ? await TlsContexts.load(options.tls, log) : null;
   const handshakes = hasHandshake(options)
     ? new Handshakes((options.handshakeTimeoutSeconds ?? handshakeTimeoutSeconds) * 1000, handshakesMax, () =>
-        report(`${handshakesMax} clients are in their handshake already; new ones are turned away`),
+        report(`${handshakesMax} clients are in their handshake, as many as there may be: some are turned away`),
       )
     : null;
   const server = createServer(options, { contexts, handshakes, report, accept: (stream) => acceptStream(stream) });

@@ -24,7 +24,13 @@ export class ProxyGate {
   /** Null if the peer is no trusted proxy; then the connection is closed. `handshakes` limits how long it takes. */
   admit(socket: Socket): HeaderReader | null {
     const from = addressOf(socket);
-    if (!this.#trusted.has(socket.remoteAddress ?? '')) {
+    const { remoteAddress } = socket;
+    // The peer has gone again: so do proxies that only look whether somebody listens.
+    if (remoteAddress === undefined) {
+      socket.destroy();
+      return null;
+    }
+    if (!this.#trusted.has(remoteAddress)) {
       this.#report(`a connection from ${from} was refused: its address is not in trustedProxies`);
       socket.destroy();
       return null;

@@ -130,7 +130,27 @@ describe('handshakes', () => {
     let closed = 0;
     for (let i = 0; i < 1_003; i++) silent(listener.port).on('close', () => closed++);
     await eventually(() => closed === 3);
-    expect(listening.warnings).toEqual([`1000 clients are in their handshake already; new ones are turned away`]);
+    expect(listening.warnings).toEqual([
+      `1000 clients are in their handshake, as many as there may be: some are turned away`,
+    ]);
+  });
+
+  test.each(['tls', 'ws', 'wss'] as const)('%s: an address that has them all keeps no other one out', async (kind) => {
+    const listener = await listening.open(optionsOf(kind, server));
+    const flood: Socket[] = [];
+    for (let i = 0; i < 1_000; i++) flood.push(silent(listener.port));
+    await eventually(() => flood.every((socket) => socket.readyState === 'open'));
+    const others = ['127.0.0.2', '127.0.0.3', '127.0.0.2'];
+    for (const [index, localAddress] of others.entries()) {
+      const peer = await Peer.open(listener, { localAddress });
+      sockets.push(peer.raw);
+      peer.send(Buffer.from('hello'));
+      await eventually(() => listening.accepted[index]?.receivedLength === 5);
+      // It has given its place back, and the next one needs one anew.
+      flood.push(silent(listener.port));
+    }
+    await eventually(() => flood.slice(0, 3).every((socket) => socket.closed));
+    expect(flood.filter((socket) => socket.closed)).toHaveLength(3);
   });
 
   test.each(['tls', 'ws', 'wss'] as const)('%s: one that became a stream is timed no more', async (kind) => {

@@ -13,6 +13,8 @@ export interface PeerOptions {
   /** Sent first, in one piece with what comes first otherwise, which is then cut at `cut`. */
   readonly behind?: { readonly header: Buffer; readonly cut: number };
   readonly tls?: ConnectionOptions;
+  /** One of this machine's. */
+  readonly localAddress?: string;
   /** Of the HTTP request. */
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -52,9 +54,17 @@ export class Peer {
     this.resume = () => void stream.resume();
   }
 
-  static async open(listener: Listener, { behind, tls = {}, headers = {} }: PeerOptions = {}): Promise<Peer> {
+  static async open(
+    listener: Listener,
+    { behind, tls = {}, headers = {}, localAddress }: PeerOptions = {},
+  ): Promise<Peer> {
     const { kind, port, url } = listener;
-    const raw = connect({ port, host: '127.0.0.1', noDelay: true });
+    const raw = connect({
+      port,
+      host: '127.0.0.1',
+      noDelay: true,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    });
     raw.on('error', () => {});
     const below = behind === undefined ? raw : cutWrites(raw, behind);
     const trusting = { socket: below, rejectUnauthorized: false, ...tls };

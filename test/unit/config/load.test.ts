@@ -80,6 +80,48 @@ describe('what is wrong is told with line, column, path and what was expected', 
       'listeners:\n  - { kind: tls, tls: { certificate: a, certFile: b, keyFile: c } }\n',
       ['2:25: listeners.0.tls.certificate: there is no such setting; did you mean certificates?'],
     ],
+    'client certificates without an authority': [
+      'listeners:\n  - { kind: tls, tls: { certFile: a, keyFile: b, clientCertificate: optional } }\n',
+      [
+        '2:50: listeners.0.tls.clientCertificate: expected a caFile with the authority of the client certificates, found "optional"',
+      ],
+    ],
+    'an authority that nobody is asked for': [
+      'listeners:\n  - { kind: wss, tls: { certFile: a, keyFile: b, caFile: c, crlFile: d } }\n',
+      ['caFile', 'crlFile'].map((name, index) => {
+        const asked = 'clientCertificate: optional or required beside it, or nobody is asked for a certificate';
+        return `2:${[50, 61][index]}: listeners.0.tls.${name}: expected ${asked}, found "${'cd'[index]}"`;
+      }),
+    ],
+    'two passphrases': [
+      'listeners:\n  - { kind: tls, tls: { certFile: a, keyFile: b, passphraseFile: c, passphraseEnv: D } }\n',
+      ['2:69: listeners.0.tls.passphraseEnv: expected either passphraseFile or passphraseEnv, found "D"'],
+    ],
+    'a server name that is none': [
+      'listeners:\n  - kind: tls\n    tls: { certFile: a, keyFile: b, certificates: [{ certFile: c, keyFile: d, serverNames: [a.*] }] }\n',
+      [
+        '3:93: listeners.0.tls.certificates.0.serverNames.0: expected a host name, which may begin with "*.", found "a.*"',
+      ],
+    ],
+    'a PROXY header from nobody': [
+      'listeners:\n  - { kind: tcp, proxyProtocol: true }\n',
+      [
+        '2:18: listeners.0.proxyProtocol: expected trustedProxies beside it: the addresses that the header is taken from, found true',
+      ],
+    ],
+    'proxies with nothing to tell': [
+      'listeners:\n  - { kind: tcp, trustedProxies: [10.0.0.5] }\n',
+      [
+        '2:18: listeners.0.trustedProxies: expected proxyProtocol: true beside it, or there is nothing to be told by a proxy, found ["10.0.0.5"]',
+      ],
+    ],
+    'a network that is none': [
+      'listeners:\n  - { kind: ws, trustedProxies: [10.0.0.0/33, proxy] }\n',
+      ['10.0.0.0/33', 'proxy'].map((found, index) => {
+        const expected = 'expected an address or a network, as 10.0.0.5 or 10.0.0.0/8';
+        return `2:${[34, 47][index]}: listeners.0.trustedProxies.${index}: ${expected}, found "${found}"`;
+      }),
+    ],
     'several at once': [
       'retainAvailable: 1\nlog: { level: loud }\n',
       [
@@ -182,6 +224,20 @@ describe('the result', () => {
   test('relative file names are meant from the folder of the file', () => {
     const config = loadConfig(fileWith('store: { directory: here }\n'), {});
     expect(config.store).toMatchObject({ directory: join(directory, 'here') });
+  });
+
+  test('so are those of certificates, all of them', () => {
+    const text =
+      'listeners: [{ kind: tls, tls: { certFile: a, keyFile: /b, passphraseFile: c, caFile: d, crlFile: e, ' +
+      'clientCertificate: required, certificates: [{ certFile: f, keyFile: g, passphraseFile: h }] } }]\n';
+    const [listener] = loadConfig(fileWith(text), {}).listeners;
+    const here = (name: string) => join(directory, name);
+    expect(listener).toMatchObject({
+      tls: {
+        ...{ certFile: here('a'), keyFile: '/b', passphraseFile: here('c'), caFile: here('d'), crlFile: here('e') },
+        certificates: [{ certFile: here('f'), keyFile: here('g'), passphraseFile: here('h') }],
+      },
+    });
   });
 
   test('other machines are refused unless that is written down', () => {

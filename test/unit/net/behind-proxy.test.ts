@@ -2,8 +2,10 @@
  * Listeners behind a proxy: whose header counts, what comes with it, and what happens to connections without one.
  */
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Handshakes } from '../../../src/net/handshakes.ts';
+import { ProxyGate } from '../../../src/net/proxy-gate.ts';
 import { type CertificateFiles, Certificates } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
 import { behindProxy, kinds, Listening, optionsOf } from './listening.ts';
@@ -198,4 +200,16 @@ describe('a proxy that terminates HTTP', () => {
     await eventually(() => listening.accepted.length === 1);
     expect(listening.accepted[0]!.stream.remoteAddress).toBe('192.0.2.8:0');
   });
+});
+
+test('a check whether somebody listens, which resets its connection before it is looked at, is not worth a word', () => {
+  const reports: string[] = [];
+  const handshakes = new Handshakes(1_000, 1, () => {});
+  const gate = new ProxyGate(['127.0.0.1'], handshakes, (problem) => reports.push(problem));
+  // Nobody knows any more where it came from.
+  const gone = new Socket();
+  expect(gone.remoteAddress).toBe(undefined);
+  expect(gate.admit(gone)).toBe(null);
+  expect(gone.destroyed).toBe(true);
+  expect(reports).toEqual([]);
 });

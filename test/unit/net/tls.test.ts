@@ -93,6 +93,9 @@ describe('versions and ciphers', () => {
     const ciphers = 'ECDHE-ECDSA-AES128-SHA';
     const { port } = await open(optionsOf('tls', { ...server, ciphers }));
     expect(await greeted(port, { maxVersion: 'TLSv1.2', ciphers })).toBe(null);
+    expect((await secured(port)).getProtocol()).toBe('TLSv1.3');
+    const one = await open(optionsOf('tls', { ...server, ciphers: `TLS_CHACHA20_POLY1305_SHA256:${ciphers}` }));
+    expect((await secured(one.port)).getCipher().name).toBe('TLS_CHACHA20_POLY1305_SHA256');
     await expect(open(optionsOf('tls', { ...server, ciphers: 'ROT13' }))).rejects.toThrow(
       'tls.ciphers ROT13 names no cipher suite that there is; correct it',
     );

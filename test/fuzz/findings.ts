@@ -23,7 +23,7 @@ export function saveFinding(target: string, input: Uint8Array, what: string): st
       .toString('hex')
       .match(new RegExp(`.{1,${lineCharacters}}`, 'g')) ?? [];
   const file = join(folder, `${target}-${digest}.hex`);
-  writeFileSync(file, [`# ${what.split('\n')[0]}`, ...hex, ''].join('\n'));
+  writeFileSync(file, [`# ${what.split('\n')[0]!.replace(/[^ -~]/g, '.')}`, ...hex, ''].join('\n'));
   return relative(process.cwd(), file);
 }
 

@@ -18,8 +18,9 @@ const corpusMax = 4_000;
 const batchInputs = 64;
 /** Memory that may be held at the end beyond what was after the first fifth. */
 const growthBytesMax = 64 * 1_048_576;
-/** Part of the run that is guided by coverage. */
+/** Part of the run that is guided by coverage; what it can tell is told by then. */
 const guidedPart = 0.3;
+const guidedSecondsMax = 60;
 const failuresMax = 5;
 
 /** Errors are answers here, and their stacks would cost most of the time. */
@@ -86,7 +87,8 @@ export class Fuzzer {
       await this.#batch(Array.from({ length: batchInputs }, () => this.#changed()));
       // What is freed between two turns of the event loop only (zlib's memory) must get its turn.
       await setImmediate();
-      if (this.#isGuided && part() > guidedPart) {
+      const isFarEnough = part() > guidedPart || performance.now() - startedAt > guidedSecondsMax * 1_000;
+      if (this.#isGuided && isFarEnough) {
         this.#coverage.stop();
         this.#isGuided = false;
       }

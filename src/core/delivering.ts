@@ -195,15 +195,13 @@ export class Delivering {
   }
 
   #replayNext(session: Session): void {
-    const cursor = session.replays[0]!;
-    const message = cursor.peek();
+    const { subscription, messages } = session.replays[0]!;
+    const message = messages.take();
     if (message === null) {
       session.replays.shift();
       return;
     }
-    cursor.take();
     if (message.isExpired(this.now) || session.rights?.receive(message.topic.name) === false) return;
-    const { subscription } = cursor;
     if (subscription.subscriberClass === null) return this.#replay(session, subscription, message);
     let isLater = false;
     session.isPreparing = true;

@@ -7,10 +7,16 @@ import type { Subscription } from './subscription.ts';
 class Node {
   children: Map<string, Node> | null = null;
   message: Message | null = null;
+  /** A first level that begins with `$`: a leading wildcard passes it over. [MQTT5 4.7.2-1] */
+  readonly isHidden: boolean;
+
+  constructor(isHidden: boolean) {
+    this.isHidden = isHidden;
+  }
 }
 
 export class RetainedMessages {
-  readonly #root = new Node();
+  readonly #root = new Node(false);
   #count = 0;
 
   get count(): number {
@@ -29,7 +35,10 @@ export class RetainedMessages {
     for (const level of message.topic.name.split('/')) {
       node.children ??= new Map();
       let child = node.children.get(level);
-      if (child === undefined) node.children.set(level, (child = new Node()));
+      if (child === undefined) {
+        child = new Node(node === this.#root && level.startsWith('$'));
+        node.children.set(level, child);
+      }
       node = child;
     }
     if (node.message === null) this.#count++;
@@ -44,12 +53,12 @@ export class RetainedMessages {
   }
 
   /** The messages whose topic the filter matches. What is set or deleted meanwhile may appear or not. */
-  *match(filter: string): Generator<Message> {
-    yield* match(this.#root, filter.split('/'), 0, true);
+  match(filter: string): RetainedMatches {
+    return new RetainedMatches(this.#root, filter.split('/'), false);
   }
 
-  [Symbol.iterator](): Generator<Message> {
-    return everything(this.#root);
+  [Symbol.iterator](): RetainedMatches {
+    return new RetainedMatches(this.#root, ['#'], true);
   }
 }
 
@@ -69,33 +78,79 @@ function remove(node: Node, levels: readonly string[], index: number): boolean {
   return removed;
 }
 
-function* match(node: Node, levels: readonly string[], index: number, isFirst: boolean): Generator<Message> {
-  const level = levels[index];
-  if (level === undefined) {
-    if (node.message !== null) yield node.message;
-  } else if (level === '#') {
-    // `a/#` matches `a` as well. [MQTT5 4.7.1.2]
-    if (node.message !== null) yield node.message;
-    for (const [name, child] of node.children ?? []) {
-      if (!(isFirst && name.startsWith('$'))) yield* everything(child);
-    }
-  } else if (level === '+') {
-    for (const [name, child] of node.children ?? []) {
-      if (!(isFirst && name.startsWith('$'))) yield* match(child, levels, index + 1, false);
-    }
-  } else {
-    const child = node.children?.get(level);
-    if (child !== undefined) yield* match(child, levels, index + 1, false);
-  }
-}
+/**
+ * A walk through the tree that can stop after each message. It keeps its place by itself: nested generators would pass each
+ * message on through all their levels.
+ */
+export class RetainedMatches implements IterableIterator<Message> {
+  readonly #levels: readonly string[];
+  readonly #seesHidden: boolean;
+  /** Where a wildcard branched off, innermost last: the nodes still to be seen, and the level that each of them is to match. */
+  readonly #branches: Iterator<Node>[] = [];
+  readonly #indexes: number[] = [];
+  /** Null once the walk has begun. */
+  #root: Node | null;
 
-function* everything(node: Node): Generator<Message> {
-  if (node.message !== null) yield node.message;
-  if (node.children === null) return;
-  for (const child of node.children.values()) {
-    // Most nodes are leaves, and a generator for each would cost more than the message.
-    if (child.children !== null) yield* everything(child);
-    else if (child.message !== null) yield child.message;
+  constructor(root: Node, levels: readonly string[], seesHidden: boolean) {
+    this.#levels = levels;
+    this.#seesHidden = seesHidden;
+    this.#root = root;
+  }
+
+  /** The next message; null at the end. */
+  take(): Message | null {
+    if (this.#root !== null) {
+      const message = this.#enter(this.#root, 0);
+      this.#root = null;
+      if (message !== null) return message;
+    }
+    for (let top = this.#branches.length - 1; top >= 0; top = this.#branches.length - 1) {
+      const { value: node, done } = this.#branches[top]!.next();
+      if (done) {
+        this.#branches.pop();
+        this.#indexes.pop();
+      } else if (!node.isHidden || this.#seesHidden) {
+        const message = this.#enter(node, this.#indexes[top]!);
+        if (message !== null) return message;
+      }
+    }
+    return null;
+  }
+
+  /** Goes down from `node` to where the filter ends or branches; returns the message there if it matches. */
+  #enter(node: Node, index: number): Message | null {
+    for (;;) {
+      const level = this.#levels[index];
+      if (level === undefined) return node.message;
+      if (level === '#') {
+        this.#branch(node, index);
+        // `a/#` matches `a` as well. [MQTT5 4.7.1.2]
+        return node.message;
+      }
+      index++;
+      if (level === '+') {
+        this.#branch(node, index);
+        return null;
+      }
+      const child = node.children?.get(level);
+      if (child === undefined) return null;
+      node = child;
+    }
+  }
+
+  #branch({ children }: Node, index: number): void {
+    if (children === null) return;
+    this.#branches.push(children.values());
+    this.#indexes.push(index);
+  }
+
+  next(): IteratorResult<Message> {
+    const message = this.take();
+    return message === null ? { value: undefined, done: true } : { value: message, done: false };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
   }
 }
 
@@ -103,23 +158,7 @@ function* everything(node: Node): Generator<Message> {
  * The retained messages that a new subscription is still to be sent, read as there is room for them: a subscription to `#`
  * fills no buffer, and a message that was replaced meanwhile is sent as it is now.
  */
-export class ReplayCursor {
+export interface Replay {
   readonly subscription: Subscription;
-  readonly #messages: Iterator<Message>;
-  #next: Message | null = null;
-
-  constructor(subscription: Subscription, messages: Iterator<Message>) {
-    this.subscription = subscription;
-    this.#messages = messages;
-  }
-
-  /** The next message without taking it; null at the end. */
-  peek(): Message | null {
-    this.#next ??= (this.#messages.next().value as Message | undefined) ?? null;
-    return this.#next;
-  }
-
-  take(): void {
-    this.#next = null;
-  }
+  readonly messages: RetainedMatches;
 }

@@ -10,7 +10,7 @@ import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
-import type { ReplayCursor } from './retained.ts';
+import type { Replay } from './retained.ts';
 import { SendWindow } from './send-window.ts';
 import { SessionQueue } from './session-queue.ts';
 import type { Subscription } from './subscription.ts';
@@ -40,7 +40,7 @@ export class Session {
   readonly window = new SendWindow();
   readonly queue = new SessionQueue();
   /** Retained messages still to be sent for new subscriptions. */
-  readonly replays: ReplayCursor[] = [];
+  readonly replays: Replay[] = [];
   /** A retained message is being put into the form that the client wants; what follows waits. */
   isPreparing = false;
   /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */

@@ -5,7 +5,6 @@ import type { QoS } from '../../protocol/packets.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
 import type { ParsedFilter } from '../../protocol/topic.ts';
 import type { Core } from '../core.ts';
-import { ReplayCursor } from '../retained.ts';
 import type { Session } from '../session.ts';
 import type { Subscription } from '../subscription.ts';
 
@@ -54,7 +53,7 @@ export function subscribe(
   const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && existing === undefined);
   if (wantsRetained && parsed.shareName === null) {
     dropReplays(session, topicFilter);
-    session.replays.push(new ReplayCursor(subscription, core.retained.match(parsed.filter)));
+    session.replays.push({ subscription, messages: core.retained.match(parsed.filter) });
   }
   return options.qos;
 }

@@ -1,22 +1,18 @@
 /** The broker as a process, as `npm start` runs it: what signals do to it and to its clients. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { build, mainFile } from '../support/build.ts';
 import { type ConnectOptions, WireClient } from '../support/wire-client.ts';
 
-const root = join(import.meta.dirname, '../..');
 const directory = mkdtempSync(join(tmpdir(), 'sluice-process-'));
 const running = new Set<ChildProcess>();
 
-// `npm test` has built it already; whoever runs this file alone should not test what was built last week.
-beforeAll(
-  () =>
-    void execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'src'], { cwd: root }),
-);
+beforeAll(build);
 afterEach(async () => {
   for (const child of running) {
     child.kill('SIGKILL');
@@ -34,17 +30,7 @@ interface Started {
 }
 
 async function startBroker(...argv: string[]): Promise<Started> {
-  const args = [
-    join(root, 'dist/cli/main.js'),
-    'start',
-    '--port',
-    '0',
-    '--ws-port',
-    '0',
-    '--data-dir',
-    directory,
-    ...argv,
-  ];
+  const args = [mainFile, 'start', '--port', '0', '--ws-port', '0', '--data-dir', directory, ...argv];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   let log = '';

@@ -1,0 +1,203 @@
+/**
+ * A broker under attack: the real one, as a process of its own, with healthy clients beside the attacker.
+ *
+ * The attacks are small in the suite, so that it stays quick. `ATTACK=full npx vitest run test/attack` has them in full size and
+ * prints what docs/security-tests.md has; it wants `ulimit -n 30000`.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Worker } from 'node:worker_threads';
+import { expect } from 'vitest';
+import { mainFile } from '../support/build.ts';
+
+export const isFull = process.env.ATTACK === 'full';
+export const size = (small: number, full: number): number => (isFull ? full : small);
+
+export interface Measured {
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly connects: number;
+  readonly connectP99: number;
+  readonly failures: readonly string[];
+}
+
+export class AttackedBroker {
+  readonly directory = mkdtempSync(join(tmpdir(), 'sluice-attack-'));
+  /** In the order of the configuration. */
+  readonly ports: number[] = [];
+  #child: ChildProcess | null = null;
+  #log = '';
+
+  /** `config`: YAML; the data directory is set here. */
+  async start(config: string): Promise<void> {
+    const file = join(this.directory, 'sluice.yaml');
+    writeFileSync(file, config);
+    const args = [mainFile, 'start', '--config', file, '--data-dir', join(this.directory, 'data')];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = child;
+    child.stderr.on('data', (bytes: Buffer) => (this.#log += bytes.toString()));
+    for await (const line of createInterface({ input: child.stdout })) {
+      const port = /127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+      if (port !== undefined) this.ports.push(Number(port));
+      if (line.startsWith('process ')) return;
+    }
+    throw new Error(`It did not start: ${this.#log}`);
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.exitCode === null;
+  }
+
+  /** Megabytes, from Linux's /proc; 0 where there is none. */
+  get rss(): number {
+    try {
+      const status = readFileSync(`/proc/${this.#child!.pid}/status`, 'utf8');
+      return Math.round(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024);
+    } catch {
+      return 0;
+    }
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child !== null && child.exitCode === null) {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    rmSync(this.directory, { recursive: true });
+  }
+}
+
+export interface HealthyOptions {
+  readonly ca?: Buffer;
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** Clients that do nothing wrong; what they see is the measure of an attack. */
+export class HealthyClients {
+  readonly #worker: Worker;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  static async connect(port: number, options: HealthyOptions = {}): Promise<HealthyClients> {
+    const workerData = { port, residents: 4, intervalMs: 5, newcomerMs: 20, ...options };
+    const worker = new Worker(join(import.meta.dirname, 'healthy.js'), { workerData });
+    const [message] = await once(worker, 'message');
+    expect(message).toBe('ready');
+    return new HealthyClients(worker);
+  }
+
+  /** What was measured since the last call. */
+  async phase(): Promise<Measured> {
+    this.#worker.postMessage('phase');
+    const [measured] = (await once(this.#worker, 'message')) as [Measured];
+    return measured;
+  }
+
+  /** Resolves once everything that they sent was acknowledged and has come. */
+  async end(): Promise<{ sent: number; received: number; acknowledged: number }> {
+    this.#worker.postMessage('end');
+    const [totals] = (await once(this.#worker, 'message')) as [
+      { sent: number; received: number; acknowledged: number },
+    ];
+    await this.#worker.terminate();
+    return totals;
+  }
+}
+
+/** So long at least are healthy clients watched, before and during an attack. */
+const watchMs = size(500, 5_000);
+const watched = () => new Promise((resolve) => setTimeout(resolve, watchMs));
+
+export interface Attack {
+  readonly name: string;
+  readonly broker: AttackedBroker;
+  readonly port: number;
+  readonly healthy?: HealthyOptions;
+  /** By how many megabytes the broker's memory may grow. */
+  readonly growthMax: number;
+  /** Whether new clients may be turned away meanwhile: where a limit for all is reached. */
+  readonly mayTurnAway?: boolean;
+  /** Resolves when the attack is at its height; returns what ends it. */
+  readonly run: () => Promise<() => void>;
+}
+
+const rows: string[] = [];
+
+/** Runs an attack with healthy clients beside it, which must lose nothing and go on being served. */
+export async function attack({ name, broker, port, growthMax, mayTurnAway = false, run, ...rest }: Attack) {
+  const healthy = await HealthyClients.connect(port, rest.healthy);
+  await watched();
+  const rssBefore = broker.rss;
+  const before = await healthy.phase();
+  const end = await run();
+  await watched();
+  const during = await healthy.phase();
+  const growth = broker.rss - rssBefore;
+  end();
+  const totals = await healthy.end();
+
+  const ms = (value: number) => value.toFixed(1);
+  rows.push(
+    `| ${name} | ${ms(before.p50)} / ${ms(before.p99)} | ${ms(during.p50)} / ${ms(during.p99)} | ` +
+      `${ms(before.connectP99)} → ${ms(during.connectP99)} | ${broker.rss === 0 ? '–' : `${rssBefore} + ${growth}`} |`,
+  );
+  const lost = during.failures.filter((failure) => !mayTurnAway || !failure.includes('turned away'));
+  expect({ lost, isRunning: broker.isRunning }).toEqual({ lost: [], isRunning: true });
+  expect(totals).toEqual({ sent: totals.sent, received: totals.sent, acknowledged: totals.sent });
+  expect(during.count).toBeGreaterThan(0);
+  if (!mayTurnAway) expect(during.connects).toBeGreaterThan(0);
+  expect(growth).toBeLessThan(growthMax);
+}
+
+/** For docs/security-tests.md. */
+export function printFigures(): void {
+  if (!isFull) return;
+  const head = '| attack | p50 / p99 before, ms | during, ms | p99 of connecting, ms | RSS and growth, MB |';
+  process.stdout.write(`\n${[head, '|---|---|---|---|---|', ...rows].join('\n')}\n`);
+  rows.length = 0;
+}
+
+/** The attacker has an address of its own where the loopback network has several. */
+export const attacker = process.platform === 'linux' ? { localAddress: '127.0.0.2' } : {};
+
+/** Opens many connections, some at a time. */
+export async function openSockets(port: number, count: number): Promise<Socket[]> {
+  const sockets: Socket[] = [];
+  for (let begun = 0; begun < count; begun += 200) {
+    const some = Array.from({ length: Math.min(200, count - begun) }, () => {
+      const socket = connectTcp({ port, host: '127.0.0.1', ...attacker });
+      socket.on('error', () => {});
+      // What the broker sends must be read, or its end is not seen.
+      socket.resume();
+      sockets.push(socket);
+      return new Promise<void>((resolve) => {
+        socket.once('connect', () => resolve());
+        socket.once('close', () => resolve());
+      });
+    });
+    await Promise.all(some);
+  }
+  return sockets;
+}
+
+/** Works through `count` pieces, and lets others have their turn in between. */
+export async function inPieces(count: number, piece: number, work: (index: number) => void): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    work(i);
+    if (i % piece === piece - 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * The broker as it runs, for tests that start it as a process. `npm test` has built it already; whoever runs a file alone should not
+ * test what was built last week. Several files may ask at the same time, and nobody starts what is half written.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '../..');
+export const mainFile = join(root, 'dist/cli/main.js');
+const lock = join(root, 'dist/.building');
+/** Of a build that was killed. */
+const staleMs = 60_000;
+
+export async function build(): Promise<void> {
+  if (!isLocked() && isFresh()) return;
+  mkdirSync(join(root, 'dist'), { recursive: true });
+  while (!tryLock()) await new Promise((resolve) => setTimeout(resolve, 50));
+  try {
+    if (isFresh()) return;
+    execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'src'], { cwd: root });
+  } finally {
+    rmdirSync(lock);
+  }
+}
+
+function tryLock(): boolean {
+  try {
+    mkdirSync(lock);
+    return true;
+  } catch {
+    const made = statSync(lock, { throwIfNoEntry: false });
+    if (made !== undefined && Date.now() - made.mtimeMs > staleMs) rmdirSync(lock);
+    return false;
+  }
+}
+
+const isLocked = () => statSync(lock, { throwIfNoEntry: false }) !== undefined;
+
+/** Every source has been compiled since it was changed. */
+function isFresh(): boolean {
+  const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
+  return sources
+    .filter((name) => name.endsWith('.ts'))
+    .every((name) => {
+      const built = statSync(join(root, 'dist', name.replace(/\.ts$/, '.js')), { throwIfNoEntry: false });
+      return built !== undefined && built.mtimeMs >= statSync(join(root, 'src', name)).mtimeMs;
+    });
+}

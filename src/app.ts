@@ -224,6 +224,20 @@ async function openAuthentication(
   });
 }
 
+/**
+ * Whether authentication can work as it is configured here and now. Returns what its files have wrong, a line each; rejects with a
+ * ConfigError if it could not begin at all.
+ */
+export async function checkAuthentication(
+  { config, where }: ReadConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<string[]> {
+  const problems: string[] = [];
+  const log = { ...silentLog, error: (_: object, message: string) => void problems.push(message) };
+  (await openAuthentication(config, { where, environment }, log))?.close();
+  return problems;
+}
+
 async function prepareAuthentication(
   authentication: Authentication | null,
   config: Config,

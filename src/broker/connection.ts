@@ -18,7 +18,7 @@ import type { Session } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
 import { type AckType, type Answer, type ColdPacket, type PacketId, PacketType } from '../protocol/packets.ts';
-import { describeReason, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { describeReason, disconnectCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Visit } from './admission.ts';
@@ -373,7 +373,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
       refuse(this, this.#framer.version, reasonCode, why);
     if (this.state === 'open' && this.traits.hasServerDisconnect) {
       const properties = isFailure(reasonCode) && this.wantsProblemInformation ? { reasonString: why } : {};
-      this.send({ cmd: 'disconnect', reasonCode, properties });
+      this.send({ cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties });
     }
     this.#finish(why);
   }

@@ -64,3 +64,15 @@ export function describeReason(code: number): string {
 }
 
 export const isFailure = (code: number): boolean => code >= 0x80;
+
+/** What CONNACK can say and DISCONNECT cannot, and the nearest that it can. [MQTT5 3.14.2.1] */
+const sayingItInDisconnect = new Map<number, number>([
+  [ReasonCode.UnsupportedProtocolVersion, ReasonCode.ProtocolError],
+  [ReasonCode.ClientIdentifierNotValid, ReasonCode.NotAuthorized],
+  [ReasonCode.BadUserNameOrPassword, ReasonCode.NotAuthorized],
+  [ReasonCode.BadAuthenticationMethod, ReasonCode.NotAuthorized],
+  [ReasonCode.Banned, ReasonCode.NotAuthorized],
+  [ReasonCode.ServerUnavailable, ReasonCode.ServerBusy],
+]);
+
+export const disconnectCode = (code: number): number => sayingItInDisconnect.get(code) ?? code;

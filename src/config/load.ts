@@ -59,7 +59,7 @@ function explain(issue: z.core.$ZodIssue, input: unknown, where: (path: Path) =>
     return issue.keys.map((key) => {
       const known = knownKeys(issue.path, input);
       const suggestion = nearest(key, known);
-      const others = known.length <= listedMax ? `; there are ${known.join(', ')}` : '';
+      const others = known.length > 0 && known.length <= listedMax ? `; there are ${known.join(', ')}` : '';
       const hint = suggestion === null ? others : `; did you mean ${suggestion}?`;
       return `${where([...issue.path, key])}: there is no such setting${hint}`;
     });
@@ -102,14 +102,15 @@ function knownKeys(path: Path, input: unknown): string[] {
 interface SchemaNode {
   readonly shape?: Record<PropertyKey, unknown>;
   readonly element?: unknown;
-  readonly options?: readonly { readonly shape: Record<string, unknown> & { readonly kind?: z.ZodLiteral } }[];
+  /** Of those that are objects, the shape. */
+  readonly options?: readonly { readonly shape?: Record<string, unknown> & { readonly kind?: z.ZodLiteral } }[];
 }
 
 /** Of several kinds of settings, those of the kind that the value names; a store may leave it out. */
 function chosen(node: unknown, value: unknown): SchemaNode {
   const inner = (unwrapped(node) ?? {}) as SchemaNode;
   const kind = (value as { kind?: unknown } | undefined)?.kind ?? 'level';
-  return inner.options?.find(({ shape }) => shape.kind?.value === kind) ?? inner;
+  return inner.options?.find(({ shape }) => shape?.kind?.value === kind) ?? inner;
 }
 
 /** Relative file names are meant from the configuration's own folder. */

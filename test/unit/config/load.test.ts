@@ -35,6 +35,10 @@ describe('what is wrong is told with line, column, path and what was expected', 
       'limits:\n  packetByte: 5\n',
       ['2:3: limits.packetByte: there is no such setting; did you mean packetBytes?'],
     ],
+    'an unknown key where a list or a word may stand': [
+      'tests: [{ name: n, topic: a, payload: "", expect: [{ colour: red }] }]\n',
+      ['1:54: tests.0.expect.0.colour: there is no such setting'],
+    ],
     'a wrong type': [
       'limits:\n  packetBytes: many\n',
       ['2:3: limits.packetBytes: expected a whole number, found "many"'],

@@ -9,6 +9,8 @@ const makers: Readonly<Record<string, () => Promise<MakeTarget>>> = {
   records: async () => (await import('./targets/records.ts')).default,
   config: async () => (await import('./targets/texts.ts')).configuration,
   passwords: async () => (await import('./targets/texts.ts')).passwords,
+  acl: async () => (await import('./targets/access.ts')).acl,
+  scram: async () => (await import('./targets/access.ts')).scram,
   proxy: async () => (await import('./targets/texts.ts')).proxy,
   ...Object.fromEntries(formatNames.map((name) => [name, async () => () => formatTarget(name)])),
 };

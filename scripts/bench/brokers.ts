@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { projectRoot } from '../project-root.ts';
 
-export const brokerNames = ['sluice', 'mosquitto', 'aedes'] as const;
+/** `sluice-rules`: with 1,000 rules of authorisation. */
+export const brokerNames = ['sluice', 'sluice-rules', 'mosquitto', 'aedes'] as const;
 export type BrokerName = (typeof brokerNames)[number];
 
 /** Which URL schemes are asked for, and whether the data goes to disk. */
@@ -39,7 +40,7 @@ export const pinning = hasTaskset ? 'broker on core 0, generator on core 1' : 'n
 
 export function versionOf(name: BrokerName): string | null {
   const packageFile = (path: string) => JSON.parse(readFileSync(join(projectRoot(), path), 'utf8')).version as string;
-  if (name === 'sluice') return packageFile('package.json');
+  if (name === 'sluice' || name === 'sluice-rules') return packageFile('package.json');
   if (name === 'aedes') return packageFile('node_modules/aedes/package.json');
   const { stdout, error } = spawnSync('mosquitto', ['-h'], { encoding: 'utf8' });
   return error === undefined ? (/version (\S+)/.exec(stdout)?.[1] ?? null) : null;
@@ -49,7 +50,7 @@ export function versionOf(name: BrokerName): string | null {
 export async function startBroker(name: BrokerName, folder: string, setting: Setting): Promise<RunningBroker> {
   mkdirSync(folder, { recursive: true });
   const log = openSync(join(folder, 'log'), 'w');
-  const command = { sluice, mosquitto, aedes }[name];
+  const command = { sluice, 'sluice-rules': sluiceWithRules, mosquitto, aedes }[name];
   const [file, args, port] = await command(folder, setting);
   const [pinnedFile, pinnedArgs] = pinned(0, file, args);
   const child = spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log] });
@@ -85,6 +86,23 @@ async function sluice(folder: string, { isDurable, settings = '' }: Setting): Pr
   const config = join(folder, 'sluice.yaml');
   writeFileSync(config, `${lines.join('\n')}\n`);
   return [process.execPath, [join(projectRoot(), 'dist/cli/main.js'), 'start', '--config', config], null];
+}
+
+function sluiceWithRules(folder: string, setting: Setting): Promise<Command> {
+  const rules = rulesWithMatchAtTheEnd(1_000).map((rule) => `    - ${rule}`);
+  return sluice(folder, { ...setting, settings: ['authorization:', '  rules:', ...rules].join('\n') });
+}
+
+/** Of the kinds that a fleet has: by user, by group, by the client's own names, by network; the last one is for everybody. */
+export function rulesWithMatchAtTheEnd(count: number): string[] {
+  const kinds = [
+    (i: number) => `{ allow: all, topics: ["users/${i}/#"], for: { username: user-${i} } }`,
+    (i: number) => `{ deny: publish, topics: ["+/pair/other-${i}", "groups/${i}/+"], for: { group: "group-${i}-*" } }`,
+    (i: number) => `{ allow: all, topics: ["devices-${i}/\${clientId}/#", "+/pair/\${username}"] }`,
+    (i: number) => `{ deny: all, topics: ["+/pair/+"], for: { address: 10.${i >> 8}.${i & 255}.0/24 } }`,
+  ];
+  const others = Array.from({ length: count - 1 }, (_, i) => kinds[i % kinds.length]!(i));
+  return [...others, '{ allow: all, topics: ["#"] }'];
 }
 
 async function aedes(): Promise<Command> {

@@ -2,7 +2,12 @@
 import type { BrokerName } from './brokers.ts';
 import type { Row } from './results.ts';
 
-const colours: Readonly<Record<BrokerName, string>> = { sluice: '#0b7285', mosquitto: '#adb5bd', aedes: '#e8a33d' };
+const colours: Readonly<Record<BrokerName, string>> = {
+  sluice: '#0b7285',
+  'sluice-rules': '#66a5ad',
+  mosquitto: '#adb5bd',
+  aedes: '#e8a33d',
+};
 const left = 250;
 const right = 90;
 const barsWide = 560;

@@ -102,6 +102,9 @@ export const groups: Readonly<Record<string, readonly Scenario[]>> = {
       title: 'offline, in memory',
     }),
   ],
+  access: ['p2p -n 100 -q 0', 'p2p -n 100 -q 1', 'fanin -a 50 -b 1 -q 0'].map((args) => {
+    return scenario(args, delivered(), { brokers: ['sluice', 'sluice-rules'] });
+  }),
   subscriptions: [0, 1_000, 10_000, 100_000, 1_000_000].map((count) => {
     const args = `p2p -n 100 -q 0${count === 0 ? '' : ` -B ${count} --bgconns ${Math.max(50, count / 5_000)}`}`;
     return scenario(args, delivered(), { title: `p2p -n 100 -q 0, ${count} other subscriptions`, brokers: onlySluice });

@@ -26,9 +26,21 @@ export class AddressSet {
 
   /** Anything that is no address is in no set. */
   has(text: string): boolean {
-    const address = canonicalAddress(text);
-    return address !== null && this.#list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+    const address = socketAddressOf(text);
+    return address !== null && this.#list.check(address);
   }
+}
+
+const last = { text: '', address: null as SocketAddress | null };
+
+/** The last one is remembered: it is often looked for in many sets, one after the other. */
+function socketAddressOf(text: string): SocketAddress | null {
+  if (text === last.text) return last.address;
+  const address = canonicalAddress(text);
+  last.text = text;
+  last.address =
+    address === null ? null : new SocketAddress({ address, family: isIP(address) === 6 ? 'ipv6' : 'ipv4' });
+  return last.address;
 }
 
 export const isNetwork = (text: string) => networkOf(text) !== null;

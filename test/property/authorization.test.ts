@@ -109,12 +109,14 @@ const rule = fc
     ),
     retain: fc.option(fc.boolean(), { nil: undefined, freq: 1 }),
     maxQoS: fc.option(fc.constantFrom<QoS>(0, 1), { nil: undefined, freq: 1 }),
+    shared: fc.option(fc.boolean(), { nil: undefined, freq: 1 }),
   })
-  .map(({ isAllow, action, retain, maxQoS, ...other }): RuleSettings => {
+  .map(({ isAllow, action, retain, maxQoS, shared, ...other }): RuleSettings => {
     return {
       ...other,
       ...(isAllow ? { allow: action, maxQoS } : { deny: action }),
       ...(action === 'publish' ? { retain } : {}),
+      ...(action === 'subscribe' ? { shared } : {}),
     } as RuleSettings;
   });
 
@@ -131,48 +133,56 @@ function isFor({ for: wanted = {} }: RuleSettings, client: ClientIdentity): bool
   return wanted.attributes === undefined || (x !== undefined && isText(wanted.attributes.x!, x));
 }
 
-interface Message {
-  readonly qos: QoS;
-  readonly retain: boolean;
-}
+type Fits = (filter: string) => boolean;
+/** What is asked. A filter decides if it `fits`; that of a refusal of one kind of subscriptions already if it `meets`. */
+type Question =
+  | { action: 'publish'; fits: Fits; qos: QoS; retain: boolean }
+  | { action: 'subscribe'; fits: Fits; meets: Fits; isShared: boolean }
+  | { action: 'receive'; fits: Fits };
 
-/** The first rule that decides, by going through all of them: 'allow' with its QoS, or 'deny'. */
-function naive(
-  rules: readonly RuleSettings[],
-  client: ClientIdentity,
-  action: 'publish' | 'subscribe',
-  fits: (filter: string) => boolean,
-  message: Message | null,
-): number {
+/** What the first rule gives that decides, by going through all of them: a QoS, or 0x87. */
+function naive(rules: readonly RuleSettings[], client: ClientIdentity, question: Question): number {
+  const action = question.action === 'publish' ? 'publish' : 'subscribe';
   for (const each of rules) {
     const about = each.allow ?? each.deny;
     if ((about !== 'all' && about !== action) || !isFor(each, client)) continue;
-    let isDangerous = false;
-    const expanded = each.topics?.map((topic) => {
-      let isMissing = false;
-      const text = topic.replaceAll(/\$\{([^}]+)\}/g, (_, name: string) => {
-        const attributes = new Map(Object.entries(client.attributes));
-        const value =
-          name === 'username'
-            ? client.username
-            : name === 'clientId'
-              ? client.clientId
-              : attributes.get(name.slice(11));
-        if (!value) isMissing = true;
-        else if (/[/+#]/.test(value)) isDangerous = true;
-        return value ?? '';
-      });
-      const isHidden = text.startsWith('$') && !/^\$(?!\{)/.test(topic);
-      return isMissing || isHidden ? null : text;
-    });
-    if (isDangerous) return 0x87;
-    if (expanded !== undefined && !expanded.some((filter) => filter !== null && filter !== '' && fits(filter)))
-      continue;
-    if (message !== null && each.retain !== undefined && each.retain !== message.retain) continue;
-    if (message !== null && message.qos > (each.maxQoS ?? 2)) continue;
+    const isOfKind = each.deny !== undefined && each.shared !== undefined;
+    if (question.action === 'receive' && isOfKind) continue;
+    const filtersOf = filled(each, client);
+    if (filtersOf === 'dangerous') return 0x87;
+    if (question.action === 'publish') {
+      if ((each.retain ?? question.retain) !== question.retain || question.qos > (each.maxQoS ?? 2)) continue;
+    } else if (question.action === 'subscribe') {
+      if ((each.shared ?? question.isShared) !== question.isShared) continue;
+    }
+    const fits = question.action === 'subscribe' && isOfKind ? question.meets : question.fits;
+    if (filtersOf !== 'all' && !filtersOf.some(fits)) continue;
     return each.allow === undefined ? 0x87 : (each.maxQoS ?? 2);
   }
   return 0x87;
+}
+
+/** The rule's topics with the client's names in them, without those for which it lacks one. */
+function filled({ topics }: RuleSettings, client: ClientIdentity): string[] | 'all' | 'dangerous' {
+  if (topics === undefined) return 'all';
+  const attributes = new Map(Object.entries(client.attributes));
+  const nameFor = (placeholder: string) => {
+    if (placeholder === 'username') return client.username;
+    return placeholder === 'clientId' ? client.clientId : attributes.get(placeholder.slice('attributes.'.length));
+  };
+  let isDangerous = false;
+  const all = topics.map((topic) => {
+    let isMissing = false;
+    const text = topic.replaceAll(/\$\{([^}]+)\}/g, (_, placeholder: string) => {
+      const name = nameFor(placeholder) ?? '';
+      if (name === '') isMissing = true;
+      if (/[/+#]/.test(name)) isDangerous = true;
+      return name;
+    });
+    const isHidden = text.startsWith('$') && !/^\$(?!\{)/.test(topic);
+    return isMissing || isHidden ? null : text;
+  });
+  return isDangerous ? 'dangerous' : all.filter((each): each is string => each !== null && each !== '');
 }
 
 const fewNames = names.filter((name) => name.split('/').length <= 3);
@@ -190,14 +200,19 @@ test('the first of the rules that match decides, as if they were gone through on
       const rights = policyOf({ rules }).rightsOf(client);
       for (const name of fewNames) {
         const fits = (filter: string) => isMatch(filter, name);
-        const published = naive(rules, client, 'publish', fits, { qos, retain }) !== 0x87;
+        const published = naive(rules, client, { action: 'publish', fits, qos, retain }) !== 0x87;
         expect([name, 'publish', mayPublish(rights, name, qos, retain)]).toEqual([name, 'publish', published]);
-        const received = naive(rules, client, 'subscribe', fits, null) !== 0x87;
+        const received = naive(rules, client, { action: 'receive', fits }) !== 0x87;
         expect([name, 'receive', rights.receive(name)]).toEqual([name, 'receive', received]);
       }
       for (const filter of filters) {
-        const granted = naive(rules, client, 'subscribe', (each) => isCovered(each, filter), null);
-        expect([filter, grantedOf(rights, filter)]).toEqual([filter, granted]);
+        const fits = (each: string) => isCovered(each, filter);
+        const meets = (each: string) => names.some((name) => isMatch(each, name) && isMatch(filter, name));
+        for (const isShared of [false, true]) {
+          const asked = isShared ? `$share/g/${filter}` : filter;
+          const granted = naive(rules, client, { action: 'subscribe', fits, meets, isShared });
+          expect([asked, grantedOf(rights, asked)]).toEqual([asked, granted]);
+        }
       }
     }),
     { numRuns: 60 },

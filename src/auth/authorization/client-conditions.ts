@@ -55,20 +55,19 @@ export function clientTest(wanted: RuleClients, except: keyof RuleClients | null
 function textTest(wanted: TextPatterns): (text: string) => boolean {
   const patterns = asList(wanted);
   const exact = new Set(patterns.filter((pattern) => !pattern.includes('*')));
-  const wild = patterns.filter((pattern) => pattern.includes('*'));
-  return (text) => exact.has(text) || wild.some((pattern) => fits(pattern, text));
+  const wild = patterns.filter((pattern) => pattern.includes('*')).map((pattern) => pattern.split('*'));
+  return (text) => exact.has(text) || wild.some((parts) => fits(parts, text));
 }
 
-/** `*` stands for any characters. */
-function fits(pattern: string, text: string): boolean {
-  const parts = pattern.split('*');
+/** `parts`: of a pattern, between its asterisks. */
+function fits(parts: readonly string[], text: string): boolean {
   const [first, last] = [parts[0]!, parts.at(-1)!];
   if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
   let at = first.length;
-  for (const part of parts.slice(1, -1)) {
-    const found = text.indexOf(part, at);
+  for (let i = 1; i < parts.length - 1; i++) {
+    const found = text.indexOf(parts[i]!, at);
     if (found === -1) return false;
-    at = found + part.length;
+    at = found + parts[i]!.length;
   }
   return at <= text.length - last.length;
 }

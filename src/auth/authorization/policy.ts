@@ -6,8 +6,9 @@ import type { ClientIdentity } from '../../contracts/hooks.ts';
 import type { QoS } from '../../protocol/packets.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter, type Topic } from '../../protocol/topic.ts';
+import { ClientRules } from './client-rules.ts';
 import type { Rule } from './rule.ts';
-import { ClientRules, RuleSet } from './rule-set.ts';
+import { RuleSet } from './rule-set.ts';
 
 /** Kinds of messages: three QoS, retained or not. */
 const kinds = 6;

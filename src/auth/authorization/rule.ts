@@ -22,7 +22,7 @@ export interface RuleDraft {
   readonly patterns: readonly TopicPattern[] | null;
   /** Null: all clients. */
   readonly key: RuleKey | null;
-  /** What else must be true of the client. */
+  /** What else must be true of the client; rules with the same conditions have the same function. */
   readonly test: ClientTest | null;
   readonly retain: boolean | null;
   readonly maxQoS: QoS;
@@ -34,6 +34,6 @@ export interface RuleDraft {
 
 export interface Rule extends RuleDraft {
   readonly order: number;
-  /** The number of `test`, which rules may share; -1 without one. */
+  /** The number of `test`; -1 without one. */
   readonly testNumber: number;
 }

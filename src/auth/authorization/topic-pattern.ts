@@ -96,10 +96,13 @@ export function placeholdersOf(patterns: readonly TopicPattern[]): readonly Plac
   return [...new Set(all)];
 }
 
-/** The topic filter for this client; null: it lacks a name. */
+/** The topic filter for this client; null: it lacks a name, or has one that may not begin a topic. */
 export function expand(pattern: TopicPattern, client: ClientIdentity): string | null {
   const levels = pattern.map((level) => (typeof level === 'string' ? level : level.expand(client)));
-  return levels.includes(null) ? null : levels.join('/');
+  if (levels.includes(null)) return null;
+  const [first] = pattern;
+  if (first instanceof TemplateLevel && !first.mayBeginWithDollar && levels[0]!.startsWith('$')) return null;
+  return levels.join('/');
 }
 
 /** The levels of a topic filter, such that `#` after an empty start means what it matches: there is no topic without a name. */

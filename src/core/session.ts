@@ -36,15 +36,12 @@ export class Session {
   isCongested = false;
   /** The largest packet the client takes, in bytes. [MQTT5 3.1.2-24] */
   packetBytesMax: number = Number.POSITIVE_INFINITY;
-  readonly subscriptions = new Map<string, Subscription>();
   readonly window = new SendWindow();
   readonly queue = new SessionQueue();
   /** Retained messages still to be sent for new subscriptions. */
   readonly replays: Replay[] = [];
   /** A retained message is being put into the form that the client wants; what follows waits. */
   isPreparing = false;
-  /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */
-  readonly received = new Set<PacketId>();
   will: SessionWill | null = null;
   /** Whose it is, where authentication or rules make that matter. */
   identity: ClientIdentity | null = null;
@@ -57,6 +54,9 @@ export class Session {
   isStored = false;
   /** The session is over and forgotten; whoever still holds it must not use it. */
   isEnded = false;
+  /** Made when they are first asked for: an idle connection would hold a third of its session's memory in empty tables. */
+  #subscriptions: Map<string, Subscription> | null = null;
+  #received: Set<PacketId> | null = null;
 
   constructor(identity: {
     readonly clientId: string;
@@ -68,6 +68,15 @@ export class Session {
     this.sid = identity.sid;
     this.traits = identity.traits;
     this.expirySeconds = identity.expirySeconds;
+  }
+
+  get subscriptions(): Map<string, Subscription> {
+    return (this.#subscriptions ??= new Map());
+  }
+
+  /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */
+  get received(): Set<PacketId> {
+    return (this.#received ??= new Set());
   }
 
   get isConnected(): boolean {

@@ -123,19 +123,22 @@ export function acceptTcp(socket: Socket, accept: Accept): void {
   if (stream.receiver === null) socket.destroy();
 }
 
-/** The same behind a proxy: `read` looks for the end of the header, and `established` then tells where it comes from. */
+/** The same behind a proxy: `reader` looks for the end of the header, and `established` then tells where it comes from. */
 export function acceptProxiedTcp(
   socket: Socket,
-  read: HeaderReader,
+  reader: HeaderReader,
   established: (socket: Socket) => string,
   accept: Accept,
 ): void {
   let stream: SocketStream | null = null;
+  // Forgotten with the header, which the connection outlives.
+  let read: HeaderReader | null = reader;
   const close = () => socket.destroy();
   const onBytes = (bytes: Buffer, end: number) => {
     if (stream !== null) return stream.receiver?.onBytes(bytes, 0, end);
-    const start = read(bytes, end);
+    const start = read?.(bytes, end) ?? null;
     if (start === null) return;
+    read = null;
     socket.off('end', close).off('error', close);
     stream = new SocketStream('tcp', socket, established(socket));
     stream.receiver = accept(stream);

@@ -216,6 +216,20 @@ describe.each([
     expect(recorder.closes).toEqual([null]);
   });
 
+  test.runIf(kind === 'tcp')('what is written before the peer closes its side still reaches it', async () => {
+    const { peer, recorder } = await pair();
+    peer.pause();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const sent = fill(recorder);
+    peer.send(Buffer.from('last'));
+    peer.end();
+    await eventually(() => recorder.receivedLength === 4);
+    peer.resume();
+    expect(digest(await peer.received())).toBe(digest(sent));
+    await eventually(() => recorder.isClosed);
+    expect(recorder.closes).toEqual([null]);
+  });
+
   test('a reset by the peer is an error', async () => {
     const { peer, recorder } = await pair();
     peer.reset();

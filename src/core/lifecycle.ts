@@ -2,6 +2,7 @@
  * A session's life: it begins or resumes with CONNECT, outlives its connection for as long as the client asked, and ends; and
  * its will is published when, and only when, it is due. [MQTT5 3.1.2.5] [MQTT5 4.1]
  */
+import { isDeepStrictEqual } from 'node:util';
 import { Timer } from '../base/timer-wheel.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
@@ -64,9 +65,21 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
 
 /** Whose session it is, and what that lets its client do, from now on. */
 export function identify(core: Core, session: Session, identity: ClientIdentity | null, rights: Rights | null): void {
+  const before = session.identity;
   session.identity = identity;
   session.rights = rights;
-  if (rights !== null && session.subscriptions.size > 0) core.router.invalidate();
+  // Clients come back all the time, and each void route is found anew.
+  if (rights === null || session.subscriptions.size === 0 || isSame(before, identity)) return;
+  core.router.invalidate();
+}
+
+/** Whether rules cannot tell the two apart. */
+function isSame(one: ClientIdentity | null, other: ClientIdentity | null): boolean {
+  if (one === null || other === null) return false;
+  const withoutPort = ({ remoteAddress, ...identity }: ClientIdentity) => {
+    return { ...identity, address: remoteAddress.slice(0, remoteAddress.lastIndexOf(':')) };
+  };
+  return isDeepStrictEqual(withoutPort(one), withoutPort(other));
 }
 
 function begin(core: Core, { clientId, traits, expirySeconds }: ConnectRequest): Session {

@@ -152,6 +152,38 @@ test('what was queued before the rules changed is not delivered, and counted', a
   expect(broker.counters.dropped.notAuthorized).toBe(1);
 });
 
+test('a client that comes back as who it was leaves found routes as they are; as somebody else, it does not', async () => {
+  const asked: string[] = [];
+  const access: AccessPolicy = {
+    rightsOf: ({ groups, clientId }) => ({
+      publish: () => 0,
+      will: () => 0,
+      subscribe: (_, qos) => qos,
+      receive: () => {
+        asked.push(`${clientId} in ${groups.length} groups`);
+        return true;
+      },
+    }),
+  };
+  let groups: string[] = [];
+  const { broker, connect } = await start({ access, hooks: { authenticate: () => ({ outcome: 'accept', groups }) } });
+  const options = { version: 5, clientId: 'a', clean: false, properties: { sessionExpiryInterval: 100 } } as const;
+  const publisher = await connect({ version: 5 });
+  const first = await connect(options);
+  await first.subscribe('x', { qos: 0 });
+  await publisher.publish('x', '1', { qos: 1 });
+  await first.disconnect();
+  const second = await connect(options);
+  await publisher.publish('x', '2', { qos: 1 });
+  expect(asked).toEqual(['a in 0 groups']);
+  await second.disconnect();
+  groups = ['new'];
+  await connect(options);
+  await publisher.publish('x', '3', { qos: 1 });
+  expect(asked).toEqual(['a in 0 groups', 'a in 1 groups']);
+  expect(broker.counters.dropped.notAuthorized).toBe(0);
+});
+
 test('an absent client gets no more than it may have, over a restart too', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'sluice-test-'));
   closing.push(async () => rmSync(directory, { recursive: true }));

@@ -23,6 +23,7 @@ describe('a rule is for the clients', () => {
     ['of a pattern of usernames', { username: 'sensor-*-eu' }, { username: 'sensor-7-eu' }, true],
     ['of a pattern, in full', { username: 'sensor-*-eu' }, { username: 'sensor-7-eu2' }, false],
     ['of a pattern whose ends do not overlap', { username: 'aba*ba' }, { username: 'aba' }, false],
+    ['of a pattern whose parts do not overlap', { username: 'x*y*y' }, { username: 'xy' }, false],
     ['of a pattern with more than one gap', { username: '*a*b*' }, { username: 'xaxbx' }, true],
     ['of a pattern, with its letters in order', { username: '*a*b*' }, { username: 'xbxax' }, false],
     ['of a group', { group: 'ops' }, { groups: ['dev', 'ops'] }, true],
@@ -192,6 +193,7 @@ describe("a client's names in topics", () => {
 
   test('a client that lacks the name has no such topics', () => {
     expect([may({}, 'by-name//x'), may({}, '/own'), may({ username: '' }, '/own')]).toEqual([false, false, false]);
+    expect(may({ attributes: { 'token.site': '' } }, 'by-site//1')).toBe(false);
     expect([may({}, 'by-site/undefined/x'), may({}, 'by-id/x-client')]).toEqual([false, true]);
   });
 
@@ -224,6 +226,37 @@ describe('the order', () => {
     expect(mayPublish(rightsOf(rules, { username: 'u', groups: ['g'] }), 'a/b')).toBe(false);
     expect(mayPublish(rightsOf(rules, { username: 'v' }), 'a/b')).toBe(false);
     expect(mayPublish(rightsOf(rules, { username: 'v' }), 'b')).toBe(true);
+  });
+
+  test('conditions of several kinds do not change it', () => {
+    const here = { address: '127.0.0.0/8' };
+    const rules: RuleSettings[] = [
+      { allow: 'publish', topics: ['a/1'], for: { username: 'u', ...here } },
+      { deny: 'publish', topics: ['a/+'], for: { group: 'g*', ...here } },
+      { allow: 'publish', topics: ['a/2', 'b'], for: { username: 'u', ...here } },
+      { deny: 'publish', topics: ['b'], for: here },
+    ];
+    const rights = rightsOf(rules, { username: 'u', groups: ['g1'] });
+    expect(['a/1', 'a/2', 'b'].map((topic) => mayPublish(rights, topic))).toEqual([true, false, true]);
+    const abroad = rightsOf(rules, { username: 'u', groups: ['g1'], remoteAddress: '192.0.2.1:1' });
+    expect(mayPublish(abroad, 'b')).toBe(false);
+  });
+
+  test('a refusal of shared subscriptions is for the clients that it names', () => {
+    const refused: [wanted: RuleClients, who: Partial<ClientIdentity>][] = [
+      [{ username: 'u' }, { username: 'u' }],
+      [{ group: 'g' }, { groups: ['g'] }],
+      [{ clientId: 'c' }, { clientId: 'c' }],
+      [{ address: '10.0.0.0/8' }, { remoteAddress: '10.0.0.1:1' }],
+    ];
+    for (const [wanted, who] of refused) {
+      const rules: RuleSettings[] = [
+        { deny: 'subscribe', topics: ['a/b'], shared: true, for: wanted },
+        { allow: 'all' },
+      ];
+      expect(grantedOf(rightsOf(rules, who), '$share/g/#')).toBe(notAuthorized);
+      expect(grantedOf(rightsOf(rules), '$share/g/#')).toBe(2);
+    }
   });
 
   test('what nothing matches has the default, and without any rules there is none', () => {

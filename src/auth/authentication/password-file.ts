@@ -99,11 +99,11 @@ export class PasswordFile implements Mechanism {
     const users = this.#file.content;
     if (users === null) return unavailable;
     const hash = users.byName.get(username);
-    if (hash === undefined) {
-      await this.#verify(username, password, this.#decoy(users, username));
-      return null;
-    }
-    return (await this.#verify(username, password, hash)) ? { outcome: 'accept' } : wrongCredentials;
+    // Chosen in any case: that takes its time as well.
+    const decoy = this.#decoy(users, username);
+    const isRight = await this.#verify(username, password, hash ?? decoy);
+    if (hash === undefined) return null;
+    return isRight ? { outcome: 'accept' } : wrongCredentials;
   }
 
   async takeAsLong({ client, password }: AuthenticationRequest): Promise<void> {

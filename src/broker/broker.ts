@@ -32,6 +32,7 @@ import type { Shell } from './shell.ts';
 import { ShellSink } from './shell-sink.ts';
 import { reclassifySession } from './subscribing.ts';
 import { SysTopics } from './sys-topics.ts';
+import { Timekeeper } from './timekeeper.ts';
 import { Turn } from './turn.ts';
 
 export interface BrokerOptions {
@@ -58,6 +59,11 @@ const sweepSeconds = 60;
 /** What no answer waits for (deletions, acknowledgement floors) is written within this time. */
 const idleCommitMs = 1_000;
 
+const describeStep = (ms: number) =>
+  ms < 0
+    ? 'the clock was set back; time goes on from where it was'
+    : 'no time was told for a while: the process stood still, or the clock was set forward';
+
 export class Broker implements BanList {
   readonly events = new BrokerEvents();
   readonly #shell: Shell;
@@ -74,9 +80,10 @@ export class Broker implements BanList {
 
   constructor(options: BrokerOptions) {
     const clock = options.clock ?? systemClock;
-    const now = clock.now();
     const { settings, store } = options;
     const log = options.log ?? silentLog;
+    const time = new Timekeeper(clock, (ms) => log.warn({ seconds: Math.round(ms / 1000) }, describeStep(ms)));
+    const { now } = time;
     const counters = new Counters(now);
     const complaints = new Complaints(log);
     const audit = options.audit ?? null;
@@ -103,7 +110,6 @@ export class Broker implements BanList {
       settings,
       hooks: options.hooks ?? {},
       pipeline: options.pipeline ?? null,
-      clock,
       randomBytes: options.randomBytes ?? randomBytes,
       core: new Core(settings, store, sink, now, options.access ?? null),
       turn,
@@ -121,10 +127,11 @@ export class Broker implements BanList {
       onDisconnected: () => {
         if (this.#shell.connections.size === 0) this.#whenEmpty?.();
       },
+      time,
       readTime: () => {
-        const time = clock.now();
-        if (time !== this.#shell.core.now) this.#shell.core.advance(time);
-        return time;
+        const now = time.read();
+        if (now !== this.#shell.core.now) this.#shell.core.advance(now);
+        return now;
       },
     };
     this.#sysTopics = new SysTopics(this.#shell);

@@ -435,7 +435,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     const { timers } = this.shell.core;
     if (time === null) return timers.cancel(this.#endTimer);
     this.#endTimer ??= new Timer(() => this.#closeWith(ReasonCode.NotAuthorized, 'the credentials have expired'));
-    timers.set(this.#endTimer, time);
+    timers.set(this.#endTimer, this.shell.time.at(time));
   }
 
   /** Refuses after so many milliseconds; until then nothing more is read. */
@@ -448,11 +448,18 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   #onTimer(): void {
     if (this.state === 'closing') return;
     if (this.#refusal !== null) return this.fail(this.#refusal);
+    const { time, core, settings } = this.shell;
+    if (time.resumedAt > this.#lastReadAt) {
+      this.#lastReadAt = time.resumedAt;
+      if (this.state !== 'open') {
+        return core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
+      }
+    }
     if (this.state !== 'open') return this.fail(new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'));
     // While we do not read from it, it cannot be late.
-    if (this.isParked) this.#lastReadAt = this.shell.core.now;
+    if (this.isParked) this.#lastReadAt = core.now;
     const dueAt = this.#lastReadAt + this.#keepAliveMs;
-    if (dueAt > this.shell.core.now) return this.shell.core.timers.set(this.#timer, dueAt);
+    if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
     this.#closeWith(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');
   }
 }

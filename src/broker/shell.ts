@@ -1,7 +1,6 @@
 /**
  * What all connections of one broker share.
  */
-import type { Clock } from '../base/clock.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
 import type { Audit } from '../contracts/audit.ts';
@@ -17,13 +16,13 @@ import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
 import type { ChunkPool } from './output.ts';
 import type { Recovery } from './recovery.ts';
+import type { Timekeeper } from './timekeeper.ts';
 import type { Turn } from './turn.ts';
 
 export interface Shell {
   readonly settings: BrokerSettings;
   readonly hooks: Hooks;
   readonly pipeline: MessagePipeline | null;
-  readonly clock: Clock;
   readonly randomBytes: (count: number) => Buffer;
   readonly core: Core;
   readonly turn: Turn;
@@ -44,6 +43,7 @@ export interface Shell {
   readonly storeRecovery: Recovery;
   /** A connection has left `connections`. */
   readonly onDisconnected: () => void;
+  readonly time: Timekeeper;
   /** The time of this turn: read from the clock once. */
   readTime(): number;
 }

@@ -1,0 +1,124 @@
+/** A clock that jumps, and a process that stood still: nobody is called late for it, and nothing that is due is forgotten. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Broker } from '../../../src/broker/broker.ts';
+import { silentLog } from '../../../src/contracts/log.ts';
+import { defaultSettings } from '../../../src/contracts/settings.ts';
+import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
+import { MemoryStore } from '../../../src/store/memory.ts';
+import { wire } from '../../support/wire.ts';
+
+const hour = 3_600_000;
+let now: number;
+let warnings: string[];
+let broker: Broker;
+
+beforeEach(() => {
+  now = 1_700_000_000_000;
+  warnings = [];
+  broker = new Broker({
+    settings: { ...defaultSettings, sysIntervalSeconds: 0 },
+    store: new MemoryStore(),
+    log: { ...silentLog, warn: (_about: object, what: string) => void warnings.push(what) },
+    clock: { now: () => now },
+    timers: { after: () => {}, every: () => () => {} },
+    hooks: {
+      authenticate: ({ client }) => ({
+        outcome: 'accept',
+        ...(client.clientId === 'e' ? { expiresAt: now + 30_000 } : {}),
+      }),
+    },
+  });
+});
+
+afterEach(() => broker.close());
+
+class Client implements ByteStream {
+  readonly kind = 'tcp';
+  readonly remoteAddress = '127.0.0.1:50000';
+  readonly certificate = null;
+  readonly pendingBytes = 0;
+  isClosed = false;
+  readonly receiver: ByteReceiver;
+
+  constructor(first: Buffer | null) {
+    this.receiver = broker.accept(this, 'mqtt://127.0.0.1:1883')!;
+    if (first !== null) this.send(first);
+  }
+
+  send(bytes: Buffer): void {
+    this.receiver.onBytes(Buffer.from(bytes), 0, bytes.length);
+  }
+
+  write(): void {}
+  pause(): void {}
+  resume(): void {}
+
+  end(): void {
+    this.isClosed = true;
+    this.receiver.onClose(null);
+  }
+
+  destroy(): void {
+    this.end();
+  }
+}
+
+/** Keep-alive 10 s. */
+const connect = (clientId: string) => wire`10 { 'MQTT' 04 02 000a '${clientId}' }`;
+
+/** As the broker's own timer would do. */
+function pass(seconds: number): void {
+  for (let i = 0; i < seconds * 10; i++) {
+    now += 100;
+    broker.tick();
+  }
+}
+
+test('a process that stood still for a minute calls nobody late before it has read what came', () => {
+  const [connected, connecting] = [new Client(connect('c')), new Client(null)];
+
+  now += 60_000;
+  broker.tick();
+
+  expect([connected.isClosed, connecting.isClosed]).toEqual([false, false]);
+  connecting.send(connect('d'));
+  pass(14);
+  expect([connected.isClosed, connecting.isClosed]).toEqual([false, false]);
+  pass(2);
+  expect([connected.isClosed, connecting.isClosed]).toEqual([true, true]);
+  expect(warnings).toEqual(['no time was told for a while: the process stood still, or the clock was set forward']);
+});
+
+test('a client that does not send its CONNECT has its time after a gap, once', () => {
+  const connecting = new Client(null);
+  now += 60_000;
+  broker.tick();
+  pass(9);
+  expect(connecting.isClosed).toBe(false);
+  pass(2);
+  expect(connecting.isClosed).toBe(true);
+});
+
+test('a clock that is set back stops no timer', () => {
+  const client = new Client(connect('c'));
+  now -= hour;
+  pass(14);
+  expect(client.isClosed).toBe(false);
+  pass(2);
+  expect(client.isClosed).toBe(true);
+  expect(warnings).toEqual(['the clock was set back; time goes on from where it was']);
+});
+
+test('credentials end when the clock says so, also when it was set back before', () => {
+  now -= hour;
+  broker.tick();
+  const client = new Client(connect('e'));
+  client.send(wire`c000`);
+  for (let i = 0; i < 2; i++) {
+    pass(14);
+    client.send(wire`c000`);
+  }
+  expect(client.isClosed).toBe(false);
+  pass(3);
+  expect(client.isClosed).toBe(true);
+});

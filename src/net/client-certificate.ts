@@ -6,11 +6,12 @@ import type { ClientCertificate } from '../contracts/transport.ts';
 
 /** Why the certificate that the client showed is not good enough, or null. No certificate is no reason. */
 export function refusalOf(socket: TLSSocket): string | null {
+  // One that was verified when its session began, and may have ended before this one resumes it.
+  if (socket.authorized && !socket.isSessionReused()) return null;
   const certificate = shownBy(socket);
   if (certificate === null) return null;
   if (!socket.authorized) return reasonOf(socket.authorizationError);
-  // One that was verified when the session began, which is resumed now.
-  return Date.parse(certificate.valid_to) < Date.now() ? 'its certificate has expired' : null;
+  return Date.parse(certificate.valid_to) < Date.now() ? reasonOf('CERT_HAS_EXPIRED') : null;
 }
 
 /** Of a client that was not refused. Null if it showed none, or was not asked. */

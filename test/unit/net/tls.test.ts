@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, connect, type SecureVersion, type TLSSocket } from 'node:tls';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ListenerOptions, TlsOptions } from '../../../src/net/options.ts';
 import { type CertificateFiles, Certificates, pem } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
@@ -28,6 +28,7 @@ beforeEach(() => {
   listening = new Listening();
 });
 afterEach(async () => {
+  vi.useRealTimers();
   for (const socket of sockets) socket.destroy();
   sockets = [];
   await listening.close();
@@ -292,6 +293,21 @@ describe('client certificates', () => {
     await once(second, 'data');
     expect(second.isSessionReused()).toBe(true);
     expect(listening.accepted.map(({ stream }) => stream.certificate?.commonName)).toEqual(['d', 'd']);
+  });
+
+  test('a session whose certificate has ended meanwhile is not resumed', async () => {
+    const tls = { ...server, caFile: devices.certFile, clientCertificate: 'required' } as const;
+    const { port } = await open(optionsOf('tls', tls));
+    const ending = pem(devices.issue('ending', { until: Date.now() + dayMs }));
+    const first = connect({ port, ca: readFileSync(authority.certFile), maxVersion: 'TLSv1.2', ...ending });
+    sockets.push(first);
+    const [session] = (await once(first, 'session')) as [Buffer];
+    await once(first, 'data');
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * dayMs });
+    expect(await greeted(port, { session, maxVersion: 'TLSv1.2', rejectUnauthorized: false })).not.toBe(null);
+    await eventually(() => listening.warnings.length > 0);
+    vi.useRealTimers();
+    expect(listening.warnings.at(-1)).toMatch(/its certificate has expired$/);
   });
 
   describe('with a revocation list', () => {

@@ -317,6 +317,7 @@ function trialOf({
   clientId,
   username,
   subscriber,
+  before: payloads,
   ...test
 }: PipelineTest): Trial {
   const message = {
@@ -331,11 +332,17 @@ function trialOf({
     messageExpiryInterval: undefined,
     userProperties: Object.entries(userProperties),
   } as const;
+  const before = payloads.map((payload) => payloadOf({ payload }));
   const client = { clientId, username: username ?? null };
-  if (subscriber === undefined) return { message, client, subscriber: null };
+  if (subscriber === undefined) return { message, before, client, subscriber: null };
   const { listener = 'mqtt://127.0.0.1:1883', accept = null } = subscriber;
   const { clientId: subscriberId, username: subscriberName = null } = subscriber;
-  return { message, client, subscriber: { clientId: subscriberId, username: subscriberName, listener, accept } };
+  return {
+    message,
+    before,
+    client,
+    subscriber: { clientId: subscriberId, username: subscriberName, listener, accept },
+  };
 }
 
 function payloadOf({

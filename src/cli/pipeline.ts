@@ -81,7 +81,7 @@ async function show(
   const client = { clientId: values['client-id'], username: values.username ?? null };
   stdout.write(`${shown(message)}\n`);
   const result = await bench.tryOut(
-    { message, client, subscriber },
+    { message, before: [], client, subscriber },
     ({ pipeline: name, stage, outcome, microseconds }) => {
       stdout.write(`\n${name}, stage ${stage}  (${microseconds.toFixed(0)} µs)\n`);
       if (outcome instanceof Error) return void stdout.write(`  failed: ${outcome.message}\n`);

@@ -215,6 +215,8 @@ export const pipelineTest = z.strictObject({
     .regex(/^([0-9a-fA-F]{2}|\s)*$/, 'hexadecimal digits')
     .optional(),
   payloadFile: text.optional(),
+  /** Payloads of messages that came just before, the same otherwise: for stages that remember something. */
+  before: z.array(z.unknown()).default([]),
   contentType: text.optional(),
   userProperties: z.record(z.string(), z.string()).optional(),
   clientId: z.string().default('test'),

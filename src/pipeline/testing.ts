@@ -9,6 +9,8 @@ import type { Pipelines } from './pipelines.ts';
 
 export interface Trial {
   readonly message: PublishedMessage;
+  /** Payloads of messages that came just before, the same otherwise. */
+  readonly before: readonly Buffer[];
   readonly client: Pick<ClientIdentity, 'clientId' | 'username'>;
   /** Whose messages to look at; null: what is routed. */
   readonly subscriber: {
@@ -48,6 +50,37 @@ export async function tryOut(
   trial: Trial,
   onStage: (trace: StageTrace) => void = () => {},
 ): Promise<TrialResult> {
+  const held: PublishedMessage[] = [];
+  pipelines.emit = async (message) => void held.push(message);
+  const { message, subscriber } = trial;
+  const client: ClientIdentity = {
+    ...trial.client,
+    protocolVersion: 5,
+    transport: 'tcp',
+    remoteAddress: '127.0.0.1:0',
+    listener: subscriber?.listener ?? 'mqtt://127.0.0.1:1883',
+    groups: [],
+    attributes: {},
+  };
+  const deliver = async (routed: readonly PublishedMessage[]) => {
+    if (subscriber === null) return routed;
+    return delivered(pipelines, routed, { ...client, ...subscriber }, subscriber.accept);
+  };
+  for (const payload of trial.before) {
+    const earlier = { ...message, payload };
+    await deliver(changesOf(await pipelines.onPublish(client, earlier), earlier));
+  }
+  traceStages(pipelines, onStage);
+  const verdict = await pipelines.onPublish(client, message);
+  if (verdict.verdict === 'reject') return { outcome: 'rejected', reason: verdict.reason ?? '' };
+  await pipelines.flush();
+  const routed = [...changesOf(verdict, message), ...held];
+  if (quarantine.count > 0) return { outcome: 'quarantined' };
+  const messages = await deliver(routed);
+  return messages.length === 0 ? { outcome: 'dropped' } : { outcome: 'published', messages };
+}
+
+function traceStages(pipelines: Pipelines, onStage: (trace: StageTrace) => void): void {
   for (const { name: pipeline, stages } of pipelines.configured) {
     for (const stage of stages) {
       stage.trace = ({ name }, outcome, microseconds) => {
@@ -56,26 +89,6 @@ export async function tryOut(
       };
     }
   }
-  const held: PublishedMessage[] = [];
-  pipelines.emit = async (message) => void held.push(message);
-  const client: ClientIdentity = {
-    ...trial.client,
-    protocolVersion: 5,
-    transport: 'tcp',
-    remoteAddress: '127.0.0.1:0',
-    listener: trial.subscriber?.listener ?? 'mqtt://127.0.0.1:1883',
-    groups: [],
-    attributes: {},
-  };
-  const verdict = await pipelines.onPublish(client, trial.message);
-  if (verdict.verdict === 'reject') return { outcome: 'rejected', reason: verdict.reason ?? '' };
-  await pipelines.flush();
-  const routed = [...changesOf(verdict, trial.message), ...held];
-  if (quarantine.count > 0) return { outcome: 'quarantined' };
-  const { subscriber } = trial;
-  const messages =
-    subscriber === null ? routed : await delivered(pipelines, routed, { ...client, ...subscriber }, subscriber.accept);
-  return messages.length === 0 ? { outcome: 'dropped' } : { outcome: 'published', messages };
 }
 
 function snapshot(item: Item): Snapshot {

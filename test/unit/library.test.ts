@@ -35,7 +35,15 @@ test('the example of the README runs, and its hooks and handlers do what they sa
     const device = await WireClient.connect(port, { clientId: 'd1', username: 'device', password: 'secret' });
     await device.subscribe('news');
     expect(await device.next('publish')).toMatchObject({ retain: true, payload: Buffer.from('the broker is up') });
+    const dashboard = await WireClient.connect(port, {
+      version: 5,
+      username: 'device',
+      password: 'secret',
+      clientId: 'd2',
+    });
+    await dashboard.subscribe('temperature');
     await device.publish('raw/1', Buffer.from([0x00, 0xd7]), { qos: 1 });
+    expect((await dashboard.next('publish')).properties?.userProperties).toEqual({ site: 'north' });
   }
   const AsyncFunction = (async () => {}).constructor as new (
     ...args: string[]
@@ -44,7 +52,7 @@ test('the example of the README runs, and its hooks and handlers do what they sa
 
   await new AsyncFunction('createBroker', 'console', body)(create, { log: (line: string) => printed.push(line) });
 
-  expect(printed).toEqual([`mqtt://127.0.0.1:${port}`, 'd1 is here', '{"celsius":21.5,"from":"d1"}']);
+  expect(printed).toEqual([`mqtt://127.0.0.1:${port}`, 'd1 is here', 'd2 is here', '{"celsius":21.5,"from":"d1"}']);
   expect(await WireClient.open(port).catch((error: NodeJS.ErrnoException) => error.code)).toBe('ECONNREFUSED');
 });
 

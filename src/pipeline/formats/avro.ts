@@ -5,7 +5,9 @@ import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
 import { type Format, TooLarge } from './format.ts';
 
-const isWhole = (value: unknown) => typeof value === 'bigint' || Number.isSafeInteger(value);
+const isLong = (value: unknown) => {
+  return typeof value === 'bigint' ? BigInt.asIntN(64, value) === value : Number.isSafeInteger(value);
+};
 
 /** The package's own refuses numbers that a float cannot hold. */
 const longType = avro.types.LongType.__with({
@@ -20,7 +22,7 @@ const longType = avro.types.LongType.__with({
   },
   fromJSON: BigInt,
   toJSON: Number,
-  isValid: isWhole,
+  isValid: isLong,
   compare: (a: bigint, b: bigint) => (a === b ? 0 : a < b ? -1 : 1),
 });
 

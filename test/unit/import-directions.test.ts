@@ -90,3 +90,22 @@ test('each package is imported by its owner only', () => {
   });
   expect(strays).toEqual([]);
 });
+
+test('a broker without pipelines loads nothing of what they need', () => {
+  const seen = new Set<string>();
+  const loaded = new Set<string>();
+  const load = (file: string) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    // Types are not loaded, and `import()` is when it is reached.
+    const text = readFileSync(file, 'utf8').replaceAll(/^(import|export) type [^;]+;/gm, '');
+    for (const [, name] of text.matchAll(/^(?:import|export|\}) .*?'([^']+)';/gm)) {
+      if (name!.startsWith('.')) load(resolve(dirname(file), name!));
+      else loaded.add(name!);
+    }
+  };
+  for (const file of ['app.ts', 'index.ts', 'cli/start.ts']) load(join(source, file));
+  const ofPipelines = Object.keys(packageOwners).filter((name) => packageOwners[name]!.includes('pipeline'));
+  expect([...loaded]).toContain('zod');
+  expect([...loaded].filter((name) => ofPipelines.includes(name))).toEqual([]);
+});

@@ -2,7 +2,6 @@
  * The composition root: configuration in, running system out. The only file that knows all parts.
  */
 
-import { readFileSync } from 'node:fs';
 import { AuditLog } from './admin/audit.ts';
 import { banHandlers } from './admin/bans.ts';
 import { audited, type Handlers, serveControl } from './admin/control.ts';
@@ -16,7 +15,6 @@ import { Broker } from './broker/broker.ts';
 import { version } from './broker/version.ts';
 import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
-import type { PipelineTest } from './config/pipeline-schema.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
 import { hasAuthentication } from './contracts/authentication.ts';
@@ -27,10 +25,9 @@ import type { SessionStore } from './contracts/session-store.ts';
 import type { Listener } from './contracts/transport.ts';
 import { listen } from './net/listen.ts';
 import type { ListenerOptions } from './net/options.ts';
-import { PipelineError } from './pipeline/errors.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
-import { compare, type StageTrace, type Trial, type TrialResult, tryOut } from './pipeline/testing.ts';
 import { partsOf } from './pipeline/used.ts';
+import { configure } from './pipelines.ts';
 import { LevelStore } from './store/level/level-store.ts';
 import { MemoryStore } from './store/memory.ts';
 import { MemoryQuarantine } from './store/memory-quarantine.ts';
@@ -191,16 +188,6 @@ export function rulesOf({ authorization }: Config, where = pathText): PreparedRu
   }
 }
 
-/** What a pipeline has to say of its settings is told with the place where they stand. */
-async function configure(pipelines: Pipelines, config: Config, where = pathText): Promise<void> {
-  try {
-    await pipelines.configure(config.pipelines);
-  } catch (error) {
-    if (!(error instanceof PipelineError)) throw error;
-    throw new ConfigError(`${where(error.path)}: ${error.message}`, { cause: error });
-  }
-}
-
 /** Null where nothing checks credentials, other than perhaps a hook of the program. */
 async function openAuthentication(
   config: Config,
@@ -274,85 +261,6 @@ async function publishOwn(broker: Broker, { topic, ...fields }: PublishedMessage
   } catch (err) {
     log.error({ topic, err }, 'what a pipeline had held back cannot be published, and is lost');
   }
-}
-
-/** Pipelines without a broker, to try messages on. */
-export interface TestBench {
-  tryOut(trial: Trial, onStage?: (trace: StageTrace) => void): Promise<TrialResult>;
-  close(): Promise<void>;
-}
-
-/** Rejects with a ConfigError. */
-export async function testBench({ config, where }: ReadConfig, now: () => number = Date.now): Promise<TestBench> {
-  const quarantine = new MemoryQuarantine(config.pipelineLimits);
-  const pipelines = new Pipelines({ limits: config.pipelineLimits, log: silentLog, quarantine, now });
-  await configure(pipelines, config, where);
-  return {
-    tryOut: (trial, onStage) => tryOut(pipelines, quarantine, trial, onStage),
-    close: () => pipelines.close(),
-  };
-}
-
-/** Runs the `tests` of a configuration, each on pipelines that remember nothing; returns what is wrong, a line each. */
-export async function failedTests(read: ReadConfig): Promise<string[]> {
-  const problems: string[] = [];
-  for (const [index, test] of read.config.tests.entries()) {
-    const bench = await testBench(read);
-    try {
-      const difference = compare(await bench.tryOut(trialOf(test)), test.expect);
-      if (difference !== null) problems.push(`${read.where(['tests', index])}: ${test.name}: ${difference}`);
-    } catch (error) {
-      problems.push(`${read.where(['tests', index])}: ${test.name}: ${(error as Error).message}`);
-    } finally {
-      await bench.close();
-    }
-  }
-  return problems;
-}
-
-function trialOf({
-  topic,
-  contentType,
-  userProperties = {},
-  clientId,
-  username,
-  subscriber,
-  before: payloads,
-  ...test
-}: PipelineTest): Trial {
-  const message = {
-    topic,
-    payload: payloadOf(test),
-    qos: 0,
-    retain: false,
-    contentType,
-    responseTopic: undefined,
-    correlationData: undefined,
-    payloadFormatIndicator: undefined,
-    messageExpiryInterval: undefined,
-    userProperties: Object.entries(userProperties),
-  } as const;
-  const before = payloads.map((payload) => payloadOf({ payload }));
-  const client = { clientId, username: username ?? null };
-  if (subscriber === undefined) return { message, before, client, subscriber: null };
-  const { listener = 'mqtt://127.0.0.1:1883', accept = null } = subscriber;
-  const { clientId: subscriberId, username: subscriberName = null } = subscriber;
-  return {
-    message,
-    before,
-    client,
-    subscriber: { clientId: subscriberId, username: subscriberName, listener, accept },
-  };
-}
-
-function payloadOf({
-  payload,
-  payloadHex,
-  payloadFile,
-}: Pick<PipelineTest, 'payload' | 'payloadHex' | 'payloadFile'>): Buffer {
-  if (payloadFile !== undefined) return readFileSync(payloadFile);
-  if (payloadHex !== undefined) return Buffer.from(payloadHex.replaceAll(/\s/g, ''), 'hex');
-  return Buffer.from(typeof payload === 'string' ? payload : payload === undefined ? '' : JSON.stringify(payload));
 }
 
 function createStore(

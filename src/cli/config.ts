@@ -1,8 +1,9 @@
 /** `sluice config`: checks a configuration, or prints one. */
 import { readFileSync } from 'node:fs';
-import { checkAuthentication, failedTests, rulesOf, testBench } from '../app.ts';
+import { checkAuthentication, rulesOf } from '../app.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { readConfig } from '../config/load.ts';
+import { failedTests, testBench } from '../pipelines.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
 

@@ -1,9 +1,9 @@
 /** `sluice pipeline test`: one message through the pipelines of a configuration, stage by stage. */
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { type TestBench, testBench } from '../app.ts';
 import { readConfig } from '../config/load.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
+import { type TestBench, testBench } from '../pipelines.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions, wholeNumber } from './usage.ts';
 

@@ -3,9 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { failedTests } from '../../../src/app.ts';
 import { readConfig } from '../../../src/config/load.ts';
 import { defaultPipelineLimits, stageKinds } from '../../../src/contracts/pipeline.ts';
+import { failedTests } from '../../../src/pipelines.ts';
 
 const page = readFileSync(new URL('../../../docs/pipeline.md', import.meta.url), 'utf8');
 const folder = mkdtempSync(join(tmpdir(), 'sluice-docs-'));

@@ -1,0 +1,111 @@
+/**
+ * Pipelines as a configuration has them: for a broker, and without one, to try messages on and to run a configuration's tests.
+ */
+import { readFileSync } from 'node:fs';
+import { ConfigError } from './config/error.ts';
+import type { ReadConfig } from './config/load.ts';
+import type { PipelineTest } from './config/pipeline-schema.ts';
+import type { Config } from './config/schema.ts';
+import { pathText } from './config/source.ts';
+import { silentLog } from './contracts/log.ts';
+import { PipelineError } from './pipeline/errors.ts';
+import { Pipelines } from './pipeline/pipelines.ts';
+import { compare, type StageTrace, type Trial, type TrialResult, tryOut } from './pipeline/testing.ts';
+import { matches } from './protocol/topic.ts';
+import { MemoryQuarantine } from './store/memory-quarantine.ts';
+
+/** What a pipeline has to say of its settings is told with the place where they stand. */
+export async function configure(pipelines: Pipelines, config: Config, where = pathText): Promise<void> {
+  try {
+    await pipelines.configure(config.pipelines);
+  } catch (error) {
+    if (!(error instanceof PipelineError)) throw error;
+    throw new ConfigError(`${where(error.path)}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Pipelines without a broker, to try messages on. */
+export interface TestBench {
+  tryOut(trial: Trial, onStage?: (trace: StageTrace) => void): Promise<TrialResult>;
+  close(): Promise<void>;
+}
+
+/** Rejects with a ConfigError. */
+export async function testBench({ config, where }: ReadConfig, now: () => number = Date.now): Promise<TestBench> {
+  const quarantine = new MemoryQuarantine(config.pipelineLimits);
+  const pipelines = new Pipelines({ limits: config.pipelineLimits, log: silentLog, quarantine, now });
+  await configure(pipelines, config, where);
+  return {
+    tryOut: (trial, onStage) => tryOut(pipelines, quarantine, trial, onStage),
+    close: () => pipelines.close(),
+  };
+}
+
+/** Runs the `tests` of a configuration, each on pipelines that remember nothing; returns what is wrong, a line each. */
+export async function failedTests(read: ReadConfig): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [index, test] of read.config.tests.entries()) {
+    const bench = await testBench({ ...read, config: concerned(read.config, test) });
+    try {
+      const difference = compare(await bench.tryOut(trialOf(test)), test.expect);
+      if (difference !== null) problems.push(`${read.where(['tests', index])}: ${test.name}: ${difference}`);
+    } catch (error) {
+      problems.push(`${read.where(['tests', index])}: ${test.name}: ${(error as Error).message}`);
+    } finally {
+      await bench.close();
+    }
+  }
+  return problems;
+}
+
+/** The pipelines that a message can meet: a script need not be started for a test that has nothing to do with it. */
+function concerned(config: Config, { topic }: PipelineTest): Config {
+  const matching = config.pipelines.filter(({ filter }) => matches(filter, topic));
+  const movesOn = matching.some(({ stages }) => stages.some((stage) => stage.topic ?? stage.script ?? stage.plugin));
+  return movesOn ? config : { ...config, pipelines: matching };
+}
+
+function trialOf({
+  topic,
+  contentType,
+  userProperties = {},
+  clientId,
+  username,
+  subscriber,
+  before: payloads,
+  ...test
+}: PipelineTest): Trial {
+  const message = {
+    topic,
+    payload: payloadOf(test),
+    qos: 0,
+    retain: false,
+    contentType,
+    responseTopic: undefined,
+    correlationData: undefined,
+    payloadFormatIndicator: undefined,
+    messageExpiryInterval: undefined,
+    userProperties: Object.entries(userProperties),
+  } as const;
+  const before = payloads.map((payload) => payloadOf({ payload }));
+  const client = { clientId, username: username ?? null };
+  if (subscriber === undefined) return { message, before, client, subscriber: null };
+  const { listener = 'mqtt://127.0.0.1:1883', accept = null } = subscriber;
+  const { clientId: subscriberId, username: subscriberName = null } = subscriber;
+  return {
+    message,
+    before,
+    client,
+    subscriber: { clientId: subscriberId, username: subscriberName, listener, accept },
+  };
+}
+
+function payloadOf({
+  payload,
+  payloadHex,
+  payloadFile,
+}: Pick<PipelineTest, 'payload' | 'payloadHex' | 'payloadFile'>): Buffer {
+  if (payloadFile !== undefined) return readFileSync(payloadFile);
+  if (payloadHex !== undefined) return Buffer.from(payloadHex.replaceAll(/\s/g, ''), 'hex');
+  return Buffer.from(typeof payload === 'string' ? payload : payload === undefined ? '' : JSON.stringify(payload));
+}

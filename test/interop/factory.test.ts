@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { decode, encode } from 'cbor-x';
-import { connectAsync, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import { connectAsync, connect as connectNow, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { unpack } from 'msgpackr';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { defaultPipelineLimits } from '../../src/contracts/pipeline.ts';
@@ -29,6 +29,10 @@ const clients: MqttClient[] = [];
 beforeAll(async () => {
   cpSync(join(root, 'config/factory.yaml'), config);
   cpSync(join(root, 'config/factory'), join(folder, 'factory'), { recursive: true });
+  await start();
+});
+
+async function start(): Promise<void> {
   const args = [
     'start',
     '--config',
@@ -48,7 +52,15 @@ beforeAll(async () => {
     if (url === undefined) break;
     urls.push(url);
   }
-});
+}
+
+async function kill(): Promise<void> {
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+  urls.length = 0;
+}
+
 afterAll(async () => {
   await Promise.all(clients.map((client) => client.endAsync(true)));
   const ended = once(child, 'exit');
@@ -163,6 +175,34 @@ test('what does not fit waits in quarantine, and is replayed after the pipeline 
   expect(await sluice('quarantine', 'replay', id, '--data-dir', data)).toContain('1 published');
   expect(decode((await replayed).payload)).toMatchObject({ celsius: 26.85, line: '9' });
   expect(await sluice('quarantine', 'list', '--data-dir', data)).toBe('The quarantine is empty\n');
+});
+
+test('what was quarantined, and what waits for a dashboard, is there after the broker was killed', async () => {
+  writeFileSync(config, readFileSync(join(root, 'config/factory.yaml')));
+  await sluice('reload', '--data-dir', data);
+  const asleep: IClientOptions = { protocolVersion: 4, clean: false };
+  const dashboard = await connect('dashboard-asleep', asleep);
+  await dashboard.subscribeAsync('factory/3/temperature', { qos: 1 });
+  await dashboard.endAsync();
+  const thermometer = await connect('thermometer-3');
+  const publish = (value: object) => {
+    return thermometer.publishAsync('factory/3/temperature', Buffer.from(encode(value)), { qos: 1 });
+  };
+  // Each is acknowledged before the broker is killed.
+  await publish({ f: 104 });
+  await publish({ kelvin: 313 });
+  await kill();
+  await start();
+
+  expect(await sluice('quarantine', 'list', '--data-dir', data)).toMatch(
+    /factory\/3\/temperature .* from "thermometer-3"\n {4}temperature, stage 2 validate/,
+  );
+  // The message comes with CONNACK: whoever waits for it must be there before.
+  const again = connectNow(urls[0]!, { clientId: 'dashboard-asleep', reconnectPeriod: 0, ...asleep });
+  clients.push(again);
+  const { payload } = await next(again);
+  expect(JSON.parse(payload.toString())).toEqual({ celsius: 40, line: '3' });
+  expect(await sluice('quarantine', 'drop', 'all', '--data-dir', data)).toBe('1 dropped\n');
 });
 
 test('its own tests pass, and one that does not is told with its place', async () => {

@@ -14,7 +14,7 @@ const batchCharactersMax = 1_000_000;
 const waitingMessagesMax = 100_000;
 const waitingCharactersMax = 67_108_864;
 /** How long a worker may take to be ready. */
-const startMs = 10_000;
+const startMs = 30_000;
 /** A worker that shows no sign of life so much longer than a message may take is stuck where it cannot be interrupted. */
 const stuckMs = 2_000;
 /** A script that could be loaded before and cannot be loaded now is tried again after this. */
@@ -145,14 +145,22 @@ export class ScriptHost {
     this.#send();
   }
 
-  /** As long as its heart beats, a worker may take its time: each message has its own deadline. */
+  /**
+   * As long as its heart beats, a worker may take its time: each message has its own deadline. One that is stuck uses the
+   * processor; on a machine that is busy with something else, a worker may only not have had it.
+   */
   #watch(worker: Worker): void {
     const heartbeat = new Int32Array(this.#heartbeat);
     const before = Atomics.load(heartbeat, 0);
-    this.#after(this.#options.timeoutMs + stuckMs, () => {
-      if (Atomics.load(heartbeat, 0) !== before) this.#watch(worker);
+    const usedBefore = process.cpuUsage();
+    const stillMs = this.#options.timeoutMs + stuckMs;
+    const look = () => {
+      if (Atomics.load(heartbeat, 0) !== before) return this.#watch(worker);
+      const { user, system } = process.cpuUsage(usedBefore);
+      if (user + system < stillMs * 500) this.#after(stuckMs / 2, look);
       else this.#lost(worker, 'it got stuck');
-    });
+    };
+    this.#after(stillMs, look);
   }
 
   /** Calls once, in place of what was to be called. */

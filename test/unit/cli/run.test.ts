@@ -86,6 +86,22 @@ describe('sluice config', () => {
     });
   });
 
+  test('check looks into the files of authentication: a missing one is an error, a line that is wrong is told', async () => {
+    const file = join(directory, 'authentication.yaml');
+    writeFileSync(file, 'authentication:\n  - kind: password-file\n    file: passwords\n');
+    const missing = await sluice('config', 'check', file);
+    expect([missing.code, missing.err]).toEqual([
+      1,
+      expect.stringContaining(`${file}:3:5: authentication.0.file: Cannot use the password file`),
+    ]);
+
+    writeFileSync(join(directory, 'passwords'), 'ada:plain text\n');
+    const { code, out } = await sluice('config', 'check', file);
+    const line = `password file ${join(directory, 'passwords')}:1: this line lets nobody in, not a hash that is known here`;
+    expect([code, out]).toEqual([0, expect.stringMatching(/ is valid\n$/)]);
+    expect(out).toContain(line);
+  });
+
   test('example prints the sample that the package brings', async () => {
     const { code, out } = await sluice('config', 'example');
 

@@ -118,9 +118,12 @@ describe('what it costs', () => {
     expect(count()).toBe(4);
     for (let i = 0; i < 3; i++) await ask('eve', 'wrong');
     expect(count()).toBe(7);
+    // Also if it is right for the line that stands in for the name.
+    for (let i = 0; i < 3; i++) expect(await ask('eve', 'one')).toBe(null);
+    expect(count()).toBe(10);
     context.time += 60_001;
     await ask('ada', 'one');
-    expect(count()).toBe(8);
+    expect(count()).toBe(11);
     passwords.close();
   });
 

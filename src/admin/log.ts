@@ -67,8 +67,11 @@ function logOutput(): DestinationStream {
   const output = destination({ fd: 2, sync: false, maxLength: logBytesMax });
   const lines = new GatheredLines((text) => output.write(text));
   process.once('exit', () => {
-    lines.flush();
     output.flushSync();
+    // A write that `output` began now would not be carried out any more.
+    const last = destination({ fd: 2, sync: true });
+    last.write(lines.take());
+    last.flushSync();
   });
   let lost = 0;
   // Whoever reads the log does not, and the broker goes on.
@@ -103,10 +106,16 @@ export class GatheredLines implements DestinationStream {
   }
 
   flush(): void {
+    const text = this.take();
+    if (text !== '') this.#output(text);
+  }
+
+  /** What was not written yet; the caller writes it. */
+  take(): string {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     const text = this.#text;
     this.#text = '';
-    if (text !== '') this.#output(text);
+    return text;
   }
 }

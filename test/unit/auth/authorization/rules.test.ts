@@ -1,6 +1,8 @@
 /**
  * What rules of the configuration say: their conditions one by one, the names of clients in topics, and what is told of a decision.
  */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import type { RuleClients, RuleSettings } from '../../../../src/contracts/access.ts';
 import type { ClientIdentity } from '../../../../src/contracts/hooks.ts';
@@ -285,6 +287,32 @@ describe('answers that are remembered', () => {
       expect(ada!.publish(u, 0, false)).toBe(notAuthorized);
       expect(ada!.publish(t, 2, false)).toBe(notAuthorized);
     }
+  });
+
+  test('do not grow with the topics that a client invents', () => {
+    setFlagsFromString('--expose-gc');
+    const collect: () => void = runInNewContext('gc');
+    const heapBytes = () => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const rights = rightsOf([
+      { allow: 'all', topics: ['a/+'] },
+      { deny: 'all', topics: ['#'] },
+    ]);
+    const invent = (from: number) => {
+      for (let i = from; i < from + 50_000; i++) {
+        mayPublish(rights, `a/${i}`);
+        rights.receive(`b/${i}`);
+        grantedOf(rights, `c/${i}/#`);
+      }
+    };
+    invent(0);
+    const before = heapBytes();
+    invent(50_000);
+    // Each topic would take more than a hundred bytes.
+    expect(heapBytes() - before).toBeLessThan(2_500_000);
+    expect(mayPublish(rights, 'a/1')).toBe(true);
   });
 
   test('are void as soon as the rules change', () => {

@@ -1,46 +1,44 @@
 /** One stage of the settings made ready to run. */
 import { type StageSettings, stageKinds } from '../contracts/pipeline.ts';
 import { PipelineError } from './errors.ts';
-import { pluginStage } from './script/plugin.ts';
-import { scriptStage } from './script/script.ts';
-import { filterStage, mapStage } from './stages/expressions.ts';
-import { omitStage, pickStage, renameStage, setStage, topicStage, unitsStage } from './stages/fields.ts';
-import { convertStage, decodeStage, encodeStage, validateStage } from './stages/formats.ts';
 import type { Stage, StageTools } from './stages/stage.ts';
-import {
-  aggregateStage,
-  batchStage,
-  deadbandStage,
-  dedupeStage,
-  onChangeStage,
-  throttleStage,
-} from './stages/thinning.ts';
 
 type Kind = (typeof stageKinds)[number];
 type Make<K extends Kind> = (settings: NonNullable<StageSettings[K]>, tools: StageTools) => Stage | Promise<Stage>;
 
-const makers: { readonly [K in Kind]: Make<K> } = {
-  decode: decodeStage,
-  encode: encodeStage,
-  convert: convertStage,
-  validate: validateStage,
-  map: mapStage,
-  filter: filterStage,
-  set: setStage,
-  rename: renameStage,
-  pick: pickStage,
-  omit: omitStage,
-  units: unitsStage,
-  topic: topicStage,
-  throttle: throttleStage,
-  deadband: deadbandStage,
-  'on-change': onChangeStage,
-  aggregate: aggregateStage,
-  dedupe: dedupeStage,
-  batch: batchStage,
-  script: scriptStage,
-  plugin: pluginStage,
+const fields = () => import('./stages/fields.ts');
+const formats = () => import('./stages/formats.ts');
+const jsonata = () => import('./stages/jsonata.ts');
+const thinning = () => import('./stages/thinning.ts');
+
+/** Loaded when a configuration names them: some bring a good deal of code. */
+const makers: { readonly [K in Kind]: () => Promise<Make<K>> } = {
+  decode: async () => (await formats()).decodeStage,
+  encode: async () => (await formats()).encodeStage,
+  convert: async () => (await formats()).convertStage,
+  validate: async () => (await import('./stages/validate.ts')).validateStage,
+  map: async () => (await jsonata()).mapStage,
+  filter: async () => filterStage,
+  set: async () => (await fields()).setStage,
+  rename: async () => (await fields()).renameStage,
+  pick: async () => (await fields()).pickStage,
+  omit: async () => (await fields()).omitStage,
+  units: async () => (await import('./stages/units.ts')).unitsStage,
+  topic: async () => (await fields()).topicStage,
+  throttle: async () => (await thinning()).throttleStage,
+  deadband: async () => (await thinning()).deadbandStage,
+  'on-change': async () => (await thinning()).onChangeStage,
+  aggregate: async () => (await thinning()).aggregateStage,
+  dedupe: async () => (await thinning()).dedupeStage,
+  batch: async () => (await thinning()).batchStage,
+  script: async () => (await import('./script/script.ts')).scriptStage,
+  plugin: async () => (await import('./script/plugin.ts')).pluginStage,
 };
+
+async function filterStage({ cel, jsonata: text }: NonNullable<StageSettings['filter']>, tools: StageTools) {
+  if (cel === undefined) return (await jsonata()).jsonataFilter(text!, tools);
+  return (await import('./stages/cel.ts')).celFilter(cel, tools);
+}
 
 export function kindOf(settings: StageSettings): Kind {
   return stageKinds.find((kind) => settings[kind] !== undefined)!;
@@ -51,7 +49,8 @@ export async function compileStage(settings: StageSettings, tools: StageTools): 
   const kind = kindOf(settings);
   const path = [...tools.path, kind];
   try {
-    return await (makers[kind] as Make<Kind>)(settings[kind] as never, { ...tools, path });
+    const make = (await makers[kind]()) as Make<Kind>;
+    return await make(settings[kind] as never, { ...tools, path });
   } catch (cause) {
     if (cause instanceof PipelineError) throw cause;
     throw new PipelineError(path, (cause as Error).message, { cause });

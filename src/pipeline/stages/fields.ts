@@ -1,5 +1,4 @@
-/** `set`, `rename`, `pick`, `omit`, `units`, `topic`: changing parts of a message. */
-import { convert as convertUnits } from 'convert';
+/** `set`, `rename`, `pick`, `omit`, `topic`: changing parts of a message. */
 import type { SetSettings, StageSettings } from '../../contracts/pipeline.ts';
 import { assertTopicName } from '../../protocol/topic.ts';
 import { PipelineError, StageFailure } from '../errors.ts';
@@ -37,7 +36,7 @@ export function setStage(settings: SetSettings, { path }: StageTools): Stage {
 }
 
 /** A stage that makes a new value of the old one. */
-function valueStage(change: (value: unknown) => unknown): Stage {
+export function valueStage(change: (value: unknown) => unknown): Stage {
   return {
     run(item) {
       item.value = change(item.value);
@@ -71,36 +70,6 @@ export function pickStage(paths: readonly string[]): Stage {
 
 export function omitStage(paths: readonly string[]): Stage {
   return valueStage((value) => paths.reduce(withoutAt, value));
-}
-
-type Convert = (quantity: number, unit: string) => { to(unit: string): number };
-
-export function unitsStage(units: NonNullable<StageSettings['units']>, { path }: StageTools): Stage {
-  const convert = convertUnits as unknown as Convert;
-  const conversions = Object.entries(units).map(([field, { from, to, decimals }]) => {
-    try {
-      convert(1, from).to(to);
-    } catch (cause) {
-      throw new PipelineError([...path, field], (cause as Error).message, { cause });
-    }
-    // 12 digits: what a conversion adds in the last place is noise.
-    const round = (number: number) => {
-      return decimals === undefined ? Number(number.toPrecision(12)) : Number(number.toFixed(decimals));
-    };
-    return [field, (quantity: number) => round(convert(quantity, from).to(to))] as const;
-  });
-  return valueStage((value) => {
-    let converted = value;
-    for (const [field, convertOne] of conversions) {
-      const quantity = getAt(converted, field);
-      if (quantity === undefined || quantity === null) continue;
-      if (typeof quantity !== 'number' && typeof quantity !== 'bigint') {
-        throw new StageFailure(`${field} is ${typeof quantity}, not a number`);
-      }
-      converted = withAt(converted, field, convertOne(Number(quantity)));
-    }
-    return converted;
-  });
 }
 
 export function topicStage(settings: NonNullable<StageSettings['topic']>, { path }: StageTools): Stage {

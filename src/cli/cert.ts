@@ -174,7 +174,10 @@ function hostOf(text: string): string {
 /** It becomes the common name, which has 64 characters at most, and the name of two files. */
 function checkClientName(name: string): void {
   if (['ca', 'server'].includes(name.toLowerCase())) {
-    throw new CommandError(`--client ${name} would take the files of the ${name === 'ca' ? 'authority' : 'broker'}`, 2);
+    throw new CommandError(
+      `--client ${name} would take the files of the ${name.toLowerCase() === 'ca' ? 'authority' : 'broker'}`,
+      2,
+    );
   }
   if (/^[A-Za-z0-9_][A-Za-z0-9._@-]{0,63}$/.test(name)) return;
   throw new CommandError(`--client wants up to 64 letters, digits and . _ @ -, not "${name}"`, 2);

@@ -171,7 +171,7 @@ test.each([
   [['--host', ''], '--host wants a host name or an address, not ""'],
   [['--client', '../x'], '--client wants up to 64 letters, digits and . _ @ -, not "../x"'],
   [['--client', 'x'.repeat(65)], '--client wants up to 64 letters'],
-  [['--client', 'ca'], '--client ca would take the files of the authority'],
+  [['--client', 'Ca'], '--client Ca would take the files of the authority'],
   [['--client', 'Server'], '--client Server would take the files of the broker'],
   [['--days', '0'], '--days wants a whole number from 1 to 3650, not "0"'],
   [['more'], 'Unexpected argument "more"'],

@@ -1,23 +1,21 @@
 import type { MechanismSettings } from '../../contracts/authentication.ts';
-import { CertificateMechanism } from './certificate.ts';
-import { HttpMechanism } from './http.ts';
-import { Jwt } from './jwt.ts';
 import type { Mechanism, MechanismContext } from './mechanism.ts';
-import { PasswordFile } from './password-file.ts';
-import { Scram } from './scram.ts';
 
-/** Rejects with an AuthenticationError if it cannot work as it is configured. */
+/**
+ * Rejects with an AuthenticationError if it cannot work as it is configured. Each is loaded when it is wanted: a broker without
+ * tokens does not wait for their library.
+ */
 export async function openMechanism(settings: MechanismSettings, context: MechanismContext): Promise<Mechanism> {
   switch (settings.kind) {
     case 'password-file':
-      return PasswordFile.open(settings, context);
+      return (await import('./password-file.ts')).PasswordFile.open(settings, context);
     case 'jwt':
-      return Jwt.open(settings, context);
+      return (await import('./jwt.ts')).Jwt.open(settings, context);
     case 'certificate':
-      return new CertificateMechanism(settings);
+      return new (await import('./certificate.ts')).CertificateMechanism(settings);
     case 'http':
-      return HttpMechanism.open(settings, context);
+      return (await import('./http.ts')).HttpMechanism.open(settings, context);
     case 'scram-sha-256':
-      return Scram.open(settings, context);
+      return (await import('./scram.ts')).Scram.open(settings, context);
   }
 }

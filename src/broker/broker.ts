@@ -87,10 +87,8 @@ export class Broker implements BanList {
     const counters = new Counters(now);
     const complaints = new Complaints(log);
     const audit = options.audit ?? null;
-    const turn = new Turn({
-      store,
-      schedule: options.schedule ?? setImmediate,
-    });
+    const schedule = options.schedule ?? setImmediate;
+    const turn = new Turn({ store, schedule });
     const sink = new ShellSink({
       turn,
       counters,
@@ -113,6 +111,7 @@ export class Broker implements BanList {
       randomBytes: options.randomBytes ?? randomBytes,
       core: new Core(settings, store, sink, now, options.access ?? null),
       turn,
+      schedule,
       decoder: new PacketDecoder(settings.limits),
       chunks: new ChunkPool(),
       lastPublish: new LastPublish(),

@@ -34,6 +34,9 @@ import type { Shell } from './shell.ts';
 import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
+/** One read may hold thousands of messages, and each may go to thousands of subscribers. */
+const copiesPerTurn = 10_000;
+
 export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly shell: Shell;
   readonly stream: ByteStream;
@@ -80,6 +83,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly #pace: Pace | null;
   /** How many messages it may send before its pace is asked. */
   #messagesLeft = 0;
+  /** When the core has made so many copies of messages in all, it is somebody else's turn. */
+  #copiesUntil = 0;
   /** A refusal that is kept back. */
   #refusal: ProtocolError | null = null;
 
@@ -102,6 +107,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   onBytes(bytes: Buffer, start: number, end: number): void {
     this.#lastReadAt = this.shell.readTime();
     this.shell.counters.bytesReceived += end - start;
+    this.#copiesUntil = this.shell.core.copies + copiesPerTurn;
     try {
       if (this.state !== 'open') {
         if (this.state === 'closing') return;
@@ -141,6 +147,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (--this.#waits > 0) return;
     this.isParked = false;
     if (this.state === 'closing') return;
+    this.#copiesUntil = this.shell.core.copies + copiesPerTurn;
     this.guard(() => this.#framer.resume());
     if (!this.isParked) this.stream.resume();
   }
@@ -175,6 +182,17 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (isAsked || (pipeline !== null && mayChange(pipeline, shell.core.router, message.topic))) {
       publishThroughHooks(this, session, message, packetId);
     } else handlePublish(shell.core, session, message, packetId);
+    if (shell.core.copies > this.#copiesUntil) this.#giveWay();
+  }
+
+  /** What it sends reaches so many that the others would have to wait for it: the rest is taken in the next round. */
+  #giveWay(): void {
+    this.#copiesUntil = Number.POSITIVE_INFINITY;
+    this.park();
+    this.shell.schedule(() => {
+      this.shell.readTime();
+      this.unpark();
+    });
   }
 
   #resolveAlias(message: Message, topicAlias: number): void {

@@ -44,6 +44,8 @@ export interface Shell {
   /** A connection has left `connections`. */
   readonly onDisconnected: () => void;
   readonly time: Timekeeper;
+  /** Runs its argument when this round of the event loop has delivered what came in, from everybody. */
+  readonly schedule: (run: () => void) => void;
   /** The time of this turn: read from the clock once. */
   readTime(): number;
 }

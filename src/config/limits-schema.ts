@@ -25,6 +25,7 @@ export const limits = z.strictObject({
   topicBytes: whole(1, 65_535).default(defaultLimits.topicBytes),
   topicLevels: whole(1, 1_000).default(defaultLimits.topicLevels),
   subscriptionsPerSession: whole(1).default(defaultLimits.subscriptionsPerSession),
+  subscriptionBytesPerSession: whole(1).default(defaultLimits.subscriptionBytesPerSession),
   inflight: whole(1, 65_535).default(defaultLimits.inflight),
   receiveMaximum: whole(1, 65_535).default(defaultLimits.receiveMaximum),
   topicAliases: whole(0, 65_535).default(defaultLimits.topicAliases),

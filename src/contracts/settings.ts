@@ -34,6 +34,8 @@ export interface Limits {
   readonly topicBytes: number;
   readonly topicLevels: number;
   readonly subscriptionsPerSession: number;
+  /** All topic filters of one session together: each level of a filter takes memory as well. */
+  readonly subscriptionBytesPerSession: number;
   /** QoS 1 and 2 messages under way to one client; a v5 client's Receive Maximum lowers it. */
   readonly inflight: number;
   /** QoS 1 and 2 messages under way from one v5 client: our Receive Maximum. */
@@ -116,6 +118,7 @@ export const defaultLimits: Limits = Object.freeze({
   topicBytes: 4_096,
   topicLevels: 128,
   subscriptionsPerSession: 10_000,
+  subscriptionBytesPerSession: 1_048_576,
   inflight: 1_024,
   receiveMaximum: 1_024,
   topicAliases: 64,

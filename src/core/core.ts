@@ -35,6 +35,8 @@ export class Core {
   readonly retained = new RetainedMessages();
   readonly timers: TimerWheel;
   readonly delivering: Delivering;
+  /** How many copies of messages have been given to sessions: what publishing has cost. */
+  copies = 0;
   #now: number;
   #sysRetained = 0;
 
@@ -100,6 +102,7 @@ export class Core {
       if (form === null) continue;
       this.delivering.deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);
     }
+    this.copies += reached;
     return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
   }
 

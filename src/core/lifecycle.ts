@@ -174,6 +174,7 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
       const { filter, shareName } = parsed;
       const subscription = { session, filter, shareName, ...stored };
       session.subscriptions.set(stored.topicFilter, subscription);
+      session.filterBytes += Buffer.byteLength(stored.topicFilter);
       core.router.add(subscription);
     }
     if (disconnectedAt === null) wereOpen.push(session);

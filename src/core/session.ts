@@ -36,6 +36,8 @@ export class Session {
   isCongested = false;
   /** The largest packet the client takes, in bytes. [MQTT5 3.1.2-24] */
   packetBytesMax: number = Number.POSITIVE_INFINITY;
+  /** Of all their filters, as UTF-8. */
+  filterBytes = 0;
   readonly window = new SendWindow();
   readonly queue = new SessionQueue();
   /** Retained messages still to be sent for new subscriptions. */

@@ -30,8 +30,12 @@ export function subscribe(
   options: SubscribeOptions,
 ): number {
   const existing = session.subscriptions.get(topicFilter);
-  if (existing === undefined && session.subscriptions.size >= core.settings.limits.subscriptionsPerSession) {
-    return ReasonCode.QuotaExceeded;
+  if (existing === undefined) {
+    const { subscriptionsPerSession, subscriptionBytesPerSession } = core.settings.limits;
+    const filterBytes = session.filterBytes + Buffer.byteLength(topicFilter);
+    if (session.subscriptions.size >= subscriptionsPerSession) return ReasonCode.QuotaExceeded;
+    if (filterBytes > subscriptionBytesPerSession) return ReasonCode.QuotaExceeded;
+    session.filterBytes = filterBytes;
   }
   const subscription: Subscription = {
     session,
@@ -78,6 +82,7 @@ export function unsubscribe(core: Core, session: Session, topicFilter: string): 
   const subscription = session.subscriptions.get(topicFilter);
   if (subscription === undefined) return ReasonCode.NoSubscriptionExisted;
   session.subscriptions.delete(topicFilter);
+  session.filterBytes -= Buffer.byteLength(topicFilter);
   dropReplays(session, topicFilter);
   const group = core.router.remove(subscription);
   if (group !== null) core.delivering.redistribute(session, group);

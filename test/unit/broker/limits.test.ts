@@ -18,6 +18,18 @@ function dropped(broker: TestBroker, reason: string, count: number): Promise<num
   });
 }
 
+/** Until now others may have been published than there are: waits for what is counted from now on. */
+function nextNumbers(broker: TestBroker): Promise<void> {
+  return new Promise((resolve) => {
+    let calls = 0;
+    const stop = broker.sluice.subscribe('$SYS/broker/uptime', () => {
+      if (++calls < 2) return;
+      resolve();
+      setImmediate(() => stop());
+    });
+  });
+}
+
 /** A session with a subscription to `topic` whose client has left. */
 async function leaveSubscribed(broker: TestBroker, topic: string): Promise<string> {
   const clientId = unique('away');
@@ -154,6 +166,7 @@ describe('a client that does not read', () => {
       await publisher.publish(topic, payload);
       await healthy.next('publish');
     }
+    await nextNumbers(broker);
     const lost = await dropped(broker, 'slowConsumer', 1);
     slow.resume();
     const got = await slow.collect('publish', count - lost);
@@ -179,6 +192,26 @@ describe('a client that does not read', () => {
     }
     await slow.nothingElse();
   });
+});
+
+describe('bytes of topic filters', () => {
+  for (const kind of ['memory', 'level'] as const) {
+    const broker = testBroker({ limits: { subscriptionBytesPerSession: 100 } }, undefined, kind);
+
+    test(`the filter that is too much is refused until others have gone (${kind})`, async () => {
+      const clientId = unique('client');
+      const client = await broker.connect({ version: 5, clientId, properties: lasting });
+      const filter = (letter: string) => letter.repeat(40);
+      const ask = async (topic: string) => (await client.subscribe(topic)).granted![0];
+      expect([await ask(filter('a')), await ask(filter('b')), await ask(filter('c'))]).toEqual([0, 0, 0x97]);
+      expect(await ask(filter('b'))).toBe(0);
+      await client.unsubscribe(filter('a'));
+      expect([await ask(filter('c')), await ask(filter('d'))]).toEqual([0, 0x97]);
+      // Characters of two bytes each.
+      expect(await ask('ä'.repeat(11))).toBe(0x97);
+      expect(await ask('ä'.repeat(10))).toBe(0);
+    });
+  }
 });
 
 describe('limits of what a client may hold', () => {

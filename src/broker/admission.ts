@@ -18,6 +18,8 @@ import { Penalties, type Suspect } from './penalties.ts';
 
 /** Connections kept only to be told why they are refused. */
 const unwelcomeMax = 1_000;
+/** What may come together with the end of a CONNECT. */
+const readBytes = 65_536;
 /** Addresses whose rate of connecting is watched. */
 const watchedMax = 65_536;
 /** An address may connect so many seconds' worth at once. */
@@ -30,17 +32,25 @@ const blamesClient = new Set<number>([
   ReasonCode.BadAuthenticationMethod,
 ]);
 
+interface Share {
+  connections: number;
+  bytes: number;
+}
+
 /** One connection, from accept to close, as admission sees it. Only `Admission` changes it. */
 export interface Visit {
   /** What the limits per address count it under; null: it is exempt. */
   readonly address: string | null;
+  /** What all that are unknown take that come from there. */
+  readonly share: Share | null;
   /** It may stay only to be told this. */
   readonly unwelcome: { readonly limit: LimitName; readonly error: ProtocolError } | null;
   state: 'unknown' | 'known' | 'ended';
   /** What it has sent while unknown. */
   bytes: number;
   user: string | null;
-  client: string;
+  /** Null until CONNECT has come. */
+  client: string | null;
   knownSince: number;
   isDelayed: boolean;
   /** Its credentials were refused. */
@@ -60,6 +70,8 @@ export class Admission {
   readonly #exempt: AddressSet;
   readonly #connectRate: LeakyBuckets | null;
   readonly #perAddress = new Map<string, number>();
+  /** By address: of those that are not known yet. */
+  readonly #shares = new Map<string, Share>();
   readonly #perUser = new Map<string, number>();
   #connections = 0;
   #unknown = 0;
@@ -97,6 +109,11 @@ export class Admission {
     }
     const plain = addressOf(remoteAddress);
     const address = this.#exempt.has(plain) ? null : sourceOf(plain);
+    // Half of the room at most: one address alone keeps nobody else out.
+    const share = address === null ? null : (this.#shares.get(address) ?? { connections: 0, bytes: 0 });
+    if (share !== null && share.connections >= Math.ceil(limits.unauthenticatedConnections / 2)) {
+      return this.#turnAway('unauthenticatedConnections', remoteAddress, listener);
+    }
     const unwelcome = address === null ? null : this.#unwelcomeFrom(address, now);
     if (unwelcome !== null && this.#unwelcome >= unwelcomeMax) {
       return this.#turnAway(unwelcome.limit, remoteAddress, listener);
@@ -104,14 +121,19 @@ export class Admission {
     this.#connections++;
     this.#unknown++;
     if (unwelcome !== null) this.#unwelcome++;
-    if (address !== null) this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
+    if (address !== null && share !== null) {
+      this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
+      share.connections++;
+      this.#shares.set(address, share);
+    }
     return {
       address,
+      share,
       unwelcome,
       state: 'unknown',
       bytes: 0,
       user: null,
-      client: '',
+      client: null,
       knownSince: 0,
       isDelayed: false,
       hasFailed: false,
@@ -154,10 +176,17 @@ export class Admission {
     const { limits } = this.#options.settings;
     visit.bytes += bytes;
     this.#unknownBytes += bytes;
-    if (this.#unknownBytes <= limits.unauthenticatedBytes) return;
+    if (visit.share !== null) visit.share.bytes += bytes;
+    if (visit.client === null && visit.bytes > limits.connectBytes + readBytes) {
+      const what = `More than the ${limits.connectBytes} bytes that a CONNECT may have (limits.connectBytes)`;
+      throw new ProtocolError(ReasonCode.PacketTooLarge, what);
+    }
+    const isWithinShare = visit.share === null || visit.share.bytes <= limits.unauthenticatedBytes / 2;
+    if (isWithinShare && this.#unknownBytes <= limits.unauthenticatedBytes) return;
+    this.#forgetBytes(visit);
     this.#options.counters.limited.unauthenticatedBytes++;
-    const what = `${limits.unauthenticatedBytes} bytes of clients that are not known yet (limits.unauthenticatedBytes)`;
-    throw new ProtocolError(ReasonCode.ServerBusy, `There are ${what}`);
+    const what = 'Clients that are not known yet have sent as much as they may together (limits.unauthenticatedBytes)';
+    throw new ProtocolError(ReasonCode.ServerBusy, what);
   }
 
   /** CONNECT has come. Throws what speaks against this client, before its credentials are looked at. */
@@ -221,6 +250,8 @@ export class Admission {
 
   /** It is decided that the connection ends; it may take a while until it has left. */
   end(visit: Visit, now: number): void {
+    // Nothing that it has sent is kept any more.
+    if (visit.state === 'unknown') this.#forgetBytes(visit);
     if (visit.state !== 'known') return;
     visit.state = 'ended';
     if (visit.user !== null) decrement(this.#perUser, visit.user);
@@ -241,8 +272,15 @@ export class Admission {
 
   #forgetUnknown(visit: Visit): void {
     if (visit.state !== 'unknown') return;
+    this.#forgetBytes(visit);
     this.#unknown--;
+    const { address, share } = visit;
+    if (address !== null && share !== null && --share.connections === 0) this.#shares.delete(address);
+  }
+
+  #forgetBytes(visit: Visit): void {
     this.#unknownBytes -= visit.bytes;
+    if (visit.share !== null) visit.share.bytes -= visit.bytes;
     visit.bytes = 0;
   }
 
@@ -262,7 +300,7 @@ function bannedError({ why, until }: Ban): ProtocolError {
 }
 
 function suspectOf({ address, user, client }: Visit): Suspect | null {
-  return address === null ? null : { address, user, client };
+  return address === null || client === null ? null : { address, user, client };
 }
 
 function decrement(counts: Map<string, number>, name: string): void {

@@ -85,6 +85,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   #messagesLeft = 0;
   /** When the core has made so many copies of messages in all, it is somebody else's turn. */
   #copiesUntil = 0;
+  /** Bytes are counted before they are handed over. */
+  #isToldOfArrivals = false;
   /** A refusal that is kept back. */
   #refusal: ProtocolError | null = null;
 
@@ -104,6 +106,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
 
   // Bytes in
 
+  onArriving(count: number): boolean {
+    if (this.state === 'open' || this.state === 'closing') return false;
+    this.#isToldOfArrivals = true;
+    this.guard(() => this.shell.admission.receive(this.visit, count));
+    return true;
+  }
+
   onBytes(bytes: Buffer, start: number, end: number): void {
     this.#lastReadAt = this.shell.readTime();
     this.shell.counters.bytesReceived += end - start;
@@ -111,7 +120,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     try {
       if (this.state !== 'open') {
         if (this.state === 'closing') return;
-        this.shell.admission.receive(this.visit, end - start);
+        if (!this.#isToldOfArrivals) this.shell.admission.receive(this.visit, end - start);
       }
       this.#framer.push(bytes, start, end);
       if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);

@@ -13,7 +13,10 @@ export interface Limits {
   readonly connectTimeoutSeconds: number;
   /** Largest CONNECT, in bytes: what a client may send before anything is known of it. */
   readonly connectBytes: number;
-  /** Connections that have got no CONNACK yet, at one time, and the bytes that all of them together have sent. */
+  /**
+   * Connections that have got no CONNACK yet, at one time, and the bytes that all of them together have sent. One address that is
+   * not exempt may have half of both.
+   */
   readonly unauthenticatedConnections: number;
   readonly unauthenticatedBytes: number;
   /** Connections at one time from one address (of IPv6: from one network of 64 bits), and of one user. 0: any number. */

@@ -51,6 +51,11 @@ export interface ByteReceiver {
    * Bytes from the peer, in `bytes[start, end)`. Valid during the call only: the buffer is used again for the next read.
    */
   onBytes(bytes: Buffer, start: number, end: number): void;
+  /**
+   * Of transports that gather messages before they hand them over: so many bytes have come, and may be in a message that is not
+   * complete. False: this need not be told any more.
+   */
+  onArriving?(count: number): boolean;
   /** `pendingBytes` fell back to 0 after it was above. */
   onDrain(): void;
   /** Called exactly once, after which no other call comes. `error` says why, unless the peer closed in good order. */

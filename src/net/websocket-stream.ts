@@ -53,6 +53,10 @@ export class WebSocketStream implements ByteStream {
       this.#error ??= error;
     });
     webSocket.on('close', (code) => this.#closed(code));
+    const arrived = ({ length }: Buffer) => {
+      if (this.receiver?.onArriving?.(length) !== true) socket.off('data', arrived);
+    };
+    socket.on('data', arrived);
   }
 
   /** With frame headers, pings and pongs: 0 says that the kernel has everything, and memory is free again. */

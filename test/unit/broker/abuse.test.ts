@@ -38,6 +38,23 @@ describe('a CONNECT before anything is known of the client', () => {
   });
 });
 
+describe('a CONNECT over WebSocket', () => {
+  const listeners = [{ kind: 'ws', port: 0 }] as const;
+  const broker = testBroker({ listeners: [...listeners], limits: { connectBytes: 1_000 }, sysIntervalSeconds });
+
+  test('counts before its message is complete, which may be as large as any packet', async () => {
+    const client = await broker.open();
+    const key = Buffer.alloc(16).toString('base64');
+    const upgrade = `GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\n`;
+    client.sendBytes(Buffer.from(`${upgrade}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n`));
+    // A masked binary message of 1,000,000 bytes, of which a tenth comes.
+    client.sendBytes('82 ff 00 00 00 00 00 0f 42 40 00 00 00 00');
+    client.sendBytes(Buffer.alloc(100_000));
+    await client.closed();
+    await becomes(broker, 'limits/connectBytes/reached', 1);
+  });
+});
+
 describe('connections per address', () => {
   const broker = testBroker({ limits: { exemptAddresses, connectionsPerAddress: 2 }, sysIntervalSeconds });
 

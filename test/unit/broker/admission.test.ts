@@ -230,7 +230,7 @@ describe('limits per address', () => {
 
 describe('limits for all', () => {
   test('connections that are not known yet: the newest are turned away until one is known or leaves', () => {
-    const door = new Door({ unauthenticatedConnections: 2 });
+    const door = new Door({ unauthenticatedConnections: 2, exemptAddresses: ['192.0.2.0/24'] });
     const first = door.arrive('192.0.2.1')!;
     const second = door.arrive('192.0.2.1')!;
     expect(door.arrive('192.0.2.2')).toBeNull();
@@ -242,12 +242,35 @@ describe('limits for all', () => {
     expect(door.counters).toMatchObject({ connectionsRefused: 2, limited: { unauthenticatedConnections: 2 } });
   });
 
+  test('one address alone fills half of the room, unless it is exempt, and what it gives up is there again', () => {
+    const door = new Door({ unauthenticatedConnections: 10 });
+    const visits = Array.from({ length: 8 }, () => door.arrive('192.0.2.1')).filter((visit) => visit !== null);
+    expect(visits).toHaveLength(5);
+    expect(door.arrive('192.0.2.2')).not.toBeNull();
+    door.admission.welcome(visits[0]!, null, door.now, null);
+    expect(door.arrive('192.0.2.1')).not.toBeNull();
+    expect(door.arrive('192.0.2.1')).toBeNull();
+    door.admission.leave(visits[1]!, door.now);
+    expect(door.arrive('192.0.2.1')).not.toBeNull();
+    expect(door.counters.limited.unauthenticatedConnections).toBe(4);
+    expect([1, 2, 3, 4, 5].map(() => door.arrive('127.0.0.1') !== null)).toEqual([true, true, true, true, false]);
+  });
+
   test('bytes of all that are not known yet: whoever brings too many is refused', () => {
     const door = new Door({ unauthenticatedBytes: 1_000 });
     const first = door.arrive('192.0.2.1')!;
     const second = door.arrive('192.0.2.2')!;
-    door.admission.receive(first, 900);
-    expect(code(() => door.admission.receive(second, 200))).toBe(ReasonCode.ServerBusy);
+    door.admission.receive(first, 500);
+    // One address has half of the room.
+    const other = door.arrive('192.0.2.1')!;
+    expect(code(() => door.admission.receive(other, 1))).toBe(ReasonCode.ServerBusy);
+    door.admission.receive(second, 500);
+    const local = door.arrive('127.0.0.1')!;
+    expect(code(() => door.admission.receive(local, 1))).toBe(ReasonCode.ServerBusy);
+    // Who is refused is not kept, and takes no room.
+    expect(door.admission.unauthenticatedBytes).toBe(1_000);
+    door.admission.leave(other, door.now);
+    door.admission.leave(local, door.now);
     door.admission.leave(second, door.now);
     door.admission.welcome(first, null, door.now, null);
     expect(door.admission.unauthenticatedBytes).toBe(0);

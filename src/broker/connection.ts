@@ -155,6 +155,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   unpark(): void {
     if (--this.#waits > 0) return;
     this.isParked = false;
+    // What it has sent meanwhile is still to be read: only from now on can it be late.
+    this.#lastReadAt = this.shell.core.now;
     if (this.state === 'closing') return;
     this.#copiesUntil = this.shell.core.copies + copiesPerTurn;
     this.guard(() => this.#framer.resume());

@@ -24,6 +24,7 @@ import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
 import type { SessionStore } from './contracts/session-store.ts';
 import type { Listener } from './contracts/transport.ts';
 import { listen } from './net/listen.ts';
+import { connectionsWithin, openFilesMax } from './net/open-files.ts';
 import type { ListenerOptions } from './net/options.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf } from './pipeline/used.ts';
@@ -84,7 +85,16 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     authentication === null ? (options.hooks ?? {}) : withAuthentication(options.hooks ?? {}, authentication);
   const authorization = new Authorization({ log, changed: () => broker.rulesChanged() });
   const { policy: access } = authorization;
-  const broker = new Broker({ settings: config, store, log, pipeline: pipelines, hooks, access, audit });
+  const settings = withinOpenFiles(config);
+  const broker = new Broker({
+    settings,
+    store,
+    log,
+    pipeline: pipelines,
+    hooks,
+    access,
+    audit,
+  });
   authorization.use(rules);
   pipelines.emit = (message) => publishOwn(broker, message, log);
   try {
@@ -96,6 +106,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     await audit?.close();
     throw error;
   }
+  tellConnections(settings, config, log);
   const ticker = setInterval(() => void pipelines.tick(), pipelineTickMs);
   ticker.unref();
   const listeners: Listener[] = [];
@@ -290,4 +301,18 @@ async function serve(store: LevelStore, directory: string, handlers: Handlers, l
 function listenerOptions(settings: Config['listeners'][number], config: Config): ListenerOptions {
   if (settings.kind !== 'ws' && settings.kind !== 'wss') return settings;
   return { ...settings, messageBytesMax: config.limits.packetBytes };
+}
+
+/** With as many connections as there are file descriptors for. */
+function withinOpenFiles(config: Config): Config {
+  const openFiles = openFilesMax();
+  if (openFiles === null || config.limits.connections <= connectionsWithin(openFiles)) return config;
+  return { ...config, limits: { ...config.limits, connections: connectionsWithin(openFiles) } };
+}
+
+function tellConnections({ limits: { connections } }: Config, config: Config, log: Log): void {
+  const wanted = config.limits.connections;
+  if (connections === wanted) return;
+  const why = 'fewer connections are taken than limits.connections says: raise the limit of open files (ulimit -n)';
+  log.warn({ connections, wanted }, why);
 }

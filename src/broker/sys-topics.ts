@@ -37,6 +37,7 @@ export class SysTopics {
   readonly #shell: Shell;
   readonly #published = new Map<string, { topic: Topic; value: string }>();
   readonly #loads: Record<string, Load>;
+  #rssBytes = 0;
 
   constructor(shell: Shell) {
     this.#shell = shell;
@@ -112,7 +113,7 @@ export class SysTopics {
       'shared_subscriptions/count': core.router.sharedGroupCount,
       'store/failing': core.store.isFailing ? 1 : 0,
       'protocol errors/count': counters.protocolErrors,
-      'heap/current': process.memoryUsage.rss(),
+      'heap/current': this.#rss(),
     };
     for (const [name, count] of Object.entries(counters.limited)) values[`limits/${name}/reached`] = count;
     for (const [reason, count] of Object.entries(counters.dropped)) {
@@ -126,6 +127,14 @@ export class SysTopics {
     const { topic } = this.#published.get(name)!;
     this.#published.delete(name);
     this.#shell.core.publish(Message.of(topic, Buffer.alloc(0), { retain: true }), null);
+  }
+
+  /** Without a file descriptor left, it cannot be asked for: the last value stands. */
+  #rss(): number {
+    try {
+      this.#rssBytes = process.memoryUsage.rss();
+    } catch {}
+    return this.#rssBytes;
   }
 
   #put(name: string, value: string): void {

@@ -160,6 +160,9 @@ function readable(metric: Fields): Fields {
 function signed(raw: unknown, type: string | undefined, bits: number | undefined): unknown {
   if (type === 'DateTime' && raw !== null) return new Date(Number(raw));
   if (bits === undefined || (typeof raw !== 'number' && typeof raw !== 'bigint')) return raw;
+  if (typeof raw === 'number' && !Number.isInteger(raw)) {
+    throw new StageFailure(`a metric of type ${type} holds ${raw}, which is not whole`);
+  }
   const value = BigInt.asIntN(bits, BigInt(raw));
   return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 }

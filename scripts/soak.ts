@@ -2,16 +2,15 @@
  * `npm run bench:soak`: hours or minutes of mixed load on one broker, and what becomes of its memory. Explained in
  * docs/benchmarks.md.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { pinned, startBroker } from './bench/brokers.ts';
+import { startBroker } from './bench/brokers.ts';
+import { complaintsIn } from './bench/complaints.ts';
 import { processUsage } from './bench/process-usage.ts';
-import { projectRoot } from './project-root.ts';
+import { runGenerator } from './bench/run-generator.ts';
 
 const help = `npm run bench:soak -- [options]
 
@@ -54,32 +53,18 @@ interface Sample {
 }
 const samples: Sample[] = [];
 
-/** Resolves to what the generator says; ends the whole soak if it fails. */
-async function load(args: string, to = url): Promise<string> {
-  const generator = join(projectRoot(), 'scripts/dist/bench/generator.js');
-  const [file, all] = pinned(1, process.execPath, [generator, ...args.split(' '), '--url', to]);
-  const child = spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let output = '';
-  child.stdout!.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(`the generator failed: ${args}`);
-  return output;
-}
-
 /** Clients come and go, sessions fill and drain, retained messages are set and removed. Returns how often, and what failed. */
 async function churn(): Promise<{ rounds: number; failures: string[] }> {
   const failures: string[] = [];
-  const webSocket = broker.urls.get('ws');
+  const webSocket = broker.urls.get('ws')!;
   let rounds = 0;
   for (; Date.now() < endsAt; rounds++) {
     try {
-      await load('conn -n 500 --idle 0');
-      await load('conn -n 200 --idle 0', webSocket);
-      await load('offline -n 50 -m 100 -a 5 -q 1');
-      await load('retained -n 2000 -q 1');
-      await load('p2p -n 20 -q 2 -d 2 -u 0 -V 5 -r 2000');
+      await runGenerator('conn -n 500 --idle 0', url);
+      await runGenerator('conn -n 200 --idle 0', webSocket);
+      await runGenerator('offline -n 50 -m 100 -a 5 -q 1', url);
+      await runGenerator('retained -n 2000 -q 1', url);
+      await runGenerator('p2p -n 20 -q 2 -d 2 -u 0 -V 5 -r 2000', url);
     } catch (error) {
       // A machine so busy that handshakes time out ends a round, not the hours before it.
       failures.push((error as Error).message);
@@ -118,22 +103,10 @@ function sizeOf(directory: string): number {
   return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
-/** How often the broker said what, at `warn` or worse. */
-function complaints(): string[] {
-  const counts = new Map<string, number>();
-  for (const line of readFileSync(join(folder, 'log'), 'utf8').split('\n')) {
-    // A run of days writes much at `info`; only the rest is opened.
-    if (line === '' || line.includes('"level":30') || line.includes('"level":"info"')) continue;
-    const said = line.startsWith('{') ? (JSON.parse(line) as { msg: string }).msg : line;
-    counts.set(said, (counts.get(said) ?? 0) + 1);
-  }
-  return [...counts].map(([said, count]) => `${count} × ${said}`);
-}
-
 try {
-  const flow = load(`p2p -n 100 -q 1 -r ${rate} -u 0 -d ${minutes * 60}`);
-  const [output, { rounds, failures }] = await Promise.all([flow, churn(), watch()]);
-  const { expected, lost, dup, lat_us } = JSON.parse(output);
+  const flow = runGenerator(`p2p -n 100 -q 1 -r ${rate} -u 0 -d ${minutes * 60}`, url);
+  const [result, { rounds, failures }] = await Promise.all([flow, churn(), watch()]);
+  const { expected, lost, dup, lat_us } = result;
   const settled = samples.filter(({ seconds }) => seconds * 1_000 >= settledAt - endsAt + minutes * 60_000);
   const half = Math.floor(settled.length / 2);
   const mean = (some: typeof settled, of: (sample: Sample) => number) =>
@@ -149,7 +122,7 @@ try {
       `  RSS, MB: ${halves(({ megabytes }) => megabytes)}`,
       `  file descriptors: ${halves(({ descriptors }) => descriptors)}`,
       `  data, MB: ${halves(({ dataMegabytes }) => dataMegabytes)}`,
-      `the log, at warn or worse: ${complaints().join('; ') || 'nothing'}`,
+      `the log, at warn or worse: ${complaintsIn(join(folder, 'log')).join('; ') || 'nothing'}`,
       '',
     ].join('\n'),
   );

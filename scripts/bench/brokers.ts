@@ -18,6 +18,11 @@ export interface Setting {
   readonly isDurable: boolean;
   /** Of Sluice: lines of YAML beside it. */
   readonly settings?: string;
+  readonly host?: string;
+  readonly dataDirectory?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** File descriptors that the process may have; the shell's own limit otherwise. */
+  readonly openFilesMax?: number;
 }
 
 export interface RunningBroker {
@@ -52,8 +57,9 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
   const log = openSync(join(folder, 'log'), 'w');
   const command = { sluice, 'sluice-rules': sluiceWithRules, mosquitto, aedes }[name];
   const [file, args, port] = await command(folder, setting);
-  const [pinnedFile, pinnedArgs] = pinned(0, file, args);
-  const child = spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log] });
+  const [pinnedFile, pinnedArgs] = pinned(0, ...limited(file, args, setting.openFilesMax));
+  const env = { ...process.env, ...setting.environment };
+  const child = spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log], env });
   closeSync(log);
   const urls = await Promise.race([
     port === null ? toldUrls(child) : untilOpen(port),
@@ -68,16 +74,22 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
   return { name, pid: child.pid!, urls, stop: () => stop(child) };
 }
 
+function limited(file: string, args: readonly string[], openFilesMax: number | undefined): [string, readonly string[]] {
+  if (openFilesMax === undefined) return [file, args];
+  return ['sh', ['-c', `ulimit -n ${openFilesMax} && exec "$0" "$@"`, file, ...args]];
+}
+
 type Command = readonly [file: string, args: readonly string[], port: number | null];
 
 /** As a user has it, with its log at `info`; the listeners that the rows ask for. */
-async function sluice(folder: string, { isDurable, settings = '' }: Setting): Promise<Command> {
+async function sluice(folder: string, setting: Setting): Promise<Command> {
+  const { isDurable, settings = '', host = '127.0.0.1', dataDirectory = join(folder, 'data') } = setting;
   const { certificate, key } = makeCertificate(folder);
   const tls = `tls: { certFile: ${certificate}, keyFile: ${key} }`;
-  const store = isDurable ? `{ kind: level, directory: ${join(folder, 'data')} }` : '{ kind: memory }';
+  const store = isDurable ? `{ kind: level, directory: ${dataDirectory} }` : '{ kind: memory }';
   const lines = [
     'listeners:',
-    '  - { kind: tcp, port: 0 }',
+    `  - { kind: tcp, host: ${host}, port: 0 }`,
     '  - { kind: ws, port: 0 }',
     ...(certificate === null ? [] : [`  - { kind: tls, port: 0, ${tls} }`, `  - { kind: wss, port: 0, ${tls} }`]),
     `store: ${store}`,

@@ -8,7 +8,6 @@
  *
  * What is overwritten within the synced length, or cut off, counts as durable at once: LevelDB does neither.
  */
-import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   linkSync,
@@ -22,7 +21,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { projectRoot } from '../project-root.ts';
+import { compileLibrary } from './compile-library.ts';
 
 type NameChange =
   | { readonly kind: 'created'; readonly path: string }
@@ -36,24 +35,7 @@ type NameChange =
   | { readonly kind: 'removed'; readonly path: string; readonly saved: string };
 
 /** Returns the library's path, or null if this machine has no C compiler or is not Linux. */
-export function compilePowerCut(folder: string): string | null {
-  if (process.platform !== 'linux') return null;
-  const library = join(folder, 'unsynced.so');
-  const source = join(projectRoot(), 'scripts/crash/unsynced.c');
-  const { status, stderr, error } = spawnSync('cc', [
-    '-shared',
-    '-fPIC',
-    '-O1',
-    '-Wall',
-    '-o',
-    library,
-    source,
-    '-ldl',
-  ]);
-  if (error !== undefined) return null;
-  if (status !== 0) throw new Error(`cc cannot compile ${source}: ${stderr}`);
-  return library;
-}
+export const compilePowerCut = (folder: string) => compileLibrary('scripts/crash/unsynced.c', folder);
 
 export class PowerCut {
   readonly #library: string;

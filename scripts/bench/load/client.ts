@@ -18,6 +18,8 @@ export interface ClientOptions {
   readonly version: 4 | 5;
   readonly clientId: string;
   readonly isPersistent?: boolean;
+  /** The caller sends PINGREQ. 0: none. */
+  readonly keepAliveSeconds?: number;
 }
 
 const Type = { connack: 2, publish: 3, puback: 4, pubrec: 5, pubrel: 6, pubcomp: 7, suback: 9 } as const;
@@ -183,9 +185,11 @@ export function packet(header: number, body: Buffer): Buffer {
   return Buffer.concat([Buffer.of(header, ...length), body]);
 }
 
-function connectPacket({ version, clientId, isPersistent = false }: ClientOptions): Buffer {
+export const pingreq: Buffer = Buffer.of(0xc0, 0);
+
+function connectPacket({ version, clientId, isPersistent = false, keepAliveSeconds = 0 }: ClientOptions): Buffer {
   const expiry = isPersistent ? Buffer.of(5, 0x11, 0, 0, 0x0e, 0x10) : Buffer.of(0);
-  const body = [lengthPrefixed('MQTT'), Buffer.of(version, isPersistent ? 0 : 2, 0, 0)];
+  const body = [lengthPrefixed('MQTT'), Buffer.of(version, isPersistent ? 0 : 2, 0, keepAliveSeconds)];
   return packet(0x10, Buffer.concat([...body, ...(version === 5 ? [expiry] : []), lengthPrefixed(clientId)]));
 }
 

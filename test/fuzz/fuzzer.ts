@@ -15,6 +15,8 @@ import type { Target } from './target.ts';
 /** Nothing may take longer than this, on a processor of its own. */
 const millisecondsMax = 100;
 const corpusMax = 4_000;
+/** A target that tells more has said too much of each. */
+const waysMax = 200_000;
 const batchInputs = 64;
 /** Memory that may be held at the end beyond what was after the first fifth. */
 const growthBytesMax = 64 * 1_048_576;
@@ -159,7 +161,7 @@ export class Fuzzer {
       return this.#failed(input, (await this.failure(input)) ?? `${describe(error)} (not again when repeated)`);
     }
     const digest = crc32(way);
-    if (this.#ways.has(digest)) return;
+    if (this.#ways.has(digest) || this.#ways.size === waysMax) return;
     this.#ways.add(digest);
     this.#keep(input);
   }

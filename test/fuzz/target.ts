@@ -33,4 +33,7 @@ export const bytesOf = (...texts: readonly string[]): Buffer[] => texts.map((tex
 
 /** An error's message without what came from the input. */
 export const wordsOf = ({ message }: Error): string =>
-  message.slice(0, 120).replace(/".*"|'.*'|\b(0x)?[0-9a-f]+\b/gs, '…');
+  message
+    .split(/["']/, 1)[0]!
+    .slice(0, 80)
+    .replace(/\b(0x)?[0-9a-f]+\b/g, '…');

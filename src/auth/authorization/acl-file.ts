@@ -41,7 +41,7 @@ export function parseAclFile(text: string, file: string): RuleDraft[] {
   const problems: string[] = [];
   let key: RuleKey = { by: 'anonymous' };
   for (const [index, raw] of text.split('\n').entries()) {
-    const line = raw.replace(/[ \t\r\v\f]+$/, '');
+    const line = withoutSpacesBehind(raw);
     if (line.startsWith('#')) continue;
     const at = (part: string) => `${file}:${index + 1}:${line.length - part.length + 1}`;
     const [word, rest] = cut(line);
@@ -61,6 +61,13 @@ export function parseAclFile(text: string, file: string): RuleDraft[] {
   }
   if (problems.length > 0) throw new AuthorizationError(problems.join('\n'));
   return inOrder(lines, file);
+}
+
+/** Not by a regular expression: one would look for the end from each of many spaces. */
+function withoutSpacesBehind(line: string): string {
+  let end = line.length;
+  while (end > 0 && ' \t\r\v\f'.includes(line[end - 1]!)) end--;
+  return line.slice(0, end);
 }
 
 /** The first word, and what follows it without spaces around. */

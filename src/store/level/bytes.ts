@@ -111,7 +111,9 @@ export class ByteReader {
     for (let scale = 1; ; scale *= 128) {
       const byte = this.u8();
       value += (byte & 127) * scale;
-      if (value > Number.MAX_SAFE_INTEGER) throw new CorruptValue('a number is larger than any that is written');
+      if (value > Number.MAX_SAFE_INTEGER || scale > 2 ** 49) {
+        throw new CorruptValue('a number is larger than any that is written');
+      }
       if (byte < 128) return value;
     }
   }

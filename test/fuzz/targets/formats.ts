@@ -156,7 +156,7 @@ export function formatTarget(name: string): Target {
         json.encode(value, ignored);
         return shapeOf(value, 2);
       } catch (error) {
-        if (error instanceof StageFailure) return wordsOf(error).split(' ').slice(0, 6).join(' ');
+        if (error instanceof StageFailure) return wordsOf(error).split(' ').slice(0, 5).join(' ');
         throw error;
       }
     },

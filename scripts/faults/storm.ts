@@ -10,8 +10,8 @@ import { projectRoot } from '../project-root.ts';
 import type { CrowdLine } from './crowd.ts';
 import type { Scene } from './scene.ts';
 
-/** The broker needs some for its files and listeners, and for the healthy clients. */
-const otherDescriptors = 500;
+/** What the broker keeps for its files and handshakes, and the healthy clients. */
+const otherDescriptors = 2_200;
 const connectionsMax = 20_000;
 const storms = 2;
 

@@ -11,7 +11,7 @@ import type { CrowdLine } from './crowd.ts';
 import type { Scene } from './scene.ts';
 
 /** What the broker keeps for its files and handshakes, and the healthy clients. */
-const otherDescriptors = 2_200;
+const otherDescriptors = 1_100;
 const connectionsMax = 20_000;
 const storms = 2;
 

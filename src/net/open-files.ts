@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 
 /** For the database, handshakes under way, certificates and logs: a quarter, but not more, nor less, than these. */
-const reserve = { least: 80, most: 2_000 };
+const reserve = { least: 80, most: 900 };
 
 /** The limit of this process, which Node has raised as far as it may. Null where the system does not tell, or has none. */
 export function openFilesMax(): number | null {

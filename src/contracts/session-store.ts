@@ -79,9 +79,19 @@ export interface DeliverySummary {
   readonly expiresAt: number;
 }
 
+export interface RestoredState {
+  readonly sessions: Iterable<RestoredSession>;
+  readonly retained: Iterable<Message>;
+  /**
+   * Deliveries with numbers up to this one may have been sent, and answered, in a run that ended with a crash, which loses what
+   * `removeDelivery` said last. 0: there are none.
+   */
+  readonly maybeSentUpTo: number;
+}
+
 export interface SessionStore {
   /** Once, before all else. Rejects with a StoreError if the data cannot be used. */
-  load(): Promise<{ readonly sessions: Iterable<RestoredSession>; readonly retained: Iterable<Message> }>;
+  load(): Promise<RestoredState>;
 
   /** Numbers never given before, also before a restart. */
   nextSessionId(): number;

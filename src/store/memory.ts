@@ -15,7 +15,7 @@ export class MemoryStore implements SessionStore {
   readonly canPage = false;
 
   async load() {
-    return { sessions: [], retained: [] };
+    return { sessions: [], retained: [], maybeSentUpTo: 0 };
   }
 
   nextSessionId(): number {

@@ -24,6 +24,8 @@ export class Database {
   commitNumber = 0;
   lastMessageId = 0;
   lastSessionId = 0;
+  /** What the closing record of the last run says; null if it has none. */
+  maybeSentUpTo: number | null = null;
   isFailing = false;
   #isClosing = false;
 
@@ -77,7 +79,8 @@ export class Database {
       for (const [each] of commits.slice(0, -1)) await this.#db.del(each, { sync: true });
     }
     for (const [each, value] of commits) {
-      const { lastMessageId, lastSessionId } = readCommit(value);
+      const { lastMessageId, lastSessionId, maybeSentUpTo } = readCommit(value);
+      this.maybeSentUpTo = maybeSentUpTo;
       this.commitNumber = Math.max(this.commitNumber, numberOf(each));
       this.lastMessageId = Math.max(this.lastMessageId, lastMessageId);
       this.lastSessionId = Math.max(this.lastSessionId, lastSessionId);
@@ -156,8 +159,15 @@ export class Database {
     }
   }
 
-  async close(): Promise<void> {
+  /**
+   * Ends the run; `closingRecord`, in the place of the last commit's own, says that it ended in good order. If the disk refuses,
+   * the next start takes it for a crash, which does no harm.
+   */
+  async close(closingRecord?: Buffer): Promise<void> {
     this.#isClosing = true;
+    if (closingRecord !== undefined) {
+      await this.#db.put(key(Prefix.commit, this.commitNumber), closingRecord, { sync: true }).catch(() => {});
+    }
     await this.#db.close();
   }
 }

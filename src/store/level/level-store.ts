@@ -96,6 +96,7 @@ export class LevelStore implements SessionStore {
   #committing: Staged | null = null;
   #lastMessageId = 0;
   #lastSessionId = 0;
+  #maybeSentUpTo = 0;
   #whenIdle: (() => void) | null = null;
   #isClosed = false;
 
@@ -127,7 +128,8 @@ export class LevelStore implements SessionStore {
     );
     this.#lastMessageId = this.#lastWrittenId = Math.max(database.lastMessageId, loaded.lastMessageId);
     this.#lastSessionId = Math.max(database.lastSessionId, loaded.lastSessionId);
-    return loaded;
+    this.#maybeSentUpTo = database.maybeSentUpTo ?? this.#lastMessageId;
+    return { ...loaded, maybeSentUpTo: this.#maybeSentUpTo };
   }
 
   nextSessionId(): number {
@@ -381,7 +383,6 @@ export class LevelStore implements SessionStore {
       batch.fill(into, this.#writer);
       for (const [at, floor] of floors) into.put(at, writeFloor(this.#writer, floor));
     };
-    const counters = () => writeCommit(this.#writer, this.#lastMessageId, this.#lastSessionId);
     const finish = () => {
       this.#committing = null;
       this.quarantine.settled();
@@ -390,7 +391,12 @@ export class LevelStore implements SessionStore {
       this.#whenIdle?.();
     };
     // It rejects only when the store is closed while the disk refuses: then nothing is promised any more.
-    this.#database!.commit(fill, counters, batch.isSynced).then(finish, () => this.#whenIdle?.());
+    this.#database!.commit(fill, () => this.#commitRecord(null), batch.isSynced).then(finish, () => this.#whenIdle?.());
+  }
+
+  #commitRecord(maybeSentUpTo: number | null): Buffer {
+    const [lastMessageId, lastSessionId] = [this.#lastMessageId, this.#lastSessionId];
+    return writeCommit(this.#writer, { lastMessageId, lastSessionId, maybeSentUpTo });
   }
 
   /** A written message stays in memory as long as there is room, and makes room for newer ones. */
@@ -419,7 +425,10 @@ export class LevelStore implements SessionStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#database === null) return;
-    if (!this.isFailing) await this.#settle();
+    if (!this.isFailing) {
+      await this.#settle();
+      return this.#database.close(this.#commitRecord(this.#maybeSentUpTo));
+    }
     await this.#database.close();
   }
 

@@ -4,7 +4,7 @@
  * | key | value |
  * |---|---|
  * | `00` | format version |
- * | `10` commit | message and session numbers given so far; the number of the commit is the key |
+ * | `10` commit | message and session numbers given so far, and, where it closes a run, what may have been sent before; the number of the commit is the key |
  * | `21` sid | session and will |
  * | `22` sid, filter | subscription |
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
@@ -280,13 +280,23 @@ export function readQuarantined(value: Buffer, id: number): QuarantineEntry {
 /** A value that only says: this key is there. */
 export const writeNothing = (out: ByteWriter): Buffer => out.begin().finish();
 
-export function writeCommit(out: ByteWriter, lastMessageId: number, lastSessionId: number): Buffer {
-  return out.begin().varint(lastMessageId).varint(lastSessionId).finish();
+export interface Commit {
+  readonly lastMessageId: number;
+  readonly lastSessionId: number;
+  /** Only in the last one of a run that ended in good order: see `RestoredState`. Else null. */
+  readonly maybeSentUpTo: number | null;
 }
 
-export function readCommit(value: Buffer): { lastMessageId: number; lastSessionId: number } {
+export function writeCommit(out: ByteWriter, { lastMessageId, lastSessionId, maybeSentUpTo }: Commit): Buffer {
+  out.begin().varint(lastMessageId).varint(lastSessionId);
+  return (maybeSentUpTo === null ? out : out.varint(maybeSentUpTo)).finish();
+}
+
+export function readCommit(value: Buffer): Commit {
   const reader = new ByteReader(value);
-  return { lastMessageId: reader.varint(), lastSessionId: reader.varint() };
+  const lastMessageId = reader.varint();
+  const lastSessionId = reader.varint();
+  return { lastMessageId, lastSessionId, maybeSentUpTo: reader.remaining > 0 ? reader.varint() : null };
 }
 
 export function writeFormat(out: ByteWriter): Buffer {

@@ -98,7 +98,10 @@ const kinds: readonly Kind[] = [
     read: (value) => records.readQuarantined(value, 1),
     seeds: [seedOf(records.writeQuarantined(out, quarantined))],
   },
-  { read: (value) => records.readCommit(value), seeds: [seedOf(records.writeCommit(out, 300, 4))] },
+  {
+    read: (value) => records.readCommit(value),
+    seeds: [seedOf(records.writeCommit(out, { lastMessageId: 300, lastSessionId: 4, maybeSentUpTo: 290 }))],
+  },
   { read: (value) => records.readFormat(value), seeds: [seedOf(records.writeFormat(out))] },
 ];
 

@@ -143,10 +143,10 @@ export class Broker implements BanList {
   /** Loads what survived and begins to keep time. Connections may be accepted afterwards. */
   async start(): Promise<void> {
     const { core, settings } = this.#shell;
-    const { sessions, retained } = await this.#store.load();
+    const { sessions, retained, maybeSentUpTo } = await this.#store.load();
     this.#shell.readTime();
     for (const message of retained) core.retained.set(message);
-    restore(core, sessions);
+    restore(core, sessions, maybeSentUpTo);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publish(settings.sysIntervalSeconds);
     this.#stopTicking = this.#timers.every(tickMs, () => this.tick());
   }
@@ -236,6 +236,7 @@ export class Broker implements BanList {
     for (const client of this.#localClients) client.close();
     // What is acknowledged at this moment is so after its commit.
     await new Promise<void>((resolve) => turn.whenStored(resolve));
+    this.#shell.readTime();
     for (const connection of [...connections]) connection.close(reasonCode);
     if (connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
     this.#stopTicking?.();

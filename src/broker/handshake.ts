@@ -3,7 +3,7 @@
  */
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
-import { connect } from '../core/lifecycle.ts';
+import { connect, ready } from '../core/lifecycle.ts';
 import type { SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
@@ -210,7 +210,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     );
     shell.events.emit('connected', identity, { sessionPresent });
     reportConnected(connection, sessionPresent);
-    core.delivering.pump(session);
+    ready(core, session);
     if (isParked) connection.unpark();
     if (sessionPresent) void reclassifySession(connection);
   });

@@ -7,7 +7,7 @@ import type { PublishHeader } from '../codec/publish.ts';
 import { openProperties } from '../codec/publish-properties.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { subscribe } from '../core/handlers/subscribe.ts';
-import { connect, disconnected } from '../core/lifecycle.ts';
+import { connect, disconnected, ready } from '../core/lifecycle.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { parseFilter } from '../protocol/topic.ts';
@@ -50,7 +50,7 @@ export class LocalClient implements Link {
     const options = { qos: 0, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 0 } as const;
     const subscriberClass = null;
     subscribe(shell.core, session, topicFilter, parsed, { ...options, subscriberClass });
-    shell.core.delivering.pump(session);
+    ready(shell.core, session);
   }
 
   fits(): boolean {

@@ -24,6 +24,8 @@ const reloadBelow = 64;
 export class Delivering {
   /** Milliseconds since the epoch, as the shell last said. */
   now = 0;
+  /** Messages up to this number may have been sent before the broker was started. */
+  maybeSentUpTo = 0;
   readonly #settings: BrokerSettings;
   readonly #store: SessionStore;
   readonly #sink: Sink;
@@ -50,24 +52,36 @@ export class Delivering {
       if (!this.#sink.fits(session, message, qos, subscriptionIds))
         return this.#sink.dropped('packetTooLarge', session);
     }
-    if (qos === 0 && (session.isConnected || !this.#settings.queueQoS0)) {
-      if (!session.isConnected) return;
+    if (qos === 0 && (session.isReady || !this.#settings.queueQoS0)) {
+      if (!session.isReady) return;
       if (session.isCongested) return this.#sink.dropped('slowConsumer', session);
+    }
+    // Not past others of QoS 0 that were kept while the client was away. [MQTT5 4.6.0-6]
+    const mustWait = this.#settings.queueQoS0 && (!session.isReady || session.queue.length > 0);
+    if (qos === 0 && !mustWait) {
       return this.#sink.publish(session, message, 0, 0, retain, false, subscriptionIds);
     }
-    if (qos !== 0 && session.isConnected && !session.mustQueue && !session.isPersistent && group === null) {
+    if (qos !== 0 && !session.mustQueue && !session.isPersistent && group === null) {
       // Nobody will ask for this message again: the session ends with its connection, so nothing of it is kept.
       const packetId = session.window.begin(null, qos);
       return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
     }
-    const kept = message.keep();
+    const kept = session.isPersistent ? this.#numbered(session, message.keep()) : message.keep();
     const delivery: Delivery = { message: kept, qos, retain, subscriptionIds, group };
     if (session.isPersistent) {
-      if (kept.id === 0) kept.id = this.#store.nextMessageId();
-      if (!session.isConnected || session.mustQueue) return this.#enqueueStored(session, delivery);
+      if (session.mustQueue) return this.#enqueueStored(session, delivery);
       this.#store.putDelivery(session.sid, delivery);
     } else if (session.mustQueue) return this.enqueue(session, delivery);
     this.#send(session, delivery, false);
+  }
+
+  /** With a number above that of every earlier message of the session. */
+  #numbered(session: Session, message: Message): Message {
+    // It has had this one: by another subscription, of which at least one is shared.
+    const numbered = message.id > 0 && message.id <= session.lastMessageId ? message.renumbered(0) : message;
+    if (numbered.id === 0) numbered.id = this.#store.nextMessageId();
+    session.lastMessageId = numbered.id;
+    return numbered;
   }
 
   #enqueueStored(session: Session, delivery: Delivery): void {
@@ -98,6 +112,7 @@ export class Delivering {
         this.#sink.dropped('queueFull', session);
         return false;
       }
+      queue.takeMaybeSent();
       if (queue.inMemory > 0) queue.shift();
       else queue.dropSpilled(oldest.messageId, oldest.bytes);
       if (session.isPersistent) this.#store.removeDelivery(session.sid, oldest.messageId);
@@ -138,7 +153,7 @@ export class Delivering {
 
   /** Sends what waits, as far as there is room: first what is to be sent again, then the queue, then retained messages. */
   pump(session: Session): void {
-    while (session.isConnected && !session.isCongested && !session.window.isFull && !session.isPreparing) {
+    while (session.isReady && !session.isCongested && !session.window.isFull && !session.isPreparing) {
       if (session.window.hasResends) this.#sendAgain(session);
       else if (session.queue.inMemory > 0) this.#sendNext(session);
       else if (session.queue.spilled > 0) return this.#loadNext(session);
@@ -153,26 +168,34 @@ export class Delivering {
     if (session.window.awaiting(packetId) === Awaiting.pubcomp) {
       return this.#sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.Success);
     }
-    const { message, qos, retain, subscriptionIds } = session.window.delivery(packetId)!;
-    this.#sink.publish(session, message, qos, packetId, retain, true, subscriptionIds);
+    const delivery = session.window.delivery(packetId)!;
+    const { message, qos, retain, subscriptionIds } = delivery;
+    if (this.#fits(session, delivery)) {
+      return this.#sink.publish(session, message, qos, packetId, retain, true, subscriptionIds);
+    }
+    // The client has come back with a smaller Maximum Packet Size. [MQTT5 3.1.2-25]
+    session.window.settle(packetId);
+    if (qos === 2 && session.isPersistent) this.#store.removeSending(session.sid, packetId);
+    this.#giveUp(session, delivery, 'packetTooLarge');
+  }
+
+  #fits(session: Session, { message, qos, subscriptionIds }: Delivery): boolean {
+    if (session.packetBytesMax === Number.POSITIVE_INFINITY) return true;
+    return this.#sink.fits(session, message, qos, subscriptionIds);
   }
 
   #sendNext(session: Session): void {
     const delivery = session.queue.shift()!;
     // QoS 2 is sent only once its identifier is stored, so the broker would know. [MQTT5 3.3.1-1]
-    const dup = session.queue.takeMaybeSent() && delivery.qos === 1;
+    const maybeSent = session.queue.takeMaybeSent() || delivery.message.id <= this.maybeSentUpTo;
+    const dup = maybeSent && delivery.qos === 1 && session.isPersistent;
     if (session.queue.spilled > 0 && session.queue.inMemory < reloadBelow) this.#loadNext(session);
     if (delivery.message.isExpired(this.now)) return this.#giveUp(session, delivery, 'expired'); // [MQTT5 3.3.2-5]
     // The rules may have changed since it was queued.
     if (session.rights?.receive(delivery.message.topic.name) === false) {
       return this.#giveUp(session, delivery, 'notAuthorized');
     }
-    if (session.packetBytesMax !== Number.POSITIVE_INFINITY) {
-      const { message, qos, subscriptionIds } = delivery;
-      if (!this.#sink.fits(session, message, qos, subscriptionIds)) {
-        return this.#giveUp(session, delivery, 'packetTooLarge');
-      }
-    }
+    if (!this.#fits(session, delivery)) return this.#giveUp(session, delivery, 'packetTooLarge');
     this.#send(session, delivery, dup);
   }
 

@@ -32,7 +32,7 @@ export interface ConnectRequest {
   readonly rights: Rights | null;
 }
 
-/** Begins or resumes the session. What waits for it is sent by the next `pump`, after the CONNACK. */
+/** Begins or resumes the session. Once the CONNACK has left, the shell calls `ready`. */
 export function connect(core: Core, request: ConnectRequest): { session: Session; sessionPresent: boolean } {
   let session = core.directory.get(request.clientId);
   if (session?.link) {
@@ -53,14 +53,22 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   core.timers.cancel(session.expiryTimer);
   session.traits = request.traits;
   session.expirySeconds = request.expirySeconds;
+  session.isPersistent ||= session.outlivesConnection;
   session.packetBytesMax = request.packetBytesMax;
   session.will = request.will;
   session.link = request.link;
+  session.disconnectedAt = null;
   identify(core, session, request.identity, request.rights);
-  session.isCongested = false;
+  session.isReady = session.isCongested = false;
   session.window.resume(Math.min(request.receiveMaximum, core.settings.limits.inflight));
-  save(core, session, null);
+  save(core, session);
   return { session, sessionPresent };
+}
+
+/** The CONNACK has left: what waits for the client follows. */
+export function ready(core: Core, session: Session): void {
+  session.isReady = true;
+  core.delivering.pump(session);
 }
 
 /** Whose session it is, and what that lets its client do, from now on. */
@@ -97,10 +105,10 @@ function expireAt(core: Core, session: Session, time: number): void {
 }
 
 /** In the store belongs what outlives the connection: the session, or at least a will that a crash must not lose. */
-function save(core: Core, session: Session, disconnectedAt: number | null): void {
+function save(core: Core, session: Session): void {
   if (!session.isPersistent && session.will === null && !session.isStored) return;
   session.isStored = true;
-  const { sid, clientId, traits, expirySeconds, will, identity } = session;
+  const { sid, clientId, traits, expirySeconds, disconnectedAt, will, identity } = session;
   const protocolVersion = traits.version;
   core.store.putSession({ sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity });
 }
@@ -108,10 +116,11 @@ function save(core: Core, session: Session, disconnectedAt: number | null): void
 /** The connection is gone; `publishesWill` is false only if the client said so. [MQTT5 3.14.4-3] */
 export function disconnected(core: Core, session: Session, publishesWill: boolean): void {
   session.link = null;
-  session.isCongested = false;
+  session.disconnectedAt = core.now;
+  session.isReady = session.isCongested = false;
   session.packetBytesMax = Number.POSITIVE_INFINITY;
   if (!publishesWill) session.will = null;
-  if (!session.isPersistent) return end(core, session, 'disconnected');
+  if (!session.outlivesConnection) return end(core, session, 'disconnected');
   core.delivering.redistribute(session, null);
   if (core.store.canPage) session.queue.spillAll();
   if (session.will !== null) {
@@ -119,7 +128,7 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
     else publishWillAt(core, session, core.now + session.will.delaySeconds * 1000);
   }
   if (session.expirySeconds !== neverExpires) expireAt(core, session, core.now + session.expirySeconds * 1000);
-  save(core, session, core.now);
+  save(core, session);
 }
 
 /** Ends a session whose client is away. A will that still waits is published now. [MQTT5 3.1.3-9] */
@@ -146,7 +155,7 @@ function publishWill(core: Core, session: Session): void {
   // It was allowed when the client connected; the rules may have changed.
   if (isFailure(session.rights?.publish(topic, qos, retain) ?? 0)) core.sink.dropped('notAuthorized', session);
   else core.sink.publishWill(stamped(will.message, core.now), session);
-  if (!session.isEnded && !session.isConnected && session.isPersistent) save(core, session, core.now);
+  if (!session.isEnded && !session.isConnected && session.isPersistent) save(core, session);
 }
 
 /** A will's expiry counts from its publication. [MQTT5 3.1.3.2.4] */
@@ -157,7 +166,8 @@ function stamped(message: Message, now: number): Message {
 }
 
 /** Puts back the sessions of the last run. Those whose connection was open have just lost it. */
-export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
+export function restore(core: Core, sessions: Iterable<RestoredSession>, maybeSentUpTo: number): void {
+  core.delivering.maybeSentUpTo = maybeSentUpTo;
   const wereOpen: Session[] = [];
   const restored: [Session, RestoredSession][] = [];
   for (const record of sessions) {
@@ -167,6 +177,7 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>): void {
     session.identity = identity;
     session.rights = identity === null ? null : (core.access?.rightsOf(identity) ?? null);
     session.isStored = true;
+    session.disconnectedAt = disconnectedAt;
     core.directory.add(session);
     for (const stored of record.subscriptions) {
       const parsed = parseFilter(stored.topicFilter);

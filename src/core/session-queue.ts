@@ -78,7 +78,7 @@ export class SessionQueue {
     this.#maybeSent = Math.min(messages, windowMax);
   }
 
-  /** Asked for each one that is sent, in order: whether it may be a second time. */
+  /** Asked for each one that is sent or dropped, in order: whether it may have been sent before. */
   takeMaybeSent(): boolean {
     if (this.#maybeSent === 0) return false;
     this.#maybeSent--;

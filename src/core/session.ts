@@ -32,6 +32,10 @@ export class Session {
   expirySeconds: number;
   /** The shell's connection; null while the client is away. The core only asks whether there is one. */
   link: object | null = null;
+  /** The client is connected and its CONNACK has left; before, it is sent nothing. [MQTT5 3.2.0-1] */
+  isReady = false;
+  /** When its last connection was lost; null while it has one. */
+  disconnectedAt: number | null = null;
   /** Set by the shell while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
   isCongested = false;
   /** The largest packet the client takes, in bytes. [MQTT5 3.1.2-24] */
@@ -44,6 +48,8 @@ export class Session {
   readonly replays: Replay[] = [];
   /** A retained message is being put into the form that the client wants; what follows waits. */
   isPreparing = false;
+  /** The number of the message that was stored for it last, in this run of the broker. */
+  lastMessageId = 0;
   will: SessionWill | null = null;
   /** Whose it is, where authentication or rules make that matter. */
   identity: ClientIdentity | null = null;
@@ -52,6 +58,8 @@ export class Session {
   /** Made when they are first set: most sessions that end with their connection need none. */
   willTimer: Timer | null = null;
   expiryTimer: Timer | null = null;
+  /** Its queue and exchanges are in the store: it outlives its connection, or an earlier one, whose queue it still has. */
+  isPersistent = false;
   /** It has a record in the store. */
   isStored = false;
   /** The session is over and forgotten; whoever still holds it must not use it. */
@@ -70,6 +78,7 @@ export class Session {
     this.sid = identity.sid;
     this.traits = identity.traits;
     this.expirySeconds = identity.expirySeconds;
+    this.isPersistent = identity.expirySeconds > 0;
   }
 
   get subscriptions(): Map<string, Subscription> {
@@ -85,14 +94,13 @@ export class Session {
     return this.link !== null;
   }
 
-  /** Its state outlives the connection, so it belongs in the store. */
-  get isPersistent(): boolean {
+  get outlivesConnection(): boolean {
     return this.expirySeconds > 0;
   }
 
   /** A QoS 1 or 2 message cannot be sent now without overtaking another one or the client's send quota. */
   get mustQueue(): boolean {
-    return this.isCongested || this.queue.length > 0 || this.window.isFull || this.window.hasResends;
+    return !this.isReady || this.isCongested || this.queue.length > 0 || this.window.isFull || this.window.hasResends;
   }
 
   /** Something waits to be sent as soon as there is room. */

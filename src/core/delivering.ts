@@ -271,6 +271,7 @@ export class Delivering {
 
   #passOn(session: Session, { message, qos, group }: Delivery): void {
     if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
+    if (message.isExpired(this.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]
     const heir = group!.pick(session, qos, message.topic.name);
     if (heir === null) return this.#sink.dropped('noSharedMember', session);
     const ids = heir.identifier > 0 ? [heir.identifier] : null;

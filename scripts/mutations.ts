@@ -1,0 +1,331 @@
+/**
+ * Bugs to plant: each names a file, an exact piece of it that occurs once, and what stands in its place. The simulation must find
+ * every one (`npm run sim:mutations`). Those marked `was` are bugs that Sluice had.
+ */
+export interface Mutation {
+  readonly name: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+export const mutations: readonly Mutation[] = [
+  // Acknowledgements and the store
+  {
+    name: 'PUBACK and PUBREC leave before the commit',
+    file: 'core/core.ts',
+    from: 'if (this.store.staged === stagedBefore) this.sink.acknowledge',
+    to: 'if (this.store.staged >= stagedBefore) this.sink.acknowledge',
+  },
+  {
+    name: 'SUBACK leaves before the commit',
+    file: 'broker/subscribing.ts',
+    from: '  connection.shell.turn.whenStored(() => {\n    if (connection.session !== session) return;\n    const codes',
+    to: '  queueMicrotask(() => {\n    if (connection.session !== session) return;\n    const codes',
+  },
+  {
+    name: 'PUBCOMP leaves before the identifier is forgotten on disk',
+    file: 'core/handlers/acknowledge.ts',
+    from: 'core.answer(session, PacketType.pubcomp, packetId, ReasonCode.Success, staged);',
+    to: 'core.sink.acknowledge(session, PacketType.pubcomp, packetId, ReasonCode.Success);',
+  },
+  {
+    name: 'a commit counts as synced although it is not',
+    file: 'store/level/database.ts',
+    from: 'await batch.write({ sync });',
+    to: 'await batch.write({ sync: false });',
+  },
+  {
+    name: 'a retained message is not stored',
+    file: 'core/core.ts',
+    from: 'if (!isOwn) this.store.putRetained(kept);',
+    to: '',
+  },
+  {
+    name: 'a retained message that was removed comes back after a restart',
+    file: 'core/core.ts',
+    from: 'else this.store.removeRetained(message.topic);\n      return true;',
+    to: 'return true;',
+  },
+  {
+    name: 'a refused batch is forgotten instead of written again',
+    file: 'store/level/database.ts',
+    from: 'if (this.commitNumber === number) break;',
+    to: 'break;',
+  },
+  {
+    name: 'the acknowledgement floor is off by one',
+    file: 'store/level/load.ts',
+    from: 'messageId <= session.floor.floor) continue;',
+    to: 'messageId <= session.floor.floor + 1) continue;',
+  },
+  {
+    name: 'message numbers begin anew after a restart',
+    file: 'store/level/level-store.ts',
+    from: 'this.#lastMessageId = this.#lastWrittenId = Math.max(database.lastMessageId, loaded.lastMessageId);',
+    to: 'this.#lastMessageId = this.#lastWrittenId = Math.max(0, loaded.lastMessageId - 1);',
+  },
+  {
+    name: 'a message is deleted when its first recipient is done',
+    file: 'store/level/level-store.ts',
+    from: '} else if (references > 1) this.#collecting.floors.add(sid);\n    else {',
+    to: '} else {',
+  },
+  {
+    name: 'the subscriptions of a session that is over stay on disk',
+    file: 'store/level/level-store.ts',
+    from: 'for (const filter of state.filters) this.#collecting.delete(key(Prefix.subscription, sid, filter));',
+    to: '',
+  },
+  {
+    name: 'an unsubscription is forgotten at a restart',
+    file: 'core/handlers/subscribe.ts',
+    from: 'if (session.isPersistent) core.store.removeSubscription(session.sid, topicFilter);',
+    to: '',
+  },
+  // QoS 2
+  {
+    name: 'inbound QoS 2 identifiers are forgotten at a restart',
+    file: 'core/handlers/publish.ts',
+    from: 'if (session.isPersistent) core.store.putReceived(session.sid, packetId);',
+    to: '',
+  },
+  {
+    name: 'a QoS 2 PUBLISH that comes again is routed again',
+    file: 'core/handlers/publish.ts',
+    from: 'if (session.received.has(packetId)) {\n      return core.sink.acknowledgeStored',
+    to: 'if (session.received.has(packetId) && packetId > 65_535) {\n      return core.sink.acknowledgeStored',
+  },
+  {
+    name: 'a QoS 2 message is sent before its packet identifier is stored',
+    file: 'core/delivering.ts',
+    from: 'this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: false });',
+    to: '',
+  },
+  {
+    name: 'after a restart PUBLISH comes again though PUBREC came',
+    file: 'core/lifecycle.ts',
+    from: 'isReceived ? Awaiting.pubcomp : Awaiting.pubrec',
+    to: 'Awaiting.pubrec',
+  },
+  {
+    name: 'an identifier is not freed by PUBREL',
+    file: 'core/handlers/acknowledge.ts',
+    from: 'if (!session.received.delete(packetId)) {',
+    to: 'if (!session.received.has(packetId)) {',
+  },
+  // Windows and order
+  {
+    name: 'what is under way is not sent again after a reconnect',
+    file: 'core/send-window.ts',
+    from: '    this.#resend = this.#oldest;\n    this.#resendEnd = this.#next;',
+    to: '    this.#resend = this.#resendEnd = this.#next;',
+  },
+  {
+    name: 'the window is not emptied on resume',
+    file: 'core/send-window.ts',
+    from: '    this.#used = 0;\n    this.#resend',
+    to: '    this.#resend',
+  },
+  {
+    name: 'Receive Maximum is ignored on resume',
+    file: 'core/lifecycle.ts',
+    from: 'session.window.resume(Math.min(request.receiveMaximum, core.settings.limits.inflight));',
+    to: 'session.window.resume(sessionPresent ? 65_535 : Math.min(request.receiveMaximum, core.settings.limits.inflight));',
+  },
+  {
+    name: 'the window takes one more than it may',
+    file: 'core/send-window.ts',
+    from: 'return this.#used >= this.#limit ||',
+    to: 'return this.#used > this.#limit ||',
+  },
+  {
+    name: 'DUP is missing on what is sent again',
+    file: 'core/delivering.ts',
+    from: 'this.#sink.publish(session, message, qos, packetId, retain, true, subscriptionIds);',
+    to: 'this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);',
+  },
+  {
+    name: 'was: DUP is missing on what comes again after a crash',
+    file: 'core/delivering.ts',
+    from: ' || delivery.message.id <= this.maybeSentUpTo',
+    to: '',
+  },
+  {
+    name: 'new messages overtake the queue',
+    file: 'core/session.ts',
+    from: 'this.isCongested || this.queue.length > 0 || this.window.isFull',
+    to: 'this.isCongested || this.window.isFull',
+  },
+  {
+    name: 'takeover loses the queue',
+    file: 'core/lifecycle.ts',
+    from: 'if (core.store.canPage) session.queue.spillAll();',
+    to: 'session.queue.takeOut(() => true);',
+  },
+  {
+    name: 'the queue takes one more than it may',
+    file: 'core/session-queue.ts',
+    from: 'return this.length < limits.queueMessages',
+    to: 'return this.length <= limits.queueMessages',
+  },
+  {
+    name: 'a message dropped from a full queue is not counted',
+    file: 'core/delivering.ts',
+    from: "this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session);",
+    to: '',
+  },
+  // Sessions, wills, time
+  {
+    name: 'a will is not called off by DISCONNECT',
+    file: 'core/lifecycle.ts',
+    from: 'if (!publishesWill) session.will = null;',
+    to: '',
+  },
+  {
+    name: 'a will that waits is published although its client came back',
+    file: 'core/lifecycle.ts',
+    from: '  core.timers.cancel(session.willTimer);\n  core.timers.cancel(session.expiryTimer);\n  session.traits',
+    to: '  core.timers.cancel(session.expiryTimer);\n  session.traits',
+  },
+  {
+    name: 'a will is lost at a restart',
+    file: 'core/lifecycle.ts',
+    from: '    session.will = will;\n    session.identity',
+    to: '    session.identity',
+  },
+  {
+    name: 'a will is published without its delay',
+    file: 'core/lifecycle.ts',
+    from: 'if (session.will.delaySeconds === 0) publishWill(core, session);',
+    to: 'if (session.will.delaySeconds <= 1) publishWill(core, session);',
+  },
+  {
+    name: 'session expiry does not count while the broker is down',
+    file: 'core/lifecycle.ts',
+    from: 'expireAt(core, session, disconnectedAt + expirySeconds * 1000);',
+    to: 'expireAt(core, session, core.now + expirySeconds * 1000);',
+  },
+  {
+    name: 'was: a will renews the time at which its client left',
+    file: 'core/lifecycle.ts',
+    from: 'session.isPersistent) save(core, session);\n}\n\n/** A will',
+    to: 'session.isPersistent) {\n    session.disconnectedAt = core.now;\n    save(core, session);\n  }\n}\n\n/** A will',
+  },
+  {
+    name: 'a clean start keeps the session',
+    file: 'core/lifecycle.ts',
+    from: 'if (session !== undefined && request.clean) {',
+    to: 'if (session !== undefined && request.clean && session.queue.length === 0) {',
+  },
+  {
+    name: 'expired messages are sent',
+    file: 'core/delivering.ts',
+    from: "if (delivery.message.isExpired(this.now)) return this.#giveUp(session, delivery, 'expired');",
+    to: '',
+  },
+  {
+    name: 'the expiry sent on is the one that came',
+    file: 'broker/shell-sink.ts',
+    from: 'this.#secondsLeft(message);',
+    to: 'message.expirySeconds;',
+  },
+  {
+    name: 'was: messages overtake CONNACK',
+    file: 'core/lifecycle.ts',
+    from: '  session.isReady = session.isCongested = false;\n  session.window.resume',
+    to: '  session.isReady = true;\n  session.isCongested = false;\n  session.window.resume',
+  },
+  {
+    name: 'was: a session that comes back without expiry leaves its queue behind',
+    file: 'core/lifecycle.ts',
+    from: 'session.isPersistent ||= session.outlivesConnection;',
+    to: 'session.isPersistent = session.outlivesConnection;',
+  },
+  {
+    name: 'keep-alive is twice as long as it may be',
+    file: 'broker/connection.ts',
+    from: 'this.#keepAliveMs = seconds * 1500;',
+    to: 'this.#keepAliveMs = seconds * 2000;',
+  },
+  // Subscriptions
+  {
+    name: 'no-local is ignored for one of overlapping subscriptions',
+    file: 'core/router.ts',
+    from: 'target.ownMessages = others.length === subscriptions.length ? target : mergeTarget(others);',
+    to: 'target.ownMessages = others.length > 0 ? target : null;',
+  },
+  {
+    name: 'a subscription identifier is lost',
+    file: 'core/router.ts',
+    from: 'subscriptionIds: ids.length > 0 ? ids : null,',
+    to: 'subscriptionIds: ids.length > 0 ? ids.slice(0, 1) : null,',
+  },
+  {
+    name: 'overlapping subscriptions give the QoS of the first',
+    file: 'core/router.ts',
+    from: 'const qos = Math.max(...subscriptions.map((each) => each.qos)) as QoS;',
+    to: 'const qos = first.qos;',
+  },
+  {
+    name: 'Retain As Published is lost at a restart',
+    file: 'store/level/records.ts',
+    from: 'retainAsPublished: (flags & 8) !== 0,',
+    to: 'retainAsPublished: false,',
+  },
+  {
+    name: 'a subscription that is there already gets retained messages again, though Retain Handling is 1',
+    file: 'core/handlers/subscribe.ts',
+    from: '(options.retainHandling === 1 && existing === undefined)',
+    to: 'options.retainHandling === 1',
+  },
+  {
+    name: 'a route that was remembered outlives a subscription',
+    file: 'core/router.ts',
+    from: 'this.#tree.remove(subscription.filter, subscription);\n      this.#forget();',
+    to: 'this.#tree.remove(subscription.filter, subscription);',
+  },
+  {
+    name: 'a shared group passes on QoS 2 under way',
+    file: 'core/delivering.ts',
+    from: 'if (delivery === null || session.window.awaiting(packetId) !== Awaiting.puback) continue;',
+    to: 'if (delivery === null || session.window.awaiting(packetId) === Awaiting.pubcomp) continue;',
+  },
+  {
+    name: 'what a member of a shared group had under way is lost with its session',
+    file: 'core/delivering.ts',
+    from: 'for (const delivery of moved) this.#passOn(session, delivery);',
+    to: '',
+  },
+  {
+    name: 'was: shared and plain subscription of one session share a number',
+    file: 'core/delivering.ts',
+    from: 'message.id > 0 && message.id <= session.lastMessageId',
+    to: 'message.id > 0 && message.id < 0',
+  },
+  // Connections
+  {
+    name: 'topic aliases outlive a connection',
+    file: 'broker/handshake.ts',
+    from: 'if (aliases > 0) connection.outboundAliases = new OutboundAliases(aliases);',
+    to: 'if (aliases > 0) connection.outboundAliases = (session as unknown as { a: OutboundAliases }).a ??= new OutboundAliases(aliases);',
+  },
+  {
+    name: 'was: what is sent again exceeds a smaller Maximum Packet Size',
+    file: 'core/delivering.ts',
+    from: '    if (this.#fits(session, delivery)) {\n      return this.#sink.publish',
+    to: '    if (this.#fits(session, delivery) || qos > 0) {\n      return this.#sink.publish',
+  },
+  {
+    name: 'memory that waits to be written is used again',
+    file: 'broker/output.ts',
+    from: 'if (this.#stream.pendingBytes === 0) this.#pool.giveBack(chunk);',
+    to: 'this.#pool.giveBack(chunk);',
+  },
+  {
+    name: 'a borrowed message is kept without a copy',
+    file: 'protocol/message.ts',
+    from: 'if (!this.#isBorrowed) return this;',
+    to: 'if (!this.#isBorrowed || this.qos === 0) return this;',
+  },
+];

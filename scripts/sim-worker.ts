@@ -1,0 +1,14 @@
+/** Runs the seeds that `sim.ts` sends, one after the other. */
+import { run } from '../test/sim/simulation.ts';
+
+process.on('message', async ({ seed, count }: { seed: number; count: number }) => {
+  const progress = { runs: 0, messages: 0, events: 0, failed: [] as { seed: number; message: string }[] };
+  for (let each = seed; each < seed + count; each++) {
+    const { violation, messages, events } = await run(each);
+    progress.runs++;
+    progress.messages += messages;
+    progress.events += events;
+    if (violation !== null) progress.failed.push({ seed: each, message: violation.message });
+  }
+  process.send!(progress);
+});

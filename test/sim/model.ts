@@ -1,0 +1,224 @@
+/**
+ * The oracle: what an MQTT broker is, said as simply as possible. It is told what the broker decided to do in which order, and
+ * says who is to get what. It keeps everything, forgets nothing on its own, and has neither windows nor queues nor a store: what
+ * a crash leaves is found by telling a new one the same story up to where the disk has it.
+ */
+import { matches, parseFilter } from '../../src/protocol/topic.ts';
+
+export type QoS = 0 | 1 | 2;
+
+export interface Options {
+  readonly qos: QoS;
+  readonly nl: boolean;
+  readonly rap: boolean;
+  readonly rh: 0 | 1 | 2;
+  readonly id: number;
+}
+
+/** An application message as the broker routed it. */
+export interface Routed {
+  /** Of this act of routing: no two have the same, also after a crash. */
+  readonly number: number;
+  /** What makes it recognisable to who gets it. */
+  readonly key: string;
+  readonly topic: string;
+  readonly payload: string;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly expiresAt: number;
+  /** The client it came from; null for the broker's own. */
+  readonly publisher: string | null;
+  /** Of the publisher's session. */
+  readonly publisherUid: number;
+}
+
+export interface Will {
+  readonly key: string;
+  readonly delaySeconds: number;
+}
+
+/** What the broker decided, in its order. */
+export type Entry =
+  | { kind: 'connect'; clientId: string; clean: boolean; expirySeconds: number; will: Will | null; uid: number }
+  | { kind: 'disconnect'; clientId: string; hasWill: boolean; expirySeconds: number | null; at: number }
+  /** Its CONNACK is on its way. */
+  | { kind: 'ready'; clientId: string }
+  | { kind: 'end'; clientId: string }
+  | { kind: 'subscribe'; clientId: string; filter: string; options: Options; at: number }
+  | { kind: 'unsubscribe'; clientId: string; filter: string }
+  | { kind: 'route'; message: Routed; excluded: ReadonlySet<string> }
+  /** The broker is done with a delivery: the client has it. */
+  | { kind: 'done'; clientId: string; number: number; group: string | null }
+  | { kind: 'received'; clientId: string; packetId: number; isNew: boolean }
+  | { kind: 'willPublished'; clientId: string }
+  | { kind: 'retainedGone'; topic: string };
+
+/** One message for one session. */
+export interface Expected {
+  readonly message: Routed;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly ids: readonly number[];
+}
+
+/** A message for one member of a shared subscription. */
+export interface GroupExpected {
+  readonly message: Routed;
+  readonly name: string;
+  /** Who was a member then. */
+  readonly members: ReadonlyMap<string, Options>;
+}
+
+export interface ModelSession {
+  readonly uid: number;
+  readonly clientId: string;
+  expirySeconds: number;
+  /** It outlived a connection, or is to. */
+  isKept: boolean;
+  isConnected: boolean;
+  isReady: boolean;
+  disconnectedAt: number;
+  will: Will | null;
+  readonly subscriptions: Map<string, Options>;
+  /** QoS 1 and 2, until done; by number. */
+  readonly expected: Map<number, Expected>;
+  /** QoS 0 to a client that was there: of this connection. */
+  fleeting: Expected[];
+  /** Retained messages owed to new subscriptions, by filter and topic. */
+  readonly replays: Map<string, Map<string, Expected>>;
+  /** When it subscribed so that retained messages come. */
+  readonly replayed: { readonly filter: string; readonly options: Options; readonly at: number }[];
+  readonly received: Set<number>;
+}
+
+const shareOf = (filter: string) => parseFilter(filter)!;
+
+export class Model {
+  readonly sessions = new Map<string, ModelSession>();
+  readonly retained = new Map<string, Routed>();
+  readonly groups = new Map<number, GroupExpected[]>();
+  readonly queuesQoS0: boolean;
+
+  constructor(queuesQoS0: boolean) {
+    this.queuesQoS0 = queuesQoS0;
+  }
+
+  apply(entry: Entry): void {
+    if (entry.kind === 'route') return this.#route(entry.message, entry.excluded);
+    if (entry.kind === 'retainedGone') return void this.retained.delete(entry.topic);
+    if (entry.kind === 'connect') return this.#connect(entry);
+    const session = this.sessions.get(entry.clientId);
+    if (session === undefined) return;
+    switch (entry.kind) {
+      case 'ready':
+        session.isReady = true;
+        return;
+      case 'disconnect':
+        session.isConnected = session.isReady = false;
+        session.disconnectedAt = entry.at;
+        if (!this.queuesQoS0) session.fleeting = [];
+        if (!entry.hasWill) session.will = null;
+        if (entry.expirySeconds !== null) session.expirySeconds = entry.expirySeconds;
+        return;
+      case 'end':
+        return void this.sessions.delete(entry.clientId);
+      case 'subscribe':
+        return this.#subscribe(session, entry.filter, entry.options, entry.at);
+      case 'unsubscribe':
+        session.subscriptions.delete(entry.filter);
+        session.replays.delete(entry.filter);
+        return;
+      case 'done':
+        if (entry.group === null) session.expected.delete(entry.number);
+        else this.#groupDone(entry.number, entry.group);
+        return;
+      case 'received':
+        if (entry.isNew) session.received.add(entry.packetId);
+        else session.received.delete(entry.packetId);
+        return;
+      case 'willPublished':
+        session.will = null;
+        return;
+    }
+  }
+
+  #groupDone(number: number, group: string): void {
+    const left = (this.groups.get(number) ?? []).filter(({ name }) => name !== group);
+    if (left.length === 0) this.groups.delete(number);
+    else this.groups.set(number, left);
+  }
+
+  #connect({ clientId, clean, expirySeconds, will, uid }: Extract<Entry, { kind: 'connect' }>): void {
+    const old = this.sessions.get(clientId);
+    const isNew = clean || old === undefined || (old.isConnected && old.expirySeconds === 0);
+    const session: ModelSession = isNew
+      ? {
+          ...{
+            uid,
+            clientId,
+            expirySeconds,
+            isKept: false,
+            isConnected: true,
+            isReady: false,
+            disconnectedAt: 0,
+            will,
+            fleeting: [],
+          },
+          ...{ subscriptions: new Map(), expected: new Map(), replays: new Map(), replayed: [], received: new Set() },
+        }
+      : old;
+    Object.assign(session, { expirySeconds, isConnected: true, isReady: false, will });
+    session.isKept ||= expirySeconds > 0;
+    this.sessions.set(clientId, session);
+  }
+
+  /** Retained messages go to a new subscription, unless it said otherwise; to a shared one never. */
+  #subscribe(session: ModelSession, filter: string, options: Options, at: number): void {
+    const isNew = !session.subscriptions.has(filter);
+    session.subscriptions.set(filter, options);
+    const parsed = shareOf(filter);
+    if (parsed.shareName !== null || options.rh === 2 || (options.rh === 1 && !isNew)) return;
+    const owed = new Map<string, Expected>();
+    session.replays.set(filter, owed);
+    session.replayed.push({ filter: parsed.filter, options, at });
+    for (const message of this.retained.values()) {
+      if (!matches(parsed.filter, message.topic) || message.expiresAt <= at) continue;
+      const qos = Math.min(message.qos, options.qos) as QoS;
+      owed.set(message.topic, { message, qos, retain: true, ids: options.id > 0 ? [options.id] : [] });
+    }
+  }
+
+  #route(message: Routed, excluded: ReadonlySet<string>): void {
+    const { topic } = message;
+    if (message.retain) {
+      if (message.payload === '') this.retained.delete(topic);
+      else this.retained.set(topic, message);
+    }
+    const groups = new Map<string, Map<string, Options>>();
+    for (const session of this.sessions.values()) {
+      const own: Options[] = [];
+      if (excluded.has(session.clientId)) continue;
+      for (const [filter, options] of session.subscriptions) {
+        const parsed = shareOf(filter);
+        if (!matches(parsed.filter, topic)) continue;
+        const name = `${parsed.shareName}/${parsed.filter}`;
+        if (parsed.shareName !== null) groups.set(name, (groups.get(name) ?? new Map()).set(session.clientId, options));
+        else if (!options.nl || session.clientId !== message.publisher) own.push(options);
+      }
+      if (own.length > 0) this.#expect(session, message, own);
+    }
+    if (groups.size === 0) return;
+    const owed = Array.from(groups, ([name, members]) => ({ message, name, members }));
+    this.groups.set(message.number, owed);
+  }
+
+  /** Overlapping subscriptions: one copy, at the highest QoS, with all identifiers. */
+  #expect(session: ModelSession, message: Routed, own: readonly Options[]): void {
+    const qos = Math.min(message.qos, Math.max(...own.map((each) => each.qos))) as QoS;
+    const ids = own.map(({ id }) => id).filter((id) => id > 0);
+    const expected = { message, qos, retain: message.retain && own.some(({ rap }) => rap), ids };
+    const isKept = qos > 0 || (this.queuesQoS0 && !session.isReady && session.isKept);
+    if (isKept) session.expected.set(message.number, expected);
+    else if (session.isReady) session.fleeting.push(expected);
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * What is done in one run: a list of steps, drawn from the seed before anything runs, so that a step can be left out and the
+ * rest stays what it is. A step that makes no sense at its time is passed over.
+ */
+import type { Random } from '../../scripts/crash/random.ts';
+import type { AckHabit, ConnectRequest } from './client.ts';
+import type { QoS } from './model.ts';
+
+export interface SubscriptionStep {
+  readonly topic: string;
+  readonly qos: QoS;
+  readonly nl: boolean;
+  readonly rap: boolean;
+  readonly rh: 0 | 1 | 2;
+}
+
+export type Action =
+  | { readonly kind: 'connect'; readonly client: number; readonly request: ConnectRequest }
+  | {
+      readonly kind: 'disconnect';
+      readonly client: number;
+      readonly withWill: boolean;
+      readonly expirySeconds: number | null;
+    }
+  | { readonly kind: 'vanish'; readonly client: number; readonly how: 'reset' | 'silent' }
+  | {
+      readonly kind: 'subscribe';
+      readonly client: number;
+      readonly filters: readonly SubscriptionStep[];
+      readonly id: number;
+    }
+  | { readonly kind: 'unsubscribe'; readonly client: number; readonly filter: string }
+  | {
+      readonly kind: 'publish';
+      readonly client: number;
+      readonly topic: string;
+      readonly qos: QoS;
+      readonly retain: boolean;
+      readonly expirySeconds: number;
+      readonly bytes: number;
+      readonly usesAlias: boolean;
+      readonly times: number;
+    }
+  | { readonly kind: 'clear'; readonly client: number; readonly topic: string; readonly qos: QoS }
+  | { readonly kind: 'answer'; readonly client: number }
+  | { readonly kind: 'reading'; readonly client: number; readonly isReading: boolean }
+  | { readonly kind: 'restart'; readonly how: 'clean' | 'kill' | 'power cut'; readonly downMs: number }
+  | { readonly kind: 'disk'; readonly isRefusing: boolean }
+  | { readonly kind: 'rules' };
+
+export type Step = Action & {
+  /** How long after the step before. */
+  readonly afterMs: number;
+};
+
+export const topics = ['a', 'a/b', 'a/b/c', 'x', 'x/y'];
+const filters = ['a', 'a/b', '#', 'a/#', '+/b', 'x', 'x/+', '+', 'a/+/c'];
+/** No two of them match the same topic: which of two a message came by, a client could not tell. */
+const sharedFilters = ['$share/g/a/#', '$share/g/x', '$share/h/x/+'];
+
+/** How the clients of a run are: alike enough to have much in common, and not too much. */
+interface Cast {
+  readonly clients: number;
+  readonly clean: number;
+  readonly wills: number;
+  readonly shared: number;
+  readonly retained: number;
+  readonly expiring: number;
+  readonly crashes: number;
+  readonly troubles: number;
+  readonly never: number;
+}
+
+export function drawPlan(random: Random): { clients: number; steps: Step[] } {
+  const cast: Cast = {
+    clients: random.between(2, 5),
+    clean: random.pick([0.05, 0.3]),
+    wills: random.pick([0, 0.5]),
+    shared: random.pick([0, 0, 0.5]),
+    retained: random.pick([0, 0.1, 0.5]),
+    expiring: random.pick([0, 0.2, 0.5]),
+    crashes: random.pick([0, 0.02, 0.05]),
+    troubles: random.pick([0, 0.03]),
+    never: random.pick([0, 0.4]),
+  };
+  const steps: Step[] = [];
+  for (let client = 0; client < cast.clients; client++) {
+    steps.push({ afterMs: random.between(0, 20), ...connect(random, cast, client) });
+    steps.push({ afterMs: random.between(50, 150), ...subscribe(random, cast, client) });
+  }
+  const count = random.between(15, 90);
+  for (let i = 0; i < count; i++) {
+    steps.push({ afterMs: pause(random, cast), ...draw(random, cast) });
+  }
+  return { clients: cast.clients, steps };
+}
+
+function pause(random: Random, cast: Cast): number {
+  const chance = random.fraction();
+  if (chance < 0.35) return 0;
+  if (chance < 0.7) return random.between(0, 20);
+  if (chance < 0.93) return random.between(20, 400);
+  return random.between(400, cast.expiring > 0 ? 9_000 : 2_500);
+}
+
+function draw(random: Random, cast: Cast): Action {
+  const client = random.between(0, cast.clients - 1);
+  if (random.isLucky(cast.crashes)) return restart(random);
+  if (random.isLucky(cast.troubles)) return { kind: 'disk', isRefusing: random.isLucky(0.5) };
+  const chance = random.fraction();
+  if (chance < 0.5) return publish(random, cast, client);
+  if (chance < 0.55) return { kind: 'clear', client, topic: random.pick(topics), qos: random.between(0, 2) as QoS };
+  if (chance < 0.63) return subscribe(random, cast, client);
+  if (chance < 0.68) {
+    const isShared = random.isLucky(cast.shared);
+    return { kind: 'unsubscribe', client, filter: random.pick(isShared ? sharedFilters : filters) };
+  }
+  if (chance < 0.84) return connect(random, cast, client);
+  if (chance < 0.88) {
+    const expirySeconds = random.isLucky(0.3) ? random.pick([0, 1, 5]) : null;
+    return { kind: 'disconnect', client, withWill: random.isLucky(0.3), expirySeconds };
+  }
+  if (chance < 0.93) return { kind: 'vanish', client, how: random.isLucky(0.7) ? 'reset' : 'silent' };
+  if (chance < 0.95) return { kind: 'reading', client, isReading: random.isLucky(0.4) };
+  if (chance < 0.96) return { kind: 'rules' };
+  return { kind: 'answer', client };
+}
+
+function connect(random: Random, cast: Cast, client: number): Action {
+  const version = random.pick([4, 5, 5] as const);
+  const habits: AckHabit[] = ['at once', 'at once', 'late', 'any order'];
+  const clean = random.isLucky(cast.clean);
+  const isShort = random.isLucky(cast.expiring);
+  const expirySeconds = isShort ? random.between(1, 8) : random.pick([1_000, 100, 0xffffffff]);
+  const request: ConnectRequest = {
+    version,
+    clean,
+    expirySeconds: version === 5 && random.isLucky(0.12) ? 0 : expirySeconds,
+    keepAliveSeconds: random.pick([0, 0, 2, 5]),
+    receiveMaximum: random.pick([65_535, 1, 2, 3]),
+    packetBytesMax: random.isLucky(0.1) ? 120 : 1_000_000,
+    topicAliasMaximum: random.pick([0, 1, 10]),
+    will: !random.isLucky(cast.wills)
+      ? null
+      : {
+          topic: random.pick(topics),
+          qos: random.between(0, 2) as QoS,
+          retain: random.isLucky(cast.retained),
+          delaySeconds: version === 5 ? random.pick([0, 1, 3]) : 0,
+          expirySeconds: random.isLucky(cast.expiring) ? 3 : 0,
+        },
+    habit: random.isLucky(cast.never) ? 'never' : random.pick(habits),
+  };
+  return { kind: 'connect', client, request };
+}
+
+function subscribe(random: Random, cast: Cast, client: number): Action {
+  const drawn = Array.from({ length: random.pick([1, 1, 2, 3]) }, () => {
+    const isShared = random.isLucky(cast.shared);
+    return {
+      topic: random.pick(isShared ? sharedFilters : filters),
+      qos: random.pick([0, 1, 1, 2, 2] as const),
+      nl: !isShared && random.isLucky(0.2),
+      rap: random.isLucky(0.3),
+      rh: random.pick([0, 0, 1, 2] as const),
+    };
+  });
+  const chosen = drawn.filter(({ topic }, index) => drawn.findIndex((each) => each.topic === topic) === index);
+  return { kind: 'subscribe', client, filters: chosen, id: random.pick([0, 0, 1, 2, 200]) };
+}
+
+function publish(random: Random, cast: Cast, client: number): Action {
+  return {
+    kind: 'publish',
+    client,
+    topic: random.pick(topics),
+    qos: random.pick([0, 1, 1, 2, 2] as const),
+    retain: random.isLucky(cast.retained),
+    expirySeconds: random.isLucky(cast.expiring) ? random.between(0, 6) : -1,
+    bytes: random.pick([0, 0, 20, 20, 300, 5_000]),
+    usesAlias: random.isLucky(0.3),
+    times: random.pick([1, 1, 1, 3, 12]),
+  };
+}
+
+function restart(random: Random): Action {
+  const how = random.pick(['clean', 'kill', 'power cut'] as const);
+  return { kind: 'restart', how, downMs: random.pick([0, 10, 500, 3_000]) };
+}
+
+/** A step as a person reads it. */
+export function stepText(step: Step): string {
+  const { afterMs, kind, ...rest } = step;
+  const values = Object.entries(rest).map(
+    ([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`,
+  );
+  return `+${afterMs} ms  ${kind} ${values.join(' ')}`;
+}

@@ -1,0 +1,66 @@
+/** How the broker of one run is set, and how bad its world is: drawn from the seed. */
+
+import type { Random } from '../../scripts/crash/random.ts';
+import { type BrokerSettings, defaultLimits, defaultSettings } from '../../src/contracts/settings.ts';
+import type { DiskHabits } from './disk.ts';
+import type { WireHabits } from './network.ts';
+
+export interface Profile {
+  readonly settings: BrokerSettings;
+  /** `none`: the store in memory, which promises nothing beyond the process. */
+  readonly durability: 'sync' | 'os' | 'none';
+  readonly maxCommitDelayMs: number;
+  readonly cacheBytes: number;
+  readonly wire: WireHabits;
+  readonly disk: DiskHabits;
+  readonly pipeline: 'none' | 'sync' | 'async';
+  readonly access: boolean;
+  /** Limits are so tight that messages are dropped, and counted. */
+  readonly isTight: boolean;
+}
+
+export function drawProfile(random: Random): Profile {
+  const isTight = random.isLucky(0.3);
+  const isSmall = random.isLucky(0.5);
+  const kinds = random.fraction();
+  const limits = {
+    ...defaultLimits,
+    inflight: random.pick([1, 2, 5, 1_024]),
+    receiveMaximum: random.pick([2, 5, 1_024]),
+    topicAliases: random.pick([0, 2, 64]),
+    ...(isTight && {
+      queueMessages: random.pick([2, 5, 10]),
+      queuePolicy: random.pick(['drop-oldest', 'drop-newest', 'reject'] as const),
+      queueBytes: random.pick([1_000, 1_000_000]),
+      outputBytes: random.pick([1_024, 8_192]),
+      retainedMessages: random.pick([2, 1_000]),
+    }),
+  };
+  return {
+    settings: {
+      ...defaultSettings,
+      limits,
+      sessionExpiryMaximumSeconds: random.pick([0xffffffff, 20]),
+      serverKeepAliveSeconds: random.pick([0, 0, 4]),
+      outboundTopicAliases: random.pick([0, 2, 16]),
+      queueQoS0: random.isLucky(0.3),
+      sysIntervalSeconds: 0,
+    },
+    durability: random.pick(['sync', 'sync', 'sync', 'os', 'none']),
+    maxCommitDelayMs: random.pick([0, 0, 0, 20]),
+    cacheBytes: random.pick([0, 1_500, 67_108_864]),
+    wire: {
+      latencyMs: random.pick([0, 3, 40]),
+      pieces: random.pick([0, 0.3]),
+      kernelBytes: isSmall ? random.pick([200, 2_000]) : 65_536,
+    },
+    disk: {
+      writeMs: random.pick([1, 10, 100]),
+      readMs: random.pick([0, 5, 50]),
+      slowWrites: random.pick([0, 0.05]),
+    },
+    pipeline: kinds < 0.8 ? 'none' : kinds < 0.9 ? 'sync' : 'async',
+    access: random.isLucky(0.15),
+    isTight,
+  };
+}

@@ -1,0 +1,28 @@
+/** The simulation itself: that a seed is a run, and that seeds hold. Many more are run by `npm run sim`. */
+import { describe, expect, test } from 'vitest';
+import { Random } from '../../scripts/crash/random.ts';
+import { drawPlan } from './plan.ts';
+import { run } from './simulation.ts';
+
+test('the same seed gives the same run, to the last packet', async () => {
+  for (const seed of [3, 7, 66]) {
+    const [first, second] = [await run(seed, { isTraced: true }), await run(seed, { isTraced: true })];
+    expect(first.lines.length).toBeGreaterThan(50);
+    expect(second.hash).toBe(first.hash);
+    expect(second.events).toBe(first.events);
+  }
+});
+
+test('steps that are left out change nothing about those that stay', () => {
+  const { steps } = drawPlan(new Random(5));
+  expect(drawPlan(new Random(5)).steps).toEqual(steps);
+});
+
+describe('everything holds', () => {
+  test.each([1, 21, 41, 61])('for twenty seeds from %i', async (first) => {
+    for (let seed = first; seed < first + 20; seed++) {
+      const { violation } = await run(seed);
+      expect(violation?.message, `npm run sim -- --seed ${seed} --minimize`).toBeUndefined();
+    }
+  });
+});

@@ -1,0 +1,461 @@
+/**
+ * One run: the real broker on a simulated network, disk and clock, clients that do what the plan says, and the judge who watches.
+ * The same seed and plan give the same run, to the last packet.
+ */
+
+import { Random } from '../../scripts/crash/random.ts';
+import { Broker } from '../../src/broker/broker.ts';
+import type { Connection } from '../../src/broker/connection.ts';
+import type { Log } from '../../src/contracts/log.ts';
+import type { SessionStore } from '../../src/contracts/session-store.ts';
+import type { Core } from '../../src/core/core.ts';
+import { LevelStore } from '../../src/store/level/level-store.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import { type ConnectRequest, SimulatedClient } from './client.ts';
+import { Deliveries } from './deliveries.ts';
+import { SimulatedDisk } from './disk.ts';
+import { Judge, type Link, type SentPublish } from './judge.ts';
+import { type Packet, Wire } from './network.ts';
+import { drawPlan, type Step, stepText, topics } from './plan.ts';
+import { watchConnection, watchCore } from './probe.ts';
+import { drawProfile, type Profile } from './profile.ts';
+import { type Life, settled, Violation, World } from './world.ts';
+
+export interface RunResult {
+  readonly seed: number;
+  /** Null: everything held. */
+  readonly violation: Error | null;
+  readonly steps: readonly Step[];
+  readonly lines: readonly string[];
+  readonly hash: string;
+  readonly events: number;
+  readonly profile: Profile;
+  readonly messages: number;
+}
+
+export interface RunOptions {
+  /** In the place of the seed's own steps. */
+  readonly steps?: readonly Step[];
+  readonly isTraced?: boolean;
+}
+
+export async function run(seed: number, options: RunOptions = {}): Promise<RunResult> {
+  const random = new Random(seed);
+  const profile = drawProfile(random.fork());
+  const plan = drawPlan(random.fork());
+  const steps = options.steps ?? plan.steps;
+  const simulation = new Simulation(random, profile, plan.clients, options.isTraced ?? false);
+  let violation: Error | null = null;
+  const onRejection = (error: unknown) => {
+    violation ??= error as Error;
+  };
+  process.on('unhandledRejection', onRejection);
+  try {
+    await simulation.play(steps);
+  } catch (error) {
+    violation = error as Error;
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', onRejection);
+  violation ??= simulation.failure;
+  const { world, judge } = simulation;
+  const lines = world.lines ?? [];
+  const messages = judge.published.size;
+  return { seed, violation, steps, lines, hash: world.hash(), events: world.events, profile, messages };
+}
+
+class Simulation {
+  readonly world: World;
+  readonly judge: Judge;
+  /** What went wrong where nobody could throw it. */
+  failure: Error | null = null;
+  readonly #deliveries: Deliveries;
+  readonly #random: Random;
+  readonly #profile: Profile;
+  readonly #disk: SimulatedDisk;
+  readonly #clients: SimulatedClient[];
+  #life: Life = { isOver: true };
+  #broker: Broker | null = null;
+  #core: Core | null = null;
+  #lastKey = 0;
+  #wires = 0;
+  #isUp = false;
+
+  constructor(random: Random, profile: Profile, clients: number, isTraced: boolean) {
+    this.world = new World(isTraced);
+    this.#random = random.fork();
+    this.#profile = profile;
+    this.judge = new Judge(this.world, profile);
+    this.#deliveries = new Deliveries(this.judge);
+    this.#disk = new SimulatedDisk(this.world, random.fork(), profile.disk, () => this.judge.log.length);
+    this.judge.disk = this.#disk;
+    const around = {
+      world: this.world,
+      onSend: (client: SimulatedClient, sent: SentPublish) => this.#onSend(client, sent),
+      onMessage: () => {},
+    };
+    this.#clients = Array.from(
+      { length: clients },
+      (_, index) => new SimulatedClient(`c${index + 1}`, random.fork(), around),
+    );
+  }
+
+  async play(steps: readonly Step[]): Promise<void> {
+    await this.#start();
+    for (const step of steps) {
+      await this.#runFor(step.afterMs);
+      this.world.tell(() => `--- ${stepText(step)}`);
+      await this.#take(step);
+      await settled();
+      this.#look();
+    }
+    await this.#finish();
+  }
+
+  async #runFor(ms: number): Promise<void> {
+    const end = this.world.time + ms;
+    // In between, it is looked at whether all is well.
+    while (this.world.time < end) {
+      await this.world.runUntil(Math.min(end, this.world.time + 100), () => this.failure !== null);
+      this.#look();
+    }
+  }
+
+  #look(): void {
+    if (this.failure !== null) throw this.failure;
+    this.judge.afterEvent();
+    if (!this.#isUp) return;
+    this.judge.checkOverdue();
+    this.judge.checkBounds();
+  }
+
+  // The broker
+
+  async #start(): Promise<void> {
+    const { settings, durability } = this.#profile;
+    const life = { isOver: false };
+    this.#life = life;
+    this.#disk.belongTo(life);
+    this.#disk.forgetMarks();
+    this.#disk.isInstant = true;
+    const timers = this.world.timersOf(life);
+    const log: Log = { debug() {}, info() {}, warn() {}, error: (fields, message) => this.#onError(fields, message) };
+    const store =
+      durability === 'none'
+        ? new MemoryStore()
+        : new LevelStore({
+            ...{ directory: 'simulated', durability, topics: [], acceptLoss: false, log, timers, disk: this.#disk },
+            ...{ maxCommitDelayMs: this.#profile.maxCommitDelayMs, cacheBytes: this.#profile.cacheBytes },
+          });
+    this.#watchReading(store);
+    const broker = new Broker({
+      ...{ settings, store, log, clock: this.world, timers },
+      randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
+      schedule: (run) => this.world.after(0, run, life),
+    });
+    const probe = broker.accept(
+      new Wire(this.world, this.#random, this.#profile.wire, life, 4, 'probe', noEnds),
+      'sim',
+    );
+    this.#core = (probe as Connection).shell.core;
+    probe!.onClose(null);
+    watchCore(this.#core, broker, this.judge);
+    this.judge.restarted(this.#core, (probe as Connection).shell.counters);
+    this.#broker = broker;
+    await broker.start();
+    this.#disk.isInstant = false;
+    this.#isUp = true;
+    this.judge.afterEvent();
+    this.judge.checkRestored();
+    this.world.tell(() => 'broker: started');
+  }
+
+  /** Promises that follow one another without end would stop the simulation as they would stop the broker. */
+  #watchReading(store: SessionStore): void {
+    const read = store.readDeliveries.bind(store);
+    let empty = 0;
+    store.readDeliveries = (sid, after, bytesMax, done) => {
+      read(sid, after, bytesMax, (deliveries, damaged) => {
+        empty = deliveries.length + damaged.messages > 0 ? 0 : empty + 1;
+        if (empty < 50) return done(deliveries, damaged);
+        this.failure ??= new Violation(
+          'the broker comes to rest',
+          `it asks the store again and again for session ${sid}`,
+        );
+      });
+    };
+  }
+
+  #onError(fields: object, message: string): void {
+    this.world.tell(() => `broker: error: ${message} ${JSON.stringify(fields)}`);
+    if (message.startsWith('cannot write to the data directory')) return;
+    const { err } = fields as { err?: Error };
+    this.failure ??=
+      err instanceof Violation
+        ? err
+        : new Violation('no error in the log', `${message}: ${err?.stack ?? JSON.stringify(fields)}`);
+  }
+
+  async #restart(how: 'clean' | 'kill' | 'power cut', downMs: number): Promise<void> {
+    if (how === 'clean') await this.#close();
+    this.#isUp = false;
+    this.#life.isOver = true;
+    const mark = how === 'clean' ? this.judge.log.length : how === 'kill' ? this.#disk.kill() : this.#disk.cutPower();
+    this.world.tell(() => `broker: ${how}; the disk has ${mark} of ${this.judge.log.length} decisions`);
+    for (const link of this.judge.links) link.wire.lost();
+    this.judge.links.clear();
+    this.judge.rewind(this.#profile.durability === 'none' ? 0 : mark);
+    await this.#runFor(downMs);
+    this.#disk.isRefusing = false;
+    this.judge.reopened();
+    await this.#start();
+  }
+
+  async #close(): Promise<void> {
+    let isClosed = false;
+    this.#disk.isRefusing = false;
+    this.#broker!.close().then(() => {
+      isClosed = true;
+    });
+    for (let waited = 0; !isClosed; waited += 100) {
+      if (waited > 20_000) throw new Violation('the broker closes in the end', 'it has not within 20 s');
+      await this.world.runUntil(this.world.time + 100, () => isClosed || this.failure !== null);
+      if (this.failure !== null) throw this.failure;
+      await settled();
+    }
+    this.judge.afterEvent();
+  }
+
+  // Steps
+
+  async #take(step: Step): Promise<void> {
+    if (step.kind === 'restart') {
+      // Less than `sync` promises nothing for a power cut.
+      const isPromised = this.#profile.durability === 'sync';
+      return this.#restart(step.how === 'power cut' && !isPromised ? 'kill' : step.how, step.downMs);
+    }
+    if (step.kind === 'disk') {
+      this.#disk.isRefusing = step.isRefusing;
+      return;
+    }
+    if (step.kind === 'rules') return;
+    const client = this.#clients[step.client]!;
+    if (step.kind === 'connect') return this.#connect(client, step.request);
+    if (client.wire === null || !client.isConnected) return;
+    switch (step.kind) {
+      case 'disconnect': {
+        const mayChange = client.version === 5 && (this.#linkOf(client)?.connect.expirySeconds ?? 0) > 0;
+        return client.disconnect(step.withWill && client.version === 5 ? 4 : 0, mayChange ? step.expirySeconds : null);
+      }
+      case 'vanish':
+        return client.vanish(step.how);
+      case 'subscribe':
+        return this.#subscribe(client, step);
+      case 'unsubscribe':
+        return client.unsubscribe(step.filter);
+      case 'publish':
+        for (let i = 0; i < step.times; i++) this.#publish(client, step.topic, step);
+        return;
+      case 'clear':
+        return this.#publish(client, step.topic, {
+          qos: step.qos,
+          retain: true,
+          expirySeconds: -1,
+          bytes: -1,
+          usesAlias: false,
+        });
+      case 'answer':
+        return client.answerAll();
+      case 'reading':
+        return client.wire.readOn(step.isReading);
+    }
+  }
+
+  #connect(client: SimulatedClient, request: ConnectRequest): void {
+    if (!this.#isUp) return;
+    // The older connection is still there: it will be taken over, unless it goes first.
+    const before = client.wire;
+    if (before !== null && this.#random.isLucky(0.5)) client.vanish(this.#random.isLucky(0.5) ? 'reset' : 'silent');
+    const willKey = request.will === null ? null : `w${++this.#lastKey}`;
+    const { settings } = this.#profile;
+    const clean = client.wantsClean(request);
+    const wanted = request.version === 5 ? request.expirySeconds : clean ? 0 : settings.sessionExpiryMaximumSeconds;
+    const serverKeepAlive = request.version === 5 ? settings.serverKeepAliveSeconds : 0;
+    const { keepAliveSeconds } = request;
+    const isCapped = serverKeepAlive > 0 && (keepAliveSeconds === 0 || keepAliveSeconds > serverKeepAlive);
+    const link: Link = {
+      name: `${client.id}#${++this.#wires}`,
+      clientId: client.id,
+      version: request.version,
+      receiveMaximum: request.version === 5 ? request.receiveMaximum : 65_535,
+      packetBytesMax: request.version === 5 ? request.packetBytesMax : 1_000_000,
+      topicAliasMaximum: request.version === 5 ? request.topicAliasMaximum : 0,
+      keepAliveSeconds: isCapped ? serverKeepAlive : keepAliveSeconds,
+      connect: {
+        clean,
+        expirySeconds: Math.min(wanted, settings.sessionExpiryMaximumSeconds),
+        will: willKey === null ? null : { key: willKey, delaySeconds: request.will!.delaySeconds },
+      },
+      ...{ sent: [], subscribing: new Map(), uid: 0, hasConnack: false, connectedAt: 0 },
+      ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, exchange: null },
+      ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set() },
+      ...{ last: [0, 0, 0], hadBacklog: false, wire: null as unknown as Wire },
+    };
+    const wire: Wire = new Wire(
+      this.world,
+      this.#random.fork(),
+      this.#profile.wire,
+      this.#life,
+      request.version,
+      link.name,
+      {
+        onWritten: (packet) => this.#guard(() => this.#onWritten(link, packet)),
+        onPacket: (packet) => client.onPacket(wire, packet),
+        onGone: () => {
+          client.onGone(wire);
+          if (wire.isClosed) this.judge.links.delete(link);
+        },
+        onEnded: () => {},
+      },
+    );
+    link.wire = wire;
+    const connection = this.#broker!.accept(wire, 'sim') as Connection | null;
+    if (connection === null) return;
+    wire.receiver = connection;
+    this.judge.links.add(link);
+    watchConnection(connection, link, this.judge, this.#deliveries);
+    client.begin(wire, request, willKey === null ? '' : `${willKey} will of ${client.id}`);
+  }
+
+  #linkOf(client: SimulatedClient): Link | undefined {
+    return [...this.judge.links].find(({ wire }) => wire === client.wire);
+  }
+
+  #subscribe(client: SimulatedClient, { filters, id }: Extract<Step, { kind: 'subscribe' }>): void {
+    const link = this.#linkOf(client);
+    if (link === undefined) return;
+    const isV5 = client.version === 5;
+    const wanted = filters.map((each) => (isV5 ? each : { ...each, nl: false, rap: false, rh: 0 as const }));
+    const messageId = client.subscribe(wanted, id);
+    for (const each of wanted) link.subscribing.set(`${messageId} ${each.topic}`, { ...each, id: isV5 ? id : 0 });
+  }
+
+  #publish(
+    client: SimulatedClient,
+    topic: string,
+    how: { qos: 0 | 1 | 2; retain: boolean; expirySeconds: number; bytes: number; usesAlias: boolean },
+  ): void {
+    if (how.qos > 0 && !client.mayPublish) return;
+    const key = `#${++this.#lastKey}`;
+    const payload = how.bytes < 0 ? '' : `${key} ${'.'.repeat(how.bytes)}`;
+    const expirySeconds = client.version === 5 ? how.expirySeconds : -1;
+    const { qos, retain, usesAlias } = how;
+    client.publish(
+      { key: payload === '' ? `empty ${topic}` : key, topic, payload, qos, retain, expirySeconds },
+      usesAlias,
+    );
+  }
+
+  #onSend(client: SimulatedClient, sent: SentPublish): void {
+    this.judge.published.set(sent.key, sent);
+    this.#linkOf(client)?.sent.push(sent);
+    this.world.tell(() => `${client.id}: PUBLISH ${sent.key} to ${sent.topic}, QoS ${sent.qos} id ${sent.packetId}`);
+  }
+
+  /** What is wrong is thrown into the broker otherwise, which would take it for its own bug. */
+  #guard(look: () => void): void {
+    try {
+      look();
+    } catch (error) {
+      this.failure ??= error as Error;
+    }
+  }
+
+  #onWritten(link: Link, packet: Packet): void {
+    const { judge } = this;
+    const deliveries = this.#deliveries;
+    if (link.wire.pendingBytes > 0) link.hadBacklog = true;
+    if (packet.cmd !== 'publish') this.world.tell(() => `broker -> ${link.name}: ${brief(packet)}`);
+    if (packet.cmd === 'connack') link.hasConnack = true;
+    else
+      judge.check(link.hasConnack, 'CONNACK comes first [MQTT5 3.2.0-1]', () => `${link.name} is sent ${packet.cmd}`);
+    const id = packet.messageId ?? 0;
+    switch (packet.cmd) {
+      case 'publish':
+        return deliveries.onPublish(link, packet);
+      case 'puback':
+      case 'pubrec':
+        return deliveries.onAnswer(link, packet.cmd, id, packet.reasonCode ?? 0);
+      case 'pubrel':
+        return deliveries.onPubrel(link, id, packet.reasonCode ?? 0);
+      case 'pubcomp':
+      case 'suback':
+      case 'unsuback':
+        return deliveries.onPromise(link, `${packet.cmd} ${id}`);
+      case 'connack':
+        return deliveries.onPromise(link, 'connack');
+    }
+  }
+
+  // The end of a run
+
+  /** The world heals, everybody comes back and takes what there is; then everybody leaves, and nothing may be left. */
+  async #finish(): Promise<void> {
+    this.world.tell(() => '--- the end: everybody comes back');
+    this.#disk.isRefusing = false;
+    await this.#runFor(3_000);
+    for (const client of this.#clients) {
+      client.isPrompt = true;
+      if (client.wire !== null) client.vanish('reset');
+    }
+    await this.#runFor(200);
+    for (const client of this.#clients) this.#comeBack(client, false);
+    await this.#untilQuiet();
+    this.judge.checkRetained();
+    this.judge.checkMissing(this.#deliveries);
+    this.world.tell(() => '--- the end: everybody leaves');
+    for (const client of this.#clients) if (client.wire !== null) client.vanish('reset');
+    await this.#runFor(200);
+    for (const client of this.#clients) this.#comeBack(client, true);
+    await this.#runFor(3_500);
+    for (const topic of topics) {
+      this.#publish(this.#clients[0]!, topic, { qos: 1, retain: true, expirySeconds: -1, bytes: -1, usesAlias: false });
+      await this.#runFor(2_000);
+    }
+    for (const client of this.#clients) if (client.wire !== null) client.disconnect(0, null);
+    await this.#runFor(6_000);
+    this.judge.checkNothingLeft(this.#profile.durability === 'none' ? [] : this.#disk.keys);
+  }
+
+  #comeBack(client: SimulatedClient, clean: boolean): void {
+    const session = this.judge.model.sessions.get(client.id);
+    if (!clean && session === undefined) return;
+    this.#connect(client, {
+      ...{ version: 5, clean, expirySeconds: clean ? 0 : 1_000_000, keepAliveSeconds: 0, receiveMaximum: 65_535 },
+      ...{ packetBytesMax: 1_000_000, topicAliasMaximum: 10, will: null, habit: 'at once' },
+    });
+  }
+
+  async #untilQuiet(): Promise<void> {
+    let quiet = 0;
+    for (let i = 0; quiet < 4; i++) {
+      if (i > 200) throw new Violation('it becomes quiet in the end', 'there is still traffic after a long time');
+      const before = `${this.judge.log.length} ${this.judge.traffic}`;
+      await this.#runFor(1_000);
+      quiet = `${this.judge.log.length} ${this.judge.traffic}` === before ? quiet + 1 : 0;
+    }
+  }
+}
+
+const noEnds = { onWritten() {}, onPacket() {}, onGone() {}, onEnded() {} };
+
+function brief({ cmd, messageId, reasonCode, returnCode, granted, sessionPresent }: Packet): string {
+  const code = reasonCode ?? returnCode ?? 0;
+  const parts = [
+    messageId !== undefined && ` ${messageId}`,
+    sessionPresent && ', session present',
+    granted !== undefined && ` [${granted}]`,
+    code > 0 && `, reason 0x${code.toString(16)}`,
+  ];
+  return `${cmd.toUpperCase()}${parts.filter(Boolean).join('')}`;
+}

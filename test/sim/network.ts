@@ -192,6 +192,8 @@ export class Wire implements ByteStream {
   resume(): void {
     if (!this.isPaused) return;
     this.isPaused = false;
+    // While the broker did not read, the client could not be heard.
+    this.lastReadAt = this.#world.time;
     this.#arriveUp();
   }
 

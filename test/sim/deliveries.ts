@@ -55,7 +55,8 @@ export class Deliveries {
     if (packet.qos! > 0 && under !== undefined) return this.#again(link, session, packet, under, key);
     if (packet.dup && this.#isStray(session, key, packet.messageId!)) return;
     const match = this.#find(link, session, packet, key, topic);
-    if (!this.#sent.has(sentKey(session, { ...match, number: match.expected.message.number }))) {
+    if (match === null) return;
+    if (!packet.dup && !this.#sent.has(sentKey(session, { ...match, number: match.expected.message.number }))) {
       this.#checkExpiry(link, match, packet);
     }
     this.#checkOrder(link, session, packet, match);
@@ -111,7 +112,8 @@ export class Deliveries {
       () => `${link.name}: ${key}`,
     );
     judge.check(packet.dup === true, 'DUP on what is sent again [MQTT5 3.3.1-1]', () => `${link.name}: ${key}`);
-    if (!under.isReplay && under.group === null) this.#inOrder(link, packet.qos!, under.number, key);
+    if (!under.isReplay && under.group === null && !judge.model.ambiguous.has(key))
+      this.#inOrder(link, packet.qos!, under.number, key);
     this.#countSent(session, under, id);
     this.#occupy(link, id);
   }
@@ -124,14 +126,18 @@ export class Deliveries {
     link.last[qos] = number;
   }
 
-  #find(link: Link, session: ModelSession, packet: Packet, key: string, topic: string): Match {
+  #find(link: Link, session: ModelSession, packet: Packet, key: string, topic: string): Match | null {
     const judge = this.#judge;
-    const underWay = new Set(
-      [...this.#inFlight(session).values()].map(({ number, group, isReplay }) => `${number} ${group} ${isReplay}`),
-    );
+    const inFlight = this.#inFlight(session);
+    const underWay = new Set<string>();
+    for (const [id, { number, group }] of inFlight) {
+      // Of a shared subscription it may have been taken away, and come back, while the client was away.
+      if (group === null || link.outstanding.has(id)) underWay.add(`${number} ${group}`);
+    }
     const all = this.#candidates(session, key, topic).filter(({ expected, group, isReplay }) => {
-      return isReplay || !underWay.has(`${expected.message.number} ${group} ${isReplay}`);
+      return isReplay || !underWay.has(`${expected.message.number} ${group}`);
     });
+    if (all.length === 0 && judge.model.ambiguous.has(key)) return null;
     judge.check(all.length > 0, 'no delivery that nobody subscribed to [MQTT5 3.3.4]', () => {
       return `${link.name} is sent ${key} (${topic}, QoS ${packet.qos}${packet.retain ? ', retained' : ''})`;
     });
@@ -145,6 +151,7 @@ export class Deliveries {
       );
     });
     const fitting = [...inOrder, ...fittings].find((each) => !this.#isHeld(session, each)) ?? fittings[0];
+    if (fitting === undefined && judge.model.ambiguous.has(key)) return null;
     if (fitting === undefined) {
       const [{ expected }] = all as [Match];
       const should = `QoS ${expected.qos}, retain ${expected.retain}, identifiers [${expected.ids}]`;
@@ -256,7 +263,7 @@ export class Deliveries {
 
   #checkOrder(link: Link, session: ModelSession, packet: Packet, { expected, group, isReplay }: Match): void {
     const judge = this.#judge;
-    if (isReplay || group !== null) return;
+    if (isReplay || group !== null || judge.model.ambiguous.has(expected.message.key)) return;
     const { number, key } = expected.message;
     const qos = packet.qos!;
     this.#inOrder(link, qos, number, key);
@@ -275,7 +282,7 @@ export class Deliveries {
     const id = packet.messageId!;
     const inFlight: InFlight = { key, number, qos: packet.qos!, group, isReplay, isReceived: false };
     const before = this.#sent.get(sentKey(session, inFlight));
-    if (!isReplay && group === null) {
+    if (!isReplay && group === null && !judge.model.ambiguous.has(key)) {
       if (before !== undefined) {
         judge.check(packet.dup === true, 'DUP on what is sent again [MQTT5 3.3.1-1]', () => `${link.name}: ${key}`);
         if (packet.qos === 2) {
@@ -459,7 +466,7 @@ export class Deliveries {
     const found: string[] = [];
     for (const { clientId, expected, fleeting, replays, isConnected } of model.sessions.values()) {
       for (const { message, qos } of [...expected.values(), ...(isConnected && !model.queuesQoS0 ? fleeting : [])]) {
-        if (message.expiresAt <= world.time + 1_000) continue;
+        if (message.expiresAt <= world.time + 1_000 || model.ambiguous.has(message.key)) continue;
         found.push(`${clientId} never got ${message.key} (${message.topic}, QoS ${qos}, routed as ${message.number})`);
       }
       for (const owed of replays.values()) {
@@ -489,7 +496,14 @@ export class Deliveries {
       if (hasEnded && message.qos === 2) return [];
       // QoS 0 is owed to nobody who is away or busy.
       const isReliable = [...(now ?? []), ...[...then.values()].map(({ qos }) => qos)].every((qos) => qos > 0);
-      if (message.qos === 0 || now === undefined || !isReliable || message.expiresAt <= world.time + 1_000) return [];
+      if (
+        message.qos === 0 ||
+        model.ambiguous.has(message.key) ||
+        now === undefined ||
+        !isReliable ||
+        message.expiresAt <= world.time + 1_000
+      )
+        return [];
       return [`nobody of ${name} got ${message.key} (QoS ${message.qos}, routed as ${message.number})`];
     });
   }

@@ -173,6 +173,7 @@ export class Judge {
     const at = this.world.time;
     // They are remembered by the process only.
     for (const session of this.model.sessions.values()) session.replays.clear();
+    for (const [topic, { key }] of this.model.retained) this.#noteRetained(topic, key);
     for (const { clientId, isConnected, expirySeconds, will } of [...this.model.sessions.values()]) {
       if (!isConnected) continue;
       this.tell({ kind: 'disconnect', clientId, hasWill: true, expirySeconds: null, at });

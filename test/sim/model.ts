@@ -97,6 +97,8 @@ export class Model {
   readonly sessions = new Map<string, ModelSession>();
   readonly retained = new Map<string, Routed>();
   readonly groups = new Map<number, GroupExpected[]>();
+  /** Messages that a session is owed twice, once by a shared subscription: nobody can tell one from the other. */
+  readonly ambiguous = new Set<string>();
   readonly queuesQoS0: boolean;
 
   constructor(queuesQoS0: boolean) {
@@ -197,15 +199,18 @@ export class Model {
     const groups = new Map<string, Map<string, Options>>();
     for (const session of this.sessions.values()) {
       const own: Options[] = [];
+      let isMember = false;
       if (excluded.has(session.clientId)) continue;
       for (const [filter, options] of session.subscriptions) {
         const parsed = shareOf(filter);
         if (!matches(parsed.filter, topic)) continue;
         const name = `${parsed.shareName}/${parsed.filter}`;
+        if (parsed.shareName !== null) isMember = true;
         if (parsed.shareName !== null) groups.set(name, (groups.get(name) ?? new Map()).set(session.clientId, options));
         else if (!options.nl || session.clientId !== message.publisher) own.push(options);
       }
       if (own.length > 0) this.#expect(session, message, own);
+      if (own.length > 0 && isMember) this.ambiguous.add(message.key);
     }
     if (groups.size === 0) return;
     const owed = Array.from(groups, ([name, members]) => ({ message, name, members }));

@@ -129,13 +129,17 @@ export class ByteReader {
     return this.binary().toString();
   }
 
-  json(): unknown {
+  /** An object, as JSON. */
+  json(): object {
     const text = this.text();
+    let value: unknown;
     try {
-      return JSON.parse(text);
+      value = JSON.parse(text);
     } catch (cause) {
       throw new CorruptValue('what should be JSON is none', { cause });
     }
+    if (typeof value !== 'object' || value === null) throw new CorruptValue('what should be an object is none');
+    return value;
   }
 
   /** So many values as a number says that stands before them. */

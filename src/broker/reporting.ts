@@ -26,7 +26,8 @@ export function reportConnected(connection: Connection, sessionPresent: boolean)
   const { audit } = connection.shell;
   if (audit === null) return;
   const { stream, traits, mechanism } = connection;
-  const details = { transport: stream.kind, version: traits.label, mechanism: mechanism ?? undefined };
+  const tls = stream.tlsVersion ?? undefined;
+  const details = { transport: stream.kind, tls, version: traits.label, mechanism: mechanism ?? undefined };
   audit.record({ event: 'connected', ...whoIs(connection), ...details, sessionPresent });
 }
 

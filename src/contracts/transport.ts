@@ -30,6 +30,8 @@ export interface ByteStream {
   readonly remoteAddress: string;
   /** The client's certificate, if it showed one and the listener has verified it. */
   readonly certificate: ClientCertificate | null;
+  /** `TLSv1.3`, while the connection is open; null or absent without TLS. */
+  readonly tlsVersion?: string | null;
   /** Bytes given to `write` that the kernel has not taken yet. */
   readonly pendingBytes: number;
   /**

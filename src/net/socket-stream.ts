@@ -50,6 +50,10 @@ export class SocketStream implements ByteStream {
     socket.on('close', () => this.#closed());
   }
 
+  get tlsVersion(): string | null {
+    return this.kind === 'tls' ? (this.#socket as TLSSocket).getProtocol() : null;
+  }
+
   get pendingBytes(): number {
     return this.#socket.writableLength;
   }

@@ -2,6 +2,7 @@
  * A WebSocket as a `ByteStream`: the frames are just bytes, cut anywhere. [MQTT5 6.0.0-2]
  */
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import type { ByteReceiver, ByteStream, ClientCertificate } from '../contracts/transport.ts';
 
@@ -57,6 +58,10 @@ export class WebSocketStream implements ByteStream {
       if (this.receiver?.onArriving?.(length) !== true) socket.off('data', arrived);
     };
     socket.on('data', arrived);
+  }
+
+  get tlsVersion(): string | null {
+    return this.kind === 'wss' ? (this.#socket as TLSSocket).getProtocol() : null;
   }
 
   /** With frame headers, pings and pongs: 0 says that the kernel has everything, and memory is free again. */

@@ -2,11 +2,13 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import mqtt from 'mqtt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AuditLog } from '../../../src/admin/audit.ts';
 import { type App, startApp } from '../../../src/app.ts';
 import { parseConfig } from '../../../src/config/load.ts';
 import { type Log, silentLog } from '../../../src/contracts/log.ts';
+import { Certificates } from '../../support/certificates.ts';
 import { unique, WireClient } from '../../support/wire-client.ts';
 
 type Line = Record<string, unknown>;
@@ -194,6 +196,23 @@ describe('a broker', () => {
     expect(events('authenticationFailed')).toMatchObject([{ client: 'w', user: 'u', reason: 'Wrong password' }]);
     expect(events('refused')).toMatchObject([{ reason: 'The first packet is not CONNECT' }]);
     expect(readFileSync(file, 'utf8')).not.toMatch(/the payload|"wrong"/);
+  });
+
+  test('tells the version of TLS, over WebSocket too', async () => {
+    const certificates = new Certificates();
+    const tls = certificates.server('broker');
+    await start({ listeners: ['tls', 'wss'].map((kind) => ({ kind, port: 0, tls })) });
+    for (const { url } of app.listeners) {
+      const client = await mqtt.connectAsync(url, { rejectUnauthorized: false, protocolVersion: 5 });
+      await client.endAsync();
+    }
+    await app.close();
+    certificates.remove();
+    const version = { tls: 'TLSv1.3' };
+    expect(events('connected')).toMatchObject([
+      { transport: 'tls', ...version },
+      { transport: 'wss', ...version },
+    ]);
   });
 
   test('tells of bans and commands', async () => {

@@ -1,7 +1,8 @@
 /**
  * Sparkplug B payloads (Eclipse Sparkplug 3.0, 6.4), read into what a person would write:
  * `{ timestamp, seq, metrics: [{ name, alias, timestamp, type: 'Int32', value }] }`. Data sets, templates and property sets stay
- * as the specification's messages.
+ * as the specification's messages, and arrays as its bytes. In data messages devices leave the type out, because the birth
+ * certificate had it; then `field` tells where the value stood, so that it can be written there again.
  */
 import protobuf from 'protobufjs';
 import { StageFailure } from '../errors.ts';
@@ -124,6 +125,19 @@ const dataTypes: Readonly<Record<number, readonly [name: string, field: string, 
   17: ['Bytes', 'bytes_value'],
   18: ['File', 'bytes_value'],
   19: ['Template', 'template_value'],
+  22: ['Int8Array', 'bytes_value'],
+  23: ['Int16Array', 'bytes_value'],
+  24: ['Int32Array', 'bytes_value'],
+  25: ['Int64Array', 'bytes_value'],
+  26: ['UInt8Array', 'bytes_value'],
+  27: ['UInt16Array', 'bytes_value'],
+  28: ['UInt32Array', 'bytes_value'],
+  29: ['UInt64Array', 'bytes_value'],
+  30: ['FloatArray', 'bytes_value'],
+  31: ['DoubleArray', 'bytes_value'],
+  32: ['BooleanArray', 'bytes_value'],
+  33: ['StringArray', 'bytes_value'],
+  34: ['DateTimeArray', 'bytes_value'],
 };
 const numberOfType = new Map(Object.entries(dataTypes).map(([number, [name]]) => [name, Number(number)]));
 const valueFields = [...new Set(Object.values(dataTypes).map(([, field]) => field))];
@@ -153,7 +167,8 @@ function readable(metric: Fields): Fields {
   const field = valueFields.find((each) => rest[each] !== undefined);
   const raw = field === undefined ? null : rest[field];
   for (const each of valueFields) delete rest[each];
-  return { ...rest, ...(type ? { type } : {}), value: isNull ? null : signed(raw, type, bits) };
+  const isKnown = type !== undefined || field === undefined;
+  return { ...rest, ...(isKnown ? (type ? { type } : {}) : { field }), value: isNull ? null : signed(raw, type, bits) };
 }
 
 /** Signed numbers stand as two's complement in unsigned fields. */
@@ -169,12 +184,20 @@ function signed(raw: unknown, type: string | undefined, bits: number | undefined
 
 function writable(metric: unknown): Fields {
   if (typeof metric !== 'object' || metric === null) throw new StageFailure('a metric must be an object');
-  const { type, value, ...rest } = metric as Fields;
+  const { type, field: stood, value, ...rest } = metric as Fields;
+  if (type === undefined && typeof stood === 'string' && valueFields.includes(stood))
+    return { ...rest, [stood]: value };
   const number = numberOfType.get(type === undefined ? typeFor(value) : String(type));
   if (number === undefined) throw new StageFailure(`there is no Sparkplug data type ${String(type)}`);
   if (value === null || value === undefined) return { ...rest, datatype: number, is_null: true };
   const [, field, bits] = dataTypes[number]!;
-  return { ...rest, datatype: number, [field]: unsigned(value, bits) };
+  return { ...rest, datatype: number, [field]: unsigned(type === 'DateTime' ? timeOf(value) : value, bits) };
+}
+
+/** A date is text where the value has been JSON. */
+function timeOf(value: unknown): unknown {
+  const time = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(time) ? value : time;
 }
 
 function unsigned(value: unknown, bits: number | undefined): unknown {

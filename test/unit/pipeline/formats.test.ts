@@ -137,3 +137,29 @@ test('a JSON Schema sees what JSON would have of a date, of binary, and of a lar
   const payload = Buffer.from('a36164c11a514b67b06162420102616e1b7fffffffffffffff', 'hex');
   expect(await bench.publish(aPublish(payload))).toEqual({ verdict: 'keep' });
 });
+
+test('Sparkplug metrics without a type, as data messages have them, and arrays are written as they were read', async () => {
+  const bench = await benchWith([{ decode: 'sparkplug' }, { set: { fields: { seq: 9 } } }, { encode: 'sparkplug' }]);
+  const read = await benchWith([{ convert: { from: 'sparkplug', to: 'json' } }]);
+  // Alias 1 with int_value 7; alias 2 with an Int16Array; alias 3 with a DateTime.
+  const metrics = [
+    '12 04 10 01 50 07',
+    '12 0b 10 02 20 17 82 01 04 01 00 02 00',
+    '12 0b 10 03 20 0d 58 80 d0 95 ff bc 31',
+  ];
+  const payload = (seq: number) => Buffer.from(`${metrics.join('')}18 0${seq}`.replaceAll(' ', ''), 'hex');
+  expect((await bench.messages(aPublish(payload(1))))[0]?.payload).toEqual(payload(9));
+  expect(JSON.parse((await read.messages(aPublish(payload(1))))[0]!.payload.toString())).toEqual({
+    metrics: [
+      { alias: 1, field: 'int_value', value: 7 },
+      { alias: 2, type: 'Int16Array', value: 'AQACAA==' },
+      { alias: 3, type: 'DateTime', value: expect.stringMatching(/^2023-/) },
+    ],
+    seq: 1,
+  });
+  const back = await benchWith([
+    { convert: { from: 'sparkplug', to: 'json' } },
+    { convert: { from: 'json', to: 'sparkplug' } },
+  ]);
+  expect((await back.messages(aPublish(payload(1))))[0]?.payload).toEqual(payload(1));
+});

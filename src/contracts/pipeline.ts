@@ -52,7 +52,7 @@ export interface QuarantineEntry extends QuarantinedMessage {
   readonly id: number;
 }
 
-/** Where quarantined messages are kept. `test/contract/quarantine.suite.ts` holds every implementation to this. */
+/** Where quarantined messages are kept. `test/contract/quarantine.test.ts` holds every implementation to this. */
 export interface QuarantineStore {
   readonly count: number;
   readonly bytes: number;
@@ -229,7 +229,7 @@ export interface PipelineLimits {
   readonly depth: number;
   /** Fields and elements of one value, in all. */
   readonly items: number;
-  /** What decompressing or encoding may give. */
+  /** What is decoded, what decompressing or encoding may give, and what the batches of a stage hold. */
   readonly payloadBytes: number;
   /** Topics of which each thinning stage remembers something. */
   readonly topicStates: number;

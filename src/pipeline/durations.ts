@@ -1,4 +1,4 @@
-/** How long something took: percentiles of all that was added since `reset`, within a tenth, in 64 numbers of memory. */
+/** How long something took: percentiles of all that was added since `reset`, within a fifth, in 80 numbers of memory. */
 
 /** Microseconds at which the first bucket ends; each further one ends a quarter of a doubling later. */
 const firstMicroseconds = 1;

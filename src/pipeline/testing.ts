@@ -101,7 +101,8 @@ function snapshot(item: Item): Snapshot {
   }
 }
 
-function changesOf(verdict: PublishVerdict, message: PublishedMessage): PublishedMessage[] {
+/** What would be routed. */
+export function changesOf(verdict: PublishVerdict, message: PublishedMessage): PublishedMessage[] {
   switch (verdict.verdict) {
     case 'keep':
       return [message];

@@ -6,6 +6,7 @@ import type { ClientIdentity, PublishedMessage, PublishVerdict } from '../../src
 import { silentLog } from '../../src/contracts/log.ts';
 import type { QuarantineEntry } from '../../src/contracts/pipeline.ts';
 import { Pipelines } from '../../src/pipeline/pipelines.ts';
+import { changesOf } from '../../src/pipeline/testing.ts';
 import { MemoryQuarantine } from '../../src/store/memory-quarantine.ts';
 
 type PipelineInput = NonNullable<ConfigInput['pipelines']>[number];
@@ -64,17 +65,7 @@ export class PipelineBench {
 
   /** What would be routed. */
   async messages(message: PublishedMessage): Promise<PublishedMessage[]> {
-    const verdict = await this.publish(message);
-    switch (verdict.verdict) {
-      case 'keep':
-        return [message];
-      case 'change':
-        return [{ ...message, ...verdict.change }];
-      case 'split':
-        return verdict.messages.map((change) => ({ ...message, ...change }));
-      default:
-        return [];
-    }
+    return changesOf(await this.publish(message), message);
   }
 
   async quarantined(): Promise<QuarantineEntry[]> {

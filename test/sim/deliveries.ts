@@ -3,7 +3,7 @@
  * within the client's limits; every acknowledgement keeps its promise when it leaves.
  */
 import { matches } from '../../src/protocol/topic.ts';
-import { type Exchange, type InFlight, type Judge, keyOf, type Link } from './judge.ts';
+import { type Exchange, type InFlight, type Judge, keyOf, type Link, toleranceMs } from './judge.ts';
 import type { Expected, ModelSession, Options, QoS } from './model.ts';
 import type { Packet } from './network.ts';
 
@@ -29,6 +29,8 @@ export class Deliveries {
   readonly #firstSent = new Map<string, number>();
   /** Who has a message of a shared subscription under way. */
   readonly #holders = new Map<string, { readonly uid: number; readonly qos: QoS }>();
+  /** Packet identifiers of copies that could not be told apart. */
+  readonly #strays = new Set<string>();
   readonly #relieved = new Map<string, string>();
   readonly #judge: Judge;
 
@@ -55,7 +57,10 @@ export class Deliveries {
     if (packet.qos! > 0 && under !== undefined) return this.#again(link, session, packet, under, key);
     if (packet.dup && this.#isStray(session, key, packet.messageId!)) return;
     const match = this.#find(link, session, packet, key, topic);
-    if (match === null) return;
+    if (match === null) {
+      this.#strays.add(`${session.uid} ${packet.messageId}`);
+      return;
+    }
     if (!packet.dup && !this.#sent.has(sentKey(session, { ...match, number: match.expected.message.number }))) {
       this.#checkExpiry(link, match, packet);
     }
@@ -130,7 +135,8 @@ export class Deliveries {
     const judge = this.#judge;
     const inFlight = this.#inFlight(session);
     const underWay = new Set<string>();
-    for (const [id, { number, group }] of inFlight) {
+    for (const [id, { number, group, isReplay }] of inFlight) {
+      if (isReplay) continue;
       // Of a shared subscription it may have been taken away, and come back, while the client was away.
       if (group === null || link.outstanding.has(id)) underWay.add(`${number} ${group}`);
     }
@@ -184,6 +190,7 @@ export class Deliveries {
       found.push({ expected, group, isReplay });
     for (const each of session.fleeting) if (each.message.key === key) add(each, null, false);
     for (const each of session.expected.values()) if (each.message.key === key) add(each, null, false);
+    found.sort((a, b) => a.expected.message.number - b.expected.message.number);
     const addShared = (message: Expected['message'], name: string, options: Options | undefined) => {
       if (options === undefined) return;
       const ids = options.id > 0 ? [options.id] : [];
@@ -257,8 +264,10 @@ export class Deliveries {
   /** QoS 2 is on its way as soon as its packet identifier is being stored. */
   #slackMs(qos: QoS): number {
     const { profile, disk } = this.#judge;
-    if (qos < 2) return 150;
-    return disk!.hasRefused ? Number.POSITIVE_INFINITY : 150 + 22 * profile.disk.writeMs + profile.maxCommitDelayMs;
+    if (qos < 2) return toleranceMs;
+    return disk!.hasRefused
+      ? Number.POSITIVE_INFINITY
+      : toleranceMs + 22 * profile.disk.writeMs + profile.maxCommitDelayMs;
   }
 
   #checkOrder(link: Link, session: ModelSession, packet: Packet, { expected, group, isReplay }: Match): void {
@@ -389,7 +398,7 @@ export class Deliveries {
 
   onPubrel(link: Link, packetId: number, reasonCode: number): void {
     const session = this.#sessionOf(link);
-    if (session === null || reasonCode >= 0x80) return;
+    if (session === null || reasonCode >= 0x80 || this.#strays.has(`${session.uid} ${packetId}`)) return;
     const judge = this.#judge;
     let inFlight = this.#inFlight(session).get(packetId);
     if (inFlight === undefined) {
@@ -470,7 +479,8 @@ export class Deliveries {
         found.push(`${clientId} never got ${message.key} (${message.topic}, QoS ${qos}, routed as ${message.number})`);
       }
       for (const owed of replays.values()) {
-        for (const { message } of owed.values()) {
+        for (const { message, qos } of owed.values()) {
+          if (qos === 0) continue; // it may have been on its way when the connection broke
           const isStillIt = model.retained.get(message.topic)?.number === message.number;
           if (!isStillIt || message.expiresAt <= world.time + 1_000) continue;
           found.push(`${clientId} never got the retained ${message.key} (${message.topic})`);
@@ -491,9 +501,10 @@ export class Deliveries {
       // The will of a member that was leaving for good.
       if ([...then.keys()].every((clientId) => clientId === message.publisher)) return [];
       const now = members.get(`$share/${name}`);
-      // QoS 2 that was under way ends with the session of who had it. [MQTT5 4.8.2-5]
+      // QoS 2 that was under way ends with the session of who had it, [MQTT5 4.8.2-5] and anything with a crash if that
+      // session was not to outlive it.
       const hasEnded = [...then.keys()].some((id) => (model.sessions.get(id)?.uid ?? Infinity) > message.number);
-      if (hasEnded && message.qos === 2) return [];
+      if (hasEnded && (message.qos === 2 || this.#judge.lifeOf.get(message.number) !== this.#judge.life)) return [];
       // QoS 0 is owed to nobody who is away or busy.
       const isReliable = [...(now ?? []), ...[...then.values()].map(({ qos }) => qos)].every((qos) => qos > 0);
       if (

@@ -451,6 +451,11 @@ export class Judge {
   #onWill(key: string, will: WillRecord): void {
     const session = this.model.sessions.get(will.clientId);
     const isCurrent = session?.will?.key === key;
+    // On its way through the pipeline, what it was due for may be over.
+    if (this.profile.pipeline === 'async') {
+      if (isCurrent) this.tell({ kind: 'willPublished', clientId: will.clientId });
+      return;
+    }
     this.#willsToCheck.push({
       clientId: will.clientId,
       session: isCurrent ? session : undefined,
@@ -510,7 +515,7 @@ export class Judge {
         'session expiry to the second',
         () => `${clientId} should be over for ${late - expiresAt} ms`,
       );
-      if (will === null || this.profile.access || this.profile.pipeline !== 'none') continue;
+      if (will === null || this.profile.pipeline !== 'none') continue;
       const due = Math.min(disconnectedAt + will.delaySeconds * 1000, expiresAt);
       this.check(
         due >= late,

@@ -45,8 +45,7 @@ export type Action =
   | { readonly kind: 'answer'; readonly client: number }
   | { readonly kind: 'reading'; readonly client: number; readonly isReading: boolean }
   | { readonly kind: 'restart'; readonly how: 'clean' | 'kill' | 'power cut'; readonly downMs: number }
-  | { readonly kind: 'disk'; readonly isRefusing: boolean }
-  | { readonly kind: 'rules' };
+  | { readonly kind: 'disk'; readonly isRefusing: boolean };
 
 export type Step = Action & {
   /** How long after the step before. */
@@ -122,7 +121,6 @@ function draw(random: Random, cast: Cast): Action {
   }
   if (chance < 0.93) return { kind: 'vanish', client, how: random.isLucky(0.7) ? 'reset' : 'silent' };
   if (chance < 0.95) return { kind: 'reading', client, isReading: random.isLucky(0.4) };
-  if (chance < 0.96) return { kind: 'rules' };
   return { kind: 'answer', client };
 }
 

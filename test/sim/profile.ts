@@ -14,7 +14,6 @@ export interface Profile {
   readonly wire: WireHabits;
   readonly disk: DiskHabits;
   readonly pipeline: 'none' | 'sync' | 'async';
-  readonly access: boolean;
   /** Limits are so tight that messages are dropped, and counted. */
   readonly isTight: boolean;
 }
@@ -60,7 +59,6 @@ export function drawProfile(random: Random): Profile {
       slowWrites: random.pick([0, 0.05]),
     },
     pipeline: kinds < 0.8 ? 'none' : kinds < 0.9 ? 'sync' : 'async',
-    access: random.isLucky(0.15),
     isTight,
   };
 }

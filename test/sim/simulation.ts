@@ -16,6 +16,7 @@ import { Deliveries } from './deliveries.ts';
 import { SimulatedDisk } from './disk.ts';
 import { Judge, type Link, type SentPublish } from './judge.ts';
 import { type Packet, Wire } from './network.ts';
+import { aPipeline } from './pipeline.ts';
 import { drawPlan, type Step, stepText, topics } from './plan.ts';
 import { watchConnection, watchCore } from './probe.ts';
 import { drawProfile, type Profile } from './profile.ts';
@@ -132,7 +133,7 @@ class Simulation {
   // The broker
 
   async #start(): Promise<void> {
-    const { settings, durability } = this.#profile;
+    const { settings, durability, pipeline } = this.#profile;
     const life = { isOver: false };
     this.#life = life;
     this.#disk.belongTo(life);
@@ -150,6 +151,7 @@ class Simulation {
     this.#watchReading(store);
     const broker = new Broker({
       ...{ settings, store, log, clock: this.world, timers },
+      ...(pipeline !== 'none' && { pipeline: aPipeline(pipeline, this.world, this.#random.fork(), life) }),
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
       schedule: (run) => this.world.after(0, run, life),
     });
@@ -238,7 +240,6 @@ class Simulation {
       this.#disk.isRefusing = step.isRefusing;
       return;
     }
-    if (step.kind === 'rules') return;
     const client = this.#clients[step.client]!;
     if (step.kind === 'connect') return this.#connect(client, step.request);
     if (client.wire === null || !client.isConnected) return;

@@ -18,6 +18,8 @@ export interface Target {
   readonly mutate?: (input: Uint8Array, random: Random, other: () => Uint8Array) => Uint8Array;
   /** Longest input, in bytes. */
   readonly bytesMax: number;
+  /** Of processor time for one input; 100 unless it says so. */
+  readonly millisecondsMax?: number;
   close?(): void;
 }
 

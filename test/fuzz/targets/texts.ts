@@ -48,6 +48,8 @@ export function configuration(): Target {
       '0x10',
     ).concat(bytesOf(...new Set(text.match(/[a-zA-Z]+(?=:)/g)))),
     bytesMax: 4_096,
+    // Read once, at a start, and written by who may stop the broker anyway.
+    millisecondsMax: 1_000,
     run(input) {
       writeFileSync(file, input);
       try {

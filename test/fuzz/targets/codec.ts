@@ -6,7 +6,9 @@
 import fc from 'fast-check';
 import { Random } from '../../../scripts/crash/random.ts';
 import { Framer, PacketDecoder } from '../../../src/codec/framer.ts';
+import { readPropertyList } from '../../../src/codec/properties.ts';
 import { PublishDecoder, publishRemainingLength, writePublish } from '../../../src/codec/publish.ts';
+import { Reader } from '../../../src/codec/reader.ts';
 import { ProtocolError } from '../../../src/protocol/errors.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import type { ColdPacket } from '../../../src/protocol/packets.ts';
@@ -100,6 +102,16 @@ function pushInPieces(framer: Framer, bytes: Buffer, cut: number): void {
   }
 }
 
+/** The decoder checks properties where they lie; the reader of all other packets must find nothing wrong with them. */
+function assertSound({ bytes, propertiesStart, propertiesEnd }: Message): void {
+  if (propertiesStart === propertiesEnd) return;
+  try {
+    readPropertyList(new Reader('PUBLISH', bytes, propertiesStart, propertiesEnd), 'PUBLISH');
+  } catch (cause) {
+    throw new Error(`PUBLISH is taken with wrong properties: ${wordsOf(cause as Error)}`, { cause });
+  }
+}
+
 /** Notes which packets came, and writes every PUBLISH again. */
 class Receiver {
   seen = '';
@@ -120,6 +132,7 @@ class Receiver {
     if (this.#again === null) return;
     const header = { qos, retain, dup, packetId, hasProperties: true, expirySeconds };
     const whole = { ...header, subscriptionIds: null, topicAlias, hasTopic: message.topic !== noTopic };
+    assertSound(message);
     const remaining = publishRemainingLength(message, whole);
     const out = Buffer.alloc(remaining + 5);
     const end = writePublish(out, 0, message, whole, remaining);

@@ -62,7 +62,7 @@ const address = (defaultPort: number) => ({
   port: whole(0, 65_535).default(defaultPort),
   proxyProtocol: z.boolean().default(false),
   trustedProxies: z.array(network).default([]),
-  handshakeTimeoutSeconds: whole(1, 3_600).default(10),
+  handshakeTimeoutSeconds: whole(1, 3_600).optional(),
   ...listenerAuthentication,
 });
 
@@ -80,12 +80,16 @@ export const listener = z
     z.strictObject({ kind: z.literal('ws'), ...address(8083), ...webSocket }),
     z.strictObject({ kind: z.literal('wss'), ...address(8084), ...webSocket, tls }),
   ])
-  .superRefine(({ kind, proxyProtocol, trustedProxies }, context) => {
+  .superRefine(({ kind, proxyProtocol, trustedProxies, handshakeTimeoutSeconds }, context) => {
     const [first] = trustedProxies;
     if (proxyProtocol && first === undefined) {
       refuse(context, ['proxyProtocol'], 'trustedProxies beside it: the addresses that the header is taken from');
     }
     if (!proxyProtocol && first !== undefined && (kind === 'tcp' || kind === 'tls')) {
       refuse(context, ['trustedProxies'], 'proxyProtocol: true beside it, or there is nothing to be told by a proxy');
+    }
+    if (handshakeTimeoutSeconds !== undefined && kind === 'tcp' && !proxyProtocol) {
+      const other = 'limits.connectTimeoutSeconds instead: without TLS, HTTP or a PROXY header there is no handshake';
+      refuse(context, ['handshakeTimeoutSeconds'], other);
     }
   });

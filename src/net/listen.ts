@@ -26,7 +26,7 @@ const schemes: Readonly<Record<TransportKind, string>> = {
 const defaultBacklog = 4_096;
 /** PROXY headers, TLS handshakes and HTTP upgrades under way at one time, for each listener. */
 const handshakesMax = 1_000;
-const handshakeTimeoutSeconds = 10;
+const defaultHandshakeSeconds = 10;
 
 /**
  * Rejects with one line that says what to do if the address cannot be had, or a certificate not be used. `accept` learns the
@@ -43,7 +43,7 @@ export async function listen(
   const report = seldom((message) => log.warn({ listener: url }, message));
   const contexts = 'tls' in options ? await TlsContexts.load(options.tls, log) : null;
   const handshakes = hasHandshake(options)
-    ? new Handshakes((options.handshakeTimeoutSeconds ?? handshakeTimeoutSeconds) * 1000, handshakesMax, () =>
+    ? new Handshakes((options.handshakeTimeoutSeconds ?? defaultHandshakeSeconds) * 1000, handshakesMax, () =>
         report(`${handshakesMax} clients are in their handshake, as many as there may be: some are turned away`),
       )
     : null;

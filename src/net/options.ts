@@ -34,8 +34,8 @@ interface Address {
   readonly port: number;
   /** Connections that the kernel keeps for us until they are accepted; it may allow fewer. Default 4096. */
   readonly backlog?: number | undefined;
-  /** How long the PROXY header, the TLS handshake and the HTTP upgrade may take, together. */
-  readonly handshakeTimeoutSeconds: number;
+  /** How long the PROXY header, the TLS handshake and the HTTP upgrade may take, together. Default 10. */
+  readonly handshakeTimeoutSeconds?: number | undefined;
   /** Every connection begins with a PROXY header, versions 1 or 2, and comes from one of `trustedProxies`. */
   readonly proxyProtocol?: boolean | undefined;
   /** Addresses and networks whose word counts on where a client is: by a PROXY header or, in HTTP, by X-Forwarded-For. */
@@ -52,10 +52,8 @@ interface WebSocketAddress extends Address {
   readonly messageBytesMax: number;
 }
 
-/** Without a PROXY header there is no handshake to be timed. */
-export interface TcpOptions extends Omit<Address, 'handshakeTimeoutSeconds'> {
+export interface TcpOptions extends Address {
   readonly kind: 'tcp';
-  readonly handshakeTimeoutSeconds?: number | undefined;
 }
 
 export interface TlsListenerOptions extends Address {

@@ -119,6 +119,12 @@ describe('what is wrong is told with line, column, path and what was expected', 
         '2:18: listeners.0.trustedProxies: expected proxyProtocol: true beside it, or there is nothing to be told by a proxy, found ["10.0.0.5"]',
       ],
     ],
+    'a handshake that does not take place': [
+      'listeners:\n  - { kind: tcp, handshakeTimeoutSeconds: 5 }\n',
+      [
+        '2:18: listeners.0.handshakeTimeoutSeconds: expected limits.connectTimeoutSeconds instead: without TLS, HTTP or a PROXY header there is no handshake, found 5',
+      ],
+    ],
     'a network that is none': [
       'listeners:\n  - { kind: ws, trustedProxies: [10.0.0.0/33, proxy] }\n',
       ['10.0.0.0/33', 'proxy'].map((found, index) => {

@@ -22,6 +22,7 @@ import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
 import { type Log, silentLog } from './contracts/log.ts';
 import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
 import type { SessionStore } from './contracts/session-store.ts';
+import { defaultLimits } from './contracts/settings.ts';
 import type { Listener } from './contracts/transport.ts';
 import { listen } from './net/listen.ts';
 import { connectionsWithin, openFilesMax } from './net/open-files.ts';
@@ -314,5 +315,7 @@ function tellConnections({ limits: { connections } }: Config, config: Config, lo
   const wanted = config.limits.connections;
   if (connections === wanted) return;
   const why = 'fewer connections are taken than limits.connections says: raise the limit of open files (ulimit -n)';
-  log.warn({ connections, wanted }, why);
+  // Whoever has not asked for a number need not be warned that it is another one.
+  const isAsked = wanted !== defaultLimits.connections;
+  log[isAsked ? 'warn' : 'info']({ connections, wanted }, why);
 }

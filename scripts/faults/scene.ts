@@ -25,11 +25,19 @@ export class Scene {
   async start(setting: Partial<Setting> = {}): Promise<RunningBroker> {
     const broker = await startBroker('sluice', this.folder, { isDurable: true, ...setting });
     this.#broker = broker;
+    process.once('exit', this.#killBroker);
     this.#watch = setInterval(() => {
       this.#peakMegabytes = Math.max(this.#peakMegabytes, this.megabytes);
     }, 200);
     return broker;
   }
+
+  /** Nothing stays behind, whatever ends this process. */
+  readonly #killBroker = (): void => {
+    try {
+      process.kill(this.broker.pid, 'SIGKILL');
+    } catch {}
+  };
 
   get broker(): RunningBroker {
     if (this.#broker === null) throw new Error('the broker is not started');
@@ -58,7 +66,13 @@ export class Scene {
   }
 
   /** Healthy clients; `args` are the generator's. What they lose or get twice is a problem. */
-  async traffic(name: string, args: string): Promise<FlowResult> {
+  traffic(name: string, args: string): Promise<FlowResult> {
+    const running = this.#traffic(name, args);
+    running.catch(() => {}); // who waits for it later is told then
+    return running;
+  }
+
+  async #traffic(name: string, args: string): Promise<FlowResult> {
     const result = await runGenerator(args, this.url);
     const { expected, lost, dup, lat_us } = result;
     const times = `p50 ${milliseconds(lat_us.p50)}, p99 ${milliseconds(lat_us.p99)}, slowest ${milliseconds(lat_us.max)}`;
@@ -75,6 +89,7 @@ export class Scene {
       this.must(processUsage(broker.pid) !== null, 'the broker is gone');
       this.fact(`memory: ${this.#peakMegabytes} MB at most, ${this.megabytes} MB at the end`);
       await broker.stop();
+      process.off('exit', this.#killBroker);
       this.fact(`the log, at warn or worse: ${complaintsIn(join(this.folder, 'log')).join('; ') || 'nothing'}`);
     }
     for (const cleanup of this.#cleanups) cleanup();

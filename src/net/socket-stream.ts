@@ -27,6 +27,10 @@ export class SocketStream implements ByteStream {
   #endTimer: NodeJS.Timeout | null = null;
   /** `pendingBytes` was above 0 and `onDrain` is owed. */
   #isDrainAwaited = false;
+  /** The receiver wants no more for now. */
+  #isPaused = false;
+  /** It has had its share of this round of the event loop. */
+  #givesWay = false;
 
   constructor(
     kind: 'tcp' | 'tls',
@@ -88,11 +92,24 @@ export class SocketStream implements ByteStream {
   }
 
   pause(): void {
+    this.#isPaused = true;
     this.#socket.pause();
   }
 
   resume(): void {
-    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#isPaused = false;
+    if (!this.#givesWay && this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  /** More has come than one read takes: the rest is read once all other sockets had their turn. libuv would read on, 32 times. */
+  giveWay(): void {
+    if (this.#givesWay) return;
+    this.#givesWay = true;
+    this.#socket.pause();
+    setImmediate(() => {
+      this.#givesWay = false;
+      if (!this.#isPaused && !this.#socket.destroyed) this.#socket.resume();
+    });
   }
 
   end(): void {
@@ -120,6 +137,7 @@ export function acceptTcp(socket: Socket, accept: Accept): void {
   const stream = new SocketStream('tcp', socket, addressOf(socket));
   const onRead = (length: number) => {
     stream.receiver?.onBytes(readBuffer, 0, length);
+    if (length === readBuffer.length) stream.giveWay();
     return true;
   };
   if (!readsInto(socket, readBuffer, onRead)) return acceptEvents(stream, socket, accept);
@@ -152,6 +170,7 @@ export function acceptProxiedTcp(
   socket.on('end', close).on('error', close);
   const onRead = (length: number) => {
     onBytes(readBuffer, length);
+    if (length === readBuffer.length) stream?.giveWay();
     return true;
   };
   if (readsInto(socket, readBuffer, onRead)) return;

@@ -51,6 +51,17 @@ export function versionOf(name: BrokerName): string | null {
   return error === undefined ? (/version (\S+)/.exec(stdout)?.[1] ?? null) : null;
 }
 
+const mainFile = 'dist/cli/main.js';
+
+/** What `npm start` tells Node. */
+function startOptions(): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8')) as {
+    scripts: { start: string };
+  };
+  const words = scripts.start.split(' ');
+  return words.slice(1, words.indexOf(mainFile));
+}
+
 /** `folder`: for its configuration, data and log. */
 export async function startBroker(name: BrokerName, folder: string, setting: Setting): Promise<RunningBroker> {
   mkdirSync(folder, { recursive: true });
@@ -97,7 +108,7 @@ async function sluice(folder: string, setting: Setting): Promise<Command> {
   ];
   const config = join(folder, 'sluice.yaml');
   writeFileSync(config, `${lines.join('\n')}\n`);
-  return [process.execPath, [join(projectRoot(), 'dist/cli/main.js'), 'start', '--config', config], null];
+  return [process.execPath, [...startOptions(), join(projectRoot(), mainFile), 'start', '--config', config], null];
 }
 
 function sluiceWithRules(folder: string, setting: Setting): Promise<Command> {

@@ -78,7 +78,7 @@ function refuseCredentials(connection: Connection, reasonCode: number, reason: s
   const delayMs = admission.failed(connection.visit, reasonCode, core.now);
   const error = new ProtocolError(reasonCode as ReasonCode, reason);
   if (delayMs === 0) throw error;
-  connection.failLater(error, delayMs);
+  connection.deadlines.failLater(error, delayMs);
 }
 
 /** What authentication found out of the client; on an open connection, its session follows. */
@@ -95,7 +95,7 @@ function takeIdentity(
   }
   connection.identity = identity;
   connection.mechanism = answer.mechanism ?? null;
-  connection.endAt(answer.expiresAt ?? null);
+  connection.deadlines.endAt(answer.expiresAt ?? null);
   if (session !== null) identify(shell.core, session, identity, shell.core.access?.rightsOf(identity) ?? null);
 }
 

@@ -4,8 +4,7 @@
  *
  * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it ends.
  */
-import { Timer } from '../base/timer-wheel.ts';
-import { encodeAck, encodeAnswer, encodeRefusal, pingresp } from '../codec/encode.ts';
+import { encodeAck, encodeAnswer, encodeRefusal, pingresp, withoutExplanations } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
 import { copyBytes, type PublishHeader, publishRemainingLength, varintSize, writePublish } from '../codec/publish.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
@@ -19,10 +18,10 @@ import { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
 import { type AckType, type Answer, type ColdPacket, type PacketId, PacketType } from '../protocol/packets.ts';
 import { describeReason, disconnectCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { noTopic } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Visit } from './admission.ts';
 import { handleAuth } from './authentication.ts';
+import { Deadlines } from './deadlines.ts';
 import { handleConnect, refuse } from './handshake.ts';
 import type { Link } from './link.ts';
 import { Output } from './output.ts';
@@ -42,6 +41,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly stream: ByteStream;
   readonly listener: string;
   readonly visit: Visit;
+  readonly deadlines: Deadlines;
   state: 'opening' | 'authenticating' | 'open' | 'closing' = 'opening';
   /** What differs by protocol version; 3.1.1's until CONNECT tells. */
   traits: Traits = traitsOf[4];
@@ -70,15 +70,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   heldAnswers = 0;
   /** DISCONNECT came in good order, so there is no will to publish. */
   #isWillCancelled = false;
-  #lastReadAt: number;
-  #keepAliveMs = 0;
   #isTouched = false;
   #closeReason = '';
   readonly #framer: Framer;
   readonly #output: Output;
-  readonly #timer: Timer;
-  /** Only of connections whose credentials expire. */
-  #endTimer: Timer | null = null;
   /** Null: it may send as fast as it can. */
   readonly #pace: Pace | null;
   /** How many messages it may send before its pace is asked. */
@@ -87,8 +82,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   #copiesUntil = 0;
   /** Bytes are counted before they are handed over. */
   #isToldOfArrivals = false;
-  /** A refusal that is kept back. */
-  #refusal: ProtocolError | null = null;
 
   constructor(shell: Shell, stream: ByteStream, listener: string, visit: Visit) {
     this.shell = shell;
@@ -98,10 +91,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.#pace = Pace.for(this, shell);
     this.#framer = new Framer(shell.decoder, this);
     this.#output = new Output(stream, shell.chunks);
-    this.#timer = new Timer(() => this.#onTimer());
-    this.#lastReadAt = shell.core.now;
-    const { connectTimeoutSeconds } = shell.settings.limits;
-    shell.core.timers.set(this.#timer, shell.core.now + connectTimeoutSeconds * 1000);
+    this.deadlines = new Deadlines(this);
   }
 
   // Bytes in
@@ -114,7 +104,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {
-    this.#lastReadAt = this.shell.readTime();
+    this.deadlines.lastReadAt = this.shell.readTime();
     this.shell.counters.bytesReceived += end - start;
     this.#copiesUntil = this.shell.core.copies + copiesPerTurn;
     try {
@@ -142,7 +132,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (error instanceof ProtocolError) return this.fail(error);
     // Our own bug. It costs this connection, and the log says where it is; everybody else goes on.
     this.shell.log.error({ client: this.identity?.clientId, err: error }, 'a bug in Sluice ended this connection');
-    this.#closeWith(ReasonCode.ImplementationSpecificError, 'internal error');
+    this.end(ReasonCode.ImplementationSpecificError, 'internal error');
   }
 
   /** Takes no further packet until each `park` has had its `unpark`: a hook is thinking, and may lead to another one. */
@@ -156,7 +146,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (--this.#waits > 0) return;
     this.isParked = false;
     // What it has sent meanwhile is still to be read: only from now on can it be late.
-    this.#lastReadAt = this.shell.core.now;
+    this.deadlines.lastReadAt = this.shell.core.now;
     if (this.state === 'closing') return;
     this.#copiesUntil = this.shell.core.copies + copiesPerTurn;
     this.guard(() => this.#framer.resume());
@@ -173,7 +163,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (--this.#messagesLeft < 0) this.#messagesLeft = this.#pace?.message(shell.core.now) ?? unlimited;
     counters.publishReceived++;
     counters.publishBytesReceived += message.payloadBytes;
-    if (topicAlias !== 0) this.#resolveAlias(message, topicAlias);
+    // Only 5.0 has aliases, and there the connection has a table of them.
+    if (topicAlias !== 0) message.topic = this.inboundAliases!.resolve(topicAlias, message.topic);
     message.expiresAt = message.expirySeconds < 0 ? never : shell.core.now + message.expirySeconds * 1000;
     if (packetId !== 0) this.#checkQoS(message, packetId, session);
     if (message.retain && !shell.settings.retainAvailable) {
@@ -204,17 +195,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
       this.shell.readTime();
       this.unpark();
     });
-  }
-
-  #resolveAlias(message: Message, topicAlias: number): void {
-    const topic = this.inboundAliases?.resolve(topicAlias, message.topic);
-    if (topic === undefined) {
-      throw new ProtocolError(ReasonCode.TopicAliasInvalid, `Topic Alias ${topicAlias} exceeds the maximum in CONNACK`);
-    }
-    if (topic === noTopic) {
-      throw new ProtocolError(ReasonCode.ProtocolError, `Topic Alias ${topicAlias} was never set on this connection`);
-    }
-    message.topic = topic;
   }
 
   #checkQoS(message: Message, packetId: PacketId, session: Session): void {
@@ -381,7 +361,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
 
   /** The core took the session away, or the broker closes. [MQTT5 4.13] */
   close(reasonCode: number): void {
-    this.#closeWith(reasonCode, describeReason(reasonCode));
+    this.end(reasonCode, describeReason(reasonCode));
   }
 
   /** The client broke the protocol or a limit: says so, as far as its version can be told, and closes. */
@@ -393,10 +373,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     const fields = { client: this.identity?.clientId, from: this.stream.remoteAddress, reason: error.reasonCode };
     complaints.warn('refused', fields, `refused: ${error.message}`);
     if (this.state !== 'open') reportRefused(this, error);
-    this.#closeWith(error.reasonCode, error.message);
+    this.end(error.reasonCode, error.message);
   }
 
-  #closeWith(reasonCode: number, why: string): void {
+  /** Says so, as far as the client's version can be told, and closes. */
+  end(reasonCode: number, why: string): void {
     if (this.state === 'closing') return;
     if (this.state === 'opening' || this.state === 'authenticating')
       refuse(this, this.#framer.version, reasonCode, why);
@@ -422,8 +403,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   onClose(error: Error | null): void {
     const now = this.shell.readTime();
     this.shell.connections.delete(this);
-    this.shell.core.timers.cancel(this.#timer);
-    this.shell.core.timers.cancel(this.#endTimer);
+    this.deadlines.clear();
     this.#pace?.end();
     if (this.#closeReason === '') this.#closeReason = error === null ? 'closed by the client' : error.message;
     this.state = 'closing';
@@ -448,53 +428,4 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.shell.admission.end(this.visit, this.shell.core.now);
     if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);
   }
-
-  // Time
-
-  /** Closes the connection if nothing arrives for one and a half times as long. 0: never. [MQTT5 3.1.2-22] */
-  setKeepAlive(seconds: number): void {
-    this.#keepAliveMs = seconds * 1500;
-    const { timers } = this.shell.core;
-    if (seconds === 0) timers.cancel(this.#timer);
-    else timers.set(this.#timer, this.shell.core.now + this.#keepAliveMs);
-  }
-
-  /** Ends the connection then (milliseconds since the epoch), unless it is told otherwise before. Null: it may stay. */
-  endAt(time: number | null): void {
-    const { timers } = this.shell.core;
-    if (time === null) return timers.cancel(this.#endTimer);
-    this.#endTimer ??= new Timer(() => this.#closeWith(ReasonCode.NotAuthorized, 'the credentials have expired'));
-    timers.set(this.#endTimer, this.shell.time.at(time));
-  }
-
-  /** Refuses after so many milliseconds; until then nothing more is read. */
-  failLater(error: ProtocolError, delayMs: number): void {
-    this.#refusal = error;
-    this.park();
-    this.shell.core.timers.set(this.#timer, this.shell.core.now + delayMs);
-  }
-
-  #onTimer(): void {
-    if (this.state === 'closing') return;
-    if (this.#refusal !== null) return this.fail(this.#refusal);
-    const { time, core, settings } = this.shell;
-    if (time.resumedAt > this.#lastReadAt) {
-      this.#lastReadAt = time.resumedAt;
-      if (this.state !== 'open') {
-        return core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
-      }
-    }
-    if (this.state !== 'open') return this.fail(new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'));
-    // While we do not read from it, it cannot be late.
-    if (this.isParked) this.#lastReadAt = core.now;
-    const dueAt = this.#lastReadAt + this.#keepAliveMs;
-    if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
-    this.#closeWith(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');
-  }
-}
-
-/** [MQTT5 3.1.2-29] [MQTT5 3.14.2-3] */
-function withoutExplanations(packet: Answer): Answer {
-  const { reasonString: _, userProperties: __, ...properties } = packet.properties;
-  return { ...packet, properties } as Answer;
 }

@@ -185,7 +185,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   });
   connection.session = session;
   connection.receiveQuota = limits.receiveMaximum;
-  connection.setKeepAlive(keepAlive);
+  connection.deadlines.setKeepAlive(keepAlive);
   if (traits.hasProperties) {
     connection.inboundAliases = new InboundAliases(limits.topicAliases);
     const aliases = Math.min(settings.outboundTopicAliases, packet.properties.topicAliasMaximum ?? 0);

@@ -2,6 +2,8 @@
  * Topic aliases, which last as long as a connection. [MQTT5 3.3.2.3.4]
  */
 import type { PublishHeader } from '../codec/publish.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic, type Topic } from '../protocol/topic.ts';
 
 /** Those that the client sets. */
@@ -12,14 +14,15 @@ export class InboundAliases {
     this.#topics = new Array(maximum);
   }
 
-  /**
-   * Sets the alias if the packet names a topic, and returns the topic it stands for: `noTopic` if it was never set,
-   * undefined if it is out of range.
-   */
-  resolve(alias: number, topic: Topic): Topic | undefined {
-    if (alias > this.#topics.length) return undefined;
+  /** Sets the alias if the packet names a topic, and returns the topic it stands for. Throws a ProtocolError if there is none. */
+  resolve(alias: number, topic: Topic): Topic {
+    if (alias > this.#topics.length) {
+      throw new ProtocolError(ReasonCode.TopicAliasInvalid, `Topic Alias ${alias} exceeds the maximum in CONNACK`);
+    }
     if (topic !== noTopic) this.#topics[alias - 1] = topic;
-    return this.#topics[alias - 1] ?? noTopic;
+    const known = this.#topics[alias - 1];
+    if (known !== undefined) return known;
+    throw new ProtocolError(ReasonCode.ProtocolError, `Topic Alias ${alias} was never set on this connection`);
   }
 }
 

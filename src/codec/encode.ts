@@ -32,6 +32,12 @@ export function encodeAnswer(packet: Answer, version: ProtocolVersion): Buffer {
   }
 }
 
+/** Without reason string and user properties, which are not welcome everywhere. [MQTT5 3.1.2-29] [MQTT5 3.14.2-3] */
+export function withoutExplanations(packet: Answer): Answer {
+  const { reasonString: _, userProperties: __, ...properties } = packet.properties;
+  return { ...packet, properties } as Answer;
+}
+
 const identifier = (id: PacketId) => Buffer.from([id >> 8, id & 255]);
 
 const withLength = (properties: Buffer) => Buffer.concat([encodeVarint(properties.length), properties]);

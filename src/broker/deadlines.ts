@@ -1,0 +1,79 @@
+/**
+ * When one connection has to end by itself: no CONNECT in time, nothing heard for one and a half times the keep-alive, a refusal
+ * that was kept back, credentials that expire.
+ */
+import { Timer } from '../base/timer-wheel.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { Connection } from './connection.ts';
+
+export class Deadlines {
+  /** When bytes came last; the keep-alive counts from there. */
+  lastReadAt: number;
+  readonly #connection: Connection;
+  readonly #timer: Timer;
+  /** Only of connections whose credentials expire. */
+  #endTimer: Timer | null = null;
+  #keepAliveMs = 0;
+  /** A refusal that is kept back. */
+  #refusal: ProtocolError | null = null;
+
+  constructor(connection: Connection) {
+    const { core, settings } = connection.shell;
+    this.#connection = connection;
+    this.lastReadAt = core.now;
+    this.#timer = new Timer(() => this.#onTimer());
+    core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
+  }
+
+  /** 0: no keep-alive. [MQTT5 3.1.2-22] */
+  setKeepAlive(seconds: number): void {
+    this.#keepAliveMs = seconds * 1500;
+    const { timers, now } = this.#connection.shell.core;
+    if (seconds === 0) timers.cancel(this.#timer);
+    else timers.set(this.#timer, now + this.#keepAliveMs);
+  }
+
+  /** The credentials hold until then (milliseconds since the epoch), unless it is told otherwise before. Null: for good. */
+  endAt(time: number | null): void {
+    const { core, time: clock } = this.#connection.shell;
+    if (time === null) return core.timers.cancel(this.#endTimer);
+    this.#endTimer ??= new Timer(() => this.#connection.end(ReasonCode.NotAuthorized, 'the credentials have expired'));
+    core.timers.set(this.#endTimer, clock.at(time));
+  }
+
+  /** Refuses after so many milliseconds; until then nothing more is read. */
+  failLater(error: ProtocolError, delayMs: number): void {
+    const { core } = this.#connection.shell;
+    this.#refusal = error;
+    this.#connection.park();
+    core.timers.set(this.#timer, core.now + delayMs);
+  }
+
+  clear(): void {
+    const { timers } = this.#connection.shell.core;
+    timers.cancel(this.#timer);
+    timers.cancel(this.#endTimer);
+  }
+
+  #onTimer(): void {
+    const connection = this.#connection;
+    if (connection.state === 'closing') return;
+    if (this.#refusal !== null) return connection.fail(this.#refusal);
+    const { time, core, settings } = connection.shell;
+    if (time.resumedAt > this.lastReadAt) {
+      this.lastReadAt = time.resumedAt;
+      if (connection.state !== 'open') {
+        return core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
+      }
+    }
+    if (connection.state !== 'open') {
+      return connection.fail(new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'));
+    }
+    // While we do not read from it, it cannot be late.
+    if (connection.isParked) this.lastReadAt = core.now;
+    const dueAt = this.lastReadAt + this.#keepAliveMs;
+    if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
+    connection.end(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');
+  }
+}

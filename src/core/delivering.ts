@@ -174,9 +174,16 @@ export class Delivering {
       return this.#sink.publish(session, message, qos, packetId, retain, true, subscriptionIds);
     }
     // The client has come back with a smaller Maximum Packet Size. [MQTT5 3.1.2-25]
-    session.window.settle(packetId);
-    if (qos === 2 && session.isPersistent) this.#store.removeSending(session.sid, packetId);
-    this.#giveUp(session, delivery, 'packetTooLarge');
+    if (qos !== 2) {
+      session.window.settle(packetId);
+      return this.#giveUp(session, delivery, 'packetTooLarge');
+    }
+    // It may have come before, and then the client keeps the identifier until it is released.
+    session.window.received(packetId);
+    if (session.isPersistent)
+      this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: true });
+    this.#sink.acknowledgeStored(session, PacketType.pubrel, packetId, ReasonCode.Success);
+    this.#sink.dropped('packetTooLarge', session);
   }
 
   #fits(session: Session, { message, qos, subscriptionIds }: Delivery): boolean {

@@ -31,6 +31,8 @@ export class Deliveries {
   readonly #holders = new Map<string, { readonly uid: number; readonly qos: QoS }>();
   /** Packet identifiers of copies that could not be told apart. */
   readonly #strays = new Set<string>();
+  /** Sessions that came back with a small Maximum Packet Size. */
+  readonly #shrunk = new Set<number>();
   readonly #relieved = new Map<string, string>();
   readonly #judge: Judge;
 
@@ -152,9 +154,8 @@ export class Deliveries {
     const seconds = packet.properties?.messageExpiryInterval;
     const inOrder = fittings.filter((each) => {
       const left = Math.ceil((each.expected.message.expiresAt - judge.world.time) / 1000);
-      return (
-        this.#isInOrder(link, session, packet.qos!, each) && left >= 0 && (seconds === undefined || seconds === left)
-      );
+      const isSame = link.version !== 5 || (seconds ?? Number.POSITIVE_INFINITY) === left;
+      return this.#isInOrder(link, session, packet.qos!, each) && left >= 0 && isSame;
     });
     const fitting = [...inOrder, ...fittings].find((each) => !this.#isHeld(session, each)) ?? fittings[0];
     if (fitting === undefined && judge.model.ambiguous.has(key)) return null;
@@ -289,7 +290,7 @@ export class Deliveries {
     const judge = this.#judge;
     const { number, key } = expected.message;
     const id = packet.messageId!;
-    const inFlight: InFlight = { key, number, qos: packet.qos!, group, isReplay, isReceived: false };
+    const inFlight: InFlight = { key, number, qos: packet.qos!, group, isReplay, isReceived: false, isReleased: false };
     const before = this.#sent.get(sentKey(session, inFlight));
     if (!isReplay && group === null && !judge.model.ambiguous.has(key)) {
       if (before !== undefined) {
@@ -305,6 +306,11 @@ export class Deliveries {
         judge.check(mayBe, 'no DUP on what was not sent [MQTT5 3.3.1-1]', () => `${link.name}: ${key}`);
       }
     }
+    const sending = this.#sending.get(`${session.uid} ${id}`);
+    const isOver = sending?.number === number && sending.group === group && sending.isReleased;
+    judge.check(packet.qos !== 2 || isReplay || !isOver, 'QoS 2 exactly once, outbound [MQTT5 4.3.3-5]', () => {
+      return `${link.name}: ${key} comes again after PUBREL`;
+    });
     if (isReplay) this.#countReplay(session, expected);
     if (group !== null) this.#hold(session, inFlight);
     this.#inFlight(session).set(id, inFlight);
@@ -407,11 +413,18 @@ export class Deliveries {
       inFlight = this.#sending.get(`${session.uid} ${packetId}`);
       if (inFlight !== undefined) this.#inFlight(session).set(packetId, inFlight);
     }
+    // What became too large to be sent again is released all the same.
+    if (link.packetBytesMax < 1_000_000) this.#shrunk.add(session.uid);
+    if (this.#shrunk.has(session.uid)) {
+      if (inFlight === undefined) return;
+      inFlight.isReceived = true;
+    }
     judge.check(
       inFlight?.isReceived === true,
       'PUBREL only after PUBREC [MQTT5 4.3.3-6]',
       () => `${link.name}: ${packetId}`,
     );
+    inFlight!.isReleased = true;
     this.#occupy(link, packetId);
   }
 

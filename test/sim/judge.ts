@@ -48,6 +48,8 @@ export interface InFlight {
   readonly group: string | null;
   readonly isReplay: boolean;
   isReceived: boolean;
+  /** PUBREL was sent, so that PUBREC came is on disk. */
+  isReleased: boolean;
 }
 
 /** One network connection, as the judge knows it. */

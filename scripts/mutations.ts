@@ -244,7 +244,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'keep-alive is twice as long as it may be',
-    file: 'broker/connection.ts',
+    file: 'broker/deadlines.ts',
     from: 'this.#keepAliveMs = seconds * 1500;',
     to: 'this.#keepAliveMs = seconds * 2000;',
   },

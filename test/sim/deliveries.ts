@@ -145,6 +145,9 @@ export class Deliveries {
     const all = this.#candidates(session, key, topic).filter(({ expected, group, isReplay }) => {
       return isReplay || !underWay.has(`${expected.message.number} ${group}`);
     });
+    // Several copies, of which one was retained or sent again by its publisher.
+    const numbers = new Set(all.map(({ expected, isReplay }) => `${expected.message.number} ${isReplay}`));
+    if (numbers.size > 1) judge.model.ambiguous.add(key);
     if (all.length === 0 && judge.model.ambiguous.has(key)) return null;
     judge.check(all.length > 0, 'no delivery that nobody subscribed to [MQTT5 3.3.4]', () => {
       return `${link.name} is sent ${key} (${topic}, QoS ${packet.qos}${packet.retain ? ', retained' : ''})`;
@@ -325,7 +328,7 @@ export class Deliveries {
     const at = `${number} ${group}`;
     const holder = this.#holders.get(at);
     this.#holders.set(at, { uid: session.uid, qos });
-    if (holder === undefined || holder.uid === session.uid) return;
+    if (holder === undefined || holder.uid === session.uid || judge.model.ambiguous.has(key)) return;
     judge.check(holder.qos < 2, 'QoS 2 of a shared subscription stays [MQTT5 4.8.2-5]', () => key);
     const other = [...judge.model.sessions.values()].find(({ uid }) => uid === holder.uid);
     const inFlight = judge.inFlight.get(holder.uid);

@@ -48,7 +48,9 @@ export function publishWhenStored(
   borrowed: Message,
   packetId: PacketId,
 ): void {
-  const { storeRecovery, log } = connection.shell;
+  const { storeRecovery, log, core } = connection.shell;
+  // The first copy was taken: a refusal would free its identifier for the client, and not for us. [MQTT5 4.3.3-10]
+  if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
   if (connection.traits.hasProperties) {
     const type = borrowed.qos === 1 ? PacketType.puback : PacketType.pubrec;
     return connection.refuseAck(type, packetId, ReasonCode.QuotaExceeded, 'The broker cannot write to its disk');

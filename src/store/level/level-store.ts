@@ -175,7 +175,7 @@ export class LevelStore implements SessionStore {
   putDelivery(sid: number, delivery: StoredDelivery): void {
     const { message } = delivery;
     const resident = this.#resident.get(message.id);
-    if (resident === undefined) this.#collect({ message, recipients: [{ sid, delivery }] });
+    if (resident === undefined) this.#collect({ message, recipients: [{ sid, delivery }], isCached: false });
     else {
       // All its recipients come in the same turn, so it has not been written yet.
       if (resident.recipients.length === 0) this.#collecting.wanted++;
@@ -351,6 +351,11 @@ export class LevelStore implements SessionStore {
     return !this.#collecting.isUrgent && this.#committing?.isUrgent !== true;
   }
 
+  /** What of the written messages is in memory as well; at most `cacheBytes`. */
+  get cachedBytes(): number {
+    return this.#cacheBytes;
+  }
+
   get isFailing(): boolean {
     return this.#database?.isFailing ?? false;
   }
@@ -401,14 +406,17 @@ export class LevelStore implements SessionStore {
 
   /** A written message stays in memory as long as there is room, and makes room for newer ones. */
   #remember(message: Message): void {
-    if (this.#resident.get(message.id) === undefined) return; // done with meanwhile
+    const resident = this.#resident.get(message.id);
+    if (resident === undefined) return; // done with meanwhile
+    resident.isCached = true;
     this.#cacheBytes += message.size + messageOverhead;
     while (this.#cacheBytes > this.#options.cacheBytes) this.#uncache(this.#resident.oldest!);
   }
 
   #uncache(id: number): void {
     const cached = this.#resident.delete(id);
-    if (cached !== undefined) this.#cacheBytes -= cached.message.size + messageOverhead;
+    // One that is done with while its batch is under way was never counted.
+    if (cached?.isCached) this.#cacheBytes -= cached.message.size + messageOverhead;
   }
 
   /** Copies everything that is committed at this moment; returns how many records. Rejects if `directory` is not empty. */

@@ -15,6 +15,8 @@ export interface ResidentMessage {
   readonly message: Message;
   /** Who is to get it; what is written. */
   readonly recipients: Recipient[];
+  /** It is written, and counts as cached. */
+  isCached: boolean;
 }
 
 const smallestRing = 1_024;

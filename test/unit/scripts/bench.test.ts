@@ -124,7 +124,7 @@ describe('the generator', () => {
       filter: 'bench/#',
       onPublish: async (_, { payload }) => ({ verdict: 'change', change: { payload: Buffer.from(`<${payload}>`) } }),
     });
-    const result = (await runGiven(options('given -n 3 -m 50 --hex 7b7d'))) as Record<string, number>;
+    const result = (await runGiven(options('given -n 3 -m 2000 --hex 7b7d'))) as Record<string, number>;
     expect(result.lost).toBe(0);
     expect(result.out_rate).toBeGreaterThan(0);
     stop();

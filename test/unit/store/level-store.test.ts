@@ -185,3 +185,27 @@ test('what was staged and taken back leaves nothing to wait for', async () => {
   expect(store.isDurable).toBe(true);
   await store.close();
 });
+
+test('messages that are done with while they are being written do not widen the cache', async () => {
+  const cacheBytes = 4_000;
+  const store = aStore({ cacheBytes });
+  await store.load();
+  const [quick, away] = [store.nextSessionId(), store.nextSessionId()];
+  for (const sid of [quick, away]) store.putSession(aSession(sid));
+  await committed(store);
+  for (let i = 0; i < 50; i++) {
+    const message = aMessage(store.nextMessageId(), 'x'.repeat(100));
+    store.putDelivery(quick, aDelivery(message));
+    const written = committed(store);
+    store.removeDelivery(quick, message.id);
+    await written;
+  }
+  expect(store.cachedBytes).toBe(0);
+  for (let i = 0; i < 50; i++) {
+    store.putDelivery(away, aDelivery(aMessage(store.nextMessageId(), 'x'.repeat(100))));
+    await committed(store);
+    expect(store.cachedBytes).toBeLessThanOrEqual(cacheBytes);
+  }
+  expect(store.cachedBytes).toBeGreaterThan(cacheBytes / 2);
+  await store.close();
+});

@@ -16,6 +16,6 @@ USER node
 VOLUME /data
 EXPOSE 1883 8083
 # A container is reached from outside, so this lets anybody in: put it on a network of its own, or use a configuration.
-# The space for young objects keeps its size, so that a fleet that comes back costs a fifth less: see docs/benchmarks.md.
-ENTRYPOINT ["node", "--min-semi-space-size=16", "dist/cli/main.js"]
+# One thread collects young objects: on one core several only wait for each other. See docs/benchmarks.md.
+ENTRYPOINT ["node", "--no-parallel-scavenge", "dist/cli/main.js"]
 CMD ["start", "--host", "0.0.0.0", "--allow-anonymous", "--data-dir", "/data"]

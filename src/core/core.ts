@@ -93,7 +93,7 @@ export class Core {
       if (form !== null) this.delivering.deliver(target.session, form, qos, retain, target.subscriptionIds, null);
     }
     for (const group of groups) {
-      const member = group.pick(null, message.qos, message.topic.name);
+      const member = group.pick(null, message, message.qos, this.settings.limits);
       if (member === null) continue;
       const qos = Math.min(message.qos, member.qos) as QoS;
       const ids = member.identifier > 0 ? [member.identifier] : null;
@@ -123,9 +123,11 @@ export class Core {
   }
 
   #hasRoom(route: Route, message: Message): boolean {
-    return route.targets.every(({ session, qos }) => {
-      return qos === 0 || !session.mustQueue || session.queue.hasRoomFor(message.size, this.settings.limits);
+    const { limits } = this.settings;
+    const hasRoom = route.targets.every(({ session, qos }) => {
+      return qos === 0 || !session.mustQueue || session.queue.hasRoomFor(message.size, limits);
     });
+    return hasRoom && route.groups.every((group) => group.hasRoomFor(message, limits));
   }
 
   /** False if there is no room for one more. */

@@ -261,7 +261,7 @@ export class Delivering {
     const isLeaving = (delivery: Delivery) =>
       delivery.group !== null &&
       (group === null || delivery.group === group) &&
-      (session.isEnded || delivery.group.pickConnected(session, delivery.qos, delivery.message.topic.name) !== null);
+      (session.isEnded || delivery.group.hasConnected(session, delivery.message, delivery.qos, this.#settings.limits));
     const moved: Delivery[] = [];
     if (!session.isConnected) {
       for (const packetId of [...session.window]) {
@@ -279,7 +279,7 @@ export class Delivering {
   #passOn(session: Session, { message, qos, group }: Delivery): void {
     if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
     if (message.isExpired(this.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]
-    const heir = group!.pick(session, qos, message.topic.name);
+    const heir = group!.pick(session, message, qos, this.#settings.limits);
     if (heir === null) return this.#sink.dropped('noSharedMember', session);
     const ids = heir.identifier > 0 ? [heir.identifier] : null;
     const retain = message.retain && heir.retainAsPublished;

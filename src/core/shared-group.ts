@@ -2,8 +2,11 @@
  * A shared subscription: each message goes to one of its members. [MQTT5 4.8.2]
  *
  * Members take turns. One that is connected and has room comes before one that is connected and busy, and that before one
- * that is away. Of those, one for which the message is kept comes before one that will never see it, having asked for QoS 0.
+ * that is away. Those whose queue is full come after those that have room in it, and last of all one that is away and will never
+ * see the message, having asked for QoS 0.
  */
+import type { Limits } from '../contracts/settings.ts';
+import type { Message } from '../protocol/message.ts';
 import type { Session } from './session.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -36,36 +39,46 @@ export class SharedGroup {
   }
 
   /**
-   * Whose turn it is, for a message of this QoS to this topic; null if there is nobody. Passed over are `except`, and those who
-   * may not have it.
+   * Whose turn it is, for this message at this QoS; null if there is nobody. Passed over are `except`, and those who may not
+   * have it.
    */
-  pick(except: Session | null, qos: number, topicName: string): Subscription | null {
+  pick(except: Session | null, message: Message, qos: number, limits: Limits): Subscription | null {
+    const index = this.#next(except, message, qos, limits);
+    if (index < 0) return null;
+    this.#turn = index + 1;
+    return this.#members[index]!;
+  }
+
+  /** Whether anyone but `except` is connected to take over this message. */
+  hasConnected(except: Session, message: Message, qos: number, limits: Limits): boolean {
+    return this.#members[this.#next(except, message, qos, limits)]?.session.isReady === true;
+  }
+
+  /** False if the message would go to a queue that is full: then so are those of all who could take it. */
+  hasRoomFor(message: Message, limits: Limits): boolean {
+    const member = this.#members[this.#next(null, message, message.qos, limits)];
+    if (member === undefined || member.qos === 0 || !member.session.mustQueue) return true;
+    return member.session.queue.hasRoomFor(message.size, limits);
+  }
+
+  #next(except: Session | null, message: Message, qos: number, limits: Limits): number {
     const members = this.#members;
-    let busy: Subscription | null = null;
-    let away: Subscription | null = null;
-    let lost: Subscription | null = null;
+    let busy = -1;
+    let away = -1;
+    let full = -1;
+    let lost = -1;
     for (let i = 0; i < members.length; i++) {
       const index = (this.#turn + i) % members.length;
       const member = members[index]!;
       const { session } = member;
-      if (session === except || session.rights?.receive(topicName) === false) continue;
-      if (!session.isReady) {
-        if (Math.min(qos, member.qos) > 0) away ??= member;
-        else lost ??= member;
-      } else if (session.isCongested || (Math.min(qos, member.qos) > 0 && session.mustQueue)) busy ??= member;
-      else {
-        this.#turn = index + 1;
-        return member;
-      }
+      if (session === except || session.rights?.receive(message.topic.name) === false) continue;
+      const isKept = Math.min(qos, member.qos) > 0;
+      if (session.isReady && !session.isCongested && !(isKept && session.mustQueue)) return index;
+      if (isKept && !session.queue.hasRoomFor(message.size, limits)) full = full < 0 ? index : full;
+      else if (session.isReady) busy = busy < 0 ? index : busy;
+      else if (isKept) away = away < 0 ? index : away;
+      else lost = lost < 0 ? index : lost;
     }
-    const chosen = busy ?? away ?? lost;
-    if (chosen !== null) this.#turn = members.indexOf(chosen) + 1;
-    return chosen;
-  }
-
-  /** Whether anyone but `except` is connected to take over its messages. */
-  pickConnected(except: Session, qos: number, topicName: string): Subscription | null {
-    const member = this.pick(except, qos, topicName);
-    return member?.session.isReady ? member : null;
+    return [busy, away, full, lost].find((index) => index >= 0) ?? -1;
   }
 }

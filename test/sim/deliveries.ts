@@ -205,10 +205,11 @@ export class Deliveries {
     };
     const later: (() => void)[] = [];
     for (const owed of model.groups.values()) {
-      for (const { message, name, members } of owed) {
+      for (const { message, name, members, joined } of owed) {
         if (message.key !== key) continue;
         // What it was given before it unsubscribed may still come. [MQTT5 3.10.4-3]
         addShared(message, name, members.get(session.clientId));
+        addShared(message, name, joined.get(session.clientId));
         later.push(() => addShared(message, name, session.subscriptions.get(`$share/${name}`)));
       }
     }
@@ -515,7 +516,7 @@ export class Deliveries {
     for (const { subscriptions } of model.sessions.values()) {
       for (const [filter, { qos }] of subscriptions) members.set(filter, [...(members.get(filter) ?? []), qos]);
     }
-    return [...model.groups.values()].flat().flatMap(({ message, name, members: then }) => {
+    return [...model.groups.values()].flat().flatMap(({ message, name, members: then, joined }) => {
       // The will of a member that was leaving for good.
       if ([...then.keys()].every((clientId) => clientId === message.publisher)) return [];
       const now = members.get(`$share/${name}`);
@@ -524,7 +525,9 @@ export class Deliveries {
       const hasEnded = [...then.keys()].some((id) => (model.sessions.get(id)?.uid ?? Infinity) > message.number);
       if (hasEnded && (message.qos === 2 || this.#judge.lifeOf.get(message.number) !== this.#judge.life)) return [];
       // QoS 0 is owed to nobody who is away or busy.
-      const isReliable = [...(now ?? []), ...[...then.values()].map(({ qos }) => qos)].every((qos) => qos > 0);
+      const isReliable = [...(now ?? []), ...[...then.values(), ...joined.values()].map(({ qos }) => qos)].every(
+        (qos) => qos > 0,
+      );
       if (
         message.qos === 0 ||
         model.ambiguous.has(message.key) ||

@@ -67,6 +67,8 @@ export interface GroupExpected {
   readonly name: string;
   /** Who was a member then. */
   readonly members: ReadonlyMap<string, Options>;
+  /** Who became one while it was owed, and may have been given it in another one's place. */
+  readonly joined: Map<string, Options>;
 }
 
 export interface ModelSession {
@@ -179,6 +181,9 @@ export class Model {
     const isNew = !session.subscriptions.has(filter);
     session.subscriptions.set(filter, options);
     const parsed = shareOf(filter);
+    for (const { name, joined } of parsed.shareName === null ? [] : [...this.groups.values()].flat()) {
+      if (name === `${parsed.shareName}/${parsed.filter}`) joined.set(session.clientId, options);
+    }
     if (parsed.shareName !== null || options.rh === 2 || (options.rh === 1 && !isNew)) return;
     const owed = new Map<string, Expected>();
     session.replays.set(filter, owed);
@@ -213,7 +218,7 @@ export class Model {
       if (own.length > 0 && isMember) this.ambiguous.add(message.key);
     }
     if (groups.size === 0) return;
-    const owed = Array.from(groups, ([name, members]) => ({ message, name, members }));
+    const owed = Array.from(groups, ([name, members]) => ({ message, name, members, joined: new Map() }));
     this.groups.set(message.number, owed);
   }
 

@@ -209,7 +209,7 @@ export class Deliveries {
         if (message.key !== key) continue;
         // What it was given before it unsubscribed may still come. [MQTT5 3.10.4-3]
         addShared(message, name, members.get(session.clientId));
-        addShared(message, name, joined.get(session.clientId));
+        later.push(() => addShared(message, name, joined.get(session.clientId)));
         later.push(() => addShared(message, name, session.subscriptions.get(`$share/${name}`)));
       }
     }

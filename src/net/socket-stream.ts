@@ -15,6 +15,8 @@ const endTimeoutMs = 3_000;
  * One read buffer for all plain sockets: what is read is handed on before the next read begins. TLS sockets cannot have it.
  */
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
+/** Reads that fill the buffer, of one socket in a row. Giving way costs some 30 µs, which large messages should not pay often. */
+const readsInRow = 4;
 const nothing = new Uint8Array(0);
 
 export class SocketStream implements ByteStream {
@@ -31,6 +33,7 @@ export class SocketStream implements ByteStream {
   #isPaused = false;
   /** It has had its share of this round of the event loop. */
   #givesWay = false;
+  #fullReads = 0;
 
   constructor(
     kind: 'tcp' | 'tls',
@@ -102,8 +105,14 @@ export class SocketStream implements ByteStream {
   }
 
   /** More has come than one read takes: the rest is read once all other sockets had their turn. libuv would read on, 32 times. */
-  giveWay(): void {
+  hasRead(length: number): void {
+    if (length < readBuffer.length) this.#fullReads = 0;
+    else if (++this.#fullReads >= readsInRow) this.#giveWay();
+  }
+
+  #giveWay(): void {
     if (this.#givesWay) return;
+    this.#fullReads = 0;
     this.#givesWay = true;
     this.#socket.pause();
     setImmediate(() => {
@@ -137,7 +146,7 @@ export function acceptTcp(socket: Socket, accept: Accept): void {
   const stream = new SocketStream('tcp', socket, addressOf(socket));
   const onRead = (length: number) => {
     stream.receiver?.onBytes(readBuffer, 0, length);
-    if (length === readBuffer.length) stream.giveWay();
+    stream.hasRead(length);
     return true;
   };
   if (!readsInto(socket, readBuffer, onRead)) return acceptEvents(stream, socket, accept);
@@ -170,7 +179,7 @@ export function acceptProxiedTcp(
   socket.on('end', close).on('error', close);
   const onRead = (length: number) => {
     onBytes(readBuffer, length);
-    if (length === readBuffer.length) stream?.giveWay();
+    stream?.hasRead(length);
     return true;
   };
   if (readsInto(socket, readBuffer, onRead)) return;

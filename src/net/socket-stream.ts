@@ -15,7 +15,7 @@ const endTimeoutMs = 3_000;
  * One read buffer for all plain sockets: what is read is handed on before the next read begins. TLS sockets cannot have it.
  */
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
-/** Reads that fill the buffer, of one socket in a row. Giving way costs some 30 µs, which large messages should not pay often. */
+/** So many reads in a row may fill the buffer before the other sockets have their turn. */
 const readsInRow = 4;
 const nothing = new Uint8Array(0);
 
@@ -104,12 +104,13 @@ export class SocketStream implements ByteStream {
     if (!this.#givesWay && this.#socket.isPaused()) this.#socket.resume();
   }
 
-  /** More has come than one read takes: the rest is read once all other sockets had their turn. libuv would read on, 32 times. */
+  /** Told of each read. One that fills the buffer leaves more to read, and libuv would read on, 32 times. */
   hasRead(length: number): void {
     if (length < readBuffer.length) this.#fullReads = 0;
     else if (++this.#fullReads >= readsInRow) this.#giveWay();
   }
 
+  /** The rest is read once all other sockets had their turn. */
   #giveWay(): void {
     if (this.#givesWay) return;
     this.#fullReads = 0;

@@ -163,7 +163,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         authentication?.attach(url, index);
         return (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
       };
-      const listener = await listen(listenerOptions(settings, config), accept, log);
+      const listener = await listen(listenerOptions(settings, config), accept, log, audit);
       listeners.push(listener);
       log.info({ url: listener.url }, 'listening');
     }

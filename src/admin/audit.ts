@@ -26,6 +26,7 @@ const intervalMs = 10_000;
 const eventsMax = 1_000;
 const bounded: ReadonlySet<Kind> = new Set<Kind>([
   'refused',
+  'handshakeRefused',
   'authenticationFailed',
   'banned',
   'publishRefused',

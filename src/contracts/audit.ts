@@ -13,6 +13,8 @@ export interface AuditEvent {
     | 'disconnected'
     /** A connection was refused before its client could show who it is, or although it had shown it. */
     | 'refused'
+    /** A connection was turned away in its TLS handshake, or for its PROXY header or its HTTP request. */
+    | 'handshakeRefused'
     | 'authenticationFailed'
     /** Somebody is shut out for a while. */
     | 'banned'

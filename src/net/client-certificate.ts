@@ -56,6 +56,10 @@ const reasons: Readonly<Record<string, string>> = {
   INVALID_PURPOSE: 'its certificate is not made for clients',
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'it showed no certificate',
   ERR_SSL_NO_APPLICATION_PROTOCOL: 'it speaks another protocol only (ALPN)',
+  ERR_SSL_UNSUPPORTED_PROTOCOL: 'it speaks no version of TLS from tls.minVersion on',
+  ERR_SSL_NO_SHARED_CIPHER: 'it has no cipher suite in common with this listener (tls.ciphers)',
+  ERR_SSL_HTTP_REQUEST: 'it does not speak TLS',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS',
 };
 
 /** In words, as far as an operator can do something about it. */
@@ -64,10 +68,12 @@ function reasonOf(error: Error | string | undefined): string {
   return reasons[code] ?? `its certificate does not hold (${code})`;
 }
 
-/** Why a handshake failed, if that is worth a line in the log: most failures are port scans and clients that gave up. */
+/** Why this side ended a handshake, or null if the client did: it may trust no certificate of ours, or only look who listens. */
 export function failureOf(error: NodeJS.ErrnoException, socket: TLSSocket): string | null {
   if (socket.authorizationError !== undefined && socket.authorizationError !== null) {
     return reasonOf(socket.authorizationError);
   }
-  return reasons[error.code ?? ''] ?? null;
+  const { code = '' } = error;
+  if (!code.startsWith('ERR_SSL_') || code.includes('_ALERT_')) return null;
+  return reasons[code] ?? `its handshake does not hold (${code})`;
 }

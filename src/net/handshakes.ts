@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { addressOf as plainAddressOf, sourceOf } from '../base/addresses.ts';
+import type { Refusals } from './refusals.ts';
 
 /**
  * The connections of one listener that are not a stream yet: before their PROXY header, in their TLS handshake, or before
@@ -9,17 +10,17 @@ import { addressOf as plainAddressOf, sourceOf } from '../base/addresses.ts';
  * one may take in all, however slowly its bytes trickle in. Whoever keeps many of them open keeps nobody else out.
  */
 export class Handshakes {
-  readonly #timeoutMs: number;
+  readonly #timeoutSeconds: number;
   readonly #countMax: number;
-  readonly #onRefused: () => void;
+  readonly #refusals: Refusals;
   readonly #open = new Map<string, Handshake>();
   /** The same ones, by where they come from, the oldest first. */
   readonly #bySource = new Map<string, Set<Handshake>>();
 
-  constructor(timeoutMs: number, countMax: number, onRefused: () => void) {
-    this.#timeoutMs = timeoutMs;
+  constructor(timeoutSeconds: number, countMax: number, refusals: Refusals) {
+    this.#timeoutSeconds = timeoutSeconds;
     this.#countMax = countMax;
-    this.#onRefused = onRefused;
+    this.#refusals = refusals;
   }
 
   /** `socket` was just accepted, and its server has begun with it. */
@@ -28,10 +29,10 @@ export class Handshakes {
     const source = sourceOf(plainAddressOf(remoteAddress));
     if (this.#open.size >= this.#countMax && !this.#makeRoomFor(source)) {
       socket.destroy();
-      return this.#onRefused();
+      return this.#tellNoRoom(remoteAddress);
     }
     const name = nameOf(socket);
-    const timer = setTimeout(() => socket.destroy(), this.#timeoutMs);
+    const timer = setTimeout(() => this.#giveUp(handshake), this.#timeoutSeconds * 1000);
     const end = () => {
       clearTimeout(timer);
       if (this.#open.get(name) === handshake) this.#open.delete(name);
@@ -86,8 +87,18 @@ export class Handshakes {
     oldest!.socket.off('close', oldest!.end);
     oldest!.socket.destroy();
     oldest!.end();
-    this.#onRefused();
+    this.#tellNoRoom(oldest!.remoteAddress);
     return true;
+  }
+
+  #giveUp({ socket, remoteAddress }: Handshake): void {
+    socket.destroy();
+    this.#refusals.note(remoteAddress, `its handshake took longer than ${this.#timeoutSeconds} s`);
+  }
+
+  #tellNoRoom(remoteAddress: string): void {
+    const what = `${this.#countMax} clients are in their handshake, as many as there may be`;
+    this.#refusals.refuse(remoteAddress, what, `${what}: some are turned away`);
   }
 
   #enterSource(handshake: Handshake): void {

@@ -5,12 +5,14 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { assert } from '../base/assert.ts';
+import type { Audit } from '../contracts/audit.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { Accept, Listener, TransportKind } from '../contracts/transport.ts';
 import { failureOf, refusalOf } from './client-certificate.ts';
 import { Handshakes } from './handshakes.ts';
 import type { ListenerOptions } from './options.ts';
 import { ProxyGate } from './proxy-gate.ts';
+import { Refusals } from './refusals.ts';
 import { acceptProxiedTcp, acceptTcp, acceptTls } from './socket-stream.ts';
 import { TlsContexts } from './tls-contexts.ts';
 import { createWebSocketServer } from './websocket.ts';
@@ -36,18 +38,16 @@ export async function listen(
   options: ListenerOptions,
   accept: (url: string) => Accept,
   log: Log = silentLog,
+  audit: Audit | null = null,
 ): Promise<Listener> {
   const { kind, host } = options;
-  let url = '';
   let acceptStream: Accept = () => null;
-  const report = seldom((message) => log.warn({ listener: url }, message));
+  const refusals = new Refusals(log, audit);
   const contexts = 'tls' in options ? await TlsContexts.load(options.tls, log) : null;
   const handshakes = hasHandshake(options)
-    ? new Handshakes((options.handshakeTimeoutSeconds ?? defaultHandshakeSeconds) * 1000, handshakesMax, () =>
-        report(`${handshakesMax} clients are in their handshake, as many as there may be: some are turned away`),
-      )
+    ? new Handshakes(options.handshakeTimeoutSeconds ?? defaultHandshakeSeconds, handshakesMax, refusals)
     : null;
-  const server = createServer(options, { contexts, handshakes, report, accept: (stream) => acceptStream(stream) });
+  const server = createServer(options, { contexts, handshakes, refusals, accept: (stream) => acceptStream(stream) });
   if (handshakes !== null) server.on('connection', (socket: Socket) => handshakes.begin(socket));
   server.listen({ host, port: options.port, backlog: options.backlog ?? defaultBacklog });
   try {
@@ -56,9 +56,10 @@ export async function listen(
     throw explained(cause as NodeJS.ErrnoException, options);
   }
   // That connection is lost; the listener goes on.
-  server.on('error', (error: NodeJS.ErrnoException) => report(acceptError(error)));
+  server.on('error', (error: NodeJS.ErrnoException) => refusals.warn(acceptError(error)));
   const { port } = server.address() as AddressInfo;
-  url = `${schemes[kind]}://${bracketed(host)}:${port}${'path' in options ? options.path : ''}`;
+  const url = `${schemes[kind]}://${bracketed(host)}:${port}${'path' in options ? options.path : ''}`;
+  refusals.listener = url;
   acceptStream = accept(url);
   contexts?.serve(server as TlsServer, url);
   return {
@@ -84,18 +85,18 @@ interface Parts {
   readonly contexts: TlsContexts | null;
   /** Of listeners with any handshake. */
   readonly handshakes: Handshakes | null;
-  readonly report: (problem: string) => void;
+  readonly refusals: Refusals;
   readonly accept: Accept;
 }
 
 function createServer(options: ListenerOptions, parts: Parts): Server {
-  const { contexts, handshakes, report, accept } = parts;
+  const { contexts, handshakes, refusals, accept } = parts;
   const { proxyProtocol = false, trustedProxies = [] } = options;
   // Half-open, so that the end of a connection is ours to answer: see `SocketStream`.
   const allowHalfOpen = true;
   if (handshakes === null) return createTcpServer({ allowHalfOpen }, (socket) => acceptTcp(socket, accept));
   const established = (socket: Socket) => handshakes.finish(socket);
-  const gate = proxyProtocol ? new ProxyGate(trustedProxies, handshakes, report) : null;
+  const gate = proxyProtocol ? new ProxyGate(trustedProxies, handshakes, refusals) : null;
   if (options.kind === 'tcp') {
     assert(gate !== null, 'a TCP connection has no other handshake than a PROXY header');
     return createTcpServer({ allowHalfOpen }, (socket) => {
@@ -109,14 +110,14 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
       ? createTlsServer({ ...secure, ALPNProtocols: ['mqtt'] }, (socket) =>
           acceptTls(socket, established(socket), accept),
         )
-      : createWebSocketServer(options, secure, accept, established);
-  if (secure !== null) checkHandshakes(server as TlsServer, handshakes, report);
+      : createWebSocketServer(options, secure, { accept, handshakes, refusals });
+  if (secure !== null) checkHandshakes(server as TlsServer, handshakes, refusals);
   gate?.guard(server);
   return server;
 }
 
 /** Turns away whose certificate is not good enough, and tells of those that a certificate or a protocol's name kept out. */
-function checkHandshakes(server: TlsServer, handshakes: Handshakes, report: (problem: string) => void): void {
+function checkHandshakes(server: TlsServer, handshakes: Handshakes, refusals: Refusals): void {
   const begin = server.listeners('secureConnection') as ((this: Server, socket: TLSSocket) => void)[];
   server.removeAllListeners('secureConnection');
   server.on('secureConnection', (socket) => {
@@ -124,7 +125,7 @@ function checkHandshakes(server: TlsServer, handshakes: Handshakes, report: (pro
     if (refusal === null) {
       for (const each of begin) each.call(server, socket);
     } else {
-      report(`a client at ${handshakes.whereFrom(socket)} was turned away: ${refusal}`);
+      refusals.refuse(handshakes.whereFrom(socket), refusal);
       socket.destroy();
     }
   });
@@ -132,25 +133,9 @@ function checkHandshakes(server: TlsServer, handshakes: Handshakes, report: (pro
     const failure = failureOf(error, socket);
     // A TLS socket that is closed has forgotten its addresses; the one below it has not.
     const { _parent: plain = socket } = socket as TLSSocket & { _parent?: Socket };
-    if (failure !== null) report(`a client at ${handshakes.whereFrom(plain)} was turned away: ${failure}`);
+    if (failure !== null) refusals.refuse(handshakes.whereFrom(plain), failure);
     socket.destroy();
   });
-}
-
-/** What would fill the log under load, once a second at most; how many were left out stands in the next line. */
-function seldom(warn: (message: string) => void): (message: string) => void {
-  let quietUntil = 0;
-  let leftOut = 0;
-  return (message) => {
-    const now = performance.now();
-    if (now < quietUntil) {
-      leftOut++;
-      return;
-    }
-    warn(leftOut === 0 ? message : `${message} (and ${leftOut} such lines before)`);
-    quietUntil = now + 1_000;
-    leftOut = 0;
-  };
 }
 
 function acceptError({ code, message }: NodeJS.ErrnoException): string {

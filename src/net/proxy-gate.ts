@@ -6,6 +6,7 @@ import { Server as TlsServer } from 'node:tls';
 import { AddressSet } from '../base/addresses.ts';
 import { addressOf, type Handshakes } from './handshakes.ts';
 import { ProxyHeader } from './proxy-header.ts';
+import type { Refusals } from './refusals.ts';
 
 /** Takes what has come; returns where the header ends in it, or null while more is to come, or will no more. */
 export type HeaderReader = (bytes: Buffer, end: number) => number | null;
@@ -13,12 +14,12 @@ export type HeaderReader = (bytes: Buffer, end: number) => number | null;
 export class ProxyGate {
   readonly #trusted: AddressSet;
   readonly #handshakes: Handshakes;
-  readonly #report: (problem: string) => void;
+  readonly #refusals: Refusals;
 
-  constructor(trustedProxies: readonly string[], handshakes: Handshakes, report: (problem: string) => void) {
+  constructor(trustedProxies: readonly string[], handshakes: Handshakes, refusals: Refusals) {
     this.#trusted = new AddressSet(trustedProxies);
     this.#handshakes = handshakes;
-    this.#report = report;
+    this.#refusals = refusals;
   }
 
   /** Null if the peer is no trusted proxy; then the connection is closed. `handshakes` limits how long it takes. */
@@ -31,9 +32,7 @@ export class ProxyGate {
       return null;
     }
     if (!this.#trusted.has(remoteAddress)) {
-      this.#report(`a connection from ${from} was refused: its address is not in trustedProxies`);
-      socket.destroy();
-      return null;
+      return this.#refuse(socket, from, 'its address is not in trustedProxies');
     }
     const header = new ProxyHeader();
     return (bytes, end) => {
@@ -44,11 +43,15 @@ export class ProxyGate {
         if (peer !== null) this.#handshakes.comesFrom(socket, `${peer.address}:${peer.port}`);
         return behind;
       } catch (error) {
-        this.#report(`a connection from ${from} was refused: ${(error as Error).message}`);
-        socket.destroy();
-        return null;
+        return this.#refuse(socket, from, (error as Error).message);
       }
     };
+  }
+
+  #refuse(socket: Socket, from: string, reason: string): null {
+    this.#refusals.refuse(from, reason, `a connection from ${from} was refused: ${reason}`);
+    socket.destroy();
+    return null;
   }
 
   /** Lets what `server` does with a connection begin behind the header. */

@@ -3,7 +3,6 @@
  */
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type TlsOptions as ServerOptions, TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
@@ -11,21 +10,28 @@ import { AddressSet } from '../base/addresses.ts';
 import type { Accept } from '../contracts/transport.ts';
 import { clientCertificateOf } from './client-certificate.ts';
 import { clientOf } from './forwarded-for.ts';
+import type { Handshakes } from './handshakes.ts';
 import type { WebSocketOptions } from './options.ts';
+import type { Refusals } from './refusals.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 const subProtocols = ['mqtt', 'mqttv3.1'];
 const smallestMessageBytesMax = 65_536;
 
+export interface WebSocketParts {
+  readonly accept: Accept;
+  /** Limits how long an upgrade takes, and knows where the connection comes from. */
+  readonly handshakes: Handshakes;
+  readonly refusals: Refusals;
+}
+
 /**
- * The HTTP server below, over TLS if there is something to say of it; the caller lets it listen, and limits how long an upgrade
- * takes until it is `established`, which tells where the connection comes from.
+ * The HTTP server below, over TLS if there is something to say of it; the caller lets it listen.
  */
 export function createWebSocketServer(
   options: WebSocketOptions,
   secure: ServerOptions | null,
-  accept: Accept,
-  established: (socket: Socket) => string,
+  { accept, handshakes, refusals }: WebSocketParts,
 ): HttpServer {
   const http = createHttp(options, secure);
   const trusted = new AddressSet(options.trustedProxies ?? []);
@@ -39,10 +45,15 @@ export function createWebSocketServer(
   const streams = new Set<WebSocketStream>();
   http.on('upgrade', (request, socket, head) => {
     const refusal = refusalOfRequest(request, options);
-    if (refusal !== null) return refuse(socket, refusal);
+    const clientAt = (peer: string) =>
+      clientOf(peer, request.headers['x-forwarded-for'] as string | undefined, trusted);
+    if (refusal !== null) {
+      refusals.note(clientAt(handshakes.whereFrom(request.socket)), refusal.replace('\n', ': '));
+      return refuse(socket, refusal);
+    }
     server.handleUpgrade(request, socket, head, (webSocket) => {
       const { socket } = request;
-      const from = clientOf(established(socket), request.headers['x-forwarded-for'] as string | undefined, trusted);
+      const from = clientAt(handshakes.finish(socket));
       const certificate = socket instanceof TLSSocket ? clientCertificateOf(socket) : null;
       const stream = new WebSocketStream(options.kind, webSocket, socket, from, certificate);
       stream.receiver = accept(stream);

@@ -5,16 +5,19 @@
  * Input: whether the upgrade is sent before it (even) or is in it, how it is cut, then the bytes.
  */
 import { createHash } from 'node:crypto';
-import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { Random } from '../../../scripts/crash/random.ts';
+import { silentLog } from '../../../src/contracts/log.ts';
 import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
+import { Handshakes } from '../../../src/net/handshakes.ts';
+import { Refusals } from '../../../src/net/refusals.ts';
 import { createWebSocketServer } from '../../../src/net/websocket.ts';
 import { mutateBytes } from '../mutate.ts';
 import { bytesOf, must, type Target } from '../target.ts';
 
 const messageBytesMax = 65_536;
+const handshakeTimeoutSeconds = 10;
 const headBytes = 2;
 /** Rounds of the event loop within which everything must be over. */
 const roundsMax = 60;
@@ -77,6 +80,7 @@ class Receiver implements ByteReceiver {
 export default function websocket(): Target {
   let accepted: { stream: ByteStream; receiver: Receiver } | null = null;
   let failure: Error | null = null;
+  const refusals = new Refusals(silentLog, null);
   const server = createWebSocketServer(
     {
       kind: 'ws',
@@ -85,17 +89,20 @@ export default function websocket(): Target {
       path: '/mqtt',
       origins: ['https://good.example'],
       pingIntervalSeconds: 25,
-      handshakeTimeoutSeconds: 10,
+      handshakeTimeoutSeconds,
       messageBytesMax,
       trustedProxies: ['127.0.0.1'],
     },
     null,
-    (stream) => {
-      const receiver = new Receiver();
-      accepted = { stream, receiver };
-      return receiver;
+    {
+      accept: (stream) => {
+        const receiver = new Receiver();
+        accepted = { stream, receiver };
+        return receiver;
+      },
+      handshakes: new Handshakes(handshakeTimeoutSeconds, 1, refusals),
+      refusals,
     },
-    (socket: Socket) => `${socket.remoteAddress}:${socket.remotePort}`,
   );
   // What an event handler throws would end the process.
   const onUncaught = (error: Error) => {

@@ -1,14 +1,17 @@
 /** The audit log: what is in it, that it stays in bounds, and that nothing stops it or gets lost without a word. */
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import mqtt from 'mqtt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AuditLog } from '../../../src/admin/audit.ts';
 import { type App, startApp } from '../../../src/app.ts';
 import { parseConfig } from '../../../src/config/load.ts';
 import { type Log, silentLog } from '../../../src/contracts/log.ts';
-import { Certificates } from '../../support/certificates.ts';
+import { Certificates, pem } from '../../support/certificates.ts';
 import { unique, WireClient } from '../../support/wire-client.ts';
 
 type Line = Record<string, unknown>;
@@ -87,16 +90,19 @@ describe('the file', () => {
   });
 });
 
-test('what anybody can cause is bounded, and the others are counted', async () => {
-  const audit = await open();
-  for (let i = 0; i < 5_000; i++) if (audit.wants('refused')) audit.record({ event: 'refused', client: String(i) });
-  for (let i = 0; i < 5_000; i++) if (audit.wants('connected')) audit.record({ event: 'connected' });
-  await audit.close();
-  const lines = linesOf(file);
-  const count = (event: string) => lines.filter((line) => line.event === event).length;
-  expect([count('refused'), count('connected')]).toEqual([1_000, 5_000]);
-  expect(lines.at(-1)).toMatchObject({ event: 'suppressed', of: 'refused', count: 4_000 });
-});
+test.each(['refused', 'handshakeRefused'] as const)(
+  'of what anybody can cause (%s) so much is kept, and the others are counted',
+  async (event) => {
+    const audit = await open();
+    for (let i = 0; i < 5_000; i++) if (audit.wants(event)) audit.record({ event, client: String(i) });
+    for (let i = 0; i < 5_000; i++) if (audit.wants('connected')) audit.record({ event: 'connected' });
+    await audit.close();
+    const lines = linesOf(file);
+    const count = (event: string) => lines.filter((line) => line.event === event).length;
+    expect([count(event), count('connected')]).toEqual([1_000, 5_000]);
+    expect(lines.at(-1)).toMatchObject({ event: 'suppressed', of: event, count: 4_000 });
+  },
+);
 
 // Linux has a disk that is always full.
 describe.runIf(existsSync('/dev/full'))('a full disk', () => {
@@ -213,6 +219,36 @@ describe('a broker', () => {
       { transport: 'tls', ...version },
       { transport: 'wss', ...version },
     ]);
+  });
+
+  test('tells who was turned away in the handshake, and keeps the rest of a flood in a number', async () => {
+    const certificates = new Certificates();
+    const devices = certificates.authority('devices');
+    const tls = { ...certificates.server('broker'), caFile: devices.certFile, clientCertificate: 'required' };
+    const port = await start({ listeners: [{ kind: 'tls', port: 0, tls }] });
+    const expired = pem(devices.issue('expired', { from: Date.now() - 2_000_000, until: Date.now() - 1_000_000 }));
+    const refused = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ...expired }).on(
+      'error',
+      () => {},
+    );
+    await once(refused, 'close');
+    // What is plainly no TLS costs next to nothing, for both sides.
+    for (let i = 0; i < 1_100; i += 100) {
+      const closed = Array.from({ length: 100 }, () => {
+        const client = connect(port, '127.0.0.1').on('error', () => {});
+        client.resume().end('GET / HTTP/1.1\r\n\r\n');
+        return once(client, 'close');
+      });
+      await Promise.all(closed);
+    }
+    await app.close();
+    certificates.remove();
+    const [first, ...others] = events('handshakeRefused');
+    const from = expect.stringMatching(/^127\.0\.0\.1:\d+$/);
+    expect(first).toMatchObject({ from, listener: app.listeners[0]!.url, reason: 'its certificate has expired' });
+    expect(others.every(({ reason }) => reason === 'it does not speak TLS')).toBe(true);
+    const suppressed = events('suppressed').reduce((sum, { count }) => sum + Number(count), 0);
+    expect(1 + others.length + suppressed).toBe(1_101);
   });
 
   test('tells of bans and commands', async () => {

@@ -6,6 +6,7 @@ import { connect, Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Handshakes } from '../../../src/net/handshakes.ts';
 import { ProxyGate } from '../../../src/net/proxy-gate.ts';
+import { Refusals } from '../../../src/net/refusals.ts';
 import { type CertificateFiles, Certificates } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
 import { behindProxy, kinds, Listening, optionsOf } from './listening.ts';
@@ -84,6 +85,7 @@ describe.each(kinds)('%s behind a proxy', (kind) => {
     const listener = await open({ proxyProtocol: true, trustedProxies: ['192.0.2.1', '10.0.0.0/8'] });
     const withHeader = sending(listener.port, v1);
     await eventually(() => withHeader.closed);
+    listening.expectRefusal(listener, /^its address is not in trustedProxies$/);
     const without = connect(listener.port, '127.0.0.1').on('error', () => {});
     sockets.push(without);
     await eventually(() => without.closed);
@@ -106,6 +108,7 @@ describe.each(kinds)('%s behind a proxy', (kind) => {
     expect(listening.warnings).toEqual([
       expect.stringMatching(/^a connection from 127\.0\.0\.1:\d+ was refused: .*PROXY header/),
     ]);
+    listening.expectRefusal(listener, /PROXY header/);
   });
 
   test('a header that does not come to its end is timed with the rest of the handshake', async () => {
@@ -219,13 +222,13 @@ describe('a proxy that terminates HTTP', () => {
 });
 
 test('a check whether somebody listens, which resets its connection before it is looked at, is not worth a word', () => {
-  const reports: string[] = [];
-  const handshakes = new Handshakes(1_000, 1, () => {});
-  const gate = new ProxyGate(['127.0.0.1'], handshakes, (problem) => reports.push(problem));
+  const { log, warnings } = listening;
+  const refusals = new Refusals(log, null);
+  const gate = new ProxyGate(['127.0.0.1'], new Handshakes(1, 1, refusals), refusals);
   // Nobody knows any more where it came from.
   const gone = new Socket();
   expect(gone.remoteAddress).toBe(undefined);
   expect(gate.admit(gone)).toBe(null);
   expect(gone.destroyed).toBe(true);
-  expect(reports).toEqual([]);
+  expect(warnings).toEqual([]);
 });

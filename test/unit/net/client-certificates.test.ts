@@ -75,6 +75,7 @@ describe('client certificates', () => {
               which === 'good' ? 'device-7' : null,
             );
             expect(listening.warnings).toEqual([]);
+            expect(listening.events).toEqual([]);
           } else {
             await eventually(() => peer === null || peer.isClosed);
             await eventually(() => listening.warnings.length > 0);
@@ -82,6 +83,7 @@ describe('client certificates', () => {
             const reason = reasons[which] ?? /it showed no certificate$/;
             expect(listening.warnings).toEqual([expect.stringMatching(reason)]);
             expect(listening.warnings[0]).toMatch(/^a client at 127\.0\.0\.1:\d+ was turned away: /);
+            listening.expectRefusal(listener, reason);
           }
         });
       }
@@ -173,11 +175,13 @@ describe('client certificates', () => {
           form === 'PEM'
             ? devices.revocationListPem({ revoked: [revoked] })
             : devices.revocationList({ revoked: [revoked] });
-        const { port } = await open(optionsOf('tls', tls(listOf(`revoked.${form}`, list))));
+        const listener = await open(optionsOf('tls', tls(listOf(`revoked.${form}`, list))));
+        const { port } = listener;
         expect(await clients.greeted(port, pem(other))).toBe(null);
         expect(await clients.greeted(port, pem(revoked))).not.toBe(null);
         await eventually(() => listening.warnings.length > 0);
         expect(listening.warnings).toEqual([expect.stringMatching(/its certificate is revoked$/)]);
+        listening.expectRefusal(listener, /^its certificate is revoked$/);
       },
     );
 

@@ -104,6 +104,7 @@ describe('handshakes', () => {
       slow.write(kind === 'ws' ? 'E' : '\x03');
       vi.advanceTimersByTime(100);
       await eventually(() => slow.closed);
+      listening.expectRefusal(listener, /^its handshake took longer than 7 s$/);
     },
   );
 
@@ -133,6 +134,8 @@ describe('handshakes', () => {
     expect(listening.warnings).toEqual([
       `1000 clients are in their handshake, as many as there may be: some are turned away`,
     ]);
+    const reason = '1000 clients are in their handshake, as many as there may be';
+    expect(listening.events).toMatchObject([{ reason }, { reason }, { reason }]);
   });
 
   test.each(['tls', 'ws', 'wss'] as const)('%s: an address that has them all keeps no other one out', async (kind) => {

@@ -1,6 +1,8 @@
 /**
  * Listeners of every kind for tests, and a receiver that keeps what happened to one stream.
  */
+import { expect } from 'vitest';
+import type { Audit, AuditEvent } from '../../../src/contracts/audit.ts';
 import { type Log, silentLog } from '../../../src/contracts/log.ts';
 import type { Accept, ByteReceiver, ByteStream, Listener } from '../../../src/contracts/transport.ts';
 import { listen } from '../../../src/net/listen.ts';
@@ -81,12 +83,23 @@ export class Listening {
       this.warnings.push(fields.cause === undefined ? message : `${message}: ${fields.cause}`);
     },
   };
+  /** What the audit log was told. */
+  readonly events: AuditEvent[] = [];
+  readonly audit: Audit = { wants: () => true, record: (event) => void this.events.push(event) };
   readonly #listeners: Listener[] = [];
 
   async open(options: ListenerOptions, accept: Accept = (stream) => this.record(stream)): Promise<Listener> {
-    const listener = await listen(options, () => accept, this.log);
+    const listener = await listen(options, () => accept, this.log, this.audit);
     this.#listeners.push(listener);
     return listener;
+  }
+
+  /** The only event: of a connection from `address` to `listener` that was turned away. */
+  expectRefusal({ url }: Listener, reason: RegExp, address = '127.0.0.1'): void {
+    const from = expect.stringMatching(new RegExp(`^${address.replaceAll('.', '\\.')}:\\d+$`));
+    expect(this.events).toEqual([
+      { event: 'handshakeRefused', from, listener: url, reason: expect.stringMatching(reason) },
+    ]);
   }
 
   record(stream: ByteStream, echo = false): Recorder {

@@ -2,7 +2,9 @@
  * TLS listeners: versions, names and protocols that are agreed on.
  */
 import { createPrivateKey } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import type { ConnectionOptions, SecureVersion } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ListenerOptions, TlsOptions } from '../../../src/net/options.ts';
@@ -52,9 +54,10 @@ describe('versions and ciphers', () => {
   });
 
   test('1.2 is refused where minVersion is 1.3', async () => {
-    const { port } = await open(optionsOf('tls', { ...server, minVersion: 'TLSv1.3' }));
-    expect(await clients.greeted(port, only('TLSv1.2'))).toMatch(/VERSION/);
-    expect(await clients.greeted(port, only('TLSv1.3'))).toBe(null);
+    const listener = await open(optionsOf('tls', { ...server, minVersion: 'TLSv1.3' }));
+    expect(await clients.greeted(listener.port, only('TLSv1.2'))).toMatch(/VERSION/);
+    expect(await clients.greeted(listener.port, only('TLSv1.3'))).toBe(null);
+    listening.expectRefusal(listener, /^it speaks no version of TLS from tls\.minVersion on$/);
   });
 
   test('of 1.2 only suites with forward secrecy and authenticated encryption are taken', async () => {
@@ -107,14 +110,37 @@ describe('protocol names (ALPN)', () => {
     ['tls', ['http/1.1']],
     ['wss', ['mqtt', 'h2']],
   ] as const)('%s: a client that offers only %j is told that there is none [RFC 7301 3.2]', async (kind, offered) => {
-    const { port } = await open(optionsOf(kind, server));
-    expect(await clients.greeted(port, { ALPNProtocols: [...offered] })).toBe(
+    const listener = await open(optionsOf(kind, server));
+    expect(await clients.greeted(listener.port, { ALPNProtocols: [...offered] })).toBe(
       'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
     );
     await eventually(() => listening.warnings.length > 0);
     expect(listening.warnings).toEqual([
       expect.stringMatching(/^a client at 127\.0\.0\.1:\d+ was turned away: it speaks another protocol only \(ALPN\)$/),
     ]);
+    listening.expectRefusal(listener, /^it speaks another protocol only \(ALPN\)$/);
+  });
+
+  test.each([
+    ['MQTT', Buffer.from('100c00044d515454040200000000', 'hex')],
+    ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+  ])('a client that speaks plain %s is turned away', async (_what, bytes) => {
+    const listener = await open(optionsOf('tls', server));
+    const client = connect(listener.port, '127.0.0.1').on('error', () => {});
+    client.end(bytes);
+    await once(client.resume(), 'close');
+    await eventually(() => listening.events.length > 0);
+    listening.expectRefusal(listener, /^it does not speak TLS$/);
+  });
+
+  test('a client that does not trust this broker, or leaves at once, is none that was refused', async () => {
+    const { port } = await open(optionsOf('tls', server));
+    expect(await clients.greeted(port, { ca: [] })).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+    const client = connect(port, '127.0.0.1').end();
+    await once(client.resume(), 'close');
+    expect(await clients.greeted(port)).toBe(null);
+    expect(listening.warnings).toEqual([]);
+    expect(listening.events).toEqual([]);
   });
 });
 

@@ -64,9 +64,12 @@ describe('the upgrade', () => {
   test.each([[[]], [['chat']], [['MQTT']]])(
     'of a client that offers %j is refused [MQTT5 6.0.0-3]',
     async (offered) => {
-      const { url } = await open();
-      expect(await refusal(dial(url, offered))).toBe('400 Offer the WebSocket sub-protocol "mqtt" (or "mqttv3.1")\n');
+      const listener = await open();
+      expect(await refusal(dial(listener.url, offered))).toBe(
+        '400 Offer the WebSocket sub-protocol "mqtt" (or "mqttv3.1")\n',
+      );
       expect(listening.accepted).toHaveLength(0);
+      listening.expectRefusal(listener, /^400 Bad Request: Offer the WebSocket sub-protocol/);
     },
   );
 

@@ -30,6 +30,7 @@ const bounded: ReadonlySet<Kind> = new Set<Kind>([
   'authenticationFailed',
   'banned',
   'publishRefused',
+  'willRefused',
   'subscribeRefused',
 ]);
 /** Events that wait to be written. */

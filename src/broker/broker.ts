@@ -28,6 +28,7 @@ import { LocalClient, type MessageHandler } from './local-client.ts';
 import { ChunkPool } from './output.ts';
 import { inForm, publishOwn } from './piping.ts';
 import { Recovery } from './recovery.ts';
+import { reportWillRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
 import { ShellSink } from './shell-sink.ts';
 import { reclassifySession } from './subscribing.ts';
@@ -95,6 +96,8 @@ export class Broker implements BanList {
       now: () => this.#shell.core.now,
       inForm: (message, subscriberClass, done) => inForm(this.#shell, message, subscriberClass, done),
       publishWill: (message, session) => publishOwn(this.#shell, message, session, true),
+      onWillRefused: ({ topic, qos, retain }, { identity }) =>
+        reportWillRefused(this.#shell, identity!, { topic: topic.name, qos, retain }),
       onSessionEnded: (session, why) => {
         if (why === 'expired') counters.sessionsExpired++;
         log.debug({ client: session.clientId, why }, 'session ended');

@@ -13,7 +13,7 @@ import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
 import type { Connection } from './connection.ts';
 import { createMessage } from './create-message.ts';
-import { reportConnected, reportTakeover } from './reporting.ts';
+import { reportConnected, reportTakeover, reportWillRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
 import { reclassifySession } from './subscribing.ts';
 import { InboundAliases, OutboundAliases } from './topic-aliases.ts';
@@ -111,9 +111,12 @@ function sessionWill(will: Will, now: number): SessionWill {
 }
 
 /** Refused now rather than at the moment when the will would be published. */
-function checkWillAllowed({ topic, qos, retain }: Will, rights: Rights | null): void {
+function checkWillAllowed({ shell, identity }: Connection, will: Will, rights: Rights | null): void {
+  const { topic, qos, retain } = will;
   const code = rights?.will(Topic.of(topic), qos, retain) ?? ReasonCode.Success;
-  if (isFailure(code)) throw new ProtocolError(code as ReasonCode, `A will to ${topic}, which the rules do not allow`);
+  if (!isFailure(code)) return;
+  reportWillRefused(shell, identity!, will);
+  throw new ProtocolError(code as ReasonCode, `A will to ${topic}, which the rules do not allow`);
 }
 
 /** The open connection of this client. */
@@ -159,7 +162,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
       : sessionExpiryMaximumSeconds;
   const expirySeconds = Math.min(wantedExpiry, sessionExpiryMaximumSeconds);
   const rights = core.access?.rightsOf(identity) ?? null;
-  if (packet.will !== undefined) checkWillAllowed(packet.will, rights);
+  if (packet.will !== undefined) checkWillAllowed(connection, packet.will, rights);
   const areOwned = shell.hooks.authenticate !== undefined;
   if (areOwned) checkOwner(connection, identity);
   if (core.directory.size >= limits.sessions && core.directory.get(identity.clientId) === undefined) {

@@ -3,11 +3,15 @@
  */
 import type { AccessRequest } from '../contracts/access.ts';
 import type { AuditEvent } from '../contracts/audit.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { describeReason } from '../protocol/reason-codes.ts';
 import type { Connection } from './connection.ts';
+import type { Shell } from './shell.ts';
+
+type Publication = Pick<AccessRequest & { action: 'publish' }, 'topic' | 'qos' | 'retain'>;
 
 function whoIs({ identity, stream, listener }: Connection): Omit<AuditEvent, 'event'> {
   const { remoteAddress: from } = stream;
@@ -17,8 +21,8 @@ function whoIs({ identity, stream, listener }: Connection): Omit<AuditEvent, 'ev
 }
 
 /** Which rule refused, if it was one. */
-function ruleFor({ shell, identity }: Connection, request: AccessRequest): string | undefined {
-  const decision = shell.core.access?.explain?.(identity!, request);
+function ruleFor({ core }: Shell, identity: ClientIdentity, request: AccessRequest): string | undefined {
+  const decision = core.access?.explain?.(identity, request);
   return decision?.isAllowed === false ? decision.rule : undefined;
 }
 
@@ -46,18 +50,30 @@ export function reportRefused(connection: Connection, { reasonCode, message }: P
 
 /** `why`: in the words of a hook or a pipeline, if they have any. */
 export function reportPublishRefused(connection: Connection, message: Message, code: number, why?: string): void {
-  const { audit } = connection.shell;
+  const { shell, identity } = connection;
+  const { audit } = shell;
   if (!audit?.wants('publishRefused')) return;
   const { topic, qos, retain } = message;
-  const rule = ruleFor(connection, { action: 'publish', topic: topic.name, qos, retain });
+  const rule = ruleFor(shell, identity!, { action: 'publish', topic: topic.name, qos, retain });
   const details = { topic: topic.name, qos, retain, code: describeReason(code), reason: why, rule };
   audit.record({ event: 'publishRefused', ...whoIs(connection), ...details });
 }
 
+/** At CONNECT, which is refused for it, or when it was due and its client may have left long ago. */
+export function reportWillRefused(shell: Shell, identity: ClientIdentity, will: Publication): void {
+  const { audit } = shell;
+  if (!audit?.wants('willRefused')) return;
+  const { clientId: client, username: user, remoteAddress: from, listener } = identity;
+  const { topic, qos, retain } = will;
+  const rule = ruleFor(shell, identity, { action: 'publish', topic, qos, retain });
+  audit.record({ event: 'willRefused', client, user, from, listener, topic, qos, retain, rule });
+}
+
 export function reportSubscribeRefused(connection: Connection, topicFilter: string, qos: QoS, code: number): void {
-  const { audit } = connection.shell;
+  const { shell, identity } = connection;
+  const { audit } = shell;
   if (!audit?.wants('subscribeRefused')) return;
-  const rule = ruleFor(connection, { action: 'subscribe', filter: topicFilter, qos });
+  const rule = ruleFor(shell, identity!, { action: 'subscribe', filter: topicFilter, qos });
   const details = { topic: topicFilter, qos, code: describeReason(code), rule };
   audit.record({ event: 'subscribeRefused', ...whoIs(connection), ...details });
 }

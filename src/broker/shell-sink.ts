@@ -15,6 +15,7 @@ export interface SinkOptions {
   readonly now: () => number;
   readonly inForm: (message: Message, subscriberClass: string, done: (form: Message | null) => void) => void;
   readonly publishWill: (message: Message, session: Session) => void;
+  readonly onWillRefused: (message: Message, session: Session) => void;
   readonly onSessionEnded: (session: Session, why: string) => void;
 }
 
@@ -84,6 +85,11 @@ export class ShellSink implements Sink {
 
   publishWill(message: Message, session: Session): void {
     this.#options.publishWill(message, session);
+  }
+
+  willRefused(message: Message, session: Session): void {
+    this.dropped('notAuthorized', session);
+    this.#options.onWillRefused(message, session);
   }
 
   dropped(reason: DropReason, _session: Session | null, count = 1): void {

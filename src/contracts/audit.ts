@@ -21,6 +21,8 @@ export interface AuditEvent {
     /** A session went over from one connection to another one. */
     | 'takenOver'
     | 'publishRefused'
+    /** A will, by a rule: at CONNECT, which is refused for it, or when it was to be published. */
+    | 'willRefused'
     | 'subscribeRefused'
     /** The configuration was read anew. */
     | 'reloaded'

@@ -153,7 +153,7 @@ function publishWill(core: Core, session: Session): void {
   core.timers.cancel(session.willTimer);
   const { topic, qos, retain } = will.message;
   // It was allowed when the client connected; the rules may have changed.
-  if (isFailure(session.rights?.publish(topic, qos, retain) ?? 0)) core.sink.dropped('notAuthorized', session);
+  if (isFailure(session.rights?.publish(topic, qos, retain) ?? 0)) core.sink.willRefused(will.message, session);
   else core.sink.publishWill(stamped(will.message, core.now), session);
   if (!session.isEnded && !session.isConnected && session.isPersistent) save(core, session);
 }

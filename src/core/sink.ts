@@ -45,6 +45,8 @@ export interface Sink {
   inForm(message: Message, subscriberClass: string, done: (form: Message | null) => void): void;
   /** Publishes a will of this session, at once or, if the pipeline takes its time, later. */
   publishWill(message: Message, session: Session): void;
+  /** The rules allow a will no more that they allowed when its client came; it counts as dropped. */
+  willRefused(message: Message, session: Session): void;
   /** A message, or so many, was not delivered to this session (null: to nobody in particular). */
   dropped(reason: DropReason, session: Session | null, count?: number): void;
   /** For the log: a session is over. */

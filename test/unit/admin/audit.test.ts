@@ -9,7 +9,7 @@ import mqtt from 'mqtt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AuditLog } from '../../../src/admin/audit.ts';
 import { type App, startApp } from '../../../src/app.ts';
-import { parseConfig } from '../../../src/config/load.ts';
+import { parseConfig, type ReadConfig } from '../../../src/config/load.ts';
 import { type Log, silentLog } from '../../../src/contracts/log.ts';
 import { Certificates, pem } from '../../support/certificates.ts';
 import { unique, WireClient } from '../../support/wire-client.ts';
@@ -139,8 +139,8 @@ describe('a broker', () => {
   let app: App;
   const events = (event: string): Line[] => linesOf(file).filter((line) => line.event === event);
 
-  async function start(more: object = {}): Promise<number> {
-    const config = parseConfig({
+  const configOf = (more: object) =>
+    parseConfig({
       listeners: [{ kind: 'tcp', port: 0 }],
       store: { directory: join(directory, 'data') },
       log: { level: 'silent' },
@@ -148,13 +148,15 @@ describe('a broker', () => {
       authorization: { rules: [{ deny: 'all', topics: ['secret/#'] }, { allow: 'all' }] },
       ...more,
     });
+
+  async function start(more: object = {}, reread?: () => ReadConfig): Promise<number> {
     const hooks = {
       authenticate: ({ password }: { password: Buffer | null }) =>
         password?.toString() === 'wrong'
           ? ({ outcome: 'refuse', reasonCode: 0x86, reason: 'Wrong password' } as const)
           : ({ outcome: 'accept', mechanism: 'test' } as const),
     };
-    app = await startApp(config, { hooks });
+    app = await startApp(configOf(more), { hooks, ...(reread === undefined ? {} : { reread }) });
     return app.listeners[0]!.port;
   }
   afterEach(() => app?.close());
@@ -219,6 +221,25 @@ describe('a broker', () => {
       { transport: 'tls', ...version },
       { transport: 'wss', ...version },
     ]);
+  });
+
+  test('tells which rule refused a will, when its client came and when it was due', async () => {
+    const rules = (secret: string) => [{ deny: 'all', topics: [secret] }, { allow: 'all' }];
+    const reread = () => ({ config: configOf({ authorization: { rules: rules('later/#') } }), where: String });
+    const port = await start({}, reread);
+    const connect = (topic: string) =>
+      WireClient.connect(port, { version: 5, clientId: 'c', username: 'u', will: { topic, payload: 'x', qos: 1 } });
+    await expect(connect('secret/will')).rejects.toThrow();
+    const client = await connect('later/will');
+    await app.reload();
+    await client.vanish();
+    await expect.poll(() => events('willRefused')).toHaveLength(2);
+    const refusal = { client: 'c', user: 'u', from: expect.any(String), listener: app.listeners[0]!.url, qos: 1 };
+    expect(events('willRefused')).toMatchObject([
+      { ...refusal, topic: 'secret/will', rule: expect.stringContaining('secret/#') },
+      { ...refusal, topic: 'later/will', rule: expect.stringContaining('later/#') },
+    ]);
+    expect(events('refused')).toMatchObject([{ client: 'c', reason: expect.stringContaining('secret/will') }]);
   });
 
   test('tells who was turned away in the handshake, and keeps the rest of a flood in a number', async () => {

@@ -54,6 +54,7 @@ class World {
       disconnect: () => {},
       inForm: (message, _class, done) => done(message),
       publishWill: ({ payload }) => void this.told.push(`will ${payload}`),
+      willRefused: ({ payload }) => void this.told.push(`refused: will ${payload}`),
       dropped: (reason) => void this.told.push(`dropped: ${reason}`),
       sessionEnded: () => {},
     };

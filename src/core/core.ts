@@ -14,7 +14,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
 import { RetainedMessages } from './retained.ts';
-import { LocalRouter, type Route, type Router } from './router.ts';
+import { LocalRouter, type Route, type Router, type Target } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
 
@@ -75,7 +75,7 @@ export class Core {
    */
   publish(message: Message, origin: Session | null, forms: Forms | null = null): ReasonCode {
     const route = this.router.route(message.topic);
-    if (this.settings.limits.queuePolicy === 'reject' && message.qos > 0 && !this.#hasRoom(route, message)) {
+    if (this.settings.limits.queuePolicy === 'reject' && message.qos > 0 && !this.#hasRoom(route, message, origin)) {
       this.sink.dropped('queueFull', null);
       return ReasonCode.QuotaExceeded;
     }
@@ -84,7 +84,7 @@ export class Core {
     const { targets, groups } = route;
     let reached = 0;
     for (let i = 0; i < targets.length; i++) {
-      const target = targets[i]!.session === origin ? targets[i]!.ownMessages : targets[i]!;
+      const target = shareOf(targets[i]!, origin);
       if (target === null) continue;
       const qos = Math.min(message.qos, target.qos) as QoS;
       const retain = message.retain && target.retainAsPublished;
@@ -122,12 +122,14 @@ export class Core {
     }
   }
 
-  #hasRoom(route: Route, message: Message): boolean {
+  #hasRoom({ targets, groups }: Route, message: Message, origin: Session | null): boolean {
     const { limits } = this.settings;
-    const hasRoom = route.targets.every(({ session, qos }) => {
-      return qos === 0 || !session.mustQueue || session.queue.hasRoomFor(message.size, limits);
+    const hasRoom = targets.every((each) => {
+      const target = shareOf(each, origin);
+      if (target === null || target.qos === 0 || !target.session.mustQueue) return true;
+      return target.session.queue.hasRoomFor(message.size, limits);
     });
-    return hasRoom && route.groups.every((group) => group.hasRoomFor(message, limits));
+    return hasRoom && groups.every((group) => group.hasRoomFor(message, limits));
   }
 
   /** False if there is no room for one more. */
@@ -158,6 +160,11 @@ export class Core {
   get #retainsNoMore(): boolean {
     return this.retained.count - this.#sysRetained >= this.settings.limits.retainedMessages;
   }
+}
+
+/** What is left of a target for a message that came from `origin`: No Local takes away the rest. [MQTT5 3.8.3-3] */
+function shareOf(target: Target, origin: Session | null): Target | null {
+  return target.session === origin ? target.ownMessages : target;
 }
 
 function formFor(subscriberClass: string | null, message: Message, forms: Forms): Message | null {

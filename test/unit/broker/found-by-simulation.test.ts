@@ -74,21 +74,23 @@ class World {
 
   member(clientId: string, qos: QoS, ...filters: string[]): Session {
     const session = this.connected(clientId);
-    const options = { qos, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: 0 } as const;
-    for (const filter of filters) {
-      subscribe(this.core, session, filter, parseFilter(filter)!, { ...options, subscriberClass: null });
-    }
+    for (const filter of filters) this.subscribe(session, qos, filter);
     return session;
+  }
+
+  subscribe(session: Session, qos: QoS, filter: string, noLocal = false): void {
+    const options = { qos, noLocal, retainAsPublished: false, retainHandling: 0, identifier: 0 } as const;
+    subscribe(this.core, session, filter, parseFilter(filter)!, { ...options, subscriberClass: null });
   }
 
   leave(...sessions: Session[]): void {
     for (const session of sessions) disconnected(this.core, session, true);
   }
 
-  publish(payload: string, qos: QoS = 1, expiresAt = Number.POSITIVE_INFINITY): ReasonCode {
+  publish(payload: string, qos: QoS = 1, expiresAt = Number.POSITIVE_INFINITY, origin: Session | null = null) {
     const message = Message.of(Topic.of('a'), Buffer.from(payload), { qos });
     message.expiresAt = expiresAt;
-    return this.core.publish(message, null);
+    return this.core.publish(message, origin);
   }
 }
 
@@ -178,6 +180,18 @@ test('queuePolicy reject: queueBytes holds for sessions whose clients are away, 
   expect(world.publish('12345678')).toBe(ReasonCode.Success);
   expect(world.publish('12345678')).toBe(ReasonCode.QuotaExceeded);
   expect(world.told).toEqual(['dropped: queueFull']);
+});
+
+test('queuePolicy reject: a full queue of the publisher itself counts only if its message would go there', () => {
+  const world = new World({ queuePolicy: 'reject', queueMessages: 1, inflight: 1 });
+  const publisher = world.member('publisher', 1, 'a');
+  expect([world.publish('1'), world.publish('2')]).toEqual([ReasonCode.Success, ReasonCode.Success]);
+  const publish = () => world.publish('3', 1, Number.POSITIVE_INFINITY, publisher);
+  expect(publish()).toBe(ReasonCode.QuotaExceeded);
+  world.subscribe(publisher, 1, 'a', true);
+  expect(publish()).toBe(ReasonCode.NoMatchingSubscribers);
+  world.subscribe(publisher, 0, '+');
+  expect(publish()).toBe(ReasonCode.Success);
 });
 
 test('queuePolicy reject: a shared subscription whose members all have full queues refuses, and one with room takes', () => {

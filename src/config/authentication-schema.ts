@@ -11,7 +11,10 @@ const timeoutMs = whole(1, 60_000).default(3_000);
 
 /** Names beginning with SLUICE_ set settings themselves. */
 const variable = text.refine((name) => !name.startsWith('SLUICE_'), 'a name that does not begin with SLUICE_');
-const url = z.url({ protocol: /^https?$/, error: 'a URL, with https:// or http://' });
+const url = z
+  .url({ protocol: /^https?$/, error: 'a URL, with https:// or http://' })
+  .refine((text) => !/^[^/]*\/\/[^/?#]*@/.test(text), 'a URL without a name and a password; secrets come from a file');
+const isSecure = (text: string | undefined) => text === undefined || text.startsWith('https:');
 
 const passwordFile = z.strictObject({ kind: z.literal('password-file'), file: text });
 
@@ -29,6 +32,7 @@ const jwt = z
     keyFile: text.optional(),
     jwksFile: text.optional(),
     jwksUrl: url.optional(),
+    caFile: text.optional(),
     algorithms: z.array(z.enum(tokenAlgorithms)).default([]),
     token: z.enum(['password', 'username']).default('password'),
     issuer: text.optional(),
@@ -45,7 +49,11 @@ const jwt = z
   .refine(
     (settings) => keySources.filter((name) => settings[name] !== undefined).length === 1,
     `exactly one of ${keySources.join(', ')}`,
-  );
+  )
+  .refine(({ caFile, jwksUrl }) => caFile === undefined || (jwksUrl !== undefined && isSecure(jwksUrl)), {
+    path: ['caFile'],
+    error: 'it only beside a jwksUrl with https://, whose server is to be trusted by it',
+  });
 
 const certificate = z.strictObject({
   kind: z.literal('certificate'),
@@ -57,6 +65,7 @@ const http = z
   .strictObject({
     kind: z.literal('http'),
     url,
+    caFile: text.optional(),
     timeoutMs,
     callsAtOnce: whole(1, 1_000).default(32),
     callsWaiting: whole(1, 1_000_000).default(1_000),
@@ -74,7 +83,11 @@ const http = z
   .refine(
     ({ secretFile, secretEnv }) => secretFile === undefined || secretEnv === undefined,
     'one of secretFile and secretEnv',
-  );
+  )
+  .refine(({ caFile, url }) => caFile === undefined || isSecure(url), {
+    path: ['caFile'],
+    error: 'it only beside a url with https://, whose server is to be trusted by it',
+  });
 
 const scram = z.strictObject({ kind: z.literal('scram-sha-256'), file: text });
 

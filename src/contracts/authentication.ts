@@ -17,6 +17,8 @@ export interface JwtSettings {
   readonly keyFile?: string | undefined;
   readonly jwksFile?: string | undefined;
   readonly jwksUrl?: string | undefined;
+  /** Of `jwksUrl`: the authorities that its server's certificate may be of, in the place of the public ones. */
+  readonly caFile?: string | undefined;
   /** Empty: all that the key is made for. */
   readonly algorithms: readonly string[];
   readonly token: 'password' | 'username';
@@ -46,6 +48,8 @@ export interface CertificateSettings {
 export interface HttpSettings {
   readonly kind: 'http';
   readonly url: string;
+  /** The authorities that its certificate may be of, in the place of the public ones. */
+  readonly caFile?: string | undefined;
   readonly timeoutMs: number;
   readonly callsAtOnce: number;
   readonly callsWaiting: number;

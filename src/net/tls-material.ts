@@ -5,6 +5,7 @@
 import { constants, createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { certificatesIn } from '../base/pem.ts';
 import type { CertificateOptions, NamedCertificateOptions, TlsOptions } from './options.ts';
 import { readRevocationLists } from './revocations.ts';
 
@@ -166,9 +167,7 @@ const dnsNamesOf = ({ subjectAltName }: X509Certificate) =>
 
 async function authoritiesOf(file: string, digest: Digest, dated: Dated[]): Promise<Buffer> {
   const ca = await read(file, 'tls.caFile', digest);
-  const blocks = ca.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [''];
-  for (const block of blocks) {
-    const authority = parsed('tls.caFile', file, 'a certificate', () => new X509Certificate(block));
+  for (const authority of parsed('tls.caFile', file, 'a certificate', () => certificatesIn(ca))) {
     dated.push(datesOf('authority', `tls.caFile ${file}`, authority));
   }
   return ca;

@@ -6,9 +6,9 @@
  */
 import type { HttpSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest } from '../../contracts/hooks.ts';
-import { call } from './call.ts';
 import { CredentialCache } from './credential-cache.ts';
 import { type Mechanism, type MechanismContext, seldom, unavailable, wrongCredentials } from './mechanism.ts';
+import { RemoteServer } from './remote-server.ts';
 import { type Held, openSecret, withoutLineEnd } from './secret.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -24,14 +24,21 @@ export class HttpMechanism implements Mechanism {
   readonly kind = 'http';
   readonly #settings: HttpSettings;
   readonly #context: MechanismContext;
+  readonly #server: RemoteServer;
   readonly #secret: Held<string> | null;
   readonly #cache: CredentialCache<AuthenticationAnswer | null>;
   readonly #queue: WorkQueue;
   readonly #report: (message: string) => void;
 
-  private constructor(settings: HttpSettings, context: MechanismContext, secret: Held<string> | null) {
+  private constructor(
+    settings: HttpSettings,
+    context: MechanismContext,
+    server: RemoteServer,
+    secret: Held<string> | null,
+  ) {
     this.#settings = settings;
     this.#context = context;
+    this.#server = server;
     this.#secret = secret;
     this.#report = seldom(context);
     const { now } = context;
@@ -41,10 +48,16 @@ export class HttpMechanism implements Mechanism {
   }
 
   static async open(settings: HttpSettings, context: MechanismContext): Promise<HttpMechanism> {
-    const { secretFile: file, secretEnv: variable } = settings;
-    const hasSecret = file !== undefined || variable !== undefined;
-    const secret = hasSecret ? await openSecret('secret', { file, variable }, headerValue, context) : null;
-    return new HttpMechanism(settings, context, secret);
+    const { url, caFile, timeoutMs, secretFile: file, secretEnv: variable } = settings;
+    const server = await RemoteServer.open({ url, caFile, timeoutMs, bytesMax: answerBytesMax, log: context.log });
+    try {
+      const hasSecret = file !== undefined || variable !== undefined;
+      const secret = hasSecret ? await openSecret('secret', { file, variable }, headerValue, context) : null;
+      return new HttpMechanism(settings, context, server, secret);
+    } catch (error) {
+      server.close();
+      throw error;
+    }
   }
 
   async authenticate(request: AuthenticationRequest): Promise<AuthenticationAnswer | null> {
@@ -74,11 +87,12 @@ export class HttpMechanism implements Mechanism {
   }
 
   close(): void {
+    this.#server.close();
     this.#secret?.close();
   }
 
   async #ask(question: object): Promise<Decision> {
-    const { url, timeoutMs, secretHeader } = this.#settings;
+    const { secretHeader } = this.#settings;
     const headers: Record<string, string> = { 'content-type': 'application/json', accept: 'application/json' };
     try {
       if (this.#secret !== null) {
@@ -86,10 +100,10 @@ export class HttpMechanism implements Mechanism {
         headers[secretHeader] = this.#secret.content;
       }
       const body = JSON.stringify(question);
-      const result = await call({ url, method: 'POST', headers, body, timeoutMs, bytesMax: answerBytesMax });
+      const result = await this.#server.call({ method: 'POST', headers, body });
       return this.#decide(result.status, result.json);
     } catch (error) {
-      this.#report(`authentication by ${new URL(url).origin}: ${(error as Error).message}; nobody gets in by it`);
+      this.#report(`authentication by ${this.#server.origin}: ${(error as Error).message}; nobody gets in by it`);
       return { answer: unavailable, keepMs: 0 };
     }
   }

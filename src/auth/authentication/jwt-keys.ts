@@ -5,8 +5,8 @@
 import { createPublicKey, createSecretKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import type { JwtSettings } from '../../contracts/authentication.ts';
-import { call } from './call.ts';
 import { AuthenticationError, type MechanismContext } from './mechanism.ts';
+import { RemoteServer } from './remote-server.ts';
 import { openFile, openSecret, withoutLineEnd } from './secret.ts';
 
 export interface Keys {
@@ -40,7 +40,11 @@ const setKeysMax = 1_000;
 /** Rejects with an AuthenticationError if the keys cannot be had as they are configured. A URL may answer later. */
 export async function openKeys(settings: JwtSettings, context: MechanismContext): Promise<Keys> {
   const { secretFile, secretEnv, keyFile, jwksFile, jwksUrl } = settings;
-  if (jwksUrl !== undefined) return new RemoteKeys(settings, jwksUrl, context);
+  if (jwksUrl !== undefined) {
+    const { caFile, timeoutMs } = settings;
+    const options = { url: jwksUrl, caFile, timeoutMs, bytesMax: setBytesMax, log: context.log };
+    return new RemoteKeys(settings, await RemoteServer.open(options), context);
+  }
   if (jwksFile !== undefined) {
     const held = await openFile('jwksFile', jwksFile, (bytes) => keySet(JSON.parse(bytes.toString())), context.log);
     const get: JWTVerifyGetKey = (header, token) => present(held.content)(header, token);
@@ -125,7 +129,7 @@ function keySet(json: unknown): JWTVerifyGetKey {
  */
 class RemoteKeys implements Keys {
   readonly #settings: JwtSettings;
-  readonly #url: string;
+  readonly #server: RemoteServer;
   readonly #now: () => number;
   #set: JWTVerifyGetKey | null = null;
   #fetchedAt = 0;
@@ -133,9 +137,9 @@ class RemoteKeys implements Keys {
   #failure: Error | null = null;
   #fetching: Promise<void> | null = null;
 
-  constructor(settings: JwtSettings, url: string, { now }: MechanismContext) {
+  constructor(settings: JwtSettings, server: RemoteServer, { now }: MechanismContext) {
     this.#settings = settings;
-    this.#url = url;
+    this.#server = server;
     this.#now = now;
   }
 
@@ -152,7 +156,9 @@ class RemoteKeys implements Keys {
     }
   };
 
-  close(): void {}
+  close(): void {
+    this.#server.close();
+  }
 
   get #mayFetch(): boolean {
     return this.#now() - this.#triedAt >= this.#settings.cooldownSeconds * 1000;
@@ -168,7 +174,7 @@ class RemoteKeys implements Keys {
     }
     if (this.#fetching !== null || this.#mayFetch) await this.#fetch();
     if (this.#set === null || this.#now() - this.#fetchedAt >= keepMs) {
-      throw new Error(`the keys at ${new URL(this.#url).origin} cannot be had: ${this.#failure?.message}`);
+      throw new Error(`the keys at ${this.#server.origin} cannot be had: ${this.#failure?.message}`);
     }
     return this.#set;
   }
@@ -184,9 +190,8 @@ class RemoteKeys implements Keys {
   async #fetchOnce(): Promise<void> {
     this.#triedAt = this.#now();
     const headers = { accept: 'application/json' };
-    const { timeoutMs } = this.#settings;
     try {
-      const result = await call({ url: this.#url, method: 'GET', headers, timeoutMs, bytesMax: setBytesMax });
+      const result = await this.#server.call({ method: 'GET', headers });
       if (result.status !== 200) throw new Error(`status ${result.status}`);
       this.#set = keySet(result.json);
       this.#fetchedAt = this.#now();

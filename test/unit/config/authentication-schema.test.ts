@@ -24,6 +24,13 @@ describe('what is wrong is told with what to do', () => {
     ['[{ kind: http, url: "ftp://a" }]', /url: expected a URL, with https:\/\/ or http:\/\//],
     ['[{ kind: http, url: "http://a", secretFile: a, secretEnv: b }]', /expected one of secretFile and secretEnv/],
     ['[{ kind: http, url: "http://a", secretHeader: "a: b" }]', /secretHeader: expected the name of a header/],
+    [
+      '[{ kind: http, url: "http://ada:x@a" }]',
+      /url: expected a URL without a name and a password; secrets come from a/,
+    ],
+    ['[{ kind: http, url: "http://a", caFile: a }]', /caFile: expected it only beside a url with https:\/\//],
+    ['[{ kind: jwt, jwksUrl: "http://a", caFile: a }]', /caFile: expected it only beside a jwksUrl with https:\/\//],
+    ['[{ kind: jwt, keyFile: a, caFile: a }]', /caFile: expected it only beside a jwksUrl with https:\/\//],
     ['[{ kind: ldap }]', /kind: expected one of the kinds password-file, jwt, certificate, http and scram-sha-256/],
     ['[{ kind: scram-sha-256, file: a }, { kind: scram-sha-256, file: b }]', /one scram-sha-256 at most/],
     ['[{ kind: password-file, flie: a }]', /authentication\.0\.flie: there is no such setting; did you mean file\?/],

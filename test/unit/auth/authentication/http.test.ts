@@ -118,6 +118,15 @@ describe('a service that does not answer', () => {
     expect(await http.authenticate(aRequest(ada))).toEqual(unavailable);
   });
 
+  test('also if it wants to speak another protocol', async () => {
+    const web = await webServer();
+    web.answer = (_, response) => {
+      response.socket!.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n');
+    };
+    const http = await HttpMechanism.open(settings(web.url, { timeoutMs: 50 }), aContext());
+    expect(await http.authenticate(aRequest(ada))).toEqual(unavailable);
+  });
+
   test('is not there at all: the log says so, seldom, and has no password in it', async () => {
     const context = aContext();
     const http = await HttpMechanism.open(settings('http://127.0.0.1:1/?key=secret'), context);

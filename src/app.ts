@@ -244,7 +244,8 @@ async function prepareAuthentication(
 ): Promise<Prepared | null> {
   if (authentication === null) {
     if (!hasAuthentication(config)) return null;
-    throw new ConfigError('There was no authentication when the broker started; stop it and start it anew to have it');
+    const why = 'clients are connected, and sessions stored, under names that were never checked';
+    throw new ConfigError(`Authentication cannot begin by a reload: ${why}. Restart the broker to have it`);
   }
   return authentication.prepare(config).catch((error: unknown) => {
     throw atItsPlace(error, where);

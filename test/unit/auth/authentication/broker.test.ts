@@ -159,7 +159,10 @@ describe('reload', () => {
   test('it cannot begin while the broker runs, for those who are in were never asked; and it can end for nobody', async () => {
     const file = await start({});
     file.next = passwords(directory.write('begun', await line('ada', 'one')));
-    await expect(app!.reload()).rejects.toThrow(/There was no authentication when the broker started/);
+    await expect(app!.reload()).rejects.toThrow(
+      /^Authentication cannot begin by a reload: .*never checked\. Restart the broker to have it$/,
+    );
+    expect(await codeOf({ username: 'whoever' })).toBe(0);
     await app!.close();
     const other = await start(file.next);
     other.next = {};

@@ -161,7 +161,7 @@ const withoutNulls = (fields: Record<string, unknown>): Record<string, unknown> 
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 
 const isName = (value: unknown): value is string =>
-  typeof value === 'string' && value !== '' && value.length <= 65_535 && !/\p{Cc}/u.test(value);
+  typeof value === 'string' && value !== '' && value.length <= 65_535 && !/[\p{Cc}\p{Cs}]/u.test(value);
 
 /** As text where it is one. */
 function passwordFields(password: Buffer | null): object {

@@ -160,4 +160,4 @@ function attributesOf(claims: JWTPayload): Record<string, string> {
 }
 
 const isName = (value: unknown): value is string =>
-  typeof value === 'string' && value !== '' && value.length <= 65_535 && !/\p{Cc}/u.test(value);
+  typeof value === 'string' && value !== '' && value.length <= 65_535 && !/[\p{Cc}\p{Cs}]/u.test(value);

@@ -75,8 +75,9 @@ function parse(text: string, number: number): Record<string, unknown> {
 
 function assertHeader(line: Record<string, unknown>, format: number): void {
   if (line.sluice !== 'export') throw new StoreError('damaged', 'This is not what sluice db export writes');
-  if (line.format !== format) {
-    throw new StoreError('newer_format', `The export has format ${line.format}, and this version of Sluice ${format}`);
+  if (typeof line.format !== 'number' || line.format > format) {
+    const what = `The export has format ${line.format}, and this version of Sluice knows formats up to ${format}`;
+    throw new StoreError('newer_format', what);
   }
 }
 

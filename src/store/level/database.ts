@@ -56,13 +56,19 @@ export class Database {
         const what = `${directory} holds a database that is not Sluice's, or one whose first record is lost`;
         throw new StoreError('damaged', `${what}. Choose another directory, or go on regardless with --accept-loss`);
       }
-      return this.#db.put(formatKey, writeFormat(new ByteWriter()), { sync: true });
+      return this.#writeFormat();
     }
     const found = readFormat(value);
     if (found > format) {
       const what = `${directory} has format ${found}, and this version of Sluice knows formats up to ${format}`;
       throw new StoreError('newer_format', `${what}. Start the newer version that wrote it`);
     }
+    // Records of older formats stay as they are until they are written again; what is written from now on is of this one.
+    if (found < format) await this.#writeFormat();
+  }
+
+  #writeFormat(): Promise<void> {
+    return this.#db.put(Buffer.of(Prefix.format), writeFormat(new ByteWriter()), { sync: true });
   }
 
   /** Each commit replaces the one before it: two of them mean that what removed the first is lost. */

@@ -5,7 +5,7 @@
  * |---|---|
  * | `00` | format version |
  * | `10` commit | message and session numbers given so far, and, where it closes a run, what may have been sent before; the number of the commit is the key |
- * | `21` sid | session and will |
+ * | `21` sid | session, will, and who its client is (as JSON in format 1) |
  * | `22` sid, filter | subscription |
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
  * | `30` message | recipients, size, expiry; topic, properties and payload, unless they are large |
@@ -30,9 +30,10 @@ import type { QoS } from '../../protocol/packets.ts';
 import { Topic } from '../../protocol/topic.ts';
 import type { ProtocolVersion } from '../../protocol/traits.ts';
 import { ByteReader, type ByteWriter } from './bytes.ts';
+import { readIdentity, writeIdentity } from './identity.ts';
 import type { ResidentMessage } from './message-ring.ts';
 
-export const format = 1;
+export const format = 2;
 
 export const Prefix = {
   format: 0x00,
@@ -168,8 +169,8 @@ export function writeSession(out: ByteWriter, session: StoredSession): Buffer {
   out
     .u8(disconnectedAt === null ? 0 : 1)
     .f64(disconnectedAt ?? 0)
-    .u8((will === null ? 0 : 1) | (identity === null ? 0 : 2));
-  if (identity !== null) out.text(JSON.stringify(identity));
+    .u8((will === null ? 0 : 1) | (identity === null ? 0 : 4));
+  if (identity !== null) writeIdentity(out, identity, clientId);
   if (will === null) return out.finish();
   const { message, delaySeconds } = will;
   out
@@ -188,7 +189,8 @@ export function readSession(value: Buffer, sid: number): StoredSession {
   const isDisconnected = reader.u8() === 1;
   const time = reader.f64();
   const flags = reader.u8();
-  const identity = (flags & 2) === 0 ? null : (reader.json() as ClientIdentity);
+  const identity =
+    (flags & 2) !== 0 ? (reader.json() as ClientIdentity) : (flags & 4) !== 0 ? readIdentity(reader, clientId) : null;
   const disconnectedAt = isDisconnected ? time : null;
   const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, identity };
   if ((flags & 1) === 0) return { ...session, will: null };

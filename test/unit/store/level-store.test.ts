@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { silentLog } from '../../../src/contracts/log.ts';
+import { ByteWriter } from '../../../src/store/level/bytes.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
-import { key, Prefix } from '../../../src/store/level/records.ts';
+import { format, key, Prefix } from '../../../src/store/level/records.ts';
 import { aDelivery, aMessage, aSession, committed, read } from '../../contract/session-store.suite.ts';
 
 let directory = '';
@@ -96,9 +97,35 @@ describe('damage', () => {
 
   test('a newer format is refused', async () => {
     await filled();
-    // Format 2 with its checksum.
-    await tamper((db) => db.put(Buffer.of(Prefix.format), Buffer.from(`${crcOf(2)}02`, 'hex')));
+    await tamper((db) => db.put(Buffer.of(Prefix.format), numbered(format + 1)));
     await expect(aStore().load()).rejects.toMatchObject({ code: 'newer_format' });
+  });
+
+  test('a database of format 1 is taken as it is, and is one of this format from then on', async () => {
+    await filled();
+    const identity = {
+      clientId: 'client-1',
+      protocolVersion: 5,
+      transport: 'ws',
+      remoteAddress: '127.0.0.1:1',
+      listener: 'ws://x:1',
+      username: 'ada',
+      groups: ['staff'],
+      attributes: { ['__proto__']: 'x' },
+    };
+    const out = new ByteWriter();
+    const session = aSession(1);
+    const old = out.begin().text(session.clientId).u8(5).varint(100).u8(1).f64(1_234).u8(2);
+    const value = old.text(JSON.stringify(identity)).finish();
+    await tamper(async (db) => {
+      await db.put(key(Prefix.session, 1), value);
+      await db.put(Buffer.of(Prefix.format), numbered(1));
+    });
+    const store = aStore();
+    const { sessions } = await store.load();
+    expect([...sessions].map(({ session }) => session)).toEqual([{ ...session, disconnectedAt: 1_234, identity }]);
+    await store.close();
+    await tamper(async (db) => expect(await db.get(Buffer.of(Prefix.format))).toEqual(numbered(format)));
   });
 
   test('a second process on the same directory is refused in one line', async () => {
@@ -114,12 +141,8 @@ describe('damage', () => {
   });
 });
 
-function crcOf(byte: number): string {
-  // CRC-32 of one byte, bit by bit.
-  let crc = 0xffffffff ^ byte;
-  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  return ((crc ^ 0xffffffff) >>> 0).toString(16).padStart(8, '0');
-}
+/** A value that is this number. */
+const numbered = (number: number) => Buffer.from(new ByteWriter().begin().varint(number).finish());
 
 describe('durability by topic', () => {
   const topics = [

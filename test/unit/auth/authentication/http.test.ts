@@ -64,6 +64,7 @@ describe('what it asks and what it makes of the answer', () => {
     ['null', null, unavailable],
     ['a name that is none', { result: 'allow', username: 7 }, unavailable],
     ['a name with a line end', { result: 'allow', username: 'a\n' }, unavailable],
+    ['a name that is no Unicode', { result: 'allow', username: 'a\ud800' }, unavailable],
     ['groups that are none', { result: 'allow', groups: 'staff' }, unavailable],
     ['attributes that are no texts', { result: 'allow', attributes: { a: {} } }, unavailable],
     ['an end that is no time', { result: 'allow', expiresAt: 'soon' }, unavailable],

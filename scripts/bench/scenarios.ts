@@ -102,6 +102,9 @@ export const groups: Readonly<Record<string, readonly Scenario[]>> = {
       title: 'offline, in memory',
     }),
   ],
+  payloads: [1_000, 16_000, 200_000, 900_000].flatMap((bytes) =>
+    [0, 1].map((qos) => scenario(`p2p -n 4 -q ${qos} -s ${bytes} -w 4`, delivered())),
+  ),
   access: ['p2p -n 100 -q 0', 'p2p -n 100 -q 1', 'fanin -a 50 -b 1 -q 0'].map((args) => {
     return scenario(args, delivered(), { brokers: ['sluice', 'sluice-rules'] });
   }),

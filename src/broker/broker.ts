@@ -2,6 +2,7 @@
  * The broker: a core, a store, and the connections that transports hand in. It owns them and closes them.
  */
 import { randomBytes } from 'node:crypto';
+import { ChunkPool } from '../base/chunk-pool.ts';
 import { type Clock, systemClock, systemTimers, type Timers } from '../base/clock.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
@@ -25,7 +26,6 @@ import { Counters } from './counters.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
 import { BrokerEvents } from './events.ts';
 import { LocalClient, type MessageHandler } from './local-client.ts';
-import { ChunkPool } from './output.ts';
 import { inForm, publishOwn } from './piping.ts';
 import { Recovery } from './recovery.ts';
 import { reportWillRefused } from './reporting.ts';
@@ -88,6 +88,7 @@ export class Broker implements BanList {
     const counters = new Counters(now);
     const complaints = new Complaints(log);
     const audit = options.audit ?? null;
+    const chunks = new ChunkPool();
     const schedule = options.schedule ?? setImmediate;
     const turn = new Turn({ store, schedule });
     const sink = new ShellSink({
@@ -115,8 +116,8 @@ export class Broker implements BanList {
       core: new Core(settings, store, sink, now, options.access ?? null),
       turn,
       schedule,
-      decoder: new PacketDecoder(settings.limits),
-      chunks: new ChunkPool(),
+      decoder: new PacketDecoder(settings.limits, chunks),
+      chunks,
       lastPublish: new LastPublish(),
       counters,
       log,

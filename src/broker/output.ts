@@ -4,30 +4,8 @@
  * Chunks come from a pool shared by all connections and go back as soon as the kernel has copied them, so an idle connection
  * holds none. While the kernel does not take more, everything waits here and not in the stream.
  */
+import { type ChunkPool, largeChunk } from '../base/chunk-pool.ts';
 import type { ByteStream } from '../contracts/transport.ts';
-
-const chunkSizes = [1_024, 8_192, 65_536] as const;
-const largestChunk = 65_536;
-/** Bytes kept for reuse per size. */
-const pooledBytesMax = 4_194_304;
-
-export class ChunkPool {
-  readonly #free: Buffer[][] = chunkSizes.map(() => []);
-  /** Rises when memory that was written before may be written again. */
-  generation = 0;
-
-  take(bytes: number): Buffer {
-    const size = chunkSizes.findIndex((each) => bytes <= each);
-    if (size === -1) return Buffer.allocUnsafeSlow(bytes);
-    return this.#free[size]!.pop() ?? Buffer.allocUnsafeSlow(chunkSizes[size]!);
-  }
-
-  giveBack(chunk: Buffer): void {
-    this.generation++;
-    const size = chunkSizes.indexOf(chunk.length as (typeof chunkSizes)[number]);
-    if (size >= 0 && this.#free[size]!.length * chunk.length < pooledBytesMax) this.#free[size]!.push(chunk);
-  }
-}
 
 export class Output {
   readonly #stream: ByteStream;
@@ -35,9 +13,12 @@ export class Output {
   /** Where to write next: `chunk[length…]`, after `reserve`. */
   chunk: Buffer | null = null;
   length = 0;
-  /** Chunks before `chunk` that are full, with the bytes used of each. */
+  /** Chunks before `chunk` that are full, and the bytes used of each. */
   #full: Buffer[] = [];
+  #fullLengths: number[] = [];
   #fullBytes = 0;
+  /** Chunks that were written, and that the stream has not all passed on. */
+  #unsent: Buffer[] = [];
 
   constructor(stream: ByteStream, pool: ChunkPool) {
     this.#stream = stream;
@@ -65,14 +46,15 @@ export class Output {
     const { chunk } = this;
     if (chunk === null) return (this.chunk = this.#pool.take(bytes));
     const wanted = this.length + bytes;
-    if (wanted <= largestChunk) {
+    if (wanted <= largeChunk) {
       const larger = this.#pool.take(wanted);
       chunk.copy(larger, 0, 0, this.length);
       this.#pool.giveBack(chunk);
       return (this.chunk = larger);
     }
     if (this.length > 0) {
-      this.#full.push(chunk.subarray(0, this.length));
+      this.#full.push(chunk);
+      this.#fullLengths.push(this.length);
       this.#fullBytes += this.length;
       this.chunk = null;
       this.length = 0;
@@ -85,18 +67,30 @@ export class Output {
   /** Gives the kernel everything, unless it still has to take what it was given before. */
   flush(): void {
     if (this.#stream.pendingBytes > 0) return;
+    if (this.#unsent.length > 0) this.#reuseSent();
     if (this.#fullBytes > 0) {
-      const full = this.#full;
+      const [full, lengths] = [this.#full, this.#fullLengths];
       this.#full = [];
+      this.#fullLengths = [];
       this.#fullBytes = 0;
-      for (const part of full) this.#stream.write(part);
+      for (let i = 0; i < full.length; i++) this.#write(full[i]!, lengths[i]!);
     }
     if (this.chunk === null) return;
     const { chunk, length } = this;
     this.chunk = null;
     this.length = 0;
+    this.#write(chunk, length);
+  }
+
+  #write(chunk: Buffer, length: number): void {
     this.#stream.write(chunk.subarray(0, length));
     if (this.#stream.pendingBytes === 0) this.#pool.giveBack(chunk);
+    else this.#unsent.push(chunk);
+  }
+
+  #reuseSent(): void {
+    for (const chunk of this.#unsent) this.#pool.giveBack(chunk);
+    this.#unsent = [];
   }
 
   /** Forgets what was not sent: the connection is gone. */
@@ -105,5 +99,7 @@ export class Output {
     this.chunk = null;
     this.length = this.#fullBytes = 0;
     this.#full = [];
+    this.#fullLengths = [];
+    this.#unsent = [];
   }
 }

@@ -1,6 +1,7 @@
 /**
  * What all connections of one broker share.
  */
+import type { ChunkPool } from '../base/chunk-pool.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
 import type { Audit } from '../contracts/audit.ts';
@@ -14,7 +15,6 @@ import type { Complaints } from './complaints.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
-import type { ChunkPool } from './output.ts';
 import type { Recovery } from './recovery.ts';
 import type { Timekeeper } from './timekeeper.ts';
 import type { Turn } from './turn.ts';

@@ -4,6 +4,7 @@
  * Packets that lie whole in the read buffer are decoded there. Only an unfinished packet is copied, and each of its bytes
  * once. The size limit is applied to the length header, before anything is buffered. [MQTT5 2.1.4]
  */
+import { ChunkPool, largeChunk } from '../base/chunk-pool.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { Message } from '../protocol/message.ts';
 import { type AckType, PacketType } from '../protocol/packets.ts';
@@ -21,8 +22,14 @@ export class PacketDecoder {
   readonly connectBytesMax: number;
   readonly topics: TopicTable;
   readonly publish: PublishDecoder;
+  /** For packets that arrive in many pieces. */
+  readonly chunks: ChunkPool;
 
-  constructor(limits: TopicLimits & { readonly packetBytes: number; readonly connectBytes: number }) {
+  constructor(
+    limits: TopicLimits & { readonly packetBytes: number; readonly connectBytes: number },
+    chunks = new ChunkPool(),
+  ) {
+    this.chunks = chunks;
     this.packetBytesMax = limits.packetBytes;
     this.connectBytesMax = Math.min(limits.packetBytes, limits.connectBytes);
     this.topics = new TopicTable(limits);
@@ -84,6 +91,7 @@ export class Framer {
 
   /** Forgets everything: the connection is closing. */
   clear(): void {
+    if (this.#rest !== null) this.#giveBack(this.#rest);
     this.#rest = this.#parked = null;
     this.#restLength = 0;
   }
@@ -127,7 +135,7 @@ export class Framer {
   #hold(bytes: Buffer, at: number, end: number, total: number): void {
     const length = end - at;
     // Room grows with what has come, not with what the header promises.
-    this.#rest = Buffer.allocUnsafeSlow(total > 0 ? Math.min(total, Math.max(64, length * 2)) : 64);
+    this.#rest = this.#take(total > 0 ? Math.min(total, Math.max(64, length * 2)) : 64);
     bytes.copy(this.#rest, 0, at, end);
     this.#restLength = length;
   }
@@ -142,7 +150,11 @@ export class Framer {
       const packet = this.#rest!;
       this.#rest = null;
       this.#restLength = 0;
-      this.#packet(packet, 0, total);
+      try {
+        this.#packet(packet, 0, total);
+      } finally {
+        this.#giveBack(packet);
+      }
     } else if (total === 0 && this.#packetSize(this.#rest!, 0, this.#restLength) === this.#restLength) {
       return this.#complete(bytes, at + taken, end);
     }
@@ -152,12 +164,22 @@ export class Framer {
   #append(bytes: Buffer, from: number, to: number, total: number): void {
     const length = this.#restLength + to - from;
     if (length > this.#rest!.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(total, length), length * 2));
+      const grown = this.#take(Math.min(Math.max(total, length), length * 2));
       this.#rest!.copy(grown, 0, 0, this.#restLength);
+      this.#giveBack(this.#rest!);
       this.#rest = grown;
     }
     bytes.copy(this.#rest!, this.#restLength, from, to);
     this.#restLength = length;
+  }
+
+  #take(bytes: number): Buffer {
+    return bytes > largeChunk ? this.#decoder.chunks.take(bytes) : Buffer.allocUnsafeSlow(bytes);
+  }
+
+  /** Like the bytes of a read, those of a packet are its receiver's only until it returns. */
+  #giveBack(room: Buffer): void {
+    if (room.length > largeChunk) this.#decoder.chunks.giveBack(room);
   }
 
   #park(bytes: Buffer, at: number, end: number): void {

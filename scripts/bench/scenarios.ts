@@ -102,9 +102,8 @@ export const groups: Readonly<Record<string, readonly Scenario[]>> = {
       title: 'offline, in memory',
     }),
   ],
-  payloads: [1_000, 16_000, 200_000, 900_000].flatMap((bytes) =>
-    [0, 1].map((qos) => scenario(`p2p -n 4 -q ${qos} -s ${bytes} -w 4`, delivered())),
-  ),
+  // With QoS 0 and so few messages under way, Mosquitto waits for TCP's delayed acknowledgements.
+  payloads: [1_000, 16_000, 64_000, 200_000].map((bytes) => scenario(`p2p -n 4 -q 1 -s ${bytes} -w 4`, delivered())),
   access: ['p2p -n 100 -q 0', 'p2p -n 100 -q 1', 'fanin -a 50 -b 1 -q 0'].map((args) => {
     return scenario(args, delivered(), { brokers: ['sluice', 'sluice-rules'] });
   }),

@@ -4,7 +4,7 @@
  */
 import { generate, type Packet as Sent } from 'mqtt-packet';
 import type { Random } from '../../scripts/crash/random.ts';
-import type { SentPublish } from './judge.ts';
+import type { SentPublish } from './link.ts';
 import type { QoS } from './model.ts';
 import type { Packet, Wire } from './network.ts';
 import { Violation, type World } from './world.ts';

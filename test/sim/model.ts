@@ -47,6 +47,10 @@ export type Entry =
   | { kind: 'subscribe'; clientId: string; filter: string; options: Options; at: number }
   | { kind: 'unsubscribe'; clientId: string; filter: string }
   | { kind: 'route'; message: Routed; excluded: ReadonlySet<string> }
+  /** A retained message goes to a new subscription, as the topic has it now. */
+  | { kind: 'replay'; clientId: string; filter: string; topic: string; number: number }
+  /** QoS 0 to a client that is there waits behind others. */
+  | { kind: 'queued'; clientId: string; number: number }
   /** The broker is done with a delivery: the client has it. */
   | { kind: 'done'; clientId: string; number: number; group: string | null }
   | { kind: 'received'; clientId: string; packetId: number; isNew: boolean }
@@ -71,6 +75,13 @@ export interface GroupExpected {
   readonly joined: Map<string, Options>;
 }
 
+export interface Replay {
+  /** As it was subscribed: options that come later, and do not ask for retained messages again, leave this as it is. */
+  readonly options: Options;
+  /** By topic. */
+  readonly owed: Map<string, Expected>;
+}
+
 export interface ModelSession {
   readonly uid: number;
   readonly clientId: string;
@@ -82,15 +93,18 @@ export interface ModelSession {
   disconnectedAt: number;
   will: Will | null;
   readonly subscriptions: Map<string, Options>;
-  /** QoS 1 and 2, until done; by number. */
+  /** QoS 1 and 2, and QoS 0 that is kept, until done; by number. */
   readonly expected: Map<number, Expected>;
   /** QoS 0 to a client that was there: of this connection. */
   fleeting: Expected[];
-  /** Retained messages owed to new subscriptions, by filter and topic. */
-  readonly replays: Map<string, Map<string, Expected>>;
-  /** When it subscribed so that retained messages come. */
-  readonly replayed: { readonly filter: string; readonly options: Options; readonly at: number }[];
+  /** Retained messages owed to new subscriptions, by filter. */
+  readonly replays: Map<string, Replay>;
   readonly received: Set<number>;
+}
+
+/** What it is owed, and has not been given. */
+export function owedTo(session: ModelSession, number: number): Expected | null {
+  return session.expected.get(number) ?? session.fleeting.find(({ message }) => message.number === number) ?? null;
 }
 
 const shareOf = (filter: string) => parseFilter(filter)!;
@@ -99,8 +113,6 @@ export class Model {
   readonly sessions = new Map<string, ModelSession>();
   readonly retained = new Map<string, Routed>();
   readonly groups = new Map<number, GroupExpected[]>();
-  /** Messages that a session is owed twice, once by a shared subscription: nobody can tell one from the other. */
-  readonly ambiguous = new Set<string>();
   readonly queuesQoS0: boolean;
 
   constructor(queuesQoS0: boolean) {
@@ -120,7 +132,7 @@ export class Model {
       case 'disconnect':
         session.isConnected = session.isReady = false;
         session.disconnectedAt = entry.at;
-        if (!this.queuesQoS0) session.fleeting = [];
+        session.fleeting = [];
         if (!entry.hasWill) session.will = null;
         if (entry.expirySeconds !== null) session.expirySeconds = entry.expirySeconds;
         return;
@@ -132,9 +144,17 @@ export class Model {
         session.subscriptions.delete(entry.filter);
         session.replays.delete(entry.filter);
         return;
+      case 'replay':
+        return this.#replay(session, entry.filter, entry.topic, entry.number);
+      case 'queued': {
+        const waiting = session.fleeting.find(({ message }) => message.number === entry.number);
+        if (waiting !== undefined && session.isKept) session.expected.set(entry.number, waiting);
+        return;
+      }
       case 'done':
-        if (entry.group === null) session.expected.delete(entry.number);
-        else this.#groupDone(entry.number, entry.group);
+        if (entry.group !== null) return this.#groupDone(entry.number, entry.group);
+        session.expected.delete(entry.number);
+        session.fleeting = session.fleeting.filter(({ message }) => message.number !== entry.number);
         return;
       case 'received':
         if (entry.isNew) session.received.add(entry.packetId);
@@ -168,7 +188,7 @@ export class Model {
             will,
             fleeting: [],
           },
-          ...{ subscriptions: new Map(), expected: new Map(), replays: new Map(), replayed: [], received: new Set() },
+          ...{ subscriptions: new Map(), expected: new Map(), replays: new Map(), received: new Set() },
         }
       : old;
     Object.assign(session, { expirySeconds, isConnected: true, isReady: false, will });
@@ -186,13 +206,23 @@ export class Model {
     }
     if (parsed.shareName !== null || options.rh === 2 || (options.rh === 1 && !isNew)) return;
     const owed = new Map<string, Expected>();
-    session.replays.set(filter, owed);
-    session.replayed.push({ filter: parsed.filter, options, at });
+    session.replays.set(filter, { options, owed });
     for (const message of this.retained.values()) {
       if (!matches(parsed.filter, message.topic) || message.expiresAt <= at) continue;
       const qos = Math.min(message.qos, options.qos) as QoS;
       owed.set(message.topic, { message, qos, retain: true, ids: options.id > 0 ? [options.id] : [] });
     }
+  }
+
+  #replay(session: ModelSession, filter: string, topic: string, number: number): void {
+    const message = this.retained.get(topic);
+    const replay = session.replays.get(filter);
+    if (message === undefined || replay === undefined) return;
+    replay.owed.delete(topic);
+    const { options } = replay;
+    const qos = Math.min(message.qos, options.qos) as QoS;
+    if (qos === 0) return;
+    session.expected.set(number, { message, qos, retain: true, ids: options.id > 0 ? [options.id] : [] });
   }
 
   #route(message: Routed, excluded: ReadonlySet<string>): void {
@@ -204,18 +234,15 @@ export class Model {
     const groups = new Map<string, Map<string, Options>>();
     for (const session of this.sessions.values()) {
       const own: Options[] = [];
-      let isMember = false;
       if (excluded.has(session.clientId)) continue;
       for (const [filter, options] of session.subscriptions) {
         const parsed = shareOf(filter);
         if (!matches(parsed.filter, topic)) continue;
         const name = `${parsed.shareName}/${parsed.filter}`;
-        if (parsed.shareName !== null) isMember = true;
         if (parsed.shareName !== null) groups.set(name, (groups.get(name) ?? new Map()).set(session.clientId, options));
         else if (!options.nl || session.clientId !== message.publisher) own.push(options);
       }
       if (own.length > 0) this.#expect(session, message, own);
-      if (own.length > 0 && isMember) this.ambiguous.add(message.key);
     }
     if (groups.size === 0) return;
     const owed = Array.from(groups, ([name, members]) => ({ message, name, members, joined: new Map() }));

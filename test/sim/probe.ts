@@ -1,15 +1,19 @@
 /**
- * How the judge sees what the broker decides, and when: it stands between the framer and the connection, and before the core's
- * own door. Nothing of the broker's source knows of it.
+ * How the judge sees what the broker decides, and when: it stands between the framer and the connection, before the core's own
+ * door, and between the core and its sink and store. Nothing of the broker's source knows of it.
  */
 import type { Broker } from '../../src/broker/broker.ts';
 import { Connection } from '../../src/broker/connection.ts';
 import type { Core } from '../../src/core/core.ts';
 import type { Session } from '../../src/core/session.ts';
+import { Message } from '../../src/protocol/message.ts';
 import { PacketType } from '../../src/protocol/packets.ts';
 import { isFailure } from '../../src/protocol/reason-codes.ts';
-import type { Deliveries } from './deliveries.ts';
-import type { Judge, Link } from './judge.ts';
+import type { Answers } from './answers.ts';
+import type { Decision } from './decisions.ts';
+import type { Judge } from './judge.ts';
+import type { Link } from './link.ts';
+import type { Routed } from './model.ts';
 
 const ackNames: Record<number, string> = {
   [PacketType.puback]: 'puback',
@@ -20,16 +24,23 @@ const ackNames: Record<number, string> = {
 
 /** The link whose packet is being handled. */
 let current: Link | null = null;
+/** What is being given to a session. */
+let deciding: Decision | null = null;
+/** Of the PUBREC that is being handled; 0: none. */
+let pubrecId = 0;
+const linkBy = new WeakMap<object, Link>();
+/** What a message that is kept was routed as. */
+const routedAs = new WeakMap<Message, Routed>();
+const { renumbered } = Message.prototype;
+Message.prototype.renumbered = function (this: Message, id: number): Message {
+  const copy = renumbered.call(this, id);
+  const routed = routedAs.get(this.keep());
+  if (routed !== undefined) routedAs.set(copy, routed);
+  return copy;
+};
 
 export function watchCore(core: Core, broker: Broker, judge: Judge): void {
-  const publish = core.publish.bind(core);
-  core.publish = (message, origin, forms) => {
-    // Kept before, since a borrowed message may be filled anew meanwhile.
-    const kept = message.keep();
-    const reasonCode = publish(message, origin, forms);
-    judge.onRouted(kept, origin, isFailure(reasonCode), current);
-    return reasonCode;
-  };
+  watchDecisions(core, judge);
   broker.events.on('connected', ({ clientId }) => judge.tell({ kind: 'ready', clientId }));
   broker.events.on('sessionEnded', (clientId, why) => judge.onSessionEnded(clientId, why));
   broker.events.on('subscribed', ({ clientId, remoteAddress }, filter, qos) => {
@@ -42,10 +53,141 @@ export function watchCore(core: Core, broker: Broker, judge: Judge): void {
   });
 }
 
-const watched = new WeakSet<Session>();
+/** A message that is being routed, and what the judge made of it once it was known that the core takes it. */
+interface Routing {
+  readonly message: Message;
+  readonly tell: () => Routed | null;
+  routed: Routed | null;
+}
 
-export function watchConnection(connection: Connection, link: Link, judge: Judge, deliveries: Deliveries): void {
+/** Follows each copy of a message from the decision to the connection. */
+function watchDecisions(core: Core, judge: Judge): void {
+  const { delivering, store, sink } = core;
+  const { decisions } = judge;
+  let routing: Routing | null = null;
+
+  const publish = core.publish.bind(core);
+  core.publish = (message, origin, forms) => {
+    // Kept before, since a borrowed message may be filled anew meanwhile.
+    const kept = message.keep();
+    const link = current;
+    const outer = routing;
+    const tell = () => judge.onRouted(kept, origin, false, link);
+    const own: Routing = { message, tell, routed: null };
+    routing = own;
+    try {
+      const reasonCode = publish(message, origin, forms);
+      if (own.routed === null) judge.onRouted(kept, origin, isFailure(reasonCode), link);
+      return reasonCode;
+    } finally {
+      routing = outer;
+    }
+  };
+
+  const decide = (session: Session, message: Message, group: string | null): Decision => {
+    if (routing?.message === message) {
+      routing.routed ??= routing.tell()!;
+      routedAs.set(message.keep(), routing.routed);
+      return decisions.take(session, routing.routed, group);
+    }
+    if (group === null) return decisions.replay(session, message);
+    return decisions.passOn(session, routedAs.get(message), group);
+  };
+  const deliver = delivering.deliver.bind(delivering);
+  delivering.deliver = (session, message, qos, retain, ids, group) => {
+    const outer = deciding;
+    watchSession(session, judge);
+    deciding = decide(session, message, group?.name ?? null);
+    try {
+      deliver(session, message, qos, retain, ids, group);
+    } finally {
+      deciding = outer;
+    }
+  };
+
+  const enqueue = delivering.enqueue.bind(delivering);
+  delivering.enqueue = (session, delivery) => {
+    decisions.waits(deciding!);
+    decisions.isIn(delivery, deciding!);
+    enqueue(session, delivery);
+  };
+  const putDelivery = store.putDelivery.bind(store);
+  store.putDelivery = (sid, delivery) => {
+    decisions.waits(deciding!);
+    decisions.isInRecord(sid, delivery.message.id, deciding!);
+    putDelivery(sid, delivery);
+  };
+  const removeDelivery = store.removeDelivery.bind(store);
+  store.removeDelivery = (sid, messageId) => {
+    decisions.recordGone(sid, messageId);
+    removeDelivery(sid, messageId);
+  };
+  const readDeliveries = store.readDeliveries.bind(store);
+  store.readDeliveries = (sid, after, bytesMax, done) => {
+    readDeliveries(sid, after, bytesMax, (deliveries, damaged) => {
+      for (const { message } of deliveries) {
+        const routed = decisions.inRecord(sid, message.id)?.expected?.message;
+        if (routed !== undefined) routedAs.set(message, routed);
+      }
+      done(deliveries, damaged);
+    });
+  };
+
+  const send = sink.publish.bind(sink);
+  sink.publish = (session, message, qos, packetId, retain, dup, ids) => {
+    const delivery = packetId === 0 ? lastTaken.get(session) : session.window.delivery(packetId);
+    const written = decisions.written(meant(session, delivery, judge), session);
+    const link = linkBy.get(session.link!)!;
+    link.written.push({ decision: written, at: judge.world.time, isFirst: written.writes === 1 });
+    send(session, message, qos, packetId, retain, dup, ids);
+  };
+}
+
+/** What is being given to the session, or what was when this delivery was. */
+function meant(session: Session, delivery: Taken | null | undefined, { decisions }: Judge): Decision | null {
+  return deciding?.clientId === session.clientId ? deciding : decisions.of(session, delivery);
+}
+
+const watchedSessions = new WeakSet<Session>();
+type Taken = { readonly message: Message };
+/** What was taken out of a session's queue last. */
+const lastTaken = new WeakMap<Session, Taken>();
+
+/** What is begun, and what is taken out of the queue to be. */
+function watchSession(session: Session, judge: Judge): void {
+  if (watchedSessions.has(session)) return;
+  watchedSessions.add(session);
+  const { decisions } = judge;
+  const { window, queue } = session;
+  const begin = window.begin.bind(window);
+  window.begin = (delivery, qos) => {
+    const packetId = begin(delivery, qos);
+    const decision = meant(session, delivery, judge);
+    if (decision === null) return packetId;
+    if (delivery !== null) decisions.isIn(delivery, decision);
+    decisions.begins(session, decision, packetId);
+    return packetId;
+  };
+  const received = window.received.bind(window);
+  window.received = (packetId) => {
+    const isAnswer = current?.clientId === session.clientId && pubrecId === packetId;
+    if (!isAnswer) decisions.skipped(session, decisions.of(session, window.delivery(packetId)));
+    received(packetId);
+  };
+  const shift = queue.shift.bind(queue);
+  queue.shift = () => {
+    const delivery = shift();
+    if (delivery !== undefined) lastTaken.set(session, delivery);
+    return delivery;
+  };
+}
+
+const watchedReceived = new WeakSet<Session>();
+
+export function watchConnection(connection: Connection, link: Link, judge: Judge, answers: Answers): void {
   const { onPublish, onAck, onPacket } = Connection.prototype;
+  linkBy.set(connection, link);
+  link.connection = connection;
   const within = (run: () => void) => {
     const before = current;
     current = link;
@@ -62,8 +204,10 @@ export function watchConnection(connection: Connection, link: Link, judge: Judge
   };
   connection.onAck = (type, packetId, reasonCode) => {
     judge.onAck(link, ackNames[type]!, packetId);
-    deliveries.onAck(link, ackNames[type]!, packetId, reasonCode);
+    answers.onAck(link, ackNames[type]!, packetId, reasonCode);
+    pubrecId = type === PacketType.pubrec ? packetId : 0;
     within(() => onAck.call(connection, type, packetId, reasonCode));
+    pubrecId = 0;
   };
   connection.onPacket = (packet) => {
     judge.onPacket(link, packet);
@@ -77,7 +221,8 @@ export function watchConnection(connection: Connection, link: Link, judge: Judge
       if (next === null) judge.onDetached(link);
       else {
         judge.onConnected(link);
-        if (!watched.has(next)) watchReceived(next, judge);
+        watchSession(next, judge);
+        if (!watchedReceived.has(next)) watchReceived(next, judge);
       }
     },
   });
@@ -85,7 +230,7 @@ export function watchConnection(connection: Connection, link: Link, judge: Judge
 
 /** Until PUBREL, the identifier stands for the message. */
 function watchReceived(session: Session, judge: Judge): void {
-  watched.add(session);
+  watchedReceived.add(session);
   const { received } = session;
   received.add = (packetId) => {
     Set.prototype.add.call(received, packetId);

@@ -4,23 +4,21 @@
  */
 
 import { Random } from '../../scripts/crash/random.ts';
-import { Broker } from '../../src/broker/broker.ts';
 import type { Connection } from '../../src/broker/connection.ts';
-import type { Log } from '../../src/contracts/log.ts';
-import type { SessionStore } from '../../src/contracts/session-store.ts';
-import type { Core } from '../../src/core/core.ts';
-import { LevelStore } from '../../src/store/level/level-store.ts';
-import { MemoryStore } from '../../src/store/memory.ts';
+import { Answers } from './answers.ts';
 import { type ConnectRequest, SimulatedClient } from './client.ts';
 import { Deliveries } from './deliveries.ts';
 import { SimulatedDisk } from './disk.ts';
-import { Judge, type Link, type SentPublish } from './judge.ts';
+import { Host } from './host.ts';
+import { Judge } from './judge.ts';
+import { type Link, linkOf, type SentPublish } from './link.ts';
+import { checkMissing } from './missing.ts';
 import { type Packet, Wire } from './network.ts';
-import { aPipeline } from './pipeline.ts';
 import { drawPlan, type Step, stepText, topics } from './plan.ts';
-import { watchConnection, watchCore } from './probe.ts';
+import { watchConnection } from './probe.ts';
 import { drawProfile, type Profile } from './profile.ts';
-import { type Life, settled, Violation, World } from './world.ts';
+import { checkBounds, checkNothingLeft, checkOverdue, checkRetained } from './state.ts';
+import { settled, Violation, World } from './world.ts';
 
 export interface RunResult {
   readonly seed: number;
@@ -58,7 +56,7 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
   }
   await new Promise((resolve) => setImmediate(resolve));
   process.off('unhandledRejection', onRejection);
-  violation ??= simulation.failure;
+  violation ??= simulation.host.failure;
   const { world, judge } = simulation;
   const lines = world.lines ?? [];
   const messages = judge.published.size;
@@ -68,19 +66,15 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
 class Simulation {
   readonly world: World;
   readonly judge: Judge;
-  /** What went wrong where nobody could throw it. */
-  failure: Error | null = null;
+  readonly host: Host;
   readonly #deliveries: Deliveries;
+  readonly #answers: Answers;
   readonly #random: Random;
   readonly #profile: Profile;
   readonly #disk: SimulatedDisk;
   readonly #clients: SimulatedClient[];
-  #life: Life = { isOver: true };
-  #broker: Broker | null = null;
-  #core: Core | null = null;
   #lastKey = 0;
   #wires = 0;
-  #isUp = false;
 
   constructor(random: Random, profile: Profile, clients: number, isTraced: boolean) {
     this.world = new World(isTraced);
@@ -88,8 +82,10 @@ class Simulation {
     this.#profile = profile;
     this.judge = new Judge(this.world, profile);
     this.#deliveries = new Deliveries(this.judge);
+    this.#answers = new Answers(this.judge, this.#deliveries);
     this.#disk = new SimulatedDisk(this.world, random.fork(), profile.disk, () => this.judge.log.length);
     this.judge.disk = this.#disk;
+    this.host = new Host(this.judge, this.#random, this.#disk);
     const around = {
       world: this.world,
       onSend: (client: SimulatedClient, sent: SentPublish) => this.#onSend(client, sent),
@@ -102,7 +98,7 @@ class Simulation {
   }
 
   async play(steps: readonly Step[]): Promise<void> {
-    await this.#start();
+    await this.host.start();
     for (const step of steps) {
       await this.#runFor(step.afterMs);
       this.world.tell(() => `--- ${stepText(step)}`);
@@ -117,115 +113,17 @@ class Simulation {
     const end = this.world.time + ms;
     // In between, it is looked at whether all is well.
     while (this.world.time < end) {
-      await this.world.runUntil(Math.min(end, this.world.time + 100), () => this.failure !== null);
+      await this.world.runUntil(Math.min(end, this.world.time + 100), () => this.host.failure !== null);
       this.#look();
     }
   }
 
   #look(): void {
-    if (this.failure !== null) throw this.failure;
-    this.judge.afterEvent();
-    if (!this.#isUp) return;
-    this.judge.checkOverdue();
-    this.judge.checkBounds();
-  }
-
-  // The broker
-
-  async #start(): Promise<void> {
-    const { settings, durability, pipeline } = this.#profile;
-    const life = { isOver: false };
-    this.#life = life;
-    this.#disk.belongTo(life);
-    this.#disk.forgetMarks();
-    this.#disk.isInstant = true;
-    const timers = this.world.timersOf(life);
-    const log: Log = { debug() {}, info() {}, warn() {}, error: (fields, message) => this.#onError(fields, message) };
-    const store =
-      durability === 'none'
-        ? new MemoryStore()
-        : new LevelStore({
-            ...{ directory: 'simulated', durability, topics: [], acceptLoss: false, log, timers, disk: this.#disk },
-            ...{ maxCommitDelayMs: this.#profile.maxCommitDelayMs, cacheBytes: this.#profile.cacheBytes },
-          });
-    this.#watchReading(store);
-    const broker = new Broker({
-      ...{ settings, store, log, clock: this.world, timers },
-      ...(pipeline !== 'none' && { pipeline: aPipeline(pipeline, this.world, this.#random.fork(), life) }),
-      randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
-      schedule: (run) => this.world.after(0, run, life),
-    });
-    const probe = broker.accept(
-      new Wire(this.world, this.#random, this.#profile.wire, life, 4, 'probe', noEnds),
-      'sim',
-    );
-    this.#core = (probe as Connection).shell.core;
-    probe!.onClose(null);
-    watchCore(this.#core, broker, this.judge);
-    this.judge.restarted(this.#core, (probe as Connection).shell.counters);
-    this.#broker = broker;
-    await broker.start();
-    this.#disk.isInstant = false;
-    this.#isUp = true;
-    this.judge.afterEvent();
-    this.judge.checkRestored();
-    this.world.tell(() => 'broker: started');
-  }
-
-  /** Promises that follow one another without end would stop the simulation as they would stop the broker. */
-  #watchReading(store: SessionStore): void {
-    const read = store.readDeliveries.bind(store);
-    let empty = 0;
-    store.readDeliveries = (sid, after, bytesMax, done) => {
-      read(sid, after, bytesMax, (deliveries, damaged) => {
-        empty = deliveries.length + damaged.messages > 0 ? 0 : empty + 1;
-        if (empty < 50) return done(deliveries, damaged);
-        this.failure ??= new Violation(
-          'the broker comes to rest',
-          `it asks the store again and again for session ${sid}`,
-        );
-      });
-    };
-  }
-
-  #onError(fields: object, message: string): void {
-    this.world.tell(() => `broker: error: ${message} ${JSON.stringify(fields)}`);
-    if (message.startsWith('cannot write to the data directory')) return;
-    const { err } = fields as { err?: Error };
-    this.failure ??=
-      err instanceof Violation
-        ? err
-        : new Violation('no error in the log', `${message}: ${err?.stack ?? JSON.stringify(fields)}`);
-  }
-
-  async #restart(how: 'clean' | 'kill' | 'power cut', downMs: number): Promise<void> {
-    if (how === 'clean') await this.#close();
-    this.#isUp = false;
-    this.#life.isOver = true;
-    const mark = how === 'clean' ? this.judge.log.length : how === 'kill' ? this.#disk.kill() : this.#disk.cutPower();
-    this.world.tell(() => `broker: ${how}; the disk has ${mark} of ${this.judge.log.length} decisions`);
-    for (const link of this.judge.links) link.wire.lost();
-    this.judge.links.clear();
-    this.judge.rewind(this.#profile.durability === 'none' ? 0 : mark);
-    await this.#runFor(downMs);
-    this.#disk.isRefusing = false;
-    this.judge.reopened();
-    await this.#start();
-  }
-
-  async #close(): Promise<void> {
-    let isClosed = false;
-    this.#disk.isRefusing = false;
-    this.#broker!.close().then(() => {
-      isClosed = true;
-    });
-    for (let waited = 0; !isClosed; waited += 100) {
-      if (waited > 20_000) throw new Violation('the broker closes in the end', 'it has not within 20 s');
-      await this.world.runUntil(this.world.time + 100, () => isClosed || this.failure !== null);
-      if (this.failure !== null) throw this.failure;
-      await settled();
-    }
-    this.judge.afterEvent();
+    if (this.host.failure !== null) throw this.host.failure;
+    this.judge.wills.afterEvent();
+    if (!this.host.isUp) return;
+    checkOverdue(this.judge);
+    checkBounds(this.judge);
   }
 
   // Steps
@@ -234,7 +132,9 @@ class Simulation {
     if (step.kind === 'restart') {
       // Less than `sync` promises nothing for a power cut.
       const isPromised = this.#profile.durability === 'sync';
-      return this.#restart(step.how === 'power cut' && !isPromised ? 'kill' : step.how, step.downMs);
+      await this.host.stop(step.how === 'power cut' && !isPromised ? 'kill' : step.how);
+      await this.#runFor(step.downMs);
+      return this.host.startAgain();
     }
     if (step.kind === 'disk') {
       this.#disk.isRefusing = step.isRefusing;
@@ -273,44 +173,22 @@ class Simulation {
   }
 
   #connect(client: SimulatedClient, request: ConnectRequest): void {
-    if (!this.#isUp) return;
+    if (!this.host.isUp) return;
     // The older connection is still there: it will be taken over, unless it goes first.
     const before = client.wire;
     if (before !== null && this.#random.isLucky(0.5)) client.vanish(this.#random.isLucky(0.5) ? 'reset' : 'silent');
     const willKey = request.will === null ? null : `w${++this.#lastKey}`;
-    const { settings } = this.#profile;
-    const clean = client.wantsClean(request);
-    const wanted = request.version === 5 ? request.expirySeconds : clean ? 0 : settings.sessionExpiryMaximumSeconds;
-    const serverKeepAlive = request.version === 5 ? settings.serverKeepAliveSeconds : 0;
-    const { keepAliveSeconds } = request;
-    const isCapped = serverKeepAlive > 0 && (keepAliveSeconds === 0 || keepAliveSeconds > serverKeepAlive);
-    const link: Link = {
-      name: `${client.id}#${++this.#wires}`,
-      clientId: client.id,
-      version: request.version,
-      receiveMaximum: request.version === 5 ? request.receiveMaximum : 65_535,
-      packetBytesMax: request.version === 5 ? request.packetBytesMax : 1_000_000,
-      topicAliasMaximum: request.version === 5 ? request.topicAliasMaximum : 0,
-      keepAliveSeconds: isCapped ? serverKeepAlive : keepAliveSeconds,
-      connect: {
-        clean,
-        expirySeconds: Math.min(wanted, settings.sessionExpiryMaximumSeconds),
-        will: willKey === null ? null : { key: willKey, delaySeconds: request.will!.delaySeconds },
-      },
-      ...{ sent: [], subscribing: new Map(), uid: 0, hasConnack: false, connectedAt: 0 },
-      ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, exchange: null },
-      ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set() },
-      ...{ last: [0, 0, 0], hadBacklog: false, wire: null as unknown as Wire },
-    };
+    const name = `${client.id}#${++this.#wires}`;
+    const link = linkOf(name, client.id, request, client.wantsClean(request), willKey, this.#profile.settings);
     const wire: Wire = new Wire(
       this.world,
       this.#random.fork(),
       this.#profile.wire,
-      this.#life,
+      this.host.life,
       request.version,
       link.name,
       {
-        onWritten: (packet) => this.#guard(() => this.#onWritten(link, packet)),
+        onWritten: (packet) => this.host.guard(() => this.#onWritten(link, packet)),
         onPacket: (packet) => client.onPacket(wire, packet),
         onGone: () => {
           client.onGone(wire);
@@ -320,11 +198,11 @@ class Simulation {
       },
     );
     link.wire = wire;
-    const connection = this.#broker!.accept(wire, 'sim') as Connection | null;
+    const connection = this.host.broker!.accept(wire, 'sim') as Connection | null;
     if (connection === null) return;
     wire.receiver = connection;
     this.judge.links.add(link);
-    watchConnection(connection, link, this.judge, this.#deliveries);
+    watchConnection(connection, link, this.judge, this.#answers);
     client.begin(wire, request, willKey === null ? '' : `${willKey} will of ${client.id}`);
   }
 
@@ -363,19 +241,9 @@ class Simulation {
     this.world.tell(() => `${client.id}: PUBLISH ${sent.key} to ${sent.topic}, QoS ${sent.qos} id ${sent.packetId}`);
   }
 
-  /** What is wrong is thrown into the broker otherwise, which would take it for its own bug. */
-  #guard(look: () => void): void {
-    try {
-      look();
-    } catch (error) {
-      this.failure ??= error as Error;
-    }
-  }
-
   #onWritten(link: Link, packet: Packet): void {
     const { judge } = this;
-    const deliveries = this.#deliveries;
-    if (link.wire.pendingBytes > 0) link.hadBacklog = true;
+    const answers = this.#answers;
     if (packet.cmd !== 'publish') this.world.tell(() => `broker -> ${link.name}: ${brief(packet)}`);
     if (packet.cmd === 'connack') link.hasConnack = true;
     else
@@ -383,18 +251,18 @@ class Simulation {
     const id = packet.messageId ?? 0;
     switch (packet.cmd) {
       case 'publish':
-        return deliveries.onPublish(link, packet);
+        return this.#deliveries.onPublish(link, packet);
       case 'puback':
       case 'pubrec':
-        return deliveries.onAnswer(link, packet.cmd, id, packet.reasonCode ?? 0);
+        return answers.onAnswer(link, packet.cmd, id, packet.reasonCode ?? 0);
       case 'pubrel':
-        return deliveries.onPubrel(link, id, packet.reasonCode ?? 0);
+        return answers.onPubrel(link, id, packet.reasonCode ?? 0);
       case 'pubcomp':
       case 'suback':
       case 'unsuback':
-        return deliveries.onPromise(link, `${packet.cmd} ${id}`);
+        return answers.onPromise(link, `${packet.cmd} ${id}`);
       case 'connack':
-        return deliveries.onPromise(link, 'connack');
+        return answers.onPromise(link, 'connack');
     }
   }
 
@@ -412,8 +280,8 @@ class Simulation {
     await this.#runFor(200);
     for (const client of this.#clients) this.#comeBack(client, false);
     await this.#untilQuiet();
-    this.judge.checkRetained();
-    this.judge.checkMissing(this.#deliveries);
+    checkRetained(this.judge);
+    checkMissing(this.judge);
     this.world.tell(() => '--- the end: everybody leaves');
     for (const client of this.#clients) if (client.wire !== null) client.vanish('reset');
     await this.#runFor(200);
@@ -425,7 +293,7 @@ class Simulation {
     }
     for (const client of this.#clients) if (client.wire !== null) client.disconnect(0, null);
     await this.#runFor(6_000);
-    this.judge.checkNothingLeft(this.#profile.durability === 'none' ? [] : this.#disk.keys);
+    checkNothingLeft(this.judge, this.#profile.durability === 'none' ? [] : this.#disk.keys);
   }
 
   #comeBack(client: SimulatedClient, clean: boolean): void {
@@ -447,8 +315,6 @@ class Simulation {
     }
   }
 }
-
-const noEnds = { onWritten() {}, onPacket() {}, onGone() {}, onEnded() {} };
 
 function brief({ cmd, messageId, reasonCode, returnCode, granted, sessionPresent }: Packet): string {
   const code = reasonCode ?? returnCode ?? 0;

@@ -1,0 +1,116 @@
+/**
+ * Acknowledgements in both directions: what clients answer ends what is under way, and what the broker answers keeps its promise
+ * when it leaves.
+ */
+import type { Deliveries } from './deliveries.ts';
+import type { Judge } from './judge.ts';
+import type { Exchange, InFlight, Link } from './link.ts';
+import type { Expected, ModelSession } from './model.ts';
+
+export class Answers {
+  readonly #judge: Judge;
+  readonly #deliveries: Deliveries;
+
+  constructor(judge: Judge, deliveries: Deliveries) {
+    this.#judge = judge;
+    this.#deliveries = deliveries;
+  }
+
+  /** The broker has come to this acknowledgement of a message that it sent. */
+  onAck(link: Link, type: string, packetId: number, reasonCode: number): void {
+    const session = this.#deliveries.sessionOf(link);
+    if (session === null) return;
+    const inFlight = this.#deliveries.inFlight(session).get(packetId);
+    if (inFlight === undefined || !link.outstanding.has(packetId)) return;
+    const isEnd =
+      (type === 'puback' && inFlight.qos === 1) ||
+      (type === 'pubrec' && inFlight.qos === 2 && reasonCode >= 0x80 && !inFlight.isReceived) ||
+      (type === 'pubcomp' && inFlight.isReceived);
+    if (type === 'pubrec' && inFlight.qos === 2) {
+      inFlight.isReceived = true;
+      link.marks.set(`pubrel ${packetId}`, session.expirySeconds > 0 ? this.#judge.log.length : 0);
+    }
+    if (!isEnd) return;
+    link.outstanding.delete(packetId);
+    this.#deliveries.inFlight(session).delete(packetId);
+    this.#judge.done(inFlight.decision);
+  }
+
+  /** PUBREL to a subscriber. */
+  onPubrel(link: Link, packetId: number, reasonCode: number): void {
+    const session = this.#deliveries.sessionOf(link);
+    if (session === null || reasonCode >= 0x80) return;
+    const judge: Judge = this.#judge;
+    const inFlight = this.#deliveries.inFlight(session).get(packetId) ?? this.#resumed(session, packetId);
+    judge.check(
+      inFlight?.isReceived === true || inFlight?.decision.isSkipped === true,
+      'PUBREL only after PUBREC [MQTT5 4.3.3-6]',
+      () => `${link.name}: ${packetId}`,
+    );
+    inFlight!.isReceived = inFlight!.isReleased = true;
+    this.#deliveries.occupy(link, packetId);
+  }
+
+  /** After a restart, or of a message that was released instead of being sent. */
+  #resumed(session: ModelSession, packetId: number): InFlight | undefined {
+    const resumed = this.#deliveries.resumed(session, packetId);
+    const decision = this.#judge.decisions.begunAs(session.uid, packetId);
+    if (decision?.isSkipped !== true || resumed?.decision === decision) return resumed;
+    const inFlight: InFlight = { decision, qos: 2, isReceived: true, isReleased: false };
+    this.#deliveries.inFlight(session).set(packetId, inFlight);
+    return inFlight;
+  }
+
+  /** PUBACK or PUBREC to a publisher. */
+  onAnswer(link: Link, type: 'puback' | 'pubrec', packetId: number, reasonCode: number): void {
+    const judge: Judge = this.#judge;
+    const waiting = link.unanswered.get(`${type} ${packetId}`);
+    const exchange = waiting?.shift();
+    if (exchange === undefined) judge.fail('only what came is acknowledged', `${link.name}: ${type} ${packetId}`);
+    const { sent, isDuplicate, numbers } = exchange;
+    const isFailure = reasonCode >= 0x80;
+    if (isFailure) {
+      judge.check(numbers.length === 0, 'a refused message reaches nobody', () => sent.key);
+      return;
+    }
+    const isLost = numbers.length === 0 && !isDuplicate && !exchange.isRefused && judge.profile.pipeline === 'none';
+    judge.check(!isLost, 'an acknowledged message is routed', () => sent.key);
+    this.#checkStored(link, exchange);
+  }
+
+  /** Nothing acknowledged is lost: when the answer leaves, what it promises is where a crash does not reach it. */
+  #checkStored(link: Link, { sent, numbers, mark }: Exchange): void {
+    const judge: Judge = this.#judge;
+    if (judge.safeMark >= mark) return;
+    const promise = (what: string) => judge.fail('acknowledged means stored [MQTT5 4.3.2-4]', `${sent.key}: ${what}`);
+    for (const number of numbers) {
+      for (const session of judge.model.sessions.values()) {
+        const expected = session.expected.get(number);
+        if (session.expirySeconds === 0 || expected === undefined || this.#mayBeDropped(session, expected)) continue;
+        promise(`what ${session.clientId} is to get is not on disk`);
+      }
+    }
+    const retained = judge.model.retained.get(sent.topic);
+    if (retained !== undefined && numbers.includes(retained.number)) promise('the retained message is not on disk');
+    const own = judge.model.sessions.get(link.clientId);
+    if (sent.qos === 2 && own?.uid === link.uid && own.expirySeconds > 0 && own.received.has(sent.packetId)) {
+      promise('its packet identifier is not on disk');
+    }
+  }
+
+  /** It may have been given up, and counted, at once. */
+  #mayBeDropped({ uid }: ModelSession, { message }: Expected): boolean {
+    const { profile, links, world } = this.#judge;
+    if (profile.isTight || message.expiresAt <= world.time) return true;
+    return [...links].some((link) => link.uid === uid && message.payload.length + 60 > link.packetBytesMax);
+  }
+
+  /** Any other answer: CONNACK, SUBACK, UNSUBACK, PUBREL, PUBCOMP. */
+  onPromise(link: Link, what: string): void {
+    const judge: Judge = this.#judge;
+    const mark = link.marks.get(what);
+    link.marks.delete(what);
+    if (mark === undefined || this.#deliveries.sessionOf(link) === null) return;
+    judge.check(judge.safeMark >= mark, 'acknowledged means stored [MQTT5 4.3.2-4]', () => `${link.name}: ${what}`);
+  }
+}

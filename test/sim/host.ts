@@ -1,0 +1,148 @@
+/** The broker's process in one run: started, closed, killed, without power, and started again on what the disk has. */
+import type { Random } from '../../scripts/crash/random.ts';
+import { Broker } from '../../src/broker/broker.ts';
+import type { Connection } from '../../src/broker/connection.ts';
+import type { Log } from '../../src/contracts/log.ts';
+import type { SessionStore } from '../../src/contracts/session-store.ts';
+import { LevelStore } from '../../src/store/level/level-store.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import type { SimulatedDisk } from './disk.ts';
+import type { Judge } from './judge.ts';
+import { Wire } from './network.ts';
+import { aPipeline } from './pipeline.ts';
+import { watchCore } from './probe.ts';
+import type { Profile } from './profile.ts';
+import { checkRestored } from './state.ts';
+import { type Life, settled, Violation, type World } from './world.ts';
+
+export class Host {
+  broker: Broker | null = null;
+  life: Life = { isOver: true };
+  isUp = false;
+  /** What went wrong where nobody could throw it. */
+  failure: Error | null = null;
+  readonly #world: World;
+  readonly #judge: Judge;
+  readonly #profile: Profile;
+  readonly #random: Random;
+  readonly #disk: SimulatedDisk;
+
+  constructor(judge: Judge, random: Random, disk: SimulatedDisk) {
+    this.#judge = judge;
+    this.#world = judge.world;
+    this.#profile = judge.profile;
+    this.#random = random;
+    this.#disk = disk;
+  }
+
+  /** What is wrong is thrown into the broker otherwise, which would take it for its own bug. */
+  guard(look: () => void): void {
+    try {
+      look();
+    } catch (error) {
+      this.failure ??= error as Error;
+    }
+  }
+
+  async start(): Promise<void> {
+    const { settings, durability, pipeline } = this.#profile;
+    const life = { isOver: false };
+    this.life = life;
+    this.#disk.belongTo(life);
+    this.#disk.forgetMarks();
+    this.#disk.isInstant = true;
+    const timers = this.#world.timersOf(life);
+    const log: Log = { debug() {}, info() {}, warn() {}, error: (fields, message) => this.#onError(fields, message) };
+    const store =
+      durability === 'none'
+        ? new MemoryStore()
+        : new LevelStore({
+            ...{ directory: 'simulated', durability, topics: [], acceptLoss: false, log, timers, disk: this.#disk },
+            ...{ maxCommitDelayMs: this.#profile.maxCommitDelayMs, cacheBytes: this.#profile.cacheBytes },
+          });
+    this.#watchReading(store);
+    const broker = new Broker({
+      ...{ settings, store, log, clock: this.#world, timers },
+      ...(pipeline !== 'none' && { pipeline: aPipeline(pipeline, this.#world, this.#random.fork(), life) }),
+      randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
+      schedule: (run) => this.#world.after(0, run, life),
+    });
+    const probe = broker.accept(
+      new Wire(this.#world, this.#random, this.#profile.wire, life, 4, 'probe', noEnds),
+      'sim',
+    );
+    const { core, counters } = (probe as Connection).shell;
+    probe!.onClose(null);
+    watchCore(core, broker, this.#judge);
+    this.#judge.restarted(core, counters);
+    this.broker = broker;
+    await broker.start();
+    this.#disk.isInstant = false;
+    this.isUp = true;
+    this.#judge.wills.afterEvent();
+    checkRestored(this.#judge);
+    this.#world.tell(() => 'broker: started');
+  }
+
+  /** Promises that follow one another without end would stop the simulation as they would stop the broker. */
+  #watchReading(store: SessionStore): void {
+    const read = store.readDeliveries.bind(store);
+    let empty = 0;
+    store.readDeliveries = (sid, after, bytesMax, done) => {
+      read(sid, after, bytesMax, (deliveries, damaged) => {
+        empty = deliveries.length + damaged.messages > 0 ? 0 : empty + 1;
+        if (empty < 50) return done(deliveries, damaged);
+        this.failure ??= new Violation(
+          'the broker comes to rest',
+          `it asks the store again and again for session ${sid}`,
+        );
+      });
+    };
+  }
+
+  #onError(fields: object, message: string): void {
+    this.#world.tell(() => `broker: error: ${message} ${JSON.stringify(fields)}`);
+    if (message.startsWith('cannot write to the data directory')) return;
+    const { err } = fields as { err?: Error };
+    this.failure ??=
+      err instanceof Violation
+        ? err
+        : new Violation('no error in the log', `${message}: ${err?.stack ?? JSON.stringify(fields)}`);
+  }
+
+  async stop(how: 'clean' | 'kill' | 'power cut'): Promise<void> {
+    if (how === 'clean') await this.#close();
+    this.isUp = false;
+    this.life.isOver = true;
+    const judge = this.#judge;
+    const mark = how === 'clean' ? judge.log.length : how === 'kill' ? this.#disk.kill() : this.#disk.cutPower();
+    this.#world.tell(() => `broker: ${how}; the disk has ${mark} of ${judge.log.length} decisions`);
+    for (const link of judge.links) link.wire.lost();
+    judge.links.clear();
+    judge.rewind(this.#profile.durability === 'none' ? 0 : mark);
+    if (this.#profile.durability === 'none') judge.decisions.forgetRecords();
+  }
+
+  async startAgain(): Promise<void> {
+    this.#disk.isRefusing = false;
+    this.#judge.reopened();
+    await this.start();
+  }
+
+  async #close(): Promise<void> {
+    let isClosed = false;
+    this.#disk.isRefusing = false;
+    this.broker!.close().then(() => {
+      isClosed = true;
+    });
+    for (let waited = 0; !isClosed; waited += 100) {
+      if (waited > 20_000) throw new Violation('the broker closes in the end', 'it has not within 20 s');
+      await this.#world.runUntil(this.#world.time + 100, () => isClosed || this.failure !== null);
+      if (this.failure !== null) throw this.failure;
+      await settled();
+    }
+    this.#judge.wills.afterEvent();
+  }
+}
+
+const noEnds = { onWritten() {}, onPacket() {}, onGone() {}, onEnded() {} };

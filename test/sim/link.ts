@@ -1,0 +1,135 @@
+/**
+ * What the judge remembers of one network connection: what its client sent, what the broker decided to send it, and what of both
+ * is unanswered.
+ */
+import type { BrokerSettings } from '../../src/contracts/settings.ts';
+import type { ConnectRequest } from './client.ts';
+import type { Decision } from './decisions.ts';
+import type { Options, QoS, Will } from './model.ts';
+import type { Packet, Wire } from './network.ts';
+
+/** How late the broker may be with what time brings: two looks at the clock, and the wheel's tenth of a second. */
+export const toleranceMs = 350;
+
+/** A PUBLISH as a client sent it. */
+export interface SentPublish {
+  readonly key: string;
+  readonly topic: string;
+  readonly payload: string;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly packetId: number;
+  readonly expirySeconds: number;
+  readonly clientId: string;
+}
+
+/** What the broker makes of one PUBLISH: from the packet to its answer. */
+export interface Exchange {
+  readonly sent: SentPublish;
+  /** The second copy of a QoS 2 message: to be answered and no more. */
+  readonly isDuplicate: boolean;
+  readonly numbers: number[];
+  isRefused: boolean;
+  /** Up to here the story must be on disk before it is acknowledged. */
+  mark: number;
+}
+
+/** A PUBLISH that the broker wrote to a connection, and the kernel may not have taken yet. */
+export interface Written {
+  readonly decision: Decision;
+  readonly at: number;
+  /** Nor was it written to an earlier connection. */
+  readonly isFirst: boolean;
+}
+
+/** A message under way to a client, by its packet identifier. */
+export interface InFlight {
+  readonly decision: Decision;
+  readonly qos: QoS;
+  isReceived: boolean;
+  /** PUBREL was sent, so that PUBREC came is on disk. */
+  isReleased: boolean;
+}
+
+export interface Link {
+  readonly name: string;
+  readonly clientId: string;
+  readonly version: 4 | 5;
+  readonly receiveMaximum: number;
+  readonly packetBytesMax: number;
+  readonly topicAliasMaximum: number;
+  readonly keepAliveSeconds: number;
+  readonly connect: { clean: boolean; expirySeconds: number; will: Will | null };
+  /** What the client put on the wire and the broker has not come to yet. */
+  readonly sent: SentPublish[];
+  /** What the broker wrote and the kernel has not taken yet, in order. */
+  readonly written: Written[];
+  readonly subscribing: Map<string, Options>;
+  /** Of the SUBSCRIBE or UNSUBSCRIBE that the broker is at. */
+  askingId?: number;
+  wire: Wire;
+  /** The broker's. */
+  connection: object | null;
+  uid: number;
+  hasConnack: boolean;
+  /** The number of the last entry when it connected. */
+  connectedAt: number;
+  isWillCancelled: boolean;
+  newExpirySeconds: number | null;
+  isDetached: boolean;
+  exchange: Exchange | null;
+  readonly unanswered: Map<string, Exchange[]>;
+  readonly marks: Map<string, number>;
+  readonly aliases: Map<number, string>;
+  /** Packet identifiers sent on this connection and not settled. */
+  readonly outstanding: Set<number>;
+  /** By QoS: the highest number sent so far. */
+  readonly last: number[];
+}
+
+/** Before anything has happened on it. `clean`: what its CONNECT says. */
+export function linkOf(
+  name: string,
+  clientId: string,
+  request: ConnectRequest,
+  clean: boolean,
+  willKey: string | null,
+  settings: BrokerSettings,
+): Link {
+  const isV5 = request.version === 5;
+  const { keepAliveSeconds, version } = request;
+  const wanted = isV5 ? request.expirySeconds : clean ? 0 : settings.sessionExpiryMaximumSeconds;
+  const serverKeepAlive = isV5 ? settings.serverKeepAliveSeconds : 0;
+  const isCapped = serverKeepAlive > 0 && (keepAliveSeconds === 0 || keepAliveSeconds > serverKeepAlive);
+  return {
+    ...{ name, clientId, version },
+    receiveMaximum: isV5 ? request.receiveMaximum : 65_535,
+    packetBytesMax: isV5 ? request.packetBytesMax : 1_000_000,
+    topicAliasMaximum: isV5 ? request.topicAliasMaximum : 0,
+    keepAliveSeconds: isCapped ? serverKeepAlive : keepAliveSeconds,
+    connect: {
+      clean,
+      expirySeconds: Math.min(wanted, settings.sessionExpiryMaximumSeconds),
+      will: willKey === null ? null : { key: willKey, delaySeconds: request.will!.delaySeconds },
+    },
+    ...{ sent: [], written: [], subscribing: new Map(), uid: 0, hasConnack: false, connectedAt: 0 },
+    ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, exchange: null },
+    ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set(), last: [0, 0, 0] },
+    ...{ connection: null, wire: null as unknown as Wire },
+  };
+}
+
+/** By what a message is recognised: the number that its payload begins with. */
+export function keyOf(payload: string, topic: string): string {
+  const end = payload.indexOf(' ');
+  return payload === '' ? `empty ${topic}` : end === -1 ? payload : payload.slice(0, end);
+}
+
+export function describe(packet: Packet, key: string, topic: string): string {
+  const { qos, messageId, dup, retain, properties } = packet;
+  const id = qos === 0 ? '' : ` id ${messageId}`;
+  const seconds = properties?.messageExpiryInterval;
+  const identifiers = properties?.subscriptionIdentifier === undefined ? '' : ` [${properties.subscriptionIdentifier}]`;
+  const flags = `${dup ? ' DUP' : ''}${retain ? ' RETAIN' : ''}${seconds === undefined ? '' : ` ${seconds} s left`}`;
+  return `PUBLISH ${key} to ${topic}, QoS ${qos}${id}${flags}${identifiers}`;
+}

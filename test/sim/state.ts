@@ -1,0 +1,130 @@
+/** What the broker knows and holds at a time, held against the oracle and its bounds. */
+import type { Session } from '../../src/core/session.ts';
+import type { Judge } from './judge.ts';
+import { toleranceMs } from './link.ts';
+import type { ModelSession } from './model.ts';
+
+/** The broker has started: what it knows is what the disk had. */
+export function checkRestored(judge: Judge): void {
+  const core = judge.core!;
+  judge.isStarting = false;
+  for (const session of core.directory) {
+    const expected = judge.model.sessions.get(session.clientId);
+    if (expected === undefined)
+      judge.fail('no session from nowhere', `${session.clientId} was over before the restart`);
+    else checkSession(judge, session, expected);
+  }
+  for (const { clientId } of judge.model.sessions.values()) {
+    judge.check(
+      core.directory.get(clientId) !== undefined,
+      'no session is lost',
+      () => `${clientId} is not there any more`,
+    );
+  }
+  checkRetained(judge);
+  judge.queuesAtStart = new Map(
+    [...core.directory].map(({ clientId, queue }) => [clientId, { messages: queue.length, bytes: queue.bytes }]),
+  );
+}
+
+function checkSession(judge: Judge, session: Session, expected: ModelSession): void {
+  const subscriptions = (filters: Iterable<string>) => [...filters].sort().join(' ');
+  const [has, should] = [subscriptions(session.subscriptions.keys()), subscriptions(expected.subscriptions.keys())];
+  judge.check(has === should, 'no subscription is lost', () => `${session.clientId} has [${has}], not [${should}]`);
+  for (const each of session.subscriptions.values()) {
+    const { qos, nl, rap, rh, id } = expected.subscriptions.get(each.topicFilter)!;
+    const same =
+      each.qos === qos && each.noLocal === nl && each.retainAsPublished === rap && each.retainHandling === rh;
+    judge.check(same && each.identifier === id, 'subscription options are kept', () => {
+      return `${session.clientId} ${each.topicFilter}: ${JSON.stringify({ ...each, session: null })}`;
+    });
+  }
+  const ids = (set: Iterable<number>) => [...set].sort((a, b) => a - b).join(' ');
+  const [ids1, ids2] = [ids(session.received), ids(expected.received)];
+  judge.check(
+    ids1 === ids2,
+    'inbound QoS 2 identifiers are kept',
+    () => `${session.clientId}: [${ids1}], not [${ids2}]`,
+  );
+  judge.check(session.expirySeconds === expected.expirySeconds, 'session expiry is kept', () => {
+    return `${session.clientId}: ${session.expirySeconds} s, not ${expected.expirySeconds} s`;
+  });
+}
+
+/** Retained messages are the oracle's, apart from those that have expired. */
+export function checkRetained(judge: Judge): void {
+  const { time } = judge.world;
+  const has = new Map([...judge.core!.retained].map((each) => [each.topic.name, each]));
+  for (const [topic, message] of judge.model.retained) {
+    const kept = has.get(topic);
+    if (kept === undefined && message.expiresAt <= time) continue;
+    judge.check(kept?.payload.toString() === message.payload, 'retained equals the model', () => {
+      return `${topic} has ${kept?.payload.toString().slice(0, 12) ?? 'nothing'}, not ${message.key}`;
+    });
+  }
+  for (const topic of has.keys()) {
+    judge.check(judge.model.retained.has(topic), 'retained equals the model', () => `${topic} should have nothing`);
+  }
+}
+
+/** Whether something should have happened by now that did not. */
+export function checkOverdue(judge: Judge): void {
+  if (judge.world.time < judge.upSince + toleranceMs) return;
+  const late = judge.world.time - toleranceMs;
+  for (const session of judge.model.sessions.values()) {
+    if (session.isConnected) continue;
+    const { clientId, disconnectedAt, expirySeconds, will } = session;
+    const expiresAt = expirySeconds === 0xffffffff ? Number.POSITIVE_INFINITY : disconnectedAt + expirySeconds * 1000;
+    judge.check(
+      expiresAt >= late,
+      'session expiry to the second',
+      () => `${clientId} should be over for ${late - expiresAt} ms`,
+    );
+    if (will === null || judge.profile.pipeline !== 'none') continue;
+    const due = Math.min(disconnectedAt + will.delaySeconds * 1000, expiresAt);
+    judge.check(
+      due >= late,
+      'a will when it is due [MQTT5 3.1.2-8]',
+      () => `${clientId}'s was due at ${due - judge.world.startedAt}`,
+    );
+  }
+  for (const link of judge.links) {
+    if (link.isDetached || link.uid === 0 || link.keepAliveSeconds === 0 || link.wire.isPaused) continue;
+    const due = link.wire.lastReadAt + link.keepAliveSeconds * 1500;
+    judge.check(due >= late, 'keep-alive [MQTT5 3.1.2-22]', () => `${link.name} is silent, and still connected`);
+  }
+}
+
+/** Nothing grows beyond its bound. */
+export function checkBounds(judge: Judge): void {
+  const { limits } = judge.profile.settings;
+  for (const session of judge.core!.directory) {
+    const { queue, window, clientId } = session;
+    // What was under way when the broker was started waits again.
+    const before = judge.queuesAtStart.get(clientId);
+    const messages = Math.max(limits.queueMessages, before?.messages ?? 0);
+    const bytes = Math.max(limits.queueBytes, before?.bytes ?? 0);
+    judge.check(queue.length <= messages && queue.bytes <= bytes, 'queues are bounded', () => {
+      return `${clientId}: ${queue.length} messages, ${queue.bytes} bytes`;
+    });
+    judge.check(queue.length >= 0 && queue.bytes >= 0 && queue.spilled >= 0, 'queues are bounded', () => clientId);
+    judge.check(window.count <= 65_535, 'windows are bounded', () => `${clientId}: ${window.count}`);
+  }
+  judge.check(judge.core!.retained.count <= limits.retainedMessages, 'retained messages are bounded', () => '');
+}
+
+/** Everybody has gone for good. */
+export function checkNothingLeft(judge: Judge, keys: readonly string[]): void {
+  const { timers, directory, router, retained } = judge.core!;
+  const left = [
+    ['timers', timers.count],
+    ['sessions', directory.size],
+    ['subscriptions', router.subscriptionCount],
+    ['shared groups', router.sharedGroupCount],
+    ['retained messages', retained.count],
+    ['records', keys.filter((key) => key.charCodeAt(0) !== 0 && key.charCodeAt(0) !== 0x10).length],
+  ] as const;
+  const found = left.filter(([, count]) => count > 0).map(([what, count]) => `${count} ${what}`);
+  const records = keys.map((key) => Buffer.from(key, 'latin1').toString('hex')).join(' ');
+  judge.check(found.length === 0, 'nothing is left', () => `${found.join(', ')} (${records})`);
+}

@@ -38,7 +38,7 @@ export interface ClientWorld {
   /** Notes what the client puts on its wire. */
   onSend(client: SimulatedClient, sent: SentPublish): void;
   /** What its application got. */
-  onMessage(client: SimulatedClient, packet: Packet): void;
+  onMessage(packet: Packet): void;
 }
 
 export class SimulatedClient {
@@ -268,15 +268,15 @@ export class SimulatedClient {
   #published(packet: Packet): void {
     const { messageId, qos } = packet;
     const payload = packet.payload!.toString();
-    if (qos === 0) return this.#around.onMessage(this, packet);
+    if (qos === 0) return this.#around.onMessage(packet);
     if (qos === 1) {
-      this.#around.onMessage(this, packet);
+      this.#around.onMessage(packet);
       return this.#answer(() => this.#send({ cmd: 'puback', messageId: messageId! }));
     }
     const known = this.received.get(messageId!);
     if (known === undefined) {
       this.received.set(messageId!, payload);
-      this.#around.onMessage(this, packet);
+      this.#around.onMessage(packet);
     } else if (known !== payload) {
       throw new Violation('no packet identifier twice at once [MQTT5 2.2.1-4]', `${this.id}: ${messageId} is in use`);
     }

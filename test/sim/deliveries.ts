@@ -8,6 +8,8 @@ import { describe, type InFlight, keyOf, type Link, toleranceMs, type Written } 
 import type { ModelSession, QoS } from './model.ts';
 import type { Packet } from './network.ts';
 
+const exactlyOnce = 'QoS 2 exactly once, outbound [MQTT5 4.3.3-5]';
+
 export class Deliveries {
   /** QoS 2 packet identifiers given to sessions: never taken back, since clients have seen them. */
   readonly #sending = new Map<string, InFlight>();
@@ -15,6 +17,9 @@ export class Deliveries {
   readonly #firstSent = new Map<string, number>();
   /** Who has a message of a shared subscription under way. */
   readonly #holders = new Map<string, { readonly uid: number; readonly qos: QoS }>();
+  readonly #decisionOf = new WeakMap<Packet, Decision>();
+  /** QoS 2 that a client's application got. */
+  readonly #received = new WeakSet<Decision>();
   readonly #judge: Judge;
 
   constructor(judge: Judge) {
@@ -40,7 +45,19 @@ export class Deliveries {
     this.#checkDup(link, packet, written, key);
     this.#checkOrder(link, session, packet.qos!, decision, key);
     decision.arrivals++;
+    this.#decisionOf.set(packet, decision);
     if (packet.qos! > 0) this.#begin(link, session, packet, decision, key);
+  }
+
+  /** A client's application is given what came: of QoS 2, once. */
+  onMessage(packet: Packet): void {
+    const judge: Judge = this.#judge;
+    const decision = this.#decisionOf.get(packet);
+    if (packet.qos !== 2 || decision === undefined) return;
+    const { clientId, expected } = decision;
+    const isFirst = !this.#received.has(decision);
+    judge.check(isFirst, exactlyOnce, () => `${clientId} has got ${expected!.message.key} twice`);
+    this.#received.add(decision);
   }
 
   sessionOf(link: Link): ModelSession | null {
@@ -161,7 +178,7 @@ export class Deliveries {
     const under = this.inFlight(session).get(id);
     if (under?.decision === decision) {
       // Unanswered on an earlier connection, so it comes again.
-      judge.check(!under.isReceived, 'QoS 2 exactly once, outbound [MQTT5 4.3.3-5]', () => `${key} after PUBREC`);
+      judge.check(!under.isReceived, exactlyOnce, () => `${key} after PUBREC`);
       judge.check(
         !link.outstanding.has(id),
         'sent again only after a reconnect [MQTT5 4.4.0-1]',
@@ -190,7 +207,7 @@ export class Deliveries {
       return `${link.name}: ${key} is sent with ${messageId} for the first time, but not for the first time at all`;
     });
     const isOver = sending?.decision === decision && sending.isReleased;
-    judge.check(!isOver, 'QoS 2 exactly once, outbound [MQTT5 4.3.3-5]', () => {
+    judge.check(!isOver, exactlyOnce, () => {
       return `${link.name}: ${key} comes again after PUBREL`;
     });
   }

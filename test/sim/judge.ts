@@ -6,6 +6,7 @@
 import type { Counters } from '../../src/broker/counters.ts';
 import type { Core } from '../../src/core/core.ts';
 import type { Session } from '../../src/core/session.ts';
+import type { DropReason } from '../../src/core/sink.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { ColdPacket } from '../../src/protocol/packets.ts';
 import { type Decision, Decisions } from './decisions.ts';
@@ -21,8 +22,11 @@ export class Judge {
   log: Entry[] = [];
   /** Rises with every broker process. */
   life = 0;
-  /** Drops that the broker counted, over all its lives. */
-  droppedBefore = 0;
+  /** What the broker gave up, over all its lives: all, and by whose it was. */
+  dropped = 0;
+  readonly droppedOf = new Map<string, number>();
+  /** Of that, what its counters of earlier lives said. */
+  countedBefore = 0;
   core: Core | null = null;
   counters: Counters | null = null;
   /** The broker has been started, and it has not been looked at yet. */
@@ -111,7 +115,7 @@ export class Judge {
 
   restarted(core: Core, counters: Counters): void {
     this.life++;
-    this.droppedBefore += this.counters?.droppedInAll ?? 0;
+    this.countedBefore += this.counters?.droppedInAll ?? 0;
     this.core = core;
     this.counters = counters;
     this.upSince = this.world.time;
@@ -195,6 +199,13 @@ export class Judge {
       exchange.mark = this.log.length;
     }
     return routed;
+  }
+
+  /** Messages were given up; those that have expired or whose session is over are owed to nobody. */
+  onDropped(reason: DropReason, clientId: string | null, count: number): void {
+    this.dropped += count;
+    if (clientId === null || reason === 'expired' || reason === 'sessionEnded') return;
+    this.droppedOf.set(clientId, (this.droppedOf.get(clientId) ?? 0) + count);
   }
 
   /** The broker is done with a message for a session: the client has it, or it was QoS 0 and is on its way. */

@@ -1,15 +1,24 @@
 /** At the end, when everybody has come and taken what there was: what was owed and never came. */
 import type { Judge } from './judge.ts';
-import type { GroupExpected, QoS } from './model.ts';
+import type { GroupExpected, ModelSession, QoS, Routed } from './model.ts';
 
-/** What was dropped was counted, and nothing else is missing. */
+const lost = 'nothing is lost [MQTT5 4.4]';
+
+/** What was dropped was counted, for the session that it was dropped for, and nothing else is missing. */
 export function checkMissing(judge: Judge): void {
-  const missing = [...missingOfSessions(judge), ...missingOfGroups(judge)];
-  const dropped = judge.droppedBefore + judge.counters!.droppedInAll;
-  if (missing.length > dropped) {
-    const what = `${missing.length} missing, ${dropped} counted as dropped:`;
-    judge.fail('nothing is lost [MQTT5 4.4]', `${what} ${missing.slice(0, 5).join('; ')}`);
+  const counted = judge.countedBefore + judge.counters!.droppedInAll;
+  judge.check(counted === judge.dropped, lost, () => `${judge.dropped} dropped, and ${counted} counted`);
+  let missing = 0;
+  for (const session of judge.model.sessions.values()) {
+    const found = missingOf(judge, session);
+    const dropped = judge.droppedOf.get(session.clientId) ?? 0;
+    judge.check(found.length <= dropped, lost, () => tell(found, `${session.clientId} never got`, dropped));
+    missing += found.length;
   }
+  const found = missingOfGroups(judge);
+  judge.check(missing + found.length <= judge.dropped, lost, () => {
+    return tell(found, `besides ${missing} others, nobody got`, judge.dropped);
+  });
   for (const link of judge.links) {
     const [first] = link.written;
     if (first === undefined || link.isDetached || link.wire.isClosed) continue;
@@ -17,20 +26,19 @@ export function checkMissing(judge: Judge): void {
   }
 }
 
-function missingOfSessions({ model, world }: Judge): string[] {
-  const found: string[] = [];
-  const isOver = (expiresAt: number) => expiresAt <= world.time + 1_000;
-  for (const { clientId, expected, fleeting, replays, isConnected } of model.sessions.values()) {
-    const owed = new Set([...expected.values(), ...(isConnected ? fleeting : [])]);
-    for (const { message, qos } of owed) {
-      if (isOver(message.expiresAt)) continue;
-      found.push(`${clientId} never got ${message.key} (${message.topic}, QoS ${qos}, routed as ${message.number})`);
-    }
-    for (const { message } of [...replays.values()].flatMap(({ owed }) => [...owed.values()])) {
-      const isStillIt = model.retained.get(message.topic)?.number === message.number;
-      if (!isStillIt || isOver(message.expiresAt)) continue;
-      found.push(`${clientId} never got the retained ${message.key} (${message.topic})`);
-    }
+function tell(missing: readonly string[], who: string, dropped: number): string {
+  return `${who} ${missing.slice(0, 5).join(', ')} (${missing.length}); ${dropped} counted as dropped`;
+}
+
+const isOver = ({ world }: Judge, { expiresAt }: Routed) => expiresAt <= world.time + 1_000;
+const name = ({ key, topic, qos, number }: Routed) => `${key} (${topic}, QoS ${qos}, routed as ${number})`;
+
+function missingOf(judge: Judge, { expected, fleeting, replays, isConnected }: ModelSession): string[] {
+  const owed = new Set([...expected.values(), ...(isConnected ? fleeting : [])]);
+  const found = [...owed].filter(({ message }) => !isOver(judge, message)).map(({ message }) => name(message));
+  for (const { message } of [...replays.values()].flatMap((each) => [...each.owed.values()])) {
+    const isStillIt = judge.model.retained.get(message.topic)?.number === message.number;
+    if (isStillIt && !isOver(judge, message)) found.push(`the retained ${name(message)}`);
   }
   return found;
 }
@@ -44,14 +52,13 @@ function missingOfGroups(judge: Judge): string[] {
   }
   return [...model.groups.values()].flat().flatMap((owed) => {
     if (mayBeOver(judge, owed, members.get(`$share/${owed.name}`))) return [];
-    const { message, name } = owed;
-    return [`nobody of ${name} got ${message.key} (QoS ${message.qos}, routed as ${message.number})`];
+    return [`${name(owed.message)} by ${owed.name}`];
   });
 }
 
 function mayBeOver(judge: Judge, { message, members, joined }: GroupExpected, now: QoS[] | undefined): boolean {
-  const { model, world, lifeOf, life } = judge;
-  if (now === undefined || message.qos === 0 || message.expiresAt <= world.time + 1_000) return true;
+  const { model, lifeOf, life } = judge;
+  if (now === undefined || message.qos === 0 || isOver(judge, message)) return true;
   // The will of a member that was leaving for good.
   if ([...members.keys()].every((clientId) => clientId === message.publisher)) return true;
   // QoS 2 that was under way ends with the session of who had it, [MQTT5 4.8.2-5] and anything with a crash if that session was not

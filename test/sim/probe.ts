@@ -133,6 +133,11 @@ function watchDecisions(core: Core, judge: Judge): void {
     });
   };
 
+  const dropped = sink.dropped.bind(sink);
+  sink.dropped = (reason, session, count = 1) => {
+    judge.onDropped(reason, session?.clientId ?? null, count);
+    dropped(reason, session, count);
+  };
   const send = sink.publish.bind(sink);
   sink.publish = (session, message, qos, packetId, retain, dup, ids) => {
     const delivery = packetId === 0 ? lastTaken.get(session) : session.window.delivery(packetId);

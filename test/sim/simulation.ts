@@ -89,7 +89,7 @@ class Simulation {
     const around = {
       world: this.world,
       onSend: (client: SimulatedClient, sent: SentPublish) => this.#onSend(client, sent),
-      onMessage: () => {},
+      onMessage: (packet: Packet) => this.host.guard(() => this.#deliveries.onMessage(packet)),
     };
     this.#clients = Array.from(
       { length: clients },

@@ -1,21 +1,22 @@
 /**
- * A broker under attack: the real one, as a process of its own, with healthy clients beside the attacker.
+ * A broker under attack: the real one, as a process of its own, with healthy clients in another one beside the attacker.
  *
  * The attacks are small in the suite, so that it stays quick. `ATTACK=full npx vitest run test/attack` has them in full size and
- * prints what docs/security-tests.md has; it wants `ulimit -n 30000`.
+ * prints what docs/security-tests.md has; it wants `ulimit -n 30000`. `ATTACK=control` is the same, but the attacker turns to
+ * another broker than the healthy clients: what they see then is what attacker and machine do to them, and not the broker.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { mainFile } from '../support/build.ts';
 
-export const isFull = process.env.ATTACK === 'full';
+const isControl = process.env.ATTACK === 'control';
+export const isFull = process.env.ATTACK === 'full' || isControl;
 export const size = (small: number, full: number): number => (isFull ? full : small);
 
 export interface Measured {
@@ -27,31 +28,26 @@ export interface Measured {
   readonly failures: readonly string[];
 }
 
-export class AttackedBroker {
+class BrokerProcess {
   readonly directory = mkdtempSync(join(tmpdir(), 'sluice-attack-'));
   /** In the order of the configuration. */
   readonly ports: number[] = [];
   #child: ChildProcess | null = null;
-  #log = '';
+  log = '';
 
-  /** `config`: YAML; the data directory is set here. */
   async start(config: string): Promise<void> {
     const file = join(this.directory, 'sluice.yaml');
     writeFileSync(file, config);
     const args = [mainFile, 'start', '--config', file, '--data-dir', join(this.directory, 'data')];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
-    child.stderr.on('data', (bytes: Buffer) => (this.#log += bytes.toString()));
+    child.stderr.on('data', (bytes: Buffer) => (this.log += bytes.toString()));
     for await (const line of createInterface({ input: child.stdout })) {
       const port = /127\.0\.0\.1:(\d+)/.exec(line)?.[1];
       if (port !== undefined) this.ports.push(Number(port));
       if (line.startsWith('process ')) return;
     }
-    throw new Error(`It did not start: ${this.#log}`);
-  }
-
-  get log(): string {
-    return this.#log;
+    throw new Error(`It did not start: ${this.log}`);
   }
 
   get isRunning(): boolean {
@@ -68,6 +64,11 @@ export class AttackedBroker {
     }
   }
 
+  /** Everybody else has the processor first. */
+  giveWay(): void {
+    setPriority(this.#child!.pid!, constants.priority.PRIORITY_LOW);
+  }
+
   async stop(): Promise<void> {
     const child = this.#child;
     if (child !== null && child.exitCode === null) {
@@ -78,43 +79,95 @@ export class AttackedBroker {
   }
 }
 
+/** What is attacked, and the healthy clients beside the attacker. */
+export class AttackedBroker {
+  readonly #attacked = new BrokerProcess();
+  /** Of the healthy clients alone, in a control. */
+  readonly #spared = isControl ? new BrokerProcess() : null;
+  #healthy: HealthyClients | null = null;
+
+  /** `config`: YAML; the data directory is set here. */
+  async start(config: string): Promise<void> {
+    await this.#attacked.start(config);
+    await this.#spared?.start(config);
+    this.#healthy = new HealthyClients();
+  }
+
+  /** Of the listeners, for the attacker, in the order of the configuration. */
+  get ports(): readonly number[] {
+    return this.#attacked.ports;
+  }
+
+  get log(): string {
+    return this.#attacked.log;
+  }
+
+  get isRunning(): boolean {
+    return this.#attacked.isRunning;
+  }
+
+  get rss(): number {
+    return this.#attacked.rss;
+  }
+
+  get healthy(): HealthyClients {
+    return this.#healthy!;
+  }
+
+  /** Where the healthy clients find the listener that the attacker finds at `port`. */
+  healthyPort(port: number): number {
+    return (this.#spared ?? this.#attacked).ports[this.ports.indexOf(port)]!;
+  }
+
+  /**
+   * An attacker has processors of his own; here he takes those of the broker and of the healthy clients, so they go first. Not in
+   * the suite, where an attacker who is not served at all would be waited for in vain.
+   */
+  giveWay(): void {
+    if (!isFull) return;
+    setPriority(process.pid, constants.priority.PRIORITY_LOW);
+    if (this.#spared !== null) this.#attacked.giveWay();
+  }
+
+  async stop(): Promise<void> {
+    this.#healthy?.stop();
+    await this.#attacked.stop();
+    await this.#spared?.stop();
+  }
+}
+
 export interface HealthyOptions {
   readonly ca?: Buffer;
   readonly username?: string;
   readonly password?: string;
 }
 
-/** Clients that do nothing wrong; what they see is the measure of an attack. */
-export class HealthyClients {
-  readonly #worker: Worker;
+/** Clients that do nothing wrong; what they see is the measure of an attack. One process has them, for one attack at a time. */
+class HealthyClients {
+  readonly #child = fork(join(import.meta.dirname, 'healthy.js'), { serialization: 'advanced' });
 
-  private constructor(worker: Worker) {
-    this.#worker = worker;
+  async #ask(message: object | string): Promise<unknown> {
+    this.#child.send(message);
+    const [answer] = await once(this.#child, 'message');
+    return answer;
   }
 
-  static async connect(port: number, options: HealthyOptions = {}): Promise<HealthyClients> {
-    const workerData = { port, residents: 4, intervalMs: 5, newcomerMs: 20, ...options };
-    const worker = new Worker(join(import.meta.dirname, 'healthy.js'), { workerData });
-    const [message] = await once(worker, 'message');
-    expect(message).toBe('ready');
-    return new HealthyClients(worker);
+  async connect(port: number, options: HealthyOptions = {}): Promise<void> {
+    expect(await this.#ask({ port, residents: 4, intervalMs: 5, newcomerMs: 20, ...options })).toBe('ready');
   }
 
   /** What was measured since the last call. */
   async phase(): Promise<Measured> {
-    this.#worker.postMessage('phase');
-    const [measured] = (await once(this.#worker, 'message')) as [Measured];
-    return measured;
+    return (await this.#ask('phase')) as Measured;
   }
 
   /** Resolves once everything that they sent was acknowledged and has come. */
   async end(): Promise<{ sent: number; received: number; acknowledged: number }> {
-    this.#worker.postMessage('end');
-    const [totals] = (await once(this.#worker, 'message')) as [
-      { sent: number; received: number; acknowledged: number },
-    ];
-    await this.#worker.terminate();
-    return totals;
+    return (await this.#ask('end')) as { sent: number; received: number; acknowledged: number };
+  }
+
+  stop(): void {
+    this.#child.kill();
   }
 }
 
@@ -139,7 +192,9 @@ const rows: string[] = [];
 
 /** Runs an attack with healthy clients beside it, which must lose nothing and go on being served. */
 export async function attack({ name, broker, port, growthMax, mayTurnAway = false, run, ...rest }: Attack) {
-  const healthy = await HealthyClients.connect(port, rest.healthy);
+  const { healthy } = broker;
+  broker.giveWay();
+  await healthy.connect(broker.healthyPort(port), rest.healthy);
   await watched();
   const rssBefore = broker.rss;
   const before = await healthy.phase();

@@ -303,6 +303,36 @@ export const mutations: readonly Mutation[] = [
     from: 'message.id > 0 && message.id <= session.lastMessageId',
     to: 'message.id > 0 && message.id < 0',
   },
+  {
+    name: 'was: a message that goes to another member leaves its DUP flag to the next one',
+    file: 'core/session-queue.ts',
+    from: 'this.#maybeSent -= all.slice(0, this.#maybeSent).filter((delivery) => gone.has(delivery)).length;',
+    to: '',
+  },
+  {
+    name: 'was: a message that is dropped from the queue leaves its DUP flag to the next one',
+    file: 'core/delivering.ts',
+    from: '      queue.takeMaybeSent();\n',
+    to: '',
+  },
+  {
+    name: 'was: an expired message goes to another member of a shared subscription',
+    file: 'core/delivering.ts',
+    from: "    if (message.isExpired(this.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]\n    const heir",
+    to: '    const heir',
+  },
+  {
+    name: 'was: with queueQoS0, messages overtake those that were kept',
+    file: 'core/delivering.ts',
+    from: '(!session.isReady || session.queue.length > 0)',
+    to: '!session.isReady',
+  },
+  {
+    name: "was: room is asked for in the publisher's own queue though its message does not go there",
+    file: 'core/core.ts',
+    from: 'const target = shareOf(each, origin);\n      if',
+    to: 'const target = each as Target | null;\n      if',
+  },
   // Connections
   {
     name: 'topic aliases outlive a connection',

@@ -78,7 +78,7 @@ export class SessionQueue {
     this.#maybeSent = Math.min(messages, windowMax);
   }
 
-  /** Asked for each one that is sent or dropped, in order: whether it may have been sent before. */
+  /** Asked for each one that is sent or dropped from the front, in order: whether it may have been sent before. */
   takeMaybeSent(): boolean {
     if (this.#maybeSent === 0) return false;
     this.#maybeSent--;
@@ -121,6 +121,7 @@ export class SessionQueue {
     const unwanted = all.filter(isUnwanted);
     if (unwanted.length === 0) return unwanted;
     const gone = new Set(unwanted);
+    this.#maybeSent -= all.slice(0, this.#maybeSent).filter((delivery) => gone.has(delivery)).length;
     this.#waiting.clear();
     this.#bytes = 0;
     for (const delivery of all) if (!gone.has(delivery)) this.push(delivery);

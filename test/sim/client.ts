@@ -37,6 +37,11 @@ export interface ClientWorld {
   readonly world: World;
   /** Notes what the client puts on its wire. */
   onSend(client: SimulatedClient, sent: SentPublish): void;
+  /**
+   * Whether the broker's session is the one that the client has its half of. A CONNACK that was lost may have said that it is
+   * another one, and the next one says that it is present: the standard has no way to tell.
+   */
+  isSameSession(client: SimulatedClient): boolean;
   /** What its application got. */
   onMessage(packet: Packet): void;
 }
@@ -227,7 +232,8 @@ export class SimulatedClient {
     this.#wantsClean = false;
     this.#serverMaximum = this.version === 5 ? (properties?.receiveMaximum ?? 65_535) : 65_535;
     this.#aliasMaximum = properties?.topicAliasMaximum ?? 0;
-    if (!sessionPresent) {
+    const isSame = this.#around.isSameSession(this);
+    if (!sessionPresent || !isSame) {
       this.outgoing.clear();
       this.received.clear();
     }

@@ -14,6 +14,7 @@ import type { SimulatedDisk } from './disk.ts';
 import { type Exchange, type InFlight, keyOf, type Link, type SentPublish } from './link.ts';
 import { type Entry, Model, type ModelSession, type QoS, type Routed } from './model.ts';
 import type { Profile } from './profile.ts';
+import { checkRefused } from './state.ts';
 import { Wills } from './wills.ts';
 import { Violation, type World } from './world.ts';
 
@@ -133,7 +134,8 @@ export class Judge {
     link.connectedAt = this.#number;
     link.marks.set('connack', session.expirySeconds > 0 || connect.will !== null ? this.log.length : 0);
     link.uid = session.uid;
-    this.world.tell(() => `broker: ${link.name} is connected${before === session ? ', session present' : ''}`);
+    link.hasSession = before === session;
+    this.world.tell(() => `broker: ${link.name} is connected${link.hasSession ? ', session present' : ''}`);
     this.wills.onConnected(clientId, connect.will);
     if (!this.inFlight.has(session.uid)) this.inFlight.set(session.uid, new Map());
   }
@@ -183,6 +185,7 @@ export class Judge {
     if (isWill) this.wills.onPublished(key);
     else this.#checkRouted(message, key, exchange, publisherUid);
     if (isFailure) {
+      checkRefused(this, message, publisher, this.#excluded(topic));
       if (exchange !== null) exchange.isRefused = true;
       return null;
     }

@@ -72,6 +72,8 @@ export interface Link {
   connection: object | null;
   uid: number;
   hasConnack: boolean;
+  /** The broker has the session that its client asked for. */
+  hasSession: boolean;
   /** The number of the last entry when it connected. */
   connectedAt: number;
   isWillCancelled: boolean;
@@ -112,7 +114,7 @@ export function linkOf(
       expirySeconds: Math.min(wanted, settings.sessionExpiryMaximumSeconds),
       will: willKey === null ? null : { key: willKey, delaySeconds: request.will!.delaySeconds },
     },
-    ...{ sent: [], written: [], subscribing: new Map(), uid: 0, hasConnack: false, connectedAt: 0 },
+    ...{ sent: [], written: [], subscribing: new Map(), uid: 0, hasConnack: false, hasSession: false, connectedAt: 0 },
     ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, exchange: null },
     ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set(), last: [0, 0, 0] },
     ...{ connection: null, wire: null as unknown as Wire },

@@ -225,25 +225,32 @@ export class Model {
     session.expected.set(number, { message, qos, retain: true, ids: options.id > 0 ? [options.id] : [] });
   }
 
-  #route(message: Routed, excluded: ReadonlySet<string>): void {
-    const { topic } = message;
-    if (message.retain) {
-      if (message.payload === '') this.retained.delete(topic);
-      else this.retained.set(topic, message);
-    }
+  /** Whose subscriptions match: their own, by session, and shared ones, by name and client. */
+  recipients(topic: string, publisher: string | null, excluded: ReadonlySet<string>) {
+    const own = new Map<ModelSession, Options[]>();
     const groups = new Map<string, Map<string, Options>>();
     for (const session of this.sessions.values()) {
-      const own: Options[] = [];
       if (excluded.has(session.clientId)) continue;
       for (const [filter, options] of session.subscriptions) {
         const parsed = shareOf(filter);
         if (!matches(parsed.filter, topic)) continue;
         const name = `${parsed.shareName}/${parsed.filter}`;
         if (parsed.shareName !== null) groups.set(name, (groups.get(name) ?? new Map()).set(session.clientId, options));
-        else if (!options.nl || session.clientId !== message.publisher) own.push(options);
+        else if (!options.nl || session.clientId !== publisher)
+          own.set(session, [...(own.get(session) ?? []), options]);
       }
-      if (own.length > 0) this.#expect(session, message, own);
     }
+    return { own, groups };
+  }
+
+  #route(message: Routed, excluded: ReadonlySet<string>): void {
+    const { topic } = message;
+    if (message.retain) {
+      if (message.payload === '') this.retained.delete(topic);
+      else this.retained.set(topic, message);
+    }
+    const { own, groups } = this.recipients(topic, message.publisher, excluded);
+    for (const [session, options] of own) this.#expect(session, message, options);
     if (groups.size === 0) return;
     const owed = Array.from(groups, ([name, members]) => ({ message, name, members, joined: new Map() }));
     this.groups.set(message.number, owed);

@@ -73,6 +73,9 @@ class Simulation {
   readonly #profile: Profile;
   readonly #disk: SimulatedDisk;
   readonly #clients: SimulatedClient[];
+  readonly #lastLinks = new Map<SimulatedClient, Link>();
+  /** The session that the client heard of last. */
+  readonly #sessionUids = new Map<SimulatedClient, number>();
   #lastKey = 0;
   #wires = 0;
 
@@ -89,6 +92,7 @@ class Simulation {
     const around = {
       world: this.world,
       onSend: (client: SimulatedClient, sent: SentPublish) => this.#onSend(client, sent),
+      isSameSession: (client: SimulatedClient) => this.#isSameSession(client),
       onMessage: (packet: Packet) => this.host.guard(() => this.#deliveries.onMessage(packet)),
     };
     this.#clients = Array.from(
@@ -202,8 +206,16 @@ class Simulation {
     if (connection === null) return;
     wire.receiver = connection;
     this.judge.links.add(link);
+    this.#lastLinks.set(client, link);
     watchConnection(connection, link, this.judge, this.#answers);
     client.begin(wire, request, willKey === null ? '' : `${willKey} will of ${client.id}`);
+  }
+
+  #isSameSession(client: SimulatedClient): boolean {
+    const { uid } = this.#lastLinks.get(client)!;
+    const before = this.#sessionUids.get(client);
+    this.#sessionUids.set(client, uid);
+    return before === uid;
   }
 
   #linkOf(client: SimulatedClient): Link | undefined {
@@ -262,8 +274,15 @@ class Simulation {
       case 'unsuback':
         return answers.onPromise(link, `${packet.cmd} ${id}`);
       case 'connack':
+        this.#checkSessionPresent(link, packet);
         return answers.onPromise(link, 'connack');
     }
+  }
+
+  #checkSessionPresent(link: Link, { sessionPresent, reasonCode, returnCode }: Packet): void {
+    const isAccepted = (reasonCode ?? returnCode ?? 0) === 0;
+    const isRight = sessionPresent === (isAccepted && link.hasSession);
+    this.judge.check(isRight, 'session present [MQTT5 3.2.2-2]', () => `${link.name} is told ${sessionPresent}`);
   }
 
   // The end of a run

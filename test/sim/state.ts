@@ -1,5 +1,6 @@
 /** What the broker knows and holds at a time, held against the oracle and its bounds. */
 import type { Session } from '../../src/core/session.ts';
+import type { Message } from '../../src/protocol/message.ts';
 import type { Judge } from './judge.ts';
 import { toleranceMs } from './link.ts';
 import type { ModelSession } from './model.ts';
@@ -111,6 +112,30 @@ export function checkBounds(judge: Judge): void {
     judge.check(window.count <= 65_535, 'windows are bounded', () => `${clientId}: ${window.count}`);
   }
   judge.check(judge.core!.retained.count <= limits.retainedMessages, 'retained messages are bounded', () => '');
+}
+
+/** A message may be refused for want of room only: in the queue of one that it would go to, or among the retained ones. */
+export function checkRefused(
+  judge: Judge,
+  { topic, qos, retain, size }: Message,
+  publisher: string | null,
+  excluded: ReadonlySet<string>,
+): void {
+  const core = judge.core!;
+  const { limits } = judge.profile.settings;
+  const { own, groups } = judge.model.recipients(topic.name, publisher, excluded);
+  const isFull = (clientId: string) => {
+    const session = core.directory.get(clientId);
+    return session?.mustQueue === true && !session.queue.hasRoomFor(size, limits);
+  };
+  const mustKeep = [...own].filter(([, options]) => options.some((each) => each.qos > 0));
+  const clientIds = [
+    ...mustKeep.map(([{ clientId }]) => clientId),
+    ...[...groups.values()].flatMap((each) => [...each.keys()]),
+  ];
+  const lacksQueue = qos > 0 && limits.queuePolicy === 'reject' && clientIds.some(isFull);
+  const lacksRetained = retain && core.retained.count >= limits.retainedMessages;
+  judge.check(lacksQueue || lacksRetained, 'a message is refused only for want of room', () => topic.name);
 }
 
 /** Everybody has gone for good. */

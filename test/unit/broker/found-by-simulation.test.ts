@@ -12,6 +12,7 @@ import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
 import { subscribe } from '../../../src/core/handlers/subscribe.ts';
 import { connect, disconnected, ready } from '../../../src/core/lifecycle.ts';
 import type { Session, SessionWill } from '../../../src/core/session.ts';
+import { SessionQueue } from '../../../src/core/session-queue.ts';
 import type { Sink } from '../../../src/core/sink.ts';
 import { createBroker, type SluiceBroker } from '../../../src/index.ts';
 import { Message } from '../../../src/protocol/message.ts';
@@ -249,6 +250,20 @@ test('a message that is dropped from the queue takes its DUP flag with it [MQTT5
     const after = await connect(subscriber);
     expect(seen(await after.next('publish'))).toEqual(['never sent', false]);
   }));
+
+test('a message that goes to another member of a shared subscription takes its DUP flag with it [MQTT5 3.3.1-1]', () => {
+  const queue = new SessionQueue();
+  const deliveries = ['sent', 'not sent'].map((payload, index) => {
+    const message = Message.of(Topic.of('a'), Buffer.from(payload), { qos: 1 }).renumbered(index + 1);
+    return { message, qos: 1, retain: false, subscriptionIds: null, group: null } as const;
+  });
+  // One of the two may have been sent before the start.
+  queue.restoreSpilled({ messages: 2, bytes: 13 }, 1);
+  queue.load(deliveries, { messages: 0, bytes: 0 });
+  queue.takeOut((delivery) => delivery === deliveries[0]);
+  expect(queue.shift()).toBe(deliveries[1]);
+  expect(queue.takeMaybeSent()).toBe(false);
+});
 
 test('a session that comes back with expiry 0 gets its old queue from the disk, then what follows', () =>
   onDisk({}, async (connect) => {

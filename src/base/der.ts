@@ -56,8 +56,9 @@ export function timeOf(der: Buffer, { tag, start, end }: Element): number {
   const century = tag === tags.generalizedTime ? '' : digits < '5' ? '20' : '19';
   const [, year, month, day, hour, minute, second] =
     /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(century + digits) ?? [];
-  if (year === undefined) throw new Error('a date in it cannot be read');
-  return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  const ms = year === undefined ? Number.NaN : Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  if (Number.isNaN(ms)) throw new Error('a date in it cannot be read');
+  return ms;
 }
 
 export function element(tag: number, ...contents: Buffer[]): Buffer {

@@ -49,7 +49,7 @@ export async function passwd(argv: readonly string[], io: Io): Promise<void> {
   }
   const password = word ?? (await askTwice(io));
   if (password === '') throw new CommandError('An empty password: nothing was changed');
-  const line = `${name}:${await hashed(hash, password)}\n`;
+  const line = Buffer.from(`${name}:${await hashed(hash, password)}\n`).toString('latin1');
   // In its place, and no second one after it: of two lines the last would count.
   await replaceFile(file, others.toSpliced(at < 0 ? others.length : at, 0, line).join(''));
 }
@@ -80,10 +80,13 @@ function prepared(text: string, what: string): string {
 const hashed = (name: HashName, password: string) =>
   hashPassword(name, Buffer.from(name === 'scram-sha-256' ? prepared(password, 'password') : password));
 
-/** Each with its line end. A file that is not there yet has none, unless there must be something in it. */
+/**
+ * Each with its line end, a character for each byte: what is no UTF-8 must stay as it is. A file that is not there yet has none,
+ * unless there must be something in it.
+ */
 async function linesOf(file: string, mustExist: boolean): Promise<string[]> {
   try {
-    const lines = (await readFile(file, 'utf8')).match(/[^\n]*\n|[^\n]+$/g) ?? [];
+    const lines = (await readFile(file, 'latin1')).match(/[^\n]*\n|[^\n]+$/g) ?? [];
     return lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -93,7 +96,7 @@ async function linesOf(file: string, mustExist: boolean): Promise<string[]> {
 }
 
 const nameIn = (line: string) => {
-  const text = line.trim();
+  const text = Buffer.from(line, 'latin1').toString().trim();
   return text.startsWith('#') || !text.includes(':') ? null : text.slice(0, text.indexOf(':')).trim();
 };
 
@@ -103,7 +106,7 @@ async function replaceFile(file: string, text: string): Promise<void> {
   try {
     const handle = await open(temporary, 'wx', 0o600);
     try {
-      await handle.writeFile(text);
+      await handle.writeFile(text, 'latin1');
       await handle.sync();
     } finally {
       await handle.close();

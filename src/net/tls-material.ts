@@ -184,7 +184,13 @@ async function revocationsOf(file: string, digest: Digest, dated: Dated[]): Prom
 }
 
 function datesOf(kind: Dated['kind'], name: string, { validFrom, validTo }: X509Certificate): Dated {
-  return { kind, name, from: Date.parse(validFrom), until: Date.parse(validTo) };
+  const [from, until] = [Date.parse(validFrom), Date.parse(validTo)];
+  if (Number.isNaN(from + until)) {
+    throw new Error(
+      `Cannot use ${name}: the dates of its validity cannot be read; give one that was made as it should be`,
+    );
+  }
+  return { kind, name, from, until };
 }
 
 /** What only OpenSSL finds: certificates further down a file, keys that are too short, ciphers that do not exist. */

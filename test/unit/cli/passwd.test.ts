@@ -57,6 +57,18 @@ test('comments and lines of others stay as they are; of a user who stands there 
   expect(statSync(file).mode & 0o777).toBe(0o600);
 });
 
+test('a line of others that is no UTF-8 stays as it is, and names beyond ASCII are found all the same', async () => {
+  const latin1 = Buffer.from('ren\xe9:kept\n', 'latin1');
+  const file = fresh();
+  writeFileSync(file, Buffer.concat([latin1, Buffer.from('zoë:old\n')]));
+  await add(file, 'zoë', 'one', ...cheap);
+  const after = readFileSync(file);
+  expect(after.subarray(0, latin1.length)).toEqual(latin1);
+  expect(after.subarray(latin1.length).toString()).toMatch(/^zoë:\$6\$[^\n]+\n$/);
+  await sluice('passwd', '-D', file, 'zoë');
+  expect(readFileSync(file)).toEqual(latin1);
+});
+
 test('-D takes a user out', async () => {
   const file = fresh('ada:x\nbob:y\nada:z\n');
   expect((await sluice('passwd', '-D', file, 'ada')).code).toBe(0);

@@ -224,6 +224,7 @@ describe('client certificates', () => {
       ['an empty file', ''],
       ['a certificate', 'CERTIFICATE'],
       ['one that is cut off', 'CUT'],
+      ['one of a day that there is not', 'DATELESS'],
       ['PEM with something else in it', '-----BEGIN X509 CRL-----\naGVsbG8=\n-----END X509 CRL-----\n'],
     ])('that is %s, the listener does not open', async (_what, text) => {
       const content =
@@ -231,7 +232,15 @@ describe('client certificates', () => {
           ? readFileSync(devices.certFile)
           : text === 'CUT'
             ? devices.revocationList().subarray(0, 60)
-            : text;
+            : text === 'DATELESS'
+              ? Buffer.from(
+                  devices
+                    .revocationList()
+                    .toString('latin1')
+                    .replace(/\d{12}Z/, '269912000000Z'),
+                  'latin1',
+                )
+              : text;
       const file = certificates.file('wrong.crl', content);
       await expect(open(optionsOf('tls', tls(file)))).rejects.toThrow(
         `Cannot use tls.crlFile ${file}: it is not a certificate revocation list in PEM or DER form; give one that is`,

@@ -1,8 +1,9 @@
 /**
  * Listeners: what they say when they cannot be opened, and what they do with those who never finish their handshake.
  */
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -71,6 +72,16 @@ describe('a listener that cannot be opened says what to do:', () => {
     const options = optionsOf('tls', { ...server, keyFile });
     await expect(listening.open(options)).rejects.toThrow(
       `tls.keyFile ${keyFile} is not the key of tls.certFile ${server.certFile}`,
+    );
+  });
+
+  test('a certificate whose dates are none', async () => {
+    const der = new X509Certificate(readFileSync(server.certFile)).raw.toString('latin1');
+    const dateless = Buffer.from(der.replace(/\d{12}Z/, '269912000000Z'), 'latin1').toString('base64');
+    const pem = `-----BEGIN CERTIFICATE-----\n${dateless}\n-----END CERTIFICATE-----\n`;
+    const certFile = certificates.file('dateless.crt', pem);
+    await expect(listening.open(optionsOf('tls', { ...server, certFile }))).rejects.toThrow(
+      `Cannot use tls.certFile ${certFile}: the dates of its validity cannot be read; give one that was made as it should be`,
     );
   });
 

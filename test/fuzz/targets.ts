@@ -12,6 +12,11 @@ const makers: Readonly<Record<string, () => Promise<MakeTarget>>> = {
   acl: async () => (await import('./targets/access.ts')).acl,
   scram: async () => (await import('./targets/access.ts')).scram,
   proxy: async () => (await import('./targets/texts.ts')).proxy,
+  passwd: async () => (await import('./targets/password-tool.ts')).passwordTool,
+  rules: async () => (await import('./targets/rules.ts')).rules,
+  jwt: async () => (await import('./targets/tokens.ts')).jwt,
+  answers: async () => (await import('./targets/answers.ts')).answers,
+  certificates: async () => (await import('./targets/certificates.ts')).certificates,
   ...Object.fromEntries(formatNames.map((name) => [name, async () => () => formatTarget(name)])),
 };
 

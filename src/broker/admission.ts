@@ -173,6 +173,8 @@ export class Admission {
 
   /** Throws if those who are not known yet have sent more together than there is room for. */
   receive(visit: Visit, bytes: number): void {
+    // It waits for its CONNACK only: its bytes would never be forgotten again.
+    if (visit.state !== 'unknown') return;
     const { limits } = this.#options.settings;
     visit.bytes += bytes;
     this.#unknownBytes += bytes;

@@ -277,6 +277,18 @@ describe('limits for all', () => {
     expect(door.admission.unauthenticated).toBe(0);
   });
 
+  test('what a client sends once it is known, but has no CONNACK yet, is not counted among the bytes of strangers', () => {
+    const door = new Door({ unauthenticatedBytes: 1_000 });
+    for (let i = 0; i < 10; i++) {
+      const visit = door.arrive('192.0.2.1')!;
+      door.admission.receive(visit, 100);
+      door.admission.welcome(visit, null, door.now, null);
+      door.admission.receive(visit, 300);
+      door.admission.leave(visit, door.now);
+    }
+    expect(door.admission.unauthenticatedBytes).toBe(0);
+  });
+
   test('connections of one user, whatever their addresses; a reconnect is not one more', () => {
     const door = new Door({ connectionsPerUser: 2 });
     const enter = (address: string, replaces: Visit | null = null) => {

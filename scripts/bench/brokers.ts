@@ -4,9 +4,9 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort, untilOpen } from '../ports.ts';
 import { projectRoot } from '../project-root.ts';
 
 /** `sluice-rules`: with 1,000 rules of authorisation. */
@@ -72,11 +72,13 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
   const env = { ...process.env, ...setting.environment };
   const child = spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log], env });
   closeSync(log);
+  const ended = new AbortController();
   const urls = await Promise.race([
-    port === null ? toldUrls(child) : untilOpen(port),
+    port === null ? toldUrls(child) : urlsOnceOpen(port, ended.signal),
     once(child, 'exit').then(() => null),
     delay(startMsMax, null, { ref: false }),
   ]);
+  ended.abort();
   if (urls === null) {
     child.kill('SIGKILL');
     throw new Error(`${name} did not start: ${readFileSync(join(folder, 'log'), 'utf8').trim()}`);
@@ -181,26 +183,9 @@ function toldUrls({ stdout }: ChildProcess): Promise<ReadonlyMap<string, string>
   });
 }
 
-async function untilOpen(port: number): Promise<ReadonlyMap<string, string>> {
-  for (;;) {
-    const socket = connect(port, '127.0.0.1');
-    const isOpen = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'close').then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (isOpen) return new Map([['mqtt', `mqtt://127.0.0.1:${port}`]]);
-    await delay(20);
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
+async function urlsOnceOpen(port: number, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+  await untilOpen(port, signal);
+  return new Map([['mqtt', `mqtt://127.0.0.1:${port}`]]);
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -4,9 +4,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort, untilOpen } from '../ports.ts';
 import { projectRoot } from '../project-root.ts';
 import type { PowerCut } from './power-cut.ts';
 
@@ -64,7 +64,8 @@ export class BrokerProcess {
       if (child.killed) return null;
       throw new Error(`${this.#name} did not start (exit code ${code}): ${this.#stderr.trim()}`);
     });
-    const listening = port === null ? toldPort(child) : untilOpen(port, ended.signal);
+    const listening =
+      port === null ? toldPort(child) : untilOpen(port, ended.signal).then((isOpen) => (isOpen ? port : null));
     const late = delay(startTimeoutMs, undefined, { signal: ended.signal }).then(
       () => Promise.reject(new Error(`${this.#name} did not listen within ${startTimeoutMs} ms: ${this.#stderr}`)),
       () => exited,
@@ -133,27 +134,4 @@ function toldPort({ stdout }: ChildProcess): Promise<number> {
       if (port !== undefined) resolve(Number(port));
     });
   });
-}
-
-async function untilOpen(port: number, signal: AbortSignal): Promise<number | null> {
-  while (!signal.aborted) {
-    const socket = connect(port, '127.0.0.1');
-    const isOpen = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'close').then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (isOpen) return port;
-    await delay(5);
-  }
-  return null;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -6,21 +6,14 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.ts';
+import { readingFormats } from '../support/formats.ts';
 import { aPublish, benchWith, jsonOf } from '../support/pipeline.ts';
 
 type FormatInput = NonNullable<NonNullable<ConfigInput['pipelines']>[number]['stages'][number]['decode']>;
 
-const schemas = join(import.meta.dirname, '../support/schemas');
-
 const formats = {
-  json: 'json',
-  cbor: 'cbor',
-  msgpack: 'msgpack',
+  ...readingFormats,
   text: 'text',
-  csv: 'csv',
-  sparkplug: 'sparkplug',
-  protobuf: { protobuf: { file: join(schemas, 'reading.proto'), type: 'plant.Reading' } },
-  avro: { avro: { file: join(schemas, 'reading.avsc') } },
   binary: {
     binary: {
       endian: 'little',

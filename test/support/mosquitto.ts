@@ -2,9 +2,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { freePort, untilOpen } from '../../scripts/ports.ts';
 
 export const hasMosquitto = spawnSync('mosquitto', ['-h']).error === undefined;
 
@@ -21,10 +20,9 @@ export async function startMosquitto(directory: string, settings: readonly strin
   const file = join(directory, 'mosquitto.conf');
   writeFileSync(file, `${[`listener ${port} 127.0.0.1`, ...settings, ...user].join('\n')}\n`);
   const child = spawn('mosquitto', ['-c', file], { stdio: 'ignore' });
-  while (!(await isOpen(port))) {
-    if (child.exitCode !== null) throw new Error('mosquitto did not start');
-    await delay(20);
-  }
+  const ended = new AbortController();
+  child.once('exit', () => ended.abort()).once('error', () => ended.abort());
+  if (!(await untilOpen(port, ended.signal))) throw new Error('mosquitto did not start');
   return {
     port,
     async stop() {
@@ -33,23 +31,4 @@ export async function startMosquitto(directory: string, settings: readonly strin
       await once(child, 'exit');
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-async function isOpen(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  const opened = await Promise.race([
-    once(socket, 'connect').then(() => true),
-    once(socket, 'close').then(() => false),
-  ]).catch(() => false);
-  socket.destroy();
-  return opened;
 }

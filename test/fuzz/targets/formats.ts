@@ -2,7 +2,6 @@
  * Payloads in every format that a pipeline reads, with the limits that it has. What could be read must be writable again, the same
  * way each time, and as JSON, which is what most pipelines make of it.
  */
-import { join } from 'node:path';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { Encoder } from 'cbor-x';
 import { Packr } from 'msgpackr';
@@ -11,21 +10,15 @@ import { StageFailure } from '../../../src/pipeline/errors.ts';
 import { assertWithin } from '../../../src/pipeline/formats/format.ts';
 import { formatFor } from '../../../src/pipeline/formats/formats.ts';
 import { json as jsonFormat } from '../../../src/pipeline/formats/json.ts';
+import { readingFormats } from '../../support/formats.ts';
 import { bytesOf, must, type Target, wordsOf } from '../target.ts';
 
 /** Smaller than the defaults, so that they are met. */
 const limits = { ...defaultPipelineLimits, items: 10_000, payloadBytes: 1_048_576 };
 const json = jsonFormat(limits);
-const schemas = join(import.meta.dirname, '../../support/schemas');
 
 const settings: Readonly<Record<string, FormatSettings>> = {
-  json: 'json',
-  cbor: 'cbor',
-  msgpack: 'msgpack',
-  csv: 'csv',
-  sparkplug: 'sparkplug',
-  protobuf: { protobuf: { file: join(schemas, 'reading.proto'), type: 'plant.Reading' } },
-  avro: { avro: { file: join(schemas, 'reading.avsc') } },
+  ...readingFormats,
   binary: {
     binary: {
       endian: 'little',

@@ -3,34 +3,17 @@
  */
 import { once } from 'node:events';
 import { connect, Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Handshakes } from '../../../src/net/handshakes.ts';
 import { ProxyGate } from '../../../src/net/proxy-gate.ts';
 import { Refusals } from '../../../src/net/refusals.ts';
-import { type CertificateFiles, Certificates } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
-import { behindProxy, kinds, Listening, optionsOf } from './listening.ts';
+import { behindProxy, kinds, optionsOf } from './listening.ts';
 import { Peer, type PeerOptions } from './peer.ts';
 import { headerV1, headerV2 } from './proxy-headers.ts';
+import { listenerTests } from './setup.ts';
 
-const certificates = new Certificates();
-let server: CertificateFiles;
-beforeAll(() => {
-  server = certificates.server('server');
-});
-afterAll(() => certificates.remove());
-
-let listening: Listening;
-let sockets: Socket[] = [];
-beforeEach(() => {
-  listening = new Listening();
-});
-afterEach(async () => {
-  vi.useRealTimers();
-  for (const socket of sockets) socket.destroy();
-  sockets = [];
-  await listening.close();
-});
+const { listening, sockets, server } = listenerTests();
 
 /** A client that connects and sends this. */
 function sending(port: number, bytes: Buffer | string): Socket {

@@ -3,41 +3,15 @@
  */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { ListenerOptions, TlsOptions } from '../../../src/net/options.ts';
-import { type CertificateFiles, Certificates, pem } from '../../support/certificates.ts';
+import { describe, expect, test, vi } from 'vitest';
+import type { TlsOptions } from '../../../src/net/options.ts';
+import { pem } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
-import { Listening, optionsOf } from './listening.ts';
+import { optionsOf } from './listening.ts';
 import { Peer } from './peer.ts';
-import { TlsClients } from './tls-clients.ts';
+import { tlsTests } from './setup.ts';
 
-const certificates = new Certificates();
-const peers: Peer[] = [];
-const authority = certificates.authority('authority');
-const devices = certificates.authority('devices');
-const clients = new TlsClients(authority);
-let server: CertificateFiles;
-beforeAll(() => {
-  server = authority.issue('server', { purpose: 'server' });
-});
-afterAll(() => certificates.remove());
-
-let listening: Listening;
-beforeEach(() => {
-  listening = new Listening();
-});
-afterEach(async () => {
-  vi.useRealTimers();
-  clients.close();
-  for (const { raw } of peers.splice(0)) raw.destroy();
-  await listening.close();
-});
-
-const open = (options: ListenerOptions) =>
-  listening.open(options, (stream) => {
-    stream.write(Buffer.from('hello'));
-    return listening.record(stream);
-  });
+const { certificates, listening, sockets, authority, devices, clients, open, server } = tlsTests();
 
 describe('client certificates', () => {
   const dayMs = 86_400_000;
@@ -67,7 +41,7 @@ describe('client certificates', () => {
           const tls = { ...server, caFile: devices.certFile, clientCertificate };
           const listener = await open(optionsOf(kind, tls));
           const peer = await Peer.open(listener, { tls: options() }).catch(() => null);
-          if (peer !== null) peers.push(peer);
+          if (peer !== null) sockets.push(peer.raw);
           if (isWelcome) {
             await peer!.received(5);
             expect(listening.accepted).toHaveLength(1);
@@ -106,7 +80,7 @@ describe('client certificates', () => {
       until,
     });
     const peer = await Peer.open(listener, { tls: pem(files) });
-    peers.push(peer);
+    sockets.push(peer.raw);
     await peer.received(5);
     expect(listening.accepted[0]!.stream.certificate).toEqual({
       commonName: 'device ü, 7',

@@ -6,32 +6,15 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ListenerOptions } from '../../../src/net/options.ts';
 import { acceptTcp } from '../../../src/net/socket-stream.ts';
-import { type CertificateFiles, Certificates } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
-import { Listening, optionsOf, Recorder } from './listening.ts';
+import { optionsOf, Recorder } from './listening.ts';
 import { Peer } from './peer.ts';
+import { listenerTests } from './setup.ts';
 
-const certificates = new Certificates();
-let server: CertificateFiles;
-beforeAll(() => {
-  server = certificates.server('server');
-});
-afterAll(() => certificates.remove());
-
-let listening: Listening;
-let sockets: Socket[] = [];
-beforeEach(() => {
-  listening = new Listening();
-});
-afterEach(async () => {
-  vi.useRealTimers();
-  for (const socket of sockets) socket.destroy();
-  sockets = [];
-  await listening.close();
-});
+const { certificates, listening, sockets, server } = listenerTests();
 
 /** A client that connects and then says nothing. */
 function silent(port: number): Socket {

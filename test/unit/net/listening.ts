@@ -69,7 +69,7 @@ export class Recorder implements ByteReceiver {
   }
 }
 
-/** The listeners that a test opened, and the streams they accepted; `close` ends them all. */
+/** The listeners that a test opened, and the streams they accepted; `close` ends them all, and forgets them. */
 export class Listening {
   readonly accepted: Recorder[] = [];
   /** What was logged as a warning or an error, and as information. */
@@ -110,6 +110,7 @@ export class Listening {
 
   async close(): Promise<void> {
     for (const { stream } of this.accepted) stream.destroy();
-    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    for (const kept of [this.accepted, this.warnings, this.notes, this.events]) kept.length = 0;
   }
 }

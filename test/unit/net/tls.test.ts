@@ -6,37 +6,14 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { ConnectionOptions, SecureVersion } from 'node:tls';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { ListenerOptions, TlsOptions } from '../../../src/net/options.ts';
-import { type CertificateFiles, Certificates, pem } from '../../support/certificates.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { TlsOptions } from '../../../src/net/options.ts';
+import { type CertificateFiles, pem } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
-import { Listening, optionsOf } from './listening.ts';
-import { TlsClients } from './tls-clients.ts';
+import { optionsOf } from './listening.ts';
+import { tlsTests } from './setup.ts';
 
-const certificates = new Certificates();
-const authority = certificates.authority('authority');
-const devices = certificates.authority('devices');
-const clients = new TlsClients(authority);
-let server: CertificateFiles;
-beforeAll(() => {
-  server = authority.issue('server', { purpose: 'server' });
-});
-afterAll(() => certificates.remove());
-
-let listening: Listening;
-beforeEach(() => {
-  listening = new Listening();
-});
-afterEach(async () => {
-  clients.close();
-  await listening.close();
-});
-
-const open = (options: ListenerOptions) =>
-  listening.open(options, (stream) => {
-    stream.write(Buffer.from('hello'));
-    return listening.record(stream);
-  });
+const { certificates, listening, authority, devices, clients, open, server } = tlsTests();
 
 describe('versions and ciphers', () => {
   const only = (version: SecureVersion): ConnectionOptions => ({

@@ -2,33 +2,15 @@
  * What every transport promises in `contracts/transport.ts`, whatever it is made of.
  */
 import { createHash, randomFillSync } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Accept, Listener } from '../../../src/contracts/transport.ts';
-import type { TlsOptions } from '../../../src/net/options.ts';
-import { Certificates } from '../../support/certificates.ts';
 import { eventually } from './eventually.ts';
-import { behindProxy, kinds, Listening, optionsOf, type Recorder } from './listening.ts';
+import { behindProxy, kinds, optionsOf, type Recorder } from './listening.ts';
 import { Peer } from './peer.ts';
 import { headerV2 } from './proxy-headers.ts';
+import { listenerTests } from './setup.ts';
 
-const certificates = new Certificates();
-let tls: TlsOptions;
-beforeAll(() => {
-  tls = certificates.server('server');
-});
-afterAll(() => certificates.remove());
-
-let listening: Listening;
-let peers: Peer[] = [];
-beforeEach(() => {
-  listening = new Listening();
-});
-afterEach(async () => {
-  vi.useRealTimers();
-  for (const peer of peers) peer.raw.destroy();
-  peers = [];
-  await listening.close();
-});
+const { listening, sockets, server: tls } = listenerTests();
 
 const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 /** 24 MiB. */
@@ -46,7 +28,7 @@ describe.each([
 
   async function connect(listener: Listener): Promise<Peer> {
     const peer = await Peer.open(listener, behind === undefined ? {} : { behind });
-    peers.push(peer);
+    sockets.push(peer.raw);
     // A header alone says nothing yet; what follows it is the test's.
     if (behind !== undefined && kind === 'tcp') peer.send(Buffer.alloc(0));
     return peer;

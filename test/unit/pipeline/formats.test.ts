@@ -1,11 +1,11 @@
 /** The edges of the formats: what docs/pipeline.md says of losses, value by value. Random values are in test/property/formats.test.ts. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { schemas } from '../../support/formats.ts';
 import { aPublish, benchWith, type StageInput } from '../../support/pipeline.ts';
 
 type FormatInput = NonNullable<StageInput['decode']>;
 
-const schemas = join(import.meta.dirname, '../../support/schemas');
 const numbers = {
   protobuf: { protobuf: { file: join(schemas, 'numbers.proto'), type: 'Numbers' } },
   avro: { avro: { file: join(schemas, 'numbers.avsc') } },

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { schemas } from '../../support/formats.ts';
 import { aPublish, benchWith, type StageInput } from '../../support/pipeline.ts';
 
-const schemas = join(import.meta.dirname, '../../support/schemas');
 const avro: StageInput = { decode: { avro: { file: join(schemas, 'tree.avsc') } } };
 const many = (n: number) => Array.from({ length: n }, () => 1);
 

@@ -44,14 +44,15 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   if (values.memory && values['data-dir'] !== undefined) {
     throw new CommandError('--memory keeps nothing on disk, and --data-dir says where on disk: give one of them', 2);
   }
-  const read = readConfig(values.config ?? null, io.environment);
-  const config = withOptions(read.config, values);
+  const read = () => {
+    const { config, where } = readConfig(values.config ?? null, io.environment);
+    return { config: withOptions(config, values), where };
+  };
+  const { config, where } = read();
   assertSafeToListen(config);
 
-  const { where } = read;
   const acceptLoss = values['accept-loss'] ?? false;
-  const file = values.config;
-  const reread = file === undefined ? {} : { reread: () => readConfig(file, io.environment) };
+  const reread = values.config === undefined ? {} : { reread: read };
   const starting = startWith(config, { acceptLoss, where, environment: io.environment, ...reread });
   const closed = closedBySignal(starting, io);
   const app = await starting;

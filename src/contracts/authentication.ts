@@ -82,8 +82,12 @@ export interface AuthenticationLimits {
   readonly cacheEntries: number;
 }
 
-/** Of one listener: what takes the place of the settings for all. */
+/** Of one listener: what takes the place of the settings for all, and which one it is. */
 export interface ListenerAuthentication {
+  readonly kind: string;
+  readonly host: string;
+  /** As configured: 0 is any. */
+  readonly port: number;
   readonly authentication?: readonly MechanismSettings[] | undefined;
   readonly allowAnonymous?: boolean | undefined;
 }

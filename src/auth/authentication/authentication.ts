@@ -30,8 +30,8 @@ interface Chain {
 }
 
 interface Rules {
-  /** By the number of the listener in the configuration. */
-  readonly listeners: readonly Chain[];
+  /** By the names of the listeners. */
+  readonly listeners: ReadonlyMap<string, Chain>;
   readonly mechanisms: readonly Mechanism[];
 }
 
@@ -54,13 +54,17 @@ export interface AuthenticationOptions {
 
 export class Authentication {
   readonly #options: AuthenticationOptions;
-  readonly #listeners = new Map<string, number>();
+  /** Of those that run: in the order of the configuration they were started with. */
+  readonly #names: readonly string[];
+  /** By their URLs. */
+  readonly #nameOf = new Map<string, string>();
   readonly #hashes: WorkQueue;
   readonly #waitMsMax: number;
-  #rules: Rules = { listeners: [], mechanisms: [] };
+  #rules: Rules = { listeners: new Map(), mechanisms: [] };
 
   private constructor(options: AuthenticationOptions) {
     this.#options = options;
+    this.#names = namesOf(options.settings.listeners);
     const { hashesAtOnce, hashesWaiting } = options.settings.authenticationLimits;
     this.#waitMsMax = options.connectTimeoutSeconds * 1000;
     this.#hashes = new WorkQueue({
@@ -80,6 +84,12 @@ export class Authentication {
 
   /** Opens the mechanisms of other settings, and reads all files anew. Rejects as `open` does. */
   async prepare(settings: AuthenticationSettings): Promise<Prepared> {
+    const names = namesOf(settings.listeners);
+    const gone = this.#names.find((name) => !names.includes(name));
+    if (gone !== undefined) {
+      const why = 'so it does not say who may connect there; put it back, or restart the broker';
+      throw new AuthenticationError(['listeners'], `the ${gone} runs and is not in the configuration any more, ${why}`);
+    }
     const opened = new Map<readonly MechanismSettings[], Mechanism[]>();
     const { authenticationLimits, authentication, allowAnonymous } = settings;
     const { log, environment, now } = this.#options;
@@ -108,19 +118,20 @@ export class Authentication {
     return {
       apply: () => {
         this.close();
-        this.#rules = { listeners: settings.listeners.map(chainOf), mechanisms };
+        const chains = settings.listeners.map((listener, index) => [names[index]!, chainOf(listener)] as const);
+        this.#rules = { listeners: new Map(chains), mechanisms };
       },
       discard: () => closeAll(mechanisms),
     };
   }
 
-  /** Clients tell their listener by its URL, which is known once it listens. */
+  /** Clients tell their listener by its URL, which is known once it listens. `index`: in the configuration at the start. */
   attach(listenerUrl: string, index: number): void {
-    this.#listeners.set(listenerUrl, index);
+    this.#nameOf.set(listenerUrl, this.#names[index]!);
   }
 
   async authenticate(request: AuthenticationRequest): Promise<AuthenticationAnswer> {
-    const chain = this.#rules.listeners[this.#listeners.get(request.client.listener) ?? -1];
+    const chain = this.#rules.listeners.get(this.#nameOf.get(request.client.listener) ?? '');
     if (chain === undefined) return unavailable;
     const answer = await this.#decide(chain, request);
     if (answer.outcome !== 'refuse') return answer;
@@ -158,6 +169,16 @@ export class Authentication {
       return unavailable;
     }
   }
+}
+
+/** What a listener is known by when the configuration is read again, perhaps in another order. */
+function namesOf(listeners: readonly ListenerAuthentication[]): string[] {
+  const plain = listeners.map(({ kind, host, port }) => `${kind} listener on ${host}:${port}`);
+  // Those that share a name, with port 0, go by their order.
+  return plain.map((name, index) => {
+    const before = plain.slice(0, index).filter((other) => other === name).length;
+    return before === 0 ? name : `${name} (${before + 1})`;
+  });
 }
 
 function closeAll(mechanisms: readonly Mechanism[]): void {

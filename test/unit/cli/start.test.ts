@@ -6,6 +6,7 @@ import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import type { App, startApp } from '../../../src/app.ts';
 import { run } from '../../../src/cli/run.ts';
 import { start } from '../../../src/cli/start.ts';
+import type { ReadConfig } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { FakeIo } from './fake-io.ts';
 
@@ -163,4 +164,22 @@ test.each([
   expect(io.stderr.text).toMatch(
     new RegExp(`^--port sets the port of the tcp listener, and the configuration has ${found};`),
   );
+});
+
+test('the options still hold when the configuration is read again', async () => {
+  const { app, startWith, finishClosing } = fakeApp();
+  const io = new FakeIo();
+  const file = fileWith('listeners: [{ kind: tcp }]\nauthentication: [{ kind: password-file, file: p }]\n');
+  const running = start(['--config', file, '--allow-anonymous', '--port', '7000', '--memory'], io, startWith);
+  await io.stdout.until(/process/);
+
+  const [[, options]] = vi.mocked(startWith).mock.calls as [[Config, { reread: () => ReadConfig }]];
+  const { config, where } = options.reread();
+
+  expect(config).toMatchObject({ allowAnonymous: true, listeners: [{ port: 7000 }], store: { kind: 'memory' } });
+  expect(where(['authentication', 0])).toContain(`${file}:2:`);
+  io.signal();
+  await vi.waitFor(() => expect(app.close).toHaveBeenCalled());
+  finishClosing();
+  await running;
 });

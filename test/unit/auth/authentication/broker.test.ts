@@ -156,6 +156,19 @@ describe('reload', () => {
     expect(await codeOf(ada)).toBe(0);
   });
 
+  test('a listener keeps to what the configuration says of it, wherever in the list it stands', async () => {
+    const own = { kind: 'tcp' as const, port: 0, ...passwords(directory.write('own', await line('ada', 'one'))) };
+    const open = { kind: 'ws' as const, port: 0, authentication: [], allowAnonymous: true };
+    const file = await start({ listeners: [own, open] });
+    file.next = { listeners: [open, own] };
+    await app!.reload();
+    expect(await codeOf({})).toBe(0x87);
+    expect(await codeOf(ada)).toBe(0);
+    file.next = { listeners: [open] };
+    await expect(app!.reload()).rejects.toThrow(/^listeners: .* tcp listener on 127\.0\.0\.1:0 .*restart/);
+    expect(await codeOf(ada)).toBe(0);
+  });
+
   test('it cannot begin while the broker runs, for those who are in were never asked; and it can end for nobody', async () => {
     const file = await start({});
     file.next = passwords(directory.write('begun', await line('ada', 'one')));

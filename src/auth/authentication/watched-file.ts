@@ -21,7 +21,7 @@ export interface WatchedFileOptions<T> {
 export class WatchedFile<T> {
   /** Null while the file cannot be used. */
   content: T | null = null;
-  /** Rises with each reading. */
+  /** Rises with each reading, in the moment in which `content` changes: what the old one says is never taken for the new one's. */
   generation = 0;
   readonly #options: WatchedFileOptions<T>;
   readonly #watch: FileWatch;
@@ -64,7 +64,6 @@ export class WatchedFile<T> {
 
   async #read(): Promise<void> {
     const { file, what, parse } = this.#options;
-    this.generation++;
     try {
       this.content = parse(await readFile(file));
     } catch (cause) {
@@ -72,6 +71,8 @@ export class WatchedFile<T> {
       const { code, message } = cause as NodeJS.ErrnoException;
       const reason = code === 'ENOENT' ? 'there is no such file' : message;
       throw new Error(`Cannot use the ${what} ${file}: ${reason}`, { cause });
+    } finally {
+      this.generation++;
     }
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { PasswordFile } from '../../../../src/auth/authentication/password-file.ts';
 import { hashPassword } from '../../../../src/auth/authentication/password-hash.ts';
@@ -78,6 +79,19 @@ describe('the file', () => {
     expect(await ask('one')).toEqual(accepted);
     renameSync(directory.write('changed', line('ada', 'two')), file);
     await eventually(async () => (await ask('two'))?.outcome === 'accept');
+    expect(await ask('one')).toEqual(wrong);
+    passwords.close();
+  });
+
+  test('an old password that is tried all the while is not remembered beyond the change', async () => {
+    const file = directory.write('tried', line('ada', 'one'));
+    const passwords = await open(file, aContext());
+    const ask = (password: string) => passwords.authenticate(aRequest({ username: 'ada', password }));
+    renameSync(directory.write('next', line('ada', 'two')), file);
+    while ((await ask('two'))?.outcome !== 'accept') {
+      await ask('one');
+      await setImmediate();
+    }
     expect(await ask('one')).toEqual(wrong);
     passwords.close();
   });

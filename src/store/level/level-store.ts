@@ -10,7 +10,6 @@ import { systemTimers, type Timers } from '../../base/clock.ts';
 import type { Log } from '../../contracts/log.ts';
 import { defaultPipelineLimits } from '../../contracts/pipeline.ts';
 import type {
-  Backlog,
   DeliverySummary,
   SessionStore,
   StoredDelivery,
@@ -20,15 +19,16 @@ import type {
 } from '../../contracts/session-store.ts';
 import type { Message } from '../../protocol/message.ts';
 import type { PacketId } from '../../protocol/packets.ts';
-import { matches, type Topic } from '../../protocol/topic.ts';
+import type { Topic } from '../../protocol/topic.ts';
 import { ByteWriter } from './bytes.ts';
 import { assertEmpty, copyAll } from './copy.ts';
 import { Database } from './database.ts';
 import type { Disk } from './disk.ts';
+import { type Durability, type DurabilityOptions, durabilityOf } from './durability.ts';
 import { loadAll } from './load.ts';
 import { MessageRing, type ResidentMessage } from './message-ring.ts';
 import type { Entry } from './outstanding.ts';
-import { nextEntries, type PageItem, readPage } from './paging.ts';
+import { Paging } from './paging.ts';
 import { LevelQuarantine, type QuarantineLimits } from './quarantine.ts';
 import {
   isInline,
@@ -47,17 +47,8 @@ import {
 import { SessionState } from './session-state.ts';
 import { Staged } from './staged.ts';
 
-/**
- * When an answer may leave. `sync`: what it promises is on disk. `os`: it was handed to the operating system, so a power cut can
- * lose it, a crash of the broker cannot. `memory`: at once; it is written when there is something else to write.
- */
-export type Durability = 'sync' | 'os' | 'memory';
-
-export interface LevelStoreOptions {
+export interface LevelStoreOptions extends DurabilityOptions {
   readonly directory: string;
-  readonly durability: Durability;
-  /** Exceptions by topic filter; the first that matches counts. */
-  readonly topics: readonly { readonly filter: string; readonly durability: Durability }[];
   /** How long a commit may wait for more to come, so that flash memory is written less often. */
   readonly maxCommitDelayMs: number;
   /** Bytes of stored messages kept in memory as well: the newest. */
@@ -71,10 +62,6 @@ export interface LevelStoreOptions {
   readonly disk?: Disk;
 }
 
-/** What a cached message takes beside its payload, about. */
-const messageOverhead = 400;
-const readRetryMs = 1_000;
-
 export class LevelStore implements SessionStore {
   readonly canPage = true;
   staged = 0;
@@ -86,9 +73,8 @@ export class LevelStore implements SessionStore {
   /** How many sessions still want a message, where it is more than one. */
   readonly #references = new Map<number, number>();
   /** Messages that are not written yet, and the newest of those that are. */
-  readonly #resident = new MessageRing();
-  /** Bytes of those that are written. */
-  #cacheBytes = 0;
+  readonly #resident: MessageRing;
+  readonly #paging: Paging;
   /** Messages above this number are in the batch that collects. */
   #lastWrittenId = 0;
   #database: Database | null = null;
@@ -103,6 +89,15 @@ export class LevelStore implements SessionStore {
   constructor(options: LevelStoreOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
+    this.#resident = new MessageRing(options.cacheBytes);
+    this.#paging = new Paging({
+      sessions: this.#sessions,
+      inMemory: this.#resident,
+      database: () => this.#database!,
+      timers: this.#timers,
+      isClosed: () => this.#isClosed,
+      onDamaged: (sid, messageId, value, error) => this.#setAside(sid, messageId, value, error),
+    });
     this.quarantine = new LevelQuarantine({
       limits: options.quarantine ?? defaultPipelineLimits,
       database: () => this.#database!,
@@ -191,7 +186,7 @@ export class LevelStore implements SessionStore {
       hasDetails: delivery.subscriptionIds !== null || delivery.group !== null,
       isInline: isInline(message),
     });
-    this.#mark(this.#durabilityOf(message.topic));
+    this.#mark(durabilityOf(message.topic, this.#options));
   }
 
   #collect(resident: ResidentMessage): void {
@@ -224,7 +219,7 @@ export class LevelStore implements SessionStore {
     else {
       this.#collecting.doneMessages.push(messageId);
       if (!isInline) this.#collecting.doneContents.push(messageId);
-      this.#uncache(messageId);
+      this.#resident.delete(messageId);
     }
   }
 
@@ -252,12 +247,12 @@ export class LevelStore implements SessionStore {
 
   putRetained(message: Message): void {
     this.#collecting.put(topicKey(message.topic), writeContent(this.#writer, message));
-    this.#mark(this.#durabilityOf(message.topic));
+    this.#mark(durabilityOf(message.topic, this.#options));
   }
 
   removeRetained(topic: Topic): void {
     this.#collecting.delete(topicKey(topic));
-    this.#mark(this.#durabilityOf(topic));
+    this.#mark(durabilityOf(topic, this.#options));
   }
 
   #state(sid: number): SessionState {
@@ -278,59 +273,14 @@ export class LevelStore implements SessionStore {
     if (durability === 'sync') this.#collecting.isSynced = true;
   }
 
-  #durabilityOf(topic: Topic): Durability {
-    const { topics, durability } = this.#options;
-    if (topics.length === 0) return durability;
-    return topics.find(({ filter }) => matches(filter, topic.name))?.durability ?? durability;
-  }
-
   // Reading back
 
   peekDelivery(sid: number, afterMessageId: number): DeliverySummary | null {
-    const state = this.#sessions.get(sid);
-    return (state && nextEntries(state, afterMessageId, 0)[0]) ?? null;
+    return this.#paging.peek(sid, afterMessageId);
   }
 
-  readDeliveries(
-    sid: number,
-    afterMessageId: number,
-    bytesMax: number,
-    done: (deliveries: readonly StoredDelivery[], damaged: Backlog) => void,
-  ): void {
-    const state = this.#sessions.get(sid);
-    const page = state === undefined ? [] : nextEntries(state, afterMessageId, bytesMax);
-    readPage(this.#database!, this.#resident, sid, page).then(
-      (items) => this.#handOver(sid, items, done),
-      // The database is closed because of a failure: what is there can be read when it is open again.
-      () => {
-        if (this.#isClosed) return;
-        this.#timers.after(readRetryMs, () => this.readDeliveries(sid, afterMessageId, bytesMax, done));
-      },
-    );
-  }
-
-  #handOver(
-    sid: number,
-    items: readonly PageItem[],
-    done: (deliveries: readonly StoredDelivery[], damaged: Backlog) => void,
-  ): void {
-    const deliveries: StoredDelivery[] = [];
-    const damaged = { messages: 0, bytes: 0 };
-    for (const item of items) {
-      const { messageId, bytes } = item.entry;
-      if (!this.#isOutstanding(sid, messageId)) continue; // done with meanwhile
-      if ('delivery' in item) deliveries.push(item.delivery);
-      else {
-        damaged.messages++;
-        damaged.bytes += bytes;
-        this.#setAside(sid, messageId, item.value, item.error);
-      }
-    }
-    done(deliveries, damaged);
-  }
-
-  #isOutstanding(sid: number, messageId: number): boolean {
-    return this.#sessions.get(sid)?.outstanding.after(messageId - 1)?.messageId === messageId;
+  readDeliveries(...[sid, afterMessageId, bytesMax, done]: Parameters<SessionStore['readDeliveries']>): void {
+    this.#paging.read(sid, afterMessageId, bytesMax, done);
   }
 
   /** A damaged message costs itself: it is kept under another key for whoever wants to look, and the rest goes on. */
@@ -353,7 +303,7 @@ export class LevelStore implements SessionStore {
 
   /** What of the written messages is in memory as well; at most `cacheBytes`. */
   get cachedBytes(): number {
-    return this.#cacheBytes;
+    return this.#resident.cachedBytes;
   }
 
   get isFailing(): boolean {
@@ -391,7 +341,8 @@ export class LevelStore implements SessionStore {
     const finish = () => {
       this.#committing = null;
       this.quarantine.settled();
-      for (const { message, recipients } of batch.messages) if (recipients.length > 0) this.#remember(message);
+      for (const { message, recipients } of batch.messages)
+        if (recipients.length > 0) this.#resident.written(message.id);
       done();
       this.#whenIdle?.();
     };
@@ -402,21 +353,6 @@ export class LevelStore implements SessionStore {
   #commitRecord(maybeSentUpTo: number | null): Buffer {
     const [lastMessageId, lastSessionId] = [this.#lastMessageId, this.#lastSessionId];
     return writeCommit(this.#writer, { lastMessageId, lastSessionId, maybeSentUpTo });
-  }
-
-  /** A written message stays in memory as long as there is room, and makes room for newer ones. */
-  #remember(message: Message): void {
-    const resident = this.#resident.get(message.id);
-    if (resident === undefined) return; // done with meanwhile
-    resident.isCached = true;
-    this.#cacheBytes += message.size + messageOverhead;
-    while (this.#cacheBytes > this.#options.cacheBytes) this.#uncache(this.#resident.oldest!);
-  }
-
-  #uncache(id: number): void {
-    const cached = this.#resident.delete(id);
-    // One that is done with while its batch is under way was never counted.
-    if (cached?.isCached) this.#cacheBytes -= cached.message.size + messageOverhead;
   }
 
   /** Copies everything that is committed at this moment; returns how many records. Rejects if `directory` is not empty. */

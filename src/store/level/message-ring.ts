@@ -20,12 +20,21 @@ export interface ResidentMessage {
 }
 
 const smallestRing = 1_024;
+/** What a cached message takes beside its payload, about. */
+const messageOverhead = 400;
 
 export class MessageRing {
+  /** Of the cache; at most `#cacheBytesMax`. */
+  cachedBytes = 0;
+  readonly #cacheBytesMax: number;
   #slots: (ResidentMessage | undefined)[] = new Array(smallestRing);
   /** Every message here has a number in [#first, #end). */
   #first = 0;
   #end = 0;
+
+  constructor(cacheBytesMax: number) {
+    this.#cacheBytesMax = cacheBytesMax;
+  }
 
   get(id: number): ResidentMessage | undefined {
     if (id < this.#first || id >= this.#end) return undefined;
@@ -46,12 +55,18 @@ export class MessageRing {
     if (entry === undefined) return undefined;
     this.#slots[id & (this.#slots.length - 1)] = undefined;
     this.#skipEmpty();
+    // One that is done with while its batch is under way was never counted.
+    if (entry.isCached) this.cachedBytes -= entry.message.size + messageOverhead;
     return entry;
   }
 
-  /** The lowest number in use, or null. */
-  get oldest(): number | null {
-    return this.#first === this.#end ? null : this.#first;
+  /** The message is written: it stays as long as there is room, and makes room for newer ones. */
+  written(id: number): void {
+    const entry = this.get(id);
+    if (entry === undefined) return; // done with meanwhile
+    entry.isCached = true;
+    this.cachedBytes += entry.message.size + messageOverhead;
+    while (this.cachedBytes > this.#cacheBytesMax) this.delete(this.#first);
   }
 
   #skipEmpty(): void {

@@ -1,7 +1,8 @@
 /**
  * Reading back what was left to the store: the next deliveries of a session, from memory where they still are, else from disk.
  */
-import type { StoredDelivery } from '../../contracts/session-store.ts';
+import type { Timers } from '../../base/clock.ts';
+import type { Backlog, DeliverySummary, StoredDelivery } from '../../contracts/session-store.ts';
 import type { Database } from './database.ts';
 import type { MessageRing, ResidentMessage } from './message-ring.ts';
 import type { Entry } from './outstanding.ts';
@@ -10,14 +11,73 @@ import type { SessionState } from './session-state.ts';
 
 /** Deliveries read at a time. */
 const pageMessages = 256;
+const retryMs = 1_000;
+
+export interface PagingOptions {
+  readonly sessions: ReadonlyMap<number, SessionState>;
+  readonly inMemory: MessageRing;
+  readonly database: () => Database;
+  readonly timers: Timers;
+  readonly isClosed: () => boolean;
+  /** A message that cannot be read, which is still outstanding. */
+  readonly onDamaged: (sid: number, messageId: number, value: Buffer | undefined, error: Error) => void;
+}
+
+type Done = (deliveries: readonly StoredDelivery[], damaged: Backlog) => void;
+
+export class Paging {
+  readonly #options: PagingOptions;
+
+  constructor(options: PagingOptions) {
+    this.#options = options;
+  }
+
+  peek(sid: number, afterMessageId: number): DeliverySummary | null {
+    const state = this.#options.sessions.get(sid);
+    return (state && nextEntries(state, afterMessageId, 0)[0]) ?? null;
+  }
+
+  read(sid: number, afterMessageId: number, bytesMax: number, done: Done): void {
+    const { sessions, inMemory, database, timers, isClosed } = this.#options;
+    const state = sessions.get(sid);
+    const page = state === undefined ? [] : nextEntries(state, afterMessageId, bytesMax);
+    readPage(database(), inMemory, sid, page).then(
+      (items) => this.#handOver(sid, items, done),
+      // The database is closed because of a failure: what is there can be read when it is open again.
+      () => {
+        if (!isClosed()) timers.after(retryMs, () => this.read(sid, afterMessageId, bytesMax, done));
+      },
+    );
+  }
+
+  #handOver(sid: number, items: readonly PageItem[], done: Done): void {
+    const deliveries: StoredDelivery[] = [];
+    const damaged = { messages: 0, bytes: 0 };
+    for (const item of items) {
+      const { messageId, bytes } = item.entry;
+      if (!this.#isOutstanding(sid, messageId)) continue; // done with meanwhile
+      if ('delivery' in item) deliveries.push(item.delivery);
+      else {
+        damaged.messages++;
+        damaged.bytes += bytes;
+        this.#options.onDamaged(sid, messageId, item.value, item.error);
+      }
+    }
+    done(deliveries, damaged);
+  }
+
+  #isOutstanding(sid: number, messageId: number): boolean {
+    return this.#options.sessions.get(sid)?.outstanding.after(messageId - 1)?.messageId === messageId;
+  }
+}
 
 /** A delivery of a page: read, or not to be read. */
-export type PageItem =
+type PageItem =
   | { readonly entry: Entry; readonly delivery: StoredDelivery }
   | { readonly entry: Entry; readonly error: Error; readonly value: Buffer | undefined };
 
 /** What comes next, without what is under way under a packet identifier already. */
-export function nextEntries(state: SessionState, afterMessageId: number, bytesMax: number): Entry[] {
+function nextEntries(state: SessionState, afterMessageId: number, bytesMax: number): Entry[] {
   const page: Entry[] = [];
   const underWay = new Set(state.sendings.values());
   let bytes = 0;
@@ -33,7 +93,7 @@ export function nextEntries(state: SessionState, afterMessageId: number, bytesMa
 }
 
 /** Rejects while the database is closed by a failure. */
-export async function readPage(
+async function readPage(
   database: Database,
   inMemory: MessageRing,
   sid: number,

@@ -160,8 +160,9 @@ class RemoteKeys implements Keys {
     this.#server.close();
   }
 
+  /** Or wait for the call that is under way. */
   get #mayFetch(): boolean {
-    return this.#now() - this.#triedAt >= this.#settings.cooldownSeconds * 1000;
+    return this.#fetching !== null || this.#now() - this.#triedAt >= this.#settings.cooldownSeconds * 1000;
   }
 
   async #current(): Promise<JWTVerifyGetKey> {
@@ -172,7 +173,7 @@ class RemoteKeys implements Keys {
       if (age > keepMs / 2 && this.#mayFetch) void this.#fetch();
       return this.#set;
     }
-    if (this.#fetching !== null || this.#mayFetch) await this.#fetch();
+    if (this.#mayFetch) await this.#fetch();
     if (this.#set === null || this.#now() - this.#fetchedAt >= keepMs) {
       throw new Error(`the keys at ${this.#server.origin} cannot be had: ${this.#failure?.message}`);
     }

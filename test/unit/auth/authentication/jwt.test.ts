@@ -309,6 +309,20 @@ describe('key sets', () => {
     expect(web.seen).toHaveLength(2);
   });
 
+  test('at a URL: a fleet that comes with a new key waits for one call together', async () => {
+    const web = await webServer();
+    const context = aContext();
+    web.answer = json({ keys: [jwk(p256.publicKey, 'one')] });
+    const jwt = await open({ jwksUrl: web.url, cooldownSeconds: 30 }, context);
+    await ask(jwt, token({ alg: 'ES256', key: p256.privateKey, kid: 'one' }));
+    web.answer = json({ keys: [jwk(p384.publicKey, 'two')] });
+    context.time += 30_000;
+    const made = await token({ alg: 'ES384', key: p384.privateKey, kid: 'two' });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask(jwt, made)));
+    expect(answers.map((answer) => answer?.outcome)).toEqual(Array(20).fill('accept'));
+    expect(web.seen).toHaveLength(2);
+  });
+
   test('at a URL that stops answering: what is there holds for its time, and then nobody gets in by it', async () => {
     const web = await webServer();
     const context = aContext();

@@ -34,7 +34,8 @@ export class LocalClient implements Link {
     this.#handler = handler;
     shell.readTime();
     const { session } = connect(shell.core, {
-      clientId: `$local/${++lastNumber}`,
+      // No CONNECT can name it and take the session over: it holds U+0000. [MQTT5 1.5.4-2]
+      clientId: `\0local/${++lastNumber}`,
       traits: traitsOf[5],
       clean: true,
       expirySeconds: 0,

@@ -150,7 +150,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (this.state === 'closing') return;
     this.#copiesUntil = this.shell.core.copies + copiesPerTurn;
     this.guard(() => this.#framer.resume());
-    if (!this.isParked) this.stream.resume();
+    if (!this.isParked && !this.#isUnread) this.stream.resume();
+  }
+
+  /** A client that sends and never reads would make us keep our answers without end: it is not read before it has read. */
+  get #isUnread(): boolean {
+    if (this.stream.pendingBytes === 0) return false;
+    return this.#output.waitingBytes > 2 * this.shell.settings.limits.outputBytes;
   }
 
   // Packets in
@@ -342,8 +348,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     const waiting = this.#output.waitingBytes;
     const { outputBytes } = this.shell.settings.limits;
     if (waiting > outputBytes && this.session !== null) this.session.isCongested = true;
-    // A client that sends and never reads would make us keep its acknowledgements without end.
-    if (waiting > 2 * outputBytes) this.stream.pause();
+    if (this.#isUnread) this.stream.pause();
   }
 
   onDrain(): void {

@@ -48,6 +48,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   /** Set while the state is `open`, until the connection is lost or the session taken over. */
   session: Session | null = null;
   identity: ClientIdentity | null = null;
+  /** It has been told that the client is here, so it is to be told when it is gone. */
+  isAnnounced = false;
   /** The method of enhanced authentication that CONNECT named. */
   authenticationMethod: string | null = null;
   authenticationState: unknown = undefined;
@@ -415,11 +417,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.#detach();
     this.#framer.clear();
     this.#output.clear();
-    const wasAccepted = this.visit.state !== 'unknown';
     this.shell.admission.leave(this.visit, now);
     this.shell.onDisconnected();
-    if (this.identity === null) return;
-    if (wasAccepted) reportDisconnected(this, this.#closeReason);
+    if (this.identity === null || !this.isAnnounced) return;
+    reportDisconnected(this, this.#closeReason);
     this.shell.log.info(
       { client: this.identity.clientId, from: this.stream.remoteAddress, why: this.#closeReason },
       'client disconnected',

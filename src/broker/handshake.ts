@@ -207,6 +207,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
       return connection.fail(new ProtocolError(ReasonCode.PacketTooLarge, what));
     }
     connection.state = 'open';
+    connection.isAnnounced = true;
     shell.log.info(
       { client: identity.clientId, from: identity.remoteAddress, version: traits.label, sessionPresent, keepAlive },
       'client connected',

@@ -50,5 +50,5 @@ export interface Sink {
   /** A message, or so many, was not delivered to this session (null: to nobody in particular). */
   dropped(reason: DropReason, session: Session | null, count?: number): void;
   /** For the log: a session is over. */
-  sessionEnded(session: Session, why: 'expired' | 'clean' | 'disconnected' | 'limit'): void;
+  sessionEnded(session: Session, why: 'expired' | 'clean' | 'disconnected'): void;
 }

@@ -94,6 +94,7 @@ function takeIdentity(
     throw new ProtocolError(ReasonCode.NotAuthorized, 'Re-authentication as another user');
   }
   connection.identity = identity;
+  connection.isAuthenticated = true;
   connection.mechanism = answer.mechanism ?? null;
   connection.deadlines.endAt(answer.expiresAt ?? null);
   if (session !== null) identify(shell.core, session, identity, shell.core.access?.rightsOf(identity) ?? null);

@@ -48,6 +48,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   /** Set while the state is `open`, until the connection is lost or the session taken over. */
   session: Session | null = null;
   identity: ClientIdentity | null = null;
+  /** Somebody has vouched for the identity; before, its user name may be a secret that CONNECT has there. */
+  isAuthenticated = false;
   /** It has been told that the client is here, so it is to be told when it is gone. */
   isAnnounced = false;
   /** The method of enhanced authentication that CONNECT named. */

@@ -43,9 +43,13 @@ export function reportDisconnected(connection: Connection, reason: string): void
 /** A connection was refused before it was accepted. */
 export function reportRefused(connection: Connection, { reasonCode, message }: ProtocolError): void {
   const { audit } = connection.shell;
-  const event = connection.visit.hasFailed ? 'authenticationFailed' : 'refused';
+  const { visit, isAuthenticated, shell } = connection;
+  const event = visit.hasFailed ? 'authenticationFailed' : 'refused';
   if (!audit?.wants(event)) return;
-  audit.record({ event, ...whoIs(connection), code: describeReason(reasonCode), reason: message });
+  const details = { code: describeReason(reasonCode), reason: message };
+  // A user name that nobody has looked at yet may be a token.
+  const isUnseen = !visit.hasFailed && !isAuthenticated && shell.hooks.authenticate !== undefined;
+  audit.record({ event, ...whoIs(connection), ...(isUnseen ? { user: undefined } : {}), ...details });
 }
 
 /** `why`: in the words of a hook or a pipeline, if they have any. */

@@ -98,6 +98,20 @@ describe('tokens', () => {
     expect(audited).toContain('The token does not fit: aud');
     for (const part of made.split('.')) expect(audited + log.text).not.toContain(part);
   });
+
+  test('nor if its client is refused before anybody has looked at it', async () => {
+    const audit = { file: directory.path('audit of refusals') };
+    const limits = { connectionsPerAddress: 1, exemptAddresses: [] };
+    await start({ authentication: [{ ...jwt, token: 'username' }], audit, limits });
+    const made = await token({});
+    await WireClient.connect(port(), { username: made });
+    expect(await codeOf({ username: made, clientId: 'second' })).toBe(0x97);
+    await app!.close();
+    app = null;
+    const audited = readFileSync(audit.file, 'utf8');
+    expect(audited).toMatch(/"refused","client":"second".*connectionsPerAddress/);
+    for (const part of made.split('.')) expect(audited + log.text).not.toContain(part);
+  });
 });
 
 describe('SCRAM', () => {

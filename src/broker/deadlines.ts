@@ -61,13 +61,15 @@ export class Deadlines {
     if (connection.state === 'closing') return;
     if (this.#refusal !== null) return connection.fail(this.#refusal);
     const { time, core, settings } = connection.shell;
+    // With a session, its CONNECT has been taken, and the CONNACK may be waiting for the disk.
+    const isUnknown = connection.state !== 'open' && connection.session === null;
     if (time.resumedAt > this.lastReadAt) {
       this.lastReadAt = time.resumedAt;
-      if (connection.state !== 'open') {
+      if (isUnknown) {
         return core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
       }
     }
-    if (connection.state !== 'open') {
+    if (isUnknown) {
       return connection.fail(new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'));
     }
     // While we do not read from it, it cannot be late.

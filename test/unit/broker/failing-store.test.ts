@@ -6,9 +6,12 @@ import { afterEach, expect, test } from 'vitest';
 import { Broker } from '../../../src/broker/broker.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
+import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
 import { listen } from '../../../src/net/listen.ts';
 import { type Disk, levelDisk } from '../../../src/store/level/disk.ts';
 import { LevelStore } from '../../../src/store/level/level-store.ts';
+import { MemoryStore } from '../../../src/store/memory.ts';
+import { wire } from '../../support/wire.ts';
 import { unique, WireClient } from '../../support/wire-client.ts';
 
 let refuses = false;
@@ -85,4 +88,55 @@ test('a QoS 2 PUBLISH that was taken before is not refused when it comes again [
   expect(await publisher.next('pubrec')).toMatchObject({ messageId: 8, reasonCode: 0x97 });
   refuses = false;
   expect(await publisher.next('pubrec')).toMatchObject({ messageId: 7, reasonCode: 0 });
+});
+
+test('a client whose CONNACK waits for the disk is not called late by its keep-alive', async () => {
+  let now = 1_700_000_000_000;
+  let committed: (() => void) | null = null;
+  class WaitingStore extends MemoryStore {
+    override commit(done: () => void): void {
+      committed = done;
+    }
+  }
+  const store = new WaitingStore();
+  Object.defineProperty(store, 'isDurable', { get: () => false });
+  const broker = new Broker({
+    settings: { ...defaultSettings, sysIntervalSeconds: 0 },
+    store,
+    log: silentLog,
+    clock: { now: () => now },
+    timers: { after: () => {}, every: () => () => {} },
+    schedule: (run) => run(),
+  });
+  await broker.start();
+  const written: number[] = [];
+  let isClosed = false;
+  let receiver: ByteReceiver | null = null;
+  const close = () => {
+    isClosed = true;
+    receiver!.onClose(null);
+  };
+  const stream: ByteStream = {
+    ...{ kind: 'tcp', remoteAddress: '127.0.0.1:50000', certificate: null, pendingBytes: 0 },
+    write: (bytes) => void written.push(...bytes),
+    ...{ pause() {}, resume() {}, end: close, destroy: close },
+  };
+  receiver = broker.accept(stream, 'mqtt://127.0.0.1:1883')!;
+  // Keep-alive 1 s, and a session that stays.
+  const bytes = wire`10 { 'MQTT' 04 00 0001 'c' }`;
+  receiver.onBytes(Buffer.from(bytes), 0, bytes.length);
+  for (let second = 0; second < 60; second++) {
+    now += 1_000;
+    broker.tick();
+  }
+  expect(written).toEqual([]);
+  committed!();
+  expect(written).toEqual([...wire`20 { 00 00 }`]);
+  // From now on it can be.
+  const closedAfter = () => {
+    now += 1_000;
+    broker.tick();
+    return isClosed;
+  };
+  expect([closedAfter(), closedAfter()]).toEqual([false, true]);
 });

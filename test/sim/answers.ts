@@ -70,11 +70,15 @@ export class Answers {
     const { sent, isDuplicate, numbers } = exchange;
     const isFailure = reasonCode >= 0x80;
     if (isFailure) {
+      // The client takes its identifier to be free then, and the broker does not.
+      judge.check(!isDuplicate, 'what was taken is not refused when it comes again [MQTT5 4.3.3-10]', () => sent.key);
       judge.check(numbers.length === 0, 'a refused message reaches nobody', () => sent.key);
       return;
     }
-    const isLost = numbers.length === 0 && !isDuplicate && !exchange.isRefused && judge.profile.pipeline === 'none';
-    judge.check(!isLost, 'an acknowledged message is routed', () => sent.key);
+    // Before 5.0, no answer can say so.
+    const isSilent = exchange.isDenied && link.version < 5;
+    const isOther = isDuplicate || exchange.isRefused || isSilent || judge.profile.pipeline !== 'none';
+    judge.check(numbers.length > 0 || isOther, 'an acknowledged message is routed', () => sent.key);
     this.#checkStored(link, exchange);
   }
 

@@ -13,7 +13,7 @@ import { Violation, type World } from './world.ts';
 export type AckHabit = 'at once' | 'late' | 'any order' | 'never';
 
 export interface ConnectRequest {
-  readonly version: 4 | 5;
+  readonly version: 3 | 4 | 5;
   readonly clean: boolean;
   readonly expirySeconds: number;
   readonly keepAliveSeconds: number;
@@ -50,7 +50,7 @@ export class SimulatedClient {
   readonly id: string;
   wire: Wire | null = null;
   isConnected = false;
-  version: 4 | 5 = 4;
+  version: 3 | 4 | 5 = 4;
   request: ConnectRequest | null = null;
   /** QoS 2 messages received and not released: identifier and what it stands for. */
   readonly received = new Map<number, string>();
@@ -99,7 +99,8 @@ export class SimulatedClient {
     this.#wantsClean = clean;
     const { will } = request;
     this.#send({
-      ...{ cmd: 'connect', protocolId: 'MQTT', protocolVersion: request.version, clientId: this.id, clean },
+      ...{ cmd: 'connect', protocolId: request.version === 3 ? 'MQIsdp' : 'MQTT', protocolVersion: request.version },
+      ...{ clientId: this.id, clean },
       keepalive: request.keepAliveSeconds,
       ...(will !== null && {
         will: {
@@ -233,7 +234,8 @@ export class SimulatedClient {
     this.#serverMaximum = this.version === 5 ? (properties?.receiveMaximum ?? 65_535) : 65_535;
     this.#aliasMaximum = properties?.topicAliasMaximum ?? 0;
     const isSame = this.#around.isSameSession(this);
-    if (!sessionPresent || !isSame) {
+    // 3.1 does not say; a client that did not ask for a clean session takes it to be there.
+    if (!isSame || (!sessionPresent && this.version > 3)) {
       this.outgoing.clear();
       this.received.clear();
     }

@@ -163,10 +163,20 @@ export class Decisions {
 
   /** It has a packet identifier. */
   begins(session: Session, decision: Decision, packetId: number): void {
+    this.#checkMayReceive(decision);
     decision.begunAt = this.#judge.world.time;
     decision.packetId = packetId;
     decision.begunFor = session.link;
     this.#begun.set(`${decision.uid} ${packetId}`, decision);
+  }
+
+  /** What has begun its way may go on, and come again; nothing else after the rules have changed. */
+  #checkMayReceive({ clientId, expected }: Decision): void {
+    const { rules } = this.#judge;
+    if (rules === null || expected === null) return;
+    const { topic, key } = expected.message;
+    const isAllowed = rules.mayReceive(clientId, topic);
+    this.#judge.check(isAllowed, 'nobody is given what he may not read', () => `${clientId} gets ${key} to ${topic}`);
   }
 
   begunAs(uid: number, packetId: number): Decision | undefined {
@@ -201,8 +211,10 @@ export class Decisions {
     });
     decision.writes++;
     // QoS 0 is done with as soon as it is written.
-    if (expected!.qos === 0) judge.done(decision);
-    else if (decision.goneIn === judge.life) {
+    if (expected!.qos === 0) {
+      this.#checkMayReceive(decision);
+      judge.done(decision);
+    } else if (decision.goneIn === judge.life) {
       judge.fail('nothing is sent that was given up', `${clientId} is sent ${expected!.message.key}`);
     }
     return decision;

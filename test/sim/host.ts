@@ -2,6 +2,7 @@
 import type { Random } from '../../scripts/crash/random.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import type { Connection } from '../../src/broker/connection.ts';
+import type { AuthenticationAnswer, AuthenticationRequest, Awaitable } from '../../src/contracts/hooks.ts';
 import type { Log } from '../../src/contracts/log.ts';
 import type { SessionStore } from '../../src/contracts/session-store.ts';
 import { LevelStore } from '../../src/store/level/level-store.ts';
@@ -19,6 +20,8 @@ export class Host {
   broker: Broker | null = null;
   life: Life = { isOver: true };
   isUp = false;
+  /** It is being closed, and tells its clients. */
+  isClosing = false;
   /** What went wrong where nobody could throw it. */
   failure: Error | null = null;
   readonly #world: World;
@@ -45,7 +48,7 @@ export class Host {
   }
 
   async start(): Promise<void> {
-    const { settings, durability, pipeline } = this.#profile;
+    const { settings, durability, pipeline, authentication } = this.#profile;
     const life = { isOver: false };
     this.life = life;
     this.#disk.belongTo(life);
@@ -63,6 +66,8 @@ export class Host {
     this.#watchReading(store);
     const broker = new Broker({
       ...{ settings, store, log, clock: this.#world, timers },
+      ...(this.#judge.rules !== null && { access: this.#judge.rules.policy }),
+      ...(authentication !== 'none' && { hooks: { authenticate: (request) => this.#authenticate(request, life) } }),
       ...(pipeline !== 'none' && { pipeline: aPipeline(pipeline, this.#world, this.#random.fork(), life) }),
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
       schedule: (run) => this.#world.after(0, run, life),
@@ -79,9 +84,18 @@ export class Host {
     await broker.start();
     this.#disk.isInstant = false;
     this.isUp = true;
+    this.isClosing = false;
     this.#judge.wills.afterEvent();
     checkRestored(this.#judge);
     this.#world.tell(() => 'broker: started');
+  }
+
+  /** Everybody may come in, at once or a little later. */
+  #authenticate({ client }: AuthenticationRequest, life: Life): Awaitable<AuthenticationAnswer> {
+    const answer = { outcome: 'accept', username: client.clientId } as const;
+    if (this.#profile.authentication === 'sync' || this.#random.isLucky(0.3)) return answer;
+    const ms = this.#random.between(0, 200);
+    return new Promise((resolve) => this.#world.after(ms, () => resolve(answer), life));
   }
 
   /** Promises that follow one another without end would stop the simulation as they would stop the broker. */
@@ -131,6 +145,7 @@ export class Host {
 
   async #close(): Promise<void> {
     let isClosed = false;
+    this.isClosing = true;
     this.#disk.isRefusing = false;
     this.broker!.close().then(() => {
       isClosed = true;

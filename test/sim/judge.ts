@@ -14,6 +14,7 @@ import type { SimulatedDisk } from './disk.ts';
 import { type Exchange, type InFlight, keyOf, type Link, type SentPublish } from './link.ts';
 import { type Entry, Model, type ModelSession, type QoS, type Routed } from './model.ts';
 import type { Profile } from './profile.ts';
+import type { Rules } from './rules.ts';
 import { checkRefused } from './state.ts';
 import { Wills } from './wills.ts';
 import { Violation, type World } from './world.ts';
@@ -39,6 +40,8 @@ export class Judge {
   disk: SimulatedDisk | null = null;
   readonly world: World;
   readonly profile: Profile;
+  /** Null: everybody may do everything. */
+  readonly rules: Rules | null;
   readonly wills: Wills;
   readonly decisions: Decisions;
   /** In-flight messages by session. */
@@ -55,9 +58,10 @@ export class Judge {
   #lastRouted: Exchange | null = null;
   readonly #exchanges = new Map<string, Exchange>();
 
-  constructor(world: World, profile: Profile) {
+  constructor(world: World, profile: Profile, rules: Rules | null) {
     this.world = world;
     this.profile = profile;
+    this.rules = rules;
     this.model = new Model(profile.settings.queueQoS0);
     this.wills = new Wills(this);
     this.decisions = new Decisions(this);
@@ -182,7 +186,7 @@ export class Judge {
     const key = keyOf(payload, topic);
     const isWill = this.wills.has(key);
     const exchange = link?.exchange ?? this.#exchanges.get(`${publisher} ${key}`) ?? null;
-    if (isWill) this.wills.onPublished(key);
+    if (isWill) this.wills.onPublished(key, topic);
     else this.#checkRouted(message, key, exchange, publisherUid);
     if (isFailure) {
       checkRefused(this, message, publisher, this.#excluded(topic));
@@ -250,7 +254,8 @@ export class Judge {
     );
     const session = this.model.sessions.get(link.clientId);
     const isDuplicate = sent!.qos === 2 && session?.uid === link.uid && session.received.has(packetId);
-    link.exchange = { sent: sent!, isDuplicate, numbers: [], isRefused: false, mark: 0 };
+    const isDenied = this.rules?.mayPublish(link.clientId, sent!.topic) === false;
+    link.exchange = { sent: sent!, isDuplicate, isDenied, numbers: [], isRefused: false, mark: 0 };
     this.#exchanges.set(`${link.clientId} ${sent!.key}`, link.exchange);
     if (packetId === 0) return;
     const type = sent!.qos === 1 ? 'puback' : 'pubrec';
@@ -292,8 +297,8 @@ export class Judge {
 
   #excluded(topic: string): Set<string> {
     const excluded = new Set<string>();
-    for (const session of this.core!.directory) {
-      if (session.rights?.receive(topic) === false) excluded.add(session.clientId);
+    for (const clientId of this.model.sessions.keys()) {
+      if (this.rules?.mayReceive(clientId, topic) === false) excluded.add(clientId);
     }
     return excluded;
   }
@@ -304,6 +309,7 @@ export class Judge {
     this.check(exchange === null || !exchange.isDuplicate, 'QoS 2 exactly once, inbound [MQTT5 4.3.3-10]', () => {
       return `${key} was routed again when its PUBLISH came again`;
     });
+    this.check(exchange?.isDenied !== true, 'only what the rules allow is routed', () => key);
     const isSame = message.topic.name === sent!.topic && message.qos === sent!.qos && message.retain === sent!.retain;
     this.check(isSame || this.profile.pipeline !== 'none', 'routed as published', () => {
       return `${key} was sent to ${sent!.topic} and routed to ${message.topic.name}`;

@@ -28,6 +28,8 @@ export interface Exchange {
   readonly sent: SentPublish;
   /** The second copy of a QoS 2 message: to be answered and no more. */
   readonly isDuplicate: boolean;
+  /** The rules did not allow it when it came. */
+  readonly isDenied: boolean;
   readonly numbers: number[];
   isRefused: boolean;
   /** Up to here the story must be on disk before it is acknowledged. */
@@ -54,7 +56,7 @@ export interface InFlight {
 export interface Link {
   readonly name: string;
   readonly clientId: string;
-  readonly version: 4 | 5;
+  readonly version: 3 | 4 | 5;
   readonly receiveMaximum: number;
   readonly packetBytesMax: number;
   readonly topicAliasMaximum: number;

@@ -37,6 +37,8 @@ function missingOf(judge: Judge, { expected, fleeting, replays, isConnected }: M
   const owed = new Set([...expected.values(), ...(isConnected ? fleeting : [])]);
   const found = [...owed].filter(({ message }) => !isOver(judge, message)).map(({ message }) => name(message));
   for (const { message } of [...replays.values()].flatMap((each) => [...each.owed.values()])) {
+    // With rules, it may have been its turn while it was not allowed.
+    if (judge.rules !== null) break;
     const isStillIt = judge.model.retained.get(message.topic)?.number === message.number;
     if (isStillIt && !isOver(judge, message)) found.push(`the retained ${name(message)}`);
   }
@@ -63,7 +65,9 @@ function mayBeOver(judge: Judge, { message, members, joined }: GroupExpected, no
   if ([...members.keys()].every((clientId) => clientId === message.publisher)) return true;
   // QoS 2 that was under way ends with the session of who had it, [MQTT5 4.8.2-5] and anything with a crash if that session was not
   // to outlive it.
-  const hasEnded = [...members.keys()].some((id) => (model.sessions.get(id)?.uid ?? Infinity) > message.number);
+  const hasEnded = [...members.keys(), ...joined.keys()].some(
+    (id) => (model.sessions.get(id)?.uid ?? Infinity) > message.number,
+  );
   if (hasEnded && (message.qos === 2 || lifeOf.get(message.number) !== life)) return true;
   // QoS 0 is owed to nobody who is away or busy.
   return [...now, ...[...members.values(), ...joined.values()].map(({ qos }) => qos)].some((qos) => qos === 0);

@@ -95,7 +95,8 @@ export class Wire implements ByteStream {
   /** Whole packets that the client has not come to. */
   #underWay = 0;
   #isDrainOwed = false;
-  #hasClientLeft = false;
+  /** It closed its end, or is gone. */
+  hasClientLeft = false;
 
   constructor(
     world: World,
@@ -123,7 +124,7 @@ export class Wire implements ByteStream {
   // The client's end
 
   send(bytes: Buffer): void {
-    if (this.isSilent || this.#hasClientLeft) return;
+    if (this.isSilent || this.hasClientLeft) return;
     let rest = bytes;
     while (rest.length > 0) {
       const cut = this.#random.isLucky(this.#habits.pieces) ? this.#random.between(1, rest.length) : rest.length;
@@ -135,7 +136,7 @@ export class Wire implements ByteStream {
 
   /** No more comes from the client, and what was sent arrives before. */
   closeByClient(): void {
-    this.#hasClientLeft = true;
+    this.hasClientLeft = true;
     this.#isUpEnded = true;
     this.isReading = false;
     this.#arriveUp();
@@ -143,8 +144,8 @@ export class Wire implements ByteStream {
 
   /** The connection breaks: some of what was under way arrives, perhaps not all of a packet. */
   reset(): void {
-    if (this.#hasClientLeft) return;
-    this.#hasClientLeft = true;
+    if (this.hasClientLeft) return;
+    this.hasClientLeft = true;
     this.isReading = false;
     this.#up = this.#up.slice(0, this.#random.between(0, this.#up.length));
     this.#world.after(this.#latency(), () => this.#close(new Error('read ECONNRESET')), this.#life);
@@ -153,7 +154,7 @@ export class Wire implements ByteStream {
   /** The client is gone, and nobody tells. */
   goSilent(): void {
     this.isSilent = true;
-    this.#hasClientLeft = true;
+    this.hasClientLeft = true;
     this.isReading = false;
     this.#up = [];
   }

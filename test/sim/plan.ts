@@ -5,6 +5,7 @@
 import type { Random } from '../../scripts/crash/random.ts';
 import type { AckHabit, ConnectRequest } from './client.ts';
 import type { QoS } from './model.ts';
+import { drawRules, type SimulatedRule } from './rules.ts';
 
 export interface SubscriptionStep {
   readonly topic: string;
@@ -45,7 +46,8 @@ export type Action =
   | { readonly kind: 'answer'; readonly client: number }
   | { readonly kind: 'reading'; readonly client: number; readonly isReading: boolean }
   | { readonly kind: 'restart'; readonly how: 'clean' | 'kill' | 'power cut'; readonly downMs: number }
-  | { readonly kind: 'disk'; readonly isRefusing: boolean };
+  | { readonly kind: 'disk'; readonly isRefusing: boolean }
+  | { readonly kind: 'rules'; readonly rules: readonly SimulatedRule[] };
 
 export type Step = Action & {
   /** How long after the step before. */
@@ -68,19 +70,24 @@ interface Cast {
   readonly crashes: number;
   readonly troubles: number;
   readonly never: number;
+  /** Changes of the rules. */
+  readonly rules: number;
 }
 
-export function drawPlan(random: Random): { clients: number; steps: Step[] } {
+export function drawPlan(random: Random): { clients: number; steps: Step[]; hasRules: boolean } {
+  // Members of shared subscriptions that come and go, with much under way and many restarts.
+  const isSharing = random.isLucky(0.15);
   const cast: Cast = {
     clients: random.between(2, 5),
     clean: random.pick([0.05, 0.3]),
     wills: random.pick([0, 0.5]),
-    shared: random.pick([0, 0, 0.5]),
+    shared: isSharing ? 0.7 : random.pick([0, 0, 0.5]),
     retained: random.pick([0, 0.1, 0.5]),
     expiring: random.pick([0, 0.2, 0.5]),
-    crashes: random.pick([0, 0.02, 0.05]),
+    crashes: isSharing ? 0.08 : random.pick([0, 0.02, 0.05]),
     troubles: random.pick([0, 0.03]),
-    never: random.pick([0, 0.4]),
+    never: isSharing ? 0.6 : random.pick([0, 0.4]),
+    rules: random.pick([0, 0, 0, 0.08]),
   };
   const steps: Step[] = [];
   for (let client = 0; client < cast.clients; client++) {
@@ -91,7 +98,7 @@ export function drawPlan(random: Random): { clients: number; steps: Step[] } {
   for (let i = 0; i < count; i++) {
     steps.push({ afterMs: pause(random, cast), ...draw(random, cast) });
   }
-  return { clients: cast.clients, steps };
+  return { clients: cast.clients, steps, hasRules: cast.rules > 0 };
 }
 
 function pause(random: Random, cast: Cast): number {
@@ -104,6 +111,7 @@ function pause(random: Random, cast: Cast): number {
 
 function draw(random: Random, cast: Cast): Action {
   const client = random.between(0, cast.clients - 1);
+  if (random.isLucky(cast.rules)) return { kind: 'rules', rules: drawRules(random, cast.clients) };
   if (random.isLucky(cast.crashes)) return restart(random);
   if (random.isLucky(cast.troubles)) return { kind: 'disk', isRefusing: random.isLucky(0.5) };
   const chance = random.fraction();
@@ -125,7 +133,7 @@ function draw(random: Random, cast: Cast): Action {
 }
 
 function connect(random: Random, cast: Cast, client: number): Action {
-  const version = random.pick([4, 5, 5] as const);
+  const version = random.pick([3, 4, 4, 5, 5, 5] as const);
   const habits: AckHabit[] = ['at once', 'at once', 'late', 'any order'];
   const clean = random.isLucky(cast.clean);
   const isShort = random.isLucky(cast.expiring);

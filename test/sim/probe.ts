@@ -138,6 +138,11 @@ function watchDecisions(core: Core, judge: Judge): void {
     judge.onDropped(reason, session?.clientId ?? null, count);
     dropped(reason, session, count);
   };
+  const willRefused = sink.willRefused.bind(sink);
+  sink.willRefused = (message, session) => {
+    judge.wills.onRefused(session.clientId, message.topic.name);
+    willRefused(message, session);
+  };
   const send = sink.publish.bind(sink);
   sink.publish = (session, message, qos, packetId, retain, dup, ids) => {
     const delivery = packetId === 0 ? lastTaken.get(session) : session.window.delivery(packetId);

@@ -14,6 +14,8 @@ export interface Profile {
   readonly wire: WireHabits;
   readonly disk: DiskHabits;
   readonly pipeline: 'none' | 'sync' | 'async';
+  /** Whether clients are authenticated, and answered at once or later. */
+  readonly authentication: 'none' | 'sync' | 'async';
   /** Limits are so tight that messages are dropped, and counted. */
   readonly isTight: boolean;
 }
@@ -59,6 +61,7 @@ export function drawProfile(random: Random): Profile {
       slowWrites: random.pick([0, 0.05]),
     },
     pipeline: kinds < 0.8 ? 'none' : kinds < 0.9 ? 'sync' : 'async',
+    authentication: random.pick(['none', 'none', 'none', 'sync', 'async']),
     isTight,
   };
 }

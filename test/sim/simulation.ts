@@ -17,7 +17,8 @@ import { type Packet, Wire } from './network.ts';
 import { drawPlan, type Step, stepText, topics } from './plan.ts';
 import { watchConnection } from './probe.ts';
 import { drawProfile, type Profile } from './profile.ts';
-import { checkBounds, checkNothingLeft, checkOverdue, checkRetained } from './state.ts';
+import { Rules, type SimulatedRule } from './rules.ts';
+import { checkBounds, checkEnded, checkNothingLeft, checkOverdue, checkRetained, checkTurnedAway } from './state.ts';
 import { settled, Violation, World } from './world.ts';
 
 export interface RunResult {
@@ -43,7 +44,8 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
   const profile = drawProfile(random.fork());
   const plan = drawPlan(random.fork());
   const steps = options.steps ?? plan.steps;
-  const simulation = new Simulation(random, profile, plan.clients, options.isTraced ?? false);
+  const rules = plan.hasRules ? new Rules() : null;
+  const simulation = new Simulation(random, profile, rules, plan.clients, options.isTraced ?? false);
   let violation: Error | null = null;
   const onRejection = (error: unknown) => {
     violation ??= error as Error;
@@ -79,11 +81,11 @@ class Simulation {
   #lastKey = 0;
   #wires = 0;
 
-  constructor(random: Random, profile: Profile, clients: number, isTraced: boolean) {
+  constructor(random: Random, profile: Profile, rules: Rules | null, clients: number, isTraced: boolean) {
     this.world = new World(isTraced);
     this.#random = random.fork();
     this.#profile = profile;
-    this.judge = new Judge(this.world, profile);
+    this.judge = new Judge(this.world, profile, rules);
     this.#deliveries = new Deliveries(this.judge);
     this.#answers = new Answers(this.judge, this.#deliveries);
     this.#disk = new SimulatedDisk(this.world, random.fork(), profile.disk, () => this.judge.log.length);
@@ -144,6 +146,7 @@ class Simulation {
       this.#disk.isRefusing = step.isRefusing;
       return;
     }
+    if (step.kind === 'rules') return this.#useRules(step.rules);
     const client = this.#clients[step.client]!;
     if (step.kind === 'connect') return this.#connect(client, step.request);
     if (client.wire === null || !client.isConnected) return;
@@ -176,6 +179,11 @@ class Simulation {
     }
   }
 
+  #useRules(rules: readonly SimulatedRule[]): void {
+    this.judge.rules?.use(rules);
+    if (this.host.isUp) this.host.broker!.rulesChanged();
+  }
+
   #connect(client: SimulatedClient, request: ConnectRequest): void {
     if (!this.host.isUp) return;
     // The older connection is still there: it will be taken over, unless it goes first.
@@ -198,7 +206,7 @@ class Simulation {
           client.onGone(wire);
           if (wire.isClosed) this.judge.links.delete(link);
         },
-        onEnded: () => {},
+        onEnded: () => this.host.guard(() => checkEnded(this.judge, link, this.host.isClosing)),
       },
     );
     link.wire = wire;
@@ -273,15 +281,19 @@ class Simulation {
       case 'suback':
       case 'unsuback':
         return answers.onPromise(link, `${packet.cmd} ${id}`);
+      case 'disconnect':
+        return checkTurnedAway(this.judge, link, packet, this.host.isClosing);
       case 'connack':
         this.#checkSessionPresent(link, packet);
+        checkTurnedAway(this.judge, link, packet, this.host.isClosing);
         return answers.onPromise(link, 'connack');
     }
   }
 
   #checkSessionPresent(link: Link, { sessionPresent, reasonCode, returnCode }: Packet): void {
     const isAccepted = (reasonCode ?? returnCode ?? 0) === 0;
-    const isRight = sessionPresent === (isAccepted && link.hasSession);
+    // 3.1 does not say.
+    const isRight = sessionPresent === (isAccepted && link.hasSession && link.version > 3);
     this.judge.check(isRight, 'session present [MQTT5 3.2.2-2]', () => `${link.name} is told ${sessionPresent}`);
   }
 
@@ -291,6 +303,7 @@ class Simulation {
   async #finish(): Promise<void> {
     this.world.tell(() => '--- the end: everybody comes back');
     this.#disk.isRefusing = false;
+    this.#useRules([]);
     await this.#runFor(3_000);
     for (const client of this.#clients) {
       client.isPrompt = true;

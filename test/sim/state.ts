@@ -2,8 +2,9 @@
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { Judge } from './judge.ts';
-import { toleranceMs } from './link.ts';
+import { type Link, toleranceMs } from './link.ts';
 import type { ModelSession } from './model.ts';
+import type { Packet } from './network.ts';
 
 /** The broker has started: what it knows is what the disk had. */
 export function checkRestored(judge: Judge): void {
@@ -136,6 +137,25 @@ export function checkRefused(
   const lacksQueue = qos > 0 && limits.queuePolicy === 'reject' && clientIds.some(isFull);
   const lacksRetained = retain && core.retained.count >= limits.retainedMessages;
   judge.check(lacksQueue || lacksRetained, 'a message is refused only for want of room', () => topic.name);
+}
+
+const staysIn = 'who keeps the rules is not turned away';
+/** Taken over by another connection; and once it was in, silent for too long. */
+const reasons = { connack: [0, 0x8e], disconnect: [0x8e, 0x8d] };
+
+/** CONNACK or DISCONNECT to a client: they all keep to the standard. */
+export function checkTurnedAway(judge: Judge, link: Link, packet: Packet, isClosing: boolean): void {
+  const code = packet.reasonCode ?? packet.returnCode ?? 0;
+  // Its will may not be allowed.
+  const isDenied = packet.cmd === 'connack' && judge.rules !== null && [0x87, 5].includes(code);
+  const isRight = isClosing || isDenied || reasons[packet.cmd as keyof typeof reasons].includes(code);
+  judge.check(isRight, staysIn, () => `${link.name} is sent ${packet.cmd} with 0x${code.toString(16)}`);
+}
+
+/** The broker ends a connection that never got in. */
+export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {
+  const isRight = link.uid > 0 || isClosing || judge.rules !== null || link.wire.hasClientLeft;
+  judge.check(isRight, staysIn, () => `the connection of ${link.name} is ended before it was in`);
 }
 
 /** Everybody has gone for good. */

@@ -23,7 +23,7 @@ export class Wills {
     if (will !== null) this.#clients.set(will.key, clientId);
   }
 
-  onPublished(key: string): void {
+  onPublished(key: string, topic: string): void {
     const judge: Judge = this.#judge;
     const clientId = this.#clients.get(key)!;
     const session = judge.model.sessions.get(clientId);
@@ -33,6 +33,8 @@ export class Wills {
       if (isCurrent) judge.tell({ kind: 'willPublished', clientId });
       return;
     }
+    const isAllowed = judge.rules?.mayPublish(clientId, topic) !== false;
+    judge.check(isAllowed, 'only what the rules allow is routed', () => `the will of ${clientId}`);
     // As it was when the will was published.
     const was = isCurrent ? { ...session! } : undefined;
     this.#toCheck.push({ clientId, session: was, at: judge.world.time, key });
@@ -42,6 +44,14 @@ export class Wills {
     if (session!.isConnected) {
       judge.tell({ kind: 'disconnect', clientId, hasWill: true, expirySeconds: null, at: judge.world.time });
     }
+    judge.tell({ kind: 'willPublished', clientId });
+  }
+
+  /** It is due, and the rules do not allow it any more. */
+  onRefused(clientId: string, topic: string): void {
+    const judge: Judge = this.#judge;
+    const isRight = judge.rules?.mayPublish(clientId, topic) === false;
+    judge.check(isRight, 'a will when it is due [MQTT5 3.1.2-8]', () => `${clientId}'s was refused, and is allowed`);
     judge.tell({ kind: 'willPublished', clientId });
   }
 

@@ -95,6 +95,8 @@ export function rules(): Target {
       ...['\n- ', '[', ']', '{', ', ', '"', '&a ', '*a', '<<: *a', '__proto__: x', '10.0.0.0/8', '::/0', '/33', '~'],
     ),
     bytesMax: 8_192,
+    // As the configuration that they are part of.
+    millisecondsMax: 1_000,
     mutate(input, random) {
       const count = random.between(1, 6);
       const made = Array.from({ length: count }, () => ruleOf(random));

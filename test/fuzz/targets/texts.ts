@@ -145,8 +145,12 @@ export function proxy(): Target {
       const whole = readHeader(bytes, bytes.length);
       const inPieces = readHeader(bytes, 1 + ((input[0] ?? 0) % 20));
       must(whole === inPieces, `in one piece: ${whole}; in pieces: ${inPieces}`);
-      const client = clientOf('127.0.0.1:5', bytes.toString('latin1').split('\n')[0], trusted);
+      const line = bytes.toString('latin1').split('\n')[0]!;
+      const client = clientOf('127.0.0.1:5', line, trusted);
       must(/:\d{1,5}$/.test(client), `${client} is no address with a port`);
+      const isStranger = !trusted.has(client.slice(0, client.lastIndexOf(':')));
+      const behind = clientOf('127.0.0.1:5', `10.9.8.7, ${line}`, trusted);
+      must(!isStranger || behind === client, `${client} is no trusted proxy, and what it wrote is believed: ${behind}`);
       return whole.replace(/[0-9a-f]+/g, 'N').slice(0, 60);
     },
   };

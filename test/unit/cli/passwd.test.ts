@@ -1,11 +1,13 @@
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -55,6 +57,17 @@ test('comments and lines of others stay as they are; of a user who stands there 
   await add(file, 'ada', 'one', ...cheap);
   expect(readFileSync(file, 'utf8')).toMatch(/^# ours\nada:\$6\$[^\n]+\n\nbob:kept {2}\n$/);
   expect(statSync(file).mode & 0o777).toBe(0o600);
+});
+
+test('the group of a broker that runs as another user can still read the file, and the file at the end of a link is changed', async () => {
+  const file = fresh('ada:old\n');
+  chmodSync(file, 0o640);
+  const link = fresh();
+  symlinkSync(file, link);
+  await add(link, 'ada', 'one', ...cheap);
+  expect(await isRight(file, 'ada', 'one')).toBe(true);
+  expect(statSync(file).mode & 0o777).toBe(0o640);
+  expect(lstatSync(link).isSymbolicLink()).toBe(true);
 });
 
 test('a line of others that is no UTF-8 stays as it is, and names beyond ASCII are found all the same', async () => {

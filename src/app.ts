@@ -27,6 +27,7 @@ import type { Listener } from './contracts/transport.ts';
 import { listen } from './net/listen.ts';
 import { connectionsWithin, openFilesMax } from './net/open-files.ts';
 import type { ListenerOptions } from './net/options.ts';
+import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf } from './pipeline/used.ts';
 import { configure } from './pipelines.ts';
@@ -235,6 +236,16 @@ export async function checkAuthentication(
   const log = { ...silentLog, error: (_: object, message: string) => void problems.push(message) };
   (await openAuthentication(config, { where, environment }, log))?.close();
   return problems;
+}
+
+/** Rejects with a ConfigError if the files of a TLS listener cannot be used. */
+export async function checkCertificates({ config, where }: ReadConfig): Promise<void> {
+  for (const [index, listener] of config.listeners.entries()) {
+    if (!('tls' in listener)) continue;
+    await loadTls(listener.tls).catch((cause: Error) => {
+      throw new ConfigError(`${where(['listeners', index, 'tls'])}: ${cause.message}`, { cause });
+    });
+  }
 }
 
 async function prepareAuthentication(

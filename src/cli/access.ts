@@ -1,6 +1,7 @@
 /** `sluice access explain`: what a client may do under the rules of a configuration, and which rule says so. */
 import { rulesOf } from '../app.ts';
 import { RulePolicy } from '../auth/authorization/policy.ts';
+import { canonicalAddress } from '../base/addresses.ts';
 import { readConfig } from '../config/load.ts';
 import type { AccessDecision, AccessRequest } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
@@ -47,6 +48,10 @@ export async function access(argv: readonly string[], { stdout, environment }: I
     const use = 'Use: sluice access explain --config FILE [options] publish|subscribe|receive TOPIC';
     throw new CommandError(`${use}; see sluice access --help`, 2);
   }
+  const { address } = values;
+  if (canonicalAddress(address) === null) {
+    throw new CommandError(`--address wants an address, as 10.0.0.5 or fd00::5, not "${address}"`, 2);
+  }
   const { config, where } = readConfig(file, environment);
   const policy = new RulePolicy();
   policy.replace(rulesOf(config, where).rules);
@@ -55,7 +60,7 @@ export async function access(argv: readonly string[], { stdout, environment }: I
     username: values.username ?? null,
     protocolVersion: 5,
     transport: 'tcp',
-    remoteAddress: `${values.address}:0`,
+    remoteAddress: `${address}:0`,
     listener: values.listener,
     groups: values.group ?? [],
     attributes: Object.fromEntries((values.attribute ?? []).map(pairOf)),

@@ -1,6 +1,6 @@
 /** `sluice bans`: who is shut out of a running broker for a while. */
 import { callControl } from '../admin/control.ts';
-import { sourceOf } from '../base/addresses.ts';
+import { canonicalAddress, sourceOf } from '../base/addresses.ts';
 import { printable } from '../base/printable.ts';
 import type { Ban } from '../contracts/bans.ts';
 import type { Io } from './io.ts';
@@ -35,10 +35,17 @@ export async function bans(argv: readonly string[], { stdout }: Io): Promise<voi
     return;
   }
   if (action === 'clear' && address !== undefined && more.length === 0) {
-    const count = await call('bans clear', address === 'all' ? '' : sourceOf(address.replace(/\/64$/, '')));
+    const count = await call('bans clear', address === 'all' ? '' : banned(address));
     return void stdout.write(`${count} let in again\n`);
   }
   throw new CommandError('Use: sluice bans list, or sluice bans clear ADDRESS; see sluice bans --help', 2);
+}
+
+/** What a ban of this address is known by. */
+function banned(text: string): string {
+  const address = canonicalAddress(text.replace(/\/64$/, ''));
+  if (address !== null) return sourceOf(address);
+  throw new CommandError(`bans clear wants an address, as bans list tells it, or all, not "${text}"`, 2);
 }
 
 function lineOf({ address, user, client, why, until }: Ban): string {

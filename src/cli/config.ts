@@ -1,6 +1,6 @@
 /** `sluice config`: checks a configuration, or prints one. */
 import { readFileSync } from 'node:fs';
-import { checkAuthentication, rulesOf } from '../app.ts';
+import { checkAuthentication, checkCertificates, rulesOf } from '../app.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { readConfig } from '../config/load.ts';
 import { failedTests, testBench } from '../pipelines.ts';
@@ -24,6 +24,7 @@ export async function config(argv: readonly string[], io: Io): Promise<void> {
   const read = readConfig(file, {});
   assertSafeToListen(read.config);
   rulesOf(read.config, read.where); // whether the ACL file is there and can be used
+  await checkCertificates(read);
   const problems = await checkAuthentication(read, io.environment); // whether its files and secrets are there
   for (const problem of problems) io.stdout.write(`${problem}\n`);
   await (await testBench(read)).close(); // whether its pipelines can be built

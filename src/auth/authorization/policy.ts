@@ -45,6 +45,7 @@ export class RulePolicy implements ExplainingPolicy {
       return told(rule, granted(set, rule, request.qos));
     }
     const { action, topic } = request;
+    if (topic === '') return refused(ReasonCode.TopicNameInvalid, 'a topic name is not empty');
     if (/[+#]/.test(topic)) return refused(ReasonCode.TopicNameInvalid, 'a topic name holds no wildcards');
     if (action === 'publish' && topic.startsWith('$SYS/')) return refused(ReasonCode.NotAuthorized, ofBroker);
     const rule = action === 'publish' ? rules.publish(topic, request.qos, request.retain) : rules.receive(topic);

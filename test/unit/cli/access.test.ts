@@ -47,6 +47,15 @@ describe('the sample', () => {
     const { err } = await explain('--username', 'ada', 'publish', '$SYS/x');
     expect(err).toBe("refused (0x87): $SYS topics are the broker's own to publish\n");
     expect((await explain('publish', 'a/#')).err).toBe('refused (0x90): a topic name holds no wildcards\n');
+    expect((await explain('publish', '')).err).toBe('refused (0x90): a topic name is not empty\n');
+  });
+});
+
+test('an address that is none is told, and not taken for one that no rule knows', async () => {
+  expect(await explain('--address', '10.0.0.300', 'publish', 'a')).toEqual({
+    code: 2,
+    out: '',
+    err: '--address wants an address, as 10.0.0.5 or fd00::5, not "10.0.0.300"\n',
   });
 });
 

@@ -102,6 +102,15 @@ describe('sluice config', () => {
     expect(out).toContain(line);
   });
 
+  test('check looks into the files of TLS', async () => {
+    const file = join(directory, 'tls.yaml');
+    const tls = '{ certFile: none.crt, keyFile: none.key }';
+    writeFileSync(file, `listeners:\n  - kind: tcp\n  - kind: wss\n    tls: ${tls}\n`);
+    const { code, err } = await sluice('config', 'check', file);
+    const cause = `Cannot read tls.certFile ${join(directory, 'none.crt')}: there is no such file`;
+    expect([code, err]).toEqual([1, expect.stringContaining(`${file}:4:5: listeners.1.tls: ${cause}`)]);
+  });
+
   test('example prints the sample that the package brings', async () => {
     const { code, out } = await sluice('config', 'example');
 

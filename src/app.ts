@@ -112,7 +112,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   const ticker = setInterval(() => void pipelines.tick(), pipelineTickMs);
   ticker.unref();
   const listeners: Listener[] = [];
-  const reload = async () => {
+  const reloadNow = async () => {
     if (options.reread === undefined) throw new ConfigError('There is no configuration file to read again');
     try {
       // First, so that a mistake in the pipelines does not keep a renewed certificate from being used.
@@ -138,6 +138,13 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       throw error;
     }
   };
+  /** One after the other, so that the configuration that was read last is the one that counts. */
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = () => {
+    const reloaded = reloading.then(reloadNow);
+    reloading = reloaded.catch(() => {});
+    return reloaded;
+  };
   const replay = async (entry: QuarantineEntry) => {
     const { outcome, messages } = await pipelines.replay(entry);
     for (const { topic, ...fields } of messages) await broker.publish(topic, fields);
@@ -149,6 +156,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, handlers, log) : () => {};
   const close = async () => {
     closeControl();
+    await reloading;
     clearInterval(ticker);
     await Promise.all(listeners.map((listener) => listener.close()));
     await pipelines.close();

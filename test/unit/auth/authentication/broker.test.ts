@@ -1,5 +1,8 @@
 /** Authentication as clients of a running broker meet it, over its reloads and their renewals. */
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { SignJWT } from 'jose';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type App, startApp } from '../../../../src/app.ts';
@@ -181,6 +184,23 @@ describe('reload', () => {
     file.next = { listeners: [open] };
     await expect(app!.reload()).rejects.toThrow(/^listeners: .* tcp listener on 127\.0\.0\.1:0 .*restart/);
     expect(await codeOf(ada)).toBe(0);
+  });
+
+  test('of two that overlap, the one that was asked for last counts', async () => {
+    const file = await start(passwords(directory.write('at first', await line('ada', 'one'))));
+    // It is read when somebody has written to it.
+    const slow = directory.path('slow');
+    execFileSync('mkfifo', [slow]);
+    file.next = passwords(slow);
+    const first = app!.reload();
+    for (let i = 0; i < 100; i++) await setImmediate();
+    file.next = passwords(directory.write('at last', await line('bob', 'two')));
+    const second = app!.reload();
+    for (let i = 0; i < 100; i++) await setImmediate();
+    await writeFile(slow, await line('eve', 'three'));
+    await Promise.all([first, second]);
+    expect(await codeOf({ username: 'bob', password: 'two' })).toBe(0);
+    expect(await codeOf({ username: 'eve', password: 'three' })).toBe(0x86);
   });
 
   test('it cannot begin while the broker runs, for those who are in were never asked; and it can end for nobody', async () => {

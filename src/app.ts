@@ -72,11 +72,20 @@ const keep = { verdict: 'keep' } as const;
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
   const log = options.log ?? (await createLog(config.log));
   const rules = rulesOf(config, options.where);
-  const audit = await openAudit(config, log);
   const authentication = await openAuthentication(config, options, log);
   const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log);
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
-  await configure(pipelines, config, options.where);
+  const authorization = new Authorization({ log, changed: () => broker.rulesChanged() });
+  let audit: AuditLog | null = null;
+  const giveUp = async (error: unknown): Promise<never> => {
+    await pipelines.close();
+    authentication?.close();
+    authorization.close();
+    await audit?.close();
+    throw error;
+  };
+  await configure(pipelines, config, options.where).catch(giveUp);
+  audit = await openAudit(config, log).catch(giveUp);
   const { onPublish } = options.hooks ?? {};
   if (onPublish !== undefined) {
     pipelines.use(
@@ -85,7 +94,6 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   }
   const hooks =
     authentication === null ? (options.hooks ?? {}) : withAuthentication(options.hooks ?? {}, authentication);
-  const authorization = new Authorization({ log, changed: () => broker.rulesChanged() });
   const { policy: access } = authorization;
   const settings = withinOpenFiles(config);
   const broker = new Broker({
@@ -99,15 +107,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   });
   authorization.use(rules);
   pipelines.emit = (message) => publishOwn(broker, message, log);
-  try {
-    await broker.start();
-  } catch (error) {
-    await pipelines.close();
-    authentication?.close();
-    authorization.close();
-    await audit?.close();
-    throw error;
-  }
+  await broker.start().catch(giveUp);
   tellConnections(settings, config, log);
   const ticker = setInterval(() => void pipelines.tick(), pipelineTickMs);
   ticker.unref();

@@ -161,6 +161,12 @@ describe('a broker', () => {
   }
   afterEach(() => app?.close());
 
+  test('that cannot start leaves no audit log behind', async () => {
+    const config = configOf({ pipelines: [{ name: 'broken', filter: 'a', stages: [{ map: '(' }] }] });
+    await expect(startApp(config)).rejects.toThrow('not JSONata');
+    expect(existsSync(file)).toBe(false);
+  });
+
   test('tells who came, from where, as whom, and that they left', async () => {
     const port = await start();
     const client = await WireClient.connect(port, { version: 5, clientId: 'c', username: 'u', password: 'secret' });

@@ -414,10 +414,28 @@ export const mutations: readonly Mutation[] = [
     to: '    if (this.#fits(session, delivery) || qos > 0) {\n      return this.#sink.publish',
   },
   {
+    name: 'memory is given back although it is not all written',
+    file: 'broker/output.ts',
+    from: 'if (this.#stream.pendingBytes > 0) return;\n    if (this.#unsent.length > 0)',
+    to: 'if (this.#unsent.length > 0) this.#reuseSent();\n    if (this.#stream.pendingBytes > 0) return;\n    if (this.#unsent.length > 0)',
+  },
+  {
+    name: 'a client that does not read is sent more and more of QoS 0',
+    file: 'core/delivering.ts',
+    from: "if (session.isCongested) return this.#sink.dropped('slowConsumer', session);",
+    to: '',
+  },
+  {
+    name: 'was: the cache counts out what was never counted in',
+    file: 'store/level/message-ring.ts',
+    from: 'if (entry.isCached) this.cachedBytes',
+    to: 'this.cachedBytes',
+  },
+  {
     name: 'memory that waits to be written is used again',
     file: 'broker/output.ts',
     from: 'if (this.#stream.pendingBytes === 0) this.#pool.giveBack(chunk);',
-    to: 'this.#pool.giveBack(chunk);',
+    to: 'this.#pool.giveBack(chunk);\n    if (this.#stream.pendingBytes === 0) return;',
   },
   {
     name: 'a borrowed message is kept without a copy',

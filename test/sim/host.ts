@@ -11,7 +11,7 @@ import type { SimulatedDisk } from './disk.ts';
 import type { Judge } from './judge.ts';
 import { Wire } from './network.ts';
 import { aPipeline } from './pipeline.ts';
-import { watchCore } from './probe.ts';
+import { watchChunks, watchCore } from './probe.ts';
 import type { Profile } from './profile.ts';
 import { checkRestored } from './state.ts';
 import { type Life, settled, Violation, type World } from './world.ts';
@@ -76,9 +76,11 @@ export class Host {
       new Wire(this.#world, this.#random, this.#profile.wire, life, 4, 'probe', noEnds),
       'sim',
     );
-    const { core, counters } = (probe as Connection).shell;
+    const { core, counters, chunks } = (probe as Connection).shell;
     probe!.onClose(null);
     watchCore(core, broker, this.#judge);
+    watchChunks(chunks, this.#judge);
+    this.#judge.store = store instanceof LevelStore ? store : null;
     this.#judge.restarted(core, counters);
     this.broker = broker;
     await broker.start();

@@ -9,6 +9,7 @@ import type { Session } from '../../src/core/session.ts';
 import type { DropReason } from '../../src/core/sink.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { ColdPacket } from '../../src/protocol/packets.ts';
+import type { LevelStore } from '../../src/store/level/level-store.ts';
 import { type Decision, Decisions } from './decisions.ts';
 import type { SimulatedDisk } from './disk.ts';
 import { type Exchange, type InFlight, keyOf, type Link, type SentPublish } from './link.ts';
@@ -31,6 +32,8 @@ export class Judge {
   countedBefore = 0;
   core: Core | null = null;
   counters: Counters | null = null;
+  /** Null: in memory. */
+  store: LevelStore | null = null;
   /** The broker has been started, and it has not been looked at yet. */
   isStarting = false;
   /** When the broker's process was started. */

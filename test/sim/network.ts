@@ -39,6 +39,8 @@ export interface Packet {
 
 /** How long a broker waits for the peer to close after it has closed. */
 const endTimeoutMs = 3_000;
+/** The kernel gives no more at a time. */
+const readBytesMax = 65_000;
 /** What a read gave is only there during the call. */
 const readBuffer = Buffer.alloc(65_536);
 
@@ -127,7 +129,8 @@ export class Wire implements ByteStream {
     if (this.isSilent || this.hasClientLeft) return;
     let rest = bytes;
     while (rest.length > 0) {
-      const cut = this.#random.isLucky(this.#habits.pieces) ? this.#random.between(1, rest.length) : rest.length;
+      const most = Math.min(rest.length, readBytesMax);
+      const cut = this.#random.isLucky(this.#habits.pieces) ? this.#random.between(1, most) : most;
       this.#up.push(rest.subarray(0, cut));
       rest = rest.subarray(cut);
     }

@@ -55,6 +55,8 @@ export type Step = Action & {
 };
 
 export const topics = ['a', 'a/b', 'a/b/c', 'x', 'x/y'];
+/** With the number in front of it. */
+export const largestPayload = 100_000;
 const filters = ['a', 'a/b', '#', 'a/#', '+/b', 'x', 'x/+', '+', 'a/+/c'];
 /** No two of them match the same topic: which of two a message came by, a client could not tell. */
 const sharedFilters = ['$share/g/a/#', '$share/g/x', '$share/h/x/+'];
@@ -183,7 +185,8 @@ function publish(random: Random, cast: Cast, client: number): Action {
     qos: random.pick([0, 1, 1, 2, 2] as const),
     retain: random.isLucky(cast.retained),
     expirySeconds: random.isLucky(cast.expiring) ? random.between(0, 6) : -1,
-    bytes: random.pick([0, 0, 20, 20, 300, 5_000]),
+    // The large ones have a chunk of memory for themselves.
+    bytes: random.isLucky(0.03) ? largestPayload - 10 : random.pick([0, 0, 20, 20, 300, 5_000]),
     usesAlias: random.isLucky(0.3),
     times: random.pick([1, 1, 1, 3, 12]),
   };

@@ -2,6 +2,7 @@
  * How the judge sees what the broker decides, and when: it stands between the framer and the connection, before the core's own
  * door, and between the core and its sink and store. Nothing of the broker's source knows of it.
  */
+import type { ChunkPool } from '../../src/base/chunk-pool.ts';
 import type { Broker } from '../../src/broker/broker.ts';
 import { Connection } from '../../src/broker/connection.ts';
 import type { Core } from '../../src/core/core.ts';
@@ -156,6 +157,23 @@ function watchDecisions(core: Core, judge: Judge): void {
 /** What is being given to the session, or what was when this delivery was. */
 function meant(session: Session, delivery: Taken | null | undefined, { decisions }: Judge): Decision | null {
   return deciding?.clientId === session.clientId ? deciding : decisions.of(session, delivery);
+}
+
+/** Memory that is given back is nobody's until it is taken again. */
+export function watchChunks(chunks: ChunkPool, judge: Judge): void {
+  const taken = new WeakSet<Buffer>();
+  const take = chunks.take.bind(chunks);
+  chunks.take = (bytes) => {
+    const chunk = take(bytes);
+    judge.check(!taken.has(chunk), 'memory is used once at a time', () => `${chunk.length} bytes are given twice`);
+    taken.add(chunk);
+    return chunk;
+  };
+  const giveBack = chunks.giveBack.bind(chunks);
+  chunks.giveBack = (chunk) => {
+    judge.check(taken.delete(chunk), 'memory is used once at a time', () => `${chunk.length} bytes come back twice`);
+    giveBack(chunk);
+  };
 }
 
 const watchedSessions = new WeakSet<Session>();

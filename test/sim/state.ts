@@ -1,10 +1,12 @@
 /** What the broker knows and holds at a time, held against the oracle and its bounds. */
+import { largeChunk } from '../../src/base/chunk-pool.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { Judge } from './judge.ts';
 import { type Link, toleranceMs } from './link.ts';
 import type { ModelSession } from './model.ts';
 import type { Packet } from './network.ts';
+import { largestPayload } from './plan.ts';
 
 /** The broker has started: what it knows is what the disk had. */
 export function checkRestored(judge: Judge): void {
@@ -112,7 +114,21 @@ export function checkBounds(judge: Judge): void {
     judge.check(queue.length >= 0 && queue.bytes >= 0 && queue.spilled >= 0, 'queues are bounded', () => clientId);
     judge.check(window.count <= 65_535, 'windows are bounded', () => `${clientId}: ${window.count}`);
   }
+  const cached = judge.store?.cachedBytes ?? 0;
+  judge.check(cached >= 0 && cached <= judge.profile.cacheBytes, 'the cache is bounded', () => `${cached} bytes`);
+  for (const link of judge.links) checkOutput(judge, link);
   judge.check(judge.core!.retained.count <= limits.retainedMessages, 'retained messages are bounded', () => '');
+}
+
+/**
+ * What waits for a client that does not read: at most as much again as is in the stream already, each within the limit, apart
+ * from the packet that passes it and what stands in the last chunk.
+ */
+function checkOutput(judge: Judge, { written, name }: Link): void {
+  let bytes = 0;
+  for (const { decision } of written) bytes += decision.expected!.message.payload.length;
+  const most = 2 * (judge.profile.settings.limits.outputBytes + largeChunk + largestPayload);
+  judge.check(bytes <= most, 'output is bounded', () => `${bytes} bytes wait for ${name}`);
 }
 
 /** A message may be refused for want of room only: in the queue of one that it would go to, or among the retained ones. */

@@ -108,6 +108,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   authorization.use(rules);
   pipelines.emit = (message) => publishOwn(broker, message, log);
   await broker.start().catch(giveUp);
+  audit?.record({ event: 'started', reason: `Sluice ${version}` });
   tellConnections(settings, config, log);
   const ticker = setInterval(() => void pipelines.tick(), pipelineTickMs);
   ticker.unref();
@@ -191,12 +192,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 /** Null where none is wanted. */
 async function openAudit({ audit: { file, maxBytes, keep } }: Config, log: Log): Promise<AuditLog | null> {
   if (file === undefined) return null;
-  const opening = AuditLog.open({ file, maxBytes, keep, log });
-  const audit = await opening.catch((cause: Error) => {
+  return AuditLog.open({ file, maxBytes, keep, log }).catch((cause: Error) => {
     throw new ConfigError(`Cannot open the audit log: ${cause.message}; see audit.file`, { cause });
   });
-  audit.record({ event: 'started', reason: `Sluice ${version}` });
-  return audit;
 }
 
 /** What authorization allows, ready to be used. Throws a ConfigError that says where the rules or the ACL file are wrong. */

@@ -165,6 +165,9 @@ describe('a broker', () => {
     const config = configOf({ pipelines: [{ name: 'broken', filter: 'a', stages: [{ map: '(' }] }] });
     await expect(startApp(config)).rejects.toThrow('not JSONata');
     expect(existsSync(file)).toBe(false);
+    await start();
+    await expect(startApp(configOf({}))).rejects.toThrow('in use by another process');
+    expect(events('started')).toHaveLength(1);
   });
 
   test('tells who came, from where, as whom, and that they left', async () => {

@@ -17,7 +17,7 @@
  *
  * Numbers in keys are big-endian, so the order of the keys is the order of the numbers.
  */
-import type { ClientIdentity, PublishedMessage } from '../../contracts/hooks.ts';
+import type { PublishedMessage } from '../../contracts/hooks.ts';
 import type { QuarantinedMessage, QuarantineEntry } from '../../contracts/pipeline.ts';
 import type {
   StoredDelivery,
@@ -29,11 +29,13 @@ import { Message, never } from '../../protocol/message.ts';
 import type { QoS } from '../../protocol/packets.ts';
 import { Topic } from '../../protocol/topic.ts';
 import type { ProtocolVersion } from '../../protocol/traits.ts';
-import { ByteReader, type ByteWriter } from './bytes.ts';
-import { readIdentity, writeIdentity } from './identity.ts';
+import { ByteReader, type ByteWriter, CorruptValue } from './bytes.ts';
+import { readIdentity, readIdentityOfFormat1, writeIdentity } from './identity.ts';
 import type { ResidentMessage } from './message-ring.ts';
 
 export const format = 2;
+
+const topicBytesMax = 65_535;
 
 export const Prefix = {
   format: 0x00,
@@ -99,7 +101,7 @@ function takeContent(reader: ByteReader, id: number): Message {
   const flags = reader.u8();
   const expiresAt = expiresAtOf(reader.f64());
   const expirySeconds = reader.varint() - 1;
-  const topic = Topic.of(reader.text());
+  const topic = takeTopic(reader);
   const properties = reader.binary();
   const qos = (flags & 3) as QoS;
   const message = Message.of(topic, reader.binary(), { qos, retain: (flags & 4) !== 0, properties });
@@ -107,6 +109,12 @@ function takeContent(reader: ByteReader, id: number): Message {
   message.expirySeconds = expirySeconds;
   message.id = id;
   return message;
+}
+
+function takeTopic(reader: ByteReader): Topic {
+  const name = reader.text();
+  if (Buffer.byteLength(name) > topicBytesMax) throw new CorruptValue('a topic is longer than one can be');
+  return Topic.of(name);
 }
 
 /** A message by itself: a retained one, or large content. */
@@ -190,7 +198,7 @@ export function readSession(value: Buffer, sid: number): StoredSession {
   const time = reader.f64();
   const flags = reader.u8();
   const identity =
-    (flags & 2) !== 0 ? (reader.json() as ClientIdentity) : (flags & 4) !== 0 ? readIdentity(reader, clientId) : null;
+    (flags & 2) !== 0 ? readIdentityOfFormat1(reader) : (flags & 4) !== 0 ? readIdentity(reader, clientId) : null;
   const disconnectedAt = isDisconnected ? time : null;
   const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, identity };
   if ((flags & 1) === 0) return { ...session, will: null };
@@ -198,7 +206,7 @@ export function readSession(value: Buffer, sid: number): StoredSession {
   const qos = reader.u8() as QoS;
   const retain = reader.u8() === 1;
   const messageExpiry = reader.varint() - 1;
-  const topic = Topic.of(reader.text());
+  const topic = takeTopic(reader);
   const properties = reader.binary();
   const message = Message.of(topic, reader.binary(), { qos, retain, properties });
   message.expirySeconds = messageExpiry;

@@ -20,6 +20,8 @@ export interface ResidentMessage {
 }
 
 const smallestRing = 1_024;
+/** What is cached gives way before the ring grows beyond this: an old message must not span all that came and went since. */
+const cachingRing = 1_048_576;
 /** What a cached message takes beside its payload, about. */
 const messageOverhead = 400;
 
@@ -41,12 +43,19 @@ export class MessageRing {
     return this.#slots[id & (this.#slots.length - 1)];
   }
 
-  /** `id` is above all that were added before. */
+  /** `id` is above all that are written; those that are not may come in any order. */
   add(id: number, entry: ResidentMessage): void {
-    if (this.#first === this.#end) this.#first = id;
-    while (id - this.#first >= this.#slots.length) this.#grow();
+    if (this.#first === this.#end) this.#first = this.#end = id;
+    const end = Math.max(this.#end, id + 1);
+    while (end - Math.min(this.#first, id) > this.#slots.length) this.#makeRoom();
+    this.#first = Math.min(this.#first, id);
+    this.#end = end;
     this.#slots[id & (this.#slots.length - 1)] = entry;
-    this.#end = id + 1;
+  }
+
+  #makeRoom(): void {
+    if (this.#slots.length >= cachingRing && this.get(this.#first)?.isCached === true) this.delete(this.#first);
+    else this.#grow();
   }
 
   /** Returns what was there. */

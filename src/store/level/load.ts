@@ -72,12 +72,16 @@ export async function loadAll(
   const found = await loadSessions(readEach, staged);
   const lastMessageId = await loadRecipients(readEach, found, states, references, staged);
   const sessions: RestoredSession[] = [];
-  for (const [sid, each] of found) sessions.push(await restored(database, each, states.get(sid)!));
+  let lastSessionId = 0;
+  for (const [sid, each] of found) {
+    lastSessionId = Math.max(lastSessionId, sid);
+    sessions.push(await restored(database, each, states.get(sid)!));
+  }
   const retained: Message[] = [];
   await readEach(Prefix.retained, (_, value) => retained.push(readContent(value, 0)));
   await readEach(Prefix.quarantine, (at, value) => quarantine.restore(at, value));
   if (damaged > 0) log.warn({ records: damaged }, 'damaged records were set aside; see sluice db check');
-  return { sessions, retained, lastMessageId, lastSessionId: Math.max(0, ...found.keys()) };
+  return { sessions, retained, lastMessageId, lastSessionId };
 }
 
 type ReadEach = (prefix: number, read: (at: Buffer, value: Buffer) => void) => Promise<void>;

@@ -232,3 +232,17 @@ test('messages that are done with while they are being written do not widen the 
   expect(store.cachedBytes).toBeGreaterThan(cacheBytes / 2);
   await store.close();
 });
+
+test('sessions are restored however many there are', async () => {
+  const sessionCount = 150_000;
+  const store = aStore();
+  await store.load();
+  for (let i = 0; i < sessionCount; i++) store.putSession(aSession(store.nextSessionId()));
+  await committed(store);
+  await store.close();
+  const again = aStore();
+  const { sessions } = await again.load();
+  expect([...sessions]).toHaveLength(sessionCount);
+  expect(again.nextSessionId()).toBe(sessionCount + 1);
+  await again.close();
+}, 60_000);

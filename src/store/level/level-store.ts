@@ -173,7 +173,6 @@ export class LevelStore implements SessionStore {
     if (resident === undefined) this.#collect({ message, recipients: [{ sid, delivery }], isCached: false });
     else {
       // All its recipients come in the same turn, so it has not been written yet.
-      if (resident.recipients.length === 0) this.#collecting.wanted++;
       resident.recipients.push({ sid, delivery });
       this.#references.set(message.id, resident.recipients.length);
     }
@@ -213,7 +212,7 @@ export class LevelStore implements SessionStore {
         1,
       );
       if (recipients.length > 0) return;
-      this.#collecting.wanted--;
+      this.#collecting.takenBack();
       this.#resident.delete(messageId);
     } else if (references > 1) this.#collecting.floors.add(sid);
     else {

@@ -29,6 +29,11 @@ export class Staged {
     return this.wanted === 0 && this.doneMessages.length === 0 && this.floors.size === 0 && this.#records.length === 0;
   }
 
+  /** One of the messages lost its last recipient. The list must not grow while all that comes is taken back at once. */
+  takenBack(): void {
+    if (--this.wanted === 0) this.messages.length = 0;
+  }
+
   /** The value is copied. */
   put(key: Buffer, value: Buffer): void {
     this.#records.push({ key, value: Buffer.from(value) });

@@ -8,6 +8,7 @@ import { silentLog } from '../../../src/contracts/log.ts';
 import { ByteWriter } from '../../../src/store/level/bytes.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
 import { format, key, Prefix } from '../../../src/store/level/records.ts';
+import { Staged } from '../../../src/store/level/staged.ts';
 import { aDelivery, aMessage, aSession, committed, read } from '../../contract/session-store.suite.ts';
 
 let directory = '';
@@ -207,6 +208,17 @@ test('what was staged and taken back leaves nothing to wait for', async () => {
   // Otherwise every turn of the broker would begin another one, at full speed, until something else is written.
   expect(store.isDurable).toBe(true);
   await store.close();
+});
+
+test('messages that are taken back are not kept until something is written, which may be never', () => {
+  const staged = new Staged();
+  for (let i = 0; i < 1_000; i++) {
+    staged.messages.push({ message: aMessage(i, 'x'), recipients: [], isCached: false });
+    staged.wanted++;
+    staged.takenBack();
+  }
+  expect(staged.messages).toHaveLength(0);
+  expect(staged.isEmpty).toBe(true);
 });
 
 test('messages that are done with while they are being written do not widen the cache', async () => {

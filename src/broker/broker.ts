@@ -95,6 +95,12 @@ export class Broker implements BanList {
       turn,
       counters,
       now: () => this.#shell.core.now,
+      later: (callback) => {
+        schedule(() => {
+          this.#shell.readTime();
+          callback();
+        });
+      },
       inForm: (message, subscriberClass, done) => inForm(this.#shell, message, subscriberClass, done),
       publishWill: (message, session) => publishOwn(this.#shell, message, session, true),
       onWillRefused: ({ topic, qos, retain }, { identity }) =>

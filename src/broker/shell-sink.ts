@@ -13,6 +13,7 @@ export interface SinkOptions {
   readonly turn: Turn;
   readonly counters: Counters;
   readonly now: () => number;
+  readonly later: (callback: () => void) => void;
   readonly inForm: (message: Message, subscriberClass: string, done: (form: Message | null) => void) => void;
   readonly publishWill: (message: Message, session: Session) => void;
   readonly onWillRefused: (message: Message, session: Session) => void;
@@ -65,6 +66,10 @@ export class ShellSink implements Sink {
 
   whenStored(callback: () => void): void {
     this.#turn.whenStored(callback);
+  }
+
+  later(callback: () => void): void {
+    this.#options.later(callback);
   }
 
   acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {

@@ -8,6 +8,7 @@ import type { Message } from '../protocol/message.ts';
 import { PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Delivery } from './delivery.ts';
+import type { Walk } from './retained.ts';
 import type { Router } from './router.ts';
 import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
@@ -20,6 +21,8 @@ const inMemoryMessages = 256;
 const inMemoryBytes = 262_144;
 /** The next page is asked for while this many are left. */
 const reloadBelow = 64;
+/** So many topics are looked at in one turn for retained messages of new subscriptions; it takes a millisecond or so. */
+const stepsInTurn = 10_000;
 
 export class Delivering {
   /** Milliseconds since the epoch, as the shell last said. */
@@ -30,6 +33,11 @@ export class Delivering {
   readonly #store: SessionStore;
   readonly #sink: Sink;
   readonly #groups: Pick<Router, 'group'>;
+  /** What looking for retained messages may still cost in this turn. */
+  readonly #walk: Walk = { stepsLeft: stepsInTurn };
+  #isTurnAwaited = false;
+  /** Whose look goes on in the next turn. */
+  readonly #looking: Session[] = [];
 
   constructor(settings: BrokerSettings, store: SessionStore, sink: Sink, groups: Pick<Router, 'group'>) {
     this.#groups = groups;
@@ -225,10 +233,16 @@ export class Delivering {
   }
 
   #replayNext(session: Session): void {
+    if (this.#walk.stepsLeft <= 0) {
+      session.isPreparing = true;
+      return void this.#looking.push(session);
+    }
+    this.#awaitTurn();
     const { subscription, messages } = session.replays[0]!;
-    const message = messages.take();
+    const message = messages.take(this.#walk);
+    this.#walk.stepsLeft--;
     if (message === null) {
-      session.replays.shift();
+      if (messages.isDone) session.replays.shift();
       return;
     }
     if (message.isExpired(this.now) || session.rights?.receive(message.topic.name) === false) return;
@@ -243,6 +257,20 @@ export class Delivering {
       if (isLater) this.pump(session);
     });
     isLater = true;
+  }
+
+  #awaitTurn(): void {
+    if (this.#isTurnAwaited) return;
+    this.#isTurnAwaited = true;
+    this.#sink.later(() => {
+      this.#isTurnAwaited = false;
+      this.#walk.stepsLeft = stepsInTurn;
+      while (this.#looking.length > 0 && this.#walk.stepsLeft > 0) {
+        const session = this.#looking.shift()!;
+        session.isPreparing = false;
+        this.pump(session);
+      }
+    });
   }
 
   #replay(session: Session, subscription: Subscription, message: Message): void {

@@ -78,6 +78,13 @@ function remove(node: Node, levels: readonly string[], index: number): boolean {
   return removed;
 }
 
+/** How many more nodes may be looked at in one go: a filter may match few messages among very many. */
+export interface Walk {
+  stepsLeft: number;
+}
+
+const unhurried: Walk = { stepsLeft: Number.POSITIVE_INFINITY };
+
 /**
  * A walk through the tree that can stop after each message. It keeps its place by itself: nested generators would pass each
  * message on through all their levels.
@@ -90,6 +97,8 @@ export class RetainedMatches implements IterableIterator<Message> {
   readonly #indexes: number[] = [];
   /** Null once the walk has begun. */
   #root: Node | null;
+  /** There are no more. */
+  isDone = false;
 
   constructor(root: Node, levels: readonly string[], seesHidden: boolean) {
     this.#levels = levels;
@@ -97,14 +106,16 @@ export class RetainedMatches implements IterableIterator<Message> {
     this.#root = root;
   }
 
-  /** The next message; null at the end. */
-  take(): Message | null {
+  /** The next message. Null at the end, or where the walk has taken all steps that it may: see `isDone`. */
+  take(walk: Walk = unhurried): Message | null {
     if (this.#root !== null) {
       const message = this.#enter(this.#root, 0);
       this.#root = null;
       if (message !== null) return message;
     }
     for (let top = this.#branches.length - 1; top >= 0; top = this.#branches.length - 1) {
+      if (walk.stepsLeft <= 0) return null;
+      walk.stepsLeft--;
       const { value: node, done } = this.#branches[top]!.next();
       if (done) {
         this.#branches.pop();
@@ -114,6 +125,7 @@ export class RetainedMatches implements IterableIterator<Message> {
         if (message !== null) return message;
       }
     }
+    this.isDone = true;
     return null;
   }
 

@@ -46,7 +46,7 @@ export class Session {
   readonly queue = new SessionQueue();
   /** Retained messages still to be sent for new subscriptions. */
   readonly replays: Replay[] = [];
-  /** A retained message is being put into the form that the client wants; what follows waits. */
+  /** A retained message is being looked for, or put into the form that the client wants; what follows waits. */
   isPreparing = false;
   /** The number of the message that was stored for it last, in this run of the broker. */
   lastMessageId = 0;

@@ -74,3 +74,38 @@ test('a read whose messages go to many makes room for others after ten thousand 
   expect(broker.counters.publishSent).toBe(25_000);
   await broker.close();
 });
+
+test('a look for retained messages that finds few among many is cut into pieces, those of several clients taking turns', async () => {
+  const scheduled: (() => void)[] = [];
+  const settings = { ...defaultSettings, sysIntervalSeconds: 0 };
+  const broker = new Broker({ settings, store: new MemoryStore(), schedule: (run) => scheduled.push(run) });
+  await broker.start();
+  const connect = (clientId: string) => {
+    const peer = new Peer();
+    peer.receiver = broker.accept(peer, 'mqtt://127.0.0.1:1883');
+    peer.send({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId, clean: true, keepalive: 0 });
+    return peer;
+  };
+  const round = () => {
+    for (const run of scheduled.splice(0)) run();
+  };
+  for (let i = 0; i < 25_000; i++) void broker.publish(`${i}/a`, { payload: Buffer.from('x'), retain: true });
+  void broker.publish('last/z', { payload: Buffer.from('x'), retain: true });
+
+  const filters = ['+/none', '+/z'];
+  const clients = ['one', 'two'].map(connect);
+  for (const client of clients) {
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions: filters.map((topic) => ({ topic, qos: 0 })) });
+  }
+  const sent: number[] = [];
+  while (scheduled.length > 0) {
+    round();
+    sent.push(broker.counters.publishSent);
+  }
+
+  // Each of the two looks at 50,000 topics, and 10,000 are looked at in one round.
+  expect(sent.length).toBeGreaterThanOrEqual(10);
+  expect(sent.indexOf(1)).toBeGreaterThanOrEqual(7);
+  expect(sent.at(-1)).toBe(2);
+  await broker.close();
+});

@@ -50,6 +50,7 @@ class World {
       publish: ({ clientId }, message, qos) => void this.told.push(`${clientId} gets ${message.payload} by QoS ${qos}`),
       fits: ({ packetBytesMax }, message) => message.size <= packetBytesMax,
       whenStored: (callback) => callback(),
+      later: (callback) => callback(),
       acknowledge: ({ clientId }, type, packetId) => void this.told.push(`${clientId} gets ${type} for ${packetId}`),
       acknowledgeStored: ({ clientId }, type, id) => void this.told.push(`${clientId} gets ${type} for ${id}`),
       disconnect: () => {},

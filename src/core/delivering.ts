@@ -113,6 +113,11 @@ export class Delivering {
     const { limits } = this.#settings;
     const { queue } = session;
     const { size } = delivery.message;
+    if (size > limits.queueBytes) {
+      // Nothing that could leave would make room for it.
+      this.#sink.dropped('queueFull', session);
+      return false;
+    }
     while (!queue.hasRoomFor(size, limits)) {
       const oldest = this.#oldest(session);
       const isExpired = oldest !== null && oldest.expiresAt <= this.now;
@@ -300,8 +305,9 @@ export class Delivering {
         moved.push(delivery);
       }
     }
-    moved.push(...session.queue.takeOut(isLeaving));
+    const waiting = session.queue.takeOut(isLeaving);
     for (const delivery of moved) this.#passOn(session, delivery);
+    for (const delivery of waiting) this.#passOn(session, delivery);
   }
 
   #passOn(session: Session, { message, qos, group }: Delivery): void {

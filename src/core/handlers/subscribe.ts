@@ -49,8 +49,9 @@ export function subscribe(
     identifier: options.identifier,
     subscriberClass: options.subscriberClass,
   };
-  if (existing !== undefined) core.router.remove(existing);
+  // In this order, so that a shared subscription with no other member stays the same one, with what waits for it.
   core.router.add(subscription);
+  if (existing !== undefined) core.router.remove(existing);
   session.subscriptions.set(topicFilter, subscription);
   if (session.isPersistent) core.store.putSubscription(session.sid, { topicFilter, ...options });
   // Shared subscriptions get no retained messages. [MQTT5 4.8.2] Retain Handling: [MQTT5 3.3.1-9] to [MQTT5 3.3.1-11]
@@ -67,8 +68,8 @@ export function reclassify(core: Core, subscription: Subscription, subscriberCla
   if (subscription.subscriberClass === subscriberClass) return;
   const { session, topicFilter } = subscription;
   const changed = { ...subscription, subscriberClass };
-  core.router.remove(subscription);
   core.router.add(changed);
+  core.router.remove(subscription);
   session.subscriptions.set(topicFilter, changed);
   if (session.isPersistent) {
     const { qos, noLocal, retainAsPublished, retainHandling, identifier } = subscription;

@@ -5,96 +5,19 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Broker } from '../../../src/broker/broker.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
-import { defaultSettings, type Limits } from '../../../src/contracts/settings.ts';
+import { defaultSettings } from '../../../src/contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
-import { Core } from '../../../src/core/core.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
-import { subscribe } from '../../../src/core/handlers/subscribe.ts';
-import { connect, disconnected, ready } from '../../../src/core/lifecycle.ts';
-import type { Session, SessionWill } from '../../../src/core/session.ts';
+import { ready } from '../../../src/core/lifecycle.ts';
 import { SessionQueue } from '../../../src/core/session-queue.ts';
-import type { Sink } from '../../../src/core/sink.ts';
 import { createBroker, type SluiceBroker } from '../../../src/index.ts';
 import { Message } from '../../../src/protocol/message.ts';
-import { PacketType, type QoS } from '../../../src/protocol/packets.ts';
+import { PacketType } from '../../../src/protocol/packets.ts';
 import { ReasonCode } from '../../../src/protocol/reason-codes.ts';
-import { parseFilter, Topic } from '../../../src/protocol/topic.ts';
-import { traitsOf } from '../../../src/protocol/traits.ts';
-import { MemoryStore } from '../../../src/store/memory.ts';
+import { Topic } from '../../../src/protocol/topic.ts';
+import { RecordingStore, start, World } from '../../support/core-world.ts';
 import { wire } from '../../support/wire.ts';
 import { type ConnectOptions, type Received, WireClient } from '../../support/wire-client.ts';
-
-const start = 1_700_000_000_000;
-
-/** Remembers when each session that is stored was left. */
-class RecordingStore extends MemoryStore {
-  readonly leftAt: (number | null)[] = [];
-  override putSession(session?: { disconnectedAt: number | null }): void {
-    this.leftAt.push(session!.disconnectedAt);
-  }
-}
-
-/** A core, and in `told` what it says. Clients take QoS 1 and 2 messages of any number. */
-class World {
-  readonly told: string[] = [];
-  readonly store = new RecordingStore();
-  readonly core: Core;
-
-  constructor(limits: Partial<Limits> = {}, queueQoS0 = false) {
-    const settings = { ...defaultSettings, queueQoS0, limits: { ...defaultSettings.limits, ...limits } };
-    this.core = new Core(settings, this.store, this.#sink(), start);
-  }
-
-  #sink(): Sink {
-    return {
-      publish: ({ clientId }, message, qos) => void this.told.push(`${clientId} gets ${message.payload} by QoS ${qos}`),
-      fits: ({ packetBytesMax }, message) => message.size <= packetBytesMax,
-      whenStored: (callback) => callback(),
-      later: (callback) => callback(),
-      acknowledge: ({ clientId }, type, packetId) => void this.told.push(`${clientId} gets ${type} for ${packetId}`),
-      acknowledgeStored: ({ clientId }, type, id) => void this.told.push(`${clientId} gets ${type} for ${id}`),
-      disconnect: () => {},
-      inForm: (message, _class, done) => done(message),
-      publishWill: ({ payload }) => void this.told.push(`will ${payload}`),
-      willRefused: ({ payload }) => void this.told.push(`refused: will ${payload}`),
-      dropped: (reason) => void this.told.push(`dropped: ${reason}`),
-      sessionEnded: () => {},
-    };
-  }
-
-  /** Up to the CONNACK, which has not left. */
-  connecting(clientId: string, packetBytesMax = Number.POSITIVE_INFINITY, will: SessionWill | null = null): Session {
-    const client = { clientId, traits: traitsOf[5], clean: false, expirySeconds: 1_000, receiveMaximum: 65_535 };
-    return connect(this.core, { ...client, packetBytesMax, will, link: {}, identity: null, rights: null }).session;
-  }
-
-  connected(clientId: string, packetBytesMax?: number): Session {
-    const session = this.connecting(clientId, packetBytesMax);
-    ready(this.core, session);
-    return session;
-  }
-
-  member(clientId: string, qos: QoS, ...filters: string[]): Session {
-    const session = this.connected(clientId);
-    for (const filter of filters) this.subscribe(session, qos, filter);
-    return session;
-  }
-
-  subscribe(session: Session, qos: QoS, filter: string, noLocal = false): void {
-    const options = { qos, noLocal, retainAsPublished: false, retainHandling: 0, identifier: 0 } as const;
-    subscribe(this.core, session, filter, parseFilter(filter)!, { ...options, subscriberClass: null });
-  }
-
-  leave(...sessions: Session[]): void {
-    for (const session of sessions) disconnected(this.core, session, true);
-  }
-
-  publish(payload: string, qos: QoS = 1, expiresAt = Number.POSITIVE_INFINITY, origin: Session | null = null) {
-    const message = Message.of(Topic.of('a'), Buffer.from(payload), { qos });
-    message.expiresAt = expiresAt;
-    return this.core.publish(message, origin);
-  }
-}
 
 test('a message for a shared subscription whose members are all away goes to one for which it is kept [MQTT5 4.8.2]', () => {
   const world = new World();

@@ -1,0 +1,36 @@
+/** How the core gives messages to sessions, in cases that need no broker around it. */
+import { expect, test } from 'vitest';
+import { unsubscribe } from '../../../src/core/handlers/subscribe.ts';
+import { end } from '../../../src/core/lifecycle.ts';
+import { World } from '../../support/core-world.ts';
+
+test('messages of the only member of a shared subscription go to a later one, also if it subscribed again [MQTT5 4.8.2]', () => {
+  const world = new World();
+  const first = world.member('first', 1, '$share/s/a');
+  world.leave(first);
+  world.publish('x');
+  world.subscribe(first, 1, '$share/s/a');
+  world.member('second', 1, '$share/s/a');
+  end(world.core, first, 'expired');
+  expect(world.told).toEqual(['second gets x by QoS 1']);
+});
+
+test('one that subscribed again and then unsubscribes leaves its messages to the others [MQTT5 4.8.2]', () => {
+  const world = new World();
+  const first = world.member('first', 1, '$share/s/a');
+  world.leave(first);
+  world.publish('x');
+  world.subscribe(first, 1, '$share/s/a');
+  world.member('second', 1, '$share/s/a');
+  unsubscribe(world.core, first, '$share/s/a');
+  expect(world.told).toEqual(['second gets x by QoS 1']);
+});
+
+test('a message that is larger than a whole queue may be costs the queue nothing', () => {
+  const world = new World({ queueBytes: 50 });
+  world.leave(world.member('away', 1, 'a'));
+  world.publish('x');
+  world.publish('y'.repeat(100));
+  world.connected('away');
+  expect(world.told).toEqual(['dropped: queueFull', 'away gets x by QoS 1']);
+});

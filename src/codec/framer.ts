@@ -50,6 +50,8 @@ export class Framer {
   #restLength = 0;
   /** What arrived while the receiver was parked. */
   #parked: Buffer | null = null;
+  /** What is being gone on with: our own bytes, so what is left of them when the receiver parks again need not be copied. */
+  #resumed: Buffer | null = null;
 
   constructor(decoder: PacketDecoder, receiver: PacketReceiver) {
     this.#decoder = decoder;
@@ -86,7 +88,12 @@ export class Framer {
     const bytes = this.#parked;
     if (bytes === null) return;
     this.#parked = null;
-    this.push(bytes, 0, bytes.length);
+    this.#resumed = bytes;
+    try {
+      this.push(bytes, 0, bytes.length);
+    } finally {
+      this.#resumed = null;
+    }
   }
 
   /** Forgets everything: the connection is closing. */
@@ -185,7 +192,8 @@ export class Framer {
   #park(bytes: Buffer, at: number, end: number): void {
     if (at === end) return;
     const more = bytes.subarray(at, end);
-    this.#parked = this.#parked === null ? Buffer.from(more) : Buffer.concat([this.#parked, more]);
+    if (this.#parked !== null) this.#parked = Buffer.concat([this.#parked, more]);
+    else this.#parked = bytes === this.#resumed ? more : Buffer.from(more);
   }
 
   /** `bytes[start, end)` is one packet with its fixed header. */

@@ -4,6 +4,7 @@
 import type { Log } from '../../contracts/log.ts';
 import type {
   RestoredSession,
+  StoredDelivery,
   StoredSending,
   StoredSession,
   StoredSubscription,
@@ -17,6 +18,7 @@ import {
   key,
   numberOf,
   Prefix,
+  packetKey,
   readContent,
   readFloor,
   readMessage,
@@ -75,7 +77,7 @@ export async function loadAll(
   let lastSessionId = 0;
   for (const [sid, each] of found) {
     lastSessionId = Math.max(lastSessionId, sid);
-    sessions.push(await restored(database, each, states.get(sid)!));
+    sessions.push(await restored(database, each, states.get(sid)!, staged));
   }
   const retained: Message[] = [];
   await readEach(Prefix.retained, (_, value) => retained.push(readContent(value, 0)));
@@ -159,11 +161,16 @@ async function loadRecipients(
   return lastMessageId;
 }
 
-async function restored(database: Database, found: Found, state: SessionState): Promise<RestoredSession> {
+async function restored(
+  database: Database,
+  found: Found,
+  state: SessionState,
+  staged: Staged,
+): Promise<RestoredSession> {
   const { session, subscriptions, received } = found;
   for (const { topicFilter } of subscriptions) state.filters.add(topicFilter);
   for (const packetId of received) state.received.add(packetId);
-  const sendings = await restoredSendings(database, found);
+  const sendings = await restoredSendings(database, found, staged);
   let bytes = state.outstanding.bytes;
   for (const { packetId, messageId, delivery } of sendings) {
     state.sendings.set(packetId, messageId);
@@ -173,22 +180,37 @@ async function restored(database: Database, found: Found, state: SessionState): 
   return { session, subscriptions, received, sendings, backlog };
 }
 
-/** QoS 2 deliveries under way: their messages are needed at once, in the order in which they were sent. */
+/**
+ * QoS 2 deliveries under way: their messages are needed at once, in the order in which they were sent. One that cannot be read is
+ * under way no more: it is set aside like any other, here or when its page is read.
+ */
 async function restoredSendings(
   database: Database,
   { session, sendings }: Found,
+  staged: Staged,
 ): Promise<RestoredSession['sendings'][number][]> {
   if (sendings.length === 0) return [];
   const values = await database.getMany(sendings.map(({ messageId }) => key(Prefix.message, messageId)));
   const contents = await database.getMany(sendings.map(({ messageId }) => key(Prefix.content, messageId)));
   const all = sendings.flatMap((sending, index) => {
-    const [value, large] = [values[index], contents[index]];
-    if (value === undefined) return [];
-    const { recipients, isInline, content } = readMessage(value, sending.messageId);
-    if (!isInline && large === undefined) return [];
-    const message = isInline ? content() : readContent(large!, sending.messageId);
-    const own = recipients.find(({ sid }) => sid === session.sid);
-    return own === undefined ? [] : [{ ...sending, delivery: { ...own, message } }];
+    const delivery = deliveryOf(session.sid, sending.messageId, values[index], contents[index]);
+    if (delivery !== null) return [{ ...sending, delivery }];
+    staged.delete(packetKey(Prefix.sending, session.sid, sending.packetId));
+    return [];
   });
   return all.sort((a, b) => a.messageId - b.messageId);
+}
+
+/** Null if a record is missing or damaged. */
+function deliveryOf(sid: number, id: number, value?: Buffer, large?: Buffer): StoredDelivery | null {
+  if (value === undefined) return null;
+  try {
+    const { recipients, isInline, content } = readMessage(value, id);
+    if (!isInline && large === undefined) return null;
+    const message = isInline ? content() : readContent(large!, id);
+    const own = recipients.find((recipient) => recipient.sid === sid);
+    return own === undefined ? null : { ...own, message };
+  } catch {
+    return null;
+  }
 }

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { silentLog } from '../../../src/contracts/log.ts';
 import { ByteWriter } from '../../../src/store/level/bytes.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
-import { format, key, Prefix } from '../../../src/store/level/records.ts';
+import { format, key, Prefix, packetKey } from '../../../src/store/level/records.ts';
 import { Staged } from '../../../src/store/level/staged.ts';
 import { aDelivery, aMessage, aSession, committed, read } from '../../contract/session-store.suite.ts';
 
@@ -76,6 +76,34 @@ describe('damage', () => {
     const { deliveries } = await read(again, 1);
     expect(deliveries.map(({ message }) => message.payload.toString())).toEqual(['1', '2']);
     await again.close();
+  });
+
+  test.each([
+    ['small', Prefix.message],
+    ['large', Prefix.content],
+  ])('a flipped bit in a %s message that is under way costs that message', async (size, prefix) => {
+    const store = aStore();
+    await store.load();
+    const sid = store.nextSessionId();
+    store.putSession(aSession(sid));
+    const message = aMessage(store.nextMessageId(), 'x'.repeat(size === 'large' ? 10_000 : 1));
+    store.putDelivery(sid, aDelivery(message, { qos: 2 }));
+    store.putSending(sid, { packetId: 1, messageId: message.id, isReceived: false });
+    store.putDelivery(sid, aDelivery(aMessage(store.nextMessageId(), 'next')));
+    await committed(store);
+    await store.close();
+    const damaged = key(prefix, message.id);
+    await tamper(async (db) => db.put(damaged, flipped(await db.get(damaged))));
+    const errors: object[] = [];
+    const again = aStore({ log: { ...silentLog, error: (fields) => errors.push(fields) } });
+    const { sessions } = await again.load();
+    expect([...sessions][0]?.sendings).toEqual([]);
+    const { deliveries } = await read(again, sid);
+    expect(deliveries.map(({ message: { payload } }) => payload.toString())).toEqual(['next']);
+    expect(errors).toHaveLength(1);
+    await committed(again);
+    await again.close();
+    await tamper(async (db) => expect(await db.get(packetKey(Prefix.sending, sid, 1))).toBeUndefined());
   });
 
   test('a hole in the commits is refused, and accepted only when that is asked for', async () => {

@@ -99,9 +99,9 @@ async function readPage(
   sid: number,
   page: readonly Entry[],
 ): Promise<PageItem[]> {
-  // Held on to from here: while the others are read, these may leave the cache.
-  const residents = page.map(({ messageId }) => inMemory.get(messageId));
-  const missing = page.filter((_, index) => residents[index] === undefined);
+  // Taken at once: while the others are read, these may leave the cache, or their recipients be done.
+  const fromMemory = page.map(({ messageId }) => ownDelivery(sid, inMemory.get(messageId)));
+  const missing = page.filter((_, index) => fromMemory[index] === undefined);
   const records = await recordsOf(database, Prefix.message, missing);
   const contents = await recordsOf(
     database,
@@ -109,8 +109,8 @@ async function readPage(
     missing.filter(({ isInline }) => !isInline),
   );
   return page.map((entry, index) => {
-    const resident = residents[index];
-    if (resident !== undefined) return { entry, delivery: ownDelivery(sid, resident) };
+    const delivery = fromMemory[index];
+    if (delivery !== undefined) return { entry, delivery };
     const value = records.get(entry.messageId);
     try {
       return { entry, delivery: fromRecords(sid, entry, value, contents.get(entry.messageId)) };
@@ -130,8 +130,8 @@ async function recordsOf(
   return new Map(entries.map(({ messageId }, index) => [messageId, values[index]]));
 }
 
-function ownDelivery(sid: number, { recipients }: ResidentMessage): StoredDelivery {
-  return recipients.find((recipient) => recipient.sid === sid)!.delivery;
+function ownDelivery(sid: number, resident: ResidentMessage | undefined): StoredDelivery | undefined {
+  return resident?.recipients.find((recipient) => recipient.sid === sid)?.delivery;
 }
 
 /** Throws if a record is missing or damaged. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemTimers } from '../../../src/base/clock.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import { ByteWriter } from '../../../src/store/level/bytes.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
@@ -247,6 +248,19 @@ test('messages that are taken back are not kept until something is written, whic
   }
   expect(staged.messages).toHaveLength(0);
   expect(staged.isEmpty).toBe(true);
+});
+
+test('a message that is dropped while the page with it is read does not hold up the others', async () => {
+  await filled();
+  const store = aStore({ timers: { ...systemTimers, after: () => expect.unreachable('the page is read again') } });
+  await store.load();
+  const unwritten = aMessage(store.nextMessageId(), '4');
+  store.putDelivery(1, aDelivery(unwritten));
+  const page = read(store, 1);
+  store.removeDelivery(1, unwritten.id);
+  const { deliveries } = await page;
+  expect(deliveries.map(({ message }) => message.payload.toString())).toEqual(['1', '2', '3']);
+  await store.close();
 });
 
 test('messages that are done with while they are being written do not widen the cache', async () => {

@@ -100,6 +100,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
 
   // Bytes in
 
+  get isStranger(): boolean {
+    return this.state !== 'open';
+  }
+
   onArriving(count: number): boolean {
     if (this.state === 'open' || this.state === 'closing') return false;
     this.#isToldOfArrivals = true;
@@ -194,15 +198,19 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (isAsked || (pipeline !== null && mayChange(pipeline, shell.core.router, message.topic))) {
       publishThroughHooks(this, session, message, packetId);
     } else handlePublish(shell.core, session, message, packetId);
-    if (shell.core.copies > this.#copiesUntil) this.#giveWay();
+    // What it sends reaches so many that the others would have to wait for it: the rest is taken in the next round.
+    if (shell.core.copies > this.#copiesUntil) {
+      this.#copiesUntil = Number.POSITIVE_INFINITY;
+      this.giveWay(() => {});
+    }
   }
 
-  /** What it sends reaches so many that the others would have to wait for it: the rest is taken in the next round. */
-  #giveWay(): void {
-    this.#copiesUntil = Number.POSITIVE_INFINITY;
+  /** Goes on in the next round of the event loop, and takes no further packet until then. */
+  giveWay(goOn: () => void): void {
     this.park();
     this.shell.schedule(() => {
       this.shell.readTime();
+      this.guard(goOn);
       this.unpark();
     });
   }
@@ -394,7 +402,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
       const properties = isFailure(reasonCode) && this.wantsProblemInformation ? { reasonString: why } : {};
       this.send({ cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties });
     }
+    // Who cannot be told anything is not waited for: what he has sent need not be read to its end.
+    const isTold = this.#framer.version !== 0 || reasonCode === ReasonCode.UnsupportedProtocolVersion;
     this.#finish(why);
+    if (!isTold) this.stream.destroy();
   }
 
   #finish(why: string, onceStored = false): void {

@@ -11,19 +11,35 @@ import { withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { reportSubscribeRefused } from './reporting.ts';
 
+/** So much of one packet is worked through before it is somebody else's turn: about half a millisecond. */
+const costPerRound = 4_096;
+/** A long filter costs by its length, since it may be all levels. */
+const costOf = (topicFilter: string) => 32 + topicFilter.length;
+
 export function handleSubscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
   const identifier = packet.properties.subscriptionIdentifier ?? 0;
   const { pipeline } = connection.shell;
-  if (pipeline === null) return subscribeNext(connection, session, packet, { identifier, subscriberClass: null }, []);
+  if (pipeline === null)
+    return subscribeNext(connection, session, packet, begin({ identifier, subscriberClass: null }));
   const ask = () => pipeline.classify(connection.identity!, packet.properties.userProperties ?? []);
   withAnswer<string | null>(connection, 'classify', ask, null, (subscriberClass) => {
     if (connection.session !== session) return;
-    subscribeNext(connection, session, packet, { identifier, subscriberClass }, []);
+    subscribeNext(connection, session, packet, begin({ identifier, subscriberClass }));
   });
 }
 
 /** What all filters of one SUBSCRIBE have in common. */
 type Common = Pick<SubscribeOptions, 'identifier' | 'subscriberClass'>;
+
+/** How far one SUBSCRIBE is. */
+interface Progress {
+  readonly common: Common;
+  readonly granted: number[];
+  /** What may still be spent in this round. */
+  costLeft: number;
+}
+
+const begin = (common: Common): Progress => ({ common, granted: [], costLeft: costPerRound });
 
 /** The client has come back, or the pipelines have changed: its subscriptions get the form that they say now. */
 export async function reclassifySession(connection: Connection): Promise<void> {
@@ -42,17 +58,19 @@ export async function reclassifySession(connection: Connection): Promise<void> {
   }
 }
 
-/** Works through the filters; a hook that answers later is waited for in between. */
-function subscribeNext(
-  connection: Connection,
-  session: Session,
-  packet: SubscribePacket,
-  common: Common,
-  granted: number[],
-): void {
+/** Works through the filters; a hook that answers later is waited for in between, and others have their turn. */
+function subscribeNext(connection: Connection, session: Session, packet: SubscribePacket, progress: Progress): void {
   const { hooks, core } = connection.shell;
+  const { granted, common } = progress;
   while (granted.length < packet.subscriptions.length) {
+    if (progress.costLeft <= 0) {
+      progress.costLeft = costPerRound;
+      return connection.giveWay(() => {
+        if (connection.session === session) subscribeNext(connection, session, packet, progress);
+      });
+    }
     const request = packet.subscriptions[granted.length]!;
+    progress.costLeft -= costOf(request.topic);
     const parsed = parseFilter(request.topic, connection.shell.settings.limits);
     const refusal = parsed === null ? ReasonCode.TopicFilterInvalid : refusalOf(connection, parsed);
     const ruled = refusal !== 0 ? refusal : (session.rights?.subscribe(parsed!, request.qos) ?? request.qos);
@@ -69,7 +87,7 @@ function subscribeNext(
       return withAnswer(connection, 'authorizeSubscribe', ask, ReasonCode.NotAuthorized, (answer) => {
         if (connection.session !== session) return;
         allow(answer);
-        subscribeNext(connection, session, packet, common, granted);
+        subscribeNext(connection, session, packet, progress);
       });
     }
   }
@@ -120,12 +138,23 @@ function subscribeOne(
 }
 
 export function handleUnsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
+  unsubscribeNext(connection, session, packet, []);
+}
+
+function unsubscribeNext(connection: Connection, session: Session, packet: UnsubscribePacket, granted: number[]): void {
   const { core, events, turn } = connection.shell;
-  const granted = packet.unsubscriptions.map((topicFilter) => {
+  for (let costLeft = costPerRound; granted.length < packet.unsubscriptions.length; ) {
+    if (costLeft <= 0) {
+      return connection.giveWay(() => {
+        if (connection.session === session) unsubscribeNext(connection, session, packet, granted);
+      });
+    }
+    const topicFilter = packet.unsubscriptions[granted.length]!;
+    costLeft -= costOf(topicFilter);
     const code = unsubscribe(core, session, topicFilter);
     if (code === ReasonCode.Success) events.emit('unsubscribed', connection.identity!, topicFilter);
-    return code;
-  });
+    granted.push(code);
+  }
   turn.whenStored(() => {
     if (connection.session !== session) return;
     connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });

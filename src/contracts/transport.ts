@@ -49,6 +49,8 @@ export interface ByteStream {
 }
 
 export interface ByteReceiver {
+  /** It is not known whose bytes these are: others go first. Absent: false. */
+  readonly isStranger?: boolean;
   /**
    * Bytes from the peer, in `bytes[start, end)`. Valid during the call only: the buffer is used again for the next read.
    */

@@ -21,6 +21,9 @@ import type { Sink } from './sink.ts';
 /** What subscribers of a class get of a message in its place; null: nothing. */
 export type Forms = ReadonlyMap<string, Message | null>;
 
+/** Keeping a retained message takes as long as giving about so many copies to sessions. */
+const copiesPerRetained = 100;
+
 /** $SYS tells of this process: it is neither stored for the next one, nor do clients make it grow. */
 const isSys = (topicName: string) => topicName.startsWith('$SYS/');
 
@@ -79,7 +82,10 @@ export class Core {
       this.sink.dropped('queueFull', null);
       return ReasonCode.QuotaExceeded;
     }
-    if (message.retain && !this.#retain(message)) return ReasonCode.QuotaExceeded;
+    if (message.retain) {
+      this.copies += copiesPerRetained;
+      if (!this.#retain(message)) return ReasonCode.QuotaExceeded;
+    }
 
     const { targets, groups } = route;
     let reached = 0;

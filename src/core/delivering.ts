@@ -23,6 +23,9 @@ const inMemoryBytes = 262_144;
 const reloadBelow = 64;
 /** So many topics are looked at in one turn for retained messages of new subscriptions; it takes a millisecond or so. */
 const stepsInTurn = 10_000;
+/** To send what was found costs as much as so many of these steps, and one more for so many bytes. */
+const stepsToSend = 30;
+const bytesPerStep = 64;
 
 export class Delivering {
   /** Milliseconds since the epoch, as the shell last said. */
@@ -251,6 +254,7 @@ export class Delivering {
       return;
     }
     if (message.isExpired(this.now) || session.rights?.receive(message.topic.name) === false) return;
+    this.#walk.stepsLeft -= stepsToSend + message.size / bytesPerStep;
     if (subscription.subscriberClass === null) return this.#replay(session, subscription, message);
     let isLater = false;
     session.isPreparing = true;

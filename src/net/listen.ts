@@ -11,10 +11,11 @@ import type { Accept, Listener, TransportKind } from '../contracts/transport.ts'
 import { failureOf, refusalOf } from './client-certificate.ts';
 import { Handshakes } from './handshakes.ts';
 import type { ListenerOptions } from './options.ts';
-import { ProxyGate } from './proxy-gate.ts';
+import { beginBehind, ProxyGate } from './proxy-gate.ts';
 import { Refusals } from './refusals.ts';
 import { acceptProxiedTcp, acceptTcp, acceptTls } from './socket-stream.ts';
 import { TlsContexts } from './tls-contexts.ts';
+import { cost, strangers } from './turnstile.ts';
 import { createWebSocketServer } from './websocket.ts';
 
 const schemes: Readonly<Record<TransportKind, string>> = {
@@ -111,9 +112,24 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
           acceptTls(socket, established(socket), accept),
         )
       : createWebSocketServer(options, secure, { accept, handshakes, refusals });
-  if (secure !== null) checkHandshakes(server as TlsServer, handshakes, refusals);
+  if (secure !== null) {
+    checkHandshakes(server as TlsServer, handshakes, refusals);
+    takeTurns(server as TlsServer);
+  }
   gate?.guard(server);
   return server;
+}
+
+/** A handshake costs a millisecond, so it begins when its turn comes, and not before the client has said anything. */
+function takeTurns(server: TlsServer): void {
+  beginBehind(
+    server,
+    () => () => 0,
+    (begin) => {
+      if (strangers.admits(cost.tlsHandshake)) begin();
+      else strangers.wait(cost.tlsHandshake, begin);
+    },
+  );
 }
 
 /** Turns away whose certificate is not good enough, and tells of those that a certificate or a protocol's name kept out. */

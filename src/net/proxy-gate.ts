@@ -56,22 +56,44 @@ export class ProxyGate {
 
   /** Lets what `server` does with a connection begin behind the header. */
   guard(server: Server): void {
-    const begin = server.listeners('connection') as ((this: Server, socket: Socket) => void)[];
-    server.removeAllListeners('connection');
-    server.on('connection', (socket: Socket) => {
-      const read = this.admit(socket);
-      if (read === null) return;
-      const close = () => socket.destroy();
-      const onData = (bytes: Buffer) => {
-        const behind = read(bytes, bytes.length);
-        if (behind === null) return;
-        socket.off('data', onData).off('end', close).off('error', close).pause();
-        if (behind < bytes.length) socket.unshift(bytes.subarray(behind));
-        for (const each of begin) each.call(server, socket);
+    beginBehind(
+      server,
+      (socket) => this.admit(socket),
+      (begin) => begin(),
+    );
+  }
+}
+
+/**
+ * Lets what `server` does with a connection begin once its first bytes have come and a header, if there is to be one, was read off
+ * them. `when` calls back at once or later.
+ */
+export function beginBehind(
+  server: Server,
+  admit: (socket: Socket) => HeaderReader | null,
+  when: (begin: () => void) => void,
+): void {
+  const listeners = server.listeners('connection') as ((this: Server, socket: Socket) => void)[];
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    const read = admit(socket);
+    if (read === null) return;
+    const close = () => socket.destroy();
+    const onData = (bytes: Buffer) => {
+      const behind = read(bytes, bytes.length);
+      if (behind === null) return;
+      socket.off('data', onData).pause();
+      if (behind < bytes.length) socket.unshift(bytes.subarray(behind));
+      when(() => {
+        socket.off('end', close).off('error', close);
+        if (socket.destroyed) return;
+        for (const each of listeners) each.call(server, socket);
         // A TLS socket takes what is there from the one below it, which must not flow. An HTTP server waits for it.
         if (!(server instanceof TlsServer)) socket.resume();
-      };
-      socket.on('data', onData).on('end', close).on('error', close);
-    });
-  }
+      });
+    };
+    socket.on('data', onData).on('end', close).on('error', close);
+    // One that was paused before stays so otherwise.
+    socket.resume();
+  });
 }

@@ -7,6 +7,7 @@ import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../con
 import { clientCertificateOf } from './client-certificate.ts';
 import { addressOf } from './handshakes.ts';
 import type { HeaderReader } from './proxy-gate.ts';
+import { cost, strangerBytes, strangers } from './turnstile.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
 const endTimeoutMs = 3_000;
@@ -15,6 +16,8 @@ const endTimeoutMs = 3_000;
  * One read buffer for all plain sockets: what is read is handed on before the next read begins. TLS sockets cannot have it.
  */
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
+/** The same for those whose client is not known yet. */
+const strangersBuffer = Buffer.allocUnsafeSlow(strangerBytes);
 /** So many reads in a row may fill the buffer before the other sockets have their turn. */
 const readsInRow = 4;
 const nothing = new Uint8Array(0);
@@ -34,6 +37,7 @@ export class SocketStream implements ByteStream {
   /** It has had its share of this round of the event loop. */
   #givesWay = false;
   #fullReads = 0;
+  #mayClose = false;
 
   constructor(
     kind: 'tcp' | 'tls',
@@ -52,7 +56,7 @@ export class SocketStream implements ByteStream {
     // Node would answer the peer's FIN once everything is written, which a peer that does not read never lets happen.
     socket.on('end', () => {
       if (socket.writableLength > 0) this.end();
-      else socket.destroy();
+      else this.#close(() => socket.destroy());
     });
     socket.on('close', () => this.#closed());
   }
@@ -104,30 +108,39 @@ export class SocketStream implements ByteStream {
     if (!this.#givesWay && this.#socket.isPaused()) this.#socket.resume();
   }
 
-  /** Told of each read. One that fills the buffer leaves more to read, and libuv would read on, 32 times. */
-  hasRead(length: number): void {
-    if (length < readBuffer.length) this.#fullReads = 0;
-    else if (++this.#fullReads >= readsInRow) this.#giveWay();
+  /** Whether it is read when its turn comes among others that nobody knows. */
+  get isStranger(): boolean {
+    return this.receiver?.isStranger === true;
   }
 
-  /** The rest is read once all other sockets had their turn. */
-  #giveWay(): void {
+  /** Told of each read. One that fills the buffer leaves more to read, and libuv would read on, 32 times. */
+  hasRead(length: number): void {
+    if (this.isStranger) {
+      if (!strangers.admits(cost.read)) this.#giveWay((goOn) => strangers.wait(cost.read, goOn));
+    } else if (length < readBuffer.length) this.#fullReads = 0;
+    // The rest is read once all other sockets had their turn.
+    else if (++this.#fullReads >= readsInRow) this.#giveWay(setImmediate);
+  }
+
+  #giveWay(until: (goOn: () => void) => void): void {
     if (this.#givesWay) return;
     this.#fullReads = 0;
     this.#givesWay = true;
     this.#socket.pause();
-    setImmediate(() => {
+    until(() => {
       this.#givesWay = false;
       if (!this.#isPaused && !this.#socket.destroyed) this.#socket.resume();
     });
   }
 
   end(): void {
-    if (this.#socket.destroyed) return;
-    this.#socket.end();
-    // The peer's last bytes must be read, or its FIN is never seen.
-    this.resume();
-    this.#endTimer ??= setTimeout(() => this.#socket.destroy(), endTimeoutMs).unref();
+    this.#close(() => {
+      if (this.#socket.destroyed) return;
+      this.#socket.end();
+      // The peer's last bytes must be read, or its FIN is never seen.
+      this.resume();
+      this.#endTimer ??= setTimeout(() => this.#socket.destroy(), endTimeoutMs).unref();
+    });
   }
 
   destroy(): void {
@@ -136,21 +149,35 @@ export class SocketStream implements ByteStream {
 
   #closed(): void {
     if (this.#endTimer !== null) clearTimeout(this.#endTimer);
-    const { receiver } = this;
-    this.receiver = null;
-    receiver?.onClose(this.#error);
+    this.#close(() => {
+      const { receiver } = this;
+      this.receiver = null;
+      receiver?.onClose(this.#error);
+    });
+  }
+
+  /** When thousands go at once, each does so when its turn comes, and waits for that once. */
+  #close(step: () => void): void {
+    if (this.#mayClose || strangers.admits(cost.close)) {
+      this.#mayClose = true;
+      return step();
+    }
+    strangers.wait(cost.close, () => {
+      this.#mayClose = true;
+      step();
+    });
   }
 }
 
 /** An accepted TCP socket, read through the shared buffer. */
 export function acceptTcp(socket: Socket, accept: Accept): void {
   const stream = new SocketStream('tcp', socket, addressOf(socket));
-  const onRead = (length: number) => {
-    stream.receiver?.onBytes(readBuffer, 0, length);
+  const onRead = (length: number, buffer: Buffer) => {
+    stream.receiver?.onBytes(buffer, 0, length);
     stream.hasRead(length);
     return true;
   };
-  if (!readsInto(socket, readBuffer, onRead)) return acceptEvents(stream, socket, accept);
+  if (!readsInto(socket, () => stream.isStranger, onRead)) return acceptEvents(stream, socket, accept);
   stream.receiver = accept(stream);
   if (stream.receiver === null) socket.destroy();
 }
@@ -178,12 +205,12 @@ export function acceptProxiedTcp(
     else if (start < end) stream.receiver.onBytes(bytes, start, end);
   };
   socket.on('end', close).on('error', close);
-  const onRead = (length: number) => {
-    onBytes(readBuffer, length);
+  const onRead = (length: number, buffer: Buffer) => {
+    onBytes(buffer, length);
     stream?.hasRead(length);
     return true;
   };
-  if (readsInto(socket, readBuffer, onRead)) return;
+  if (readsInto(socket, () => stream === null || stream.isStranger, onRead)) return;
   socket.on('data', (bytes: Buffer) => onBytes(bytes, bytes.length));
 }
 
@@ -193,7 +220,10 @@ export function acceptTls(socket: TLSSocket, remoteAddress: string, accept: Acce
 
 /** Reads the usual way. */
 function acceptEvents(stream: SocketStream, socket: Socket, accept: Accept): void {
-  socket.on('data', (bytes: Buffer) => stream.receiver?.onBytes(bytes, 0, bytes.length));
+  socket.on('data', (bytes: Buffer) => {
+    stream.receiver?.onBytes(bytes, 0, bytes.length);
+    stream.hasRead(bytes.length);
+  });
   // First, since `accept` may pause.
   socket.resume();
   stream.receiver = accept(stream);
@@ -202,6 +232,8 @@ function acceptEvents(stream: SocketStream, socket: Socket, accept: Accept): voi
 
 interface ReadSlots {
   readonly buffer: symbol;
+  /** Asked after each read for the buffer of the following ones, if there is one. */
+  readonly nextBuffer: symbol;
   readonly callback: symbol;
 }
 
@@ -209,23 +241,33 @@ interface ReadSlots {
 function findReadSlots(): ReadSlots | null {
   const symbols = Object.getOwnPropertySymbols(new Socket());
   const named = (name: string) => symbols.find(({ description }) => description === name);
-  const [buffer, callback] = [named('kBuffer'), named('kBufferCb')];
-  return buffer === undefined || callback === undefined ? null : { buffer, callback };
+  const [buffer, nextBuffer, callback] = [named('kBuffer'), named('kBufferGen'), named('kBufferCb')];
+  if (buffer === undefined || nextBuffer === undefined || callback === undefined) return null;
+  return { buffer, nextBuffer, callback };
 }
 
 const readSlots = findReadSlots();
 
 /**
- * Lets a socket read into `buffer`, which is handed on before the next read begins. Node offers that for outgoing connections
- * only, so this sets what its option sets, before the first read. Returns false if it cannot; the caller then reads the usual way,
- * which costs a buffer per read and nothing else.
+ * Lets a socket read into a shared buffer, which is handed on before the next read begins: into a small one while `isStranger`.
+ * Node offers that for outgoing connections only, so this sets what its option sets, before the first read. Returns false if it
+ * cannot; the caller then reads the usual way, which costs a buffer per read and nothing else.
  */
-function readsInto(socket: Socket, buffer: Uint8Array, onRead: (length: number) => boolean): boolean {
+function readsInto(
+  socket: Socket,
+  isStranger: () => boolean,
+  onRead: (length: number, buffer: Buffer) => boolean,
+): boolean {
   const handle = (socket as unknown as { _handle?: { useUserBuffer?(buffer: Uint8Array): void } })._handle;
   if (readSlots === null || typeof handle?.useUserBuffer !== 'function') return false;
   const slots = socket as unknown as Record<symbol, unknown>;
-  slots[readSlots.buffer] = buffer;
+  slots[readSlots.buffer] = strangersBuffer;
   slots[readSlots.callback] = onRead;
-  handle.useUserBuffer(buffer);
+  slots[readSlots.nextBuffer] = () => {
+    if (isStranger()) return undefined;
+    slots[readSlots.nextBuffer] = null;
+    return readBuffer;
+  };
+  handle.useUserBuffer(strangersBuffer);
   return true;
 }

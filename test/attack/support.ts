@@ -38,7 +38,16 @@ class BrokerProcess {
   async start(config: string): Promise<void> {
     const file = join(this.directory, 'sluice.yaml');
     writeFileSync(file, config);
-    const args = [mainFile, 'start', '--config', file, '--data-dir', join(this.directory, 'data')];
+    // As `npm start` starts it.
+    const args = [
+      '--no-parallel-scavenge',
+      mainFile,
+      'start',
+      '--config',
+      file,
+      '--data-dir',
+      join(this.directory, 'data'),
+    ];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     child.stderr.on('data', (bytes: Buffer) => (this.log += bytes.toString()));

@@ -40,66 +40,141 @@ class Peer implements ByteStream {
   }
 }
 
-test('a read whose messages go to many makes room for others after ten thousand copies', async () => {
-  const scheduled: (() => void)[] = [];
-  const settings = { ...defaultSettings, sysIntervalSeconds: 0 };
-  const broker = new Broker({ settings, store: new MemoryStore(), schedule: (run) => scheduled.push(run) });
-  await broker.start();
-  const connect = (clientId: string) => {
+/** A broker whose rounds of the event loop the test lets pass. */
+class World {
+  readonly #scheduled: (() => void)[] = [];
+  readonly broker = new Broker({
+    settings: { ...defaultSettings, sysIntervalSeconds: 0 },
+    store: new MemoryStore(),
+    schedule: (run) => this.#scheduled.push(run),
+  });
+
+  static async start(): Promise<World> {
+    const world = new World();
+    await world.broker.start();
+    return world;
+  }
+
+  connect(clientId: string): Peer {
     const peer = new Peer();
-    peer.receiver = broker.accept(peer, 'mqtt://127.0.0.1:1883');
+    peer.receiver = this.broker.accept(peer, 'mqtt://127.0.0.1:1883');
     peer.send({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId, clean: true, keepalive: 0 });
     return peer;
-  };
-  const subscriber = connect('subscriber');
-  const subscriptions = Array.from({ length: 1_000 }, (_, i) => ({ topic: `$share/${i}/t`, qos: 0 }));
-  subscriber.send({ cmd: 'subscribe', messageId: 1, subscriptions });
-  const publisher = connect('publisher');
-  const round = () => {
-    for (const run of scheduled.splice(0)) run();
-  };
-  round();
-
-  const message = { cmd: 'publish', topic: 't', payload: 'x', qos: 0, retain: false, dup: false };
-  const before = broker.counters.publishReceived;
-  publisher.send(...new Array(25).fill(message), { cmd: 'pingreq' });
-  const received = [broker.counters.publishReceived - before];
-  expect(publisher.isPaused).toBe(true);
-  while (publisher.isPaused) {
-    round();
-    received.push(broker.counters.publishReceived - before);
   }
+
+  round(): void {
+    for (const run of this.#scheduled.splice(0)) run();
+  }
+
+  get isAtRest(): boolean {
+    return this.#scheduled.length === 0;
+  }
+
+  rest(): void {
+    while (!this.isAtRest) this.round();
+  }
+
+  /** What `count` is after each round, until nothing more is to be done. */
+  follow(count: () => number): number[] {
+    const counts = [count()];
+    while (!this.isAtRest) {
+      this.round();
+      if (counts.at(-1) !== count()) counts.push(count());
+    }
+    return counts;
+  }
+}
+
+const message = { cmd: 'publish', topic: 't', payload: 'x', qos: 0, retain: false, dup: false };
+const retained = (count: number, payload = 'x') =>
+  Array.from({ length: count }, (_, i) => ({ ...message, topic: `retained/${i}`, payload, retain: true }));
+
+test('a read whose messages go to many makes room for others after ten thousand copies', async () => {
+  const world = await World.start();
+  const { counters } = world.broker;
+  const subscriptions = Array.from({ length: 1_000 }, (_, i) => ({ topic: `$share/${i}/t`, qos: 0 }));
+  world.connect('subscriber').send({ cmd: 'subscribe', messageId: 1, subscriptions });
+  const publisher = world.connect('publisher');
+  world.rest();
+
+  publisher.send(...new Array(25).fill(message), { cmd: 'pingreq' });
+  expect(publisher.isPaused).toBe(true);
   // The one that goes beyond is taken to its end.
-  expect(received).toEqual([11, 22, 25]);
-  expect(broker.counters.publishSent).toBe(25_000);
-  await broker.close();
+  expect(world.follow(() => counters.publishReceived)).toEqual([11, 22, 25]);
+  expect(publisher.isPaused).toBe(false);
+  expect(counters.publishSent).toBe(25_000);
+  await world.broker.close();
+});
+
+test('and one of retained messages after a hundred of them', async () => {
+  const world = await World.start();
+  const { counters } = world.broker;
+  const publisher = world.connect('publisher');
+  world.rest();
+
+  publisher.send(...retained(250));
+
+  expect(world.follow(() => counters.publishReceived)).toEqual([101, 202, 250]);
+  await world.broker.close();
+});
+
+test.each(['subscribe', 'unsubscribe'] as const)(
+  'the topic filters of one %s are worked through over several rounds',
+  async (cmd) => {
+    const world = await World.start();
+    const client = world.connect('client');
+    world.rest();
+    const filters = Array.from({ length: 100 }, (_, i) => `${i}${'/a'.repeat(127)}`.padEnd(268, 'x'));
+    let done = 0;
+    world.broker.events.on(`${cmd}d`, () => done++);
+    const subscribing = { cmd: 'subscribe', messageId: 1, subscriptions: filters.map((topic) => ({ topic, qos: 0 })) };
+    if (cmd === 'unsubscribe') client.send(subscribing);
+    world.rest();
+    const bytesBefore = client.bytes;
+
+    client.send(cmd === 'subscribe' ? subscribing : { cmd, messageId: 2, unsubscriptions: filters }, {
+      cmd: 'pingreq',
+    });
+    expect(client.isPaused).toBe(true);
+
+    expect(world.follow(() => done)).toEqual([14, 28, 42, 56, 70, 84, 98, 100]);
+    expect(client.isPaused).toBe(false);
+    // One answer for all, and that to the PINGREQ.
+    expect(client.bytes - bytesBefore).toBe(5 + 100 + 2);
+    await world.broker.close();
+  },
+);
+
+test('a connection that is lost meanwhile gets no more subscriptions', async () => {
+  const world = await World.start();
+  const client = world.connect('client');
+  world.rest();
+  let done = 0;
+  world.broker.events.on('subscribed', () => done++);
+  const subscriptions = Array.from({ length: 1_000 }, (_, i) => ({ topic: `t/${i}`, qos: 0 }));
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+  const before = done;
+  client.destroy();
+  world.rest();
+
+  expect(before).toBeGreaterThan(0);
+  expect(done).toBe(before);
+  await world.broker.close();
 });
 
 test('a look for retained messages that finds few among many is cut into pieces, those of several clients taking turns', async () => {
-  const scheduled: (() => void)[] = [];
-  const settings = { ...defaultSettings, sysIntervalSeconds: 0 };
-  const broker = new Broker({ settings, store: new MemoryStore(), schedule: (run) => scheduled.push(run) });
-  await broker.start();
-  const connect = (clientId: string) => {
-    const peer = new Peer();
-    peer.receiver = broker.accept(peer, 'mqtt://127.0.0.1:1883');
-    peer.send({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId, clean: true, keepalive: 0 });
-    return peer;
-  };
-  const round = () => {
-    for (const run of scheduled.splice(0)) run();
-  };
+  const world = await World.start();
+  const { broker } = world;
   for (let i = 0; i < 25_000; i++) void broker.publish(`${i}/a`, { payload: Buffer.from('x'), retain: true });
   void broker.publish('last/z', { payload: Buffer.from('x'), retain: true });
 
-  const filters = ['+/none', '+/z'];
-  const clients = ['one', 'two'].map(connect);
-  for (const client of clients) {
-    client.send({ cmd: 'subscribe', messageId: 1, subscriptions: filters.map((topic) => ({ topic, qos: 0 })) });
+  const subscriptions = ['+/none', '+/z'].map((topic) => ({ topic, qos: 0 }));
+  for (const client of ['one', 'two'].map((name) => world.connect(name))) {
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
   }
   const sent: number[] = [];
-  while (scheduled.length > 0) {
-    round();
+  while (!world.isAtRest) {
+    world.round();
     sent.push(broker.counters.publishSent);
   }
 
@@ -108,4 +183,24 @@ test('a look for retained messages that finds few among many is cut into pieces,
   expect(sent.indexOf(1)).toBeGreaterThanOrEqual(7);
   expect(sent.at(-1)).toBe(2);
   await broker.close();
+});
+
+test.each([
+  ['a few hundred', 1],
+  ['a hundred kilobytes', 16_384],
+])('of retained messages that are found, %s are sent in one round', async (_what, payloadBytes) => {
+  const world = await World.start();
+  const publisher = world.connect('publisher');
+  publisher.send(...retained(1_000, 'x'.repeat(payloadBytes)));
+  world.rest();
+  const subscriber = world.connect('subscriber');
+  world.rest();
+
+  subscriber.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'retained/#', qos: 0 }] });
+  const sent = world.follow(() => world.broker.counters.publishSent);
+
+  const inOneRound = Math.max(...sent.map((count, i) => count - (sent[i - 1] ?? 0)));
+  expect(inOneRound).toBeLessThan(payloadBytes === 1 ? 330 : 40);
+  expect(sent.at(-1)).toBe(1_000);
+  await world.broker.close();
 });

@@ -149,12 +149,14 @@ test('topics of 65,535 bytes and 1,000 levels, each another one, where they are 
     growthMax: 400,
     run: async () => {
       await client.subscribe('+/+/+/+/#');
-      await inPieces(count, 10, (i) => {
-        const name = `${String(i).padEnd(999, '/')}`;
-        void client.publish(name.padEnd(65_535, 'x'), 'x');
-      });
-      const got = await client.collect('publish', count);
-      expect(got.at(-1)!.topic).toHaveLength(65_535);
+      // So many as `limits.outputBytes` lets wait for a client that is slow to read; beyond it, QoS 0 is dropped.
+      for (let sent = 0; sent < count; sent += 50) {
+        for (let i = sent; i < sent + 50; i++) {
+          void client.publish(String(i).padEnd(999, '/').padEnd(65_535, 'x'), 'x');
+        }
+        const got = await client.collect('publish', 50);
+        expect(got.at(-1)!.topic).toHaveLength(65_535);
+      }
       return () => void client.vanish();
     },
   });

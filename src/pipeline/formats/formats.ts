@@ -26,7 +26,7 @@ export function formatFor(settings: FormatSettings, limits: PipelineLimits, path
     case 'text':
       return text;
     case 'csv':
-      return csv({ delimiter: ',', header: true });
+      return csv({ delimiter: ',', header: true }, limits);
     case 'sparkplug':
       return sparkplug;
     case 'base64':
@@ -37,7 +37,7 @@ export function formatFor(settings: FormatSettings, limits: PipelineLimits, path
       return byteCodec(settings, limits);
   }
   if ('binary' in settings) return binary(settings.binary, limits, [...path, 'binary']);
-  if ('csv' in settings) return csv(settings.csv);
+  if ('csv' in settings) return csv(settings.csv, limits);
   const [name, make] =
     'protobuf' in settings
       ? (['protobuf', () => protobufFormat(settings.protobuf)] as const)
@@ -67,7 +67,7 @@ export class KnownFormats {
       [cbor(limits), 'cbor', 'application/cbor'],
       [msgpack(limits), 'msgpack', 'application/vnd.msgpack', 'application/msgpack', 'application/x-msgpack'],
       [sparkplug, 'sparkplug', 'application/vnd.eclipse.sparkplug-b'],
-      [csv({ delimiter: ',', header: true }), 'csv', 'text/csv'],
+      [csv({ delimiter: ',', header: true }, limits), 'csv', 'text/csv'],
       [text, 'text', 'text/plain'],
     ];
     const entries = known.flatMap(([format, ...types]) => types.map((type) => [type, format] as const));

@@ -25,6 +25,9 @@ const payloads: readonly [what: string, stage: StageInput, payload: Buffer, reas
     Buffer.from(`dc07d0${'01'.repeat(2_000)}`, 'hex'),
     'more than 1000',
   ],
+  ['many rows in CSV', { decode: 'csv' }, Buffer.from(`a\n${'1\n'.repeat(2_000)}`), 'more than 1000 parts'],
+  ['many cells in CSV', { decode: 'csv' }, Buffer.from(','.repeat(2_000)), 'more than 1000 parts'],
+  ['rows without a field in common, to CSV', { encode: 'csv' }, strangers(30, 20), 'more than 1000 parts'],
   ['an array of 100 million in CBOR', { decode: 'cbor' }, Buffer.from('9a05f5e10001', 'hex'), 'it ends too early'],
   ['a text of 2^63 bytes in CBOR', { decode: 'cbor' }, Buffer.from('7b800000000000000061', 'hex'), 'not CBOR'],
   [
@@ -58,6 +61,12 @@ function doubling(): Buffer {
   let hex = '01';
   for (let i = 0; i < 30; i++) hex = `82d81c${hex}d81d${i.toString(16).padStart(2, '0')}`;
   return Buffer.from(hex, 'hex');
+}
+
+/** Objects that have no field in common: 600 fields make a table of 18,000 cells. */
+function strangers(rows: number, fields: number): Buffer {
+  const row = (number: number) => Object.fromEntries(many(fields).map((value, field) => [`${number}.${field}`, value]));
+  return Buffer.from(JSON.stringify(many(rows).map((_, index) => row(index))));
 }
 
 describe.each(payloads)('%s', (_what, stage, payload, reason) => {

@@ -37,10 +37,24 @@ export function inTurn<T, R>(items: readonly T[], make: (item: T) => Awaitable<r
   const out: R[] = [];
   for (const [index, item] of items.entries()) {
     const made = make(item);
-    if (made instanceof Promise) {
-      return made.then(async (first) => [...out, ...first, ...(await inTurn(items.slice(index + 1), make))]);
-    }
-    out.push(...made);
+    if (made instanceof Promise) return restInTurn(items, index, made, make, out);
+    for (const each of made) out.push(each);
+  }
+  return out;
+}
+
+/** The same from the first one that has to be waited for. */
+async function restInTurn<T, R>(
+  items: readonly T[],
+  from: number,
+  first: Promise<readonly R[]>,
+  make: (item: T) => Awaitable<readonly R[]>,
+  out: R[],
+): Promise<readonly R[]> {
+  for (const each of await first) out.push(each);
+  for (let i = from + 1; i < items.length; i++) {
+    const made = make(items[i]!);
+    for (const each of made instanceof Promise ? await made : made) out.push(each);
   }
   return out;
 }

@@ -180,7 +180,7 @@ export class Pipeline implements Part {
       counters.out += items.length;
       for (const item of items) {
         try {
-          out.push(...messagesOf(await this.#through(item, index + 1, context)));
+          for (const message of messagesOf(await this.#through(item, index + 1, context))) out.push(message);
         } catch (error) {
           // Nobody is left who could be told of a refusal; the stage has counted it.
           if (!(error instanceof Rejection)) throw error;

@@ -223,7 +223,7 @@ export class Pipelines implements MessagePipeline {
     try {
       for (const message of await pipeline.release(which, context)) {
         const made = await refusedAsNone(async () => through(behind, 0, message, context));
-        stored.push(...made.map(this.emit));
+        for (const each of made) stored.push(this.emit(each));
       }
     } catch (err) {
       this.#options.log.error({ pipeline: pipeline.name, err }, 'what a pipeline had held back is lost');

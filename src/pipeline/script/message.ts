@@ -33,13 +33,21 @@ export function messageFor(item: Item, { publisher, now }: StageContext): Script
   return { payload, topic, qos, retain, contentType, userProperties, clientId, username, timestamp: now };
 }
 
+/** So many messages may take the place of one: each is larger than the `{}` that a script writes for it. */
+const messagesMax = 10_000;
+
 /** Throws a StageFailure for an answer that is none. */
 export function outcomeOf(answer: ScriptAnswer | undefined, item: Item): Outcome {
   if (typeof answer === 'boolean') return answer;
   if (answer === null) return false;
   if (answer === undefined)
     throw new StageFailure('it returned nothing: return the message, true to keep it, or null to drop it');
-  if (Array.isArray(answer)) return answer.map((each: ScriptResult) => changed(item.copy(), each));
+  if (Array.isArray(answer)) {
+    if (answer.length > messagesMax) {
+      throw new StageFailure(`it returned ${answer.length} messages; ${messagesMax} are taken`);
+    }
+    return answer.map((each: ScriptResult) => changed(item.copy(), each));
+  }
   if (typeof answer !== 'object') throw new StageFailure(`it returned a ${typeof answer}, not a message`);
   return [changed(item.copy(), answer as ScriptResult)];
 }

@@ -2,10 +2,11 @@
  * How a message gets from the routing decision to one session's client: at once if it can, else through the session's queue,
  * never past another one. [MQTT5 4.6.0-6]
  */
+import { Deque } from '../base/deque.ts';
 import type { DeliverySummary, SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
-import { PacketType, type QoS } from '../protocol/packets.ts';
+import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Delivery } from './delivery.ts';
 import type { Walk } from './retained.ts';
@@ -163,12 +164,29 @@ export class Delivering {
     const { link } = session;
     this.#sink.whenStored(() => {
       if (session.link !== link || session.window.delivery(packetId) !== delivery) return;
-      this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
+      // A whole window may have waited for the same commit: no more of it is written than the client reads.
+      if (session.isCongested || session.heldBack !== null) (session.heldBack ??= new Deque()).push(packetId);
+      else this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
     });
   }
 
-  /** Sends what waits, as far as there is room: first what is to be sent again, then the queue, then retained messages. */
+  #sendHeldBack(session: Session, heldBack: Deque<PacketId>): void {
+    const packetId = heldBack.shift()!;
+    if (heldBack.length === 0) session.heldBack = null;
+    // A client can answer what it was not sent; then it is done with.
+    if (session.window.awaiting(packetId) !== Awaiting.pubrec) return;
+    const { message, retain, subscriptionIds } = session.window.delivery(packetId)!;
+    this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
+  }
+
+  /**
+   * Sends what waits, as far as there is room: first what was held back, then what is to be sent again, then the queue, then
+   * retained messages.
+   */
   pump(session: Session): void {
+    while (session.heldBack !== null && session.isReady && !session.isCongested) {
+      this.#sendHeldBack(session, session.heldBack);
+    }
     while (session.isReady && !session.isCongested && !session.window.isFull && !session.isPreparing) {
       if (session.window.hasResends) this.#sendAgain(session);
       else if (session.queue.inMemory > 0) this.#sendNext(session);

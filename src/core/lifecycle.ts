@@ -118,6 +118,8 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
   session.link = null;
   session.disconnectedAt = core.now;
   session.isReady = session.isCongested = false;
+  // All of the window is to be sent again.
+  session.heldBack = null;
   session.packetBytesMax = Number.POSITIVE_INFINITY;
   if (!publishesWill) session.will = null;
   if (!session.outlivesConnection) return end(core, session, 'disconnected');

@@ -4,6 +4,7 @@
  *
  * Plain state: the rules are in `delivering.ts` and `handlers/`. The shell hangs its connection on `link`.
  */
+import type { Deque } from '../base/deque.ts';
 import type { Timer } from '../base/timer-wheel.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
@@ -38,6 +39,8 @@ export class Session {
   disconnectedAt: number | null = null;
   /** Set by the shell while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
   isCongested = false;
+  /** Packet identifiers of QoS 2 messages under way that are not written yet: the client did not read when they were stored. */
+  heldBack: Deque<PacketId> | null = null;
   /** The largest packet the client takes, in bytes. [MQTT5 3.1.2-24] */
   packetBytesMax: number = Number.POSITIVE_INFINITY;
   /** Of all their filters, as UTF-8. */
@@ -105,6 +108,6 @@ export class Session {
 
   /** Something waits to be sent as soon as there is room. */
   get hasWaiting(): boolean {
-    return this.queue.length > 0 || this.window.hasResends || this.replays.length > 0;
+    return this.queue.length > 0 || this.window.hasResends || this.replays.length > 0 || this.heldBack !== null;
   }
 }

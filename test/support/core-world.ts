@@ -24,6 +24,8 @@ export class RecordingStore extends MemoryStore {
 /** A core, and in `told` what it says. Clients take QoS 1 and 2 messages of any number. */
 export class World {
   readonly told: string[] = [];
+  /** What waits for a commit; null: nothing does. */
+  waiting: (() => void)[] | null = null;
   readonly store = new RecordingStore();
   readonly core: Core;
 
@@ -36,7 +38,7 @@ export class World {
     return {
       publish: ({ clientId }, message, qos) => void this.told.push(`${clientId} gets ${message.payload} by QoS ${qos}`),
       fits: ({ packetBytesMax }, message) => message.size <= packetBytesMax,
-      whenStored: (callback) => callback(),
+      whenStored: (callback) => (this.waiting === null ? callback() : void this.waiting.push(callback)),
       later: (callback) => callback(),
       acknowledge: ({ clientId }, type, packetId) => void this.told.push(`${clientId} gets ${type} for ${packetId}`),
       acknowledgeStored: ({ clientId }, type, id) => void this.told.push(`${clientId} gets ${type} for ${id}`),

@@ -175,6 +175,33 @@ test('a message that is dropped from the queue takes its DUP flag with it [MQTT5
     expect(seen(await after.next('publish'))).toEqual(['never sent', false]);
   }));
 
+test('messages that waited for the same commit are written as far as the client takes them, and the others then', () => {
+  const world = new World();
+  const session = world.member('c', 2, 'a');
+  world.waiting = [];
+  for (const number of [1, 2, 3]) world.publish(String(number), 2);
+  session.isCongested = true;
+  for (const callback of world.waiting.splice(0)) callback();
+  world.publish('4', 2);
+  expect(world.told).toEqual([]);
+  session.isCongested = false;
+  world.core.delivering.pump(session);
+  for (const callback of world.waiting.splice(0)) callback();
+  expect(world.told).toEqual([1, 2, 3, 4].map((number) => `c gets ${number} by QoS 2`));
+});
+
+test('what was held back for a client that did not read comes again with the others when it is back', () => {
+  const world = new World();
+  const session = world.member('c', 2, 'a');
+  world.waiting = [];
+  for (const number of [1, 2]) world.publish(String(number), 2);
+  session.isCongested = true;
+  for (const callback of world.waiting.splice(0)) callback();
+  world.leave(session);
+  world.connected('c');
+  expect(world.told).toEqual([1, 2].map((number) => `c gets ${number} by QoS 2`));
+});
+
 test('a message that goes to another member of a shared subscription takes its DUP flag with it [MQTT5 3.3.1-1]', () => {
   const queue = new SessionQueue();
   const deliveries = ['sent', 'not sent'].map((payload, index) => {

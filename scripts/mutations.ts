@@ -426,6 +426,12 @@ export const mutations: readonly Mutation[] = [
     to: '',
   },
   {
+    name: 'was: a whole window of QoS 2 is written to a client that does not read',
+    file: 'core/delivering.ts',
+    from: 'if (session.isCongested || session.heldBack !== null) (session.heldBack ??= new Deque()).push(packetId);\n      else this',
+    to: 'this',
+  },
+  {
     name: 'was: the cache counts out what was never counted in',
     file: 'store/level/message-ring.ts',
     from: 'if (entry.isCached) this.cachedBytes',

@@ -12,7 +12,7 @@ import { type Mutation, mutations } from './mutations.ts';
 const { values } = parseArgs({
   options: {
     /** How many seeds are tried before a bug counts as not found. */
-    seeds: { type: 'string', default: '3000' },
+    seeds: { type: 'string', default: '50000' },
     /** Only those whose name has this in it. */
     only: { type: 'string', default: '' },
   },
@@ -47,7 +47,7 @@ function seedsToFind(mutation: Mutation): { seeds: number | null; how: string } 
     const worker = join(mutated, 'scripts/sim-until-failure.js');
     const { stdout, signal } = spawnSync(process.execPath, [worker, values.seeds], {
       encoding: 'utf8',
-      timeout: 900_000,
+      timeout: Number(values.seeds) * 300,
     });
     const last = stdout.trim().split('\n').at(-1) ?? '';
     const found = /^failed (\d+) (.*)$/.exec(last);

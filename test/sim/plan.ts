@@ -74,11 +74,15 @@ interface Cast {
   readonly never: number;
   /** Changes of the rules. */
   readonly rules: number;
+  /** Large payloads, and clients that do not read them. */
+  readonly large: number;
+  readonly stalls: number;
 }
 
 export function drawPlan(random: Random): { clients: number; steps: Step[]; hasRules: boolean } {
   // Members of shared subscriptions that come and go, with much under way and many restarts.
   const isSharing = random.isLucky(0.15);
+  const isLarge = random.isLucky(0.15);
   const cast: Cast = {
     clients: random.between(2, 5),
     clean: random.pick([0.05, 0.3]),
@@ -90,6 +94,8 @@ export function drawPlan(random: Random): { clients: number; steps: Step[]; hasR
     troubles: random.pick([0, 0.03]),
     never: isSharing ? 0.6 : random.pick([0, 0.4]),
     rules: random.pick([0, 0, 0, 0.08]),
+    large: isLarge ? 0.3 : 0.005,
+    stalls: isLarge ? 0.15 : 0,
   };
   const steps: Step[] = [];
   for (let client = 0; client < cast.clients; client++) {
@@ -116,6 +122,7 @@ function draw(random: Random, cast: Cast): Action {
   if (random.isLucky(cast.rules)) return { kind: 'rules', rules: drawRules(random, cast.clients) };
   if (random.isLucky(cast.crashes)) return restart(random);
   if (random.isLucky(cast.troubles)) return { kind: 'disk', isRefusing: random.isLucky(0.5) };
+  if (random.isLucky(cast.stalls)) return { kind: 'reading', client, isReading: false };
   const chance = random.fraction();
   if (chance < 0.5) return publish(random, cast, client);
   if (chance < 0.55) return { kind: 'clear', client, topic: random.pick(topics), qos: random.between(0, 2) as QoS };
@@ -186,7 +193,7 @@ function publish(random: Random, cast: Cast, client: number): Action {
     retain: random.isLucky(cast.retained),
     expirySeconds: random.isLucky(cast.expiring) ? random.between(0, 6) : -1,
     // The large ones have a chunk of memory for themselves.
-    bytes: random.isLucky(0.03) ? largestPayload - 10 : random.pick([0, 0, 20, 20, 300, 5_000]),
+    bytes: random.isLucky(cast.large) ? largestPayload - 10 : random.pick([0, 0, 20, 20, 300, 5_000]),
     usesAlias: random.isLucky(0.3),
     times: random.pick([1, 1, 1, 3, 12]),
   };

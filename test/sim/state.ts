@@ -121,13 +121,13 @@ export function checkBounds(judge: Judge): void {
 }
 
 /**
- * What waits for a client that does not read: at most as much again as is in the stream already, each within the limit, apart
- * from the packet that passes it and what stands in the last chunk.
+ * What waits for a client that does not read: within the limit, the next turn brings as much again, one chunk that is not full, and
+ * the two packets that pass the limit.
  */
 function checkOutput(judge: Judge, { written, name }: Link): void {
   let bytes = 0;
   for (const { decision } of written) bytes += decision.expected!.message.payload.length;
-  const most = 2 * (judge.profile.settings.limits.outputBytes + largeChunk + largestPayload);
+  const most = 2 * (judge.profile.settings.limits.outputBytes + largestPayload) + largeChunk;
   judge.check(bytes <= most, 'output is bounded', () => `${bytes} bytes wait for ${name}`);
 }
 

@@ -28,7 +28,7 @@ export function formatFor(settings: FormatSettings, limits: PipelineLimits, path
     case 'csv':
       return csv({ delimiter: ',', header: true }, limits);
     case 'sparkplug':
-      return sparkplug;
+      return sparkplug(limits);
     case 'base64':
     case 'hex':
     case 'gzip':
@@ -40,7 +40,7 @@ export function formatFor(settings: FormatSettings, limits: PipelineLimits, path
   if ('csv' in settings) return csv(settings.csv, limits);
   const [name, make] =
     'protobuf' in settings
-      ? (['protobuf', () => protobufFormat(settings.protobuf)] as const)
+      ? (['protobuf', () => protobufFormat(settings.protobuf, limits)] as const)
       : (['avro', () => avroFormat(settings.avro, limits)] as const);
   return fromFile([...path, name], make);
 }
@@ -66,7 +66,7 @@ export class KnownFormats {
       [this.default, 'json', 'application/json', 'text/json'],
       [cbor(limits), 'cbor', 'application/cbor'],
       [msgpack(limits), 'msgpack', 'application/vnd.msgpack', 'application/msgpack', 'application/x-msgpack'],
-      [sparkplug, 'sparkplug', 'application/vnd.eclipse.sparkplug-b'],
+      [sparkplug(limits), 'sparkplug', 'application/vnd.eclipse.sparkplug-b'],
       [csv({ delimiter: ',', header: true }, limits), 'csv', 'text/csv'],
       [text, 'text', 'text/plain'],
     ];

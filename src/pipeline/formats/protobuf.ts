@@ -4,16 +4,22 @@
  */
 import Long from 'long';
 import protobuf from 'protobufjs';
+import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
-import type { Format, ReportLoss } from './format.ts';
+import { type Format, type ReportLoss, TooLarge } from './format.ts';
+import { ProtobufScan } from './protobuf-scan.ts';
 
 /** Throws an Error that says what is wrong with the file or the name. */
-export function protobufFormat({ file, type }: { readonly file: string; readonly type: string }): Format {
+export function protobufFormat(
+  { file, type }: { readonly file: string; readonly type: string },
+  limits: PipelineLimits,
+): Format {
   const root = new protobuf.Root().loadSync(file, { keepCase: true });
-  return formatOf('protobuf', root.lookupType(type), true);
+  return formatOf('protobuf', root.lookupType(type), true, limits);
 }
 
-export function formatOf(name: string, type: protobuf.Type, hasDefaults: boolean): Format {
+export function formatOf(name: string, type: protobuf.Type, hasDefaults: boolean, limits: PipelineLimits): Format {
+  const scan = new ProtobufScan(hasDefaults, limits);
   return {
     kind: 'format',
     name,
@@ -21,9 +27,11 @@ export function formatOf(name: string, type: protobuf.Type, hasDefaults: boolean
     isText: false,
     decode(bytes) {
       try {
+        scan.check(type, bytes);
         const message = type.decode(bytes);
         return fromLongs(type.toObject(message, { enums: String, defaults: hasDefaults }));
       } catch (error) {
+        if (error instanceof TooLarge) throw error;
         throw new StageFailure(`not a ${type.name}: ${(error as Error).message}`);
       }
     },

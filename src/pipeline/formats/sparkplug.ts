@@ -5,6 +5,7 @@
  * certificate had it; then `field` tells where the value stood, so that it can be written there again.
  */
 import protobuf from 'protobufjs';
+import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
 import type { Format } from './format.ts';
 import { formatOf } from './protobuf.ts';
@@ -144,22 +145,25 @@ const valueFields = [...new Set(Object.values(dataTypes).map(([, field]) => fiel
 
 type Fields = Record<string, unknown>;
 
-const inner = formatOf('sparkplug', protobuf.parse(schema, { keepCase: true }).root.lookupType('Payload'), false);
+const payloadType = protobuf.parse(schema, { keepCase: true }).root.lookupType('Payload');
 
-export const sparkplug: Format = {
-  ...inner,
-  contentType: 'application/vnd.eclipse.sparkplug-b',
-  decode(bytes) {
-    const payload = inner.decode(bytes) as Fields & { metrics?: Fields[] };
-    return { ...payload, metrics: (payload.metrics ?? []).map(readable) };
-  },
-  encode(value, loss) {
-    if (typeof value !== 'object' || value === null) throw new StageFailure('a Sparkplug payload must be an object');
-    const { metrics = [], ...payload } = value as Fields & { metrics?: unknown };
-    if (!Array.isArray(metrics)) throw new StageFailure('metrics must be an array');
-    return inner.encode({ ...payload, metrics: metrics.map(writable) }, loss);
-  },
-};
+export function sparkplug(limits: PipelineLimits): Format {
+  const inner = formatOf('sparkplug', payloadType, false, limits);
+  return {
+    ...inner,
+    contentType: 'application/vnd.eclipse.sparkplug-b',
+    decode(bytes) {
+      const payload = inner.decode(bytes) as Fields & { metrics?: Fields[] };
+      return { ...payload, metrics: (payload.metrics ?? []).map(readable) };
+    },
+    encode(value, loss) {
+      if (typeof value !== 'object' || value === null) throw new StageFailure('a Sparkplug payload must be an object');
+      const { metrics = [], ...payload } = value as Fields & { metrics?: unknown };
+      if (!Array.isArray(metrics)) throw new StageFailure('metrics must be an array');
+      return inner.encode({ ...payload, metrics: metrics.map(writable) }, loss);
+    },
+  };
+}
 
 function readable(metric: Fields): Fields {
   const { datatype, is_null: isNull, ...rest } = metric;

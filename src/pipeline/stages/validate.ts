@@ -26,7 +26,7 @@ export function validateStage(settings: NonNullable<StageSettings['validate']>, 
   }
   const format =
     protobuf !== undefined
-      ? fromFile([...path, 'protobuf'], () => protobufFormat(protobuf))
+      ? fromFile([...path, 'protobuf'], () => protobufFormat(protobuf, limits))
       : fromFile([...path, 'avro'], () => avroFormat(avro!, limits));
   return {
     run(item) {

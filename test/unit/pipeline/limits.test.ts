@@ -6,8 +6,12 @@ import { schemas } from '../../support/formats.ts';
 import { aPublish, benchWith, type StageInput } from '../../support/pipeline.ts';
 
 const avro: StageInput = { decode: { avro: { file: join(schemas, 'tree.avsc') } } };
+const proto = (type: string, file = 'numbers.proto'): StageInput => {
+  return { decode: { protobuf: { file: join(schemas, file), type } } };
+};
 const many = (n: number) => Array.from({ length: n }, () => 1);
 
+/** Some end in the middle of something, which only who reads on would find. */
 const payloads: readonly [what: string, stage: StageInput, payload: Buffer, reason: string][] = [
   ['a decompression bomb', { decode: 'gzip' }, gzipSync(Buffer.alloc(10_000_000)), 'decompresses to more than 100000'],
   ['a large payload', { decode: 'text' }, Buffer.alloc(100_001), 'the payload has 100001 bytes'],
@@ -25,8 +29,8 @@ const payloads: readonly [what: string, stage: StageInput, payload: Buffer, reas
     Buffer.from(`dc07d0${'01'.repeat(2_000)}`, 'hex'),
     'more than 1000',
   ],
-  ['many rows in CSV', { decode: 'csv' }, Buffer.from(`a\n${'1\n'.repeat(2_000)}`), 'more than 1000 parts'],
-  ['many cells in CSV', { decode: 'csv' }, Buffer.from(','.repeat(2_000)), 'more than 1000 parts'],
+  ['many rows in CSV', { decode: 'csv' }, Buffer.from(`a\n${'1\n'.repeat(2_000)}"`), 'more than 1000 parts'],
+  ['many cells in CSV', { decode: 'csv' }, Buffer.from(`${','.repeat(2_000)}"`), 'more than 1000 parts'],
   ['rows without a field in common, to CSV', { encode: 'csv' }, strangers(30, 20), 'more than 1000 parts'],
   ['an array of 100 million in CBOR', { decode: 'cbor' }, Buffer.from('9a05f5e10001', 'hex'), 'it ends too early'],
   ['a text of 2^63 bytes in CBOR', { decode: 'cbor' }, Buffer.from('7b800000000000000061', 'hex'), 'not CBOR'],
@@ -37,6 +41,32 @@ const payloads: readonly [what: string, stage: StageInput, payload: Buffer, reas
     'ends too early',
   ],
   ['an array of 100 million in Avro', avro, Buffer.from('80a8d6b90702', 'hex'), 'more than 1000 parts'],
+  [
+    'many metrics in Sparkplug',
+    { decode: 'sparkplug' },
+    Buffer.from(`${'1200'.repeat(2_000)}12`, 'hex'),
+    'more than 1000 parts',
+  ],
+  [
+    'deep nesting in Sparkplug',
+    { decode: 'sparkplug' },
+    Buffer.concat([nestedTemplates(20), Buffer.of(0x12)]),
+    'deeper than 8',
+  ],
+  ['many messages in Protobuf', proto('Plant'), Buffer.from(`${'0a00'.repeat(700)}0a`, 'hex'), 'more than 1000 parts'],
+  [
+    'a packed list in Protobuf',
+    proto('Reading', 'reading.proto'),
+    Buffer.concat([packedList(2_000), Buffer.of(0x32)]),
+    'more than 1000 parts',
+  ],
+  [
+    'a list in Protobuf',
+    proto('Reading', 'reading.proto'),
+    Buffer.from(`${'3001'.repeat(2_000)}30`, 'hex'),
+    'more than 1000 parts',
+  ],
+  ['a map in Protobuf', proto('Plant'), Buffer.from(`${'1a021200'.repeat(700)}1a`, 'hex'), 'more than 1000 parts'],
   ['a value in CBOR that contains itself', { decode: 'cbor' }, Buffer.from('d81c81d81d00', 'hex'), 'tag 28'],
   ['a value in CBOR that doubles with every step', { decode: 'cbor' }, doubling(), 'tag 28'],
   ['a record in CBOR that is compiled', { decode: 'cbor' }, Buffer.from('d869830181616101', 'hex'), 'tag 105'],
@@ -63,6 +93,19 @@ function doubling(): Buffer {
   return Buffer.from(hex, 'hex');
 }
 
+function packedList(elements: number): Buffer {
+  const length = Buffer.from([0x32, (elements & 127) | 128, elements >> 7]);
+  return Buffer.concat([length, Buffer.alloc(elements, 1)]);
+}
+
+/** A metric with a template with a metric, and so on. */
+function nestedTemplates(depth: number): Buffer {
+  let inner = Buffer.alloc(0);
+  const sized = (tag: number[], bytes: Buffer) => Buffer.from([...tag, bytes.length, ...bytes]);
+  for (let i = 0; i < depth; i++) inner = sized([0x12], sized([0x92, 0x01], inner));
+  return inner;
+}
+
 /** Objects that have no field in common: 600 fields make a table of 18,000 cells. */
 function strangers(rows: number, fields: number): Buffer {
   const row = (number: number) => Object.fromEntries(many(fields).map((value, field) => [`${number}.${field}`, value]));
@@ -75,6 +118,16 @@ describe.each(payloads)('%s', (_what, stage, payload, reason) => {
     expect(await bench.publish(aPublish(payload))).toEqual({ verdict: 'drop' });
     expect((await bench.quarantined())[0]?.reason).toContain(reason);
   });
+});
+
+test('what has just as many parts as it may have is taken', async () => {
+  const limits = { depth: 8, items: 1_000, payloadBytes: 100_000 };
+  const list = await benchWith([proto('Reading', 'reading.proto')], limits);
+  // The message, and its eight fields.
+  expect(await list.publish(aPublish(packedList(1_000 - 1 - 8)))).toEqual({ verdict: 'keep' });
+  const lines = await benchWith([proto('Plant')], limits);
+  // The message, its list and its map; of each line itself and its state.
+  expect(await lines.publish(aPublish(Buffer.from('0a00'.repeat(498), 'hex')))).toEqual({ verdict: 'keep' });
 });
 
 test('a text that is almost all NUL takes no longer than another', async () => {

@@ -9,6 +9,9 @@ type Bag<T> = T[] | Set<T>;
 const arrayMax = 16;
 
 class Node<T> {
+  /** The branch for this level; a map only once there are several, since most nodes of long filters have one. */
+  onlyLevel: string | null = null;
+  onlyChild: Node<T> | null = null;
   children: Map<string, Node<T>> | null = null;
   /** The branch for `+`. */
   plus: Node<T> | null = null;
@@ -18,7 +21,35 @@ class Node<T> {
   hashItems: Bag<T> | null = null;
 
   get isEmpty(): boolean {
-    return this.children === null && this.plus === null && this.items === null && this.hashItems === null;
+    const isLeaf = this.onlyChild === null && this.children === null && this.plus === null;
+    return isLeaf && this.items === null && this.hashItems === null;
+  }
+
+  child(level: string): Node<T> | undefined {
+    if (this.children !== null) return this.children.get(level);
+    return this.onlyLevel === level ? this.onlyChild! : undefined;
+  }
+
+  addChild(level: string): Node<T> {
+    const child = new Node<T>();
+    if (this.children === null && this.onlyChild !== null) {
+      this.children = new Map([[this.onlyLevel!, this.onlyChild]]);
+      this.onlyLevel = this.onlyChild = null;
+    }
+    if (this.children !== null) this.children.set(level, child);
+    else {
+      this.onlyLevel = level;
+      this.onlyChild = child;
+    }
+    return child;
+  }
+
+  removeChild(level: string): void {
+    if (this.children === null) this.onlyLevel = this.onlyChild = null;
+    else {
+      this.children.delete(level);
+      if (this.children.size === 0) this.children = null;
+    }
   }
 }
 
@@ -34,12 +65,7 @@ export class TopicTree<T> {
         return;
       }
       if (level === '+') node = node.plus ??= new Node();
-      else {
-        node.children ??= new Map();
-        let child = node.children.get(level);
-        if (child === undefined) node.children.set(level, (child = new Node()));
-        node = child;
-      }
+      else node = node.child(level) ?? node.addChild(level);
     }
     node.items = put(node.items, item);
   }
@@ -54,7 +80,7 @@ export class TopicTree<T> {
     const levels = topicName.split('/');
     // A leading wildcard does not match a name that begins with `$`. [MQTT5 4.7.2-1]
     if (topicName.startsWith('$')) {
-      const child = this.#root.children?.get(levels[0]!);
+      const child = this.#root.child(levels[0]!);
       if (child !== undefined) find(child, levels, 1, found);
     } else find(this.#root, levels, 0, found);
   }
@@ -66,7 +92,7 @@ function find<T>(node: Node<T>, levels: readonly string[], index: number, found:
     if (node.items !== null) for (const item of node.items) found.push(item);
     return;
   }
-  const child = node.children?.get(levels[index]!);
+  const child = node.child(levels[index]!);
   if (child !== undefined) find(child, levels, index + 1, found);
   if (node.plus !== null) find(node.plus, levels, index + 1, found);
 }
@@ -100,10 +126,9 @@ function remove<T>(node: Node<T>, levels: readonly string[], index: number, item
     remove(node.plus, levels, index + 1, item);
     if (node.plus.isEmpty) node.plus = null;
   } else {
-    const child = node.children?.get(level);
+    const child = node.child(level);
     if (child === undefined) return;
     remove(child, levels, index + 1, item);
-    if (child.isEmpty) node.children!.delete(level);
-    if (node.children!.size === 0) node.children = null;
+    if (child.isEmpty) node.removeChild(level);
   }
 }

@@ -52,7 +52,7 @@ test('a client that subscribes to more than it may, deep and long', { timeout: t
     name: `${count} subscriptions of 128 levels`,
     broker,
     port: broker.ports[0]!,
-    growthMax: 250,
+    growthMax: 150,
     run: async () => {
       expect(await subscribeAll(client, filters)).toBe(fitting);
       return () => void client.vanish();

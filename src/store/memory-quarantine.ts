@@ -1,8 +1,14 @@
 /** Quarantined messages of a broker that keeps nothing on disk. */
 import type { QuarantinedMessage, QuarantineEntry, QuarantineStore } from '../contracts/pipeline.ts';
 
-/** What an entry takes beside its payload, about. */
+/** What an entry takes beside its payload and texts, about. */
 const entryBytes = 500;
+
+function bytesOf({ message, reason }: QuarantinedMessage): number {
+  const { topic, payload, contentType = '', responseTopic = '', correlationData, userProperties } = message;
+  const texts = [reason, topic, contentType, responseTopic, ...userProperties.flat()];
+  return texts.reduce((sum, { length }) => sum + length, entryBytes + payload.length + (correlationData?.length ?? 0));
+}
 
 export class MemoryQuarantine implements QuarantineStore {
   bytes = 0;
@@ -21,8 +27,9 @@ export class MemoryQuarantine implements QuarantineStore {
   put(quarantined: QuarantinedMessage): number {
     const id = ++this.#lastId;
     const message = { ...quarantined.message, payload: Buffer.from(quarantined.message.payload) };
-    this.#entries.set(id, { ...quarantined, message, id });
-    this.bytes += message.payload.length + entryBytes;
+    const entry = { ...quarantined, message, id };
+    this.#entries.set(id, entry);
+    this.bytes += bytesOf(entry);
     let dropped = 0;
     const { quarantineMessages, quarantineBytes } = this.#limits;
     while (this.#entries.size > quarantineMessages || this.bytes > quarantineBytes) {
@@ -44,6 +51,6 @@ export class MemoryQuarantine implements QuarantineStore {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     this.#entries.delete(id);
-    this.bytes -= entry.message.payload.length + entryBytes;
+    this.bytes -= bytesOf(entry);
   }
 }

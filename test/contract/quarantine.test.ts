@@ -80,6 +80,14 @@ describe.each([
     expect([await store.get(entry!.id), store.count, store.bytes]).toEqual([null, 0, 0]);
   });
 
+  test('counts properties as well as payloads', async () => {
+    const store = await create();
+    const message = aPublish('x', { userProperties: [['a', 'x'.repeat(3_500)]] });
+    expect([store.put(aMessage('1')), store.put(aMessage('2', { message }))]).toEqual([0, 0]);
+    expect(store.bytes).toBeGreaterThan(3_500);
+    expect(store.put(aMessage('3', { message }))).toBe(2);
+  });
+
   test('is bounded in messages and bytes: the oldest make room, and are counted', async () => {
     const store = await create();
     expect(['1', '2', '3', '4'].map((payload) => store.put(aMessage(payload)))).toEqual([0, 0, 0, 1]);

@@ -266,6 +266,9 @@ export function batchStage({ messages, seconds }: NonNullable<StageSettings['bat
       }
       return due;
     },
-    drain: () => batches.takeAll().map(({ item, values }) => item.with(values)),
+    drain() {
+      bytes = 0;
+      return batches.takeAll().map(({ item, values }) => item.with(values));
+    },
   };
 }

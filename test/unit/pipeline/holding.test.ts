@@ -62,6 +62,16 @@ test('a batch takes as much memory as the limit says, however small its messages
   expect(bench.emitted.map((each) => [each.topic, jsonOf(each)])).toEqual([['b', [40_000, 40_000]]]);
 });
 
+test('a batch that was asked for early leaves its room to the next one', async () => {
+  const bench = await benchWith([{ batch: { messages: 100, seconds: 1 } }], { payloadBytes: 1_000 });
+  for (const size of [600, 700]) {
+    expect(await bench.publish(aPublish({ text: 'x'.repeat(size) }))).toEqual({ verdict: 'drop' });
+    await bench.pipelines.flush();
+  }
+  expect(bench.emitted).toHaveLength(2);
+  expect(await bench.quarantined()).toEqual([]);
+});
+
 test('a window keeps what it needs of its first message, and not the payload', async () => {
   const bench = await benchWith([count]);
   await bench.publish(aPublish({ t: 1, ballast: 'x' }, { userProperties: [['site', 'north']], qos: 1, retain: true }));

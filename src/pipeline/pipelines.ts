@@ -5,6 +5,7 @@
  * What the stages need (codecs, expressions, the sandbox) is loaded when a configuration first names a stage: a broker without
  * pipelines pays neither time nor memory for it.
  */
+import { printable } from '../base/printable.ts';
 import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
 import type {
@@ -44,6 +45,9 @@ export interface Replayed {
 const keep = { verdict: 'keep' } as const;
 const drop = { verdict: 'drop' } as const;
 
+/** Wishes that nobody can fulfil are logged this often, with their number. */
+const logIntervalMs = 60_000;
+
 /** So long a pipeline that is taken out waits for messages that are in it. */
 const patienceMs = 10_000;
 
@@ -66,6 +70,9 @@ export class Pipelines implements MessagePipeline {
   #deliveries = new Map<string, Delivery>();
   #accepted: AcceptedFormats | null = null;
   #quarantineDropped = 0;
+  /** Since it was logged last. */
+  #unknownFormats = 0;
+  #complainedAt = Number.NEGATIVE_INFINITY;
   #underWay = new UnderWay();
   /** The end of what is done one after the other: changes of the configuration, and the release of what is held back. */
   #lastTask: Promise<void> = Promise.resolve();
@@ -238,12 +245,20 @@ export class Pipelines implements MessagePipeline {
     if (accept === undefined) return classNameOf(this.#onDeliver, client, null);
     return this.#formats().then((formats) => {
       const contentType = formats.first(accept);
-      if (contentType === null) {
-        const what = `accept: ${accept} names no format that can be written without a schema; messages stay as they are`;
-        this.#options.log.warn({ client: client.clientId }, what);
-      }
+      if (contentType === null) this.#complain(client, accept);
       return classNameOf(this.#onDeliver, client, contentType);
     });
+  }
+
+  /** Anybody can cause it, as often as he likes. */
+  #complain(client: ClientIdentity, accept: string): void {
+    this.#unknownFormats++;
+    const now = this.#options.now();
+    if (now - this.#complainedAt < logIntervalMs && now >= this.#complainedAt) return;
+    const what = `accept: ${printable(accept)} names no format that can be written without a schema; messages stay as they are`;
+    this.#options.log.warn({ client: client.clientId, subscriptions: this.#unknownFormats }, what);
+    this.#complainedAt = now;
+    this.#unknownFormats = 0;
   }
 
   reclassify(client: ClientIdentity, subscriberClass: string | null): string | null {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { schemas } from '../../support/formats.ts';
-import { aPublish, benchWith, type StageInput } from '../../support/pipeline.ts';
+import { aClient, aPublish, benchWith, type StageInput } from '../../support/pipeline.ts';
 
 const avro: StageInput = { decode: { avro: { file: join(schemas, 'tree.avsc') } } };
 const proto = (type: string, file = 'numbers.proto'): StageInput => {
@@ -144,6 +144,17 @@ test('a text that is almost all NUL takes no longer than another', async () => {
   expect(padded).toBeLessThan(plain + 2_000_000);
   const [message] = await bench.messages(aPublish(Buffer.from('ab\0\0')));
   expect(message?.payload.toString()).toBe('{"t":"ab"}');
+});
+
+test('a client that asks for formats that there are not fills no log', async () => {
+  const bench = await benchWith([{ decode: 'json' }]);
+  const ask = (format: string) => bench.pipelines.classify(aClient, [['accept', format]]);
+  for (let i = 0; i < 100; i++) expect(await ask(`x/${'y'.repeat(60_000)}`)).toBeNull();
+  expect(bench.warnings).toHaveLength(1);
+  expect(bench.warnings[0]!.length).toBeLessThan(2_000);
+  bench.now += 60_000;
+  await ask('x/z');
+  expect(bench.warnings).toHaveLength(2);
 });
 
 test('what a stage makes of a value stays within the limits as well', async () => {

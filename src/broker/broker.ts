@@ -55,7 +55,7 @@ export interface BrokerOptions {
 
 /** Timers of the core are looked at this often; they are never early, and late by this much at most. */
 const tickMs = 100;
-/** Expired retained messages leave memory within this time; before, they are only not sent. */
+/** Between two rounds in which expired retained messages leave memory; before, they are only not sent. */
 const sweepSeconds = 60;
 /** What no answer waits for (deletions, acknowledgement floors) is written within this time. */
 const idleCommitMs = 1_000;
@@ -171,10 +171,8 @@ export class Broker implements BanList {
       this.#sysTopics.publish(sinceSys);
     }
     complaints.tick(now);
-    if (now - this.#lastSweepAt >= sweepSeconds * 1000) {
-      this.#lastSweepAt = now;
-      core.sweepRetained();
-    }
+    // A round takes several ticks where there are many: everybody would wait for one that looks at all of them at once.
+    if (now - this.#lastSweepAt >= sweepSeconds * 1000 && core.sweepRetained()) this.#lastSweepAt = now;
     if (now - this.#lastIdleCommitAt >= idleCommitMs) {
       this.#lastIdleCommitAt = now;
       turn.commitIdle();

@@ -13,7 +13,7 @@ import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
-import { RetainedMessages } from './retained.ts';
+import { type RetainedMatches, RetainedMessages } from './retained.ts';
 import { LocalRouter, type Route, type Router, type Target } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
@@ -23,6 +23,9 @@ export type Forms = ReadonlyMap<string, Message | null>;
 
 /** Keeping a retained message takes as long as giving about so many copies to sessions. */
 const copiesPerRetained = 100;
+
+/** So many nodes are looked at in one go, in search of retained messages that have expired. */
+const stepsInSweep = 10_000;
 
 /** $SYS tells of this process: it is neither stored for the next one, nor do clients make it grow. */
 const isSys = (topicName: string) => topicName.startsWith('$SYS/');
@@ -42,6 +45,8 @@ export class Core {
   copies = 0;
   #now: number;
   #sysRetained = 0;
+  /** The round that is under way. */
+  #sweep: RetainedMatches | null = null;
 
   constructor(
     settings: BrokerSettings,
@@ -118,14 +123,18 @@ export class Core {
     else this.sink.acknowledgeStored(session, type, packetId, reasonCode);
   }
 
-  /** Takes expired retained messages out of memory and store. */
-  sweepRetained(): void {
-    const expired = [...this.retained].filter((message) => message.isExpired(this.#now));
-    for (const message of expired) {
+  /** Takes expired retained messages out of memory and store, some at each call. True at the end of a round. */
+  sweepRetained(): boolean {
+    const sweep = (this.#sweep ??= this.retained[Symbol.iterator]());
+    const walk = { stepsLeft: stepsInSweep };
+    for (let message = sweep.take(walk); message !== null; message = sweep.take(walk)) {
+      if (!message.isExpired(this.#now)) continue;
       this.retained.delete(message.topic.name);
       if (!isSys(message.topic.name)) this.store.removeRetained(message.topic);
       this.sink.dropped('expired', null);
     }
+    if (sweep.isDone) this.#sweep = null;
+    return sweep.isDone;
   }
 
   #hasRoom({ targets, groups }: Route, message: Message, origin: Session | null): boolean {

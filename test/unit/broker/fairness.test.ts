@@ -204,3 +204,25 @@ test.each([
   expect(sent.at(-1)).toBe(1_000);
   await world.broker.close();
 });
+
+test('expired retained messages are taken out a piece at a time', async () => {
+  let now = 1_000_000;
+  const settings = { ...defaultSettings, sysIntervalSeconds: 0 };
+  const timers = { every: () => () => {}, after: () => () => {} };
+  const broker = new Broker({ settings, store: new MemoryStore(), clock: { now: () => now }, timers });
+  await broker.start();
+  for (let i = 0; i < 25_000; i++) {
+    const fields = { payload: Buffer.from('x'), retain: true, messageExpiryInterval: i % 2 === 0 ? 1 : 1_000 };
+    void broker.publish(`${i}/a`, fields);
+  }
+  now += 60_000;
+  const expired = Array.from({ length: 8 }, () => {
+    broker.tick();
+    return broker.counters.dropped.expired;
+  });
+  // Half of them have expired.
+  expect(expired[0]).toBeLessThanOrEqual(5_000);
+  expect(expired[1]).toBeLessThanOrEqual(10_000);
+  expect(expired.at(-1)).toBe(12_500);
+  await broker.close();
+});

@@ -7,7 +7,7 @@ import { connect, ready } from '../core/lifecycle.ts';
 import type { SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
-import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { connackCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, Topic } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
@@ -33,14 +33,15 @@ const returnCodes = new Map<number, number>([
   [ReasonCode.Banned, 5],
 ]);
 
-/** Sends the CONNACK that refuses, if the client's version has one for the reason. The caller closes. */
+/** Sends the CONNACK that refuses, if the version of the client has one for the reason. The caller closes. */
 export function refuse(connection: Connection, version: ProtocolVersion | 0, reasonCode: number, why: string): void {
   // A version we do not know is answered in the form that all clients before 5.0 understand. [MQTT3 3.1.2-2]
   if (version === 0 && reasonCode !== ReasonCode.UnsupportedProtocolVersion) return;
   const traits = traitsOf[version === 0 ? 4 : version];
   connection.traits = traits;
   if (traits.hasProperties) {
-    connection.send({ cmd: 'connack', sessionPresent: false, reasonCode, properties: { reasonString: why } });
+    const code = connackCode(reasonCode);
+    connection.send({ cmd: 'connack', sessionPresent: false, reasonCode: code, properties: { reasonString: why } });
     return;
   }
   const returnCode = returnCodes.get(reasonCode);

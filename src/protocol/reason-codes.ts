@@ -76,3 +76,36 @@ const sayingItInDisconnect = new Map<number, number>([
 ]);
 
 export const disconnectCode = (code: number): number => sayingItInDisconnect.get(code) ?? code;
+
+/** What CONNACK can refuse with. [MQTT5 3.2.2.2] */
+const inConnack = new Set<number>([
+  ReasonCode.UnspecifiedError,
+  ReasonCode.MalformedPacket,
+  ReasonCode.ProtocolError,
+  ReasonCode.ImplementationSpecificError,
+  ReasonCode.UnsupportedProtocolVersion,
+  ReasonCode.ClientIdentifierNotValid,
+  ReasonCode.BadUserNameOrPassword,
+  ReasonCode.NotAuthorized,
+  ReasonCode.ServerUnavailable,
+  ReasonCode.ServerBusy,
+  ReasonCode.Banned,
+  ReasonCode.BadAuthenticationMethod,
+  ReasonCode.TopicNameInvalid,
+  ReasonCode.PacketTooLarge,
+  ReasonCode.QuotaExceeded,
+  ReasonCode.PayloadFormatInvalid,
+  ReasonCode.RetainNotSupported,
+  ReasonCode.QoSNotSupported,
+  ReasonCode.UseAnotherServer,
+  ReasonCode.ServerMoved,
+  ReasonCode.ConnectionRateExceeded,
+]);
+const sayingItInConnack = new Map<number, number>([
+  [ReasonCode.ServerShuttingDown, ReasonCode.ServerUnavailable],
+  [ReasonCode.MaximumConnectTime, ReasonCode.ServerBusy],
+]);
+
+export function connackCode(code: number): number {
+  return inConnack.has(code) ? code : (sayingItInConnack.get(code) ?? ReasonCode.UnspecifiedError);
+}

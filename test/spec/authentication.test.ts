@@ -153,3 +153,22 @@ describe('user name and password', () => {
     }
   });
 });
+
+describe('a refusal for which CONNACK has no code', () => {
+  const refuse = (reasonCode: number): AuthenticationAnswer => ({ outcome: 'refuse', reasonCode });
+  const limited = testBroker(
+    { limits: { connectTimeoutSeconds: 1 } },
+    { authenticate: ({ password }) => (password === null ? new Promise(() => {}) : refuse(password[0]!)) },
+  );
+
+  test.each([
+    ['an authentication that takes too long', null, 0x89],
+    ['success, by a mistake of the program', Buffer.of(0), 0x80],
+    ['a code of another packet', Buffer.of(0x93), 0x80],
+    ['one that it has', Buffer.of(0x9d), 0x9d],
+  ])('%s is told by the nearest one [MQTT5 3.2.2-8]', async (_, password, code) => {
+    const client = await limited.open(5);
+    client.sendConnect(password === null ? {} : { username: 'u', password });
+    expect((await client.closed()).map(({ cmd, reasonCode }) => [cmd, reasonCode])).toEqual([['connack', code]]);
+  });
+});

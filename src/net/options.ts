@@ -71,5 +71,4 @@ export interface WssOptions extends WebSocketAddress {
 }
 
 export type WebSocketOptions = WsOptions | WssOptions;
-export type SecureOptions = TlsListenerOptions | WssOptions;
 export type ListenerOptions = TcpOptions | TlsListenerOptions | WebSocketOptions;

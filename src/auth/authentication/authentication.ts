@@ -17,6 +17,7 @@ import {
   type Mechanism,
   type MechanismContext,
   noCredentials,
+  seldom,
   unavailable,
   unknownMethod,
   wrongCredentials,
@@ -60,10 +61,12 @@ export class Authentication {
   readonly #nameOf = new Map<string, string>();
   readonly #hashes: WorkQueue;
   readonly #waitMsMax: number;
+  readonly #report: (message: string) => void;
   #rules: Rules = { listeners: new Map(), mechanisms: [] };
 
   private constructor(options: AuthenticationOptions) {
     this.#options = options;
+    this.#report = seldom(options);
     this.#names = namesOf(options.settings.listeners);
     const { hashesAtOnce, hashesWaiting } = options.settings.authenticationLimits;
     this.#waitMsMax = options.connectTimeoutSeconds * 1000;
@@ -162,10 +165,7 @@ export class Authentication {
       return await mechanism.authenticate(request);
     } catch (error) {
       if (error instanceof BusyError) return busy;
-      this.#options.log.error(
-        { client: request.client.clientId, err: error },
-        'authentication failed: nobody gets in by it',
-      );
+      this.#report(`authentication by ${mechanism.kind}: ${(error as Error).message}; nobody gets in by it`);
       return unavailable;
     }
   }

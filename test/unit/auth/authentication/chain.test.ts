@@ -146,3 +146,13 @@ test('where a mechanism of a listener cannot be opened, the path leads there', a
   const opening = opened({ listeners: [{ kind: 'tcp' }, { kind: 'ws', authentication: own }] });
   await expect(opening).rejects.toMatchObject({ path: ['listeners', 1, 'authentication', 0, 'file'] });
 });
+
+test('a mechanism that fails lets nobody in, and says so seldom, however often it is asked', async () => {
+  // A cost that Argon2 itself refuses: 8 KiB for each of its lanes are the least.
+  const hash = `$argon2id$v=19$m=8,t=1,p=64$${'A'.repeat(22)}$${'A'.repeat(43)}`;
+  const { ask, authentication, log } = await opened({ authentication: [passwords('lanes', `ada:${hash}\n`)] });
+  const codes = await Promise.all(Array.from({ length: 20 }, () => ask(ada)));
+  expect(codes).toEqual(Array(20).fill(0x88));
+  expect(log.lines).toEqual([expect.stringMatching(/^authentication by password-file: .*; nobody gets in by it/)]);
+  authentication.close();
+});

@@ -83,13 +83,21 @@ export class RemoteServer {
     this.#agent.close();
   }
 
-  async #send({ method, headers, body }: Call, agent: Agent, signal: AbortSignal): Promise<Answer> {
+  async #send(call: Call, agent: Agent, signal: AbortSignal): Promise<Answer> {
+    const { method, headers, body } = call;
     const send = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;
     const request = send(this.#url, { method, headers, agent, signal }).end(body);
     // What breaks while the response is read, breaks the response.
     request.on('error', () => {});
-    // The signal here too: a server that wants to speak another protocol (101) gives neither a response nor an error.
-    const [response] = (await once(request, 'response', { signal })) as [IncomingMessage];
+    let response: IncomingMessage;
+    try {
+      // The signal here too: a server that wants to speak another protocol (101) gives neither a response nor an error.
+      [response] = (await once(request, 'response', { signal })) as [IncomingMessage];
+    } catch (error) {
+      // The server closed it for being idle, while the question was on its way. One that is new is not asked again.
+      if (!request.reusedSocket || (error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+      return this.#send(call, agent, signal);
+    }
     return { status: response.statusCode ?? 0, json: parse(await readText(response, this.#options.bytesMax)) };
   }
 

@@ -128,6 +128,23 @@ describe('a service that does not answer', () => {
     expect(await http.authenticate(aRequest(ada))).toEqual(unavailable);
   });
 
+  test('on a connection that it had just closed for being idle is asked on another one', async () => {
+    const web = await webServer();
+    const used = new Set<unknown>();
+    web.answer = (_, response) => {
+      if (used.has(response.socket)) return void response.destroy();
+      used.add(response.socket);
+      response.end('{"result":"allow"}');
+    };
+    const http = await HttpMechanism.open(settings(web.url), aContext());
+    for (const username of ['a', 'b', 'c']) {
+      expect(await http.authenticate(aRequest({ username, password: 'x' }))).toEqual({ outcome: 'accept' });
+    }
+    // And one that closes each is not asked for ever.
+    web.answer = (_, response) => void response.destroy();
+    expect(await http.authenticate(aRequest(ada))).toEqual(unavailable);
+  });
+
   test('is not there at all: the log says so, seldom, and has no password in it', async () => {
     const context = aContext();
     const http = await HttpMechanism.open(settings('http://127.0.0.1:1/?key=secret'), context);

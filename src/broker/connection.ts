@@ -257,7 +257,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
         this.#isWillCancelled = packet.reasonCode === ReasonCode.NormalDisconnection;
         const why = packet.reasonCode === 0 ? 'disconnected' : `disconnected: ${describeReason(packet.reasonCode)}`;
         // Our closing is all the answer there is: a will that was called off must not come back after a crash.
-        return this.#finish(why, true);
+        return this.#finish(why, 'end once stored');
       }
     }
   }
@@ -404,11 +404,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     }
     // Who cannot be told anything is not waited for: what he has sent need not be read to its end.
     const isTold = this.#framer.version !== 0 || reasonCode === ReasonCode.UnsupportedProtocolVersion;
-    this.#finish(why);
-    if (!isTold) this.stream.destroy();
+    this.#finish(why, isTold ? 'end' : 'destroy');
   }
 
-  #finish(why: string, onceStored = false): void {
+  #finish(why: string, how: 'end' | 'end once stored' | 'destroy' = 'end'): void {
     if (this.state === 'closing') return;
     this.state = 'closing';
     this.#closeReason = why;
@@ -416,7 +415,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.#detach();
     this.#output.flush();
     const { core, turn } = this.shell;
-    if (onceStored && !core.store.isFailing) turn.whenStored(() => this.stream.end());
+    if (how === 'destroy') this.stream.destroy();
+    else if (how === 'end once stored' && !core.store.isFailing) turn.whenStored(() => this.stream.end());
     else this.stream.end();
   }
 

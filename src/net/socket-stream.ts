@@ -37,6 +37,8 @@ export class SocketStream implements ByteStream {
   /** It has had its share of this round of the event loop. */
   #givesWay = false;
   #fullReads = 0;
+  /** What was read of a stranger and waits for its turn. */
+  #held: Buffer | null = null;
   #mayClose = false;
 
   constructor(
@@ -113,13 +115,29 @@ export class SocketStream implements ByteStream {
     return this.receiver?.isStranger === true;
   }
 
-  /** Told of each read. One that fills the buffer leaves more to read, and libuv would read on, 32 times. */
-  hasRead(length: number): void {
-    if (this.isStranger) {
-      if (!strangers.admits(cost.read)) this.#giveWay((goOn) => strangers.wait(cost.read, goOn));
-    } else if (length < readBuffer.length) this.#fullReads = 0;
+  /** These bytes were read; the buffer is used again for the next read. */
+  received(bytes: Buffer, end: number): void {
+    if (this.isStranger) return this.#receivedOfStranger(bytes, end);
+    this.receiver?.onBytes(bytes, 0, end);
+    // A read that fills the buffer leaves more to read, and libuv would read on, 32 times.
+    if (end < readBuffer.length) this.#fullReads = 0;
     // The rest is read once all other sockets had their turn.
     else if (++this.#fullReads >= readsInRow) this.#giveWay(setImmediate);
+  }
+
+  /** What there is no room for in this round is held until there is, and nothing more is read until then. */
+  #receivedOfStranger(bytes: Buffer, end: number): void {
+    if (this.#held === null && strangers.admits(cost.read)) return this.receiver?.onBytes(bytes, 0, end);
+    const more = bytes.subarray(0, end);
+    this.#held = this.#held === null ? Buffer.from(more) : Buffer.concat([this.#held, more]);
+    this.#giveWay((goOn) =>
+      strangers.wait(cost.read, () => {
+        const held = this.#held!;
+        this.#held = null;
+        this.receiver?.onBytes(held, 0, held.length);
+        goOn();
+      }),
+    );
   }
 
   #giveWay(until: (goOn: () => void) => void): void {
@@ -144,7 +162,7 @@ export class SocketStream implements ByteStream {
   }
 
   destroy(): void {
-    this.#socket.destroy();
+    this.#close(() => this.#socket.destroy());
   }
 
   #closed(): void {
@@ -173,8 +191,7 @@ export class SocketStream implements ByteStream {
 export function acceptTcp(socket: Socket, accept: Accept): void {
   const stream = new SocketStream('tcp', socket, addressOf(socket));
   const onRead = (length: number, buffer: Buffer) => {
-    stream.receiver?.onBytes(buffer, 0, length);
-    stream.hasRead(length);
+    stream.received(buffer, length);
     return true;
   };
   if (!readsInto(socket, () => stream.isStranger, onRead)) return acceptEvents(stream, socket, accept);
@@ -194,7 +211,7 @@ export function acceptProxiedTcp(
   let read: HeaderReader | null = reader;
   const close = () => socket.destroy();
   const onBytes = (bytes: Buffer, end: number) => {
-    if (stream !== null) return stream.receiver?.onBytes(bytes, 0, end);
+    if (stream !== null) return stream.received(bytes, end);
     const start = read?.(bytes, end) ?? null;
     if (start === null) return;
     read = null;
@@ -207,7 +224,6 @@ export function acceptProxiedTcp(
   socket.on('end', close).on('error', close);
   const onRead = (length: number, buffer: Buffer) => {
     onBytes(buffer, length);
-    stream?.hasRead(length);
     return true;
   };
   if (readsInto(socket, () => stream === null || stream.isStranger, onRead)) return;
@@ -220,10 +236,7 @@ export function acceptTls(socket: TLSSocket, remoteAddress: string, accept: Acce
 
 /** Reads the usual way. */
 function acceptEvents(stream: SocketStream, socket: Socket, accept: Accept): void {
-  socket.on('data', (bytes: Buffer) => {
-    stream.receiver?.onBytes(bytes, 0, bytes.length);
-    stream.hasRead(bytes.length);
-  });
+  socket.on('data', (bytes: Buffer) => stream.received(bytes, bytes.length));
   // First, since `accept` may pause.
   socket.resume();
   stream.receiver = accept(stream);

@@ -28,6 +28,10 @@ export interface Measured {
   readonly failures: readonly string[];
 }
 
+/** What `npm start` gives Node. */
+const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
+const startOptions = (scripts.start as string).split(' ').filter((word) => word.startsWith('--'));
+
 class BrokerProcess {
   readonly directory = mkdtempSync(join(tmpdir(), 'sluice-attack-'));
   /** In the order of the configuration. */
@@ -38,16 +42,7 @@ class BrokerProcess {
   async start(config: string): Promise<void> {
     const file = join(this.directory, 'sluice.yaml');
     writeFileSync(file, config);
-    // As `npm start` starts it.
-    const args = [
-      '--no-parallel-scavenge',
-      mainFile,
-      'start',
-      '--config',
-      file,
-      '--data-dir',
-      join(this.directory, 'data'),
-    ];
+    const args = [...startOptions, mainFile, 'start', '--config', file, '--data-dir', join(this.directory, 'data')];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     child.stderr.on('data', (bytes: Buffer) => (this.log += bytes.toString()));

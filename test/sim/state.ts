@@ -156,8 +156,8 @@ export function checkRefused(
 }
 
 const staysIn = 'who keeps the rules is not turned away';
-/** Taken over by another connection; and once it was in, silent for too long. */
-const reasons = { connack: [0, 0x8e], disconnect: [0x8e, 0x8d] };
+/** Taken over by another connection, for which CONNACK has no code of its own; and once it was in, silent for too long. */
+const reasons = { connack: [0, 0x80], disconnect: [0x8e, 0x8d] };
 
 /** CONNACK or DISCONNECT to a client: they all keep to the standard. */
 export function checkTurnedAway(judge: Judge, link: Link, packet: Packet, isClosing: boolean): void {

@@ -121,13 +121,13 @@ export function checkBounds(judge: Judge): void {
 }
 
 /**
- * What waits for a client that does not read: within the limit, the next turn brings as much again, one chunk that is not full, and
- * the two packets that pass the limit.
+ * What waits for a client that does not read: within the limit, and then a turn brings as much again, and beyond that what is in the
+ * stream already, the last whole chunk and the one that is being filled. A large packet has a chunk for itself.
  */
 function checkOutput(judge: Judge, { written, name }: Link): void {
   let bytes = 0;
   for (const { decision } of written) bytes += decision.expected!.message.payload.length;
-  const most = 2 * (judge.profile.settings.limits.outputBytes + largestPayload) + largeChunk;
+  const most = 2 * judge.profile.settings.limits.outputBytes + 3 * Math.max(largeChunk, largestPayload);
   judge.check(bytes <= most, 'output is bounded', () => `${bytes} bytes wait for ${name}`);
 }
 

@@ -213,13 +213,14 @@ export class Deliveries {
   }
 
   /** One member at a time; QoS 2 stays with it for ever. */
-  #hold(session: ModelSession, { group, expected }: Decision, key: string): void {
+  #hold(session: ModelSession, { group, expected, goneIn }: Decision, key: string): void {
     const judge: Judge = this.#judge;
     const { number } = expected!.message;
     const at = `${number} ${group}`;
     const holder = this.#holders.get(at);
     this.#holders.set(at, { uid: session.uid, qos: expected!.qos });
-    if (holder === undefined || holder.uid === session.uid) return;
+    // What it had been relieved of, a crash can give it back.
+    if (holder === undefined || holder.uid === session.uid || goneIn > 0) return;
     judge.check(holder.qos < 2, 'QoS 2 of a shared subscription stays [MQTT5 4.8.2-5]', () => key);
     const other = [...judge.model.sessions.values()].find(({ uid }) => uid === holder.uid);
     const inFlight = judge.inFlight.get(holder.uid);

@@ -4,6 +4,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { StoreError } from '../../contracts/session-store.ts';
 import type { Database } from './database.ts';
+import { Prefix } from './records.ts';
 
 /** Records per batch written. */
 const batchRecords = 1_000;
@@ -41,6 +42,7 @@ export async function importLines(database: Database, lines: AsyncIterable<strin
   let number = 0;
   let end: number | null = null;
   let records: [Buffer, Buffer][] = [];
+  const commits: [Buffer, Buffer][] = [];
   for await (const text of lines) {
     number++;
     const line = parse(text, number);
@@ -48,7 +50,10 @@ export async function importLines(database: Database, lines: AsyncIterable<strin
     else if (line.sluice === 'end') end = Number(line.records);
     else if (typeof line.key !== 'string' || typeof line.value !== 'string') {
       throw new StoreError('damaged', `Line ${number} is not a record of sluice db export`);
-    } else records.push([Buffer.from(line.key, 'base64'), Buffer.from(line.value, 'base64')]);
+    } else {
+      const record: [Buffer, Buffer] = [Buffer.from(line.key, 'base64'), Buffer.from(line.value, 'base64')];
+      (isCommit(record[0]) ? commits : records).push(record);
+    }
     if (records.length === batchRecords) {
       await database.putAll(records);
       records = [];
@@ -62,8 +67,12 @@ export async function importLines(database: Database, lines: AsyncIterable<strin
     );
   }
   await database.putAll(records);
+  await database.putAll(commits);
   return end;
 }
+
+/** Written last of all: a database without a commit is one that is not complete, and is refused. */
+const isCommit = (key: Buffer): boolean => key[0] === Prefix.commit;
 
 function parse(text: string, number: number): Record<string, unknown> {
   try {
@@ -93,13 +102,15 @@ export async function assertEmpty(directory: string): Promise<void> {
 export async function copyAll(from: Database, to: Database): Promise<number> {
   let count = 0;
   let records: [Buffer, Buffer][] = [];
+  const commits: [Buffer, Buffer][] = [];
   for await (const record of from.scanAll()) {
-    records.push(record);
+    (isCommit(record[0]) ? commits : records).push(record);
     count++;
     if (records.length < batchRecords) continue;
     await to.putAll(records);
     records = [];
   }
   await to.putAll(records);
+  await to.putAll(commits);
   return count;
 }

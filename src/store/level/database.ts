@@ -71,11 +71,21 @@ export class Database {
     return this.#db.put(Buffer.of(Prefix.format), writeFormat(new ByteWriter()), { sync: true });
   }
 
-  /** Each commit replaces the one before it: two of them mean that what removed the first is lost. */
+  /**
+   * Each commit replaces the one before it: two of them mean that what removed the first is lost. Where there is none, nothing
+   * was written but the format, or a copy was not finished.
+   */
   async #checkCommits(): Promise<void> {
     const { directory, acceptLoss, log } = this.#options;
     const range = { gte: Buffer.of(Prefix.commit), lt: Buffer.of(Prefix.commit + 1) };
     const commits = await this.#db.iterator(range).all();
+    if (commits.length === 0 && !acceptLoss) {
+      const [any] = await this.#db.iterator({ gte: Buffer.of(Prefix.commit), limit: 1 }).all();
+      if (any !== undefined) {
+        const what = `${directory} is not complete: a backup or an import into it did not come to its end`;
+        throw new StoreError('damaged', `${what}. Make it anew, or go on with what is there with --accept-loss`);
+      }
+    }
     if (commits.length > 1) {
       const numbers = commits.map(([each]) => numberOf(each)).join(' and ');
       const what = `${directory} is damaged: commits between ${numbers} are missing, so acknowledged messages may be lost`;

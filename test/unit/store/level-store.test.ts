@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemTimers } from '../../../src/base/clock.ts';
@@ -10,6 +11,7 @@ import { ByteWriter } from '../../../src/store/level/bytes.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
 import { format, key, Prefix, packetKey } from '../../../src/store/level/records.ts';
 import { Staged } from '../../../src/store/level/staged.ts';
+import { exportTo, importFrom } from '../../../src/store/level/tools.ts';
 import { aDelivery, aMessage, aSession, committed, read } from '../../contract/session-store.suite.ts';
 
 let directory = '';
@@ -121,6 +123,25 @@ describe('damage', () => {
     expect([...sessions][0]?.backlog.messages).toBe(3);
     await store.close();
     const again = aStore();
+    await again.load();
+    await again.close();
+  });
+
+  test('an import that did not come to its end is refused, and accepted only when that is asked for', async () => {
+    const store = aStore();
+    await store.load();
+    for (let i = 0; i < 2_000; i++) store.putSession(aSession(store.nextSessionId()));
+    await committed(store);
+    await store.close();
+    const lines: string[] = [];
+    await exportTo(directory, async (line) => void lines.push(`${line}\n`));
+    const copy = join(directory, 'copy');
+    await expect(importFrom(copy, Readable.from(lines.slice(0, -1)))).rejects.toThrow(/cut off/);
+    await expect(aStore({ directory: copy }).load()).rejects.toThrow(/is not complete: .*--accept-loss/s);
+    const rest = aStore({ directory: copy, acceptLoss: true });
+    expect([...(await rest.load()).sessions].length).toBeGreaterThan(0);
+    await rest.close();
+    const again = aStore({ directory: copy });
     await again.load();
     await again.close();
   });

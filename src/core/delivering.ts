@@ -304,7 +304,8 @@ export class Delivering {
     const qos = Math.min(message.qos, subscription.qos) as QoS;
     const ids = subscription.identifier > 0 ? [subscription.identifier] : null;
     // The queue orders by message number, and this message enters it now.
-    const numbered = qos > 0 && session.isPersistent ? message.renumbered(0) : message;
+    const mayQueue = session.isPersistent && (qos > 0 || this.#settings.queueQoS0);
+    const numbered = mayQueue ? message.renumbered(0) : message;
     this.deliver(session, numbered, qos, true, ids, null);
   }
 

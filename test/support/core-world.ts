@@ -13,11 +13,16 @@ import { MemoryStore } from '../../src/store/memory.ts';
 
 export const start = 1_700_000_000_000;
 
-/** Remembers when each session that is stored was left. */
+/** Remembers when each session that is stored was left, and what was stored for it. */
 export class RecordingStore extends MemoryStore {
   readonly leftAt: (number | null)[] = [];
+  /** The numbers of the messages that were stored for each session. */
+  readonly stored: [sid: number, messageId: number][] = [];
   override putSession(session?: { disconnectedAt: number | null }): void {
     this.leftAt.push(session!.disconnectedAt);
+  }
+  override putDelivery(sid?: number, delivery?: { message: Message }): void {
+    this.stored.push([sid!, delivery!.message.id]);
   }
 }
 
@@ -28,6 +33,8 @@ export class World {
   waiting: (() => void)[] | null = null;
   readonly store = new RecordingStore();
   readonly core: Core;
+  /** What is asked for retained messages in another form. */
+  inForm: Sink['inForm'] = (message, _class, done) => done(message);
 
   constructor(limits: Partial<Limits> = {}, queueQoS0 = false) {
     const settings = { ...defaultSettings, queueQoS0, limits: { ...defaultSettings.limits, ...limits } };
@@ -43,7 +50,7 @@ export class World {
       acknowledge: ({ clientId }, type, packetId) => void this.told.push(`${clientId} gets ${type} for ${packetId}`),
       acknowledgeStored: ({ clientId }, type, id) => void this.told.push(`${clientId} gets ${type} for ${id}`),
       disconnect: () => {},
-      inForm: (message, _class, done) => done(message),
+      inForm: (...asked) => this.inForm(...asked),
       publishWill: ({ payload }) => void this.told.push(`will ${payload}`),
       willRefused: ({ payload }) => void this.told.push(`refused: will ${payload}`),
       dropped: (reason) => void this.told.push(`dropped: ${reason}`),
@@ -69,9 +76,9 @@ export class World {
     return session;
   }
 
-  subscribe(session: Session, qos: QoS, filter: string, noLocal = false): void {
+  subscribe(session: Session, qos: QoS, filter: string, noLocal = false, subscriberClass: string | null = null): void {
     const options = { qos, noLocal, retainAsPublished: false, retainHandling: 0, identifier: 0 } as const;
-    subscribe(this.core, session, filter, parseFilter(filter)!, { ...options, subscriberClass: null });
+    subscribe(this.core, session, filter, parseFilter(filter)!, { ...options, subscriberClass });
   }
 
   leave(...sessions: Session[]): void {

@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest';
 import { unsubscribe } from '../../../src/core/handlers/subscribe.ts';
 import { end } from '../../../src/core/lifecycle.ts';
+import { Message } from '../../../src/protocol/message.ts';
+import { Topic } from '../../../src/protocol/topic.ts';
 import { World } from '../../support/core-world.ts';
 
 test('messages of the only member of a shared subscription go to a later one, also if it subscribed again [MQTT5 4.8.2]', () => {
@@ -33,4 +35,26 @@ test('a message that is larger than a whole queue may be costs the queue nothing
   world.publish('y'.repeat(100));
   world.connected('away');
   expect(world.told).toEqual(['dropped: queueFull', 'away gets x by QoS 1']);
+});
+
+test('a retained message whose form comes while the client is about to come back is a new one in its queue', () => {
+  const world = new World({}, true);
+  world.leave(world.member('away', 1, 'a'));
+  const retained = Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1, retain: true });
+  world.core.publish(retained, null);
+  const late = world.connected('late');
+  let answer = () => {};
+  world.inForm = (message, _class, done) => {
+    answer = () => done(message);
+  };
+  world.subscribe(late, 0, 'a', false, 'some class');
+  world.core.delivering.pump(late);
+  world.leave(late);
+  world.connecting('late');
+  answer();
+  // Its number is above all that were given before: the store may have done with those.
+  expect(world.store.stored).toEqual([
+    [1, 1],
+    [2, 2],
+  ]);
 });

@@ -52,6 +52,11 @@ class TopicStates<T> {
   }
 }
 
+/** Whether less time has passed. A clock that was set back must neither silence a topic nor hold a window open. */
+function isWithin(seconds: number, since: number, now: number): boolean {
+  return now >= since && now - since < seconds * 1000;
+}
+
 /** A subscriber that has just come gets the retained message, whatever others of its class were sent before. */
 function unlessRetained(run: (item: Item, key: string, now: number) => boolean): Stage {
   return {
@@ -66,8 +71,7 @@ export function throttleStage({ seconds }: { readonly seconds: number }, { limit
   const passedAt = new TopicStates<number>(limits);
   return unlessRetained((_, key, now) => {
     const last = passedAt.get(key);
-    // A clock that was set back must not silence a topic.
-    if (last !== undefined && now >= last && now - last < seconds * 1000) return false;
+    if (last !== undefined && isWithin(seconds, last, now)) return false;
     passedAt.set(key, now);
     return true;
   });
@@ -80,7 +84,7 @@ export function deadbandStage(settings: NonNullable<StageSettings['deadband']>, 
     const number = numberAt(item, field);
     const last = passed.get(key);
     const band = Math.max(absolute, (Math.abs(last?.number ?? 0) * percent) / 100);
-    const isNews = last === undefined || now - last.at >= maxSeconds * 1000 || Math.abs(number - last.number) >= band;
+    const isNews = last === undefined || !isWithin(maxSeconds, last.at, now) || Math.abs(number - last.number) >= band;
     passed.set(key, isNews ? { number, at: now } : last);
     return isNews;
   });
@@ -122,7 +126,7 @@ export function dedupeStage({ seconds, field }: NonNullable<StageSettings['dedup
   return unlessRetained((item, topicKey, now) => {
     const key = `${topicKey} ${fingerprint(item, field === undefined ? undefined : [field])}`;
     const last = seenAt.get(key);
-    if (last !== undefined && now >= last && now - last < seconds * 1000) return false;
+    if (last !== undefined && isWithin(seconds, last, now)) return false;
     seenAt.set(key, now);
     return true;
   });
@@ -214,7 +218,7 @@ export function aggregateStage(settings: NonNullable<StageSettings['aggregate']>
       lastNow = now;
       const due: Item[] = [];
       for (let oldest = windows.oldest; oldest !== undefined; oldest = windows.oldest) {
-        if (now - oldest.startedAt < seconds * 1000) break;
+        if (isWithin(seconds, oldest.startedAt, now)) break;
         windows.delete(oldest.item.topic);
         due.push(summary(oldest, oldest.startedAt + seconds * 1000));
       }
@@ -261,7 +265,7 @@ export function batchStage({ messages, seconds }: NonNullable<StageSettings['bat
     due(now) {
       const due: Item[] = [];
       for (let oldest = batches.oldest; oldest !== undefined; oldest = batches.oldest) {
-        if (now - oldest.startedAt < seconds * 1000) break;
+        if (isWithin(seconds, oldest.startedAt, now)) break;
         due.push(finish(oldest));
       }
       return due;

@@ -72,6 +72,16 @@ test('a batch that was asked for early leaves its room to the next one', async (
   expect(await bench.quarantined()).toEqual([]);
 });
 
+test.each([
+  ['batch', { batch: { messages: 100, seconds: 1 } }],
+  ['window', count],
+])('a clock that was set back holds no %s open', async (_what, stage) => {
+  const bench = await benchWith([stage]);
+  await bench.publish(aPublish({ t: 1 }));
+  await bench.tick(-3_600);
+  expect(bench.emitted).toHaveLength(1);
+});
+
 test('a window keeps what it needs of its first message, and not the payload', async () => {
   const bench = await benchWith([count]);
   await bench.publish(aPublish({ t: 1, ballast: 'x' }, { userProperties: [['site', 'north']], qos: 1, retain: true }));

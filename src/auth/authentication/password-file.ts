@@ -18,6 +18,7 @@ import {
 import { type PasswordHash, parseHash, verifyPassword } from './password-hash.ts';
 import type { ScramCredentials } from './scram-credentials.ts';
 import { WatchedFile } from './watched-file.ts';
+import { BusyError } from './work-queue.ts';
 
 export interface Users {
   readonly byName: ReadonlyMap<string, PasswordHash>;
@@ -101,8 +102,12 @@ export class PasswordFile implements Mechanism {
     const hash = users.byName.get(username);
     // Chosen in any case: that takes its time as well.
     const decoy = this.#decoy(users, username);
-    const isRight = await this.#verify(username, password, hash ?? decoy);
-    if (hash === undefined) return null;
+    if (hash === undefined) {
+      // Why the line of somebody else cannot be checked is no matter of this client's.
+      await this.#verify(username, password, decoy).catch(unlessBusy);
+      return null;
+    }
+    const isRight = await this.#verify(username, password, hash);
     return isRight ? { outcome: 'accept' } : wrongCredentials;
   }
 
@@ -132,6 +137,10 @@ export class PasswordFile implements Mechanism {
     const choice = createHmac('sha256', this.#decoyKey).update(username).digest().readUInt32BE();
     return hashes[choice % hashes.length]!;
   }
+}
+
+function unlessBusy(error: unknown): void {
+  if (error instanceof BusyError) throw error;
 }
 
 /** With no user at all there is nothing to find out. */

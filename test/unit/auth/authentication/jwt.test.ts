@@ -332,9 +332,9 @@ describe('key sets', () => {
     expect(await ask(jwt, made)).toMatchObject({ outcome: 'accept' });
     web.answer = (_, response) => void response.destroy();
     context.time += 599_000;
-    // It tries to have them renewed in the background.
+    // It tries to have them renewed in the background, and once more if the connection was an old one.
     expect(await ask(jwt, made)).toMatchObject({ outcome: 'accept' });
-    await eventually(() => web.seen.length === 2);
+    await eventually(() => web.seen.length >= 2);
     context.time += 1_000;
     expect(await ask(jwt, made)).toMatchObject({ outcome: 'refuse', reasonCode: 0x88 });
     const calls = web.seen.length;

@@ -55,11 +55,14 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   const reread = values.config === undefined ? {} : { reread: read };
   const starting = startWith(config, { acceptLoss, where, environment: io.environment, ...reread });
   const closed = closedBySignal(starting, io);
-  const app = await starting;
+  // From now on, or one that comes early would end the process. What goes wrong stands in the log, or ends the start.
+  const off = io.onReload(() => void starting.then((app) => app.reload()).catch(() => {}));
+  const app = await starting.catch((error) => {
+    off();
+    throw error;
+  });
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
   io.stdout.write(`process ${process.pid}\n`);
-  // What went wrong stands in the log.
-  const off = io.onReload(() => void app.reload().catch(() => {}));
   await closed.finally(off);
 }
 

@@ -89,6 +89,9 @@ function parseScrypt(text: string): PasswordHash {
     r: whole(r, 1, scryptMax.r, 'r'),
     p: whole(p, 1, scryptMax.p, 'p'),
   };
+  // [RFC 7914 2]
+  if (cost.ln >= 16 * cost.r)
+    throw new Error(`ln=${cost.ln} is too large for r=${cost.r}: it must be below ${16 * cost.r}`);
   if (128 * 2 ** cost.ln * cost.r > scryptMax.bytes)
     throw new Error(`needs more than ${scryptMax.bytes} bytes of memory`);
   return { kind: 'scrypt', cost, salt: base64(salt, 'salt'), hash: base64(hash, 'hash', 16) };
@@ -114,6 +117,9 @@ function parseArgon2(text: string): PasswordHash {
     timeCost: whole(t, 1, argon2Max.passes, 't'),
     parallelism: whole(p, 1, argon2Max.threads, 'p'),
   };
+  // [RFC 9106 3.1]
+  const least = 8 * cost.parallelism;
+  if (cost.memoryCost < least) throw new Error(`m=${m} is too small for p=${p}: it must be at least ${least}`);
   return { kind: 'argon2', cost, salt: base64(match[6]!, 'salt', 8), hash: base64(match[7]!, 'hash', 4) };
 }
 

@@ -183,3 +183,21 @@ test('the options still hold when the configuration is read again', async () => 
   finishClosing();
   await running;
 });
+
+test('a reload that is asked for before it has started happens once it has', async () => {
+  const { app, finishClosing } = fakeApp();
+  const reload = vi.fn(async () => {});
+  let started = (_app: App) => {};
+  const startWith = () => new Promise<App>((resolve) => (started = resolve));
+  const io = new FakeIo();
+  const running = start(quiet, io, startWith as typeof startApp);
+  io.reload();
+  expect(reload).not.toHaveBeenCalled();
+  started({ ...app, reload } as unknown as App);
+  await io.stdout.until(/process/);
+  expect(reload).toHaveBeenCalledOnce();
+  io.signal();
+  await vi.waitFor(() => expect(app.close).toHaveBeenCalled());
+  finishClosing();
+  await running;
+});

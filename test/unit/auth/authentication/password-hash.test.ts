@@ -53,6 +53,16 @@ test.each([
   ['so many iterations that they would stall it', `$7$99999999$${salted}$${pbkdf2}`, /its iterations must be/],
   ['iterations that are no number', `$7$1e3$${salted}$${pbkdf2}`, /its iterations must be/],
   ['more memory than is sensible', '$argon2id$v=19$m=4194304,t=1,p=1$MDEyMzQ1Njc4OWFi$QUJDRA', /its m must be/],
+  [
+    'Argon2 with too little memory for its lanes',
+    '$argon2id$v=19$m=31,t=1,p=4$MDEyMzQ1Njc4OWFi$QUJDRA',
+    /m=31 is too small/,
+  ],
+  [
+    'scrypt with more iterations than its blocks allow',
+    '$scrypt$ln=16,r=1,p=1$QUJD$QUJDREVGR0hJSktMTU5PUA',
+    /ln=16 is too large/,
+  ],
   ['Argon2 without its costs', '$argon2id$v=19$MDEyMzQ1Njc4OWFi$QUJDRA', /expected \$argon2id/],
   ['scrypt with more memory than is sensible', '$scrypt$ln=20,r=8,p=1$QUJD$QUJDREVGR0hJSktMTU5PUA', /bytes of memory/],
 ])('%s is refused, with the reason', (_, text, why) => {

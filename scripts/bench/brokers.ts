@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort, untilOpen } from '../ports.ts';
 import { projectRoot } from '../project-root.ts';
+import { startCommand } from '../start-command.ts';
 
 /** `sluice-rules`: with 1,000 rules of authorisation. */
 export const brokerNames = ['sluice', 'sluice-rules', 'mosquitto', 'aedes'] as const;
@@ -49,17 +50,6 @@ export function versionOf(name: BrokerName): string | null {
   if (name === 'aedes') return packageFile('node_modules/aedes/package.json');
   const { stdout, error } = spawnSync('mosquitto', ['-h'], { encoding: 'utf8' });
   return error === undefined ? (/version (\S+)/.exec(stdout)?.[1] ?? null) : null;
-}
-
-const mainFile = 'dist/cli/main.js';
-
-/** What `npm start` tells Node. */
-function startOptions(): string[] {
-  const { scripts } = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8')) as {
-    scripts: { start: string };
-  };
-  const words = scripts.start.split(' ');
-  return words.slice(1, words.indexOf(mainFile));
 }
 
 /** `folder`: for its configuration, data and log. */
@@ -110,7 +100,7 @@ async function sluice(folder: string, setting: Setting): Promise<Command> {
   ];
   const config = join(folder, 'sluice.yaml');
   writeFileSync(config, `${lines.join('\n')}\n`);
-  return [process.execPath, [...startOptions(), join(projectRoot(), mainFile), 'start', '--config', config], null];
+  return [process.execPath, [...startCommand(), '--config', config], null];
 }
 
 function sluiceWithRules(folder: string, setting: Setting): Promise<Command> {

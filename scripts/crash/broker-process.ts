@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort, untilOpen } from '../ports.ts';
-import { projectRoot } from '../project-root.ts';
+import { startCommand } from '../start-command.ts';
 import type { PowerCut } from './power-cut.ts';
 
 export const brokerNames = ['sluice', 'mosquitto'] as const;
@@ -94,8 +94,7 @@ export class BrokerProcess {
 
   async #command(): Promise<Command> {
     if (this.#name === 'sluice') {
-      const main = join(projectRoot(), 'dist/cli/main.js');
-      const args = [main, 'start', '--port', '0', '--ws-port', '0', '--data-dir', this.#dataDirectory];
+      const args = [...startCommand(), '--port', '0', '--ws-port', '0', '--data-dir', this.#dataDirectory];
       const environment = {
         SLUICE_STORE_DURABILITY: this.#durability,
         SLUICE_LIMITS_QUEUE_MESSAGES: '1000000',

@@ -13,7 +13,7 @@ import { constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect } from 'vitest';
-import { mainFile } from '../support/build.ts';
+import { startCommand } from '../../scripts/start-command.ts';
 
 const isControl = process.env.ATTACK === 'control';
 export const isFull = process.env.ATTACK === 'full' || isControl;
@@ -28,10 +28,6 @@ export interface Measured {
   readonly failures: readonly string[];
 }
 
-/** What `npm start` gives Node. */
-const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
-const startOptions = (scripts.start as string).split(' ').filter((word) => word.startsWith('--'));
-
 class BrokerProcess {
   readonly directory = mkdtempSync(join(tmpdir(), 'sluice-attack-'));
   /** In the order of the configuration. */
@@ -42,7 +38,7 @@ class BrokerProcess {
   async start(config: string): Promise<void> {
     const file = join(this.directory, 'sluice.yaml');
     writeFileSync(file, config);
-    const args = [...startOptions, mainFile, 'start', '--config', file, '--data-dir', join(this.directory, 'data')];
+    const args = [...startCommand(), '--config', file, '--data-dir', join(this.directory, 'data')];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     child.stderr.on('data', (bytes: Buffer) => (this.log += bytes.toString()));

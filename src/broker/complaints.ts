@@ -12,6 +12,8 @@ const linesMax = {
   /** A client broke the protocol, a limit or a rule. */
   refused: 100,
   banned: 20,
+  /** What a pipeline made of a message cannot be used. */
+  pipeline: 20,
 } as const;
 type Kind = keyof typeof linesMax;
 
@@ -25,15 +27,23 @@ export class Complaints {
   }
 
   warn(kind: Kind, fields: object, message: string): void {
+    if (this.#mayWrite(kind, message)) this.#log.warn(fields, message);
+  }
+
+  error(kind: Kind, fields: object, message: string): void {
+    if (this.#mayWrite(kind, message)) this.#log.error(fields, message);
+  }
+
+  #mayWrite(kind: Kind, message: string): boolean {
     let count = this.#counts.get(kind);
     if (count === undefined) this.#counts.set(kind, (count = { written: 0, suppressed: 0, last: '' }));
     count.last = message;
     if (count.written === linesMax[kind]) {
       count.suppressed++;
-      return;
+      return false;
     }
     count.written++;
-    this.#log.warn(fields, message);
+    return true;
   }
 
   /** Called often; ends the interval when it is time. */

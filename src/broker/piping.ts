@@ -45,6 +45,8 @@ export function opened(message: Message): PublishedMessage {
 function changed(original: Message, seen: PublishedMessage, change: MessageChange, shell: Shell): Message {
   const next: PublishedMessage = { ...seen, ...change };
   assertTopicName(next.topic, shell.settings.limits);
+  // The broker's own to publish, whatever a payload makes of a template. [MQTT5 4.7.2]
+  if (next.topic.startsWith('$SYS/')) throw new Error('a message to $SYS, which is for the broker only');
   const topic = next.topic === seen.topic ? original.topic : Topic.of(next.topic);
   const message = createMessage(topic, next, shell.core.now);
   // The time that a message has left goes on from when it was received.
@@ -103,7 +105,8 @@ function formOf(
   isRetained: boolean,
 ): Awaitable<Message | null> {
   const failed = (err: unknown) => {
-    shell.log.error({ topic: message.topic.name, subscriberClass, err }, 'a pipeline for subscribers failed');
+    const fields = { topic: message.topic.name, subscriberClass, err };
+    shell.complaints.error('pipeline', fields, 'a pipeline for subscribers failed');
     return null;
   };
   try {
@@ -152,7 +155,8 @@ export function publishOwn(
     done();
   };
   const failed = (err: unknown) => {
-    shell.log.error({ topic: message.topic.name, err }, 'a pipeline failed, and a message is lost');
+    const fields = { topic: message.topic.name, err };
+    shell.complaints.error('pipeline', fields, 'a pipeline failed, and a message is lost');
     done();
   };
   const later = (prepared: Promise<readonly Prepared[]>) => {

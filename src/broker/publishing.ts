@@ -93,7 +93,7 @@ export function refusePublish(
 const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError } as const;
 
 function transform(connection: Connection, session: Session, message: Message, packetId: PacketId): void {
-  const { pipeline, core, log } = connection.shell;
+  const { pipeline, core } = connection.shell;
   if (pipeline === null) return handlePublish(core, session, message, packetId);
   const { staged } = core.store;
   if (!isPiped(pipeline, message.topic)) return route(connection, session, message.qos, packetId, [message], staged);
@@ -110,7 +110,8 @@ function transform(connection: Connection, session: Session, message: Message, p
       messages = messagesOf(verdict, message, seen, connection.shell);
     } catch (err) {
       // The pipeline's mistake: the client must not pay for it with its connection.
-      log.error({ client: connection.identity?.clientId, topic: seen.topic, err }, 'onPublish made an invalid message');
+      const fields = { client: connection.identity?.clientId, topic: seen.topic, err };
+      connection.shell.complaints.error('pipeline', fields, 'onPublish made an invalid message');
       return refusePublish(connection, session, message, packetId, failed.reasonCode);
     }
     route(connection, session, message.qos, packetId, messages, staged);

@@ -20,6 +20,7 @@ describe('on publish', () => {
         filter: 'p/split',
         stages: [{ plugin: { file: join(import.meta.dirname, '../../support/plugins/split.js') } }],
       },
+      { name: 'move', filter: 'p/move', stages: [{ topic: `\${value.to}/x` }] },
       { name: 'will', filter: 'p/will', stages: [{ map: '{ "state": "gone" }' }] },
     ],
   });
@@ -59,6 +60,17 @@ describe('on publish', () => {
       ['p/split/2', '3'],
     ]);
     await publisher.nothingElse();
+  });
+
+  test('no payload leads into $SYS, which is for the broker only [MQTT5 4.7.2]', async () => {
+    const subscriber = await broker.connect({ version: 5 });
+    await subscriber.subscribe('$SYS/forged/#');
+    await subscriber.subscribe('moved/#');
+    const publisher = await broker.connect({ version: 5 });
+    const forged = await publisher.publish('p/move', '{"to":"$SYS/forged"}', { qos: 1, retain: true });
+    expect(forged?.reasonCode).toBe(0x83);
+    expect((await publisher.publish('p/move', '{"to":"moved"}', { qos: 1 }))?.reasonCode).toBe(0);
+    expect((await subscriber.next('publish')).topic).toBe('moved/x');
   });
 
   test('a will goes through it as well', async () => {

@@ -4,7 +4,7 @@
  *
  * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it ends.
  */
-import { encodeAck, encodeAnswer, encodeRefusal, pingresp, withoutExplanations } from '../codec/encode.ts';
+import { encodeAck, encodeAnswer, encodeRefusal, withoutExplanations } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
 import { copyBytes, type PublishHeader, publishRemainingLength, varintSize, writePublish } from '../codec/publish.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
@@ -20,9 +20,9 @@ import { type AckType, type Answer, type ColdPacket, type PacketId, PacketType }
 import { describeReason, disconnectCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Visit } from './admission.ts';
-import { handleAuth } from './authentication.ts';
+import { handleColdPacket } from './cold-packets.ts';
 import { Deadlines } from './deadlines.ts';
-import { handleConnect, refuse } from './handshake.ts';
+import { refuse } from './handshake.ts';
 import type { Link } from './link.ts';
 import { Output } from './output.ts';
 import { Pace, unlimited } from './pace.ts';
@@ -30,7 +30,6 @@ import { mayChange } from './piping.ts';
 import { publishThroughHooks, publishWhenStored, refusePublish } from './publishing.ts';
 import { reportDisconnected, reportRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
-import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
 /** One read may hold thousands of messages, and each may go to thousands of subscribers. */
@@ -234,40 +233,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
 
   onPacket(packet: ColdPacket): void {
     this.shell.counters.packetsReceived++;
-    if (packet.cmd === 'connect') {
-      if (this.state !== 'opening') throw new ProtocolError(ReasonCode.ProtocolError, 'A second CONNECT'); // [MQTT5 3.1.0-2]
-      return handleConnect(this, packet);
-    }
-    if (packet.cmd === 'auth') return handleAuth(this, packet);
-    if (this.session === null) {
-      if (this.state === 'closing') return;
-      if (packet.cmd === 'disconnect') return this.#finish('disconnected before authentication ended');
-      throw new ProtocolError(ReasonCode.ProtocolError, `${packet.cmd.toUpperCase()} before authentication ended`);
-    }
-    switch (packet.cmd) {
-      case 'subscribe':
-        return handleSubscribe(this, this.session, packet);
-      case 'unsubscribe':
-        return handleUnsubscribe(this, this.session, packet);
-      case 'pingreq':
-        return this.sendBytes(pingresp);
-      case 'disconnect': {
-        const { sessionExpiryInterval } = packet.properties;
-        if (sessionExpiryInterval !== undefined) this.#changeExpiry(this.session, sessionExpiryInterval);
-        this.#isWillCancelled = packet.reasonCode === ReasonCode.NormalDisconnection;
-        const why = packet.reasonCode === 0 ? 'disconnected' : `disconnected: ${describeReason(packet.reasonCode)}`;
-        // Our closing is all the answer there is: a will that was called off must not come back after a crash.
-        return this.#finish(why, 'end once stored');
-      }
-    }
-  }
-
-  #changeExpiry(session: Session, seconds: number): void {
-    if (session.expirySeconds === 0 && seconds > 0) {
-      const what = 'DISCONNECT sets a Session Expiry Interval, though CONNECT had 0'; // [MQTT5 3.14.2-2]
-      throw new ProtocolError(ReasonCode.ProtocolError, what);
-    }
-    session.expirySeconds = Math.min(seconds, this.shell.settings.sessionExpiryMaximumSeconds);
+    handleColdPacket(this, packet);
   }
 
   // Packets out
@@ -405,6 +371,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     // Who cannot be told anything is not waited for: what he has sent need not be read to its end.
     const isTold = this.#framer.version !== 0 || reasonCode === ReasonCode.UnsupportedProtocolVersion;
     this.#finish(why, isTold ? 'end' : 'destroy');
+  }
+
+  /** The client said that it goes. [MQTT5 3.14] */
+  leave(why: string, isWillCancelled: boolean): void {
+    this.#isWillCancelled = isWillCancelled;
+    // Our closing is all the answer there is: a will that was called off must not come back after a crash.
+    this.#finish(why, 'end once stored');
   }
 
   #finish(why: string, how: 'end' | 'end once stored' | 'destroy' = 'end'): void {

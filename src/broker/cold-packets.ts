@@ -1,0 +1,53 @@
+/**
+ * What comes seldom: each packet but PUBLISH and its acknowledgements, which connections take themselves.
+ */
+import { pingresp } from '../codec/encode.ts';
+import type { Session } from '../core/session.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import type { ColdPacket, DisconnectPacket } from '../protocol/packets.ts';
+import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
+import { handleAuth } from './authentication.ts';
+import type { Connection } from './connection.ts';
+import { handleConnect } from './handshake.ts';
+import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
+
+export function handleColdPacket(connection: Connection, packet: ColdPacket): void {
+  const { state, session } = connection;
+  if (packet.cmd === 'connect') {
+    if (state !== 'opening') throw new ProtocolError(ReasonCode.ProtocolError, 'A second CONNECT'); // [MQTT5 3.1.0-2]
+    return handleConnect(connection, packet);
+  }
+  if (packet.cmd === 'auth') return handleAuth(connection, packet);
+  if (session === null) {
+    if (state === 'closing') return;
+    if (packet.cmd === 'disconnect') return connection.leave('disconnected before authentication ended', false);
+    throw new ProtocolError(ReasonCode.ProtocolError, `${packet.cmd.toUpperCase()} before authentication ended`);
+  }
+  switch (packet.cmd) {
+    case 'subscribe':
+      return handleSubscribe(connection, session, packet);
+    case 'unsubscribe':
+      return handleUnsubscribe(connection, session, packet);
+    case 'pingreq':
+      return connection.sendBytes(pingresp);
+    case 'disconnect':
+      return handleDisconnect(connection, session, packet);
+  }
+}
+
+function handleDisconnect(connection: Connection, session: Session, packet: DisconnectPacket): void {
+  const { reasonCode, properties } = packet;
+  if (properties.sessionExpiryInterval !== undefined) {
+    changeExpiry(session, properties.sessionExpiryInterval, connection.shell.settings.sessionExpiryMaximumSeconds);
+  }
+  const why = reasonCode === 0 ? 'disconnected' : `disconnected: ${describeReason(reasonCode)}`;
+  connection.leave(why, reasonCode === ReasonCode.NormalDisconnection);
+}
+
+function changeExpiry(session: Session, seconds: number, maximum: number): void {
+  if (session.expirySeconds === 0 && seconds > 0) {
+    const what = 'DISCONNECT sets a Session Expiry Interval, though CONNECT had 0'; // [MQTT5 3.14.2-2]
+    throw new ProtocolError(ReasonCode.ProtocolError, what);
+  }
+  session.expirySeconds = Math.min(seconds, maximum);
+}

@@ -77,8 +77,6 @@ export class Decisions {
   passOn(session: Session, routed: Routed | undefined, group: string): Decision {
     const owed = this.#judge.model.groups.get(routed?.number ?? 0)?.find(({ name }) => name === group);
     const options = this.#owner(session)?.subscriptions.get(`$share/${group}`);
-    // The rules may have kept it from this one when it was routed.
-    if (options !== undefined) owed?.joined.set(session.clientId, options);
     return this.#shared(session, owed?.message, group, options);
   }
 

@@ -77,6 +77,9 @@ export class Decisions {
   passOn(session: Session, routed: Routed | undefined, group: string): Decision {
     const owed = this.#judge.model.groups.get(routed?.number ?? 0)?.find(({ name }) => name === group);
     const options = this.#owner(session)?.subscriptions.get(`$share/${group}`);
+    if (owed !== undefined) {
+      this.#judge.tell({ kind: 'passedOn', clientId: session.clientId, number: owed.message.number, group });
+    }
     return this.#shared(session, owed?.message, group, options);
   }
 

@@ -49,6 +49,8 @@ export type Entry =
   | { kind: 'route'; message: Routed; excluded: ReadonlySet<string> }
   /** A retained message goes to a new subscription, as the topic has it now. */
   | { kind: 'replay'; clientId: string; filter: string; topic: string; number: number }
+  /** A message of a shared subscription goes to another member, which the rules may have kept from it before. */
+  | { kind: 'passedOn'; clientId: string; number: number; group: string }
   /** QoS 0 to a client that is there waits behind others. */
   | { kind: 'queued'; clientId: string; number: number }
   /** The broker is done with a delivery: the client has it. */
@@ -71,7 +73,7 @@ export interface GroupExpected {
   readonly name: string;
   /** Who was a member then. */
   readonly members: ReadonlyMap<string, Options>;
-  /** Who became one while it was owed, and may have been given it in another one's place. */
+  /** Who became one while it was owed, or was given it in another one's place. */
   readonly joined: Map<string, Options>;
 }
 
@@ -146,6 +148,12 @@ export class Model {
         return;
       case 'replay':
         return this.#replay(session, entry.filter, entry.topic, entry.number);
+      case 'passedOn': {
+        const options = session.subscriptions.get(`$share/${entry.group}`);
+        const owed = this.groups.get(entry.number)?.find(({ name }) => name === entry.group);
+        if (options !== undefined) owed?.joined.set(entry.clientId, options);
+        return;
+      }
       case 'queued': {
         const waiting = session.fleeting.find(({ message }) => message.number === entry.number);
         if (waiting !== undefined && session.isKept) session.expected.set(entry.number, waiting);

@@ -1,5 +1,5 @@
 /** What the broker knows and holds at a time, held against the oracle and its bounds. */
-import { largeChunk } from '../../src/base/chunk-pool.ts';
+import { ChunkPool, largeChunk } from '../../src/base/chunk-pool.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { Judge } from './judge.ts';
@@ -99,6 +99,8 @@ export function checkOverdue(judge: Judge): void {
   }
 }
 
+const largestChunk = new ChunkPool().take(Math.max(largeChunk, largestPayload + 100)).length;
+
 /** Nothing grows beyond its bound. */
 export function checkBounds(judge: Judge): void {
   const { limits } = judge.profile.settings;
@@ -122,12 +124,12 @@ export function checkBounds(judge: Judge): void {
 
 /**
  * What waits for a client that does not read: within the limit, and then a turn brings as much again, and beyond that what is in the
- * stream already, the last whole chunk and the one that is being filled. A large packet has a chunk for itself.
+ * stream already, the last whole chunk and the one that is being filled. A large packet begins a chunk, and small ones may follow in it.
  */
 function checkOutput(judge: Judge, { written, name }: Link): void {
   let bytes = 0;
   for (const { decision } of written) bytes += decision.expected!.message.payload.length;
-  const most = 2 * judge.profile.settings.limits.outputBytes + 3 * Math.max(largeChunk, largestPayload);
+  const most = 2 * judge.profile.settings.limits.outputBytes + 3 * largestChunk;
   judge.check(bytes <= most, 'output is bounded', () => `${bytes} bytes wait for ${name}`);
 }
 

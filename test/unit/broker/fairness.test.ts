@@ -1,44 +1,9 @@
 /** What one client sends may reach thousands of subscribers; the others do not wait until all of it is done. */
-import { generate, type Packet } from 'mqtt-packet';
 import { expect, test } from 'vitest';
 import { Broker } from '../../../src/broker/broker.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
-import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
-
-/** A stream whose peer is the test. */
-class Peer implements ByteStream {
-  readonly kind = 'tcp';
-  readonly remoteAddress = '127.0.0.1:50000';
-  readonly certificate = null;
-  readonly pendingBytes = 0;
-  bytes = 0;
-  isPaused = false;
-  receiver: ByteReceiver | null = null;
-
-  write(bytes: Uint8Array): void {
-    this.bytes += bytes.length;
-  }
-  pause(): void {
-    this.isPaused = true;
-  }
-  resume(): void {
-    this.isPaused = false;
-  }
-  end(): void {
-    this.destroy();
-  }
-  destroy(): void {
-    const { receiver } = this;
-    this.receiver = null;
-    receiver?.onClose(null);
-  }
-
-  send(...packets: object[]): void {
-    const bytes = Buffer.concat(packets.map((packet) => generate(packet as Packet, { protocolVersion: 5 })));
-    this.receiver!.onBytes(bytes, 0, bytes.length);
-  }
-}
+import { Peer } from '../../support/peer.ts';
 
 /** A broker whose rounds of the event loop the test lets pass. */
 class World {
@@ -58,7 +23,7 @@ class World {
   connect(clientId: string): Peer {
     const peer = new Peer();
     peer.receiver = this.broker.accept(peer, 'mqtt://127.0.0.1:1883');
-    peer.send({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId, clean: true, keepalive: 0 });
+    peer.connect(clientId);
     return peer;
   }
 

@@ -63,7 +63,8 @@ export class Decisions {
   take(session: Session, { number, key }: Routed, group: string | null): Decision {
     const judge: Judge = this.#judge;
     const owner = this.#owner(session);
-    const who = group ?? owner?.uid;
+    // The oracle does not know a session that ended with the last process, and the broker not yet that it has.
+    const who = group ?? owner?.uid ?? session.clientId;
     judge.check(!this.#taken.has(`${number} ${who}`), 'a message goes to everybody once [MQTT5 3.3.4]', () => {
       return `${key} (routed as ${number}) goes to ${group ?? session.clientId} again`;
     });

@@ -20,6 +20,11 @@ const { name, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'u
 
 class ReleaseError extends Error {}
 
+/** Of package-lock.json, what is looked at. */
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly resolved?: string }>>;
+}
+
 function npm(...argv: string[]): string {
   const { status, stdout, stderr } = spawnSync('npm', argv, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
   if (status === 0) return stdout;
@@ -29,8 +34,10 @@ function npm(...argv: string[]): string {
 function checkTree(): void {
   const changes = execFileSync('git', ['status', '--porcelain'], { cwd: root, encoding: 'utf8' });
   if (changes !== '') throw new ReleaseError(`Commit or undo these first:\n${changes.trimEnd()}`);
-  const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
-  if (/"resolved": "http/.test(lock)) throw new ReleaseError('package-lock.json has download addresses in it');
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as Lock;
+  if (Object.values(lock.packages).some(({ resolved }) => resolved?.startsWith('http'))) {
+    throw new ReleaseError('package-lock.json has download addresses in it');
+  }
   // What is installed is what the lock file says, or this fails.
   npm('ls', '--all', '--omit=dev');
 }

@@ -28,7 +28,7 @@ import { type Durability, type DurabilityOptions, durabilityOf } from './durabil
 import { loadAll } from './load.ts';
 import { MessageRing, type ResidentMessage } from './message-ring.ts';
 import type { Entry } from './outstanding.ts';
-import { Paging } from './paging.ts';
+import { type PageReader, Paging } from './paging.ts';
 import { LevelQuarantine, type QuarantineLimits } from './quarantine.ts';
 import {
   isInline,
@@ -278,7 +278,7 @@ export class LevelStore implements SessionStore {
     return this.#paging.peek(sid, afterMessageId);
   }
 
-  readDeliveries(...[sid, afterMessageId, bytesMax, done]: Parameters<SessionStore['readDeliveries']>): void {
+  readDeliveries(sid: number, afterMessageId: number, bytesMax: number, done: PageReader): void {
     this.#paging.read(sid, afterMessageId, bytesMax, done);
   }
 

@@ -23,7 +23,7 @@ export interface PagingOptions {
   readonly onDamaged: (sid: number, messageId: number, value: Buffer | undefined, error: Error) => void;
 }
 
-type Done = (deliveries: readonly StoredDelivery[], damaged: Backlog) => void;
+export type PageReader = (deliveries: readonly StoredDelivery[], damaged: Backlog) => void;
 
 export class Paging {
   readonly #options: PagingOptions;
@@ -37,7 +37,7 @@ export class Paging {
     return (state && nextEntries(state, afterMessageId, 0)[0]) ?? null;
   }
 
-  read(sid: number, afterMessageId: number, bytesMax: number, done: Done): void {
+  read(sid: number, afterMessageId: number, bytesMax: number, done: PageReader): void {
     const { sessions, inMemory, database, timers, isClosed } = this.#options;
     const state = sessions.get(sid);
     const page = state === undefined ? [] : nextEntries(state, afterMessageId, bytesMax);
@@ -50,7 +50,7 @@ export class Paging {
     );
   }
 
-  #handOver(sid: number, items: readonly PageItem[], done: Done): void {
+  #handOver(sid: number, items: readonly PageItem[], done: PageReader): void {
     const deliveries: StoredDelivery[] = [];
     const damaged = { messages: 0, bytes: 0 };
     for (const item of items) {

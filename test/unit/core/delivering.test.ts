@@ -6,24 +6,25 @@ import { Message } from '../../../src/protocol/message.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { World } from '../../support/core-world.ts';
 
-test('messages of the only member of a shared subscription go to a later one, also if it subscribed again [MQTT5 4.8.2]', () => {
+/** A message waits for the only member of a shared subscription, which subscribes again; then there is another one. */
+function subscribedAgain() {
   const world = new World();
   const first = world.member('first', 1, '$share/s/a');
   world.leave(first);
   world.publish('x');
   world.subscribe(first, 1, '$share/s/a');
   world.member('second', 1, '$share/s/a');
+  return { world, first };
+}
+
+test('messages of the only member of a shared subscription go to a later one, also if it subscribed again [MQTT5 4.8.2]', () => {
+  const { world, first } = subscribedAgain();
   end(world.core, first, 'expired');
   expect(world.told).toEqual(['second gets x by QoS 1']);
 });
 
 test('one that subscribed again and then unsubscribes leaves its messages to the others [MQTT5 4.8.2]', () => {
-  const world = new World();
-  const first = world.member('first', 1, '$share/s/a');
-  world.leave(first);
-  world.publish('x');
-  world.subscribe(first, 1, '$share/s/a');
-  world.member('second', 1, '$share/s/a');
+  const { world, first } = subscribedAgain();
   unsubscribe(world.core, first, '$share/s/a');
   expect(world.told).toEqual(['second gets x by QoS 1']);
 });

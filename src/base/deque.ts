@@ -50,9 +50,9 @@ export class Deque<T> {
   }
 
   #grow(): void {
-    const items = [...this];
-    this.#ring = items;
-    this.#ring.length = Math.max(smallRing, items.length * 2);
+    const [ring, length] = [this.#ring, this.#length];
+    this.#ring = new Array<T | undefined>(Math.max(smallRing, length * 2)).fill(undefined);
+    for (let i = 0; i < length; i++) this.#ring[i] = ring[(this.#head + i) & (length - 1)];
     this.#head = 0;
   }
 }

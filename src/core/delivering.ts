@@ -8,7 +8,7 @@ import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import type { Delivery } from './delivery.ts';
+import { Delivery } from './delivery.ts';
 import type { Walk } from './retained.ts';
 import type { Router } from './router.ts';
 import { Awaiting } from './send-window.ts';
@@ -79,7 +79,7 @@ export class Delivering {
       return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
     }
     const kept = session.isPersistent ? this.#numbered(session, message.keep()) : message.keep();
-    const delivery: Delivery = { message: kept, qos, retain, subscriptionIds, group };
+    const delivery = new Delivery(kept, qos, retain, subscriptionIds, group);
     if (session.isPersistent) {
       if (session.mustQueue) return this.#enqueueStored(session, delivery);
       this.#store.putDelivery(session.sid, delivery);
@@ -159,7 +159,12 @@ export class Delivering {
     if (qos === 1 || !session.isPersistent) {
       return this.#sink.publish(session, message, qos, packetId, retain, dup, subscriptionIds);
     }
-    // After a crash the same identifier must stand for the same message, or it would arrive twice.
+    this.#sendStored(session, delivery, packetId);
+  }
+
+  /** After a crash the same identifier must stand for the same message, or it would arrive twice. */
+  #sendStored(session: Session, delivery: Delivery, packetId: PacketId): void {
+    const { message, retain, subscriptionIds } = delivery;
     this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: false });
     const { link } = session;
     this.#sink.whenStored(() => {
@@ -249,8 +254,9 @@ export class Delivering {
     this.#store.readDeliveries(session.sid, position, inMemoryBytes, (deliveries, damaged) => {
       queue.isLoading = false;
       if (session.isEnded) return;
-      const page = deliveries.map((each) => {
-        return each.group === null ? (each as Delivery) : { ...each, group: this.#groups.group(each.group.name) };
+      const page = deliveries.map(({ message, qos, retain, subscriptionIds, group }) => {
+        const ofGroup = group === null ? null : this.#groups.group(group.name);
+        return new Delivery(message, qos, retain, subscriptionIds, ofGroup);
       });
       // A disconnect may have moved the position back; then this page is not the next one.
       queue.load(queue.position >= position ? page : [], damaged);

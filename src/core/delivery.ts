@@ -2,8 +2,14 @@ import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import type { SharedGroup } from './shared-group.ts';
 
-/** One message for one session, kept until the session's client has it. */
-export interface Delivery {
+/**
+ * One message for one session, kept until the session's client has it.
+ *
+ * A class, because V8 learns where the objects that a literal makes end up: once most of them outlive a collection it makes the
+ * next ones old from the start. A delivery that is old when it is done with still holds its message, and so every message of a
+ * busy queue grew old, too, and had to wait for a collection of everything.
+ */
+export class Delivery {
   readonly message: Message;
   /** The lower of the message's and the subscription's. */
   readonly qos: QoS;
@@ -12,4 +18,18 @@ export interface Delivery {
   readonly subscriptionIds: readonly number[] | null;
   /** The shared subscription it came by: another member may take it over. */
   readonly group: SharedGroup | null;
+
+  constructor(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: readonly number[] | null,
+    group: SharedGroup | null,
+  ) {
+    this.message = message;
+    this.qos = qos;
+    this.retain = retain;
+    this.subscriptionIds = subscriptionIds;
+    this.group = group;
+  }
 }

@@ -5,11 +5,11 @@
  * prints what docs/security-tests.md has; it wants `ulimit -n 30000`. `ATTACK=control` is the same, but the attacker turns to
  * another broker than the healthy clients: what they see then is what attacker and machine do to them, and not the broker.
  */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { constants, setPriority, tmpdir } from 'node:os';
+import { availableParallelism, constants, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect } from 'vitest';
@@ -64,9 +64,8 @@ class BrokerProcess {
     }
   }
 
-  /** Everybody else has the processor first. */
   giveWay(): void {
-    setPriority(this.#child!.pid!, constants.priority.PRIORITY_LOW);
+    stayOutOfTheWay(this.#child!.pid!);
   }
 
   async stop(): Promise<void> {
@@ -119,13 +118,11 @@ export class AttackedBroker {
     return (this.#spared ?? this.#attacked).ports[this.ports.indexOf(port)]!;
   }
 
-  /**
-   * An attacker has processors of his own; here he takes those of the broker and of the healthy clients, so they go first. Not in
-   * the suite, where an attacker who is not served at all would be waited for in vain.
-   */
+  /** Not in the suite, where an attacker who is not served at all would be waited for in vain. */
   giveWay(): void {
     if (!isFull) return;
-    setPriority(process.pid, constants.priority.PRIORITY_LOW);
+    stayOutOfTheWay(process.pid);
+    this.healthy.moveToLastCpu();
     if (this.#spared !== null) this.#attacked.giveWay();
   }
 
@@ -134,6 +131,23 @@ export class AttackedBroker {
     await this.#attacked.stop();
     await this.#spared?.stop();
   }
+}
+
+/** The last of the processors, for who must leave the others alone. */
+const lastCpu = String(availableParallelism() - 1);
+
+function moveToLastCpu(pid: number): void {
+  execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', lastCpu, String(pid)]);
+}
+
+/**
+ * An attacker has processors of his own. Here they are those of the broker and of the healthy clients, so he is kept to one of
+ * them, and runs when nobody else wants it: with a low priority only, he would keep it to the end of his slice, some milliseconds.
+ */
+function stayOutOfTheWay(pid: number): void {
+  if (process.platform !== 'linux') return setPriority(pid, constants.priority.PRIORITY_LOW);
+  moveToLastCpu(pid);
+  execFileSync('chrt', ['--all-tasks', '--idle', '--pid', '0', String(pid)]);
 }
 
 export interface HealthyOptions {
@@ -164,6 +178,11 @@ class HealthyClients {
   /** Resolves once everything that they sent was acknowledged and has come. */
   async end(): Promise<{ sent: number; received: number; acknowledged: number }> {
     return (await this.#ask('end')) as { sent: number; received: number; acknowledged: number };
+  }
+
+  /** On the processor that the attacker is kept to, before him; the broker has the others to itself. */
+  moveToLastCpu(): void {
+    if (process.platform === 'linux') moveToLastCpu(this.#child.pid!);
   }
 
   stop(): void {

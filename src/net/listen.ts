@@ -126,8 +126,7 @@ function takeTurns(server: TlsServer): void {
     server,
     () => () => 0,
     (begin) => {
-      if (strangers.admits(cost.tlsHandshake)) begin();
-      else strangers.wait(cost.tlsHandshake, begin);
+      if (!strangers.goes(cost.tlsHandshake, begin)) strangers.wait(cost.tlsHandshake, begin);
     },
   );
 }

@@ -122,33 +122,42 @@ export class SocketStream implements ByteStream {
     // A read that fills the buffer leaves more to read, and libuv would read on, 32 times.
     if (end < readBuffer.length) this.#fullReads = 0;
     // The rest is read once all other sockets had their turn.
-    else if (++this.#fullReads >= readsInRow) this.#giveWay(setImmediate);
+    else if (++this.#fullReads >= readsInRow) {
+      this.#stopReading();
+      setImmediate(() => this.#readOn());
+    }
   }
 
-  /** What there is no room for in this round is held until there is, and nothing more is read until then. */
+  /** What there is no time for in this round is held until there is, and after a second read nothing more is read until then. */
   #receivedOfStranger(bytes: Buffer, end: number): void {
-    if (this.#held === null && strangers.admits(cost.read)) return this.receiver?.onBytes(bytes, 0, end);
-    const more = bytes.subarray(0, end);
-    this.#held = this.#held === null ? Buffer.from(more) : Buffer.concat([this.#held, more]);
-    this.#giveWay((goOn) =>
-      strangers.wait(cost.read, () => {
-        const held = this.#held!;
-        this.#held = null;
-        this.receiver?.onBytes(held, 0, held.length);
-        goOn();
-      }),
-    );
+    if (this.#held === null) {
+      if (strangers.goes(cost.read, () => this.receiver?.onBytes(bytes, 0, end))) return;
+      this.#held = Buffer.from(bytes.subarray(0, end));
+      strangers.wait(cost.read, () => this.#takeHeld());
+      // Most say one short thing and wait for the answer: stopping those would cost more than it saves.
+      if (end === strangerBytes) this.#stopReading();
+    } else {
+      this.#held = Buffer.concat([this.#held, bytes.subarray(0, end)]);
+      this.#stopReading();
+    }
   }
 
-  #giveWay(until: (goOn: () => void) => void): void {
-    if (this.#givesWay) return;
+  #takeHeld(): void {
+    const held = this.#held!;
+    this.#held = null;
+    this.receiver?.onBytes(held, 0, held.length);
+    if (this.#givesWay) this.#readOn();
+  }
+
+  #stopReading(): void {
     this.#fullReads = 0;
     this.#givesWay = true;
     this.#socket.pause();
-    until(() => {
-      this.#givesWay = false;
-      if (!this.#isPaused && !this.#socket.destroyed) this.#socket.resume();
-    });
+  }
+
+  #readOn(): void {
+    this.#givesWay = false;
+    if (!this.#isPaused && !this.#socket.destroyed) this.#socket.resume();
   }
 
   end(): void {
@@ -176,14 +185,12 @@ export class SocketStream implements ByteStream {
 
   /** When thousands go at once, each does so when its turn comes, and waits for that once. */
   #close(step: () => void): void {
-    if (this.#mayClose || strangers.admits(cost.close)) {
-      this.#mayClose = true;
-      return step();
-    }
-    strangers.wait(cost.close, () => {
+    if (this.#mayClose) return step();
+    const close = () => {
       this.#mayClose = true;
       step();
-    });
+    };
+    if (!strangers.goes(cost.close, close)) strangers.wait(cost.close, close);
   }
 }
 

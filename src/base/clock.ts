@@ -7,7 +7,7 @@ export const systemClock: Clock = { now: Date.now };
 
 /** What comes later: by the machine's timers in production, by the simulation's in the simulation. */
 export interface Timers {
-  /** Calls back once. */
+  /** Calls back once; after 0 ms in the next round of the event loop. */
   after(ms: number, run: () => void): void;
   /** Calls back again and again, which alone does not keep a process alive; returns a function that ends it. */
   every(ms: number, run: () => void): () => void;
@@ -15,7 +15,8 @@ export interface Timers {
 
 export const systemTimers: Timers = {
   after(ms, run) {
-    setTimeout(run, ms);
+    if (ms === 0) setImmediate(run);
+    else setTimeout(run, ms);
   },
   every(ms, run) {
     const timer = setInterval(run, ms);

@@ -37,7 +37,7 @@ export class SimulatedDisk implements Disk {
   readonly #world: World;
   readonly #random: Random;
   readonly #habits: DiskHabits;
-  readonly #markNow: () => number;
+  readonly markNow: () => number;
   #synced = new Map<string, Buffer>();
   #unsynced: Written[] = [];
   #current = new Map<string, Buffer>();
@@ -55,7 +55,7 @@ export class SimulatedDisk implements Disk {
     this.#world = world;
     this.#random = random;
     this.#habits = habits;
-    this.#markNow = markNow;
+    this.markNow = markNow;
   }
 
   get keys(): string[] {
@@ -129,11 +129,11 @@ export class SimulatedDisk implements Disk {
     this.syncedMark = this.writtenMark;
   }
 
-  #markOf(changes: readonly Change[]): number | null {
+  #markOf(changes: readonly Change[], begunAt: number): number | null {
     for (const [key, value] of changes) {
       if (key.charCodeAt(0) !== Prefix.commit || value === null) continue;
       const number = numberOf(Buffer.from(key, 'latin1'));
-      const mark = this.#marks.get(number) ?? this.#markNow();
+      const mark = this.#marks.get(number) ?? begunAt;
       this.#marks.set(number, mark);
       return mark;
     }
@@ -147,9 +147,10 @@ export class SimulatedDisk implements Disk {
 
   // What a handle asks for
 
-  writeBatch(handle: SimulatedLevel, changes: readonly Change[], sync: boolean): Promise<void> {
-    const written = { changes, mark: this.#markOf(changes) };
-    return new Promise((resolve, reject) => {
+  /** `begunAt`: how much the broker had decided when it began to fill the batch. What it decides meanwhile is for the next one. */
+  writeBatch(handle: SimulatedLevel, changes: readonly Change[], sync: boolean, begunAt = this.markNow()) {
+    const written = { changes, mark: this.#markOf(changes, begunAt) };
+    return new Promise<void>((resolve, reject) => {
       if (handle !== this.#handle || handle.isBroken) return reject(new Error('Database is not open'));
       this.#writing = written;
       const finish = () => {
@@ -234,10 +235,11 @@ class SimulatedLevel implements KeyValues {
 
   batch(): Batch {
     const changes: Change[] = [];
+    const begunAt = this.#disk.markNow();
     return {
       put: (key, value) => changes.push([text(key), Buffer.from(value)]),
       del: (key) => changes.push([text(key), null]),
-      write: ({ sync }) => this.#disk.writeBatch(this, changes, sync),
+      write: ({ sync }) => this.#disk.writeBatch(this, changes, sync, begunAt),
     };
   }
 

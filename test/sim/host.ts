@@ -62,6 +62,7 @@ export class Host {
         : new LevelStore({
             ...{ directory: 'simulated', durability, topics: [], acceptLoss: false, log, timers, disk: this.#disk },
             ...{ maxCommitDelayMs: this.#profile.maxCommitDelayMs, cacheBytes: this.#profile.cacheBytes },
+            recordsInRow: this.#profile.recordsInRow,
           });
     this.#watchReading(store);
     const broker = new Broker({

@@ -11,6 +11,7 @@ export interface Profile {
   readonly durability: 'sync' | 'os' | 'none';
   readonly maxCommitDelayMs: number;
   readonly cacheBytes: number;
+  readonly recordsInRow: number;
   readonly wire: WireHabits;
   readonly disk: DiskHabits;
   readonly pipeline: 'none' | 'sync' | 'async';
@@ -50,6 +51,7 @@ export function drawProfile(random: Random): Profile {
     durability: random.pick(['sync', 'sync', 'sync', 'os', 'none']),
     maxCommitDelayMs: random.pick([0, 0, 0, 20]),
     cacheBytes: random.pick([0, 1_500, 67_108_864]),
+    recordsInRow: isSmall ? 2 : 256,
     wire: {
       latencyMs: random.pick([0, 3, 40]),
       pieces: random.pick([0, 0.3]),

@@ -127,14 +127,16 @@ export class Database {
 
   /**
    * Writes a batch as the next commit, and does not give up: if the disk refuses, the database is opened anew every second
-   * (LevelDB takes nothing more after an error) until it takes the batch. `fill` is called for each attempt.
+   * (LevelDB takes nothing more after an error) until it takes the batch. `fill` is called for each attempt, and goes on in the
+   * next round of the event loop where it yields.
    */
-  async commit(fill: (batch: Batch) => void, value: () => Buffer, sync: boolean): Promise<void> {
+  async commit(fill: (batch: Batch) => Iterable<void>, value: () => Buffer, sync: boolean): Promise<void> {
+    const { timers = systemTimers } = this.#options;
     const number = this.commitNumber + 1;
     for (;;) {
       try {
         const batch = this.#db.batch();
-        fill(batch);
+        for (const _ of fill(batch)) await new Promise<void>((resolve) => timers.after(0, resolve));
         batch.del(key(Prefix.commit, number - 1));
         batch.put(key(Prefix.commit, number), value());
         await batch.write({ sync });

@@ -23,7 +23,7 @@ import type { Topic } from '../../protocol/topic.ts';
 import { ByteWriter } from './bytes.ts';
 import { assertEmpty, copyAll } from './copy.ts';
 import { Database } from './database.ts';
-import type { Disk } from './disk.ts';
+import type { Batch, Disk } from './disk.ts';
 import { type Durability, type DurabilityOptions, durabilityOf } from './durability.ts';
 import { loadAll } from './load.ts';
 import { MessageRing, type ResidentMessage } from './message-ring.ts';
@@ -53,6 +53,8 @@ export interface LevelStoreOptions extends DurabilityOptions {
   readonly maxCommitDelayMs: number;
   /** Bytes of stored messages kept in memory as well: the newest. */
   readonly cacheBytes: number;
+  /** So many records of a batch are handed to the database in one round of the event loop; default: 256, about a millisecond. */
+  readonly recordsInRow?: number;
   /** Default: as a configuration without `pipelineLimits`. */
   readonly quarantine?: QuarantineLimits;
   readonly acceptLoss: boolean;
@@ -333,10 +335,12 @@ export class LevelStore implements SessionStore {
       const outstanding = this.#sessions.get(sid)?.outstanding;
       return outstanding === undefined ? [] : [[key(Prefix.floor, sid), outstanding.floor] as const];
     });
-    const fill: Parameters<Database['commit']>[0] = (into) => {
-      batch.fill(into, this.#writer);
-      for (const [at, floor] of floors) into.put(at, writeFloor(this.#writer, floor));
-    };
+    const { recordsInRow = 256 } = this.#options;
+    const writer = this.#writer;
+    function* fill(into: Batch): Generator<void> {
+      yield* batch.fill(into, writer, recordsInRow);
+      for (const [at, floor] of floors) into.put(at, writeFloor(writer, floor));
+    }
     const finish = () => {
       this.#committing = null;
       this.quarantine.settled();

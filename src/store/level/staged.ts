@@ -43,19 +43,28 @@ export class Staged {
     this.#records.push({ key, value: null });
   }
 
-  /** LevelDB copies what it is given, so one key and one writer serve for all. */
-  fill(batch: Batch, writer: ByteWriter): void {
+  /**
+   * LevelDB copies what it is given, so one key and one writer serve for all. Stops after each `inRow` records, since thousands
+   * would keep everybody waiting. What happens to the batch meanwhile is as if it had been under way: the next one says it.
+   */
+  *fill(batch: Batch, writer: ByteWriter, inRow: number): Generator<void> {
+    let count = 0;
     for (const { key, value } of this.#records) {
       if (value === null) batch.del(key);
       else batch.put(key, value);
+      if (++count % inRow === 0) yield;
     }
     for (const resident of this.messages) {
       const { message, recipients } = resident;
       if (recipients.length === 0) continue;
       batch.put(fillKey(scratchKey, Prefix.message, message.id), writeMessage(writer, resident));
       if (!isInline(message)) batch.put(fillKey(scratchKey, Prefix.content, message.id), writeContent(writer, message));
+      if (++count % inRow === 0) yield;
     }
-    for (const id of this.doneMessages) batch.del(fillKey(scratchKey, Prefix.message, id));
+    for (const id of this.doneMessages) {
+      batch.del(fillKey(scratchKey, Prefix.message, id));
+      if (++count % inRow === 0) yield;
+    }
     for (const id of this.doneContents) batch.del(fillKey(scratchKey, Prefix.content, id));
   }
 }

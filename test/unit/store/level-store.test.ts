@@ -260,6 +260,37 @@ test('what was staged and taken back leaves nothing to wait for', async () => {
   await store.close();
 });
 
+test('a large batch is handed to the database a few records in a round, and committed whole', async () => {
+  let rounds = 0;
+  const timers = {
+    ...systemTimers,
+    after: (ms: number, run: () => void) => {
+      rounds++;
+      systemTimers.after(ms, run);
+    },
+  };
+  const store = aStore({ timers, recordsInRow: 10 });
+  await store.load();
+  const sid = store.nextSessionId();
+  store.putSession(aSession(sid));
+  const messages = Array.from({ length: 100 }, (_, i) => aMessage(store.nextMessageId(), `${i}`));
+  for (const message of messages) store.putDelivery(sid, aDelivery(message));
+  const commit = committed(store);
+  expect(rounds).toBe(1);
+  // Two are done with before they were handed over, and before the batch is written.
+  store.removeDelivery(sid, messages[50]!.id);
+  await new Promise(setImmediate);
+  store.removeDelivery(sid, messages[0]!.id);
+  await commit;
+  expect(rounds).toBe(10);
+  await store.close();
+
+  const again = aStore();
+  const { sessions } = await again.load();
+  expect([...sessions].map(({ backlog }) => backlog.messages)).toEqual([98]);
+  await again.close();
+});
+
 test('messages that are taken back are not kept until something is written, which may be never', () => {
   const staged = new Staged();
   for (let i = 0; i < 1_000; i++) {

@@ -3,6 +3,7 @@
  */
 import { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { ChunkPool } from '../base/chunk-pool.ts';
 import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../contracts/transport.ts';
 import { clientCertificateOf } from './client-certificate.ts';
 import { addressOf } from './handshakes.ts';
@@ -21,6 +22,8 @@ const strangersBuffer = Buffer.allocUnsafeSlow(strangerBytes);
 /** So many reads in a row may fill the buffer before the other sockets have their turn. */
 const readsInRow = 4;
 const nothing = new Uint8Array(0);
+/** What strangers said and is held. */
+const heldChunks = new ChunkPool();
 
 export class SocketStream implements ByteStream {
   readonly kind: 'tcp' | 'tls';
@@ -39,6 +42,7 @@ export class SocketStream implements ByteStream {
   #fullReads = 0;
   /** What was read of a stranger and waits for its turn. */
   #held: Buffer | null = null;
+  #heldBytes = 0;
   #mayClose = false;
 
   constructor(
@@ -132,20 +136,37 @@ export class SocketStream implements ByteStream {
   #receivedOfStranger(bytes: Buffer, end: number): void {
     if (this.#held === null) {
       if (strangers.goes(cost.read, () => this.receiver?.onBytes(bytes, 0, end))) return;
-      this.#held = Buffer.from(bytes.subarray(0, end));
+      this.#hold(bytes, end);
       strangers.wait(cost.read, () => this.#takeHeld());
       // Most say one short thing and wait for the answer: stopping those would cost more than it saves.
       if (end === strangerBytes) this.#stopReading();
     } else {
-      this.#held = Buffer.concat([this.#held, bytes.subarray(0, end)]);
+      this.#hold(bytes, end);
       this.#stopReading();
     }
   }
 
+  #hold(bytes: Buffer, end: number): void {
+    const before = this.#held;
+    const start = this.#heldBytes;
+    this.#heldBytes += end;
+    if (before === null || before.length < this.#heldBytes) {
+      this.#held = heldChunks.take(this.#heldBytes);
+      if (before !== null) {
+        before.copy(this.#held, 0, 0, start);
+        heldChunks.giveBack(before);
+      }
+    }
+    bytes.copy(this.#held!, start, 0, end);
+  }
+
   #takeHeld(): void {
-    const held = this.#held!;
+    const [held, end] = [this.#held!, this.#heldBytes];
     this.#held = null;
-    this.receiver?.onBytes(held, 0, held.length);
+    this.#heldBytes = 0;
+    // Who keeps any of it copies it, as with the buffer that is read into.
+    this.receiver?.onBytes(held, 0, end);
+    heldChunks.giveBack(held);
     if (this.#givesWay) this.#readOn();
   }
 

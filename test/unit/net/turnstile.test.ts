@@ -186,3 +186,37 @@ test.each(['speak', 'go'])('of hundreds of strangers that %s at once, a few are 
   for (const client of clients) client.destroy();
   await listener.close();
 });
+
+test('what strangers say while they wait arrives whole and in order', async () => {
+  const said = new Map<string, Buffer[]>();
+  const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => (stream) => {
+    const parts: Buffer[] = [];
+    said.set(stream.remoteAddress, parts);
+    const onBytes = (bytes: Buffer, start: number, end: number) => {
+      parts.push(Buffer.from(bytes.subarray(start, end)));
+      // So long that nearly everybody has to wait for a later round.
+      for (const until = performance.now() + 0.3; performance.now() < until; );
+    };
+    return { isStranger: true, onBytes, onDrain: () => {}, onClose: () => {} };
+  });
+  const clients: Socket[] = [];
+  for (let i = 0; i < 40; i++) {
+    const client = connectTcp(listener.port, '127.0.0.1').setNoDelay(true);
+    await once(client, 'connect');
+    clients.push(client);
+  }
+  const pieces = (i: number) => [100, 300, 900, 3_000, 5_000].map((length, at) => Buffer.alloc(length, `${i}.${at} `));
+
+  for (let at = 0; at < 5; at++) {
+    for (const [i, client] of clients.entries()) client.write(pieces(i)[at]!);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const heard = (client: Socket) => Buffer.concat(said.get(`127.0.0.1:${client.localPort}`)!);
+  for (const [i, client] of clients.entries()) {
+    const all = Buffer.concat(pieces(i));
+    await expect.poll(() => heard(client).length).toBe(all.length);
+    expect(heard(client).equals(all)).toBe(true);
+  }
+  for (const client of clients) client.destroy();
+  await listener.close();
+});

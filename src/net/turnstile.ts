@@ -79,7 +79,6 @@ export class Turnstile {
       if (next === undefined) return;
       this.#take(next.cost, next.take);
     }
-    this.#countRound();
   };
 }
 

@@ -65,7 +65,10 @@ export class Staged {
       batch.del(fillKey(scratchKey, Prefix.message, id));
       if (++count % inRow === 0) yield;
     }
-    for (const id of this.doneContents) batch.del(fillKey(scratchKey, Prefix.content, id));
+    for (const id of this.doneContents) {
+      batch.del(fillKey(scratchKey, Prefix.content, id));
+      if (++count % inRow === 0) yield;
+    }
   }
 }
 

@@ -7,8 +7,6 @@ import { assert } from './assert.ts';
 const slotBits = 6;
 const slotsPerLevel = 1 << slotBits;
 const levels = 6;
-/** Ticks; stepping through more than this one by one would be felt. */
-const longJump = 100_000;
 
 /** One timer: embed it or extend it. It is in at most one wheel, once. */
 export class Timer {
@@ -28,11 +26,24 @@ export class Timer {
   }
 }
 
+/** Slots of 64 to the power of the level's number ticks each. */
+class Level {
+  readonly slots = Array.from({ length: slotsPerLevel }, () => new TimerList(this));
+  count = 0;
+}
+
+/** The timers of a slot. */
 class TimerList {
+  readonly #level: Level;
   first: Timer | null = null;
   #last: Timer | null = null;
 
+  constructor(level: Level) {
+    this.#level = level;
+  }
+
   add(timer: Timer): void {
+    this.#level.count++;
     timer.previous = this.#last;
     timer.next = null;
     if (this.#last === null) this.first = timer;
@@ -42,6 +53,7 @@ class TimerList {
   }
 
   remove(timer: Timer): void {
+    this.#level.count--;
     if (timer.previous === null) this.first = timer.next;
     else timer.previous.next = timer.next;
     if (timer.next === null) this.#last = timer.previous;
@@ -62,7 +74,7 @@ class TimerList {
 
 export class TimerWheel {
   readonly #tickMs: number;
-  readonly #levels: TimerList[][];
+  readonly #levels: readonly Level[];
   #tick: number;
   #count = 0;
 
@@ -70,7 +82,7 @@ export class TimerWheel {
   constructor(now: number, tickMs = 100) {
     this.#tickMs = tickMs;
     this.#tick = Math.floor(now / tickMs);
-    this.#levels = Array.from({ length: levels }, () => Array.from({ length: slotsPerLevel }, () => new TimerList()));
+    this.#levels = Array.from({ length: levels }, () => new Level());
   }
 
   get count(): number {
@@ -95,29 +107,27 @@ export class TimerWheel {
   /** Fires everything due by `now`. A timer may set itself or others meanwhile. */
   advance(now: number): void {
     const target = Math.floor(now / this.#tickMs);
-    if (this.#count === 0) this.#tick = Math.max(this.#tick, target);
-    if (target - this.#tick > longJump) this.#jump(target);
-    while (this.#tick < target) {
-      this.#tick++;
+    while (this.#tick < target && this.#count > 0) {
+      this.#tick = Math.min(this.#nextTick(), target);
       this.#cascade();
-      const due = this.#levels[0]![this.#tick & (slotsPerLevel - 1)]!;
+      const due = this.#levels[0]!.slots[this.#tick & (slotsPerLevel - 1)]!;
       for (let timer = due.first; timer !== null; timer = due.first) {
         assert(timer.tick <= this.#tick, 'a timer is early');
         this.cancel(timer);
         timer.fire();
       }
-      if (this.#count === 0) this.#tick = target;
     }
+    if (this.#count === 0) this.#tick = Math.max(this.#tick, target);
   }
 
-  /** After a sleep or a step of the clock: everything due fires in its order, the rest is dealt out anew. */
-  #jump(target: number): void {
-    const timers = this.#levels.flat().flatMap((list) => list.takeAll());
-    this.#tick = target - 1;
-    for (const timer of timers.sort((a, b) => a.tick - b.tick)) {
-      timer.tick = Math.max(timer.tick, target);
-      this.#place(timer);
-    }
+  /**
+   * The next tick in which anything can happen: the lowest level that holds timers goes on by a slot. After a sleep, or a step of
+   * the clock, stepping through every tick would be felt.
+   */
+  #nextTick(): number {
+    let slotTicks = 1;
+    for (let level = 0; this.#levels[level]!.count === 0; level++) slotTicks *= slotsPerLevel;
+    return (Math.floor(this.#tick / slotTicks) + 1) * slotTicks;
   }
 
   #place(timer: Timer): void {
@@ -132,14 +142,14 @@ export class TimerWheel {
     // Beyond the last level's reach: it waits in the farthest slot and is placed again from there.
     const reach = this.#tick + (slotsPerLevel - 1) * 2 ** (slotBits * level);
     const tick = Math.min(timer.tick, reach);
-    this.#levels[level]![Math.floor(tick / 2 ** (slotBits * level)) & (slotsPerLevel - 1)]!.add(timer);
+    this.#levels[level]!.slots[Math.floor(tick / 2 ** (slotBits * level)) & (slotsPerLevel - 1)]!.add(timer);
   }
 
   /** When a level has gone round, the next slot of the level above is dealt out anew. */
   #cascade(): void {
     for (let level = 1; level < levels; level++) {
       if (this.#tick % 2 ** (slotBits * level) !== 0) return;
-      const slot = this.#levels[level]![Math.floor(this.#tick / 2 ** (slotBits * level)) & (slotsPerLevel - 1)]!;
+      const slot = this.#levels[level]!.slots[Math.floor(this.#tick / 2 ** (slotBits * level)) & (slotsPerLevel - 1)]!;
       for (const timer of slot.takeAll()) this.#place(timer);
     }
   }

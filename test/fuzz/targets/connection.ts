@@ -52,6 +52,8 @@ export default function connection(seed: number): Target {
     seeds: seedsOf(seed),
     tokens,
     bytesMax: 8_192,
+    // Up to eight thousand steps, each a round of the broker.
+    millisecondsMax: 500,
     mutate: (input, random, other) => mutateSteps(input, random, other),
     run: (input) => world.run(input),
   };

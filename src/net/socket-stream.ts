@@ -8,6 +8,7 @@ import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../con
 import { clientCertificateOf } from './client-certificate.ts';
 import { addressOf } from './handshakes.ts';
 import type { HeaderReader } from './proxy-gate.ts';
+import { type Reader, readTurns } from './read-turns.ts';
 import { cost, strangerBytes, strangers } from './turnstile.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
@@ -22,10 +23,10 @@ const strangersBuffer = Buffer.allocUnsafeSlow(strangerBytes);
 /** So many reads in a row may fill the buffer before the other sockets have their turn. */
 const readsInRow = 4;
 const nothing = new Uint8Array(0);
-/** What strangers said and is held. */
+/** What strangers said and is held; of each that is read at most one read. */
 const heldChunks = new ChunkPool();
 
-export class SocketStream implements ByteStream {
+export class SocketStream implements ByteStream, Reader {
   readonly kind: 'tcp' | 'tls';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
@@ -40,9 +41,9 @@ export class SocketStream implements ByteStream {
   /** It has had its share of this round of the event loop. */
   #givesWay = false;
   #fullReads = 0;
-  /** What was read of a stranger and waits for its turn. */
-  #held: Buffer | null = null;
-  #heldBytes = 0;
+  /** It is among the strangers, some of whom are read at a time. */
+  #takesTurns = false;
+  #waitsForTurn = false;
   #mayClose = false;
 
   constructor(
@@ -104,19 +105,58 @@ export class SocketStream implements ByteStream {
     this.receiver?.onDrain();
   }
 
+  /** Has its receiver, and is read from now on. */
+  begin(receiver: ByteReceiver): void {
+    this.receiver = receiver;
+    if (!this.#isPaused) this.resume();
+  }
+
   pause(): void {
     this.#isPaused = true;
+    this.#leaveTurns();
     this.#socket.pause();
   }
 
   resume(): void {
     this.#isPaused = false;
-    if (!this.#givesWay && this.#socket.isPaused()) this.#socket.resume();
+    if (this.isStranger) this.#takeTurns();
+    else this.#leaveTurns();
+    this.#adjust();
   }
 
-  /** Whether it is read when its turn comes among others that nobody knows. */
+  /** Whether it is read when its turn comes among others that nobody knows: no client yet, or not any more. */
   get isStranger(): boolean {
-    return this.receiver?.isStranger === true;
+    return this.receiver === null || this.receiver.isStranger === true;
+  }
+
+  #takeTurns(): void {
+    // Its close may have come already, and nothing would end its turn.
+    if (this.#takesTurns || this.#socket.destroyed) return;
+    this.#takesTurns = true;
+    readTurns.enter(this);
+  }
+
+  #leaveTurns(): void {
+    if (!this.#takesTurns) return;
+    this.#takesTurns = this.#waitsForTurn = false;
+    readTurns.leave(this);
+  }
+
+  startReading(): void {
+    this.#waitsForTurn = false;
+    this.#adjust();
+  }
+
+  stopReading(): void {
+    this.#waitsForTurn = true;
+    this.#adjust();
+  }
+
+  /** Reads unless anything speaks against it. */
+  #adjust(): void {
+    const socket = this.#socket;
+    if (this.#isPaused || this.#givesWay || this.#waitsForTurn) socket.pause();
+    else if (socket.isPaused() && !socket.destroyed) socket.resume();
   }
 
   /** These bytes were read; the buffer is used again for the next read. */
@@ -127,58 +167,39 @@ export class SocketStream implements ByteStream {
     if (end < readBuffer.length) this.#fullReads = 0;
     // The rest is read once all other sockets had their turn.
     else if (++this.#fullReads >= readsInRow) {
-      this.#stopReading();
+      this.#fullReads = 0;
+      this.#giveWay();
       setImmediate(() => this.#readOn());
     }
   }
 
-  /** What there is no time for in this round is held until there is, and after a second read nothing more is read until then. */
+  /** What there is no time for in this round is held until there is, and nothing more is read until then. */
   #receivedOfStranger(bytes: Buffer, end: number): void {
-    if (this.#held === null) {
-      if (strangers.goes(cost.read, () => this.receiver?.onBytes(bytes, 0, end))) return;
-      this.#hold(bytes, end);
-      strangers.wait(cost.read, () => this.#takeHeld());
-      // Most say one short thing and wait for the answer: stopping those would cost more than it saves.
-      if (end === strangerBytes) this.#stopReading();
-    } else {
-      this.#hold(bytes, end);
-      this.#stopReading();
-    }
+    if (strangers.goes(cost.read, () => this.#takeOfStranger(bytes, end))) return;
+    const held = heldChunks.take(end);
+    bytes.copy(held, 0, 0, end);
+    this.#giveWay();
+    strangers.wait(cost.read, () => {
+      this.#takeOfStranger(held, end);
+      heldChunks.giveBack(held);
+      this.#readOn();
+    });
   }
 
-  #hold(bytes: Buffer, end: number): void {
-    const before = this.#held;
-    const start = this.#heldBytes;
-    this.#heldBytes += end;
-    if (before === null || before.length < this.#heldBytes) {
-      this.#held = heldChunks.take(this.#heldBytes);
-      if (before !== null) {
-        before.copy(this.#held, 0, 0, start);
-        heldChunks.giveBack(before);
-      }
-    }
-    bytes.copy(this.#held!, start, 0, end);
+  /** Who keeps any of it copies it. */
+  #takeOfStranger(bytes: Buffer, end: number): void {
+    this.receiver?.onBytes(bytes, 0, end);
+    if (!this.isStranger) this.#leaveTurns();
   }
 
-  #takeHeld(): void {
-    const [held, end] = [this.#held!, this.#heldBytes];
-    this.#held = null;
-    this.#heldBytes = 0;
-    // Who keeps any of it copies it, as with the buffer that is read into.
-    this.receiver?.onBytes(held, 0, end);
-    heldChunks.giveBack(held);
-    if (this.#givesWay) this.#readOn();
-  }
-
-  #stopReading(): void {
-    this.#fullReads = 0;
+  #giveWay(): void {
     this.#givesWay = true;
     this.#socket.pause();
   }
 
   #readOn(): void {
     this.#givesWay = false;
-    if (!this.#isPaused && !this.#socket.destroyed) this.#socket.resume();
+    this.#adjust();
   }
 
   end(): void {
@@ -196,6 +217,7 @@ export class SocketStream implements ByteStream {
   }
 
   #closed(): void {
+    this.#leaveTurns();
     if (this.#endTimer !== null) clearTimeout(this.#endTimer);
     this.#close(() => {
       const { receiver } = this;
@@ -223,8 +245,7 @@ export function acceptTcp(socket: Socket, accept: Accept): void {
     return true;
   };
   if (!readsInto(socket, () => stream.isStranger, onRead)) return acceptEvents(stream, socket, accept);
-  stream.receiver = accept(stream);
-  if (stream.receiver === null) socket.destroy();
+  begin(stream, socket, accept);
 }
 
 /** The same behind a proxy: `reader` looks for the end of the header, and `established` then tells where it comes from. */
@@ -245,9 +266,8 @@ export function acceptProxiedTcp(
     read = null;
     socket.off('end', close).off('error', close);
     stream = new SocketStream('tcp', socket, established(socket));
-    stream.receiver = accept(stream);
-    if (stream.receiver === null) socket.destroy();
-    else if (start < end) stream.receiver.onBytes(bytes, start, end);
+    const receiver = begin(stream, socket, accept);
+    if (start < end) receiver?.onBytes(bytes, start, end);
   };
   socket.on('end', close).on('error', close);
   const onRead = (length: number, buffer: Buffer) => {
@@ -267,8 +287,14 @@ function acceptEvents(stream: SocketStream, socket: Socket, accept: Accept): voi
   socket.on('data', (bytes: Buffer) => stream.received(bytes, bytes.length));
   // First, since `accept` may pause.
   socket.resume();
-  stream.receiver = accept(stream);
-  if (stream.receiver === null) socket.destroy();
+  begin(stream, socket, accept);
+}
+
+function begin(stream: SocketStream, socket: Socket, accept: Accept): ByteReceiver | null {
+  const receiver = accept(stream);
+  if (receiver === null) socket.destroy();
+  else stream.begin(receiver);
+  return receiver;
 }
 
 interface ReadSlots {

@@ -1,0 +1,163 @@
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
+import { expect, test, vi } from 'vitest';
+import type { ByteStream } from '../../../src/contracts/transport.ts';
+import { listen } from '../../../src/net/listen.ts';
+import { ReadTurns, readTurns } from '../../../src/net/read-turns.ts';
+import { SocketStream } from '../../../src/net/socket-stream.ts';
+
+/** Turns whose time the test makes: `next` is when the next ones begin, or false if nobody waits for that. */
+function turnsOf(places: number) {
+  const timers: { milliseconds: number; run: () => void }[] = [];
+  const turns = new ReadTurns(places, 8, { after: (milliseconds, run) => void timers.push({ milliseconds, run }) });
+  const read = new Set<string>();
+  const readers = new Map<string, { startReading(): void; stopReading(): void }>();
+  const reader = (name: string) => {
+    if (!readers.has(name)) {
+      readers.set(name, { startReading: () => void read.add(name), stopReading: () => void read.delete(name) });
+    }
+    return readers.get(name)!;
+  };
+  const enter = (names: string) => {
+    for (const name of names) {
+      turns.enter(reader(name));
+      read.add(name);
+    }
+  };
+  const leave = (name: string) => {
+    turns.leave(reader(name));
+    read.delete(name);
+  };
+  const next = () => {
+    const timer = timers.shift();
+    timer?.run();
+    return timer?.milliseconds ?? false;
+  };
+  return { enter, leave, next, read: () => [...read].sort().join('') };
+}
+
+test('while there are places everybody is read', () => {
+  const { enter, next, read } = turnsOf(4);
+  enter('abcd');
+
+  expect(next()).toBe(false);
+  expect(read()).toBe('abcd');
+});
+
+test('a newcomer has the place of who has been read for the longest time', () => {
+  const { enter, read } = turnsOf(4);
+  enter('abcde');
+  expect(read()).toBe('bcde');
+  enter('f');
+  expect(read()).toBe('cdef');
+});
+
+test('who had to make room comes again in his order, a quarter of the places at a time', () => {
+  const { enter, next, read } = turnsOf(8);
+  enter('abcdefghijkl');
+  expect(read()).toBe('efghijkl');
+
+  expect(next()).toBe(2);
+  expect(read()).toBe('abghijkl');
+  expect(next()).toBe(2);
+  expect(read()).toBe('abcdijkl');
+  next();
+  expect(read()).toBe('abcdefkl');
+});
+
+test('a place that gets free is the first one of those who wait', () => {
+  const { enter, leave, read } = turnsOf(2);
+  enter('abcd');
+  leave('c');
+  expect(read()).toBe('ad');
+  leave('d');
+  expect(read()).toBe('ab');
+});
+
+test('who leaves while he waits is not called any more, and then nobody looks at the clock', () => {
+  const { enter, leave, next, read } = turnsOf(2);
+  enter('abc');
+  leave('a');
+
+  expect(next()).toBe(2);
+  expect(read()).toBe('bc');
+  expect(next()).toBe(false);
+});
+
+test('among hundreds of strangers that say nothing a newcomer is heard, and each of them when he speaks', async () => {
+  const heard: string[] = [];
+  const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => () => ({
+    isStranger: true,
+    onBytes: (bytes, start, end) => void heard.push(bytes.toString('latin1', start, end)),
+    onDrain: () => {},
+    onClose: () => {},
+  }));
+  const connect = async () => {
+    const client = connectTcp(listener.port, '127.0.0.1');
+    await once(client, 'connect');
+    return client;
+  };
+  const silent = await Promise.all(Array.from({ length: 300 }, connect));
+  const newcomer = await connect();
+  newcomer.write('new');
+  await expect.poll(() => heard).toEqual(['new']);
+
+  const received = vi.spyOn(SocketStream.prototype, 'received');
+  for (const [i, client] of silent.entries()) client.write(String(i));
+  let most = 0;
+  for (let before = 0; heard.length < 301; before = received.mock.calls.length) {
+    await new Promise((resolve) => setImmediate(resolve));
+    most = Math.max(most, received.mock.calls.length - before);
+  }
+  received.mockRestore();
+  // Those that have a place, and those that get one meanwhile.
+  expect(most).toBeLessThan(150);
+  expect(new Set(heard.slice(1))).toEqual(new Set(silent.map((_, i) => String(i))));
+  for (const client of [...silent, newcomer]) client.destroy();
+  await listener.close();
+});
+
+test('who is known makes room for nobody', async () => {
+  const streams: ByteStream[] = [];
+  let isKnown = false;
+  const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => (stream) => {
+    streams.push(stream);
+    const receiver = { isStranger: true, onDrain: () => {}, onClose: () => {} };
+    const onBytes = () => {
+      isKnown = true;
+      receiver.isStranger = false;
+    };
+    return Object.assign(receiver, { onBytes });
+  });
+  const stopReading = vi.spyOn(SocketStream.prototype, 'stopReading');
+  const client = connectTcp(listener.port, '127.0.0.1');
+  client.write('it is me');
+  await expect.poll(() => isKnown).toBe(true);
+  const crowd = Array.from({ length: 100 }, () => connectTcp(listener.port, '127.0.0.1'));
+
+  await expect.poll(() => new Set(stopReading.mock.contexts).size).toBeGreaterThan(90);
+  expect(stopReading.mock.contexts).not.toContain(streams[0]);
+  stopReading.mockRestore();
+  for (const each of [...crowd, client]) each.destroy();
+  await listener.close();
+});
+
+test('no turn is kept for a connection that is closed, whatever is asked of it afterwards', async () => {
+  const streams: ByteStream[] = [];
+  let closed = 0;
+  const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => (stream) => {
+    streams.push(stream);
+    return { isStranger: true, onBytes: () => {}, onDrain: () => {}, onClose: () => void closed++ };
+  });
+  const client = connectTcp(listener.port, '127.0.0.1').on('error', () => {});
+  await expect.poll(() => streams.length).toBe(1);
+  streams[0]!.pause();
+  streams[0]!.destroy();
+  await expect.poll(() => closed).toBe(1);
+
+  const enter = vi.spyOn(readTurns, 'enter');
+  streams[0]!.resume();
+  expect(enter).not.toHaveBeenCalled();
+  client.destroy();
+  await listener.close();
+});

@@ -22,7 +22,7 @@ import type { Sink } from './sink.ts';
 export type Forms = ReadonlyMap<string, Message | null>;
 
 /** Keeping a retained message takes as long as giving about so many copies to sessions. */
-const copiesPerRetained = 100;
+const copiesPerRetained = 300;
 
 /** So many nodes are looked at in one go, in search of retained messages that have expired. */
 const stepsInSweep = 10_000;

@@ -25,7 +25,7 @@ const reloadBelow = 64;
 /** So many topics are looked at in one turn for retained messages of new subscriptions; it takes a millisecond or so. */
 const stepsInTurn = 10_000;
 /** To send what was found costs as much as so many of these steps, and one more for so many bytes. */
-const stepsToSend = 30;
+const stepsToSend = 100;
 const bytesPerStep = 64;
 
 export class Delivering {

@@ -79,6 +79,8 @@ export class SharedGroup {
       else if (isKept) away = away < 0 ? index : away;
       else lost = lost < 0 ? index : lost;
     }
-    return [busy, away, full, lost].find((index) => index >= 0) ?? -1;
+    if (busy >= 0) return busy;
+    if (away >= 0) return away;
+    return full >= 0 ? full : lost;
   }
 }

@@ -199,7 +199,9 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>, maybeSe
   }
   // Shared groups exist only when all subscriptions do.
   for (const [session, record] of restored) restoreQueue(core, session, record);
-  for (const session of wereOpen) disconnected(core, session, true);
+  // First those that have ended with their connections: a full queue of theirs must not keep out the wills of others.
+  for (const session of wereOpen) if (!session.outlivesConnection) disconnected(core, session, true);
+  for (const session of wereOpen) if (!session.isEnded) disconnected(core, session, true);
 }
 
 function restoreQueue(core: Core, session: Session, record: RestoredSession): void {

@@ -8,7 +8,7 @@ import { silentLog } from '../../../src/contracts/log.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
-import { ready } from '../../../src/core/lifecycle.ts';
+import { ready, restore } from '../../../src/core/lifecycle.ts';
 import { SessionQueue } from '../../../src/core/session-queue.ts';
 import { createBroker, type SluiceBroker } from '../../../src/index.ts';
 import { Message } from '../../../src/protocol/message.ts';
@@ -27,6 +27,23 @@ test('a message for a shared subscription whose members are all away goes to one
   world.connected('unkept');
   world.connected('kept');
   expect(world.told).toEqual(['kept gets x by QoS 1', 'kept gets y by QoS 1']);
+});
+
+test('a session that ended with its connection has no queue that could keep out the wills of others after a restart', () => {
+  const world = new World();
+  const there: (string | undefined)[] = [];
+  world.core.sink.publishWill = () => there.push(world.core.directory.get('ended')?.clientId);
+  const message = Message.of(Topic.of('a'), Buffer.from('gone'), { qos: 1 });
+  const nothing = { subscriptions: [], sendings: [], received: [], backlog: { messages: 0, bytes: 0 } };
+  const last = { protocolVersion: 5, disconnectedAt: null, identity: null } as const;
+  const dying = { sid: 1, clientId: 'dying', expirySeconds: 100, will: { message, delaySeconds: 0 }, ...last };
+  const ended = { sid: 2, clientId: 'ended', expirySeconds: 0, will: null, ...last };
+  restore(
+    world.core,
+    [dying, ended].map((session) => ({ session, ...nothing })),
+    0,
+  );
+  expect(there).toEqual([undefined]);
 });
 
 test('an expired message is not handed on to another member of a shared subscription [MQTT5 3.3.2-5]', () => {

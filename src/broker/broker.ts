@@ -51,6 +51,8 @@ export interface BrokerOptions {
   readonly randomBytes?: (count: number) => Buffer;
   /** When a turn ends. Default: after the event loop has read what there was to read. */
   readonly schedule?: (run: () => void) => void;
+  /** Sessions that are served in a row with a QoS 0 message for very many. Default: 2,500. */
+  readonly copiesInRow?: number;
 }
 
 /** Timers of the core are looked at this often; they are never early, and late by this much at most. */
@@ -119,7 +121,7 @@ export class Broker implements BanList {
       hooks: options.hooks ?? {},
       pipeline: options.pipeline ?? null,
       randomBytes: options.randomBytes ?? randomBytes,
-      core: new Core(settings, store, sink, now, options.access ?? null),
+      core: new Core(settings, store, sink, now, options.access ?? null, options.copiesInRow),
       turn,
       schedule,
       decoder: new PacketDecoder(settings.limits, chunks),

@@ -10,6 +10,7 @@ import { copyBytes, type PublishHeader, publishRemainingLength, varintSize, writ
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
+import type { FanOut } from '../core/fan-out.ts';
 import { handleAck } from '../core/handlers/acknowledge.ts';
 import { handlePublish } from '../core/handlers/publish.ts';
 import { disconnected } from '../core/lifecycle.ts';
@@ -83,6 +84,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   #messagesLeft = 0;
   /** When the core has made so many copies of messages in all, it is somebody else's turn. */
   #copiesUntil = 0;
+  /** Of a message on its way to very many. */
+  #leftOver: FanOut | null = null;
   /** Bytes are counted before they are handed over. */
   #isToldOfArrivals = false;
 
@@ -196,12 +199,31 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     const isAsked = hooks.authorizePublish !== undefined || isSystemTopic;
     if (isAsked || (pipeline !== null && mayChange(pipeline, shell.core.router, message.topic))) {
       publishThroughHooks(this, session, message, packetId);
-    } else handlePublish(shell.core, session, message, packetId);
+    } else handlePublish(shell.core, session, message, packetId, true);
+    if (shell.core.fanOut !== null) this.#begin(shell.core.fanOut);
     // What it sends reaches so many that the others would have to wait for it: the rest is taken in the next round.
     if (shell.core.copies > this.#copiesUntil) {
       this.#copiesUntil = Number.POSITIVE_INFINITY;
       this.giveWay(() => {});
     }
+  }
+
+  /** A message for very many: some of them are served now, and the others in the next rounds. */
+  #begin(fanOut: FanOut): void {
+    this.shell.core.fanOut = null;
+    this.#leftOver = fanOut;
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#leftOver?.goOn(this.shell.core.copiesInRow) === false) this.giveWay(() => this.#goOn());
+    else this.#leftOver = null;
+  }
+
+  /** What it has published reaches everybody before its will does, and before anything that its client publishes next. */
+  completeFanOut(): void {
+    this.#leftOver?.goOn(Number.POSITIVE_INFINITY);
+    this.#leftOver = null;
   }
 
   /** Goes on in the next round of the event loop, and takes no further packet until then. */
@@ -416,6 +438,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
 
   #detach(): void {
     const { session } = this;
+    this.completeFanOut();
     this.session = null;
     this.shell.admission.end(this.visit, this.shell.core.now);
     if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);

@@ -175,6 +175,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   const previous = openConnection(shell, identity.clientId);
   shell.admission.welcome(connection.visit, identity.username, core.now, previous?.visit ?? null);
   if (previous !== null) reportTakeover(connection, previous);
+  previous?.completeFanOut();
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,
     traits,

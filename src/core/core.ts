@@ -13,6 +13,7 @@ import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
+import { FanOut } from './fan-out.ts';
 import { type RetainedMatches, RetainedMessages } from './retained.ts';
 import { LocalRouter, type Route, type Router, type Target } from './router.ts';
 import type { Session } from './session.ts';
@@ -43,6 +44,10 @@ export class Core {
   readonly delivering: Delivering;
   /** How many copies of messages have been given to sessions: what publishing has cost. */
   copies = 0;
+  /** A message of QoS 0 that goes to more than twice so many goes to so many at a time. */
+  readonly copiesInRow: number;
+  /** What `publish` left to its caller. */
+  fanOut: FanOut | null = null;
   #now: number;
   #sysRetained = 0;
   /** The round that is under way. */
@@ -54,11 +59,13 @@ export class Core {
     sink: Sink,
     now: number,
     access: AccessPolicy | null = null,
+    copiesInRow = 2_500,
   ) {
     this.settings = settings;
     this.store = store;
     this.sink = sink;
     this.access = access;
+    this.copiesInRow = copiesInRow;
     this.timers = new TimerWheel(now);
     this.delivering = new Delivering(settings, store, sink, this.router);
     this.#now = this.delivering.now = now;
@@ -77,11 +84,12 @@ export class Core {
   /**
    * Gives a message to everybody who subscribed, and keeps it if it is to be retained. `origin` is the session it came from,
    * for No Local; null for the broker's own. The message may be borrowed. `forms` has it for the classes of subscribers that
-   * want another one; a class that is not in it gets the message as it is.
+   * want another one; a class that is not in it gets the message as it is. With `mayPause` the caller takes what is left in
+   * `fanOut`, and publishes nothing more of `origin` before that is done.
    *
    * Returns Success, NoMatchingSubscribers, or QuotaExceeded if nothing was done.
    */
-  publish(message: Message, origin: Session | null, forms: Forms | null = null): ReasonCode {
+  publish(message: Message, origin: Session | null, forms: Forms | null = null, mayPause = false): ReasonCode {
     const route = this.router.route(message.topic);
     if (this.settings.limits.queuePolicy === 'reject' && message.qos > 0 && !this.#hasRoom(route, message, origin)) {
       this.sink.dropped('queueFull', null);
@@ -92,18 +100,32 @@ export class Core {
       if (!this.#retain(message)) return ReasonCode.QuotaExceeded;
     }
 
+    const total = route.targets.length + route.groups.length;
+    if (mayPause && message.qos === 0 && !this.settings.queueQoS0 && total > 2 * this.copiesInRow) {
+      const kept = message.keep();
+      this.fanOut = new FanOut((from, to) => void this.#give(kept, route, origin, forms, from, to), total);
+      return ReasonCode.Success;
+    }
+    const reached = this.#give(message, route, origin, forms, 0, total);
+    return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+  }
+
+  /** Serves those of a route from one number up to another: first the sessions, then the shared subscriptions. */
+  #give(message: Message, route: Route, origin: Session | null, forms: Forms | null, from: number, to: number): number {
     const { targets, groups } = route;
+    const sessions = targets.length;
     let reached = 0;
-    for (let i = 0; i < targets.length; i++) {
+    for (let i = from; i < to && i < sessions; i++) {
       const target = shareOf(targets[i]!, origin);
-      if (target === null) continue;
+      if (target === null || (from > 0 && !this.#isStillWanted(message, target.session))) continue;
       const qos = Math.min(message.qos, target.qos) as QoS;
       const retain = message.retain && target.retainAsPublished;
       const form = forms === null ? message : formFor(target.subscriberClass, message, forms);
       reached++;
       if (form !== null) this.delivering.deliver(target.session, form, qos, retain, target.subscriptionIds, null);
     }
-    for (const group of groups) {
+    for (let i = Math.max(from, sessions); i < to; i++) {
+      const group = groups[i - sessions]!;
       const member = group.pick(null, message, message.qos, this.settings.limits);
       if (member === null) continue;
       const qos = Math.min(message.qos, member.qos) as QoS;
@@ -114,7 +136,15 @@ export class Core {
       this.delivering.deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);
     }
     this.copies += reached;
-    return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+    return reached;
+  }
+
+  /** In a later round than it was routed in, somebody may be gone, or the rules may have changed. */
+  #isStillWanted(message: Message, session: Session): boolean {
+    if (session.isEnded) return false;
+    if (session.rights?.receive(message.topic.name) !== false) return true;
+    this.sink.dropped('notAuthorized', session);
+    return false;
   }
 
   /** Answers at once, unless something was stored since `stagedBefore`: then the answer waits until that is durable. */

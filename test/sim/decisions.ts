@@ -60,18 +60,26 @@ export class Decisions {
   }
 
   /** A copy for a session, as `core.publish` gives it. */
-  take(session: Session, { number, key }: Routed, group: string | null): Decision {
+  take(session: Session, routed: Routed, group: string | null): Decision {
+    const { number, key, qos } = routed;
+    const { clientId } = session;
     const judge: Judge = this.#judge;
     const owner = this.#owner(session);
     // The oracle does not know a session that ended with the last process, and the broker not yet that it has.
-    const who = group ?? owner?.uid ?? session.clientId;
+    const who = group ?? owner?.uid ?? clientId;
     judge.check(!this.#taken.has(`${number} ${who}`), 'a message goes to everybody once [MQTT5 3.3.4]', () => {
-      return `${key} (routed as ${number}) goes to ${group ?? session.clientId} again`;
+      return `${key} (routed as ${number}) goes to ${group ?? clientId} again`;
     });
     this.#taken.add(`${number} ${who}`);
-    if (group === null) return this.#make(session, number, owner === undefined ? null : owedTo(owner, number));
+    // It may have come, or come back, while the message was given to others.
+    const mayBeNew = qos === 0 && judge.profile.hasPieces && owner !== undefined;
+    if (group === null) {
+      if (mayBeNew && owedTo(owner, number) === null) judge.tell({ kind: 'found', clientId, message: routed });
+      return this.#make(session, number, owner === undefined ? null : owedTo(owner, number));
+    }
     const owed = judge.model.groups.get(number)?.find(({ name }) => name === group);
-    return this.#shared(session, owed?.message, group, owed?.members.get(session.clientId));
+    if (mayBeNew) return this.passOn(session, routed, group);
+    return this.#shared(session, owed?.message, group, owed?.members.get(clientId));
   }
 
   /** A message of a shared subscription goes to another member. */

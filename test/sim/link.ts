@@ -87,8 +87,8 @@ export interface Link {
   readonly aliases: Map<number, string>;
   /** Packet identifiers sent on this connection and not settled. */
   readonly outstanding: Set<number>;
-  /** By QoS: the highest number sent so far. */
-  readonly last: number[];
+  /** By what comes in order, a QoS for the most part: the highest number sent so far. */
+  readonly last: Map<string, number>;
 }
 
 /** Before anything has happened on it. `clean`: what its CONNECT says. */
@@ -118,7 +118,7 @@ export function linkOf(
     },
     ...{ sent: [], written: [], subscribing: new Map(), uid: 0, hasConnack: false, hasSession: false, connectedAt: 0 },
     ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, exchange: null },
-    ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set(), last: [0, 0, 0] },
+    ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set(), last: new Map() },
     ...{ connection: null, wire: null as unknown as Wire },
   };
 }

@@ -47,6 +47,8 @@ export type Entry =
   | { kind: 'subscribe'; clientId: string; filter: string; options: Options; at: number }
   | { kind: 'unsubscribe'; clientId: string; filter: string }
   | { kind: 'route'; message: Routed; excluded: ReadonlySet<string> }
+  /** A message that is given to its subscribers some at a time finds one that has come back meanwhile. */
+  | { kind: 'found'; clientId: string; message: Routed }
   /** A retained message goes to a new subscription, as the topic has it now. */
   | { kind: 'replay'; clientId: string; filter: string; topic: string; number: number }
   /** A message of a shared subscription goes to another member, which the rules may have kept from it before. */
@@ -146,6 +148,12 @@ export class Model {
         session.subscriptions.delete(entry.filter);
         session.replays.delete(entry.filter);
         return;
+      case 'found': {
+        const { topic, publisher } = entry.message;
+        const own = this.recipients(topic, publisher, new Set()).own.get(session);
+        if (own !== undefined && session.isReady) this.#expect(session, entry.message, own);
+        return;
+      }
       case 'replay':
         return this.#replay(session, entry.filter, entry.topic, entry.number);
       case 'passedOn': {

@@ -6,6 +6,7 @@ import type { ChunkPool } from '../../src/base/chunk-pool.ts';
 import type { Broker } from '../../src/broker/broker.ts';
 import { Connection } from '../../src/broker/connection.ts';
 import type { Core } from '../../src/core/core.ts';
+import type { FanOut } from '../../src/core/fan-out.ts';
 import type { Session } from '../../src/core/session.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { PacketType } from '../../src/protocol/packets.ts';
@@ -68,7 +69,7 @@ function watchDecisions(core: Core, judge: Judge): void {
   let routing: Routing | null = null;
 
   const publish = core.publish.bind(core);
-  core.publish = (message, origin, forms) => {
+  core.publish = (message, origin, forms, mayPause) => {
     // Kept before, since a borrowed message may be filled anew meanwhile.
     const kept = message.keep();
     const link = current;
@@ -77,12 +78,27 @@ function watchDecisions(core: Core, judge: Judge): void {
     const own: Routing = { message, tell, routed: null };
     routing = own;
     try {
-      const reasonCode = publish(message, origin, forms);
-      if (own.routed === null) judge.onRouted(kept, origin, isFailure(reasonCode), link);
+      const reasonCode = publish(message, origin, forms, mayPause);
+      own.routed ??= judge.onRouted(kept, origin, isFailure(reasonCode), link);
+      if (core.fanOut !== null) watchFanOut(core.fanOut, kept, own);
       return reasonCode;
     } finally {
       routing = outer;
     }
+  };
+
+  /** What follows later is still of this message. */
+  const watchFanOut = (fanOut: FanOut, message: Message, own: Routing): void => {
+    const goOn = fanOut.goOn.bind(fanOut);
+    fanOut.goOn = (count) => {
+      const outer = routing;
+      routing = { ...own, message };
+      try {
+        return goOn(count);
+      } finally {
+        routing = outer;
+      }
+    };
   };
 
   const decide = (session: Session, message: Message, group: string | null): Decision => {

@@ -12,6 +12,8 @@ export interface Profile {
   readonly maxCommitDelayMs: number;
   readonly cacheBytes: number;
   readonly recordsInRow: number;
+  /** Messages of QoS 0 are given to subscribers one by one, in a round each. */
+  readonly hasPieces: boolean;
   readonly wire: WireHabits;
   readonly disk: DiskHabits;
   readonly pipeline: 'none' | 'sync' | 'async';
@@ -52,6 +54,7 @@ export function drawProfile(random: Random): Profile {
     maxCommitDelayMs: random.pick([0, 0, 0, 20]),
     cacheBytes: random.pick([0, 1_500, 67_108_864]),
     recordsInRow: isSmall ? 2 : 256,
+    hasPieces: isSmall,
     wire: {
       latencyMs: random.pick([0, 3, 40]),
       pieces: random.pick([0, 0.3]),

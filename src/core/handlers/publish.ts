@@ -13,9 +13,16 @@ export interface Prepared {
   readonly forms: Forms | null;
 }
 
-/** The message may be borrowed. */
-export function handlePublish(core: Core, session: Session, message: Message, packetId: PacketId): void {
-  exchange(core, session, message.qos, packetId, message);
+/** The message may be borrowed. For `mayPause` see `Core.publish`. */
+export function handlePublish(
+  core: Core,
+  session: Session,
+  message: Message,
+  packetId: PacketId,
+  mayPause = false,
+): void {
+  if (message.qos === 0) core.publish(message, session, null, mayPause);
+  else exchange(core, session, message.qos, packetId, message);
 }
 
 /**

@@ -73,7 +73,7 @@ export interface ScramSettings {
 export type MechanismSettings = PasswordFileSettings | JwtSettings | CertificateSettings | HttpSettings | ScramSettings;
 
 export interface AuthenticationLimits {
-  /** Slow password hashes under way at one time: they use the threads that the store writes with, of which there are four. */
+  /** Slow password hashes under way at one time, each in a thread of its own. */
   readonly hashesAtOnce: number;
   /** Clients that wait for their turn; beyond, they are told that the server is busy. */
   readonly hashesWaiting: number;

@@ -11,6 +11,7 @@ import type {
 } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Hooks } from '../../contracts/hooks.ts';
 import type { Log } from '../../contracts/log.ts';
+import { HashThreads } from './hash-threads.ts';
 import {
   AuthenticationError,
   busy,
@@ -23,7 +24,7 @@ import {
   wrongCredentials,
 } from './mechanism.ts';
 import { openMechanism } from './mechanisms.ts';
-import { BusyError, WorkQueue } from './work-queue.ts';
+import { BusyError } from './work-queue.ts';
 
 interface Chain {
   readonly mechanisms: readonly Mechanism[];
@@ -59,7 +60,7 @@ export class Authentication {
   readonly #names: readonly string[];
   /** By their URLs. */
   readonly #nameOf = new Map<string, string>();
-  readonly #hashes: WorkQueue;
+  readonly #hashes: HashThreads;
   readonly #waitMsMax: number;
   readonly #report: (message: string) => void;
   #rules: Rules = { listeners: new Map(), mechanisms: [] };
@@ -70,7 +71,7 @@ export class Authentication {
     this.#names = namesOf(options.settings.listeners);
     const { hashesAtOnce, hashesWaiting } = options.settings.authenticationLimits;
     this.#waitMsMax = options.connectTimeoutSeconds * 1000;
-    this.#hashes = new WorkQueue({
+    this.#hashes = new HashThreads({
       atOnce: hashesAtOnce,
       waitingMax: hashesWaiting,
       waitMsMax: this.#waitMsMax,
@@ -120,7 +121,7 @@ export class Authentication {
     });
     return {
       apply: () => {
-        this.close();
+        closeAll(this.#rules.mechanisms);
         const chains = settings.listeners.map((listener, index) => [names[index]!, chainOf(listener)] as const);
         this.#rules = { listeners: new Map(chains), mechanisms };
       },
@@ -158,6 +159,7 @@ export class Authentication {
 
   close(): void {
     closeAll(this.#rules.mechanisms);
+    this.#hashes.close();
   }
 
   async #ask(mechanism: Mechanism, request: AuthenticationRequest): Promise<AuthenticationAnswer | null> {

@@ -5,7 +5,7 @@ import type { MechanismSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable } from '../../contracts/hooks.ts';
 import type { Log } from '../../contracts/log.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
-import type { WorkQueue } from './work-queue.ts';
+import type { HashThreads } from './hash-threads.ts';
 
 /** One way to show who one is. */
 export interface Mechanism {
@@ -28,7 +28,7 @@ export interface MechanismContext {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Shared by all mechanisms that compute slow hashes. */
-  readonly hashes: WorkQueue;
+  readonly hashes: HashThreads;
   readonly cacheSeconds: number;
   readonly cacheEntries: number;
   /** Work that waited longer is not begun: its client is gone by then. */

@@ -15,7 +15,7 @@ import {
   unavailable,
   wrongCredentials,
 } from './mechanism.ts';
-import { type PasswordHash, parseHash, verifyPassword } from './password-hash.ts';
+import { type PasswordHash, parseHash } from './password-hash.ts';
 import type { ScramCredentials } from './scram-credentials.ts';
 import { WatchedFile } from './watched-file.ts';
 import { BusyError } from './work-queue.ts';
@@ -126,7 +126,7 @@ export class PasswordFile implements Mechanism {
     const isKnown = this.#file.content?.byName.get(username) === hash;
     const key = [username, password, String(this.#file.generation), isKnown ? 'user' : 'decoy'];
     return this.#cache.get(key, async () => {
-      const isRight = await hashes.run(() => verifyPassword(hash, password));
+      const isRight = await hashes.verify(hash, password);
       return { value: isRight, keepMs: isRight && isKnown ? cacheSeconds * 1000 : 0 };
     });
   }

@@ -9,8 +9,7 @@
  *
  * Costs have an upper bound, so that a slip in a file cannot stall the broker.
  */
-import { createHash, pbkdf2, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { promisify } from 'node:util';
+import { createHash, pbkdf2Sync, randomBytes, scryptSync, timingSafeEqual } from 'node:crypto';
 import { base64, whole } from './fields.ts';
 import { makeScram, parseScram, type ScramCredentials, scramMatches, scramPrefix } from './scram-credentials.ts';
 
@@ -40,9 +39,6 @@ interface Argon2Cost {
 /** What `sluice passwd` can make. */
 export const hashNames = ['argon2id', 'scrypt', 'scram-sha-256', 'sha512-pbkdf2', 'sha512'] as const;
 export type HashName = (typeof hashNames)[number];
-
-const pbkdf2Async = promisify(pbkdf2);
-const scryptAsync = promisify<Buffer, Buffer, number, object, Buffer>(scrypt);
 
 const iterationsMax = 10_000_000;
 const scryptMax = { ln: 20, r: 32, p: 16, bytes: 268_435_456 };
@@ -123,15 +119,15 @@ function parseArgon2(text: string): PasswordHash {
   return { kind: 'argon2', cost, salt: base64(match[6]!, 'salt', 8), hash: base64(match[7]!, 'hash', 4) };
 }
 
-/** Takes the same time whether the password is right or not. */
+/** Takes the same time whether the password is right or not, and keeps its thread busy: see `HashThreads`. */
 export async function verifyPassword(hash: PasswordHash, password: Uint8Array): Promise<boolean> {
   switch (hash.kind) {
     case 'sha512':
       return timingSafeEqual(createHash('sha512').update(password).update(hash.salt).digest(), hash.hash);
     case 'pbkdf2':
-      return timingSafeEqual(await pbkdf2Async(password, hash.salt, hash.iterations, 64, 'sha512'), hash.hash);
+      return timingSafeEqual(pbkdf2Sync(password, hash.salt, hash.iterations, 64, 'sha512'), hash.hash);
     case 'scrypt':
-      return timingSafeEqual(await runScrypt(password, hash.salt, hash.cost, hash.hash.length), hash.hash);
+      return timingSafeEqual(runScrypt(password, hash.salt, hash.cost, hash.hash.length), hash.hash);
     case 'argon2':
       return timingSafeEqual(await runArgon2(password, hash.salt, hash.cost, hash.hash.length), hash.hash);
     case 'scram':
@@ -148,12 +144,12 @@ export async function hashPassword(name: HashName, password: Uint8Array): Promis
     case 'sha512':
       return `$6$${salt.toString('base64')}$${createHash('sha512').update(password).update(salt).digest('base64')}`;
     case 'sha512-pbkdf2': {
-      const hash = await pbkdf2Async(password, salt, pbkdf2Iterations, 64, 'sha512');
+      const hash = pbkdf2Sync(password, salt, pbkdf2Iterations, 64, 'sha512');
       return `$7$${pbkdf2Iterations}$${salt.toString('base64')}$${hash.toString('base64')}`;
     }
     case 'scrypt': {
       const { ln, r, p } = scryptCost;
-      const hash = await runScrypt(password, salt, scryptCost, 32);
+      const hash = runScrypt(password, salt, scryptCost, 32);
       return `$scrypt$ln=${ln},r=${r},p=${p}$${unpadded(salt)}$${unpadded(hash)}`;
     }
     case 'scram-sha-256':
@@ -166,15 +162,15 @@ export async function hashPassword(name: HashName, password: Uint8Array): Promis
   }
 }
 
-function runScrypt(password: Uint8Array, salt: Buffer, { ln, r, p }: ScryptCost, length: number): Promise<Buffer> {
+function runScrypt(password: Uint8Array, salt: Buffer, { ln, r, p }: ScryptCost, length: number): Buffer {
   // Exactly what the algorithm says it needs, and a little more for OpenSSL's own.
   const maxmem = 128 * r * (2 ** ln + p + 2) + 65_536;
-  return scryptAsync(Buffer.from(password), salt, length, { N: 2 ** ln, r, p, maxmem });
+  return scryptSync(password, salt, length, { N: 2 ** ln, r, p, maxmem });
 }
 
 async function runArgon2(password: Uint8Array, salt: Buffer, cost: Argon2Cost, length: number): Promise<Buffer> {
-  const { hashRaw } = await loadArgon2();
-  return hashRaw(password, { ...cost, salt, outputLen: length });
+  const { hashRawSync } = await loadArgon2();
+  return hashRawSync(password, { ...cost, salt, outputLen: length });
 }
 
 /** Native code, loaded by those who need it: a platform that it was not built for can do without. */

@@ -3,8 +3,7 @@
  *
  *     SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey
  */
-import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto';
-import { promisify } from 'node:util';
+import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto';
 import { base64, whole } from './fields.ts';
 
 export interface ScramCredentials {
@@ -17,7 +16,6 @@ export interface ScramCredentials {
 
 export const scramPrefix = 'SCRAM-SHA-256$';
 
-const pbkdf2Async = promisify(pbkdf2);
 /** The client computes them, at each connection; RFC 7677 wants 4,096 at least. */
 const defaultIterations = 15_000;
 const iterationsMax = 10_000_000;
@@ -37,15 +35,15 @@ export function parseScram(text: string): ScramCredentials {
 }
 
 /** A new salt, and the credentials as a line has them. Throws if SASLprep refuses the password. */
-export async function makeScram(password: Uint8Array): Promise<string> {
+export function makeScram(password: Uint8Array): string {
   const salt = randomBytes(16);
-  const { storedKey, serverKey } = await keysOf(saslPrep(utf8(password)), salt, defaultIterations);
+  const { storedKey, serverKey } = keysOf(saslPrep(utf8(password)), salt, defaultIterations);
   const [saltText, stored, server] = [salt, storedKey, serverKey].map((bytes) => bytes.toString('base64'));
   return `${scramPrefix}${defaultIterations}:${saltText}$${stored}:${server}`;
 }
 
 /** Whether this is the password, for clients that send it. */
-export async function scramMatches(credentials: ScramCredentials, password: Uint8Array): Promise<boolean> {
+export function scramMatches(credentials: ScramCredentials, password: Uint8Array): boolean {
   let text: string | Uint8Array;
   try {
     text = saslPrep(utf8(password));
@@ -53,12 +51,12 @@ export async function scramMatches(credentials: ScramCredentials, password: Uint
     // It is wrong, and takes as long as another one.
     text = password;
   }
-  const { storedKey } = await keysOf(text, credentials.salt, credentials.iterations);
+  const { storedKey } = keysOf(text, credentials.salt, credentials.iterations);
   return timingSafeEqual(storedKey, credentials.storedKey);
 }
 
-async function keysOf(password: string | Uint8Array, salt: Buffer, iterations: number) {
-  const salted = await pbkdf2Async(password, salt, iterations, 32, 'sha256');
+function keysOf(password: string | Uint8Array, salt: Buffer, iterations: number) {
+  const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256');
   return { storedKey: sha256(hmac(salted, 'Client Key')), serverKey: hmac(salted, 'Server Key') };
 }
 

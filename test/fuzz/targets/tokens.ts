@@ -8,8 +8,8 @@ import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:cryp
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { HashThreads } from '../../../src/auth/authentication/hash-threads.ts';
 import { Jwt } from '../../../src/auth/authentication/jwt.ts';
-import { WorkQueue } from '../../../src/auth/authentication/work-queue.ts';
 import { schema } from '../../../src/config/schema.ts';
 import type { JwtSettings } from '../../../src/contracts/authentication.ts';
 import type { AuthenticationAnswer } from '../../../src/contracts/hooks.ts';
@@ -26,7 +26,7 @@ export function settingsOf<T extends { readonly kind: string }>(settings: T): ne
 }
 
 export function contextOf(now: () => number, log: Log = silentLog): Parameters<typeof Jwt.open>[1] {
-  const hashes = new WorkQueue({ atOnce: 1, waitingMax: 1, waitMsMax: 1_000, now });
+  const hashes = new HashThreads({ atOnce: 1, waitingMax: 1, waitMsMax: 1_000, now });
   return { log, environment: {}, now, hashes, cacheSeconds: 0, cacheEntries: 1, waitMsMax: 10_000 };
 }
 

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { HashThreads } from '../../../../src/auth/authentication/hash-threads.ts';
 import { PasswordFile } from '../../../../src/auth/authentication/password-file.ts';
 import { hashPassword } from '../../../../src/auth/authentication/password-hash.ts';
-import { BusyError, WorkQueue } from '../../../../src/auth/authentication/work-queue.ts';
+import { BusyError } from '../../../../src/auth/authentication/work-queue.ts';
 import { aContext, aRequest, eventually, testDirectory } from './support.ts';
 
 const directory = testDirectory();
@@ -112,14 +113,9 @@ describe('the file', () => {
 
 describe('what it costs', () => {
   const counting = (waitingMax = 100) => {
-    const queue = new WorkQueue({ atOnce: 1, waitingMax, waitMsMax: 10_000, now: Date.now });
-    let hashes = 0;
-    const run = queue.run.bind(queue);
-    queue.run = (job) => {
-      hashes++;
-      return run(job);
-    };
-    return { context: aContext({ hashes: queue }), count: () => hashes };
+    const threads = new HashThreads({ atOnce: 1, waitingMax, waitMsMax: 10_000, now: Date.now });
+    const verify = vi.spyOn(threads, 'verify');
+    return { context: aContext({ hashes: threads }), count: () => verify.mock.calls.length };
   };
 
   test('a right password is hashed once, a wrong one each time, and an unknown name as often as a wrong password', async () => {

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
+import { HashThreads } from '../../../../src/auth/authentication/hash-threads.ts';
 import type { MechanismContext } from '../../../../src/auth/authentication/mechanism.ts';
-import { WorkQueue } from '../../../../src/auth/authentication/work-queue.ts';
 import type { AuthenticationRequest } from '../../../../src/contracts/hooks.ts';
 import type { Log } from '../../../../src/contracts/log.ts';
 
@@ -81,7 +81,7 @@ export function aContext(more: Partial<MechanismContext> = {}): TestContext {
     log: new TestLog(),
     environment: {},
     now: () => context.time,
-    hashes: new WorkQueue({ atOnce: 2, waitingMax: 100, waitMsMax: 10_000, now: () => context.time }),
+    hashes: new HashThreads({ atOnce: 2, waitingMax: 100, waitMsMax: 10_000, now: () => context.time }),
     cacheSeconds: 60,
     cacheEntries: 100,
     waitMsMax: 10_000,

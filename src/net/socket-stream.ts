@@ -189,7 +189,9 @@ export class SocketStream implements ByteStream, Reader {
   /** Who keeps any of it copies it. */
   #takeOfStranger(bytes: Buffer, end: number): void {
     this.receiver?.onBytes(bytes, 0, end);
-    if (!this.isStranger) this.#leaveTurns();
+    if (this.isStranger) return;
+    this.#leaveTurns();
+    this.#adjust();
   }
 
   #giveWay(): void {

@@ -451,22 +451,10 @@ export const mutations: readonly Mutation[] = [
   },
   // A message for very many
   {
-    name: 'what is left of a message is forgotten when its publisher goes',
-    file: 'broker/connection.ts',
-    from: 'this.#leftOver?.goOn(Number.POSITIVE_INFINITY);',
-    to: '',
-  },
-  {
     name: 'a publisher goes on before his last message has reached everybody',
     file: 'broker/connection.ts',
     from: '=== false) this.giveWay(() => this.#goOn());',
     to: '=== false) this.shell.schedule(() => this.#goOn());',
-  },
-  {
-    name: 'who may not read any more is given the rest of a message',
-    file: 'core/core.ts',
-    from: 'if (session.rights?.receive(message.topic.name) !== false) return true;',
-    to: 'return true;',
   },
   {
     name: 'a message that is to be stored for some goes to some at a time',

@@ -59,3 +59,15 @@ test('a retained message whose form comes while the client is about to come back
     [2, 2],
   ]);
 });
+
+test('who may not read any more is not given the rest of a message that goes to some at a time', () => {
+  const world = new World();
+  Object.defineProperty(world.core, 'copiesInRow', { value: 1 });
+  const [, , last] = ['a', 'b', 'c'].map((clientId) => world.member(clientId, 0, 't'));
+  world.core.publish(Message.of(Topic.of('t'), Buffer.from('x')), null, null, true);
+
+  expect(world.core.fanOut!.goOn(1)).toBe(false);
+  last!.rights = { receive: () => false } as never;
+  expect(world.core.fanOut!.goOn(2)).toBe(true);
+  expect(world.told).toEqual(['a gets x by QoS 0', 'b gets x by QoS 0', 'dropped: notAuthorized']);
+});

@@ -76,7 +76,6 @@ export class TimerWheel {
   readonly #tickMs: number;
   readonly #levels: readonly Level[];
   #tick: number;
-  #count = 0;
 
   /** `now` in milliseconds; timers fire up to one `tickMs` late, never early. */
   constructor(now: number, tickMs = 100) {
@@ -86,7 +85,7 @@ export class TimerWheel {
   }
 
   get count(): number {
-    return this.#count;
+    return this.#levels.reduce((sum, level) => sum + level.count, 0);
   }
 
   /** Sets or moves a timer to `at` (milliseconds). A time that has passed means the next tick. */
@@ -94,20 +93,17 @@ export class TimerWheel {
     this.cancel(timer);
     timer.tick = Math.max(Math.ceil(at / this.#tickMs), this.#tick + 1);
     this.#place(timer);
-    this.#count++;
   }
 
   /** Null is a timer that was never made. */
   cancel(timer: Timer | null): void {
-    if (!timer?.list) return;
-    timer.list.remove(timer);
-    this.#count--;
+    timer?.list?.remove(timer);
   }
 
   /** Fires everything due by `now`. A timer may set itself or others meanwhile. */
   advance(now: number): void {
     const target = Math.floor(now / this.#tickMs);
-    while (this.#tick < target && this.#count > 0) {
+    while (this.#tick < target) {
       this.#tick = Math.min(this.#nextTick(), target);
       this.#cascade();
       const due = this.#levels[0]!.slots[this.#tick & (slotsPerLevel - 1)]!;
@@ -117,17 +113,19 @@ export class TimerWheel {
         timer.fire();
       }
     }
-    if (this.#count === 0) this.#tick = Math.max(this.#tick, target);
   }
 
   /**
-   * The next tick in which anything can happen: the lowest level that holds timers goes on by a slot. After a sleep, or a step of
-   * the clock, stepping through every tick would be felt.
+   * The next tick in which anything can happen: the lowest level that holds timers goes on by a slot; Infinity without timers.
+   * After a sleep, or a step of the clock, stepping through every tick would be felt.
    */
   #nextTick(): number {
     let slotTicks = 1;
-    for (let level = 0; this.#levels[level]!.count === 0; level++) slotTicks *= slotsPerLevel;
-    return (Math.floor(this.#tick / slotTicks) + 1) * slotTicks;
+    for (const { count } of this.#levels) {
+      if (count > 0) return (Math.floor(this.#tick / slotTicks) + 1) * slotTicks;
+      slotTicks *= slotsPerLevel;
+    }
+    return Number.POSITIVE_INFINITY;
   }
 
   #place(timer: Timer): void {

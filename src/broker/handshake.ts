@@ -174,8 +174,10 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   }
   const previous = openConnection(shell, identity.clientId);
   shell.admission.welcome(connection.visit, identity.username, core.now, previous?.visit ?? null);
-  if (previous !== null) reportTakeover(connection, previous);
-  previous?.completeFanOut();
+  if (previous !== null) {
+    reportTakeover(connection, previous);
+    previous.completeFanOut();
+  }
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,
     traits,

@@ -5,6 +5,7 @@
  * While there are places nobody waits. Otherwise who has had his for the longest time makes room, at once for a newcomer, who mostly
  * says who he is as soon as he has come, and after a while for those who had to leave before their turn was of any use.
  */
+import { systemTimers, type Timers } from '../base/clock.ts';
 
 /** What strangers are here, each of which is in one `ReadTurns` at most. */
 export interface Reader {
@@ -15,8 +16,7 @@ export interface Reader {
 }
 
 export interface ReadTurnsOptions {
-  /** Runs its argument after so many milliseconds. */
-  readonly after?: (milliseconds: number, run: () => void) => void;
+  readonly after?: Timers['after'];
 }
 
 /** Of those who are read, one in so many makes room at a time. */
@@ -25,14 +25,14 @@ const shares = 4;
 export class ReadTurns {
   readonly #places: number;
   readonly #turnMs: number;
-  readonly #after: (milliseconds: number, run: () => void) => void;
+  readonly #after: Timers['after'];
   /** Sets keep the order in which their members came. */
   readonly #reading = new Set<Reader>();
   readonly #waiting = new Set<Reader>();
   #isTimed = false;
 
   /** So many places; whoever waits for one has it for `turnMs` at least, unless newcomers press. */
-  constructor(places: number, turnMs: number, { after = unrefTimeout }: ReadTurnsOptions = {}) {
+  constructor(places: number, turnMs: number, { after = systemTimers.after }: ReadTurnsOptions = {}) {
     this.#places = places;
     this.#turnMs = turnMs;
     this.#after = after;
@@ -79,8 +79,6 @@ export class ReadTurns {
     this.#fill();
   };
 }
-
-const unrefTimeout = (milliseconds: number, run: () => void) => void setTimeout(run, milliseconds).unref();
 
 /** There is one event loop, so all listeners share them. */
 export const readTurns = new ReadTurns(64, 8);

@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { workerFile } from '../../base/worker-file.ts';
 import type { PasswordHash } from './password-hash.ts';
 import { WorkQueue, type WorkQueueOptions } from './work-queue.ts';
 
@@ -14,11 +15,6 @@ export interface HashTask {
 }
 export type HashAnswer = { readonly isRight: boolean } | { readonly failure: string };
 
-/** The thread runs what was built, also where this file runs from its source. */
-const workerFile = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/auth/authentication/hash-worker.js' : './hash-worker.js',
-  import.meta.url,
-);
 const workerMegabytes = 32;
 
 export class HashThreads {
@@ -61,7 +57,7 @@ export class HashThreads {
   }
 
   #start(): Worker {
-    const worker = new Worker(workerFile, {
+    const worker = new Worker(workerFile(import.meta.url, 'hash-worker'), {
       env: {},
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: workerMegabytes },

@@ -4,6 +4,7 @@
  * of its messages is tried alone, so that the one that hangs costs nobody else's.
  */
 import { Worker } from 'node:worker_threads';
+import { workerFile } from '../../base/worker-file.ts';
 import { StageFailure } from '../errors.ts';
 import type { FromWorker, WorkerSettings } from './worker.ts';
 
@@ -20,12 +21,6 @@ const stuckMs = 2_000;
 /** A script that could be loaded before and cannot be loaded now is tried again after this. */
 const restartMs = 5_000;
 const workerMegabytes = 128;
-
-/** The worker runs what was built, also where this file runs from its source. */
-const workerFile = new URL(
-  import.meta.url.endsWith('.ts') ? '../../../dist/pipeline/script/worker.js' : './worker.js',
-  import.meta.url,
-);
 
 interface Job {
   readonly json: string;
@@ -60,7 +55,7 @@ export class ScriptHost {
   /** Rejects if the script cannot be loaded. */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const worker = new Worker(workerFile, {
+      const worker = new Worker(workerFile(import.meta.url, 'worker'), {
         workerData: { ...this.#options, heartbeat: this.#heartbeat } satisfies WorkerSettings,
         env: {},
         execArgv: [],

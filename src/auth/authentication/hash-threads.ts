@@ -21,6 +21,7 @@ export class HashThreads {
   readonly #queue: WorkQueue;
   readonly #idle: Worker[] = [];
   readonly #all = new Set<Worker>();
+  #isClosed = false;
 
   /** As many threads as jobs at once; each is begun when it is first needed. */
   constructor(options: WorkQueueOptions) {
@@ -32,7 +33,9 @@ export class HashThreads {
     return this.#queue.run(() => this.#verify({ hash, password: Uint8Array.from(password) }));
   }
 
+  /** Ends the threads, and fails what they are at. What waits still gets its answer, from threads that do not stay. */
   close(): void {
+    this.#isClosed = true;
     for (const worker of this.#all) void worker.terminate();
   }
 
@@ -47,7 +50,8 @@ export class HashThreads {
     });
     try {
       const [answer] = (await Promise.race([once(worker, 'message', { signal }), ended])) as [HashAnswer];
-      this.#idle.push(worker);
+      if (this.#isClosed) void worker.terminate();
+      else this.#idle.push(worker);
       if ('failure' in answer) throw new Error(answer.failure);
       return answer.isRight;
     } finally {

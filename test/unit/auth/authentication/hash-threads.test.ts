@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { afterEach, expect, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { afterEach, expect, test, vi } from 'vitest';
 import { HashThreads } from '../../../../src/auth/authentication/hash-threads.ts';
 import {
   type HashName,
@@ -44,6 +45,15 @@ test('a thread that ends fails what it was at, and the next check has another on
   threads.close();
   await failing;
   expect(await threads.verify(await aHash('sha512'), Buffer.from('right'))).toBe(true);
+});
+
+test('what was waiting when it was closed is answered, and leaves no thread behind', async () => {
+  const hash = await aHash('sha512');
+  const terminate = vi.spyOn(Worker.prototype, 'terminate');
+  threads.close();
+  expect(await threads.verify(hash, Buffer.from('right'))).toBe(true);
+  await expect.poll(() => terminate.mock.calls.length).toBe(1);
+  terminate.mockRestore();
 });
 
 test.runIf(process.platform === 'linux')('its threads give way to all others', async () => {

@@ -281,7 +281,7 @@ export function describeStore(
       expect(payloads((await read(again.store, stays)).deliveries)).toEqual(['x']);
     });
 
-    test('retained messages are replaced and removed', async () => {
+    test('retained messages are replaced and removed, and the last word counts', async () => {
       const { store } = await start();
       for (const [topic, payload] of [
         ['a', 'old'],
@@ -292,9 +292,17 @@ export function describeStore(
       }
       await committed(store);
       store.removeRetained(Topic.of('b'));
+      store.putRetained(aMessage(0, 'taken back', 'c'));
+      store.removeRetained(Topic.of('c'));
+      store.removeRetained(Topic.of('d'));
+      store.putRetained(aMessage(0, 'last', 'd'));
       await committed(store);
       const { retained } = await start();
-      expect(retained.map(({ topic, payload }) => [topic.name, payload.toString()])).toEqual([['a', 'new']]);
+      const found = retained.map(({ topic, payload }) => [topic.name, payload.toString()]);
+      expect(found).toEqual([
+        ['a', 'new'],
+        ['d', 'last'],
+      ]);
     });
 
     test('what is done stays done, and the rest stays in order, over any number of restarts', {

@@ -35,9 +35,7 @@ import {
   key,
   Prefix,
   packetKey,
-  topicKey,
   writeCommit,
-  writeContent,
   writeFloor,
   writeNothing,
   writeSending,
@@ -247,12 +245,12 @@ export class LevelStore implements SessionStore {
   }
 
   putRetained(message: Message): void {
-    this.#collecting.put(topicKey(message.topic), writeContent(this.#writer, message));
+    this.#collecting.retain(message.topic, message);
     this.#mark(durabilityOf(message.topic, this.#options));
   }
 
   removeRetained(topic: Topic): void {
-    this.#collecting.delete(topicKey(topic));
+    this.#collecting.retain(topic, null);
     this.#mark(durabilityOf(topic, this.#options));
   }
 

@@ -2,10 +2,12 @@
  * What one commit will write: collected while the one before it is being synced, and kept until the disk has it, so that a
  * batch that was refused can be written again.
  */
+import type { Message } from '../../protocol/message.ts';
+import type { Topic } from '../../protocol/topic.ts';
 import type { ByteWriter } from './bytes.ts';
 import type { Batch } from './disk.ts';
 import type { ResidentMessage } from './message-ring.ts';
-import { fillKey, isInline, Prefix, writeContent, writeMessage } from './records.ts';
+import { fillKey, isInline, Prefix, topicKey, writeContent, writeMessage } from './records.ts';
 
 export class Staged {
   /** In the order of their numbers; those without recipients any more are not written. */
@@ -18,6 +20,8 @@ export class Staged {
   readonly doneContents: number[] = [];
   /** Sessions whose acknowledgement floor has to be written. */
   readonly floors = new Set<number>();
+  /** What topics retain from now on, by their names: only the last word on each is written. */
+  readonly #retained = new Map<string, { readonly topic: Topic; readonly message: Message | null }>();
   /** Answers wait for it. */
   isUrgent = false;
   /** It is synced before it counts as written. */
@@ -26,7 +30,9 @@ export class Staged {
   readonly #records: { readonly key: Buffer; readonly value: Buffer | null }[] = [];
 
   get isEmpty(): boolean {
-    return this.wanted === 0 && this.doneMessages.length === 0 && this.floors.size === 0 && this.#records.length === 0;
+    const { wanted, doneMessages, floors } = this;
+    if (wanted > 0 || doneMessages.length > 0 || floors.size > 0) return false;
+    return this.#retained.size === 0 && this.#records.length === 0;
   }
 
   /** One of the messages lost its last recipient. The list must not grow while all that comes is taken back at once. */
@@ -43,32 +49,36 @@ export class Staged {
     this.#records.push({ key, value: null });
   }
 
+  /** `message` owns its bytes; null: nothing any more. */
+  retain(topic: Topic, message: Message | null): void {
+    this.#retained.set(topic.name, { topic, message });
+  }
+
   /**
-   * LevelDB copies what it is given, so one key and one writer serve for all. Stops after each `inRow` records, since thousands
-   * would keep everybody waiting. What happens to the batch meanwhile is as if it had been under way: the next one says it.
+   * Stops after each `inRow` records, since thousands would keep everybody waiting. What happens to the batch meanwhile is as if
+   * it had been under way: the next one says it.
    */
   *fill(batch: Batch, writer: ByteWriter, inRow: number): Generator<void> {
     let count = 0;
+    for (const _ of this.#fillOneByOne(batch, writer)) if (++count % inRow === 0) yield;
+  }
+
+  /** LevelDB copies what it is given, so one key and one writer serve for all. */
+  *#fillOneByOne(batch: Batch, writer: ByteWriter): Generator<unknown> {
     for (const { key, value } of this.#records) {
-      if (value === null) batch.del(key);
-      else batch.put(key, value);
-      if (++count % inRow === 0) yield;
+      yield value === null ? batch.del(key) : batch.put(key, value);
+    }
+    for (const { topic, message } of this.#retained.values()) {
+      yield message === null ? batch.del(topicKey(topic)) : batch.put(topicKey(topic), writeContent(writer, message));
     }
     for (const resident of this.messages) {
       const { message, recipients } = resident;
       if (recipients.length === 0) continue;
-      batch.put(fillKey(scratchKey, Prefix.message, message.id), writeMessage(writer, resident));
       if (!isInline(message)) batch.put(fillKey(scratchKey, Prefix.content, message.id), writeContent(writer, message));
-      if (++count % inRow === 0) yield;
+      yield batch.put(fillKey(scratchKey, Prefix.message, message.id), writeMessage(writer, resident));
     }
-    for (const id of this.doneMessages) {
-      batch.del(fillKey(scratchKey, Prefix.message, id));
-      if (++count % inRow === 0) yield;
-    }
-    for (const id of this.doneContents) {
-      batch.del(fillKey(scratchKey, Prefix.content, id));
-      if (++count % inRow === 0) yield;
-    }
+    for (const id of this.doneMessages) yield batch.del(fillKey(scratchKey, Prefix.message, id));
+    for (const id of this.doneContents) yield batch.del(fillKey(scratchKey, Prefix.content, id));
   }
 }
 

@@ -201,11 +201,21 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
       publishThroughHooks(this, session, message, packetId);
     } else handlePublish(shell.core, session, message, packetId, true);
     if (shell.core.fanOut !== null) this.#begin(shell.core.fanOut);
-    // What it sends reaches so many that the others would have to wait for it: the rest is taken in the next round.
-    if (shell.core.copies > this.#copiesUntil) {
-      this.#copiesUntil = Number.POSITIVE_INFINITY;
-      this.giveWay(() => {});
+    if (shell.core.copies > this.#copiesUntil || (message.retain && packetId === 0 && shell.core.store.isBehind)) {
+      this.#letOthersGoFirst(packetId);
     }
+  }
+
+  /**
+   * What it sends costs so much that the others would have to wait for it: the rest is taken in the next round. No answer holds
+   * back who publishes with QoS 0, so it waits for the disk as well, or what is to be written would grow without end.
+   */
+  #letOthersGoFirst(packetId: PacketId): void {
+    this.#copiesUntil = Number.POSITIVE_INFINITY;
+    this.park();
+    const goOn = () => this.#goOnInNextRound(() => {});
+    if (packetId === 0) this.shell.turn.whenStored(goOn);
+    else goOn();
   }
 
   /** A message for very many: some of them are served now, and the others in the next rounds. */
@@ -229,6 +239,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   /** Goes on in the next round of the event loop, and takes no further packet until then. */
   giveWay(goOn: () => void): void {
     this.park();
+    this.#goOnInNextRound(goOn);
+  }
+
+  #goOnInNextRound(goOn: () => void): void {
     this.shell.schedule(() => {
       this.shell.readTime();
       this.guard(goOn);

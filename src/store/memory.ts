@@ -10,6 +10,7 @@ export class MemoryStore implements SessionStore {
   #lastMessageId = 0;
   readonly staged = 0;
   readonly hasStaged = false;
+  readonly isBehind = false;
   readonly isDurable = true;
   readonly isFailing = false;
   readonly canPage = false;

@@ -62,6 +62,9 @@ export interface LevelStoreOptions extends DurabilityOptions {
   readonly disk?: Disk;
 }
 
+/** Nobody waits for an answer to retained messages of QoS 0, so they are the only ones that could grow a batch at will. */
+const retainedInBatch = 10_000;
+
 export class LevelStore implements SessionStore {
   readonly canPage = true;
   staged = 0;
@@ -265,8 +268,9 @@ export class LevelStore implements SessionStore {
     this.#mark(this.#options.durability);
   }
 
+  /** What is not urgent becomes so before it has grown too much. */
   #mark(durability: Durability): void {
-    if (durability === 'memory') return;
+    if (durability === 'memory' && !this.isBehind) return;
     this.staged++;
     this.#collecting.isUrgent = true;
     if (durability === 'sync') this.#collecting.isSynced = true;
@@ -294,6 +298,10 @@ export class LevelStore implements SessionStore {
 
   get hasStaged(): boolean {
     return !this.#collecting.isEmpty;
+  }
+
+  get isBehind(): boolean {
+    return this.#collecting.retainedCount >= retainedInBatch;
   }
 
   get isDurable(): boolean {

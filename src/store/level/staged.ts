@@ -29,6 +29,11 @@ export class Staged {
   /** Small records in their order: a value to put, or null to delete. */
   readonly #records: { readonly key: Buffer; readonly value: Buffer | null }[] = [];
 
+  /** How many topics retain something else from now on. */
+  get retainedCount(): number {
+    return this.#retained.size;
+  }
+
   get isEmpty(): boolean {
     const { wanted, doneMessages, floors } = this;
     if (wanted > 0 || doneMessages.length > 0 || floors.size > 0) return false;

@@ -2,16 +2,22 @@
 import { parser } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
 import { Broker } from '../../../src/broker/broker.ts';
+import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { Peer } from '../../support/peer.ts';
+
+interface WorldOptions {
+  readonly copiesInRow?: number;
+  readonly store?: SessionStore;
+}
 
 /** A broker whose rounds of the event loop the test lets pass. */
 class World {
   readonly #scheduled: (() => void)[] = [];
   readonly broker: Broker;
 
-  constructor(options: { copiesInRow?: number }) {
+  constructor(options: WorldOptions) {
     this.broker = new Broker({
       settings: { ...defaultSettings, sysIntervalSeconds: 0 },
       store: new MemoryStore(),
@@ -20,7 +26,7 @@ class World {
     });
   }
 
-  static async start(options: { copiesInRow?: number } = {}): Promise<World> {
+  static async start(options: WorldOptions = {}): Promise<World> {
     const world = new World(options);
     await world.broker.start();
     return world;
@@ -53,6 +59,22 @@ class World {
     }
     return counts;
   }
+}
+
+/** Has on disk what is staged once the test calls `write`. */
+function slowStore() {
+  const waiting: (() => void)[] = [];
+  const store: { -readonly [K in keyof SessionStore]: SessionStore[K] } = new MemoryStore();
+  store.putRetained = () => {
+    store.staged++;
+    store.isDurable = false;
+  };
+  store.commit = (done) => void waiting.push(done);
+  const write = () => {
+    store.isDurable = true;
+    for (const done of waiting.splice(0)) done();
+  };
+  return { store, write };
 }
 
 /** Subscribers of `t` in the order in which they get messages to it, with what they got. */
@@ -118,6 +140,32 @@ test('and one of retained messages after some thirty of them', async () => {
   publisher.send(...retained(250));
 
   expect(world.follow(() => counters.publishReceived)).toEqual([34, 68, 102, 136, 170, 204, 238, 250]);
+  await world.broker.close();
+});
+
+test('… and who waits for no answer goes on once these are on disk', async () => {
+  const { store, write } = slowStore();
+  const world = await World.start({ store });
+  const { counters } = world.broker;
+  const [unanswered, answered] = [world.connect('unanswered'), world.connect('answered')];
+  world.rest();
+
+  unanswered.send(...retained(50));
+  expect(world.follow(() => counters.publishReceived)).toEqual([34]);
+  answered.send(...retained(40).map((each, i) => ({ ...each, qos: 1, messageId: i + 1 })));
+  expect(world.follow(() => counters.publishReceived)).toEqual([68, 74]);
+  write();
+  expect(world.follow(() => counters.publishReceived)).toEqual([74, 90]);
+
+  write();
+  store.isBehind = true;
+  unanswered.send(...retained(2));
+  expect(world.follow(() => counters.publishReceived)).toEqual([91]);
+  store.isBehind = false;
+  write();
+  expect(world.follow(() => counters.publishReceived)).toEqual([91, 92]);
+
+  write();
   await world.broker.close();
 });
 

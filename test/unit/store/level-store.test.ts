@@ -7,6 +7,7 @@ import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemTimers } from '../../../src/base/clock.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
+import { Topic } from '../../../src/protocol/topic.ts';
 import { ByteWriter } from '../../../src/store/level/bytes.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
 import { format, key, Prefix, packetKey } from '../../../src/store/level/records.ts';
@@ -215,6 +216,19 @@ describe('durability by topic', () => {
     const again = aStore();
     expect([...(await again.load()).sessions][0]?.backlog.messages).toBe(1);
     await again.close();
+  });
+
+  test('ten thousand topics that retain something else are too many to stay in memory', async () => {
+    const store = aStore({ topics });
+    await store.load();
+    for (let i = 1; i < 10_000; i++) store.putRetained(aMessage(0, 'x', `fast/${i}`));
+    store.removeRetained(Topic.of('fast/1'));
+    expect([store.isBehind, store.isDurable]).toEqual([false, true]);
+    store.putRetained(aMessage(0, 'x', 'fast/one more'));
+    expect([store.isBehind, store.isDurable]).toEqual([true, false]);
+    await committed(store);
+    expect([store.isBehind, store.isDurable]).toEqual([false, true]);
+    await store.close();
   });
 
   test('the others are waited for', async () => {

@@ -1,7 +1,7 @@
 /** The broker as a process, as `npm start` runs it: what signals do to it and to its clients. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -130,3 +130,20 @@ test('the log is JSON with one line per connection, and no payload or password i
   expect(log()).not.toMatch(/pAssw0rd|pAyl0ad/);
   expect(lines.some(({ level }) => level === 40)).toBe(true);
 });
+
+test.runIf(process.platform === 'linux')(
+  'four threads, in which the engine compiles and collects, give way',
+  async () => {
+    const { child } = await startBroker();
+    const tasks = `/proc/${child.pid}/task`;
+    const niceOf = (thread: string | number) => {
+      const fields = readFileSync(`${tasks}/${thread}/stat`, 'latin1').replace(/^.*\) /, '');
+      return Number(fields.split(' ')[16]);
+    };
+    const usual = niceOf(child.pid!);
+    const lower = readdirSync(tasks)
+      .map(niceOf)
+      .filter((nice) => nice !== usual);
+    expect(lower).toEqual(new Array(4).fill(Math.min(usual + 10, 19)));
+  },
+);

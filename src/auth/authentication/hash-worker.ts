@@ -1,22 +1,8 @@
 /** The other side of `HashThreads`: one check after the other, behind everybody who wants a processor. */
-import { readlinkSync } from 'node:fs';
-import { constants, getPriority, setPriority } from 'node:os';
-import { basename } from 'node:path';
 import { parentPort } from 'node:worker_threads';
+import { giveWay } from '../../base/threads.ts';
 import type { HashAnswer, HashTask } from './hash-threads.ts';
 import { type PasswordHash, verifyPassword } from './password-hash.ts';
-
-/** Linux has priorities for threads, by numbers that are found here. Elsewhere this one is like the others. */
-function giveWay(): void {
-  if (process.platform !== 'linux') return;
-  try {
-    const thread = Number(basename(readlinkSync('/proc/thread-self')));
-    const { PRIORITY_BELOW_NORMAL, PRIORITY_LOW } = constants.priority;
-    setPriority(thread, Math.min(getPriority(thread) + PRIORITY_BELOW_NORMAL, PRIORITY_LOW));
-  } catch {
-    // Without /proc it cannot be told which thread this is.
-  }
-}
 
 /** On their way from thread to thread, Buffers become plain arrays of bytes. */
 function withBuffers(hash: PasswordHash): PasswordHash {

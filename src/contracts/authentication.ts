@@ -1,6 +1,7 @@
 /**
  * How clients show who they are: the settings of each mechanism, as the configuration file has them.
  */
+import { availableParallelism } from 'node:os';
 
 export interface PasswordFileSettings {
   readonly kind: 'password-file';
@@ -101,7 +102,8 @@ export interface AuthenticationSettings {
 }
 
 export const defaultAuthenticationLimits: AuthenticationLimits = Object.freeze({
-  hashesAtOnce: 2,
+  // The event loop keeps a processor to itself where there are two.
+  hashesAtOnce: availableParallelism() > 2 ? 2 : 1,
   hashesWaiting: 500,
   cacheSeconds: 60,
   cacheEntries: 10_000,

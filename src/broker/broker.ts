@@ -16,6 +16,7 @@ import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { Core } from '../core/core.ts';
+import type { Pieces } from '../core/fan-out.ts';
 import { restore } from '../core/lifecycle.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, Topic } from '../protocol/topic.ts';
@@ -51,8 +52,8 @@ export interface BrokerOptions {
   readonly randomBytes?: (count: number) => Buffer;
   /** When a turn ends. Default: after the event loop has read what there was to read. */
   readonly schedule?: (run: () => void) => void;
-  /** Sessions that are served in a row with a QoS 0 message for very many. Default: 2,500. */
-  readonly copiesInRow?: number;
+  /** How a QoS 0 message reaches very many sessions. Default: a thousand in a round, if there are more than 5,000. */
+  readonly pieces?: Pieces;
 }
 
 /** Timers of the core are looked at this often; they are never early, and late by this much at most. */
@@ -121,7 +122,7 @@ export class Broker implements BanList {
       hooks: options.hooks ?? {},
       pipeline: options.pipeline ?? null,
       randomBytes: options.randomBytes ?? randomBytes,
-      core: new Core(settings, store, sink, now, options.access ?? null, options.copiesInRow),
+      core: new Core(settings, store, sink, now, options.access ?? null, options.pieces),
       turn,
       schedule,
       decoder: new PacketDecoder(settings.limits, chunks),

@@ -226,7 +226,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   }
 
   #goOn(): void {
-    if (this.#leftOver?.goOn(this.shell.core.copiesInRow) === false) this.giveWay(() => this.#goOn());
+    if (this.#leftOver?.goOn(this.shell.core.pieces.size) === false) this.giveWay(() => this.#goOn());
     else this.#leftOver = null;
   }
 

@@ -13,7 +13,7 @@ import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
-import { FanOut } from './fan-out.ts';
+import { defaultPieces, FanOut, type Pieces } from './fan-out.ts';
 import { type RetainedMatches, RetainedMessages } from './retained.ts';
 import { LocalRouter, type Route, type Router, type Target } from './router.ts';
 import type { Session } from './session.ts';
@@ -44,8 +44,7 @@ export class Core {
   readonly delivering: Delivering;
   /** How many copies of messages have been given to sessions: what publishing has cost. */
   copies = 0;
-  /** A message of QoS 0 that goes to more than twice so many goes to so many at a time. */
-  readonly copiesInRow: number;
+  readonly pieces: Pieces;
   /** What `publish` left to its caller. */
   fanOut: FanOut | null = null;
   #now: number;
@@ -59,13 +58,13 @@ export class Core {
     sink: Sink,
     now: number,
     access: AccessPolicy | null = null,
-    copiesInRow = 2_500,
+    pieces = defaultPieces,
   ) {
     this.settings = settings;
     this.store = store;
     this.sink = sink;
     this.access = access;
-    this.copiesInRow = copiesInRow;
+    this.pieces = pieces;
     this.timers = new TimerWheel(now);
     this.delivering = new Delivering(settings, store, sink, this.router);
     this.#now = this.delivering.now = now;
@@ -101,7 +100,7 @@ export class Core {
     }
 
     const total = route.targets.length + route.groups.length;
-    if (mayPause && message.qos === 0 && !this.settings.queueQoS0 && total > 2 * this.copiesInRow) {
+    if (mayPause && message.qos === 0 && !this.settings.queueQoS0 && total > this.pieces.over) {
       const kept = message.keep();
       this.fanOut = new FanOut((from, to) => void this.#give(kept, route, origin, forms, from, to), total);
       return ReasonCode.Success;

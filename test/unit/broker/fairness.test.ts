@@ -4,11 +4,12 @@ import { describe, expect, test } from 'vitest';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
+import type { Pieces } from '../../../src/core/fan-out.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { Peer } from '../../support/peer.ts';
 
 interface WorldOptions {
-  readonly copiesInRow?: number;
+  readonly pieces?: Pieces;
   readonly store?: SessionStore;
 }
 
@@ -171,7 +172,7 @@ test('… and who waits for no answer goes on once these are on disk', async () 
 
 describe('a message for very many', () => {
   test('is given to some of them in each round, and only its publisher waits for that', async () => {
-    const world = await World.start({ copiesInRow: 2 });
+    const world = await World.start({ pieces: { over: 4, size: 2 } });
     const subscribers = new Subscribers(world, 'abcde');
     const [slow, other] = [world.connect('slow'), world.connect('other')];
     world.rest();
@@ -193,7 +194,7 @@ describe('a message for very many', () => {
   test.each(['goes', 'is taken over'])(
     'goes to everybody at once, and before his will, when its publisher %s',
     async (what) => {
-      const world = await World.start({ copiesInRow: 2 });
+      const world = await World.start({ pieces: { over: 4, size: 2 } });
       const subscribers = new Subscribers(world, 'abcde');
       const publisher = new Peer();
       publisher.receiver = world.broker.accept(publisher, 'mqtt://127.0.0.1:1883');
@@ -221,7 +222,7 @@ describe('a message for very many', () => {
   );
 
   test('passes over who has gone meanwhile, and does not reach who came later', async () => {
-    const world = await World.start({ copiesInRow: 2 });
+    const world = await World.start({ pieces: { over: 4, size: 2 } });
     const subscribers = new Subscribers(world, 'abcd');
     const last = subscribers.add('e');
     const publisher = world.connect('publisher');
@@ -237,7 +238,7 @@ describe('a message for very many', () => {
   });
 
   test('of QoS 1 goes to everybody in one go', async () => {
-    const world = await World.start({ copiesInRow: 2 });
+    const world = await World.start({ pieces: { over: 4, size: 2 } });
     const subscribers = new Subscribers(world, 'abcde');
     const publisher = world.connect('publisher');
     world.rest();

@@ -62,7 +62,7 @@ test('a retained message whose form comes while the client is about to come back
 
 test('who may not read any more is not given the rest of a message that goes to some at a time', () => {
   const world = new World();
-  Object.defineProperty(world.core, 'copiesInRow', { value: 1 });
+  Object.defineProperty(world.core, 'pieces', { value: { over: 2, size: 1 } });
   const [, , last] = ['a', 'b', 'c'].map((clientId) => world.member(clientId, 0, 't'));
   world.core.publish(Message.of(Topic.of('t'), Buffer.from('x')), null, null, true);
 

@@ -42,6 +42,12 @@ export const mutations: readonly Mutation[] = [
     to: '',
   },
   {
+    name: 'of several messages that a topic is to retain in one batch the first is written',
+    file: 'store/level/staged.ts',
+    from: 'this.#retained.set(topic.name, { topic, message });',
+    to: 'if (!this.#retained.has(topic.name)) this.#retained.set(topic.name, { topic, message });',
+  },
+  {
     name: 'a retained message that was removed comes back after a restart',
     file: 'core/core.ts',
     from: 'else this.store.removeRetained(message.topic);\n      return true;',

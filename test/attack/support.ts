@@ -5,7 +5,7 @@
  * prints what docs/security-tests.md has; it wants `ulimit -n 30000`. `ATTACK=control` is the same, but the attacker turns to
  * another broker than the healthy clients: what they see then is what attacker and machine do to them, and not the broker.
  */
-import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
@@ -122,7 +122,7 @@ export class AttackedBroker {
   giveWay(): void {
     if (!isFull) return;
     stayOutOfTheWay(process.pid);
-    this.healthy.moveToLastCpu();
+    this.healthy.standApart();
     if (this.#spared !== null) this.#attacked.giveWay();
   }
 
@@ -180,9 +180,15 @@ class HealthyClients {
     return (await this.#ask('end')) as { sent: number; received: number; acknowledged: number };
   }
 
-  /** On the processor that the attacker is kept to, before him; the broker has the others to itself. */
-  moveToLastCpu(): void {
-    if (process.platform === 'linux') moveToLastCpu(this.#child.pid!);
+  /**
+   * As if on another machine: on the processor that the attacker is kept to, before him and before what the broker has there beside
+   * its event loop. Where this user may not have that, they wait for it, and what they see is worse.
+   */
+  standApart(): void {
+    if (process.platform !== 'linux') return;
+    const { pid } = this.#child;
+    moveToLastCpu(pid!);
+    spawnSync('chrt', ['--all-tasks', '--rr', '--pid', '1', String(pid)]);
   }
 
   stop(): void {

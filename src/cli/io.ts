@@ -1,5 +1,6 @@
 /** What a command has to do with the process around it; tests give it another one. */
 import type { Readable, Writable } from 'node:stream';
+import { letEngineGiveWay } from '../base/threads.ts';
 
 export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -10,6 +11,8 @@ export interface Io {
   onSignal(listener: () => void): () => void;
   /** Calls back for each SIGHUP, until the returned function is called. */
   onReload(listener: () => void): () => void;
+  /** For who serves others: what the engine does on the side comes behind the event loop. */
+  letEngineGiveWay(): void;
   /** Ends the process at once. */
   exit(code: number): void;
 }
@@ -35,5 +38,6 @@ export const processIo: Io = {
     process.on('SIGHUP', listener);
     return () => process.off('SIGHUP', listener);
   },
+  letEngineGiveWay,
   exit: (code) => process.exit(code),
 };

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { letEngineGiveWay } from '../base/threads.ts';
 import { processIo } from './io.ts';
 import { run } from './run.ts';
 
@@ -8,6 +7,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
 
-letEngineGiveWay();
 // No process.exit: what was written may still be on its way.
 process.exitCode = await run(process.argv.slice(2), processIo);

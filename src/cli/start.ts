@@ -51,6 +51,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   const { config, where } = read();
   assertSafeToListen(config);
 
+  io.letEngineGiveWay();
   const acceptLoss = values['accept-loss'] ?? false;
   const reread = values.config === undefined ? {} : { reread: read };
   const starting = startWith(config, { acceptLoss, where, environment: io.environment, ...reread });

@@ -1,12 +1,13 @@
 /** The broker as a process, as `npm start` runs it: what signals do to it and to its clients. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { build, mainFile } from '../support/build.ts';
+import { niceOf } from '../support/nice.ts';
 import { type ConnectOptions, WireClient } from '../support/wire-client.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-process-'));
@@ -135,14 +136,10 @@ test.runIf(process.platform === 'linux')(
   'four threads, in which the engine compiles and collects, give way',
   async () => {
     const { child } = await startBroker();
-    const tasks = `/proc/${child.pid}/task`;
-    const niceOf = (thread: string | number) => {
-      const fields = readFileSync(`${tasks}/${thread}/stat`, 'latin1').replace(/^.*\) /, '');
-      return Number(fields.split(' ')[16]);
-    };
-    const usual = niceOf(child.pid!);
-    const lower = readdirSync(tasks)
-      .map(niceOf)
+    const pid = child.pid!;
+    const usual = niceOf(pid, pid);
+    const lower = readdirSync(`/proc/${pid}/task`)
+      .map((thread) => niceOf(pid, thread))
       .filter((nice) => nice !== usual);
     expect(lower).toEqual(new Array(4).fill(Math.min(usual + 10, 19)));
   },

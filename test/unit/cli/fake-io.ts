@@ -52,6 +52,8 @@ export class FakeIo implements Io {
     return () => this.#signals.off('reload', listener);
   }
 
+  letEngineGiveWay(): void {}
+
   exit(code: number): void {
     this.exits.push(code);
   }

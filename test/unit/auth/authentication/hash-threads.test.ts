@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test, vi } from 'vitest';
@@ -9,6 +9,7 @@ import {
   hashPassword,
   parseHash,
 } from '../../../../src/auth/authentication/password-hash.ts';
+import { niceOf } from '../../../support/nice.ts';
 
 const options = { atOnce: 2, waitingMax: 100, waitMsMax: 60_000, now: Date.now };
 let threads = new HashThreads(options);
@@ -57,13 +58,11 @@ test('what was waiting when it was closed is answered, and leaves no thread behi
 });
 
 test.runIf(process.platform === 'linux')('its threads give way to all others', async () => {
-  const niceOf = (thread: string) =>
-    Number(readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').split(') ')[1]!.split(' ')[16]);
   const before = new Set(readdirSync('/proc/self/task'));
   await threads.verify(await aHash('sha512'), Buffer.from('right'));
-  const own = niceOf(String(process.pid));
+  const own = niceOf('self', process.pid);
   const others = readdirSync('/proc/self/task')
     .filter((thread) => !before.has(thread))
-    .map(niceOf);
+    .map((thread) => niceOf('self', thread));
   expect(others).toContain(own + constants.priority.PRIORITY_BELOW_NORMAL);
 });

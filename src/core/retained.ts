@@ -2,21 +2,17 @@
  * The retained messages: at most one per topic, found by topic filter. [MQTT5 3.3.1.3]
  */
 import type { Message } from '../protocol/message.ts';
+import { Branches } from './branches.ts';
 import type { Subscription } from './subscription.ts';
 
-class Node {
-  children: Map<string, Node> | null = null;
+class Node extends Branches<Node> {
   message: Message | null = null;
-  /** A first level that begins with `$`: a leading wildcard passes it over. [MQTT5 4.7.2-1] */
-  readonly isHidden: boolean;
-
-  constructor(isHidden: boolean) {
-    this.isHidden = isHidden;
-  }
 }
 
 export class RetainedMessages {
-  readonly #root = new Node(false);
+  readonly #root = new Node();
+  /** Topics that begin with `$` stand apart: a leading wildcard passes them over. [MQTT5 4.7.2-1] */
+  readonly #hiddenRoot = new Node();
   #count = 0;
 
   get count(): number {
@@ -24,41 +20,38 @@ export class RetainedMessages {
   }
 
   get(topicName: string): Message | null {
-    let node: Node | undefined = this.#root;
-    for (const level of topicName.split('/')) node = node?.children?.get(level);
+    let node: Node | undefined = this.#rootOf(topicName);
+    for (const level of topicName.split('/')) node = node?.child(level);
     return node?.message ?? null;
   }
 
   /** Replaces what the topic had. The message must own its bytes. */
   set(message: Message): void {
-    let node = this.#root;
-    for (const level of message.topic.name.split('/')) {
-      node.children ??= new Map();
-      let child = node.children.get(level);
-      if (child === undefined) {
-        child = new Node(node === this.#root && level.startsWith('$'));
-        node.children.set(level, child);
-      }
-      node = child;
-    }
+    const { name } = message.topic;
+    let node = this.#rootOf(name);
+    for (const level of name.split('/')) node = node.child(level) ?? node.addChild(level, new Node());
     if (node.message === null) this.#count++;
     node.message = message;
   }
 
   /** Returns whether there was one. */
   delete(topicName: string): boolean {
-    const removed = remove(this.#root, topicName.split('/'), 0);
+    const removed = remove(this.#rootOf(topicName), topicName.split('/'), 0);
     if (removed) this.#count--;
     return removed;
   }
 
   /** The messages whose topic the filter matches. What is set or deleted meanwhile may appear or not. */
   match(filter: string): RetainedMatches {
-    return new RetainedMatches(this.#root, filter.split('/'), false);
+    return new RetainedMatches([this.#rootOf(filter)], filter.split('/'));
   }
 
   [Symbol.iterator](): RetainedMatches {
-    return new RetainedMatches(this.#root, ['#'], true);
+    return new RetainedMatches([this.#root, this.#hiddenRoot], ['#']);
+  }
+
+  #rootOf(topic: string): Node {
+    return topic.startsWith('$') ? this.#hiddenRoot : this.#root;
   }
 }
 
@@ -68,13 +61,10 @@ function remove(node: Node, levels: readonly string[], index: number): boolean {
     node.message = null;
     return had;
   }
-  const child = node.children?.get(levels[index]!);
+  const child = node.child(levels[index]!);
   if (child === undefined) return false;
   const removed = remove(child, levels, index + 1);
-  if (child.message === null && child.children === null) {
-    node.children!.delete(levels[index]!);
-    if (node.children!.size === 0) node.children = null;
-  }
+  if (child.message === null && child.isLeaf) node.removeChild(levels[index]!);
   return removed;
 }
 
@@ -91,28 +81,19 @@ const unhurried: Walk = { stepsLeft: Number.POSITIVE_INFINITY };
  */
 export class RetainedMatches implements IterableIterator<Message> {
   readonly #levels: readonly string[];
-  readonly #seesHidden: boolean;
   /** Where a wildcard branched off, innermost last: the nodes still to be seen, and the level that each of them is to match. */
-  readonly #branches: Iterator<Node>[] = [];
-  readonly #indexes: number[] = [];
-  /** Null once the walk has begun. */
-  #root: Node | null;
+  readonly #branches: Iterator<Node>[];
+  readonly #indexes: number[] = [0];
   /** There are no more. */
   isDone = false;
 
-  constructor(root: Node, levels: readonly string[], seesHidden: boolean) {
+  constructor(roots: readonly Node[], levels: readonly string[]) {
+    this.#branches = [roots.values()];
     this.#levels = levels;
-    this.#seesHidden = seesHidden;
-    this.#root = root;
   }
 
   /** The next message. Null at the end, or where the walk has taken all steps that it may: see `isDone`. */
   take(walk: Walk = unhurried): Message | null {
-    if (this.#root !== null) {
-      const message = this.#enter(this.#root, 0);
-      this.#root = null;
-      if (message !== null) return message;
-    }
     for (let top = this.#branches.length - 1; top >= 0; top = this.#branches.length - 1) {
       if (walk.stepsLeft <= 0) return null;
       walk.stepsLeft--;
@@ -120,7 +101,7 @@ export class RetainedMatches implements IterableIterator<Message> {
       if (done) {
         this.#branches.pop();
         this.#indexes.pop();
-      } else if (!node.isHidden || this.#seesHidden) {
+      } else {
         const message = this.#enter(node, this.#indexes[top]!);
         if (message !== null) return message;
       }
@@ -144,15 +125,15 @@ export class RetainedMatches implements IterableIterator<Message> {
         this.#branch(node, index);
         return null;
       }
-      const child = node.children?.get(level);
+      const child = node.child(level);
       if (child === undefined) return null;
       node = child;
     }
   }
 
-  #branch({ children }: Node, index: number): void {
-    if (children === null) return;
-    this.#branches.push(children.values());
+  #branch(node: Node, index: number): void {
+    if (node.isLeaf) return;
+    this.#branches.push(node.children());
     this.#indexes.push(index);
   }
 

@@ -4,15 +4,13 @@
  * Finding costs the levels of the name times the wildcards that fit, however many other filters there are. [MQTT5 4.7]
  */
 
+import { Branches } from './branches.ts';
+
 /** Few items stand in an array; many in a set, so that removing one of 100,000 is not a search. */
 type Bag<T> = T[] | Set<T>;
 const arrayMax = 16;
 
-class Node<T> {
-  /** The branch for this level; a map only once there are several, since most nodes of long filters have one. */
-  onlyLevel: string | null = null;
-  onlyChild: Node<T> | null = null;
-  children: Map<string, Node<T>> | null = null;
+class Node<T> extends Branches<Node<T>> {
   /** The branch for `+`. */
   plus: Node<T> | null = null;
   /** Filed under the filter that ends here. */
@@ -21,35 +19,7 @@ class Node<T> {
   hashItems: Bag<T> | null = null;
 
   get isEmpty(): boolean {
-    const isLeaf = this.onlyChild === null && this.children === null && this.plus === null;
-    return isLeaf && this.items === null && this.hashItems === null;
-  }
-
-  child(level: string): Node<T> | undefined {
-    if (this.children !== null) return this.children.get(level);
-    return this.onlyLevel === level ? this.onlyChild! : undefined;
-  }
-
-  addChild(level: string): Node<T> {
-    const child = new Node<T>();
-    if (this.children === null && this.onlyChild !== null) {
-      this.children = new Map([[this.onlyLevel!, this.onlyChild]]);
-      this.onlyLevel = this.onlyChild = null;
-    }
-    if (this.children !== null) this.children.set(level, child);
-    else {
-      this.onlyLevel = level;
-      this.onlyChild = child;
-    }
-    return child;
-  }
-
-  removeChild(level: string): void {
-    if (this.children === null) this.onlyLevel = this.onlyChild = null;
-    else {
-      this.children.delete(level);
-      if (this.children.size === 0) this.children = null;
-    }
+    return this.isLeaf && this.plus === null && this.items === null && this.hashItems === null;
   }
 }
 
@@ -65,7 +35,7 @@ export class TopicTree<T> {
         return;
       }
       if (level === '+') node = node.plus ??= new Node();
-      else node = node.child(level) ?? node.addChild(level);
+      else node = node.child(level) ?? node.addChild(level, new Node());
     }
     node.items = put(node.items, item);
   }

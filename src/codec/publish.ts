@@ -251,7 +251,7 @@ function propertiesSize(message: Message, header: PublishHeader): number {
 /** Bytes of the packet after its fixed header. */
 export function publishRemainingLength(message: Message, header: PublishHeader): number {
   let length = message.payloadEnd - message.payloadStart;
-  length += header.hasTopic ? message.topic.encoded.length : 2;
+  length += header.hasTopic ? message.topic.encodedBytes : 2;
   if (header.qos > 0) length += 2;
   if (header.hasProperties) {
     const size = propertiesSize(message, header);
@@ -271,8 +271,8 @@ export function writePublish(
   out[at++] = 0x30 | (header.dup ? 8 : 0) | (header.qos << 1) | (header.retain ? 1 : 0);
   at = writeVarint(out, at, remaining);
   if (header.hasTopic) {
-    const topic = message.topic.encoded;
-    at = copyBytes(topic, 0, topic.length, out, at);
+    const { topic } = message;
+    at = copyBytes(topic.bytes, topic.start, topic.end, out, at);
   } else {
     out[at++] = 0;
     out[at++] = 0;
@@ -323,7 +323,7 @@ export class LastPublish {
     this.#packet ??= this.#chunk!.subarray(this.#start, this.#end);
     out.set(this.#packet, at);
     if (header.qos > 0) {
-      const idAt = at + 1 + varintSize(remaining) + message.topic.encoded.length;
+      const idAt = at + 1 + varintSize(remaining) + message.topic.encodedBytes;
       out[idAt] = header.packetId >> 8;
       out[idAt + 1] = header.packetId & 255;
     }

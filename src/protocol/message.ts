@@ -5,6 +5,7 @@
  * subscription identifiers and message expiry are not among them, because each receiver gets its own. [MQTT5 3.3.2-18]
  */
 
+import { Room } from '../base/room.ts';
 import type { QoS } from './packets.ts';
 import type { Topic } from './topic.ts';
 
@@ -12,13 +13,8 @@ const nothing = Buffer.alloc(0);
 /** Stands for "never" as a time of expiry. */
 export const never = Number.POSITIVE_INFINITY;
 
-/**
- * Small messages that are kept lie side by side in one buffer: a Buffer object of its own would be larger than most of them.
- * As much as in Node's own pool, since one message that stays holds on to all of it.
- */
-const roomBytes = 8_192;
-let room = Buffer.allocUnsafeSlow(roomBytes);
-let roomUsed = 0;
+/** For messages that are kept. */
+const room = new Room();
 
 export class Message {
   topic: Topic;
@@ -57,9 +53,9 @@ export class Message {
     const properties = options.properties ?? nothing;
     message.qos = options.qos ?? 0;
     message.retain = options.retain ?? false;
-    message.bytes = Buffer.concat([properties, payload]);
-    message.propertiesEnd = message.payloadStart = properties.length;
-    message.payloadEnd = message.bytes.length;
+    const start = message.#takeRoom(properties.length, payload.length);
+    message.bytes.set(properties, start);
+    message.bytes.set(payload, message.payloadStart);
     return message;
   }
 
@@ -77,7 +73,7 @@ export class Message {
 
   /** What it counts for in a queue's byte limit: payload, properties and topic. */
   get size(): number {
-    return this.payloadEnd - this.payloadStart + this.propertiesEnd - this.propertiesStart + this.topic.encoded.length;
+    return this.payloadEnd - this.payloadStart + this.propertiesEnd - this.propertiesStart + this.topic.encodedBytes;
   }
 
   isExpired(now: number): boolean {
@@ -108,26 +104,22 @@ export class Message {
 
   #copy(): Message {
     const copy = new Message(this.topic);
-    const propertiesBytes = this.propertiesEnd - this.propertiesStart;
-    const length = propertiesBytes + this.payloadEnd - this.payloadStart;
-    const isSmall = length <= roomBytes / 4;
-    if (isSmall && roomUsed + length > roomBytes) {
-      room = Buffer.allocUnsafeSlow(roomBytes);
-      roomUsed = 0;
-    }
-    const bytes = isSmall ? room : Buffer.allocUnsafeSlow(length);
-    const start = isSmall ? roomUsed : 0;
-    if (isSmall) roomUsed += length;
-    if (propertiesBytes > 0) this.bytes.copy(bytes, start, this.propertiesStart, this.propertiesEnd);
-    this.bytes.copy(bytes, start + propertiesBytes, this.payloadStart, this.payloadEnd);
+    const start = copy.#takeRoom(this.propertiesEnd - this.propertiesStart, this.payloadBytes);
+    if (copy.payloadStart > start) this.bytes.copy(copy.bytes, start, this.propertiesStart, this.propertiesEnd);
+    this.bytes.copy(copy.bytes, copy.payloadStart, this.payloadStart, this.payloadEnd);
     copy.qos = this.qos;
     copy.retain = this.retain;
-    copy.bytes = bytes;
-    copy.propertiesStart = start;
-    copy.propertiesEnd = copy.payloadStart = start + propertiesBytes;
-    copy.payloadEnd = start + length;
     copy.expirySeconds = this.expirySeconds;
     copy.expiresAt = this.expiresAt;
     return copy;
+  }
+
+  #takeRoom(propertiesBytes: number, payloadBytes: number): number {
+    const start = room.take(propertiesBytes + payloadBytes);
+    this.bytes = room.bytes;
+    this.propertiesStart = start;
+    this.propertiesEnd = this.payloadStart = start + propertiesBytes;
+    this.payloadEnd = start + propertiesBytes + payloadBytes;
+    return start;
   }
 }

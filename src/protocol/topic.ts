@@ -6,6 +6,7 @@
  * [MQTT5 4.7]
  */
 import { isUtf8 } from 'node:buffer';
+import { Room } from '../base/room.ts';
 import { ProtocolError } from './errors.ts';
 import { ReasonCode } from './reason-codes.ts';
 
@@ -18,10 +19,15 @@ export interface TopicLimits {
 /** What the standard itself allows. [MQTT5 4.7.3-3] */
 export const widestTopicLimits: TopicLimits = { topicBytes: 65_535, topicLevels: 65_536 };
 
+/** For names. Those that are used for long would hold on to the memory of messages. */
+const room = new Room();
+
 export class Topic {
   readonly name: string;
-  /** As it stands in a packet: two bytes of length, then UTF-8. */
-  readonly encoded: Buffer;
+  /** As it stands in a packet, two bytes of length and then UTF-8: `bytes[start, end)`. */
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
   /** A slot for the router: what it found last time, and which state of the subscriptions that was for. */
   route: object | null = null;
   routeGeneration = -1;
@@ -33,17 +39,24 @@ export class Topic {
   rightsQuestion = -1;
   rightsCode = 0;
 
-  constructor(name: string, encoded: Buffer) {
+  /** `utf8[start, end)` is its name, if that is at hand. */
+  constructor(name: string, utf8?: Buffer, start = 0, end = 0) {
+    const length = utf8 === undefined ? Buffer.byteLength(name) : end - start;
     this.name = name;
-    this.encoded = encoded;
+    this.start = room.take(2 + length);
+    this.end = this.start + 2 + length;
+    this.bytes = room.bytes;
+    this.bytes.writeUInt16BE(length, this.start);
+    if (utf8 === undefined) this.bytes.write(name, this.start + 2);
+    else utf8.copy(this.bytes, this.start + 2, start, end);
   }
 
   static of(name: string): Topic {
-    const length = Buffer.byteLength(name);
-    const encoded = Buffer.allocUnsafe(2 + length);
-    encoded.writeUInt16BE(length, 0);
-    encoded.write(name, 2);
-    return new Topic(name, encoded);
+    return new Topic(name);
+  }
+
+  get encodedBytes(): number {
+    return this.end - this.start;
   }
 }
 
@@ -77,7 +90,7 @@ export class TopicTable {
     }
     const slot = (hash ^ (hash >>> 15)) & this.#mask;
     const found = this.#slots[slot]!;
-    if (found !== null && isSame(found.encoded, bytes, start, end)) return found;
+    if (found !== null && isSame(found, bytes, start, end)) return found;
     return (this.#slots[slot] = this.#parse(bytes, start, end, bits < 128));
   }
 
@@ -87,16 +100,14 @@ export class TopicTable {
     }
     const name = bytes.toString(isAscii ? 'latin1' : 'utf8', start, end);
     assertTopicName(name, this.#limits);
-    const encoded = Buffer.allocUnsafe(2 + end - start);
-    encoded.writeUInt16BE(end - start, 0);
-    bytes.copy(encoded, 2, start, end);
-    return new Topic(name, encoded);
+    return new Topic(name, bytes, start, end);
   }
 }
 
-function isSame(encoded: Buffer, bytes: Buffer, start: number, end: number): boolean {
-  if (encoded.length - 2 !== end - start) return false;
-  for (let i = start, j = 2; i < end; i++, j++) if (bytes[i] !== encoded[j]) return false;
+function isSame(topic: Topic, bytes: Buffer, start: number, end: number): boolean {
+  if (topic.end - topic.start - 2 !== end - start) return false;
+  const encoded = topic.bytes;
+  for (let i = start, j = topic.start + 2; i < end; i++, j++) if (bytes[i] !== encoded[j]) return false;
   return true;
 }
 

@@ -35,7 +35,7 @@ import type { ResidentMessage } from './message-ring.ts';
 
 export const format = 2;
 
-const topicBytesMax = 65_535;
+export const topicBytesMax = 65_535;
 
 export const Prefix = {
   format: 0x00,
@@ -74,8 +74,12 @@ export const restOf = (bytes: Buffer): Buffer => bytes.subarray(9);
 export const packetKey = (prefix: number, sid: number, packetId: number): Buffer => {
   return key(prefix, sid, Uint8Array.of(packetId >> 8, packetId & 255));
 };
-export const topicKey = (topic: Topic): Buffer =>
-  Buffer.concat([Buffer.of(Prefix.retained), topic.encoded.subarray(2)]);
+/** What a topic retains, into bytes that are there already: as many as the longest topic has, and one. */
+export function fillTopicKey(bytes: Buffer, topic: Topic): Buffer {
+  bytes[0] = Prefix.retained;
+  const length = topic.bytes.copy(bytes, 1, topic.start + 2, topic.end);
+  return bytes.subarray(0, 1 + length);
+}
 
 // Messages
 
@@ -92,7 +96,7 @@ function putContent(out: ByteWriter, message: Message): void {
     .u8(message.qos | (message.retain ? 4 : 0))
     .f64(expiryOf(message.expiresAt))
     .varint(message.expirySeconds + 1);
-  out.binaryPart(message.topic.encoded, 2, message.topic.encoded.length);
+  out.binaryPart(message.topic.bytes, message.topic.start + 2, message.topic.end);
   out.binaryPart(message.bytes, message.propertiesStart, message.propertiesEnd);
   out.binaryPart(message.bytes, message.payloadStart, message.payloadEnd);
 }

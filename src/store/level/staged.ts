@@ -7,7 +7,7 @@ import type { Topic } from '../../protocol/topic.ts';
 import type { ByteWriter } from './bytes.ts';
 import type { Batch } from './disk.ts';
 import type { ResidentMessage } from './message-ring.ts';
-import { fillKey, isInline, Prefix, topicKey, writeContent, writeMessage } from './records.ts';
+import { fillKey, fillTopicKey, isInline, Prefix, topicBytesMax, writeContent, writeMessage } from './records.ts';
 
 export class Staged {
   /** In the order of their numbers; those without recipients any more are not written. */
@@ -74,17 +74,19 @@ export class Staged {
       yield value === null ? batch.del(key) : batch.put(key, value);
     }
     for (const { topic, message } of this.#retained.values()) {
-      yield message === null ? batch.del(topicKey(topic)) : batch.put(topicKey(topic), writeContent(writer, message));
+      const key = fillTopicKey(topicKey, topic);
+      yield message === null ? batch.del(key) : batch.put(key, writeContent(writer, message));
     }
     for (const resident of this.messages) {
       const { message, recipients } = resident;
       if (recipients.length === 0) continue;
-      if (!isInline(message)) batch.put(fillKey(scratchKey, Prefix.content, message.id), writeContent(writer, message));
-      yield batch.put(fillKey(scratchKey, Prefix.message, message.id), writeMessage(writer, resident));
+      if (!isInline(message)) batch.put(fillKey(numberKey, Prefix.content, message.id), writeContent(writer, message));
+      yield batch.put(fillKey(numberKey, Prefix.message, message.id), writeMessage(writer, resident));
     }
-    for (const id of this.doneMessages) yield batch.del(fillKey(scratchKey, Prefix.message, id));
-    for (const id of this.doneContents) yield batch.del(fillKey(scratchKey, Prefix.content, id));
+    for (const id of this.doneMessages) yield batch.del(fillKey(numberKey, Prefix.message, id));
+    for (const id of this.doneContents) yield batch.del(fillKey(numberKey, Prefix.content, id));
   }
 }
 
-const scratchKey = Buffer.alloc(9);
+const numberKey = Buffer.alloc(9);
+const topicKey = Buffer.alloc(1 + topicBytesMax);

@@ -1,0 +1,27 @@
+const pieceBytes = 8_192;
+
+/**
+ * Memory for many small things that stay: they lie side by side in one buffer, since a Buffer object of its own would be larger
+ * than most of them. As much at a time as in Node's own pool, because one that stays holds on to all of it.
+ */
+export class Room {
+  #shared = Buffer.allocUnsafeSlow(pieceBytes);
+  #used = 0;
+  /** Where the place is that was taken last. */
+  bytes = this.#shared;
+
+  /** So many bytes of `bytes`, from the returned place on. What is large gets a buffer of its own. */
+  take(length: number): number {
+    if (length > pieceBytes / 4) {
+      this.bytes = Buffer.allocUnsafeSlow(length);
+      return 0;
+    }
+    if (this.#used + length > pieceBytes) {
+      this.#shared = Buffer.allocUnsafeSlow(pieceBytes);
+      this.#used = 0;
+    }
+    this.bytes = this.#shared;
+    this.#used += length;
+    return this.#used - length;
+  }
+}

@@ -100,18 +100,23 @@ export class TimerWheel {
     timer?.list?.remove(timer);
   }
 
-  /** Fires everything due by `now`. A timer may set itself or others meanwhile. */
-  advance(now: number): void {
+  /**
+   * Fires what is due by `now`, but no more than `most`: returns whether that was all. Called again it goes on from there. A timer may
+   * set itself or others meanwhile.
+   */
+  advance(now: number, most: number = Number.POSITIVE_INFINITY): boolean {
     const target = Math.floor(now / this.#tickMs);
-    while (this.#tick < target) {
-      this.#tick = Math.min(this.#nextTick(), target);
-      this.#cascade();
+    for (let left = most; ; ) {
       const due = this.#levels[0]!.slots[this.#tick & (slotsPerLevel - 1)]!;
       for (let timer = due.first; timer !== null; timer = due.first) {
         assert(timer.tick <= this.#tick, 'a timer is early');
+        if (left-- <= 0) return false;
         this.cancel(timer);
         timer.fire();
       }
+      if (this.#tick >= target) return true;
+      this.#tick = Math.min(this.#nextTick(), target);
+      this.#cascade();
     }
   }
 

@@ -16,8 +16,8 @@ import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { Core } from '../core/core.ts';
-import type { Pieces } from '../core/fan-out.ts';
 import { restore } from '../core/lifecycle.ts';
+import type { Pieces } from '../core/pieces.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, Topic } from '../protocol/topic.ts';
 import { Admission } from './admission.ts';
@@ -53,7 +53,7 @@ export interface BrokerOptions {
   /** When a turn ends. Default: after the event loop has read what there was to read. */
   readonly schedule?: (run: () => void) => void;
   /** How a QoS 0 message reaches very many sessions. Default: a thousand in a round, if there are more than 5,000. */
-  readonly pieces?: Pieces;
+  readonly pieces?: Partial<Pieces>;
 }
 
 /** Timers of the core are looked at this often; they are never early, and late by this much at most. */
@@ -80,6 +80,8 @@ export class Broker implements BanList {
   #lastSweepAt: number;
   #lastIdleCommitAt: number;
   #isClosing = false;
+  /** The next round goes on with timers that are due. */
+  #isFiring = false;
   #whenEmpty: (() => void) | null = null;
 
   constructor(options: BrokerOptions) {
@@ -143,6 +145,7 @@ export class Broker implements BanList {
       readTime: () => {
         const now = time.read();
         if (now !== this.#shell.core.now) this.#shell.core.advance(now);
+        if (this.#shell.core.hasDueTimers) this.#fireMore();
         return now;
       },
     };
@@ -181,6 +184,19 @@ export class Broker implements BanList {
       turn.commitIdle();
     }
     if (!this.#store.isFailing) this.#shell.storeRecovery.resolve();
+  }
+
+  /** In the next round. */
+  #fireMore(): void {
+    if (this.#isFiring) return;
+    this.#isFiring = true;
+    this.#shell.schedule(() => {
+      this.#isFiring = false;
+      if (this.#stopTicking === null) return;
+      this.#shell.readTime();
+      this.#shell.core.fireTimers();
+      if (this.#shell.core.hasDueTimers) this.#fireMore();
+    });
   }
 
   /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */
@@ -251,6 +267,7 @@ export class Broker implements BanList {
     for (const connection of [...connections]) connection.close(reasonCode);
     if (connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
     this.#stopTicking?.();
+    this.#stopTicking = null;
     await new Promise<void>((resolve) => turn.whenStored(resolve));
     await this.#store.close();
   }

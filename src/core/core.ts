@@ -13,7 +13,8 @@ import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
-import { defaultPieces, FanOut, type Pieces } from './fan-out.ts';
+import { FanOut } from './fan-out.ts';
+import { defaultPieces, type Pieces } from './pieces.ts';
 import { type RetainedMatches, RetainedMessages } from './retained.ts';
 import { LocalRouter, type Route, type Router, type Target } from './router.ts';
 import type { Session } from './session.ts';
@@ -41,6 +42,8 @@ export class Core {
   readonly directory: SessionDirectory = new LocalDirectory();
   readonly retained = new RetainedMessages();
   readonly timers: TimerWheel;
+  /** More of them are due than one round should fire. */
+  hasDueTimers = false;
   readonly delivering: Delivering;
   /** How many copies of messages have been given to sessions: what publishing has cost. */
   copies = 0;
@@ -58,13 +61,13 @@ export class Core {
     sink: Sink,
     now: number,
     access: AccessPolicy | null = null,
-    pieces = defaultPieces,
+    pieces: Partial<Pieces> = {},
   ) {
     this.settings = settings;
     this.store = store;
     this.sink = sink;
     this.access = access;
-    this.pieces = pieces;
+    this.pieces = { ...defaultPieces, ...pieces };
     this.timers = new TimerWheel(now);
     this.delivering = new Delivering(settings, store, sink, this.router);
     this.#now = this.delivering.now = now;
@@ -74,10 +77,15 @@ export class Core {
     return this.#now;
   }
 
-  /** Tells the time: wills and session expiries that are due happen now. */
+  /** Tells the time: wills and session expiries that are due happen now, unless they are too many: see `hasDueTimers`. */
   advance(now: number): void {
     this.#now = this.delivering.now = now;
-    this.timers.advance(now);
+    if (!this.hasDueTimers) this.fireTimers();
+  }
+
+  /** For the rounds after one that has left some. */
+  fireTimers(): void {
+    this.hasDueTimers = !this.timers.advance(this.#now, this.pieces.timers);
   }
 
   /**

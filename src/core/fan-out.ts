@@ -1,13 +1,3 @@
-/** How a message of QoS 0 reaches very many sessions. */
-export interface Pieces {
-  /** A message for no more than these goes to them in one go: who gets several in a round gets them in one write. */
-  readonly over: number;
-  /** So many are served in a round. */
-  readonly size: number;
-}
-
-export const defaultPieces: Pieces = { over: 5_000, size: 1_000 };
-
 /**
  * A message of QoS 0 on its way to more sessions than one round of the event loop should serve. Only its publisher waits for the end
  * of it: order is promised among the messages of one publisher. [MQTT5 4.6.0-6]

@@ -54,6 +54,23 @@ test('after a jump of the clock everything that is due fires at once, in its ord
   expect(fired).toEqual([1_000, 3_000, 86_400_000, tenYears + 60_000]);
 });
 
+test('so many may fire in one go, and the next call goes on with the others in their order', () => {
+  const fired: number[] = [];
+  const wheel = new TimerWheel(0);
+  for (const at of [100, 100, 100, 700, 60_000]) wheel.set(new Timer(() => fired.push(at)), at);
+  const late = new Timer(() => fired.push(-1));
+
+  expect(wheel.advance(1_000, 2)).toBe(false);
+  expect(fired).toEqual([100, 100]);
+  wheel.set(late, 300);
+  expect(wheel.advance(1_000, 2)).toBe(false);
+  expect(fired).toEqual([100, 100, 100, -1]);
+  expect(wheel.advance(1_000, 2)).toBe(true);
+  expect(wheel.advance(60_000, 1)).toBe(true);
+  expect(fired).toEqual([100, 100, 100, -1, 700, 60_000]);
+  expect(wheel.advance(70_000, 0)).toBe(true);
+});
+
 test('whatever the times, each timer fires in the tick in which it is due', () => {
   const delay = fc.oneof(fc.integer({ min: 1, max: 100_000 }), fc.integer({ min: 1, max: 200 * 365 * 86_400_000 }));
   fc.assert(

@@ -1,15 +1,17 @@
 /** What one client sends may reach thousands of subscribers; the others do not wait until all of it is done. */
 import { parser } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
+import type { Clock } from '../../../src/base/clock.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
-import type { Pieces } from '../../../src/core/fan-out.ts';
+import type { Pieces } from '../../../src/core/pieces.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { Peer } from '../../support/peer.ts';
 
 interface WorldOptions {
-  readonly pieces?: Pieces;
+  readonly pieces?: Partial<Pieces>;
+  readonly clock?: Clock;
   readonly store?: SessionStore;
 }
 
@@ -277,6 +279,24 @@ test.each(['subscribe', 'unsubscribe'] as const)(
     await world.broker.close();
   },
 );
+
+test('strangers whose time is up at one time are shut out over several rounds', async () => {
+  let now = 1_000_000;
+  const world = await World.start({ clock: { now: () => now } });
+  for (let i = 0; i < 40; i++) {
+    const stranger = new Peer();
+    stranger.receiver = world.broker.accept(stranger, 'mqtt://127.0.0.1:1883');
+  }
+
+  // Not in one step, or it would be the broker that was late.
+  for (let seconds = 0; seconds <= defaultSettings.limits.connectTimeoutSeconds; seconds++) {
+    world.broker.tick();
+    now += 1_000;
+  }
+
+  expect(world.follow(() => world.broker.counters.protocolErrors)).toEqual([16, 32, 40]);
+  await world.broker.close();
+});
 
 test('a connection that is lost meanwhile gets no more subscriptions', async () => {
   const world = await World.start();

@@ -48,17 +48,14 @@ const tcp = () => broker.ports[0]!;
 const tls = () => broker.ports[1]!;
 const checked = () => broker.ports[2]!;
 
-/** `act` is done with each connection, once all are there. */
+/** `act` is done with each connection, once all are there. Each has its time, and no more. */
 function flood(attacked: Omit<Attack, 'broker' | 'run'>, act: (socket: Socket, index: number) => void): Promise<void> {
-  let sockets: Socket[] = [];
   const run = async () => {
-    sockets = await openSockets(attacked.port, count);
+    const sockets = await openSockets(attacked.port, count);
     for (const [index, socket] of sockets.entries()) act(socket, index);
-    return () => {};
+    return () => expect.poll(() => sockets.filter((socket) => !socket.closed).length, patience).toBe(0);
   };
-  // Each has its time, and no more.
-  const areGone = () => expect.poll(() => sockets.filter((socket) => !socket.closed).length, patience).toBe(0);
-  return attack({ broker, ...attacked, run }).then(areGone);
+  return attack({ broker, ...attacked, run });
 }
 
 const connectPacket = (more: object) =>
@@ -115,7 +112,7 @@ test('a flood of CONNECTs with wrong passwords', { timeout: testTimeout }, async
     };
     const guessers = Array.from({ length: size(100, 500) }, guess);
     if (process.platform === 'linux') await expect.poll(() => answers.get(0x8a) ?? 0, patience).toBeGreaterThan(0);
-    return () => void Promise.all(guessers);
+    return () => Promise.all(guessers);
   };
   const name = `${attempts} wrong passwords`;
   await attack({ name, broker, port: checked(), healthy: user, growthMax: 300, run });

@@ -212,8 +212,8 @@ export interface Attack {
   readonly growthMax: number;
   /** Whether new clients may be turned away meanwhile: where a limit for all is reached. */
   readonly mayTurnAway?: boolean;
-  /** Resolves when the attack is at its height; returns what ends it. */
-  readonly run: () => Promise<() => void>;
+  /** Resolves when the attack is at its height; returns what ends it, and may resolve when the attacker has been dealt with. */
+  readonly run: () => Promise<() => unknown>;
 }
 
 const rows: string[] = [];
@@ -230,15 +230,19 @@ export async function attack({ name, broker, port, growthMax, mayTurnAway = fals
   await watched();
   const during = await healthy.phase();
   const growth = broker.rss - rssBefore;
-  end();
+  await end();
+  await watched(1 / 2);
+  const after = await healthy.phase();
   const totals = await healthy.end();
 
   const ms = (value: number) => value.toFixed(1);
-  rows.push(
-    `| ${name} | ${ms(before.p50)} / ${ms(before.p99)} | ${ms(during.p50)} / ${ms(during.p99)} | ` +
-      `${ms(before.connectP99)} → ${ms(during.connectP99)} | ${broker.rss === 0 ? '–' : `${rssBefore} + ${growth}`} |`,
+  const figures = [before, during, after].map(({ p50, p99 }) => `${ms(p50)} / ${ms(p99)}`);
+  const connecting = [before, during, after].map(({ connectP99 }) => ms(connectP99)).join(' → ');
+  const memory = broker.rss === 0 ? '–' : `${rssBefore} + ${growth}`;
+  rows.push(`| ${[name, ...figures, connecting, memory].join(' | ')} |`);
+  const lost = [...during.failures, ...after.failures].filter(
+    (failure) => !mayTurnAway || !failure.includes('turned away'),
   );
-  const lost = during.failures.filter((failure) => !mayTurnAway || !failure.includes('turned away'));
   expect({ lost, isRunning: broker.isRunning }).toEqual({ lost: [], isRunning: true });
   expect(totals).toEqual({ sent: totals.sent, received: totals.sent, acknowledged: totals.sent });
   expect(during.count).toBeGreaterThan(0);
@@ -249,8 +253,9 @@ export async function attack({ name, broker, port, growthMax, mayTurnAway = fals
 /** For docs/security-tests.md. */
 export function printFigures(): void {
   if (!isFull) return;
-  const head = '| attack | p50 / p99 before, ms | during, ms | p99 of connecting, ms | RSS and growth, MB |';
-  process.stdout.write(`\n${[head, '|---|---|---|---|---|', ...rows].join('\n')}\n`);
+  const head =
+    '| attack | p50 / p99 before, ms | during, ms | as it ends, ms | p99 of connecting, ms | RSS and growth, MB |';
+  process.stdout.write(`\n${[head, '|---|---|---|---|---|---|', ...rows].join('\n')}\n`);
   rows.length = 0;
 }
 

@@ -2,11 +2,24 @@
  * The retained messages: at most one per topic, found by topic filter. [MQTT5 3.3.1.3]
  */
 import type { Message } from '../protocol/message.ts';
-import { Branches } from './branches.ts';
+import { LevelNode } from './level-tree.ts';
 import type { Subscription } from './subscription.ts';
 
-class Node extends Branches<Node> {
+class Node extends LevelNode<Node> {
   message: Message | null = null;
+
+  protected override get isInUse(): boolean {
+    return this.message !== null;
+  }
+
+  protected override make(): Node {
+    return new Node();
+  }
+
+  protected override moveTo(lower: Node): void {
+    lower.message = this.message;
+    this.message = null;
+  }
 }
 
 export class RetainedMessages {
@@ -20,25 +33,27 @@ export class RetainedMessages {
   }
 
   get(topicName: string): Message | null {
-    let node: Node | undefined = this.#rootOf(topicName);
-    for (const level of topicName.split('/')) node = node?.child(level);
-    return node?.message ?? null;
+    return this.#rootOf(topicName).descend(topicName.split('/'))?.message ?? null;
   }
 
   /** Replaces what the topic had. The message must own its bytes. */
   set(message: Message): void {
     const { name } = message.topic;
-    let node = this.#rootOf(name);
-    for (const level of name.split('/')) node = node.child(level) ?? node.addChild(level, new Node());
+    const node = this.#rootOf(name).grow(name.split('/'));
     if (node.message === null) this.#count++;
     node.message = message;
   }
 
   /** Returns whether there was one. */
   delete(topicName: string): boolean {
-    const removed = remove(this.#rootOf(topicName), topicName.split('/'), 0);
-    if (removed) this.#count--;
-    return removed;
+    const levels = topicName.split('/');
+    const root = this.#rootOf(topicName);
+    const node = root.descend(levels);
+    if (node === undefined || node.message === null) return false;
+    node.message = null;
+    root.prune(levels);
+    this.#count--;
+    return true;
   }
 
   /** The messages whose topic the filter matches. What is set or deleted meanwhile may appear or not. */
@@ -53,19 +68,6 @@ export class RetainedMessages {
   #rootOf(topic: string): Node {
     return topic.startsWith('$') ? this.#hiddenRoot : this.#root;
   }
-}
-
-function remove(node: Node, levels: readonly string[], index: number): boolean {
-  if (index === levels.length) {
-    const had = node.message !== null;
-    node.message = null;
-    return had;
-  }
-  const child = node.child(levels[index]!);
-  if (child === undefined) return false;
-  const removed = remove(child, levels, index + 1);
-  if (child.message === null && child.isLeaf) node.removeChild(levels[index]!);
-  return removed;
 }
 
 /** How many more nodes may be looked at in one go: a filter may match few messages among very many. */
@@ -113,6 +115,12 @@ export class RetainedMatches implements IterableIterator<Message> {
   /** Goes down from `node` to where the filter ends or branches; returns the message there if it matches. */
   #enter(node: Node, index: number): Message | null {
     for (;;) {
+      for (const each of node.tail) {
+        const wanted = this.#levels[index];
+        if (wanted === '#') break;
+        if (wanted !== each && wanted !== '+') return null;
+        index++;
+      }
       const level = this.#levels[index];
       if (level === undefined) return node.message;
       if (level === '#') {

@@ -1,25 +1,32 @@
 /**
- * What is filed under topic filters, found by topic name: a tree of topic levels in which `+` and `#` are branches of their own.
+ * What is filed under topic filters, found by topic name: a tree of topic levels, as they stand in the filters.
  *
  * Finding costs the levels of the name times the wildcards that fit, however many other filters there are. [MQTT5 4.7]
  */
-
-import { Branches } from './branches.ts';
+import { LevelNode } from './level-tree.ts';
 
 /** Few items stand in an array; many in a set, so that removing one of 100,000 is not a search. */
 type Bag<T> = T[] | Set<T>;
 const arrayMax = 16;
 
-class Node<T> extends Branches<Node<T>> {
-  /** The branch for `+`. */
-  plus: Node<T> | null = null;
+class Node<T> extends LevelNode<Node<T>> {
   /** Filed under the filter that ends here. */
   items: Bag<T> | null = null;
   /** Filed under the filter that goes on with `/#`. */
   hashItems: Bag<T> | null = null;
 
-  get isEmpty(): boolean {
-    return this.isLeaf && this.plus === null && this.items === null && this.hashItems === null;
+  protected override get isInUse(): boolean {
+    return this.items !== null || this.hashItems !== null;
+  }
+
+  protected override make(): Node<T> {
+    return new Node();
+  }
+
+  protected override moveTo(lower: Node<T>): void {
+    lower.items = this.items;
+    lower.hashItems = this.hashItems;
+    this.items = this.hashItems = null;
   }
 }
 
@@ -27,22 +34,20 @@ export class TopicTree<T> {
   readonly #root = new Node<T>();
 
   add(filter: string, item: T): void {
-    let node = this.#root;
-    const levels = filter.split('/');
-    for (const level of levels) {
-      if (level === '#') {
-        node.hashItems = put(node.hashItems, item);
-        return;
-      }
-      if (level === '+') node = node.plus ??= new Node();
-      else node = node.child(level) ?? node.addChild(level, new Node());
-    }
-    node.items = put(node.items, item);
+    const { levels, isOpen } = parse(filter);
+    const node = this.#root.grow(levels);
+    if (isOpen) node.hashItems = put(node.hashItems, item);
+    else node.items = put(node.items, item);
   }
 
-  /** Does nothing if it is not there. Branches that hold nothing any more go as well. */
+  /** Does nothing if it is not there. */
   remove(filter: string, item: T): void {
-    remove(this.#root, filter.split('/'), 0, item);
+    const { levels, isOpen } = parse(filter);
+    const node = levels.length === 0 ? this.#root : this.#root.descend(levels);
+    if (node === undefined) return;
+    if (isOpen) node.hashItems = take(node.hashItems, item);
+    else node.items = take(node.items, item);
+    this.#root.prune(levels);
   }
 
   /** Appends to `found` everything whose filter matches `topicName`; an item under two filters comes twice. */
@@ -56,7 +61,18 @@ export class TopicTree<T> {
   }
 }
 
+function parse(filter: string): { levels: string[]; isOpen: boolean } {
+  const levels = filter.split('/');
+  const isOpen = levels.at(-1) === '#';
+  if (isOpen) levels.pop();
+  return { levels, isOpen };
+}
+
 function find<T>(node: Node<T>, levels: readonly string[], index: number, found: T[]): void {
+  for (const level of node.tail) {
+    if (index === levels.length || (level !== levels[index] && level !== '+')) return;
+    index++;
+  }
   if (node.hashItems !== null) for (const item of node.hashItems) found.push(item);
   if (index === levels.length) {
     if (node.items !== null) for (const item of node.items) found.push(item);
@@ -83,22 +99,4 @@ function take<T>(bag: Bag<T> | null, item: T): Bag<T> | null {
   const index = bag === null ? -1 : bag.indexOf(item);
   if (index >= 0) bag!.splice(index, 1);
   return bag === null || bag.length === 0 ? null : bag;
-}
-
-function remove<T>(node: Node<T>, levels: readonly string[], index: number, item: T): void {
-  const level = levels[index];
-  if (level === undefined) {
-    node.items = take(node.items, item);
-  } else if (level === '#') {
-    node.hashItems = take(node.hashItems, item);
-  } else if (level === '+') {
-    if (node.plus === null) return;
-    remove(node.plus, levels, index + 1, item);
-    if (node.plus.isEmpty) node.plus = null;
-  } else {
-    const child = node.child(level);
-    if (child === undefined) return;
-    remove(child, levels, index + 1, item);
-    if (child.isEmpty) node.removeChild(level);
-  }
 }

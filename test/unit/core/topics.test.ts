@@ -36,9 +36,9 @@ test.each([
 });
 
 const level = fc.constantFrom('', 'a', 'b', 'c', '$x', '__proto__', 'é');
-const names = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join('/'));
+const names = fc.array(level, { minLength: 1, maxLength: 6 }).map((levels) => levels.join('/'));
 const filters = fc
-  .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 4 }), fc.boolean())
+  .tuple(fc.array(fc.oneof(level, fc.constant('+')), { minLength: 1, maxLength: 6 }), fc.boolean())
   .map(([levels, isOpen]) => (isOpen ? [...levels, '#'] : levels).join('/'));
 const sorted = (items: Iterable<string>) => [...items].sort();
 
@@ -104,6 +104,47 @@ describe('retained messages', () => {
         },
       ),
       { numRuns: 500 },
+    );
+  });
+
+  test('a walk finds all that was there from its beginning to its end, once, as it is when it comes to it', () => {
+    // Few levels, so that many of the messages lie on each other's way.
+    const way = (...levels: string[]) =>
+      fc.array(fc.constantFrom(...levels), { minLength: 1, maxLength: 6 }).map((chosen) => chosen.join('/'));
+    const change = fc.record({ name: way('a', 'b'), isSet: fc.boolean(), isStep: fc.boolean() });
+    const wanted = fc.oneof(
+      way('a', '+'),
+      way('+', '#').map((filter) => filter.replace(/#.*/, '#')),
+    );
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(way('a', 'b'), { minLength: 1, maxLength: 20 }),
+        fc.array(change, { maxLength: 30 }),
+        wanted,
+        (begin, changes, filter) => {
+          const retained = new RetainedMessages();
+          const set = (name: string, payload: string) => retained.set(Message.of(Topic.of(name), Buffer.from(payload)));
+          for (const name of begin) set(name, 'old');
+          const stayed = new Set(begin.filter((name) => matches(filter, name)));
+          const found: string[] = [];
+          const walk = retained.match(filter);
+          const step = () => {
+            const message = walk.take();
+            if (message === null) return;
+            expect(retained.get(message.topic.name)).toBe(message);
+            found.push(message.topic.name);
+          };
+          for (const { name, isSet, isStep } of changes) {
+            if (isSet) set(name, 'new');
+            else if (retained.delete(name)) stayed.delete(name);
+            if (isStep) step();
+          }
+          while (!walk.isDone) step();
+          expect(found.filter((name) => !matches(filter, name))).toEqual([]);
+          expect(sorted(found.filter((name) => stayed.has(name)))).toEqual(sorted(stayed));
+        },
+      ),
+      { numRuns: 2_000 },
     );
   });
 });

@@ -139,12 +139,13 @@ export class LocalRouter implements Router {
     if (found.length === 0) return nowhere;
     const groups: SharedGroup[] = [];
     const bySession = new Map<Session, Subscription[]>();
-    for (const item of found) {
+    for (let i = 0; i < found.length; i++) {
+      const item = found[i]!;
       if (item instanceof SharedGroup) groups.push(item);
-      else if (item.session.rights?.receive(topic.name) !== false) {
+      else {
         const subscriptions = bySession.get(item.session);
-        if (subscriptions === undefined) bySession.set(item.session, [item]);
-        else subscriptions.push(item);
+        if (subscriptions !== undefined) subscriptions.push(item);
+        else if (item.session.rights?.receive(topic.name) !== false) bySession.set(item.session, [item]);
       }
     }
     const targets: Target[] = [];
@@ -161,21 +162,28 @@ export function subscriberClassesOf({ targets, groups }: Route): Set<string> {
   return classes;
 }
 
+/** One copy is sent, so one of the subscriptions decides on its form: the first of those with the highest QoS. */
 function mergeTarget(subscriptions: readonly Subscription[]): Target | null {
-  const first = subscriptions[0];
+  let first = subscriptions[0];
   if (first === undefined) return null;
-  const others = subscriptions.filter((subscription) => !subscription.noLocal);
-  const ids = subscriptions.filter(({ identifier }) => identifier > 0).map(({ identifier }) => identifier);
-  const qos = Math.max(...subscriptions.map((each) => each.qos)) as QoS;
+  let retainAsPublished = false;
+  let hasNoLocal = false;
+  const ids: number[] = [];
+  for (let i = 0; i < subscriptions.length; i++) {
+    const each = subscriptions[i]!;
+    if (each.qos > first.qos) first = each;
+    if (each.identifier > 0) ids.push(each.identifier);
+    retainAsPublished ||= each.retainAsPublished;
+    hasNoLocal ||= each.noLocal;
+  }
   const target = {
     session: first.session,
-    qos,
-    // One copy is sent, so one of the subscriptions decides: the one that the QoS comes from.
-    subscriberClass: subscriptions.find((each) => each.qos === qos)!.subscriberClass,
-    retainAsPublished: subscriptions.some(({ retainAsPublished }) => retainAsPublished),
+    qos: first.qos,
+    subscriberClass: first.subscriberClass,
+    retainAsPublished,
     subscriptionIds: ids.length > 0 ? ids : null,
     ownMessages: null as Target | null,
   };
-  target.ownMessages = others.length === subscriptions.length ? target : mergeTarget(others);
+  target.ownMessages = hasNoLocal ? mergeTarget(subscriptions.filter(({ noLocal }) => !noLocal)) : target;
   return target;
 }

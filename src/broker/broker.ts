@@ -80,8 +80,7 @@ export class Broker implements BanList {
   #lastSweepAt: number;
   #lastIdleCommitAt: number;
   #isClosing = false;
-  /** The next round goes on with timers that are due. */
-  #isFiring = false;
+  #isGoingOn = false;
   #whenEmpty: (() => void) | null = null;
 
   constructor(options: BrokerOptions) {
@@ -145,7 +144,7 @@ export class Broker implements BanList {
       readTime: () => {
         const now = time.read();
         if (now !== this.#shell.core.now) this.#shell.core.advance(now);
-        if (this.#shell.core.hasDueTimers) this.#fireMore();
+        if (this.#shell.core.hasLeftOver) this.#goOn();
         return now;
       },
     };
@@ -186,16 +185,15 @@ export class Broker implements BanList {
     if (!this.#store.isFailing) this.#shell.storeRecovery.resolve();
   }
 
-  /** In the next round. */
-  #fireMore(): void {
-    if (this.#isFiring) return;
-    this.#isFiring = true;
+  /** Does in the next rounds what the core has left. */
+  #goOn(): void {
+    if (this.#isGoingOn) return;
+    this.#isGoingOn = true;
     this.#shell.schedule(() => {
-      this.#isFiring = false;
+      this.#isGoingOn = false;
       if (this.#stopTicking === null) return;
+      this.#shell.core.goOn();
       this.#shell.readTime();
-      this.#shell.core.fireTimers();
-      if (this.#shell.core.hasDueTimers) this.#fireMore();
     });
   }
 

@@ -43,7 +43,7 @@ export class Core {
   readonly retained = new RetainedMessages();
   readonly timers: TimerWheel;
   /** More of them are due than one round should fire. */
-  hasDueTimers = false;
+  #hasDueTimers = false;
   readonly delivering: Delivering;
   /** How many copies of messages have been given to sessions: what publishing has cost. */
   copies = 0;
@@ -77,15 +77,25 @@ export class Core {
     return this.#now;
   }
 
-  /** Tells the time: wills and session expiries that are due happen now, unless they are too many: see `hasDueTimers`. */
+  /** Tells the time: wills and session expiries that are due happen now, unless they are too many: see `goOn`. */
   advance(now: number): void {
     this.#now = this.delivering.now = now;
-    if (!this.hasDueTimers) this.fireTimers();
+    if (!this.#hasDueTimers) this.#fireTimers();
   }
 
-  /** For the rounds after one that has left some. */
-  fireTimers(): void {
-    this.hasDueTimers = !this.timers.advance(this.#now, this.pieces.timers);
+  #fireTimers(): void {
+    this.#hasDueTimers = !this.timers.advance(this.#now, this.pieces.timers);
+  }
+
+  /** There was more to do than one round should. */
+  get hasLeftOver(): boolean {
+    return this.#hasDueTimers || this.router.hasRemains;
+  }
+
+  /** Does another piece of it. */
+  goOn(): void {
+    if (this.#hasDueTimers) this.#fireTimers();
+    this.router.clear(this.pieces.subscriptions);
   }
 
   /**

@@ -139,7 +139,7 @@ export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'di
   core.timers.cancel(session.willTimer);
   core.timers.cancel(session.expiryTimer);
   core.directory.remove(session);
-  for (const subscription of session.subscriptions.values()) core.router.remove(subscription);
+  core.router.removeAll(session.subscriptions.values(), core.pieces.subscriptions);
   session.subscriptions.clear();
   core.delivering.redistribute(session, null);
   if (session.queue.length > 0) core.sink.dropped('sessionEnded', session, session.queue.length);

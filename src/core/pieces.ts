@@ -6,6 +6,8 @@ export interface Pieces {
   readonly size: number;
   /** Timers that are due: a millisecond, if each of them ends a connection. Those of ten thousand strangers who came together end together. */
   readonly timers: number;
+  /** Subscriptions of a session that ends. */
+  readonly subscriptions: number;
 }
 
-export const defaultPieces: Pieces = { over: 5_000, size: 1_000, timers: 16 };
+export const defaultPieces: Pieces = { over: 5_000, size: 1_000, timers: 16, subscriptions: 250 };

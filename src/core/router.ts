@@ -41,6 +41,12 @@ export interface Router {
   add(subscription: Subscription): void;
   /** Returns the group it was a member of, if it was shared. */
   remove(subscription: Subscription): SharedGroup | null;
+  /** All of a session that has ended. If they are more than `most`, nothing reaches it by the others, but they are not gone before `clear`. */
+  removeAll(subscriptions: Iterable<Subscription>, most: number): void;
+  /** There is something for `clear` to do. */
+  readonly hasRemains: boolean;
+  /** Takes out so many of those that were left. */
+  clear(most: number): void;
   /** The shared subscription of that name, `{share name}/{filter}`. */
   group(name: string): SharedGroup | null;
   /** Valid until the next change. Leaves out sessions that may not have messages to this topic. */
@@ -54,6 +60,9 @@ const nowhere: Route = { targets: [], groups: [] };
 /** Targets remembered over all topics; beyond it all is forgotten and found again as it is needed. */
 const rememberedMax = 1_000_000;
 
+/** Beyond it sessions that end make everybody wait until their subscriptions are out. */
+const remainsMax = 100_000;
+
 export class LocalRouter implements Router {
   readonly #tree = new TopicTree<Subscription | SharedGroup>();
   readonly #groups = new Map<string, SharedGroup>();
@@ -61,6 +70,8 @@ export class LocalRouter implements Router {
   #remembered = 0;
   #subscriptionCount = 0;
   #classifiedCount = 0;
+  /** Of sessions that have ended. */
+  readonly #remains: Subscription[] = [];
 
   get classifiedCount(): number {
     return this.#classifiedCount;
@@ -74,9 +85,13 @@ export class LocalRouter implements Router {
     return this.#groups.size;
   }
 
+  #count({ subscriberClass }: Subscription, change: 1 | -1): void {
+    this.#subscriptionCount += change;
+    if (subscriberClass !== null) this.#classifiedCount += change;
+  }
+
   add(subscription: Subscription): void {
-    this.#subscriptionCount++;
-    if (subscription.subscriberClass !== null) this.#classifiedCount++;
+    this.#count(subscription, 1);
     if (subscription.shareName === null) {
       this.#tree.add(subscription.filter, subscription);
       return this.#forget();
@@ -92,22 +107,46 @@ export class LocalRouter implements Router {
   }
 
   remove(subscription: Subscription): SharedGroup | null {
-    this.#subscriptionCount--;
-    if (subscription.subscriberClass !== null) this.#classifiedCount--;
-    if (subscription.shareName === null) {
-      this.#tree.remove(subscription.filter, subscription);
-      this.#forget();
+    this.#count(subscription, -1);
+    const group = this.#takeOut(subscription);
+    if (group === null || group.isEmpty) this.#forget();
+    return group;
+  }
+
+  #takeOut(subscription: Subscription): SharedGroup | null {
+    const { shareName, filter } = subscription;
+    if (shareName === null) {
+      this.#tree.remove(filter, subscription);
       return null;
     }
-    const key = `${subscription.shareName}/${subscription.filter}`;
+    const key = `${shareName}/${filter}`;
     const group = this.#groups.get(key)!;
     group.remove(subscription);
     if (group.isEmpty) {
       this.#groups.delete(key);
-      this.#tree.remove(subscription.filter, group);
-      this.#forget();
+      this.#tree.remove(filter, group);
     }
     return group;
+  }
+
+  removeAll(subscriptions: Iterable<Subscription>, most: number): void {
+    let left = most;
+    for (const each of subscriptions) {
+      if (left-- > 0 || this.#remains.length >= remainsMax) this.remove(each);
+      else {
+        this.#count(each, -1);
+        this.#remains.push(each);
+      }
+    }
+    if (left < 0) this.#forget();
+  }
+
+  get hasRemains(): boolean {
+    return this.#remains.length > 0;
+  }
+
+  clear(most: number): void {
+    for (const each of this.#remains.splice(-most)) this.#takeOut(each);
   }
 
   group(name: string): SharedGroup | null {
@@ -142,7 +181,7 @@ export class LocalRouter implements Router {
     for (let i = 0; i < found.length; i++) {
       const item = found[i]!;
       if (item instanceof SharedGroup) groups.push(item);
-      else {
+      else if (!item.session.isEnded) {
         const subscriptions = bySession.get(item.session);
         if (subscriptions !== undefined) subscriptions.push(item);
         else if (item.session.rights?.receive(topic.name) !== false) bySession.set(item.session, [item]);

@@ -71,7 +71,7 @@ export class SharedGroup {
       const index = (this.#turn + i) % members.length;
       const member = members[index]!;
       const { session } = member;
-      if (session === except || session.rights?.receive(message.topic.name) === false) continue;
+      if (session === except || session.isEnded || session.rights?.receive(message.topic.name) === false) continue;
       const isKept = Math.min(qos, member.qos) > 0;
       if (session.isReady && !session.isCongested && !(isKept && session.mustQueue)) return index;
       if (isKept && !session.queue.hasRoomFor(message.size, limits)) full = full < 0 ? index : full;

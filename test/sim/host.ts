@@ -70,7 +70,7 @@ export class Host {
       ...(this.#judge.rules !== null && { access: this.#judge.rules.policy }),
       ...(authentication !== 'none' && { hooks: { authenticate: (request) => this.#authenticate(request, life) } }),
       ...(pipeline !== 'none' && { pipeline: aPipeline(pipeline, this.#world, this.#random.fork(), life) }),
-      ...(this.#profile.hasPieces && { pieces: { over: 2, size: 1, timers: 1 } }),
+      ...(this.#profile.hasPieces && { pieces: { over: 2, size: 1, timers: 1, subscriptions: 1 } }),
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
       schedule: (run) => this.#world.after(0, run, life),
     });

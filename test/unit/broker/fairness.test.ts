@@ -3,6 +3,7 @@ import { parser } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
 import { Broker } from '../../../src/broker/broker.ts';
+import type { Connection } from '../../../src/broker/connection.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
 import type { Pieces } from '../../../src/core/pieces.ts';
@@ -295,6 +296,23 @@ test('strangers whose time is up at one time are shut out over several rounds', 
   }
 
   expect(world.follow(() => world.broker.counters.protocolErrors)).toEqual([16, 32, 40]);
+  await world.broker.close();
+});
+
+test('the subscriptions of a session that ends with very many are taken out over several rounds', async () => {
+  const world = await World.start();
+  const subscriptions = Array.from({ length: 1_000 }, (_, i) => ({ topic: `$share/${i}/t`, qos: 0 }));
+  const client = world.connect('client');
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+  const publisher = world.connect('publisher');
+  world.rest();
+  const { router } = (client.receiver as Connection).shell.core;
+
+  client.destroy();
+  publisher.send(message);
+  expect(world.broker.counters.publishSent).toBe(0);
+  world.broker.tick();
+  expect(world.follow(() => router.sharedGroupCount)).toEqual([750, 500, 250, 0]);
   await world.broker.close();
 });
 

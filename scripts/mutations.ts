@@ -258,8 +258,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'no-local is ignored for one of overlapping subscriptions',
     file: 'core/router.ts',
-    from: 'target.ownMessages = others.length === subscriptions.length ? target : mergeTarget(others);',
-    to: 'target.ownMessages = others.length > 0 ? target : null;',
+    from: 'hasNoLocal ? mergeTarget(subscriptions.filter(({ noLocal }) => !noLocal)) : target;',
+    to: 'hasNoLocal && subscriptions.every(({ noLocal }) => noLocal) ? null : target;',
   },
   {
     name: 'a subscription identifier is lost',
@@ -270,8 +270,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'overlapping subscriptions give the QoS of the first',
     file: 'core/router.ts',
-    from: 'const qos = Math.max(...subscriptions.map((each) => each.qos)) as QoS;',
-    to: 'const qos = first.qos;',
+    from: 'if (each.qos > first.qos) first = each;',
+    to: '',
   },
   {
     name: 'Retain As Published is lost at a restart',
@@ -288,8 +288,20 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a route that was remembered outlives a subscription',
     file: 'core/router.ts',
-    from: 'this.#tree.remove(subscription.filter, subscription);\n      this.#forget();',
-    to: 'this.#tree.remove(subscription.filter, subscription);',
+    from: 'if (group === null || group.isEmpty) this.#forget();',
+    to: 'if (group?.isEmpty) this.#forget();',
+  },
+  {
+    name: 'a session that has ended is still reached, where it had many subscriptions',
+    file: 'core/router.ts',
+    from: 'else if (!item.session.isEnded) {',
+    to: 'else {',
+  },
+  {
+    name: 'a shared group gives to a session that has ended, where it had many subscriptions',
+    file: 'core/shared-group.ts',
+    from: 'session.isEnded || ',
+    to: '',
   },
   {
     name: 'a shared group passes on QoS 2 under way',
@@ -361,8 +373,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a shared subscription gives to a member who may not read',
     file: 'core/shared-group.ts',
-    from: 'session === except || session.rights?.receive(message.topic.name) === false',
-    to: 'session === except',
+    from: ' || session.rights?.receive(message.topic.name) === false) continue;',
+    to: ') continue;',
   },
   {
     name: 'rules are forgotten for clients that are away at a restart',

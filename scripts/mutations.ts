@@ -470,9 +470,9 @@ export const mutations: readonly Mutation[] = [
   // A message for very many
   {
     name: 'a publisher goes on before his last message has reached everybody',
-    file: 'broker/connection.ts',
-    from: '=== false) this.giveWay(() => this.#goOn());',
-    to: '=== false) this.shell.schedule(() => this.#goOn());',
+    file: 'broker/taking-turns.ts',
+    from: '=== false) this.giveWay(() => this.#serveMore());',
+    to: '=== false) this.#connection.shell.schedule(() => this.#serveMore());',
   },
   {
     name: 'a message that is to be stored for some goes to some at a time',

@@ -10,7 +10,6 @@ import { copyBytes, type PublishHeader, publishRemainingLength, varintSize, writ
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
-import type { FanOut } from '../core/fan-out.ts';
 import { handleAck } from '../core/handlers/acknowledge.ts';
 import { handlePublish } from '../core/handlers/publish.ts';
 import { disconnected } from '../core/lifecycle.ts';
@@ -31,10 +30,8 @@ import { mayChange } from './piping.ts';
 import { publishThroughHooks, publishWhenStored, refusePublish } from './publishing.ts';
 import { reportDisconnected, reportRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
+import { TakingTurns } from './taking-turns.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
-
-/** One read may hold thousands of messages, and each may go to thousands of subscribers. */
-const copiesPerTurn = 10_000;
 
 export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly shell: Shell;
@@ -42,6 +39,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly listener: string;
   readonly visit: Visit;
   readonly deadlines: Deadlines;
+  readonly turns: TakingTurns;
   state: 'opening' | 'authenticating' | 'open' | 'closing' = 'opening';
   /** What differs by protocol version; 3.1.1's until CONNECT tells. */
   traits: Traits = traitsOf[4];
@@ -82,10 +80,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly #pace: Pace | null;
   /** How many messages it may send before its pace is asked. */
   #messagesLeft = 0;
-  /** When the core has made so many copies of messages in all, it is somebody else's turn. */
-  #copiesUntil = 0;
-  /** Of a message on its way to very many. */
-  #leftOver: FanOut | null = null;
   /** Bytes are counted before they are handed over. */
   #isToldOfArrivals = false;
 
@@ -98,6 +92,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.#framer = new Framer(shell.decoder, this);
     this.#output = new Output(stream, shell.chunks);
     this.deadlines = new Deadlines(this);
+    this.turns = new TakingTurns(this);
   }
 
   // Bytes in
@@ -116,7 +111,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   onBytes(bytes: Buffer, start: number, end: number): void {
     this.deadlines.lastReadAt = this.shell.readTime();
     this.shell.counters.bytesReceived += end - start;
-    this.#copiesUntil = this.shell.core.copies + copiesPerTurn;
+    this.turns.begin();
     try {
       if (this.state !== 'open') {
         if (this.state === 'closing') return;
@@ -158,7 +153,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     // What it has sent meanwhile is still to be read: only from now on can it be late.
     this.deadlines.lastReadAt = this.shell.core.now;
     if (this.state === 'closing') return;
-    this.#copiesUntil = this.shell.core.copies + copiesPerTurn;
+    this.turns.begin();
     this.guard(() => this.#framer.resume());
     if (!this.isParked && !this.#isUnread) this.stream.resume();
   }
@@ -200,54 +195,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (isAsked || (pipeline !== null && mayChange(pipeline, shell.core.router, message.topic))) {
       publishThroughHooks(this, session, message, packetId);
     } else handlePublish(shell.core, session, message, packetId, true);
-    if (shell.core.fanOut !== null) this.#begin(shell.core.fanOut);
-    if (shell.core.copies > this.#copiesUntil || (message.retain && packetId === 0 && shell.core.store.isBehind)) {
-      this.#letOthersGoFirst(packetId);
-    }
-  }
-
-  /**
-   * What it sends costs so much that the others would have to wait for it: the rest is taken in the next round. No answer holds
-   * back who publishes with QoS 0, so it waits for the disk as well, or what is to be written would grow without end.
-   */
-  #letOthersGoFirst(packetId: PacketId): void {
-    this.#copiesUntil = Number.POSITIVE_INFINITY;
-    this.park();
-    const goOn = () => this.#goOnInNextRound(() => {});
-    if (packetId === 0) this.shell.turn.whenStored(goOn);
-    else goOn();
-  }
-
-  /** A message for very many: some of them are served now, and the others in the next rounds. */
-  #begin(fanOut: FanOut): void {
-    this.shell.core.fanOut = null;
-    this.#leftOver = fanOut;
-    this.#goOn();
-  }
-
-  #goOn(): void {
-    if (this.#leftOver?.goOn(this.shell.core.pieces.size) === false) this.giveWay(() => this.#goOn());
-    else this.#leftOver = null;
-  }
-
-  /** What it has published reaches everybody before its will does, and before anything that its client publishes next. */
-  completeFanOut(): void {
-    this.#leftOver?.goOn(Number.POSITIVE_INFINITY);
-    this.#leftOver = null;
-  }
-
-  /** Goes on in the next round of the event loop, and takes no further packet until then. */
-  giveWay(goOn: () => void): void {
-    this.park();
-    this.#goOnInNextRound(goOn);
-  }
-
-  #goOnInNextRound(goOn: () => void): void {
-    this.shell.schedule(() => {
-      this.shell.readTime();
-      this.guard(goOn);
-      this.unpark();
-    });
+    this.turns.published(message, packetId);
   }
 
   #checkQoS(message: Message, packetId: PacketId, session: Session): void {
@@ -452,7 +400,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
 
   #detach(): void {
     const { session } = this;
-    this.completeFanOut();
+    this.turns.completeFanOut();
     this.session = null;
     this.shell.admission.end(this.visit, this.shell.core.now);
     if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);

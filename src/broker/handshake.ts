@@ -176,7 +176,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   shell.admission.welcome(connection.visit, identity.username, core.now, previous?.visit ?? null);
   if (previous !== null) {
     reportTakeover(connection, previous);
-    previous.completeFanOut();
+    previous.turns.completeFanOut();
   }
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,

@@ -65,7 +65,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
   while (granted.length < packet.subscriptions.length) {
     if (progress.costLeft <= 0) {
       progress.costLeft = costPerRound;
-      return connection.giveWay(() => {
+      return connection.turns.giveWay(() => {
         if (connection.session === session) subscribeNext(connection, session, packet, progress);
       });
     }
@@ -145,7 +145,7 @@ function unsubscribeNext(connection: Connection, session: Session, packet: Unsub
   const { core, events, turn } = connection.shell;
   for (let costLeft = costPerRound; granted.length < packet.unsubscriptions.length; ) {
     if (costLeft <= 0) {
-      return connection.giveWay(() => {
+      return connection.turns.giveWay(() => {
         if (connection.session === session) unsubscribeNext(connection, session, packet, granted);
       });
     }

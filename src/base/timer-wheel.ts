@@ -100,6 +100,13 @@ export class TimerWheel {
     timer?.list?.remove(timer);
   }
 
+  /** Fires a timer out of turn if it is due by `now`: `advance` may have left it. Null is a timer that was never made. */
+  fireIfDue(timer: Timer | null, now: number): void {
+    if (timer === null || !timer.isSet || timer.tick > Math.floor(now / this.#tickMs)) return;
+    this.cancel(timer);
+    timer.fire();
+  }
+
   /**
    * Fires what is due by `now`, but no more than `most`: returns whether that was all. Called again it goes on from there. A timer may
    * set itself or others meanwhile.

@@ -40,8 +40,12 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
     // The older connection's will is published unless its delay lets the new connection cancel it. [MQTT5 3.1.4-3]
     disconnected(core, session, true);
     core.sink.disconnect(link, ReasonCode.SessionTakenOver);
-    if (session.isEnded) session = undefined;
+  } else if (session !== undefined) {
+    // Thousands of sessions may be due together, after a restart above all, and this one has not had its turn.
+    core.timers.fireIfDue(session.willTimer, core.now);
+    core.timers.fireIfDue(session.expiryTimer, core.now);
   }
+  if (session?.isEnded) session = undefined;
   if (session !== undefined && request.clean) {
     end(core, session, 'clean');
     session = undefined;

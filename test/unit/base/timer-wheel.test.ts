@@ -71,6 +71,23 @@ test('so many may fire in one go, and the next call goes on with the others in t
   expect(wheel.advance(70_000, 0)).toBe(true);
 });
 
+test('a timer that is due and was left can be fired out of turn, and others cannot', () => {
+  const fired: string[] = [];
+  const wheel = new TimerWheel(0);
+  const timers = { first: 100, second: 100, later: 2_000 };
+  const [first, second, later] = Object.entries(timers).map(([name, at]) => {
+    const timer = new Timer(() => fired.push(name));
+    wheel.set(timer, at);
+    return timer;
+  });
+
+  wheel.advance(1_000, 1);
+  for (const timer of [null, first, second, later]) wheel.fireIfDue(timer!, 1_000);
+  expect(fired).toEqual(['first', 'second']);
+  expect(wheel.advance(2_000)).toBe(true);
+  expect(fired).toEqual(['first', 'second', 'later']);
+});
+
 test('whatever the times, each timer fires in the tick in which it is due', () => {
   const delay = fc.oneof(fc.integer({ min: 1, max: 100_000 }), fc.integer({ min: 1, max: 200 * 365 * 86_400_000 }));
   fc.assert(

@@ -299,6 +299,50 @@ test('strangers whose time is up at one time are shut out over several rounds', 
   await world.broker.close();
 });
 
+test('a session whose time is up is over when its client comes back, though it has not had its turn', async () => {
+  let now = 1_000_000;
+  const world = await World.start({ clock: { now: () => now }, pieces: { timers: 1 } });
+  const wills = new Subscribers(world, 'w');
+  const will = (payload: string) => ({
+    topic: 't',
+    payload,
+    qos: 0,
+    retain: false,
+    properties: { willDelayInterval: 10 },
+  });
+  const connect = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: false, keepalive: 0 };
+  const present: boolean[] = [];
+  const come = (clientId: string, payload: string, sessionExpiryInterval: number) => {
+    const parse = parser({ protocolVersion: 5 });
+    parse.on('packet', (packet) => {
+      if (packet.cmd === 'connack') present.push(packet.sessionPresent);
+    });
+    const peer = new (class extends Peer {
+      override write(bytes: Uint8Array): void {
+        parse.parse(Buffer.from(bytes));
+      }
+    })();
+    peer.receiver = world.broker.accept(peer, 'mqtt://127.0.0.1:1883');
+    peer.send({ ...connect, clientId, properties: { sessionExpiryInterval }, will: will(payload) });
+    world.rest();
+    return peer;
+  };
+  const clients = ['a', 'b', 'c'].map((name) => come(name, name, 20));
+  clients.push(come('d', 'd', 100));
+  for (const client of clients) client.destroy();
+  world.rest();
+
+  now += 30_000;
+  world.broker.tick();
+  // One of the timers has fired, and no round has passed since.
+  come('c', 'new', 20);
+  come('d', 'new', 100);
+
+  expect(present).toEqual([false, false, false, false, false, true]);
+  expect(wills.got.sort()).toEqual(['wa', 'wb', 'wc', 'wd']);
+  await world.broker.close();
+});
+
 test('the subscriptions of a session that ends with very many are taken out over several rounds', async () => {
   const world = await World.start();
   const subscriptions = Array.from({ length: 1_000 }, (_, i) => ({ topic: `$share/${i}/t`, qos: 0 }));

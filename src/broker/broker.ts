@@ -52,7 +52,7 @@ export interface BrokerOptions {
   readonly randomBytes?: (count: number) => Buffer;
   /** When a turn ends. Default: after the event loop has read what there was to read. */
   readonly schedule?: (run: () => void) => void;
-  /** How a QoS 0 message reaches very many sessions. Default: a thousand in a round, if there are more than 5,000. */
+  /** How much is done in one round of what may be very much. What is left out is as in `defaultPieces`. */
   readonly pieces?: Partial<Pieces>;
 }
 

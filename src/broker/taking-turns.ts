@@ -67,8 +67,7 @@ export class TakingTurns {
 
   #goOnInNextRound(goOn: () => void): void {
     const connection = this.#connection;
-    connection.shell.schedule(() => {
-      connection.shell.readTime();
+    connection.shell.core.sink.later(() => {
       connection.guard(goOn);
       connection.unpark();
     });

@@ -39,13 +39,14 @@ export abstract class LevelNode<Self extends LevelNode<Self>> {
 
   /** The node that is so many levels below this one, if there is one. */
   descend(levels: readonly string[]): Self | undefined {
-    let node: Self | undefined;
+    let node: LevelNode<Self> = this;
     for (let at = 0; at < levels.length; ) {
-      node = (node ?? this).#branch(levels[at]!);
-      if (node === undefined || sharedLevels(node.tail, levels, at + 1) < node.tail.length) return undefined;
-      at += 1 + node.tail.length;
+      const child = node.#branch(levels[at]!);
+      if (child === undefined || sharedLevels(child.tail, levels, at + 1) < child.tail.length) return undefined;
+      at += 1 + child.tail.length;
+      node = child;
     }
-    return node;
+    return node as Self;
   }
 
   /** The same, and makes it where there is none. */
@@ -53,7 +54,7 @@ export abstract class LevelNode<Self extends LevelNode<Self>> {
     let node: LevelNode<Self> = this;
     for (let at = 0; at < levels.length; ) {
       const level = levels[at++]!;
-      const child: Self = node.#branch(level) ?? node.#add(level, levels.slice(at));
+      const child: Self = node.#branch(level) ?? node.#attach(level, this.make(), levels.slice(at));
       const shared = sharedLevels(child.tail, levels, at);
       if (shared < child.tail.length) child.#split(shared);
       at += shared;
@@ -75,8 +76,7 @@ export abstract class LevelNode<Self extends LevelNode<Self>> {
     return level === '+' ? (this.plus ?? undefined) : this.child(level);
   }
 
-  #add(level: string, tail: readonly string[]): Self {
-    const child = this.make();
+  #attach(level: string, child: Self, tail: readonly string[]): Self {
     if (tail.length > 0) child.tail = tail;
     if (level === '+') return (this.plus = child);
     if (this.#only !== null) {
@@ -102,18 +102,15 @@ export abstract class LevelNode<Self extends LevelNode<Self>> {
 
   /** Ends so many levels down its tail, and has the rest below it: who is on a walk finds each node in the place where it was. */
   #split(at: number): void {
-    const { tail, plus } = this;
-    const only = this.#only;
-    const onlyLevel = this.#onlyLevel;
-    const several = this.#several;
-    this.plus = this.#only = this.#onlyLevel = this.#several = null;
-    const lower = this.#add(tail[at]!, tail.slice(at + 1));
-    this.tail = tail.slice(0, at);
+    const lower = this.make();
     this.moveTo(lower);
-    lower.plus = plus;
-    lower.#only = only;
-    lower.#onlyLevel = onlyLevel;
-    lower.#several = several;
+    lower.plus = this.plus;
+    lower.#onlyLevel = this.#onlyLevel;
+    lower.#only = this.#only;
+    lower.#several = this.#several;
+    this.plus = this.#onlyLevel = this.#only = this.#several = null;
+    this.#attach(this.tail[at]!, lower, this.tail.slice(at + 1));
+    this.tail = this.tail.slice(0, at);
   }
 }
 

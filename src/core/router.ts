@@ -136,9 +136,9 @@ export class LocalRouter implements Router {
       else {
         this.#count(each, -1);
         this.#remains.push(each);
+        this.#forget();
       }
     }
-    if (left < 0) this.#forget();
   }
 
   get hasRemains(): boolean {

@@ -43,7 +43,7 @@ export class TopicTree<T> {
   /** Does nothing if it is not there. */
   remove(filter: string, item: T): void {
     const { levels, isOpen } = parse(filter);
-    const node = levels.length === 0 ? this.#root : this.#root.descend(levels);
+    const node = this.#root.descend(levels);
     if (node === undefined) return;
     if (isOpen) node.hashItems = take(node.hashItems, item);
     else node.items = take(node.items, item);

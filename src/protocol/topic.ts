@@ -39,20 +39,19 @@ export class Topic {
   rightsQuestion = -1;
   rightsCode = 0;
 
-  /** `utf8[start, end)` is its name, if that is at hand. */
-  constructor(name: string, utf8?: Buffer, start = 0, end = 0) {
-    const length = utf8 === undefined ? Buffer.byteLength(name) : end - start;
+  /** `utf8[start, end)` is the name. */
+  constructor(name: string, utf8: Buffer, start: number, end: number) {
     this.name = name;
-    this.start = room.take(2 + length);
-    this.end = this.start + 2 + length;
+    this.start = room.take(2 + end - start);
+    this.end = this.start + 2 + end - start;
     this.bytes = room.bytes;
-    this.bytes.writeUInt16BE(length, this.start);
-    if (utf8 === undefined) this.bytes.write(name, this.start + 2);
-    else utf8.copy(this.bytes, this.start + 2, start, end);
+    this.bytes.writeUInt16BE(end - start, this.start);
+    utf8.copy(this.bytes, this.start + 2, start, end);
   }
 
   static of(name: string): Topic {
-    return new Topic(name);
+    const utf8 = Buffer.from(name);
+    return new Topic(name, utf8, 0, utf8.length);
   }
 
   get encodedBytes(): number {
@@ -105,7 +104,7 @@ export class TopicTable {
 }
 
 function isSame(topic: Topic, bytes: Buffer, start: number, end: number): boolean {
-  if (topic.end - topic.start - 2 !== end - start) return false;
+  if (topic.encodedBytes - 2 !== end - start) return false;
   const encoded = topic.bytes;
   for (let i = start, j = topic.start + 2; i < end; i++, j++) if (bytes[i] !== encoded[j]) return false;
   return true;

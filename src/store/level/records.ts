@@ -27,15 +27,13 @@ import type {
 } from '../../contracts/session-store.ts';
 import { Message, never } from '../../protocol/message.ts';
 import type { QoS } from '../../protocol/packets.ts';
-import { Topic } from '../../protocol/topic.ts';
+import { Topic, widestTopicLimits } from '../../protocol/topic.ts';
 import type { ProtocolVersion } from '../../protocol/traits.ts';
 import { ByteReader, type ByteWriter, CorruptValue } from './bytes.ts';
 import { readIdentity, readIdentityOfFormat1, writeIdentity } from './identity.ts';
 import type { ResidentMessage } from './message-ring.ts';
 
 export const format = 2;
-
-export const topicBytesMax = 65_535;
 
 export const Prefix = {
   format: 0x00,
@@ -117,7 +115,8 @@ function takeContent(reader: ByteReader, id: number): Message {
 
 function takeTopic(reader: ByteReader): Topic {
   const name = reader.text();
-  if (Buffer.byteLength(name) > topicBytesMax) throw new CorruptValue('a topic is longer than one can be');
+  if (Buffer.byteLength(name) > widestTopicLimits.topicBytes)
+    throw new CorruptValue('a topic is longer than one can be');
   return Topic.of(name);
 }
 

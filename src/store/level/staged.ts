@@ -3,11 +3,11 @@
  * batch that was refused can be written again.
  */
 import type { Message } from '../../protocol/message.ts';
-import type { Topic } from '../../protocol/topic.ts';
+import { type Topic, widestTopicLimits } from '../../protocol/topic.ts';
 import type { ByteWriter } from './bytes.ts';
 import type { Batch } from './disk.ts';
 import type { ResidentMessage } from './message-ring.ts';
-import { fillKey, fillTopicKey, isInline, Prefix, topicBytesMax, writeContent, writeMessage } from './records.ts';
+import { fillKey, fillTopicKey, isInline, Prefix, writeContent, writeMessage } from './records.ts';
 
 export class Staged {
   /** In the order of their numbers; those without recipients any more are not written. */
@@ -89,4 +89,4 @@ export class Staged {
 }
 
 const numberKey = Buffer.alloc(9);
-const topicKey = Buffer.alloc(1 + topicBytesMax);
+const topicKey = Buffer.alloc(1 + widestTopicLimits.topicBytes);

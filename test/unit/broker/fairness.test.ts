@@ -1,5 +1,5 @@
 /** What one client sends may reach thousands of subscribers; the others do not wait until all of it is done. */
-import { parser } from 'mqtt-packet';
+import { type Packet, parser } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
 import { Broker } from '../../../src/broker/broker.ts';
@@ -36,10 +36,15 @@ class World {
     return world;
   }
 
-  connect(clientId: string, peer = new Peer()): Peer {
+  accept(peer = new Peer()): Peer {
     peer.receiver = this.broker.accept(peer, 'mqtt://127.0.0.1:1883');
-    peer.connect(clientId);
     return peer;
+  }
+
+  connect(clientId: string, peer?: Peer): Peer {
+    const accepted = this.accept(peer);
+    accepted.connect(clientId);
+    return accepted;
   }
 
   round(): void {
@@ -81,6 +86,21 @@ function slowStore() {
   return { store, write };
 }
 
+/** Tells what packets it gets. */
+class TellingPeer extends Peer {
+  readonly #parser = parser({ protocolVersion: 5 });
+
+  constructor(onPacket: (packet: Packet) => void) {
+    super();
+    this.#parser.on('packet', onPacket);
+  }
+
+  override write(bytes: Uint8Array): void {
+    super.write(bytes);
+    this.#parser.parse(Buffer.from(bytes));
+  }
+}
+
 /** Subscribers of `t` in the order in which they get messages to it, with what they got. */
 class Subscribers {
   readonly got: string[] = [];
@@ -92,16 +112,9 @@ class Subscribers {
   }
 
   add(name: string): Peer {
-    const parse = parser({ protocolVersion: 5 });
-    parse.on('packet', (packet) => {
+    const peer = new TellingPeer((packet) => {
       if (packet.cmd === 'publish') this.got.push(`${name}${packet.payload}`);
     });
-    const peer = new (class extends Peer {
-      override write(bytes: Uint8Array): void {
-        super.write(bytes);
-        parse.parse(Buffer.from(bytes));
-      }
-    })();
     this.#world.connect(name, peer);
     peer.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 't', qos: 0 }] });
     this.#world.rest();
@@ -199,8 +212,7 @@ describe('a message for very many', () => {
     async (what) => {
       const world = await World.start({ pieces: { over: 4, size: 2 } });
       const subscribers = new Subscribers(world, 'abcde');
-      const publisher = new Peer();
-      publisher.receiver = world.broker.accept(publisher, 'mqtt://127.0.0.1:1883');
+      const publisher = world.accept();
       const will = { topic: 't', payload: 'w', qos: 0, retain: false };
       const connect = {
         cmd: 'connect',
@@ -284,10 +296,7 @@ test.each(['subscribe', 'unsubscribe'] as const)(
 test('strangers whose time is up at one time are shut out over several rounds', async () => {
   let now = 1_000_000;
   const world = await World.start({ clock: { now: () => now } });
-  for (let i = 0; i < 40; i++) {
-    const stranger = new Peer();
-    stranger.receiver = world.broker.accept(stranger, 'mqtt://127.0.0.1:1883');
-  }
+  for (let i = 0; i < 40; i++) world.accept();
 
   // Not in one step, or it would be the broker that was late.
   for (let seconds = 0; seconds <= defaultSettings.limits.connectTimeoutSeconds; seconds++) {
@@ -313,16 +322,11 @@ test('a session whose time is up is over when its client comes back, though it h
   const connect = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: false, keepalive: 0 };
   const present: boolean[] = [];
   const come = (clientId: string, payload: string, sessionExpiryInterval: number) => {
-    const parse = parser({ protocolVersion: 5 });
-    parse.on('packet', (packet) => {
-      if (packet.cmd === 'connack') present.push(packet.sessionPresent);
-    });
-    const peer = new (class extends Peer {
-      override write(bytes: Uint8Array): void {
-        parse.parse(Buffer.from(bytes));
-      }
-    })();
-    peer.receiver = world.broker.accept(peer, 'mqtt://127.0.0.1:1883');
+    const peer = world.accept(
+      new TellingPeer((packet) => {
+        if (packet.cmd === 'connack') present.push(packet.sessionPresent);
+      }),
+    );
     peer.send({ ...connect, clientId, properties: { sessionExpiryInterval }, will: will(payload) });
     world.rest();
     return peer;

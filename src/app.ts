@@ -25,7 +25,7 @@ import type { SessionStore } from './contracts/session-store.ts';
 import { defaultLimits } from './contracts/settings.ts';
 import type { Listener } from './contracts/transport.ts';
 import { listen } from './net/listen.ts';
-import { connectionsWithin, openFilesMax } from './net/open-files.ts';
+import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-files.ts';
 import type { ListenerOptions } from './net/options.ts';
 import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
@@ -107,7 +107,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   });
   authorization.use(rules);
   pipelines.emit = (message) => publishOwn(broker, message, log);
-  await broker.start().catch(giveUp);
+  await Promise.all([broker.start().catch(giveUp), makeRoomForFiles(settings.limits.connections)]);
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
   tellConnections(settings, config, log);
   const ticker = setInterval(() => void pipelines.tick(), pipelineTickMs);

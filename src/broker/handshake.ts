@@ -3,8 +3,8 @@
  */
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
-import { connect, ready } from '../core/lifecycle.ts';
-import type { SessionWill } from '../core/session.ts';
+import { connect, ready, sessionOf } from '../core/lifecycle.ts';
+import type { Session, SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
 import { connackCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
@@ -14,7 +14,6 @@ import { authenticate } from './authentication.ts';
 import type { Connection } from './connection.ts';
 import { createMessage } from './create-message.ts';
 import { reportConnected, reportTakeover, reportWillRefused } from './reporting.ts';
-import type { Shell } from './shell.ts';
 import { reclassifySession } from './subscribing.ts';
 import { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
@@ -75,7 +74,8 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
     groups: [],
     attributes: {},
   };
-  shell.admission.checkConnect(connection.visit, connection.identity, shell.core.now, visitOf(shell, clientId));
+  const replaces = openConnection(shell.core.directory.get(clientId))?.visit ?? null;
+  shell.admission.checkConnect(connection.visit, connection.identity, shell.core.now, replaces);
 
   const serverKeepAlive = settings.serverKeepAliveSeconds;
   const isCapped = traits.hasProperties && serverKeepAlive > 0;
@@ -120,13 +120,11 @@ function checkWillAllowed({ shell, identity }: Connection, will: Will, rights: R
   throw new ProtocolError(code as ReasonCode, `A will to ${topic}, which the rules do not allow`);
 }
 
-/** The open connection of this client. */
-function openConnection({ core }: Shell, clientId: string): Connection | null {
-  const link = core.directory.get(clientId)?.link ?? null;
+/** Null as well if the client lives within the process. */
+function openConnection(session: Session | undefined): Connection | null {
+  const link = session?.link ?? null;
   return link !== null && 'visit' in link ? (link as Connection) : null;
 }
-
-const visitOf = (shell: Shell, clientId: string) => openConnection(shell, clientId)?.visit ?? null;
 
 /** With `clientIds: own`, nobody can take an identifier before the user comes whose it is. */
 function checkClientId({ shell: { settings }, identity }: Connection): void {
@@ -138,15 +136,15 @@ function checkClientId({ shell: { settings }, identity }: Connection): void {
 }
 
 /** Who knows another client's identifier must not get its queue, nor end its connection. */
-function checkOwner({ shell }: Connection, { clientId, username }: ClientIdentity): void {
-  const owner = shell.core.directory.get(clientId)?.identity?.username ?? null;
+function checkOwner(existing: Session | undefined, { username }: ClientIdentity): void {
+  const owner = existing?.identity?.username ?? null;
   if (owner === null || owner === username) return;
   throw new ProtocolError(ReasonCode.NotAuthorized, 'The client identifier belongs to another user');
 }
 
 /** A user does not inherit what somebody without a name may have put into a session under this identifier. */
-function isNameless({ shell }: Connection, { clientId, username }: ClientIdentity): boolean {
-  const owner = shell.core.directory.get(clientId)?.identity ?? null;
+function isNameless(existing: Session | undefined, { username }: ClientIdentity): boolean {
+  const owner = existing?.identity ?? null;
   return username !== null && owner !== null && owner.username === null;
 }
 
@@ -165,14 +163,15 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   const rights = core.access?.rightsOf(identity) ?? null;
   if (packet.will !== undefined) checkWillAllowed(connection, packet.will, rights);
   const areOwned = shell.hooks.authenticate !== undefined;
-  if (areOwned) checkOwner(connection, identity);
-  if (core.directory.size >= limits.sessions && core.directory.get(identity.clientId) === undefined) {
+  const existing = sessionOf(core, identity.clientId);
+  if (areOwned) checkOwner(existing, identity);
+  if (existing === undefined && core.directory.size >= limits.sessions) {
     throw new ProtocolError(
       ReasonCode.QuotaExceeded,
       `There are ${limits.sessions} sessions already (limits.sessions)`,
     );
   }
-  const previous = openConnection(shell, identity.clientId);
+  const previous = openConnection(existing);
   shell.admission.welcome(connection.visit, identity.username, core.now, previous?.visit ?? null);
   if (previous !== null) {
     reportTakeover(connection, previous);
@@ -181,7 +180,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,
     traits,
-    clean: packet.clean || (areOwned && isNameless(connection, identity)),
+    clean: packet.clean || (areOwned && isNameless(existing, identity)),
     expirySeconds,
     receiveMaximum: packet.properties.receiveMaximum ?? 65_535,
     packetBytesMax: connection.packetBytesMax,

@@ -32,18 +32,26 @@ export interface ConnectRequest {
   readonly rights: Rights | null;
 }
 
+/**
+ * The client's session. One whose time is up ends here: thousands may be due together, after a restart above all, and it has not had
+ * its turn.
+ */
+export function sessionOf({ directory, timers, now }: Core, clientId: string): Session | undefined {
+  const session = directory.get(clientId);
+  if (session === undefined || session.isConnected) return session;
+  timers.fireIfDue(session.willTimer, now);
+  timers.fireIfDue(session.expiryTimer, now);
+  return session.isEnded ? undefined : session;
+}
+
 /** Begins or resumes the session. Once the CONNACK has left, the shell calls `ready`. */
 export function connect(core: Core, request: ConnectRequest): { session: Session; sessionPresent: boolean } {
-  let session = core.directory.get(request.clientId);
+  let session = sessionOf(core, request.clientId);
   if (session?.link) {
     const { link } = session;
     // The older connection's will is published unless its delay lets the new connection cancel it. [MQTT5 3.1.4-3]
     disconnected(core, session, true);
     core.sink.disconnect(link, ReasonCode.SessionTakenOver);
-  } else if (session !== undefined) {
-    // Thousands of sessions may be due together, after a restart above all, and this one has not had its turn.
-    core.timers.fireIfDue(session.willTimer, core.now);
-    core.timers.fireIfDue(session.expiryTimer, core.now);
   }
   if (session?.isEnded) session = undefined;
   if (session !== undefined && request.clean) {

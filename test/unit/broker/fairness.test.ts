@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { Connection } from '../../../src/broker/connection.ts';
+import type { Hooks } from '../../../src/contracts/hooks.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
 import type { Pieces } from '../../../src/core/pieces.ts';
@@ -11,6 +12,7 @@ import { MemoryStore } from '../../../src/store/memory.ts';
 import { Peer } from '../../support/peer.ts';
 
 interface WorldOptions {
+  readonly hooks?: Hooks;
   readonly pieces?: Partial<Pieces>;
   readonly clock?: Clock;
   readonly store?: SessionStore;
@@ -308,6 +310,24 @@ test('strangers whose time is up at one time are shut out over several rounds', 
   await world.broker.close();
 });
 
+/** Connects, and adds the CONNACK to `answers`. */
+function come(world: World, connect: object, answers: Packet[]): Peer {
+  const parse = parser({ protocolVersion: 5 });
+  parse.on('packet', (packet) => {
+    if (packet.cmd === 'connack') answers.push(packet);
+  });
+  const peer = new (class extends Peer {
+    override write(bytes: Uint8Array): void {
+      parse.parse(Buffer.from(bytes));
+    }
+  })();
+  world.accept(peer);
+  const common = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: false, keepalive: 0 };
+  peer.send({ ...common, ...connect });
+  world.rest();
+  return peer;
+}
+
 test('a session whose time is up is over when its client comes back, though it has not had its turn', async () => {
   let now = 1_000_000;
   const world = await World.start({ clock: { now: () => now }, pieces: { timers: 1 } });
@@ -319,31 +339,42 @@ test('a session whose time is up is over when its client comes back, though it h
     retain: false,
     properties: { willDelayInterval: 10 },
   });
-  const connect = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: false, keepalive: 0 };
-  const present: boolean[] = [];
-  const come = (clientId: string, payload: string, sessionExpiryInterval: number) => {
-    const peer = world.accept(
-      new TellingPeer((packet) => {
-        if (packet.cmd === 'connack') present.push(packet.sessionPresent);
-      }),
-    );
-    peer.send({ ...connect, clientId, properties: { sessionExpiryInterval }, will: will(payload) });
-    world.rest();
-    return peer;
-  };
-  const clients = ['a', 'b', 'c'].map((name) => come(name, name, 20));
-  clients.push(come('d', 'd', 100));
+  const answers: Packet[] = [];
+  const connect = (clientId: string, payload: string, sessionExpiryInterval: number) =>
+    come(world, { clientId, properties: { sessionExpiryInterval }, will: will(payload) }, answers);
+  const clients = ['a', 'b', 'c'].map((name) => connect(name, name, 20));
+  clients.push(connect('d', 'd', 100));
   for (const client of clients) client.destroy();
   world.rest();
 
   now += 30_000;
   world.broker.tick();
   // One of the timers has fired, and no round has passed since.
-  come('c', 'new', 20);
-  come('d', 'new', 100);
+  connect('c', 'new', 20);
+  connect('d', 'new', 100);
 
+  const present = answers.map((answer) => answer.cmd === 'connack' && answer.sessionPresent);
   expect(present).toEqual([false, false, false, false, false, true]);
   expect(wills.got.sort()).toEqual(['wa', 'wb', 'wc', 'wd']);
+  await world.broker.close();
+});
+
+test('a client identifier is free when its session has expired, though that has not had its turn', async () => {
+  let now = 1_000_000;
+  const hooks: Hooks = { authenticate: () => ({ outcome: 'accept' }) };
+  const world = await World.start({ hooks, clock: { now: () => now }, pieces: { timers: 1 } });
+  const answers: Packet[] = [];
+  const connect = (clientId: string, username: string) =>
+    come(world, { clientId, username, properties: { sessionExpiryInterval: 20 } }, answers);
+  for (const client of [connect('a', 'ada'), connect('b', 'ada')]) client.destroy();
+  world.rest();
+
+  connect('b', 'ben');
+  now += 30_000;
+  connect('b', 'ben');
+
+  const codes = answers.map((answer) => answer.cmd === 'connack' && answer.reasonCode);
+  expect(codes).toEqual([0, 0, 0x87, 0]);
   await world.broker.close();
 });
 

@@ -11,7 +11,7 @@ import type { Accept, Listener, TransportKind } from '../contracts/transport.ts'
 import { failureOf, refusalOf } from './client-certificate.ts';
 import { Handshakes } from './handshakes.ts';
 import type { ListenerOptions } from './options.ts';
-import { beginBehind, ProxyGate } from './proxy-gate.ts';
+import { type BeginEvent, beginBehind, ProxyGate } from './proxy-gate.ts';
 import { Refusals } from './refusals.ts';
 import { acceptProxiedTcp, acceptTcp, acceptTls } from './socket-stream.ts';
 import { TlsContexts } from './tls-contexts.ts';
@@ -112,21 +112,23 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
           acceptTls(socket, established(socket), accept),
         )
       : createWebSocketServer(options, secure, { accept, handshakes, refusals });
+  if (options.kind !== 'tls') takeTurns(server, secure === null ? 'connection' : 'secureConnection', cost.upgrade);
   if (secure !== null) {
     checkHandshakes(server as TlsServer, handshakes, refusals);
-    takeTurns(server as TlsServer);
+    takeTurns(server, 'connection', cost.tlsHandshake);
   }
   gate?.guard(server);
   return server;
 }
 
-/** A handshake costs a millisecond, so it begins when its turn comes, and not before the client has said anything. */
-function takeTurns(server: TlsServer): void {
+/** What `server` does first is dear, so it begins when its turn comes, and not before the client has said anything. */
+function takeTurns(server: Server, event: BeginEvent, cost: number): void {
   beginBehind(
     server,
+    event,
     () => () => 0,
     (begin) => {
-      if (!strangers.goes(cost.tlsHandshake, begin)) strangers.wait(cost.tlsHandshake, begin);
+      if (!strangers.goes(cost, begin)) strangers.wait(cost, begin);
     },
   );
 }

@@ -58,24 +58,31 @@ export class ProxyGate {
   guard(server: Server): void {
     beginBehind(
       server,
+      'connection',
       (socket) => this.admit(socket),
       (begin) => begin(),
     );
   }
 }
 
+/** Plain, or with its TLS handshake done. */
+export type BeginEvent = 'connection' | 'secureConnection';
+
 /**
- * Lets what `server` does with a connection begin once its first bytes have come and a header, if there is to be one, was read off
- * them. `when` calls back at once or later.
+ * Lets what `server` does with a connection at `event` begin once its first bytes have come and a header, if there is to be one, was
+ * read off them. `when` calls back at once or later.
  */
 export function beginBehind(
   server: Server,
+  event: BeginEvent,
   admit: (socket: Socket) => HeaderReader | null,
   when: (begin: () => void) => void,
 ): void {
-  const listeners = server.listeners('connection') as ((this: Server, socket: Socket) => void)[];
-  server.removeAllListeners('connection');
-  server.on('connection', (socket: Socket) => {
+  const listeners = server.listeners(event) as ((this: Server, socket: Socket) => void)[];
+  server.removeAllListeners(event);
+  // A TLS socket takes what is there from the one below it, which must not flow. An HTTP server waits for it.
+  const begunFlows = !(server instanceof TlsServer && event === 'connection');
+  server.on(event, (socket: Socket) => {
     const read = admit(socket);
     if (read === null) return;
     const close = () => socket.destroy();
@@ -88,8 +95,7 @@ export function beginBehind(
         socket.off('end', close).off('error', close);
         if (socket.destroyed) return;
         for (const each of listeners) each.call(server, socket);
-        // A TLS socket takes what is there from the one below it, which must not flow. An HTTP server waits for it.
-        if (!(server instanceof TlsServer)) socket.resume();
+        if (begunFlows) socket.resume();
       });
     };
     socket.on('data', onData).on('end', close).on('error', close);

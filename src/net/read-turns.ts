@@ -17,25 +17,30 @@ export interface Reader {
 
 export interface ReadTurnsOptions {
   readonly after?: Timers['after'];
+  /** Runs its argument in the next round. */
+  readonly schedule?: (run: () => void) => void;
 }
 
-/** Of those who are read, one in so many makes room at a time. */
+/** Of those who are read, one in so many makes room at a time, and of the places as many are filled in a round. */
 const shares = 4;
 
 export class ReadTurns {
   readonly #places: number;
   readonly #turnMs: number;
   readonly #after: Timers['after'];
+  readonly #schedule: (run: () => void) => void;
   /** Sets keep the order in which their members came. */
   readonly #reading = new Set<Reader>();
   readonly #waiting = new Set<Reader>();
   #isTimed = false;
+  #isScheduled = false;
 
   /** So many places; whoever waits for one has it for `turnMs` at least, unless newcomers press. */
-  constructor(places: number, turnMs: number, { after = systemTimers.after }: ReadTurnsOptions = {}) {
+  constructor(places: number, turnMs: number, { after = systemTimers.after, schedule = setImmediate }: ReadTurnsOptions = {}) {
     this.#places = places;
     this.#turnMs = turnMs;
     this.#after = after;
+    this.#schedule = schedule;
   }
 
   /** It is read from now on, until it leaves or is told that others are. */
@@ -46,7 +51,7 @@ export class ReadTurns {
 
   /** It has a name now, or is gone, or nothing more is to be read of it. */
   leave(reader: Reader): void {
-    if (this.#reading.delete(reader)) this.#fill();
+    if (this.#reading.delete(reader)) this.#fillSoon();
     else this.#waiting.delete(reader);
   }
 
@@ -62,14 +67,24 @@ export class ReadTurns {
     this.#after(this.#turnMs / shares, this.#takeTurns);
   }
 
-  #fill(): void {
+  /** Not at once: those who leave as soon as they are read would all have their turn in one round. */
+  #fillSoon(): void {
+    if (this.#isScheduled || this.#waiting.size === 0) return;
+    this.#isScheduled = true;
+    this.#schedule(this.#fill);
+  }
+
+  readonly #fill = (): void => {
+    this.#isScheduled = false;
+    let left = this.#places / shares;
     for (const reader of this.#waiting) {
-      if (this.#reading.size >= this.#places) break;
+      if (this.#reading.size >= this.#places) return;
+      if (left-- <= 0) return this.#fillSoon();
       this.#waiting.delete(reader);
       this.#reading.add(reader);
       reader.startReading();
     }
-  }
+  };
 
   readonly #takeTurns = (): void => {
     this.#isTimed = false;

@@ -8,7 +8,7 @@ import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../con
 import { clientCertificateOf } from './client-certificate.ts';
 import { addressOf } from './handshakes.ts';
 import type { HeaderReader } from './proxy-gate.ts';
-import { type Reader, readTurns } from './read-turns.ts';
+import { ReadInTurns } from './read-in-turns.ts';
 import { cost, strangerBytes, strangers } from './turnstile.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
@@ -26,25 +26,16 @@ const nothing = new Uint8Array(0);
 /** What strangers said and is held; of each that is read at most one read. */
 const heldChunks = new ChunkPool();
 
-export class SocketStream implements ByteStream, Reader {
+export class SocketStream extends ReadInTurns implements ByteStream {
   readonly kind: 'tcp' | 'tls';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
-  receiver: ByteReceiver | null = null;
   readonly #socket: Socket;
   #error: Error | null = null;
   #endTimer: NodeJS.Timeout | null = null;
   /** `pendingBytes` was above 0 and `onDrain` is owed. */
   #isDrainAwaited = false;
-  /** The receiver wants no more for now. */
-  #isPaused = false;
-  /** It has had its share of this round of the event loop. */
-  #givesWay = false;
   #fullReads = 0;
-  /** It is among the strangers, some of whom are read at a time. */
-  #takesTurns = false;
-  #waitsForTurn = false;
-  #mayClose = false;
 
   constructor(
     kind: 'tcp' | 'tls',
@@ -52,6 +43,7 @@ export class SocketStream implements ByteStream, Reader {
     remoteAddress: string,
     certificate: ClientCertificate | null = null,
   ) {
+    super();
     this.kind = kind;
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
@@ -63,7 +55,7 @@ export class SocketStream implements ByteStream, Reader {
     // Node would answer the peer's FIN once everything is written, which a peer that does not read never lets happen.
     socket.on('end', () => {
       if (socket.writableLength > 0) this.end();
-      else this.#close(() => socket.destroy());
+      else this.closeInTurn(() => socket.destroy());
     });
     socket.on('close', () => this.#closed());
   }
@@ -105,58 +97,16 @@ export class SocketStream implements ByteStream, Reader {
     this.receiver?.onDrain();
   }
 
-  /** Has its receiver, and is read from now on. */
-  begin(receiver: ByteReceiver): void {
-    this.receiver = receiver;
-    if (!this.#isPaused) this.resume();
+  protected get isGone(): boolean {
+    return this.#socket.destroyed;
   }
 
-  pause(): void {
-    this.#isPaused = true;
-    this.#leaveTurns();
+  protected startSource(): void {
+    if (this.#socket.isPaused() && !this.#socket.destroyed) this.#socket.resume();
+  }
+
+  protected stopSource(): void {
     this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#isPaused = false;
-    if (this.isStranger) this.#takeTurns();
-    else this.#leaveTurns();
-    this.#adjust();
-  }
-
-  /** Whether it is read when its turn comes among others that nobody knows: no client yet, or not any more. */
-  get isStranger(): boolean {
-    return this.receiver === null || this.receiver.isStranger === true;
-  }
-
-  #takeTurns(): void {
-    // Its close may have come already, and nothing would end its turn.
-    if (this.#takesTurns || this.#socket.destroyed) return;
-    this.#takesTurns = true;
-    readTurns.enter(this);
-  }
-
-  #leaveTurns(): void {
-    if (!this.#takesTurns) return;
-    this.#takesTurns = this.#waitsForTurn = false;
-    readTurns.leave(this);
-  }
-
-  startReading(): void {
-    this.#waitsForTurn = false;
-    this.#adjust();
-  }
-
-  stopReading(): void {
-    this.#waitsForTurn = true;
-    this.#adjust();
-  }
-
-  /** Reads unless anything speaks against it. */
-  #adjust(): void {
-    const socket = this.#socket;
-    if (this.#isPaused || this.#givesWay || this.#waitsForTurn) socket.pause();
-    else if (socket.isPaused() && !socket.destroyed) socket.resume();
   }
 
   /** These bytes were read; the buffer is used again for the next read. */
@@ -168,44 +118,26 @@ export class SocketStream implements ByteStream, Reader {
     // The rest is read once all other sockets had their turn.
     else if (++this.#fullReads >= readsInRow) {
       this.#fullReads = 0;
-      this.#giveWay();
-      setImmediate(() => this.#readOn());
+      this.giveWay();
+      setImmediate(() => this.readOn());
     }
   }
 
   /** What there is no time for in this round is held until there is, and nothing more is read until then. */
   #receivedOfStranger(bytes: Buffer, end: number): void {
-    if (strangers.goes(cost.read, () => this.#takeOfStranger(bytes, end))) return;
+    if (strangers.goes(cost.read, () => this.handOver(bytes, end))) return;
     const held = heldChunks.take(end);
     bytes.copy(held, 0, 0, end);
-    this.#giveWay();
+    this.giveWay();
     strangers.wait(cost.read, () => {
-      this.#takeOfStranger(held, end);
+      this.handOver(held, end);
       heldChunks.giveBack(held);
-      this.#readOn();
+      this.readOn();
     });
   }
 
-  /** Who keeps any of it copies it. */
-  #takeOfStranger(bytes: Buffer, end: number): void {
-    this.receiver?.onBytes(bytes, 0, end);
-    if (this.isStranger) return;
-    this.#leaveTurns();
-    this.#adjust();
-  }
-
-  #giveWay(): void {
-    this.#givesWay = true;
-    this.#socket.pause();
-  }
-
-  #readOn(): void {
-    this.#givesWay = false;
-    this.#adjust();
-  }
-
   end(): void {
-    this.#close(() => {
+    this.closeInTurn(() => {
       if (this.#socket.destroyed) return;
       this.#socket.end();
       // The peer's last bytes must be read, or its FIN is never seen.
@@ -215,27 +147,17 @@ export class SocketStream implements ByteStream, Reader {
   }
 
   destroy(): void {
-    this.#close(() => this.#socket.destroy());
+    this.closeInTurn(() => this.#socket.destroy());
   }
 
   #closed(): void {
-    this.#leaveTurns();
+    this.leaveTurns();
     if (this.#endTimer !== null) clearTimeout(this.#endTimer);
-    this.#close(() => {
+    this.closeInTurn(() => {
       const { receiver } = this;
       this.receiver = null;
       receiver?.onClose(this.#error);
     });
-  }
-
-  /** When thousands go at once, each does so when its turn comes, and waits for that once. */
-  #close(step: () => void): void {
-    if (this.#mayClose) return step();
-    const close = () => {
-      this.#mayClose = true;
-      step();
-    };
-    if (!strangers.goes(cost.close, close)) strangers.wait(cost.close, close);
   }
 }
 

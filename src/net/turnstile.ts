@@ -86,7 +86,7 @@ export class Turnstile {
 export const strangerBytes = 4_096;
 
 /** What steps cost at least, in microseconds: what Node does before and after them counts as well. Those who go are strangers, too. */
-export const cost = { read: 10, close: 50, tlsHandshake: 300 } as const;
+export const cost = { read: 10, close: 50, upgrade: 150, tlsHandshake: 300 } as const;
 
 /** There is one event loop, so all listeners share one. */
 export const strangers = new Turnstile(500);

@@ -4,7 +4,9 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
-import type { ByteReceiver, ByteStream, ClientCertificate } from '../contracts/transport.ts';
+import type { ByteStream, ClientCertificate } from '../contracts/transport.ts';
+import { ReadInTurns } from './read-in-turns.ts';
+import { cost, strangers } from './turnstile.ts';
 
 const endTimeoutMs = 3_000;
 /** Intervals in which nothing at all may come from the peer, although it was sent a ping in each. */
@@ -16,11 +18,10 @@ const abnormalClosure = 1006;
 const binary = { binary: true };
 
 /** `webSocket` must not answer pings by itself. */
-export class WebSocketStream implements ByteStream {
+export class WebSocketStream extends ReadInTurns implements ByteStream {
   readonly kind: 'ws' | 'wss';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
-  receiver: ByteReceiver | null = null;
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
   #error: Error | null = null;
@@ -31,6 +32,8 @@ export class WebSocketStream implements ByteStream {
   #pingToAnswer: Buffer | null = null;
   #silentIntervals = 0;
   #bytesReadBefore = 0;
+  /** What a stranger said and there was no time for; no more than one read. */
+  #held: Buffer[] | null = null;
 
   constructor(
     kind: 'ws' | 'wss',
@@ -39,6 +42,7 @@ export class WebSocketStream implements ByteStream {
     remoteAddress: string,
     certificate: ClientCertificate | null,
   ) {
+    super();
     this.kind = kind;
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
@@ -121,28 +125,49 @@ export class WebSocketStream implements ByteStream {
       this.#fail(new Error('the client sent a WebSocket text frame, MQTT needs binary ones'));
       return this.#webSocket.close(unsupportedData, 'MQTT needs binary frames');
     }
-    this.receiver?.onBytes(message, 0, message.length);
+    // The messages of one read come all, also after a pause.
+    if (this.#held !== null) this.#held.push(message);
+    else if (!this.isStranger) this.receiver?.onBytes(message, 0, message.length);
+    else if (!strangers.goes(cost.read, () => this.handOver(message, message.length))) this.#hold(message);
   }
 
-  pause(): void {
+  #hold(message: Buffer): void {
+    const held = (this.#held = [message]);
+    this.giveWay();
+    strangers.wait(cost.read, () => {
+      this.#held = null;
+      for (const each of held) this.handOver(each, each.length);
+      this.readOn();
+    });
+  }
+
+  protected get isGone(): boolean {
+    return this.#webSocket.readyState === this.#webSocket.CLOSED;
+  }
+
+  protected startSource(): void {
+    this.#webSocket.resume();
+  }
+
+  protected stopSource(): void {
     this.#webSocket.pause();
   }
 
-  resume(): void {
-    this.#webSocket.resume();
-  }
-
   end(): void {
-    this.#isClosing = true;
-    // The peer's close frame must be read.
-    this.#webSocket.resume();
-    this.#webSocket.close(normalClosure);
-    this.#limitClosing();
+    this.closeInTurn(() => {
+      this.#isClosing = true;
+      // The peer's close frame must be read.
+      this.resume();
+      this.#webSocket.close(normalClosure);
+      this.#limitClosing();
+    });
   }
 
   destroy(): void {
-    this.#isClosing = true;
-    this.#webSocket.terminate();
+    this.closeInTurn(() => {
+      this.#isClosing = true;
+      this.#webSocket.terminate();
+    });
   }
 
   /** The closing handshake is begun by the caller, or by `ws`. */
@@ -157,12 +182,15 @@ export class WebSocketStream implements ByteStream {
   }
 
   #closed(code: number): void {
+    this.leaveTurns();
     if (this.#endTimer !== null) clearTimeout(this.#endTimer);
     if (code === abnormalClosure && !this.#isClosing) {
       this.#error ??= new Error('the connection was lost without a WebSocket close frame');
     }
-    const { receiver } = this;
-    this.receiver = null;
-    receiver?.onClose(this.#error);
+    this.closeInTurn(() => {
+      const { receiver } = this;
+      this.receiver = null;
+      receiver?.onClose(this.#error);
+    });
   }
 }

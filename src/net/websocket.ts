@@ -56,8 +56,9 @@ export function createWebSocketServer(
       const from = clientAt(handshakes.finish(socket));
       const certificate = socket instanceof TLSSocket ? clientCertificateOf(socket) : null;
       const stream = new WebSocketStream(options.kind, webSocket, socket, from, certificate);
-      stream.receiver = accept(stream);
-      if (stream.receiver === null) return stream.destroy();
+      const receiver = accept(stream);
+      if (receiver === null) return stream.destroy();
+      stream.begin(receiver);
       streams.add(stream);
       webSocket.once('close', () => streams.delete(stream));
     });

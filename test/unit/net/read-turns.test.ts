@@ -9,7 +9,11 @@ import { SocketStream } from '../../../src/net/socket-stream.ts';
 /** Turns whose time the test makes: `next` is when the next ones begin, or false if nobody waits for that. */
 function turnsOf(places: number) {
   const timers: { milliseconds: number; run: () => void }[] = [];
-  const turns = new ReadTurns(places, 8, { after: (milliseconds, run) => void timers.push({ milliseconds, run }) });
+  const rounds: (() => void)[] = [];
+  const turns = new ReadTurns(places, 8, {
+    after: (milliseconds, run) => void timers.push({ milliseconds, run }),
+    schedule: (run) => void rounds.push(run),
+  });
   const read = new Set<string>();
   const readers = new Map<string, { startReading(): void; stopReading(): void }>();
   const reader = (name: string) => {
@@ -33,7 +37,8 @@ function turnsOf(places: number) {
     timer?.run();
     return timer?.milliseconds ?? false;
   };
-  return { enter, leave, next, read: () => [...read].sort().join('') };
+  const round = () => rounds.shift()?.();
+  return { enter, leave, next, round, read: () => [...read].sort().join('') };
 }
 
 test('while there are places everybody is read', () => {
@@ -66,12 +71,27 @@ test('who had to make room comes again in his order, a quarter of the places at 
 });
 
 test('a place that gets free is the first one of those who wait', () => {
-  const { enter, leave, read } = turnsOf(2);
-  enter('abcd');
+  const { enter, leave, round, read } = turnsOf(4);
+  enter('abcdef');
   leave('c');
-  expect(read()).toBe('ad');
+  round();
+  expect(read()).toBe('adef');
   leave('d');
-  expect(read()).toBe('ab');
+  round();
+  expect(read()).toBe('abef');
+});
+
+test('of many places that get free, a quarter has somebody else in each round', () => {
+  const { enter, leave, round, read } = turnsOf(8);
+  enter('abcdefghijklmnop');
+  for (const name of 'ijklmnop') leave(name);
+  expect(read()).toBe('');
+
+  const seen = Array.from({ length: 5 }, () => {
+    round();
+    return read();
+  });
+  expect(seen).toEqual(['ab', 'abcd', 'abcdef', 'abcdefgh', 'abcdefgh']);
 });
 
 test('who leaves while he waits is not called any more, and then nobody looks at the clock', () => {

@@ -4,6 +4,8 @@ import { expect, test } from 'vitest';
 import type { ByteStream } from '../../../src/contracts/transport.ts';
 import { listen } from '../../../src/net/listen.ts';
 import { strangerBytes, Turnstile } from '../../../src/net/turnstile.ts';
+import { optionsOf } from './listening.ts';
+import { frame, upgradeRequest } from './web-socket-bytes.ts';
 
 /** Rounds of the event loop, one after the other as the test says. */
 function rounds() {
@@ -107,6 +109,25 @@ test('rounds are counted only while somebody comes', () => {
   expect(['b', 'c', 'd'].map((each) => turnstile.goes(1, step(each)))).toEqual([true, true, false]);
 });
 
+const noTls = { certFile: '', keyFile: '' };
+
+async function connected(port: number): Promise<Socket> {
+  const client = connectTcp(port, '127.0.0.1');
+  await once(client, 'connect');
+  return client;
+}
+
+/** Can say something that is MQTT. */
+async function begun(kind: 'tcp' | 'ws', port: number): Promise<Socket> {
+  const client = await connected(port);
+  if (kind === 'tcp') return client;
+  client.write(upgradeRequest);
+  await once(client, 'data');
+  return client;
+}
+
+const said = (kind: 'tcp' | 'ws', bytes: Buffer) => (kind === 'tcp' ? bytes : frame(bytes));
+
 test('a client that is known is read in between, and in larger pieces, while a crowd of strangers sends', async () => {
   const bytesEach = 64 * 1024;
   const reads: { isKnown: boolean; length: number }[] = [];
@@ -155,68 +176,77 @@ test('a client that is known is read in between, and in larger pieces, while a c
   await listener.close();
 });
 
-test.each(['speak', 'go'])('of hundreds of strangers that %s at once, a few are served in each round', async (what) => {
-  let served = 0;
-  let open = 0;
-  const inRounds: number[] = [];
-  const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => () => {
-    open++;
-    const serve = () => void served++;
-    return { isStranger: true, onBytes: serve, onDrain: () => {}, onClose: what === 'go' ? serve : () => {} };
-  });
-  const clients: Socket[] = [];
-  for (let i = 0; i < 300; i++) {
-    const client = connectTcp(listener.port, '127.0.0.1');
-    await once(client, 'connect');
-    clients.push(client);
-  }
-  await expect.poll(() => open).toBe(300);
+test.each([
+  ['tcp', 'speak', 96],
+  ['tcp', 'go', 20],
+  ['ws', 'speak', 96],
+  ['ws', 'begin', 10],
+] as const)(
+  'of hundreds of strangers over %s that %s at once, a few are served in each round',
+  async (kind, what, most) => {
+    let served = 0;
+    let open = 0;
+    const inRounds: number[] = [];
+    const listener = await listen(optionsOf(kind, noTls), () => () => {
+      open++;
+      if (what === 'begin') served++;
+      const serve = () => void served++;
+      return { isStranger: true, onBytes: serve, onDrain: () => {}, onClose: what === 'go' ? serve : () => {} };
+    });
+    const clients: Socket[] = [];
+    for (let i = 0; i < 300; i++)
+      clients.push(await (what === 'begin' ? connected(listener.port) : begun(kind, listener.port)));
+    await expect.poll(() => open).toBe(what === 'begin' ? 0 : 300);
 
-  for (const client of clients) {
-    if (what === 'go') client.destroy();
-    else client.write('x');
-  }
-  for (let before = 0; before < 300; before = served) {
-    await new Promise((resolve) => setImmediate(resolve));
-    inRounds.push(served - before);
-  }
+    for (const client of clients) {
+      if (what === 'go') client.destroy();
+      else if (what === 'begin') client.write(upgradeRequest);
+      else client.write(said(kind, Buffer.from('x')));
+    }
+    for (let before = 0; before < 300; before = served) {
+      await new Promise((resolve) => setImmediate(resolve));
+      inRounds.push(served - before);
+    }
 
-  // What is left of one round, and what the next one has.
-  expect(Math.max(...inRounds)).toBeLessThanOrEqual(what === 'go' ? 20 : 96);
-  for (const client of clients) client.destroy();
-  await listener.close();
-});
+    // What is left of one round, and what the next one has.
+    expect(Math.max(...inRounds)).toBeLessThanOrEqual(most);
+    for (const client of clients) client.destroy();
+    await listener.close();
+  },
+);
 
-test('what strangers say while they wait arrives whole and in order', async () => {
-  const said = new Map<string, Buffer[]>();
-  const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => (stream) => {
-    const parts: Buffer[] = [];
-    said.set(stream.remoteAddress, parts);
-    const onBytes = (bytes: Buffer, start: number, end: number) => {
-      parts.push(Buffer.from(bytes.subarray(start, end)));
-      // So long that nearly everybody has to wait for a later round.
-      for (const until = performance.now() + 0.3; performance.now() < until; );
-    };
-    return { isStranger: true, onBytes, onDrain: () => {}, onClose: () => {} };
-  });
-  const clients: Socket[] = [];
-  for (let i = 0; i < 40; i++) {
-    const client = connectTcp(listener.port, '127.0.0.1').setNoDelay(true);
-    await once(client, 'connect');
-    clients.push(client);
-  }
-  const pieces = (i: number) => [100, 300, 900, 3_000, 5_000].map((length, at) => Buffer.alloc(length, `${i}.${at} `));
+test.each(['tcp', 'ws'] as const)(
+  'what strangers say over %s while they wait arrives whole and in order',
+  async (kind) => {
+    const all = new Map<string, Buffer[]>();
+    const listener = await listen(optionsOf(kind, noTls), () => (stream) => {
+      const parts: Buffer[] = [];
+      all.set(stream.remoteAddress, parts);
+      const onBytes = (bytes: Buffer, start: number, end: number) => {
+        parts.push(Buffer.from(bytes.subarray(start, end)));
+        // So long that nearly everybody has to wait for a later round.
+        for (const until = performance.now() + 0.3; performance.now() < until; );
+      };
+      return { isStranger: true, onBytes, onDrain: () => {}, onClose: () => {} };
+    });
+    const clients: Socket[] = [];
+    for (let i = 0; i < 40; i++) clients.push((await begun(kind, listener.port)).setNoDelay(true));
+    const pieces = (i: number) =>
+      [100, 300, 900, 3_000, 5_000].map((length, at) => Buffer.alloc(length, `${i}.${at} `));
 
-  for (let at = 0; at < 5; at++) {
-    for (const [i, client] of clients.entries()) client.write(pieces(i)[at]!);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  const heard = (client: Socket) => Buffer.concat(said.get(`127.0.0.1:${client.localPort}`)!);
-  for (const [i, client] of clients.entries()) {
-    const all = Buffer.concat(pieces(i));
-    await expect.poll(() => heard(client).length).toBe(all.length);
-    expect(heard(client).equals(all)).toBe(true);
-  }
-  for (const client of clients) client.destroy();
-  await listener.close();
-});
+    for (let at = 0; at < 5; at++) {
+      // Two in one read as well.
+      const halves = (piece: Buffer) => [piece.subarray(0, 50), piece.subarray(50)].map((half) => said(kind, half));
+      for (const [i, client] of clients.entries()) client.write(Buffer.concat(halves(pieces(i)[at]!)));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const heard = (client: Socket) => Buffer.concat(all.get(`127.0.0.1:${client.localPort}`)!);
+    for (const [i, client] of clients.entries()) {
+      const whole = Buffer.concat(pieces(i));
+      await expect.poll(() => heard(client).length).toBe(whole.length);
+      expect(heard(client).equals(whole)).toBe(true);
+    }
+    for (const client of clients) client.destroy();
+    await listener.close();
+  },
+);

@@ -10,6 +10,7 @@ import type { Accept, Listener } from '../../../src/contracts/transport.ts';
 import type { WssOptions } from '../../../src/net/options.ts';
 import { eventually } from './eventually.ts';
 import { Listening, optionsOf, type Recorder } from './listening.ts';
+import { frame, upgradeRequest } from './web-socket-bytes.ts';
 
 let listening: Listening;
 let clients: WebSocket[] = [];
@@ -121,11 +122,7 @@ describe('the upgrade', () => {
   test('may be followed by the first frame in the same packet', async () => {
     const { port } = await open();
     const client = connect(port, '127.0.0.1');
-    const upgrade =
-      'GET /mqtt HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
-      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n';
-    // FIN and binary, masked with zeros, two bytes.
-    client.write(Buffer.concat([Buffer.from(upgrade), Buffer.from('828200000000c000', 'hex')]));
+    client.write(Buffer.concat([Buffer.from(upgradeRequest), frame(Buffer.from([0xc0, 0]))]));
     await eventually(() => listening.accepted[0]?.receivedLength === 2);
     expect(listening.accepted[0]!.received.toString('hex')).toBe('c000');
     client.destroy();

@@ -1,0 +1,107 @@
+/**
+ * When a connection is read, whatever it is made of: not while its receiver wants no more, if it is a stranger's only when its turn
+ * comes, and not in the rest of a round of the event loop in which it has had its share.
+ */
+import type { ByteReceiver } from '../contracts/transport.ts';
+import { type Reader, readTurns } from './read-turns.ts';
+import { cost, strangers } from './turnstile.ts';
+
+export abstract class ReadInTurns implements Reader {
+  receiver: ByteReceiver | null = null;
+  /** The receiver wants no more for now. */
+  #isPaused = false;
+  /** It has had its share of this round. */
+  #givesWay = false;
+  /** It is among the strangers, some of whom are read at a time. */
+  #takesTurns = false;
+  #waitsForTurn = false;
+  #mayClose = false;
+
+  /** What is read from, started and stopped. */
+  protected abstract startSource(): void;
+  protected abstract stopSource(): void;
+  /** Nothing more will come, not even its close. */
+  protected abstract get isGone(): boolean;
+
+  /** Has its receiver, and is read from now on. */
+  begin(receiver: ByteReceiver): void {
+    this.receiver = receiver;
+    if (!this.#isPaused) this.resume();
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.leaveTurns();
+    this.stopSource();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (this.isStranger) this.#takeTurns();
+    else this.leaveTurns();
+    this.#adjust();
+  }
+
+  /** Whether it is read when its turn comes among others that nobody knows: no client yet, or not any more. */
+  get isStranger(): boolean {
+    return this.receiver === null || this.receiver.isStranger === true;
+  }
+
+  #takeTurns(): void {
+    // Its close may have come already, and nothing would end its turn.
+    if (this.#takesTurns || this.isGone) return;
+    this.#takesTurns = true;
+    readTurns.enter(this);
+  }
+
+  protected leaveTurns(): void {
+    if (!this.#takesTurns) return;
+    this.#takesTurns = this.#waitsForTurn = false;
+    readTurns.leave(this);
+  }
+
+  startReading(): void {
+    this.#waitsForTurn = false;
+    this.#adjust();
+  }
+
+  stopReading(): void {
+    this.#waitsForTurn = true;
+    this.#adjust();
+  }
+
+  /** Reads unless anything speaks against it. */
+  #adjust(): void {
+    if (this.#isPaused || this.#givesWay || this.#waitsForTurn) this.stopSource();
+    else this.startSource();
+  }
+
+  /** Not read until `readOn`. */
+  protected giveWay(): void {
+    this.#givesWay = true;
+    this.stopSource();
+  }
+
+  protected readOn(): void {
+    this.#givesWay = false;
+    this.#adjust();
+  }
+
+  /** Of a stranger, who may be known by it. Who keeps any of the bytes copies them. */
+  protected handOver(bytes: Buffer, end: number): void {
+    this.receiver?.onBytes(bytes, 0, end);
+    if (this.isStranger) return;
+    this.leaveTurns();
+    this.#adjust();
+  }
+
+  /** When thousands go at once, each does so when its turn comes, and waits for that once. */
+  protected closeInTurn(step: () => void): void {
+    if (this.#mayClose) return step();
+    const close = () => {
+      this.#mayClose = true;
+      step();
+    };
+    if (!strangers.goes(cost.close, close)) strangers.wait(cost.close, close);
+  }
+}

@@ -9,7 +9,10 @@ import { generate, type Packet } from 'mqtt-packet';
 import { parse } from 'yaml';
 import { rulesWithMatchAtTheEnd } from './bench/brokers.ts';
 import { median } from './bench/results.ts';
+import { readOptions } from './command-line.ts';
 import { projectRoot } from './project-root.ts';
+
+readOptions('npm run bench:access   has no options\n', {});
 
 const pairs = 100;
 const burst = 20;

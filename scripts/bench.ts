@@ -6,7 +6,6 @@ import { once } from 'node:events';
 import { appendFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import {
   type BrokerName,
   brokerNames,
@@ -21,6 +20,7 @@ import { plotOf } from './bench/plot.ts';
 import { type Row, type RunOutput, rowsOf } from './bench/results.ts';
 import { groups, type Scenario } from './bench/scenarios.ts';
 import { tableOf } from './bench/table.ts';
+import { fail, readOptions } from './command-line.ts';
 import { projectRoot } from './project-root.ts';
 
 const help = `npm run bench -- [GROUP …] [options]   groups: ${Object.keys(groups).join(', ')} (core)
@@ -35,24 +35,16 @@ const help = `npm run bench -- [GROUP …] [options]   groups: ${Object.keys(gro
   --plot FILE       writes an SVG
 `;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    only: { type: 'string', default: '' },
-    brokers: { type: 'string', default: brokerNames.join(',') },
-    runs: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '4' },
-    mqload: { type: 'string' },
-    json: { type: 'string' },
-    plot: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
-
-function fail(what: string): never {
-  process.stderr.write(`${what}\n`);
-  process.exit(2);
-}
+const options = {
+  only: { type: 'string', default: '' },
+  brokers: { type: 'string', default: brokerNames.join(',') },
+  runs: { type: 'string', default: '3' },
+  seconds: { type: 'string', default: '4' },
+  mqload: { type: 'string' },
+  json: { type: 'string' },
+  plot: { type: 'string' },
+} as const;
+const { values, positionals } = readOptions(help, options, true);
 
 function positive(name: 'runs' | 'seconds'): number {
   const value = Number(values[name]);
@@ -60,10 +52,6 @@ function positive(name: 'runs' | 'seconds'): number {
   return value;
 }
 
-if (values.help) {
-  process.stdout.write(help);
-  process.exit();
-}
 if (positionals.length === 1 && positionals[0] === 'pipeline') {
   await benchPipelines({ runs: positive('runs'), only: values.only });
   process.exit();

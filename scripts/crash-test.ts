@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { fail, readOptions, wholeNumber } from './command-line.ts';
 import { brokerNames, durabilities } from './crash/broker-process.ts';
 import { compilePowerCut } from './crash/power-cut.ts';
 import { tellRound, tellSummary } from './crash/report.ts';
@@ -21,41 +21,22 @@ const help = `npm run test:crash -- [options]
   --broker NAME       sluice, or mosquitto to see the test find losses (sluice)
 `;
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '20' },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000_000)) },
-    'power-cut': { type: 'boolean', default: false },
-    durability: { type: 'string', default: 'sync' },
-    'load-ms': { type: 'string', default: '2000' },
-    broker: { type: 'string', default: 'sluice' },
-    help: { type: 'boolean', default: false },
-  },
+const { values } = readOptions(help, {
+  rounds: { type: 'string', default: '20' },
+  seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000_000)) },
+  'power-cut': { type: 'boolean', default: false },
+  durability: { type: 'string', default: 'sync' },
+  'load-ms': { type: 'string', default: '2000' },
+  broker: { type: 'string', default: 'sluice' },
 });
-
-function whole(name: 'rounds' | 'seed' | 'load-ms', least: number): number {
-  const number = Number(values[name]);
-  if (!Number.isInteger(number) || number < least)
-    fail(`--${name} wants a whole number from ${least}, not "${values[name]}"`);
-  return number;
-}
 
 function oneOf<const T extends string>(name: 'broker' | 'durability', choices: readonly T[]): T {
   const choice = choices.find((each) => each === values[name]);
   return choice ?? fail(`--${name} wants ${choices.join(', ')}, not "${values[name]}"`);
 }
 
-function fail(what: string): never {
-  process.stderr.write(`${what}\n`);
-  process.exit(2);
-}
-
-if (values.help) {
-  process.stdout.write(help);
-  process.exit();
-}
-const seed = whole('seed', 0);
-const rounds = whole('rounds', 1);
+const seed = wholeNumber('seed', values.seed, 0);
+const rounds = wholeNumber('rounds', values.rounds, 1);
 const folder = mkdtempSync(join(tmpdir(), 'sluice-crash-library-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const powerCutLibrary = values['power-cut'] ? compilePowerCut(folder) : null;
@@ -64,7 +45,7 @@ const options = {
   broker: oneOf('broker', brokerNames),
   durability: oneOf('durability', durabilities),
   powerCutLibrary,
-  loadMsMax: whole('load-ms', 50),
+  loadMsMax: wholeNumber('load-ms', values['load-ms'], 50),
 };
 
 const results: RoundResult[] = [];

@@ -1,9 +1,6 @@
 /**
  * `npm run release`: makes what is published, and checks it first.
  *
- *     npm run release                        everything below, into `release/`
- *     npm run release -- --without-audit     where the registry has no advisories to ask for; the result says so
- *
  * The dependencies are the ones that the lock file names, by their hashes; none has a known vulnerability; the package holds what
  * it should and nothing else; a bill of materials (CycloneDX) lists everything that comes with it. Nothing is uploaded: that is
  * `npm publish release/….tgz`.
@@ -12,7 +9,14 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readOptions } from './command-line.ts';
 import { projectRoot } from './project-root.ts';
+
+const help = `npm run release -- [options]
+
+  --without-audit    where the registry has no advisories to ask for; the result says so
+`;
+const { values } = readOptions(help, { 'without-audit': { type: 'boolean', default: false } });
 
 const root = projectRoot();
 const release = join(root, 'release');
@@ -113,14 +117,14 @@ function pack(): Packed {
   return packed;
 }
 
-function main(argv: readonly string[]): void {
+function main(): void {
   const say = (text: string) => process.stdout.write(`${text}\n`);
   checkTree();
   build();
   rmSync(release, { recursive: true, force: true });
   mkdirSync(release);
   say(`${name} ${version}`);
-  say(argv.includes('--without-audit') ? 'NOT AUDITED, as asked for' : audit());
+  say(values['without-audit'] ? 'NOT AUDITED, as asked for' : audit());
   const { file, count } = writeBill();
   say(`${count} packages in ${file}, each with its hash`);
   const { filename, size, files } = pack();
@@ -134,7 +138,7 @@ function main(argv: readonly string[]): void {
 }
 
 try {
-  main(process.argv.slice(2));
+  main();
 } catch (error) {
   if (!(error instanceof ReleaseError)) throw error;
   process.stderr.write(`${error.message}\n`);

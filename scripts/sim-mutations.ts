@@ -6,17 +6,21 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { fail, readOptions, wholeNumber } from './command-line.ts';
 import { type Mutation, mutations } from './mutations.ts';
 
-const { values } = parseArgs({
-  options: {
-    /** How many seeds are tried before a bug counts as not found. */
-    seeds: { type: 'string', default: '50000' },
-    /** Only those whose name has this in it. */
-    only: { type: 'string', default: '' },
-  },
+const help = `npm run sim:mutations -- [options]
+
+  --seeds N      how many are tried before a bug counts as not found (50000)
+  --only TEXT    the bugs whose name contains TEXT (all)
+`;
+const { values } = readOptions(help, {
+  seeds: { type: 'string', default: '50000' },
+  only: { type: 'string', default: '' },
 });
+const seedsMax = wholeNumber('seeds', values.seeds, 1);
+const planted = mutations.filter(({ name }) => name.includes(values.only));
+if (planted.length === 0) fail(`No bug has "${values.only}" in its name; they are in scripts/mutations.ts`);
 
 interface Amaro {
   transformSync(source: string, options: { mode: 'strip-only' }): { code: string };
@@ -45,9 +49,9 @@ function seedsToFind(mutation: Mutation): { seeds: number | null; how: string } 
   writeFileSync(target, mutate(mutation));
   try {
     const worker = join(mutated, 'scripts/sim-until-failure.js');
-    const { stdout, signal } = spawnSync(process.execPath, [worker, values.seeds], {
+    const { stdout, signal } = spawnSync(process.execPath, [worker, String(seedsMax)], {
       encoding: 'utf8',
-      timeout: Number(values.seeds) * 300,
+      timeout: seedsMax * 300,
     });
     const last = stdout.trim().split('\n').at(-1) ?? '';
     const found = /^failed (\d+) (.*)$/.exec(last);
@@ -66,7 +70,7 @@ cpSync(compiled, mutated, { recursive: true });
 let missed = 0;
 try {
   process.stdout.write('| bug | found after seeds | by |\n|---|---|---|\n');
-  for (const mutation of mutations.filter(({ name }) => name.includes(values.only))) {
+  for (const mutation of planted) {
     const { seeds, how } = seedsToFind(mutation);
     if (seeds === null) missed++;
     process.stdout.write(`| ${mutation.name} | ${seeds ?? '–'} | ${how} |\n`);

@@ -4,10 +4,10 @@
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { minimize } from '../test/sim/minimize.ts';
 import { stepText } from '../test/sim/plan.ts';
 import { type RunResult, run } from '../test/sim/simulation.ts';
+import { readOptions, wholeNumber } from './command-line.ts';
 
 const help = `npm run sim -- [options]
 
@@ -18,23 +18,16 @@ const help = `npm run sim -- [options]
   --trace       tell the story of the seed
 `;
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string' },
-    seed: { type: 'string' },
-    jobs: { type: 'string' },
-    minimize: { type: 'boolean', default: false },
-    trace: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const { values } = readOptions(help, {
+  seeds: { type: 'string' },
+  seed: { type: 'string' },
+  jobs: { type: 'string' },
+  minimize: { type: 'boolean', default: false },
+  trace: { type: 'boolean', default: false },
 });
 
-function whole(name: 'seeds' | 'seed' | 'jobs', standard: number): number {
-  const number = Number(values[name] ?? standard);
-  if (Number.isInteger(number) && number >= 1) return number;
-  process.stderr.write(`--${name} wants a whole number from 1, not "${values[name]}"\n`);
-  process.exit(2);
-}
+const whole = (name: 'seeds' | 'seed' | 'jobs', standard: number) =>
+  wholeNumber(name, values[name] ?? String(standard), 1);
 
 /** What a worker says of its seeds. */
 export interface Progress {
@@ -85,10 +78,6 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
   return total;
 }
 
-if (values.help) {
-  process.stdout.write(help);
-  process.exit();
-}
 const first = whole('seed', 1);
 const seeds = whole('seeds', values.seed === undefined ? 1_000 : 1);
 if (values.trace) tellRun(await run(first, { isTraced: true }));

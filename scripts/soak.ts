@@ -6,11 +6,11 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { startBroker } from './bench/brokers.ts';
 import { complaintsIn } from './bench/complaints.ts';
 import { processUsage } from './bench/process-usage.ts';
 import { runGenerator } from './bench/run-generator.ts';
+import { fail, readOptions } from './command-line.ts';
 
 const help = `npm run bench:soak -- [options]
 
@@ -18,24 +18,16 @@ const help = `npm run bench:soak -- [options]
   --rate N       messages a second that flow all the time, QoS 1 (5000)
   --pause S      seconds between two rounds of clients that come and go (0)
 `;
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '10' },
-    rate: { type: 'string', default: '5000' },
-    pause: { type: 'string', default: '0' },
-    help: { type: 'boolean', default: false },
-  },
+const { values } = readOptions(help, {
+  minutes: { type: 'string', default: '10' },
+  rate: { type: 'string', default: '5000' },
+  pause: { type: 'string', default: '0' },
 });
-if (values.help) {
-  process.stdout.write(help);
-  process.exit();
-}
 const minutes = Number(values.minutes);
 const rate = Number(values.rate);
 const pauseSeconds = Number(values.pause);
 if (!(minutes > 0 && rate > 0 && pauseSeconds >= 0)) {
-  process.stderr.write(help);
-  process.exit(2);
+  fail(`--minutes and --rate want numbers above 0, --pause one that is not below\n\n${help.trimEnd()}`);
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-soak-'));

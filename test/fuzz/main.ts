@@ -3,8 +3,8 @@
  * docs/reliability.md.
  */
 import { once } from 'node:events';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { fail, readOptions } from '../../scripts/command-line.ts';
 import { saveFinding } from './findings.ts';
 import type { Report } from './fuzzer.ts';
 import { minimized } from './minimize.ts';
@@ -23,23 +23,20 @@ const help = `npm run fuzz -- [options]
 const hangMs = 10_000;
 const hangReplayMs = 2_000;
 
-const { values } = parseArgs({
-  options: {
-    target: { type: 'string' },
-    seconds: { type: 'string' },
-    inputs: { type: 'string' },
-    seed: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
+const { values } = readOptions(help, {
+  target: { type: 'string' },
+  seconds: { type: 'string' },
+  inputs: { type: 'string' },
+  seed: { type: 'string' },
 });
 const names = values.target?.split(',') ?? targetNames;
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 32));
 const inputsMax = Number(values.inputs ?? Number.POSITIVE_INFINITY);
 const seconds = Number(values.seconds ?? (values.inputs === undefined ? 60 : 86_400)) / names.length;
-const isUnderstood = names.every((name) => targetNames.includes(name)) && seconds > 0 && inputsMax > 0 && seed >= 0;
-if (values.help || !isUnderstood) {
-  process.stdout.write(help);
-  process.exit(values.help ? 0 : 2);
+const unknown = names.find((name) => !targetNames.includes(name));
+if (unknown !== undefined) fail(`There is no target "${unknown}"; there are ${targetNames.join(', ')}`);
+if (!(seconds > 0 && inputsMax > 0 && seed >= 0)) {
+  fail(`--seconds and --inputs want numbers above 0, --seed one that is not below\n\n${help.trimEnd()}`);
 }
 
 let failures = 0;

@@ -36,7 +36,11 @@ export class ReadTurns {
   #isScheduled = false;
 
   /** So many places; whoever waits for one has it for `turnMs` at least, unless newcomers press. */
-  constructor(places: number, turnMs: number, { after = systemTimers.after, schedule = setImmediate }: ReadTurnsOptions = {}) {
+  constructor(
+    places: number,
+    turnMs: number,
+    { after = systemTimers.after, schedule = setImmediate }: ReadTurnsOptions = {},
+  ) {
     this.#places = places;
     this.#turnMs = turnMs;
     this.#after = after;

@@ -8,7 +8,7 @@ import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../con
 import { clientCertificateOf } from './client-certificate.ts';
 import { addressOf } from './handshakes.ts';
 import type { HeaderReader } from './proxy-gate.ts';
-import { ReadInTurns } from './read-in-turns.ts';
+import { TurnTakingStream } from './turn-taking-stream.ts';
 import { cost, strangerBytes, strangers } from './turnstile.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
@@ -26,7 +26,7 @@ const nothing = new Uint8Array(0);
 /** What strangers said and is held; of each that is read at most one read. */
 const heldChunks = new ChunkPool();
 
-export class SocketStream extends ReadInTurns implements ByteStream {
+export class SocketStream extends TurnTakingStream implements ByteStream {
   readonly kind: 'tcp' | 'tls';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
 import type { ByteStream, ClientCertificate } from '../contracts/transport.ts';
-import { ReadInTurns } from './read-in-turns.ts';
+import { TurnTakingStream } from './turn-taking-stream.ts';
 import { cost, strangers } from './turnstile.ts';
 
 const endTimeoutMs = 3_000;
@@ -18,7 +18,7 @@ const abnormalClosure = 1006;
 const binary = { binary: true };
 
 /** `webSocket` must not answer pings by itself. */
-export class WebSocketStream extends ReadInTurns implements ByteStream {
+export class WebSocketStream extends TurnTakingStream implements ByteStream {
   readonly kind: 'ws' | 'wss';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;

@@ -6,7 +6,7 @@ import type { ByteReceiver } from '../contracts/transport.ts';
 import { type Reader, readTurns } from './read-turns.ts';
 import { cost, strangers } from './turnstile.ts';
 
-export abstract class ReadInTurns implements Reader {
+export abstract class TurnTakingStream implements Reader {
   receiver: ByteReceiver | null = null;
   /** The receiver wants no more for now. */
   #isPaused = false;

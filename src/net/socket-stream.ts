@@ -43,7 +43,7 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
     remoteAddress: string,
     certificate: ClientCertificate | null = null,
   ) {
-    super();
+    super(socket);
     this.kind = kind;
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
@@ -97,16 +97,12 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
     this.receiver?.onDrain();
   }
 
-  protected get isGone(): boolean {
-    return this.#socket.destroyed;
-  }
-
-  protected startSource(): void {
-    if (this.#socket.isPaused() && !this.#socket.destroyed) this.#socket.resume();
-  }
-
-  protected stopSource(): void {
+  protected pauseSource(): void {
     this.#socket.pause();
+  }
+
+  protected resumeSource(): void {
+    if (this.#socket.isPaused()) this.#socket.resume();
   }
 
   /** These bytes were read; the buffer is used again for the next read. */

@@ -2,12 +2,21 @@
  * When a connection is read, whatever it is made of: not while its receiver wants no more, if it is a stranger's only when its turn
  * comes, and not in the rest of a round of the event loop in which it has had its share.
  */
+import type { Socket } from 'node:net';
 import type { ByteReceiver } from '../contracts/transport.ts';
 import { type Reader, readTurns } from './read-turns.ts';
 import { cost, strangers } from './turnstile.ts';
 
+/** What Node reads by. */
+interface Handle {
+  reading: boolean;
+  readStart(): number;
+  readStop(): number;
+}
+
 export abstract class TurnTakingStream implements Reader {
   receiver: ByteReceiver | null = null;
+  readonly #socket: Socket;
   /** The receiver wants no more for now. */
   #isPaused = false;
   /** It has had its share of this round. */
@@ -17,11 +26,13 @@ export abstract class TurnTakingStream implements Reader {
   #waitsForTurn = false;
   #mayClose = false;
 
-  /** What is read from, started and stopped. */
-  protected abstract startSource(): void;
-  protected abstract stopSource(): void;
-  /** Nothing more will come, not even its close. */
-  protected abstract get isGone(): boolean;
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** What the receiver's bytes come from, which is the socket or reads from it. */
+  protected abstract pauseSource(): void;
+  protected abstract resumeSource(): void;
 
   /** Has its receiver, and is read from now on. */
   begin(receiver: ByteReceiver): void {
@@ -32,7 +43,7 @@ export abstract class TurnTakingStream implements Reader {
   pause(): void {
     this.#isPaused = true;
     this.leaveTurns();
-    this.stopSource();
+    this.#stop();
   }
 
   resume(): void {
@@ -49,7 +60,7 @@ export abstract class TurnTakingStream implements Reader {
 
   #takeTurns(): void {
     // Its close may have come already, and nothing would end its turn.
-    if (this.#takesTurns || this.isGone) return;
+    if (this.#takesTurns || this.#socket.destroyed) return;
     this.#takesTurns = true;
     readTurns.enter(this);
   }
@@ -72,14 +83,41 @@ export abstract class TurnTakingStream implements Reader {
 
   /** Reads unless anything speaks against it. */
   #adjust(): void {
-    if (this.#isPaused || this.#givesWay || this.#waitsForTurn) this.stopSource();
-    else this.startSource();
+    if (this.#isPaused || this.#givesWay || this.#waitsForTurn) this.#stop();
+    else this.#start();
+  }
+
+  /**
+   * A socket that is paused is still read by Node until it has a buffer full, of bytes that nobody counts. Only those with a read
+   * buffer of their own stop at once.
+   */
+  #stop(): void {
+    this.pauseSource();
+    const handle = this.#handle;
+    if (handle?.reading !== true) return;
+    handle.reading = false;
+    handle.readStop();
+  }
+
+  #start(): void {
+    if (this.#socket.destroyed) return;
+    const handle = this.#handle;
+    if (handle?.reading === false) {
+      handle.reading = true;
+      handle.readStart();
+    }
+    this.resumeSource();
+  }
+
+  /** Absent once it is closed, and where a Node has it elsewhere: its `pause` must do then. */
+  get #handle(): Handle | null | undefined {
+    return (this.#socket as unknown as { readonly _handle?: Handle | null })._handle;
   }
 
   /** Not read until `readOn`. */
   protected giveWay(): void {
     this.#givesWay = true;
-    this.stopSource();
+    this.#stop();
   }
 
   protected readOn(): void {

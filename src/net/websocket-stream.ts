@@ -42,7 +42,7 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
     remoteAddress: string,
     certificate: ClientCertificate | null,
   ) {
-    super();
+    super(socket);
     this.kind = kind;
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
@@ -141,16 +141,12 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
     });
   }
 
-  protected get isGone(): boolean {
-    return this.#webSocket.readyState === this.#webSocket.CLOSED;
-  }
-
-  protected startSource(): void {
-    this.#webSocket.resume();
-  }
-
-  protected stopSource(): void {
+  protected pauseSource(): void {
     this.#webSocket.pause();
+  }
+
+  protected resumeSource(): void {
+    this.#webSocket.resume();
   }
 
   end(): void {

@@ -2,6 +2,7 @@
  * What every transport promises in `contracts/transport.ts`, whatever it is made of.
  */
 import { createHash, randomFillSync } from 'node:crypto';
+import { Socket } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import type { Accept, Listener } from '../../../src/contracts/transport.ts';
 import { eventually } from './eventually.ts';
@@ -122,6 +123,24 @@ describe.each([
     recorder.stream.resume();
     await eventually(() => recorder.receivedLength === sent.length);
     expect(digest(recorder.received)).toBe(digest(sent));
+  });
+
+  test('of a stream that is paused nothing is read ahead, which nobody would count', async () => {
+    const setNoDelay = vi.spyOn(Socket.prototype, 'setNoDelay');
+    const { peer, recorder, listener } = await pair();
+    const own = (setNoDelay.mock.contexts as Socket[]).find(({ remotePort }) => remotePort === peer.raw.localPort)!;
+    setNoDelay.mockRestore();
+    recorder.stream.pause();
+    await roundTrip(listener);
+    const { bytesRead } = own;
+
+    peer.send(Buffer.alloc(10_000, 'x'));
+    await roundTrip(listener);
+    expect(own.bytesRead).toBe(bytesRead);
+
+    recorder.stream.resume();
+    await eventually(() => recorder.receivedLength === 10_000);
+    expect(own.bytesRead).toBeGreaterThan(bytesRead);
   });
 
   test('a drain is announced once, when nothing is pending, whatever was written meanwhile', async () => {

@@ -20,6 +20,7 @@ import { plotOf } from './bench/plot.ts';
 import { type Row, type RunOutput, rowsOf } from './bench/results.ts';
 import { groups, type Scenario } from './bench/scenarios.ts';
 import { tableOf } from './bench/table.ts';
+import { endsWithUs } from './child-processes.ts';
 import { fail, readOptions } from './command-line.ts';
 import { projectRoot } from './project-root.ts';
 
@@ -88,7 +89,7 @@ async function runLoad({ args, scheme }: Scenario, broker: RunningBroker): Promi
     mqload === undefined
       ? pinned(1, process.execPath, [generator, ...given, '--url', url])
       : pinned(1, mqload, [...given, '-P', new URL(url).port, '--quiet']);
-  const child = spawn(file, all, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = endsWithUs(spawn(file, all, { stdio: ['ignore', 'pipe', 'pipe'] }));
   let [output, errors] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));

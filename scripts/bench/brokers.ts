@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { endsWithUs } from '../child-processes.ts';
 import { freePort, untilOpen } from '../ports.ts';
 import { projectRoot } from '../project-root.ts';
 import { startCommand } from '../start-command.ts';
@@ -60,7 +61,7 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
   const [file, args, port] = await command(folder, setting);
   const [pinnedFile, pinnedArgs] = pinned(0, ...limited(file, args, setting.openFilesMax));
   const env = { ...process.env, ...setting.environment };
-  const child = spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log], env });
+  const child = endsWithUs(spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log], env }));
   closeSync(log);
   const ended = new AbortController();
   const urls = await Promise.race([

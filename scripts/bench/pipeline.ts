@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endsWithUs } from '../child-processes.ts';
 import { projectRoot } from '../project-root.ts';
 import { pinned, type RunningBroker, startBroker } from './brokers.ts';
 import { benchHostileScript } from './hostile-script.ts';
@@ -81,7 +82,7 @@ async function run(broker: RunningBroker, payload: Buffer): Promise<RunOutput> {
     payload.toString('hex'),
   ];
   const [file, all] = pinned(1, process.execPath, [generator, ...args, '--url', broker.urls.get('mqtt')!]);
-  const child = spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = endsWithUs(spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] }));
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const [code] = await once(child, 'close');

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { endsWithUs } from '../child-processes.ts';
 import { projectRoot } from '../project-root.ts';
 import { pinned } from './brokers.ts';
 import type { LatencySummary } from './load/histogram.ts';
@@ -17,7 +18,7 @@ export interface FlowResult {
 export async function runGenerator(args: string, url: string): Promise<FlowResult> {
   const generator = join(projectRoot(), 'scripts/dist/bench/generator.js');
   const [file, all] = pinned(1, process.execPath, [generator, ...args.split(' '), '--url', url]);
-  const child = spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = endsWithUs(spawn(file, all, { stdio: ['ignore', 'pipe', 'inherit'] }));
   let output = '';
   child.stdout!.on('data', (chunk: Buffer) => {
     output += chunk.toString();

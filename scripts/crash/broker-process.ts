@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { endsWithUs } from '../child-processes.ts';
 import { freePort, untilOpen } from '../ports.ts';
 import { startCommand } from '../start-command.ts';
 import type { PowerCut } from './power-cut.ts';
@@ -52,7 +53,7 @@ export class BrokerProcess {
     const { file, args, environment, port } = await this.#command();
     const preload = this.#powerCut?.prepare(this.#dataDirectory) ?? {};
     const env = { ...process.env, ...environment, ...preload };
-    const child = spawn(file, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = endsWithUs(spawn(file, args, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
     this.#child = child;
     this.#stderr = '';
     child.stderr.on('data', (chunk: Buffer) => {

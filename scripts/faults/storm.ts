@@ -6,6 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import { endsWithUs } from '../child-processes.ts';
 import { projectRoot } from '../project-root.ts';
 import type { CrowdLine } from './crowd.ts';
 import type { Scene } from './scene.ts';
@@ -63,9 +64,8 @@ class Crowd {
   constructor(url: string, count: number, name: string, openFiles: number) {
     const file = join(projectRoot(), 'scripts/dist/faults/crowd.js');
     const command = `ulimit -n ${openFiles} && exec "$0" "$@"`;
-    this.#child = spawn('sh', ['-c', command, process.execPath, file, url, String(count), name], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const args = ['-c', command, process.execPath, file, url, String(count), name];
+    this.#child = endsWithUs(spawn('sh', args, { stdio: ['pipe', 'pipe', 'inherit'] }));
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
   }
 

@@ -122,13 +122,13 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
 }
 
 /** What `server` does first is dear, so it begins when its turn comes, and not before the client has said anything. */
-function takeTurns(server: Server, event: BeginEvent, cost: number): void {
+function takeTurns(server: Server, event: BeginEvent, leastCost: number): void {
   beginBehind(
     server,
     event,
     () => () => 0,
     (begin) => {
-      if (!strangers.goes(cost, begin)) strangers.wait(cost, begin);
+      if (!strangers.goes(leastCost, begin)) strangers.wait(leastCost, begin);
     },
   );
 }

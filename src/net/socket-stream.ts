@@ -30,7 +30,6 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
   readonly kind: 'tcp' | 'tls';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
-  readonly #socket: Socket;
   #error: Error | null = null;
   #endTimer: NodeJS.Timeout | null = null;
   /** `pendingBytes` was above 0 and `onDrain` is owed. */
@@ -47,7 +46,6 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
     this.kind = kind;
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
-    this.#socket = socket;
     socket.setNoDelay(true);
     socket.on('error', (error) => {
       this.#error ??= error;
@@ -61,15 +59,15 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
   }
 
   get tlsVersion(): string | null {
-    return this.kind === 'tls' ? (this.#socket as TLSSocket).getProtocol() : null;
+    return this.kind === 'tls' ? (this.socket as TLSSocket).getProtocol() : null;
   }
 
   get pendingBytes(): number {
-    return this.#socket.writableLength;
+    return this.socket.writableLength;
   }
 
   write(bytes: Uint8Array): void {
-    const socket = this.#socket;
+    const socket = this.socket;
     // Between the peer's FIN and our answer a socket is still writable, but a write would be an error.
     if (!socket.writable || socket.readableEnded) return;
     const isWatched = this.kind === 'tls' && !this.#isDrainAwaited;
@@ -83,14 +81,14 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
 
   /** Node's `drain` event tells only of what went above a high-water mark; the callback of an empty write tells always. */
   #mark(): void {
-    this.#socket.write(nothing, () => this.#written());
+    this.socket.write(nothing, () => this.#written());
   }
 
   #written(): void {
-    if (!this.#isDrainAwaited || this.#socket.destroyed) return;
+    if (!this.#isDrainAwaited || this.socket.destroyed) return;
     // More was written behind the mark.
-    if (this.#socket.writableLength > 0) {
-      if (this.#socket.writable) this.#mark();
+    if (this.socket.writableLength > 0) {
+      if (this.socket.writable) this.#mark();
       return;
     }
     this.#isDrainAwaited = false;
@@ -98,11 +96,11 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
   }
 
   protected pauseSource(): void {
-    this.#socket.pause();
+    this.socket.pause();
   }
 
   protected resumeSource(): void {
-    if (this.#socket.isPaused()) this.#socket.resume();
+    if (this.socket.isPaused()) this.socket.resume();
   }
 
   /** These bytes were read; the buffer is used again for the next read. */
@@ -134,26 +132,21 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
 
   end(): void {
     this.closeInTurn(() => {
-      if (this.#socket.destroyed) return;
-      this.#socket.end();
+      if (this.socket.destroyed) return;
+      this.socket.end();
       // The peer's last bytes must be read, or its FIN is never seen.
       this.resume();
-      this.#endTimer ??= setTimeout(() => this.#socket.destroy(), endTimeoutMs).unref();
+      this.#endTimer ??= setTimeout(() => this.socket.destroy(), endTimeoutMs).unref();
     });
   }
 
   destroy(): void {
-    this.closeInTurn(() => this.#socket.destroy());
+    this.closeInTurn(() => this.socket.destroy());
   }
 
   #closed(): void {
-    this.leaveTurns();
     if (this.#endTimer !== null) clearTimeout(this.#endTimer);
-    this.closeInTurn(() => {
-      const { receiver } = this;
-      this.receiver = null;
-      receiver?.onClose(this.#error);
-    });
+    this.closed(this.#error);
   }
 }
 

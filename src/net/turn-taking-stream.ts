@@ -16,7 +16,7 @@ interface Handle {
 
 export abstract class TurnTakingStream implements Reader {
   receiver: ByteReceiver | null = null;
-  readonly #socket: Socket;
+  protected readonly socket: Socket;
   /** The receiver wants no more for now. */
   #isPaused = false;
   /** It has had its share of this round. */
@@ -27,7 +27,7 @@ export abstract class TurnTakingStream implements Reader {
   #mayClose = false;
 
   constructor(socket: Socket) {
-    this.#socket = socket;
+    this.socket = socket;
   }
 
   /** What the receiver's bytes come from, which is the socket or reads from it. */
@@ -42,14 +42,14 @@ export abstract class TurnTakingStream implements Reader {
 
   pause(): void {
     this.#isPaused = true;
-    this.leaveTurns();
+    this.#leaveTurns();
     this.#stop();
   }
 
   resume(): void {
     this.#isPaused = false;
     if (this.isStranger) this.#takeTurns();
-    else this.leaveTurns();
+    else this.#leaveTurns();
     this.#adjust();
   }
 
@@ -60,12 +60,12 @@ export abstract class TurnTakingStream implements Reader {
 
   #takeTurns(): void {
     // Its close may have come already, and nothing would end its turn.
-    if (this.#takesTurns || this.#socket.destroyed) return;
+    if (this.#takesTurns || this.socket.destroyed) return;
     this.#takesTurns = true;
     readTurns.enter(this);
   }
 
-  protected leaveTurns(): void {
+  #leaveTurns(): void {
     if (!this.#takesTurns) return;
     this.#takesTurns = this.#waitsForTurn = false;
     readTurns.leave(this);
@@ -100,7 +100,7 @@ export abstract class TurnTakingStream implements Reader {
   }
 
   #start(): void {
-    if (this.#socket.destroyed) return;
+    if (this.socket.destroyed) return;
     const handle = this.#handle;
     if (handle?.reading === false) {
       handle.reading = true;
@@ -111,7 +111,7 @@ export abstract class TurnTakingStream implements Reader {
 
   /** Absent once it is closed, and where a Node has it elsewhere: its `pause` must do then. */
   get #handle(): Handle | null | undefined {
-    return (this.#socket as unknown as { readonly _handle?: Handle | null })._handle;
+    return (this.socket as unknown as { readonly _handle?: Handle | null })._handle;
   }
 
   /** Not read until `readOn`. */
@@ -129,8 +129,18 @@ export abstract class TurnTakingStream implements Reader {
   protected handOver(bytes: Buffer, end: number): void {
     this.receiver?.onBytes(bytes, 0, end);
     if (this.isStranger) return;
-    this.leaveTurns();
+    this.#leaveTurns();
     this.#adjust();
+  }
+
+  /** Nothing more comes of it. */
+  protected closed(error: Error | null): void {
+    this.#leaveTurns();
+    this.closeInTurn(() => {
+      const { receiver } = this;
+      this.receiver = null;
+      receiver?.onClose(error);
+    });
   }
 
   /** When thousands go at once, each does so when its turn comes, and waits for that once. */

@@ -23,7 +23,6 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
   readonly #webSocket: WebSocket;
-  readonly #socket: Socket;
   #error: Error | null = null;
   #isClosing = false;
   #isDrainAwaited = false;
@@ -47,7 +46,6 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
     this.#webSocket = webSocket;
-    this.#socket = socket;
     socket.setNoDelay(true);
     webSocket.binaryType = 'nodebuffer';
     webSocket.on('message', (message, isBinary) => this.#received(message as Buffer, isBinary));
@@ -65,7 +63,7 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
   }
 
   get tlsVersion(): string | null {
-    return this.kind === 'wss' ? (this.#socket as TLSSocket).getProtocol() : null;
+    return this.kind === 'wss' ? (this.socket as TLSSocket).getProtocol() : null;
   }
 
   /** With frame headers, pings and pongs: 0 says that the kernel has everything, and memory is free again. */
@@ -105,7 +103,7 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
   /** Called once every ping interval. */
   ping(): void {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    const { bytesRead } = this.#socket;
+    const { bytesRead } = this.socket;
     // While paused we would not see its pong. Any byte counts: a pong has to wait for the end of a long message.
     if (this.#webSocket.isPaused || bytesRead !== this.#bytesReadBefore) this.#silentIntervals = 0;
     else if (this.#silentIntervals === silentIntervalsMax) {
@@ -178,15 +176,10 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
   }
 
   #closed(code: number): void {
-    this.leaveTurns();
     if (this.#endTimer !== null) clearTimeout(this.#endTimer);
     if (code === abnormalClosure && !this.#isClosing) {
       this.#error ??= new Error('the connection was lost without a WebSocket close frame');
     }
-    this.closeInTurn(() => {
-      const { receiver } = this;
-      this.receiver = null;
-      receiver?.onClose(this.#error);
-    });
+    this.closed(this.#error);
   }
 }

@@ -312,15 +312,9 @@ test('strangers whose time is up at one time are shut out over several rounds', 
 
 /** Connects, and adds the CONNACK to `answers`. */
 function come(world: World, connect: object, answers: Packet[]): Peer {
-  const parse = parser({ protocolVersion: 5 });
-  parse.on('packet', (packet) => {
+  const peer = new TellingPeer((packet) => {
     if (packet.cmd === 'connack') answers.push(packet);
   });
-  const peer = new (class extends Peer {
-    override write(bytes: Uint8Array): void {
-      parse.parse(Buffer.from(bytes));
-    }
-  })();
   world.accept(peer);
   const common = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: false, keepalive: 0 };
   peer.send({ ...common, ...connect });

@@ -173,7 +173,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
         authentication?.attach(url, index);
         return (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
       };
-      const listener = await listen(listenerOptions(settings, config), accept, log, audit);
+      const isAnonymous = () => authentication?.allowsAnonymous(index) ?? options.hooks?.authenticate === undefined;
+      const listener = await listen(listenerOptions(settings, config, isAnonymous), accept, log, audit);
       listeners.push(listener);
       log.info({ url: listener.url }, 'listening');
     }
@@ -317,9 +318,15 @@ async function serve(store: LevelStore, directory: string, handlers: Handlers, l
   }
 }
 
-function listenerOptions(settings: Config['listeners'][number], config: Config): ListenerOptions {
+function listenerOptions(
+  settings: Config['listeners'][number],
+  config: Config,
+  isAnonymous: () => boolean,
+): ListenerOptions {
   if (settings.kind !== 'ws' && settings.kind !== 'wss') return settings;
-  return { ...settings, messageBytesMax: config.limits.packetBytes };
+  // A browser shows its user's certificate on behalf of any page.
+  const hasCertificates = 'tls' in settings && settings.tls.clientCertificate !== 'none';
+  return { ...settings, isOpen: () => hasCertificates || isAnonymous(), messageBytesMax: config.limits.packetBytes };
 }
 
 /** With as many connections as there are file descriptors for. */

@@ -31,6 +31,11 @@ export class AddressSet {
   }
 }
 
+const loopback = new AddressSet(['127.0.0.0/8', '::1']);
+
+/** Whether a host's name or address means this machine alone. */
+export const isLoopbackHost = (host: string) => host.toLowerCase() === 'localhost' || loopback.has(host);
+
 const last = { text: '', address: null as SocketAddress | null };
 
 /** The last one is remembered: it is often looked for in many sets, one after the other. */

@@ -1,23 +1,14 @@
-import { BlockList, isIP } from 'node:net';
+import { isLoopbackHost } from '../base/addresses.ts';
 import { hasAuthentication } from '../contracts/authentication.ts';
 import { ConfigError } from './error.ts';
 import type { Config } from './schema.ts';
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
-
-function isLoopback(host: string): boolean {
-  const family = isIP(host);
-  return family === 0 ? host.toLowerCase() === 'localhost' : loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
-}
 
 /** Throws unless only this machine can reach a listener that asks nobody for credentials, or that was written down as meant. */
 export function assertSafeToListen(config: Config): void {
   // As soon as any listener checks credentials, none takes a client on trust that was not allowed to be anonymous.
   if (hasAuthentication(config)) return;
   const open = config.listeners
-    .filter(({ host, allowAnonymous = config.allowAnonymous }) => !allowAnonymous && !isLoopback(host))
+    .filter(({ host, allowAnonymous = config.allowAnonymous }) => !allowAnonymous && !isLoopbackHost(host))
     .map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`);
   if (open.length === 0) return;
   const what = `Not listening on ${open.join(', ')}: anybody could connect from other machines, since no authentication is set`;

@@ -66,9 +66,17 @@ const address = (defaultPort: number) => ({
   ...listenerAuthentication,
 });
 
+/** What a browser sends: no path, no capitals, no port that the scheme implies. Anything else would never match. */
+const origin = z
+  .string()
+  .refine(
+    (text) => text === '*' || text === 'null' || /^[a-z][a-z\d+.-]*:\/\/[^/?#A-Z]+$/.test(text),
+    'an origin as browsers send it, as https://dashboard.example or http://localhost:3000, or * for any',
+  );
+
 const webSocket = {
   path: z.string().regex(/^\//, 'a path that begins with /').default('/mqtt'),
-  origins: z.array(z.string()).default([]),
+  origins: z.array(origin).default([]),
   // Proxies cut a connection that is idle for 60 s.
   pingIntervalSeconds: whole(1, 55).default(25),
 };

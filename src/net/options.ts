@@ -44,8 +44,10 @@ interface Address {
 
 interface WebSocketAddress extends Address {
   readonly path: string;
-  /** Browsers' origins that may connect; empty: all. A client without an Origin header is no browser. */
+  /** Web pages that may connect. Of this and `isOpen`, see `origins.ts`. */
   readonly origins: readonly string[];
+  /** Asked at each request of a web page: it may change while the listener runs. */
+  readonly isOpen: () => boolean;
   /** Well under the 60 s after which common proxies cut an idle connection. */
   readonly pingIntervalSeconds: number;
   /** Largest WebSocket message, in bytes; 64 KiB are taken in any case, since a message may hold many packets. */

@@ -12,6 +12,7 @@ import { clientCertificateOf } from './client-certificate.ts';
 import { clientOf } from './forwarded-for.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { WebSocketOptions } from './options.ts';
+import { originRefusal } from './origins.ts';
 import type { Refusals } from './refusals.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
@@ -44,11 +45,15 @@ export function createWebSocketServer(
   });
   const streams = new Set<WebSocketStream>();
   http.on('upgrade', (request, socket, head) => {
-    const refusal = refusalOfRequest(request, options);
     const clientAt = (peer: string) =>
       clientOf(peer, request.headers['x-forwarded-for'] as string | undefined, trusted);
+    const refusal = refusalOfRequest(request, options);
     if (refusal !== null) {
-      refusals.note(clientAt(handshakes.whereFrom(request.socket)), refusal.replace('\n', ': '));
+      const from = clientAt(handshakes.whereFrom(request.socket));
+      const reason = refusal.replace('\n', ': ');
+      // Of these an operator can let some in; the others are the client's mistakes.
+      if (refusal.startsWith('403')) refusals.refuse(from, reason);
+      else refusals.note(from, reason);
       return refuse(socket, refusal);
     }
     server.handleUpgrade(request, socket, head, (webSocket) => {
@@ -94,10 +99,8 @@ function createHttp(options: WebSocketOptions, secure: ServerOptions | null): Ht
 function refusalOfRequest(request: IncomingMessage, options: WebSocketOptions): string | null {
   const path = (request.url ?? '').split('?')[0];
   if (path !== options.path) return `404 Not Found\nThere is nothing here; MQTT over WebSocket is at ${options.path}`;
-  const { origin } = request.headers;
-  if (origin !== undefined && options.origins.length > 0 && !options.origins.includes(origin)) {
-    return '403 Forbidden\nThis origin is not in the listener\'s "origins"';
-  }
+  const unwanted = originRefusal(request.headers, options, request.socket.localAddress);
+  if (unwanted !== null) return `403 Forbidden\n${unwanted}`;
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
   // [MQTT5 6.0.0-3]
   if (!offered.some((name) => subProtocols.includes(name))) {

@@ -134,6 +134,11 @@ export class Authentication {
     this.#nameOf.set(listenerUrl, this.#names[index]!);
   }
 
+  /** Whether anybody may connect without credentials to the listener with this place in the configuration at the start. */
+  allowsAnonymous(index: number): boolean {
+    return this.#rules.listeners.get(this.#names[index]!)?.allowsAnonymous ?? false;
+  }
+
   async authenticate(request: AuthenticationRequest): Promise<AuthenticationAnswer> {
     const chain = this.#rules.listeners.get(this.#nameOf.get(request.client.listener) ?? '');
     if (chain === undefined) return unavailable;

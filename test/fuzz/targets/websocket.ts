@@ -88,6 +88,7 @@ export default function websocket(): Target {
       port: 0,
       path: '/mqtt',
       origins: ['https://good.example'],
+      isOpen: () => false,
       pingIntervalSeconds: 25,
       handshakeTimeoutSeconds,
       messageBytesMax,

@@ -153,7 +153,7 @@ describe('what is wrong is told with line, column, path and what was expected', 
       ...structuredClone(parseConfig({})),
       listeners: [
         { kind: 'tls', tls: { certFile: 'a', keyFile: 'b' } },
-        { kind: 'ws', origins: ['c'] },
+        { kind: 'ws', origins: ['http://c'] },
       ],
       store: { kind: 'level', topics: [{ filter: '#', durability: 'os' }] },
     };

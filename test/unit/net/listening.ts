@@ -18,7 +18,13 @@ export function optionsOf(kind: Kind, tls: TlsOptions, others: Others = {}): Lis
   const address = { host: '127.0.0.1', port, handshakeTimeoutSeconds, proxyProtocol, trustedProxies };
   if (kind === 'tcp') return { kind, ...address };
   if (kind === 'tls') return { kind, ...address, tls };
-  const webSocket = { path: '/mqtt', origins: [], pingIntervalSeconds: 25, messageBytesMax: 1_048_576 };
+  const webSocket = {
+    path: '/mqtt',
+    origins: [],
+    isOpen: () => false,
+    pingIntervalSeconds: 25,
+    messageBytesMax: 1_048_576,
+  };
   const common = { ...address, ...webSocket, ...others };
   return kind === 'ws' ? { ...common, kind } : { ...common, kind, tls };
 }

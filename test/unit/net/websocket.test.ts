@@ -87,12 +87,75 @@ describe('the upgrade', () => {
   test('is refused to origins that are not listed, and open to clients that are no browsers', async () => {
     const { url } = await open({ origins: ['https://dashboard.example'] });
     expect(await refusal(dial(url, ['mqtt'], { origin: 'https://evil.example' }))).toBe(
-      '403 This origin is not in the listener\'s "origins"\n',
+      '403 The origin https://evil.example is not in the listener\'s "origins"\n',
     );
+    expect(listening.warnings).toEqual([
+      expect.stringMatching(
+        / was turned away: 403 Forbidden: The origin https:\/\/evil\.example is not in the listener's "origins"$/,
+      ),
+    ]);
     await once(dial(url, ['mqtt'], { origin: 'https://dashboard.example' }), 'open');
     await once(dial(url), 'open');
-    const anywhere = await open();
-    await once(dial(anywhere.url, ['mqtt'], { origin: 'https://evil.example' }), 'open');
+    for (const any of [await open(), await open({ origins: ['*'], isOpen: () => true })]) {
+      await once(dial(any.url, ['mqtt'], { origin: 'https://evil.example' }), 'open');
+    }
+  });
+
+  test.each([
+    'https://evil.example',
+    'http://localhost.evil.example',
+    'http://127.0.0.1.evil.example:8083',
+    'http://127.0.0.1@evil.example',
+    'http://evil.example/http://localhost',
+    'chrome-extension://localhost',
+    // A sandboxed frame of any page.
+    'null',
+    '',
+  ])(
+    'of a page from %j is refused where clients need no credentials, and the log says how to let it in',
+    async (origin) => {
+      const { url } = await open({ isOpen: () => true });
+      expect(await refusal(dial(url, ['mqtt'], { headers: { origin } }))).toMatch(
+        /^403 The origin .* may not connect without authentication, unless it is in the listener's "origins"\n$/,
+      );
+      expect(listening.accepted).toHaveLength(0);
+      expect(listening.warnings).toEqual([expect.stringContaining('in the listener\'s "origins"')]);
+    },
+  );
+
+  test.each([
+    'http://localhost:3000',
+    'https://LOCALHOST',
+    'http://127.0.0.1:8080',
+    'http://[::1]:5173',
+    'http://127.8.0.1',
+  ])('of a page of this machine (%s) needs no credentials', async (origin) => {
+    const { url, port } = await open({ isOpen: () => true });
+    await once(dial(url, ['mqtt'], { origin }), 'open');
+    await once(dial(`ws://localhost:${port}/mqtt`, ['mqtt'], { origin, family: 4 }), 'open');
+  });
+
+  test.each(['evil.example', 'evil.example:8083', '127.0.0.1.evil.example', '192.0.2.1', 'localhost@evil.example'])(
+    'is refused to a page of this machine that asked for the host %j, as a name that was bound anew would have it',
+    async (host) => {
+      const { url } = await open({ isOpen: () => true });
+      const client = dial(url, ['mqtt'], { origin: 'http://localhost:3000', headers: { host } });
+      expect(await refusal(client)).toMatch(/^403 The origin http:\/\/localhost:3000 asked for the host /);
+    },
+  );
+
+  test('is open to what is no browser, whatever host it names', async () => {
+    const { url } = await open({ isOpen: () => true });
+    await once(dial(url, ['mqtt'], { headers: { host: 'broker.example' } }), 'open');
+  });
+
+  test('of a page is judged by what holds when it comes', async () => {
+    let isOpen = true;
+    const { url } = await open({ isOpen: () => isOpen });
+    const origin = 'https://dashboard.example';
+    expect(await refusal(dial(url, ['mqtt'], { origin }))).toMatch(/^403/);
+    isOpen = false;
+    await once(dial(url, ['mqtt'], { origin }), 'open');
   });
 
   test('that was refused does not leave the connection half open', async () => {

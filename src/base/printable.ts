@@ -3,6 +3,7 @@
  * direction of writing stands as `\u001b`, and there is an end to it.
  */
 const charactersMax = 1_000;
+const ellipsisBytes = 3;
 
 /** C0, DEL and C1; line and paragraph separators; marks, embeddings, overrides and isolates of direction; lone surrogates. */
 const harmful =
@@ -20,6 +21,18 @@ export function jsonLine(value: object): string {
 export function printable(text: string): string {
   if (text.length <= charactersMax && !mayNeedChange.test(text)) return text;
   return escaped(cut(text));
+}
+
+/** The same in no more than so many bytes of UTF-8: for what is sent to a peer, or kept in a table. */
+export function printableWithin(text: string, bytesMax: number): string {
+  const shown = printable(text);
+  // Characters of UTF-16 take three bytes at most.
+  if (shown.length * 3 <= bytesMax) return shown;
+  const bytes = Buffer.from(shown);
+  if (bytes.length <= bytesMax) return shown;
+  let end = bytesMax - ellipsisBytes;
+  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return `${bytes.toString('utf8', 0, end)}…`;
 }
 
 function cut(text: string): string {

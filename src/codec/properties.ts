@@ -2,6 +2,7 @@
  * The properties of MQTT 5.0: one table says what each is called, how it is encoded, and which packets may carry it.
  * [MQTT5 2.2.2]
  */
+import { printableWithin } from '../base/printable.ts';
 import { malformed, type Reader, violation } from './reader.ts';
 
 export const PropertyId = {
@@ -159,6 +160,9 @@ function notZero(name: PropertyName, value: number): number {
   return value;
 }
 
+/** Reasons are made of what peers, hooks and pipelines say: whatever that was, telling a peer of it cannot fail. */
+const reasonBytesMax = 1_024;
+
 /** Encodes the properties that are there, without the length before them. Order: that of the object, pairs as they stand. */
 export function encodeProperties(properties: object): Buffer {
   const parts: Buffer[] = [];
@@ -167,6 +171,8 @@ export function encodeProperties(properties: object): Buffer {
     const id = PropertyId[name as PropertyName];
     if (name === 'userProperties') {
       for (const [key, text] of value) parts.push(Buffer.from([id]), prefixed(key), prefixed(text));
+    } else if (name === 'reasonString') {
+      parts.push(Buffer.from([id]), prefixed(printableWithin(String(value), reasonBytesMax)));
     } else parts.push(Buffer.from([id]), encodeValue(encodings[name as PropertyName], value));
   }
   return Buffer.concat(parts);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { printable } from '../../../src/base/printable.ts';
+import { printable, printableWithin } from '../../../src/base/printable.ts';
 
 test.each([
   ['plain text, Ωμέγα and 🙂', 'plain text, Ωμέγα and 🙂'],
@@ -22,6 +22,18 @@ test('whatever comes in, what comes out is bounded and harmless', () => {
       const shown = printable(text);
       expect(shown.length).toBeLessThan(6_100);
       expect(shown).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/);
+    }),
+  );
+});
+
+test('text for a peer fits into its bytes, whole characters only', () => {
+  expect(printableWithin('short', 20)).toBe('short');
+  expect(printableWithin('🙂'.repeat(10), 20)).toBe('🙂🙂🙂🙂…');
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 3_000, size: 'max' }), fc.nat(2_000), (text, bytes) => {
+      const shown = printableWithin(text, 20 + bytes);
+      expect(Buffer.byteLength(shown)).toBeLessThanOrEqual(20 + bytes);
+      expect(Buffer.from(shown).toString()).toBe(shown);
     }),
   );
 });

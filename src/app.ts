@@ -5,7 +5,7 @@
 import { AuditLog } from './admin/audit.ts';
 import { banHandlers } from './admin/bans.ts';
 import { audited, type Handlers, serveControl } from './admin/control.ts';
-import { createLog } from './admin/log.ts';
+import { createLog, programLog } from './admin/log.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import { Authentication, type Prepared } from './auth/authentication/authentication.ts';
 import { AuthenticationError } from './auth/authentication/mechanism.ts';
@@ -56,10 +56,12 @@ export interface AppOptions {
   readonly log?: Log;
   /** Where a setting stands, for errors. */
   readonly where?: (path: Path) => string;
+  /** For the log: what was found where the configuration comes from, and is not used. */
+  readonly remarks?: readonly string[];
   /** Where secrets may come from that the configuration only names. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** How `reload` reads the configuration anew; without it there is nothing to reload from. */
-  readonly reread?: () => ReadConfig;
+  readonly reread?: () => Pick<ReadConfig, 'config' | 'where'>;
   /** Start although a part of what was acknowledged is lost. */
   readonly acceptLoss?: boolean;
 }
@@ -70,7 +72,8 @@ const pipelineTickMs = 100;
 const keep = { verdict: 'keep' } as const;
 
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
-  const log = options.log ?? (await createLog(config.log));
+  const log = options.log === undefined ? await createLog(config.log) : programLog(options.log);
+  for (const remark of options.remarks ?? []) log.info({}, remark);
   const rules = rulesOf(config, options.where);
   const authentication = await openAuthentication(config, options, log);
   const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log);

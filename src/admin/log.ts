@@ -4,12 +4,15 @@
  */
 import { type DestinationStream, destination, pino } from 'pino';
 import { printable } from '../base/printable.ts';
+import { isThenable } from '../base/thenable.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 
 export interface LogSettings {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly format: 'auto' | 'pretty' | 'json';
 }
+
+const levelNames = 'debug, info, warn and error';
 
 /** Of log lines that wait to be read. */
 const logBytesMax = 4_194_304;
@@ -28,6 +31,33 @@ export async function createLog({ level, format }: LogSettings, output?: NodeJS.
     return (fields: object, message: string) => method(harmless(fields), printable(message));
   };
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+}
+
+/**
+ * The program's own log: told as harmless things as the broker's own, and a fault of it, at once or in a promise, is not the broker's.
+ * Throws a TypeError if it lacks a method.
+ */
+export function programLog(log: Log): Log {
+  const write = (name: keyof Log) => {
+    if (typeof log[name] !== 'function') throw new TypeError(`log.${name} is not a function; a log has ${levelNames}`);
+    return (fields: object, message: string) => {
+      try {
+        const done = log[name](harmlessTexts(fields), printable(message)) as unknown;
+        if (isThenable(done)) Promise.resolve(done).catch(() => {});
+      } catch {
+        // There is nobody left who could be told.
+      }
+    };
+  };
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+}
+
+/** Errors stay what they are, since programs look into them. */
+function harmlessTexts(fields: object): object {
+  const entries = Object.entries(fields);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, typeof value === 'string' ? printable(value) : value]),
+  );
 }
 
 function harmless(fields: object): object {
@@ -64,12 +94,12 @@ async function terminal(output?: NodeJS.WritableStream): Promise<DestinationStre
 
 /** Standard error, a few times a second or when a good deal has come, and once more at the end. */
 function logOutput(): DestinationStream {
-  const output = destination({ fd: 2, sync: false, maxLength: logBytesMax });
+  const output = patient(destination({ fd: 2, sync: false, maxLength: logBytesMax }));
   const lines = new GatheredLines((text) => output.write(text));
   process.once('exit', () => {
     output.flushSync();
     // A write that `output` began now would not be carried out any more.
-    const last = destination({ fd: 2, sync: true });
+    const last = patient(destination({ fd: 2, sync: true }));
     last.write(lines.take());
     last.flushSync();
   });
@@ -84,6 +114,17 @@ function logOutput(): DestinationStream {
     output.write(`${JSON.stringify({ level, time: new Date().toISOString(), msg })}\n`);
   });
   return lines;
+}
+
+/**
+ * A full disk below the log, or nobody at its other end, is no reason to end: what could not be written is tried again with the next
+ * line. At the end of the process it is given up, where pino would try for ever.
+ */
+function patient<T extends ReturnType<typeof destination>>(output: T): T {
+  const flushSync = output.flushSync.bind(output);
+  output.on('error', () => (output.flushSync = () => {}));
+  output.on('write', () => (output.flushSync = flushSync));
+  return output;
 }
 
 /**

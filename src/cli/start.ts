@@ -45,16 +45,16 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
     throw new CommandError('--memory keeps nothing on disk, and --data-dir says where on disk: give one of them', 2);
   }
   const read = () => {
-    const { config, where } = readConfig(values.config ?? null, io.environment);
-    return { config: withOptions(config, values), where };
+    const { config, ...source } = readConfig(values.config ?? null, io.environment);
+    return { ...source, config: withOptions(config, values) };
   };
-  const { config, where } = read();
+  const { config, where, remarks } = read();
   assertSafeToListen(config);
 
   io.letEngineGiveWay();
   const acceptLoss = values['accept-loss'] ?? false;
   const reread = values.config === undefined ? {} : { reread: read };
-  const starting = startWith(config, { acceptLoss, where, environment: io.environment, ...reread });
+  const starting = startWith(config, { acceptLoss, where, remarks, environment: io.environment, ...reread });
   const closed = closedBySignal(starting, io);
   // From now on, or one that comes early would end the process. What goes wrong stands in the log, or ends the start.
   const off = io.onReload(() => void starting.then((app) => app.reload()).catch(() => {}));

@@ -2,7 +2,7 @@
  * Environment variables over the file: `SLUICE_LIMITS_PACKET_BYTES=4096`, `SLUICE_LISTENERS_0_PORT=0`.
  *
  * A key's name in upper case, words parted by `_`, each level after the other. Text is taken as it stands, everything else is
- * read as YAML: a list is `[a, b]`.
+ * read as YAML: a list is `[a, b]`. What Kubernetes sets for a service of that name is nobody's setting.
  */
 import { parse } from 'yaml';
 import { nearest } from '../base/nearest.ts';
@@ -16,6 +16,8 @@ export interface Overridden {
   readonly variables: ReadonlyMap<string, string>;
   /** A line each. */
   readonly problems: readonly string[];
+  /** Variables of Kubernetes' own, which were passed over. */
+  readonly passedOver: readonly string[];
 }
 
 /** Returns the input with the variables' values in it; the input itself stays as it is. */
@@ -25,17 +27,46 @@ export function applyEnvironment(
 ): Overridden {
   const variables = new Map<string, string>();
   const problems: string[] = [];
+  const passedOver: string[] = [];
+  const services = kubernetesServices(environment);
   const result: unknown = structuredClone(input);
   // Sorted, so that a list comes before its items whatever the order of the variables.
   for (const name of Object.keys(environment).sort()) {
     const value = environment[name];
     if (!name.startsWith(prefix) || value === undefined) continue;
     const setting = find(name.slice(prefix.length), schema);
+    if (setting === null && services.some((service) => isOfService(service, name))) {
+      passedOver.push(name);
+      continue;
+    }
     const problem = setting === null ? unknownName(name) : put(result, setting.path, parseValue(setting, value));
     if (problem !== null) problems.push(`environment variable ${name}: ${problem}`);
     else if (setting !== null) variables.set(setting.path.join('.'), name);
   }
-  return { input: result, variables, problems };
+  return { input: result, variables, problems, passedOver };
+}
+
+const serviceHost = '_SERVICE_HOST';
+
+/**
+ * Kubernetes tells each container of the services around it: of one called `sluice` by `SLUICE_SERVICE_HOST`, `SLUICE_PORT=tcp://…`
+ * and more, of `sluice-mqtt` by the same behind `SLUICE_MQTT`. Returns what the names of each begin with.
+ */
+function kubernetesServices(environment: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.keys(environment)
+    .filter((name) => name.startsWith(prefix) && name.endsWith(serviceHost))
+    .map((name) => name.slice(0, -serviceHost.length))
+    .filter((service) => {
+      const [port, url] = [environment[`${service}_SERVICE_PORT`], environment[`${service}_PORT`]];
+      return /^\d+$/.test(port ?? '') && /^(tcp|udp|sctp):\/\//.test(url ?? '');
+    });
+}
+
+function isOfService(service: string, name: string): boolean {
+  if (!name.startsWith(`${service}_`)) return false;
+  return /^_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$/.test(
+    name.slice(service.length),
+  );
 }
 
 /** A key that has a value of its own, as opposed to settings. */

@@ -28,19 +28,26 @@ export interface ReadConfig {
   readonly config: Config;
   /** `file:line:column: path`, or the variable, that a setting comes from: for what is found wrong later. */
   readonly where: (path: Path) => string;
+  /** For the log: what was read and is not used. */
+  readonly remarks: readonly string[];
 }
 
 /** The same, and where each setting stands. */
 export function readConfig(file: string | null, environment: Environment): ReadConfig {
   const source = file === null ? null : readSource(file);
-  const { input, variables, problems } = applyEnvironment(source?.input ?? {}, environment);
+  const { input, variables, problems, passedOver } = applyEnvironment(source?.input ?? {}, environment);
   const where = (path: Path) => {
     const variable = variables.get(path.join('.'));
     if (variable !== undefined) return `environment variable ${variable}`;
     return `${source?.where(path) ?? 'configuration'}: ${pathText(path)}`;
   };
   const config = checked(input, where, [...(source?.problems ?? []), ...problems]);
-  return { config: file === null ? config : deepFreeze(withAbsolutePaths(config, dirname(resolve(file)))), where };
+  const remarks =
+    passedOver.length === 0
+      ? []
+      : [`Kubernetes set these for a service of this name, and they are no settings: ${passedOver.join(', ')}`];
+  const absolute = file === null ? config : deepFreeze(withAbsolutePaths(config, dirname(resolve(file))));
+  return { config: absolute, where, remarks };
 }
 
 /** `otherProblems`: what was found before, a line each. */

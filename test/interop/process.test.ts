@@ -1,7 +1,7 @@
 /** The broker as a process, as `npm start` runs it: what signals do to it and to its clients. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -30,21 +30,22 @@ interface Started {
   readonly log: () => string;
 }
 
-async function startBroker(...argv: string[]): Promise<Started> {
+/** `log`: a file in the place of the pipe for standard error. */
+async function startBroker(argv: readonly string[] = [], log: number | 'pipe' = 'pipe'): Promise<Started> {
   const args = [mainFile, 'start', '--port', '0', '--ws-port', '0', '--data-dir', directory, ...argv];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', log] });
   running.add(child);
-  let log = '';
-  child.stderr.on('data', (bytes: Buffer) => (log += bytes.toString()));
+  let text = '';
+  child.stderr?.on('data', (bytes: Buffer) => (text += bytes.toString()));
   const ended = once(child, 'close').then(([code, signal]) => {
     running.delete(child);
     return code ?? signal;
   });
-  for await (const line of createInterface({ input: child.stdout })) {
+  for await (const line of createInterface({ input: child.stdout! })) {
     const port = /mqtt:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
-    if (port !== undefined) return { child, port: Number(port), ended, log: () => log };
+    if (port !== undefined) return { child, port: Number(port), ended, log: () => text };
   }
-  throw new Error(`It did not start: ${log}`);
+  throw new Error(`It did not start: ${text}`);
 }
 
 const lasting = (clientId: string): ConnectOptions => ({
@@ -144,3 +145,21 @@ test.runIf(process.platform === 'linux')(
     expect(lower).toEqual(new Array(4).fill(Math.min(usual + 10, 19)));
   },
 );
+
+test.runIf(process.platform === 'linux')('a log that cannot be written ends no broker', async () => {
+  const full = openSync('/dev/full', 'w');
+  try {
+    const { child, port, ended } = await startBroker([], full);
+    for (let i = 0; i < 5; i++) {
+      const client = await WireClient.connect(port, { version: 5 });
+      await client.disconnect();
+      // Lines are written a few times a second.
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+    await (await WireClient.connect(port, { version: 5 })).nothingElse();
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+  } finally {
+    closeSync(full);
+  }
+});

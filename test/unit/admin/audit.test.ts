@@ -8,8 +8,8 @@ import { connect as connectTls } from 'node:tls';
 import mqtt from 'mqtt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AuditLog } from '../../../src/admin/audit.ts';
-import { type App, startApp } from '../../../src/app.ts';
-import { parseConfig, type ReadConfig } from '../../../src/config/load.ts';
+import { type App, type AppOptions, startApp } from '../../../src/app.ts';
+import { parseConfig } from '../../../src/config/load.ts';
 import { type Log, silentLog } from '../../../src/contracts/log.ts';
 import { Certificates, pem } from '../../support/certificates.ts';
 import { unique, WireClient } from '../../support/wire-client.ts';
@@ -149,7 +149,7 @@ describe('a broker', () => {
       ...more,
     });
 
-  async function start(more: object = {}, reread?: () => ReadConfig): Promise<number> {
+  async function start(more: object = {}, reread?: AppOptions['reread']): Promise<number> {
     const hooks = {
       authenticate: ({ password }: { password: Buffer | null }) =>
         password?.toString() === 'wrong'

@@ -1,7 +1,7 @@
 /** The broker's own log, with what strangers may put into it. */
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { createLog } from '../../../src/admin/log.ts';
+import { createLog, programLog } from '../../../src/admin/log.ts';
 
 const evil = 'x\r\n2026-01-01 INFO: all is well\u001b[2J\u001b]0;title\u0007\u009b31m\u202e';
 
@@ -33,4 +33,29 @@ test('nor in the text of an error', async () => {
 test('a client identifier of 65,535 characters does not fill the log', async () => {
   const text = await written('json', (log) => log.info({ client: 'x'.repeat(65_535) }, 'y'.repeat(65_535)));
   expect(text.length).toBeLessThan(3_000);
+});
+
+test("a program's log is told harmless texts, and what it does wrong is not the broker's", async () => {
+  const told: unknown[] = [];
+  const log = programLog({
+    debug: () => Promise.reject(new Error('the log is a promise')),
+    info: (...args) => void told.push(args),
+    warn: () => {
+      throw new Error('the log is full');
+    },
+    error() {},
+  });
+  const err = new Error('e');
+
+  log.warn({}, 'w');
+  log.debug({}, 'd');
+  log.info({ client: evil, err, count: 1 }, evil.repeat(100));
+
+  const [[fields, message]] = told as [[{ client: string; err: unknown }, string]];
+  for (const each of [fields.client, message]) expect(each).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
+  expect(message.length).toBeLessThan(7_000);
+  expect(fields).toMatchObject({ err, count: 1 });
+  // A rejection that nobody takes would end this process.
+  await new Promise(setImmediate);
+  expect(() => programLog({ info() {} } as never)).toThrow(/log\.debug is not a function/);
 });

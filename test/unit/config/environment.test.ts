@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/load.ts';
+import { loadConfig, readConfig } from '../../../src/config/load.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-environment-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -84,4 +84,47 @@ test('a file that holds no settings is told as such, whatever the variables', ()
 
 test('a section as a whole is no variable', () => {
   expect(problemsOf({ SLUICE_LOG: '{ level: warn }' })).toHaveLength(1);
+});
+
+/** What a container finds in its environment if a service of this name is beside it. */
+function kubernetes(service: string): Record<string, string> {
+  const url = 'tcp://10.96.0.17:1883';
+  return {
+    [`${service}_SERVICE_HOST`]: '10.96.0.17',
+    [`${service}_SERVICE_PORT`]: '1883',
+    [`${service}_SERVICE_PORT_MQTT`]: '1883',
+    [`${service}_PORT`]: url,
+    [`${service}_PORT_1883_TCP`]: url,
+    [`${service}_PORT_1883_TCP_PROTO`]: 'tcp',
+    [`${service}_PORT_1883_TCP_PORT`]: '1883',
+    [`${service}_PORT_1883_TCP_ADDR`]: '10.96.0.17',
+  };
+}
+
+test.each(['SLUICE', 'SLUICE_MQTT'])(
+  'what Kubernetes sets for a service %s is passed over, and told once',
+  (service) => {
+    const environment = { ...kubernetes(service), SLUICE_LIMITS_PACKET_BYTES: '4096' };
+
+    const { config, remarks } = readConfig(null, environment);
+
+    expect(config.limits.packetBytes).toBe(4096);
+    expect(remarks).toHaveLength(1);
+    for (const name of Object.keys(kubernetes(service))) expect(remarks[0]).toContain(name);
+  },
+);
+
+test('beside them a setting is one, and a mistake is told', () => {
+  expect(problemsOf({ ...kubernetes('SLUICE'), SLUICE_SERVICE_PROT: '1' })).toEqual([
+    expect.stringContaining('SLUICE_SERVICE_PROT: there is no such setting'),
+  ]);
+  expect(problemsOf({ ...kubernetes('SLUICE_LISTENERS_0') })).toEqual([
+    expect.stringContaining('SLUICE_LISTENERS_0_PORT'),
+  ]);
+});
+
+test('what only looks like them is a mistake: a port alone, or a host without the rest', () => {
+  expect(problemsOf({ SLUICE_PORT: '1883' })).toHaveLength(1);
+  expect(problemsOf({ SLUICE_PORT: 'tcp://10.96.0.17:1883' })).toHaveLength(1);
+  expect(problemsOf({ SLUICE_SERVICE_HOST: '10.96.0.17', SLUICE_PORT: '1883' })).toHaveLength(2);
 });

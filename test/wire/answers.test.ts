@@ -126,8 +126,19 @@ test('PINGRESP is two bytes in every version', () => {
 test.each(every)(
   'a text that does not fit its length is our mistake, in version %i as far as it is sent',
   (version) => {
-    const packet = connack(0x87, { reasonString: 'x'.repeat(65_536) });
+    const packet = connack(0x87, { responseInformation: 'x'.repeat(65_536) });
     if (version === 5) expect(() => encodeAnswer(packet, version)).toThrow(RangeError);
     else expect(encodeAnswer(packet, version)).toHaveLength(4);
   },
 );
+
+test('a reason of any length fits, cut and printable [MQTT5 1.5.4]', () => {
+  for (const text of ['x'.repeat(65_536), '🙂'.repeat(40_000), '\0'.repeat(65_535), '\ud800'.repeat(9_000)]) {
+    const bytes = encodeAnswer(connack(0x87, { reasonString: text }), 5);
+    // Behind two bytes of length, at the end of the packet.
+    const at = bytes.indexOf(0x1f) + 1;
+    expect(bytes.length - at - 2).toBe(bytes.readUInt16BE(at));
+    expect(bytes.length).toBeLessThan(1_100);
+    expect(bytes.toString('utf8', at + 2)).not.toMatch(/[\u0000-\u001f]/);
+  }
+});

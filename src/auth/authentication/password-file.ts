@@ -5,6 +5,7 @@
  * checked in its place. Hashes are computed off the main thread, a few at a time, and remembered for a short while.
  */
 import { createHmac, randomBytes } from 'node:crypto';
+import { printable } from '../../base/printable.ts';
 import type { PasswordFileSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest } from '../../contracts/hooks.ts';
 import { CredentialCache } from './credential-cache.ts';
@@ -108,7 +109,8 @@ export class PasswordFile implements Mechanism {
       return null;
     }
     const isRight = await this.#verify(username, password, hash);
-    return isRight ? { outcome: 'accept' } : wrongCredentials;
+    if (isRight && password.length === 0) warnOfEmptyPassword(hash, username, this.#context);
+    return isRight && password.length > 0 ? { outcome: 'accept' } : wrongCredentials;
   }
 
   async takeAsLong({ client, password }: AuthenticationRequest): Promise<void> {
@@ -137,6 +139,16 @@ export class PasswordFile implements Mechanism {
     const choice = createHmac('sha256', this.#decoyKey).update(username).digest().readUInt32BE();
     return hashes[choice % hashes.length]!;
   }
+}
+
+const toldOf = new WeakSet<PasswordHash>();
+
+/** Once for each line: whoever tries it could fill the log. An empty password lets nobody in, as with Mosquitto. */
+function warnOfEmptyPassword(hash: PasswordHash, username: string, { log }: MechanismContext): void {
+  if (toldOf.has(hash)) return;
+  toldOf.add(hash);
+  const what = `the user ${printable(username)} has an empty password, which lets nobody in; set one with sluice passwd`;
+  log.error({ username }, what);
 }
 
 function unlessBusy(error: unknown): void {

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { HashThreads } from '../../../../src/auth/authentication/hash-threads.ts';
 import { PasswordFile } from '../../../../src/auth/authentication/password-file.ts';
-import { hashPassword } from '../../../../src/auth/authentication/password-hash.ts';
+import { type HashName, hashNames, hashPassword } from '../../../../src/auth/authentication/password-hash.ts';
 import { BusyError } from '../../../../src/auth/authentication/work-queue.ts';
 import { aContext, aRequest, eventually, testDirectory } from './support.ts';
 
@@ -38,6 +38,33 @@ describe('whom it lets in', () => {
     expect(await passwords.authenticate(aRequest({ username, password }))).toEqual(answer);
     passwords.close();
   });
+
+  /** `sluice passwd` makes no such line. */
+  const emptyScramLine = () => {
+    const iterated = pbkdf2Sync('', salt, 4_096, 32, 'sha256');
+    const [client, server] = ['Client Key', 'Server Key'].map((text) =>
+      createHmac('sha256', iterated).update(text).digest(),
+    );
+    const stored = createHash('sha256').update(client!).digest('base64');
+    return `SCRAM-SHA-256$4096:${salt.toString('base64')}$${stored}:${server!.toString('base64')}`;
+  };
+  const lineOfNothing = async (name: HashName) =>
+    `ada:${name === 'scram-sha-256' ? emptyScramLine() : await hashPassword(name, Buffer.alloc(0))}\n`;
+
+  test.each(hashNames)(
+    'nobody with an empty password, even if the line of the user has its hash (%s)',
+    async (name) => {
+      const context = aContext();
+      const passwords = await open(directory.write(`empty-${name}`, await lineOfNothing(name)), context);
+      for (let attempt = 0; attempt < 2; attempt++) {
+        expect(await passwords.authenticate(aRequest({ username: 'ada', password: '' }))).toEqual(wrong);
+      }
+      expect(context.log.lines).toEqual([
+        expect.stringContaining('user ada has an empty password, which lets nobody in'),
+      ]);
+      passwords.close();
+    },
+  );
 
   test('enhanced authentication is not its business', async () => {
     const passwords = await open(directory.write('enhanced', line('ada', 'one')));

@@ -240,7 +240,7 @@ export class Broker implements BanList {
 
   /** The rules of the access policy have changed: what is published from now on reaches those who may have it now. */
   rulesChanged(): void {
-    this.#shell.core.router.invalidate();
+    this.#shell.core.rightsChanged();
   }
 
   /** Calls `handler` for every message that matches, retained ones first; returns a function that ends it. */

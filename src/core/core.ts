@@ -83,6 +83,12 @@ export class Core {
     if (!this.#hasDueTimers) this.#fireTimers();
   }
 
+  /** Sessions may have other rights now: what was found out under the old ones is void. */
+  rightsChanged(): void {
+    this.router.invalidate();
+    this.delivering.rightsChanges++;
+  }
+
   #fireTimers(): void {
     this.#hasDueTimers = !this.timers.advance(this.#now, this.pieces.timers);
   }

@@ -42,6 +42,8 @@ export class Delivering {
   #isTurnAwaited = false;
   /** Whose look goes on in the next turn. */
   readonly #looking: Session[] = [];
+  /** How often the rights of sessions have changed: what was allowed before is to be asked again. */
+  rightsChanges = 0;
 
   constructor(settings: BrokerSettings, store: SessionStore, sink: Sink, groups: Pick<Router, 'group'>) {
     this.#groups = groups;
@@ -167,8 +169,13 @@ export class Delivering {
     const { message, retain, subscriptionIds } = delivery;
     this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: false });
     const { link } = session;
+    const { rightsChanges } = this;
     this.#sink.whenStored(() => {
       if (session.link !== link || session.window.delivery(packetId) !== delivery) return;
+      if (rightsChanges !== this.rightsChanges && !mayReceive(session, message)) {
+        this.#withdraw(session, delivery, packetId);
+        return this.pump(session);
+      }
       // A whole window may have waited for the same commit: no more of it is written than the client reads.
       if (session.isCongested || session.heldBack !== null) (session.heldBack ??= new Deque()).push(packetId);
       else this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
@@ -180,8 +187,17 @@ export class Delivering {
     if (heldBack.length === 0) session.heldBack = null;
     // A client can answer what it was not sent; then it is done with.
     if (session.window.awaiting(packetId) !== Awaiting.pubrec) return;
-    const { message, retain, subscriptionIds } = session.window.delivery(packetId)!;
+    const delivery = session.window.delivery(packetId)!;
+    const { message, retain, subscriptionIds } = delivery;
+    if (!mayReceive(session, message)) return this.#withdraw(session, delivery, packetId);
     this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
+  }
+
+  /** The rules have come to forbid a QoS 2 message before it was sent: its identifier is free again. */
+  #withdraw(session: Session, delivery: Delivery, packetId: PacketId): void {
+    session.window.settle(packetId);
+    this.#store.removeSending(session.sid, packetId);
+    this.#giveUp(session, delivery, 'notAuthorized');
   }
 
   /**
@@ -209,25 +225,27 @@ export class Delivering {
     }
     const delivery = session.window.delivery(packetId)!;
     const { message, qos, retain, subscriptionIds } = delivery;
-    if (this.#fits(session, delivery)) {
+    const refusal = this.#refusal(session, delivery);
+    if (refusal === null) {
       return this.#sink.publish(session, message, qos, packetId, retain, true, subscriptionIds);
     }
-    // The client has come back with a smaller Maximum Packet Size. [MQTT5 3.1.2-25]
     if (qos !== 2) {
       session.window.settle(packetId);
-      return this.#giveUp(session, delivery, 'packetTooLarge');
+      return this.#giveUp(session, delivery, refusal);
     }
     // It may have come before, and then the client keeps the identifier until it is released.
     session.window.received(packetId);
     if (session.isPersistent)
       this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: true });
     this.#sink.acknowledgeStored(session, PacketType.pubrel, packetId, ReasonCode.Success);
-    this.#sink.dropped('packetTooLarge', session);
+    this.#sink.dropped(refusal, session);
   }
 
-  #fits(session: Session, { message, qos, subscriptionIds }: Delivery): boolean {
-    if (session.packetBytesMax === Number.POSITIVE_INFINITY) return true;
-    return this.#sink.fits(session, message, qos, subscriptionIds);
+  /** Why the client must not be sent what waited for it: since then the rules, or its Maximum Packet Size, may have changed. */
+  #refusal(session: Session, { message, qos, subscriptionIds }: Delivery): DropReason | null {
+    if (!mayReceive(session, message)) return 'notAuthorized';
+    if (session.packetBytesMax === Number.POSITIVE_INFINITY) return null;
+    return this.#sink.fits(session, message, qos, subscriptionIds) ? null : 'packetTooLarge'; // [MQTT5 3.1.2-25]
   }
 
   #sendNext(session: Session): void {
@@ -237,11 +255,8 @@ export class Delivering {
     const dup = maybeSent && delivery.qos === 1 && session.isPersistent;
     if (session.queue.spilled > 0 && session.queue.inMemory < reloadBelow) this.#loadNext(session);
     if (delivery.message.isExpired(this.now)) return this.#giveUp(session, delivery, 'expired'); // [MQTT5 3.3.2-5]
-    // The rules may have changed since it was queued.
-    if (session.rights?.receive(delivery.message.topic.name) === false) {
-      return this.#giveUp(session, delivery, 'notAuthorized');
-    }
-    if (!this.#fits(session, delivery)) return this.#giveUp(session, delivery, 'packetTooLarge');
+    const refusal = this.#refusal(session, delivery);
+    if (refusal !== null) return this.#giveUp(session, delivery, refusal);
     this.#send(session, delivery, dup);
   }
 
@@ -277,14 +292,15 @@ export class Delivering {
       if (messages.isDone) session.replays.shift();
       return;
     }
-    if (message.isExpired(this.now) || session.rights?.receive(message.topic.name) === false) return;
+    if (message.isExpired(this.now) || !mayReceive(session, message)) return;
     this.#walk.stepsLeft -= stepsToSend + message.size / bytesPerStep;
     if (subscription.subscriberClass === null) return this.#replay(session, subscription, message);
     let isLater = false;
     session.isPreparing = true;
     this.#sink.inForm(message, subscription.subscriberClass, (form) => {
       session.isPreparing = false;
-      if (form !== null && session.isConnected && session.subscriptions.has(subscription.topicFilter)) {
+      const isWanted = session.isConnected && session.subscriptions.has(subscription.topicFilter);
+      if (form !== null && isWanted && mayReceive(session, message)) {
         this.#replay(session, subscription, form);
       }
       if (isLater) this.pump(session);
@@ -351,3 +367,5 @@ export class Delivering {
     this.deliver(heir.session, message.renumbered(0), granted, retain, ids, group);
   }
 }
+
+const mayReceive = ({ rights }: Session, { topic }: Message) => rights === null || rights.receive(topic.name);

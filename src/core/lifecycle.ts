@@ -90,7 +90,7 @@ export function identify(core: Core, session: Session, identity: ClientIdentity 
   session.rights = rights;
   // Clients come back all the time, and each void route is found anew.
   if (rights === null || session.subscriptions.size === 0 || isSame(before, identity)) return;
-  core.router.invalidate();
+  core.rightsChanged();
 }
 
 /** Whether rules cannot tell the two apart. */

@@ -20,7 +20,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'SUBACK leaves before the commit',
     file: 'broker/subscribing.ts',
-    from: '  connection.shell.turn.whenStored(() => {\n    if (connection.session !== session) return;\n    const codes',
+    from: '  connection.shell.turn.answer(connection, progress.stagedBefore, () => {\n    if (connection.session !== session) return;\n    const codes',
     to: '  queueMicrotask(() => {\n    if (connection.session !== session) return;\n    const codes',
   },
   {
@@ -44,8 +44,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'of several messages that a topic is to retain in one batch the first is written',
     file: 'store/level/staged.ts',
-    from: 'this.#retained.set(topic.name, { topic, message });',
-    to: 'if (!this.#retained.has(topic.name)) this.#retained.set(topic.name, { topic, message });',
+    from: 'this.#retained.set(topic.name, change);',
+    to: 'if (!this.#retained.has(topic.name)) this.#retained.set(topic.name, change);',
   },
   {
     name: 'a retained message that was removed comes back after a restart',

@@ -298,12 +298,12 @@ async function publishOwn(broker: Broker, { topic, ...fields }: PublishedMessage
 }
 
 function createStore(
-  { store, pipelineLimits }: Config,
+  { store, limits: { unwrittenBytes }, pipelineLimits }: Config,
   acceptLoss: boolean,
   log: Log,
 ): { store: SessionStore; quarantine: QuarantineStore } {
   if (store.kind === 'memory') return { store: new MemoryStore(), quarantine: new MemoryQuarantine(pipelineLimits) };
-  const level = new LevelStore({ ...store, quarantine: pipelineLimits, acceptLoss, log });
+  const level = new LevelStore({ ...store, unwrittenBytes, quarantine: pipelineLimits, acceptLoss, log });
   return { store: level, quarantine: level.quarantine };
 }
 

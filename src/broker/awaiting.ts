@@ -31,3 +31,13 @@ export function withAnswer<T>(
     connection.unpark();
   });
 }
+
+/** Goes on once the disk takes writes and keeps up, with the connection parked until then. */
+export function whenStoreKeepsUp(connection: Connection, goOn: () => void): void {
+  const { storeHealth, turn } = connection.shell;
+  if (!storeHealth.isStrained) return goOn();
+  // What is staged may wait for nobody's answer.
+  turn.schedule();
+  const again = () => whenStoreKeepsUp(connection, goOn);
+  withAnswer<void>(connection, 'store', () => storeHealth.wait(), undefined, again);
+}

@@ -28,10 +28,10 @@ import { createMessage, type MessageFields } from './create-message.ts';
 import { BrokerEvents } from './events.ts';
 import { LocalClient, type MessageHandler } from './local-client.ts';
 import { inForm, publishOwn } from './piping.ts';
-import { Recovery } from './recovery.ts';
 import { reportWillRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
 import { ShellSink } from './shell-sink.ts';
+import { StoreHealth } from './store-health.ts';
 import { reclassifySession } from './subscribing.ts';
 import { SysTopics } from './sys-topics.ts';
 import { Timekeeper } from './timekeeper.ts';
@@ -94,7 +94,8 @@ export class Broker implements BanList {
     const audit = options.audit ?? null;
     const chunks = new ChunkPool();
     const schedule = options.schedule ?? setImmediate;
-    const turn = new Turn({ store, schedule });
+    const health = new StoreHealth(store, log);
+    const turn = new Turn({ store, health, schedule });
     const sink = new ShellSink({
       turn,
       counters,
@@ -136,7 +137,7 @@ export class Broker implements BanList {
       admission: new Admission({ settings, counters, complaints, audit }),
       events: this.events,
       connections: new Set(),
-      storeRecovery: new Recovery(),
+      storeHealth: health,
       onDisconnected: () => {
         if (this.#shell.connections.size === 0) this.#whenEmpty?.();
       },
@@ -168,7 +169,7 @@ export class Broker implements BanList {
 
   /** Looks at the clock. */
   tick(): void {
-    const { settings, core, turn, complaints } = this.#shell;
+    const { settings, core, turn, complaints, storeHealth } = this.#shell;
     const now = this.#shell.readTime();
     const sinceSys = (now - this.#lastSysAt) / 1000;
     if (settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds) {
@@ -182,7 +183,7 @@ export class Broker implements BanList {
       this.#lastIdleCommitAt = now;
       turn.commitIdle();
     }
-    if (!this.#store.isFailing) this.#shell.storeRecovery.resolve();
+    storeHealth.tick();
   }
 
   /** Does in the next rounds what the core has left. */

@@ -7,6 +7,7 @@ import { ProtocolError } from '../protocol/errors.ts';
 import type { ColdPacket, DisconnectPacket } from '../protocol/packets.ts';
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import { handleAuth } from './authentication.ts';
+import { whenStoreKeepsUp } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { handleConnect } from './handshake.ts';
 import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
@@ -25,14 +26,22 @@ export function handleColdPacket(connection: Connection, packet: ColdPacket): vo
   }
   switch (packet.cmd) {
     case 'subscribe':
-      return handleSubscribe(connection, session, packet);
+      return whenSubscriptionsAreStored(connection, session, () => handleSubscribe(connection, session, packet));
     case 'unsubscribe':
-      return handleUnsubscribe(connection, session, packet);
+      return whenSubscriptionsAreStored(connection, session, () => handleUnsubscribe(connection, session, packet));
     case 'pingreq':
       return connection.sendBytes(pingresp);
     case 'disconnect':
       return handleDisconnect(connection, session, packet);
   }
+}
+
+/** A client can subscribe as often as it likes: what is to be stored of it is bounded, as what it publishes is. */
+function whenSubscriptionsAreStored(connection: Connection, session: Session, goOn: () => void): void {
+  if (!session.isPersistent) return goOn();
+  whenStoreKeepsUp(connection, () => {
+    if (connection.session === session) goOn();
+  });
 }
 
 function handleDisconnect(connection: Connection, session: Session, packet: DisconnectPacket): void {

@@ -12,6 +12,8 @@ const linesMax = {
   /** A client broke the protocol, a limit or a rule. */
   refused: 100,
   banned: 20,
+  /** A client waits for the disk. */
+  waiting: 20,
   /** What a pipeline made of a message cannot be used. */
   pipeline: 20,
 } as const;

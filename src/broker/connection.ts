@@ -27,7 +27,7 @@ import type { Link } from './link.ts';
 import { Output } from './output.ts';
 import { Pace, unlimited } from './pace.ts';
 import { mayChange } from './piping.ts';
-import { publishThroughHooks, publishWhenStored, refusePublish } from './publishing.ts';
+import { mustBeStored, publishThroughHooks, publishWhenStored, refusePublish } from './publishing.ts';
 import { reportDisconnected, reportRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
 import { TakingTurns } from './taking-turns.ts';
@@ -70,6 +70,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   /** For how many things. */
   #waits = 0;
   heldAnswers = 0;
+  /** It is not read until some of them have left. */
+  isHeldUp = false;
+  /** Its CONNECT waits until the disk takes writes. */
+  awaitsStore = false;
   /** DISCONNECT came in good order, so there is no will to publish. */
   #isWillCancelled = false;
   #isTouched = false;
@@ -119,6 +123,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
       }
       this.#framer.push(bytes, start, end);
       if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
+      this.#mindAnswers();
     } catch (error) {
       this.#failed(error);
     }
@@ -155,7 +160,19 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (this.state === 'closing') return;
     this.turns.begin();
     this.guard(() => this.#framer.resume());
-    if (!this.isParked && !this.#isUnread) this.stream.resume();
+    this.#mindAnswers();
+    this.#readOn();
+  }
+
+  /** An answer costs a client little, and waits here until the disk has what it promises: more than so many are never owed. */
+  #mindAnswers(): void {
+    if (this.heldAnswers < this.shell.settings.limits.receiveMaximum || this.isHeldUp) return;
+    this.isHeldUp = true;
+    this.stream.pause();
+  }
+
+  #readOn(): void {
+    if (!this.isParked && !this.isHeldUp && !this.#isUnread && this.state !== 'closing') this.stream.resume();
   }
 
   /** A client that sends and never reads would make us keep our answers without end: it is not read before it has read. */
@@ -186,7 +203,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
       const code = rights.publish(message.topic, message.qos, message.retain);
       if (isFailure(code)) return refusePublish(this, session, message, packetId, code);
     }
-    if (packetId !== 0 && shell.core.store.isFailing) {
+    if (shell.storeHealth.isStrained && mustBeStored(this, session, message)) {
       return publishWhenStored(this, session, message, packetId);
     }
     const { hooks, pipeline } = shell;
@@ -273,10 +290,14 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   refuseAck(type: AckType, packetId: PacketId, reasonCode: number, why: string): void {
     const bytes = encodeRefusal(type, packetId, reasonCode, why);
     if (!this.wantsProblemInformation || bytes.length > this.packetBytesMax) {
-      return this.sendAck(type, packetId, reasonCode);
+      return this.shell.turn.acknowledge(this, type, packetId, reasonCode);
     }
-    this.receiveQuota++;
-    this.sendBytes(bytes);
+    const { turn, core } = this.shell;
+    turn.answer(this, core.store.staged, () => {
+      if (this.state !== 'open') return;
+      this.receiveQuota++;
+      this.sendBytes(bytes);
+    });
   }
 
   /** Sends an answer, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all. */
@@ -306,6 +327,12 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   flush(): void {
     this.#isTouched = false;
     this.#output.flush();
+    if (this.isHeldUp && this.heldAnswers < this.shell.settings.limits.receiveMaximum) {
+      this.isHeldUp = false;
+      // What we did not read was not late.
+      this.deadlines.lastReadAt = this.shell.core.now;
+      this.#readOn();
+    }
     if (this.stream.pendingBytes === 0) return;
     const waiting = this.#output.waitingBytes;
     const { outputBytes } = this.shell.settings.limits;
@@ -316,7 +343,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   onDrain(): void {
     this.#output.flush();
     if (this.stream.pendingBytes > 0) return;
-    if (!this.isParked && this.state !== 'closing') this.stream.resume();
+    this.#readOn();
     const { session } = this;
     if (session === null) return;
     session.isCongested = false;
@@ -369,11 +396,12 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     this.state = 'closing';
     this.#closeReason = why;
     this.#framer.clear();
+    const { core, turn, storeHealth } = this.shell;
+    const { staged } = core.store;
     this.#detach();
     this.#output.flush();
-    const { core, turn } = this.shell;
     if (how === 'destroy') this.stream.destroy();
-    else if (how === 'end once stored' && !core.store.isFailing) turn.whenStored(() => this.stream.end());
+    else if (how === 'end once stored' && !storeHealth.isFailing) turn.whenStored(() => this.stream.end(), staged);
     else this.stream.end();
   }
 

@@ -70,10 +70,15 @@ export class Deadlines {
       }
     }
     if (isUnknown) {
-      return connection.fail(new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'));
+      const what = 'The broker cannot write to its disk now, and this session would have to be stored';
+      return connection.fail(
+        connection.awaitsStore
+          ? new ProtocolError(ReasonCode.ServerUnavailable, what)
+          : new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'),
+      );
     }
     // While we do not read from it, it cannot be late.
-    if (connection.isParked) this.lastReadAt = core.now;
+    if (connection.isParked || connection.isHeldUp) this.lastReadAt = core.now;
     const dueAt = this.lastReadAt + this.#keepAliveMs;
     if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
     connection.end(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');

@@ -11,6 +11,7 @@ import { connackCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts'
 import { assertTopicName, Topic } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
+import { whenStoreKeepsUp } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { createMessage } from './create-message.ts';
 import { reportConnected, reportTakeover, reportWillRefused } from './reporting.ts';
@@ -164,6 +165,14 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   if (packet.will !== undefined) checkWillAllowed(connection, packet.will, rights);
   const areOwned = shell.hooks.authenticate !== undefined;
   const existing = sessionOf(core, identity.clientId);
+  const isStored = expirySeconds > 0 || packet.will !== undefined || existing?.isStored === true;
+  if (isStored && shell.storeHealth.isStrained) {
+    connection.awaitsStore = true;
+    return whenStoreKeepsUp(connection, () => {
+      connection.awaitsStore = false;
+      accept(connection, packet, properties, keepAlive);
+    });
+  }
   if (areOwned) checkOwner(existing, identity);
   if (existing === undefined && core.directory.size >= limits.sessions) {
     throw new ProtocolError(
@@ -177,6 +186,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     reportTakeover(connection, previous);
     previous.turns.completeFanOut();
   }
+  const { staged } = core.store;
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,
     traits,
@@ -202,7 +212,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
 
   let hasLeft = false;
   let isParked = false;
-  shell.turn.whenStored(() => {
+  shell.turn.answer(connection, staged, () => {
     hasLeft = true;
     if (connection.state === 'closing') return;
     if (!connection.send({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) {

@@ -12,9 +12,9 @@ import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { withAnswer } from './awaiting.ts';
+import { whenStoreKeepsUp, withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
-import { isPiped, messagesOf, opened, prepare } from './piping.ts';
+import { isPiped, mayChange, messagesOf, opened, prepare } from './piping.ts';
 import { reportPublishRefused } from './reporting.ts';
 
 export function publishThroughHooks(
@@ -39,8 +39,19 @@ export function publishThroughHooks(
   });
 }
 
+/** Whether it is one message more that has to wait for the disk. */
+export function mustBeStored({ shell }: Connection, session: Session, message: Message): boolean {
+  const { core, pipeline } = shell;
+  // QoS 0 promises nothing: what of it is stored all the same waits only once too much does.
+  if (message.qos === 0 && !core.store.isBehind) return false;
+  // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
+  if (pipeline !== null && mayChange(pipeline, core.router, message.topic)) return true;
+  return core.mustStore(message, session);
+}
+
 /**
- * The disk takes no writes, so nothing can be promised. 5.0 is told; before, no answer can say so, and the connection waits.
+ * The disk takes no writes, or is behind. If it fails, 5.0 is told; before, no answer can say so, and the connection waits. It waits as
+ * well if the refusal would have to stay behind an answer that is owed for an earlier message.
  */
 export function publishWhenStored(
   connection: Connection,
@@ -48,24 +59,22 @@ export function publishWhenStored(
   borrowed: Message,
   packetId: PacketId,
 ): void {
-  const { storeRecovery, log, core } = connection.shell;
+  const { storeHealth, complaints, core } = connection.shell;
   // The first copy was taken: a refusal would free its identifier for the client, and not for us. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
-  if (connection.traits.hasProperties) {
+  const isTold = storeHealth.isFailing && packetId !== 0 && connection.traits.hasProperties;
+  if (isTold && connection.heldAnswers === 0) {
     const type = borrowed.qos === 1 ? PacketType.puback : PacketType.pubrec;
     return connection.refuseAck(type, packetId, ReasonCode.QuotaExceeded, 'The broker cannot write to its disk');
   }
   const message = borrowed.keep();
-  log.warn({ client: connection.identity?.clientId }, 'a publisher waits until the data directory takes writes again');
-  withAnswer(
-    connection,
-    'store',
-    () => storeRecovery.wait(),
-    undefined,
-    () => {
-      if (connection.session === session) publishThroughHooks(connection, session, message, packetId);
-    },
-  );
+  if (storeHealth.isFailing) {
+    const fields = { client: connection.identity?.clientId };
+    complaints.warn('waiting', fields, 'a publisher waits until the data directory takes writes again');
+  }
+  whenStoreKeepsUp(connection, () => {
+    if (connection.session === session) publishThroughHooks(connection, session, message, packetId);
+  });
 }
 
 /** Nobody gets the message; the publisher is told as its version can be. */
@@ -83,8 +92,8 @@ export function refusePublish(
   counters.publishRefused++;
   log.debug({ client: connection.identity?.clientId, topic: message.topic.name, reason: code }, 'publish refused');
   reportPublishRefused(connection, message, code, why);
-  // In words too, where the version has them; nothing was stored that the answer would have to wait for.
-  if (why !== undefined && packetId !== 0 && connection.traits.hasProperties && core.store.isDurable) {
+  // In words too, where the version has them.
+  if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
     return connection.refuseAck(message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
   }
   refuseInCore(core, session, message.qos, packetId, code);

@@ -15,7 +15,7 @@ import type { Complaints } from './complaints.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
-import type { Recovery } from './recovery.ts';
+import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
 import type { Turn } from './turn.ts';
 
@@ -39,8 +39,7 @@ export interface Shell {
   readonly events: BrokerEvents;
   /** Every open connection, from accept to close. */
   readonly connections: Set<Connection>;
-  /** For who waits until the store takes writes again. */
-  readonly storeRecovery: Recovery;
+  readonly storeHealth: StoreHealth;
   /** A connection has left `connections`. */
   readonly onDisconnected: () => void;
   readonly time: Timekeeper;

@@ -20,11 +20,11 @@ export function handleSubscribe(connection: Connection, session: Session, packet
   const identifier = packet.properties.subscriptionIdentifier ?? 0;
   const { pipeline } = connection.shell;
   if (pipeline === null)
-    return subscribeNext(connection, session, packet, begin({ identifier, subscriberClass: null }));
+    return subscribeNext(connection, session, packet, begin(connection, { identifier, subscriberClass: null }));
   const ask = () => pipeline.classify(connection.identity!, packet.properties.userProperties ?? []);
   withAnswer<string | null>(connection, 'classify', ask, null, (subscriberClass) => {
     if (connection.session !== session) return;
-    subscribeNext(connection, session, packet, begin({ identifier, subscriberClass }));
+    subscribeNext(connection, session, packet, begin(connection, { identifier, subscriberClass }));
   });
 }
 
@@ -37,9 +37,13 @@ interface Progress {
   readonly granted: number[];
   /** What may still be spent in this round. */
   costLeft: number;
+  /** The answer waits for what was staged since. */
+  readonly stagedBefore: number;
 }
 
-const begin = (common: Common): Progress => ({ common, granted: [], costLeft: costPerRound });
+const begin = ({ shell: { core } }: Connection, common: Common): Progress => {
+  return { common, granted: [], costLeft: costPerRound, stagedBefore: core.store.staged };
+};
 
 /** The client has come back, or the pipelines have changed: its subscriptions get the form that they say now. */
 export async function reclassifySession(connection: Connection): Promise<void> {
@@ -91,7 +95,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
       });
     }
   }
-  connection.shell.turn.whenStored(() => {
+  connection.shell.turn.answer(connection, progress.stagedBefore, () => {
     if (connection.session !== session) return;
     const codes = granted.map((code) => forVersion(connection, code));
     connection.send({ cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} });
@@ -138,15 +142,21 @@ function subscribeOne(
 }
 
 export function handleUnsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
-  unsubscribeNext(connection, session, packet, []);
+  unsubscribeNext(connection, session, packet, [], connection.shell.core.store.staged);
 }
 
-function unsubscribeNext(connection: Connection, session: Session, packet: UnsubscribePacket, granted: number[]): void {
+function unsubscribeNext(
+  connection: Connection,
+  session: Session,
+  packet: UnsubscribePacket,
+  granted: number[],
+  stagedBefore: number,
+): void {
   const { core, events, turn } = connection.shell;
   for (let costLeft = costPerRound; granted.length < packet.unsubscriptions.length; ) {
     if (costLeft <= 0) {
       return connection.turns.giveWay(() => {
-        if (connection.session === session) unsubscribeNext(connection, session, packet, granted);
+        if (connection.session === session) unsubscribeNext(connection, session, packet, granted, stagedBefore);
       });
     }
     const topicFilter = packet.unsubscriptions[granted.length]!;
@@ -155,7 +165,7 @@ function unsubscribeNext(connection: Connection, session: Session, packet: Unsub
     if (code === ReasonCode.Success) events.emit('unsubscribed', connection.identity!, topicFilter);
     granted.push(code);
   }
-  turn.whenStored(() => {
+  turn.answer(connection, stagedBefore, () => {
     if (connection.session !== session) return;
     connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });
   });

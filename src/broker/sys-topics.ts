@@ -111,7 +111,7 @@ export class SysTopics {
       'retained messages/count': core.retained.count,
       'subscriptions/count': core.router.subscriptionCount,
       'shared_subscriptions/count': core.router.sharedGroupCount,
-      'store/failing': core.store.isFailing ? 1 : 0,
+      'store/failing': this.#shell.storeHealth.isFailing ? 1 : 0,
       'protocol errors/count': counters.protocolErrors,
       'heap/current': this.#rss(),
     };

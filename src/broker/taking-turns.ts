@@ -34,8 +34,7 @@ export class TakingTurns {
       core.fanOut = null;
       this.#serveMore();
     }
-    const isBehind = message.retain && packetId === 0 && core.store.isBehind;
-    if (core.copies > this.#copiesUntil || isBehind) this.#letOthersGoFirst(packetId);
+    if (core.copies > this.#copiesUntil) this.#letOthersGoFirst(message.retain && packetId === 0);
   }
 
   /** A message for very many: some of them are served now, and the others in the next rounds. */
@@ -50,12 +49,12 @@ export class TakingTurns {
     this.#leftOver = null;
   }
 
-  /** No answer holds back who publishes with QoS 0, so it waits for the disk as well, or what is to be written would grow without end. */
-  #letOthersGoFirst(packetId: PacketId): void {
+  /** No answer holds back who publishes retained messages with QoS 0: with `isStored`, it goes on once the last of them is on disk. */
+  #letOthersGoFirst(isStored: boolean): void {
     this.#copiesUntil = Number.POSITIVE_INFINITY;
     this.#connection.park();
     const goOn = () => this.#goOnInNextRound(() => {});
-    if (packetId === 0) this.#connection.shell.turn.whenStored(goOn);
+    if (isStored) this.#connection.shell.turn.whenStored(goOn);
     else goOn();
   }
 

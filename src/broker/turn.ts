@@ -5,6 +5,7 @@
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { AckType, PacketId } from '../protocol/packets.ts';
 import type { Link } from './link.ts';
+import type { StoreHealth } from './store-health.ts';
 
 /** Whoever gathers output during a turn. */
 export interface Flushable {
@@ -13,6 +14,7 @@ export interface Flushable {
 
 export interface TurnOptions {
   readonly store: SessionStore;
+  readonly health: StoreHealth;
   /** Runs its argument when this round of the event loop has delivered what came in. */
   readonly schedule: (run: () => void) => void;
 }
@@ -30,12 +32,10 @@ class Held {
   release(): void {
     for (let i = 0; i < this.answers.length; i++) {
       const answer = this.answers[i]!;
+      const link = this.links[i] as Link | null;
+      if (link !== null) link.heldAnswers--;
       if (typeof answer !== 'number') answer();
-      else {
-        const link = this.links[i]!;
-        link.heldAnswers--;
-        link.sendAck((answer >>> 24) as AckType, (answer >>> 8) & 0xffff, answer & 0xff);
-      }
+      else link!.sendAck((answer >>> 24) as AckType, (answer >>> 8) & 0xffff, answer & 0xff);
     }
   }
 }
@@ -64,11 +64,27 @@ export class Turn {
     this.#options.schedule(this.#run);
   }
 
-  /** Runs `answer` once everything staged so far is durable: at once if it is. */
-  whenStored(answer: () => void): void {
-    if (this.#options.store.isDurable) return answer();
-    this.#held.add(null, answer);
+  /** Runs `callback` once everything staged so far is durable: at once if it is, or if nothing was staged since `stagedBefore`. */
+  whenStored(callback: () => void, stagedBefore = -1): void {
+    if (this.#isStored(stagedBefore)) return callback();
+    this.#held.add(null, callback);
     this.schedule();
+  }
+
+  /**
+   * Runs `answer`, which answers on this link, once what was staged since `stagedBefore` is durable: what others have staged is not waited
+   * for. Never before an earlier answer on the same link.
+   */
+  answer(link: Link, stagedBefore: number, answer: () => void): void {
+    if (link.heldAnswers === 0 && this.#isStored(stagedBefore)) return answer();
+    link.heldAnswers++;
+    this.#held.add(link, answer);
+    this.schedule();
+  }
+
+  #isStored(stagedBefore: number): boolean {
+    const { store } = this.#options;
+    return store.staged === stagedBefore || store.isDurable;
   }
 
   /** Answers at once, but never before an earlier answer on the same link. [MQTT5 4.6.0-2] */
@@ -104,14 +120,16 @@ export class Turn {
   };
 
   #commit(isIdle: boolean): void {
-    const { store } = this.#options;
+    const { store, health } = this.#options;
     if (this.#isCommitting || (!isIdle && store.isDurable && this.#held.answers.length === 0)) return;
     this.#isCommitting = true;
     const held = this.#held;
     this.#held = new Held();
+    health.begun();
     store.commit(() => {
       this.#isCommitting = false;
       held.release();
+      health.committed();
       if (!store.isDurable || this.#held.answers.length > 0) this.schedule();
     });
   }

@@ -33,6 +33,7 @@ export const limits = z.strictObject({
   queueBytes: whole(1).default(defaultLimits.queueBytes),
   queuePolicy: z.enum(['drop-oldest', 'drop-newest', 'reject']).default(defaultLimits.queuePolicy),
   outputBytes: whole(1_024).default(defaultLimits.outputBytes),
+  unwrittenBytes: whole(65_536).default(defaultLimits.unwrittenBytes),
   retainedMessages: whole(0).default(defaultLimits.retainedMessages),
   sessions: whole(1).default(defaultLimits.sessions),
 });

@@ -137,7 +137,7 @@ export interface SessionStore {
   readonly staged: number;
   /** Whether anything at all is staged. What no answer waits for may stay so for a second or two. */
   readonly hasStaged: boolean;
-  /** So much is staged that whoever stages more, and waits for no answer, is to wait until it is durable. */
+  /** So much waits for the disk that whoever would stage more is to wait until it is less. */
   readonly isBehind: boolean;
   /** Whether everything that an answer has to wait for is durable. */
   readonly isDurable: boolean;

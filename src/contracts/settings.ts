@@ -41,7 +41,10 @@ export interface Limits {
   readonly subscriptionBytesPerSession: number;
   /** QoS 1 and 2 messages under way to one client; a v5 client's Receive Maximum lowers it. */
   readonly inflight: number;
-  /** QoS 1 and 2 messages under way from one v5 client: our Receive Maximum. */
+  /**
+   * QoS 1 and 2 messages under way from one client. v5 clients are told it as Receive Maximum; an older one to which so many answers are
+   * owed is not read on.
+   */
   readonly receiveMaximum: number;
   /** Topic aliases that a v5 client may set per connection. */
   readonly topicAliases: number;
@@ -51,6 +54,8 @@ export interface Limits {
   readonly queuePolicy: QueuePolicy;
   /** Bytes waiting to be written to one connection. Beyond it QoS 0 is dropped and QoS 1 and 2 are queued. */
   readonly outputBytes: number;
+  /** Bytes that wait for the disk, of all clients together. Beyond it, clients whose messages must be stored are not read. */
+  readonly unwrittenBytes: number;
   readonly retainedMessages: number;
   /** Sessions kept for clients that are away. */
   readonly sessions: number;
@@ -129,6 +134,7 @@ export const defaultLimits: Limits = Object.freeze({
   queueBytes: 67_108_864,
   queuePolicy: 'drop-oldest',
   outputBytes: 4_194_304,
+  unwrittenBytes: 67_108_864,
   retainedMessages: 1_000_000,
   sessions: 1_000_000,
 });

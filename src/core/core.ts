@@ -190,6 +190,17 @@ export class Core {
     return sweep.isDone;
   }
 
+  /** Whether `publish` would have anything of it stored, or remembered for its publisher. */
+  mustStore(message: Message, origin: Session | null): boolean {
+    if (message.retain) return true;
+    if (message.qos === 0 && !this.settings.queueQoS0) return false;
+    if (message.qos === 2 && origin?.isPersistent === true) return true;
+    const { targets, groups } = this.router.route(message.topic);
+    const isStored = ({ session, qos }: { session: Session; qos: QoS }) =>
+      session.isPersistent && (Math.min(message.qos, qos) > 0 || this.settings.queueQoS0);
+    return targets.some(isStored) || groups.some((group) => group.some(isStored));
+  }
+
   #hasRoom({ targets, groups }: Route, message: Message, origin: Session | null): boolean {
     const { limits } = this.settings;
     const hasRoom = targets.every((each) => {

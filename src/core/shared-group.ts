@@ -33,6 +33,10 @@ export class SharedGroup {
     if (index >= 0) this.#members.splice(index, 1);
   }
 
+  some(predicate: (member: Subscription) => boolean): boolean {
+    return this.#members.some(predicate);
+  }
+
   /** Of its members, without those that get messages as published. */
   get subscriberClasses(): string[] {
     return this.#members.flatMap(({ subscriberClass }) => (subscriberClass === null ? [] : [subscriberClass]));

@@ -41,7 +41,7 @@ function handlePubrec(core: Core, session: Session, packetId: PacketId, reasonCo
       return core.answer(session, PacketType.pubrel, packetId, ReasonCode.Success, staged);
     }
     case Awaiting.pubcomp:
-      return core.sink.acknowledgeStored(session, PacketType.pubrel, packetId, ReasonCode.Success);
+      return answerAgain(core, session, PacketType.pubrel, packetId, ReasonCode.Success);
     default:
       return core.sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.PacketIdentifierNotFound);
   }
@@ -50,7 +50,7 @@ function handlePubrec(core: Core, session: Session, packetId: PacketId, reasonCo
 /** PUBCOMP frees the identifier: a crash must not bring it back, or the next message that has it passes for a resend. */
 function handlePubrel(core: Core, session: Session, packetId: PacketId): void {
   if (!session.received.delete(packetId)) {
-    return core.sink.acknowledgeStored(session, PacketType.pubcomp, packetId, ReasonCode.PacketIdentifierNotFound);
+    return answerAgain(core, session, PacketType.pubcomp, packetId, ReasonCode.PacketIdentifierNotFound);
   }
   const { staged } = core.store;
   if (session.isPersistent) core.store.removeReceived(session.sid, packetId);
@@ -60,6 +60,12 @@ function handlePubrel(core: Core, session: Session, packetId: PacketId): void {
 function handlePubcomp(core: Core, session: Session, packetId: PacketId): void {
   if (session.window.awaiting(packetId) !== Awaiting.pubcomp) return;
   finish(core, session, packetId);
+}
+
+/** What the first answer waits for may still be on its way to the disk; of a session that is not stored it is nothing. */
+function answerAgain(core: Core, session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
+  if (session.isPersistent) core.sink.acknowledgeStored(session, type, packetId, reasonCode);
+  else core.sink.acknowledge(session, type, packetId, reasonCode);
 }
 
 /** The client has the message, or will not have it: forget it and send what waited for room. */

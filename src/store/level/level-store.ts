@@ -17,6 +17,7 @@ import type {
   StoredSession,
   StoredSubscription,
 } from '../../contracts/session-store.ts';
+import { defaultLimits } from '../../contracts/settings.ts';
 import type { Message } from '../../protocol/message.ts';
 import type { PacketId } from '../../protocol/packets.ts';
 import type { Topic } from '../../protocol/topic.ts';
@@ -55,6 +56,8 @@ export interface LevelStoreOptions extends DurabilityOptions {
   readonly recordsInRow?: number;
   /** Default: as a configuration without `pipelineLimits`. */
   readonly quarantine?: QuarantineLimits;
+  /** More than so much is not to wait for the disk: see `isBehind`. Default: as a configuration without `limits`. */
+  readonly unwrittenBytes?: number;
   readonly acceptLoss: boolean;
   readonly log: Log;
   readonly timers?: Timers;
@@ -62,7 +65,7 @@ export interface LevelStoreOptions extends DurabilityOptions {
   readonly disk?: Disk;
 }
 
-/** Nobody waits for an answer to retained messages of QoS 0, so they are the only ones that could grow a batch at will. */
+/** Nobody waits for an answer to retained messages of QoS 0: so many topics wait for the disk, however little they retain. */
 const retainedInBatch = 10_000;
 
 export class LevelStore implements SessionStore {
@@ -83,6 +86,8 @@ export class LevelStore implements SessionStore {
   #database: Database | null = null;
   #collecting = new Staged();
   #committing: Staged | null = null;
+  #committingBytes = 0;
+  readonly #unwrittenBytesMax: number;
   #lastMessageId = 0;
   #lastSessionId = 0;
   #maybeSentUpTo = 0;
@@ -92,6 +97,7 @@ export class LevelStore implements SessionStore {
   constructor(options: LevelStoreOptions) {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
+    this.#unwrittenBytesMax = options.unwrittenBytes ?? defaultLimits.unwrittenBytes;
     this.#resident = new MessageRing(options.cacheBytes);
     this.#paging = new Paging({
       sessions: this.#sessions,
@@ -175,6 +181,7 @@ export class LevelStore implements SessionStore {
     const resident = this.#resident.get(message.id);
     if (resident === undefined) this.#collect({ message, recipients: [{ sid, delivery }], isCached: false });
     else {
+      this.#collecting.addRecipient();
       // All its recipients come in the same turn, so it has not been written yet.
       resident.recipients.push({ sid, delivery });
       this.#references.set(message.id, resident.recipients.length);
@@ -193,8 +200,7 @@ export class LevelStore implements SessionStore {
 
   #collect(resident: ResidentMessage): void {
     this.#resident.add(resident.message.id, resident);
-    this.#collecting.messages.push(resident);
-    this.#collecting.wanted++;
+    this.#collecting.add(resident);
   }
 
   removeDelivery(sid: number, messageId: number): void {
@@ -301,7 +307,8 @@ export class LevelStore implements SessionStore {
   }
 
   get isBehind(): boolean {
-    return this.#collecting.retainedCount >= retainedInBatch;
+    const { bytes, retainedCount } = this.#collecting;
+    return bytes + this.#committingBytes >= this.#unwrittenBytesMax || retainedCount >= retainedInBatch;
   }
 
   get isDurable(): boolean {
@@ -335,6 +342,7 @@ export class LevelStore implements SessionStore {
     const batch = this.#collecting;
     this.#collecting = new Staged();
     this.#committing = batch;
+    this.#committingBytes = batch.bytes;
     this.quarantine.writing();
     this.#lastWrittenId = this.#lastMessageId;
     const floors = [...batch.floors].flatMap((sid) => {
@@ -349,6 +357,7 @@ export class LevelStore implements SessionStore {
     }
     const finish = () => {
       this.#committing = null;
+      this.#committingBytes = 0;
       this.quarantine.settled();
       for (const { message, recipients } of batch.messages)
         if (recipients.length > 0) this.#resident.written(message.id);

@@ -9,6 +9,18 @@ import type { Batch } from './disk.ts';
 import type { ResidentMessage } from './message-ring.ts';
 import { fillKey, fillTopicKey, isInline, Prefix, writeContent, writeMessage } from './records.ts';
 
+interface RetainedChange {
+  readonly topic: Topic;
+  readonly message: Message | null;
+}
+
+/** What a record, a message or one more recipient takes in memory beside its bytes, about. */
+const overheadBytes = 200;
+const recipientBytes = 100;
+
+const retainedBytes = ({ topic, message }: RetainedChange) =>
+  overheadBytes + (message === null ? topic.encodedBytes : message.size);
+
 export class Staged {
   /** In the order of their numbers; those without recipients any more are not written. */
   readonly messages: ResidentMessage[] = [];
@@ -21,11 +33,15 @@ export class Staged {
   /** Sessions whose acknowledgement floor has to be written. */
   readonly floors = new Set<number>();
   /** What topics retain from now on, by their names: only the last word on each is written. */
-  readonly #retained = new Map<string, { readonly topic: Topic; readonly message: Message | null }>();
+  readonly #retained = new Map<string, RetainedChange>();
+  /** Of `bytes`, those of messages. */
+  #messageBytes = 0;
   /** Answers wait for it. */
   isUrgent = false;
   /** It is synced before it counts as written. */
   isSynced = false;
+  /** The memory it takes, about: what was staged and taken back counts until nothing else is staged. */
+  bytes = 0;
   /** Small records in their order: a value to put, or null to delete. */
   readonly #records: { readonly key: Buffer; readonly value: Buffer | null }[] = [];
 
@@ -42,21 +58,46 @@ export class Staged {
 
   /** One of the messages lost its last recipient. The list must not grow while all that comes is taken back at once. */
   takenBack(): void {
-    if (--this.wanted === 0) this.messages.length = 0;
+    if (--this.wanted > 0) return;
+    this.messages.length = 0;
+    this.bytes -= this.#messageBytes;
+    this.#messageBytes = 0;
+  }
+
+  add(resident: ResidentMessage): void {
+    this.messages.push(resident);
+    this.wanted++;
+    this.#countMessage(resident.message.size + overheadBytes);
+  }
+
+  /** One more is to get a message that was added. */
+  addRecipient(): void {
+    this.#countMessage(recipientBytes);
+  }
+
+  #countMessage(bytes: number): void {
+    this.#messageBytes += bytes;
+    this.bytes += bytes;
   }
 
   /** The value is copied. */
   put(key: Buffer, value: Buffer): void {
     this.#records.push({ key, value: Buffer.from(value) });
+    this.bytes += key.length + value.length + overheadBytes;
   }
 
   delete(key: Buffer): void {
     this.#records.push({ key, value: null });
+    this.bytes += key.length + overheadBytes;
   }
 
   /** `message` owns its bytes; null: nothing any more. */
   retain(topic: Topic, message: Message | null): void {
-    this.#retained.set(topic.name, { topic, message });
+    const before = this.#retained.get(topic.name);
+    if (before !== undefined) this.bytes -= retainedBytes(before);
+    const change = { topic, message };
+    this.#retained.set(topic.name, change);
+    this.bytes += retainedBytes(change);
   }
 
   /**

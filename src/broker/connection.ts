@@ -380,8 +380,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
       this.send({ cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties });
     }
     // Who cannot be told anything is not waited for: what he has sent need not be read to its end.
-    const isTold = this.#framer.version !== 0 || reasonCode === ReasonCode.UnsupportedProtocolVersion;
-    this.#finish(why, isTold ? 'end' : 'destroy');
+    this.#finish(why, this.#framer.version === 0 ? 'destroy' : 'end');
   }
 
   /** The client said that it goes. [MQTT5 3.14] */

@@ -35,9 +35,8 @@ const returnCodes = new Map<number, number>([
 
 /** Sends the CONNACK that refuses, if the version of the client has one for the reason. The caller closes. */
 export function refuse(connection: Connection, version: ProtocolVersion | 0, reasonCode: number, why: string): void {
-  // A version we do not know is answered in the form that all clients before 5.0 understand. [MQTT3 3.1.2-2]
-  if (version === 0 && reasonCode !== ReasonCode.UnsupportedProtocolVersion) return;
-  const traits = traitsOf[version === 0 ? 4 : version];
+  if (version === 0) return;
+  const traits = traitsOf[version];
   connection.traits = traits;
   if (traits.hasProperties) {
     const code = connackCode(reasonCode);

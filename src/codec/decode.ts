@@ -16,7 +16,7 @@ import {
   type Will,
 } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { assertTopicName } from '../protocol/topic.ts';
+import { assertTopicName, hasValidWildcards } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { readProperties } from './properties.ts';
 import { malformed, Reader, violation } from './reader.ts';
@@ -29,6 +29,8 @@ const versions: Readonly<Record<string, ReadonlyMap<number, ProtocolVersion>>> =
   ]),
 };
 
+const dupFlag = 8;
+
 /** The packet is `bytes[start, end)` without its fixed header, whose first byte is `header`; `version` is 0 before CONNECT. */
 export function decodePacket(
   header: number,
@@ -38,9 +40,7 @@ export function decodePacket(
   version: ProtocolVersion | 0,
 ): ColdPacket {
   const type = header >> 4;
-  const flags = header & 15;
-  const wantedFlags = type === PacketType.subscribe || type === PacketType.unsubscribe ? 2 : 0;
-  if (flags !== wantedFlags) throw malformed(`Packet type ${type} with flags ${flags}`); // [MQTT5 2.1.3-1]
+  checkFlags(type, header & 15, version);
   switch (type) {
     case PacketType.connect:
       return decodeConnect(new Reader('CONNECT', bytes, start, end));
@@ -63,15 +63,33 @@ export function decodePacket(
   }
 }
 
+/** [MQTT5 2.1.3-1] */
+function checkFlags(type: number, flags: number, version: ProtocolVersion | 0): void {
+  const hasQoS1 = type === PacketType.pubrel || type === PacketType.subscribe || type === PacketType.unsubscribe;
+  const isResent = hasQoS1 && (flags & dupFlag) !== 0 && version !== 0 && traitsOf[version].resendsWithDup;
+  if ((isResent ? flags - dupFlag : flags) === (hasQoS1 ? 2 : 0)) return;
+  throw malformed(`Packet type ${type} with flags ${flags}`);
+}
+
 const hasProperties = (version: ProtocolVersion | 0) => version !== 0 && traitsOf[version].hasProperties;
 
-/** Which version a CONNECT names, whatever else it says; null if it is none of ours. */
-export function peekProtocolVersion(bytes: Buffer, start: number, end: number): ProtocolVersion | null {
-  if (end - start < 2) return null;
+/** Mosquitto's bridges set this bit of the level: to be told apart from clients, or answered that they are not known as such. */
+const bridgeFlag = 0x80;
+
+/**
+ * In which version's form a CONNECT is answered, whatever else it says: its own, or the nearest if that is none of ours. 0 if it
+ * does not get as far as its version.
+ */
+export function peekProtocolVersion(bytes: Buffer, start: number, end: number): ProtocolVersion | 0 {
+  if (end - start < 2) return 0;
   const levelAt = start + 2 + bytes.readUInt16BE(start);
-  if (levelAt >= end) return null;
+  if (levelAt >= end) return 0;
   const name = bytes.toString('latin1', start + 2, levelAt);
-  return (Object.hasOwn(versions, name) && versions[name]?.get(bytes[levelAt]!)) || null;
+  const level = bytes[levelAt]!;
+  const known = Object.hasOwn(versions, name) ? versions[name]!.get(level) : undefined;
+  if (known !== undefined) return known;
+  // Who comes after 5.0 will know its CONNACK; all others know that of 3.1.1. [MQTT5 3.1.2-2] [MQTT3 3.1.2-2]
+  return name === 'MQTT' && (level & ~bridgeFlag) >= 5 ? 5 : 4;
 }
 
 function decodeConnect(reader: Reader): ConnectPacket {
@@ -84,7 +102,8 @@ function decodeConnect(reader: Reader): ConnectPacket {
   }
   const traits = traitsOf[protocolVersion];
   const flags = reader.u8('connect flags');
-  if ((flags & 1) !== 0) throw malformed('CONNECT with its reserved flag set'); // [MQTT5 3.1.2-3]
+  // [MQTT5 3.1.2-3]
+  if ((flags & 1) !== 0 && traits.reservesConnectFlag) throw malformed('CONNECT with its reserved flag set');
   const hasUsername = (flags & 0x80) !== 0;
   const hasPassword = (flags & 0x40) !== 0;
   // [MQTT3 3.1.2-22]
@@ -122,7 +141,9 @@ function decodeWill(reader: Reader, flags: number, withProperties: boolean): Wil
   const properties = withProperties ? readProperties<Will['properties']>(reader, 'will') : {};
   const topic = reader.text('will topic');
   assertTopicName(topic);
-  if (/[+#]/.test(properties.responseTopic ?? '')) throw violation('Response Topic of the will holds a wildcard');
+  const { responseTopic } = properties;
+  if (responseTopic === '') throw violation('Response Topic of the will is empty'); // [MQTT5 4.7.3-1]
+  if (/[+#]/.test(responseTopic ?? '')) throw violation('Response Topic of the will holds a wildcard');
   return { topic, payload: reader.binary('will payload'), qos: qos as QoS, retain, properties };
 }
 
@@ -138,17 +159,18 @@ function decodeSubscribe(reader: Reader, version: ProtocolVersion | 0): Subscrib
   const properties = withProperties ? readProperties<SubscribePacket['properties']>(reader, 'SUBSCRIBE') : {};
   const subscriptions: SubscriptionRequest[] = [];
   while (reader.remaining > 0) {
-    const topic = topicFilter(reader);
+    const topic = topicFilter(reader, version);
     subscriptions.push(subscriptionRequest(topic, reader.u8('subscription options'), withProperties));
   }
   if (subscriptions.length === 0) throw violation('SUBSCRIBE without a topic filter'); // [MQTT5 3.8.3-2]
   return { cmd: 'subscribe', messageId, subscriptions, properties };
 }
 
-function topicFilter(reader: Reader): string {
+function topicFilter(reader: Reader, version: ProtocolVersion | 0): string {
   const filter = reader.text('topic filter');
   if (filter === '') throw malformed('An empty topic filter'); // [MQTT5 4.7.3-1]
-  return filter;
+  if (version === 0 || traitsOf[version].answersInvalidFilters || hasValidWildcards(filter)) return filter;
+  throw violation('A topic filter with a misplaced wildcard'); // [MQTT3 4.7.1-2] [MQTT3 4.7.1-3] [MQTT3 4.8.0-1]
 }
 
 function subscriptionRequest(topic: string, options: number, withProperties: boolean): SubscriptionRequest {
@@ -169,7 +191,7 @@ function decodeUnsubscribe(reader: Reader, version: ProtocolVersion | 0): Unsubs
     ? readProperties<UnsubscribePacket['properties']>(reader, 'UNSUBSCRIBE')
     : {};
   const unsubscriptions: string[] = [];
-  while (reader.remaining > 0) unsubscriptions.push(topicFilter(reader));
+  while (reader.remaining > 0) unsubscriptions.push(topicFilter(reader, version));
   if (unsubscriptions.length === 0) throw violation('UNSUBSCRIBE without a topic filter'); // [MQTT5 3.10.3-2]
   return { cmd: 'unsubscribe', messageId, unsubscriptions, properties };
 }
@@ -186,6 +208,9 @@ function decodeDisconnect(reader: Reader, version: ProtocolVersion | 0): Disconn
   if (!disconnectReasons.has(reasonCode)) throw violation(`DISCONNECT with reason code ${reasonCode}`);
   const properties = reader.remaining === 0 ? {} : readProperties<DisconnectPacket['properties']>(reader, 'DISCONNECT');
   reader.assertEnd();
+  // It belongs to the packet, but only a server may send it: a protocol error. So there was no DISCONNECT that could discard the
+  // will, which is published as after any other protocol error. [MQTT5 3.1.2-8] [MQTT5 3.14.4-3]
+  if (properties.serverReference !== undefined) throw violation('DISCONNECT from a client with a Server Reference');
   return { cmd: 'disconnect', reasonCode, properties };
 }
 
@@ -214,7 +239,7 @@ export function decodeAck(
   version: ProtocolVersion,
 ): number {
   const length = end - start;
-  if (flags !== (type === PacketType.pubrel ? 2 : 0)) throw malformed(`Packet type ${type} with flags ${flags}`);
+  if (flags !== (type === PacketType.pubrel ? 2 : 0)) checkFlags(type, flags, version);
   if (length < 2) throw malformed(`Packet type ${type} ends before its packet identifier`);
   const id = (bytes[start]! << 8) | bytes[start + 1]!;
   if (id === 0) throw malformed(`Packet type ${type} with packet identifier 0`);

@@ -41,7 +41,7 @@ export class PacketDecoder {
 const lengthBytesMax = 4;
 
 export class Framer {
-  /** The version that CONNECT names, known even if the rest of it is malformed; 0 before it. */
+  /** In which version's form the client is answered: known even if the rest of its CONNECT is malformed; 0 before it. */
   version: ProtocolVersion | 0 = 0;
   readonly #decoder: PacketDecoder;
   readonly #receiver: PacketReceiver;
@@ -211,7 +211,7 @@ export class Framer {
       const ack = decodeAck(type as AckType, header & 15, bytes, body, end, version as ProtocolVersion);
       this.#receiver.onAck(type as AckType, ack >> 8, ack & 255);
     } else {
-      if (type === PacketType.connect && version === 0) this.version = peekProtocolVersion(bytes, body, end) ?? 0;
+      if (type === PacketType.connect && version === 0) this.version = peekProtocolVersion(bytes, body, end);
       this.#receiver.onPacket(decodePacket(header, bytes, body, end, this.version));
     }
   }

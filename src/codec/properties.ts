@@ -94,8 +94,7 @@ const allowed = {
   acknowledgement: ['reasonString', 'userProperties'],
   SUBSCRIBE: ['subscriptionIdentifier', 'userProperties'],
   UNSUBSCRIBE: ['userProperties'],
-  // Server Reference is the server's alone. [MQTT5 3.14.2.2.5]
-  DISCONNECT: ['sessionExpiryInterval', 'reasonString', 'userProperties'],
+  DISCONNECT: ['sessionExpiryInterval', 'serverReference', 'reasonString', 'userProperties'],
   AUTH: ['authenticationMethod', 'authenticationData', 'reasonString', 'userProperties'],
 } as const satisfies Record<string, readonly PropertyName[]>;
 

@@ -110,6 +110,7 @@ export class PublishDecoder {
           break;
         case PropertyId.responseTopic:
           at = skipString(bytes, at, end);
+          if (at === from + 3) throw violation('Response Topic is empty'); // [MQTT5 4.7.3-1]
           for (let i = from + 3; i < at; i++) {
             // [MQTT5 3.3.2-14]
             if (bytes[i] === 0x23 || bytes[i] === 0x2b) throw violation('Response Topic holds a wildcard');

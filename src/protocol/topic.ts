@@ -152,12 +152,15 @@ export function parseFilter(text: string, limits: TopicLimits = widestTopicLimit
     filter = text.slice(end + 1);
   }
   if (filter === '') return null;
-  const hasWildcard = filter.includes('+') || filter.includes('#');
-  if (hasWildcard && !hasValidWildcards(filter)) return null;
-  return { filter, shareName, hasWildcard };
+  if (!hasValidWildcards(filter)) return null;
+  return { filter, shareName, hasWildcard: hasWildcard(filter) };
 }
 
-function hasValidWildcards(filter: string): boolean {
+const hasWildcard = (filter: string): boolean => filter.includes('+') || filter.includes('#');
+
+/** Each wildcard is a level of its own, and `#` the last one. [MQTT3 4.7.1-2] [MQTT3 4.7.1-3] */
+export function hasValidWildcards(filter: string): boolean {
+  if (!hasWildcard(filter)) return true;
   const levels = filter.split('/');
   return levels.every((level, index) => {
     if (level === '+' || (level === '#' && index === levels.length - 1)) return true;

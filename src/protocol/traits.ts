@@ -19,6 +19,12 @@ export interface Traits {
   readonly assignsOnlyToCleanSessions: boolean;
   /** SUBACK can refuse a single filter; 3.1 has no such code and gets QoS 0 granted at most. */
   readonly hasSubackFailure: boolean;
+  /** SUBACK can say that a filter is invalid. Before, whoever sends one breaks the protocol. [MQTT3 4.7.1-2] [MQTT3 4.8.0-1] */
+  readonly answersInvalidFilters: boolean;
+  /** PUBREL, SUBSCRIBE and UNSUBSCRIBE carry DUP when they are sent again. Later versions reserve that bit. */
+  readonly resendsWithDup: boolean;
+  /** Bit 0 of the connect flags must be 0; 3.1 does not use it and says nothing of its value. [MQTT3 3.1.2-3] */
+  readonly reservesConnectFlag: boolean;
 }
 
 const v31: Traits = {
@@ -30,8 +36,19 @@ const v31: Traits = {
   assignsClientIds: false,
   assignsOnlyToCleanSessions: true,
   hasSubackFailure: false,
+  answersInvalidFilters: false,
+  resendsWithDup: true,
+  reservesConnectFlag: false,
 };
-const v311: Traits = { ...v31, version: 4, label: '3.1.1', assignsClientIds: true, hasSubackFailure: true };
+const v311: Traits = {
+  ...v31,
+  version: 4,
+  label: '3.1.1',
+  assignsClientIds: true,
+  hasSubackFailure: true,
+  resendsWithDup: false,
+  reservesConnectFlag: true,
+};
 const v50: Traits = {
   version: 5,
   label: '5.0',
@@ -41,6 +58,9 @@ const v50: Traits = {
   assignsClientIds: true,
   assignsOnlyToCleanSessions: false,
   hasSubackFailure: true,
+  answersInvalidFilters: true,
+  resendsWithDup: false,
+  reservesConnectFlag: true,
 };
 
 export const traitsOf: Readonly<Record<ProtocolVersion, Traits>> = { 3: v31, 4: v311, 5: v50 };

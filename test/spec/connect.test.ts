@@ -45,16 +45,44 @@ describe('protocol name and version', () => {
     expect(answers.map(({ raw }) => raw.toString('hex'))).toEqual(['20020001']);
   });
 
-  test('an unknown protocol level gets CONNACK 0x01 and is closed [MQTT5 3.1.2-2] [MQTT3 3.1.2-2]', async () => {
-    const client = await broker.open();
-    client.sendBytes('10 0d 0004 4d515454 07 02 0000 0001 61');
-    const answers = await client.closed();
-    expect(answers.map(({ raw }) => raw.toString('hex'))).toEqual(['20020001']);
-  });
+  for (const [what, level] of [
+    ['below 4', '03'],
+    ['of 4 with the bit by which bridges tell themselves', '84'],
+  ]) {
+    test(`a protocol level ${what} gets CONNACK 0x01 and is closed [MQTT3 3.1.2-2]`, async () => {
+      const client = await broker.open();
+      client.sendBytes(`10 0d 0004 4d515454 ${level} 02 0000 0001 61`);
+      const answers = await client.closed();
+      expect(answers.map(({ raw }) => raw.toString('hex'))).toEqual(['20020001']);
+    });
+  }
+
+  for (const level of ['06', '07', '7f', '85', 'ff']) {
+    test(`a protocol level above 5 gets the CONNACK of 5.0 with 0x84 and is closed [MQTT5 3.1.2-2] (0x${level})`, async () => {
+      const client = await broker.open(5);
+      client.sendBytes(`10 0e 0004 4d515454 ${level} 02 0000 00 0001 61`);
+      const answers = await client.closed();
+      expect(answers.map(({ cmd, reasonCode }) => [cmd, reasonCode])).toEqual([['connack', 0x84]]);
+    });
+  }
 
   test('MQTT 3.1, which calls itself MQIsdp, is welcome', async () => {
     const client = await broker.connect({ version: 3 });
     await client.nothingElse();
+  });
+
+  test('MQTT 3.1 may set the connect flag that it does not use, and DUP where it sends again', async () => {
+    const client = await broker.open(3);
+    client.sendBytes('10 0f 0006 4d5149736470 03 03 0000 0001 64');
+    expect((await client.next('connack')).returnCode).toBe(0);
+    client.sendBytes('8a 06 0001 0001 64 00');
+    expect(await client.next('suback')).toMatchObject({ messageId: 1, granted: [0] });
+    client.sendBytes('34 06 0001 65 0002 78');
+    await client.next('pubrec');
+    client.sendBytes('6a 02 0002');
+    expect(await client.next('pubcomp')).toMatchObject({ messageId: 2 });
+    client.sendBytes('aa 05 0003 0001 64');
+    expect(await client.next('unsuback')).toMatchObject({ messageId: 3 });
   });
 
   test('MQTT 3.1 without a client identifier is refused with return code 2', async () => {

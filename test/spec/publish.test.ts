@@ -247,6 +247,7 @@ describe('properties', () => {
 
   for (const [what, property, reason] of [
     ['a Response Topic that is not UTF-8 closes the connection [MQTT5 3.3.2-13]', '08 0001 ff', 0x81],
+    ['an empty Response Topic closes the connection [MQTT5 4.7.3-1]', '08 0000', 0x82],
     ['a Response Topic with a wildcard closes the connection [MQTT5 3.3.2-14]', '08 0001 23', 0x82],
     ['a Content Type that is not UTF-8 closes the connection [MQTT5 3.3.2-19]', '03 0001 ff', 0x81],
     ['a user property name that is not UTF-8 closes the connection [MQTT5 1.5.7-1]', '26 0001 ff 0001 61', 0x81],

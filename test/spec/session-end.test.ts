@@ -56,6 +56,14 @@ describe('the will', () => {
     await witness.next('publish');
   });
 
+  test('a DISCONNECT that breaks the protocol publishes it, as every protocol error does [MQTT5 3.1.2-8] [MQTT5 3.14.4-3]', async () => {
+    const { topic, witness } = await witnessed(5);
+    const client = await broker.connect({ version: 5, will: { topic, payload: 'gone' } });
+    client.sendBytes('e0 06 00 04 1c 0001 61'); // Server Reference, which only a server gives
+    expect((await client.closed()).map(({ reasonCode }) => reasonCode)).toEqual([0x82]);
+    expect(text(await witness.next('publish'))).toBe('gone');
+  });
+
   broker.both('without a will nothing is published [MQTT3 3.1.2-12]', async (version) => {
     const witness = await broker.connect({ version });
     const client = await broker.connect({ version });

@@ -83,7 +83,7 @@ describe('SUBACK', () => {
     async (version) => {
       const base = unique('multi');
       const client = await broker.connect({ version });
-      const filters = [`${base}/2`, 'refused', `${base}/0`, 'not/#/valid', `${base}/1`];
+      const filters = [`${base}/2`, 'refused', `${base}/0`, '$share/nobody', `${base}/1`];
       const subscriptions = filters.map((topic, index) => ({ topic, qos: [2, 1, 0, 1, 1][index] }));
       client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
       const granted = (await client.next('suback')).granted;
@@ -259,12 +259,34 @@ describe('topic filters', () => {
   broker.both(
     'misplaced wildcards are refused [MQTT5 4.7.1-1] [MQTT3 4.7.1-2] [MQTT5 4.7.1-2] [MQTT3 4.7.1-3]',
     async (version) => {
-      const client = await broker.connect({ version });
       for (const filter of ['a/#/b', 'a#', '#/a', 'a/b#', 'a+', '+a', 'a/+b/c']) {
-        expect((await client.subscribe(filter)).granted).toEqual([version === 5 ? 0x8f : 0x80]);
+        const client = await broker.connect({ version });
+        const answer = await client.subscribe(filter).catch(() => null);
+        expect(answer?.granted).toEqual(version === 5 ? [0x8f] : undefined);
+        expect(client.isClosed).toBe(version !== 5);
       }
     },
   );
+
+  test('a SUBSCRIBE with a misplaced wildcard before 5.0 closes the connection, and subscribes to nothing [MQTT3 4.8.0-1]', async () => {
+    const topic = unique('topic');
+    const options = { version: 4, clientId: unique('id'), clean: false } as const;
+    const client = await broker.connect(options);
+    const subscriptions = [topic, 'ab#'].map((filter) => ({ topic: filter, qos: 0 }));
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+    expect(await client.closed()).toEqual([]);
+    const again = await broker.connect(options);
+    await again.publish(topic, 'x');
+    await again.nothingElse();
+  });
+
+  for (const version of [3, 4] as const) {
+    test(`an UNSUBSCRIBE with a misplaced wildcard closes the connection [MQTT3 4.7.1-3] [MQTT3 4.8.0-1] (version ${version})`, async () => {
+      const client = await broker.connect({ version });
+      client.send({ cmd: 'unsubscribe', messageId: 1, unsubscriptions: ['ab/+e'] });
+      expect(await client.closed()).toEqual([]);
+    });
+  }
 });
 
 describe('shared subscriptions', () => {

@@ -5,7 +5,19 @@ import { describe, expect, test } from 'vitest';
 import { encodeAck } from '../../src/codec/encode.ts';
 import type { AckType } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
-import { type AckRecord, accepts, every, type Row, refuses, testRows, v3, v5, wire } from '../support/wire.ts';
+import {
+  type AckRecord,
+  accepts,
+  every,
+  type Row,
+  refuses,
+  testRows,
+  v3,
+  v5,
+  v31,
+  v311,
+  wire,
+} from '../support/wire.ts';
 
 const { MalformedPacket, ProtocolError } = ReasonCode;
 /** [MQTT5 2.2.2.2] */
@@ -87,6 +99,14 @@ for (const { cmd, first, reasons, strangers } of kinds) {
   ];
   describe(name, () => testRows(rows));
 }
+
+describe('PUBREL that is sent again', () =>
+  testRows([
+    accepts('with DUP, as 3.1 has it', v31, wire`6a { 0007 }`, { cmd: 'pubrel', messageId: 7, reasonCode: 0 }),
+    refuses('with DUP, which 3.1.1 reserves [MQTT3 3.6.1-1]', v311, wire`6a { 0007 }`, MalformedPacket),
+    refuses('with RETAIN', v31, wire`63 { 0007 }`, MalformedPacket),
+    refuses('PUBACK with DUP, which is never sent again', v31, wire`48 { 0007 }`, MalformedPacket),
+  ]));
 
 describe('written by the broker', () => {
   const written = (type: AckType, packetId: number, reasonCode: number, version: 3 | 4 | 5) => {

@@ -83,7 +83,13 @@ const headers: Row[] = [
   ...[1, 2, 4, 8].map((flags) =>
     refuses(`flags ${flags} in the fixed header`, fresh, wire`1${flags} { 'MQTT' 04 02 003c 'id' }`, MalformedPacket),
   ),
-  refuses('the reserved flag [MQTT5 3.1.2-3]', fresh, wire`10 { 'MQTT' 04 03 003c 'id' }`, MalformedPacket),
+  accepts(
+    'the flag that 3.1 does not use',
+    fresh,
+    wire`10 { 'MQIsdp' 03 03 003c 'id' }`,
+    aConnect({ protocolVersion: 3 }),
+  ),
+  refuses('the reserved flag [MQTT3 3.1.2-3]', fresh, wire`10 { 'MQTT' 04 03 003c 'id' }`, MalformedPacket),
   refuses('the reserved flag in 5.0 [MQTT5 3.1.2-3]', fresh, wire`10 { 'MQTT' 05 03 003c 00 'id' }`, MalformedPacket),
   refuses('a client identifier that is not UTF-8', fresh, wire`10 { 'MQTT' 04 02 003c 0002 c328 }`, MalformedPacket),
   refuses('a client identifier in overlong UTF-8', fresh, wire`10 { 'MQTT' 04 02 003c 0002 c0af }`, MalformedPacket),
@@ -262,6 +268,7 @@ const wills: Row[] = [
   refuses('Will Delay Interval twice', fresh, will5('18 00000001 18 00000001', {})[0], ProtocolError),
   refuses('Content Type twice', fresh, will5("03 '' 03 ''", {})[0], ProtocolError),
   refuses('Payload Format Indicator 2', fresh, will5('01 02', {})[0], ProtocolError),
+  refuses('an empty Response Topic [MQTT5 4.7.3-1]', fresh, will5("08 ''", {})[0], ProtocolError),
   refuses('a wildcard in the Response Topic', fresh, will5("08 'r/#'", {})[0], ProtocolError),
   refuses('Topic Alias in a will', fresh, will5('23 0001', {})[0], forbiddenProperty),
   refuses('Session Expiry Interval in a will', fresh, will5('11 00000001', {})[0], forbiddenProperty),
@@ -360,20 +367,24 @@ describe('the version to answer in', () => {
     expect(read(wire`10 { 'MQIsdp' 03 03 003c 'id' }`, 0).version).toBe(3);
     expect(read(wire`10 { 'MQTT' 04 03 003c 'id' }`, 0).version).toBe(4);
     expect(read(wire`10 { 'MQTT' 05 03 003c 00 'id' }`, 0).version).toBe(5);
-    expect(read(wire`10 { 'MQTT' 06 02 003c 'id' }`, 0).version).toBe(0);
+    expect(read(wire`10 { 'MQTT' 06 02 003c 'id' }`, 0).version).toBe(5);
   });
 
   test.each([
     [wire`'MQIsdp' 03`, 3],
     [wire`'MQTT' 04`, 4],
     [wire`'MQTT' 05`, 5],
-    [wire`'MQTT' 84`, null],
-    [wire`'MQTT' 03`, null],
-    [wire`'MQTT'`, null],
-    [wire`0004 4d51`, null],
-    [wire`00`, null],
-    [wire``, null],
-    [wire`'__proto__' 04`, null],
+    [wire`'MQTT' 06`, 5],
+    [wire`'MQTT' 7f`, 5],
+    [wire`'MQTT' 85`, 5],
+    [wire`'MQTT' 84`, 4],
+    [wire`'MQTT' 03`, 4],
+    [wire`'MQIsdp' 06`, 4],
+    [wire`'__proto__' 04`, 4],
+    [wire`'MQTT'`, 0],
+    [wire`0004 4d51`, 0],
+    [wire`00`, 0],
+    [wire``, 0],
   ])('%s is read as version %s', (bytes, version) => {
     expect(peekProtocolVersion(bytes, 0, bytes.length)).toBe(version);
   });

@@ -52,7 +52,7 @@ const disconnect: Row[] = [
   ...[0x01, 0x10, 0x18, 0x84, 0x92, 0xff].map((code) =>
     refuses(`the strange reason 0x${hex(code)}`, v5, wire`e0 { ${hex(code)} }`, ProtocolError),
   ),
-  refuses('Server Reference, which only a server gives', v5, wire`e0 { 00 { 1c 'a' } }`, forbiddenProperty),
+  refuses('Server Reference, which only a server gives', v5, wire`e0 { 00 { 1c 'a' } }`, ProtocolError),
   refuses('Receive Maximum', v5, wire`e0 { 00 { 21 0001 } }`, forbiddenProperty),
   refuses('Session Expiry Interval twice', v5, wire`e0 { 00 { 11 00000000 11 00000000 } }`, ProtocolError),
   refuses('an unknown property', v5, wire`e0 { 00 { 2b 00 } }`, MalformedPacket),

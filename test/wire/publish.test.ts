@@ -195,6 +195,7 @@ const properties: Row[] = [
   refuses('Topic Alias 0 [MQTT5 3.3.2-8]', v5, publish5('23 0000'), TopicAliasInvalid),
   refuses('Topic Alias 0 instead of a topic', v5, wire`30 { '' { 23 0000 } "hi" }`, TopicAliasInvalid),
   refuses('Payload Format Indicator 2', v5, publish5('01 02'), ProtocolError),
+  refuses('an empty Response Topic [MQTT5 4.7.3-1]', v5, publish5("08 ''"), ProtocolError),
   refuses('a + in the Response Topic [MQTT5 3.3.2-14]', v5, publish5("08 'r/+'"), ProtocolError),
   refuses('a # in the Response Topic [MQTT5 3.3.2-14]', v5, publish5("08 '#'"), ProtocolError),
   refuses('a Subscription Identifier from a client [MQTT5 3.3.4-6]', v5, publish5('0b 01'), ProtocolError),

@@ -1,11 +1,11 @@
 /**
- * SUBSCRIBE and UNSUBSCRIBE. Whether a filter's wildcards are in place is the session's question: 5.0 answers it in the
- * SUBACK. [MQTT5 3.8] [MQTT5 3.10]
+ * SUBSCRIBE and UNSUBSCRIBE. 5.0 answers a filter whose wildcards are misplaced in the SUBACK; before, such a packet breaks the
+ * protocol. [MQTT5 3.8] [MQTT5 3.10]
  */
 import { describe } from 'vitest';
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../src/protocol/packets.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
-import { accepts, every, type Row, refuses, testRows, v3, v5, wire } from '../support/wire.ts';
+import { accepts, every, type Row, refuses, testRows, v3, v5, v31, v311, wire } from '../support/wire.ts';
 
 const { MalformedPacket, ProtocolError } = ReasonCode;
 /** [MQTT5 2.2.2.2] */
@@ -97,7 +97,24 @@ const subscribe: Row[] = [
     wire`82 { 0001 00 '$share/g' 00 }`,
     aSubscribe([request('$share/g')]),
   ),
-  ...[0, 1, 3, 4, 6, 10, 15].map((flags) =>
+  accepts('sent again with DUP, as 3.1 has it', v31, wire`8a { 0001 'a' 00 }`, aSubscribe([request('a')])),
+  refuses('DUP, which 3.1.1 reserves [MQTT3 3.8.1-1]', v311, wire`8a { 0001 'a' 00 }`, MalformedPacket),
+  refuses('DUP, which 5.0 reserves [MQTT5 3.8.1-1]', v5, wire`8a { 0001 00 'a' 00 }`, MalformedPacket),
+  ...['a#', 'a/#/b', '#/a', 'a+', 'a/+b', '$share/g/a#'].map((filter) =>
+    refuses(
+      `the misplaced wildcard ${filter} [MQTT3 4.7.1-2] [MQTT3 4.7.1-3] [MQTT3 4.8.0-1]`,
+      v3,
+      wire`82 { 0001 'a' 00 '${filter}' 00 }`,
+      ProtocolError,
+    ),
+  ),
+  accepts(
+    'a broken $share, which SUBACK answers',
+    v3,
+    wire`82 { 0001 '$share/g' 00 }`,
+    aSubscribe([request('$share/g')]),
+  ),
+  ...[0, 1, 3, 4, 6, 15].map((flags) =>
     refuses(`flags ${flags} [MQTT5 3.8.1-1]`, every, wire`8${flags.toString(16)} { 0001 00 'a' 00 }`, MalformedPacket),
   ),
   refuses('nothing', every, wire`8200`, MalformedPacket),
@@ -165,7 +182,11 @@ const unsubscribe: Row[] = [
       ],
     }),
   ),
-  ...[0, 1, 3, 6, 10, 15].map((flags) =>
+  accepts('sent again with DUP, as 3.1 has it', v31, wire`aa { 0001 'a' }`, anUnsubscribe(['a'])),
+  refuses('DUP, which 3.1.1 reserves [MQTT3 3.10.1-1]', v311, wire`aa { 0001 'a' }`, MalformedPacket),
+  refuses('DUP, which 5.0 reserves [MQTT5 3.10.1-1]', v5, wire`aa { 0001 00 'a' }`, MalformedPacket),
+  refuses('a misplaced wildcard [MQTT3 4.7.1-2] [MQTT3 4.8.0-1]', v3, wire`a2 { 0001 'a' 'a#' }`, ProtocolError),
+  ...[0, 1, 3, 6, 15].map((flags) =>
     refuses(`flags ${flags} [MQTT5 3.10.1-1]`, every, wire`a${flags.toString(16)} { 0001 00 'a' }`, MalformedPacket),
   ),
   refuses('nothing', every, wire`a200`, MalformedPacket),

@@ -148,6 +148,8 @@ export interface SessionStore {
   commit(done: () => void): void;
   /** The last commit did not succeed and is being tried again: nothing new can be promised. */
   readonly isFailing: boolean;
+  /** Why, in words for an operator; null while nothing fails. */
+  readonly failure: string | null;
   close(): Promise<void>;
 }
 

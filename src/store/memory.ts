@@ -13,6 +13,7 @@ export class MemoryStore implements SessionStore {
   readonly isBehind = false;
   readonly isDurable = true;
   readonly isFailing = false;
+  readonly failure = null;
   readonly canPage = false;
 
   async load() {

@@ -31,6 +31,7 @@ export async function* exportLines(database: Database, format: number): AsyncGen
   yield JSON.stringify({ sluice: 'export', format } satisfies Header);
   let records = 0;
   for await (const [key, value] of database.scanAll()) {
+    if (isIdentity(key)) continue;
     records++;
     yield JSON.stringify({ key: key.toString('base64'), value: value.toString('base64') } satisfies Line);
   }
@@ -52,7 +53,7 @@ export async function importLines(database: Database, lines: AsyncIterable<strin
       throw new StoreError('damaged', `Line ${number} is not a record of sluice db export`);
     } else {
       const record: [Buffer, Buffer] = [Buffer.from(line.key, 'base64'), Buffer.from(line.value, 'base64')];
-      (isCommit(record[0]) ? commits : records).push(record);
+      if (!isIdentity(record[0])) (isCommit(record[0]) ? commits : records).push(record);
     }
     if (records.length === batchRecords) {
       await database.putAll(records);
@@ -70,6 +71,9 @@ export async function importLines(database: Database, lines: AsyncIterable<strin
   await database.putAll(commits);
   return end;
 }
+
+/** A copy is another database, with an identity of its own. */
+const isIdentity = (key: Buffer): boolean => key[0] === Prefix.identity;
 
 /** Written last of all: a database without a commit is one that is not complete, and is refused. */
 const isCommit = (key: Buffer): boolean => key[0] === Prefix.commit;
@@ -104,6 +108,7 @@ export async function copyAll(from: Database, to: Database): Promise<number> {
   let records: [Buffer, Buffer][] = [];
   const commits: [Buffer, Buffer][] = [];
   for await (const record of from.scanAll()) {
+    if (isIdentity(record[0])) continue;
     (isCommit(record[0]) ? commits : records).push(record);
     count++;
     if (records.length < batchRecords) continue;

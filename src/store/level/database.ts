@@ -2,12 +2,24 @@
  * The LevelDB under the store: opening it and refusing what cannot be trusted, and batches that go on after a disk that
  * refused.
  */
+import { randomBytes } from 'node:crypto';
 import { systemTimers, type Timers } from '../../base/clock.ts';
 import type { Log } from '../../contracts/log.ts';
 import { StoreError } from '../../contracts/session-store.ts';
 import { ByteWriter } from './bytes.ts';
 import { type Batch, type Disk, type KeyValues, levelDisk, type OpenOptions } from './disk.ts';
-import { format, key, numberOf, Prefix, readCommit, readFormat, writeFormat } from './records.ts';
+import type { LastCommit, LastCommitFile } from './last-commit.ts';
+import {
+  format,
+  key,
+  numberOf,
+  Prefix,
+  readCommit,
+  readFormat,
+  readIdentityRecord,
+  writeFormat,
+  writeIdentityRecord,
+} from './records.ts';
 
 export interface DatabaseOptions extends OpenOptions {
   readonly log: Log;
@@ -16,17 +28,30 @@ export interface DatabaseOptions extends OpenOptions {
 }
 
 const retryMs = 1_000;
+/** While the database cannot be written, the log says so again after so many attempts: about once a minute. */
+const attemptsPerReminder = 60;
+
+/** The database was closed before the commit could be made: nothing is promised any more. */
+export class DatabaseClosed extends Error {
+  override readonly name = 'DatabaseClosed';
+}
 
 export class Database {
   readonly #options: DatabaseOptions;
   #db: KeyValues;
+  /** Random, written once: whether what is opened anew is what was there before. */
+  #identity = '';
+  #lastCommit: LastCommitFile | null = null;
+  /** Why nothing may be written before the database has been opened anew. */
+  #gone: Error | null = null;
   /** The number of the last batch that is known to be in the database. */
   commitNumber = 0;
   lastMessageId = 0;
   lastSessionId = 0;
   /** What the closing record of the last run says; null if it has none. */
   maybeSentUpTo: number | null = null;
-  isFailing = false;
+  /** Why nothing can be written at the moment, for people; null while all is well. */
+  failure: string | null = null;
   #isClosing = false;
 
   private constructor(options: DatabaseOptions, db: KeyValues) {
@@ -39,6 +64,7 @@ export class Database {
     try {
       await database.#checkFormat();
       await database.#checkCommits();
+      await database.#checkEnd();
     } catch (error) {
       await database.#db.close();
       throw error;
@@ -77,8 +103,7 @@ export class Database {
    */
   async #checkCommits(): Promise<void> {
     const { directory, acceptLoss, log } = this.#options;
-    const range = { gte: Buffer.of(Prefix.commit), lt: Buffer.of(Prefix.commit + 1) };
-    const commits = await this.#db.iterator(range).all();
+    const commits = await commitsIn(this.#db);
     if (commits.length === 0 && !acceptLoss) {
       const [any] = await this.#db.iterator({ gte: Buffer.of(Prefix.commit), limit: 1 }).all();
       if (any !== undefined) {
@@ -103,6 +128,64 @@ export class Database {
     }
   }
 
+  /**
+   * The end of the database is whole if it has the commit that was last when it was written. A file that lags is no mistake: it is
+   * not synced with each commit.
+   */
+  async #checkEnd(): Promise<void> {
+    const { directory, acceptLoss, log, disk = levelDisk } = this.#options;
+    const stored = await this.#db.get(Buffer.of(Prefix.identity));
+    const own = stored === undefined ? null : readIdentityRecord(stored);
+    if (disk.lastCommits === undefined) {
+      this.#identity = own ?? '';
+      return;
+    }
+    const last = await disk.lastCommits.read(directory);
+    const problem = this.#problemOfEnd(own, last);
+    if (problem !== null && !acceptLoss) {
+      const advice = 'Restore a backup, or go on with what is there with --accept-loss';
+      throw new StoreError('damaged', `${problem}. ${advice}`);
+    }
+    if (problem !== null) log.warn({ directory }, `${problem}; going on, as --accept-loss says`);
+    if (own !== null && typeof last === 'string') {
+      const what = `the file last-commit in ${directory} is ${last}: whether the end of the data is there cannot be told`;
+      log.warn({ directory }, `${what}; it is made anew`);
+    }
+    // The file first: a database without an identity takes over the file's, so a crash between the two does no harm.
+    this.#identity =
+      own ?? (typeof last === 'string' || problem !== null ? randomBytes(16).toString('hex') : last.identity);
+    await this.#writeLastCommit();
+    if (own !== null) return;
+    const value = writeIdentityRecord(new ByteWriter(), this.#identity);
+    await this.#db.put(Buffer.of(Prefix.identity), value, { sync: true });
+  }
+
+  /** Null if nothing is lost, as far as can be told. */
+  #problemOfEnd(own: string | null, last: LastCommit | 'missing' | 'damaged'): string | null {
+    if (typeof last === 'string') return null;
+    const { directory } = this.#options;
+    if (own !== null && own !== last.identity) {
+      return `The file last-commit in ${directory} belongs to another database: files of two of them are mixed`;
+    }
+    if (last.number <= this.commitNumber) return null;
+    const missing = `commit ${last.number} was the last one, and ${this.commitNumber} is the last one that is there`;
+    return `The end of the database in ${directory} is missing, and acknowledged messages with it: ${missing}`;
+  }
+
+  async #writeLastCommit(): Promise<void> {
+    const { directory, disk = levelDisk } = this.#options;
+    const last = { identity: this.#identity, number: this.commitNumber };
+    const onGone = () => {
+      this.#gone = new Error(`the data directory ${directory} was moved, unmounted or deleted`);
+    };
+    try {
+      this.#lastCommit = (await disk.lastCommits?.write(directory, last, onGone)) ?? null;
+    } catch (cause) {
+      const what = `Cannot write to the data directory ${directory}: ${(cause as Error).message}`;
+      throw new StoreError('unusable', what, { cause });
+    }
+  }
+
   /** Everything under a prefix, in key order. */
   scan(prefix: number): AsyncIterable<[Buffer, Buffer]> {
     return this.#db.iterator({ gte: Buffer.of(prefix), lt: Buffer.of(prefix + 1), highWaterMarkBytes: 1_048_576 });
@@ -118,6 +201,7 @@ export class Database {
     const batch = this.#db.batch();
     for (const [key, value] of records) batch.put(key, value);
     await batch.write({ sync: true });
+    for (const [key] of records) if (key[0] === Prefix.commit) this.#lastCommit?.note(numberOf(key));
   }
 
   /** Rejects while the database is closed by a failure. */
@@ -125,56 +209,113 @@ export class Database {
     return this.#db.getMany(keys);
   }
 
+  /** Whether writing fails at the moment. */
+  get isFailing(): boolean {
+    return this.failure !== null;
+  }
+
   /**
    * Writes a batch as the next commit, and does not give up: if the disk refuses, the database is opened anew every second
    * (LevelDB takes nothing more after an error) until it takes the batch. `fill` is called for each attempt, and goes on in the
-   * next round of the event loop where it yields.
+   * next round of the event loop where it yields. Rejects if `fill` or `value` throws, which is a bug and never the disk's
+   * fault; and with DatabaseClosed.
    */
   async commit(fill: (batch: Batch) => Iterable<void>, value: () => Buffer, sync: boolean): Promise<void> {
-    const { timers = systemTimers } = this.#options;
     const number = this.commitNumber + 1;
     for (;;) {
-      try {
-        const batch = this.#db.batch();
-        for (const _ of fill(batch)) await new Promise<void>((resolve) => timers.after(0, resolve));
-        batch.del(key(Prefix.commit, number - 1));
-        batch.put(key(Prefix.commit, number), value());
-        await batch.write({ sync });
-        break;
-      } catch (error) {
-        if (this.#isClosing) throw error;
-        this.#tellFailure(error as Error);
-        await this.#reopen();
-        // The refused batch may be in the log all the same.
-        if (this.commitNumber === number) break;
-      }
+      const refusal = this.#gone ?? (await this.#tryCommit(number, fill, value, sync));
+      if (refusal === null) break;
+      if (this.#isClosing) throw new DatabaseClosed(textOf(refusal), { cause: refusal });
+      this.#tellFailure(textOf(refusal));
+      await this.#reopen();
+      // The refused batch may be in the log all the same.
+      if (this.commitNumber === number) break;
     }
     this.commitNumber = number;
+    if (sync) this.#lastCommit?.note(number);
     if (this.isFailing) this.#options.log.warn({}, 'the data directory takes writes again: acknowledging goes on');
-    this.isFailing = false;
+    this.failure = null;
   }
 
-  #tellFailure(error: Error): void {
-    if (this.isFailing) return;
-    this.isFailing = true;
+  /** Returns why the disk did not take it. */
+  async #tryCommit(
+    number: number,
+    fill: (batch: Batch) => Iterable<void>,
+    value: () => Buffer,
+    sync: boolean,
+  ): Promise<Error | null> {
+    const { timers = systemTimers } = this.#options;
+    if (this.#isClosing) return new Error('the database is closed');
+    const batch = this.#db.batch();
+    for (const _ of fill(batch)) {
+      await new Promise<void>((resolve) => timers.after(0, resolve));
+      // Closed meanwhile, the batch takes nothing more, which is not the fault of what fills it.
+      if (this.#isClosing) return new Error('the database is closed');
+    }
+    batch.del(key(Prefix.commit, number - 1));
+    batch.put(key(Prefix.commit, number), value());
+    return batch.write({ sync }).then(
+      () => null,
+      (error: Error) => error,
+    );
+  }
+
+  #tellFailure(cause: string): void {
+    if (this.failure === cause) return;
+    this.failure = cause;
     const { directory, log } = this.#options;
-    const cause = (error.cause as Error | undefined)?.message ?? error.message;
     log.error({ directory, cause }, 'cannot write to the data directory: nothing more is acknowledged until it can');
   }
 
   async #reopen(): Promise<void> {
-    const { timers = systemTimers, disk = levelDisk } = this.#options;
-    while (!this.#isClosing) {
+    const { timers = systemTimers, log, directory } = this.#options;
+    for (let attempt = 1; !this.#isClosing; attempt++) {
       await new Promise<void>((resolve) => timers.after(retryMs, resolve));
       try {
-        await this.#db.close();
-        this.#db = await disk.open({ ...this.#options, acceptLoss: false });
-        await this.#checkCommits();
-        return;
-      } catch {
-        // Still refused; told already.
+        return await this.#openAnew();
+      } catch (error) {
+        this.#tellFailure(textOf(error as Error));
+        if (attempt % attemptsPerReminder !== 0) continue;
+        const what = 'still cannot write to the data directory, and acknowledges nothing';
+        log.error({ directory, cause: this.failure, seconds: (attempt * retryMs) / 1_000 }, what);
       }
     }
+  }
+
+  /** Takes the database only if it is the one that was there before, with everything that was acknowledged. */
+  async #openAnew(): Promise<void> {
+    const { disk = levelDisk, directory } = this.#options;
+    await this.#db.close();
+    await this.#lastCommit?.close();
+    this.#lastCommit = null;
+    const last = await disk.lastCommits?.read(directory);
+    // Before anything is opened: LevelDB would begin to write into whatever is there now.
+    if (last === 'missing') throw new Error(`the data directory ${directory} was moved, unmounted or deleted`);
+    if (last !== undefined && last !== 'damaged' && last.identity !== this.#identity) throw this.#anotherDatabase();
+    const db = await disk.open({ ...this.#options, acceptLoss: false, isReopening: true });
+    try {
+      const stored = await db.get(Buffer.of(Prefix.identity));
+      if (stored !== undefined && readIdentityRecord(stored) !== this.#identity) throw this.#anotherDatabase();
+      const numbers = (await commitsIn(db)).map(([each]) => numberOf(each));
+      const newest = numbers.at(-1) ?? 0;
+      if (numbers.length > 1 || newest < this.commitNumber) {
+        const found = numbers.length > 0 ? numbers.join(' and ') : 'none';
+        throw new Error(
+          `commits up to ${this.commitNumber} were acknowledged, and the database in ${directory} has ${found}`,
+        );
+      }
+      this.commitNumber = newest;
+    } catch (error) {
+      await db.close();
+      throw error;
+    }
+    this.#db = db;
+    await this.#writeLastCommit();
+    this.#gone = null;
+  }
+
+  #anotherDatabase(): Error {
+    return new Error(`the database in ${this.#options.directory} is not the one that was there before`);
   }
 
   /**
@@ -183,9 +324,24 @@ export class Database {
    */
   async close(closingRecord?: Buffer): Promise<void> {
     this.#isClosing = true;
+    let isSynced = false;
     if (closingRecord !== undefined) {
-      await this.#db.put(key(Prefix.commit, this.commitNumber), closingRecord, { sync: true }).catch(() => {});
+      const closing = this.#db.put(key(Prefix.commit, this.commitNumber), closingRecord, { sync: true });
+      isSynced = await closing.then(
+        () => true,
+        () => false,
+      );
     }
+    await this.#lastCommit?.close(...(isSynced ? [this.commitNumber] : [])).catch(() => {});
     await this.#db.close();
   }
+}
+
+const commitsIn = (db: KeyValues): Promise<[Buffer, Buffer][]> => {
+  return db.iterator({ gte: Buffer.of(Prefix.commit), lt: Buffer.of(Prefix.commit + 1) }).all();
+};
+
+/** What went wrong, in the words of whatever is at the bottom of it. */
+function textOf(error: Error): string {
+  return error instanceof StoreError ? error.message : ((error.cause as Error | undefined)?.message ?? error.message);
 }

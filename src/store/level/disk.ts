@@ -6,6 +6,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Level } from 'level';
 import { StoreError } from '../../contracts/session-store.ts';
+import { type LastCommits, lastCommitFiles } from './last-commit.ts';
 
 /** Changes that are written together or not at all. Keys and values are copied when they are given. */
 export interface Batch {
@@ -39,18 +40,23 @@ export interface OpenOptions {
   readonly acceptLoss: boolean;
   /** Refuse to make a database where there is none. */
   readonly mustExist?: boolean;
+  /** It was open a moment ago, in this process: make nothing anew, and mend nothing. */
+  readonly isReopening?: boolean;
 }
 
 /** What databases are on: the file system, or the simulation's memory. */
 export interface Disk {
   /** Rejects with a StoreError. */
   open(options: OpenOptions): Promise<KeyValues>;
+  /** Without it, nobody notices that the end of a database is missing. */
+  readonly lastCommits?: LastCommits;
 }
 
 /** A larger write buffer than LevelDB's 4 MiB means fewer and cheaper compactions: 8.2 -> 7.6 µs a message. */
 const levelOptions = { keyEncoding: 'buffer', valueEncoding: 'buffer', writeBufferSize: 16_777_216 } as const;
 
 export const levelDisk: Disk = {
+  lastCommits: lastCommitFiles,
   async open(options) {
     const { directory } = options;
     if (options.mustExist && !existsSync(directory)) {

@@ -10,6 +10,7 @@ import {
   readContent,
   readFloor,
   readFormat,
+  readIdentityRecord,
   readMessage,
   readQuarantined,
   readSending,
@@ -21,6 +22,7 @@ import {
 /** How to read each kind of record; throws if it is damaged. */
 const readers: Readonly<Record<number, { name: string; read(value: Buffer, at: Buffer): unknown }>> = {
   [Prefix.format]: { name: 'format', read: readFormat },
+  [Prefix.identity]: { name: 'identity', read: readIdentityRecord },
   [Prefix.commit]: { name: 'commit', read: readCommit },
   [Prefix.session]: { name: 'session', read: (value, at) => readSession(value, numberOf(at)) },
   [Prefix.subscription]: { name: 'subscription', read: (value, at) => readSubscription(value, restOf(at).toString()) },

@@ -23,7 +23,7 @@ import type { PacketId } from '../../protocol/packets.ts';
 import type { Topic } from '../../protocol/topic.ts';
 import { ByteWriter } from './bytes.ts';
 import { assertEmpty, copyAll } from './copy.ts';
-import { Database } from './database.ts';
+import { Database, DatabaseClosed } from './database.ts';
 import type { Batch, Disk } from './disk.ts';
 import { type Durability, type DurabilityOptions, durabilityOf } from './durability.ts';
 import { loadAll } from './load.ts';
@@ -63,6 +63,11 @@ export interface LevelStoreOptions extends DurabilityOptions {
   readonly timers?: Timers;
   /** Default: the file system. */
   readonly disk?: Disk;
+  /**
+   * A commit cannot be made because of a bug of ours: nothing of it is written, and nothing is acknowledged any more. Default: the
+   * error is thrown where nobody catches it, which ends the process.
+   */
+  readonly onFatal?: (error: Error) => void;
 }
 
 /** Nobody waits for an answer to retained messages of QoS 0: so many topics wait for the disk, however little they retain. */
@@ -93,6 +98,8 @@ export class LevelStore implements SessionStore {
   #maybeSentUpTo = 0;
   #whenIdle: (() => void) | null = null;
   #isClosed = false;
+  /** A bug that keeps commits from being made. */
+  #bug: Error | null = null;
 
   constructor(options: LevelStoreOptions) {
     this.#options = options;
@@ -321,7 +328,11 @@ export class LevelStore implements SessionStore {
   }
 
   get isFailing(): boolean {
-    return this.#database?.isFailing ?? false;
+    return this.failure !== null;
+  }
+
+  get failure(): string | null {
+    return this.#bug === null ? (this.#database?.failure ?? null) : `a bug: ${this.#bug.message}`;
   }
 
   commit(done: () => void): void {
@@ -364,8 +375,18 @@ export class LevelStore implements SessionStore {
       done();
       this.#whenIdle?.();
     };
-    // It rejects only when the store is closed while the disk refuses: then nothing is promised any more.
-    this.#database!.commit(fill, () => this.#commitRecord(null), batch.isSynced).then(finish, () => this.#whenIdle?.());
+    const commit = this.#database!.commit(fill, () => this.#commitRecord(null), batch.isSynced);
+    commit.then(finish, (error: Error) => this.#commitFailed(error));
+  }
+
+  /** Nothing is promised any more: the batch counts as under way for ever. */
+  #commitFailed(error: Error): void {
+    if (!(error instanceof DatabaseClosed)) {
+      this.#bug = error;
+      const { onFatal = throwUncaught } = this.#options;
+      onFatal(error);
+    }
+    this.#whenIdle?.();
   }
 
   #commitRecord(maybeSentUpTo: number | null): Buffer {
@@ -389,7 +410,7 @@ export class LevelStore implements SessionStore {
     if (this.#database === null) return;
     if (!this.isFailing) {
       await this.#settle();
-      return this.#database.close(this.#commitRecord(this.#maybeSentUpTo));
+      if (!this.isFailing) return this.#database.close(this.#commitRecord(this.#maybeSentUpTo));
     }
     await this.#database.close();
   }
@@ -402,6 +423,16 @@ export class LevelStore implements SessionStore {
       });
       this.#whenIdle = null;
     }
-    if (!this.#collecting.isEmpty) await new Promise<void>((resolve) => this.#write(resolve));
+    if (this.#collecting.isEmpty || this.isFailing) return;
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+      this.#write(resolve);
+    });
   }
+}
+
+function throwUncaught(error: Error): void {
+  setImmediate(() => {
+    throw error;
+  });
 }

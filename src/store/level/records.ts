@@ -4,6 +4,7 @@
  * | key | value |
  * |---|---|
  * | `00` | format version |
+ * | `01` | identity of the database: random, and never written again |
  * | `10` commit | message and session numbers given so far, and, where it closes a run, what may have been sent before; the number of the commit is the key |
  * | `21` sid | session, will, and who its client is (as JSON in format 1) |
  * | `22` sid, filter | subscription |
@@ -37,6 +38,7 @@ export const format = 2;
 
 export const Prefix = {
   format: 0x00,
+  identity: 0x01,
   commit: 0x10,
   session: 0x21,
   subscription: 0x22,
@@ -317,3 +319,10 @@ export function writeFormat(out: ByteWriter): Buffer {
 }
 
 export const readFormat = (value: Buffer): number => new ByteReader(value).varint();
+
+/** `identity` is in hex. */
+export function writeIdentityRecord(out: ByteWriter, identity: string): Buffer {
+  return out.begin().binary(Buffer.from(identity, 'hex')).finish();
+}
+
+export const readIdentityRecord = (value: Buffer): string => new ByteReader(value).binary().toString('hex');

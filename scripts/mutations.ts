@@ -50,8 +50,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a retained message that was removed comes back after a restart',
     file: 'core/core.ts',
-    from: 'else this.store.removeRetained(message.topic);\n      return true;',
-    to: 'return true;',
+    from: 'else this.store.removeRetained(message.topic);\n      return;',
+    to: 'return;',
   },
   {
     name: 'a refused batch is forgotten instead of written again',
@@ -347,9 +347,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "was: room is asked for in the publisher's own queue though its message does not go there",
-    file: 'core/core.ts',
+    file: 'core/reservation.ts',
     from: 'const target = shareOf(each, origin);\n      if',
-    to: 'const target = each as Target | null;\n      if',
+    to: 'const target = each as typeof each | null;\n      if',
   },
   // Rules
   {

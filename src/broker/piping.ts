@@ -5,8 +5,7 @@
 import { openProperties } from '../codec/publish-properties.ts';
 import type { Awaitable, MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
-import type { Forms } from '../core/core.ts';
-import type { Prepared } from '../core/handlers/publish.ts';
+import type { Forms, Prepared } from '../core/prepared.ts';
 import { type Router, subscriberClassesOf } from '../core/router.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';

@@ -2,12 +2,8 @@
  * A PUBLISH on its way through the hooks, before anything is routed, stored or acknowledged. Without hooks this is passed by.
  */
 import type { PublishVerdict } from '../contracts/hooks.ts';
-import {
-  handlePublish,
-  handleTransformed,
-  type Prepared,
-  refusePublish as refuseInCore,
-} from '../core/handlers/publish.ts';
+import { handlePublish, handleTransformed, refusePublish as refuseInCore } from '../core/handlers/publish.ts';
+import type { Prepared } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';

@@ -3,7 +3,11 @@
  * same shape; everything else here only reads it.
  */
 
-/** What to do with a QoS 1 or 2 message for a session whose queue is full. `reject` answers the publisher 0x97. */
+/**
+ * What to do with a QoS 1 or 2 message for a session whose queue is full. `reject`: all or nothing for a publisher that can be told
+ * (MQTT 5, QoS 1 and 2). It gets 0x97, and nobody gets the message, nor any other that a pipeline made of it. A will, the program's
+ * own message and those of older clients go to everybody else, as with `drop-newest`.
+ */
 export type QueuePolicy = 'drop-oldest' | 'drop-newest' | 'reject';
 
 export interface Limits {
@@ -56,6 +60,7 @@ export interface Limits {
   readonly outputBytes: number;
   /** Bytes that wait for the disk, of all clients together. Beyond it, clients whose messages must be stored are not read. */
   readonly unwrittenBytes: number;
+  /** Who can be told is refused with 0x97 beyond it, all or nothing; what others publish goes out, and is not kept. */
   readonly retainedMessages: number;
   /** Sessions kept for clients that are away. */
   readonly sessions: number;

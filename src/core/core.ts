@@ -15,13 +15,12 @@ import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
 import { FanOut } from './fan-out.ts';
 import { defaultPieces, type Pieces } from './pieces.ts';
+import { type Forms, formFor, type Prepared } from './prepared.ts';
+import { Reservation } from './reservation.ts';
 import { type RetainedMatches, RetainedMessages } from './retained.ts';
-import { LocalRouter, type Route, type Router, type Target } from './router.ts';
+import { LocalRouter, type Route, type Router, shareOf } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
-
-/** What subscribers of a class get of a message in its place; null: nothing. */
-export type Forms = ReadonlyMap<string, Message | null>;
 
 /** Keeping a retained message takes as long as giving about so many copies to sessions. */
 const copiesPerRetained = 300;
@@ -110,17 +109,14 @@ export class Core {
    * want another one; a class that is not in it gets the message as it is. With `mayPause` the caller takes what is left in
    * `fanOut`, and publishes nothing more of `origin` before that is done.
    *
-   * Returns Success, NoMatchingSubscribers, or QuotaExceeded if nothing was done.
+   * Where there is no room for a copy, that copy is dropped and counted, and the others go out: who can tell the publisher of a
+   * refusal asks `refuses` before. Returns Success or NoMatchingSubscribers.
    */
   publish(message: Message, origin: Session | null, forms: Forms | null = null, mayPause = false): ReasonCode {
     const route = this.router.route(message.topic);
-    if (this.settings.limits.queuePolicy === 'reject' && message.qos > 0 && !this.#hasRoom(route, message, origin)) {
-      this.sink.dropped('queueFull', null);
-      return ReasonCode.QuotaExceeded;
-    }
     if (message.retain) {
       this.copies += copiesPerRetained;
-      if (!this.#retain(message)) return ReasonCode.QuotaExceeded;
+      this.#retain(message);
     }
 
     const total = route.targets.length + route.groups.length;
@@ -131,6 +127,33 @@ export class Core {
     }
     const reached = this.#give(message, route, origin, forms, 0, total);
     return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+  }
+
+  /**
+   * Whether what one PUBLISH came to, all of it together, finds no room somewhere: in the queue of a session (`queuePolicy:
+   * reject`) or among the retained messages. Then none of it is to be published; it is counted here.
+   */
+  refuses(messages: readonly Prepared[], origin: Session | null): boolean {
+    const { limits } = this.settings;
+    const reservation = new Reservation(limits, messages.length);
+    for (const { message, forms } of messages) {
+      if (limits.queuePolicy !== 'reject' || message.qos === 0) continue;
+      if (reservation.take(this.router.route(message.topic), message, origin, forms)) continue;
+      this.sink.dropped('queueFull', null);
+      return true;
+    }
+    if (this.#retainedRoom >= messages.length) return false;
+    const added = new Set<string>();
+    for (const { message } of messages) if (this.#isNewlyRetained(message)) added.add(message.topic.name);
+    if (added.size <= this.#retainedRoom) return false;
+    this.sink.dropped('retainedLimit', null);
+    return true;
+  }
+
+  /** The same of a single message, which may be borrowed: nearly always there is nothing to look at. */
+  refusesOne(message: Message, origin: Session | null): boolean {
+    const mayLackRoom = this.settings.limits.queuePolicy === 'reject' || (message.retain && this.#retainedRoom <= 0);
+    return mayLackRoom && this.refuses([{ message, forms: null }], origin);
   }
 
   /** Serves those of a route from one number up to another: first the sessions, then the shared subscriptions. */
@@ -201,53 +224,34 @@ export class Core {
     return targets.some(isStored) || groups.some((group) => group.some(isStored));
   }
 
-  #hasRoom({ targets, groups }: Route, message: Message, origin: Session | null): boolean {
-    const { limits } = this.settings;
-    const hasRoom = targets.every((each) => {
-      const target = shareOf(each, origin);
-      if (target === null || target.qos === 0 || !target.session.mustQueue) return true;
-      return target.session.queue.hasRoomFor(message.size, limits);
-    });
-    return hasRoom && groups.every((group) => group.hasRoomFor(message, limits));
-  }
-
-  /** False if there is no room for one more. */
-  #retain(message: Message): boolean {
+  /** One more than there is room for is counted and not kept. */
+  #retain(message: Message): void {
     const { name } = message.topic;
     const isOwn = isSys(name);
     // An empty payload removes what was retained and is not retained itself. [MQTT5 3.3.1-6] [MQTT5 3.3.1-7]
     if (message.payloadBytes === 0) {
-      if (!this.retained.delete(name)) return true;
+      if (!this.retained.delete(name)) return;
       if (isOwn) this.#sysRetained--;
       else this.store.removeRetained(message.topic);
-      return true;
+      return;
     }
-    if (this.#retainsNoMore || isOwn) {
-      const isNew = this.retained.get(name) === null;
-      if (isNew && !isOwn) {
-        this.sink.dropped('retainedLimit', null);
-        return false;
-      }
-      if (isNew) this.#sysRetained++;
+    if (isOwn) {
+      if (this.retained.get(name) === null) this.#sysRetained++;
+    } else if (this.#retainedRoom <= 0 && this.#isNewlyRetained(message)) {
+      return this.sink.dropped('retainedLimit', null);
     }
     const kept = message.keep();
     this.retained.set(kept);
     if (!isOwn) this.store.putRetained(kept);
-    return true;
   }
 
-  get #retainsNoMore(): boolean {
-    return this.retained.count - this.#sysRetained >= this.settings.limits.retainedMessages;
+  /** Whether it would be one more. */
+  #isNewlyRetained({ retain, payloadBytes, topic: { name } }: Message): boolean {
+    return retain && payloadBytes > 0 && !isSys(name) && this.retained.get(name) === null;
   }
-}
 
-/** What is left of a target for a message that came from `origin`: No Local takes away the rest. [MQTT5 3.8.3-3] */
-function shareOf(target: Target, origin: Session | null): Target | null {
-  return target.session === origin ? target.ownMessages : target;
-}
-
-function formFor(subscriberClass: string | null, message: Message, forms: Forms): Message | null {
-  if (subscriberClass === null) return message;
-  const form = forms.get(subscriberClass);
-  return form === undefined ? message : form;
+  /** So many more can be kept. */
+  get #retainedRoom(): number {
+    return this.settings.limits.retainedMessages - (this.retained.count - this.#sysRetained);
+  }
 }

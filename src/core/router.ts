@@ -24,6 +24,11 @@ export interface Target {
   readonly ownMessages: Target | null;
 }
 
+/** What is left of a target for a message that came from `origin`: No Local takes away the rest. [MQTT5 3.8.3-3] */
+export function shareOf(target: Target, origin: Session | null): Target | null {
+  return target.session === origin ? target.ownMessages : target;
+}
+
 export interface Route {
   readonly targets: readonly Target[];
   readonly groups: readonly SharedGroup[];

@@ -37,6 +37,11 @@ export class SendWindow {
     return this.#count;
   }
 
+  /** So many more can be begun, at most: see `isFull`. */
+  get room(): number {
+    return this.#limit - this.#used;
+  }
+
   /** Also when the identifiers have come round to the oldest unanswered one: a client answers in order. [MQTT5 4.6.0-2] */
   get isFull(): boolean {
     return this.#used >= this.#limit || distance(this.#oldest, this.#next) >= spreadMax;

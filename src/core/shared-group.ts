@@ -58,11 +58,10 @@ export class SharedGroup {
     return this.#members[this.#next(except, message, qos, limits)]?.session.isReady === true;
   }
 
-  /** False if the message would go to a queue that is full: then so are those of all who could take it. */
-  hasRoomFor(message: Message, limits: Limits): boolean {
-    const member = this.#members[this.#next(null, message, message.qos, limits)];
-    if (member === undefined || member.qos === 0 || !member.session.mustQueue) return true;
-    return member.session.queue.hasRoomFor(message.size, limits);
+  /** Members that may have the message, the one whose turn it is first. */
+  eligible({ topic }: Message): Subscription[] {
+    const inTurn = [...this.#members.slice(this.#turn), ...this.#members.slice(0, this.#turn)];
+    return inTurn.filter(({ session }) => !session.isEnded && session.rights?.receive(topic.name) !== false);
   }
 
   #next(except: Session | null, message: Message, qos: number, limits: Limits): number {

@@ -16,7 +16,7 @@ import { type Exchange, type InFlight, keyOf, type Link, type SentPublish } from
 import { type Entry, Model, type ModelSession, type QoS, type Routed } from './model.ts';
 import type { Profile } from './profile.ts';
 import type { Rules } from './rules.ts';
-import { checkRefused } from './state.ts';
+import { lacksRoom } from './state.ts';
 import { Wills } from './wills.ts';
 import { Violation, type World } from './world.ts';
 
@@ -180,8 +180,20 @@ export class Judge {
     this.tell({ kind: 'end', clientId });
   }
 
-  /** `core.publish` was called, and gives the message to whom it is for; or it refused to. */
-  onRouted(message: Message, origin: Session | null, isFailure: boolean, link: Link | null): Routed | null {
+  /** The publisher is told that there is no room: none of what its PUBLISH came to is routed. */
+  onRefused(messages: readonly Message[], origin: Session | null, link: Link | null): void {
+    const publisher = origin?.clientId ?? null;
+    const isForWantOfRoom = messages.some((message) => {
+      return lacksRoom(this, message, publisher, this.#excluded(message.topic.name));
+    });
+    this.check(isForWantOfRoom, 'a message is refused only for want of room', () => messages[0]!.topic.name);
+    const key = keyOf(messages[0]!.payload.toString(), messages[0]!.topic.name);
+    const exchange = link?.exchange ?? this.#exchanges.get(`${publisher} ${key}`) ?? null;
+    if (exchange !== null) exchange.isRefused = true;
+  }
+
+  /** `core.publish` was called, and gives the message to whom it is for. */
+  onRouted(message: Message, origin: Session | null, link: Link | null, how: 'taken' | 'not retained'): Routed {
     const payload = message.payload.toString();
     const publisher = origin?.clientId ?? null;
     const publisherUid = (publisher !== null && this.model.sessions.get(publisher)?.uid) || 0;
@@ -191,15 +203,15 @@ export class Judge {
     const exchange = link?.exchange ?? this.#exchanges.get(`${publisher} ${key}`) ?? null;
     if (isWill) this.wills.onPublished(key, topic);
     else this.#checkRouted(message, key, exchange, publisherUid);
-    if (isFailure) {
-      checkRefused(this, message, publisher, this.#excluded(topic));
-      if (exchange !== null) exchange.isRefused = true;
-      return null;
+    if (how === 'not retained') {
+      const isFull = this.core!.retained.count >= this.profile.settings.limits.retainedMessages;
+      this.check(isFull, 'what is to be retained is retained', () => key);
     }
     const number = this.nextNumber();
     this.lifeOf.set(number, this.life);
     const { qos, retain, expiresAt } = message;
-    const routed: Routed = { number, key, topic, payload, qos, retain, expiresAt, publisher, publisherUid };
+    const isRetained = retain && how === 'taken';
+    const routed: Routed = { number, key, topic, payload, qos, retain, isRetained, expiresAt, publisher, publisherUid };
     this.tell({ kind: 'route', message: routed, excluded: this.#excluded(topic) });
     this.world.tell(() => `broker: routes ${key} to ${topic}, QoS ${qos}${retain ? ', retained' : ''}`);
     if (!isWill && payload !== '') this.#count(routed);

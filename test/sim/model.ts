@@ -25,6 +25,8 @@ export interface Routed {
   readonly payload: string;
   readonly qos: QoS;
   readonly retain: boolean;
+  /** It is to be retained, and there was room for it. */
+  readonly isRetained: boolean;
   readonly expiresAt: number;
   /** The client it came from; null for the broker's own. */
   readonly publisher: string | null;
@@ -261,7 +263,7 @@ export class Model {
 
   #route(message: Routed, excluded: ReadonlySet<string>): void {
     const { topic } = message;
-    if (message.retain) {
+    if (message.isRetained) {
       if (message.payload === '') this.retained.delete(topic);
       else this.retained.set(topic, message);
     }

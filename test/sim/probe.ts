@@ -10,7 +10,6 @@ import type { FanOut } from '../../src/core/fan-out.ts';
 import type { Session } from '../../src/core/session.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { PacketType } from '../../src/protocol/packets.ts';
-import { isFailure } from '../../src/protocol/reason-codes.ts';
 import type { Answers } from './answers.ts';
 import type { Decision } from './decisions.ts';
 import type { Judge } from './judge.ts';
@@ -60,6 +59,8 @@ interface Routing {
   readonly message: Message;
   readonly tell: () => Routed | null;
   routed: Routed | null;
+  /** There was no room for it among the retained messages. */
+  isNotRetained: boolean;
 }
 
 /** Follows each copy of a message from the decision to the connection. */
@@ -74,17 +75,29 @@ function watchDecisions(core: Core, judge: Judge): void {
     const kept = message.keep();
     const link = current;
     const outer = routing;
-    const tell = () => judge.onRouted(kept, origin, false, link);
-    const own: Routing = { message, tell, routed: null };
+    const tell = () => judge.onRouted(kept, origin, link, own.isNotRetained ? 'not retained' : 'taken');
+    const own: Routing = { message, tell, routed: null, isNotRetained: false };
     routing = own;
     try {
       const reasonCode = publish(message, origin, forms, mayPause);
-      own.routed ??= judge.onRouted(kept, origin, isFailure(reasonCode), link);
+      own.routed ??= tell();
       if (core.fanOut !== null) watchFanOut(core.fanOut, kept, own);
       return reasonCode;
     } finally {
       routing = outer;
     }
+  };
+
+  const refuses = core.refuses.bind(core);
+  core.refuses = (messages, origin) => {
+    const isRefused = refuses(messages, origin);
+    if (isRefused)
+      judge.onRefused(
+        messages.map(({ message }) => message.keep()),
+        origin,
+        current,
+      );
+    return isRefused;
   };
 
   /** What follows later is still of this message. */
@@ -152,6 +165,7 @@ function watchDecisions(core: Core, judge: Judge): void {
 
   const dropped = sink.dropped.bind(sink);
   sink.dropped = (reason, session, count = 1) => {
+    if (reason === 'retainedLimit' && routing !== null) routing.isNotRetained = true;
     judge.onDropped(reason, session?.clientId ?? null, count);
     dropped(reason, session, count);
   };

@@ -133,13 +133,13 @@ function checkOutput(judge: Judge, { written, name }: Link): void {
   judge.check(bytes <= most, 'output is bounded', () => `${bytes} bytes wait for ${name}`);
 }
 
-/** A message may be refused for want of room only: in the queue of one that it would go to, or among the retained ones. */
-export function checkRefused(
+/** Whether there is no room for a message: in the queue of one that it would go to, or among the retained ones. */
+export function lacksRoom(
   judge: Judge,
   { topic, qos, retain, size }: Message,
   publisher: string | null,
   excluded: ReadonlySet<string>,
-): void {
+): boolean {
   const core = judge.core!;
   const { limits } = judge.profile.settings;
   const { own, groups } = judge.model.recipients(topic.name, publisher, excluded);
@@ -154,7 +154,7 @@ export function checkRefused(
   ];
   const lacksQueue = qos > 0 && limits.queuePolicy === 'reject' && clientIds.some(isFull);
   const lacksRetained = retain && core.retained.count >= limits.retainedMessages;
-  judge.check(lacksQueue || lacksRetained, 'a message is refused only for want of room', () => topic.name);
+  return lacksQueue || lacksRetained;
 }
 
 const staysIn = 'who keeps the rules is not turned away';

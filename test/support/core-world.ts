@@ -7,6 +7,7 @@ import type { Session, SessionWill } from '../../src/core/session.ts';
 import type { Sink } from '../../src/core/sink.ts';
 import { Message } from '../../src/protocol/message.ts';
 import type { QoS } from '../../src/protocol/packets.ts';
+import { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { parseFilter, Topic } from '../../src/protocol/topic.ts';
 import { traitsOf } from '../../src/protocol/traits.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
@@ -89,5 +90,11 @@ export class World {
     const message = Message.of(Topic.of('a'), Buffer.from(payload), { qos });
     message.expiresAt = expiresAt;
     return this.core.publish(message, origin);
+  }
+
+  /** As the PUBLISH of a client that can be told that there is no room. */
+  publishOrRefuse(payload: string, origin: Session | null = null) {
+    const message = Message.of(Topic.of('a'), Buffer.from(payload), { qos: 1 });
+    return this.core.refusesOne(message, origin) ? ReasonCode.QuotaExceeded : this.core.publish(message, origin);
   }
 }

@@ -4,14 +4,9 @@
 import type { Message } from '../../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../../protocol/reason-codes.ts';
-import type { Core, Forms } from '../core.ts';
+import type { Core } from '../core.ts';
+import type { Prepared } from '../prepared.ts';
 import type { Session } from '../session.ts';
-
-/** A message, and what it is for the classes of subscribers that want it in another form. */
-export interface Prepared {
-  readonly message: Message;
-  readonly forms: Forms | null;
-}
 
 /** The message may be borrowed. For `mayPause` see `Core.publish`. */
 export function handlePublish(
@@ -49,23 +44,33 @@ function exchange(
   staged = core.store.staged,
 ): void {
   if (qos === 0) {
-    publishEach(core, session, messages);
+    publishEach(core, session, messages, qos);
   } else if (qos === 1) {
-    const reasonCode = publishEach(core, session, messages);
+    const reasonCode = publishEach(core, session, messages, qos);
     core.answer(session, PacketType.puback, packetId, reasonCode, staged);
   } else {
     // A resend: the first copy is on its way, perhaps still to the disk, so only answer again. [MQTT5 4.3.3-10]
     if (session.received.has(packetId)) {
       return core.sink.acknowledgeStored(session, PacketType.pubrec, packetId, ReasonCode.Success);
     }
-    const reasonCode = publishEach(core, session, messages);
+    const reasonCode = publishEach(core, session, messages, qos);
     if (!isFailure(reasonCode)) remember(core, session, packetId);
     core.answer(session, PacketType.pubrec, packetId, reasonCode, staged);
   }
 }
 
-function publishEach(core: Core, session: Session, messages: Message | readonly Prepared[]): number {
-  if (!Array.isArray(messages)) return core.publish(messages as Message, session);
+/**
+ * All of it or, where there is no room for all of it and the publisher can be told, nothing: a part that was routed would come
+ * twice when the publisher tries again.
+ */
+function publishEach(core: Core, session: Session, messages: Message | readonly Prepared[], qos: QoS): number {
+  const canBeTold = qos > 0 && session.traits.hasProperties;
+  if (!Array.isArray(messages)) {
+    const message = messages as Message;
+    if (canBeTold && core.refusesOne(message, session)) return ReasonCode.QuotaExceeded;
+    return core.publish(message, session);
+  }
+  if (canBeTold && core.refuses(messages, session)) return ReasonCode.QuotaExceeded;
   let worst: number = ReasonCode.Success;
   for (const { message, forms } of messages) worst = Math.max(worst, core.publish(message, session, forms));
   return worst;

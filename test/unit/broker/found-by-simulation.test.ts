@@ -119,8 +119,8 @@ test('what is sent again keeps to a Maximum Packet Size that has become smaller 
 test('queuePolicy reject: queueBytes holds for sessions whose clients are away, too', () => {
   const world = new World({ queuePolicy: 'reject', queueBytes: 15 });
   world.leave(world.member('c', 1, 'a'));
-  expect(world.publish('12345678')).toBe(ReasonCode.Success);
-  expect(world.publish('12345678')).toBe(ReasonCode.QuotaExceeded);
+  expect(world.publishOrRefuse('12345678')).toBe(ReasonCode.Success);
+  expect(world.publishOrRefuse('12345678')).toBe(ReasonCode.QuotaExceeded);
   expect(world.told).toEqual(['dropped: queueFull']);
 });
 
@@ -128,7 +128,7 @@ test('queuePolicy reject: a full queue of the publisher itself counts only if it
   const world = new World({ queuePolicy: 'reject', queueMessages: 1, inflight: 1 });
   const publisher = world.member('publisher', 1, 'a');
   expect([world.publish('1'), world.publish('2')]).toEqual([ReasonCode.Success, ReasonCode.Success]);
-  const publish = () => world.publish('3', 1, Number.POSITIVE_INFINITY, publisher);
+  const publish = () => world.publishOrRefuse('3', publisher);
   expect(publish()).toBe(ReasonCode.QuotaExceeded);
   world.subscribe(publisher, 1, 'a', true);
   expect(publish()).toBe(ReasonCode.NoMatchingSubscribers);
@@ -140,7 +140,7 @@ test('queuePolicy reject: a shared subscription whose members all have full queu
   const world = new World({ queuePolicy: 'reject', queueMessages: 1 });
   world.leave(world.member('first', 1, '$share/s/a'), world.member('second', 1, '$share/s/a'));
   expect([world.publish('1'), world.publish('2')]).toEqual([ReasonCode.Success, ReasonCode.Success]);
-  expect(world.publish('3')).toBe(ReasonCode.QuotaExceeded);
+  expect(world.publishOrRefuse('3')).toBe(ReasonCode.QuotaExceeded);
   world.connected('first');
   expect(world.told).toEqual(['dropped: queueFull', 'first gets 1 by QoS 1']);
 });

@@ -71,3 +71,20 @@ test('who may not read any more is not given the rest of a message that goes to 
   expect(world.core.fanOut!.goOn(2)).toBe(true);
   expect(world.told).toEqual(['a gets x by QoS 0', 'b gets x by QoS 0', 'dropped: notAuthorized']);
 });
+
+test('with queuePolicy reject, only the copy of the full session is dropped, and it is counted once', () => {
+  const world = new World({ queuePolicy: 'reject', queueMessages: 1 });
+  world.leave(world.member('away', 1, 'a'));
+  world.member('here', 1, 'a');
+  world.publish('1');
+  world.publish('2');
+  expect(world.told).toEqual(['here gets 1 by QoS 1', 'dropped: queueFull', 'here gets 2 by QoS 1']);
+});
+
+test('a message that cannot be retained any more goes out, and is counted as not retained', () => {
+  const world = new World({ retainedMessages: 0 });
+  world.member('here', 1, 'a');
+  world.core.publish(Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1, retain: true }), null);
+  expect(world.told).toEqual(['dropped: retainedLimit', 'here gets x by QoS 1']);
+  expect(world.core.retained.count).toBe(0);
+});

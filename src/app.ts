@@ -47,6 +47,8 @@ export interface App {
   control(command: string, argument: string): Promise<string>;
   /** What was bound, in the order of the configuration. */
   readonly listeners: readonly Listener[];
+  /** Rejects if a bug in what all connections share has ended the broker: then it is to be closed. See `Broker.ended`. */
+  readonly ended: Promise<void>;
   /** Stops accepting, tells the clients, finishes what was acknowledged. */
   close(): Promise<void>;
 }
@@ -76,7 +78,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   for (const remark of options.remarks ?? []) log.info({}, remark);
   const rules = rulesOf(config, options.where);
   const authentication = await openAuthentication(config, options, log);
-  const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log);
+  const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log, (error) =>
+    broker.break('the store', error),
+  );
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
   const authorization = new Authorization({ log, changed: () => broker.rulesChanged() });
   let audit: AuditLog | null = null;
@@ -113,7 +117,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   await Promise.all([broker.start().catch(giveUp), makeRoomForFiles(settings.limits.connections)]);
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
   tellConnections(settings, config, log);
-  const ticker = setInterval(() => void pipelines.tick(), pipelineTickMs);
+  const tick = () =>
+    pipelines.tick().catch((error: unknown) => broker.break('pipelines that hold messages back', error));
+  const ticker = setInterval(tick, pipelineTickMs);
   ticker.unref();
   const listeners: Listener[] = [];
   const reloadNow = async () => {
@@ -190,7 +196,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     if (handler === undefined) throw new Error(`The broker knows no command "${command}"`);
     return handler(argument);
   };
-  return { broker, pipelines, listeners, reload, control, close };
+  return { broker, pipelines, listeners, reload, control, close, ended: broker.ended };
 }
 
 /** Null where none is wanted. */
@@ -301,9 +307,10 @@ function createStore(
   { store, limits: { unwrittenBytes }, pipelineLimits }: Config,
   acceptLoss: boolean,
   log: Log,
+  onFatal: (error: Error) => void,
 ): { store: SessionStore; quarantine: QuarantineStore } {
   if (store.kind === 'memory') return { store: new MemoryStore(), quarantine: new MemoryQuarantine(pipelineLimits) };
-  const level = new LevelStore({ ...store, unwrittenBytes, quarantine: pipelineLimits, acceptLoss, log });
+  const level = new LevelStore({ ...store, unwrittenBytes, quarantine: pipelineLimits, acceptLoss, log, onFatal });
   return { store: level, quarantine: level.quarantine };
 }
 

@@ -40,6 +40,11 @@ export interface SluiceBroker {
   readonly listeners: readonly Listener[];
   readonly events: BrokerEvents;
   /**
+   * Resolves when the broker was closed. Rejects if a bug in what all connections share has ended it: connections are cut, nothing more
+   * is stored, and `close` frees what it holds. Without a handler that ends the process, as every unhandled rejection does.
+   */
+  readonly ended: Promise<void>;
+  /**
    * Publishes a message of the program's own, past the hooks. Resolves once it is stored as durably as a client's
    * acknowledged message would be. Throws a ProtocolError if the topic is not a valid topic name.
    */
@@ -66,13 +71,14 @@ export interface SluiceBroker {
 export async function createBroker(options: BrokerOptions = {}): Promise<SluiceBroker> {
   const config = parseConfig(options.config ?? {});
   if (options.hooks?.authenticate === undefined) assertSafeToListen(config);
-  const { broker, pipelines, listeners, close } = await startApp(config, {
+  const { broker, pipelines, listeners, close, ended } = await startApp(config, {
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
     ...(options.log === undefined ? {} : { log: options.log }),
   });
   return {
     listeners,
     events: broker.events,
+    ended,
     publish: (topic, payload, fields = {}) => broker.publish(topic, { ...fields, payload: Buffer.from(payload) }),
     subscribe: (topicFilter, handler) => broker.subscribe(topicFilter, handler),
     use(step) {

@@ -13,7 +13,11 @@ export function withAnswer<T>(
   goOn: (answer: T) => void,
 ): void {
   const failed = (error: unknown): T => {
-    connection.shell.log.error({ hook, client: connection.identity?.clientId, err: error }, `the hook ${hook} failed`);
+    connection.shell.complaints.error(
+      'hook',
+      { hook, client: connection.clientId, err: error },
+      `the hook ${hook} failed`,
+    );
     return fallback;
   };
   let answer: Awaitable<T>;
@@ -27,7 +31,7 @@ export function withAnswer<T>(
   answer.catch(failed).then((settled) => {
     if (connection.state === 'closing') return;
     connection.shell.readTime();
-    connection.guard(() => goOn(settled));
+    connection.shell.boundary.forOne(connection, () => goOn(settled));
     connection.unpark();
   });
 }

@@ -21,6 +21,7 @@ import type { Pieces } from '../core/pieces.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, Topic } from '../protocol/topic.ts';
 import { Admission } from './admission.ts';
+import { Boundary } from './boundary.ts';
 import { Complaints } from './complaints.ts';
 import { Connection } from './connection.ts';
 import { Counters } from './counters.ts';
@@ -69,7 +70,9 @@ const describeStep = (ms: number) =>
     : 'no time was told for a while: the process stood still, or the clock was set forward';
 
 export class Broker implements BanList {
-  readonly events = new BrokerEvents();
+  readonly events: BrokerEvents;
+  /** Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is to be closed. */
+  readonly ended: Promise<void>;
   readonly #shell: Shell;
   readonly #store: SessionStore;
   readonly #sysTopics: SysTopics;
@@ -82,6 +85,7 @@ export class Broker implements BanList {
   #isClosing = false;
   #isGoingOn = false;
   #whenEmpty: (() => void) | null = null;
+  #resolveEnded: () => void = () => {};
 
   constructor(options: BrokerOptions) {
     const clock = options.clock ?? systemClock;
@@ -94,16 +98,28 @@ export class Broker implements BanList {
     const audit = options.audit ?? null;
     const chunks = new ChunkPool();
     const schedule = options.schedule ?? setImmediate;
+    let rejectEnded: (error: Error) => void;
+    this.ended = new Promise((resolve, reject) => {
+      this.#resolveEnded = resolve;
+      rejectEnded = reject;
+    });
+    const onBroken = (error: Error) => {
+      this.#stop();
+      rejectEnded(error);
+    };
+    const boundary = new Boundary({ log, complaints, onBroken });
+    this.events = new BrokerEvents(boundary);
     const health = new StoreHealth(store, log);
-    const turn = new Turn({ store, health, schedule });
+    const turn = new Turn({ store, health, schedule, boundary });
     const sink = new ShellSink({
       turn,
+      boundary,
       counters,
       now: () => this.#shell.core.now,
       later: (callback) => {
         schedule(() => {
           this.#shell.readTime();
-          callback();
+          boundary.forAll('what was left for the next round', callback);
         });
       },
       inForm: (message, subscriberClass, done) => inForm(this.#shell, message, subscriberClass, done),
@@ -126,6 +142,7 @@ export class Broker implements BanList {
       randomBytes: options.randomBytes ?? randomBytes,
       core: new Core(settings, store, sink, now, options.access ?? null, options.pieces),
       turn,
+      boundary,
       schedule,
       decoder: new PacketDecoder(settings.limits, chunks),
       chunks,
@@ -143,10 +160,14 @@ export class Broker implements BanList {
       },
       time,
       readTime: () => {
-        const now = time.read();
-        if (now !== this.#shell.core.now) this.#shell.core.advance(now);
-        if (this.#shell.core.hasLeftOver) this.#goOn();
-        return now;
+        try {
+          const now = time.read();
+          if (now !== this.#shell.core.now) this.#shell.core.advance(now);
+          if (this.#shell.core.hasLeftOver) this.#goOn();
+        } catch (error) {
+          boundary.break('what was due', error);
+        }
+        return time.now;
       },
     };
     this.#sysTopics = new SysTopics(this.#shell);
@@ -169,6 +190,10 @@ export class Broker implements BanList {
 
   /** Looks at the clock. */
   tick(): void {
+    this.#shell.boundary.forAll('what is done now and then', () => this.#tick());
+  }
+
+  #tick(): void {
     const { settings, core, turn, complaints, storeHealth } = this.#shell;
     const now = this.#shell.readTime();
     const sinceSys = (now - this.#lastSysAt) / 1000;
@@ -193,16 +218,26 @@ export class Broker implements BanList {
     this.#shell.schedule(() => {
       this.#isGoingOn = false;
       if (this.#stopTicking === null) return;
-      this.#shell.core.goOn();
+      this.#shell.boundary.forAll('what was left for the next round', () => this.#shell.core.goOn());
       this.#shell.readTime();
     });
   }
 
   /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */
   accept(stream: ByteStream, listener: string): ByteReceiver | null {
-    const { connections, counters, admission, log } = this.#shell;
+    try {
+      return this.#accept(stream, listener);
+    } catch (err) {
+      const fields = { from: stream.remoteAddress, listener, err };
+      this.#shell.complaints.error('bug', fields, 'a bug in Sluice kept a connection out');
+      return null;
+    }
+  }
+
+  #accept(stream: ByteStream, listener: string): ByteReceiver | null {
+    const { connections, counters, admission, log, boundary } = this.#shell;
     const now = this.#shell.readTime();
-    if (this.#isClosing) {
+    if (this.#isClosing || boundary.isBroken) {
       counters.connectionsRefused++;
       log.debug({ from: stream.remoteAddress, listener }, 'connection refused: the broker is closing');
       return null;
@@ -230,7 +265,7 @@ export class Broker implements BanList {
     const now = this.#shell.readTime();
     const message = createMessage(Topic.of(topicName), fields, now);
     return new Promise((resolve) => {
-      publishOwn(this.#shell, message, null, false, () => this.#shell.turn.whenStored(resolve));
+      publishOwn(this.#shell, message, null, false, () => this.#shell.turn.whenStored(null, resolve));
     });
   }
 
@@ -258,16 +293,29 @@ export class Broker implements BanList {
   async close(reasonCode: number = ReasonCode.ServerShuttingDown): Promise<void> {
     this.#isClosing = true;
     this.#shell.readTime();
-    const { connections, turn } = this.#shell;
+    const { connections, turn, boundary } = this.#shell;
+    if (boundary.isBroken) return this.#store.abandon();
     for (const client of this.#localClients) client.close();
     // What is acknowledged at this moment is so after its commit.
-    await new Promise<void>((resolve) => turn.whenStored(resolve));
+    await new Promise<void>((resolve) => turn.whenStored(null, resolve));
     this.#shell.readTime();
     for (const connection of [...connections]) connection.close(reasonCode);
     if (connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
     this.#stopTicking?.();
     this.#stopTicking = null;
-    await new Promise<void>((resolve) => turn.whenStored(resolve));
+    await new Promise<void>((resolve) => turn.whenStored(null, resolve));
     await this.#store.close();
+    this.#resolveEnded();
+  }
+
+  /** For who finds a bug in what all share: nothing more is committed or sent, connections are cut, and `ended` rejects. */
+  break(what: string, error: unknown): void {
+    this.#shell.boundary.break(what, error);
+  }
+
+  #stop(): void {
+    this.#stopTicking?.();
+    this.#stopTicking = null;
+    for (const connection of [...this.#shell.connections]) connection.abandon();
   }
 }

@@ -16,6 +16,12 @@ const linesMax = {
   waiting: 20,
   /** What a pipeline made of a message cannot be used. */
   pipeline: 20,
+  /** A hook failed, or answered what is no answer. */
+  hook: 20,
+  /** A listener or handler of the program failed. */
+  program: 20,
+  /** A bug of ours, of which only one connection had the disadvantage. */
+  bug: 20,
 } as const;
 type Kind = keyof typeof linesMax;
 

@@ -22,7 +22,7 @@ export class Deadlines {
     const { core, settings } = connection.shell;
     this.#connection = connection;
     this.lastReadAt = core.now;
-    this.#timer = new Timer(() => this.#onTimer());
+    this.#timer = new Timer(() => connection.shell.boundary.forOne(connection, () => this.#onTimer()));
     core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
   }
 
@@ -36,9 +36,11 @@ export class Deadlines {
 
   /** The credentials hold until then (milliseconds since the epoch), unless it is told otherwise before. Null: for good. */
   endAt(time: number | null): void {
-    const { core, time: clock } = this.#connection.shell;
+    const connection = this.#connection;
+    const { core, boundary, time: clock } = connection.shell;
+    const expire = () => connection.end(ReasonCode.NotAuthorized, 'the credentials have expired');
     if (time === null) return core.timers.cancel(this.#endTimer);
-    this.#endTimer ??= new Timer(() => this.#connection.end(ReasonCode.NotAuthorized, 'the credentials have expired'));
+    this.#endTimer ??= new Timer(() => boundary.forOne(connection, expire));
     core.timers.set(this.#endTimer, clock.at(time));
   }
 

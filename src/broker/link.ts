@@ -1,10 +1,12 @@
 import type { PublishHeader } from '../codec/publish.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
-import type { Flushable } from './turn.ts';
+import type { Blamable } from './boundary.ts';
 
 /** What a connected session hangs on: a network connection, or a subscriber within the process. */
-export interface Link extends Flushable {
+export interface Link extends Blamable {
+  /** Writes what was gathered during a turn. */
+  flush(): void;
   /** Acknowledgements that wait for a commit; kept by the turn. */
   heldAnswers: number;
   sendPublish(message: Message, header: PublishHeader): void;

@@ -15,13 +15,16 @@ import { traitsOf } from '../protocol/traits.ts';
 import type { Link } from './link.ts';
 import type { Shell } from './shell.ts';
 
-export type MessageHandler = (message: PublishedMessage) => void;
+/** One that throws, or whose promise rejects, is logged; it gets the next message all the same. */
+export type MessageHandler = (message: PublishedMessage) => unknown;
 
 let lastNumber = 0;
 
 export class LocalClient implements Link {
   heldAnswers = 0;
+  readonly clientId = undefined;
   readonly #shell: Shell;
+  readonly #filter: string;
   readonly #handler: MessageHandler;
   readonly #session: Session;
   #waiting: { message: Message; retain: boolean }[] = [];
@@ -31,6 +34,7 @@ export class LocalClient implements Link {
     const parsed = parseFilter(topicFilter, shell.settings.limits);
     if (parsed === null) throw new TypeError(`Not a valid topic filter: ${JSON.stringify(topicFilter)}`);
     this.#shell = shell;
+    this.#filter = topicFilter;
     this.#handler = handler;
     shell.readTime();
     const { session } = connect(shell.core, {
@@ -72,12 +76,23 @@ export class LocalClient implements Link {
     for (const { message, retain } of waiting) {
       // A handler may have ended the subscription.
       if (this.#session.link !== this) return;
-      try {
-        this.#handler(published(message, retain));
-      } catch (error) {
-        this.#shell.log.error({ err: error, topic: message.topic.name }, 'a message handler threw');
-      }
+      const { boundary } = this.#shell;
+      boundary.callProgram(`handler of ${this.#filter}`, () => this.#handler(published(message, retain)));
     }
+  }
+
+  fail(): void {
+    this.close();
+  }
+
+  endByBug(): void {
+    this.close();
+  }
+
+  abandon(): void {
+    this.#waiting = [];
+    this.#session.link = null;
+    this.#session.isReady = false;
   }
 
   close(): void {

@@ -161,7 +161,7 @@ export function publishOwn(
   const later = (prepared: Promise<readonly Prepared[]>) => {
     prepared.then((settled) => {
       shell.readTime();
-      publishAll(settled);
+      shell.boundary.forAll('a message that a pipeline took its time for', () => publishAll(settled));
     }, failed);
   };
   const route = (messages: readonly Message[]) => {

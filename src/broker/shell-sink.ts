@@ -5,12 +5,14 @@ import type { Session } from '../core/session.ts';
 import type { DropReason, Sink } from '../core/sink.ts';
 import { type Message, never } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
+import type { Boundary } from './boundary.ts';
 import type { Counters } from './counters.ts';
 import { type Link, ReusedHeader } from './link.ts';
 import type { Turn } from './turn.ts';
 
 export interface SinkOptions {
   readonly turn: Turn;
+  readonly boundary: Boundary;
   readonly counters: Counters;
   readonly now: () => number;
   readonly later: (callback: () => void) => void;
@@ -65,7 +67,13 @@ export class ShellSink implements Sink {
   }
 
   whenStored(callback: () => void): void {
-    this.#turn.whenStored(callback);
+    this.#turn.whenStored(null, callback);
+  }
+
+  failed(session: Session, error: unknown): void {
+    const link = session.link as Link | null;
+    if (link === null) this.#options.boundary.blameSession(session.clientId, error);
+    else this.#options.boundary.blame(link, error);
   }
 
   later(callback: () => void): void {

@@ -11,6 +11,7 @@ import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Core } from '../core/core.ts';
 import type { Admission } from './admission.ts';
+import type { Boundary } from './boundary.ts';
 import type { Complaints } from './complaints.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
@@ -26,6 +27,8 @@ export interface Shell {
   readonly randomBytes: (count: number) => Buffer;
   readonly core: Core;
   readonly turn: Turn;
+  /** Through which everything comes in. */
+  readonly boundary: Boundary;
   readonly decoder: PacketDecoder;
   readonly chunks: ChunkPool;
   /** Encoded once, for however many subscribers. */

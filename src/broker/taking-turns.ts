@@ -54,7 +54,7 @@ export class TakingTurns {
     this.#copiesUntil = Number.POSITIVE_INFINITY;
     this.#connection.park();
     const goOn = () => this.#goOnInNextRound(() => {});
-    if (isStored) this.#connection.shell.turn.whenStored(goOn);
+    if (isStored) this.#connection.shell.turn.whenStored(this.#connection, goOn);
     else goOn();
   }
 
@@ -67,7 +67,7 @@ export class TakingTurns {
   #goOnInNextRound(goOn: () => void): void {
     const connection = this.#connection;
     connection.shell.core.sink.later(() => {
-      connection.guard(goOn);
+      connection.shell.boundary.forOne(connection, goOn);
       connection.unpark();
     });
   }

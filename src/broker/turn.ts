@@ -4,22 +4,22 @@
  */
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { AckType, PacketId } from '../protocol/packets.ts';
+import type { Boundary } from './boundary.ts';
 import type { Link } from './link.ts';
 import type { StoreHealth } from './store-health.ts';
-
-/** Whoever gathers output during a turn. */
-export interface Flushable {
-  flush(): void;
-}
 
 export interface TurnOptions {
   readonly store: SessionStore;
   readonly health: StoreHealth;
   /** Runs its argument when this round of the event loop has delivered what came in. */
   readonly schedule: (run: () => void) => void;
+  readonly boundary: Boundary;
 }
 
-/** Answers that wait for one batch, in order. An acknowledgement is packed into a number, since there are many. */
+/**
+ * Answers that wait for one batch, in order, each with the link that pays if it fails; null: all do. An acknowledgement is packed into a
+ * number, since there are many.
+ */
 class Held {
   readonly links: (Link | null)[] = [];
   readonly answers: (number | (() => void))[] = [];
@@ -29,20 +29,28 @@ class Held {
     this.answers.push(answer);
   }
 
-  release(): void {
-    for (let i = 0; i < this.answers.length; i++) {
-      const answer = this.answers[i]!;
-      const link = this.links[i] as Link | null;
-      if (link !== null) link.heldAnswers--;
-      if (typeof answer !== 'number') answer();
-      else link!.sendAck((answer >>> 24) as AckType, (answer >>> 8) & 0xffff, answer & 0xff);
+  release(boundary: Boundary): void {
+    for (let i = 0; i < this.answers.length && !boundary.isBroken; i++) {
+      try {
+        this.#give(i);
+      } catch (error) {
+        boundary.blame(this.links[i]!, error);
+      }
     }
+  }
+
+  #give(index: number): void {
+    const answer = this.answers[index]!;
+    const link = this.links[index] as Link | null;
+    if (link !== null) link.heldAnswers--;
+    if (typeof answer !== 'number') answer();
+    else link!.sendAck((answer >>> 24) as AckType, (answer >>> 8) & 0xffff, answer & 0xff);
   }
 }
 
 export class Turn {
   readonly #options: TurnOptions;
-  #touched: Flushable[] = [];
+  #touched: Link[] = [];
   #isScheduled = false;
   #isCommitting = false;
   /** What waits for the batch that collects now. */
@@ -53,8 +61,8 @@ export class Turn {
   }
 
   /** Will be flushed at the end of this turn. The caller sees to it that it comes once. */
-  touch(connection: Flushable): void {
-    this.#touched.push(connection);
+  touch(link: Link): void {
+    this.#touched.push(link);
     this.schedule();
   }
 
@@ -64,10 +72,13 @@ export class Turn {
     this.#options.schedule(this.#run);
   }
 
-  /** Runs `callback` once everything staged so far is durable: at once if it is, or if nothing was staged since `stagedBefore`. */
-  whenStored(callback: () => void, stagedBefore = -1): void {
+  /**
+   * Runs `callback` once everything staged so far is durable: at once if it is, or if nothing was staged since `stagedBefore`. `link` pays
+   * if it fails; null: it is for all, or sees to that itself.
+   */
+  whenStored(link: Link | null, callback: () => void, stagedBefore = -1): void {
     if (this.#isStored(stagedBefore)) return callback();
-    this.#held.add(null, callback);
+    this.#held.add(null, link === null ? callback : () => this.#options.boundary.forOne(link, callback));
     this.schedule();
   }
 
@@ -111,16 +122,29 @@ export class Turn {
   }
 
   readonly #run = (): void => {
+    const { boundary } = this.#options;
     this.#isScheduled = false;
-    this.#commit(false);
+    try {
+      this.#commit(false);
+    } catch (error) {
+      boundary.break('the commit', error);
+    }
+    if (boundary.isBroken) return;
     const touched = this.#touched;
     if (touched.length === 0) return;
     this.#touched = [];
-    for (let i = 0; i < touched.length; i++) touched[i]!.flush();
+    for (let i = 0; i < touched.length; i++) {
+      try {
+        touched[i]!.flush();
+      } catch (error) {
+        boundary.blame(touched[i]!, error);
+      }
+    }
   };
 
   #commit(isIdle: boolean): void {
-    const { store, health } = this.#options;
+    const { store, health, boundary } = this.#options;
+    if (boundary.isBroken) return;
     if (this.#isCommitting || (!isIdle && store.isDurable && this.#held.answers.length === 0)) return;
     this.#isCommitting = true;
     const held = this.#held;
@@ -128,7 +152,7 @@ export class Turn {
     health.begun();
     store.commit(() => {
       this.#isCommitting = false;
-      held.release();
+      held.release(boundary);
       health.committed();
       if (!store.isDurable || this.#held.answers.length > 0) this.schedule();
     });

@@ -11,6 +11,8 @@ export interface Io {
   onSignal(listener: () => void): () => void;
   /** Calls back for each SIGHUP, until the returned function is called. */
   onReload(listener: () => void): () => void;
+  /** Calls back for each error that nobody took, which then does not end the process, until the returned function is called. */
+  onUncaught(listener: (error: Error) => void): () => void;
   /** For who serves others: what the engine does on the side comes behind the event loop. */
   letEngineGiveWay(): void;
   /** Ends the process at once. */
@@ -37,6 +39,10 @@ export const processIo: Io = {
   onReload(listener) {
     process.on('SIGHUP', listener);
     return () => process.off('SIGHUP', listener);
+  },
+  onUncaught(listener) {
+    process.on('uncaughtException', listener);
+    return () => process.off('uncaughtException', listener);
   },
   letEngineGiveWay,
   exit: (code) => process.exit(code),

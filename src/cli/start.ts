@@ -8,6 +8,8 @@ import type { Io } from './io.ts';
 import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
 
 const closeTimeoutMs = 5_000;
+/** As sysexits.h has it: an internal error of the program. */
+const bugExitCode = 70;
 
 const help = `sluice start [options]
 
@@ -64,7 +66,29 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   });
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
   io.stdout.write(`process ${process.pid}\n`);
-  await closed.finally(off);
+  await Promise.race([closed, brokenDown(app, io)]).finally(off);
+}
+
+/**
+ * Rejects if a bug has ended the broker; what nobody caught is one. A process that went on would accept and acknowledge what it cannot be
+ * trusted with.
+ */
+async function brokenDown(app: App, io: Io): Promise<never> {
+  const off = io.onUncaught((error) => app.broker.break('thrown where nobody caught it', error));
+  const cause = await app.ended.then(
+    () => null,
+    (error: Error) => error,
+  );
+  if (cause === null) return new Promise(() => off());
+  const what = `Sluice has ended itself because of a bug: ${cause.message}. The log has more; please report it`;
+  const patience = setTimeout(() => {
+    io.stderr.write(`${what}\n`);
+    io.exit(bugExitCode);
+  }, closeTimeoutMs);
+  await app.close().catch(() => {});
+  clearTimeout(patience);
+  off();
+  throw new CommandError(what, bugExitCode);
 }
 
 function withOptions(config: Config, values: Record<string, string | boolean | undefined>): Config {

@@ -11,8 +11,8 @@ export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly exitCode: number;
 
-  /** Exit codes: 1 it did not work, 2 it was called wrongly. */
-  constructor(message: string, exitCode: 1 | 2 = 1) {
+  /** Exit codes: 1 it did not work, 2 it was called wrongly, 70 a bug in Sluice. */
+  constructor(message: string, exitCode: 1 | 2 | 70 = 1) {
     super(message);
     this.exitCode = exitCode;
   }

@@ -151,6 +151,8 @@ export interface SessionStore {
   /** Why, in words for an operator; null while nothing fails. */
   readonly failure: string | null;
   close(): Promise<void>;
+  /** Closes without writing what is staged, which a bug may have left half done. */
+  abandon(): Promise<void>;
 }
 
 /** The data cannot be used, or not now. The message says what was found and what to do. */

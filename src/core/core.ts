@@ -168,7 +168,13 @@ export class Core {
       const retain = message.retain && target.retainAsPublished;
       const form = forms === null ? message : formFor(target.subscriberClass, message, forms);
       reached++;
-      if (form !== null) this.delivering.deliver(target.session, form, qos, retain, target.subscriptionIds, null);
+      if (form === null) continue;
+      try {
+        this.delivering.deliver(target.session, form, qos, retain, target.subscriptionIds, null);
+      } catch (error) {
+        // Neither the publisher nor the other subscribers are to pay for it.
+        this.sink.failed(target.session, error);
+      }
     }
     for (let i = Math.max(from, sessions); i < to; i++) {
       const group = groups[i - sessions]!;

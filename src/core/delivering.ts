@@ -166,20 +166,28 @@ export class Delivering {
 
   /** After a crash the same identifier must stand for the same message, or it would arrive twice. */
   #sendStored(session: Session, delivery: Delivery, packetId: PacketId): void {
-    const { message, retain, subscriptionIds } = delivery;
-    this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: false });
+    this.#store.putSending(session.sid, { packetId, messageId: delivery.message.id, isReceived: false });
     const { link } = session;
     const { rightsChanges } = this;
     this.#sink.whenStored(() => {
       if (session.link !== link || session.window.delivery(packetId) !== delivery) return;
-      if (rightsChanges !== this.rightsChanges && !mayReceive(session, message)) {
-        this.#withdraw(session, delivery, packetId);
-        return this.pump(session);
+      try {
+        this.#sendNowStored(session, delivery, packetId, rightsChanges);
+      } catch (error) {
+        this.#sink.failed(session, error);
       }
-      // A whole window may have waited for the same commit: no more of it is written than the client reads.
-      if (session.isCongested || session.heldBack !== null) (session.heldBack ??= new Deque()).push(packetId);
-      else this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
     });
+  }
+
+  #sendNowStored(session: Session, delivery: Delivery, packetId: PacketId, rightsChanges: number): void {
+    const { message, retain, subscriptionIds } = delivery;
+    if (rightsChanges !== this.rightsChanges && !mayReceive(session, message)) {
+      this.#withdraw(session, delivery, packetId);
+      return this.pump(session);
+    }
+    // A whole window may have waited for the same commit: no more of it is written than the client reads.
+    if (session.isCongested || session.heldBack !== null) (session.heldBack ??= new Deque()).push(packetId);
+    else this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
   }
 
   #sendHeldBack(session: Session, heldBack: Deque<PacketId>): void {
@@ -260,23 +268,34 @@ export class Delivering {
     this.#send(session, delivery, dup);
   }
 
+  /** What comes out of turn, and must cost nobody else if it fails. */
+  #forOne(session: Session, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#sink.failed(session, error);
+    }
+  }
+
   /** Gets the next page from the store, and goes on when it is there. */
   #loadNext(session: Session): void {
     const { queue } = session;
     if (queue.isLoading) return;
     queue.isLoading = true;
     const { position } = queue;
-    this.#store.readDeliveries(session.sid, position, inMemoryBytes, (deliveries, damaged) => {
-      queue.isLoading = false;
-      if (session.isEnded) return;
-      const page = deliveries.map(({ message, qos, retain, subscriptionIds, group }) => {
-        const ofGroup = group === null ? null : this.#groups.group(group.name);
-        return new Delivery(message, qos, retain, subscriptionIds, ofGroup);
-      });
-      // A disconnect may have moved the position back; then this page is not the next one.
-      queue.load(queue.position >= position ? page : [], damaged);
-      this.pump(session);
-    });
+    this.#store.readDeliveries(session.sid, position, inMemoryBytes, (deliveries, damaged) =>
+      this.#forOne(session, () => {
+        queue.isLoading = false;
+        if (session.isEnded) return;
+        const page = deliveries.map(({ message, qos, retain, subscriptionIds, group }) => {
+          const ofGroup = group === null ? null : this.#groups.group(group.name);
+          return new Delivery(message, qos, retain, subscriptionIds, ofGroup);
+        });
+        // A disconnect may have moved the position back; then this page is not the next one.
+        queue.load(queue.position >= position ? page : [], damaged);
+        this.pump(session);
+      }),
+    );
   }
 
   #replayNext(session: Session): void {
@@ -297,14 +316,15 @@ export class Delivering {
     if (subscription.subscriberClass === null) return this.#replay(session, subscription, message);
     let isLater = false;
     session.isPreparing = true;
-    this.#sink.inForm(message, subscription.subscriberClass, (form) => {
+    const take = (form: Message | null) => {
       session.isPreparing = false;
       const isWanted = session.isConnected && session.subscriptions.has(subscription.topicFilter);
       if (form !== null && isWanted && mayReceive(session, message)) {
         this.#replay(session, subscription, form);
       }
       if (isLater) this.pump(session);
-    });
+    };
+    this.#sink.inForm(message, subscription.subscriberClass, (form) => this.#forOne(session, () => take(form)));
     isLater = true;
   }
 
@@ -317,7 +337,7 @@ export class Delivering {
       while (this.#looking.length > 0 && this.#walk.stepsLeft > 0) {
         const session = this.#looking.shift()!;
         session.isPreparing = false;
-        this.pump(session);
+        this.#forOne(session, () => this.pump(session));
       }
     });
   }

@@ -35,6 +35,8 @@ export interface Sink {
   fits(session: Session, message: Message, qos: QoS, subscriptionIds: readonly number[] | null): boolean;
   /** Calls back once everything stored so far would survive a crash: at once if it does already. */
   whenStored(callback: () => void): void;
+  /** What was done for this session alone has thrown: that costs its connection, and nobody else. */
+  failed(session: Session, error: unknown): void;
   /** Calls back when everybody else has had a turn. */
   later(callback: () => void): void;
   /** Sends PUBACK, PUBREC, PUBREL or PUBCOMP. */

@@ -52,4 +52,5 @@ export class MemoryStore implements SessionStore {
   }
 
   async close(): Promise<void> {}
+  async abandon(): Promise<void> {}
 }

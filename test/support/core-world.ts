@@ -46,6 +46,9 @@ export class World {
     return {
       publish: ({ clientId }, message, qos) => void this.told.push(`${clientId} gets ${message.payload} by QoS ${qos}`),
       fits: ({ packetBytesMax }, message) => message.size <= packetBytesMax,
+      failed: (_, error) => {
+        throw error;
+      },
       whenStored: (callback) => (this.waiting === null ? callback() : void this.waiting.push(callback)),
       later: (callback) => callback(),
       acknowledge: ({ clientId }, type, packetId) => void this.told.push(`${clientId} gets ${type} for ${packetId}`),

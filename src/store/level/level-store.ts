@@ -415,14 +415,22 @@ export class LevelStore implements SessionStore {
     await this.#database.close();
   }
 
+  async abandon(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#committing !== null && !this.isFailing) await this.#idle();
+    await this.#database?.close();
+  }
+
+  async #idle(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+    });
+    this.#whenIdle = null;
+  }
+
   /** Lets the commit under way end, and writes what is left, answers or not. */
   async #settle(): Promise<void> {
-    if (this.#committing !== null) {
-      await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
-      });
-      this.#whenIdle = null;
-    }
+    if (this.#committing !== null) await this.#idle();
     if (this.#collecting.isEmpty || this.isFailing) return;
     await new Promise<void>((resolve) => {
       this.#whenIdle = resolve;

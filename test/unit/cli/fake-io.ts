@@ -52,6 +52,11 @@ export class FakeIo implements Io {
     return () => this.#signals.off('reload', listener);
   }
 
+  onUncaught(listener: (error: Error) => void): () => void {
+    this.#signals.on('uncaught', listener);
+    return () => this.#signals.off('uncaught', listener);
+  }
+
   letEngineGiveWay(): void {}
 
   exit(code: number): void {
@@ -60,6 +65,10 @@ export class FakeIo implements Io {
 
   reload(): void {
     this.#signals.emit('reload');
+  }
+
+  throwUncaught(error: Error): void {
+    this.#signals.emit('uncaught', error);
   }
 
   signal(): void {

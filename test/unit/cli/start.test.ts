@@ -26,6 +26,7 @@ function fileWith(text: string): string {
 function fakeApp() {
   let closed = () => {};
   const app = {
+    ended: new Promise<void>(() => {}),
     listeners: [{ url: 'mqtt://127.0.0.1:1883' }, { url: 'ws://127.0.0.1:8083/mqtt' }],
     close: vi.fn(() => new Promise<void>((resolve) => (closed = resolve))),
   };
@@ -200,4 +201,18 @@ test('a reload that is asked for before it has started happens once it has', asy
   await vi.waitFor(() => expect(app.close).toHaveBeenCalled());
   finishClosing();
   await running;
+});
+
+test('what nobody caught ends the broker in order, with a reason and an exit code of its own', async () => {
+  const io = new FakeIo();
+  const running = run(['start', ...quiet], io);
+  const [, port] = await io.stdout.until(/mqtt:\/\/127\.0\.0\.1:(\d+)\n[\s\S]*process/);
+
+  io.throwUncaught(new Error('a bug that the test has planted'));
+
+  expect(await running).toBe(70);
+  expect(io.stderr.text).toMatch(/^Sluice has ended itself because of a bug: a bug that the test has planted\./);
+  expect(io.exits).toEqual([]);
+  const refused = await new Promise((resolve) => connect(Number(port), '127.0.0.1').once('error', resolve));
+  expect(refused).toMatchObject({ code: 'ECONNREFUSED' });
 });

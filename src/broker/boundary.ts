@@ -1,0 +1,110 @@
+/**
+ * Where everything enters the broker from outside: bytes, timers, commits, answers of hooks, listeners of the program. What is thrown
+ * on the way is somebody's fault, and costs whoever is to blame, and nobody else:
+ *
+ * - a `ProtocolError` is the peer's: its connection ends with that code;
+ * - anything else in work for one connection or session is a bug of ours that costs that connection;
+ * - what listeners and handlers of the program throw, or reject with, is the program's: it is logged, and everything goes on;
+ * - a bug in what all share (the turn, timers of sessions, `$SYS`) ends the broker, since nothing it says can be trusted any more.
+ *
+ * Nothing here throws.
+ */
+import { isThenable } from '../base/thenable.ts';
+import type { Log } from '../contracts/log.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import type { Complaints } from './complaints.ts';
+
+/** Who pays: a connection, or a subscriber within the process. */
+export interface Blamable {
+  /** For the log. */
+  readonly clientId: string | undefined;
+  /** It broke the protocol. */
+  fail(error: ProtocolError): void;
+  /** A bug of ours: it is told so, if possible, and ends. */
+  endByBug(): void;
+  /** Ends at once, whatever state it is in. */
+  abandon(): void;
+}
+
+export interface BoundaryOptions {
+  readonly log: Log;
+  readonly complaints: Complaints;
+  /** The broker is to end now, without committing or sending anything more. Called once. */
+  readonly onBroken: (error: Error) => void;
+}
+
+export class Boundary {
+  /** A bug in what all share was found: nothing is committed, sent or accepted any more. */
+  isBroken = false;
+  readonly #options: BoundaryOptions;
+
+  constructor(options: BoundaryOptions) {
+    this.#options = options;
+  }
+
+  /** Work for one connection. The hot path has its own `try` around, and calls `blame`. */
+  forOne(one: Blamable, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.blame(one, error);
+    }
+  }
+
+  /** `one` pays for what was thrown; null: it was work for all. */
+  blame(one: Blamable | null, error: unknown): void {
+    if (one === null) return this.break('what all connections share', error);
+    try {
+      if (error instanceof ProtocolError) return one.fail(error);
+      this.#report(one.clientId, error, 'a bug in Sluice ended this connection');
+      one.endByBug();
+    } catch (another) {
+      this.#report(one.clientId, another, 'a bug in Sluice cut off this connection');
+      try {
+        one.abandon();
+      } catch {
+        // It has nothing left that could be taken away.
+      }
+    }
+  }
+
+  /** A session whose client is away has no connection that could end. */
+  blameSession(clientId: string, error: unknown): void {
+    this.#report(clientId, error, 'a bug in Sluice hit a session whose client is away');
+  }
+
+  #report(client: string | undefined, err: unknown, what: string): void {
+    this.#options.complaints.error('bug', { client, err }, what);
+  }
+
+  /** Work on what all share; `what` it is about, for the log. */
+  forAll(what: string, run: () => void): void {
+    if (this.isBroken) return;
+    try {
+      run();
+    } catch (error) {
+      this.break(what, error);
+    }
+  }
+
+  /** Ends the broker. */
+  break(what: string, thrown: unknown): void {
+    if (this.isBroken) return;
+    this.isBroken = true;
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const text = `a bug in Sluice (${what}) ends the broker; what was acknowledged is stored, and nothing half done is`;
+    this.#options.log.error({ err: error }, text);
+    this.#options.onBroken(error);
+  }
+
+  /** Calls what the program gave us. `what` it is, for the log: `listener of 'connected'`. */
+  callProgram(what: string, call: () => unknown): void {
+    const failed = (err: unknown) => this.#options.complaints.error('program', { err }, `a ${what} failed`);
+    try {
+      const answer = call();
+      if (isThenable(answer)) Promise.resolve(answer).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}

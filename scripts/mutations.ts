@@ -140,10 +140,16 @@ export const mutations: readonly Mutation[] = [
     to: 'session.window.resume(sessionPresent ? 65_535 : Math.min(request.receiveMaximum, core.settings.limits.inflight));',
   },
   {
+    name: 'was: who staged something had to remember that it is to be written',
+    file: 'broker/turn.ts',
+    from: 'options.store.onUrgent = () => this.schedule();',
+    to: '',
+  },
+  {
     name: 'the window takes one more than it may',
     file: 'core/send-window.ts',
-    from: 'return this.#used >= this.#limit ||',
-    to: 'return this.#used > this.#limit ||',
+    from: 'return this.#used >= this.#limit;',
+    to: 'return this.#used > this.#limit;',
   },
   {
     name: 'DUP is missing on what is sent again',

@@ -142,6 +142,11 @@ export interface SessionStore {
   /** Whether everything that an answer has to wait for is durable. */
   readonly isDurable: boolean;
   /**
+   * Called when something is staged that an answer has to wait for, and nothing was: somebody is to call `commit` soon, whether
+   * an answer does wait or not. Set once, by who commits.
+   */
+  onUrgent: () => void;
+  /**
    * Makes durable what is staged, and calls back when it is: at once if there is nothing to wait for. One commit is under way
    * at a time. While the disk refuses, the call back is late: see `isFailing`.
    */

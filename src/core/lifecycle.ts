@@ -36,12 +36,18 @@ export interface ConnectRequest {
  * The client's session. One whose time is up ends here: thousands may be due together, after a restart above all, and it has not had
  * its turn.
  */
-export function sessionOf({ directory, timers, now }: Core, clientId: string): Session | undefined {
+export function sessionOf(core: Core, clientId: string): Session | undefined {
+  const { directory, timers, now } = core;
   const session = directory.get(clientId);
   if (session === undefined || session.isConnected) return session;
   timers.fireIfDue(session.willTimer, now);
-  timers.fireIfDue(session.expiryTimer, now);
+  if (now >= expiryOf(session)) end(core, session, 'expired');
   return session.isEnded ? undefined : session;
+}
+
+/** When a session whose client is away is over. [MQTT5 3.1.2.11.2] */
+function expiryOf({ disconnectedAt, expirySeconds }: Session): number {
+  return expirySeconds === neverExpires ? Number.POSITIVE_INFINITY : disconnectedAt! + expirySeconds * 1000;
 }
 
 /** Begins or resumes the session. Once the CONNACK has left, the shell calls `ready`. */

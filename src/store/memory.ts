@@ -15,6 +15,7 @@ export class MemoryStore implements SessionStore {
   readonly isFailing = false;
   readonly failure = null;
   readonly canPage = false;
+  onUrgent: () => void = () => {};
 
   async load() {
     return { sessions: [], retained: [], maybeSentUpTo: 0 };

@@ -122,6 +122,23 @@ export function describeStore(
       expect([store.staged > before, store.isDurable]).toEqual([true, false]);
     });
 
+    test('who commits is told of what an answer may wait for, once until it is being written', async () => {
+      const { store } = await start();
+      let told = 0;
+      store.onUrgent = () => void told++;
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      store.putReceived(sid, 1);
+      expect(told).toBe(1);
+      const written = committed(store);
+      store.putReceived(sid, 2);
+      expect(told).toBe(2);
+      await written;
+      await committed(store);
+      store.removeReceived(sid, 1);
+      expect(told).toBe(3);
+    });
+
     test('a session comes back with its subscriptions, will, and exchanges under way', async () => {
       const { store } = await start();
       const sid = store.nextSessionId();

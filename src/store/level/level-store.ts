@@ -76,6 +76,7 @@ const retainedInBatch = 10_000;
 export class LevelStore implements SessionStore {
   readonly canPage = true;
   staged = 0;
+  onUrgent: () => void = () => {};
   readonly quarantine: LevelQuarantine;
   readonly #options: LevelStoreOptions;
   readonly #timers: Timers;
@@ -285,7 +286,10 @@ export class LevelStore implements SessionStore {
   #mark(durability: Durability): void {
     if (durability === 'memory' && !this.isBehind) return;
     this.staged++;
-    this.#collecting.isUrgent = true;
+    if (!this.#collecting.isUrgent) {
+      this.#collecting.isUrgent = true;
+      this.onUrgent();
+    }
     if (durability === 'sync') this.#collecting.isSynced = true;
   }
 

@@ -103,7 +103,7 @@ function takeIdentity(
 function sendAuth(connection: Connection, reasonCode: number, data: Buffer | null): void {
   const authenticationMethod = connection.authenticationMethod!;
   const properties = data === null ? { authenticationMethod } : { authenticationMethod, authenticationData: data };
-  connection.send({ cmd: 'auth', reasonCode, properties });
+  connection.answer({ cmd: 'auth', reasonCode, properties });
 }
 
 /** AUTH from the client: the next step of an exchange, or a new one on an open connection. */

@@ -6,7 +6,14 @@
  */
 import { encodeAck, encodeAnswer, encodeRefusal, withoutExplanations } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
-import { copyBytes, type PublishHeader, publishRemainingLength, varintSize, writePublish } from '../codec/publish.ts';
+import {
+  copyBytes,
+  type PublishHeader,
+  publishBytes,
+  publishRemainingLength,
+  varintSize,
+  writePublish,
+} from '../codec/publish.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
@@ -227,19 +234,21 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
 
   // Packets out
 
-  /** Whether a packet of this size may be sent at all. [MQTT5 3.1.2-24] */
+  /** Whether the packet may be sent at all, as it would be sent now. [MQTT5 3.1.2-24] */
   fits(message: Message, header: PublishHeader): boolean {
+    this.#chooseTopic(message, header);
+    return publishBytes(message, header) <= this.packetBytesMax;
+  }
+
+  #chooseTopic(message: Message, header: PublishHeader): void {
+    if (this.outboundAliases !== null) return this.outboundAliases.choose(message, header);
     header.topicAlias = 0;
     header.hasTopic = true;
-    const remaining = publishRemainingLength(message, header);
-    return 1 + varintSize(remaining) + remaining <= this.packetBytesMax;
   }
 
   sendPublish(message: Message, header: PublishHeader): void {
-    if (this.outboundAliases === null) {
-      header.topicAlias = 0;
-      header.hasTopic = true;
-    } else this.outboundAliases.apply(message.topic, header);
+    this.#chooseTopic(message, header);
+    this.outboundAliases?.sent(message.topic, header);
     const { counters } = this.shell;
     counters.packetsSent++;
     counters.publishSent++;
@@ -288,7 +297,18 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     });
   }
 
-  /** Sends an answer, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all. */
+  /**
+   * Sends what the client waits for. One whose Maximum Packet Size leaves no room for it would wait without end, so its connection
+   * ends with 0x95 then, and this returns false. [MQTT5 3.1.2-24]
+   */
+  answer(packet: Answer): boolean {
+    if (this.send(packet)) return true;
+    const what = `Maximum Packet Size ${this.packetBytesMax} leaves no room for ${packet.cmd.toUpperCase()}`;
+    this.fail(new ProtocolError(ReasonCode.PacketTooLarge, what));
+    return false;
+  }
+
+  /** Sends a packet, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all. */
   send(packet: Answer): boolean {
     const mayExplain = this.wantsProblemInformation || packet.cmd === 'connack' || packet.cmd === 'disconnect';
     let bytes = encodeAnswer(mayExplain ? packet : withoutExplanations(packet), this.traits.version);

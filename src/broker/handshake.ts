@@ -204,7 +204,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   if (traits.hasProperties) {
     connection.inboundAliases = new InboundAliases(limits.topicAliases);
     const aliases = Math.min(settings.outboundTopicAliases, packet.properties.topicAliasMaximum ?? 0);
-    if (aliases > 0) connection.outboundAliases = new OutboundAliases(aliases);
+    if (aliases > 0) connection.outboundAliases = new OutboundAliases(aliases, connection.packetBytesMax);
     if (expirySeconds !== wantedExpiry) properties.sessionExpiryInterval = expirySeconds;
     announce(connection, packet, properties);
   }
@@ -214,10 +214,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   shell.turn.answer(connection, staged, () => {
     hasLeft = true;
     if (connection.state === 'closing') return;
-    if (!connection.send({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) {
-      const what = `Maximum Packet Size ${connection.packetBytesMax} leaves no room for CONNACK`;
-      return connection.fail(new ProtocolError(ReasonCode.PacketTooLarge, what));
-    }
+    if (!connection.answer({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;
     connection.state = 'open';
     connection.isAnnounced = true;
     shell.log.info(

@@ -98,7 +98,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
   connection.shell.turn.answer(connection, progress.stagedBefore, () => {
     if (connection.session !== session) return;
     const codes = granted.map((code) => forVersion(connection, code));
-    connection.send({ cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} });
+    if (!connection.answer({ cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
     core.delivering.pump(session); // retained messages, which follow the SUBACK
   });
 }
@@ -167,6 +167,6 @@ function unsubscribeNext(
   }
   turn.answer(connection, stagedBefore, () => {
     if (connection.session !== session) return;
-    connection.send({ cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });
+    connection.answer({ cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });
   });
 }

@@ -1,8 +1,9 @@
 /**
  * Topic aliases, which last as long as a connection. [MQTT5 3.3.2.3.4]
  */
-import type { PublishHeader } from '../codec/publish.ts';
+import { type PublishHeader, publishBytes } from '../codec/publish.ts';
 import { ProtocolError } from '../protocol/errors.ts';
+import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic, type Topic } from '../protocol/topic.ts';
 
@@ -26,21 +27,32 @@ export class InboundAliases {
   }
 }
 
-/** Those that the broker sets: the first topics sent get them, and keep them. */
+/**
+ * Those that the broker sets: the first topics sent get them, and keep them. A message goes without one where only that fits into
+ * the client's Maximum Packet Size: the packet that names topic and alias is larger, as is one whose topic is shorter than an alias.
+ */
 export class OutboundAliases {
   readonly #maximum: number;
+  readonly #packetBytesMax: number;
   readonly #aliases = new Map<string, number>();
 
-  constructor(maximum: number) {
+  constructor(maximum: number, packetBytesMax: number) {
     this.#maximum = maximum;
+    this.#packetBytesMax = packetBytesMax;
   }
 
-  apply(topic: Topic, header: PublishHeader): void {
-    const known = this.#aliases.get(topic.name);
+  /** Fills in whether an alias stands for the topic, or comes with it. */
+  choose(message: Message, header: PublishHeader): void {
+    const known = this.#aliases.get(message.topic.name);
     header.hasTopic = known === undefined;
-    header.topicAlias = known ?? 0;
-    if (known !== undefined || this.#aliases.size === this.#maximum) return;
-    header.topicAlias = this.#aliases.size + 1;
-    this.#aliases.set(topic.name, header.topicAlias);
+    header.topicAlias = known ?? (this.#aliases.size < this.#maximum ? this.#aliases.size + 1 : 0);
+    if (header.topicAlias === 0 || publishBytes(message, header) <= this.#packetBytesMax) return;
+    header.hasTopic = true;
+    header.topicAlias = 0;
+  }
+
+  /** The packet with what was chosen leaves: its receiver knows the alias from now on. */
+  sent(topic: Topic, header: PublishHeader): void {
+    if (header.hasTopic && header.topicAlias !== 0) this.#aliases.set(topic.name, header.topicAlias);
   }
 }

@@ -261,6 +261,12 @@ export function publishRemainingLength(message: Message, header: PublishHeader):
   return length;
 }
 
+/** The whole packet, as it counts for the receiver's Maximum Packet Size. [MQTT5 3.1.2-24] */
+export function publishBytes(message: Message, header: PublishHeader): number {
+  const remaining = publishRemainingLength(message, header);
+  return 1 + varintSize(remaining) + remaining;
+}
+
 /** Writes the packet, whose remaining length is `remaining`, at `out[at]`; returns where it ends. The caller made room. */
 export function writePublish(
   out: Buffer,

@@ -357,6 +357,75 @@ describe('send quota', () => {
   });
 });
 
+describe('an acknowledgement that does not fit the exchange', () => {
+  /** A client that was sent a message and has answered with these packets. */
+  async function awaiting(version: 4 | 5, qos: 1 | 2, ...answers: string[]) {
+    const topic = unique('topic');
+    const { client, options } = await subscribed(version, topic, qos);
+    const publisher = await broker.connect({ version });
+    await publisher.publish(topic, 'x', { qos });
+    const { messageId } = await client.next('publish');
+    for (const cmd of answers) client.send({ cmd, messageId });
+    return { client, messageId, options };
+  }
+
+  async function isClosed(version: 4 | 5, client: WireClient): Promise<void> {
+    const last = (await client.closed()).at(-1);
+    expect([last?.cmd, last?.reasonCode]).toEqual(version === 5 ? ['disconnect', 0x82] : [undefined, undefined]);
+  }
+
+  for (const [what, qos, before, wrong] of [
+    ['PUBREC for a message of QoS 1', 1, [], 'pubrec'],
+    ['PUBCOMP for a message of QoS 1', 1, [], 'pubcomp'],
+    ['PUBACK for a message of QoS 2', 2, [], 'puback'],
+    ['PUBCOMP before PUBREC', 2, [], 'pubcomp'],
+    ['PUBACK after PUBREC', 2, ['pubrec'], 'puback'],
+  ] as const) {
+    broker.both(`${what} closes the connection [MQTT5 4.13.1-1] [MQTT3 4.8.0-1]`, async (version) => {
+      const { client, messageId } = await awaiting(version, qos, ...before);
+      if (before.length > 0) await client.next('pubrel');
+      client.send({ cmd: wrong, messageId });
+      await isClosed(version, client);
+    });
+  }
+
+  broker.both('for an identifier that stands for nothing it is taken, of whatever kind', async (version) => {
+    const { client, messageId } = await awaiting(version, 1, 'puback');
+    // Once more for what is done with, as after a lost connection, and for what never was.
+    for (const id of [messageId, 999]) for (const cmd of ['puback', 'pubcomp']) client.send({ cmd, messageId: id });
+    await client.nothingElse();
+    client.send({ cmd: 'pubrec', messageId: 999 });
+    expect(await client.next('pubrel')).toMatchObject({ messageId: 999 });
+    await client.nothingElse();
+  });
+
+  broker.both('PUBREC again is answered again: the PUBREL may have been lost with a connection', async (version) => {
+    const { client, messageId, options } = await awaiting(version, 2, 'pubrec');
+    await client.next('pubrel');
+    await client.vanish();
+    const again = await broker.connect(options);
+    await again.next('pubrel');
+    again.send({ cmd: 'pubrec', messageId });
+    expect(await again.next('pubrel')).toMatchObject({ messageId });
+    // An answer to each PUBREL: the second one finds the identifier free.
+    for (let i = 0; i < 2; i++) again.send({ cmd: 'pubcomp', messageId });
+    await again.nothingElse();
+  });
+
+  broker.both('a late answer on the next connection ends the exchange', async (version) => {
+    const { client, messageId, options } = await awaiting(version, 1);
+    await client.vanish();
+    const again = await broker.open(version);
+    again.sendConnect(options);
+    again.send({ cmd: 'puback', messageId });
+    again.send({ cmd: 'pingreq' });
+    await again.collect('pingresp', 1);
+    await again.vanish();
+    const last = await broker.connect(options);
+    await last.nothingElse();
+  });
+});
+
 describe('reason codes and their size', () => {
   test('PUBACK, PUBREC and PUBCOMP have codes of their tables [MQTT5 3.4.2-1] [MQTT5 3.5.2-1] [MQTT5 3.7.2-1]', async () => {
     const topic = unique('topic');

@@ -89,6 +89,50 @@ describe('a broker that caps keep-alive and uses topic aliases', () => {
     ]);
   });
 
+  test('a message counts as it is sent, with the alias that it brings or has [MQTT5 3.1.2-24] [MQTT5 3.1.2-25]', async () => {
+    const topic = 'a/topic/of/thirty-two/characters';
+    const properties = { maximumPacketSize: 60, topicAliasMaximum: 2 };
+    const client = await broker.connect({ version: 5, properties });
+    await client.subscribe('#');
+    const publisher = await broker.connect({ version: 5 });
+    // With its topic a packet of this payload has as many bytes; the alias takes three more, and saves the topic later.
+    const payloadFor = (packetBytes: number) => 'x'.repeat(packetBytes - 2 - 2 - topic.length - 1);
+    const sent = async (packetBytes: number) => {
+      await publisher.publish(topic, payloadFor(packetBytes), { qos: 1 });
+      const { topic: named, properties: got, raw } = await client.next('publish');
+      return [named, got?.topicAlias ?? 0, raw.length];
+    };
+    // There is no room to name topic and alias: it goes without an alias, which stands for nothing yet.
+    expect(await sent(60)).toEqual([topic, 0, 60]);
+    expect(await sent(58)).toEqual([topic, 0, 58]);
+    expect(await sent(57)).toEqual([topic, 1, 60]);
+    // By its alias even one fits that would not with its topic.
+    expect(await sent(60)).toEqual(['', 1, 60 + 3 - topic.length]);
+    expect(await sent(60 - 3 + topic.length)).toEqual(['', 1, 60]);
+    await publisher.publish(topic, payloadFor(61 - 3 + topic.length), { qos: 1 });
+    await client.nothingElse();
+  });
+
+  test('of several subscribers each gets what fits it, with and without an alias', async () => {
+    const topic = 'a/topic/of/thirty-two/characters';
+    const plain = { maximumPacketSize: 60 };
+    const clients = [];
+    for (const properties of [{}, { ...plain, topicAliasMaximum: 1 }, plain, { topicAliasMaximum: 1 }]) {
+      const client = await broker.connect({ version: 5, properties });
+      await client.subscribe('#');
+      clients.push(client);
+    }
+    const publisher = await broker.connect({ version: 5 });
+    const payload = 'x'.repeat(60 - 2 - 2 - topic.length - 1);
+    for (let i = 0; i < 2; i++) await publisher.publish(topic, payload, { qos: 1 });
+    for (const [index, client] of clients.entries()) {
+      const got = await client.collect('publish', 2);
+      expect(got.map((packet) => text(packet))).toEqual([payload, payload]);
+      expect(got.map((packet) => packet.topic)).toEqual([topic, index === 3 ? '' : topic]);
+      expect(got.map(({ raw }) => raw.length)).toEqual(index === 3 ? [63, 63 - topic.length] : [60, 60]);
+    }
+  });
+
   test('response information goes to who asks for it', async () => {
     const client = await broker.connect({ version: 5, properties: { requestResponseInformation: true } });
     expect(client.connack?.properties?.responseInformation).toBe('answers/here');

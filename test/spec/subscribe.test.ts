@@ -100,6 +100,18 @@ describe('SUBACK', () => {
     expect((await client.subscribe('refused')).raw.length).toBe(6); // neither reason string nor user property
   });
 
+  test('if it cannot fit at all, the client is told 0x95 instead of being kept waiting [MQTT5 3.1.2-24] [MQTT5 4.13.1-1]', async () => {
+    const properties = { maximumPacketSize: 40 };
+    const filters = Array.from({ length: 40 }, (_, index) => `f/${index}`);
+    const subscriber = await broker.connect({ version: 5, properties });
+    const subscriptions = filters.map((topic) => ({ topic, qos: 0 }));
+    subscriber.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+    expect((await subscriber.closed()).map(({ cmd, reasonCode }) => [cmd, reasonCode])).toEqual([['disconnect', 0x95]]);
+    const other = await broker.connect({ version: 5, properties });
+    other.send({ cmd: 'unsubscribe', messageId: 1, unsubscriptions: filters });
+    expect((await other.closed()).map(({ cmd, reasonCode }) => [cmd, reasonCode])).toEqual([['disconnect', 0x95]]);
+  });
+
   broker.both(
     'delivery is at the lower of the published and the granted QoS [MQTT5 3.8.4-8] [MQTT5 4.8.2-3]',
     async (version) => {

@@ -1,6 +1,11 @@
 /**
  * The other halves of the QoS 1 and 2 exchanges, in both directions. [MQTT5 4.3]
+ *
+ * An answer that no exchange awaits is tolerated if its packet identifier stands for nothing: what it answered may have ended with
+ * an earlier connection, or a crash. One that belongs to another kind of exchange, or to a later step of it, is a protocol error: a
+ * client can send it only by mistake, and what it then takes for done is not. [MQTT5 4.13.1-1] [MQTT3 4.8.0-1]
  */
+import { ProtocolError } from '../../protocol/errors.ts';
 import { type AckType, type PacketId, PacketType } from '../../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../../protocol/reason-codes.ts';
 import type { Core } from '../core.ts';
@@ -21,9 +26,9 @@ export function handleAck(core: Core, session: Session, type: AckType, packetId:
 }
 
 function handlePuback(core: Core, session: Session, packetId: PacketId): void {
-  // An answer to nothing is the client's mistake and harms nobody.
-  if (session.window.awaiting(packetId) !== Awaiting.puback) return;
-  finish(core, session, packetId);
+  const awaiting = session.window.awaiting(packetId);
+  if (awaiting === Awaiting.puback) return finish(core, session, packetId);
+  if (awaiting !== Awaiting.nothing) throw outOfState('PUBACK', packetId, awaiting);
 }
 
 function handlePubrec(core: Core, session: Session, packetId: PacketId, reasonCode: number): void {
@@ -41,7 +46,10 @@ function handlePubrec(core: Core, session: Session, packetId: PacketId, reasonCo
       return core.answer(session, PacketType.pubrel, packetId, ReasonCode.Success, staged);
     }
     case Awaiting.pubcomp:
+      // It was sent again: our PUBREL may have got lost with a connection.
       return answerAgain(core, session, PacketType.pubrel, packetId, ReasonCode.Success);
+    case Awaiting.puback:
+      throw outOfState('PUBREC', packetId, Awaiting.puback);
     default:
       return core.sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.PacketIdentifierNotFound);
   }
@@ -58,8 +66,16 @@ function handlePubrel(core: Core, session: Session, packetId: PacketId): void {
 }
 
 function handlePubcomp(core: Core, session: Session, packetId: PacketId): void {
-  if (session.window.awaiting(packetId) !== Awaiting.pubcomp) return;
-  finish(core, session, packetId);
+  const awaiting = session.window.awaiting(packetId);
+  if (awaiting === Awaiting.pubcomp) return finish(core, session, packetId);
+  if (awaiting !== Awaiting.nothing) throw outOfState('PUBCOMP', packetId, awaiting);
+}
+
+const awaitedPackets = { [Awaiting.puback]: 'PUBACK', [Awaiting.pubrec]: 'PUBREC', [Awaiting.pubcomp]: 'PUBCOMP' };
+
+function outOfState(packet: string, packetId: PacketId, awaiting: Exclude<Awaiting, 0>): ProtocolError {
+  const what = `${packet} for packet identifier ${packetId}, of which ${awaitedPackets[awaiting]} is awaited`;
+  return new ProtocolError(ReasonCode.ProtocolError, what);
 }
 
 /** What the first answer waits for may still be on its way to the disk; of a session that is not stored it is nothing. */

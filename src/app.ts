@@ -9,8 +9,7 @@ import { createLog, programLog } from './admin/log.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import { Authentication, type Prepared } from './auth/authentication/authentication.ts';
 import { AuthenticationError } from './auth/authentication/mechanism.ts';
-import { Authorization, type PreparedRules, prepareRules } from './auth/authorization/authorization.ts';
-import { AuthorizationError } from './auth/authorization/errors.ts';
+import { Authorization } from './auth/authorization/authorization.ts';
 import { Broker } from './broker/broker.ts';
 import { version } from './broker/version.ts';
 import { ConfigError } from './config/error.ts';
@@ -31,6 +30,7 @@ import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf } from './pipeline/used.ts';
 import { configure } from './pipelines.ts';
+import { rulesOf } from './rules.ts';
 import { LevelStore } from './store/level/level-store.ts';
 import { MemoryStore } from './store/memory.ts';
 import { MemoryQuarantine } from './store/memory-quarantine.ts';
@@ -82,7 +82,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     broker.break('the store', error),
   );
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
-  const authorization = new Authorization({ log, changed: () => broker.rulesChanged() });
+  const { allowedDollarPrefixes } = config;
+  const authorization = new Authorization({ log, allowedDollarPrefixes, changed: () => broker.rulesChanged() });
   let audit: AuditLog | null = null;
   const giveUp = async (error: unknown): Promise<never> => {
     await pipelines.close();
@@ -114,6 +115,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   });
   authorization.use(rules);
   pipelines.emit = (message) => publishOwn(broker, message, log);
+  pipelines.mayPublish = (...asked) => broker.mayPublish(...asked);
+  pipelines.onRefused = (refused) => broker.refusedLate(refused);
   await Promise.all([broker.start().catch(giveUp), makeRoomForFiles(settings.limits.connections)]);
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
   tellConnections(settings, config, log);
@@ -205,16 +208,6 @@ async function openAudit({ audit: { file, maxBytes, keep } }: Config, log: Log):
   return AuditLog.open({ file, maxBytes, keep, log }).catch((cause: Error) => {
     throw new ConfigError(`Cannot open the audit log: ${cause.message}; see audit.file`, { cause });
   });
-}
-
-/** What authorization allows, ready to be used. Throws a ConfigError that says where the rules or the ACL file are wrong. */
-export function rulesOf({ authorization }: Config, where = pathText): PreparedRules {
-  try {
-    return prepareRules(authorization, (index) => where(['authorization', 'rules', index]));
-  } catch (error) {
-    if (!(error instanceof AuthorizationError)) throw error;
-    throw new ConfigError(error.message, { cause: error });
-  }
 }
 
 /** Null where nothing checks credentials, other than perhaps a hook of the program. */

@@ -12,6 +12,7 @@ import { PipelineError } from './pipeline/errors.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { compare, type StageTrace, type Trial, type TrialResult, tryOut } from './pipeline/testing.ts';
 import { matches } from './protocol/topic.ts';
+import { publishingUnder } from './rules.ts';
 import { MemoryQuarantine } from './store/memory-quarantine.ts';
 
 /** What a pipeline has to say of its settings is told with the place where they stand. */
@@ -31,9 +32,11 @@ export interface TestBench {
 }
 
 /** Rejects with a ConfigError. */
-export async function testBench({ config, where }: ReadConfig, now: () => number = Date.now): Promise<TestBench> {
+export async function testBench(read: ReadConfig, now: () => number = Date.now): Promise<TestBench> {
+  const { config, where } = read;
   const quarantine = new MemoryQuarantine(config.pipelineLimits);
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log: silentLog, quarantine, now });
+  pipelines.mayPublish = publishingUnder(read);
   await configure(pipelines, config, where);
   return {
     tryOut: (trial, onStage) => tryOut(pipelines, quarantine, trial, onStage),
@@ -71,6 +74,7 @@ function trialOf({
   userProperties = {},
   clientId,
   username,
+  groups,
   subscriber,
   before: payloads,
   ...test
@@ -88,7 +92,7 @@ function trialOf({
     userProperties: Object.entries(userProperties),
   } as const;
   const before = payloads.map((payload) => payloadOf({ payload }));
-  const client = { clientId, username: username ?? null };
+  const client = { clientId, username: username ?? null, groups };
   if (subscriber === undefined) return { message, before, client, subscriber: null };
   const { listener = 'mqtt://127.0.0.1:1883', accept = null } = subscriber;
   const { clientId: subscriberId, username: subscriberName = null } = subscriber;

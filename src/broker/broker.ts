@@ -9,7 +9,7 @@ import { LastPublish } from '../codec/publish.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
-import type { Hooks } from '../contracts/hooks.ts';
+import type { Awaitable, ClientIdentity, Hooks } from '../contracts/hooks.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
@@ -18,8 +18,10 @@ import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { Core } from '../core/core.ts';
 import { restore } from '../core/lifecycle.ts';
 import type { Pieces } from '../core/pieces.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import type { QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { assertTopicName, Topic } from '../protocol/topic.ts';
+import { assertTopicName, isBrokersOwn, Topic } from '../protocol/topic.ts';
 import { Admission } from './admission.ts';
 import { Boundary } from './boundary.ts';
 import { Complaints } from './complaints.ts';
@@ -29,6 +31,7 @@ import { createMessage, type MessageFields } from './create-message.ts';
 import { BrokerEvents } from './events.ts';
 import { LocalClient, type MessageHandler } from './local-client.ts';
 import { inForm, publishOwn } from './piping.ts';
+import { mayPublish } from './publisher-rights.ts';
 import { reportWillRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
 import { ShellSink } from './shell-sink.ts';
@@ -262,6 +265,9 @@ export class Broker implements BanList {
   /** Publishes a message of the program's own. Resolves once it would survive a crash, as far as the store promises that. */
   publish(topicName: string, fields: MessageFields): Promise<void> {
     assertTopicName(topicName, this.#shell.settings.limits);
+    if (isBrokersOwn(topicName)) {
+      throw new ProtocolError(ReasonCode.TopicNameInvalid, `Only the broker itself publishes to ${topicName}`);
+    }
     const now = this.#shell.readTime();
     const message = createMessage(Topic.of(topicName), fields, now);
     return new Promise((resolve) => {
@@ -277,6 +283,22 @@ export class Broker implements BanList {
   /** The rules of the access policy have changed: what is published from now on reaches those who may have it now. */
   rulesChanged(): void {
     this.#shell.core.rightsChanged();
+  }
+
+  /** What a client would be answered that publishes this: see `MayPublish`. */
+  mayPublish(client: ClientIdentity, topicName: string, qos: QoS, retain: boolean): Awaitable<number> {
+    return mayPublish(this.#shell, client, topicName, qos, retain);
+  }
+
+  /** A message that a pipeline had held back may not go where the pipeline sends it. */
+  refusedLate(refused: { pipeline: string; topic: string; reason: string }): void {
+    const { counters, complaints } = this.#shell;
+    counters.dropped.notAuthorized++;
+    complaints.warn(
+      'refused',
+      refused,
+      'what a pipeline had held back is refused to those who published it, and dropped',
+    );
   }
 
   /** Calls `handler` for every message that matches, retained ones first; returns a function that ends it. */

@@ -25,6 +25,7 @@ import { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
 import { type AckType, type Answer, type ColdPacket, type PacketId, PacketType } from '../protocol/packets.ts';
 import { describeReason, disconnectCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { isClosedToClients } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Visit } from './admission.ts';
 import { handleColdPacket } from './cold-packets.ts';
@@ -193,6 +194,9 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (message.retain && !shell.settings.retainAvailable) {
       throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
     }
+    if (isClosedToClients(message.topic.name, shell.settings.allowedDollarPrefixes)) {
+      return refusePublish(this, session, message, packetId, ReasonCode.NotAuthorized);
+    }
     const { rights } = session;
     if (rights !== null) {
       const code = rights.publish(message.topic, message.qos, message.retain);
@@ -202,9 +206,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
       return publishWhenStored(this, session, message, packetId);
     }
     const { hooks, pipeline } = shell;
-    const isSystemTopic = message.topic.name.charCodeAt(0) === 36 && message.topic.name.startsWith('$SYS/');
-    const isAsked = hooks.authorizePublish !== undefined || isSystemTopic;
-    if (isAsked || (pipeline !== null && mayChange(pipeline, shell.core.router, message.topic))) {
+    if (
+      hooks.authorizePublish !== undefined ||
+      (pipeline !== null && mayChange(pipeline, shell.core.router, message.topic))
+    ) {
       publishThroughHooks(this, session, message, packetId);
     } else handlePublish(shell.core, session, message, packetId, true);
     this.turns.published(message, packetId);

@@ -3,12 +3,13 @@
  */
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import { isOwnClientId } from '../contracts/settings.ts';
 import { connect, ready, sessionOf } from '../core/lifecycle.ts';
 import type { Session, SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
 import { connackCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { assertTopicName, Topic } from '../protocol/topic.ts';
+import { assertTopicName, isClosedToClients, Topic } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
 import { whenStoreKeepsUp } from './awaiting.ts';
@@ -101,8 +102,9 @@ function checkWill(connection: Connection, will: Will): void {
   if (will.retain && !settings.retainAvailable) {
     throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained will, though this broker retains nothing');
   }
-  if (will.topic.startsWith('$SYS/')) {
-    throw new ProtocolError(ReasonCode.NotAuthorized, "A will for a $SYS topic, which is the broker's own");
+  if (isClosedToClients(will.topic, settings.allowedDollarPrefixes)) {
+    const what = 'A will to a topic that begins with $, which clients may not publish to (allowedDollarPrefixes)';
+    throw new ProtocolError(ReasonCode.NotAuthorized, what);
   }
 }
 
@@ -129,9 +131,11 @@ function openConnection(session: Session | undefined): Connection | null {
 /** With `clientIds: own`, nobody can take an identifier before the user comes whose it is. */
 function checkClientId({ shell: { settings }, identity }: Connection): void {
   const { clientId, username } = identity!;
-  if (settings.clientIds === 'any' || username === null) return;
-  if (clientId === username || clientId.startsWith(`${username}:`)) return;
-  const what = 'The client identifier must be the user name, or begin with it and a colon (clientIds: own)';
+  if (settings.clientIds === 'any' || isOwnClientId(clientId, username)) return;
+  const what =
+    username === null
+      ? 'A client without a user name leaves its identifier to the broker, or begins it with a colon (clientIds: own)'
+      : 'The client identifier must be the user name, or begin with it and a colon (clientIds: own)';
   throw new ProtocolError(ReasonCode.ClientIdentifierNotValid, what);
 }
 

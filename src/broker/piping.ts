@@ -9,7 +9,7 @@ import type { Forms, Prepared } from '../core/prepared.ts';
 import { type Router, subscriberClassesOf } from '../core/router.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
-import { assertTopicName, Topic } from '../protocol/topic.ts';
+import { assertTopicName, isBrokersOwn, Topic } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
 import type { Shell } from './shell.ts';
 
@@ -44,8 +44,7 @@ export function opened(message: Message): PublishedMessage {
 function changed(original: Message, seen: PublishedMessage, change: MessageChange, shell: Shell): Message {
   const next: PublishedMessage = { ...seen, ...change };
   assertTopicName(next.topic, shell.settings.limits);
-  // The broker's own to publish, whatever a payload makes of a template. [MQTT5 4.7.2]
-  if (next.topic.startsWith('$SYS/')) throw new Error('a message to $SYS, which is for the broker only');
+  if (isBrokersOwn(next.topic)) throw new Error(`a message to ${next.topic}, which is for the broker only`);
   const topic = next.topic === seen.topic ? original.topic : Topic.of(next.topic);
   const message = createMessage(topic, next, shell.core.now);
   // The time that a message has left goes on from when it was received.

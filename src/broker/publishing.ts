@@ -20,9 +20,6 @@ export function publishThroughHooks(
   packetId: PacketId,
 ): void {
   const { hooks, core } = connection.shell;
-  // $SYS is the broker's own to publish. [MQTT5 4.7.2]
-  if (borrowed.topic.name.startsWith('$SYS/'))
-    return refusePublish(connection, session, borrowed, packetId, ReasonCode.NotAuthorized);
   // A resend of a message that has been through already. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
   const message = borrowed.keep();

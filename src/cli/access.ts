@@ -1,10 +1,11 @@
 /** `sluice access explain`: what a client may do under the rules of a configuration, and which rule says so. */
-import { rulesOf } from '../app.ts';
 import { RulePolicy } from '../auth/authorization/policy.ts';
 import { canonicalAddress } from '../base/addresses.ts';
 import { readConfig } from '../config/load.ts';
 import type { AccessDecision, AccessRequest } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import { isOwnClientId } from '../contracts/settings.ts';
+import { rulesOf } from '../rules.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions, wholeNumber } from './usage.ts';
 
@@ -13,7 +14,7 @@ sluice access explain --config FILE [options] subscribe FILTER
 sluice access explain --config FILE [options] receive TOPIC     whether a message is delivered
 
   --username NAME        of the client; without it, the client has none
-  --client-id ID         (test)
+  --client-id ID         (test; with clientIds: own the user name)
   --group NAME           that authentication puts it in; more than once for more
   --attribute NAME=TEXT  that authentication finds out, as certificate.commonName=…; more than once for more
   --address ADDRESS      it connects from (127.0.0.1)
@@ -29,7 +30,7 @@ const later = 'Each message is asked about again when it is delivered: see recei
 const options = {
   config: { type: 'string' },
   username: { type: 'string' },
-  'client-id': { type: 'string', default: 'test' },
+  'client-id': { type: 'string' },
   group: { type: 'string', multiple: true },
   attribute: { type: 'string', multiple: true },
   address: { type: 'string', default: '127.0.0.1' },
@@ -53,10 +54,10 @@ export async function access(argv: readonly string[], { stdout, environment }: I
     throw new CommandError(`--address wants an address, as 10.0.0.5 or fd00::5, not "${address}"`, 2);
   }
   const { config, where } = readConfig(file, environment);
-  const policy = new RulePolicy();
+  const policy = new RulePolicy(config.allowedDollarPrefixes);
   policy.replace(rulesOf(config, where).rules);
   const client: ClientIdentity = {
-    clientId: values['client-id'],
+    clientId: values['client-id'] ?? (config.clientIds === 'own' ? values.username : undefined) ?? 'test',
     username: values.username ?? null,
     protocolVersion: 5,
     transport: 'tcp',
@@ -65,6 +66,16 @@ export async function access(argv: readonly string[], { stdout, environment }: I
     groups: values.group ?? [],
     attributes: Object.fromEntries((values.attribute ?? []).map(pairOf)),
   };
+  if (
+    config.clientIds === 'own' &&
+    values['client-id'] !== undefined &&
+    !isOwnClientId(client.clientId, client.username)
+  ) {
+    const what = 'with clientIds: own, such a client does not come in';
+    throw new CommandError(
+      `refused (0x85): ${what}; its identifier would have to begin with "${client.username ?? ''}:"`,
+    );
+  }
   const qos = (fallback: number) => wholeNumber('--qos', values.qos ?? String(fallback), 0, 2) as 0 | 1 | 2;
   const explain = (request: AccessRequest) => policy.explain(client, request);
   switch (action) {

@@ -1,9 +1,10 @@
 /** `sluice config`: checks a configuration, or prints one. */
 import { readFileSync } from 'node:fs';
-import { checkAuthentication, checkCertificates, rulesOf } from '../app.ts';
+import { checkAuthentication, checkCertificates } from '../app.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { readConfig } from '../config/load.ts';
 import { failedTests, testBench } from '../pipelines.ts';
+import { rulesOf } from '../rules.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
 

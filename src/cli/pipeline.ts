@@ -13,10 +13,10 @@ const help = `sluice pipeline test --config FILE --topic TOPIC [options]
   --content-type TYPE     as a v5 publisher would send it
   --property NAME=VALUE   a user property; more than once for more
   --qos N --retain        0; not retained
-  --client-id ID --username NAME    of the publisher
+  --client-id ID --username NAME --group NAME    of the publisher; more than one --group for more
   --for ID                what a subscriber with this client id gets (--for-username NAME, --accept TYPE)
 
-Shows what each stage gets and gives, and how long it takes. Nothing is published. Exit code 1 if the message is rejected.
+Shows what each stage gets and gives, and how long it takes; the rules are asked about what comes of it. Nothing is published. Exit code 1 if the message is rejected.
 `;
 
 const options = {
@@ -31,6 +31,7 @@ const options = {
   retain: { type: 'boolean' },
   'client-id': { type: 'string', default: 'test' },
   username: { type: 'string' },
+  group: { type: 'string', multiple: true },
   for: { type: 'string' },
   'for-username': { type: 'string' },
   accept: { type: 'string' },
@@ -74,11 +75,11 @@ export async function pipeline(argv: readonly string[], io: Io): Promise<void> {
 async function show(
   bench: TestBench,
   message: PublishedMessage,
-  values: { readonly 'client-id': string; readonly username?: string | undefined },
+  values: { readonly 'client-id': string; readonly username?: string; readonly group?: readonly string[] },
   subscriber: Parameters<TestBench['tryOut']>[0]['subscriber'],
   { stdout }: Io,
 ): Promise<void> {
-  const client = { clientId: values['client-id'], username: values.username ?? null };
+  const client = { clientId: values['client-id'], username: values.username ?? null, groups: values.group ?? [] };
   stdout.write(`${shown(message)}\n`);
   const result = await bench.tryOut(
     { message, before: [], client, subscriber },

@@ -6,6 +6,7 @@ import {
   defaultPipelineLimits,
   type PipelineLimits,
   type PipelineSettings,
+  redirectingKinds,
   type StageSettings,
   stageKinds,
 } from '../contracts/pipeline.ts';
@@ -162,9 +163,14 @@ const stage = z
       .optional(),
     plugin: z.strictObject({ file: text, options: z.unknown().optional() }).optional(),
     onError: z.enum(['drop', 'reject', 'pass', 'tag', 'quarantine']).optional(),
+    trusted: z.boolean().optional(),
   })
   .refine((all) => stageKinds.filter((kind) => all[kind] !== undefined).length === 1, {
     error: `exactly one of ${stageKinds.join(', ')} (and onError beside it)`,
+  })
+  .refine((all) => all.trusted === undefined || redirectingKinds.some((kind) => all[kind] !== undefined), {
+    path: ['trusted'],
+    error: `trusted beside one of ${redirectingKinds.join(', ')}: only these give a message another topic, QoS or retain`,
   });
 
 const pipeline = z.strictObject({
@@ -221,6 +227,7 @@ export const pipelineTest = z.strictObject({
   userProperties: z.record(z.string(), z.string()).optional(),
   clientId: z.string().default('test'),
   username: z.string().optional(),
+  groups: z.array(text).default([]),
   /** To look at what a subscriber gets; without it, at what is routed. */
   subscriber: z
     .strictObject({

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { AuthenticationSettings } from '../contracts/authentication.ts';
 import { type BrokerSettings, defaultSettings } from '../contracts/settings.ts';
+import { brokersPrefixes } from '../protocol/topic.ts';
 import { authentication, authenticationLimits } from './authentication-schema.ts';
 import { authorization } from './authorization-schema.ts';
 import { audit, limits, penalties } from './limits-schema.ts';
@@ -25,6 +26,14 @@ const store = z.discriminatedUnion('kind', [
     cacheBytes: whole(0).default(67_108_864),
   }),
 ]);
+
+/** [MQTT5 4.7.2] */
+const dollarPrefix = z
+  .string()
+  .refine(
+    (text) => /^\$[^/+#\0]+$/.test(text) && !brokersPrefixes.includes(text),
+    "the first level of topics, beginning with $, as $factory; $SYS and $share stay the broker's own",
+  );
 
 /** `store: { directory: … }` needs no kind. */
 function levelUnlessNamed(input: unknown): unknown {
@@ -48,6 +57,7 @@ export const schema = z.strictObject({
   limits: limits.default(() => limits.parse({})),
   penalties: penalties.default(() => penalties.parse({})),
   clientIds: z.enum(['any', 'own']).default(defaultSettings.clientIds),
+  allowedDollarPrefixes: z.array(dollarPrefix).default([...defaultSettings.allowedDollarPrefixes]),
   sessionExpiryMaximumSeconds: whole(0, 0xffffffff).default(defaultSettings.sessionExpiryMaximumSeconds),
   serverKeepAliveSeconds: whole(0, 65_535).default(defaultSettings.serverKeepAliveSeconds),
   outboundTopicAliases: whole(0, 65_535).default(defaultSettings.outboundTopicAliases),

@@ -31,6 +31,12 @@ export interface MessagePipeline {
   statistics(): Iterable<[string, number]>;
 }
 
+/**
+ * Whether a client may publish what configured stages made of its message: 0, or the reason code that refuses. Asked where a stage
+ * that is not `trusted` changed topic, QoS or retain, under the rules as they are then.
+ */
+export type MayPublish = (client: ClientIdentity, topicName: string, qos: QoS, retain: boolean) => Awaitable<number>;
+
 /** A message that a pipeline could not handle, as its publisher sent it. */
 export interface QuarantinedMessage {
   readonly message: PublishedMessage;
@@ -136,7 +142,7 @@ export interface SetSettings {
   readonly messageExpirySeconds?: number | undefined;
 }
 
-/** One stage: one of these, and what to do if it fails. */
+/** One stage: one of these, what to do if it fails, and whether the rules are to be asked about what it makes. */
 export interface StageSettings {
   readonly decode?: FormatSettings | undefined;
   readonly encode?: FormatSettings | undefined;
@@ -183,6 +189,8 @@ export interface StageSettings {
   readonly script?: { readonly file: string; readonly timeoutMs: number; readonly memoryBytes: number } | undefined;
   readonly plugin?: { readonly file: string; readonly options?: unknown } | undefined;
   readonly onError?: OnError | undefined;
+  /** The topic, QoS and retain that the stage gives a message are the operator's word: its publisher's rights are not asked for. */
+  readonly trusted?: boolean | undefined;
 }
 
 export const stageKinds = [
@@ -204,6 +212,14 @@ export const stageKinds = [
   'aggregate',
   'dedupe',
   'batch',
+  'script',
+  'plugin',
+] as const satisfies readonly (keyof StageSettings)[];
+
+/** Those that can give a message another topic, QoS or retain. */
+export const redirectingKinds = [
+  'topic',
+  'set',
   'script',
   'plugin',
 ] as const satisfies readonly (keyof StageSettings)[];

@@ -87,8 +87,10 @@ export interface Penalties {
 }
 
 export interface BrokerSettings {
-  /** `own`: a user's client identifiers are its name, or begin with its name and a colon; `any`: they may be anything. */
+  /** Whether client identifiers may be anything, or show whose they are: see `isOwnClientId`. */
   readonly clientIds: 'any' | 'own';
+  /** First levels of topics beginning with `$` that clients may publish to, as `$factory`. `$SYS` and `$share` never are. */
+  readonly allowedDollarPrefixes: readonly string[];
   readonly limits: Limits;
   readonly penalties: Penalties;
   /** Longest session expiry granted, in seconds; 0xffffffff is for ever. Sessions of 3.x clients live this long too. */
@@ -160,6 +162,7 @@ export const defaultSettings: BrokerSettings = Object.freeze({
   limits: defaultLimits,
   penalties: defaultPenalties,
   clientIds: 'any',
+  allowedDollarPrefixes: [],
   sessionExpiryMaximumSeconds: 0xffffffff,
   serverKeepAliveSeconds: 0,
   outboundTopicAliases: 0,
@@ -173,3 +176,12 @@ export const defaultSettings: BrokerSettings = Object.freeze({
   responseInformation: '',
   sysIntervalSeconds: 10,
 });
+
+/**
+ * With `clientIds: own`: a user's identifiers are its name, or begin with its name and a colon. Those of clients without a user name
+ * begin with a colon, which no user's do, or are given by the broker. So no rule about an identifier is ever for somebody else.
+ */
+export function isOwnClientId(clientId: string, username: string | null): boolean {
+  if (username !== null && clientId === username) return true;
+  return clientId.startsWith(`${username ?? ''}:`);
+}

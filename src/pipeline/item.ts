@@ -8,6 +8,7 @@ import type { QoS, UserProperties } from '../protocol/packets.ts';
 import { StageFailure } from './errors.ts';
 import { assertWithin, type Format, type ReportLoss } from './formats/format.ts';
 import type { KnownFormats } from './formats/formats.ts';
+import type { Publishers } from './publishers.ts';
 
 export interface ItemTools {
   readonly formats: KnownFormats;
@@ -28,6 +29,10 @@ export class Item {
   readonly original: PublishedMessage;
   /** Made of several messages: it stands for itself, and for none of them. */
   readonly isGathered: boolean;
+  /** A stage that is not trusted gave it its topic, QoS or retain: the rights of who published it are to be asked. */
+  isToBeAsked = false;
+  /** Of what is made of several messages: who published them. */
+  publishers: Publishers | null = null;
   readonly #tools: ItemTools;
   #bytes: Buffer | null;
   #value: unknown = undefined;
@@ -59,6 +64,8 @@ export class Item {
   copy(): Item {
     const copy = new Item(this.original, this.#tools, this.isGathered);
     copy.#takeProperties(this);
+    copy.isToBeAsked = this.isToBeAsked;
+    copy.publishers = this.publishers;
     copy.#bytes = this.#bytes;
     copy.#value = this.#value;
     copy.#hasValue = this.#hasValue;

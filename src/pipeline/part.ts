@@ -1,5 +1,6 @@
 import type { Awaitable, ClientIdentity, PublishedMessage } from '../contracts/hooks.ts';
 import type { PipelineSettings } from '../contracts/pipeline.ts';
+import type { Publishers } from './publishers.ts';
 
 /** Who published a message, as far as it is known: a quarantined message is replayed for a client that may be gone. */
 export interface Publisher {
@@ -16,6 +17,8 @@ export interface PartContext {
   readonly now: number;
   /** As it was published, before the first pipeline; null for what a stage had held back. */
   readonly original: PublishedMessage | null;
+  /** Of what a stage had held back: who published what is in it. */
+  readonly publishers: Publishers | null;
   /** `deliver`: the class of subscribers it is made for, so that stages remember for each class what it was sent. */
   readonly subscriberClass: string | null;
   /** `deliver`: a retained message for one subscriber that has just come. */
@@ -24,7 +27,14 @@ export interface PartContext {
   quarantined: number;
 }
 
-const contextDefaults = { client: null, publisher: null, original: null, subscriberClass: null, isRetained: false };
+const contextDefaults = {
+  client: null,
+  publisher: null,
+  original: null,
+  publishers: null,
+  subscriberClass: null,
+  isRetained: false,
+};
 
 export function partContext(now: number, fields: Partial<PartContext> = {}): PartContext {
   return { ...contextDefaults, now, quarantined: 0, ...fields };

@@ -6,14 +6,16 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Awaitable, PublishedMessage } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
-import type { PipelineLimits, PipelineSettings, QuarantinedMessage } from '../contracts/pipeline.ts';
+import type { MayPublish, PipelineLimits, PipelineSettings, QuarantinedMessage } from '../contracts/pipeline.ts';
 import { filesIn } from '../contracts/pipeline-files.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { compileStage, kindOf } from './compile.ts';
 import { PipelineError, Rejection } from './errors.ts';
 import { KnownFormats } from './formats/formats.ts';
 import { Item, type ItemTools } from './item.ts';
 import type { Part, PartContext } from './part.ts';
 import { inTurn } from './passage.ts';
+import { type Publishers, publisherIn } from './publishers.ts';
 import { StageRun } from './stage-run.ts';
 import type { Outcome } from './stages/stage.ts';
 
@@ -22,6 +24,15 @@ export interface PipelineOptions {
   readonly log: Log;
   readonly now: () => number;
   readonly quarantine: (entry: QuarantinedMessage) => void;
+  readonly mayPublish: MayPublish;
+  /** What was held back is refused; those who published it were answered long ago. */
+  readonly refusedLate: (pipeline: string, topic: string, rejection: Rejection) => void;
+}
+
+/** A message that was held back, and who published what is in it. */
+export interface Released {
+  readonly message: PublishedMessage;
+  readonly publishers: Publishers | null;
 }
 
 /** A stage's failures are logged this often, with their number. */
@@ -105,6 +116,7 @@ export class Pipeline implements Part {
       mayMultiply: !isDeliver,
       // An empty retained message clears a topic, and has no value; where the topic went, the clearing must go.
       takesClearing: kindOf(settings) === 'topic',
+      isTrusted: settings.trusted ?? false,
       quarantine: (entry, item, context) => this.#quarantine(entry, item, context as PartContext),
       onFailure: (_, reason, { topic }) => {
         failures++;
@@ -135,7 +147,9 @@ export class Pipeline implements Part {
 
   /** The messages in its place: the same object if nothing changed, none if it was dropped. Throws a Rejection. */
   run(message: PublishedMessage, context: PartContext): Awaitable<readonly PublishedMessage[]> {
-    const items = this.#through(new Item(message, this.#tools), 0, context);
+    const item = new Item(message, this.#tools);
+    item.publishers = context.publishers;
+    const items = this.#through(item, 0, context);
     return items instanceof Promise ? items.then(messagesOf) : messagesOf(items);
   }
 
@@ -143,13 +157,42 @@ export class Pipeline implements Part {
     for (let i = from; i < this.stages.length; i++) {
       const stage = this.stages[i]!;
       if (item.isClearing && !stage.takesClearing) continue;
+      // What it makes of several is somebody else's as well: what this publisher may not do ends here.
+      if (stage.stage.due !== undefined && item.isToBeAsked) {
+        const asked = this.#ask(item, context);
+        if (asked instanceof Promise) return asked.then(() => this.#through(item, i, context));
+      }
       this.#running = stage;
       const outcome = stage.run(item, context);
       if (outcome === true) continue;
       if (outcome instanceof Promise) return outcome.then((settled) => this.#after(settled, item, i + 1, context));
       return this.#after(outcome, item, i + 1, context);
     }
-    return this.#finished(item, context);
+    const finished = this.#finished(item, context);
+    if (!item.isToBeAsked || finished.length === 0) return finished;
+    const asked = this.#ask(item, context);
+    return asked instanceof Promise ? asked.then(() => finished) : finished;
+  }
+
+  /** Throws, or rejects with, a Rejection if those who published it may not publish what stages made of it. */
+  #ask(item: Item, context: PartContext): Awaitable<void> {
+    item.isToBeAsked = false;
+    if (this.on === 'deliver') return;
+    const { topic, qos, retain } = item;
+    const publisher = publisherIn(context);
+    const publishers = item.publishers ?? (publisher === null ? [] : [publisher]);
+    const isUnknown = item.publishers === null ? publisher === null : item.publishers.isIncomplete;
+    if (isUnknown) throw new Rejection(ReasonCode.NotAuthorized, `nobody knows who would publish to ${topic}`);
+    const waiting: Promise<void>[] = [];
+    for (const client of publishers) {
+      const check = (code: number) => {
+        if (isFailure(code)) throw new Rejection(code, `may not publish to ${topic}, as a pipeline would`);
+      };
+      const code = this.#options.mayPublish(client, topic, qos, retain);
+      if (code instanceof Promise) waiting.push(code.then(check));
+      else check(code);
+    }
+    if (waiting.length > 0) return Promise.all(waiting).then(() => {});
   }
 
   #after(outcome: Outcome, item: Item, next: number, context: PartContext): Awaitable<readonly Item[]> {
@@ -172,18 +215,20 @@ export class Pipeline implements Part {
   }
 
   /** What stages held back, gone through the stages that follow: that whose time has come, or all of it. */
-  async release(which: 'due' | 'drain', context: PartContext): Promise<readonly PublishedMessage[]> {
-    const out: PublishedMessage[] = [];
+  async release(which: 'due' | 'drain', context: PartContext): Promise<readonly Released[]> {
+    const out: Released[] = [];
     for (const index of this.#holding) {
       const { stage, counters } = this.stages[index]!;
       const items = which === 'due' ? stage.due!(context.now) : stage.drain!();
       counters.out += items.length;
       for (const item of items) {
+        const { publishers } = item;
         try {
-          for (const message of messagesOf(await this.#through(item, index + 1, context))) out.push(message);
+          for (const message of messagesOf(await this.#through(item, index + 1, context)))
+            out.push({ message, publishers });
         } catch (error) {
-          // Nobody is left who could be told of a refusal; the stage has counted it.
           if (!(error instanceof Rejection)) throw error;
+          this.#options.refusedLate(this.name, item.topic, error);
         }
       }
     }

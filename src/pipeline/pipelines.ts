@@ -10,6 +10,7 @@ import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from
 import type { Log } from '../contracts/log.ts';
 import type {
   DeliverVerdict,
+  MayPublish,
   MessagePipeline,
   PipelineLimits,
   PipelineSettings,
@@ -18,12 +19,14 @@ import type {
   QuarantineStore,
 } from '../contracts/pipeline.ts';
 import type { UserProperties } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import { matches } from '../protocol/topic.ts';
 import type { AcceptedFormats } from './accept.ts';
 import { PipelineError, Rejection } from './errors.ts';
 import { type Part, partContext } from './part.ts';
 import { through } from './passage.ts';
 import type { Pipeline, PipelineOptions } from './pipeline.ts';
+import type { Publishers } from './publishers.ts';
 import { classNameOf, parseClassName } from './subscriber-class.ts';
 import { UnderWay } from './under-way.ts';
 
@@ -61,6 +64,9 @@ export class Pipelines implements MessagePipeline {
   generation = 0;
   /** Where messages go that a stage had held back. */
   emit: Emit = async () => {};
+  mayPublish: MayPublish = () => 0;
+  /** Told of messages that a stage had held back, and that are then refused to those who published them. */
+  onRefused: (refused: { pipeline: string; topic: string; reason: string }) => void = () => {};
   readonly #options: PipelinesOptions;
   #configured: readonly Pipeline[] = [];
   #used: readonly Part[] = [];
@@ -134,7 +140,14 @@ export class Pipelines implements MessagePipeline {
   async #create(settings: PipelineSettings, index: number): Promise<Pipeline> {
     const { Pipeline: Loaded } = await import('./pipeline.ts');
     const { limits, log, now } = this.#options;
-    const options: PipelineOptions = { limits, log, now, quarantine: (entry) => this.#quarantine(entry) };
+    const options: PipelineOptions = {
+      limits,
+      log,
+      now,
+      quarantine: (entry) => this.#quarantine(entry),
+      mayPublish: (...asked) => this.mayPublish(...asked),
+      refusedLate: (...refused) => this.#refusedLate(...refused),
+    };
     try {
       return await Loaded.create(settings, options);
     } catch (error) {
@@ -224,18 +237,37 @@ export class Pipelines implements MessagePipeline {
 
   /** What it held back goes on behind it. Nobody waits for an answer: one that is refused there is counted, and that is all. */
   async #releaseFrom(pipeline: Pipeline, which: 'due' | 'drain', parts: readonly Part[]): Promise<void> {
-    const context = partContext(this.#options.now());
+    const now = this.#options.now();
     const behind = parts.slice(parts.indexOf(pipeline) + 1).filter(({ on }) => on === 'publish');
     const stored: Promise<void>[] = [];
     try {
-      for (const message of await pipeline.release(which, context)) {
-        const made = await refusedAsNone(async () => through(behind, 0, message, context));
-        for (const each of made) stored.push(this.emit(each));
+      for (const { message, publishers } of await pipeline.release(which, partContext(now))) {
+        for (const each of await this.#goOn(pipeline, behind, message, publishers)) stored.push(this.emit(each));
       }
     } catch (err) {
       this.#options.log.error({ pipeline: pipeline.name, err }, 'what a pipeline had held back is lost');
     }
     await Promise.all(stored);
+  }
+
+  async #goOn(
+    pipeline: Pipeline,
+    behind: readonly Part[],
+    message: PublishedMessage,
+    publishers: Publishers | null,
+  ): Promise<readonly PublishedMessage[]> {
+    try {
+      return await through(behind, 0, message, partContext(this.#options.now(), { publishers }));
+    } catch (error) {
+      if (!(error instanceof Rejection)) throw error;
+      this.#refusedLate(pipeline.name, message.topic, error);
+      return [];
+    }
+  }
+
+  /** A stage that refuses counts it itself; what the rules refuse is told here. */
+  #refusedLate(pipeline: string, topic: string, { reasonCode, message: reason }: Rejection): void {
+    if (reasonCode !== ReasonCode.PayloadFormatInvalid) this.onRefused({ pipeline, topic, reason });
   }
 
   // Delivering
@@ -345,13 +377,4 @@ function rejected(error: unknown): PublishVerdict {
 function dropped(error: unknown): DeliverVerdict {
   if (error instanceof Rejection) return drop;
   throw error;
-}
-
-async function refusedAsNone(make: () => Promise<readonly PublishedMessage[]>): Promise<readonly PublishedMessage[]> {
-  try {
-    return await make();
-  } catch (error) {
-    if (error instanceof Rejection) return [];
-    throw error;
-  }
 }

@@ -36,9 +36,13 @@ export interface StageRunOptions {
   readonly mayMultiply: boolean;
   /** Whether it is asked about messages that only clear a retained one. */
   readonly takesClearing: boolean;
+  /** What it makes may be published whatever the publisher's rights are. */
+  readonly isTrusted: boolean;
   readonly quarantine: (entry: Pick<QuarantinedMessage, 'stage' | 'reason'>, item: Item, context: PartContext) => void;
   readonly onFailure: (run: StageRun, reason: string, item: Item) => void;
 }
+
+type Destination = Pick<Item, 'topic' | 'qos' | 'retain'>;
 
 export class StageRun {
   readonly name: string;
@@ -59,6 +63,7 @@ export class StageRun {
   /** Throws, or rejects with, a Rejection and nothing else. */
   run(item: Item, context: PartContext): Awaitable<Outcome> {
     this.counters.in++;
+    const before = { topic: item.topic, qos: item.qos, retain: item.retain };
     const startedAt = performance.now();
     let outcome: Awaitable<Outcome>;
     try {
@@ -66,15 +71,19 @@ export class StageRun {
     } catch (error) {
       return this.#threw(error, item, context, startedAt);
     }
-    if (!(outcome instanceof Promise)) return this.#done(outcome, item, context, startedAt);
+    if (!(outcome instanceof Promise)) return this.#done(outcome, item, context, startedAt, before);
     return outcome.then(
-      (settled) => this.#done(settled, item, context, startedAt),
+      (settled) => this.#done(settled, item, context, startedAt, before),
       (error: unknown) => this.#threw(error, item, context, startedAt),
     );
   }
 
-  #done(outcome: Outcome, item: Item, context: PartContext, startedAt: number): Outcome {
+  #done(outcome: Outcome, item: Item, context: PartContext, startedAt: number, before: Destination): Outcome {
     const { counters } = this;
+    // What a stage releases that held it back is as it was when it came in.
+    if (this.stage.due === undefined) {
+      for (const made of typeof outcome === 'boolean' ? [item] : outcome) this.#mark(made, before);
+    }
     if (!this.#options.mayMultiply && typeof outcome !== 'boolean' && outcome.length > 1) {
       const failure = new StageFailure('a pipeline with "on: deliver" cannot make several messages of one');
       return this.#threw(failure, item, context, startedAt);
@@ -86,6 +95,12 @@ export class StageRun {
     else counters.out += outcome.length;
     this.trace?.(this, outcome === true ? [item] : outcome === false ? [] : outcome, milliseconds * 1000);
     return outcome;
+  }
+
+  /** The stage that redirected a message last says whether its publisher must have the right to publish it so. */
+  #mark(item: Item, { topic, qos, retain }: Destination): void {
+    const isRedirected = item.topic !== topic || item.qos !== qos || item.retain !== retain;
+    if (isRedirected) item.isToBeAsked = !this.#options.isTrusted;
   }
 
   #threw(error: unknown, item: Item, context: PartContext, startedAt: number): Outcome {

@@ -23,6 +23,38 @@ export function template(text: string, path: readonly (string | number)[]): Temp
   };
 }
 
+/**
+ * A template of a whole topic: what a placeholder stands for is one level or a part of one, or whoever publishes would choose where
+ * a message goes. Only `${topic}` has the levels that it has.
+ */
+export function topicTemplate(
+  text: string,
+  path: readonly (string | number)[],
+): (item: Item, context: StageContext) => string {
+  const parts = text.split(/\$\{([^}]*)\}/);
+  const fills = parts.map((part, index) => {
+    if (index % 2 === 0) return () => part;
+    const name = part.trim();
+    const read = placeholder(name, path);
+    const isFirst = index === 1 && parts[0] === '';
+    return (item: Item, context: StageContext) => {
+      const value = textOf(read(item, context));
+      if (name !== 'topic') assertFillsLevel(name, value, isFirst);
+      return value;
+    };
+  });
+  return (item, context) => fills.map((fill) => fill(item, context)).join('');
+}
+
+function assertFillsLevel(name: string, value: string, isFirst: boolean): void {
+  const harmful = /[/+#\0]/.exec(value)?.[0];
+  const what = `\${${name}} stands for one level of a topic, and`;
+  if (harmful !== undefined)
+    throw new StageFailure(`${what} ${JSON.stringify(value)} holds ${JSON.stringify(harmful)}`);
+  if (value === '') throw new StageFailure(`${what} there is nothing in it`);
+  if (isFirst && value.startsWith('$')) throw new StageFailure(`${what} ${JSON.stringify(value)} begins with "$"`);
+}
+
 function textOf(value: unknown): string {
   if (value === undefined || value === null) return '';
   if (value instanceof Date) return value.toISOString();

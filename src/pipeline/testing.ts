@@ -11,7 +11,7 @@ export interface Trial {
   readonly message: PublishedMessage;
   /** Payloads of messages that came just before, the same otherwise. */
   readonly before: readonly Buffer[];
-  readonly client: Pick<ClientIdentity, 'clientId' | 'username'>;
+  readonly client: Pick<ClientIdentity, 'clientId' | 'username' | 'groups'>;
   /** Whose messages to look at; null: what is routed. */
   readonly subscriber: {
     readonly clientId: string;
@@ -59,7 +59,6 @@ export async function tryOut(
     transport: 'tcp',
     remoteAddress: '127.0.0.1:0',
     listener: subscriber?.listener ?? 'mqtt://127.0.0.1:1883',
-    groups: [],
     attributes: {},
   };
   const deliver = async (routed: readonly PublishedMessage[]) => {

@@ -121,6 +121,26 @@ export function assertTopicName(name: string, limits: TopicLimits = widestTopicL
   if (excess !== null) throw new ProtocolError(ReasonCode.TopicNameInvalid, `The topic name ${excess}`);
 }
 
+/** First levels that are no place for messages of anybody but the broker: its own topics, and how subscriptions are shared. */
+export const brokersPrefixes: readonly string[] = ['$SYS', '$share'];
+
+function firstLevel(topicName: string): string {
+  const end = topicName.indexOf('/');
+  return end === -1 ? topicName : topicName.slice(0, end);
+}
+
+/** Whether only the broker publishes to it. */
+export const isBrokersOwn = (topicName: string) => brokersPrefixes.includes(firstLevel(topicName));
+
+/**
+ * Whether clients are kept from publishing to it: a topic that begins with `$` is for what a server or its program has to tell, unless
+ * its first level is one of those that are allowed. [MQTT5 4.7.2] [MQTT3 4.7.2]
+ */
+export function isClosedToClients(topicName: string, allowedPrefixes: readonly string[]): boolean {
+  if (topicName.charCodeAt(0) !== 36) return false;
+  return isBrokersOwn(topicName) || !allowedPrefixes.includes(firstLevel(topicName));
+}
+
 function exceeds(text: string, limits: TopicLimits): string | null {
   const bytes = Buffer.byteLength(text);
   if (bytes > limits.topicBytes) return `has ${bytes} bytes, more than the ${limits.topicBytes} allowed here`;

@@ -99,8 +99,7 @@ describe('a user who takes the identifier of another one before that one comes',
   const own = testBroker({ clientIds: 'own' }, hooks);
   test('cannot, with clientIds: own', async () => {
     await expect(own.connect({ version: 5, clientId: 'alice:1', username: 'mallory' })).rejects.toThrow('133');
-    // Without a name he can hold it against nobody.
-    await own.connect({ version: 5, clientId: 'alice:1', properties: lasting });
+    await expect(own.connect({ version: 5, clientId: 'alice:1', properties: lasting })).rejects.toThrow('133');
     const alice = await own.connect({ version: 5, clientId: 'alice:1', username: 'alice', clean: false });
     expect(alice.connack?.sessionPresent).toBe(false);
   });

@@ -115,6 +115,7 @@ beforeAll(async () => {
       store: { kind: 'memory' },
       log: { level: 'silent' },
       sysIntervalSeconds: 1,
+      allowedDollarPrefixes: ['$own'],
       authorization: { aclFile: file },
     },
   });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { testBroker } from '../support/broker.ts';
 import { type Received, unique, type WireClient } from '../support/wire-client.ts';
 
-const broker = testBroker({ refusedFilters: ['refused'] });
+const broker = testBroker({ refusedFilters: ['refused'], allowedDollarPrefixes: ['$a'] });
 const text = (packet: Received) => packet.payload?.toString();
 const hex = (bytes: string) => Buffer.from(bytes.replaceAll(' ', ''), 'hex');
 

@@ -21,10 +21,23 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   pipeline: ['contracts', 'protocol', 'base'],
   auth: ['contracts', 'protocol', 'base'],
   broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
-  'pipelines.ts': ['config', 'store', 'pipeline', 'contracts', 'protocol'],
-  'app.ts': ['pipelines.ts', 'broker', 'config', 'net', 'store', 'admin', 'pipeline', 'auth', 'contracts', 'base'],
+  'rules.ts': ['config', 'auth', 'contracts'],
+  'pipelines.ts': ['rules.ts', 'config', 'store', 'pipeline', 'contracts', 'protocol'],
+  'app.ts': [
+    'pipelines.ts',
+    'rules.ts',
+    'broker',
+    'config',
+    'net',
+    'store',
+    'admin',
+    'pipeline',
+    'auth',
+    'contracts',
+    'base',
+  ],
   'index.ts': ['app.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol'],
-  cli: ['app.ts', 'pipelines.ts', 'broker', 'config', 'contracts', 'base', 'store', 'admin', 'auth'],
+  cli: ['app.ts', 'pipelines.ts', 'rules.ts', 'broker', 'config', 'contracts', 'base', 'store', 'admin', 'auth'],
 };
 
 /** Packages with one owner, so that replacing one touches one folder. */

@@ -18,6 +18,7 @@ export interface AuthorizationOptions {
   readonly log: Log;
   /** The rules have changed: what was remembered of their answers is void. */
   readonly changed: () => void;
+  readonly allowedDollarPrefixes?: readonly string[];
   /** How often it is looked whether the ACL file has changed. */
   readonly pollMs?: number;
 }
@@ -63,12 +64,13 @@ function readAclFile(file: string): string {
 }
 
 export class Authorization {
-  readonly policy = new RulePolicy();
+  readonly policy: RulePolicy;
   readonly #options: AuthorizationOptions;
   #watch: FileWatch | null = null;
 
   constructor(options: AuthorizationOptions) {
     this.#options = options;
+    this.policy = new RulePolicy(options.allowedDollarPrefixes);
   }
 
   /** From now on these rules hold, for everybody who is connected too; if their ACL file changes, it is read again. */

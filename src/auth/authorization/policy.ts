@@ -5,7 +5,7 @@ import type { AccessDecision, AccessRequest, ExplainingPolicy, Rights } from '..
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 import type { QoS } from '../../protocol/packets.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
-import { type ParsedFilter, parseFilter, type Topic } from '../../protocol/topic.ts';
+import { isBrokersOwn, isClosedToClients, type ParsedFilter, parseFilter, type Topic } from '../../protocol/topic.ts';
 import { ClientRules } from './client-rules.ts';
 import type { Rule } from './rule.ts';
 import { RuleSet } from './rule-set.ts';
@@ -15,8 +15,14 @@ const kinds = 6;
 
 export class RulePolicy implements ExplainingPolicy {
   #rules = new RuleSet([], { hasAclFile: false, default: 'deny' });
+  readonly #allowedDollarPrefixes: readonly string[];
   /** Rises with each change of the rules. */
   generation = 0;
+
+  /** The setting of that name, for explanations: the broker asks no rules about other topics that begin with `$`. */
+  constructor(allowedDollarPrefixes: readonly string[] = []) {
+    this.#allowedDollarPrefixes = allowedDollarPrefixes;
+  }
 
   get rules(): RuleSet {
     return this.#rules;
@@ -47,13 +53,17 @@ export class RulePolicy implements ExplainingPolicy {
     const { action, topic } = request;
     if (topic === '') return refused(ReasonCode.TopicNameInvalid, 'a topic name is not empty');
     if (/[+#]/.test(topic)) return refused(ReasonCode.TopicNameInvalid, 'a topic name holds no wildcards');
-    if (action === 'publish' && topic.startsWith('$SYS/')) return refused(ReasonCode.NotAuthorized, ofBroker);
+    if (action === 'publish' && isClosedToClients(topic, this.#allowedDollarPrefixes)) {
+      return refused(ReasonCode.NotAuthorized, isBrokersOwn(topic) ? ofBroker : ofServer);
+    }
     const rule = action === 'publish' ? rules.publish(topic, request.qos, request.retain) : rules.receive(topic);
     return told(rule, isAllowed(set, rule) ? 0 : ReasonCode.NotAuthorized);
   }
 }
 
-const ofBroker = "$SYS topics are the broker's own to publish";
+const ofBroker = "$SYS and $share topics are the broker's own to publish";
+const ofServer =
+  'clients do not publish to topics that begin with $, unless allowedDollarPrefixes names their first level';
 
 function isAllowed(set: RuleSet, rule: Rule | null): boolean {
   return rule?.isAllow ?? (set.isOpen || set.default === 'allow');

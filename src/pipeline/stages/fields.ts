@@ -4,7 +4,7 @@ import { assertTopicName } from '../../protocol/topic.ts';
 import { PipelineError, StageFailure } from '../errors.ts';
 import type { Item } from '../item.ts';
 import { getAt, withAt, withoutAt } from '../paths.ts';
-import { type Template, template } from '../template.ts';
+import { type Template, template, topicTemplate } from '../template.ts';
 import type { Stage, StageContext, StageTools } from './stage.ts';
 
 export function setStage(settings: SetSettings, { path }: StageTools): Stage {
@@ -93,8 +93,7 @@ function topicRewriter(
   path: readonly (string | number)[],
 ): (item: Item, context: StageContext) => string {
   if (typeof settings === 'string') {
-    const make = template(settings, path);
-    return (item, context) => String(make(item, context) ?? '');
+    return topicTemplate(settings, path);
   }
   let pattern: RegExp;
   try {

@@ -5,7 +5,7 @@ import type { Item } from '../item.ts';
 import type { PartContext } from '../part.ts';
 
 /** What a stage knows beside the message. */
-export type StageContext = Pick<PartContext, 'publisher' | 'now' | 'subscriberClass' | 'isRetained'>;
+export type StageContext = Pick<PartContext, 'client' | 'publisher' | 'now' | 'subscriberClass' | 'isRetained'>;
 
 /** True: the item, as it is now, goes on. False: it goes no further. A list goes on in its place. */
 export type Outcome = boolean | readonly Item[];

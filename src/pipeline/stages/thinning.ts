@@ -11,7 +11,8 @@ import { StageFailure } from '../errors.ts';
 import { bytesOf } from '../formats/format.ts';
 import type { Item } from '../item.ts';
 import { getAt } from '../paths.ts';
-import type { Stage, StageTools } from './stage.ts';
+import { Publishers, publisherIn } from '../publishers.ts';
+import type { Stage, StageContext, StageTools } from './stage.ts';
 
 /** Something per topic, bounded. */
 class TopicStates<T> {
@@ -132,6 +133,12 @@ export function dedupeStage({ seconds, field }: NonNullable<StageSettings['dedup
   });
 }
 
+/** `item` becomes a part of `whole`, which goes on in the names of all who published its parts. */
+function gather(whole: Item, item: Item, context: StageContext): void {
+  whole.publishers ??= new Publishers();
+  whole.publishers.add(item.publishers ?? publisherIn(context));
+}
+
 /** Numbers of one field that a window keeps for percentiles. Beyond, every second one, then every fourth, and so on. */
 const samplesMax = 4_096;
 
@@ -193,7 +200,8 @@ export function aggregateStage(settings: NonNullable<StageSettings['aggregate']>
   };
   let lastNow = 0;
   return {
-    run(item, { now }) {
+    run(item, context) {
+      const { now } = context;
       lastNow = now;
       const numbers = wanted.map(({ field }) =>
         getAt(item.value, field) === undefined ? null : numberAt(item, field),
@@ -205,6 +213,7 @@ export function aggregateStage(settings: NonNullable<StageSettings['aggregate']>
         displaced = windows.set(item.topic, window);
       }
       window.count++;
+      gather(window.item, item, context);
       for (const [index, { field, keepsSamples }] of wanted.entries()) {
         const number = numbers[index];
         if (number === null || number === undefined) continue;
@@ -245,7 +254,8 @@ export function batchStage({ messages, seconds }: NonNullable<StageSettings['bat
     return batch.item.with(batch.values);
   };
   return {
-    run(item, { now }) {
+    run(item, context) {
+      const { now } = context;
       const { value } = item;
       const size = bytesOf(value);
       const out: Item[] = [];
@@ -257,6 +267,7 @@ export function batchStage({ messages, seconds }: NonNullable<StageSettings['bat
         if (displaced !== undefined) out.push(finish(displaced));
       }
       batch.values.push(value);
+      gather(batch.item, item, context);
       batch.bytes += size;
       bytes += size;
       if (batch.values.length >= messages) out.push(finish(batch));

@@ -236,18 +236,24 @@ describe('client identifiers of users', () => {
   const hooks: Hooks = { authenticate: () => ({ outcome: 'accept' }) };
   const broker = testBroker({ clientIds: 'own' }, hooks);
 
-  broker.both('must be the name, or begin with it and a colon', async (version) => {
-    const connect = async (clientId: string, username?: string) => {
-      const client = await broker.open(version);
-      client.sendConnect({ clientId, ...(username === undefined ? {} : { username }) });
-      const connack = await client.next('connack');
-      return connack.reasonCode ?? connack.returnCode;
-    };
-    const ids = ['alice', 'alice:1', 'alice2', 'bob:1', ''];
-    const codes = [];
-    for (const clientId of ids) codes.push(await connect(clientId, 'alice'));
-    const refused = version === 5 ? 0x85 : 2;
-    expect(codes).toEqual([0, 0, refused, refused, 0]);
-    expect(await connect('whatever')).toBe(0);
-  });
+  broker.both(
+    'must be the name, or begin with it and a colon; without a name they begin with a colon, or are left to the broker',
+    async (version) => {
+      const connect = async (clientId: string, username?: string) => {
+        const client = await broker.open(version);
+        client.sendConnect({ clientId, ...(username === undefined ? {} : { username }) });
+        const connack = await client.next('connack');
+        return connack.reasonCode ?? connack.returnCode;
+      };
+      const ids = ['alice', 'alice:1', 'alice2', 'bob:1', ''];
+      const codes = [];
+      for (const clientId of ids) codes.push(await connect(clientId, 'alice'));
+      const refused = version === 5 ? 0x85 : 2;
+      expect(codes).toEqual([0, 0, refused, refused, 0]);
+      // Of clients without a name: none that a user has, or could have.
+      const nameless = [];
+      for (const clientId of ['alice', 'alice:1', 'whatever', ':whatever', '']) nameless.push(await connect(clientId));
+      expect(nameless).toEqual([refused, refused, refused, 0, 0]);
+    },
+  );
 });

@@ -21,6 +21,7 @@ describe('on publish', () => {
         stages: [{ plugin: { file: join(import.meta.dirname, '../../support/plugins/split.js') } }],
       },
       { name: 'move', filter: 'p/move', stages: [{ topic: `\${value.to}/x` }] },
+      { name: 'forge', filter: 'p/forge', stages: [{ topic: `$SYS/\${value.to}`, trusted: true }] },
       { name: 'will', filter: 'p/will', stages: [{ map: '{ "state": "gone" }' }] },
     ],
   });
@@ -62,13 +63,14 @@ describe('on publish', () => {
     await publisher.nothingElse();
   });
 
-  test('no payload leads into $SYS, which is for the broker only [MQTT5 4.7.2]', async () => {
+  test('no stage leads into $SYS, which is for the broker only [MQTT5 4.7.2]', async () => {
     const subscriber = await broker.connect({ version: 5 });
     await subscriber.subscribe('$SYS/forged/#');
     await subscriber.subscribe('moved/#');
     const publisher = await broker.connect({ version: 5 });
-    const forged = await publisher.publish('p/move', '{"to":"$SYS/forged"}', { qos: 1, retain: true });
+    const forged = await publisher.publish('p/forge', '{"to":"forged"}', { qos: 1, retain: true });
     expect(forged?.reasonCode).toBe(0x83);
+    await publisher.publish('p/move', '{"to":"$SYS"}', { qos: 1, retain: true });
     expect((await publisher.publish('p/move', '{"to":"moved"}', { qos: 1 }))?.reasonCode).toBe(0);
     expect((await subscriber.next('publish')).topic).toBe('moved/x');
   });

@@ -11,7 +11,8 @@ const explain = (...argv: string[]) => sluice('access', 'explain', '--config', s
 describe('the sample', () => {
   const north = '--attribute token.site=north --group operators';
   test.each([
-    ['--username ada publish $x/y', 'allowed', 0],
+    ['--username ada publish x/y', 'allowed', 0],
+    ['--username ada receive $x/y', 'allowed', 0],
     ['--username s1 --group sensors publish sensors/s1/temperature', 'allowed', 2],
     ['--username s1 --group sensors publish sensors/s2/temperature', 'refused (0x87)', 'default'],
     ['--username s1 --group sensors --qos 2 publish sensors/s1/temperature', 'refused (0x87)', 'default'],
@@ -45,10 +46,34 @@ describe('the sample', () => {
     expect(out).toBe(`granted, QoS 2: ${rule}\ndelivered: ${rule}\n`);
     expect((await explain('--username', 'ada', 'subscribe', '#')).out).toContain('asked about again');
     const { err } = await explain('--username', 'ada', 'publish', '$SYS/x');
-    expect(err).toBe("refused (0x87): $SYS topics are the broker's own to publish\n");
+    expect(err).toBe("refused (0x87): $SYS and $share topics are the broker's own to publish\n");
+    expect((await explain('--username', 'ada', 'publish', '$x/y')).err).toMatch(
+      /^refused \(0x87\): .*allowedDollarPrefixes/,
+    );
     expect((await explain('publish', 'a/#')).err).toBe('refused (0x90): a topic name holds no wildcards\n');
     expect((await explain('publish', '')).err).toBe('refused (0x90): a topic name is not empty\n');
   });
+});
+
+test('with clientIds: own it says who does not come in under that identifier', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'sluice-access-'));
+  const file = join(directory, 'own.yaml');
+  writeFileSync(
+    file,
+    `clientIds: own\nallowedDollarPrefixes: [$x]\nauthorization:\n  rules: [{ allow: all, topics: ["dev/\${clientId}/#", "$x/#"] }]\n`,
+  );
+  const ask = async (...argv: string[]) => {
+    const { out, err } = await sluice('access', 'explain', '--config', file, ...argv);
+    return out + err;
+  };
+  expect(await ask('--client-id', 'ada', 'publish', 'dev/ada/x')).toBe(
+    'refused (0x85): with clientIds: own, such a client does not come in; its identifier would have to begin with ":"\n',
+  );
+  expect(await ask('--client-id', ':ada', 'publish', 'dev/:ada/x')).toContain('allowed');
+  expect(await ask('--client-id', 'bob', '--username', 'ada', 'publish', 'dev/bob/x')).toContain('begin with "ada:"');
+  expect(await ask('--username', 'ada', 'publish', 'dev/ada/x')).toContain('allowed');
+  expect(await ask('--username', 'ada', 'publish', '$x/1')).toContain('allowed');
+  rmSync(directory, { recursive: true });
 });
 
 test('an address that is none is told, and not taken for one that no rule knows', async () => {

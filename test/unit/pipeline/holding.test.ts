@@ -1,7 +1,7 @@
 /** What stages hold back: how it goes on, what it may take, and what happens to it when it cannot go on. */
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { aPublish, benchWith, jsonOf, PipelineBench } from '../../support/pipeline.ts';
+import { aClient, aPublish, benchWith, jsonOf, PipelineBench } from '../../support/pipeline.ts';
 
 const count = { aggregate: { seconds: 1, fields: { t: ['count' as const] } } };
 
@@ -108,4 +108,65 @@ test('a message that clears a retained one passes every stage, and only its topi
   const [message] = await bench.messages(aPublish('', { topic: 'a', retain: true }));
   expect(message).toMatchObject({ topic: 'clear/a', retain: true, payload: Buffer.alloc(0), contentType: undefined });
   await bench.pipelines.close();
+});
+
+test('more publishers than are remembered are taken for nobody, so the batch goes nowhere that they would be asked about', async () => {
+  const redirect = { topic: 'elsewhere' };
+  const bench = await benchWith([{ batch: { messages: 1_000, seconds: 1 } }, redirect]);
+  const refused: unknown[] = [];
+  bench.pipelines.onRefused = (each) => void refused.push(each);
+  const publishOf = async (count: number) => {
+    for (let i = 0; i < count; i++) await bench.publish(aPublish({ i }), { ...aClient, clientId: `c${i}` });
+    await bench.tick(1);
+  };
+  await publishOf(100);
+  expect(bench.emitted.map(({ topic }) => topic)).toEqual(['elsewhere']);
+  await publishOf(101);
+  expect(bench.emitted).toHaveLength(1);
+  expect(refused).toEqual([expect.objectContaining({ pipeline: 'test', topic: 'elsewhere' })]);
+});
+
+test('when its time comes, those who published it are asked under the rules as they are then, also behind other pipelines', async () => {
+  const bench = new PipelineBench();
+  let isAllowed = true;
+  const asked: unknown[] = [];
+  bench.pipelines.mayPublish = async ({ clientId }, topic, qos, retain) => {
+    asked.push([clientId, topic, qos, retain]);
+    return isAllowed ? 0 : 0x87;
+  };
+  const refused: string[] = [];
+  bench.pipelines.onRefused = ({ pipeline, topic }) => void refused.push(`${pipeline} ${topic}`);
+  await bench.configure(
+    { name: 'gather', filter: '#', stages: [{ batch: { messages: 10, seconds: 1 } }] },
+    { name: 'redirect', filter: '#', stages: [{ topic: 'elsewhere' }] },
+  );
+  await bench.publish(aPublish({ n: 1 }));
+  await bench.publish(aPublish({ n: 2 }), { ...aClient, clientId: 'other' });
+  await bench.tick(1);
+  expect(asked).toEqual([
+    ['sensor-1', 'elsewhere', 1, false],
+    ['other', 'elsewhere', 1, false],
+  ]);
+  isAllowed = false;
+  await bench.publish(aPublish({ n: 3 }));
+  await bench.tick(1);
+  expect(bench.emitted).toHaveLength(1);
+  expect(refused).toEqual(['gather factory/7/temperature']);
+});
+
+test('a replay is in the name of who published the message then; of what nobody is known to have published, nothing is asked', async () => {
+  const bench = await benchWith([{ decode: 'json' }, { topic: 'elsewhere' }]);
+  const asked: unknown[] = [];
+  bench.pipelines.mayPublish = ({ clientId, username }) => {
+    asked.push([clientId, username]);
+    return 0x87;
+  };
+  await bench.publish(aPublish('no JSON'));
+  const [entry] = await bench.quarantined();
+  const repaired = { ...entry!, message: aPublish({}) };
+  expect(await bench.pipelines.replay(repaired)).toEqual({ outcome: 'rejected', messages: [] });
+  expect(asked).toEqual([['sensor-1', 'line-7']]);
+  bench.pipelines.mayPublish = () => 0;
+  expect((await bench.pipelines.replay(repaired)).outcome).toBe('published');
+  expect((await bench.pipelines.replay({ ...repaired, clientId: null })).outcome).toBe('rejected');
 });

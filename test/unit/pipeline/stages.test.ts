@@ -1,7 +1,7 @@
 /** Each stage by itself: what it makes of a message, and what it does with one it cannot handle. */
 import { decode as cborDecode, encode as cborEncode } from 'cbor-x';
 import { describe, expect, test } from 'vitest';
-import { aPublish, benchWith, jsonOf, PipelineBench, type StageInput } from '../../support/pipeline.ts';
+import { aClient, aPublish, benchWith, jsonOf, PipelineBench, type StageInput } from '../../support/pipeline.ts';
 
 async function once(stages: StageInput[], payload: string | Buffer | object, fields = {}) {
   const bench = await benchWith(stages);
@@ -268,9 +268,37 @@ describe('fields', () => {
     );
   });
 
+  const oneLevel = `\${value.id} stands for one level of a topic, and`;
+  test.each<[unknown, string]>([
+    ['+', `${oneLevel} "+" holds "+"`],
+    ['x/#', `${oneLevel} "x/#" holds "/"`],
+    ['a/b', `${oneLevel} "a/b" holds "/"`],
+    ['#', `${oneLevel} "#" holds "#"`],
+    ['a\0', `${oneLevel} "a\\u0000" holds "\\u0000"`],
+    ['', `${oneLevel} there is nothing in it`],
+    [null, `${oneLevel} there is nothing in it`],
+    [undefined, `${oneLevel} there is nothing in it`],
+    [{ a: '/' }, `${oneLevel} "{\\"a\\":\\"/\\"}" holds "/"`],
+  ])('%j in the place of a placeholder is no level, and the message waits in quarantine', async (id, reason) => {
+    const bench = await benchWith([{ topic: `a/x-\${value.id}` }]);
+    expect(await bench.publish(aPublish({ id }))).toEqual({ verdict: 'drop' });
+    expect((await bench.quarantined())[0]?.reason).toBe(reason);
+  });
+
+  test('a value does not lead to topics that begin with $, and a client id fills one level as well', async () => {
+    const bench = await benchWith([{ topic: `\${value.id}/x` }, { topic: `\${topic}/\${clientId}` }]);
+    await bench.publish(aPublish({ id: '$foo' }));
+    await bench.publish(aPublish({ id: 'ok' }), { ...aClient, clientId: 'sensor/1' });
+    expect((await bench.quarantined()).map(({ reason }) => reason)).toEqual([
+      `${oneLevel} "$foo" begins with "$"`,
+      `\${clientId} stands for one level of a topic, and "sensor/1" holds "/"`,
+    ]);
+    expect((await bench.messages(aPublish({ id: 'ok' })))[0]?.topic).toBe('ok/x/sensor-1');
+  });
+
   test('a topic that is none fails', async () => {
-    const bench = await benchWith([{ topic: `a/\${value.id}` }]);
-    expect(await bench.publish(aPublish({ id: '+' }))).toEqual({ verdict: 'drop' });
+    const bench = await benchWith([{ topic: { match: '^.*$', to: 'a/+' } }]);
+    expect(await bench.publish(aPublish({}))).toEqual({ verdict: 'drop' });
     expect((await bench.quarantined())[0]?.reason).toContain('cannot be a topic');
   });
 });

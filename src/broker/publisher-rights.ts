@@ -2,6 +2,7 @@
  * What a client may publish, for what configured stages make of its messages: it is asked as for a message of its own, also when it has
  * long gone. [MQTT5 4.7.2]
  */
+import { isThenable } from '../base/thenable.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { Awaitable, ClientIdentity } from '../contracts/hooks.ts';
 import type { QoS } from '../protocol/packets.ts';
@@ -14,7 +15,7 @@ const known = new WeakMap<ClientIdentity, Rights>();
 
 /** 0, or the reason code that refuses. */
 export function mayPublish(
-  { core, hooks, settings, log }: Shell,
+  { core, hooks, settings, complaints }: Shell,
   client: ClientIdentity,
   topicName: string,
   qos: QoS,
@@ -36,12 +37,13 @@ export function mayPublish(
   if (hooks.authorizePublish === undefined) return 0;
   const checked = (answer: unknown) => (typeof answer === 'number' && answer >= 0 ? answer : ReasonCode.NotAuthorized);
   const failed = (err: unknown) => {
-    log.error({ hook: 'authorizePublish', client: client.clientId, err }, 'the hook authorizePublish failed');
+    const fields = { hook: 'authorizePublish', client: client.clientId, err };
+    complaints.error('hook', fields, 'the hook authorizePublish failed');
     return ReasonCode.NotAuthorized;
   };
   try {
     const answer = hooks.authorizePublish(client, topic, qos, retain);
-    return answer instanceof Promise ? answer.then(checked, failed) : checked(answer);
+    return isThenable(answer) ? Promise.resolve(answer).then(checked, failed) : checked(answer);
   } catch (error) {
     return failed(error);
   }

@@ -4,9 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { systemTimers, type Timers } from '../../base/clock.ts';
-import type { Log } from '../../contracts/log.ts';
 import { StoreError } from '../../contracts/session-store.ts';
-import { ByteWriter } from './bytes.ts';
+import { ByteWriter, CorruptValue } from './bytes.ts';
 import { type Batch, type Disk, type KeyValues, levelDisk, type OpenOptions } from './disk.ts';
 import type { LastCommit, LastCommitFile } from './last-commit.ts';
 import {
@@ -22,7 +21,6 @@ import {
 } from './records.ts';
 
 export interface DatabaseOptions extends OpenOptions {
-  readonly log: Log;
   readonly timers?: Timers;
   readonly disk?: Disk;
 }
@@ -76,7 +74,8 @@ export class Database {
     const { directory } = this.#options;
     const formatKey = Buffer.of(Prefix.format);
     const value = await this.#db.get(formatKey);
-    if (value === undefined) {
+    const found = value === undefined ? null : readable(() => readFormat(value));
+    if (found === null) {
       const [any] = await this.#db.iterator({ limit: 1 }).all();
       if (any !== undefined && !this.#options.acceptLoss) {
         const what = `${directory} holds a database that is not Sluice's, or one whose first record is lost`;
@@ -84,7 +83,6 @@ export class Database {
       }
       return this.#writeFormat();
     }
-    const found = readFormat(value);
     if (found > format) {
       const what = `${directory} has format ${found}, and this version of Sluice knows formats up to ${format}`;
       throw new StoreError('newer_format', `${what}. Start the newer version that wrote it`);
@@ -120,7 +118,12 @@ export class Database {
       for (const [each] of commits.slice(0, -1)) await this.#db.del(each, { sync: true });
     }
     for (const [each, value] of commits) {
-      const { lastMessageId, lastSessionId, maybeSentUpTo } = readCommit(value);
+      const commit = readable(() => readCommit(value));
+      if (commit === null && !acceptLoss) {
+        const what = `The record of the last commit in ${directory} is damaged`;
+        throw new StoreError('damaged', `${what}. Restore a backup, or go on regardless with --accept-loss`);
+      }
+      const { lastMessageId, lastSessionId, maybeSentUpTo } = commit ?? unknownCommit;
       this.maybeSentUpTo = maybeSentUpTo;
       this.commitNumber = Math.max(this.commitNumber, numberOf(each));
       this.lastMessageId = Math.max(this.lastMessageId, lastMessageId);
@@ -135,7 +138,7 @@ export class Database {
   async #checkEnd(): Promise<void> {
     const { directory, acceptLoss, log, disk = levelDisk } = this.#options;
     const stored = await this.#db.get(Buffer.of(Prefix.identity));
-    const own = stored === undefined ? null : readIdentityRecord(stored);
+    const own = stored === undefined ? null : readable(() => readIdentityRecord(stored));
     if (disk.lastCommits === undefined) {
       this.#identity = own ?? '';
       return;
@@ -295,7 +298,8 @@ export class Database {
     const db = await disk.open({ ...this.#options, acceptLoss: false, isReopening: true });
     try {
       const stored = await db.get(Buffer.of(Prefix.identity));
-      if (stored !== undefined && readIdentityRecord(stored) !== this.#identity) throw this.#anotherDatabase();
+      if (stored !== undefined && readable(() => readIdentityRecord(stored)) !== this.#identity)
+        throw this.#anotherDatabase();
       const numbers = (await commitsIn(db)).map(([each]) => numberOf(each));
       const newest = numbers.at(-1) ?? 0;
       if (numbers.length > 1 || newest < this.commitNumber) {
@@ -334,6 +338,18 @@ export class Database {
     }
     await this.#lastCommit?.close(...(isSynced ? [this.commitNumber] : [])).catch(() => {});
     await this.#db.close();
+  }
+}
+
+const unknownCommit = { lastMessageId: 0, lastSessionId: 0, maybeSentUpTo: null };
+
+/** Null if the value is damaged. */
+function readable<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof CorruptValue) return null;
+    throw error;
   }
 }
 

@@ -2,11 +2,15 @@
  * The key-value database under the store: what of it is used, and how LevelDB is opened as one.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { open, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { Level } from 'level';
+import type { Log } from '../../contracts/log.ts';
 import { StoreError } from '../../contracts/session-store.ts';
-import { type LastCommits, lastCommitFiles } from './last-commit.ts';
+import { prepareDirectory } from './directory.ts';
+import { checkFiles, damageText, type Files, levelFiles } from './files/check.ts';
+import { salvage, setAside } from './files/salvage.ts';
+import { type LastCommits, lastCommitFiles, lastCommitName } from './last-commit.ts';
 
 /** Changes that are written together or not at all. Keys and values are copied when they are given. */
 export interface Batch {
@@ -38,9 +42,10 @@ export interface OpenOptions {
   readonly directory: string;
   /** Go on although a part of what was acknowledged is lost. */
   readonly acceptLoss: boolean;
+  readonly log: Log;
   /** Refuse to make a database where there is none. */
   readonly mustExist?: boolean;
-  /** It was open a moment ago, in this process: make nothing anew, and mend nothing. */
+  /** It was open a moment ago, in this process: make nothing anew, mend nothing, and be quick. */
   readonly isReopening?: boolean;
 }
 
@@ -57,44 +62,98 @@ const levelOptions = { keyEncoding: 'buffer', valueEncoding: 'buffer', writeBuff
 
 export const levelDisk: Disk = {
   lastCommits: lastCommitFiles,
+
   async open(options) {
-    const { directory } = options;
-    if (options.mustExist && !existsSync(directory)) {
-      throw new StoreError('unusable', `There is no data directory ${directory}; name it with --data-dir`);
-    }
     try {
-      await mkdir(directory, { recursive: true });
-    } catch (cause) {
-      const what = `Cannot make the data directory ${directory}: ${(cause as Error).message}`;
-      throw new StoreError('unusable', what, { cause });
+      return await openChecked(options);
+    } catch (error) {
+      throw asStoreError(error as Error, options.directory);
     }
-    return openLevel(options);
   },
 };
 
-async function openLevel({ directory, acceptLoss }: OpenOptions): Promise<KeyValues> {
-  const db = new Level<Buffer, Buffer>(directory, levelOptions);
-  try {
-    await db.open();
-    await syncNames(directory);
-    return db;
-  } catch (error) {
-    const cause = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
-    if (cause.code === 'LEVEL_LOCKED') {
-      const what = `The data directory ${directory} is in use by another process`;
-      throw new StoreError('locked', `${what}; stop that one, or choose another directory with --data-dir`, { cause });
-    }
-    if (cause.code !== 'LEVEL_CORRUPTION') {
-      throw new StoreError('unusable', `Cannot open the data directory ${directory}: ${cause.message}`, { cause });
-    }
-    const what = `The database in ${directory} is damaged: ${cause.message}`;
-    if (!acceptLoss) {
-      throw new StoreError('damaged', `${what}. Restore a backup, or save what is left with --accept-loss`, { cause });
-    }
-    // In Node, Level is ClassicLevel, whose types have it.
-    await (Level as unknown as { repair(directory: string): Promise<void> }).repair(directory);
-    return openLevel({ directory, acceptLoss: false });
+async function openChecked(options: OpenOptions): Promise<KeyValues> {
+  const { directory, isReopening = false } = options;
+  if (!isReopening) await prepareDirectory(options);
+  const names = await levelFiles(directory);
+  let isNew = names.length === 0;
+  if (isNew) await assertMayBeNew(options);
+  else {
+    if (!isReopening) await assertUnlocked(directory);
+    const files = await checkFiles(directory, names, isReopening);
+    if (files.damage.length > 0) isNew = await mend(options, files);
   }
+  const db = await openLevel(directory, isNew).catch(async (error: Error) => {
+    // Checksums fit, and LevelDB is not content all the same.
+    if (codeOf(error) !== 'LEVEL_CORRUPTION') throw error;
+    const damage = { file: 'LevelDB', what: `says: ${causeOf(error).message}`, bytes: 0 };
+    return openLevel(directory, await mend(options, { manifest: null, damage: [damage] }));
+  });
+  await syncNames(directory);
+  return db;
+}
+
+/** Where nothing is of a database, there was none, or it was lost. */
+async function assertMayBeNew({ directory, acceptLoss, log, mustExist, isReopening }: OpenOptions): Promise<void> {
+  if (mustExist || isReopening) {
+    throw new StoreError('unusable', `There is no database in ${directory}; name its directory with --data-dir`);
+  }
+  const mark = join(directory, lastCommitName);
+  if (!existsSync(mark)) return log.info({ directory }, 'a new database is made');
+  const what = `The database in ${directory} is gone: only the file ${lastCommitName} is left of it`;
+  if (!acceptLoss) {
+    throw new StoreError('damaged', `${what}. Restore a backup, or start with an empty one with --accept-loss`);
+  }
+  log.warn({ directory }, `${what}; starting with an empty one, as --accept-loss says`);
+  await rm(mark);
+}
+
+/** Returns whether a new database is to be made, because nothing could be saved. */
+async function mend({ directory, acceptLoss, log, isReopening }: OpenOptions, files: Files): Promise<boolean> {
+  const what = `The database in ${directory} is damaged: ${damageText(files.damage)}`;
+  if (!acceptLoss || isReopening) {
+    throw new StoreError('damaged', `${what}. Restore a backup, or save what is left with --accept-loss`);
+  }
+  log.warn({ directory }, `${what}; saving what can be read, as --accept-loss says`);
+  try {
+    const { records, folder } = await salvage(directory, files, new Date());
+    log.warn({ directory, records, folder }, 'what could be read is in a new database; the damaged files were moved');
+    return false;
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    const folder = await setAside(directory, new Date());
+    log.error({ directory, folder, cause: (error as Error).message }, 'nothing could be saved; the files were moved');
+    return true;
+  }
+}
+
+async function openLevel(directory: string, createIfMissing: boolean): Promise<Level<Buffer, Buffer>> {
+  const db = new Level<Buffer, Buffer>(directory, { ...levelOptions, createIfMissing });
+  await db.open();
+  return db;
+}
+
+/** Before anything is read: another broker may be changing the files. */
+async function assertUnlocked(directory: string): Promise<void> {
+  // This never opens, but takes the lock before it finds out.
+  const probe = new Level(directory, { createIfMissing: false, errorIfExists: true });
+  await probe.open().catch((error: Error) => {
+    if (codeOf(error) === 'LEVEL_LOCKED') throw error;
+  });
+  await probe.close();
+}
+
+const causeOf = (error: Error): NodeJS.ErrnoException => (error.cause ?? error) as NodeJS.ErrnoException;
+const codeOf = (error: Error): string | undefined => causeOf(error).code;
+
+function asStoreError(error: Error, directory: string): StoreError {
+  if (error instanceof StoreError) return error;
+  const cause = causeOf(error);
+  if (cause.code === 'LEVEL_LOCKED') {
+    const what = `The data directory ${directory} is in use by another process`;
+    return new StoreError('locked', `${what}; stop that one, or choose another directory with --data-dir`, { cause });
+  }
+  return new StoreError('unusable', `Cannot open the data directory ${directory}: ${cause.message}`, { cause });
 }
 
 /** LevelDB syncs what it writes, but not that the file `CURRENT`, and the directory itself, have their names. */

@@ -428,8 +428,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'topic aliases outlive a connection',
     file: 'broker/handshake.ts',
-    from: 'if (aliases > 0) connection.outboundAliases = new OutboundAliases(aliases);',
-    to: 'if (aliases > 0) connection.outboundAliases = (session as unknown as { a: OutboundAliases }).a ??= new OutboundAliases(aliases);',
+    from: 'connection.outboundAliases = new OutboundAliases(aliases, connection.packetBytesMax);',
+    to: 'connection.outboundAliases = (session as unknown as { a: OutboundAliases }).a ??= new OutboundAliases(aliases, connection.packetBytesMax);',
   },
   {
     name: 'was: what is sent again exceeds a smaller Maximum Packet Size',

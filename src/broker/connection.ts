@@ -92,6 +92,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   readonly #pace: Pace | null;
   /** How many messages it may send before its pace is asked. */
   #messagesLeft = 0;
+  /** It is not read, since it does not read: see `#isUnread`. Its keep-alive goes on, or one that hangs would stay for ever. */
+  #waitsForReader = false;
   /** Bytes are counted before they are handed over. */
   #isToldOfArrivals = false;
 
@@ -125,8 +127,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {
-    this.deadlines.lastReadAt = this.shell.readTime();
-    this.shell.counters.bytesReceived += end - start;
+    const now = this.shell.readTime();
+    const { counters } = this.shell;
+    const { packetsReceived } = counters;
+    counters.bytesReceived += end - start;
     this.turns.begin();
     try {
       if (this.state !== 'open') {
@@ -134,6 +138,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
         if (!this.#isToldOfArrivals) this.shell.admission.receive(this.visit, end - start);
       }
       this.#framer.push(bytes, start, end);
+      if (counters.packetsReceived !== packetsReceived) this.deadlines.packet(now);
+      else this.deadlines.partOfPacket(end - start, now);
       if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
       this.#mindAnswers();
     } catch (error) {
@@ -152,7 +158,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (--this.#waits > 0) return;
     this.isParked = false;
     // What it has sent meanwhile is still to be read: only from now on can it be late.
-    this.deadlines.lastReadAt = this.shell.core.now;
+    this.deadlines.heardAt = this.shell.core.now;
     if (this.state === 'closing') return;
     this.turns.begin();
     this.shell.boundary.forOne(this, () => this.#framer.resume());
@@ -343,14 +349,16 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
     if (this.isHeldUp && this.heldAnswers < this.shell.settings.limits.receiveMaximum) {
       this.isHeldUp = false;
       // What we did not read was not late.
-      this.deadlines.lastReadAt = this.shell.core.now;
+      this.deadlines.heardAt = this.shell.core.now;
       this.#readOn();
     }
     if (this.stream.pendingBytes === 0) return;
     const waiting = this.#output.waitingBytes;
     const { outputBytes } = this.shell.settings.limits;
     if (waiting > outputBytes && this.session !== null) this.session.isCongested = true;
-    if (this.#isUnread) this.stream.pause();
+    if (!this.#isUnread) return;
+    this.#waitsForReader = true;
+    this.stream.pause();
   }
 
   onDrain(): void {
@@ -360,6 +368,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
   #goOn(): void {
     this.#output.flush();
     if (this.stream.pendingBytes > 0) return;
+    if (this.#waitsForReader) {
+      this.#waitsForReader = false;
+      this.deadlines.heardAt = this.shell.readTime();
+    }
     this.#readOn();
     const { session } = this;
     if (session === null) return;

@@ -7,9 +7,17 @@ import { ProtocolError } from '../protocol/errors.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Connection } from './connection.ts';
 
+/** So much of a packet that is under way shows as well as a whole one that its client is there. */
+const largePartBytes = 16_384;
+
 export class Deadlines {
-  /** When bytes came last; the keep-alive counts from there. */
-  lastReadAt: number;
+  /**
+   * When the client was last heard; the keep-alive counts from there. By packets, not by bytes: one that is trickled and never whole
+   * would keep a connection without end. [MQTT5 3.1.2-22]
+   */
+  heardAt: number;
+  /** Read since then. */
+  #partBytes = 0;
   readonly #connection: Connection;
   readonly #timer: Timer;
   /** Only of connections whose credentials expire. */
@@ -21,9 +29,21 @@ export class Deadlines {
   constructor(connection: Connection) {
     const { core, settings } = connection.shell;
     this.#connection = connection;
-    this.lastReadAt = core.now;
+    this.heardAt = core.now;
     this.#timer = new Timer(() => connection.shell.boundary.forOne(connection, () => this.#onTimer()));
     core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
+  }
+
+  /** What was read ended one packet or several. */
+  packet(now: number): void {
+    this.heardAt = now;
+    this.#partBytes = 0;
+  }
+
+  /** These bytes ended none. A large packet may take longer on a slow link than its client may be silent. */
+  partOfPacket(bytes: number, now: number): void {
+    this.#partBytes += bytes;
+    if (this.#partBytes >= largePartBytes) this.packet(now);
   }
 
   /** 0: no keep-alive. [MQTT5 3.1.2-22] */
@@ -65,8 +85,8 @@ export class Deadlines {
     const { time, core, settings } = connection.shell;
     // With a session, its CONNECT has been taken, and the CONNACK may be waiting for the disk.
     const isUnknown = connection.state !== 'open' && connection.session === null;
-    if (time.resumedAt > this.lastReadAt) {
-      this.lastReadAt = time.resumedAt;
+    if (time.resumedAt > this.heardAt) {
+      this.heardAt = time.resumedAt;
       if (isUnknown) {
         return core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
       }
@@ -80,8 +100,8 @@ export class Deadlines {
       );
     }
     // While we do not read from it, it cannot be late.
-    if (connection.isParked || connection.isHeldUp) this.lastReadAt = core.now;
-    const dueAt = this.lastReadAt + this.#keepAliveMs;
+    if (connection.isParked || connection.isHeldUp) this.heardAt = core.now;
+    const dueAt = this.heardAt + this.#keepAliveMs;
     if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
     connection.end(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');
   }

@@ -1,8 +1,11 @@
-/** A clock that jumps, and a process that stood still: nobody is called late for it, and nothing that is due is forgotten. */
-import { afterEach, beforeEach, expect, test } from 'vitest';
+/**
+ * What the keep-alive counts; a clock that jumps, and a process that stood still: nobody is called late for it, and nothing that is
+ * due is forgotten.
+ */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Broker } from '../../../src/broker/broker.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
-import { defaultSettings } from '../../../src/contracts/settings.ts';
+import { defaultLimits, defaultSettings } from '../../../src/contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { wire } from '../../support/wire.ts';
@@ -16,7 +19,7 @@ beforeEach(() => {
   now = 1_700_000_000_000;
   warnings = [];
   broker = new Broker({
-    settings: { ...defaultSettings, sysIntervalSeconds: 0 },
+    settings: { ...defaultSettings, sysIntervalSeconds: 0, limits: { ...defaultLimits, outputBytes: 1_000 } },
     store: new MemoryStore(),
     log: { ...silentLog, warn: (_about: object, what: string) => void warnings.push(what) },
     clock: { now: () => now },
@@ -36,8 +39,9 @@ class Client implements ByteStream {
   readonly kind = 'tcp';
   readonly remoteAddress = '127.0.0.1:50000';
   readonly certificate = null;
-  readonly pendingBytes = 0;
+  pendingBytes = 0;
   isClosed = false;
+  isPaused = false;
   readonly receiver: ByteReceiver;
 
   constructor(first: Buffer | null) {
@@ -50,8 +54,12 @@ class Client implements ByteStream {
   }
 
   write(): void {}
-  pause(): void {}
-  resume(): void {}
+  pause(): void {
+    this.isPaused = true;
+  }
+  resume(): void {
+    this.isPaused = false;
+  }
 
   end(): void {
     this.isClosed = true;
@@ -120,5 +128,79 @@ test('credentials end when the clock says so, also when it was set back before',
   }
   expect(client.isClosed).toBe(false);
   pass(3);
+  expect(client.isClosed).toBe(true);
+});
+
+describe('the keep-alive counts packets', () => {
+  test('bytes of one that is never whole do not prolong it [MQTT5 3.1.2-22] [MQTT3 3.1.2-24]', () => {
+    const client = new Client(connect('c'));
+    const publish = wire`30 { 'a' 61*200 }`;
+    for (const byte of publish.subarray(0, 14)) {
+      pass(1);
+      client.send(Buffer.of(byte));
+    }
+    expect(client.isClosed).toBe(false);
+    pass(2);
+    expect(client.isClosed).toBe(true);
+  });
+
+  test('each that is whole does, in whatever pieces it came', () => {
+    const client = new Client(connect('c'));
+    for (let i = 0; i < 5; i++) {
+      pass(7);
+      client.send(wire`c0`);
+      pass(7);
+      client.send(wire`00`);
+    }
+    expect(client.isClosed).toBe(false);
+    pass(16);
+    expect(client.isClosed).toBe(true);
+  });
+
+  test('a large one may take longer, as long as 16 KiB of it come in the time of one', () => {
+    const client = new Client(connect('c'));
+    const publish = wire`30 { 'a' 61*200000 }`;
+    let at = 0;
+    const send = (bytes: number) => client.send(publish.subarray(at, (at += bytes)));
+    while (at < 120_000) {
+      pass(7);
+      send(10_000);
+    }
+    expect(client.isClosed).toBe(false);
+    for (let i = 0; i < 3; i++) {
+      send(1_000);
+      pass(6);
+    }
+    expect(client.isClosed).toBe(true);
+  });
+
+  test('what comes before the next packet counts for that one only', () => {
+    const client = new Client(connect('c'));
+    const publish = wire`30 { 'a' 61*20000 }`;
+    client.send(publish.subarray(0, 16_000));
+    pass(7);
+    client.send(publish.subarray(16_000));
+    client.send(publish.subarray(0, 1_000));
+    pass(14);
+    expect(client.isClosed).toBe(false);
+    client.send(publish.subarray(1_000, 2_000));
+    pass(2);
+    expect(client.isClosed).toBe(true);
+  });
+});
+
+test('a client that is not read, since it does not read, has its time once it has read', async () => {
+  const client = new Client(connect('c'));
+  client.pendingBytes = 1;
+  for (let i = 0; i < 2_000; i++) client.send(wire`c000`);
+  await new Promise(setImmediate);
+  expect(client.isPaused).toBe(true);
+  pass(14);
+  client.pendingBytes = 0;
+  client.receiver.onDrain();
+  expect(client.isPaused).toBe(false);
+  pass(14);
+  expect(client.isClosed).toBe(false);
+  pass(2);
   expect(client.isClosed).toBe(true);
 });

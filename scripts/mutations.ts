@@ -140,16 +140,10 @@ export const mutations: readonly Mutation[] = [
     to: 'session.window.resume(sessionPresent ? 65_535 : Math.min(request.receiveMaximum, core.settings.limits.inflight));',
   },
   {
-    name: 'was: who staged something had to remember that it is to be written',
-    file: 'broker/turn.ts',
-    from: 'options.store.onUrgent = () => this.schedule();',
-    to: '',
-  },
-  {
     name: 'the window takes one more than it may',
     file: 'core/send-window.ts',
-    from: 'return this.#used >= this.#limit;',
-    to: 'return this.#used > this.#limit;',
+    from: 'return this.#used >= this.#limit ||',
+    to: 'return this.#used > this.#limit ||',
   },
   {
     name: 'DUP is missing on what is sent again',
@@ -191,14 +185,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a will is not called off by DISCONNECT',
     file: 'core/lifecycle.ts',
-    from: 'if (!publishesWill) session.will = null;',
-    to: '',
+    from: 'if (!publishesWill || !session.isReady)',
+    to: 'if (!session.isReady)',
   },
   {
     name: 'a will that waits is published although its client came back',
     file: 'core/lifecycle.ts',
-    from: '  core.timers.cancel(session.willTimer);\n  core.timers.cancel(session.expiryTimer);\n  session.traits',
-    to: '  core.timers.cancel(session.expiryTimer);\n  session.traits',
+    from: 'core.wills.clientIsBack(request.clientId, request.identity);',
+    to: '',
   },
   {
     name: 'a will is lost at a restart',
@@ -208,21 +202,76 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a will is published without its delay',
+    file: 'core/wills.ts',
+    from: 'if (isOver || pending.delaySeconds === 0)',
+    to: 'if (isOver || pending.delaySeconds <= 1)',
+  },
+  {
+    name: 'was: a will that is on its way through the pipeline is lost in a crash',
+    file: 'core/wills.ts',
+    from: 'if (this.#underWay.has(pending)) this.#keep(pending, now());',
+    to: '',
+  },
+  {
+    name: 'the record of a will goes before the will is through the pipeline',
+    file: 'core/wills.ts',
+    from: 'if (this.#underWay.has(pending)) this.#keep(pending, now());',
+    to: 'if (this.#underWay.has(pending) && pending.number > 0) this.#options.store.removeWill(pending.number);',
+  },
+  {
+    name: 'a will that was published comes again after a restart',
+    file: 'core/wills.ts',
+    from: 'if (pending.number > 0) this.#options.store.removeWill(pending.number);',
+    to: '',
+  },
+  {
+    name: 'was: a client that was taken over before its CONNACK has a will',
     file: 'core/lifecycle.ts',
-    from: 'if (session.will.delaySeconds === 0) publishWill(core, session);',
-    to: 'if (session.will.delaySeconds <= 1) publishWill(core, session);',
+    from: 'if (!publishesWill || !session.isReady)',
+    to: 'if (!publishesWill)',
+  },
+  {
+    name: 'was: an orderly stop publishes the wills of all clients',
+    file: 'core/wills.ts',
+    from: 'if (this.#isStopping) return this.#keep(pending, null);',
+    to: '',
+  },
+  {
+    name: 'was: a crash publishes the wills of all clients at the next start',
+    file: 'core/lifecycle.ts',
+    from: 'core.wills.restoreOf(pending, null);',
+    to: 'core.wills.restoreOf(pending, core.now);',
+  },
+  {
+    name: 'the end of a session publishes its will within the grace after a restart',
+    file: 'core/wills.ts',
+    from: 'if (waiting.graceUntil <= this.#options.now())',
+    to: 'if (waiting.graceUntil <= Number.POSITIVE_INFINITY)',
+  },
+  {
+    name: 'after a restart, a will that is longer delayed waits for the grace only',
+    file: 'core/wills.ts',
+    from: 'Math.max(restartGraceSeconds, pending.delaySeconds)',
+    to: 'restartGraceSeconds',
+  },
+  {
+    name: 'a will whose delay runs is given the grace after a restart',
+    file: 'core/wills.ts',
+    from: 'if (dueAt !== null) return this.#wait(pending, dueAt);',
+    to: '',
+  },
+  {
+    name: 'another will of the same client takes the place of one that is under way',
+    file: 'core/wills.ts',
+    from: 'if (isOver || pending.delaySeconds === 0) return this.#publish(pending);',
+    to: `for (const each of this.#underWay) if (each.clientId === pending.clientId) this.#end(each);
+        if (isOver || pending.delaySeconds === 0) return this.#publish(pending);`,
   },
   {
     name: 'session expiry does not count while the broker is down',
     file: 'core/lifecycle.ts',
     from: 'expireAt(core, session, disconnectedAt + expirySeconds * 1000);',
     to: 'expireAt(core, session, core.now + expirySeconds * 1000);',
-  },
-  {
-    name: 'was: a will renews the time at which its client left',
-    file: 'core/lifecycle.ts',
-    from: 'session.isPersistent) save(core, session);\n}\n\n/** A will',
-    to: 'session.isPersistent) {\n    session.disconnectedAt = core.now;\n    save(core, session);\n  }\n}\n\n/** A will',
   },
   {
     name: 'a clean start keeps the session',
@@ -390,9 +439,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the rules are not asked about a will that is due',
-    file: 'core/lifecycle.ts',
-    from: 'isFailure(session.rights?.publish(topic, qos, retain) ?? 0)',
-    to: 'isFailure(0)',
+    file: 'core/wills.ts',
+    from: 'if (isFailure(code)) {',
+    to: 'if (isFailure(0)) {',
   },
   {
     name: 'what is retained is published though it may not be',

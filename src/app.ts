@@ -97,6 +97,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   const { onPublish } = options.hooks ?? {};
   if (onPublish !== undefined) {
     pipelines.use(
+      // What an operator replays out of the quarantine has no client: it was asked about when it came.
       ...partsOf({ onPublish: (client, message) => (client === null ? keep : onPublish(client, message)) }),
     );
   }
@@ -172,8 +173,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
     await reloading;
     clearInterval(ticker);
     await Promise.all(listeners.map((listener) => listener.close()));
-    await pipelines.close();
-    await broker.close();
+    await broker.close(undefined, () => pipelines.close());
     authentication?.close();
     authorization.close();
     audit?.record({ event: 'stopped' });

@@ -18,6 +18,7 @@ import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { Core } from '../core/core.ts';
 import { restore } from '../core/lifecycle.ts';
 import type { Pieces } from '../core/pieces.ts';
+import { publisherOf } from '../core/wills.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -40,6 +41,7 @@ import { reclassifySession } from './subscribing.ts';
 import { SysTopics } from './sys-topics.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { Turn } from './turn.ts';
+import { publishWill } from './wills.ts';
 
 export interface BrokerOptions {
   readonly settings: BrokerSettings;
@@ -66,6 +68,9 @@ const tickMs = 100;
 const sweepSeconds = 60;
 /** What no answer waits for (deletions, acknowledgement floors) is written within this time. */
 const idleCommitMs = 1_000;
+
+/** So long a broker that stops waits for wills that are on their way through hooks and pipeline. */
+const willPatienceMs = 3_000;
 
 const describeStep = (ms: number) =>
   ms < 0
@@ -126,9 +131,11 @@ export class Broker implements BanList {
         });
       },
       inForm: (message, subscriberClass, done) => inForm(this.#shell, message, subscriberClass, done),
-      publishWill: (message, session) => publishOwn(this.#shell, message, session, true),
-      onWillRefused: ({ topic, qos, retain }, { identity }) =>
-        reportWillRefused(this.#shell, identity!, { topic: topic.name, qos, retain }),
+      publishWill: (message, will, done) => publishWill(this.#shell, message, will, done),
+      onWillRefused: ({ topic, qos, retain }, will, code, why) => {
+        log.debug({ client: will.clientId, topic: topic.name, reason: code }, 'will refused');
+        reportWillRefused(this.#shell, publisherOf(will), { topic: topic.name, qos, retain }, code, why);
+      },
       onSessionEnded: (session, why) => {
         if (why === 'expired') counters.sessionsExpired++;
         log.debug({ client: session.clientId, why }, 'session ended');
@@ -183,10 +190,10 @@ export class Broker implements BanList {
   /** Loads what survived and begins to keep time. Connections may be accepted afterwards. */
   async start(): Promise<void> {
     const { core, settings } = this.#shell;
-    const { sessions, retained, maybeSentUpTo } = await this.#store.load();
+    const { sessions, retained, wills, maybeSentUpTo } = await this.#store.load();
     this.#shell.readTime();
     for (const message of retained) core.retained.set(message);
-    restore(core, sessions, maybeSentUpTo);
+    restore(core, sessions, maybeSentUpTo, wills);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publish(settings.sysIntervalSeconds);
     this.#stopTicking = this.#timers.every(tickMs, () => this.tick());
   }
@@ -271,7 +278,7 @@ export class Broker implements BanList {
     const now = this.#shell.readTime();
     const message = createMessage(Topic.of(topicName), fields, now);
     return new Promise((resolve) => {
-      publishOwn(this.#shell, message, null, false, () => this.#shell.turn.whenStored(null, resolve));
+      publishOwn(this.#shell, message, () => this.#shell.turn.whenStored(null, resolve));
     });
   }
 
@@ -311,18 +318,28 @@ export class Broker implements BanList {
     };
   }
 
-  /** Tells the clients, lets what was acknowledged reach the disk, closes every connection and the store. */
-  async close(reasonCode: number = ReasonCode.ServerShuttingDown): Promise<void> {
+  /**
+   * Tells the clients, lets what was acknowledged reach the disk, closes every connection and the store. `closePipeline` is called
+   * between the two, when nothing is on its way through the pipeline any more; what it still gives away is stored.
+   */
+  async close(
+    reasonCode: number = ReasonCode.ServerShuttingDown,
+    closePipeline: () => Promise<void> = async () => {},
+  ): Promise<void> {
     this.#isClosing = true;
     this.#shell.readTime();
-    const { connections, turn, boundary } = this.#shell;
+    const { connections, turn, core, boundary } = this.#shell;
     if (boundary.isBroken) return this.#store.abandon();
     for (const client of this.#localClients) client.close();
     // What is acknowledged at this moment is so after its commit.
     await new Promise<void>((resolve) => turn.whenStored(null, resolve));
     this.#shell.readTime();
+    core.wills.stop();
     for (const connection of [...connections]) connection.close(reasonCode);
     if (connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
+    // Those that are left then have their records: the next start publishes them.
+    await within(willPatienceMs, core.wills.idle());
+    await closePipeline();
     this.#stopTicking?.();
     this.#stopTicking = null;
     await new Promise<void>((resolve) => turn.whenStored(null, resolve));
@@ -340,4 +357,16 @@ export class Broker implements BanList {
     this.#stopTicking = null;
     for (const connection of [...this.#shell.connections]) connection.abandon();
   }
+}
+
+/** Resolves when the promise does, or after this time. */
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    promise,
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    }),
+  ]);
+  clearTimeout(timer);
 }

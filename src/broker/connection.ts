@@ -28,6 +28,7 @@ import { describeReason, disconnectCode, isFailure, ReasonCode } from '../protoc
 import { isClosedToClients } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Visit } from './admission.ts';
+import type { Asker } from './awaiting.ts';
 import { handleColdPacket } from './cold-packets.ts';
 import { Deadlines } from './deadlines.ts';
 import { refuse } from './handshake.ts';
@@ -41,7 +42,7 @@ import type { Shell } from './shell.ts';
 import { TakingTurns } from './taking-turns.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
-export class Connection implements ByteReceiver, PacketReceiver, Link {
+export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   readonly shell: Shell;
   readonly stream: ByteStream;
   readonly listener: string;
@@ -111,6 +112,15 @@ export class Connection implements ByteReceiver, PacketReceiver, Link {
 
   get clientId(): string | undefined {
     return this.identity?.clientId;
+  }
+
+  get isClosing(): boolean {
+    return this.state === 'closing';
+  }
+
+  /** Runs what follows from an answer that came later. */
+  guard(run: () => void): void {
+    this.shell.boundary.forOne(this, run);
   }
 
   // Bytes in

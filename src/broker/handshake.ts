@@ -1,7 +1,6 @@
 /**
  * CONNECT to CONNACK. [MQTT5 3.1] [MQTT5 3.2]
  */
-import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { isOwnClientId } from '../contracts/settings.ts';
 import { connect, ready, sessionOf } from '../core/lifecycle.ts';
@@ -12,7 +11,7 @@ import { connackCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts'
 import { assertTopicName, isClosedToClients, Topic } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
-import { whenStoreKeepsUp } from './awaiting.ts';
+import { whenStoreKeepsUp, withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { createMessage } from './create-message.ts';
 import { reportConnected, reportTakeover, reportWillRefused } from './reporting.ts';
@@ -89,7 +88,9 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
     if (connection.authenticationMethod !== null) properties.authenticationMethod = connection.authenticationMethod;
     if (data !== null) properties.authenticationData = data;
     if (!isUnnamed) checkClientId(connection);
-    accept(connection, packet, properties, keepAlive ?? packet.keepalive);
+    authorizeWill(connection, packet.will, () => {
+      accept(connection, packet, properties, keepAlive ?? packet.keepalive);
+    });
   });
 }
 
@@ -113,13 +114,29 @@ function sessionWill(will: Will, now: number): SessionWill {
   return { message, delaySeconds: will.properties.willDelayInterval ?? 0 };
 }
 
-/** Refused now rather than at the moment when the will would be published. */
-function checkWillAllowed({ shell, identity }: Connection, will: Will, rights: Rights | null): void {
-  const { topic, qos, retain } = will;
-  const code = rights?.will(Topic.of(topic), qos, retain) ?? ReasonCode.Success;
-  if (!isFailure(code)) return;
-  reportWillRefused(shell, identity!, will);
-  throw new ProtocolError(code as ReasonCode, `A will to ${topic}, which the rules do not allow`);
+/** Refused now rather than at the moment when the will would be published, when both are asked again. */
+function authorizeWill(connection: Connection, will: Will | undefined, goOn: () => void): void {
+  if (will === undefined) return goOn();
+  const { shell } = connection;
+  const { hooks, core } = shell;
+  const identity = connection.identity!;
+  const { qos, retain } = will;
+  const topic = Topic.of(will.topic);
+  const code = core.access?.rightsOf(identity).will(topic, qos, retain) ?? ReasonCode.Success;
+  if (isFailure(code)) return refuseWill(connection, will, code, 'the rules do not allow');
+  if (hooks.authorizePublish === undefined) return goOn();
+  const ask = () => hooks.authorizePublish!(identity, topic, qos, retain);
+  withAnswer<number>(connection, 'authorizePublish', ask, ReasonCode.NotAuthorized, (answer) => {
+    if (isFailure(answer)) refuseWill(connection, will, answer, 'it may not publish to');
+    else goOn();
+  });
+}
+
+function refuseWill({ shell, identity, traits }: Connection, will: Will, code: number, why: string): never {
+  reportWillRefused(shell, identity!, will, code);
+  // Before 5.0 only one code says so. [MQTT3 3.2.2-4]
+  const reasonCode = traits.hasProperties ? (code as ReasonCode) : ReasonCode.NotAuthorized;
+  throw new ProtocolError(reasonCode, `A will to ${will.topic}, which ${why}`);
 }
 
 /** Null as well if the client lives within the process. */
@@ -165,7 +182,6 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
       : sessionExpiryMaximumSeconds;
   const expirySeconds = Math.min(wantedExpiry, sessionExpiryMaximumSeconds);
   const rights = core.access?.rightsOf(identity) ?? null;
-  if (packet.will !== undefined) checkWillAllowed(connection, packet.will, rights);
   const areOwned = shell.hooks.authenticate !== undefined;
   const existing = sessionOf(core, identity.clientId);
   const isStored = expirySeconds > 0 || packet.will !== undefined || existing?.isStored === true;
@@ -183,6 +199,10 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
       `There are ${limits.sessions} sessions already (limits.sessions)`,
     );
   }
+  if (packet.will !== undefined && core.wills.count >= limits.sessions) {
+    const what = `${limits.sessions} wills of clients that have gone wait, or are in a pipeline (limits.sessions)`;
+    throw new ProtocolError(ReasonCode.QuotaExceeded, what);
+  }
   const previous = openConnection(existing);
   shell.admission.welcome(connection.visit, identity.username, core.now, previous?.visit ?? null);
   if (previous !== null) {
@@ -199,7 +219,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     packetBytesMax: connection.packetBytesMax,
     will: packet.will === undefined ? null : sessionWill(packet.will, core.now),
     link: connection,
-    identity: areOwned || core.access !== null ? identity : null,
+    identity,
     rights,
   });
   connection.session = session;

@@ -7,7 +7,6 @@ import type { Awaitable, MessageChange, PublishedMessage, PublishVerdict } from 
 import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { Forms, Prepared } from '../core/prepared.ts';
 import { type Router, subscriberClassesOf } from '../core/router.ts';
-import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { assertTopicName, isBrokersOwn, Topic } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
@@ -136,45 +135,16 @@ export function inForm(
   });
 }
 
-/**
- * Publishes what no connection is waiting for: a will, or the program's own message. With `isPipedToo` it goes through the
- * pipelines like a client's message; one that they refuse is dropped, which they count.
- */
-export function publishOwn(
-  shell: Shell,
-  message: Message,
-  origin: Session | null,
-  isPipedToo: boolean,
-  done: () => void = () => {},
-): void {
-  const { core, pipeline } = shell;
+/** Publishes the program's own message, which passes no hook and no pipeline; `done` is called when it is routed. */
+export function publishOwn(shell: Shell, message: Message, done: () => void): void {
   const publishAll = (prepared: readonly Prepared[]) => {
-    for (const { message: each, forms } of prepared) core.publish(each, origin, forms);
+    for (const { message: each, forms } of prepared) shell.core.publish(each, null, forms);
     done();
   };
-  const failed = (err: unknown) => {
-    const fields = { topic: message.topic.name, err };
-    shell.complaints.error('pipeline', fields, 'a pipeline failed, and a message is lost');
-    done();
-  };
-  const later = (prepared: Promise<readonly Prepared[]>) => {
-    prepared.then((settled) => {
-      shell.readTime();
-      shell.boundary.forAll('a message that a pipeline took its time for', () => publishAll(settled));
-    }, failed);
-  };
-  const route = (messages: readonly Message[]) => {
-    const prepared = prepare(shell, messages);
-    if (prepared instanceof Promise) later(prepared);
-    else publishAll(prepared);
-  };
-  if (pipeline === null || !isPipedToo || !isPiped(pipeline, message.topic)) return route([message]);
-  try {
-    const seen = opened(message);
-    const verdict = pipeline.onPublish(null, seen);
-    if (!(verdict instanceof Promise)) return route(messagesOf(verdict, message, seen, shell));
-    later(verdict.then((settled) => prepare(shell, messagesOf(settled, message, seen, shell))));
-  } catch (error) {
-    failed(error);
-  }
+  const prepared = prepare(shell, [message]);
+  if (!(prepared instanceof Promise)) return publishAll(prepared);
+  prepared.then((settled) => {
+    shell.readTime();
+    shell.boundary.forAll('a message that a pipeline took its time for', () => publishAll(settled));
+  });
 }

@@ -1,16 +1,16 @@
 /**
  * A PUBLISH on its way through the hooks, before anything is routed, stored or acknowledged. Without hooks this is passed by.
  */
-import type { PublishVerdict } from '../contracts/hooks.ts';
 import { handlePublish, handleTransformed, refusePublish as refuseInCore } from '../core/handlers/publish.ts';
 import type { Prepared } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
-import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
-import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { whenStoreKeepsUp, withAnswer } from './awaiting.ts';
+import { type PacketId, PacketType } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { whenStoreKeepsUp } from './awaiting.ts';
 import type { Connection } from './connection.ts';
-import { isPiped, mayChange, messagesOf, opened, prepare } from './piping.ts';
+import { type Passage, pass } from './passage.ts';
+import { mayChange } from './piping.ts';
 import { reportPublishRefused } from './reporting.ts';
 
 export function publishThroughHooks(
@@ -19,17 +19,40 @@ export function publishThroughHooks(
   borrowed: Message,
   packetId: PacketId,
 ): void {
-  const { hooks, core } = connection.shell;
+  const { core } = connection.shell;
   // A resend of a message that has been through already. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
-  const message = borrowed.keep();
-  if (hooks.authorizePublish === undefined) return transform(connection, session, message, packetId);
-  const ask = () => hooks.authorizePublish!(connection.identity!, message.topic, message.qos, message.retain);
-  withAnswer<number>(connection, 'authorizePublish', ask, ReasonCode.NotAuthorized, (code) => {
-    if (connection.session !== session) return;
-    if (isFailure(code)) refusePublish(connection, session, message, packetId, code);
-    else transform(connection, session, message, packetId);
-  });
+  pass(new ClientPublish(connection, session, borrowed.keep(), packetId));
+}
+
+/** A PUBLISH whose connection waits until it is through. */
+class ClientPublish implements Passage {
+  readonly asker: Connection;
+  readonly message: Message;
+  readonly #session: Session;
+  readonly #packetId: PacketId;
+  readonly #stagedBefore: number;
+
+  constructor(connection: Connection, session: Session, message: Message, packetId: PacketId) {
+    this.asker = connection;
+    this.message = message;
+    this.#session = session;
+    this.#packetId = packetId;
+    this.#stagedBefore = connection.shell.core.store.staged;
+  }
+
+  get isAbandoned(): boolean {
+    return this.asker.session !== this.#session;
+  }
+
+  refused(reasonCode: number, why?: string): void {
+    refusePublish(this.asker, this.#session, this.message, this.#packetId, reasonCode, why);
+  }
+
+  passed(messages: readonly Prepared[]): void {
+    const { core } = this.asker.shell;
+    handleTransformed(core, this.#session, this.message.qos, this.#packetId, messages, this.#stagedBefore);
+  }
 }
 
 /** Whether it is one message more that has to wait for the disk. */
@@ -90,55 +113,4 @@ export function refusePublish(
     return connection.refuseAck(message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
   }
   refuseInCore(core, session, message.qos, packetId, code);
-}
-
-const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError } as const;
-
-function transform(connection: Connection, session: Session, message: Message, packetId: PacketId): void {
-  const { pipeline, core } = connection.shell;
-  if (pipeline === null) return handlePublish(core, session, message, packetId);
-  const { staged } = core.store;
-  if (!isPiped(pipeline, message.topic)) return route(connection, session, message.qos, packetId, [message], staged);
-  const seen = opened(message);
-  const ask = () => pipeline.onPublish(connection.identity!, seen);
-  withAnswer<PublishVerdict>(connection, 'onPublish', ask, failed, (verdict) => {
-    if (connection.session !== session) return;
-    if (verdict.verdict === 'reject') {
-      const { reasonCode, reason } = verdict;
-      return refusePublish(connection, session, message, packetId, reasonCode, reason);
-    }
-    let messages: Message[];
-    try {
-      messages = messagesOf(verdict, message, seen, connection.shell);
-    } catch (err) {
-      // The pipeline's mistake: the client must not pay for it with its connection.
-      const fields = { client: connection.identity?.clientId, topic: seen.topic, err };
-      connection.shell.complaints.error('pipeline', fields, 'onPublish made an invalid message');
-      return refusePublish(connection, session, message, packetId, failed.reasonCode);
-    }
-    route(connection, session, message.qos, packetId, messages, staged);
-  });
-}
-
-/** Routes what came of the message, once each class of subscribers has its form. */
-function route(
-  connection: Connection,
-  session: Session,
-  qos: QoS,
-  packetId: PacketId,
-  messages: readonly Message[],
-  stagedBefore: number,
-): void {
-  const { shell } = connection;
-  withAnswer<readonly Prepared[]>(
-    connection,
-    'onDeliver',
-    () => prepare(shell, messages),
-    [],
-    (prepared) => {
-      if (connection.session === session) {
-        handleTransformed(shell.core, session, qos, packetId, prepared, stagedBefore);
-      }
-    },
-  );
 }

@@ -64,13 +64,19 @@ export function reportPublishRefused(connection: Connection, message: Message, c
 }
 
 /** At CONNECT, which is refused for it, or when it was due and its client may have left long ago. */
-export function reportWillRefused(shell: Shell, identity: ClientIdentity, will: Publication): void {
+export function reportWillRefused(
+  shell: Shell,
+  identity: ClientIdentity,
+  { topic, qos, retain }: Publication,
+  code: number,
+  why?: string,
+): void {
   const { audit } = shell;
   if (!audit?.wants('willRefused')) return;
   const { clientId: client, username: user, remoteAddress: from, listener } = identity;
-  const { topic, qos, retain } = will;
   const rule = ruleFor(shell, identity, { action: 'publish', topic, qos, retain });
-  audit.record({ event: 'willRefused', client, user, from, listener, topic, qos, retain, rule });
+  const details = { topic, qos, retain, code: describeReason(code), reason: why, rule };
+  audit.record({ event: 'willRefused', client, user, from, listener, ...details });
 }
 
 export function reportSubscribeRefused(connection: Connection, topicFilter: string, qos: QoS, code: number): void {

@@ -3,6 +3,7 @@
  */
 import type { Session } from '../core/session.ts';
 import type { DropReason, Sink } from '../core/sink.ts';
+import type { PendingWill } from '../core/wills.ts';
 import { type Message, never } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Boundary } from './boundary.ts';
@@ -17,8 +18,8 @@ export interface SinkOptions {
   readonly now: () => number;
   readonly later: (callback: () => void) => void;
   readonly inForm: (message: Message, subscriberClass: string, done: (form: Message | null) => void) => void;
-  readonly publishWill: (message: Message, session: Session) => void;
-  readonly onWillRefused: (message: Message, session: Session) => void;
+  readonly publishWill: (message: Message, will: PendingWill, done: () => void) => void;
+  readonly onWillRefused: (message: Message, will: PendingWill, reasonCode: number, why?: string) => void;
   readonly onSessionEnded: (session: Session, why: string) => void;
 }
 
@@ -96,13 +97,13 @@ export class ShellSink implements Sink {
     this.#options.inForm(message, subscriberClass, done);
   }
 
-  publishWill(message: Message, session: Session): void {
-    this.#options.publishWill(message, session);
+  publishWill(message: Message, will: PendingWill, done: () => void): void {
+    this.#options.publishWill(message, will, done);
   }
 
-  willRefused(message: Message, session: Session): void {
-    this.dropped('notAuthorized', session);
-    this.#options.onWillRefused(message, session);
+  willRefused(message: Message, will: PendingWill, reasonCode: number, why?: string): void {
+    this.dropped('willRefused', null);
+    this.#options.onWillRefused(message, will, reasonCode, why);
   }
 
   dropped(reason: DropReason, _session: Session | null, count = 1): void {

@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { isNetwork } from '../base/addresses.ts';
-import { defaultLimits, defaultPenalties } from '../contracts/settings.ts';
+import { defaultLimits, defaultPenalties, defaultWills } from '../contracts/settings.ts';
 
 const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
 const network = z.string().refine(isNetwork, 'an address, or a network as 10.0.0.0/8');
@@ -48,6 +48,10 @@ export const penalties = z.strictObject({
   flapsPerMinute: whole(0, 60_000).default(defaultPenalties.flapsPerMinute),
   banSeconds: whole(1, 31_536_000).default(defaultPenalties.banSeconds),
   bans: whole(0, 1_000_000).default(defaultPenalties.bans),
+});
+
+export const wills = z.strictObject({
+  restartGraceSeconds: whole(0, 86_400).default(defaultWills.restartGraceSeconds),
 });
 
 export const audit = z.strictObject({

@@ -7,7 +7,7 @@ import { type BrokerSettings, defaultSettings } from '../contracts/settings.ts';
 import { brokersPrefixes } from '../protocol/topic.ts';
 import { authentication, authenticationLimits } from './authentication-schema.ts';
 import { authorization } from './authorization-schema.ts';
-import { audit, limits, penalties } from './limits-schema.ts';
+import { audit, limits, penalties, wills } from './limits-schema.ts';
 import { listener } from './listener-schema.ts';
 import { pipelineLimits, pipelines, pipelineTest } from './pipeline-schema.ts';
 
@@ -56,6 +56,7 @@ export const schema = z.strictObject({
   authorization: authorization.default(() => authorization.parse({})),
   limits: limits.default(() => limits.parse({})),
   penalties: penalties.default(() => penalties.parse({})),
+  wills: wills.default(() => wills.parse({})),
   clientIds: z.enum(['any', 'own']).default(defaultSettings.clientIds),
   allowedDollarPrefixes: z.array(dollarPrefix).default([...defaultSettings.allowedDollarPrefixes]),
   sessionExpiryMaximumSeconds: whole(0, 0xffffffff).default(defaultSettings.sessionExpiryMaximumSeconds),

@@ -94,10 +94,10 @@ export type PublishVerdict =
 
 export interface Hooks {
   authenticate?(request: AuthenticationRequest): Awaitable<AuthenticationAnswer>;
-  /** 0 allows; a reason code of 0x80 or more refuses. */
+  /** 0 allows; a reason code of 0x80 or more refuses. Asked for a will at CONNECT, and again when it is due. */
   authorizePublish?(client: ClientIdentity, topic: Topic, qos: QoS, retain: boolean): Awaitable<number>;
   /** The QoS to grant (0, 1, 2), or a reason code of 0x80 or more. `filter` as the client wrote it. */
   authorizeSubscribe?(client: ClientIdentity, filter: string, qos: QoS): Awaitable<number>;
-  /** Before routing, storing and acknowledging; behind the configured pipelines. */
+  /** Before routing, storing and acknowledging; behind the configured pipelines. A will comes when it is due. */
   onPublish?(client: ClientIdentity, message: PublishedMessage): Awaitable<PublishVerdict>;
 }

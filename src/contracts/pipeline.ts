@@ -16,8 +16,8 @@ export interface MessagePipeline {
   readonly generation: number;
   /** Whether messages to this topic go through `onPublish`. Remembered, so it is asked once per topic. */
   concerns(topicName: string): boolean;
-  /** Before routing, storing and acknowledging. `client` is null for what nobody connected sent, such as a will. */
-  onPublish(client: ClientIdentity | null, message: PublishedMessage): Awaitable<PublishVerdict>;
+  /** Before routing, storing and acknowledging. Of a will, `client` is whose it is. */
+  onPublish(client: ClientIdentity, message: PublishedMessage): Awaitable<PublishVerdict>;
   /**
    * The class of subscribers that a subscription belongs to, or null for those who get messages as they were published. All
    * of one class get the same, so it is made once for them. `userProperties` are those of SUBSCRIBE.

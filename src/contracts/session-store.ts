@@ -15,6 +15,18 @@ export interface StoredWill {
   readonly delaySeconds: number;
 }
 
+/** The will of a client that is gone, which has not been published. */
+export interface StoredPendingWill {
+  /** One that `nextMessageId` gave. */
+  readonly number: number;
+  readonly clientId: string;
+  readonly protocolVersion: ProtocolVersion;
+  readonly identity: ClientIdentity | null;
+  /** When it is due; null: the broker's own end has left it behind, so its wait begins when the broker starts. */
+  readonly dueAt: number | null;
+  readonly will: StoredWill;
+}
+
 export interface StoredSession {
   readonly sid: number;
   readonly clientId: string;
@@ -22,6 +34,7 @@ export interface StoredSession {
   readonly expirySeconds: number;
   /** When the client left, in milliseconds since the epoch; null while it is connected. */
   readonly disconnectedAt: number | null;
+  /** Of its client, as long as that is connected. */
   readonly will: StoredWill | null;
   /** Whose it is, where that matters: rules apply to it while its client is away, and only its owner may resume it. */
   readonly identity: ClientIdentity | null;
@@ -82,6 +95,7 @@ export interface DeliverySummary {
 export interface RestoredState {
   readonly sessions: Iterable<RestoredSession>;
   readonly retained: Iterable<Message>;
+  readonly wills: Iterable<StoredPendingWill>;
   /**
    * Deliveries with numbers up to this one may have been sent, and answered, in a run that ended with a crash, which loses what
    * `removeDelivery` said last. 0: there are none.
@@ -90,6 +104,8 @@ export interface RestoredState {
 }
 
 export interface SessionStore {
+  /** The next process finds what was committed. */
+  readonly outlivesProcess: boolean;
   /** Once, before all else. Rejects with a StoreError if the data cannot be used. */
   load(): Promise<RestoredState>;
 
@@ -112,6 +128,9 @@ export interface SessionStore {
   putReceived(sid: number, packetId: PacketId): void;
   /** PUBCOMP waits for it: the client may use the identifier for another message at once. */
   removeReceived(sid: number, packetId: PacketId): void;
+  putWill(will: StoredPendingWill): void;
+  /** With what is staged in the same go: the messages that were made of it. */
+  removeWill(number: number): void;
   putRetained(message: Message): void;
   removeRetained(topic: Topic): void;
 
@@ -141,11 +160,6 @@ export interface SessionStore {
   readonly isBehind: boolean;
   /** Whether everything that an answer has to wait for is durable. */
   readonly isDurable: boolean;
-  /**
-   * Called when something is staged that an answer has to wait for, and nothing was: somebody is to call `commit` soon, whether
-   * an answer does wait or not. Set once, by who commits.
-   */
-  onUrgent: () => void;
   /**
    * Makes durable what is staged, and calls back when it is: at once if there is nothing to wait for. One commit is under way
    * at a time. While the disk refuses, the call back is late: see `isFailing`.

@@ -86,6 +86,14 @@ export interface Penalties {
   readonly bans: number;
 }
 
+export interface Wills {
+  /**
+   * How long wills that the broker's own stop or crash has left behind wait, from its start on, for their clients to come back. 0: not
+   * at all.
+   */
+  readonly restartGraceSeconds: number;
+}
+
 export interface BrokerSettings {
   /** Whether client identifiers may be anything, or show whose they are: see `isOwnClientId`. */
   readonly clientIds: 'any' | 'own';
@@ -93,6 +101,7 @@ export interface BrokerSettings {
   readonly allowedDollarPrefixes: readonly string[];
   readonly limits: Limits;
   readonly penalties: Penalties;
+  readonly wills: Wills;
   /** Longest session expiry granted, in seconds; 0xffffffff is for ever. Sessions of 3.x clients live this long too. */
   readonly sessionExpiryMaximumSeconds: number;
   /** v5 clients that ask for a longer keep-alive (or none) are told this one. 0: any is taken. */
@@ -158,9 +167,12 @@ export const defaultPenalties: Penalties = Object.freeze({
   bans: 10_000,
 });
 
+export const defaultWills: Wills = Object.freeze({ restartGraceSeconds: 10 });
+
 export const defaultSettings: BrokerSettings = Object.freeze({
   limits: defaultLimits,
   penalties: defaultPenalties,
+  wills: defaultWills,
   clientIds: 'any',
   allowedDollarPrefixes: [],
   sessionExpiryMaximumSeconds: 0xffffffff,

@@ -21,6 +21,7 @@ import { type RetainedMatches, RetainedMessages } from './retained.ts';
 import { LocalRouter, type Route, type Router, shareOf } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
+import { Wills } from './wills.ts';
 
 /** Keeping a retained message takes as long as giving about so many copies to sessions. */
 const copiesPerRetained = 300;
@@ -41,6 +42,7 @@ export class Core {
   readonly directory: SessionDirectory = new LocalDirectory();
   readonly retained = new RetainedMessages();
   readonly timers: TimerWheel;
+  readonly wills: Wills;
   /** More of them are due than one round should fire. */
   #hasDueTimers = false;
   readonly delivering: Delivering;
@@ -68,6 +70,7 @@ export class Core {
     this.access = access;
     this.pieces = { ...defaultPieces, ...pieces };
     this.timers = new TimerWheel(now);
+    this.wills = new Wills({ settings, store, sink, access, timers: this.timers, now: () => this.#now });
     this.delivering = new Delivering(settings, store, sink, this.router);
     this.#now = this.delivering.now = now;
   }

@@ -1,19 +1,19 @@
 /**
- * A session's life: it begins or resumes with CONNECT, outlives its connection for as long as the client asked, and ends; and
- * its will is published when, and only when, it is due. [MQTT5 3.1.2.5] [MQTT5 4.1]
+ * A session's life: it begins or resumes with CONNECT, outlives its connection for as long as the client asked, and ends. What
+ * becomes of its will then is in `wills.ts`. [MQTT5 4.1]
  */
 import { isDeepStrictEqual } from 'node:util';
 import { Timer } from '../base/timer-wheel.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
-import type { RestoredSession } from '../contracts/session-store.ts';
-import type { Message } from '../protocol/message.ts';
-import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import type { RestoredSession, StoredPendingWill } from '../contracts/session-store.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Core } from './core.ts';
 import { Awaiting } from './send-window.ts';
 import { neverExpires, Session, type SessionWill } from './session.ts';
+import { takeWill } from './wills.ts';
 
 export interface ConnectRequest {
   readonly clientId: string;
@@ -27,7 +27,7 @@ export interface ConnectRequest {
   readonly will: SessionWill | null;
   /** The shell's connection. */
   readonly link: object;
-  /** Kept with the session; null where nobody asks whose it is. */
+  /** Kept with the session; null for subscribers within the process. */
   readonly identity: ClientIdentity | null;
   readonly rights: Rights | null;
 }
@@ -36,18 +36,13 @@ export interface ConnectRequest {
  * The client's session. One whose time is up ends here: thousands may be due together, after a restart above all, and it has not had
  * its turn.
  */
-export function sessionOf(core: Core, clientId: string): Session | undefined {
-  const { directory, timers, now } = core;
+export function sessionOf({ directory, timers, wills, now }: Core, clientId: string): Session | undefined {
   const session = directory.get(clientId);
-  if (session === undefined || session.isConnected) return session;
-  timers.fireIfDue(session.willTimer, now);
-  if (now >= expiryOf(session)) end(core, session, 'expired');
+  if (session?.isConnected) return session;
+  wills.fireIfDue(clientId);
+  if (session === undefined) return undefined;
+  timers.fireIfDue(session.expiryTimer, now);
   return session.isEnded ? undefined : session;
-}
-
-/** When a session whose client is away is over. [MQTT5 3.1.2.11.2] */
-function expiryOf({ disconnectedAt, expirySeconds }: Session): number {
-  return expirySeconds === neverExpires ? Number.POSITIVE_INFINITY : disconnectedAt! + expirySeconds * 1000;
 }
 
 /** Begins or resumes the session. Once the CONNACK has left, the shell calls `ready`. */
@@ -64,10 +59,10 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
     end(core, session, 'clean');
     session = undefined;
   }
+  core.wills.clientIsBack(request.clientId, request.identity);
   const sessionPresent = session !== undefined;
   session ??= begin(core, request);
 
-  core.timers.cancel(session.willTimer);
   core.timers.cancel(session.expiryTimer);
   session.traits = request.traits;
   session.expirySeconds = request.expirySeconds;
@@ -114,10 +109,6 @@ function begin(core: Core, { clientId, traits, expirySeconds }: ConnectRequest):
   return session;
 }
 
-function publishWillAt(core: Core, session: Session, time: number): void {
-  core.timers.set((session.willTimer ??= new Timer(() => publishWill(core, session))), time);
-}
-
 function expireAt(core: Core, session: Session, time: number): void {
   core.timers.set((session.expiryTimer ??= new Timer(() => end(core, session, 'expired'))), time);
 }
@@ -133,20 +124,18 @@ function save(core: Core, session: Session): void {
 
 /** The connection is gone; `publishesWill` is false only if the client said so. [MQTT5 3.14.4-3] */
 export function disconnected(core: Core, session: Session, publishesWill: boolean): void {
+  // Who was sent no CONNACK was never connected, so there is nothing to tell others of.
+  if (!publishesWill || !session.isReady) session.will = null;
   session.link = null;
   session.disconnectedAt = core.now;
   session.isReady = session.isCongested = false;
   // All of the window is to be sent again.
   session.heldBack = null;
   session.packetBytesMax = Number.POSITIVE_INFINITY;
-  if (!publishesWill) session.will = null;
   if (!session.outlivesConnection) return end(core, session, 'disconnected');
   core.delivering.redistribute(session, null);
   if (core.store.canPage) session.queue.spillAll();
-  if (session.will !== null) {
-    if (session.will.delaySeconds === 0) publishWill(core, session);
-    else publishWillAt(core, session, core.now + session.will.delaySeconds * 1000);
-  }
+  core.wills.leave(session, false);
   if (session.expirySeconds !== neverExpires) expireAt(core, session, core.now + session.expirySeconds * 1000);
   save(core, session);
 }
@@ -154,39 +143,25 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
 /** Ends a session whose client is away. A will that still waits is published now. [MQTT5 3.1.3-9] */
 export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'disconnected'): void {
   session.isEnded = true;
-  core.timers.cancel(session.willTimer);
   core.timers.cancel(session.expiryTimer);
   core.directory.remove(session);
   core.router.removeAll(session.subscriptions.values(), core.pieces.subscriptions);
   session.subscriptions.clear();
   core.delivering.redistribute(session, null);
   if (session.queue.length > 0) core.sink.dropped('sessionEnded', session, session.queue.length);
-  publishWill(core, session);
+  core.wills.leave(session, true);
+  core.wills.sessionEnded(session.clientId);
   if (session.isStored) core.store.removeSession(session.sid);
   core.sink.sessionEnded(session, why);
 }
 
-function publishWill(core: Core, session: Session): void {
-  const { will } = session;
-  if (will === null) return;
-  session.will = null;
-  core.timers.cancel(session.willTimer);
-  const { topic, qos, retain } = will.message;
-  // It was allowed when the client connected; the rules may have changed.
-  if (isFailure(session.rights?.publish(topic, qos, retain) ?? 0)) core.sink.willRefused(will.message, session);
-  else core.sink.publishWill(stamped(will.message, core.now), session);
-  if (!session.isEnded && !session.isConnected && session.isPersistent) save(core, session);
-}
-
-/** A will's expiry counts from its publication. [MQTT5 3.1.3.2.4] */
-function stamped(message: Message, now: number): Message {
-  const will = message.renumbered(0);
-  if (will.expirySeconds >= 0) will.expiresAt = now + will.expirySeconds * 1000;
-  return will;
-}
-
-/** Puts back the sessions of the last run. Those whose connection was open have just lost it. */
-export function restore(core: Core, sessions: Iterable<RestoredSession>, maybeSentUpTo: number): void {
+/** Puts back the sessions and wills of the last run. Those whose connection was open have just lost it. */
+export function restore(
+  core: Core,
+  sessions: Iterable<RestoredSession>,
+  maybeSentUpTo: number,
+  wills: Iterable<StoredPendingWill> = [],
+): void {
   core.delivering.maybeSentUpTo = maybeSentUpTo;
   const wereOpen: Session[] = [];
   const restored: [Session, RestoredSession][] = [];
@@ -210,16 +185,22 @@ export function restore(core: Core, sessions: Iterable<RestoredSession>, maybeSe
     }
     if (disconnectedAt === null) wereOpen.push(session);
     else {
-      if (will !== null) publishWillAt(core, session, disconnectedAt + will.delaySeconds * 1000);
+      const pending = takeWill(session);
+      if (pending !== null) {
+        core.wills.restoreOf(pending, disconnectedAt);
+        save(core, session);
+      }
       if (expirySeconds !== neverExpires) expireAt(core, session, disconnectedAt + expirySeconds * 1000);
     }
     restored.push([session, record]);
   }
   // Shared groups exist only when all subscriptions do.
   for (const [session, record] of restored) restoreQueue(core, session, record);
-  // First those that have ended with their connections: a full queue of theirs must not keep out the wills of others.
-  for (const session of wereOpen) if (!session.outlivesConnection) disconnected(core, session, true);
-  for (const session of wereOpen) if (!session.isEnded) disconnected(core, session, true);
+  const leftBehind = wereOpen.map(takeWill);
+  for (const session of wereOpen) disconnected(core, session, true);
+  // Behind all sessions that end with their connections: a full queue of theirs must not keep out the wills of others.
+  core.wills.restore(wills);
+  for (const pending of leftBehind) if (pending !== null) core.wills.restoreOf(pending, null);
 }
 
 function restoreQueue(core: Core, session: Session, record: RestoredSession): void {

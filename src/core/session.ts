@@ -53,13 +53,13 @@ export class Session {
   isPreparing = false;
   /** The number of the message that was stored for it last, in this run of the broker. */
   lastMessageId = 0;
+  /** Of the client that is connected; from then on it is one of `Wills`. */
   will: SessionWill | null = null;
-  /** Whose it is, where authentication or rules make that matter. */
+  /** Whose it is; null for subscribers within the process. */
   identity: ClientIdentity | null = null;
   /** Null: everything is allowed. */
   rights: Rights | null = null;
-  /** Made when they are first set: most sessions that end with their connection need none. */
-  willTimer: Timer | null = null;
+  /** Made when it is first set: sessions that end with their connection need none. */
   expiryTimer: Timer | null = null;
   /** Its queue and exchanges are in the store: it outlives its connection, or an earlier one, whose queue it still has. */
   isPersistent = false;

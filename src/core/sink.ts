@@ -6,6 +6,7 @@
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Session } from './session.ts';
+import type { PendingWill } from './wills.ts';
 
 /** Why a message or a part of its way was given up. Every drop is counted under one of these. */
 export const dropReasons = [
@@ -17,6 +18,7 @@ export const dropReasons = [
   'noSharedMember',
   'retainedLimit',
   'notAuthorized',
+  'willRefused',
 ] as const;
 export type DropReason = (typeof dropReasons)[number];
 
@@ -47,10 +49,13 @@ export interface Sink {
   disconnect(link: object, reasonCode: number): void;
   /** Calls back, at once or later, with what subscribers of the class get of a retained message; null: nothing. */
   inForm(message: Message, subscriberClass: string, done: (form: Message | null) => void): void;
-  /** Publishes a will of this session, at once or, if the pipeline takes its time, later. */
-  publishWill(message: Message, session: Session): void;
-  /** The rules allow a will no more that they allowed when its client came; it counts as dropped. */
-  willRefused(message: Message, session: Session): void;
+  /**
+   * Publishes a will that is due, at once or, if a hook or the pipeline takes its time, later, and calls `done` in the same go as it
+   * is routed, or refused.
+   */
+  publishWill(message: Message, will: PendingWill, done: () => void): void;
+  /** A will that is due may not be published, by the rules, a hook or the pipeline; it counts as dropped. */
+  willRefused(message: Message, will: PendingWill, reasonCode: number, why?: string): void;
   /** A message, or so many, was not delivered to this session (null: to nobody in particular). */
   dropped(reason: DropReason, session: Session | null, count?: number): void;
   /** For the log: a session is over. */

@@ -10,7 +10,7 @@ export interface Publisher {
 }
 
 export interface PartContext {
-  /** Null for what did not come from a client that is connected: a will, a replay, what a stage had held back. */
+  /** Null for what did not come from a client just now: a replay, what a stage had held back. */
   readonly client: ClientIdentity | null;
   readonly publisher: Publisher | null;
   /** Milliseconds since the epoch. */

@@ -7,7 +7,7 @@ import type { Part } from './part.ts';
 export interface Use {
   /** Messages to these topics. Absent: to all. */
   readonly filter?: string;
-  /** Before routing, storing and acknowledging. `client` is null for a will. */
+  /** Before routing, storing and acknowledging. `client` is null for a message that is replayed out of the quarantine. */
   readonly onPublish?: (client: ClientIdentity | null, message: PublishedMessage) => Awaitable<PublishVerdict>;
   /** What subscribers get of a message; called once per message, not once per subscriber. */
   readonly onDeliver?: (message: PublishedMessage) => Awaitable<DeliverVerdict>;

@@ -15,10 +15,10 @@ export class MemoryStore implements SessionStore {
   readonly isFailing = false;
   readonly failure = null;
   readonly canPage = false;
-  onUrgent: () => void = () => {};
+  readonly outlivesProcess = false;
 
   async load() {
-    return { sessions: [], retained: [], maybeSentUpTo: 0 };
+    return { sessions: [], retained: [], wills: [], maybeSentUpTo: 0 };
   }
 
   nextSessionId(): number {
@@ -39,6 +39,8 @@ export class MemoryStore implements SessionStore {
   removeSending(): void {}
   putReceived(): void {}
   removeReceived(): void {}
+  putWill(): void {}
+  removeWill(): void {}
   putRetained(): void {}
   removeRetained(): void {}
 

@@ -9,6 +9,7 @@ import type {
   RestoredSession,
   SessionStore,
   StoredDelivery,
+  StoredPendingWill,
   StoredSession,
 } from '../../src/contracts/session-store.ts';
 import { Message } from '../../src/protocol/message.ts';
@@ -63,12 +64,17 @@ export function describeStore(
     let store: SessionStore | null = null;
 
     /** The first instance, or the next one after a restart. */
-    async function start(): Promise<{ store: SessionStore; sessions: RestoredSession[]; retained: Message[] }> {
+    async function start(): Promise<{
+      store: SessionStore;
+      sessions: RestoredSession[];
+      retained: Message[];
+      wills: StoredPendingWill[];
+    }> {
       underTest ??= await create();
       await store?.close();
       store = await underTest.open();
-      const { sessions, retained } = await store.load();
-      return { store, sessions: [...sessions], retained: [...retained] };
+      const { sessions, retained, wills } = await store.load();
+      return { store, sessions: [...sessions], retained: [...retained], wills: [...wills] };
     }
 
     async function cleanUp(): Promise<void> {
@@ -120,23 +126,6 @@ export function describeStore(
       const before = store.staged;
       store.putSession(aSession(store.nextSessionId()));
       expect([store.staged > before, store.isDurable]).toEqual([true, false]);
-    });
-
-    test('who commits is told of what an answer may wait for, once until it is being written', async () => {
-      const { store } = await start();
-      let told = 0;
-      store.onUrgent = () => void told++;
-      const sid = store.nextSessionId();
-      store.putSession(aSession(sid));
-      store.putReceived(sid, 1);
-      expect(told).toBe(1);
-      const written = committed(store);
-      store.putReceived(sid, 2);
-      expect(told).toBe(2);
-      await written;
-      await committed(store);
-      store.removeReceived(sid, 1);
-      expect(told).toBe(3);
     });
 
     test('a session comes back with its subscriptions, will, and exchanges under way', async () => {
@@ -320,6 +309,29 @@ export function describeStore(
         ['a', 'new'],
         ['d', 'last'],
       ]);
+    });
+
+    test('wills of clients that are gone, until they are removed, and as they were put last', async () => {
+      const { store } = await start();
+      const client = { clientId: 'c', protocolVersion: 5, identity: null } as const;
+      const will = (payload: string) => ({ message: aMessage(0, payload, 'will'), delaySeconds: 5 });
+      const put = (number: number, payload: string, dueAt: number | null) =>
+        store.putWill({ ...client, number, dueAt, will: will(payload) });
+      const numbers = [1, 2, 3].map(() => store.nextMessageId());
+      put(numbers[0]!, 'published', 1);
+      put(numbers[1]!, 'waits for its client', null);
+      put(numbers[2]!, 'waits', 7_000);
+      await committed(store);
+      put(numbers[2]!, 'is due', 5_000);
+      store.removeWill(numbers[0]!);
+      await committed(store);
+      const { wills, store: again } = await start();
+      expect(wills.map((each) => [each.number, each.will.message.payload.toString(), each.dueAt])).toEqual([
+        [numbers[1], 'waits for its client', null],
+        [numbers[2], 'is due', 5_000],
+      ]);
+      expect(wills[0]).toMatchObject({ ...client, will: { delaySeconds: 5 } });
+      expect(again.nextMessageId()).toBeGreaterThan(numbers[2]!);
     });
 
     test('what is done stays done, and the rest stays in order, over any number of restarts', {

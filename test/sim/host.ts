@@ -5,6 +5,7 @@ import type { Connection } from '../../src/broker/connection.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable } from '../../src/contracts/hooks.ts';
 import type { Log } from '../../src/contracts/log.ts';
 import type { SessionStore } from '../../src/contracts/session-store.ts';
+import type { Pipelines } from '../../src/pipeline/pipelines.ts';
 import { LevelStore } from '../../src/store/level/level-store.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { SimulatedDisk } from './disk.ts';
@@ -29,6 +30,7 @@ export class Host {
   readonly #profile: Profile;
   readonly #random: Random;
   readonly #disk: SimulatedDisk;
+  #pipelines: Pipelines | null = null;
 
   constructor(judge: Judge, random: Random, disk: SimulatedDisk) {
     this.#judge = judge;
@@ -65,11 +67,12 @@ export class Host {
             recordsInRow: this.#profile.recordsInRow,
           });
     this.#watchReading(store);
+    this.#pipelines = pipeline === 'none' ? null : aPipeline(pipeline, this.#world, this.#random.fork(), life);
     const broker = new Broker({
       ...{ settings, store, log, clock: this.#world, timers },
       ...(this.#judge.rules !== null && { access: this.#judge.rules.policy }),
       ...(authentication !== 'none' && { hooks: { authenticate: (request) => this.#authenticate(request, life) } }),
-      ...(pipeline !== 'none' && { pipeline: aPipeline(pipeline, this.#world, this.#random.fork(), life) }),
+      ...(this.#pipelines !== null && { pipeline: this.#pipelines }),
       ...(this.#profile.hasPieces && { pieces: { over: 2, size: 1, timers: 1, subscriptions: 1 } }),
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
       schedule: (run) => this.#world.after(0, run, life),
@@ -151,7 +154,8 @@ export class Host {
     let isClosed = false;
     this.isClosing = true;
     this.#disk.isRefusing = false;
-    this.broker!.close().then(() => {
+    // As `startApp` does.
+    this.broker!.close(undefined, async () => this.#pipelines?.close()).then(() => {
       isClosed = true;
     });
     for (let waited = 0; !isClosed; waited += 100) {

@@ -65,9 +65,14 @@ export class Judge {
     this.world = world;
     this.profile = profile;
     this.rules = rules;
-    this.model = new Model(profile.settings.queueQoS0);
+    this.model = this.#newModel();
     this.wills = new Wills(this);
     this.decisions = new Decisions(this);
+  }
+
+  #newModel(): Model {
+    const { queueQoS0, wills } = this.profile.settings;
+    return new Model(queueQoS0, wills.restartGraceSeconds);
   }
 
   fail(invariant: string, message: string): never {
@@ -99,7 +104,8 @@ export class Judge {
   /** What the disk has of the story is all that there is; the rest of it never was. */
   rewind(mark: number): void {
     this.log.length = mark;
-    this.model = new Model(this.profile.settings.queueQoS0);
+    this.model = this.#newModel();
+    this.wills.restarted();
     this.#routedOnce = new Map();
     for (const entry of this.log) {
       this.model.apply(entry);
@@ -115,10 +121,11 @@ export class Judge {
     for (const session of this.model.sessions.values()) session.replays.clear();
     for (const { clientId, isConnected, expirySeconds, will } of [...this.model.sessions.values()]) {
       if (!isConnected) continue;
-      this.tell({ kind: 'disconnect', clientId, hasWill: true, expirySeconds: null, at });
+      this.tell({ kind: 'disconnect', clientId, hasWill: true, expirySeconds: null, at, isByBroker: true });
       // Nothing of it was stored, since nothing of it was to outlive its connection.
-      if (expirySeconds === 0 && will === null) this.tell({ kind: 'end', clientId });
+      if (expirySeconds === 0 && will === null) this.tell({ kind: 'end', clientId, at });
     }
+    this.tell({ kind: 'started', at });
   }
 
   restarted(core: Core, counters: Counters): void {
@@ -156,7 +163,15 @@ export class Judge {
     if (session?.uid !== link.uid || this.#linkOf(session) !== link) return;
     const { clientId, newExpirySeconds, isWillCancelled } = link;
     const at = this.world.time;
-    this.tell({ kind: 'disconnect', clientId, hasWill: !isWillCancelled, expirySeconds: newExpirySeconds, at });
+    // A client whose CONNACK has not left was never connected.
+    const hasWill = !isWillCancelled && session.isReady;
+    const isByBroker = this.wills.isStopping;
+    this.tell({ kind: 'disconnect', clientId, hasWill, expirySeconds: newExpirySeconds, at, isByBroker });
+  }
+
+  onTakenOver({ clientId, isReady }: ModelSession): void {
+    const at = this.world.time;
+    this.tell({ kind: 'disconnect', clientId, hasWill: isReady, expirySeconds: null, at, isByBroker: false });
   }
 
   #linkOf(session: ModelSession): Link | null {
@@ -177,7 +192,7 @@ export class Judge {
       });
     }
     this.world.tell(() => `broker: the session of ${clientId} is over (${why})`);
-    this.tell({ kind: 'end', clientId });
+    this.tell({ kind: 'end', clientId, at: time });
   }
 
   /** The publisher is told that there is no room: none of what its PUBLISH came to is routed. */
@@ -195,13 +210,13 @@ export class Judge {
   /** `core.publish` was called, and gives the message to whom it is for. */
   onRouted(message: Message, origin: Session | null, link: Link | null, how: 'taken' | 'not retained'): Routed {
     const payload = message.payload.toString();
-    const publisher = origin?.clientId ?? null;
+    const publisher = origin?.clientId ?? this.wills.clientOf(keyOf(payload, message.topic.name));
     const publisherUid = (publisher !== null && this.model.sessions.get(publisher)?.uid) || 0;
     const topic = message.topic.name;
     const key = keyOf(payload, topic);
     const isWill = this.wills.has(key);
     const exchange = link?.exchange ?? this.#exchanges.get(`${publisher} ${key}`) ?? null;
-    if (isWill) this.wills.onPublished(key, topic);
+    if (isWill) this.wills.onRouted(key);
     else this.#checkRouted(message, key, exchange, publisherUid);
     if (how === 'not retained') {
       const isFull = this.core!.retained.count >= this.profile.settings.limits.retainedMessages;

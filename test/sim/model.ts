@@ -39,13 +39,33 @@ export interface Will {
   readonly delaySeconds: number;
 }
 
+/** The will of a client that is gone, until it is published, refused or called off. */
+export interface LeftWill extends Will {
+  readonly clientId: string;
+  /** The broker's own end took the connection, so it waits from the next start on. */
+  isLeftBehind: boolean;
+  dueAt: number;
+  /** Until then the return of its client calls it off, whatever becomes of the session. */
+  graceUntil: number;
+  /** It was due, and goes through rules and pipeline. */
+  isUnderWay: boolean;
+}
+
 /** What the broker decided, in its order. */
 export type Entry =
   | { kind: 'connect'; clientId: string; clean: boolean; expirySeconds: number; will: Will | null; uid: number }
-  | { kind: 'disconnect'; clientId: string; hasWill: boolean; expirySeconds: number | null; at: number }
+  /** `isByBroker`: it stops, or has crashed. */
+  | {
+      kind: 'disconnect';
+      clientId: string;
+      hasWill: boolean;
+      expirySeconds: number | null;
+      at: number;
+      isByBroker: boolean;
+    }
   /** Its CONNACK is on its way. */
   | { kind: 'ready'; clientId: string }
-  | { kind: 'end'; clientId: string }
+  | { kind: 'end'; clientId: string; at: number }
   | { kind: 'subscribe'; clientId: string; filter: string; options: Options; at: number }
   | { kind: 'unsubscribe'; clientId: string; filter: string }
   | { kind: 'route'; message: Routed; excluded: ReadonlySet<string> }
@@ -60,7 +80,10 @@ export type Entry =
   /** The broker is done with a delivery: the client has it. */
   | { kind: 'done'; clientId: string; number: number; group: string | null }
   | { kind: 'received'; clientId: string; packetId: number; isNew: boolean }
-  | { kind: 'willPublished'; clientId: string }
+  | { kind: 'started'; at: number }
+  | { kind: 'willDue'; key: string; at: number }
+  /** It is published, or refused. */
+  | { kind: 'willDone'; key: string }
   | { kind: 'retainedGone'; topic: string };
 
 /** One message for one session. */
@@ -97,6 +120,7 @@ export interface ModelSession {
   isConnected: boolean;
   isReady: boolean;
   disconnectedAt: number;
+  /** Of the client that is connected. */
   will: Will | null;
   readonly subscriptions: Map<string, Options>;
   /** QoS 1 and 2, and QoS 0 that is kept, until done; by number. */
@@ -119,16 +143,24 @@ export class Model {
   readonly sessions = new Map<string, ModelSession>();
   readonly retained = new Map<string, Routed>();
   readonly groups = new Map<number, GroupExpected[]>();
+  /** By their keys. */
+  readonly wills = new Map<string, LeftWill>();
   readonly queuesQoS0: boolean;
+  readonly graceSeconds: number;
 
-  constructor(queuesQoS0: boolean) {
+  /** `graceSeconds`: of wills that the broker's own end left behind. */
+  constructor(queuesQoS0: boolean, graceSeconds: number) {
     this.queuesQoS0 = queuesQoS0;
+    this.graceSeconds = graceSeconds;
   }
 
   apply(entry: Entry): void {
     if (entry.kind === 'route') return this.#route(entry.message, entry.excluded);
     if (entry.kind === 'retainedGone') return void this.retained.delete(entry.topic);
     if (entry.kind === 'connect') return this.#connect(entry);
+    if (entry.kind === 'started') return this.#started(entry.at);
+    if (entry.kind === 'willDone') return void this.wills.delete(entry.key);
+    if (entry.kind === 'willDue') return this.#willDue(entry.key, entry.at);
     const session = this.sessions.get(entry.clientId);
     if (session === undefined) return;
     switch (entry.kind) {
@@ -139,10 +171,16 @@ export class Model {
         session.isConnected = session.isReady = false;
         session.disconnectedAt = entry.at;
         session.fleeting = [];
-        if (!entry.hasWill) session.will = null;
+        if (entry.hasWill && session.will !== null) this.#leave(session, session.will, entry.at, entry.isByBroker);
+        session.will = null;
         if (entry.expirySeconds !== null) session.expirySeconds = entry.expirySeconds;
         return;
       case 'end':
+        // Nobody can come back for the will any more, but for one that waits for the broker's sake.
+        for (const will of this.#waiting(entry.clientId)) {
+          if (!will.isLeftBehind || entry.at >= will.graceUntil) will.dueAt = Math.min(will.dueAt, entry.at);
+          else will.dueAt = Math.min(will.dueAt, will.graceUntil);
+        }
         return void this.sessions.delete(entry.clientId);
       case 'subscribe':
         return this.#subscribe(session, entry.filter, entry.options, entry.at);
@@ -178,9 +216,31 @@ export class Model {
         if (entry.isNew) session.received.add(entry.packetId);
         else session.received.delete(entry.packetId);
         return;
-      case 'willPublished':
-        session.will = null;
-        return;
+    }
+  }
+
+  // Wills
+
+  #waiting(clientId: string): LeftWill[] {
+    return [...this.wills.values()].filter((will) => will.clientId === clientId && !will.isUnderWay);
+  }
+
+  #leave({ clientId }: ModelSession, will: Will, at: number, isLeftBehind: boolean): void {
+    const dueAt = isLeftBehind ? Number.POSITIVE_INFINITY : at + will.delaySeconds * 1000;
+    this.wills.set(will.key, { ...will, clientId, isLeftBehind, dueAt, graceUntil: dueAt, isUnderWay: false });
+  }
+
+  #willDue(key: string, at: number): void {
+    const will = this.wills.get(key);
+    if (will !== undefined) Object.assign(will, { dueAt: at, isUnderWay: true, isLeftBehind: false });
+  }
+
+  #started(at: number): void {
+    for (const will of this.wills.values()) {
+      will.isUnderWay = false;
+      if (!will.isLeftBehind) continue;
+      will.graceUntil = at + this.graceSeconds * 1000;
+      will.dueAt = at + Math.max(this.graceSeconds, will.delaySeconds) * 1000;
     }
   }
 
@@ -191,6 +251,7 @@ export class Model {
   }
 
   #connect({ clientId, clean, expirySeconds, will, uid }: Extract<Entry, { kind: 'connect' }>): void {
+    for (const { key } of this.#waiting(clientId)) this.wills.delete(key);
     const old = this.sessions.get(clientId);
     const isNew = clean || old === undefined || (old.isConnected && old.expirySeconds === 0);
     const session: ModelSession = isNew

@@ -1,8 +1,8 @@
-/** The real pipelines with a part that answers at once or later, lets most messages pass and drops some. */
+/** The real pipelines with a part that answers at once or later, lets most messages pass, drops some, and refuses some wills. */
 
 import type { Random } from '../../scripts/crash/random.ts';
 import { silentLog } from '../../src/contracts/log.ts';
-import { defaultPipelineLimits, type MessagePipeline } from '../../src/contracts/pipeline.ts';
+import { defaultPipelineLimits } from '../../src/contracts/pipeline.ts';
 import { Pipelines } from '../../src/pipeline/pipelines.ts';
 import { partsOf } from '../../src/pipeline/used.ts';
 import { MemoryQuarantine } from '../../src/store/memory-quarantine.ts';
@@ -10,17 +10,24 @@ import type { Life, World } from './world.ts';
 
 const keep = { verdict: 'keep' } as const;
 const drop = { verdict: 'drop' } as const;
+const reject = { verdict: 'reject', reasonCode: 0x99 } as const;
 
-export function aPipeline(kind: 'sync' | 'async', world: World, random: Random, life: Life): MessagePipeline {
+/** What becomes of a message. The payload of a will begins with a `w`. */
+export function verdictOf(topic: string, qos: number, payload: string): 'keep' | 'drop' | 'reject' {
+  if (topic !== 'a' && !topic.startsWith('a/')) return 'keep';
+  if (payload.startsWith('w') && payload.length % 3 === 1) return 'reject';
+  return qos < 2 && payload.length % 5 === 3 ? 'drop' : 'keep';
+}
+
+export function aPipeline(kind: 'sync' | 'async', world: World, random: Random, life: Life): Pipelines {
   const quarantine = new MemoryQuarantine(defaultPipelineLimits);
   const pipelines = new Pipelines({ limits: defaultPipelineLimits, log: silentLog, quarantine, now: () => world.time });
   pipelines.use(
     ...partsOf({
       filter: 'a/#',
-      onPublish: (client, { qos, payload }) => {
-        const verdict = qos < 2 && payload.length % 5 === 3 ? drop : keep;
-        // A will is not waited for when the broker closes.
-        if (kind === 'sync' || client === null || random.isLucky(0.3)) return verdict;
+      onPublish: (_, { topic, qos, payload }) => {
+        const verdict = { keep, drop, reject }[verdictOf(topic, qos, payload.toString())];
+        if (kind === 'sync' || random.isLucky(0.3)) return verdict;
         return new Promise((resolve) => world.after(random.between(0, 200), () => resolve(verdict), life));
       },
     }),

@@ -13,7 +13,7 @@ import { PacketType } from '../../src/protocol/packets.ts';
 import type { Answers } from './answers.ts';
 import type { Decision } from './decisions.ts';
 import type { Judge } from './judge.ts';
-import type { Link } from './link.ts';
+import { keyOf, type Link } from './link.ts';
 import type { Routed } from './model.ts';
 
 const ackNames: Record<number, string> = {
@@ -170,9 +170,26 @@ function watchDecisions(core: Core, judge: Judge): void {
     dropped(reason, session, count);
   };
   const willRefused = sink.willRefused.bind(sink);
-  sink.willRefused = (message, session) => {
-    judge.wills.onRefused(session.clientId, message.topic.name);
-    willRefused(message, session);
+  sink.willRefused = (message, will, reasonCode, why) => {
+    judge.wills.onRefused(...willOf(message));
+    willRefused(message, will, reasonCode, why);
+  };
+  const publishWill = sink.publishWill.bind(sink);
+  sink.publishWill = (message, will, done) => {
+    const [key, topic, qos, payload] = willOf(message);
+    judge.wills.onDue(key);
+    const isAllowed = judge.rules?.mayPublish(will.clientId, topic) !== false;
+    judge.check(isAllowed, 'only what the rules allow is routed', () => `the will of ${will.clientId}`);
+    publishWill(message, will, () => {
+      judge.wills.onDone(key, topic, qos, payload);
+      done();
+    });
+  };
+  const stop = core.wills.stop.bind(core.wills);
+  core.wills.stop = () => {
+    const { durability, settings } = judge.profile;
+    judge.wills.isStopping = durability !== 'none' && settings.wills.restartGraceSeconds > 0;
+    stop();
   };
   const send = sink.publish.bind(sink);
   sink.publish = (session, message, qos, packetId, retain, dup, ids) => {
@@ -182,6 +199,11 @@ function watchDecisions(core: Core, judge: Judge): void {
     link.written.push({ decision: written, at: judge.world.time, isFirst: written.writes === 1 });
     send(session, message, qos, packetId, retain, dup, ids);
   };
+}
+
+function willOf({ topic, qos, payload }: Message): [key: string, topic: string, qos: number, payload: string] {
+  const text = payload.toString();
+  return [keyOf(text, topic.name), topic.name, qos, text];
 }
 
 /** What is being given to the session, or what was when this delivery was. */

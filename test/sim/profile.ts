@@ -40,7 +40,7 @@ export function drawProfile(random: Random): Profile {
       retainedMessages: random.pick([2, 1_000]),
     }),
   };
-  return {
+  const profile: Profile = {
     settings: {
       ...defaultSettings,
       limits,
@@ -69,4 +69,7 @@ export function drawProfile(random: Random): Profile {
     authentication: random.pick(['none', 'none', 'none', 'sync', 'async']),
     isTight,
   };
+  // Drawn last, so that the rest of a seed's run stays what it was.
+  const wills = { restartGraceSeconds: random.pick([0, 1, 4]) };
+  return { ...profile, settings: { ...profile.settings, wills } };
 }

@@ -77,21 +77,15 @@ export function checkOverdue(judge: Judge): void {
   const late = judge.world.time - toleranceMs;
   for (const session of judge.model.sessions.values()) {
     if (session.isConnected) continue;
-    const { clientId, disconnectedAt, expirySeconds, will } = session;
+    const { clientId, disconnectedAt, expirySeconds } = session;
     const expiresAt = expirySeconds === 0xffffffff ? Number.POSITIVE_INFINITY : disconnectedAt + expirySeconds * 1000;
     judge.check(
       expiresAt >= late,
       'session expiry to the second',
       () => `${clientId} should be over for ${late - expiresAt} ms`,
     );
-    if (will === null || judge.profile.pipeline !== 'none') continue;
-    const due = Math.min(disconnectedAt + will.delaySeconds * 1000, expiresAt);
-    judge.check(
-      due >= late,
-      'a will when it is due [MQTT5 3.1.2-8]',
-      () => `${clientId}'s was due at ${due - judge.world.startedAt}`,
-    );
   }
+  judge.wills.checkOverdue();
   for (const link of judge.links) {
     if (link.isDetached || link.uid === 0 || link.keepAliveSeconds === 0 || link.wire.isPaused) continue;
     const due = link.wire.lastReadAt + link.keepAliveSeconds * 1500;
@@ -178,10 +172,11 @@ export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {
 
 /** Everybody has gone for good. */
 export function checkNothingLeft(judge: Judge, keys: readonly string[]): void {
-  const { timers, directory, router, retained } = judge.core!;
+  const { timers, wills, directory, router, retained } = judge.core!;
   const left = [
     ['timers', timers.count],
     ['sessions', directory.size],
+    ['wills', wills.count],
     ['subscriptions', router.subscriptionCount],
     ['shared groups', router.sharedGroupCount],
     ['retained messages', retained.count],

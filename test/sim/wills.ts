@@ -1,13 +1,35 @@
-/** That a will is published when, and only when, it is due. [MQTT5 3.1.2-8] [MQTT5 3.1.2-10] */
+/** That a will is published when, and only when, it is due, and once. [MQTT5 3.1.2-8] [MQTT5 3.1.2-10] */
 import type { Judge } from './judge.ts';
-import type { ModelSession, Will } from './model.ts';
+import { toleranceMs } from './link.ts';
+import type { LeftWill, Will } from './model.ts';
+import { verdictOf } from './pipeline.ts';
+
+const whenDue = 'a will when it is due [MQTT5 3.1.2-8]';
+const onlyWhenDue = 'a will only when it is due [MQTT5 3.1.2-10]';
+/** Longer than a part of the pipeline takes its time. */
+const underWayMs = 1_000;
+
+/** One that became due in this event. Why it did is known when the event is over. */
+interface Due {
+  readonly will: Pick<LeftWill, 'key' | 'clientId' | 'dueAt' | 'graceUntil' | 'isLeftBehind'>;
+  readonly at: number;
+  /** Of the session that the client had; undefined: it was over. */
+  readonly uid: number | undefined;
+  /** Its client was connected. */
+  readonly wasConnected: boolean;
+}
 
 export class Wills {
+  /** The broker stops, and its clients find their wills where they left them. */
+  isStopping = false;
   /** Whose it is, by its key. */
   readonly #clients = new Map<string, string>();
   /** Who connected when. */
   readonly #connectedAt = new Set<string>();
-  #toCheck: { clientId: string; session: ModelSession | undefined; at: number; key: string }[] = [];
+  /** How often a will that is under way was routed, and which were refused. */
+  #routed = new Map<string, number>();
+  #refused = new Set<string>();
+  #toCheck: Due[] = [];
   readonly #judge: Judge;
 
   constructor(judge: Judge) {
@@ -18,69 +40,99 @@ export class Wills {
     return this.#clients.has(key);
   }
 
+  clientOf(key: string): string | null {
+    return this.#clients.get(key) ?? null;
+  }
+
+  /** Another process: nothing is under way in it. */
+  restarted(): void {
+    this.isStopping = false;
+    this.#routed = new Map();
+    this.#refused = new Set();
+  }
+
   onConnected(clientId: string, will: Will | null): void {
     this.#connectedAt.add(`${clientId} ${this.#judge.world.time}`);
     if (will !== null) this.#clients.set(will.key, clientId);
   }
 
-  onPublished(key: string, topic: string): void {
+  /** It begins its way through rules and pipeline. */
+  onDue(key: string): void {
     const judge: Judge = this.#judge;
+    const { model } = judge;
+    const at = judge.world.time;
     const clientId = this.#clients.get(key)!;
-    const session = judge.model.sessions.get(clientId);
-    const isCurrent = session?.will?.key === key;
-    // On its way through the pipeline, what it was due for may be over.
-    if (judge.profile.pipeline === 'async') {
-      if (isCurrent) judge.tell({ kind: 'willPublished', clientId });
-      return;
-    }
-    const isAllowed = judge.rules?.mayPublish(clientId, topic) !== false;
-    judge.check(isAllowed, 'only what the rules allow is routed', () => `the will of ${clientId}`);
-    // As it was when the will was published.
-    const was = isCurrent ? { ...session! } : undefined;
-    this.#toCheck.push({ clientId, session: was, at: judge.world.time, key });
-    judge.world.tell(() => `broker: publishes the will of ${clientId}`);
-    if (!isCurrent) return;
+    const session = model.sessions.get(clientId);
+    const wasConnected = session?.will?.key === key;
     // Another connection is taking the session over: whether it is, is seen when the event is over.
-    if (session!.isConnected) {
-      judge.tell({ kind: 'disconnect', clientId, hasWill: true, expirySeconds: null, at: judge.world.time });
-    }
-    judge.tell({ kind: 'willPublished', clientId });
+    if (wasConnected) judge.onTakenOver(session);
+    const will = model.wills.get(key);
+    if (will === undefined) judge.fail(onlyWhenDue, `${key} of ${clientId} is not to be published`);
+    judge.check(!will.isUnderWay, 'a will once', () => `${key} of ${clientId} is published a second time`);
+    judge.world.tell(() => `broker: the will ${key} of ${clientId} is due`);
+    this.#toCheck.push({ will: { ...will }, at, uid: session?.uid, wasConnected });
+    judge.tell({ kind: 'willDue', key, at });
+    this.#routed.set(key, 0);
+    this.#refused.delete(key);
   }
 
-  /** It is due, and the rules do not allow it any more. */
-  onRefused(clientId: string, topic: string): void {
+  onRouted(key: string): void {
     const judge: Judge = this.#judge;
-    const isRight = judge.rules?.mayPublish(clientId, topic) === false;
-    judge.check(isRight, 'a will when it is due [MQTT5 3.1.2-8]', () => `${clientId}'s was refused, and is allowed`);
-    judge.tell({ kind: 'willPublished', clientId });
+    const isUnderWay = judge.model.wills.get(key)?.isUnderWay === true;
+    judge.check(isUnderWay, onlyWhenDue, () => `${key} is routed, and is not under way`);
+    const times = (this.#routed.get(key) ?? 0) + 1;
+    this.#routed.set(key, times);
+    judge.check(times === 1, 'a will once', () => `${key} is routed again`);
   }
 
-  /** Once the event is over, it is known why a will was published in it. */
+  /** The rules do not allow it any more, or the pipeline refuses it. */
+  onRefused(key: string, topic: string, qos: number, payload: string): void {
+    const judge: Judge = this.#judge;
+    const isByRules = judge.model.wills.get(key)?.isUnderWay !== true;
+    if (isByRules) this.onDue(key);
+    const isRight = isByRules
+      ? judge.rules?.mayPublish(this.#clients.get(key)!, topic) === false
+      : judge.profile.pipeline !== 'none' && verdictOf(topic, qos, payload) === 'reject';
+    judge.check(isRight, whenDue, () => `${key} was refused, and is allowed`);
+    this.#refused.add(key);
+    if (isByRules) judge.tell({ kind: 'willDone', key });
+  }
+
+  /** Its way is over, and its record goes. */
+  onDone(key: string, topic: string, qos: number, payload: string): void {
+    const judge: Judge = this.#judge;
+    const verdict = judge.profile.pipeline === 'none' ? 'keep' : verdictOf(topic, qos, payload);
+    const became = this.#refused.has(key) ? 'reject' : this.#routed.get(key) === 1 ? 'keep' : 'drop';
+    judge.check(became === verdict, whenDue, () => `${key}: ${became} instead of ${verdict}`);
+    judge.tell({ kind: 'willDone', key });
+  }
+
+  /** Once the event is over, it is known why a will became due in it. */
   afterEvent(): void {
     const judge: Judge = this.#judge;
-    for (const { clientId, session, at, key } of this.#toCheck) {
-      if (session === undefined)
-        judge.fail('a will only when it is due [MQTT5 3.1.2-10]', `${key} of ${clientId} is not to be published`);
+    for (const { will, at, uid, wasConnected } of this.#toCheck) {
+      const { clientId, key, dueAt, graceUntil, isLeftBehind } = will;
       const now = judge.model.sessions.get(clientId);
       // It was connected when its will was published: then this very event has taken the connection from it.
-      const isOver = now?.uid !== session.uid;
-      const since = session.isConnected ? at : session.disconnectedAt;
-      const delayMs = session.will!.delaySeconds * 1000;
-      const isTakenOver = session.isConnected && (isOver || this.#connectedAt.has(`${clientId} ${at}`));
-      judge.check(
-        !session.isConnected || isTakenOver || !now!.isConnected,
-        'a will only when it is due [MQTT5 3.1.2-10]',
-        () => {
-          return `${clientId} is connected, and its will was published`;
-        },
-      );
-      const isEarly = at < since + delayMs && !isOver;
-      judge.check(
-        !isEarly,
-        'a will not before its delay [MQTT5 3.1.3-9]',
-        () => `${clientId}: ${at - since} of ${delayMs} ms`,
-      );
+      const isOver = uid === undefined || now?.uid !== uid;
+      const isTakenOver = isOver || this.#connectedAt.has(`${clientId} ${at}`);
+      judge.check(!wasConnected || isTakenOver || !now!.isConnected, onlyWhenDue, () => {
+        return `${clientId} is connected, and its will ${key} was published`;
+      });
+      const isEarly = at < dueAt && !(isOver && (!isLeftBehind || at >= graceUntil));
+      judge.check(!isEarly, 'a will not before its delay [MQTT5 3.1.3-9]', () => {
+        return `${key} of ${clientId}: ${dueAt - at} ms early`;
+      });
     }
     this.#toCheck = [];
+  }
+
+  /** Whether one should have been published by now. */
+  checkOverdue(): void {
+    const judge: Judge = this.#judge;
+    for (const { key, clientId, dueAt, isUnderWay } of judge.model.wills.values()) {
+      const lateMs = judge.world.time - dueAt - toleranceMs - (isUnderWay ? underWayMs : 0);
+      judge.check(lateMs <= 0, whenDue, () => `${key} of ${clientId} is ${lateMs} ms late`);
+    }
   }
 }

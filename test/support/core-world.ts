@@ -55,7 +55,10 @@ export class World {
       acknowledgeStored: ({ clientId }, type, id) => void this.told.push(`${clientId} gets ${type} for ${id}`),
       disconnect: () => {},
       inForm: (...asked) => this.inForm(...asked),
-      publishWill: ({ payload }) => void this.told.push(`will ${payload}`),
+      publishWill: ({ payload }, _, done) => {
+        this.told.push(`will ${payload}`);
+        done();
+      },
       willRefused: ({ payload }) => void this.told.push(`refused: will ${payload}`),
       dropped: (reason) => void this.told.push(`dropped: ${reason}`),
       sessionEnded: () => {},

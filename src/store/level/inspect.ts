@@ -16,6 +16,7 @@ import {
   readSending,
   readSession,
   readSubscription,
+  readWill,
   restOf,
 } from './records.ts';
 
@@ -27,6 +28,7 @@ const readers: Readonly<Record<number, { name: string; read(value: Buffer, at: B
   [Prefix.session]: { name: 'session', read: (value, at) => readSession(value, numberOf(at)) },
   [Prefix.subscription]: { name: 'subscription', read: (value, at) => readSubscription(value, restOf(at).toString()) },
   [Prefix.floor]: { name: 'acknowledgement floor', read: readFloor },
+  [Prefix.will]: { name: 'will', read: (value, at) => readWill(value, numberOf(at)) },
   [Prefix.message]: {
     name: 'message',
     read: (value, at) => {

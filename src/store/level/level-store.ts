@@ -13,6 +13,7 @@ import type {
   DeliverySummary,
   SessionStore,
   StoredDelivery,
+  StoredPendingWill,
   StoredSending,
   StoredSession,
   StoredSubscription,
@@ -42,6 +43,7 @@ import {
   writeSending,
   writeSession,
   writeSubscription,
+  writeWill,
 } from './records.ts';
 import { SessionState } from './session-state.ts';
 import { Staged } from './staged.ts';
@@ -75,8 +77,8 @@ const retainedInBatch = 10_000;
 
 export class LevelStore implements SessionStore {
   readonly canPage = true;
+  readonly outlivesProcess = true;
   staged = 0;
-  onUrgent: () => void = () => {};
   readonly quarantine: LevelQuarantine;
   readonly #options: LevelStoreOptions;
   readonly #timers: Timers;
@@ -261,6 +263,15 @@ export class LevelStore implements SessionStore {
     this.#mark(this.#options.durability);
   }
 
+  putWill(will: StoredPendingWill): void {
+    this.#put(key(Prefix.will, will.number), writeWill(this.#writer, will));
+  }
+
+  removeWill(number: number): void {
+    this.#collecting.delete(key(Prefix.will, number));
+    this.#mark(this.#options.durability);
+  }
+
   putRetained(message: Message): void {
     this.#collecting.retain(message.topic, message);
     this.#mark(durabilityOf(message.topic, this.#options));
@@ -286,10 +297,7 @@ export class LevelStore implements SessionStore {
   #mark(durability: Durability): void {
     if (durability === 'memory' && !this.isBehind) return;
     this.staged++;
-    if (!this.#collecting.isUrgent) {
-      this.#collecting.isUrgent = true;
-      this.onUrgent();
-    }
+    this.#collecting.isUrgent = true;
     if (durability === 'sync') this.#collecting.isSynced = true;
   }
 

@@ -5,6 +5,7 @@ import type { Log } from '../../contracts/log.ts';
 import type {
   RestoredSession,
   StoredDelivery,
+  StoredPendingWill,
   StoredSending,
   StoredSession,
   StoredSubscription,
@@ -25,6 +26,7 @@ import {
   readSending,
   readSession,
   readSubscription,
+  readWill,
   restOf,
 } from './records.ts';
 import { SessionState } from './session-state.ts';
@@ -43,6 +45,7 @@ const noFloor: Floor = { floor: 0, done: [] };
 export interface Loaded {
   readonly sessions: RestoredSession[];
   readonly retained: Message[];
+  readonly wills: StoredPendingWill[];
   readonly lastMessageId: number;
   readonly lastSessionId: number;
 }
@@ -81,9 +84,12 @@ export async function loadAll(
   }
   const retained: Message[] = [];
   await readEach(Prefix.retained, (_, value) => retained.push(readContent(value, 0)));
+  const wills: StoredPendingWill[] = [];
+  await readEach(Prefix.will, (at, value) => wills.push(readWill(value, numberOf(at))));
   await readEach(Prefix.quarantine, (at, value) => quarantine.restore(at, value));
   if (damaged > 0) log.warn({ records: damaged }, 'damaged records were set aside; see sluice db check');
-  return { sessions, retained, lastMessageId, lastSessionId };
+  const lastNumber = wills.reduce((last, { number }) => Math.max(last, number), lastMessageId);
+  return { sessions, retained, wills, lastMessageId: lastNumber, lastSessionId };
 }
 
 type ReadEach = (prefix: number, read: (at: Buffer, value: Buffer) => void) => Promise<void>;

@@ -6,9 +6,10 @@
  * | `00` | format version |
  * | `01` | identity of the database: random, and never written again |
  * | `10` commit | message and session numbers given so far, and, where it closes a run, what may have been sent before; the number of the commit is the key |
- * | `21` sid | session, will, and who its client is (as JSON in format 1) |
+ * | `21` sid | session, the will of a client that is connected (up to format 2, also of one that has left), and who its client is (as JSON in format 1) |
  * | `22` sid, filter | subscription |
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
+ * | `24` number | will of a client that is gone: when it is due, and whose it is (from format 3 on) |
  * | `30` message | recipients, size, expiry; topic, properties and payload, unless they are large |
  * | `31` message | topic, properties and payload that are large, so that a start need not read them |
  * | `32` sid, packet id | inbound QoS 2 |
@@ -22,9 +23,11 @@ import type { PublishedMessage } from '../../contracts/hooks.ts';
 import type { QuarantinedMessage, QuarantineEntry } from '../../contracts/pipeline.ts';
 import type {
   StoredDelivery,
+  StoredPendingWill,
   StoredSending,
   StoredSession,
   StoredSubscription,
+  StoredWill,
 } from '../../contracts/session-store.ts';
 import { Message, never } from '../../protocol/message.ts';
 import type { QoS } from '../../protocol/packets.ts';
@@ -34,7 +37,7 @@ import { ByteReader, type ByteWriter, CorruptValue } from './bytes.ts';
 import { readIdentity, readIdentityOfFormat1, writeIdentity } from './identity.ts';
 import type { ResidentMessage } from './message-ring.ts';
 
-export const format = 2;
+export const format = 3;
 
 export const Prefix = {
   format: 0x00,
@@ -43,6 +46,7 @@ export const Prefix = {
   session: 0x21,
   subscription: 0x22,
   floor: 0x23,
+  will: 0x24,
   message: 0x30,
   content: 0x31,
   received: 0x32,
@@ -184,14 +188,29 @@ export function writeSession(out: ByteWriter, session: StoredSession): Buffer {
     .f64(disconnectedAt ?? 0)
     .u8((will === null ? 0 : 1) | (identity === null ? 0 : 4));
   if (identity !== null) writeIdentity(out, identity, clientId);
-  if (will === null) return out.finish();
-  const { message, delaySeconds } = will;
+  if (will !== null) putWill(out, will);
+  return out.finish();
+}
+
+function putWill(out: ByteWriter, { message, delaySeconds }: StoredWill): void {
   out
     .varint(delaySeconds)
     .u8(message.qos)
     .u8(message.retain ? 1 : 0)
     .varint(message.expirySeconds + 1);
-  return out.text(message.topic.name).binary(message.properties).binary(message.payload).finish();
+  out.text(message.topic.name).binary(message.properties).binary(message.payload);
+}
+
+function takeWill(reader: ByteReader): StoredWill {
+  const delaySeconds = reader.varint();
+  const qos = reader.u8() as QoS;
+  const retain = reader.u8() === 1;
+  const messageExpiry = reader.varint() - 1;
+  const topic = takeTopic(reader);
+  const properties = reader.binary();
+  const message = Message.of(topic, reader.binary(), { qos, retain, properties });
+  message.expirySeconds = messageExpiry;
+  return { message, delaySeconds };
 }
 
 export function readSession(value: Buffer, sid: number): StoredSession {
@@ -206,16 +225,31 @@ export function readSession(value: Buffer, sid: number): StoredSession {
     (flags & 2) !== 0 ? readIdentityOfFormat1(reader) : (flags & 4) !== 0 ? readIdentity(reader, clientId) : null;
   const disconnectedAt = isDisconnected ? time : null;
   const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, identity };
-  if ((flags & 1) === 0) return { ...session, will: null };
-  const delaySeconds = reader.varint();
-  const qos = reader.u8() as QoS;
-  const retain = reader.u8() === 1;
-  const messageExpiry = reader.varint() - 1;
-  const topic = takeTopic(reader);
-  const properties = reader.binary();
-  const message = Message.of(topic, reader.binary(), { qos, retain, properties });
-  message.expirySeconds = messageExpiry;
-  return { ...session, will: { message, delaySeconds } };
+  return { ...session, will: (flags & 1) === 0 ? null : takeWill(reader) };
+}
+
+export function writeWill(out: ByteWriter, pending: StoredPendingWill): Buffer {
+  const { clientId, protocolVersion, identity, dueAt, will } = pending;
+  out
+    .begin()
+    .text(clientId)
+    .u8(protocolVersion)
+    .u8((dueAt === null ? 0 : 1) | (identity === null ? 0 : 2))
+    .f64(dueAt ?? 0);
+  if (identity !== null) writeIdentity(out, identity, clientId);
+  putWill(out, will);
+  return out.finish();
+}
+
+export function readWill(value: Buffer, number: number): StoredPendingWill {
+  const reader = new ByteReader(value);
+  const clientId = reader.text();
+  const protocolVersion = reader.u8() as ProtocolVersion;
+  const flags = reader.u8();
+  const time = reader.f64();
+  const identity = (flags & 2) === 0 ? null : readIdentity(reader, clientId);
+  const dueAt = (flags & 1) === 0 ? null : time;
+  return { number, clientId, protocolVersion, identity, dueAt, will: takeWill(reader) };
 }
 
 export function writeSubscription(out: ByteWriter, subscription: StoredSubscription): Buffer {

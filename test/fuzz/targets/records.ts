@@ -85,6 +85,14 @@ const kinds: readonly Kind[] = [
     seeds: [seedOf(records.writeSubscription(out, { ...subscription, identifier: 9, subscriberClass: 'json' }))],
   },
   {
+    read: (value) => records.readWill(value, 1),
+    write: (read: ReturnType<typeof records.readWill>) => records.writeWill(out, read),
+    seeds: [null, 5].map((dueAt) => {
+      const pending = { number: 1, clientId: 'c', protocolVersion: 5, identity, dueAt } as const;
+      return seedOf(records.writeWill(out, { ...pending, will: { message, delaySeconds: 5 } }));
+    }),
+  },
+  {
     read: (value) => records.readFloor(value),
     write: (read: records.Floor) => records.writeFloor(out, read),
     seeds: [seedOf(records.writeFloor(out, { floor: 2 ** 40, done: [2 ** 40 + 3] }))],

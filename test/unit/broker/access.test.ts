@@ -214,7 +214,7 @@ test('a will that the rules refuse keeps the client out; one that they refuse la
   const guest = await connect({ version: 5, will });
   secrets.isOpen = false;
   await guest.vanish();
-  await expect.poll(() => broker.counters.dropped.notAuthorized).toBe(1);
+  await expect.poll(() => broker.counters.dropped.willRefused).toBe(1);
   await admin.nothingElse();
 });
 

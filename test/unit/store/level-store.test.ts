@@ -7,6 +7,9 @@ import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemTimers } from '../../../src/base/clock.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
+import { defaultSettings } from '../../../src/contracts/settings.ts';
+import { Core } from '../../../src/core/core.ts';
+import { restore } from '../../../src/core/lifecycle.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { ByteWriter } from '../../../src/store/level/bytes.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
@@ -14,6 +17,8 @@ import { format, key, Prefix, packetKey } from '../../../src/store/level/records
 import { Staged } from '../../../src/store/level/staged.ts';
 import { exportTo, importFrom } from '../../../src/store/level/tools.ts';
 import { aDelivery, aMessage, aSession, committed, read } from '../../contract/session-store.suite.ts';
+import { World } from '../../support/core-world.ts';
+import { aClient } from '../../support/pipeline.ts';
 
 let directory = '';
 beforeEach(async () => {
@@ -177,6 +182,34 @@ describe('damage', () => {
     const { sessions } = await store.load();
     expect([...sessions].map(({ session }) => session)).toEqual([{ ...session, disconnectedAt: 1_234, identity }]);
     await store.close();
+    await tamper(async (db) => expect(await db.get(Buffer.of(Prefix.format))).toEqual(numbered(format)));
+  });
+
+  test('a database of format 2 has the wills of clients that have left with their sessions, and comes to no harm', async () => {
+    const will = { message: aMessage(0, 'gone', 'will'), delaySeconds: 1_000 };
+    const left = Date.now() - 500_000;
+    const store = aStore();
+    await store.load();
+    const identity = { ...aClient, clientId: 'client-1' };
+    store.putSession(aSession(store.nextSessionId(), { will, disconnectedAt: left, expirySeconds: 10_000, identity }));
+    await committed(store);
+    await store.close();
+    await tamper((db) => db.put(Buffer.of(Prefix.format), numbered(2)));
+
+    const again = aStore();
+    const first = await again.load();
+    const core = new Core(defaultSettings, again, new World().core.sink, Date.now());
+    restore(core, first.sessions, first.maybeSentUpTo, first.wills);
+    await committed(again);
+    await again.close();
+
+    const third = aStore();
+    const { sessions, wills } = await third.load();
+    await third.close();
+    expect([...sessions].map(({ session }) => session.will)).toEqual([null]);
+    const [pending] = [...wills];
+    expect(pending).toMatchObject({ clientId: 'client-1', dueAt: left + 1_000_000, identity });
+    expect(pending?.will.message.payload.toString()).toBe('gone');
     await tamper(async (db) => expect(await db.get(Buffer.of(Prefix.format))).toEqual(numbered(format)));
   });
 

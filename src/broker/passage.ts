@@ -1,0 +1,69 @@
+/**
+ * A message on its way through the hooks and the pipeline, before anything is routed, stored or acknowledged: the same way for a
+ * PUBLISH of a client and for its will. The rules are asked before it.
+ */
+import type { PublishVerdict } from '../contracts/hooks.ts';
+import type { Prepared } from '../core/prepared.ts';
+import type { Message } from '../protocol/message.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { type Asker, withAnswer } from './awaiting.ts';
+import { isPiped, messagesOf, opened, prepare } from './piping.ts';
+
+export interface Passage {
+  readonly asker: Asker;
+  /** Owns its bytes. */
+  readonly message: Message;
+  /** Whoever published it is gone, and does without an answer: nothing is to become of it. */
+  readonly isAbandoned: boolean;
+  /** Nobody gets the message. `why`: in the words of the pipeline, if it has any. */
+  refused(reasonCode: number, why?: string): void;
+  /** It became these, or none, each with the forms that its subscribers want. */
+  passed(messages: readonly Prepared[]): void;
+}
+
+const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError } as const;
+
+/** Ends, at once or later, with a call of `refused` or `passed`, unless the message was abandoned meanwhile. */
+export function pass(passage: Passage): void {
+  const { asker, message } = passage;
+  const { hooks } = asker.shell;
+  if (hooks.authorizePublish === undefined) return transform(passage);
+  const ask = () => hooks.authorizePublish!(asker.identity!, message.topic, message.qos, message.retain);
+  withAnswer<number>(asker, 'authorizePublish', ask, ReasonCode.NotAuthorized, (code) => {
+    if (passage.isAbandoned) return;
+    if (isFailure(code)) passage.refused(code);
+    else transform(passage);
+  });
+}
+
+function transform(passage: Passage): void {
+  const { asker, message } = passage;
+  const { shell } = asker;
+  const { pipeline } = shell;
+  if (pipeline === null || !isPiped(pipeline, message.topic)) return route(passage, [message]);
+  const seen = opened(message);
+  const ask = () => pipeline.onPublish(asker.identity!, seen);
+  withAnswer<PublishVerdict>(asker, 'onPublish', ask, failed, (verdict) => {
+    if (passage.isAbandoned) return;
+    if (verdict.verdict === 'reject') return passage.refused(verdict.reasonCode, verdict.reason);
+    let messages: Message[];
+    try {
+      messages = messagesOf(verdict, message, seen, shell);
+    } catch (err) {
+      // The pipeline's mistake: the client must not pay for it with its connection.
+      const fields = { client: asker.identity?.clientId, topic: seen.topic, err };
+      shell.complaints.error('pipeline', fields, 'onPublish made an invalid message');
+      return passage.refused(failed.reasonCode);
+    }
+    route(passage, messages);
+  });
+}
+
+/** Once each class of subscribers has its form. */
+function route(passage: Passage, messages: readonly Message[]): void {
+  const { asker } = passage;
+  const ask = () => prepare(asker.shell, messages);
+  withAnswer<readonly Prepared[]>(asker, 'onDeliver', ask, [], (prepared) => {
+    if (!passage.isAbandoned) passage.passed(prepared);
+  });
+}

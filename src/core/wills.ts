@@ -1,0 +1,208 @@
+/**
+ * The wills of clients that are gone: those that wait whether their client comes back, and those on their way through rules, hooks
+ * and pipelines. [MQTT5 3.1.2.5]
+ *
+ * While a client is connected, its will is its session's. From then on it stands for itself, so that neither another connection nor
+ * the end of the session can lose it or publish it twice. What waits, or is under way for longer than a turn, has a record in the
+ * store, which goes in the same commit in which the published message comes.
+ */
+import { Timer, type TimerWheel } from '../base/timer-wheel.ts';
+import type { AccessPolicy, Rights } from '../contracts/access.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { SessionStore, StoredPendingWill } from '../contracts/session-store.ts';
+import type { BrokerSettings } from '../contracts/settings.ts';
+import type { Message } from '../protocol/message.ts';
+import { isFailure } from '../protocol/reason-codes.ts';
+import type { ProtocolVersion } from '../protocol/traits.ts';
+import type { Session, SessionWill } from './session.ts';
+import type { Sink } from './sink.ts';
+
+/** The will of a client that is gone. */
+export class PendingWill {
+  readonly clientId: string;
+  readonly protocolVersion: ProtocolVersion;
+  readonly identity: ClientIdentity | null;
+  /** Null: everything is allowed. */
+  readonly rights: Rights | null;
+  readonly message: Message;
+  readonly delaySeconds: number;
+  /** Its number in the store; 0: it has no record there. */
+  number = 0;
+  /** Until then the return of its client calls it off, whatever becomes of the session. */
+  graceUntil = Number.NEGATIVE_INFINITY;
+  /** While it waits. */
+  timer: Timer | null = null;
+
+  constructor(of: Omit<StoredPendingWill, 'number' | 'dueAt' | 'will'>, will: SessionWill, rights: Rights | null) {
+    this.clientId = of.clientId;
+    this.protocolVersion = of.protocolVersion;
+    this.identity = of.identity;
+    this.rights = rights;
+    this.message = will.message;
+    this.delaySeconds = will.delaySeconds;
+  }
+}
+
+export interface WillsOptions {
+  readonly settings: BrokerSettings;
+  readonly store: SessionStore;
+  readonly sink: Sink;
+  readonly timers: TimerWheel;
+  readonly access: AccessPolicy | null;
+  readonly now: () => number;
+}
+
+export class Wills {
+  readonly #options: WillsOptions;
+  /** By client identifier. Whoever comes back takes out its own, so there is one of each client. */
+  readonly #waiting = new Map<string, PendingWill>();
+  readonly #underWay = new Set<PendingWill>();
+  #isStopping = false;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(options: WillsOptions) {
+    this.#options = options;
+  }
+
+  /** How many of them there are. */
+  get count(): number {
+    return this.#waiting.size + this.#underWay.size;
+  }
+
+  /** The broker stops: the connections that it ends from now on are not their clients' fault. */
+  stop(): void {
+    const { store, settings } = this.#options;
+    this.#isStopping = store.outlivesProcess && settings.wills.restartGraceSeconds > 0;
+  }
+
+  /** Resolves once none is under way. */
+  async idle(): Promise<void> {
+    if (this.#underWay.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  /** The session's connection is gone. `isOver`: its session as well, so nobody can come back for the will. [MQTT5 3.1.2-8] */
+  leave(session: Session, isOver: boolean): void {
+    const pending = takeWill(session);
+    if (pending === null) return;
+    if (this.#isStopping) return this.#keep(pending, null);
+    if (isOver || pending.delaySeconds === 0) return this.#publish(pending);
+    const dueAt = this.#options.now() + pending.delaySeconds * 1000;
+    this.#keep(pending, dueAt);
+    this.#wait(pending, dueAt);
+  }
+
+  /** A will that waits for its delay is published when the session ends before. [MQTT5 3.1.3-9] */
+  sessionEnded(clientId: string): void {
+    const waiting = this.#waiting.get(clientId);
+    if (waiting === undefined) return;
+    if (waiting.graceUntil <= this.#options.now()) return this.#publish(waiting);
+    this.#wait(waiting, waiting.graceUntil);
+  }
+
+  /** A will that is due is published before its client is let in. */
+  fireIfDue(clientId: string): void {
+    const { timers, now } = this.#options;
+    timers.fireIfDue(this.#waiting.get(clientId)?.timer ?? null, now());
+  }
+
+  /** The client is back, which calls off what waits. Somebody else under its name is not the client. */
+  clientIsBack(clientId: string, identity: ClientIdentity | null): void {
+    const waiting = this.#waiting.get(clientId);
+    if (waiting === undefined) return;
+    const isSomebodyElse = waiting.identity !== null && identity?.username !== waiting.identity.username;
+    if (isSomebodyElse) return this.#publish(waiting);
+    this.#end(waiting);
+  }
+
+  /** Puts back those of the last run. */
+  restore(stored: Iterable<StoredPendingWill>): void {
+    for (const each of stored) {
+      const { identity } = each;
+      const rights = identity === null ? null : (this.#options.access?.rightsOf(identity) ?? null);
+      const pending = new PendingWill(each, each.will, rights);
+      pending.number = each.number;
+      this.#waitAgain(pending, each.dueAt);
+    }
+  }
+
+  /** A will of the last run, which its session's record had: the client was connected, or left at that time. */
+  restoreOf(pending: PendingWill, leftAt: number | null): void {
+    const dueAt = leftAt === null ? null : leftAt + pending.delaySeconds * 1000;
+    this.#keep(pending, dueAt);
+    this.#waitAgain(pending, dueAt);
+  }
+
+  #waitAgain(pending: PendingWill, dueAt: number | null): void {
+    if (dueAt !== null) return this.#wait(pending, dueAt);
+    // The broker's own end took the connection: the client has the grace to come back, or the delay if that is longer.
+    const { settings, now } = this.#options;
+    const { restartGraceSeconds } = settings.wills;
+    pending.graceUntil = now() + restartGraceSeconds * 1000;
+    this.#wait(pending, now() + Math.max(restartGraceSeconds, pending.delaySeconds) * 1000);
+  }
+
+  #wait(pending: PendingWill, dueAt: number): void {
+    this.#waiting.set(pending.clientId, pending);
+    pending.timer ??= new Timer(() => this.#publish(pending));
+    this.#options.timers.set(pending.timer, dueAt);
+  }
+
+  /** `dueAt`: null if its wait begins with the next start of the broker. */
+  #keep(pending: PendingWill, dueAt: number | null): void {
+    const { store } = this.#options;
+    if (pending.number === 0) pending.number = store.nextMessageId();
+    const { number, clientId, protocolVersion, identity, message, delaySeconds } = pending;
+    store.putWill({ number, clientId, protocolVersion, identity, dueAt, will: { message, delaySeconds } });
+  }
+
+  #stopWaiting(pending: PendingWill): void {
+    this.#options.timers.cancel(pending.timer);
+    if (this.#waiting.get(pending.clientId) === pending) this.#waiting.delete(pending.clientId);
+  }
+
+  /** It is not to be published, or has been. */
+  #end(pending: PendingWill): void {
+    this.#stopWaiting(pending);
+    this.#underWay.delete(pending);
+    if (pending.number > 0) this.#options.store.removeWill(pending.number);
+    if (this.#underWay.size > 0) return;
+    for (const call of this.#whenIdle.splice(0)) call();
+  }
+
+  #publish(pending: PendingWill): void {
+    const { sink, now } = this.#options;
+    this.#stopWaiting(pending);
+    const message = stamped(pending.message, now());
+    // It was allowed when the client connected; the rules may have changed.
+    const code = pending.rights?.publish(message.topic, message.qos, message.retain) ?? 0;
+    if (isFailure(code)) {
+      sink.willRefused(message, pending, code);
+      return this.#end(pending);
+    }
+    this.#underWay.add(pending);
+    sink.publishWill(message, pending, () => this.#end(pending));
+    // It takes its time: should the process end meanwhile, the next one publishes it.
+    if (this.#underWay.has(pending)) this.#keep(pending, now());
+  }
+}
+
+/** In whose name it is published. Of some sessions that older versions stored, nothing is known but the client's identifier. */
+export function publisherOf({ identity, clientId, protocolVersion }: PendingWill): ClientIdentity {
+  const nowhere = { transport: 'tcp', remoteAddress: '', listener: '' } as const;
+  return identity ?? { clientId, username: null, protocolVersion, ...nowhere, groups: [], attributes: {} };
+}
+
+/** Takes the will off its session: the client is gone. */
+export function takeWill(session: Session): PendingWill | null {
+  const { clientId, traits, identity, rights, will } = session;
+  if (will === null) return null;
+  session.will = null;
+  return new PendingWill({ clientId, protocolVersion: traits.version, identity }, will, rights);
+}
+
+/** A will's expiry counts from its publication. [MQTT5 3.1.3.2.4] */
+function stamped(message: Message, now: number): Message {
+  const will = message.renumbered(0);
+  if (will.expirySeconds >= 0) will.expiresAt = now + will.expirySeconds * 1000;
+  return will;
+}

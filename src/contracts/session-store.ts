@@ -49,6 +49,8 @@ export interface StoredSubscription {
   readonly identifier: number;
   /** Which form of a message it gets, by the name that the pipeline gave it; null: as published. */
   readonly subscriberClass: string | null;
+  /** Of the retained messages that it asked for, some are still to be given to the session. */
+  readonly owesRetained: boolean;
 }
 
 export interface StoredDelivery {
@@ -117,6 +119,8 @@ export interface SessionStore {
   /** With everything that belongs to it. */
   removeSession(sid: number): void;
   putSubscription(sid: number, subscription: StoredSubscription): void;
+  /** No retained messages are owed any more; all else stays as it is. May be lost in a crash: then they are all owed again. */
+  replayDone(sid: number, subscription: StoredSubscription): void;
   removeSubscription(sid: number, topicFilter: string): void;
   /** `delivery.message` owns its bytes and has an id above that of every earlier delivery of the session. */
   putDelivery(sid: number, delivery: StoredDelivery): void;

@@ -15,7 +15,7 @@ import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { DropReason, Sink } from './sink.ts';
-import type { Subscription } from './subscription.ts';
+import { type Subscription, storedForm } from './subscription.ts';
 
 /** Of a queue whose tail the store can keep, so much stays in memory. */
 const inMemoryMessages = 256;
@@ -308,7 +308,7 @@ export class Delivering {
     const message = messages.take(this.#walk);
     this.#walk.stepsLeft--;
     if (message === null) {
-      if (messages.isDone) session.replays.shift();
+      if (messages.isDone) this.#replayDone(session);
       return;
     }
     if (message.isExpired(this.now) || !mayReceive(session, message)) return;
@@ -318,7 +318,8 @@ export class Delivering {
     session.isPreparing = true;
     const take = (form: Message | null) => {
       session.isPreparing = false;
-      const isWanted = session.isConnected && session.subscriptions.has(subscription.topicFilter);
+      // Also while the client is away: this message has had its turn, and waits in the queue of the session.
+      const isWanted = session.subscriptions.has(subscription.topicFilter);
       if (form !== null && isWanted && mayReceive(session, message)) {
         this.#replay(session, subscription, form);
       }
@@ -326,6 +327,14 @@ export class Delivering {
     };
     this.#sink.inForm(message, subscription.subscriberClass, (form) => this.#forOne(session, () => take(form)));
     isLater = true;
+  }
+
+  /** All that the first of the session's new subscriptions was owed is sent, or waits in its queue. */
+  #replayDone(session: Session): void {
+    const { topicFilter } = session.replays.shift()!.subscription;
+    const subscription = session.subscriptions.get(topicFilter);
+    if (!session.isPersistent || subscription === undefined) return;
+    this.#store.replayDone(session.sid, storedForm(subscription, false));
   }
 
   #awaitTurn(): void {

@@ -178,8 +178,10 @@ export function restore(
       const parsed = parseFilter(stored.topicFilter);
       if (parsed === null) continue;
       const { filter, shareName } = parsed;
-      const subscription = { session, filter, shareName, ...stored };
+      const { owesRetained, ...options } = stored;
+      const subscription = { session, filter, shareName, ...options };
       session.subscriptions.set(stored.topicFilter, subscription);
+      if (owesRetained) session.replays.push({ subscription, messages: core.retained.match(filter) });
       session.filterBytes += Buffer.byteLength(stored.topicFilter);
       core.router.add(subscription);
     }

@@ -22,6 +22,9 @@ class Node extends LevelNode<Node> {
   }
 }
 
+/** So many nodes are looked at to find out whether there is anything for a filter at all. */
+const fewSteps = 50;
+
 export class RetainedMessages {
   readonly #root = new Node();
   /** Topics that begin with `$` stand apart: a leading wildcard passes them over. [MQTT5 4.7.2-1] */
@@ -59,6 +62,14 @@ export class RetainedMessages {
   /** The messages whose topic the filter matches. What is set or deleted meanwhile may appear or not. */
   match(filter: string): RetainedMatches {
     return new RetainedMatches([this.#rootOf(filter)], filter.split('/'));
+  }
+
+  /** False only if there are none that the filter matches. It looks at a few nodes, not at all. */
+  mayHave(filter: string): boolean {
+    if (this.#count === 0) return false;
+    const walk = { stepsLeft: fewSteps };
+    const matches = this.match(filter);
+    return matches.take(walk) !== null || !matches.isDone;
   }
 
   [Symbol.iterator](): RetainedMatches {
@@ -160,6 +171,7 @@ export class RetainedMatches implements IterableIterator<Message> {
  * fills no buffer, and a message that was replaced meanwhile is sent as it is now.
  */
 export interface Replay {
-  readonly subscription: Subscription;
+  /** As it was when it asked for them, in the class that it has now. */
+  subscription: Subscription;
   readonly messages: RetainedMatches;
 }

@@ -1,3 +1,4 @@
+import type { StoredSubscription } from '../contracts/session-store.ts';
 import type { QoS } from '../protocol/packets.ts';
 import type { Session } from './session.ts';
 
@@ -17,4 +18,10 @@ export interface Subscription {
   readonly identifier: number;
   /** Which form of a message it gets, by the name that the pipeline gave it; null: as published. */
   readonly subscriberClass: string | null;
+}
+
+/** As it is kept over restarts. */
+export function storedForm(subscription: Subscription, owesRetained: boolean): StoredSubscription {
+  const { topicFilter, qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass } = subscription;
+  return { topicFilter, qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass, owesRetained };
 }

@@ -32,6 +32,7 @@ export class MemoryStore implements SessionStore {
   putSession(): void {}
   removeSession(): void {}
   putSubscription(): void {}
+  replayDone(): void {}
   removeSubscription(): void {}
   putDelivery(): void {}
   removeDelivery(): void {}

@@ -151,6 +151,7 @@ export function describeStore(
         retainHandling: 2,
         identifier: 268_435_455,
         subscriberClass: 'line-2;application/json',
+        owesRetained: true,
       } as const;
       store.putSession(session);
       store.putSubscription(sid, subscription);
@@ -261,6 +262,21 @@ export function describeStore(
       expect((await start()).sessions[0]?.backlog.messages).toBe(1);
     });
 
+    test('a subscription whose retained messages have all been given stays as it is, and owes nothing', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      const options = { qos: 1, noLocal: true, retainAsPublished: false, retainHandling: 1, identifier: 7 } as const;
+      const subscription = { topicFilter: 'a/#', ...options, subscriberClass: 'c', owesRetained: true };
+      store.putSession(aSession(sid));
+      store.putSubscription(sid, subscription);
+      await committed(store);
+      const { staged } = store;
+      store.replayDone(sid, subscription);
+      expect(store.staged).toBe(staged);
+      await committed(store);
+      expect((await start()).sessions[0]!.subscriptions).toEqual([{ ...subscription, owesRetained: false }]);
+    });
+
     test('a removed session takes everything of it along', async () => {
       const { store } = await start();
       const [gone, stays] = [store.nextSessionId(), store.nextSessionId()];
@@ -275,6 +291,7 @@ export function describeStore(
           retainHandling: 0,
           identifier: 0,
           subscriberClass: null,
+          owesRetained: false,
         });
         store.putReceived(sid, 1);
         store.putDelivery(sid, aDelivery(message));

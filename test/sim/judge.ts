@@ -117,8 +117,10 @@ export class Judge {
   /** Before the broker starts again: connections that were open in the story's last line have just been lost. */
   reopened(): void {
     const at = this.world.time;
-    // They are remembered by the process only.
-    for (const session of this.model.sessions.values()) session.replays.clear();
+    // What new subscriptions are owed is given from the beginning again, as they are now.
+    for (const { replays, subscriptions } of this.model.sessions.values()) {
+      for (const [filter, { owed }] of replays) replays.set(filter, { options: subscriptions.get(filter)!, owed });
+    }
     for (const { clientId, isConnected, expirySeconds, will } of [...this.model.sessions.values()]) {
       if (!isConnected) continue;
       this.tell({ kind: 'disconnect', clientId, hasWill: true, expirySeconds: null, at, isByBroker: true });

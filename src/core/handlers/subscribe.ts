@@ -6,7 +6,7 @@ import { ReasonCode } from '../../protocol/reason-codes.ts';
 import type { ParsedFilter } from '../../protocol/topic.ts';
 import type { Core } from '../core.ts';
 import type { Session } from '../session.ts';
-import type { Subscription } from '../subscription.ts';
+import { type Subscription, storedForm } from '../subscription.ts';
 
 export interface SubscribeOptions {
   /** What is granted. */
@@ -53,13 +53,15 @@ export function subscribe(
   core.router.add(subscription);
   if (existing !== undefined) core.router.remove(existing);
   session.subscriptions.set(topicFilter, subscription);
-  if (session.isPersistent) core.store.putSubscription(session.sid, { topicFilter, ...options });
   // Shared subscriptions get no retained messages. [MQTT5 4.8.2] Retain Handling: [MQTT5 3.3.1-9] to [MQTT5 3.3.1-11]
   const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && existing === undefined);
   if (wantsRetained && parsed.shareName === null) {
     dropReplays(session, topicFilter);
-    session.replays.push({ subscription, messages: core.retained.match(parsed.filter) });
+    if (core.retained.mayHave(parsed.filter)) {
+      session.replays.push({ subscription, messages: core.retained.match(parsed.filter) });
+    }
   }
+  save(core, subscription);
   return options.qos;
 }
 
@@ -71,11 +73,19 @@ export function reclassify(core: Core, subscription: Subscription, subscriberCla
   core.router.add(changed);
   core.router.remove(subscription);
   session.subscriptions.set(topicFilter, changed);
-  if (session.isPersistent) {
-    const { qos, noLocal, retainAsPublished, retainHandling, identifier } = subscription;
-    const stored = { topicFilter, qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass };
-    core.store.putSubscription(session.sid, stored);
+  for (const replay of session.replays) {
+    if (replay.subscription.topicFilter === topicFilter)
+      replay.subscription = { ...replay.subscription, subscriberClass };
   }
+  save(core, changed);
+}
+
+/** Stored with its subscription, a replay that a restart cuts short begins again after it. */
+function save(core: Core, subscription: Subscription): void {
+  const { session, topicFilter } = subscription;
+  if (!session.isPersistent) return;
+  const owesRetained = session.replays.some((replay) => replay.subscription.topicFilter === topicFilter);
+  core.store.putSubscription(session.sid, storedForm(subscription, owesRetained));
 }
 
 /** Returns the code for the UNSUBACK. */

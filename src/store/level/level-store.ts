@@ -180,6 +180,11 @@ export class LevelStore implements SessionStore {
     this.#put(key(Prefix.subscription, sid, subscription.topicFilter), writeSubscription(this.#writer, subscription));
   }
 
+  replayDone(sid: number, subscription: StoredSubscription): void {
+    const at = key(Prefix.subscription, sid, subscription.topicFilter);
+    this.#collecting.put(at, writeSubscription(this.#writer, { ...subscription, owesRetained: false }));
+  }
+
   removeSubscription(sid: number, topicFilter: string): void {
     this.#state(sid).filters.delete(topicFilter);
     this.#collecting.delete(key(Prefix.subscription, sid, topicFilter));

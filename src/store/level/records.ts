@@ -7,7 +7,7 @@
  * | `01` | identity of the database: random, and never written again |
  * | `10` commit | message and session numbers given so far, and, where it closes a run, what may have been sent before; the number of the commit is the key |
  * | `21` sid | session, the will of a client that is connected (up to format 2, also of one that has left), and who its client is (as JSON in format 1) |
- * | `22` sid, filter | subscription |
+ * | `22` sid, filter | subscription, and whether retained messages are owed for it (not in formats 1 and 2) |
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
  * | `24` number | will of a client that is gone: when it is due, and whose it is (from format 3 on) |
  * | `30` message | recipients, size, expiry; topic, properties and payload, unless they are large |
@@ -253,9 +253,9 @@ export function readWill(value: Buffer, number: number): StoredPendingWill {
 }
 
 export function writeSubscription(out: ByteWriter, subscription: StoredSubscription): Buffer {
-  const { qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass } = subscription;
-  const hasClass = subscriberClass === null ? 0 : 64;
-  const flags = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4) | hasClass;
+  const { qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass, owesRetained } = subscription;
+  const options = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4);
+  const flags = options | (subscriberClass === null ? 0 : 64) | (owesRetained ? 128 : 0);
   out.begin().u8(flags).varint(identifier);
   return (subscriberClass === null ? out : out.text(subscriberClass)).finish();
 }
@@ -271,6 +271,7 @@ export function readSubscription(value: Buffer, topicFilter: string): StoredSubs
     retainHandling: ((flags >> 4) & 3) as 0 | 1 | 2,
     identifier: reader.varint(),
     subscriberClass: (flags & 64) === 0 ? null : reader.text(),
+    owesRetained: (flags & 128) !== 0,
   };
 }
 

@@ -82,7 +82,11 @@ const kinds: readonly Kind[] = [
   {
     read: (value) => records.readSubscription(value, 'a/+'),
     write: (read: ReturnType<typeof records.readSubscription>) => records.writeSubscription(out, read),
-    seeds: [seedOf(records.writeSubscription(out, { ...subscription, identifier: 9, subscriberClass: 'json' }))],
+    seeds: [
+      seedOf(
+        records.writeSubscription(out, { ...subscription, identifier: 9, subscriberClass: 'json', owesRetained: true }),
+      ),
+    ],
   },
   {
     read: (value) => records.readWill(value, 1),

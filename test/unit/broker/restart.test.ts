@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createBroker, type SluiceBroker } from '../../../src/index.ts';
-import { type ConnectOptions, WireClient } from '../../support/wire-client.ts';
+import { type ConnectOptions, type Received, WireClient } from '../../support/wire-client.ts';
 
 let directory = '';
 let broker: SluiceBroker | null = null;
@@ -33,6 +33,25 @@ async function restart(): Promise<void> {
 function connect(clientId: string, options: ConnectOptions = {}): Promise<WireClient> {
   const properties = { sessionExpiryInterval: 1_000 };
   return WireClient.connect(broker!.listeners[0]!.port, { version: 5, clientId, clean: false, properties, ...options });
+}
+
+/** Answers what comes until so many different messages have come, and then as long as something does; what came, in its order. */
+async function take(client: WireClient, wanted: number): Promise<string[]> {
+  const found: string[] = [];
+  const unreleased = new Set<number>();
+  const answer = (packet: Received) => {
+    if (packet.cmd === 'pubrel' && unreleased.delete(packet.messageId!)) {
+      client.send({ cmd: 'pubcomp', messageId: packet.messageId });
+    }
+    if (packet.cmd !== 'publish') return;
+    if (packet.qos === 2) unreleased.add(packet.messageId!);
+    found.push(packet.payload!.toString());
+    client.send({ cmd: packet.qos === 2 ? 'pubrec' : 'puback', messageId: packet.messageId });
+  };
+  while (new Set(found).size < wanted || unreleased.size > 0) answer(await client.next());
+  client.send({ cmd: 'pingreq' });
+  for (let next = await client.next(); next.cmd !== 'pingresp'; next = await client.next()) answer(next);
+  return found;
 }
 
 async function publish(qos: 1 | 2, ...payloads: string[]): Promise<void> {
@@ -92,4 +111,44 @@ test('retained messages, subscriptions and their options are there', async () =>
   const newcomer = await connect('newcomer');
   await newcomer.subscribe('#', { qos: 1 });
   expect((await newcomer.next('publish')).payload?.toString()).toBe('kept');
+});
+
+/** So many retained messages, of which a new subscription of this QoS has been sent the first two. */
+async function cutShort(qos: 1 | 2, count: number): Promise<{ all: string[]; subscriber: WireClient }> {
+  const all = Array.from({ length: count }, (_, i) => String(i).padStart(2, '0'));
+  const publisher = await connect('publisher');
+  for (const payload of all) await publisher.publish(`r/${payload}`, payload, { qos, retain: true });
+  await publisher.disconnect();
+  const subscriber = await connect('subscriber');
+  await subscriber.subscribe('r/#', { qos });
+  await subscriber.collect('publish', 2);
+  return { all, subscriber };
+}
+
+test.each([1, 2] as const)(
+  'retained messages for a new subscription that a restart cuts short come after it, and once they have come no more (QoS %i)',
+  async (qos) => {
+    const { all } = await cutShort(qos, 20);
+    await restart();
+    const again = await connect('subscriber');
+    expect(again.connack?.sessionPresent).toBe(true);
+    expect(new Set(await take(again, all.length))).toEqual(new Set(all));
+    await again.disconnect();
+    await restart();
+    await (await connect('subscriber')).nothingElse();
+  },
+);
+
+test('retained messages for a new subscription that a lost connection cuts short go on where they were', async () => {
+  const { all, subscriber } = await cutShort(1, 20);
+  await subscriber.vanish();
+  expect((await take(await connect('subscriber'), all.length)).sort()).toEqual(all);
+});
+
+test('a subscription that is gone is owed no retained messages after a restart', async () => {
+  const { subscriber } = await cutShort(1, 20);
+  await subscriber.unsubscribe('r/#');
+  await subscriber.disconnect();
+  await restart();
+  expect(await take(await connect('subscriber'), 2)).toEqual(['00', '01']);
 });

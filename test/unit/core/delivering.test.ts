@@ -29,6 +29,22 @@ test('one that subscribed again and then unsubscribes leaves its messages to the
   expect(world.told).toEqual(['second gets x by QoS 1']);
 });
 
+test('a retained message whose form comes while the client is away waits in its queue', () => {
+  const world = new World();
+  world.core.publish(Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1, retain: true }), null);
+  const client = world.connected('client');
+  let answer = () => {};
+  world.inForm = (message, _class, done) => {
+    answer = () => done(message);
+  };
+  world.subscribe(client, 1, 'a', false, 'some class');
+  world.core.delivering.pump(client);
+  world.leave(client);
+  answer();
+  world.connected('client');
+  expect(world.told).toEqual(['client gets x by QoS 1']);
+});
+
 test('a message that is larger than a whole queue may be costs the queue nothing', () => {
   const world = new World({ queueBytes: 50 });
   world.leave(world.member('away', 1, 'a'));

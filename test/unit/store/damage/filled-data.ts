@@ -66,7 +66,13 @@ async function addSession(store: LevelStore, name: string): Promise<void> {
     ...{ will, identity: null },
   });
   const subscription = { noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: 0 } as const;
-  store.putSubscription(sid, { ...subscription, topicFilter: `of/${name}/#`, qos: 1, subscriberClass: null });
+  store.putSubscription(sid, {
+    ...subscription,
+    topicFilter: `of/${name}/#`,
+    qos: 1,
+    subscriberClass: null,
+    owesRetained: false,
+  });
   const delivery = (message: Message, qos: 1 | 2): StoredDelivery => {
     return { message, qos, retain: false, subscriptionIds: null, group: null };
   };

@@ -160,13 +160,18 @@ export function checkTurnedAway(judge: Judge, link: Link, packet: Packet, isClos
   const code = packet.reasonCode ?? packet.returnCode ?? 0;
   // Its will may not be allowed.
   const isDenied = packet.cmd === 'connack' && judge.rules !== null && [0x87, 5].includes(code);
-  const isRight = isClosing || isDenied || reasons[packet.cmd as keyof typeof reasons].includes(code);
+  // Its session would have to be stored, and the disk takes nothing.
+  const isUnstored = packet.cmd === 'connack' && [0x88, 3].includes(code) && isWaitingForDisk(judge);
+  const isRight = isClosing || isDenied || isUnstored || reasons[packet.cmd as keyof typeof reasons].includes(code);
   judge.check(isRight, staysIn, () => `${link.name} is sent ${packet.cmd} with 0x${code.toString(16)}`);
 }
 
+const isWaitingForDisk = ({ store }: Judge) => store !== null && (store.isFailing || !store.isDurable);
+
 /** The broker ends a connection that never got in. */
 export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {
-  const isRight = link.uid > 0 || isClosing || judge.rules !== null || link.wire.hasClientLeft;
+  const mayEnd = judge.rules !== null || isWaitingForDisk(judge);
+  const isRight = link.uid > 0 || isClosing || mayEnd || link.wire.hasClientLeft;
   judge.check(isRight, staysIn, () => `the connection of ${link.name} is ended before it was in`);
 }
 

@@ -4,12 +4,13 @@
 
 import { AuditLog } from './admin/audit.ts';
 import { banHandlers } from './admin/bans.ts';
-import { audited, type Handlers, serveControl } from './admin/control.ts';
+import { Commands, type Handlers, serveControl, socketBeside, socketIn } from './admin/control.ts';
 import { createLog, programLog } from './admin/log.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import { Authentication, type Prepared } from './auth/authentication/authentication.ts';
 import { AuthenticationError } from './auth/authentication/mechanism.ts';
 import { Authorization } from './auth/authorization/authorization.ts';
+import { Deadline } from './base/deadline.ts';
 import { Broker } from './broker/broker.ts';
 import { version } from './broker/version.ts';
 import { ConfigError } from './config/error.ts';
@@ -23,7 +24,7 @@ import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
 import type { SessionStore } from './contracts/session-store.ts';
 import { defaultLimits } from './contracts/settings.ts';
 import type { Listener } from './contracts/transport.ts';
-import { listen } from './net/listen.ts';
+import { checkAddresses, listen } from './net/listen.ts';
 import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-files.ts';
 import type { ListenerOptions } from './net/options.ts';
 import { loadTls } from './net/tls-material.ts';
@@ -49,7 +50,10 @@ export interface App {
   readonly listeners: readonly Listener[];
   /** Rejects if a bug in what all connections share has ended the broker: then it is to be closed. See `Broker.ended`. */
   readonly ended: Promise<void>;
-  /** Stops accepting, tells the clients, finishes what was acknowledged. */
+  /**
+   * Stops accepting, tells the clients, finishes what was acknowledged, all within `shutdownSeconds`. Rejects if something could not be
+   * written: everything is closed then as well.
+   */
   close(): Promise<void>;
 }
 
@@ -64,6 +68,8 @@ export interface AppOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** How `reload` reads the configuration anew; without it there is nothing to reload from. */
   readonly reread?: () => Pick<ReadConfig, 'config' | 'where'>;
+  /** A broker that keeps its data in memory takes commands for this data directory, which need not exist. Absent: it takes none. */
+  readonly commandsFor?: string;
   /** Start although a part of what was acknowledged is lost. */
   readonly acceptLoss?: boolean;
 }
@@ -74,26 +80,36 @@ const pipelineTickMs = 100;
 const keep = { verdict: 'keep' } as const;
 
 export async function startApp(config: Config, options: AppOptions = {}): Promise<App> {
+  const stop = new Stop(config.shutdownSeconds * 1_000);
+  try {
+    return await openApp(config, options, stop);
+  } catch (error) {
+    // Nothing stays of a start that fails: no lock, thread, timer or socket.
+    await stop.close().catch(() => {});
+    throw error;
+  }
+}
+
+/** Whatever is opened is given to `stop`. Nothing is created in the file system before everything that can be checked has been. */
+async function openApp(config: Config, options: AppOptions, stop: Stop): Promise<App> {
   const log = options.log === undefined ? await createLog(config.log) : programLog(options.log);
   for (const remark of options.remarks ?? []) log.info({}, remark);
   const rules = rulesOf(config, options.where);
   const authentication = await openAuthentication(config, options, log);
+  stop.add(() => authentication?.close());
   const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log, (error) =>
     broker.break('the store', error),
   );
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
+  stop.add((deadline) => deadline.allows(pipelines.close()));
   const { allowedDollarPrefixes } = config;
   const authorization = new Authorization({ log, allowedDollarPrefixes, changed: () => broker.rulesChanged() });
-  let audit: AuditLog | null = null;
-  const giveUp = async (error: unknown): Promise<never> => {
-    await pipelines.close();
-    authentication?.close();
-    authorization.close();
-    await audit?.close();
-    throw error;
-  };
-  await configure(pipelines, config, options.where).catch(giveUp);
-  audit = await openAudit(config, log).catch(giveUp);
+  stop.add(() => authorization.close());
+  await configure(pipelines, config, options.where);
+  await checkCertificates({ config, where: options.where ?? pathText });
+  await checkAddresses(config.listeners);
+  const audit = await openAudit(config, log);
+  stop.add((deadline) => audit !== null && deadline.allows(audit.close()));
   const { onPublish } = options.hooks ?? {};
   if (onPublish !== undefined) {
     pipelines.use(
@@ -118,15 +134,100 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   pipelines.emit = (message) => publishOwn(broker, message, log);
   pipelines.mayPublish = (...asked) => broker.mayPublish(...asked);
   pipelines.onRefused = (refused) => broker.refusedLate(refused);
-  await Promise.all([broker.start().catch(giveUp), makeRoomForFiles(settings.limits.connections)]);
+  await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
+  stop.add(() => audit?.record({ event: 'stopped' }));
+  stop.add((deadline) => broker.close({ closePipeline: () => pipelines.close(), deadline }));
   tellConnections(settings, config, log);
   const tick = () =>
     pipelines.tick().catch((error: unknown) => broker.break('pipelines that hold messages back', error));
   const ticker = setInterval(tick, pipelineTickMs);
   ticker.unref();
+  stop.add(() => clearInterval(ticker));
   const listeners: Listener[] = [];
-  const reloadNow = async () => {
+  stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
+  const reloading = new Reloading({ options, log, audit, broker, pipelines, authentication, authorization, listeners });
+  stop.add((deadline) => deadline.allows(reloading.settled));
+  const reload = () => reloading.reload();
+  const commands = new Commands({ reload, ...commandsOf(broker, pipelines, store, quarantine) }, audit);
+  await serve(commands, config, options, stop, log);
+  for (const [index, settings] of config.listeners.entries()) {
+    const accept = (url: string) => {
+      authentication?.attach(url, index);
+      return (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
+    };
+    const isAnonymous = () => authentication?.allowsAnonymous(index) ?? options.hooks?.authenticate === undefined;
+    const listener = await listen(listenerOptions(settings, config, isAnonymous), accept, log, audit);
+    listeners.push(listener);
+    log.info({ url: listener.url }, 'listening');
+  }
+  const control = (command: string, argument: string) => commands.run(command, argument);
+  return { broker, pipelines, listeners, reload, control, close: () => stop.close(), ended: broker.ended };
+}
+
+/** What ends the parts of the app, last things first, within one limit of time. */
+class Stop {
+  readonly #limitMs: number;
+  readonly #closers: ((deadline: Deadline) => unknown)[] = [];
+  #closed: Promise<void> | null = null;
+
+  constructor(limitMs: number) {
+    this.#limitMs = limitMs;
+  }
+
+  add(close: (deadline: Deadline) => unknown): void {
+    this.#closers.push(close);
+  }
+
+  /** Closes everything, also behind something that fails; rejects with what failed first. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    const deadline = new Deadline(this.#limitMs);
+    const errors: unknown[] = [];
+    for (const close of this.#closers.reverse()) {
+      try {
+        await close(deadline);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    deadline.cancel();
+    if (errors.length > 0) throw errors[0];
+  }
+}
+
+interface ReloadParts {
+  readonly options: AppOptions;
+  readonly log: Log;
+  readonly audit: AuditLog | null;
+  readonly broker: Broker;
+  readonly pipelines: Pipelines;
+  readonly authentication: Authentication | null;
+  readonly authorization: Authorization;
+  readonly listeners: readonly Listener[];
+}
+
+/** One reload after the other, so that the configuration that was read last is the one that counts. */
+class Reloading {
+  readonly #parts: ReloadParts;
+  /** Resolves when those that were asked for are done. */
+  settled: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: ReloadParts) {
+    this.#parts = parts;
+  }
+
+  reload(): Promise<string> {
+    const reloaded = this.settled.then(() => this.#reload());
+    this.settled = reloaded.catch(() => {});
+    return reloaded;
+  }
+
+  async #reload(): Promise<string> {
+    const { options, log, audit, broker, pipelines, authentication, authorization, listeners } = this.#parts;
     if (options.reread === undefined) throw new ConfigError('There is no configuration file to read again');
     try {
       // First, so that a mistake in the pipelines does not keep a renewed certificate from being used.
@@ -151,55 +252,38 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
       log.error({ cause: (error as Error).message }, 'reload failed: what is wrong stays as it was');
       throw error;
     }
-  };
-  /** One after the other, so that the configuration that was read last is the one that counts. */
-  let reloading: Promise<unknown> = Promise.resolve();
-  const reload = () => {
-    const reloaded = reloading.then(reloadNow);
-    reloading = reloaded.catch(() => {});
-    return reloaded;
-  };
+  }
+}
+
+function commandsOf(broker: Broker, pipelines: Pipelines, store: SessionStore, quarantine: QuarantineStore): Handlers {
   const replay = async (entry: QuarantineEntry) => {
     const { outcome, messages } = await pipelines.replay(entry);
     for (const { topic, ...fields } of messages) await broker.publish(topic, fields);
     return outcome;
   };
-  const commands: Handlers = { reload, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
-  const handlers = audited(commands, audit);
-  const closeControl =
-    config.store.kind === 'level' ? await serve(store as LevelStore, config.store.directory, handlers, log) : () => {};
-  const close = async () => {
-    closeControl();
-    await reloading;
-    clearInterval(ticker);
-    await Promise.all(listeners.map((listener) => listener.close()));
-    await broker.close(undefined, () => pipelines.close());
-    authentication?.close();
-    authorization.close();
-    audit?.record({ event: 'stopped' });
-    await audit?.close();
+  const backup = async (into: string) => {
+    if (store instanceof LevelStore) return `${await store.backup(into)} records copied into ${into}`;
+    throw new Error('This broker keeps its data in memory: there is nothing to copy');
   };
+  return { backup, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
+}
+
+/** Commands of `sluice` to the running broker. */
+async function serve(
+  commands: Commands,
+  { store }: Config,
+  { commandsFor }: AppOptions,
+  stop: Stop,
+  log: Log,
+): Promise<void> {
+  if (store.kind === 'memory' && commandsFor === undefined) return;
   try {
-    for (const [index, settings] of config.listeners.entries()) {
-      const accept = (url: string) => {
-        authentication?.attach(url, index);
-        return (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
-      };
-      const isAnonymous = () => authentication?.allowsAnonymous(index) ?? options.hooks?.authenticate === undefined;
-      const listener = await listen(listenerOptions(settings, config, isAnonymous), accept, log, audit);
-      listeners.push(listener);
-      log.info({ url: listener.url }, 'listening');
-    }
+    const path = store.kind === 'level' ? socketIn(store.directory) : socketBeside(commandsFor!);
+    stop.add(await serveControl(path, commands));
   } catch (error) {
-    await close();
-    throw error;
+    const cause = (error as Error).message;
+    log.warn({ cause }, 'commands such as `sluice backup` cannot reach this broker: no socket for them');
   }
-  const control = async (command: string, argument: string) => {
-    const handler = Object.hasOwn(handlers, command) ? handlers[command] : undefined;
-    if (handler === undefined) throw new Error(`The broker knows no command "${command}"`);
-    return handler(argument);
-  };
-  return { broker, pipelines, listeners, reload, control, close, ended: broker.ended };
 }
 
 /** Null where none is wanted. */
@@ -248,7 +332,7 @@ export async function checkAuthentication(
 }
 
 /** Rejects with a ConfigError if the files of a TLS listener cannot be used. */
-export async function checkCertificates({ config, where }: ReadConfig): Promise<void> {
+export async function checkCertificates({ config, where }: Pick<ReadConfig, 'config' | 'where'>): Promise<void> {
   for (const [index, listener] of config.listeners.entries()) {
     if (!('tls' in listener)) continue;
     await loadTls(listener.tls).catch((cause: Error) => {
@@ -305,20 +389,6 @@ function createStore(
   if (store.kind === 'memory') return { store: new MemoryStore(), quarantine: new MemoryQuarantine(pipelineLimits) };
   const level = new LevelStore({ ...store, unwrittenBytes, quarantine: pipelineLimits, acceptLoss, log, onFatal });
   return { store: level, quarantine: level.quarantine };
-}
-
-/** Commands of `sluice` to the running broker. */
-async function serve(store: LevelStore, directory: string, handlers: Handlers, log: Log): Promise<() => void> {
-  const backup = async (into: string) => `${await store.backup(into)} records copied into ${into}`;
-  try {
-    return await serveControl(directory, { backup, ...handlers });
-  } catch (error) {
-    log.warn(
-      { cause: (error as Error).message },
-      'commands such as `sluice backup` cannot reach this broker: no socket for them',
-    );
-    return () => {};
-  }
 }
 
 function listenerOptions(

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { ChunkPool } from '../base/chunk-pool.ts';
 import { type Clock, systemClock, systemTimers, type Timers } from '../base/clock.ts';
+import { Deadline } from '../base/deadline.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
@@ -12,7 +13,7 @@ import type { Ban, BanList } from '../contracts/bans.ts';
 import type { Awaitable, ClientIdentity, Hooks } from '../contracts/hooks.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
-import type { SessionStore } from '../contracts/session-store.ts';
+import { type SessionStore, StoreError } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { Core } from '../core/core.ts';
@@ -62,6 +63,14 @@ export interface BrokerOptions {
   readonly pieces?: Partial<Pieces>;
 }
 
+export interface CloseOptions {
+  /** For clients that can be told. */
+  readonly reasonCode?: number;
+  readonly closePipeline?: () => Promise<void>;
+  /** For all of it. Default: however long it takes. */
+  readonly deadline?: Deadline;
+}
+
 /** Timers of the core are looked at this often; they are never early, and late by this much at most. */
 const tickMs = 100;
 /** Between two rounds in which expired retained messages leave memory; before, they are only not sent. */
@@ -71,6 +80,10 @@ const idleCommitMs = 1_000;
 
 /** So long a broker that stops waits for wills that are on their way through hooks and pipeline. */
 const willPatienceMs = 3_000;
+/** So long a broker that stops waits for the commit under way before it tells its clients. */
+const answersMs = 1_000;
+/** What a database that is given up has to close its files. */
+const lastChanceMs = 1_000;
 
 const describeStep = (ms: number) =>
   ms < 0
@@ -91,6 +104,7 @@ export class Broker implements BanList {
   #lastSweepAt: number;
   #lastIdleCommitAt: number;
   #isClosing = false;
+  #closed: Promise<void> | null = null;
   #isGoingOn = false;
   #whenEmpty: (() => void) | null = null;
   #resolveEnded: () => void = () => {};
@@ -319,32 +333,42 @@ export class Broker implements BanList {
   }
 
   /**
-   * Tells the clients, lets what was acknowledged reach the disk, closes every connection and the store. `closePipeline` is called
-   * between the two, when nothing is on its way through the pipeline any more; what it still gives away is stored.
+   * Tells the clients, closes every connection, lets what is staged reach the disk and closes the store. `closePipeline` is called when
+   * nothing is on its way through the pipeline any more; what it still gives away is stored.
+   *
+   * Rejects with a StoreError if the disk does not take everything in time: none of that was acknowledged.
    */
-  async close(
-    reasonCode: number = ReasonCode.ServerShuttingDown,
-    closePipeline: () => Promise<void> = async () => {},
-  ): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
+    return (this.#closed ??= this.#close(options));
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    const { reasonCode = ReasonCode.ServerShuttingDown, deadline = new Deadline(Number.POSITIVE_INFINITY) } = options;
+    const { closePipeline = async () => {} } = options;
     this.#isClosing = true;
     this.#shell.readTime();
-    const { connections, turn, core, boundary } = this.#shell;
+    const { connections, storeHealth, core, boundary } = this.#shell;
     if (boundary.isBroken) return this.#store.abandon();
     for (const client of this.#localClients) client.close();
-    // What is acknowledged at this moment is so after its commit.
-    await new Promise<void>((resolve) => turn.whenStored(null, resolve));
+    // What is acknowledged at this moment is so after its commit. Where the disk fails, clients are told without it.
+    if (!storeHealth.isFailing) {
+      const patience = new Deadline(answersMs, this.#timers.every);
+      await patience.allows(this.#allStored());
+      patience.cancel();
+    }
     this.#shell.readTime();
     core.wills.stop();
     for (const connection of [...connections]) connection.close(reasonCode);
-    if (connections.size > 0) await new Promise<void>((resolve) => (this.#whenEmpty = resolve));
+    if (connections.size > 0) await deadline.allows(new Promise<void>((resolve) => (this.#whenEmpty = resolve)));
     // Those that are left then have their records: the next start publishes them.
-    await within(willPatienceMs, core.wills.idle());
-    await closePipeline();
+    const patience = new Deadline(willPatienceMs);
+    await deadline.allows(patience.allows(core.wills.idle()));
+    patience.cancel();
+    await deadline.allows(closePipeline());
     this.#stopTicking?.();
     this.#stopTicking = null;
-    await new Promise<void>((resolve) => turn.whenStored(null, resolve));
-    await this.#store.close();
-    this.#resolveEnded();
+    await deadline.allows(this.#allStored());
+    await this.#closeStore(deadline).finally(() => this.#resolveEnded());
   }
 
   /** For who finds a bug in what all share: nothing more is committed or sent, connections are cut, and `ended` rejects. */
@@ -357,16 +381,26 @@ export class Broker implements BanList {
     this.#stopTicking = null;
     for (const connection of [...this.#shell.connections]) connection.abandon();
   }
-}
 
-/** Resolves when the promise does, or after this time. */
-async function within(ms: number, promise: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
-    promise,
-    new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
-    }),
-  ]);
-  clearTimeout(timer);
+  #allStored(): Promise<void> {
+    return new Promise((resolve) => this.#shell.turn.whenStored(null, resolve));
+  }
+
+  async #closeStore(deadline: Deadline): Promise<void> {
+    const store = this.#store;
+    if (deadline.isPassed) store.giveUp();
+    const closed = store.close();
+    // If we stop waiting, nobody else does.
+    closed.catch(() => {});
+    if (deadline.isPassed || !(await deadline.allows(closed))) {
+      store.giveUp();
+      const lastChance = new Deadline(lastChanceMs);
+      await lastChance.allows(closed);
+      lastChance.cancel();
+    }
+    const { unwritten } = store;
+    if (unwritten === 0) return;
+    const what = `The disk did not take ${unwritten} changes (messages, sessions, subscriptions) before the broker stopped`;
+    throw new StoreError('not_written', `${what}; they are lost, and no client was told that they are stored`);
+  }
 }

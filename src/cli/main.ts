@@ -7,5 +7,15 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
 });
 
+// Until the command says otherwise: one whose answer never comes, with nothing left to wait for, has not worked.
+process.exitCode = 1;
+let hasEnded = false;
+process.once('beforeExit', () => {
+  if (!hasEnded) process.stderr.write('Ended without an answer: what the command waited for is gone\n');
+});
+
 // No process.exit: what was written may still be on its way.
-process.exitCode = await run(process.argv.slice(2), processIo);
+void run(process.argv.slice(2), processIo).then((code) => {
+  hasEnded = true;
+  process.exitCode = code;
+});

@@ -7,9 +7,13 @@ import { type Config, type ConfigInput, logLevels } from '../config/schema.ts';
 import type { Io } from './io.ts';
 import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
 
-const closeTimeoutMs = 5_000;
 /** As sysexits.h has it: an internal error of the program. */
 const bugExitCode = 70;
+/** What the broker's own limit of time does not cover: a start that hangs, or a system call. */
+const graceSeconds = 2;
+
+/** Where the commands of `sluice` look for a broker that is not named otherwise. */
+const usualDirectory = './data';
 
 const help = `sluice start [options]
 
@@ -23,7 +27,7 @@ const help = `sluice start [options]
   --allow-anonymous    let anybody connect, also from other machines
   --log-level LEVEL    trace, debug, info, warn, error or silent (info)
 
-A second signal ends it at once; the first one lets it close in good order, for ${closeTimeoutMs / 1000} s at most.
+A second signal ends it at once; the first one lets it close in good order, within shutdownSeconds of the configuration (10).
 Without --config it listens on mqtt://127.0.0.1:1883 and ws://127.0.0.1:8083/mqtt.
 Environment variables (SLUICE_LIMITS_PACKET_BYTES=…) come over the file, options over both.
 `;
@@ -56,8 +60,9 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   io.letEngineGiveWay();
   const acceptLoss = values['accept-loss'] ?? false;
   const reread = values.config === undefined ? {} : { reread: read };
-  const starting = startWith(config, { acceptLoss, where, remarks, environment: io.environment, ...reread });
-  const closed = closedBySignal(starting, io);
+  const options = { acceptLoss, where, remarks, environment: io.environment, commandsFor: usualDirectory, ...reread };
+  const starting = startWith(config, options);
+  const closed = closedBySignal(starting, config.shutdownSeconds, io);
   // From now on, or one that comes early would end the process. What goes wrong stands in the log, or ends the start.
   const off = io.onReload(() => void starting.then((app) => app.reload()).catch(() => {}));
   const app = await starting.catch((error) => {
@@ -66,14 +71,14 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   });
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
   io.stdout.write(`process ${process.pid}\n`);
-  await Promise.race([closed, brokenDown(app, io)]).finally(off);
+  await Promise.race([closed, brokenDown(app, config.shutdownSeconds, io)]).finally(off);
 }
 
 /**
  * Rejects if a bug has ended the broker; what nobody caught is one. A process that went on would accept and acknowledge what it cannot be
  * trusted with.
  */
-async function brokenDown(app: App, io: Io): Promise<never> {
+async function brokenDown(app: App, shutdownSeconds: number, io: Io): Promise<never> {
   const off = io.onUncaught((error) => app.broker.break('thrown where nobody caught it', error));
   const cause = await app.ended.then(
     () => null,
@@ -84,7 +89,7 @@ async function brokenDown(app: App, io: Io): Promise<never> {
   const patience = setTimeout(() => {
     io.stderr.write(`${what}\n`);
     io.exit(bugExitCode);
-  }, closeTimeoutMs);
+  }, shutdownSeconds * 1_000);
   await app.close().catch(() => {});
   clearTimeout(patience);
   off();
@@ -125,18 +130,23 @@ function logLevelOf(text: string): Config['log']['level'] {
   throw new CommandError(`--log-level wants one of ${logLevels.join(', ')}, not "${text}"`, 2);
 }
 
-/** Resolves when the first signal has closed the broker, which a second one or a few seconds cut short. */
-function closedBySignal(starting: Promise<App>, io: Io): Promise<void> {
+/**
+ * Resolves when the first signal has closed the broker, which a second one cuts short. If something could not be written, it ends the
+ * process: a database that waits for a disk would keep it.
+ */
+function closedBySignal(starting: Promise<App>, shutdownSeconds: number, io: Io): Promise<void> {
+  const giveUp = (why: string) => {
+    io.stderr.write(`${why}\n`);
+    io.exit(1);
+  };
   return new Promise((resolve, reject) => {
     let isClosing = false;
     const off = io.onSignal(() => {
       if (isClosing) return io.exit(1);
       isClosing = true;
-      setTimeout(() => {
-        io.stderr.write(`Closing took longer than ${closeTimeoutMs / 1000} s; ended without it\n`);
-        io.exit(1);
-      }, closeTimeoutMs).unref();
-      starting.then((app) => app.close()).then(resolve, reject);
+      const seconds = shutdownSeconds + graceSeconds;
+      setTimeout(() => giveUp(`Closing took longer than ${seconds} s; ended without it`), seconds * 1_000).unref();
+      starting.then((app) => app.close().catch((error: Error) => giveUp(error.message))).then(resolve, reject);
     });
     // Nothing is there to be closed; `start` tells why.
     starting.catch(off);

@@ -17,7 +17,7 @@ const seconds = z.number().positive().max(31_536_000);
 const text = z.string().min(1);
 const qos = z.literal([0, 1, 2]);
 
-const topicFilter = z
+export const topicFilter = z
   .string()
   .refine((filter) => parseFilter(filter)?.shareName === null, 'a topic filter, such as factory/+/temperature');
 

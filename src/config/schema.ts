@@ -9,7 +9,7 @@ import { authentication, authenticationLimits } from './authentication-schema.ts
 import { authorization } from './authorization-schema.ts';
 import { audit, limits, penalties, wills } from './limits-schema.ts';
 import { listener } from './listener-schema.ts';
-import { pipelineLimits, pipelines, pipelineTest } from './pipeline-schema.ts';
+import { pipelineLimits, pipelines, pipelineTest, topicFilter } from './pipeline-schema.ts';
 
 const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
 
@@ -21,7 +21,7 @@ const store = z.discriminatedUnion('kind', [
     kind: z.literal('level'),
     directory: z.string().min(1).default('./data'),
     durability: durability.default('sync'),
-    topics: z.array(z.strictObject({ filter: z.string().min(1), durability })).default([]),
+    topics: z.array(z.strictObject({ filter: topicFilter, durability })).default([]),
     maxCommitDelayMs: whole(0, 60_000).default(0),
     cacheBytes: whole(0).default(67_108_864),
   }),
@@ -72,6 +72,7 @@ export const schema = z.strictObject({
   responseInformation: z.string().default(defaultSettings.responseInformation),
   sysIntervalSeconds: whole(0, 86_400).default(defaultSettings.sysIntervalSeconds),
   store: z.preprocess(levelUnlessNamed, store).default(() => store.parse({ kind: 'level' })),
+  shutdownSeconds: whole(1, 3_600).default(10),
   pipelines: pipelines.default([]),
   pipelineLimits: pipelineLimits.default(() => pipelineLimits.parse({})),
   /** Run by `sluice config check`. */

@@ -173,15 +173,20 @@ export interface SessionStore {
   readonly isFailing: boolean;
   /** Why, in words for an operator; null while nothing fails. */
   readonly failure: string | null;
+  /** Changes that are staged and not durable, without those whose loss costs a redelivery at most. */
+  readonly unwritten: number;
+  /** Writes what is staged, however long the disk takes. */
   close(): Promise<void>;
   /** Closes without writing what is staged, which a bug may have left half done. */
   abandon(): Promise<void>;
+  /** `close` is not to wait any more for a disk that refuses: what is not written is lost. */
+  giveUp(): void;
 }
 
 /** The data cannot be used, or not now. The message says what was found and what to do. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
-  readonly code: 'locked' | 'damaged' | 'newer_format' | 'unusable';
+  readonly code: 'locked' | 'damaged' | 'newer_format' | 'unusable' | 'not_written';
 
   constructor(code: StoreError['code'], message: string, options?: ErrorOptions) {
     super(message, options);

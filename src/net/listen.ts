@@ -78,6 +78,24 @@ export async function listen(
   };
 }
 
+/** Rejects as `listen` would if one of these addresses cannot be had. Nothing listens there afterwards. */
+export async function checkAddresses(all: readonly Pick<ListenerOptions, 'kind' | 'host' | 'port'>[]): Promise<void> {
+  const servers: Server[] = [];
+  try {
+    // All at one time: two of them may want the same port.
+    for (const options of all) {
+      const server = createTcpServer((socket) => socket.destroy());
+      server.listen({ host: options.host, port: options.port });
+      await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
+        throw explained(cause, options);
+      });
+      servers.push(server);
+    }
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  }
+}
+
 /** Whether anything comes before the bytes that are MQTT's. */
 const hasHandshake = ({ kind, proxyProtocol = false }: ListenerOptions) => kind !== 'tcp' || proxyProtocol;
 
@@ -162,7 +180,10 @@ function acceptError({ code, message }: NodeJS.ErrnoException): string {
 
 const bracketed = (host: string) => (host.includes(':') ? `[${host}]` : host);
 
-function explained(cause: NodeJS.ErrnoException, { kind, host, port }: ListenerOptions): Error {
+function explained(
+  cause: NodeJS.ErrnoException,
+  { kind, host, port }: Pick<ListenerOptions, 'kind' | 'host' | 'port'>,
+): Error {
   const another = kind === 'tcp' ? 'choose another with --port' : `give the ${kind} listener another "port"`;
   return new Error(`Cannot listen on ${bracketed(host)}:${port}: ${reason()}`, { cause });
 

@@ -13,6 +13,7 @@ export class MemoryStore implements SessionStore {
   readonly isBehind = false;
   readonly isDurable = true;
   readonly isFailing = false;
+  readonly unwritten = 0;
   readonly failure = null;
   readonly canPage = false;
   readonly outlivesProcess = false;
@@ -57,4 +58,5 @@ export class MemoryStore implements SessionStore {
 
   async close(): Promise<void> {}
   async abandon(): Promise<void> {}
+  giveUp(): void {}
 }

@@ -1,20 +1,62 @@
 /** A disk that fills up under a running broker, and has room again: on a small tmpfs, where this machine lets us mount one. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createBroker } from '../../src/index.ts';
+import { build, mainFile } from '../support/build.ts';
 import { type Received, WireClient } from '../support/wire-client.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-small-'));
+beforeAll(build);
 const mebibyte = 1_048_576;
 const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', directory]).status === 0;
 afterAll(() => {
   if (isMounted) execFileSync('umount', [directory]);
   rmSync(directory, { recursive: true });
 });
+
+test.runIf(isMounted)(
+  'a broker that is stopped while its disk is full says what it could not write, and ends with 1',
+  async () => {
+    const data = join(directory, 'stopped');
+    const config = join(tmpdir(), `sluice-stop-${process.pid}.yaml`);
+    writeFileSync(config, 'shutdownSeconds: 2\n');
+    const args = [mainFile, 'start', '--config', config, '--port', '0', '--ws-port', '0', '--data-dir', data];
+    const child = spawn(process.execPath, args, { stdio: 'pipe' });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (bytes: Buffer) => (out += bytes.toString()));
+    child.stderr.on('data', (bytes: Buffer) => (err += bytes.toString()));
+    const ended = once(child, 'close');
+    try {
+      await expect.poll(() => out, { timeout: 15_000 }).toMatch(/process/);
+      const port = Number(/mqtt:\/\/127\.0\.0\.1:(\d+)/.exec(out)![1]);
+      const kept = {
+        version: 5,
+        clientId: 'kept',
+        clean: false,
+        properties: { sessionExpiryInterval: 1_000 },
+      } as const;
+      const client = await WireClient.connect(port, kept);
+      await client.subscribe('x', { qos: 1 });
+      writeFileSync(join(directory, 'filler'), Buffer.alloc(16 * mebibyte));
+      const publish = { cmd: 'publish', topic: 'x', payload: Buffer.alloc(400_000), qos: 1, retain: false, dup: false };
+      for (let messageId = 1; messageId <= 60; messageId++) client.send({ ...publish, messageId });
+      await expect.poll(() => err, { timeout: 15_000 }).toMatch(/cannot write to the data directory/);
+      child.kill('SIGTERM');
+      expect(await ended).toEqual([1, null]);
+      expect((await client.closed()).at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0x8b });
+      expect(err).toMatch(/The disk did not take \d+ changes/);
+    } finally {
+      child.kill('SIGKILL');
+      await ended;
+      for (const path of [config, data, join(directory, 'filler')]) rmSync(path, { recursive: true, force: true });
+    }
+  },
+);
 
 test.runIf(isMounted)(
   'a full disk: nothing more is acknowledged, QoS 0 goes on, and service resumes by itself',

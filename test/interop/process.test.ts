@@ -163,3 +163,19 @@ test.runIf(process.platform === 'linux')('a log that cannot be written ends no b
     closeSync(full);
   }
 });
+
+test('a command whose broker is killed meanwhile says so and exits with 1', async () => {
+  const { child, ended } = await startBroker();
+  // It takes the connection, and cannot answer.
+  child.kill('SIGSTOP');
+  const command = spawn(process.execPath, [mainFile, 'bans', 'list', '--data-dir', directory], { stdio: 'pipe' });
+  let err = '';
+  command.stderr.on('data', (bytes: Buffer) => (err += bytes.toString()));
+  // Whether it has come so far already, or finds nobody there any more: it must not end in silence.
+  await once(command, 'spawn');
+  child.kill('SIGKILL');
+  await ended;
+  const [code] = await once(command, 'close');
+  expect(code).toBe(1);
+  expect(err).toMatch(/^The broker ended before it answered|^No broker is running/);
+});

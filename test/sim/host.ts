@@ -155,7 +155,7 @@ export class Host {
     this.isClosing = true;
     this.#disk.isRefusing = false;
     // As `startApp` does.
-    this.broker!.close(undefined, async () => this.#pipelines?.close()).then(() => {
+    this.broker!.close({ closePipeline: async () => this.#pipelines?.close() }).then(() => {
       isClosed = true;
     });
     for (let waited = 0; !isClosed; waited += 100) {

@@ -51,6 +51,8 @@ export class Database {
   /** Why nothing can be written at the moment, for people; null while all is well. */
   failure: string | null = null;
   #isClosing = false;
+  /** The last attempt to open the database anew. */
+  #opening: Promise<void> = Promise.resolve();
 
   private constructor(options: DatabaseOptions, db: KeyValues) {
     this.#options = options;
@@ -274,8 +276,10 @@ export class Database {
     const { timers = systemTimers, log, directory } = this.#options;
     for (let attempt = 1; !this.#isClosing; attempt++) {
       await new Promise<void>((resolve) => timers.after(retryMs, resolve));
+      if (this.#isClosing) return;
       try {
-        return await this.#openAnew();
+        this.#opening = this.#openAnew();
+        return await this.#opening;
       } catch (error) {
         this.#tellFailure(textOf(error as Error));
         if (attempt % attemptsPerReminder !== 0) continue;
@@ -322,12 +326,19 @@ export class Database {
     return new Error(`the database in ${this.#options.directory} is not the one that was there before`);
   }
 
+  /** A commit that the disk refuses is not tried again. */
+  giveUp(): void {
+    this.#isClosing = true;
+  }
+
   /**
    * Ends the run; `closingRecord`, in the place of the last commit's own, says that it ended in good order. If the disk refuses,
    * the next start takes it for a crash, which does no harm.
    */
   async close(closingRecord?: Buffer): Promise<void> {
     this.#isClosing = true;
+    // Or it would open what is closed here.
+    await this.#opening.catch(() => {});
     let isSynced = false;
     if (closingRecord !== undefined) {
       const closing = this.#db.put(key(Prefix.commit, this.commitNumber), closingRecord, { sync: true });

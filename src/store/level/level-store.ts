@@ -139,7 +139,11 @@ export class LevelStore implements SessionStore {
       this.#collecting,
       this.quarantine,
       this.#options.log,
-    );
+    ).catch(async (error: unknown) => {
+      this.#database = null;
+      await database.close();
+      throw error;
+    });
     this.#lastMessageId = this.#lastWrittenId = Math.max(database.lastMessageId, loaded.lastMessageId);
     this.#lastSessionId = Math.max(database.lastSessionId, loaded.lastSessionId);
     this.#maybeSentUpTo = database.maybeSentUpTo ?? this.#lastMessageId;
@@ -422,7 +426,16 @@ export class LevelStore implements SessionStore {
     }
   }
 
+  get unwritten(): number {
+    return this.#collecting.changes + (this.#committing?.changes ?? 0);
+  }
+
+  giveUp(): void {
+    this.#database?.giveUp();
+  }
+
   async close(): Promise<void> {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#database === null) return;
     if (!this.isFailing) {

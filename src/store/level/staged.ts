@@ -56,6 +56,11 @@ export class Staged {
     return this.#retained.size === 0 && this.#records.length === 0;
   }
 
+  /** Without those whose loss costs a redelivery at most. */
+  get changes(): number {
+    return this.wanted + this.#retained.size + this.#records.length;
+  }
+
   /** One of the messages lost its last recipient. The list must not grow while all that comes is taken back at once. */
   takenBack(): void {
     if (--this.wanted > 0) return;

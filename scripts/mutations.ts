@@ -209,14 +209,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: a will that is on its way through the pipeline is lost in a crash',
     file: 'core/wills.ts',
-    from: 'if (this.#underWay.has(pending)) this.#keep(pending, now());',
+    from: 'if (pending.isUnderWay) this.#keep(pending, now());',
     to: '',
   },
   {
     name: 'the record of a will goes before the will is through the pipeline',
     file: 'core/wills.ts',
-    from: 'if (this.#underWay.has(pending)) this.#keep(pending, now());',
-    to: 'if (this.#underWay.has(pending) && pending.number > 0) this.#options.store.removeWill(pending.number);',
+    from: 'if (pending.isUnderWay) this.#keep(pending, now());',
+    to: 'if (pending.isUnderWay && pending.number > 0) this.#options.store.removeWill(pending.number);',
   },
   {
     name: 'a will that was published comes again after a restart',
@@ -259,13 +259,6 @@ export const mutations: readonly Mutation[] = [
     file: 'core/wills.ts',
     from: 'if (dueAt !== null) return this.#wait(pending, dueAt);',
     to: '',
-  },
-  {
-    name: 'another will of the same client takes the place of one that is under way',
-    file: 'core/wills.ts',
-    from: 'if (isOver || pending.delaySeconds === 0) return this.#publish(pending);',
-    to: `for (const each of this.#underWay) if (each.clientId === pending.clientId) this.#end(each);
-        if (isOver || pending.delaySeconds === 0) return this.#publish(pending);`,
   },
   {
     name: 'session expiry does not count while the broker is down',

@@ -1,6 +1,7 @@
 /**
  * CONNECT to CONNACK. [MQTT5 3.1] [MQTT5 3.2]
  */
+import { Timer } from '../base/timer-wheel.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { isOwnClientId } from '../contracts/settings.ts';
 import { connect, ready, sessionOf } from '../core/lifecycle.ts';
@@ -17,6 +18,9 @@ import { createMessage } from './create-message.ts';
 import { reportConnected, reportTakeover, reportWillRefused } from './reporting.ts';
 import { reclassifySession } from './subscribing.ts';
 import { InboundAliases, OutboundAliases } from './topic-aliases.ts';
+
+/** So long a client waits for the will of its last connection. */
+const willPatienceMs = 5_000;
 
 /** Return codes of 3.1 and 3.1.1 for the reason codes that have one. [MQTT3 3.2.2.3] */
 const returnCodes = new Map<number, number>([
@@ -251,9 +255,28 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     if (isParked) connection.unpark();
     if (sessionPresent) void reclassifySession(connection);
   });
+  stayBehindWill(connection, session.clientId);
   // What the client sends before its CONNACK is answered after it.
   if (hasLeft) return;
   isParked = true;
+  connection.park();
+}
+
+/**
+ * A client that is back while the will of its last connection is in a hook or pipeline: what it publishes comes after that, or it would
+ * be said to be gone for good. For some seconds only: a step that hangs must not keep it out. [MQTT5 4.6.0-6]
+ */
+function stayBehindWill(connection: Connection, clientId: string): void {
+  const { timers, wills, now } = connection.shell.core;
+  const goOn = () => {
+    timers.cancel(timer);
+    forget?.();
+    connection.unpark();
+  };
+  const timer = new Timer(goOn);
+  const forget = wills.whenPassed(clientId, goOn);
+  if (forget === null) return;
+  timers.set(timer, now + willPatienceMs);
   connection.park();
 }
 

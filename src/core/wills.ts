@@ -32,6 +32,7 @@ export class PendingWill {
   graceUntil = Number.NEGATIVE_INFINITY;
   /** While it waits. */
   timer: Timer | null = null;
+  isUnderWay = false;
 
   constructor(of: Omit<StoredPendingWill, 'number' | 'dueAt' | 'will'>, will: SessionWill, rights: Rights | null) {
     this.clientId = of.clientId;
@@ -56,7 +57,9 @@ export class Wills {
   readonly #options: WillsOptions;
   /** By client identifier. Whoever comes back takes out its own, so there is one of each client. */
   readonly #waiting = new Map<string, PendingWill>();
-  readonly #underWay = new Set<PendingWill>();
+  /** By client identifier: how many, and who waits for the end of them. */
+  readonly #underWay = new Map<string, { wills: number; readonly whenPassed: Set<() => void> }>();
+  #count = 0;
   #isStopping = false;
   #whenIdle: (() => void)[] = [];
 
@@ -66,7 +69,7 @@ export class Wills {
 
   /** How many of them there are. */
   get count(): number {
-    return this.#waiting.size + this.#underWay.size;
+    return this.#waiting.size + this.#count;
   }
 
   /** The broker stops: the connections that it ends from now on are not their clients' fault. */
@@ -77,7 +80,15 @@ export class Wills {
 
   /** Resolves once none is under way. */
   async idle(): Promise<void> {
-    if (this.#underWay.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    if (this.#count > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  /** Calls back once no will of this client is under way; returns how to take that back. Null: none is. */
+  whenPassed(clientId: string, callback: () => void): (() => void) | null {
+    const underWay = this.#underWay.get(clientId);
+    if (underWay === undefined) return null;
+    underWay.whenPassed.add(callback);
+    return () => underWay.whenPassed.delete(callback);
   }
 
   /** The session's connection is gone. `isOver`: its session as well, so nobody can come back for the will. [MQTT5 3.1.2-8] */
@@ -163,9 +174,26 @@ export class Wills {
   /** It is not to be published, or has been. */
   #end(pending: PendingWill): void {
     this.#stopWaiting(pending);
-    this.#underWay.delete(pending);
     if (pending.number > 0) this.#options.store.removeWill(pending.number);
-    if (this.#underWay.size > 0) return;
+    if (pending.isUnderWay) this.#passed(pending);
+  }
+
+  #begin(pending: PendingWill): void {
+    pending.isUnderWay = true;
+    this.#count++;
+    const underWay = this.#underWay.get(pending.clientId);
+    if (underWay === undefined) this.#underWay.set(pending.clientId, { wills: 1, whenPassed: new Set() });
+    else underWay.wills++;
+  }
+
+  #passed(pending: PendingWill): void {
+    pending.isUnderWay = false;
+    this.#count--;
+    const underWay = this.#underWay.get(pending.clientId)!;
+    if (--underWay.wills > 0) return;
+    this.#underWay.delete(pending.clientId);
+    for (const call of underWay.whenPassed) call();
+    if (this.#count > 0) return;
     for (const call of this.#whenIdle.splice(0)) call();
   }
 
@@ -179,10 +207,10 @@ export class Wills {
       sink.willRefused(message, pending, code);
       return this.#end(pending);
     }
-    this.#underWay.add(pending);
+    this.#begin(pending);
     sink.publishWill(message, pending, () => this.#end(pending));
     // It takes its time: should the process end meanwhile, the next one publishes it.
-    if (this.#underWay.has(pending)) this.#keep(pending, now());
+    if (pending.isUnderWay) this.#keep(pending, now());
   }
 }
 

@@ -257,6 +257,36 @@ describe('a will in an asynchronous step', () => {
     await again.nothingElse();
   });
 
+  test('is not overtaken by what its client publishes when it is back [MQTT5 4.6.0-6]', async () => {
+    const { step, holds, answer } = gate();
+    await start({ use: step });
+    const subscriber = await watcher('#');
+    await (await mortal('gone')).vanish();
+    await holds(1);
+    const back = await connect('dying');
+    await back.publish('state', 'online');
+    await connect('other').then((other) => other.publish('state', 'of others', { qos: 1 }));
+    expect(text(await subscriber.next('publish'))).toBe('of others');
+    answer();
+    expect((await subscriber.collect('publish', 2)).map(text)).toEqual(['gone', 'online']);
+  });
+
+  test('that hangs holds up its client for some seconds only, and comes at the next start', {
+    timeout: 30_000,
+  }, async () => {
+    const { step, holds } = gate();
+    await start({ use: step });
+    const subscriber = await watcher('#');
+    await (await mortal('gone')).vanish();
+    await holds(1);
+    const back = await connect('dying');
+    await back.publish('state', 'online', { qos: 1 });
+    expect(text(await subscriber.next('publish'))).toBe('online');
+    await stop();
+    await start();
+    expect((await (await connect('watcher')).collect('publish', 2)).map(text).sort()).toEqual(['gone', 'online']);
+  });
+
   test('of a connection that is taken over, and of DISCONNECT with will, comes as well', async () => {
     const { step, holds, answer } = gate();
     await start({ use: step });

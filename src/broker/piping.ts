@@ -43,7 +43,8 @@ export function opened(message: Message): PublishedMessage {
 function changed(original: Message, seen: PublishedMessage, change: MessageChange, shell: Shell): Message {
   const next: PublishedMessage = { ...seen, ...change };
   assertTopicName(next.topic, shell.settings.limits);
-  if (isBrokersOwn(next.topic)) throw new Error(`a message to ${next.topic}, which is for the broker only`);
+  if (next.topic !== seen.topic && isBrokersOwn(next.topic))
+    throw new Error(`a message to ${next.topic}, which is for the broker only`);
   const topic = next.topic === seen.topic ? original.topic : Topic.of(next.topic);
   const message = createMessage(topic, next, shell.core.now);
   // The time that a message has left goes on from when it was received.

@@ -89,7 +89,11 @@ export function publishWhenStored(
     complaints.warn('waiting', fields, 'a publisher waits until the data directory takes writes again');
   }
   whenStoreKeepsUp(connection, () => {
-    if (connection.session === session) publishThroughHooks(connection, session, message, packetId);
+    if (connection.session !== session) return;
+    // The rules may have changed meanwhile.
+    const code = session.rights?.publish(message.topic, message.qos, message.retain) ?? ReasonCode.Success;
+    if (isFailure(code)) refusePublish(connection, session, message, packetId, code);
+    else publishThroughHooks(connection, session, message, packetId);
   });
 }
 

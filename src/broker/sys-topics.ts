@@ -1,8 +1,9 @@
 /**
  * The $SYS topics, by Mosquitto's names, so that the dashboards people have go on working. Published retained, at an interval.
  */
-import { Message } from '../protocol/message.ts';
 import { Topic } from '../protocol/topic.ts';
+import { createMessage } from './create-message.ts';
+import { publishOwn } from './piping.ts';
 import type { Shell } from './shell.ts';
 import { version } from './version.ts';
 
@@ -60,7 +61,9 @@ export class SysTopics {
       load.sample(seconds);
       for (const [span, value] of Object.entries(load.averages)) this.#put(`load/${name}/${span}`, value.toFixed(2));
     }
-    for (const [name, value] of Object.entries(this.#values())) this.#put(name, String(value));
+    for (const [name, value] of Object.entries(this.#values())) {
+      this.#put(name, String(value), typeof value === 'string' ? 'text/plain' : undefined);
+    }
     const pipelines = new Map(this.#shell.pipeline?.statistics() ?? []);
     for (const [name, value] of pipelines) this.#put(`${ofPipelines}${name}`, String(value));
     for (const name of this.#published.keys()) {
@@ -126,7 +129,17 @@ export class SysTopics {
   #remove(name: string): void {
     const { topic } = this.#published.get(name)!;
     this.#published.delete(name);
-    this.#shell.core.publish(Message.of(topic, Buffer.alloc(0), { retain: true }), null);
+    this.#publish(topic, Buffer.alloc(0), undefined);
+  }
+
+  /** In the forms that subscribers ask for, too. */
+  #publish(topic: Topic, payload: Buffer, contentType: string | undefined): void {
+    publishOwn(
+      this.#shell,
+      createMessage(topic, { payload, retain: true, contentType }, this.#shell.core.now),
+      null,
+      false,
+    );
   }
 
   /** Without a file descriptor left, it cannot be asked for: the last value stands. */
@@ -137,13 +150,14 @@ export class SysTopics {
     return this.#rssBytes;
   }
 
-  #put(name: string, value: string): void {
+  /** A number is JSON as well, as a payload without content type is taken for; a text says that it is one. */
+  #put(name: string, value: string, contentType?: string): void {
     let entry = this.#published.get(name);
     if (entry?.value === value) return;
     if (entry === undefined) {
       this.#published.set(name, (entry = { topic: Topic.of(`$SYS/broker/${name}`), value }));
     }
     entry.value = value;
-    this.#shell.core.publish(Message.of(entry.topic, Buffer.from(value), { retain: true }), null);
+    this.#publish(entry.topic, Buffer.from(value), contentType);
   }
 }

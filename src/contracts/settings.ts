@@ -194,6 +194,6 @@ export const defaultSettings: BrokerSettings = Object.freeze({
  * begin with a colon, which no user's do, or are given by the broker. So no rule about an identifier is ever for somebody else.
  */
 export function isOwnClientId(clientId: string, username: string | null): boolean {
-  if (username !== null && clientId === username) return true;
-  return clientId.startsWith(`${username ?? ''}:`);
+  if (username !== null && clientId === username) return !clientId.startsWith(':');
+  return !username?.startsWith(':') && clientId.startsWith(`${username ?? ''}:`);
 }

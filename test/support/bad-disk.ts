@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Broker } from '../../src/broker/broker.ts';
+import type { AccessPolicy } from '../../src/contracts/access.ts';
 import { type Log, silentLog } from '../../src/contracts/log.ts';
 import { type BrokerSettings, defaultSettings } from '../../src/contracts/settings.ts';
 import { listen } from '../../src/net/listen.ts';
@@ -76,6 +77,7 @@ export interface BrokerOnDisk {
 
 export interface OnDiskOptions {
   readonly settings?: Partial<BrokerSettings>;
+  readonly access?: AccessPolicy;
   readonly log?: Log;
   /** Default: the listeners' own. */
   readonly unwrittenBytes?: number;
@@ -88,7 +90,12 @@ export async function brokerOn(disk: BadDisk, options: OnDiskOptions = {}): Prom
   const { unwrittenBytes } = settings.limits;
   const how = { durability: 'sync', topics: [], maxCommitDelayMs: 0, cacheBytes: 0, acceptLoss: false } as const;
   const store = new LevelStore({ ...how, directory, unwrittenBytes, log, disk });
-  const broker = new Broker({ settings, store, log });
+  const broker = new Broker({
+    settings,
+    store,
+    log,
+    ...(options.access === undefined ? {} : { access: options.access }),
+  });
   await broker.start();
   const listener = await listen(
     { kind: 'tcp', host: '127.0.0.1', port: 0 },

@@ -254,6 +254,7 @@ describe('client identifiers of users', () => {
       const nameless = [];
       for (const clientId of ['alice', 'alice:1', 'whatever', ':whatever', '']) nameless.push(await connect(clientId));
       expect(nameless).toEqual([refused, refused, refused, 0, 0]);
+      for (const clientId of [':x', ':x:1']) expect(await connect(clientId, ':x')).toBe(refused);
     },
   );
 });

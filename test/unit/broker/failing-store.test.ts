@@ -99,3 +99,29 @@ test('a client whose CONNACK waits for the disk is not called late by its keep-a
   };
   expect([closedAfter(), closedAfter()]).toEqual([false, true]);
 });
+
+test('a PUBLISH that waits for the disk is refused by rules that have changed meanwhile', async () => {
+  const disk = new BadDisk();
+  const rules = { isOpen: true };
+  const publish = () => (rules.isOpen ? 0 : 0x87);
+  const warnings: string[] = [];
+  const log = { ...silentLog, warn: (_: object, line: string) => void warnings.push(line) };
+  const access = { rightsOf: () => ({ publish, will: publish, subscribe: () => 0, receive: () => true }) };
+  const { broker, store, connect, dispose } = await brokerOn(disk, { access, log });
+  closing.push(dispose);
+  const kept: string[] = [];
+  broker.subscribe('a', ({ payload }) => void kept.push(payload.toString()));
+  disk.mood = 'refusing';
+  const other = await connect({ version: 5 });
+  other.send({ cmd: 'publish', topic: 'b', payload: 'x', qos: 1, messageId: 1, dup: false, retain: true });
+  await expect.poll(() => store.isFailing).toBe(true);
+  const publisher = await connect({ version: 4 });
+  publisher.send({ cmd: 'publish', topic: 'a', payload: 'x', qos: 1, messageId: 1, dup: false, retain: true });
+  await expect.poll(() => warnings.filter((line) => line.includes('publisher waits'))).toHaveLength(1);
+  rules.isOpen = false;
+  broker.rulesChanged();
+  disk.mood = 'well';
+  await publisher.next('puback');
+  expect(kept).toEqual([]);
+  expect(broker.counters.publishRefused).toBe(1);
+});

@@ -1,7 +1,9 @@
 /** What the broker tells of itself under $SYS. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { silentLog } from '../../../src/contracts/log.ts';
+import { createBroker } from '../../../src/index.ts';
 import { testBroker } from '../../support/broker.ts';
-import { unique } from '../../support/wire-client.ts';
+import { unique, WireClient } from '../../support/wire-client.ts';
 
 const broker = testBroker({ sysIntervalSeconds: 1 });
 
@@ -77,3 +79,44 @@ test('no client may publish there', async () => {
   const client = await broker.connect({ version: 5 });
   expect((await client.publish('$SYS/broker/version', 'mine', { qos: 1 }))?.reasonCode).toBe(0x87);
 });
+
+describe.each(['application/cbor', 'application/json', 'application/vnd.msgpack', 'text/plain'])(
+  'a subscriber that wants $SYS as %s',
+  (accept) => {
+    test('gets every value so, at first and when it changes, and the log has no errors', async () => {
+      const lines: string[] = [];
+      const log = { ...silentLog, error: (_: object, line: string) => void lines.push(line) };
+      const pipelines = [{ name: 'p', filter: 'none', stages: [{ decode: 'json' as const }] }];
+      const sluice = await createBroker({
+        config: { listeners: [{ kind: 'tcp', port: 0 }], store: { kind: 'memory' }, sysIntervalSeconds: 1, pipelines },
+        log,
+      });
+      const { port } = sluice.listeners[0]!;
+      const [plain, asking] = [
+        await WireClient.connect(port, { version: 5 }),
+        await WireClient.connect(port, { version: 5 }),
+      ];
+      await plain.subscribe('$SYS/#');
+      await asking.subscribe('$SYS/#', {}, { userProperties: { accept } });
+      const until = async (
+        client: WireClient,
+        isEnough: (topics: Set<string | undefined>, count: number) => boolean,
+      ) => {
+        const all = [await client.next('publish')];
+        const isOver = () => isEnough(new Set(all.map(({ topic }) => topic)), all.length);
+        while (!isOver()) all.push(await client.next('publish'));
+        return all;
+      };
+      // Values that have changed come among the first ones.
+      const expected = await until(plain, ({ size }, count) => size > 80 && count > size + 10);
+      const wanted = new Set(expected.map(({ topic }) => topic));
+      const seen = await until(
+        asking,
+        (topics, count) => [...wanted].every((topic) => topics.has(topic)) && count > topics.size + 10,
+      );
+      expect(seen.filter(({ properties }) => properties?.contentType !== accept).map(({ topic }) => topic)).toEqual([]);
+      expect(lines).toEqual([]);
+      await sluice.close();
+    });
+  },
+);

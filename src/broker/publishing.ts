@@ -6,7 +6,7 @@ import type { Prepared } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType } from '../protocol/packets.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { whenStoreKeepsUp } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { type Passage, pass } from './passage.ts';
@@ -51,8 +51,15 @@ class ClientPublish implements Passage {
 
   passed(messages: readonly Prepared[]): void {
     const { core } = this.asker.shell;
+    const code = ruledCode(this.#session, this.message);
+    if (isFailure(code)) return this.refused(code);
     handleTransformed(core, this.#session, this.message.qos, this.#packetId, messages, this.#stagedBefore);
   }
+}
+
+/** The rules once more, for a message that had to wait: they may have changed meanwhile. */
+function ruledCode({ rights }: Session, { topic, qos, retain }: Message): number {
+  return rights?.publish(topic, qos, retain) ?? ReasonCode.Success;
 }
 
 /** Whether it is one message more that has to wait for the disk. */
@@ -90,8 +97,7 @@ export function publishWhenStored(
   }
   whenStoreKeepsUp(connection, () => {
     if (connection.session !== session) return;
-    // The rules may have changed meanwhile.
-    const code = session.rights?.publish(message.topic, message.qos, message.retain) ?? ReasonCode.Success;
+    const code = ruledCode(session, message);
     if (isFailure(code)) refusePublish(connection, session, message, packetId, code);
     else publishThroughHooks(connection, session, message, packetId);
   });

@@ -134,12 +134,8 @@ export class SysTopics {
 
   /** In the forms that subscribers ask for, too. */
   #publish(topic: Topic, payload: Buffer, contentType: string | undefined): void {
-    publishOwn(
-      this.#shell,
-      createMessage(topic, { payload, retain: true, contentType }, this.#shell.core.now),
-      null,
-      false,
-    );
+    const message = createMessage(topic, { payload, retain: true, contentType }, this.#shell.core.now);
+    publishOwn(this.#shell, message, () => {});
   }
 
   /** Without a file descriptor left, it cannot be asked for: the last value stands. */

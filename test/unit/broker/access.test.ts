@@ -386,3 +386,21 @@ describe('from the moment that rules have changed, nothing is sent that they for
     await other.nothingElse();
   });
 });
+
+test('a PUBLISH that waits for a hook is refused by rules that have changed meanwhile', async () => {
+  let answer: (code: number) => void = () => {};
+  const hooks: Hooks = { authorizePublish: () => new Promise((resolve) => (answer = resolve)) };
+  const { broker, connect } = await start({ access: policy, hooks });
+  secrets.isOpen = true;
+  const seen: string[] = [];
+  broker.subscribe('#', ({ topic }) => void seen.push(topic));
+  const guest = await connect({ version: 5 });
+  const puback = guest.publish('secret/1', 'x', { qos: 1 });
+  const before = answer;
+  await expect.poll(() => answer !== before).toBe(true);
+  secrets.isOpen = false;
+  broker.rulesChanged();
+  answer(0);
+  expect((await puback)?.reasonCode).toBe(notAuthorized);
+  expect(seen).toEqual([]);
+});

@@ -110,7 +110,7 @@ async function openApp(config: Config, options: AppOptions, stop: Stop): Promise
   await checkAddresses(config.listeners);
   const audit = await openAudit(config, log);
   stop.add((deadline) => audit !== null && deadline.allows(audit.close()));
-  const { onPublish } = options.hooks ?? {};
+  const onPublish = options.hooks?.onPublish?.bind(options.hooks);
   if (onPublish !== undefined) {
     pipelines.use(
       // What an operator replays out of the quarantine has no client: it was asked about when it came.

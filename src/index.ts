@@ -8,6 +8,7 @@ import type { MessageFields } from './broker/create-message.ts';
 import type { BrokerEvents } from './broker/events.ts';
 import type { MessageHandler } from './broker/local-client.ts';
 import { assertSafeToListen } from './config/anonymous.ts';
+import { assertFunctions, assertKnownKeys } from './config/known-keys.ts';
 import { parseConfig } from './config/load.ts';
 import type { ConfigInput } from './config/schema.ts';
 import type { Hooks } from './contracts/hooks.ts';
@@ -27,6 +28,9 @@ export type { Listener } from './contracts/transport.ts';
 export type { ScriptAnswer, ScriptMessage } from './pipeline/script/message.ts';
 export type { Use } from './pipeline/used.ts';
 export { ReasonCode } from './protocol/reason-codes.ts';
+
+const hookNames = ['authenticate', 'authorizePublish', 'authorizeSubscribe', 'onPublish'];
+const stepKeys = ['filter', 'onPublish', 'onDeliver'];
 
 export interface BrokerOptions {
   /** What a configuration file says, as an object; what is absent has its default. */
@@ -69,6 +73,11 @@ export interface SluiceBroker {
  * there is neither authentication (configured, or an `authenticate` hook) nor `allowAnonymous`; the message says what to do.
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<SluiceBroker> {
+  assertKnownKeys('createBroker', options, ['config', 'hooks', 'log']);
+  if (options.hooks !== undefined) {
+    assertKnownKeys('hooks', options.hooks, hookNames);
+    assertFunctions('hooks', options.hooks, hookNames);
+  }
   const config = parseConfig(options.config ?? {});
   if (options.hooks?.authenticate === undefined) assertSafeToListen(config);
   const { broker, pipelines, listeners, close, ended } = await startApp(config, {
@@ -82,6 +91,8 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     publish: (topic, payload, fields = {}) => broker.publish(topic, { ...fields, payload: Buffer.from(payload) }),
     subscribe: (topicFilter, handler) => broker.subscribe(topicFilter, handler),
     use(step) {
+      assertKnownKeys('use', step, stepKeys);
+      assertFunctions('use', step, ['onPublish', 'onDeliver']);
       if (step.filter !== undefined && parseFilter(step.filter)?.shareName !== null) {
         throw new TypeError(`Not a valid topic filter: ${JSON.stringify(step.filter)}`);
       }

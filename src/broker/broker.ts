@@ -10,6 +10,7 @@ import { LastPublish } from '../codec/publish.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
+import { checkedHooks } from '../contracts/hook-answers.ts';
 import type { Awaitable, ClientIdentity, Hooks } from '../contracts/hooks.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
@@ -161,7 +162,7 @@ export class Broker implements BanList {
     this.#lastSysAt = this.#lastSweepAt = this.#lastIdleCommitAt = now;
     this.#shell = {
       settings,
-      hooks: options.hooks ?? {},
+      hooks: checkedHooks(options.hooks ?? {}),
       pipeline: options.pipeline ?? null,
       randomBytes: options.randomBytes ?? randomBytes,
       core: new Core(settings, store, sink, now, options.access ?? null, options.pieces),

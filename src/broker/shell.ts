@@ -5,7 +5,7 @@ import type { ChunkPool } from '../base/chunk-pool.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
 import type { Audit } from '../contracts/audit.ts';
-import type { Hooks } from '../contracts/hooks.ts';
+import type { CheckedHooks } from '../contracts/hook-answers.ts';
 import type { Log } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
@@ -22,7 +22,7 @@ import type { Turn } from './turn.ts';
 
 export interface Shell {
   readonly settings: BrokerSettings;
-  readonly hooks: Hooks;
+  readonly hooks: CheckedHooks;
   readonly pipeline: MessagePipeline | null;
   readonly randomBytes: (count: number) => Buffer;
   readonly core: Core;

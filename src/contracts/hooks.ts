@@ -2,8 +2,8 @@
  * The hooks: where authentication, authorisation and transformation plug into the broker.
  *
  * Every hook may answer at once or with a promise. At once costs nothing; a promise parks that one connection until it is
- * settled, so the order of its packets holds. A hook that throws or rejects counts as a refusal and is logged. A hook that
- * is absent allows everything.
+ * settled, so the order of its packets holds. A hook that throws, rejects, or answers anything but what is written here counts as a
+ * refusal and is logged. A hook that is absent allows everything.
  */
 
 import type { QoS, UserProperties } from '../protocol/packets.ts';
@@ -12,6 +12,8 @@ import type { ProtocolVersion } from '../protocol/traits.ts';
 import type { ClientCertificate, TransportKind } from './transport.ts';
 
 export type Awaitable<T> = T | Promise<T>;
+/** Promises of other libraries are waited for as well. */
+export type HookAnswer<T> = T | PromiseLike<T>;
 
 /** Who is at the other end of a connection. */
 export interface ClientIdentity {
@@ -93,11 +95,11 @@ export type PublishVerdict =
   | { readonly verdict: 'reject'; readonly reasonCode: number; readonly reason?: string };
 
 export interface Hooks {
-  authenticate?(request: AuthenticationRequest): Awaitable<AuthenticationAnswer>;
+  authenticate?(request: AuthenticationRequest): HookAnswer<AuthenticationAnswer>;
   /** 0 allows; a reason code of 0x80 or more refuses. Asked for a will at CONNECT, and again when it is due. */
-  authorizePublish?(client: ClientIdentity, topic: Topic, qos: QoS, retain: boolean): Awaitable<number>;
+  authorizePublish?(client: ClientIdentity, topic: Topic, qos: QoS, retain: boolean): HookAnswer<number>;
   /** The QoS to grant (0, 1, 2), or a reason code of 0x80 or more. `filter` as the client wrote it. */
-  authorizeSubscribe?(client: ClientIdentity, filter: string, qos: QoS): Awaitable<number>;
+  authorizeSubscribe?(client: ClientIdentity, filter: string, qos: QoS): HookAnswer<number>;
   /** Before routing, storing and acknowledging; behind the configured pipelines. A will comes when it is due. */
-  onPublish?(client: ClientIdentity, message: PublishedMessage): Awaitable<PublishVerdict>;
+  onPublish?(client: ClientIdentity, message: PublishedMessage): HookAnswer<PublishVerdict>;
 }

@@ -1,5 +1,13 @@
 /** Parts of the pipeline that a program gives: functions instead of settings. */
-import type { Awaitable, ClientIdentity, MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
+
+import { asDeliverVerdict, asPublishVerdict, checkedAnswer } from '../contracts/hook-answers.ts';
+import type {
+  ClientIdentity,
+  HookAnswer,
+  MessageChange,
+  PublishedMessage,
+  PublishVerdict,
+} from '../contracts/hooks.ts';
 import type { DeliverVerdict } from '../contracts/pipeline.ts';
 import { Rejection } from './errors.ts';
 import type { Part } from './part.ts';
@@ -8,9 +16,9 @@ export interface Use {
   /** Messages to these topics. Absent: to all. */
   readonly filter?: string;
   /** Before routing, storing and acknowledging. `client` is null for a message that is replayed out of the quarantine. */
-  readonly onPublish?: (client: ClientIdentity | null, message: PublishedMessage) => Awaitable<PublishVerdict>;
+  readonly onPublish?: (client: ClientIdentity | null, message: PublishedMessage) => HookAnswer<PublishVerdict>;
   /** What subscribers get of a message; called once per message, not once per subscriber. */
-  readonly onDeliver?: (message: PublishedMessage) => Awaitable<DeliverVerdict>;
+  readonly onDeliver?: (message: PublishedMessage) => HookAnswer<DeliverVerdict>;
 }
 
 let lastNumber = 0;
@@ -24,10 +32,7 @@ export function partsOf({ filter, onPublish, onDeliver }: Use): Part[] {
       ...common,
       on: 'publish',
       run(message, { client }) {
-        const verdict = onPublish(client, message);
-        return verdict instanceof Promise
-          ? verdict.then((each) => published(each, message))
-          : published(verdict, message);
+        return checkedAnswer(onPublish(client, message), (answer) => published(asPublishVerdict(answer), message));
       },
     });
   }
@@ -36,10 +41,7 @@ export function partsOf({ filter, onPublish, onDeliver }: Use): Part[] {
       ...common,
       on: 'deliver',
       run(message) {
-        const verdict = onDeliver(message);
-        return verdict instanceof Promise
-          ? verdict.then((each) => delivered(each, message))
-          : delivered(verdict, message);
+        return checkedAnswer(onDeliver(message), (answer) => delivered(asDeliverVerdict(answer), message));
       },
     });
   }

@@ -9,6 +9,7 @@ import type {
   ListenerAuthentication,
   MechanismSettings,
 } from '../../contracts/authentication.ts';
+import { asAuthenticationAnswer } from '../../contracts/hook-answers.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Hooks } from '../../contracts/hooks.ts';
 import type { Log } from '../../contracts/log.ts';
 import { HashThreads } from './hash-threads.ts';
@@ -155,8 +156,8 @@ export class Authentication {
       if (answer === wrongCredentials) await takeAsLong(chain.mechanisms.slice(index + 1), request);
       return answer.outcome === 'accept' ? { ...answer, mechanism: mechanism.kind } : answer;
     }
-    const answer = await this.#options.hook?.(request);
-    if (answer !== undefined) return answer;
+    const { hook } = this.#options;
+    if (hook !== undefined) return asAuthenticationAnswer(await hook(request), request);
     if (request.method !== null) return unknownMethod;
     if (request.client.username !== null || request.password !== null) return wrongCredentials;
     return chain.allowsAnonymous ? { outcome: 'accept', mechanism: 'anonymous' } : noCredentials;

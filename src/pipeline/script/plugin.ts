@@ -3,13 +3,14 @@
  * gets each message: the same as a script's, but it may answer later.
  */
 import { pathToFileURL } from 'node:url';
-import type { Awaitable } from '../../contracts/hooks.ts';
+import { checkedAnswer } from '../../contracts/hook-answers.ts';
+import type { HookAnswer } from '../../contracts/hooks.ts';
 import type { StageSettings } from '../../contracts/pipeline.ts';
 import { PipelineError } from '../errors.ts';
 import type { Stage, StageTools } from '../stages/stage.ts';
 import { messageFor, outcomeOf, type ScriptAnswer, type ScriptMessage } from './message.ts';
 
-type Plugin = (message: ScriptMessage) => Awaitable<ScriptAnswer>;
+type Plugin = (message: ScriptMessage) => HookAnswer<ScriptAnswer>;
 
 let loads = 0;
 
@@ -22,15 +23,14 @@ export async function pluginStage(
     // Node keeps modules by address: a reload must not get the old one.
     const module = (await import(`${pathToFileURL(file).href}?${++loads}`)) as { default?: unknown };
     if (typeof module.default !== 'function') throw new TypeError('it has no default export that is a function');
-    plugin = (await (module.default as (options: unknown) => Awaitable<Plugin>)(options)) as Plugin;
+    plugin = (await (module.default as (options: unknown) => HookAnswer<Plugin>)(options)) as Plugin;
     if (typeof plugin !== 'function') throw new TypeError('its default export must return a function');
   } catch (cause) {
     throw new PipelineError([...path, 'file'], `cannot load ${file}: ${(cause as Error).message}`, { cause });
   }
   return {
     run(item, context) {
-      const answer = plugin(messageFor(item, context));
-      return answer instanceof Promise ? answer.then((settled) => outcomeOf(settled, item)) : outcomeOf(answer, item);
+      return checkedAnswer(plugin(messageFor(item, context)), (answer) => outcomeOf(answer as ScriptAnswer, item));
     },
   };
 }

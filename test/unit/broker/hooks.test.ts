@@ -1,9 +1,10 @@
 /** The hooks: what a program that embeds the broker can decide, at once or later, and what happens when it fails. */
 import { generate } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
-import type { Hooks, PublishVerdict } from '../../../src/index.ts';
+import { silentLog } from '../../../src/contracts/log.ts';
+import { createBroker, type Hooks, type PublishVerdict } from '../../../src/index.ts';
 import { testBroker } from '../../support/broker.ts';
-import { type Received, unique, type WireClient } from '../../support/wire-client.ts';
+import { type Received, unique, WireClient } from '../../support/wire-client.ts';
 
 const text = (packet: Received) => packet.payload?.toString();
 const keep: PublishVerdict = { verdict: 'keep' };
@@ -226,5 +227,195 @@ describe('authentication that answers later', () => {
     client.send({ cmd: 'publish', topic: 'a', payload: '', qos: 1, messageId: 1 });
     await client.next('connack');
     expect(await client.next('puback')).toMatchObject({ messageId: 1 });
+  });
+});
+
+describe('an answer that is none refuses, and the log names the hook', () => {
+  /** What the hook under test answers next. */
+  let answer: unknown;
+  const errors: object[] = [];
+  const giving = (hook: string) => ({ [hook]: () => answer }) as Hooks;
+  const config = { listeners: [{ kind: 'tcp' as const, port: 0 }], store: { kind: 'memory' as const } };
+  const log = { ...silentLog, error: (fields: object) => void errors.push(fields) };
+
+  async function withHook<T>(hook: string, run: (port: number) => Promise<T>): Promise<T> {
+    errors.length = 0;
+    const broker = await createBroker({ config, hooks: giving(hook), log });
+    try {
+      return await run(broker.listeners[0]!.port);
+    } finally {
+      await broker.close();
+    }
+  }
+
+  /** In titles not as a list of its bytes. */
+  const tooLong = Object.assign(Buffer.alloc(65_536), { toJSON: () => '65,536 bytes' });
+  const never = [false, true, undefined, null, Number.NaN, 'no', '0', 1.5, -1, 3, 0x7f, 0x100, [], {}, () => 0];
+  const thenable = (value: unknown) => Object.fromEntries([['then', (give: (value: unknown) => void) => give(value)]]);
+
+  test('authorizePublish', async () => {
+    await withHook('authorizePublish', async (port) => {
+      const client = await WireClient.connect(port, { version: 5 });
+      for (const each of [...never, 1, 2]) {
+        for (const given of [each, Promise.resolve(each), thenable(each)]) {
+          answer = given;
+          expect([each, (await client.publish('a', 'x', { qos: 1 }))?.reasonCode]).toEqual([each, 0x87]);
+        }
+      }
+      expect(errors[0]).toMatchObject({ hook: 'authorizePublish' });
+      errors.length = 0;
+      for (const [given, code] of [
+        [thenable(0), 0x10],
+        [0, 0x10],
+        [thenable(0x97), 0x97],
+      ] as const) {
+        answer = given;
+        expect((await client.publish('a', 'x', { qos: 1 }))?.reasonCode).toBe(code);
+      }
+      expect(errors).toEqual([]);
+    });
+  });
+
+  test('authorizeSubscribe', async () => {
+    await withHook('authorizeSubscribe', async (port) => {
+      const client = await WireClient.connect(port, { version: 5 });
+      for (const each of never) {
+        for (const given of [each, Promise.resolve(each), thenable(each)]) {
+          answer = given;
+          expect([each, (await client.subscribe('a', { qos: 2 })).granted]).toEqual([each, [0x87]]);
+        }
+      }
+      expect(errors[0]).toMatchObject({ hook: 'authorizeSubscribe' });
+      for (const granted of [0, 1, 2, 0x87]) {
+        answer = thenable(granted);
+        expect((await client.subscribe('b', { qos: 2 })).granted).toEqual([granted]);
+      }
+    });
+  });
+
+  test.each([
+    undefined,
+    null,
+    true,
+    'accept',
+    {},
+    { outcome: 'yes' },
+    { outcome: 'accept', username: 7 },
+    { outcome: 'accept', groups: 'admins' },
+    { outcome: 'accept', expiresAt: 'never' },
+    { outcome: 'accept', data: 'text' },
+    { outcome: 'accept', data: tooLong },
+    { outcome: 'refuse' },
+    { outcome: 'refuse', reasonCode: 0 },
+    { outcome: 'continue', data: Buffer.from('x') },
+  ])('authenticate: %j', async (given) => {
+    await withHook('authenticate', async (port) => {
+      for (const each of [given, thenable(given)]) {
+        answer = each;
+        const client = await WireClient.open(port, 5);
+        client.sendConnect();
+        expect((await client.closed()).map(({ cmd, reasonCode }) => [cmd, reasonCode])).toEqual([['connack', 0x88]]);
+      }
+      expect(errors[0]).toMatchObject({ hook: 'authenticate' });
+      answer = thenable({ outcome: 'accept' });
+      await WireClient.connect(port, { version: 5 });
+    });
+  });
+
+  test.each([
+    undefined,
+    false,
+    {},
+    { verdict: 'no' },
+    { verdict: 'change' },
+    { verdict: 'split' },
+    { verdict: 'split', messages: [1] },
+    { verdict: 'reject' },
+    { verdict: 'reject', reasonCode: 0 },
+  ])('onPublish: %j', async (given) => {
+    await withHook('onPublish', async (port) => {
+      const client = await WireClient.connect(port, { version: 5 });
+      for (const each of [given, thenable(given)]) {
+        answer = each;
+        expect((await client.publish('a', 'x', { qos: 1 }))?.reasonCode).toBe(0x83);
+      }
+      expect(errors[0]).toMatchObject({ hook: 'onPublish' });
+      answer = thenable({ verdict: 'keep' });
+      expect((await client.publish('a', 'x', { qos: 1 }))?.reasonCode).toBe(0x10);
+    });
+  });
+
+  test.each([undefined, true, {}, { verdict: 'no' }, { verdict: 'change' }, { verdict: 'change', message: 'x' }])(
+    'onDeliver of a step: %j, and nobody gets the message',
+    async (given) => {
+      errors.length = 0;
+      const broker = await createBroker({ config, log });
+      broker.use({ filter: 'a', onDeliver: () => answer as never });
+      const client = await WireClient.connect(broker.listeners[0]!.port, { version: 5 });
+      await client.subscribe('a');
+      answer = given;
+      await client.publish('a', 'never');
+      await client.nothingElse();
+      expect(errors).toHaveLength(1);
+      answer = thenable({ verdict: 'keep' });
+      await client.publish('a', 'kept');
+      expect(text(await client.next('publish'))).toBe('kept');
+      await broker.close();
+    },
+  );
+});
+
+describe('what a program writes wrong is refused as settings are', () => {
+  const refused = (options: object) =>
+    createBroker(options as never).then(
+      () => null,
+      (error: Error) => error.message,
+    );
+  class Checks {
+    readonly database = 'users';
+    authenticat() {
+      return { outcome: 'refuse', reasonCode: 0x87 };
+    }
+  }
+
+  test.each([
+    [{ hook: {} }, 'createBroker.hook: there is no such setting; did you mean hooks?'],
+    [{ port: 1883 }, 'createBroker.port: there is no such setting; there are config, hooks, log'],
+    [{ hooks: { authenticat() {} } }, 'hooks.authenticat: there is no such setting; did you mean authenticate?'],
+    [{ hooks: new Checks() }, 'hooks.authenticat: there is no such setting; did you mean authenticate?'],
+    [{ hooks: { authenticate: true } }, 'hooks.authenticate: expected a function, found boolean'],
+    [{ hooks: { authorizePublish: null } }, 'hooks.authorizePublish: expected a function, found null'],
+    [{ hooks: [] }, /^hooks: expected an object with authenticate/],
+    [{ log: { info() {} } }, /^log\.debug is not a function/],
+  ])('%j', async (options, message) => {
+    expect(await refused(options)).toMatch(message);
+  });
+
+  test('a step of use', async () => {
+    const config = { listeners: [{ kind: 'tcp' as const, port: 0 }], store: { kind: 'memory' as const } };
+    const broker = await createBroker({ config, log: silentLog });
+    const use = (step: object) => () => broker.use(step as never);
+    expect(use({ onPublsh() {} })).toThrow('use.onPublsh: there is no such setting; did you mean onPublish?');
+    expect(use({ onDeliver: 'no' })).toThrow('use.onDeliver: expected a function, found string');
+    await broker.close();
+  });
+
+  test('hooks of a class may have state, and use it', async () => {
+    class Own implements Hooks {
+      readonly #code = 0x87;
+      readonly allowed = 'a';
+      authorizePublish(_client: unknown, topic: { name: string }) {
+        return topic.name === this.allowed ? 0 : this.#code;
+      }
+      onPublish() {
+        return this.allowed === 'a' ? keep : ({ verdict: 'drop' } as const);
+      }
+    }
+    const config = { listeners: [{ kind: 'tcp' as const, port: 0 }], store: { kind: 'memory' as const } };
+    const broker = await createBroker({ config, hooks: new Own(), log: silentLog });
+    const client = await WireClient.connect(broker.listeners[0]!.port, { version: 5 });
+    expect((await client.publish('b', 'x', { qos: 1 }))?.reasonCode).toBe(0x87);
+    expect((await client.publish('a', 'x', { qos: 1 }))?.reasonCode).toBe(0x10);
+    await broker.close();
   });
 });

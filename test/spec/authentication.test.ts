@@ -163,7 +163,7 @@ describe('a refusal for which CONNACK has no code', () => {
 
   test.each([
     ['an authentication that takes too long', null, 0x89],
-    ['success, by a mistake of the program', Buffer.of(0), 0x80],
+    ['success, which is no refusal: a mistake of the program', Buffer.of(0), 0x88],
     ['a code of another packet', Buffer.of(0x93), 0x80],
     ['one that it has', Buffer.of(0x9d), 0x9d],
   ])('%s is told by the nearest one [MQTT5 3.2.2-8]', async (_, password, code) => {

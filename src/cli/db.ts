@@ -9,7 +9,7 @@ import { callBroker } from './running.ts';
 import { CommandError, readOptions } from './usage.ts';
 
 const help = `sluice db check     read every record, and tell which are damaged; exit code 1 if some are
-sluice db stats     sessions, queues by size and age, retained messages
+sluice db stats     sessions, queues by size and age, retained messages; exit code 1 if something is damaged
 sluice db export    write everything to standard output, a line of JSON per record
 sluice db import    read that from standard input into an empty directory
 
@@ -48,22 +48,27 @@ async function writeLine(line: string, stdout: Writable): Promise<void> {
 }
 
 async function printCheck(directory: string, { stdout }: Io): Promise<void> {
-  const { counts, damaged, setAside } = await check(directory);
+  const { counts, damaged, setAside, problem } = await check(directory);
   for (const [kind, count] of counts) stdout.write(`${String(count).padStart(10)}  ${kind}\n`);
   if (setAside > 0) stdout.write(`${String(setAside).padStart(10)}  set aside earlier, because damaged\n`);
-  if (damaged.length === 0) return void stdout.write(`${directory} is sound\n`);
   for (const key of damaged) stdout.write(`damaged: ${key}\n`);
+  if (problem !== null) throw new CommandError(problem);
+  if (damaged.length === 0) return void stdout.write(`${directory} is sound\n`);
   throw new CommandError(`${damaged.length} records are damaged; the broker sets them aside when it starts`);
 }
 
 async function printStatistics(directory: string, { stdout }: Io): Promise<void> {
-  const { sessions, subscriptions, retained, queued, queues } = await statistics(directory);
+  const { sessions, subscriptions, retained, queued, queues, damaged, problem } = await statistics(directory);
   stdout.write(`sessions       ${sessions}\nsubscriptions  ${subscriptions}\n`);
   stdout.write(`retained       ${retained.messages} messages, ${retained.bytes} bytes\n`);
   stdout.write(`queued         ${queued.messages} messages, ${queued.bytes} bytes, for ${queues.length} sessions\n`);
   const shown = 20;
   for (const queue of queues.slice(0, shown)) stdout.write(`${queueLine(queue)}\n`);
   if (queues.length > shown) stdout.write(`… and ${queues.length - shown} more sessions\n`);
+  if (problem !== null) throw new CommandError(problem);
+  if (damaged.size === 0) return;
+  const kinds = [...damaged].map(([kind, count]) => `${count} ${kind}`).join(', ');
+  throw new CommandError(`Damaged, and not counted: ${kinds}; see sluice db check`);
 }
 
 function queueLine({ clientId, messages, bytes, awaySince, subscriptions }: QueueStatistics): string {

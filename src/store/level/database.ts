@@ -209,9 +209,26 @@ export class Database {
     for (const [key] of records) if (key[0] === Prefix.commit) this.#lastCommit?.note(numberOf(key));
   }
 
-  /** Rejects while the database is closed by a failure. */
-  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
-    return this.#db.getMany(keys);
+  /** Rejects while the database cannot be read. What stands in a damaged part of it counts as missing. */
+  async getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    try {
+      return await this.#db.getMany(keys);
+    } catch (error) {
+      if (!isCorruption(error as Error)) throw error;
+      return Promise.all(keys.map((each) => this.#getUnlessDamaged(each)));
+    }
+  }
+
+  async #getUnlessDamaged(at: Buffer): Promise<Buffer | undefined> {
+    try {
+      return await this.#db.get(at);
+    } catch (error) {
+      if (!isCorruption(error as Error)) throw error;
+      const { directory, log } = this.#options;
+      const what = 'a part of the database is damaged: restart the broker with --accept-loss, or restore a backup';
+      log.error({ directory, record: at.toString('hex'), cause: textOf(error as Error) }, what);
+      return undefined;
+    }
   }
 
   /** Whether writing fails at the moment. */
@@ -352,6 +369,11 @@ export class Database {
   }
 }
 
+const isCorruption = (error: Error): boolean => {
+  return ((error.cause ?? error) as NodeJS.ErrnoException).code === 'LEVEL_CORRUPTION';
+};
+
+const commitKeyBytes = 9;
 const unknownCommit = { lastMessageId: 0, lastSessionId: 0, maybeSentUpTo: null };
 
 /** Null if the value is damaged. */
@@ -364,9 +386,10 @@ function readable<T>(read: () => T): T | null {
   }
 }
 
-const commitsIn = (db: KeyValues): Promise<[Buffer, Buffer][]> => {
-  return db.iterator({ gte: Buffer.of(Prefix.commit), lt: Buffer.of(Prefix.commit + 1) }).all();
-};
+async function commitsIn(db: KeyValues): Promise<[Buffer, Buffer][]> {
+  const records = await db.iterator({ gte: Buffer.of(Prefix.commit), lt: Buffer.of(Prefix.commit + 1) }).all();
+  return records.filter(([{ length }]) => length === commitKeyBytes);
+}
 
 /** What went wrong, in the words of whatever is at the bottom of it. */
 function textOf(error: Error): string {

@@ -1,7 +1,6 @@
 /**
  * Looking into the database of a stopped broker: is every record readable, and what is in it.
  */
-import type { Database } from './database.ts';
 import {
   type Floor,
   numberOf,
@@ -43,6 +42,13 @@ const readers: Readonly<Record<number, { name: string; read(value: Buffer, at: B
   [Prefix.retained]: { name: 'retained message', read: (value) => readContent(value, 0) },
 };
 
+/** A database, or what can be read of one that is damaged. */
+export interface Records {
+  /** Everything under a prefix. */
+  scan(prefix: number): AsyncIterable<[Buffer, Buffer]>;
+  scanAll(): AsyncIterable<[Buffer, Buffer]>;
+}
+
 export interface CheckResult {
   /** How many of each kind are readable. */
   readonly counts: ReadonlyMap<string, number>;
@@ -52,7 +58,7 @@ export interface CheckResult {
   readonly setAside: number;
 }
 
-export async function checkDatabase(database: Database): Promise<CheckResult> {
+export async function checkDatabase(database: Records): Promise<CheckResult> {
   const counts = new Map<string, number>();
   const damaged: string[] = [];
   let setAside = 0;
@@ -88,23 +94,37 @@ export interface Statistics {
   readonly queued: { readonly messages: number; readonly bytes: number };
   /** Those with something in their queue, the largest first. */
   readonly queues: readonly QueueStatistics[];
+  /** How many of each kind cannot be read, and count for nothing above. */
+  readonly damaged: ReadonlyMap<string, number>;
 }
 
-export async function statisticsOf(database: Database): Promise<Statistics> {
+export async function statisticsOf(database: Records): Promise<Statistics> {
   const queues = new Map<number, { -readonly [K in keyof QueueStatistics]: QueueStatistics[K] }>();
   const floors = new Map<number, Floor>();
+  const damaged = new Map<string, number>();
+  const readEach = async (prefix: number, read: (at: Buffer, value: Buffer) => void) => {
+    const { name } = readers[prefix]!;
+    for await (const [at, value] of database.scan(prefix)) {
+      try {
+        read(at, value);
+      } catch {
+        damaged.set(name, (damaged.get(name) ?? 0) + 1);
+      }
+    }
+  };
   let subscriptions = 0;
-  for await (const [at, value] of database.scan(Prefix.session)) {
+  await readEach(Prefix.session, (at, value) => {
     const { clientId, disconnectedAt } = readSession(value, numberOf(at));
     queues.set(numberOf(at), { clientId, messages: 0, bytes: 0, awaySince: disconnectedAt, subscriptions: 0 });
-  }
-  for await (const [at] of database.scan(Prefix.subscription)) {
+  });
+  await readEach(Prefix.subscription, (at, value) => {
+    readSubscription(value, restOf(at).toString());
     subscriptions++;
     const queue = queues.get(numberOf(at));
     if (queue !== undefined) queue.subscriptions++;
-  }
-  for await (const [at, value] of database.scan(Prefix.floor)) floors.set(numberOf(at), readFloor(value));
-  for await (const [at, value] of database.scan(Prefix.message)) {
+  });
+  await readEach(Prefix.floor, (at, value) => floors.set(numberOf(at), readFloor(value)));
+  await readEach(Prefix.message, (at, value) => {
     const messageId = numberOf(at);
     const { recipients, bytes } = readMessage(value, messageId);
     for (const { sid } of recipients) {
@@ -114,16 +134,17 @@ export async function statisticsOf(database: Database): Promise<Statistics> {
       queue.messages++;
       queue.bytes += bytes;
     }
-  }
+  });
   const retained = { messages: 0, bytes: 0 };
-  for await (const [, value] of database.scan(Prefix.retained)) {
+  await readEach(Prefix.retained, (_, value) => {
+    readContent(value, 0);
     retained.messages++;
     retained.bytes += value.length;
-  }
+  });
   const waiting = [...queues.values()].filter(({ messages }) => messages > 0).sort((a, b) => b.messages - a.messages);
   const queued = waiting.reduce(
     (sum, { messages, bytes }) => ({ messages: sum.messages + messages, bytes: sum.bytes + bytes }),
     { messages: 0, bytes: 0 },
   );
-  return { sessions: queues.size, subscriptions, retained, queued, queues: waiting };
+  return { sessions: queues.size, subscriptions, retained, queued, queues: waiting, damaged };
 }

@@ -115,6 +115,7 @@ export class LevelStore implements SessionStore {
       database: () => this.#database!,
       timers: this.#timers,
       isClosed: () => this.#isClosed,
+      log: options.log,
       onDamaged: (sid, messageId, value, error) => this.#setAside(sid, messageId, value, error),
     });
     this.quarantine = new LevelQuarantine({

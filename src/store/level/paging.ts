@@ -2,6 +2,7 @@
  * Reading back what was left to the store: the next deliveries of a session, from memory where they still are, else from disk.
  */
 import type { Timers } from '../../base/clock.ts';
+import type { Log } from '../../contracts/log.ts';
 import type { Backlog, DeliverySummary, StoredDelivery } from '../../contracts/session-store.ts';
 import type { Database } from './database.ts';
 import type { MessageRing, ResidentMessage } from './message-ring.ts';
@@ -12,6 +13,8 @@ import type { SessionState } from './session-state.ts';
 /** Deliveries read at a time. */
 const pageMessages = 256;
 const retryMs = 1_000;
+/** A page that cannot be read is told of after so many attempts again: about once a minute. */
+const attemptsPerReminder = 60;
 
 export interface PagingOptions {
   readonly sessions: ReadonlyMap<number, SessionState>;
@@ -19,6 +22,7 @@ export interface PagingOptions {
   readonly database: () => Database;
   readonly timers: Timers;
   readonly isClosed: () => boolean;
+  readonly log: Log;
   /** A message that cannot be read, which is still outstanding. */
   readonly onDamaged: (sid: number, messageId: number, value: Buffer | undefined, error: Error) => void;
 }
@@ -37,17 +41,25 @@ export class Paging {
     return (state && nextEntries(state, afterMessageId, 0)[0]) ?? null;
   }
 
-  read(sid: number, afterMessageId: number, bytesMax: number, done: PageReader): void {
+  read(sid: number, afterMessageId: number, bytesMax: number, done: PageReader, attempt = 0): void {
     const { sessions, inMemory, database, timers, isClosed } = this.#options;
     const state = sessions.get(sid);
     const page = state === undefined ? [] : nextEntries(state, afterMessageId, bytesMax);
     readPage(database(), inMemory, sid, page).then(
       (items) => this.#handOver(sid, items, done),
-      // The database is closed because of a failure: what is there can be read when it is open again.
-      () => {
-        if (!isClosed()) timers.after(retryMs, () => this.read(sid, afterMessageId, bytesMax, done));
+      (error: Error) => {
+        if (isClosed()) return;
+        this.#tellUnreadable(sid, error, attempt);
+        timers.after(retryMs, () => this.read(sid, afterMessageId, bytesMax, done, attempt + 1));
       },
     );
+  }
+
+  /** While the database is closed because of a failure, that is told already: what is there can be read when it is open again. */
+  #tellUnreadable(sid: number, { message }: Error, attempt: number): void {
+    const { database, log } = this.#options;
+    if (database().isFailing || attempt % attemptsPerReminder !== 0) return;
+    log.error({ sid, cause: message }, 'stored messages cannot be read from the disk; trying again every second');
   }
 
   #handOver(sid: number, items: readonly PageItem[], done: PageReader): void {

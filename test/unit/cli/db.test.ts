@@ -83,6 +83,33 @@ test('check: each damaged record is named, and the exit code is 1', async () => 
   expect(out).toContain(`damaged: `);
 });
 
+test('stats: damaged records are counted by kind, and the others are told; exit code 1', async () => {
+  const damaged = fresh();
+  await restore(await exported(data), damaged);
+  const db = new Level<Buffer, Buffer>(damaged, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
+  for (const prefix of [0x21, 0x30, 0x40]) {
+    await db.put((await db.keys({ gte: Buffer.of(prefix) }).next())!, Buffer.from('nonsense'));
+  }
+  await db.close();
+  const { code, out, err } = await sluice('db', 'stats', '--data-dir', damaged);
+  expect(code).toBe(1);
+  expect(out).toMatch(/^sessions {7}2\n.*retained {7}1 messages/s);
+  expect(err).toBe('Damaged, and not counted: 1 session, 1 message, 1 retained message; see sluice db check\n');
+});
+
+test.for(['check', 'stats'])(
+  '%s: of damaged files, what can be read is told, then what is wrong; exit code 1',
+  async (action) => {
+    const damaged = fresh();
+    await restore(await exported(data), damaged);
+    rmSync(join(damaged, 'CURRENT'));
+    const { code, out, err } = await sluice('db', action, '--data-dir', damaged);
+    expect(code).toBe(1);
+    expect(out).toMatch(/ 3 {2}session|^sessions {7}3/m);
+    expect(err).toMatch(/^The database in .* is damaged: CURRENT is missing\. Restore a backup, or save what is left/);
+  },
+);
+
 async function exported(directory: string): Promise<string> {
   const { code, out } = await sluice('db', 'export', '--data-dir', directory);
   expect(code).toBe(0);

@@ -1,4 +1,5 @@
 /** What LevelStore does with bad luck: damaged records, lost commits, a second process, durability by topic. */
+import { chmodSync, cpSync, existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import { Core } from '../../../src/core/core.ts';
 import { restore } from '../../../src/core/lifecycle.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { ByteWriter } from '../../../src/store/level/bytes.ts';
+import { type Disk, levelDisk } from '../../../src/store/level/disk.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
 import { format, key, Prefix, packetKey } from '../../../src/store/level/records.ts';
 import { Staged } from '../../../src/store/level/staged.ts';
@@ -87,6 +89,38 @@ describe('damage', () => {
     await again.close();
   });
 
+  test('a part of the database that LevelDB finds damaged while the broker runs costs what stands in it, and is told', async () => {
+    await filled();
+    const errors: string[] = [];
+    const store = aStore({
+      log: { ...silentLog, error: (_, message) => errors.push(message) },
+      disk: unreadable(key(Prefix.message, 2), 'LEVEL_CORRUPTION'),
+    });
+    await store.load();
+    const { deliveries, damaged } = await read(store, 1);
+    expect(deliveries.map(({ message }) => message.payload.toString())).toEqual(['1', '3']);
+    expect(damaged.messages).toBe(1);
+    expect(errors[0]).toMatch(/a part of the database is damaged: restart the broker with --accept-loss/);
+    await store.close();
+  });
+
+  test('a page that the disk cannot read is tried again, and told', async () => {
+    await filled();
+    const errors: string[] = [];
+    const disk = unreadable(key(Prefix.message, 2), 'LEVEL_IO_ERROR');
+    const store = aStore({
+      ...{ log: { ...silentLog, error: (_, message) => errors.push(message) }, disk },
+      timers: { ...systemTimers, after: (_, run) => systemTimers.after(0, run) },
+    });
+    await store.load();
+    const page = read(store, 1);
+    await expect.poll(() => errors.length).toBeGreaterThan(1);
+    expect(errors[0]).toMatch(/stored messages cannot be read from the disk; trying again every second/);
+    disk.heal();
+    expect((await page).deliveries).toHaveLength(3);
+    await store.close();
+  });
+
   test.each([
     ['small', Prefix.message],
     ['large', Prefix.content],
@@ -150,6 +184,56 @@ describe('damage', () => {
     const again = aStore({ directory: copy });
     await again.load();
     await again.close();
+  });
+
+  test('a missing end is refused, and accepted only when that is asked for', async () => {
+    await filled();
+    const old = `${directory}/old`;
+    const names = readdirSync(directory);
+    for (const name of names) cpSync(join(directory, name), join(old, name));
+    const store = aStore();
+    await store.load();
+    store.putDelivery(1, aDelivery(aMessage(store.nextMessageId(), '4')));
+    await committed(store);
+    await store.close();
+    // The database as it was before, beside what is known of it now.
+    cpSync(join(directory, 'last-commit'), join(old, 'last-commit'));
+    const text = /The end of the database in .* is missing.*: commit 2 was the last one, and 1 is.*--accept-loss/;
+    await expect(aStore({ directory: old }).load()).rejects.toThrow(text);
+    const warnings: string[] = [];
+    const rest = aStore({
+      ...{ directory: old, acceptLoss: true },
+      log: { ...silentLog, warn: (_, message) => warnings.push(message) },
+    });
+    await rest.load();
+    await rest.close();
+    expect(warnings).toEqual([expect.stringMatching(/is missing.*; going on, as --accept-loss says/)]);
+    const again = aStore({ directory: old });
+    await again.load();
+    await again.close();
+  });
+
+  test('the files of two databases are not taken for one', async () => {
+    await filled();
+    const other = `${directory}/other`;
+    const store = aStore({ directory: other });
+    await store.load();
+    await store.close();
+    cpSync(join(other, 'last-commit'), join(directory, 'last-commit'));
+    await expect(aStore().load()).rejects.toThrow(/belongs to another database: files of two of them are mixed/);
+  });
+
+  test('what says where the end was is missing: that is told, and it is made anew', async () => {
+    await filled();
+    rmSync(join(directory, 'last-commit'));
+    const warnings: string[] = [];
+    const store = aStore({ log: { ...silentLog, warn: (_, message) => warnings.push(message) } });
+    await store.load();
+    await store.close();
+    expect(warnings).toEqual([
+      expect.stringMatching(/last-commit .* is missing: whether the end of the data is there/),
+    ]);
+    expect(existsSync(join(directory, 'last-commit'))).toBe(true);
   });
 
   test('a newer format is refused', async () => {
@@ -225,6 +309,38 @@ describe('damage', () => {
     await expect(aStore().load()).rejects.toMatchObject({ code: 'damaged' });
   });
 });
+
+/** LevelDB that cannot read one key, with this error, until it is healed. */
+function unreadable(at: Buffer, code: string): Disk & { heal(): void } {
+  let isHealed = false;
+  const assertReadable = (keys: readonly Buffer[]) => {
+    if (isHealed || !keys.some((each) => each.equals(at))) return;
+    throw Object.assign(new Error('it cannot be read'), { code });
+  };
+  return {
+    heal: () => {
+      isHealed = true;
+    },
+    async open(options) {
+      const db = await levelDisk.open(options);
+      return {
+        batch: () => db.batch(),
+        put: (key, value, how) => db.put(key, value, how),
+        del: (key, how) => db.del(key, how),
+        iterator: (range) => db.iterator(range),
+        close: () => db.close(),
+        async get(key) {
+          assertReadable([key]);
+          return db.get(key);
+        },
+        async getMany(keys) {
+          assertReadable(keys);
+          return db.getMany(keys);
+        },
+      };
+    },
+  };
+}
 
 /** A value that is this number. */
 const numbered = (number: number) => Buffer.from(new ByteWriter().begin().varint(number).finish());
@@ -399,3 +515,45 @@ test('sessions are restored however many there are', async () => {
   expect(again.nextSessionId()).toBe(sessionCount + 1);
   await again.close();
 }, 60_000);
+
+describe.runIf(process.platform !== 'win32')('who can read the data', () => {
+  const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
+
+  test('a new data directory is its owner’s only', async () => {
+    const made = join(directory, 'data');
+    const store = aStore({ directory: made });
+    await store.load();
+    await store.close();
+    expect(modeOf(made)).toBe('700');
+    expect(modeOf(join(made, 'last-commit'))).toBe('600');
+  });
+
+  test('one that others could read is closed to them, with a line in the log', async () => {
+    await filled();
+    chmodSync(directory, 0o755);
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (_: object, message: string) => void warnings.push(message) };
+    const store = aStore({ log });
+    await store.load();
+    expect(modeOf(directory)).toBe('700');
+    expect(warnings).toEqual(['others could read the data directory: from now on only its owner can']);
+    await store.close();
+    await rm(join(directory, 'LOG'));
+    const again = aStore({ log });
+    await again.load();
+    await again.close();
+    expect(warnings).toHaveLength(1);
+  });
+
+  test('one with other files in it keeps its mode, and Sluice’s own files are closed', async () => {
+    await filled();
+    cpSync(import.meta.filename, join(directory, 'index.html'));
+    chmodSync(directory, 0o755);
+    const before = readdirSync(directory).find((name) => name.endsWith('.log'))!;
+    chmodSync(join(directory, before), 0o644);
+    const store = aStore();
+    await store.load();
+    expect([modeOf(directory), modeOf(join(directory, 'CURRENT'))]).toEqual(['755', expect.any(String)]);
+    await store.close();
+  });
+});

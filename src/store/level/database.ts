@@ -66,6 +66,7 @@ export class Database {
       await database.#checkCommits();
       await database.#checkEnd();
     } catch (error) {
+      await database.#closeLastCommit();
       await database.#db.close();
       throw error;
     }
@@ -310,8 +311,7 @@ export class Database {
   async #openAnew(): Promise<void> {
     const { disk = levelDisk, directory } = this.#options;
     await this.#db.close();
-    await this.#lastCommit?.close();
-    this.#lastCommit = null;
+    await this.#closeLastCommit();
     const last = await disk.lastCommits?.read(directory);
     // Before anything is opened: LevelDB would begin to write into whatever is there now.
     if (last === 'missing') throw new Error(`the data directory ${directory} was moved, unmounted or deleted`);
@@ -339,6 +339,13 @@ export class Database {
     this.#gone = null;
   }
 
+  /** If it cannot be written, it lags, which does no harm. */
+  async #closeLastCommit(number?: number): Promise<void> {
+    const file = this.#lastCommit;
+    this.#lastCommit = null;
+    await file?.close(number).catch(() => {});
+  }
+
   #anotherDatabase(): Error {
     return new Error(`the database in ${this.#options.directory} is not the one that was there before`);
   }
@@ -356,15 +363,15 @@ export class Database {
     this.#isClosing = true;
     // Or it would open what is closed here.
     await this.#opening.catch(() => {});
-    let isSynced = false;
+    let synced: number | undefined;
     if (closingRecord !== undefined) {
       const closing = this.#db.put(key(Prefix.commit, this.commitNumber), closingRecord, { sync: true });
-      isSynced = await closing.then(
-        () => true,
-        () => false,
+      synced = await closing.then(
+        () => this.commitNumber,
+        () => undefined,
       );
     }
-    await this.#lastCommit?.close(...(isSynced ? [this.commitNumber] : [])).catch(() => {});
+    await this.#closeLastCommit(synced);
     await this.#db.close();
   }
 }

@@ -2,9 +2,9 @@
  * Which commit was the last one to be synced, in a small file beside the database. LevelDB does not notice that the end of its log is
  * gone; this file tells.
  *
- * It has two slots, written in turn, each with a checksum: a write that is cut off leaves the other one. It is written after each
- * commit without a sync, so it survives a killed broker, and synced every second, so that a power cut sets it back by little. It
- * never says more than the database has: it lags behind, if anything.
+ * It has two slots, written in turn, each with a checksum: a write that is cut off leaves the other one. It is written within 20 ms
+ * of a commit without a sync, so it survives a killed broker, and synced every second, so that a power cut sets it back by little.
+ * It never says more than the database has: it lags behind, if anything.
  */
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ export interface LastCommitFile {
   /** This commit is synced. Never waits and never throws. */
   note(number: number): void;
   /** Writes what was noted, and leaves the file alone from then on; with a number, writes that as well, synced. */
-  close(number?: number): Promise<void>;
+  close(number?: number | undefined): Promise<void>;
 }
 
 /** Where such files are: the file system, or the simulation's memory. */
@@ -39,6 +39,8 @@ const magic = Buffer.from('sluice 1');
 const identityBytes = 16;
 const textBytes = magic.length + identityBytes + 8;
 const syncMs = 1_000;
+/** A write of its own for each commit would make one that is alone cost half as much again. */
+const writeMs = 20;
 
 function slotOf({ identity, number }: LastCommit): Buffer {
   const slot = Buffer.alloc(slotBytes);
@@ -82,8 +84,8 @@ class OpenFile implements LastCommitFile {
   #noted = 0;
   #written = 0;
   #syncedAt = performance.now();
-  #isClosed = false;
-  #writing: Promise<void> | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(path: string, handle: FileHandle, last: LastCommit, onGone: () => void) {
     this.#path = path;
@@ -95,11 +97,13 @@ class OpenFile implements LastCommitFile {
 
   note(number: number): void {
     this.#noted = number;
-    // One write at a time: on a disk that hangs, it is the only thing that waits.
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = null;
-      if (this.#noted !== this.#written && !this.#isClosed) this.note(this.#noted);
-    });
+    this.#timer ??= setTimeout(() => {
+      // One write at a time: on a disk that hangs, it is the only thing that waits.
+      this.#writing = this.#write().finally(() => {
+        this.#timer = null;
+        if (this.#noted !== this.#written) this.note(this.#noted);
+      });
+    }, writeMs);
   }
 
   async #write(): Promise<void> {
@@ -131,14 +135,15 @@ class OpenFile implements LastCommitFile {
     );
   }
 
-  async close(number?: number): Promise<void> {
-    this.#isClosed = true;
+  async close(number?: number | undefined): Promise<void> {
     await this.#writing;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const last = number ?? this.#noted;
     try {
-      if (number === undefined) return;
+      if (last === this.#written && number === undefined) return;
       // Into both slots, so that later damage to one of them is made up for.
-      await this.#writeSlot(number);
-      await this.#writeSlot(number);
+      await this.#writeSlot(last);
+      await this.#writeSlot(last);
       await this.#handle.datasync();
     } finally {
       await this.#handle.close();

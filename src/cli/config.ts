@@ -28,6 +28,11 @@ export async function config(argv: readonly string[], io: Io): Promise<void> {
   await checkCertificates(read);
   const problems = await checkAuthentication(read, io.environment); // whether its files and secrets are there
   for (const problem of problems) io.stdout.write(`${problem}\n`);
+  for (const [index, listener] of read.config.listeners.entries()) {
+    if (!('path' in listener) || listener.path === undefined) continue;
+    const where = read.where(['listeners', index, 'path']);
+    io.stdout.write(`${where}: the only path then; several are in its place as paths: [${listener.path}, …]\n`);
+  }
   await (await testBench(read)).close(); // whether its pipelines can be built
   const failed = await failedTests(read);
   const { length } = read.config.tests;

@@ -74,8 +74,13 @@ const origin = z
     'an origin as browsers send it, as https://dashboard.example or http://localhost:3000, or * for any',
   );
 
+const path = z.string().regex(/^\//, 'a path that begins with /');
+const defaultPaths = ['/mqtt', '/', '/ws'];
+
 const webSocket = {
-  path: z.string().regex(/^\//, 'a path that begins with /').default('/mqtt'),
+  paths: z.array(path).min(1).default(defaultPaths),
+  /** From before there were several. */
+  path: path.optional(),
   origins: z.array(origin).default([]),
   // Proxies cut a connection that is idle for 60 s.
   pingIntervalSeconds: whole(1, 55).default(25),
@@ -88,7 +93,11 @@ export const listener = z
     z.strictObject({ kind: z.literal('ws'), ...address(8083), ...webSocket }),
     z.strictObject({ kind: z.literal('wss'), ...address(8084), ...webSocket, tls }),
   ])
-  .superRefine(({ kind, proxyProtocol, trustedProxies, handshakeTimeoutSeconds }, context) => {
+  .superRefine((setting, context) => {
+    const { kind, proxyProtocol, trustedProxies, handshakeTimeoutSeconds } = setting;
+    if ('path' in setting && setting.paths.join() !== defaultPaths.join()) {
+      refuse(context, ['path'], 'either path or paths');
+    }
     const [first] = trustedProxies;
     if (proxyProtocol && first === undefined) {
       refuse(context, ['proxyProtocol'], 'trustedProxies beside it: the addresses that the header is taken from');

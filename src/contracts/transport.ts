@@ -35,7 +35,7 @@ export interface ByteStream {
   /** Bytes given to `write` that the kernel has not taken yet. */
   readonly pendingBytes: number;
   /**
-   * Writes all of `bytes`. If `pendingBytes` is 0 afterwards the kernel has them all and the caller may reuse the memory;
+   * Writes all of `bytes`, which are whole packets, one or several: over WebSocket each is a frame of its own. If `pendingBytes` is 0 afterwards the kernel has them all and the caller may reuse the memory;
    * otherwise it must leave it untouched. Writing to a closed stream does nothing.
    */
   write(bytes: Uint8Array): void;

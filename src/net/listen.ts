@@ -16,7 +16,7 @@ import { Refusals } from './refusals.ts';
 import { acceptProxiedTcp, acceptTcp, acceptTls } from './socket-stream.ts';
 import { TlsContexts } from './tls-contexts.ts';
 import { cost, strangers } from './turnstile.ts';
-import { createWebSocketServer } from './websocket.ts';
+import { createWebSocketServer, pathsOf } from './websocket.ts';
 
 const schemes: Readonly<Record<TransportKind, string>> = {
   tcp: 'mqtt',
@@ -59,7 +59,7 @@ export async function listen(
   // That connection is lost; the listener goes on.
   server.on('error', (error: NodeJS.ErrnoException) => refusals.warn(acceptError(error)));
   const { port } = server.address() as AddressInfo;
-  const url = `${schemes[kind]}://${bracketed(host)}:${port}${'path' in options ? options.path : ''}`;
+  const url = `${schemes[kind]}://${bracketed(host)}:${port}${'paths' in options ? pathsOf(options)[0] : ''}`;
   refusals.listener = url;
   acceptStream = accept(url);
   contexts?.serve(server as TlsServer, url);

@@ -43,7 +43,10 @@ interface Address {
 }
 
 interface WebSocketAddress extends Address {
-  readonly path: string;
+  /** Where in HTTP it is, for old clients and new ones; the first one is told. */
+  readonly paths: readonly string[];
+  /** One alone, in the place of these. */
+  readonly path?: string | undefined;
   /** Web pages that may connect. Of this and `isOpen`, see `origins.ts`. */
   readonly origins: readonly string[];
   /** Asked at each request of a web page: it may change while the listener runs. */

@@ -44,10 +44,11 @@ export function createWebSocketServer(
     handleProtocols: (offered) => subProtocols.find((name) => offered.has(name)) ?? false,
   });
   const streams = new Set<WebSocketStream>();
+  const paths = new Set(pathsOf(options).map(comparable));
   http.on('upgrade', (request, socket, head) => {
     const clientAt = (peer: string) =>
       clientOf(peer, request.headers['x-forwarded-for'] as string | undefined, trusted);
-    const refusal = refusalOfRequest(request, options);
+    const refusal = refusalOfRequest(request, options, paths);
     if (refusal !== null) {
       const from = clientAt(handshakes.whereFrom(request.socket));
       const reason = refusal.replace('\n', ': ');
@@ -89,16 +90,28 @@ function createHttp(options: WebSocketOptions, secure: ServerOptions | null): Ht
     response.writeHead(426, { 'content-type': 'text/plain', connection: 'close', upgrade: 'websocket' });
     response.end(
       `This is an MQTT-over-WebSocket endpoint. Connect with an MQTT client over ${options.kind}://, ` +
-        `path ${options.path}, sub-protocol "mqtt".\n`,
+        `path ${pathsOf(options).join(' or ')}, sub-protocol "mqtt".\n`,
     );
   });
   http.on('clientError', (_error, socket) => socket.destroy());
   return http;
 }
 
-function refusalOfRequest(request: IncomingMessage, options: WebSocketOptions): string | null {
-  const path = (request.url ?? '').split('?')[0];
-  if (path !== options.path) return `404 Not Found\nThere is nothing here; MQTT over WebSocket is at ${options.path}`;
+/** The first is the one to tell. */
+export const pathsOf = ({ path, paths }: WebSocketOptions): readonly string[] => (path === undefined ? paths : [path]);
+
+/** As a client writes it in a request, with or without a slash at its end. */
+const comparable = (path: string) => new URL(path, 'http://any').pathname.replace(/\/$/, '');
+
+function refusalOfRequest(
+  request: IncomingMessage,
+  options: WebSocketOptions,
+  paths: ReadonlySet<string>,
+): string | null {
+  const path = (request.url ?? '').split('?')[0]!.replace(/\/$/, '');
+  if (!paths.has(path)) {
+    return `404 Not Found\nThere is nothing here; MQTT over WebSocket is at ${pathsOf(options).join(', ')}`;
+  }
   const unwanted = originRefusal(request.headers, options, request.socket.localAddress);
   if (unwanted !== null) return `403 Forbidden\n${unwanted}`;
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());

@@ -86,7 +86,7 @@ export default function websocket(): Target {
       kind: 'ws',
       host: '127.0.0.1',
       port: 0,
-      path: '/mqtt',
+      paths: ['/mqtt'],
       origins: ['https://good.example'],
       isOpen: () => false,
       pingIntervalSeconds: 25,

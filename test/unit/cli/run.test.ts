@@ -76,6 +76,14 @@ describe('sluice config', () => {
     ]);
   });
 
+  test('check says that path stands in the place of paths', async () => {
+    const file = join(directory, 'path.yaml');
+    writeFileSync(file, 'listeners: [{ kind: ws, path: /only }]\n');
+
+    const note = `${file}:1:25: listeners.0.path: the only path then; several are in its place as paths: [/only, …]`;
+    expect(await sluice('config', 'check', file)).toMatchObject({ code: 0, out: `${note}\n${file} is valid\n` });
+  });
+
   test('check refuses to let anybody in from other machines unless that is written down', async () => {
     const file = join(directory, 'open.yaml');
     writeFileSync(file, 'listeners: [{ kind: tcp, host: 0.0.0.0 }]\n');

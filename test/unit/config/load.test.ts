@@ -304,3 +304,14 @@ test('files are meant from the folder of the configuration, where a setting of a
     { plugin: { file: join(directory, 'f.js'), options: { file: 'g' } } },
   ]);
 });
+
+test('a listener has several paths, or one alone as before there were several', () => {
+  const listenerOf = (settings: string) =>
+    loadConfig(fileWith(`listeners: [{ kind: ws${settings} }]`), {}).listeners[0];
+
+  expect(listenerOf('')).toMatchObject({ paths: ['/mqtt', '/', '/ws'] });
+  expect(listenerOf(', path: /only')).toMatchObject({ path: '/only' });
+  expect(listenerOf(', paths: [/a, /b]')).toMatchObject({ paths: ['/a', '/b'] });
+  expect(() => listenerOf(', path: /only, paths: [/a]')).toThrow(/listeners\.0\.path: expected either path or paths/);
+  for (const wrong of ['paths: []', 'paths: [mqtt]', 'path: mqtt']) expect(() => listenerOf(`, ${wrong}`)).toThrow();
+});

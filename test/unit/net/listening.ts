@@ -19,7 +19,7 @@ export function optionsOf(kind: Kind, tls: TlsOptions, others: Others = {}): Lis
   if (kind === 'tcp') return { kind, ...address };
   if (kind === 'tls') return { kind, ...address, tls };
   const webSocket = {
-    path: '/mqtt',
+    paths: ['/mqtt', '/', '/ws'],
     origins: [],
     isOpen: () => false,
     pingIntervalSeconds: 25,

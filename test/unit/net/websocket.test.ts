@@ -3,11 +3,12 @@
  */
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { connect } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { Accept, Listener } from '../../../src/contracts/transport.ts';
 import type { WssOptions } from '../../../src/net/options.ts';
+import { wire } from '../../support/wire.ts';
 import { eventually } from './eventually.ts';
 import { Listening, optionsOf, type Recorder } from './listening.ts';
 import { frame, upgradeRequest } from './web-socket-bytes.ts';
@@ -74,15 +75,28 @@ describe('the upgrade', () => {
     },
   );
 
-  test('is refused elsewhere than at the path, whose query does not matter', async () => {
-    const { url } = await open({ path: '/bröker' });
-    const { origin } = new URL(url.replace('ws:', 'http:'));
-    expect(await refusal(dial(`${origin.replace('http:', 'ws:')}/mqtt`))).toBe(
-      '404 There is nothing here; MQTT over WebSocket is at /bröker\n',
-    );
-    const plain = await open();
-    await once(dial(`${plain.url}?token=1`), 'open');
+  test('is at each of the paths, where neither a query nor a slash at the end matters', async () => {
+    const { url, port } = await open();
+    expect(url).toBe(`ws://127.0.0.1:${port}/mqtt`);
+    for (const path of ['', '/', '/?token=1', '/mqtt', '/mqtt/', '/mqtt?token=/x', '/mqtt/?a', '/ws', '/ws/']) {
+      await once(dial(`ws://127.0.0.1:${port}${path}`), 'open');
+    }
+    for (const path of ['/mqtt/x', '/MQTT', '/w', '/mqtt//x', '/%2F']) {
+      expect(await refusal(dial(`ws://127.0.0.1:${port}${path}`))).toBe(
+        '404 There is nothing here; MQTT over WebSocket is at /mqtt, /, /ws\n',
+      );
+    }
   });
+
+  test.each([{ path: '/bröker' }, { paths: ['/bröker'] }, { path: '/br%C3%B6ker/' }])(
+    'is at the path that is set, and nowhere else: %j',
+    async (setting) => {
+      const { port, url } = await open(setting);
+      await once(dial(url), 'open');
+      expect(await refusal(dial(`ws://127.0.0.1:${port}/mqtt`))).toMatch(/^404 There is nothing here;/);
+      expect(await refusal(dial(`ws://127.0.0.1:${port}`))).toMatch(/^404 There is nothing here;/);
+    },
+  );
 
   test('is refused to origins that are not listed, and open to clients that are no browsers', async () => {
     const { url } = await open({ origins: ['https://dashboard.example'] });
@@ -178,7 +192,7 @@ describe('the upgrade', () => {
     expect(response.headers.upgrade).toBe('websocket');
     expect(body).toBe(
       'This is an MQTT-over-WebSocket endpoint. ' +
-        'Connect with an MQTT client over ws://, path /mqtt, sub-protocol "mqtt".\n',
+        'Connect with an MQTT client over ws://, path /mqtt or / or /ws, sub-protocol "mqtt".\n',
     );
   });
 
@@ -202,6 +216,52 @@ describe('frames', () => {
     const [, isBinary] = await once(client, 'message');
     expect(isBinary).toBe(true);
     await eventually(() => recorder.received.toString() === 'abcd');
+  });
+
+  test('go out with one packet each, and however many in one write [MQTT5 6.0.0-2]', async () => {
+    const listener = await open();
+    const [client, { stream }] = await connected(listener);
+    const got: string[] = [];
+    client.on('message', (message: Buffer) => void got.push(message.toString('hex')));
+    const packets = [
+      wire`d000`,
+      wire`40020001`,
+      wire`30 { 'a' 61*100 }`,
+      wire`30 { 'a' 61*122 }`,
+      wire`30 { 'a' 61*200 }`,
+      wire`30 { 'a' 61*40000 }`,
+      wire`30 { 'a' 61*16381 }`,
+      wire`d000`,
+    ];
+    const socket = vi.spyOn(Socket.prototype, 'write');
+    stream.write(Buffer.concat(packets));
+    expect(socket).toHaveBeenCalledTimes(1);
+    socket.mockRestore();
+    await eventually(() => got.length >= packets.length);
+    expect(got).toEqual(packets.map((packet) => packet.toString('hex')));
+  });
+
+  test('of packets in a row keep their order, whatever their size, and memory that is used again changes nothing', async () => {
+    const listener = await open();
+    const [client, { stream }] = await connected(listener);
+    const got: Buffer[] = [];
+    client.on('message', (message: Buffer) => void got.push(message));
+    const packets = Array.from({ length: 2_000 }, (_, index) => {
+      const bytes = index % 97 === 0 ? 150_000 : index % 50;
+      return wire`30 { 'a' "${String(index)}" 61*${bytes} }`;
+    });
+    const memory = Buffer.alloc(200_000);
+    for (let at = 0; at < packets.length; ) {
+      let length = 0;
+      while (at < packets.length && length + packets[at]!.length <= (packets[at]!.length > 65_536 ? 150_100 : 3_000)) {
+        length += packets[at++]!.copy(memory, length);
+      }
+      stream.write(memory.subarray(0, length));
+      if (stream.pendingBytes > 0) await eventually(() => stream.pendingBytes === 0);
+      memory.fill(0xff);
+    }
+    await eventually(() => got.length === packets.length);
+    expect(got.every((message, index) => message.equals(packets[index]!))).toBe(true);
   });
 
   test('of text close the connection, and nothing after them is read [MQTT5 6.0.0-1]', async () => {

@@ -16,6 +16,13 @@ import type { Complaints } from './complaints.ts';
 import type { Counters, LimitName } from './counters.ts';
 import { Penalties, type Suspect } from './penalties.ts';
 
+/**
+ * Those that are closing take no place of `limits.connections`, or a fleet that comes back at once would be turned away for what it
+ * was before. They still have file descriptors, so they have no more room than a sixteenth of the limit, within these.
+ */
+const closingRoom = { least: 16, most: 256 };
+const closingMax = (connections: number): number =>
+  Math.min(closingRoom.most, Math.max(closingRoom.least, Math.ceil(connections / 16)));
 /** Connections kept only to be told why they are refused. */
 const unwelcomeMax = 1_000;
 /** What may come together with the end of a CONNECT. */
@@ -46,6 +53,8 @@ export interface Visit {
   /** It may stay only to be told this. */
   readonly unwelcome: { readonly limit: LimitName; readonly error: ProtocolError } | null;
   state: 'unknown' | 'known' | 'ended';
+  /** It is going, and no longer counts as a connection. */
+  isClosing: boolean;
   /** What it has sent while unknown. */
   bytes: number;
   user: string | null;
@@ -73,7 +82,9 @@ export class Admission {
   /** By address: of those that are not known yet. */
   readonly #shares = new Map<string, Share>();
   readonly #perUser = new Map<string, number>();
+  /** Without those that are closing. */
   #connections = 0;
+  #closing = 0;
   #unknown = 0;
   #unknownBytes = 0;
   #unwelcome = 0;
@@ -103,7 +114,9 @@ export class Admission {
   /** A connection has come. Null: there is no room for it. */
   arrive(remoteAddress: string, listener: string, now: number): Visit | null {
     const { limits } = this.#options.settings;
-    if (this.#connections >= limits.connections) return this.#turnAway('connections', remoteAddress, listener);
+    const room = limits.connections + closingMax(limits.connections) - this.#closing;
+    if (this.#connections >= Math.min(limits.connections, room))
+      return this.#turnAway('connections', remoteAddress, listener);
     if (this.#unknown >= limits.unauthenticatedConnections) {
       return this.#turnAway('unauthenticatedConnections', remoteAddress, listener);
     }
@@ -131,6 +144,7 @@ export class Admission {
       share,
       unwelcome,
       state: 'unknown',
+      isClosing: false,
       bytes: 0,
       user: null,
       client: null,
@@ -250,8 +264,18 @@ export class Admission {
     if (username !== null) this.#perUser.set(username, (this.#perUser.get(username) ?? 0) + 1);
   }
 
+  /** Its client has closed its side, or it is decided that it ends. */
+  closing(visit: Visit): void {
+    if (visit.isClosing) return;
+    visit.isClosing = true;
+    this.#connections--;
+    this.#closing++;
+    if (visit.address !== null) decrement(this.#perAddress, visit.address);
+  }
+
   /** It is decided that the connection ends; it may take a while until it has left. */
   end(visit: Visit, now: number): void {
+    this.closing(visit);
     // Nothing that it has sent is kept any more.
     if (visit.state === 'unknown') this.#forgetBytes(visit);
     if (visit.state !== 'known') return;
@@ -266,10 +290,9 @@ export class Admission {
     this.end(visit, now);
     this.#forgetUnknown(visit);
     visit.state = 'ended';
-    this.#connections--;
+    this.#closing--;
     if (visit.unwelcome !== null) this.#unwelcome--;
     if (visit.isDelayed) this.#delayed--;
-    if (visit.address !== null) decrement(this.#perAddress, visit.address);
   }
 
   #forgetUnknown(visit: Visit): void {

@@ -461,6 +461,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     } else this.stream.end();
   }
 
+  onPeerEnd(): void {
+    this.shell.admission.closing(this.visit);
+  }
+
   onClose(error: Error | null): void {
     const { boundary, connections, onDisconnected } = this.shell;
     const now = this.shell.readTime();

@@ -62,6 +62,8 @@ export interface ByteReceiver {
   onArriving?(count: number): boolean;
   /** `pendingBytes` fell back to 0 after it was above. */
   onDrain(): void;
+  /** The peer has closed its side, or the connection broke: `onClose` follows once what was written has left. */
+  onPeerEnd?(): void;
   /** Called exactly once, after which no other call comes. `error` says why, unless the peer closed in good order. */
   onClose(error: Error | null): void;
 }

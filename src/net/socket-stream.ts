@@ -49,9 +49,11 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
     socket.setNoDelay(true);
     socket.on('error', (error) => {
       this.#error ??= error;
+      this.receiver?.onPeerEnd?.();
     });
     // Node would answer the peer's FIN once everything is written, which a peer that does not read never lets happen.
     socket.on('end', () => {
+      this.receiver?.onPeerEnd?.();
       if (socket.writableLength > 0) this.end();
       else this.closeInTurn(() => socket.destroy());
     });

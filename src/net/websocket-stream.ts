@@ -61,7 +61,9 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
     // `ws` keeps a reset to itself.
     socket.on('error', (error) => {
       this.#error ??= error;
+      this.receiver?.onPeerEnd?.();
     });
+    socket.on('end', () => this.receiver?.onPeerEnd?.());
     webSocket.on('close', (code) => this.#closed(code));
     const arrived = ({ length }: Buffer) => {
       if (this.receiver?.onArriving?.(length) !== true) socket.off('data', arrived);

@@ -221,6 +221,11 @@ export class WireClient {
     await this.closed();
   }
 
+  /** Closes its side without a DISCONNECT; resolves once that is on its way. */
+  async end(): Promise<void> {
+    await new Promise<void>((resolve) => this.#socket.end(resolve));
+  }
+
   /** Breaks the connection without a DISCONNECT. */
   async vanish(): Promise<void> {
     (this.#socket as Socket).resetAndDestroy();

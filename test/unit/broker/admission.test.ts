@@ -309,3 +309,18 @@ describe('limits for all', () => {
     expect(door.try('192.0.2.3', 'alice')).toBe(0);
   });
 });
+
+test('connections that are closing do not count, within a room of their own', () => {
+  const door = new Door({ connections: 32, connectionsPerAddress: 40 });
+  const come = () => Array.from({ length: 32 }, () => door.arrive('192.0.2.1'));
+  const first = come();
+  expect(door.arrive('192.0.2.1')).toBe(null);
+  for (const visit of first) door.admission.closing(visit!);
+  const next = come();
+  // As many as are open may not be kept in their closing: there are 16 places for that.
+  expect(next.filter((visit) => visit !== null)).toHaveLength(16);
+  for (const visit of first) door.admission.leave(visit!, door.now);
+  expect(come().filter((visit) => visit !== null)).toHaveLength(16);
+  for (const visit of next) if (visit !== null) door.admission.leave(visit, door.now);
+  expect(come().filter((visit) => visit !== null)).toHaveLength(16);
+});

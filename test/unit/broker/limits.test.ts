@@ -283,3 +283,25 @@ describe('limits of what a client may hold', () => {
     for (const client of clients) await client.vanish();
   });
 });
+
+describe('limits.connections', () => {
+  const connections = 10;
+  const broker = testBroker({ limits: { connections } });
+
+  test.each([
+    ['said DISCONNECT', (client: WireClient) => client.send({ cmd: 'disconnect' })],
+    ['closed their side', (client: WireClient) => client.end()],
+    ['vanished', (client: WireClient) => client.vanish()],
+  ])('those that have just %s leave their places at once', async (_, go) => {
+    const clients: WireClient[] = [];
+    const come = () => Promise.all(Array.from({ length: connections }, () => broker.connect()));
+    clients.push(...(await come()));
+    for (let round = 0; round < 3; round++) {
+      const before = clients.splice(0);
+      await Promise.all(before.map((client) => go(client)));
+      clients.push(...(await come()));
+      await Promise.all(before.map((client) => client.closed()));
+    }
+    await Promise.all(clients.map((client) => client.disconnect()));
+  });
+});

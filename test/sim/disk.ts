@@ -6,6 +6,7 @@
 import type { Random } from '../../scripts/crash/random.ts';
 import { StoreError } from '../../src/contracts/session-store.ts';
 import type { Batch, Disk, KeyValues, OpenOptions, Range } from '../../src/store/level/disk.ts';
+import type { LastCommit, LastCommits } from '../../src/store/level/last-commit.ts';
 import { numberOf, Prefix } from '../../src/store/level/records.ts';
 import type { Life, World } from './world.ts';
 
@@ -42,6 +43,18 @@ export class SimulatedDisk implements Disk {
   #unsynced: Written[] = [];
   #current = new Map<string, Buffer>();
   #writing: Written | null = null;
+  /** Survives everything at once, so that a start after a power cut would refuse if it ever said more than the database has. */
+  #lastCommit: LastCommit | null = null;
+  readonly lastCommits: LastCommits = {
+    read: async () => this.#lastCommit ?? 'missing',
+    write: async (_, last) => {
+      this.#lastCommit = last;
+      const note = (number: number) => {
+        this.#lastCommit = { ...last, number };
+      };
+      return { note, close: async (number) => (number === undefined ? undefined : note(number)) };
+    },
+  };
   #life: Life = { isOver: false };
   #handle: SimulatedLevel | null = null;
   /** By the number of the commit: a batch that is tried again is still what it was. */

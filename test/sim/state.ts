@@ -2,6 +2,7 @@
 import { ChunkPool, largeChunk } from '../../src/base/chunk-pool.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
+import { Prefix } from '../../src/store/level/records.ts';
 import type { Judge } from './judge.ts';
 import { type Link, toleranceMs } from './link.ts';
 import type { ModelSession } from './model.ts';
@@ -175,6 +176,9 @@ export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {
   judge.check(isRight, staysIn, () => `the connection of ${link.name} is ended before it was in`);
 }
 
+/** What a database has that nobody has used: its format, its identity, and its last commit. */
+const lasting: readonly number[] = [Prefix.format, Prefix.identity, Prefix.commit];
+
 /** Everybody has gone for good. */
 export function checkNothingLeft(judge: Judge, keys: readonly string[]): void {
   const { timers, wills, directory, router, retained } = judge.core!;
@@ -185,7 +189,7 @@ export function checkNothingLeft(judge: Judge, keys: readonly string[]): void {
     ['subscriptions', router.subscriptionCount],
     ['shared groups', router.sharedGroupCount],
     ['retained messages', retained.count],
-    ['records', keys.filter((key) => key.charCodeAt(0) !== 0 && key.charCodeAt(0) !== 0x10).length],
+    ['records', keys.filter((key) => !lasting.includes(key.charCodeAt(0))).length],
   ] as const;
   const found = left.filter(([, count]) => count > 0).map(([what, count]) => `${count} ${what}`);
   const records = keys.map((key) => Buffer.from(key, 'latin1').toString('hex')).join(' ');

@@ -2,13 +2,13 @@
  * The key-value database under the store: what of it is used, and how LevelDB is opened as one.
  */
 import { existsSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Level } from 'level';
 import type { Log } from '../../contracts/log.ts';
 import { StoreError } from '../../contracts/session-store.ts';
 import { prepareDirectory } from './directory.ts';
-import { checkFiles, damageText, type Files, levelFiles } from './files/check.ts';
+import { checkFiles, damageText, type Files, levelFiles, logsOf, tablesOf } from './files/check.ts';
 import { salvage, setAside } from './files/salvage.ts';
 import { type LastCommits, lastCommitFiles, lastCommitName } from './last-commit.ts';
 
@@ -75,7 +75,11 @@ export const levelDisk: Disk = {
 async function openChecked(options: OpenOptions): Promise<KeyValues> {
   const { directory, isReopening = false } = options;
   if (!isReopening) await prepareDirectory(options);
-  const names = await levelFiles(directory);
+  let names = await levelFiles(directory);
+  if (!isReopening && (await isStillborn(directory, names))) {
+    for (const name of names) await rm(join(directory, name));
+    names = [];
+  }
   let isNew = names.length === 0;
   if (isNew) await assertMayBeNew(options);
   else {
@@ -91,6 +95,13 @@ async function openChecked(options: OpenOptions): Promise<KeyValues> {
   });
   await syncNames(directory);
   return db;
+}
+
+/** Its making was cut short: it has never had a record, nor an open file for them. */
+async function isStillborn(directory: string, names: readonly string[]): Promise<boolean> {
+  if (existsSync(join(directory, lastCommitName)) || tablesOf(names).length > 0) return false;
+  const sizes = await Promise.all(logsOf(names).map(async (name) => (await stat(join(directory, name))).size));
+  return sizes.every((size) => size === 0);
 }
 
 /** Where nothing is of a database, there was none, or it was lost. */

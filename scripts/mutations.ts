@@ -353,13 +353,13 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a shared group passes on QoS 2 under way',
-    file: 'core/delivering.ts',
+    file: 'core/redistribution.ts',
     from: 'if (delivery === null || session.window.awaiting(packetId) !== Awaiting.puback) continue;',
     to: 'if (delivery === null || session.window.awaiting(packetId) === Awaiting.pubcomp) continue;',
   },
   {
     name: 'what a member of a shared group had under way is lost with its session',
-    file: 'core/delivering.ts',
+    file: 'core/redistribution.ts',
     from: 'for (const delivery of moved) this.#passOn(session, delivery);',
     to: '',
   },
@@ -383,8 +383,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'was: an expired message goes to another member of a shared subscription',
-    file: 'core/delivering.ts',
-    from: "    if (message.isExpired(this.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]\n    const heir",
+    file: 'core/redistribution.ts',
+    from: "    if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]\n    const heir",
     to: '    const heir',
   },
   {

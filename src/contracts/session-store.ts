@@ -38,6 +38,8 @@ export interface StoredSession {
   readonly will: StoredWill | null;
   /** Whose it is, where that matters: rules apply to it while its client is away, and only its owner may resume it. */
   readonly identity: ClientIdentity | null;
+  /** It is over, and stays only until others have got what it was owed by shared subscriptions. Absent: it is not over. */
+  readonly hasEnded?: boolean;
 }
 
 export interface StoredSubscription {

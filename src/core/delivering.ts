@@ -9,6 +9,7 @@ import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Delivery } from './delivery.ts';
+import { Redistribution } from './redistribution.ts';
 import type { Walk } from './retained.ts';
 import type { Router } from './router.ts';
 import { Awaiting } from './send-window.ts';
@@ -37,6 +38,7 @@ export class Delivering {
   readonly #store: SessionStore;
   readonly #sink: Sink;
   readonly #groups: Pick<Router, 'group'>;
+  readonly redistribution: Redistribution;
   /** What looking for retained messages may still cost in this turn. */
   readonly #walk: Walk = { stepsLeft: stepsInTurn };
   #isTurnAwaited = false;
@@ -50,6 +52,7 @@ export class Delivering {
     this.#settings = settings;
     this.#store = store;
     this.#sink = sink;
+    this.redistribution = new Redistribution(settings, store, sink, groups, this);
   }
 
   /** `qos` is the lower of the message's and the subscription's. The message may be borrowed. */
@@ -358,42 +361,6 @@ export class Delivering {
     const mayQueue = session.isPersistent && (qos > 0 || this.#settings.queueQoS0);
     const numbered = mayQueue ? message.renumbered(0) : message;
     this.deliver(session, numbered, qos, true, ids, null);
-  }
-
-  /**
-   * A member of shared subscriptions left, or left `group`: what it was not sent, and the QoS 1 messages it did not answer,
-   * go to another member that is connected. QoS 2 under way stays with it. [MQTT5 4.8.2-4]
-   */
-  redistribute(session: Session, group: SharedGroup | null): void {
-    const isLeaving = (delivery: Delivery) =>
-      delivery.group !== null &&
-      (group === null || delivery.group === group) &&
-      (session.isEnded || delivery.group.hasConnected(session, delivery.message, delivery.qos, this.#settings.limits));
-    const moved: Delivery[] = [];
-    if (!session.isConnected) {
-      for (const packetId of [...session.window]) {
-        const delivery = session.window.delivery(packetId);
-        if (delivery === null || session.window.awaiting(packetId) !== Awaiting.puback) continue;
-        if (!isLeaving(delivery)) continue;
-        session.window.settle(packetId);
-        moved.push(delivery);
-      }
-    }
-    const waiting = session.queue.takeOut(isLeaving);
-    for (const delivery of moved) this.#passOn(session, delivery);
-    for (const delivery of waiting) this.#passOn(session, delivery);
-  }
-
-  #passOn(session: Session, { message, qos, group }: Delivery): void {
-    if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
-    if (message.isExpired(this.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]
-    const heir = group!.pick(session, message, qos, this.#settings.limits);
-    if (heir === null) return this.#sink.dropped('noSharedMember', session);
-    const ids = heir.identifier > 0 ? [heir.identifier] : null;
-    const retain = message.retain && heir.retainAsPublished;
-    const granted = Math.min(message.qos, heir.qos) as QoS;
-    // In the heir's queue it is the newest message, so it gets a new number.
-    this.deliver(heir.session, message.renumbered(0), granted, retain, ids, group);
   }
 }
 

@@ -119,7 +119,8 @@ function save(core: Core, session: Session): void {
   session.isStored = true;
   const { sid, clientId, traits, expirySeconds, disconnectedAt, will, identity } = session;
   const protocolVersion = traits.version;
-  core.store.putSession({ sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity });
+  const ended = session.isEnded ? { hasEnded: true } : {};
+  core.store.putSession({ sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity, ...ended });
 }
 
 /** The connection is gone; `publishesWill` is false only if the client said so. [MQTT5 3.14.4-3] */
@@ -133,7 +134,7 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
   session.heldBack = null;
   session.packetBytesMax = Number.POSITIVE_INFINITY;
   if (!session.outlivesConnection) return end(core, session, 'disconnected');
-  core.delivering.redistribute(session, null);
+  core.delivering.redistribution.begin(session, null);
   if (core.store.canPage) session.queue.spillAll();
   core.wills.leave(session, false);
   if (session.expirySeconds !== neverExpires) expireAt(core, session, core.now + session.expirySeconds * 1000);
@@ -147,12 +148,22 @@ export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'di
   core.directory.remove(session);
   core.router.removeAll(session.subscriptions.values(), core.pieces.subscriptions);
   session.subscriptions.clear();
-  core.delivering.redistribute(session, null);
-  if (session.queue.length > 0) core.sink.dropped('sessionEnded', session, session.queue.length);
+  leaveBacklog(core, session);
   core.wills.leave(session, true);
   core.wills.sessionEnded(session.clientId);
-  if (session.isStored) core.store.removeSession(session.sid);
   core.sink.sessionEnded(session, why);
+}
+
+/** What other members of its shared subscriptions are to get is passed on, and then nothing is kept of a session that has ended. */
+function leaveBacklog(core: Core, session: Session): void {
+  let isGone = false;
+  core.delivering.redistribution.begin(session, null, () => {
+    isGone = true;
+    if (session.queue.length > 0) core.sink.dropped('sessionEnded', session, session.queue.length);
+    if (session.isStored) core.store.removeSession(session.sid);
+  });
+  // Until then, a restart has to know that it has ended.
+  if (!isGone) save(core, session);
 }
 
 /** Puts back the sessions and wills of the last run. Those whose connection was open have just lost it. */
@@ -164,6 +175,7 @@ export function restore(
 ): void {
   core.delivering.maybeSentUpTo = maybeSentUpTo;
   const wereOpen: Session[] = [];
+  const hadEnded: Session[] = [];
   const restored: [Session, RestoredSession][] = [];
   for (const record of sessions) {
     const { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity } = record.session;
@@ -173,6 +185,13 @@ export function restore(
     session.rights = identity === null ? null : (core.access?.rightsOf(identity) ?? null);
     session.isStored = true;
     session.disconnectedAt = disconnectedAt;
+    session.isPersistent ||= record.backlog.messages > 0;
+    restored.push([session, record]);
+    if (record.session.hasEnded === true) {
+      session.isEnded = session.mayHoldShared = true;
+      hadEnded.push(session);
+      continue;
+    }
     core.directory.add(session);
     for (const stored of record.subscriptions) {
       const parsed = parseFilter(stored.topicFilter);
@@ -184,6 +203,7 @@ export function restore(
       if (owesRetained) session.replays.push({ subscription, messages: core.retained.match(filter) });
       session.filterBytes += Buffer.byteLength(stored.topicFilter);
       core.router.add(subscription);
+      session.mayHoldShared ||= shareName !== null;
     }
     if (disconnectedAt === null) wereOpen.push(session);
     else {
@@ -194,10 +214,10 @@ export function restore(
       }
       if (expirySeconds !== neverExpires) expireAt(core, session, disconnectedAt + expirySeconds * 1000);
     }
-    restored.push([session, record]);
   }
   // Shared groups exist only when all subscriptions do.
   for (const [session, record] of restored) restoreQueue(core, session, record);
+  for (const session of hadEnded) leaveBacklog(core, session);
   const leftBehind = wereOpen.map(takeWill);
   for (const session of wereOpen) disconnected(core, session, true);
   // Behind all sessions that end with their connections: a full queue of theirs must not keep out the wills of others.

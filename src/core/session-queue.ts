@@ -94,14 +94,26 @@ export class SessionQueue {
 
   /** A page of spilled ones is in memory now; those dropped since it was asked for are passed over. */
   load(deliveries: readonly Delivery[], damaged: Backlog): void {
-    this.#spilled -= damaged.messages;
-    this.#spilledBytes -= damaged.bytes;
+    this.dropDamaged(damaged);
     for (const delivery of deliveries) {
       if (delivery.message.id <= this.position) continue;
       this.#spilled--;
       this.#spilledBytes -= delivery.message.size;
       this.push(delivery);
     }
+  }
+
+  /** Spilled ones that could not be read are gone. */
+  dropDamaged({ messages, bytes }: Backlog): void {
+    this.#spilled -= messages;
+    this.#spilledBytes -= bytes;
+  }
+
+  /** One of the spilled ones, wherever it stands, is gone. */
+  takeSpilled(bytes: number): void {
+    this.#spilled--;
+    this.#spilledBytes -= bytes;
+    this.#maybeSent = Math.min(this.#maybeSent, this.length);
   }
 
   peek(): Delivery | undefined {

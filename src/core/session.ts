@@ -65,6 +65,8 @@ export class Session {
   isPersistent = false;
   /** It has a record in the store. */
   isStored = false;
+  /** It has, or has had, shared subscriptions: what waits for it may be for others when it ends. */
+  mayHoldShared = false;
   /** The session is over and forgotten; whoever still holds it must not use it. */
   isEnded = false;
   /** Made when they are first asked for: an idle connection would hold a third of its session's memory in empty tables. */

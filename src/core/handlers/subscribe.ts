@@ -51,6 +51,7 @@ export function subscribe(
   };
   // In this order, so that a shared subscription with no other member stays the same one, with what waits for it.
   core.router.add(subscription);
+  session.mayHoldShared ||= parsed.shareName !== null;
   if (existing !== undefined) core.router.remove(existing);
   session.subscriptions.set(topicFilter, subscription);
   // Shared subscriptions get no retained messages. [MQTT5 4.8.2] Retain Handling: [MQTT5 3.3.1-9] to [MQTT5 3.3.1-11]
@@ -96,7 +97,7 @@ export function unsubscribe(core: Core, session: Session, topicFilter: string): 
   session.filterBytes -= Buffer.byteLength(topicFilter);
   dropReplays(session, topicFilter);
   const group = core.router.remove(subscription);
-  if (group !== null) core.delivering.redistribute(session, group);
+  if (group !== null) core.delivering.redistribution.begin(session, group);
   if (session.isPersistent) core.store.removeSubscription(session.sid, topicFilter);
   return ReasonCode.Success;
 }

@@ -181,12 +181,12 @@ export function readMessage(value: Buffer, id: number): StoredMessage {
 // Sessions
 
 export function writeSession(out: ByteWriter, session: StoredSession): Buffer {
-  const { clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity } = session;
+  const { clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity, hasEnded } = session;
   out.begin().text(clientId).u8(protocolVersion).varint(expirySeconds);
   out
     .u8(disconnectedAt === null ? 0 : 1)
     .f64(disconnectedAt ?? 0)
-    .u8((will === null ? 0 : 1) | (identity === null ? 0 : 4));
+    .u8((will === null ? 0 : 1) | (identity === null ? 0 : 4) | (hasEnded === true ? 8 : 0));
   if (identity !== null) writeIdentity(out, identity, clientId);
   if (will !== null) putWill(out, will);
   return out.finish();
@@ -224,7 +224,8 @@ export function readSession(value: Buffer, sid: number): StoredSession {
   const identity =
     (flags & 2) !== 0 ? readIdentityOfFormat1(reader) : (flags & 4) !== 0 ? readIdentity(reader, clientId) : null;
   const disconnectedAt = isDisconnected ? time : null;
-  const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, identity };
+  const ended = (flags & 8) === 0 ? {} : { hasEnded: true };
+  const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, identity, ...ended };
   return { ...session, will: (flags & 1) === 0 ? null : takeWill(reader) };
 }
 

@@ -182,23 +182,25 @@ export class Decisions {
     this.#begun.set(`${decision.uid} ${packetId}`, decision);
   }
 
-  /** What has begun its way may go on, and come again; nothing else after the rules have changed. */
-  #checkMayReceive({ clientId, expected }: Decision): void {
+  #checkMayReceive(decision: Decision): void {
+    const what = () =>
+      `${decision.clientId} gets ${decision.expected!.message.key} to ${decision.expected!.message.topic}`;
+    this.#judge.check(this.#mayReceive(decision), 'nobody is given what they may not read', what);
+  }
+
+  #mayReceive({ clientId, expected }: Decision): boolean {
     const { rules } = this.#judge;
-    if (rules === null || expected === null) return;
-    const { topic, key } = expected.message;
-    const isAllowed = rules.mayReceive(clientId, topic);
-    this.#judge.check(isAllowed, 'nobody is given what he may not read', () => `${clientId} gets ${key} to ${topic}`);
+    return rules === null || expected === null || rules.mayReceive(clientId, expected.message.topic);
   }
 
   begunAs(uid: number, packetId: number): Decision | undefined {
     return this.#begun.get(`${uid} ${packetId}`);
   }
 
-  /** A QoS 2 message is released without having been answered: it is too large to be sent again. */
+  /** A QoS 2 message is released without having been answered: it is too large to be sent again, or the rules forbid it now. */
   skipped({ clientId, packetBytesMax }: Session, decision: Decision | null): void {
     const judge: Judge = this.#judge;
-    if (decision === null || packetBytesMax === Number.POSITIVE_INFINITY)
+    if (decision === null || (packetBytesMax === Number.POSITIVE_INFINITY && this.#mayReceive(decision)))
       judge.fail('PUBREL only after PUBREC [MQTT5 4.3.3-6]', `${clientId} has not answered`);
     decision.isSkipped = true;
   }
@@ -222,9 +224,9 @@ export class Decisions {
       return `${clientId} is sent ${what}${how}`;
     });
     decision.writes++;
+    this.#checkMayReceive(decision);
     // QoS 0 is done with as soon as it is written.
     if (expected!.qos === 0) {
-      this.#checkMayReceive(decision);
       judge.done(decision);
     } else if (decision.goneIn === judge.life) {
       judge.fail('nothing is sent that was given up', `${clientId} is sent ${expected!.message.key}`);

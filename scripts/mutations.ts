@@ -50,8 +50,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a retained message that was removed comes back after a restart',
     file: 'core/core.ts',
-    from: 'else this.store.removeRetained(message.topic);\n      return;',
-    to: 'return;',
+    from: 'else this.store.removeRetained(topic);',
+    to: '',
   },
   {
     name: 'a refused batch is forgotten instead of written again',

@@ -12,6 +12,7 @@ import { AuthenticationError } from './auth/authentication/mechanism.ts';
 import { Authorization } from './auth/authorization/authorization.ts';
 import { Deadline } from './base/deadline.ts';
 import { Broker } from './broker/broker.ts';
+import { type BrokerEventMap, eventNames } from './broker/events.ts';
 import { version } from './broker/version.ts';
 import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
@@ -29,7 +30,7 @@ import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-fi
 import type { ListenerOptions } from './net/options.ts';
 import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
-import { partsOf } from './pipeline/used.ts';
+import { partsOf, type Use } from './pipeline/used.ts';
 import { configure } from './pipelines.ts';
 import { rulesOf } from './rules.ts';
 import { LevelStore } from './store/level/level-store.ts';
@@ -57,7 +58,15 @@ export interface App {
   close(): Promise<void>;
 }
 
+/** By the names of `BrokerEvents`. */
+export type EventListeners = {
+  readonly [Name in keyof BrokerEventMap]?: (...details: BrokerEventMap[Name]) => unknown;
+};
+
 export interface AppOptions {
+  /** Steps behind the configured pipelines, and listeners, that are there before the first message and the first client. */
+  readonly use?: readonly Use[];
+  readonly on?: EventListeners;
   readonly hooks?: Hooks;
   readonly log?: Log;
   /** Where a setting stands, for errors. */
@@ -110,6 +119,7 @@ async function openApp(config: Config, options: AppOptions, stop: Stop): Promise
   await checkAddresses(config.listeners);
   const audit = await openAudit(config, log);
   stop.add((deadline) => audit !== null && deadline.allows(audit.close()));
+  for (const step of options.use ?? []) pipelines.use(...partsOf(step));
   const onPublish = options.hooks?.onPublish?.bind(options.hooks);
   if (onPublish !== undefined) {
     pipelines.use(
@@ -130,6 +140,10 @@ async function openApp(config: Config, options: AppOptions, stop: Stop): Promise
     access,
     audit,
   });
+  for (const name of eventNames) {
+    const listener = options.on?.[name];
+    if (listener !== undefined) broker.events.on(name, listener as () => void);
+  }
   authorization.use(rules);
   pipelines.emit = (message) => publishOwn(broker, message, log);
   pipelines.mayPublish = (...asked) => broker.mayPublish(...asked);
@@ -258,8 +272,13 @@ class Reloading {
 function commandsOf(broker: Broker, pipelines: Pipelines, store: SessionStore, quarantine: QuarantineStore): Handlers {
   const replay = async (entry: QuarantineEntry) => {
     const { outcome, messages } = await pipelines.replay(entry);
-    for (const { topic, ...fields } of messages) await broker.publish(topic, fields);
-    return outcome;
+    let refused = 0;
+    for (const { topic, ...fields } of messages) {
+      const { isAccepted } = await broker.publish(topic, fields);
+      if (!isAccepted) refused++;
+    }
+    // What was refused stays where it is.
+    return refused > 0 && refused === messages.length ? 'rejected' : outcome;
   };
   const backup = async (into: string) => {
     if (store instanceof LevelStore) return `${await store.backup(into)} records copied into ${into}`;
@@ -374,7 +393,7 @@ function withAuthentication(hooks: Hooks, authentication: Authentication): Hooks
 /** Of a message that a stage had held back: its publishers were answered long ago. */
 async function publishOwn(broker: Broker, { topic, ...fields }: PublishedMessage, log: Log): Promise<void> {
   try {
-    await broker.publish(topic, fields);
+    await broker.publishTaken(topic, fields);
   } catch (err) {
     log.error({ topic, err }, 'what a pipeline had held back cannot be published, and is lost');
   }

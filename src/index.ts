@@ -3,20 +3,20 @@
  *
  * See `createBroker`; the README has an example.
  */
-import { startApp } from './app.ts';
+import { type EventListeners, startApp } from './app.ts';
 import type { MessageFields } from './broker/create-message.ts';
-import type { BrokerEvents } from './broker/events.ts';
+import { type BrokerEvents, eventNames } from './broker/events.ts';
 import type { MessageHandler } from './broker/local-client.ts';
 import { assertSafeToListen } from './config/anonymous.ts';
 import { assertFunctions, assertKnownKeys } from './config/known-keys.ts';
 import { parseConfig } from './config/load.ts';
 import type { ConfigInput } from './config/schema.ts';
-import type { Hooks } from './contracts/hooks.ts';
+import type { Hooks, PublishOutcome } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
 import type { Listener } from './contracts/transport.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
-import { parseFilter } from './protocol/topic.ts';
 
+export type { EventListeners } from './app.ts';
 export type { MessageFields } from './broker/create-message.ts';
 export type { BrokerEventMap, BrokerEvents } from './broker/events.ts';
 export type { MessageHandler } from './broker/local-client.ts';
@@ -38,6 +38,12 @@ export interface BrokerOptions {
   readonly hooks?: Hooks;
   /** Instead of the broker's own log on standard error, which `config.log` sets. */
   readonly log?: Log;
+  /**
+   * Steps as `use` of the broker adds them, and listeners as its `events` take them, which are in place before anybody can connect and
+   * before wills are published that a stop or a crash left.
+   */
+  readonly use?: readonly Use[];
+  readonly on?: EventListeners;
 }
 
 export interface SluiceBroker {
@@ -49,10 +55,15 @@ export interface SluiceBroker {
    */
   readonly ended: Promise<void>;
   /**
-   * Publishes a message of the program's own, past the hooks. Resolves once it is stored as durably as a client's
-   * acknowledged message would be. Throws a ProtocolError if the topic is not a valid topic name.
+   * Publishes a message of the program's own, past the hooks. Resolves once it is stored as durably as a client's acknowledged message
+   * would be, or when it is refused: because of `queuePolicy: reject`, `limits.retainedMessages`, or a disk that takes no writes. Rejects
+   * with a ProtocolError if the topic is not a valid topic name, or beginning with $SYS/.
    */
-  publish(topic: string, payload: string | Uint8Array, options?: Omit<MessageFields, 'payload'>): Promise<void>;
+  publish(
+    topic: string,
+    payload: string | Uint8Array,
+    options?: Omit<MessageFields, 'payload'>,
+  ): Promise<PublishOutcome>;
   /**
    * Calls `handler` with every message that matches, retained ones first, and returns a function that ends it. Throws a
    * TypeError if the filter is not valid.
@@ -64,8 +75,16 @@ export interface SluiceBroker {
    * says so.
    */
   use(step: Use): () => void;
-  /** Stops accepting, tells v5 clients 0x8B, finishes what was acknowledged. */
+  /**
+   * Stops accepting, tells v5 clients 0x8B, finishes what was acknowledged, within `shutdownSeconds` of the configuration. Rejects with a
+   * StoreError if the disk did not take everything by then; everything is closed all the same.
+   */
   close(): Promise<void>;
+}
+
+function checkStep(step: Use): void {
+  assertKnownKeys('use', step, stepKeys);
+  assertFunctions('use', step, ['onPublish', 'onDeliver']);
 }
 
 /**
@@ -73,16 +92,23 @@ export interface SluiceBroker {
  * there is neither authentication (configured, or an `authenticate` hook) nor `allowAnonymous`; the message says what to do.
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<SluiceBroker> {
-  assertKnownKeys('createBroker', options, ['config', 'hooks', 'log']);
+  assertKnownKeys('createBroker', options, ['config', 'hooks', 'log', 'use', 'on']);
   if (options.hooks !== undefined) {
     assertKnownKeys('hooks', options.hooks, hookNames);
     assertFunctions('hooks', options.hooks, hookNames);
   }
+  if (options.on !== undefined) {
+    assertKnownKeys('on', options.on, eventNames);
+    assertFunctions('on', options.on, eventNames);
+  }
+  for (const step of options.use ?? []) checkStep(step);
   const config = parseConfig(options.config ?? {});
   if (options.hooks?.authenticate === undefined) assertSafeToListen(config);
   const { broker, pipelines, listeners, close, ended } = await startApp(config, {
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
     ...(options.log === undefined ? {} : { log: options.log }),
+    ...(options.use === undefined ? {} : { use: options.use }),
+    ...(options.on === undefined ? {} : { on: options.on }),
   });
   return {
     listeners,
@@ -91,11 +117,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     publish: (topic, payload, fields = {}) => broker.publish(topic, { ...fields, payload: Buffer.from(payload) }),
     subscribe: (topicFilter, handler) => broker.subscribe(topicFilter, handler),
     use(step) {
-      assertKnownKeys('use', step, stepKeys);
-      assertFunctions('use', step, ['onPublish', 'onDeliver']);
-      if (step.filter !== undefined && parseFilter(step.filter)?.shareName !== null) {
-        throw new TypeError(`Not a valid topic filter: ${JSON.stringify(step.filter)}`);
-      }
+      checkStep(step);
       const end = pipelines.use(...partsOf(step));
       void broker.reclassify();
       return () => {

@@ -11,7 +11,7 @@ import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
 import { checkedHooks } from '../contracts/hook-answers.ts';
-import type { Awaitable, ClientIdentity, Hooks } from '../contracts/hooks.ts';
+import type { Awaitable, ClientIdentity, Hooks, PublishOutcome } from '../contracts/hooks.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
 import { type SessionStore, StoreError } from '../contracts/session-store.ts';
@@ -22,8 +22,9 @@ import { restore } from '../core/lifecycle.ts';
 import type { Pieces } from '../core/pieces.ts';
 import { publisherOf } from '../core/wills.ts';
 import { ProtocolError } from '../protocol/errors.ts';
+import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, isBrokersOwn, Topic } from '../protocol/topic.ts';
 import { Admission } from './admission.ts';
 import { Boundary } from './boundary.ts';
@@ -85,6 +86,8 @@ const willPatienceMs = 3_000;
 const answersMs = 1_000;
 /** What a database that is given up has to close its files. */
 const lastChanceMs = 1_000;
+
+const outcomeOf = (reasonCode: ReasonCode): PublishOutcome => ({ isAccepted: !isFailure(reasonCode), reasonCode });
 
 const describeStep = (ms: number) =>
   ms < 0
@@ -284,16 +287,37 @@ export class Broker implements BanList {
     return this.#shell.admission.penalties.pardon(address, this.#shell.readTime());
   }
 
-  /** Publishes a message of the program's own. Resolves once it would survive a crash, as far as the store promises that. */
-  publish(topicName: string, fields: MessageFields): Promise<void> {
+  /**
+   * Publishes a message of the program's own. Resolves once it would survive a crash, as far as the store promises that, or when it is
+   * refused.
+   */
+  async publish(topicName: string, fields: MessageFields): Promise<PublishOutcome> {
+    const message = this.#ownMessage(topicName, fields);
+    const { core, storeHealth } = this.#shell;
+    // It would wait for a disk that takes nothing, and so would all that follow.
+    if (storeHealth.isFailing && core.mustStore(message, null)) return outcomeOf(ReasonCode.QuotaExceeded);
+    return this.#publish(message, true);
+  }
+
+  /** The same for one whose publisher has been told already that it was taken: it is not refused. */
+  async publishTaken(topicName: string, fields: MessageFields): Promise<void> {
+    await this.#publish(this.#ownMessage(topicName, fields), false);
+  }
+
+  #ownMessage(topicName: string, fields: MessageFields): Message {
     assertTopicName(topicName, this.#shell.settings.limits);
     if (isBrokersOwn(topicName)) {
       throw new ProtocolError(ReasonCode.TopicNameInvalid, `Only the broker itself publishes to ${topicName}`);
     }
     const now = this.#shell.readTime();
-    const message = createMessage(Topic.of(topicName), fields, now);
+    return createMessage(Topic.of(topicName), fields, now);
+  }
+
+  #publish(message: Message, mayRefuse: boolean): Promise<PublishOutcome> {
     return new Promise((resolve) => {
-      publishOwn(this.#shell, message, () => this.#shell.turn.whenStored(null, resolve));
+      publishOwn(this.#shell, message, mayRefuse, (reasonCode, stagedBefore) => {
+        this.#shell.turn.whenStored(null, () => resolve(outcomeOf(reasonCode)), stagedBefore);
+      });
     });
   }
 

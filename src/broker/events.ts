@@ -17,6 +17,8 @@ export interface BrokerEventMap {
   sessionEnded: [clientId: string, why: string];
 }
 
+export const eventNames = ['connected', 'disconnected', 'subscribed', 'unsubscribed', 'sessionEnded'] as const;
+
 export class BrokerEvents extends EventEmitter<BrokerEventMap> {
   readonly #boundary: Pick<Boundary, 'callProgram'>;
 

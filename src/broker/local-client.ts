@@ -7,11 +7,10 @@ import type { PublishHeader } from '../codec/publish.ts';
 import { openProperties } from '../codec/publish-properties.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { subscribe } from '../core/handlers/subscribe.ts';
-import { connect, disconnected, ready } from '../core/lifecycle.ts';
+import { attach, disconnected, ready } from '../core/lifecycle.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { parseFilter } from '../protocol/topic.ts';
-import { traitsOf } from '../protocol/traits.ts';
 import type { Link } from './link.ts';
 import type { Shell } from './shell.ts';
 
@@ -37,19 +36,7 @@ export class LocalClient implements Link {
     this.#filter = topicFilter;
     this.#handler = handler;
     shell.readTime();
-    const { session } = connect(shell.core, {
-      // No CONNECT can name it and take the session over: it holds U+0000. [MQTT5 1.5.4-2]
-      clientId: `\0local/${++lastNumber}`,
-      traits: traitsOf[5],
-      clean: true,
-      expirySeconds: 0,
-      receiveMaximum: 65_535,
-      packetBytesMax: Number.POSITIVE_INFINITY,
-      will: null,
-      link: this,
-      identity: null,
-      rights: null,
-    });
+    const session = attach(shell.core, `\0local/${++lastNumber}`, this);
     this.#session = session;
     // QoS 0: within the process nothing is lost on the way, so there is nothing to acknowledge.
     const options = { qos: 0, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 0 } as const;

@@ -8,6 +8,7 @@ import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { Forms, Prepared } from '../core/prepared.ts';
 import { type Router, subscriberClassesOf } from '../core/router.ts';
 import type { Message } from '../protocol/message.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, isBrokersOwn, Topic } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
 import type { Shell } from './shell.ts';
@@ -136,11 +137,24 @@ export function inForm(
   });
 }
 
-/** Publishes the program's own message, which passes no hook and no pipeline; `done` is called when it is routed. */
-export function publishOwn(shell: Shell, message: Message, done: () => void): void {
+/**
+ * Publishes the program's own message, which passes no hook and no pipeline. `done` is called when it is routed, with what has been staged
+ * before. With `mayRefuse` it is refused, as a client's would be, where it finds no room.
+ */
+export function publishOwn(
+  shell: Shell,
+  message: Message,
+  mayRefuse: boolean,
+  done: (reasonCode: ReasonCode, stagedBefore: number) => void,
+): void {
+  const { core } = shell;
   const publishAll = (prepared: readonly Prepared[]) => {
-    for (const { message: each, forms } of prepared) shell.core.publish(each, null, forms);
-    done();
+    const { staged } = core.store;
+    let reasonCode: ReasonCode = ReasonCode.QuotaExceeded;
+    if (!mayRefuse || !core.refuses(prepared, null)) {
+      for (const { message: each, forms } of prepared) reasonCode = core.publish(each, null, forms);
+    }
+    done(reasonCode, staged);
   };
   const prepared = prepare(shell, [message]);
   if (!(prepared instanceof Promise)) return publishAll(prepared);

@@ -135,7 +135,7 @@ export class SysTopics {
   /** In the forms that subscribers ask for, too. */
   #publish(topic: Topic, payload: Buffer, contentType: string | undefined): void {
     const message = createMessage(topic, { payload, retain: true, contentType }, this.#shell.core.now);
-    publishOwn(this.#shell, message, () => {});
+    publishOwn(this.#shell, message, false, () => {});
   }
 
   /** Without a file descriptor left, it cannot be asked for: the last value stands. */

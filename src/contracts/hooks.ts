@@ -7,6 +7,7 @@
  */
 
 import type { QoS, UserProperties } from '../protocol/packets.ts';
+import type { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Topic } from '../protocol/topic.ts';
 import type { ProtocolVersion } from '../protocol/traits.ts';
 import type { ClientCertificate, TransportKind } from './transport.ts';
@@ -93,6 +94,14 @@ export type PublishVerdict =
   /** Acknowledged and forgotten; after what the hook stored meanwhile is as durable as it can be. */
   | { readonly verdict: 'drop' }
   | { readonly verdict: 'reject'; readonly reasonCode: number; readonly reason?: string };
+
+/** What became of a message that the program published. */
+export interface PublishOutcome {
+  /** False: it was refused. Nobody gets it, and it is not retained. */
+  readonly isAccepted: boolean;
+  /** What a client would have been answered: Success, NoMatchingSubscribers, or QuotaExceeded if it was refused for want of room. */
+  readonly reasonCode: ReasonCode;
+}
 
 export interface Hooks {
   authenticate?(request: AuthenticationRequest): HookAnswer<AuthenticationAnswer>;

@@ -62,7 +62,7 @@ export interface Limits {
   readonly unwrittenBytes: number;
   /** Who can be told is refused with 0x97 beyond it, all or nothing; what others publish goes out, and is not kept. */
   readonly retainedMessages: number;
-  /** Sessions kept for clients that are away. */
+  /** Sessions in all, of clients that are connected and of clients that are away. */
   readonly sessions: number;
 }
 

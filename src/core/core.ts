@@ -11,6 +11,7 @@ import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { Topic } from '../protocol/topic.ts';
 import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
 import { FanOut } from './fan-out.ts';
@@ -214,8 +215,7 @@ export class Core {
     const walk = { stepsLeft: stepsInSweep };
     for (let message = sweep.take(walk); message !== null; message = sweep.take(walk)) {
       if (!message.isExpired(this.#now)) continue;
-      this.retained.delete(message.topic.name);
-      if (!isSys(message.topic.name)) this.store.removeRetained(message.topic);
+      this.#forgetRetained(message.topic);
       this.sink.dropped('expired', null);
     }
     if (sweep.isDone) this.#sweep = null;
@@ -238,12 +238,7 @@ export class Core {
     const { name } = message.topic;
     const isOwn = isSys(name);
     // An empty payload removes what was retained and is not retained itself. [MQTT5 3.3.1-6] [MQTT5 3.3.1-7]
-    if (message.payloadBytes === 0) {
-      if (!this.retained.delete(name)) return;
-      if (isOwn) this.#sysRetained--;
-      else this.store.removeRetained(message.topic);
-      return;
-    }
+    if (message.payloadBytes === 0) return this.#forgetRetained(message.topic);
     if (isOwn) {
       if (this.retained.get(name) === null) this.#sysRetained++;
     } else if (this.#retainedRoom <= 0 && this.#isNewlyRetained(message)) {
@@ -252,6 +247,12 @@ export class Core {
     const kept = message.keep();
     this.retained.set(kept);
     if (!isOwn) this.store.putRetained(kept);
+  }
+
+  #forgetRetained(topic: Topic): void {
+    if (!this.retained.delete(topic.name)) return;
+    if (isSys(topic.name)) this.#sysRetained--;
+    else this.store.removeRetained(topic);
   }
 
   /** Whether it would be one more. */

@@ -78,6 +78,19 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   return { session, sessionPresent };
 }
 
+/** A subscriber within the process. It is no client: the directory does not know it, so no CONNECT takes it over, and nothing counts it. */
+export function attach(core: Core, name: string, link: object): Session {
+  const session = new Session({
+    clientId: name,
+    sid: core.store.nextSessionId(),
+    traits: traitsOf[5],
+    expirySeconds: 0,
+  });
+  session.link = link;
+  session.window.resume(core.settings.limits.inflight);
+  return session;
+}
+
 /** The CONNACK has left: what waits for the client follows. */
 export function ready(core: Core, session: Session): void {
   session.isReady = true;

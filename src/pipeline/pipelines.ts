@@ -51,6 +51,9 @@ const drop = { verdict: 'drop' } as const;
 /** Wishes that nobody can fulfil are logged this often, with their number. */
 const logIntervalMs = 60_000;
 
+/** Percentiles forget what is older than this, or than twice as much. */
+const durationsMs = 10_000;
+
 /** So long a pipeline that is taken out waits for messages that are in it. */
 const patienceMs = 10_000;
 
@@ -83,6 +86,7 @@ export class Pipelines implements MessagePipeline {
   /** The end of what is done one after the other: changes of the configuration, and the release of what is held back. */
   #lastTask: Promise<void> = Promise.resolve();
   #isReleasing = false;
+  #rotatedAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: PipelinesOptions) {
@@ -218,9 +222,17 @@ export class Pipelines implements MessagePipeline {
 
   /** Publishes what stages held back and whose time has come. Called about ten times a second. */
   async tick(): Promise<void> {
+    this.#rotateDurations();
     if (this.#isReleasing) return;
     this.#isReleasing = true;
     await this.#afterOthers(() => this.#release('due')).finally(() => (this.#isReleasing = false));
+  }
+
+  #rotateDurations(): void {
+    const now = this.#options.now();
+    if (now - this.#rotatedAt < durationsMs && now >= this.#rotatedAt) return;
+    this.#rotatedAt = now;
+    for (const pipeline of this.#configured) for (const { durations } of pipeline.stages) durations.rotate();
   }
 
   /** Publishes everything that is held back, due or not. */
@@ -331,14 +343,13 @@ export class Pipelines implements MessagePipeline {
     }
   }
 
-  /** For $SYS: name below `pipelines/`, and value. Percentiles are of the time since the last call. */
+  /** For $SYS: name below `pipelines/`, and value. Percentiles are of the last ten to twenty seconds. */
   *statistics(): Generator<[string, number]> {
     for (const pipeline of this.#configured) {
       for (const { name, counters, durations } of pipeline.stages) {
         const at = `${pipeline.name}/${name.replace(' ', '-')}`;
         for (const [what, count] of Object.entries(counters)) yield [`${at}/${what}`, count];
         yield [`${at}/microseconds/p99`, Math.round(durations.percentile(99))];
-        durations.reset();
       }
     }
     const { quarantine } = this.#options;

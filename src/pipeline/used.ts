@@ -9,6 +9,7 @@ import type {
   PublishVerdict,
 } from '../contracts/hooks.ts';
 import type { DeliverVerdict } from '../contracts/pipeline.ts';
+import { parseFilter } from '../protocol/topic.ts';
 import { Rejection } from './errors.ts';
 import type { Part } from './part.ts';
 
@@ -23,7 +24,11 @@ export interface Use {
 
 let lastNumber = 0;
 
+/** Throws a TypeError if the filter is not valid. */
 export function partsOf({ filter, onPublish, onDeliver }: Use): Part[] {
+  if (filter !== undefined && parseFilter(filter)?.shareName !== null) {
+    throw new TypeError(`Not a valid topic filter: ${JSON.stringify(filter)}`);
+  }
   const name = `use-${++lastNumber}`;
   const common = { name, filter: filter ?? null, for: undefined, close() {} };
   const parts: Part[] = [];

@@ -1,7 +1,7 @@
 /** The library's example in the README does what the README says. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { createBroker, type SluiceBroker } from '../../src/index.ts';
+import { type ConfigInput, createBroker, type EventListeners, type SluiceBroker } from '../../src/index.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
@@ -113,4 +113,58 @@ test('no client can take over a subscription of the program, whatever it calls i
   await broker.publish('a', '1');
   await heard;
   await broker.close();
+});
+
+const inMemory = (): ConfigInput => ({
+  listeners: [{ kind: 'tcp', port: 0 }],
+  store: { kind: 'memory' },
+  log: { level: 'silent' },
+});
+
+test('publish says what became of the message', async () => {
+  const limits = { retainedMessages: 1, queueMessages: 1, queuePolicy: 'reject' } as const;
+  const broker = await createBroker({ config: { ...inMemory(), limits } });
+  const { port } = broker.listeners[0]!;
+  expect(await broker.publish('a', 'x', { qos: 1 })).toEqual({ isAccepted: true, reasonCode: 0x10 });
+  const away = await WireClient.connect(port, { version: 4, clientId: 'away', clean: false });
+  await away.subscribe('a', { qos: 1 });
+  await away.disconnect();
+  expect(await broker.publish('a', '1', { qos: 1 })).toEqual({ isAccepted: true, reasonCode: 0 });
+  expect(await broker.publish('a', '2', { qos: 1 })).toEqual({ isAccepted: false, reasonCode: 0x97 });
+  expect(await broker.publish('r/1', 'x', { retain: true })).toEqual({ isAccepted: true, reasonCode: 0x10 });
+  expect(await broker.publish('r/2', 'x', { retain: true })).toEqual({ isAccepted: false, reasonCode: 0x97 });
+  const late = await WireClient.connect(port, { version: 4, clientId: 'away', clean: false });
+  expect((await late.next('publish')).payload?.toString()).toBe('1');
+  await late.subscribe('r/#');
+  expect((await late.next('publish')).topic).toBe('r/1');
+  await late.nothingElse();
+  await broker.close();
+});
+
+test('steps and listeners that createBroker is given are there before the first client', async () => {
+  const events: string[] = [];
+  const broker = await createBroker({
+    config: inMemory(),
+    use: [{ filter: 'a', onPublish: () => ({ verdict: 'change', change: { topic: 'b' } }) }],
+    on: {
+      connected: ({ clientId }) => events.push(`${clientId} is here`),
+      disconnected: ({ clientId }) => events.push(`${clientId} is gone`),
+    },
+  });
+  const client = await WireClient.connect(broker.listeners[0]!.port, { version: 4, clientId: 'c' });
+  await client.subscribe('b');
+  await client.publish('a', 'x');
+  expect((await client.next('publish')).topic).toBe('b');
+  await client.disconnect();
+  await broker.close();
+  expect(events).toEqual(['c is here', 'c is gone']);
+});
+
+test('what createBroker is given by a wrong name or filter is refused', async () => {
+  const config = inMemory();
+  const on = { conected: () => {} } as EventListeners;
+  await expect(createBroker({ config, on })).rejects.toThrow(/on\.conected: .*did you mean connected/);
+  await expect(createBroker({ config, use: [{ filter: 'a/#/b' }] })).rejects.toThrow(
+    'Not a valid topic filter: "a/#/b"',
+  );
 });

@@ -160,6 +160,14 @@ describe.each([
     expect(await client.next('suback')).toMatchObject({ messageId: 5, granted: [1] });
   });
 
+  test('the program is told as well that a message is refused, and others go out', async () => {
+    const world = await onDisk();
+    await spoil(world);
+    const publish = (topic: string) => world.broker.publish(topic, { payload: Buffer.from('x'), qos: 1 });
+    expect(await publish('kept')).toEqual({ isAccepted: false, reasonCode: 0x97 });
+    expect(await publish('nobody')).toEqual({ isAccepted: true, reasonCode: 0x10 });
+  });
+
   test('it is said in the log, and so is its end', async () => {
     const world = await onDisk();
     await spoil(world);

@@ -39,6 +39,14 @@ test('the values of a client are those that it can count itself', async () => {
   await becomes('connections/open', '1');
 });
 
+test('subscribers within the process are no clients', async () => {
+  const stop = broker.sluice.subscribe('a/#', () => {});
+  await broker.connect({ clientId: unique('second') });
+  await becomes('clients/connected', '2');
+  await becomes('clients/total', '3');
+  stop();
+});
+
 test('they have the names that dashboards for Mosquitto ask for, and are there at once for whoever subscribes', async () => {
   const client = await broker.connect();
   await client.subscribe('$SYS/broker/#');

@@ -315,3 +315,11 @@ test('a listener has several paths, or one alone as before there were several', 
   expect(() => listenerOf(', path: /only, paths: [/a]')).toThrow(/listeners\.0\.path: expected either path or paths/);
   for (const wrong of ['paths: []', 'paths: [mqtt]', 'path: mqtt']) expect(() => listenerOf(`, ${wrong}`)).toThrow();
 });
+
+test.each(['telemetry/#/x', '$share/g/a', ''])(
+  'store.topics: "%s" is no topic filter that a message can match',
+  (filter) => {
+    const topics = [{ filter, durability: 'os' as const }];
+    expect(() => parseConfig({ store: { kind: 'level', topics } })).toThrow(/store\.topics/);
+  },
+);

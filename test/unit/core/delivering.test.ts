@@ -104,3 +104,16 @@ test('a message that cannot be retained any more goes out, and is counted as not
   expect(world.told).toEqual(['dropped: retainedLimit', 'here gets x by QoS 1']);
   expect(world.core.retained.count).toBe(0);
 });
+
+test('messages under $SYS that expire make no room for clients, nor take any', () => {
+  const world = new World({ retainedMessages: 1 });
+  const own = Message.of(Topic.of('$SYS/a'), Buffer.from('x'), { retain: true });
+  own.expiresAt = world.core.now;
+  world.core.publish(own, null);
+  expect(world.core.sweepRetained()).toBe(true);
+  for (const name of ['a', 'b']) {
+    world.core.publish(Message.of(Topic.of(name), Buffer.from('x'), { retain: true }), null);
+  }
+  expect(world.told).toEqual(['dropped: expired', 'dropped: retainedLimit']);
+  expect(world.core.retained.count).toBe(1);
+});

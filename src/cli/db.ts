@@ -29,6 +29,7 @@ export async function db(argv: readonly string[], io: Io): Promise<void> {
   if (run === undefined || rest.length > 0) {
     throw new CommandError('Use: sluice db check, stats, export or import; see sluice db --help', 2);
   }
+  io.keepFilesPrivate();
   await run(directory, io);
 }
 

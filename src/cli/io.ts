@@ -15,6 +15,8 @@ export interface Io {
   onUncaught(listener: (error: Error) => void): () => void;
   /** For who serves others: what the engine does on the side comes behind the event loop. */
   letEngineGiveWay(): void;
+  /** Files that are made from now on are readable by their owner only. */
+  keepFilesPrivate(): void;
   /** Ends the process at once. */
   exit(code: number): void;
 }
@@ -45,5 +47,6 @@ export const processIo: Io = {
     return () => process.off('uncaughtException', listener);
   },
   letEngineGiveWay,
+  keepFilesPrivate: () => void process.umask(0o077),
   exit: (code) => process.exit(code),
 };

@@ -58,6 +58,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   assertSafeToListen(config);
 
   io.letEngineGiveWay();
+  io.keepFilesPrivate();
   const acceptLoss = values['accept-loss'] ?? false;
   const reread = values.config === undefined ? {} : { reread: read };
   const options = { acceptLoss, where, remarks, environment: io.environment, commandsFor: usualDirectory, ...reread };

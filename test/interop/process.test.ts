@@ -1,7 +1,7 @@
 /** The broker as a process, as `npm start` runs it: what signals do to it and to its clients. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -53,6 +53,14 @@ const lasting = (clientId: string): ConnectOptions => ({
   clientId,
   clean: false,
   properties: { sessionExpiryInterval: 1_000 },
+});
+
+test.runIf(process.platform !== 'win32')('what it makes in its data directory is its owner’s only', async () => {
+  const { child, ended } = await startBroker();
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  const readable = readdirSync(directory).filter((name) => (statSync(join(directory, name)).mode & 0o077) !== 0);
+  expect([readable, statSync(directory).mode & 0o777]).toEqual([[], 0o700]);
 });
 
 test.each(['SIGTERM', 'SIGINT'] as const)(

@@ -59,6 +59,8 @@ export class FakeIo implements Io {
 
   letEngineGiveWay(): void {}
 
+  keepFilesPrivate(): void {}
+
   exit(code: number): void {
     this.exits.push(code);
   }

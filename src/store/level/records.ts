@@ -11,7 +11,7 @@
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
  * | `24` number | will of a client that is gone: when it is due, and whose it is (from format 3 on) |
  * | `30` message | recipients, size, expiry; topic, properties and payload, unless they are large |
- * | `31` message | topic, properties and payload that are large, so that a start need not read them |
+ * | `31` message | topic, properties and payload that are large, so that a start need not decode them |
  * | `32` sid, packet id | inbound QoS 2 |
  * | `33` sid, packet id | outbound QoS 2 |
  * | `40` topic | retained message |

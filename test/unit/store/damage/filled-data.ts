@@ -82,6 +82,8 @@ async function addSession(store: LevelStore, name: string): Promise<void> {
   store.putDelivery(sid, delivery(sent, 2));
   store.putSending(sid, { packetId: 7, messageId: sent.id, isReceived: false });
   store.putReceived(sid, 9);
+  const waiting = { clientId: `gone-${name}`, protocolVersion: 5, identity: null, dueAt: 1_000 } as const;
+  store.putWill({ ...waiting, number: store.nextMessageId(), will: { message: willMessage, delaySeconds: 5 } });
   await committed(store);
 }
 
@@ -97,7 +99,7 @@ export async function findAll(directory: string, acceptLoss: boolean): Promise<F
   const tell = (fields: object, message: string) => void told.push(`${message} ${JSON.stringify(fields)}`);
   const store = storeOn(directory, acceptLoss, { ...silentLog, warn: tell, error: tell });
   const facts: string[] = [];
-  const { sessions, retained } = await store.load();
+  const { sessions, retained, wills } = await store.load();
   for (const { session, subscriptions, sendings, received } of sessions) {
     const { clientId, will, sid } = session;
     facts.push(`${clientId} is there`);
@@ -115,6 +117,7 @@ export async function findAll(directory: string, acceptLoss: boolean): Promise<F
     }
   }
   for (const message of retained) facts.push(`retained is ${describe(message)}`);
+  for (const { clientId, will } of wills) facts.push(`${clientId} left the will ${describe(will.message)}`);
   await store.close();
   return { facts: facts.sort(), told };
 }

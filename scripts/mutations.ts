@@ -203,8 +203,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a will is published without its delay',
     file: 'core/wills.ts',
-    from: 'if (isOver || pending.delaySeconds === 0)',
-    to: 'if (isOver || pending.delaySeconds <= 1)',
+    from: 'if (pending.delaySeconds === 0)',
+    to: 'if (pending.delaySeconds <= 1)',
   },
   {
     name: 'was: a will that is on its way through the pipeline is lost in a crash',

@@ -149,7 +149,7 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
   if (!session.outlivesConnection) return end(core, session, 'disconnected');
   core.delivering.redistribution.begin(session, null);
   if (core.store.canPage) session.queue.spillAll();
-  core.wills.leave(session, false);
+  core.wills.leave(session);
   if (session.expirySeconds !== neverExpires) expireAt(core, session, core.now + session.expirySeconds * 1000);
   save(core, session);
 }
@@ -162,7 +162,7 @@ export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'di
   core.router.removeAll(session.subscriptions.values(), core.pieces.subscriptions);
   session.subscriptions.clear();
   leaveBacklog(core, session);
-  core.wills.leave(session, true);
+  core.wills.leave(session);
   core.wills.sessionEnded(session.clientId);
   core.sink.sessionEnded(session, why);
 }

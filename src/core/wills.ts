@@ -91,12 +91,12 @@ export class Wills {
     return () => underWay.whenPassed.delete(callback);
   }
 
-  /** The session's connection is gone. `isOver`: its session as well, so nobody can come back for the will. [MQTT5 3.1.2-8] */
-  leave(session: Session, isOver: boolean): void {
+  /** The session's connection is gone. [MQTT5 3.1.2-8] */
+  leave(session: Session): void {
     const pending = takeWill(session);
     if (pending === null) return;
     if (this.#isStopping) return this.#keep(pending, null);
-    if (isOver || pending.delaySeconds === 0) return this.#publish(pending);
+    if (pending.delaySeconds === 0) return this.#publish(pending);
     const dueAt = this.#options.now() + pending.delaySeconds * 1000;
     this.#keep(pending, dueAt);
     this.#wait(pending, dueAt);
@@ -225,7 +225,9 @@ export function takeWill(session: Session): PendingWill | null {
   const { clientId, traits, identity, rights, will } = session;
   if (will === null) return null;
   session.will = null;
-  return new PendingWill({ clientId, protocolVersion: traits.version, identity }, will, rights);
+  // Nobody can come back to a session that ends with its connection. [MQTT5 3.1.3-9]
+  const delaySeconds = session.outlivesConnection ? will.delaySeconds : 0;
+  return new PendingWill({ clientId, protocolVersion: traits.version, identity }, { ...will, delaySeconds }, rights);
 }
 
 /** A will's expiry counts from its publication. [MQTT5 3.1.3.2.4] */

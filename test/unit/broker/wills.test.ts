@@ -287,6 +287,26 @@ describe('a will in an asynchronous step', () => {
     expect((await (await connect('watcher')).collect('publish', 2)).map(text).sort()).toEqual(['gone', 'online']);
   });
 
+  test('counts: clients with wills are refused where a step that hangs has as many as limits.sessions', async () => {
+    const { step, holds, answer } = gate();
+    await start({ use: step, config: { limits: { sessions: 3 } } });
+    const will = { topic: 'will/a', payload: 'gone' };
+    const ending = { clean: true, properties: {} };
+    for (const clientId of ['one', 'two', 'three']) await (await connect(clientId, { ...ending, will })).vanish();
+    await holds(3);
+    await expect(connect('four', { ...ending, will })).rejects.toThrow(`CONNACK refused with ${0x97}`);
+    await (await connect('four', ending)).nothingElse();
+    answer();
+    await expect
+      .poll(() =>
+        connect('five', { ...ending, will }).then(
+          () => true,
+          () => false,
+        ),
+      )
+      .toBe(true);
+  });
+
   test('of a connection that is taken over, and of DISCONNECT with will, comes as well', async () => {
     const { step, holds, answer } = gate();
     await start({ use: step });

@@ -352,7 +352,7 @@ export function describeStore(
     });
 
     test('what is done stays done, and the rest stays in order, over any number of restarts', {
-      timeout: 60_000,
+      timeout: 180_000,
     }, async () => {
       const step = fc.oneof(
         {

@@ -140,10 +140,16 @@ export const mutations: readonly Mutation[] = [
     to: 'session.window.resume(sessionPresent ? 65_535 : Math.min(request.receiveMaximum, core.settings.limits.inflight));',
   },
   {
+    name: 'was: who staged something had to remember that it is to be written',
+    file: 'broker/turn.ts',
+    from: 'options.store.onUrgent = () => this.schedule();',
+    to: '',
+  },
+  {
     name: 'the window takes one more than it may',
     file: 'core/send-window.ts',
-    from: 'return this.#used >= this.#limit ||',
-    to: 'return this.#used > this.#limit ||',
+    from: 'return this.#used >= this.#limit;',
+    to: 'return this.#used > this.#limit;',
   },
   {
     name: 'DUP is missing on what is sent again',
@@ -154,8 +160,44 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: DUP is missing on what comes again after a crash',
     file: 'core/delivering.ts',
-    from: ' || delivery.message.id <= this.maybeSentUpTo',
+    from: 'const maybeSent = message.id <= session.sentUpTo;',
+    to: 'const maybeSent = false;',
+  },
+  {
+    name: 'was: DUP is on all that waited for who was away at a crash',
+    file: 'core/lifecycle.ts',
+    from: 'session.sentUpTo = wasOpen || progress === null ? last : progress.sentUpTo;',
+    to: 'session.sentUpTo = last;',
+  },
+  {
+    name: 'was: QoS 1 in flight at an orderly stop comes under other identifiers',
+    file: 'broker/broker.ts',
+    from: 'if (await deadline.allows(this.#allStored())) await deadline.allows(this.#storeWindows());',
+    to: 'await deadline.allows(this.#allStored());',
+  },
+  {
+    name: 'was: identifiers begin anew after a crash',
+    file: 'core/lifecycle.ts',
+    from: 'session.window.startAt(wasOpen ? beyondNote(noted) : noted);',
     to: '',
+  },
+  {
+    name: 'identifiers that may have been given since the last note are given again after a crash',
+    file: 'core/lifecycle.ts',
+    from: 'session.window.startAt(wasOpen ? beyondNote(noted) : noted);',
+    to: 'session.window.startAt(noted);',
+  },
+  {
+    name: 'a QoS 1 exchange of an earlier run is over and its record stays',
+    file: 'core/delivering.ts',
+    from: 'delivery?.qos === 2 || window.isStraggler(packetId)',
+    to: 'delivery?.qos === 2',
+  },
+  {
+    name: 'was: what was in flight before a crash counts as queued',
+    file: 'core/session-queue.ts',
+    from: 'this.#excess = Math.max(0, messages - queueMessages);',
+    to: 'this.#excess = 0;',
   },
   {
     name: 'new messages overtake the queue',
@@ -368,18 +410,6 @@ export const mutations: readonly Mutation[] = [
     file: 'core/delivering.ts',
     from: 'message.id > 0 && message.id <= session.lastMessageId',
     to: 'message.id > 0 && message.id < 0',
-  },
-  {
-    name: 'was: a message that goes to another member leaves its DUP flag to the next one',
-    file: 'core/session-queue.ts',
-    from: 'this.#maybeSent -= all.slice(0, this.#maybeSent).filter((delivery) => gone.has(delivery)).length;',
-    to: '',
-  },
-  {
-    name: 'was: a message that is dropped from the queue leaves its DUP flag to the next one',
-    file: 'core/delivering.ts',
-    from: '      queue.takeMaybeSent();\n',
-    to: '',
   },
   {
     name: 'was: an expired message goes to another member of a shared subscription',

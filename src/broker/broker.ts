@@ -20,6 +20,7 @@ import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { Core } from '../core/core.ts';
 import { restore } from '../core/lifecycle.ts';
 import type { Pieces } from '../core/pieces.ts';
+import { storeWindows } from '../core/shutdown.ts';
 import { publisherOf } from '../core/wills.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
@@ -208,10 +209,10 @@ export class Broker implements BanList {
   /** Loads what survived and begins to keep time. Connections may be accepted afterwards. */
   async start(): Promise<void> {
     const { core, settings } = this.#shell;
-    const { sessions, retained, wills, maybeSentUpTo } = await this.#store.load();
+    const state = await this.#store.load();
     this.#shell.readTime();
-    for (const message of retained) core.retained.set(message);
-    restore(core, sessions, maybeSentUpTo, wills);
+    for (const message of state.retained) core.retained.set(message);
+    restore(core, state);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publish(settings.sysIntervalSeconds);
     this.#stopTicking = this.#timers.every(tickMs, () => this.tick());
   }
@@ -392,7 +393,7 @@ export class Broker implements BanList {
     await deadline.allows(closePipeline());
     this.#stopTicking?.();
     this.#stopTicking = null;
-    await deadline.allows(this.#allStored());
+    if (await deadline.allows(this.#allStored())) await deadline.allows(this.#storeWindows());
     await this.#closeStore(deadline).finally(() => this.#resolveEnded());
   }
 
@@ -405,6 +406,12 @@ export class Broker implements BanList {
     this.#stopTicking?.();
     this.#stopTicking = null;
     for (const connection of [...this.#shell.connections]) connection.abandon();
+  }
+
+  /** Only once all else is stored: if the disk fails, it is for the next start as after a crash, and that loses nothing. */
+  async #storeWindows(): Promise<void> {
+    for (const _ of storeWindows(this.#shell.core)) await this.#allStored();
+    await this.#allStored();
   }
 
   #allStored(): Promise<void> {

@@ -58,6 +58,8 @@ export class Turn {
 
   constructor(options: TurnOptions) {
     this.#options = options;
+    // What is staged is committed at the end of the turn: a lost connection, say, which nobody is told.
+    options.store.onUrgent = () => this.schedule();
   }
 
   /** Will be flushed at the end of this turn. The caller sees to it that it comes once. */

@@ -40,6 +40,15 @@ export interface StoredSession {
   readonly identity: ClientIdentity | null;
   /** It is over, and stays only until others have got what it was owed by shared subscriptions. Absent: it is not over. */
   readonly hasEnded?: boolean;
+  /** How far sending had got when this was written; null: an older version wrote it, and did not say. */
+  readonly progress: SendingProgress | null;
+}
+
+export interface SendingProgress {
+  /** Messages with higher numbers had not been sent. */
+  readonly sentUpTo: number;
+  /** The next message would have got this identifier, or a later one. */
+  readonly nextPacketId: PacketId;
 }
 
 export interface StoredSubscription {
@@ -64,11 +73,14 @@ export interface StoredDelivery {
   readonly group: { readonly name: string } | null;
 }
 
-/** A delivery that has a packet identifier already: QoS 2 only, since QoS 1 may be sent under a new one. */
+/**
+ * A delivery that has a packet identifier already. Of QoS 1 only an orderly stop says so, and who cannot otherwise know later which
+ * identifier it had; else it may be sent under a new one.
+ */
 export interface StoredSending {
   readonly packetId: PacketId;
   readonly messageId: number;
-  /** PUBREC came: only PUBREL is to be sent. */
+  /** QoS 2: PUBREC came, only PUBREL is to be sent. */
   readonly isReceived: boolean;
 }
 
@@ -100,11 +112,8 @@ export interface RestoredState {
   readonly sessions: Iterable<RestoredSession>;
   readonly retained: Iterable<Message>;
   readonly wills: Iterable<StoredPendingWill>;
-  /**
-   * Deliveries with numbers up to this one may have been sent, and answered, in a run that ended with a crash, which loses what
-   * `removeDelivery` said last. 0: there are none.
-   */
-  readonly maybeSentUpTo: number;
+  /** No message has a higher number. */
+  readonly lastMessageId: number;
 }
 
 export interface SessionStore {
@@ -166,6 +175,11 @@ export interface SessionStore {
   readonly isBehind: boolean;
   /** Whether everything that an answer has to wait for is durable. */
   readonly isDurable: boolean;
+  /**
+   * Called when something is staged that an answer has to wait for, and nothing was: somebody is to call `commit` soon, whether
+   * an answer does wait or not. Set once, by who commits.
+   */
+  onUrgent: () => void;
   /**
    * Makes durable what is staged, and calls back when it is: at once if there is nothing to wait for. One commit is under way
    * at a time. While the disk refuses, the call back is late: see `isFailing`.

@@ -32,8 +32,6 @@ const bytesPerStep = 64;
 export class Delivering {
   /** Milliseconds since the epoch, as the shell last said. */
   now = 0;
-  /** Messages up to this number may have been sent before the broker was started. */
-  maybeSentUpTo = 0;
   readonly #settings: BrokerSettings;
   readonly #store: SessionStore;
   readonly #sink: Sink;
@@ -89,7 +87,7 @@ export class Delivering {
       if (session.mustQueue) return this.#enqueueStored(session, delivery);
       this.#store.putDelivery(session.sid, delivery);
     } else if (session.mustQueue) return this.enqueue(session, delivery);
-    this.#send(session, delivery, false);
+    this.#send(session, delivery);
   }
 
   /** With a number above that of every earlier message of the session. */
@@ -134,8 +132,7 @@ export class Delivering {
         this.#sink.dropped('queueFull', session);
         return false;
       }
-      queue.takeMaybeSent();
-      if (queue.inMemory > 0) queue.shift();
+      if (queue.inMemory > 0) queue.drop();
       else queue.dropSpilled(oldest.messageId, oldest.bytes);
       if (session.isPersistent) this.#store.removeDelivery(session.sid, oldest.messageId);
       this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session);
@@ -154,17 +151,55 @@ export class Delivering {
     this.#sink.dropped(reason, session);
   }
 
-  #send(session: Session, delivery: Delivery, dup: boolean): void {
+  #send(session: Session, delivery: Delivery): void {
     const { message, qos, retain, subscriptionIds } = delivery;
     if (qos === 0) {
       if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
       return this.#sink.publish(session, message, 0, 0, retain, false, subscriptionIds);
     }
     const packetId = session.window.begin(delivery, qos);
-    if (qos === 1 || !session.isPersistent) {
-      return this.#sink.publish(session, message, qos, packetId, retain, dup, subscriptionIds);
+    if (!session.isPersistent) {
+      return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
     }
-    this.#sendStored(session, delivery, packetId);
+    // What waits has higher numbers than what was sent, but for what a crash has brought back.
+    const maybeSent = message.id <= session.sentUpTo;
+    if (!maybeSent) session.sentUpTo = message.id;
+    // QoS 2 is sent only once its identifier is stored, so the broker would know. [MQTT5 3.3.1-1]
+    if (qos === 2) this.#sendStored(session, delivery, packetId);
+    else this.#sink.publish(session, message, 1, packetId, retain, maybeSent, subscriptionIds);
+    if (session.window.needsNote) this.#note(session);
+  }
+
+  /** Writes down what a crash must not make the broker forget of the window: see `SendWindow`. */
+  #note(session: Session): void {
+    const { window, sid } = session;
+    for (const packetId of window.takeOutgrown()) {
+      const messageId = window.delivery(packetId)?.message.id;
+      if (messageId !== undefined) this.#store.putSending(sid, { packetId, messageId, isReceived: false });
+    }
+    if (!window.isPastNote) return;
+    window.isPastNote = false;
+    const { next } = window;
+    this.#store.putSession(session.stored);
+    this.#sink.whenStored(() => {
+      window.noted(next);
+      try {
+        if (session.isReady && session.hasWaiting) this.pump(session);
+      } catch (error) {
+        this.#sink.failed(session, error);
+      }
+    });
+  }
+
+  /** An exchange is over, or is to be: its identifier is free, and the store has nothing of it any more. */
+  settle(session: Session, packetId: PacketId): void {
+    const { window } = session;
+    const delivery = window.delivery(packetId);
+    const isKnownById = delivery?.qos === 2 || window.isStraggler(packetId);
+    window.settle(packetId);
+    if (delivery === null || !session.isPersistent) return;
+    if (isKnownById) this.#store.removeSending(session.sid, packetId);
+    this.#store.removeDelivery(session.sid, delivery.message.id);
   }
 
   /** After a crash the same identifier must stand for the same message, or it would arrive twice. */
@@ -185,7 +220,7 @@ export class Delivering {
   #sendNowStored(session: Session, delivery: Delivery, packetId: PacketId, rightsChanges: number): void {
     const { message, retain, subscriptionIds } = delivery;
     if (rightsChanges !== this.rightsChanges && !mayReceive(session, message)) {
-      this.#withdraw(session, delivery, packetId);
+      this.#withdraw(session, packetId);
       return this.pump(session);
     }
     // A whole window may have waited for the same commit: no more of it is written than the client reads.
@@ -200,15 +235,14 @@ export class Delivering {
     if (session.window.awaiting(packetId) !== Awaiting.pubrec) return;
     const delivery = session.window.delivery(packetId)!;
     const { message, retain, subscriptionIds } = delivery;
-    if (!mayReceive(session, message)) return this.#withdraw(session, delivery, packetId);
+    if (!mayReceive(session, message)) return this.#withdraw(session, packetId);
     this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
   }
 
   /** The rules have come to forbid a QoS 2 message before it was sent: its identifier is free again. */
-  #withdraw(session: Session, delivery: Delivery, packetId: PacketId): void {
-    session.window.settle(packetId);
-    this.#store.removeSending(session.sid, packetId);
-    this.#giveUp(session, delivery, 'notAuthorized');
+  #withdraw(session: Session, packetId: PacketId): void {
+    this.settle(session, packetId);
+    this.#sink.dropped('notAuthorized', session);
   }
 
   /**
@@ -241,8 +275,8 @@ export class Delivering {
       return this.#sink.publish(session, message, qos, packetId, retain, true, subscriptionIds);
     }
     if (qos !== 2) {
-      session.window.settle(packetId);
-      return this.#giveUp(session, delivery, refusal);
+      this.settle(session, packetId);
+      return this.#sink.dropped(refusal, session);
     }
     // It may have come before, and then the client keeps the identifier until it is released.
     session.window.received(packetId);
@@ -261,14 +295,11 @@ export class Delivering {
 
   #sendNext(session: Session): void {
     const delivery = session.queue.shift()!;
-    // QoS 2 is sent only once its identifier is stored, so the broker would know. [MQTT5 3.3.1-1]
-    const maybeSent = session.queue.takeMaybeSent() || delivery.message.id <= this.maybeSentUpTo;
-    const dup = maybeSent && delivery.qos === 1 && session.isPersistent;
     if (session.queue.spilled > 0 && session.queue.inMemory < reloadBelow) this.#loadNext(session);
     if (delivery.message.isExpired(this.now)) return this.#giveUp(session, delivery, 'expired'); // [MQTT5 3.3.2-5]
     const refusal = this.#refusal(session, delivery);
     if (refusal !== null) return this.#giveUp(session, delivery, refusal);
-    this.#send(session, delivery, dup);
+    this.#send(session, delivery);
   }
 
   /** What comes out of turn, and must cost nobody else if it fails. */

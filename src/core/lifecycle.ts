@@ -6,12 +6,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { Timer } from '../base/timer-wheel.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
-import type { RestoredSession, StoredPendingWill } from '../contracts/session-store.ts';
+import type { RestoredSession, RestoredState } from '../contracts/session-store.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Core } from './core.ts';
-import { Awaiting } from './send-window.ts';
+import { Awaiting, beyondNote } from './send-window.ts';
 import { neverExpires, Session, type SessionWill } from './session.ts';
 import { takeWill } from './wills.ts';
 
@@ -36,13 +36,19 @@ export interface ConnectRequest {
  * The client's session. One whose time is up ends here: thousands may be due together, after a restart above all, and it has not had
  * its turn.
  */
-export function sessionOf({ directory, timers, wills, now }: Core, clientId: string): Session | undefined {
+export function sessionOf(core: Core, clientId: string): Session | undefined {
+  const { directory, wills, now } = core;
   const session = directory.get(clientId);
   if (session?.isConnected) return session;
   wills.fireIfDue(clientId);
   if (session === undefined) return undefined;
-  timers.fireIfDue(session.expiryTimer, now);
+  if (now >= expiryOf(session)) end(core, session, 'expired');
   return session.isEnded ? undefined : session;
+}
+
+/** When a session whose client is away is over. [MQTT5 3.1.2.11.2] */
+function expiryOf({ disconnectedAt, expirySeconds }: Session): number {
+  return expirySeconds === neverExpires ? Number.POSITIVE_INFINITY : disconnectedAt! + expirySeconds * 1000;
 }
 
 /** Begins or resumes the session. Once the CONNACK has left, the shell calls `ready`. */
@@ -75,6 +81,8 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   session.isReady = session.isCongested = false;
   session.window.resume(Math.min(request.receiveMaximum, core.settings.limits.inflight));
   save(core, session);
+  // CONNACK waits for that, and all that is sent follows.
+  if (session.isPersistent) session.window.noted(session.window.next);
   return { session, sessionPresent };
 }
 
@@ -130,10 +138,7 @@ function expireAt(core: Core, session: Session, time: number): void {
 function save(core: Core, session: Session): void {
   if (!session.isPersistent && session.will === null && !session.isStored) return;
   session.isStored = true;
-  const { sid, clientId, traits, expirySeconds, disconnectedAt, will, identity } = session;
-  const protocolVersion = traits.version;
-  const ended = session.isEnded ? { hasEnded: true } : {};
-  core.store.putSession({ sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity, ...ended });
+  core.store.putSession(session.stored);
 }
 
 /** The connection is gone; `publishesWill` is false only if the client said so. [MQTT5 3.14.4-3] */
@@ -180,13 +185,7 @@ function leaveBacklog(core: Core, session: Session): void {
 }
 
 /** Puts back the sessions and wills of the last run. Those whose connection was open have just lost it. */
-export function restore(
-  core: Core,
-  sessions: Iterable<RestoredSession>,
-  maybeSentUpTo: number,
-  wills: Iterable<StoredPendingWill> = [],
-): void {
-  core.delivering.maybeSentUpTo = maybeSentUpTo;
+export function restore(core: Core, { sessions, wills, lastMessageId }: RestoredState): void {
   const wereOpen: Session[] = [];
   const hadEnded: Session[] = [];
   const restored: [Session, RestoredSession][] = [];
@@ -229,7 +228,10 @@ export function restore(
     }
   }
   // Shared groups exist only when all subscriptions do.
-  for (const [session, record] of restored) restoreQueue(core, session, record);
+  for (const [session, record] of restored) {
+    restoreQueue(core, session, record);
+    restoreProgress(session, record, lastMessageId);
+  }
   for (const session of hadEnded) leaveBacklog(core, session);
   const leftBehind = wereOpen.map(takeWill);
   for (const session of wereOpen) disconnected(core, session, true);
@@ -241,8 +243,17 @@ export function restore(
 function restoreQueue(core: Core, session: Session, record: RestoredSession): void {
   for (const { packetId, isReceived, delivery } of record.sendings) {
     const group = delivery.group === null ? null : core.router.group(delivery.group.name);
-    session.window.restore(packetId, { ...delivery, group }, isReceived ? Awaiting.pubcomp : Awaiting.pubrec);
+    const awaiting = delivery.qos === 1 ? Awaiting.puback : isReceived ? Awaiting.pubcomp : Awaiting.pubrec;
+    session.window.restore(packetId, { ...delivery, group }, awaiting);
   }
   for (const packetId of record.received) session.received.add(packetId);
-  session.queue.restoreSpilled(record.backlog, core.settings.limits.inflight);
+  session.queue.restoreSpilled(record.backlog, core.settings.limits);
+}
+
+/** Of a session that was connected until a crash, all may have been sent, and by identifiers that nobody wrote down. */
+function restoreProgress(session: Session, { session: { progress }, sendings }: RestoredSession, last: number): void {
+  const wasOpen = session.disconnectedAt === null;
+  session.sentUpTo = wasOpen || progress === null ? last : progress.sentUpTo;
+  const noted = progress?.nextPacketId ?? sendings.at(-1)?.packetId ?? 1;
+  session.window.startAt(wasOpen ? beyondNote(noted) : noted);
 }

@@ -91,7 +91,7 @@ export class Redistribution {
         const delivery = session.window.delivery(packetId);
         if (delivery === null || session.window.awaiting(packetId) !== Awaiting.puback) continue;
         if (!this.#isLeaving(session, delivery, groups)) continue;
-        session.window.settle(packetId);
+        this.#delivering.settle(session, packetId);
         moved.push(delivery);
       }
     }

@@ -8,6 +8,11 @@ import type { Backlog } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { Delivery } from './delivery.ts';
 
+interface QueueLimits {
+  readonly queueMessages: number;
+  readonly queueBytes: number;
+}
+
 export class SessionQueue {
   readonly #waiting = new Deque<Delivery>();
   #bytes = 0;
@@ -17,8 +22,9 @@ export class SessionQueue {
   isLoading = false;
   /** The spilled ones are those that the store has after this message number. */
   position = 0;
-  /** So many of the first ones may have been sent before the broker was started: which ones, it did not write down. */
-  #maybeSent = 0;
+  /** By so much the queue of the last run exceeded the limits: after a crash, what had been in flight waits again. */
+  #excess = 0;
+  #excessBytes = 0;
 
   get length(): number {
     return this.#waiting.length + this.#spilled;
@@ -41,8 +47,10 @@ export class SessionQueue {
     return this.#spilled;
   }
 
-  hasRoomFor(bytes: number, limits: { readonly queueMessages: number; readonly queueBytes: number }): boolean {
-    return this.length < limits.queueMessages && this.bytes + bytes <= limits.queueBytes;
+  hasRoomFor(bytes: number, limits: QueueLimits): boolean {
+    return (
+      this.length < limits.queueMessages + this.#excess && this.bytes + bytes <= limits.queueBytes + this.#excessBytes
+    );
   }
 
   /** The caller checks `hasRoomFor` first: it decides what to drop. Nothing may be spilled. */
@@ -71,21 +79,27 @@ export class SessionQueue {
     this.#bytes = 0;
   }
 
-  /** What the store had at the start; `windowMax` of it may have been on its way then. */
-  restoreSpilled({ messages, bytes }: Backlog, windowMax: number): void {
+  /** What the store had at the start. What is beyond the limits goes as the client takes it, and not with the next message. */
+  restoreSpilled({ messages, bytes }: Backlog, { queueMessages, queueBytes }: QueueLimits): void {
     this.#spilled = messages;
     this.#spilledBytes = bytes;
-    this.#maybeSent = Math.min(messages, windowMax);
+    this.#excess = Math.max(0, messages - queueMessages);
+    this.#excessBytes = Math.max(0, bytes - queueBytes);
   }
 
-  /** Asked for each one that is sent or dropped from the front, in order: whether it may have been sent before. */
-  takeMaybeSent(): boolean {
-    if (this.#maybeSent === 0) return false;
-    this.#maybeSent--;
-    return true;
+  /** It has left, and not to make room. */
+  #left(bytes: number): void {
+    if (this.#excess > 0) this.#excess--;
+    if (this.#excessBytes > 0) this.#excessBytes = Math.max(0, this.#excessBytes - bytes);
   }
 
-  /** The oldest spilled one, with this number, is gone. */
+  /** The first one makes room. */
+  drop(): void {
+    const dropped = this.#waiting.shift();
+    if (dropped !== undefined) this.#bytes -= dropped.message.size;
+  }
+
+  /** The oldest spilled one, with this number, makes room. */
   dropSpilled(messageId: number, bytes: number): void {
     this.position = messageId;
     this.#spilled--;
@@ -113,7 +127,7 @@ export class SessionQueue {
   takeSpilled(bytes: number): void {
     this.#spilled--;
     this.#spilledBytes -= bytes;
-    this.#maybeSent = Math.min(this.#maybeSent, this.length);
+    this.#left(bytes);
   }
 
   peek(): Delivery | undefined {
@@ -123,7 +137,9 @@ export class SessionQueue {
   /** The next one in memory. */
   shift(): Delivery | undefined {
     const delivery = this.#waiting.shift();
-    if (delivery !== undefined) this.#bytes -= delivery.message.size;
+    if (delivery === undefined) return undefined;
+    this.#bytes -= delivery.message.size;
+    this.#left(delivery.message.size);
     return delivery;
   }
 
@@ -133,7 +149,7 @@ export class SessionQueue {
     const unwanted = all.filter(isUnwanted);
     if (unwanted.length === 0) return unwanted;
     const gone = new Set(unwanted);
-    this.#maybeSent -= all.slice(0, this.#maybeSent).filter((delivery) => gone.has(delivery)).length;
+    for (const { message } of unwanted) this.#left(message.size);
     this.#waiting.clear();
     this.#bytes = 0;
     for (const delivery of all) if (!gone.has(delivery)) this.push(delivery);

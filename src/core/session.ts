@@ -8,6 +8,7 @@ import type { Deque } from '../base/deque.ts';
 import type { Timer } from '../base/timer-wheel.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { StoredSession } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
@@ -53,6 +54,8 @@ export class Session {
   isPreparing = false;
   /** The number of the message that was stored for it last, in this run of the broker. */
   lastMessageId = 0;
+  /** Messages with numbers up to this one may have been sent, in this run of the broker or an earlier one. */
+  sentUpTo = 0;
   /** Of the client that is connected; from then on it is one of `Wills`. */
   will: SessionWill | null = null;
   /** Whose it is; null for subscribers within the process. */
@@ -93,6 +96,15 @@ export class Session {
   /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */
   get received(): Set<PacketId> {
     return (this.#received ??= new Set());
+  }
+
+  /** Its record in the store. */
+  get stored(): StoredSession {
+    const { sid, clientId, expirySeconds, disconnectedAt, will, identity, sentUpTo } = this;
+    const progress = { sentUpTo, nextPacketId: this.window.next };
+    const protocolVersion = this.traits.version;
+    const ended = this.isEnded ? { hasEnded: true } : {};
+    return { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity, progress, ...ended };
   }
 
   get isConnected(): boolean {

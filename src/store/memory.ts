@@ -17,9 +17,10 @@ export class MemoryStore implements SessionStore {
   readonly failure = null;
   readonly canPage = false;
   readonly outlivesProcess = false;
+  onUrgent: () => void = () => {};
 
   async load() {
-    return { sessions: [], retained: [], wills: [], maybeSentUpTo: 0 };
+    return { sessions: [], retained: [], wills: [], lastMessageId: 0 };
   }
 
   nextSessionId(): number {

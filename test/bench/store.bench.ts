@@ -19,7 +19,7 @@ afterAll(async () => {
 });
 const commit = () => new Promise<void>((resolve) => store.commit(resolve));
 const sid = store.nextSessionId();
-const away = { expirySeconds: 100, disconnectedAt: null, will: null, identity: null };
+const away = { expirySeconds: 100, disconnectedAt: null, will: null, identity: null, progress: null };
 store.putSession({ sid, clientId: 'a', protocolVersion: 4, ...away });
 await commit();
 

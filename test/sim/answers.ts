@@ -21,7 +21,10 @@ export class Answers {
     const session = this.#deliveries.sessionOf(link);
     if (session === null) return;
     const inFlight = this.#deliveries.inFlight(session).get(packetId);
-    if (inFlight === undefined || !link.outstanding.has(packetId)) return;
+    // Of QoS 1, it may be for what was sent on an earlier connection: then it need not come again, unless another member of a shared
+    // subscription has got it.
+    const isLate = type === 'puback' && inFlight?.qos === 1 && inFlight.decision.goneIn === 0;
+    if (inFlight === undefined || (!link.outstanding.has(packetId) && !isLate)) return;
     const isEnd =
       (type === 'puback' && inFlight.qos === 1) ||
       (type === 'pubrec' && inFlight.qos === 2 && reasonCode >= 0x80 && !inFlight.isReceived) ||

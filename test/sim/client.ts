@@ -64,6 +64,8 @@ export class SimulatedClient {
   #aliasMaximum = 0;
   #serverMaximum = 65_535;
   #owedAcks: (() => void)[] = [];
+  /** QoS 1 that came on earlier connections of this session and is not answered. */
+  #unanswered = new Set<number>();
   #connection = 0;
   /** It answers promptly from now on: the end of the run. */
   isPrompt = false;
@@ -239,9 +241,18 @@ export class SimulatedClient {
       this.outgoing.clear();
       this.received.clear();
     }
+    this.#answerLate(isSame);
     for (const outgoing of this.outgoing.values()) outgoing.isSent = false;
     this.#sendOutgoing();
     this.#keepAlive((properties?.serverKeepAlive as number | undefined) ?? this.request!.keepAliveSeconds);
+  }
+
+  /** Some clients answer now what they were sent before their connection was lost. */
+  #answerLate(isSame: boolean): void {
+    const unanswered = [...this.#unanswered];
+    this.#unanswered.clear();
+    if (!isSame || Number(this.id.slice(1)) % 2 === 1) return;
+    for (const messageId of unanswered) this.#send({ cmd: 'puback', messageId });
   }
 
   /** In their order, and as many as the broker's Receive Maximum lets it. [MQTT5 3.3.4-7] */
@@ -279,7 +290,11 @@ export class SimulatedClient {
     if (qos === 0) return this.#around.onMessage(packet);
     if (qos === 1) {
       this.#around.onMessage(packet);
-      return this.#answer(() => this.#send({ cmd: 'puback', messageId: messageId! }));
+      this.#unanswered.add(messageId!);
+      return this.#answer(() => {
+        this.#unanswered.delete(messageId!);
+        this.#send({ cmd: 'puback', messageId: messageId! });
+      });
     }
     const known = this.received.get(messageId!);
     if (known === undefined) {

@@ -146,8 +146,7 @@ export class Deliveries {
     if (decision.arrivals > 0) {
       judge.check(packet.dup === true, 'DUP on what is sent again [MQTT5 3.3.1-1]', () => `${link.name}: ${key}`);
     } else if (packet.dup) {
-      // After a restart, so many of a queue may have been sent; which ones, the broker does not know.
-      const mayBe = !isFirst || decision.life < judge.life || decision.begunFor !== link.connection;
+      const mayBe = !isFirst || decision.begunFor !== link.connection || judge.mayHaveBeenSent(decision);
       judge.check(mayBe, 'no DUP on what was not sent [MQTT5 3.3.1-1]', () => `${link.name}: ${key}`);
     }
   }
@@ -178,6 +177,7 @@ export class Deliveries {
     const id = packet.messageId!;
     const qos = packet.qos!;
     judge.check(id === decision.packetId, 'a packet identifier is what the window gave', () => `${link.name}: ${id}`);
+    this.#checkIdentifier(link, session, id, decision, key);
     const under = this.inFlight(session).get(id);
     if (under?.decision === decision) {
       // Unanswered on an earlier connection, so it comes again.
@@ -199,6 +199,20 @@ export class Deliveries {
     this.inFlight(session).set(id, inFlight);
     if (qos === 2) this.#sending.set(`${session.uid} ${id}`, inFlight);
     this.occupy(link, id);
+  }
+
+  /** What is in flight keeps its identifier, and no other message gets one that the client may hold from before a crash. */
+  #checkIdentifier(link: Link, session: ModelSession, id: number, decision: Decision, key: string): void {
+    const judge: Judge = this.#judge;
+    for (const [other, { decision: its }] of this.inFlight(session)) {
+      judge.check(its !== decision || other === id, 'what is in flight keeps its identifier [MQTT5 4.4.0-1]', () => {
+        return `${link.name}: ${key} was sent with ${other}, and is sent with ${id}`;
+      });
+    }
+    const held = judge.held.get(session.uid)?.get(id) ?? decision;
+    judge.check(held === decision, 'no identifier that a client may hold for something else', () => {
+      return `${link.name}: ${id} stood for ${held.expected!.message.key}, and ${key} is sent with it`;
+    });
   }
 
   #checkOnce(link: Link, session: ModelSession, { qos, messageId }: Packet, decision: Decision, key: string): void {

@@ -33,6 +33,8 @@ export class SimulatedDisk implements Disk {
   /** Writes fail while it is set. */
   isRefusing = false;
   hasRefused = false;
+  /** Batches that were begun. */
+  batches = 0;
   /** While a broker starts, nothing takes time. */
   isInstant = false;
   readonly #world: World;
@@ -69,6 +71,10 @@ export class SimulatedDisk implements Disk {
     this.#random = random;
     this.#habits = habits;
     this.markNow = markNow;
+  }
+
+  get isWriting(): boolean {
+    return this.#writing !== null;
   }
 
   get keys(): string[] {
@@ -166,6 +172,7 @@ export class SimulatedDisk implements Disk {
     return new Promise<void>((resolve, reject) => {
       if (handle !== this.#handle || handle.isBroken) return reject(new Error('Database is not open'));
       this.#writing = written;
+      this.batches++;
       const finish = () => {
         if (this.#writing !== written) return;
         this.#writing = null;

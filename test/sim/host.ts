@@ -140,7 +140,7 @@ export class Host {
     this.#world.tell(() => `broker: ${how}; the disk has ${mark} of ${judge.log.length} decisions`);
     for (const link of judge.links) link.wire.lost();
     judge.links.clear();
-    judge.rewind(this.#profile.durability === 'none' ? 0 : mark);
+    judge.rewind(this.#profile.durability === 'none' ? 0 : mark, how === 'clean');
     if (this.#profile.durability === 'none') judge.decisions.forgetRecords();
   }
 

@@ -55,6 +55,12 @@ export class Judge {
   readonly lifeOf = new Map<number, number>();
   /** A client asked to publish it, and nothing else may be routed. */
   readonly published = new Map<string, SentPublish>();
+  /** By session: the last number that was decided before a crash that came while it was connected, as far as the disk knows. */
+  readonly #openAtCrash = new Map<number, number>();
+  /** By session and identifier: what a client was sent and may answer at any time, though a crash made the broker forget it. */
+  readonly held = new Map<number, Map<number, Decision>>();
+  /** Something waits for a commit, and none is under way: since when, and after how many batches. Null: it is not so. */
+  uncommitted: { readonly since: number; readonly batches: number } | null = null;
   queuesAtStart = new Map<string, { messages: number; bytes: number }>();
   #number = 0;
   #routedOnce = new Map<string, number>();
@@ -102,7 +108,7 @@ export class Judge {
   // The broker's process
 
   /** What the disk has of the story is all that there is; the rest of it never was. */
-  rewind(mark: number): void {
+  rewind(mark: number, isOrderly: boolean): void {
     this.log.length = mark;
     this.model = this.#newModel();
     this.wills.restarted();
@@ -111,7 +117,19 @@ export class Judge {
       this.model.apply(entry);
       if (entry.kind === 'route' && entry.message.payload !== '') this.#count(entry.message);
     }
+    // After an orderly stop, all of it goes on as it was.
+    if (isOrderly) return;
+    for (const [uid, inFlight] of this.inFlight) {
+      const held = this.held.get(uid) ?? new Map<number, Decision>();
+      for (const [id, { decision, qos }] of inFlight) if (qos === 1) held.set(id, decision);
+      this.held.set(uid, held);
+    }
     this.inFlight = new Map();
+  }
+
+  /** The broker cannot know better: a crash came while the session was connected, and some of what waited may have been sent. */
+  mayHaveBeenSent({ uid, number }: Decision): boolean {
+    return number <= (this.#openAtCrash.get(uid) ?? 0);
   }
 
   /** Before the broker starts again: connections that were open in the story's last line have just been lost. */
@@ -121,8 +139,9 @@ export class Judge {
     for (const { replays, subscriptions } of this.model.sessions.values()) {
       for (const [filter, { owed }] of replays) replays.set(filter, { options: subscriptions.get(filter)!, owed });
     }
-    for (const { clientId, isConnected, expirySeconds, will } of [...this.model.sessions.values()]) {
+    for (const { clientId, isConnected, expirySeconds, will, uid } of [...this.model.sessions.values()]) {
       if (!isConnected) continue;
+      this.#openAtCrash.set(uid, this.#number);
       this.tell({ kind: 'disconnect', clientId, hasWill: true, expirySeconds: null, at, isByBroker: true });
       // Nothing of it was stored, since nothing of it was to outlive its connection.
       if (expirySeconds === 0 && will === null) this.tell({ kind: 'end', clientId, at });
@@ -136,6 +155,7 @@ export class Judge {
     this.core = core;
     this.counters = counters;
     this.upSince = this.world.time;
+    this.uncommitted = null;
     this.isStarting = true;
   }
 

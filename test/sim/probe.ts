@@ -15,6 +15,7 @@ import type { Decision } from './decisions.ts';
 import type { Judge } from './judge.ts';
 import { keyOf, type Link } from './link.ts';
 import type { Routed } from './model.ts';
+import { MakingRoom } from './room.ts';
 
 const ackNames: Record<number, string> = {
   [PacketType.puback]: 'puback',
@@ -123,15 +124,20 @@ function watchDecisions(core: Core, judge: Judge): void {
     if (group === null) return decisions.replay(session, message);
     return decisions.passOn(session, routedAs.get(message), group);
   };
+  /** For what is being given to a session. */
+  let room: MakingRoom | null = null;
   const deliver = delivering.deliver.bind(delivering);
   delivering.deliver = (session, message, qos, retain, ids, group) => {
     const outer = deciding;
+    const outerRoom = room;
     watchSession(session, judge);
     deciding = decide(session, message, group?.name ?? null);
+    room = new MakingRoom(judge, session, message.size);
     try {
       deliver(session, message, qos, retain, ids, group);
     } finally {
       deciding = outer;
+      room = outerRoom;
     }
   };
 
@@ -152,19 +158,29 @@ function watchDecisions(core: Core, judge: Judge): void {
     decisions.recordGone(sid, messageId);
     removeDelivery(sid, messageId);
   };
+  /** A message that is read back is what was routed once. */
+  const wasRead = (sid: number, { message }: { readonly message: Message }): void => {
+    const routed = decisions.inRecord(sid, message.id)?.expected?.message;
+    if (routed !== undefined) routedAs.set(message, routed);
+  };
+  const load = store.load.bind(store);
+  store.load = async () => {
+    const state = await load();
+    for (const { session, sendings } of state.sessions)
+      for (const { delivery } of sendings) wasRead(session.sid, delivery);
+    return state;
+  };
   const readDeliveries = store.readDeliveries.bind(store);
   store.readDeliveries = (sid, after, bytesMax, done) => {
     readDeliveries(sid, after, bytesMax, (deliveries, damaged) => {
-      for (const { message } of deliveries) {
-        const routed = decisions.inRecord(sid, message.id)?.expected?.message;
-        if (routed !== undefined) routedAs.set(message, routed);
-      }
+      for (const delivery of deliveries) wasRead(sid, delivery);
       done(deliveries, damaged);
     });
   };
 
   const dropped = sink.dropped.bind(sink);
   sink.dropped = (reason, session, count = 1) => {
+    if (reason === 'queueFull' && session !== null) room?.dropped(session);
     if (reason === 'retainedLimit' && routing !== null) routing.isNotRetained = true;
     judge.onDropped(reason, session?.clientId ?? null, count);
     dropped(reason, session, count);

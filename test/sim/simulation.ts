@@ -18,7 +18,15 @@ import { drawPlan, type Step, stepText, topics } from './plan.ts';
 import { watchConnection } from './probe.ts';
 import { drawProfile, type Profile } from './profile.ts';
 import { Rules, type SimulatedRule } from './rules.ts';
-import { checkBounds, checkEnded, checkNothingLeft, checkOverdue, checkRetained, checkTurnedAway } from './state.ts';
+import {
+  checkBounds,
+  checkCommits,
+  checkEnded,
+  checkNothingLeft,
+  checkOverdue,
+  checkRetained,
+  checkTurnedAway,
+} from './state.ts';
 import { settled, Violation, World } from './world.ts';
 
 export interface RunResult {
@@ -129,6 +137,7 @@ class Simulation {
     this.judge.wills.afterEvent();
     if (!this.host.isUp) return;
     checkOverdue(this.judge);
+    checkCommits(this.judge);
     checkBounds(this.judge);
   }
 

@@ -96,6 +96,24 @@ export function checkOverdue(judge: Judge): void {
 
 const largestChunk = new ChunkPool().take(Math.max(largeChunk, largestPayload + 100)).length;
 
+/** Longer than the longest time for which a commit may wait for more to come. */
+const commitWithinMs = 100;
+
+/** What is urgent is written with the turn in which it was staged, whoever waits for it: a lost connection, too. */
+export function checkCommits(judge: Judge): void {
+  const { store, world } = judge;
+  const { isWriting, isRefusing, batches } = judge.disk!;
+  if (store === null || store.isDurable || store.isFailing || isWriting || isRefusing) {
+    judge.uncommitted = null;
+    return;
+  }
+  const since = judge.uncommitted?.batches === batches ? judge.uncommitted.since : world.time;
+  judge.uncommitted = { since, batches };
+  judge.check(world.time - since < commitWithinMs, 'what is urgent is written with the turn', () => {
+    return `something is staged, and nothing is being written for ${world.time - since} ms`;
+  });
+}
+
 /** Nothing grows beyond its bound. */
 export function checkBounds(judge: Judge): void {
   const { limits } = judge.profile.settings;

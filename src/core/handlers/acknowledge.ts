@@ -86,11 +86,6 @@ function answerAgain(core: Core, session: Session, type: AckType, packetId: Pack
 
 /** The client has the message, or will not have it: forget it and send what waited for room. */
 function finish(core: Core, session: Session, packetId: PacketId): void {
-  const delivery = session.window.delivery(packetId);
-  session.window.settle(packetId);
-  if (delivery !== null && session.isPersistent) {
-    if (delivery.qos === 2) core.store.removeSending(session.sid, packetId);
-    core.store.removeDelivery(session.sid, delivery.message.id);
-  }
+  core.delivering.settle(session, packetId);
   if (session.hasWaiting) core.delivering.pump(session);
 }

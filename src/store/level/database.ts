@@ -46,8 +46,6 @@ export class Database {
   commitNumber = 0;
   lastMessageId = 0;
   lastSessionId = 0;
-  /** What the closing record of the last run says; null if it has none. */
-  maybeSentUpTo: number | null = null;
   /** Why nothing can be written at the moment, for people; null while all is well. */
   failure: string | null = null;
   #isClosing = false;
@@ -126,8 +124,7 @@ export class Database {
         const what = `The record of the last commit in ${directory} is damaged`;
         throw new StoreError('damaged', `${what}. Restore a backup, or go on regardless with --accept-loss`);
       }
-      const { lastMessageId, lastSessionId, maybeSentUpTo } = commit ?? unknownCommit;
-      this.maybeSentUpTo = maybeSentUpTo;
+      const { lastMessageId, lastSessionId } = commit ?? unknownCommit;
       this.commitNumber = Math.max(this.commitNumber, numberOf(each));
       this.lastMessageId = Math.max(this.lastMessageId, lastMessageId);
       this.lastSessionId = Math.max(this.lastSessionId, lastSessionId);
@@ -356,8 +353,7 @@ export class Database {
   }
 
   /**
-   * Ends the run; `closingRecord`, in the place of the last commit's own, says that it ended in good order. If the disk refuses,
-   * the next start takes it for a crash, which does no harm.
+   * Ends the run; `closingRecord`, in the place of the last commit's own, syncs what was written before.
    */
   async close(closingRecord?: Buffer): Promise<void> {
     this.#isClosing = true;
@@ -381,7 +377,7 @@ const isCorruption = (error: Error): boolean => {
 };
 
 const commitKeyBytes = 9;
-const unknownCommit = { lastMessageId: 0, lastSessionId: 0, maybeSentUpTo: null };
+const unknownCommit = { lastMessageId: 0, lastSessionId: 0 };
 
 /** Null if the value is damaged. */
 function readable<T>(read: () => T): T | null {

@@ -37,7 +37,7 @@ const readers: Readonly<Record<number, { name: string; read(value: Buffer, at: B
   },
   [Prefix.content]: { name: 'large content', read: (value, at) => readContent(value, numberOf(at)) },
   [Prefix.received]: { name: 'inbound QoS 2', read: () => true },
-  [Prefix.sending]: { name: 'outbound QoS 2', read: (value, at) => readSending(value, restOf(at).readUInt16BE()) },
+  [Prefix.sending]: { name: 'outbound exchange', read: (value, at) => readSending(value, restOf(at).readUInt16BE()) },
   [Prefix.quarantine]: { name: 'quarantined message', read: (value, at) => readQuarantined(value, numberOf(at)) },
   [Prefix.retained]: { name: 'retained message', read: (value) => readContent(value, 0) },
 };

@@ -79,6 +79,7 @@ export class LevelStore implements SessionStore {
   readonly canPage = true;
   readonly outlivesProcess = true;
   staged = 0;
+  onUrgent: () => void = () => {};
   readonly quarantine: LevelQuarantine;
   readonly #options: LevelStoreOptions;
   readonly #timers: Timers;
@@ -98,7 +99,6 @@ export class LevelStore implements SessionStore {
   readonly #unwrittenBytesMax: number;
   #lastMessageId = 0;
   #lastSessionId = 0;
-  #maybeSentUpTo = 0;
   #whenIdle: (() => void) | null = null;
   #isClosed = false;
   /** A bug that keeps commits from being made. */
@@ -147,8 +147,7 @@ export class LevelStore implements SessionStore {
     });
     this.#lastMessageId = this.#lastWrittenId = Math.max(database.lastMessageId, loaded.lastMessageId);
     this.#lastSessionId = Math.max(database.lastSessionId, loaded.lastSessionId);
-    this.#maybeSentUpTo = database.maybeSentUpTo ?? this.#lastMessageId;
-    return { ...loaded, maybeSentUpTo: this.#maybeSentUpTo };
+    return { ...loaded, lastMessageId: this.#lastMessageId };
   }
 
   nextSessionId(): number {
@@ -307,7 +306,10 @@ export class LevelStore implements SessionStore {
   #mark(durability: Durability): void {
     if (durability === 'memory' && !this.isBehind) return;
     this.staged++;
-    this.#collecting.isUrgent = true;
+    if (!this.#collecting.isUrgent) {
+      this.#collecting.isUrgent = true;
+      this.onUrgent();
+    }
     if (durability === 'sync') this.#collecting.isSynced = true;
   }
 
@@ -397,7 +399,7 @@ export class LevelStore implements SessionStore {
       done();
       this.#whenIdle?.();
     };
-    const commit = this.#database!.commit(fill, () => this.#commitRecord(null), batch.isSynced);
+    const commit = this.#database!.commit(fill, () => this.#commitRecord(), batch.isSynced);
     commit.then(finish, (error: Error) => this.#commitFailed(error));
   }
 
@@ -411,9 +413,8 @@ export class LevelStore implements SessionStore {
     this.#whenIdle?.();
   }
 
-  #commitRecord(maybeSentUpTo: number | null): Buffer {
-    const [lastMessageId, lastSessionId] = [this.#lastMessageId, this.#lastSessionId];
-    return writeCommit(this.#writer, { lastMessageId, lastSessionId, maybeSentUpTo });
+  #commitRecord(): Buffer {
+    return writeCommit(this.#writer, { lastMessageId: this.#lastMessageId, lastSessionId: this.#lastSessionId });
   }
 
   /** Copies everything that is committed at this moment; returns how many records. Rejects if `directory` is not empty. */
@@ -441,7 +442,7 @@ export class LevelStore implements SessionStore {
     if (this.#database === null) return;
     if (!this.isFailing) {
       await this.#settle();
-      if (!this.isFailing) return this.#database.close(this.#commitRecord(this.#maybeSentUpTo));
+      if (!this.isFailing) return this.#database.close(this.#commitRecord());
     }
     await this.#database.close();
   }

@@ -187,7 +187,7 @@ async function restored(
 }
 
 /**
- * QoS 2 deliveries under way: their messages are needed at once, in the order in which they were sent. One that cannot be read is
+ * Deliveries under way by their identifiers: their messages are needed at once, in the order in which they were sent. One that cannot be read is
  * under way no more: it is set aside like any other, here or when its page is read.
  */
 async function restoredSendings(

@@ -5,15 +5,15 @@
  * |---|---|
  * | `00` | format version |
  * | `01` | identity of the database: random, and never written again |
- * | `10` commit | message and session numbers given so far, and, where it closes a run, what may have been sent before; the number of the commit is the key |
- * | `21` sid | session, the will of a client that is connected (up to format 2, also of one that has left), and who its client is (as JSON in format 1) |
+ * | `10` commit | message and session numbers given so far (and, until format 2, what may have been sent before); the number of the commit is the key |
+ * | `21` sid | session, the will of a client that is connected (up to format 2, also of one that has left), who its client is (as JSON in format 1), and how far sending has got (from format 3 on) |
  * | `22` sid, filter | subscription, and whether retained messages are owed for it (not in formats 1 and 2) |
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
  * | `24` number | will of a client that is gone: when it is due, and whose it is (from format 3 on) |
  * | `30` message | recipients, size, expiry; topic, properties and payload, unless they are large |
  * | `31` message | topic, properties and payload that are large, so that a start need not decode them |
  * | `32` sid, packet id | inbound QoS 2 |
- * | `33` sid, packet id | outbound QoS 2 |
+ * | `33` sid, packet id | outbound QoS 2; from format 3 on also QoS 1, of which an orderly stop, or the window, says so |
  * | `40` topic | retained message |
  * | `f0` key | a record that was set aside because its value was damaged |
  *
@@ -22,6 +22,7 @@
 import type { PublishedMessage } from '../../contracts/hooks.ts';
 import type { QuarantinedMessage, QuarantineEntry } from '../../contracts/pipeline.ts';
 import type {
+  SendingProgress,
   StoredDelivery,
   StoredPendingWill,
   StoredSending,
@@ -181,13 +182,15 @@ export function readMessage(value: Buffer, id: number): StoredMessage {
 // Sessions
 
 export function writeSession(out: ByteWriter, session: StoredSession): Buffer {
-  const { clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity, hasEnded } = session;
+  const { clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity, progress, hasEnded } = session;
+  const flags = (will === null ? 0 : 1) | (identity === null ? 0 : 4) | (hasEnded === true ? 8 : 0);
   out.begin().text(clientId).u8(protocolVersion).varint(expirySeconds);
   out
     .u8(disconnectedAt === null ? 0 : 1)
     .f64(disconnectedAt ?? 0)
-    .u8((will === null ? 0 : 1) | (identity === null ? 0 : 4) | (hasEnded === true ? 8 : 0));
+    .u8(flags | (progress === null ? 0 : 16));
   if (identity !== null) writeIdentity(out, identity, clientId);
+  if (progress !== null) out.varint(progress.sentUpTo).varint(progress.nextPacketId);
   if (will !== null) putWill(out, will);
   return out.finish();
 }
@@ -225,7 +228,8 @@ export function readSession(value: Buffer, sid: number): StoredSession {
     (flags & 2) !== 0 ? readIdentityOfFormat1(reader) : (flags & 4) !== 0 ? readIdentity(reader, clientId) : null;
   const disconnectedAt = isDisconnected ? time : null;
   const ended = (flags & 8) === 0 ? {} : { hasEnded: true };
-  const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, identity, ...ended };
+  const progress = (flags & 16) === 0 ? null : takeProgress(reader);
+  const session = { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, identity, progress, ...ended };
   return { ...session, will: (flags & 1) === 0 ? null : takeWill(reader) };
 }
 
@@ -251,6 +255,13 @@ export function readWill(value: Buffer, number: number): StoredPendingWill {
   const identity = (flags & 2) === 0 ? null : readIdentity(reader, clientId);
   const dueAt = (flags & 1) === 0 ? null : time;
   return { number, clientId, protocolVersion, identity, dueAt, will: takeWill(reader) };
+}
+
+function takeProgress(reader: ByteReader): SendingProgress {
+  const sentUpTo = reader.varint();
+  const nextPacketId = reader.varint();
+  if (nextPacketId < 1 || nextPacketId > 65_535) throw new CorruptValue('a packet identifier is none');
+  return { sentUpTo, nextPacketId };
 }
 
 export function writeSubscription(out: ByteWriter, subscription: StoredSubscription): Buffer {
@@ -334,20 +345,15 @@ export const writeNothing = (out: ByteWriter): Buffer => out.begin().finish();
 export interface Commit {
   readonly lastMessageId: number;
   readonly lastSessionId: number;
-  /** Only in the last one of a run that ended in good order: see `RestoredState`. Else null. */
-  readonly maybeSentUpTo: number | null;
 }
 
-export function writeCommit(out: ByteWriter, { lastMessageId, lastSessionId, maybeSentUpTo }: Commit): Buffer {
-  out.begin().varint(lastMessageId).varint(lastSessionId);
-  return (maybeSentUpTo === null ? out : out.varint(maybeSentUpTo)).finish();
+export function writeCommit(out: ByteWriter, { lastMessageId, lastSessionId }: Commit): Buffer {
+  return out.begin().varint(lastMessageId).varint(lastSessionId).finish();
 }
 
 export function readCommit(value: Buffer): Commit {
   const reader = new ByteReader(value);
-  const lastMessageId = reader.varint();
-  const lastSessionId = reader.varint();
-  return { lastMessageId, lastSessionId, maybeSentUpTo: reader.remaining > 0 ? reader.varint() : null };
+  return { lastMessageId: reader.varint(), lastSessionId: reader.varint() };
 }
 
 export function writeFormat(out: ByteWriter): Buffer {

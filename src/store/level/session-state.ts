@@ -6,7 +6,7 @@ export class SessionState {
   readonly outstanding: Outstanding;
   readonly filters = new Set<string>();
   readonly received = new Set<PacketId>();
-  /** Packet identifier to message number. */
+  /** Deliveries whose identifiers are stored: packet identifier to message number. */
   readonly sendings = new Map<PacketId, number>();
 
   /** `floor`: see `Outstanding`. */

@@ -35,7 +35,15 @@ const identity = {
   groups: ['g'],
   attributes: { a: 'b' },
 } as const;
-const session = { sid: 1, clientId: 'c', protocolVersion: 5, expirySeconds: 60, disconnectedAt: null } as const;
+const session = {
+  sid: 1,
+  clientId: 'c',
+  protocolVersion: 5,
+  expirySeconds: 60,
+  disconnectedAt: null,
+  progress: null,
+} as const;
+const progress = { sentUpTo: 2 ** 40, nextPacketId: 300 };
 const subscription = { topicFilter: 'a/+', qos: 1, noLocal: true, retainAsPublished: true, retainHandling: 1 } as const;
 const delivery = { message, qos: 1, retain: false, subscriptionIds: [1, 300], group: { name: 'g/a' } } as const;
 const quarantined: QuarantinedMessage = {
@@ -76,7 +84,7 @@ const kinds: readonly Kind[] = [
     write: (read: ReturnType<typeof records.readSession>) => records.writeSession(out, read),
     seeds: [
       seedOf(records.writeSession(out, { ...session, will: null, identity: null })),
-      seedOf(records.writeSession(out, { ...session, will: { message, delaySeconds: 5 }, identity })),
+      seedOf(records.writeSession(out, { ...session, will: { message, delaySeconds: 5 }, identity, progress })),
     ],
   },
   {
@@ -112,7 +120,7 @@ const kinds: readonly Kind[] = [
   },
   {
     read: (value) => records.readCommit(value),
-    seeds: [seedOf(records.writeCommit(out, { lastMessageId: 300, lastSessionId: 4, maybeSentUpTo: 290 }))],
+    seeds: [seedOf(records.writeCommit(out, { lastMessageId: 300, lastSessionId: 4 }))],
   },
   { read: (value) => records.readFormat(value), seeds: [seedOf(records.writeFormat(out))] },
 ];

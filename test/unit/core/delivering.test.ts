@@ -1,8 +1,10 @@
 /** How the core gives messages to sessions, in cases that need no broker around it. */
 import { expect, test } from 'vitest';
+import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
 import { unsubscribe } from '../../../src/core/handlers/subscribe.ts';
 import { end } from '../../../src/core/lifecycle.ts';
 import { Message } from '../../../src/protocol/message.ts';
+import { PacketType } from '../../../src/protocol/packets.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { World } from '../../support/core-world.ts';
 
@@ -116,4 +118,46 @@ test('messages under $SYS that expire make no room for clients, nor take any', (
   }
   expect(world.told).toEqual(['dropped: expired', 'dropped: retainedLimit']);
   expect(world.core.retained.count).toBe(1);
+});
+
+test.each([1, 2] as const)(
+  'a message that is never answered keeps nobody from getting the others, and comes again after a reconnect, though identifiers have come round: QoS %i [MQTT-4.4.0-1]',
+  (qos) => {
+    const world = new World({ inflight: 2 });
+    const session = world.member('stubborn', qos, 'a');
+    world.publish('stuck', qos);
+    const answers = qos === 1 ? [PacketType.puback] : [PacketType.pubrec, PacketType.pubcomp];
+    for (let i = 2; i <= 70_000; i++) {
+      world.publish(`${i}`, qos);
+      const newest = [...session.window].at(-1)!;
+      for (const type of answers) handleAck(world.core, session, type, newest, 0);
+    }
+    expect(world.told).toContain(`stubborn gets 70000 by QoS ${qos}`);
+    world.leave(session);
+    world.told.length = 0;
+    world.connected('stubborn');
+    expect(world.told).toEqual([`stubborn gets stuck by QoS ${qos}`]);
+    world.publish('next', qos);
+    expect(world.told.at(-1)).toBe(`stubborn gets next by QoS ${qos}`);
+  },
+);
+
+test('while the store cannot be told how far identifiers have got, they stop in time, and go on when it can', () => {
+  const world = new World({ inflight: 10 });
+  const session = world.member('c', 1, 'a');
+  const send = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      world.publish('x');
+      const [oldest] = session.window;
+      if (oldest !== undefined) handleAck(world.core, session, PacketType.puback, oldest, 0);
+    }
+  };
+  world.waiting = [];
+  send(10_000);
+  expect(world.told.length).toBe(8_192);
+  const waiting = world.waiting;
+  world.waiting = null;
+  for (const callback of waiting) callback();
+  while (session.window.count > 0) handleAck(world.core, session, PacketType.puback, [...session.window][0]!, 0);
+  expect(world.told.length).toBe(10_000);
 });

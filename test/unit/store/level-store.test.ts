@@ -283,7 +283,7 @@ describe('damage', () => {
     const again = aStore();
     const first = await again.load();
     const core = new Core(defaultSettings, again, new World().core.sink, Date.now());
-    restore(core, first.sessions, first.maybeSentUpTo, first.wills);
+    restore(core, first);
     await committed(again);
     await again.close();
 

@@ -63,7 +63,7 @@ async function addSession(store: LevelStore, name: string): Promise<void> {
   const will = sid % 2 === 0 ? { message: willMessage, delaySeconds: 5 } : null;
   store.putSession({
     ...{ sid, clientId: `client-${name}`, protocolVersion: 5, expirySeconds: 1_000, disconnectedAt: null },
-    ...{ will, identity: null },
+    ...{ will, identity: null, progress: { sentUpTo: 0, nextPacketId: 1 } },
   });
   const subscription = { noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: 0 } as const;
   store.putSubscription(sid, {

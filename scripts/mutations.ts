@@ -32,8 +32,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a commit counts as synced although it is not',
     file: 'store/level/database.ts',
-    from: 'await batch.write({ sync });',
-    to: 'await batch.write({ sync: false });',
+    from: 'return batch.write({ sync }).then(',
+    to: 'return batch.write({ sync: false }).then(',
   },
   {
     name: 'a retained message is not stored',
@@ -105,7 +105,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a QoS 2 message is sent before its packet identifier is stored',
     file: 'core/delivering.ts',
-    from: 'this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: false });',
+    from: 'this.#store.putSending(session.sid, { packetId, messageId: delivery.message.id, isReceived: false });',
     to: '',
   },
   {
@@ -124,8 +124,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'what is under way is not sent again after a reconnect',
     file: 'core/send-window.ts',
-    from: '    this.#resend = this.#oldest;\n    this.#resendEnd = this.#next;',
-    to: '    this.#resend = this.#resendEnd = this.#next;',
+    from: '    this.#resend = this.#oldest;\n    this.#resendEnd = this.#end;',
+    to: '    this.#resend = this.#resendEnd = this.#end;',
   },
   {
     name: 'the window is not emptied on resume',
@@ -148,8 +148,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the window takes one more than it may',
     file: 'core/send-window.ts',
-    from: 'return this.#used >= this.#limit;',
-    to: 'return this.#used > this.#limit;',
+    from: 'return this.#used >= this.#limit ||',
+    to: 'return this.#used > this.#limit ||',
   },
   {
     name: 'DUP is missing on what is sent again',
@@ -214,8 +214,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the queue takes one more than it may',
     file: 'core/session-queue.ts',
-    from: 'return this.length < limits.queueMessages',
-    to: 'return this.length <= limits.queueMessages',
+    from: 'this.length < limits.queueMessages + this.#excess',
+    to: 'this.length <= limits.queueMessages + this.#excess',
   },
   {
     name: 'a message dropped from a full queue is not counted',
@@ -433,20 +433,20 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a route that was remembered outlives a change of the rules',
     file: 'broker/broker.ts',
-    from: 'this.#shell.core.router.invalidate();',
+    from: 'this.#shell.core.rightsChanged();',
     to: '',
   },
   {
     name: 'what was queued is sent though the rules have changed',
     file: 'core/delivering.ts',
-    from: 'if (session.rights?.receive(delivery.message.topic.name) === false) {',
-    to: 'if (session.rights?.receive(delivery.message.topic.name) === undefined && false) {',
+    from: "if (!mayReceive(session, message)) return 'notAuthorized';",
+    to: '',
   },
   {
     name: 'a retained message is sent to who may not read it',
     file: 'core/delivering.ts',
-    from: 'message.isExpired(this.now) || session.rights?.receive(message.topic.name) === false',
-    to: 'message.isExpired(this.now)',
+    from: 'if (message.isExpired(this.now) || !mayReceive(session, message)) return;',
+    to: 'if (message.isExpired(this.now)) return;',
   },
   {
     name: 'a shared subscription gives to a member who may not read',
@@ -482,8 +482,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a client that left while it was authenticated comes in',
     file: 'broker/awaiting.ts',
-    from: "    if (connection.state === 'closing') return;\n    connection.shell.readTime();",
-    to: '    connection.shell.readTime();',
+    from: '    if (asker.isClosing) return;\n    asker.shell.readTime();',
+    to: '    asker.shell.readTime();',
   },
   {
     name: 'was: the keep-alive counts while CONNACK waits for the disk',
@@ -506,8 +506,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: what is sent again exceeds a smaller Maximum Packet Size',
     file: 'core/delivering.ts',
-    from: '    if (this.#fits(session, delivery)) {\n      return this.#sink.publish',
-    to: '    if (this.#fits(session, delivery) || qos > 0) {\n      return this.#sink.publish',
+    from: 'return this.#sink.fits(session, message, qos, subscriptionIds) ? null',
+    to: 'return qos > 0 || this.#sink.fits(session, message, qos, subscriptionIds) ? null',
   },
   {
     name: 'memory is given back although it is not all written',
@@ -524,7 +524,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: a whole window of QoS 2 is written to a client that does not read',
     file: 'core/delivering.ts',
-    from: 'if (session.isCongested || session.heldBack !== null) (session.heldBack ??= new Deque()).push(packetId);\n      else this',
+    from: 'if (session.isCongested || session.heldBack !== null) (session.heldBack ??= new Deque()).push(packetId);\n    else this',
     to: 'this',
   },
   {

@@ -26,7 +26,7 @@ import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { assertTopicName, isBrokersOwn, Topic } from '../protocol/topic.ts';
+import { isBrokersOwn } from '../protocol/topic.ts';
 import { Admission } from './admission.ts';
 import { Boundary } from './boundary.ts';
 import { Complaints } from './complaints.ts';
@@ -306,12 +306,12 @@ export class Broker implements BanList {
   }
 
   #ownMessage(topicName: string, fields: MessageFields): Message {
-    assertTopicName(topicName, this.#shell.settings.limits);
+    const now = this.#shell.readTime();
+    const message = createMessage(topicName, fields, now, this.#shell.settings.limits);
     if (isBrokersOwn(topicName)) {
       throw new ProtocolError(ReasonCode.TopicNameInvalid, `Only the broker itself publishes to ${topicName}`);
     }
-    const now = this.#shell.readTime();
-    return createMessage(Topic.of(topicName), fields, now);
+    return message;
   }
 
   #publish(message: Message, mayRefuse: boolean): Promise<PublishOutcome> {

@@ -1,7 +1,8 @@
 import { encodePublishProperties, type OpenProperties } from '../codec/publish-properties.ts';
 import { Message, never } from '../protocol/message.ts';
+import { assertMessageParts } from '../protocol/message-fields.ts';
 import type { QoS } from '../protocol/packets.ts';
-import type { Topic } from '../protocol/topic.ts';
+import { Topic, type TopicLimits } from '../protocol/topic.ts';
 
 export interface MessageFields extends OpenProperties {
   readonly payload: Uint8Array;
@@ -10,14 +11,22 @@ export interface MessageFields extends OpenProperties {
   readonly messageExpiryInterval?: number | undefined;
 }
 
-/** A message that was not read from a PUBLISH: a will, the broker's own, or what a hook made of one. */
-export function createMessage(topic: Topic, fields: MessageFields, now: number): Message {
-  const message = Message.of(topic, fields.payload, {
-    qos: fields.qos ?? 0,
-    retain: fields.retain ?? false,
-    properties: encodePublishProperties(fields),
-  });
-  message.expirySeconds = fields.messageExpiryInterval ?? -1;
+/**
+ * A message that was not read from a PUBLISH: a will, the program's own, or what a hook or a pipeline made of one. Throws a ProtocolError
+ * if it could not be sent. `known`: the topic of this name, if it is at hand.
+ */
+export function createMessage(
+  topic: string,
+  fields: MessageFields,
+  now: number,
+  limits: TopicLimits,
+  known?: Topic,
+): Message {
+  const { payload, qos = 0, retain = false, messageExpiryInterval = -1 } = fields;
+  assertMessageParts({ ...fields, topic }, limits);
+  const properties = encodePublishProperties(fields);
+  const message = Message.of(known ?? Topic.of(topic), payload, { qos, retain, properties });
+  message.expirySeconds = messageExpiryInterval;
   message.expiresAt = message.expirySeconds < 0 ? never : now + message.expirySeconds * 1000;
   return message;
 }

@@ -9,7 +9,7 @@ import type { Session, SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
 import { connackCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { assertTopicName, isClosedToClients, Topic } from '../protocol/topic.ts';
+import { assertTopicName, isClosedToClients, Topic, type TopicLimits } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
 import { whenStoreKeepsUp, withAnswer } from './awaiting.ts';
@@ -113,8 +113,8 @@ function checkWill(connection: Connection, will: Will): void {
   }
 }
 
-function sessionWill(will: Will, now: number): SessionWill {
-  const message = createMessage(Topic.of(will.topic), { ...will, ...will.properties }, now);
+function sessionWill(will: Will, now: number, limits: TopicLimits): SessionWill {
+  const message = createMessage(will.topic, { ...will, ...will.properties }, now, limits);
   return { message, delaySeconds: will.properties.willDelayInterval ?? 0 };
 }
 
@@ -221,7 +221,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     expirySeconds,
     receiveMaximum: packet.properties.receiveMaximum ?? 65_535,
     packetBytesMax: connection.packetBytesMax,
-    will: packet.will === undefined ? null : sessionWill(packet.will, core.now),
+    will: packet.will === undefined ? null : sessionWill(packet.will, core.now, limits),
     link: connection,
     identity,
     rights,

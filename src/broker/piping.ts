@@ -9,7 +9,7 @@ import type { Forms, Prepared } from '../core/prepared.ts';
 import { type Router, subscriberClassesOf } from '../core/router.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { assertTopicName, isBrokersOwn, Topic } from '../protocol/topic.ts';
+import { isBrokersOwn, type Topic } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
 import type { Shell } from './shell.ts';
 
@@ -43,11 +43,11 @@ export function opened(message: Message): PublishedMessage {
 /** Throws if what is wanted cannot be published. */
 function changed(original: Message, seen: PublishedMessage, change: MessageChange, shell: Shell): Message {
   const next: PublishedMessage = { ...seen, ...change };
-  assertTopicName(next.topic, shell.settings.limits);
-  if (next.topic !== seen.topic && isBrokersOwn(next.topic))
+  const known = next.topic === seen.topic ? original.topic : undefined;
+  const message = createMessage(next.topic, next, shell.core.now, shell.settings.limits, known);
+  if (known === undefined && isBrokersOwn(next.topic)) {
     throw new Error(`a message to ${next.topic}, which is for the broker only`);
-  const topic = next.topic === seen.topic ? original.topic : Topic.of(next.topic);
-  const message = createMessage(topic, next, shell.core.now);
+  }
   // The time that a message has left goes on from when it was received.
   if (next.messageExpiryInterval === seen.messageExpiryInterval) message.expiresAt = original.expiresAt;
   return message;

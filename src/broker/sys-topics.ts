@@ -1,7 +1,7 @@
 /**
  * The $SYS topics, by Mosquitto's names, so that the dashboards people have go on working. Published retained, at an interval.
  */
-import { Topic } from '../protocol/topic.ts';
+import { Topic, widestTopicLimits } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
 import { publishOwn } from './piping.ts';
 import type { Shell } from './shell.ts';
@@ -134,7 +134,9 @@ export class SysTopics {
 
   /** In the forms that subscribers ask for, too. */
   #publish(topic: Topic, payload: Buffer, contentType: string | undefined): void {
-    const message = createMessage(topic, { payload, retain: true, contentType }, this.#shell.core.now);
+    const { now } = this.#shell.core;
+    // The limits are for topics of clients.
+    const message = createMessage(topic.name, { payload, retain: true, contentType }, now, widestTopicLimits, topic);
     publishOwn(this.#shell, message, false, () => {});
   }
 

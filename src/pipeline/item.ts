@@ -4,6 +4,7 @@
  */
 import type { MessageChange, PublishedMessage } from '../contracts/hooks.ts';
 import type { PipelineLimits } from '../contracts/pipeline.ts';
+import { assertMessageParts } from '../protocol/message-fields.ts';
 import type { QoS, UserProperties } from '../protocol/packets.ts';
 import { StageFailure } from './errors.ts';
 import { assertWithin, type Format, type ReportLoss } from './formats/format.ts';
@@ -17,6 +18,12 @@ export interface ItemTools {
 }
 
 const noBytes = Buffer.alloc(0);
+
+/** What stages may put beside the payload. */
+export type Beside = Pick<
+  Item,
+  'topic' | 'qos' | 'retain' | 'contentType' | 'messageExpiryInterval' | 'userProperties'
+>;
 
 export class Item {
   topic: string;
@@ -129,6 +136,35 @@ export class Item {
     this.#value = undefined;
     this.#hasValue = false;
     this.#format = null;
+  }
+
+  /** Throws a StageFailure if it cannot be sent with what stages have put beside the payload. */
+  assertSendable(): void {
+    const { topic, qos, retain, contentType, payloadFormatIndicator, messageExpiryInterval, userProperties } = this;
+    const { original } = this;
+    const isAsItCame =
+      topic === original.topic &&
+      qos === original.qos &&
+      contentType === original.contentType &&
+      messageExpiryInterval === original.messageExpiryInterval &&
+      userProperties === original.userProperties;
+    if (isAsItCame) return;
+    const properties = { contentType, payloadFormatIndicator, messageExpiryInterval, userProperties };
+    try {
+      assertMessageParts({ topic, payload: noBytes, qos, retain, ...properties });
+    } catch (cause) {
+      throw new StageFailure((cause as Error).message, { cause });
+    }
+  }
+
+  /** As it was before a stage that failed in the middle of it; the payload is as far as it came. */
+  restore({ topic, qos, retain, contentType, messageExpiryInterval, userProperties }: Beside): void {
+    this.topic = topic;
+    this.qos = qos;
+    this.retain = retain;
+    this.contentType = contentType;
+    this.messageExpiryInterval = messageExpiryInterval;
+    this.userProperties = userProperties;
   }
 
   /** Something about it is not as it was published. */

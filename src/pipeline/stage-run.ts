@@ -1,19 +1,20 @@
 /**
  * One stage in its place: runs it, applies `onError`, counts and times.
  */
+import { printableWithin } from '../base/printable.ts';
 import type { Awaitable } from '../contracts/hooks.ts';
 import type { OnError, QuarantinedMessage } from '../contracts/pipeline.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Durations } from './durations.ts';
 import { Rejection, StageFailure } from './errors.ts';
-import type { Item } from './item.ts';
+import type { Beside, Item } from './item.ts';
 import type { PartContext } from './part.ts';
 import type { Outcome, Stage } from './stages/stage.ts';
 
 /** What `tag` adds, with the reason. */
 export const errorProperty = 'sluice-error';
 /** The reason as a user property or in the log is cut to this. */
-const reasonCharactersMax = 500;
+const reasonBytesMax = 500;
 
 export interface StageCounters {
   in: number;
@@ -42,8 +43,6 @@ export interface StageRunOptions {
   readonly onFailure: (run: StageRun, reason: string, item: Item) => void;
 }
 
-type Destination = Pick<Item, 'topic' | 'qos' | 'retain'>;
-
 export class StageRun {
   readonly name: string;
   readonly stage: Stage;
@@ -63,7 +62,8 @@ export class StageRun {
   /** Throws, or rejects with, a Rejection and nothing else. */
   run(item: Item, context: PartContext): Awaitable<Outcome> {
     this.counters.in++;
-    const before = { topic: item.topic, qos: item.qos, retain: item.retain };
+    const { topic, qos, retain, contentType, messageExpiryInterval, userProperties } = item;
+    const before = { topic, qos, retain, contentType, messageExpiryInterval, userProperties };
     const startedAt = performance.now();
     let outcome: Awaitable<Outcome>;
     try {
@@ -78,8 +78,15 @@ export class StageRun {
     );
   }
 
-  #done(outcome: Outcome, item: Item, context: PartContext, startedAt: number, before: Destination): Outcome {
+  #done(outcome: Outcome, item: Item, context: PartContext, startedAt: number, before: Beside): Outcome {
     const { counters } = this;
+    try {
+      if (outcome === true) item.assertSendable();
+      else if (outcome !== false) for (const made of outcome) made.assertSendable();
+    } catch (error) {
+      item.restore(before);
+      return this.#threw(error, item, context, startedAt);
+    }
     // What a stage releases that held it back is as it was when it came in.
     if (this.stage.due === undefined) {
       for (const made of typeof outcome === 'boolean' ? [item] : outcome) this.#mark(made, before);
@@ -98,7 +105,7 @@ export class StageRun {
   }
 
   /** The stage that redirected a message last says whether its publisher must have the right to publish it so. */
-  #mark(item: Item, { topic, qos, retain }: Destination): void {
+  #mark(item: Item, { topic, qos, retain }: Beside): void {
     const isRedirected = item.topic !== topic || item.qos !== qos || item.retain !== retain;
     if (isRedirected) item.isToBeAsked = !this.#options.isTrusted;
   }
@@ -141,5 +148,6 @@ function reasonOf(error: unknown): string {
   const isExpected = error instanceof StageFailure || error instanceof Rejection;
   const text =
     error instanceof Error ? (isExpected ? error.message : `${error.name}: ${error.message}`) : String(error);
-  return text.slice(0, reasonCharactersMax);
+  // It may hold a piece of the message, and becomes a user property.
+  return printableWithin(text, reasonBytesMax);
 }

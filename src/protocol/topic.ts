@@ -117,6 +117,10 @@ export function assertTopicName(name: string, limits: TopicLimits = widestTopicL
   if (name.includes('+') || name.includes('#')) {
     throw new ProtocolError(ReasonCode.TopicNameInvalid, 'The topic name holds a wildcard');
   }
+  // [MQTT5 1.5.4-1]
+  if (!name.isWellFormed()) {
+    throw new ProtocolError(ReasonCode.MalformedPacket, 'The topic name holds half of a surrogate pair');
+  }
   const excess = exceeds(name, limits);
   if (excess !== null) throw new ProtocolError(ReasonCode.TopicNameInvalid, `The topic name ${excess}`);
 }
@@ -161,7 +165,7 @@ export interface ParsedFilter {
 
 /** Null if `text` is no valid topic filter, with or without `$share`. [MQTT5 4.7.1] [MQTT5 4.8.2-1] */
 export function parseFilter(text: string, limits: TopicLimits = widestTopicLimits): ParsedFilter | null {
-  if (exceeds(text, limits) !== null || text.includes('\0')) return null;
+  if (exceeds(text, limits) !== null || text.includes('\0') || !text.isWellFormed()) return null;
   let filter = text;
   let shareName: string | null = null;
   if (text.startsWith('$share/')) {

@@ -1,6 +1,5 @@
 /** What a script or a plugin sees of a message, and what may come back: the same for both. */
 import type { QoS, UserProperties } from '../../protocol/packets.ts';
-import { assertTopicName } from '../../protocol/topic.ts';
 import { StageFailure } from '../errors.ts';
 import type { Item } from '../item.ts';
 import type { Outcome, StageContext } from '../stages/stage.ts';
@@ -54,24 +53,24 @@ export function outcomeOf(answer: ScriptAnswer | undefined, item: Item): Outcome
 
 function changed(item: Item, result: ScriptResult): Item {
   const { payload, topic, qos, retain, contentType, userProperties } = result;
-  if (topic !== undefined) {
-    try {
-      assertTopicName(String(topic));
-    } catch (cause) {
-      throw new StageFailure(`its topic is not one: ${(cause as Error).message}`, { cause });
-    }
-    item.topic = String(topic);
-  }
-  if (qos !== undefined) {
-    if (qos !== 0 && qos !== 1 && qos !== 2) throw new StageFailure(`its QoS is ${String(qos)}`);
-    item.qos = qos;
-  }
+  // Whether these can be sent is looked at behind each stage.
+  if (topic !== undefined) item.topic = topic;
+  if (qos !== undefined) item.qos = qos;
   if (retain !== undefined) item.retain = retain === true;
   if (userProperties !== undefined && userProperties !== item.userProperties) {
     if (!Array.isArray(userProperties)) throw new StageFailure('its userProperties are no list of pairs');
-    item.userProperties = userProperties.map((pair) => [String(pair?.[0]), String(pair?.[1])]);
+    item.userProperties = userProperties.map(textPair);
   }
   if (payload !== undefined) item.value = payload;
-  if (contentType !== undefined) item.contentType = String(contentType);
+  // JSON knows no other word for none.
+  if (contentType !== undefined) item.contentType = contentType ?? undefined;
   return item;
+}
+
+/** Scripts may give numbers, too. */
+function textPair(pair: readonly unknown[]): [string, string] {
+  const isPair =
+    Array.isArray(pair) && pair.length === 2 && pair.every((each) => each !== null && typeof each !== 'object');
+  if (!isPair) throw new StageFailure('its userProperties are no list of pairs');
+  return [String(pair[0]), String(pair[1])];
 }

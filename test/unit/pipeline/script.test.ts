@@ -84,8 +84,8 @@ describe.each([
     ['throws', `throw new Error('no such sensor');`, 'no such sensor'],
     ['returns nothing', '', 'it returned nothing'],
     ['returns a number', 'return 5;', 'it returned a number'],
-    ['makes an invalid topic', `return { topic: 'a/+' };`, 'its topic is not one'],
-    ['makes an invalid QoS', 'return { qos: 7 };', 'its QoS is 7'],
+    ['makes an invalid topic', `return { topic: 'a/+' };`, 'The topic name holds a wildcard'],
+    ['makes an invalid QoS', 'return { qos: 7 };', 'The QoS is neither 0, 1 nor 2'],
   ])('that %s costs that message only, with the reason', async (_what, body, reason) => {
     const bench = await make(`if (message.payload.ok) return true; ${body}`);
     const [bad, good] = await Promise.all([bench.publish(aPublish({})), bench.publish(aPublish({ ok: true }))]);

@@ -89,7 +89,10 @@ export async function serveControl(path: string, commands: Commands): Promise<()
   rmSync(path, { force: true }); // of a process that was killed
   const server = createServer((socket) => {
     socket.on('error', () => {});
-    createInterface({ input: socket }).once('line', async (line) => {
+    const lines = createInterface({ input: socket });
+    // It tells of the socket's errors once more: whoever asked is gone.
+    lines.on('error', () => {});
+    lines.once('line', async (line) => {
       socket.end(`${JSON.stringify(await answer(line, commands))}\n`);
     });
   });

@@ -5,6 +5,7 @@ import { formatNames, formatTarget } from './targets/formats.ts';
 const makers: Readonly<Record<string, () => Promise<MakeTarget>>> = {
   codec: async () => (await import('./targets/codec.ts')).default,
   connection: async () => (await import('./targets/connection.ts')).default,
+  process: async () => (await import('./targets/process.ts')).brokerProcess,
   websocket: async () => (await import('./targets/websocket.ts')).default,
   records: async () => (await import('./targets/records.ts')).default,
   config: async () => (await import('./targets/texts.ts')).configuration,

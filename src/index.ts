@@ -30,7 +30,7 @@ export type { Use } from './pipeline/used.ts';
 export { ReasonCode } from './protocol/reason-codes.ts';
 
 const hookNames = ['authenticate', 'authorizePublish', 'authorizeSubscribe', 'onPublish'];
-const stepKeys = ['filter', 'onPublish', 'onDeliver'];
+const stepKeys = ['name', 'filter', 'onPublish', 'onDeliver'];
 
 export interface BrokerOptions {
   /** What a configuration file says, as an object; what is absent has its default. */

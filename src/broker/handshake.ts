@@ -251,9 +251,9 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     );
     shell.events.emit('connected', identity, { sessionPresent });
     reportConnected(connection, sessionPresent);
+    if (sessionPresent) void reclassifySession(connection);
     ready(core, session);
     if (isParked) connection.unpark();
-    if (sessionPresent) void reclassifySession(connection);
   });
   stayBehindWill(connection, session.clientId);
   // What the client sends before its CONNACK is answered after it.

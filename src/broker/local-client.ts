@@ -8,6 +8,7 @@ import { openProperties } from '../codec/publish-properties.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { subscribe } from '../core/handlers/subscribe.ts';
 import { attach, disconnected, ready } from '../core/lifecycle.ts';
+import { asPublished } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { parseFilter } from '../protocol/topic.ts';
@@ -40,7 +41,7 @@ export class LocalClient implements Link {
     this.#session = session;
     // QoS 0: within the process nothing is lost on the way, so there is nothing to acknowledge.
     const options = { qos: 0, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 0 } as const;
-    const subscriberClass = null;
+    const subscriberClass = asPublished;
     subscribe(shell.core, session, topicFilter, parsed, { ...options, subscriberClass });
     ready(shell.core, session);
   }

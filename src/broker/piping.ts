@@ -5,8 +5,8 @@
 import { openProperties } from '../codec/publish-properties.ts';
 import type { Awaitable, MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
-import type { Forms, Prepared } from '../core/prepared.ts';
-import { type Router, subscriberClassesOf } from '../core/router.ts';
+import { asPublished, everybody, type Forms, isWithheld, type Prepared } from '../core/prepared.ts';
+import { type Router, reachesUnclassified, subscriberClassesOf } from '../core/router.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn, type Topic } from '../protocol/topic.ts';
@@ -80,11 +80,15 @@ export function prepare(shell: Shell, messages: readonly Message[]): Awaitable<r
 
 function formsOf(shell: Shell, message: Message): Awaitable<Forms | null> {
   const { router } = shell.core;
-  if (router.classifiedCount === 0) return null;
+  const { pipeline } = shell;
+  if (pipeline === null || (router.classifiedCount === 0 && !isPiped(pipeline, message.topic))) return null;
   const forms = new Map<string, Message | null>();
   const addMissing = (): Awaitable<Forms> => {
     const waiting: Promise<unknown>[] = [];
-    for (const each of subscriberClassesOf(router.route(message.topic))) {
+    const route = router.route(message.topic);
+    const classes = subscriberClassesOf(route);
+    if (isPiped(pipeline, message.topic) && reachesUnclassified(route)) classes.add(everybody);
+    for (const each of classes) {
       if (forms.has(each)) continue;
       const form = formOf(shell, message, each, false);
       if (form instanceof Promise) waiting.push(form.then((settled) => forms.set(each, settled)));
@@ -103,8 +107,10 @@ function formOf(
   subscriberClass: string,
   isRetained: boolean,
 ): Awaitable<Message | null> {
+  if (isWithheld(subscriberClass)) return null;
   const failed = (err: unknown) => {
     const fields = { topic: message.topic.name, subscriberClass, err };
+    shell.core.sink.dropped('pipelineFailed', null);
     shell.complaints.error('pipeline', fields, 'a pipeline for subscribers failed');
     return null;
   };
@@ -125,11 +131,13 @@ function formOf(
 export function inForm(
   shell: Shell,
   message: Message,
-  subscriberClass: string,
+  subscriberClass: string | null,
   done: (form: Message | null) => void,
 ): void {
-  if (shell.pipeline === null) return done(message);
-  const form = formOf(shell, message, subscriberClass, true);
+  const { pipeline } = shell;
+  const isAsItIs = subscriberClass === null ? pipeline === null || !isPiped(pipeline, message.topic) : false;
+  if (pipeline === null || isAsItIs || subscriberClass === asPublished) return done(message);
+  const form = formOf(shell, message, subscriberClass ?? everybody, true);
   if (!(form instanceof Promise)) return done(form);
   form.then((settled) => {
     shell.readTime();

@@ -17,7 +17,7 @@ export interface SinkOptions {
   readonly counters: Counters;
   readonly now: () => number;
   readonly later: (callback: () => void) => void;
-  readonly inForm: (message: Message, subscriberClass: string, done: (form: Message | null) => void) => void;
+  readonly inForm: (message: Message, subscriberClass: string | null, done: (form: Message | null) => void) => void;
   readonly publishWill: (message: Message, will: PendingWill, done: () => void) => void;
   readonly onWillRefused: (message: Message, will: PendingWill, reasonCode: number, why?: string) => void;
   readonly onSessionEnded: (session: Session, why: string) => void;
@@ -93,7 +93,7 @@ export class ShellSink implements Sink {
     (link as Link).close(reasonCode);
   }
 
-  inForm(message: Message, subscriberClass: string, done: (form: Message | null) => void): void {
+  inForm(message: Message, subscriberClass: string | null, done: (form: Message | null) => void): void {
     this.#options.inForm(message, subscriberClass, done);
   }
 

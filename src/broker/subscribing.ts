@@ -3,6 +3,7 @@
  * [MQTT5 3.8] [MQTT5 3.10]
  */
 import { reclassify, type SubscribeOptions, subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
+import { withheldFrom } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
@@ -22,9 +23,11 @@ export function handleSubscribe(connection: Connection, session: Session, packet
   if (pipeline === null)
     return subscribeNext(connection, session, packet, begin(connection, { identifier, subscriberClass: null }));
   const ask = () => pipeline.classify(connection.identity!, packet.properties.userProperties ?? []);
-  withAnswer<string | null>(connection, 'classify', ask, null, (subscriberClass) => {
+  withAnswer<string | null | undefined>(connection, 'classify', ask, undefined, (subscriberClass) => {
     if (connection.session !== session) return;
-    subscribeNext(connection, session, packet, begin(connection, { identifier, subscriberClass }));
+    // In which form it may have messages nobody knows, so it gets none.
+    const common = subscriberClass === undefined ? null : { identifier, subscriberClass };
+    subscribeNext(connection, session, packet, begin(connection, common));
   });
 }
 
@@ -33,7 +36,8 @@ type Common = Pick<SubscribeOptions, 'identifier' | 'subscriberClass'>;
 
 /** How far one SUBSCRIBE is. */
 interface Progress {
-  readonly common: Common;
+  /** Null: all of it is refused. */
+  readonly common: Common | null;
   readonly granted: number[];
   /** What may still be spent in this round. */
   costLeft: number;
@@ -41,7 +45,7 @@ interface Progress {
   readonly stagedBefore: number;
 }
 
-const begin = ({ shell: { core } }: Connection, common: Common): Progress => {
+const begin = ({ shell: { core } }: Connection, common: Common | null): Progress => {
   return { common, granted: [], costLeft: costPerRound, stagedBefore: core.store.staged };
 };
 
@@ -51,13 +55,18 @@ export async function reclassifySession(connection: Connection): Promise<void> {
   if (session === null || identity === null || shell.pipeline === null) return;
   for (const { topicFilter, subscriberClass } of [...session.subscriptions.values()]) {
     try {
-      const wanted = await shell.pipeline.reclassify(identity, subscriberClass);
+      const answer = shell.pipeline.reclassify(identity, subscriberClass);
+      // At once where it can be: what waits for the client is about to be sent.
+      const wanted = answer instanceof Promise ? await answer : answer;
       const subscription = session.subscriptions.get(topicFilter);
       if (subscription === undefined || session.link !== connection) continue;
       shell.readTime();
       reclassify(shell.core, subscription, wanted);
     } catch (err) {
-      shell.log.error({ client: identity.clientId, topicFilter, err }, 'a subscription stays in the form it had');
+      const fields = { client: identity.clientId, topicFilter, err };
+      shell.complaints.error('pipeline', fields, 'a subscription gets no messages until it can be put into a class');
+      const subscription = session.subscriptions.get(topicFilter);
+      if (subscription !== undefined) reclassify(shell.core, subscription, withheldFrom(subscriberClass));
     }
   }
 }
@@ -76,14 +85,19 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
     const request = packet.subscriptions[granted.length]!;
     progress.costLeft -= costOf(request.topic);
     const parsed = parseFilter(request.topic, connection.shell.settings.limits);
-    const refusal = parsed === null ? ReasonCode.TopicFilterInvalid : refusalOf(connection, parsed);
+    const refusal =
+      parsed === null
+        ? ReasonCode.TopicFilterInvalid
+        : common === null
+          ? ReasonCode.ImplementationSpecificError
+          : refusalOf(connection, parsed);
     const ruled = refusal !== 0 ? refusal : (session.rights?.subscribe(parsed!, request.qos) ?? request.qos);
     const settle = (code: number) => {
       granted.push(code);
       if (isFailure(code)) reportSubscribeRefused(connection, request.topic, request.qos, code);
     };
     const allow = (answer: number) =>
-      settle(isFailure(answer) ? answer : subscribeOne(connection, session, request, parsed!, common, answer));
+      settle(isFailure(answer) ? answer : subscribeOne(connection, session, request, parsed!, common!, answer));
     if (isFailure(ruled)) settle(ruled);
     else if (hooks.authorizeSubscribe === undefined) allow(ruled);
     else {

@@ -197,6 +197,7 @@ export const pipelineLimits = z.strictObject({
   items: whole(1).default(defaultPipelineLimits.items),
   payloadBytes: whole(1, 268_435_455).default(defaultPipelineLimits.payloadBytes),
   topicStates: whole(1).default(defaultPipelineLimits.topicStates),
+  stepSeconds: whole(1, 3_600).default(defaultPipelineLimits.stepSeconds),
   quarantineMessages: whole(0).default(defaultPipelineLimits.quarantineMessages),
   quarantineBytes: whole(0).default(defaultPipelineLimits.quarantineBytes),
 });

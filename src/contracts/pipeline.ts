@@ -14,7 +14,10 @@ export type DeliverVerdict =
 export interface MessagePipeline {
   /** Rises when what the pipeline does changes: answers of `concerns` and `classify` that were remembered are void. */
   readonly generation: number;
-  /** Whether messages to this topic go through `onPublish`. Remembered, so it is asked once per topic. */
+  /**
+   * Whether messages to this topic go through `onPublish`, or through `onDeliver` for everybody. Remembered, so it is asked once per
+   * topic.
+   */
   concerns(topicName: string): boolean;
   /** Before routing, storing and acknowledging. Of a will, `client` is whose it is. */
   onPublish(client: ClientIdentity, message: PublishedMessage): Awaitable<PublishVerdict>;
@@ -25,7 +28,7 @@ export interface MessagePipeline {
   classify(client: ClientIdentity, userProperties: UserProperties): Awaitable<string | null>;
   /** The same for a subscription that has a class already; the form it asked for stays. */
   reclassify(client: ClientIdentity, subscriberClass: string | null): Awaitable<string | null>;
-  /** Called once per message and class; for a retained message, once per subscriber that has just come. */
+  /** Called once per message and class, of which the empty one is that of everybody who is in none; for a retained message, once per subscriber that has just come. */
   onDeliver(message: PublishedMessage, subscriberClass: string, isRetained: boolean): Awaitable<DeliverVerdict>;
   /** For $SYS: name and value. */
   statistics(): Iterable<[string, number]>;
@@ -249,6 +252,8 @@ export interface PipelineLimits {
   readonly payloadBytes: number;
   /** Topics of which each thinning stage remembers something. */
   readonly topicStates: number;
+  /** How long a step of a program, or a plugin, may take to answer; then the message counts as one that it cannot handle. */
+  readonly stepSeconds: number;
   readonly quarantineMessages: number;
   readonly quarantineBytes: number;
 }
@@ -258,6 +263,7 @@ export const defaultPipelineLimits: PipelineLimits = Object.freeze({
   items: 100_000,
   payloadBytes: 16_777_216,
   topicStates: 10_000,
+  stepSeconds: 10,
   quarantineMessages: 10_000,
   quarantineBytes: 67_108_864,
 });

@@ -347,7 +347,6 @@ export class Delivering {
     }
     if (message.isExpired(this.now) || !mayReceive(session, message)) return;
     this.#walk.stepsLeft -= stepsToSend + message.size / bytesPerStep;
-    if (subscription.subscriberClass === null) return this.#replay(session, subscription, message);
     let isLater = false;
     session.isPreparing = true;
     const take = (form: Message | null) => {

@@ -9,9 +9,23 @@ export interface Prepared {
   readonly forms: Forms | null;
 }
 
+/** Under this name stands in `Forms` what those without a class get: steps that are for everybody may change it. */
+export const everybody = '';
+
+/** The class of subscribers within the process: they get messages as they were published, whatever steps there are. */
+export const asPublished = '=';
+
 /** What subscribers of this class get. */
 export function formFor(subscriberClass: string | null, message: Message, forms: Forms): Message | null {
-  if (subscriberClass === null) return message;
-  const form = forms.get(subscriberClass);
+  const form = forms.get(subscriberClass ?? everybody);
   return form === undefined ? message : form;
 }
+
+const withheld = '!';
+
+/** The class of a subscription whose class cannot be told: it gets nothing. It keeps what it had, and what it asked for with it. */
+export function withheldFrom(subscriberClass: string | null): string {
+  return subscriberClass?.startsWith(withheld) ? subscriberClass : withheld + (subscriberClass ?? '');
+}
+
+export const isWithheld = (subscriberClass: string): boolean => subscriberClass.startsWith(withheld);

@@ -7,6 +7,7 @@
  */
 import type { QoS } from '../protocol/packets.ts';
 import type { Topic } from '../protocol/topic.ts';
+import { asPublished } from './prepared.ts';
 import type { Session } from './session.ts';
 import { SharedGroup } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
@@ -92,7 +93,7 @@ export class LocalRouter implements Router {
 
   #count({ subscriberClass }: Subscription, change: 1 | -1): void {
     this.#subscriptionCount += change;
-    if (subscriberClass !== null) this.#classifiedCount += change;
+    if (subscriberClass !== null && subscriberClass !== asPublished) this.#classifiedCount += change;
   }
 
   add(subscription: Subscription): void {
@@ -203,6 +204,7 @@ export function subscriberClassesOf({ targets, groups }: Route): Set<string> {
   const classes = new Set<string>();
   for (const { subscriberClass } of targets) if (subscriberClass !== null) classes.add(subscriberClass);
   for (const group of groups) for (const each of group.subscriberClasses) classes.add(each);
+  classes.delete(asPublished);
   return classes;
 }
 
@@ -230,4 +232,9 @@ function mergeTarget(subscriptions: readonly Subscription[]): Target | null {
   };
   target.ownMessages = hasNoLocal ? mergeTarget(subscriptions.filter(({ noLocal }) => !noLocal)) : target;
   return target;
+}
+
+/** Whether somebody gets it who is in no class. */
+export function reachesUnclassified({ targets, groups }: Route): boolean {
+  return groups.length > 0 || targets.some(({ subscriberClass }) => subscriberClass === null);
 }

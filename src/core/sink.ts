@@ -19,6 +19,7 @@ export const dropReasons = [
   'retainedLimit',
   'notAuthorized',
   'willRefused',
+  'pipelineFailed',
 ] as const;
 export type DropReason = (typeof dropReasons)[number];
 
@@ -48,7 +49,7 @@ export interface Sink {
   /** Ends the session's connection, telling a client whose version can be told. The session has let go of it already. */
   disconnect(link: object, reasonCode: number): void;
   /** Calls back, at once or later, with what subscribers of the class get of a retained message; null: nothing. */
-  inForm(message: Message, subscriberClass: string, done: (form: Message | null) => void): void;
+  inForm(message: Message, subscriberClass: string | null, done: (form: Message | null) => void): void;
   /**
    * Publishes a will that is due, at once or, if a hook or the pipeline takes its time, later, and calls `done` in the same go as it
    * is routed, or refused.

@@ -18,11 +18,13 @@ import { inTurn } from './passage.ts';
 import { type Publishers, publisherIn } from './publishers.ts';
 import { StageRun } from './stage-run.ts';
 import type { Outcome } from './stages/stage.ts';
+import type { StepDeadline } from './step-deadline.ts';
 
 export interface PipelineOptions {
   readonly limits: PipelineLimits;
   readonly log: Log;
   readonly now: () => number;
+  readonly deadline: StepDeadline;
   readonly quarantine: (entry: QuarantinedMessage) => void;
   readonly mayPublish: MayPublish;
   /** What was held back is refused; those who published it were answered long ago. */
@@ -102,7 +104,8 @@ export class Pipeline implements Part {
       const what = 'a pipeline with "on: deliver" can drop, pass or tag: the publisher has been answered before';
       throw new PipelineError([...path, 'onError'], what);
     }
-    const stage = await compileStage(settings, { formats: this.#tools.formats, limits, path, warn });
+    const { deadline } = this.#options;
+    const stage = await compileStage(settings, { formats: this.#tools.formats, limits, deadline, path, warn });
     if (isDeliver && stage.due !== undefined) {
       const what = `${kindOf(settings)} holds messages back, which only a pipeline with "on: publish" can`;
       throw new PipelineError([...path, kindOf(settings)], what);

@@ -5,6 +5,7 @@
  * What the stages need (codecs, expressions, the sandbox) is loaded when a configuration first names a stage: a broker without
  * pipelines pays neither time nor memory for it.
  */
+import { systemTimers, type Timers } from '../base/clock.ts';
 import { printable } from '../base/printable.ts';
 import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
@@ -27,7 +28,8 @@ import { type Part, partContext } from './part.ts';
 import { through } from './passage.ts';
 import type { Pipeline, PipelineOptions } from './pipeline.ts';
 import type { Publishers } from './publishers.ts';
-import { classNameOf, parseClassName } from './subscriber-class.ts';
+import { StepDeadline } from './step-deadline.ts';
+import { classNameOf, isForAll, parseClassName } from './subscriber-class.ts';
 import { UnderWay } from './under-way.ts';
 
 export interface PipelinesOptions {
@@ -35,6 +37,8 @@ export interface PipelinesOptions {
   readonly log: Log;
   readonly quarantine: QuarantineStore;
   readonly now: () => number;
+  /** Default: the system's. */
+  readonly timers?: Timers;
 }
 
 /** Publishes what came of messages that a stage had held back. Resolves once that is stored, and never rejects. */
@@ -71,6 +75,7 @@ export class Pipelines implements MessagePipeline {
   /** Told of messages that a stage had held back, and that are then refused to those who published them. */
   onRefused: (refused: { pipeline: string; topic: string; reason: string }) => void = () => {};
   readonly #options: PipelinesOptions;
+  readonly #deadline: StepDeadline;
   #configured: readonly Pipeline[] = [];
   #used: readonly Part[] = [];
   #onPublish: readonly Part[] = [];
@@ -91,6 +96,7 @@ export class Pipelines implements MessagePipeline {
 
   constructor(options: PipelinesOptions) {
     this.#options = options;
+    this.#deadline = new StepDeadline(options.timers ?? systemTimers, options.limits.stepSeconds);
   }
 
   get configured(): readonly Pipeline[] {
@@ -148,6 +154,7 @@ export class Pipelines implements MessagePipeline {
       limits,
       log,
       now,
+      deadline: this.#deadline,
       quarantine: (entry) => this.#quarantine(entry),
       mayPublish: (...asked) => this.mayPublish(...asked),
       refusedLate: (...refused) => this.#refusedLate(...refused),
@@ -162,10 +169,13 @@ export class Pipelines implements MessagePipeline {
 
   /** Adds a part behind those that are there; returns a function that takes it out again. */
   use(...parts: readonly Part[]): () => void {
-    this.#used = [...this.#used, ...parts];
+    const timely = parts.map(
+      (part): Part => ({ ...part, run: (...given) => this.#deadline.within(part.run(...given)) }),
+    );
+    this.#used = [...this.#used, ...timely];
     this.#partsChanged();
     return () => {
-      this.#used = this.#used.filter((part) => !parts.includes(part));
+      this.#used = this.#used.filter((part) => !timely.includes(part));
       this.#partsChanged();
       for (const part of parts) part.close();
     };
@@ -190,7 +200,8 @@ export class Pipelines implements MessagePipeline {
   // Publishing
 
   concerns(topicName: string): boolean {
-    return this.#onPublish.some(({ filter }) => filter === null || matches(filter, topicName));
+    const concerned = ({ filter }: Part) => filter === null || matches(filter, topicName);
+    return this.#onPublish.some(concerned) || this.#onDeliver.some((part) => isForAll(part) && concerned(part));
   }
 
   onPublish(client: ClientIdentity | null, message: PublishedMessage): Awaitable<PublishVerdict> {
@@ -319,7 +330,8 @@ export class Pipelines implements MessagePipeline {
     let delivery = this.#deliveries.get(subscriberClass);
     if (delivery === undefined) {
       const { names, contentType } = parseClassName(subscriberClass);
-      delivery = { parts: this.#onDeliver.filter(({ name }) => names.includes(name)), contentType };
+      const parts = this.#onDeliver.filter((part) => isForAll(part) || names.includes(part.name));
+      delivery = { parts, contentType };
       this.#deliveries.set(subscriberClass, delivery);
     }
     return delivery;

@@ -1,6 +1,7 @@
 /**
- * Which pipelines a subscription's messages go through on their way, and what it asked for with `accept`. All subscriptions with
- * the same of both are one class; its name is stored with the subscription.
+ * Which pipelines that are for some subscribers only a subscription's messages go through on their way, and what it asked for with
+ * `accept`. All subscriptions with the same of both are one class; its name is stored with the subscription. What is for everybody is
+ * in no name: it applies as it is when a message is published, whatever an earlier run of the broker has stored.
  */
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { Part } from './part.ts';
@@ -11,7 +12,7 @@ const acceptSeparator = ';';
 
 /** Null: messages come as they were published. */
 export function classNameOf(parts: readonly Part[], client: ClientIdentity, contentType: string | null): string | null {
-  const names = parts.filter((part) => isFor(part, client)).map(({ name }) => name);
+  const names = parts.filter((part) => !isForAll(part) && isFor(part, client)).map(({ name }) => name);
   if (contentType !== null) return `${names.join(nameSeparator)}${acceptSeparator}${contentType}`;
   return names.length === 0 ? null : names.join(nameSeparator);
 }
@@ -26,6 +27,9 @@ export function parseClassName(name: string): SubscriberClass {
   const [names = '', contentType = null] = name.split(acceptSeparator);
   return { names: names.split(nameSeparator), contentType };
 }
+
+/** A step of a program, or a pipeline without `for`. */
+export const isForAll = ({ for: wanted }: Part): boolean => wanted === undefined;
 
 function isFor({ for: wanted }: Part, client: ClientIdentity): boolean {
   if (wanted === undefined) return true;

@@ -14,6 +14,8 @@ import { Rejection } from './errors.ts';
 import type { Part } from './part.ts';
 
 export interface Use {
+  /** For the log. It may hold letters, digits, dots, dashes and underscores. */
+  readonly name?: string;
   /** Messages to these topics. Absent: to all. */
   readonly filter?: string;
   /** Before routing, storing and acknowledging. `client` is null for a message that is replayed out of the quarantine. */
@@ -24,12 +26,12 @@ export interface Use {
 
 let lastNumber = 0;
 
-/** Throws a TypeError if the filter is not valid. */
-export function partsOf({ filter, onPublish, onDeliver }: Use): Part[] {
+/** Throws a TypeError if the filter or the name is not valid. */
+export function partsOf({ name = `use-${++lastNumber}`, filter, onPublish, onDeliver }: Use): Part[] {
+  if (!/^[\w.-]{1,100}$/.test(name)) throw new TypeError(`Not a name for a step: ${JSON.stringify(name)}`);
   if (filter !== undefined && parseFilter(filter)?.shareName !== null) {
     throw new TypeError(`Not a valid topic filter: ${JSON.stringify(filter)}`);
   }
-  const name = `use-${++lastNumber}`;
   const common = { name, filter: filter ?? null, for: undefined, close() {} };
   const parts: Part[] = [];
   if (onPublish !== undefined) {

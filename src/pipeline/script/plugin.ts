@@ -16,7 +16,7 @@ let loads = 0;
 
 export async function pluginStage(
   { file, options }: NonNullable<StageSettings['plugin']>,
-  { path }: StageTools,
+  { path, deadline }: StageTools,
 ): Promise<Stage> {
   let plugin: Plugin;
   try {
@@ -30,7 +30,10 @@ export async function pluginStage(
   }
   return {
     run(item, context) {
-      return checkedAnswer(plugin(messageFor(item, context)), (answer) => outcomeOf(answer as ScriptAnswer, item));
+      const answer = checkedAnswer(plugin(messageFor(item, context)), (given) => given as ScriptAnswer);
+      const timely = deadline.within(answer);
+      // Nothing of the item changes any more once the answer is too late.
+      return timely instanceof Promise ? timely.then((given) => outcomeOf(given, item)) : outcomeOf(timely, item);
     },
   };
 }

@@ -3,6 +3,7 @@ import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import type { KnownFormats } from '../formats/formats.ts';
 import type { Item } from '../item.ts';
 import type { PartContext } from '../part.ts';
+import type { StepDeadline } from '../step-deadline.ts';
 
 /** What a stage knows beside the message. */
 export type StageContext = Pick<PartContext, 'client' | 'publisher' | 'now' | 'subscriberClass' | 'isRetained'>;
@@ -27,6 +28,7 @@ export interface Stage {
 export interface StageTools {
   readonly formats: KnownFormats;
   readonly limits: PipelineLimits;
+  readonly deadline: StepDeadline;
   /** Where the stage's settings stand, for errors. */
   readonly path: readonly (string | number)[];
   /** For the log, at most once in a while. */

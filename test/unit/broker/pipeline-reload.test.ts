@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type App, startApp } from '../../../src/app.ts';
 import { parseConfig } from '../../../src/config/load.ts';
 import type { ConfigInput } from '../../../src/config/schema.ts';
+import { partsOf, type Use } from '../../../src/pipeline/used.ts';
 import { type ConnectOptions, type Received, unique, WireClient } from '../../support/wire-client.ts';
 
 const text = (packet: Received) => packet.payload?.toString();
@@ -219,4 +220,28 @@ test('what a window holds is published when the broker stops in order', async ()
   await app!.close();
   await start();
   expect(text(await (await connect('subscriber')).next('publish'))).toBe('[1]');
+});
+
+test('a redacting step of a program holds for stored sessions, whatever steps were there before the restart', async () => {
+  const redact: Use = {
+    onDeliver: (message) => ({ verdict: 'change', message: { ...message, payload: Buffer.from('redacted') } }),
+  };
+  const other: Use = { onDeliver: () => ({ verdict: 'keep' }) };
+  const startWith = async (...steps: Use[]) => {
+    await app?.close();
+    await start();
+    for (const step of steps) app!.pipelines.use(...partsOf(step));
+  };
+  await startWith();
+  const [before, between] = [await connect('before'), 'between'];
+  await before.subscribe('a', { qos: 1 });
+  await startWith(redact);
+  await (await connect(between)).subscribe('a', { qos: 1 });
+  await startWith(other, redact);
+  await (await connect('publisher')).publish('a', 'secret', { qos: 1, retain: true });
+  for (const clientId of ['before', between])
+    expect(text(await (await connect(clientId)).next('publish'))).toBe('redacted');
+  const late = await connect('late');
+  await late.subscribe('a', { qos: 1 });
+  expect(text(await late.next('publish'))).toBe('redacted');
 });

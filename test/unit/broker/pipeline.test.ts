@@ -247,7 +247,41 @@ describe('as a library', () => {
     end();
   });
 
+  test('a name that is none is refused', () => {
+    expect(() => broker.sluice.use({ name: 'a,b', onDeliver: () => ({ verdict: 'keep' }) })).toThrow(
+      'Not a name for a step',
+    );
+  });
+
   test('a filter that is none is refused', () => {
     expect(() => broker.sluice.use({ filter: 'a/#/b' })).toThrow('Not a valid topic filter');
+  });
+});
+
+describe('a step that hangs', () => {
+  const broker = testBroker({ pipelineLimits: { stepSeconds: 1 } });
+  const never = () => new Promise<never>(() => {});
+
+  test('fails for that message after its deadline, and what is behind a retained one comes', async () => {
+    const topic = unique('hangs');
+    const publisher = await broker.connect({ version: 5 });
+    await publisher.publish(`${topic}/kept`, 'x', { qos: 1, retain: true });
+    const end = broker.sluice.use({ filter: `${topic}/kept`, onDeliver: never });
+    const subscriber = await broker.connect({ version: 5 });
+    await subscriber.subscribe(`${topic}/#`, { qos: 1 });
+    await publisher.publish(`${topic}/next`, 'next', { qos: 1 });
+    expect(text(await subscriber.next('publish'))).toBe('next');
+    await publisher.publish(`${topic}/kept`, 'y', { qos: 1 });
+    await publisher.publish(`${topic}/next`, 'last', { qos: 1 });
+    expect(text(await subscriber.next('publish'))).toBe('last');
+    end();
+  });
+
+  test('is a refusal for the publisher where it stands before routing', async () => {
+    const topic = unique('hangs');
+    const end = broker.sluice.use({ filter: topic, onPublish: never });
+    const publisher = await broker.connect({ version: 5 });
+    expect((await publisher.publish(topic, 'x', { qos: 1 }))?.reasonCode).toBe(0x83);
+    end();
   });
 });

@@ -43,6 +43,8 @@ async function start({ config = {}, hooks, use, store }: Setup = {}): Promise<vo
     listeners: [{ kind: 'tcp', port: 0 }],
     log: { level: 'silent' },
     store: store ?? { kind: 'level', directory },
+    // Steps hang here until the test lets them answer, or the broker stops.
+    pipelineLimits: { stepSeconds: 600 },
     ...config,
   });
   const started = await startApp(settings, hooks === undefined ? {} : { hooks });

@@ -1,5 +1,5 @@
 /**
- * A disk in memory, and what befalls disks: writes that are late, fail, fail although they arrived, find no room, or are lost
+ * A disk in memory, and what befalls disks: writes that are late, hang, fail, fail although they arrived, find no room, or are lost
  * in a power cut because they were not synced. A batch is there whole or not at all, and never without those before it.
  */
 
@@ -29,10 +29,13 @@ export interface DiskHabits {
   readonly slowWrites: number;
 }
 
+/** `hangs`: neither reads nor writes come to an end. */
+export type DiskState = 'takes' | 'refuses' | 'hangs';
+
 export class SimulatedDisk implements Disk {
-  /** Writes fail while it is set. */
-  isRefusing = false;
-  hasRefused = false;
+  #state: DiskState = 'takes';
+  /** What goes on once the disk does. */
+  #hanging: (() => void)[] = [];
   /** Batches that were begun. */
   batches = 0;
   /** While a broker starts, nothing takes time. */
@@ -77,6 +80,16 @@ export class SimulatedDisk implements Disk {
     return this.#writing !== null;
   }
 
+  get state(): DiskState {
+    return this.#state;
+  }
+
+  set state(state: DiskState) {
+    this.#state = state;
+    if (state === 'hangs') return;
+    for (const goOn of this.#hanging.splice(0)) this.#later(0, goOn);
+  }
+
   get keys(): string[] {
     return [...this.#current.keys()].sort();
   }
@@ -87,7 +100,7 @@ export class SimulatedDisk implements Disk {
   }
 
   async open(_options: OpenOptions): Promise<KeyValues> {
-    if (this.isRefusing && this.#random.isLucky(0.5)) {
+    if (this.#state === 'refuses' && this.#random.isLucky(0.5)) {
       throw new StoreError('unusable', 'The simulated disk cannot be opened');
     }
     // LevelDB writes what is in its log into a table, and syncs that, before it serves anything.
@@ -176,8 +189,8 @@ export class SimulatedDisk implements Disk {
       const finish = () => {
         if (this.#writing !== written) return;
         this.#writing = null;
-        if (this.isRefusing) {
-          handle.isBroken = this.hasRefused = true;
+        if (this.#state === 'refuses') {
+          handle.isBroken = true;
           // It may be in the log all the same.
           const isThere = this.#random.isLucky(0.3);
           if (isThere) this.#write(written);
@@ -220,8 +233,12 @@ export class SimulatedDisk implements Disk {
   }
 
   #later(ms: number, run: () => void): void {
-    if (this.isInstant) run();
-    else this.#world.after(ms, run, this.#life);
+    if (this.isInstant) return run();
+    const unlessHanging = () => {
+      if (this.#state === 'hangs') this.#hanging.push(unlessHanging);
+      else run();
+    };
+    this.#world.after(ms, unlessHanging, this.#life);
   }
 }
 

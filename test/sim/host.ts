@@ -2,7 +2,7 @@
 import type { Random } from '../../scripts/crash/random.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import type { Connection } from '../../src/broker/connection.ts';
-import type { AuthenticationAnswer, AuthenticationRequest, Awaitable } from '../../src/contracts/hooks.ts';
+import type { AuthenticationAnswer, AuthenticationRequest, Awaitable, Hooks } from '../../src/contracts/hooks.ts';
 import type { Log } from '../../src/contracts/log.ts';
 import type { SessionStore } from '../../src/contracts/session-store.ts';
 import type { Pipelines } from '../../src/pipeline/pipelines.ts';
@@ -14,6 +14,7 @@ import { Wire } from './network.ts';
 import { aPipeline } from './pipeline.ts';
 import { watchChunks, watchCore } from './probe.ts';
 import type { Profile } from './profile.ts';
+import { listenRudely, RudeError, senselessHooks } from './program.ts';
 import { checkRestored } from './state.ts';
 import { type Life, settled, Violation, type World } from './world.ts';
 
@@ -50,7 +51,7 @@ export class Host {
   }
 
   async start(): Promise<void> {
-    const { settings, durability, pipeline, authentication } = this.#profile;
+    const { settings, durability, pipeline, hasRudeListeners } = this.#profile;
     const life = { isOver: false };
     this.life = life;
     this.#disk.belongTo(life);
@@ -71,12 +72,13 @@ export class Host {
     const broker = new Broker({
       ...{ settings, store, log, clock: this.#world, timers },
       ...(this.#judge.rules !== null && { access: this.#judge.rules.policy }),
-      ...(authentication !== 'none' && { hooks: { authenticate: (request) => this.#authenticate(request, life) } }),
+      hooks: this.#hooks(life),
       ...(this.#pipelines !== null && { pipeline: this.#pipelines }),
       ...(this.#profile.hasPieces && { pieces: { over: 2, size: 1, timers: 1, subscriptions: 1 } }),
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
       schedule: (run) => this.#world.after(0, run, life),
     });
+    if (hasRudeListeners) listenRudely(broker.events, this.#random.fork());
     const probe = broker.accept(
       new Wire(this.#world, this.#random, this.#profile.wire, life, 4, 'probe', noEnds),
       'sim',
@@ -95,6 +97,14 @@ export class Host {
     this.#judge.wills.afterEvent();
     checkRestored(this.#judge);
     this.#world.tell(() => 'broker: started');
+  }
+
+  #hooks(life: Life): Hooks {
+    const { authentication, hasSenselessHooks } = this.#profile;
+    return {
+      ...(authentication !== 'none' && { authenticate: (request) => this.#authenticate(request, life) }),
+      ...(hasSenselessHooks && senselessHooks(this.#world, this.#random.fork(), life)),
+    };
   }
 
   /** Everybody may come in, at once or a little later. */
@@ -124,7 +134,9 @@ export class Host {
   #onError(fields: object, message: string): void {
     this.#world.tell(() => `broker: error: ${message} ${JSON.stringify(fields)}`);
     if (message.startsWith('cannot write to the data directory')) return;
-    const { err } = fields as { err?: Error };
+    const { err, hook } = fields as { err?: Error; hook?: string };
+    if (err instanceof RudeError) return;
+    if (hook !== undefined && this.#profile.hasSenselessHooks) return;
     this.failure ??=
       err instanceof Violation
         ? err
@@ -145,7 +157,7 @@ export class Host {
   }
 
   async startAgain(): Promise<void> {
-    this.#disk.isRefusing = false;
+    this.#disk.state = 'takes';
     this.#judge.reopened();
     await this.start();
   }
@@ -153,7 +165,7 @@ export class Host {
   async #close(): Promise<void> {
     let isClosed = false;
     this.isClosing = true;
-    this.#disk.isRefusing = false;
+    this.#disk.state = 'takes';
     // As `startApp` does.
     this.broker!.close({ closePipeline: async () => this.#pipelines?.close() }).then(() => {
       isClosed = true;

@@ -15,6 +15,7 @@ import type { SimulatedDisk } from './disk.ts';
 import { type Exchange, type InFlight, keyOf, type Link, type SentPublish } from './link.ts';
 import { type Entry, Model, type ModelSession, type QoS, type Routed } from './model.ts';
 import type { Profile } from './profile.ts';
+import { hasAnswerTo } from './program.ts';
 import type { Rules } from './rules.ts';
 import { lacksRoom } from './state.ts';
 import { Wills } from './wills.ts';
@@ -87,6 +88,12 @@ export class Judge {
 
   check(condition: boolean, invariant: string, message: () => string): void {
     if (!condition) this.fail(invariant, message());
+  }
+
+  /** By the rules, and as far as the program's hooks have an answer at all. */
+  mayPublish(clientId: string, topic: string): boolean {
+    if (this.profile.hasSenselessHooks && !hasAnswerTo(topic)) return false;
+    return this.rules?.mayPublish(clientId, topic) !== false;
   }
 
   nextNumber(): number {
@@ -306,7 +313,7 @@ export class Judge {
     );
     const session = this.model.sessions.get(link.clientId);
     const isDuplicate = sent!.qos === 2 && session?.uid === link.uid && session.received.has(packetId);
-    const isDenied = this.rules?.mayPublish(link.clientId, sent!.topic) === false;
+    const isDenied = !this.mayPublish(link.clientId, sent!.topic);
     link.exchange = { sent: sent!, isDuplicate, isDenied, numbers: [], isRefused: false, mark: 0 };
     this.#exchanges.set(`${link.clientId} ${sent!.key}`, link.exchange);
     if (packetId === 0) return;

@@ -4,6 +4,7 @@
  */
 import type { Random } from '../../scripts/crash/random.ts';
 import type { AckHabit, ConnectRequest } from './client.ts';
+import type { DiskState } from './disk.ts';
 import type { QoS } from './model.ts';
 import { drawRules, type SimulatedRule } from './rules.ts';
 
@@ -46,7 +47,7 @@ export type Action =
   | { readonly kind: 'answer'; readonly client: number }
   | { readonly kind: 'reading'; readonly client: number; readonly isReading: boolean }
   | { readonly kind: 'restart'; readonly how: 'clean' | 'kill' | 'power cut'; readonly downMs: number }
-  | { readonly kind: 'disk'; readonly isRefusing: boolean }
+  | { readonly kind: 'disk'; readonly state: DiskState }
   | { readonly kind: 'rules'; readonly rules: readonly SimulatedRule[] };
 
 export type Step = Action & {
@@ -60,6 +61,8 @@ export const largestPayload = 100_000;
 const filters = ['a', 'a/b', '#', 'a/#', '+/b', 'x', 'x/+', '+', 'a/+/c'];
 /** No two of them match the same topic: which of two a message came by, a client could not tell. */
 const sharedFilters = ['$share/g/a/#', '$share/g/x', '$share/h/x/+'];
+
+const diskStates: readonly DiskState[] = ['takes', 'takes', 'takes', 'refuses', 'refuses', 'hangs'];
 
 /** How the clients of a run are: alike enough to have much in common, and not too much. */
 interface Cast {
@@ -121,7 +124,7 @@ function draw(random: Random, cast: Cast): Action {
   const client = random.between(0, cast.clients - 1);
   if (random.isLucky(cast.rules)) return { kind: 'rules', rules: drawRules(random, cast.clients) };
   if (random.isLucky(cast.crashes)) return restart(random);
-  if (random.isLucky(cast.troubles)) return { kind: 'disk', isRefusing: random.isLucky(0.5) };
+  if (random.isLucky(cast.troubles)) return { kind: 'disk', state: random.pick(diskStates) };
   if (random.isLucky(cast.stalls)) return { kind: 'reading', client, isReading: false };
   const chance = random.fraction();
   if (chance < 0.5) return publish(random, cast, client);

@@ -19,6 +19,9 @@ export interface Profile {
   readonly pipeline: 'none' | 'sync' | 'async';
   /** Whether clients are authenticated, and answered at once or later. */
   readonly authentication: 'none' | 'sync' | 'async';
+  /** The program around the broker: its listeners throw, its hooks give senseless answers. */
+  readonly hasRudeListeners: boolean;
+  readonly hasSenselessHooks: boolean;
   /** Limits are so tight that messages are dropped, and counted. */
   readonly isTight: boolean;
 }
@@ -67,6 +70,8 @@ export function drawProfile(random: Random): Profile {
     },
     pipeline: kinds < 0.8 ? 'none' : kinds < 0.9 ? 'sync' : 'async',
     authentication: random.pick(['none', 'none', 'none', 'sync', 'async']),
+    hasRudeListeners: random.isLucky(0.3),
+    hasSenselessHooks: random.isLucky(0.15),
     isTight,
   };
   // Drawn last, so that the rest of a seed's run stays what it was.

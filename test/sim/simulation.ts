@@ -152,7 +152,7 @@ class Simulation {
       return this.host.startAgain();
     }
     if (step.kind === 'disk') {
-      this.#disk.isRefusing = step.isRefusing;
+      this.#disk.state = step.state;
       return;
     }
     if (step.kind === 'rules') return this.#useRules(step.rules);
@@ -311,7 +311,7 @@ class Simulation {
   /** The world heals, everybody comes back and takes what there is; then everybody leaves, and nothing may be left. */
   async #finish(): Promise<void> {
     this.world.tell(() => '--- the end: everybody comes back');
-    this.#disk.isRefusing = false;
+    this.#disk.state = 'takes';
     this.#useRules([]);
     await this.#runFor(3_000);
     for (const client of this.#clients) {

@@ -102,8 +102,8 @@ const commitWithinMs = 100;
 /** What is urgent is written with the turn in which it was staged, whoever waits for it: a lost connection, too. */
 export function checkCommits(judge: Judge): void {
   const { store, world } = judge;
-  const { isWriting, isRefusing, batches } = judge.disk!;
-  if (store === null || store.isDurable || store.isFailing || isWriting || isRefusing) {
+  const { isWriting, state, batches } = judge.disk!;
+  if (store === null || store.isDurable || store.isFailing || isWriting || state !== 'takes') {
     judge.uncommitted = null;
     return;
   }
@@ -174,11 +174,13 @@ const staysIn = 'who keeps the rules is not turned away';
 /** Taken over by another connection, for which CONNACK has no code of its own; and once it was in, silent for too long. */
 const reasons = { connack: [0, 0x80], disconnect: [0x8e, 0x8d] };
 
+const mayRefuseWills = ({ rules, profile }: Judge) => rules !== null || profile.hasSenselessHooks;
+
 /** CONNACK or DISCONNECT to a client: they all keep to the standard. */
 export function checkTurnedAway(judge: Judge, link: Link, packet: Packet, isClosing: boolean): void {
   const code = packet.reasonCode ?? packet.returnCode ?? 0;
   // Its will may not be allowed.
-  const isDenied = packet.cmd === 'connack' && judge.rules !== null && [0x87, 5].includes(code);
+  const isDenied = packet.cmd === 'connack' && mayRefuseWills(judge) && [0x87, 5].includes(code);
   // Its session would have to be stored, and the disk takes nothing.
   const isUnstored = packet.cmd === 'connack' && [0x88, 3].includes(code) && isWaitingForDisk(judge);
   const isRight = isClosing || isDenied || isUnstored || reasons[packet.cmd as keyof typeof reasons].includes(code);
@@ -189,7 +191,7 @@ const isWaitingForDisk = ({ store }: Judge) => store !== null && (store.isFailin
 
 /** The broker ends a connection that never got in. */
 export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {
-  const mayEnd = judge.rules !== null || isWaitingForDisk(judge);
+  const mayEnd = mayRefuseWills(judge) || isWaitingForDisk(judge);
   const isRight = link.uid > 0 || isClosing || mayEnd || link.wire.hasClientLeft;
   judge.check(isRight, staysIn, () => `the connection of ${link.name} is ended before it was in`);
 }

@@ -78,8 +78,9 @@ export class Answers {
       judge.check(numbers.length === 0, 'a refused message reaches nobody', () => sent.key);
       return;
     }
-    // Before 5.0, no answer can say so.
-    const isSilent = exchange.isDenied && link.version < 5;
+    // Before 5.0, no answer can say so. The rules may have changed while a hook, or the disk, took its time.
+    const isDenied = exchange.isDenied || !judge.mayPublish(link.clientId, sent.topic);
+    const isSilent = isDenied && link.version < 5;
     const isOther = isDuplicate || exchange.isRefused || isSilent || judge.profile.pipeline !== 'none';
     judge.check(numbers.length > 0 || isOther, 'an acknowledged message is routed', () => sent.key);
     this.#checkStored(link, exchange);

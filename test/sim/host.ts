@@ -133,7 +133,7 @@ export class Host {
 
   #onError(fields: object, message: string): void {
     this.#world.tell(() => `broker: error: ${message} ${JSON.stringify(fields)}`);
-    if (message.startsWith('cannot write to the data directory')) return;
+    if (/^cannot write to the data directory|^the disk does not answer/.test(message)) return;
     const { err, hook } = fields as { err?: Error; hook?: string };
     if (err instanceof RudeError) return;
     if (hook !== undefined && this.#profile.hasSenselessHooks) return;

@@ -65,7 +65,6 @@ export class Judge {
   queuesAtStart = new Map<string, { messages: number; bytes: number }>();
   #number = 0;
   #routedOnce = new Map<string, number>();
-  #lastRouted: Exchange | null = null;
   readonly #exchanges = new Map<string, Exchange>();
 
   constructor(world: World, profile: Profile, rules: Rules | null) {
@@ -260,7 +259,6 @@ export class Judge {
     this.world.tell(() => `broker: routes ${key} to ${topic}, QoS ${qos}${retain ? ', retained' : ''}`);
     if (!isWill && payload !== '') this.#count(routed);
     if (exchange !== null && !isWill) {
-      this.#lastRouted = exchange;
       exchange.numbers.push(number);
       exchange.mark = this.log.length;
     }
@@ -328,9 +326,16 @@ export class Judge {
     link.exchange = null;
   }
 
+  /** The exchange that a hook or pipeline has taken its time for. */
+  #unanswered(clientId: string, packetId: number): Exchange | null {
+    const links = [...this.links].filter((link) => link.clientId === clientId);
+    const waiting = links.flatMap(({ unanswered }) => unanswered.get(`pubrec ${packetId}`) ?? []);
+    return waiting.at(-1) ?? null;
+  }
+
   onReceived(clientId: string, packetId: number, link: Link | null): void {
     this.tell({ kind: 'received', clientId, packetId, isNew: true });
-    const exchange = link?.exchange ?? this.#lastRouted;
+    const exchange = link?.exchange ?? this.#unanswered(clientId, packetId);
     if (exchange === null) return;
     exchange.mark = this.log.length;
     this.receivedMarks.set(`${clientId} ${packetId}`, this.log.length);

@@ -122,6 +122,11 @@ export class Core {
       this.copies += copiesPerRetained;
       this.#retain(message);
     }
+    // It had to wait, for a hook or for the disk. [MQTT5 3.3.2-5]
+    if (message.expiresAt < this.#now) {
+      this.sink.dropped('expired', null);
+      return ReasonCode.Success;
+    }
 
     const total = route.targets.length + route.groups.length;
     if (mayPause && message.qos === 0 && !this.settings.queueQoS0 && total > this.pieces.over) {

@@ -6,7 +6,7 @@ import { end } from '../../../src/core/lifecycle.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { PacketType } from '../../../src/protocol/packets.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
-import { World } from '../../support/core-world.ts';
+import { start, World } from '../../support/core-world.ts';
 
 /** A message waits for the only member of a shared subscription, which subscribes again; then there is another one. */
 function subscribedAgain() {
@@ -45,6 +45,17 @@ test('a retained message whose form comes while the client is away waits in its 
   answer();
   world.connected('client');
   expect(world.told).toEqual(['client gets x by QoS 1']);
+});
+
+test('a message that expired while a hook or the disk kept it waiting goes to nobody, and is counted [MQTT5 3.3.2-5]', () => {
+  const world = new World();
+  world.member('client', 1, 'a');
+  const message = Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1 });
+  message.expiresAt = start;
+  world.core.publish(message, null);
+  world.core.advance(start + 1);
+  world.core.publish(message, null);
+  expect(world.told).toEqual(['client gets x by QoS 1', 'dropped: expired']);
 });
 
 test('a message that is larger than a whole queue may be costs the queue nothing', () => {

@@ -7,10 +7,10 @@ import { banHandlers } from './admin/bans.ts';
 import { Commands, type Handlers, serveControl, socketBeside, socketIn } from './admin/control.ts';
 import { createLog, programLog } from './admin/log.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
-import { Authentication, type Prepared } from './auth/authentication/authentication.ts';
-import { AuthenticationError } from './auth/authentication/mechanism.ts';
+import type { Authentication } from './auth/authentication/authentication.ts';
 import { Authorization } from './auth/authorization/authorization.ts';
-import { Deadline } from './base/deadline.ts';
+import { openAuthentication, withAuthentication } from './authentication.ts';
+import { Stop } from './base/stop.ts';
 import { Broker } from './broker/broker.ts';
 import { type BrokerEventMap, eventNames } from './broker/events.ts';
 import { version } from './broker/version.ts';
@@ -18,13 +18,12 @@ import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
-import { hasAuthentication } from './contracts/authentication.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
-import { type Log, silentLog } from './contracts/log.ts';
+import type { Log } from './contracts/log.ts';
 import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
 import type { SessionStore } from './contracts/session-store.ts';
 import { defaultLimits } from './contracts/settings.ts';
-import type { Listener } from './contracts/transport.ts';
+import type { ByteStream, Listener } from './contracts/transport.ts';
 import { checkAddresses, listen } from './net/listen.ts';
 import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-files.ts';
 import type { ListenerOptions } from './net/options.ts';
@@ -32,6 +31,7 @@ import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
 import { configure } from './pipelines.ts';
+import { Reloads } from './reload.ts';
 import { rulesOf } from './rules.ts';
 import { LevelStore } from './store/level/level-store.ts';
 import { MemoryStore } from './store/memory.ts';
@@ -99,7 +99,9 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   }
 }
 
-/** Whatever is opened is given to `stop`. Nothing is created in the file system before everything that can be checked has been. */
+/**
+ * Whatever is opened is given to `stop`. Nothing is created in the file system before everything that can be checked has been.
+ */
 async function openApp(config: Config, options: AppOptions, stop: Stop): Promise<App> {
   const log = options.log === undefined ? await createLog(config.log) : programLog(options.log);
   for (const remark of options.remarks ?? []) log.info({}, remark);
@@ -119,153 +121,83 @@ async function openApp(config: Config, options: AppOptions, stop: Stop): Promise
   await checkAddresses(config.listeners);
   const audit = await openAudit(config, log);
   stop.add((deadline) => audit !== null && deadline.allows(audit.close()));
-  for (const step of options.use ?? []) pipelines.use(...partsOf(step));
-  const onPublish = options.hooks?.onPublish?.bind(options.hooks);
-  if (onPublish !== undefined) {
-    pipelines.use(
-      // What an operator replays out of the quarantine has no client: it was asked about when it came.
-      ...partsOf({ onPublish: (client, message) => (client === null ? keep : onPublish(client, message)) }),
-    );
-  }
-  const hooks =
-    authentication === null ? (options.hooks ?? {}) : withAuthentication(options.hooks ?? {}, authentication);
-  const { policy: access } = authorization;
+  useSteps(pipelines, options);
+  const given = options.hooks ?? {};
+  const hooks = authentication === null ? given : withAuthentication(given, authentication);
   const settings = withinOpenFiles(config);
-  const broker = new Broker({
-    settings,
-    store,
-    log,
-    pipeline: pipelines,
-    hooks,
-    access,
-    audit,
-  });
-  for (const name of eventNames) {
-    const listener = options.on?.[name];
-    if (listener !== undefined) broker.events.on(name, listener as () => void);
-  }
+  const broker = new Broker({ settings, store, log, pipeline: pipelines, hooks, access: authorization.policy, audit });
+  connectParts(broker, pipelines, options, log);
   authorization.use(rules);
-  pipelines.emit = (message) => publishOwn(broker, message, log);
-  pipelines.mayPublish = (...asked) => broker.mayPublish(...asked);
-  pipelines.onRefused = (refused) => broker.refusedLate(refused);
   await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
   stop.add(() => audit?.record({ event: 'stopped' }));
   stop.add((deadline) => broker.close({ closePipeline: () => pipelines.close(), deadline }));
   tellConnections(settings, config, log);
+  startTicking(broker, pipelines, stop);
+  const listeners: Listener[] = [];
+  stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
+  const { reread } = options;
+  const reloads = new Reloads({ reread, log, audit, broker, pipelines, authentication, authorization, listeners });
+  stop.add((deadline) => deadline.allows(reloads.settled));
+  const reload = () => reloads.reload();
+  const commands = new Commands({ reload, ...commandsOf(broker, pipelines, store, quarantine) }, audit);
+  await serve(commands, config, options, stop, log);
+  await openListeners({ broker, authentication, config, options, log, audit }, listeners);
+  const control = (command: string, argument: string) => commands.run(command, argument);
+  return { broker, pipelines, listeners, reload, control, close: () => stop.close(), ended: broker.ended };
+}
+
+/** The program's steps, behind the configured pipelines; its hook `onPublish` is the last one. */
+function useSteps(pipelines: Pipelines, { use = [], hooks }: AppOptions): void {
+  for (const step of use) pipelines.use(...partsOf(step));
+  const onPublish = hooks?.onPublish?.bind(hooks);
+  if (onPublish === undefined) return;
+  // What an operator replays out of the quarantine has no client: it was asked about when it came.
+  const step: Use = { onPublish: (client, message) => (client === null ? keep : onPublish(client, message)) };
+  pipelines.use(...partsOf(step));
+}
+
+function connectParts(broker: Broker, pipelines: Pipelines, { on }: AppOptions, log: Log): void {
+  for (const name of eventNames) {
+    const listener = on?.[name];
+    if (listener !== undefined) broker.events.on(name, listener as () => void);
+  }
+  pipelines.emit = (message) => publishOwn(broker, message, log);
+  pipelines.mayPublish = (...asked) => broker.mayPublish(...asked);
+  pipelines.onRefused = (refused) => broker.refusedLate(refused);
+}
+
+function startTicking(broker: Broker, pipelines: Pipelines, stop: Stop): void {
   const tick = () =>
     pipelines.tick().catch((error: unknown) => broker.break('pipelines that hold messages back', error));
   const ticker = setInterval(tick, pipelineTickMs);
   ticker.unref();
   stop.add(() => clearInterval(ticker));
-  const listeners: Listener[] = [];
-  stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
-  const reloading = new Reloading({ options, log, audit, broker, pipelines, authentication, authorization, listeners });
-  stop.add((deadline) => deadline.allows(reloading.settled));
-  const reload = () => reloading.reload();
-  const commands = new Commands({ reload, ...commandsOf(broker, pipelines, store, quarantine) }, audit);
-  await serve(commands, config, options, stop, log);
+}
+
+interface Listening {
+  readonly broker: Broker;
+  readonly authentication: Authentication | null;
+  readonly config: Config;
+  readonly options: AppOptions;
+  readonly log: Log;
+  readonly audit: AuditLog | null;
+}
+
+/** Adds each to `listeners` as soon as it is open, so that a later one that fails leaves none open. */
+async function openListeners(
+  { broker, authentication, config, options, log, audit }: Listening,
+  listeners: Listener[],
+): Promise<void> {
   for (const [index, settings] of config.listeners.entries()) {
     const accept = (url: string) => {
       authentication?.attach(url, index);
-      return (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
+      return (stream: ByteStream) => broker.accept(stream, url);
     };
     const isAnonymous = () => authentication?.allowsAnonymous(index) ?? options.hooks?.authenticate === undefined;
     const listener = await listen(listenerOptions(settings, config, isAnonymous), accept, log, audit);
     listeners.push(listener);
     log.info({ url: listener.url }, 'listening');
-  }
-  const control = (command: string, argument: string) => commands.run(command, argument);
-  return { broker, pipelines, listeners, reload, control, close: () => stop.close(), ended: broker.ended };
-}
-
-/** What ends the parts of the app, last things first, within one limit of time. */
-class Stop {
-  readonly #limitMs: number;
-  readonly #closers: ((deadline: Deadline) => unknown)[] = [];
-  #closed: Promise<void> | null = null;
-
-  constructor(limitMs: number) {
-    this.#limitMs = limitMs;
-  }
-
-  add(close: (deadline: Deadline) => unknown): void {
-    this.#closers.push(close);
-  }
-
-  /** Closes everything, also behind something that fails; rejects with what failed first. */
-  close(): Promise<void> {
-    return (this.#closed ??= this.#close());
-  }
-
-  async #close(): Promise<void> {
-    const deadline = new Deadline(this.#limitMs);
-    const errors: unknown[] = [];
-    for (const close of this.#closers.reverse()) {
-      try {
-        await close(deadline);
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    deadline.cancel();
-    if (errors.length > 0) throw errors[0];
-  }
-}
-
-interface ReloadParts {
-  readonly options: AppOptions;
-  readonly log: Log;
-  readonly audit: AuditLog | null;
-  readonly broker: Broker;
-  readonly pipelines: Pipelines;
-  readonly authentication: Authentication | null;
-  readonly authorization: Authorization;
-  readonly listeners: readonly Listener[];
-}
-
-/** One reload after the other, so that the configuration that was read last is the one that counts. */
-class Reloading {
-  readonly #parts: ReloadParts;
-  /** Resolves when those that were asked for are done. */
-  settled: Promise<unknown> = Promise.resolve();
-
-  constructor(parts: ReloadParts) {
-    this.#parts = parts;
-  }
-
-  reload(): Promise<string> {
-    const reloaded = this.settled.then(() => this.#reload());
-    this.settled = reloaded.catch(() => {});
-    return reloaded;
-  }
-
-  async #reload(): Promise<string> {
-    const { options, log, audit, broker, pipelines, authentication, authorization, listeners } = this.#parts;
-    if (options.reread === undefined) throw new ConfigError('There is no configuration file to read again');
-    try {
-      // First, so that a mistake in the pipelines does not keep a renewed certificate from being used.
-      await Promise.all(listeners.map((listener) => listener.reloadCertificates()));
-      const { config: next, where } = options.reread();
-      const nextRules = rulesOf(next, where);
-      const prepared = await prepareAuthentication(authentication, next, where);
-      await configure(pipelines, next, where).catch((error: unknown) => {
-        prepared?.discard();
-        throw error;
-      });
-      prepared?.apply();
-      authorization.use(nextRules);
-      await broker.reclassify();
-      const text = `${next.pipelines.length} pipelines reloaded, with authentication, rules and certificates; other settings take effect at the next start`;
-      log.info({}, text);
-      audit?.reopen();
-      audit?.record({ event: 'reloaded', outcome: 'done' });
-      return text;
-    } catch (error) {
-      audit?.record({ event: 'reloaded', outcome: 'failed', reason: (error as Error).message });
-      log.error({ cause: (error as Error).message }, 'reload failed: what is wrong stays as it was');
-      throw error;
-    }
   }
 }
 
@@ -313,43 +245,6 @@ async function openAudit({ audit: { file, maxBytes, keep } }: Config, log: Log):
   });
 }
 
-/** Null where nothing checks credentials, other than perhaps a hook of the program. */
-async function openAuthentication(
-  config: Config,
-  { hooks, where = pathText, environment = process.env }: AppOptions,
-  log: Log,
-): Promise<Authentication | null> {
-  if (!hasAuthentication(config)) return null;
-  const { connectTimeoutSeconds } = config.limits;
-  const given = hooks?.authenticate?.bind(hooks);
-  const hook = given === undefined ? {} : { hook: given };
-  const opening = Authentication.open({
-    settings: config,
-    log,
-    environment,
-    now: Date.now,
-    connectTimeoutSeconds,
-    ...hook,
-  });
-  return opening.catch((error: unknown) => {
-    throw atItsPlace(error, where);
-  });
-}
-
-/**
- * Whether authentication can work as it is configured here and now. Returns what its files have wrong, a line each; rejects with a
- * ConfigError if it could not begin at all.
- */
-export async function checkAuthentication(
-  { config, where }: ReadConfig,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<string[]> {
-  const problems: string[] = [];
-  const log = { ...silentLog, error: (_: object, message: string) => void problems.push(message) };
-  (await openAuthentication(config, { where, environment }, log))?.close();
-  return problems;
-}
-
 /** Rejects with a ConfigError if the files of a TLS listener cannot be used. */
 export async function checkCertificates({ config, where }: Pick<ReadConfig, 'config' | 'where'>): Promise<void> {
   for (const [index, listener] of config.listeners.entries()) {
@@ -358,36 +253,6 @@ export async function checkCertificates({ config, where }: Pick<ReadConfig, 'con
       throw new ConfigError(`${where(['listeners', index, 'tls'])}: ${cause.message}`, { cause });
     });
   }
-}
-
-async function prepareAuthentication(
-  authentication: Authentication | null,
-  config: Config,
-  where: (path: Path) => string,
-): Promise<Prepared | null> {
-  if (authentication === null) {
-    if (!hasAuthentication(config)) return null;
-    const why = 'clients are connected, and sessions stored, under names that were never checked';
-    throw new ConfigError(`Authentication cannot begin by a reload: ${why}. Restart the broker to have it`);
-  }
-  return authentication.prepare(config).catch((error: unknown) => {
-    throw atItsPlace(error, where);
-  });
-}
-
-function atItsPlace(error: unknown, where: (path: Path) => string): unknown {
-  if (!(error instanceof AuthenticationError)) return error;
-  return new ConfigError(`${where(error.path)}: ${error.message}`, { cause: error });
-}
-
-function withAuthentication(hooks: Hooks, authentication: Authentication): Hooks {
-  const authorizePublish = hooks.authorizePublish?.bind(hooks);
-  const authorizeSubscribe = hooks.authorizeSubscribe?.bind(hooks);
-  return {
-    authenticate: (request) => authentication.authenticate(request),
-    ...(authorizePublish === undefined ? {} : { authorizePublish }),
-    ...(authorizeSubscribe === undefined ? {} : { authorizeSubscribe }),
-  };
 }
 
 /** Of a message that a stage had held back: its publishers were answered long ago. */

@@ -1,6 +1,7 @@
 /** `sluice config`: checks a configuration, or prints one. */
 import { readFileSync } from 'node:fs';
-import { checkAuthentication, checkCertificates } from '../app.ts';
+import { checkCertificates } from '../app.ts';
+import { checkAuthentication } from '../authentication.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { readConfig } from '../config/load.ts';
 import { failedTests, testBench } from '../pipelines.ts';

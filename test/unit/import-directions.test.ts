@@ -23,7 +23,21 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
   'rules.ts': ['config', 'auth', 'contracts'],
   'pipelines.ts': ['rules.ts', 'config', 'store', 'pipeline', 'contracts', 'protocol'],
+  'authentication.ts': ['config', 'auth', 'contracts'],
+  'reload.ts': [
+    'authentication.ts',
+    'pipelines.ts',
+    'rules.ts',
+    'broker',
+    'config',
+    'admin',
+    'pipeline',
+    'auth',
+    'contracts',
+  ],
   'app.ts': [
+    'reload.ts',
+    'authentication.ts',
     'pipelines.ts',
     'rules.ts',
     'broker',
@@ -37,7 +51,19 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'base',
   ],
   'index.ts': ['app.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol'],
-  cli: ['app.ts', 'pipelines.ts', 'rules.ts', 'broker', 'config', 'contracts', 'base', 'store', 'admin', 'auth'],
+  cli: [
+    'app.ts',
+    'authentication.ts',
+    'pipelines.ts',
+    'rules.ts',
+    'broker',
+    'config',
+    'contracts',
+    'base',
+    'store',
+    'admin',
+    'auth',
+  ],
 };
 
 /** Packages with one owner, so that replacing one touches one folder. */

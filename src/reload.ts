@@ -1,0 +1,72 @@
+/**
+ * `sluice reload` and SIGHUP: pipelines, authentication, rules and certificates of a running broker give way to those of the
+ * configuration as it is now. One reload runs after the other, so the configuration that was read last counts.
+ */
+import type { AuditLog } from './admin/audit.ts';
+import type { Authentication } from './auth/authentication/authentication.ts';
+import type { Authorization } from './auth/authorization/authorization.ts';
+import { prepareAuthentication } from './authentication.ts';
+import type { Broker } from './broker/broker.ts';
+import { ConfigError } from './config/error.ts';
+import type { ReadConfig } from './config/load.ts';
+import type { Log } from './contracts/log.ts';
+import type { Listener } from './contracts/transport.ts';
+import type { Pipelines } from './pipeline/pipelines.ts';
+import { configure } from './pipelines.ts';
+import { rulesOf } from './rules.ts';
+
+export interface ReloadParts {
+  /** Reads the configuration anew. Absent: there is nothing to read again. */
+  readonly reread: (() => Pick<ReadConfig, 'config' | 'where'>) | undefined;
+  readonly log: Log;
+  readonly audit: AuditLog | null;
+  readonly broker: Broker;
+  readonly pipelines: Pipelines;
+  readonly authentication: Authentication | null;
+  readonly authorization: Authorization;
+  readonly listeners: readonly Listener[];
+}
+
+export class Reloads {
+  readonly #parts: ReloadParts;
+  /** Resolves when those that were asked for so far are done. */
+  settled: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: ReloadParts) {
+    this.#parts = parts;
+  }
+
+  reload(): Promise<string> {
+    const reloaded = this.settled.then(() => this.#reload());
+    this.settled = reloaded.catch(() => {});
+    return reloaded;
+  }
+
+  async #reload(): Promise<string> {
+    const { reread, log, audit, broker, pipelines, authentication, authorization, listeners } = this.#parts;
+    if (reread === undefined) throw new ConfigError('There is no configuration file to read again');
+    try {
+      // First, so that a mistake in the pipelines does not keep a renewed certificate from being used.
+      await Promise.all(listeners.map((listener) => listener.reloadCertificates()));
+      const { config: next, where } = reread();
+      const nextRules = rulesOf(next, where);
+      const prepared = await prepareAuthentication(authentication, next, where);
+      await configure(pipelines, next, where).catch((error: unknown) => {
+        prepared?.discard();
+        throw error;
+      });
+      prepared?.apply();
+      authorization.use(nextRules);
+      await broker.reclassify();
+      const text = `${next.pipelines.length} pipelines reloaded, with authentication, rules and certificates; other settings take effect at the next start`;
+      log.info({}, text);
+      audit?.reopen();
+      audit?.record({ event: 'reloaded', outcome: 'done' });
+      return text;
+    } catch (error) {
+      audit?.record({ event: 'reloaded', outcome: 'failed', reason: (error as Error).message });
+      log.error({ cause: (error as Error).message }, 'reload failed: what is wrong stays as it was');
+      throw error;
+    }
+  }
+}

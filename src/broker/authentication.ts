@@ -6,6 +6,7 @@ import { identify } from '../core/lifecycle.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { AuthPacket } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import { sendOrEnd } from './answers.ts';
 import { withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 
@@ -103,7 +104,7 @@ function takeIdentity(
 function sendAuth(connection: Connection, reasonCode: number, data: Buffer | null): void {
   const authenticationMethod = connection.authenticationMethod!;
   const properties = data === null ? { authenticationMethod } : { authenticationMethod, authenticationData: data };
-  connection.answer({ cmd: 'auth', reasonCode, properties });
+  sendOrEnd(connection, { cmd: 'auth', reasonCode, properties });
 }
 
 /** AUTH from the client: the next step of an exchange, or a new one on an open connection. */

@@ -4,7 +4,7 @@
  *
  * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it ends.
  */
-import { encodeAck, encodeAnswer, encodeRefusal, withoutExplanations } from '../codec/encode.ts';
+import { encodeAck } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
 import {
   copyBytes,
@@ -23,11 +23,12 @@ import { disconnected } from '../core/lifecycle.ts';
 import type { Session } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
-import { type AckType, type Answer, type ColdPacket, type PacketId, PacketType } from '../protocol/packets.ts';
+import { type AckType, type ColdPacket, type PacketId, PacketType } from '../protocol/packets.ts';
 import { describeReason, disconnectCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isClosedToClients } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Visit } from './admission.ts';
+import { send } from './answers.ts';
 import type { Asker } from './awaiting.ts';
 import { handleColdPacket } from './cold-packets.ts';
 import { Deadlines } from './deadlines.ts';
@@ -304,41 +305,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.#touch();
   }
 
-  /** An acknowledgement that says in words why it refuses, where the client wants and can take that. */
-  refuseAck(type: AckType, packetId: PacketId, reasonCode: number, why: string): void {
-    const bytes = encodeRefusal(type, packetId, reasonCode, why);
-    if (!this.wantsProblemInformation || bytes.length > this.packetBytesMax) {
-      return this.shell.turn.acknowledge(this, type, packetId, reasonCode);
-    }
-    const { turn, core } = this.shell;
-    turn.answer(this, core.store.staged, () => {
-      if (this.state !== 'open') return;
-      this.receiveQuota++;
-      this.sendBytes(bytes);
-    });
-  }
-
-  /**
-   * Sends what the client waits for. One whose Maximum Packet Size leaves no room for it would wait without end, so its connection
-   * ends with 0x95 then, and this returns false. [MQTT5 3.1.2-24]
-   */
-  answer(packet: Answer): boolean {
-    if (this.send(packet)) return true;
-    const what = `Maximum Packet Size ${this.packetBytesMax} leaves no room for ${packet.cmd.toUpperCase()}`;
-    this.fail(new ProtocolError(ReasonCode.PacketTooLarge, what));
-    return false;
-  }
-
-  /** Sends a packet, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all. */
-  send(packet: Answer): boolean {
-    const mayExplain = this.wantsProblemInformation || packet.cmd === 'connack' || packet.cmd === 'disconnect';
-    let bytes = encodeAnswer(mayExplain ? packet : withoutExplanations(packet), this.traits.version);
-    if (bytes.length > this.packetBytesMax) bytes = encodeAnswer(withoutExplanations(packet), this.traits.version);
-    if (bytes.length > this.packetBytesMax) return false;
-    this.sendBytes(bytes);
-    return true;
-  }
-
   sendBytes(bytes: Buffer): void {
     const chunk = this.#output.reserve(bytes.length);
     this.#output.length = copyBytes(bytes, 0, bytes.length, chunk, this.#output.length);
@@ -433,7 +399,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       refuse(this, this.#framer.version, reasonCode, why);
     if (this.state === 'open' && this.traits.hasServerDisconnect) {
       const properties = isFailure(reasonCode) && this.wantsProblemInformation ? { reasonString: why } : {};
-      this.send({ cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties });
+      send(this, { cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties });
     }
     // Who cannot be told anything is not waited for: what he has sent need not be read to its end.
     this.#finish(why, this.#framer.version === 0 ? 'destroy' : 'end');

@@ -11,6 +11,7 @@ import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets
 import { connackCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, isClosedToClients, Topic, type TopicLimits } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
+import { send, sendOrEnd } from './answers.ts';
 import { authenticate } from './authentication.ts';
 import { whenStoreKeepsUp, withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
@@ -44,12 +45,12 @@ export function refuse(connection: Connection, version: ProtocolVersion | 0, rea
   connection.traits = traits;
   if (traits.hasProperties) {
     const code = connackCode(reasonCode);
-    connection.send({ cmd: 'connack', sessionPresent: false, reasonCode: code, properties: { reasonString: why } });
+    send(connection, { cmd: 'connack', sessionPresent: false, reasonCode: code, properties: { reasonString: why } });
     return;
   }
   const returnCode = returnCodes.get(reasonCode);
   if (returnCode === undefined) return;
-  connection.send({ cmd: 'connack', sessionPresent: false, reasonCode: returnCode, properties: {} });
+  send(connection, { cmd: 'connack', sessionPresent: false, reasonCode: returnCode, properties: {} });
 }
 
 export function handleConnect(connection: Connection, packet: ConnectPacket): void {
@@ -242,7 +243,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   shell.turn.answer(connection, staged, () => {
     hasLeft = true;
     if (connection.state === 'closing') return;
-    if (!connection.answer({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;
+    if (!sendOrEnd(connection, { cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;
     connection.state = 'open';
     connection.isAnnounced = true;
     shell.log.info(

@@ -7,6 +7,7 @@ import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { refuseAck } from './answers.ts';
 import { whenStoreKeepsUp } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { type Passage, pass } from './passage.ts';
@@ -88,7 +89,7 @@ export function publishWhenStored(
   const isTold = storeHealth.isFailing && packetId !== 0 && connection.traits.hasProperties;
   if (isTold && connection.heldAnswers === 0) {
     const type = borrowed.qos === 1 ? PacketType.puback : PacketType.pubrec;
-    return connection.refuseAck(type, packetId, ReasonCode.QuotaExceeded, 'The broker cannot write to its disk');
+    return refuseAck(connection, type, packetId, ReasonCode.QuotaExceeded, 'The broker cannot write to its disk');
   }
   const message = borrowed.keep();
   if (storeHealth.isFailing) {
@@ -120,7 +121,7 @@ export function refusePublish(
   reportPublishRefused(connection, message, code, why);
   // In words too, where the version has them.
   if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
-    return connection.refuseAck(message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
+    return refuseAck(connection, message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
   }
   refuseInCore(core, session, message.qos, packetId, code);
 }

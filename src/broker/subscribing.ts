@@ -8,6 +8,7 @@ import type { Session } from '../core/session.ts';
 import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
+import { sendOrEnd } from './answers.ts';
 import { withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { reportSubscribeRefused } from './reporting.ts';
@@ -96,15 +97,15 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
       granted.push(code);
       if (isFailure(code)) reportSubscribeRefused(connection, request.topic, request.qos, code);
     };
-    const allow = (answer: number) =>
-      settle(isFailure(answer) ? answer : subscribeOne(connection, session, request, parsed!, common!, answer));
+    const allow = (code: number) =>
+      settle(isFailure(code) ? code : subscribeOne(connection, session, request, parsed!, common!, code));
     if (isFailure(ruled)) settle(ruled);
     else if (hooks.authorizeSubscribe === undefined) allow(ruled);
     else {
       const ask = () => hooks.authorizeSubscribe!(connection.identity!, request.topic, ruled as QoS);
-      return withAnswer(connection, 'authorizeSubscribe', ask, ReasonCode.NotAuthorized, (answer) => {
+      return withAnswer(connection, 'authorizeSubscribe', ask, ReasonCode.NotAuthorized, (code) => {
         if (connection.session !== session) return;
-        allow(answer);
+        allow(code);
         subscribeNext(connection, session, packet, progress);
       });
     }
@@ -112,7 +113,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
   connection.shell.turn.answer(connection, progress.stagedBefore, () => {
     if (connection.session !== session) return;
     const codes = granted.map((code) => forVersion(connection, code));
-    if (!connection.answer({ cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
+    if (!sendOrEnd(connection, { cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
     core.delivering.pump(session); // retained messages, which follow the SUBACK
   });
 }
@@ -181,6 +182,6 @@ function unsubscribeNext(
   }
   turn.answer(connection, stagedBefore, () => {
     if (connection.session !== session) return;
-    connection.answer({ cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });
+    sendOrEnd(connection, { cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });
   });
 }

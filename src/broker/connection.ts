@@ -38,6 +38,7 @@ import { Output } from './output.ts';
 import { Pace, unlimited } from './pace.ts';
 import { mayChange } from './piping.ts';
 import { mustBeStored, publishThroughHooks, publishWhenStored, refusePublish } from './publishing.ts';
+import { ReadGate } from './read-gate.ts';
 import { reportDisconnected, reportRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
 import { TakingTurns } from './taking-turns.ts';
@@ -58,7 +59,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   identity: ClientIdentity | null = null;
   /** Somebody has vouched for the identity; before, its user name may be a secret that CONNECT has there. */
   isAuthenticated = false;
-  /** It has been told that the client is here, so it is to be told when it is gone. */
+  /** `connected` was emitted, so `disconnected` must be. */
   isAnnounced = false;
   /** The method of enhanced authentication that CONNECT named. */
   authenticationMethod: string | null = null;
@@ -77,11 +78,9 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   receiveQuota = 0;
   /** Whether anything is waited for before the next packet is taken: see `park`. */
   isParked = false;
-  /** For how many things. */
-  #waits = 0;
+  /** Outstanding `park` calls. */
+  #parks = 0;
   heldAnswers = 0;
-  /** It is not read until some of them have left. */
-  isHeldUp = false;
   /** Its CONNECT waits until the disk takes writes. */
   awaitsStore = false;
   /** DISCONNECT came in good order, so there is no will to publish. */
@@ -90,12 +89,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #closeReason = '';
   readonly #framer: Framer;
   readonly #output: Output;
+  readonly reading: ReadGate;
   /** Null: it may send as fast as it can. */
   readonly #pace: Pace | null;
   /** How many messages it may send before its pace is asked. */
   #messagesLeft = 0;
-  /** It is not read, since it does not read: see `#isUnread`. Its keep-alive goes on, or one that hangs would stay for ever. */
-  #waitsForReader = false;
   /** Bytes are counted before they are handed over. */
   #isToldOfArrivals = false;
 
@@ -107,6 +105,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.#pace = Pace.for(this, shell);
     this.#framer = new Framer(shell.decoder, this);
     this.#output = new Output(stream, shell.chunks);
+    this.reading = new ReadGate(this, this.#output);
     this.deadlines = new Deadlines(this);
     this.turns = new TakingTurns(this);
   }
@@ -152,7 +151,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       if (counters.packetsReceived !== packetsReceived) this.deadlines.packet(now);
       else this.deadlines.partOfPacket(end - start, now);
       if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
-      this.#mindAnswers();
+      this.reading.mindAnswers();
     } catch (error) {
       this.shell.boundary.blame(this, error);
     }
@@ -160,38 +159,21 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   /** Takes no further packet until each `park` has had its `unpark`: a hook is thinking, and may lead to another one. */
   park(): void {
-    this.#waits++;
+    this.#parks++;
     this.isParked = true;
     this.stream.pause();
   }
 
   unpark(): void {
-    if (--this.#waits > 0) return;
+    if (--this.#parks > 0) return;
     this.isParked = false;
     // What it has sent meanwhile is still to be read: only from now on can it be late.
     this.deadlines.heardAt = this.shell.core.now;
     if (this.state === 'closing') return;
     this.turns.begin();
     this.shell.boundary.forOne(this, () => this.#framer.resume());
-    this.#mindAnswers();
-    this.#readOn();
-  }
-
-  /** An answer costs a client little, and waits here until the disk has what it promises: more than so many are never owed. */
-  #mindAnswers(): void {
-    if (this.heldAnswers < this.shell.settings.limits.receiveMaximum || this.isHeldUp) return;
-    this.isHeldUp = true;
-    this.stream.pause();
-  }
-
-  #readOn(): void {
-    if (!this.isParked && !this.isHeldUp && !this.#isUnread && this.state !== 'closing') this.stream.resume();
-  }
-
-  /** A client that sends and never reads would make us keep our answers without end: it is not read before it has read. */
-  get #isUnread(): boolean {
-    if (this.stream.pendingBytes === 0) return false;
-    return this.#output.waitingBytes > 2 * this.shell.settings.limits.outputBytes;
+    this.reading.mindAnswers();
+    this.reading.goOn();
   }
 
   // Packets in
@@ -322,19 +304,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   flush(): void {
     this.#isTouched = false;
     this.#output.flush();
-    if (this.isHeldUp && this.heldAnswers < this.shell.settings.limits.receiveMaximum) {
-      this.isHeldUp = false;
-      // What we did not read was not late.
-      this.deadlines.heardAt = this.shell.core.now;
-      this.#readOn();
-    }
-    if (this.stream.pendingBytes === 0) return;
-    const waiting = this.#output.waitingBytes;
-    const { outputBytes } = this.shell.settings.limits;
-    if (waiting > outputBytes && this.session !== null) this.session.isCongested = true;
-    if (!this.#isUnread) return;
-    this.#waitsForReader = true;
-    this.stream.pause();
+    this.reading.flushed();
   }
 
   onDrain(): void {
@@ -344,11 +314,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #goOn(): void {
     this.#output.flush();
     if (this.stream.pendingBytes > 0) return;
-    if (this.#waitsForReader) {
-      this.#waitsForReader = false;
-      this.deadlines.heardAt = this.shell.readTime();
-    }
-    this.#readOn();
+    this.reading.drained();
     const { session } = this;
     if (session === null) return;
     session.isCongested = false;

@@ -1,51 +1,36 @@
 /**
  * The broker: a core, a store, and the connections that transports hand in. It owns them and closes them.
  */
-import { randomBytes } from 'node:crypto';
-import { ChunkPool } from '../base/chunk-pool.ts';
-import { type Clock, systemClock, systemTimers, type Timers } from '../base/clock.ts';
+import { type Clock, systemTimers, type Timers } from '../base/clock.ts';
 import { Deadline } from '../base/deadline.ts';
-import { PacketDecoder } from '../codec/framer.ts';
-import { LastPublish } from '../codec/publish.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
-import { checkedHooks } from '../contracts/hook-answers.ts';
 import type { Awaitable, ClientIdentity, Hooks, PublishOutcome } from '../contracts/hooks.ts';
-import { type Log, silentLog } from '../contracts/log.ts';
+import type { Log } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
 import { type SessionStore, StoreError } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
-import { Core } from '../core/core.ts';
 import { restore } from '../core/lifecycle.ts';
 import type { Pieces } from '../core/pieces.ts';
 import { storeWindows } from '../core/shutdown.ts';
-import { publisherOf } from '../core/wills.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn } from '../protocol/topic.ts';
-import { Admission } from './admission.ts';
-import { Boundary } from './boundary.ts';
-import { Complaints } from './complaints.ts';
 import { Connection } from './connection.ts';
-import { Counters } from './counters.ts';
+import type { Counters } from './counters.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
-import { BrokerEvents } from './events.ts';
+import { createShell } from './create-shell.ts';
+import type { BrokerEvents } from './events.ts';
 import { LocalClient, type MessageHandler } from './local-client.ts';
-import { inForm, publishOwn } from './piping.ts';
+import { publishOwn } from './piping.ts';
 import { mayPublish } from './publisher-rights.ts';
-import { reportWillRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
-import { ShellSink } from './shell-sink.ts';
-import { StoreHealth } from './store-health.ts';
 import { reclassifySession } from './subscribing.ts';
 import { SysTopics } from './sys-topics.ts';
-import { Timekeeper } from './timekeeper.ts';
-import { Turn } from './turn.ts';
-import { publishWill } from './wills.ts';
 
 export interface BrokerOptions {
   readonly settings: BrokerSettings;
@@ -90,11 +75,6 @@ const lastChanceMs = 1_000;
 
 const outcomeOf = (reasonCode: ReasonCode): PublishOutcome => ({ isAccepted: !isFailure(reasonCode), reasonCode });
 
-const describeStep = (ms: number) =>
-  ms < 0
-    ? 'the clock was set back; time goes on from where it was'
-    : 'no time was told for a while: the process stood still, or the clock was set forward';
-
 export class Broker implements BanList {
   readonly events: BrokerEvents;
   /** Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is to be closed. */
@@ -115,90 +95,25 @@ export class Broker implements BanList {
   #resolveEnded: () => void = () => {};
 
   constructor(options: BrokerOptions) {
-    const clock = options.clock ?? systemClock;
-    const { settings, store } = options;
-    const log = options.log ?? silentLog;
-    const time = new Timekeeper(clock, (ms) => log.warn({ seconds: Math.round(ms / 1000) }, describeStep(ms)));
-    const { now } = time;
-    const counters = new Counters(now);
-    const complaints = new Complaints(log);
-    const audit = options.audit ?? null;
-    const chunks = new ChunkPool();
-    const schedule = options.schedule ?? setImmediate;
     let rejectEnded: (error: Error) => void;
     this.ended = new Promise((resolve, reject) => {
       this.#resolveEnded = resolve;
       rejectEnded = reject;
     });
-    const onBroken = (error: Error) => {
-      this.#stop();
-      rejectEnded(error);
-    };
-    const boundary = new Boundary({ log, complaints, onBroken });
-    this.events = new BrokerEvents(boundary);
-    const health = new StoreHealth(store, log);
-    const turn = new Turn({ store, health, schedule, boundary });
-    const sink = new ShellSink({
-      turn,
-      boundary,
-      counters,
-      now: () => this.#shell.core.now,
-      later: (callback) => {
-        schedule(() => {
-          this.#shell.readTime();
-          boundary.forAll('what was left for the next round', callback);
-        });
+    this.#shell = createShell(options, {
+      onBroken: (error) => {
+        this.#stop();
+        rejectEnded(error);
       },
-      inForm: (message, subscriberClass, done) => inForm(this.#shell, message, subscriberClass, done),
-      publishWill: (message, will, done) => publishWill(this.#shell, message, will, done),
-      onWillRefused: ({ topic, qos, retain }, will, code, why) => {
-        log.debug({ client: will.clientId, topic: topic.name, reason: code }, 'will refused');
-        reportWillRefused(this.#shell, publisherOf(will), { topic: topic.name, qos, retain }, code, why);
-      },
-      onSessionEnded: (session, why) => {
-        if (why === 'expired') counters.sessionsExpired++;
-        log.debug({ client: session.clientId, why }, 'session ended');
-        this.events.emit('sessionEnded', session.clientId, why);
-      },
-    });
-    this.#store = store;
-    this.#timers = options.timers ?? systemTimers;
-    this.#lastSysAt = this.#lastSweepAt = this.#lastIdleCommitAt = now;
-    this.#shell = {
-      settings,
-      hooks: checkedHooks(options.hooks ?? {}),
-      pipeline: options.pipeline ?? null,
-      randomBytes: options.randomBytes ?? randomBytes,
-      core: new Core(settings, store, sink, now, options.access ?? null, options.pieces),
-      turn,
-      boundary,
-      schedule,
-      decoder: new PacketDecoder(settings.limits, chunks),
-      chunks,
-      lastPublish: new LastPublish(),
-      counters,
-      log,
-      complaints,
-      audit,
-      admission: new Admission({ settings, counters, complaints, audit }),
-      events: this.events,
-      connections: new Set(),
-      storeHealth: health,
       onDisconnected: () => {
         if (this.#shell.connections.size === 0) this.#whenEmpty?.();
       },
-      time,
-      readTime: () => {
-        try {
-          const now = time.read();
-          if (now !== this.#shell.core.now) this.#shell.core.advance(now);
-          if (this.#shell.core.hasLeftOver) this.#goOn();
-        } catch (error) {
-          boundary.break('what was due', error);
-        }
-        return time.now;
-      },
-    };
+      onLeftOver: () => this.#goOn(),
+    });
+    this.events = this.#shell.events;
+    this.#store = options.store;
+    this.#timers = options.timers ?? systemTimers;
+    this.#lastSysAt = this.#lastSweepAt = this.#lastIdleCommitAt = this.#shell.core.now;
     this.#sysTopics = new SysTopics(this.#shell);
   }
 

@@ -1,0 +1,116 @@
+/**
+ * Puts the parts of a broker together: what each of them is given, and what it calls.
+ */
+import { randomBytes } from 'node:crypto';
+import { ChunkPool } from '../base/chunk-pool.ts';
+import { systemClock } from '../base/clock.ts';
+import { PacketDecoder } from '../codec/framer.ts';
+import { LastPublish } from '../codec/publish.ts';
+import { checkedHooks } from '../contracts/hook-answers.ts';
+import { silentLog } from '../contracts/log.ts';
+import { Core } from '../core/core.ts';
+import { publisherOf } from '../core/wills.ts';
+import { Admission } from './admission.ts';
+import { Boundary } from './boundary.ts';
+import type { BrokerOptions } from './broker.ts';
+import { Complaints } from './complaints.ts';
+import { Counters } from './counters.ts';
+import { BrokerEvents } from './events.ts';
+import { inForm } from './piping.ts';
+import { reportWillRefused } from './reporting.ts';
+import type { Shell } from './shell.ts';
+import { ShellSink, type SinkOptions } from './shell-sink.ts';
+import { StoreHealth } from './store-health.ts';
+import { Timekeeper } from './timekeeper.ts';
+import { Turn } from './turn.ts';
+import { publishWill } from './wills.ts';
+
+/** What the broker itself does. */
+export interface ShellOwner {
+  /** A bug in what all connections share: see `Boundary`. */
+  onBroken(error: Error): void;
+  /** A connection is gone. */
+  onDisconnected(): void;
+  /** The core has more to do than one round should: see `Core.goOn`. */
+  onLeftOver(): void;
+}
+
+const describeStep = (ms: number) =>
+  ms < 0
+    ? 'the clock was set back; time goes on from where it was'
+    : 'no time was told for a while: the process stood still, or the clock was set forward';
+
+export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
+  const { settings, store, schedule = setImmediate, log = silentLog, audit = null } = options;
+  const time = new Timekeeper(options.clock ?? systemClock, (ms) =>
+    log.warn({ seconds: Math.round(ms / 1000) }, describeStep(ms)),
+  );
+  const { now } = time;
+  const counters = new Counters(now);
+  const complaints = new Complaints(log);
+  const chunks = new ChunkPool();
+  const boundary = new Boundary({ log, complaints, onBroken: (error) => owner.onBroken(error) });
+  const storeHealth = new StoreHealth(store, log);
+  const turn = new Turn({ store, health: storeHealth, schedule, boundary });
+  const sink = createSink({ turn, boundary, counters }, () => shell);
+  const readTime = () => {
+    try {
+      const now = time.read();
+      if (now !== shell.core.now) shell.core.advance(now);
+      if (shell.core.hasLeftOver) owner.onLeftOver();
+    } catch (error) {
+      boundary.break('what was due', error);
+    }
+    return time.now;
+  };
+  const shell: Shell = {
+    settings,
+    hooks: checkedHooks(options.hooks ?? {}),
+    pipeline: options.pipeline ?? null,
+    randomBytes: options.randomBytes ?? randomBytes,
+    core: new Core(settings, store, sink, now, options.access ?? null, options.pieces),
+    turn,
+    boundary,
+    schedule,
+    decoder: new PacketDecoder(settings.limits, chunks),
+    chunks,
+    lastPublish: new LastPublish(),
+    counters,
+    log,
+    complaints,
+    audit,
+    admission: new Admission({ settings, counters, complaints, audit }),
+    events: new BrokerEvents(boundary),
+    connections: new Set(),
+    storeHealth,
+    onDisconnected: () => owner.onDisconnected(),
+    time,
+    readTime,
+  };
+  return shell;
+}
+
+function createSink(parts: Pick<SinkOptions, 'turn' | 'boundary' | 'counters'>, shell: () => Shell): ShellSink {
+  const { boundary, counters } = parts;
+  return new ShellSink({
+    ...parts,
+    now: () => shell().core.now,
+    later: (callback) => {
+      shell().schedule(() => {
+        shell().readTime();
+        boundary.forAll('what was left for the next round', callback);
+      });
+    },
+    inForm: (message, subscriberClass, done) => inForm(shell(), message, subscriberClass, done),
+    publishWill: (message, will, done) => publishWill(shell(), message, will, done),
+    onWillRefused: ({ topic, qos, retain }, will, code, why) => {
+      shell().log.debug({ client: will.clientId, topic: topic.name, reason: code }, 'will refused');
+      reportWillRefused(shell(), publisherOf(will), { topic: topic.name, qos, retain }, code, why);
+    },
+    onSessionEnded: (session, why) => {
+      if (why === 'expired') counters.sessionsExpired++;
+      shell().log.debug({ client: session.clientId, why }, 'session ended');
+      shell().events.emit('sessionEnded', session.clientId, why);
+    },
+  });
+}

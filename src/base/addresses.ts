@@ -87,7 +87,7 @@ export function addressOf(remoteAddress: string): string {
 
 /**
  * What counts as one source of connections: an IPv4 address, or an IPv6 network of 64 bits, within which anybody has as many
- * addresses as he likes. What is no address counts by its name.
+ * addresses as they like. What is no address counts by its name.
  */
 export function sourceOf(address: string): string {
   if (isIP(address) !== 6) return address;

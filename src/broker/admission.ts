@@ -1,8 +1,8 @@
 /**
  * Who may take up a connection: ceilings for all that are not known yet, limits per address and per user, and penalties.
  *
- * What there is no room for is turned away as it comes, the newest first, so that those who began can finish. Whom a limit per
- * address or a ban keeps out is told so in answer to his CONNECT, while few are told at a time; the others are closed at once.
+ * What there is no room for is turned away as it comes, the newest first, so that those who began can finish. A client that a
+ * limit per address or a ban keeps out is told so in answer to its CONNECT, while few are told at a time; the others are closed at once.
  */
 import { AddressSet, addressOf, sourceOf } from '../base/addresses.ts';
 import { LeakyBuckets } from '../base/passing-table.ts';
@@ -210,7 +210,7 @@ export class Admission {
     visit.client = clientId;
     visit.user = username;
     const { unwelcome } = visit;
-    // Who only takes the place of a connection of his own needs no further one.
+    // A client that takes over its own connection needs no further one.
     const isReplacing = unwelcome?.limit === 'connectionsPerAddress' && replaces?.address === visit.address;
     if (unwelcome !== null && !isReplacing) {
       this.#options.counters.limited[unwelcome.limit]++;

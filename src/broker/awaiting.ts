@@ -16,8 +16,8 @@ export interface Asker {
 }
 
 /**
- * Goes on with a hook's answer: at once if it is there, else when it comes, with the connection parked meanwhile so that the
- * order of its packets holds. A hook that fails counts as `fallback`, which must be a refusal, and is logged.
+ * Goes on with a hook's answer (see `answerOf`): at once if it is there, else when it comes, with the connection parked meanwhile so
+ * that the order of its packets holds.
  */
 export function withAnswer<T>(
   asker: Asker,
@@ -26,24 +26,35 @@ export function withAnswer<T>(
   fallback: T,
   goOn: (answer: T) => void,
 ): void {
-  const failed = (error: unknown): T => {
-    asker.shell.complaints.error('hook', { hook, client: asker.clientId, err: error }, `the hook ${hook} failed`);
-    return fallback;
-  };
-  let answer: Awaitable<T>;
-  try {
-    answer = ask();
-  } catch (error) {
-    answer = failed(error);
-  }
+  const answer = answerOf(asker.shell, asker.clientId, hook, ask, fallback);
   if (!(answer instanceof Promise)) return goOn(answer);
   asker.park();
-  answer.catch(failed).then((settled) => {
+  answer.then((settled) => {
     if (asker.isClosing) return;
     asker.shell.readTime();
     asker.guard(() => goOn(settled));
     asker.unpark();
   });
+}
+
+/** A hook's answer. It never throws or rejects: a hook that fails is logged, and counts as `fallback`, which must be a refusal. */
+export function answerOf<T>(
+  { complaints }: Shell,
+  client: string | undefined,
+  hook: string,
+  ask: () => Awaitable<T>,
+  fallback: T,
+): Awaitable<T> {
+  const failed = (err: unknown): T => {
+    complaints.error('hook', { hook, client, err }, `the hook ${hook} failed`);
+    return fallback;
+  };
+  try {
+    const answer = ask();
+    return answer instanceof Promise ? answer.catch(failed) : answer;
+  } catch (error) {
+    return failed(error);
+  }
 }
 
 /** Goes on once the disk takes writes and keeps up, with the connection parked until then. */

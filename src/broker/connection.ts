@@ -341,7 +341,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.end(error.reasonCode, error.message);
   }
 
-  /** For who meets a bug of ours in what is done for this connection; the log has it already. */
+  /** A bug of ours hit work for this connection; the log has it already. */
   endByBug(): void {
     this.end(ReasonCode.ImplementationSpecificError, 'internal error');
   }
@@ -367,7 +367,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       const properties = isFailure(reasonCode) && this.wantsProblemInformation ? { reasonString: why } : {};
       send(this, { cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties });
     }
-    // Who cannot be told anything is not waited for: what he has sent need not be read to its end.
+    // A peer whose version is not known cannot be told anything: what it has sent need not be read to its end.
     this.#finish(why, this.#framer.version === 0 ? 'destroy' : 'end');
   }
 

@@ -2,9 +2,7 @@
  * A subscriber within the process: `broker.subscribe` of the library. To the core it is a session like any other, whose link
  * calls a function instead of writing to a socket.
  */
-
 import type { PublishHeader } from '../codec/publish.ts';
-import { openProperties } from '../codec/publish-properties.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { subscribe } from '../core/handlers/subscribe.ts';
 import { attach, disconnected, ready } from '../core/lifecycle.ts';
@@ -13,6 +11,7 @@ import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import type { Link } from './link.ts';
+import { opened } from './piping.ts';
 import type { Shell } from './shell.ts';
 
 /** One that throws, or whose promise rejects, is logged; it gets the next message all the same. */
@@ -65,7 +64,7 @@ export class LocalClient implements Link {
       // A handler may have ended the subscription.
       if (this.#session.link !== this) return;
       const { boundary } = this.#shell;
-      boundary.callProgram(`handler of ${this.#filter}`, () => this.#handler(published(message, retain)));
+      boundary.callProgram(`handler of ${this.#filter}`, () => this.#handler({ ...opened(message), retain }));
     }
   }
 
@@ -89,15 +88,4 @@ export class LocalClient implements Link {
     this.#shell.readTime();
     disconnected(this.#shell.core, this.#session, false);
   }
-}
-
-function published(message: Message, retain: boolean): PublishedMessage {
-  return {
-    topic: message.topic.name,
-    payload: message.payload,
-    qos: message.qos,
-    retain,
-    messageExpiryInterval: message.expirySeconds < 0 ? undefined : message.expirySeconds,
-    ...openProperties(message),
-  };
 }

@@ -2,12 +2,12 @@
  * What a client may publish, for what configured stages make of its messages: it is asked as for a message of its own, also when it has
  * long gone. [MQTT5 4.7.2]
  */
-import { isThenable } from '../base/thenable.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { Awaitable, ClientIdentity } from '../contracts/hooks.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, isClosedToClients, Topic } from '../protocol/topic.ts';
+import { answerOf } from './awaiting.ts';
 import type { Shell } from './shell.ts';
 
 /** A connection has one identity for as long as nothing changes, so its rules are looked for once. */
@@ -15,12 +15,13 @@ const known = new WeakMap<ClientIdentity, Rights>();
 
 /** 0, or the reason code that refuses. */
 export function mayPublish(
-  { core, hooks, settings, complaints }: Shell,
+  shell: Shell,
   client: ClientIdentity,
   topicName: string,
   qos: QoS,
   retain: boolean,
 ): Awaitable<number> {
+  const { core, hooks, settings } = shell;
   if (isClosedToClients(topicName, settings.allowedDollarPrefixes)) return ReasonCode.NotAuthorized;
   try {
     assertTopicName(topicName, settings.limits);
@@ -35,16 +36,6 @@ export function mayPublish(
     if (isFailure(code)) return code;
   }
   if (hooks.authorizePublish === undefined) return 0;
-  const checked = (answer: unknown) => (typeof answer === 'number' && answer >= 0 ? answer : ReasonCode.NotAuthorized);
-  const failed = (err: unknown) => {
-    const fields = { hook: 'authorizePublish', client: client.clientId, err };
-    complaints.error('hook', fields, 'the hook authorizePublish failed');
-    return ReasonCode.NotAuthorized;
-  };
-  try {
-    const answer = hooks.authorizePublish(client, topic, qos, retain);
-    return isThenable(answer) ? Promise.resolve(answer).then(checked, failed) : checked(answer);
-  } catch (error) {
-    return failed(error);
-  }
+  const ask = () => hooks.authorizePublish!(client, topic, qos, retain);
+  return answerOf<number>(shell, client.clientId, 'authorizePublish', ask, ReasonCode.NotAuthorized);
 }

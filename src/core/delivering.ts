@@ -183,11 +183,7 @@ export class Delivering {
     this.#store.putSession(session.stored);
     this.#sink.whenStored(() => {
       window.noted(next);
-      try {
-        if (session.isReady && session.hasWaiting) this.pump(session);
-      } catch (error) {
-        this.#sink.failed(session, error);
-      }
+      if (session.isReady && session.hasWaiting) this.#forOne(session, () => this.pump(session));
     });
   }
 
@@ -321,10 +317,7 @@ export class Delivering {
       this.#forOne(session, () => {
         queue.isLoading = false;
         if (session.isEnded) return;
-        const page = deliveries.map(({ message, qos, retain, subscriptionIds, group }) => {
-          const ofGroup = group === null ? null : this.#groups.group(group.name);
-          return new Delivery(message, qos, retain, subscriptionIds, ofGroup);
-        });
+        const page = deliveries.map((each) => Delivery.restored(each, this.#groups));
         // A disconnect may have moved the position back; then this page is not the next one.
         queue.load(queue.position >= position ? page : [], damaged);
         this.pump(session);

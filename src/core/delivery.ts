@@ -1,5 +1,7 @@
+import type { StoredDelivery } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
+import type { Router } from './router.ts';
 import type { SharedGroup } from './shared-group.ts';
 
 /**
@@ -31,5 +33,13 @@ export class Delivery {
     this.retain = retain;
     this.subscriptionIds = subscriptionIds;
     this.group = group;
+  }
+
+  /** As the store has it, which knows a shared subscription by its name. */
+  static restored(
+    { message, qos, retain, subscriptionIds, group }: StoredDelivery,
+    groups: Pick<Router, 'group'>,
+  ): Delivery {
+    return new Delivery(message, qos, retain, subscriptionIds, group === null ? null : groups.group(group.name));
   }
 }

@@ -11,6 +11,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Core } from './core.ts';
+import { Delivery } from './delivery.ts';
 import { Awaiting, beyondNote } from './send-window.ts';
 import { neverExpires, Session, type SessionWill } from './session.ts';
 import { takeWill } from './wills.ts';
@@ -242,9 +243,8 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
 
 function restoreQueue(core: Core, session: Session, record: RestoredSession): void {
   for (const { packetId, isReceived, delivery } of record.sendings) {
-    const group = delivery.group === null ? null : core.router.group(delivery.group.name);
     const awaiting = delivery.qos === 1 ? Awaiting.puback : isReceived ? Awaiting.pubcomp : Awaiting.pubrec;
-    session.window.restore(packetId, { ...delivery, group }, awaiting);
+    session.window.restore(packetId, Delivery.restored(delivery, core.router), awaiting);
   }
   for (const packetId of record.received) session.received.add(packetId);
   session.queue.restoreSpilled(record.backlog, core.settings.limits);

@@ -114,12 +114,11 @@ export class Redistribution {
     this.#store.readDeliveries(session.sid, job.position, bytesPerPage, (deliveries, damaged) => {
       queue.isLoading = job.isReading = false;
       queue.dropDamaged(damaged);
-      for (const { message, qos, retain, subscriptionIds, group } of deliveries) {
-        job.position = message.id;
-        const ofGroup = group === null ? null : this.#groups.group(group.name);
-        const delivery = new Delivery(message, qos, retain, subscriptionIds, ofGroup);
+      for (const stored of deliveries) {
+        job.position = stored.message.id;
+        const delivery = Delivery.restored(stored, this.#groups);
         if (!this.#isLeaving(session, delivery, job.groups)) continue;
-        queue.takeSpilled(message.size);
+        queue.takeSpilled(stored.message.size);
         this.#passOn(session, delivery);
       }
       if (job.mustBeginAgain) job.position = queue.position;
@@ -138,12 +137,12 @@ export class Redistribution {
   #passOn(session: Session, { message, qos, group }: Delivery): void {
     if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
     if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]
-    const heir = group!.pick(session, message, qos, this.#settings.limits);
-    if (heir === null) return this.#sink.dropped('noSharedMember', session);
-    const ids = heir.identifier > 0 ? [heir.identifier] : null;
-    const retain = message.retain && heir.retainAsPublished;
-    const granted = Math.min(message.qos, heir.qos) as QoS;
-    // In the heir's queue it is the newest message, so it gets a new number.
-    this.#delivering.deliver(heir.session, message.renumbered(0), granted, retain, ids, group);
+    const newOwner = group!.pick(session, message, qos, this.#settings.limits);
+    if (newOwner === null) return this.#sink.dropped('noSharedMember', session);
+    const ids = newOwner.identifier > 0 ? [newOwner.identifier] : null;
+    const retain = message.retain && newOwner.retainAsPublished;
+    const granted = Math.min(message.qos, newOwner.qos) as QoS;
+    // In the new owner's queue it is the newest message, so it gets a new number.
+    this.#delivering.deliver(newOwner.session, message.renumbered(0), granted, retain, ids, group);
   }
 }

@@ -2,8 +2,8 @@
  * Of all strangers, so many are read at one time: however many there are and whatever they say, not more than these can become
  * readable in one round of the event loop, and libuv reads at once whatever is.
  *
- * While there are places nobody waits. Otherwise who has had his for the longest time makes room, at once for a newcomer, who mostly
- * says who he is as soon as he has come, and after a while for those who had to leave before their turn was of any use.
+ * While there are places nobody waits. Otherwise the one that has been read for the longest time makes room: at once for a
+ * newcomer, which mostly sends its CONNECT at once, and after a while for those that had to make room before they could say anything.
  */
 import { systemTimers, type Timers } from '../base/clock.ts';
 

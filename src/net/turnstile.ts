@@ -1,8 +1,8 @@
 /**
- * Lets strangers through a few at a time: what they cost in one round of the event loop has a bound, so that everybody else has his
- * turn soon, however many of them come at once. Strangers are connections whose client is not known yet, or not any more.
+ * Lets strangers through a few at a time: what they cost in one round of the event loop has a bound, so that everybody else has
+ * their turn soon, however many strangers come at once. Strangers are connections whose client is not known yet, or not any more.
  *
- * While there is room in a round, going through costs a look at the clock. Whoever has to wait is served in his order. What waits is
+ * While there is room in a round, going through costs a look at the clock. Those that have to wait are served in their order. What waits is
  * bounded by the limits on connections: each of them waits once.
  */
 import { Deque } from '../base/deque.ts';

@@ -305,7 +305,7 @@ export class Pipelines implements MessagePipeline {
     });
   }
 
-  /** Anybody can cause it, as often as he likes. */
+  /** Any subscriber can cause it, as often as they like, so it is logged at intervals. */
   #complain(client: ClientIdentity, accept: string): void {
     this.#unknownFormats++;
     const now = this.#options.now();

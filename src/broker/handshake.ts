@@ -177,43 +177,24 @@ function isNameless(existing: Session | undefined, { username }: ClientIdentity)
 /** The client may come in: begins or resumes its session, and answers once that would survive a crash. */
 function accept(connection: Connection, packet: ConnectPacket, properties: ConnackProperties, keepAlive: number): void {
   const { shell, traits } = connection;
-  const { core, settings } = shell;
+  const { core, settings, storeHealth } = shell;
+  const { limits } = settings;
   const identity = connection.identity!;
-  const { sessionExpiryMaximumSeconds, limits } = settings;
-  const wantedExpiry = traits.hasSessionExpiry
-    ? (packet.properties.sessionExpiryInterval ?? 0)
-    : packet.clean
-      ? 0
-      : sessionExpiryMaximumSeconds;
-  const expirySeconds = Math.min(wantedExpiry, sessionExpiryMaximumSeconds);
-  const rights = core.access?.rightsOf(identity) ?? null;
-  const areOwned = shell.hooks.authenticate !== undefined;
+  const wantedExpiry = wantedExpiryOf(connection, packet);
+  const expirySeconds = Math.min(wantedExpiry, settings.sessionExpiryMaximumSeconds);
   const existing = sessionOf(core, identity.clientId);
   const isStored = expirySeconds > 0 || packet.will !== undefined || existing?.isStored === true;
-  if (isStored && shell.storeHealth.isStrained) {
+  if (isStored && storeHealth.isStrained) {
     connection.awaitsStore = true;
     return whenStoreKeepsUp(connection, () => {
       connection.awaitsStore = false;
       accept(connection, packet, properties, keepAlive);
     });
   }
+  const areOwned = shell.hooks.authenticate !== undefined;
   if (areOwned) checkOwner(existing, identity);
-  if (existing === undefined && core.directory.size >= limits.sessions) {
-    throw new ProtocolError(
-      ReasonCode.QuotaExceeded,
-      `There are ${limits.sessions} sessions already (limits.sessions)`,
-    );
-  }
-  if (packet.will !== undefined && core.wills.count >= limits.sessions) {
-    const what = `${limits.sessions} wills of clients that have gone wait, or are in a pipeline (limits.sessions)`;
-    throw new ProtocolError(ReasonCode.QuotaExceeded, what);
-  }
-  const previous = openConnection(existing);
-  shell.admission.welcome(connection.visit, identity.username, core.now, previous?.visit ?? null);
-  if (previous !== null) {
-    reportTakeover(connection, previous);
-    previous.turns.completeFanOut();
-  }
+  checkRoom(connection, existing, packet.will);
+  takeOver(connection, openConnection(existing));
   const { staged } = core.store;
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,
@@ -225,7 +206,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     will: packet.will === undefined ? null : sessionWill(packet.will, core.now, limits),
     link: connection,
     identity,
-    rights,
+    rights: core.access?.rightsOf(identity) ?? null,
   });
   connection.session = session;
   connection.receiveQuota = limits.receiveMaximum;
@@ -237,7 +218,51 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     if (expirySeconds !== wantedExpiry) properties.sessionExpiryInterval = expirySeconds;
     announce(connection, packet, properties);
   }
+  welcome(connection, session, { sessionPresent, properties, keepAlive, staged });
+}
 
+function wantedExpiryOf({ traits, shell }: Connection, { clean, properties }: ConnectPacket): number {
+  if (traits.hasSessionExpiry) return properties.sessionExpiryInterval ?? 0;
+  return clean ? 0 : shell.settings.sessionExpiryMaximumSeconds;
+}
+
+function checkRoom({ shell }: Connection, existing: Session | undefined, will: Will | undefined): void {
+  const { core, settings } = shell;
+  const { sessions } = settings.limits;
+  if (existing === undefined && core.directory.size >= sessions) {
+    throw new ProtocolError(ReasonCode.QuotaExceeded, `There are ${sessions} sessions already (limits.sessions)`);
+  }
+  if (will !== undefined && core.wills.count >= sessions) {
+    const what = `${sessions} wills of clients that have gone wait, or are in a pipeline (limits.sessions)`;
+    throw new ProtocolError(ReasonCode.QuotaExceeded, what);
+  }
+}
+
+/** `previous`: the client's older connection, which `connect` is about to end. */
+function takeOver(connection: Connection, previous: Connection | null): void {
+  const { admission, core } = connection.shell;
+  admission.welcome(connection.visit, connection.identity!.username, core.now, previous?.visit ?? null);
+  if (previous === null) return;
+  reportTakeover(connection, previous);
+  previous.turns.completeFanOut();
+}
+
+interface Welcome {
+  readonly sessionPresent: boolean;
+  readonly properties: ConnackProperties;
+  readonly keepAlive: number;
+  /** The CONNACK waits for what was staged since. */
+  readonly staged: number;
+}
+
+/** Sends the CONNACK, from which on the client is there. What it sends before is answered after it. */
+function welcome(
+  connection: Connection,
+  session: Session,
+  { sessionPresent, properties, keepAlive, staged }: Welcome,
+): void {
+  const { shell, traits } = connection;
+  const identity = connection.identity!;
   let hasLeft = false;
   let isParked = false;
   shell.turn.answer(connection, staged, () => {
@@ -253,11 +278,10 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     shell.events.emit('connected', identity, { sessionPresent });
     reportConnected(connection, sessionPresent);
     if (sessionPresent) void reclassifySession(connection);
-    ready(core, session);
+    ready(shell.core, session);
     if (isParked) connection.unpark();
   });
   stayBehindWill(connection, session.clientId);
-  // What the client sends before its CONNACK is answered after it.
   if (hasLeft) return;
   isParked = true;
   connection.park();

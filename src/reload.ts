@@ -44,7 +44,10 @@ export class Reloads {
 
   async #reload(): Promise<string> {
     const { reread, log, audit, broker, pipelines, authentication, authorization, listeners } = this.#parts;
-    if (reread === undefined) throw new ConfigError('There is no configuration file to read again');
+    if (reread === undefined)
+      throw new ConfigError(
+        'The broker was started without a configuration file (--config), so there is nothing to read again',
+      );
     try {
       // First, so that a mistake in the pipelines does not keep a renewed certificate from being used.
       await Promise.all(listeners.map((listener) => listener.reloadCertificates()));

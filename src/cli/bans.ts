@@ -1,4 +1,4 @@
-/** `sluice bans`: who is shut out of a running broker for a while. */
+/** `sluice bans`: the bans of a running broker. */
 import { callControl } from '../admin/control.ts';
 import { canonicalAddress, sourceOf } from '../base/addresses.ts';
 import { printable } from '../base/printable.ts';
@@ -7,9 +7,9 @@ import type { Io } from './io.ts';
 import { callBroker } from './running.ts';
 import { CommandError, readOptions } from './usage.ts';
 
-const help = `sluice bans list             who is shut out, until when and why
-sluice bans clear ADDRESS    let in again who is shut out at this address
-sluice bans clear all        let in everybody
+const help = `sluice bans list             addresses and users that are banned, until when and why
+sluice bans clear ADDRESS    lift the bans of this address, and of users from it
+sluice bans clear all        lift all bans
 
   --data-dir DIR    of the running broker (./data)
   --json            a line of JSON per ban, for list

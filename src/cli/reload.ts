@@ -6,7 +6,7 @@ import { noPositionals, readOptions } from './usage.ts';
 
 const help = `sluice reload [--data-dir DIR]
 
-The running broker reads its configuration file again and takes over the pipelines, the authentication, the rules of
+The running broker reads its configuration file again and applies the pipelines, the authentication, the rules of
 authorization, and the certificates of its listeners if their files changed; nobody is disconnected. If something is not valid,
 what is wrong is printed and the old one goes on. The signal SIGHUP does the same.
 `;

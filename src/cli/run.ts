@@ -36,8 +36,8 @@ const help = `Sluice ${version}, an MQTT broker
   sluice quarantine list|…       what a pipeline could not handle
   sluice access explain …        what a client may do, and which rule says so
   sluice passwd FILE USER        add a user to a password file, or change the password
-  sluice bans list|clear         who is shut out for a while
-  sluice reload                  let a running broker take over what changed
+  sluice bans list|clear         bans of a running broker
+  sluice reload                  apply a changed configuration to a running broker
   sluice cert                    make certificates for development
   sluice backup DIR              copy the data of a running broker
 

@@ -27,9 +27,10 @@ const help = `sluice start [options]
   --allow-anonymous    let anybody connect, also from other machines
   --log-level LEVEL    trace, debug, info, warn, error or silent (info)
 
-A second signal ends it at once; the first one lets it close in good order, within shutdownSeconds of the configuration (10).
+A signal (SIGTERM, Ctrl-C) stops it cleanly, within shutdownSeconds of the configuration (10); a second one ends it at once.
 Without --config it listens on mqtt://127.0.0.1:1883 and ws://127.0.0.1:8083/mqtt.
 Environment variables (SLUICE_LIMITS_PACKET_BYTES=…) come over the file, options over both.
+Exit codes: 0 stopped, 1 did not start or could not write everything, 2 wrong options, 70 a bug in Sluice.
 `;
 
 export async function start(argv: readonly string[], io: Io, startWith = startApp): Promise<void> {

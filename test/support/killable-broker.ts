@@ -108,9 +108,8 @@ export class KillableBroker {
     } as const;
     this.store = new LevelStore({ ...durability, directory: this.#directory, log: silentLog, timers, disk: run.disk });
     const all = { ...defaultSettings, sysIntervalSeconds: 0, ...settings };
-    this.broker = new Broker({
-      ...{ settings: { ...all, limits: { ...all.limits, ...limits } }, store: this.store, clock, timers },
-    });
+    const bounded = { ...all, limits: { ...all.limits, ...limits } };
+    this.broker = new Broker({ settings: bounded, store: this.store, clock, timers });
     await this.broker.start();
     this.#listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, (url) => (stream) => {
       run.streams.push(stream);

@@ -30,7 +30,7 @@ export async function prepareDirectory({ directory, mustExist, log }: DirectoryO
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    const what = `Cannot make the data directory ${directory}: ${(cause as Error).message}`;
+    const what = `Cannot make the data directory ${directory}: ${(cause as Error).message}; choose another with --data-dir`;
     throw new StoreError('unusable', what, { cause });
   }
   await finishSalvage(directory, new Date());

@@ -164,7 +164,12 @@ function asStoreError(error: Error, directory: string): StoreError {
     const what = `The data directory ${directory} is in use by another process`;
     return new StoreError('locked', `${what}; stop that one, or choose another directory with --data-dir`, { cause });
   }
-  return new StoreError('unusable', `Cannot open the data directory ${directory}: ${cause.message}`, { cause });
+  const advice = /permission denied/i.test(cause.message)
+    ? '; let its user write there, or choose another with --data-dir'
+    : '';
+  return new StoreError('unusable', `Cannot open the data directory ${directory}: ${cause.message}${advice}`, {
+    cause,
+  });
 }
 
 /** LevelDB syncs what it writes, but not that the file `CURRENT`, and the directory itself, have their names. */

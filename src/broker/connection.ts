@@ -4,7 +4,7 @@
  *
  * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it ends.
  */
-import { encodeAck } from '../codec/encode.ts';
+import { ackBytes, encodeAck } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
 import {
   copyBytes,
@@ -279,7 +279,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     const isEnd = type === PacketType.pubcomp || type === PacketType.puback || isFailure(reasonCode);
     if (isEnd && type !== PacketType.pubrel) this.receiveQuota++;
     const output = this.#output;
-    const chunk = output.reserve(8);
+    const chunk = output.reserve(ackBytes(reasonCode, this.traits.version));
     const start = output.length;
     output.length = encodeAck(chunk, start, type, packetId, reasonCode, this.traits.version);
     this.shell.counters.packetsSent++;

@@ -5,11 +5,12 @@
  * holds none. While the kernel does not take more, everything waits here and not in the stream.
  */
 import { type ChunkPool, largeChunk } from '../base/chunk-pool.ts';
-import type { ByteStream } from '../contracts/transport.ts';
+import type { ByteStream, Framing } from '../contracts/transport.ts';
 
 export class Output {
   readonly #stream: ByteStream;
   readonly #pool: ChunkPool;
+  readonly #framing: Framing | null;
   /** Where to write next: `chunk[length…]`, after `reserve`. */
   chunk: Buffer | null = null;
   length = 0;
@@ -23,6 +24,7 @@ export class Output {
   constructor(stream: ByteStream, pool: ChunkPool) {
     this.#stream = stream;
     this.#pool = pool;
+    this.#framing = stream.framing ?? null;
   }
 
   /** Whole chunks that wait because the kernel takes no more. */
@@ -35,8 +37,15 @@ export class Output {
     return this.#fullBytes + this.length + this.#stream.pendingBytes;
   }
 
-  /** Makes room for so many bytes at `chunk[length]`; the caller writes them and moves `length`. */
+  /** Makes room at `chunk[length]` for a packet of exactly so many bytes; the caller writes it and moves `length`. */
   reserve(bytes: number): Buffer {
+    if (this.#framing === null) return this.#room(bytes);
+    const chunk = this.#room(this.#framing.headerBytes(bytes) + bytes);
+    this.length = this.#framing.writeHeader(chunk, this.length, bytes);
+    return chunk;
+  }
+
+  #room(bytes: number): Buffer {
     const { chunk } = this;
     if (chunk !== null && this.length + bytes <= chunk.length) return chunk;
     return this.#moreRoom(bytes);

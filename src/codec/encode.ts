@@ -47,7 +47,12 @@ function framed(type: number, ...parts: Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([type << 4]), encodeVarint(body.length), body]);
 }
 
-/** PUBACK, PUBREC, PUBREL or PUBCOMP at `out[at]`, at most 5 bytes; returns where it ends. Success is left out. */
+/** How long `encodeAck` makes it. */
+export function ackBytes(reasonCode: number, version: ProtocolVersion): number {
+  return reasonCode !== 0 && traitsOf[version].hasProperties ? 5 : 4;
+}
+
+/** PUBACK, PUBREC, PUBREL or PUBCOMP at `out[at]`; returns where it ends. Success is left out. */
 export function encodeAck(
   out: Uint8Array,
   at: number,
@@ -56,7 +61,7 @@ export function encodeAck(
   reasonCode: number,
   version: ProtocolVersion,
 ): number {
-  const hasReason = reasonCode !== 0 && traitsOf[version].hasProperties;
+  const hasReason = ackBytes(reasonCode, version) === 5;
   out[at] = (type << 4) | (type === PacketType.pubrel ? 2 : 0);
   out[at + 1] = hasReason ? 3 : 2;
   out[at + 2] = packetId >> 8;

@@ -24,6 +24,14 @@ export interface ClientCertificate {
   readonly validTo: number;
 }
 
+/** Each packet is a frame of its own, with a header that the writer leaves room for: so no packet is copied to make that room. */
+export interface Framing {
+  /** The header's length, before a packet of so many bytes. */
+  headerBytes(packetBytes: number): number;
+  /** Writes it at `out[at]`; returns where it ends. */
+  writeHeader(out: Buffer, at: number, packetBytes: number): number;
+}
+
 export interface ByteStream {
   readonly kind: TransportKind;
   /** `address:port`, for logs; not an identity. */
@@ -34,9 +42,11 @@ export interface ByteStream {
   readonly tlsVersion?: string | null;
   /** Bytes given to `write` that the kernel has not taken yet. */
   readonly pendingBytes: number;
+  /** What has to stand before each packet that is written; absent: nothing. */
+  readonly framing?: Framing;
   /**
-   * Writes all of `bytes`, which are whole packets, one or several: over WebSocket each is a frame of its own. If `pendingBytes` is 0 afterwards the kernel has them all and the caller may reuse the memory;
-   * otherwise it must leave it untouched. Writing to a closed stream does nothing.
+   * Writes all of `bytes`: whole packets, one or several, as `framing` wants them. If `pendingBytes` is 0 afterwards the kernel has them
+   * all and the caller may reuse the memory; otherwise it must leave it untouched. Writing to a closed stream does nothing.
    */
   write(bytes: Uint8Array): void;
   /** Stops and restarts `onBytes`. What was read already may still arrive in the same tick. */

@@ -4,12 +4,10 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
-import { ChunkPool } from '../base/chunk-pool.ts';
-import type { ByteStream, ClientCertificate } from '../contracts/transport.ts';
-import { packetEnd } from '../protocol/packets.ts';
+import type { ByteStream, ClientCertificate, Framing } from '../contracts/transport.ts';
 import { TurnTakingStream } from './turn-taking-stream.ts';
 import { cost, strangers } from './turnstile.ts';
-import { framedBytes, writeFrames } from './websocket-frames.ts';
+import { packetFrames } from './websocket-frames.ts';
 
 const endTimeoutMs = 3_000;
 /** Intervals in which nothing at all may come from the peer, although it was sent a ping in each. */
@@ -18,21 +16,17 @@ const silentIntervalsMax = 2;
 const normalClosure = 1000;
 const unsupportedData = 1003;
 const abnormalClosure = 1006;
-const binary = { binary: true };
-/** For packets in their frames. */
-const chunks = new ChunkPool();
 
 /** `webSocket` must not answer pings by itself. */
 export class WebSocketStream extends TurnTakingStream implements ByteStream {
   readonly kind: 'ws' | 'wss';
+  readonly framing: Framing = packetFrames;
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
   readonly #webSocket: WebSocket;
   #error: Error | null = null;
   #isClosing = false;
   #isDrainAwaited = false;
-  /** Chunks that the kernel has not all taken. */
-  #unsent: Buffer[] = [];
   #endTimer: NodeJS.Timeout | null = null;
   /** Came while there was no room for the answer; only the newest needs one. [RFC 6455 5.5.3] */
   #pingToAnswer: Buffer | null = null;
@@ -80,21 +74,11 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
     return this.#webSocket.bufferedAmount;
   }
 
+  /** Past `ws`, which would write each frame by itself; pings and the like that it writes to the same socket come between whole packets. */
   write(bytes: Uint8Array): void {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    if (packetEnd(bytes, 0) === bytes.length) this.#webSocket.send(bytes, binary, this.#written);
-    else this.#writeFramed(bytes);
+    this.socket.write(bytes, this.#written);
     this.#isDrainAwaited = this.#webSocket.bufferedAmount > 0;
-  }
-
-  /** Past `ws`, which would write each frame by itself; what it writes goes to the same socket, and so does not get mixed up. */
-  #writeFramed(packets: Uint8Array): void {
-    const length = framedBytes(packets);
-    const chunk = chunks.take(length);
-    writeFrames(packets, chunk);
-    this.socket.write(chunk.subarray(0, length), this.#written);
-    if (this.#webSocket.bufferedAmount === 0) chunks.giveBack(chunk);
-    else this.#unsent.push(chunk);
   }
 
   /** The callback of everything that is sent, pings and pongs included, or one of them could hide the end of the rest. */
@@ -102,8 +86,6 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
     if (!this.#isDrainAwaited || this.#webSocket.readyState !== this.#webSocket.OPEN) return;
     if (this.#webSocket.bufferedAmount > 0) return;
     this.#isDrainAwaited = false;
-    for (const chunk of this.#unsent) chunks.giveBack(chunk);
-    this.#unsent = [];
     const ping = this.#pingToAnswer;
     this.#pingToAnswer = null;
     if (ping !== null) this.#pong(ping);

@@ -167,16 +167,5 @@ export const PacketType = {
   auth: 15,
 } as const;
 
-/** Where the packet ends that begins at `bytes[at]`, by its length; never past `bytes`. [MQTT5 2.1.4] */
-export function packetEnd(bytes: Uint8Array, at: number): number {
-  let length = 0;
-  let byte = 128;
-  for (let shift = 0; byte >= 128 && shift < 28; shift += 7) {
-    byte = bytes[++at] ?? 0;
-    length |= (byte & 127) << shift;
-  }
-  return Math.min(at + 1 + length, bytes.length);
-}
-
 /** PUBACK, PUBREC, PUBREL, PUBCOMP. */
 export type AckType = 4 | 5 | 6 | 7;

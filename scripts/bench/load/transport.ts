@@ -54,7 +54,17 @@ function openWebSocket(url: URL, events: TransportEvents): Transport {
   const socket = new WebSocket(url, 'mqtt', { perMessageDeflate: false, rejectUnauthorized: false });
   socket.binaryType = 'nodebuffer';
   let failure: Error | null = null;
-  socket.on('open', () => events.onOpen()).on('message', (bytes) => events.onBytes(bytes as Buffer));
+  // Frames that came in one go are handed over in one go, or the client would write once for each of them.
+  let frames: Buffer[] = [];
+  const handOver = () => {
+    const whole = frames.length === 1 ? frames[0]! : Buffer.concat(frames);
+    frames = [];
+    events.onBytes(whole);
+  };
+  socket.on('open', () => events.onOpen());
+  socket.on('message', (bytes) => {
+    if (frames.push(bytes as Buffer) === 1) process.nextTick(handOver);
+  });
   socket.on('error', (error) => {
     failure = error;
   });

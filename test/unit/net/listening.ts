@@ -29,6 +29,17 @@ export function optionsOf(kind: Kind, tls: TlsOptions, others: Others = {}): Lis
   return kind === 'ws' ? { ...common, kind } : { ...common, kind, tls };
 }
 
+/** Packets as they are to be written to this stream. */
+export function framed({ framing }: ByteStream, ...packets: readonly Buffer[]): Buffer {
+  if (framing === undefined) return Buffer.concat(packets);
+  const frames = packets.map((packet) => {
+    const header = Buffer.alloc(framing.headerBytes(packet.length));
+    expect(framing.writeHeader(header, 0, packet.length)).toBe(header.length);
+    return Buffer.concat([header, packet]);
+  });
+  return Buffer.concat(frames);
+}
+
 /** Of a listener that only this machine is a proxy for. */
 export const behindProxy: Others = { proxyProtocol: true, trustedProxies: ['127.0.0.1'] };
 
@@ -62,7 +73,7 @@ export class Recorder implements ByteReceiver {
     const copy = Buffer.from(bytes.subarray(start, end));
     this.#chunks.push(copy);
     this.receivedLength += copy.length;
-    if (this.#echo) this.stream.write(copy);
+    if (this.#echo) this.stream.write(framed(this.stream, copy));
   }
 
   onDrain(): void {

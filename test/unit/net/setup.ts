@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { afterAll, afterEach, vi } from 'vitest';
 import type { ListenerOptions } from '../../../src/net/options.ts';
 import { Certificates } from '../../support/certificates.ts';
-import { Listening } from './listening.ts';
+import { framed, Listening } from './listening.ts';
 import { TlsClients } from './tls-clients.ts';
 
 /** Called at the top of a file. Tests put the sockets that they open into `sockets`. */
@@ -32,7 +32,7 @@ export function tlsTests() {
   afterEach(() => clients.close());
   const open = (options: ListenerOptions) =>
     listening.open(options, (stream) => {
-      stream.write(Buffer.from('hello'));
+      stream.write(framed(stream, Buffer.from('hello')));
       return listening.record(stream);
     });
   const greeter = authority.issue('greeter', { purpose: 'server' });

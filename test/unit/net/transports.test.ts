@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import type { Accept, Listener } from '../../../src/contracts/transport.ts';
 import { eventually } from './eventually.ts';
-import { behindProxy, kinds, optionsOf, type Recorder } from './listening.ts';
+import { behindProxy, framed, kinds, optionsOf, type Recorder } from './listening.ts';
 import { Peer } from './peer.ts';
 import { headerV2 } from './proxy-headers.ts';
 import { listenerTests } from './setup.ts';
@@ -49,14 +49,15 @@ describe.each([
     const peer = await connect(listener);
     peer.send(Buffer.from('there'));
     await eventually(() => (listening.accepted[count]?.receivedLength ?? 0) === 5);
-    listening.accepted[count]!.stream.write(Buffer.from('back'));
+    const { stream } = listening.accepted[count]!;
+    stream.write(framed(stream, Buffer.from('back')));
     await peer.received(4);
   }
 
   /** Writes more than the kernel's buffers hold, while the peer does not read. */
   function fill({ stream }: Recorder): Buffer {
     const block = random(262_144);
-    for (let i = 0; i < blocksThatFill; i++) stream.write(block);
+    for (let i = 0; i < blocksThatFill; i++) stream.write(framed(stream, block));
     expect(stream.pendingBytes).toBeGreaterThan(0);
     return Buffer.concat(Array<Buffer>(blocksThatFill).fill(block));
   }
@@ -153,7 +154,7 @@ describe.each([
     for (let i = 0; i < 20; i++) {
       const small = random(100);
       more.push(small);
-      stream.write(small);
+      stream.write(framed(stream, small));
       await new Promise(setImmediate);
     }
     expect(stream.pendingBytes).toBeGreaterThan(0);
@@ -173,7 +174,7 @@ describe.each([
     for (let round = 0; round < 300; round++) {
       const drainsBefore = recorder.drains.length;
       for (let i = 0; i <= round % 3; i++) {
-        stream.write(random(1 + ((round * 7_919) % 40_000)));
+        stream.write(framed(stream, random(1 + ((round * 7_919) % 40_000))));
         written += 1 + ((round * 7_919) % 40_000);
       }
       if (stream.pendingBytes > 0) await eventually(() => recorder.drains.length > drainsBefore);
@@ -187,12 +188,14 @@ describe.each([
     const { peer, recorder } = await pair();
     const { stream } = recorder;
     const blockLength = 20_000;
-    let memory = Buffer.alloc(blockLength);
+    const aBlock = () => framed(stream, Buffer.alloc(blockLength));
+    let memory = aBlock();
+    const start = memory.length - blockLength;
     peer.pause();
     for (let block = 0; block < 250; block++) {
-      memory.fill(block);
+      memory.fill(block, start);
       stream.write(memory);
-      if (stream.pendingBytes > 0) memory = Buffer.alloc(blockLength);
+      if (stream.pendingBytes > 0) memory = aBlock();
       if (block === 200) peer.resume();
       if (block % 5 === 0) await new Promise(setImmediate);
     }
@@ -326,7 +329,7 @@ describe.each([
     stream.destroy();
     stream.end();
     await eventually(() => recorder.isClosed);
-    stream.write(Buffer.from('late'));
+    stream.write(framed(stream, Buffer.from('late')));
     stream.pause();
     stream.resume();
     stream.end();

@@ -10,7 +10,7 @@ import type { Accept, Listener } from '../../../src/contracts/transport.ts';
 import type { WssOptions } from '../../../src/net/options.ts';
 import { wire } from '../../support/wire.ts';
 import { eventually } from './eventually.ts';
-import { Listening, optionsOf, type Recorder } from './listening.ts';
+import { framed, Listening, optionsOf, type Recorder } from './listening.ts';
 import { frame, upgradeRequest } from './web-socket-bytes.ts';
 
 let listening: Listening;
@@ -234,7 +234,7 @@ describe('frames', () => {
       wire`d000`,
     ];
     const socket = vi.spyOn(Socket.prototype, 'write');
-    stream.write(Buffer.concat(packets));
+    stream.write(framed(stream, ...packets));
     expect(socket).toHaveBeenCalledTimes(1);
     socket.mockRestore();
     await eventually(() => got.length >= packets.length);
@@ -254,7 +254,7 @@ describe('frames', () => {
     for (let at = 0; at < packets.length; ) {
       let length = 0;
       while (at < packets.length && length + packets[at]!.length <= (packets[at]!.length > 65_536 ? 150_100 : 3_000)) {
-        length += packets[at++]!.copy(memory, length);
+        length += framed(stream, packets[at++]!).copy(memory, length);
       }
       stream.write(memory.subarray(0, length));
       if (stream.pendingBytes > 0) await eventually(() => stream.pendingBytes === 0);
@@ -372,7 +372,7 @@ describe('pings', () => {
     const [client, recorder] = await connected(await open());
     const { stream } = recorder;
     client.pause();
-    for (let i = 0; i < 96; i++) stream.write(Buffer.alloc(262_144));
+    for (let i = 0; i < 96; i++) stream.write(framed(stream, Buffer.alloc(262_144)));
     const pending = stream.pendingBytes;
     expect(pending).toBeGreaterThan(0);
     for (let i = 0; i < 1_000; i++) client.ping(`ping ${i}`);

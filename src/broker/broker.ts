@@ -299,6 +299,7 @@ export class Broker implements BanList {
     }
     this.#shell.readTime();
     core.wills.stop();
+    core.delivering.redistribution.stop();
     for (const connection of [...connections]) connection.close(reasonCode);
     if (connections.size > 0) await deadline.allows(new Promise<void>((resolve) => (this.#whenEmpty = resolve)));
     // Those that are left then have their records: the next start publishes them.

@@ -316,10 +316,11 @@ export class Delivering {
     this.#store.readDeliveries(session.sid, position, inMemoryBytes, (deliveries, damaged) =>
       this.#forOne(session, () => {
         queue.isLoading = false;
-        if (session.isEnded) return;
+        if (session.isEnded) return this.redistribution.pageLoaded(session);
         const page = deliveries.map((each) => Delivery.restored(each, this.#groups));
         // A disconnect may have moved the position back; then this page is not the next one.
         queue.load(queue.position >= position ? page : [], damaged);
+        this.redistribution.pageLoaded(session);
         this.pump(session);
       }),
     );

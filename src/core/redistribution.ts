@@ -39,6 +39,7 @@ export class Redistribution {
   readonly #groups: Pick<Router, 'group'>;
   readonly #delivering: Delivering;
   readonly #jobs = new Map<Session, Job>();
+  #isStopping = false;
 
   constructor(
     settings: BrokerSettings,
@@ -55,6 +56,14 @@ export class Redistribution {
   }
 
   /**
+   * The broker stops, and will end all connections. What waits for a session that stays then stays with it: passed on to who is still
+   * connected, it would go from one to the next, past the limits of their queues, and end with a session that ends.
+   */
+  stop(): void {
+    this.#isStopping = true;
+  }
+
+  /**
    * A member left all groups (null) or one. `whenDone` is called at once, or once what it left on disk is passed on, too. The
    * caller holds back nothing: the session may go on meanwhile.
    */
@@ -66,6 +75,7 @@ export class Redistribution {
       job.whenDone.push(whenDone);
       return;
     }
+    if (this.#isStopping && !session.isEnded) return whenDone();
     const groups = group === null ? null : new Set([group.name]);
     this.#passOnFromMemory(session, groups);
     // A backlog waits for its client as long as the session does.
@@ -77,7 +87,7 @@ export class Redistribution {
     this.#readNext(session, begun);
   }
 
-  /** A page of the session's queue has been read for its client: what waited for that goes on. */
+  /** A page of the session's queue has been read for its client: what waited for that goes on, also if the session has ended. */
   pageLoaded(session: Session): void {
     const job = this.#jobs.get(session);
     if (job !== undefined) this.#readNext(session, job);
@@ -102,7 +112,7 @@ export class Redistribution {
 
   #isLeaving(session: Session, { group, message, qos }: Delivery, groups: Job['groups']): boolean {
     if (group === null || (groups !== null && !groups.has(group.name))) return false;
-    return session.isEnded || group.hasConnected(session, message, qos, this.#settings.limits);
+    return session.isEnded || group.hasConnectedWithRoom(session, message, qos, this.#settings.limits);
   }
 
   /** One page at a time is read of a queue, for this or for its client. */
@@ -111,6 +121,8 @@ export class Redistribution {
     if (job.isReading || (queue.isLoading && !session.isEnded)) return;
     queue.isLoading = job.isReading = true;
     this.#passOnFromMemory(session, job.groups);
+    // What its client was given meanwhile is not on disk only.
+    job.position = Math.max(job.position, queue.position);
     this.#store.readDeliveries(session.sid, job.position, bytesPerPage, (deliveries, damaged) => {
       queue.isLoading = job.isReading = false;
       queue.dropDamaged(damaged);
@@ -137,7 +149,9 @@ export class Redistribution {
   #passOn(session: Session, { message, qos, group }: Delivery): void {
     if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
     if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]
-    const newOwner = group!.pick(session, message, qos, this.#settings.limits);
+    const { limits } = this.#settings;
+    const lasting = this.#isStopping ? group!.pick(session, message, qos, limits, true) : null;
+    const newOwner = lasting ?? group!.pick(session, message, qos, limits);
     if (newOwner === null) return this.#sink.dropped('noSharedMember', session);
     const ids = newOwner.identifier > 0 ? [newOwner.identifier] : null;
     const retain = message.retain && newOwner.retainAsPublished;

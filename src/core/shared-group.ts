@@ -44,18 +44,21 @@ export class SharedGroup {
 
   /**
    * Whose turn it is, for this message at this QoS; null if there is nobody. Passed over are `except`, and those who may not
-   * have it.
+   * have it; with `isForGood` also those whose session ends with their connection.
    */
-  pick(except: Session | null, message: Message, qos: number, limits: Limits): Subscription | null {
-    const index = this.#next(except, message, qos, limits);
+  pick(except: Session | null, message: Message, qos: number, limits: Limits, isForGood = false): Subscription | null {
+    const index = this.#next(except, message, qos, limits, isForGood);
     if (index < 0) return null;
     this.#turn = index + 1;
     return this.#members[index]!;
   }
 
-  /** Whether anyone but `except` is connected to take over this message. */
-  hasConnected(except: Session, message: Message, qos: number, limits: Limits): boolean {
-    return this.#members[this.#next(except, message, qos, limits)]?.session.isReady === true;
+  /** Whether anyone but `except` is connected, and can take over this message without losing another one. */
+  hasConnectedWithRoom(except: Session, message: Message, qos: number, limits: Limits): boolean {
+    const member = this.#members[this.#next(except, message, qos, limits, false)];
+    if (member?.session.isReady !== true) return false;
+    const isKept = Math.min(qos, member.qos) > 0;
+    return !isKept || !member.session.mustQueue || member.session.queue.hasRoomFor(message.size, limits);
   }
 
   /** Members that may have the message, the one whose turn it is first. */
@@ -64,7 +67,7 @@ export class SharedGroup {
     return inTurn.filter(({ session }) => !session.isEnded && session.rights?.receive(topic.name) !== false);
   }
 
-  #next(except: Session | null, message: Message, qos: number, limits: Limits): number {
+  #next(except: Session | null, message: Message, qos: number, limits: Limits, isForGood: boolean): number {
     const members = this.#members;
     let busy = -1;
     let away = -1;
@@ -75,6 +78,7 @@ export class SharedGroup {
       const member = members[index]!;
       const { session } = member;
       if (session === except || session.isEnded || session.rights?.receive(message.topic.name) === false) continue;
+      if (isForGood && !session.outlivesConnection) continue;
       const isKept = Math.min(qos, member.qos) > 0;
       if (session.isReady && !session.isCongested && !(isKept && session.mustQueue)) return index;
       if (isKept && !session.queue.hasRoomFor(message.size, limits)) full = full < 0 ? index : full;

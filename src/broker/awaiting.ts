@@ -64,5 +64,5 @@ export function whenStoreKeepsUp(connection: Connection, goOn: () => void): void
   // What is staged may wait for nobody's answer.
   turn.schedule();
   const again = () => whenStoreKeepsUp(connection, goOn);
-  withAnswer<void>(connection, 'store', () => storeHealth.wait(), undefined, again);
+  withAnswer<void>(connection, 'store', () => storeHealth.wait(connection), undefined, again);
 }

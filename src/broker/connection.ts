@@ -385,6 +385,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.#framer.clear();
     const { core, turn, storeHealth } = this.shell;
     const { staged } = core.store;
+    storeHealth.forget(this);
     this.#detach();
     this.#output.flush();
     if (how === 'destroy') this.stream.destroy();
@@ -410,6 +411,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   #giveBack(now: number): void {
     this.deadlines.clear();
+    this.shell.storeHealth.forget(this);
     this.#pace?.end();
     try {
       this.#detach();

@@ -46,6 +46,12 @@ export class Deadlines {
     if (this.#partBytes >= largePartBytes) this.packet(now);
   }
 
+  /** The CONNECT has been taken, and the CONNACK waits for the disk: as long for it as for the CONNECT. */
+  connectTaken(): void {
+    const { core, settings } = this.#connection.shell;
+    core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
+  }
+
   /** 0: no keep-alive. [MQTT5 3.1.2-22] */
   setKeepAlive(seconds: number): void {
     this.#keepAliveMs = seconds * 1500;
@@ -82,27 +88,26 @@ export class Deadlines {
     const connection = this.#connection;
     if (connection.state === 'closing') return;
     if (this.#refusal !== null) return connection.fail(this.#refusal);
-    const { time, core, settings } = connection.shell;
-    // With a session, its CONNECT has been taken, and the CONNACK may be waiting for the disk.
-    const isUnknown = connection.state !== 'open' && connection.session === null;
-    if (time.resumedAt > this.heardAt) {
-      this.heardAt = time.resumedAt;
-      if (isUnknown) {
-        return core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
-      }
-    }
-    if (isUnknown) {
-      const what = 'The broker cannot write to its disk now, and this session would have to be stored';
-      return connection.fail(
-        connection.awaitsStore
-          ? new ProtocolError(ReasonCode.ServerUnavailable, what)
-          : new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'),
-      );
-    }
+    const { time, core } = connection.shell;
+    const stoodStill = time.resumedAt > this.heardAt;
+    if (stoodStill) this.heardAt = time.resumedAt;
+    if (connection.state !== 'open') return stoodStill ? this.connectTaken() : this.#refuseConnect();
     // While we do not read from it, it cannot be late.
     if (connection.isParked || connection.reading.isHeldUp) this.heardAt = core.now;
     const dueAt = this.heardAt + this.#keepAliveMs;
     if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
     connection.end(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');
+  }
+
+  #refuseConnect(): void {
+    const connection = this.#connection;
+    // With a session, its CONNECT has been taken. A disk that is only slow has it in the end.
+    if (connection.session !== null && !connection.shell.storeHealth.isFailing) return this.connectTaken();
+    const what = 'The broker cannot write to its disk now, and this session would have to be stored';
+    connection.fail(
+      connection.awaitsStore || connection.session !== null
+        ? new ProtocolError(ReasonCode.ServerUnavailable, what)
+        : new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'),
+    );
   }
 }

@@ -210,7 +210,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   });
   connection.session = session;
   connection.receiveQuota = limits.receiveMaximum;
-  connection.deadlines.setKeepAlive(keepAlive);
+  connection.deadlines.connectTaken();
   if (traits.hasProperties) {
     connection.inboundAliases = new InboundAliases(limits.topicAliases);
     const aliases = Math.min(settings.outboundTopicAliases, packet.properties.topicAliasMaximum ?? 0);
@@ -270,6 +270,7 @@ function welcome(
     if (connection.state === 'closing') return;
     if (!sendOrEnd(connection, { cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;
     connection.state = 'open';
+    connection.deadlines.setKeepAlive(keepAlive);
     connection.isAnnounced = true;
     shell.log.info(
       { client: identity.clientId, from: identity.remoteAddress, version: traits.label, sessionPresent, keepAlive },

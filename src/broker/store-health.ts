@@ -17,7 +17,8 @@ const remindSeconds = 60;
 export class StoreHealth {
   readonly #store: SessionStore;
   readonly #log: Log;
-  #waiting: (() => void)[] = [];
+  /** In their order. */
+  #waiting = new Map<object, () => void>();
   /** Of the commit under way. */
   #ticks = 0;
   #isCommitting = false;
@@ -39,8 +40,13 @@ export class StoreHealth {
   }
 
   /** Resolves once the disk may keep up again: whoever waited first looks first, and perhaps has to wait anew. */
-  wait(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
+  wait(connection: object): Promise<void> {
+    return new Promise((resolve) => this.#waiting.set(connection, resolve));
+  }
+
+  /** It has ended. What it waited with must not stay: clients can take over their own connections without end. */
+  forget(connection: object): void {
+    this.#waiting.delete(connection);
   }
 
   begun(): void {
@@ -74,9 +80,9 @@ export class StoreHealth {
   }
 
   #letGoOn(): void {
-    if (this.#waiting.length === 0 || this.isStrained) return;
+    if (this.#waiting.size === 0 || this.isStrained) return;
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const goOn of waiting) goOn();
+    this.#waiting = new Map();
+    for (const goOn of waiting.values()) goOn();
   }
 }

@@ -1,4 +1,6 @@
 /** What clients get, and what is kept waiting, while the disk refuses writes or does not answer them at all. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test } from 'vitest';
 import { defaultLimits, type Limits } from '../../../src/contracts/settings.ts';
 import { BadDisk, type BrokerOnDisk, brokerOn } from '../../support/bad-disk.ts';
@@ -158,6 +160,41 @@ describe.each([
     expect(client.waiting).toEqual([]);
     world.disk.mood = 'well';
     expect(await client.next('suback')).toMatchObject({ messageId: 5, granted: [1] });
+  });
+
+  test('what a client waited with is forgotten with its connection', async () => {
+    const world = await onDisk();
+    await spoil(world);
+    setFlagsFromString('--expose-gc');
+    const collect: () => void = runInNewContext('gc');
+    const bytes = () => {
+      collect();
+      return process.memoryUsage().arrayBuffers;
+    };
+    const waiting = publish(1, 'kept', Buffer.alloc(1_000_000));
+    const before = bytes();
+    for (let i = 0; i < 40; i++) {
+      // Each takes over the connection of the one before.
+      const client = await world.connect({ version: 4, clientId: 'one after the other' });
+      const { publishReceived } = world.broker.counters;
+      client.send(waiting);
+      await eventually(() => world.broker.counters.publishReceived).toBe(publishReceived + 1);
+    }
+    await eventually(() => bytes() - before).toBeLessThan(10_000_000);
+  });
+
+  test('a client whose CONNECT was taken before the disk failed is told after a while, too', async () => {
+    const world = await onDisk({ connectTimeoutSeconds: 1 });
+    world.disk.mood = 'hanging';
+    const client = await WireClient.open(world.port, 5);
+    client.sendConnect(persistent(5, 'just before'));
+    await eventually(() => world.store.isDurable).toBe(false);
+    if (spoil === refuse) world.disk.mood = 'refusing';
+    expect(await client.next('connack')).toMatchObject({ reasonCode: 0x88 });
+    await client.closed();
+    world.disk.mood = 'well';
+    // Its session was on its way to the disk by then.
+    expect((await world.connect(persistent(5, 'just before'))).connack).toMatchObject({ sessionPresent: true });
   });
 
   test('the program is told as well that a message is refused, and others go out', async () => {

@@ -84,7 +84,7 @@ test('a client whose CONNACK waits for the disk is not called late by its keep-a
   // Keep-alive 1 s, and a session that stays.
   const bytes = wire`10 { 'MQTT' 04 00 0001 'c' }`;
   receiver.onBytes(Buffer.from(bytes), 0, bytes.length);
-  for (let second = 0; second < 60; second++) {
+  for (let second = 0; second < 9; second++) {
     now += 1_000;
     broker.tick();
   }

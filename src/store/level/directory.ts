@@ -3,7 +3,6 @@ import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../contracts/log.ts';
 import { StoreError } from '../../contracts/session-store.ts';
-import { finishSalvage } from './files/salvage.ts';
 import { lastCommitName } from './last-commit.ts';
 
 const ownNames =
@@ -33,7 +32,6 @@ export async function prepareDirectory({ directory, mustExist, log }: DirectoryO
     const what = `Cannot make the data directory ${directory}: ${(cause as Error).message}; choose another with --data-dir`;
     throw new StoreError('unusable', what, { cause });
   }
-  await finishSalvage(directory, new Date());
   // Windows has other means.
   if (process.platform !== 'win32') await tighten(directory, log);
 }

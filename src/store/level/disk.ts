@@ -9,7 +9,7 @@ import type { Log } from '../../contracts/log.ts';
 import { StoreError } from '../../contracts/session-store.ts';
 import { prepareDirectory } from './directory.ts';
 import { checkFiles, damageText, type Files, levelFiles, logsOf, tablesOf } from './files/check.ts';
-import { salvage, setAside } from './files/salvage.ts';
+import { finishSalvage, isHalfSalvaged, salvage, salvageLockName, setAside } from './files/salvage.ts';
 import { type LastCommits, lastCommitFiles, lastCommitName } from './last-commit.ts';
 
 /** Changes that are written together or not at all. Keys and values are copied when they are given. */
@@ -73,27 +73,40 @@ export const levelDisk: Disk = {
 };
 
 async function openChecked(options: OpenOptions): Promise<KeyValues> {
-  const { directory, isReopening = false } = options;
+  const { directory, isReopening } = options;
   if (!isReopening) await prepareDirectory(options);
-  let names = await levelFiles(directory);
-  if (!isReopening && (await isStillborn(directory, names))) {
-    for (const name of names) await rm(join(directory, name));
-    names = [];
-  }
+  const db = await openUnlessBroken(options, false);
+  // What was found a moment ago may be what another process that mends it had done so far: it is looked at anew.
+  return db ?? whileMending(directory, async () => (await openUnlessBroken(options, true))!);
+}
+
+/** Null if something is to be mended, and this is not the time for it. */
+async function openUnlessBroken(options: OpenOptions, mayMend: boolean): Promise<KeyValues | null> {
+  const { directory, isReopening = false, acceptLoss } = options;
+  if (mayMend) await finishSalvage(directory, new Date());
+  const names = await levelFiles(directory);
+  if (!mayMend && !isReopening && isHalfSalvaged(directory)) return null;
   let isNew = names.length === 0;
-  if (isNew) await assertMayBeNew(options);
-  else {
-    if (!isReopening) await assertUnlocked(directory);
+  if (isNew) {
+    if (!mayMend && acceptLoss && existsSync(join(directory, lastCommitName))) return null;
+    await assertMayBeNew(options);
+  } else if (!isReopening) {
+    await assertUnlocked(directory);
+    if (await isStillborn(directory, names)) return openStillborn(directory, names);
+  }
+  if (!isNew) {
     const files = await checkFiles(directory, names, isReopening);
+    if (files.damage.length > 0 && acceptLoss && !mayMend) return null;
     if (files.damage.length > 0) isNew = await mend(options, files);
   }
   const db = await openLevel(directory, isNew).catch(async (error: Error) => {
     // Checksums fit, and LevelDB is not content all the same.
     if (codeOf(error) !== 'LEVEL_CORRUPTION') throw error;
+    if (acceptLoss && !mayMend) return null;
     const damage = { file: 'LevelDB', what: `says: ${causeOf(error).message}`, bytes: 0 };
     return openLevel(directory, await mend(options, { manifest: null, damage: [damage] }));
   });
-  await syncNames(directory);
+  if (db !== null) await syncNames(directory);
   return db;
 }
 
@@ -102,6 +115,32 @@ async function isStillborn(directory: string, names: readonly string[]): Promise
   if (existsSync(join(directory, lastCommitName)) || tablesOf(names).length > 0) return false;
   const sizes = await Promise.all(logsOf(names).map(async (name) => (await stat(join(directory, name))).size));
   return sizes.every((size) => size === 0);
+}
+
+/** LevelDB tries first, under its lock: another process may be making the database at this moment. */
+async function openStillborn(directory: string, names: readonly string[]): Promise<KeyValues> {
+  const db = await openLevel(directory, true).catch(async (error: Error) => {
+    if (codeOf(error) === 'LEVEL_LOCKED') throw error;
+    for (const name of names) await rm(join(directory, name), { force: true });
+    return openLevel(directory, true);
+  });
+  await syncNames(directory);
+  return db;
+}
+
+/**
+ * One process at a time mends a data directory. LevelDB's own lock cannot be held meanwhile, so a database beside it, which has nothing
+ * in it, lends its one.
+ */
+async function whileMending<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  const at = join(directory, salvageLockName);
+  const lock = await openLevel(at, true).catch(async (error: Error) => {
+    if (codeOf(error) === 'LEVEL_LOCKED') throw error;
+    // It has nothing to lose.
+    await rm(at, { recursive: true, force: true });
+    return openLevel(at, true);
+  });
+  return work().finally(() => lock.close());
 }
 
 /** Where nothing is of a database, there was none, or it was lost. */

@@ -14,6 +14,8 @@ import { type Change, changesOf, readLog } from './log.ts';
 import { TableReader } from './table.ts';
 
 const stages = { making: 'salvaging', complete: 'salvaged', installing: 'installing' } as const;
+/** Who mends the directory holds the lock of a database of this name. */
+export const salvageLockName = 'salvage-lock';
 const batchRecords = 1_000;
 
 export interface Salvaged {
@@ -43,10 +45,14 @@ export async function setAside(directory: string, now: Date): Promise<string> {
   return folder;
 }
 
+/** A crash cut it short, or another process is at it: what stands there as a database is none. */
+export function isHalfSalvaged(directory: string): boolean {
+  return [stages.complete, stages.installing].some((name) => existsSync(join(directory, name)));
+}
+
 /** Goes on where a crash cut it short. */
 export async function finishSalvage(directory: string, now: Date): Promise<void> {
-  const stagesLeft = [stages.complete, stages.installing].filter((name) => existsSync(join(directory, name)));
-  if (stagesLeft.length > 0) await install(directory, now);
+  if (isHalfSalvaged(directory)) await install(directory, now);
 }
 
 async function install(directory: string, now: Date): Promise<string> {

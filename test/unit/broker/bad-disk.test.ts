@@ -193,6 +193,7 @@ describe.each([
     expect(await client.next('connack')).toMatchObject({ reasonCode: 0x88 });
     await client.closed();
     world.disk.mood = 'well';
+    await eventually(() => world.store.isDurable && !world.store.isFailing).toBe(true);
     // Its session was on its way to the disk by then.
     expect((await world.connect(persistent(5, 'just before'))).connack).toMatchObject({ sessionPresent: true });
   });

@@ -1,39 +1,9 @@
 /** What a client finds when the broker was stopped and started again on its data. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createBroker, type SluiceBroker } from '../../../src/index.ts';
-import { type ConnectOptions, type Received, WireClient } from '../../support/wire-client.ts';
+import { expect, test } from 'vitest';
+import { restartableBroker } from '../../support/restartable-broker.ts';
+import type { Received, WireClient } from '../../support/wire-client.ts';
 
-let directory = '';
-let broker: SluiceBroker | null = null;
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'sluice-restart-'));
-  await start();
-});
-afterEach(async () => {
-  await broker?.close();
-  await rm(directory, { recursive: true });
-});
-
-async function start(): Promise<void> {
-  const store = { kind: 'level', directory } as const;
-  const limits = { inflight: 2 };
-  broker = await createBroker({
-    config: { listeners: [{ kind: 'tcp', port: 0 }], log: { level: 'silent' }, store, limits },
-  });
-}
-
-async function restart(): Promise<void> {
-  await broker!.close();
-  await start();
-}
-
-function connect(clientId: string, options: ConnectOptions = {}): Promise<WireClient> {
-  const properties = { sessionExpiryInterval: 1_000 };
-  return WireClient.connect(broker!.listeners[0]!.port, { version: 5, clientId, clean: false, properties, ...options });
-}
+const { connect, restart } = restartableBroker({ limits: { inflight: 2 } });
 
 /** Answers what comes until so many different messages have come, and then as long as something does; what came, in its order. */
 async function take(client: WireClient, wanted: number): Promise<string[]> {

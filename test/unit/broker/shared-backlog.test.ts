@@ -1,41 +1,15 @@
 /** What waits on disk for an away member of a shared subscription, when the member will not come back for it. [MQTT5 4.8.2] */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createBroker, type SluiceBroker } from '../../../src/index.ts';
-import { type ConnectOptions, WireClient } from '../../support/wire-client.ts';
+import { expect, test } from 'vitest';
+import { restartableBroker } from '../../support/restartable-broker.ts';
+import { WireClient } from '../../support/wire-client.ts';
 
 const filter = '$share/group/work';
 /** Beyond what of a queue is kept in memory. */
 const count = 600;
 const numbers = Array.from({ length: count }, (_, i) => `${i}`);
 
-let directory = '';
-let broker: SluiceBroker | null = null;
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'sluice-shared-'));
-  await start();
-});
-afterEach(async () => {
-  await broker?.close();
-  await rm(directory, { recursive: true });
-});
-
-async function start(): Promise<void> {
-  const store = { kind: 'level', directory } as const;
-  broker = await createBroker({ config: { listeners: [{ kind: 'tcp', port: 0 }], log: { level: 'silent' }, store } });
-}
-
-async function restart(): Promise<void> {
-  await broker!.close();
-  await start();
-}
-
-const connect = (clientId: string, options: ConnectOptions = {}) => {
-  const properties = { sessionExpiryInterval: 1_000 };
-  return WireClient.connect(broker!.listeners[0]!.port, { version: 5, clientId, clean: false, properties, ...options });
-};
+const broker = restartableBroker();
+const { connect, restart } = broker;
 
 async function publish(qos: 1 | 2, ...payloads: string[]): Promise<void> {
   const publisher = await connect('publisher');
@@ -150,7 +124,7 @@ test('a restart goes on with what a session had that ended just before', async (
   await awayWithBacklog();
   await (await joined('other')).disconnect();
   // Closed in the same turn as it ends, or nearly.
-  const ending = await WireClient.open(broker!.listeners[0]!.port, 5);
+  const ending = await WireClient.open(broker.port, 5);
   ending.sendConnect({ clientId: 'away', clean: true });
   await ending.next('connack');
   await restart();

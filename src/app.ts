@@ -130,7 +130,10 @@ async function openApp(config: Config, options: AppOptions, stop: Stop): Promise
   authorization.use(rules);
   await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
-  stop.add(() => audit?.record({ event: 'stopped' }));
+  stop.add(() => {
+    log.info({}, 'stopped');
+    audit?.record({ event: 'stopped' });
+  });
   stop.add((deadline) => broker.close({ closePipeline: () => pipelines.close(), deadline }));
   tellConnections(settings, config, log);
   startTicking(broker, pipelines, stop);

@@ -38,5 +38,6 @@ export async function config(argv: readonly string[], io: Io): Promise<void> {
   const failed = await failedTests(read);
   const { length } = read.config.tests;
   if (failed.length > 0) throw new CommandError(`${failed.join('\n')}\n${failed.length} of ${length} tests failed`);
-  io.stdout.write(length === 0 ? `${file} is valid\n` : `${file} is valid, and its ${length} tests pass\n`);
+  const passed = length === 1 ? 'test passes' : `${length} tests pass`;
+  io.stdout.write(length === 0 ? `${file} is valid\n` : `${file} is valid, and its ${passed}\n`);
 }

@@ -4,7 +4,7 @@
  */
 import { type DestinationStream, destination, pino } from 'pino';
 import { printable } from '../base/printable.ts';
-import { isThenable } from '../base/thenable.ts';
+import { isThenable, ownPromise } from '../base/thenable.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 
 export interface LogSettings {
@@ -28,7 +28,14 @@ export async function createLog({ level, format }: LogSettings, output?: NodeJS.
   const log = pino(options, isPretty ? await terminal(output) : (output ?? logOutput()));
   const write = (name: 'debug' | 'info' | 'warn' | 'error') => {
     const method = log[name].bind(log);
-    return (fields: object, message: string) => method(harmless(fields), printable(message));
+    return (fields: object, message: string) => {
+      try {
+        method(harmless(fields), printable(message));
+      } catch {
+        // What programs throw may be anything, also what throws when it is looked at.
+        method({ err: 'it cannot be shown' }, printable(message));
+      }
+    };
   };
   return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
 }
@@ -43,7 +50,7 @@ export function programLog(log: Log): Log {
     return (fields: object, message: string) => {
       try {
         const done = log[name](harmlessTexts(fields), printable(message)) as unknown;
-        if (isThenable(done)) Promise.resolve(done).catch(() => {});
+        if (isThenable(done)) ownPromise(done).catch(() => {});
       } catch {
         // There is nobody left who could be told.
       }
@@ -69,8 +76,9 @@ function harmless(fields: object): object {
   return result;
 }
 
-function harmlessError({ name, message, stack = '', ...more }: Error): object {
-  return { type: name, message: printable(message), stack: stack.split('\n').map(printable).join('\n'), ...more };
+function harmlessError({ name, message, stack, ...more }: Error): object {
+  const lines = String(stack ?? '').split('\n');
+  return { type: name, message: printable(String(message)), stack: lines.map(printable).join('\n'), ...more };
 }
 
 let lastTime = 0;

@@ -9,7 +9,7 @@
  *
  * Nothing here throws.
  */
-import { isThenable } from '../base/thenable.ts';
+import { isThenable, ownPromise } from '../base/thenable.ts';
 import type { Log } from '../contracts/log.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Complaints } from './complaints.ts';
@@ -91,7 +91,8 @@ export class Boundary {
   break(what: string, thrown: unknown): void {
     if (this.isBroken) return;
     this.isBroken = true;
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const error =
+      thrown instanceof Error ? thrown : new Error('something was thrown that is no error', { cause: thrown });
     const text = `a bug in Sluice (${what}) ends the broker; what was acknowledged is stored, and nothing half done is`;
     this.#options.log.error({ err: error }, text);
     this.#options.onBroken(error);
@@ -102,7 +103,7 @@ export class Boundary {
     const failed = (err: unknown) => this.#options.complaints.error('program', { err }, `a ${what} failed`);
     try {
       const answer = call();
-      if (isThenable(answer)) Promise.resolve(answer).catch(failed);
+      if (isThenable(answer)) ownPromise(answer).catch(failed);
     } catch (error) {
       failed(error);
     }

@@ -2,13 +2,13 @@
  * What hooks and steps of a program may answer. Programs are written without types, too, or by mistake: what is no answer is an error of
  * the hook, which refuses, and is never taken for a yes.
  */
-import { isThenable } from '../base/thenable.ts';
+import { isThenable, ownPromise } from '../base/thenable.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable, Hooks, PublishVerdict } from './hooks.ts';
 import type { DeliverVerdict } from './pipeline.ts';
 
 /** The answer, checked: at once if it is there, else as a promise of our own, whatever kind of promise the program has. */
 export function checkedAnswer<T>(answer: unknown, check: (answer: unknown) => T): Awaitable<T> {
-  return isThenable(answer) ? Promise.resolve(answer).then(check) : check(answer);
+  return isThenable(answer) ? ownPromise(answer).then(check) : check(answer);
 }
 
 /** The same hooks, whose answers can be relied upon: what is none is thrown, or rejects, as a TypeError. */
@@ -76,7 +76,7 @@ export function asAuthenticationAnswer(answer: unknown, { method }: Authenticati
     case 'continue':
       if (!isData(fields.data ?? null)) throw noAnswer(fields.data, 'data: a Buffer of at most 65,535 bytes');
       if (method === null) throw new TypeError('it answered "continue" to a client that named no method in CONNECT');
-      return { outcome: 'continue', data: fields.data as Buffer };
+      return { outcome: 'continue', data: (fields.data ?? null) as Buffer };
     default:
       throw noAnswer(fields.outcome, "an outcome: 'accept', 'refuse' or 'continue'");
   }

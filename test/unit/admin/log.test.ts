@@ -59,3 +59,24 @@ test("a program's log is told harmless texts, and what it does wrong is not the 
   await new Promise(setImmediate);
   expect(() => programLog({ info() {} } as never)).toThrow(/log\.debug is not a function/);
 });
+
+test('whatever a program throws can be logged', async () => {
+  const refuses = () => {
+    throw new Error('it does not want to be looked at');
+  };
+  const thrown = [
+    Object.assign(new Error('x'), { stack: null }),
+    Object.assign(new Error('x'), { message: 5 }),
+    Object.defineProperty(new Error('x'), 'details', { enumerable: true, get: refuses }),
+    new Proxy({}, { ownKeys: refuses, get: refuses, getPrototypeOf: refuses }),
+    Object.create(null),
+    Symbol('x'),
+  ];
+
+  const text = await written('json', (log) => {
+    for (const err of thrown) log.error({ err }, 'a hook failed');
+  });
+
+  const lines = text.trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line).msg)).toEqual(thrown.map(() => 'a hook failed'));
+});

@@ -231,6 +231,10 @@ describe('listeners of the program', () => {
       'rejects with a promise of another library',
       () => Object.fromEntries([['then', (_: unknown, reject: (error: Error) => void) => reject(new Error('x'))]]),
     ],
+    [
+      "rejects with a promise whose `then` is the program's own",
+      () => Object.assign(Promise.reject(new Error('x')), Object.fromEntries([['then', () => undefined]])),
+    ],
   ])(
     'one that %s is logged, a bounded number of times; the others hear of it, and the broker goes on',
     async (_, fail) => {

@@ -251,13 +251,16 @@ describe('an answer that is none refuses, and the log names the hook', () => {
   /** In titles not as a list of its bytes. */
   const tooLong = Object.assign(Buffer.alloc(65_536), { toJSON: () => '65,536 bytes' });
   const never = [false, true, undefined, null, Number.NaN, 'no', '0', 1.5, -1, 3, 0x7f, 0x100, [], {}, () => 0];
+  /** One of ours with a `then` of its own, which tells nothing. */
+  const secretive = (value: unknown) =>
+    Object.assign(Promise.resolve(value), Object.fromEntries([['then', () => undefined]]));
   const thenable = (value: unknown) => Object.fromEntries([['then', (give: (value: unknown) => void) => give(value)]]);
 
   test('authorizePublish', async () => {
     await withHook('authorizePublish', async (port) => {
       const client = await WireClient.connect(port, { version: 5 });
       for (const each of [...never, 1, 2]) {
-        for (const given of [each, Promise.resolve(each), thenable(each)]) {
+        for (const given of [each, Promise.resolve(each), thenable(each), secretive(each)]) {
           answer = given;
           expect([each, (await client.publish('a', 'x', { qos: 1 }))?.reasonCode]).toEqual([each, 0x87]);
         }
@@ -268,6 +271,7 @@ describe('an answer that is none refuses, and the log names the hook', () => {
         [thenable(0), 0x10],
         [0, 0x10],
         [thenable(0x97), 0x97],
+        [secretive(0x97), 0x97],
       ] as const) {
         answer = given;
         expect((await client.publish('a', 'x', { qos: 1 }))?.reasonCode).toBe(code);
@@ -280,14 +284,14 @@ describe('an answer that is none refuses, and the log names the hook', () => {
     await withHook('authorizeSubscribe', async (port) => {
       const client = await WireClient.connect(port, { version: 5 });
       for (const each of never) {
-        for (const given of [each, Promise.resolve(each), thenable(each)]) {
+        for (const given of [each, Promise.resolve(each), thenable(each), secretive(each)]) {
           answer = given;
           expect([each, (await client.subscribe('a', { qos: 2 })).granted]).toEqual([each, [0x87]]);
         }
       }
       expect(errors[0]).toMatchObject({ hook: 'authorizeSubscribe' });
       for (const granted of [0, 1, 2, 0x87]) {
-        answer = thenable(granted);
+        answer = granted === 0x87 ? secretive(granted) : thenable(granted);
         expect((await client.subscribe('b', { qos: 2 })).granted).toEqual([granted]);
       }
     });

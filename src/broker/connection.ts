@@ -180,7 +180,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   onPublish(message: Message, packetId: PacketId, _dup: boolean, topicAlias: number): void {
     const { shell, session } = this;
-    if (session === null) return;
+    if (session === null) return this.#outOfTurn('PUBLISH');
     const { counters } = shell;
     counters.packetsReceived++;
     if (--this.#messagesLeft < 0) this.#messagesLeft = this.#pace?.message(shell.core.now) ?? unlimited;
@@ -214,6 +214,12 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.turns.published(message, packetId);
   }
 
+  /** Between CONNECT and CONNACK, where enhanced authentication has AUTH only. [MQTT5 3.1.2-30] */
+  #outOfTurn(what: string): void {
+    if (this.state === 'closing') return;
+    throw new ProtocolError(ReasonCode.ProtocolError, `${what} before authentication ended`);
+  }
+
   #checkQoS(message: Message, packetId: PacketId, session: Session): void {
     if (message.qos > this.shell.settings.maximumQoS) {
       throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${message.qos} exceeds the maximum of this broker`);
@@ -226,7 +232,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   onAck(type: AckType, packetId: PacketId, reasonCode: number): void {
-    if (this.session === null) return;
+    if (this.session === null) return this.#outOfTurn('An acknowledgement');
     this.shell.counters.packetsReceived++;
     handleAck(this.shell.core, this.session, type, packetId, reasonCode);
   }

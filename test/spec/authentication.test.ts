@@ -64,11 +64,17 @@ describe('the exchange', () => {
     await client.closed();
   });
 
-  test('other packets before CONNACK end it [MQTT5 3.1.2-30]', async () => {
+  test.each([
+    { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 0 }] },
+    { cmd: 'publish', topic: 'a', payload: 'x', qos: 0 },
+    { cmd: 'publish', topic: 'a', payload: 'x', qos: 1, messageId: 1 },
+    { cmd: 'puback', messageId: 1 },
+    { cmd: 'pubrel', messageId: 1 },
+  ])('other packets before CONNACK end it [MQTT5 3.1.2-30]: %j', async (packet) => {
     const client = await broker.open(5);
     client.sendConnect({ properties: method });
     await client.next('auth');
-    client.send({ cmd: 'pingreq' });
+    client.send(packet);
     expect((await client.next('connack')).reasonCode).toBe(0x82);
     await client.closed();
   });

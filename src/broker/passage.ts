@@ -7,7 +7,7 @@ import type { Prepared } from '../core/prepared.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type Asker, withAnswer } from './awaiting.ts';
-import { isPiped, messagesOf, opened, prepare } from './piping.ts';
+import { isPiped, messagesOf, opened, Preparation } from './piping.ts';
 
 export interface Passage {
   readonly asker: Asker;
@@ -62,8 +62,12 @@ function transform(passage: Passage): void {
 /** Once each class of subscribers has its form. */
 function route(passage: Passage, messages: readonly Message[]): void {
   const { asker } = passage;
-  const ask = () => prepare(asker.shell, messages);
-  withAnswer<readonly Prepared[]>(asker, 'onDeliver', ask, [], (prepared) => {
-    if (!passage.isAbandoned) passage.passed(prepared);
-  });
+  const preparation = new Preparation(asker.shell, messages);
+  const goOn = () => {
+    if (passage.isAbandoned) return;
+    const waiting = preparation.makeMissing();
+    if (waiting === null) passage.passed(preparation.messages);
+    else withAnswer<unknown>(asker, 'onDeliver', () => waiting, null, goOn);
+  };
+  goOn();
 }

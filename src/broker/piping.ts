@@ -5,7 +5,7 @@
 import { openProperties } from '../codec/publish-properties.ts';
 import type { Awaitable, MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
-import { asPublished, everybody, type Forms, isWithheld, type Prepared } from '../core/prepared.ts';
+import { asPublished, everybody, isWithheld, type Prepared } from '../core/prepared.ts';
 import { type Router, reachesUnclassified, subscriberClassesOf } from '../core/router.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -68,36 +68,45 @@ export function messagesOf(verdict: PublishVerdict, message: Message, seen: Publ
   }
 }
 
-/** The messages, each with the forms that its subscribers want. */
-export function prepare(shell: Shell, messages: readonly Message[]): Awaitable<readonly Prepared[]> {
-  const all = messages.map((message) => formsOf(shell, message));
-  const together = (forms: readonly (Forms | null)[]) => {
-    return messages.map((message, index) => ({ message, forms: forms[index] ?? null }));
-  };
-  if (!all.some((each) => each instanceof Promise)) return together(all as (Forms | null)[]);
-  return Promise.all(all).then(together);
-}
+/**
+ * Messages that are about to be published, with the forms that their subscribers want. While one form is waited for, somebody may
+ * subscribe, also to a message whose forms were there before: nothing is published until every class has its own of every message, or what
+ * a step takes out would get through.
+ */
+export class Preparation {
+  readonly #shell: Shell;
+  readonly #messages: { readonly message: Message; forms: Map<string, Message | null> | null }[];
 
-function formsOf(shell: Shell, message: Message): Awaitable<Forms | null> {
-  const { router } = shell.core;
-  const { pipeline } = shell;
-  if (pipeline === null || (router.classifiedCount === 0 && !isPiped(pipeline, message.topic))) return null;
-  const forms = new Map<string, Message | null>();
-  const addMissing = (): Awaitable<Forms> => {
+  constructor(shell: Shell, messages: readonly Message[]) {
+    this.#shell = shell;
+    this.#messages = messages.map((message) => ({ message, forms: null }));
+  }
+
+  get messages(): readonly Prepared[] {
+    return this.#messages;
+  }
+
+  /** Null: everything is there at this moment. Else a promise that never rejects, after which there may be more to make. */
+  makeMissing(): Promise<unknown> | null {
+    const { pipeline, core } = this.#shell;
+    if (pipeline === null) return null;
     const waiting: Promise<unknown>[] = [];
-    const route = router.route(message.topic);
-    const classes = subscriberClassesOf(route);
-    if (isPiped(pipeline, message.topic) && reachesUnclassified(route)) classes.add(everybody);
-    for (const each of classes) {
-      if (forms.has(each)) continue;
-      const form = formOf(shell, message, each, false);
-      if (form instanceof Promise) waiting.push(form.then((settled) => forms.set(each, settled)));
-      else forms.set(each, form);
+    for (const each of this.#messages) {
+      const isForAll = isPiped(pipeline, each.message.topic);
+      if (core.router.classifiedCount === 0 && !isForAll) continue;
+      const route = core.router.route(each.message.topic);
+      const classes = subscriberClassesOf(route);
+      if (isForAll && reachesUnclassified(route)) classes.add(everybody);
+      const forms = (each.forms ??= new Map());
+      for (const subscriberClass of classes) {
+        if (forms.has(subscriberClass)) continue;
+        const form = formOf(this.#shell, each.message, subscriberClass, false);
+        if (form instanceof Promise) waiting.push(form.then((settled) => forms.set(subscriberClass, settled)));
+        else forms.set(subscriberClass, form);
+      }
     }
-    // Somebody may have subscribed meanwhile.
-    return waiting.length === 0 ? forms : Promise.all(waiting).then(addMissing);
-  };
-  return addMissing();
+    return waiting.length === 0 ? null : Promise.all(waiting);
+  }
 }
 
 /** Never throws or rejects: a pipeline that fails gives nothing, and the log says so. */
@@ -155,19 +164,22 @@ export function publishOwn(
   mayRefuse: boolean,
   done: (reasonCode: ReasonCode, stagedBefore: number) => void,
 ): void {
-  const { core } = shell;
-  const publishAll = (prepared: readonly Prepared[]) => {
+  const { core, boundary } = shell;
+  const preparation = new Preparation(shell, [message]);
+  const publishAll = () => {
+    const waiting = preparation.makeMissing();
+    if (waiting !== null) return void waiting.then(goOn);
+    const { messages } = preparation;
     const { staged } = core.store;
     let reasonCode: ReasonCode = ReasonCode.QuotaExceeded;
-    if (!mayRefuse || !core.refuses(prepared, null)) {
-      for (const { message: each, forms } of prepared) reasonCode = core.publish(each, null, forms);
+    if (!mayRefuse || !core.refuses(messages, null)) {
+      for (const { message: each, forms } of messages) reasonCode = core.publish(each, null, forms);
     }
     done(reasonCode, staged);
   };
-  const prepared = prepare(shell, [message]);
-  if (!(prepared instanceof Promise)) return publishAll(prepared);
-  prepared.then((settled) => {
+  const goOn = () => {
     shell.readTime();
-    shell.boundary.forAll('a message that a pipeline took its time for', () => publishAll(settled));
-  });
+    boundary.forAll('a message that a pipeline took its time for', publishAll);
+  };
+  publishAll();
 }

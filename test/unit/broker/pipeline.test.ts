@@ -230,6 +230,44 @@ describe('as a library', () => {
     expect([text(await first.next('publish')), text(await second.next('publish'))]).toEqual(['x', 'x']);
   });
 
+  test.each(['a client', 'the program'])(
+    'what a step takes out stays out for who subscribes while others are waited for (message of %s)',
+    async (publisher) => {
+      const topic = unique('late');
+      let release = () => {};
+      const gate = new Promise<void>((resolve) => (release = resolve));
+      let held = () => {};
+      const isHeld = new Promise<void>((resolve) => (held = resolve));
+      const end = broker.sluice.use({
+        filter: `${topic}/#`,
+        onPublish: (_, message) => {
+          if (message.topic !== `${topic}/both`) return { verdict: 'keep' };
+          return { verdict: 'split', messages: [{ topic: `${topic}/early` }, { topic: `${topic}/held` }] };
+        },
+        async onDeliver(message) {
+          held();
+          await gate;
+          return { verdict: 'change', message: { ...message, payload: Buffer.from('redacted') } };
+        },
+      });
+      const waitedFor = await broker.connect({ version: 5 });
+      await waitedFor.subscribe(`${topic}/held`);
+      const client = await broker.connect({ version: 5 });
+      if (publisher === 'a client') await client.publish(`${topic}/both`, 'secret');
+      else void broker.sluice.publish(`${topic}/held`, 'secret');
+      await isHeld;
+      const late = await broker.connect({ version: 5 });
+      await late.subscribe(`${topic}/early`);
+      await late.subscribe(`${topic}/held`);
+
+      release();
+
+      const count = publisher === 'a client' ? 2 : 1;
+      expect((await late.collect('publish', count)).map(text)).toEqual(new Array(count).fill('redacted'));
+      end();
+    },
+  );
+
   test('an onDeliver that fails keeps the message from those subscribers, and no more', async () => {
     const topic = unique('use');
     const end = broker.sluice.use({
@@ -254,7 +292,9 @@ describe('as a library', () => {
   });
 
   test('a filter that is none is refused', () => {
-    expect(() => broker.sluice.use({ filter: 'a/#/b' })).toThrow('Not a valid topic filter');
+    expect(() => broker.sluice.use({ filter: 'a/#/b', onDeliver: () => ({ verdict: 'keep' }) })).toThrow(
+      'Not a valid topic filter',
+    );
   });
 });
 

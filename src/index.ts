@@ -8,6 +8,7 @@ import type { MessageFields } from './broker/create-message.ts';
 import { type BrokerEvents, eventNames } from './broker/events.ts';
 import type { MessageHandler } from './broker/local-client.ts';
 import { assertSafeToListen } from './config/anonymous.ts';
+import { ConfigError } from './config/error.ts';
 import { assertFunctions, assertKnownKeys } from './config/known-keys.ts';
 import { parseConfig } from './config/load.ts';
 import type { ConfigInput } from './config/schema.ts';
@@ -56,8 +57,9 @@ export interface SluiceBroker {
   readonly ended: Promise<void>;
   /**
    * Publishes a message of the program's own, past the hooks. Resolves once it is stored as durably as a client's acknowledged message
-   * would be, or when it is refused: because of `queuePolicy: reject`, `limits.retainedMessages`, or a disk that takes no writes. Rejects
-   * with a ProtocolError if the topic is not a valid topic name, or beginning with $SYS/.
+   * would be, or when it is refused: because of `queuePolicy: reject`, `limits.retainedMessages`, a disk that takes no writes, or a broker
+   * that is closed. Rejects with a ProtocolError if it cannot be published (a topic that is no topic name, or begins with $SYS/), and with a
+   * StoreError if the broker ends before it is stored.
    */
   publish(
     topic: string,
@@ -85,6 +87,8 @@ export interface SluiceBroker {
 function checkStep(step: Use): void {
   assertKnownKeys('use', step, stepKeys);
   assertFunctions('use', step, ['onPublish', 'onDeliver']);
+  if (step.onPublish !== undefined || step.onDeliver !== undefined) return;
+  throw new ConfigError('use: a step does nothing without onPublish or onDeliver');
 }
 
 /**
@@ -101,7 +105,10 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     assertKnownKeys('on', options.on, eventNames);
     assertFunctions('on', options.on, eventNames);
   }
-  for (const step of options.use ?? []) checkStep(step);
+  if (options.use !== undefined) {
+    if (!Array.isArray(options.use)) throw new ConfigError('use: expected a list of steps');
+    for (const step of options.use) checkStep(step);
+  }
   const config = parseConfig(options.config ?? {});
   if (options.hooks?.authenticate === undefined) assertSafeToListen(config);
   const { broker, pipelines, listeners, close, ended } = await startApp(config, {
@@ -114,8 +121,13 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     listeners,
     events: broker.events,
     ended,
-    publish: (topic, payload, fields = {}) => broker.publish(topic, { ...fields, payload: Buffer.from(payload) }),
-    subscribe: (topicFilter, handler) => broker.subscribe(topicFilter, handler),
+    publish: async (topic, payload, fields = {}) => {
+      return broker.publish(topic, { ...fields, payload: Buffer.from(payload) });
+    },
+    subscribe(topicFilter, handler) {
+      if (typeof handler !== 'function') throw new TypeError(`subscribe: the handler of ${topicFilter} is no function`);
+      return broker.subscribe(topicFilter, handler);
+    },
     use(step) {
       checkStep(step);
       const end = pipelines.use(...partsOf(step));

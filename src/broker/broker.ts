@@ -83,12 +83,16 @@ export class Broker implements BanList {
   readonly #store: SessionStore;
   readonly #sysTopics: SysTopics;
   readonly #localClients = new Set<LocalClient>();
+  /** How to tell those whose own messages wait for a step or the disk that they wait in vain. */
+  readonly #publishing = new Set<(error: Error) => void>();
   readonly #timers: Timers;
   #stopTicking: (() => void) | null = null;
   #lastSysAt: number;
   #lastSweepAt: number;
   #lastIdleCommitAt: number;
   #isClosing = false;
+  /** The store is closing: nothing is published any more. */
+  #isClosed = false;
   #closed: Promise<void> | null = null;
   #isGoingOn = false;
   #whenEmpty: (() => void) | null = null;
@@ -217,7 +221,8 @@ export class Broker implements BanList {
 
   /** The same for one whose publisher has been told already that it was taken: it is not refused. */
   async publishTaken(topicName: string, fields: MessageFields): Promise<void> {
-    await this.#publish(this.#ownMessage(topicName, fields), false);
+    const { isAccepted } = await this.#publish(this.#ownMessage(topicName, fields), false);
+    if (!isAccepted) throw new StoreError('not_written', 'the broker is closed');
   }
 
   #ownMessage(topicName: string, fields: MessageFields): Message {
@@ -230,11 +235,24 @@ export class Broker implements BanList {
   }
 
   #publish(message: Message, mayRefuse: boolean): Promise<PublishOutcome> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) return resolve(outcomeOf(ReasonCode.ServerShuttingDown));
+      this.#publishing.add(reject);
       publishOwn(this.#shell, message, mayRefuse, (reasonCode, stagedBefore) => {
-        this.#shell.turn.whenStored(null, () => resolve(outcomeOf(reasonCode)), stagedBefore);
+        const settle = () => {
+          this.#publishing.delete(reject);
+          resolve(outcomeOf(reasonCode));
+        };
+        this.#shell.turn.whenStored(null, settle, stagedBefore);
       });
     });
+  }
+
+  /** Whoever still waits for a message of its own would wait for ever. */
+  #endPublishing(): void {
+    const what = 'The broker has ended: this message is not stored, and perhaps nobody has got it';
+    for (const reject of this.#publishing) reject(new StoreError('not_written', what));
+    this.#publishing.clear();
   }
 
   /** The pipeline has changed: connected clients get what they subscribed to in the form that it says now. */
@@ -310,7 +328,11 @@ export class Broker implements BanList {
     this.#stopTicking?.();
     this.#stopTicking = null;
     if (await deadline.allows(this.#allStored())) await deadline.allows(this.#storeWindows());
-    await this.#closeStore(deadline).finally(() => this.#resolveEnded());
+    this.#isClosed = true;
+    await this.#closeStore(deadline).finally(() => {
+      this.#endPublishing();
+      this.#resolveEnded();
+    });
   }
 
   /** For who finds a bug in what all share: nothing more is committed or sent, connections are cut, and `ended` rejects. */
@@ -321,7 +343,9 @@ export class Broker implements BanList {
   #stop(): void {
     this.#stopTicking?.();
     this.#stopTicking = null;
+    this.#isClosed = true;
     for (const connection of [...this.#shell.connections]) connection.abandon();
+    this.#endPublishing();
   }
 
   /** Only once all else is stored: if the disk fails, it is for the next start as after a crash, and that loses nothing. */

@@ -99,7 +99,10 @@ export type PublishVerdict =
 export interface PublishOutcome {
   /** False: it was refused. Nobody gets it, and it is not retained. */
   readonly isAccepted: boolean;
-  /** What a client would have been answered: Success, NoMatchingSubscribers, or QuotaExceeded if it was refused for want of room. */
+  /**
+   * What a client would have been answered: Success, NoMatchingSubscribers, QuotaExceeded if it was refused for want of room, or
+   * ServerShuttingDown once the broker is closed.
+   */
   readonly reasonCode: ReasonCode;
 }
 

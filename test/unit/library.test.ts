@@ -1,5 +1,8 @@
 /** The library's example in the README does what the README says. */
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type ConfigInput, createBroker, type EventListeners, type SluiceBroker } from '../../src/index.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -164,7 +167,49 @@ test('what createBroker is given by a wrong name or filter is refused', async ()
   const config = inMemory();
   const on = { conected: () => {} } as EventListeners;
   await expect(createBroker({ config, on })).rejects.toThrow(/on\.conected: .*did you mean connected/);
-  await expect(createBroker({ config, use: [{ filter: 'a/#/b' }] })).rejects.toThrow(
+  const onDeliver = () => ({ verdict: 'keep' }) as const;
+  await expect(createBroker({ config, use: [{ filter: 'a/#/b', onDeliver }] })).rejects.toThrow(
     'Not a valid topic filter: "a/#/b"',
   );
+});
+
+test.each([
+  [{}, 'use: expected a list of steps'],
+  [null, 'use: expected a list of steps'],
+  [[null], /^use: expected an object with name, filter/],
+  [[{ filter: 'a' }], 'use: a step does nothing without onPublish or onDeliver'],
+])('steps that are none are refused: %j', async (use, message) => {
+  await expect(createBroker({ config: inMemory(), use: use as never })).rejects.toThrow(message);
+});
+
+test('what the program gives to publish and subscribe is checked there, and only publish answers later', async () => {
+  const broker = await createBroker({ config: inMemory() });
+  await expect(broker.publish('a', 5 as never)).rejects.toThrow(TypeError);
+  expect(() => broker.subscribe('a', null as never)).toThrow('subscribe: the handler of a is no function');
+  await broker.close();
+});
+
+test.each(['memory', 'level'] as const)('publish tells a program that the broker is closed (%s)', async (kind) => {
+  const directory = await mkdtemp(join(tmpdir(), 'sluice-library-'));
+  const store = kind === 'memory' ? { kind } : { kind, directory };
+  const broker = await createBroker({ config: { ...inMemory(), store } });
+  await Promise.all([broker.close(), broker.close()]);
+  for (const options of [{}, { qos: 1 as const, retain: true }]) {
+    expect(await broker.publish('a', 'x', options)).toEqual({ isAccepted: false, reasonCode: 0x8b });
+  }
+  await rm(directory, { recursive: true });
+});
+
+test('publish rejects if the broker ends before a step has answered', async () => {
+  let release = () => {};
+  const broker = await createBroker({
+    config: { ...inMemory(), shutdownSeconds: 1 },
+    use: [{ onDeliver: () => new Promise((resolve) => (release = () => resolve({ verdict: 'keep' }))) }],
+  });
+  const client = await WireClient.connect(broker.listeners[0]!.port, { version: 5 });
+  await client.subscribe('a');
+  const published = broker.publish('a', 'x', { qos: 1 }).catch((error: Error) => error);
+  await broker.close();
+  expect(await published).toMatchObject({ name: 'StoreError', code: 'not_written' });
+  release();
 });

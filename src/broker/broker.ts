@@ -237,14 +237,23 @@ export class Broker implements BanList {
   #publish(message: Message, mayRefuse: boolean): Promise<PublishOutcome> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) return resolve(outcomeOf(ReasonCode.ServerShuttingDown));
-      this.#publishing.add(reject);
-      publishOwn(this.#shell, message, mayRefuse, (reasonCode, stagedBefore) => {
+      const failed = (error: unknown) => {
+        this.#publishing.delete(reject);
+        reject(error);
+      };
+      const done = (reasonCode: ReasonCode, stagedBefore: number) => {
         const settle = () => {
           this.#publishing.delete(reject);
           resolve(outcomeOf(reasonCode));
         };
         this.#shell.turn.whenStored(null, settle, stagedBefore);
-      });
+      };
+      this.#publishing.add(reject);
+      try {
+        publishOwn(this.#shell, message, { mayRefuse, done, failed });
+      } catch (error) {
+        failed(error);
+      }
     });
   }
 

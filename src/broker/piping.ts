@@ -154,17 +154,19 @@ export function inForm(
   });
 }
 
-/**
- * Publishes the program's own message, which passes no hook and no pipeline. `done` is called when it is routed, with what has been staged
- * before. With `mayRefuse` it is refused, as a client's would be, where it finds no room.
- */
-export function publishOwn(
-  shell: Shell,
-  message: Message,
-  mayRefuse: boolean,
-  done: (reasonCode: ReasonCode, stagedBefore: number) => void,
-): void {
-  const { core, boundary } = shell;
+/** What becomes of a message of the program's own, or of the broker's. */
+export interface OwnPublication {
+  /** Whether it is refused, as a client's would be, where it finds no room. */
+  readonly mayRefuse: boolean;
+  /** It is routed, or refused; with what had been staged before. */
+  done(reasonCode: ReasonCode, stagedBefore: number): void;
+  /** A bug on its way, after this function returned. */
+  failed(error: unknown): void;
+}
+
+/** Publishes the program's own message, which passes no hook and no pipeline. */
+export function publishOwn(shell: Shell, message: Message, publication: OwnPublication): void {
+  const { core } = shell;
   const preparation = new Preparation(shell, [message]);
   const publishAll = () => {
     const waiting = preparation.makeMissing();
@@ -172,14 +174,18 @@ export function publishOwn(
     const { messages } = preparation;
     const { staged } = core.store;
     let reasonCode: ReasonCode = ReasonCode.QuotaExceeded;
-    if (!mayRefuse || !core.refuses(messages, null)) {
+    if (!publication.mayRefuse || !core.refuses(messages, null)) {
       for (const { message: each, forms } of messages) reasonCode = core.publish(each, null, forms);
     }
-    done(reasonCode, staged);
+    publication.done(reasonCode, staged);
   };
   const goOn = () => {
     shell.readTime();
-    boundary.forAll('a message that a pipeline took its time for', publishAll);
+    try {
+      publishAll();
+    } catch (error) {
+      publication.failed(error);
+    }
   };
   publishAll();
 }

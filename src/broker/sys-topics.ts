@@ -137,7 +137,9 @@ export class SysTopics {
     const { now } = this.#shell.core;
     // The limits are for topics of clients.
     const message = createMessage(topic.name, { payload, retain: true, contentType }, now, widestTopicLimits, topic);
-    publishOwn(this.#shell, message, false, () => {});
+    const { boundary } = this.#shell;
+    const failed = (error: unknown) => boundary.break('$SYS', error);
+    publishOwn(this.#shell, message, { mayRefuse: false, done() {}, failed });
   }
 
   /** Without a file descriptor left, it cannot be asked for: the last value stands. */

@@ -4,17 +4,22 @@
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { Prepared } from '../core/prepared.ts';
 import { type PendingWill, publisherOf } from '../core/wills.ts';
+import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Asker } from './awaiting.ts';
+import type { Blamable } from './boundary.ts';
 import { type Passage, pass } from './passage.ts';
 import type { Shell } from './shell.ts';
 
 /** `done` is called in the same go as the will is routed, or refused. */
 export function publishWill(shell: Shell, message: Message, will: PendingWill, done: () => void): void {
-  pass(new WillPassage(shell, message, will, done));
+  const passage = new WillPassage(shell, message, will, done);
+  passage.guard(() => pass(passage));
 }
 
-class WillPassage implements Passage, Asker {
+/** Its client is gone, so it pays itself for a bug on the way: it is refused. */
+class WillPassage implements Passage, Asker, Blamable {
   readonly isAbandoned = false;
   readonly isClosing = false;
   readonly shell: Shell;
@@ -22,6 +27,7 @@ class WillPassage implements Passage, Asker {
   readonly identity: ClientIdentity;
   readonly #will: PendingWill;
   readonly #done: () => void;
+  #isOver = false;
 
   constructor(shell: Shell, message: Message, will: PendingWill, done: () => void) {
     this.shell = shell;
@@ -44,12 +50,24 @@ class WillPassage implements Passage, Asker {
   unpark(): void {}
 
   guard(run: () => void): void {
-    this.shell.boundary.forAll('the will of a client that is gone', run);
+    this.shell.boundary.forOne(this, run);
+  }
+
+  fail(error: ProtocolError): void {
+    this.refused(error.reasonCode, error.message);
+  }
+
+  endByBug(): void {
+    this.refused(ReasonCode.ImplementationSpecificError, 'internal error');
+  }
+
+  abandon(): void {
+    this.#end();
   }
 
   refused(reasonCode: number, why?: string): void {
-    this.shell.core.sink.willRefused(this.message, this.#will, reasonCode, why);
-    this.#done();
+    if (!this.#isOver) this.shell.core.sink.willRefused(this.message, this.#will, reasonCode, why);
+    this.#end();
   }
 
   passed(messages: readonly Prepared[]): void {
@@ -57,6 +75,12 @@ class WillPassage implements Passage, Asker {
     // No Local goes by the client identifier, whose session may be another one by now. [MQTT5 3.8.3-3]
     const origin = core.directory.get(this.#will.clientId) ?? null;
     for (const { message, forms } of messages) core.publish(message, origin, forms);
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#done();
   }
 }

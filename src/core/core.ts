@@ -21,6 +21,7 @@ import { Reservation } from './reservation.ts';
 import { type RetainedMatches, RetainedMessages } from './retained.ts';
 import { LocalRouter, type Route, type Router, shareOf } from './router.ts';
 import type { Session } from './session.ts';
+import type { SharedGroup } from './shared-group.ts';
 import type { Sink } from './sink.ts';
 import { Wills } from './wills.ts';
 
@@ -177,13 +178,7 @@ export class Core {
       const retain = message.retain && target.retainAsPublished;
       const form = forms === null ? message : formFor(target.subscriberClass, message, forms);
       reached++;
-      if (form === null) continue;
-      try {
-        this.delivering.deliver(target.session, form, qos, retain, target.subscriptionIds, null);
-      } catch (error) {
-        // Neither the publisher nor the other subscribers are to pay for it.
-        this.sink.failed(target.session, error);
-      }
+      if (form !== null) this.#deliver(target.session, form, qos, retain, target.subscriptionIds, null);
     }
     for (let i = Math.max(from, sessions); i < to; i++) {
       const group = groups[i - sessions]!;
@@ -194,10 +189,26 @@ export class Core {
       const form = forms === null ? message : formFor(member.subscriberClass, message, forms);
       reached++;
       if (form === null) continue;
-      this.delivering.deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);
+      this.#deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);
     }
     this.copies += reached;
     return reached;
+  }
+
+  /** Neither the publisher nor the other subscribers are to pay for what goes wrong with one. */
+  #deliver(
+    session: Session,
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: readonly number[] | null,
+    group: SharedGroup | null,
+  ): void {
+    try {
+      this.delivering.deliver(session, message, qos, retain, subscriptionIds, group);
+    } catch (error) {
+      this.sink.failed(session, error);
+    }
   }
 
   /** In a later round than it was routed in, somebody may be gone, or the rules may have changed. */

@@ -65,6 +65,7 @@ describe('the exchange', () => {
   });
 
   test.each([
+    { cmd: 'pingreq' },
     { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 0 }] },
     { cmd: 'publish', topic: 'a', payload: 'x', qos: 0 },
     { cmd: 'publish', topic: 'a', payload: 'x', qos: 1, messageId: 1 },

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Broker } from '../../../src/broker/broker.ts';
+import type { Hooks } from '../../../src/contracts/hooks.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
 import { createBroker } from '../../../src/index.ts';
@@ -61,13 +62,13 @@ const storeOptions = {
 } as const;
 
 /** A broker on a store of its own, whose methods a test can break, and what it logs as errors. */
-async function breakable() {
+async function breakable(hooks: Hooks = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'sluice-boundary-'));
   closing.push(() => rmSync(directory, { recursive: true }));
   const errors: string[] = [];
   const log = { ...silentLog, error: (_: object, message: string) => void errors.push(message) };
   const store = new LevelStore({ ...storeOptions, directory, log });
-  const broker = new Broker({ settings: { ...defaultSettings, sysIntervalSeconds: 0 }, store, log });
+  const broker = new Broker({ settings: { ...defaultSettings, sysIntervalSeconds: 0 }, store, log, hooks });
   await broker.start();
   closing.push(() => broker.close());
   const listener = await listen(
@@ -158,6 +159,43 @@ describe('a bug in what is done for one connection ends that connection, and nob
     for (const each of [first, last]) expect((await each.next('publish')).payload?.toString()).toBe('x');
     expect((await hurt.closed()).map(({ reasonCode }) => reasonCode)).toEqual([0x83]);
     expect(errors).toEqual([ended]);
+  });
+
+  test('that got the message of a shared subscription', async () => {
+    const { store, errors, connect } = await breakable();
+    const hurt = await connect(staying('hurt'));
+    await hurt.subscribe('$share/g/a', { qos: 1 });
+    const publisher = await connect();
+    breaks(store, 'putDelivery');
+
+    expect((await publisher.publish('a', 'x', { qos: 1 }))?.reasonCode).toBe(0);
+
+    expect((await hurt.closed()).map(({ reasonCode }) => reasonCode)).toEqual([0x83]);
+    await publisher.nothingElse();
+    expect(errors).toEqual([ended]);
+  });
+
+  test.each([
+    ['when it is due', 0],
+    ['behind a hook that answered later', 1],
+  ])('a will that it hits %s is refused, and the broker goes on', async (_, isLate) => {
+    let asked = 0;
+    const later = async () => {
+      await new Promise(setImmediate);
+      return 0;
+    };
+    const { broker, store, errors, connect } = await breakable({
+      authorizePublish: () => (isLate === 1 && asked++ > 0 ? later() : 0),
+    });
+    const will = { topic: 'w', payload: 'x', retain: true, properties: { willDelayInterval: 1 } };
+    const dying = await connect({ ...staying('dying'), will });
+    const other = await connect();
+    breaks(store, 'putRetained');
+    await dying.end();
+
+    await expect.poll(() => errors, { timeout: 5_000 }).toEqual([ended]);
+    expect(broker.counters.dropped.willRefused).toBe(1);
+    await other.nothingElse();
   });
 
   test('when it is written to, and when it reads again', async () => {

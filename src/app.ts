@@ -18,6 +18,7 @@ import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
+import type { InTime } from './contracts/hook-answers.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
 import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
@@ -125,7 +126,9 @@ async function openApp(config: Config, options: AppOptions, stop: Stop): Promise
   const given = options.hooks ?? {};
   const hooks = authentication === null ? given : withAuthentication(given, authentication);
   const settings = withinOpenFiles(config);
-  const broker = new Broker({ settings, store, log, pipeline: pipelines, hooks, access: authorization.policy, audit });
+  const inTime: InTime = (answer) => pipelines.deadline.within(answer);
+  const access = authorization.policy;
+  const broker = new Broker({ settings, store, log, pipeline: pipelines, hooks, inTime, access, audit });
   connectParts(broker, pipelines, options, log);
   authorization.use(rules);
   await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);

@@ -6,6 +6,7 @@ import { Deadline } from '../base/deadline.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
+import type { InTime } from '../contracts/hook-answers.ts';
 import type { Awaitable, ClientIdentity, Hooks, PublishOutcome } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
@@ -36,6 +37,8 @@ export interface BrokerOptions {
   readonly settings: BrokerSettings;
   readonly store: SessionStore;
   readonly hooks?: Hooks;
+  /** Limits how long hooks may take. Default: not at all. */
+  readonly inTime?: InTime;
   readonly pipeline?: MessagePipeline;
   /** What clients may do. Absent: everything. */
   readonly access?: AccessPolicy;

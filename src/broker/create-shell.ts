@@ -65,7 +65,7 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
   };
   const shell: Shell = {
     settings,
-    hooks: checkedHooks(options.hooks ?? {}),
+    hooks: checkedHooks(options.hooks ?? {}, options.inTime ?? ((answer) => answer)),
     pipeline: options.pipeline ?? null,
     randomBytes: options.randomBytes ?? randomBytes,
     core: new Core(settings, store, sink, now, options.access ?? null, options.pieces),

@@ -11,20 +11,27 @@ export function checkedAnswer<T>(answer: unknown, check: (answer: unknown) => T)
   return isThenable(answer) ? ownPromise(answer).then(check) : check(answer);
 }
 
-/** The same hooks, whose answers can be relied upon: what is none is thrown, or rejects, as a TypeError. */
-export function checkedHooks(hooks: Hooks): CheckedHooks {
+/** The answer, or a rejection in the place of one that does not come in time. */
+export type InTime = <T>(answer: Awaitable<T>) => Awaitable<T>;
+
+/**
+ * The same hooks, whose answers can be relied upon: what is none is thrown, or rejects, as a TypeError. One that never answers would hold
+ * its client, or a will, for ever; before CONNACK, the limit for CONNECT holds.
+ */
+export function checkedHooks(hooks: Hooks, inTime: InTime): CheckedHooks {
   return {
     ...(hooks.authenticate && {
       authenticate: (request) => {
         const check = (answer: unknown) => asAuthenticationAnswer(answer, request);
-        return checkedAnswer(hooks.authenticate!(request), check);
+        const answer = checkedAnswer(hooks.authenticate!(request), check);
+        return request.isReAuthentication ? inTime(answer) : answer;
       },
     }),
     ...(hooks.authorizePublish && {
-      authorizePublish: (...asked) => checkedAnswer(hooks.authorizePublish!(...asked), asPublishCode),
+      authorizePublish: (...asked) => inTime(checkedAnswer(hooks.authorizePublish!(...asked), asPublishCode)),
     }),
     ...(hooks.authorizeSubscribe && {
-      authorizeSubscribe: (...asked) => checkedAnswer(hooks.authorizeSubscribe!(...asked), asSubscribeCode),
+      authorizeSubscribe: (...asked) => inTime(checkedAnswer(hooks.authorizeSubscribe!(...asked), asSubscribeCode)),
     }),
   };
 }

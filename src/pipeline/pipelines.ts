@@ -75,7 +75,8 @@ export class Pipelines implements MessagePipeline {
   /** Told of messages that a stage had held back, and that are then refused to those who published them. */
   onRefused: (refused: { pipeline: string; topic: string; reason: string }) => void = () => {};
   readonly #options: PipelinesOptions;
-  readonly #deadline: StepDeadline;
+  /** For whatever of the program answers later. */
+  readonly deadline: StepDeadline;
   #configured: readonly Pipeline[] = [];
   #used: readonly Part[] = [];
   #onPublish: readonly Part[] = [];
@@ -96,7 +97,7 @@ export class Pipelines implements MessagePipeline {
 
   constructor(options: PipelinesOptions) {
     this.#options = options;
-    this.#deadline = new StepDeadline(options.timers ?? systemTimers, options.limits.stepSeconds);
+    this.deadline = new StepDeadline(options.timers ?? systemTimers, options.limits.stepSeconds);
   }
 
   get configured(): readonly Pipeline[] {
@@ -154,7 +155,7 @@ export class Pipelines implements MessagePipeline {
       limits,
       log,
       now,
-      deadline: this.#deadline,
+      deadline: this.deadline,
       quarantine: (entry) => this.#quarantine(entry),
       mayPublish: (...asked) => this.mayPublish(...asked),
       refusedLate: (...refused) => this.#refusedLate(...refused),
@@ -170,7 +171,7 @@ export class Pipelines implements MessagePipeline {
   /** Adds a part behind those that are there; returns a function that takes it out again. */
   use(...parts: readonly Part[]): () => void {
     const timely = parts.map(
-      (part): Part => ({ ...part, run: (...given) => this.#deadline.within(part.run(...given)) }),
+      (part): Part => ({ ...part, run: (...given) => this.deadline.within(part.run(...given)) }),
     );
     this.#used = [...this.#used, ...timely];
     this.#partsChanged();

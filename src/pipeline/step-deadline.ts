@@ -1,4 +1,4 @@
-/** How long a step that answers later may take: one that hangs must keep nothing else waiting for ever. */
+/** How long a step, or a hook, that answers later may take: one that hangs must keep nothing else waiting for ever. */
 import type { Timers } from '../base/clock.ts';
 import { Deadline } from '../base/deadline.ts';
 import type { Awaitable } from '../contracts/hooks.ts';

@@ -369,6 +369,42 @@ describe('an answer that is none refuses, and the log names the hook', () => {
   );
 });
 
+describe('a hook that never answers refuses after pipelineLimits.stepSeconds, and what follows goes on', () => {
+  const never = () => new Promise<never>(() => {});
+  const broker = testBroker(
+    { pipelineLimits: { stepSeconds: 1 } },
+    {
+      authorizePublish: (_, { name }) => (name === 'never' ? never() : 0),
+      authorizeSubscribe: (_, filter) => (filter === 'never' ? never() : 0),
+      authenticate: ({ isReAuthentication }) => (isReAuthentication ? never() : { outcome: 'accept' }),
+    },
+  );
+
+  test('authorizePublish', async () => {
+    const client = await broker.connect({ version: 5 });
+    expect((await client.publish('never', 'x', { qos: 1 }))?.reasonCode).toBe(0x87);
+    expect((await client.publish('a', 'x', { qos: 1 }))?.reasonCode).toBe(0x10);
+  });
+
+  test('authorizePublish for a will, which keeps its client out', async () => {
+    const client = await broker.open(5);
+    client.sendConnect({ will: { topic: 'never', payload: 'x' } });
+    expect((await client.next('connack')).reasonCode).toBe(0x87);
+  });
+
+  test('authorizeSubscribe', async () => {
+    const client = await broker.connect({ version: 5 });
+    expect((await client.subscribe('never')).granted).toEqual([0x87]);
+    expect((await client.subscribe('a')).granted).toEqual([0]);
+  });
+
+  test('authenticate of a client that is connected, whose connection ends', async () => {
+    const client = await broker.connect({ version: 5, properties: { authenticationMethod: 'm' } });
+    client.send({ cmd: 'auth', reasonCode: 0x19, properties: { authenticationMethod: 'm' } });
+    expect((await client.closed()).map(({ cmd }) => cmd)).toEqual(['disconnect']);
+  });
+});
+
 describe('what a program writes wrong is refused as settings are', () => {
   const refused = (options: object) =>
     createBroker(options as never).then(

@@ -35,6 +35,9 @@ const dollarPrefix = z
     "the first level of topics, beginning with $, as $factory; $SYS and $share stay the broker's own",
   );
 
+/** Whether it can be sent as a text of MQTT. [MQTT5 1.5.4] */
+const fitsOnWire = (text: string) => Buffer.byteLength(text) <= 65_535 && !text.includes('\0') && text.isWellFormed();
+
 /** `store: { directory: … }` needs no kind. */
 function levelUnlessNamed(input: unknown): unknown {
   return typeof input === 'object' && input !== null && !('kind' in input) ? { kind: 'level', ...input } : input;
@@ -69,7 +72,10 @@ export const schema = z.strictObject({
   wildcardsAtTopLevel: z.boolean().default(defaultSettings.wildcardsAtTopLevel),
   sharedSubscriptions: z.boolean().default(defaultSettings.sharedSubscriptions),
   refusedFilters: z.array(z.string()).default([...defaultSettings.refusedFilters]),
-  responseInformation: z.string().default(defaultSettings.responseInformation),
+  responseInformation: z
+    .string()
+    .refine(fitsOnWire, 'at most 65,535 bytes of UTF-8 without U+0000')
+    .default(defaultSettings.responseInformation),
   sysIntervalSeconds: whole(0, 86_400).default(defaultSettings.sysIntervalSeconds),
   store: z.preprocess(levelUnlessNamed, store).default(() => store.parse({ kind: 'level' })),
   shutdownSeconds: whole(1, 3_600).default(10),

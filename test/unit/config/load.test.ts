@@ -323,3 +323,12 @@ test.each(['telemetry/#/x', '$share/g/a', ''])(
     expect(() => parseConfig({ store: { kind: 'level', topics } })).toThrow(/store\.topics/);
   },
 );
+
+test.each(['é'.repeat(32_768), 'a\0b', '\ud800'])(
+  'a responseInformation that no packet can hold is refused',
+  (text) => {
+    expect(() => parseConfig({ responseInformation: text })).toThrow(
+      /responseInformation: expected at most 65,535 bytes/,
+    );
+  },
+);

@@ -171,9 +171,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.deadlines.heardAt = this.shell.core.now;
     if (this.state === 'closing') return;
     this.turns.begin();
-    this.shell.boundary.forOne(this, () => this.#framer.resume());
-    this.reading.mindAnswers();
-    this.reading.goOn();
+    this.shell.boundary.forOne(this, () => {
+      this.#framer.resume();
+      this.reading.mindAnswers();
+      this.reading.goOn();
+    });
   }
 
   // Packets in

@@ -2,7 +2,8 @@
  * Opens a listener of any kind: what it accepts becomes `ByteStream`s.
  */
 import { once } from 'node:events';
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { IncomingMessage } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer, type Server, Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { assert } from '../base/assert.ts';
 import type { Audit } from '../contracts/audit.ts';
@@ -50,6 +51,7 @@ export async function listen(
     : null;
   const server = createServer(options, { contexts, handshakes, refusals, accept: (stream) => acceptStream(stream) });
   if (handshakes !== null) server.on('connection', (socket: Socket) => handshakes.begin(socket));
+  containEvents(server, refusals);
   server.listen({ host, port: options.port, backlog: options.backlog ?? defaultBacklog });
   try {
     await once(server, 'listening');
@@ -96,6 +98,25 @@ export async function checkAddresses(all: readonly Pick<ListenerOptions, 'kind' 
   }
 }
 
+/** Whatever a server does with a connection begins with one of its events. */
+function containEvents(server: Server, refusals: Refusals): void {
+  const emit = server.emit.bind(server) as (event: string, ...details: unknown[]) => boolean;
+  server.emit = (event: string, ...details: unknown[]): boolean => {
+    const socket = socketIn(details);
+    return socket === null
+      ? emit(event, ...details)
+      : (refusals.contain(socket, () => emit(event, ...details)) ?? true);
+  };
+}
+
+function socketIn(details: readonly unknown[]): Socket | null {
+  for (const each of details) {
+    if (each instanceof Socket) return each;
+    if (each instanceof IncomingMessage) return each.socket;
+  }
+  return null;
+}
+
 /** Whether anything comes before the bytes that are MQTT's. */
 const hasHandshake = ({ kind, proxyProtocol = false }: ListenerOptions) => kind !== 'tcp' || proxyProtocol;
 
@@ -120,7 +141,7 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
     assert(gate !== null, 'a TCP connection has no other handshake than a PROXY header');
     return createTcpServer({ allowHalfOpen }, (socket) => {
       const read = gate.admit(socket);
-      if (read !== null) acceptProxiedTcp(socket, read, established, accept);
+      if (read !== null) acceptProxiedTcp(socket, read, established, accept, refusals);
     });
   }
   const secure = contexts?.serverOptions() ?? null;
@@ -130,25 +151,24 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
           acceptTls(socket, established(socket), accept),
         )
       : createWebSocketServer(options, secure, { accept, handshakes, refusals });
-  if (options.kind !== 'tls') takeTurns(server, secure === null ? 'connection' : 'secureConnection', cost.upgrade);
+  const upgradedAt = secure === null ? 'connection' : 'secureConnection';
+  if (options.kind !== 'tls') takeTurns(server, upgradedAt, cost.upgrade, refusals);
   if (secure !== null) {
     checkHandshakes(server as TlsServer, handshakes, refusals);
-    takeTurns(server, 'connection', cost.tlsHandshake);
+    takeTurns(server, 'connection', cost.tlsHandshake, refusals);
   }
   gate?.guard(server);
   return server;
 }
 
 /** What `server` does first is dear, so it begins when its turn comes, and not before the client has said anything. */
-function takeTurns(server: Server, event: BeginEvent, leastCost: number): void {
-  beginBehind(
-    server,
-    event,
-    () => () => 0,
-    (begin) => {
+function takeTurns(server: Server, event: BeginEvent, leastCost: number, refusals: Refusals): void {
+  beginBehind(server, event, refusals, {
+    admit: () => () => 0,
+    when(begin) {
       if (!strangers.goes(leastCost, begin)) strangers.wait(leastCost, begin);
     },
-  );
+  });
 }
 
 /** Turns away whose certificate is not good enough, and tells of those that a certificate or a protocol's name kept out. */

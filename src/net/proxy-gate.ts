@@ -56,28 +56,27 @@ export class ProxyGate {
 
   /** Lets what `server` does with a connection begin behind the header. */
   guard(server: Server): void {
-    beginBehind(
-      server,
-      'connection',
-      (socket) => this.admit(socket),
-      (begin) => begin(),
-    );
+    beginBehind(server, 'connection', this.#refusals, {
+      admit: (socket) => this.admit(socket),
+      when: (begin) => begin(),
+    });
   }
 }
 
 /** Plain, or with its TLS handshake done. */
 export type BeginEvent = 'connection' | 'secureConnection';
 
+export interface Beginning {
+  admit(socket: Socket): HeaderReader | null;
+  /** Calls back at once or later. */
+  when(begin: () => void): void;
+}
+
 /**
  * Lets what `server` does with a connection at `event` begin once its first bytes have come and a header, if there is to be one, was
- * read off them. `when` calls back at once or later.
+ * read off them.
  */
-export function beginBehind(
-  server: Server,
-  event: BeginEvent,
-  admit: (socket: Socket) => HeaderReader | null,
-  when: (begin: () => void) => void,
-): void {
+export function beginBehind(server: Server, event: BeginEvent, refusals: Refusals, { admit, when }: Beginning): void {
   const listeners = server.listeners(event) as ((this: Server, socket: Socket) => void)[];
   server.removeAllListeners(event);
   // A TLS socket takes what is there from the one below it, which must not flow. An HTTP server waits for it.
@@ -86,18 +85,20 @@ export function beginBehind(
     const read = admit(socket);
     if (read === null) return;
     const close = () => socket.destroy();
-    const onData = (bytes: Buffer) => {
+    const begin = () => {
+      socket.off('end', close).off('error', close);
+      if (socket.destroyed) return;
+      for (const each of listeners) each.call(server, socket);
+      if (begunFlows) socket.resume();
+    };
+    const onBytes = (bytes: Buffer) => {
       const behind = read(bytes, bytes.length);
       if (behind === null) return;
       socket.off('data', onData).pause();
       if (behind < bytes.length) socket.unshift(bytes.subarray(behind));
-      when(() => {
-        socket.off('end', close).off('error', close);
-        if (socket.destroyed) return;
-        for (const each of listeners) each.call(server, socket);
-        if (begunFlows) socket.resume();
-      });
+      when(() => void refusals.contain(socket, begin));
     };
+    const onData = (bytes: Buffer) => void refusals.contain(socket, () => onBytes(bytes));
     socket.on('data', onData).on('end', close).on('error', close);
     // One that was paused before stays so otherwise.
     socket.resume();

@@ -5,6 +5,7 @@
  * Anybody can cause these at will. So the log has a line a second at most, which says how many were left out; the audit log, which
  * is to have each, says itself when there are too many.
  */
+import type { Socket } from 'node:net';
 import type { Audit } from '../contracts/audit.ts';
 import type { Log } from '../contracts/log.ts';
 
@@ -34,6 +35,17 @@ export class Refusals {
     const { listener } = this;
     if (this.#audit?.wants('handshakeRefused')) {
       this.#audit.record({ event: 'handshakeRefused', from, listener, reason });
+    }
+  }
+
+  /** Runs what a listener does with one connection: a bug in it costs that connection, where it would end the process otherwise. */
+  contain<T>(socket: Pick<Socket, 'destroy'>, run: () => T): T | null {
+    try {
+      return run();
+    } catch (error) {
+      this.warn(`a bug in Sluice kept a connection out: ${error instanceof Error ? error.stack : String(error)}`);
+      socket.destroy();
+      return null;
     }
   }
 

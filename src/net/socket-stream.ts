@@ -8,6 +8,7 @@ import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../con
 import { clientCertificateOf } from './client-certificate.ts';
 import { addressOf } from './handshakes.ts';
 import type { HeaderReader } from './proxy-gate.ts';
+import type { Refusals } from './refusals.ts';
 import { TurnTakingStream } from './turn-taking-stream.ts';
 import { cost, strangerBytes, strangers } from './turnstile.ts';
 
@@ -169,6 +170,7 @@ export function acceptProxiedTcp(
   reader: HeaderReader,
   established: (socket: Socket) => string,
   accept: Accept,
+  refusals: Refusals,
 ): void {
   let stream: SocketStream | null = null;
   // Forgotten with the header, which the connection outlives.
@@ -176,13 +178,15 @@ export function acceptProxiedTcp(
   const close = () => socket.destroy();
   const onBytes = (bytes: Buffer, end: number) => {
     if (stream !== null) return stream.received(bytes, end);
-    const start = read?.(bytes, end) ?? null;
-    if (start === null) return;
-    read = null;
-    socket.off('end', close).off('error', close);
-    stream = new SocketStream('tcp', socket, established(socket));
-    const receiver = begin(stream, socket, accept);
-    if (start < end) receiver?.onBytes(bytes, start, end);
+    refusals.contain(socket, () => {
+      const start = read?.(bytes, end) ?? null;
+      if (start === null) return;
+      read = null;
+      socket.off('end', close).off('error', close);
+      stream = new SocketStream('tcp', socket, established(socket));
+      const receiver = begin(stream, socket, accept);
+      if (start < end) receiver?.onBytes(bytes, start, end);
+    });
   };
   socket.on('end', close).on('error', close);
   const onRead = (length: number, buffer: Buffer) => {

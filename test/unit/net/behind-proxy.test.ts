@@ -215,3 +215,30 @@ test('a check whether somebody listens, which resets its connection before it is
   expect(gone.destroyed).toBe(true);
   expect(warnings).toEqual([]);
 });
+
+describe.each(kinds)('%s', (kind) => {
+  test.each([
+    ['', {}],
+    ['behind a proxy', behindProxy],
+  ])('a bug in what begins with a connection costs that connection, and nobody else %s', async (_, others) => {
+    let isBroken = true;
+    const listener = await listening.open(optionsOf(kind, server, others), (stream) => {
+      if (isBroken) throw new Error('a bug that the test has planted');
+      return listening.record(stream, true);
+    });
+    const options = others === behindProxy ? { behind: { header: v1, cut: v1.length } } : {};
+
+    const unlucky = await Peer.open(listener, options).catch(() => null);
+    if (unlucky !== null) {
+      unlucky.send(Buffer.from('hello'));
+      await eventually(() => unlucky.raw.destroyed);
+    }
+    isBroken = false;
+    const peer = await Peer.open(listener, options);
+    sockets.push(peer.raw);
+    peer.send(Buffer.from('hello'));
+
+    expect((await peer.received(5)).toString()).toBe('hello');
+    expect(listening.warnings).toEqual([expect.stringContaining('a bug that the test has planted')]);
+  });
+});

@@ -92,7 +92,8 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
         : common === null
           ? ReasonCode.ImplementationSpecificError
           : refusalOf(connection, parsed);
-    const ruled = refusal !== 0 ? refusal : (session.rights?.subscribe(parsed!, request.qos) ?? request.qos);
+    const askRules = () => session.rights?.subscribe(parsed!, request.qos) ?? request.qos;
+    const ruled = refusal !== 0 ? refusal : askRules();
     const settle = (code: number) => {
       granted.push(code);
       if (isFailure(code)) reportSubscribeRefused(connection, request.topic, request.qos, code);
@@ -105,7 +106,8 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
       const ask = () => hooks.authorizeSubscribe!(connection.identity!, request.topic, ruled as QoS);
       return withAnswer(connection, 'authorizeSubscribe', ask, ReasonCode.NotAuthorized, (code) => {
         if (connection.session !== session) return;
-        allow(code);
+        // The rules may have changed meanwhile, and what they grant is the most.
+        allow(isFailure(code) ? code : strictest(code, askRules()));
         subscribeNext(connection, session, packet, progress);
       });
     }
@@ -117,6 +119,8 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
     core.delivering.pump(session); // retained messages, which follow the SUBACK
   });
 }
+
+const strictest = (granted: number, ruled: number) => (isFailure(ruled) ? ruled : Math.min(granted, ruled));
 
 function forVersion({ traits }: Connection, code: number): number {
   if (!isFailure(code) || traits.hasProperties) return code;

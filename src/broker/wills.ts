@@ -6,7 +6,7 @@ import type { Prepared } from '../core/prepared.ts';
 import { type PendingWill, publisherOf } from '../core/wills.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Asker } from './awaiting.ts';
 import type { Blamable } from './boundary.ts';
 import { type Passage, pass } from './passage.ts';
@@ -72,6 +72,10 @@ class WillPassage implements Passage, Asker, Blamable {
 
   passed(messages: readonly Prepared[]): void {
     const { core } = this.shell;
+    const { topic, qos, retain } = this.message;
+    // The rules once more, if it had to wait: they may have changed meanwhile.
+    const code = this.#will.rights?.publish(topic, qos, retain) ?? ReasonCode.Success;
+    if (isFailure(code)) return this.refused(code);
     // No Local goes by the client identifier, whose session may be another one by now. [MQTT5 3.8.3-3]
     const origin = core.directory.get(this.#will.clientId) ?? null;
     for (const { message, forms } of messages) core.publish(message, origin, forms);

@@ -404,3 +404,48 @@ test('a PUBLISH that waits for a hook is refused by rules that have changed mean
   expect((await puback)?.reasonCode).toBe(notAuthorized);
   expect(seen).toEqual([]);
 });
+
+test('a will that waits for a hook is refused by rules that have changed meanwhile', async () => {
+  const answers: ((code: number) => void)[] = [];
+  const hooks: Hooks = { authorizePublish: () => new Promise((resolve) => answers.push(resolve)) };
+  const { broker, connect } = await start({ access: policy, hooks });
+  secrets.isOpen = true;
+  const seen: string[] = [];
+  broker.subscribe('#', ({ topic }) => void seen.push(topic));
+  const dying = connect({ version: 5, will: { topic: 'secret/will', payload: 'x' } });
+  await expect.poll(() => answers.length).toBe(1);
+  answers[0]!(0);
+  await (await dying).end();
+  await expect.poll(() => answers.length).toBe(2);
+  secrets.isOpen = false;
+  broker.rulesChanged();
+  answers[1]!(0);
+  await expect.poll(() => broker.counters.dropped.willRefused).toBe(1);
+  expect(seen).toEqual([]);
+});
+
+describe('a subscription that waits for a hook', () => {
+  test('is refused by rules that have changed meanwhile', async () => {
+    let answer: (code: number) => void = () => {};
+    const hooks: Hooks = { authorizeSubscribe: () => new Promise((resolve) => (answer = resolve)) };
+    const { broker, connect } = await start({ access: policy, hooks });
+    secrets.isOpen = true;
+    const guest = await connect({ version: 5 });
+    const suback = guest.subscribe('secret/1', { qos: 1 });
+    const before = answer;
+    await expect.poll(() => answer !== before).toBe(true);
+    secrets.isOpen = false;
+    broker.rulesChanged();
+    answer(1);
+    expect((await suback).granted).toEqual([notAuthorized]);
+  });
+
+  test('is granted no more than the rules grant, whatever the hook says', async () => {
+    const access: AccessPolicy = {
+      rightsOf: (client) => ({ ...policy.rightsOf(client), subscribe: () => 0 }),
+    };
+    const { connect } = await start({ access, hooks: { authorizeSubscribe: () => 2 } });
+    const guest = await connect({ version: 5 });
+    expect((await guest.subscribe('a', { qos: 2 })).granted).toEqual([0]);
+  });
+});

@@ -150,3 +150,25 @@ describe.each(['rules', 'hook'] as const)('where the %s decides', (by) => {
     await admin.nothingElse();
   });
 });
+
+describe('a topic that begins with $ is as closed to stages as to the client [MQTT5 4.7.2]', () => {
+  const dollar: ConfigInput['pipelines'] = [
+    to('dollar', { topic: '$foo/x' }),
+    to('trusted-dollar', { topic: '$foo/x', trusted: true }),
+  ];
+  const closed = testBroker({ pipelines: dollar });
+  const open = testBroker({ pipelines: dollar, allowedDollarPrefixes: ['$foo'] });
+
+  test.each([
+    ['in/dollar', closed, notAuthorized],
+    ['in/trusted-dollar', closed, 0],
+    ['in/dollar', open, 0],
+  ] as const)('%s', async (topic, broker, code) => {
+    const subscriber = await broker.connect({ version: 5 });
+    await subscriber.subscribe('$foo/#');
+    const publisher = await broker.connect({ version: 5 });
+    expect((await publisher.publish(topic, '{}', { qos: 1 }))?.reasonCode).toBe(code);
+    if (code === 0) expect((await subscriber.next('publish')).topic).toBe('$foo/x');
+    await subscriber.nothingElse();
+  });
+});

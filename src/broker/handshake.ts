@@ -23,6 +23,9 @@ import { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 /** So long a client waits for the will of its last connection. */
 const willPatienceMs = 5_000;
 
+/** [MQTT5 1.5.4] */
+const clientIdBytesMax = 65_535;
+
 /** Return codes of 3.1 and 3.1.1 for the reason codes that have one. [MQTT3 3.2.2.3] */
 const returnCodes = new Map<number, number>([
   [ReasonCode.UnsupportedProtocolVersion, 1],
@@ -88,7 +91,8 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
   connection.authenticationMethod = packet.properties.authenticationMethod ?? null;
   authenticate(connection, packet.password ?? null, packet.properties.authenticationData ?? null, (data) => {
     const properties: ConnackProperties = {};
-    if (isUnnamed && traits.hasProperties) properties.assignedClientIdentifier = clientId; // [MQTT5 3.1.3-7]
+    if (isUnnamed) assignOwn(connection);
+    if (isUnnamed && traits.hasProperties) properties.assignedClientIdentifier = connection.identity!.clientId; // [MQTT5 3.1.3-7]
     if (keepAlive !== null) properties.serverKeepAlive = keepAlive;
     if (connection.authenticationMethod !== null) properties.authenticationMethod = connection.authenticationMethod;
     if (data !== null) properties.authenticationData = data;
@@ -159,6 +163,17 @@ function checkClientId({ shell: { settings }, identity }: Connection): void {
       ? 'A client without a user name leaves its identifier to the broker, or begins it with a colon (clientIds: own)'
       : 'The client identifier must be the user name, or begin with it and a colon (clientIds: own)';
   throw new ProtocolError(ReasonCode.ClientIdentifierNotValid, what);
+}
+
+/**
+ * With `clientIds: own`, a client can come back by the identifier that it was given: now that its user name is known, and no secret any more,
+ * that is one of its own.
+ */
+function assignOwn(connection: Connection): void {
+  const { clientId, username } = connection.identity!;
+  const own = `${username ?? ''}:${clientId}`;
+  if (connection.shell.settings.clientIds === 'any' || !isOwnClientId(own, username)) return;
+  if (Buffer.byteLength(own) <= clientIdBytesMax) connection.identity = { ...connection.identity!, clientId: own };
 }
 
 /** Who knows another client's identifier must not get its queue, nor end its connection. */

@@ -257,4 +257,20 @@ describe('client identifiers of users', () => {
       for (const clientId of [':x', ':x:1']) expect(await connect(clientId, ':x')).toBe(refused);
     },
   );
+
+  test.each([
+    [{}, /^:sluice-/],
+    [{ username: 'alice' }, /^alice:sluice-/],
+    [{ username: ':x' }, /^sluice-/],
+    [{ username: 'x'.repeat(65_535) }, /^sluice-/],
+  ])("those that the broker gives are the client's own, so it can come back [MQTT5 3.1.3-7]", async (name, form) => {
+    const lasting = { version: 5, clean: false, properties: { sessionExpiryInterval: 100 } } as const;
+    const client = await broker.connect({ ...lasting, clean: true, clientId: '', ...name });
+    const clientId = String(client.connack?.properties?.assignedClientIdentifier);
+    expect(clientId).toMatch(form);
+    await client.disconnect();
+    // The others have a name that goes with no identifier.
+    if (clientId.startsWith('sluice-')) return;
+    expect((await broker.connect({ ...lasting, clientId, ...name })).connack?.sessionPresent).toBe(true);
+  });
 });

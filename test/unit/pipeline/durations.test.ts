@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Durations } from '../../../src/pipeline/durations.ts';
+import { aPublish, benchWith } from '../../support/pipeline.ts';
 
 const p99 = (durations: Durations) => Math.round(durations.percentile(99));
 
@@ -9,6 +10,15 @@ test('percentiles do not change by being read', () => {
   const first = p99(durations);
   expect(first).toBeGreaterThan(900);
   expect(p99(durations)).toBe(first);
+});
+
+test('nor do those that $SYS tells of the stages of pipelines', async () => {
+  const bench = await benchWith([{ decode: 'json' }]);
+  await bench.publish(aPublish('{}'));
+  const told = () => new Map(bench.pipelines.statistics()).get('test/1-decode/microseconds/p99');
+  const first = told();
+  expect(first).toBeGreaterThan(0);
+  expect([told(), told()]).toEqual([first, first]);
 });
 
 test('what was added before the last rotation but one is forgotten', () => {

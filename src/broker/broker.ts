@@ -337,6 +337,7 @@ export class Broker implements BanList {
     await deadline.allows(patience.allows(core.wills.idle()));
     patience.cancel();
     await deadline.allows(closePipeline());
+    core.delivering.redistribution.end();
     this.#stopTicking?.();
     this.#stopTicking = null;
     if (await deadline.allows(this.#allStored())) await deadline.allows(this.#storeWindows());

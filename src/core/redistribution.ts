@@ -40,6 +40,7 @@ export class Redistribution {
   readonly #delivering: Delivering;
   readonly #jobs = new Map<Session, Job>();
   #isStopping = false;
+  #isOver = false;
 
   constructor(
     settings: BrokerSettings,
@@ -61,6 +62,11 @@ export class Redistribution {
    */
   stop(): void {
     this.#isStopping = true;
+  }
+
+  /** The broker is about to close its store: what is not passed on yet stays there for the next start. */
+  end(): void {
+    this.#isOver = true;
   }
 
   /**
@@ -118,13 +124,14 @@ export class Redistribution {
   /** One page at a time is read of a queue, for this or for its client. */
   #readNext(session: Session, job: Job): void {
     const { queue } = session;
-    if (job.isReading || (queue.isLoading && !session.isEnded)) return;
+    if (this.#isOver || job.isReading || (queue.isLoading && !session.isEnded)) return;
     queue.isLoading = job.isReading = true;
     this.#passOnFromMemory(session, job.groups);
     // What its client was given meanwhile is not on disk only.
     job.position = Math.max(job.position, queue.position);
     this.#store.readDeliveries(session.sid, job.position, bytesPerPage, (deliveries, damaged) => {
       queue.isLoading = job.isReading = false;
+      if (this.#isOver) return;
       queue.dropDamaged(damaged);
       for (const stored of deliveries) {
         job.position = stored.message.id;

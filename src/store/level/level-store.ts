@@ -360,10 +360,12 @@ export class LevelStore implements SessionStore {
   }
 
   commit(done: () => void): void {
+    // What is left then is written by `close`, one batch at a time as well.
+    if (this.#isClosed) return;
     if (this.#collecting.isEmpty) return this.#nothingToWrite(done);
     const { maxCommitDelayMs } = this.#options;
     if (maxCommitDelayMs === 0) this.#write(done);
-    else this.#timers.after(maxCommitDelayMs, () => this.#write(done));
+    else this.#timers.after(maxCommitDelayMs, () => this.#isClosed || this.#write(done));
   }
 
   /** What was staged has been taken back: there is nothing to wait for any more. */
@@ -463,11 +465,12 @@ export class LevelStore implements SessionStore {
   /** Lets the commit under way end, and writes what is left, answers or not. */
   async #settle(): Promise<void> {
     if (this.#committing !== null) await this.#idle();
-    if (this.#collecting.isEmpty || this.isFailing) return;
-    await new Promise<void>((resolve) => {
-      this.#whenIdle = resolve;
-      this.#write(resolve);
-    });
+    // While it is written, more may come.
+    while (!this.#collecting.isEmpty && this.#committing === null && !this.isFailing) {
+      const idle = this.#idle();
+      this.#write(() => {});
+      await idle;
+    }
   }
 }
 

@@ -49,6 +49,16 @@ async function take(member: WireClient, wanted: number): Promise<string[]> {
 
 const endAway = async () => (await connect('away', { clean: true })).disconnect();
 
+test('a stop while it is passed on ends cleanly, and the next start goes on with it', async () => {
+  await awayWithBacklog();
+  const other = await connect('other', { properties: { sessionExpiryInterval: 1_000, receiveMaximum: 10 } });
+  await other.subscribe(filter, { qos: 1 });
+  await connect('away', { clean: true });
+  await restart();
+  const member = await connect('other');
+  expect(await take(member, count)).toEqual(numbers);
+});
+
 test.each([1, 2] as const)(
   'all of it goes to another member, in order, when the session ends (QoS %i)',
   async (qos) => {

@@ -557,3 +557,52 @@ describe.runIf(process.platform !== 'win32')('who can read the data', () => {
     await store.close();
   });
 });
+
+test('while it is closed, batches go one after the other, and nothing that is staged meanwhile is left', async () => {
+  let writing = 0;
+  let atOnce = 0;
+  const slow: Disk = {
+    open: async (options) => {
+      const db = await levelDisk.open(options);
+      const batch = () => {
+        const each = db.batch();
+        const write = async (how: { readonly sync: boolean }) => {
+          atOnce = Math.max(atOnce, ++writing);
+          await new Promise((resolve) => setImmediate(resolve));
+          await each.write(how).finally(() => writing--);
+        };
+        return { put: each.put.bind(each), del: each.del.bind(each), write };
+      };
+      return {
+        get: (at) => db.get(at),
+        getMany: (keys) => db.getMany(keys),
+        put: (at, value, how) => db.put(at, value, how),
+        del: (at, how) => db.del(at, how),
+        iterator: (range) => db.iterator(range),
+        close: () => db.close(),
+        batch,
+      };
+    },
+  };
+  const store = aStore({ disk: slow });
+  await store.load();
+  const sid = store.nextSessionId();
+  const stage = (payload: string) => store.putDelivery(sid, aDelivery(aMessage(store.nextMessageId(), payload)));
+  store.putSession(aSession(sid));
+  stage('1');
+  store.commit(() => {
+    stage('3');
+    store.commit(() => {});
+  });
+  stage('2');
+  const closed = store.close();
+  setImmediate(() => stage('4'));
+  store.commit(() => {});
+  await closed;
+  expect([atOnce, store.unwritten]).toEqual([1, 0]);
+  const again = aStore();
+  await again.load();
+  const { deliveries } = await read(again, sid);
+  expect(deliveries.map(({ message }) => message.payload.toString()).sort()).toEqual(['1', '2', '3', '4']);
+  await again.close();
+});

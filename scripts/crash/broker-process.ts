@@ -1,5 +1,5 @@
 /**
- * The broker under test: started on one data directory again and again, and killed without warning.
+ * The broker under test: started on one data directory again and again, and killed without warning or stopped by order.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { endsWithUs } from '../child-processes.ts';
 import { freePort, untilOpen } from '../ports.ts';
 import { startCommand } from '../start-command.ts';
+import { pipedMark, willGraceSeconds } from './ledger.ts';
 import type { PowerCut } from './power-cut.ts';
 
 export const brokerNames = ['sluice', 'mosquitto'] as const;
@@ -25,6 +26,7 @@ interface Command {
 }
 
 const startTimeoutMs = 30_000;
+const stopTimeoutMs = 20_000;
 const stderrBytesMax = 4_000;
 
 export class BrokerProcess {
@@ -93,9 +95,52 @@ export class BrokerProcess {
     this.#powerCut?.strike();
   }
 
+  /** SIGTERM. Resolves when the process has ended; rejects if that takes too long, or if its exit code says that it failed. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return this.kill();
+    this.#child = null;
+    const exited = once(child, 'exit');
+    child.kill('SIGTERM');
+    const ended = new AbortController();
+    const late = delay(stopTimeoutMs, null, { signal: ended.signal }).catch(() => null);
+    const exit = await Promise.race([exited, late]);
+    ended.abort();
+    if (exit === null) child.kill('SIGKILL');
+    this.#powerCut?.strike();
+    if (exit === null) throw new Error(`${this.#name} did not stop within ${stopTimeoutMs} ms: ${this.#stderr.trim()}`);
+    const [code, signal] = exit;
+    // Mosquitto, and a broker whose start was not over, end by the signal.
+    if (code !== 0 && signal !== 'SIGTERM') {
+      throw new Error(`${this.#name} stopped with exit code ${code}: ${this.#stderr.trim()}`);
+    }
+  }
+
+  /** Sluice's own configuration: wills of half of the clients pass a step that takes its time. */
+  #writeConfig(): string {
+    const plugin = join(this.#folder, 'slow.mjs');
+    const slow = `import { setTimeout as delay } from 'node:timers/promises';
+export default () => async ({ payload }) => {
+  await delay(20);
+  return { payload: payload + ${JSON.stringify(pipedMark)} };
+};
+`;
+    writeFileSync(plugin, slow);
+    const stages = [{ decode: 'text' }, { plugin: { file: plugin } }, { encode: 'text' }];
+    const settings = {
+      wills: { restartGraceSeconds: willGraceSeconds },
+      pipelines: [{ name: 'slow', filter: 'will/piped/+', stages }],
+    };
+    const file = join(this.#folder, 'sluice.yaml');
+    writeFileSync(file, JSON.stringify(settings));
+    return file;
+  }
+
   async #command(): Promise<Command> {
     if (this.#name === 'sluice') {
-      const args = [...startCommand(), '--port', '0', '--ws-port', '0', '--data-dir', this.#dataDirectory];
+      const config = this.#writeConfig();
+      const listeners = ['--port', '0', '--ws-port', '0'];
+      const args = [...startCommand(), '--config', config, ...listeners, '--data-dir', this.#dataDirectory];
       const environment = {
         SLUICE_STORE_DURABILITY: this.#durability,
         SLUICE_LIMITS_QUEUE_MESSAGES: '1000000',

@@ -2,12 +2,13 @@
  * The clients of one round, and what they do while the broker lives: publish, subscribe and unsubscribe, come and go.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client } from './client.ts';
+import { Client, type ClientOptions } from './client.ts';
 import type { Ledger, QoS, SentMessage, SessionRecord, WillFate, WillRecord } from './ledger.ts';
-import { willFates } from './ledger.ts';
+import { willFates, willGraceSeconds } from './ledger.ts';
 import type { Random } from './random.ts';
 
-type Presence = 'online' | 'offline' | 'flapping';
+/** `leaver`: goes while the load runs and never comes back; its session expires soon. */
+type Presence = 'online' | 'offline' | 'flapping' | 'leaver';
 
 interface Subscriber {
   readonly client: Client;
@@ -23,6 +24,12 @@ interface Toggler {
   readonly random: Random;
 }
 
+/** Subscribes to the archive while the load runs, and takes its time with what is retained there. */
+interface Reader {
+  readonly client: Client;
+  readonly record: SessionRecord;
+}
+
 interface WillClient {
   readonly client: Client;
   readonly record: WillRecord;
@@ -31,6 +38,11 @@ interface WillClient {
 const publisherCount = 4;
 const topicsEach = 3;
 const longDelaySeconds = 120;
+/** Retained before the load begins, and never again. */
+const archived = 400;
+const archiveFilter = 'archive/#';
+/** Who is not back by then may find its will published: the broker's start, and what this machine needs, come first. */
+const inTimeMs = willGraceSeconds * 500;
 
 export class Cast {
   readonly #random: Random;
@@ -38,6 +50,7 @@ export class Cast {
   readonly #publishers: { readonly client: Client; readonly random: Random }[] = [];
   readonly #subscribers: Subscriber[] = [];
   readonly #togglers: Toggler[] = [];
+  readonly #readers: Reader[] = [];
   readonly #willClients: WillClient[] = [];
   /** Those that run until the load ends. */
   readonly #playing: Promise<void>[] = [];
@@ -53,8 +66,10 @@ export class Cast {
     for (let i = 0; i < 8; i++) this.#addSubscriber(`subscriber${i}`, null, this.#somePlainFilters());
     for (let i = 0; i < 3; i++) this.#addSubscriber(`member-a${i}`, '$share/a/shared/#', ['$share/a/shared/#']);
     for (let i = 0; i < 3; i++) this.#addSubscriber(`member-b${i}`, '$share/b/shared/+/1', ['$share/b/shared/+/1']);
+    this.#addSubscriber('member-b-leaver', '$share/b/shared/+/1', ['$share/b/shared/+/1', 'load/0/0'], 'leaver');
     this.#addSubscriber('watcher-online', null, ['will/#'], 'online', 2);
-    this.#addSubscriber('watcher-offline', null, ['will/+'], 'offline', 1);
+    this.#addSubscriber('watcher-offline', null, ['will/+/+'], 'offline', 1);
+    for (const qos of [1, 2] as const) this.#addReader(`reader${qos}`, qos);
     for (let i = 0; i < 2; i++) {
       const record = ledger.session(`toggler${i}`, random.pick([1, 2]), null);
       this.#togglers.push({ client: this.#client(`toggler${i}`, record), record, random: random.fork() });
@@ -62,21 +77,33 @@ export class Cast {
     for (let i = 0; i < 8; i++) this.#addWillClient(i, willFates[i % willFates.length]!);
   }
 
-  #client(clientId: string, record: SessionRecord | null): Client {
+  #client(clientId: string, record: SessionRecord | null, own: Partial<ClientOptions> = {}): Client {
     const random = this.#random;
     const answerDelayMs = random.isLucky(0.5) ? 0 : random.between(1, 30);
     const version = random.pick([4, 5] as const);
     const reusesPacketIds = random.isLucky(0.5);
-    const options = { clientId, version, isPersistent: true, reusesPacketIds, answerDelayMs };
+    const answersLate = random.isLucky(0.5);
+    const options = { clientId, version, isPersistent: true, reusesPacketIds, answerDelayMs, answersLate, ...own };
     return new Client(options, this.#ledger, record);
+  }
+
+  #addReader(clientId: string, qos: QoS): void {
+    const record = this.#ledger.session(clientId, qos, null);
+    const client = this.#client(clientId, record, { version: 5, receiveMaximum: 8, answerDelayMs: 8 });
+    this.#readers.push({ client, record });
   }
 
   #addSubscriber(clientId: string, group: string | null, filters: string[], presence?: Presence, qos?: QoS): void {
     // One QoS for a whole group: which member a message reaches is the broker's choice.
     const ownQos = group === null ? this.#random.pick<QoS>([1, 2]) : group.startsWith('$share/a/') ? 2 : 1;
     const record = this.#ledger.session(clientId, qos ?? ownQos, group);
-    const client = this.#client(clientId, record);
     presence ??= this.#random.pick(['online', 'offline', 'flapping']);
+    const mayExpire = presence === 'leaver';
+    const client = this.#client(
+      clientId,
+      record,
+      mayExpire ? { version: 5, expirySeconds: this.#random.between(1, 2) } : {},
+    );
     this.#subscribers.push({ client, record, presence, filters });
   }
 
@@ -95,14 +122,16 @@ export class Cast {
 
   #addWillClient(index: number, fate: WillFate): void {
     const random = this.#random;
-    const clientId = `mortal${index}`;
+    const clientId = `mortal${index}${index % 3 === 0 ? '-piped' : ''}`;
     const version = fate === 'returns' ? 5 : random.pick([4, 5] as const);
     const qos: QoS = random.pick([1, 2]);
     // A will waits no longer than its session lasts, and needs 5.0 to wait at all.
     const isPersistent = fate === 'returns' || random.isLucky(0.6);
     const canWait = version === 5 && isPersistent;
-    const delaySeconds = fate === 'returns' ? longDelaySeconds : canWait ? random.between(0, 1) : 0;
-    const record: WillRecord = { clientId, qos, delaySeconds, fate, expectation: 'either', endedAt: 0 };
+    // Without a delay it is the grace after the broker's stop in which it comes back.
+    const returningDelay = random.pick([0, longDelaySeconds]);
+    const delaySeconds = fate === 'returns' ? returningDelay : canWait ? random.between(0, 1) : 0;
+    const record: WillRecord = { clientId, qos, delaySeconds, fate, expectation: 'either', endedAt: 0, wasCut: false };
     const client = new Client(
       { clientId, version, isPersistent, reusesPacketIds: false, answerDelayMs: 0, will: { qos, delaySeconds } },
       this.#ledger,
@@ -113,23 +142,57 @@ export class Cast {
   }
 
   get #all(): Client[] {
-    return [...this.#publishers, ...this.#subscribers, ...this.#togglers, ...this.#willClients].map(
-      ({ client }) => client,
-    );
+    const all = [this.#publishers, this.#subscribers, this.#togglers, this.#readers, this.#willClients];
+    return all.flat().map(({ client }) => client);
   }
 
   /** Everybody connects and subscribes; the load begins. */
   async enter(port: number): Promise<void> {
     this.#port = port;
     await Promise.all(this.#subscribers.map((subscriber) => this.#settle(subscriber)));
-    await Promise.all([...this.#publishers, ...this.#togglers].map(({ client }) => client.connect(port)));
+    const others = [...this.#publishers, ...this.#togglers, ...this.#readers];
+    await Promise.all(others.map(({ client }) => client.connect(port)));
+    await this.#fillArchive();
     await Promise.all(this.#willClients.map((mortal) => this.#live(mortal)));
     const flapping = this.#subscribers.filter(({ presence }) => presence === 'flapping');
+    const leaving = this.#subscribers.filter(({ presence }) => presence === 'leaver');
     this.#playing.push(
       ...this.#publishers.map(({ client, random }, i) => this.#publishing(client, i, random)),
       ...this.#togglers.map((toggler) => this.#toggling(toggler)),
       ...flapping.map(({ client }) => this.#flapping(client, this.#random.fork())),
+      ...leaving.map(({ client }) => this.#leaving(client, this.#random.fork())),
+      ...this.#readers.map((reader) => this.#reading(reader, this.#random.fork())),
     );
+  }
+
+  async #fillArchive(): Promise<void> {
+    const { client } = this.#publishers[0]!;
+    for (let n = 0; n < archived; n++) {
+      while (!client.canPublish) await delay(1);
+      const fields = {
+        topic: `archive/${n}`,
+        qos: n % 2 === 0 ? 1 : 2,
+        retain: true,
+        isEmpty: false,
+        size: 20,
+      } as const;
+      client.publish(this.#ledger.send({ publisher: client.clientId, ...fields }));
+    }
+    while (client.unanswered > 0) await delay(1);
+  }
+
+  /** Until the broker has said that the subscription stands. */
+  async #reading({ client, record }: Reader, random: Random): Promise<void> {
+    await delay(random.between(0, 1_000));
+    while (!this.#isOver) {
+      if (client.state === 'open' && (await client.subscribe(archiveFilter, record.qos))) return;
+      await delay(5);
+    }
+  }
+
+  async #leaving(client: Client, random: Random): Promise<void> {
+    await delay(random.between(0, 600));
+    await (random.isLucky(0.5) ? client.leave() : client.abandon());
   }
 
   async #settle({ client, record, presence, filters }: Subscriber): Promise<void> {
@@ -215,32 +278,43 @@ export class Cast {
     }
   }
 
-  /** The broker is about to die. */
-  beforeCrash(): void {
-    this.#ledger.crashes++;
+  /** The broker is about to die, or to be told to stop. */
+  beforeEnd(isByOrder: boolean): void {
+    if (isByOrder) this.#ledger.stops++;
+    else this.#ledger.crashes++;
+    this.#ledger.isStopping = isByOrder;
     this.#port = null;
     for (const { client, record } of this.#willClients) {
-      if (client.state === 'open') record.endedAt = Date.now();
+      if (client.state !== 'open') continue;
+      record.endedAt = Date.now();
+      record.wasCut = true;
     }
   }
 
   /** Resolves when all connections to the dead broker are closed. */
-  async afterCrash(): Promise<void> {
+  async afterEnd(): Promise<void> {
     await Promise.all(this.#all.map((client) => client.whenClosed()));
+    this.#ledger.isStopping = false;
   }
 
   /** Those come back that are online; `everybody` at the end. Resolves when they have tried. */
   async comeBack(port: number, everybody: boolean): Promise<void> {
     this.#port = port;
-    const subscribers = this.#subscribers.filter(({ presence }) => everybody || presence !== 'offline');
+    const isBack = ({ presence }: Subscriber) => presence !== 'leaver' && (everybody || presence !== 'offline');
+    const subscribers = this.#subscribers.filter(isBack);
     const returning = this.#willClients.filter(({ record }) => record.fate === 'returns');
     for (const { client } of returning) client.hasWill = false;
-    const clients = [...this.#publishers, ...subscribers, ...this.#togglers, ...returning].map(({ client }) => client);
-    const connections = clients.map(async (client) => {
+    const clients = [...returning, ...this.#publishers, ...subscribers, ...this.#togglers, ...this.#readers];
+    const connections = clients.map(async ({ client }) => {
       await delay(this.#random.between(0, 20));
       if (this.#port === port) await client.connect(port);
     });
     await Promise.all(connections);
+    const isLate = Date.now() > this.#ledger.starts.at(-1)! + inTimeMs;
+    for (const { client, record } of returning) {
+      if (record.wasCut && record.delaySeconds === 0 && (isLate || client.state !== 'open'))
+        record.expectation = 'either';
+    }
   }
 
   /** Ends the load, after a last message to every topic, and answers when all publishers have their acknowledgements. */
@@ -251,8 +325,9 @@ export class Cast {
       return this.#ledger.report('broker', 'publishers could not finish');
     }
     await this.comeBack(port, true);
-    for (const { client } of this.#subscribers) {
-      if (client.state !== 'open') this.#ledger.report('broker', `${client.clientId} could not come back`);
+    for (const { client, presence } of this.#subscribers) {
+      if (client.state !== 'open' && presence !== 'leaver')
+        this.#ledger.report('broker', `${client.clientId} could not come back`);
     }
     const deadline = Date.now() + deadlineMs;
     for (const { client } of this.#publishers) {

@@ -4,7 +4,7 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { generate, type IConnectPacket, type Packet, parser } from 'mqtt-packet';
-import type { Ledger, QoS, SentMessage, SessionRecord } from './ledger.ts';
+import { isPiped, type Ledger, type QoS, type SentMessage, type SessionRecord } from './ledger.ts';
 
 export interface ClientOptions {
   readonly clientId: string;
@@ -16,6 +16,12 @@ export interface ClientOptions {
   readonly reusesPacketIds: boolean;
   /** How long it takes to answer. */
   readonly answerDelayMs: number;
+  /** What it was sent by an earlier connection, and has not answered, it answers when it is back. */
+  readonly answersLate?: boolean;
+  /** QoS 1 and 2 messages that it takes at a time; 5.0 only. */
+  readonly receiveMaximum?: number;
+  /** How long its session outlives its connection; 5.0 only. Default: an hour. */
+  readonly expirySeconds?: number;
 }
 
 interface Outgoing {
@@ -25,6 +31,7 @@ interface Outgoing {
 }
 
 const inFlightMax = 16;
+const serverShuttingDown = 0x8b;
 
 export class Client {
   readonly clientId: string;
@@ -39,11 +46,15 @@ export class Client {
   #wasConnected = false;
   /** In the order of sending, which is the order of sending again. */
   readonly #outgoing = new Map<number, Outgoing>();
-  readonly #received = new Set<number>();
+  /** Which message a packet identifier stands for, until it is answered with PUBACK or released. */
+  readonly #unanswered = new Map<number, string>();
+  readonly #received = new Map<number, string>();
   readonly #requests = new Map<number, (isAcknowledged: boolean) => void>();
   #lastPacketId = 0;
   #onConnack: ((isOpen: boolean) => void) | null = null;
   #onClosed: (() => void)[] = [];
+  /** The broker learns of the end of this connection whenever it does. */
+  #isAbandoned = false;
 
   /** `record`: where arrivals are written; null for a client that only sends. */
   constructor(options: ClientOptions, ledger: Ledger, record: SessionRecord | null) {
@@ -67,6 +78,7 @@ export class Client {
   connect(port: number): Promise<boolean> {
     if (this.state !== 'away') return Promise.resolve(this.state === 'open');
     this.state = 'connecting';
+    this.#isAbandoned = false;
     return new Promise((resolve) => {
       this.#onConnack = resolve;
       const socket = connectTcp(port, '127.0.0.1');
@@ -86,8 +98,9 @@ export class Client {
   }
 
   #connectPacket(): IConnectPacket {
-    const { clientId, version, isPersistent, will } = this.#options;
+    const { clientId, version, isPersistent, will, receiveMaximum, expirySeconds = 3_600 } = this.#options;
     const isV5 = version === 5;
+    const sessionExpiryInterval = isPersistent ? expirySeconds : 0;
     const packet: IConnectPacket = {
       cmd: 'connect',
       clientId,
@@ -95,12 +108,13 @@ export class Client {
       protocolId: 'MQTT',
       clean: !isPersistent,
       keepalive: 600,
-      ...(isV5 ? { properties: { sessionExpiryInterval: isPersistent ? 3_600 : 0 } } : {}),
+      ...(isV5 ? { properties: { sessionExpiryInterval, ...(receiveMaximum && { receiveMaximum }) } } : {}),
     };
     if (will === undefined || !this.hasWill) return packet;
     const properties = isV5 ? { properties: { willDelayInterval: will.delaySeconds } } : {};
     const payload = Buffer.from(`will of ${clientId}`);
-    return { ...packet, will: { topic: `will/${clientId}`, payload, qos: will.qos, retain: false, ...properties } };
+    const topic = `will/${isPiped(clientId) ? 'piped' : 'plain'}/${clientId}`;
+    return { ...packet, will: { topic, payload, qos: will.qos, retain: false, ...properties } };
   }
 
   publish(message: SentMessage): void {
@@ -148,6 +162,7 @@ export class Client {
   /** Drops the connection without a word. */
   abandon(): Promise<void> {
     if (this.#socket === null) return Promise.resolve();
+    this.#isAbandoned = true;
     const closed = this.whenClosed();
     this.#socket.destroy();
     return closed;
@@ -177,12 +192,25 @@ export class Client {
   }
 
   /** Answers keep their order: [MQTT5 4.6.0-2] to [MQTT5 4.6.0-4]. A connection that ends takes its answers with it. */
-  #answer(packet: Packet): void {
-    if (this.#options.answerDelayMs === 0) return this.#send(packet);
+  #answer(packet: Packet & { messageId?: number | undefined }): void {
+    const send = () => {
+      if (packet.cmd === 'puback') this.#unanswered.delete(packet.messageId!);
+      this.#send(packet);
+    };
+    if (this.#options.answerDelayMs === 0) return send();
     const socket = this.#socket;
     setTimeout(() => {
-      if (this.#socket === socket) this.#send(packet);
+      if (this.#socket === socket) send();
     }, this.#options.answerDelayMs);
+  }
+
+  /** An identifier stands for one message until it is answered: else an answer confirms what never came. [MQTT5 2.2.1-4] */
+  #remember(held: Map<number, string>, id: number, payload: string): void {
+    const what = payload.slice(0, 40);
+    const before = held.get(id);
+    held.set(id, what);
+    if (before === undefined || before === what) return;
+    this.#ledger.report('packet id', `${this.clientId} holds ${id} for "${before}", and got it for "${what}"`);
   }
 
   #handle(packet: Packet): void {
@@ -191,11 +219,11 @@ export class Client {
         return this.#connected(packet.sessionPresent, packet.reasonCode ?? packet.returnCode ?? 0);
       case 'publish': {
         const id = packet.messageId ?? 0;
-        if (packet.qos === 2 && this.#received.has(id)) return this.#answer({ cmd: 'pubrec', messageId: id });
-        if (packet.qos === 2) this.#received.add(id);
-        if (this.#record !== null) {
-          this.#ledger.arrived(this.#record, packet.payload.toString().trimEnd(), packet.qos, packet.dup);
-        }
+        const payload = packet.payload.toString().trimEnd();
+        const isKnown = packet.qos === 2 && this.#received.has(id);
+        if (packet.qos > 0) this.#remember(packet.qos === 1 ? this.#unanswered : this.#received, id, payload);
+        if (isKnown) return this.#answer({ cmd: 'pubrec', messageId: id });
+        if (this.#record !== null) this.#ledger.arrived(this.#record, payload, packet.qos, packet.dup);
         if (packet.qos === 1) this.#answer({ cmd: 'puback', messageId: id });
         else if (packet.qos === 2) this.#answer({ cmd: 'pubrec', messageId: id });
         return;
@@ -211,6 +239,7 @@ export class Client {
       case 'unsuback':
         return this.#settled(packet.messageId!, packet.cmd === 'suback' ? Number(packet.granted[0]) : 0);
       case 'disconnect':
+        if (packet.reasonCode === serverShuttingDown && this.#ledger.isStopping) return;
         return this.#misbehaved(`sent DISCONNECT with reason ${packet.reasonCode}`);
       default:
         return this.#misbehaved(`sent ${packet.cmd}`);
@@ -218,10 +247,14 @@ export class Client {
   }
 
   #connected(sessionPresent: boolean, code: number): void {
+    if (code === serverShuttingDown && this.#ledger.isStopping) return;
     if (code !== 0) return this.#misbehaved(`refused CONNECT with ${code}`);
     if (this.#wasConnected && this.#options.isPersistent && !sessionPresent) {
       this.#ledger.report('session', `${this.clientId}: its session is gone`);
+    }
+    if (!sessionPresent) {
       this.#received.clear();
+      this.#unanswered.clear();
     }
     this.#wasConnected = true;
     if (this.#record !== null) this.#record.connections++;
@@ -232,6 +265,10 @@ export class Client {
         message.wasResent = true;
         this.#sendPublish(packetId, message, true);
       }
+    }
+    if (this.#options.answersLate) {
+      for (const messageId of this.#unanswered.keys()) this.#send({ cmd: 'puback', messageId });
+      this.#unanswered.clear();
     }
     this.#onConnack?.(true);
     this.#onConnack = null;
@@ -272,6 +309,9 @@ export class Client {
   #closed(): void {
     this.#socket = null;
     this.state = 'away';
+    if (this.#record !== null) {
+      this.#record.awaySince = this.#isAbandoned ? Number.POSITIVE_INFINITY : this.#ledger.tick();
+    }
     this.#onConnack?.(false);
     this.#onConnack = null;
     for (const settle of this.#requests.values()) settle(false);

@@ -5,6 +5,11 @@
  */
 export type QoS = 1 | 2;
 
+/** After a start, clients that were connected at the stop have this long to come back before their wills are published. */
+export const willGraceSeconds = 1;
+/** The pipeline adds this to wills that pass it. */
+export const pipedMark = ', piped';
+
 export interface SentMessage {
   /** Unique in the round, rising in the order of sending; the payload begins with it. */
   readonly number: number;
@@ -31,6 +36,8 @@ export interface Arrival {
   readonly dup: boolean;
   /** Which of its connections it came by. */
   readonly connection: number;
+  /** How often the broker had been stopped before it came. */
+  readonly life: number;
 }
 
 /** A SUBSCRIBE or UNSUBSCRIBE and its answer. */
@@ -51,6 +58,11 @@ export class SessionRecord {
   readonly arrivals: Arrival[] = [];
   readonly arrived = new Set<number>();
   connections = 0;
+  /**
+   * When the broker knew that the connection before the current one was over: what was sent later cannot have been sent by it.
+   * Infinity if only the client knows when it was.
+   */
+  awaySince = 0;
   /** When the wills of these clients came, in milliseconds since the epoch. */
   readonly wills = new Map<string, number[]>();
 
@@ -62,7 +74,7 @@ export class SessionRecord {
 }
 
 export const willFates = ['stays', 'leaves', 'breaks off', 'returns'] as const;
-/** Connected at the crash; sent DISCONNECT before it; dropped its connection before it; comes back within the delay. */
+/** Connected at the stop; sent DISCONNECT before it; dropped its connection before it; comes back in time. */
 export type WillFate = (typeof willFates)[number];
 
 export interface WillRecord {
@@ -74,10 +86,22 @@ export interface WillRecord {
   expectation: 'arrives' | 'never' | 'either';
   /** Milliseconds since the epoch: when its connection ended. */
   endedAt: number;
+  /** It was connected when the broker stopped. */
+  wasCut: boolean;
 }
 
 export interface Violation {
-  readonly kind: 'lost' | 'duplicated' | 'out of order' | 'unwanted' | 'session' | 'retained' | 'will' | 'broker';
+  readonly kind:
+    | 'lost'
+    | 'duplicated'
+    | 'out of order'
+    | 'unwanted'
+    | 'session'
+    | 'retained'
+    | 'will'
+    | 'dup'
+    | 'packet id'
+    | 'broker';
   readonly what: string;
 }
 
@@ -88,6 +112,12 @@ export class Ledger {
   /** Those found while the round runs. */
   readonly violations: Violation[] = [];
   crashes = 0;
+  /** Lives of the broker that ended by order. */
+  stops = 0;
+  /** When the broker's lives began, in milliseconds since the epoch. */
+  readonly starts: number[] = [];
+  /** The broker has been told to stop, and may say so. */
+  isStopping = false;
   /** Of the last thing that arrived. */
   lastArrivalMs = Date.now();
   #now = 0;
@@ -128,7 +158,10 @@ export class Ledger {
     this.lastArrivalMs = Date.now();
     const at = this.tick();
     if (payload.startsWith('will of ')) {
-      const clientId = payload.slice('will of '.length);
+      const [clientId, ...passed] = payload.slice('will of '.length).split(', ') as [string, ...string[]];
+      if (passed.length !== (isPiped(clientId) ? 1 : 0)) {
+        this.report('will', `"${payload}" has not passed the pipeline once where it should, at ${session.clientId}`);
+      }
       session.wills.set(clientId, [...(session.wills.get(clientId) ?? []), this.lastArrivalMs]);
       return;
     }
@@ -136,7 +169,11 @@ export class Ledger {
     if (payload === '') return;
     const number = Number.parseInt(payload, 10);
     const { clientId, connections: connection } = session;
-    session.arrivals.push({ clientId, number, at, qos, dup, connection });
+    if (dup && !session.arrived.has(number) && (this.messages[number]?.sentAt ?? 0) > session.awaySince) {
+      const what = `message ${number} came to ${clientId} with DUP, which it cannot have been sent before`;
+      this.report('dup', `${what} [MQTT-3.3.1-3]`);
+    }
+    session.arrivals.push({ clientId, number, at, qos, dup, connection, life: this.starts.length });
     session.arrived.add(number);
   }
 
@@ -144,6 +181,9 @@ export class Ledger {
     this.violations.push({ kind, what });
   }
 }
+
+/** Whether the will of this client passes the pipeline. */
+export const isPiped = (clientId: string): boolean => clientId.endsWith('-piped');
 
 /** Plain, `+` and a final `#`: all that the clients here use. */
 export function matches(filter: string, topic: string): boolean {

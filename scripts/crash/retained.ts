@@ -37,7 +37,8 @@ interface History {
 function retainedHistories(messages: readonly SentMessage[]): Map<string, History> {
   const byTopic = new Map<string, SentMessage[]>();
   for (const message of messages) {
-    if (message.retain) byTopic.set(message.topic, [...(byTopic.get(message.topic) ?? []), message]);
+    if (message.topic.startsWith('retained/'))
+      byTopic.set(message.topic, [...(byTopic.get(message.topic) ?? []), message]);
   }
   const histories = new Map<string, History>();
   for (const [topic, sent] of byTopic) {

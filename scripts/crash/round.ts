@@ -1,5 +1,5 @@
 /**
- * One round: a broker on a fresh directory, load, one to three crashes, and the reckoning.
+ * One round: a broker on a fresh directory, load, one to three ends of its life, and the reckoning.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,6 +25,7 @@ export interface RoundOptions {
 export interface RoundResult {
   readonly seed: number;
   readonly crashes: number;
+  readonly stops: number;
   readonly acknowledged: number;
   readonly arrived: number;
   readonly repeated: number;
@@ -34,6 +35,8 @@ export interface RoundResult {
 }
 
 const loadMsMin = 50;
+/** How many of the broker's lives end by order. */
+const orderlyShare = 0.3;
 /** From the start of the process: within that it starts, recovers, and has its clients come back. */
 const recoveryMsMax = 800;
 const finishMsMax = 20_000;
@@ -50,19 +53,29 @@ export async function runRound(seed: number, options: RoundOptions): Promise<Rou
   const ledger = new Ledger();
   const cast = new Cast(random, ledger);
   const restartsMs: number[] = [];
+  const start = () => {
+    ledger.starts.push(Date.now());
+    return broker.start();
+  };
+  const end = async () => {
+    const isByOrder = random.isLucky(orderlyShare);
+    cast.beforeEnd(isByOrder);
+    await (isByOrder ? broker.stop() : broker.kill());
+    await cast.afterEnd();
+  };
   try {
-    await cast.enter((await broker.start())!);
+    await cast.enter((await start())!);
     await delay(random.between(loadMsMin, options.loadMsMax));
-    await crash(broker, cast);
-    // Crashes while it recovers.
-    while (ledger.crashes < 3 && random.isLucky(0.4)) {
-      const life = live(broker, cast, ledger);
+    await end();
+    // The next ones come while it recovers.
+    while (ledger.crashes + ledger.stops < 3 && random.isLucky(0.4)) {
+      const life = live(start(), cast, ledger);
       await Promise.race([delay(random.between(0, recoveryMsMax)), life.then(() => delay(recoveryMsMax))]);
-      await crash(broker, cast);
+      await end();
       await life;
     }
     const startedAt = Date.now();
-    const port = (await broker.start())!;
+    const port = (await start())!;
     restartsMs.push(Date.now() - startedAt);
     await Promise.all([cast.comeBack(port, false), checkRetained(ledger, port, 'probe-restart')]);
     await cast.finish(port, finishMsMax);
@@ -78,17 +91,11 @@ export async function runRound(seed: number, options: RoundOptions): Promise<Rou
   return { seed, restartsMs, ...reckoning(ledger) };
 }
 
-async function crash(broker: BrokerProcess, cast: Cast): Promise<void> {
-  cast.beforeCrash();
-  await broker.kill();
-  await cast.afterCrash();
-}
-
 /** A life that is cut short at any point of it. */
-async function live(broker: BrokerProcess, cast: Cast, ledger: Ledger): Promise<void> {
-  const port = await broker.start();
+async function live(start: Promise<number | null>, cast: Cast, ledger: Ledger): Promise<void> {
+  const port = await start;
   if (port === null) return;
-  await Promise.all([cast.comeBack(port, false), checkRetained(ledger, port, `probe-${ledger.crashes}`)]);
+  await Promise.all([cast.comeBack(port, false), checkRetained(ledger, port, `probe-${ledger.starts.length}`)]);
 }
 
 async function untilQuiet(ledger: Ledger): Promise<void> {
@@ -102,6 +109,7 @@ function reckoning(ledger: Ledger): Omit<RoundResult, 'seed' | 'restartsMs'> {
   const { violations, repeated, willsArrived } = verify(ledger);
   return {
     crashes: ledger.crashes,
+    stops: ledger.stops,
     acknowledged: ledger.messages.filter(({ acknowledgedAt }) => acknowledgedAt < Number.POSITIVE_INFINITY).length,
     arrived: ledger.sessions.reduce((sum, { arrivals }) => sum + arrivals.length, 0),
     repeated,

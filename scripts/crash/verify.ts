@@ -1,7 +1,15 @@
 /**
  * Judges a ledger: was every promise kept? Nothing here knows the broker.
  */
-import { type Arrival, type Ledger, matches, type SentMessage, type SessionRecord, type Violation } from './ledger.ts';
+import {
+  type Arrival,
+  type Ledger,
+  matches,
+  type SentMessage,
+  type SessionRecord,
+  type Violation,
+  willGraceSeconds,
+} from './ledger.ts';
 
 export interface Verdict {
   readonly violations: readonly Violation[];
@@ -55,6 +63,8 @@ const filterOf = (subscribed: string) => subscribed.replace(/^\$share\/[^/]+\//,
 /** SUBACK came before it was sent, and no UNSUBSCRIBE left before it was acknowledged. */
 function isPromised(session: SessionRecord, message: SentMessage): boolean {
   for (const [filter, changes] of session.changes) {
+    // What a member subscribes to beside its group is only there to wait before what the group gets.
+    if (session.group !== null && filter !== session.group) continue;
     if (!matches(filterOf(filter), message.topic)) continue;
     const subscription = changes.findLast((each) => each.kind === 'subscribe' && each.acknowledgedAt < message.sentAt);
     if (subscription === undefined) continue;
@@ -66,10 +76,24 @@ function isPromised(session: SessionRecord, message: SentMessage): boolean {
   return false;
 }
 
-/** A subscription may have stood at some moment between sending and acknowledgement. */
+/** It was retained before SUBSCRIBE left, and SUBACK came. Nothing replaces what is in the archive. */
+function isPromisedAsRetained(session: SessionRecord, message: SentMessage): boolean {
+  if (!isArchived(message)) return false;
+  const subscriptions = [...session.changes].flatMap(([filter, changes]) =>
+    matches(filter, message.topic) ? changes : [],
+  );
+  return subscriptions.some(
+    (each) => each.sentAt > message.acknowledgedAt && each.acknowledgedAt < Number.POSITIVE_INFINITY,
+  );
+}
+
+const isArchived = ({ topic }: SentMessage) => topic.startsWith('archive/');
+
+/** A subscription may have stood at some moment between sending and acknowledgement, or have come later and found it retained. */
 function isPossible(session: SessionRecord, message: SentMessage): boolean {
   for (const [filter, changes] of session.changes) {
     if (!matches(filterOf(filter), message.topic)) continue;
+    if (isArchived(message)) return true;
     const end = changes.findLast((each) => each.kind === 'unsubscribe' && each.acknowledgedAt < message.sentAt);
     const isSubscribed = changes.some(
       ({ kind, sentAt }) => kind === 'subscribe' && sentAt < message.acknowledgedAt && sentAt > (end?.sentAt ?? 0),
@@ -85,7 +109,8 @@ function missing(ledger: Ledger): { message: SentMessage; where: string }[] {
   for (const message of ledger.messages) {
     if (message.isEmpty || message.acknowledgedAt === Number.POSITIVE_INFINITY) continue;
     for (const session of ledger.sessions) {
-      if (session.group !== null || session.arrived.has(message.number) || !isPromised(session, message)) continue;
+      if (session.group !== null || session.arrived.has(message.number)) continue;
+      if (!isPromised(session, message) && !isPromisedAsRetained(session, message)) continue;
       found.push({ message, where: session.clientId });
     }
     for (const [group, members] of groups) {
@@ -119,8 +144,10 @@ function repeated(
     // Another member of the group gets it as new, and so does the first one if it comes back to it later. [MQTT5 4.8.2]
     const isOtherConnection = arrival.clientId !== before.clientId || arrival.connection !== before.connection;
     const isHandedOn = where.startsWith('$share/') && isOtherConnection;
+    // What is retained begins again for a new SUBSCRIBE, and where the broker cannot know how far it was.
+    const isReplay = isArchived(message) && arrival.connection !== before.connection;
     // One that its publisher sent again may have left for subscribers of QoS 1 before the crash that made it unknown.
-    if (qos === 1 && (arrival.dup || isHandedOn || message.wasResent)) counts.repeated++;
+    if (isReplay || (qos === 1 && (arrival.dup || isHandedOn || message.wasResent))) counts.repeated++;
     else {
       const when = `by connection ${before.connection} and then ${arrival.connection}`;
       violations.push({ kind: 'duplicated', what: `${tell(message)} at ${where} with QoS ${qos}, ${when}` });
@@ -177,15 +204,22 @@ function missingWills(ledger: Ledger): string[] {
   });
 }
 
+/** After a start, the wills of those who were connected wait for a while. */
+function graceEnd(ledger: Ledger, arrivedAt: number): number {
+  return (ledger.starts.findLast((start) => start <= arrivedAt) ?? 0) + willGraceSeconds * 1_000;
+}
+
 /** Those that must not come, come early, or come twice at QoS 2. */
 function wrongWills(ledger: Ledger, session: SessionRecord): Violation[] {
   const violations: Violation[] = [];
-  for (const { clientId, qos, delaySeconds, fate, expectation, endedAt } of ledger.wills) {
+  for (const { clientId, qos, delaySeconds, fate, expectation, endedAt, wasCut } of ledger.wills) {
     const times = session.wills.get(clientId) ?? [];
     if (times.length === 0) continue;
     const told = `the will of ${clientId} (${fate}) at ${session.clientId}`;
     if (expectation === 'never') violations.push({ kind: 'will', what: `${told}, which must not come` });
-    const early = endedAt + delaySeconds * 1_000 - Math.min(...times);
+    const first = Math.min(...times);
+    const due = endedAt + delaySeconds * 1_000;
+    const early = (wasCut ? Math.max(due, graceEnd(ledger, first)) : due) - first;
     if (early > 0) violations.push({ kind: 'will', what: `${told}, ${early} ms early` });
     if (times.length > 1 && Math.min(qos, session.qos) === 2) violations.push({ kind: 'will', what: `${told}, twice` });
   }

@@ -122,7 +122,7 @@ describe('order when a publisher sends all again that was not acknowledged', () 
 
 describe('wills', () => {
   const aWill = (expectation: 'arrives' | 'never', endedAt = 0) =>
-    ledger.wills.push({ clientId: 'm', qos: 2, delaySeconds: 1, fate: 'stays', expectation, endedAt });
+    ledger.wills.push({ clientId: 'm', qos: 2, delaySeconds: 1, fate: 'stays', expectation, endedAt, wasCut: false });
   const watcher = () => ledger.session('watcher', 2, null);
 
   test('one that is still to come is waited for', () => {
@@ -135,9 +135,52 @@ describe('wills', () => {
     aWill('never');
     ledger.arrived(watcher(), 'will of m', 2, false);
   });
+  check('one of a client that the broker left must not come before the time for its return is over', ['will'], () => {
+    aWill('arrives', Date.now() - 1_000);
+    ledger.wills[0] = { ...ledger.wills[0]!, wasCut: true };
+    ledger.starts.push(Date.now());
+    ledger.arrived(watcher(), 'will of m', 2, false);
+  });
+  check('one must pass the pipeline if its topic does', ['will'], () => {
+    aWill('arrives');
+    ledger.wills[0] = { ...ledger.wills[0]!, clientId: 'm-piped' };
+    ledger.arrived(watcher(), 'will of m-piped', 2, false);
+  });
   check('one must not come before its delay', ['will'], () => {
     aWill('arrives', Date.now());
     ledger.arrived(watcher(), 'will of m', 2, false);
+  });
+});
+
+describe('flags', () => {
+  /** One message that comes with DUP as the first thing after the session was away. */
+  function comesWithDup(isSentWhileAway: boolean): void {
+    const session = aSession(1);
+    const before = isSentWhileAway ? null : send(1);
+    session.awaySince = ledger.tick();
+    ledger.arrived(session, before ?? send(1), 1, true);
+  }
+  check('what came while the session was away must not come with DUP', ['dup'], () => comesWithDup(true));
+  check('what came before may', [], () => comesWithDup(false));
+});
+
+describe('what is retained', () => {
+  function archive(): string {
+    const fields = { publisher: 'p', topic: 'archive/1', retain: true, isEmpty: false, size: 10 } as const;
+    const sent = ledger.send({ ...fields, qos: 1 });
+    sent.acknowledgedAt = ledger.tick();
+    return `${sent.number} `;
+  }
+  check('is owed to who subscribes later', ['lost'], () => {
+    archive();
+    aSession(1, null, 'archive/#');
+  });
+  check('may come again by another connection, as a replay that begins anew', [], () => {
+    const message = archive();
+    const session = aSession(1, null, 'archive/#');
+    ledger.arrived(session, message, 1, false);
+    session.connections++;
+    ledger.arrived(session, message, 1, false);
   });
 });
 

@@ -144,8 +144,8 @@ function repeated(
     // Another member of the group gets it as new, and so does the first one if it comes back to it later. [MQTT5 4.8.2]
     const isOtherConnection = arrival.clientId !== before.clientId || arrival.connection !== before.connection;
     const isHandedOn = where.startsWith('$share/') && isOtherConnection;
-    // What is retained begins again for a new SUBSCRIBE, and where the broker cannot know how far it was.
-    const isReplay = isArchived(message) && arrival.connection !== before.connection;
+    // What is retained begins again where a restart cut it off, and what was in flight then is sent again as well.
+    const isReplay = isArchived(message) && arrival.life > 1;
     // One that its publisher sent again may have left for subscribers of QoS 1 before the crash that made it unknown.
     if (isReplay || (qos === 1 && (arrival.dup || isHandedOn || message.wasResent))) counts.repeated++;
     else {

@@ -175,13 +175,18 @@ describe('what is retained', () => {
     archive();
     aSession(1, null, 'archive/#');
   });
-  check('may come again by another connection, as a replay that begins anew', [], () => {
-    const message = archive();
-    const session = aSession(1, null, 'archive/#');
-    ledger.arrived(session, message, 1, false);
-    session.connections++;
-    ledger.arrived(session, message, 1, false);
-  });
+  for (const [title, lives, expected] of [
+    ['may come again after a restart', 2, []],
+    ['must not come again without one', 1, ['duplicated']],
+  ] as const) {
+    check(title, [...expected], () => {
+      const message = archive();
+      const session = aSession(1, null, 'archive/#');
+      ledger.starts.push(...Array.from({ length: lives }, () => 0));
+      ledger.arrived(session, message, 1, false);
+      ledger.arrived(session, message, 1, false);
+    });
+  }
 });
 
 test('what nobody sent, or to nobody who subscribed, is unwanted', () => {

@@ -101,6 +101,7 @@ export class BrokerProcess {
     if (child === null || child.exitCode !== null || child.signalCode !== null) return this.kill();
     this.#child = null;
     const exited = once(child, 'exit');
+    const startedAt = Date.now();
     child.kill('SIGTERM');
     const ended = new AbortController();
     const late = delay(stopTimeoutMs, null, { signal: ended.signal }).catch(() => null);
@@ -112,7 +113,8 @@ export class BrokerProcess {
     const [code, signal] = exit;
     // Mosquitto, and a broker whose start was not over, end by the signal.
     if (code !== 0 && signal !== 'SIGTERM') {
-      throw new Error(`${this.#name} stopped with exit code ${code}: ${this.#stderr.trim()}`);
+      const after = `after ${Date.now() - startedAt} ms`;
+      throw new Error(`${this.#name} stopped ${after} with exit code ${code}: ${this.#stderr.trim()}`);
     }
   }
 

@@ -32,6 +32,8 @@ interface Outgoing {
 
 const inFlightMax = 16;
 const serverShuttingDown = 0x8b;
+/** CONNACK has no code for a server that is shutting down. [MQTT5 3.2.2.2] [MQTT3 3.2.2.3] */
+const serverUnavailable = [0x88, 3];
 
 export class Client {
   readonly clientId: string;
@@ -247,7 +249,7 @@ export class Client {
   }
 
   #connected(sessionPresent: boolean, code: number): void {
-    if (code === serverShuttingDown && this.#ledger.isStopping) return;
+    if (serverUnavailable.includes(code) && this.#ledger.isStopping) return;
     if (code !== 0) return this.#misbehaved(`refused CONNECT with ${code}`);
     if (this.#wasConnected && this.#options.isPersistent && !sessionPresent) {
       this.#ledger.report('session', `${this.clientId}: its session is gone`);

@@ -1,7 +1,7 @@
 /**
  * One limit of time for several things that are done one after the other: what the first takes, the last does not have.
  */
-type After = (ms: number, run: () => void) => () => void;
+export type After = (ms: number, run: () => void) => () => void;
 
 /** It keeps the process alive: what is waited for may not. */
 const systemAfter: After = (ms, run) => {

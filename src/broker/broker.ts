@@ -2,7 +2,7 @@
  * The broker: a core, a store, and the connections that transports hand in. It owns them and closes them.
  */
 import { type Clock, systemTimers, type Timers } from '../base/clock.ts';
-import { Deadline } from '../base/deadline.ts';
+import { type After, Deadline } from '../base/deadline.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
@@ -89,6 +89,8 @@ export class Broker implements BanList {
   /** How to tell those whose own messages wait for a step or the disk that they wait in vain. */
   readonly #publishing = new Set<(error: Error) => void>();
   readonly #timers: Timers;
+  /** For deadlines. Undefined: the system's, which keep the process alive until they end. */
+  readonly #after: After | undefined;
   #stopTicking: (() => void) | null = null;
   #lastSysAt: number;
   #lastSweepAt: number;
@@ -120,6 +122,7 @@ export class Broker implements BanList {
     this.events = this.#shell.events;
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;
+    this.#after = options.timers?.every;
     this.#lastSysAt = this.#lastSweepAt = this.#lastIdleCommitAt = this.#shell.core.now;
     this.#sysTopics = new SysTopics(this.#shell);
   }
@@ -323,7 +326,7 @@ export class Broker implements BanList {
     for (const client of this.#localClients) client.close();
     // What is acknowledged at this moment is so after its commit. Where the disk fails, clients are told without it.
     if (!storeHealth.isFailing) {
-      const patience = new Deadline(answersMs, this.#timers.every);
+      const patience = new Deadline(answersMs, this.#after);
       await patience.allows(this.#allStored());
       patience.cancel();
     }
@@ -333,7 +336,7 @@ export class Broker implements BanList {
     for (const connection of [...connections]) connection.close(reasonCode);
     if (connections.size > 0) await deadline.allows(new Promise<void>((resolve) => (this.#whenEmpty = resolve)));
     // Those that are left then have their records: the next start publishes them.
-    const patience = new Deadline(willPatienceMs);
+    const patience = new Deadline(willPatienceMs, this.#after);
     await deadline.allows(patience.allows(core.wills.idle()));
     patience.cancel();
     await deadline.allows(closePipeline());
@@ -379,7 +382,7 @@ export class Broker implements BanList {
     closed.catch(() => {});
     if (deadline.isPassed || !(await deadline.allows(closed))) {
       store.giveUp();
-      const lastChance = new Deadline(lastChanceMs);
+      const lastChance = new Deadline(lastChanceMs, this.#after);
       await lastChance.allows(closed);
       lastChance.cancel();
     }

@@ -88,7 +88,7 @@ export class Pipelines implements MessagePipeline {
   /** Since it was logged last. */
   #unknownFormats = 0;
   #complainedAt = Number.NEGATIVE_INFINITY;
-  #underWay = new UnderWay();
+  #underWay: UnderWay;
   /** The end of what is done one after the other: changes of the configuration, and the release of what is held back. */
   #lastTask: Promise<void> = Promise.resolve();
   #isReleasing = false;
@@ -97,7 +97,12 @@ export class Pipelines implements MessagePipeline {
 
   constructor(options: PipelinesOptions) {
     this.#options = options;
+    this.#underWay = this.#newUnderWay();
     this.deadline = new StepDeadline(options.timers ?? systemTimers, options.limits.stepSeconds);
+  }
+
+  #newUnderWay(): UnderWay {
+    return new UnderWay(this.#options.timers?.every);
   }
 
   get configured(): readonly Pipeline[] {
@@ -113,7 +118,7 @@ export class Pipelines implements MessagePipeline {
       const next = await this.#prepare(settings);
       const before = this.#configured;
       const underWay = this.#underWay;
-      this.#underWay = new UnderWay();
+      this.#underWay = this.#newUnderWay();
       this.#configured = next;
       this.#partsChanged();
       await underWay.idle(patienceMs);

@@ -34,7 +34,7 @@ export class Answers {
       link.marks.set(`pubrel ${packetId}`, session.expirySeconds > 0 ? this.#judge.log.length : 0);
     }
     if (!isEnd) return;
-    link.outstanding.delete(packetId);
+    if (!link.outstanding.delete(packetId)) link.answered.add(inFlight.decision);
     this.#deliveries.inFlight(session).delete(packetId);
     this.#judge.done(inFlight.decision);
   }

@@ -177,6 +177,7 @@ export class Deliveries {
     const id = packet.messageId!;
     const qos = packet.qos!;
     judge.check(id === decision.packetId, 'a packet identifier is what the window gave', () => `${link.name}: ${id}`);
+    if (link.answered.delete(decision)) return;
     this.#checkIdentifier(link, session, id, decision, key);
     const under = this.inFlight(session).get(id);
     if (under?.decision === decision) {

@@ -1,10 +1,11 @@
 /** The broker's process in one run: started, closed, killed, without power, and started again on what the disk has. */
 import type { Random } from '../../scripts/crash/random.ts';
+import { Deadline } from '../../src/base/deadline.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import type { Connection } from '../../src/broker/connection.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable, Hooks } from '../../src/contracts/hooks.ts';
 import type { Log } from '../../src/contracts/log.ts';
-import type { SessionStore } from '../../src/contracts/session-store.ts';
+import { type SessionStore, StoreError } from '../../src/contracts/session-store.ts';
 import type { Pipelines } from '../../src/pipeline/pipelines.ts';
 import { LevelStore } from '../../src/store/level/level-store.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
@@ -17,6 +18,10 @@ import type { Profile } from './profile.ts';
 import { listenRudely, RudeError, senselessHooks } from './program.ts';
 import { checkRestored } from './state.ts';
 import { type Life, settled, Violation, type World } from './world.ts';
+
+/** The limit of an orderly stop, and what the broker may take beyond it for closing a disk that does not answer. */
+const stopMs = 10_000;
+const lastChanceMs = 1_500;
 
 export class Host {
   broker: Broker | null = null;
@@ -144,15 +149,17 @@ export class Host {
   }
 
   async stop(how: 'clean' | 'kill' | 'power cut'): Promise<void> {
-    if (how === 'clean') await this.#close();
+    // If the disk does not take everything in time, a stop is like a crash.
+    const isOrderly = how === 'clean' && (await this.#close());
     this.isUp = false;
     this.life.isOver = true;
     const judge = this.#judge;
-    const mark = how === 'clean' ? judge.log.length : how === 'kill' ? this.#disk.kill() : this.#disk.cutPower();
+    const crash = () => (how === 'power cut' ? this.#disk.cutPower() : this.#disk.kill());
+    const mark = isOrderly ? judge.log.length : crash();
     this.#world.tell(() => `broker: ${how}; the disk has ${mark} of ${judge.log.length} decisions`);
     for (const link of judge.links) link.wire.lost();
     judge.links.clear();
-    judge.rewind(this.#profile.durability === 'none' ? 0 : mark, how === 'clean');
+    judge.rewind(this.#profile.durability === 'none' ? 0 : mark, isOrderly);
     if (this.#profile.durability === 'none') judge.decisions.forgetRecords();
   }
 
@@ -162,21 +169,31 @@ export class Host {
     await this.start();
   }
 
-  async #close(): Promise<void> {
-    let isClosed = false;
+  /** As `startApp` does, whatever the disk is like. False: it has not taken everything. */
+  async #close(): Promise<boolean> {
+    const since = this.#world.time;
+    const deadline = new Deadline(stopMs, this.#world.timersOf(this.life).every);
+    const at: { outcome: 'written' | 'not written' | null } = { outcome: null };
     this.isClosing = true;
-    this.#disk.state = 'takes';
-    // As `startApp` does.
-    this.broker!.close({ closePipeline: async () => this.#pipelines?.close() }).then(() => {
-      isClosed = true;
-    });
-    for (let waited = 0; !isClosed; waited += 100) {
-      if (waited > 20_000) throw new Violation('the broker closes in the end', 'it has not within 20 s');
-      await this.#world.runUntil(this.#world.time + 100, () => isClosed || this.failure !== null);
-      if (this.failure !== null) throw this.failure;
+    const failed = (error: Error) => {
+      at.outcome = 'not written';
+      if (!(error instanceof StoreError && error.code === 'not_written')) this.failure ??= error;
+    };
+    this.broker!.close({ closePipeline: async () => this.#pipelines?.close(), deadline }).then(() => {
+      at.outcome = 'written';
+    }, failed);
+    while (at.outcome === null) {
+      if (this.#world.time > since + stopMs + lastChanceMs)
+        throw new Violation('the broker closes in the end', `it has not within ${stopMs / 1000} s, its limit`);
+      await this.#world.runUntil(this.#world.time + 100, () => at.outcome !== null || this.failure !== null);
       await settled();
+      if (this.failure !== null) throw this.failure;
     }
     this.#judge.wills.afterEvent();
+    if (this.#disk.state !== 'takes' && this.#profile.durability !== 'none') return false;
+    if (at.outcome !== 'written') throw new Violation('an orderly stop writes everything', 'though the disk takes writes');
+    this.#judge.wills.checkStopped();
+    return true;
   }
 }
 

@@ -343,6 +343,7 @@ export class Judge {
 
   onAck(link: Link, type: string, packetId: number): void {
     this.traffic++;
+    this.world.tell(() => `broker <- ${link.name}: ${type.toUpperCase()} ${packetId}`);
     const session = this.model.sessions.get(link.clientId);
     if (type !== 'pubrel' || session?.uid !== link.uid || !session.received.has(packetId)) return;
     this.tell({ kind: 'received', clientId: link.clientId, packetId, isNew: false });

@@ -87,6 +87,8 @@ export interface Link {
   readonly aliases: Map<number, string>;
   /** Packet identifiers sent on this connection and not settled. */
   readonly outstanding: Set<number>;
+  /** What its client answered for an earlier connection when it had been written to this one, and had not arrived. */
+  readonly answered: Set<Decision>;
   /** By what comes in order, a QoS for the most part: the highest number sent so far. */
   readonly last: Map<string, number>;
 }
@@ -119,6 +121,7 @@ export function linkOf(
     ...{ sent: [], written: [], subscribing: new Map(), uid: 0, hasConnack: false, hasSession: false, connectedAt: 0 },
     ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, exchange: null },
     ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set(), last: new Map() },
+    answered: new Set(),
     ...{ connection: null, wire: null as unknown as Wire },
   };
 }

@@ -20,8 +20,10 @@ export function verdictOf(topic: string, qos: number, payload: string): 'keep' |
 }
 
 export function aPipeline(kind: 'sync' | 'async', world: World, random: Random, life: Life): Pipelines {
-  const quarantine = new MemoryQuarantine(defaultPipelineLimits);
-  const pipelines = new Pipelines({ limits: defaultPipelineLimits, log: silentLog, quarantine, now: () => world.time });
+  const limits = defaultPipelineLimits;
+  const quarantine = new MemoryQuarantine(limits);
+  const timers = world.timersOf(life);
+  const pipelines = new Pipelines({ limits, log: silentLog, quarantine, now: () => world.time, timers });
   pipelines.use(
     ...partsOf({
       filter: 'a/#',

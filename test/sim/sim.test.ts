@@ -1,5 +1,5 @@
 /** The simulation itself: that a seed is a run, and that seeds hold. Many more are run by `npm run sim`. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Random } from '../../scripts/crash/random.ts';
 import { drawPlan } from './plan.ts';
 import { run } from './simulation.ts';
@@ -12,6 +12,26 @@ test('the same seed gives the same run, to the last packet', async () => {
     expect(second.events).toBe(first.events);
   }
 });
+
+test('whatever ran before, the same seed gives the same run', async () => {
+  const seeds = [203, 219, 709, 737, 938];
+  const hashes = async () => {
+    const found: string[] = [];
+    for (const seed of seeds) found.push((await run(seed, { isTraced: true })).hash);
+    return found;
+  };
+  const before = await hashes();
+  for (let seed = 1; seed <= 200; seed++) await run(seed);
+  expect(await hashes()).toEqual(before);
+}, 60_000);
+
+test('nothing in a run waits for real time, so nothing of it is left for the next one', async () => {
+  const waits = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'setInterval')];
+  for (let seed = 1; seed <= 40; seed++) await run(seed);
+  const waited = waits.flatMap(({ mock }) => mock.calls);
+  for (const wait of waits) wait.mockRestore();
+  expect(waited).toEqual([]);
+}, 60_000);
 
 test('steps that are left out change nothing about those that stay', () => {
   const { steps } = drawPlan(new Random(5));

@@ -127,6 +127,13 @@ export class Wills {
     this.#toCheck = [];
   }
 
+  /** An orderly stop waits for those that are on their way. */
+  checkStopped(): void {
+    for (const { key, clientId, isUnderWay } of this.#judge.model.wills.values()) {
+      this.#judge.check(!isUnderWay, 'a stop lets wills pass', () => `${key} of ${clientId} is still under way`);
+    }
+  }
+
   /** Whether one should have been published by now. */
   checkOverdue(): void {
     const judge: Judge = this.#judge;

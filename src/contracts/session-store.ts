@@ -189,7 +189,10 @@ export interface SessionStore {
   readonly isFailing: boolean;
   /** Why, in words for an operator; null while nothing fails. */
   readonly failure: string | null;
-  /** Changes that are staged and not durable, without those whose loss costs a redelivery at most. */
+  /**
+   * Changes that are staged and not durable, without those whose loss costs a redelivery at most, and without what was staged when all
+   * else had been written by `close`.
+   */
   readonly unwritten: number;
   /** Writes what is staged, however long the disk takes. */
   close(): Promise<void>;

@@ -101,6 +101,8 @@ export class LevelStore implements SessionStore {
   #lastSessionId = 0;
   #whenIdle: (() => void) | null = null;
   #isClosed = false;
+  /** All that was staged before it was closed is written. */
+  #isSettled = false;
   /** A bug that keeps commits from being made. */
   #bug: Error | null = null;
 
@@ -431,6 +433,8 @@ export class LevelStore implements SessionStore {
   }
 
   get unwritten(): number {
+    // What timers and pages stage behind that was promised to nobody, and the next start does it.
+    if (this.#isSettled) return 0;
     return this.#collecting.changes + (this.#committing?.changes ?? 0);
   }
 
@@ -444,7 +448,8 @@ export class LevelStore implements SessionStore {
     if (this.#database === null) return;
     if (!this.isFailing) {
       await this.#settle();
-      if (!this.isFailing) return this.#database.close(this.#commitRecord());
+      this.#isSettled = !this.isFailing;
+      if (this.#isSettled) return this.#database.close(this.#commitRecord());
     }
     await this.#database.close();
   }

@@ -606,3 +606,15 @@ test('while it is closed, batches go one after the other, and nothing that is st
   expect(deliveries.map(({ message }) => message.payload.toString()).sort()).toEqual(['1', '2', '3', '4']);
   await again.close();
 });
+
+test('what is staged while the closed database is being closed counts as nobody’s', async () => {
+  const store = aStore();
+  await store.load();
+  store.putSession(aSession(store.nextSessionId()));
+  const closed = store.close();
+  // Once the session is written, and before the files are closed.
+  while (store.unwritten > 0) await new Promise((resolve) => setImmediate(resolve));
+  store.putSession(aSession(store.nextSessionId()));
+  await closed;
+  expect(store.unwritten).toBe(0);
+});

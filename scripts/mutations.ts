@@ -89,6 +89,80 @@ export const mutations: readonly Mutation[] = [
     from: 'if (session.isPersistent) core.store.removeSubscription(session.sid, topicFilter);',
     to: '',
   },
+  // Whose fault it is
+  {
+    name: 'was: a listener of the program that throws ends a connection',
+    file: 'broker/events.ts',
+    from: 'for (const each of listeners) {\n',
+    to: 'for (const each of listeners) {\n      each.apply(this, details);\n      continue;\n',
+  },
+  {
+    name: 'was: a senseless answer of a hook counts as allowed',
+    file: 'contracts/hook-answers.ts',
+    from: 'if (answer === 0 || isRefusal(answer)) return answer as number;',
+    to: 'return isRefusal(answer) ? (answer as number) : 0;',
+  },
+  {
+    name: 'was: an answer of a hook that is a promise of another kind is not awaited',
+    file: 'contracts/hook-answers.ts',
+    from: 'return isThenable(answer) ? Promise.resolve(answer).then(check) : check(answer);',
+    to: 'return answer instanceof Promise ? answer.then(check) : check(answer);',
+  },
+  {
+    name: 'was: a bug that is met while one answer is given keeps back those of all others',
+    file: 'broker/turn.ts',
+    from: '        boundary.blame(this.links[i]!, error);',
+    to: '        return boundary.blame(this.links[i]!, error);',
+  },
+  // A disk that refuses or hangs
+  {
+    name: 'was: QoS 0 waits for a disk that refuses',
+    file: 'broker/publishing.ts',
+    from: 'if (message.qos === 0 && !core.store.isBehind) return false;',
+    to: '',
+  },
+  {
+    name: 'was: CONNACK and SUBACK wait for what others have staged',
+    file: 'broker/turn.ts',
+    from: 'return store.staged === stagedBefore || store.isDurable;',
+    to: 'return store.staged < stagedBefore || store.isDurable;',
+  },
+  {
+    name: 'was: a refusal overtakes an acknowledgement that is owed',
+    file: 'broker/turn.ts',
+    from: 'if (link.heldAnswers === 0) link.sendAck(',
+    to: 'if (link.heldAnswers >= 0) link.sendAck(',
+  },
+  {
+    name: 'was: a disk that hangs is not noticed',
+    file: 'broker/store-health.ts',
+    from: 'this.#isHanging = true;',
+    to: '',
+  },
+  {
+    name: 'was: what waits for the disk has no bound',
+    file: 'store/level/level-store.ts',
+    from: 'return bytes + this.#committingBytes >= this.#unwrittenBytesMax || retainedCount >= retainedInBatch;',
+    to: 'return bytes < 0 && retainedCount < 0;',
+  },
+  {
+    name: 'was: messages that must be stored are taken while the disk refuses',
+    file: 'broker/store-health.ts',
+    from: 'return this.#store.isBehind || this.#isHanging || this.#store.isFailing;',
+    to: 'return this.#store.isBehind || this.#isHanging;',
+  },
+  {
+    name: 'was: a stop waits for a disk that does not answer',
+    file: 'broker/broker.ts',
+    from: 'if (await deadline.allows(this.#allStored())) await deadline',
+    to: 'await this.#allStored();\n    await deadline',
+  },
+  {
+    name: 'was: what is staged while the store is closed counts as lost',
+    file: 'store/level/level-store.ts',
+    from: 'if (this.#isSettled) return 0;',
+    to: '',
+  },
   // QoS 2
   {
     name: 'inbound QoS 2 identifiers are forgotten at a restart',
@@ -188,6 +262,24 @@ export const mutations: readonly Mutation[] = [
     to: 'session.window.startAt(noted);',
   },
   {
+    name: 'identifiers begin anew after an orderly stop',
+    file: 'core/lifecycle.ts',
+    from: 'session.window.startAt(wasOpen ? beyondNote(noted) : noted);',
+    to: 'session.window.startAt(wasOpen ? beyondNote(noted) : 1);',
+  },
+  {
+    name: 'was: part of a message that was split is routed although it is refused',
+    file: 'core/handlers/publish.ts',
+    from: `  if (canBeTold && core.refuses(messages, session)) return ReasonCode.QuotaExceeded;
+  let worst: number = ReasonCode.Success;
+  for (const { message, forms } of messages) worst = Math.max(worst, core.publish(message, session, forms));`,
+    to: `  let worst: number = ReasonCode.Success;
+  for (const each of messages) {
+    if (canBeTold && core.refuses([each], session)) return ReasonCode.QuotaExceeded;
+    worst = Math.max(worst, core.publish(each.message, session, each.forms));
+  }`,
+  },
+  {
     name: 'a QoS 1 exchange of an earlier run is over and its record stays',
     file: 'core/delivering.ts',
     from: 'delivery?.qos === 2 || window.isStraggler(packetId)',
@@ -285,6 +377,12 @@ export const mutations: readonly Mutation[] = [
     to: 'core.wills.restoreOf(pending, core.now);',
   },
   {
+    name: 'was: a stop closes the pipelines before wills are through',
+    file: 'broker/broker.ts',
+    from: '    core.wills.stop();\n',
+    to: '    await closePipeline();\n    core.wills.stop();\n',
+  },
+  {
     name: 'the end of a session publishes its will within the grace after a restart',
     file: 'core/wills.ts',
     from: 'if (waiting.graceUntil <= this.#options.now())',
@@ -307,6 +405,18 @@ export const mutations: readonly Mutation[] = [
     file: 'core/lifecycle.ts',
     from: 'expireAt(core, session, disconnectedAt + expirySeconds * 1000);',
     to: 'expireAt(core, session, core.now + expirySeconds * 1000);',
+  },
+  {
+    name: 'was: when its connection was lost, a session forgets with the process',
+    file: 'core/lifecycle.ts',
+    from: 'expireAt(core, session, core.now + session.expirySeconds * 1000);\n  save(core, session);',
+    to: 'expireAt(core, session, core.now + session.expirySeconds * 1000);',
+  },
+  {
+    name: 'was: expiry is not looked at after a wait for a hook or the disk',
+    file: 'core/core.ts',
+    from: 'if (message.expiresAt < this.#now) {',
+    to: 'if (message.expiresAt < 0) {',
   },
   {
     name: 'a clean start keeps the session',
@@ -406,6 +516,18 @@ export const mutations: readonly Mutation[] = [
     to: '',
   },
   {
+    name: 'was: what a member of a shared group left on disk ends with its session',
+    file: 'core/redistribution.ts',
+    from: 'const isLeft = session.isEnded ? session.mayHoldShared : group !== null;',
+    to: 'const isLeft = !session.isEnded && group !== null;',
+  },
+  {
+    name: 'was: retained messages that a new subscription is owed are forgotten at a restart',
+    file: 'core/handlers/subscribe.ts',
+    from: 'const owesRetained = session.replays.some(',
+    to: 'const owesRetained = core.now < 0 && session.replays.some(',
+  },
+  {
     name: 'was: shared and plain subscription of one session share a number',
     file: 'core/delivering.ts',
     from: 'message.id > 0 && message.id <= session.lastMessageId',
@@ -465,6 +587,12 @@ export const mutations: readonly Mutation[] = [
     file: 'core/wills.ts',
     from: 'if (isFailure(code)) {',
     to: 'if (isFailure(0)) {',
+  },
+  {
+    name: 'was: the rules are not asked again after a wait for a hook or pipeline',
+    file: 'broker/publishing.ts',
+    from: 'if (isFailure(code)) return this.refused(code);',
+    to: '',
   },
   {
     name: 'what is retained is published though it may not be',

@@ -2,10 +2,13 @@
  * Acknowledgements in both directions: what clients answer ends what is under way, and what the broker answers keeps its promise
  * when it leaves.
  */
+import { Awaiting } from '../../src/core/send-window.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Judge } from './judge.ts';
 import type { Exchange, InFlight, Link } from './link.ts';
 import type { Expected, ModelSession } from './model.ts';
+import { verdictOf } from './pipeline.ts';
+import { hasAnswerToFilter } from './program.ts';
 
 export class Answers {
   readonly #judge: Judge;
@@ -21,6 +24,7 @@ export class Answers {
     const session = this.#deliveries.sessionOf(link);
     if (session === null) return;
     const inFlight = this.#deliveries.inFlight(session).get(packetId);
+    if (inFlight === undefined && type === 'puback') return this.#answersFromBefore(session, packetId);
     // Of QoS 1, it may be for what was sent on an earlier connection: then it need not come again, unless another member of a shared
     // subscription has got it.
     const isLate = type === 'puback' && inFlight?.qos === 1 && inFlight.decision.goneIn === 0;
@@ -37,6 +41,19 @@ export class Answers {
     if (!link.outstanding.delete(packetId)) link.answered.add(inFlight.decision);
     this.#deliveries.inFlight(session).delete(packetId);
     this.#judge.done(inFlight.decision);
+  }
+
+  /** What was in flight at an orderly stop, the broker knows by its identifier until it is answered, over crashes as well. */
+  #answersFromBefore({ uid, clientId }: ModelSession, packetId: number): void {
+    const judge: Judge = this.#judge;
+    const session = judge.core!.directory.get(clientId);
+    if (session?.window.awaiting(packetId) !== Awaiting.puback) return;
+    const decision = judge.decisions.of(session, session.window.delivery(packetId));
+    const held = judge.held.get(uid)?.get(packetId);
+    judge.check(held === undefined || held === decision, 'no answer confirms another message', () => {
+      return `${clientId}: ${packetId} stood for ${held!.expected!.message.key}`;
+    });
+    if (held !== undefined) judge.done(held);
   }
 
   /** PUBREL to a subscriber. */
@@ -70,19 +87,27 @@ export class Answers {
     const waiting = link.unanswered.get(`${type} ${packetId}`);
     const exchange = waiting?.shift();
     if (exchange === undefined) judge.fail('only what came is acknowledged', `${link.name}: ${type} ${packetId}`);
+    const isNext = link.owed[type].shift() === exchange;
+    const order = `acknowledgements in the order of their messages [MQTT5 4.6.0-${type === 'puback' ? 2 : 3}]`;
+    judge.check(isNext, order, () => `${link.name}: ${type} ${packetId}`);
     const { sent, isDuplicate, numbers } = exchange;
     const isFailure = reasonCode >= 0x80;
+    // The rules may have changed while a hook, or the disk, took its time.
+    const isDenied = exchange.isDenied || !judge.mayPublish(link.clientId, sent.topic);
     if (isFailure) {
+      judge.check(isDenied || reasonCode !== 0x87, 'what may be published is not refused', () => sent.key);
       // The client takes its identifier to be free then, and the broker does not.
       judge.check(!isDuplicate, 'what was taken is not refused when it comes again [MQTT5 4.3.3-10]', () => sent.key);
       judge.check(numbers.length === 0, 'a refused message reaches nobody', () => sent.key);
       return;
     }
-    // Before 5.0, no answer can say so. The rules may have changed while a hook, or the disk, took its time.
-    const isDenied = exchange.isDenied || !judge.mayPublish(link.clientId, sent.topic);
+    // Before 5.0, no answer can say so.
     const isSilent = isDenied && link.version < 5;
     const isOther = isDuplicate || exchange.isRefused || isSilent || judge.profile.pipeline !== 'none';
     judge.check(numbers.length > 0 || isOther, 'an acknowledged message is routed', () => sent.key);
+    const isSplit = judge.profile.pipeline !== 'none' && verdictOf(sent.topic, sent.qos, sent.payload) === 'split';
+    const isWhole = !isSplit || numbers.length === 2 || isDuplicate || isSilent;
+    judge.check(isWhole, 'all of a message that was split is routed', () => `${sent.key}: ${numbers.length}`);
     this.#checkStored(link, exchange);
   }
 
@@ -113,9 +138,26 @@ export class Answers {
     return [...links].some((link) => link.uid === uid && message.payload.length + 60 > link.packetBytesMax);
   }
 
+  /** What was asked is granted, unless the rules or hooks are against it; what rules let somebody subscribe to is not judged. */
+  onSuback(link: Link, packetId: number, granted: readonly number[]): void {
+    const judge: Judge = this.#judge;
+    const { hasSenselessHooks } = judge.profile;
+    const asked = [...link.subscribing].filter(([key]) => key.startsWith(`${packetId} `));
+    for (const [index, [key, { qos }]] of asked.entries()) {
+      const filter = key.slice(key.indexOf(' ') + 1);
+      const isRefused = hasSenselessHooks && !hasAnswerToFilter(filter);
+      // 3.1 has no code for it.
+      const isRight = isRefused ? granted[index]! >= 0x80 || link.version === 3 : granted[index] === qos;
+      judge.check(isRight || (judge.rules !== null && !isRefused), 'a subscription is granted as asked', () => {
+        return `${link.name}: ${filter} with ${granted[index]} instead of ${isRefused ? 'a refusal' : qos}`;
+      });
+    }
+  }
+
   /** Any other answer: CONNACK, SUBACK, UNSUBACK, PUBREL, PUBCOMP. */
   onPromise(link: Link, what: string): void {
     const judge: Judge = this.#judge;
+    link.asked.delete(what);
     const mark = link.marks.get(what);
     link.marks.delete(what);
     if (mark === undefined || this.#deliveries.sessionOf(link) === null) return;

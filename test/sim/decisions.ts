@@ -22,6 +22,8 @@ export interface Decision {
   readonly group: string | null;
   /** The new subscription that a retained message is for. */
   readonly filter: string | null;
+  /** The session outlives its connection, so the store has it. */
+  readonly isKept: boolean;
   /** The run of the broker in which it was taken. */
   readonly life: number;
   /** How often it was given to a connection, and how often a kernel took it. */
@@ -46,6 +48,8 @@ export class Decisions {
   readonly #begun = new Map<string, Decision>();
   /** What was decided once and cannot be decided again. */
   readonly #taken = new Set<string>();
+  /** By message and shared subscription: who was given it, one after the other. */
+  readonly #ofGroup = new Map<string, Decision[]>();
   /** Retained messages that a new subscription was given. */
   readonly #given = new WeakMap<Replay, Set<number>>();
   readonly #judge: Judge;
@@ -86,16 +90,22 @@ export class Decisions {
   passOn(session: Session, routed: Routed | undefined, group: string): Decision {
     const owed = this.#judge.model.groups.get(routed?.number ?? 0)?.find(({ name }) => name === group);
     const options = this.#owner(session)?.subscriptions.get(`$share/${group}`);
-    if (owed !== undefined) {
-      this.#judge.tell({ kind: 'passedOn', clientId: session.clientId, number: owed.message.number, group });
-    }
     return this.#shared(session, owed?.message, group, options);
   }
 
   #shared(session: Session, message: Routed | undefined, group: string, options: Options | undefined): Decision {
     const number = this.#judge.nextNumber();
     if (message === undefined || options === undefined) return this.#make(session, number, null, group);
-    return this.#make(session, number, expectedOf(message, options, message.retain && options.rap), group);
+    const expected = expectedOf(message, options, message.retain && options.rap);
+    const decision = this.#make(session, number, expected, group);
+    const at = `${message.number} ${group}`;
+    this.#ofGroup.set(at, [...(this.#ofGroup.get(at) ?? []), decision]);
+    return decision;
+  }
+
+  /** The members of a shared subscription that were given a message, in whichever run of the broker. */
+  ofGroup(number: number, group: string): readonly Decision[] {
+    return this.#ofGroup.get(`${number} ${group}`) ?? [];
   }
 
   /** A retained message for a new subscription: what the topic has now. */
@@ -132,8 +142,9 @@ export class Decisions {
   ): Decision {
     const { clientId } = session;
     const { life } = this.#judge;
+    const { uid = 0, isKept = false } = this.#owner(session) ?? {};
     return {
-      ...{ number, clientId, uid: this.#owner(session)?.uid ?? 0, expected, group, filter, life },
+      ...{ number, clientId, uid, isKept, expected, group, filter, life },
       ...{ writes: 0, arrivals: 0, begunAt: 0, packetId: 0, begunFor: null, isSkipped: false, goneIn: 0 },
     };
   }

@@ -31,8 +31,7 @@ export class Deliveries {
     const written = link.written.shift();
     if (written === undefined) judge.fail('nothing is sent that was not decided', `${link.name} ${packet.topic}`);
     const session = this.sessionOf(link);
-    // It was written before the session was over or taken over, and is on its way.
-    if (session === null) return;
+    if (session === null) return this.#arrivesBehind(link, packet, written.decision);
     const topic = this.#topicOf(link, packet);
     const { decision } = written;
     const key = keyOf(packet.payload!.toString(), topic);
@@ -47,6 +46,14 @@ export class Deliveries {
     decision.arrivals++;
     this.#decisionOf.set(packet, decision);
     if (packet.qos! > 0) this.#begin(link, session, packet, decision, key);
+  }
+
+  /** It was written before the session let go of the connection. Its client may have it, and answer it when it is back. */
+  #arrivesBehind(link: Link, { qos, messageId }: Packet, decision: Decision): void {
+    const session = this.#judge.model.sessions.get(link.clientId);
+    if (qos !== 1 || session?.uid !== link.uid || session.isConnected || decision.goneIn > 0) return;
+    const inFlight = this.inFlight(session);
+    if (!inFlight.has(messageId!)) inFlight.set(messageId!, { decision, qos, isReceived: false, isReleased: false });
   }
 
   /** A client's application is given what came: of QoS 2, once. */

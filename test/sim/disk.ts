@@ -36,8 +36,6 @@ export class SimulatedDisk implements Disk {
   #state: DiskState = 'takes';
   /** What goes on once the disk does. */
   #hanging: (() => void)[] = [];
-  /** Batches that were begun. */
-  batches = 0;
   /** While a broker starts, nothing takes time. */
   isInstant = false;
   readonly #world: World;
@@ -48,6 +46,8 @@ export class SimulatedDisk implements Disk {
   #unsynced: Written[] = [];
   #current = new Map<string, Buffer>();
   #writing: Written | null = null;
+  /** Null: nothing is being written. */
+  writingSince: number | null = null;
   /** Survives everything at once, so that a start after a power cut would refuse if it ever said more than the database has. */
   #lastCommit: LastCommit | null = null;
   readonly lastCommits: LastCommits = {
@@ -133,7 +133,7 @@ export class SimulatedDisk implements Disk {
   /** What was being written may be there or not. */
   #settleWriting(): void {
     const writing = this.#writing;
-    this.#writing = null;
+    this.#writing = this.writingSince = null;
     if (writing !== null && this.#random.isLucky(0.5)) this.#write(writing);
   }
 
@@ -185,10 +185,10 @@ export class SimulatedDisk implements Disk {
     return new Promise<void>((resolve, reject) => {
       if (handle !== this.#handle || handle.isBroken) return reject(new Error('Database is not open'));
       this.#writing = written;
-      this.batches++;
+      this.writingSince = this.#world.time;
       const finish = () => {
         if (this.#writing !== written) return;
-        this.#writing = null;
+        this.#writing = this.writingSince = null;
         if (this.#state === 'refuses') {
           handle.isBroken = true;
           // It may be in the log all the same.

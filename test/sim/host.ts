@@ -15,7 +15,7 @@ import { Wire } from './network.ts';
 import { aPipeline } from './pipeline.ts';
 import { watchChunks, watchCore } from './probe.ts';
 import type { Profile } from './profile.ts';
-import { listenRudely, RudeError, senselessHooks } from './program.ts';
+import { listenRudely, PlantedError, RudeError, senselessHooks } from './program.ts';
 import { checkRestored } from './state.ts';
 import { type Life, settled, Violation, type World } from './world.ts';
 
@@ -70,9 +70,10 @@ export class Host {
         : new LevelStore({
             ...{ directory: 'simulated', durability, topics: [], acceptLoss: false, log, timers, disk: this.#disk },
             ...{ maxCommitDelayMs: this.#profile.maxCommitDelayMs, cacheBytes: this.#profile.cacheBytes },
-            recordsInRow: this.#profile.recordsInRow,
+            ...{ recordsInRow: this.#profile.recordsInRow, unwrittenBytes: settings.limits.unwrittenBytes },
           });
     this.#watchReading(store);
+    this.#watchCommits(store);
     this.#pipelines = pipeline === 'none' ? null : aPipeline(pipeline, this.#world, this.#random.fork(), life);
     const broker = new Broker({
       ...{ settings, store, log, clock: this.#world, timers },
@@ -136,11 +137,21 @@ export class Host {
     };
   }
 
+  #watchCommits(store: SessionStore): void {
+    const commit = store.commit.bind(store);
+    store.commit = (done) => {
+      commit(() => {
+        this.#judge.commits++;
+        done();
+      });
+    };
+  }
+
   #onError(fields: object, message: string): void {
     this.#world.tell(() => `broker: error: ${message} ${JSON.stringify(fields)}`);
     if (/^cannot write to the data directory|^the disk does not answer/.test(message)) return;
     const { err, hook } = fields as { err?: Error; hook?: string };
-    if (err instanceof RudeError) return;
+    if (err instanceof RudeError || err instanceof PlantedError) return;
     if (hook !== undefined && this.#profile.hasSenselessHooks) return;
     this.failure ??=
       err instanceof Violation
@@ -191,7 +202,8 @@ export class Host {
     }
     this.#judge.wills.afterEvent();
     if (this.#disk.state !== 'takes' && this.#profile.durability !== 'none') return false;
-    if (at.outcome !== 'written') throw new Violation('an orderly stop writes everything', 'though the disk takes writes');
+    if (at.outcome !== 'written')
+      throw new Violation('an orderly stop writes everything', 'though the disk takes writes');
     this.#judge.wills.checkStopped();
     return true;
   }

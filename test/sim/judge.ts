@@ -15,8 +15,9 @@ import type { SimulatedDisk } from './disk.ts';
 import { type Exchange, type InFlight, keyOf, type Link, type SentPublish } from './link.ts';
 import { type Entry, Model, type ModelSession, type QoS, type Routed } from './model.ts';
 import type { Profile } from './profile.ts';
-import { hasAnswerTo } from './program.ts';
+import { hasAnswerTo, hasAnswerToFilter } from './program.ts';
 import type { Rules } from './rules.ts';
+import { askingNeedsNoDisk, checkQoS0, checkTaken, connectNeedsNoDisk } from './service.ts';
 import { lacksRoom } from './state.ts';
 import { Wills } from './wills.ts';
 import { Violation, type World } from './world.ts';
@@ -52,16 +53,16 @@ export class Judge {
   inFlight = new Map<number, Map<number, InFlight>>();
   readonly receivedMarks = new Map<string, number>();
   readonly links = new Set<Link>();
-  /** The life in which a message was routed. */
-  readonly lifeOf = new Map<number, number>();
   /** A client asked to publish it, and nothing else may be routed. */
   readonly published = new Map<string, SentPublish>();
   /** By session: the last number that was decided before a crash that came while it was connected, as far as the disk knows. */
   readonly #openAtCrash = new Map<number, number>();
   /** By session and identifier: what a client was sent and may answer at any time, though a crash made the broker forget it. */
   readonly held = new Map<number, Map<number, Decision>>();
-  /** Something waits for a commit, and none is under way: since when, and after how many batches. Null: it is not so. */
-  uncommitted: { readonly since: number; readonly batches: number } | null = null;
+  /** How many came to their end, with or without something to write. */
+  commits = 0;
+  /** Something waits for a commit, and none is under way: since when, and after how many. Null: it is not so. */
+  uncommitted: { readonly since: number; readonly commits: number } | null = null;
   queuesAtStart = new Map<string, { messages: number; bytes: number }>();
   #number = 0;
   #routedOnce = new Map<string, number>();
@@ -227,7 +228,7 @@ export class Judge {
   onRefused(messages: readonly Message[], origin: Session | null, link: Link | null): void {
     const publisher = origin?.clientId ?? null;
     const isForWantOfRoom = messages.some((message) => {
-      return lacksRoom(this, message, publisher, this.#excluded(message.topic.name));
+      return lacksRoom(this, messages, message, publisher, this.#excluded(message.topic.name));
     });
     this.check(isForWantOfRoom, 'a message is refused only for want of room', () => messages[0]!.topic.name);
     const key = keyOf(messages[0]!.payload.toString(), messages[0]!.topic.name);
@@ -251,11 +252,11 @@ export class Judge {
       this.check(isFull, 'what is to be retained is retained', () => key);
     }
     const number = this.nextNumber();
-    this.lifeOf.set(number, this.life);
     const { qos, retain, expiresAt } = message;
     const isRetained = retain && how === 'taken';
     const routed: Routed = { number, key, topic, payload, qos, retain, isRetained, expiresAt, publisher, publisherUid };
     this.tell({ kind: 'route', message: routed, excluded: this.#excluded(topic) });
+    if (link !== null && !isWill) checkTaken(this, routed);
     this.world.tell(() => `broker: routes ${key} to ${topic}, QoS ${qos}${retain ? ', retained' : ''}`);
     if (!isWill && payload !== '') this.#count(routed);
     if (exchange !== null && !isWill) {
@@ -280,6 +281,8 @@ export class Judge {
   onSubscribed(link: Link, clientId: string, filter: string, granted: number): void {
     const asked = link.subscribing.get(`${link.askingId} ${filter}`);
     if (asked === undefined) this.fail('only what was asked is subscribed', `${clientId}: ${filter}`);
+    const mayBe = !this.profile.hasSenselessHooks || hasAnswerToFilter(filter);
+    this.check(mayBe, 'only what is allowed is subscribed', () => `${clientId}: ${filter}`);
     const options = { ...asked!, qos: granted as QoS };
     this.tell({ kind: 'subscribe', clientId, filter, options, at: this.world.time });
     this.#promise(link, `suback ${link.askingId}`);
@@ -318,11 +321,13 @@ export class Judge {
     const type = sent!.qos === 1 ? 'puback' : 'pubrec';
     const waiting = link.unanswered.get(`${type} ${packetId}`) ?? [];
     waiting.push(link.exchange);
+    link.owed[type].push(link.exchange);
     link.unanswered.set(`${type} ${packetId}`, waiting);
     if (isDuplicate) link.exchange.mark = this.receivedMarks.get(`${link.clientId} ${packetId}`) ?? 0;
   }
 
   afterPublish(link: Link): void {
+    checkQoS0(this, link);
     link.exchange = null;
   }
 
@@ -352,7 +357,13 @@ export class Judge {
 
   onPacket(link: Link, packet: ColdPacket): void {
     if (packet.cmd !== 'pingreq') this.traffic++;
-    if (packet.cmd === 'subscribe' || packet.cmd === 'unsubscribe') link.askingId = packet.messageId;
+    const { time } = this.world;
+    if (packet.cmd === 'connect' && connectNeedsNoDisk(this, link)) link.asked.set('connack', time);
+    if (packet.cmd === 'subscribe' || packet.cmd === 'unsubscribe') {
+      link.askingId = packet.messageId;
+      const answer = packet.cmd === 'subscribe' ? 'suback' : 'unsuback';
+      if (askingNeedsNoDisk(this, link)) link.asked.set(`${answer} ${packet.messageId}`, time);
+    }
     if (packet.cmd !== 'disconnect') return;
     link.isWillCancelled = packet.reasonCode === 0;
     const { sessionExpiryInterval } = packet.properties;
@@ -374,13 +385,14 @@ export class Judge {
     this.check(exchange === null || !exchange.isDuplicate, 'QoS 2 exactly once, inbound [MQTT5 4.3.3-10]', () => {
       return `${key} was routed again when its PUBLISH came again`;
     });
-    this.check(exchange?.isDenied !== true, 'only what the rules allow is routed', () => key);
+    const isAllowed = exchange === null || this.mayPublish(exchange.sent.clientId, exchange.sent.topic);
+    this.check(isAllowed && exchange?.isDenied !== true, 'only what the rules allow is routed', () => key);
     const isSame = message.topic.name === sent!.topic && message.qos === sent!.qos && message.retain === sent!.retain;
     this.check(isSame || this.profile.pipeline !== 'none', 'routed as published', () => {
       return `${key} was sent to ${sent!.topic} and routed to ${message.topic.name}`;
     });
     this.check(
-      sent!.qos < 2 || (this.#routedOnce.get(`${uid} ${key}`) ?? 0) === 0,
+      sent!.qos < 2 || (this.#routedOnce.get(`${uid} ${key} ${message.topic.name}`) ?? 0) === 0,
       'QoS 2 exactly once, inbound [MQTT5 4.3.3-10]',
       () => {
         return `${key} was routed before`;
@@ -388,8 +400,8 @@ export class Judge {
     );
   }
 
-  #count({ publisherUid, key: payload }: Routed): void {
-    const key = `${publisherUid} ${payload}`;
+  #count({ publisherUid, key: payload, topic }: Routed): void {
+    const key = `${publisherUid} ${payload} ${topic}`;
     this.#routedOnce.set(key, (this.#routedOnce.get(key) ?? 0) + 1);
   }
 }

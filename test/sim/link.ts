@@ -81,9 +81,15 @@ export interface Link {
   isWillCancelled: boolean;
   newExpirySeconds: number | null;
   isDetached: boolean;
+  /** A bug of the broker has hit it. */
+  hasBug: boolean;
   exchange: Exchange | null;
   readonly unanswered: Map<string, Exchange[]>;
   readonly marks: Map<string, number>;
+  /** What it waits for that needs no disk, and since when. */
+  readonly asked: Map<string, number>;
+  /** The messages that it sent and that are not acknowledged, in their order. */
+  readonly owed: { readonly puback: Exchange[]; readonly pubrec: Exchange[] };
   readonly aliases: Map<number, string>;
   /** Packet identifiers sent on this connection and not settled. */
   readonly outstanding: Set<number>;
@@ -119,9 +125,9 @@ export function linkOf(
       will: willKey === null ? null : { key: willKey, delaySeconds: request.will!.delaySeconds },
     },
     ...{ sent: [], written: [], subscribing: new Map(), uid: 0, hasConnack: false, hasSession: false, connectedAt: 0 },
-    ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, exchange: null },
+    ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, hasBug: false, exchange: null },
     ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set(), last: new Map() },
-    answered: new Set(),
+    ...{ answered: new Set(), asked: new Map(), owed: { puback: [], pubrec: [] } },
     ...{ connection: null, wire: null as unknown as Wire },
   };
 }

@@ -1,6 +1,7 @@
 /** At the end, when everybody has come and taken what there was: what was owed and never came. */
+import type { Decision } from './decisions.ts';
 import type { Judge } from './judge.ts';
-import type { GroupExpected, ModelSession, QoS, Routed } from './model.ts';
+import type { GroupExpected, ModelSession, Routed } from './model.ts';
 
 const lost = 'nothing is lost [MQTT5 4.4]';
 
@@ -33,12 +34,12 @@ function tell(missing: readonly string[], who: string, dropped: number): string 
 const isOver = ({ world }: Judge, { expiresAt }: Routed) => expiresAt <= world.time + 1_000;
 const name = ({ key, topic, qos, number }: Routed) => `${key} (${topic}, QoS ${qos}, routed as ${number})`;
 
-function missingOf(judge: Judge, { expected, fleeting, replays, isConnected }: ModelSession): string[] {
+function missingOf(judge: Judge, { clientId, expected, fleeting, replays, isConnected }: ModelSession): string[] {
   const owed = new Set([...expected.values(), ...(isConnected ? fleeting : [])]);
   const found = [...owed].filter(({ message }) => !isOver(judge, message)).map(({ message }) => name(message));
   for (const { message } of [...replays.values()].flatMap((each) => [...each.owed.values()])) {
-    // With rules, it may have been its turn while it was not allowed.
-    if (judge.rules !== null) break;
+    // It may have been its turn while it was not allowed.
+    if (judge.rules?.mightAlwaysReceive(clientId, message.topic) === false) continue;
     const isStillIt = judge.model.retained.get(message.topic)?.number === message.number;
     if (isStillIt && !isOver(judge, message)) found.push(`the retained ${name(message)}`);
   }
@@ -48,27 +49,27 @@ function missingOf(judge: Judge, { expected, fleeting, replays, isConnected }: M
 /** Of shared subscriptions that still have a member. */
 function missingOfGroups(judge: Judge): string[] {
   const { model } = judge;
-  const members = new Map<string, QoS[]>();
-  for (const { subscriptions } of model.sessions.values()) {
-    for (const [filter, { qos }] of subscriptions) members.set(filter, [...(members.get(filter) ?? []), qos]);
-  }
+  const filters = new Set([...model.sessions.values()].flatMap(({ subscriptions }) => [...subscriptions.keys()]));
   return [...model.groups.values()].flat().flatMap((owed) => {
-    if (mayBeOver(judge, owed, members.get(`$share/${owed.name}`))) return [];
+    if (!filters.has(`$share/${owed.name}`) || mayBeOver(judge, owed)) return [];
     return [`${name(owed.message)} by ${owed.name}`];
   });
 }
 
-function mayBeOver(judge: Judge, { message, members, joined }: GroupExpected, now: QoS[] | undefined): boolean {
-  const { model, lifeOf, life } = judge;
-  if (now === undefined || message.qos === 0 || isOver(judge, message)) return true;
+function mayBeOver(judge: Judge, { message, name, members }: GroupExpected): boolean {
+  if (message.qos === 0 || isOver(judge, message)) return true;
   // The will of a member that was leaving for good.
   if ([...members.keys()].every((clientId) => clientId === message.publisher)) return true;
-  // QoS 2 that was under way ends with the session of who had it, [MQTT5 4.8.2-5] and anything with a crash if that session was not
-  // to outlive it.
-  const hasEnded = [...members.keys(), ...joined.keys()].some(
-    (id) => (model.sessions.get(id)?.uid ?? Infinity) > message.number,
-  );
-  if (hasEnded && (message.qos === 2 || lifeOf.get(message.number) !== life)) return true;
-  // QoS 0 is owed to nobody who is away or busy.
-  return [...now, ...[...members.values(), ...joined.values()].map(({ qos }) => qos)].some((qos) => qos === 0);
+  return judge.decisions.ofGroup(message.number, name).some((given) => mayHaveEndedWith(judge, given));
+}
+
+/**
+ * With a member of a shared subscription ends what it asked for with QoS 0, QoS 2 that was under way to it, [MQTT5 4.8.2-5] and, if the
+ * process crashed, what a session had that was not to outlive its connection.
+ */
+function mayHaveEndedWith({ model, life }: Judge, given: Decision): boolean {
+  const qos = given.expected?.qos ?? 0;
+  if (qos === 0) return true;
+  if (model.sessions.get(given.clientId)?.uid === given.uid) return false;
+  return (qos === 2 && given.begunAt > 0) || (!given.isKept && given.life !== life);
 }

@@ -73,8 +73,6 @@ export type Entry =
   | { kind: 'found'; clientId: string; message: Routed }
   /** A retained message goes to a new subscription, as the topic has it now. */
   | { kind: 'replay'; clientId: string; filter: string; topic: string; number: number }
-  /** A message of a shared subscription goes to another member, which the rules may have kept from it before. */
-  | { kind: 'passedOn'; clientId: string; number: number; group: string }
   /** QoS 0 to a client that is there waits behind others. */
   | { kind: 'queued'; clientId: string; number: number }
   /** The broker is done with a delivery: the client has it. */
@@ -100,8 +98,6 @@ export interface GroupExpected {
   readonly name: string;
   /** Who was a member then. */
   readonly members: ReadonlyMap<string, Options>;
-  /** Who became one while it was owed, or was given it in another one's place. */
-  readonly joined: Map<string, Options>;
 }
 
 export interface Replay {
@@ -196,12 +192,6 @@ export class Model {
       }
       case 'replay':
         return this.#replay(session, entry.filter, entry.topic, entry.number);
-      case 'passedOn': {
-        const options = session.subscriptions.get(`$share/${entry.group}`);
-        const owed = this.groups.get(entry.number)?.find(({ name }) => name === entry.group);
-        if (options !== undefined) owed?.joined.set(entry.clientId, options);
-        return;
-      }
       case 'queued': {
         const waiting = session.fleeting.find(({ message }) => message.number === entry.number);
         if (waiting !== undefined && session.isKept) session.expected.set(entry.number, waiting);
@@ -280,9 +270,6 @@ export class Model {
     const isNew = !session.subscriptions.has(filter);
     session.subscriptions.set(filter, options);
     const parsed = shareOf(filter);
-    for (const { name, joined } of parsed.shareName === null ? [] : [...this.groups.values()].flat()) {
-      if (name === `${parsed.shareName}/${parsed.filter}`) joined.set(session.clientId, options);
-    }
     if (parsed.shareName !== null || options.rh === 2 || (options.rh === 1 && !isNew)) return;
     const owed = new Map<string, Expected>();
     session.replays.set(filter, { options, owed });
@@ -331,7 +318,7 @@ export class Model {
     const { own, groups } = this.recipients(topic, message.publisher, excluded);
     for (const [session, options] of own) this.#expect(session, message, options);
     if (groups.size === 0) return;
-    const owed = Array.from(groups, ([name, members]) => ({ message, name, members, joined: new Map() }));
+    const owed = Array.from(groups, ([name, members]) => ({ message, name, members }));
     this.groups.set(message.number, owed);
   }
 

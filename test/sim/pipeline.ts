@@ -12,10 +12,15 @@ const keep = { verdict: 'keep' } as const;
 const drop = { verdict: 'drop' } as const;
 const reject = { verdict: 'reject', reasonCode: 0x99 } as const;
 
+/** Where the other half of a message goes that is split. */
+export const otherTopic = 'x';
+
 /** What becomes of a message. The payload of a will begins with a `w`. */
-export function verdictOf(topic: string, qos: number, payload: string): 'keep' | 'drop' | 'reject' {
+export function verdictOf(topic: string, qos: number, payload: string): 'keep' | 'drop' | 'reject' | 'split' {
   if (topic !== 'a' && !topic.startsWith('a/')) return 'keep';
-  if (payload.startsWith('w') && payload.length % 3 === 1) return 'reject';
+  if (payload.startsWith('w'))
+    return payload.length % 3 === 1 ? 'reject' : payload.length % 5 === 3 && qos < 2 ? 'drop' : 'keep';
+  if (payload.length % 5 === 4) return 'split';
   return qos < 2 && payload.length % 5 === 3 ? 'drop' : 'keep';
 }
 
@@ -28,7 +33,8 @@ export function aPipeline(kind: 'sync' | 'async', world: World, random: Random, 
     ...partsOf({
       filter: 'a/#',
       onPublish: (_, { topic, qos, payload }) => {
-        const verdict = { keep, drop, reject }[verdictOf(topic, qos, payload.toString())];
+        const split = { verdict: 'split', messages: [{}, { topic: otherTopic, retain: false }] } as const;
+        const verdict = { keep, drop, reject, split }[verdictOf(topic, qos, payload.toString())];
         if (kind === 'sync' || random.isLucky(0.3)) return verdict;
         return new Promise((resolve) => world.after(random.between(0, 200), () => resolve(verdict), life));
       },

@@ -62,7 +62,7 @@ const filters = ['a', 'a/b', '#', 'a/#', '+/b', 'x', 'x/+', '+', 'a/+/c'];
 /** No two of them match the same topic: which of two a message came by, a client could not tell. */
 const sharedFilters = ['$share/g/a/#', '$share/g/x', '$share/h/x/+'];
 
-const diskStates: readonly DiskState[] = ['takes', 'takes', 'takes', 'refuses', 'refuses', 'hangs'];
+const diskStates: readonly DiskState[] = ['takes', 'takes', 'refuses', 'hangs'];
 
 /** How the clients of a run are: alike enough to have much in common, and not too much. */
 interface Cast {

@@ -15,6 +15,7 @@ import type { Decision } from './decisions.ts';
 import type { Judge } from './judge.ts';
 import { keyOf, type Link } from './link.ts';
 import type { Routed } from './model.ts';
+import { PlantedError } from './program.ts';
 import { MakingRoom } from './room.ts';
 
 const ackNames: Record<number, string> = {
@@ -280,7 +281,14 @@ function watchSession(session: Session, judge: Judge): void {
 
 const watchedReceived = new WeakSet<Session>();
 
-export function watchConnection(connection: Connection, link: Link, judge: Judge, answers: Answers): void {
+/** `isUnlucky`: a bug is to hit the connection now. */
+export function watchConnection(
+  connection: Connection,
+  link: Link,
+  judge: Judge,
+  answers: Answers,
+  isUnlucky: () => boolean,
+): void {
   const { onPublish, onAck, onPacket } = Connection.prototype;
   linkBy.set(connection, link);
   link.connection = connection;
@@ -308,6 +316,14 @@ export function watchConnection(connection: Connection, link: Link, judge: Judge
   connection.onPacket = (packet) => {
     judge.onPacket(link, packet);
     within(() => onPacket.call(connection, packet));
+  };
+  const { sendAck } = Connection.prototype;
+  connection.sendAck = (type, packetId, reasonCode) => {
+    if (isUnlucky()) {
+      link.hasBug = true;
+      throw new PlantedError(`${link.name}: ${ackNames[type]} ${packetId}`);
+    }
+    sendAck.call(connection, type, packetId, reasonCode);
   };
   let session: Session | null = null;
   Object.defineProperty(connection, 'session', {

@@ -22,6 +22,8 @@ export interface Profile {
   /** The program around the broker: its listeners throw, its hooks give senseless answers. */
   readonly hasRudeListeners: boolean;
   readonly hasSenselessHooks: boolean;
+  /** Bugs in the broker that hit one connection each, when it is to send an acknowledgement. */
+  readonly hasBugs: boolean;
   /** Limits are so tight that messages are dropped, and counted. */
   readonly isTight: boolean;
 }
@@ -35,6 +37,7 @@ export function drawProfile(random: Random): Profile {
     inflight: random.pick([1, 2, 5, 1_024]),
     receiveMaximum: random.pick([2, 5, 1_024]),
     topicAliases: random.pick([0, 2, 64]),
+    unwrittenBytes: random.pick([20_000, defaultLimits.unwrittenBytes]),
     ...(isTight && {
       queueMessages: random.pick([2, 5, 10]),
       queuePolicy: random.pick(['drop-oldest', 'drop-newest', 'reject'] as const),
@@ -72,6 +75,7 @@ export function drawProfile(random: Random): Profile {
     authentication: random.pick(['none', 'none', 'none', 'sync', 'async']),
     hasRudeListeners: random.isLucky(0.3),
     hasSenselessHooks: random.isLucky(0.15),
+    hasBugs: random.isLucky(0.1),
     isTight,
   };
   // Drawn last, so that the rest of a seed's run stays what it was.

@@ -11,9 +11,13 @@ const senselessTopic = 'x/y';
 const senselessFilter = 'x/+';
 
 export const hasAnswerTo = (topic: string): boolean => topic !== senselessTopic;
+export const hasAnswerToFilter = (filter: string): boolean => filter !== senselessFilter;
 
 /** What its listeners throw. */
 export class RudeError extends Error {}
+
+/** A bug of ours that costs one connection, and nobody else anything. */
+export class PlantedError extends Error {}
 
 const eventNames = [
   'connected',

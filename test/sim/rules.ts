@@ -21,9 +21,12 @@ export interface SimulatedRule {
 export class Rules {
   readonly policy = new RulePolicy();
   #rules: readonly SimulatedRule[] = [];
+  /** All that were in force in this run. */
+  readonly #past: (readonly SimulatedRule[])[] = [];
 
   use(rules: readonly SimulatedRule[]): void {
     this.#rules = rules;
+    this.#past.push(rules);
     const settings = rules.map(({ isAllow, actions, filter, clientId }): RuleSettings => {
       const of = { topics: [filter], ...(clientId !== null && { for: { clientId } }) };
       return isAllow ? { allow: actions, ...of } : { deny: actions, ...of };
@@ -40,8 +43,13 @@ export class Rules {
     return this.#may('subscribe', clientId, topic);
   }
 
-  #may(action: RuleActions, clientId: string, topic: string): boolean {
-    const rule = this.#rules.find(({ actions, filter, clientId: whose }) => {
+  /** At every moment of this run. */
+  mightAlwaysReceive(clientId: string, topic: string): boolean {
+    return this.#past.every((rules) => this.#may('subscribe', clientId, topic, rules));
+  }
+
+  #may(action: RuleActions, clientId: string, topic: string, rules = this.#rules): boolean {
+    const rule = rules.find(({ actions, filter, clientId: whose }) => {
       return (actions === 'all' || actions === action) && (whose ?? clientId) === clientId && matches(filter, topic);
     });
     return rule?.isAllow ?? true;

@@ -18,6 +18,7 @@ import { drawPlan, type Step, stepText, topics } from './plan.ts';
 import { watchConnection } from './probe.ts';
 import { drawProfile, type Profile } from './profile.ts';
 import { Rules, type SimulatedRule } from './rules.ts';
+import { checkAllAnswered, checkServed, checkUnwritten } from './service.ts';
 import {
   checkBounds,
   checkCommits,
@@ -139,6 +140,8 @@ class Simulation {
     checkOverdue(this.judge);
     checkCommits(this.judge);
     checkBounds(this.judge);
+    checkServed(this.judge);
+    checkUnwritten(this.judge);
   }
 
   // Steps
@@ -224,7 +227,9 @@ class Simulation {
     wire.receiver = connection;
     this.judge.links.add(link);
     this.#lastLinks.set(client, link);
-    watchConnection(connection, link, this.judge, this.#answers);
+    const bugs = this.#random.fork();
+    const isUnlucky = () => this.#profile.hasBugs && !client.isPrompt && bugs.isLucky(0.02);
+    watchConnection(connection, link, this.judge, this.#answers, isUnlucky);
     client.begin(wire, request, willKey === null ? '' : `${willKey} will of ${client.id}`);
   }
 
@@ -245,6 +250,7 @@ class Simulation {
     const isV5 = client.version === 5;
     const wanted = filters.map((each) => (isV5 ? each : { ...each, nl: false, rap: false, rh: 0 as const }));
     const messageId = client.subscribe(wanted, id);
+    for (const key of link.subscribing.keys()) if (key.startsWith(`${messageId} `)) link.subscribing.delete(key);
     for (const each of wanted) link.subscribing.set(`${messageId} ${each.topic}`, { ...each, id: isV5 ? id : 0 });
   }
 
@@ -286,8 +292,10 @@ class Simulation {
         return answers.onAnswer(link, packet.cmd, id, packet.reasonCode ?? 0);
       case 'pubrel':
         return answers.onPubrel(link, id, packet.reasonCode ?? 0);
-      case 'pubcomp':
       case 'suback':
+        answers.onSuback(link, id, packet.granted!);
+        return answers.onPromise(link, `suback ${id}`);
+      case 'pubcomp':
       case 'unsuback':
         return answers.onPromise(link, `${packet.cmd} ${id}`);
       case 'disconnect':
@@ -323,6 +331,7 @@ class Simulation {
     await this.#untilQuiet();
     checkRetained(this.judge);
     checkMissing(this.judge);
+    checkAllAnswered(this.judge);
     this.world.tell(() => '--- the end: everybody leaves');
     for (const client of this.#clients) if (client.wire !== null) client.vanish('reset');
     await this.#runFor(200);

@@ -101,14 +101,14 @@ const commitWithinMs = 100;
 
 /** What is urgent is written with the turn in which it was staged, whoever waits for it: a lost connection, too. */
 export function checkCommits(judge: Judge): void {
-  const { store, world } = judge;
-  const { isWriting, state, batches } = judge.disk!;
+  const { store, world, commits } = judge;
+  const { isWriting, state } = judge.disk!;
   if (store === null || store.isDurable || store.isFailing || isWriting || state !== 'takes') {
     judge.uncommitted = null;
     return;
   }
-  const since = judge.uncommitted?.batches === batches ? judge.uncommitted.since : world.time;
-  judge.uncommitted = { since, batches };
+  const since = judge.uncommitted?.commits === commits ? judge.uncommitted.since : world.time;
+  judge.uncommitted = { since, commits };
   judge.check(world.time - since < commitWithinMs, 'what is urgent is written with the turn', () => {
     return `something is staged, and nothing is being written for ${world.time - since} ms`;
   });
@@ -146,10 +146,11 @@ function checkOutput(judge: Judge, { written, name }: Link): void {
   judge.check(bytes <= most, 'output is bounded', () => `${bytes} bytes wait for ${name}`);
 }
 
-/** Whether there is no room for a message: in the queue of one that it would go to, or among the retained ones. */
+/** Whether there is no room for a message of these: in the queue of one that it would go to, or among the retained ones. */
 export function lacksRoom(
   judge: Judge,
-  { topic, qos, retain, size }: Message,
+  together: readonly Message[],
+  { topic, qos, retain }: Message,
   publisher: string | null,
   excluded: ReadonlySet<string>,
 ): boolean {
@@ -158,7 +159,12 @@ export function lacksRoom(
   const { own, groups } = judge.model.recipients(topic.name, publisher, excluded);
   const isFull = (clientId: string) => {
     const session = core.directory.get(clientId);
-    return session?.mustQueue === true && !session.queue.hasRoomFor(size, limits);
+    if (session === undefined) return false;
+    const { queue, window, mustQueue } = session;
+    const isSentAtOnce = !mustQueue && window.room >= together.length;
+    const bytes = together.reduce((sum, { size }) => sum + size, 0);
+    const hasRoom = queue.length + together.length <= limits.queueMessages && queue.hasRoomFor(bytes, limits);
+    return !isSentAtOnce && !hasRoom;
   };
   const mustKeep = [...own].filter(([, options]) => options.some((each) => each.qos > 0));
   const clientIds = [
@@ -183,7 +189,10 @@ export function checkTurnedAway(judge: Judge, link: Link, packet: Packet, isClos
   const isDenied = packet.cmd === 'connack' && mayRefuseWills(judge) && [0x87, 5].includes(code);
   // Its session would have to be stored, and the disk takes nothing.
   const isUnstored = packet.cmd === 'connack' && [0x88, 3].includes(code) && isWaitingForDisk(judge);
-  const isRight = isClosing || isDenied || isUnstored || reasons[packet.cmd as keyof typeof reasons].includes(code);
+  // It is told that there was a bug.
+  const isBug = packet.cmd === 'disconnect' && code === 0x83 && link.hasBug;
+  const isRight =
+    isClosing || isDenied || isUnstored || isBug || reasons[packet.cmd as keyof typeof reasons].includes(code);
   judge.check(isRight, staysIn, () => `${link.name} is sent ${packet.cmd} with 0x${code.toString(16)}`);
 }
 

@@ -536,8 +536,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: an expired message goes to another member of a shared subscription',
     file: 'core/redistribution.ts',
-    from: "    if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]\n    const heir",
-    to: '    const heir',
+    from: "if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]",
+    to: '',
   },
   {
     name: 'was: with queueQoS0, messages overtake those that were kept',

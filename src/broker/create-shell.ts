@@ -51,7 +51,7 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
   const chunks = new ChunkPool();
   const boundary = new Boundary({ log, complaints, onBroken: (error) => owner.onBroken(error) });
   const storeHealth = new StoreHealth(store, log);
-  const turn = new Turn({ store, health: storeHealth, schedule, boundary });
+  const turn = new Turn({ store, health: storeHealth, schedule, boundary, readTime: () => shell.readTime() });
   const sink = createSink({ turn, boundary, counters }, () => shell);
   const readTime = () => {
     try {

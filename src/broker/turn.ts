@@ -14,6 +14,8 @@ export interface TurnOptions {
   /** Runs its argument when this round of the event loop has delivered what came in. */
   readonly schedule: (run: () => void) => void;
   readonly boundary: Boundary;
+  /** Everything from outside begins with a look at the clock. */
+  readonly readTime: () => void;
 }
 
 /**
@@ -145,7 +147,7 @@ export class Turn {
   };
 
   #commit(isIdle: boolean): void {
-    const { store, health, boundary } = this.#options;
+    const { store, health, boundary, readTime } = this.#options;
     if (boundary.isBroken) return;
     if (this.#isCommitting || (!isIdle && store.isDurable && this.#held.answers.length === 0)) return;
     this.#isCommitting = true;
@@ -154,6 +156,7 @@ export class Turn {
     health.begun();
     store.commit(() => {
       this.#isCommitting = false;
+      readTime();
       held.release(boundary);
       health.committed();
       if (!store.isDurable || this.#held.answers.length > 0) this.schedule();

@@ -12,6 +12,8 @@ const waitsForNoDisk = 'what needs no disk does not wait for one';
 const answeredWithinMs = 300 + toleranceMs;
 /** A write that has no answer for so long counts as refused: five seconds, and until the broker looks at it. */
 const patienceMs = 5_500;
+/** So many messages of clients can be in a hook or the pipeline, which makes two of some. */
+const lateMax = 12;
 /** Of a record, beside the payload. */
 const messageBytes = 300;
 
@@ -75,7 +77,7 @@ export function checkUnwritten(judge: Judge): void {
   const { store, profile, log, disk } = judge;
   if (store === null) return;
   const { unwrittenBytes } = profile.settings.limits;
-  const atOnce = profile.hasSenselessHooks || profile.pipeline !== 'none' ? 2 * judge.links.size : 1;
+  const atOnce = profile.hasSenselessHooks || profile.pipeline !== 'none' ? lateMax : 1;
   const most = unwrittenBytes + atOnce * (largestPayload + messageBytes);
   let bytes = 0;
   for (const entry of log.slice(disk!.writtenMark)) {

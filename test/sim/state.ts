@@ -161,9 +161,11 @@ export function lacksRoom(
     const session = core.directory.get(clientId);
     if (session === undefined) return false;
     const { queue, window, mustQueue } = session;
-    const isSentAtOnce = !mustQueue && window.room >= together.length;
-    const bytes = together.reduce((sum, { size }) => sum + size, 0);
-    const hasRoom = queue.length + together.length <= limits.queueMessages && queue.hasRoomFor(bytes, limits);
+    // Of several, a session may get each by a shared subscription as well.
+    const copies = together.length > 1 ? 2 * together.length : 1;
+    const isSentAtOnce = !mustQueue && window.room >= copies;
+    const bytes = together.length > 1 ? together.reduce((sum, { size }) => sum + 2 * size, 0) : together[0]!.size;
+    const hasRoom = queue.length + copies <= limits.queueMessages && queue.hasRoomFor(bytes, limits);
     return !isSentAtOnce && !hasRoom;
   };
   const mustKeep = [...own].filter(([, options]) => options.some((each) => each.qos > 0));

@@ -22,6 +22,8 @@ interface Due {
 export class Wills {
   /** The broker stops, and its clients find their wills where they left them. */
   isStopping = false;
+  /** When it began to end its connections. */
+  stoppedAt = 0;
   /** Whose it is, by its key. */
   readonly #clients = new Map<string, string>();
   /** Who connected when. */
@@ -127,10 +129,14 @@ export class Wills {
     this.#toCheck = [];
   }
 
-  /** An orderly stop waits for those that are on their way. */
+  /** An orderly stop waits for those that are on their way when it ends the connections. What becomes due later is for the next start. */
   checkStopped(): void {
-    for (const { key, clientId, isUnderWay } of this.#judge.model.wills.values()) {
-      this.#judge.check(!isUnderWay, 'a stop lets wills pass', () => `${key} of ${clientId} is still under way`);
+    for (const { key, clientId, isUnderWay, dueAt } of this.#judge.model.wills.values()) {
+      this.#judge.check(
+        !isUnderWay || dueAt > this.stoppedAt,
+        'a stop lets wills pass',
+        () => `${key} of ${clientId} is still under way`,
+      );
     }
   }
 

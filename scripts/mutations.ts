@@ -105,7 +105,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: an answer of a hook that is a promise of another kind is not awaited',
     file: 'contracts/hook-answers.ts',
-    from: 'return isThenable(answer) ? Promise.resolve(answer).then(check) : check(answer);',
+    from: 'return isThenable(answer) ? ownPromise(answer).then(check) : check(answer);',
     to: 'return answer instanceof Promise ? answer.then(check) : check(answer);',
   },
   {
@@ -616,8 +616,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: the keep-alive counts while CONNACK waits for the disk',
     file: 'broker/deadlines.ts',
-    from: "const isUnknown = connection.state !== 'open' && connection.session === null;",
-    to: "const isUnknown = connection.state !== 'open';",
+    from: 'if (connection.session !== null && !connection.shell.storeHealth.isFailing) return this.connectTaken();',
+    to: '',
   },
   {
     name: 'clients of 3.1 are answered in the format of 5.0',

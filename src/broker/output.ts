@@ -39,16 +39,18 @@ export class Output {
 
   /** Makes room at `chunk[length]` for a packet of exactly so many bytes; the caller writes it and moves `length`. */
   reserve(bytes: number): Buffer {
-    if (this.#framing === null) return this.#room(bytes);
-    const chunk = this.#room(this.#framing.headerBytes(bytes) + bytes);
-    this.length = this.#framing.writeHeader(chunk, this.length, bytes);
-    return chunk;
-  }
-
-  #room(bytes: number): Buffer {
+    if (this.#framing !== null) return this.#reserveFramed(bytes, this.#framing);
     const { chunk } = this;
     if (chunk !== null && this.length + bytes <= chunk.length) return chunk;
     return this.#moreRoom(bytes);
+  }
+
+  #reserveFramed(bytes: number, framing: Framing): Buffer {
+    const total = framing.headerBytes(bytes) + bytes;
+    let { chunk } = this;
+    if (chunk === null || this.length + total > chunk.length) chunk = this.#moreRoom(total);
+    this.length = framing.writeHeader(chunk, this.length, bytes);
+    return chunk;
   }
 
   #moreRoom(bytes: number): Buffer {

@@ -344,15 +344,20 @@ export class Delivering {
     let isLater = false;
     session.isPreparing = true;
     const take = (form: Message | null) => {
-      session.isPreparing = false;
-      // Also while the client is away: this message has had its turn, and waits in the queue of the session.
-      const isWanted = session.subscriptions.has(subscription.topicFilter);
-      if (form !== null && isWanted && mayReceive(session, message)) {
-        this.#replay(session, subscription, form);
+      // Here and not in a function around this one: there may be very many of these messages.
+      try {
+        session.isPreparing = false;
+        // Also while the client is away: this message has had its turn, and waits in the queue of the session.
+        const isWanted = session.subscriptions.has(subscription.topicFilter);
+        if (form !== null && isWanted && mayReceive(session, message)) {
+          this.#replay(session, subscription, form);
+        }
+        if (isLater) this.pump(session);
+      } catch (error) {
+        this.#sink.failed(session, error);
       }
-      if (isLater) this.pump(session);
     };
-    this.#sink.inForm(message, subscription.subscriberClass, (form) => this.#forOne(session, () => take(form)));
+    this.#sink.inForm(message, subscription.subscriberClass, take);
     isLater = true;
   }
 

@@ -83,7 +83,7 @@ export class Redistribution {
     }
     if (this.#isStopping && !session.isEnded) return whenDone();
     const groups = group === null ? null : new Set([group.name]);
-    this.#passOnFromMemory(session, groups);
+    if (session.mayHoldShared) this.#passOnFromMemory(session, groups);
     // A backlog waits for its client as long as the session does.
     const isLeft = session.isEnded ? session.mayHoldShared : group !== null;
     if (!isLeft || session.queue.spilled === 0) return whenDone();

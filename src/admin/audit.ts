@@ -5,6 +5,7 @@
  * not fit is counted, and the count is written as soon as something can be. What anybody can cause at will is written so many times
  * in an interval, and then counted too. So every event is in the file, or in the number of a line that says how many are not.
  */
+import { existsSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { jsonLine } from '../base/printable.ts';
 import type { Audit, AuditEvent } from '../contracts/audit.ts';
@@ -44,6 +45,8 @@ export class AuditLog implements Audit {
   readonly #counts = new Map<Kind, number>();
   readonly #interval: NodeJS.Timeout;
   #handle: FileHandle | null;
+  /** There was no file before. */
+  readonly #isNew: boolean;
   /** Of the file. */
   #bytes: number;
   #waiting: string[] = [];
@@ -57,8 +60,9 @@ export class AuditLog implements Audit {
   #retry: NodeJS.Timeout | null = null;
   #complainedAt = Number.NEGATIVE_INFINITY;
 
-  private constructor(options: AuditOptions, handle: FileHandle, bytes: number) {
+  private constructor(options: AuditOptions, handle: FileHandle, bytes: number, isNew: boolean) {
     this.#options = options;
+    this.#isNew = isNew;
     this.#handle = handle;
     this.#bytes = bytes;
     this.#interval = setInterval(() => this.#endInterval(), intervalMs).unref();
@@ -66,8 +70,9 @@ export class AuditLog implements Audit {
 
   /** Rejects if the file cannot be opened: whoever wants an audit log must not find out later that there was none. */
   static async open(options: AuditOptions): Promise<AuditLog> {
+    const isNew = !existsSync(options.file);
     const handle = await openFile(options.file);
-    return new AuditLog(options, handle, (await handle.stat()).size);
+    return new AuditLog(options, handle, (await handle.stat()).size, isNew);
   }
 
   wants(kind: Kind): boolean {
@@ -118,6 +123,8 @@ export class AuditLog implements Audit {
     if (unwritten > 0) this.#options.log.error({ count: unwritten }, 'events of the audit log were not written');
     await this.#handle?.close();
     this.#handle = null;
+    // Of a start that fails nothing stays.
+    if (this.#isNew && this.#bytes === 0) await rm(this.#options.file, { force: true });
   }
 
   #start(): void {

@@ -164,13 +164,16 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
 export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'disconnected'): void {
   session.isEnded = true;
   core.timers.cancel(session.expiryTimer);
+  // Subscribers within the process are no clients, and nobody is told of their end.
+  const isClient = core.directory.get(session.clientId) === session;
   core.directory.remove(session);
   core.router.removeAll(session.subscriptions.values(), core.pieces.subscriptions);
   session.subscriptions.clear();
-  leaveBacklog(core, session);
+  // First, so that what stays of the session in the store does not have the will any more.
   core.wills.leave(session);
+  leaveBacklog(core, session);
   core.wills.sessionEnded(session.clientId);
-  core.sink.sessionEnded(session, why);
+  if (isClient) core.sink.sessionEnded(session, why);
 }
 
 /** What other members of its shared subscriptions are to get is passed on, and then nothing is kept of a session that has ended. */

@@ -72,6 +72,11 @@ describe('a start that fails leaves nothing behind', () => {
     await expect(createBroker({ config: { ...quiet, listeners: [{ kind: 'tcp', port: 0 }] } })).rejects.toThrow(
       /in use/,
     );
+    const audit = { file: join(folder, `${lastCase}.audit`) };
+    await expect(createBroker({ config: { ...quiet, audit, listeners: [{ kind: 'tcp', port: 0 }] } })).rejects.toThrow(
+      /in use/,
+    );
+    expect(existsSync(audit.file)).toBe(false);
     await (await WireClient.connect(port, { version: 4 })).nothingElse();
   });
 });

@@ -63,6 +63,8 @@ export class Paging {
   }
 
   #handOver(sid: number, items: readonly PageItem[], done: PageReader): void {
+    // Nothing that follows from it would be written any more.
+    if (this.#options.isClosed()) return;
     const deliveries: StoredDelivery[] = [];
     const damaged = { messages: 0, bytes: 0 };
     for (const item of items) {

@@ -1,4 +1,5 @@
 /** What a command has to do with the process around it; tests give it another one. */
+import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { letEngineGiveWay } from '../base/threads.ts';
 
@@ -22,6 +23,20 @@ export interface Io {
 }
 
 export type Command = (argv: readonly string[], io: Io) => Promise<void>;
+
+/**
+ * At its end Node waits for its threads, and one that is in a system call on a disk that hangs never comes back. So another process ends
+ * this one if it is still there after a second; it knows by its standard input, which closes with this process.
+ */
+function endAnyway(): void {
+  if (process.platform === 'win32') return;
+  const script = `(sleep 1; kill -9 ${process.pid}) & sleeper=$!; cat >/dev/null; kill $sleeper`;
+  try {
+    spawn('sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true }).on('error', () => {});
+  } catch {
+    // No process can be made: it ends as it can.
+  }
+}
 
 export const processIo: Io = {
   environment: process.env,
@@ -48,5 +63,8 @@ export const processIo: Io = {
   },
   letEngineGiveWay,
   keepFilesPrivate: () => void process.umask(0o077),
-  exit: (code) => process.exit(code),
+  exit(code) {
+    endAnyway();
+    process.exit(code);
+  },
 };

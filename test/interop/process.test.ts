@@ -1,7 +1,7 @@
 /** The broker as a process, as `npm start` runs it: what signals do to it and to its clients. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -110,6 +110,34 @@ test('a client that does not read cannot keep it from ending', async () => {
   child.kill('SIGTERM');
   expect(await ended).toBe(0);
 });
+
+test.runIf(process.platform !== 'win32')(
+  'a call to the operating system that hangs does not keep it from ending',
+  async () => {
+    // Whoever opens it to write waits until somebody reads.
+    const file = join(directory, 'nobody-reads');
+    execFileSync('mkfifo', [file]);
+    const config = join(directory, 'hanging.yaml');
+    writeFileSync(config, `audit: { file: ${JSON.stringify(file)} }\nshutdownSeconds: 1\n`);
+    // The log has a line about these variables of Kubernetes, first of all.
+    const kubernetes = {
+      SLUICE_SERVICE_HOST: '10.0.0.1',
+      SLUICE_SERVICE_PORT: '1883',
+      SLUICE_PORT: 'tcp://10.0.0.1:1883',
+    };
+    const env = { ...process.env, ...kubernetes };
+    const args = [mainFile, 'start', '--config', config, '--port', '0', '--ws-port', '0'];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env });
+    running.add(child);
+    const ended = once(child, 'exit').then((end) => {
+      running.delete(child);
+      return end;
+    });
+    await once(child.stderr!, 'data');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([null, 'SIGKILL']);
+  },
+);
 
 test('a second process on the same data is refused in one line', async () => {
   const first = await startBroker();

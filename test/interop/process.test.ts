@@ -1,7 +1,18 @@
 /** The broker as a process, as `npm start` runs it: what signals do to it and to its clients. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -31,9 +42,13 @@ interface Started {
 }
 
 /** `log`: a file in the place of the pipe for standard error. */
-async function startBroker(argv: readonly string[] = [], log: number | 'pipe' = 'pipe'): Promise<Started> {
+async function startBroker(
+  argv: readonly string[] = [],
+  log: number | 'pipe' = 'pipe',
+  user: { uid?: number; gid?: number } = {},
+): Promise<Started> {
   const args = [mainFile, 'start', '--port', '0', '--ws-port', '0', '--data-dir', directory, ...argv];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', log] });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', log], ...user });
   running.add(child);
   let text = '';
   child.stderr?.on('data', (bytes: Buffer) => (text += bytes.toString()));
@@ -138,6 +153,18 @@ test.runIf(process.platform !== 'win32')(
     expect(await ended).toEqual([null, 'SIGKILL']);
   },
 );
+
+test.runIf(process.getuid?.() === 0)('a directory above the data that cannot be read is no obstacle', async () => {
+  const above = mkdtempSync(join(tmpdir(), 'sluice-above-'));
+  const data = join(above, 'data');
+  mkdirSync(data);
+  chownSync(data, 65_534, 65_534);
+  chmodSync(above, 0o711);
+  const { child, ended } = await startBroker(['--data-dir', data], 'pipe', { uid: 65_534, gid: 65_534 });
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  rmSync(above, { recursive: true });
+});
 
 test('a second process on the same data is refused in one line', async () => {
   const first = await startBroker();

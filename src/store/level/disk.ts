@@ -216,7 +216,11 @@ async function syncNames(directory: string): Promise<void> {
   // Windows knows no such thing.
   if (process.platform === 'win32') return;
   for (const each of [directory, dirname(resolve(directory))]) {
-    const handle = await open(each, 'r');
-    await handle.sync().finally(() => handle.close());
+    const handle = await open(each, 'r').catch((error: NodeJS.ErrnoException) => {
+      // Who may not read the directory above has not made this one either.
+      if (each !== directory && error.code === 'EACCES') return null;
+      throw error;
+    });
+    await handle?.sync().finally(() => handle.close());
   }
 }

@@ -157,12 +157,6 @@ export const mutations: readonly Mutation[] = [
     from: 'if (await deadline.allows(this.#allStored())) await deadline',
     to: 'await this.#allStored();\n    await deadline',
   },
-  {
-    name: 'was: what is staged while the store is closed counts as lost',
-    file: 'store/level/level-store.ts',
-    from: 'if (this.#isSettled) return 0;',
-    to: '',
-  },
   // QoS 2
   {
     name: 'inbound QoS 2 identifiers are forgotten at a restart',

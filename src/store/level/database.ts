@@ -48,6 +48,8 @@ export class Database {
   lastSessionId = 0;
   /** Why nothing can be written at the moment, for people; null while all is well. */
   failure: string | null = null;
+  /** An earlier version wrote it. */
+  #isOlder = false;
   #isClosing = false;
   /** The last attempt to open the database anew. */
   #opening: Promise<void> = Promise.resolve();
@@ -63,6 +65,8 @@ export class Database {
       await database.#checkFormat();
       await database.#checkCommits();
       await database.#checkEnd();
+      // Last, and not for whoever only reads: until then the version that wrote it can go on with it.
+      if (database.#isOlder && !options.mustExist) await database.#writeFormat();
     } catch (error) {
       await database.#closeLastCommit();
       await database.#db.close();
@@ -89,7 +93,7 @@ export class Database {
       throw new StoreError('newer_format', `${what}. Start the newer version that wrote it`);
     }
     // Records of older formats stay as they are until they are written again; what is written from now on is of this one.
-    if (found < format) await this.#writeFormat();
+    this.#isOlder = found < format;
   }
 
   #writeFormat(): Promise<void> {

@@ -17,7 +17,7 @@ import { type Disk, levelDisk } from '../../../src/store/level/disk.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
 import { format, key, Prefix, packetKey } from '../../../src/store/level/records.ts';
 import { Staged } from '../../../src/store/level/staged.ts';
-import { exportTo, importFrom } from '../../../src/store/level/tools.ts';
+import { exportTo, importFrom, statistics } from '../../../src/store/level/tools.ts';
 import { aDelivery, aMessage, aSession, committed, read } from '../../contract/session-store.suite.ts';
 import { World } from '../../support/core-world.ts';
 import { aClient } from '../../support/pipeline.ts';
@@ -240,6 +240,14 @@ describe('damage', () => {
     await filled();
     await tamper((db) => db.put(Buffer.of(Prefix.format), numbered(format + 1)));
     await expect(aStore().load()).rejects.toMatchObject({ code: 'newer_format' });
+  });
+
+  test('who only reads a database of an older format leaves it to the version that wrote it', async () => {
+    await filled();
+    await tamper((db) => db.put(Buffer.of(Prefix.format), numbered(2)));
+    await statistics(directory);
+    await exportTo(directory, async () => {});
+    await tamper(async (db) => expect(await db.get(Buffer.of(Prefix.format))).toEqual(numbered(2)));
   });
 
   test('a database of format 1 is taken as it is, and is one of this format from then on', async () => {

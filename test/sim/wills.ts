@@ -28,9 +28,9 @@ export class Wills {
   readonly #clients = new Map<string, string>();
   /** Who connected when. */
   readonly #connectedAt = new Set<string>();
-  /** How often a will that is under way was routed, and which were refused. */
+  /** How often a will that is under way was routed, and which were refused, by what. */
   #routed = new Map<string, number>();
-  #refused = new Set<string>();
+  #refused = new Map<string, 'rules' | 'pipeline'>();
   #toCheck: Due[] = [];
   readonly #judge: Judge;
 
@@ -50,7 +50,7 @@ export class Wills {
   restarted(): void {
     this.isStopping = false;
     this.#routed = new Map();
-    this.#refused = new Set();
+    this.#refused = new Map();
   }
 
   onConnected(clientId: string, will: Will | null): void {
@@ -92,11 +92,11 @@ export class Wills {
     const judge: Judge = this.#judge;
     const isByRules = judge.model.wills.get(key)?.isUnderWay !== true;
     if (isByRules) this.onDue(key);
-    const isRight = isByRules
-      ? judge.rules?.mayPublish(this.#clients.get(key)!, topic) === false
-      : judge.profile.pipeline !== 'none' && verdictOf(topic, qos, payload) === 'reject';
-    judge.check(isRight, whenDue, () => `${key} was refused, and is allowed`);
-    this.#refused.add(key);
+    // They are asked again when it is through the pipeline.
+    const isForbidden = judge.rules?.mayPublish(this.#clients.get(key)!, topic) === false;
+    const isRejected = judge.profile.pipeline !== 'none' && verdictOf(topic, qos, payload) === 'reject';
+    judge.check(isForbidden || (!isByRules && isRejected), whenDue, () => `${key} was refused, and is allowed`);
+    this.#refused.set(key, isForbidden ? 'rules' : 'pipeline');
     if (isByRules) judge.tell({ kind: 'willDone', key });
   }
 
@@ -104,8 +104,9 @@ export class Wills {
   onDone(key: string, topic: string, qos: number, payload: string): void {
     const judge: Judge = this.#judge;
     const verdict = judge.profile.pipeline === 'none' ? 'keep' : verdictOf(topic, qos, payload);
-    const became = this.#refused.has(key) ? 'reject' : this.#routed.get(key) === 1 ? 'keep' : 'drop';
-    judge.check(became === verdict, whenDue, () => `${key}: ${became} instead of ${verdict}`);
+    const refusedBy = this.#refused.get(key);
+    const became = refusedBy !== undefined ? 'reject' : this.#routed.get(key) === 1 ? 'keep' : 'drop';
+    judge.check(became === verdict || refusedBy === 'rules', whenDue, () => `${key}: ${became} instead of ${verdict}`);
     judge.tell({ kind: 'willDone', key });
   }
 

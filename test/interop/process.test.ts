@@ -14,8 +14,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { build, mainFile } from '../support/build.ts';
 import { niceOf } from '../support/nice.ts';
@@ -42,13 +43,9 @@ interface Started {
 }
 
 /** `log`: a file in the place of the pipe for standard error. */
-async function startBroker(
-  argv: readonly string[] = [],
-  log: number | 'pipe' = 'pipe',
-  user: { uid?: number; gid?: number } = {},
-): Promise<Started> {
+async function startBroker(argv: readonly string[] = [], log: number | 'pipe' = 'pipe'): Promise<Started> {
   const args = [mainFile, 'start', '--port', '0', '--ws-port', '0', '--data-dir', directory, ...argv];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', log], ...user });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', log] });
   running.add(child);
   let text = '';
   child.stderr?.on('data', (bytes: Buffer) => (text += bytes.toString()));
@@ -160,9 +157,21 @@ test.runIf(process.getuid?.() === 0)('a directory above the data that cannot be 
   mkdirSync(data);
   chownSync(data, 65_534, 65_534);
   chmodSync(above, 0o711);
-  const { child, ended } = await startBroker(['--data-dir', data], 'pipe', { uid: 65_534, gid: 65_534 });
-  child.kill('SIGTERM');
-  expect(await ended).toBe(0);
+  // The other user need not be able to read this checkout: the code is there before the process becomes that user's.
+  const script = `
+    const { LevelStore } = await import(process.argv[1]);
+    const settings = { durability: 'sync', topics: [], maxCommitDelayMs: 0, cacheBytes: 0, acceptLoss: false };
+    const log = { debug() {}, info() {}, warn: (_, text) => console.log(text), error: (_, text) => console.log(text) };
+    const store = new LevelStore({ directory: process.argv[2], ...settings, log });
+    process.setgid(65534);
+    process.setuid(65534);
+    await store.load();
+    await store.close();
+    console.log('closed');
+  `;
+  const storeFile = pathToFileURL(join(dirname(mainFile), '../store/level/level-store.js')).href;
+  const args = ['--input-type=module', '--eval', script, storeFile, data];
+  expect(execFileSync(process.execPath, args, { encoding: 'utf8' })).toBe('closed\n');
   rmSync(above, { recursive: true });
 });
 

@@ -56,6 +56,8 @@ export class Cast {
   readonly #playing: Promise<void>[] = [];
   #port: number | null = null;
   #isOver = false;
+  /** Also where publishers could not finish. */
+  #isClosed = false;
 
   constructor(random: Random, ledger: Ledger) {
     this.#random = random;
@@ -168,7 +170,8 @@ export class Cast {
   async #fillArchive(): Promise<void> {
     const { client } = this.#publishers[0]!;
     for (let n = 0; n < archived; n++) {
-      while (!client.canPublish) await delay(1);
+      while (!client.canPublish && !this.#isClosed) await delay(1);
+      if (this.#isClosed) return;
       const fields = {
         topic: `archive/${n}`,
         qos: n % 2 === 0 ? 1 : 2,
@@ -178,7 +181,7 @@ export class Cast {
       } as const;
       client.publish(this.#ledger.send({ publisher: client.clientId, ...fields }));
     }
-    while (client.unanswered > 0) await delay(1);
+    while (client.unanswered > 0 && !this.#isClosed) await delay(1);
   }
 
   /** Until the broker has said that the subscription stands. */
@@ -236,7 +239,8 @@ export class Cast {
       ['retained', 1],
     ] as const) {
       for (let n = 0; n < topicsEach; n++) {
-        while (!client.canPublish) await delay(2);
+        while (!client.canPublish && !this.#isClosed) await delay(2);
+        if (this.#isClosed) return;
         const own = root === 'retained' ? retainedQoS(n) : qos;
         this.#publish(client, `${root}/${index}/${n}`, own, random, false);
       }
@@ -337,7 +341,7 @@ export class Cast {
   }
 
   async close(): Promise<void> {
-    this.#isOver = true;
+    this.#isOver = this.#isClosed = true;
     this.#port = null;
     await Promise.all(this.#all.map((client) => client.abandon()));
   }

@@ -93,6 +93,8 @@ export interface RestoredSession {
   readonly received: readonly PacketId[];
   /** The other deliveries, which `readDeliveries` gives: messages, and their size in bytes. */
   readonly backlog: Backlog;
+  /** Some of all these deliveries came by a shared subscription, which the session may have left since. */
+  readonly holdsShared?: boolean;
 }
 
 export interface Backlog {

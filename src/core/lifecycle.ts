@@ -202,6 +202,7 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
     session.isStored = true;
     session.disconnectedAt = disconnectedAt;
     session.isPersistent ||= record.backlog.messages > 0;
+    session.mayHoldShared = record.holdsShared === true;
     restored.push([session, record]);
     if (record.session.hasEnded === true) {
       session.isEnded = session.mayHoldShared = true;

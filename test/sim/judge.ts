@@ -29,6 +29,8 @@ export class Judge {
   life = 0;
   /** What the broker gave up, over all its lives: all, and by whose it was. */
   dropped = 0;
+  /** Without what had expired, and what a session left behind that was over. */
+  droppedOwed = 0;
   readonly droppedOf = new Map<string, number>();
   /** Of that, what its counters of earlier lives said. */
   countedBefore = 0;
@@ -269,7 +271,9 @@ export class Judge {
   /** Messages were given up; those that have expired or whose session is over are owed to nobody. */
   onDropped(reason: DropReason, clientId: string | null, count: number): void {
     this.dropped += count;
-    if (clientId === null || reason === 'expired' || reason === 'sessionEnded') return;
+    if (reason === 'expired' || reason === 'sessionEnded') return;
+    this.droppedOwed += count;
+    if (clientId === null) return;
     this.droppedOf.set(clientId, (this.droppedOf.get(clientId) ?? 0) + count);
   }
 

@@ -17,8 +17,8 @@ export function checkMissing(judge: Judge): void {
     missing += found.length;
   }
   const found = missingOfGroups(judge);
-  judge.check(missing + found.length <= judge.dropped, lost, () => {
-    return tell(found, `besides ${missing} others, nobody got`, judge.dropped);
+  judge.check(missing + found.length <= judge.droppedOwed, lost, () => {
+    return tell(found, `besides ${missing} others, nobody got`, judge.droppedOwed);
   });
   for (const link of judge.links) {
     const [first] = link.written;
@@ -56,8 +56,8 @@ function missingOfGroups(judge: Judge): string[] {
   });
 }
 
-function mayBeOver(judge: Judge, { message, name, members }: GroupExpected): boolean {
-  if (message.qos === 0 || isOver(judge, message)) return true;
+function mayBeOver(judge: Judge, { message, name, members, isOrphaned }: GroupExpected): boolean {
+  if (isOrphaned || message.qos === 0 || isOver(judge, message)) return true;
   // The will of a member that was leaving for good.
   if ([...members.keys()].every((clientId) => clientId === message.publisher)) return true;
   return judge.decisions.ofGroup(message.number, name).some((given) => mayHaveEndedWith(judge, given));

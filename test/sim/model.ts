@@ -98,6 +98,8 @@ export interface GroupExpected {
   readonly name: string;
   /** Who was a member then. */
   readonly members: ReadonlyMap<string, Options>;
+  /** The last member left while it was owed: it may be for nobody, or for who comes next. */
+  isOrphaned: boolean;
 }
 
 export interface Replay {
@@ -177,13 +179,14 @@ export class Model {
           if (!will.isLeftBehind || entry.at >= will.graceUntil) will.dueAt = Math.min(will.dueAt, entry.at);
           else will.dueAt = Math.min(will.dueAt, will.graceUntil);
         }
-        return void this.sessions.delete(entry.clientId);
+        this.sessions.delete(entry.clientId);
+        return this.#orphan(session.subscriptions.keys());
       case 'subscribe':
         return this.#subscribe(session, entry.filter, entry.options, entry.at);
       case 'unsubscribe':
         session.subscriptions.delete(entry.filter);
         session.replays.delete(entry.filter);
-        return;
+        return this.#orphan([entry.filter]);
       case 'found': {
         const { topic, publisher } = entry.message;
         const own = this.recipients(topic, publisher, new Set()).own.get(session);
@@ -206,6 +209,14 @@ export class Model {
         if (entry.isNew) session.received.add(entry.packetId);
         else session.received.delete(entry.packetId);
         return;
+    }
+  }
+
+  /** These filters have one subscriber less. */
+  #orphan(filters: Iterable<string>): void {
+    for (const filter of filters) {
+      if ([...this.sessions.values()].some(({ subscriptions }) => subscriptions.has(filter))) continue;
+      for (const owed of [...this.groups.values()].flat()) if (`$share/${owed.name}` === filter) owed.isOrphaned = true;
     }
   }
 
@@ -318,7 +329,7 @@ export class Model {
     const { own, groups } = this.recipients(topic, message.publisher, excluded);
     for (const [session, options] of own) this.#expect(session, message, options);
     if (groups.size === 0) return;
-    const owed = Array.from(groups, ([name, members]) => ({ message, name, members }));
+    const owed = Array.from(groups, ([name, members]) => ({ message, name, members, isOrphaned: false }));
     this.groups.set(message.number, owed);
   }
 

@@ -38,6 +38,7 @@ interface Found {
   readonly received: PacketId[];
   readonly sendings: StoredSending[];
   floor: Floor;
+  holdsShared: boolean;
 }
 
 const noFloor: Floor = { floor: 0, done: [] };
@@ -98,7 +99,8 @@ async function loadSessions(readEach: ReadEach, staged: Staged): Promise<Map<num
   const found = new Map<number, Found>();
   await readEach(Prefix.session, (at, value) => {
     const session = readSession(value, numberOf(at));
-    found.set(session.sid, { session, subscriptions: [], received: [], sendings: [], floor: noFloor });
+    const nothing = { subscriptions: [], received: [], sendings: [], floor: noFloor, holdsShared: false };
+    found.set(session.sid, { session, ...nothing });
   });
   /** Records of a session that is gone have no use any more. */
   const ofSession = (read: (each: Found, at: Buffer, value: Buffer) => void) => (at: Buffer, value: Buffer) => {
@@ -154,6 +156,7 @@ async function loadRecipients(
         outstanding.pushDone(messageId);
         continue;
       }
+      session.holdsShared ||= group !== null;
       const hasDetails = subscriptionIds !== null || group !== null;
       outstanding.push({ messageId, bytes, expiresAt, qos, retain, hasDetails, isInline });
       waiting++;
@@ -173,7 +176,7 @@ async function restored(
   state: SessionState,
   staged: Staged,
 ): Promise<RestoredSession> {
-  const { session, subscriptions, received } = found;
+  const { session, subscriptions, received, holdsShared } = found;
   for (const { topicFilter } of subscriptions) state.filters.add(topicFilter);
   for (const packetId of received) state.received.add(packetId);
   const sendings = await restoredSendings(database, found, staged);
@@ -183,7 +186,7 @@ async function restored(
     bytes -= delivery.message.size;
   }
   const backlog = { messages: state.outstanding.count - sendings.length, bytes };
-  return { session, subscriptions, received, sendings, backlog };
+  return { session, subscriptions, received, sendings, backlog, holdsShared };
 }
 
 /**

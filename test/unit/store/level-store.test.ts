@@ -626,3 +626,19 @@ test('what is staged while the closed database is being closed counts as nobodyâ
   await closed;
   expect(store.unwritten).toBe(0);
 });
+
+test('what a session holds of a shared subscription that it has left is known after a crash', async () => {
+  const store = aStore();
+  await store.load();
+  const sid = store.nextSessionId();
+  store.putSession(aSession(sid));
+  const group = { name: 'share/filter' };
+  store.putDelivery(sid, { ...aDelivery(aMessage(store.nextMessageId(), '1')), group });
+  await committed(store);
+  await store.close();
+  const again = aStore();
+  const { core } = new World();
+  restore(core, await again.load());
+  expect([...core.directory].map(({ mayHoldShared }) => mayHoldShared)).toEqual([true]);
+  await again.close();
+});

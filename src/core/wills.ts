@@ -153,6 +153,9 @@ export class Wills {
   }
 
   #wait(pending: PendingWill, dueAt: number): void {
+    const other = this.#waiting.get(pending.clientId);
+    // After a crash: one was on its way, and its client had connected with the next one.
+    if (other !== undefined && other !== pending) this.#publish(other);
     this.#waiting.set(pending.clientId, pending);
     pending.timer ??= new Timer(() => this.#publish(pending));
     this.#options.timers.set(pending.timer, dueAt);

@@ -56,10 +56,12 @@ export function checkQoS0(judge: Judge, link: Link): void {
   judge.check(exchange.numbers.length > 0, waitsForNoDisk, () => `${exchange.sent.key} of ${link.name}, QoS 0`);
 }
 
-/** Where limits are tight, it may have been dropped instead. */
-const isStored = (judge: Judge, { number }: Routed) =>
-  !judge.profile.isTight &&
-  [...judge.model.sessions.values()].some(({ isKept, expected }) => isKept && expected.has(number));
+/** Where limits are tight, or its client takes small packets only, it may have been dropped instead. */
+const isStored = ({ profile, model, core }: Judge, { number }: Routed) =>
+  !profile.isTight &&
+  [...model.sessions.values()].some(({ clientId, isKept, expected }) => {
+    return isKept && expected.has(number) && core!.directory.get(clientId)?.packetBytesMax === Number.POSITIVE_INFINITY;
+  });
 
 /** A client's message was taken that is to be stored: then the disk answers, as far as the broker can know. */
 export function checkTaken(judge: Judge, routed: Routed): void {

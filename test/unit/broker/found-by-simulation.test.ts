@@ -43,6 +43,22 @@ test('a session that ended with its connection has no queue that could keep out 
   expect(there).toEqual([undefined]);
 });
 
+test('a will that was on its way at a crash goes before the one that its client left next [MQTT5 3.1.2-8]', () => {
+  const world = new World();
+  const will = (payload: string) => {
+    return { message: Message.of(Topic.of('a'), Buffer.from(payload), { qos: 1 }), delaySeconds: 0 };
+  };
+  const client = { clientId: 'c', protocolVersion: 5, identity: null } as const;
+  const nothing = { subscriptions: [], sendings: [], received: [], backlog: { messages: 0, bytes: 0 } };
+  const session = { sid: 1, ...client, expirySeconds: 100, disconnectedAt: null, progress: null, will: will('next') };
+  const wills = [{ number: 1, ...client, dueAt: start - 1, will: will('first') }];
+  restore(world.core, { sessions: [{ session, ...nothing }], retained: [], wills, lastMessageId: 1 });
+  world.connected('c');
+  const before = [...world.told];
+  world.core.advance(start + 20_000);
+  expect([before, world.told]).toEqual([['will first'], ['will first']]);
+});
+
 test('an expired message is not handed on to another member of a shared subscription [MQTT5 3.3.2-5]', () => {
   const world = new World();
   const first = world.member('first', 1, '$share/s/a');

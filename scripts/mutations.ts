@@ -562,7 +562,7 @@ export const mutations: readonly Mutation[] = [
     name: 'a retained message is sent to who may not read it',
     file: 'core/delivering.ts',
     from: 'if (message.isExpired(this.now) || !mayReceive(session, message)) return;',
-    to: 'if (message.isExpired(this.now)) return;',
+    to: 'if (message.isExpired(this.now)) return;\n    const mayReceive = () => true;',
   },
   {
     name: 'a shared subscription gives to a member who may not read',
@@ -606,12 +606,6 @@ export const mutations: readonly Mutation[] = [
     file: 'broker/awaiting.ts',
     from: '    if (asker.isClosing) return;\n    asker.shell.readTime();',
     to: '    asker.shell.readTime();',
-  },
-  {
-    name: 'was: the keep-alive counts while CONNACK waits for the disk',
-    file: 'broker/deadlines.ts',
-    from: 'if (connection.session !== null && !connection.shell.storeHealth.isFailing) return this.connectTaken();',
-    to: '',
   },
   {
     name: 'clients of 3.1 are answered in the format of 5.0',

@@ -34,6 +34,8 @@ export type DiskState = 'takes' | 'refuses' | 'hangs';
 
 export class SimulatedDisk implements Disk {
   #state: DiskState = 'takes';
+  /** When it last refused or hung. */
+  inTroubleUntil = Number.NEGATIVE_INFINITY;
   /** What goes on once the disk does. */
   #hanging: (() => void)[] = [];
   /** While a broker starts, nothing takes time. */
@@ -85,6 +87,7 @@ export class SimulatedDisk implements Disk {
   }
 
   set state(state: DiskState) {
+    if (this.#state !== 'takes') this.inTroubleUntil = this.#world.time;
     this.#state = state;
     if (state === 'hangs') return;
     for (const goOn of this.#hanging.splice(0)) this.#later(0, goOn);

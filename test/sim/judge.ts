@@ -98,6 +98,15 @@ export class Judge {
     return this.rules?.mayPublish(clientId, topic) !== false;
   }
 
+  /** What waits for its answer may be refused from now on. */
+  rulesChanged(): void {
+    for (const { owed } of this.links) {
+      for (const exchange of [...owed.puback, ...owed.pubrec]) {
+        exchange.isDenied ||= !this.mayPublish(exchange.sent.clientId, exchange.sent.topic);
+      }
+    }
+  }
+
   nextNumber(): number {
     return ++this.#number;
   }
@@ -390,7 +399,7 @@ export class Judge {
       return `${key} was routed again when its PUBLISH came again`;
     });
     const isAllowed = exchange === null || this.mayPublish(exchange.sent.clientId, exchange.sent.topic);
-    this.check(isAllowed && exchange?.isDenied !== true, 'only what the rules allow is routed', () => key);
+    this.check(isAllowed, 'only what the rules allow is routed', () => key);
     const isSame = message.topic.name === sent!.topic && message.qos === sent!.qos && message.retain === sent!.retain;
     this.check(isSame || this.profile.pipeline !== 'none', 'routed as published', () => {
       return `${key} was sent to ${sent!.topic} and routed to ${message.topic.name}`;

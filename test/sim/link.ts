@@ -28,8 +28,8 @@ export interface Exchange {
   readonly sent: SentPublish;
   /** The second copy of a QoS 2 message: to be answered and no more. */
   readonly isDuplicate: boolean;
-  /** The rules did not allow it when it came. */
-  readonly isDenied: boolean;
+  /** The rules did not allow it when it came, or at some time while it waited for a hook, the disk or an earlier answer. */
+  isDenied: boolean;
   readonly numbers: number[];
   isRefused: boolean;
   /** Up to here the story must be on disk before it is acknowledged. */

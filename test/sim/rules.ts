@@ -48,10 +48,6 @@ export class Rules {
     return this.#past.every((rules) => this.#may('subscribe', clientId, topic, rules));
   }
 
-  mightAlwaysPublish(clientId: string, topic: string): boolean {
-    return this.#past.every((rules) => this.#may('publish', clientId, topic, rules));
-  }
-
   #may(action: RuleActions, clientId: string, topic: string, rules = this.#rules): boolean {
     const rule = rules.find(({ actions, filter, clientId: whose }) => {
       return (actions === 'all' || actions === action) && (whose ?? clientId) === clientId && matches(filter, topic);

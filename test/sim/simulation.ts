@@ -193,6 +193,7 @@ class Simulation {
 
   #useRules(rules: readonly SimulatedRule[]): void {
     this.judge.rules?.use(rules);
+    this.judge.rulesChanged();
     if (this.host.isUp) this.host.broker!.rulesChanged();
   }
 

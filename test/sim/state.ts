@@ -198,7 +198,13 @@ export function checkTurnedAway(judge: Judge, link: Link, packet: Packet, isClos
   judge.check(isRight, staysIn, () => `${link.name} is sent ${packet.cmd} with 0x${code.toString(16)}`);
 }
 
-const isWaitingForDisk = ({ store }: Judge) => store !== null && (store.isFailing || !store.isDurable);
+/** Longer than a client may wait until its CONNECT is taken. */
+const connectWithinMs = 11_000;
+
+/** A disk that is only slow keeps nobody out. */
+const isWaitingForDisk = ({ store, disk, world }: Judge) =>
+  store !== null &&
+  (store.isFailing || disk!.state !== 'takes' || world.time - disk!.inTroubleUntil <= connectWithinMs);
 
 /** The broker ends a connection that never got in. */
 export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {

@@ -5,7 +5,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import {
   type BrokerName,
   brokerNames,
@@ -28,7 +28,10 @@ const help = `npm run bench -- [GROUP …] [options]   groups: ${Object.keys(gro
        npm run bench -- pipeline       what pipelines cost, and what a hostile script costs others
 
   --only TEXT       of these, the scenarios whose title contains TEXT
-  --brokers LIST    of ${brokerNames.join(', ')}; those that are not installed are left out (all)
+  --brokers LIST    of ${brokerNames.join(', ')};
+                    those that are not installed are left out (sluice, mosquitto, aedes, and what a group compares)
+  --before DIR      compares with the checkout of Sluice in DIR, which has been built: this one, a second time this one
+                    (what the machine adds), and sluice-before
   --runs N          of each scenario on each broker; the table has their medians (3)
   --seconds S       measured in each run, where the scenario does not end by itself (4)
   --mqload PATH     uses this program instead of the generator of the project; TCP only
@@ -38,7 +41,8 @@ const help = `npm run bench -- [GROUP …] [options]   groups: ${Object.keys(gro
 
 const options = {
   only: { type: 'string', default: '' },
-  brokers: { type: 'string', default: brokerNames.join(',') },
+  brokers: { type: 'string' },
+  before: { type: 'string' },
   runs: { type: 'string', default: '3' },
   seconds: { type: 'string', default: '4' },
   mqload: { type: 'string' },
@@ -65,7 +69,11 @@ const scenarios = (positionals.length === 0 ? ['core'] : positionals)
   .flatMap((name) => groups[name] ?? fail(`There is no group "${name}"; there are ${Object.keys(groups).join(', ')}`))
   .filter(({ title, scheme }) => title.includes(values.only) && (mqload === undefined || scheme === 'mqtt'));
 if (scenarios.length === 0) fail('No scenario is left; see --help');
-const wanted = values.brokers.split(',').map((name) => {
+const { before } = values;
+if (before !== undefined && !existsSync(join(before, 'dist/cli/main.js')))
+  fail(`--before: ${before} has not been built`);
+const named = before === undefined ? 'sluice,sluice-rules,mosquitto,aedes' : 'sluice,sluice-before,sluice-again';
+const wanted = (values.brokers ?? named).split(',').map((name) => {
   return (
     brokerNames.find((each) => each === name) ??
     fail(`There is no broker "${name}"; there are ${brokerNames.join(', ')}`)
@@ -100,14 +108,17 @@ async function runLoad({ args, scheme }: Scenario, broker: RunningBroker): Promi
 
 /** The brokers take turns, so that what else the machine does meets them all. */
 async function runScenario(scenario: Scenario, folder: string): Promise<Row[]> {
-  const names = [...versions.keys()].filter((name) => scenario.brokers.includes(name));
+  const isCompared = (name: BrokerName) => name === 'sluice-before' || name === 'sluice-again';
+  const names = [...versions.keys()].filter((name) => isCompared(name) || scenario.brokers.includes(name));
   const brokers: RunningBroker[] = [];
   const outputs = new Map<BrokerName, RunOutput[]>();
   try {
-    for (const name of names)
-      brokers.push(await startBroker(name, join(folder, name), { isDurable: scenario.isDurable }));
+    for (const name of names) {
+      const checkout = name === 'sluice-before' ? { checkout: resolve(before ?? projectRoot()) } : {};
+      brokers.push(await startBroker(name, join(folder, name), { isDurable: scenario.isDurable, ...checkout }));
+    }
     for (let run = 0; run < runs; run++) {
-      for (const broker of brokers) {
+      for (const broker of run % 2 === 0 ? brokers : brokers.toReversed()) {
         const output = await runLoad(scenario, broker);
         outputs.set(broker.name, [...(outputs.get(broker.name) ?? []), output]);
       }

@@ -11,13 +11,18 @@ import { freePort, untilOpen } from '../ports.ts';
 import { projectRoot } from '../project-root.ts';
 import { startCommand } from '../start-command.ts';
 
-/** `sluice-rules`: with 1,000 rules of authorisation. */
-export const brokerNames = ['sluice', 'sluice-rules', 'mosquitto', 'aedes'] as const;
+/**
+ * `sluice-rules`: with 1,000 rules of authorisation. `sluice-before`: another checkout. `sluice-again`: the same broker a second time, whose
+ * difference from the first is what the machine adds.
+ */
+export const brokerNames = ['sluice', 'sluice-before', 'sluice-again', 'sluice-rules', 'mosquitto', 'aedes'] as const;
 export type BrokerName = (typeof brokerNames)[number];
 
 /** Which URL schemes are asked for, and whether the data goes to disk. */
 export interface Setting {
   readonly isDurable: boolean;
+  /** Of `sluice-before`: a checkout that has been built. Default: this one. */
+  readonly checkout?: string;
   /** Of Sluice: lines of YAML beside it. */
   readonly settings?: string;
   readonly host?: string;
@@ -47,7 +52,7 @@ export const pinning = hasTaskset ? 'broker on core 0, generator on core 1' : 'n
 
 export function versionOf(name: BrokerName): string | null {
   const packageFile = (path: string) => JSON.parse(readFileSync(join(projectRoot(), path), 'utf8')).version as string;
-  if (name === 'sluice' || name === 'sluice-rules') return packageFile('package.json');
+  if (name.startsWith('sluice')) return packageFile('package.json');
   if (name === 'aedes') return packageFile('node_modules/aedes/package.json');
   const { stdout, error } = spawnSync('mosquitto', ['-h'], { encoding: 'utf8' });
   return error === undefined ? (/version (\S+)/.exec(stdout)?.[1] ?? null) : null;
@@ -57,7 +62,7 @@ export function versionOf(name: BrokerName): string | null {
 export async function startBroker(name: BrokerName, folder: string, setting: Setting): Promise<RunningBroker> {
   mkdirSync(folder, { recursive: true });
   const log = openSync(join(folder, 'log'), 'w');
-  const command = { sluice, 'sluice-rules': sluiceWithRules, mosquitto, aedes }[name];
+  const command = commands[name];
   const [file, args, port] = await command(folder, setting);
   const [pinnedFile, pinnedArgs] = pinned(0, ...limited(file, args, setting.openFilesMax));
   const env = { ...process.env, ...setting.environment };
@@ -101,7 +106,7 @@ async function sluice(folder: string, setting: Setting): Promise<Command> {
   ];
   const config = join(folder, 'sluice.yaml');
   writeFileSync(config, `${lines.join('\n')}\n`);
-  return [process.execPath, [...startCommand(), '--config', config], null];
+  return [process.execPath, [...startCommand(setting.checkout), '--config', config], null];
 }
 
 function sluiceWithRules(folder: string, setting: Setting): Promise<Command> {
@@ -145,6 +150,15 @@ async function mosquitto(folder: string, { isDurable }: Setting): Promise<Comman
   );
   return ['mosquitto', ['-c', file], port];
 }
+
+const commands: Readonly<Record<BrokerName, (folder: string, setting: Setting) => Promise<Command>>> = {
+  sluice,
+  'sluice-before': sluice,
+  'sluice-again': sluice,
+  'sluice-rules': sluiceWithRules,
+  mosquitto,
+  aedes,
+};
 
 /** Null where there is no openssl. */
 function makeCertificate(folder: string): { certificate: string | null; key: string } {

@@ -4,6 +4,8 @@ import type { Row } from './results.ts';
 
 const colours: Readonly<Record<BrokerName, string>> = {
   sluice: '#0b7285',
+  'sluice-before': '#495057',
+  'sluice-again': '#3bc9db',
   'sluice-rules': '#66a5ad',
   mosquitto: '#adb5bd',
   aedes: '#e8a33d',

@@ -18,6 +18,7 @@ export interface Row {
   readonly rateHigh: number;
   /** Of the broker, for each message delivered, or each of whatever is counted. */
   readonly cpuMicroseconds: number;
+  readonly cpuLow: number;
   /** Milliseconds; null where nothing of the kind is measured. */
   readonly p50: number | null;
   readonly p99: number | null;
@@ -57,6 +58,9 @@ export function rowsOf(scenario: Scenario, broker: BrokerName, outputs: readonly
       latencyField === null
         ? null
         : median(outputs.map((output) => (output[latencyField] as LatencySummary)[quantile] / 1_000));
+    const cpu = outputs.map(
+      (output) => (numberOf(output, metric.cpuField) * 1e6) / Math.max(1, counted(output, metric)),
+    );
     const perConnection = outputs.map((output) => numberOf(output, 'rss_per_conn_b'));
     return {
       scenario: scenario.title,
@@ -66,9 +70,8 @@ export function rowsOf(scenario: Scenario, broker: BrokerName, outputs: readonly
       rate: median(rates),
       rateLow: Math.min(...rates),
       rateHigh: Math.max(...rates),
-      cpuMicroseconds: median(
-        outputs.map((output) => (numberOf(output, metric.cpuField) * 1e6) / Math.max(1, counted(output, metric))),
-      ),
+      cpuMicroseconds: median(cpu),
+      cpuLow: Math.min(...cpu),
       p50: times('p50'),
       p99: times('p99'),
       rssMegabytes: Math.max(...outputs.map(rssKilobytes)) / 1_024,

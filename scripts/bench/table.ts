@@ -10,7 +10,7 @@ export function tableOf(rows: readonly Row[]): string {
     'broker',
     'thousand/s',
     'lowest–highest',
-    'CPU µs',
+    'CPU µs (least)',
     'p50 ms',
     'p99 ms',
     'RSS MB',
@@ -27,7 +27,7 @@ export function tableOf(rows: readonly Row[]): string {
       row.broker,
       thousands(row.rate),
       `${thousands(row.rateLow)}–${thousands(row.rateHigh)}`,
-      row.cpuMicroseconds.toFixed(2),
+      `${row.cpuMicroseconds.toFixed(3)} (${row.cpuLow.toFixed(3)})`,
       orNone(row.p50, 2),
       orNone(row.p99, 2),
       row.rssMegabytes.toFixed(0) +

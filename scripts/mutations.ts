@@ -68,14 +68,26 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'message numbers begin anew after a restart',
     file: 'store/level/level-store.ts',
-    from: 'this.#lastMessageId = this.#lastWrittenId = Math.max(database.lastMessageId, loaded.lastMessageId);',
-    to: 'this.#lastMessageId = this.#lastWrittenId = Math.max(0, loaded.lastMessageId - 1);',
+    from: 'this.#lastMessageId = Math.max(database.lastMessageId, loaded.lastMessageId);',
+    to: 'this.#lastMessageId = Math.max(0, loaded.lastMessageId - 1);',
   },
   {
     name: 'a message is deleted when its first recipient is done',
     file: 'store/level/level-store.ts',
-    from: '} else if (references > 1) this.#collecting.floors.add(sid);\n    else {',
-    to: '} else {',
+    from: '} else if (references > 1) return void this.#collecting.floors.add(sid);\n    else this',
+    to: '} else this',
+  },
+  {
+    name: 'content is deleted when the first of the messages that share it is done',
+    file: 'store/level/contents.ts',
+    from: 'return --content.references > 0 || content.batch !== null ? 0 : content.number;',
+    to: 'return content.batch !== null ? 0 : content.number;',
+  },
+  {
+    name: 'after a restart shared content counts as that of one message',
+    file: 'store/level/load.ts',
+    from: 'contents.restore(number, messageIds);',
+    to: 'contents.restore(number, messageIds.slice(0, 1));',
   },
   {
     name: 'the subscriptions of a session that is over stay on disk',
@@ -142,8 +154,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: what waits for the disk has no bound',
     file: 'store/level/level-store.ts',
-    from: 'return bytes + this.#committingBytes >= this.#unwrittenBytesMax || retainedCount >= retainedInBatch;',
-    to: 'return bytes < 0 && retainedCount < 0;',
+    from: 'return this.unwrittenBytes >= this.#unwrittenBytesMax || this.#collecting.retainedCount >= retainedInBatch;',
+    to: 'return this.unwrittenBytes < 0 && this.#collecting.retainedCount < retainedInBatch;',
   },
   {
     name: 'was: messages that must be stored are taken while the disk refuses',
@@ -646,8 +658,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: the cache counts out what was never counted in',
     file: 'store/level/message-ring.ts',
-    from: 'if (entry.isCached) this.cachedBytes',
-    to: 'this.cachedBytes',
+    from: 'if (entry.isCached) this.#discount(entry);',
+    to: 'this.#discount(entry);',
   },
   {
     name: 'memory that waits to be written is used again',

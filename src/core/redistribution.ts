@@ -164,6 +164,6 @@ export class Redistribution {
     const retain = message.retain && newOwner.retainAsPublished;
     const granted = Math.min(message.qos, newOwner.qos) as QoS;
     // In the new owner's queue it is the newest message, so it gets a new number.
-    this.#delivering.deliver(newOwner.session, message.renumbered(0), granted, retain, ids, group);
+    this.#delivering.deliver(newOwner.session, message.renumbered(0, false), granted, retain, ids, group);
   }
 }

@@ -236,6 +236,8 @@ export function takeWill(session: Session): PendingWill | null {
 /** A will's expiry counts from its publication. [MQTT5 3.1.3.2.4] */
 function stamped(message: Message, now: number): Message {
   const will = message.renumbered(0);
+  // Its time of expiry is its own.
+  will.content = null;
   if (will.expirySeconds >= 0) will.expiresAt = now + will.expirySeconds * 1000;
   return will;
 }

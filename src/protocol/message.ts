@@ -16,6 +16,27 @@ export const never = Number.POSITIVE_INFINITY;
 /** For messages that are kept. */
 const room = new Room();
 
+/** A copy of what is smaller costs less than a record of its own and a look for it. */
+const sharedBytesMin = 256;
+
+/** Content that messages of different numbers have in common. A store that keeps one copy of it notes here which, and for how many. */
+export class SharedContent {
+  /** Under which number it is stored; 0: it is not yet. */
+  number = 0;
+  /** How many stored messages have it. Once it falls back to 0 the content is gone, and this object is not used again. */
+  references = 0;
+  /** How many of them are in the store's cache. */
+  cached = 0;
+  /** What commits it, until that is under way: no earlier commit may have a message that relies on it. */
+  batch: object | null = null;
+  /** The last message that was read back with this content, as long as somebody has it. */
+  loaded: WeakRef<Message> | null = null;
+
+  get isGone(): boolean {
+    return this.number > 0 && this.references === 0;
+  }
+}
+
 export class Message {
   topic: Topic;
   qos: QoS = 0;
@@ -32,6 +53,8 @@ export class Message {
   expiresAt: number = never;
   /** Its number in the store, which is every session's queue order; 0 while it has none. */
   id = 0;
+  /** Null: it is in common with no other message, as far as anybody knows. */
+  content: SharedContent | null = null;
   /** Rises each time a borrowed message is filled anew: the same object, another message. */
   serial = 0;
   #isBorrowed = false;
@@ -95,10 +118,24 @@ export class Message {
     return (this.#kept ??= this.#copy());
   }
 
-  /** The same message under a number of its own; the bytes are shared. */
-  renumbered(id: number): Message {
+  /** The same message under a number of its own; the bytes are shared, in memory and in the store, where more such copies may follow. */
+  renumbered(id: number, isOneOfMany = true): Message {
+    const kept = this.keep();
+    if (isOneOfMany && (kept.content === null ? kept.size >= sharedBytesMin : kept.content.isGone)) {
+      kept.content = new SharedContent();
+    }
     const copy = new Message(this.topic);
-    Object.assign(copy, this.keep(), { id });
+    copy.bytes = kept.bytes;
+    copy.propertiesStart = kept.propertiesStart;
+    copy.propertiesEnd = kept.propertiesEnd;
+    copy.payloadStart = kept.payloadStart;
+    copy.payloadEnd = kept.payloadEnd;
+    copy.qos = kept.qos;
+    copy.retain = kept.retain;
+    copy.expirySeconds = kept.expirySeconds;
+    copy.expiresAt = kept.expiresAt;
+    copy.content = kept.content;
+    copy.id = id;
     return copy;
   }
 

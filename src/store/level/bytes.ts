@@ -102,6 +102,11 @@ export class ByteReader {
     return this.#bytes[this.#take(1)]!;
   }
 
+  /** The next byte, which stays the next one. */
+  peek(): number {
+    return this.#bytes[this.#at]!;
+  }
+
   f64(): number {
     return this.#bytes.readDoubleBE(this.#take(8));
   }

@@ -32,7 +32,7 @@ const readers: Readonly<Record<number, { name: string; read(value: Buffer, at: B
     name: 'message',
     read: (value, at) => {
       const message = readMessage(value, numberOf(at));
-      return message.isInline && message.content();
+      return message.contentNumber === null && message.content();
     },
   },
   [Prefix.content]: { name: 'large content', read: (value, at) => readContent(value, numberOf(at)) },

@@ -23,17 +23,17 @@ import type { Message } from '../../protocol/message.ts';
 import type { PacketId } from '../../protocol/packets.ts';
 import type { Topic } from '../../protocol/topic.ts';
 import { ByteWriter } from './bytes.ts';
+import { Contents } from './contents.ts';
 import { assertEmpty, copyAll } from './copy.ts';
 import { Database, DatabaseClosed } from './database.ts';
 import type { Batch, Disk } from './disk.ts';
 import { type Durability, type DurabilityOptions, durabilityOf } from './durability.ts';
 import { loadAll } from './load.ts';
-import { MessageRing, type ResidentMessage } from './message-ring.ts';
+import { MessageRing, type Recipient, ResidentMessage } from './message-ring.ts';
 import type { Entry } from './outstanding.ts';
 import { type PageReader, Paging } from './paging.ts';
 import { LevelQuarantine, type QuarantineLimits } from './quarantine.ts';
 import {
-  isInline,
   key,
   Prefix,
   packetKey,
@@ -89,9 +89,8 @@ export class LevelStore implements SessionStore {
   readonly #references = new Map<number, number>();
   /** Messages that are not written yet, and the newest of those that are. */
   readonly #resident: MessageRing;
+  readonly #contents = new Contents();
   readonly #paging: Paging;
-  /** Messages above this number are in the batch that collects. */
-  #lastWrittenId = 0;
   #database: Database | null = null;
   #collecting = new Staged();
   #committing: Staged | null = null;
@@ -110,10 +109,11 @@ export class LevelStore implements SessionStore {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
     this.#unwrittenBytesMax = options.unwrittenBytes ?? defaultLimits.unwrittenBytes;
-    this.#resident = new MessageRing(options.cacheBytes);
+    this.#resident = new MessageRing(options.cacheBytes, (message) => this.#contents.evicted(message));
     this.#paging = new Paging({
       sessions: this.#sessions,
       inMemory: this.#resident,
+      contents: this.#contents,
       database: () => this.#database!,
       timers: this.#timers,
       isClosed: () => this.#isClosed,
@@ -139,6 +139,7 @@ export class LevelStore implements SessionStore {
       database,
       this.#sessions,
       this.#references,
+      this.#contents,
       this.#collecting,
       this.quarantine,
       this.#options.log,
@@ -147,7 +148,7 @@ export class LevelStore implements SessionStore {
       await database.close();
       throw error;
     });
-    this.#lastMessageId = this.#lastWrittenId = Math.max(database.lastMessageId, loaded.lastMessageId);
+    this.#lastMessageId = Math.max(database.lastMessageId, loaded.lastMessageId);
     this.#lastSessionId = Math.max(database.lastSessionId, loaded.lastSessionId);
     return { ...loaded, lastMessageId: this.#lastMessageId };
   }
@@ -199,11 +200,11 @@ export class LevelStore implements SessionStore {
 
   putDelivery(sid: number, delivery: StoredDelivery): void {
     const { message } = delivery;
-    const resident = this.#resident.get(message.id);
-    if (resident === undefined) this.#collect({ message, recipients: [{ sid, delivery }], isCached: false });
+    let resident = this.#resident.get(message.id);
+    if (resident === undefined) resident = this.#collect(message, { sid, delivery });
     else {
-      this.#collecting.addRecipient();
-      // All its recipients come in the same turn, so it has not been written yet.
+      // All its recipients are staged in the same batch, so it has not been written yet.
+      resident.batch!.addRecipient();
       resident.recipients.push({ sid, delivery });
       this.#references.set(message.id, resident.recipients.length);
     }
@@ -214,14 +215,17 @@ export class LevelStore implements SessionStore {
       qos: delivery.qos,
       retain: delivery.retain,
       hasDetails: delivery.subscriptionIds !== null || delivery.group !== null,
-      isInline: isInline(message),
+      isInline: resident.content === null,
     });
     this.#mark(durabilityOf(message.topic, this.#options));
   }
 
-  #collect(resident: ResidentMessage): void {
-    this.#resident.add(resident.message.id, resident);
-    this.#collecting.add(resident);
+  #collect(message: Message, recipient: Recipient): ResidentMessage {
+    const batch = this.#collecting;
+    const resident = new ResidentMessage(message, [recipient], this.#contents.take(message, batch), batch);
+    this.#resident.add(message.id, resident);
+    batch.add(resident);
+    return resident;
   }
 
   removeDelivery(sid: number, messageId: number): void {
@@ -234,22 +238,21 @@ export class LevelStore implements SessionStore {
     const references = this.#references.get(messageId) ?? 1;
     if (references > 2) this.#references.set(messageId, references - 1);
     else this.#references.delete(messageId);
-    if (messageId > this.#lastWrittenId) {
+    const resident = this.#resident.get(messageId);
+    if (resident !== undefined && resident.batch !== null) {
       // Written without this recipient, or not at all.
-      const { recipients } = this.#resident.get(messageId)!;
+      const { recipients, batch } = resident;
       recipients.splice(
         recipients.findIndex((recipient) => recipient.sid === sid),
         1,
       );
       if (recipients.length > 0) return;
-      this.#collecting.takenBack();
-      this.#resident.delete(messageId);
-    } else if (references > 1) this.#collecting.floors.add(sid);
-    else {
-      this.#collecting.doneMessages.push(messageId);
-      if (!isInline) this.#collecting.doneContents.push(messageId);
-      this.#resident.delete(messageId);
-    }
+      batch.takenBack();
+    } else if (references > 1) return void this.#collecting.floors.add(sid);
+    else this.#collecting.doneMessages.push(messageId);
+    this.#resident.delete(messageId);
+    const content = isInline ? 0 : this.#contents.release(messageId);
+    if (content > 0) this.#collecting.doneContents.push(content);
   }
 
   putSending(sid: number, sending: StoredSending): void {
@@ -340,8 +343,12 @@ export class LevelStore implements SessionStore {
   }
 
   get isBehind(): boolean {
-    const { bytes, retainedCount } = this.#collecting;
-    return bytes + this.#committingBytes >= this.#unwrittenBytesMax || retainedCount >= retainedInBatch;
+    return this.unwrittenBytes >= this.#unwrittenBytesMax || this.#collecting.retainedCount >= retainedInBatch;
+  }
+
+  /** Memory that what waits for the disk takes, about. */
+  get unwrittenBytes(): number {
+    return this.#collecting.bytes + this.#committingBytes;
   }
 
   get isDurable(): boolean {
@@ -382,8 +389,8 @@ export class LevelStore implements SessionStore {
     this.#collecting = new Staged();
     this.#committing = batch;
     this.#committingBytes = batch.bytes;
+    batch.seal();
     this.quarantine.writing();
-    this.#lastWrittenId = this.#lastMessageId;
     const floors = [...batch.floors].flatMap((sid) => {
       const outstanding = this.#sessions.get(sid)?.outstanding;
       return outstanding === undefined ? [] : [[key(Prefix.floor, sid), outstanding.floor] as const];

@@ -4,7 +4,6 @@
 import type { Log } from '../../contracts/log.ts';
 import type {
   RestoredSession,
-  StoredDelivery,
   StoredPendingWill,
   StoredSending,
   StoredSession,
@@ -12,11 +11,12 @@ import type {
 } from '../../contracts/session-store.ts';
 import type { Message } from '../../protocol/message.ts';
 import type { PacketId } from '../../protocol/packets.ts';
+import type { Contents } from './contents.ts';
 import type { Database } from './database.ts';
 import type { LevelQuarantine } from './quarantine.ts';
+import { readMessages } from './read-messages.ts';
 import {
   type Floor,
-  key,
   numberOf,
   Prefix,
   packetKey,
@@ -56,6 +56,7 @@ export async function loadAll(
   database: Database,
   states: Map<number, SessionState>,
   references: Map<number, number>,
+  contents: Contents,
   staged: Staged,
   quarantine: LevelQuarantine,
   log: Log,
@@ -76,12 +77,12 @@ export async function loadAll(
     }
   };
   const found = await loadSessions(readEach, staged);
-  const lastMessageId = await loadRecipients(readEach, found, states, references, staged);
+  const lastMessageId = await loadRecipients(readEach, found, states, references, contents, staged);
   const sessions: RestoredSession[] = [];
   let lastSessionId = 0;
   for (const [sid, each] of found) {
     lastSessionId = Math.max(lastSessionId, sid);
-    sessions.push(await restored(database, each, states.get(sid)!, staged));
+    sessions.push(await restored(database, contents, each, states.get(sid)!, staged));
   }
   const retained: Message[] = [];
   await readEach(Prefix.retained, (_, value) => retained.push(readContent(value, 0)));
@@ -135,6 +136,7 @@ async function loadRecipients(
   found: Map<number, Found>,
   states: Map<number, SessionState>,
   references: Map<number, number>,
+  contents: Contents,
   staged: Staged,
 ): Promise<number> {
   const done = new Map<number, Set<number>>();
@@ -143,10 +145,12 @@ async function loadRecipients(
     done.set(sid, new Set(floor.done));
   }
   let lastMessageId = 0;
+  const apart = new ContentsOfMessages();
   await readEach(Prefix.message, (at, value) => {
     const messageId = numberOf(at);
-    lastMessageId = Math.max(lastMessageId, messageId);
-    const { bytes, expiresAt, recipients, isInline } = readMessage(value, messageId);
+    const { bytes, expiresAt, recipients, contentNumber } = readMessage(value, messageId);
+    const isInline = contentNumber === null;
+    lastMessageId = Math.max(lastMessageId, messageId, contentNumber ?? 0);
     let waiting = 0;
     for (const { sid, qos, retain, subscriptionIds, group } of recipients) {
       const session = found.get(sid);
@@ -161,17 +165,46 @@ async function loadRecipients(
       outstanding.push({ messageId, bytes, expiresAt, qos, retain, hasDetails, isInline });
       waiting++;
     }
-    if (waiting === 0) {
-      staged.doneMessages.push(messageId);
-      if (!isInline) staged.doneContents.push(messageId);
-    }
+    if (waiting === 0) staged.doneMessages.push(messageId);
+    if (contentNumber !== null) apart.note(messageId, contentNumber, waiting > 0);
     if (waiting > 1) references.set(messageId, waiting);
   });
+  apart.settle(contents, staged);
   return lastMessageId;
+}
+
+/** Which messages have content in records of their own. */
+class ContentsOfMessages {
+  /** Messages with the content of their own number: whether somebody wants them. */
+  readonly #own = new Map<number, boolean>();
+  /** By the number of content: those others that have it and are wanted. */
+  readonly #others = new Map<number, number[]>();
+
+  note(messageId: number, contentNumber: number, isWanted: boolean): void {
+    if (messageId === contentNumber) {
+      this.#own.set(messageId, isWanted);
+      return;
+    }
+    const others = this.#others.get(contentNumber);
+    if (others === undefined) this.#others.set(contentNumber, isWanted ? [messageId] : []);
+    else if (isWanted) others.push(messageId);
+  }
+
+  /** What nobody has any more is deleted. */
+  settle(contents: Contents, staged: Staged): void {
+    for (const [number, others] of this.#others) {
+      const messageIds = this.#own.get(number) === true ? [number, ...others] : others;
+      if (messageIds.length > 0) contents.restore(number, messageIds);
+      else staged.doneContents.push(number);
+      this.#own.delete(number);
+    }
+    for (const [number, isWanted] of this.#own) if (!isWanted) staged.doneContents.push(number);
+  }
 }
 
 async function restored(
   database: Database,
+  contents: Contents,
   found: Found,
   state: SessionState,
   staged: Staged,
@@ -179,7 +212,7 @@ async function restored(
   const { session, subscriptions, received, holdsShared } = found;
   for (const { topicFilter } of subscriptions) state.filters.add(topicFilter);
   for (const packetId of received) state.received.add(packetId);
-  const sendings = await restoredSendings(database, found, staged);
+  const sendings = await restoredSendings(database, contents, found, staged);
   let bytes = state.outstanding.bytes;
   for (const { packetId, messageId, delivery } of sendings) {
     state.sendings.set(packetId, messageId);
@@ -195,31 +228,20 @@ async function restored(
  */
 async function restoredSendings(
   database: Database,
+  contents: Contents,
   { session, sendings }: Found,
   staged: Staged,
 ): Promise<RestoredSession['sendings'][number][]> {
-  if (sendings.length === 0) return [];
-  const values = await database.getMany(sendings.map(({ messageId }) => key(Prefix.message, messageId)));
-  const contents = await database.getMany(sendings.map(({ messageId }) => key(Prefix.content, messageId)));
+  const messageIds = sendings.map(({ messageId }) => messageId);
+  const read = await readMessages(database, contents, session.sid, messageIds);
   const all = sendings.flatMap((sending, index) => {
-    const delivery = deliveryOf(session.sid, sending.messageId, values[index], contents[index]);
-    if (delivery !== null) return [{ ...sending, delivery }];
+    const each = read[index]!;
+    if ('delivery' in each) {
+      if (!each.isInline) contents.loaded(each.delivery.message);
+      return [{ ...sending, delivery: each.delivery }];
+    }
     staged.delete(packetKey(Prefix.sending, session.sid, sending.packetId));
     return [];
   });
   return all.sort((a, b) => a.messageId - b.messageId);
-}
-
-/** Null if a record is missing or damaged. */
-function deliveryOf(sid: number, id: number, value?: Buffer, large?: Buffer): StoredDelivery | null {
-  if (value === undefined) return null;
-  try {
-    const { recipients, isInline, content } = readMessage(value, id);
-    if (!isInline && large === undefined) return null;
-    const message = isInline ? content() : readContent(large!, id);
-    const own = recipients.find((recipient) => recipient.sid === sid);
-    return own === undefined ? null : { ...own, message };
-  } catch {
-    return null;
-  }
 }

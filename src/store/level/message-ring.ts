@@ -4,19 +4,31 @@
  */
 
 import type { StoredDelivery } from '../../contracts/session-store.ts';
-import type { Message } from '../../protocol/message.ts';
+import type { Message, SharedContent } from '../../protocol/message.ts';
+import type { Staged } from './staged.ts';
 
 export interface Recipient {
   readonly sid: number;
   readonly delivery: StoredDelivery;
 }
 
-export interface ResidentMessage {
+export class ResidentMessage {
   readonly message: Message;
   /** Who is to get it; what is written. */
   readonly recipients: Recipient[];
+  /** What has a record of its own, perhaps in common with other messages; null: the content stands with the recipients. */
+  readonly content: SharedContent | null;
+  /** Where it was staged, until that is under way: then nothing of it can be taken back any more. */
+  batch: Staged | null;
   /** It is written, and counts as cached. */
-  isCached: boolean;
+  isCached = false;
+
+  constructor(message: Message, recipients: Recipient[], content: SharedContent | null, batch: Staged | null) {
+    this.message = message;
+    this.recipients = recipients;
+    this.content = content;
+    this.batch = batch;
+  }
 }
 
 const smallestRing = 1_024;
@@ -29,13 +41,17 @@ export class MessageRing {
   /** Of the cache; at most `#cacheBytesMax`. */
   cachedBytes = 0;
   readonly #cacheBytesMax: number;
+  readonly #onEvicted: (message: ResidentMessage) => void;
   #slots: (ResidentMessage | undefined)[] = new Array(smallestRing);
   /** Every message here has a number in [#first, #end). */
   #first = 0;
   #end = 0;
+  /** None that is cached has a smaller number. */
+  #cachedFrom = 0;
 
-  constructor(cacheBytesMax: number) {
+  constructor(cacheBytesMax: number, onEvicted: (message: ResidentMessage) => void = () => {}) {
     this.#cacheBytesMax = cacheBytesMax;
+    this.#onEvicted = onEvicted;
   }
 
   get(id: number): ResidentMessage | undefined {
@@ -54,7 +70,7 @@ export class MessageRing {
   }
 
   #makeRoom(): void {
-    if (this.#slots.length >= cachingRing && this.get(this.#first)?.isCached === true) this.delete(this.#first);
+    if (this.#slots.length >= cachingRing && this.get(this.#first)?.isCached === true) this.#evict(this.#first);
     else this.#grow();
   }
 
@@ -65,8 +81,22 @@ export class MessageRing {
     this.#slots[id & (this.#slots.length - 1)] = undefined;
     this.#skipEmpty();
     // One that is done with while its batch is under way was never counted.
-    if (entry.isCached) this.cachedBytes -= entry.message.size + messageOverhead;
+    if (entry.isCached) this.#discount(entry);
     return entry;
+  }
+
+  #evict(id: number): void {
+    const entry = this.delete(id);
+    if (entry !== undefined) this.#onEvicted(entry);
+  }
+
+  /** Content that cached messages have in common counts once. */
+  #count({ message, content }: ResidentMessage): void {
+    this.cachedBytes += messageOverhead + (content === null || content.cached++ === 0 ? message.size : 0);
+  }
+
+  #discount({ message, content }: ResidentMessage): void {
+    this.cachedBytes -= messageOverhead + (content === null || --content.cached === 0 ? message.size : 0);
   }
 
   /** The message is written: it stays as long as there is room, and makes room for newer ones. */
@@ -74,8 +104,11 @@ export class MessageRing {
     const entry = this.get(id);
     if (entry === undefined) return; // done with meanwhile
     entry.isCached = true;
-    this.cachedBytes += entry.message.size + messageOverhead;
-    while (this.cachedBytes > this.#cacheBytesMax) this.delete(this.#first);
+    this.#count(entry);
+    this.#cachedFrom = Math.max(this.#first, Math.min(this.#cachedFrom, id));
+    for (; this.cachedBytes > this.#cacheBytesMax; this.#cachedFrom++) {
+      if (this.get(this.#cachedFrom)?.isCached === true) this.#evict(this.#cachedFrom);
+    }
   }
 
   #skipEmpty(): void {

@@ -4,10 +4,11 @@
 import type { Timers } from '../../base/clock.ts';
 import type { Log } from '../../contracts/log.ts';
 import type { Backlog, DeliverySummary, StoredDelivery } from '../../contracts/session-store.ts';
+import type { Contents } from './contents.ts';
 import type { Database } from './database.ts';
 import type { MessageRing, ResidentMessage } from './message-ring.ts';
 import type { Entry } from './outstanding.ts';
-import { key, Prefix, readContent, readMessage } from './records.ts';
+import { type ReadDelivery, readMessages } from './read-messages.ts';
 import type { SessionState } from './session-state.ts';
 
 /** Deliveries read at a time. */
@@ -19,6 +20,7 @@ const attemptsPerReminder = 60;
 export interface PagingOptions {
   readonly sessions: ReadonlyMap<number, SessionState>;
   readonly inMemory: MessageRing;
+  readonly contents: Contents;
   readonly database: () => Database;
   readonly timers: Timers;
   readonly isClosed: () => boolean;
@@ -42,10 +44,10 @@ export class Paging {
   }
 
   read(sid: number, afterMessageId: number, bytesMax: number, done: PageReader, attempt = 0): void {
-    const { sessions, inMemory, database, timers, isClosed } = this.#options;
+    const { sessions, inMemory, contents, database, timers, isClosed } = this.#options;
     const state = sessions.get(sid);
     const page = state === undefined ? [] : nextEntries(state, afterMessageId, bytesMax);
-    readPage(database(), inMemory, sid, page).then(
+    readPage(database(), inMemory, contents, sid, page).then(
       (items) => this.#handOver(sid, items, done),
       (error: Error) => {
         if (isClosed()) return;
@@ -70,8 +72,10 @@ export class Paging {
     for (const item of items) {
       const { messageId, bytes } = item.entry;
       if (!this.#isOutstanding(sid, messageId)) continue; // done with meanwhile
-      if ('delivery' in item) deliveries.push(item.delivery);
-      else {
+      if ('delivery' in item) {
+        if (!item.isInline) this.#options.contents.loaded(item.delivery.message);
+        deliveries.push(item.delivery);
+      } else {
         damaged.messages++;
         damaged.bytes += bytes;
         this.#options.onDamaged(sid, messageId, item.value, item.error);
@@ -85,10 +89,7 @@ export class Paging {
   }
 }
 
-/** A delivery of a page: read, or not to be read. */
-type PageItem =
-  | { readonly entry: Entry; readonly delivery: StoredDelivery }
-  | { readonly entry: Entry; readonly error: Error; readonly value: Buffer | undefined };
+type PageItem = ReadDelivery & { readonly entry: Entry };
 
 /** What comes next, without what is under way under a packet identifier already. */
 function nextEntries(state: SessionState, afterMessageId: number, bytesMax: number): Entry[] {
@@ -110,56 +111,20 @@ function nextEntries(state: SessionState, afterMessageId: number, bytesMax: numb
 async function readPage(
   database: Database,
   inMemory: MessageRing,
+  contents: Contents,
   sid: number,
   page: readonly Entry[],
 ): Promise<PageItem[]> {
   // Taken at once: while the others are read, these may leave the cache, or their recipients be done.
   const fromMemory = page.map(({ messageId }) => ownDelivery(sid, inMemory.get(messageId)));
-  const missing = page.filter((_, index) => fromMemory[index] === undefined);
-  const records = await recordsOf(database, Prefix.message, missing);
-  const contents = await recordsOf(
-    database,
-    Prefix.content,
-    missing.filter(({ isInline }) => !isInline),
-  );
+  const missing = page.filter((_, index) => fromMemory[index] === undefined).map(({ messageId }) => messageId);
+  const read = (await readMessages(database, contents, sid, missing))[Symbol.iterator]();
   return page.map((entry, index) => {
     const delivery = fromMemory[index];
-    if (delivery !== undefined) return { entry, delivery };
-    const value = records.get(entry.messageId);
-    try {
-      return { entry, delivery: fromRecords(sid, entry, value, contents.get(entry.messageId)) };
-    } catch (error) {
-      return { entry, error: error as Error, value };
-    }
+    return { entry, ...(delivery === undefined ? read.next().value! : { delivery, isInline: true }) };
   });
-}
-
-async function recordsOf(
-  database: Database,
-  prefix: number,
-  entries: readonly Entry[],
-): Promise<Map<number, Buffer | undefined>> {
-  if (entries.length === 0) return new Map();
-  const values = await database.getMany(entries.map(({ messageId }) => key(prefix, messageId)));
-  return new Map(entries.map(({ messageId }, index) => [messageId, values[index]]));
 }
 
 function ownDelivery(sid: number, resident: ResidentMessage | undefined): StoredDelivery | undefined {
   return resident?.recipients.find((recipient) => recipient.sid === sid)?.delivery;
-}
-
-/** Throws if a record is missing or damaged. */
-function fromRecords(
-  sid: number,
-  { messageId, qos, retain }: Entry,
-  value: Buffer | undefined,
-  large: Buffer | undefined,
-): StoredDelivery {
-  if (value === undefined) throw new Error('its record is missing');
-  const { recipients, isInline, content } = readMessage(value, messageId);
-  if (!isInline && large === undefined) throw new Error('its content is missing');
-  const message = isInline ? content() : readContent(large!, messageId);
-  const own = recipients.find((recipient) => recipient.sid === sid);
-  if (own === undefined) throw new Error('the session is not among its recipients');
-  return { message, qos, retain, subscriptionIds: own.subscriptionIds, group: own.group };
 }

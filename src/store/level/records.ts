@@ -10,8 +10,8 @@
  * | `22` sid, filter | subscription, and whether retained messages are owed for it (not in formats 1 and 2) |
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
  * | `24` number | will of a client that is gone: when it is due, and whose it is (from format 3 on) |
- * | `30` message | recipients, size, expiry; topic, properties and payload, unless they are large |
- * | `31` message | topic, properties and payload that are large, so that a start need not decode them |
+ * | `30` message | recipients, size, expiry; topic, properties and payload, unless they are large or shared; from format 4 on the number of shared content, if that is not its own |
+ * | `31` message | topic, properties and payload that are large, so that a start need not decode them, or that several messages share; the number is that of the first of them |
  * | `32` sid, packet id | inbound QoS 2 |
  * | `33` sid, packet id | outbound QoS 2; from format 3 on also QoS 1, of which an orderly stop, or the window, says so |
  * | `40` topic | retained message |
@@ -38,7 +38,7 @@ import { ByteReader, type ByteWriter, CorruptValue } from './bytes.ts';
 import { readIdentity, readIdentityOfFormat1, writeIdentity } from './identity.ts';
 import type { ResidentMessage } from './message-ring.ts';
 
-export const format = 3;
+export const format = 4;
 
 export const Prefix = {
   format: 0x00,
@@ -135,7 +135,10 @@ export function writeContent(out: ByteWriter, message: Message): Buffer {
 
 export const readContent = (value: Buffer, id: number): Message => takeContent(new ByteReader(value), id);
 
-export function writeMessage(out: ByteWriter, { message, recipients }: ResidentMessage): Buffer {
+/** Where the content would begin, whose first byte is smaller: the number of the content follows. */
+const contentElsewhere = 128;
+
+export function writeMessage(out: ByteWriter, { message, recipients, content }: ResidentMessage): Buffer {
   out.begin().varint(message.size).f64(expiryOf(message.expiresAt)).varint(recipients.length);
   for (const { sid, delivery } of recipients) {
     const { qos, retain, subscriptionIds, group } = delivery;
@@ -147,7 +150,8 @@ export function writeMessage(out: ByteWriter, { message, recipients }: ResidentM
     }
     if (group !== null) out.text(group.name);
   }
-  if (isInline(message)) putContent(out, message);
+  if (content === null) putContent(out, message);
+  else if (content.number !== message.id) out.u8(contentElsewhere).varint(content.number);
   return out.finish();
 }
 
@@ -158,9 +162,9 @@ export interface StoredMessage {
   readonly bytes: number;
   readonly expiresAt: number;
   readonly recipients: readonly StoredRecipient[];
-  /** The content is here, and has no record of its own. */
-  readonly isInline: boolean;
-  /** Reads the content that is inline. */
+  /** The number of the content that stands in a record of its own; null: it is here. */
+  readonly contentNumber: number | null;
+  /** Reads the content that is here. */
   content(): Message;
 }
 
@@ -176,7 +180,15 @@ export function readMessage(value: Buffer, id: number): StoredMessage {
     const group = (flags & 16) === 0 ? null : { name: reader.text() };
     recipients.push({ sid, qos: (flags & 3) as QoS, retain: (flags & 4) !== 0, subscriptionIds, group });
   }
-  return { bytes, expiresAt, recipients, isInline: reader.remaining > 0, content: () => takeContent(reader, id) };
+  const contentNumber = takeContentNumber(reader, id);
+  return { bytes, expiresAt, recipients, contentNumber, content: () => takeContent(reader, id) };
+}
+
+function takeContentNumber(reader: ByteReader, id: number): number | null {
+  if (reader.remaining === 0) return id;
+  if (reader.peek() !== contentElsewhere) return null;
+  reader.u8();
+  return reader.varint();
 }
 
 // Sessions

@@ -2,12 +2,18 @@
  * What one commit will write: collected while the one before it is being synced, and kept until the disk has it, so that a
  * batch that was refused can be written again.
  */
-import type { Message } from '../../protocol/message.ts';
+import type { Message, SharedContent } from '../../protocol/message.ts';
 import { type Topic, widestTopicLimits } from '../../protocol/topic.ts';
 import type { ByteWriter } from './bytes.ts';
 import type { Batch } from './disk.ts';
 import type { ResidentMessage } from './message-ring.ts';
-import { fillKey, fillTopicKey, isInline, Prefix, writeContent, writeMessage } from './records.ts';
+import { fillKey, fillTopicKey, Prefix, writeContent, writeMessage } from './records.ts';
+
+/** Content with a record of its own, and a message that has it. */
+interface StagedContent {
+  readonly content: SharedContent;
+  readonly message: Message;
+}
 
 interface RetainedChange {
   readonly topic: Topic;
@@ -26,9 +32,11 @@ export class Staged {
   readonly messages: ResidentMessage[] = [];
   /** How many of them are to be written. */
   wanted = 0;
+  /** What they have that stands in records of its own; what nobody refers to any more is not written. */
+  #contents: StagedContent[] = [];
   /** Messages that nobody wants any more. */
   readonly doneMessages: number[] = [];
-  /** Those of them whose content has a record of its own. */
+  /** Content with a record of its own that none of the messages has any more. */
   readonly doneContents: number[] = [];
   /** Sessions whose acknowledgement floor has to be written. */
   readonly floors = new Set<number>();
@@ -65,6 +73,7 @@ export class Staged {
   takenBack(): void {
     if (--this.wanted > 0) return;
     this.messages.length = 0;
+    this.#contents.length = 0;
     this.bytes -= this.#messageBytes;
     this.#messageBytes = 0;
   }
@@ -72,7 +81,22 @@ export class Staged {
   add(resident: ResidentMessage): void {
     this.messages.push(resident);
     this.wanted++;
-    this.#countMessage(resident.message.size + overheadBytes);
+    const { message, content } = resident;
+    this.#countMessage(overheadBytes + recipientBytes + (content === null ? message.size : 0));
+  }
+
+  /** The first of the messages that have this content brings it. */
+  addContent(content: SharedContent, message: Message): void {
+    content.batch = this;
+    this.#contents.push({ content, message });
+    this.#countMessage(message.size + overheadBytes);
+  }
+
+  /** What is in it is under way from now on: nothing of it can be taken back. */
+  seal(): void {
+    for (const resident of this.messages) resident.batch = null;
+    this.#contents = this.#contents.filter(({ content }) => content.references > 0);
+    for (const { content } of this.#contents) content.batch = null;
   }
 
   /** One more is to get a message that was added. */
@@ -123,11 +147,12 @@ export class Staged {
       const key = fillTopicKey(topicKey, topic);
       yield message === null ? batch.del(key) : batch.put(key, writeContent(writer, message));
     }
+    for (const { content, message } of this.#contents) {
+      yield batch.put(fillKey(numberKey, Prefix.content, content.number), writeContent(writer, message));
+    }
     for (const resident of this.messages) {
-      const { message, recipients } = resident;
-      if (recipients.length === 0) continue;
-      if (!isInline(message)) batch.put(fillKey(numberKey, Prefix.content, message.id), writeContent(writer, message));
-      yield batch.put(fillKey(numberKey, Prefix.message, message.id), writeMessage(writer, resident));
+      if (resident.recipients.length === 0) continue;
+      yield batch.put(fillKey(numberKey, Prefix.message, resident.message.id), writeMessage(writer, resident));
     }
     for (const id of this.doneMessages) yield batch.del(fillKey(numberKey, Prefix.message, id));
     for (const id of this.doneContents) yield batch.del(fillKey(numberKey, Prefix.content, id));

@@ -75,9 +75,11 @@ const kinds: readonly Kind[] = [
   {
     read: (value) => {
       const stored = records.readMessage(value, 1);
-      return stored.isInline ? { ...stored, content: stored.content() } : stored;
+      return stored.contentNumber === null ? { ...stored, content: stored.content() } : stored;
     },
-    seeds: [records.writeMessage(out, { message, recipients: [{ sid: 3, delivery }] } as never)].map(seedOf),
+    seeds: [null, { number: 300 }].map((content) =>
+      seedOf(records.writeMessage(out, { message, recipients: [{ sid: 3, delivery }], content } as never)),
+    ),
   },
   {
     read: (value) => records.readSession(value, 1),

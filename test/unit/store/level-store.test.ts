@@ -15,6 +15,7 @@ import { Topic } from '../../../src/protocol/topic.ts';
 import { ByteWriter } from '../../../src/store/level/bytes.ts';
 import { type Disk, levelDisk } from '../../../src/store/level/disk.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
+import { ResidentMessage } from '../../../src/store/level/message-ring.ts';
 import { format, key, Prefix, packetKey } from '../../../src/store/level/records.ts';
 import { Staged } from '../../../src/store/level/staged.ts';
 import { exportTo, importFrom, statistics } from '../../../src/store/level/tools.ts';
@@ -465,8 +466,7 @@ test('a large batch is handed to the database a few records in a round, and comm
 test('messages that are taken back are not kept until something is written, which may be never', () => {
   const staged = new Staged();
   for (let i = 0; i < 1_000; i++) {
-    staged.messages.push({ message: aMessage(i, 'x'), recipients: [], isCached: false });
-    staged.wanted++;
+    staged.add(new ResidentMessage(aMessage(i, 'x'), [], null, staged));
     staged.takenBack();
   }
   expect(staged.messages).toHaveLength(0);
@@ -641,4 +641,132 @@ test('what a session holds of a shared subscription that it has left is known af
   restore(core, await again.load());
   expect([...core.directory].map(({ mayHoldShared }) => mayHoldShared)).toEqual([true]);
   await again.close();
+});
+
+describe('content that messages share', () => {
+  const large = 'x'.repeat(100_000);
+
+  /** How many bytes stand under the prefixes of messages and of content. */
+  async function storedBytes(): Promise<{ message: number; content: number; contents: number }> {
+    const found = { message: 0, content: 0, contents: 0 };
+    await tamper(async (db) => {
+      for await (const [at, value] of db.iterator()) {
+        if (at[0] === Prefix.message) found.message += value.length;
+        if (at[0] === Prefix.content) found.content += value.length;
+        if (at[0] === Prefix.content) found.contents++;
+      }
+    });
+    return found;
+  }
+
+  /** One session has the same message a hundred times, by shared subscriptions. */
+  async function copies(payload: string, options: Partial<LevelStoreOptions> = {}): Promise<LevelStore> {
+    const store = aStore(options);
+    await store.load();
+    store.putSession(aSession(store.nextSessionId()));
+    const message = aMessage(store.nextMessageId(), payload);
+    store.putDelivery(1, aDelivery(message));
+    for (let i = 1; i < 100; i++) store.putDelivery(1, aDelivery(message.renumbered(store.nextMessageId())));
+    return store;
+  }
+
+  test('a large payload is staged and stored once, however many copies of its message wait', async () => {
+    const store = await copies(large);
+    expect(store.unwrittenBytes).toBeLessThan(2 * large.length);
+    await committed(store);
+    await store.close();
+    const { content, contents, message } = await storedBytes();
+    expect([contents, content - large.length < 100, message < 100 * 50]).toEqual([1, true, true]);
+  });
+
+  test('a payload of some size is stored twice at most: with the first message, and for all others', async () => {
+    const store = await copies('x'.repeat(1_000));
+    await committed(store);
+    await store.close();
+    const { content, contents, message } = await storedBytes();
+    expect([contents, content < 1_100, message < 1_000 + 100 * 50]).toEqual([1, true, true]);
+  });
+
+  test('it is in memory once when all copies are read back', async () => {
+    const store = await copies(large);
+    await committed(store);
+    const seen = new Set<Buffer>();
+    let after = 0;
+    for (let i = 0; i < 100; i++) {
+      const { deliveries } = await read(store, 1, after, 1);
+      expect(deliveries).toHaveLength(1);
+      seen.add(deliveries[0]!.message.bytes);
+      after = deliveries[0]!.message.id;
+    }
+    expect(seen.size).toBe(1);
+    await store.close();
+  });
+
+  test.each([0, 1_000_000])(
+    'it stays until the last message is done, also over a restart; cache %i',
+    async (cacheBytes) => {
+      const store = await copies(large, { cacheBytes });
+      await committed(store);
+      for (let id = 1; id < 50; id++) store.removeDelivery(1, id);
+      await committed(store);
+      await store.close();
+      expect((await storedBytes()).contents).toBe(1);
+
+      const again = aStore({ cacheBytes });
+      await again.load();
+      for (let id = 50; id < 100; id++) again.removeDelivery(1, id);
+      await committed(again);
+      const { deliveries } = await read(again, 1);
+      expect(deliveries.map(({ message }) => message.payload.toString())).toEqual([large]);
+      again.removeDelivery(1, 100);
+      await committed(again);
+      await again.close();
+      expect(await storedBytes()).toEqual({ message: 0, content: 0, contents: 0 });
+    },
+  );
+
+  test('it is written although the message that brought it was done with before', async () => {
+    const store = await copies(large);
+    store.removeDelivery(1, 1);
+    await committed(store);
+    await store.close();
+    const again = aStore();
+    await again.load();
+    const { deliveries } = await read(again, 1);
+    expect(deliveries[0]!.message.payload.toString()).toBe(large);
+    await again.close();
+  });
+
+  test('a copy that comes when all others are done brings the content anew', async () => {
+    const store = aStore();
+    await store.load();
+    store.putSession(aSession(store.nextSessionId()));
+    const message = aMessage(store.nextMessageId(), large);
+    for (let round = 0; round < 3; round++) {
+      const copy = message.renumbered(store.nextMessageId());
+      store.putDelivery(1, aDelivery(copy));
+      if (round !== 1) await committed(store);
+      store.removeDelivery(1, copy.id);
+    }
+    store.putDelivery(1, aDelivery(message.renumbered(store.nextMessageId())));
+    await committed(store);
+    const { deliveries } = await read(store, 1);
+    expect(deliveries[0]!.message.payload.toString()).toBe(large);
+    await store.close();
+    expect((await storedBytes()).contents).toBe(1);
+  });
+
+  test('what is lost of it costs the messages that had it, and nothing else', async () => {
+    const store = await copies(large);
+    store.putDelivery(1, aDelivery(aMessage(store.nextMessageId(), 'other')));
+    await committed(store);
+    await store.close();
+    await tamper((db) => db.del(key(Prefix.content, 1)));
+    const again = aStore();
+    await again.load();
+    const { deliveries, damaged } = await read(again, 1, 0, 1e9);
+    expect(damaged.messages).toBe(100);
+    expect(deliveries.map(({ message }) => message.payload.toString())).toEqual(['other']);
+    await again.close();
+  });
 });

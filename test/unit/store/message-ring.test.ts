@@ -1,9 +1,9 @@
 /** The messages that the store has in memory: what it finds again, and how much room they take. */
 import { expect, test } from 'vitest';
-import { MessageRing, type ResidentMessage } from '../../../src/store/level/message-ring.ts';
+import { MessageRing, ResidentMessage } from '../../../src/store/level/message-ring.ts';
 import { aMessage } from '../../contract/session-store.suite.ts';
 
-const aResident = (id: number): ResidentMessage => ({ message: aMessage(id, 'x'), recipients: [], isCached: false });
+const aResident = (id: number) => new ResidentMessage(aMessage(id, 'x'), [], null, null);
 
 test('a cached message gives way to the millions that come and go after it', () => {
   const ring = new MessageRing(1_000_000);
@@ -38,4 +38,15 @@ test('numbers may come in another order than they were given', () => {
   for (const id of ids) expect(ring.delete(id)?.message.id).toBe(id);
   ring.add(10, aResident(10));
   expect(ring.get(10)?.message.id).toBe(10);
+});
+
+test('what is not written stays, whatever is evicted around it', () => {
+  const ring = new MessageRing(1_000);
+  for (let id = 1; id <= 100; id++) ring.add(id, aResident(id));
+  for (let id = 2; id <= 100; id += 2) ring.written(id);
+  const here = Array.from({ length: 100 }, (_, index) => index + 1).filter((id) => ring.get(id) !== undefined);
+  expect(here.filter((id) => id % 2 === 1)).toHaveLength(50);
+  expect(here.filter((id) => id % 2 === 0)).toEqual([98, 100]);
+  ring.written(1);
+  expect([ring.get(1), ring.get(98), ring.get(100)].map((each) => each !== undefined)).toEqual([false, true, true]);
 });

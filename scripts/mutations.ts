@@ -506,8 +506,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a shared group gives to a session that has ended, where it had many subscriptions',
     file: 'core/shared-group.ts',
-    from: 'session.isEnded || ',
-    to: '',
+    from: 'const place = session.isEnded ? null : this.#placeOf(member.subscription, message, qos, limits);\n      if (place !== ring) member.moveTo(place);\n      if (place === null ||',
+    to: 'const place = this.#placeOf(member.subscription, message, qos, limits);\n      if (place !== ring) member.moveTo(place);\n      if (',
   },
   {
     name: 'a shared group passes on QoS 2 under way',
@@ -579,8 +579,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a shared subscription gives to a member who may not read',
     file: 'core/shared-group.ts',
-    from: ' || session.rights?.receive(message.topic.name) === false) continue;',
-    to: ') continue;',
+    from: 'if (mayReceive(session, message.topic.name)) return member;',
+    to: 'return member;',
   },
   {
     name: 'rules are forgotten for clients that are away at a restart',

@@ -246,7 +246,7 @@ export class Core {
     const { targets, groups } = this.router.route(message.topic);
     const isStored = ({ session, qos }: { session: Session; qos: QoS }) =>
       session.isPersistent && (Math.min(message.qos, qos) > 0 || this.settings.queueQoS0);
-    return targets.some(isStored) || groups.some((group) => group.some(isStored));
+    return targets.some(isStored) || groups.some((group) => group.maySome(isStored));
   }
 
   /** One more than there is room for is counted and not kept. */

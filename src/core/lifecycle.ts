@@ -103,6 +103,7 @@ export function attach(core: Core, name: string, link: object): Session {
 /** The CONNACK has left: what waits for the client follows. */
 export function ready(core: Core, session: Session): void {
   session.isReady = true;
+  if (session.memberships !== null) for (const each of session.memberships.values()) each.group.arrived(each);
   core.delivering.pump(session);
 }
 

@@ -15,6 +15,7 @@ import type { Traits } from '../protocol/traits.ts';
 import type { Replay } from './retained.ts';
 import { SendWindow } from './send-window.ts';
 import { SessionQueue } from './session-queue.ts';
+import type { Membership } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
 
 /** Session Expiry Interval that means: never. [MQTT5 3.1.2.11.2] */
@@ -70,6 +71,8 @@ export class Session {
   isStored = false;
   /** It has, or has had, shared subscriptions: what waits for it may be for others when it ends. */
   mayHoldShared = false;
+  /** Of its shared subscriptions; null: it has had none. */
+  memberships: Map<Subscription, Membership> | null = null;
   /** The session is over and forgotten; whoever still holds it must not use it. */
   isEnded = false;
   /** Made when they are first asked for: an idle connection would hold a third of its session's memory in empty tables. */

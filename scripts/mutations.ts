@@ -321,6 +321,37 @@ export const mutations: readonly Mutation[] = [
     from: "this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session);",
     to: '',
   },
+  // Memory
+  {
+    name: 'a message that leaves the queue stays in the ledger',
+    file: 'core/session-queue.ts',
+    from: '    letGo(this.#account, queues, delivery.message, deliveryBytes);\n    return delivery;',
+    to: '    return delivery;',
+  },
+  {
+    name: 'what is answered stays in the ledger',
+    file: 'core/send-window.ts',
+    from: '    const delivery = this.#deliveries[slot]!;\n    if (delivery !== null) letGo(this.#account, inFlight, delivery.message, deliveryBytes);\n',
+    to: '',
+  },
+  {
+    name: 'a payload that sessions share is counted for each of them',
+    file: 'core/footprint.ts',
+    from: 'if (message.hold() > 1) account.ledger.addShared(bytes);',
+    to: 'message.hold();',
+  },
+  {
+    name: 'a will that is published stays in the ledger',
+    file: 'core/wills.ts',
+    from: 'if (this.#charged.delete(pending)) {',
+    to: 'if (this.#charged.delete(pending) && pending.graceUntil > 0) {',
+  },
+  {
+    name: 'a session that ends stays in the ledger',
+    file: 'core/session.ts',
+    from: 'account.add(Category.sessions, -sessionBytes - nameBytes(this.clientId));',
+    to: '',
+  },
   // Sessions, wills, time
   {
     name: 'a will is not called off by DISCONNECT',

@@ -10,6 +10,7 @@ import { quarantineHandlers } from './admin/quarantine.ts';
 import type { Authentication } from './auth/authentication/authentication.ts';
 import { Authorization } from './auth/authorization/authorization.ts';
 import { openAuthentication, withAuthentication } from './authentication.ts';
+import { memoryCeiling } from './base/memory-ceiling.ts';
 import { Stop } from './base/stop.ts';
 import { Broker } from './broker/broker.ts';
 import { type BrokerEventMap, eventNames } from './broker/events.ts';
@@ -103,7 +104,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 /**
  * Whatever is opened is given to `stop`. Nothing is created in the file system before everything that can be checked has been.
  */
-async function openApp(config: Config, options: AppOptions, stop: Stop): Promise<App> {
+async function openApp(configured: Config, options: AppOptions, stop: Stop): Promise<App> {
+  const config = withinMemory(configured);
   const log = options.log === undefined ? await createLog(config.log) : programLog(options.log);
   for (const remark of options.remarks ?? []) log.info({}, remark);
   const rules = rulesOf(config, options.where);
@@ -290,6 +292,23 @@ function listenerOptions(
   // A browser shows its user's certificate on behalf of any page.
   const hasCertificates = 'tls' in settings && settings.tls.clientCertificate !== 'none';
   return { ...settings, isOpen: () => hasCertificates || isAnonymous(), messageBytesMax: config.limits.packetBytes };
+}
+
+/** With a ceiling of memory, and no limit on bytes that are counted for all clients beyond its share of that. */
+function withinMemory(config: Config): Config {
+  const { limits, store } = config;
+  const memoryBytes = limits.memoryBytes > 0 ? limits.memoryBytes : memoryCeiling();
+  const part = (bytes: number, share: number) => Math.min(bytes, Math.floor(memoryBytes * share));
+  return {
+    ...config,
+    limits: {
+      ...limits,
+      memoryBytes,
+      unauthenticatedBytes: part(limits.unauthenticatedBytes, 1 / 8),
+      unwrittenBytes: part(limits.unwrittenBytes, 1 / 4),
+    },
+    store: store.kind === 'level' ? { ...store, cacheBytes: part(store.cacheBytes, 1 / 8) } : store,
+  };
 }
 
 /** With as many connections as there are file descriptors for. */

@@ -36,6 +36,7 @@ export const limits = z.strictObject({
   unwrittenBytes: whole(65_536).default(defaultLimits.unwrittenBytes),
   retainedMessages: whole(0).default(defaultLimits.retainedMessages),
   sessions: whole(1).default(defaultLimits.sessions),
+  memoryBytes: whole(0).default(defaultLimits.memoryBytes),
 });
 
 export const penalties = z.strictObject({

@@ -64,6 +64,11 @@ export interface Limits {
   readonly retainedMessages: number;
   /** Sessions in all, of clients that are connected and of clients that are away. */
   readonly sessions: number;
+  /**
+   * Memory that all clients together may take, in bytes: see `Ledger`. 0: as there is memory, see `memoryCeiling`; for a `Broker` of its
+   * own, any amount.
+   */
+  readonly memoryBytes: number;
 }
 
 /** What becomes of those whose authentication fails again and again, or who come and go in a loop. */
@@ -153,6 +158,7 @@ export const defaultLimits: Limits = Object.freeze({
   unwrittenBytes: 67_108_864,
   retainedMessages: 1_000_000,
   sessions: 1_000_000,
+  memoryBytes: 0,
 });
 
 export const defaultPenalties: Penalties = Object.freeze({

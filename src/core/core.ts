@@ -4,6 +4,7 @@
  * Synchronous, without I/O, clock or chance of its own: the shell says what happened and what time it is, and the core tells
  * the sink what follows. Start reading at `publish` here, then `delivering.ts` and `handlers/`.
  */
+import { Account, Ledger } from '../base/ledger.ts';
 import { TimerWheel } from '../base/timer-wheel.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
@@ -15,6 +16,7 @@ import type { Topic } from '../protocol/topic.ts';
 import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
 import { FanOut } from './fan-out.ts';
+import { retainedFootprint } from './footprint.ts';
 import { defaultPieces, type Pieces } from './pieces.ts';
 import { type Forms, formFor, type Prepared } from './prepared.ts';
 import { Reservation } from './reservation.ts';
@@ -42,9 +44,10 @@ export class Core {
   readonly access: AccessPolicy | null;
   readonly router: Router = new LocalRouter();
   readonly directory: SessionDirectory = new LocalDirectory();
-  readonly retained = new RetainedMessages();
+  readonly retained: RetainedMessages;
   readonly timers: TimerWheel;
   readonly wills: Wills;
+  readonly ledger: Ledger;
   /** More of them are due than one round should fire. */
   #hasDueTimers = false;
   readonly delivering: Delivering;
@@ -71,8 +74,12 @@ export class Core {
     this.sink = sink;
     this.access = access;
     this.pieces = { ...defaultPieces, ...pieces };
+    const { memoryBytes } = settings.limits;
+    this.ledger = new Ledger(memoryBytes === 0 ? Number.POSITIVE_INFINITY : memoryBytes);
     this.timers = new TimerWheel(now);
-    this.wills = new Wills({ settings, store, sink, access, timers: this.timers, now: () => this.#now });
+    const { ledger, timers } = this;
+    this.retained = new RetainedMessages(new Account(ledger));
+    this.wills = new Wills({ settings, store, sink, access, timers, ledger, now: () => this.#now });
     this.delivering = new Delivering(settings, store, sink, this.router);
     this.#now = this.delivering.now = now;
   }
@@ -152,17 +159,25 @@ export class Core {
       this.sink.dropped('queueFull', null);
       return true;
     }
-    if (this.#retainedRoom >= messages.length) return false;
-    const added = new Set<string>();
-    for (const { message } of messages) if (this.#isNewlyRetained(message)) added.add(message.topic.name);
-    if (added.size <= this.#retainedRoom) return false;
+    if (this.#mayRetain(messages)) return false;
     this.sink.dropped('retainedLimit', null);
     return true;
   }
 
+  #mayRetain(messages: readonly Prepared[]): boolean {
+    let bytes = 0;
+    for (const { message } of messages) if (message.retain) bytes += this.#retainedGrowth(message);
+    if (bytes > 0 && !this.retained.account.mayAdd(bytes)) return false;
+    if (this.#retainedRoom >= messages.length) return true;
+    const added = new Set<string>();
+    for (const { message } of messages) if (this.#isNewlyRetained(message)) added.add(message.topic.name);
+    return added.size <= this.#retainedRoom;
+  }
+
   /** The same of a single message, which may be borrowed: nearly always there is nothing to look at. */
   refusesOne(message: Message, origin: Session | null): boolean {
-    const mayLackRoom = this.settings.limits.queuePolicy === 'reject' || (message.retain && this.#retainedRoom <= 0);
+    const mayLackRoom =
+      this.settings.limits.queuePolicy === 'reject' || (message.retain && !this.#mayRetainAny(message));
     return mayLackRoom && this.refuses([{ message, forms: null }], origin);
   }
 
@@ -257,7 +272,9 @@ export class Core {
     if (message.payloadBytes === 0) return this.#forgetRetained(message.topic);
     if (isOwn) {
       if (this.retained.get(name) === null) this.#sysRetained++;
-    } else if (this.#retainedRoom <= 0 && this.#isNewlyRetained(message)) {
+    } else if (!this.#mayRetainAny(message) && !this.#mayRetain([{ message, forms: null }])) {
+      // Who cannot be told takes it for retained: rather nothing than the message before it.
+      this.#forgetRetained(message.topic);
       return this.sink.dropped('retainedLimit', null);
     }
     const kept = message.keep();
@@ -274,6 +291,18 @@ export class Core {
   /** Whether it would be one more. */
   #isNewlyRetained({ retain, payloadBytes, topic: { name } }: Message): boolean {
     return retain && payloadBytes > 0 && !isSys(name) && this.retained.get(name) === null;
+  }
+
+  /** There is room for the message, whatever its topic has: nearly always. */
+  #mayRetainAny(message: Message): boolean {
+    return this.#retainedRoom > 0 && this.retained.account.mayAdd(retainedFootprint(message));
+  }
+
+  /** By how much it enlarges what is kept. */
+  #retainedGrowth(message: Message): number {
+    if (message.payloadBytes === 0 || isSys(message.topic.name)) return 0;
+    const before = this.retained.get(message.topic.name);
+    return retainedFootprint(message) - (before === null ? 0 : retainedFootprint(before));
   }
 
   /** So many more can be kept. */

@@ -89,12 +89,15 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
 
 /** A subscriber within the process. It is no client: the directory does not know it, so no CONNECT takes it over, and nothing counts it. */
 export function attach(core: Core, name: string, link: object): Session {
-  const session = new Session({
-    clientId: name,
-    sid: core.store.nextSessionId(),
-    traits: traitsOf[5],
-    expirySeconds: 0,
-  });
+  const session = new Session(
+    {
+      clientId: name,
+      sid: core.store.nextSessionId(),
+      traits: traitsOf[5],
+      expirySeconds: 0,
+    },
+    core.ledger,
+  );
   session.link = link;
   session.window.resume(core.settings.limits.inflight);
   return session;
@@ -127,7 +130,7 @@ function isSame(one: ClientIdentity | null, other: ClientIdentity | null): boole
 }
 
 function begin(core: Core, { clientId, traits, expirySeconds }: ConnectRequest): Session {
-  const session = new Session({ clientId, sid: core.store.nextSessionId(), traits, expirySeconds });
+  const session = new Session({ clientId, sid: core.store.nextSessionId(), traits, expirySeconds }, core.ledger);
   core.directory.add(session);
   return session;
 }
@@ -169,6 +172,7 @@ export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'di
   const isClient = core.directory.get(session.clientId) === session;
   core.directory.remove(session);
   core.router.removeAll(session.subscriptions.values(), core.pieces.subscriptions);
+  for (const topicFilter of session.subscriptions.keys()) session.unsubscribed(Buffer.byteLength(topicFilter));
   session.subscriptions.clear();
   // First, so that what stays of the session in the store does not have the will any more.
   core.wills.leave(session);
@@ -184,6 +188,7 @@ function leaveBacklog(core: Core, session: Session): void {
     isGone = true;
     if (session.queue.length > 0) core.sink.dropped('sessionEnded', session, session.queue.length);
     if (session.isStored) core.store.removeSession(session.sid);
+    session.end();
   });
   // Until then, a restart has to know that it has ended.
   if (!isGone) save(core, session);
@@ -196,7 +201,7 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
   const restored: [Session, RestoredSession][] = [];
   for (const record of sessions) {
     const { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity } = record.session;
-    const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds });
+    const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, core.ledger);
     session.will = will;
     session.identity = identity;
     session.rights = identity === null ? null : (core.access?.rightsOf(identity) ?? null);
@@ -219,7 +224,7 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
       const subscription = { session, filter, shareName, ...options };
       session.subscriptions.set(stored.topicFilter, subscription);
       if (owesRetained) session.replays.push({ subscription, messages: core.retained.match(filter) });
-      session.filterBytes += Buffer.byteLength(stored.topicFilter);
+      session.subscribed(Buffer.byteLength(stored.topicFilter));
       core.router.add(subscription);
       session.mayHoldShared ||= shareName !== null;
     }

@@ -1,7 +1,9 @@
 /**
  * The retained messages: at most one per topic, found by topic filter. [MQTT5 3.3.1.3]
  */
+import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { Message } from '../protocol/message.ts';
+import { aroundRetained, hold, letGo } from './footprint.ts';
 import { LevelNode } from './level-tree.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -26,10 +28,16 @@ class Node extends LevelNode<Node> {
 const fewSteps = 50;
 
 export class RetainedMessages {
+  /** Of all retained messages: their publishers may be gone for long. */
+  readonly account: Account;
   readonly #root = new Node();
   /** Topics that begin with `$` stand apart: a leading wildcard passes them over. [MQTT5 4.7.2-1] */
   readonly #hiddenRoot = new Node();
   #count = 0;
+
+  constructor(account = new Account(unlimited)) {
+    this.account = account;
+  }
 
   get count(): number {
     return this.#count;
@@ -44,7 +52,9 @@ export class RetainedMessages {
     const { name } = message.topic;
     const node = this.#rootOf(name).grow(name.split('/'));
     if (node.message === null) this.#count++;
+    else this.#letGo(node.message);
     node.message = message;
+    hold(this.account, Category.retained, message, aroundRetained(message));
   }
 
   /** Returns whether there was one. */
@@ -53,10 +63,15 @@ export class RetainedMessages {
     const root = this.#rootOf(topicName);
     const node = root.descend(levels);
     if (node === undefined || node.message === null) return false;
+    this.#letGo(node.message);
     node.message = null;
     root.prune(levels);
     this.#count--;
     return true;
+  }
+
+  #letGo(message: Message): void {
+    letGo(this.account, Category.retained, message, aroundRetained(message));
   }
 
   /** The messages whose topic the filter matches. What is set or deleted meanwhile may appear or not. */

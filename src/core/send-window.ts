@@ -9,8 +9,10 @@
  * window to a standstill but by leaving all of it unanswered.
  */
 import { assert } from '../base/assert.ts';
+import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Delivery } from './delivery.ts';
+import { deliveryBytes, hold, letGo } from './footprint.ts';
 
 /** What a packet identifier waits for. */
 export const Awaiting = { nothing: 0, puback: 1, pubrec: 2, pubcomp: 3 } as const;
@@ -40,7 +42,15 @@ const advanced = (id: PacketId, count: number): PacketId => ((id - 1 + count) % 
 export const beyondNote = (noted: PacketId): PacketId => advanced(noted, 2 * idsPerNote);
 const distance = (from: PacketId, to: PacketId): number => (to - from) & idMask;
 
+const { inFlight } = Category;
+/** Of a slot in the ring. */
+export const slotBytes = 9;
+/** A straggler, and its place in the map. */
+export const stragglerBytes = 100;
+
 export class SendWindow {
+  /** Charged with what is kept. */
+  readonly #account: Account;
   #limit = inFlightMax;
   /** Sent on this connection and unanswered; after a reconnect smaller than `count` until all is sent again. */
   #used = 0;
@@ -68,8 +78,17 @@ export class SendWindow {
   #resend: PacketId = 1;
   #resendEnd: PacketId = 1;
 
+  constructor(account = new Account(unlimited)) {
+    this.#account = account;
+  }
+
   get count(): number {
     return this.#count;
+  }
+
+  /** Slots of the ring, used or not. */
+  get slots(): number {
+    return this.#states.length;
   }
 
   /** So many more can be begun, at most: see `isFull`. */
@@ -124,6 +143,7 @@ export class SendWindow {
     const slot = id & (this.#states.length - 1);
     this.#states[slot] = qos;
     this.#deliveries[slot] = delivery;
+    if (delivery !== null) hold(this.#account, inFlight, delivery.message, deliveryBytes);
     if (id === this.#noteAt) this.isPastNote = true;
     this.#next = this.#end = following(id);
     if (this.#stragglers !== null) this.#passStragglers();
@@ -155,6 +175,8 @@ export class SendWindow {
   restore(id: PacketId, delivery: Delivery, awaiting: Awaiting): void {
     this.#stragglers ??= new Map();
     this.#stragglers.set(id, { awaiting, delivery, isSent: false });
+    this.#account.add(inFlight, stragglerBytes);
+    hold(this.#account, inFlight, delivery.message, deliveryBytes);
     this.#stragglersToResend++;
     this.#count++;
   }
@@ -190,6 +212,8 @@ export class SendWindow {
     if (this.#straggler(id) !== undefined) return this.#settleStraggler(id);
     const slot = id & (this.#states.length - 1);
     assert(this.awaiting(id) !== Awaiting.nothing, `packet identifier ${id} is not in flight`);
+    const delivery = this.#deliveries[slot]!;
+    if (delivery !== null) letGo(this.#account, inFlight, delivery.message, deliveryBytes);
     this.#states[slot] = Awaiting.nothing;
     this.#deliveries[slot] = null;
     this.#count--;
@@ -198,7 +222,9 @@ export class SendWindow {
   }
 
   #settleStraggler(id: PacketId): void {
-    const { isSent } = this.#straggler(id)!;
+    const { isSent, delivery } = this.#straggler(id)!;
+    if (delivery !== null) letGo(this.#account, inFlight, delivery.message, deliveryBytes);
+    this.#account.add(inFlight, -stragglerBytes);
     this.#stragglers!.delete(id);
     if (this.#stragglers!.size === 0) this.#stragglers = null;
     this.#count--;
@@ -226,6 +252,14 @@ export class SendWindow {
     this.#stragglersToResend--;
     this.#used++;
     return id;
+  }
+
+  /** The session is over: nothing is kept any more. */
+  end(): void {
+    for (const id of [...this]) this.settle(id);
+    this.#account.add(inFlight, -this.#states.length * slotBytes);
+    this.#states = noStates;
+    this.#deliveries = [];
   }
 
   /** Identifiers in flight, in the order of sending. */
@@ -278,6 +312,7 @@ export class SendWindow {
 
   #grow(): void {
     const size = Math.max(16, this.#states.length * 2);
+    this.#account.add(inFlight, (size - this.#states.length) * slotBytes);
     const states = new Uint8Array(size);
     const deliveries = new Array<Delivery | null>(size).fill(null);
     for (let id = this.#oldest; id !== this.#end; id = following(id)) {
@@ -293,6 +328,7 @@ export class SendWindow {
     const id = this.#oldest;
     const slot = id & (this.#states.length - 1);
     this.#stragglers ??= new Map();
+    this.#account.add(inFlight, stragglerBytes);
     this.#stragglers.set(id, {
       awaiting: this.#states[slot] as Awaiting,
       delivery: this.#deliveries[slot]!,

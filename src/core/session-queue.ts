@@ -4,16 +4,22 @@
  * The first ones are in memory. Those behind may be left to the store ("spilled"), which gives them back page by page.
  */
 import { Deque } from '../base/deque.ts';
+import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { Backlog } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { Delivery } from './delivery.ts';
+import { deliveryBytes, hold, letGo } from './footprint.ts';
 
 interface QueueLimits {
   readonly queueMessages: number;
   readonly queueBytes: number;
 }
 
+const { queues } = Category;
+
 export class SessionQueue {
+  /** Charged with what is in memory. */
+  readonly #account: Account;
   readonly #waiting = new Deque<Delivery>();
   #bytes = 0;
   #spilled = 0;
@@ -25,6 +31,10 @@ export class SessionQueue {
   /** By so much the queue of the last run exceeded the limits: after a crash, what had been in flight waits again. */
   #excess = 0;
   #excessBytes = 0;
+
+  constructor(account = new Account(unlimited)) {
+    this.#account = account;
+  }
 
   get length(): number {
     return this.#waiting.length + this.#spilled;
@@ -57,6 +67,7 @@ export class SessionQueue {
   push(delivery: Delivery): void {
     this.#waiting.push(delivery);
     this.#bytes += delivery.message.size;
+    hold(this.#account, queues, delivery.message, deliveryBytes);
     this.position = Math.max(this.position, delivery.message.id);
   }
 
@@ -75,8 +86,19 @@ export class SessionQueue {
     this.#spilled += this.#waiting.length;
     this.#spilledBytes += this.#bytes;
     this.position = first.message.id - 1;
+    this.#clear();
+  }
+
+  #clear(): void {
+    for (const { message } of this.#waiting) letGo(this.#account, queues, message, deliveryBytes);
     this.#waiting.clear();
     this.#bytes = 0;
+  }
+
+  /** The session is over. */
+  end(): void {
+    this.#clear();
+    this.#spilled = this.#spilledBytes = 0;
   }
 
   /** What the store had at the start. What is beyond the limits goes as the client takes it, and not with the next message. */
@@ -95,8 +117,7 @@ export class SessionQueue {
 
   /** The first one makes room. */
   drop(): void {
-    const dropped = this.#waiting.shift();
-    if (dropped !== undefined) this.#bytes -= dropped.message.size;
+    this.#take();
   }
 
   /** The oldest spilled one, with this number, makes room. */
@@ -130,16 +151,27 @@ export class SessionQueue {
     this.#left(bytes);
   }
 
+  /** What is in memory, in order. */
+  [Symbol.iterator](): Iterator<Delivery> {
+    return this.#waiting[Symbol.iterator]();
+  }
+
   peek(): Delivery | undefined {
     return this.#waiting.peek();
   }
 
   /** The next one in memory. */
   shift(): Delivery | undefined {
+    const delivery = this.#take();
+    if (delivery !== undefined) this.#left(delivery.message.size);
+    return delivery;
+  }
+
+  #take(): Delivery | undefined {
     const delivery = this.#waiting.shift();
     if (delivery === undefined) return undefined;
     this.#bytes -= delivery.message.size;
-    this.#left(delivery.message.size);
+    letGo(this.#account, queues, delivery.message, deliveryBytes);
     return delivery;
   }
 
@@ -150,8 +182,7 @@ export class SessionQueue {
     if (unwanted.length === 0) return unwanted;
     const gone = new Set(unwanted);
     for (const { message } of unwanted) this.#left(message.size);
-    this.#waiting.clear();
-    this.#bytes = 0;
+    this.#clear();
     for (const delivery of all) if (!gone.has(delivery)) this.push(delivery);
     return unwanted;
   }

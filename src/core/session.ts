@@ -5,13 +5,16 @@
  * Plain state: the rules are in `delivering.ts` and `handlers/`. The shell hangs its connection on `link`.
  */
 import type { Deque } from '../base/deque.ts';
+import { Account, Category, type Ledger, unlimited } from '../base/ledger.ts';
 import type { Timer } from '../base/timer-wheel.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { StoredSession } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
+import { PacketIdSet } from '../protocol/packet-id-set.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
+import { filterFootprint, hold, letGo, nameBytes, sessionBytes, willBytes } from './footprint.ts';
 import type { Replay } from './retained.ts';
 import { SendWindow } from './send-window.ts';
 import { SessionQueue } from './session-queue.ts';
@@ -27,6 +30,8 @@ export interface SessionWill {
 }
 
 export class Session {
+  /** What the client makes the broker hold, its connection included. */
+  readonly account: Account;
   readonly clientId: string;
   /** Its number in the store. */
   readonly sid: number;
@@ -46,9 +51,9 @@ export class Session {
   /** The largest packet the client takes, in bytes. [MQTT5 3.1.2-24] */
   packetBytesMax: number = Number.POSITIVE_INFINITY;
   /** Of all their filters, as UTF-8. */
-  filterBytes = 0;
-  readonly window = new SendWindow();
-  readonly queue = new SessionQueue();
+  #filterBytes = 0;
+  readonly window: SendWindow;
+  readonly queue: SessionQueue;
   /** Retained messages still to be sent for new subscriptions. */
   readonly replays: Replay[] = [];
   /** A retained message is being looked for, or put into the form that the client wants; what follows waits. */
@@ -57,10 +62,8 @@ export class Session {
   lastMessageId = 0;
   /** Messages with numbers up to this one may have been sent, in this run of the broker or an earlier one. */
   sentUpTo = 0;
-  /** Of the client that is connected; from then on it is one of `Wills`. */
-  will: SessionWill | null = null;
-  /** Whose it is; null for subscribers within the process. */
-  identity: ClientIdentity | null = null;
+  #will: SessionWill | null = null;
+  #identity: ClientIdentity | null = null;
   /** Null: everything is allowed. */
   rights: Rights | null = null;
   /** Made when it is first set: sessions that end with their connection need none. */
@@ -77,14 +80,21 @@ export class Session {
   isEnded = false;
   /** Made when they are first asked for: an idle connection would hold a third of its session's memory in empty tables. */
   #subscriptions: Map<string, Subscription> | null = null;
-  #received: Set<PacketId> | null = null;
+  #received: PacketIdSet | null = null;
 
-  constructor(identity: {
-    readonly clientId: string;
-    readonly sid: number;
-    readonly traits: Traits;
-    readonly expirySeconds: number;
-  }) {
+  constructor(
+    identity: {
+      readonly clientId: string;
+      readonly sid: number;
+      readonly traits: Traits;
+      readonly expirySeconds: number;
+    },
+    ledger: Ledger = unlimited,
+  ) {
+    this.account = new Account(ledger);
+    this.account.add(Category.sessions, sessionBytes + nameBytes(identity.clientId));
+    this.window = new SendWindow(this.account);
+    this.queue = new SessionQueue(this.account);
     this.clientId = identity.clientId;
     this.sid = identity.sid;
     this.traits = identity.traits;
@@ -96,9 +106,57 @@ export class Session {
     return (this.#subscriptions ??= new Map());
   }
 
+  /** Of all topic filters, as UTF-8. */
+  get filterBytes(): number {
+    return this.#filterBytes;
+  }
+
+  /** A filter of so many bytes is one of `subscriptions` from now on. */
+  subscribed(filterBytes: number): void {
+    this.#filterBytes += filterBytes;
+    this.account.add(Category.subscriptions, filterFootprint(filterBytes));
+  }
+
+  unsubscribed(filterBytes: number): void {
+    this.#filterBytes -= filterBytes;
+    this.account.add(Category.subscriptions, -filterFootprint(filterBytes));
+  }
+
   /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */
-  get received(): Set<PacketId> {
-    return (this.#received ??= new Set());
+  get received(): PacketIdSet {
+    return (this.#received ??= new PacketIdSet(this.account));
+  }
+
+  /** Of the client that is connected; from then on it is one of `Wills`. */
+  get will(): SessionWill | null {
+    return this.#will;
+  }
+
+  set will(will: SessionWill | null) {
+    if (this.#will !== null) letGo(this.account, Category.wills, this.#will.message, willBytes);
+    this.#will = will;
+    if (will !== null) hold(this.account, Category.wills, will.message, willBytes);
+  }
+
+  /** Whose it is; null for subscribers within the process. */
+  get identity(): ClientIdentity | null {
+    return this.#identity;
+  }
+
+  set identity(identity: ClientIdentity | null) {
+    const before = nameBytes(this.#identity?.username ?? null);
+    this.#identity = identity;
+    this.account.add(Category.sessions, nameBytes(identity?.username ?? null) - before);
+  }
+
+  /** It is over, and nothing of it is kept any more. */
+  end(): void {
+    const { account } = this;
+    this.will = this.identity = null;
+    this.queue.end();
+    this.window.end();
+    this.#received?.clear();
+    account.add(Category.sessions, -sessionBytes - nameBytes(this.clientId));
   }
 
   /** Its record in the store. */

@@ -6,6 +6,7 @@
  * the end of the session can lose it or publish it twice. What waits, or is under way for longer than a turn, has a record in the
  * store, which goes in the same commit in which the published message comes.
  */
+import { Account, Category, type Ledger } from '../base/ledger.ts';
 import { Timer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { AccessPolicy, Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
@@ -14,6 +15,7 @@ import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure } from '../protocol/reason-codes.ts';
 import type { ProtocolVersion } from '../protocol/traits.ts';
+import { hold, letGo, nameBytes, willBytes } from './footprint.ts';
 import type { Session, SessionWill } from './session.ts';
 import type { Sink } from './sink.ts';
 
@@ -51,10 +53,14 @@ export interface WillsOptions {
   readonly timers: TimerWheel;
   readonly access: AccessPolicy | null;
   readonly now: () => number;
+  readonly ledger: Ledger;
 }
 
 export class Wills {
   readonly #options: WillsOptions;
+  /** Of those that wait or are under way: their clients are gone. */
+  readonly #account: Account;
+  readonly #charged = new Set<PendingWill>();
   /** By client identifier. Whoever comes back takes out its own, so there is one of each client. */
   readonly #waiting = new Map<string, PendingWill>();
   /** By client identifier: how many, and who waits for the end of them. */
@@ -65,6 +71,7 @@ export class Wills {
 
   constructor(options: WillsOptions) {
     this.#options = options;
+    this.#account = new Account(options.ledger);
   }
 
   /** How many of them there are. */
@@ -157,6 +164,7 @@ export class Wills {
     // After a crash: one was on its way, and its client had connected with the next one.
     if (other !== undefined && other !== pending) this.#publish(other);
     this.#waiting.set(pending.clientId, pending);
+    this.#charge(pending);
     pending.timer ??= new Timer(() => this.#publish(pending));
     this.#options.timers.set(pending.timer, dueAt);
   }
@@ -174,15 +182,29 @@ export class Wills {
     if (this.#waiting.get(pending.clientId) === pending) this.#waiting.delete(pending.clientId);
   }
 
+  [Symbol.iterator](): Iterator<PendingWill> {
+    return this.#charged.values();
+  }
+
+  #charge(pending: PendingWill): void {
+    if (this.#charged.has(pending)) return;
+    this.#charged.add(pending);
+    hold(this.#account, Category.wills, pending.message, willBytes + nameBytes(pending.clientId));
+  }
+
   /** It is not to be published, or has been. */
   #end(pending: PendingWill): void {
     this.#stopWaiting(pending);
+    if (this.#charged.delete(pending)) {
+      letGo(this.#account, Category.wills, pending.message, willBytes + nameBytes(pending.clientId));
+    }
     if (pending.number > 0) this.#options.store.removeWill(pending.number);
     if (pending.isUnderWay) this.#passed(pending);
   }
 
   #begin(pending: PendingWill): void {
     pending.isUnderWay = true;
+    this.#charge(pending);
     this.#count++;
     const underWay = this.#underWay.get(pending.clientId);
     if (underWay === undefined) this.#underWay.set(pending.clientId, { wills: 1, whenPassed: new Set() });

@@ -59,6 +59,10 @@ export class Message {
   serial = 0;
   #isBorrowed = false;
   #kept: Message | null = null;
+  /** The message whose bytes it shares; null: they are its own. */
+  #original: Message | null = null;
+  /** How many queues, windows and others keep its bytes in memory. */
+  #holders = 0;
 
   constructor(topic: Topic) {
     this.topic = topic;
@@ -136,7 +140,23 @@ export class Message {
     copy.expiresAt = kept.expiresAt;
     copy.content = kept.content;
     copy.id = id;
+    copy.#original = kept.original;
     return copy;
+  }
+
+  /** The message whose bytes it has: itself, or the one that it is a renumbered copy of. */
+  get original(): Message {
+    return this.#original ?? this;
+  }
+
+  /** One more keeps the bytes of this message, or of those that share them. Returns how many do now. */
+  hold(): number {
+    return ++this.original.#holders;
+  }
+
+  /** One less. Returns how many still do. */
+  letGo(): number {
+    return --this.original.#holders;
   }
 
   #copy(): Message {

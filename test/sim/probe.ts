@@ -13,6 +13,7 @@ import { PacketType } from '../../src/protocol/packets.ts';
 import type { Answers } from './answers.ts';
 import type { Decision } from './decisions.ts';
 import type { Judge } from './judge.ts';
+import { watchSessions } from './ledger.ts';
 import { keyOf, type Link } from './link.ts';
 import type { Routed } from './model.ts';
 import { PlantedError } from './program.ts';
@@ -44,6 +45,7 @@ Message.prototype.renumbered = function (this: Message, id: number): Message {
 
 export function watchCore(core: Core, broker: Broker, judge: Judge): void {
   watchDecisions(core, judge);
+  watchSessions(core);
   broker.events.on('connected', ({ clientId }) => judge.tell({ kind: 'ready', clientId }));
   broker.events.on('sessionEnded', (clientId, why) => judge.onSessionEnded(clientId, why));
   broker.events.on('subscribed', ({ clientId, remoteAddress }, filter, qos) => {
@@ -345,9 +347,9 @@ export function watchConnection(
 function watchReceived(session: Session, judge: Judge): void {
   watchedReceived.add(session);
   const { received } = session;
+  const add = received.add.bind(received);
   received.add = (packetId) => {
-    Set.prototype.add.call(received, packetId);
+    add(packetId);
     judge.onReceived(session.clientId, packetId, current);
-    return received;
   };
 }

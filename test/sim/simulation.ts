@@ -11,6 +11,7 @@ import { Deliveries } from './deliveries.ts';
 import { SimulatedDisk } from './disk.ts';
 import { Host } from './host.ts';
 import { Judge } from './judge.ts';
+import { checkLedger } from './ledger.ts';
 import { type Link, linkOf, type SentPublish } from './link.ts';
 import { checkMissing } from './missing.ts';
 import { type Packet, Wire } from './network.ts';
@@ -142,6 +143,7 @@ class Simulation {
     checkBounds(this.judge);
     checkServed(this.judge);
     checkUnwritten(this.judge);
+    checkLedger(this.judge);
   }
 
   // Steps

@@ -226,6 +226,7 @@ export function checkNothingLeft(judge: Judge, keys: readonly string[]): void {
     ['subscriptions', router.subscriptionCount],
     ['shared groups', router.sharedGroupCount],
     ['retained messages', retained.count],
+    ['bytes in the ledger', judge.core!.ledger.bytes],
     ['records', keys.filter((key) => !lasting.includes(key.charCodeAt(0))).length],
   ] as const;
   const found = left.filter(([, count]) => count > 0).map(([what, count]) => `${count} ${what}`);

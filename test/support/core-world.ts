@@ -83,9 +83,9 @@ export class World {
     return session;
   }
 
-  subscribe(session: Session, qos: QoS, filter: string, noLocal = false, subscriberClass: string | null = null): void {
+  subscribe(session: Session, qos: QoS, filter: string, noLocal = false, subscriberClass: string | null = null) {
     const options = { qos, noLocal, retainAsPublished: false, retainHandling: 0, identifier: 0 } as const;
-    subscribe(this.core, session, filter, parseFilter(filter)!, { ...options, subscriberClass });
+    return subscribe(this.core, session, filter, parseFilter(filter)!, { ...options, subscriberClass });
   }
 
   leave(...sessions: Session[]): void {

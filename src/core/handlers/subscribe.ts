@@ -5,6 +5,7 @@ import type { QoS } from '../../protocol/packets.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
 import type { ParsedFilter } from '../../protocol/topic.ts';
 import type { Core } from '../core.ts';
+import { filterFootprint } from '../footprint.ts';
 import type { Session } from '../session.ts';
 import { type Subscription, storedForm } from '../subscription.ts';
 
@@ -32,10 +33,11 @@ export function subscribe(
   const existing = session.subscriptions.get(topicFilter);
   if (existing === undefined) {
     const { subscriptionsPerSession, subscriptionBytesPerSession } = core.settings.limits;
-    const filterBytes = session.filterBytes + Buffer.byteLength(topicFilter);
+    const filterBytes = Buffer.byteLength(topicFilter);
     if (session.subscriptions.size >= subscriptionsPerSession) return ReasonCode.QuotaExceeded;
-    if (filterBytes > subscriptionBytesPerSession) return ReasonCode.QuotaExceeded;
-    session.filterBytes = filterBytes;
+    if (session.filterBytes + filterBytes > subscriptionBytesPerSession) return ReasonCode.QuotaExceeded;
+    if (!session.account.mayAdd(filterFootprint(filterBytes))) return ReasonCode.QuotaExceeded;
+    session.subscribed(filterBytes);
   }
   const subscription: Subscription = {
     session,
@@ -94,7 +96,7 @@ export function unsubscribe(core: Core, session: Session, topicFilter: string): 
   const subscription = session.subscriptions.get(topicFilter);
   if (subscription === undefined) return ReasonCode.NoSubscriptionExisted;
   session.subscriptions.delete(topicFilter);
-  session.filterBytes -= Buffer.byteLength(topicFilter);
+  session.unsubscribed(Buffer.byteLength(topicFilter));
   dropReplays(session, topicFilter);
   const group = core.router.remove(subscription);
   if (group !== null) core.delivering.redistribution.begin(session, group);

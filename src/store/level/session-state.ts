@@ -1,3 +1,4 @@
+import { PacketIdSet } from '../../protocol/packet-id-set.ts';
 import type { PacketId } from '../../protocol/packets.ts';
 import { Outstanding } from './outstanding.ts';
 
@@ -5,7 +6,7 @@ import { Outstanding } from './outstanding.ts';
 export class SessionState {
   readonly outstanding: Outstanding;
   readonly filters = new Set<string>();
-  readonly received = new Set<PacketId>();
+  readonly received = new PacketIdSet();
   /** Deliveries whose identifiers are stored: packet identifier to message number. */
   readonly sendings = new Map<PacketId, number>();
 

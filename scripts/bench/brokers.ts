@@ -30,6 +30,8 @@ export interface Setting {
   readonly environment?: Readonly<Record<string, string>>;
   /** File descriptors that the process may have; the shell's own limit otherwise. */
   readonly openFilesMax?: number;
+  /** It runs before what else this machine has to do, where that may be asked for. */
+  readonly isFirst?: boolean;
 }
 
 export interface RunningBroker {
@@ -66,7 +68,9 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
   const [file, args, port] = await command(folder, setting);
   const [pinnedFile, pinnedArgs] = pinned(0, ...limited(file, args, setting.openFilesMax));
   const env = { ...process.env, ...setting.environment };
-  const child = endsWithUs(spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log], env }));
+  const { isFirst = false } = setting;
+  const child = endsWithUs(spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log], env, detached: isFirst }));
+  if (isFirst) putFirst(child);
   closeSync(log);
   const ended = new AbortController();
   const urls = await Promise.race([
@@ -86,6 +90,18 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
 function limited(file: string, args: readonly string[], openFilesMax: number | undefined): [string, readonly string[]] {
   if (openFilesMax === undefined) return [file, args];
   return ['sh', ['-c', `ulimit -n ${openFilesMax} && exec "$0" "$@"`, file, ...args]];
+}
+
+/**
+ * Linux shares its processors between sessions first, and then between the processes of each; `detached` made the session. What the
+ * broker does with the priorities of its threads stays as it is.
+ */
+function putFirst({ pid }: ChildProcess): void {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, '-15');
+  } catch {
+    // There are no such groups here, or this user may not change them.
+  }
 }
 
 type Command = readonly [file: string, args: readonly string[], port: number | null];

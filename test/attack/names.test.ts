@@ -6,11 +6,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type RunningBroker, startBroker } from '../../scripts/bench/brokers.ts';
 import type { AuthenticationRequest, Hooks } from '../../src/contracts/hooks.ts';
 import { testBroker } from '../support/broker.ts';
 import { build } from '../support/build.ts';
 import { unique, WireClient } from '../support/wire-client.ts';
-import { AttackedBroker } from './support.ts';
 
 const lasting = { sessionExpiryInterval: 1_000 };
 const notAuthorized = 0x87;
@@ -151,27 +151,28 @@ describe.each(['memory', 'level'] as const)('words that mean something to JavaSc
 });
 
 describe('text that would speak to whoever reads the log', () => {
-  const broker = new AttackedBroker();
   const directory = mkdtempSync(join(tmpdir(), 'sluice-names-'));
   const audit = join(directory, 'audit.ndjson');
-  beforeAll(async () => {
-    await build();
-    await broker.start(`
-listeners: [{ kind: tcp, port: 0 }]
+  const settings = `
 log: { format: pretty, level: debug }
 audit: { file: ${audit} }
 wildcardsAtTopLevel: false
 authorization: { rules: [{ deny: all, topics: [secret/#] }, { allow: all }] }
-`);
+`;
+  let broker: RunningBroker;
+  beforeAll(async () => {
+    await build();
+    broker = await startBroker('sluice', directory, { isDurable: false, settings });
   });
   afterAll(async () => {
     await broker.stop();
     rmSync(directory, { recursive: true });
   });
+  const logged = () => readFileSync(join(directory, 'log'), 'utf8');
 
   test('is harmless, wherever a client can put it', async () => {
     const evil = '\u001b[2Jx\r\n[12:00:00.000] INFO: client connected\u009b31m\u0007\u202e';
-    const port = broker.ports[0]!;
+    const port = Number(new URL(broker.urls.get('mqtt')!).port);
     const client = await WireClient.connect(port, { version: 5, clientId: evil, username: evil });
     await client.publish(`secret/${evil}`, 'x', { qos: 1 });
     await client.subscribe(`secret/${evil}`);
@@ -191,9 +192,9 @@ authorization: { rules: [{ deny: all, topics: [secret/#] }, { allow: all }] }
     await garbage.closed();
 
     await expect.poll(() => readFileSync(audit, 'utf8').split('\n').length).toBeGreaterThan(8);
-    await expect.poll(() => broker.log).toMatch(/Authentication method/);
+    await expect.poll(logged).toMatch(/Authentication method/);
     // Colours are the log's own.
-    const log = broker.log.replaceAll(/\u001b\[\d+m/g, '');
+    const log = logged().replaceAll(/\u001b\[\d+m/g, '');
     expect(log).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
     expect(log.split('\n').filter((line) => line.startsWith('[12:00:00.000]'))).toEqual([]);
     for (const line of readFileSync(audit, 'utf8').trimEnd().split('\n')) {

@@ -20,7 +20,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'SUBACK leaves before the commit',
     file: 'broker/subscribing.ts',
-    from: '  connection.shell.turn.answer(connection, progress.stagedBefore, () => {\n    if (connection.session !== session) return;\n    const codes',
+    from: '  connection.shell.commits.answer(connection, progress.stagedBefore, () => {\n    if (connection.session !== session) return;\n    const codes',
     to: '  queueMicrotask(() => {\n    if (connection.session !== session) return;\n    const codes',
   },
   {
@@ -122,9 +122,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'was: a bug that is met while one answer is given keeps back those of all others',
-    file: 'broker/turn.ts',
-    from: '        boundary.blame(this.links[i]!, error);',
-    to: '        return boundary.blame(this.links[i]!, error);',
+    file: 'broker/group-commit.ts',
+    from: '        boundary.blame(link, error);',
+    to: '        boundary.blame(link, error);\n        this.#given = this.answers.length;',
   },
   // A disk that refuses or hangs
   {
@@ -135,13 +135,13 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'was: CONNACK and SUBACK wait for what others have staged',
-    file: 'broker/turn.ts',
+    file: 'broker/group-commit.ts',
     from: 'return store.staged === stagedBefore || store.isDurable;',
     to: 'return store.staged < stagedBefore || store.isDurable;',
   },
   {
     name: 'was: a refusal overtakes an acknowledgement that is owed',
-    file: 'broker/turn.ts',
+    file: 'broker/group-commit.ts',
     from: 'if (link.heldAnswers === 0) link.sendAck(',
     to: 'if (link.heldAnswers >= 0) link.sendAck(',
   },
@@ -221,7 +221,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'was: who staged something had to remember that it is to be written',
-    file: 'broker/turn.ts',
+    file: 'broker/group-commit.ts',
     from: 'options.store.onUrgent = () => this.schedule();',
     to: '',
   },
@@ -707,9 +707,40 @@ export const mutations: readonly Mutation[] = [
   // A message for very many
   {
     name: 'a publisher goes on before his last message has reached everybody',
-    file: 'broker/taking-turns.ts',
-    from: '=== false) this.giveWay(() => this.#serveMore());',
-    to: '=== false) this.#connection.shell.schedule(() => this.#serveMore());',
+    file: 'broker/connection.ts',
+    from: '    this.work(() => this.#fanOutSome());',
+    to: '    this.share.queueBackground(() => this.#fanOutSome());',
+  },
+  // The scheduler
+  {
+    name: 'what a client sent before it closed is forgotten when its time is used up',
+    file: 'broker/connection.ts',
+    from: 'const isBehind = this.#isYielding && this.state',
+    to: 'const isBehind = false && this.state',
+  },
+  {
+    name: 'a packet that comes while earlier ones wait for time gets ahead of them',
+    file: 'base/scheduler.ts',
+    from: 'if (this.#steps.length > 0 && !this.#isServed) return false;',
+    to: '',
+  },
+  {
+    name: 'a client that waits for time is read on after it, but what it sent is not',
+    file: 'broker/connection.ts',
+    from: '    return this.#isYielding;\n',
+    to: '    return false;\n',
+  },
+  {
+    name: 'a share that owes time is never served again',
+    file: 'base/scheduler.ts',
+    from: '        if (share.hasWork) this.#active.push(share);',
+    to: '        if (share.hasWork && share.balance > 0) this.#active.push(share);',
+  },
+  {
+    name: 'an answer that had to wait for time is overtaken by one that need not wait',
+    file: 'broker/group-commit.ts',
+    from: 'if (isStored && (this.#released.length === 0 || this.#isGiving)) return callback();',
+    to: 'if (isStored) return callback();',
   },
   {
     name: 'a message that is to be stored for some goes to some at a time',

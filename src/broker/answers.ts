@@ -37,12 +37,12 @@ export function refuseAck(
   reasonCode: number,
   why: string,
 ): void {
-  const { turn, core } = connection.shell;
+  const { commits, core } = connection.shell;
   const bytes = encodeRefusal(type, packetId, reasonCode, why);
   if (!connection.wantsProblemInformation || bytes.length > connection.packetBytesMax) {
-    return turn.acknowledge(connection, type, packetId, reasonCode);
+    return commits.acknowledge(connection, type, packetId, reasonCode);
   }
-  turn.answer(connection, core.store.staged, () => {
+  commits.answer(connection, core.store.staged, () => {
     if (connection.state !== 'open') return;
     connection.receiveQuota++;
     connection.sendBytes(bytes);

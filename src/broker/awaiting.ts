@@ -59,10 +59,10 @@ export function answerOf<T>(
 
 /** Goes on once the disk takes writes and keeps up, with the connection parked until then. */
 export function whenStoreKeepsUp(connection: Connection, goOn: () => void): void {
-  const { storeHealth, turn } = connection.shell;
+  const { storeHealth, commits } = connection.shell;
   if (!storeHealth.isStrained) return goOn();
   // What is staged may wait for nobody's answer.
-  turn.schedule();
+  commits.schedule();
   const again = () => whenStoreKeepsUp(connection, goOn);
   withAnswer<void>(connection, 'store', () => storeHealth.wait(connection), undefined, again);
 }

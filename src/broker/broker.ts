@@ -3,6 +3,7 @@
  */
 import { type Clock, systemTimers, type Timers } from '../base/clock.ts';
 import { type After, Deadline } from '../base/deadline.ts';
+import type { Scheduler } from '../base/scheduler.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
@@ -14,8 +15,8 @@ import { type SessionStore, StoreError } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { restore } from '../core/lifecycle.ts';
-import type { Pieces } from '../core/pieces.ts';
 import { storeWindows } from '../core/shutdown.ts';
+import type { StepSizes } from '../core/step-sizes.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
@@ -48,10 +49,10 @@ export interface BrokerOptions {
   readonly timers?: Timers;
   /** Chance, for the names of clients that have none. */
   readonly randomBytes?: (count: number) => Buffer;
-  /** When a turn ends. Default: after the event loop has read what there was to read. */
-  readonly schedule?: (run: () => void) => void;
-  /** How much is done in one round of what may be very much. What is left out is as in `defaultPieces`. */
-  readonly pieces?: Partial<Pieces>;
+  /** Who works in a round of the event loop. Default: the one of this process. */
+  readonly scheduler?: Scheduler;
+  /** How much one step does of what may be very much. What is left out is as in `defaultStepSizes`. */
+  readonly stepSizes?: Partial<StepSizes>;
 }
 
 export interface CloseOptions {
@@ -99,7 +100,6 @@ export class Broker implements BanList {
   /** The store is closing: nothing is published any more. */
   #isClosed = false;
   #closed: Promise<void> | null = null;
-  #isGoingOn = false;
   #whenEmpty: (() => void) | null = null;
   #resolveEnded: () => void = () => {};
 
@@ -117,7 +117,6 @@ export class Broker implements BanList {
       onDisconnected: () => {
         if (this.#shell.connections.size === 0) this.#whenEmpty?.();
       },
-      onLeftOver: () => this.#goOn(),
     });
     this.events = this.#shell.events;
     this.#store = options.store;
@@ -148,7 +147,7 @@ export class Broker implements BanList {
   }
 
   #tick(): void {
-    const { settings, core, turn, complaints, storeHealth } = this.#shell;
+    const { settings, core, commits, complaints, storeHealth } = this.#shell;
     const now = this.#shell.readTime();
     const sinceSys = (now - this.#lastSysAt) / 1000;
     if (settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds) {
@@ -160,21 +159,9 @@ export class Broker implements BanList {
     if (now - this.#lastSweepAt >= sweepSeconds * 1000 && core.sweepRetained()) this.#lastSweepAt = now;
     if (now - this.#lastIdleCommitAt >= idleCommitMs) {
       this.#lastIdleCommitAt = now;
-      turn.commitIdle();
+      commits.commitIdle();
     }
     storeHealth.tick();
-  }
-
-  /** Does in the next rounds what the core has left. */
-  #goOn(): void {
-    if (this.#isGoingOn) return;
-    this.#isGoingOn = true;
-    this.#shell.schedule(() => {
-      this.#isGoingOn = false;
-      if (this.#stopTicking === null) return;
-      this.#shell.boundary.forAll('what was left for the next round', () => this.#shell.core.goOn());
-      this.#shell.readTime();
-    });
   }
 
   /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */
@@ -252,7 +239,7 @@ export class Broker implements BanList {
           this.#publishing.delete(reject);
           resolve(outcomeOf(reasonCode));
         };
-        this.#shell.turn.whenStored(null, settle, stagedBefore);
+        this.#shell.commits.whenStored(null, settle, stagedBefore);
       };
       this.#publishing.add(reject);
       try {
@@ -340,12 +327,13 @@ export class Broker implements BanList {
     await deadline.allows(patience.allows(core.wills.idle()));
     patience.cancel();
     await deadline.allows(closePipeline());
-    core.delivering.redistribution.end();
+    core.end();
     this.#stopTicking?.();
     this.#stopTicking = null;
     if (await deadline.allows(this.#allStored())) await deadline.allows(this.#storeWindows());
     this.#isClosed = true;
     await this.#closeStore(deadline).finally(() => {
+      this.#shell.leaveScheduler();
       this.#endPublishing();
       this.#resolveEnded();
     });
@@ -361,6 +349,7 @@ export class Broker implements BanList {
     this.#stopTicking = null;
     this.#isClosed = true;
     for (const connection of [...this.#shell.connections]) connection.abandon();
+    this.#shell.leaveScheduler();
     this.#endPublishing();
   }
 
@@ -371,7 +360,7 @@ export class Broker implements BanList {
   }
 
   #allStored(): Promise<void> {
-    return new Promise((resolve) => this.#shell.turn.whenStored(null, resolve));
+    return new Promise((resolve) => this.#shell.commits.whenStored(null, resolve));
   }
 
   async #closeStore(deadline: Deadline): Promise<void> {

@@ -4,6 +4,8 @@
  *
  * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it ends.
  */
+
+import type { Share, Step } from '../base/scheduler.ts';
 import { ackBytes, encodeAck } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
 import {
@@ -17,6 +19,7 @@ import {
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
+import type { FanOut } from '../core/fan-out.ts';
 import { handleAck } from '../core/handlers/acknowledge.ts';
 import { handlePublish } from '../core/handlers/publish.ts';
 import { disconnected } from '../core/lifecycle.ts';
@@ -34,6 +37,7 @@ import { handleColdPacket } from './cold-packets.ts';
 import { Deadlines } from './deadlines.ts';
 import { refuse } from './handshake.ts';
 import type { Link } from './link.ts';
+import { type Urgency, urgency } from './outgoing.ts';
 import { Output } from './output.ts';
 import { Pace, unlimited } from './pace.ts';
 import { mayChange } from './piping.ts';
@@ -41,8 +45,10 @@ import { mustBeStored, publishThroughHooks, publishWhenStored, refusePublish } f
 import { ReadGate } from './read-gate.ts';
 import { reportDisconnected, reportRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
-import { TakingTurns } from './taking-turns.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
+
+/** Retained messages of QoS 0 that a client may have in one commit. */
+const unansweredPerCommit = 32;
 
 export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   readonly shell: Shell;
@@ -50,7 +56,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   readonly listener: string;
   readonly visit: Visit;
   readonly deadlines: Deadlines;
-  readonly turns: TakingTurns;
   state: 'opening' | 'authenticating' | 'open' | 'closing' = 'opening';
   /** What differs by protocol version; 3.1.1's until CONNECT tells. */
   traits: Traits = traitsOf[4];
@@ -76,8 +81,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   outboundAliases: OutboundAliases | null = null;
   /** How many more QoS 1 and 2 messages the client may have under way. [MQTT5 3.3.4-7] */
   receiveQuota = 0;
-  /** Whether anything is waited for before the next packet is taken: see `park`. */
+  /** No packet is taken: something is waited for, see `park`, or the client has used up its time. */
   isParked = false;
+  /** It goes on as soon as there is time. */
+  #isYielding = false;
+  #isResuming = false;
   /** Outstanding `park` calls. */
   #parks = 0;
   heldAnswers = 0;
@@ -85,7 +93,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   awaitsStore = false;
   /** DISCONNECT came in good order, so there is no will to publish. */
   #isWillCancelled = false;
-  #isTouched = false;
+  /** When what it is sent now will be written. */
+  #urgency: Urgency = urgency.none;
+  /** Its client's, once that is known. */
+  #share: Share | null = null;
+  #unansweredLeft = unansweredPerCommit;
+  /** Its last message is on its way to very many. */
+  #fanOut: FanOut | null = null;
   #closeReason = '';
   readonly #framer: Framer;
   readonly #output: Output;
@@ -107,7 +121,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.#output = new Output(stream, shell.chunks);
     this.reading = new ReadGate(this, this.#output);
     this.deadlines = new Deadlines(this);
-    this.turns = new TakingTurns(this);
   }
 
   get clientId(): string | undefined {
@@ -125,8 +138,9 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   // Bytes in
 
-  get isStranger(): boolean {
-    return this.state !== 'open';
+  get share(): Share {
+    const { scheduler } = this.shell;
+    return this.state === 'open' ? (this.#share ??= scheduler.share()) : scheduler.unauthenticated;
   }
 
   onArriving(count: number): boolean {
@@ -137,16 +151,15 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {
+    if (this.state === 'closing') return;
+    const { share } = this;
+    if (!share.begin()) return this.#hold(bytes, start, end);
     const now = this.shell.readTime();
     const { counters } = this.shell;
     const { packetsReceived } = counters;
     counters.bytesReceived += end - start;
-    this.turns.begin();
     try {
-      if (this.state !== 'open') {
-        if (this.state === 'closing') return;
-        if (!this.#isToldOfArrivals) this.shell.admission.receive(this.visit, end - start);
-      }
+      if (this.state !== 'open' && !this.#isToldOfArrivals) this.shell.admission.receive(this.visit, end - start);
       this.#framer.push(bytes, start, end);
       if (counters.packetsReceived !== packetsReceived) this.deadlines.packet(now);
       else this.deadlines.partOfPacket(end - start, now);
@@ -154,7 +167,22 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       this.reading.mindAnswers();
     } catch (error) {
       this.shell.boundary.blame(this, error);
+    } finally {
+      share.end();
     }
+    if (share.balance <= 0) this.#yield();
+  }
+
+  /** There is no time for these bytes in this round. */
+  #hold(bytes: Buffer, start: number, end: number): void {
+    this.#yield();
+    const { counters, boundary, admission } = this.shell;
+    counters.bytesReceived += end - start;
+    boundary.forOne(this, () => {
+      if (this.state !== 'open' && !this.#isToldOfArrivals) admission.receive(this.visit, end - start);
+      this.#framer.push(bytes, start, end);
+      if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
+    });
   }
 
   /** Takes no further packet until each `park` has had its `unpark`: a hook is thinking, and may lead to another one. */
@@ -166,15 +194,59 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   unpark(): void {
     if (--this.#parks > 0) return;
-    this.isParked = false;
+    this.share.run(() => this.#resume());
+  }
+
+  /** Takes the packets that have come meanwhile. Returns whether it has used up its time before the last of them. */
+  #resume(): boolean {
+    if (this.#parks > 0) return false;
+    this.isParked = this.#isYielding = false;
+    if (this.state === 'closing') return false;
     // What it has sent meanwhile is still to be read: only from now on can it be late.
     this.deadlines.heardAt = this.shell.core.now;
-    if (this.state === 'closing') return;
-    this.turns.begin();
+    this.#isResuming = true;
     this.shell.boundary.forOne(this, () => {
       this.#framer.resume();
       this.reading.mindAnswers();
       this.reading.goOn();
+    });
+    this.#isResuming = false;
+    return this.#isYielding;
+  }
+
+  /** After each packet: others are served before the next one if this client has used up its time. */
+  #packetDone(): void {
+    if (this.shell.scheduler.packetDone()) this.#yield();
+  }
+
+  #yield(): void {
+    if (this.isParked || this.state === 'closing') return;
+    this.isParked = this.#isYielding = true;
+    this.stream.pause();
+    if (!this.#isResuming) this.share.queue(() => this.#resume());
+  }
+
+  /** Works through this step until it is done, with others served in between. The next packet is taken after that. */
+  work(step: Step): void {
+    let isParked = false;
+    const isDone = this.share.run(() => {
+      let hasMore = false;
+      this.shell.boundary.forOne(this, () => (hasMore = step()));
+      if (!hasMore && isParked) this.unpark();
+      return hasMore;
+    });
+    if (isDone) return;
+    isParked = true;
+    this.park();
+  }
+
+  /** The same for something that others are to be served before. */
+  workLater(run: () => void): void {
+    this.park();
+    this.share.queue(() => {
+      this.shell.boundary.forOne(this, run);
+      this.unpark();
+      return false;
     });
   }
 
@@ -213,7 +285,42 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     ) {
       publishThroughHooks(this, session, message, packetId);
     } else handlePublish(shell.core, session, message, packetId, true);
-    this.turns.published(message, packetId);
+    if (shell.core.fanOut !== null) this.#fanOutRest(shell.core.fanOut);
+    if (message.retain && packetId === 0) this.#limitUnanswered();
+    this.#packetDone();
+  }
+
+  /** A message for very many. */
+  #fanOutRest(fanOut: FanOut): void {
+    this.shell.core.fanOut = null;
+    this.#fanOut = fanOut;
+    this.work(() => this.#fanOutSome());
+  }
+
+  #fanOutSome(): boolean {
+    if (this.#fanOut === null) return false;
+    const { outgoing } = this.shell;
+    outgoing.urgency = urgency.bulk;
+    try {
+      if (this.#fanOut.step()) return true;
+    } finally {
+      outgoing.urgency = urgency.now;
+    }
+    this.#fanOut = null;
+    return false;
+  }
+
+  /** What it has published reaches everybody before its will does, and before anything that its client publishes next. */
+  completeFanOut(): void {
+    while (this.#fanOutSome());
+  }
+
+  /** No answer holds back who publishes retained messages with QoS 0: after so many it waits until they are stored. */
+  #limitUnanswered(): void {
+    if (--this.#unansweredLeft > 0) return;
+    this.#unansweredLeft = unansweredPerCommit;
+    this.park();
+    this.shell.commits.whenStored(this, () => this.unpark());
   }
 
   /** Between CONNECT and CONNACK, where enhanced authentication has AUTH only. [MQTT5 3.1.2-30] */
@@ -237,11 +344,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     if (this.session === null) return this.#outOfTurn('An acknowledgement');
     this.shell.counters.packetsReceived++;
     handleAck(this.shell.core, this.session, type, packetId, reasonCode);
+    this.#packetDone();
   }
 
   onPacket(packet: ColdPacket): void {
     this.shell.counters.packetsReceived++;
     handleColdPacket(this, packet);
+    this.#packetDone();
   }
 
   // Packets out
@@ -277,7 +386,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     }
     output.length = end;
     counters.bytesSent += output.length - start;
-    // Not only at the end of the turn: one turn can bring more than the limit.
+    // Not only at the end of the round: one round can bring more than the limit.
     if (output.fullBytes > this.shell.settings.limits.outputBytes) this.session!.isCongested = true;
     this.#touch();
   }
@@ -304,13 +413,15 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   #touch(): void {
-    if (this.#isTouched) return;
-    this.#isTouched = true;
-    this.shell.turn.touch(this);
+    const { outgoing } = this.shell;
+    if (this.#urgency >= outgoing.urgency) return;
+    this.#urgency = outgoing.urgency;
+    outgoing.touch(this);
   }
 
   flush(): void {
-    this.#isTouched = false;
+    if (this.#urgency === urgency.none) return;
+    this.#urgency = urgency.none;
     this.#output.flush();
     this.reading.flushed();
   }
@@ -391,14 +502,14 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.state = 'closing';
     this.#closeReason = why;
     this.#framer.clear();
-    const { core, turn, storeHealth } = this.shell;
+    const { core, commits, storeHealth } = this.shell;
     const { staged } = core.store;
     storeHealth.forget(this);
     this.#detach();
     this.#output.flush();
     if (how === 'destroy') this.stream.destroy();
     else if (how === 'end once stored' && !storeHealth.isFailing) {
-      turn.whenStored(this, () => this.stream.end(), staged);
+      commits.whenStored(this, () => this.stream.end(), staged);
     } else this.stream.end();
   }
 
@@ -407,6 +518,16 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   onClose(error: Error | null): void {
+    // Behind what the client has sent before, its DISCONNECT above all.
+    const isBehind = this.#isYielding && this.state === 'open';
+    if (!isBehind) return this.#closed(error);
+    this.share.queue(() => {
+      this.#closed(error);
+      return false;
+    });
+  }
+
+  #closed(error: Error | null): void {
     const { boundary, connections, onDisconnected } = this.shell;
     const now = this.shell.readTime();
     connections.delete(this);
@@ -443,7 +564,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #detach(): void {
     const { session } = this;
     if (this.shell.boundary.isBroken) return;
-    this.turns.completeFanOut();
+    this.completeFanOut();
     this.session = null;
     this.shell.admission.end(this.visit, this.shell.core.now);
     if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { ChunkPool } from '../base/chunk-pool.ts';
 import { systemClock } from '../base/clock.ts';
+import { eventLoop } from '../base/scheduler.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
 import { checkedHooks } from '../contracts/hook-answers.ts';
@@ -16,13 +17,14 @@ import type { BrokerOptions } from './broker.ts';
 import { Complaints } from './complaints.ts';
 import { Counters } from './counters.ts';
 import { BrokerEvents } from './events.ts';
+import { GroupCommit } from './group-commit.ts';
+import { Outgoing } from './outgoing.ts';
 import { inForm } from './piping.ts';
 import { reportWillRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
 import { ShellSink, type SinkOptions } from './shell-sink.ts';
 import { StoreHealth } from './store-health.ts';
 import { Timekeeper } from './timekeeper.ts';
-import { Turn } from './turn.ts';
 import { publishWill } from './wills.ts';
 
 /** What the broker itself does. */
@@ -31,8 +33,6 @@ export interface ShellOwner {
   onBroken(error: Error): void;
   /** A connection is gone. */
   onDisconnected(): void;
-  /** The core has more to do than one round should: see `Core.goOn`. */
-  onLeftOver(): void;
 }
 
 const describeStep = (ms: number) =>
@@ -41,7 +41,7 @@ const describeStep = (ms: number) =>
     : 'no time was told for a while: the process stood still, or the clock was set forward';
 
 export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
-  const { settings, store, schedule = setImmediate, log = silentLog, audit = null } = options;
+  const { settings, store, scheduler = eventLoop, log = silentLog, audit = null } = options;
   const time = new Timekeeper(options.clock ?? systemClock, (ms) =>
     log.warn({ seconds: Math.round(ms / 1000) }, describeStep(ms)),
   );
@@ -51,13 +51,23 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
   const chunks = new ChunkPool();
   const boundary = new Boundary({ log, complaints, onBroken: (error) => owner.onBroken(error) });
   const storeHealth = new StoreHealth(store, log);
-  const turn = new Turn({ store, health: storeHealth, schedule, boundary, readTime: () => shell.readTime() });
-  const sink = createSink({ turn, boundary, counters }, () => shell);
+  const commits = new GroupCommit({
+    store,
+    health: storeHealth,
+    scheduler,
+    boundary,
+    readTime: () => shell.readTime(),
+  });
+  const outgoing = new Outgoing(scheduler, boundary);
+  const leaveScheduler = scheduler.atRoundEnds(() => {
+    commits.endRound();
+    outgoing.flush();
+  });
+  const sink = createSink({ commits, boundary, counters }, () => shell);
   const readTime = () => {
     try {
       const now = time.read();
       if (now !== shell.core.now) shell.core.advance(now);
-      if (shell.core.hasLeftOver) owner.onLeftOver();
     } catch (error) {
       boundary.break('what was due', error);
     }
@@ -68,10 +78,12 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     hooks: checkedHooks(options.hooks ?? {}, options.inTime ?? ((answer) => answer)),
     pipeline: options.pipeline ?? null,
     randomBytes: options.randomBytes ?? randomBytes,
-    core: new Core(settings, store, sink, now, options.access ?? null, options.pieces),
-    turn,
+    core: new Core(settings, store, sink, now, options.access ?? null, options.stepSizes),
+    scheduler,
+    leaveScheduler,
+    commits,
+    outgoing,
     boundary,
-    schedule,
     decoder: new PacketDecoder(settings.limits, chunks),
     chunks,
     lastPublish: new LastPublish(),
@@ -90,15 +102,17 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
   return shell;
 }
 
-function createSink(parts: Pick<SinkOptions, 'turn' | 'boundary' | 'counters'>, shell: () => Shell): ShellSink {
+function createSink(parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters'>, shell: () => Shell): ShellSink {
   const { boundary, counters } = parts;
   return new ShellSink({
     ...parts,
     now: () => shell().core.now,
-    later: (callback) => {
-      shell().schedule(() => {
+    background: (step) => {
+      shell().scheduler.jobs.queueBackground(() => {
         shell().readTime();
-        boundary.forAll('what was left for the next round', callback);
+        let hasMore = false;
+        boundary.forAll('work in the background', () => (hasMore = step()));
+        return hasMore;
       });
     },
     inForm: (message, subscriberClass, done) => inForm(shell(), message, subscriberClass, done),

@@ -259,7 +259,7 @@ function takeOver(connection: Connection, previous: Connection | null): void {
   admission.welcome(connection.visit, connection.identity!.username, core.now, previous?.visit ?? null);
   if (previous === null) return;
   reportTakeover(connection, previous);
-  previous.turns.completeFanOut();
+  previous.completeFanOut();
 }
 
 interface Welcome {
@@ -280,7 +280,7 @@ function welcome(
   const identity = connection.identity!;
   let hasLeft = false;
   let isParked = false;
-  shell.turn.answer(connection, staged, () => {
+  shell.commits.answer(connection, staged, () => {
     hasLeft = true;
     if (connection.state === 'closing') return;
     if (!sendOrEnd(connection, { cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;

@@ -1,3 +1,4 @@
+import type { Share } from '../base/scheduler.ts';
 import type { PublishHeader } from '../codec/publish.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
@@ -5,9 +6,11 @@ import type { Blamable } from './boundary.ts';
 
 /** What a connected session hangs on: a network connection, or a subscriber within the process. */
 export interface Link extends Blamable {
-  /** Writes what was gathered during a turn. */
+  /** To whom work for this link is charged. */
+  readonly share: Share;
+  /** Writes what was gathered during a round. */
   flush(): void;
-  /** Acknowledgements that wait for a commit; kept by the turn. */
+  /** Acknowledgements that wait for a commit; kept by `GroupCommit`. */
   heldAnswers: number;
   sendPublish(message: Message, header: PublishHeader): void;
   sendAck(type: AckType, packetId: PacketId, reasonCode: number): void;

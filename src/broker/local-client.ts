@@ -2,6 +2,7 @@
  * A subscriber within the process: `broker.subscribe` of the library. To the core it is a session like any other, whose link
  * calls a function instead of writing to a socket.
  */
+import type { Share } from '../base/scheduler.ts';
 import type { PublishHeader } from '../codec/publish.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { subscribe } from '../core/handlers/subscribe.ts';
@@ -22,6 +23,7 @@ let lastNumber = 0;
 export class LocalClient implements Link {
   heldAnswers = 0;
   readonly clientId = undefined;
+  readonly share: Share;
   readonly #shell: Shell;
   readonly #filter: string;
   readonly #handler: MessageHandler;
@@ -33,6 +35,7 @@ export class LocalClient implements Link {
     const parsed = parseFilter(topicFilter, shell.settings.limits);
     if (parsed === null) throw new TypeError(`Not a valid topic filter: ${JSON.stringify(topicFilter)}`);
     this.#shell = shell;
+    this.share = shell.scheduler.share();
     this.#filter = topicFilter;
     this.#handler = handler;
     shell.readTime();
@@ -49,9 +52,9 @@ export class LocalClient implements Link {
     return true;
   }
 
-  /** Called in the middle of a turn; the handler is called at its end, when the core is at rest. */
+  /** The handler is called at the end of the round, when the core is at rest. */
   sendPublish(message: Message, header: PublishHeader): void {
-    if (this.#waiting.length === 0) this.#shell.turn.touch(this);
+    if (this.#waiting.length === 0) this.#shell.outgoing.touch(this);
     this.#waiting.push({ message: message.keep(), retain: header.retain });
   }
 

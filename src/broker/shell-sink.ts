@@ -1,6 +1,7 @@
 /**
  * Carries out what the core decided: the sink over real links, batches and counters.
  */
+import type { Step } from '../base/scheduler.ts';
 import type { Session } from '../core/session.ts';
 import type { DropReason, Sink } from '../core/sink.ts';
 import type { PendingWill } from '../core/wills.ts';
@@ -8,15 +9,15 @@ import { type Message, never } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Boundary } from './boundary.ts';
 import type { Counters } from './counters.ts';
+import type { GroupCommit } from './group-commit.ts';
 import { type Link, ReusedHeader } from './link.ts';
-import type { Turn } from './turn.ts';
 
 export interface SinkOptions {
-  readonly turn: Turn;
+  readonly commits: GroupCommit;
   readonly boundary: Boundary;
   readonly counters: Counters;
   readonly now: () => number;
-  readonly later: (callback: () => void) => void;
+  readonly background: (step: Step) => void;
   readonly inForm: (message: Message, subscriberClass: string | null, done: (form: Message | null) => void) => void;
   readonly publishWill: (message: Message, will: PendingWill, done: () => void) => void;
   readonly onWillRefused: (message: Message, will: PendingWill, reasonCode: number, why?: string) => void;
@@ -25,12 +26,12 @@ export interface SinkOptions {
 
 export class ShellSink implements Sink {
   readonly #options: SinkOptions;
-  readonly #turn: Turn;
+  readonly #commits: GroupCommit;
   readonly #header = new ReusedHeader();
 
   constructor(options: SinkOptions) {
     this.#options = options;
-    this.#turn = options.turn;
+    this.#commits = options.commits;
   }
 
   publish(
@@ -68,7 +69,7 @@ export class ShellSink implements Sink {
   }
 
   whenStored(callback: () => void): void {
-    this.#turn.whenStored(null, callback);
+    this.#commits.whenStored(null, callback);
   }
 
   failed(session: Session, error: unknown): void {
@@ -77,16 +78,32 @@ export class ShellSink implements Sink {
     else this.#options.boundary.blame(link, error);
   }
 
-  later(callback: () => void): void {
-    this.#options.later(callback);
+  work(session: Session, step: Step): void {
+    const link = session.link as Link | null;
+    if (link === null) return this.#options.background(() => this.#tryStep(session, step));
+    link.share.queueBackground(() => this.#tryStep(session, step));
+  }
+
+  /** What fails is over, and costs the session's connection. */
+  #tryStep(session: Session, step: Step): boolean {
+    try {
+      return step();
+    } catch (error) {
+      this.failed(session, error);
+      return false;
+    }
+  }
+
+  background(step: Step): void {
+    this.#options.background(step);
   }
 
   acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
-    this.#turn.acknowledge(session.link as Link, type, packetId, reasonCode);
+    this.#commits.acknowledge(session.link as Link, type, packetId, reasonCode);
   }
 
   acknowledgeStored(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
-    this.#turn.acknowledgeStored(session.link as Link, type, packetId, reasonCode);
+    this.#commits.acknowledgeStored(session.link as Link, type, packetId, reasonCode);
   }
 
   disconnect(link: object, reasonCode: number): void {

@@ -2,6 +2,7 @@
  * What all connections of one broker share.
  */
 import type { ChunkPool } from '../base/chunk-pool.ts';
+import type { Scheduler } from '../base/scheduler.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
 import type { Audit } from '../contracts/audit.ts';
@@ -16,9 +17,10 @@ import type { Complaints } from './complaints.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
+import type { GroupCommit } from './group-commit.ts';
+import type { Outgoing } from './outgoing.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
-import type { Turn } from './turn.ts';
 
 export interface Shell {
   readonly settings: BrokerSettings;
@@ -26,7 +28,12 @@ export interface Shell {
   readonly pipeline: MessagePipeline | null;
   readonly randomBytes: (count: number) => Buffer;
   readonly core: Core;
-  readonly turn: Turn;
+  readonly scheduler: Scheduler;
+  /** The broker has ended: nothing is committed or written at the end of a round any more. */
+  readonly leaveScheduler: () => void;
+  readonly commits: GroupCommit;
+  /** What is written at the end of a round. */
+  readonly outgoing: Outgoing;
   /** Through which everything comes in. */
   readonly boundary: Boundary;
   readonly decoder: PacketDecoder;
@@ -46,8 +53,6 @@ export interface Shell {
   /** A connection has left `connections`. */
   readonly onDisconnected: () => void;
   readonly time: Timekeeper;
-  /** Runs its argument when this round of the event loop has delivered what came in, from everybody. */
-  readonly schedule: (run: () => void) => void;
-  /** The time of this turn: read from the clock once. */
+  /** Reads the clock, and lets happen what is due. Milliseconds since the epoch. */
   readTime(): number;
 }

@@ -13,8 +13,8 @@ import { withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { reportSubscribeRefused } from './reporting.ts';
 
-/** So much of one packet is worked through before it is somebody else's turn: about half a millisecond. */
-const costPerRound = 4_096;
+/** So much of one packet is worked through in one step. */
+const costPerStep = 1_024;
 /** A long filter costs by its length, since it may be all levels. */
 const costOf = (topicFilter: string) => 32 + topicFilter.length;
 
@@ -40,14 +40,14 @@ interface Progress {
   /** Null: all of it is refused. */
   readonly common: Common | null;
   readonly granted: number[];
-  /** What may still be spent in this round. */
+  /** What may still be spent in this step. */
   costLeft: number;
   /** The answer waits for what was staged since. */
   readonly stagedBefore: number;
 }
 
 const begin = ({ shell: { core } }: Connection, common: Common | null): Progress => {
-  return { common, granted: [], costLeft: costPerRound, stagedBefore: core.store.staged };
+  return { common, granted: [], costLeft: costPerStep, stagedBefore: core.store.staged };
 };
 
 /** The client has come back, or the pipelines have changed: its subscriptions get the form that they say now. */
@@ -72,14 +72,14 @@ export async function reclassifySession(connection: Connection): Promise<void> {
   }
 }
 
-/** Works through the filters; a hook that answers later is waited for in between, and others have their turn. */
+/** Works through the filters; a hook that answers later is waited for in between, and others are served in between. */
 function subscribeNext(connection: Connection, session: Session, packet: SubscribePacket, progress: Progress): void {
   const { hooks, core } = connection.shell;
   const { granted, common } = progress;
   while (granted.length < packet.subscriptions.length) {
     if (progress.costLeft <= 0) {
-      progress.costLeft = costPerRound;
-      return connection.turns.giveWay(() => {
+      progress.costLeft = costPerStep;
+      return connection.workLater(() => {
         if (connection.session === session) subscribeNext(connection, session, packet, progress);
       });
     }
@@ -112,7 +112,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
       });
     }
   }
-  connection.shell.turn.answer(connection, progress.stagedBefore, () => {
+  connection.shell.commits.answer(connection, progress.stagedBefore, () => {
     if (connection.session !== session) return;
     const codes = granted.map((code) => forVersion(connection, code));
     if (!sendOrEnd(connection, { cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
@@ -171,10 +171,10 @@ function unsubscribeNext(
   granted: number[],
   stagedBefore: number,
 ): void {
-  const { core, events, turn } = connection.shell;
-  for (let costLeft = costPerRound; granted.length < packet.unsubscriptions.length; ) {
+  const { core, events, commits } = connection.shell;
+  for (let costLeft = costPerStep; granted.length < packet.unsubscriptions.length; ) {
     if (costLeft <= 0) {
-      return connection.turns.giveWay(() => {
+      return connection.workLater(() => {
         if (connection.session === session) unsubscribeNext(connection, session, packet, granted, stagedBefore);
       });
     }
@@ -184,7 +184,7 @@ function unsubscribeNext(
     if (code === ReasonCode.Success) events.emit('unsubscribed', connection.identity!, topicFilter);
     granted.push(code);
   }
-  turn.answer(connection, stagedBefore, () => {
+  commits.answer(connection, stagedBefore, () => {
     if (connection.session !== session) return;
     sendOrEnd(connection, { cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });
   });

@@ -4,6 +4,7 @@
  * A transport hands each accepted connection to `accept` as a `ByteStream`; the broker answers with the receiver of its
  * bytes. WebSocket frames, TLS records and TCP segments are invisible from here. [MQTT5 4.2]
  */
+import type { Share } from '../base/scheduler.ts';
 
 export type TransportKind = 'tcp' | 'tls' | 'ws' | 'wss' | 'local';
 
@@ -59,8 +60,8 @@ export interface ByteStream {
 }
 
 export interface ByteReceiver {
-  /** It is not known whose bytes these are: others go first. Absent: false. */
-  readonly isStranger?: boolean;
+  /** To whom the scheduler charges what these bytes cause: `unauthenticated` until it is known whose they are. */
+  readonly share: Share;
   /**
    * Bytes from the peer, in `bytes[start, end)`. Valid during the call only: the buffer is used again for the next read.
    */

@@ -17,7 +17,6 @@ import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
 import { FanOut } from './fan-out.ts';
 import { retainedFootprint } from './footprint.ts';
-import { defaultPieces, type Pieces } from './pieces.ts';
 import { type Forms, formFor, type Prepared } from './prepared.ts';
 import { Reservation } from './reservation.ts';
 import { type RetainedMatches, RetainedMessages } from './retained.ts';
@@ -25,10 +24,8 @@ import { LocalRouter, type Route, type Router, shareOf } from './router.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { Sink } from './sink.ts';
+import { defaultStepSizes, type StepSizes } from './step-sizes.ts';
 import { Wills } from './wills.ts';
-
-/** Keeping a retained message takes as long as giving about so many copies to sessions. */
-const copiesPerRetained = 300;
 
 /** So many nodes are looked at in one go, in search of retained messages that have expired. */
 const stepsInSweep = 10_000;
@@ -48,12 +45,12 @@ export class Core {
   readonly timers: TimerWheel;
   readonly wills: Wills;
   readonly ledger: Ledger;
-  /** More of them are due than one round should fire. */
+  /** More of them are due than one step fires. */
   #hasDueTimers = false;
+  #isClearing = false;
+  #isOver = false;
   readonly delivering: Delivering;
-  /** How many copies of messages have been given to sessions: what publishing has cost. */
-  copies = 0;
-  readonly pieces: Pieces;
+  readonly stepSizes: StepSizes;
   /** What `publish` left to its caller. */
   fanOut: FanOut | null = null;
   #now: number;
@@ -67,20 +64,20 @@ export class Core {
     sink: Sink,
     now: number,
     access: AccessPolicy | null = null,
-    pieces: Partial<Pieces> = {},
+    stepSizes: Partial<StepSizes> = {},
   ) {
     this.settings = settings;
     this.store = store;
     this.sink = sink;
     this.access = access;
-    this.pieces = { ...defaultPieces, ...pieces };
+    this.stepSizes = { ...defaultStepSizes, ...stepSizes };
     const { memoryBytes } = settings.limits;
     this.ledger = new Ledger(memoryBytes === 0 ? Number.POSITIVE_INFINITY : memoryBytes);
     this.timers = new TimerWheel(now);
     const { ledger, timers } = this;
     this.retained = new RetainedMessages(new Account(ledger));
     this.wills = new Wills({ settings, store, sink, access, timers, ledger, now: () => this.#now });
-    this.delivering = new Delivering(settings, store, sink, this.router);
+    this.delivering = new Delivering(settings, store, sink, this.router, this.stepSizes);
     this.#now = this.delivering.now = now;
   }
 
@@ -88,31 +85,42 @@ export class Core {
     return this.#now;
   }
 
-  /** Tells the time: wills and session expiries that are due happen now, unless they are too many: see `goOn`. */
+  /** Tells the time: wills and session expiries that are due happen now or, if they are very many, in the background. */
   advance(now: number): void {
     this.#now = this.delivering.now = now;
-    if (!this.#hasDueTimers) this.#fireTimers();
+    if (this.#hasDueTimers || !this.#fireTimers()) return;
+    this.#hasDueTimers = true;
+    this.sink.background(() => (this.#hasDueTimers = !this.#isOver && this.#fireTimers()));
+  }
+
+  /** Returns whether more are due. */
+  #fireTimers(): boolean {
+    return !this.timers.advance(this.#now, this.stepSizes.timers);
+  }
+
+  /** Nothing that is left for the background is done any more: the store is about to close. */
+  end(): void {
+    this.#isOver = true;
+    this.delivering.redistribution.end();
+  }
+
+  /** Of a session that has ended: nothing reaches it any more, and its subscriptions are taken out in the background if they are many. */
+  removeSubscriptions(session: Session): void {
+    this.router.removeAll(session.subscriptions.values(), this.stepSizes.subscriptions);
+    for (const topicFilter of session.subscriptions.keys()) session.unsubscribed(Buffer.byteLength(topicFilter));
+    session.subscriptions.clear();
+    if (!this.router.hasRemains || this.#isClearing) return;
+    this.#isClearing = true;
+    this.sink.background(() => {
+      this.router.clear(this.stepSizes.subscriptions);
+      return (this.#isClearing = this.router.hasRemains);
+    });
   }
 
   /** Sessions may have other rights now: what was found out under the old ones is void. */
   rightsChanged(): void {
     this.router.invalidate();
     this.delivering.rightsChanges++;
-  }
-
-  #fireTimers(): void {
-    this.#hasDueTimers = !this.timers.advance(this.#now, this.pieces.timers);
-  }
-
-  /** There was more to do than one round should. */
-  get hasLeftOver(): boolean {
-    return this.#hasDueTimers || this.router.hasRemains;
-  }
-
-  /** Does another piece of it. */
-  goOn(): void {
-    if (this.#hasDueTimers) this.#fireTimers();
-    this.router.clear(this.pieces.subscriptions);
   }
 
   /**
@@ -126,10 +134,7 @@ export class Core {
    */
   publish(message: Message, origin: Session | null, forms: Forms | null = null, mayPause = false): ReasonCode {
     const route = this.router.route(message.topic);
-    if (message.retain) {
-      this.copies += copiesPerRetained;
-      this.#retain(message);
-    }
+    if (message.retain) this.#retain(message);
     // It had to wait, for a hook or for the disk. [MQTT5 3.3.2-5]
     if (message.expiresAt < this.#now) {
       this.sink.dropped('expired', null);
@@ -137,9 +142,10 @@ export class Core {
     }
 
     const total = route.targets.length + route.groups.length;
-    if (mayPause && message.qos === 0 && !this.settings.queueQoS0 && total > this.pieces.over) {
+    if (mayPause && message.qos === 0 && !this.settings.queueQoS0 && total > this.stepSizes.copies) {
       const kept = message.keep();
-      this.fanOut = new FanOut((from, to) => void this.#give(kept, route, origin, forms, from, to), total);
+      const give = (from: number, to: number) => void this.#give(kept, route, origin, forms, from, to);
+      this.fanOut = new FanOut(give, total, this.stepSizes.copies);
       return ReasonCode.Success;
     }
     const reached = this.#give(message, route, origin, forms, 0, total);
@@ -206,7 +212,6 @@ export class Core {
       if (form === null) continue;
       this.#deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);
     }
-    this.copies += reached;
     return reached;
   }
 

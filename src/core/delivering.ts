@@ -16,6 +16,7 @@ import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { DropReason, Sink } from './sink.ts';
+import { defaultStepSizes, type StepSizes } from './step-sizes.ts';
 import { type Subscription, storedForm } from './subscription.ts';
 
 /** Of a queue whose tail the store can keep, so much stays in memory. */
@@ -23,11 +24,9 @@ const inMemoryMessages = 256;
 const inMemoryBytes = 262_144;
 /** The next page is asked for while this many are left. */
 const reloadBelow = 64;
-/** So many topics are looked at in one turn for retained messages of new subscriptions; it takes a millisecond or so. */
-const stepsInTurn = 10_000;
-/** To send what was found costs as much as so many of these steps, and one more for so many bytes. */
-const stepsToSend = 100;
-const bytesPerStep = 64;
+/** To send a retained message costs as much as to look at so many nodes, and one more for so many bytes. */
+const nodesPerMessage = 100;
+const bytesPerNode = 64;
 
 export class Delivering {
   /** Milliseconds since the epoch, as the shell last said. */
@@ -37,15 +36,20 @@ export class Delivering {
   readonly #sink: Sink;
   readonly #groups: Pick<Router, 'group'>;
   readonly redistribution: Redistribution;
-  /** What looking for retained messages may still cost in this turn. */
-  readonly #walk: Walk = { stepsLeft: stepsInTurn };
-  #isTurnAwaited = false;
-  /** Whose look goes on in the next turn. */
-  readonly #looking: Session[] = [];
+  readonly #stepSizes: StepSizes;
+  /** What looking for retained messages may still cost in this step. */
+  readonly #walk: Walk = { stepsLeft: 0 };
   /** How often the rights of sessions have changed: what was allowed before is to be asked again. */
   rightsChanges = 0;
 
-  constructor(settings: BrokerSettings, store: SessionStore, sink: Sink, groups: Pick<Router, 'group'>) {
+  constructor(
+    settings: BrokerSettings,
+    store: SessionStore,
+    sink: Sink,
+    groups: Pick<Router, 'group'>,
+    stepSizes: StepSizes = defaultStepSizes,
+  ) {
+    this.#stepSizes = stepSizes;
     this.#groups = groups;
     this.#settings = settings;
     this.#store = store;
@@ -253,7 +257,7 @@ export class Delivering {
       if (session.window.hasResends) this.#sendAgain(session);
       else if (session.queue.inMemory > 0) this.#sendNext(session);
       else if (session.queue.spilled > 0) return this.#loadNext(session);
-      else if (session.replays.length > 0) this.#replayNext(session);
+      else if (session.replays.length > 0) return this.#replay(session);
       else return;
     }
   }
@@ -326,12 +330,29 @@ export class Delivering {
     );
   }
 
+  /** Sends retained messages for new subscriptions, as far as there is room, with everybody else served in between. */
+  #replay(session: Session): void {
+    if (session.isReplaying) return;
+    session.isReplaying = true;
+    this.#sink.work(session, () => {
+      session.isReplaying = false;
+      this.#walk.stepsLeft = this.#stepSizes.retained;
+      while (this.#walk.stepsLeft > 0 && this.#mayReplay(session)) this.#replayNext(session);
+      if (this.#mayReplay(session)) return (session.isReplaying = true);
+      // What came to wait meanwhile goes first.
+      this.pump(session);
+      return false;
+    });
+  }
+
+  #mayReplay(session: Session): boolean {
+    if (session.replays.length === 0 || !session.isReady || session.isCongested || session.isPreparing) return false;
+    return (
+      !session.window.isFull && !session.window.hasResends && session.queue.length === 0 && session.heldBack === null
+    );
+  }
+
   #replayNext(session: Session): void {
-    if (this.#walk.stepsLeft <= 0) {
-      session.isPreparing = true;
-      return void this.#looking.push(session);
-    }
-    this.#awaitTurn();
     const { subscription, messages } = session.replays[0]!;
     const message = messages.take(this.#walk);
     this.#walk.stepsLeft--;
@@ -340,7 +361,7 @@ export class Delivering {
       return;
     }
     if (message.isExpired(this.now) || !mayReceive(session, message)) return;
-    this.#walk.stepsLeft -= stepsToSend + message.size / bytesPerStep;
+    this.#walk.stepsLeft -= nodesPerMessage + message.size / bytesPerNode;
     let isLater = false;
     session.isPreparing = true;
     const take = (form: Message | null) => {
@@ -350,7 +371,7 @@ export class Delivering {
         // Also while the client is away: this message has had its turn, and waits in the queue of the session.
         const isWanted = session.subscriptions.has(subscription.topicFilter);
         if (form !== null && isWanted && mayReceive(session, message)) {
-          this.#replay(session, subscription, form);
+          this.#replayOne(session, subscription, form);
         }
         if (isLater) this.pump(session);
       } catch (error) {
@@ -369,21 +390,7 @@ export class Delivering {
     this.#store.replayDone(session.sid, storedForm(subscription, false));
   }
 
-  #awaitTurn(): void {
-    if (this.#isTurnAwaited) return;
-    this.#isTurnAwaited = true;
-    this.#sink.later(() => {
-      this.#isTurnAwaited = false;
-      this.#walk.stepsLeft = stepsInTurn;
-      while (this.#looking.length > 0 && this.#walk.stepsLeft > 0) {
-        const session = this.#looking.shift()!;
-        session.isPreparing = false;
-        this.#forOne(session, () => this.pump(session));
-      }
-    });
-  }
-
-  #replay(session: Session, subscription: Subscription, message: Message): void {
+  #replayOne(session: Session, subscription: Subscription, message: Message): void {
     const qos = Math.min(message.qos, subscription.qos) as QoS;
     const ids = subscription.identifier > 0 ? [subscription.identifier] : null;
     // The queue orders by message number, and this message enters it now.

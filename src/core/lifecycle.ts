@@ -171,9 +171,7 @@ export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'di
   // Subscribers within the process are no clients, and nobody is told of their end.
   const isClient = core.directory.get(session.clientId) === session;
   core.directory.remove(session);
-  core.router.removeAll(session.subscriptions.values(), core.pieces.subscriptions);
-  for (const topicFilter of session.subscriptions.keys()) session.unsubscribed(Buffer.byteLength(topicFilter));
-  session.subscriptions.clear();
+  core.removeSubscriptions(session);
   // First, so that what stays of the session in the store does not have the will any more.
   core.wills.leave(session);
   leaveBacklog(core, session);

@@ -143,7 +143,10 @@ export class Redistribution {
       if (job.mustBeginAgain) job.position = queue.position;
       else if (deliveries.length === 0 && damaged.messages === 0) return this.#finish(session, job);
       job.mustBeginAgain = false;
-      this.#sink.later(() => this.#readNext(session, job));
+      this.#sink.background(() => {
+        this.#readNext(session, job);
+        return false;
+      });
     });
   }
 

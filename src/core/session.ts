@@ -56,8 +56,10 @@ export class Session {
   readonly queue: SessionQueue;
   /** Retained messages still to be sent for new subscriptions. */
   readonly replays: Replay[] = [];
-  /** A retained message is being looked for, or put into the form that the client wants; what follows waits. */
+  /** A retained message is being put into the form that the client wants; what follows waits. */
   isPreparing = false;
+  /** Retained messages for new subscriptions are being looked for. */
+  isReplaying = false;
   /** The number of the message that was stored for it last, in this run of the broker. */
   lastMessageId = 0;
   /** Messages with numbers up to this one may have been sent, in this run of the broker or an earlier one. */

@@ -3,6 +3,7 @@
  *
  * Calls are made in the order in which their effects must reach a session's client.
  */
+import type { Step } from '../base/scheduler.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Session } from './session.ts';
@@ -40,8 +41,10 @@ export interface Sink {
   whenStored(callback: () => void): void;
   /** What was done for this session alone has thrown: that costs its connection, and nobody else. */
   failed(session: Session, error: unknown): void;
-  /** Calls back when everybody else has had a turn. */
-  later(callback: () => void): void;
+  /** Repeats this step for the session until it says that there is no more to do, with everybody else served in between. */
+  work(session: Session, step: Step): void;
+  /** The same for work that is for no session in particular. */
+  background(step: Step): void;
   /** Sends PUBACK, PUBREC, PUBREL or PUBCOMP. */
   acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void;
   /** The same, once everything stored so far would survive a crash. */

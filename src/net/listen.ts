@@ -6,6 +6,7 @@ import { IncomingMessage } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server, Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { assert } from '../base/assert.ts';
+import { eventLoop } from '../base/scheduler.ts';
 import type { Audit } from '../contracts/audit.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { Accept, Listener, TransportKind } from '../contracts/transport.ts';
@@ -14,9 +15,9 @@ import { Handshakes } from './handshakes.ts';
 import type { ListenerOptions } from './options.ts';
 import { type BeginEvent, beginBehind, ProxyGate } from './proxy-gate.ts';
 import { Refusals } from './refusals.ts';
+import { overhead } from './scheduled-stream.ts';
 import { acceptProxiedTcp, acceptTcp, acceptTls } from './socket-stream.ts';
 import { TlsContexts } from './tls-contexts.ts';
-import { cost, strangers } from './turnstile.ts';
 import { createWebSocketServer, pathsOf } from './websocket.ts';
 
 const schemes: Readonly<Record<TransportKind, string>> = {
@@ -152,21 +153,26 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
         )
       : createWebSocketServer(options, secure, { accept, handshakes, refusals });
   const upgradedAt = secure === null ? 'connection' : 'secureConnection';
-  if (options.kind !== 'tls') takeTurns(server, upgradedAt, cost.upgrade, refusals);
+  if (options.kind !== 'tls') beginWhenTime(server, upgradedAt, overhead.upgrade, refusals);
   if (secure !== null) {
     checkHandshakes(server as TlsServer, handshakes, refusals);
-    takeTurns(server, 'connection', cost.tlsHandshake, refusals);
+    beginWhenTime(server, 'connection', overhead.tlsHandshake, refusals);
   }
   gate?.guard(server);
   return server;
 }
 
-/** What `server` does first is dear, so it begins when its turn comes, and not before the client has said anything. */
-function takeTurns(server: Server, event: BeginEvent, leastCost: number, refusals: Refusals): void {
+/** What `server` does first takes long, so it begins when there is time, and not before the client has sent anything. */
+function beginWhenTime(server: Server, event: BeginEvent, microseconds: number, refusals: Refusals): void {
+  const { unauthenticated } = eventLoop;
   beginBehind(server, event, refusals, {
     admit: () => () => 0,
     when(begin) {
-      if (!strangers.goes(leastCost, begin)) strangers.wait(leastCost, begin);
+      unauthenticated.run(() => {
+        unauthenticated.charge(microseconds);
+        begin();
+        return false;
+      });
     },
   });
 }

@@ -3,14 +3,12 @@
  */
 import { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { ChunkPool } from '../base/chunk-pool.ts';
 import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../contracts/transport.ts';
 import { clientCertificateOf } from './client-certificate.ts';
 import { addressOf } from './handshakes.ts';
 import type { HeaderReader } from './proxy-gate.ts';
 import type { Refusals } from './refusals.ts';
-import { TurnTakingStream } from './turn-taking-stream.ts';
-import { cost, strangerBytes, strangers } from './turnstile.ts';
+import { ScheduledStream } from './scheduled-stream.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
 const endTimeoutMs = 3_000;
@@ -19,15 +17,14 @@ const endTimeoutMs = 3_000;
  * One read buffer for all plain sockets: what is read is handed on before the next read begins. TLS sockets cannot have it.
  */
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
-/** The same for those whose client is not known yet. */
-const strangersBuffer = Buffer.allocUnsafeSlow(strangerBytes);
-/** So many reads in a row may fill the buffer before the other sockets have their turn. */
-const readsInRow = 4;
+/**
+ * The same for connections that are not authenticated. Most CONNECTs are smaller, and to handle so much takes no more than a
+ * small part of a millisecond.
+ */
+const smallReadBuffer = Buffer.allocUnsafeSlow(4_096);
 const nothing = new Uint8Array(0);
-/** What strangers said and is held; of each that is read at most one read. */
-const heldChunks = new ChunkPool();
 
-export class SocketStream extends TurnTakingStream implements ByteStream {
+export class SocketStream extends ScheduledStream implements ByteStream {
   readonly kind: 'tcp' | 'tls';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
@@ -35,7 +32,6 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
   #endTimer: NodeJS.Timeout | null = null;
   /** `pendingBytes` was above 0 and `onDrain` is owed. */
   #isDrainAwaited = false;
-  #fullReads = 0;
 
   constructor(
     kind: 'tcp' | 'tls',
@@ -56,7 +52,7 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
     socket.on('end', () => {
       this.receiver?.onPeerEnd?.();
       if (socket.writableLength > 0) this.end();
-      else this.closeInTurn(() => socket.destroy());
+      else this.closeSoon(() => socket.destroy());
     });
     socket.on('close', () => this.#closed());
   }
@@ -107,34 +103,13 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
   }
 
   /** These bytes were read; the buffer is used again for the next read. */
-  received(bytes: Buffer, end: number): void {
-    if (this.isStranger) return this.#receivedOfStranger(bytes, end);
-    this.receiver?.onBytes(bytes, 0, end);
-    // A read that fills the buffer leaves more to read, and libuv would read on, 32 times.
-    if (end < readBuffer.length) this.#fullReads = 0;
-    // The rest is read once all other sockets had their turn.
-    else if (++this.#fullReads >= readsInRow) {
-      this.#fullReads = 0;
-      this.giveWay();
-      setImmediate(() => this.readOn());
-    }
-  }
-
-  /** What there is no time for in this round is held until there is, and nothing more is read until then. */
-  #receivedOfStranger(bytes: Buffer, end: number): void {
-    if (strangers.goes(cost.read, () => this.handOver(bytes, end))) return;
-    const held = heldChunks.take(end);
-    bytes.copy(held, 0, 0, end);
-    this.giveWay();
-    strangers.wait(cost.read, () => {
-      this.handOver(held, end);
-      heldChunks.giveBack(held);
-      this.readOn();
-    });
+  received(bytes: Buffer, start: number, end: number): void {
+    this.receiver?.onBytes(bytes, start, end);
+    this.handedOver();
   }
 
   end(): void {
-    this.closeInTurn(() => {
+    this.closeSoon(() => {
       if (this.socket.destroyed) return;
       this.socket.end();
       // The peer's last bytes must be read, or its FIN is never seen.
@@ -144,7 +119,7 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
   }
 
   destroy(): void {
-    this.closeInTurn(() => this.socket.destroy());
+    this.closeSoon(() => this.socket.destroy());
   }
 
   #closed(): void {
@@ -157,10 +132,10 @@ export class SocketStream extends TurnTakingStream implements ByteStream {
 export function acceptTcp(socket: Socket, accept: Accept): void {
   const stream = new SocketStream('tcp', socket, addressOf(socket));
   const onRead = (length: number, buffer: Buffer) => {
-    stream.received(buffer, length);
+    stream.received(buffer, 0, length);
     return true;
   };
-  if (!readsInto(socket, () => stream.isStranger, onRead)) return acceptEvents(stream, socket, accept);
+  if (!readsInto(socket, () => stream.isUnauthenticated, onRead)) return acceptEvents(stream, socket, accept);
   begin(stream, socket, accept);
 }
 
@@ -177,7 +152,7 @@ export function acceptProxiedTcp(
   let read: HeaderReader | null = reader;
   const close = () => socket.destroy();
   const onBytes = (bytes: Buffer, end: number) => {
-    if (stream !== null) return stream.received(bytes, end);
+    if (stream !== null) return stream.received(bytes, 0, end);
     refusals.contain(socket, () => {
       const start = read?.(bytes, end) ?? null;
       if (start === null) return;
@@ -185,7 +160,7 @@ export function acceptProxiedTcp(
       socket.off('end', close).off('error', close);
       stream = new SocketStream('tcp', socket, established(socket));
       const receiver = begin(stream, socket, accept);
-      if (start < end) receiver?.onBytes(bytes, start, end);
+      if (receiver !== null && start < end) stream.received(bytes, start, end);
     });
   };
   socket.on('end', close).on('error', close);
@@ -193,7 +168,7 @@ export function acceptProxiedTcp(
     onBytes(buffer, length);
     return true;
   };
-  if (readsInto(socket, () => stream === null || stream.isStranger, onRead)) return;
+  if (readsInto(socket, () => stream === null || stream.isUnauthenticated, onRead)) return;
   socket.on('data', (bytes: Buffer) => onBytes(bytes, bytes.length));
 }
 
@@ -203,7 +178,7 @@ export function acceptTls(socket: TLSSocket, remoteAddress: string, accept: Acce
 
 /** Reads the usual way. */
 function acceptEvents(stream: SocketStream, socket: Socket, accept: Accept): void {
-  socket.on('data', (bytes: Buffer) => stream.received(bytes, bytes.length));
+  socket.on('data', (bytes: Buffer) => stream.received(bytes, 0, bytes.length));
   // First, since `accept` may pause.
   socket.resume();
   begin(stream, socket, accept);
@@ -235,25 +210,25 @@ function findReadSlots(): ReadSlots | null {
 const readSlots = findReadSlots();
 
 /**
- * Lets a socket read into a shared buffer, which is handed on before the next read begins: into a small one while `isStranger`.
+ * Lets a socket read into a shared buffer, which is handed on before the next read begins: into a small one while `isSmall`.
  * Node offers that for outgoing connections only, so this sets what its option sets, before the first read. Returns false if it
  * cannot; the caller then reads the usual way, which costs a buffer per read and nothing else.
  */
 function readsInto(
   socket: Socket,
-  isStranger: () => boolean,
+  isSmall: () => boolean,
   onRead: (length: number, buffer: Buffer) => boolean,
 ): boolean {
   const handle = (socket as unknown as { _handle?: { useUserBuffer?(buffer: Uint8Array): void } })._handle;
   if (readSlots === null || typeof handle?.useUserBuffer !== 'function') return false;
   const slots = socket as unknown as Record<symbol, unknown>;
-  slots[readSlots.buffer] = strangersBuffer;
+  slots[readSlots.buffer] = smallReadBuffer;
   slots[readSlots.callback] = onRead;
   slots[readSlots.nextBuffer] = () => {
-    if (isStranger()) return undefined;
+    if (isSmall()) return undefined;
     slots[readSlots.nextBuffer] = null;
     return readBuffer;
   };
-  handle.useUserBuffer(strangersBuffer);
+  handle.useUserBuffer(smallReadBuffer);
   return true;
 }

@@ -4,9 +4,10 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { WebSocket } from 'ws';
+import { Deque } from '../base/deque.ts';
+import { eventLoop } from '../base/scheduler.ts';
 import type { ByteStream, ClientCertificate, Framing } from '../contracts/transport.ts';
-import { TurnTakingStream } from './turn-taking-stream.ts';
-import { cost, strangers } from './turnstile.ts';
+import { ScheduledStream } from './scheduled-stream.ts';
 import { packetFrames } from './websocket-frames.ts';
 
 const endTimeoutMs = 3_000;
@@ -16,9 +17,11 @@ const silentIntervalsMax = 2;
 const normalClosure = 1000;
 const unsupportedData = 1003;
 const abnormalClosure = 1006;
+/** So much is parsed between two looks at the clock: of frames without content, a fraction of a millisecond. */
+const bytesPerStep = 1_024;
 
 /** `webSocket` must not answer pings by itself. */
-export class WebSocketStream extends TurnTakingStream implements ByteStream {
+export class WebSocketStream extends ScheduledStream implements ByteStream {
   readonly kind: 'ws' | 'wss';
   readonly framing: Framing = packetFrames;
   readonly remoteAddress: string;
@@ -32,8 +35,10 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
   #pingToAnswer: Buffer | null = null;
   #silentIntervals = 0;
   #bytesReadBefore = 0;
-  /** What a stranger said and there was no time for; no more than one read. */
-  #held: Buffer[] | null = null;
+  /** `ws` takes what was read by this listener of its own. */
+  readonly #parse: (this: Socket, bytes: Buffer) => void;
+  /** Read, and not parsed yet: there was no time for it, or the receiver wants no more. */
+  readonly #unparsed = new Deque<Buffer>();
 
   constructor(
     kind: 'ws' | 'wss',
@@ -59,10 +64,12 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
     });
     socket.on('end', () => this.receiver?.onPeerEnd?.());
     webSocket.on('close', (code) => this.#closed(code));
-    const arrived = ({ length }: Buffer) => {
-      if (this.receiver?.onArriving?.(length) !== true) socket.off('data', arrived);
-    };
-    socket.on('data', arrived);
+    // Frames cost what they cost, whatever is in them, so what is charged to the client includes them.
+    const [parse] = socket.listeners('data') as ((this: Socket, bytes: Buffer) => void)[];
+    this.#parse = parse!;
+    socket.removeAllListeners('data').on('data', (bytes: Buffer) => this.#read(bytes));
+    // `ws` parses what is left in the socket then, which comes behind what is here.
+    socket.prependListener('close', () => this.#parseAll());
   }
 
   get tlsVersion(): string | null {
@@ -86,17 +93,23 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
     if (!this.#isDrainAwaited || this.#webSocket.readyState !== this.#webSocket.OPEN) return;
     if (this.#webSocket.bufferedAmount > 0) return;
     this.#isDrainAwaited = false;
-    const ping = this.#pingToAnswer;
-    this.#pingToAnswer = null;
-    if (ping !== null) this.#pong(ping);
+    this.#answerPing();
     if (!this.#isDrainAwaited) this.receiver?.onDrain();
   };
 
+  /**
+   * Only the newest of the pings in one read is answered, and it is not before the peer has read what it was sent. [RFC 6455 5.5.3]
+   */
   #pinged(payload: Buffer): void {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    // A peer that sends pings and reads nothing must not fill our memory with answers.
-    if (this.#isDrainAwaited) this.#pingToAnswer = Buffer.from(payload);
-    else this.#pong(payload);
+    this.#pingToAnswer = Buffer.from(payload);
+  }
+
+  #answerPing(): void {
+    const ping = this.#pingToAnswer;
+    if (ping === null || this.#isDrainAwaited || this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    this.#pingToAnswer = null;
+    this.#pong(ping);
   }
 
   #pong(payload: Buffer): void {
@@ -120,6 +133,61 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
     this.#isDrainAwaited = this.#webSocket.bufferedAmount > 0;
   }
 
+  /** These bytes are ours: Node allocates a buffer for each read. */
+  #read(bytes: Buffer): void {
+    this.receiver?.onArriving?.(bytes.length);
+    this.#unparsed.push(bytes);
+    if (this.isHeld) return;
+    const { share } = this;
+    if (!share.begin()) return this.#parseLater();
+    let isDone = false;
+    try {
+      isDone = this.#parseSome();
+    } finally {
+      share.end();
+    }
+    if (isDone) this.handedOver();
+    else this.#parseLater();
+  }
+
+  #parseLater(): void {
+    this.hold(() => !this.#parseSome());
+  }
+
+  /** While there is time, and the receiver wants more. True if nothing is left to do before `resume`. */
+  #parseSome(): boolean {
+    for (let bytes = this.#unparsed.shift(); bytes !== undefined; bytes = this.#unparsed.shift()) {
+      if (this.#isOver) {
+        this.#unparsed.clear();
+        break;
+      }
+      if (bytes.length > bytesPerStep) this.#unparsed.unshift(bytes.subarray(bytesPerStep));
+      this.#parse.call(this.socket, bytes.subarray(0, bytesPerStep));
+      if (this.isPaused) break;
+      if (this.#unparsed.length > 0 && eventLoop.isSpent()) return false;
+    }
+    this.#answerPing();
+    return true;
+  }
+
+  /** It has failed, or the peer has closed it: what comes then is not for us. */
+  get #isOver(): boolean {
+    const { readyState, CLOSING } = this.#webSocket;
+    return this.#error !== null || (readyState === CLOSING && !this.#isClosing);
+  }
+
+  override resume(): void {
+    super.resume();
+    if (this.#unparsed.length > 0 && !this.isPaused && !this.isHeld) this.#parseLater();
+  }
+
+  #parseAll(): void {
+    if (this.#isOver) return this.#unparsed.clear();
+    for (let bytes = this.#unparsed.shift(); bytes !== undefined; bytes = this.#unparsed.shift()) {
+      this.#parse.call(this.socket, bytes);
+    }
+  }
+
   #received(message: Buffer, isBinary: boolean): void {
     if (this.#error !== null) return;
     // [MQTT5 6.0.0-1]
@@ -127,20 +195,7 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
       this.#fail(new Error('the client sent a WebSocket text frame, MQTT needs binary ones'));
       return this.#webSocket.close(unsupportedData, 'MQTT needs binary frames');
     }
-    // The messages of one read come all, also after a pause.
-    if (this.#held !== null) this.#held.push(message);
-    else if (!this.isStranger) this.receiver?.onBytes(message, 0, message.length);
-    else if (!strangers.goes(cost.read, () => this.handOver(message, message.length))) this.#hold(message);
-  }
-
-  #hold(message: Buffer): void {
-    const held = (this.#held = [message]);
-    this.giveWay();
-    strangers.wait(cost.read, () => {
-      this.#held = null;
-      for (const each of held) this.handOver(each, each.length);
-      this.readOn();
-    });
+    this.receiver?.onBytes(message, 0, message.length);
   }
 
   protected pauseSource(): void {
@@ -152,7 +207,7 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
   }
 
   end(): void {
-    this.closeInTurn(() => {
+    this.closeSoon(() => {
       this.#isClosing = true;
       // The peer's close frame must be read.
       this.resume();
@@ -162,7 +217,7 @@ export class WebSocketStream extends TurnTakingStream implements ByteStream {
   }
 
   destroy(): void {
-    this.closeInTurn(() => {
+    this.closeSoon(() => {
       this.#isClosing = true;
       this.#webSocket.terminate();
     });

@@ -76,7 +76,7 @@ export class Decisions {
     });
     this.#taken.add(`${number} ${who}`);
     // It may have come, or come back, while the message was given to others.
-    const mayBeNew = qos === 0 && judge.profile.hasPieces && owner !== undefined;
+    const mayBeNew = qos === 0 && judge.profile.hasSmallSteps && owner !== undefined;
     if (group === null) {
       if (mayBeNew && owedTo(owner, number) === null) judge.tell({ kind: 'found', clientId, message: routed });
       return this.#make(session, number, owner === undefined ? null : owedTo(owner, number));

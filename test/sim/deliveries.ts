@@ -162,7 +162,7 @@ export class Deliveries {
     const judge: Judge = this.#judge;
     const { number, expected, filter } = decision;
     // Where messages of QoS 0 go to some at a time, those of several publishers overtake each other.
-    const isOfOne = qos === 0 && judge.profile.hasPieces;
+    const isOfOne = qos === 0 && judge.profile.hasSmallSteps;
     const row = isOfOne ? `0 ${expected?.message.publisher} ${filter}` : `${qos}`;
     const last = link.last.get(row) ?? 0;
     judge.check(number > last, 'the order of a session [MQTT5 4.6.0-6]', () => {

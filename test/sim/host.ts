@@ -1,6 +1,7 @@
 /** The broker's process in one run: started, closed, killed, without power, and started again on what the disk has. */
 import type { Random } from '../../scripts/crash/random.ts';
 import { Deadline } from '../../src/base/deadline.ts';
+import { Scheduler } from '../../src/base/scheduler.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import type { Connection } from '../../src/broker/connection.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable, Hooks } from '../../src/contracts/hooks.ts';
@@ -80,9 +81,9 @@ export class Host {
       ...(this.#judge.rules !== null && { access: this.#judge.rules.policy }),
       hooks: this.#hooks(life),
       ...(this.#pipelines !== null && { pipeline: this.#pipelines }),
-      ...(this.#profile.hasPieces && { pieces: { over: 2, size: 1, timers: 1, subscriptions: 1 } }),
+      ...(this.#profile.hasSmallSteps && { stepSizes: { copies: 1, timers: 1, subscriptions: 1, retained: 1 } }),
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
-      schedule: (run) => this.#world.after(0, run, life),
+      scheduler: this.#scheduler(life),
     });
     if (hasRudeListeners) listenRudely(broker.events, this.#random.fork());
     const probe = broker.accept(
@@ -103,6 +104,17 @@ export class Host {
     this.#judge.wills.afterEvent();
     checkRestored(this.#judge);
     this.#world.tell(() => 'broker: started');
+  }
+
+  /** Work takes time here as the clock is read: a few microseconds or, in some runs, up to half of what a client may take of a round. */
+  #scheduler(life: Life): Scheduler {
+    const random = this.#random.fork();
+    const most = this.#profile.workMicroseconds;
+    let now = 0;
+    return new Scheduler({
+      clock: () => (now += random.between(0, most)),
+      afterArrivals: (run) => this.#world.after(0, run, life),
+    });
   }
 
   #hooks(life: Life): Hooks {

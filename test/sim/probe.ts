@@ -106,12 +106,12 @@ function watchDecisions(core: Core, judge: Judge): void {
 
   /** What follows later is still of this message. */
   const watchFanOut = (fanOut: FanOut, message: Message, own: Routing): void => {
-    const goOn = fanOut.goOn.bind(fanOut);
-    fanOut.goOn = (count) => {
+    const step = fanOut.step.bind(fanOut);
+    fanOut.step = () => {
       const outer = routing;
       routing = { ...own, message };
       try {
-        return goOn(count);
+        return step();
       } finally {
         routing = outer;
       }

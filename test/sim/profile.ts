@@ -13,7 +13,9 @@ export interface Profile {
   readonly cacheBytes: number;
   readonly recordsInRow: number;
   /** Messages of QoS 0 are given to subscribers one by one, in a round each. */
-  readonly hasPieces: boolean;
+  readonly hasSmallSteps: boolean;
+  /** Between two readings of the scheduler's clock, at most: work takes time. */
+  readonly workMicroseconds: number;
   readonly wire: WireHabits;
   readonly disk: DiskHabits;
   readonly pipeline: 'none' | 'sync' | 'async';
@@ -60,7 +62,8 @@ export function drawProfile(random: Random): Profile {
     maxCommitDelayMs: random.pick([0, 0, 0, 20]),
     cacheBytes: random.pick([0, 1_500, 67_108_864]),
     recordsInRow: isSmall ? 2 : 256,
-    hasPieces: isSmall,
+    hasSmallSteps: isSmall,
+    workMicroseconds: random.pick([0, 50, 500]),
     wire: {
       latencyMs: random.pick([0, 3, 40]),
       pieces: random.pick([0, 0.3]),

@@ -50,7 +50,12 @@ export class World {
         throw error;
       },
       whenStored: (callback) => (this.waiting === null ? callback() : void this.waiting.push(callback)),
-      later: (callback) => callback(),
+      work: (_session, step) => {
+        while (step());
+      },
+      background: (step) => {
+        while (step());
+      },
       acknowledge: ({ clientId }, type, packetId) => void this.told.push(`${clientId} gets ${type} for ${packetId}`),
       acknowledgeStored: ({ clientId }, type, id) => void this.told.push(`${clientId} gets ${type} for ${id}`),
       disconnect: () => {},

@@ -6,6 +6,7 @@
  */
 import fc from 'fast-check';
 import type { Random } from '../../../scripts/crash/random.ts';
+import { Scheduler } from '../../../src/base/scheduler.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import { type BrokerSettings, defaultLimits, defaultSettings } from '../../../src/contracts/settings.ts';
@@ -61,6 +62,7 @@ export default function connection(seed: number): Target {
 
 class World {
   readonly #scheduled: (() => void)[] = [];
+  #microseconds = 0;
   readonly #bugs: string[] = [];
   readonly #broker: Broker;
   #now = 1_700_000_000_000;
@@ -76,7 +78,10 @@ class World {
       log: { ...silentLog, error },
       clock: { now: () => this.#now },
       timers: { after: () => {}, every: () => () => {} },
-      schedule: (run) => void this.#scheduled.push(run),
+      scheduler: new Scheduler({
+        clock: () => (this.#microseconds += 20),
+        afterArrivals: (run) => void this.#scheduled.push(run),
+      }),
       hooks: {
         authenticate: ({ method, data }) => {
           if (method === null) return { outcome: 'accept' };

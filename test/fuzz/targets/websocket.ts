@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { Random } from '../../../scripts/crash/random.ts';
+import { eventLoop } from '../../../src/base/scheduler.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
 import { Handshakes } from '../../../src/net/handshakes.ts';
@@ -61,6 +62,7 @@ class MemorySocket extends Duplex {
 
 /** What the broker's side sees: bytes until the end, and the end once. */
 class Receiver implements ByteReceiver {
+  readonly share = eventLoop.share();
   bytes = 0;
   ends = 0;
 

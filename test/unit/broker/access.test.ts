@@ -15,6 +15,7 @@ import { listen } from '../../../src/net/listen.ts';
 import type { Topic } from '../../../src/protocol/topic.ts';
 import { LevelStore } from '../../../src/store/level/level-store.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
+import { timeless } from '../../support/rounds.ts';
 import { unique, WireClient } from '../../support/wire-client.ts';
 
 const notAuthorized = 0x87;
@@ -45,7 +46,12 @@ async function start(options: { access?: AccessPolicy; hooks?: Hooks }, director
           acceptLoss: false,
           log: silentLog,
         });
-  const broker = new Broker({ settings: { ...defaultSettings, sysIntervalSeconds: 0 }, store, ...options });
+  const broker = new Broker({
+    scheduler: timeless(),
+    settings: { ...defaultSettings, sysIntervalSeconds: 0 },
+    store,
+    ...options,
+  });
   await broker.start();
   const accept = (url: string) => (stream: Parameters<Broker['accept']>[0]) => broker.accept(stream, url);
   const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, accept);

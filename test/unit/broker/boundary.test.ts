@@ -12,6 +12,7 @@ import { listen } from '../../../src/net/listen.ts';
 import { LevelStore } from '../../../src/store/level/level-store.ts';
 import { testBroker } from '../../support/broker.ts';
 import { Peer } from '../../support/peer.ts';
+import { timeless } from '../../support/rounds.ts';
 import { type ConnectOptions, WireClient } from '../../support/wire-client.ts';
 
 describe('what a stranger sends', () => {
@@ -68,7 +69,13 @@ async function breakable(hooks: Hooks = {}) {
   const errors: string[] = [];
   const log = { ...silentLog, error: (_: object, message: string) => void errors.push(message) };
   const store = new LevelStore({ ...storeOptions, directory, log });
-  const broker = new Broker({ settings: { ...defaultSettings, sysIntervalSeconds: 0 }, store, log, hooks });
+  const broker = new Broker({
+    scheduler: timeless(),
+    settings: { ...defaultSettings, sysIntervalSeconds: 0 },
+    store,
+    log,
+    hooks,
+  });
   await broker.start();
   closing.push(() => broker.close());
   const listener = await listen(

@@ -8,6 +8,7 @@ import { silentLog } from '../../../src/contracts/log.ts';
 import { defaultLimits, defaultSettings } from '../../../src/contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
+import { timeless } from '../../support/rounds.ts';
 import { wire } from '../../support/wire.ts';
 
 const hour = 3_600_000;
@@ -19,6 +20,7 @@ beforeEach(() => {
   now = 1_700_000_000_000;
   warnings = [];
   broker = new Broker({
+    scheduler: timeless(),
     settings: { ...defaultSettings, sysIntervalSeconds: 0, limits: { ...defaultLimits, outputBytes: 1_000 } },
     store: new MemoryStore(),
     log: { ...silentLog, warn: (_about: object, what: string) => void warnings.push(what) },

@@ -6,6 +6,7 @@ import { defaultSettings } from '../../../src/contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { BadDisk, brokerOn } from '../../support/bad-disk.ts';
+import { immediately } from '../../support/rounds.ts';
 import { wire } from '../../support/wire.ts';
 import { unique } from '../../support/wire-client.ts';
 
@@ -65,7 +66,7 @@ test('a client whose CONNACK waits for the disk is not called late by its keep-a
     log: silentLog,
     clock: { now: () => now },
     timers: { after: () => {}, every: () => () => {} },
-    schedule: (run) => run(),
+    scheduler: immediately(),
   });
   await broker.start();
   const written: number[] = [];

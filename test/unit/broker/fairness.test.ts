@@ -1,4 +1,4 @@
-/** What one client sends may reach thousands of subscribers; the others do not wait until all of it is done. */
+/** What one client sends may take long, or reach thousands of subscribers; the others do not wait until all of it is done. */
 import { type Packet, parser } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
@@ -7,27 +7,28 @@ import type { Connection } from '../../../src/broker/connection.ts';
 import type { Hooks } from '../../../src/contracts/hooks.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
-import type { Pieces } from '../../../src/core/pieces.ts';
+import { defaultStepSizes, type StepSizes } from '../../../src/core/step-sizes.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { Peer } from '../../support/peer.ts';
+import { Rounds } from '../../support/rounds.ts';
 
 interface WorldOptions {
   readonly hooks?: Hooks;
-  readonly pieces?: Partial<Pieces>;
+  readonly stepSizes?: Partial<StepSizes>;
   readonly clock?: Clock;
   readonly store?: SessionStore;
 }
 
-/** A broker whose rounds of the event loop the test lets pass. */
-class World {
-  readonly #scheduled: (() => void)[] = [];
+/** A broker whose rounds of the event loop the test lets pass, and whose work takes as long as the test says. */
+class World extends Rounds {
   readonly broker: Broker;
 
   constructor(options: WorldOptions) {
+    super();
     this.broker = new Broker({
       settings: { ...defaultSettings, sysIntervalSeconds: 0 },
       store: new MemoryStore(),
-      schedule: (run) => this.#scheduled.push(run),
+      scheduler: this.scheduler,
       ...options,
     });
   }
@@ -47,28 +48,6 @@ class World {
     const accepted = this.accept(peer);
     accepted.connect(clientId);
     return accepted;
-  }
-
-  round(): void {
-    for (const run of this.#scheduled.splice(0)) run();
-  }
-
-  get isAtRest(): boolean {
-    return this.#scheduled.length === 0;
-  }
-
-  rest(): void {
-    while (!this.isAtRest) this.round();
-  }
-
-  /** What `count` is after each round, until nothing more is to be done. */
-  follow(count: () => number): number[] {
-    const counts = [count()];
-    while (!this.isAtRest) {
-      this.round();
-      if (counts.at(-1) !== count()) counts.push(count());
-    }
-    return counts;
   }
 }
 
@@ -133,7 +112,10 @@ const message = { cmd: 'publish', topic: 't', payload: 'x', qos: 0, retain: fals
 const retained = (count: number, payload = 'x') =>
   Array.from({ length: count }, (_, i) => ({ ...message, topic: `retained/${i}`, payload, retain: true }));
 
-test('a read whose messages go to many makes room for others after ten thousand copies', async () => {
+/** By how much `count` grows in each round in which it does. */
+const growth = (counts: readonly number[]) => counts.slice(1).map((count, i) => count - counts[i]!);
+
+test('a read whose messages go to many is worked through over several rounds', async () => {
   const world = await World.start();
   const { counters } = world.broker;
   const subscriptions = Array.from({ length: 1_000 }, (_, i) => ({ topic: `$share/${i}/t`, qos: 0 }));
@@ -141,28 +123,58 @@ test('a read whose messages go to many makes room for others after ten thousand 
   const publisher = world.connect('publisher');
   world.rest();
 
+  world.perReading = 100;
   publisher.send(...new Array(25).fill(message), { cmd: 'pingreq' });
   expect(publisher.isPaused).toBe(true);
-  // The one that goes beyond is taken to its end.
-  expect(world.follow(() => counters.publishReceived)).toEqual([11, 22, 25]);
-  expect(publisher.isPaused).toBe(false);
-  expect(counters.publishSent).toBe(25_000);
+  const copies = growth(world.follow(() => counters.publishSent));
+  // A millisecond has ten steps, each of so many copies.
+  expect(Math.max(...copies)).toBeLessThanOrEqual(11 * defaultStepSizes.copies);
+  expect(copies.length).toBeGreaterThan(15);
+  expect([counters.publishSent, publisher.isPaused]).toEqual([25_000, false]);
   await world.broker.close();
 });
 
-test('and one of retained messages after some thirty of them', async () => {
+test('and so is one of very many small messages, whose clock is read now and then', async () => {
   const world = await World.start();
   const { counters } = world.broker;
-  const publisher = world.connect('publisher');
+  const [greedy, modest] = [world.connect('greedy'), world.connect('modest')];
   world.rest();
 
-  publisher.send(...retained(250));
-
-  expect(world.follow(() => counters.publishReceived)).toEqual([34, 68, 102, 136, 170, 204, 238, 250]);
+  world.perReading = 250;
+  greedy.send(...new Array(400).fill(message));
+  modest.send(message);
+  expect([greedy.isPaused, modest.isPaused]).toEqual([true, false]);
+  const packets = growth(world.follow(() => counters.publishReceived));
+  expect(Math.max(...packets)).toBeLessThanOrEqual(5 * 16);
+  expect(counters.publishReceived).toBe(401);
   await world.broker.close();
 });
 
-test('… and who waits for no answer goes on once these are on disk', async () => {
+test.each(['DISCONNECT', 'the loss of its connection'])(
+  'what a client sent before %s is handled before that, however long it takes',
+  async (end) => {
+    const world = await World.start();
+    const { counters } = world.broker;
+    const wills = new Subscribers(world, 'w');
+    const client = world.accept();
+    const will = { topic: 't', payload: 'will', qos: 0, retain: false };
+    const connect = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: true, keepalive: 0 };
+    client.send({ ...connect, clientId: 'c', will });
+    world.rest();
+
+    world.perReading = 500;
+    const messages = new Array(100).fill({ ...message, topic: 'elsewhere' });
+    client.send(...messages, ...(end === 'DISCONNECT' ? [{ cmd: 'disconnect' }] : []));
+    client.destroy();
+    world.rest();
+
+    expect(counters.publishReceived).toBe(100);
+    expect(wills.news).toBe(end === 'DISCONNECT' ? '' : 'wwill');
+    await world.broker.close();
+  },
+);
+
+test('a client that publishes retained messages and waits for no answer goes on once some of them are on disk', async () => {
   const { store, write } = slowStore();
   const world = await World.start({ store });
   const { counters } = world.broker;
@@ -170,11 +182,11 @@ test('… and who waits for no answer goes on once these are on disk', async () 
   world.rest();
 
   unanswered.send(...retained(50));
-  expect(world.follow(() => counters.publishReceived)).toEqual([34]);
+  expect(world.follow(() => counters.publishReceived)).toEqual([32]);
   answered.send(...retained(40).map((each, i) => ({ ...each, qos: 1, messageId: i + 1 })));
-  expect(world.follow(() => counters.publishReceived)).toEqual([68, 74]);
+  expect(world.follow(() => counters.publishReceived)).toEqual([72]);
   write();
-  expect(world.follow(() => counters.publishReceived)).toEqual([74, 90]);
+  expect(world.follow(() => counters.publishReceived)).toEqual([90]);
 
   write();
   store.isBehind = true;
@@ -191,21 +203,21 @@ test('… and who waits for no answer goes on once these are on disk', async () 
 
 describe('a message for very many', () => {
   test('is given to some of them in each round, and only its publisher waits for that', async () => {
-    const world = await World.start({ pieces: { over: 4, size: 2 } });
+    const world = await World.start({ stepSizes: { copies: 2 } });
     const subscribers = new Subscribers(world, 'abcde');
     const [slow, other] = [world.connect('slow'), world.connect('other')];
     world.rest();
 
+    // Two steps take what a client may take of a round.
+    world.perReading = 900;
     slow.send({ ...message, payload: '1' }, { ...message, payload: '2' }, { cmd: 'pingreq' });
     other.send({ ...message, topic: 'elsewhere' });
     expect([slow.isPaused, other.isPaused]).toEqual([true, false]);
-    const news: string[] = [];
-    while (!world.isAtRest) {
-      world.round();
-      news.push(subscribers.news);
-    }
+    const inRound = growth(world.follow(() => world.broker.counters.publishSent));
 
-    expect(news.filter((each) => each !== '')).toEqual(['a1 b1', 'c1 d1', 'e1 a2 b2', 'c2 d2', 'e2']);
+    expect(Math.max(...inRound)).toBeLessThanOrEqual(4);
+    const each = (name: string) => subscribers.got.filter((one) => one.startsWith(name)).join(' ');
+    expect([...'abcde'].map(each)).toEqual(['a1 a2', 'b1 b2', 'c1 c2', 'd1 d2', 'e1 e2']);
     expect(slow.isPaused).toBe(false);
     await world.broker.close();
   });
@@ -213,7 +225,7 @@ describe('a message for very many', () => {
   test.each(['goes', 'is taken over'])(
     'goes to everybody at once, and before his will, when its publisher %s',
     async (what) => {
-      const world = await World.start({ pieces: { over: 4, size: 2 } });
+      const world = await World.start({ stepSizes: { copies: 2 } });
       const subscribers = new Subscribers(world, 'abcde');
       const publisher = world.accept();
       const will = { topic: 't', payload: 'w', qos: 0, retain: false };
@@ -240,7 +252,7 @@ describe('a message for very many', () => {
   );
 
   test('passes over who has gone meanwhile, and does not reach who came later', async () => {
-    const world = await World.start({ pieces: { over: 4, size: 2 } });
+    const world = await World.start({ stepSizes: { copies: 2 } });
     const subscribers = new Subscribers(world, 'abcd');
     const last = subscribers.add('e');
     const publisher = world.connect('publisher');
@@ -256,7 +268,7 @@ describe('a message for very many', () => {
   });
 
   test('of QoS 1 goes to everybody in one go', async () => {
-    const world = await World.start({ pieces: { over: 4, size: 2 } });
+    const world = await World.start({ stepSizes: { copies: 2 } });
     const subscribers = new Subscribers(world, 'abcde');
     const publisher = world.connect('publisher');
     world.rest();
@@ -282,21 +294,23 @@ test.each(['subscribe', 'unsubscribe'] as const)(
     if (cmd === 'unsubscribe') client.send(subscribing);
     world.rest();
     const bytesBefore = client.bytes;
+    world.perReading = 300;
 
     client.send(cmd === 'subscribe' ? subscribing : { cmd, messageId: 2, unsubscriptions: filters }, {
       cmd: 'pingreq',
     });
     expect(client.isPaused).toBe(true);
 
-    expect(world.follow(() => done)).toEqual([14, 28, 42, 56, 70, 84, 98, 100]);
-    expect(client.isPaused).toBe(false);
+    const filtersInRound = growth(world.follow(() => done));
+    expect(Math.max(...filtersInRound)).toBeLessThanOrEqual(16);
+    expect([done, client.isPaused]).toEqual([100, false]);
     // One answer for all, and that to the PINGREQ.
     expect(client.bytes - bytesBefore).toBe(5 + 100 + 2);
     await world.broker.close();
   },
 );
 
-test('strangers whose time is up at one time are shut out over several rounds', async () => {
+test('connections whose time for a CONNECT is up at one time are closed over several rounds', async () => {
   let now = 1_000_000;
   const world = await World.start({ clock: { now: () => now } });
   for (let i = 0; i < 40; i++) world.accept();
@@ -307,6 +321,7 @@ test('strangers whose time is up at one time are shut out over several rounds', 
     now += 1_000;
   }
 
+  world.perReading = 1_000;
   expect(world.follow(() => world.broker.counters.protocolErrors)).toEqual([16, 32, 40]);
   await world.broker.close();
 });
@@ -323,9 +338,9 @@ function come(world: World, connect: object, answers: Packet[]): Peer {
   return peer;
 }
 
-test('a session whose time is up is over when its client comes back, though it has not had its turn', async () => {
+test('a session whose time is up is over when its client comes back, though that has not been looked at', async () => {
   let now = 1_000_000;
-  const world = await World.start({ clock: { now: () => now }, pieces: { timers: 1 } });
+  const world = await World.start({ clock: { now: () => now }, stepSizes: { timers: 1 } });
   const wills = new Subscribers(world, 'w');
   const will = (payload: string) => ({
     topic: 't',
@@ -354,10 +369,10 @@ test('a session whose time is up is over when its client comes back, though it h
   await world.broker.close();
 });
 
-test('a client identifier is free when its session has expired, though that has not had its turn', async () => {
+test('a client identifier is free when its session has expired, though that has not been looked at', async () => {
   let now = 1_000_000;
   const hooks: Hooks = { authenticate: () => ({ outcome: 'accept' }) };
-  const world = await World.start({ hooks, clock: { now: () => now }, pieces: { timers: 1 } });
+  const world = await World.start({ hooks, clock: { now: () => now }, stepSizes: { timers: 1 } });
   const answers: Packet[] = [];
   const connect = (clientId: string, username: string) =>
     come(world, { clientId, username, properties: { sessionExpiryInterval: 20 } }, answers);
@@ -386,7 +401,10 @@ test('the subscriptions of a session that ends with very many are taken out over
   publisher.send(message);
   expect(world.broker.counters.publishSent).toBe(0);
   world.broker.tick();
-  expect(world.follow(() => router.sharedGroupCount)).toEqual([750, 500, 250, 0]);
+  world.perReading = 1_000;
+  const inRound = growth(world.follow(() => -router.sharedGroupCount));
+  expect(Math.max(...inRound)).toBeLessThanOrEqual(defaultStepSizes.subscriptions);
+  expect(router.sharedGroupCount).toBe(0);
   await world.broker.close();
 });
 
@@ -407,33 +425,34 @@ test('a connection that is lost meanwhile gets no more subscriptions', async () 
   await world.broker.close();
 });
 
-test('a look for retained messages that finds few among many is cut into pieces, those of several clients taking turns', async () => {
+test('a look for retained messages that finds few among many is cut into steps, and several clients are served side by side', async () => {
   const world = await World.start();
   const { broker } = world;
   for (let i = 0; i < 25_000; i++) void broker.publish(`${i}/a`, { payload: Buffer.from('x'), retain: true });
   void broker.publish('last/z', { payload: Buffer.from('x'), retain: true });
 
   const subscriptions = ['+/none', '+/z'].map((topic) => ({ topic, qos: 0 }));
-  for (const client of ['one', 'two'].map((name) => world.connect(name))) {
-    client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
-  }
+  const clients = ['one', 'two'].map((name) => world.connect(name));
+  world.rest();
+  world.perReading = 200;
+  for (const client of clients) client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
   const sent: number[] = [];
   while (!world.isAtRest) {
     world.round();
     sent.push(broker.counters.publishSent);
   }
 
-  // Each of the two looks at 50,000 topics, and 10,000 are looked at in one round.
+  // Each of the two looks at 50,000 nodes, a thousand in a step, five steps in a round.
   expect(sent.length).toBeGreaterThanOrEqual(10);
-  expect(sent.indexOf(1)).toBeGreaterThanOrEqual(7);
+  expect(sent.findIndex((count) => count > 0)).toBeGreaterThanOrEqual(7);
   expect(sent.at(-1)).toBe(2);
   await broker.close();
 });
 
 test.each([
-  ['a hundred', 1],
-  ['a hundred kilobytes', 16_384],
-])('of retained messages that are found, %s are sent in one round', async (_what, payloadBytes) => {
+  ['small', 1],
+  ['large', 16_384],
+])('%s retained messages are sent over several rounds', async (_what, payloadBytes) => {
   const world = await World.start();
   const publisher = world.connect('publisher');
   publisher.send(...retained(1_000, 'x'.repeat(payloadBytes)));
@@ -441,16 +460,16 @@ test.each([
   const subscriber = world.connect('subscriber');
   world.rest();
 
+  world.perReading = 100;
   subscriber.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'retained/#', qos: 0 }] });
-  const sent = world.follow(() => world.broker.counters.publishSent);
+  const inRound = growth(world.follow(() => world.broker.counters.publishSent));
 
-  const inOneRound = Math.max(...sent.map((count, i) => count - (sent[i - 1] ?? 0)));
-  expect(inOneRound).toBeLessThan(payloadBytes === 1 ? 110 : 40);
-  expect(sent.at(-1)).toBe(1_000);
+  expect(Math.max(...inRound)).toBeLessThanOrEqual(payloadBytes === 1 ? 110 : 40);
+  expect(world.broker.counters.publishSent).toBe(1_000);
   await world.broker.close();
 });
 
-test('expired retained messages are taken out a piece at a time', async () => {
+test('expired retained messages are taken out some at a time', async () => {
   let now = 1_000_000;
   const settings = { ...defaultSettings, sysIntervalSeconds: 0 };
   const timers = { every: () => () => {}, after: () => () => {} };

@@ -15,6 +15,7 @@ import { PacketType } from '../../../src/protocol/packets.ts';
 import { ReasonCode } from '../../../src/protocol/reason-codes.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { RecordingStore, start, World } from '../../support/core-world.ts';
+import { timeless } from '../../support/rounds.ts';
 import { wire } from '../../support/wire.ts';
 import { type ConnectOptions, type Received, WireClient } from '../../support/wire-client.ts';
 
@@ -269,6 +270,7 @@ test('the time at which the last clients are left is the time after the last com
   const store = new SlowStore();
   Object.defineProperty(store, 'isDurable', { get: () => isDurable });
   const broker = new Broker({
+    scheduler: timeless(),
     settings: { ...defaultSettings, sysIntervalSeconds: 0 },
     store,
     log: silentLog,

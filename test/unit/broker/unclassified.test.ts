@@ -6,6 +6,7 @@ import { defaultSettings } from '../../../src/contracts/settings.ts';
 import type { Listener } from '../../../src/contracts/transport.ts';
 import { listen } from '../../../src/net/listen.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
+import { timeless } from '../../support/rounds.ts';
 import { WireClient } from '../../support/wire-client.ts';
 
 const fails = () => {
@@ -27,7 +28,12 @@ let broker: Broker;
 let listener: Listener;
 beforeEach(async () => {
   classify = reclassify = () => null;
-  broker = new Broker({ settings: { ...defaultSettings, sysIntervalSeconds: 0 }, store: new MemoryStore(), pipeline });
+  broker = new Broker({
+    scheduler: timeless(),
+    settings: { ...defaultSettings, sysIntervalSeconds: 0 },
+    store: new MemoryStore(),
+    pipeline,
+  });
   await broker.start();
   listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, (url) => (stream) => broker.accept(stream, url));
 });

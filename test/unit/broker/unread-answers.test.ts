@@ -4,6 +4,7 @@ import { Broker } from '../../../src/broker/broker.ts';
 import { defaultLimits, defaultSettings } from '../../../src/contracts/settings.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { Peer } from '../../support/peer.ts';
+import { timeless } from '../../support/rounds.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -18,7 +19,7 @@ test.each([
   ['later', later],
 ])('with a hook that answers %s', async (_, authorizePublish) => {
   const settings = { ...defaultSettings, limits: { ...defaultLimits, outputBytes: 1_024 }, sysIntervalSeconds: 0 };
-  const broker = new Broker({ settings, store: new MemoryStore(), hooks: { authorizePublish } });
+  const broker = new Broker({ scheduler: timeless(), settings, store: new MemoryStore(), hooks: { authorizePublish } });
   await broker.start();
   const peer = new Peer(false);
   peer.receiver = broker.accept(peer, 'mqtt://127.0.0.1:1883');

@@ -70,7 +70,6 @@ test('nothing is charged any more once everything is gone', () => {
   core.ledger.assertSound();
   expect(core.ledger.bytesOf(Category.inFlight)).toBeGreaterThan(0);
   core.advance(core.now + 2_000_000);
-  while (core.hasLeftOver) core.goOn();
   expect(core.directory.size).toBe(0);
   core.publish(retained('will', ''), null);
   core.ledger.assertSound();

@@ -2,6 +2,7 @@
  * Listeners of every kind for tests, and a receiver that keeps what happened to one stream.
  */
 import { expect } from 'vitest';
+import { eventLoop } from '../../../src/base/scheduler.ts';
 import type { Audit, AuditEvent } from '../../../src/contracts/audit.ts';
 import { type Log, silentLog } from '../../../src/contracts/log.ts';
 import type { Accept, ByteReceiver, ByteStream, Listener } from '../../../src/contracts/transport.ts';
@@ -45,6 +46,7 @@ export const behindProxy: Others = { proxyProtocol: true, trustedProxies: ['127.
 
 /** Keeps everything; `echo` sends it back as well. */
 export class Recorder implements ByteReceiver {
+  readonly share = eventLoop.share();
   readonly stream: ByteStream;
   readonly closes: (Error | null)[] = [];
   /** `pendingBytes` at each drain. */

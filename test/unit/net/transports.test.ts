@@ -220,38 +220,6 @@ describe.each([
     expect(recorder.closes).toEqual([null]);
   });
 
-  test.runIf(kind === 'tcp')('one connection is read a few times in a round, however much it has sent', async () => {
-    const rounds: number[] = [];
-    let round = 0;
-    let isDone = false;
-    const nextRound = () => {
-      round++;
-      if (!isDone) setImmediate(nextRound);
-    };
-    const accept: Accept = (stream) => {
-      const recorder = listening.record(stream);
-      return {
-        onBytes: (bytes, start, end) => {
-          if (end - start > 60_000) rounds.push(round);
-          recorder.onBytes(bytes, start, end);
-        },
-        onDrain: () => recorder.onDrain(),
-        onClose: (error) => recorder.onClose(error),
-      };
-    };
-    const { peer, recorder } = await pair(accept);
-    setImmediate(nextRound);
-    const bytes = random(8_388_608);
-    peer.send(bytes);
-    await eventually(() => recorder.receivedLength === bytes.length);
-    isDone = true;
-
-    expect(digest(recorder.received)).toBe(digest(bytes));
-    expect(rounds.length).toBeGreaterThan(10);
-    const inOneRound = rounds.map((each) => rounds.filter((other) => other === each).length);
-    expect(Math.max(...inOneRound)).toBeLessThanOrEqual(5);
-  });
-
   test.runIf(kind === 'tcp')('what is written before the peer closes its side still reaches it', async () => {
     const { peer, recorder } = await pair();
     peer.pause();

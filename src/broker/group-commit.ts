@@ -1,22 +1,26 @@
 /**
- * A turn: everything that came in one go of the event loop is decided first, then committed in one batch, then written, each
- * connection once. Answers that promise durability wait for their batch; while one is under way the next one collects.
+ * Everything that is staged in a round of the event loop is committed in one batch at its end, and synced; while that is under
+ * way the next batch collects. Answers that promise durability wait for their batch.
  */
+import { Deque } from '../base/deque.ts';
+import type { Scheduler, Share } from '../base/scheduler.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { AckType, PacketId } from '../protocol/packets.ts';
 import type { Boundary } from './boundary.ts';
 import type { Link } from './link.ts';
 import type { StoreHealth } from './store-health.ts';
 
-export interface TurnOptions {
+export interface GroupCommitOptions {
   readonly store: SessionStore;
   readonly health: StoreHealth;
-  /** Runs its argument when this round of the event loop has delivered what came in. */
-  readonly schedule: (run: () => void) => void;
+  readonly scheduler: Scheduler;
   readonly boundary: Boundary;
   /** Everything from outside begins with a look at the clock. */
   readonly readTime: () => void;
 }
+
+/** So many answers are given between two looks at the clock. */
+const perCheck = 64;
 
 /**
  * Answers that wait for one batch, in order, each with the link that pays if it fails; null: all do. An acknowledgement is packed into a
@@ -25,55 +29,56 @@ export interface TurnOptions {
 class Held {
   readonly links: (Link | null)[] = [];
   readonly answers: (number | (() => void))[] = [];
+  #given = 0;
 
   add(link: Link | null, answer: number | (() => void)): void {
     this.links.push(link);
     this.answers.push(answer);
   }
 
-  release(boundary: Boundary): void {
-    for (let i = 0; i < this.answers.length && !boundary.isBroken; i++) {
+  /** Gives some of them. Returns whether there are more. */
+  give(most: number, boundary: Boundary): boolean {
+    const end = Math.min(this.answers.length, this.#given + most);
+    while (this.#given < end && !boundary.isBroken) {
+      const link = this.links[this.#given] as Link | null;
       try {
-        this.#give(i);
+        this.#give(link, this.answers[this.#given++]!);
       } catch (error) {
-        boundary.blame(this.links[i]!, error);
+        boundary.blame(link, error);
       }
     }
+    return end < this.answers.length && !boundary.isBroken;
   }
 
-  #give(index: number): void {
-    const answer = this.answers[index]!;
-    const link = this.links[index] as Link | null;
+  #give(link: Link | null, answer: number | (() => void)): void {
     if (link !== null) link.heldAnswers--;
     if (typeof answer !== 'number') answer();
     else link!.sendAck((answer >>> 24) as AckType, (answer >>> 8) & 0xffff, answer & 0xff);
   }
 }
 
-export class Turn {
-  readonly #options: TurnOptions;
-  #touched: Link[] = [];
-  #isScheduled = false;
+export class GroupCommit {
+  readonly #options: GroupCommitOptions;
+  #isWanted = false;
   #isCommitting = false;
   /** What waits for the batch that collects now. */
   #held = new Held();
+  /** What has waited for batches that are durable, and is not given yet. */
+  readonly #released = new Deque<Held>();
+  readonly #releasing: Share;
+  #isGiving = false;
 
-  constructor(options: TurnOptions) {
+  constructor(options: GroupCommitOptions) {
     this.#options = options;
-    // What is staged is committed at the end of the turn: a lost connection, say, which nobody is told.
+    this.#releasing = options.scheduler.share();
+    // What is staged is committed at the end of the round: a lost connection, say, which nobody is told.
     options.store.onUrgent = () => this.schedule();
   }
 
-  /** Will be flushed at the end of this turn. The caller sees to it that it comes once. */
-  touch(link: Link): void {
-    this.#touched.push(link);
-    this.schedule();
-  }
-
+  /** There is a commit at the end of this round. */
   schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    this.#options.schedule(this.#run);
+    this.#isWanted = true;
+    this.#options.scheduler.wake();
   }
 
   /**
@@ -81,8 +86,12 @@ export class Turn {
    * if it fails; null: it is for all, or sees to that itself.
    */
   whenStored(link: Link | null, callback: () => void, stagedBefore = -1): void {
-    if (this.#isStored(stagedBefore)) return callback();
-    this.#held.add(null, link === null ? callback : () => this.#options.boundary.forOne(link, callback));
+    const isStored = this.#isStored(stagedBefore);
+    if (isStored && (this.#released.length === 0 || this.#isGiving)) return callback();
+    const own = link === null ? callback : () => this.#options.boundary.forOne(link, callback);
+    // Those before it have waited for longer.
+    if (isStored) return this.#released.peekLast()!.add(null, own);
+    this.#held.add(null, own);
     this.schedule();
   }
 
@@ -125,26 +134,16 @@ export class Turn {
     if (this.#options.store.hasStaged) this.#commit(true);
   }
 
-  readonly #run = (): void => {
-    const { boundary } = this.#options;
-    this.#isScheduled = false;
+  /** At the end of a round. */
+  endRound(): void {
+    if (!this.#isWanted) return;
+    this.#isWanted = false;
     try {
       this.#commit(false);
     } catch (error) {
-      boundary.break('the commit', error);
+      this.#options.boundary.break('the commit', error);
     }
-    if (boundary.isBroken) return;
-    const touched = this.#touched;
-    if (touched.length === 0) return;
-    this.#touched = [];
-    for (let i = 0; i < touched.length; i++) {
-      try {
-        touched[i]!.flush();
-      } catch (error) {
-        boundary.blame(touched[i]!, error);
-      }
-    }
-  };
+  }
 
   #commit(isIdle: boolean): void {
     const { store, health, boundary, readTime } = this.#options;
@@ -157,9 +156,23 @@ export class Turn {
     store.commit(() => {
       this.#isCommitting = false;
       readTime();
-      held.release(boundary);
+      this.#release(held);
       health.committed();
       if (!store.isDurable || this.#held.answers.length > 0) this.schedule();
     });
+  }
+
+  /** In the order of the batches, and of the answers in each. */
+  #release(held: Held): void {
+    if (held.answers.length === 0) return;
+    this.#released.push(held);
+    if (this.#released.length === 1) this.#releasing.run(() => this.#giveSome());
+  }
+
+  #giveSome(): boolean {
+    this.#isGiving = true;
+    if (!this.#released.peek()!.give(perCheck, this.#options.boundary)) this.#released.shift();
+    this.#isGiving = false;
+    return this.#released.length > 0;
   }
 }

@@ -1,16 +1,17 @@
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { expect, test, vi } from 'vitest';
+import { eventLoop } from '../../../src/base/scheduler.ts';
 import type { ByteStream } from '../../../src/contracts/transport.ts';
 import { listen } from '../../../src/net/listen.ts';
-import { ReadTurns, readTurns } from '../../../src/net/read-turns.ts';
+import { ReadingWindow, readingWindow } from '../../../src/net/reading-window.ts';
 import { SocketStream } from '../../../src/net/socket-stream.ts';
 
-/** Turns whose time the test makes: `next` is when the next ones begin, or false if nobody waits for that. */
-function turnsOf(places: number) {
+/** A window whose time the test makes: `next` is when others are read, or false if nobody waits for that. */
+function windowOf(places: number) {
   const timers: { milliseconds: number; run: () => void }[] = [];
   const rounds: (() => void)[] = [];
-  const turns = new ReadTurns(places, 8, {
+  const window = new ReadingWindow(places, 8, {
     after: (milliseconds, run) => void timers.push({ milliseconds, run }),
     schedule: (run) => void rounds.push(run),
   });
@@ -24,12 +25,12 @@ function turnsOf(places: number) {
   };
   const enter = (names: string) => {
     for (const name of names) {
-      turns.enter(reader(name));
+      window.enter(reader(name));
       read.add(name);
     }
   };
   const leave = (name: string) => {
-    turns.leave(reader(name));
+    window.leave(reader(name));
     read.delete(name);
   };
   const next = () => {
@@ -41,24 +42,24 @@ function turnsOf(places: number) {
   return { enter, leave, next, round, read: () => [...read].sort().join('') };
 }
 
-test('while there are places everybody is read', () => {
-  const { enter, next, read } = turnsOf(4);
+test('while there is room everybody is read', () => {
+  const { enter, next, read } = windowOf(4);
   enter('abcd');
 
   expect(next()).toBe(false);
   expect(read()).toBe('abcd');
 });
 
-test('a newcomer has the place of who has been read for the longest time', () => {
-  const { enter, read } = turnsOf(4);
+test('a new one is read in place of the one that has been read for the longest time', () => {
+  const { enter, read } = windowOf(4);
   enter('abcde');
   expect(read()).toBe('bcde');
   enter('f');
   expect(read()).toBe('cdef');
 });
 
-test('who had to make room comes again in his order, a quarter of the places at a time', () => {
-  const { enter, next, read } = turnsOf(8);
+test('those that had to make room are read again in their order, a quarter of the window at a time', () => {
+  const { enter, next, read } = windowOf(8);
   enter('abcdefghijkl');
   expect(read()).toBe('efghijkl');
 
@@ -70,8 +71,8 @@ test('who had to make room comes again in his order, a quarter of the places at 
   expect(read()).toBe('abcdefkl');
 });
 
-test('a place that gets free is the first one of those who wait', () => {
-  const { enter, leave, round, read } = turnsOf(4);
+test('room that gets free is for the first of those that wait', () => {
+  const { enter, leave, round, read } = windowOf(4);
   enter('abcdef');
   leave('c');
   round();
@@ -81,8 +82,8 @@ test('a place that gets free is the first one of those who wait', () => {
   expect(read()).toBe('abef');
 });
 
-test('of many places that get free, a quarter has somebody else in each round', () => {
-  const { enter, leave, round, read } = turnsOf(8);
+test('when much room gets free, a quarter of the window is filled in each round', () => {
+  const { enter, leave, round, read } = windowOf(8);
   enter('abcdefghijklmnop');
   for (const name of 'ijklmnop') leave(name);
   expect(read()).toBe('');
@@ -94,8 +95,8 @@ test('of many places that get free, a quarter has somebody else in each round', 
   expect(seen).toEqual(['ab', 'abcd', 'abcdef', 'abcdefgh', 'abcdefgh']);
 });
 
-test('who leaves while he waits is not called any more, and then nobody looks at the clock', () => {
-  const { enter, leave, next, read } = turnsOf(2);
+test('one that leaves while it waits is not called any more, and then nobody looks at the clock', () => {
+  const { enter, leave, next, read } = windowOf(2);
   enter('abc');
   leave('a');
 
@@ -104,10 +105,10 @@ test('who leaves while he waits is not called any more, and then nobody looks at
   expect(next()).toBe(false);
 });
 
-test('among hundreds of strangers that say nothing a newcomer is heard, and each of them when he speaks', async () => {
+test('among hundreds of connections that send nothing a new one is heard, and each of them when it sends', async () => {
   const heard: string[] = [];
   const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => () => ({
-    isStranger: true,
+    share: eventLoop.unauthenticated,
     onBytes: (bytes, start, end) => void heard.push(bytes.toString('latin1', start, end)),
     onDrain: () => {},
     onClose: () => {},
@@ -130,22 +131,22 @@ test('among hundreds of strangers that say nothing a newcomer is heard, and each
     most = Math.max(most, received.mock.calls.length - before);
   }
   received.mockRestore();
-  // Those that have a place, and those that get one meanwhile.
+  // Those in the window, and those that come into it meanwhile.
   expect(most).toBeLessThan(150);
   expect(new Set(heard.slice(1))).toEqual(new Set(silent.map((_, i) => String(i))));
   for (const client of [...silent, newcomer]) client.destroy();
   await listener.close();
 });
 
-test('who is known makes room for nobody', async () => {
+test('a connection that is authenticated makes room for no other', async () => {
   const streams: ByteStream[] = [];
   let isKnown = false;
   const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => (stream) => {
     streams.push(stream);
-    const receiver = { isStranger: true, onDrain: () => {}, onClose: () => {} };
+    const receiver = { share: eventLoop.unauthenticated, onDrain: () => {}, onClose: () => {} };
     const onBytes = () => {
       isKnown = true;
-      receiver.isStranger = false;
+      receiver.share = eventLoop.share();
     };
     return Object.assign(receiver, { onBytes });
   });
@@ -163,12 +164,12 @@ test('who is known makes room for nobody', async () => {
   await listener.close();
 });
 
-test('no turn is kept for a connection that is closed, whatever is asked of it afterwards', async () => {
+test('a connection that is closed is not in the window, whatever is asked of it afterwards', async () => {
   const streams: ByteStream[] = [];
   let closed = 0;
   const listener = await listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => (stream) => {
     streams.push(stream);
-    return { isStranger: true, onBytes: () => {}, onDrain: () => {}, onClose: () => void closed++ };
+    return { share: eventLoop.unauthenticated, onBytes: () => {}, onDrain: () => {}, onClose: () => void closed++ };
   });
   const client = connectTcp(listener.port, '127.0.0.1').on('error', () => {});
   await expect.poll(() => streams.length).toBe(1);
@@ -176,7 +177,7 @@ test('no turn is kept for a connection that is closed, whatever is asked of it a
   streams[0]!.destroy();
   await expect.poll(() => closed).toBe(1);
 
-  const enter = vi.spyOn(readTurns, 'enter');
+  const enter = vi.spyOn(readingWindow, 'enter');
   streams[0]!.resume();
   expect(enter).not.toHaveBeenCalled();
   client.destroy();

@@ -1,0 +1,299 @@
+/**
+ * Who works in a round of the event loop, and for how long.
+ *
+ * A round is what arrived on sockets, then queued work, then what ends the round: a commit and the writes. All work is done for
+ * a `Share`. Each authenticated client has one, the connections that are not authenticated have one together, and so do the
+ * broker's own jobs. Work is charged with the time that it took, read from the clock: so a new kind of work is charged without
+ * anybody thinking of it. A share may take its quantum in each round. One that took more owes the rest and is not served until
+ * it is paid back, a quantum for each round. That is deficit round robin with microseconds in place of bytes.
+ *
+ * Long work consists of steps. The scheduler looks at the clock between two of them, and after every few packets.
+ */
+import { assert } from './assert.ts';
+import { Deque } from './deque.ts';
+
+/** Does a small part of some work, a tenth of a millisecond at most, and returns whether there is more of it. Must not throw. */
+export type Step = () => boolean;
+
+export interface SchedulerOptions {
+  /** Microseconds, from any origin. Default: `performance.now`. */
+  readonly clock?: () => number;
+  /** Runs its argument once this round of the event loop has delivered what arrived. Default: `setImmediate`. */
+  readonly afterArrivals?: (run: () => void) => void;
+}
+
+/** What queued work may take of a round in sum, in microseconds; the last step may exceed it. */
+const roundBudget = 4_000;
+/** What one share may take of a round: less where many wait. */
+const quantumMax = 1_000;
+const quantumMin = 125;
+/** So many packets are handled between two looks at the clock. */
+const packetsPerCheck = 16;
+
+const microseconds = () => performance.now() * 1_000;
+
+export class Share {
+  readonly #scheduler: Scheduler;
+  /** How much of a quantum it gets. */
+  readonly #weight: number;
+  /** Microseconds that it may still take in this round; below 0: that it owes. */
+  balance: number = quantumMax;
+  /** The round in which `balance` was last added to. */
+  #round = 0;
+  /** Each follows those before it. */
+  readonly #steps = new Deque<Step>();
+  /** These do so step by step. */
+  readonly #background = new Deque<Step>();
+  #isServed = false;
+  /** By this round the scheduler comes to it again. */
+  #servedBy = 0;
+
+  constructor(scheduler: Scheduler, weight = 1) {
+    this.#scheduler = scheduler;
+    this.#weight = weight;
+  }
+
+  /** Something is queued that what comes now must not get ahead of. */
+  get hasQueued(): boolean {
+    return this.#steps.length > 0;
+  }
+
+  get hasWork(): boolean {
+    return this.#steps.length > 0 || this.#background.length > 0;
+  }
+
+  /**
+   * Whether it may work now. If so, what follows is charged to it until `end`, which must be called whatever happens. If not, the
+   * work is to be queued.
+   */
+  begin(): boolean {
+    if (this.#steps.length > 0 && !this.#isServed) return false;
+    this.#addQuanta();
+    if (this.balance <= 0) return false;
+    this.#scheduler.enter(this);
+    return true;
+  }
+
+  end(): void {
+    this.#scheduler.leave();
+  }
+
+  /** What was spent on it where the clock cannot be asked, in microseconds. */
+  charge(microseconds: number): void {
+    this.balance -= microseconds;
+    this.#servedBy += Math.ceil(microseconds / (quantumMin * this.#weight));
+  }
+
+  /** Works now as far as there is time in this round, and queues the rest. Returns whether all of it is done. */
+  run(step: Step): boolean {
+    if (!this.begin()) {
+      this.queue(step);
+      return false;
+    }
+    try {
+      for (;;) {
+        if (!step()) return true;
+        if (this.#scheduler.isSpent()) break;
+      }
+    } finally {
+      this.end();
+    }
+    this.queue(step);
+    return false;
+  }
+
+  /** The step is repeated until it says that there is no more to do, after what was queued before it. */
+  queue(step: Step): void {
+    const isActive = this.hasWork;
+    this.#steps.push(step);
+    if (!isActive) this.#activate();
+  }
+
+  /** The same for work that has no place in an order: what else there is to do for this share is not held up by it. */
+  queueBackground(step: Step): void {
+    const isActive = this.hasWork;
+    this.#background.push(step);
+    if (!isActive) this.#activate();
+  }
+
+  #activate(): void {
+    // While it is served it is not in the scheduler's list, and comes into it again if anything is left.
+    if (this.#isServed) return;
+    this.#scheduler.activate(this);
+    this.#expect();
+  }
+
+  /** For the scheduler: takes queued steps while its balance lasts. */
+  serve(): void {
+    this.#addQuanta();
+    const { round } = this.#scheduler;
+    assert(round <= this.#servedBy, 'a share with work waits longer than what it owes and those before it explain');
+    this.#isServed = true;
+    try {
+      while (this.balance > 0 && this.hasWork) {
+        if (this.#steps.length > 0) this.#takeNext();
+        const step = this.balance > 0 ? this.#background.shift() : undefined;
+        if (step !== undefined && this.#take(step)) this.#background.push(step);
+      }
+    } finally {
+      this.#isServed = false;
+      this.#expect();
+    }
+  }
+
+  /** One that throws is over: it would throw again. */
+  #takeNext(): void {
+    let hasMore = false;
+    try {
+      hasMore = this.#take(this.#steps.peek()!);
+    } finally {
+      if (!hasMore) this.#steps.shift();
+    }
+  }
+
+  /** Returns whether there is more of it. */
+  #take(step: Step): boolean {
+    this.#scheduler.enter(this);
+    try {
+      return step();
+    } finally {
+      this.#scheduler.leave();
+    }
+  }
+
+  #expect(): void {
+    const debt = Math.max(0, -this.balance);
+    const { round, waiting } = this.#scheduler;
+    this.#servedBy = round + waiting + 2 + Math.ceil(debt / (quantumMin * this.#weight));
+  }
+
+  #addQuanta(): void {
+    const { round, quantum } = this.#scheduler;
+    if (this.#round === round) return;
+    const own = quantum * this.#weight;
+    this.balance = Math.min(own, this.balance + own * (round - this.#round));
+    this.#round = round;
+  }
+}
+
+export class Scheduler {
+  /** Microseconds, from any origin. */
+  readonly clock: () => number;
+  readonly #afterArrivals: (run: () => void) => void;
+  /** Rounds so far. */
+  round = 0;
+  /** What each share may take of this round. */
+  quantum: number = quantumMax;
+  /** Of all connections whose client is not authenticated, and of those that close. */
+  readonly unauthenticated: Share;
+  /** Of what the broker does for itself. */
+  readonly jobs: Share;
+  /** Shares with queued work, in the order in which they are served. */
+  readonly #active = new Deque<Share>();
+  readonly #roundEnds = new Set<() => void>();
+  /** For whom work is done now, and since when. */
+  #current: Share | null = null;
+  #since = 0;
+  /** Work within work is part of it. */
+  #depth = 0;
+  #packetsLeft = packetsPerCheck;
+  #isAwake = false;
+  #isEnding = false;
+
+  constructor({ clock = microseconds, afterArrivals = setImmediate }: SchedulerOptions = {}) {
+    this.clock = clock;
+    this.#afterArrivals = afterArrivals;
+    this.unauthenticated = new Share(this, 0.5);
+    this.jobs = new Share(this);
+  }
+
+  share(): Share {
+    return new Share(this);
+  }
+
+  /** Shares that wait with queued work. */
+  get waiting(): number {
+    return this.#active.length;
+  }
+
+  /** `run` is called at the end of each round until the returned function is called. It must not throw. */
+  atRoundEnds(run: () => void): () => void {
+    this.#roundEnds.add(run);
+    return () => void this.#roundEnds.delete(run);
+  }
+
+  /** This round has an end: something waits for it. */
+  wake(): void {
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    this.#afterArrivals(this.#endRound);
+  }
+
+  /** After each packet: whether the share at work has used up its time. */
+  packetDone(): boolean {
+    return --this.#packetsLeft <= 0 && this.isSpent();
+  }
+
+  /** Whether the share at work has used up its time. Reads the clock. */
+  isSpent(): boolean {
+    this.#packetsLeft = packetsPerCheck;
+    const share = this.#current;
+    if (share === null) return false;
+    const now = this.clock();
+    share.balance -= now - this.#since;
+    this.#since = now;
+    return share.balance <= 0;
+  }
+
+  /** For shares: what follows is work for `share`, unless it is part of other work. */
+  enter(share: Share): void {
+    if (this.#depth++ > 0) return;
+    this.#current = share;
+    this.#since = this.clock();
+    // Its quantum of the next round depends on there being one.
+    if (!this.#isEnding) this.wake();
+  }
+
+  leave(): void {
+    if (--this.#depth > 0) return;
+    this.isSpent();
+    this.#current = null;
+  }
+
+  /** For shares: `share` has queued work. */
+  activate(share: Share): void {
+    this.#active.push(share);
+    this.wake();
+  }
+
+  readonly #endRound = (): void => {
+    this.#isAwake = false;
+    this.round++;
+    this.quantum = Math.max(quantumMin, Math.min(quantumMax, roundBudget / Math.max(1, this.#active.length)));
+    this.#isEnding = true;
+    try {
+      if (this.#active.length > 0) this.#serveAll();
+      for (const run of this.#roundEnds) run();
+    } finally {
+      this.#isEnding = false;
+      if (this.#active.length > 0) this.wake();
+    }
+  };
+
+  /** Each share once, as far as there is time; those for whom there is none are the first in the next round. */
+  #serveAll(): void {
+    const until = this.clock() + roundBudget;
+    for (let left = this.#active.length; left > 0; left--) {
+      const share = this.#active.shift()!;
+      try {
+        share.serve();
+      } finally {
+        if (share.hasWork) this.#active.push(share);
+      }
+      if (left > 1 && this.clock() >= until) return;
+    }
+  }
+}
+
+/** There is one event loop, so what listens and the brokers of a process have one in common. */
+export const eventLoop = new Scheduler();

@@ -1,0 +1,13 @@
+/** How much one step does of what may be very much: about a tenth of a millisecond. */
+export interface StepSizes {
+  /** Copies of a message. */
+  readonly copies: number;
+  /** Timers that are due, each of which may end a connection or a session. */
+  readonly timers: number;
+  /** Subscriptions of a session that has ended, to be taken out of the router. */
+  readonly subscriptions: number;
+  /** Nodes of the tree of retained messages, for a new subscription. */
+  readonly retained: number;
+}
+
+export const defaultStepSizes: StepSizes = { copies: 128, timers: 16, subscriptions: 64, retained: 1_000 };

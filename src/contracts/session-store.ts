@@ -110,6 +110,15 @@ export interface DeliverySummary {
   readonly expiresAt: number;
 }
 
+/**
+ * Deliveries of one message that are put in several goes, with others served in between, and are all in one commit: the one of `join`.
+ * Until then a crash leaves nothing of them.
+ */
+export interface ChangeSet {
+  /** Nothing was put, or nobody wants it any more. */
+  readonly isEmpty: boolean;
+}
+
 export interface RestoredState {
   readonly sessions: Iterable<RestoredSession>;
   readonly retained: Iterable<Message>;
@@ -136,10 +145,13 @@ export interface SessionStore {
   replayDone(sid: number, subscription: StoredSubscription): void;
   removeSubscription(sid: number, topicFilter: string): void;
   /** `delivery.message` owns its bytes and has an id above that of every earlier delivery of the session. */
-  putDelivery(sid: number, delivery: StoredDelivery): void;
+  putDelivery(sid: number, delivery: StoredDelivery, changes?: ChangeSet | null): void;
   /** The session is done with the message. May be lost in a crash: the message then comes again. */
   removeDelivery(sid: number, messageId: number): void;
-  putSending(sid: number, sending: StoredSending): void;
+  putSending(sid: number, sending: StoredSending, changes?: ChangeSet | null): void;
+  newChangeSet(): ChangeSet;
+  /** What was put in it is staged now. Once, for each set. */
+  join(changes: ChangeSet): void;
   /** May be lost in a crash: PUBREL then goes out again. */
   removeSending(sid: number, packetId: PacketId): void;
   putReceived(sid: number, packetId: PacketId): void;
@@ -173,6 +185,8 @@ export interface SessionStore {
   readonly staged: number;
   /** Whether anything at all is staged. What no answer waits for may stay so for a second or two. */
   readonly hasStaged: boolean;
+  /** Memory that what waits for the disk takes, about; sets of changes that are not joined yet are part of it. */
+  readonly unwrittenBytes: number;
   /** So much waits for the disk that whoever would stage more is to wait until it is less. */
   readonly isBehind: boolean;
   /** Whether everything that an answer has to wait for is durable. */

@@ -3,7 +3,7 @@
  * at once, since nothing more durable is promised. Chosen with
  * `--memory`.
  */
-import type { SessionStore } from '../contracts/session-store.ts';
+import type { ChangeSet, SessionStore } from '../contracts/session-store.ts';
 
 export class MemoryStore implements SessionStore {
   #lastSessionId = 0;
@@ -14,6 +14,7 @@ export class MemoryStore implements SessionStore {
   readonly isDurable = true;
   readonly isFailing = false;
   readonly unwritten = 0;
+  readonly unwrittenBytes = 0;
   readonly failure = null;
   readonly canPage = false;
   readonly outlivesProcess = false;
@@ -42,6 +43,12 @@ export class MemoryStore implements SessionStore {
   removeSending(): void {}
   putReceived(): void {}
   removeReceived(): void {}
+
+  newChangeSet(): ChangeSet {
+    return { isEmpty: true };
+  }
+
+  join(): void {}
   putWill(): void {}
   removeWill(): void {}
   putRetained(): void {}

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import type {
   Backlog,
+  ChangeSet,
   RestoredSession,
   SessionStore,
   StoredDelivery,
@@ -401,8 +402,15 @@ export function describeStore(
       const step = fc.oneof(
         {
           weight: 6,
-          arbitrary: fc.record({ kind: fc.constant('put' as const), to: fc.subarray([1, 2, 3], { minLength: 1 }) }),
+          arbitrary: fc.record({
+            kind: fc.constant('put' as const),
+            to: fc.subarray([1, 2, 3], { minLength: 1 }),
+            bytes: fc.constantFrom(0, 0, 1_000, 10_000),
+            copies: fc.constantFrom(0, 0, 1, 3),
+            joinsLater: fc.constantFrom(false, false, true),
+          }),
         },
+        { weight: 1, arbitrary: fc.record({ kind: fc.constant('join' as const) }) },
         {
           weight: 6,
           arbitrary: fc.record({
@@ -418,35 +426,119 @@ export function describeStore(
         await cleanUp(); // what the run before left when it failed
         let { store: current } = await start();
         const waiting = new Map<number, number[]>();
+        const payloadOf = new Map<number, string>();
+        /** With the numbers of their messages. */
+        let open: { changes: ChangeSet; ids: number[] }[] = [];
         for (const sid of [1, 2, 3]) {
           waiting.set(current.nextSessionId(), []);
           current.putSession(aSession(sid));
         }
+        const put = (sid: number, message: Message, changes: ChangeSet | null) => {
+          current.putDelivery(sid, aDelivery(message), changes);
+          waiting.get(sid)!.push(message.id);
+          payloadOf.set(message.id, message.payload.toString());
+        };
         for (const each of [...steps, { kind: 'restart' as const }]) {
           if (each.kind === 'put') {
+            const changes = each.joinsLater ? current.newChangeSet() : null;
             const id = current.nextMessageId();
-            const message = aMessage(id, String(id));
-            for (const sid of each.to) {
-              current.putDelivery(sid, aDelivery(message));
-              waiting.get(sid)!.push(id);
+            const message = aMessage(id, String(id).padEnd(each.bytes, '.'));
+            const messages = [message];
+            for (const sid of each.to) put(sid, message, changes);
+            for (let i = 0; i < each.copies; i++) {
+              const copy = message.renumbered(current.nextMessageId());
+              put(each.to[0]!, copy, changes);
+              messages.push(copy);
             }
+            if (changes !== null) open.push({ changes, ids: messages.map((each) => each.id) });
+          } else if (each.kind === 'join') {
+            const first = open.shift();
+            if (first !== undefined) current.join(first.changes);
           } else if (each.kind === 'remove') {
             const [id] = waiting.get(each.sid)!.splice(each.nth, 1);
             if (id !== undefined) current.removeDelivery(each.sid, id);
           } else if (each.kind === 'commit') await committed(current);
           else {
+            const lost = new Set(open.flatMap(({ ids }) => ids));
+            open = [];
+            for (const [sid, ids] of waiting) {
+              waiting.set(
+                sid,
+                ids.filter((id) => !lost.has(id)),
+              );
+            }
             const restarted = await start();
             current = restarted.store;
             for (const { session, backlog } of restarted.sessions) {
               const expected = waiting.get(session.sid)!;
               expect(backlog.messages).toBe(expected.length);
-              expect(payloads((await read(current, session.sid)).deliveries)).toEqual(expected.map(String));
+              expect(payloads((await read(current, session.sid)).deliveries)).toEqual(
+                expected.map((id) => payloadOf.get(id)),
+              );
             }
           }
         }
         await cleanUp();
       });
       await fc.assert(property, { numRuns: 50 });
+    });
+
+    test('a set of changes is in no commit before it has joined, and then in one', async () => {
+      const { store } = await start();
+      let urgent = 0;
+      store.onUrgent = () => void urgent++;
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      await committed(store);
+      const { staged, unwrittenBytes } = store;
+      const changes = store.newChangeSet();
+      const messages = ['1', '2'].map((payload) => aMessage(store.nextMessageId(), payload));
+      store.putDelivery(sid, aDelivery(messages[0]!, { qos: 2 }), changes);
+      store.putSending(sid, { packetId: 1, messageId: messages[0]!.id, isReceived: false }, changes);
+      store.putDelivery(sid, aDelivery(messages[1]!), changes);
+      expect([store.staged, store.isDurable, store.hasStaged, urgent]).toEqual([staged, true, false, 1]);
+      expect(store.unwrittenBytes).toBeGreaterThan(unwrittenBytes);
+      expect(payloads((await read(store, sid)).deliveries)).toEqual(['2']);
+      await committed(store);
+      store.join(changes);
+      expect([store.staged > staged, store.isDurable, urgent]).toEqual([true, false, 2]);
+      await committed(store);
+      expect(store.unwrittenBytes).toBe(unwrittenBytes);
+      const again = await start();
+      expect(again.sessions).toMatchObject([{ sendings: [{ packetId: 1 }], backlog: { messages: 1 } }]);
+    });
+
+    test('of a set of changes that has not joined nothing is there after a restart', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      const changes = store.newChangeSet();
+      const message = aMessage(store.nextMessageId(), '1');
+      store.putDelivery(sid, aDelivery(message, { qos: 2 }), changes);
+      store.putSending(sid, { packetId: 1, messageId: message.id, isReceived: false }, changes);
+      await committed(store);
+      const again = await start();
+      expect(again.sessions).toMatchObject([{ sendings: [], backlog: { messages: 0 } }]);
+    });
+
+    test('what ends or is done with before a set of changes joins is not written', async () => {
+      const { store } = await start();
+      const [ended, stays] = [store.nextSessionId(), store.nextSessionId()];
+      for (const sid of [ended, stays]) store.putSession(aSession(sid));
+      const changes = store.newChangeSet();
+      const message = aMessage(store.nextMessageId(), '1');
+      for (const sid of [ended, stays]) store.putDelivery(sid, aDelivery(message, { qos: 2 }), changes);
+      store.putSending(ended, { packetId: 1, messageId: message.id, isReceived: false }, changes);
+      store.putSending(stays, { packetId: 2, messageId: message.id, isReceived: false }, changes);
+      store.removeSession(ended);
+      store.removeSending(stays, 2);
+      store.removeDelivery(stays, message.id);
+      expect(changes.isEmpty).toBe(true);
+      store.join(changes);
+      await committed(store);
+      expect(store.unwrittenBytes).toBe(0);
+      const again = await start();
+      expect(again.sessions).toMatchObject([{ session: { sid: stays }, sendings: [], backlog: { messages: 0 } }]);
     });
 
     test('what no answer waits for is written by close as well', async () => {

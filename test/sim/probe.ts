@@ -151,10 +151,10 @@ function watchDecisions(core: Core, judge: Judge): void {
     enqueue(session, delivery);
   };
   const putDelivery = store.putDelivery.bind(store);
-  store.putDelivery = (sid, delivery) => {
+  store.putDelivery = (sid, delivery, changes) => {
     decisions.waits(deciding!);
     decisions.isInRecord(sid, delivery.message.id, deciding!);
-    putDelivery(sid, delivery);
+    putDelivery(sid, delivery, changes);
   };
   const removeDelivery = store.removeDelivery.bind(store);
   store.removeDelivery = (sid, messageId) => {

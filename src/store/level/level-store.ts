@@ -46,7 +46,7 @@ import {
   writeWill,
 } from './records.ts';
 import { SessionState } from './session-state.ts';
-import { Staged } from './staged.ts';
+import { LevelChanges, Staged, type UnwrittenBytes } from './staged.ts';
 
 export interface LevelStoreOptions extends DurabilityOptions {
   readonly directory: string;
@@ -92,9 +92,9 @@ export class LevelStore implements SessionStore {
   readonly #contents = new Contents();
   readonly #paging: Paging;
   #database: Database | null = null;
-  #collecting = new Staged();
+  readonly #unwritten: UnwrittenBytes = { bytes: 0 };
+  #collecting = new Staged(this.#unwritten);
   #committing: Staged | null = null;
-  #committingBytes = 0;
   readonly #unwrittenBytesMax: number;
   #lastMessageId = 0;
   #lastSessionId = 0;
@@ -198,10 +198,11 @@ export class LevelStore implements SessionStore {
     this.#mark(this.#options.durability);
   }
 
-  putDelivery(sid: number, delivery: StoredDelivery): void {
+  putDelivery(sid: number, delivery: StoredDelivery, changes: LevelChanges | null = null): void {
     const { message } = delivery;
+    const batch = changes === null ? this.#collecting : changes.staged;
     let resident = this.#resident.get(message.id);
-    if (resident === undefined) resident = this.#collect(message, { sid, delivery });
+    if (resident === undefined) resident = this.#collect(message, { sid, delivery }, batch);
     else {
       // All its recipients are staged in the same batch, so it has not been written yet.
       resident.batch!.addRecipient();
@@ -217,11 +218,10 @@ export class LevelStore implements SessionStore {
       hasDetails: delivery.subscriptionIds !== null || delivery.group !== null,
       isInline: resident.content === null,
     });
-    this.#mark(durabilityOf(message.topic, this.#options));
+    this.#mark(durabilityOf(message.topic, this.#options), batch);
   }
 
-  #collect(message: Message, recipient: Recipient): ResidentMessage {
-    const batch = this.#collecting;
+  #collect(message: Message, recipient: Recipient, batch: Staged): ResidentMessage {
     const resident = new ResidentMessage(message, [recipient], this.#contents.take(message, batch), batch);
     this.#resident.add(message.id, resident);
     batch.add(resident);
@@ -255,9 +255,27 @@ export class LevelStore implements SessionStore {
     if (content > 0) this.#collecting.doneContents.push(content);
   }
 
-  putSending(sid: number, sending: StoredSending): void {
+  putSending(sid: number, sending: StoredSending, changes: LevelChanges | null = null): void {
     this.#state(sid).sendings.set(sending.packetId, sending.messageId);
+    if (changes !== null) return void changes.sendings.push({ sid, sending });
     this.#put(packetKey(Prefix.sending, sid, sending.packetId), writeSending(this.#writer, sending));
+  }
+
+  newChangeSet(): LevelChanges {
+    return new LevelChanges(this.#unwritten);
+  }
+
+  join({ staged, sendings, isEmpty }: LevelChanges): void {
+    const { isUrgent } = this.#collecting;
+    if (!isEmpty) {
+      this.#collecting.join(staged);
+      if (staged.isUrgent) this.staged++;
+      if (staged.isUrgent && !isUrgent) this.onUrgent();
+    }
+    // The session may have ended meanwhile.
+    for (const { sid, sending } of sendings) {
+      if (this.#sessions.get(sid)?.sendings.get(sending.packetId) === sending.messageId) this.putSending(sid, sending);
+    }
   }
 
   removeSending(sid: number, packetId: PacketId): void {
@@ -308,14 +326,15 @@ export class LevelStore implements SessionStore {
   }
 
   /** What is not urgent becomes so before it has grown too much. */
-  #mark(durability: Durability): void {
+  #mark(durability: Durability, batch = this.#collecting): void {
     if (durability === 'memory' && !this.isBehind) return;
+    if (durability === 'sync') batch.isSynced = true;
+    const wasUrgent = batch.isUrgent;
+    batch.isUrgent = true;
+    // What joins later is nothing to wait for yet.
+    if (batch !== this.#collecting) return;
     this.staged++;
-    if (!this.#collecting.isUrgent) {
-      this.#collecting.isUrgent = true;
-      this.onUrgent();
-    }
-    if (durability === 'sync') this.#collecting.isSynced = true;
+    if (!wasUrgent) this.onUrgent();
   }
 
   // Reading back
@@ -346,9 +365,8 @@ export class LevelStore implements SessionStore {
     return this.unwrittenBytes >= this.#unwrittenBytesMax || this.#collecting.retainedCount >= retainedInBatch;
   }
 
-  /** Memory that what waits for the disk takes, about. */
   get unwrittenBytes(): number {
-    return this.#collecting.bytes + this.#committingBytes;
+    return this.#unwritten.bytes;
   }
 
   get isDurable(): boolean {
@@ -379,16 +397,16 @@ export class LevelStore implements SessionStore {
 
   /** What was staged has been taken back: there is nothing to wait for any more. */
   #nothingToWrite(done: () => void): void {
-    this.#collecting = new Staged();
+    this.#collecting.written();
+    this.#collecting = new Staged(this.#unwritten);
     done();
   }
 
   #write(done: () => void): void {
     if (this.#collecting.isEmpty) return this.#nothingToWrite(done);
     const batch = this.#collecting;
-    this.#collecting = new Staged();
+    this.#collecting = new Staged(this.#unwritten);
     this.#committing = batch;
-    this.#committingBytes = batch.bytes;
     batch.seal();
     this.quarantine.writing();
     const floors = [...batch.floors].flatMap((sid) => {
@@ -403,7 +421,7 @@ export class LevelStore implements SessionStore {
     }
     const finish = () => {
       this.#committing = null;
-      this.#committingBytes = 0;
+      batch.written();
       this.quarantine.settled();
       for (const { message, recipients } of batch.messages)
         if (recipients.length > 0) this.#resident.written(message.id);

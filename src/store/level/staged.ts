@@ -2,6 +2,7 @@
  * What one commit will write: collected while the one before it is being synced, and kept until the disk has it, so that a
  * batch that was refused can be written again.
  */
+import type { ChangeSet, StoredSending } from '../../contracts/session-store.ts';
 import type { Message, SharedContent } from '../../protocol/message.ts';
 import { type Topic, widestTopicLimits } from '../../protocol/topic.ts';
 import type { ByteWriter } from './bytes.ts';
@@ -20,6 +21,20 @@ interface RetainedChange {
   readonly message: Message | null;
 }
 
+/** Messages that join a batch later than they were staged, and the identifiers that they will have been sent with. */
+export class LevelChanges implements ChangeSet {
+  readonly staged: Staged;
+  readonly sendings: { readonly sid: number; readonly sending: StoredSending }[] = [];
+
+  constructor(unwritten: UnwrittenBytes) {
+    this.staged = new Staged(unwritten);
+  }
+
+  get isEmpty(): boolean {
+    return this.staged.isEmpty;
+  }
+}
+
 /** What a record, a message or one more recipient takes in memory beside its bytes, about. */
 const overheadBytes = 200;
 const recipientBytes = 100;
@@ -27,7 +42,13 @@ const recipientBytes = 100;
 const retainedBytes = ({ topic, message }: RetainedChange) =>
   overheadBytes + (message === null ? topic.encodedBytes : message.size);
 
+/** Of all batches that are not written. */
+export interface UnwrittenBytes {
+  bytes: number;
+}
+
 export class Staged {
+  readonly #unwritten: UnwrittenBytes;
   /** In the order of their numbers; those without recipients any more are not written. */
   readonly messages: ResidentMessage[] = [];
   /** How many of them are to be written. */
@@ -53,6 +74,10 @@ export class Staged {
   /** Small records in their order: a value to put, or null to delete. */
   readonly #records: { readonly key: Buffer; readonly value: Buffer | null }[] = [];
 
+  constructor(unwritten: UnwrittenBytes) {
+    this.#unwritten = unwritten;
+  }
+
   /** How many topics retain something else from now on. */
   get retainedCount(): number {
     return this.#retained.size;
@@ -74,7 +99,7 @@ export class Staged {
     if (--this.wanted > 0) return;
     this.messages.length = 0;
     this.#contents.length = 0;
-    this.bytes -= this.#messageBytes;
+    this.#count(-this.#messageBytes);
     this.#messageBytes = 0;
   }
 
@@ -106,27 +131,55 @@ export class Staged {
 
   #countMessage(bytes: number): void {
     this.#messageBytes += bytes;
+    this.#count(bytes);
+  }
+
+  #count(bytes: number): void {
     this.bytes += bytes;
+    this.#unwritten.bytes += bytes;
+  }
+
+  /** The disk has it, or nothing of it is left to write. */
+  written(): void {
+    this.#count(-this.bytes);
+  }
+
+  /** Takes over the messages of another one, which is not used any more. */
+  join(other: Staged): void {
+    for (const resident of other.messages) {
+      if (resident.recipients.length === 0) continue;
+      resident.batch = this;
+      this.messages.push(resident);
+    }
+    for (const each of other.#contents) {
+      each.content.batch = this;
+      this.#contents.push(each);
+    }
+    this.wanted += other.wanted;
+    this.#countMessage(other.#messageBytes);
+    other.written();
+    this.isUrgent ||= other.isUrgent;
+    this.isSynced ||= other.isSynced;
   }
 
   /** The value is copied. */
   put(key: Buffer, value: Buffer): void {
     this.#records.push({ key, value: Buffer.from(value) });
-    this.bytes += key.length + value.length + overheadBytes;
+    this.#count(key.length + value.length + overheadBytes);
   }
 
   delete(key: Buffer): void {
     this.#records.push({ key, value: null });
-    this.bytes += key.length + overheadBytes;
+    this.#count(key.length + overheadBytes);
   }
 
   /** `message` owns its bytes; null: nothing any more. */
   retain(topic: Topic, message: Message | null): void {
     const before = this.#retained.get(topic.name);
-    if (before !== undefined) this.bytes -= retainedBytes(before);
+    if (before !== undefined) this.#count(-retainedBytes(before));
     const change = { topic, message };
     this.#retained.set(topic.name, change);
-    this.bytes += retainedBytes(change);
+    this.#count(retainedBytes(change));
   }
 
   /**

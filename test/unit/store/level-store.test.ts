@@ -464,7 +464,7 @@ test('a large batch is handed to the database a few records in a round, and comm
 });
 
 test('messages that are taken back are not kept until something is written, which may be never', () => {
-  const staged = new Staged();
+  const staged = new Staged({ bytes: 0 });
   for (let i = 0; i < 1_000; i++) {
     staged.add(new ResidentMessage(aMessage(i, 'x'), [], null, staged));
     staged.takenBack();

@@ -73,6 +73,14 @@ export interface StoredDelivery {
   readonly group: { readonly name: string } | null;
 }
 
+/** Bytes that each subscription identifier beside the first one counts for: the longest it can be. */
+const identifierBytes = 4;
+
+/** What a delivery counts for in a queue's byte limit: payload, properties, topic and, where there are several, identifiers. */
+export function queuedBytes({ size }: { readonly size: number }, subscriptionIds: readonly number[] | null): number {
+  return subscriptionIds === null ? size : size + (subscriptionIds.length - 1) * identifierBytes;
+}
+
 /**
  * A delivery that has a packet identifier already. Of QoS 1 only an orderly stop says so, and who cannot otherwise know later which
  * identifier it had; else it may be sent under a new one.

@@ -28,6 +28,14 @@ const reloadBelow = 64;
 const nodesPerMessage = 100;
 const bytesPerNode = 64;
 
+/**
+ * A large message may displace thousands of small ones. No more than these at once, which takes half a millisecond: the queue exceeds
+ * its limit a little until the next messages have displaced the others.
+ */
+const droppedAtOnce = 1_000;
+/** By so many messages it exceeds it at most. */
+const goesToDropAll = 16;
+
 export class Delivering {
   /** Milliseconds since the epoch, as the shell last said. */
   now = 0;
@@ -111,7 +119,7 @@ export class Delivering {
     const isWantedInMemory = session.isConnected || delivery.group !== null;
     const hasMemory = queue.inMemory < inMemoryMessages && queue.inMemoryBytes < inMemoryBytes;
     if (queue.spilled === 0 && (!this.#store.canPage || (isWantedInMemory && hasMemory))) queue.push(delivery);
-    else queue.spill(delivery.message);
+    else queue.spill(delivery);
   }
 
   /** Appends to the queue of a session, in memory; what is in the store already stays there. */
@@ -123,13 +131,14 @@ export class Delivering {
   #hasMadeRoom(session: Session, delivery: Delivery): boolean {
     const { limits } = this.#settings;
     const { queue } = session;
-    const { size } = delivery.message;
-    if (size > limits.queueBytes) {
+    const { bytes } = delivery;
+    if (bytes > limits.queueBytes) {
       // Nothing that could leave would make room for it.
       this.#sink.dropped('queueFull', session);
       return false;
     }
-    while (!queue.hasRoomFor(size, limits)) {
+    const most = Math.max(droppedAtOnce, limits.queueMessages / goesToDropAll);
+    for (let dropped = 0; dropped < most && !queue.hasRoomFor(bytes, limits); dropped++) {
       const oldest = this.#oldest(session);
       const isExpired = oldest !== null && oldest.expiresAt <= this.now;
       if (oldest === null || (!isExpired && limits.queuePolicy !== 'drop-oldest')) {
@@ -145,8 +154,10 @@ export class Delivering {
   }
 
   #oldest(session: Session): DeliverySummary | null {
-    const first = session.queue.peek()?.message;
-    if (first !== undefined) return { messageId: first.id, bytes: first.size, expiresAt: first.expiresAt };
+    const first = session.queue.peek();
+    if (first !== undefined) {
+      return { messageId: first.message.id, bytes: first.bytes, expiresAt: first.message.expiresAt };
+    }
     return session.queue.spilled === 0 ? null : this.#store.peekDelivery(session.sid, session.queue.position);
   }
 

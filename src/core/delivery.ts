@@ -1,4 +1,4 @@
-import type { StoredDelivery } from '../contracts/session-store.ts';
+import { queuedBytes, type StoredDelivery } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import type { Router } from './router.ts';
@@ -33,6 +33,11 @@ export class Delivery {
     this.retain = retain;
     this.subscriptionIds = subscriptionIds;
     this.group = group;
+  }
+
+  /** What it counts for in a queue. */
+  get bytes(): number {
+    return queuedBytes(this.message, this.subscriptionIds);
   }
 
   /** As the store has it, which knows a shared subscription by its name. */

@@ -137,7 +137,7 @@ export class Redistribution {
         job.position = stored.message.id;
         const delivery = Delivery.restored(stored, this.#groups);
         if (!this.#isLeaving(session, delivery, job.groups)) continue;
-        queue.takeSpilled(stored.message.size);
+        queue.takeSpilled(delivery.bytes);
         this.#passOn(session, delivery);
       }
       if (job.mustBeginAgain) job.position = queue.position;

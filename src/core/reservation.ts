@@ -2,6 +2,7 @@
  * Whether several messages that are to be published together all find room, with `queuePolicy: reject`: what the earlier ones
  * will take counts for the later ones. Nothing changes in the sessions.
  */
+import { queuedBytes } from '../contracts/session-store.ts';
 import type { Limits } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import { type Forms, formFor } from './prepared.ts';
@@ -36,7 +37,8 @@ export class Reservation {
     const isTaken = targets.every((each) => {
       const target = shareOf(each, origin);
       if (target === null || target.qos === 0) return true;
-      return this.#takeFor(target.session, sizeFor(target.subscriberClass));
+      const size = sizeFor(target.subscriberClass);
+      return this.#takeFor(target.session, size === null ? null : queuedBytes({ size }, target.subscriptionIds));
     });
     return isTaken && groups.every((group) => this.#takeForMember(group, message, sizeFor));
   }

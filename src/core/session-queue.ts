@@ -6,7 +6,6 @@
 import { Deque } from '../base/deque.ts';
 import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { Backlog } from '../contracts/session-store.ts';
-import type { Message } from '../protocol/message.ts';
 import type { Delivery } from './delivery.ts';
 import { deliveryBytes, hold, letGo } from './footprint.ts';
 
@@ -40,7 +39,7 @@ export class SessionQueue {
     return this.#waiting.length + this.#spilled;
   }
 
-  /** Payloads, properties and topics. */
+  /** See `queuedBytes`. */
   get bytes(): number {
     return this.#bytes + this.#spilledBytes;
   }
@@ -66,17 +65,17 @@ export class SessionQueue {
   /** The caller checks `hasRoomFor` first: it decides what to drop. Nothing may be spilled. */
   push(delivery: Delivery): void {
     this.#waiting.push(delivery);
-    this.#bytes += delivery.message.size;
+    this.#bytes += delivery.bytes;
     hold(this.#account, queues, delivery.message, deliveryBytes);
     this.position = Math.max(this.position, delivery.message.id);
   }
 
   /** The store has one more behind the others. */
-  spill({ id, size }: Message): void {
+  spill({ message, bytes }: Delivery): void {
     // What the store has before it is in memory, or under way already.
-    if (this.#spilled === 0) this.position = id - 1;
+    if (this.#spilled === 0) this.position = message.id - 1;
     this.#spilled++;
-    this.#spilledBytes += size;
+    this.#spilledBytes += bytes;
   }
 
   /** Leaves to the store what is in memory as well; all of it must be stored. */
@@ -133,7 +132,7 @@ export class SessionQueue {
     for (const delivery of deliveries) {
       if (delivery.message.id <= this.position) continue;
       this.#spilled--;
-      this.#spilledBytes -= delivery.message.size;
+      this.#spilledBytes -= delivery.bytes;
       this.push(delivery);
     }
   }
@@ -163,14 +162,14 @@ export class SessionQueue {
   /** The next one in memory. */
   shift(): Delivery | undefined {
     const delivery = this.#take();
-    if (delivery !== undefined) this.#left(delivery.message.size);
+    if (delivery !== undefined) this.#left(delivery.bytes);
     return delivery;
   }
 
   #take(): Delivery | undefined {
     const delivery = this.#waiting.shift();
     if (delivery === undefined) return undefined;
-    this.#bytes -= delivery.message.size;
+    this.#bytes -= delivery.bytes;
     letGo(this.#account, queues, delivery.message, deliveryBytes);
     return delivery;
   }
@@ -181,7 +180,7 @@ export class SessionQueue {
     const unwanted = all.filter(isUnwanted);
     if (unwanted.length === 0) return unwanted;
     const gone = new Set(unwanted);
-    for (const { message } of unwanted) this.#left(message.size);
+    for (const { bytes } of unwanted) this.#left(bytes);
     this.#clear();
     for (const delivery of all) if (!gone.has(delivery)) this.push(delivery);
     return unwanted;

@@ -248,6 +248,37 @@ export function describeStore(
       expect(again.store.peekDelivery(sid, 2)).toMatchObject({ messageId: 4 });
     });
 
+    test('subscription identifiers count where there are several, before a restart and after it', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      const message = aMessage(store.nextMessageId(), 'x');
+      const bytes = message.size + 4 * 99;
+      store.putDelivery(
+        sid,
+        aDelivery(message, { subscriptionIds: Array.from({ length: 100 }, (_, index) => index + 1) }),
+      );
+      expect(store.peekDelivery(sid, 0)?.bytes).toBe(bytes);
+      await committed(store);
+      const again = await start();
+      expect(again.sessions).toMatchObject([{ backlog: { messages: 1, bytes } }]);
+    });
+
+    test('what has a packet identifier does not wait any more', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      for (const payload of ['1', '2', '3'])
+        store.putDelivery(sid, aDelivery(aMessage(store.nextMessageId(), payload)));
+      store.putSending(sid, { packetId: 1, messageId: 1, isReceived: false });
+      store.putSending(sid, { packetId: 1, messageId: 1, isReceived: true });
+      expect(store.peekDelivery(sid, 0)?.messageId).toBe(2);
+      await committed(store);
+      const again = await start();
+      expect(again.store.peekDelivery(sid, 0)?.messageId).toBe(2);
+      expect(payloads((await read(again.store, sid)).deliveries)).toEqual(['2', '3']);
+    });
+
     test('a message for several sessions stays until the last one is done with it', async () => {
       const { store } = await start();
       const [one, two] = [store.nextSessionId(), store.nextSessionId()];

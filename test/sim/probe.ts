@@ -5,6 +5,7 @@
 import type { ChunkPool } from '../../src/base/chunk-pool.ts';
 import type { Broker } from '../../src/broker/broker.ts';
 import { Connection } from '../../src/broker/connection.ts';
+import { queuedBytes } from '../../src/contracts/session-store.ts';
 import type { Core } from '../../src/core/core.ts';
 import type { FanOut } from '../../src/core/fan-out.ts';
 import type { Session } from '../../src/core/session.ts';
@@ -135,7 +136,7 @@ function watchDecisions(core: Core, judge: Judge): void {
     const outerRoom = room;
     watchSession(session, judge);
     deciding = decide(session, message, group?.name ?? null);
-    room = new MakingRoom(judge, session, message.size);
+    room = new MakingRoom(judge, session, queuedBytes(message, ids));
     try {
       deliver(session, message, qos, retain, ids, group);
     } finally {

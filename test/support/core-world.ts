@@ -1,4 +1,5 @@
 /** A core without a broker around it, and clients of it in a few words. */
+import type { SessionStore } from '../../src/contracts/session-store.ts';
 import { defaultSettings, type Limits } from '../../src/contracts/settings.ts';
 import { Core } from '../../src/core/core.ts';
 import { subscribe } from '../../src/core/handlers/subscribe.ts';
@@ -37,9 +38,10 @@ export class World {
   /** What is asked for retained messages in another form. */
   inForm: Sink['inForm'] = (message, _class, done) => done(message);
 
-  constructor(limits: Partial<Limits> = {}, queueQoS0 = false) {
+  /** `store`: default one that remembers nothing but what was put. */
+  constructor(limits: Partial<Limits> = {}, queueQoS0 = false, store?: SessionStore) {
     const settings = { ...defaultSettings, queueQoS0, limits: { ...defaultSettings.limits, ...limits } };
-    this.core = new Core(settings, this.store, this.#sink(), start);
+    this.core = new Core(settings, store ?? this.store, this.#sink(), start);
   }
 
   #sink(): Sink {

@@ -1,6 +1,7 @@
 /**
  * Looking into the database of a stopped broker: is every record readable, and what is in it.
  */
+import { queuedBytes } from '../../contracts/session-store.ts';
 import {
   type Floor,
   numberOf,
@@ -127,12 +128,12 @@ export async function statisticsOf(database: Records): Promise<Statistics> {
   await readEach(Prefix.message, (at, value) => {
     const messageId = numberOf(at);
     const { recipients, bytes } = readMessage(value, messageId);
-    for (const { sid } of recipients) {
+    for (const { sid, subscriptionIds } of recipients) {
       const queue = queues.get(sid);
       const floor = floors.get(sid);
       if (queue === undefined || (floor && (messageId <= floor.floor || floor.done.includes(messageId)))) continue;
       queue.messages++;
-      queue.bytes += bytes;
+      queue.bytes += queuedBytes({ size: bytes }, subscriptionIds);
     }
   });
   const retained = { messages: 0, bytes: 0 };

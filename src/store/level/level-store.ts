@@ -9,14 +9,15 @@
 import { systemTimers, type Timers } from '../../base/clock.ts';
 import type { Log } from '../../contracts/log.ts';
 import { defaultPipelineLimits } from '../../contracts/pipeline.ts';
-import type {
-  DeliverySummary,
-  SessionStore,
-  StoredDelivery,
-  StoredPendingWill,
-  StoredSending,
-  StoredSession,
-  StoredSubscription,
+import {
+  type DeliverySummary,
+  queuedBytes,
+  type SessionStore,
+  type StoredDelivery,
+  type StoredPendingWill,
+  type StoredSending,
+  type StoredSession,
+  type StoredSubscription,
 } from '../../contracts/session-store.ts';
 import { defaultLimits } from '../../contracts/settings.ts';
 import type { Message } from '../../protocol/message.ts';
@@ -205,13 +206,14 @@ export class LevelStore implements SessionStore {
     if (resident === undefined) resident = this.#collect(message, { sid, delivery }, batch);
     else {
       // All its recipients are staged in the same batch, so it has not been written yet.
-      resident.batch!.addRecipient();
-      resident.recipients.push({ sid, delivery });
+      const recipient = { sid, delivery };
+      resident.batch!.addRecipient(recipient);
+      resident.recipients.push(recipient);
       this.#references.set(message.id, resident.recipients.length);
     }
     this.#state(sid).outstanding.push({
       messageId: message.id,
-      bytes: message.size,
+      bytes: queuedBytes(message, delivery.subscriptionIds),
       expiresAt: message.expiresAt,
       qos: delivery.qos,
       retain: delivery.retain,
@@ -256,7 +258,9 @@ export class LevelStore implements SessionStore {
   }
 
   putSending(sid: number, sending: StoredSending, changes: LevelChanges | null = null): void {
-    this.#state(sid).sendings.set(sending.packetId, sending.messageId);
+    const state = this.#state(sid);
+    state.sendings.set(sending.packetId, sending.messageId);
+    state.outstanding.setSending(sending.messageId);
     if (changes !== null) return void changes.sendings.push({ sid, sending });
     this.#put(packetKey(Prefix.sending, sid, sending.packetId), writeSending(this.#writer, sending));
   }

@@ -2,12 +2,13 @@
  * Reading everything back at the start: sessions and retained messages whole, of queued messages only who waits for them.
  */
 import type { Log } from '../../contracts/log.ts';
-import type {
-  RestoredSession,
-  StoredPendingWill,
-  StoredSending,
-  StoredSession,
-  StoredSubscription,
+import {
+  queuedBytes,
+  type RestoredSession,
+  type StoredPendingWill,
+  type StoredSending,
+  type StoredSession,
+  type StoredSubscription,
 } from '../../contracts/session-store.ts';
 import type { Message } from '../../protocol/message.ts';
 import type { PacketId } from '../../protocol/packets.ts';
@@ -162,7 +163,8 @@ async function loadRecipients(
       }
       session.holdsShared ||= group !== null;
       const hasDetails = subscriptionIds !== null || group !== null;
-      outstanding.push({ messageId, bytes, expiresAt, qos, retain, hasDetails, isInline });
+      const size = queuedBytes({ size: bytes }, subscriptionIds);
+      outstanding.push({ messageId, bytes: size, expiresAt, qos, retain, hasDetails, isInline });
       waiting++;
     }
     if (waiting === 0) staged.doneMessages.push(messageId);
@@ -216,7 +218,8 @@ async function restored(
   let bytes = state.outstanding.bytes;
   for (const { packetId, messageId, delivery } of sendings) {
     state.sendings.set(packetId, messageId);
-    bytes -= delivery.message.size;
+    state.outstanding.setSending(messageId);
+    bytes -= queuedBytes(delivery.message, delivery.subscriptionIds);
   }
   const backlog = { messages: state.outstanding.count - sendings.length, bytes };
   return { session, subscriptions, received, sendings, backlog, holdsShared };

@@ -19,7 +19,9 @@ export interface Entry extends DeliverySummary {
   readonly isInline: boolean;
 }
 
-const flagValues = 32;
+const flagValues = 64;
+/** It has a packet identifier, and the store knows which. */
+const sendingFlag = 32;
 const flagsOf = ({ qos, retain, hasDetails, isInline }: Omit<Entry, keyof DeliverySummary>) => {
   return qos + (retain ? 4 : 0) + (hasDetails ? 8 : 0) + (isInline ? 16 : 0);
 };
@@ -68,8 +70,8 @@ export class Outstanding {
 
   /** Returns null if it was not there, or done before. */
   remove(messageId: number): Entry | null {
-    const index = this.#indexAfter(messageId - 1);
-    if (index === this.#entries || this.#ring[this.#at(index)] !== messageId) return null;
+    const index = this.#indexOf(messageId);
+    if (index < 0) return null;
     const entry = this.#entry(index);
     this.#ring[this.#at(index)] = -messageId;
     this.count--;
@@ -83,12 +85,37 @@ export class Outstanding {
     return entry;
   }
 
-  /** The first one that is not done and above this number. */
-  after(messageId: number): Entry | null {
-    for (let index = this.#indexAfter(messageId); index < this.#entries; index++) {
-      if (this.#ring[this.#at(index)]! > 0) return this.#entry(index);
+  /** It has a packet identifier from now on: it does not wait any more. */
+  setSending(messageId: number): void {
+    const index = this.#indexOf(messageId);
+    if (index < 0) return;
+    const at = this.#at(index) + 1;
+    if (this.#ring[at]! % flagValues < sendingFlag) this.#ring[at]! += sendingFlag;
+  }
+
+  isOutstanding(messageId: number): boolean {
+    return this.#indexOf(messageId) >= 0;
+  }
+
+  /** The first ones above this number that wait, as many as fit in so many bytes, but at least one. */
+  waiting(afterMessageId: number, most: number, bytesMax: number): Entry[] {
+    const page: Entry[] = [];
+    let bytes = 0;
+    for (let index = this.#indexAfter(afterMessageId); index < this.#entries && page.length < most; index++) {
+      const at = this.#at(index);
+      if (this.#ring[at]! < 0 || this.#ring[at + 1]! % flagValues >= sendingFlag) continue;
+      const entry = this.#entry(index);
+      if (page.length > 0 && bytes + entry.bytes > bytesMax) break;
+      page.push(entry);
+      bytes += entry.bytes;
     }
-    return null;
+    return page;
+  }
+
+  /** -1: it is not there, or done. Mostly it is the first one. */
+  #indexOf(messageId: number): number {
+    const index = this.#entries > 0 && this.#ring[this.#at(0)] === messageId ? 0 : this.#indexAfter(messageId - 1);
+    return index < this.#entries && this.#ring[this.#at(index)] === messageId ? index : -1;
   }
 
   #entry(index: number): Entry {

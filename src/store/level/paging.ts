@@ -40,13 +40,13 @@ export class Paging {
 
   peek(sid: number, afterMessageId: number): DeliverySummary | null {
     const state = this.#options.sessions.get(sid);
-    return (state && nextEntries(state, afterMessageId, 0)[0]) ?? null;
+    return state?.outstanding.waiting(afterMessageId, 1, 0)[0] ?? null;
   }
 
   read(sid: number, afterMessageId: number, bytesMax: number, done: PageReader, attempt = 0): void {
     const { sessions, inMemory, contents, database, timers, isClosed } = this.#options;
     const state = sessions.get(sid);
-    const page = state === undefined ? [] : nextEntries(state, afterMessageId, bytesMax);
+    const page = state?.outstanding.waiting(afterMessageId, pageMessages, bytesMax) ?? [];
     readPage(database(), inMemory, contents, sid, page).then(
       (items) => this.#handOver(sid, items, done),
       (error: Error) => {
@@ -85,27 +85,11 @@ export class Paging {
   }
 
   #isOutstanding(sid: number, messageId: number): boolean {
-    return this.#options.sessions.get(sid)?.outstanding.after(messageId - 1)?.messageId === messageId;
+    return this.#options.sessions.get(sid)?.outstanding.isOutstanding(messageId) === true;
   }
 }
 
 type PageItem = ReadDelivery & { readonly entry: Entry };
-
-/** What comes next, without what is under way under a packet identifier already. */
-function nextEntries(state: SessionState, afterMessageId: number, bytesMax: number): Entry[] {
-  const page: Entry[] = [];
-  const underWay = new Set(state.sendings.values());
-  let bytes = 0;
-  for (let entry = state.outstanding.after(afterMessageId); entry !== null; ) {
-    if (!underWay.has(entry.messageId)) {
-      if (page.length > 0 && (bytes + entry.bytes > bytesMax || page.length === pageMessages)) break;
-      page.push(entry);
-      bytes += entry.bytes;
-    }
-    entry = state.outstanding.after(entry.messageId);
-  }
-  return page;
-}
 
 /** Rejects while the database is closed by a failure. */
 async function readPage(

@@ -2,12 +2,12 @@
  * What one commit will write: collected while the one before it is being synced, and kept until the disk has it, so that a
  * batch that was refused can be written again.
  */
-import type { ChangeSet, StoredSending } from '../../contracts/session-store.ts';
+import { type ChangeSet, queuedBytes, type StoredSending } from '../../contracts/session-store.ts';
 import type { Message, SharedContent } from '../../protocol/message.ts';
 import { type Topic, widestTopicLimits } from '../../protocol/topic.ts';
 import type { ByteWriter } from './bytes.ts';
 import type { Batch } from './disk.ts';
-import type { ResidentMessage } from './message-ring.ts';
+import type { Recipient, ResidentMessage } from './message-ring.ts';
 import { fillKey, fillTopicKey, Prefix, writeContent, writeMessage } from './records.ts';
 
 /** Content with a record of its own, and a message that has it. */
@@ -38,6 +38,8 @@ export class LevelChanges implements ChangeSet {
 /** What a record, a message or one more recipient takes in memory beside its bytes, about. */
 const overheadBytes = 200;
 const recipientBytes = 100;
+/** To write a record takes as long as to copy so many bytes. */
+const recordBytes = 1_024;
 
 const retainedBytes = ({ topic, message }: RetainedChange) =>
   overheadBytes + (message === null ? topic.encodedBytes : message.size);
@@ -107,7 +109,8 @@ export class Staged {
     this.messages.push(resident);
     this.wanted++;
     const { message, content } = resident;
-    this.#countMessage(overheadBytes + recipientBytes + (content === null ? message.size : 0));
+    this.#countMessage(overheadBytes + (content === null ? message.size : 0));
+    for (const recipient of resident.recipients) this.addRecipient(recipient);
   }
 
   /** The first of the messages that have this content brings it. */
@@ -125,8 +128,8 @@ export class Staged {
   }
 
   /** One more is to get a message that was added. */
-  addRecipient(): void {
-    this.#countMessage(recipientBytes);
+  addRecipient({ delivery: { subscriptionIds } }: Recipient): void {
+    this.#countMessage(queuedBytes({ size: recipientBytes }, subscriptionIds));
   }
 
   #countMessage(bytes: number): void {
@@ -183,33 +186,46 @@ export class Staged {
   }
 
   /**
-   * Stops after each `inRow` records, since thousands would keep everybody waiting. What happens to the batch meanwhile is as if
-   * it had been under way: the next one says it.
+   * Stops after each `inRow` records, or as many bytes as these mostly have, since thousands would keep everybody waiting. What
+   * happens to the batch meanwhile is as if it had been under way: the next one says it.
    */
   *fill(batch: Batch, writer: ByteWriter, inRow: number): Generator<void> {
-    let count = 0;
-    for (const _ of this.#fillOneByOne(batch, writer)) if (++count % inRow === 0) yield;
+    let left = inRow * recordBytes;
+    for (const bytes of this.#fillOneByOne(batch, writer)) {
+      left -= Math.max(recordBytes, bytes);
+      if (left > 0) continue;
+      left = inRow * recordBytes;
+      yield;
+    }
   }
 
-  /** LevelDB copies what it is given, so one key and one writer serve for all. */
-  *#fillOneByOne(batch: Batch, writer: ByteWriter): Generator<unknown> {
-    for (const { key, value } of this.#records) {
-      yield value === null ? batch.del(key) : batch.put(key, value);
-    }
+  /** The bytes of each record. LevelDB copies what it is given, so one key and one writer serve for all. */
+  *#fillOneByOne(batch: Batch, writer: ByteWriter): Generator<number> {
+    for (const { key, value } of this.#records) yield value === null ? remove(batch, key) : put(batch, key, value);
     for (const { topic, message } of this.#retained.values()) {
       const key = fillTopicKey(topicKey, topic);
-      yield message === null ? batch.del(key) : batch.put(key, writeContent(writer, message));
+      yield message === null ? remove(batch, key) : put(batch, key, writeContent(writer, message));
     }
     for (const { content, message } of this.#contents) {
-      yield batch.put(fillKey(numberKey, Prefix.content, content.number), writeContent(writer, message));
+      yield put(batch, fillKey(numberKey, Prefix.content, content.number), writeContent(writer, message));
     }
     for (const resident of this.messages) {
       if (resident.recipients.length === 0) continue;
-      yield batch.put(fillKey(numberKey, Prefix.message, resident.message.id), writeMessage(writer, resident));
+      yield put(batch, fillKey(numberKey, Prefix.message, resident.message.id), writeMessage(writer, resident));
     }
-    for (const id of this.doneMessages) yield batch.del(fillKey(numberKey, Prefix.message, id));
-    for (const id of this.doneContents) yield batch.del(fillKey(numberKey, Prefix.content, id));
+    for (const id of this.doneMessages) yield remove(batch, fillKey(numberKey, Prefix.message, id));
+    for (const id of this.doneContents) yield remove(batch, fillKey(numberKey, Prefix.content, id));
   }
+}
+
+function put(batch: Batch, key: Buffer, value: Buffer): number {
+  batch.put(key, value);
+  return value.length;
+}
+
+function remove(batch: Batch, key: Buffer): number {
+  batch.del(key);
+  return 0;
 }
 
 const numberKey = Buffer.alloc(9);

@@ -1,12 +1,13 @@
 /** How the core gives messages to sessions, in cases that need no broker around it. */
 import { expect, test } from 'vitest';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
-import { unsubscribe } from '../../../src/core/handlers/subscribe.ts';
+import { subscribe, unsubscribe } from '../../../src/core/handlers/subscribe.ts';
 import { end } from '../../../src/core/lifecycle.ts';
 import { defaultStepSizes } from '../../../src/core/step-sizes.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { PacketType } from '../../../src/protocol/packets.ts';
-import { Topic } from '../../../src/protocol/topic.ts';
+import { parseFilter, Topic } from '../../../src/protocol/topic.ts';
+import { MemoryStore } from '../../../src/store/memory.ts';
 import { start, World } from '../../support/core-world.ts';
 
 /** A message waits for the only member of a shared subscription, which subscribes again; then there is another one. */
@@ -66,6 +67,40 @@ test('a message that is larger than a whole queue may be costs the queue nothing
   world.publish('y'.repeat(100));
   world.connected('away');
   expect(world.told).toEqual(['dropped: queueFull', 'away gets x by QoS 1']);
+});
+
+test('of the small messages that a large one displaces, some go with each message that follows', () => {
+  const world = new World({ queueBytes: 12_000 });
+  const away = world.member('away', 1, 'a');
+  world.leave(away);
+  for (let i = 0; i < 3_000; i++) world.publish('x');
+  expect(away.queue.length).toBe(3_000);
+  world.publish('y'.repeat(11_000));
+  expect([world.told.length, away.queue.length]).toEqual([1_000, 2_001]);
+  expect(away.queue.bytes).toBeLessThan(12_000 + 11_004);
+  for (let i = 0; i < 3; i++) world.publish('x');
+  expect(away.queue.bytes).toBeLessThanOrEqual(12_000);
+  expect(away.queue.length).toBe(250);
+});
+
+test('where there are several subscription identifiers, they count in a queue as well', async () => {
+  const store = new MemoryStore();
+  const world = new World({}, false, store);
+  const away = world.member('away', 1);
+  const options = {
+    qos: 1,
+    noLocal: false,
+    retainAsPublished: false,
+    retainHandling: 0,
+    subscriberClass: null,
+  } as const;
+  for (const [index, filter] of ['a', '+', '#', 'a/#'].entries()) {
+    subscribe(world.core, away, filter, parseFilter(filter)!, { ...options, identifier: index + 1 });
+  }
+  world.leave(away);
+  world.publish('x');
+  const { size } = Message.of(Topic.of('a'), Buffer.from('x'));
+  expect(away.queue.bytes).toBe(size + 3 * 4);
 });
 
 test('a retained message whose form comes while the client is about to come back is a new one in its queue', () => {

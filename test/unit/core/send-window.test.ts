@@ -1,20 +1,12 @@
 /** The window of messages under way to one client, held against a list. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Delivery } from '../../../src/core/delivery.ts';
+import { Delivery } from '../../../src/core/delivery.ts';
 import { Awaiting, beyondNote, inFlightMax, SendWindow } from '../../../src/core/send-window.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 
-const aDelivery = (): Delivery => {
-  return {
-    message: Message.of(Topic.of('a'), Buffer.alloc(0)),
-    qos: 1,
-    retain: false,
-    subscriptionIds: null,
-    group: null,
-  };
-};
+const aDelivery = () => new Delivery(Message.of(Topic.of('a'), Buffer.alloc(0)), 1, false, null, null);
 
 function windowOf(limit: number): SendWindow {
   const window = new SendWindow();

@@ -1,5 +1,5 @@
 /**
- * `sluice reload` and SIGHUP: pipelines, authentication, rules and certificates of a running broker give way to those of the
+ * `sluice reload` and SIGHUP: pipelines, authentication, rules and certificates of a running broker are replaced by those of the
  * configuration as it is now. One reload runs after the other, so the configuration that was read last counts.
  */
 import type { AuditLog } from './admin/audit.ts';

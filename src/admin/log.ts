@@ -1,5 +1,5 @@
 /**
- * The broker's own log, on standard error: readable on a terminal, a JSON object per line elsewhere. What strangers have chosen
+ * The broker's own log, on standard error: readable on a terminal, a JSON object per line elsewhere. What unknown peers have chosen
  * (client identifiers, topics, reasons) can neither write lines of its own nor speak to the terminal.
  */
 import { type DestinationStream, destination, pino } from 'pino';

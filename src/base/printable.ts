@@ -1,5 +1,5 @@
 /**
- * Text of strangers, made harmless for logs and terminals: what would move the cursor, colour the screen, begin a line or turn the
+ * Text of unknown peers, made harmless for logs and terminals: what would move the cursor, colour the screen, begin a line or turn the
  * direction of writing stands as `\u001b`, and there is an end to it.
  */
 const charactersMax = 1_000;

@@ -10,7 +10,7 @@ import { basename } from 'node:path';
 const engineThreadsDefault = 4;
 
 /** The calling thread runs behind those of usual priority from now on. */
-export function giveWay(): void {
+export function lowerOwnPriority(): void {
   whereThereIsProc(() => lower(Number(basename(readlinkSync('/proc/thread-self')))));
 }
 
@@ -18,7 +18,7 @@ export function giveWay(): void {
  * So do the threads in which V8 compiles and collects. There are four of them on any machine, and where it has no processor to spare,
  * the event loop would wait for each of them some milliseconds at a time.
  */
-export function letEngineGiveWay(): void {
+export function lowerEnginePriority(): void {
   whereThereIsProc(() => engineThreads().forEach(lower));
 }
 

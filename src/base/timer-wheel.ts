@@ -100,7 +100,7 @@ export class TimerWheel {
     timer?.list?.remove(timer);
   }
 
-  /** Fires a timer out of turn if it is due by `now`: `advance` may have left it. Null is a timer that was never made. */
+  /** Fires a timer before others that are due, if it is due by `now`: `advance` may have left it. Null is a timer that was never made. */
   fireIfDue(timer: Timer | null, now: number): void {
     if (timer === null || !timer.isSet || timer.tick > Math.floor(now / this.#tickMs)) return;
     this.cancel(timer);

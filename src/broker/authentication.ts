@@ -122,7 +122,7 @@ export function handleAuth(connection: Connection, packet: AuthPacket): void {
     return step(connection, null, data, connection.state === 'open', whenAuthenticated);
   }
   if (packet.reasonCode !== ReasonCode.ReAuthenticate || connection.state !== 'open') {
-    throw new ProtocolError(ReasonCode.ProtocolError, `AUTH with reason code ${packet.reasonCode} out of turn`);
+    throw new ProtocolError(ReasonCode.ProtocolError, `AUTH with reason code ${packet.reasonCode} at a wrong time`);
   }
   connection.authenticationState = undefined;
   step(connection, null, data, true, (answer) => sendAuth(connection, ReasonCode.Success, answer));

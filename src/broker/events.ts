@@ -3,7 +3,7 @@ import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { Boundary } from './boundary.ts';
 
 /**
- * What an embedding program can listen to. Listeners run within the broker's turn: keep them short. One that throws, or whose promise
+ * What an embedding program can listen to. Listeners run within the broker's work: keep them short. One that throws, or whose promise
  * rejects, is logged; the other listeners and the broker go on.
  */
 export interface BrokerEventMap {

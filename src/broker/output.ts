@@ -1,5 +1,5 @@
 /**
- * What one connection is about to be sent, gathered so that it is written once per turn.
+ * What one connection is about to be sent, gathered so that it is written once per round of the event loop.
  *
  * Chunks come from a pool shared by all connections and go back as soon as the kernel has copied them, so an idle connection
  * holds none. While the kernel does not take more, everything waits here and not in the stream.
@@ -69,7 +69,7 @@ export class Output {
       this.#fullBytes += this.length;
       this.chunk = null;
       this.length = 0;
-      // This much is worth a write of its own before the turn ends.
+      // This much is worth a write of its own before the round ends.
       this.flush();
     } else this.#pool.giveBack(chunk);
     return (this.chunk = this.#pool.take(bytes));

@@ -1,7 +1,7 @@
 /** What a command has to do with the process around it; tests give it another one. */
 import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
-import { letEngineGiveWay } from '../base/threads.ts';
+import { lowerEnginePriority } from '../base/threads.ts';
 
 export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -15,7 +15,7 @@ export interface Io {
   /** Calls back for each error that nobody took, which then does not end the process, until the returned function is called. */
   onUncaught(listener: (error: Error) => void): () => void;
   /** For who serves others: what the engine does on the side comes behind the event loop. */
-  letEngineGiveWay(): void;
+  lowerEnginePriority(): void;
   /** Files that are made from now on are readable by their owner only. */
   keepFilesPrivate(): void;
   /** Ends the process at once. */
@@ -61,7 +61,7 @@ export const processIo: Io = {
     process.on('uncaughtException', listener);
     return () => process.off('uncaughtException', listener);
   },
-  letEngineGiveWay,
+  lowerEnginePriority,
   keepFilesPrivate: () => void process.umask(0o077),
   exit(code) {
     endAnyway();

@@ -1,5 +1,5 @@
 /**
- * Cuts one connection's bytes into packets, in whatever pieces they arrive.
+ * Cuts one connection's bytes into packets, however they are cut when they arrive.
  *
  * Packets that lie whole in the read buffer are decoded there. Only an unfinished packet is copied, and each of its bytes
  * once. The size limit is applied to the length header, before anything is buffered. [MQTT5 2.1.4]
@@ -22,7 +22,7 @@ export class PacketDecoder {
   readonly connectBytesMax: number;
   readonly topics: TopicTable;
   readonly publish: PublishDecoder;
-  /** For packets that arrive in many pieces. */
+  /** For packets that arrive in many reads. */
   readonly chunks: ChunkPool;
 
   constructor(

@@ -76,7 +76,7 @@ export type MechanismSettings = PasswordFileSettings | JwtSettings | Certificate
 export interface AuthenticationLimits {
   /** Slow password hashes under way at one time, each in a thread of its own. */
   readonly hashesAtOnce: number;
-  /** Clients that wait for their turn; beyond, they are told that the server is busy. */
+  /** Clients that wait; beyond, they are told that the server is busy. */
   readonly hashesWaiting: number;
   /** A password that was right is not hashed again if it comes within this time. 0: it always is. */
   readonly cacheSeconds: number;

@@ -313,7 +313,7 @@ export class Delivering {
     this.#send(session, delivery);
   }
 
-  /** What comes out of turn, and must cost nobody else if it fails. */
+  /** What comes later, and must cost nobody else if it fails. */
   #forOne(session: Session, run: () => void): void {
     try {
       run();
@@ -379,7 +379,7 @@ export class Delivering {
       // Here and not in a function around this one: there may be very many of these messages.
       try {
         session.isPreparing = false;
-        // Also while the client is away: this message has had its turn, and waits in the queue of the session.
+        // Also while the client is away: this message has left the replay, and waits in the queue of the session.
         const isWanted = session.subscriptions.has(subscription.topicFilter);
         if (form !== null && isWanted && mayReceive(session, message)) {
           this.#replayOne(session, subscription, form);

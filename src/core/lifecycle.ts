@@ -34,8 +34,8 @@ export interface ConnectRequest {
 }
 
 /**
- * The client's session. One whose time is up ends here: thousands may be due together, after a restart above all, and it has not had
- * its turn.
+ * The client's session. One whose time is up ends here: thousands may be due together, after a restart above all, and its
+ * timer may not have fired.
  */
 export function sessionOf(core: Core, clientId: string): Session | undefined {
   const { directory, wills, now } = core;

@@ -3,7 +3,7 @@
  * and pipelines. [MQTT5 3.1.2.5]
  *
  * While a client is connected, its will is its session's. From then on it stands for itself, so that neither another connection nor
- * the end of the session can lose it or publish it twice. What waits, or is under way for longer than a turn, has a record in the
+ * the end of the session can lose it or publish it twice. What waits, or is under way for later rounds, has a record in the
  * store, which goes in the same commit in which the published message comes.
  */
 import { Account, Category, type Ledger } from '../base/ledger.ts';

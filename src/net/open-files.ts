@@ -1,6 +1,6 @@
 /**
  * How many connections the system's limit of open files leaves room for. Beyond it not only connections fail: the database cannot
- * open its files, so one stranger with many connections could stop everybody's messages. And that room itself, made in time.
+ * open its files, so one peer with many connections could stop everybody's messages. And that room itself, made in time.
  */
 import { closeSync, open as openFile, openSync, readFileSync } from 'node:fs';
 import { devNull } from 'node:os';
@@ -34,7 +34,7 @@ export function connectionsWithin(openFiles: number): number {
  * Makes the system's table of this process's open files large enough for so many, 16,384 at most.
  *
  * Linux doubles it for the file that does not fit any more, and in a process with threads whoever opens that one waits 10 to 20 ms
- * (`expand_fdtable` in fs/file.c). While 10,000 strangers connect, that would stop the event loop six times; here a thread of the pool
+ * (`expand_fdtable` in fs/file.c). While 10,000 clients connect, that would stop the event loop six times; here a thread of the pool
  * waits. The table stays as it is when the files are closed.
  */
 export async function makeRoomForFiles(count: number): Promise<void> {

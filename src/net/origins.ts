@@ -2,7 +2,7 @@
  * Which web pages may connect over WebSocket. Browsers let any page open a WebSocket to any address, also to one that only this machine
  * or this network can reach, and name the page's origin in the request. [RFC 6455 10.2]
  *
- * Where clients show credentials, a page of a stranger has none, so every origin may connect unless `origins` lists some. Where a
+ * Where clients show credentials, a page from elsewhere has none, so every origin may connect unless `origins` lists some. Where a
  * connection alone is enough, only pages of this machine may.
  */
 import type { IncomingHttpHeaders } from 'node:http';

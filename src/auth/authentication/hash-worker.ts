@@ -1,6 +1,6 @@
 /** The other side of `HashThreads`: one check after the other, behind everybody who wants a processor. */
 import { parentPort } from 'node:worker_threads';
-import { giveWay } from '../../base/threads.ts';
+import { lowerOwnPriority } from '../../base/threads.ts';
 import type { HashAnswer, HashTask } from './hash-threads.ts';
 import { type PasswordHash, verifyPassword } from './password-hash.ts';
 
@@ -20,5 +20,5 @@ async function answer({ hash, password }: HashTask): Promise<HashAnswer> {
   }
 }
 
-giveWay();
+lowerOwnPriority();
 parentPort!.on('message', (task: HashTask) => void answer(task).then((each) => parentPort!.postMessage(each)));

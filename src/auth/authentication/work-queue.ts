@@ -39,7 +39,7 @@ export class WorkQueue {
     const { atOnce, waitingMax } = this.#options;
     if (this.#running < atOnce) this.#running++;
     else if (this.#waiting.length >= waitingMax) throw new BusyError(`${waitingMax} jobs wait already`);
-    else await this.#turn();
+    else await this.#place();
     try {
       return await job();
     } finally {
@@ -48,7 +48,7 @@ export class WorkQueue {
     }
   }
 
-  #turn(): Promise<void> {
+  #place(): Promise<void> {
     return new Promise((resolve, reject) => {
       const start = (isLate: boolean) => (isLate ? reject(new BusyError('waited too long')) : resolve());
       this.#waiting.push({ since: this.#options.now(), start });

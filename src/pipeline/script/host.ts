@@ -1,5 +1,5 @@
 /**
- * The side of a script that the broker sees: its worker, and the messages on their way to it and back. Messages of one turn travel
+ * The side of a script that the broker sees: its worker, and the messages on their way to it and back. Messages of one round of the event loop travel
  * together, and while a batch is away the next one gathers. A worker that gets on no more is terminated and replaced; then each
  * of its messages is tried alone, so that the one that hangs costs nobody else's.
  */
@@ -97,7 +97,7 @@ export class ScriptHost {
       this.#waitingCharacters += json.length;
       if (this.#isScheduled) return;
       this.#isScheduled = true;
-      // At the end of the turn: what is read in it goes together.
+      // At the end of the round: what is read in it goes together.
       setImmediate(() => {
         this.#isScheduled = false;
         this.#send();

@@ -32,7 +32,7 @@ export class ResidentMessage {
 }
 
 const smallestRing = 1_024;
-/** What is cached gives way before the ring grows beyond this: an old message must not span all that came and went since. */
+/** What is cached is dropped before the ring grows beyond this: an old message must not span all that came and went since. */
 const cachingRing = 1_048_576;
 /** What a cached message takes beside its payload, about. */
 const messageOverhead = 400;

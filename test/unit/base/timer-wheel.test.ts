@@ -71,7 +71,7 @@ test('so many may fire in one go, and the next call goes on with the others in t
   expect(wheel.advance(70_000, 0)).toBe(true);
 });
 
-test('a timer that is due and was left can be fired out of turn, and others cannot', () => {
+test('a timer that is due and was left can be fired before others, and others cannot', () => {
   const fired: string[] = [];
   const wheel = new TimerWheel(0);
   const timers = { first: 100, second: 100, later: 2_000 };

@@ -57,7 +57,7 @@ export class FakeIo implements Io {
     return () => this.#signals.off('uncaught', listener);
   }
 
-  letEngineGiveWay(): void {}
+  lowerEnginePriority(): void {}
 
   keepFilesPrivate(): void {}
 

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { appendFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type BrokerName,
   brokerNames,
@@ -34,7 +35,7 @@ const help = `npm run bench -- [GROUP …] [options]   groups: ${Object.keys(gro
                     (what the machine adds), and sluice-before
   --runs N          of each scenario on each broker; the table has their medians (3)
   --seconds S       measured in each run, where the scenario does not end by itself (4)
-  --mqload PATH     uses this program instead of the generator of the project; TCP only
+  --mqload PATH     uses this program instead of the generator of the project, where it knows the load; TCP only
   --json FILE       appends the rows, a line of JSON each
   --plot FILE       writes an SVG
 `;
@@ -87,14 +88,14 @@ for (const name of wanted) {
 }
 
 /** One run of the generator against one broker. */
-async function runLoad({ args, scheme }: Scenario, broker: RunningBroker): Promise<RunOutput> {
+async function runLoad({ args, scheme, isOwnLoad }: Scenario, broker: RunningBroker): Promise<RunOutput> {
   const url = broker.urls.get(scheme);
   if (url === undefined) throw new Error(`${broker.name} has no listener for ${scheme}://`);
-  const isFlow = !/^(conn|retained|offline)/.test(args);
+  const isFlow = !/^(conn|retained|offline|sessions)/.test(args);
   const given = [...args.split(' '), '-p', String(broker.pid), ...(isFlow ? ['-d', String(seconds)] : [])];
   const generator = join(projectRoot(), 'scripts/dist/bench/generator.js');
   const [file, all] =
-    mqload === undefined
+    mqload === undefined || isOwnLoad
       ? pinned(1, process.execPath, [generator, ...given, '--url', url])
       : pinned(1, mqload, [...given, '-P', new URL(url).port, '--quiet']);
   const child = endsWithUs(spawn(file, all, { stdio: ['ignore', 'pipe', 'pipe'] }));
@@ -108,24 +109,32 @@ async function runLoad({ args, scheme }: Scenario, broker: RunningBroker): Promi
 
 /** The brokers take turns, so that what else the machine does meets them all. */
 async function runScenario(scenario: Scenario, folder: string): Promise<Row[]> {
+  const { isDurable, isCold, warmUps, pauseSeconds } = scenario;
   const isCompared = (name: BrokerName) => name === 'sluice-before' || name === 'sluice-again';
   const names = [...versions.keys()].filter((name) => isCompared(name) || scenario.brokers.includes(name));
-  const brokers: RunningBroker[] = [];
+  let brokers: RunningBroker[] = [];
   const outputs = new Map<BrokerName, RunOutput[]>();
+  const start = (name: BrokerName) => {
+    const checkout = name === 'sluice-before' ? { checkout: resolve(before ?? projectRoot()) } : {};
+    return startBroker(name, join(folder, name), { isDurable, ...checkout });
+  };
+  const stopAll = async () => {
+    for (const broker of brokers) await broker.stop();
+    brokers = [];
+    rmSync(folder, { recursive: true, force: true });
+  };
   try {
-    for (const name of names) {
-      const checkout = name === 'sluice-before' ? { checkout: resolve(before ?? projectRoot()) } : {};
-      brokers.push(await startBroker(name, join(folder, name), { isDurable: scenario.isDurable, ...checkout }));
-    }
-    for (let run = 0; run < runs; run++) {
+    for (let run = -warmUps; run < runs; run++) {
+      if (isCold) await stopAll();
+      if (brokers.length === 0) for (const name of names) brokers.push(await start(name));
+      if (run >= 0) await delay(pauseSeconds * 1_000);
       for (const broker of run % 2 === 0 ? brokers : brokers.toReversed()) {
         const output = await runLoad(scenario, broker);
-        outputs.set(broker.name, [...(outputs.get(broker.name) ?? []), output]);
+        if (run >= 0) outputs.set(broker.name, [...(outputs.get(broker.name) ?? []), output]);
       }
     }
   } finally {
-    for (const broker of brokers) await broker.stop();
-    rmSync(folder, { recursive: true, force: true });
+    await stopAll();
   }
   return [...outputs].flatMap(([name, each]) => rowsOf(scenario, name, each));
 }

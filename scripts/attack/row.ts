@@ -21,6 +21,8 @@ export interface Row {
   readonly mayTurnAway?: boolean;
   /** The healthy clients publish and subscribe at QoS 0: where the disk hangs, nothing else can be asked for. */
   readonly healthyQos?: 0 | 1;
+  /** An attack that takes longer is ended, and not held. Default: 120. */
+  readonly secondsMax?: number;
   /** At most so much on disk at the end. */
   readonly diskMegabytesMax?: number;
   /** At most so much in the log. */

@@ -5,6 +5,7 @@ import { runConn } from './load/crowd.ts';
 import { runFlow } from './load/flow.ts';
 import { runGiven } from './load/given.ts';
 import { help, parseLoadOptions, type ScenarioName } from './load/options.ts';
+import { runSessions } from './load/sessions.ts';
 import { runOffline, runRetained } from './load/stored.ts';
 
 const runs: Record<ScenarioName, typeof runFlow> = {
@@ -14,6 +15,8 @@ const runs: Record<ScenarioName, typeof runFlow> = {
   conn: runConn,
   offline: runOffline,
   retained: runRetained,
+  topics: runFlow,
+  sessions: runSessions,
   given: runGiven,
 };
 

@@ -27,6 +27,7 @@ export interface Row {
   readonly lost: number;
   readonly floor: number | null;
   readonly leastRate: number | null;
+  readonly mostMicroseconds: number | null;
 }
 
 export function median(values: readonly number[]): number {
@@ -80,6 +81,7 @@ export function rowsOf(scenario: Scenario, broker: BrokerName, outputs: readonly
       lost: outputs.reduce((sum, output) => sum + numberOf(output, 'lost') + numberOf(output, 'missing'), 0),
       floor: metric.floor ?? null,
       leastRate: metric.leastRate ?? null,
+      mostMicroseconds: metric.mostMicroseconds ?? null,
     };
   });
 }
@@ -92,6 +94,10 @@ export function verdictOf(row: Row, rows: readonly Row[]): { ratio: number | nul
   );
   const ratio = base === undefined || base === row ? null : row.rate / base.rate;
   if (row.broker !== 'sluice') return { ratio, isReached: null };
-  if (row.leastRate !== null) return { ratio, isReached: row.rate >= row.leastRate };
+  const { leastRate, mostMicroseconds } = row;
+  if (leastRate !== null || mostMicroseconds !== null) {
+    const isCheapEnough = row.cpuMicroseconds <= (mostMicroseconds ?? Number.POSITIVE_INFINITY);
+    return { ratio, isReached: row.rate >= (leastRate ?? 0) && isCheapEnough };
+  }
   return { ratio, isReached: row.floor === null || ratio === null ? null : ratio >= row.floor };
 }

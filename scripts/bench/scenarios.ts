@@ -4,16 +4,22 @@
  */
 import type { BrokerName } from './brokers.ts';
 
+type SessionPhase = 'made' | 'resumed' | 'ended';
+type Phase = 'set' | 'get' | 'accept' | 'drain' | SessionPhase;
+type RateField = 'out_rate' | 'conn_rate' | `${Phase}_rate`;
+
 /** One figure of a run, and how it is read. */
 export interface Metric {
   readonly name: string;
-  readonly field: 'out_rate' | 'conn_rate' | 'set_rate' | 'get_rate' | 'accept_rate' | 'drain_rate';
-  readonly cpuField: 'cpu_s' | 'set_cpu_s' | 'get_cpu_s' | 'accept_cpu_s' | 'drain_cpu_s';
-  readonly latencyField: 'lat_us' | 'ack_us' | 'conn_us' | null;
+  readonly field: RateField;
+  readonly cpuField: 'cpu_s' | `${Phase}_cpu_s`;
+  readonly latencyField: 'lat_us' | 'ack_us' | 'conn_us' | `${SessionPhase}_us` | null;
   /** At least so many times Mosquitto's rate. */
   readonly floor?: number;
   /** At least so many a second. */
   readonly leastRate?: number;
+  /** At most so much processor time of the broker each, in microseconds. */
+  readonly mostMicroseconds?: number;
 }
 
 export interface Scenario {
@@ -23,12 +29,28 @@ export interface Scenario {
   readonly scheme: 'mqtt' | 'mqtts' | 'ws' | 'wss';
   readonly isDurable: boolean;
   readonly brokers: readonly BrokerName[];
+  /** Each run has a broker that has just started. Otherwise one broker has all of them. */
+  readonly isCold: boolean;
+  /** Runs before those that count. */
+  readonly warmUps: number;
+  /** Before each run that counts. */
+  readonly pauseSeconds: number;
+  /** Only the project's own generator knows this load. */
+  readonly isOwnLoad: boolean;
 }
 
 const all: readonly BrokerName[] = ['sluice', 'mosquitto', 'aedes'];
 
 function scenario(args: string, metrics: readonly Metric[], other: Partial<Scenario> = {}): Scenario {
-  return { title: args, args, metrics, scheme: 'mqtt', isDurable: false, brokers: all, ...other };
+  const usual = {
+    scheme: 'mqtt',
+    isDurable: false,
+    isCold: false,
+    warmUps: 0,
+    pauseSeconds: 0,
+    isOwnLoad: false,
+  } as const;
+  return { title: args, args, metrics, brokers: all, ...usual, ...other };
 }
 
 function delivered(floor?: number): readonly Metric[] {
@@ -63,6 +85,49 @@ function stored(least?: { readonly accepted: number; readonly drained: number })
   ];
 }
 
+/** The same metrics, each with what it may cost at most. */
+function atMost(metrics: readonly Metric[], ...microseconds: readonly number[]): Metric[] {
+  return metrics.map((metric, i) => ({ ...metric, mostMicroseconds: microseconds[i]! }));
+}
+
+/** A cold start, many topics, many sessions, changes beside traffic: where there is much of something, or for the first time. */
+function scale(): Scenario[] {
+  const kept = retained(1, 1).map(({ floor: _, ...metric }) => metric);
+  const sessions = (['made', 'resumed', 'ended'] as const).map((name): Metric => {
+    return { name, field: `${name}_rate`, cpuField: `${name}_cpu_s`, latencyField: `${name}_us` };
+  });
+  const topics = (count: number) =>
+    scenario(`topics -n ${count} -a 50 -q 0`, delivered(), { isOwnLoad: true, warmUps: 1 });
+  const churn = (args: string) => scenario(args, delivered(), { isOwnLoad: true });
+  return [
+    scenario('conn -n 5000', atMost(opened(15_000), 60), { title: 'conn -n 5000, cold', isCold: true }),
+    scenario('conn -n 5000', atMost(opened(25_000), 35), { title: 'conn -n 5000, warm', warmUps: 3 }),
+    scenario('conn -n 5000', atMost(opened(25_000), 35), {
+      title: 'conn -n 5000, warm, after a pause',
+      warmUps: 3,
+      pauseSeconds: 15,
+    }),
+    scenario('retained -n 10000 -q 1 -w 100', atMost(kept, 4, 2), { title: 'retained -n 10000, cold', isCold: true }),
+    scenario('retained -n 100000 -q 1 -w 100', atMost(kept, 2.5, 0.6), {
+      title: 'retained -n 100000, warm',
+      warmUps: 1,
+    }),
+    topics(100),
+    topics(5_000),
+    topics(100_000),
+    churn('p2p -n 100 -q 0 --churn 1000'),
+    churn('p2p -n 100 -q 0 -B 100000 --churn 1000'),
+    churn('fanout -a 1 -b 2000 -q 0 --churn 1000'),
+    scenario('sessions -n 10000 -q 1', sessions, { isOwnLoad: true, brokers: onlySluice, isDurable: true }),
+    scenario('p2p -n 5000 -q 0', atMost(delivered(), 0.55)),
+    scenario('p2p -n 5000 -q 1', atMost(delivered(), 0.9)),
+    ...[true, false].map((isDurable) => {
+      const title = `offline, ${isDurable ? 'synced to disk' : 'in memory'}, cold`;
+      return scenario('offline -n 100 -m 1000 -a 10 -q 1 -w 20', stored(), { title, isDurable, isCold: true });
+    }),
+  ];
+}
+
 const onlySluice: readonly BrokerName[] = ['sluice'];
 
 export const groups: Readonly<Record<string, readonly Scenario[]>> = {
@@ -79,6 +144,7 @@ export const groups: Readonly<Record<string, readonly Scenario[]>> = {
     scenario('retained -n 10000 -q 1 -w 100', retained(3, 4)),
     scenario('conn -n 5000', opened(10_000)),
   ],
+  scale: scale(),
   latency: [scenario('p2p -n 100 -q 0 -r 5000', delivered()), scenario('p2p -n 100 -q 1 -r 5000', delivered())],
   v5: [
     scenario('p2p -n 100 -q 0 -V 4', delivered(), { brokers: onlySluice }),

@@ -20,8 +20,13 @@ export function tableOf(rows: readonly Row[]): string {
   ];
   const lines = rows.map((row) => {
     const { ratio, isReached } = verdictOf(row, rows);
-    const asked = row.leastRate === null ? row.floor : row.leastRate / 1_000;
-    const isAsked = row.broker === 'sluice' && asked !== null;
+    const { leastRate, mostMicroseconds, floor } = row;
+    const asked = [
+      ...(leastRate === null ? [] : [`${leastRate / 1_000} k`]),
+      ...(mostMicroseconds === null ? [] : [`${mostMicroseconds} µs`]),
+      ...(floor === null || leastRate !== null ? [] : [`${floor} ×`]),
+    ].join(', ');
+    const mark = isReached === null ? '' : isReached ? ' ✓' : ' ✗';
     return [
       `${row.scenario}${row.metric === 'delivered' || row.metric === 'connections' ? '' : `: ${row.metric}`}`,
       row.broker,
@@ -33,9 +38,7 @@ export function tableOf(rows: readonly Row[]): string {
       row.rssMegabytes.toFixed(0) +
         (row.rssBytesPerConnection === null ? '' : ` (${(row.rssBytesPerConnection / 1_000).toFixed(1)} kB each)`),
       orNone(ratio, ratio !== null && ratio < 2 ? 2 : 1),
-      isAsked
-        ? `${asked}${row.leastRate === null ? ' ×' : ' k'}${isReached === null ? '' : isReached ? ' ✓' : ' ✗'}`
-        : '',
+      row.broker === 'sluice' && asked !== '' ? `${asked}${mark}` : '',
       String(row.lost),
     ];
   });

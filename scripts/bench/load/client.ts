@@ -79,15 +79,10 @@ export class LoadClient {
 
   /** Resolves after SUBACK. */
   async subscribe(filters: readonly string[], qos: number): Promise<void> {
-    const body = Buffer.concat([
-      Buffer.of(0, 1),
-      ...(this.#version === 5 ? [Buffer.of(0)] : []),
-      ...filters.flatMap((filter) => [lengthPrefixed(filter), Buffer.of(qos)]),
-    ]);
     const suback = new Promise<Buffer>((resolve) => {
       this.#onAnswer = (bytes) => resolve(Buffer.from(bytes));
     });
-    this.write(packet(0x82, body));
+    this.write(subscribePacket(filters, qos, this.#version));
     const codes = (await suback).subarray(this.#version === 5 ? 3 : 2);
     const refused = codes.find((code) => code >= 0x80);
     if (refused !== undefined) throw new Error(`SUBACK with code ${refused}`);
@@ -184,6 +179,17 @@ export function packet(header: number, body: Buffer): Buffer {
   } while (left > 0);
   return Buffer.concat([Buffer.of(header, ...length), body]);
 }
+
+export function subscribePacket(filters: readonly string[], qos: number, version: 4 | 5): Buffer {
+  const entries = filters.flatMap((filter) => [lengthPrefixed(filter), Buffer.of(qos)]);
+  return packet(0x82, Buffer.concat([Buffer.of(0, 1), ...noProperties(version), ...entries]));
+}
+
+export function unsubscribePacket(filters: readonly string[], version: 4 | 5): Buffer {
+  return packet(0xa2, Buffer.concat([Buffer.of(0, 1), ...noProperties(version), ...filters.map(lengthPrefixed)]));
+}
+
+const noProperties = (version: 4 | 5): Buffer[] => (version === 5 ? [Buffer.of(0)] : []);
 
 export const pingreq: Buffer = Buffer.of(0xc0, 0);
 

@@ -1,7 +1,7 @@
 /** Many connections: as such, and as the holders of subscriptions that match nothing. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { processUsage } from '../process-usage.ts';
-import { LoadClient } from './client.ts';
+import { LoadClient, subscribePacket, unsubscribePacket } from './client.ts';
 import { Histogram } from './histogram.ts';
 import { type LoadOptions, ownName } from './options.ts';
 import { nowMicroseconds } from './publisher.ts';
@@ -28,6 +28,27 @@ export async function connectOthers(options: LoadOptions): Promise<LoadClient[]>
 }
 
 const otherFilter = (i: number) => (i % 2 === 0 ? `other/area${i % 97}/+/device${i}/#` : `+/device${i}/state/#`);
+
+/** A client that subscribes and unsubscribes beside the traffic, whose topics its filters do not match. Returns what ends it. */
+export async function startChurn({ url, version, changesPerSecond }: LoadOptions): Promise<() => void> {
+  if (changesPerSecond === 0) return () => {};
+  const client = await LoadClient.connect({ url, version, clientId: `${ownName}-churn` });
+  const startedAt = nowMicroseconds();
+  let changes = 0;
+  const timer = setInterval(() => {
+    const due = ((nowMicroseconds() - startedAt) / 1e6) * changesPerSecond;
+    const packets: Buffer[] = [];
+    for (; changes < due; changes += 2) {
+      const filter = otherFilter(changes);
+      packets.push(subscribePacket([filter], 0, version), unsubscribePacket([filter], version));
+    }
+    if (packets.length > 0) client.write(Buffer.concat(packets));
+  }, 1);
+  return () => {
+    clearInterval(timer);
+    client.close();
+  };
+}
 
 /** Opens connections as fast as the broker takes them, and holds them. */
 export async function runConn(options: LoadOptions): Promise<object> {

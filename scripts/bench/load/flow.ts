@@ -4,13 +4,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ProcessUsage, processUsage } from '../process-usage.ts';
 import { LoadClient } from './client.ts';
-import { connectOthers } from './crowd.ts';
+import { connectOthers, startChurn } from './crowd.ts';
 import { Histogram } from './histogram.ts';
 import { type LoadOptions, ownName } from './options.ts';
 import { nowMicroseconds, Publisher, stamp } from './publisher.ts';
 
 interface Plan {
-  readonly publishers: readonly { readonly topic: string; readonly copies: number }[];
+  readonly publishers: readonly { readonly topics: readonly string[]; readonly copies: number }[];
   readonly subscribers: readonly string[];
 }
 
@@ -19,17 +19,27 @@ function planOf({ scenario, publishers, subscribers, count }: LoadOptions): Plan
   switch (scenario) {
     case 'fanin':
       return {
-        publishers: range(publishers).map((i) => ({ topic: `${ownName}/fanin/${i}`, copies: subscribers })),
+        publishers: range(publishers).map((i) => ({ topics: [`${ownName}/fanin/${i}`], copies: subscribers })),
         subscribers: range(subscribers).map(() => `${ownName}/fanin/+`),
       };
     case 'fanout':
       return {
-        publishers: range(publishers).map(() => ({ topic: `${ownName}/fanout`, copies: subscribers })),
+        publishers: range(publishers).map(() => ({ topics: [`${ownName}/fanout`], copies: subscribers })),
         subscribers: range(subscribers).map(() => `${ownName}/fanout`),
       };
+    case 'topics': {
+      const topicsOf = (i: number) =>
+        range(Math.ceil((count - i) / publishers)).map((n) => {
+          return `${ownName}/topics/${String(n * publishers + i).padStart(8, '0')}`;
+        });
+      return {
+        publishers: range(publishers).map((i) => ({ topics: topicsOf(i), copies: subscribers })),
+        subscribers: range(subscribers).map(() => `${ownName}/topics/+`),
+      };
+    }
     default:
       return {
-        publishers: range(count).map((i) => ({ topic: `${ownName}/pair/${i}`, copies: 1 })),
+        publishers: range(count).map((i) => ({ topics: [`${ownName}/pair/${i}`], copies: 1 })),
         subscribers: range(count).map((i) => `${ownName}/pair/${i}`),
       };
   }
@@ -147,9 +157,9 @@ function openLoop(publishers: readonly Publisher[], rate: number): () => void {
 export async function runFlow(options: LoadOptions): Promise<object> {
   const { url, version, qos, payloadBytes, brokerPid } = options;
   const plan = planOf(options);
-  const publishers = plan.publishers.map(({ topic, copies }, index) => {
+  const publishers = plan.publishers.map(({ topics, copies }, index) => {
     const { unacknowledgedMax, undeliveredMax } = options;
-    return new Publisher({ index, topic, copies, payloadBytes, qos, version, unacknowledgedMax, undeliveredMax });
+    return new Publisher({ index, topics, copies, payloadBytes, qos, version, unacknowledgedMax, undeliveredMax });
   });
   const flow = new Flow(publishers);
   const clients: LoadClient[] = await connectOthers(options);
@@ -169,7 +179,9 @@ export async function runFlow(options: LoadOptions): Promise<object> {
     clients.push(publisher.client);
   }
   const failed = Promise.race(clients.map((client) => client.failed()));
+  const stopChurn = await startChurn(options);
   const result = await Promise.race([measure(flow, options, brokerPid), failed]);
+  stopChurn();
   const copies = plan.publishers[0]!.copies;
   for (const client of clients) client.close();
   return { ...result, expected: flow.sent * copies, received: flow.received, lost: flow.sent * copies - flow.received };

@@ -3,7 +3,17 @@
  */
 import { parseArgs } from 'node:util';
 
-export const scenarioNames = ['fanin', 'fanout', 'p2p', 'conn', 'offline', 'retained', 'given'] as const;
+export const scenarioNames = [
+  'fanin',
+  'fanout',
+  'p2p',
+  'conn',
+  'offline',
+  'retained',
+  'topics',
+  'sessions',
+  'given',
+] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
 
 export const help = `generator SCENARIO [options]   scenarios: ${scenarioNames.join(' ')}
@@ -16,6 +26,7 @@ export const help = `generator SCENARIO [options]   scenarios: ${scenarioNames.j
   -d S -u S        measured seconds (5), warm-up (1) -c N        connection attempts under way (64)
   -p PID           the broker's process, to account  --idle S    conn: how long they are held (3)
   --bgconns N      connections for -B (50)           --hex DIGITS      given: the payload of its pairs
+  --churn RATE     SUBSCRIBE and UNSUBSCRIBE packets a second beside the flow (0)
 `;
 
 /** Begins the client identifiers and topics of this process, so that several can load one broker. */
@@ -39,6 +50,7 @@ export interface LoadOptions {
   readonly rate: number;
   readonly otherSubscriptions: number;
   readonly otherConnections: number;
+  readonly changesPerSecond: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
   readonly connectingMax: number;
@@ -67,6 +79,7 @@ export function parseLoadOptions(argv: readonly string[]): LoadOptions {
       rate: text('r', '0'),
       others: text('B', '0'),
       bgconns: { type: 'string', default: '50' },
+      churn: { type: 'string', default: '0' },
       seconds: text('d', '5'),
       warmup: text('u', '1'),
       connecting: text('c', '64'),
@@ -100,6 +113,7 @@ export function parseLoadOptions(argv: readonly string[]): LoadOptions {
     rate: number('rate', 0),
     otherSubscriptions: number('others', 0),
     otherConnections: number('bgconns', 1),
+    changesPerSecond: number('churn', 0),
     seconds: number('seconds', 0.1),
     warmUpSeconds: number('warmup', 0),
     connectingMax: number('connecting', 1),

@@ -1,5 +1,5 @@
 /**
- * Publishes to one topic, as fast as its two windows allow: unacknowledged messages, and messages that have not reached their
+ * Publishes to one topic or round several, as fast as its two windows allow: unacknowledged messages, and messages that have not reached their
  * subscribers. A batch is a block of packets made once, of which only identifiers, numbers and times change.
  */
 import { type LoadClient, publishTemplate } from './client.ts';
@@ -11,7 +11,8 @@ export const nowMicroseconds = (): number => performance.now() * 1_000;
 
 export interface PublisherOptions {
   readonly index: number;
-  readonly topic: string;
+  /** It goes round them; all have the same length. */
+  readonly topics: readonly string[];
   readonly payloadBytes: number;
   readonly qos: 0 | 1 | 2;
   readonly version: 4 | 5;
@@ -32,6 +33,8 @@ export class Publisher {
   readonly #options: PublisherOptions;
   readonly #block: Buffer;
   readonly #packetBytes: number;
+  /** Where in the block the next packet is. */
+  #at = 0;
   readonly #idAt: number;
   readonly #payloadAt: number;
   /** By packet identifier: when it was sent. */
@@ -40,10 +43,14 @@ export class Publisher {
 
   constructor(options: PublisherOptions) {
     this.#options = options;
-    const { bytes, idAt, payloadAt } = publishTemplate(options.topic, options.payloadBytes, options);
-    bytes.writeUInt32BE(options.index, payloadAt + stamp.publisher);
+    const { topics, payloadBytes, index } = options;
+    const templates = topics.map((topic) => publishTemplate(topic, payloadBytes, options));
+    const { bytes, idAt, payloadAt } = templates[0]!;
+    for (const template of templates) template.bytes.writeUInt32BE(index, payloadAt + stamp.publisher);
     const most = Math.min(1_000, options.qos === 0 ? options.undeliveredMax : options.unacknowledgedMax);
-    this.#block = Buffer.concat(Array.from({ length: Math.max(1, most) }, () => bytes));
+    const rounds = Math.ceil(Math.max(1, most) / topics.length);
+    const round = templates.map((template) => template.bytes);
+    this.#block = Buffer.concat(Array.from({ length: rounds }, () => round).flat());
     this.#packetBytes = bytes.length;
     this.#idAt = idAt;
     this.#payloadAt = payloadAt;
@@ -65,11 +72,12 @@ export class Publisher {
   send(count: number, dueAt: number): void {
     let left = count;
     while (left > 0) {
-      const batch = Math.min(left, this.#block.length / this.#packetBytes);
+      const batch = Math.min(left, (this.#block.length - this.#at) / this.#packetBytes);
       left -= batch;
       // A copy of its own, because the stream may keep it until the kernel takes it.
       const bytes = Buffer.allocUnsafe(batch * this.#packetBytes);
-      this.#block.copy(bytes, 0, 0, bytes.length);
+      this.#block.copy(bytes, 0, this.#at, this.#at + bytes.length);
+      this.#at = (this.#at + bytes.length) % this.#block.length;
       for (let i = 0; i < batch; i++) this.#stamp(bytes, i * this.#packetBytes, dueAt);
       this.client!.write(bytes);
     }

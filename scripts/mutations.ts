@@ -300,8 +300,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'new messages overtake the queue',
     file: 'core/session.ts',
-    from: 'this.isCongested || this.queue.length > 0 || this.window.isFull',
-    to: 'this.isCongested || this.window.isFull',
+    from: 'this.isCongested ||\n      this.queue.length > 0 ||\n',
+    to: 'this.isCongested ||\n',
   },
   {
     name: 'takeover loses the queue',
@@ -331,7 +331,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'what is answered stays in the ledger',
     file: 'core/send-window.ts',
-    from: '    const delivery = this.#deliveries[slot]!;\n    if (delivery !== null) letGo(this.#account, inFlight, delivery.message, deliveryBytes);\n',
+    from: '    const delivery = this.#deliveries[slot]!;\n    if (delivery !== null) this.#drop(delivery);\n',
     to: '',
   },
   {
@@ -695,8 +695,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'memory that waits to be written is used again',
     file: 'broker/output.ts',
-    from: 'if (this.#stream.pendingBytes === 0) this.#pool.giveBack(chunk);',
-    to: 'this.#pool.giveBack(chunk);\n    if (this.#stream.pendingBytes === 0) return;',
+    from: 'if (this.#stream.pendingBytes === 0) this.#giveBack(chunk);',
+    to: 'this.#giveBack(chunk);\n    if (this.#stream.pendingBytes === 0) return;',
   },
   {
     name: 'a borrowed message is kept without a copy',

@@ -15,18 +15,34 @@ export class ChunkPool {
   readonly #free: Buffer[][] = chunkSizes.map(() => []);
   /** Rises when memory that was written before may be written again. */
   generation = 0;
+  /** Of what is kept for reuse. */
+  freeBytes = 0;
+  #keptMax = pooledBytesMax;
 
   /** At least so many bytes, with anything in them. */
   take(bytes: number): Buffer {
     const size = chunkSizes.findIndex((each) => bytes <= each);
     if (size === -1) return Buffer.allocUnsafeSlow(bytes);
-    return this.#free[size]!.pop() ?? Buffer.allocUnsafeSlow(chunkSizes[size]!);
+    const chunk = this.#free[size]!.pop();
+    if (chunk === undefined) return Buffer.allocUnsafeSlow(chunkSizes[size]!);
+    this.freeBytes -= chunk.length;
+    return chunk;
   }
 
   /** What `take` returned, and nobody reads any more. */
   giveBack(chunk: Buffer): void {
     this.generation++;
     const size = chunkSizes.indexOf(chunk.length as ChunkSize);
-    if (size >= 0 && this.#free[size]!.length * chunk.length < pooledBytesMax) this.#free[size]!.push(chunk);
+    if (size < 0 || this.#free[size]!.length * chunk.length >= this.#keptMax) return;
+    this.#free[size]!.push(chunk);
+    this.freeBytes += chunk.length;
+  }
+
+  /** Memory is short, or is not any more: while it is, few chunks are kept. */
+  economize(isShort: boolean): void {
+    this.#keptMax = isShort ? largeChunk : pooledBytesMax;
+    if (!isShort) return;
+    for (const free of this.#free) free.length = 0;
+    this.freeBytes = 0;
   }
 }

@@ -164,6 +164,11 @@ export class Account {
     this.ledger.add(category, bytes);
   }
 
+  /** Nothing is ever kept from a client that holds no more. */
+  get isSmall(): boolean {
+    return this.bytes <= smallAccountBytes;
+  }
+
   /** Whether the client may hold so much more. A small account always may. */
   mayAdd(bytes: number): boolean {
     const wanted = this.bytes + bytes;

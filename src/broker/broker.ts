@@ -3,6 +3,7 @@
  */
 import { type Clock, systemTimers, type Timers } from '../base/clock.ts';
 import { type After, Deadline } from '../base/deadline.ts';
+import type { Ledger } from '../base/ledger.ts';
 import type { Scheduler } from '../base/scheduler.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
@@ -130,6 +131,11 @@ export class Broker implements BanList {
     return this.#shell.counters;
   }
 
+  /** What clients take of memory. */
+  get ledger(): Ledger {
+    return this.#shell.core.ledger;
+  }
+
   /** Loads what survived and begins to keep time. Connections may be accepted afterwards. */
   async start(): Promise<void> {
     const { core, settings } = this.#shell;
@@ -147,7 +153,7 @@ export class Broker implements BanList {
   }
 
   #tick(): void {
-    const { settings, core, commits, complaints, storeHealth } = this.#shell;
+    const { settings, core, commits, complaints, storeHealth, memory } = this.#shell;
     const now = this.#shell.readTime();
     const sinceSys = (now - this.#lastSysAt) / 1000;
     if (settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds) {
@@ -162,6 +168,7 @@ export class Broker implements BanList {
       commits.commitIdle();
     }
     storeHealth.tick();
+    memory.tick(now);
   }
 
   /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */

@@ -12,6 +12,8 @@ const linesMax = {
   /** A client broke the protocol, a limit or a rule. */
   refused: 100,
   banned: 20,
+  /** Memory comes near its ceiling, or goes back from there. */
+  memory: 50,
   /** A client waits for the disk. */
   waiting: 20,
   /** What a pipeline made of a message cannot be used. */
@@ -32,6 +34,10 @@ export class Complaints {
 
   constructor(log: Log) {
     this.#log = log;
+  }
+
+  info(kind: Kind, fields: object, message: string): void {
+    if (this.#mayWrite(kind, message)) this.#log.info(fields, message);
   }
 
   warn(kind: Kind, fields: object, message: string): void {

@@ -4,7 +4,7 @@
  *
  * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it ends.
  */
-
+import { type Account, Category, Pressure } from '../base/ledger.ts';
 import type { Share, Step } from '../base/scheduler.ts';
 import { ackBytes, encodeAck } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
@@ -104,6 +104,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   readonly #framer: Framer;
   readonly #output: Output;
   readonly reading: ReadGate;
+  /** Charged with what the connection holds: its client's, or while that is not known, one for all such. */
+  #account: Account;
+  /** Of packets that are not complete, as charged. */
+  #packetBytes = 0;
   /** Null: it may send as fast as it can. */
   readonly #pace: Pace | null;
   /** How many messages it may send before its pace is asked. */
@@ -117,8 +121,9 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.listener = listener;
     this.visit = visit;
     this.#pace = Pace.for(this, shell);
+    this.#account = shell.memory.unauthenticated;
     this.#framer = new Framer(shell.decoder, this);
-    this.#output = new Output(stream, shell.chunks);
+    this.#output = new Output(stream, shell.chunks, this.#account);
     this.reading = new ReadGate(this, this.#output);
     this.deadlines = new Deadlines(this);
   }
@@ -134,6 +139,30 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   /** Runs what follows from an answer that came later. */
   guard(run: () => void): void {
     this.shell.boundary.forOne(this, run);
+  }
+
+  get account(): Account {
+    return this.#account;
+  }
+
+  chargeTo(account: Account): void {
+    this.#account.add(Category.packets, -this.#packetBytes);
+    this.#account = account;
+    account.add(Category.packets, this.#packetBytes);
+    this.#output.chargeTo(account);
+  }
+
+  /** In memory, whatever account has it. */
+  get heldBytes(): number {
+    return this.#framer.footprint + this.#output.heldBytes;
+  }
+
+  #chargePackets(): void {
+    const { footprint } = this.#framer;
+    if (footprint === this.#packetBytes) return;
+    this.#account.add(Category.packets, footprint - this.#packetBytes);
+    this.#packetBytes = footprint;
+    this.reading.mindMemory(footprint);
   }
 
   // Bytes in
@@ -161,6 +190,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     try {
       if (this.state !== 'open' && !this.#isToldOfArrivals) this.shell.admission.receive(this.visit, end - start);
       this.#framer.push(bytes, start, end);
+      this.#chargePackets();
       if (counters.packetsReceived !== packetsReceived) this.deadlines.packet(now);
       else this.deadlines.partOfPacket(end - start, now);
       if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
@@ -181,6 +211,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     boundary.forOne(this, () => {
       if (this.state !== 'open' && !this.#isToldOfArrivals) admission.receive(this.visit, end - start);
       this.#framer.push(bytes, start, end);
+      this.#chargePackets();
       if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
     });
   }
@@ -207,6 +238,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.#isResuming = true;
     this.shell.boundary.forOne(this, () => {
       this.#framer.resume();
+      this.#chargePackets();
       this.reading.mindAnswers();
       this.reading.goOn();
     });
@@ -277,6 +309,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     }
     if (shell.storeHealth.isStrained && mustBeStored(this, session, message)) {
       return publishWhenStored(this, session, message, packetId);
+    }
+    if (shell.memory.ledger.pressure >= Pressure.refusal && packetId !== 0 && this.traits.hasProperties) {
+      // Whoever holds much gets no more done; who cannot be told is refused where the message would have to be kept.
+      if (!this.#account.mayAdd(0)) return refusePublish(this, session, message, packetId, ReasonCode.QuotaExceeded);
     }
     const { hooks, pipeline } = shell;
     if (
@@ -387,7 +423,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     output.length = end;
     counters.bytesSent += output.length - start;
     // Not only at the end of the round: one round can bring more than the limit.
-    if (output.fullBytes > this.shell.settings.limits.outputBytes) this.session!.isCongested = true;
+    if (output.fullBytes > this.shell.memory.outputBytes) this.session!.isCongested = true;
     this.#touch();
   }
 
@@ -465,11 +501,18 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.end(ReasonCode.ImplementationSpecificError, 'internal error');
   }
 
+  /** Others need the memory that it holds. What it does not read at once is given up. */
+  endForMemory(reasonCode: ReasonCode): void {
+    this.end(reasonCode, 'memory is nearly used up, and this client holds much of it');
+    if (this.#output.heldBytes > 0) this.stream.destroy();
+  }
+
   /** Even ending it as usual failed: nothing more is sent, and its session lets go of it. */
   abandon(): void {
     const { session } = this;
     this.state = 'closing';
     this.session = null;
+    this.chargeTo(this.shell.memory.unauthenticated);
     if (session?.link === this) {
       session.link = null;
       session.isReady = false;
@@ -502,6 +545,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.state = 'closing';
     this.#closeReason = why;
     this.#framer.clear();
+    this.#chargePackets();
     const { core, commits, storeHealth } = this.shell;
     const { staged } = core.store;
     storeHealth.forget(this);
@@ -546,7 +590,9 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       this.#detach();
     } finally {
       this.#framer.clear();
+      this.#chargePackets();
       this.#output.clear();
+      this.shell.memory.forget(this);
       this.shell.admission.leave(this.visit, now);
     }
   }
@@ -566,6 +612,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     if (this.shell.boundary.isBroken) return;
     this.completeFanOut();
     this.session = null;
+    this.chargeTo(this.shell.memory.unauthenticated);
     this.shell.admission.end(this.visit, this.shell.core.now);
     if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);
   }

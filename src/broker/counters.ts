@@ -14,6 +14,7 @@ export const limitNames = [
   'messagesPerSecond',
   'bytesPerSecond',
   'wildcardsAtTopLevel',
+  'memoryBytes',
 ] as const;
 export type LimitName = (typeof limitNames)[number];
 

@@ -15,9 +15,11 @@ import { Admission } from './admission.ts';
 import { Boundary } from './boundary.ts';
 import type { BrokerOptions } from './broker.ts';
 import { Complaints } from './complaints.ts';
+import type { Connection } from './connection.ts';
 import { Counters } from './counters.ts';
 import { BrokerEvents } from './events.ts';
 import { GroupCommit } from './group-commit.ts';
+import { MemoryGuard } from './memory-guard.ts';
 import { Outgoing } from './outgoing.ts';
 import { inForm } from './piping.ts';
 import { reportWillRefused } from './reporting.ts';
@@ -73,18 +75,25 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     }
     return time.now;
   };
+  const core = new Core(settings, store, sink, now, options.access ?? null, options.stepSizes);
+  const decoder = new PacketDecoder(settings.limits, chunks);
+  const connections = new Set<Connection>();
+  const memory = new MemoryGuard({
+    ...{ core, decoder, chunks, connections, complaints, counters, outputBytes: settings.limits.outputBytes },
+    work: (step) => sink.background(step),
+  });
   const shell: Shell = {
     settings,
     hooks: checkedHooks(options.hooks ?? {}, options.inTime ?? ((answer) => answer)),
     pipeline: options.pipeline ?? null,
     randomBytes: options.randomBytes ?? randomBytes,
-    core: new Core(settings, store, sink, now, options.access ?? null, options.stepSizes),
+    core,
     scheduler,
     leaveScheduler,
     commits,
     outgoing,
     boundary,
-    decoder: new PacketDecoder(settings.limits, chunks),
+    decoder,
     chunks,
     lastPublish: new LastPublish(),
     counters,
@@ -93,8 +102,9 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     audit,
     admission: new Admission({ settings, counters, complaints, audit }),
     events: new BrokerEvents(boundary),
-    connections: new Set(),
+    connections,
     storeHealth,
+    memory,
     onDisconnected: () => owner.onDisconnected(),
     time,
     readTime,

@@ -93,7 +93,7 @@ export class Deadlines {
     if (stoodStill) this.heardAt = time.resumedAt;
     if (connection.state !== 'open') return stoodStill ? this.connectTaken() : this.#refuseConnect();
     // While we do not read from it, it cannot be late.
-    if (connection.isParked || connection.reading.isHeldUp) this.heardAt = core.now;
+    if (connection.isParked || connection.reading.isExcused) this.heardAt = core.now;
     const dueAt = this.heardAt + this.#keepAliveMs;
     if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
     connection.end(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');

@@ -1,9 +1,11 @@
 /**
  * CONNECT to CONNACK. [MQTT5 3.1] [MQTT5 3.2]
  */
+import { Account, Pressure } from '../base/ledger.ts';
 import { Timer } from '../base/timer-wheel.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { isOwnClientId } from '../contracts/settings.ts';
+import { nameBytes, sessionBytes } from '../core/footprint.ts';
 import { connect, ready, sessionOf } from '../core/lifecycle.ts';
 import type { Session, SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -224,6 +226,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     rights: core.access?.rightsOf(identity) ?? null,
   });
   connection.session = session;
+  connection.chargeTo(session.account);
   connection.receiveQuota = limits.receiveMaximum;
   connection.deadlines.connectTaken();
   if (traits.hasProperties) {
@@ -241,11 +244,19 @@ function wantedExpiryOf({ traits, shell }: Connection, { clean, properties }: Co
   return clean ? 0 : shell.settings.sessionExpiryMaximumSeconds;
 }
 
-function checkRoom({ shell }: Connection, existing: Session | undefined, will: Will | undefined): void {
-  const { core, settings } = shell;
+function checkRoom({ shell, identity }: Connection, existing: Session | undefined, will: Will | undefined): void {
+  const { core, settings, counters } = shell;
   const { sessions } = settings.limits;
   if (existing === undefined && core.directory.size >= sessions) {
     throw new ProtocolError(ReasonCode.QuotaExceeded, `There are ${sessions} sessions already (limits.sessions)`);
+  }
+  const { ledger } = core;
+  const account = existing?.account ?? new Account(ledger);
+  const bytes =
+    sessionBytes + (will?.payload.length ?? 0) + nameBytes(identity!.clientId) + nameBytes(identity!.username);
+  if ((existing === undefined && ledger.pressure >= Pressure.disconnection) || !account.mayAdd(bytes)) {
+    counters.limited.memoryBytes++;
+    throw new ProtocolError(ReasonCode.QuotaExceeded, 'There is no memory for this session (limits.memoryBytes)');
   }
   if (will !== undefined && core.wills.count >= sessions) {
     const what = `${sessions} wills of clients that have gone wait, or are in a pipeline (limits.sessions)`;

@@ -5,6 +5,7 @@
  * holds none. While the kernel does not take more, everything waits here and not in the stream.
  */
 import { type ChunkPool, largeChunk } from '../base/chunk-pool.ts';
+import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { ByteStream, Framing } from '../contracts/transport.ts';
 
 export class Output {
@@ -20,11 +21,39 @@ export class Output {
   #fullBytes = 0;
   /** Chunks that were written, and that the stream has not all passed on. */
   #unsent: Buffer[] = [];
+  /** Charged with all of these chunks. */
+  #account: Account;
+  #heldBytes = 0;
 
-  constructor(stream: ByteStream, pool: ChunkPool) {
+  constructor(stream: ByteStream, pool: ChunkPool, account = new Account(unlimited)) {
     this.#stream = stream;
     this.#pool = pool;
     this.#framing = stream.framing ?? null;
+    this.#account = account;
+  }
+
+  /** In memory, with what of the chunks is not used. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  chargeTo(account: Account): void {
+    this.#account.add(Category.output, -this.#heldBytes);
+    this.#account = account;
+    account.add(Category.output, this.#heldBytes);
+  }
+
+  #take(bytes: number): Buffer {
+    const chunk = this.#pool.take(bytes);
+    this.#heldBytes += chunk.length;
+    this.#account.add(Category.output, chunk.length);
+    return chunk;
+  }
+
+  #giveBack(chunk: Buffer): void {
+    this.#heldBytes -= chunk.length;
+    this.#account.add(Category.output, -chunk.length);
+    this.#pool.giveBack(chunk);
   }
 
   /** Whole chunks that wait because the kernel takes no more. */
@@ -55,12 +84,12 @@ export class Output {
 
   #moreRoom(bytes: number): Buffer {
     const { chunk } = this;
-    if (chunk === null) return (this.chunk = this.#pool.take(bytes));
+    if (chunk === null) return (this.chunk = this.#take(bytes));
     const wanted = this.length + bytes;
     if (wanted <= largeChunk) {
-      const larger = this.#pool.take(wanted);
+      const larger = this.#take(wanted);
       chunk.copy(larger, 0, 0, this.length);
-      this.#pool.giveBack(chunk);
+      this.#giveBack(chunk);
       return (this.chunk = larger);
     }
     if (this.length > 0) {
@@ -71,8 +100,8 @@ export class Output {
       this.length = 0;
       // This much is worth a write of its own before the round ends.
       this.flush();
-    } else this.#pool.giveBack(chunk);
-    return (this.chunk = this.#pool.take(bytes));
+    } else this.#giveBack(chunk);
+    return (this.chunk = this.#take(bytes));
   }
 
   /** Gives the kernel everything, unless it still has to take what it was given before. */
@@ -95,22 +124,24 @@ export class Output {
 
   #write(chunk: Buffer, length: number): void {
     this.#stream.write(chunk.subarray(0, length));
-    if (this.#stream.pendingBytes === 0) this.#pool.giveBack(chunk);
+    if (this.#stream.pendingBytes === 0) this.#giveBack(chunk);
     else this.#unsent.push(chunk);
   }
 
   #reuseSent(): void {
-    for (const chunk of this.#unsent) this.#pool.giveBack(chunk);
+    for (const chunk of this.#unsent) this.#giveBack(chunk);
     this.#unsent = [];
   }
 
   /** Forgets what was not sent: the connection is gone. */
   clear(): void {
-    if (this.chunk !== null) this.#pool.giveBack(this.chunk);
+    if (this.chunk !== null) this.#giveBack(this.chunk);
     this.chunk = null;
     this.length = this.#fullBytes = 0;
     this.#full = [];
     this.#fullLengths = [];
     this.#unsent = [];
+    this.#account.add(Category.output, -this.#heldBytes);
+    this.#heldBytes = 0;
   }
 }

@@ -1,6 +1,7 @@
 /**
- * When a connection is read. It is not while it is parked, while it is owed too many answers, and while it does not read what it is
- * sent: its answers would grow without end. What was not read is not late for its keep-alive.
+ * When a connection is read. It is not while it is parked, while it is owed too many answers, while there is no memory for the rest of
+ * a packet, and while it does not read what it is sent: its answers would grow without end. What was not read is not late for its
+ * keep-alive.
  */
 import type { Connection } from './connection.ts';
 import type { Output } from './output.ts';
@@ -10,8 +11,12 @@ export class ReadGate {
   readonly #output: Output;
   /** It is not read until some of the answers that it is owed have left. */
   isHeldUp = false;
-  /** It is not read, since it does not read. Its keep-alive goes on, or one that hangs would stay for ever. */
+  /** It is not read, since it does not read. */
   #waitsForReader = false;
+  /** What it had not taken when it was looked at last: one that takes nothing at all in its keep-alive time hangs. */
+  #unsentBytes = 0;
+  /** It is not read until it may hold more. */
+  #waitsForMemory = false;
 
   constructor(connection: Connection, output: Output) {
     this.#connection = connection;
@@ -30,16 +35,47 @@ export class ReadGate {
     return heldAnswers < shell.settings.limits.receiveMaximum;
   }
 
+  /** What has come of a packet may be all that there is memory for. */
+  mindMemory(packetBytes: number): void {
+    const { account, session, shell, stream } = this.#connection;
+    if (packetBytes === 0 || session === null || account.mayAdd(0) || this.#waitsForMemory) return;
+    this.#waitsForMemory = true;
+    shell.memory.wait(this.#connection);
+    stream.pause();
+  }
+
+  memoryFound(): void {
+    this.#waitsForMemory = false;
+    this.#connection.deadlines.heardAt = this.#connection.shell.core.now;
+    this.goOn();
+  }
+
+  /** It could not be heard, or has shown by reading that it is there. Asked once in a keep-alive time. */
+  get isExcused(): boolean {
+    if (this.isHeldUp || this.#waitsForMemory) return true;
+    if (!this.#waitsForReader) return false;
+    // While some of it is unsent, nothing is added to what the stream was given: so it has read if that has changed.
+    const before = this.#unsentBytes;
+    this.#unsentBytes = this.#unsent;
+    return this.#unsentBytes !== before;
+  }
+
+  get #unsent(): number {
+    const { stream } = this.#connection;
+    return stream.unsentBytes ?? stream.pendingBytes;
+  }
+
   /** Reads on, unless something else is in the way. */
   goOn(): void {
     const { isParked, state, stream } = this.#connection;
-    if (!isParked && !this.isHeldUp && !this.#isUnread && state !== 'closing') stream.resume();
+    if (isParked || this.isHeldUp || this.#waitsForMemory || this.#isUnread || state === 'closing') return;
+    stream.resume();
   }
 
   get #isUnread(): boolean {
     const { stream, shell } = this.#connection;
     if (stream.pendingBytes === 0) return false;
-    return this.#output.waitingBytes > 2 * shell.settings.limits.outputBytes;
+    return this.#output.waitingBytes > 2 * shell.memory.outputBytes;
   }
 
   /** The kernel was given everything, and may not have taken all of it. */
@@ -51,8 +87,9 @@ export class ReadGate {
       this.goOn();
     }
     if (stream.pendingBytes === 0) return;
-    if (session !== null && this.#output.waitingBytes > shell.settings.limits.outputBytes) session.isCongested = true;
+    if (session !== null && this.#output.waitingBytes > shell.memory.outputBytes) session.isCongested = true;
     if (!this.#isUnread) return;
+    if (!this.#waitsForReader) this.#unsentBytes = this.#unsent;
     this.#waitsForReader = true;
     stream.pause();
   }

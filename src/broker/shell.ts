@@ -18,6 +18,7 @@ import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
 import type { GroupCommit } from './group-commit.ts';
+import type { MemoryGuard } from './memory-guard.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
@@ -50,6 +51,7 @@ export interface Shell {
   /** Every open connection, from accept to close. */
   readonly connections: Set<Connection>;
   readonly storeHealth: StoreHealth;
+  readonly memory: MemoryGuard;
   /** A connection has left `connections`. */
   readonly onDisconnected: () => void;
   readonly time: Timekeeper;

@@ -1,6 +1,7 @@
 /**
  * The $SYS topics, by Mosquitto's names, so that the dashboards people have go on working. Published retained, at an interval.
  */
+import { Category } from '../base/ledger.ts';
 import { Topic, widestTopicLimits } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
 import { publishOwn } from './piping.ts';
@@ -118,6 +119,13 @@ export class SysTopics {
       'protocol errors/count': counters.protocolErrors,
       'heap/current': this.#rss(),
     };
+    const { ledger, waiting: waitingForMemory } = this.#shell.memory;
+    values['memory/bytes'] = ledger.bytes;
+    values['memory/bytes/shared'] = ledger.sharedBytes;
+    for (const [name, category] of Object.entries(Category)) values[`memory/bytes/${name}`] = ledger.bytesOf(category);
+    values['memory/ceiling'] = Number.isFinite(ledger.ceiling) ? ledger.ceiling : 0;
+    values['memory/pressure'] = ledger.pressure;
+    values['memory/connections/waiting'] = waitingForMemory;
     for (const [name, count] of Object.entries(counters.limited)) values[`limits/${name}/reached`] = count;
     for (const [reason, count] of Object.entries(counters.dropped)) {
       values[`publish/messages/dropped/${reason}`] = count;

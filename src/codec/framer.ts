@@ -63,6 +63,11 @@ export class Framer {
     return this.#restLength + (this.#parked?.length ?? 0);
   }
 
+  /** The memory that this takes: room grows ahead of what comes. */
+  get footprint(): number {
+    return (this.#rest?.length ?? 0) + (this.#parked?.length ?? 0);
+  }
+
   /**
    * Hands over every packet that is complete. Throws a ProtocolError at the first one that is malformed. The bytes may be
    * changed: properties that are this hop's business are cut out of a PUBLISH in place.

@@ -197,6 +197,13 @@ export interface SessionStore {
   readonly unwrittenBytes: number;
   /** So much waits for the disk that whoever would stage more is to wait until it is less. */
   readonly isBehind: boolean;
+  /** In memory, about: what is kept of what the disk has. */
+  readonly cachedBytes: number;
+  /**
+   * Memory is short, or is not any more: while it is, nothing is kept of what the disk has. Returns whether there is more to let go
+   * of, by another call.
+   */
+  economize(isShort: boolean): boolean;
   /** Whether everything that an answer has to wait for is durable. */
   readonly isDurable: boolean;
   /**

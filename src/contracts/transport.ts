@@ -43,6 +43,8 @@ export interface ByteStream {
   readonly tlsVersion?: string | null;
   /** Bytes given to `write` that the kernel has not taken yet. */
   readonly pendingBytes: number;
+  /** Changes whenever the kernel has taken something, of one large write as well. Absent: that is not known. */
+  readonly unsentBytes?: number;
   /** What has to stand before each packet that is written; absent: nothing. */
   readonly framing?: Framing;
   /**

@@ -3,6 +3,7 @@
  * never past another one. [MQTT5 4.6.0-6]
  */
 import { Deque } from '../base/deque.ts';
+import { Pressure } from '../base/ledger.ts';
 import type { DeliverySummary, SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
@@ -22,6 +23,7 @@ import { type Subscription, storedForm } from './subscription.ts';
 /** Of a queue whose tail the store can keep, so much stays in memory. */
 const inMemoryMessages = 256;
 const inMemoryBytes = 262_144;
+const inMemoryBytesIfShort = 16_384;
 /** The next page is asked for while this many are left. */
 const reloadBelow = 64;
 /** To send a retained message costs as much as to look at so many nodes, and one more for so many bytes. */
@@ -114,10 +116,14 @@ export class Delivering {
   #enqueueStored(session: Session, delivery: Delivery): void {
     if (!this.#hasMadeRoom(session, delivery)) return;
     this.#store.putDelivery(session.sid, delivery);
-    const { queue } = session;
+    const {
+      queue,
+      account: { ledger },
+    } = session;
     // A message of a shared subscription may have to go to another member, so it stays at hand while it can.
     const isWantedInMemory = session.isConnected || delivery.group !== null;
-    const hasMemory = queue.inMemory < inMemoryMessages && queue.inMemoryBytes < inMemoryBytes;
+    const hasMemory =
+      ledger.pressure < Pressure.queues && queue.inMemory < inMemoryMessages && queue.inMemoryBytes < inMemoryBytes;
     if (queue.spilled === 0 && (!this.#store.canPage || (isWantedInMemory && hasMemory))) queue.push(delivery);
     else queue.spill(delivery);
   }
@@ -266,6 +272,7 @@ export class Delivering {
     }
     while (session.isReady && !session.isCongested && !session.window.isFull && !session.isPreparing) {
       if (session.window.hasResends) this.#sendAgain(session);
+      else if (session.window.isHeavy) return;
       else if (session.queue.inMemory > 0) this.#sendNext(session);
       else if (session.queue.spilled > 0) return this.#loadNext(session);
       else if (session.replays.length > 0) return this.#replay(session);
@@ -328,7 +335,8 @@ export class Delivering {
     if (queue.isLoading) return;
     queue.isLoading = true;
     const { position } = queue;
-    this.#store.readDeliveries(session.sid, position, inMemoryBytes, (deliveries, damaged) =>
+    const bytes = session.account.ledger.pressure < Pressure.queues ? inMemoryBytes : inMemoryBytesIfShort;
+    this.#store.readDeliveries(session.sid, position, bytes, (deliveries, damaged) =>
       this.#forOne(session, () => {
         queue.isLoading = false;
         if (session.isEnded) return this.redistribution.pageLoaded(session);

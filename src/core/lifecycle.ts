@@ -74,6 +74,7 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   session.traits = request.traits;
   session.expirySeconds = request.expirySeconds;
   session.isPersistent ||= session.outlivesConnection;
+  session.queue.isPaged = session.isPersistent && core.store.canPage;
   session.packetBytesMax = request.packetBytesMax;
   session.will = request.will;
   session.link = request.link;
@@ -206,6 +207,7 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
     session.isStored = true;
     session.disconnectedAt = disconnectedAt;
     session.isPersistent ||= record.backlog.messages > 0;
+    session.queue.isPaged = session.isPersistent && core.store.canPage;
     session.mayHoldShared = record.holdsShared === true;
     restored.push([session, record]);
     if (record.session.hasEnded === true) {

@@ -62,7 +62,7 @@ export class Reservation {
     const isSent = !mustQueue && taken.messages < session.window.room;
     const queued = mustQueue ? taken.messages : Math.max(0, taken.messages - session.window.room);
     const hasRoom = queue.length + queued < queueMessages && queue.bytes + taken.bytes + bytes <= queueBytes;
-    if (!isSent && !hasRoom) return false;
+    if (!isSent && !(hasRoom && queue.hasMemoryFor(taken.bytes + bytes))) return false;
     taken.messages++;
     if (!isSent) taken.bytes += bytes;
     this.#taken?.set(session, taken);

@@ -49,6 +49,8 @@ export interface Router {
   remove(subscription: Subscription): SharedGroup | null;
   /** All of a session that has ended. If they are more than `most`, nothing reaches it by the others, but they are not gone before `clear`. */
   removeAll(subscriptions: Iterable<Subscription>, most: number): void;
+  /** Sessions that are remembered with topics, of all topics. */
+  readonly remembered: number;
   /** There is something for `clear` to do. */
   readonly hasRemains: boolean;
   /** Takes out so many of those that were left. */
@@ -78,6 +80,10 @@ export class LocalRouter implements Router {
   #classifiedCount = 0;
   /** Of sessions that have ended. */
   readonly #remains: Subscription[] = [];
+
+  get remembered(): number {
+    return this.#remembered;
+  }
 
   get classifiedCount(): number {
     return this.#classifiedCount;

@@ -43,6 +43,8 @@ export const beyondNote = (noted: PacketId): PacketId => advanced(noted, 2 * ids
 const distance = (from: PacketId, to: PacketId): number => (to - from) & idMask;
 
 const { inFlight } = Category;
+/** So much may always be in flight. */
+const heavyBytes = 65_536;
 /** Of a slot in the ring. */
 export const slotBytes = 9;
 /** A straggler, and its place in the map. */
@@ -78,12 +80,30 @@ export class SendWindow {
   #resend: PacketId = 1;
   #resendEnd: PacketId = 1;
 
+  /** Of the deliveries, as charged. */
+  #keptBytes = 0;
+
   constructor(account = new Account(unlimited)) {
     this.#account = account;
   }
 
   get count(): number {
     return this.#count;
+  }
+
+  /** What is in flight takes more memory than this client may hold: it answers some of it before more is sent. */
+  get isHeavy(): boolean {
+    return this.#keptBytes > heavyBytes && !this.#account.mayAdd(0);
+  }
+
+  #keep({ message }: Delivery): void {
+    this.#keptBytes += message.size;
+    hold(this.#account, inFlight, message, deliveryBytes);
+  }
+
+  #drop({ message }: Delivery): void {
+    this.#keptBytes -= message.size;
+    letGo(this.#account, inFlight, message, deliveryBytes);
   }
 
   /** Slots of the ring, used or not. */
@@ -143,7 +163,7 @@ export class SendWindow {
     const slot = id & (this.#states.length - 1);
     this.#states[slot] = qos;
     this.#deliveries[slot] = delivery;
-    if (delivery !== null) hold(this.#account, inFlight, delivery.message, deliveryBytes);
+    if (delivery !== null) this.#keep(delivery);
     if (id === this.#noteAt) this.isPastNote = true;
     this.#next = this.#end = following(id);
     if (this.#stragglers !== null) this.#passStragglers();
@@ -176,7 +196,7 @@ export class SendWindow {
     this.#stragglers ??= new Map();
     this.#stragglers.set(id, { awaiting, delivery, isSent: false });
     this.#account.add(inFlight, stragglerBytes);
-    hold(this.#account, inFlight, delivery.message, deliveryBytes);
+    this.#keep(delivery);
     this.#stragglersToResend++;
     this.#count++;
   }
@@ -213,7 +233,7 @@ export class SendWindow {
     const slot = id & (this.#states.length - 1);
     assert(this.awaiting(id) !== Awaiting.nothing, `packet identifier ${id} is not in flight`);
     const delivery = this.#deliveries[slot]!;
-    if (delivery !== null) letGo(this.#account, inFlight, delivery.message, deliveryBytes);
+    if (delivery !== null) this.#drop(delivery);
     this.#states[slot] = Awaiting.nothing;
     this.#deliveries[slot] = null;
     this.#count--;
@@ -223,7 +243,7 @@ export class SendWindow {
 
   #settleStraggler(id: PacketId): void {
     const { isSent, delivery } = this.#straggler(id)!;
-    if (delivery !== null) letGo(this.#account, inFlight, delivery.message, deliveryBytes);
+    if (delivery !== null) this.#drop(delivery);
     this.#account.add(inFlight, -stragglerBytes);
     this.#stragglers!.delete(id);
     if (this.#stragglers!.size === 0) this.#stragglers = null;

@@ -23,6 +23,8 @@ export class SessionQueue {
   #bytes = 0;
   #spilled = 0;
   #spilledBytes = 0;
+  /** What does not fit in memory is in the store, too. */
+  isPaged = false;
   /** A page is being read. */
   isLoading = false;
   /** The spilled ones are those that the store has after this message number. */
@@ -56,7 +58,13 @@ export class SessionQueue {
     return this.#spilled;
   }
 
+  /** Whether the client may hold so much more, where it is memory that the queue takes. */
+  hasMemoryFor(bytes: number): boolean {
+    return this.isPaged || this.#account.mayAdd(bytes);
+  }
+
   hasRoomFor(bytes: number, limits: QueueLimits): boolean {
+    if (!this.hasMemoryFor(bytes)) return false;
     return (
       this.length < limits.queueMessages + this.#excess && this.bytes + bytes <= limits.queueBytes + this.#excessBytes
     );

@@ -180,7 +180,14 @@ export class Session {
 
   /** A QoS 1 or 2 message cannot be sent now without overtaking another one or the client's send quota. */
   get mustQueue(): boolean {
-    return !this.isReady || this.isCongested || this.queue.length > 0 || this.window.isFull || this.window.hasResends;
+    return (
+      !this.isReady ||
+      this.isCongested ||
+      this.queue.length > 0 ||
+      this.window.isFull ||
+      this.window.hasResends ||
+      this.window.isHeavy
+    );
   }
 
   /** Something waits to be sent as soon as there is room. */

@@ -9,6 +9,8 @@ import { type Reader, readingWindow } from './reading-window.ts';
 
 /** What Node reads by. */
 interface Handle {
+  /** Of the write under way, what the kernel has not taken. */
+  readonly writeQueueSize?: number;
   reading: boolean;
   readStart(): number;
   readStop(): number;
@@ -121,6 +123,11 @@ export abstract class ScheduledStream implements Reader {
   /** Absent once it is closed, and where a Node has it elsewhere: its `pause` must do then. */
   get #handle(): Handle | null | undefined {
     return (this.socket as unknown as { readonly _handle?: Handle | null })._handle;
+  }
+
+  /** As Node itself looks whether a socket that has much to write makes progress. */
+  get unsentBytes(): number {
+    return this.socket.writableLength + (this.#handle?.writeQueueSize ?? 0);
   }
 
   protected get isPaused(): boolean {

@@ -69,12 +69,20 @@ export class TopicTable {
   readonly #limits: TopicLimits;
   readonly #slots: (Topic | null)[];
   readonly #mask: number;
+  /** How many are remembered. */
+  count = 0;
 
   /** `slots`: a power of two. Topics that share a slot displace each other. */
   constructor(limits: TopicLimits, slots = 16_384) {
     this.#limits = limits;
     this.#slots = new Array<Topic | null>(slots).fill(null);
     this.#mask = slots - 1;
+  }
+
+  /** Forgets all of them. */
+  clear(): void {
+    this.#slots.fill(null);
+    this.count = 0;
   }
 
   /** The topic whose UTF-8 is `bytes[start, end)`. Throws a ProtocolError if that is no valid topic name. */
@@ -90,7 +98,10 @@ export class TopicTable {
     const slot = (hash ^ (hash >>> 15)) & this.#mask;
     const found = this.#slots[slot]!;
     if (found !== null && isSame(found, bytes, start, end)) return found;
-    return (this.#slots[slot] = this.#parse(bytes, start, end, bits < 128));
+    const topic = this.#parse(bytes, start, end, bits < 128);
+    if (found === null) this.count++;
+    this.#slots[slot] = topic;
+    return topic;
   }
 
   #parse(bytes: Buffer, start: number, end: number, isAscii: boolean): Topic {

@@ -11,6 +11,7 @@ export class MemoryStore implements SessionStore {
   readonly staged = 0;
   readonly hasStaged = false;
   readonly isBehind = false;
+  readonly cachedBytes = 0;
   readonly isDurable = true;
   readonly isFailing = false;
   readonly unwritten = 0;
@@ -59,6 +60,10 @@ export class MemoryStore implements SessionStore {
   }
 
   readDeliveries(): void {}
+
+  economize(): boolean {
+    return false;
+  }
 
   commit(done: () => void): void {
     done();

@@ -2,7 +2,8 @@
  * Counts anew what the broker holds, and compares it with what its ledger says: all of it, of each category and of each client.
  * Payloads and names are counted by the byte; what stands around them by the constants of the broker.
  */
-import { Category, type CategoryName, categories } from '../../src/base/ledger.ts';
+import { Category, type CategoryName } from '../../src/base/ledger.ts';
+import { Connection } from '../../src/broker/connection.ts';
 import type { Core } from '../../src/core/core.ts';
 import {
   aroundRetained,
@@ -39,6 +40,9 @@ export function watchSessions(core: Core): void {
   };
 }
 
+/** The others are gauges of what counts its bytes by itself, and what connections have. */
+const counted = ['queues', 'inFlight', 'retained', 'wills', 'sessions', 'subscriptions'] as const;
+
 class Count {
   readonly bytes = new Map<CategoryName, number>();
   readonly #holders = new Map<Message, number>();
@@ -69,6 +73,8 @@ export function checkLedger(judge: Judge): void {
   for (const session of living.get(core)!) {
     count.ofClient = 0;
     countSession(count, session);
+    const { link } = session;
+    if (link instanceof Connection && link.account === session.account) count.ofClient += link.heldBytes;
     const { bytes } = session.account;
     judge.check(bytes === count.ofClient, 'the ledger is what is held', () => {
       return `${session.clientId} is charged ${bytes} bytes, and holds ${count.ofClient}`;
@@ -81,7 +87,13 @@ export function checkLedger(judge: Judge): void {
     count.hold('wills', message, willBytes + nameBytes(clientId));
   }
   judge.check(wills === core.wills.count, 'the ledger is what is held', () => `${wills} wills of ${core.wills.count}`);
-  for (const name of categories) {
+  let connectionBytes = 0;
+  for (const { wire } of judge.links) connectionBytes += (wire.receiver as Connection | null)?.heldBytes ?? 0;
+  const charged = ledger.bytesOf(Category.packets) + ledger.bytesOf(Category.output);
+  judge.check(charged === connectionBytes, 'the ledger is what is held', () => {
+    return `connections: ${charged} bytes, and they have ${connectionBytes}`;
+  });
+  for (const name of counted) {
     const [says, holds] = [ledger.bytesOf(Category[name]), count.bytes.get(name) ?? 0];
     judge.check(says === holds, 'the ledger is what is held', () => `${name}: ${says} bytes, and it is ${holds}`);
   }

@@ -1,5 +1,6 @@
 /** What the broker knows and holds at a time, held against the oracle and its bounds. */
 import { ChunkPool, largeChunk } from '../../src/base/chunk-pool.ts';
+import { Category } from '../../src/base/ledger.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import { Prefix } from '../../src/store/level/records.ts';
@@ -216,6 +217,10 @@ export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {
 /** What a database has that nobody has used: its format, its identity, and its last commit. */
 const lasting: readonly number[] = [Prefix.format, Prefix.identity, Prefix.commit];
 
+/** Without what is kept for whoever comes next. */
+const heldForClients = ({ core }: Judge): number =>
+  core!.ledger.bytes - core!.ledger.bytesOf(Category.caches) - core!.ledger.bytesOf(Category.routes);
+
 /** Everybody has gone for good. */
 export function checkNothingLeft(judge: Judge, keys: readonly string[]): void {
   const { timers, wills, directory, router, retained } = judge.core!;
@@ -226,7 +231,7 @@ export function checkNothingLeft(judge: Judge, keys: readonly string[]): void {
     ['subscriptions', router.subscriptionCount],
     ['shared groups', router.sharedGroupCount],
     ['retained messages', retained.count],
-    ['bytes in the ledger', judge.core!.ledger.bytes],
+    ['bytes in the ledger', heldForClients(judge)],
     ['records', keys.filter((key) => !lasting.includes(key.charCodeAt(0))).length],
   ] as const;
   const found = left.filter(([, count]) => count > 0).map(([what, count]) => `${count} ${what}`);

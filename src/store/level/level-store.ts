@@ -377,6 +377,10 @@ export class LevelStore implements SessionStore {
     return !this.#collecting.isUrgent && this.#committing?.isUrgent !== true;
   }
 
+  economize(isShort: boolean): boolean {
+    return this.#resident.limitCache(isShort ? 0 : this.#options.cacheBytes);
+  }
+
   /** What of the written messages is in memory as well; at most `cacheBytes`. */
   get cachedBytes(): number {
     return this.#resident.cachedBytes;

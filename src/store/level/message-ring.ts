@@ -34,13 +34,17 @@ export class ResidentMessage {
 const smallestRing = 1_024;
 /** What is cached is dropped before the ring grows beyond this: an old message must not span all that came and went since. */
 const cachingRing = 1_048_576;
+/** A message that is written may displace so many: one that is large takes the room of many small ones. */
+const evictionsPerMessage = 1_000;
+/** Evicted in one go where memory is short. */
+const evictionsInRow = 1_000;
 /** What a cached message takes beside its payload, about. */
 const messageOverhead = 400;
 
 export class MessageRing {
   /** Of the cache; at most `#cacheBytesMax`. */
   cachedBytes = 0;
-  readonly #cacheBytesMax: number;
+  #cacheBytesMax: number;
   readonly #onEvicted: (message: ResidentMessage) => void;
   #slots: (ResidentMessage | undefined)[] = new Array(smallestRing);
   /** Every message here has a number in [#first, #end). */
@@ -105,9 +109,25 @@ export class MessageRing {
     if (entry === undefined) return; // done with meanwhile
     entry.isCached = true;
     this.#count(entry);
-    this.#cachedFrom = Math.max(this.#first, Math.min(this.#cachedFrom, id));
-    for (; this.cachedBytes > this.#cacheBytesMax; this.#cachedFrom++) {
-      if (this.get(this.#cachedFrom)?.isCached === true) this.#evict(this.#cachedFrom);
+    this.#cachedFrom = Math.min(this.#cachedFrom, id);
+    this.#shrinkCache(evictionsPerMessage);
+  }
+
+  /** Lowers or raises the bound, and evicts some of what is beyond it. Returns whether there is more to evict. */
+  limitCache(bytes: number): boolean {
+    this.#cacheBytesMax = bytes;
+    this.#shrinkCache(evictionsInRow);
+    return this.cachedBytes > bytes;
+  }
+
+  #shrinkCache(most: number): void {
+    let left = most;
+    for (let id = Math.max(this.#first, this.#cachedFrom); this.cachedBytes > this.#cacheBytesMax; id++) {
+      if (left <= 0) return;
+      this.#cachedFrom = id + 1;
+      if (this.get(id)?.isCached !== true) continue;
+      this.#evict(id);
+      left--;
     }
   }
 

@@ -42,6 +42,7 @@ class Client implements ByteStream {
   readonly remoteAddress = '127.0.0.1:50000';
   readonly certificate = null;
   pendingBytes = 0;
+  unsentBytes = 0;
   isClosed = false;
   isPaused = false;
   readonly receiver: ByteReceiver;
@@ -204,5 +205,21 @@ test('a client that is not read, since it does not read, has its time once it ha
   pass(14);
   expect(client.isClosed).toBe(false);
   pass(2);
+  expect(client.isClosed).toBe(true);
+});
+
+test('a client that is not read, since it reads slowly, is not late while it reads, and is once it does not', async () => {
+  const client = new Client(connect('c'));
+  client.pendingBytes = client.unsentBytes = 30_000_000;
+  for (let i = 0; i < 2_000; i++) client.send(wire`c000`);
+  await new Promise(setImmediate);
+  expect(client.isPaused).toBe(true);
+  // The kernel takes some of it now and then; its write ends much later.
+  for (let i = 0; i < 10; i++) {
+    pass(14);
+    client.unsentBytes -= 1_000_000;
+  }
+  expect(client.isClosed).toBe(false);
+  pass(31);
   expect(client.isClosed).toBe(true);
 });

@@ -1,7 +1,7 @@
 /** What a command has to do with the process around it; tests give it another one. */
 import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
-import { lowerEnginePriority } from '../base/threads.ts';
+import { tuneEngine } from '../base/engine.ts';
 
 export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -14,8 +14,8 @@ export interface Io {
   onReload(listener: () => void): () => void;
   /** Calls back for each error that nobody took, which then does not end the process, until the returned function is called. */
   onUncaught(listener: (error: Error) => void): () => void;
-  /** For who serves others: what the engine does on the side comes behind the event loop. */
-  lowerEnginePriority(): void;
+  /** Sets V8 up for a broker: see `base/engine.ts`. */
+  tuneEngine(): void;
   /** Files that are made from now on are readable by their owner only. */
   keepFilesPrivate(): void;
   /** Ends the process at once. */
@@ -61,7 +61,7 @@ export const processIo: Io = {
     process.on('uncaughtException', listener);
     return () => process.off('uncaughtException', listener);
   },
-  lowerEnginePriority,
+  tuneEngine,
   keepFilesPrivate: () => void process.umask(0o077),
   exit(code) {
     endAnyway();

@@ -58,7 +58,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   const { config, where, remarks } = read();
   assertSafeToListen(config);
 
-  io.lowerEnginePriority();
+  io.tuneEngine();
   io.keepFilesPrivate();
   const acceptLoss = values['accept-loss'] ?? false;
   const reread = values.config === undefined ? {} : { reread: read };

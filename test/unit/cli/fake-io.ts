@@ -57,7 +57,7 @@ export class FakeIo implements Io {
     return () => this.#signals.off('uncaught', listener);
   }
 
-  lowerEnginePriority(): void {}
+  tuneEngine(): void {}
 
   keepFilesPrivate(): void {}
 

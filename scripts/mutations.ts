@@ -494,19 +494,19 @@ export const mutations: readonly Mutation[] = [
   // Subscriptions
   {
     name: 'no-local is ignored for one of overlapping subscriptions',
-    file: 'core/router.ts',
+    file: 'core/route.ts',
     from: 'hasNoLocal ? mergeTarget(subscriptions.filter(({ noLocal }) => !noLocal)) : target;',
     to: 'hasNoLocal && subscriptions.every(({ noLocal }) => noLocal) ? null : target;',
   },
   {
     name: 'a subscription identifier is lost',
-    file: 'core/router.ts',
+    file: 'core/route.ts',
     from: 'subscriptionIds: ids.length > 0 ? ids : null,',
     to: 'subscriptionIds: ids.length > 0 ? ids.slice(0, 1) : null,',
   },
   {
     name: 'overlapping subscriptions give the QoS of the first',
-    file: 'core/router.ts',
+    file: 'core/route.ts',
     from: 'if (each.qos > first.qos) first = each;',
     to: '',
   },
@@ -525,14 +525,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a route that was remembered outlives a subscription',
     file: 'core/router.ts',
-    from: 'if (group === null || group.isEmpty) this.#forget();',
-    to: 'if (group?.isEmpty) this.#forget();',
+    from: '      this.#changes.add(subscription, false);\n',
+    to: '',
   },
   {
     name: 'a session that has ended is still reached, where it had many subscriptions',
-    file: 'core/router.ts',
-    from: 'else if (!item.session.isEnded) {',
-    to: 'else {',
+    file: 'core/route.ts',
+    from: 'if (session.isEnded) return null;',
+    to: '',
   },
   {
     name: 'a shared group gives to a session that has ended, where it had many subscriptions',

@@ -23,6 +23,7 @@ import type { FanOut } from '../core/fan-out.ts';
 import { handleAck } from '../core/handlers/acknowledge.ts';
 import { handlePublish } from '../core/handlers/publish.ts';
 import { disconnected } from '../core/lifecycle.ts';
+import type { PendingRoute } from '../core/router.ts';
 import type { Session } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
@@ -41,7 +42,7 @@ import { type Urgency, urgency } from './outgoing.ts';
 import { Output } from './output.ts';
 import { Pace, unlimited } from './pace.ts';
 import { mayChange } from './piping.ts';
-import { mustBeStored, publishThroughHooks, publishWhenStored, refusePublish } from './publishing.ts';
+import { mustBeStored, publishThroughHooks, publishWhenStored, refusePublish, ruledCode } from './publishing.ts';
 import { ReadGate } from './read-gate.ts';
 import { reportDisconnected, reportRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
@@ -100,6 +101,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #unansweredLeft = unansweredPerCommit;
   /** Its last message is on its way to very many. */
   #fanOut: FanOut | null = null;
+  /** A message whose route is long to find. */
+  #search: { readonly route: PendingRoute; readonly publish: () => void } | null = null;
   #closeReason = '';
   readonly #framer: Framer;
   readonly #output: Output;
@@ -307,6 +310,37 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       const code = rights.publish(message.topic, message.qos, message.retain);
       if (isFailure(code)) return refusePublish(this, session, message, packetId, code);
     }
+    const search = shell.core.router.search(message.topic);
+    if (search === null) this.#publish(message, packetId, session);
+    else {
+      const kept = message.keep();
+      this.#search = { route: search, publish: () => this.#publishRouted(kept, packetId, session) };
+      this.work(() => this.#findRoute());
+    }
+  }
+
+  #findRoute(): boolean {
+    if (this.#search?.route.step()) return true;
+    this.#publishSearched();
+    return false;
+  }
+
+  #publishSearched(): void {
+    const search = this.#search;
+    this.#search = null;
+    search?.publish();
+  }
+
+  /** The rules once more: they may have changed while the route was found. */
+  #publishRouted(message: Message, packetId: PacketId, session: Session): void {
+    if (this.session !== session) return;
+    const code = ruledCode(session, message);
+    if (isFailure(code)) refusePublish(this, session, message, packetId, code);
+    else this.#publish(message, packetId, session);
+  }
+
+  #publish(message: Message, packetId: PacketId, session: Session): void {
+    const { shell } = this;
     if (shell.storeHealth.isStrained && mustBeStored(this, session, message)) {
       return publishWhenStored(this, session, message, packetId);
     }
@@ -348,6 +382,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   /** What it has published reaches everybody before its will does, and before anything that its client publishes next. */
   completeFanOut(): void {
+    // The route is found at once then.
+    this.#publishSearched();
     while (this.#fanOutSome());
   }
 

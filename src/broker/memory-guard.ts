@@ -20,10 +20,8 @@ const patienceMs = 10_000;
 const connectionsInRow = 1_000;
 /** Of those that hold most, so many are disconnected after each look at all of them. */
 const disconnectedAtOnce = 8;
-/** What a route remembers for each session, about. */
-const targetBytes = 100;
-/** A topic in the table of topics, about, and its route. */
-const topicBytes = 600;
+/** A topic in the table of topics, about, without its route. */
+const topicBytes = 400;
 
 const what: Record<Pressure, string> = {
   [Pressure.none]: 'memory is no longer short',
@@ -91,7 +89,7 @@ export class MemoryGuard {
     const { core, chunks, decoder } = this.#options;
     ledger.set(Category.staged, core.store.unwrittenBytes);
     ledger.set(Category.caches, core.store.cachedBytes + chunks.freeBytes);
-    ledger.set(Category.routes, core.router.remembered * targetBytes + decoder.topics.count * topicBytes);
+    ledger.set(Category.routes, core.router.rememberedBytes + decoder.topics.count * topicBytes);
     for (const connection of this.#waiting.keys()) if (connection.account.mayAdd(0)) this.#goOn(connection);
     this.#endPatience(now);
     if (ledger.pressure >= Pressure.caches) this.#work();
@@ -135,7 +133,7 @@ export class MemoryGuard {
     chunks.economize(isShort);
     const hasMore = core.store.economize(isShort);
     if (!isShort) return false;
-    if (core.router.remembered > 0) {
+    if (core.router.rememberedBytes > 0) {
       core.router.invalidate();
       decoder.topics.clear();
     }

@@ -59,7 +59,7 @@ class ClientPublish implements Passage {
 }
 
 /** The rules once more, for a message that had to wait: they may have changed meanwhile. */
-function ruledCode({ rights }: Session, { topic, qos, retain }: Message): number {
+export function ruledCode({ rights }: Session, { topic, qos, retain }: Message): number {
   return rights?.publish(topic, qos, retain) ?? ReasonCode.Success;
 }
 

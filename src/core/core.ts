@@ -20,7 +20,8 @@ import { retainedFootprint } from './footprint.ts';
 import { type Forms, formFor, type Prepared } from './prepared.ts';
 import { Reservation } from './reservation.ts';
 import { type RetainedMatches, RetainedMessages } from './retained.ts';
-import { LocalRouter, type Route, type Router, shareOf } from './router.ts';
+import { type Route, shareOf } from './route.ts';
+import { LocalRouter, type Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { Sink } from './sink.ts';
@@ -120,6 +121,12 @@ export class Core {
   /** Sessions may have other rights now: what was found out under the old ones is void. */
   rightsChanged(): void {
     this.router.invalidate();
+    this.delivering.rightsChanges++;
+  }
+
+  /** The same of one session. */
+  rightsChangedOf(session: Session): void {
+    this.router.rightsChangedOf(session);
     this.delivering.rightsChanges++;
   }
 

@@ -116,9 +116,8 @@ export function identify(core: Core, session: Session, identity: ClientIdentity 
   const before = session.identity;
   session.identity = identity;
   session.rights = rights;
-  // Clients come back all the time, and each void route is found anew.
   if (rights === null || session.subscriptions.size === 0 || isSame(before, identity)) return;
-  core.rightsChanged();
+  core.rightsChangedOf(session);
 }
 
 /** Whether rules cannot tell the two apart. */
@@ -221,7 +220,7 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
       if (parsed === null) continue;
       const { filter, shareName } = parsed;
       const { owesRetained, ...options } = stored;
-      const subscription = { session, filter, shareName, ...options };
+      const subscription = { session, filter, shareName, ...options, target: null };
       session.subscriptions.set(stored.topicFilter, subscription);
       if (owesRetained) session.replays.push({ subscription, messages: core.retained.match(filter) });
       session.subscribed(Buffer.byteLength(stored.topicFilter));

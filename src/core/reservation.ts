@@ -6,7 +6,7 @@ import { queuedBytes } from '../contracts/session-store.ts';
 import type { Limits } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import { type Forms, formFor } from './prepared.ts';
-import { type Route, shareOf } from './router.ts';
+import { type Route, shareOf } from './route.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 

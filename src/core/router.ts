@@ -1,39 +1,18 @@
 /**
- * Who gets a message: topic name to sessions, with overlapping subscriptions of one session merged into one delivery at the
- * highest matching QoS, with all their identifiers. [MQTT5 3.3.4-2] [MQTT3 3.3.5-1]
+ * Who gets a message: topic name to sessions and shared subscriptions.
  *
- * What was found is remembered on the topic itself until any subscription changes, and while the memory that takes stays
- * within a bound.
+ * What was found is remembered on the topic, while the memory that takes stays within a bound. A change of a subscription voids no
+ * other routes than those it concerns, and mends those if it can: see `route-changes.ts`.
  */
-import type { QoS } from '../protocol/packets.ts';
-import type { Topic } from '../protocol/topic.ts';
+import { matches, type Topic } from '../protocol/topic.ts';
 import { asPublished } from './prepared.ts';
+import { type Route, type Target, targetOf } from './route.ts';
+import { type Change, RouteChanges, slotsOfTopic, type TopicSlots } from './route-changes.ts';
+import { RouteSearch } from './route-search.ts';
 import type { Session } from './session.ts';
 import { SharedGroup } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
 import { TopicTree } from './topic-tree.ts';
-
-/** One session's share in a message. */
-export interface Target {
-  readonly session: Session;
-  readonly qos: QoS;
-  readonly retainAsPublished: boolean;
-  readonly subscriptionIds: readonly number[] | null;
-  /** Which form of the message it gets; null: as published. */
-  readonly subscriberClass: string | null;
-  /** Some of the subscriptions are no-local: what the session gets of its own messages, or null for nothing. */
-  readonly ownMessages: Target | null;
-}
-
-/** What is left of a target for a message that came from `origin`: No Local takes away the rest. [MQTT5 3.8.3-3] */
-export function shareOf(target: Target, origin: Session | null): Target | null {
-  return target.session === origin ? target.ownMessages : target;
-}
-
-export interface Route {
-  readonly targets: readonly Target[];
-  readonly groups: readonly SharedGroup[];
-}
 
 /**
  * The seam for several workers or machines: a publish goes to what `route` finds here, and to the nodes that asked for it.
@@ -49,41 +28,83 @@ export interface Router {
   remove(subscription: Subscription): SharedGroup | null;
   /** All of a session that has ended. If they are more than `most`, nothing reaches it by the others, but they are not gone before `clear`. */
   removeAll(subscriptions: Iterable<Subscription>, most: number): void;
-  /** Sessions that are remembered with topics, of all topics. */
-  readonly remembered: number;
   /** There is something for `clear` to do. */
   readonly hasRemains: boolean;
   /** Takes out so many of those that were left. */
   clear(most: number): void;
   /** The shared subscription of that name, `{share name}/{filter}`. */
   group(name: string): SharedGroup | null;
-  /** Valid until the next change. Leaves out sessions that may not have messages to this topic. */
+  /** As things are now. Leaves out sessions that may not have messages to this topic; may have some that have ended: see `shareOf`. */
   route(topic: Topic): Route;
+  /**
+   * Null: the route is at hand, or was found with little work. Else there is much to do, and `route` would do all of it at once; a caller
+   * that can wait calls `PendingRoute.step` until it returns false, and then `route`.
+   */
+  search(topic: Topic): PendingRoute | null;
+  /** What the client of this session may have has changed. */
+  rightsChangedOf(session: Session): void;
   /** The rights of sessions have changed: routes that were found before are void. */
   invalidate(): void;
+  /** What remembered routes take, about. */
+  readonly rememberedBytes: number;
 }
 
-const nowhere: Route = { targets: [], groups: [] };
+export interface PendingRoute {
+  /** Does a bounded amount of work; returns whether there is more to do. */
+  step(): boolean;
+}
 
-/** Targets remembered over all topics; beyond it all is forgotten and found again as it is needed. */
-const rememberedMax = 1_000_000;
+/** Remembered routes take so much memory, about: beyond it all are forgotten, and found again as they are needed. */
+const rememberedBytesMax = 67_108_864;
+const [routeBytes, targetBytes, mergedBytes, identifierBytes] = [200, 8, 120, 8];
+
+/** Looked at in one go: nodes of the tree and subscriptions, 0.1 ms or so. */
+const stepBudget = 2_000;
+
+/** A route is found again if more changes may concern it than these and some for each target, or more do concern it than those. */
+const [changesMax, mendedMax] = [16, 32];
+
+/** A session with more subscriptions than these is not looked up by each of them. */
+const changedMax = 1_000;
 
 /** Beyond it sessions that end make everybody wait until their subscriptions are out. */
 const remainsMax = 100_000;
 
+/** A route, and what it is right for: the changes counted in the slots of its topic. */
+class RememberedRoute implements Route, TopicSlots {
+  targets: readonly Target[];
+  groups: readonly SharedGroup[];
+  readonly first: number;
+  readonly second: number;
+  readonly third: number;
+  readonly stamp: number;
+  bytes = 0;
+
+  constructor({ first, second, third }: TopicSlots, stamp: number, { targets, groups }: Route) {
+    this.targets = targets;
+    this.groups = groups;
+    this.first = first;
+    this.second = second;
+    this.third = third;
+    this.stamp = stamp;
+  }
+}
+
+const nowhere: Route = { targets: [], groups: [] };
+
 export class LocalRouter implements Router {
   readonly #tree = new TopicTree<Subscription | SharedGroup>();
+  /** For the next search. */
+  #idle = new RouteSearch(this.#tree);
   readonly #groups = new Map<string, SharedGroup>();
-  #generation = 0;
-  #remembered = 0;
+  readonly #changes = new RouteChanges();
+  /** Routes that were right when there had been fewer changes are void. */
+  #voidBefore = 0;
+  #rememberedBytes = 0;
   #subscriptionCount = 0;
   #classifiedCount = 0;
   /** Of sessions that have ended. */
   readonly #remains: Subscription[] = [];
-
-  get remembered(): number {
-    return this.#remembered;
-  }
 
   get classifiedCount(): number {
     return this.#classifiedCount;
@@ -106,29 +127,28 @@ export class LocalRouter implements Router {
     this.#count(subscription, 1);
     if (subscription.shareName === null) {
       this.#tree.add(subscription.filter, subscription);
-      return this.#forget();
+      return this.#changes.add(subscription, true);
     }
     const key = `${subscription.shareName}/${subscription.filter}`;
     let group = this.#groups.get(key);
     if (group === undefined) {
-      this.#groups.set(key, (group = new SharedGroup(key)));
+      this.#groups.set(key, (group = new SharedGroup(key, subscription.filter)));
       this.#tree.add(subscription.filter, group);
-      this.#forget();
+      this.#changes.add(group, true);
     }
     group.add(subscription);
   }
 
   remove(subscription: Subscription): SharedGroup | null {
     this.#count(subscription, -1);
-    const group = this.#takeOut(subscription);
-    if (group === null || group.isEmpty) this.#forget();
-    return group;
+    return this.#takeOut(subscription);
   }
 
   #takeOut(subscription: Subscription): SharedGroup | null {
     const { shareName, filter } = subscription;
     if (shareName === null) {
       this.#tree.remove(filter, subscription);
+      this.#changes.add(subscription, false);
       return null;
     }
     const key = `${shareName}/${filter}`;
@@ -137,6 +157,7 @@ export class LocalRouter implements Router {
     if (group.isEmpty) {
       this.#groups.delete(key);
       this.#tree.remove(filter, group);
+      this.#changes.add(group, false);
     }
     return group;
   }
@@ -148,7 +169,6 @@ export class LocalRouter implements Router {
       else {
         this.#count(each, -1);
         this.#remains.push(each);
-        this.#forget();
       }
     }
   }
@@ -165,14 +185,51 @@ export class LocalRouter implements Router {
     return this.#groups.get(name) ?? null;
   }
 
+  get rememberedBytes(): number {
+    return this.#rememberedBytes;
+  }
+
   route(topic: Topic): Route {
-    if (topic.routeGeneration === this.#generation) return topic.route as Route;
-    const route = this.#find(topic);
-    this.#remembered += 1 + route.targets.length;
-    if (this.#remembered > rememberedMax) this.#forget();
-    topic.route = route;
-    topic.routeGeneration = this.#generation;
-    return route;
+    if (topic.routeGeneration === this.#changes.count) return topic.route as Route;
+    const remembered = this.#refreshed(topic);
+    if (remembered !== null) return remembered;
+    const search = this.#idle;
+    search.begin(topic.name);
+    search.step(Number.POSITIVE_INFINITY);
+    return this.#found(topic, search, this.#begin(topic), this.#changes.count);
+  }
+
+  search(topic: Topic): PendingRoute | null {
+    if (topic.routeGeneration === this.#changes.count || this.#refreshed(topic) !== null) return null;
+    const search = this.#idle;
+    search.begin(topic.name);
+    const route = this.#begin(topic);
+    const since = this.#changes.count;
+    if (search.step(stepBudget)) {
+      this.#idle = new RouteSearch(this.#tree);
+      return this.#pending(topic, search, route, since);
+    }
+    this.#found(topic, search, route, since);
+    return null;
+  }
+
+  #pending(topic: Topic, search: RouteSearch, route: RememberedRoute, since: number): PendingRoute {
+    const step = () => {
+      if (search.step(stepBudget)) return true;
+      // It may have missed what has changed since it began: that is mended when the route is asked for.
+      this.#found(topic, search, route, since);
+      return false;
+    };
+    return { step };
+  }
+
+  rightsChangedOf({ subscriptions }: Session): void {
+    if (subscriptions.size > changedMax) return this.#forget();
+    for (const each of subscriptions.values()) {
+      if (each.shareName !== null) continue;
+      this.#changes.add(each, false);
+      this.#changes.add(each, true);
+    }
   }
 
   invalidate(): void {
@@ -180,67 +237,109 @@ export class LocalRouter implements Router {
   }
 
   #forget(): void {
-    this.#generation++;
-    this.#remembered = 0;
+    this.#changes.addForAll();
+    this.#voidBefore = this.#changes.count;
+    this.#rememberedBytes = 0;
   }
 
-  #find(topic: Topic): Route {
-    const found: (Subscription | SharedGroup)[] = [];
-    this.#tree.find(topic.name, found);
-    if (found.length === 0) return nowhere;
-    const groups: SharedGroup[] = [];
-    const bySession = new Map<Session, Subscription[]>();
-    for (let i = 0; i < found.length; i++) {
-      const item = found[i]!;
-      if (item instanceof SharedGroup) groups.push(item);
-      else if (!item.session.isEnded) {
-        const subscriptions = bySession.get(item.session);
-        if (subscriptions !== undefined) subscriptions.push(item);
-        else if (item.session.rights?.receive(topic.name) !== false) bySession.set(item.session, [item]);
-      }
+  /** A route that is still to be found, as of now. */
+  #begin(topic: Topic): RememberedRoute {
+    if (this.#rememberedBytes > rememberedBytesMax) this.#forget();
+    const slots = slotsOfTopic(topic.name);
+    return new RememberedRoute(slots, this.#changes.stamp(slots), nowhere);
+  }
+
+  #found(topic: Topic, search: RouteSearch, route: RememberedRoute, since: number): Route {
+    const { targets, several } = search;
+    route.targets = targets;
+    route.groups = search.groups;
+    route.bytes = routeBytes + targetBytes * targets.length;
+    route.bytes += mergedBytes * several.targets + identifierBytes * several.subscriptions;
+    return this.#remember(topic, route, since);
+  }
+
+  #remember(topic: Topic, route: RememberedRoute, since: number): Route {
+    const before = topic.routeGeneration >= this.#voidBefore ? (topic.route as RememberedRoute).bytes : 0;
+    this.#rememberedBytes += route.bytes - before;
+    topic.route = route;
+    topic.routeGeneration = since;
+    return route;
+  }
+
+  /** What is remembered of the topic, brought up to date; null if it is to be found again. */
+  #refreshed(topic: Topic): Route | null {
+    if (topic.routeGeneration < this.#voidBefore) return null;
+    const route = topic.route as RememberedRoute;
+    const { count } = this.#changes;
+    const stamp = this.#changes.stamp(route);
+    if (stamp === route.stamp) {
+      topic.routeGeneration = count;
+      return route;
     }
-    const targets: Target[] = [];
-    for (const subscriptions of bySession.values()) targets.push(mergeTarget(subscriptions)!);
-    return { targets, groups };
+    const mended = mend(route, topic.name, this.#changes.concerning(route, topic.routeGeneration));
+    if (mended === null) return null;
+    const next = new RememberedRoute(route, stamp, mended);
+    next.bytes = route.bytes + targetBytes * (next.targets.length - route.targets.length);
+    return this.#remember(topic, next, count);
   }
 }
 
-/** The forms that a message to these is needed in, beside the published one. */
-export function subscriberClassesOf({ targets, groups }: Route): Set<string> {
-  const classes = new Set<string>();
-  for (const { subscriberClass } of targets) if (subscriberClass !== null) classes.add(subscriberClass);
-  for (const group of groups) for (const each of group.subscriberClasses) classes.add(each);
-  classes.delete(asPublished);
-  return classes;
-}
-
-/** One copy is sent, so one of the subscriptions decides on its form: the first of those with the highest QoS. */
-function mergeTarget(subscriptions: readonly Subscription[]): Target | null {
-  let first = subscriptions[0];
-  if (first === undefined) return null;
-  let retainAsPublished = false;
-  let hasNoLocal = false;
-  const ids: number[] = [];
-  for (let i = 0; i < subscriptions.length; i++) {
-    const each = subscriptions[i]!;
-    if (each.qos > first.qos) first = each;
-    if (each.identifier > 0) ids.push(each.identifier);
-    retainAsPublished ||= each.retainAsPublished;
-    hasNoLocal ||= each.noLocal;
+/** The route after these changes; null if it is easier found again. A change that it knows already does nothing. */
+function mend(route: Route, topicName: string, changes: readonly Change[] | null): Route | null {
+  if (changes === null || changes.length > changesMax + route.targets.length / 4) return null;
+  let { targets, groups } = route;
+  let mended = 0;
+  for (const { item, isAdded } of changes) {
+    if (!matches(item.filter, topicName)) continue;
+    if (++mended > mendedMax) return null;
+    if (item instanceof SharedGroup) {
+      groups = groups.filter((group) => group !== item);
+      if (isAdded) groups = [...groups, item];
+    } else {
+      const changed = isAdded ? withTargetOf(item, targets, topicName) : withoutTargetOf(item, targets);
+      if (changed === null) return null;
+      targets = changed;
+    }
   }
-  const target = {
-    session: first.session,
-    qos: first.qos,
-    subscriberClass: first.subscriberClass,
-    retainAsPublished,
-    subscriptionIds: ids.length > 0 ? ids : null,
-    ownMessages: null as Target | null,
-  };
-  target.ownMessages = hasNoLocal ? mergeTarget(subscriptions.filter(({ noLocal }) => !noLocal)) : target;
-  return target;
+  return { targets, groups };
 }
 
-/** Whether somebody gets it who is in no class. */
-export function reachesUnclassified({ targets, groups }: Route): boolean {
-  return groups.length > 0 || targets.some(({ subscriberClass }) => subscriberClass === null);
+/** Null if the session has another subscription that the topic matches. */
+function withTargetOf(
+  subscription: Subscription,
+  targets: readonly Target[],
+  topicName: string,
+): readonly Target[] | null {
+  const { session, topicFilter } = subscription;
+  if (session.isEnded) return targets;
+  const place = placeOf(session, targets);
+  if (place < 0) {
+    return session.rights?.receive(topicName) === false ? targets : [...targets, targetOf(subscription)];
+  }
+  const { source } = targets[place]!;
+  if (source === subscription) return targets;
+  if (source?.topicFilter !== topicFilter) return null;
+  const changed = targets.slice();
+  changed[place] = targetOf(subscription);
+  return changed;
+}
+
+/** Null if others of its session are merged with it. */
+function withoutTargetOf(subscription: Subscription, targets: readonly Target[]): readonly Target[] | null {
+  const place = placeOf(subscription.session, targets);
+  if (place < 0) return targets;
+  const { source } = targets[place]!;
+  if (source === null) return null;
+  if (source !== subscription) return targets;
+  const changed = targets.slice();
+  const last = changed.pop()!;
+  if (last !== targets[place]) changed[place] = last;
+  return changed;
+}
+
+/** There may be very many. */
+function placeOf(session: Session, targets: readonly Target[]): number {
+  if (targets[session.routePlace]?.session === session) return session.routePlace;
+  for (let i = 0; i < targets.length; i++) if (targets[i]!.session === session) return i;
+  return -1;
 }

@@ -42,6 +42,8 @@ export class Session {
   link: object | null = null;
   /** The client is connected and its CONNACK has left; before, it is sent nothing. [MQTT5 3.2.0-1] */
   isReady = false;
+  /** The session is over and forgotten; whoever still holds it must not use it. */
+  isEnded = false;
   /** When its last connection was lost; null while it has one. */
   disconnectedAt: number | null = null;
   /** Set by the shell while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
@@ -78,8 +80,8 @@ export class Session {
   mayHoldShared = false;
   /** Of its shared subscriptions; null: it has had none. */
   memberships: Map<Subscription, Membership> | null = null;
-  /** The session is over and forgotten; whoever still holds it must not use it. */
-  isEnded = false;
+  /** Its place among the targets of the route that was found last. */
+  routePlace = 0;
   /** Made when they are first asked for: an idle connection would hold a third of its session's memory in empty tables. */
   #subscriptions: Map<string, Subscription> | null = null;
   #received: PacketIdSet | null = null;

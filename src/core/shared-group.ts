@@ -88,6 +88,7 @@ class Ring {
 export class SharedGroup {
   /** `{share name}/{topic filter}`. */
   readonly name: string;
+  readonly filter: string;
   #size = 0;
   /** How many members there are of each class that gets messages otherwise than as published. */
   readonly #classes = new Map<string, number>();
@@ -101,8 +102,9 @@ export class SharedGroup {
   /** Away, and asked for QoS 0. */
   readonly #lossy = new Ring(5);
 
-  constructor(name: string) {
+  constructor(name: string, filter: string) {
     this.name = name;
+    this.filter = filter;
   }
 
   get isEmpty(): boolean {

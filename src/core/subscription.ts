@@ -1,5 +1,6 @@
 import type { StoredSubscription } from '../contracts/session-store.ts';
 import type { QoS } from '../protocol/packets.ts';
+import type { Target } from './route.ts';
 import type { Session } from './session.ts';
 
 /** One topic filter of one session, with its options. [MQTT5 3.8.3.1] */
@@ -18,6 +19,8 @@ export interface Subscription {
   readonly identifier: number;
   /** Which form of a message it gets, by the name that the pipeline gave it; null: as published. */
   readonly subscriberClass: string | null;
+  /** What it is in routes where its session has no other subscription; null until there is one. */
+  target: Target | null;
 }
 
 /** As it is kept over restarts. */

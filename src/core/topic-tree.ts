@@ -50,14 +50,94 @@ export class TopicTree<T> {
     this.#root.prune(levels);
   }
 
-  /** Appends to `found` everything whose filter matches `topicName`; an item under two filters comes twice. */
-  find(topicName: string, found: T[]): void {
+  /** Finds everything whose filter matches a name; an item under two filters comes twice. What changes meanwhile may be missed. */
+  search(): TreeSearch<T> {
+    return new TreeSearch(this.#root);
+  }
+}
+
+/** A search that can stop at any node: what filters with many wildcards share out among very many nodes is found in steps. */
+export class TreeSearch<T> {
+  readonly #root: Node<T>;
+  #levels: readonly string[] = [];
+  /** Where the way parted: the nodes still to be looked at, and how many levels of the name lead to each. */
+  readonly #nodes: Node<T>[] = [];
+  readonly #indexes: number[] = [];
+  /** What is left of large bags. */
+  readonly #bags: IterableIterator<T>[] = [];
+
+  constructor(root: Node<T>) {
+    this.#root = root;
+  }
+
+  /** The search before must have come to its end. */
+  begin(topicName: string): void {
     const levels = topicName.split('/');
+    this.#levels = levels;
     // A leading wildcard does not match a name that begins with `$`. [MQTT5 4.7.2-1]
-    if (topicName.startsWith('$')) {
-      const child = this.#root.child(levels[0]!);
-      if (child !== undefined) find(child, levels, 1, found);
-    } else find(this.#root, levels, 0, found);
+    const isHidden = levels[0]!.startsWith('$');
+    const start = isHidden ? this.#root.child(levels[0]!) : this.#root;
+    if (start === undefined) return;
+    this.#nodes.push(start);
+    this.#indexes.push(isHidden ? 1 : 0);
+  }
+
+  /** Appends what is found, and looks at no more than about `budget` nodes and items. Returns whether there is more to do. */
+  step(budget: number, found: T[]): boolean {
+    let left = budget;
+    while (left > 0) {
+      if (this.#bags.length > 0) left -= this.#takeFromBag(left, found);
+      else {
+        const node = this.#nodes.pop();
+        if (node === undefined) return false;
+        left -= this.#descend(node, this.#indexes.pop()!, found);
+      }
+    }
+    return true;
+  }
+
+  /** Goes down one way to its end, and leaves the others for later. Returns what that has cost. */
+  #descend(from: Node<T>, at: number, found: T[]): number {
+    const levels = this.#levels;
+    let node = from;
+    let index = at;
+    for (let cost = 1; ; cost++) {
+      const { tail } = node;
+      for (let i = 0; i < tail.length; i++, index++) {
+        if (index === levels.length || (tail[i] !== levels[index] && tail[i] !== '+')) return cost + i;
+      }
+      cost += tail.length;
+      if (node.hashItems !== null) cost += this.#collect(node.hashItems, found);
+      if (index === levels.length) return node.items === null ? cost : cost + this.#collect(node.items, found);
+      const child = node.child(levels[index++]!);
+      const { plus } = node;
+      if (child === undefined && plus === null) return cost;
+      if (child !== undefined && plus !== null) {
+        this.#nodes.push(plus);
+        this.#indexes.push(index);
+      }
+      node = child ?? plus!;
+    }
+  }
+
+  #collect(bag: Bag<T>, found: T[]): number {
+    if (bag instanceof Set) {
+      this.#bags.push(bag.values());
+      return 0;
+    }
+    for (let i = 0; i < bag.length; i++) found.push(bag[i]!);
+    return bag.length;
+  }
+
+  #takeFromBag(most: number, found: T[]): number {
+    let taken = 0;
+    // An iterator of a set goes on where it was left.
+    for (const item of this.#bags.at(-1)!) {
+      found.push(item);
+      if (++taken === most) return taken;
+    }
+    this.#bags.pop();
+    return taken;
   }
 }
 
@@ -66,27 +146,6 @@ function parse(filter: string): { levels: string[]; isOpen: boolean } {
   const isOpen = levels.at(-1) === '#';
   if (isOpen) levels.pop();
   return { levels, isOpen };
-}
-
-/** One name can come here thousands of times, by as many filters, and before V8 has compiled it: loops with an iterator would take twice as long. */
-function find<T>(node: Node<T>, levels: readonly string[], index: number, found: T[]): void {
-  const { tail } = node;
-  for (let i = 0; i < tail.length; i++, index++) {
-    if (index === levels.length || (tail[i] !== levels[index] && tail[i] !== '+')) return;
-  }
-  if (node.hashItems !== null) collect(node.hashItems, found);
-  if (index === levels.length) {
-    if (node.items !== null) collect(node.items, found);
-    return;
-  }
-  const child = node.child(levels[index]!);
-  if (child !== undefined) find(child, levels, index + 1, found);
-  if (node.plus !== null) find(node.plus, levels, index + 1, found);
-}
-
-function collect<T>(bag: Bag<T>, found: T[]): void {
-  if (bag instanceof Set) for (const item of bag) found.push(item);
-  else for (let i = 0; i < bag.length; i++) found.push(bag[i]!);
 }
 
 function put<T>(bag: Bag<T> | null, item: T): Bag<T> {

@@ -17,10 +17,12 @@ for (const subscriptions of [1_000, 10_000, 100_000]) {
     }
     const names = Array.from({ length: count }, (_, i) => nameOf((i * 7_919) % subscriptions));
     const found: number[] = [];
+    const search = tree.search();
     bench('found', () => {
       for (const name of names) {
         found.length = 0;
-        tree.find(name, found);
+        search.begin(name);
+        search.step(Number.POSITIVE_INFINITY, found);
       }
     });
     const filter = 'site/7/line/+/sensor/x';

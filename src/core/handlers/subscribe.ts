@@ -50,6 +50,7 @@ export function subscribe(
     retainHandling: options.retainHandling,
     identifier: options.identifier,
     subscriberClass: options.subscriberClass,
+    target: null,
   };
   // In this order, so that a shared subscription with no other member stays the same one, with what waits for it.
   core.router.add(subscription);
@@ -72,7 +73,7 @@ export function subscribe(
 export function reclassify(core: Core, subscription: Subscription, subscriberClass: string | null): void {
   if (subscription.subscriberClass === subscriberClass) return;
   const { session, topicFilter } = subscription;
-  const changed = { ...subscription, subscriberClass };
+  const changed = { ...subscription, subscriberClass, target: null };
   core.router.add(changed);
   core.router.remove(subscription);
   session.subscriptions.set(topicFilter, changed);

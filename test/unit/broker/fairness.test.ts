@@ -134,6 +134,57 @@ test('a read whose messages go to many is worked through over several rounds', a
   await world.broker.close();
 });
 
+describe('a message whose route leads through thousands of wildcards', () => {
+  const levels = 12;
+  const topic = Array(levels).fill('x').join('/');
+
+  /** The client `wild` has subscribed to it in every way. */
+  async function wildWorld() {
+    const world = await World.start();
+    const got: string[] = [];
+    const wild = new TellingPeer((packet) => packet.cmd === 'publish' && void got.push(String(packet.payload)));
+    world.connect('wild', wild);
+    const subscriptions = Array.from({ length: 2 ** levels }, (_, i) => {
+      const filter = Array.from({ length: levels }, (_, level) => ((i >> level) & 1 ? '+' : 'x')).join('/');
+      return { topic: filter, qos: 0 };
+    });
+    wild.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+    world.rest();
+    world.perReading = 1_000;
+    return { world, got };
+  }
+
+  test('arrives after some rounds in which others are served, and before what its publisher sends next', async () => {
+    const { world, got } = await wildWorld();
+    const [publisher, other] = [world.connect('publisher'), world.connect('other')];
+    world.rest();
+
+    publisher.send({ ...message, topic, payload: 'first' }, { ...message, topic: 'x', payload: 'for nobody' });
+    other.send({ ...message, topic: `${topic.slice(2)}/y`, payload: 'of another' });
+    expect(publisher.isPaused).toBe(true);
+    world.round();
+    expect(got).toEqual([]);
+    world.rest();
+
+    expect(publisher.isPaused).toBe(false);
+    expect(got.sort()).toEqual(['first', 'of another']);
+    await world.broker.close();
+  });
+
+  test('arrives also if its publisher is gone before the route is found', async () => {
+    const { world, got } = await wildWorld();
+    const publisher = world.connect('publisher');
+    world.rest();
+
+    publisher.send({ ...message, topic, payload: 'last' });
+    publisher.destroy();
+    world.rest();
+
+    expect(got).toEqual(['last']);
+    await world.broker.close();
+  });
+});
+
 test('and so is one of very many small messages, whose clock is read now and then', async () => {
   const world = await World.start();
   const { counters } = world.broker;

@@ -13,7 +13,15 @@ const aSession = (clientId: string) => new Session({ clientId, sid: 0, traits: t
 const subscribe = (router: LocalRouter, session: Session, filter: string, shareName: string | null): Subscription => {
   const topicFilter = shareName === null ? filter : `$share/${shareName}/${filter}`;
   const options = { qos: 0, identifier: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
-  const subscription: Subscription = { session, topicFilter, filter, shareName, subscriberClass: null, ...options };
+  const subscription: Subscription = {
+    session,
+    topicFilter,
+    filter,
+    shareName,
+    subscriberClass: null,
+    ...options,
+    target: null,
+  };
   router.add(subscription);
   return subscription;
 };

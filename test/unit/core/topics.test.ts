@@ -64,9 +64,11 @@ describe('subscriptions', () => {
               }
             }
           }
+          const search = tree.search();
           for (const name of asked) {
             const found: string[] = [];
-            tree.find(name, found);
+            search.begin(name);
+            search.step(Number.POSITIVE_INFINITY, found);
             const expected = [...present].filter(([, filter]) => matches(filter, name)).map(([item]) => item);
             expect(sorted(found)).toEqual(sorted(expected));
           }

@@ -1,0 +1,87 @@
+/**
+ * What a topic leads to: the sessions that get its messages, each once, and the shared subscriptions.
+ *
+ * Overlapping subscriptions of one session are merged into one delivery at the highest matching QoS, with all their identifiers.
+ * [MQTT5 3.3.4-2] [MQTT3 3.3.5-1]
+ */
+import type { QoS } from '../protocol/packets.ts';
+import { asPublished } from './prepared.ts';
+import type { Session } from './session.ts';
+import type { SharedGroup } from './shared-group.ts';
+import type { Subscription } from './subscription.ts';
+
+/** One session's share in a message. */
+export interface Target {
+  readonly session: Session;
+  readonly qos: QoS;
+  readonly retainAsPublished: boolean;
+  readonly subscriptionIds: readonly number[] | null;
+  /** Which form of the message it gets; null: as published. */
+  readonly subscriberClass: string | null;
+  /** Some of the subscriptions are no-local: what the session gets of its own messages, or null for nothing. */
+  readonly ownMessages: Target | null;
+  /** The subscription it comes from; null: from several. */
+  readonly source: Subscription | null;
+}
+
+/** Never changes: whoever works through one in steps meets everybody once. */
+export interface Route {
+  readonly targets: readonly Target[];
+  readonly groups: readonly SharedGroup[];
+}
+
+/**
+ * What is left of a target for a message that came from `origin`: No Local takes away the rest. [MQTT5 3.8.3-3] Nothing is left of a
+ * session that has ended since the route was found.
+ */
+export function shareOf(target: Target, origin: Session | null): Target | null {
+  const { session } = target;
+  if (session.isEnded) return null;
+  return session === origin ? target.ownMessages : target;
+}
+
+/** The target of a session with this subscription only: one object in all routes. */
+export function targetOf(subscription: Subscription): Target {
+  return (subscription.target ??= mergeTarget([subscription])!);
+}
+
+/** One copy is sent, so one of the subscriptions decides on its form: the first of those with the highest QoS. */
+export function mergeTarget(subscriptions: readonly Subscription[]): Target | null {
+  let first = subscriptions[0];
+  if (first === undefined) return null;
+  let retainAsPublished = false;
+  let hasNoLocal = false;
+  const ids: number[] = [];
+  for (let i = 0; i < subscriptions.length; i++) {
+    const each = subscriptions[i]!;
+    if (each.qos > first.qos) first = each;
+    if (each.identifier > 0) ids.push(each.identifier);
+    retainAsPublished ||= each.retainAsPublished;
+    hasNoLocal ||= each.noLocal;
+  }
+  const target = {
+    session: first.session,
+    qos: first.qos,
+    subscriberClass: first.subscriberClass,
+    retainAsPublished,
+    subscriptionIds: ids.length > 0 ? ids : null,
+    ownMessages: null as Target | null,
+    source: subscriptions.length === 1 ? first : null,
+  };
+  target.ownMessages = hasNoLocal ? mergeTarget(subscriptions.filter(({ noLocal }) => !noLocal)) : target;
+  return target;
+}
+
+/** The forms that a message to these is needed in, beside the published one. */
+export function subscriberClassesOf({ targets, groups }: Route): Set<string> {
+  const classes = new Set<string>();
+  for (const { subscriberClass } of targets) if (subscriberClass !== null) classes.add(subscriberClass);
+  for (const group of groups) for (const each of group.subscriberClasses) classes.add(each);
+  classes.delete(asPublished);
+  return classes;
+}
+
+/** Whether somebody gets it who is in no class. */
+export function reachesUnclassified({ targets, groups }: Route): boolean {
+  return groups.length > 0 || targets.some(({ subscriberClass }) => subscriberClass === null);
+}

@@ -3,7 +3,7 @@
  */
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 import type { QoS } from '../../protocol/packets.ts';
-import { matches, type ParsedFilter } from '../../protocol/topic.ts';
+import type { ParsedFilter } from '../../protocol/topic.ts';
 import { Action, type Rule } from './rule.ts';
 import type { RuleIndex, RuleSet } from './rule-set.ts';
 import type { Search } from './rule-tree.ts';
@@ -69,6 +69,11 @@ export class ClientRules implements Search {
     return level.expand(this.#client);
   }
 
+  /** Of topic names, not of filters. */
+  get mayFillLevels(): boolean {
+    return this.#hasSlash && this.#action !== Action.subscribe;
+  }
+
   #find(levels: readonly string[], action: Action): void {
     this.#action = action;
     this.found = null;
@@ -77,17 +82,7 @@ export class ClientRules implements Search {
 
   #findName(topicName: string, action: Action): Rule | null {
     this.#find(this.set.levelsOf(topicName), action);
-    if (this.#hasSlash) this.#findAcrossLevels(topicName, action);
     return this.found;
-  }
-
-  #findAcrossLevels(topicName: string, action: Action): void {
-    for (const rule of this.set.mosquittoPatterns) {
-      if (this.found !== null && this.found.order <= rule.order) return;
-      if ((rule.actions & action) === 0) continue;
-      const filter = expand(rule.patterns![0]!, this.#client);
-      if (filter !== null && matches(filter, topicName)) this.found = rule;
-    }
   }
 
   #isMeant({ key, test }: Rule): boolean {

@@ -47,8 +47,6 @@ export class RuleSet {
   readonly default: 'allow' | 'deny';
   /** Refusals of shared, or of ordinary, subscriptions: see `ClientRules.subscribe`. */
   readonly kindRefusals: readonly Rule[];
-  /** A name that holds `/` fills several levels of these, which a tree cannot follow. */
-  readonly mosquittoPatterns: readonly Rule[];
   readonly #general = new Section();
   readonly #anonymous = new Section();
   readonly #byName = {
@@ -74,9 +72,6 @@ export class RuleSet {
     this.isOpen = drafts.length === 0 && !other.hasAclFile;
     for (const rule of rules) for (const section of this.#sectionsFor(rule.key)) section.add(rule);
     this.kindRefusals = rules.filter(({ isAllow, shared }) => !isAllow && shared !== null);
-    this.mosquittoPatterns = rules.filter(({ isMosquitto, patterns }) => {
-      return isMosquitto && (patterns ?? []).flat().some((level) => typeof level !== 'string');
-    });
   }
 
   #sectionsFor(key: RuleKey | null): readonly Section[] {

@@ -13,6 +13,8 @@ export interface Search {
   found: Rule | null;
   wants(rule: Rule): boolean;
   expand(level: TemplateLevel): string | null;
+  /** Whether a name that holds `/` fills several levels, where the pattern allows that. */
+  readonly mayFillLevels: boolean;
 }
 
 class Node {
@@ -64,7 +66,8 @@ export class RuleTree {
     const child = this.#root.children?.get(first);
     if (child !== undefined) find(child, levels, 1, search);
     for (const { level, node } of this.#root.templates ?? []) {
-      if (level.mayBeginWithDollar && search.expand(level) === first) find(node, levels, 1, search);
+      const end = level.mayBeginWithDollar ? endOf(level, levels, 0, search) : -1;
+      if (end > 0) find(node, levels, end, search);
     }
   }
 }
@@ -99,11 +102,22 @@ function find(node: Node, levels: readonly string[], index: number, search: Sear
     if (child !== undefined) find(child, levels, index + 1, search);
     if (node.templates !== null) {
       for (const { level: template, node: next } of node.templates) {
-        if (search.expand(template) === level) find(next, levels, index + 1, search);
+        const end = endOf(template, levels, index, search);
+        if (end > 0) find(next, levels, end, search);
       }
     }
   }
   if (node.plus !== null) find(node.plus, levels, index + 1, search);
+}
+
+/** Where the levels end that the template fills, if it stands at `index`; -1 if others are there. */
+function endOf(template: TemplateLevel, levels: readonly string[], index: number, search: Search): number {
+  const text = search.expand(template);
+  if (text === levels[index]) return index + 1;
+  if (text === null || !search.mayFillLevels || !template.mayFillLevels) return -1;
+  const parts = text.split('/');
+  for (let i = 0; i < parts.length; i++) if (parts[i] !== levels[index + i]) return -1;
+  return index + parts.length;
 }
 
 /** The rules stand in their order, so the first that is wanted is the best of them. */

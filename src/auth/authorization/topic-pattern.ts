@@ -29,12 +29,15 @@ export class TemplateLevel {
   readonly placeholders: readonly Placeholder[];
   /** Mosquitto lets a client's name begin with `$` and so reach `$SYS`; in our own rules it does not. */
   readonly mayBeginWithDollar: boolean;
+  /** And a name that holds `/` fills several levels there; in our own rules it fits nowhere. */
+  readonly mayFillLevels: boolean;
   readonly #isBare: boolean;
 
   constructor(texts: readonly string[], placeholders: readonly Placeholder[], isMosquitto: boolean) {
     this.texts = texts;
     this.placeholders = placeholders;
     this.#isBare = texts.every((text) => text === '');
+    this.mayFillLevels = isMosquitto;
     this.mayBeginWithDollar = isMosquitto || texts[0]!.startsWith('$');
   }
 
@@ -54,6 +57,7 @@ export class TemplateLevel {
   isSame(other: TemplateLevel): boolean {
     return (
       this.mayBeginWithDollar === other.mayBeginWithDollar &&
+      this.mayFillLevels === other.mayFillLevels &&
       this.texts.join('\0') === other.texts.join('\0') &&
       this.placeholders.join('\0') === other.placeholders.join('\0')
     );

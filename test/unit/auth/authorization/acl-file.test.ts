@@ -87,3 +87,22 @@ test.each([
 test('everything that is wrong is told at once', () => {
   expect(() => parseAclFile('topic\ntopic a\nnonsense', 'acl')).toThrow(/^acl:1:6: .*\nacl:3:1: .*$/);
 });
+
+test('patterns in which the name of a client would fill several levels are not gone through one by one', () => {
+  const patterns = Array.from({ length: 300 }, (_, i) => `pattern write dev${i}/%c/#`);
+  let asked = 0;
+  const client = Object.defineProperty({ ...aClient({ clientId: 'a/b' }) }, 'clientId', {
+    get: () => {
+      asked++;
+      return 'a/b';
+    },
+  });
+  const rights = aclPolicyOf(patterns.join('\n')).rightsOf(client);
+  mayPublish(rights, 'dev1/a/b');
+
+  asked = 0;
+  expect(mayPublish(rights, 'dev299/a/b/x')).toBe(true);
+  expect(mayPublish(rights, 'dev299/a/c/x')).toBe(false);
+  expect(mayPublish(rights, 'dev299/a')).toBe(false);
+  expect(asked).toBeLessThan(10);
+});

@@ -1,13 +1,13 @@
 /**
  * One row: a fresh broker, healthy clients, newcomers and an attacker, each a process of its own; what they saw, and whether it held.
  */
-import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { pinned, type RunningBroker, startBroker } from '../bench/brokers.ts';
+import { canBeFirst, pinned, type RunningBroker, startBroker } from '../bench/brokers.ts';
 import { processUsage } from '../bench/process-usage.ts';
 import { endsWithUs } from '../child-processes.ts';
 import { projectRoot } from '../project-root.ts';
@@ -31,15 +31,16 @@ const newcomerMsMax = 1_000;
 const attackSecondsMax = 120;
 const processMsMax = 30_000;
 
-/** As the healthy clients would be on another machine: before all others on the core that the attacker has, too. */
-const isRealTimeAllowed = spawnSync('chrt', ['--rr', '1', 'true']).status === 0;
+/** Then the kernel decides which core each process has; otherwise the broker has the first one, and we have the second one. */
+const isFirstPossible = canBeFirst();
 
-/** A process of our own on the second core, that talks with its parent. */
+/** A process of our own, that talks with its parent. The healthy clients run before all but the broker, as on another machine. */
 function forked(name: string, isBeforeOthers: boolean): ChildProcess {
   const file = join(projectRoot(), 'scripts/dist/attack', `${name}.js`);
-  const [command, args] = pinned(1, process.execPath, []);
-  const [first, ...others] = isBeforeOthers && isRealTimeAllowed ? ['chrt', '--rr', '1', command] : [command];
-  return endsWithUs(fork(file, { execPath: first!, execArgv: [...others, ...args], serialization: 'advanced' }));
+  const before = isBeforeOthers && isFirstPossible ? ['chrt', '--rr', '1'] : [];
+  const [command, args] = isFirstPossible ? [process.execPath, []] : pinned(1, process.execPath, []);
+  const [first, ...others] = [...before, command, ...args];
+  return endsWithUs(fork(file, { execPath: first!, execArgv: others, serialization: 'advanced' }));
 }
 
 async function answer<T>(child: ChildProcess, question: object | string, msMax: number): Promise<T | null> {

@@ -30,7 +30,7 @@ export interface Setting {
   readonly environment?: Readonly<Record<string, string>>;
   /** File descriptors that the process may have; the shell's own limit otherwise. */
   readonly openFilesMax?: number;
-  /** It runs before what else this machine has to do, where that may be asked for. */
+  /** Where that may be asked for, it runs before what else this machine has to do, and on any core. */
   readonly isFirst?: boolean;
 }
 
@@ -64,13 +64,12 @@ export function versionOf(name: BrokerName): string | null {
 export async function startBroker(name: BrokerName, folder: string, setting: Setting): Promise<RunningBroker> {
   mkdirSync(folder, { recursive: true });
   const log = openSync(join(folder, 'log'), 'w');
-  const command = commands[name];
-  const [file, args, port] = await command(folder, setting);
-  const [pinnedFile, pinnedArgs] = pinned(0, ...limited(file, args, setting.openFilesMax));
+  const [file, args, port] = await commands[name](folder, setting);
+  const isFirst = setting.isFirst === true && canBeFirst();
+  const command = limited(file, args, setting.openFilesMax);
+  const [ownFile, ownArgs] = isFirst ? command : pinned(0, ...command);
   const env = { ...process.env, ...setting.environment };
-  const { isFirst = false } = setting;
-  const child = endsWithUs(spawn(pinnedFile, pinnedArgs, { stdio: ['ignore', 'pipe', log], env, detached: isFirst }));
-  if (isFirst) putFirst(child);
+  const child = endsWithUs(spawn(ownFile, ownArgs, { stdio: ['ignore', 'pipe', log], env, detached: isFirst }));
   closeSync(log);
   const ended = new AbortController();
   const urls = await Promise.race([
@@ -84,6 +83,7 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
     throw new Error(`${name} did not start: ${readFileSync(join(folder, 'log'), 'utf8').trim()}`);
   }
   child.stdout!.resume();
+  if (isFirst) putFirst(child);
   return { name, pid: child.pid!, urls, stop: () => stop(child) };
 }
 
@@ -93,15 +93,24 @@ function limited(file: string, args: readonly string[], openFilesMax: number | u
 }
 
 /**
- * Linux shares its processors between sessions first, and then between the processes of each; `detached` made the session. What the
- * broker does with the priorities of its threads stays as it is.
+ * Up to 0.85 ms of each: the event loop is served before all others, but for what the kernel keeps for them in any case, which it would
+ * take in pieces of 50 ms from a real-time thread without such a bound.
  */
+const deadline = ['--sched-runtime', '850000', '--sched-deadline', '1000000', '--sched-period', '1000000'];
+const first = ['--reset-on-fork', '--deadline', ...deadline];
+
+export const canBeFirst = (): boolean =>
+  process.platform === 'linux' && spawnSync('chrt', [...first, '0', 'true']).status === 0;
+
+/** Linux shares its processors between sessions first (`detached` made one), and then between the threads of each. */
 function putFirst({ pid }: ChildProcess): void {
   try {
-    writeFileSync(`/proc/${pid}/autogroup`, '-15');
+    writeFileSync(`/proc/${pid}/autogroup`, '-20');
   } catch {
-    // There are no such groups here, or this user may not change them.
+    // There are no such groups here.
   }
+  // Only the first thread: others have the priorities that the broker gives them.
+  spawnSync('chrt', [...first, '--pid', '0', String(pid)]);
 }
 
 type Command = readonly [file: string, args: readonly string[], port: number | null];

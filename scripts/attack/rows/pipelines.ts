@@ -19,7 +19,7 @@ function scripted(source: string, settings: object = {}): Needs {
 }
 
 /** The same payload some times, and whether all are answered. */
-async function send(attacker: Attacker, times: number, payload: Buffer | string, seconds = 90): Promise<void> {
+async function send(attacker: Attacker, times: number, payload: Buffer | string, seconds = 30): Promise<void> {
   const client = await attacker.connect({ clientId: 'publisher' });
   attacker.fact(`${times} × ${Buffer.byteLength(payload)} bytes`);
   const startedAt = performance.now();

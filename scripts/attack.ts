@@ -69,7 +69,7 @@ for (const { row, over } of chosen) {
   if (result.problems.length > 0) failures++;
   const { facts, disturbed } = result;
   const others =
-    disturbed > 0.05 ? [`the event loop waited ${(disturbed * 100).toFixed(0)} % of the time for a processor`] : [];
+    disturbed > 0.2 ? [`the event loop waited ${(disturbed * 100).toFixed(0)} % of the time for a processor`] : [];
   process.stderr.write(
     `${cells(result).join(' | ')}\n${[...facts, ...others].map((fact) => `    ${fact}\n`).join('')}`,
   );

@@ -109,6 +109,7 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     time,
     readTime,
   };
+  shell.decoder.topics.onDisplaced = (topic) => shell.core.router.release(topic);
   return shell;
 }
 

@@ -20,8 +20,6 @@ const patienceMs = 10_000;
 const connectionsInRow = 1_000;
 /** Of those that hold most, so many are disconnected after each look at all of them. */
 const disconnectedAtOnce = 8;
-/** A topic in the table of topics, about, without its route. */
-const topicBytes = 400;
 
 const what: Record<Pressure, string> = {
   [Pressure.none]: 'memory is no longer short',
@@ -89,7 +87,7 @@ export class MemoryGuard {
     const { core, chunks, decoder } = this.#options;
     ledger.set(Category.staged, core.store.unwrittenBytes);
     ledger.set(Category.caches, core.store.cachedBytes + chunks.freeBytes);
-    ledger.set(Category.routes, core.router.rememberedBytes + decoder.topics.count * topicBytes);
+    ledger.set(Category.routes, core.router.rememberedBytes + decoder.topics.bytes);
     for (const connection of this.#waiting.keys()) if (connection.account.mayAdd(0)) this.#goOn(connection);
     this.#endPatience(now);
     if (ledger.pressure >= Pressure.caches) this.#work();

@@ -7,7 +7,8 @@ import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId, QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { noTopic, type TopicTable } from '../protocol/topic.ts';
+import { noTopic } from '../protocol/topic.ts';
+import type { TopicTable } from '../protocol/topic-table.ts';
 import { PropertyId } from './properties.ts';
 import { malformed, violation } from './reader.ts';
 

@@ -45,6 +45,8 @@ export interface Router {
   rightsChangedOf(session: Session): void;
   /** The rights of sessions have changed: routes that were found before are void. */
   invalidate(): void;
+  /** Nobody will ask for the route of this topic for long. */
+  release(topic: Topic): void;
   /** What remembered routes take, about. */
   readonly rememberedBytes: number;
 }
@@ -234,6 +236,12 @@ export class LocalRouter implements Router {
 
   invalidate(): void {
     this.#forget();
+  }
+
+  release(topic: Topic): void {
+    if (topic.routeGeneration >= this.#voidBefore) this.#rememberedBytes -= (topic.route as RememberedRoute).bytes;
+    topic.route = null;
+    topic.routeGeneration = -1;
   }
 
   #forget(): void {

@@ -1,11 +1,6 @@
 /**
- * Topic names and topic filters: what is valid, and one shared object per topic in use.
- *
- * A `Topic` is interned: checking UTF-8 and levels, making the string and finding the subscribers happen once per topic and
- * not once per message. The table is bounded, so a client that invents topics displaces entries and grows nothing.
- * [MQTT5 4.7]
+ * Topic names and topic filters: what is valid, and one shared object per topic in use (see `topic-table.ts`). [MQTT5 4.7]
  */
-import { isUtf8 } from 'node:buffer';
 import { Room } from '../base/room.ts';
 import { ProtocolError } from './errors.ts';
 import { ReasonCode } from './reason-codes.ts';
@@ -22,8 +17,8 @@ export const widestTopicLimits: TopicLimits = { topicBytes: 65_535, topicLevels:
 /** For names. Those that are used for long would hold on to the memory of messages. */
 const room = new Room();
 
+/** What each message looks at comes first: it lies together in memory, and with many topics that is what counts. */
 export class Topic {
-  readonly name: string;
   /** As it stands in a packet, two bytes of length and then UTF-8: `bytes[start, end)`. */
   readonly bytes: Buffer;
   readonly start: number;
@@ -31,6 +26,7 @@ export class Topic {
   /** A slot for the router: what it found last time, and which state of the subscriptions that was for. */
   route: object | null = null;
   routeGeneration = -1;
+  readonly name: string;
   /** Slots for the broker: whether messages to it go through a pipeline, and which state of the pipelines that was for. */
   isPiped = false;
   pipelineGeneration = -1;
@@ -61,65 +57,6 @@ export class Topic {
 
 /** Stands where a packet names its topic by an alias only. [MQTT5 3.3.2.3.4] */
 export const noTopic: Topic = Topic.of('');
-
-/** Topics longer than this are not kept in the table: its memory stays small whatever clients send. */
-const internedBytesMax = 256;
-
-export class TopicTable {
-  readonly #limits: TopicLimits;
-  readonly #slots: (Topic | null)[];
-  readonly #mask: number;
-  /** How many are remembered. */
-  count = 0;
-
-  /** `slots`: a power of two. Topics that share a slot displace each other. */
-  constructor(limits: TopicLimits, slots = 16_384) {
-    this.#limits = limits;
-    this.#slots = new Array<Topic | null>(slots).fill(null);
-    this.#mask = slots - 1;
-  }
-
-  /** Forgets all of them. */
-  clear(): void {
-    this.#slots.fill(null);
-    this.count = 0;
-  }
-
-  /** The topic whose UTF-8 is `bytes[start, end)`. Throws a ProtocolError if that is no valid topic name. */
-  intern(bytes: Buffer, start: number, end: number): Topic {
-    if (end - start > internedBytesMax) return this.#parse(bytes, start, end, false);
-    let hash = 0x811c9dc5;
-    let bits = 0;
-    for (let i = start; i < end; i++) {
-      const byte = bytes[i]!;
-      bits |= byte;
-      hash = Math.imul(hash ^ byte, 0x01000193);
-    }
-    const slot = (hash ^ (hash >>> 15)) & this.#mask;
-    const found = this.#slots[slot]!;
-    if (found !== null && isSame(found, bytes, start, end)) return found;
-    const topic = this.#parse(bytes, start, end, bits < 128);
-    if (found === null) this.count++;
-    this.#slots[slot] = topic;
-    return topic;
-  }
-
-  #parse(bytes: Buffer, start: number, end: number, isAscii: boolean): Topic {
-    if (!isAscii && !isUtf8(bytes.subarray(start, end))) {
-      throw new ProtocolError(ReasonCode.MalformedPacket, 'The topic name is not valid UTF-8');
-    }
-    const name = bytes.toString(isAscii ? 'latin1' : 'utf8', start, end);
-    assertTopicName(name, this.#limits);
-    return new Topic(name, bytes, start, end);
-  }
-}
-
-function isSame(topic: Topic, bytes: Buffer, start: number, end: number): boolean {
-  if (topic.encodedBytes - 2 !== end - start) return false;
-  const encoded = topic.bytes;
-  for (let i = start, j = topic.start + 2; i < end; i++, j++) if (bytes[i] !== encoded[j]) return false;
-  return true;
-}
 
 /** Throws unless `name` may stand in a PUBLISH or a will. [MQTT5 3.3.2-2] [MQTT5 4.7.3-1] */
 export function assertTopicName(name: string, limits: TopicLimits = widestTopicLimits): void {

@@ -283,7 +283,7 @@ export class Core {
     // An empty payload removes what was retained and is not retained itself. [MQTT5 3.3.1-6] [MQTT5 3.3.1-7]
     if (message.payloadBytes === 0) return this.#forgetRetained(message.topic);
     if (isOwn) {
-      if (this.retained.get(name) === null) this.#sysRetained++;
+      if (this.retained.of(message.topic) === null) this.#sysRetained++;
     } else if (!this.#mayRetainAny(message) && !this.#mayRetain([{ message, forms: null }])) {
       // Who cannot be told takes it for retained: rather nothing than the message before it.
       this.#forgetRetained(message.topic);
@@ -301,8 +301,8 @@ export class Core {
   }
 
   /** Whether it would be one more. */
-  #isNewlyRetained({ retain, payloadBytes, topic: { name } }: Message): boolean {
-    return retain && payloadBytes > 0 && !isSys(name) && this.retained.get(name) === null;
+  #isNewlyRetained({ retain, payloadBytes, topic }: Message): boolean {
+    return retain && payloadBytes > 0 && !isSys(topic.name) && this.retained.of(topic) === null;
   }
 
   /** There is room for the message, whatever its topic has: nearly always. */
@@ -313,7 +313,7 @@ export class Core {
   /** By how much it enlarges what is kept. */
   #retainedGrowth(message: Message): number {
     if (message.payloadBytes === 0 || isSys(message.topic.name)) return 0;
-    const before = this.retained.get(message.topic.name);
+    const before = this.retained.of(message.topic);
     return retainedFootprint(message) - (before === null ? 0 : retainedFootprint(before));
   }
 

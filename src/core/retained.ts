@@ -3,8 +3,10 @@
  */
 import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { Message } from '../protocol/message.ts';
+import { levelsOf, type Topic } from '../protocol/topic.ts';
 import { aroundRetained, hold, letGo } from './footprint.ts';
 import { LevelNode } from './level-tree.ts';
+import { RetainedBytes } from './retained-bytes.ts';
 import type { Subscription } from './subscription.ts';
 
 class Node extends LevelNode<Node> {
@@ -33,6 +35,7 @@ export class RetainedMessages {
   readonly #root = new Node();
   /** Topics that begin with `$` stand apart: a leading wildcard passes them over. [MQTT5 4.7.2-1] */
   readonly #hiddenRoot = new Node();
+  readonly #bytes = new RetainedBytes();
   #count = 0;
 
   constructor(account = new Account(unlimited)) {
@@ -43,23 +46,41 @@ export class RetainedMessages {
     return this.#count;
   }
 
+  /** What their slabs take, beside messages that have buffers of their own. */
+  get slabBytes(): number {
+    return this.#bytes.bytes;
+  }
+
   get(topicName: string): Message | null {
-    return this.#rootOf(topicName).descend(topicName.split('/'))?.message ?? null;
+    return this.#rootOf(topicName).descend(levelsOf(topicName))?.message ?? null;
+  }
+
+  /** The same, for a topic that is in use: it knows the place. */
+  of(topic: Topic): Message | null {
+    return this.#nodeOf(topic)?.message ?? this.get(topic.name);
+  }
+
+  /** Where the topic was told to stand, if it still does. */
+  #nodeOf(topic: Topic): Node | null {
+    const node = topic.retainedNode as Node | null;
+    return node?.message?.topic === topic ? node : null;
   }
 
   /** Replaces what the topic had. The message must own its bytes. */
   set(message: Message): void {
-    const { name } = message.topic;
-    const node = this.#rootOf(name).grow(name.split('/'));
+    const { topic } = message;
+    const node = this.#nodeOf(topic) ?? this.#rootOf(topic.name).grow(levelsOf(topic.name));
     if (node.message === null) this.#count++;
     else this.#letGo(node.message);
     node.message = message;
+    topic.retainedNode = node;
+    this.#bytes.moveIn(message);
     hold(this.account, Category.retained, message, aroundRetained(message));
   }
 
   /** Returns whether there was one. */
   delete(topicName: string): boolean {
-    const levels = topicName.split('/');
+    const levels = levelsOf(topicName);
     const root = this.#rootOf(topicName);
     const node = root.descend(levels);
     if (node === undefined || node.message === null) return false;
@@ -71,6 +92,7 @@ export class RetainedMessages {
   }
 
   #letGo(message: Message): void {
+    this.#bytes.moveOut(message);
     letGo(this.account, Category.retained, message, aroundRetained(message));
   }
 

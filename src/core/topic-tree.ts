@@ -3,6 +3,7 @@
  *
  * Finding costs the levels of the name times the wildcards that fit, however many other filters there are. [MQTT5 4.7]
  */
+import { levelsOf } from '../protocol/topic.ts';
 import { LevelNode } from './level-tree.ts';
 
 /** Few items stand in an array; many in a set, so that removing one of 100,000 is not a search. */
@@ -72,7 +73,7 @@ export class TreeSearch<T> {
 
   /** The search before must have come to its end. */
   begin(topicName: string): void {
-    const levels = topicName.split('/');
+    const levels = levelsOf(topicName);
     this.#levels = levels;
     // A leading wildcard does not match a name that begins with `$`. [MQTT5 4.7.2-1]
     const isHidden = levels[0]!.startsWith('$');

@@ -57,6 +57,8 @@ export class Message {
   content: SharedContent | null = null;
   /** Rises each time a borrowed message is filled anew: the same object, another message. */
   serial = 0;
+  /** A slot for what is retained: where its bytes lie. */
+  slab: object | null = null;
   #isBorrowed = false;
   #kept: Message | null = null;
   /** The message whose bytes it shares; null: they are its own. */
@@ -169,6 +171,18 @@ export class Message {
     copy.expirySeconds = this.expirySeconds;
     copy.expiresAt = this.expiresAt;
     return copy;
+  }
+
+  /** Its bytes are copied, and lie there from now on. */
+  moveTo(bytes: Buffer, start: number): void {
+    const propertiesEnd = start + this.propertiesEnd - this.propertiesStart;
+    const payloadEnd = propertiesEnd + this.payloadBytes;
+    if (propertiesEnd > start) this.bytes.copy(bytes, start, this.propertiesStart, this.propertiesEnd);
+    this.bytes.copy(bytes, propertiesEnd, this.payloadStart, this.payloadEnd);
+    this.bytes = bytes;
+    this.propertiesStart = start;
+    this.propertiesEnd = this.payloadStart = propertiesEnd;
+    this.payloadEnd = payloadEnd;
   }
 
   #takeRoom(propertiesBytes: number, payloadBytes: number): number {

@@ -16,6 +16,8 @@ const internedBytesMax = 256;
 
 const placesPerRow = 8;
 const rowsAtFirst = 2_048;
+/** To move all to a table of twice the size takes some milliseconds then. */
+const rowsMax = 32_768;
 /** Of all places, before there are more. */
 const loadAtMost = 0.375;
 
@@ -108,7 +110,7 @@ export class TopicTable {
     }
     for (let place = first; place < first + placesPerRow; place++) if (this.#topics[place] === null) return place;
     // Rows fill unevenly: most of them have few topics then.
-    if (!isFull && this.#count > this.#topics.length * loadAtMost) {
+    if (!isFull && this.#rows < rowsMax && this.#count > this.#topics.length * loadAtMost) {
       this.#grow();
       return this.#placeFor(hash);
     }

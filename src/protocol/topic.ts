@@ -14,15 +14,15 @@ export interface TopicLimits {
 /** What the standard itself allows. [MQTT5 4.7.3-3] */
 export const widestTopicLimits: TopicLimits = { topicBytes: 65_535, topicLevels: 65_536 };
 
-/** For names. Those that are used for long would hold on to the memory of messages. */
-const room = new Room();
+/** For names, apart from messages, and in small pieces: one that is used for long holds on to all of its piece. */
+const room = new Room(1_024);
 
 /** What each message looks at comes first: it lies together in memory, and with many topics that is what counts. */
 export class Topic {
   /** As it stands in a packet, two bytes of length and then UTF-8: `bytes[start, end)`. */
-  readonly bytes: Buffer;
-  readonly start: number;
-  readonly end: number;
+  bytes: Buffer;
+  start: number;
+  end: number;
   /** A slot for the router: what it found last time, and which state of the subscriptions that was for. */
   route: object | null = null;
   routeGeneration = -1;
@@ -34,6 +34,8 @@ export class Topic {
   rights: object | null = null;
   rightsQuestion = -1;
   rightsCode = 0;
+  /** A slot for what is retained: where it stands. */
+  retainedNode: object | null = null;
 
   /** `utf8[start, end)` is the name. */
   constructor(name: string, utf8: Buffer, start: number, end: number) {
@@ -53,6 +55,25 @@ export class Topic {
   get encodedBytes(): number {
     return this.end - this.start;
   }
+
+  /** Its bytes are copied, and lie there from now on. */
+  moveTo(bytes: Buffer, start: number): void {
+    this.bytes.copy(bytes, start, this.start, this.end);
+    this.end = start + this.encodedBytes;
+    this.start = start;
+    this.bytes = bytes;
+  }
+}
+
+const lastSplit = { name: '', levels: [''] as readonly string[] };
+
+/** The levels of a name; those of the last one are remembered, since several ask for them in a row. */
+export function levelsOf(topicName: string): readonly string[] {
+  if (lastSplit.name !== topicName) {
+    lastSplit.name = topicName;
+    lastSplit.levels = topicName.split('/');
+  }
+  return lastSplit.levels;
 }
 
 /** Stands where a packet names its topic by an alias only. [MQTT5 3.3.2.3.4] */

@@ -3,7 +3,7 @@
  */
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 import type { QoS } from '../../protocol/packets.ts';
-import type { ParsedFilter } from '../../protocol/topic.ts';
+import { levelsOf, type ParsedFilter } from '../../protocol/topic.ts';
 import { Action, type Rule } from './rule.ts';
 import type { RuleIndex, RuleSet } from './rule-set.ts';
 import type { Search } from './rule-tree.ts';
@@ -81,7 +81,7 @@ export class ClientRules implements Search {
   }
 
   #findName(topicName: string, action: Action): Rule | null {
-    this.#find(this.set.levelsOf(topicName), action);
+    this.#find(levelsOf(topicName), action);
     return this.found;
   }
 

@@ -58,7 +58,6 @@ export class RuleSet {
   readonly #conditional = new Map<string, RuleIndex>();
   /** By the number of the test: 0 not asked yet, 1 true of the client, 2 not. */
   readonly #answers: Uint8Array;
-  readonly #last = { name: '', levels: [''] as readonly string[] };
 
   constructor(drafts: readonly RuleDraft[], other: { hasAclFile: boolean; default: 'allow' | 'deny' }) {
     const tests = new Map<ClientTest, number>();
@@ -126,15 +125,5 @@ export class RuleSet {
     if (this.#conditional.size >= indexesMax) this.#conditional.clear();
     this.#conditional.set(name, index);
     return index;
-  }
-
-  /** The levels of the topic name last asked for are remembered: all its subscribers are asked about in a row. */
-  levelsOf(topicName: string): readonly string[] {
-    const last = this.#last;
-    if (last.name !== topicName) {
-      last.name = topicName;
-      last.levels = topicName.split('/');
-    }
-    return last.levels;
   }
 }

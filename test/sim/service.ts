@@ -56,9 +56,10 @@ export function checkQoS0(judge: Judge, link: Link): void {
   judge.check(exchange.numbers.length > 0, waitsForNoDisk, () => `${exchange.sent.key} of ${link.name}, QoS 0`);
 }
 
-/** Where limits are tight, or its client takes small packets only, it may have been dropped instead. */
-const isStored = ({ profile, model, core }: Judge, { number }: Routed) =>
+/** Where limits are tight, its client takes small packets only, or its time is over, it may have been dropped instead. */
+const isStored = ({ profile, model, core, world }: Judge, { number, expiresAt }: Routed) =>
   !profile.isTight &&
+  expiresAt > world.time &&
   [...model.sessions.values()].some(({ clientId, isKept, expected }) => {
     return isKept && expected.has(number) && core!.directory.get(clientId)?.packetBytesMax === Number.POSITIVE_INFINITY;
   });

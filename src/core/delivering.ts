@@ -352,16 +352,24 @@ export class Delivering {
   /** Sends retained messages for new subscriptions, as far as there is room, with everybody else served in between. */
   #replay(session: Session): void {
     if (session.isReplaying) return;
+    // The first of them at once: a client that is answered something else next has them before.
+    if (this.#replaySome(session)) this.#sink.work(session, () => this.#replaySome(session));
+  }
+
+  /** Returns whether there is more, and room for it. */
+  #replaySome(session: Session): boolean {
+    // Set also while it runs: what is sent may lead back to `pump`.
     session.isReplaying = true;
-    this.#sink.work(session, () => {
-      session.isReplaying = false;
+    try {
       this.#walk.stepsLeft = this.#stepSizes.retained;
       while (this.#walk.stepsLeft > 0 && this.#mayReplay(session)) this.#replayNext(session);
-      if (this.#mayReplay(session)) return (session.isReplaying = true);
-      // What came to wait meanwhile goes first.
-      this.pump(session);
-      return false;
-    });
+    } finally {
+      session.isReplaying = false;
+    }
+    if (this.#mayReplay(session)) return (session.isReplaying = true);
+    // What came to wait meanwhile goes first.
+    this.pump(session);
+    return false;
   }
 
   #mayReplay(session: Session): boolean {

@@ -27,6 +27,8 @@ const roundBudget = 4_000;
 /** What one share may take of a round: less where many wait. */
 const quantumMax = 1_000;
 const quantumMin = 125;
+/** More is never owed: the process may have been stopped in the middle of its work. */
+const debtMax = 100_000;
 /** So many packets are handled between two looks at the clock. */
 const packetsPerCheck = 16;
 
@@ -240,7 +242,7 @@ export class Scheduler {
     const share = this.#current;
     if (share === null) return false;
     const now = this.clock();
-    share.balance -= now - this.#since;
+    share.balance = Math.max(-debtMax, share.balance - (now - this.#since));
     this.#since = now;
     return share.balance <= 0;
   }

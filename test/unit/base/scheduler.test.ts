@@ -44,6 +44,20 @@ test('what a share took beyond its quantum it pays back in later rounds', () => 
   expect(perRound).toEqual(['a', '', 'b', '']);
 });
 
+test('a process that was stopped in the middle of work for somebody serves it again soon', () => {
+  const { rounds, scheduler, work, news } = setUp();
+  const share = scheduler.share();
+  share.run(work('a', 60_000_000));
+  share.run(work('b'));
+
+  let passed = 0;
+  while (!news().includes('b')) {
+    rounds.round();
+    passed++;
+  }
+  expect(passed).toBeLessThanOrEqual(101);
+});
+
 test('whoever needs little is served in each round, however much somebody else has to do', () => {
   const { rounds, shares, work, news } = setUp();
   const [greedy, modest] = shares(2);

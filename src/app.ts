@@ -10,6 +10,7 @@ import { quarantineHandlers } from './admin/quarantine.ts';
 import type { Authentication } from './auth/authentication/authentication.ts';
 import { Authorization } from './auth/authorization/authorization.ts';
 import { openAuthentication, withAuthentication } from './authentication.ts';
+import { systemGarbage } from './base/garbage.ts';
 import { memoryCeiling } from './base/memory-ceiling.ts';
 import { Stop } from './base/stop.ts';
 import { Broker } from './broker/broker.ts';
@@ -130,7 +131,17 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const settings = withinOpenFiles(config);
   const inTime: InTime = (answer) => pipelines.deadline.within(answer);
   const access = authorization.policy;
-  const broker = new Broker({ settings, store, log, pipeline: pipelines, hooks, inTime, access, audit });
+  const broker = new Broker({
+    settings,
+    store,
+    log,
+    pipeline: pipelines,
+    hooks,
+    inTime,
+    access,
+    audit,
+    garbage: systemGarbage,
+  });
   connectParts(broker, pipelines, options, log);
   authorization.use(rules);
   await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);

@@ -10,6 +10,8 @@ type ChunkSize = (typeof chunkSizes)[number];
 export const largeChunk = 65_536;
 /** Bytes kept for reuse per size. */
 const pooledBytesMax = 4_194_304;
+/** The same while memory is short. */
+const shortPooledBytesMax = 524_288;
 
 export class ChunkPool {
   readonly #free: Buffer[][] = chunkSizes.map(() => []);
@@ -40,9 +42,11 @@ export class ChunkPool {
 
   /** Memory is short, or is not any more: while it is, few chunks are kept. */
   economize(isShort: boolean): void {
-    this.#keptMax = isShort ? largeChunk : pooledBytesMax;
+    this.#keptMax = isShort ? shortPooledBytesMax : pooledBytesMax;
     if (!isShort) return;
-    for (const free of this.#free) free.length = 0;
-    this.freeBytes = 0;
+    // The others are garbage, which takes memory as well until it is collected.
+    for (const free of this.#free) {
+      while (free.length > 0 && free.length * free[0]!.length > this.#keptMax) this.freeBytes -= free.pop()!.length;
+    }
   }
 }

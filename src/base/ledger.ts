@@ -39,7 +39,7 @@ export const Pressure = {
   queues: 3,
   /** Clients above their allowance are refused more; those that wait too long for memory are disconnected. */
   refusal: 4,
-  /** The largest clients are disconnected, and no new session begins. */
+  /** The largest clients are disconnected. */
   disconnection: 5,
 } as const;
 export type Pressure = (typeof Pressure)[keyof typeof Pressure];
@@ -53,8 +53,11 @@ const ends = [0, 0.45, 0.55, 0.65, 0.75, 0.9];
  * tenth each, and the largest are refused first. (The dynamic threshold of switches with a shared buffer: Choudhury and Hahne, 1998.)
  */
 const sharedPart = 0.9;
-/** So much everybody may hold: an ordinary client is not refused because others hold everything. */
-const smallAccountBytes = 65_536;
+/**
+ * So much everybody may hold, a small part of the ceiling within these bounds: an ordinary client is not refused because others hold
+ * everything.
+ */
+const smallAccount = { part: 1 / 4_096, least: 8_192, most: 65_536 };
 
 export class Ledger {
   readonly ceiling: number;
@@ -64,6 +67,8 @@ export class Ledger {
   #levelEndsBelow = Number.NEGATIVE_INFINITY;
   #nextLevelAbove: number;
   readonly #shareable: number;
+  /** Who holds no more is never refused anything. */
+  readonly smallBytes: number;
   /** Told of each change of the level, in the middle of what caused it: it may note what is to be done, and do it later. */
   onPressure: (pressure: Pressure, before: Pressure) => void = () => {};
 
@@ -72,6 +77,7 @@ export class Ledger {
     this.ceiling = ceiling;
     this.#shareable = ceiling * sharedPart;
     this.#nextLevelAbove = ceiling * begins[1]!;
+    this.smallBytes = Math.min(smallAccount.most, Math.max(smallAccount.least, ceiling * smallAccount.part));
   }
 
   get pressure(): Pressure {
@@ -92,9 +98,19 @@ export class Ledger {
     return this.#figures[category]!;
   }
 
+  /** What is left for clients that are not small. */
+  get room(): number {
+    return this.#shareable - this.#figures[total]!;
+  }
+
+  /** Even small clients have to wait. */
+  get isUsedUp(): boolean {
+    return this.#figures[total]! > this.ceiling;
+  }
+
   /** So much one client may hold at this moment. */
   get allowance(): number {
-    return Math.max(smallAccountBytes, this.#shareable - this.#figures[total]!);
+    return Math.max(this.smallBytes, this.#shareable - this.#figures[total]!);
   }
 
   /** What belongs to no client in particular, too. `bytes` may be negative. */
@@ -166,13 +182,13 @@ export class Account {
 
   /** Nothing is ever kept from a client that holds no more. */
   get isSmall(): boolean {
-    return this.bytes <= smallAccountBytes;
+    return this.bytes <= this.ledger.smallBytes;
   }
 
   /** Whether the client may hold so much more. A small account always may. */
   mayAdd(bytes: number): boolean {
     const wanted = this.bytes + bytes;
-    return wanted <= smallAccountBytes || wanted <= this.ledger.allowance;
+    return wanted <= this.ledger.smallBytes || wanted <= this.ledger.allowance;
   }
 }
 

@@ -3,6 +3,7 @@
  */
 import { type Clock, systemTimers, type Timers } from '../base/clock.ts';
 import { type After, Deadline } from '../base/deadline.ts';
+import type { Garbage } from '../base/garbage.ts';
 import type { Ledger } from '../base/ledger.ts';
 import type { Scheduler } from '../base/scheduler.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
@@ -52,6 +53,8 @@ export interface BrokerOptions {
   readonly randomBytes?: (count: number) => Buffer;
   /** Who works in a round of the event loop. Default: the one of this process. */
   readonly scheduler?: Scheduler;
+  /** Default: buffers that nobody has any more are left to V8. */
+  readonly garbage?: Garbage;
   /** How much one step does of what may be very much. What is left out is as in `defaultStepSizes`. */
   readonly stepSizes?: Partial<StepSizes>;
 }

@@ -7,6 +7,9 @@ const intervalMs = 10_000;
 
 /** Kinds, and the lines of each in an interval. */
 const linesMax = {
+  /** Clients come and go: a fleet that comes back, or one client in a loop. The audit log has each of them. */
+  connected: 200,
+  disconnected: 200,
   /** A connection is turned away because there is no room. */
   turnedAway: 1,
   /** A client broke the protocol, a limit or a rule. */
@@ -27,9 +30,18 @@ const linesMax = {
 } as const;
 type Kind = keyof typeof linesMax;
 
+type Level = 'info' | 'warn' | 'error';
+
+interface Count {
+  written: number;
+  suppressed: number;
+  last: string;
+  level: Level;
+}
+
 export class Complaints {
   readonly #log: Log;
-  readonly #counts = new Map<Kind, { written: number; suppressed: number; last: string }>();
+  readonly #counts = new Map<Kind, Count>();
   #endsAt = 0;
 
   constructor(log: Log) {
@@ -37,35 +49,38 @@ export class Complaints {
   }
 
   info(kind: Kind, fields: object, message: string): void {
-    if (this.#mayWrite(kind, message)) this.#log.info(fields, message);
+    this.#write(kind, 'info', fields, message);
   }
 
   warn(kind: Kind, fields: object, message: string): void {
-    if (this.#mayWrite(kind, message)) this.#log.warn(fields, message);
+    this.#write(kind, 'warn', fields, message);
   }
 
   error(kind: Kind, fields: object, message: string): void {
-    if (this.#mayWrite(kind, message)) this.#log.error(fields, message);
+    this.#write(kind, 'error', fields, message);
   }
 
-  #mayWrite(kind: Kind, message: string): boolean {
+  #write(kind: Kind, level: Level, fields: object, message: string): void {
     let count = this.#counts.get(kind);
-    if (count === undefined) this.#counts.set(kind, (count = { written: 0, suppressed: 0, last: '' }));
+    if (count === undefined) this.#counts.set(kind, (count = { written: 0, suppressed: 0, last: '', level }));
     count.last = message;
+    count.level = level;
     if (count.written === linesMax[kind]) {
       count.suppressed++;
-      return false;
+      return;
     }
     count.written++;
-    return true;
+    this.#log[level](fields, message);
   }
 
   /** Called often; ends the interval when it is time. */
   tick(now: number): void {
     if (now < this.#endsAt) return;
     this.#endsAt = now + intervalMs;
-    for (const { suppressed, last } of this.#counts.values()) {
-      if (suppressed > 0) this.#log.warn({ count: suppressed }, `and ${suppressed} more such lines; the last: ${last}`);
+    for (const { suppressed, last, level } of this.#counts.values()) {
+      if (suppressed === 0) continue;
+      const sum = `and ${suppressed} more such lines; the last: ${last}`;
+      this.#log[level === 'info' ? 'info' : 'warn']({ count: suppressed }, sum);
     }
     this.#counts.clear();
   }

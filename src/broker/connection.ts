@@ -20,6 +20,7 @@ import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import type { FanOut } from '../core/fan-out.ts';
+import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
 import { handleAck } from '../core/handlers/acknowledge.ts';
 import { handlePublish } from '../core/handlers/publish.ts';
 import { disconnected } from '../core/lifecycle.ts';
@@ -111,6 +112,9 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #account: Account;
   /** Of packets that are not complete, as charged. */
   #packetBytes = 0;
+  #waiting: Message | null = null;
+  /** When the last whole packet came: what came since is of the one that is under way. */
+  packetSince = 0;
   /** Null: it may send as fast as it can. */
   readonly #pace: Pace | null;
   /** How many messages it may send before its pace is asked. */
@@ -149,10 +153,38 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   chargeTo(account: Account): void {
+    // Who loses its session loses with it what it had under way.
+    this.waiting = null;
     this.#account.add(Category.packets, -this.#packetBytes);
     this.#account = account;
     account.add(Category.packets, this.#packetBytes);
     this.#output.chargeTo(account);
+  }
+
+  /** A PUBLISH that waits for a step or the disk while the connection is parked. */
+  get waiting(): Message | null {
+    return this.#waiting;
+  }
+
+  set waiting(message: Message | null) {
+    if (this.#waiting !== null) letGo(this.#account, Category.pipelines, this.#waiting, deliveryBytes);
+    this.#waiting = message;
+    if (message !== null) hold(this.#account, Category.pipelines, message, deliveryBytes);
+  }
+
+  /** Whether there is memory for what comes next of the packet under way. */
+  get mayReceive(): boolean {
+    return this.#account.mayAdd(this.#framer.growth);
+  }
+
+  /** How much more memory the packet under way wants until it is complete. */
+  get missingBytes(): number {
+    return this.#framer.missingBytes;
+  }
+
+  /** What the packet under way takes. */
+  get packetBytes(): number {
+    return this.#packetBytes;
   }
 
   /** In memory, whatever account has it. */
@@ -165,7 +197,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     if (footprint === this.#packetBytes) return;
     this.#account.add(Category.packets, footprint - this.#packetBytes);
     this.#packetBytes = footprint;
-    this.reading.mindMemory(footprint);
+    if (footprint > 0) this.reading.mindMemory();
   }
 
   // Bytes in
@@ -194,7 +226,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       if (this.state !== 'open' && !this.#isToldOfArrivals) this.shell.admission.receive(this.visit, end - start);
       this.#framer.push(bytes, start, end);
       this.#chargePackets();
-      if (counters.packetsReceived !== packetsReceived) this.deadlines.packet(now);
+      if (counters.packetsReceived !== packetsReceived) this.deadlines.packet((this.packetSince = now));
       else this.deadlines.partOfPacket(end - start, now);
       if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
       this.reading.mindAnswers();
@@ -235,6 +267,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #resume(): boolean {
     if (this.#parks > 0) return false;
     this.isParked = this.#isYielding = false;
+    if (this.#waiting !== null) this.waiting = null;
     if (this.state === 'closing') return false;
     // What it has sent meanwhile is still to be read: only from now on can it be late.
     this.deadlines.heardAt = this.shell.core.now;
@@ -636,7 +669,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #announceEnd(): void {
     if (this.identity === null || !this.isAnnounced) return;
     reportDisconnected(this, this.#closeReason);
-    this.shell.log.info(
+    this.shell.complaints.info(
+      'disconnected',
       { client: this.identity.clientId, from: this.stream.remoteAddress, why: this.#closeReason },
       'client disconnected',
     );

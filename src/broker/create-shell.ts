@@ -81,6 +81,8 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
   const memory = new MemoryGuard({
     ...{ core, decoder, chunks, connections, complaints, counters, outputBytes: settings.limits.outputBytes },
     work: (step) => sink.background(step),
+    garbage: options.garbage ?? null,
+    clock: () => scheduler.clock() / 1_000,
   });
   const shell: Shell = {
     settings,

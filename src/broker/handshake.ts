@@ -1,7 +1,7 @@
 /**
  * CONNECT to CONNACK. [MQTT5 3.1] [MQTT5 3.2]
  */
-import { Account, Pressure } from '../base/ledger.ts';
+import { Account } from '../base/ledger.ts';
 import { Timer } from '../base/timer-wheel.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { isOwnClientId } from '../contracts/settings.ts';
@@ -254,7 +254,7 @@ function checkRoom({ shell, identity }: Connection, existing: Session | undefine
   const account = existing?.account ?? new Account(ledger);
   const bytes =
     sessionBytes + (will?.payload.length ?? 0) + nameBytes(identity!.clientId) + nameBytes(identity!.username);
-  if ((existing === undefined && ledger.pressure >= Pressure.disconnection) || !account.mayAdd(bytes)) {
+  if ((existing === undefined && ledger.isUsedUp) || !account.mayAdd(bytes)) {
     counters.limited.memoryBytes++;
     throw new ProtocolError(ReasonCode.QuotaExceeded, 'There is no memory for this session (limits.memoryBytes)');
   }
@@ -298,7 +298,8 @@ function welcome(
     connection.state = 'open';
     connection.deadlines.setKeepAlive(keepAlive);
     connection.isAnnounced = true;
-    shell.log.info(
+    shell.complaints.info(
+      'connected',
       { client: identity.clientId, from: identity.remoteAddress, version: traits.label, sessionPresent, keepAlive },
       'client connected',
     );

@@ -3,6 +3,7 @@
  * anything, and last the connections of those who hold most.
  */
 import type { ChunkPool } from '../base/chunk-pool.ts';
+import type { Garbage } from '../base/garbage.ts';
 import { Account, Category, type Ledger, Pressure } from '../base/ledger.ts';
 import type { Step } from '../base/scheduler.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
@@ -16,6 +17,11 @@ import type { Counters } from './counters.ts';
 const shortOutputBytes = 65_536;
 /** A client that waits so long for memory is disconnected: what it has sent of a packet stands in everybody's way. */
 const patienceMs = 10_000;
+/** Beyond this part of the ceiling, buffers that nobody has any more are collected while memory is short. */
+const garbagePart = 1 / 4;
+const garbageLeast = 16_777_216;
+/** A collection that took a millisecond is followed by another one after so many at the earliest. */
+const pausePerCollection = 50;
 /** Connections looked at in one round of the event loop. */
 const connectionsInRow = 1_000;
 /** Of those that hold most, so many are disconnected after each look at all of them. */
@@ -38,6 +44,10 @@ export interface MemoryGuardOptions {
   readonly complaints: Complaints;
   readonly counters: Counters;
   readonly outputBytes: number;
+  /** Null: it is left to V8. */
+  readonly garbage: Garbage | null;
+  /** Milliseconds, from any origin. */
+  readonly clock: () => number;
   /** Does a step after the other, with others served in between. */
   readonly work: (step: Step) => void;
 }
@@ -56,6 +66,8 @@ export class MemoryGuard {
   /** What that look has found, the largest first. */
   #largest: Connection[] = [];
   #isAtWork = false;
+  #isPatienceOver = false;
+  #mayCollectAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: MemoryGuardOptions) {
     this.#options = options;
@@ -88,9 +100,21 @@ export class MemoryGuard {
     ledger.set(Category.staged, core.store.unwrittenBytes);
     ledger.set(Category.caches, core.store.cachedBytes + chunks.freeBytes);
     ledger.set(Category.routes, core.router.rememberedBytes + decoder.topics.bytes);
-    for (const connection of this.#waiting.keys()) if (connection.account.mayAdd(0)) this.#goOn(connection);
+    this.#letGoOn();
     this.#endPatience(now);
+    if (ledger.pressure >= Pressure.slowReaders) this.#collectGarbage();
     if (ledger.pressure >= Pressure.caches) this.#work();
+  }
+
+  #collectGarbage(): void {
+    const { garbage, clock } = this.#options;
+    const startedAt = clock();
+    if (garbage === null || startedAt < this.#mayCollectAt) return;
+    // Of what the ledger has, a part is no buffers: there is at least so much garbage.
+    const unused = garbage.bufferBytes() - this.ledger.bytes;
+    if (unused < Math.max(garbageLeast, this.ledger.ceiling * garbagePart)) return;
+    garbage.collect();
+    this.#mayCollectAt = clock() + pausePerCollection * (clock() - startedAt);
   }
 
   /** The connection is not read until it may hold more. */
@@ -102,19 +126,28 @@ export class MemoryGuard {
     this.#waiting.delete(connection);
   }
 
-  #goOn(connection: Connection): void {
-    this.#waiting.delete(connection);
-    connection.guard(() => connection.reading.memoryFound());
+  /** Those whose whole packet finds room beside those that go on as well: otherwise nobody's packet would ever be whole. */
+  #letGoOn(): void {
+    let { room } = this.ledger;
+    for (const connection of this.#waiting.keys()) {
+      const { missingBytes, account } = connection;
+      if (!account.mayAdd(missingBytes)) continue;
+      if (missingBytes > room && account.bytes + missingBytes > this.ledger.smallBytes) continue;
+      room -= missingBytes;
+      this.#waiting.delete(connection);
+      connection.packetSince = this.#options.core.now;
+      connection.guard(() => connection.reading.memoryFound());
+    }
   }
 
-  /** One at a time: what it held may be enough for the others. */
+  /** Some wait in vain: whoever has sent a part of a packet for longer than they have waited is in their way. */
   #endPatience(now: number): void {
-    let largest: Connection | null = null;
-    for (const [connection, since] of this.#waiting) {
-      if (now - since < patienceMs) break;
-      if (largest === null || connection.account.bytes > largest.account.bytes) largest = connection;
+    for (const since of this.#waiting.values()) {
+      this.#isPatienceOver = now - since >= patienceMs;
+      break;
     }
-    if (largest !== null) this.#disconnect(largest);
+    if (this.#waiting.size === 0) this.#isPatienceOver = false;
+    if (this.#isPatienceOver) this.#work();
   }
 
   #work(): void {
@@ -130,13 +163,13 @@ export class MemoryGuard {
     const isShort = pressure >= Pressure.caches;
     chunks.economize(isShort);
     const hasMore = core.store.economize(isShort);
-    if (!isShort) return false;
-    if (core.router.rememberedBytes > 0) {
+    if (!isShort && !this.#isPatienceOver) return false;
+    if (isShort && core.router.rememberedBytes > 0) {
       core.router.invalidate();
       decoder.topics.clear();
     }
     this.ledger.set(Category.caches, core.store.cachedBytes + chunks.freeBytes);
-    if (pressure < Pressure.queues) return hasMore;
+    if (pressure < Pressure.queues && !this.#isPatienceOver) return hasMore;
     return this.#lookAtConnections(pressure) || hasMore;
   }
 
@@ -147,10 +180,10 @@ export class MemoryGuard {
       const { value: connection, done } = this.#look.next();
       if (done) {
         this.#look = null;
-        return pressure >= Pressure.disconnection && this.#disconnectLargest();
+        return this.#disconnectLargest();
       }
-      this.#spill(connection);
-      if (pressure >= Pressure.disconnection) this.#note(connection);
+      if (pressure >= Pressure.queues) this.#spill(connection);
+      this.#note(connection, pressure);
     }
     return true;
   }
@@ -160,15 +193,27 @@ export class MemoryGuard {
     session.queue.spillAll();
   }
 
-  #note(connection: Connection): void {
+  #note(connection: Connection, pressure: Pressure): void {
     const { account } = connection;
-    if (connection.session === null || account.isSmall) return;
+    const isVictim = pressure >= Pressure.disconnection || (this.#isPatienceOver && this.#isInTheWay(connection));
+    if (!isVictim || connection.session === null || account.isSmall) return;
     const largest = this.#largest;
     let at = largest.length;
-    while (at > 0 && largest[at - 1]!.account.bytes < account.bytes) at--;
+    while (at > 0 && this.#goesBefore(connection, largest[at - 1]!)) at--;
     if (at === disconnectedAtOnce) return;
     largest.splice(at, 0, connection);
     if (largest.length > disconnectedAtOnce) largest.pop();
+  }
+
+  /** Those that could go on and do not are the first, and then the largest. */
+  #goesBefore(one: Connection, other: Connection): boolean {
+    const [isFirstWaiting, isOtherWaiting] = [this.#waiting.has(one), this.#waiting.has(other)];
+    if (isFirstWaiting !== isOtherWaiting) return isOtherWaiting;
+    return one.account.bytes > other.account.bytes;
+  }
+
+  #isInTheWay({ packetBytes, packetSince }: Connection): boolean {
+    return packetBytes > this.ledger.smallBytes && this.#options.core.now - packetSince >= patienceMs;
   }
 
   /** Returns whether it helps to look again. */
@@ -176,9 +221,12 @@ export class MemoryGuard {
     const largest = this.#largest;
     this.#largest = [];
     for (const connection of largest) {
-      if (this.ledger.pressure < Pressure.disconnection) return false;
+      if (this.ledger.pressure < Pressure.disconnection && !this.#isPatienceOver) break;
+      // One at a time: what it has may be enough for those that wait.
+      this.#isPatienceOver = false;
       if (!connection.isClosing) this.#disconnect(connection);
     }
+    this.#isPatienceOver = false;
     return largest.length > 0 && this.ledger.pressure >= Pressure.disconnection;
   }
 

@@ -23,7 +23,9 @@ export function publishThroughHooks(
   const { core } = connection.shell;
   // A resend of a message that has been through already. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
-  pass(new ClientPublish(connection, session, borrowed.keep(), packetId));
+  const message = borrowed.keep();
+  pass(new ClientPublish(connection, session, message, packetId));
+  if (connection.isParked && connection.session === session) connection.waiting = message;
 }
 
 /** A PUBLISH whose connection waits until it is through. */
@@ -102,6 +104,7 @@ export function publishWhenStored(
     if (isFailure(code)) refusePublish(connection, session, message, packetId, code);
     else publishThroughHooks(connection, session, message, packetId);
   });
+  if (connection.isParked && connection.session === session) connection.waiting = message;
 }
 
 /** Nobody gets the message; the publisher is told as its version can be. */

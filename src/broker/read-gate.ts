@@ -36,9 +36,9 @@ export class ReadGate {
   }
 
   /** What has come of a packet may be all that there is memory for. */
-  mindMemory(packetBytes: number): void {
-    const { account, session, shell, stream } = this.#connection;
-    if (packetBytes === 0 || session === null || account.mayAdd(0) || this.#waitsForMemory) return;
+  mindMemory(): void {
+    const { session, shell, stream } = this.#connection;
+    if (session === null || this.#waitsForMemory || this.#connection.mayReceive) return;
     this.#waitsForMemory = true;
     shell.memory.wait(this.#connection);
     stream.pause();

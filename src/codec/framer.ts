@@ -64,6 +64,19 @@ export class Framer {
     return this.#restLength + (this.#parked?.length ?? 0);
   }
 
+  /** How much more memory the packet under way wants with what comes next. */
+  get growth(): number {
+    if (this.#rest === null) return 0;
+    const total = this.#packetSize(this.#rest, 0, this.#restLength);
+    return Math.max(0, Math.min(total, 2 * this.#rest.length) - this.#rest.length);
+  }
+
+  /** How much more memory all of it wants. */
+  get missingBytes(): number {
+    if (this.#rest === null) return 0;
+    return Math.max(0, this.#packetSize(this.#rest, 0, this.#restLength) - this.#rest.length);
+  }
+
   /** The memory that this takes: room grows ahead of what comes. */
   get footprint(): number {
     return (this.#rest?.length ?? 0) + (this.#parked?.length ?? 0);

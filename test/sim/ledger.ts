@@ -41,7 +41,7 @@ export function watchSessions(core: Core): void {
 }
 
 /** The others are gauges of what counts its bytes by itself, and what connections have. */
-const counted = ['queues', 'inFlight', 'retained', 'wills', 'sessions', 'subscriptions'] as const;
+const counted = ['queues', 'inFlight', 'retained', 'wills', 'sessions', 'subscriptions', 'pipelines'] as const;
 
 class Count {
   readonly bytes = new Map<CategoryName, number>();
@@ -74,7 +74,10 @@ export function checkLedger(judge: Judge): void {
     count.ofClient = 0;
     countSession(count, session);
     const { link } = session;
-    if (link instanceof Connection && link.account === session.account) count.ofClient += link.heldBytes;
+    if (link instanceof Connection && link.account === session.account) {
+      count.ofClient += link.heldBytes;
+      if (link.waiting !== null) count.hold('pipelines', link.waiting, deliveryBytes);
+    }
     const { bytes } = session.account;
     judge.check(bytes === count.ofClient, 'the ledger is what is held', () => {
       return `${session.clientId} is charged ${bytes} bytes, and holds ${count.ofClient}`;

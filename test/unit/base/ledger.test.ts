@@ -66,6 +66,6 @@ describe('the ledger', () => {
     ledger.add(Category.retained, 9_900_000);
     const [small, large] = [new Account(ledger), new Account(ledger)];
     large.add(Category.queues, 100_000);
-    expect([small.mayAdd(10_000), small.mayAdd(100_000), large.mayAdd(1)]).toEqual([true, false, false]);
+    expect([small.mayAdd(8_000), small.mayAdd(100_000), large.mayAdd(1)]).toEqual([true, false, false]);
   });
 });

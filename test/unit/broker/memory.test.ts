@@ -1,5 +1,6 @@
 /** What gives, and in which order, as the memory that clients take comes near `limits.memoryBytes`. */
 import { afterEach, expect, test } from 'vitest';
+import type { Garbage } from '../../../src/base/garbage.ts';
 import { Category, Pressure } from '../../../src/base/ledger.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
@@ -14,7 +15,7 @@ let broker: Broker;
 let now = 1_700_000_000_000;
 let lines: string[] = [];
 
-function start(limits: Partial<Limits>): void {
+function start(limits: Partial<Limits>, garbage?: Garbage): void {
   lines = [];
   const tell = (_about: object, what: string) => void lines.push(what);
   broker = new Broker({
@@ -24,6 +25,7 @@ function start(limits: Partial<Limits>): void {
     clock: { now: () => now },
     timers: { after: () => {}, every: () => () => {} },
     scheduler: timeless(),
+    ...(garbage === undefined ? {} : { garbage }),
   });
 }
 
@@ -200,8 +202,8 @@ test('once memory is nearly used up, new sessions are refused with 0x97, and tho
   const publisher = new Client('publisher');
   for (let i = 0; i < 4; i++) publisher.send(publish(0, 200_000, { topic: `for/${i}` }));
   await round();
-  broker.ledger.add(Category.pipelines, 2.8 * megabyte);
-  expect(broker.ledger.pressure).toBe(Pressure.disconnection);
+  broker.ledger.add(Category.pipelines, 3 * megabyte);
+  expect([broker.ledger.pressure, broker.ledger.isUsedUp]).toEqual([Pressure.disconnection, true]);
   const refused = new Client('refused');
   expect([refused.last, refused.isClosed]).toEqual([expect.stringMatching(/^20..0097/), true]);
   await pass(1);
@@ -226,5 +228,37 @@ test('caches are emptied first, and stay empty while memory is short', async () 
   await pass(1);
   expect(broker.ledger.pressure).toBeGreaterThanOrEqual(Pressure.caches);
   expect(broker.ledger.bytesOf(Category.routes)).toBe(0);
-  expect(broker.ledger.bytesOf(Category.caches)).toBeLessThan(200_000);
+  expect(broker.ledger.bytesOf(Category.caches)).toBeLessThan(1_000_000);
+});
+
+test('buffers that nobody has any more are collected while memory is short', async () => {
+  let [unused, collections] = [20 * megabyte, 0];
+  const garbage = {
+    bufferBytes: () => broker.ledger.bytes + unused,
+    collect: () => {
+      collections++;
+      unused = 0;
+    },
+  };
+  start({ memoryBytes: 40 * megabyte }, garbage);
+  await pass(1);
+  expect(collections).toBe(0);
+  broker.ledger.add(Category.retained, 30 * megabyte);
+  await pass(1);
+  expect(collections).toBe(1);
+});
+
+test('clients that stop in the middle of a packet make room for one that wants to send a whole one', async () => {
+  start({ memoryBytes: 8 * megabyte });
+  const stopped = Array.from({ length: 30 }, (_, i) => new Client(`stopped-${i}`));
+  for (const each of stopped) each.send(publish(0, megabyte - 100).subarray(0, 900_000));
+  await pass(1);
+  const honest = new Client('honest');
+  const packet = publish(1, 900_000);
+  for (let seconds = 0, at = 0; at < packet.length; seconds++) {
+    expect(seconds).toBeLessThan(60);
+    for (; at < packet.length && !honest.isPaused; at += 50_000) honest.send(packet.subarray(at, at + 50_000));
+    await pass(1);
+  }
+  expect([honest.isClosed, honest.last]).toEqual([false, '4003000110']);
 });

@@ -4,6 +4,7 @@
 import { clock } from './faults/clock.ts';
 import { descriptors } from './faults/descriptors.ts';
 import { fullDisk } from './faults/full-disk.ts';
+import { memoryOf } from './faults/memory.ts';
 import { type Fault, Scene } from './faults/scene.ts';
 import { slowSubscriber } from './faults/slow-subscriber.ts';
 import { stopped } from './faults/stopped.ts';
@@ -16,6 +17,8 @@ const faults: Readonly<Record<string, Fault>> = {
   descriptors,
   clock,
   stopped,
+  'memory-256': memoryOf(256),
+  'memory-1024': memoryOf(1_024),
 };
 
 const names = process.argv.slice(2);

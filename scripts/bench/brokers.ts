@@ -32,6 +32,8 @@ export interface Setting {
   readonly openFilesMax?: number;
   /** Where that may be asked for, it runs before what else this machine has to do, and on any core. */
   readonly isFirst?: boolean;
+  /** The file that a process of a cgroup writes its number to. */
+  readonly cgroupProcesses?: string;
 }
 
 export interface RunningBroker {
@@ -66,7 +68,7 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
   const log = openSync(join(folder, 'log'), 'w');
   const [file, args, port] = await commands[name](folder, setting);
   const isFirst = setting.isFirst === true && canBeFirst();
-  const command = limited(file, args, setting.openFilesMax);
+  const command = limited(file, args, setting);
   const [ownFile, ownArgs] = isFirst ? command : pinned(0, ...command);
   const env = { ...process.env, ...setting.environment };
   const child = endsWithUs(spawn(ownFile, ownArgs, { stdio: ['ignore', 'pipe', log], env, detached: isFirst }));
@@ -87,9 +89,17 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
   return { name, pid: child.pid!, urls, stop: () => stop(child) };
 }
 
-function limited(file: string, args: readonly string[], openFilesMax: number | undefined): [string, readonly string[]] {
-  if (openFilesMax === undefined) return [file, args];
-  return ['sh', ['-c', `ulimit -n ${openFilesMax} && exec "$0" "$@"`, file, ...args]];
+function limited(
+  file: string,
+  args: readonly string[],
+  { openFilesMax, cgroupProcesses }: Setting,
+): [string, readonly string[]] {
+  const steps = [
+    ...(openFilesMax === undefined ? [] : [`ulimit -n ${openFilesMax}`]),
+    ...(cgroupProcesses === undefined ? [] : [`echo $$ > ${cgroupProcesses}`]),
+  ];
+  if (steps.length === 0) return [file, args];
+  return ['sh', ['-c', `${steps.join(' && ')} && exec "$0" "$@"`, file, ...args]];
 }
 
 /**

@@ -19,7 +19,7 @@ export class Scene {
   readonly problems: string[] = [];
   #broker: RunningBroker | null = null;
   #peakMegabytes = 0;
-  readonly #cleanups: (() => void)[] = [];
+  readonly #cleanups: (() => unknown)[] = [];
   #watch: NodeJS.Timeout | null = null;
 
   async start(setting: Partial<Setting> = {}): Promise<RunningBroker> {
@@ -53,7 +53,7 @@ export class Scene {
   }
 
   /** Once the broker has ended. */
-  atEnd(cleanup: () => void): void {
+  atEnd(cleanup: () => unknown): void {
     this.#cleanups.push(cleanup);
   }
 
@@ -92,7 +92,7 @@ export class Scene {
       process.off('exit', this.#killBroker);
       this.fact(`the log, at warn or worse: ${complaintsIn(join(this.folder, 'log')).join('; ') || 'nothing'}`);
     }
-    for (const cleanup of this.#cleanups) cleanup();
+    for (const cleanup of this.#cleanups) await cleanup();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

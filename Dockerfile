@@ -5,7 +5,8 @@ COPY src src
 RUN npm ci && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim
-ENV NODE_ENV=production
+# Buffers that are released go back to the system: see docs/reliability.md, "Memory".
+ENV NODE_ENV=production MALLOC_MMAP_THRESHOLD_=32768
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules

@@ -10,7 +10,7 @@ const baseBytes = 128 * mebibyte;
 /** However small the machine: with less nothing can be done. */
 const leastBytes = 32 * mebibyte;
 /** What is released stays for a while, until V8 collects it or the allocator gives it back. */
-const memoryPart = 0.5;
+const memoryPart = 0.4;
 /** Objects, names and filters are on V8's heap, buffers are not. Even if all were, it has to hold what is garbage as well. */
 const heapPart = 0.7;
 

@@ -4,9 +4,9 @@ import { memoryCeiling } from '../../../src/base/memory-ceiling.ts';
 const mebibyte = 1_048_576;
 const ceiling = (memory: number, heap: number) => memoryCeiling(memory * mebibyte, heap * mebibyte) / mebibyte;
 
-test('clients may take half of what the container has beside the process itself', () => {
-  expect(ceiling(256, 128)).toBe(64);
-  expect(ceiling(1_024, 1_024)).toBe(448);
+test('clients may take two fifths of what the container has beside the process itself', () => {
+  expect(ceiling(256, 128)).toBeCloseTo(51.2);
+  expect(ceiling(1_024, 1_024)).toBeCloseTo(358.4);
 });
 
 test('clients may take no more than the heap of V8 has room for', () => {

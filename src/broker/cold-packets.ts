@@ -1,7 +1,6 @@
 /**
- * What comes seldom: each packet but PUBLISH and its acknowledgements, which connections take themselves.
+ * What comes seldom: each packet but PUBLISH, its acknowledgements and PINGREQ, which connections take themselves.
  */
-import { pingresp } from '../codec/encode.ts';
 import type { Session } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ColdPacket, DisconnectPacket } from '../protocol/packets.ts';
@@ -29,8 +28,6 @@ export function handleColdPacket(connection: Connection, packet: ColdPacket): vo
       return whenSubscriptionsAreStored(connection, session, () => handleSubscribe(connection, session, packet));
     case 'unsubscribe':
       return whenSubscriptionsAreStored(connection, session, () => handleUnsubscribe(connection, session, packet));
-    case 'pingreq':
-      return connection.sendBytes(pingresp);
     case 'disconnect':
       return handleDisconnect(connection, session, packet);
   }

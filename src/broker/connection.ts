@@ -6,7 +6,7 @@
  */
 import { type Account, Category, Pressure } from '../base/ledger.ts';
 import type { Share, Step } from '../base/scheduler.ts';
-import { ackBytes, encodeAck } from '../codec/encode.ts';
+import { ackBytes, encodeAck, pingresp } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
 import {
   copyBytes,
@@ -450,6 +450,12 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.shell.counters.packetsReceived++;
     handleAck(this.shell.core, this.session, type, packetId, reasonCode);
     this.#packetDone();
+  }
+
+  onPing(): void {
+    if (this.session === null) return this.#outOfTurn('PINGREQ');
+    this.shell.counters.packetsReceived++;
+    this.sendBytes(pingresp);
   }
 
   onPacket(packet: ColdPacket): void {

@@ -2,6 +2,7 @@
  * SUBSCRIBE and UNSUBSCRIBE: each topic filter is checked, authorised and subscribed in its order, and answered together.
  * [MQTT5 3.8] [MQTT5 3.10]
  */
+import { lastUserProperty } from '../codec/properties.ts';
 import { reclassify, type SubscribeOptions, subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
 import { withheldFrom } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
@@ -21,14 +22,16 @@ const costOf = (topicFilter: string) => 32 + topicFilter.length;
 export function handleSubscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
   const identifier = packet.properties.subscriptionIdentifier ?? 0;
   const { pipeline } = connection.shell;
-  if (pipeline === null)
-    return subscribeNext(connection, session, packet, begin(connection, { identifier, subscriberClass: null }));
-  const ask = () => pipeline.classify(connection.identity!, packet.properties.userProperties ?? []);
+  if (pipeline === null) {
+    return subscribeNext(connection, session, packet, begin(connection, packet, { identifier, subscriberClass: null }));
+  }
+  const accept = lastUserProperty(packet.properties, 'accept') ?? null;
+  const ask = () => pipeline.classify(connection.identity!, accept);
   withAnswer<string | null | undefined>(connection, 'classify', ask, undefined, (subscriberClass) => {
     if (connection.session !== session) return;
     // In which form it may have messages nobody knows, so it gets none.
     const common = subscriberClass === undefined ? null : { identifier, subscriberClass };
-    subscribeNext(connection, session, packet, begin(connection, common));
+    subscribeNext(connection, session, packet, begin(connection, packet, common));
   });
 }
 
@@ -39,6 +42,7 @@ type Common = Pick<SubscribeOptions, 'identifier' | 'subscriberClass'>;
 interface Progress {
   /** Null: all of it is refused. */
   readonly common: Common | null;
+  readonly requests: Iterator<SubscriptionRequest>;
   readonly granted: number[];
   /** What may still be spent in this step. */
   costLeft: number;
@@ -46,9 +50,10 @@ interface Progress {
   readonly stagedBefore: number;
 }
 
-const begin = ({ shell: { core } }: Connection, common: Common | null): Progress => {
-  return { common, granted: [], costLeft: costPerStep, stagedBefore: core.store.staged };
-};
+function begin({ shell }: Connection, { subscriptions }: SubscribePacket, common: Common | null): Progress {
+  const requests = subscriptions[Symbol.iterator]();
+  return { common, requests, granted: [], costLeft: costPerStep, stagedBefore: shell.core.store.staged };
+}
 
 /** The client has come back, or the pipelines have changed: its subscriptions get the form that they say now. */
 export async function reclassifySession(connection: Connection): Promise<void> {
@@ -75,15 +80,16 @@ export async function reclassifySession(connection: Connection): Promise<void> {
 /** Works through the filters; a hook that answers later is waited for in between, and others are served in between. */
 function subscribeNext(connection: Connection, session: Session, packet: SubscribePacket, progress: Progress): void {
   const { hooks, core } = connection.shell;
-  const { granted, common } = progress;
-  while (granted.length < packet.subscriptions.length) {
+  const { granted, common, requests } = progress;
+  for (;;) {
     if (progress.costLeft <= 0) {
       progress.costLeft = costPerStep;
       return connection.workLater(() => {
         if (connection.session === session) subscribeNext(connection, session, packet, progress);
       });
     }
-    const request = packet.subscriptions[granted.length]!;
+    const { value: request, done } = requests.next();
+    if (done) break;
     progress.costLeft -= costOf(request.topic);
     const parsed = parseFilter(request.topic, connection.shell.settings.limits);
     const refusal =
@@ -160,25 +166,33 @@ function subscribeOne(
   return code;
 }
 
+/** How far one UNSUBSCRIBE is. */
+interface Unsubscribing extends Pick<Progress, 'granted' | 'stagedBefore'> {
+  readonly filters: Iterator<string>;
+}
+
 export function handleUnsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
-  unsubscribeNext(connection, session, packet, [], connection.shell.core.store.staged);
+  const filters = packet.unsubscriptions[Symbol.iterator]();
+  const progress = { filters, granted: [], stagedBefore: connection.shell.core.store.staged };
+  unsubscribeNext(connection, session, packet, progress);
 }
 
 function unsubscribeNext(
   connection: Connection,
   session: Session,
   packet: UnsubscribePacket,
-  granted: number[],
-  stagedBefore: number,
+  progress: Unsubscribing,
 ): void {
   const { core, events, commits } = connection.shell;
-  for (let costLeft = costPerStep; granted.length < packet.unsubscriptions.length; ) {
+  const { filters, granted, stagedBefore } = progress;
+  for (let costLeft = costPerStep; ; ) {
     if (costLeft <= 0) {
       return connection.workLater(() => {
-        if (connection.session === session) unsubscribeNext(connection, session, packet, granted, stagedBefore);
+        if (connection.session === session) unsubscribeNext(connection, session, packet, progress);
       });
     }
-    const topicFilter = packet.unsubscriptions[granted.length]!;
+    const { value: topicFilter, done } = filters.next();
+    if (done) break;
     costLeft -= costOf(topicFilter);
     const code = unsubscribe(core, session, topicFilter);
     if (code === ReasonCode.Success) events.emit('unsubscribed', connection.identity!, topicFilter);

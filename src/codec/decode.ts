@@ -16,10 +16,11 @@ import {
   type Will,
 } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { assertTopicName, hasValidWildcards } from '../protocol/topic.ts';
+import { assertTopicName } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { readProperties } from './properties.ts';
 import { malformed, Reader, violation } from './reader.ts';
+import { beginsWith, hasValidWildcardBytes } from './text.ts';
 
 const versions: Readonly<Record<string, ReadonlyMap<number, ProtocolVersion>>> = {
   MQIsdp: new Map([[3, 3]]),
@@ -48,9 +49,6 @@ export function decodePacket(
       return decodeSubscribe(new Reader('SUBSCRIBE', bytes, start, end), version);
     case PacketType.unsubscribe:
       return decodeUnsubscribe(new Reader('UNSUBSCRIBE', bytes, start, end), version);
-    case PacketType.pingreq:
-      new Reader('PINGREQ', bytes, start, end).assertEnd();
-      return { cmd: 'pingreq' };
     case PacketType.disconnect:
       return decodeDisconnect(new Reader('DISCONNECT', bytes, start, end), version);
     case PacketType.auth:
@@ -61,6 +59,12 @@ export function decodePacket(
     default:
       throw violation(`Packet type ${type}, which only a server sends`);
   }
+}
+
+/** PINGREQ has nothing to decode. */
+export function checkPing(header: number, start: number, end: number): void {
+  checkFlags(PacketType.pingreq, header & 15, 0);
+  if (end > start) throw malformed(`PINGREQ: ${end - start} bytes too many at its end`);
 }
 
 /** [MQTT5 2.1.3-1] */
@@ -157,42 +161,74 @@ function decodeSubscribe(reader: Reader, version: ProtocolVersion | 0): Subscrib
   const withProperties = hasProperties(version);
   const messageId = packetId(reader, 'SUBSCRIBE');
   const properties = withProperties ? readProperties<SubscribePacket['properties']>(reader, 'SUBSCRIBE') : {};
-  const subscriptions: SubscriptionRequest[] = [];
+  if (reader.remaining === 0) throw violation('SUBSCRIBE without a topic filter'); // [MQTT5 3.8.3-2]
+  const subscriptions = new Rest(reader.copyRest(), readRequest);
   while (reader.remaining > 0) {
-    const topic = topicFilter(reader, version);
-    subscriptions.push(subscriptionRequest(topic, reader.u8('subscription options'), withProperties));
+    const isShared = checkTopicFilter(reader, version);
+    checkOptions(reader.u8('subscription options'), isShared, withProperties);
   }
-  if (subscriptions.length === 0) throw violation('SUBSCRIBE without a topic filter'); // [MQTT5 3.8.3-2]
   return { cmd: 'subscribe', messageId, subscriptions, properties };
 }
 
-function topicFilter(reader: Reader, version: ProtocolVersion | 0): string {
-  const filter = reader.text('topic filter');
-  if (filter === '') throw malformed('An empty topic filter'); // [MQTT5 4.7.3-1]
-  if (version === 0 || traitsOf[version].answersInvalidFilters || hasValidWildcards(filter)) return filter;
-  throw violation('A topic filter with a misplaced wildcard'); // [MQTT3 4.7.1-2] [MQTT3 4.7.1-3] [MQTT3 4.8.0-1]
+/**
+ * The filters of a packet, of which there may be 100,000: all are checked where they lie before any of them has an effect, and each is made an
+ * object when it is its turn.
+ */
+class Rest<T> implements Iterable<T> {
+  readonly #bytes: Buffer;
+  readonly #read: (reader: Reader) => T;
+
+  constructor(bytes: Buffer, read: (reader: Reader) => T) {
+    this.#bytes = bytes;
+    this.#read = read;
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    const reader = new Reader('The checked packet', this.#bytes, 0, this.#bytes.length);
+    while (reader.remaining > 0) yield this.#read(reader);
+  }
 }
 
-function subscriptionRequest(topic: string, options: number, withProperties: boolean): SubscriptionRequest {
+const sharePrefix = Buffer.from('$share/');
+
+/** Returns whether it is that of a shared subscription. */
+function checkTopicFilter(reader: Reader, version: ProtocolVersion | 0): boolean {
+  const { bytes } = reader;
+  const length = reader.skipText('topic filter');
+  if (length === 0) throw malformed('An empty topic filter'); // [MQTT5 4.7.3-1]
+  const end = reader.at;
+  const start = end - length;
+  if (version !== 0 && !traitsOf[version].answersInvalidFilters && !hasValidWildcardBytes(bytes, start, end)) {
+    throw violation('A topic filter with a misplaced wildcard'); // [MQTT3 4.7.1-2] [MQTT3 4.7.1-3] [MQTT3 4.8.0-1]
+  }
+  return beginsWith(bytes, start, end, sharePrefix);
+}
+
+function checkOptions(options: number, isShared: boolean, withProperties: boolean): void {
   // [MQTT5 3.8.3-5] [MQTT3 3.8.3-4]
   if ((options & (withProperties ? 0xc0 : 0xfc)) !== 0) throw malformed('Reserved bits in the subscription options');
-  const qos = options & 3;
-  if (qos === 3) throw violation('SUBSCRIBE with QoS 3'); // [MQTT5 3.8.3.1]
-  const nl = (options & 4) !== 0;
-  if (nl && topic.startsWith('$share/')) throw violation('No Local on a shared subscription'); // [MQTT5 3.8.3-4]
-  const rh = (options >> 4) & 3;
-  if (rh === 3) throw violation('Retain Handling 3');
-  return { topic, qos: qos as QoS, nl, rap: (options & 8) !== 0, rh: rh as 0 | 1 | 2 };
+  if ((options & 3) === 3) throw violation('SUBSCRIBE with QoS 3'); // [MQTT5 3.8.3.1]
+  if ((options & 4) !== 0 && isShared) throw violation('No Local on a shared subscription'); // [MQTT5 3.8.3-4]
+  if (((options >> 4) & 3) === 3) throw violation('Retain Handling 3');
 }
+
+function readRequest(reader: Reader): SubscriptionRequest {
+  const topic = reader.text('topic filter');
+  const options = reader.u8('subscription options');
+  const rh = ((options >> 4) & 3) as 0 | 1 | 2;
+  return { topic, qos: (options & 3) as QoS, nl: (options & 4) !== 0, rap: (options & 8) !== 0, rh };
+}
+
+const readFilter = (reader: Reader): string => reader.text('topic filter');
 
 function decodeUnsubscribe(reader: Reader, version: ProtocolVersion | 0): UnsubscribePacket {
   const messageId = packetId(reader, 'UNSUBSCRIBE');
   const properties = hasProperties(version)
     ? readProperties<UnsubscribePacket['properties']>(reader, 'UNSUBSCRIBE')
     : {};
-  const unsubscriptions: string[] = [];
-  while (reader.remaining > 0) unsubscriptions.push(topicFilter(reader, version));
-  if (unsubscriptions.length === 0) throw violation('UNSUBSCRIBE without a topic filter'); // [MQTT5 3.10.3-2]
+  if (reader.remaining === 0) throw violation('UNSUBSCRIBE without a topic filter'); // [MQTT5 3.10.3-2]
+  const unsubscriptions = new Rest(reader.copyRest(), readFilter);
+  while (reader.remaining > 0) checkTopicFilter(reader, version);
   return { cmd: 'unsubscribe', messageId, unsubscriptions, properties };
 }
 

@@ -12,7 +12,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic, type TopicLimits } from '../protocol/topic.ts';
 import { TopicTable } from '../protocol/topic-table.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
-import { decodeAck, decodePacket, peekProtocolVersion } from './decode.ts';
+import { checkPing, decodeAck, decodePacket, peekProtocolVersion } from './decode.ts';
 import { PublishDecoder } from './publish.ts';
 import type { PacketReceiver } from './receiver.ts';
 
@@ -21,21 +21,34 @@ export class PacketDecoder {
   readonly packetBytesMax: number;
   /** Of a CONNECT: nothing is known of who sends it. */
   readonly connectBytesMax: number;
+  /** Of all others but PUBLISH: they are checked in one go. */
+  readonly controlBytesMax: number;
   readonly topics: TopicTable;
   readonly publish: PublishDecoder;
   /** For packets that arrive in many reads. */
   readonly chunks: ChunkPool;
 
   constructor(
-    limits: TopicLimits & { readonly packetBytes: number; readonly connectBytes: number },
+    limits: TopicLimits & {
+      readonly packetBytes: number;
+      readonly connectBytes: number;
+      readonly controlBytes: number;
+    },
     chunks = new ChunkPool(),
   ) {
     this.chunks = chunks;
     this.packetBytesMax = limits.packetBytes;
     this.connectBytesMax = Math.min(limits.packetBytes, limits.connectBytes);
+    this.controlBytesMax = Math.min(limits.packetBytes, limits.controlBytes);
     this.topics = new TopicTable(limits);
     this.publish = new PublishDecoder(Message.borrowed(noTopic), this.topics);
   }
+}
+
+function checkSize(what: string, total: number, max: number, limit: string): void {
+  if (total <= max) return;
+  const message = `A ${what} of ${total} bytes is larger than the ${max} allowed (${limit})`;
+  throw new ProtocolError(ReasonCode.PacketTooLarge, message);
 }
 
 /** A length header has at most this many bytes after the packet's first one. */
@@ -138,7 +151,7 @@ export class Framer {
           throw new ProtocolError(ReasonCode.MalformedPacket, 'The remaining length is not in its shortest form');
         }
         const total = i + 1 - at + length;
-        this.#checkSize(total);
+        this.#checkSize(total, bytes[at]! >> 4);
         return total;
       }
       if (i - at === lengthBytesMax) {
@@ -149,13 +162,12 @@ export class Framer {
     return 0;
   }
 
-  #checkSize(total: number): void {
-    const isConnect = this.version === 0;
-    const max = isConnect ? this.#decoder.connectBytesMax : this.#decoder.packetBytesMax;
-    if (total <= max) return;
-    const limit = isConnect ? 'limits.connectBytes' : 'limits.packetBytes';
-    const what = `${isConnect ? 'A CONNECT' : 'A packet'} of ${total} bytes is larger than the ${max} allowed (${limit})`;
-    throw new ProtocolError(ReasonCode.PacketTooLarge, what);
+  #checkSize(total: number, type: number): void {
+    const decoder = this.#decoder;
+    if (this.version === 0) return checkSize('CONNECT', total, decoder.connectBytesMax, 'limits.connectBytes');
+    if (total > decoder.packetBytesMax) checkSize('packet', total, decoder.packetBytesMax, 'limits.packetBytes');
+    if (total <= decoder.controlBytesMax || type === PacketType.publish) return;
+    checkSize('packet other than PUBLISH', total, decoder.controlBytesMax, 'limits.controlBytes');
   }
 
   #hold(bytes: Buffer, at: number, end: number, total: number): void {
@@ -229,6 +241,9 @@ export class Framer {
     } else if (type >= PacketType.puback && type <= PacketType.pubcomp) {
       const ack = decodeAck(type as AckType, header & 15, bytes, body, end, version as ProtocolVersion);
       this.#receiver.onAck(type as AckType, ack >> 8, ack & 255);
+    } else if (type === PacketType.pingreq) {
+      checkPing(header, body, end);
+      this.#receiver.onPing();
     } else {
       if (type === PacketType.connect && version === 0) this.version = peekProtocolVersion(bytes, body, end);
       this.#receiver.onPacket(decodePacket(header, bytes, body, end, this.version));

@@ -4,6 +4,7 @@
  */
 import { printableWithin } from '../base/printable.ts';
 import { malformed, type Reader, violation } from './reader.ts';
+import { beginsWith } from './text.ts';
 
 export const PropertyId = {
   payloadFormatIndicator: 0x01,
@@ -114,21 +115,82 @@ export function readProperties<T extends object>(reader: Reader, owner: Property
 
 export function readPropertyList<T extends object>(reader: Reader, owner: PropertyOwner): T {
   const found: Record<string, unknown> = {};
+  const { bytes, at: start } = reader;
+  let hasPairs = false;
   while (reader.remaining > 0) {
     const id = reader.varint('property identifier');
+    if (id === PropertyId.userProperties) {
+      reader.skipText(pairText);
+      reader.skipText(pairText);
+      hasPairs = true;
+      continue;
+    }
     const name = nameOf.get(id);
     if (name === undefined) throw malformed(`${owner} has the unknown property 0x${id.toString(16)}`);
     // Not a protocol error but malformed, as an unknown one is. [MQTT5 2.2.2.2]
     if (!(allowed[owner] as readonly string[]).includes(name)) throw malformed(`${owner} may not have ${name}`);
     const value = readValue(reader, name);
-    if (name === 'userProperties') {
-      const pairs = (found[name] ??= []) as unknown[];
-      pairs.push(value);
-    } else if (found[name] !== undefined) throw violation(`${owner} has ${name} twice`);
-    else found[name] = value;
+    if (found[name] !== undefined) throw violation(`${owner} has ${name} twice`);
+    found[name] = value;
   }
+  // Those of an acknowledgement are for nobody.
+  if (hasPairs && owner !== 'acknowledgement') keepPairs(found, Buffer.from(bytes.subarray(start, reader.at)));
   return found as T;
 }
+
+/** Where the checked bytes are of which `userProperties` is read. */
+const listBytes = Symbol('property list');
+const pairText = 'user property';
+
+/** Hardly anybody reads them, and a packet may hold 200,000: they are decoded for whoever asks first. */
+function keepPairs(found: Record<string, unknown>, list: Buffer): void {
+  let pairs: [string, string][] | null = null;
+  const get = () => (pairs ??= [...pairsOf(list)].map((at) => [textAt(list, at), textAt(list, skipped(list, at))]));
+  Object.defineProperty(found, 'userProperties', { enumerable: true, get });
+  Object.defineProperty(found, listBytes, { value: list });
+}
+
+/** The value of the last user property of this name: no other one is decoded. */
+export function lastUserProperty(properties: object, name: string): string | undefined {
+  const list = (properties as { readonly [listBytes]?: Buffer })[listBytes];
+  if (list === undefined) return undefined;
+  const wanted = prefixed(name);
+  let last = -1;
+  for (const at of pairsOf(list)) if (beginsWith(list, at, list.length, wanted)) last = at;
+  return last === -1 ? undefined : textAt(list, last + wanted.length);
+}
+
+/** Where the name of each user property begins. The list has been checked. */
+function* pairsOf(list: Buffer): Generator<number> {
+  for (let at = 0; at < list.length; ) {
+    const id = list[at++]!;
+    if (id === PropertyId.userProperties) yield at;
+    at = endOf(list, at, id === PropertyId.userProperties ? 'pair' : encodings[nameOf.get(id)!]);
+  }
+}
+
+function endOf(list: Buffer, at: number, encoding: Encoding): number {
+  switch (encoding) {
+    case 'flag':
+    case 'u8':
+      return at + 1;
+    case 'u16':
+      return at + 2;
+    case 'u32':
+      return at + 4;
+    case 'varint':
+      while (list[at]! >= 128) at++;
+      return at + 1;
+    case 'text':
+    case 'binary':
+      return skipped(list, at);
+    case 'pair':
+      return skipped(list, skipped(list, at));
+  }
+}
+
+const skipped = (list: Buffer, at: number) => at + 2 + list.readUInt16BE(at);
+const textAt = (list: Buffer, at: number) => list.toString('utf8', at + 2, skipped(list, at));
 
 function readValue(reader: Reader, name: PropertyName): unknown {
   switch (encodings[name]) {
@@ -150,7 +212,7 @@ function readValue(reader: Reader, name: PropertyName): unknown {
     case 'binary':
       return reader.binary(name);
     case 'pair':
-      return [reader.text('user property'), reader.text('user property')];
+      throw new Error('User properties are not read one by one');
   }
 }
 

@@ -2,7 +2,6 @@
  * PUBLISH, in both directions: the packet that decides how fast a broker is, so it is decoded in place and written straight
  * into the output. Nothing is allocated per packet but what `Message.keep` is asked for.
  */
-import { isUtf8 } from 'node:buffer';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId, QoS } from '../protocol/packets.ts';
@@ -11,6 +10,7 @@ import { noTopic } from '../protocol/topic.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
 import { PropertyId } from './properties.ts';
 import { malformed, violation } from './reader.ts';
+import { faultOfText } from './text.ts';
 
 /** Decodes one PUBLISH after another into the same message. */
 export class PublishDecoder {
@@ -182,17 +182,8 @@ function skipString(bytes: Buffer, at: number, end: number): number {
   const from = at + 2;
   const to = from + ((bytes[at]! << 8) | bytes[at + 1]!);
   if (to > end) throw malformed('PUBLISH ends within a property');
-  for (let i = from; i < to; i++) {
-    const byte = bytes[i]!;
-    if (byte === 0) throw malformed('A property holds U+0000');
-    if (byte >= 128) {
-      // Only this text: a search to the end of the packet for each of many would take a time that is quadratic.
-      const text = bytes.subarray(from, to);
-      if (!isUtf8(text)) throw malformed('A property is not valid UTF-8');
-      if (text.includes(0)) throw malformed('A property holds U+0000');
-      break;
-    }
-  }
+  const fault = faultOfText(bytes, from, to);
+  if (fault !== null) throw malformed(`A property ${fault}`);
   return to;
 }
 

@@ -14,6 +14,7 @@ export interface PacketReceiver {
    */
   onPublish(message: Message, packetId: PacketId, dup: boolean, topicAlias: number): void;
   onAck(type: AckType, packetId: PacketId, reasonCode: number): void;
+  onPing(): void;
   onPacket(packet: ColdPacket): void;
   /** While true no further packet is handed over; the rest of the bytes is kept until `Framer.resume`. */
   readonly isParked: boolean;

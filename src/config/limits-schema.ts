@@ -22,6 +22,7 @@ export const limits = z.strictObject({
   bytesPerSecond: whole(0).default(defaultLimits.bytesPerSecond),
   rateExcess: z.enum(['slow', 'disconnect']).default(defaultLimits.rateExcess),
   packetBytes: whole(128, 268_435_460).default(defaultLimits.packetBytes),
+  controlBytes: whole(128, 268_435_460).default(defaultLimits.controlBytes),
   topicBytes: whole(1, 65_535).default(defaultLimits.topicBytes),
   topicLevels: whole(1, 1_000).default(defaultLimits.topicLevels),
   subscriptionsPerSession: whole(1).default(defaultLimits.subscriptionsPerSession),

@@ -2,7 +2,7 @@
  * The transform pipeline: what the broker asks of it, and what an operator may say of it. The configuration's schema
  * (`config/pipeline-schema.ts`) has the shape of the settings here; docs/pipeline.md has an example of each.
  */
-import type { QoS, UserProperties } from '../protocol/packets.ts';
+import type { QoS } from '../protocol/packets.ts';
 import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from './hooks.ts';
 
 /** What subscribers of one class get of a message: as it is, changed, or nothing. */
@@ -23,9 +23,9 @@ export interface MessagePipeline {
   onPublish(client: ClientIdentity, message: PublishedMessage): Awaitable<PublishVerdict>;
   /**
    * The class of subscribers that a subscription belongs to, or null for those who get messages as they were published. All
-   * of one class get the same, so it is made once for them. `userProperties` are those of SUBSCRIBE.
+   * of one class get the same, so it is made once for them. `accept` is the user property of that name of SUBSCRIBE.
    */
-  classify(client: ClientIdentity, userProperties: UserProperties): Awaitable<string | null>;
+  classify(client: ClientIdentity, accept: string | null): Awaitable<string | null>;
   /** The same for a subscription that has a class already; the form it asked for stays. */
   reclassify(client: ClientIdentity, subscriberClass: string | null): Awaitable<string | null>;
   /** Called once per message and class, of which the empty one is that of everybody who is in none; for a retained message, once per subscriber that has just come. */

@@ -37,6 +37,8 @@ export interface Limits {
   readonly rateExcess: 'slow' | 'disconnect';
   /** Largest packet accepted, in bytes, fixed header included. Told to v5 clients as Maximum Packet Size. */
   readonly packetBytes: number;
+  /** Largest packet other than CONNECT and PUBLISH, in bytes: SUBSCRIBE above all, which is checked in one go. */
+  readonly controlBytes: number;
   /** Longest topic name or filter, in bytes of UTF-8. */
   readonly topicBytes: number;
   readonly topicLevels: number;
@@ -144,6 +146,7 @@ export const defaultLimits: Limits = Object.freeze({
   bytesPerSecond: 0,
   rateExcess: 'slow',
   packetBytes: 1_048_576,
+  controlBytes: 524_288,
   topicBytes: 4_096,
   topicLevels: 128,
   subscriptionsPerSession: 10_000,

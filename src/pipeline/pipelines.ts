@@ -19,7 +19,6 @@ import type {
   QuarantineEntry,
   QuarantineStore,
 } from '../contracts/pipeline.ts';
-import type { UserProperties } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { matches } from '../protocol/topic.ts';
 import type { AcceptedFormats } from './accept.ts';
@@ -301,9 +300,8 @@ export class Pipelines implements MessagePipeline {
 
   // Delivering
 
-  classify(client: ClientIdentity, userProperties: UserProperties): Awaitable<string | null> {
-    const accept = userProperties.findLast(([name]) => name === 'accept')?.[1];
-    if (accept === undefined) return classNameOf(this.#onDeliver, client, null);
+  classify(client: ClientIdentity, accept: string | null): Awaitable<string | null> {
+    if (accept === null) return classNameOf(this.#onDeliver, client, null);
     return this.#formats().then((formats) => {
       const contentType = formats.first(accept);
       if (contentType === null) this.#complain(client, accept);

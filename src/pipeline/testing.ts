@@ -120,7 +120,7 @@ async function delivered(
   subscriber: ClientIdentity,
   accept: string | null,
 ): Promise<PublishedMessage[]> {
-  const subscriberClass = await pipelines.classify(subscriber, accept === null ? [] : [['accept', accept]]);
+  const subscriberClass = await pipelines.classify(subscriber, accept);
   if (subscriberClass === null) return [...routed];
   const messages: PublishedMessage[] = [];
   for (const message of routed) {

@@ -96,14 +96,16 @@ export interface SubscriptionRequest {
 export interface SubscribePacket {
   cmd: 'subscribe';
   messageId: PacketId;
-  subscriptions: SubscriptionRequest[];
+  /** Each is read from the packet when it is asked for. */
+  subscriptions: Iterable<SubscriptionRequest>;
   properties: { subscriptionIdentifier?: number; userProperties?: UserProperties };
 }
 
 export interface UnsubscribePacket {
   cmd: 'unsubscribe';
   messageId: PacketId;
-  unsubscriptions: string[];
+  /** Each is read from the packet when it is asked for. */
+  unsubscriptions: Iterable<string>;
   properties: { userProperties?: UserProperties };
 }
 
@@ -120,10 +122,6 @@ export interface SubackPacket {
   properties: AnswerProperties;
 }
 
-export interface PingreqPacket {
-  cmd: 'pingreq';
-}
-
 export interface DisconnectPacket {
   cmd: 'disconnect';
   reasonCode: number;
@@ -136,14 +134,8 @@ export interface AuthPacket {
   properties: AnswerProperties & { authenticationMethod?: string; authenticationData?: Buffer };
 }
 
-/** What a client may send, apart from PUBLISH and its acknowledgements. */
-export type ColdPacket =
-  | ConnectPacket
-  | SubscribePacket
-  | UnsubscribePacket
-  | PingreqPacket
-  | DisconnectPacket
-  | AuthPacket;
+/** What a client may send, apart from PUBLISH, its acknowledgements and PINGREQ. */
+export type ColdPacket = ConnectPacket | SubscribePacket | UnsubscribePacket | DisconnectPacket | AuthPacket;
 
 /** What the server sends, apart from PUBLISH, its acknowledgements and PINGRESP. */
 export type Answer = ConnackPacket | SubackPacket | DisconnectPacket | AuthPacket;

@@ -369,7 +369,7 @@ export class Judge {
   }
 
   onPacket(link: Link, packet: ColdPacket): void {
-    if (packet.cmd !== 'pingreq') this.traffic++;
+    this.traffic++;
     const { time } = this.world;
     if (packet.cmd === 'connect' && connectNeedsNoDisk(this, link)) link.asked.set('connack', time);
     if (packet.cmd === 'subscribe' || packet.cmd === 'unsubscribe') {

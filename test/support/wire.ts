@@ -70,7 +70,11 @@ export interface AckRecord {
   reasonCode: number;
 }
 
-export type Received = PublishRecord | AckRecord | ColdPacket;
+export interface PingRecord {
+  cmd: 'pingreq';
+}
+
+export type Received = PublishRecord | AckRecord | PingRecord | ColdPacket;
 
 const ackNames = { 4: 'puback', 5: 'pubrec', 6: 'pubrel', 7: 'pubcomp' } as const;
 
@@ -105,13 +109,29 @@ export class Recorder implements PacketReceiver {
     this.#keep({ cmd: ackNames[type], messageId, reasonCode });
   }
 
+  onPing(): void {
+    this.#keep({ cmd: 'pingreq' });
+  }
+
   onPacket(packet: ColdPacket): void {
-    this.#keep(packet);
+    this.#keep(opened(packet));
   }
 
   #keep(packet: Received): void {
     this.received.push(packet);
     this.isParked = this.parksAfterEach;
+  }
+}
+
+/** What is read from the packet only when it is asked for. */
+function opened(packet: ColdPacket): ColdPacket {
+  try {
+    if (packet.cmd === 'subscribe') return { ...packet, subscriptions: [...packet.subscriptions] };
+    if (packet.cmd === 'unsubscribe') return { ...packet, unsubscriptions: [...packet.unsubscriptions] };
+    void packet.properties.userProperties;
+    return packet;
+  } catch (cause) {
+    throw new Error('The check of a packet let wrong bytes through', { cause });
   }
 }
 
@@ -144,7 +164,7 @@ export function aPublish(fields: Partial<PublishRecord>): PublishRecord {
 
 export const packetBytesMax = 20_000;
 export const aPacketDecoder = (packetBytes = packetBytesMax) =>
-  new PacketDecoder({ ...widestTopicLimits, packetBytes, connectBytes: packetBytes });
+  new PacketDecoder({ ...widestTopicLimits, packetBytes, connectBytes: packetBytes, controlBytes: packetBytes });
 const sharedDecoder = aPacketDecoder();
 
 export interface Reading {

@@ -2,8 +2,9 @@
  * Where packets begin and end, which types there are, and which a client may send. [MQTT5 2.1]
  */
 import { describe, expect, test } from 'vitest';
-import { Framer } from '../../src/codec/framer.ts';
+import { Framer, PacketDecoder } from '../../src/codec/framer.ts';
 import { ReasonCode } from '../../src/protocol/reason-codes.ts';
+import { widestTopicLimits } from '../../src/protocol/topic.ts';
 import {
   accepts,
   aPacketDecoder,
@@ -132,6 +133,18 @@ describe('buffering', () => {
     framer.push(wire`30 ffffff7f 'a'`, 0, 8);
 
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
+  });
+
+  test('a packet other than PUBLISH has a limit of its own, told by its length header alone', () => {
+    const limits = { ...widestTopicLimits, packetBytes: 20_000, connectBytes: 20_000, controlBytes: 1_000 };
+    const push = (bytes: Buffer) => {
+      const framer = new Framer(new PacketDecoder(limits), new Recorder());
+      framer.version = 5;
+      framer.push(bytes, 0, bytes.length);
+    };
+    push(wire`82 e507`);
+    expect(() => push(wire`82 e607`)).toThrow('larger than the 1000 allowed (limits.controlBytes)');
+    push(wire`30 e607`);
   });
 
   test('a parked receiver gets one packet at each resume, wherever the bytes were cut', () => {

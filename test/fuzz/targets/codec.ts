@@ -37,7 +37,12 @@ const tokens = [
 ];
 
 export default function codec(seed: number): Target {
-  const decoder = new PacketDecoder({ ...widestTopicLimits, packetBytes, connectBytes: packetBytes });
+  const decoder = new PacketDecoder({
+    ...widestTopicLimits,
+    packetBytes,
+    connectBytes: packetBytes,
+    controlBytes: 65_536,
+  });
   const again = new PublishDecoder(Message.borrowed(noTopic), decoder.topics);
 
   const read = (bytes: Buffer, version: ProtocolVersion | 0, cut: number): string => {
@@ -151,12 +156,29 @@ class Receiver {
     this.#see(`a${type}${reasonCode >= 0x80 ? 'f' : ''}`);
   }
 
+  onPing(): void {
+    this.#see('pingreq');
+  }
+
   onPacket(packet: ColdPacket): void {
+    must(isReadable(packet), 'a packet was checked, and cannot be read');
     this.#see(packet.cmd === 'connect' && packet.will !== undefined ? 'connect will' : packet.cmd);
   }
 
   /** The first one tells enough. */
   #see(what: string): void {
     if (++this.#count === 1) this.seen += `${what};`;
+  }
+}
+
+/** What is read from the packet only when it is asked for. */
+function isReadable(packet: ColdPacket): boolean {
+  try {
+    if (packet.cmd === 'subscribe') for (const _ of packet.subscriptions);
+    if (packet.cmd === 'unsubscribe') for (const _ of packet.unsubscriptions);
+    void packet.properties.userProperties;
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -20,6 +20,7 @@ class OneByOne implements PacketReceiver {
   }
 
   onAck(): void {}
+  onPing(): void {}
   onPacket(): void {}
 }
 

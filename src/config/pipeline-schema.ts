@@ -198,6 +198,7 @@ export const pipelineLimits = z.strictObject({
   payloadBytes: whole(1, 268_435_455).default(defaultPipelineLimits.payloadBytes),
   topicStates: whole(1).default(defaultPipelineLimits.topicStates),
   stepSeconds: whole(1, 3_600).default(defaultPipelineLimits.stepSeconds),
+  stageMs: whole(10, 60_000).default(defaultPipelineLimits.stageMs),
   quarantineMessages: whole(0).default(defaultPipelineLimits.quarantineMessages),
   quarantineBytes: whole(0).default(defaultPipelineLimits.quarantineBytes),
 });

@@ -254,6 +254,8 @@ export interface PipelineLimits {
   readonly topicStates: number;
   /** How long a step of a program, or a plugin, may take to answer; then the message counts as one that it cannot handle. */
   readonly stepSeconds: number;
+  /** How long a stage may take for one message in the stage thread, of the processor's time; then it has failed for that message. */
+  readonly stageMs: number;
   readonly quarantineMessages: number;
   readonly quarantineBytes: number;
 }
@@ -264,6 +266,7 @@ export const defaultPipelineLimits: PipelineLimits = Object.freeze({
   payloadBytes: 16_777_216,
   topicStates: 10_000,
   stepSeconds: 10,
+  stageMs: 1_000,
   quarantineMessages: 10_000,
   quarantineBytes: 67_108_864,
 });

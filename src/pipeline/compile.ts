@@ -2,6 +2,7 @@
 import { type StageSettings, stageKinds } from '../contracts/pipeline.ts';
 import { PipelineError } from './errors.ts';
 import type { Stage, StageTools } from './stages/stage.ts';
+import { offloading } from './thread/offloading.ts';
 
 type Kind = (typeof stageKinds)[number];
 type Make<K extends Kind> = (settings: NonNullable<StageSettings[K]>, tools: StageTools) => Stage | Promise<Stage>;
@@ -50,7 +51,10 @@ export async function compileStage(settings: StageSettings, tools: StageTools): 
   const path = [...tools.path, kind];
   try {
     const make = (await makers[kind]()) as Make<Kind>;
-    return await make(settings[kind] as never, { ...tools, path });
+    const stage = await make(settings[kind] as never, { ...tools, path });
+    const { loop, files } = tools;
+    if (loop === null || kind === 'script' || kind === 'plugin') return stage;
+    return offloading(stage, { settings, limits: loop.limits, files }, loop.thread);
   } catch (cause) {
     if (cause instanceof PipelineError) throw cause;
     throw new PipelineError(path, (cause as Error).message, { cause });

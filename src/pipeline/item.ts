@@ -1,20 +1,33 @@
 /**
  * A message on its way through the stages: bytes, a value, or both. It is decoded when a stage first wants the value and
  * encoded when somebody first wants the bytes, so stages that change nothing cost no conversion.
+ *
+ * A value that is too large for the event loop is packed there: only the stage thread looks into it.
  */
 import type { MessageChange, PublishedMessage } from '../contracts/hooks.ts';
 import type { PipelineLimits } from '../contracts/pipeline.ts';
 import { assertMessageParts } from '../protocol/message-fields.ts';
 import type { QoS, UserProperties } from '../protocol/packets.ts';
 import { StageFailure } from './errors.ts';
-import { assertWithin, type Format, type ReportLoss } from './formats/format.ts';
+import { assertWithin, type Format, TooLarge, weigh } from './formats/format.ts';
 import type { KnownFormats } from './formats/formats.ts';
+import { loopValueBytes, type ValueLimits } from './loop-limits.ts';
+import {
+  ownBytes,
+  type PackedContent,
+  type PackedItem,
+  type PackedValue,
+  pack,
+  packedBytes,
+  unpack,
+} from './packed.ts';
 import type { Publishers } from './publishers.ts';
 
 export interface ItemTools {
   readonly formats: KnownFormats;
-  readonly limits: PipelineLimits;
-  readonly loss: ReportLoss;
+  readonly limits: ValueLimits;
+  /** Those of the configuration: what a value may have that only passes by here. */
+  readonly configured: PipelineLimits;
 }
 
 const noBytes = Buffer.alloc(0);
@@ -36,6 +49,8 @@ export class Item {
   readonly original: PublishedMessage;
   /** Made of several messages: it stands for itself, and for none of them. */
   readonly isGathered: boolean;
+  /** There is no writing what was gathered, as it is now. */
+  isUnwritable = false;
   /** A stage that is not trusted gave it its topic, QoS or retain: the rights of who published it are to be asked. */
   isToBeAsked = false;
   /** Of what is made of several messages: who published them. */
@@ -44,6 +59,12 @@ export class Item {
   #bytes: Buffer | null;
   #value: unknown = undefined;
   #hasValue = false;
+  /** In the place of a value that is too large for this thread. */
+  #packed: PackedValue | null = null;
+  /** About how much memory the value takes, where there are no bytes. */
+  #valueBytes = 0;
+  /** What formats lacked something for, since somebody asked. */
+  #losses = 0;
   /** What the value was decoded from, and is encoded to if nobody says otherwise. */
   #format: Format | null = null;
 
@@ -61,6 +82,21 @@ export class Item {
     this.#bytes = original.payload;
   }
 
+  /** In a worker: what came there. */
+  static unpacked(packed: PackedItem, tools: ItemTools): Item {
+    const { content, losses, userProperties, ...beside } = packed;
+    const original = {
+      ...beside,
+      userProperties: userProperties ?? [],
+      payload: noBytes,
+      responseTopic: undefined,
+      correlationData: undefined,
+    };
+    const item = new Item(original, tools, packed.isGathered).become(packed);
+    item.#unpack();
+    return item;
+  }
+
   /** The same with another value: for stages that make several of one. */
   with(value: unknown): Item {
     const copy = this.copy();
@@ -76,6 +112,8 @@ export class Item {
     copy.#bytes = this.#bytes;
     copy.#value = this.#value;
     copy.#hasValue = this.#hasValue;
+    copy.#packed = this.#packed;
+    copy.#valueBytes = this.#valueBytes;
     return copy;
   }
 
@@ -104,7 +142,8 @@ export class Item {
 
   /** Decoded by what came before, else by content type, else as JSON. Throws a StageFailure. */
   get value(): unknown {
-    if (!this.#hasValue) this.decode(this.#guess());
+    if (this.#packed !== null) return unpack(this.#packed);
+    if (!this.#hasValue) this.decode(this.#format ?? this.#guess());
     return this.#value;
   }
 
@@ -114,11 +153,68 @@ export class Item {
   }
 
   set value(value: unknown) {
-    assertWithin(value, this.#tools.limits);
+    this.#valueBytes = weigh(value, this.#tools.limits);
     this.#format ??= this.#guess();
     this.#value = value;
     this.#hasValue = true;
+    this.#packed = null;
     this.#bytes = null;
+  }
+
+  /** A value that was made here nevertheless, by whom nobody bounds. */
+  setAnyValue(value: unknown): void {
+    try {
+      this.value = value;
+    } catch (error) {
+      if (!(error instanceof TooLarge)) throw error;
+      assertWithin(value, this.#tools.configured);
+      this.packed = pack(value);
+    }
+  }
+
+  /** A value of which this thread knows nothing but how large it is. */
+  set packed(value: PackedValue) {
+    this.#format ??= this.#guess();
+    this.#value = undefined;
+    this.#hasValue = false;
+    this.#packed = value;
+    this.#bytes = null;
+  }
+
+  get isPacked(): boolean {
+    return this.#packed !== null;
+  }
+
+  get isWritten(): boolean {
+    return this.#bytes !== null;
+  }
+
+  /** What was gathered goes out as it was written. */
+  label(): void {
+    this.contentType = this.#format!.contentType;
+    this.payloadFormatIndicator = this.#format!.isText ? true : undefined;
+  }
+
+  /** What it was published with. */
+  revertPayload(): void {
+    this.#bytes = this.original.payload;
+    this.#value = undefined;
+    this.#hasValue = false;
+    this.#packed = null;
+    this.#format = null;
+  }
+
+  /** Characters of what an expression may look at beside the payload. */
+  get besideSize(): number {
+    let size = this.topic.length + (this.contentType?.length ?? 0);
+    for (const [name, value] of this.userProperties) size += name.length + value.length;
+    return size;
+  }
+
+  /** Bytes that a stage has to do with that looks into it. */
+  get size(): number {
+    if (this.#packed !== null) return Math.max(packedBytes(this.#packed), loopValueBytes);
+    return this.#bytes === null ? this.#valueBytes : this.#bytes.length;
   }
 
   get bytes(): Buffer {
@@ -130,11 +226,12 @@ export class Item {
   set bytes(bytes: Buffer) {
     const { payloadBytes } = this.#tools.limits;
     if (bytes.length > payloadBytes) {
-      throw new StageFailure(`the payload became ${bytes.length} bytes, more than pipelineLimits.payloadBytes allows`);
+      throw TooLarge.payload(`became ${bytes.length}`);
     }
     this.#bytes = bytes;
     this.#value = undefined;
     this.#hasValue = false;
+    this.#packed = null;
     this.#format = null;
   }
 
@@ -192,7 +289,7 @@ export class Item {
   }
 
   get hasValue(): boolean {
-    return this.#hasValue;
+    return this.#hasValue || this.#packed !== null;
   }
 
   get format(): Format | null {
@@ -203,9 +300,10 @@ export class Item {
     const { bytes } = this;
     const { payloadBytes } = this.#tools.limits;
     if (bytes.length > payloadBytes) {
-      throw new StageFailure(`the payload has ${bytes.length} bytes, more than pipelineLimits.payloadBytes allows`);
+      throw TooLarge.payload(`has ${bytes.length}`);
     }
     const value = format.decode(bytes);
+    // Its bytes are within the limits already.
     assertWithin(value, this.#tools.limits);
     this.#value = value;
     this.#hasValue = true;
@@ -213,8 +311,11 @@ export class Item {
   }
 
   encode(format: Format): void {
+    if (this.#packed !== null) throw new TooLarge('the value is too large to be written here');
     const value = this.value;
-    const bytes = format.encode(value, this.#tools.loss);
+    let losses = 0;
+    const bytes = format.encode(value, () => losses++);
+    this.#losses += losses;
     this.bytes = bytes;
     this.#value = value;
     this.#hasValue = true;
@@ -229,4 +330,96 @@ export class Item {
     const { topic, qos, retain, contentType, payloadFormatIndicator, messageExpiryInterval, userProperties } = this;
     return { topic, payload, qos, retain, contentType, payloadFormatIndicator, messageExpiryInterval, userProperties };
   }
+
+  /** What formats lacked something for since this was asked last. */
+  takeLosses(): number {
+    const losses = this.#losses;
+    this.#losses = 0;
+    return losses;
+  }
+
+  // Between threads
+
+  /** `known`: what the other side has of it. */
+  toPacked(known: Item | null = null): PackedItem {
+    const { topic, qos, retain, contentType, payloadFormatIndicator, messageExpiryInterval, userProperties } = this;
+    return {
+      topic,
+      qos,
+      retain,
+      contentType,
+      payloadFormatIndicator,
+      messageExpiryInterval,
+      userProperties: userProperties === known?.userProperties ? null : userProperties,
+      content: this.#contentBeyond(known),
+      isGathered: this.isGathered,
+      losses: this.takeLosses(),
+    };
+  }
+
+  #contentBeyond(known: Item | null): PackedContent | null {
+    const format = this.#format === null ? null : this.#tools.formats.settingsOf(this.#format);
+    const isKnown =
+      known !== null && this.#bytes === known.#bytes && (this.#bytes !== null || this.#value === known.#value);
+    if (isKnown) return this.#format === known.#format ? null : { bytes: null, value: null, format };
+    const bytes = this.#bytes === null ? null : ownBytes(this.#bytes);
+    // What was gathered was not decoded from its bytes, which may have less in them.
+    if (bytes !== null && !(this.isGathered && this.hasValue)) return { bytes, value: null, format };
+    return { bytes, value: this.#packed === null ? pack(this.#value) : copyOf(this.#packed), format };
+  }
+
+  #unpack(): void {
+    if (this.#packed === null) return;
+    this.#value = unpack(this.#packed);
+    this.#hasValue = true;
+    this.#packed = null;
+  }
+
+  /** In the stage thread: what was gathered has no bytes that it came in, and the quarantine must have some. */
+  writeIfGathered(): void {
+    if (!this.isGathered || this.#bytes !== null) return;
+    const { contentType, payloadFormatIndicator } = this;
+    try {
+      this.bytes;
+    } catch {
+      // It is kept without them.
+    }
+    this.contentType = contentType;
+    this.payloadFormatIndicator = payloadFormatIndicator;
+  }
+
+  /** Becomes what the other side made of it. */
+  become(packed: PackedItem): this {
+    this.topic = packed.topic;
+    this.qos = packed.qos;
+    this.retain = packed.retain;
+    this.contentType = packed.contentType;
+    this.payloadFormatIndicator = packed.payloadFormatIndicator;
+    this.messageExpiryInterval = packed.messageExpiryInterval;
+    this.userProperties = packed.userProperties ?? this.userProperties;
+    this.#losses += packed.losses;
+    if (packed.content === null) return this;
+    const { bytes, value, format } = packed.content;
+    this.#format = format === null ? null : (this.#tools.formats.of(format) as Format);
+    this.#hasValue = false;
+    if (bytes === null && value === null) return this;
+    this.#value = undefined;
+    this.#bytes = bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#packed = value;
+    if (value !== null && packedBytes(value) <= loopValueBytes) this.#tryToUnpack(value);
+    return this;
+  }
+
+  /** A small value need not stay packed. */
+  #tryToUnpack(packed: PackedValue): void {
+    const value = unpack(packed);
+    try {
+      this.value = value;
+    } catch (error) {
+      if (!(error instanceof TooLarge)) throw error;
+    }
+  }
 }
+
+/** It stays here as well, in case the other thread ends. */
+const copyOf = ({ parts, isList }: PackedValue): PackedValue => ({ parts: parts.map(ownBytes), isList });

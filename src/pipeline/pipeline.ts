@@ -12,19 +12,24 @@ import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { compileStage, kindOf } from './compile.ts';
 import { PipelineError, Rejection } from './errors.ts';
 import { KnownFormats } from './formats/formats.ts';
+import { SchemaFiles } from './formats/schema-files.ts';
 import { Item, type ItemTools } from './item.ts';
+import { loopLimitsOf } from './loop-limits.ts';
 import type { Part, PartContext } from './part.ts';
 import { inTurn } from './passage.ts';
 import { type Publishers, publisherIn } from './publishers.ts';
 import { StageRun } from './stage-run.ts';
 import type { Outcome } from './stages/stage.ts';
 import type { StepDeadline } from './step-deadline.ts';
+import { hereOrThere } from './thread/offloading.ts';
+import type { StageThread, ThreadStage } from './thread/stage-thread.ts';
 
 export interface PipelineOptions {
   readonly limits: PipelineLimits;
   readonly log: Log;
   readonly now: () => number;
   readonly deadline: StepDeadline;
+  readonly thread: StageThread;
   readonly quarantine: (entry: QuarantinedMessage) => void;
   readonly mayPublish: MayPublish;
   /** What was held back is refused; those who published it were answered long ago. */
@@ -52,8 +57,9 @@ export class Pipeline implements Part {
   readonly #settingsText: string;
   readonly #options: PipelineOptions;
   readonly #tools: ItemTools;
-  /** The stage that is running, for losses that a format reports. */
-  #running: StageRun | null = null;
+  readonly #files = new SchemaFiles();
+  /** What the last stage leaves as a value, and the stage thread writes. */
+  readonly #writing: ThreadStage;
   /** The stages from the first that holds messages back. */
   readonly #holding: number[] = [];
 
@@ -66,10 +72,9 @@ export class Pipeline implements Part {
     this.#settingsText = JSON.stringify(settings);
     this.version = versionOf(settings, this.#settingsText);
     this.#options = options;
-    const loss = () => {
-      if (this.#running !== null) this.#running.counters.lossy++;
-    };
-    this.#tools = { formats: new KnownFormats(options.limits), limits: options.limits, loss };
+    const limits = loopLimitsOf(options.limits);
+    this.#tools = { formats: new KnownFormats(limits, this.#files), limits, configured: options.limits };
+    this.#writing = { settings: 'write', limits: options.limits, files: this.#files };
   }
 
   /** Whether these settings would make the same pipeline. Files that they name may have changed since. */
@@ -104,8 +109,9 @@ export class Pipeline implements Part {
       const what = 'a pipeline with "on: deliver" can drop, pass or tag: the publisher has been answered before';
       throw new PipelineError([...path, 'onError'], what);
     }
-    const { deadline } = this.#options;
-    const stage = await compileStage(settings, { formats: this.#tools.formats, limits, deadline, path, warn });
+    const { deadline, thread } = this.#options;
+    const loop = { deadline, thread, limits, warn };
+    const stage = await compileStage(settings, { ...this.#tools, files: this.#files, path, loop });
     if (isDeliver && stage.due !== undefined) {
       const what = `${kindOf(settings)} holds messages back, which only a pipeline with "on: publish" can`;
       throw new PipelineError([...path, kindOf(settings)], what);
@@ -157,6 +163,9 @@ export class Pipeline implements Part {
   }
 
   #through(item: Item, from: number, context: PartContext): Awaitable<readonly Item[]> {
+    // The quarantine must have something to keep, whatever becomes of it.
+    if (item.isPacked && item.isGathered && !item.isWritten && !item.isUnwritable)
+      return this.#writtenThrough(item, from, context);
     for (let i = from; i < this.stages.length; i++) {
       const stage = this.stages[i]!;
       if (item.isClearing && !stage.takesClearing) continue;
@@ -165,16 +174,34 @@ export class Pipeline implements Part {
         const asked = this.#ask(item, context);
         if (asked instanceof Promise) return asked.then(() => this.#through(item, i, context));
       }
-      this.#running = stage;
       const outcome = stage.run(item, context);
       if (outcome === true) continue;
       if (outcome instanceof Promise) return outcome.then((settled) => this.#after(settled, item, i + 1, context));
       return this.#after(outcome, item, i + 1, context);
     }
     const finished = this.#finished(item, context);
+    return finished instanceof Promise
+      ? finished.then((settled) => this.#asked(settled, item, context))
+      : this.#asked(finished, item, context);
+  }
+
+  #asked(finished: readonly Item[], item: Item, context: PartContext): Awaitable<readonly Item[]> {
     if (!item.isToBeAsked || finished.length === 0) return finished;
     const asked = this.#ask(item, context);
     return asked instanceof Promise ? asked.then(() => finished) : finished;
+  }
+
+  async #writtenThrough(item: Item, from: number, context: PartContext): Promise<readonly Item[]> {
+    const { topic, qos, retain, contentType, payloadFormatIndicator, messageExpiryInterval, userProperties } = item;
+    try {
+      await this.#options.thread.run(this.#writing, item, context);
+      item.restore({ topic, qos, retain, contentType, messageExpiryInterval, userProperties });
+      item.payloadFormatIndicator = payloadFormatIndicator;
+    } catch {
+      // The stage that wants its bytes finds out.
+      item.isUnwritable = true;
+    }
+    return this.#through(item, from, context);
   }
 
   /** Throws, or rejects with, a Rejection if those who published it may not publish what stages made of it. */
@@ -205,41 +232,54 @@ export class Pipeline implements Part {
   }
 
   /** A value that cannot be written in the format it came in is the last stage's failure. */
-  #finished(item: Item, context: PartContext): readonly Item[] {
-    const last = this.stages.at(-1)!;
-    this.#running = last;
-    try {
-      item.bytes;
-    } catch (error) {
-      if (!last.failed(error, item, context)) return [];
-      item.bytes = item.original.payload;
+  #finished(item: Item, context: PartContext): Awaitable<readonly Item[]> {
+    if (item.isWritten) {
+      if (item.isPacked) item.label();
+      return [item];
     }
-    return [item];
+    const last = this.stages.at(-1)!;
+    const written = (): readonly Item[] => {
+      last.counters.lossy += item.takeLosses();
+      return [item];
+    };
+    const failed = (error: unknown): readonly Item[] => {
+      if (!last.failed(error, item, context)) return [];
+      item.revertPayload();
+      return [item];
+    };
+    try {
+      const writing = hereOrThere<unknown>(
+        !item.isPacked,
+        () => item.bytes,
+        () => this.#options.thread.run(this.#writing, item, context),
+      );
+      return writing instanceof Promise ? writing.then(written, failed) : written();
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   /** What stages held back, gone through the stages that follow: that whose time has come, or all of it. */
-  async release(which: 'due' | 'drain', context: PartContext): Promise<readonly Released[]> {
-    const out: Released[] = [];
+  async *release(which: 'due' | 'drain', context: PartContext): AsyncGenerator<Released> {
     for (const index of this.#holding) {
       const { stage, counters } = this.stages[index]!;
-      const items = which === 'due' ? stage.due!(context.now) : stage.drain!();
-      counters.out += items.length;
-      for (const item of items) {
+      for (const item of which === 'due' ? stage.due!(context.now) : stage.drain!()) {
+        counters.out++;
         const { publishers } = item;
         try {
           for (const message of messagesOf(await this.#through(item, index + 1, context)))
-            out.push({ message, publishers });
+            yield { message, publishers };
         } catch (error) {
           if (!(error instanceof Rejection)) throw error;
           this.#options.refusedLate(this.name, item.topic, error);
         }
       }
     }
-    return out;
   }
 
   close(): void {
     for (const { stage } of this.stages) stage.close?.();
+    this.#options.thread.forget(this.#writing);
   }
 }
 

@@ -25,10 +25,12 @@ import type { AcceptedFormats } from './accept.ts';
 import { PipelineError, Rejection } from './errors.ts';
 import { type Part, partContext } from './part.ts';
 import { through } from './passage.ts';
+import { Pauses } from './pauses.ts';
 import type { Pipeline, PipelineOptions } from './pipeline.ts';
 import type { Publishers } from './publishers.ts';
 import { StepDeadline } from './step-deadline.ts';
 import { classNameOf, isForAll, parseClassName } from './subscriber-class.ts';
+import { StageThread, type StageThreadOptions } from './thread/stage-thread.ts';
 import { UnderWay } from './under-way.ts';
 
 export interface PipelinesOptions {
@@ -38,6 +40,8 @@ export interface PipelinesOptions {
   readonly now: () => number;
   /** Default: the system's. */
   readonly timers?: Timers;
+  /** For tests: another thread for stages that are not short. */
+  readonly startWorker?: StageThreadOptions['startWorker'] | undefined;
 }
 
 /** Publishes what came of messages that a stage had held back. Resolves once that is stored, and never rejects. */
@@ -76,6 +80,8 @@ export class Pipelines implements MessagePipeline {
   readonly #options: PipelinesOptions;
   /** For whatever of the program answers later. */
   readonly deadline: StepDeadline;
+  /** For stages that are not short enough for the event loop. */
+  readonly thread: StageThread;
   #configured: readonly Pipeline[] = [];
   #used: readonly Part[] = [];
   #onPublish: readonly Part[] = [];
@@ -98,6 +104,8 @@ export class Pipelines implements MessagePipeline {
     this.#options = options;
     this.#underWay = this.#newUnderWay();
     this.deadline = new StepDeadline(options.timers ?? systemTimers, options.limits.stepSeconds);
+    const { limits, log, startWorker } = options;
+    this.thread = new StageThread({ limits, warn: (what) => log.warn({}, what), startWorker });
   }
 
   #newUnderWay(): UnderWay {
@@ -160,6 +168,7 @@ export class Pipelines implements MessagePipeline {
       log,
       now,
       deadline: this.deadline,
+      thread: this.thread,
       quarantine: (entry) => this.#quarantine(entry),
       mayPublish: (...asked) => this.mayPublish(...asked),
       refusedLate: (...refused) => this.#refusedLate(...refused),
@@ -269,8 +278,10 @@ export class Pipelines implements MessagePipeline {
     const behind = parts.slice(parts.indexOf(pipeline) + 1).filter(({ on }) => on === 'publish');
     const stored: Promise<void>[] = [];
     try {
-      for (const { message, publishers } of await pipeline.release(which, partContext(now))) {
+      const pauses = new Pauses();
+      for await (const { message, publishers } of pipeline.release(which, partContext(now))) {
         for (const each of await this.#goOn(pipeline, behind, message, publishers)) stored.push(this.emit(each));
+        await pauses.due();
       }
     } catch (err) {
       this.#options.log.error({ pipeline: pipeline.name, err }, 'what a pipeline had held back is lost');
@@ -327,7 +338,7 @@ export class Pipelines implements MessagePipeline {
 
   async #formats(): Promise<AcceptedFormats> {
     const { AcceptedFormats: Loaded } = await import('./accept.ts');
-    return (this.#accepted ??= new Loaded(this.#options.limits));
+    return (this.#accepted ??= new Loaded(this.#options.limits, this.thread));
   }
 
   #deliveryOf(subscriberClass: string): Delivery {
@@ -344,12 +355,15 @@ export class Pipelines implements MessagePipeline {
   onDeliver(message: PublishedMessage, subscriberClass: string, isRetained: boolean): Awaitable<DeliverVerdict> {
     const { parts, contentType } = this.#deliveryOf(subscriberClass);
     const context = partContext(this.#options.now(), { original: message, subscriberClass, isRetained });
+    const changedTo = (made: PublishedMessage): DeliverVerdict => {
+      return made === message ? keep : { verdict: 'change', message: made };
+    };
     const finish = ([made]: readonly PublishedMessage[]): Awaitable<DeliverVerdict> => {
       if (made === undefined) return drop;
-      if (contentType === null) return made === message ? keep : { verdict: 'change', message: made };
+      if (contentType === null) return changedTo(made);
       if (this.#accepted === null) return this.#formats().then(() => finish([made]));
       const converted = this.#accepted.convert(made, contentType);
-      return converted === message ? keep : { verdict: 'change', message: converted };
+      return converted instanceof Promise ? this.#underWay.add(converted.then(changedTo)) : changedTo(converted);
     };
     try {
       const messages = through(parts, 0, message, context);
@@ -369,6 +383,7 @@ export class Pipelines implements MessagePipeline {
       }
     }
     const { quarantine } = this.#options;
+    if (this.thread.isStarted) yield ['thread/stopped', this.thread.losses];
     if (this.#configured.length === 0 && quarantine.count === 0) return;
     yield ['quarantine/messages', quarantine.count];
     yield ['quarantine/bytes', quarantine.bytes];
@@ -384,6 +399,7 @@ export class Pipelines implements MessagePipeline {
       for (const part of [...this.#configured, ...this.#used]) part.close();
       this.#configured = [];
       this.#used = [];
+      this.thread.close();
     });
   }
 }

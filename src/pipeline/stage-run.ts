@@ -95,6 +95,8 @@ export class StageRun {
       const failure = new StageFailure('a pipeline with "on: deliver" cannot make several messages of one');
       return this.#threw(failure, item, context, startedAt);
     }
+    counters.lossy += item.takeLosses();
+    if (typeof outcome !== 'boolean') for (const made of outcome) counters.lossy += made.takeLosses();
     const milliseconds = performance.now() - startedAt;
     this.durations.add(milliseconds);
     if (outcome === true) counters.out++;
@@ -121,6 +123,7 @@ export class StageRun {
   failed(error: unknown, item: Item, context: PartContext): boolean {
     const reason = reasonOf(error);
     this.counters.failed++;
+    this.counters.lossy += item.takeLosses();
     if (error instanceof Rejection) throw error;
     this.#options.onFailure(this, reason, item);
     switch (this.#options.onError) {

@@ -10,6 +10,9 @@ import type { StageContext } from './stages/stage.ts';
 
 export type Template = (item: Item, context: StageContext) => unknown;
 
+/** Whether one of its placeholders stands for something in the payload. */
+export const readsValue = (text: string): boolean => /\$\{\s*value/.test(text);
+
 /** Throws a PipelineError for a placeholder that there is not. */
 export function template(text: string, path: readonly (string | number)[]): Template {
   const parts = text.split(/\$\{([^}]*)\}/);

@@ -5,7 +5,7 @@ import type { ConfigInput } from '../../src/config/schema.ts';
 import type { ClientIdentity, PublishedMessage, PublishVerdict } from '../../src/contracts/hooks.ts';
 import { silentLog } from '../../src/contracts/log.ts';
 import type { QuarantineEntry } from '../../src/contracts/pipeline.ts';
-import { Pipelines } from '../../src/pipeline/pipelines.ts';
+import { Pipelines, type PipelinesOptions } from '../../src/pipeline/pipelines.ts';
 import { changesOf } from '../../src/pipeline/testing.ts';
 import { MemoryQuarantine } from '../../src/store/memory-quarantine.ts';
 
@@ -47,11 +47,12 @@ export class PipelineBench {
   readonly quarantine: MemoryQuarantine;
   readonly pipelines: Pipelines;
 
-  constructor(limits: ConfigInput['pipelineLimits'] = {}) {
+  constructor(limits: ConfigInput['pipelineLimits'] = {}, startWorker?: PipelinesOptions['startWorker']) {
     const { pipelineLimits } = parseConfig({ pipelineLimits: limits });
     this.quarantine = new MemoryQuarantine(pipelineLimits);
     const log = { ...silentLog, warn: (_: object, what: string) => void this.warnings.push(what) };
-    this.pipelines = new Pipelines({ limits: pipelineLimits, log, quarantine: this.quarantine, now: () => this.now });
+    const { quarantine } = this;
+    this.pipelines = new Pipelines({ limits: pipelineLimits, log, quarantine, now: () => this.now, startWorker });
     this.pipelines.emit = async (message) => void this.emitted.push(message);
   }
 

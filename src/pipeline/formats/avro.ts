@@ -1,9 +1,9 @@
 /** Avro binary, one datum by itself, by avsc, from a schema file. 64-bit numbers beyond 2^53 are bigints. */
-import { readFileSync } from 'node:fs';
 import avro from 'avsc';
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
 import { type Format, TooLarge } from './format.ts';
+import type { SchemaFiles } from './schema-files.ts';
 
 const isLong = (value: unknown) => {
   return typeof value === 'bigint' ? BigInt.asIntN(64, value) === value : Number.isSafeInteger(value);
@@ -27,8 +27,8 @@ const longType = avro.types.LongType.__with({
 });
 
 /** Throws an Error that says what is wrong with the file. */
-export function avroFormat({ file }: { readonly file: string }, limits: PipelineLimits): Format {
-  const schema = JSON.parse(readFileSync(file, 'utf8')) as avro.Schema;
+export function avroFormat({ file }: { readonly file: string }, limits: PipelineLimits, files: SchemaFiles): Format {
+  const schema = JSON.parse(files.read(file)) as avro.Schema;
   const type = avro.Type.forSchema(schema, { registry: { long: longType } });
   return {
     kind: 'format',

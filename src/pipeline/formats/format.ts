@@ -6,6 +6,7 @@
  */
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
+import type { ValueLimits } from '../loop-limits.ts';
 
 export type ReportLoss = (what: string) => void;
 
@@ -37,6 +38,10 @@ export class TooLarge extends StageFailure {
     return new TooLarge(`the value has more than ${items} parts (pipelineLimits.items)`);
   }
 
+  static payload(what: string): TooLarge {
+    return new TooLarge(`the payload ${what} bytes, more than pipelineLimits.payloadBytes allows`);
+  }
+
   static number(size: number, unit: 'bytes' | 'digits'): TooLarge {
     const most = unit === 'bytes' ? numberBytesMax : numberDigitsMax;
     return new TooLarge(`a number of ${size} ${unit}; ${most} are taken`);
@@ -54,35 +59,62 @@ export class TooLarge extends StageFailure {
 export const numberBytesMax = 256;
 export const numberDigitsMax = 617;
 
+/** What a number, a property or a small object takes in memory, about. */
+const partBytes = 16;
+
 /** Throws TooLarge if a value is nested deeper, or has more parts, than the limits allow; as soon as it is known. */
 export function assertWithin(value: unknown, limits: PipelineLimits): void {
-  countDown(value, limits.depth, limits.items, limits);
+  countParts(value, limits.depth, limits.items, limits);
 }
 
 /** How many parts there may be besides those of the value. */
-function countDown(value: unknown, depthLeft: number, itemsLeft: number, limits: PipelineLimits): number {
+function countParts(value: unknown, depthLeft: number, itemsLeft: number, limits: PipelineLimits): number {
   let left = itemsLeft - 1;
   if (left < 0) throw TooLarge.items(limits);
   if (typeof value !== 'object' || value === null) return left;
   if (value instanceof Uint8Array || value instanceof Date) return left;
   if (depthLeft === 0) throw TooLarge.depth(limits);
+  if (Array.isArray(value)) for (const each of value) left = countParts(each, depthLeft - 1, left, limits);
+  else for (const name in value) left = countParts((value as Fields)[name], depthLeft - 1, left, limits);
+  return left;
+}
+
+/** About how much memory a value takes. Throws TooLarge for one beyond the limits; as soon as it is known. */
+export function weigh(value: unknown, limits: ValueLimits): number {
+  const bytesBefore = Math.min(limits.valueBytes, bytesMax);
+  bytesLeft = bytesBefore;
+  countDown(value, limits.depth, limits.items, limits);
+  return bytesBefore - bytesLeft;
+}
+
+/** A small integer for V8, as long as `items` is one. */
+const bytesMax = 2 ** 30;
+/** What the value may take besides what has been counted. */
+let bytesLeft = 0;
+
+/** The same as `countParts`, and counts bytes. */
+function countDown(value: unknown, depthLeft: number, itemsLeft: number, limits: ValueLimits): number {
+  let left = itemsLeft - 1;
+  if (left < 0) throw TooLarge.items(limits);
+  let bytes = bytesLeft - partBytes;
+  if (typeof value === 'string') bytes -= value.length;
+  bytesLeft = bytes;
+  if (bytes < 0) throw new TooLarge(`the value takes more than ${limits.valueBytes} bytes of memory`);
+  if (typeof value !== 'object' || value === null) return left;
+  if (value instanceof Uint8Array) {
+    bytesLeft -= value.length;
+    return left;
+  }
+  if (value instanceof Date) return left;
+  if (depthLeft === 0) throw TooLarge.depth(limits);
   if (Array.isArray(value)) for (const each of value) left = countDown(each, depthLeft - 1, left, limits);
-  else for (const name in value) left = countDown((value as Fields)[name], depthLeft - 1, left, limits);
+  else {
+    for (const name in value) {
+      bytesLeft -= name.length;
+      left = countDown((value as Fields)[name], depthLeft - 1, left, limits);
+    }
+  }
   return left;
 }
 
 type Fields = Record<string, unknown>;
-
-/** What a number, a property or a small object takes in memory, about. */
-const partBytes = 16;
-
-/** About how much memory a value takes. */
-export function bytesOf(value: unknown): number {
-  if (typeof value === 'string') return partBytes + value.length;
-  if (typeof value !== 'object' || value === null || value instanceof Date) return partBytes;
-  if (value instanceof Uint8Array) return partBytes + value.length;
-  let bytes = partBytes;
-  if (Array.isArray(value)) for (const each of value) bytes += bytesOf(each);
-  else for (const name in value) bytes += name.length + bytesOf((value as Fields)[name]);
-  return bytes;
-}

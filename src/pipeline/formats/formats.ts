@@ -9,13 +9,19 @@ import type { ByteCodec, Format } from './format.ts';
 import { json } from './json.ts';
 import { msgpack } from './msgpack.ts';
 import { protobufFormat } from './protobuf.ts';
+import { SchemaFiles } from './schema-files.ts';
 import { sparkplug } from './sparkplug.ts';
 import { csv, text } from './text.ts';
 
 type Path = readonly (string | number)[];
 
 /** Throws a PipelineError. */
-export function formatFor(settings: FormatSettings, limits: PipelineLimits, path: Path): Format | ByteCodec {
+export function formatFor(
+  settings: FormatSettings,
+  limits: PipelineLimits,
+  path: Path,
+  files = new SchemaFiles(),
+): Format | ByteCodec {
   switch (settings) {
     case 'json':
       return json(limits);
@@ -40,8 +46,8 @@ export function formatFor(settings: FormatSettings, limits: PipelineLimits, path
   if ('csv' in settings) return csv(settings.csv, limits);
   const [name, make] =
     'protobuf' in settings
-      ? (['protobuf', () => protobufFormat(settings.protobuf, limits)] as const)
-      : (['avro', () => avroFormat(settings.avro, limits)] as const);
+      ? (['protobuf', () => protobufFormat(settings.protobuf, limits, files)] as const)
+      : (['avro', () => avroFormat(settings.avro, limits, files)] as const);
   return fromFile([...path, name], make);
 }
 
@@ -55,23 +61,49 @@ export function fromFile<T>(path: Path, make: () => T): T {
   }
 }
 
-/** Formats that need no settings, by the content types that name them. */
-export class KnownFormats {
-  readonly #byContentType: ReadonlyMap<string, Format>;
-  readonly default: Format;
+const contentTypes = {
+  json: ['json', 'application/json', 'text/json'],
+  cbor: ['cbor', 'application/cbor'],
+  msgpack: ['msgpack', 'application/vnd.msgpack', 'application/msgpack', 'application/x-msgpack'],
+  sparkplug: ['sparkplug', 'application/vnd.eclipse.sparkplug-b'],
+  csv: ['csv', 'text/csv'],
+  text: ['text', 'text/plain'],
+} as const;
 
-  constructor(limits: PipelineLimits) {
-    this.default = json(limits);
-    const known: readonly (readonly [Format, ...string[]])[] = [
-      [this.default, 'json', 'application/json', 'text/json'],
-      [cbor(limits), 'cbor', 'application/cbor'],
-      [msgpack(limits), 'msgpack', 'application/vnd.msgpack', 'application/msgpack', 'application/x-msgpack'],
-      [sparkplug(limits), 'sparkplug', 'application/vnd.eclipse.sparkplug-b'],
-      [csv({ delimiter: ',', header: true }, limits), 'csv', 'text/csv'],
-      [text, 'text', 'text/plain'],
-    ];
-    const entries = known.flatMap(([format, ...types]) => types.map((type) => [type, format] as const));
-    this.#byContentType = new Map(entries);
+/** All formats that a pipeline's messages may be in: by their settings, and those that need none by content type. */
+export class KnownFormats {
+  readonly default: Format;
+  readonly #limits: PipelineLimits;
+  readonly #files: SchemaFiles;
+  readonly #byContentType = new Map<string, Format>();
+  readonly #bySettings = new Map<string, Format | ByteCodec>();
+  readonly #settings = new Map<Format | ByteCodec, FormatSettings>();
+
+  constructor(limits: PipelineLimits, files = new SchemaFiles()) {
+    this.#limits = limits;
+    this.#files = files;
+    for (const [name, types] of Object.entries(contentTypes)) {
+      const format = this.of(name as keyof typeof contentTypes) as Format;
+      for (const type of types) this.#byContentType.set(type, format);
+    }
+    this.default = this.of('json') as Format;
+  }
+
+  /** Throws a PipelineError. The same settings give the same object. */
+  of(settings: FormatSettings, path: Path = []): Format | ByteCodec {
+    const key = JSON.stringify(settings);
+    let format = this.#bySettings.get(key);
+    if (format === undefined) {
+      format = formatFor(settings, this.#limits, path, this.#files);
+      this.#bySettings.set(key, format);
+      this.#settings.set(format, settings);
+    }
+    return format;
+  }
+
+  /** What `of` was given for it. */
+  settingsOf(format: Format): FormatSettings {
+    return this.#settings.get(format)!;
   }
 
   /** Parameters such as `; charset=utf-8` do not count, nor do capitals. `…+json` and `…+cbor` are what they end in. */

@@ -6,6 +6,7 @@ import { isUtf8 } from 'node:buffer';
 import { isSafeNumber, parse, stringify } from 'lossless-json';
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
+import { loopBytes } from '../loop-limits.ts';
 import { type Format, numberDigitsMax, type ReportLoss, TooLarge } from './format.ts';
 
 /** Only a number this long can be beyond 2^53. */
@@ -27,8 +28,8 @@ export function json(limits: PipelineLimits): Format {
     isText: true,
     decode(bytes) {
       if (!isUtf8(bytes)) throw new StageFailure('not JSON: the payload is not valid UTF-8');
-      // Every part takes two bytes at least.
-      if (bytes.length > 2 * limits.items) assertItems(bytes, limits);
+      // Every part takes two bytes at least, and of few bytes not much can be made before its parts are counted.
+      if (bytes.length > loopBytes && bytes.length > 2 * limits.items) assertItems(bytes, limits);
       const text = bytes.toString();
       try {
         const value: unknown = JSON.parse(text);

@@ -8,14 +8,15 @@ import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
 import { type Format, type ReportLoss, TooLarge } from './format.ts';
 import { ProtobufScan } from './protobuf-scan.ts';
+import type { SchemaFiles } from './schema-files.ts';
 
 /** Throws an Error that says what is wrong with the file or the name. */
 export function protobufFormat(
   { file, type }: { readonly file: string; readonly type: string },
   limits: PipelineLimits,
+  files: SchemaFiles,
 ): Format {
-  const root = new protobuf.Root().loadSync(file, { keepCase: true });
-  return formatOf('protobuf', root.lookupType(type), true, limits);
+  return formatOf('protobuf', files.loadProto(file).lookupType(type), true, limits);
 }
 
 export function formatOf(name: string, type: protobuf.Type, hasDefaults: boolean, limits: PipelineLimits): Format {

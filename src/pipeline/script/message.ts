@@ -26,14 +26,14 @@ export type ScriptResult = Partial<
 /** True keeps the message as it came, false or null drops it, an object changes it, a list takes its place. */
 export type ScriptAnswer = boolean | null | ScriptResult | readonly ScriptResult[];
 
-export function messageFor(item: Item, { publisher, now }: StageContext): ScriptMessage {
-  const { value: payload, topic, qos, retain, contentType, userProperties } = item;
+export function messageFor(item: Item, { publisher, now }: StageContext, payload = item.value): ScriptMessage {
+  const { topic, qos, retain, contentType, userProperties } = item;
   const { clientId = null, username = null } = publisher ?? {};
   return { payload, topic, qos, retain, contentType, userProperties, clientId, username, timestamp: now };
 }
 
 /** So many messages may take the place of one: each is larger than the `{}` that a script writes for it. */
-const messagesMax = 10_000;
+export const messagesMax = 1_000;
 
 /** Throws a StageFailure for an answer that is none. */
 export function outcomeOf(answer: ScriptAnswer | undefined, item: Item): Outcome {
@@ -43,7 +43,7 @@ export function outcomeOf(answer: ScriptAnswer | undefined, item: Item): Outcome
     throw new StageFailure('it returned nothing: return the message, true to keep it, or null to drop it');
   if (Array.isArray(answer)) {
     if (answer.length > messagesMax) {
-      throw new StageFailure(`it returned ${answer.length} messages; ${messagesMax} are taken`);
+      throw tooMany(answer.length);
     }
     return answer.map((each: ScriptResult) => changed(item.copy(), each));
   }
@@ -51,7 +51,9 @@ export function outcomeOf(answer: ScriptAnswer | undefined, item: Item): Outcome
   return [changed(item.copy(), answer as ScriptResult)];
 }
 
-function changed(item: Item, result: ScriptResult): Item {
+export const tooMany = (count: number) => new StageFailure(`it returned ${count} messages; ${messagesMax} are taken`);
+
+export function changed(item: Item, result: ScriptResult): Item {
   const { payload, topic, qos, retain, contentType, userProperties } = result;
   // Whether these can be sent is looked at behind each stage.
   if (topic !== undefined) item.topic = topic;
@@ -61,7 +63,7 @@ function changed(item: Item, result: ScriptResult): Item {
     if (!Array.isArray(userProperties)) throw new StageFailure('its userProperties are no list of pairs');
     item.userProperties = userProperties.map(textPair);
   }
-  if (payload !== undefined) item.value = payload;
+  if (payload !== undefined) item.setAnyValue(payload);
   // JSON knows no other word for none.
   if (contentType !== undefined) item.contentType = contentType ?? undefined;
   return item;

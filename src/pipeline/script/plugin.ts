@@ -1,13 +1,18 @@
 /**
  * `plugin`: a module that its operator trusts, in this process. Its default export gets the options and returns the function that
- * gets each message: the same as a script's, but it may answer later.
+ * gets each message: the same as a script's, but it may answer later. It runs on the event loop, and gets values of any size there:
+ * nobody bounds it.
  */
 import { pathToFileURL } from 'node:url';
 import { checkedAnswer } from '../../contracts/hook-answers.ts';
-import type { HookAnswer } from '../../contracts/hooks.ts';
+import type { Awaitable, HookAnswer } from '../../contracts/hooks.ts';
 import type { StageSettings } from '../../contracts/pipeline.ts';
 import { PipelineError } from '../errors.ts';
-import type { Stage, StageTools } from '../stages/stage.ts';
+import type { Item } from '../item.ts';
+import { loopBytes } from '../loop-limits.ts';
+import { type PackedValue, unpack } from '../packed.ts';
+import type { Outcome, Stage, StageContext, StageTools } from '../stages/stage.ts';
+import { hereOrThere } from '../thread/offloading.ts';
 import { messageFor, outcomeOf, type ScriptAnswer, type ScriptMessage } from './message.ts';
 
 type Plugin = (message: ScriptMessage) => HookAnswer<ScriptAnswer>;
@@ -16,8 +21,16 @@ let loads = 0;
 
 export async function pluginStage(
   { file, options }: NonNullable<StageSettings['plugin']>,
-  { path, deadline }: StageTools,
+  { path, loop, files }: StageTools,
 ): Promise<Stage> {
+  const { deadline, thread } = loop!;
+  const reading = { settings: 'read', limits: loop!.limits, files } as const;
+  const ask = (item: Item, context: StageContext, value: unknown): Awaitable<Outcome> => {
+    const answer = checkedAnswer(plugin(messageFor(item, context, value)), (given) => given as ScriptAnswer);
+    const timely = deadline.within(answer);
+    // Nothing of the item changes any more once the answer is too late.
+    return timely instanceof Promise ? timely.then((given) => outcomeOf(given, item)) : outcomeOf(timely, item);
+  };
   let plugin: Plugin;
   try {
     // Node keeps modules by address: a reload must not get the old one.
@@ -30,10 +43,13 @@ export async function pluginStage(
   }
   return {
     run(item, context) {
-      const answer = checkedAnswer(plugin(messageFor(item, context)), (given) => given as ScriptAnswer);
-      const timely = deadline.within(answer);
-      // Nothing of the item changes any more once the answer is too late.
-      return timely instanceof Promise ? timely.then((given) => outcomeOf(given, item)) : outcomeOf(timely, item);
+      const value = hereOrThere<unknown>(
+        item.size <= loopBytes,
+        () => item.value,
+        async () => unpack((await thread.look(reading, item, context)) as PackedValue),
+      );
+      return value instanceof Promise ? value.then((read) => ask(item, context, read)) : ask(item, context, value);
     },
+    close: () => thread.forget(reading),
   };
 }

@@ -2,11 +2,13 @@
 import { Environment } from '@marcbachmann/cel-js';
 import { PipelineError, StageFailure } from '../errors.ts';
 import type { Item } from '../item.ts';
+import { celBytesMax } from './cel-bound.ts';
 import type { Stage, StageContext, StageTools } from './stage.ts';
 
 export function celFilter(text: string, { path }: StageTools): Stage {
-  const evaluate = celExpression(text, path);
+  const { evaluate, isShort } = celExpression(text, path);
   return {
+    isShort,
     run(item, context) {
       const answer = evaluate(item, context);
       if (typeof answer !== 'boolean') throw new StageFailure(`the filter gives ${typeof answer}, not true or false`);
@@ -16,14 +18,16 @@ export function celFilter(text: string, { path }: StageTools): Stage {
 }
 
 function celExpression(text: string, path: readonly (string | number)[]) {
-  let program: (variables: object) => unknown;
+  let program: ReturnType<Environment['parse']>;
   const usesValue = /\bvalue\b/.test(text);
   try {
     program = celEnvironment().parse(text);
   } catch (cause) {
     throw new PipelineError(path, `not CEL: ${firstLine(cause)}`, { cause });
   }
-  return (item: Item, { publisher, now }: StageContext): unknown => {
+  const bytesMax = celBytesMax(program.ast);
+  const isShort = (item: Item) => (usesValue ? item.size : 0) + item.besideSize <= bytesMax;
+  const evaluate = (item: Item, { publisher, now }: StageContext): unknown => {
     const variables = {
       value: usesValue ? item.value : null,
       topic: item.topic,
@@ -42,6 +46,7 @@ function celExpression(text: string, path: readonly (string | number)[]) {
       throw new StageFailure(`CEL: ${firstLine(cause)}`, { cause });
     }
   };
+  return { evaluate, isShort };
 }
 
 /** Below it the package draws where. */

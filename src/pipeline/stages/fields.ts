@@ -3,8 +3,10 @@ import type { SetSettings, StageSettings } from '../../contracts/pipeline.ts';
 import { assertTopicName } from '../../protocol/topic.ts';
 import { PipelineError, StageFailure } from '../errors.ts';
 import type { Item } from '../item.ts';
+import { loopBytes } from '../loop-limits.ts';
 import { getAt, withAt, withoutAt } from '../paths.ts';
-import { type Template, template, topicTemplate } from '../template.ts';
+import { regexCharactersMax } from '../regex-bound.ts';
+import { readsValue, type Template, template, topicTemplate } from '../template.ts';
 import type { Stage, StageContext, StageTools } from './stage.ts';
 
 export function setStage(settings: SetSettings, { path }: StageTools): Stage {
@@ -16,7 +18,9 @@ export function setStage(settings: SetSettings, { path }: StageTools): Stage {
     return [name, template(value, [...path, 'userProperties', name])] as const;
   });
   const { contentType, qos, retain, messageExpirySeconds } = settings;
+  const usesValue = fields.length > 0 || Object.values(settings.userProperties ?? {}).some(readsValue);
   return {
+    isShort: (item) => !usesValue || item.size <= loopBytes,
     run(item, context) {
       const made = properties.map(([name, make]) => [name, String(make(item, context) ?? '')] as [string, string]);
       if (fields.length > 0) {
@@ -73,8 +77,9 @@ export function omitStage(paths: readonly string[]): Stage {
 }
 
 export function topicStage(settings: NonNullable<StageSettings['topic']>, { path }: StageTools): Stage {
-  const rewrite = topicRewriter(settings, path);
+  const { rewrite, isShort } = topicRewriter(settings, path);
   return {
+    isShort,
     run(item, context) {
       const topic = rewrite(item, context);
       try {
@@ -91,9 +96,10 @@ export function topicStage(settings: NonNullable<StageSettings['topic']>, { path
 function topicRewriter(
   settings: NonNullable<StageSettings['topic']>,
   path: readonly (string | number)[],
-): (item: Item, context: StageContext) => string {
+): { rewrite(item: Item, context: StageContext): string; isShort(item: Item): boolean } {
   if (typeof settings === 'string') {
-    return topicTemplate(settings, path);
+    const usesValue = readsValue(settings);
+    return { rewrite: topicTemplate(settings, path), isShort: (item) => !usesValue || item.size <= loopBytes };
   }
   let pattern: RegExp;
   try {
@@ -101,5 +107,9 @@ function topicRewriter(
   } catch (cause) {
     throw new PipelineError([...path, 'match'], (cause as Error).message, { cause });
   }
-  return ({ topic }) => topic.replace(pattern, settings.to);
+  const charactersMax = regexCharactersMax(settings.match);
+  return {
+    rewrite: ({ topic }) => topic.replace(pattern, settings.to),
+    isShort: ({ topic }) => topic.length <= charactersMax,
+  };
 }

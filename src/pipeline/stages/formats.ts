@@ -1,7 +1,6 @@
 /** `decode`, `encode`, `convert`. */
 import type { FormatSettings, StageSettings } from '../../contracts/pipeline.ts';
 import type { ByteCodec, Format } from '../formats/format.ts';
-import { formatFor } from '../formats/formats.ts';
 import type { Item } from '../item.ts';
 import type { Stage, StageTools } from './stage.ts';
 
@@ -19,8 +18,8 @@ function encode(item: Item, to: Format | ByteCodec): void {
   item.payloadFormatIndicator = to.isText ? true : undefined;
 }
 
-export function decodeStage(settings: FormatSettings, { limits, path }: StageTools): Stage {
-  const from = formatFor(settings, limits, path);
+export function decodeStage(settings: FormatSettings, { formats, path }: StageTools): Stage {
+  const from = formats.of(settings, path);
   return {
     run(item) {
       decode(item, from);
@@ -29,8 +28,8 @@ export function decodeStage(settings: FormatSettings, { limits, path }: StageToo
   };
 }
 
-export function encodeStage(settings: FormatSettings, { limits, path }: StageTools): Stage {
-  const to = formatFor(settings, limits, path);
+export function encodeStage(settings: FormatSettings, { formats, path }: StageTools): Stage {
+  const to = formats.of(settings, path);
   return {
     run(item) {
       encode(item, to);
@@ -39,9 +38,9 @@ export function encodeStage(settings: FormatSettings, { limits, path }: StageToo
   };
 }
 
-export function convertStage(settings: NonNullable<StageSettings['convert']>, { limits, path }: StageTools): Stage {
-  const from = settings.from === undefined ? null : formatFor(settings.from, limits, [...path, 'from']);
-  const to = formatFor(settings.to, limits, [...path, 'to']);
+export function convertStage(settings: NonNullable<StageSettings['convert']>, { formats, path }: StageTools): Stage {
+  const from = settings.from === undefined ? null : formats.of(settings.from, [...path, 'from']);
+  const to = formats.of(settings.to, [...path, 'to']);
   return {
     run(item) {
       if (from !== null) decode(item, from);

@@ -1,24 +1,40 @@
 /** JSONata, for `map` and `filter`. */
 import jsonata from 'jsonata';
 import { PipelineError, StageFailure } from '../errors.ts';
+import { TooLarge, weigh } from '../formats/format.ts';
 import type { Item } from '../item.ts';
+import { loopBytes } from '../loop-limits.ts';
+import { isShortExpression } from './jsonata-bound.ts';
 import type { Stage, StageContext, StageTools } from './stage.ts';
 
-/** How long one evaluation may take, and how deep functions may call each other. */
+/** How long one evaluation may take in the stage thread, and how deep functions may call each other. */
 const jsonataMsMax = 100;
 const jsonataDepthMax = 200;
+/** Elements of a list on the way to the result. */
+const sequenceMax = 1_000_000;
+/** Steps of one evaluation on the event loop, of one to two microseconds each. */
+const jsonataLoopSteps = 300;
 
-/** The value of a JSONata expression on the message; its variables are `$topic`, `$clientId` and so on. */
-function jsonataExpression(text: string, path: readonly (string | number)[]) {
+interface Evaluator {
+  /** The value of the expression on the message. */
+  evaluate(item: Item, context: StageContext): Promise<unknown>;
+  isShort(item: Item): boolean;
+}
+
+/** A JSONata expression; its variables are `$topic`, `$clientId` and so on. */
+function jsonataExpression(text: string, path: readonly (string | number)[], { limits, loop }: StageTools): Evaluator {
   let expression: jsonata.Expression;
   try {
-    expression = jsonata(text);
+    // The package's own limit is ten million, which take more memory than a thread has.
+    expression = loop === null ? jsonata(text, { sequence: sequenceMax }) : jsonata(text);
   } catch (cause) {
     const { message, position } = cause as { message: string; position: number };
     throw new PipelineError(path, `not JSONata: ${message} (character ${position})`, { cause });
   }
-  const startClock = timebox(expression);
-  return async (item: Item, { publisher, now }: StageContext): Promise<unknown> => {
+  const begin = loop === null ? timebox(expression) : countSteps(expression);
+  const canBeShort = isShortExpression(expression.ast());
+  const isShort = (item: Item) => canBeShort && item.size + item.besideSize <= loopBytes;
+  const evaluate = async (item: Item, { publisher, now }: StageContext): Promise<unknown> => {
     const { value, topic, qos, retain, contentType } = item;
     const { clientId = null, username = null } = publisher ?? {};
     const userProperties = Object.fromEntries(item.userProperties);
@@ -35,20 +51,24 @@ function jsonataExpression(text: string, path: readonly (string | number)[]) {
     };
     try {
       return await alone(async () => {
-        startClock();
-        return plain(await expression.evaluate(value, variables));
+        begin();
+        const result: unknown = await expression.evaluate(value, variables);
+        weigh(result, limits);
+        return plain(result);
       });
     } catch (cause) {
+      if (cause instanceof TooLarge) throw cause;
       throw new StageFailure(`JSONata: ${(cause as Error).message}`, { cause });
     }
   };
+  return { evaluate, isShort };
 }
 
 /** Evaluations that were asked for and are not done. */
 let pending = 0;
 let lastEvaluation: Promise<unknown> = Promise.resolve();
 /** So long evaluations may follow each other before the broker looks after its connections again. */
-const sliceMs = 5;
+const sliceMs = 1;
 let sliceStartedAt = 0;
 
 /**
@@ -71,9 +91,26 @@ function alone<T>(evaluate: () => Promise<T>): Promise<T> {
   return done;
 }
 
+/** JSONata calls these at every step. */
+function watch(expression: jsonata.Expression, entered: () => void, left: () => void): void {
+  const hooks = expression as unknown as { assign(name: symbol, callback: () => void): void };
+  hooks.assign(Symbol.for('jsonata.__evaluate_entry'), entered);
+  hooks.assign(Symbol.for('jsonata.__evaluate_exit'), left);
+}
+
+/** On the event loop: what takes more steps than `jsonataLoopSteps` is too large for it. */
+function countSteps(expression: jsonata.Expression): () => void {
+  let steps = 0;
+  const entered = () => {
+    if (++steps > jsonataLoopSteps) throw new TooLarge(`it takes more than ${jsonataLoopSteps} steps`);
+  };
+  watch(expression, entered, () => {});
+  return () => (steps = 0);
+}
+
 /**
- * An expression that recurses without end would stop the broker: JSONata calls these at every step. On a machine that is busy with
- * something else the clock runs on, so half of the time must be processor time of ours.
+ * In the stage thread: an expression that recurses without end ends by itself. On a machine that is busy with something else the clock
+ * runs on, so half of the time must be processor time of ours.
  */
 function timebox(expression: jsonata.Expression): () => void {
   let depth = 0;
@@ -92,9 +129,7 @@ function timebox(expression: jsonata.Expression): () => void {
     if (depth > jsonataDepthMax) throw new Error(`functions call each other more than ${jsonataDepthMax} deep`);
     if (isOver()) throw new Error(`it takes longer than ${jsonataMsMax} ms`);
   };
-  const hooks = expression as unknown as { assign(name: symbol, callback: () => void): void };
-  hooks.assign(Symbol.for('jsonata.__evaluate_entry'), check(1));
-  hooks.assign(Symbol.for('jsonata.__evaluate_exit'), check(-1));
+  watch(expression, check(1), check(-1));
   return () => {
     depth = 0;
     startedAt = performance.now();
@@ -109,9 +144,10 @@ function plain(value: unknown): unknown {
   return isMade ? Object.fromEntries(Object.entries(value).map(([name, each]) => [name, plain(each)])) : value;
 }
 
-export function mapStage(text: string, { path }: StageTools): Stage {
-  const evaluate = jsonataExpression(text, path);
+export function mapStage(text: string, tools: StageTools): Stage {
+  const { evaluate, isShort } = jsonataExpression(text, tools.path, tools);
   return {
+    isShort,
     async run(item, context) {
       const value = await evaluate(item, context);
       if (value === undefined) throw new StageFailure('the expression gives nothing for this message');
@@ -121,7 +157,7 @@ export function mapStage(text: string, { path }: StageTools): Stage {
   };
 }
 
-export function jsonataFilter(text: string, { path }: StageTools): Stage {
-  const evaluate = jsonataExpression(text, [...path, 'jsonata']);
-  return { run: async (item, context) => (await evaluate(item, context)) === true };
+export function jsonataFilter(text: string, tools: StageTools): Stage {
+  const { evaluate, isShort } = jsonataExpression(text, [...tools.path, 'jsonata'], tools);
+  return { isShort, run: async (item, context) => (await evaluate(item, context)) === true };
 }

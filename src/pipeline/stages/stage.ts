@@ -1,9 +1,12 @@
 import type { Awaitable } from '../../contracts/hooks.ts';
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import type { KnownFormats } from '../formats/formats.ts';
+import type { SchemaFiles } from '../formats/schema-files.ts';
 import type { Item } from '../item.ts';
+import type { ValueLimits } from '../loop-limits.ts';
 import type { PartContext } from '../part.ts';
 import type { StepDeadline } from '../step-deadline.ts';
+import type { StageThread } from '../thread/stage-thread.ts';
 
 /** What a stage knows beside the message. */
 export type StageContext = Pick<PartContext, 'client' | 'publisher' | 'now' | 'subscriberClass' | 'isRetained'>;
@@ -16,21 +19,38 @@ export interface Stage {
    * May change the item, but only when nothing can fail any more. Throws a StageFailure for a message it cannot handle, and a
    * Rejection for one it refuses.
    */
-  run(item: Item, context: StageContext): Awaitable<Outcome>;
-  /** For stages that hold messages back: those whose time has come. Called about ten times a second. */
-  due?(now: number): readonly Item[];
+  run(item: Item, context: StageContext, looked?: unknown): Awaitable<Outcome>;
+  /**
+   * Of a stage that remembers something: what of the item it decides by, which `run` is given then. The stage thread does this for a
+   * large item, and remembers nothing.
+   */
+  look?(item: Item, context: StageContext): unknown;
+  /** Whether it is short enough for the event loop on this item. Absent: by `loopBytes`. */
+  isShort?(item: Item): boolean;
+  /** For stages that hold messages back: those whose time has come, one by one. Called about ten times a second. */
+  due?(now: number): Iterable<Item>;
   /** All that is held back: the pipeline ends. There if `due` is. */
-  drain?(): readonly Item[];
+  drain?(): Iterable<Item>;
   close?(): void;
 }
 
 /** What stages are made with. */
 export interface StageTools {
   readonly formats: KnownFormats;
-  readonly limits: PipelineLimits;
-  readonly deadline: StepDeadline;
+  readonly limits: ValueLimits;
+  readonly files: SchemaFiles;
   /** Where the stage's settings stand, for errors. */
   readonly path: readonly (string | number)[];
+  /** Null in the stage thread. */
+  readonly loop: LoopTools | null;
+}
+
+/** What there is beside the event loop only. */
+export interface LoopTools {
+  readonly deadline: StepDeadline;
+  readonly thread: StageThread;
+  /** Those of the configuration. */
+  readonly limits: PipelineLimits;
   /** For the log, at most once in a while. */
   readonly warn: (what: string) => void;
 }

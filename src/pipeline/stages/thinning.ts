@@ -8,8 +8,10 @@
 import { createHash } from 'node:crypto';
 import type { Aggregation, PipelineLimits, StageSettings } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
-import { bytesOf } from '../formats/format.ts';
+import { TooLarge, weigh } from '../formats/format.ts';
 import type { Item } from '../item.ts';
+import { loopValueBytes } from '../loop-limits.ts';
+import { type PackedValue, pack, packedBytes } from '../packed.ts';
 import { getAt } from '../paths.ts';
 import { Publishers, publisherIn } from '../publishers.ts';
 import type { Stage, StageContext, StageTools } from './stage.ts';
@@ -58,31 +60,36 @@ function isWithin(seconds: number, since: number, now: number): boolean {
   return now >= since && now - since < seconds * 1000;
 }
 
-/** A subscriber that has just come gets the retained message, whatever others of its class were sent before. */
-function unlessRetained(run: (item: Item, key: string, now: number) => boolean): Stage {
+/**
+ * A subscriber that has just come gets the retained message, whatever others of its class were sent before. `look` tells of the item what
+ * `run` decides by.
+ */
+function unlessRetained<T>(look: (item: Item) => T, run: (looked: T, key: string, now: number) => boolean): Stage {
   return {
-    run(item, { now, subscriberClass, isRetained }) {
+    look: (item, { isRetained }) => (isRetained ? null : look(item)),
+    run(item, { now, subscriberClass, isRetained }, looked) {
       if (isRetained) return true;
-      return run(item, subscriberClass === null ? item.topic : `${subscriberClass} ${item.topic}`, now);
+      return run(looked as T, subscriberClass === null ? item.topic : `${subscriberClass} ${item.topic}`, now);
     },
   };
 }
 
 export function throttleStage({ seconds }: { readonly seconds: number }, { limits }: StageTools): Stage {
   const passedAt = new TopicStates<number>(limits);
-  return unlessRetained((_, key, now) => {
+  const passes = (_: null, key: string, now: number) => {
     const last = passedAt.get(key);
     if (last !== undefined && isWithin(seconds, last, now)) return false;
     passedAt.set(key, now);
     return true;
-  });
+  };
+  return { ...unlessRetained(() => null, passes), isShort: () => true };
 }
 
 export function deadbandStage(settings: NonNullable<StageSettings['deadband']>, { limits }: StageTools): Stage {
   const { field, absolute = 0, percent = 0, maxSeconds = Number.POSITIVE_INFINITY } = settings;
   const passed = new TopicStates<{ readonly number: number; readonly at: number }>(limits);
-  return unlessRetained((item, key, now) => {
-    const number = numberAt(item, field);
+  const look = (item: Item) => numberAt(item, field);
+  return unlessRetained(look, (number, key, now) => {
     const last = passed.get(key);
     const band = Math.max(absolute, (Math.abs(last?.number ?? 0) * percent) / 100);
     const isNews = last === undefined || !isWithin(maxSeconds, last.at, now) || Math.abs(number - last.number) >= band;
@@ -114,18 +121,19 @@ function fingerprint(item: Item, fields: readonly string[] | undefined): string 
 
 export function onChangeStage({ fields }: NonNullable<StageSettings['on-change']>, { limits }: StageTools): Stage {
   const lastSent = new TopicStates<string>(limits);
-  return unlessRetained((item, key) => {
-    const now = fingerprint(item, fields);
-    const isNews = lastSent.get(key) !== now;
-    lastSent.set(key, now);
+  const look = (item: Item) => fingerprint(item, fields);
+  return unlessRetained(look, (print, key) => {
+    const isNews = lastSent.get(key) !== print;
+    lastSent.set(key, print);
     return isNews;
   });
 }
 
 export function dedupeStage({ seconds, field }: NonNullable<StageSettings['dedupe']>, { limits }: StageTools): Stage {
   const seenAt = new TopicStates<number>(limits);
-  return unlessRetained((item, topicKey, now) => {
-    const key = `${topicKey} ${fingerprint(item, field === undefined ? undefined : [field])}`;
+  const look = (item: Item) => fingerprint(item, field === undefined ? undefined : [field]);
+  return unlessRetained(look, (print, topicKey, now) => {
+    const key = `${topicKey} ${print}`;
     const last = seenAt.get(key);
     if (last !== undefined && isWithin(seconds, last, now)) return false;
     seenAt.set(key, now);
@@ -200,12 +208,13 @@ export function aggregateStage(settings: NonNullable<StageSettings['aggregate']>
   };
   let lastNow = 0;
   return {
-    run(item, context) {
+    look: (item) => {
+      return wanted.map(({ field }) => (getAt(item.value, field) === undefined ? null : numberAt(item, field)));
+    },
+    run(item, context, looked) {
       const { now } = context;
       lastNow = now;
-      const numbers = wanted.map(({ field }) =>
-        getAt(item.value, field) === undefined ? null : numberAt(item, field),
-      );
+      const numbers = looked as readonly (number | null)[];
       let window = windows.get(item.topic);
       let displaced: Window | undefined;
       if (window === undefined) {
@@ -223,67 +232,126 @@ export function aggregateStage(settings: NonNullable<StageSettings['aggregate']>
       }
       return displaced === undefined ? false : [summary(displaced, now)];
     },
-    due(now) {
+    *due(now) {
       lastNow = now;
-      const due: Item[] = [];
       for (let oldest = windows.oldest; oldest !== undefined; oldest = windows.oldest) {
-        if (isWithin(seconds, oldest.startedAt, now)) break;
+        if (isWithin(seconds, oldest.startedAt, now)) return;
         windows.delete(oldest.item.topic);
-        due.push(summary(oldest, oldest.startedAt + seconds * 1000));
+        yield summary(oldest, oldest.startedAt + seconds * 1000);
       }
-      return due;
     },
-    drain: () => windows.takeAll().map((window) => summary(window, Math.max(lastNow, window.startedAt))),
+    *drain() {
+      for (const window of windows.takeAll()) yield summary(window, Math.max(lastNow, window.startedAt));
+    },
   };
 }
 
-interface Gathered {
+/** So many bytes of values are packed together. */
+const packedAt = loopValueBytes / 2;
+
+/** What is gathered beyond the first few values is packed, a few at a time. */
+class Gathered {
   readonly item: Item;
   readonly startedAt: number;
-  readonly values: unknown[];
-  bytes: number;
+  count = 0;
+  bytes = 0;
+  readonly #parts: Uint8Array[] = [];
+  #last: unknown[] = [];
+  #lastBytes = 0;
+
+  constructor(item: Item, startedAt: number) {
+    this.item = item.withoutPayload();
+    this.startedAt = startedAt;
+  }
+
+  add({ value, packed, bytes }: Looked): void {
+    this.count++;
+    this.bytes += bytes;
+    if (packed !== null) {
+      this.#packLast();
+      this.#parts.push(...packed.parts);
+      return;
+    }
+    if (this.#lastBytes + bytes > packedAt) this.#packLast();
+    this.#last.push(value);
+    this.#lastBytes += bytes;
+    if (bytes > packedAt) this.#packLast();
+  }
+
+  #packLast(): void {
+    if (this.#last.length > 0) this.#parts.push(...pack(this.#last).parts);
+    this.#last = [];
+    this.#lastBytes = 0;
+  }
+
+  finish(): Item {
+    if (this.#parts.length === 0) {
+      try {
+        return this.item.with(this.#last);
+      } catch (error) {
+        if (!(error instanceof TooLarge)) throw error;
+      }
+    }
+    this.#packLast();
+    const whole = this.item.copy();
+    whole.packed = { parts: this.#parts, isList: true };
+    return whole;
+  }
+}
+
+/** A value by itself, or packed as a list of one. */
+interface Looked {
+  readonly value: unknown;
+  readonly packed: PackedValue | null;
+  readonly bytes: number;
 }
 
 /** All batches of a stage together take `pipelineLimits.payloadBytes`, about; the oldest leaves early for a new message. */
-export function batchStage({ messages, seconds }: NonNullable<StageSettings['batch']>, { limits }: StageTools): Stage {
+export function batchStage(
+  { messages, seconds }: NonNullable<StageSettings['batch']>,
+  { limits, loop }: StageTools,
+): Stage {
   const batches = new TopicStates<Gathered>(limits);
+  const bytesMax = (loop?.limits ?? limits).payloadBytes;
   let bytes = 0;
   const finish = (batch: Gathered): Item => {
     batches.delete(batch.item.topic);
     bytes -= batch.bytes;
-    return batch.item.with(batch.values);
+    return batch.finish();
   };
   return {
-    run(item, context) {
+    look({ value }): Looked {
+      const size = weigh(value, limits);
+      if (loop !== null) return { value, packed: null, bytes: size };
+      const packed = pack([value]);
+      return { value: null, packed, bytes: Math.max(size, packedBytes(packed)) };
+    },
+    run(item, context, looked) {
       const { now } = context;
-      const { value } = item;
-      const size = bytesOf(value);
+      const added = looked as Looked;
       const out: Item[] = [];
-      while (bytes > 0 && bytes + size > limits.payloadBytes) out.push(finish(batches.oldest!));
+      while (bytes > 0 && bytes + added.bytes > bytesMax) out.push(finish(batches.oldest!));
       let batch = batches.get(item.topic);
       if (batch === undefined) {
-        batch = { item: item.withoutPayload(), startedAt: now, values: [], bytes: 0 };
+        batch = new Gathered(item, now);
         const displaced = batches.set(item.topic, batch);
         if (displaced !== undefined) out.push(finish(displaced));
       }
-      batch.values.push(value);
+      batch.add(added);
       gather(batch.item, item, context);
-      batch.bytes += size;
-      bytes += size;
-      if (batch.values.length >= messages) out.push(finish(batch));
+      bytes += added.bytes;
+      if (batch.count >= messages) out.push(finish(batch));
       return out.length === 0 ? false : out;
     },
-    due(now) {
-      const due: Item[] = [];
+    *due(now) {
       for (let oldest = batches.oldest; oldest !== undefined; oldest = batches.oldest) {
-        if (isWithin(seconds, oldest.startedAt, now)) break;
-        due.push(finish(oldest));
+        if (isWithin(seconds, oldest.startedAt, now)) return;
+        yield finish(oldest);
       }
-      return due;
     },
-    drain() {
+    *drain() {
       bytes = 0;
-      return batches.takeAll().map(({ item, values }) => item.with(values));
+      for (const batch of batches.takeAll()) yield batch.finish();
     },
   };
 }

@@ -1,21 +1,26 @@
 /** `validate`: by JSON Schema, or by whether Protobuf or Avro can have the value. */
-import { readFileSync } from 'node:fs';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { StageSettings } from '../../contracts/pipeline.ts';
 import { PipelineError, StageFailure } from '../errors.ts';
-import { avroFormat } from '../formats/avro.ts';
+import type { Format } from '../formats/format.ts';
 import { fromFile } from '../formats/formats.ts';
 import { jsonable } from '../formats/json.ts';
-import { protobufFormat } from '../formats/protobuf.ts';
+import { schemaBytesMax } from './schema-bound.ts';
 import type { Stage, StageTools } from './stage.ts';
 
-export function validateStage(settings: NonNullable<StageSettings['validate']>, { limits, path }: StageTools): Stage {
+export function validateStage(settings: NonNullable<StageSettings['validate']>, tools: StageTools): Stage {
+  const { formats, files, path } = tools;
   const { jsonSchema, protobuf, avro } = settings;
   if (jsonSchema !== undefined) {
     const at = [...path, 'jsonSchema'];
-    const validate = fromFile(at, () => compileSchema(jsonSchema, at));
+    const schema = fromFile(at, (): unknown => {
+      return typeof jsonSchema === 'string' ? JSON.parse(files.read(jsonSchema)) : jsonSchema;
+    });
+    const validate = fromFile(at, () => compileSchema(schema as object, at));
+    const bytesMax = schemaBytesMax(schema);
     return {
+      isShort: ({ size }) => size <= bytesMax,
       run(item) {
         // The schema is one of JSON, so it sees what JSON would have: dates and binary as texts.
         if (validate(jsonable(item.value, () => {}, Number))) return true;
@@ -24,10 +29,7 @@ export function validateStage(settings: NonNullable<StageSettings['validate']>, 
       },
     };
   }
-  const format =
-    protobuf !== undefined
-      ? fromFile([...path, 'protobuf'], () => protobufFormat(protobuf, limits))
-      : fromFile([...path, 'avro'], () => avroFormat(avro!, limits));
+  const format = formats.of(protobuf !== undefined ? { protobuf } : { avro: avro! }, path) as Format;
   return {
     run(item) {
       // A value that is there already must fit; bytes must be readable.
@@ -38,8 +40,7 @@ export function validateStage(settings: NonNullable<StageSettings['validate']>, 
   };
 }
 
-function compileSchema(jsonSchema: string | object, path: readonly (string | number)[]): ValidateFunction {
-  const schema = typeof jsonSchema === 'string' ? JSON.parse(readFileSync(jsonSchema, 'utf8')) : jsonSchema;
+function compileSchema(schema: object, path: readonly (string | number)[]): ValidateFunction {
   const is2020 = String((schema as { $schema?: unknown }).$schema).includes('2020-12');
   // Values may hold more than JSON has, and formats are for annotation, as the newer drafts say.
   const ajv = new (is2020 ? Ajv2020 : Ajv)({ strict: false, validateFormats: false });

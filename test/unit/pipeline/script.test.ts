@@ -256,3 +256,44 @@ describe('a hostile script', () => {
     expect(({} as { polluted?: string }).polluted).toBeUndefined();
   });
 });
+
+describe('what is large', () => {
+  test('goes through a script as it would if it were small', async () => {
+    const bench = await scripted(
+      `export default ({ payload }) => ({ payload: { n: payload.list.length, list: payload.list } });`,
+    );
+    for (const length of [2, 20_000]) {
+      const list = Array.from({ length }, (_, n) => `reading ${n}`);
+      const [message] = await bench.messages(aPublish({ list }));
+      expect(jsonOf(message)).toEqual({ n: length, list });
+    }
+    await bench.publish(aPublish('['.repeat(10_000)));
+    expect((await bench.quarantined())[0]?.reason).toContain('not JSON');
+  });
+
+  test('counts against memoryBytes in its whole size', async () => {
+    const bench = await scripted(
+      'let kept = []; export default () => { kept.push(new Uint8Array(1_000_000).fill(1)); return { payload: kept.length }; };',
+      {
+        memoryBytes: 8_388_608,
+      },
+    );
+    const counts: number[] = [];
+    for (let i = 0; i < 40; i++)
+      for (const message of await bench.messages(aPublish({}))) counts.push(jsonOf(message) as number);
+    // Sixteen megabytes are what the sandbox begins with.
+    expect(Math.max(...counts)).toBeLessThan(16);
+    expect((await bench.quarantined())[0]?.reason).toMatch(/memory/);
+  });
+
+  test('becomes a thousand messages at most, and the event loop serves others meanwhile', async () => {
+    const source = `export default ({ payload: { n, text } }) => Array.from({ length: n }, (_, i) => ({ payload: { i, text } }));`;
+    const bench = await scripted(source);
+    const made = await bench.messages(aPublish({ n: 1_000, text: 'x'.repeat(1_000) }));
+    expect(made.map((message) => (jsonOf(message) as { i: number }).i)).toEqual(
+      Array.from({ length: 1_000 }, (_, i) => i),
+    );
+    await bench.publish(aPublish({ n: 1_001, text: '' }));
+    expect((await bench.quarantined())[0]?.reason).toBe('it returned 1001 messages; 1000 are taken');
+  });
+});

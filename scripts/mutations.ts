@@ -179,13 +179,13 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a QoS 2 PUBLISH that comes again is routed again',
     file: 'core/handlers/publish.ts',
-    from: 'if (session.received.has(packetId)) {\n      return core.sink.acknowledgeStored',
-    to: 'if (session.received.has(packetId) && packetId > 65_535) {\n      return core.sink.acknowledgeStored',
+    from: 'if (qos !== 2 || !session.received.has(packetId)) return false;',
+    to: 'if (qos !== 2 || packetId > 0) return false;',
   },
   {
     name: 'a QoS 2 message is sent before its packet identifier is stored',
     file: 'core/delivering.ts',
-    from: 'this.#store.putSending(session.sid, { packetId, messageId: delivery.message.id, isReceived: false });',
+    from: 'this.#store.putSending(session.sid, sending, joint?.changes);',
     to: '',
   },
   {
@@ -276,14 +276,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: part of a message that was split is routed although it is refused',
     file: 'core/handlers/publish.ts',
-    from: `  if (canBeTold && core.refuses(messages, session)) return ReasonCode.QuotaExceeded;
-  let worst: number = ReasonCode.Success;
-  for (const { message, forms } of messages) worst = Math.max(worst, core.publish(message, session, forms));`,
-    to: `  let worst: number = ReasonCode.Success;
-  for (const each of messages) {
-    if (canBeTold && core.refuses([each], session)) return ReasonCode.QuotaExceeded;
-    worst = Math.max(worst, core.publish(each.message, session, each.forms));
-  }`,
+    from: 'if (canBeTold && core.refuses(messages, session)) return done(ReasonCode.QuotaExceeded);\n  const publication = new Publication(core, messages, session, done);',
+    to: 'const refused = canBeTold ? messages.filter((each) => core.refuses([each], session)) : [];\n  const publication = new Publication(core, messages.filter((each) => !refused.includes(each)), session, (code) => done(refused.length > 0 ? ReasonCode.QuotaExceeded : code));',
   },
   {
     name: 'a QoS 1 exchange of an earlier run is over and its record stays',
@@ -743,9 +737,33 @@ export const mutations: readonly Mutation[] = [
     to: 'if (isStored) return callback();',
   },
   {
-    name: 'a message that is to be stored for some goes to some at a time',
+    name: 'a message for very many is committed in the middle',
     file: 'core/core.ts',
-    from: '&& !this.settings.queueQoS0 &&',
-    to: '&&',
+    from: 'this.store.outlivesProcess ? new JointCommit(this.store, this.sink) : null;',
+    to: 'this.store.outlivesProcess ? (null as JointCommit | null) : null;',
+  },
+  {
+    name: 'QoS 2 is sent before the message that it is part of is stored',
+    file: 'core/delivering.ts',
+    from: 'if (joint === null) this.#sink.whenStored(send);\n    else joint.whenStored(send);',
+    to: 'this.#sink.whenStored(send);',
+  },
+  {
+    name: 'what is passed on of a message for very many is committed before the rest',
+    file: 'core/redistribution.ts',
+    from: 'this.#delivering.joint = joint?.changes ? joint : null;',
+    to: 'this.#delivering.joint = null;',
+  },
+  {
+    name: 'a session that has ended meanwhile gets a message for very many',
+    file: 'core/core.ts',
+    from: '(isLater && !this.#isStillWanted(message, target.session))',
+    to: '(isLater && this.#isStillWanted(message, target.session) === null)',
+  },
+  {
+    name: 'a message relies on content that may be committed later',
+    file: 'store/level/contents.ts',
+    from: '(content.batch === null || content.batch === batch);',
+    to: '(content.batch === null || content.batch !== null);',
   },
 ];

@@ -19,7 +19,7 @@ import {
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
-import type { FanOut } from '../core/fan-out.ts';
+import type { Resumable } from '../core/fan-out.ts';
 import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
 import { handleAck } from '../core/handlers/acknowledge.ts';
 import { handlePublish } from '../core/handlers/publish.ts';
@@ -101,7 +101,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #share: Share | null = null;
   #unansweredLeft = unansweredPerCommit;
   /** Its last message is on its way to very many. */
-  #fanOut: FanOut | null = null;
+  #fanOut: Resumable | null = null;
   /** A message whose route is long to find. */
   #search: { readonly route: PendingRoute; readonly publish: () => void } | null = null;
   #closeReason = '';
@@ -388,15 +388,17 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     ) {
       publishThroughHooks(this, session, message, packetId);
     } else handlePublish(shell.core, session, message, packetId, true);
-    if (shell.core.fanOut !== null) this.#fanOutRest(shell.core.fanOut);
+    this.finishFanOut();
     if (message.retain && packetId === 0) this.#limitUnanswered();
     this.#packetDone();
   }
 
-  /** A message for very many. */
-  #fanOutRest(fanOut: FanOut): void {
-    this.shell.core.fanOut = null;
-    this.#fanOut = fanOut;
+  /** Sees to what is left of publishing a message for very many. */
+  finishFanOut(): void {
+    const { core } = this.shell;
+    if (core.fanOut === null) return;
+    this.#fanOut = core.fanOut;
+    core.fanOut = null;
     this.work(() => this.#fanOutSome());
   }
 

@@ -57,6 +57,7 @@ class ClientPublish implements Passage {
     const code = ruledCode(this.#session, this.message);
     if (isFailure(code)) return this.refused(code);
     handleTransformed(core, this.#session, this.message.qos, this.#packetId, messages, this.#stagedBefore);
+    this.asker.finishFanOut();
   }
 }
 

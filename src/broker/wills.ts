@@ -2,6 +2,7 @@
  * Publishes a will that is due: it passes what a PUBLISH of its client would, in the name of that client.
  */
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import { Publication } from '../core/fan-out.ts';
 import type { Prepared } from '../core/prepared.ts';
 import { type PendingWill, publisherOf } from '../core/wills.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
@@ -78,8 +79,16 @@ class WillPassage implements Passage, Asker, Blamable {
     if (isFailure(code)) return this.refused(code);
     // No Local goes by the client identifier, whose session may be another one by now. [MQTT5 3.8.3-3]
     const origin = core.directory.get(this.#will.clientId) ?? null;
-    for (const { message, forms } of messages) core.publish(message, origin, forms);
-    this.#end();
+    const publication = new Publication(core, messages, origin, () => this.#end());
+    if (publication.begin()) core.sink.background(() => this.#step(publication));
+  }
+
+  #step(publication: Publication): boolean {
+    let isLeft = false;
+    this.guard(() => {
+      isLeft = publication.step();
+    });
+    return isLeft;
   }
 
   #end(): void {

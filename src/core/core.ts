@@ -15,7 +15,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Topic } from '../protocol/topic.ts';
 import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
-import { FanOut } from './fan-out.ts';
+import { FanOut, JointCommit, type Resumable } from './fan-out.ts';
 import { retainedFootprint } from './footprint.ts';
 import { type Forms, formFor, type Prepared } from './prepared.ts';
 import { Reservation } from './reservation.ts';
@@ -27,6 +27,9 @@ import type { SharedGroup } from './shared-group.ts';
 import type { Sink } from './sink.ts';
 import { defaultStepSizes, type StepSizes } from './step-sizes.ts';
 import { Wills } from './wills.ts';
+
+/** To choose a member of a shared subscription, and to store its copy, takes as long as so many copies for sessions. */
+const targetsPerGroup = 4;
 
 /** So many nodes are looked at in one go, in search of retained messages that have expired. */
 const stepsInSweep = 10_000;
@@ -53,7 +56,7 @@ export class Core {
   readonly delivering: Delivering;
   readonly stepSizes: StepSizes;
   /** What `publish` left to its caller. */
-  fanOut: FanOut | null = null;
+  fanOut: Resumable | null = null;
   #now: number;
   #sysRetained = 0;
   /** The round that is under way. */
@@ -148,15 +151,36 @@ export class Core {
       return ReasonCode.Success;
     }
 
-    const total = route.targets.length + route.groups.length;
-    if (mayPause && message.qos === 0 && !this.settings.queueQoS0 && total > this.stepSizes.copies) {
-      const kept = message.keep();
-      const give = (from: number, to: number) => void this.#give(kept, route, origin, forms, from, to);
-      this.fanOut = new FanOut(give, total, this.stepSizes.copies);
+    const { targets, groups } = route;
+    if (mayPause && targets.length + groups.length * targetsPerGroup > this.stepSizes.copies) {
+      this.fanOut = this.#fanOutTo(route, message.keep(), origin, forms);
       return ReasonCode.Success;
     }
-    const reached = this.#give(message, route, origin, forms, 0, total);
+    const reached = this.#give(message, route, origin, forms, 0, targets.length + groups.length);
     return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+  }
+
+  #fanOutTo(route: Route, message: Message, origin: Session | null, forms: Forms | null): FanOut {
+    const { copies, storedCopies } = this.stepSizes;
+    const mayStore = message.qos > 0 || this.settings.queueQoS0;
+    const joint = mayStore && this.store.outlivesProcess ? new JointCommit(this.store, this.sink) : null;
+    const give = (from: number, to: number) => {
+      this.delivering.joint = joint;
+      try {
+        return this.#give(message, route, origin, forms, from, to, true);
+      } finally {
+        this.delivering.joint = null;
+      }
+    };
+    const total = route.targets.length + route.groups.length;
+    return new FanOut({ give, total, perStep: mayStore ? storedCopies : copies, joint });
+  }
+
+  /** For whoever sees to what `publish` has left. */
+  takeFanOut(): FanOut | null {
+    const { fanOut } = this;
+    this.fanOut = null;
+    return fanOut as FanOut | null;
   }
 
   /**
@@ -195,13 +219,22 @@ export class Core {
   }
 
   /** Serves those of a route from one number up to another: first the sessions, then the shared subscriptions. */
-  #give(message: Message, route: Route, origin: Session | null, forms: Forms | null, from: number, to: number): number {
+  #give(
+    message: Message,
+    route: Route,
+    origin: Session | null,
+    forms: Forms | null,
+    from: number,
+    to: number,
+    isLater = false,
+  ): number {
     const { targets, groups } = route;
+    this.delivering.renumbered = null;
     const sessions = targets.length;
     let reached = 0;
     for (let i = from; i < to && i < sessions; i++) {
       const target = shareOf(targets[i]!, origin);
-      if (target === null || (from > 0 && !this.#isStillWanted(message, target.session))) continue;
+      if (target === null || (isLater && !this.#isStillWanted(message, target.session))) continue;
       const qos = Math.min(message.qos, target.qos) as QoS;
       const retain = message.retain && target.retainAsPublished;
       const form = forms === null ? message : formFor(target.subscriberClass, message, forms);
@@ -234,7 +267,11 @@ export class Core {
     try {
       this.delivering.deliver(session, message, qos, retain, subscriptionIds, group);
     } catch (error) {
+      // What follows from it is another matter.
+      const { joint } = this.delivering;
+      this.delivering.joint = null;
       this.sink.failed(session, error);
+      this.delivering.joint = joint;
     }
   }
 

@@ -10,6 +10,7 @@ import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Delivery } from './delivery.ts';
+import type { JointCommit } from './fan-out.ts';
 import { Redistribution } from './redistribution.ts';
 import type { Walk } from './retained.ts';
 import type { Router } from './router.ts';
@@ -49,6 +50,10 @@ export class Delivering {
   readonly #stepSizes: StepSizes;
   /** What looking for retained messages may still cost in this step. */
   readonly #walk: Walk = { stepsLeft: 0 };
+  /** What is delivered now is committed with others that come later. */
+  joint: JointCommit | null = null;
+  /** The message that is delivered now, under a later number: sessions that cannot have it under its own may share this one. */
+  renumbered: Message | null = null;
   /** How often the rights of sessions have changed: what was allowed before is to be asked again. */
   rightsChanges = 0;
 
@@ -96,18 +101,25 @@ export class Delivering {
       return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
     }
     const kept = session.isPersistent ? this.#numbered(session, message.keep()) : message.keep();
-    const delivery = new Delivery(kept, qos, retain, subscriptionIds, group);
+    const joint = session.isPersistent ? this.joint : null;
+    const delivery = new Delivery(kept, qos, retain, subscriptionIds, group, joint);
     if (session.isPersistent) {
       if (session.mustQueue) return this.#enqueueStored(session, delivery);
-      this.#store.putDelivery(session.sid, delivery);
+      this.#store.putDelivery(session.sid, delivery, joint?.changes);
     } else if (session.mustQueue) return this.enqueue(session, delivery);
     this.#send(session, delivery);
   }
 
   /** With a number above that of every earlier message of the session. */
   #numbered(session: Session, message: Message): Message {
-    // It has had this one: by another subscription, of which at least one is shared.
-    const numbered = message.id > 0 && message.id <= session.lastMessageId ? message.renumbered(0) : message;
+    let numbered = message;
+    // It has had this one, by another subscription, of which at least one is shared; or a later one, while this was on its way to others.
+    if (message.id > 0 && message.id <= session.lastMessageId) {
+      const { renumbered } = this;
+      const fits =
+        renumbered !== null && renumbered.original === message.original && renumbered.id > session.lastMessageId;
+      numbered = this.renumbered = fits ? renumbered : message.renumbered(0);
+    }
     if (numbered.id === 0) numbered.id = this.#store.nextMessageId();
     session.lastMessageId = numbered.id;
     return numbered;
@@ -115,7 +127,7 @@ export class Delivering {
 
   #enqueueStored(session: Session, delivery: Delivery): void {
     if (!this.#hasMadeRoom(session, delivery)) return;
-    this.#store.putDelivery(session.sid, delivery);
+    this.#store.putDelivery(session.sid, delivery, delivery.joint?.changes);
     const {
       queue,
       account: { ledger },
@@ -221,17 +233,21 @@ export class Delivering {
 
   /** After a crash the same identifier must stand for the same message, or it would arrive twice. */
   #sendStored(session: Session, delivery: Delivery, packetId: PacketId): void {
-    this.#store.putSending(session.sid, { packetId, messageId: delivery.message.id, isReceived: false });
+    const { joint } = delivery;
+    const sending = { packetId, messageId: delivery.message.id, isReceived: false };
+    this.#store.putSending(session.sid, sending, joint?.changes);
     const { link } = session;
     const { rightsChanges } = this;
-    this.#sink.whenStored(() => {
+    const send = () => {
       if (session.link !== link || session.window.delivery(packetId) !== delivery) return;
       try {
         this.#sendNowStored(session, delivery, packetId, rightsChanges);
       } catch (error) {
         this.#sink.failed(session, error);
       }
-    });
+    };
+    if (joint === null) this.#sink.whenStored(send);
+    else joint.whenStored(send);
   }
 
   #sendNowStored(session: Session, delivery: Delivery, packetId: PacketId, rightsChanges: number): void {

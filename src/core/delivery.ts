@@ -1,6 +1,7 @@
 import { queuedBytes, type StoredDelivery } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
+import type { JointCommit } from './fan-out.ts';
 import type { Router } from './router.ts';
 import type { SharedGroup } from './shared-group.ts';
 
@@ -20,6 +21,8 @@ export class Delivery {
   readonly subscriptionIds: readonly number[] | null;
   /** The shared subscription it came by: another member may take it over. */
   readonly group: SharedGroup | null;
+  /** Others that it is committed with; null: none that come later. */
+  readonly joint: JointCommit | null;
 
   constructor(
     message: Message,
@@ -27,12 +30,14 @@ export class Delivery {
     retain: boolean,
     subscriptionIds: readonly number[] | null,
     group: SharedGroup | null,
+    joint: JointCommit | null = null,
   ) {
     this.message = message;
     this.qos = qos;
     this.retain = retain;
     this.subscriptionIds = subscriptionIds;
     this.group = group;
+    this.joint = joint;
   }
 
   /** What it counts for in a queue. */
@@ -41,10 +46,11 @@ export class Delivery {
   }
 
   /** As the store has it, which knows a shared subscription by its name. */
-  static restored(
-    { message, qos, retain, subscriptionIds, group }: StoredDelivery,
-    groups: Pick<Router, 'group'>,
-  ): Delivery {
-    return new Delivery(message, qos, retain, subscriptionIds, group === null ? null : groups.group(group.name));
+  static restored(stored: StoredDelivery, groups: Pick<Router, 'group'>): Delivery {
+    const { message, qos, retain, subscriptionIds, group: named } = stored;
+    const group = named === null ? null : groups.group(named.name);
+    // What is not committed yet is what the store was given.
+    const joint = stored instanceof Delivery ? stored.joint : null;
+    return new Delivery(message, qos, retain, subscriptionIds, group, joint);
   }
 }

@@ -1,27 +1,142 @@
 /**
- * A message of QoS 0 on its way to very many sessions. Only its publisher waits for the end of it: order is promised among the
- * messages of one publisher. [MQTT5 4.6.0-6]
+ * A message on its way to very many sessions. Only its publisher waits for the end of it: order is promised among the messages of one
+ * publisher. [MQTT5 4.6.0-6]
  *
- * Messages of QoS 1 and 2 go to everybody in one go, since all of it is stored together.
+ * What of it is stored is in one commit, whichever step gave it. So a crash in the middle leaves nothing of it behind; its publisher has no
+ * answer, and publishes it again.
  */
-export class FanOut {
-  readonly #give: (from: number, to: number) => void;
-  readonly #total: number;
-  readonly #perStep: number;
+import type { ChangeSet, SessionStore } from '../contracts/session-store.ts';
+import type { Message } from '../protocol/message.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { Forms, Prepared } from './prepared.ts';
+import type { Session } from './session.ts';
+import type { Sink } from './sink.ts';
+
+/** What is left of publishing something. */
+export interface Resumable {
+  /** Does some more. Returns whether any is left. */
+  step(): boolean;
+}
+
+/** Deliveries that are committed together, though they are given in several rounds. */
+export class JointCommit {
+  readonly #store: SessionStore;
+  readonly #sink: Sink;
+  /** Null: they are staged, all of them. */
+  #changes: ChangeSet | null;
+  #whenStored: (() => void)[] = [];
+
+  constructor(store: SessionStore, sink: Sink) {
+    this.#store = store;
+    this.#sink = sink;
+    this.#changes = store.newChangeSet();
+  }
+
+  get changes(): ChangeSet | null {
+    return this.#changes;
+  }
+
+  /** Calls back once what was given so far would survive a crash. */
+  whenStored(callback: () => void): void {
+    if (this.#changes === null) this.#sink.whenStored(callback);
+    else this.#whenStored.push(callback);
+  }
+
+  /** All are given. */
+  end(): void {
+    this.#store.join(this.#changes!);
+    this.#changes = null;
+    for (const callback of this.#whenStored.splice(0)) this.#sink.whenStored(callback);
+  }
+}
+
+export interface FanOutOptions {
+  /** Serves those from the one number up to the other, of `total`; returns how many of them it reached. */
+  readonly give: (from: number, to: number) => number;
+  readonly total: number;
+  readonly perStep: number;
+  /** Null: nothing of it is stored. */
+  readonly joint: JointCommit | null;
+}
+
+export class FanOut implements Resumable {
+  readonly #options: FanOutOptions;
   #next = 0;
+  #reached = 0;
 
-  /** `give` serves those from the one number up to the other, of `total`. */
-  constructor(give: (from: number, to: number) => void, total: number, perStep: number) {
-    this.#give = give;
-    this.#total = total;
-    this.#perStep = perStep;
+  constructor(options: FanOutOptions) {
+    this.#options = options;
   }
 
-  /** Serves some more. Returns whether any are left. */
+  get reasonCode(): ReasonCode {
+    return this.#reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+  }
+
   step(): boolean {
+    const { give, total, perStep, joint } = this.#options;
     const from = this.#next;
-    this.#next = Math.min(from + this.#perStep, this.#total);
-    this.#give(from, this.#next);
-    return this.#next < this.#total;
+    this.#next = Math.min(from + perStep, total);
+    this.#reached += give(from, this.#next);
+    if (this.#next < total) return true;
+    joint?.end();
+    return false;
   }
+}
+
+/** Messages that are published one after the other, and what follows then. */
+export class Publication implements Resumable {
+  readonly #core: Publisher;
+  readonly #messages: readonly Prepared[];
+  readonly #origin: Session | null;
+  readonly #done: (reasonCode: number) => void;
+  #next = 0;
+  #fanOut: FanOut | null;
+  #worst: number = ReasonCode.Success;
+
+  /** `fanOut`: what is left of a message before these. `done` is told the worst of their reason codes. */
+  constructor(
+    core: Publisher,
+    messages: readonly Prepared[],
+    origin: Session | null,
+    done: (reasonCode: number) => void,
+    fanOut: FanOut | null = null,
+  ) {
+    this.#core = core;
+    this.#messages = messages;
+    this.#origin = origin;
+    this.#done = done;
+    this.#fanOut = fanOut;
+  }
+
+  /** Publishes up to the first message that is for very many. Returns whether anything is left. */
+  begin(): boolean {
+    while (this.#fanOut === null && this.#next < this.#messages.length) this.#publishNext();
+    if (this.#fanOut === null) this.#done(this.#worst);
+    return this.#fanOut !== null;
+  }
+
+  #publishNext(): void {
+    const { message, forms } = this.#messages[this.#next++]!;
+    const reasonCode = this.#core.publish(message, this.#origin, forms, true);
+    this.#fanOut = this.#core.takeFanOut();
+    if (this.#fanOut === null) this.#worst = Math.max(this.#worst, reasonCode);
+  }
+
+  step(): boolean {
+    if (this.#fanOut?.step() === true) return true;
+    if (this.#fanOut !== null) this.#worst = Math.max(this.#worst, this.#fanOut.reasonCode);
+    this.#fanOut = null;
+    if (this.#next < this.#messages.length) {
+      this.#publishNext();
+      return true;
+    }
+    this.#done(this.#worst);
+    return false;
+  }
+}
+
+/** The core, as far as it matters here. */
+interface Publisher {
+  publish(message: Message, origin: Session | null, forms: Forms | null, mayPause: boolean): number;
+  takeFanOut(): FanOut | null;
 }

@@ -156,7 +156,7 @@ export class Redistribution {
     if (!session.isEnded) this.#delivering.pump(session);
   }
 
-  #passOn(session: Session, { message, qos, group }: Delivery): void {
+  #passOn(session: Session, { message, qos, group, joint }: Delivery): void {
     if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
     if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]
     const { limits } = this.#settings;
@@ -167,6 +167,13 @@ export class Redistribution {
     const retain = message.retain && newOwner.retainAsPublished;
     const granted = Math.min(message.qos, newOwner.qos) as QoS;
     // In the new owner's queue it is the newest message, so it gets a new number.
-    this.#delivering.deliver(newOwner.session, message.renumbered(0, false), granted, retain, ids, group);
+    const copy = message.renumbered(0, false);
+    const before = this.#delivering.joint;
+    this.#delivering.joint = joint?.changes ? joint : null;
+    try {
+      this.#delivering.deliver(newOwner.session, copy, granted, retain, ids, group);
+    } finally {
+      this.#delivering.joint = before;
+    }
   }
 }

@@ -1,7 +1,9 @@
 /** How much one step does of what may be very much: about a tenth of a millisecond. */
 export interface StepSizes {
-  /** Copies of a message. */
+  /** Copies of a message of QoS 0. */
   readonly copies: number;
+  /** Copies that may have to be stored, or wait. */
+  readonly storedCopies: number;
   /** Timers that are due, each of which may end a connection or a session. */
   readonly timers: number;
   /** Subscriptions of a session that has ended, to be taken out of the router. */
@@ -10,4 +12,10 @@ export interface StepSizes {
   readonly retained: number;
 }
 
-export const defaultStepSizes: StepSizes = { copies: 128, timers: 16, subscriptions: 64, retained: 1_000 };
+export const defaultStepSizes: StepSizes = {
+  copies: 128,
+  storedCopies: 32,
+  timers: 16,
+  subscriptions: 64,
+  retained: 1_000,
+};

@@ -18,7 +18,7 @@ export class MemoryStore implements SessionStore {
   readonly unwrittenBytes = 0;
   readonly failure = null;
   readonly canPage = false;
-  readonly outlivesProcess = false;
+  readonly outlivesProcess: boolean = false;
   onUrgent: () => void = () => {};
 
   async load() {

@@ -65,7 +65,7 @@ export class Decisions {
 
   /** A copy for a session, as `core.publish` gives it. */
   take(session: Session, routed: Routed, group: string | null): Decision {
-    const { number, key, qos } = routed;
+    const { number, key } = routed;
     const { clientId } = session;
     const judge: Judge = this.#judge;
     const owner = this.#owner(session);
@@ -76,7 +76,7 @@ export class Decisions {
     });
     this.#taken.add(`${number} ${who}`);
     // It may have come, or come back, while the message was given to others.
-    const mayBeNew = qos === 0 && judge.profile.hasSmallSteps && owner !== undefined;
+    const mayBeNew = judge.profile.hasSmallSteps && owner !== undefined;
     if (group === null) {
       if (mayBeNew && owedTo(owner, number) === null) judge.tell({ kind: 'found', clientId, message: routed });
       return this.#make(session, number, owner === undefined ? null : owedTo(owner, number));

@@ -81,7 +81,9 @@ export class Host {
       ...(this.#judge.rules !== null && { access: this.#judge.rules.policy }),
       hooks: this.#hooks(life),
       ...(this.#pipelines !== null && { pipeline: this.#pipelines }),
-      ...(this.#profile.hasSmallSteps && { stepSizes: { copies: 1, timers: 1, subscriptions: 1, retained: 1 } }),
+      ...(this.#profile.hasSmallSteps && {
+        stepSizes: { copies: 1, storedCopies: 1, timers: 1, subscriptions: 1, retained: 1 },
+      }),
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
       scheduler: this.#scheduler(life),
     });

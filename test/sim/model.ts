@@ -190,7 +190,11 @@ export class Model {
       case 'found': {
         const { topic, publisher } = entry.message;
         const own = this.recipients(topic, publisher, new Set()).own.get(session);
-        if (own !== undefined && session.isReady) this.#expect(session, entry.message, own);
+        // Only QoS 0 is not owed already.
+        const mayBe = own !== undefined && (session.isReady || this.queuesQoS0);
+        if (mayBe && (entry.message.qos === 0 || own.every(({ qos }) => qos === 0))) {
+          this.#expect(session, entry.message, own);
+        }
         return;
       }
       case 'replay':

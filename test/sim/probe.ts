@@ -7,7 +7,7 @@ import type { Broker } from '../../src/broker/broker.ts';
 import { Connection } from '../../src/broker/connection.ts';
 import { queuedBytes } from '../../src/contracts/session-store.ts';
 import type { Core } from '../../src/core/core.ts';
-import type { FanOut } from '../../src/core/fan-out.ts';
+import type { Resumable } from '../../src/core/fan-out.ts';
 import type { Session } from '../../src/core/session.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { PacketType } from '../../src/protocol/packets.ts';
@@ -106,7 +106,7 @@ function watchDecisions(core: Core, judge: Judge): void {
   };
 
   /** What follows later is still of this message. */
-  const watchFanOut = (fanOut: FanOut, message: Message, own: Routing): void => {
+  const watchFanOut = (fanOut: Resumable, message: Message, own: Routing): void => {
     const step = fanOut.step.bind(fanOut);
     fanOut.step = () => {
       const outer = routing;

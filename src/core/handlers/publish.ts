@@ -5,6 +5,7 @@ import type { Message } from '../../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../../protocol/reason-codes.ts';
 import type { Core } from '../core.ts';
+import { Publication } from '../fan-out.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Session } from '../session.ts';
 
@@ -16,13 +17,20 @@ export function handlePublish(
   packetId: PacketId,
   mayPause = false,
 ): void {
-  if (message.qos === 0) core.publish(message, session, null, mayPause);
-  else exchange(core, session, message.qos, packetId, message);
+  const { qos } = message;
+  if (qos === 0) return void core.publish(message, session, null, mayPause);
+  const { staged } = core.store;
+  if (isResend(core, session, qos, packetId)) return;
+  const isRefused = session.traits.hasProperties && core.refusesOne(message, session);
+  const code = isRefused ? ReasonCode.QuotaExceeded : core.publish(message, session, null, mayPause);
+  if (core.fanOut === null) return finish(core, session, qos, packetId, code, staged);
+  const done = finisher(core, session, qos, packetId, staged);
+  core.fanOut = new Publication(core, [], session, done, core.takeFanOut());
 }
 
 /**
  * A PUBLISH of this QoS became other messages, or none, on its way through the pipeline. The publisher is answered once, and
- * after what has been stored since `stagedBefore`.
+ * after what has been stored since `stagedBefore`. The caller takes what is left in `core.fanOut`.
  */
 export function handleTransformed(
   core: Core,
@@ -32,48 +40,37 @@ export function handleTransformed(
   messages: readonly Prepared[],
   stagedBefore: number,
 ): void {
-  exchange(core, session, qos, packetId, messages, stagedBefore);
-}
-
-function exchange(
-  core: Core,
-  session: Session,
-  qos: QoS,
-  packetId: PacketId,
-  messages: Message | readonly Prepared[],
-  staged = core.store.staged,
-): void {
-  if (qos === 0) {
-    publishEach(core, session, messages, qos);
-  } else if (qos === 1) {
-    const reasonCode = publishEach(core, session, messages, qos);
-    core.answer(session, PacketType.puback, packetId, reasonCode, staged);
-  } else {
-    // A resend: the first copy is on its way, perhaps still to the disk, so only answer again. [MQTT5 4.3.3-10]
-    if (session.received.has(packetId)) {
-      return core.sink.acknowledgeStored(session, PacketType.pubrec, packetId, ReasonCode.Success);
-    }
-    const reasonCode = publishEach(core, session, messages, qos);
-    if (!isFailure(reasonCode)) remember(core, session, packetId);
-    core.answer(session, PacketType.pubrec, packetId, reasonCode, staged);
-  }
-}
-
-/**
- * All of it or, where there is no room for all of it and the publisher can be told, nothing: a part that was routed would come
- * twice when the publisher tries again.
- */
-function publishEach(core: Core, session: Session, messages: Message | readonly Prepared[], qos: QoS): number {
+  if (isResend(core, session, qos, packetId)) return;
+  const done = finisher(core, session, qos, packetId, stagedBefore);
+  // All of it or, where there is no room for all of it and the publisher can be told, nothing: a part that was routed would come
+  // twice when the publisher tries again.
   const canBeTold = qos > 0 && session.traits.hasProperties;
-  if (!Array.isArray(messages)) {
-    const message = messages as Message;
-    if (canBeTold && core.refusesOne(message, session)) return ReasonCode.QuotaExceeded;
-    return core.publish(message, session);
-  }
-  if (canBeTold && core.refuses(messages, session)) return ReasonCode.QuotaExceeded;
-  let worst: number = ReasonCode.Success;
-  for (const { message, forms } of messages) worst = Math.max(worst, core.publish(message, session, forms));
-  return worst;
+  if (canBeTold && core.refuses(messages, session)) return done(ReasonCode.QuotaExceeded);
+  const publication = new Publication(core, messages, session, done);
+  if (publication.begin()) core.fanOut = publication;
+}
+
+/** The first copy is on its way, perhaps still to the disk, so only answer again. [MQTT5 4.3.3-10] */
+function isResend(core: Core, session: Session, qos: QoS, packetId: PacketId): boolean {
+  if (qos !== 2 || !session.received.has(packetId)) return false;
+  core.sink.acknowledgeStored(session, PacketType.pubrec, packetId, ReasonCode.Success);
+  return true;
+}
+
+/** What was published has reached everybody. */
+function finish(core: Core, session: Session, qos: QoS, packetId: PacketId, code: number, staged: number): void {
+  if (qos === 1) core.answer(session, PacketType.puback, packetId, code, staged);
+  if (qos !== 2) return;
+  if (!isFailure(code)) remember(core, session, packetId);
+  core.answer(session, PacketType.pubrec, packetId, code, staged);
+}
+
+/** The same, perhaps in a later round. */
+function finisher(core: Core, session: Session, qos: QoS, packetId: PacketId, staged: number): (code: number) => void {
+  const { link } = session;
+  return (code) => {
+    if (session.link === link) finish(core, session, qos, packetId, code, staged);
+  };
 }
 
 /** Until PUBREL, the identifier stands for this message. */

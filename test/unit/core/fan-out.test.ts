@@ -1,0 +1,158 @@
+/** A message for very many: given in steps, committed as one. */
+import { expect, test } from 'vitest';
+import type { ChangeSet, StoredDelivery, StoredSending } from '../../../src/contracts/session-store.ts';
+import { Publication } from '../../../src/core/fan-out.ts';
+import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
+import { handlePublish } from '../../../src/core/handlers/publish.ts';
+import { end } from '../../../src/core/lifecycle.ts';
+import { Message } from '../../../src/protocol/message.ts';
+import { PacketType, type QoS } from '../../../src/protocol/packets.ts';
+import { Topic } from '../../../src/protocol/topic.ts';
+import { MemoryStore } from '../../../src/store/memory.ts';
+import { World } from '../../support/core-world.ts';
+
+/** Notes what was put, and in which set of changes. */
+class SetStore extends MemoryStore {
+  override readonly outlivesProcess: boolean = true;
+  readonly log: string[] = [];
+  readonly messageIds = new Set<number>();
+  #sets = 0;
+
+  override newChangeSet(): ChangeSet {
+    return { isEmpty: false, ...{ name: `set ${++this.#sets}` } };
+  }
+
+  #note(what: string, changes: ChangeSet | null | undefined): void {
+    this.log.push(`${what} in ${(changes as { name?: string } | null)?.name ?? 'what is staged'}`);
+  }
+
+  override putDelivery(sid?: number, delivery?: StoredDelivery, changes?: ChangeSet | null): void {
+    this.messageIds.add(delivery!.message.id);
+    this.#note(`message for ${sid}`, changes);
+  }
+
+  override putSending(sid?: number, _?: StoredSending, changes?: ChangeSet | null): void {
+    this.#note(`identifier for ${sid}`, changes);
+  }
+
+  override join(changes?: ChangeSet): void {
+    this.log.push(`${(changes as unknown as { name: string }).name} joins`);
+  }
+
+  override putReceived(): void {
+    this.log.push('identifier of the publisher in what is staged');
+  }
+}
+
+function worldOf(filter: string, count: number, qos: QoS, limits = {}) {
+  const store = new SetStore();
+  const world = new World(limits, false, store);
+  Object.defineProperty(world.core, 'stepSizes', { value: { copies: 1, storedCopies: 2, subscriptions: 1_000 } });
+  const publisher = world.connected('publisher');
+  const sessions = Array.from({ length: count }, (_, index) =>
+    world.member(`${index}`, qos, filter.replace('N', `${index}`)),
+  );
+  const publish = (publishedQoS: QoS) => {
+    handlePublish(world.core, publisher, Message.of(Topic.of('a'), Buffer.from('x'), { qos: publishedQoS }), 7, true);
+  };
+  return { world, store, publisher, sessions, publish };
+}
+
+/** How many steps it takes. */
+function finish(world: World): number {
+  const { fanOut } = world.core;
+  world.core.fanOut = null;
+  let steps = 1;
+  while (fanOut!.step()) steps++;
+  return steps;
+}
+
+test.each(['a', '$share/N/a'])(
+  'a QoS 1 message to %s is given in steps, joins what is staged in one, and is answered then',
+  (filter) => {
+    const { world, store, publish } = worldOf(filter, 5, 1);
+    publish(1);
+    expect(world.told).toEqual([]);
+    const fanOut = world.core.fanOut!;
+    expect(fanOut.step()).toBe(true);
+    expect(world.told).toEqual(['0 gets x by QoS 1', '1 gets x by QoS 1']);
+    expect(finish(world)).toBe(2);
+    expect(world.told.at(-1)).toBe(`publisher gets ${PacketType.puback} for 7`);
+    const inSet = store.log.filter((line) => line.endsWith('in set 1'));
+    expect([inSet.length, store.log.at(-1)]).toEqual([5, 'set 1 joins']);
+    expect(store.messageIds.size).toBe(1);
+  },
+);
+
+test('QoS 2 is sent once all of it is stored, and the publisher is remembered then [MQTT5 4.3.3]', () => {
+  const { world, store, publish } = worldOf('a', 4, 2);
+  world.waiting = [];
+  publish(2);
+  expect(finish(world)).toBe(2);
+  expect(store.log.slice(-2)).toEqual(['set 1 joins', 'identifier of the publisher in what is staged']);
+  expect(store.log.filter((line) => /^identifier for \d+ in set 1$/.test(line))).toHaveLength(4);
+  expect(world.told).toEqual([`publisher gets ${PacketType.pubrec} for 7`]);
+  for (const callback of world.waiting) callback();
+  expect(world.told.slice(1)).toEqual(['0', '1', '2', '3'].map((name) => `${name} gets x by QoS 2`));
+});
+
+test('a delivery that is sent from a queue before the others are given waits for them all the same', () => {
+  const { world, store, sessions, publish } = worldOf('a', 4, 2);
+  const [first] = sessions;
+  world.core.publish(Message.of(Topic.of('a'), Buffer.from('before'), { qos: 2 }), null);
+  first!.window.resume(1);
+  handleAck(world.core, first!, PacketType.pubrec, 1, 0);
+  store.log.length = 0;
+  publish(2);
+  const fanOut = world.core.fanOut!;
+  fanOut.step();
+  expect(store.log.filter((line) => line.startsWith('identifier'))).toEqual([
+    `identifier for ${sessions[1]!.sid} in set 1`,
+  ]);
+  // The client makes room.
+  first!.window.resume(1_000);
+  while (first!.window.hasResends) first!.window.nextResend();
+  world.core.delivering.pump(first!);
+  expect(store.log.at(-1)).toBe(`identifier for ${first!.sid} in set 1`);
+  expect(world.told).not.toContain('0 gets x by QoS 2');
+  world.core.fanOut = fanOut;
+  finish(world);
+  expect(world.told).toContain('0 gets x by QoS 2');
+});
+
+test('a session that has ended before its step gets nothing', () => {
+  const { world, store, sessions, publish } = worldOf('a', 5, 1);
+  publish(1);
+  world.leave(sessions[0]!);
+  end(world.core, sessions[0]!, 'expired');
+  finish(world);
+  expect(store.log.filter((line) => line.startsWith(`message for ${sessions[0]!.sid} `))).toEqual([]);
+});
+
+test('sessions that had a later message in between share one copy with a number of its own', () => {
+  const { world, store, publish } = worldOf('a', 6, 1);
+  publish(1);
+  const fanOut = world.core.fanOut!;
+  fanOut.step();
+  world.core.publish(Message.of(Topic.of('a'), Buffer.from('y'), { qos: 1 }), null);
+  world.core.fanOut = fanOut;
+  finish(world);
+  // x for the first two, y, and x for two at a time.
+  expect(store.messageIds.size).toBe(4);
+});
+
+test('several messages are published in their order, and what follows comes after the last', () => {
+  const { world } = worldOf('a', 3, 1);
+  const messages = ['x', 'y', 'z'].map((payload) => ({
+    message: Message.of(Topic.of('a'), Buffer.from(payload), { qos: 1 as const }),
+    forms: null,
+  }));
+  let result = -1;
+  const publication = new Publication(world.core, messages, null, (code) => {
+    result = code;
+  });
+  expect(publication.begin()).toBe(true);
+  while (publication.step()) expect(result).toBe(-1);
+  expect(result).toBe(0);
+  expect(world.told.map((line) => line.split(' ')[2])).toEqual([...'xxxyyyzzz']);
+});

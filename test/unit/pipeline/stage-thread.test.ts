@@ -166,7 +166,7 @@ test('a large batch is made in the stage thread, and waits in quarantine as it w
 
 test('a subscriber’s format is written in the stage thread for a large message, once for all who ask for it', async () => {
   const bench = await benchWith([{ set: {} }]);
-  const subscriberClass = await bench.pipelines.classify(aClient, [['accept', 'application/cbor']]);
+  const subscriberClass = await bench.pipelines.classify(aClient, 'application/cbor');
   const verdict = bench.pipelines.onDeliver(aPublish(many(20_000)), subscriberClass!, false);
   expect(await roundsUntil(verdict)).toBeGreaterThan(3);
   expect(await verdict).toMatchObject({ verdict: 'change', message: { contentType: 'application/cbor' } });

@@ -85,6 +85,9 @@ function waitedSeconds(pid: number): number {
   }
 }
 
+/** What clients may take by default in a container of so many megabytes: see `src/base/memory-ceiling.ts`. */
+const memoryBytesIn = (megabytes: number): number => Math.max(32, Math.floor((megabytes - 128) * 0.4)) * 1_048_576;
+
 class Stage {
   readonly folder = mkdtempSync(join(tmpdir(), 'sluice-attack-'));
   readonly #row: Row;
@@ -183,7 +186,8 @@ class Stage {
   async #start(): Promise<RunningBroker> {
     const needs = this.#row.needs?.(this.folder, this.#options.isShort) ?? {};
     // As others are: the attacker has an address of its own.
-    const limits = { exemptAddresses: ['127.0.0.1'], ...(needs.limits as object | undefined) };
+    const memoryBytes = memoryBytesIn(this.#options.ceilingMegabytes);
+    const limits = { exemptAddresses: ['127.0.0.1'], memoryBytes, ...(needs.limits as object | undefined) };
     const settings = Object.entries({ ...needs, limits })
       .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
       .join('\n');

@@ -22,7 +22,9 @@ import type { Judge } from './judge.ts';
 /** Every session from its beginning to its end: those that have ended may still have a backlog to pass on. */
 const living = new WeakMap<Core, Set<Session>>();
 
-export function watchSessions(core: Core): void {
+export function watchSessions(core: Core, judge: Judge): void {
+  // Retained messages that nobody can see.
+  core.ledger.add(Category.retained, judge.profile.memoryTaken);
   const sessions = new Set<Session>();
   living.set(core, sessions);
   const begun = (session: Session) => {
@@ -90,6 +92,7 @@ export function checkLedger(judge: Judge): void {
     count.hold('wills', message, willBytes + nameBytes(clientId));
   }
   judge.check(wills === core.wills.count, 'the ledger is what is held', () => `${wills} wills of ${core.wills.count}`);
+  count.add('retained', judge.profile.memoryTaken);
   let connectionBytes = 0;
   for (const { wire } of judge.links) connectionBytes += (wire.receiver as Connection | null)?.heldBytes ?? 0;
   const charged = ledger.bytesOf(Category.packets) + ledger.bytesOf(Category.output);

@@ -46,7 +46,7 @@ Message.prototype.renumbered = function (this: Message, id: number): Message {
 
 export function watchCore(core: Core, broker: Broker, judge: Judge): void {
   watchDecisions(core, judge);
-  watchSessions(core);
+  watchSessions(core, judge);
   broker.events.on('connected', ({ clientId }) => judge.tell({ kind: 'ready', clientId }));
   broker.events.on('sessionEnded', (clientId, why) => judge.onSessionEnded(clientId, why));
   broker.events.on('subscribed', ({ clientId, remoteAddress }, filter, qos) => {

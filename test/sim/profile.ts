@@ -28,7 +28,12 @@ export interface Profile {
   readonly hasBugs: boolean;
   /** Limits are so tight that messages are dropped, and counted. */
   readonly isTight: boolean;
+  /** So much of `limits.memoryBytes` is taken by others than the simulated clients. */
+  readonly memoryTaken: number;
 }
+
+/** Far more than simulated clients can fill: nobody is refused. */
+const memoryBytes = 1_000_000_000;
 
 export function drawProfile(random: Random): Profile {
   const isTight = random.isLucky(0.3);
@@ -39,6 +44,7 @@ export function drawProfile(random: Random): Profile {
     inflight: random.pick([1, 2, 5, 1_024]),
     receiveMaximum: random.pick([2, 5, 1_024]),
     topicAliases: random.pick([0, 2, 64]),
+    memoryBytes,
     unwrittenBytes: random.pick([20_000, defaultLimits.unwrittenBytes]),
     ...(isTight && {
       queueMessages: random.pick([2, 5, 10]),
@@ -48,7 +54,7 @@ export function drawProfile(random: Random): Profile {
       retainedMessages: random.pick([2, 1_000]),
     }),
   };
-  const profile: Profile = {
+  const profile: Omit<Profile, 'memoryTaken'> = {
     settings: {
       ...defaultSettings,
       limits,
@@ -83,5 +89,6 @@ export function drawProfile(random: Random): Profile {
   };
   // Drawn last, so that the rest of a seed's run stays what it was.
   const wills = { restartGraceSeconds: random.pick([0, 1, 4]) };
-  return { ...profile, settings: { ...profile.settings, wills } };
+  const memoryTaken = random.pick([0, 0, 0.55, 0.65, 0.72]) * memoryBytes;
+  return { ...profile, memoryTaken, settings: { ...profile.settings, wills } };
 }

@@ -218,8 +218,10 @@ export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {
 const lasting: readonly number[] = [Prefix.format, Prefix.identity, Prefix.commit];
 
 /** Without what is kept for whoever comes next. */
-const heldForClients = ({ core }: Judge): number =>
-  core!.ledger.bytes - core!.ledger.bytesOf(Category.caches) - core!.ledger.bytesOf(Category.routes);
+const heldForClients = ({ core, profile }: Judge): number => {
+  const { ledger } = core!;
+  return ledger.bytes - ledger.bytesOf(Category.caches) - ledger.bytesOf(Category.routes) - profile.memoryTaken;
+};
 
 /** Everybody has gone for good. */
 export function checkNothingLeft(judge: Judge, keys: readonly string[]): void {

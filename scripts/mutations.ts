@@ -537,20 +537,20 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a shared group passes on QoS 2 under way',
     file: 'core/redistribution.ts',
-    from: 'if (delivery === null || session.window.awaiting(packetId) !== Awaiting.puback) continue;',
-    to: 'if (delivery === null || session.window.awaiting(packetId) === Awaiting.pubcomp) continue;',
+    from: 'if (delivery === null || session.window.awaiting(packetId) !== Awaiting.puback) return null;',
+    to: 'if (delivery === null || session.window.awaiting(packetId) === Awaiting.pubcomp) return null;',
   },
   {
     name: 'what a member of a shared group had under way is lost with its session',
     file: 'core/redistribution.ts',
-    from: 'for (const delivery of moved) this.#passOn(session, delivery);',
-    to: '',
+    from: '!== null) job.unanswered.push(packetId);',
+    to: '!== null) continue;',
   },
   {
     name: 'was: what a member of a shared group left on disk ends with its session',
     file: 'core/redistribution.ts',
-    from: 'const isLeft = session.isEnded ? session.mayHoldShared : group !== null;',
-    to: 'const isLeft = !session.isEnded && group !== null;',
+    from: 'session.isEnded || group !== null;',
+    to: '!session.isEnded && group !== null;',
   },
   {
     name: 'was: retained messages that a new subscription is owed are forgotten at a restart',
@@ -753,6 +753,12 @@ export const mutations: readonly Mutation[] = [
     file: 'core/redistribution.ts',
     from: 'this.#delivering.joint = joint?.changes ? joint : null;',
     to: 'this.#delivering.joint = null;',
+  },
+  {
+    name: 'a session that ends is forgotten before all of it is passed on',
+    file: 'core/redistribution.ts',
+    from: '    this.#collect(session, job);\n    this.#jobs.set(session, job);\n    this.#pass(session, job);',
+    to: '    this.#collect(session, job);\n    for (const call of job.whenDone.splice(0)) call();\n    this.#jobs.set(session, job);\n    this.#pass(session, job);',
   },
   {
     name: 'a session that has ended meanwhile gets a message for very many',

@@ -69,7 +69,7 @@ export class Delivering {
     this.#settings = settings;
     this.#store = store;
     this.#sink = sink;
-    this.redistribution = new Redistribution(settings, store, sink, groups, this);
+    this.redistribution = new Redistribution(settings, store, sink, groups, this, stepSizes.storedCopies);
   }
 
   /** `qos` is the lower of the message's and the subscription's. The message may be borrowed. */

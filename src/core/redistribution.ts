@@ -8,7 +8,7 @@
  */
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
-import type { QoS } from '../protocol/packets.ts';
+import type { PacketId, QoS } from '../protocol/packets.ts';
 import type { Delivering } from './delivering.ts';
 import { Delivery } from './delivery.ts';
 import type { Router } from './router.ts';
@@ -20,10 +20,20 @@ import type { Sink } from './sink.ts';
 /** So much of a backlog is passed on in one round. */
 const bytesPerPage = 262_144;
 
-/** The backlog of a session on disk, which is being passed on. */
+/** The caller leaves a group, or its session is over: then also what is on disk goes to others. */
+const isLeft = (session: Session, group: SharedGroup | null) => session.isEnded || group !== null;
+
+/** What a session leaves behind, which is being passed on. */
 interface Job {
   /** Null: of all. */
   groups: Set<string> | null;
+  /** QoS 1 that was not answered, by packet identifier, and then what waited in memory; both are passed on from their ends. */
+  unanswered: PacketId[];
+  waiting: Delivery[];
+  /** What is in memory is being passed on, step by step. */
+  isPassing: boolean;
+  /** Then what is on disk is, too. */
+  mustRead: boolean;
   /** What the store has up to this message number has been looked at. */
   position: number;
   /** More is to be passed on than what was looked for so far. */
@@ -38,6 +48,7 @@ export class Redistribution {
   readonly #sink: Sink;
   readonly #groups: Pick<Router, 'group'>;
   readonly #delivering: Delivering;
+  readonly #perStep: number;
   readonly #jobs = new Map<Session, Job>();
   #isStopping = false;
   #isOver = false;
@@ -48,7 +59,9 @@ export class Redistribution {
     sink: Sink,
     groups: Pick<Router, 'group'>,
     delivering: Delivering,
+    perStep: number,
   ) {
+    this.#perStep = perStep;
     this.#settings = settings;
     this.#store = store;
     this.#sink = sink;
@@ -62,6 +75,7 @@ export class Redistribution {
    */
   stop(): void {
     this.#isStopping = true;
+    for (const [session, job] of [...this.#jobs]) while (job.isPassing && this.#passSome(session, job));
   }
 
   /** The broker is about to close its store: what is not passed on yet stays there for the next start. */
@@ -74,46 +88,96 @@ export class Redistribution {
    * caller holds back nothing: the session may go on meanwhile.
    */
   begin(session: Session, group: SharedGroup | null, whenDone: () => void = () => {}): void {
-    const job = this.#jobs.get(session);
-    if (job !== undefined) {
-      job.groups = group === null ? null : (job.groups?.add(group.name) ?? null);
-      job.mustBeginAgain = true;
-      job.whenDone.push(whenDone);
+    const begun = this.#jobs.get(session);
+    if (begun !== undefined) {
+      begun.groups = group === null ? null : (begun.groups?.add(group.name) ?? null);
+      begun.mustRead ||= isLeft(session, group);
+      begun.mustBeginAgain = true;
+      begun.whenDone.push(whenDone);
       return;
     }
     if (this.#isStopping && !session.isEnded) return whenDone();
-    const groups = group === null ? null : new Set([group.name]);
-    if (session.mayHoldShared) this.#passOnFromMemory(session, groups);
-    // A backlog waits for its client as long as the session does.
-    const isLeft = session.isEnded ? session.mayHoldShared : group !== null;
-    if (!isLeft || session.queue.spilled === 0) return whenDone();
-    const position = session.queue.position;
-    const begun: Job = { groups, position, mustBeginAgain: false, isReading: false, whenDone: [whenDone] };
-    this.#jobs.set(session, begun);
-    this.#readNext(session, begun);
+    const job: Job = {
+      groups: group === null ? null : new Set([group.name]),
+      ...{ unanswered: [], waiting: [], isPassing: false, isReading: false, mustBeginAgain: false },
+      mustRead: isLeft(session, group),
+      position: session.queue.position,
+      whenDone: [whenDone],
+    };
+    if (!session.mayHoldShared) return whenDone();
+    this.#collect(session, job);
+    this.#jobs.set(session, job);
+    this.#pass(session, job);
   }
 
   /** A page of the session's queue has been read for its client: what waited for that goes on, also if the session has ended. */
   pageLoaded(session: Session): void {
     const job = this.#jobs.get(session);
-    if (job !== undefined) this.#readNext(session, job);
+    if (job !== undefined && !job.isPassing) this.#readNext(session, job);
   }
 
-  /** QoS 1 that was not answered first, then what waited behind it. */
-  #passOnFromMemory(session: Session, groups: Job['groups']): void {
-    const moved: Delivery[] = [];
+  /** Takes out of the queue what is in memory, and notes what of the window is to go. */
+  #collect(session: Session, job: Job): void {
     if (!session.isConnected) {
-      for (const packetId of [...session.window]) {
-        const delivery = session.window.delivery(packetId);
-        if (delivery === null || session.window.awaiting(packetId) !== Awaiting.puback) continue;
-        if (!this.#isLeaving(session, delivery, groups)) continue;
-        this.#delivering.settle(session, packetId);
-        moved.push(delivery);
+      for (const packetId of session.window) {
+        if (this.#leavingUnanswered(session, packetId, job) !== null) job.unanswered.push(packetId);
       }
+      job.unanswered.reverse();
     }
-    const waiting = session.queue.takeOut((delivery) => this.#isLeaving(session, delivery, groups));
-    for (const delivery of moved) this.#passOn(session, delivery);
-    for (const delivery of waiting) this.#passOn(session, delivery);
+    job.waiting = session.queue.takeOut((delivery) => this.#isLeaving(session, delivery, job.groups)).reverse();
+  }
+
+  /** Passes on what is in memory, at once or, if it is much, with others served in between. */
+  #pass(session: Session, job: Job): void {
+    job.isPassing = true;
+    if (!this.#passSome(session, job)) return;
+    // There may be no later.
+    if (this.#isStopping) while (this.#passSome(session, job));
+    else this.#sink.background(() => this.#passSome(session, job));
+  }
+
+  /** Returns whether there is more. */
+  #passSome(session: Session, job: Job): boolean {
+    if (this.#isOver) return false;
+    for (let left = this.#perStep; left > 0; left--) {
+      const delivery = this.#takeNext(session, job);
+      if (delivery === undefined) {
+        this.#passed(session, job);
+        return false;
+      }
+      this.#passOn(session, delivery);
+    }
+    return true;
+  }
+
+  #takeNext(session: Session, job: Job): Delivery | undefined {
+    for (let packetId = job.unanswered.pop(); packetId !== undefined; packetId = job.unanswered.pop()) {
+      // Its client may be back, and has answered or will.
+      const delivery = session.isConnected ? null : this.#leavingUnanswered(session, packetId, job);
+      if (delivery === null) continue;
+      this.#delivering.settle(session, packetId);
+      return delivery;
+    }
+    return job.waiting.pop();
+  }
+
+  #leavingUnanswered(session: Session, packetId: PacketId, { groups }: Job): Delivery | null {
+    const delivery = session.window.delivery(packetId);
+    if (delivery === null || session.window.awaiting(packetId) !== Awaiting.puback) return null;
+    return this.#isLeaving(session, delivery, groups) ? delivery : null;
+  }
+
+  /** What was in memory is passed on. A backlog on disk waits for its client as long as the session does. */
+  #passed(session: Session, job: Job): void {
+    job.isPassing = false;
+    if (job.mustRead && session.queue.spilled > 0) return this.#readNext(session, job);
+    if (job.mustBeginAgain) {
+      job.mustBeginAgain = false;
+      this.#collect(session, job);
+      return this.#pass(session, job);
+    }
+    this.#jobs.delete(session);
+    for (const call of job.whenDone) call();
   }
 
   #isLeaving(session: Session, { group, message, qos }: Delivery, groups: Job['groups']): boolean {
@@ -125,8 +189,9 @@ export class Redistribution {
   #readNext(session: Session, job: Job): void {
     const { queue } = session;
     if (this.#isOver || job.isReading || (queue.isLoading && !session.isEnded)) return;
+    this.#collect(session, job);
+    if (job.unanswered.length > 0 || job.waiting.length > 0) return this.#pass(session, job);
     queue.isLoading = job.isReading = true;
-    this.#passOnFromMemory(session, job.groups);
     // What its client was given meanwhile is not on disk only.
     job.position = Math.max(job.position, queue.position);
     this.#store.readDeliveries(session.sid, job.position, bytesPerPage, (deliveries, damaged) => {
@@ -161,7 +226,9 @@ export class Redistribution {
     if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]
     const { limits } = this.#settings;
     const lasting = this.#isStopping ? group!.pick(session, message, qos, limits, true) : null;
-    const newOwner = lasting ?? group!.pick(session, message, qos, limits);
+    const other = lasting ?? group!.pick(session, message, qos, limits);
+    // The others may have left meanwhile, and it may be back.
+    const newOwner = other ?? (session.isEnded ? null : group!.pick(null, message, qos, limits));
     if (newOwner === null) return this.#sink.dropped('noSharedMember', session);
     const ids = newOwner.identifier > 0 ? [newOwner.identifier] : null;
     const retain = message.retain && newOwner.retainAsPublished;

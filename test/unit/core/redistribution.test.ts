@@ -1,0 +1,61 @@
+/** What a member of a shared subscription leaves behind goes to the others in steps. */
+import { expect, test } from 'vitest';
+import type { Step } from '../../../src/base/scheduler.ts';
+import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
+import { end } from '../../../src/core/lifecycle.ts';
+import { PacketType } from '../../../src/protocol/packets.ts';
+import { World } from '../../support/core-world.ts';
+
+/** One member has a thousand messages that it has not answered; the other one has just come. */
+function cutOff() {
+  const world = new World({ inflight: 40_000 });
+  const background: Step[] = [];
+  world.core.sink.background = (step) => void background.push(step);
+  const first = world.member('first', 1, '$share/s/a');
+  for (let i = 0; i < 1_000; i++) world.publish(`${i}`);
+  const second = world.member('second', 1, '$share/s/a');
+  world.told.length = 0;
+  return { world, first, second, background };
+}
+
+test('a thousand unanswered messages go to the others some at a time, in their order', () => {
+  const { world, first, background } = cutOff();
+  world.leave(first);
+  let [before, steps] = [world.told.length, 0];
+  expect(before).toBeLessThan(100);
+  while (background[0]!()) {
+    steps++;
+    expect(world.told.length - before).toBeLessThan(100);
+    before = world.told.length;
+  }
+  expect(steps).toBeGreaterThan(10);
+  expect(world.told).toEqual(Array.from({ length: 1_000 }, (_, index) => `second gets ${index} by QoS 1`));
+  expect(first.window.count).toBe(0);
+});
+
+test('a client that is back keeps what has not been passed on yet', () => {
+  const { world, first, background } = cutOff();
+  world.leave(first);
+  const passed = world.told.length;
+  world.connected('first');
+  while (background[0]!());
+  const sentAgain = world.told.filter((line) => line.startsWith('first gets')).length;
+  expect([sentAgain, world.told.length]).toEqual([1_000 - passed, 1_000]);
+});
+
+test('what waits goes back to the client where all others have left meanwhile', () => {
+  const { world, first, second, background } = cutOff();
+  for (const packetId of [...first.window]) handleAck(world.core, first, PacketType.puback, packetId, 0);
+  first.isCongested = true;
+  second.isCongested = true;
+  for (let i = 0; i < 400; i++) world.publish(`${i}`);
+  second.isCongested = false;
+  world.core.delivering.pump(second);
+  world.told.length = 0;
+  const waited = first.queue.length;
+  world.leave(first);
+  end(world.core, second, 'clean');
+  for (const step of background) while (step());
+  expect(world.told.filter((line) => line.includes('noSharedMember'))).toEqual([]);
+  expect(first.queue.length).toBeGreaterThan(waited / 2);
+});

@@ -190,31 +190,48 @@ export class Staged {
    * happens to the batch meanwhile is as if it had been under way: the next one says it.
    */
   *fill(batch: Batch, writer: ByteWriter, inRow: number): Generator<void> {
-    let left = inRow * recordBytes;
-    for (const bytes of this.#fillOneByOne(batch, writer)) {
-      left -= Math.max(recordBytes, bytes);
-      if (left > 0) continue;
-      left = inRow * recordBytes;
-      yield;
+    const budget = new Budget(inRow * recordBytes);
+    for (const { key, value } of this.#records) {
+      if (budget.spend(value === null ? remove(batch, key) : put(batch, key, value))) yield;
     }
-  }
-
-  /** The bytes of each record. LevelDB copies what it is given, so one key and one writer serve for all. */
-  *#fillOneByOne(batch: Batch, writer: ByteWriter): Generator<number> {
-    for (const { key, value } of this.#records) yield value === null ? remove(batch, key) : put(batch, key, value);
     for (const { topic, message } of this.#retained.values()) {
       const key = fillTopicKey(topicKey, topic);
-      yield message === null ? remove(batch, key) : put(batch, key, writeContent(writer, message));
+      if (budget.spend(message === null ? remove(batch, key) : put(batch, key, writeContent(writer, message)))) yield;
     }
+    // LevelDB copies what it is given, so one key and one writer serve for all.
     for (const { content, message } of this.#contents) {
-      yield put(batch, fillKey(numberKey, Prefix.content, content.number), writeContent(writer, message));
+      const key = fillKey(numberKey, Prefix.content, content.number);
+      if (budget.spend(put(batch, key, writeContent(writer, message)))) yield;
     }
     for (const resident of this.messages) {
       if (resident.recipients.length === 0) continue;
-      yield put(batch, fillKey(numberKey, Prefix.message, resident.message.id), writeMessage(writer, resident));
+      const key = fillKey(numberKey, Prefix.message, resident.message.id);
+      if (budget.spend(put(batch, key, writeMessage(writer, resident)))) yield;
     }
-    for (const id of this.doneMessages) yield remove(batch, fillKey(numberKey, Prefix.message, id));
-    for (const id of this.doneContents) yield remove(batch, fillKey(numberKey, Prefix.content, id));
+    for (const id of this.doneMessages) {
+      if (budget.spend(remove(batch, fillKey(numberKey, Prefix.message, id)))) yield;
+    }
+    for (const id of this.doneContents) {
+      if (budget.spend(remove(batch, fillKey(numberKey, Prefix.content, id)))) yield;
+    }
+  }
+}
+
+/** What may be handed to the database in one go. */
+class Budget {
+  readonly #bytes: number;
+  #left: number;
+
+  constructor(bytes: number) {
+    this.#bytes = this.#left = bytes;
+  }
+
+  /** Returns whether it is used up; then it begins anew. */
+  spend(bytes: number): boolean {
+    this.#left -= Math.max(bytes, recordBytes);
+    if (this.#left > 0) return false;
+    this.#left = this.#bytes;
+    return true;
   }
 }
 

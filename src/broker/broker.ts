@@ -269,7 +269,9 @@ export class Broker implements BanList {
 
   /** The pipeline has changed: connected clients get what they subscribed to in the form that it says now. */
   async reclassify(): Promise<void> {
-    for (const connection of [...this.#shell.connections]) await reclassifySession(connection);
+    if (this.#shell.pipeline === null) return;
+    const budget = { left: 0 };
+    for (const connection of this.#shell.connections) await reclassifySession(connection, budget);
   }
 
   /** The rules of the access policy have changed: what is published from now on reaches those who may have it now. */

@@ -3,6 +3,7 @@
  * [MQTT5 3.8] [MQTT5 3.10]
  */
 import { lastUserProperty } from '../codec/properties.ts';
+import type { Awaitable } from '../contracts/hooks.ts';
 import { reclassify, type SubscribeOptions, subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
 import { withheldFrom } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
@@ -55,25 +56,72 @@ function begin({ shell }: Connection, { subscriptions }: SubscribePacket, common
   return { common, requests, granted: [], costLeft: costPerStep, stagedBefore: shell.core.store.staged };
 }
 
-/** The client has come back, or the pipelines have changed: its subscriptions get the form that they say now. */
-export async function reclassifySession(connection: Connection): Promise<void> {
-  const { session, identity, shell } = connection;
-  if (session === null || identity === null || shell.pipeline === null) return;
-  for (const { topicFilter, subscriberClass } of [...session.subscriptions.values()]) {
-    try {
-      const answer = shell.pipeline.reclassify(identity, subscriberClass);
-      // At once where it can be: what waits for the client is about to be sent.
-      const wanted = answer instanceof Promise ? await answer : answer;
-      const subscription = session.subscriptions.get(topicFilter);
-      if (subscription === undefined || session.link !== connection) continue;
-      shell.readTime();
-      reclassify(shell.core, subscription, wanted);
-    } catch (err) {
-      const fields = { client: identity.clientId, topicFilter, err };
-      shell.complaints.error('pipeline', fields, 'a subscription gets no messages until it can be put into a class');
-      const subscription = session.subscriptions.get(topicFilter);
-      if (subscription !== undefined) reclassify(shell.core, subscription, withheldFrom(subscriberClass));
+/** So many subscriptions are looked at in one step, or so many put into another class. */
+const lookedAtPerStep = 2_500;
+const reclassifiedPerStep = 250;
+
+/**
+ * The client has come back, or the pipelines have changed: its subscriptions get the form that they say now. At once where it can be and
+ * they are not very many: what waits for the client is about to be sent. `budget`: what is left of this step.
+ */
+export async function reclassifySession(connection: Connection, budget = { left: lookedAtPerStep }): Promise<void> {
+  const { session, shell } = connection;
+  if (session === null || connection.identity === null || shell.pipeline === null) return;
+  if (--budget.left <= 0) await nextStep(connection, budget);
+  /** What each class becomes: one question for all subscriptions in it. */
+  const wanted = new Map<string | null, string | null>();
+  for (const topicFilter of session.subscriptions.keys()) {
+    const { subscriberClass } = session.subscriptions.get(topicFilter)!;
+    if (!wanted.has(subscriberClass)) {
+      const answer = classNow(connection, topicFilter, subscriberClass);
+      wanted.set(subscriberClass, answer instanceof Promise ? await answer : answer);
     }
+    // Meanwhile the client may have gone, or unsubscribed.
+    if (session.link !== connection) return;
+    const subscription = session.subscriptions.get(topicFilter);
+    if (subscription === undefined) continue;
+    const changed = wanted.get(subscriberClass)!;
+    budget.left--;
+    if (changed !== subscriberClass) {
+      budget.left -= lookedAtPerStep / reclassifiedPerStep;
+      reclassify(shell.core, subscription, changed);
+    }
+    if (budget.left > 0) continue;
+    await nextStep(connection, budget);
+    // The pipelines may have changed meanwhile.
+    wanted.clear();
+  }
+}
+
+/** Work of nobody in particular: others are served before it. */
+function nextStep({ shell }: Connection, budget: { left: number }): Promise<void> {
+  budget.left = lookedAtPerStep;
+  return new Promise((resolve) => {
+    shell.core.sink.background(() => {
+      resolve();
+      return false;
+    });
+  });
+}
+
+/** Of a class that cannot be told nobody gets anything. */
+function classNow(
+  connection: Connection,
+  topicFilter: string,
+  subscriberClass: string | null,
+): Awaitable<string | null> {
+  const { shell, identity } = connection;
+  const failed = (err: unknown) => {
+    const fields = { client: identity!.clientId, topicFilter, err };
+    shell.complaints.error('pipeline', fields, 'a subscription gets no messages until it can be put into a class');
+    return withheldFrom(subscriberClass);
+  };
+  try {
+    const answer = shell.pipeline!.reclassify(identity!, subscriberClass);
+    if (!(answer instanceof Promise)) return answer;
+    return answer.catch(failed).finally(() => shell.readTime());
+  } catch (error) {
+    return failed(error);
   }
 }
 

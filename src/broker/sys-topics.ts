@@ -2,6 +2,7 @@
  * The $SYS topics, by Mosquitto's names, so that the dashboards people have go on working. Published retained, at an interval.
  */
 import { Category } from '../base/ledger.ts';
+import type { Session } from '../core/session.ts';
 import { Topic, widestTopicLimits } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
 import { publishOwn } from './piping.ts';
@@ -35,11 +36,24 @@ class Load {
 
 const ofPipelines = 'pipelines/';
 
+/** So many are counted in one step. */
+const sessionsPerStep = 2_000;
+
+interface SessionCount {
+  connected: number;
+  waiting: number;
+  waitingBytes: number;
+}
+
 export class SysTopics {
   readonly #shell: Shell;
   readonly #published = new Map<string, { topic: Topic; value: string }>();
   readonly #loads: Record<string, Load>;
   #rssBytes = 0;
+  /** Of all sessions, when they were counted last. */
+  #sessions: SessionCount = { connected: 0, waiting: 0, waitingBytes: 0 };
+  /** The count that is not complete. */
+  #counting: (SessionCount & { readonly sessions: Iterator<Session> }) | null = null;
 
   constructor(shell: Shell) {
     this.#shell = shell;
@@ -56,8 +70,9 @@ export class SysTopics {
     };
   }
 
-  /** Publishes what changed since the last time. `seconds`: how long ago that was. */
+  /** Publishes what changed since the last time. `seconds`: how long ago that was. Very many sessions are counted for the next time. */
   publish(seconds: number): void {
+    this.#countSessions();
     for (const [name, load] of Object.entries(this.#loads)) {
       load.sample(seconds);
       for (const [span, value] of Object.entries(load.averages)) this.#put(`load/${name}/${span}`, value.toFixed(2));
@@ -72,24 +87,41 @@ export class SysTopics {
     }
   }
 
+  #countSessions(): void {
+    if (this.#counting !== null) return;
+    const { core } = this.#shell;
+    this.#counting = { sessions: core.directory[Symbol.iterator](), connected: 0, waiting: 0, waitingBytes: 0 };
+    if (this.#countSome()) core.sink.background(() => this.#countSome());
+  }
+
+  /** Returns whether there are more. */
+  #countSome(): boolean {
+    const counting = this.#counting!;
+    for (let left = sessionsPerStep; left > 0; left--) {
+      const { value: session, done } = counting.sessions.next();
+      if (done) {
+        this.#sessions = counting;
+        this.#counting = null;
+        return false;
+      }
+      if (session.isConnected) counting.connected++;
+      counting.waiting += session.queue.length;
+      counting.waitingBytes += session.queue.bytes;
+    }
+    return true;
+  }
+
   #values(): Record<string, string | number> {
     const { core, counters, connections, admission } = this.#shell;
-    let connected = 0;
-    let waiting = 0;
-    let waitingBytes = 0;
-    for (const session of core.directory) {
-      if (session.isConnected) connected++;
-      waiting += session.queue.length;
-      waitingBytes += session.queue.bytes;
-    }
+    const { connected, waiting, waitingBytes } = this.#sessions;
     const values: Record<string, string | number> = {
       version: `Sluice ${version}`,
       uptime: `${Math.floor((core.now - counters.startedAt) / 1000)} seconds`,
       'clients/total': core.directory.size,
       'clients/connected': connected,
       'clients/active': connected,
-      'clients/disconnected': core.directory.size - connected,
-      'clients/inactive': core.directory.size - connected,
+      'clients/disconnected': Math.max(0, core.directory.size - connected),
+      'clients/inactive': Math.max(0, core.directory.size - connected),
       'clients/maximum': counters.connectionsMaximum,
       'clients/expired': counters.sessionsExpired,
       'connections/open': connections.size,

@@ -5,8 +5,9 @@ import type { Clock } from '../../../src/base/clock.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { Connection } from '../../../src/broker/connection.ts';
 import type { Hooks } from '../../../src/contracts/hooks.ts';
+import type { MessagePipeline } from '../../../src/contracts/pipeline.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
-import { defaultSettings } from '../../../src/contracts/settings.ts';
+import { type BrokerSettings, defaultSettings } from '../../../src/contracts/settings.ts';
 import { defaultStepSizes, type StepSizes } from '../../../src/core/step-sizes.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { Peer } from '../../support/peer.ts';
@@ -17,6 +18,8 @@ interface WorldOptions {
   readonly stepSizes?: Partial<StepSizes>;
   readonly clock?: Clock;
   readonly store?: SessionStore;
+  readonly pipeline?: MessagePipeline;
+  readonly settings?: BrokerSettings;
 }
 
 /** A broker whose rounds of the event loop the test lets pass, and whose work takes as long as the test says. */
@@ -540,4 +543,62 @@ test('expired retained messages are taken out some at a time', async () => {
   expect(expired[1]).toBeLessThanOrEqual(10_000);
   expect(expired.at(-1)).toBe(12_500);
   await broker.close();
+});
+
+test('a reload asks for each class in a session and not for each subscription, and goes through thousands of subscriptions in several rounds', async () => {
+  let asked = 0;
+  const pipeline: MessagePipeline = {
+    generation: 0,
+    concerns: () => false,
+    onPublish: () => ({ verdict: 'keep' }),
+    classify: () => null,
+    reclassify: (_, subscriberClass) => {
+      asked++;
+      return subscriberClass;
+    },
+    onDeliver: () => ({ verdict: 'keep' }),
+    statistics: () => [],
+  };
+  const world = await World.start({ pipeline });
+  const subscriptions = Array.from({ length: 9_000 }, (_, i) => ({ topic: `${i}`, qos: 0 }));
+  for (const name of ['one', 'two']) {
+    world.connect(name).send({ cmd: 'subscribe', messageId: 1, subscriptions });
+    world.rest();
+  }
+
+  let isDone = false;
+  const done = world.broker.reclassify().then(() => (isDone = true));
+  let rounds = 0;
+  for (; !isDone; rounds++) {
+    world.round();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  await done;
+  expect(asked).toBeLessThan(20);
+  expect(rounds).toBeGreaterThan(7);
+  await world.broker.close();
+});
+
+test('thousands of sessions are counted for $SYS in several rounds', async () => {
+  let now = 1_700_000_000_000;
+  const settings = { ...defaultSettings, sysIntervalSeconds: 10 };
+  const world = await World.start({ settings, clock: { now: () => now } });
+  for (let i = 0; i < 5_000; i++) world.connect(`client ${i}`);
+  world.rest();
+  const told: string[] = [];
+  world.broker.subscribe('$SYS/broker/clients/connected', ({ payload }) => void told.push(String(payload)));
+  const tick = () => {
+    now += 10_000;
+    world.broker.tick();
+  };
+
+  tick();
+  expect(world.isAtRest).toBe(false);
+  world.rest();
+  tick();
+  world.rest();
+
+  expect(told.at(-1)).toBe('5000');
+  await world.broker.close();
 });

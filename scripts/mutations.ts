@@ -555,8 +555,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: retained messages that a new subscription is owed are forgotten at a restart',
     file: 'core/handlers/subscribe.ts',
-    from: 'const owesRetained = session.replays.some(',
-    to: 'const owesRetained = core.now < 0 && session.replays.some(',
+    from: 'if (existing === undefined) save(core, subscription, owesRetained);',
+    to: 'if (existing === undefined) save(core, subscription, false);',
   },
   {
     name: 'was: shared and plain subscription of one session share a number',

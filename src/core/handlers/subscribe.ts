@@ -39,34 +39,50 @@ export function subscribe(
     if (!session.account.mayAdd(filterFootprint(filterBytes))) return ReasonCode.QuotaExceeded;
     session.subscribed(filterBytes);
   }
-  const subscription: Subscription = {
-    session,
-    topicFilter,
-    filter: parsed.filter,
-    shareName: parsed.shareName,
-    qos: options.qos,
-    noLocal: options.noLocal,
-    retainAsPublished: options.retainAsPublished,
-    retainHandling: options.retainHandling,
-    identifier: options.identifier,
-    subscriberClass: options.subscriberClass,
-    target: null,
-  };
-  // In this order, so that a shared subscription with no other member stays the same one, with what waits for it.
-  core.router.add(subscription);
-  session.mayHoldShared ||= parsed.shareName !== null;
-  if (existing !== undefined) core.router.remove(existing);
-  session.subscriptions.set(topicFilter, subscription);
+  const { filter, shareName } = parsed;
+  const isAsBefore = existing !== undefined && isSame(existing, options);
+  const subscription = isAsBefore ? existing : subscriptionOf(session, topicFilter, parsed, options);
+  // Who comes back and subscribes to all of it again changes no route.
+  if (!isAsBefore) {
+    // In this order, so that a shared subscription with no other member stays the same one, with what waits for it.
+    core.router.add(subscription);
+    session.mayHoldShared ||= shareName !== null;
+    if (existing !== undefined) core.router.remove(existing);
+    session.subscriptions.set(topicFilter, subscription);
+  }
   // Shared subscriptions get no retained messages. [MQTT5 4.8.2] Retain Handling: [MQTT5 3.3.1-9] to [MQTT5 3.3.1-11]
   const wantsRetained = options.retainHandling === 0 || (options.retainHandling === 1 && existing === undefined);
-  if (wantsRetained && parsed.shareName === null) {
-    dropReplays(session, topicFilter);
-    if (core.retained.mayHave(parsed.filter)) {
-      session.replays.push({ subscription, messages: core.retained.match(parsed.filter) });
-    }
+  let owesRetained = false;
+  if (wantsRetained && shareName === null) {
+    if (existing !== undefined) dropReplays(session, topicFilter);
+    owesRetained = core.retained.mayHave(filter);
+    if (owesRetained) session.replays.push({ subscription, messages: core.retained.match(filter) });
   }
-  save(core, subscription);
+  // A new one owes nothing from before: the replays of all others need not be looked through.
+  if (existing === undefined) save(core, subscription, owesRetained);
+  else saveAgain(core, subscription);
   return options.qos;
+}
+
+function subscriptionOf(
+  session: Session,
+  topicFilter: string,
+  { filter, shareName }: ParsedFilter,
+  { qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass }: SubscribeOptions,
+): Subscription {
+  const common = { session, topicFilter, filter, shareName };
+  return { ...common, qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass, target: null };
+}
+
+function isSame(subscription: Subscription, options: SubscribeOptions): boolean {
+  return (
+    subscription.qos === options.qos &&
+    subscription.noLocal === options.noLocal &&
+    subscription.retainAsPublished === options.retainAsPublished &&
+    subscription.retainHandling === options.retainHandling &&
+    subscription.identifier === options.identifier &&
+    subscription.subscriberClass === options.subscriberClass
+  );
 }
 
 /** The pipeline puts a subscription into another class: what is published from now on comes in another form. */
@@ -81,15 +97,22 @@ export function reclassify(core: Core, subscription: Subscription, subscriberCla
     if (replay.subscription.topicFilter === topicFilter)
       replay.subscription = { ...replay.subscription, subscriberClass };
   }
-  save(core, changed);
+  saveAgain(core, changed);
 }
 
 /** Stored with its subscription, a replay that a restart cuts short begins again after it. */
-function save(core: Core, subscription: Subscription): void {
-  const { session, topicFilter } = subscription;
-  if (!session.isPersistent) return;
-  const owesRetained = session.replays.some((replay) => replay.subscription.topicFilter === topicFilter);
-  core.store.putSubscription(session.sid, storedForm(subscription, owesRetained));
+function save(core: Core, subscription: Subscription, owesRetained: boolean): void {
+  const { session } = subscription;
+  if (session.isPersistent) core.store.putSubscription(session.sid, storedForm(subscription, owesRetained));
+}
+
+function saveAgain(core: Core, subscription: Subscription): void {
+  const { replays } = subscription.session;
+  save(
+    core,
+    subscription,
+    replays.some((replay) => replay.subscription.topicFilter === subscription.topicFilter),
+  );
 }
 
 /** Returns the code for the UNSUBACK. */

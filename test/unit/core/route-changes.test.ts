@@ -9,6 +9,7 @@ import type { Subscription } from '../../../src/core/subscription.ts';
 import type { QoS } from '../../../src/protocol/packets.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { traitsOf } from '../../../src/protocol/traits.ts';
+import { World } from '../../support/core-world.ts';
 
 /** Counts the sessions that are looked at when a route is found: each is asked for its rights. */
 class CountingRights implements Rights {
@@ -229,4 +230,17 @@ test('what is remembered is what would be found', () => {
     }),
     { numRuns: 400 },
   );
+});
+
+test('who subscribes again as before changes no route', () => {
+  const world = new World();
+  const { router } = world.core;
+  const session = world.member('client', 1, 'a/+');
+  const topic = Topic.of('a/b');
+  const before = router.route(topic);
+
+  world.subscribe(session, 1, 'a/+');
+  expect(router.route(topic)).toBe(before);
+  world.subscribe(session, 2, 'a/+');
+  expect(router.route(topic).targets).toMatchObject([{ qos: 2 }]);
 });

@@ -112,6 +112,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #account: Account;
   /** Of packets that are not complete, as charged. */
   #packetBytes = 0;
+  /** Gathered by a transport that hands over whole messages; of one that is not complete it may want as much again. */
+  #arrivingBytes = 0;
   #waiting: Message | null = null;
   /** When the last whole packet came: what came since is of the one that is under way. */
   packetSince = 0;
@@ -174,12 +176,12 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   /** Whether there is memory for what comes next of the packet under way. */
   get mayReceive(): boolean {
-    return this.#account.mayAdd(this.#framer.growth);
+    return this.#account.mayAdd(this.#framer.growth + this.#arrivingBytes);
   }
 
   /** How much more memory the packet under way wants until it is complete. */
   get missingBytes(): number {
-    return this.#framer.missingBytes;
+    return this.#framer.missingBytes + this.#arrivingBytes;
   }
 
   /** What the packet under way takes. */
@@ -189,11 +191,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   /** In memory, whatever account has it. */
   get heldBytes(): number {
-    return this.#framer.footprint + this.#output.heldBytes;
+    return this.#framer.footprint + this.#arrivingBytes + this.#output.heldBytes;
   }
 
   #chargePackets(): void {
-    const { footprint } = this.#framer;
+    const footprint = this.#framer.footprint + this.#arrivingBytes;
     if (footprint === this.#packetBytes) return;
     this.#account.add(Category.packets, footprint - this.#packetBytes);
     this.#packetBytes = footprint;
@@ -208,7 +210,12 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   onArriving(count: number): boolean {
-    if (this.state === 'open' || this.state === 'closing') return false;
+    if (this.state === 'closing') return false;
+    if (this.state === 'open') {
+      this.#arrivingBytes += count;
+      this.#chargePackets();
+      return true;
+    }
     this.#isToldOfArrivals = true;
     this.shell.boundary.forOne(this, () => this.shell.admission.receive(this.visit, count));
     return true;
@@ -216,6 +223,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   onBytes(bytes: Buffer, start: number, end: number): void {
     if (this.state === 'closing') return;
+    // Whatever the transport has gathered is complete, but for some of the last read.
+    this.#arrivingBytes = 0;
     const { share } = this;
     if (!share.begin()) return this.#hold(bytes, start, end);
     const now = this.shell.readTime();
@@ -622,6 +631,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.state = 'closing';
     this.#closeReason = why;
     this.#framer.clear();
+    this.#arrivingBytes = 0;
     this.#chargePackets();
     const { core, commits, storeHealth } = this.shell;
     const { staged } = core.store;
@@ -667,6 +677,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       this.#detach();
     } finally {
       this.#framer.clear();
+      this.#arrivingBytes = 0;
       this.#chargePackets();
       this.#output.clear();
       this.shell.memory.forget(this);

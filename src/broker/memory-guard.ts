@@ -22,6 +22,8 @@ const garbagePart = 1 / 4;
 const garbageLeast = 16_777_216;
 /** A collection that took a millisecond is followed by another one after so many at the earliest. */
 const pausePerCollection = 50;
+/** Routes are dear to find again: so much of them stays even while memory is short. */
+const routesPart = 1 / 256;
 /** Connections looked at in one round of the event loop. */
 const connectionsInRow = 1_000;
 /** Of those that hold most, so many are disconnected after each look at all of them. */
@@ -93,13 +95,18 @@ export class MemoryGuard {
     this.#work();
   }
 
+  get #routeBytes(): number {
+    const { core, decoder } = this.#options;
+    return core.router.rememberedBytes + decoder.topics.bytes;
+  }
+
   /** Reads the gauges, and goes on with what memory was too short for. Called several times a second. */
   tick(now: number): void {
     const { ledger } = this;
-    const { core, chunks, decoder } = this.#options;
+    const { core, chunks } = this.#options;
     ledger.set(Category.staged, core.store.unwrittenBytes);
     ledger.set(Category.caches, core.store.cachedBytes + chunks.freeBytes);
-    ledger.set(Category.routes, core.router.rememberedBytes + decoder.topics.bytes);
+    ledger.set(Category.routes, this.#routeBytes);
     this.#letGoOn();
     this.#endPatience(now);
     if (ledger.pressure >= Pressure.slowReaders) this.#collectGarbage();
@@ -164,7 +171,7 @@ export class MemoryGuard {
     chunks.economize(isShort);
     const hasMore = core.store.economize(isShort);
     if (!isShort && !this.#isPatienceOver) return false;
-    if (isShort && core.router.rememberedBytes > 0) {
+    if (isShort && this.#routeBytes > this.ledger.ceiling * routesPart) {
       core.router.invalidate();
       decoder.topics.clear();
     }

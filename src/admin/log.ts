@@ -67,7 +67,17 @@ function harmlessTexts(fields: object): object {
   );
 }
 
+/** Nearly always these are harmless already, and a copy would cost as much as the rest of a line. */
 function harmless(fields: object): object {
+  const given = fields as Record<string, unknown>;
+  for (const name in given) {
+    const value = given[name];
+    if (typeof value === 'string' ? printable(value) !== value : value instanceof Error) return harmlessCopy(fields);
+  }
+  return fields;
+}
+
+function harmlessCopy(fields: object): object {
   const result: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fields)) {
     if (typeof value === 'string') result[name] = printable(value);

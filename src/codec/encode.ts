@@ -7,28 +7,29 @@
 import { type AckType, type Answer, type PacketId, PacketType } from '../protocol/packets.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { encodeProperties, encodeVarint } from './properties.ts';
+import { varintSize, writeVarint } from './publish.ts';
 
 export const pingresp: Buffer = Buffer.from([PacketType.pingresp << 4, 0]);
 
 export function encodeAnswer(packet: Answer, version: ProtocolVersion): Buffer {
   const { hasProperties } = traitsOf[version];
-  const properties = hasProperties ? withLength(encodeProperties(packet.properties)) : Buffer.alloc(0);
+  const properties = hasProperties ? withLength(encodeProperties(packet.properties)) : nothing;
   switch (packet.cmd) {
     case 'connack': {
       // 3.1 has no Session Present flag: its first byte is reserved.
       const hasSession = packet.sessionPresent && version !== 3;
-      return framed(PacketType.connack, Buffer.from([Number(hasSession), packet.reasonCode]), properties);
+      return framed(PacketType.connack, [Number(hasSession), packet.reasonCode], properties, nothing);
     }
     case 'suback':
-      return framed(PacketType.suback, identifier(packet.messageId), properties, Buffer.from(packet.granted));
+      return framed(PacketType.suback, identifier(packet.messageId), properties, packet.granted);
     case 'unsuback': {
-      const codes = Buffer.from(hasProperties ? packet.granted : []);
+      const codes = hasProperties ? packet.granted : nothing;
       return framed(PacketType.unsuback, identifier(packet.messageId), properties, codes);
     }
     case 'disconnect':
-      return framed(PacketType.disconnect, Buffer.from([packet.reasonCode]), properties);
+      return framed(PacketType.disconnect, [packet.reasonCode], properties, nothing);
     case 'auth':
-      return framed(PacketType.auth, Buffer.from([packet.reasonCode]), properties);
+      return framed(PacketType.auth, [packet.reasonCode], properties, nothing);
   }
 }
 
@@ -38,13 +39,24 @@ export function withoutExplanations(packet: Answer): Answer {
   return { ...packet, properties } as Answer;
 }
 
-const identifier = (id: PacketId) => Buffer.from([id >> 8, id & 255]);
+type Bytes = ArrayLike<number>;
+const nothing: Bytes = [];
 
-const withLength = (properties: Buffer) => Buffer.concat([encodeVarint(properties.length), properties]);
+const identifier = (id: PacketId) => [id >> 8, id & 255];
 
-function framed(type: number, ...parts: Buffer[]): Buffer {
-  const body = Buffer.concat(parts);
-  return Buffer.concat([Buffer.from([type << 4]), encodeVarint(body.length), body]);
+const withLength = (properties: Buffer) =>
+  properties.length === 0 ? [0] : Buffer.concat([encodeVarint(properties.length), properties]);
+
+/** In one buffer: a CONNACK is made for each client that comes, and tens of thousands may come at once. */
+function framed(type: number, head: Bytes, properties: Bytes, codes: Bytes): Buffer {
+  const length = head.length + properties.length + codes.length;
+  const out = Buffer.allocUnsafe(1 + varintSize(length) + length);
+  out[0] = type << 4;
+  const at = writeVarint(out, 1, length);
+  out.set(head, at);
+  if (properties.length > 0) out.set(properties, at + head.length);
+  if (codes.length > 0) out.set(codes, at + head.length + properties.length);
+  return out;
 }
 
 /** How long `encodeAck` makes it. */

@@ -17,8 +17,11 @@ export const jwtMethod = 'jwt';
 
 const tokenBytesMax = 16_384;
 const namesMax = 256;
-/** Signatures being checked at one time, and waiting. */
-const atOnce = 16;
+/**
+ * Signatures being checked at one time, and waiting. Node checks them in its own four threads, in which the disk's commits wait for their turn as
+ * well: two of them are left for that, and the event loop has a processor to itself where there are three.
+ */
+const atOnce = 2;
 const waitingMax = 10_000;
 
 const refuse = (reason: string): AuthenticationAnswer => ({

@@ -13,7 +13,7 @@ const help = `npm run attack -- [options]   ends with 1 if an attack is felt: se
   --only TEXT        attacks whose name contains TEXT; may be given several times
   --transport LIST   of ${transports.join(', ')}: each attack over those of them where it can differ (all)
   --runs N           of each; it must hold in one of them, and the last one is shown (1)
-  --memory MB        what the broker's process may take (512)
+  --memory MB        of the machine that the broker runs on: a control group where one can be made (512)
   --short            small and quick, as in CI, where only some run: times are told and not judged
   --list             names the attacks
   --json FILE        appends the results, a line of JSON each

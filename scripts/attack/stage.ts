@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { canBeFirst, pinned, type RunningBroker, startBroker } from '../bench/brokers.ts';
 import { processUsage } from '../bench/process-usage.ts';
 import { endsWithUs } from '../child-processes.ts';
+import { type MemoryGroup, memoryGroup } from '../memory-group.ts';
 import { projectRoot } from '../project-root.ts';
 import type { Report, Task } from './attacker.ts';
 import type { Order } from './healthy.ts';
@@ -17,7 +18,7 @@ import { type Result, type Row, type Seen, schemeOf, type TransportName } from '
 
 export interface StageOptions {
   readonly isShort: boolean;
-  /** Of the broker's process. */
+  /** Of the machine that the broker shall have. */
   readonly ceilingMegabytes: number;
 }
 
@@ -94,6 +95,7 @@ class Stage {
   readonly #transport: TransportName;
   readonly #options: StageOptions;
   #broker: RunningBroker | null = null;
+  #memoryGroup: MemoryGroup | null = null;
   #healthy: ChildProcess | null = null;
   #attacker: ChildProcess | null = null;
   #watch: NodeJS.Timeout | null = null;
@@ -186,13 +188,17 @@ class Stage {
   async #start(): Promise<RunningBroker> {
     const needs = this.#row.needs?.(this.folder, this.#options.isShort) ?? {};
     // As others are: the attacker has an address of its own.
-    const memoryBytes = memoryBytesIn(this.#options.ceilingMegabytes);
-    const limits = { exemptAddresses: ['127.0.0.1'], memoryBytes, ...(needs.limits as object | undefined) };
+    const { ceilingMegabytes } = this.#options;
+    this.#memoryGroup = memoryGroup(ceilingMegabytes);
+    const memory = this.#memoryGroup === null ? { memoryBytes: memoryBytesIn(ceilingMegabytes) } : {};
+    const limits = { exemptAddresses: ['127.0.0.1'], ...memory, ...(needs.limits as object | undefined) };
     const settings = Object.entries({ ...needs, limits })
       .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
       .join('\n');
     const environment = this.#row.environment?.(this.folder) ?? {};
-    const broker = await startBroker('sluice', this.folder, { isDurable: true, settings, environment, isFirst: true });
+    const group = this.#memoryGroup === null ? {} : { cgroupProcesses: this.#memoryGroup.processes };
+    const setting = { isDurable: true, settings, environment, isFirst: true, ...group };
+    const broker = await startBroker('sluice', this.folder, setting);
     this.#broker = broker;
     this.#watch = setInterval(() => this.#usage(), 50);
     return broker;
@@ -242,6 +248,7 @@ class Stage {
     this.#attacker?.kill('SIGKILL');
     this.#healthy?.kill('SIGKILL');
     await this.#broker?.stop();
+    await this.#memoryGroup?.remove();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

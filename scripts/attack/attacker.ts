@@ -102,6 +102,11 @@ export class Attacker {
     for (const { name, client } of this.#clients) if (name.startsWith(beginning)) client.close();
   }
 
+  /** The same bytes from all clients whose identifier begins so. */
+  writeFromAll(beginning: string, bytes: Buffer): void {
+    for (const { name, client } of this.#clients) if (name.startsWith(beginning)) void client.write(bytes);
+  }
+
   /** All connections end without a DISCONNECT. */
   leaveAll(): void {
     this.cut('');

@@ -78,6 +78,40 @@ export const access: readonly Row[] = [
     },
   },
   {
+    name: 'SCRAM with user names of 60 kB that are 1 MB once they are normalised',
+    needs: (folder) => ({
+      allowAnonymous: true,
+      authentication: [{ kind: 'scram-sha-256', file: passwordFile(folder, '--scram -c') }],
+    }),
+    async run(attacker) {
+      const { authenticationMethod, authenticationData } = p.property;
+      const first = Buffer.from(`n,,n=${'\ufdfa'.repeat(20_000)},r=${'r'.repeat(24)}`);
+      const properties = [authenticationMethod('SCRAM-SHA-256'), authenticationData(first)];
+      await attacker.each(attacker.size(10, 300), 50, async (i) => {
+        const client = await attacker.tryConnect({ clientId: `scram-${i}`, properties, waits: false });
+        await client?.until(() => client.isClosed, 0.2);
+      });
+    },
+  },
+  {
+    name: 'user names of 60 kB against rules with several asterisks',
+    needs() {
+      const rules = [
+        { deny: 'all', for: { username: '*-*-*-*-x' } },
+        { deny: 'all', for: { clientId: '*-*-*-*-x' } },
+        { allow: 'all' },
+      ];
+      return { authorization: { rules } };
+    },
+    async run(attacker) {
+      await attacker.each(attacker.size(5, 50), 10, async (i) => {
+        const client = await attacker.tryConnect({ clientId: `long-${i}`, username: '-'.repeat(60_000) });
+        await client?.write(p.publish('asked/a', 'x', { qos: 1, id: 1 }));
+        await client?.until(() => client.acknowledged + client.refusals.size > 0, 10);
+      });
+    },
+  },
+  {
     name: 'client identifier a/b against 300 patterns of an ACL file',
     needs(folder) {
       const aclFile = join(folder, 'acl');

@@ -172,6 +172,63 @@ export const sessions: readonly Row[] = [
     },
   },
   {
+    name: '1,000 clients that subscribe to 10,000 retained messages at one time',
+    async prepare(attacker) {
+      const client = await attacker.connect({ clientId: 'publisher' });
+      await client.writeAll(attacker.size(500, 10_000), (i) =>
+        p.publish(`kept/${i}`, 'x'.repeat(50), { retain: true }),
+      );
+      await client.write(p.pingreq);
+      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.each(attacker.size(20, 1_000), 64, (i) => attacker.connect({ clientId: `dashboard-${i}` }));
+    },
+    async run(attacker) {
+      attacker.writeFromAll('dashboard-', p.subscribe(1, ['kept/#'], 1));
+      await attacker.delay(attacker.size(0.5, 8));
+    },
+  },
+  {
+    name: 'a message at a time of QoS 1 to 5,000 clients that answer, as fast as it is acknowledged',
+    async prepare(attacker) {
+      await attacker.each(attacker.size(100, 5_000), 64, async (i) => {
+        const client = await attacker.connect({ clientId: `one-${i}` });
+        await client.subscribe(['all'], 1);
+      });
+    },
+    async run(attacker) {
+      const client = await attacker.connect({ clientId: 'publisher' });
+      const until = performance.now() + attacker.size(500, 6_000);
+      let sent = 0;
+      while (performance.now() < until && !client.isClosed) {
+        await client.write(p.publish('all', 'x', { qos: 1, id: (sent++ % 65_535) + 1 }));
+        await client.until(() => client.acknowledged >= sent, 5);
+      }
+      attacker.fact(`${sent} messages`);
+    },
+  },
+  {
+    name: '100 absent sessions of 5,000 messages that expire at one time',
+    async prepare(attacker) {
+      await attacker.absentSessions(attacker.size(5, 100), 'absent', () => ['q/#']);
+      const client = await attacker.connect({ clientId: 'publisher' });
+      const startedAt = performance.now();
+      await publishAll(client, attacker.size(200, 5_000), (_i, id) => {
+        const seconds = attacker.size(2, 10) - Math.floor((performance.now() - startedAt) / 1_000);
+        const properties = [p.property.messageExpiry(Math.max(1, seconds))];
+        return p.publish('q/a', 'x'.repeat(50), { qos: 1, id, properties });
+      });
+    },
+    async run(attacker) {
+      await attacker.delay(attacker.size(2, 10));
+      await Promise.all(
+        Array.from({ length: attacker.size(5, 100) }, (_, i) => {
+          return attacker.connect({ clientId: `absent-${i}`, clean: false, properties: lasting });
+        }),
+      );
+      await attacker.delay(attacker.size(0.2, 1));
+    },
+  },
+  {
     name: '50,000 retained messages that expire at one time',
     async prepare(attacker) {
       const client = await attacker.connect({ clientId: 'publisher' });

@@ -8,6 +8,7 @@ const groups = (count: number, topic: string) => Array.from({ length: count }, (
 export const shared: readonly Row[] = [
   {
     name: '1,100 shared subscriptions of one absent session, one QoS 2 message of 1 MB',
+    isInShortForm: true,
     // One copy of the payload is to be stored, whoever gets it.
     diskMegabytesMax: 20,
     async prepare(attacker) {

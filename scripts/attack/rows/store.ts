@@ -46,6 +46,7 @@ export const store: readonly Row[] = [
   },
   {
     name: 'a message of 30 MB to a slow reader that pings',
+    isInShortForm: true,
     needs: () => ({ limits: { packetBytes: 33_554_432, outputBytes: 4_194_304 } }),
     transports: ['tcp', 'tls', 'ws'],
     async run(attacker) {

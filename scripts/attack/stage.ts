@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { canBeFirst, pinned, type RunningBroker, startBroker } from '../bench/brokers.ts';
+import { canBeFirst, pinned, preferSession, type RunningBroker, startBroker } from '../bench/brokers.ts';
 import { processUsage } from '../bench/process-usage.ts';
 import { endsWithUs } from '../child-processes.ts';
 import { type MemoryGroup, memoryGroup } from '../memory-group.ts';
@@ -41,7 +41,9 @@ function forked(name: string, isBeforeOthers: boolean): ChildProcess {
   const before = isBeforeOthers && isFirstPossible ? ['chrt', '--rr', '1'] : [];
   const [command, args] = isFirstPossible ? [process.execPath, []] : pinned(1, process.execPath, []);
   const [first, ...others] = [...before, command, ...args];
-  return endsWithUs(fork(file, { execPath: first!, execArgv: others, serialization: 'advanced' }));
+  const child = fork(file, { execPath: first!, execArgv: others, serialization: 'advanced', detached: true });
+  preferSession(child.pid!, -10);
+  return endsWithUs(child);
 }
 
 async function answer<T>(child: ChildProcess, question: object | string, msMax: number): Promise<T | null> {
@@ -164,6 +166,8 @@ class Stage {
       if (acknowledged < sent) this.#problems.push(`${sent - acknowledged} of ${sent} messages were not acknowledged`);
     }
     this.#usage();
+    if (!broker.isFirst)
+      this.#facts = [...this.#facts, 'it had to wait for what else the machine does: times tell little'];
     const result = {
       row: this.#row.name,
       transport: this.#transport,

@@ -39,6 +39,8 @@ export interface Setting {
 export interface RunningBroker {
   readonly name: BrokerName;
   readonly pid: number;
+  /** Whether it runs before what else this machine has to do. */
+  readonly isFirst: boolean;
   /** By scheme; a broker may not have all. */
   readonly urls: ReadonlyMap<string, string>;
   stop(): Promise<void>;
@@ -85,8 +87,7 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
     throw new Error(`${name} did not start: ${readFileSync(join(folder, 'log'), 'utf8').trim()}`);
   }
   child.stdout!.resume();
-  if (isFirst) putFirst(child);
-  return { name, pid: child.pid!, urls, stop: () => stop(child) };
+  return { name, pid: child.pid!, urls, isFirst: isFirst && putFirst(child), stop: () => stop(child) };
 }
 
 function limited(
@@ -112,15 +113,19 @@ const first = ['--reset-on-fork', '--deadline', ...deadline];
 export const canBeFirst = (): boolean =>
   process.platform === 'linux' && spawnSync('chrt', [...first, '0', 'true']).status === 0;
 
-/** Linux shares its processors between sessions first (`detached` made one), and then between the threads of each. */
-function putFirst({ pid }: ChildProcess): void {
+/** Linux shares its processors between sessions (`detached` made one), and then between the threads of each. As nice(1) counts. */
+export function preferSession(pid: number, niceness: number): void {
   try {
-    writeFileSync(`/proc/${pid}/autogroup`, '-20');
+    writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
   } catch {
-    // There are no such groups here.
+    // There are no such groups here, or this user may not change them.
   }
-  // Only the first thread: others have the priorities that the broker gives them.
-  spawnSync('chrt', [...first, '--pid', '0', String(pid)]);
+}
+
+/** Whether it could. Only the first thread: others have the priorities that the broker gives them. */
+function putFirst({ pid }: ChildProcess): boolean {
+  preferSession(pid!, -20);
+  return spawnSync('chrt', [...first, '--pid', '0', String(pid)]).status === 0;
 }
 
 type Command = readonly [file: string, args: readonly string[], port: number | null];

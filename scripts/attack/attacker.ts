@@ -86,6 +86,13 @@ export class Attacker {
     await Promise.all(Array.from({ length: Math.min(count, atOnce) }, some));
   }
 
+  /** Until the broker has worked through what the client sent, or has disconnected it. */
+  async untilServed(client: AttackClient): Promise<void> {
+    const before = client.pongs;
+    await client.write(packets.pingreq);
+    this.must(await client.until(() => client.pongs > before || client.isClosed, 60), 'no PINGRESP in 60 s');
+  }
+
   /** Sessions that stay when their clients go. Who was refused is counted. */
   async absentSessions(count: number, name: string, filters: (index: number) => readonly string[], qos = 1) {
     await this.each(count, 64, async (i) => {

@@ -191,8 +191,7 @@ export const pipelines: readonly Row[] = [
     async run(attacker) {
       const client = await attacker.connect({ clientId: 'publisher' });
       await client.writeAll(attacker.size(2_000, 100_000), () => p.publish('in/a', '{{{'));
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
   },
   {
@@ -202,8 +201,7 @@ export const pipelines: readonly Row[] = [
       const client = await attacker.connect({ clientId: 'publisher' });
       await client.writeAll(attacker.size(10, 64), () => p.publish('in/a', JSON.stringify('x'.repeat(1_000_000))));
       await client.writeAll(attacker.size(1_000, 10_000), () => p.publish('in/a', '"x"'));
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
   },
   {
@@ -221,8 +219,7 @@ export const pipelines: readonly Row[] = [
     async run(attacker) {
       const client = await attacker.connect({ clientId: 'publisher' });
       await client.writeAll(attacker.size(2_000, 100_000), (i) => p.publish(`in/${i}`, '{"t":21}'));
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
   },
 ];

@@ -157,8 +157,7 @@ export const sessions: readonly Row[] = [
       await client.writeAll(attacker.size(1_000, 20_000), (i) =>
         p.publish(`kept/${i}`, 'x'.repeat(100), { retain: true }),
       );
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
     async run(attacker) {
       const client = await attacker.connect({ clientId: 'again' });
@@ -178,8 +177,7 @@ export const sessions: readonly Row[] = [
       await client.writeAll(attacker.size(500, 10_000), (i) =>
         p.publish(`kept/${i}`, 'x'.repeat(50), { retain: true }),
       );
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
       await attacker.each(attacker.size(20, 1_000), 64, (i) => attacker.connect({ clientId: `dashboard-${i}` }));
     },
     async run(attacker) {
@@ -240,8 +238,7 @@ export const sessions: readonly Row[] = [
         const properties = [p.property.messageExpiry(Math.max(1, seconds))];
         return p.publish(`kept/${i}`, 'x'.repeat(100), { retain: true, properties });
       });
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
     async run(attacker) {
       await attacker.delay(attacker.size(2, 8));

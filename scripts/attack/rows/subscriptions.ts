@@ -19,8 +19,7 @@ export const subscriptions: readonly Row[] = [
       const client = await attacker.connect({ clientId: 'publisher' });
       const start = new Array(attacker.size(8, 12)).fill('x').join('/');
       await client.writeAll(attacker.size(100, 2_000), (i) => p.publish(`${start}/${i}`, 'x'));
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
   },
   {
@@ -34,8 +33,7 @@ export const subscriptions: readonly Row[] = [
       const client = await attacker.connect({ clientId: 'publisher' });
       const topic = new Array(attacker.size(9, 13)).fill('x').join('/');
       await client.writeAll(attacker.size(100, 1_000), () => p.publish(topic, 'x'));
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
   },
   {
@@ -149,8 +147,7 @@ export const subscriptions: readonly Row[] = [
     async run(attacker) {
       const client = await attacker.connect({ clientId: 'publisher' });
       await client.writeAll(attacker.size(5, 100), () => p.publish('big/a', Buffer.alloc(100_000)));
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
   },
   {
@@ -160,15 +157,13 @@ export const subscriptions: readonly Row[] = [
       const topic = (i: number) => [...i.toString(2).padStart(19, '0')].join('/');
       const count = attacker.size(1_000, 100_000);
       await client.writeAll(count, (i) => p.publish(topic(i), 'x', { retain: true }));
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
     async run(attacker) {
       const client = await attacker.connect({ clientId: 'scanner' });
       const filters = Array.from({ length: attacker.size(10, 200) }, (_, i) => `${'+/'.repeat(18)}+/none${i}`);
       attacker.must(await client.subscribe(filters, 0, [], 10), 'no SUBACK in 60 s');
-      await client.write(p.pingreq);
-      attacker.must(await client.until(() => client.pongs > 0, 60), 'no PINGRESP in 60 s');
+      await attacker.untilServed(client);
     },
   },
 ];

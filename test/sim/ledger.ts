@@ -40,6 +40,13 @@ export function watchSessions(core: Core, judge: Judge): void {
     add(session);
     begun(session);
   };
+  // Some had ended before a restart, and nobody finds them any more.
+  const { redistribution } = core.delivering;
+  const begin = redistribution.begin.bind(redistribution);
+  redistribution.begin = (session, ...about) => {
+    if (!sessions.has(session)) begun(session);
+    begin(session, ...about);
+  };
 }
 
 /** The others are gauges of what counts its bytes by itself, and what connections have. */

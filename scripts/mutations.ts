@@ -709,7 +709,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'what a client sent before it closed is forgotten when its time is used up',
     file: 'broker/connection.ts',
-    from: 'const isBehind = this.#isYielding && this.state',
+    from: 'const isBehind = (this.#isYielding || this.#isWorking) && this.state',
     to: 'const isBehind = false && this.state',
   },
   {

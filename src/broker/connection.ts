@@ -88,6 +88,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   /** It goes on as soon as there is time. */
   #isYielding = false;
   #isResuming = false;
+  /** Steps of its last packet are queued. */
+  #isWorking = false;
   /** Outstanding `park` calls. */
   #parks = 0;
   heldAnswers = 0;
@@ -309,18 +311,22 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     const isDone = this.share.run(() => {
       let hasMore = false;
       this.shell.boundary.forOne(this, () => (hasMore = step()));
-      if (!hasMore && isParked) this.unpark();
-      return hasMore;
+      if (hasMore || !isParked) return hasMore;
+      this.#isWorking = false;
+      this.unpark();
+      return false;
     });
     if (isDone) return;
-    isParked = true;
+    isParked = this.#isWorking = true;
     this.park();
   }
 
   /** The same for something that others are to be served before. */
   workLater(run: () => void): void {
     this.park();
+    this.#isWorking = true;
     this.share.queue(() => {
+      this.#isWorking = false;
       this.shell.boundary.forOne(this, run);
       this.unpark();
       return false;
@@ -649,11 +655,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   onClose(error: Error | null): void {
-    // Behind what the client has sent before, its DISCONNECT above all.
-    const isBehind = this.#isYielding && this.state === 'open';
+    // Behind what the client has sent before, its DISCONNECT above all. That may come to wait again.
+    const isBehind = (this.#isYielding || this.#isWorking) && this.state === 'open';
     if (!isBehind) return this.#closed(error);
     this.share.queue(() => {
-      this.#closed(error);
+      this.onClose(error);
       return false;
     });
   }

@@ -1,5 +1,6 @@
 /** Quarantined messages of a broker that keeps nothing on disk. */
 import type { QuarantinedMessage, QuarantineEntry, QuarantineStore } from '../contracts/pipeline.ts';
+import { AscendingIds } from './ascending-ids.ts';
 
 /** What an entry takes beside its payload and texts, about. */
 const entryBytes = 500;
@@ -14,6 +15,7 @@ export class MemoryQuarantine implements QuarantineStore {
   bytes = 0;
   readonly #limits: { readonly quarantineMessages: number; readonly quarantineBytes: number };
   readonly #entries = new Map<number, QuarantineEntry>();
+  readonly #ids = new AscendingIds();
   #lastId = 0;
 
   constructor(limits: { readonly quarantineMessages: number; readonly quarantineBytes: number }) {
@@ -29,18 +31,25 @@ export class MemoryQuarantine implements QuarantineStore {
     const message = { ...quarantined.message, payload: Buffer.from(quarantined.message.payload) };
     const entry = { ...quarantined, message, id };
     this.#entries.set(id, entry);
+    this.#ids.add(id);
     this.bytes += bytesOf(entry);
     let dropped = 0;
     const { quarantineMessages, quarantineBytes } = this.#limits;
     while (this.#entries.size > quarantineMessages || this.bytes > quarantineBytes) {
-      this.remove(this.#entries.keys().next().value!);
+      this.remove(this.#ids.oldest((each) => this.#entries.has(each))!);
       dropped++;
     }
     return dropped;
   }
 
   async list(afterId: number, limit: number): Promise<QuarantineEntry[]> {
-    return [...this.#entries.values()].filter(({ id }) => id > afterId).slice(0, limit);
+    const found: QuarantineEntry[] = [];
+    for (const id of this.#ids.above(afterId)) {
+      if (found.length === limit) break;
+      const entry = this.#entries.get(id);
+      if (entry !== undefined) found.push(entry);
+    }
+    return found;
   }
 
   async get(id: number): Promise<QuarantineEntry | null> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { silentLog } from '../../src/contracts/log.ts';
 import type { QuarantinedMessage, QuarantineStore } from '../../src/contracts/pipeline.ts';
+import { AscendingIds } from '../../src/store/ascending-ids.ts';
 import { LevelStore } from '../../src/store/level/level-store.ts';
 import { check, exportTo, importFrom } from '../../src/store/level/tools.ts';
 import { MemoryQuarantine } from '../../src/store/memory-quarantine.ts';
@@ -134,4 +135,33 @@ test('on LevelDB, what was committed is there after a restart, with numbers that
   const { Readable } = await import('node:stream');
   await importFrom(copy, Readable.from(lines.map((line) => `${line}\n`)));
   expect(await payloads((await level(copy)).quarantine)).toEqual(['2', '3']);
+});
+
+test('on LevelDB, what makes room for others before it is written takes neither memory nor disk', async () => {
+  const store = await level();
+  for (let i = 0; i < 1_000; i++) store.quarantine.put(aMessage(String(i)));
+  expect(store.unwritten).toBe(limits.quarantineMessages);
+  expect(await payloads(store.quarantine)).toEqual(['997', '998', '999']);
+  await new Promise<void>((resolve) => store.commit(resolve));
+  expect(await payloads(store.quarantine)).toEqual(['997', '998', '999']);
+  store.quarantine.put(aMessage('1000'));
+  // One that is there is removed, and one comes.
+  expect(store.unwritten).toBe(2);
+});
+
+test('which is the oldest is found without looking at all that have left', () => {
+  const there = new Set<number>();
+  const ids = new AscendingIds();
+  let looked = 0;
+  const isThere = (id: number) => {
+    looked++;
+    return there.has(id);
+  };
+  for (let id = 1; id <= 100_000; id++) {
+    ids.add(id);
+    there.add(id);
+    if (there.size > 1_000) there.delete(ids.oldest(isThere)!);
+  }
+  expect(looked).toBeLessThan(300_000);
+  expect([...ids.above(99_997)]).toEqual([99_998, 99_999, 100_000]);
 });

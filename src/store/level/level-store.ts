@@ -125,10 +125,9 @@ export class LevelStore implements SessionStore {
       limits: options.quarantine ?? defaultPipelineLimits,
       database: () => this.#database!,
       nextId: () => this.nextMessageId(),
-      stage: (at, value) => {
-        if (value === null) this.#collecting.delete(at);
-        else this.#put(at, value);
-      },
+      collecting: () => this.#collecting,
+      committing: () => this.#committing,
+      onStaged: () => this.#mark(this.#options.durability),
       writer: this.#writer,
     });
   }
@@ -416,7 +415,6 @@ export class LevelStore implements SessionStore {
     this.#collecting = new Staged(this.#unwritten);
     this.#committing = batch;
     batch.seal();
-    this.quarantine.writing();
     const floors = [...batch.floors].flatMap((sid) => {
       const outstanding = this.#sessions.get(sid)?.outstanding;
       return outstanding === undefined ? [] : [[key(Prefix.floor, sid), outstanding.floor] as const];
@@ -430,7 +428,6 @@ export class LevelStore implements SessionStore {
     const finish = () => {
       this.#committing = null;
       batch.written();
-      this.quarantine.settled();
       for (const { message, recipients } of batch.messages)
         if (recipients.length > 0) this.#resident.written(message.id);
       done();

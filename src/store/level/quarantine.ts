@@ -1,10 +1,13 @@
 /**
- * Quarantined messages in the database: a record each, staged with what the store commits next. In memory stays how large each is.
+ * Quarantined messages in the database: a record each, staged with what the store commits next. In memory stays how large each is. One that has
+ * to make room before it is written never touches the disk.
  */
 import type { QuarantinedMessage, QuarantineEntry, QuarantineStore } from '../../contracts/pipeline.ts';
+import { AscendingIds } from '../ascending-ids.ts';
 import type { ByteWriter } from './bytes.ts';
 import type { Database } from './database.ts';
 import { key, numberOf, Prefix, readQuarantined, writeQuarantined } from './records.ts';
+import type { Staged } from './staged.ts';
 
 export interface QuarantineLimits {
   readonly quarantineMessages: number;
@@ -15,8 +18,11 @@ export interface QuarantineOptions {
   readonly limits: QuarantineLimits;
   readonly database: () => Database;
   readonly nextId: () => number;
-  /** Stages a value, or with null a deletion. */
-  readonly stage: (key: Buffer, value: Buffer | null) => void;
+  /** What is staged, and what is being written. */
+  readonly collecting: () => Staged;
+  readonly committing: () => Staged | null;
+  /** Something was staged that an answer may wait for. */
+  readonly onStaged: () => void;
   readonly writer: ByteWriter;
 }
 
@@ -25,9 +31,7 @@ export class LevelQuarantine implements QuarantineStore {
   readonly #options: QuarantineOptions;
   /** Bytes by number, in order. */
   readonly #sizes = new Map<number, number>();
-  /** What is staged, and what is being written, cannot be read yet. */
-  #staged = new Map<number, QuarantineEntry>();
-  #writing = new Map<number, QuarantineEntry>();
+  readonly #ids = new AscendingIds();
 
   constructor(options: QuarantineOptions) {
     this.#options = options;
@@ -41,43 +45,33 @@ export class LevelQuarantine implements QuarantineStore {
   restore(at: Buffer, value: Buffer): void {
     readQuarantined(value, numberOf(at));
     this.#sizes.set(numberOf(at), value.length);
+    this.#ids.add(numberOf(at));
     this.bytes += value.length;
   }
 
   put(message: QuarantinedMessage): number {
-    const { nextId, stage, writer, limits } = this.#options;
+    const { nextId, collecting, onStaged, writer, limits } = this.#options;
     const id = nextId();
     const value = writeQuarantined(writer, message);
     const size = value.length;
-    stage(key(Prefix.quarantine, id), value);
+    collecting().quarantine(id, value);
+    onStaged();
     this.#sizes.set(id, size);
+    this.#ids.add(id);
     this.bytes += size;
-    const payload = Buffer.from(message.message.payload);
-    this.#staged.set(id, { ...message, message: { ...message.message, payload }, id });
     let dropped = 0;
     while (this.#sizes.size > limits.quarantineMessages || this.bytes > limits.quarantineBytes) {
-      this.remove(this.#sizes.keys().next().value!);
+      this.remove(this.#ids.oldest((each) => this.#sizes.has(each))!);
       dropped++;
     }
     return dropped;
   }
 
-  /** A commit of what is staged begins. */
-  writing(): void {
-    this.#writing = this.#staged;
-    this.#staged = new Map();
-  }
-
-  /** It is done. */
-  settled(): void {
-    this.#writing = new Map();
-  }
-
   async list(afterId: number, limit: number): Promise<QuarantineEntry[]> {
     const ids = [];
-    for (const id of this.#sizes.keys()) {
+    for (const id of this.#ids.above(afterId)) {
       if (ids.length === limit) break;
-      if (id > afterId) ids.push(id);
+      if (this.#sizes.has(id)) ids.push(id);
     }
     const entries = await Promise.all(ids.map((id) => this.get(id)));
     return entries.filter((entry) => entry !== null);
@@ -85,8 +79,9 @@ export class LevelQuarantine implements QuarantineStore {
 
   async get(id: number): Promise<QuarantineEntry | null> {
     if (!this.#sizes.has(id)) return null;
-    const recent = this.#staged.get(id) ?? this.#writing.get(id);
-    if (recent !== undefined) return recent;
+    const { collecting, committing } = this.#options;
+    const staged = collecting().quarantined.get(id) ?? committing()?.quarantined.get(id);
+    if (staged !== undefined) return readQuarantined(staged, id);
     const [value] = await this.#options.database().getMany([key(Prefix.quarantine, id)]);
     return value === undefined ? null : readQuarantined(value, id);
   }
@@ -95,8 +90,8 @@ export class LevelQuarantine implements QuarantineStore {
     const size = this.#sizes.get(id);
     if (size === undefined) return;
     this.#sizes.delete(id);
-    this.#staged.delete(id);
     this.bytes -= size;
-    this.#options.stage(key(Prefix.quarantine, id), null);
+    const staged = this.#options.collecting();
+    if (!staged.takeBackQuarantined(id)) staged.delete(key(Prefix.quarantine, id));
   }
 }

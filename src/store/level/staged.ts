@@ -63,6 +63,8 @@ export class Staged {
   readonly doneContents: number[] = [];
   /** Sessions whose acknowledgement floor has to be written. */
   readonly floors = new Set<number>();
+  /** Records of the quarantine by their numbers: those that make room for others are taken back. */
+  readonly quarantined = new Map<number, Buffer>();
   /** What topics retain from now on, by their names: only the last word on each is written. */
   readonly #retained = new Map<string, RetainedChange>();
   /** Of `bytes`, those of messages. */
@@ -88,12 +90,12 @@ export class Staged {
   get isEmpty(): boolean {
     const { wanted, doneMessages, floors } = this;
     if (wanted > 0 || doneMessages.length > 0 || floors.size > 0) return false;
-    return this.#retained.size === 0 && this.#records.length === 0;
+    return this.#retained.size === 0 && this.#records.length === 0 && this.quarantined.size === 0;
   }
 
   /** Without those whose loss costs a redelivery at most. */
   get changes(): number {
-    return this.wanted + this.#retained.size + this.#records.length;
+    return this.wanted + this.#retained.size + this.#records.length + this.quarantined.size;
   }
 
   /** One of the messages lost its last recipient. The list must not grow while all that comes is taken back at once. */
@@ -176,6 +178,21 @@ export class Staged {
     this.#count(key.length + overheadBytes);
   }
 
+  /** The value is copied. */
+  quarantine(id: number, value: Buffer): void {
+    this.quarantined.set(id, Buffer.from(value));
+    this.#count(value.length + overheadBytes);
+  }
+
+  /** False: it is not among what is staged here. */
+  takeBackQuarantined(id: number): boolean {
+    const value = this.quarantined.get(id);
+    if (value === undefined) return false;
+    this.quarantined.delete(id);
+    this.#count(-value.length - overheadBytes);
+    return true;
+  }
+
   /** `message` owns its bytes; null: nothing any more. */
   retain(topic: Topic, message: Message | null): void {
     const before = this.#retained.get(topic.name);
@@ -193,6 +210,9 @@ export class Staged {
     const budget = new Budget(inRow * recordBytes);
     for (const { key, value } of this.#records) {
       if (budget.spend(value === null ? remove(batch, key) : put(batch, key, value))) yield;
+    }
+    for (const [id, value] of this.quarantined) {
+      if (budget.spend(put(batch, fillKey(numberKey, Prefix.quarantine, id), value))) yield;
     }
     for (const { topic, message } of this.#retained.values()) {
       const key = fillTopicKey(topicKey, topic);

@@ -11,6 +11,9 @@ import { partContext } from './part.ts';
 import { hereOrThere } from './thread/offloading.ts';
 import type { StageThread, ThreadStage } from './thread/stage-thread.ts';
 
+/** A subscriber may list this many. */
+const namesMax = 32;
+
 export class AcceptedFormats {
   readonly #tools: ItemTools;
   readonly #thread: StageThread;
@@ -25,7 +28,7 @@ export class AcceptedFormats {
 
   /** The content type of the first format in a list as HTTP's `Accept` has it, or null if none is known. */
   first(accept: string): string | null {
-    for (const each of accept.split(',')) {
+    for (const each of accept.split(',', namesMax)) {
       const format = this.#tools.formats.byContentType(each);
       if (format !== null) return format.contentType;
     }

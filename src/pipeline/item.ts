@@ -302,6 +302,7 @@ export class Item {
     if (bytes.length > payloadBytes) {
       throw TooLarge.payload(`has ${bytes.length}`);
     }
+    this.#assertShort(format, bytes.length);
     const value = format.decode(bytes);
     // Its bytes are within the limits already.
     assertWithin(value, this.#tools.limits);
@@ -313,6 +314,7 @@ export class Item {
   encode(format: Format): void {
     if (this.#packed !== null) throw new TooLarge('the value is too large to be written here');
     const value = this.value;
+    this.#assertShort(format, this.size);
     let losses = 0;
     const bytes = format.encode(value, () => losses++);
     this.#losses += losses;
@@ -322,6 +324,11 @@ export class Item {
     this.#format = format;
     this.contentType = format.contentType;
     this.payloadFormatIndicator = format.isText ? true : undefined;
+  }
+
+  #assertShort({ loopBytes }: Format, bytes: number): void {
+    const isLoop = this.#tools.limits.valueBytes === loopValueBytes;
+    if (isLoop && loopBytes !== undefined && bytes > loopBytes) throw new TooLarge(`${bytes} bytes are too many here`);
   }
 
   /** All of it, as bytes. Throws a StageFailure if the value cannot be encoded. */

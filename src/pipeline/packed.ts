@@ -63,5 +63,5 @@ const isWhole = ({ byteLength, buffer }: Uint8Array) => byteLength === buffer.by
 
 /** Bytes that may be transferred. */
 export function ownBytes(bytes: Uint8Array): Uint8Array {
-  return Uint8Array.from(bytes);
+  return new Uint8Array(bytes);
 }

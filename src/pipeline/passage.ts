@@ -2,6 +2,7 @@
 import type { Awaitable, PublishedMessage } from '../contracts/hooks.ts';
 import { matches } from '../protocol/topic.ts';
 import type { Part, PartContext } from './part.ts';
+import { Pauses } from './pauses.ts';
 
 /** The message through the parts from `from` on. Each takes it if its filter matches the topic that the message has by then. */
 export function through(
@@ -32,18 +33,25 @@ function throughEach(
   return inTurn(messages, (message) => through(parts, from, message, context));
 }
 
-/** What becomes of each, together. Waits for one before it begins with the next; at once if nothing has to be waited for. */
+/** More are too many to follow each other without a pause. */
+const atOnceMax = 32;
+
+/**
+ * What becomes of each, together. Waits for one before it begins with the next; at once if nothing has to be waited for, and they are not
+ * many.
+ */
 export function inTurn<T, R>(items: readonly T[], make: (item: T) => Awaitable<readonly R[]>): Awaitable<readonly R[]> {
+  if (items.length > atOnceMax) return restInTurn(items, 0, Promise.resolve([]), make, []);
   const out: R[] = [];
   for (const [index, item] of items.entries()) {
     const made = make(item);
-    if (made instanceof Promise) return restInTurn(items, index, made, make, out);
+    if (made instanceof Promise) return restInTurn(items, index + 1, made, make, out);
     for (const each of made) out.push(each);
   }
   return out;
 }
 
-/** The same from the first one that has to be waited for. */
+/** The same from one on, behind the first that has to be waited for. */
 async function restInTurn<T, R>(
   items: readonly T[],
   from: number,
@@ -52,9 +60,12 @@ async function restInTurn<T, R>(
   out: R[],
 ): Promise<readonly R[]> {
   for (const each of await first) out.push(each);
-  for (let i = from + 1; i < items.length; i++) {
+  const pauses = new Pauses();
+  for (let i = from; i < items.length; i++) {
     const made = make(items[i]!);
     for (const each of made instanceof Promise ? await made : made) out.push(each);
+    const pause = pauses.due();
+    if (pause !== null) await pause;
   }
   return out;
 }

@@ -17,6 +17,8 @@ export interface Format {
   readonly contentType: string;
   /** Encoded payloads are UTF-8 text: Payload Format Indicator 1. [MQTT5 3.3.2.3.2] */
   readonly isText: boolean;
+  /** Where it takes longer than others: bytes that are read or written on the event loop at most. */
+  readonly loopBytes?: number;
   /** Throws if the bytes are not of this format. */
   decode(bytes: Buffer): unknown;
   /** Throws if the format has nothing for the value. */

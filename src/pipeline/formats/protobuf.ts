@@ -10,6 +10,9 @@ import { type Format, type ReportLoss, TooLarge } from './format.ts';
 import { ProtobufScan } from './protobuf-scan.ts';
 import type { SchemaFiles } from './schema-files.ts';
 
+/** Two bytes can be a message with all its fields, which the package takes microseconds for. */
+const protobufLoopBytes = 512;
+
 /** Throws an Error that says what is wrong with the file or the name. */
 export function protobufFormat(
   { file, type }: { readonly file: string; readonly type: string },
@@ -26,6 +29,7 @@ export function formatOf(name: string, type: protobuf.Type, hasDefaults: boolean
     name,
     contentType: 'application/protobuf',
     isText: false,
+    loopBytes: protobufLoopBytes,
     decode(bytes) {
       try {
         scan.check(type, bytes);

@@ -18,9 +18,13 @@ function encode(item: Item, to: Format | ByteCodec): void {
   item.payloadFormatIndicator = to.isText ? true : undefined;
 }
 
+/** A few bytes of brotli make the package take memory for as much as they may refer to, which takes as long as to fill it. */
+const isNeverShort = ({ name }: Format | ByteCodec) => name === 'brotli';
+
 export function decodeStage(settings: FormatSettings, { formats, path }: StageTools): Stage {
   const from = formats.of(settings, path);
   return {
+    ...(isNeverShort(from) && { isShort: () => false }),
     run(item) {
       decode(item, from);
       return true;
@@ -42,6 +46,7 @@ export function convertStage(settings: NonNullable<StageSettings['convert']>, { 
   const from = settings.from === undefined ? null : formats.of(settings.from, [...path, 'from']);
   const to = formats.of(settings.to, [...path, 'to']);
   return {
+    ...(from !== null && isNeverShort(from) && { isShort: () => false }),
     run(item) {
       if (from !== null) decode(item, from);
       encode(item, to);

@@ -12,8 +12,8 @@ const jsonataMsMax = 100;
 const jsonataDepthMax = 200;
 /** Elements of a list on the way to the result. */
 const sequenceMax = 1_000_000;
-/** Steps of one evaluation on the event loop, of one to two microseconds each. */
-const jsonataLoopSteps = 300;
+/** Steps of one evaluation on the event loop: of one to two microseconds each, and longer where functions look at the whole value. */
+const loopSteps = { min: 20, max: 300, bytes: 40_000 };
 
 interface Evaluator {
   /** The value of the expression on the message. */
@@ -51,7 +51,7 @@ function jsonataExpression(text: string, path: readonly (string | number)[], { l
     };
     try {
       return await alone(async () => {
-        begin();
+        begin(item.size);
         const result: unknown = await expression.evaluate(value, variables);
         weigh(result, limits);
         return plain(result);
@@ -98,14 +98,16 @@ function watch(expression: jsonata.Expression, entered: () => void, left: () => 
   hooks.assign(Symbol.for('jsonata.__evaluate_exit'), left);
 }
 
-/** On the event loop: what takes more steps than `jsonataLoopSteps` is too large for it. */
-function countSteps(expression: jsonata.Expression): () => void {
-  let steps = 0;
+/** On the event loop: what takes too many steps is too large for it. */
+function countSteps(expression: jsonata.Expression): (bytes: number) => void {
+  let left = 0;
   const entered = () => {
-    if (++steps > jsonataLoopSteps) throw new TooLarge(`it takes more than ${jsonataLoopSteps} steps`);
+    if (--left < 0) throw new TooLarge('it takes too many steps');
   };
   watch(expression, entered, () => {});
-  return () => (steps = 0);
+  return (bytes) => {
+    left = Math.max(loopSteps.min, Math.min(loopSteps.max, Math.floor(loopSteps.bytes / bytes)));
+  };
 }
 
 /**

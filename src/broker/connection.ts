@@ -176,9 +176,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     if (message !== null) hold(this.#account, Category.pipelines, message, deliveryBytes);
   }
 
-  /** Whether there is memory for what comes next of the packet under way. */
+  /**
+   * Whether there is memory for what comes next of the packet under way. A small one is always read on: it may be an answer, which
+   * makes room.
+   */
   get mayReceive(): boolean {
-    return this.#account.mayAdd(this.#framer.growth + this.#arrivingBytes);
+    const growth = this.#framer.growth + this.#arrivingBytes;
+    return this.#packetBytes + growth <= this.#account.ledger.smallBytes || this.#account.mayAdd(growth);
   }
 
   /** How much more memory the packet under way wants until it is complete. */

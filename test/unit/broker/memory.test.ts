@@ -278,3 +278,20 @@ test('messages of WebSockets that are not complete count as well, and are not re
   for (const each of attackers.slice(1)) each.end();
   expect(broker.ledger.bytesOf(Category.packets)).toBe(0);
 });
+
+test('a client that holds much is read on where what it sends is small: its answers make room', async () => {
+  start({ memoryBytes: 8 * megabyte, inflight: 2 });
+  const reader = new Client('reader');
+  reader.send(subscribe('t', 1));
+  await round();
+  const publisher = new Client('publisher');
+  for (let i = 0; i < 10; i++) publisher.send(publish(1, 200_000));
+  await round();
+  broker.ledger.add(Category.retained, 6 * megabyte);
+  // The end of a read may be anywhere in an answer.
+  reader.send(wire`4002 00`);
+  expect(reader.isPaused).toBe(false);
+  reader.send(wire`01 4002 0002`);
+  await round();
+  expect(Buffer.concat(reader.sent).length).toBeGreaterThan(3 * 200_000);
+});

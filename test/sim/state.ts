@@ -100,7 +100,7 @@ const largestChunk = new ChunkPool().take(Math.max(largeChunk, largestPayload + 
 /** Longer than the longest time for which a commit may wait for more to come. */
 const commitWithinMs = 100;
 
-/** What is urgent is written with the turn in which it was staged, whoever waits for it: a lost connection, too. */
+/** What is urgent is written with the round in which it was staged, whoever waits for it: a lost connection, too. */
 export function checkCommits(judge: Judge): void {
   const { store, world, commits } = judge;
   const { isWriting, state } = judge.disk!;
@@ -110,7 +110,7 @@ export function checkCommits(judge: Judge): void {
   }
   const since = judge.uncommitted?.commits === commits ? judge.uncommitted.since : world.time;
   judge.uncommitted = { since, commits };
-  judge.check(world.time - since < commitWithinMs, 'what is urgent is written with the turn', () => {
+  judge.check(world.time - since < commitWithinMs, 'what is urgent is written with the round', () => {
     return `something is staged, and nothing is being written for ${world.time - since} ms`;
   });
 }

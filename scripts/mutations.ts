@@ -707,12 +707,6 @@ export const mutations: readonly Mutation[] = [
   },
   // The scheduler
   {
-    name: 'what a client sent before it closed is forgotten when its time is used up',
-    file: 'broker/connection.ts',
-    from: 'const isBehind = (this.#isYielding || this.#isWorking) && this.state',
-    to: 'const isBehind = false && this.state',
-  },
-  {
     name: 'a packet that comes while earlier ones wait for time gets ahead of them',
     file: 'base/scheduler.ts',
     from: 'if (this.#steps.length > 0 && !this.#isServed) return false;',

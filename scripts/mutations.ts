@@ -707,12 +707,6 @@ export const mutations: readonly Mutation[] = [
   },
   // The scheduler
   {
-    name: 'a packet that comes while earlier ones wait for time gets ahead of them',
-    file: 'base/scheduler.ts',
-    from: 'if (this.#steps.length > 0 && !this.#isServed) return false;',
-    to: '',
-  },
-  {
     name: 'a client that waits for time is read on after it, but what it sent is not',
     file: 'broker/connection.ts',
     from: '    return this.#isYielding;\n',
@@ -723,12 +717,6 @@ export const mutations: readonly Mutation[] = [
     file: 'base/scheduler.ts',
     from: '        if (share.hasWork) this.#active.push(share);',
     to: '        if (share.hasWork && share.balance > 0) this.#active.push(share);',
-  },
-  {
-    name: 'an answer that had to wait for time is overtaken by one that need not wait',
-    file: 'broker/group-commit.ts',
-    from: 'if (isStored && (this.#released.length === 0 || this.#isGiving)) return callback();',
-    to: 'if (isStored) return callback();',
   },
   {
     name: 'a message for very many is committed in the middle',

@@ -20,6 +20,8 @@ export interface SchedulerOptions {
   readonly clock?: () => number;
   /** Runs its argument once this round of the event loop has delivered what arrived. Default: `setImmediate`. */
   readonly afterArrivals?: (run: () => void) => void;
+  /** Packets between two looks at the clock. Default: 16. */
+  readonly packetsPerCheck?: number;
 }
 
 /** What queued work may take of a round in sum, in microseconds; the last step may exceed it. */
@@ -29,9 +31,6 @@ const quantumMax = 1_000;
 const quantumMin = 125;
 /** More is never owed: the process may have been stopped in the middle of its work. */
 const debtMax = 100_000;
-/** So many packets are handled between two looks at the clock. */
-const packetsPerCheck = 16;
-
 const microseconds = () => performance.now() * 1_000;
 
 export class Share {
@@ -198,11 +197,13 @@ export class Scheduler {
   #since = 0;
   /** Work within work is part of it. */
   #depth = 0;
-  #packetsLeft = packetsPerCheck;
+  readonly #packetsPerCheck: number;
+  #packetsLeft: number;
   #isAwake = false;
   #isEnding = false;
 
-  constructor({ clock = microseconds, afterArrivals = setImmediate }: SchedulerOptions = {}) {
+  constructor({ clock = microseconds, afterArrivals = setImmediate, packetsPerCheck = 16 }: SchedulerOptions = {}) {
+    this.#packetsPerCheck = this.#packetsLeft = packetsPerCheck;
     this.clock = clock;
     this.#afterArrivals = afterArrivals;
     this.unauthenticated = new Share(this, 0.5);
@@ -238,7 +239,7 @@ export class Scheduler {
 
   /** Whether the share at work has used up its time. Reads the clock. */
   isSpent(): boolean {
-    this.#packetsLeft = packetsPerCheck;
+    this.#packetsLeft = this.#packetsPerCheck;
     const share = this.#current;
     if (share === null) return false;
     const now = this.clock();

@@ -10,6 +10,7 @@ import { LastPublish } from '../codec/publish.ts';
 import { checkedHooks } from '../contracts/hook-answers.ts';
 import { silentLog } from '../contracts/log.ts';
 import { Core } from '../core/core.ts';
+import { defaultStepSizes } from '../core/step-sizes.ts';
 import { publisherOf } from '../core/wills.ts';
 import { Admission } from './admission.ts';
 import { Boundary } from './boundary.ts';
@@ -53,11 +54,13 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
   const chunks = new ChunkPool();
   const boundary = new Boundary({ log, complaints, onBroken: (error) => owner.onBroken(error) });
   const storeHealth = new StoreHealth(store, log);
+  const { answers: answersPerStep } = { ...defaultStepSizes, ...options.stepSizes };
   const commits = new GroupCommit({
     store,
     health: storeHealth,
     scheduler,
     boundary,
+    answersPerStep,
     readTime: () => shell.readTime(),
   });
   const outgoing = new Outgoing(scheduler, boundary);

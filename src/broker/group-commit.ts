@@ -15,12 +15,11 @@ export interface GroupCommitOptions {
   readonly health: StoreHealth;
   readonly scheduler: Scheduler;
   readonly boundary: Boundary;
+  /** Answers that are given in one step. */
+  readonly answersPerStep: number;
   /** Everything from outside begins with a look at the clock. */
   readonly readTime: () => void;
 }
-
-/** So many answers are given between two looks at the clock. */
-const perCheck = 64;
 
 /**
  * Answers that wait for one batch, in order, each with the link that pays if it fails; null: all do. An acknowledgement is packed into a
@@ -171,7 +170,7 @@ export class GroupCommit {
 
   #giveSome(): boolean {
     this.#isGiving = true;
-    if (!this.#released.peek()!.give(perCheck, this.#options.boundary)) this.#released.shift();
+    if (!this.#released.peek()!.give(this.#options.answersPerStep, this.#options.boundary)) this.#released.shift();
     this.#isGiving = false;
     return this.#released.length > 0;
   }

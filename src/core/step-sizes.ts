@@ -4,6 +4,8 @@ export interface StepSizes {
   readonly copies: number;
   /** Copies that may have to be stored, or wait. */
   readonly storedCopies: number;
+  /** Answers that waited for a commit. */
+  readonly answers: number;
   /** Timers that are due, each of which may end a connection or a session. */
   readonly timers: number;
   /** Subscriptions of a session that has ended, to be taken out of the router. */
@@ -14,6 +16,7 @@ export interface StepSizes {
 
 export const defaultStepSizes: StepSizes = {
   copies: 128,
+  answers: 64,
   storedCopies: 32,
   timers: 16,
   subscriptions: 64,

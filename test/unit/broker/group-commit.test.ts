@@ -4,7 +4,7 @@ import { GroupCommit } from '../../../src/broker/group-commit.ts';
 import { StoreHealth } from '../../../src/broker/store-health.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
-import { immediately } from '../../support/rounds.ts';
+import { immediately, Rounds } from '../../support/rounds.ts';
 
 test('what waited for a commit goes by the time at which the disk had it', () => {
   const commits: (() => void)[] = [];
@@ -16,6 +16,7 @@ test('what waited for a commit goes by the time at which the disk had it', () =>
     store,
     health: new StoreHealth(store, silentLog),
     scheduler,
+    answersPerStep: 64,
     boundary: { isBroken: false } as Boundary,
     readTime: () => told.push('the clock is read'),
   });
@@ -23,4 +24,32 @@ test('what waited for a commit goes by the time at which the disk had it', () =>
   group.endRound();
   commits[0]!();
   expect(told).toEqual(['the clock is read', 'answered']);
+});
+
+test('of very many answers to one commit some are given in a round, and none gets ahead of those before it', () => {
+  const rounds = new Rounds();
+  const commits: (() => void)[] = [];
+  const commit = (done: () => void) => commits.push(done);
+  const store = { staged: 1, isDurable: false, onUrgent() {}, commit };
+  const group = new GroupCommit({
+    store: store as unknown as SessionStore,
+    health: new StoreHealth(store as unknown as SessionStore, silentLog),
+    scheduler: rounds.scheduler,
+    answersPerStep: 2,
+    boundary: { isBroken: false } as Boundary,
+    readTime: () => {},
+  });
+  const given: number[] = [];
+  const answer = (number: number) => group.whenStored(null, () => given.push(number));
+  for (const number of [1, 2, 3, 4, 5]) answer(number);
+  group.endRound();
+  rounds.perReading = 600;
+  store.isDurable = true;
+  commits[0]!();
+  expect(given).toEqual([1, 2, 3, 4]);
+
+  answer(6);
+  expect(given).toHaveLength(4);
+  rounds.rest();
+  expect(given).toEqual([1, 2, 3, 4, 5, 6]);
 });

@@ -715,8 +715,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a share that owes time is never served again',
     file: 'base/scheduler.ts',
-    from: '        if (share.hasWork) this.#active.push(share);',
-    to: '        if (share.hasWork && share.balance > 0) this.#active.push(share);',
+    from: '        if (!lane.isEmpty) lanes.push(lane);',
+    to: '        if (!lane.isEmpty && lane.share.balance > 0) lanes.push(lane);',
   },
   {
     name: 'a message for very many is committed in the middle',

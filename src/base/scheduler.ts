@@ -33,34 +33,104 @@ const quantumMin = 125;
 const debtMax = 100_000;
 const microseconds = () => performance.now() * 1_000;
 
+/** Steps of a share that are queued one behind the other. */
+class Lane {
+  readonly share: Share;
+  /** Whether a step that has more to do lets those behind it go first. */
+  readonly #rotates: boolean;
+  /** 0: served before lanes of 1, which is for work that nobody waits for at once. */
+  readonly level: 0 | 1;
+  readonly #steps = new Deque<Step>();
+  #isServed = false;
+  /** By this round the scheduler comes to it again. */
+  #servedBy = 0;
+
+  constructor(share: Share, level: 0 | 1, rotates: boolean) {
+    this.share = share;
+    this.level = level;
+    this.#rotates = rotates;
+  }
+
+  get isEmpty(): boolean {
+    return this.#steps.length === 0;
+  }
+
+  /** Something is queued, and it is not that which is being done. */
+  get isBlocked(): boolean {
+    return this.#steps.length > 0 && !this.#isServed;
+  }
+
+  push(step: Step): void {
+    this.#steps.push(step);
+    // While it is served it is not in the scheduler's list, and comes into it again if anything is left.
+    if (this.#steps.length > 1 || this.#isServed) return;
+    this.share.scheduler.activate(this);
+    this.#expect();
+  }
+
+  /** For the scheduler: takes steps while the balance of the share lasts. */
+  serve(): void {
+    const { share } = this;
+    share.addQuanta();
+    const { round } = share.scheduler;
+    assert(round <= this.#servedBy, 'a share with work waits longer than what it owes and those before it explain');
+    this.#isServed = true;
+    try {
+      while (share.balance > 0 && this.#steps.length > 0) this.#takeNext();
+    } finally {
+      this.#isServed = false;
+      this.#expect();
+    }
+  }
+
+  /** One that throws is over: it would throw again. */
+  #takeNext(): void {
+    const { scheduler } = this.share;
+    const step = this.#steps.peek()!;
+    let hasMore = false;
+    scheduler.enter(this.share);
+    try {
+      hasMore = step();
+    } finally {
+      if (!hasMore || this.#rotates) this.#steps.shift();
+      scheduler.leave();
+    }
+    if (hasMore && this.#rotates) this.#steps.push(step);
+  }
+
+  #expect(): void {
+    const { scheduler, roundsOfDebt } = this.share;
+    this.#servedBy = scheduler.round + scheduler.waitingBefore(this.level) + 2 + roundsOfDebt;
+  }
+
+  /** Its share owes so many rounds more. */
+  delay(rounds: number): void {
+    this.#servedBy += rounds;
+  }
+}
+
 export class Share {
-  readonly #scheduler: Scheduler;
+  readonly scheduler: Scheduler;
   /** How much of a quantum it gets. */
   readonly #weight: number;
   /** Microseconds that it may still take in this round; below 0: that it owes. */
   balance: number = quantumMax;
   /** The round in which `balance` was last added to. */
   #round = 0;
-  /** Each follows those before it. */
-  readonly #steps = new Deque<Step>();
-  /** These do so step by step. */
-  readonly #background = new Deque<Step>();
-  #isServed = false;
-  /** By this round the scheduler comes to it again. */
-  #servedBy = 0;
+  /** Made when they are first needed: most clients never are. */
+  #ordered: Lane | null = null;
+  #background: Lane | null = null;
+  readonly #backgroundLevel: 0 | 1;
 
-  constructor(scheduler: Scheduler, weight = 1) {
-    this.#scheduler = scheduler;
+  /** `backgroundLevel`: 0 if work in the background is served like other work. */
+  constructor(scheduler: Scheduler, weight = 1, backgroundLevel: 0 | 1 = 1) {
+    this.scheduler = scheduler;
     this.#weight = weight;
+    this.#backgroundLevel = backgroundLevel;
   }
 
-  /** Something is queued that what comes now must not get ahead of. */
-  get hasQueued(): boolean {
-    return this.#steps.length > 0;
-  }
-
-  get hasWork(): boolean {
-    return this.#steps.length > 0 || this.#background.length > 0;
+  get roundsOfDebt(): number {
+    return this.balance > 0 ? 0 : Math.ceil(-this.balance / (quantumMin * this.#weight));
   }
 
   /**
@@ -68,21 +138,23 @@ export class Share {
    * work is to be queued.
    */
   begin(): boolean {
-    if (this.#steps.length > 0 && !this.#isServed) return false;
-    this.#addQuanta();
+    if (this.#ordered?.isBlocked === true) return false;
+    this.addQuanta();
     if (this.balance <= 0) return false;
-    this.#scheduler.enter(this);
+    this.scheduler.enter(this);
     return true;
   }
 
   end(): void {
-    this.#scheduler.leave();
+    this.scheduler.leave();
   }
 
   /** What was spent on it where the clock cannot be asked, in microseconds. */
   charge(microseconds: number): void {
     this.balance -= microseconds;
-    this.#servedBy += Math.ceil(microseconds / (quantumMin * this.#weight));
+    const rounds = Math.ceil(microseconds / (quantumMin * this.#weight));
+    this.#ordered?.delay(rounds);
+    this.#background?.delay(rounds);
   }
 
   /** Works now as far as there is time in this round, and queues the rest. Returns whether all of it is done. */
@@ -94,7 +166,7 @@ export class Share {
     try {
       for (;;) {
         if (!step()) return true;
-        if (this.#scheduler.isSpent()) break;
+        if (this.scheduler.isSpent()) break;
       }
     } finally {
       this.end();
@@ -105,71 +177,19 @@ export class Share {
 
   /** The step is repeated until it says that there is no more to do, after what was queued before it. */
   queue(step: Step): void {
-    const isActive = this.hasWork;
-    this.#steps.push(step);
-    if (!isActive) this.#activate();
+    (this.#ordered ??= new Lane(this, 0, false)).push(step);
   }
 
-  /** The same for work that has no place in an order: what else there is to do for this share is not held up by it. */
+  /**
+   * The same for work that has no place in an order, and that nobody waits for at once: what else there is to do, for this share and for others,
+   * goes first.
+   */
   queueBackground(step: Step): void {
-    const isActive = this.hasWork;
-    this.#background.push(step);
-    if (!isActive) this.#activate();
+    (this.#background ??= new Lane(this, this.#backgroundLevel, true)).push(step);
   }
 
-  #activate(): void {
-    // While it is served it is not in the scheduler's list, and comes into it again if anything is left.
-    if (this.#isServed) return;
-    this.#scheduler.activate(this);
-    this.#expect();
-  }
-
-  /** For the scheduler: takes queued steps while its balance lasts. */
-  serve(): void {
-    this.#addQuanta();
-    const { round } = this.#scheduler;
-    assert(round <= this.#servedBy, 'a share with work waits longer than what it owes and those before it explain');
-    this.#isServed = true;
-    try {
-      while (this.balance > 0 && this.hasWork) {
-        if (this.#steps.length > 0) this.#takeNext();
-        const step = this.balance > 0 ? this.#background.shift() : undefined;
-        if (step !== undefined && this.#take(step)) this.#background.push(step);
-      }
-    } finally {
-      this.#isServed = false;
-      this.#expect();
-    }
-  }
-
-  /** One that throws is over: it would throw again. */
-  #takeNext(): void {
-    let hasMore = false;
-    try {
-      hasMore = this.#take(this.#steps.peek()!);
-    } finally {
-      if (!hasMore) this.#steps.shift();
-    }
-  }
-
-  /** Returns whether there is more of it. */
-  #take(step: Step): boolean {
-    this.#scheduler.enter(this);
-    try {
-      return step();
-    } finally {
-      this.#scheduler.leave();
-    }
-  }
-
-  #expect(): void {
-    const debt = Math.max(0, -this.balance);
-    const { round, waiting } = this.#scheduler;
-    this.#servedBy = round + waiting + 2 + Math.ceil(debt / (quantumMin * this.#weight));
-  }
-
-  #addQuanta(): void {
-    const { round, quantum } = this.#scheduler;
+  addQuanta(): void {
+    const { round, quantum } = this.scheduler;
     if (this.#round === round) return;
     const own = quantum * this.#weight;
     this.balance = Math.min(own, this.balance + own * (round - this.#round));
@@ -189,8 +209,8 @@ export class Scheduler {
   readonly unauthenticated: Share;
   /** Of what the broker does for itself. */
   readonly jobs: Share;
-  /** Shares with queued work, in the order in which they are served. */
-  readonly #active = new Deque<Share>();
+  /** Lanes with queued work by level, in the order in which they are served. */
+  readonly #active = [new Deque<Lane>(), new Deque<Lane>()] as const;
   readonly #roundEnds = new Set<() => void>();
   /** For whom work is done now, and since when. */
   #current: Share | null = null;
@@ -207,16 +227,21 @@ export class Scheduler {
     this.clock = clock;
     this.#afterArrivals = afterArrivals;
     this.unauthenticated = new Share(this, 0.5);
-    this.jobs = new Share(this);
+    this.jobs = new Share(this, 1, 0);
   }
 
   share(): Share {
     return new Share(this);
   }
 
-  /** Shares that wait with queued work. */
+  /** Lanes that wait with queued work. */
   get waiting(): number {
-    return this.#active.length;
+    return this.#active[0].length + this.#active[1].length;
+  }
+
+  /** Those that may be served before one of this level that comes now. */
+  waitingBefore(level: 0 | 1): number {
+    return level === 0 ? this.#active[0].length : this.waiting;
   }
 
   /** `run` is called at the end of each round until the returned function is called. It must not throw. */
@@ -263,35 +288,39 @@ export class Scheduler {
     this.#current = null;
   }
 
-  /** For shares: `share` has queued work. */
-  activate(share: Share): void {
-    this.#active.push(share);
+  /** For lanes: it has queued work. */
+  activate(lane: Lane): void {
+    this.#active[lane.level].push(lane);
     this.wake();
   }
 
   readonly #endRound = (): void => {
     this.#isAwake = false;
     this.round++;
-    this.quantum = Math.max(quantumMin, Math.min(quantumMax, roundBudget / Math.max(1, this.#active.length)));
+    this.quantum = Math.max(quantumMin, Math.min(quantumMax, roundBudget / Math.max(1, this.waiting)));
     this.#isEnding = true;
     try {
-      if (this.#active.length > 0) this.#serveAll();
+      if (this.waiting > 0) this.#serveAll();
       for (const run of this.#roundEnds) run();
     } finally {
       this.#isEnding = false;
-      if (this.#active.length > 0) this.wake();
+      if (this.waiting > 0) this.wake();
     }
   };
 
-  /** Each share once, as far as there is time; those for whom there is none are the first in the next round. */
   #serveAll(): void {
     const until = this.clock() + roundBudget;
-    for (let left = this.#active.length; left > 0; left--) {
-      const share = this.#active.shift()!;
+    for (const lanes of this.#active) this.#serve(lanes, until);
+  }
+
+  /** Each once, as far as there is time, and one at least; those for whom there is none are the first in the next round. */
+  #serve(lanes: Deque<Lane>, until: number): void {
+    for (let left = lanes.length; left > 0; left--) {
+      const lane = lanes.shift()!;
       try {
-        share.serve();
+        lane.serve();
       } finally {
-        if (share.hasWork) this.#active.push(share);
+        if (!lane.isEmpty) lanes.push(lane);
       }
       if (left > 1 && this.clock() >= until) return;
     }

@@ -170,7 +170,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
     if (connection.session !== session) return;
     const codes = granted.map((code) => forVersion(connection, code));
     if (!sendOrEnd(connection, { cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
-    core.delivering.pump(session); // retained messages, which follow the SUBACK
+    core.delivering.beginReplays(session);
   });
 }
 

@@ -368,7 +368,16 @@ export class Delivering {
   /** Sends retained messages for new subscriptions, as far as there is room, with everybody else served in between. */
   #replay(session: Session): void {
     if (session.isReplaying) return;
-    // The first of them at once: a client that is answered something else next has them before.
+    session.isReplaying = true;
+    this.#sink.work(session, () => this.#replaySome(session));
+  }
+
+  /**
+   * Right behind a SUBACK: the first retained messages for its subscriptions go at once, so that a client that is answered something else next has
+   * them before.
+   */
+  beginReplays(session: Session): void {
+    if (session.isReplaying || !this.#mayReplay(session)) return this.pump(session);
     if (this.#replaySome(session)) this.#sink.work(session, () => this.#replaySome(session));
   }
 

@@ -111,6 +111,22 @@ test('work in the background holds up nothing else of its share, and goes on ste
   expect(news()).toBe('axyxyx');
 });
 
+test('work in the background waits for all other work, but is not forgotten', () => {
+  const { rounds, shares, work, news } = setUp();
+  const all = shares(20);
+  for (const share of all) share.queueBackground(work('b', 100, 100));
+  all[0]!.queue(work('o', 1_000, 30));
+  rounds.round();
+  expect(news()).toMatch(/^ob{10,}$/);
+
+  const perRound = Array.from({ length: 10 }, () => {
+    rounds.round();
+    return news();
+  });
+  for (const inRound of perRound) expect(inRound).toMatch(/b/);
+  expect(perRound.join('')).toMatch(/o/);
+});
+
 test('work within work is charged once, to whom the outer one is for', () => {
   const { scheduler, shares, work } = setUp();
   const [outer, inner] = shares(2);

@@ -159,10 +159,8 @@ export class Broker implements BanList {
     const { settings, core, commits, complaints, storeHealth, memory } = this.#shell;
     const now = this.#shell.readTime();
     const sinceSys = (now - this.#lastSysAt) / 1000;
-    if (settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds) {
-      this.#lastSysAt = now;
-      this.#sysTopics.publish(sinceSys);
-    }
+    const isSysDue = settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds;
+    if (isSysDue && this.#sysTopics.publish(sinceSys)) this.#lastSysAt = now;
     complaints.tick(now);
     // A round takes several ticks where there are many: everybody would wait for one that looks at all of them at once.
     if (now - this.#lastSweepAt >= sweepSeconds * 1000 && core.sweepRetained()) this.#lastSweepAt = now;

@@ -5,6 +5,7 @@ import { Category } from '../base/ledger.ts';
 import type { Session } from '../core/session.ts';
 import { Topic, widestTopicLimits } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
+import { urgency } from './outgoing.ts';
 import { publishOwn } from './piping.ts';
 import type { Shell } from './shell.ts';
 import { version } from './version.ts';
@@ -50,6 +51,7 @@ export class SysTopics {
   readonly #published = new Map<string, { topic: Topic; value: string }>();
   readonly #loads: Record<string, Load>;
   #rssBytes = 0;
+  #isPublishing = false;
   /** Of all sessions, when they were counted last. */
   #sessions: SessionCount = { connected: 0, waiting: 0, waitingBytes: 0 };
   /** The count that is not complete. */
@@ -70,20 +72,40 @@ export class SysTopics {
     };
   }
 
-  /** Publishes what changed since the last time. `seconds`: how long ago that was. Very many sessions are counted for the next time. */
-  publish(seconds: number): void {
+  /**
+   * Publishes what changed since the last time, topic by topic: each may go to thousands. `seconds`: how long ago that was. Returns false
+   * if the last time is not over. Very many sessions are counted for the next time.
+   */
+  publish(seconds: number): boolean {
+    if (this.#isPublishing) return false;
+    this.#isPublishing = true;
     this.#countSessions();
+    const changes = this.#publishEach(seconds);
+    const { scheduler, boundary, outgoing } = this.#shell;
+    scheduler.jobs.run(() => {
+      outgoing.urgency = urgency.bulk;
+      boundary.forAll('$SYS', () => (this.#isPublishing = changes.next().done !== true));
+      outgoing.urgency = urgency.now;
+      return this.#isPublishing && !boundary.isBroken;
+    });
+    return true;
+  }
+
+  /** One at a time. */
+  *#publishEach(seconds: number): Generator<void> {
     for (const [name, load] of Object.entries(this.#loads)) {
       load.sample(seconds);
-      for (const [span, value] of Object.entries(load.averages)) this.#put(`load/${name}/${span}`, value.toFixed(2));
+      for (const [span, value] of Object.entries(load.averages)) {
+        yield this.#put(`load/${name}/${span}`, value.toFixed(2));
+      }
     }
     for (const [name, value] of Object.entries(this.#values())) {
-      this.#put(name, String(value), typeof value === 'string' ? 'text/plain' : undefined);
+      yield this.#put(name, String(value), typeof value === 'string' ? 'text/plain' : undefined);
     }
     const pipelines = new Map(this.#shell.pipeline?.statistics() ?? []);
-    for (const [name, value] of pipelines) this.#put(`${ofPipelines}${name}`, String(value));
+    for (const [name, value] of pipelines) yield this.#put(`${ofPipelines}${name}`, String(value));
     for (const name of this.#published.keys()) {
-      if (name.startsWith(ofPipelines) && !pipelines.has(name.slice(ofPipelines.length))) this.#remove(name);
+      if (name.startsWith(ofPipelines) && !pipelines.has(name.slice(ofPipelines.length))) yield this.#remove(name);
     }
   }
 

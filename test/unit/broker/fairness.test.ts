@@ -540,6 +540,25 @@ test.each([
   await world.broker.close();
 });
 
+test('the $SYS topics are published over several rounds if many have subscribed to them', async () => {
+  let now = 1_000_000;
+  const settings = { ...defaultSettings, sysIntervalSeconds: 10 };
+  const world = await World.start({ settings, clock: { now: () => now } });
+  for (const name of 'abcdefgh') {
+    world.connect(name).send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: '$SYS/#', qos: 0 }] });
+  }
+  world.rest();
+
+  now += 10_000;
+  world.perReading = 250;
+  const before = world.broker.counters.publishSent;
+  world.broker.tick();
+  const inRound = growth([before, ...world.follow(() => world.broker.counters.publishSent)]);
+  expect(inRound.length).toBeGreaterThan(4);
+  expect(Math.max(...inRound)).toBeLessThanOrEqual(5 * 8);
+  await world.broker.close();
+});
+
 test('expired retained messages are taken out some at a time', async () => {
   let now = 1_000_000;
   const settings = { ...defaultSettings, sysIntervalSeconds: 0 };

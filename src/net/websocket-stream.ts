@@ -17,8 +17,11 @@ const silentIntervalsMax = 2;
 const normalClosure = 1000;
 const unsupportedData = 1003;
 const abnormalClosure = 1006;
-/** So much is parsed between two looks at the clock: of frames without content, a fraction of a millisecond. */
-const bytesPerStep = 1_024;
+/**
+ * So much is parsed between two looks at the clock: of small frames, a fraction of a millisecond. Within a long frame it is more each time:
+ * `ws` keeps a list of what it was given, and takes long over very many parts.
+ */
+const [leastPerStep, mostPerStep] = [1_024, 16_384];
 
 /** `webSocket` must not answer pings by itself. */
 export class WebSocketStream extends ScheduledStream implements ByteStream {
@@ -39,6 +42,7 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
   readonly #parse: (this: Socket, bytes: Buffer) => void;
   /** Read, and not parsed yet: there was no time for it, or the receiver wants no more. */
   readonly #unparsed = new Deque<Buffer>();
+  #bytesPerStep = leastPerStep;
 
   constructor(
     kind: 'ws' | 'wss',
@@ -101,6 +105,7 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
    * Only the newest of the pings in one read is answered, and it is not before the peer has read what it was sent. [RFC 6455 5.5.3]
    */
   #pinged(payload: Buffer): void {
+    this.#bytesPerStep = leastPerStep;
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
     this.#pingToAnswer = Buffer.from(payload);
   }
@@ -161,8 +166,10 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
         this.#unparsed.clear();
         break;
       }
-      if (bytes.length > bytesPerStep) this.#unparsed.unshift(bytes.subarray(bytesPerStep));
-      this.#parse.call(this.socket, bytes.subarray(0, bytesPerStep));
+      const step = this.#bytesPerStep;
+      if (bytes.length > step) this.#unparsed.unshift(bytes.subarray(step));
+      this.#bytesPerStep = Math.min(step * 2, mostPerStep);
+      this.#parse.call(this.socket, bytes.subarray(0, step));
       if (this.isPaused) break;
       if (this.#unparsed.length > 0 && eventLoop.isSpent()) return false;
     }
@@ -189,6 +196,7 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
   }
 
   #received(message: Buffer, isBinary: boolean): void {
+    this.#bytesPerStep = leastPerStep;
     if (this.#error !== null) return;
     // [MQTT5 6.0.0-1]
     if (!isBinary) {

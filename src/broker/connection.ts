@@ -297,8 +297,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     return this.#isYielding;
   }
 
-  /** After each packet: others are served before the next one if this client has used up its time. */
-  #packetDone(): void {
+  /** Others are served before the next packet if this client has used up its time. */
+  packetDone(): void {
     if (this.shell.scheduler.packetDone()) this.#yield();
   }
 
@@ -409,7 +409,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     } else handlePublish(shell.core, session, message, packetId, true);
     this.finishFanOut();
     if (message.retain && packetId === 0) this.#limitUnanswered();
-    this.#packetDone();
   }
 
   /** Sees to what is left of publishing a message for very many. */
@@ -470,7 +469,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     if (this.session === null) return this.#outOfTurn('An acknowledgement');
     this.shell.counters.packetsReceived++;
     handleAck(this.shell.core, this.session, type, packetId, reasonCode);
-    this.#packetDone();
   }
 
   onPing(): void {
@@ -482,7 +480,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   onPacket(packet: ColdPacket): void {
     this.shell.counters.packetsReceived++;
     handleColdPacket(this, packet);
-    this.#packetDone();
   }
 
   // Packets out

@@ -248,5 +248,6 @@ export class Framer {
       if (type === PacketType.connect && version === 0) this.version = peekProtocolVersion(bytes, body, end);
       this.#receiver.onPacket(decodePacket(header, bytes, body, end, this.version));
     }
+    this.#receiver.packetDone();
   }
 }

@@ -16,6 +16,8 @@ export interface PacketReceiver {
   onAck(type: AckType, packetId: PacketId, reasonCode: number): void;
   onPing(): void;
   onPacket(packet: ColdPacket): void;
+  /** After each of them, whatever it was. */
+  packetDone(): void;
   /** While true no further packet is handed over; the rest of the bytes is kept until `Framer.resume`. */
   readonly isParked: boolean;
 }

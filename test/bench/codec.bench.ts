@@ -11,7 +11,14 @@ import { Topic } from '../../src/protocol/topic.ts';
 
 const count = 1_000;
 const payload = Buffer.alloc(64);
-const receiver = { isParked: false, onPublish: () => {}, onAck: () => {}, onPing: () => {}, onPacket: () => {} };
+const receiver = {
+  isParked: false,
+  onPublish: () => {},
+  onAck: () => {},
+  onPing: () => {},
+  packetDone: () => {},
+  onPacket: () => {},
+};
 
 for (const version of [4, 5] as const) {
   const connect = generate({

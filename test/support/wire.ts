@@ -109,6 +109,8 @@ export class Recorder implements PacketReceiver {
     this.#keep({ cmd: ackNames[type], messageId, reasonCode });
   }
 
+  packetDone(): void {}
+
   onPing(): void {
     this.#keep({ cmd: 'pingreq' });
   }

@@ -156,6 +156,8 @@ class Receiver {
     this.#see(`a${type}${reasonCode >= 0x80 ? 'f' : ''}`);
   }
 
+  packetDone(): void {}
+
   onPing(): void {
     this.#see('pingreq');
   }

@@ -221,6 +221,22 @@ test('a client that goes while its message is on its way to very many keeps nobo
   await world.broker.close();
 });
 
+test('and so is one of PINGREQs: no kind of packet is free', async () => {
+  const world = await World.start();
+  const { counters } = world.broker;
+  const client = world.connect('client');
+  world.rest();
+
+  world.perReading = 250;
+  const before = counters.packetsReceived;
+  client.send(...new Array(400).fill({ cmd: 'pingreq' }));
+  expect(client.isPaused).toBe(true);
+  const packets = growth([before, ...world.follow(() => counters.packetsReceived)]);
+  expect(Math.max(...packets)).toBeLessThanOrEqual(5 * 16);
+  expect(counters.packetsReceived - before).toBe(400);
+  await world.broker.close();
+});
+
 test.each(['DISCONNECT', 'the loss of its connection'])(
   'what a client sent before %s is handled before that, however long it takes',
   async (end) => {

@@ -20,6 +20,8 @@ class OneByOne implements PacketReceiver {
   }
 
   onAck(): void {}
+  packetDone(): void {}
+
   onPing(): void {}
   onPacket(): void {}
 }

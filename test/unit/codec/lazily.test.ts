@@ -26,7 +26,7 @@ const pairs = Array.from({ length: 1_000 }, (_, i) => pair(`n${i}`, 'v'));
 
 function received(bytes: Buffer, version: 0 | 5): ColdPacket[] {
   const packets: ColdPacket[] = [];
-  const ignored = { onPublish() {}, onAck() {}, onPing() {} };
+  const ignored = { onPublish() {}, onAck() {}, onPing() {}, packetDone() {} };
   const framer = new Framer(aPacketDecoder(100_000), {
     ...ignored,
     isParked: false,

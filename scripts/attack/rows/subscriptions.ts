@@ -1,4 +1,5 @@
 /** Subscriptions: many, long, deep, and found again for each topic. */
+import type { Attacker } from '../attacker.ts';
 import * as p from '../packets.ts';
 import type { Row } from '../row.ts';
 
@@ -7,14 +8,16 @@ const bits = (levels: number, one: string, other: string) =>
     Array.from({ length: levels }, (_, bit) => ((i >> bit) & 1 ? one : other)).join('/'),
   );
 
+async function subscribeToWildcards(attacker: Attacker): Promise<void> {
+  const client = await attacker.connect({ clientId: 'subscriber' });
+  attacker.must(await client.subscribe(bits(attacker.size(9, 13), '+', 'x')), 'no SUBACK');
+}
+
 export const subscriptions: readonly Row[] = [
   {
     name: '8,192 wildcards of 13 levels, 2,000 publishes to distinct topics',
     isInShortForm: true,
-    async prepare(attacker) {
-      const client = await attacker.connect({ clientId: 'subscriber' });
-      attacker.must(await client.subscribe(bits(attacker.size(9, 13), '+', 'x')), 'no SUBACK');
-    },
+    prepare: subscribeToWildcards,
     async run(attacker) {
       const client = await attacker.connect({ clientId: 'publisher' });
       const start = new Array(attacker.size(8, 12)).fill('x').join('/');
@@ -25,10 +28,7 @@ export const subscriptions: readonly Row[] = [
   {
     name: '8,192 wildcards that match one topic, 1,000 messages',
     isInShortForm: true,
-    async prepare(attacker) {
-      const client = await attacker.connect({ clientId: 'subscriber' });
-      attacker.must(await client.subscribe(bits(attacker.size(9, 13), '+', 'x')), 'no SUBACK');
-    },
+    prepare: subscribeToWildcards,
     async run(attacker) {
       const client = await attacker.connect({ clientId: 'publisher' });
       const topic = new Array(attacker.size(9, 13)).fill('x').join('/');

@@ -421,16 +421,18 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   #fanOutSome(): boolean {
-    if (this.#fanOut === null) return false;
+    const fanOut = this.#fanOut;
+    if (fanOut === null) return false;
+    // A step that fails is not tried again.
+    this.#fanOut = null;
     const { outgoing } = this.shell;
     outgoing.urgency = urgency.bulk;
     try {
-      if (this.#fanOut.step()) return true;
+      if (fanOut.step()) this.#fanOut = fanOut;
     } finally {
       outgoing.urgency = urgency.now;
     }
-    this.#fanOut = null;
-    return false;
+    return this.#fanOut !== null;
   }
 
   /** What it has published reaches everybody before its will does, and before anything that its client publishes next. */
@@ -600,17 +602,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     if (this.#output.heldBytes > 0) this.stream.destroy();
   }
 
-  /** Even ending it as usual failed: nothing more is sent, and its session lets go of it. */
+  /** Even ending it as usual failed: nothing more is sent. For its session, the connection is lost like any other. */
   abandon(): void {
-    const { session } = this;
     this.state = 'closing';
-    this.session = null;
-    this.chargeTo(this.shell.memory.unauthenticated);
-    if (session?.link === this) {
-      session.link = null;
-      session.isReady = false;
-    }
     this.stream.destroy();
+    this.#detach();
   }
 
   /** Says so, as far as the client's version can be told, and closes. */
@@ -706,10 +702,14 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #detach(): void {
     const { session } = this;
     if (this.shell.boundary.isBroken) return;
-    this.completeFanOut();
-    this.session = null;
-    this.chargeTo(this.shell.memory.unauthenticated);
-    this.shell.admission.end(this.visit, this.shell.core.now);
-    if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);
+    try {
+      this.completeFanOut();
+    } finally {
+      // Whatever fails before: a session without a connection has to know since when.
+      this.session = null;
+      this.chargeTo(this.shell.memory.unauthenticated);
+      this.shell.admission.end(this.visit, this.shell.core.now);
+      if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);
+    }
   }
 }

@@ -270,7 +270,7 @@ function takeOver(connection: Connection, previous: Connection | null): void {
   admission.welcome(connection.visit, connection.identity!.username, core.now, previous?.visit ?? null);
   if (previous === null) return;
   reportTakeover(connection, previous);
-  previous.completeFanOut();
+  previous.guard(() => previous.completeFanOut());
 }
 
 interface Welcome {

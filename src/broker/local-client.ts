@@ -80,9 +80,7 @@ export class LocalClient implements Link {
   }
 
   abandon(): void {
-    this.#waiting = [];
-    this.#session.link = null;
-    this.#session.isReady = false;
+    this.close();
   }
 
   close(): void {

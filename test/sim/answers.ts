@@ -5,7 +5,7 @@
 import { Awaiting } from '../../src/core/send-window.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { Judge } from './judge.ts';
-import type { Exchange, InFlight, Link } from './link.ts';
+import { type Exchange, type InFlight, identifier, type Link } from './link.ts';
 import type { Expected, ModelSession } from './model.ts';
 import { verdictOf } from './pipeline.ts';
 import { hasAnswerToFilter } from './program.ts';
@@ -111,22 +111,24 @@ export class Answers {
   }
 
   /** Nothing acknowledged is lost: when the answer leaves, what it promises is where a crash does not reach it. */
-  #checkStored(link: Link, { sent, numbers, mark }: Exchange): void {
+  #checkStored(link: Link, { sent, marks }: Exchange): void {
     const judge: Judge = this.#judge;
-    if (judge.safeMark >= mark) return;
     const promise = (what: string) => judge.fail('acknowledged means stored [MQTT5 4.3.2-4]', `${sent.key}: ${what}`);
-    for (const number of numbers) {
+    for (const [number, mark] of marks) {
+      if (judge.safeMark >= mark) continue;
+      if (number === identifier) {
+        const own = judge.model.sessions.get(link.clientId);
+        const isKept = own?.uid === link.uid && own.expirySeconds > 0 && own.received.has(sent.packetId);
+        if (sent.qos === 2 && isKept) promise('its packet identifier is not on disk');
+        continue;
+      }
       for (const session of judge.model.sessions.values()) {
         const expected = session.expected.get(number);
         if (session.expirySeconds === 0 || expected === undefined || this.#mayBeDropped(session, expected)) continue;
         promise(`what ${session.clientId} is to get is not on disk`);
       }
-    }
-    const retained = judge.model.retained.get(sent.topic);
-    if (retained !== undefined && numbers.includes(retained.number)) promise('the retained message is not on disk');
-    const own = judge.model.sessions.get(link.clientId);
-    if (sent.qos === 2 && own?.uid === link.uid && own.expirySeconds > 0 && own.received.has(sent.packetId)) {
-      promise('its packet identifier is not on disk');
+      const retained = judge.model.retained.get(sent.topic);
+      if (retained?.number === number) promise('the retained message is not on disk');
     }
   }
 

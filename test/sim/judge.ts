@@ -12,7 +12,7 @@ import type { ColdPacket } from '../../src/protocol/packets.ts';
 import type { LevelStore } from '../../src/store/level/level-store.ts';
 import { type Decision, Decisions } from './decisions.ts';
 import type { SimulatedDisk } from './disk.ts';
-import { type Exchange, type InFlight, keyOf, type Link, type SentPublish } from './link.ts';
+import { type Exchange, type InFlight, identifier, keyOf, type Link, type SentPublish } from './link.ts';
 import { type Entry, Model, type ModelSession, type QoS, type Routed } from './model.ts';
 import type { Profile } from './profile.ts';
 import { hasAnswerTo, hasAnswerToFilter } from './program.ts';
@@ -53,7 +53,8 @@ export class Judge {
   readonly decisions: Decisions;
   /** In-flight messages by session. */
   inFlight = new Map<number, Map<number, InFlight>>();
-  readonly receivedMarks = new Map<string, number>();
+  /** By client and packet identifier: what acknowledging a QoS 2 message promises. */
+  readonly receivedMarks = new Map<string, Map<number, number>>();
   readonly links = new Set<Link>();
   /** A client asked to publish it, and nothing else may be routed. */
   readonly published = new Map<string, SentPublish>();
@@ -190,6 +191,10 @@ export class Judge {
     link.uid = session.uid;
     link.hasSession = before === session;
     this.world.tell(() => `broker: ${link.name} is connected${link.hasSession ? ', session present' : ''}`);
+    // Another connection of the client may wait to be let in, and its CONNACK will say that the disk has the end of this session.
+    for (const other of this.links) {
+      if (other.clientId === clientId && !connectNeedsNoDisk(this, other)) other.asked.delete('connack');
+    }
     this.wills.onConnected(clientId, connect.will);
     if (!this.inFlight.has(session.uid)) this.inFlight.set(session.uid, new Map());
   }
@@ -272,7 +277,7 @@ export class Judge {
     if (!isWill && payload !== '') this.#count(routed);
     if (exchange !== null && !isWill) {
       exchange.numbers.push(number);
-      exchange.mark = this.log.length;
+      exchange.marks.set(number, this.log.length);
     }
     return routed;
   }
@@ -328,7 +333,8 @@ export class Judge {
     const session = this.model.sessions.get(link.clientId);
     const isDuplicate = sent!.qos === 2 && session?.uid === link.uid && session.received.has(packetId);
     const isDenied = !this.mayPublish(link.clientId, sent!.topic);
-    link.exchange = { sent: sent!, isDuplicate, isDenied, numbers: [], isRefused: false, mark: 0 };
+    const marks = (isDuplicate && this.receivedMarks.get(`${link.clientId} ${packetId}`)) || new Map<number, number>();
+    link.exchange = { sent: sent!, isDuplicate, isDenied, numbers: [], isRefused: false, marks };
     this.#exchanges.set(`${link.clientId} ${sent!.key}`, link.exchange);
     if (packetId === 0) return;
     const type = sent!.qos === 1 ? 'puback' : 'pubrec';
@@ -336,7 +342,6 @@ export class Judge {
     waiting.push(link.exchange);
     link.owed[type].push(link.exchange);
     link.unanswered.set(`${type} ${packetId}`, waiting);
-    if (isDuplicate) link.exchange.mark = this.receivedMarks.get(`${link.clientId} ${packetId}`) ?? 0;
   }
 
   afterPublish(link: Link): void {
@@ -355,8 +360,8 @@ export class Judge {
     this.tell({ kind: 'received', clientId, packetId, isNew: true });
     const exchange = link?.exchange ?? this.#unanswered(clientId, packetId);
     if (exchange === null) return;
-    exchange.mark = this.log.length;
-    this.receivedMarks.set(`${clientId} ${packetId}`, this.log.length);
+    exchange.marks.set(identifier, this.log.length);
+    this.receivedMarks.set(`${clientId} ${packetId}`, exchange.marks);
   }
 
   onAck(link: Link, type: string, packetId: number): void {

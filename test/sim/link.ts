@@ -23,6 +23,9 @@ export interface SentPublish {
   readonly clientId: string;
 }
 
+/** In the place of a message's number: what stands for the packet identifier. */
+export const identifier = 0;
+
 /** What the broker makes of one PUBLISH: from the packet to its answer. */
 export interface Exchange {
   readonly sent: SentPublish;
@@ -32,8 +35,11 @@ export interface Exchange {
   isDenied: boolean;
   readonly numbers: number[];
   isRefused: boolean;
-  /** Up to here the story must be on disk before it is acknowledged. */
-  mark: number;
+  /**
+   * How far the story must be on disk before it is acknowledged: for each message that was routed, by its number, and for the packet identifier
+   * (`identifier`). The second copy of a QoS 2 message promises what the first one does.
+   */
+  readonly marks: Map<number, number>;
 }
 
 /** A PUBLISH that the broker wrote to a connection, and the kernel may not have taken yet. */

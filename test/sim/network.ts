@@ -97,6 +97,8 @@ export class Wire implements ByteStream {
   /** Whole packets that the client has not come to. */
   #underWay = 0;
   #isDrainOwed = false;
+  /** The kernel has taken everything, and the broker is about to be told. */
+  isDraining = false;
   /** It closed its end, or is gone. */
   hasClientLeft = false;
 
@@ -286,7 +288,9 @@ export class Wire implements ByteStream {
     if (this.#waiting.length > 0) this.#takeMore();
     if (this.#waiting.length > 0 || !this.#isDrainOwed) return;
     this.#isDrainOwed = false;
+    this.isDraining = true;
     const drained = () => {
+      this.isDraining = false;
       if (!this.isClosed && this.#waiting.length === 0) this.receiver?.onDrain();
       else if (!this.isClosed) this.#isDrainOwed = true;
     };

@@ -39,7 +39,9 @@ export function checkServed(judge: Judge): void {
     const { wire, asked, name, uid, clientId } = link;
     const session = judge.model.sessions.get(clientId);
     const isOther = session !== undefined && session.uid !== uid;
-    if (wire.isClosed || wire.isEnding || wire.pendingBytes > 0 || link.isDetached || isOther) continue;
+    if (wire.isClosed || wire.isEnding || link.isDetached || isOther) continue;
+    // Its answer is behind what the client has not read.
+    if (wire.pendingBytes > 0 || wire.isDraining) continue;
     for (const [what, at] of asked) {
       const waits = judge.world.time - at;
       judge.check(waits <= answeredWithinMs, waitsForNoDisk, () => `${name} waits for ${what} for ${waits} ms`);

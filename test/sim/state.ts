@@ -1,6 +1,7 @@
 /** What the broker knows and holds at a time, held against the oracle and its bounds. */
 import { ChunkPool, largeChunk } from '../../src/base/chunk-pool.ts';
 import { Category } from '../../src/base/ledger.ts';
+import { queuedBytes } from '../../src/contracts/session-store.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import { Prefix } from '../../src/store/level/records.ts';
@@ -158,23 +159,25 @@ export function lacksRoom(
   const core = judge.core!;
   const { limits } = judge.profile.settings;
   const { own, groups } = judge.model.recipients(topic.name, publisher, excluded);
-  const isFull = (clientId: string) => {
+  const isFull = (clientId: string, ids: readonly number[] | null) => {
     const session = core.directory.get(clientId);
     if (session === undefined) return false;
     const { queue, window, mustQueue } = session;
     // Of several, a session may get each by a shared subscription as well.
     const copies = together.length > 1 ? 2 * together.length : 1;
     const isSentAtOnce = !mustQueue && window.room >= copies;
-    const bytes = together.length > 1 ? together.reduce((sum, { size }) => sum + 2 * size, 0) : together[0]!.size;
+    const each = together.map((message) => queuedBytes(message, ids));
+    const bytes = together.length > 1 ? each.reduce((sum, size) => sum + 2 * size, 0) : each[0]!;
     const hasRoom = queue.length + copies <= limits.queueMessages && queue.hasRoomFor(bytes, limits);
     return !isSentAtOnce && !hasRoom;
   };
   const mustKeep = [...own].filter(([, options]) => options.some((each) => each.qos > 0));
-  const clientIds = [
-    ...mustKeep.map(([{ clientId }]) => clientId),
-    ...[...groups.values()].flatMap((each) => [...each.keys()]),
-  ];
-  const lacksQueue = qos > 0 && limits.queuePolicy === 'reject' && clientIds.some(isFull);
+  const isOwnFull = mustKeep.some(([{ clientId }, options]) => {
+    const ids = options.map(({ id }) => id).filter((id) => id > 0);
+    return isFull(clientId, ids.length > 0 ? ids : null);
+  });
+  const isMemberFull = [...groups.values()].some((members) => [...members.keys()].some((each) => isFull(each, null)));
+  const lacksQueue = qos > 0 && limits.queuePolicy === 'reject' && (isOwnFull || isMemberFull);
   const lacksRetained = retain && core.retained.count >= limits.retainedMessages;
   return lacksQueue || lacksRetained;
 }

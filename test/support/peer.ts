@@ -38,8 +38,9 @@ export class Peer implements ByteStream {
     receiver?.onClose(null);
   }
 
-  connect(clientId: string): void {
-    this.send({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId, clean: true, keepalive: 0 });
+  connect(clientId: string, options: object = {}): void {
+    const client = { clientId, clean: true, keepalive: 0, ...options };
+    this.send({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, ...client });
   }
 
   /** In one read of the broker's. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Broker } from '../../../src/broker/broker.ts';
+import type { Connection } from '../../../src/broker/connection.ts';
 import type { Hooks } from '../../../src/contracts/hooks.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
@@ -103,6 +104,7 @@ function breaks<T extends object>(
 
 describe('a bug in what is done for one connection ends that connection, and nobody else', () => {
   const ended = 'a bug in Sluice ended this connection';
+  const will = { topic: 'will', payload: 'x', qos: 0, retain: false };
 
   test('behind its CONNACK, which has waited for a commit', async () => {
     const { store, errors, connect, port } = await breakable();
@@ -220,6 +222,29 @@ describe('a bug in what is done for one connection ends that connection, and nob
     }
     await other.nothingElse();
     expect(errors.every((each) => each.startsWith('a bug in Sluice'))).toBe(true);
+  });
+
+  test('that meets another one as it ends: its session stays as it would without that', async () => {
+    const { broker, errors, connect } = await breakable();
+    const other = await connect();
+    await other.subscribe('will', { qos: 0 });
+    const peer = new Peer();
+    peer.receiver = broker.accept(peer, 'mqtt://127.0.0.1:1883');
+    peer.connect('hurt', { clean: false, properties: { sessionExpiryInterval: 1_000 }, will });
+    peer.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 1 }] });
+    // CONNACK and SUBACK.
+    await expect.poll(() => peer.bytes).toBeGreaterThan(10);
+    breaks(peer.receiver as Connection, 'sendBytes');
+
+    peer.send({ cmd: 'pingreq' });
+
+    await expect.poll(() => peer.receiver).toBe(null);
+    expect((await other.next('publish')).topic).toBe('will');
+    await other.publish('a', 'x', { qos: 1 });
+    const back = await connect(staying('hurt'));
+    expect(back.connack?.sessionPresent).toBe(true);
+    expect((await back.next('publish')).payload?.toString()).toBe('x');
+    expect(errors).toEqual([ended, 'a bug in Sluice cut off this connection']);
   });
 });
 

@@ -4,9 +4,10 @@
  */
 import { lastUserProperty } from '../codec/properties.ts';
 import type { Awaitable } from '../contracts/hooks.ts';
-import { reclassify, type SubscribeOptions, subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
+import { reclassify, subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
 import { withheldFrom } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
+import type { SubscriptionOptions } from '../core/subscription.ts';
 import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
@@ -37,7 +38,7 @@ export function handleSubscribe(connection: Connection, session: Session, packet
 }
 
 /** What all filters of one SUBSCRIBE have in common. */
-type Common = Pick<SubscribeOptions, 'identifier' | 'subscriberClass'>;
+type Common = Pick<SubscriptionOptions, 'identifier' | 'subscriberClass'>;
 
 /** How far one SUBSCRIBE is. */
 interface Progress {
@@ -198,7 +199,7 @@ function subscribeOne(
   session: Session,
   request: SubscriptionRequest,
   parsed: ParsedFilter,
-  common: Common,
+  { identifier, subscriberClass }: Common,
   authorizedQoS: number,
 ): number {
   const { core, settings, events } = connection.shell;
@@ -208,7 +209,8 @@ function subscribeOne(
     noLocal: request.nl,
     retainAsPublished: request.rap,
     retainHandling: request.rh,
-    ...common,
+    identifier,
+    subscriberClass,
   });
   if (!isFailure(code)) events.emit('subscribed', connection.identity!, request.topic, code);
   return code;

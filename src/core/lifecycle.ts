@@ -14,6 +14,7 @@ import type { Core } from './core.ts';
 import { Delivery } from './delivery.ts';
 import { Awaiting, beyondNote } from './send-window.ts';
 import { neverExpires, Session, type SessionWill } from './session.ts';
+import { subscriptionOf } from './subscription.ts';
 import { takeWill } from './wills.ts';
 
 export interface ConnectRequest {
@@ -219,10 +220,9 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
       const parsed = parseFilter(stored.topicFilter);
       if (parsed === null) continue;
       const { filter, shareName } = parsed;
-      const { owesRetained, ...options } = stored;
-      const subscription = { session, filter, shareName, ...options, target: null };
+      const subscription = subscriptionOf(session, stored.topicFilter, parsed, stored);
       session.subscriptions.set(stored.topicFilter, subscription);
-      if (owesRetained) session.replays.push({ subscription, messages: core.retained.match(filter) });
+      if (stored.owesRetained) session.replays.push({ subscription, messages: core.retained.match(filter) });
       session.subscribed(Buffer.byteLength(stored.topicFilter));
       core.router.add(subscription);
       session.mayHoldShared ||= shareName !== null;

@@ -1,23 +1,12 @@
 /**
  * Subscribing and unsubscribing, one topic filter at a time. Hooks have been asked before. [MQTT5 3.8.4]
  */
-import type { QoS } from '../../protocol/packets.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
 import type { ParsedFilter } from '../../protocol/topic.ts';
 import type { Core } from '../core.ts';
 import { filterFootprint } from '../footprint.ts';
 import type { Session } from '../session.ts';
-import { type Subscription, storedForm } from '../subscription.ts';
-
-export interface SubscribeOptions {
-  /** What is granted. */
-  readonly qos: QoS;
-  readonly noLocal: boolean;
-  readonly retainAsPublished: boolean;
-  readonly retainHandling: 0 | 1 | 2;
-  readonly identifier: number;
-  readonly subscriberClass: string | null;
-}
+import { type Subscription, type SubscriptionOptions, storedForm, subscriptionOf } from '../subscription.ts';
 
 /**
  * Returns the code for the SUBACK: the granted QoS or a failure. Retained messages are made ready and leave with the next
@@ -28,7 +17,7 @@ export function subscribe(
   session: Session,
   topicFilter: string,
   parsed: ParsedFilter,
-  options: SubscribeOptions,
+  options: SubscriptionOptions,
 ): number {
   const existing = session.subscriptions.get(topicFilter);
   if (existing === undefined) {
@@ -64,17 +53,7 @@ export function subscribe(
   return options.qos;
 }
 
-function subscriptionOf(
-  session: Session,
-  topicFilter: string,
-  { filter, shareName }: ParsedFilter,
-  { qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass }: SubscribeOptions,
-): Subscription {
-  const common = { session, topicFilter, filter, shareName };
-  return { ...common, qos, noLocal, retainAsPublished, retainHandling, identifier, subscriberClass, target: null };
-}
-
-function isSame(subscription: Subscription, options: SubscribeOptions): boolean {
+function isSame(subscription: Subscription, options: SubscriptionOptions): boolean {
   return (
     subscription.qos === options.qos &&
     subscription.noLocal === options.noLocal &&
@@ -89,13 +68,13 @@ function isSame(subscription: Subscription, options: SubscribeOptions): boolean 
 export function reclassify(core: Core, subscription: Subscription, subscriberClass: string | null): void {
   if (subscription.subscriberClass === subscriberClass) return;
   const { session, topicFilter } = subscription;
-  const changed = { ...subscription, subscriberClass, target: null };
+  const inClass = (one: Subscription) => subscriptionOf(session, topicFilter, one, { ...one, subscriberClass });
+  const changed = inClass(subscription);
   core.router.add(changed);
   core.router.remove(subscription);
   session.subscriptions.set(topicFilter, changed);
   for (const replay of session.replays) {
-    if (replay.subscription.topicFilter === topicFilter)
-      replay.subscription = { ...replay.subscription, subscriberClass };
+    if (replay.subscription.topicFilter === topicFilter) replay.subscription = inClass(replay.subscription);
   }
   saveAgain(core, changed);
 }

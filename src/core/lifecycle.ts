@@ -108,8 +108,23 @@ export function attach(core: Core, name: string, link: object): Session {
 /** The CONNACK has left: what waits for the client follows. */
 export function ready(core: Core, session: Session): void {
   session.isReady = true;
-  if (session.memberships !== null) for (const each of session.memberships.values()) each.group.arrived(each);
+  settleMemberships(core, session);
   core.delivering.pump(session);
+}
+
+/** Its shared subscriptions learn that the client has come or gone, in the background if they are many. */
+function settleMemberships(core: Core, session: Session): void {
+  if (session.memberships === null) return;
+  const members = session.memberships.values();
+  const step = () => {
+    for (let left = core.stepSizes.subscriptions; left > 0; left--) {
+      const { value: member, done } = members.next();
+      if (done) return false;
+      member.group.settle(member);
+    }
+    return true;
+  };
+  if (step()) core.sink.background(step);
 }
 
 /** Whose session it is, and what that lets its client do, from now on. */
@@ -158,6 +173,7 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
   session.heldBack = null;
   session.packetBytesMax = Number.POSITIVE_INFINITY;
   if (!session.outlivesConnection) return end(core, session, 'disconnected');
+  settleMemberships(core, session);
   core.delivering.redistribution.begin(session, null);
   if (core.store.canPage) session.queue.spillAll();
   core.wills.leave(session);

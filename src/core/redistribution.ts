@@ -96,15 +96,18 @@ export class Redistribution {
       begun.whenDone.push(whenDone);
       return;
     }
-    if (this.#isStopping && !session.isEnded) return whenDone();
+    if (!session.mayHoldShared || (this.#isStopping && !session.isEnded)) return whenDone();
     const job: Job = {
       groups: group === null ? null : new Set([group.name]),
-      ...{ unanswered: [], waiting: [], isPassing: false, isReading: false, mustBeginAgain: false },
+      unanswered: [],
+      waiting: [],
+      isPassing: false,
+      isReading: false,
+      mustBeginAgain: false,
       mustRead: isLeft(session, group),
       position: session.queue.position,
       whenDone: [whenDone],
     };
-    if (!session.mayHoldShared) return whenDone();
     this.#collect(session, job);
     this.#jobs.set(session, job);
     this.#pass(session, job);

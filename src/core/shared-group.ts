@@ -5,9 +5,9 @@
  * before one that is connected and busy, and that before one that is away. Those whose queue is full come after those that have
  * room in it, and last of all one that is away and will never see the message, having asked for QoS 0.
  *
- * A pick looks at the members of a ring only until one fits: who does not fit moves to the ring where it belongs, and comes
- * back when it connects (`arrived`) or when one of the few looks that each pick spends on the busy and the full finds room. So a
- * pick costs the same however many members there are; only rules that keep a topic from most members make it a search.
+ * A member moves to another ring when its client comes or goes (`settle`). A pick looks at the members of a ring only until one fits: who
+ * does not fit moves to the ring where it belongs, and comes back when one of the few looks that each pick spends on the busy and the full
+ * finds room. So a pick costs the same however many members there are; only rules that keep a topic from most members make it a search.
  */
 import type { Limits } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
@@ -115,7 +115,7 @@ export class SharedGroup {
     const { session, subscriberClass } = subscription;
     const member = new Membership(this, subscription);
     (session.memberships ??= new Map()).set(subscription, member);
-    member.moveTo(session.isReady ? this.#free : subscription.qos > 0 ? this.#away : this.#lossy);
+    this.settle(member);
     this.#size++;
     if (subscriberClass !== null) this.#classes.set(subscriberClass, (this.#classes.get(subscriberClass) ?? 0) + 1);
   }
@@ -133,9 +133,11 @@ export class SharedGroup {
     else this.#classes.delete(subscriberClass);
   }
 
-  /** The member's client is connected and can be sent messages. */
-  arrived(member: Membership): void {
-    member.moveTo(this.#free);
+  /** Where a member belongs whose client has just come or gone, until a closer look at its queue. */
+  settle(member: Membership): void {
+    const { session, qos } = member.subscription;
+    if (session.isEnded) member.moveTo(null);
+    else member.moveTo(session.isReady ? this.#free : qos > 0 ? this.#away : this.#lossy);
   }
 
   /** Whether this is true of a member; true as well if there are too many to ask. */

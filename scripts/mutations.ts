@@ -641,8 +641,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a client that left while it was authenticated comes in',
     file: 'broker/awaiting.ts',
-    from: '    if (asker.isClosing) return;\n    asker.shell.readTime();',
-    to: '    asker.shell.readTime();',
+    from: '      if (asker.isClosing) return;\n',
+    to: '',
   },
   {
     name: 'clients of 3.1 are answered in the format of 5.0',

@@ -262,6 +262,11 @@ export class Scheduler {
     return --this.#packetsLeft <= 0 && this.isSpent();
   }
 
+  /** What is done now may take long: the clock is read after this packet. */
+  checkSoon(): void {
+    this.#packetsLeft = 1;
+  }
+
   /** Whether the share at work has used up its time. Reads the clock. */
   isSpent(): boolean {
     this.#packetsLeft = this.#packetsPerCheck;

@@ -11,8 +11,9 @@ export interface Asker {
   readonly isClosing: boolean;
   park(): void;
   unpark(): void;
-  /** Runs what follows from a late answer. */
   guard(run: () => void): void;
+  /** Runs what follows from a late answer, within the time of whoever asked. */
+  inItsTime(run: () => void): void;
 }
 
 /**
@@ -30,16 +31,18 @@ export function withAnswer<T>(
   if (!(answer instanceof Promise)) return goOn(answer);
   asker.park();
   answer.then((settled) => {
-    if (asker.isClosing) return;
-    asker.shell.readTime();
-    asker.guard(() => goOn(settled));
+    asker.inItsTime(() => {
+      if (asker.isClosing) return;
+      asker.shell.readTime();
+      asker.guard(() => goOn(settled));
+    });
     asker.unpark();
   });
 }
 
 /** A hook's answer. It never throws or rejects: a hook that fails is logged, and counts as `fallback`, which must be a refusal. */
 export function answerOf<T>(
-  { complaints }: Shell,
+  { complaints, scheduler }: Shell,
   client: string | undefined,
   hook: string,
   ask: () => Awaitable<T>,
@@ -49,6 +52,8 @@ export function answerOf<T>(
     complaints.error('hook', { hook, client, err }, `the hook ${hook} failed`);
     return fallback;
   };
+  // Nobody knows how long a hook takes.
+  scheduler.checkSoon();
   try {
     const answer = ask();
     return answer instanceof Promise ? answer.catch(failed) : answer;

@@ -147,7 +147,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     return this.state === 'closing';
   }
 
-  /** Runs what follows from an answer that came later. */
   guard(run: () => void): void {
     this.shell.boundary.forOne(this, run);
   }
@@ -263,6 +262,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       this.#framer.push(bytes, start, end);
       this.#chargePackets();
       if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
+    });
+  }
+
+  inItsTime(run: () => void): void {
+    this.share.run(() => {
+      run();
+      return false;
     });
   }
 

@@ -24,6 +24,8 @@ export function publishThroughHooks(
   // A resend of a message that has been through already. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
   const message = borrowed.keep();
+  // As are its forms for subscribers, which no hook is asked for.
+  connection.shell.scheduler.checkSoon();
   pass(new ClientPublish(connection, session, message, packetId));
   if (connection.isParked && connection.session === session) connection.waiting = message;
 }

@@ -54,6 +54,10 @@ class WillPassage implements Passage, Asker, Blamable {
     this.shell.boundary.forOne(this, run);
   }
 
+  inItsTime(run: () => void): void {
+    run();
+  }
+
   fail(error: ProtocolError): void {
     this.refused(error.reasonCode, error.message);
   }

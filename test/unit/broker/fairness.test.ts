@@ -204,6 +204,57 @@ test('and so is one of very many small messages, whose clock is read now and the
   await world.broker.close();
 });
 
+test('and so is one of messages that a hook takes long over: the clock is read after each of them', async () => {
+  const asked: string[] = [];
+  const hooks: Hooks = {
+    authorizePublish({ clientId }) {
+      world.now += 5_000;
+      asked.push(clientId);
+      return 0;
+    },
+  };
+  const world = await World.start({ hooks });
+  const [slow, other] = [world.connect('slow'), world.connect('other')];
+  world.rest();
+
+  slow.send(...new Array(10).fill(message));
+  other.send(message);
+  expect(asked).toEqual(['slow', 'other']);
+  world.rest();
+  expect(asked).toHaveLength(11);
+  await world.broker.close();
+});
+
+test('what follows from a late answer is in the time of the client that waited for it', async () => {
+  const answers: ((code: number) => void)[] = [];
+  const hooks: Hooks = { authorizePublish: () => new Promise((resolve) => void answers.push(resolve)) };
+  let transformed = 0;
+  const pipeline = {
+    generation: 0,
+    concerns: () => true,
+    onPublish() {
+      world.now += 5_000;
+      transformed++;
+      return { verdict: 'drop' } as const;
+    },
+  } as Partial<MessagePipeline> as MessagePipeline;
+  const world = await World.start({ hooks, pipeline });
+  const client = world.connect('client');
+  world.rest();
+
+  client.send(message, message);
+  answers[0]!(0);
+  await new Promise(setImmediate);
+  expect([transformed, answers.length]).toEqual([1, 1]);
+  world.rest();
+  expect(answers).toHaveLength(2);
+  answers[1]!(0);
+  await new Promise(setImmediate);
+  world.rest();
+  expect(transformed).toBe(2);
+  await world.broker.close();
+});
+
 test('a client that goes while its message is on its way to very many keeps nobody waiting', async () => {
   const world = await World.start({ stepSizes: { copies: 1 } });
   const { counters } = world.broker;

@@ -5,7 +5,7 @@
  * topics: the one that was heard of least recently is forgotten for a new one. All of it is in memory: after a restart the first message of a topic passes, and what a window had
  * gathered is lost, unless the broker was stopped in order; the publishers were answered when their messages went in.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Aggregation, PipelineLimits, StageSettings } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
 import { TooLarge, weigh } from '../formats/format.ts';
@@ -16,42 +16,84 @@ import { getAt } from '../paths.ts';
 import { Publishers, publisherIn } from '../publishers.ts';
 import type { Stage, StageContext, StageTools } from './stage.ts';
 
-/** Something per topic, bounded. */
+/** One topic in the order in which they were set. */
+interface Entry<T> {
+  readonly topic: string;
+  state: T;
+  /** Set before it, and after it. */
+  older: Entry<T> | null;
+  newer: Entry<T> | null;
+}
+
+/**
+ * Something per topic, bounded. A `Map` alone knows an order as well, but finds its first entry by passing over all that were deleted
+ * before it.
+ */
 class TopicStates<T> {
-  readonly #states = new Map<string, T>();
+  readonly #entries = new Map<string, Entry<T>>();
   readonly #max: number;
+  #oldest: Entry<T> | null = null;
+  #newest: Entry<T> | null = null;
 
   constructor({ topicStates }: PipelineLimits) {
     this.#max = topicStates;
   }
 
   get(topic: string): T | undefined {
-    return this.#states.get(topic);
+    return this.#entries.get(topic)?.state;
   }
 
   /** The topic counts as heard of last. Returns what had to make room. */
   set(topic: string, state: T): T | undefined {
-    this.#states.delete(topic);
-    this.#states.set(topic, state);
-    if (this.#states.size <= this.#max) return undefined;
-    const { oldest } = this;
-    this.#states.delete(this.#states.keys().next().value!);
-    return oldest;
+    const known = this.#entries.get(topic);
+    const entry: Entry<T> = known ?? { topic, state, older: null, newer: null };
+    if (known === undefined) this.#entries.set(topic, entry);
+    else this.#unlink(known);
+    entry.state = state;
+    this.#append(entry);
+    if (this.#entries.size <= this.#max) return undefined;
+    const displaced = this.#oldest!;
+    this.#remove(displaced);
+    return displaced.state;
   }
 
   delete(topic: string): void {
-    this.#states.delete(topic);
+    const entry = this.#entries.get(topic);
+    if (entry !== undefined) this.#remove(entry);
   }
 
   /** The one that was set first. */
   get oldest(): T | undefined {
-    return this.#states.values().next().value;
+    return this.#oldest?.state;
   }
 
   takeAll(): T[] {
-    const all = [...this.#states.values()];
-    this.#states.clear();
+    const all: T[] = [];
+    for (let entry = this.#oldest; entry !== null; entry = entry.newer) all.push(entry.state);
+    this.#entries.clear();
+    this.#oldest = this.#newest = null;
     return all;
+  }
+
+  #remove(entry: Entry<T>): void {
+    this.#entries.delete(entry.topic);
+    this.#unlink(entry);
+  }
+
+  #append(entry: Entry<T>): void {
+    entry.older = this.#newest;
+    if (this.#newest === null) this.#oldest = entry;
+    else this.#newest.newer = entry;
+    this.#newest = entry;
+  }
+
+  #unlink(entry: Entry<T>): void {
+    const { older, newer } = entry;
+    if (older === null) this.#oldest = newer;
+    else older.newer = newer;
+    if (newer === null) this.#newest = older;
+    else newer.older = older;
+    entry.older = entry.newer = null;
   }
 }
 
@@ -106,17 +148,10 @@ function numberAt(item: Item, field: string): number {
 
 /** Of a payload or some fields: enough to tell whether they are the same. */
 function fingerprint(item: Item, fields: readonly string[] | undefined): string {
-  const hash = createHash('sha256');
-  if (fields === undefined) return hash.update(item.bytes).digest('base64');
+  if (fields === undefined) return hash('sha256', item.bytes, 'base64');
   const readable = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value);
-  return hash
-    .update(
-      JSON.stringify(
-        fields.map((field) => getAt(item.value, field) ?? null),
-        readable,
-      ),
-    )
-    .digest('base64');
+  const values = fields.map((field) => getAt(item.value, field) ?? null);
+  return hash('sha256', JSON.stringify(values, readable), 'base64');
 }
 
 export function onChangeStage({ fields }: NonNullable<StageSettings['on-change']>, { limits }: StageTools): Stage {

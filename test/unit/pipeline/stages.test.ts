@@ -402,6 +402,16 @@ describe('thinning', () => {
     expect(await at(bench, {}, 'a')).toEqual(keep);
   });
 
+  test('a topic that was heard of again stays, and one in the middle may go', async () => {
+    const bench = await benchWith([{ 'on-change': {} }], { topicStates: 3 });
+    for (const topic of ['a', 'b', 'c']) expect(await at(bench, {}, topic)).toEqual(keep);
+    for (const topic of ['b', 'a']) expect(await at(bench, {}, topic)).toEqual(drop);
+    expect(await at(bench, {}, 'd')).toEqual(keep);
+    for (const topic of ['b', 'a', 'd']) expect(await at(bench, {}, topic)).toEqual(drop);
+    for (const topic of ['c', 'b']) expect(await at(bench, {}, topic)).toEqual(keep);
+    expect(await at(bench, {}, 'd')).toEqual(drop);
+  });
+
   test('a window that has to make room is published early, and what is held at the end as well', async () => {
     const bench = await benchWith([{ batch: { messages: 10, seconds: 10 } }], { topicStates: 1 });
     await at(bench, { n: 1 }, 'a');

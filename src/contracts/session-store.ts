@@ -156,6 +156,8 @@ export interface SessionStore {
   putDelivery(sid: number, delivery: StoredDelivery, changes?: ChangeSet | null): void;
   /** The session is done with the message. May be lost in a crash: the message then comes again. */
   removeDelivery(sid: number, messageId: number): void;
+  /** It leaves the queue, but stays stored until it is removed: `peekDelivery` and `readDeliveries` pass over it. A restart finds it waiting. */
+  claimDelivery(sid: number, messageId: number): void;
   putSending(sid: number, sending: StoredSending, changes?: ChangeSet | null): void;
   newChangeSet(): ChangeSet;
   /** What was put in it is staged now. Once, for each set. */

@@ -4,7 +4,7 @@
  */
 import { Deque } from '../base/deque.ts';
 import { Pressure } from '../base/ledger.ts';
-import type { DeliverySummary, SessionStore } from '../contracts/session-store.ts';
+import type { Backlog, DeliverySummary, SessionStore, StoredDelivery } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
@@ -352,17 +352,24 @@ export class Delivering {
     queue.isLoading = true;
     const { position } = queue;
     const bytes = session.account.ledger.pressure < Pressure.queues ? inMemoryBytes : inMemoryBytesIfShort;
+    // As work of its own: pages from the store's cache are there at once, and if what is on them has expired, the next one is wanted at once.
     this.#store.readDeliveries(session.sid, position, bytes, (deliveries, damaged) =>
-      this.#forOne(session, () => {
-        queue.isLoading = false;
-        if (session.isEnded) return this.redistribution.pageLoaded(session);
-        const page = deliveries.map((each) => Delivery.restored(each, this.#groups));
-        // A disconnect may have moved the position back; then this page is not the next one.
-        queue.load(queue.position >= position ? page : [], damaged);
-        this.redistribution.pageLoaded(session);
-        this.pump(session);
+      this.#sink.work(session, () => {
+        this.#pageRead(session, position, deliveries, damaged);
+        return false;
       }),
     );
+  }
+
+  #pageRead(session: Session, position: number, deliveries: readonly StoredDelivery[], damaged: Backlog): void {
+    const { queue } = session;
+    queue.isLoading = false;
+    if (session.isEnded) return this.redistribution.pageLoaded(session);
+    const page = deliveries.map((each) => Delivery.restored(each, this.#groups));
+    // A disconnect may have moved the position back; then this page is not the next one.
+    queue.load(queue.position >= position ? page : [], damaged);
+    this.redistribution.pageLoaded(session);
+    this.pump(session);
   }
 
   /** Sends retained messages for new subscriptions, as far as there is room, with everybody else served in between. */

@@ -27,18 +27,20 @@ const isLeft = (session: Session, group: SharedGroup | null) => session.isEnded 
 interface Job {
   /** Null: of all. */
   groups: Set<string> | null;
-  /** QoS 1 that was not answered, by packet identifier, and then what waited in memory; both are passed on from their ends. */
+  /** QoS 1 that was not answered, by packet identifier, and then what has been taken out of the queue; both are passed on from their ends. */
   unanswered: PacketId[];
-  waiting: Delivery[];
-  /** What is in memory is being passed on, step by step. */
+  taken: Delivery[];
+  /** These are being passed on, step by step. */
   isPassing: boolean;
-  /** Then what is on disk is, too. */
+  /** Then the next page of what is on disk is, too. */
   mustRead: boolean;
   /** What the store has up to this message number has been looked at. */
   position: number;
   /** More is to be passed on than what was looked for so far. */
   mustBeginAgain: boolean;
   isReading: boolean;
+  /** Its client's pages waited meanwhile. */
+  hasRead: boolean;
   readonly whenDone: (() => void)[];
 }
 
@@ -100,9 +102,10 @@ export class Redistribution {
     const job: Job = {
       groups: group === null ? null : new Set([group.name]),
       unanswered: [],
-      waiting: [],
+      taken: [],
       isPassing: false,
       isReading: false,
+      hasRead: false,
       mustBeginAgain: false,
       mustRead: isLeft(session, group),
       position: session.queue.position,
@@ -127,10 +130,17 @@ export class Redistribution {
       }
       job.unanswered.reverse();
     }
-    job.waiting = session.queue.takeOut((delivery) => this.#isLeaving(session, delivery, job.groups)).reverse();
+    const taken = session.queue.takeOut((delivery) => this.#isLeaving(session, delivery, job.groups));
+    this.#claim(session, job, taken);
   }
 
-  /** Passes on what is in memory, at once or, if it is much, with others served in between. */
+  /** The client of the session may be back before these are passed on: they are not read for it any more. */
+  #claim(session: Session, job: Job, taken: Delivery[]): void {
+    if (session.isPersistent) for (const { message } of taken) this.#store.claimDelivery(session.sid, message.id);
+    job.taken = taken.reverse();
+  }
+
+  /** Passes on what is taken and unanswered, at once or, if it is much, with others served in between. */
   #pass(session: Session, job: Job): void {
     job.isPassing = true;
     if (!this.#passSome(session, job)) return;
@@ -141,7 +151,7 @@ export class Redistribution {
 
   /** Returns whether there is more. */
   #passSome(session: Session, job: Job): boolean {
-    if (this.#isOver) return false;
+    if (this.#isOver || !job.isPassing) return false;
     for (let left = this.#perStep; left > 0; left--) {
       const delivery = this.#takeNext(session, job);
       if (delivery === undefined) {
@@ -161,7 +171,7 @@ export class Redistribution {
       this.#delivering.settle(session, packetId);
       return delivery;
     }
-    return job.waiting.pop();
+    return job.taken.pop();
   }
 
   #leavingUnanswered(session: Session, packetId: PacketId, { groups }: Job): Delivery | null {
@@ -170,17 +180,14 @@ export class Redistribution {
     return this.#isLeaving(session, delivery, groups) ? delivery : null;
   }
 
-  /** What was in memory is passed on. A backlog on disk waits for its client as long as the session does. */
+  /** A backlog on disk waits for its client as long as the session does. */
   #passed(session: Session, job: Job): void {
     job.isPassing = false;
     if (job.mustRead && session.queue.spilled > 0) return this.#readNext(session, job);
-    if (job.mustBeginAgain) {
-      job.mustBeginAgain = false;
-      this.#collect(session, job);
-      return this.#pass(session, job);
-    }
-    this.#jobs.delete(session);
-    for (const call of job.whenDone) call();
+    if (!job.mustBeginAgain) return this.#finish(session, job);
+    job.mustBeginAgain = false;
+    this.#collect(session, job);
+    this.#pass(session, job);
   }
 
   #isLeaving(session: Session, { group, message, qos }: Delivery, groups: Job['groups']): boolean {
@@ -193,35 +200,35 @@ export class Redistribution {
     const { queue } = session;
     if (this.#isOver || job.isReading || (queue.isLoading && !session.isEnded)) return;
     this.#collect(session, job);
-    if (job.unanswered.length > 0 || job.waiting.length > 0) return this.#pass(session, job);
-    queue.isLoading = job.isReading = true;
+    if (job.unanswered.length > 0 || job.taken.length > 0) return this.#pass(session, job);
+    queue.isLoading = job.isReading = job.hasRead = true;
     // What its client was given meanwhile is not on disk only.
     job.position = Math.max(job.position, queue.position);
     this.#store.readDeliveries(session.sid, job.position, bytesPerPage, (deliveries, damaged) => {
       queue.isLoading = job.isReading = false;
       if (this.#isOver) return;
       queue.dropDamaged(damaged);
+      const leaving: Delivery[] = [];
       for (const stored of deliveries) {
         job.position = stored.message.id;
         const delivery = Delivery.restored(stored, this.#groups);
         if (!this.#isLeaving(session, delivery, job.groups)) continue;
         queue.takeSpilled(delivery.bytes);
-        this.#passOn(session, delivery);
+        leaving.push(delivery);
       }
+      this.#claim(session, job, leaving);
       if (job.mustBeginAgain) job.position = queue.position;
       else if (deliveries.length === 0 && damaged.messages === 0) return this.#finish(session, job);
       job.mustBeginAgain = false;
-      this.#sink.background(() => {
-        this.#readNext(session, job);
-        return false;
-      });
+      job.isPassing = true;
+      this.#sink.background(() => this.#passSome(session, job));
     });
   }
 
   #finish(session: Session, job: Job): void {
     this.#jobs.delete(session);
     for (const call of job.whenDone) call();
-    if (!session.isEnded) this.#delivering.pump(session);
+    if (job.hasRead && !session.isEnded) this.#delivering.pump(session);
   }
 
   #passOn(session: Session, { message, qos, group, joint }: Delivery): void {

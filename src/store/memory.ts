@@ -40,6 +40,7 @@ export class MemoryStore implements SessionStore {
   removeSubscription(): void {}
   putDelivery(): void {}
   removeDelivery(): void {}
+  claimDelivery(): void {}
   putSending(): void {}
   removeSending(): void {}
   putReceived(): void {}

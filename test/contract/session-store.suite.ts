@@ -279,6 +279,21 @@ export function describeStore(
       expect(payloads((await read(again.store, sid)).deliveries)).toEqual(['2', '3']);
     });
 
+    test('what is on its way to another session waits again after a restart only', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      for (const payload of ['1', '2', '3'])
+        store.putDelivery(sid, aDelivery(aMessage(store.nextMessageId(), payload)));
+      store.claimDelivery(sid, 1);
+      store.claimDelivery(sid, 2);
+      expect(store.peekDelivery(sid, 0)?.messageId).toBe(3);
+      expect(payloads((await read(store, sid)).deliveries)).toEqual(['3']);
+      store.removeDelivery(sid, 2);
+      await committed(store);
+      expect(payloads((await read((await start()).store, sid)).deliveries)).toEqual(['1', '3']);
+    });
+
     test('a message for several sessions stays until the last one is done with it', async () => {
       const { store } = await start();
       const [one, two] = [store.nextSessionId(), store.nextSessionId()];

@@ -1,5 +1,5 @@
 /** A core without a broker around it, and clients of it in a few words. */
-import type { SessionStore } from '../../src/contracts/session-store.ts';
+import type { Backlog, SessionStore, StoredDelivery } from '../../src/contracts/session-store.ts';
 import { defaultSettings, type Limits } from '../../src/contracts/settings.ts';
 import { Core } from '../../src/core/core.ts';
 import { subscribe } from '../../src/core/handlers/subscribe.ts';
@@ -25,6 +25,36 @@ export class RecordingStore extends MemoryStore {
   }
   override putDelivery(sid?: number, delivery?: { message: Message }): void {
     this.stored.push([sid!, delivery!.message.id]);
+  }
+}
+
+/** Keeps deliveries as a store on disk does, without a disk. */
+export class PagingStore extends MemoryStore {
+  override readonly canPage = true as boolean as false;
+  #deliveries: { readonly sid: number; readonly delivery: StoredDelivery }[] = [];
+  readonly #claimed = new Set<number>();
+
+  override putDelivery(sid?: number, delivery?: StoredDelivery): void {
+    this.#deliveries.push({ sid: sid!, delivery: delivery! });
+  }
+
+  override removeDelivery(sid?: number, messageId?: number): void {
+    this.#deliveries = this.#deliveries.filter((each) => each.sid !== sid || each.delivery.message.id !== messageId);
+  }
+
+  override claimDelivery(_sid?: number, messageId?: number): void {
+    this.#claimed.add(messageId!);
+  }
+
+  override readDeliveries(
+    sid?: number,
+    after?: number,
+    _bytes?: number,
+    done?: (deliveries: readonly StoredDelivery[], damaged: Backlog) => void,
+  ): void {
+    const own = this.#deliveries.filter((each) => each.sid === sid).map(({ delivery }) => delivery);
+    const waiting = own.filter(({ message: { id } }) => id > after! && !this.#claimed.has(id));
+    done!(waiting.slice(0, 50), { messages: 0, bytes: 0 });
   }
 }
 

@@ -234,6 +234,10 @@ export class LevelStore implements SessionStore {
     if (removed) this.#release(sid, removed);
   }
 
+  claimDelivery(sid: number, messageId: number): void {
+    this.#sessions.get(sid)?.outstanding.claim(messageId);
+  }
+
   /** One recipient less. The message goes with the last one. */
   #release(sid: number, { messageId, isInline }: Entry): void {
     const references = this.#references.get(messageId) ?? 1;
@@ -259,7 +263,7 @@ export class LevelStore implements SessionStore {
   putSending(sid: number, sending: StoredSending, changes: LevelChanges | null = null): void {
     const state = this.#state(sid);
     state.sendings.set(sending.packetId, sending.messageId);
-    state.outstanding.setSending(sending.messageId);
+    state.outstanding.claim(sending.messageId);
     if (changes !== null) return void changes.sendings.push({ sid, sending });
     this.#put(packetKey(Prefix.sending, sid, sending.packetId), writeSending(this.#writer, sending));
   }

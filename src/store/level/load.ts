@@ -218,7 +218,7 @@ async function restored(
   let bytes = state.outstanding.bytes;
   for (const { packetId, messageId, delivery } of sendings) {
     state.sendings.set(packetId, messageId);
-    state.outstanding.setSending(messageId);
+    state.outstanding.claim(messageId);
     bytes -= queuedBytes(delivery.message, delivery.subscriptionIds);
   }
   const backlog = { messages: state.outstanding.count - sendings.length, bytes };

@@ -20,8 +20,8 @@ export interface Entry extends DeliverySummary {
 }
 
 const flagValues = 64;
-/** It has a packet identifier, and the store knows which. */
-const sendingFlag = 32;
+/** It does not wait: see `claim`. */
+const claimedFlag = 32;
 const flagsOf = ({ qos, retain, hasDetails, isInline }: Omit<Entry, keyof DeliverySummary>) => {
   return qos + (retain ? 4 : 0) + (hasDetails ? 8 : 0) + (isInline ? 16 : 0);
 };
@@ -85,12 +85,12 @@ export class Outstanding {
     return entry;
   }
 
-  /** It has a packet identifier from now on: it does not wait any more. */
-  setSending(messageId: number): void {
+  /** It does not wait any more: it has a packet identifier, or is on its way to another session. */
+  claim(messageId: number): void {
     const index = this.#indexOf(messageId);
     if (index < 0) return;
     const at = this.#at(index) + 1;
-    if (this.#ring[at]! % flagValues < sendingFlag) this.#ring[at]! += sendingFlag;
+    if (this.#ring[at]! % flagValues < claimedFlag) this.#ring[at]! += claimedFlag;
   }
 
   isOutstanding(messageId: number): boolean {
@@ -103,7 +103,7 @@ export class Outstanding {
     let bytes = 0;
     for (let index = this.#indexAfter(afterMessageId); index < this.#entries && page.length < most; index++) {
       const at = this.#at(index);
-      if (this.#ring[at]! < 0 || this.#ring[at + 1]! % flagValues >= sendingFlag) continue;
+      if (this.#ring[at]! < 0 || this.#ring[at + 1]! % flagValues >= claimedFlag) continue;
       const entry = this.#entry(index);
       if (page.length > 0 && bytes + entry.bytes > bytesMax) break;
       page.push(entry);

@@ -3,8 +3,10 @@ import { expect, test } from 'vitest';
 import type { Step } from '../../../src/base/scheduler.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
 import { end } from '../../../src/core/lifecycle.ts';
+import { Message } from '../../../src/protocol/message.ts';
 import { PacketType } from '../../../src/protocol/packets.ts';
-import { World } from '../../support/core-world.ts';
+import { Topic } from '../../../src/protocol/topic.ts';
+import { PagingStore, World } from '../../support/core-world.ts';
 
 /** One member has a thousand messages that it has not answered; the other one has just come. */
 function cutOff() {
@@ -58,4 +60,47 @@ test('what waits goes back to the client where all others have left meanwhile', 
   for (const step of background) while (step());
   expect(world.told.filter((line) => line.includes('noSharedMember'))).toEqual([]);
   expect(first.queue.length).toBeGreaterThan(waited / 2);
+});
+
+/** One member has left, with a message of its own and 200 of the group that wait; the other one has just come. */
+function leftWaiting(inMemory: boolean) {
+  const world = new World({}, false, new PagingStore());
+  const background: Step[] = [];
+  world.core.sink.background = (step) => void background.push(step);
+  const first = world.member('first', 1, 'b', '$share/s/a');
+  first.isCongested = true;
+  if (!inMemory) world.leave(first);
+  world.core.publish(Message.of(Topic.of('b'), Buffer.from('own'), { qos: 1 }), null);
+  for (let i = 0; i < 200; i++) world.publish(`${i}`);
+  const second = world.member('second', 1, '$share/s/a');
+  world.told.length = 0;
+  return { world, first, second, background };
+}
+
+const ofTheGroup = Array.from({ length: 200 }, (_, index) => `second gets ${index} by QoS 1`);
+
+test('a client that comes back while what waited for it is passed on gets nothing of that', () => {
+  const { world, first, background } = leftWaiting(true);
+  world.leave(first);
+
+  world.connected('first');
+  for (const step of background) while (step());
+
+  expect(world.told.filter((line) => line.startsWith('second'))).toEqual(ofTheGroup);
+  expect(world.told.filter((line) => line.startsWith('first'))).toEqual(['first gets own by QoS 1']);
+  expect(first.queue.length).toBe(0);
+});
+
+test('what waits on disk is passed on some at a time, in its order', () => {
+  const { world, first, background } = leftWaiting(false);
+  end(world.core, first, 'clean');
+  let before = world.told.length;
+  for (const step of background) {
+    for (let hasMore = true; hasMore; before = world.told.length) {
+      hasMore = step();
+      expect(world.told.length - before).toBeLessThan(40);
+    }
+  }
+
+  expect(world.told.filter((line) => line.startsWith('second'))).toEqual(ofTheGroup);
 });

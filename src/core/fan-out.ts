@@ -9,6 +9,7 @@ import type { ChangeSet, SessionStore } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Forms, Prepared } from './prepared.ts';
+import type { PendingRoute, Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
 
@@ -90,6 +91,8 @@ export class Publication implements Resumable {
   readonly #origin: Session | null;
   readonly #done: (reasonCode: number) => void;
   #next = 0;
+  /** The route of the next one is long to find. */
+  #search: PendingRoute | null = null;
   #fanOut: FanOut | null;
   #worst: number = ReasonCode.Success;
 
@@ -108,11 +111,20 @@ export class Publication implements Resumable {
     this.#fanOut = fanOut;
   }
 
-  /** Publishes up to the first message that is for very many. Returns whether anything is left. */
+  /** Publishes up to the first message that is for very many, or whose route is long to find. Returns whether anything is left. */
   begin(): boolean {
-    while (this.#fanOut === null && this.#next < this.#messages.length) this.#publishNext();
-    if (this.#fanOut === null) this.#done(this.#worst);
-    return this.#fanOut !== null;
+    while (!this.#isPaused && this.#next < this.#messages.length) this.#routeNext();
+    if (!this.#isPaused) this.#done(this.#worst);
+    return this.#isPaused;
+  }
+
+  get #isPaused(): boolean {
+    return this.#fanOut !== null || this.#search !== null;
+  }
+
+  #routeNext(): void {
+    this.#search = this.#core.router.search(this.#messages[this.#next]!.message.topic);
+    if (this.#search === null) this.#publishNext();
   }
 
   #publishNext(): void {
@@ -123,20 +135,29 @@ export class Publication implements Resumable {
   }
 
   step(): boolean {
+    if (this.#search !== null) return this.#findRoute();
     if (this.#fanOut?.step() === true) return true;
     if (this.#fanOut !== null) this.#worst = Math.max(this.#worst, this.#fanOut.reasonCode);
     this.#fanOut = null;
     if (this.#next < this.#messages.length) {
-      this.#publishNext();
+      this.#routeNext();
       return true;
     }
     this.#done(this.#worst);
     return false;
   }
+
+  #findRoute(): true {
+    if (this.#search!.step()) return true;
+    this.#search = null;
+    this.#publishNext();
+    return true;
+  }
 }
 
 /** The core, as far as it matters here. */
 interface Publisher {
+  readonly router: Pick<Router, 'search'>;
   publish(message: Message, origin: Session | null, forms: Forms | null, mayPause: boolean): number;
   takeFanOut(): FanOut | null;
 }

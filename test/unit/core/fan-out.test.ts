@@ -1,5 +1,5 @@
 /** A message for very many: given in steps, committed as one. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { ChangeSet, StoredDelivery, StoredSending } from '../../../src/contracts/session-store.ts';
 import { Publication } from '../../../src/core/fan-out.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
@@ -155,4 +155,20 @@ test('several messages are published in their order, and what follows comes afte
   while (publication.step()) expect(result).toBe(-1);
   expect(result).toBe(0);
   expect(world.told.map((line) => line.split(' ')[2])).toEqual([...'xxxyyyzzz']);
+});
+
+test('the route of each message is found in steps where that is long', () => {
+  const { world } = worldOf('a', 1, 0);
+  const many = world.connected('many');
+  for (let i = 0; i < 10_000; i++) world.subscribe(many, 0, `$share/g${i}/b`);
+  const message = Message.of(Topic.of('b'), Buffer.from('x'), { qos: 0 });
+  const route = vi.spyOn(world.core.router, 'route');
+  const publication = new Publication(world.core, [{ message, forms: null }], null, () => {});
+
+  expect(publication.begin()).toBe(true);
+  expect(publication.step()).toBe(true);
+  expect(route).not.toHaveBeenCalled();
+  while (publication.step());
+
+  expect(world.told.filter((line) => line === 'many gets x by QoS 0')).toHaveLength(10_000);
 });

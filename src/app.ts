@@ -214,7 +214,7 @@ async function openListeners(
       return (stream: ByteStream) => broker.accept(stream, url);
     };
     const isAnonymous = () => authentication?.allowsAnonymous(index) ?? options.hooks?.authenticate === undefined;
-    const listener = await listen(listenerOptions(settings, config, isAnonymous), accept, log, audit);
+    const listener = await listen(listenerOptions(settings, isAnonymous), accept, log, audit);
     listeners.push(listener);
     log.info({ url: listener.url }, 'listening');
   }
@@ -294,15 +294,11 @@ function createStore(
   return { store: level, quarantine: level.quarantine };
 }
 
-function listenerOptions(
-  settings: Config['listeners'][number],
-  config: Config,
-  isAnonymous: () => boolean,
-): ListenerOptions {
+function listenerOptions(settings: Config['listeners'][number], isAnonymous: () => boolean): ListenerOptions {
   if (settings.kind !== 'ws' && settings.kind !== 'wss') return settings;
   // A browser shows its user's certificate on behalf of any page.
   const hasCertificates = 'tls' in settings && settings.tls.clientCertificate !== 'none';
-  return { ...settings, isOpen: () => hasCertificates || isAnonymous(), messageBytesMax: config.limits.packetBytes };
+  return { ...settings, isOpen: () => hasCertificates || isAnonymous() };
 }
 
 /** With a ceiling of memory, and no limit on bytes that are counted for all clients beyond its share of that. */

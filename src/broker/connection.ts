@@ -114,8 +114,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #account: Account;
   /** Of packets that are not complete, as charged. */
   #packetBytes = 0;
-  /** Gathered by a transport that hands over whole messages; of one that is not complete it may want as much again. */
-  #arrivingBytes = 0;
   #waiting: Message | null = null;
   /** When the last whole packet came: what came since is of the one that is under way. */
   packetSince = 0;
@@ -180,13 +178,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
    * makes room.
    */
   get mayReceive(): boolean {
-    const growth = this.#framer.growth + this.#arrivingBytes;
+    const { growth } = this.#framer;
     return this.#packetBytes + growth <= this.#account.ledger.smallBytes || this.#account.mayAdd(growth);
   }
 
   /** How much more memory the packet under way wants until it is complete. */
   get missingBytes(): number {
-    return this.#framer.missingBytes + this.#arrivingBytes;
+    return this.#framer.missingBytes;
   }
 
   /** What the packet under way takes. */
@@ -196,11 +194,11 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   /** In memory, whatever account has it. */
   get heldBytes(): number {
-    return this.#framer.footprint + this.#arrivingBytes + this.#output.heldBytes;
+    return this.#framer.footprint + this.#output.heldBytes;
   }
 
   #chargePackets(): void {
-    const footprint = this.#framer.footprint + this.#arrivingBytes;
+    const { footprint } = this.#framer;
     if (footprint === this.#packetBytes) return;
     this.#account.add(Category.packets, footprint - this.#packetBytes);
     this.#packetBytes = footprint;
@@ -214,22 +212,14 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     return this.state === 'open' ? (this.#share ??= scheduler.share()) : scheduler.unauthenticated;
   }
 
-  onArriving(count: number): boolean {
-    if (this.state === 'closing') return false;
-    if (this.state === 'open') {
-      this.#arrivingBytes += count;
-      this.#chargePackets();
-      return true;
-    }
+  onArriving(count: number): void {
+    if (this.state === 'open' || this.state === 'closing') return;
     this.#isToldOfArrivals = true;
     this.shell.boundary.forOne(this, () => this.shell.admission.receive(this.visit, count));
-    return true;
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {
     if (this.state === 'closing') return;
-    // Whatever the transport has gathered is complete, but for some of the last read.
-    this.#arrivingBytes = 0;
     const { share } = this;
     if (!share.begin()) return this.#hold(bytes, start, end);
     const now = this.shell.readTime();
@@ -640,7 +630,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.state = 'closing';
     this.#closeReason = why;
     this.#framer.clear();
-    this.#arrivingBytes = 0;
     this.#chargePackets();
     const { core, commits, storeHealth } = this.shell;
     const { staged } = core.store;
@@ -686,7 +675,6 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       this.#detach();
     } finally {
       this.#framer.clear();
-      this.#arrivingBytes = 0;
       this.#chargePackets();
       this.#output.clear();
       this.shell.memory.forget(this);

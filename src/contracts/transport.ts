@@ -68,11 +68,8 @@ export interface ByteReceiver {
    * Bytes from the peer, in `bytes[start, end)`. Valid during the call only: the buffer is used again for the next read.
    */
   onBytes(bytes: Buffer, start: number, end: number): void;
-  /**
-   * Of transports that gather messages before they hand them over: so many bytes have come, and may be in a message that is not
-   * complete. False: this need not be told any more.
-   */
-  onArriving?(count: number): boolean;
+  /** Of transports that may keep what they read before they hand it over: so many bytes have come. */
+  onArriving?(count: number): void;
   /** `pendingBytes` fell back to 0 after it was above. */
   onDrain(): void;
   /** The peer has closed its side, or the connection broke: `onClose` follows once what was written has left. */

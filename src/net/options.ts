@@ -53,8 +53,6 @@ interface WebSocketAddress extends Address {
   readonly isOpen: () => boolean;
   /** Well under the 60 s after which common proxies cut an idle connection. */
   readonly pingIntervalSeconds: number;
-  /** Largest WebSocket message, in bytes; 64 KiB are taken in any case, since a message may hold many packets. */
-  readonly messageBytesMax: number;
 }
 
 export interface TcpOptions extends Address {

@@ -9,21 +9,18 @@ import { eventLoop } from '../base/scheduler.ts';
 import type { ByteStream, ClientCertificate, Framing } from '../contracts/transport.ts';
 import { ScheduledStream } from './scheduled-stream.ts';
 import { packetFrames } from './websocket-frames.ts';
+import { type EndOfFrames, WebSocketParser } from './websocket-parser.ts';
 
 const endTimeoutMs = 3_000;
 /** Intervals in which nothing at all may come from the peer, although it was sent a ping in each. */
 const silentIntervalsMax = 2;
 /** WebSocket close codes. [RFC 6455 7.4.1] */
 const normalClosure = 1000;
-const unsupportedData = 1003;
 const abnormalClosure = 1006;
-/**
- * So much is parsed between two looks at the clock: of small frames, a fraction of a millisecond. Within a long frame it is more each time:
- * `ws` keeps a list of what it was given, and takes long over very many parts.
- */
-const [leastPerStep, mostPerStep] = [1_024, 16_384];
+/** So much is parsed between two looks at the clock: of the smallest frames, a tenth of a millisecond. */
+const bytesPerStep = 16_384;
 
-/** `webSocket` must not answer pings by itself. */
+/** `ws` makes the connection, writes control frames and closes. What comes is parsed here, but for the frame that closes. */
 export class WebSocketStream extends ScheduledStream implements ByteStream {
   readonly kind: 'ws' | 'wss';
   readonly framing: Framing = packetFrames;
@@ -34,15 +31,15 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
   #isClosing = false;
   #isDrainAwaited = false;
   #endTimer: NodeJS.Timeout | null = null;
-  /** Came while there was no room for the answer; only the newest needs one. [RFC 6455 5.5.3] */
+  /** Not answered yet; only the newest needs to be. [RFC 6455 5.5.3] */
   #pingToAnswer: Buffer | null = null;
   #silentIntervals = 0;
   #bytesReadBefore = 0;
-  /** `ws` takes what was read by this listener of its own. */
-  readonly #parse: (this: Socket, bytes: Buffer) => void;
+  /** By this listener `ws` takes what was read. */
+  readonly #toWs: (this: Socket, bytes: Buffer) => void;
+  readonly #parser = new WebSocketParser();
   /** Read, and not parsed yet: there was no time for it, or the receiver wants no more. */
   readonly #unparsed = new Deque<Buffer>();
-  #bytesPerStep = leastPerStep;
 
   constructor(
     kind: 'ws' | 'wss',
@@ -57,9 +54,6 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
     this.certificate = certificate;
     this.#webSocket = webSocket;
     socket.setNoDelay(true);
-    webSocket.binaryType = 'nodebuffer';
-    webSocket.on('message', (message, isBinary) => this.#received(message as Buffer, isBinary));
-    webSocket.on('ping', (payload) => this.#pinged(payload));
     webSocket.on('error', (error) => this.#fail(error));
     // `ws` keeps a reset to itself.
     socket.on('error', (error) => {
@@ -68,11 +62,10 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
     });
     socket.on('end', () => this.receiver?.onPeerEnd?.());
     webSocket.on('close', (code) => this.#closed(code));
-    // Frames cost what they cost, whatever is in them, so what is charged to the client includes them.
-    const [parse] = socket.listeners('data') as ((this: Socket, bytes: Buffer) => void)[];
-    this.#parse = parse!;
+    const [toWs] = socket.listeners('data') as ((this: Socket, bytes: Buffer) => void)[];
+    this.#toWs = toWs!;
     socket.removeAllListeners('data').on('data', (bytes: Buffer) => this.#read(bytes));
-    // `ws` parses what is left in the socket then, which comes behind what is here.
+    // Before `ws` takes what is left in the socket.
     socket.prependListener('close', () => this.#parseAll());
   }
 
@@ -104,12 +97,6 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
   /**
    * Only the newest of the pings in one read is answered, and it is not before the peer has read what it was sent. [RFC 6455 5.5.3]
    */
-  #pinged(payload: Buffer): void {
-    this.#bytesPerStep = leastPerStep;
-    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
-    this.#pingToAnswer = Buffer.from(payload);
-  }
-
   #answerPing(): void {
     const ping = this.#pingToAnswer;
     if (ping === null || this.#isDrainAwaited || this.#webSocket.readyState !== this.#webSocket.OPEN) return;
@@ -166,10 +153,8 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
         this.#unparsed.clear();
         break;
       }
-      const step = this.#bytesPerStep;
-      if (bytes.length > step) this.#unparsed.unshift(bytes.subarray(step));
-      this.#bytesPerStep = Math.min(step * 2, mostPerStep);
-      this.#parse.call(this.socket, bytes.subarray(0, step));
+      if (bytes.length > bytesPerStep) this.#unparsed.unshift(bytes.subarray(bytesPerStep));
+      this.#parse(bytes.subarray(0, bytesPerStep));
       if (this.isPaused) break;
       if (this.#unparsed.length > 0 && eventLoop.isSpent()) return false;
     }
@@ -177,10 +162,28 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
     return true;
   }
 
+  #parse(bytes: Buffer): void {
+    const parser = this.#parser;
+    const end = parser.parse(bytes, 0, bytes.length);
+    if (end > 0) this.receiver?.onBytes(bytes, 0, end);
+    this.#pingToAnswer = parser.takePing() ?? this.#pingToAnswer;
+    if (parser.end !== null) this.#framesEnded(parser.end);
+  }
+
+  #framesEnded(end: EndOfFrames): void {
+    this.#unparsed.clear();
+    if ('closeFrame' in end) return this.#toWs.call(this.socket, end.closeFrame);
+    if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
+    this.#fail(new Error(end.reason));
+    this.#webSocket.close(end.closeCode, end.reason);
+    // However much more comes, it is not for us.
+    this.pause();
+  }
+
   /** It has failed, or the peer has closed it: what comes then is not for us. */
   get #isOver(): boolean {
     const { readyState, CLOSING } = this.#webSocket;
-    return this.#error !== null || (readyState === CLOSING && !this.#isClosing);
+    return this.#error !== null || this.#parser.end !== null || (readyState === CLOSING && !this.#isClosing);
   }
 
   override resume(): void {
@@ -189,21 +192,12 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
   }
 
   #parseAll(): void {
-    if (this.#isOver) return this.#unparsed.clear();
-    for (let bytes = this.#unparsed.shift(); bytes !== undefined; bytes = this.#unparsed.shift()) {
-      this.#parse.call(this.socket, bytes);
+    const rest = this.socket.read() as Buffer | null;
+    if (rest !== null) this.#unparsed.push(rest);
+    for (let bytes = this.#unparsed.shift(); bytes !== undefined && !this.#isOver; bytes = this.#unparsed.shift()) {
+      this.#parse(bytes);
     }
-  }
-
-  #received(message: Buffer, isBinary: boolean): void {
-    this.#bytesPerStep = leastPerStep;
-    if (this.#error !== null) return;
-    // [MQTT5 6.0.0-1]
-    if (!isBinary) {
-      this.#fail(new Error('the client sent a WebSocket text frame, MQTT needs binary ones'));
-      return this.#webSocket.close(unsupportedData, 'MQTT needs binary frames');
-    }
-    this.receiver?.onBytes(message, 0, message.length);
+    this.#unparsed.clear();
   }
 
   protected pauseSource(): void {

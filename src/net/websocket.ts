@@ -17,7 +17,6 @@ import type { Refusals } from './refusals.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 const subProtocols = ['mqtt', 'mqttv3.1'];
-const smallestMessageBytesMax = 65_536;
 
 export interface WebSocketParts {
   readonly accept: Accept;
@@ -40,7 +39,6 @@ export function createWebSocketServer(
     noServer: true,
     perMessageDeflate: false,
     autoPong: false,
-    maxPayload: Math.max(options.messageBytesMax, smallestMessageBytesMax),
     handleProtocols: (offered) => subProtocols.find((name) => offered.has(name)) ?? false,
   });
   const streams = new Set<WebSocketStream>();

@@ -17,7 +17,6 @@ import { createWebSocketServer } from '../../../src/net/websocket.ts';
 import { mutateBytes } from '../mutate.ts';
 import { bytesOf, must, type Target } from '../target.ts';
 
-const messageBytesMax = 65_536;
 const handshakeTimeoutSeconds = 10;
 const headBytes = 2;
 /** Rounds of the event loop within which everything must be over. */
@@ -93,7 +92,6 @@ export default function websocket(): Target {
       isOpen: () => false,
       pingIntervalSeconds: 25,
       handshakeTimeoutSeconds,
-      messageBytesMax,
       trustedProxies: ['127.0.0.1'],
     },
     null,

@@ -47,8 +47,9 @@ describe('a CONNECT over WebSocket', () => {
     const key = Buffer.alloc(16).toString('base64');
     const upgrade = `GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\n`;
     client.sendBytes(Buffer.from(`${upgrade}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n`));
-    // A masked binary message of 1,000,000 bytes, of which a tenth comes.
+    // A masked binary message of 1,000,000 bytes, of which a tenth comes: the beginning of a CONNECT of that size.
     client.sendBytes('82 ff 00 00 00 00 00 0f 42 40 00 00 00 00');
+    client.sendBytes('10 bc 84 3d');
     client.sendBytes(Buffer.alloc(100_000));
     await client.closed();
     await becomes(broker, 'limits/connectBytes/reached', 1);

@@ -263,22 +263,6 @@ test('clients that stop in the middle of a packet make room for one that wants t
   expect([honest.isClosed, honest.last]).toEqual([false, '4003000110']);
 });
 
-test('messages of WebSockets that are not complete count as well, and are not read on beyond what there is', async () => {
-  start({ memoryBytes: 8 * megabyte });
-  const attackers = Array.from({ length: 40 }, (_, i) => new Client(`attacker-${i}`));
-  // As that transport does: it gathers a message, says how much has come, and hands it over when it is complete.
-  for (let n = 0; n < 56; n++) {
-    for (const each of attackers) if (!each.isPaused) each.receiver.onArriving!(16_384);
-  }
-  expect(broker.ledger.bytesOf(Category.packets)).toBeGreaterThan(4 * megabyte);
-  expect(broker.ledger.bytes).toBeLessThan(8 * megabyte);
-  expect(attackers.every(({ isPaused }) => isPaused)).toBe(true);
-  const complete = publish(0, 800_000);
-  attackers[0]!.receiver.onBytes(complete, 0, complete.length);
-  for (const each of attackers.slice(1)) each.end();
-  expect(broker.ledger.bytesOf(Category.packets)).toBe(0);
-});
-
 test('a client that holds much is read on where what it sends is small: its answers make room', async () => {
   start({ memoryBytes: 8 * megabyte, inflight: 2 });
   const reader = new Client('reader');

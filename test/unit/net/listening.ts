@@ -24,7 +24,6 @@ export function optionsOf(kind: Kind, tls: TlsOptions, others: Others = {}): Lis
     origins: [],
     isOpen: () => false,
     pingIntervalSeconds: 25,
-    messageBytesMax: 1_048_576,
   };
   const common = { ...address, ...webSocket, ...others };
   return kind === 'ws' ? { ...common, kind } : { ...common, kind, tls };

@@ -13,8 +13,11 @@ import type { Link } from './link.ts';
 export const urgency = { none: 0, bulk: 1, now: 2 } as const;
 export type Urgency = (typeof urgency)[keyof typeof urgency];
 
-/** While somebody's work goes on in the next round, what is to be written gathers for so long: a write costs more than what is in it. */
-const gatherMicroseconds = 2_000;
+/**
+ * While somebody's work goes on in the next round, what is to be written gathers, since a write costs more than what is in it: since the
+ * last time for about four times as long as the writes will take, and no longer than this.
+ */
+const [gatherMicroseconds, gatherMicrosecondsMax] = [20, 2_000];
 /** Writes between two looks at the clock. */
 const perCheck = 16;
 /** Microseconds of a round. */
@@ -28,8 +31,8 @@ export class Outgoing {
   /** Of what is sent from now on. */
   urgency: Urgency = urgency.now;
 
-  /** Since when writes have been put off; 0: they are not. */
-  #gatheringSince = 0;
+  /** The last time that it did, while somebody's work went on; microseconds of the scheduler's clock. */
+  #writtenAt = Number.NEGATIVE_INFINITY;
 
   constructor(scheduler: Scheduler, boundary: Boundary) {
     this.#scheduler = scheduler;
@@ -54,17 +57,12 @@ export class Outgoing {
   }
 
   #gathers(): boolean {
-    if (this.#scheduler.waiting === 0) {
-      this.#gatheringSince = 0;
-      return false;
-    }
+    if (this.#scheduler.waiting === 0) return false;
     const now = this.#scheduler.clock();
-    if (this.#gatheringSince > 0 && now - this.#gatheringSince >= gatherMicroseconds) {
-      this.#gatheringSince = now;
-      return false;
-    }
-    if (this.#gatheringSince === 0) this.#gatheringSince = now;
-    return true;
+    const links = this.#now.length + this.#bulk.length;
+    if (now - this.#writtenAt < Math.min(gatherMicrosecondsMax, links * gatherMicroseconds)) return true;
+    this.#writtenAt = now;
+    return false;
   }
 
   #flushBulk(): void {

@@ -1,5 +1,5 @@
 /** Finds the route of one topic, at once or in steps. */
-import { mergeTarget, type Target, targetOf } from './route.ts';
+import { type Target, TargetMerge, targetOf } from './route.ts';
 import type { Session } from './session.ts';
 import { SharedGroup } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
@@ -20,9 +20,9 @@ export class RouteSearch {
   #targets: Target[] | null = null;
   #groups: SharedGroup[] | null = null;
   /** By the place of a target: the subscriptions of its session, if they are several. */
-  #several: Map<number, Subscription[]> | null = null;
+  #several: Map<number, TargetMerge> | null = null;
   #lastPlace = -1;
-  #lastSubscriptions: Subscription[] = none as never[];
+  #lastMerge: TargetMerge | null = null;
 
   constructor(tree: TopicTree<Subscription | SharedGroup>) {
     this.#search = tree.search();
@@ -34,6 +34,7 @@ export class RouteSearch {
     this.#search.begin(topicName);
     this.#targets = this.#groups = this.#several = null;
     this.#lastPlace = -1;
+    this.#lastMerge = null;
   }
 
   /** Looks at no more than about `budget` nodes and subscriptions. Returns whether there is more to do. */
@@ -71,10 +72,10 @@ export class RouteSearch {
       this.#several ??= new Map();
       this.#lastPlace = place;
       const known = this.#several.get(place);
-      this.#lastSubscriptions = known ?? [target.source!];
-      if (known === undefined) this.#several.set(place, this.#lastSubscriptions);
+      this.#lastMerge = known ?? new TargetMerge(target.source!);
+      if (known === undefined) this.#several.set(place, this.#lastMerge);
     }
-    this.#lastSubscriptions.push(subscription);
+    this.#lastMerge!.add(subscription);
   }
 
   /** Once there is no more to do. */
@@ -82,7 +83,7 @@ export class RouteSearch {
     const targets = this.#targets;
     if (targets === null) return none;
     if (this.#several !== null) {
-      for (const [place, subscriptions] of this.#several) targets[place] = mergeTarget(subscriptions)!;
+      for (const [place, merge] of this.#several) targets[place] = merge.target;
     }
     return targets.length === 1 ? targets : targets.slice();
   }
@@ -91,7 +92,7 @@ export class RouteSearch {
   get several(): { targets: number; subscriptions: number } {
     if (this.#several === null) return single;
     let subscriptions = 0;
-    for (const each of this.#several.values()) subscriptions += each.length;
+    for (const each of this.#several.values()) subscriptions += each.count;
     return { targets: this.#several.size, subscriptions };
   }
 

@@ -42,34 +42,65 @@ export function shareOf(target: Target, origin: Session | null): Target | null {
 
 /** The target of a session with this subscription only: one object in all routes. */
 export function targetOf(subscription: Subscription): Target {
-  return (subscription.target ??= mergeTarget([subscription])!);
+  return (subscription.target ??= new TargetMerge(subscription).target);
 }
 
-/** One copy is sent, so one of the subscriptions decides on its form: the first of those with the highest QoS. */
-export function mergeTarget(subscriptions: readonly Subscription[]): Target | null {
-  let first = subscriptions[0];
-  if (first === undefined) return null;
-  let retainAsPublished = false;
-  let hasNoLocal = false;
-  const ids: number[] = [];
-  for (let i = 0; i < subscriptions.length; i++) {
-    const each = subscriptions[i]!;
-    if (each.qos > first.qos) first = each;
-    if (each.identifier > 0) ids.push(each.identifier);
-    retainAsPublished ||= each.retainAsPublished;
-    hasNoLocal ||= each.noLocal;
+/**
+ * The overlapping subscriptions of one session, one after the other: there may be thousands. One copy is sent, so one of them decides on its
+ * form: the first of those with the highest QoS.
+ */
+export class TargetMerge {
+  #first: Subscription;
+  #retainAsPublished: boolean;
+  #ids: number[] | null = null;
+  /** Those without No Local; null: none, or while none has it, all. */
+  #own: TargetMerge | null = null;
+  #hasNoLocal: boolean;
+  count = 1;
+
+  constructor(first: Subscription) {
+    this.#first = first;
+    this.#retainAsPublished = first.retainAsPublished;
+    this.#hasNoLocal = first.noLocal;
+    if (first.identifier > 0) this.#ids = [first.identifier];
   }
-  const target = {
-    session: first.session,
-    qos: first.qos,
-    subscriberClass: first.subscriberClass,
-    retainAsPublished,
-    subscriptionIds: ids.length > 0 ? ids : null,
-    ownMessages: null as Target | null,
-    source: subscriptions.length === 1 ? first : null,
-  };
-  target.ownMessages = hasNoLocal ? mergeTarget(subscriptions.filter(({ noLocal }) => !noLocal)) : target;
-  return target;
+
+  add(subscription: Subscription): void {
+    if (subscription.noLocal) {
+      if (!this.#hasNoLocal) this.#own = this.#copy();
+      this.#hasNoLocal = true;
+    } else if (this.#hasNoLocal) {
+      if (this.#own === null) this.#own = new TargetMerge(subscription);
+      else this.#own.add(subscription);
+    }
+    this.count++;
+    if (subscription.qos > this.#first.qos) this.#first = subscription;
+    if (subscription.identifier > 0) (this.#ids ??= []).push(subscription.identifier);
+    this.#retainAsPublished ||= subscription.retainAsPublished;
+  }
+
+  #copy(): TargetMerge {
+    const copy = new TargetMerge(this.#first);
+    copy.#retainAsPublished = this.#retainAsPublished;
+    copy.#ids = this.#ids?.slice() ?? null;
+    copy.count = this.count;
+    return copy;
+  }
+
+  get target(): Target {
+    const first = this.#first;
+    const target = {
+      session: first.session,
+      qos: first.qos,
+      subscriberClass: first.subscriberClass,
+      retainAsPublished: this.#retainAsPublished,
+      subscriptionIds: this.#ids,
+      ownMessages: null as Target | null,
+      source: this.count === 1 ? first : null,
+    };
+    target.ownMessages = this.#hasNoLocal ? (this.#own?.target ?? null) : target;
+    return target;
+  }
 }
 
 /** The forms that a message to these is needed in, beside the published one. */

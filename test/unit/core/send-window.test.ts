@@ -262,7 +262,7 @@ describe('against a list of what is in flight', () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 80 },
     );
   });
 });

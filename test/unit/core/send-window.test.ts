@@ -17,8 +17,10 @@ function windowOf(limit: number): SendWindow {
 test('identifiers start at 1, rise, and come round to 1 after 65,535 without passing 0', () => {
   const window = windowOf(65_535);
   for (let expected = 1; expected <= 65_535; expected++) {
-    expect(window.begin(null, 1)).toBe(expected);
-    window.settle(expected);
+    const id = window.begin(null, 1);
+    // An assertion for each takes seconds.
+    if (id !== expected) expect(id).toBe(expected);
+    window.settle(id);
   }
   expect(window.begin(null, 1)).toBe(1);
 });

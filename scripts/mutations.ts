@@ -489,19 +489,19 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'no-local is ignored for one of overlapping subscriptions',
     file: 'core/route.ts',
-    from: 'hasNoLocal ? mergeTarget(subscriptions.filter(({ noLocal }) => !noLocal)) : target;',
-    to: 'hasNoLocal && subscriptions.every(({ noLocal }) => noLocal) ? null : target;',
+    from: '= this.#hasNoLocal ? (this.#own?.target ?? null) : target;',
+    to: '= this.#hasNoLocal && this.#own === null ? null : target;',
   },
   {
     name: 'a subscription identifier is lost',
     file: 'core/route.ts',
-    from: 'subscriptionIds: ids.length > 0 ? ids : null,',
-    to: 'subscriptionIds: ids.length > 0 ? ids.slice(0, 1) : null,',
+    from: 'subscriptionIds: this.#ids,',
+    to: 'subscriptionIds: this.#ids?.slice(0, 1) ?? null,',
   },
   {
     name: 'overlapping subscriptions give the QoS of the first',
     file: 'core/route.ts',
-    from: 'if (each.qos > first.qos) first = each;',
+    from: 'if (subscription.qos > this.#first.qos) this.#first = subscription;',
     to: '',
   },
   {

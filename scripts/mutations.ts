@@ -346,6 +346,24 @@ export const mutations: readonly Mutation[] = [
     from: 'account.add(Category.sessions, -sessionBytes - nameBytes(this.clientId));',
     to: '',
   },
+  {
+    name: 'the clients that hold most stay connected though memory is used up',
+    file: 'broker/memory-guard.ts',
+    from: 'if (!connection.isClosing) this.#disconnect(connection);',
+    to: '',
+  },
+  {
+    name: 'a client that waits for memory is never read on',
+    file: 'broker/read-gate.ts',
+    from: '  memoryFound(): void {\n    this.#waitsForMemory = false;',
+    to: '  memoryFound(): void {',
+  },
+  {
+    name: 'a retained message for which there is no memory leaves the one before it',
+    file: 'core/core.ts',
+    from: "      this.#forgetRetained(message.topic);\n      return this.sink.dropped('retainedLimit', null);",
+    to: "      return this.sink.dropped('retainedLimit', null);",
+  },
   // Sessions, wills, time
   {
     name: 'a will is not called off by DISCONNECT',

@@ -95,6 +95,8 @@ export class Answers {
     const { isDenied } = exchange;
     if (isFailure) {
       judge.check(isDenied || reasonCode !== 0x87, 'what may be published is not refused', () => sent.key);
+      const lacksRoom = exchange.isRefused || judge.memory.hasBeenShort || judge.disk!.hasBeenInTrouble;
+      judge.check(reasonCode !== 0x97 || lacksRoom, 'a message is refused only for want of room', () => sent.key);
       // The client takes its identifier to be free then, and the broker does not.
       judge.check(!isDuplicate, 'what was taken is not refused when it comes again [MQTT5 4.3.3-10]', () => sent.key);
       judge.check(numbers.length === 0, 'a refused message reaches nobody', () => sent.key);
@@ -148,7 +150,9 @@ export class Answers {
       const filter = key.slice(key.indexOf(' ') + 1);
       const isRefused = hasSenselessHooks && !hasAnswerToFilter(filter);
       // 3.1 has no code for it.
-      const isRight = isRefused ? granted[index]! >= 0x80 || link.version === 3 : granted[index] === qos;
+      const hasNoMemory = judge.memory.hasBeenShort && granted[index]! === (link.version === 5 ? 0x97 : 0x80);
+      const isGranted = granted[index] === qos || hasNoMemory;
+      const isRight = isRefused ? granted[index]! >= 0x80 || link.version === 3 : isGranted;
       judge.check(isRight || (judge.rules !== null && !isRefused), 'a subscription is granted as asked', () => {
         return `${link.name}: ${filter} with ${granted[index]} instead of ${isRefused ? 'a refusal' : qos}`;
       });

@@ -7,8 +7,8 @@ import type { Random } from '../../scripts/crash/random.ts';
 import { StoreError } from '../../src/contracts/session-store.ts';
 import type { Batch, Disk, KeyValues, OpenOptions, Range } from '../../src/store/level/disk.ts';
 import type { LastCommit, LastCommits } from '../../src/store/level/last-commit.ts';
-import { numberOf, Prefix } from '../../src/store/level/records.ts';
-import type { Life, World } from './world.ts';
+import { key, numberOf, Prefix, readMessage } from '../../src/store/level/records.ts';
+import { type Life, Violation, type World } from './world.ts';
 
 type Change = readonly [key: string, value: Buffer | null];
 
@@ -36,6 +36,7 @@ export class SimulatedDisk implements Disk {
   #state: DiskState = 'takes';
   /** When it last refused or hung. */
   inTroubleUntil = Number.NEGATIVE_INFINITY;
+  hasBeenInTrouble = false;
   /** What goes on once the disk does. */
   #hanging: (() => void)[] = [];
   /** While a broker starts, nothing takes time. */
@@ -89,6 +90,7 @@ export class SimulatedDisk implements Disk {
   set state(state: DiskState) {
     if (this.#state !== 'takes') this.inTroubleUntil = this.#world.time;
     this.#state = state;
+    this.hasBeenInTrouble ||= state !== 'takes';
     if (state === 'hangs') return;
     for (const goOn of this.#hanging.splice(0)) this.#later(0, goOn);
   }
@@ -151,6 +153,25 @@ export class SimulatedDisk implements Disk {
       else this.#current.set(key, value);
     }
     if (mark !== null) this.writtenMark = mark;
+    for (const [at, value] of changes) {
+      if (value !== null && at.charCodeAt(0) === Prefix.message) this.#checkContent(Buffer.from(at, 'latin1'), value);
+    }
+  }
+
+  /** Each batch may be the last one: what a message relies on must not come with a later one. */
+  #checkContent(at: Buffer, value: Buffer): void {
+    const { contentNumber } = readMessage(value, numberOf(at));
+    if (contentNumber === null || this.#current.has(text(key(Prefix.content, contentNumber)))) return;
+    throw new Violation(
+      'a message is on disk with its content',
+      `${numberOf(at)} is there, and its content ${contentNumber} is not`,
+    );
+  }
+
+  /** Whether these records outlive what the store's durability promises to outlive. */
+  has(durability: 'sync' | 'os', ...keys: readonly Buffer[]): boolean {
+    const records = durability === 'sync' ? this.#synced : this.#current;
+    return keys.every((each) => records.has(text(each)));
   }
 
   #sync(): void {

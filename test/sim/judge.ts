@@ -13,6 +13,7 @@ import type { LevelStore } from '../../src/store/level/level-store.ts';
 import { type Decision, Decisions } from './decisions.ts';
 import type { SimulatedDisk } from './disk.ts';
 import { type Exchange, type InFlight, identifier, keyOf, type Link, type SentPublish } from './link.ts';
+import { Memory } from './memory.ts';
 import { type Entry, Model, type ModelSession, type QoS, type Routed } from './model.ts';
 import type { Profile } from './profile.ts';
 import { hasAnswerTo, hasAnswerToFilter } from './program.ts';
@@ -50,6 +51,7 @@ export class Judge {
   /** Null: everybody may do everything. */
   readonly rules: Rules | null;
   readonly wills: Wills;
+  readonly memory: Memory;
   readonly decisions: Decisions;
   /** In-flight messages by session. */
   inFlight = new Map<number, Map<number, InFlight>>();
@@ -77,6 +79,7 @@ export class Judge {
     this.rules = rules;
     this.model = this.#newModel();
     this.wills = new Wills(this);
+    this.memory = new Memory(this);
     this.decisions = new Decisions(this);
   }
 
@@ -265,7 +268,7 @@ export class Judge {
     else this.#checkRouted(message, key, exchange, publisherUid);
     if (how === 'not retained') {
       const isFull = this.core!.retained.count >= this.profile.settings.limits.retainedMessages;
-      this.check(isFull, 'what is to be retained is retained', () => key);
+      this.check(isFull || this.memory.mayRefuse, 'what is to be retained is retained', () => key);
     }
     const number = this.nextNumber();
     const { qos, retain, expiresAt } = message;

@@ -24,7 +24,7 @@ const living = new WeakMap<Core, Set<Session>>();
 
 export function watchSessions(core: Core, judge: Judge): void {
   // Retained messages that nobody can see.
-  core.ledger.add(Category.retained, judge.profile.memoryTaken);
+  core.ledger.add(Category.retained, judge.memory.taken);
   const sessions = new Set<Session>();
   living.set(core, sessions);
   const begun = (session: Session) => {
@@ -99,7 +99,7 @@ export function checkLedger(judge: Judge): void {
     count.hold('wills', message, willBytes + nameBytes(clientId));
   }
   judge.check(wills === core.wills.count, 'the ledger is what is held', () => `${wills} wills of ${core.wills.count}`);
-  count.add('retained', judge.profile.memoryTaken);
+  count.add('retained', judge.memory.taken);
   let connectionBytes = 0;
   for (const { wire } of judge.links) connectionBytes += (wire.receiver as Connection | null)?.heldBytes ?? 0;
   const charged = ledger.bytesOf(Category.packets) + ledger.bytesOf(Category.output);

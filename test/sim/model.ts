@@ -329,6 +329,9 @@ export class Model {
     if (message.isRetained) {
       if (message.payload === '') this.retained.delete(topic);
       else this.retained.set(topic, message);
+    } else if (message.retain) {
+      // For want of room: rather nothing than the message before it.
+      this.retained.delete(topic);
     }
     const { own, groups } = this.recipients(topic, message.publisher, excluded);
     for (const [session, options] of own) this.#expect(session, message, options);

@@ -48,7 +48,9 @@ export type Action =
   | { readonly kind: 'reading'; readonly client: number; readonly isReading: boolean }
   | { readonly kind: 'restart'; readonly how: 'clean' | 'kill' | 'power cut'; readonly downMs: number }
   | { readonly kind: 'disk'; readonly state: DiskState }
-  | { readonly kind: 'rules'; readonly rules: readonly SimulatedRule[] };
+  | { readonly kind: 'rules'; readonly rules: readonly SimulatedRule[] }
+  /** Others than these clients take this part of all memory. */
+  | { readonly kind: 'memory'; readonly part: number };
 
 export type Step = Action & {
   /** How long after the step before. */
@@ -82,7 +84,15 @@ interface Cast {
   readonly stalls: number;
 }
 
-export function drawPlan(random: Random): { clients: number; steps: Step[]; hasRules: boolean } {
+export interface Plan {
+  readonly clients: number;
+  readonly steps: readonly Step[];
+  readonly hasRules: boolean;
+  /** At times, others leave these clients little memory or none. */
+  readonly isMemoryShort: boolean;
+}
+
+export function drawPlan(random: Random): Plan {
   // Members of shared subscriptions that come and go, with much under way and many restarts.
   const isSharing = random.isLucky(0.15);
   const isLarge = random.isLucky(0.15);
@@ -109,7 +119,27 @@ export function drawPlan(random: Random): { clients: number; steps: Step[]; hasR
   for (let i = 0; i < count; i++) {
     steps.push({ afterMs: pause(random, cast), ...draw(random, cast) });
   }
-  return { clients: cast.clients, steps, hasRules: cast.rules > 0 };
+  // Drawn last, so that the rest of a seed's run stays what it was.
+  const isMemoryShort = random.isLucky(0.1);
+  if (isMemoryShort) shortenMemory(random, cast, steps);
+  return { clients: cast.clients, steps, hasRules: cast.rules > 0, isMemoryShort };
+}
+
+/** Parts of all memory that others take: up to the levels at which clients are refused more, and are disconnected. */
+const takenParts = [0, 0.72, 0.85, 0.895, 0.93, 0.96, 1.01];
+
+function shortenMemory(random: Random, cast: Cast, steps: Step[]): void {
+  for (let left = random.between(2, 10); left > 0; left--) {
+    const at = random.between(2 * cast.clients, steps.length);
+    // Then somebody holds much, or wants to.
+    const burst = publish(random, { ...cast, large: 0.4 }, random.between(0, cast.clients - 1));
+    steps.splice(
+      at,
+      0,
+      { afterMs: pause(random, cast), kind: 'memory', part: random.pick(takenParts) },
+      { afterMs: random.between(0, 200), ...burst },
+    );
+  }
 }
 
 function pause(random: Random, cast: Cast): number {

@@ -19,6 +19,7 @@ import { keyOf, type Link } from './link.ts';
 import type { Routed } from './model.ts';
 import { PlantedError } from './program.ts';
 import { MakingRoom } from './room.ts';
+import { checkSendingStored } from './state.ts';
 
 const ackNames: Record<number, string> = {
   [PacketType.puback]: 'puback',
@@ -217,6 +218,7 @@ function watchDecisions(core: Core, judge: Judge): void {
     const delivery = packetId === 0 ? lastTaken.get(session) : session.window.delivery(packetId);
     const written = decisions.written(meant(session, delivery, judge), session);
     const link = linkBy.get(session.link!)!;
+    if (qos === 2 && session.isPersistent) checkSendingStored(judge, session, packetId);
     link.written.push({ decision: written, at: judge.world.time, isFirst: written.writes === 1 });
     send(session, message, qos, packetId, retain, dup, ids);
   };

@@ -28,12 +28,24 @@ export interface Profile {
   readonly hasBugs: boolean;
   /** Limits are so tight that messages are dropped, and counted. */
   readonly isTight: boolean;
-  /** So much of `limits.memoryBytes` is taken by others than the simulated clients. */
+  /** So much of `limits.memoryBytes` is taken by others than the simulated clients, at first. */
   readonly memoryTaken: number;
 }
 
 /** Far more than simulated clients can fill: nobody is refused. */
 const memoryBytes = 1_000_000_000;
+/** Less than that, but still nobody is refused while others take less than four fifths of it. */
+const littleMemoryBytes = 50_000_000;
+
+export function withLittleMemory(profile: Profile): Profile {
+  const { settings, memoryTaken } = profile;
+  const limits = { ...settings.limits, memoryBytes: littleMemoryBytes };
+  return {
+    ...profile,
+    memoryTaken: (memoryTaken / memoryBytes) * littleMemoryBytes,
+    settings: { ...settings, limits },
+  };
+}
 
 export function drawProfile(random: Random): Profile {
   const isTight = random.isLucky(0.3);

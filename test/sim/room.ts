@@ -26,7 +26,8 @@ export class MakingRoom {
     const { queueMessages, queueBytes } = judge.profile.settings.limits;
     const { messages, bytes } = this.#before;
     const isForBytes = bytes + this.#bytes > queueBytes;
-    const isRight = isForBytes || (messages >= queueMessages && this.#drops === 0);
+    const isForMemory = !session.queue.isPaged && judge.memory.mayRefuse;
+    const isRight = isForBytes || isForMemory || (messages >= queueMessages && this.#drops === 0);
     judge.check(isRight, invariant, () => `${session.clientId} had ${messages} messages, of ${queueMessages}`);
     this.#drops++;
     this.#before = { messages: session.queue.length, bytes: session.queue.bytes };

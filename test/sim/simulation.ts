@@ -17,7 +17,7 @@ import { checkMissing } from './missing.ts';
 import { type Packet, Wire } from './network.ts';
 import { drawPlan, type Step, stepText, topics } from './plan.ts';
 import { watchConnection } from './probe.ts';
-import { drawProfile, type Profile } from './profile.ts';
+import { drawProfile, type Profile, withLittleMemory } from './profile.ts';
 import { Rules, type SimulatedRule } from './rules.ts';
 import { checkAllAnswered, checkServed, checkUnwritten } from './service.ts';
 import {
@@ -51,8 +51,9 @@ export interface RunOptions {
 
 export async function run(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const random = new Random(seed);
-  const profile = drawProfile(random.fork());
+  const drawn = drawProfile(random.fork());
   const plan = drawPlan(random.fork());
+  const profile = plan.isMemoryShort ? withLittleMemory(drawn) : drawn;
   const steps = options.steps ?? plan.steps;
   const rules = plan.hasRules ? new Rules() : null;
   const simulation = new Simulation(random, profile, rules, plan.clients, options.isTraced ?? false);
@@ -144,6 +145,7 @@ class Simulation {
     checkServed(this.judge);
     checkUnwritten(this.judge);
     checkLedger(this.judge);
+    this.judge.memory.check(this.judge.core!);
   }
 
   // Steps
@@ -161,6 +163,7 @@ class Simulation {
       return;
     }
     if (step.kind === 'rules') return this.#useRules(step.rules);
+    if (step.kind === 'memory') return this.#takeMemory(step.part);
     const client = this.#clients[step.client]!;
     if (step.kind === 'connect') return this.#connect(client, step.request);
     if (client.wire === null || !client.isConnected) return;
@@ -197,6 +200,10 @@ class Simulation {
     this.judge.rules?.use(rules);
     this.judge.rulesChanged();
     if (this.host.isUp) this.host.broker!.rulesChanged();
+  }
+
+  #takeMemory(part: number): void {
+    this.judge.memory.take(part, this.host.isUp ? this.judge.core : null);
   }
 
   #connect(client: SimulatedClient, request: ConnectRequest): void {
@@ -324,6 +331,7 @@ class Simulation {
     this.world.tell(() => '--- the end: everybody comes back');
     this.#disk.state = 'takes';
     this.#useRules([]);
+    if (this.judge.memory.hasBeenShort) this.#takeMemory(0);
     await this.#runFor(3_000);
     for (const client of this.#clients) {
       client.isPrompt = true;

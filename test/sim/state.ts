@@ -2,9 +2,11 @@
 import { ChunkPool, largeChunk } from '../../src/base/chunk-pool.ts';
 import { Category } from '../../src/base/ledger.ts';
 import { queuedBytes } from '../../src/contracts/session-store.ts';
+import type { Core } from '../../src/core/core.ts';
+import { retainedFootprint } from '../../src/core/footprint.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
-import { Prefix } from '../../src/store/level/records.ts';
+import { key, Prefix, packetKey } from '../../src/store/level/records.ts';
 import type { Judge } from './judge.ts';
 import { type Link, toleranceMs } from './link.ts';
 import type { ModelSession } from './model.ts';
@@ -116,6 +118,17 @@ export function checkCommits(judge: Judge): void {
   });
 }
 
+/** QoS 2 is sent only once a crash would not make the broker forget which message its packet identifier stands for. */
+export function checkSendingStored(judge: Judge, { sid, clientId, window }: Session, packetId: number): void {
+  const { durability } = judge.profile;
+  if (judge.store === null || durability === 'none') return;
+  const message = key(Prefix.message, window.delivery(packetId)!.message.id);
+  const isStored = judge.disk!.has(durability, packetKey(Prefix.sending, sid, packetId), message);
+  judge.check(isStored, 'QoS 2 is sent once its identifier is stored [MQTT5 4.4.0-1]', () => {
+    return `${clientId}: ${packetId} is not on disk`;
+  });
+}
+
 /** Nothing grows beyond its bound. */
 export function checkBounds(judge: Judge): void {
   const { limits } = judge.profile.settings;
@@ -178,8 +191,20 @@ export function lacksRoom(
   });
   const isMemberFull = [...groups.values()].some((members) => [...members.keys()].some((each) => isFull(each, null)));
   const lacksQueue = qos > 0 && limits.queuePolicy === 'reject' && (isOwnFull || isMemberFull);
-  const lacksRetained = retain && core.retained.count >= limits.retainedMessages;
+  const isCountFull = core.retained.count >= limits.retainedMessages;
+  const lacksRetained = retain && (isCountFull || !core.retained.account.mayAdd(retainedGrowth(core, together)));
   return lacksQueue || lacksRetained;
+}
+
+/** By how much messages that are to be retained enlarge what is. */
+function retainedGrowth({ retained }: Core, messages: readonly Message[]): number {
+  let bytes = 0;
+  for (const message of messages) {
+    const before = retained.of(message.topic);
+    if (message.retain && message.payloadBytes > 0)
+      bytes += retainedFootprint(message) - (before === null ? 0 : retainedFootprint(before));
+  }
+  return bytes;
 }
 
 const staysIn = 'who keeps the rules is not turned away';
@@ -195,10 +220,16 @@ export function checkTurnedAway(judge: Judge, link: Link, packet: Packet, isClos
   const isDenied = packet.cmd === 'connack' && mayRefuseWills(judge) && [0x87, 5].includes(code);
   // Its session would have to be stored, and the disk takes nothing.
   const isUnstored = packet.cmd === 'connack' && [0x88, 3].includes(code) && isWaitingForDisk(judge);
+  const hasNoMemory = judge.memory.mayRefuse && (code === 0x97 || (packet.cmd === 'connack' && code === 3));
   // It is told that there was a bug.
   const isBug = packet.cmd === 'disconnect' && code === 0x83 && link.hasBug;
   const isRight =
-    isClosing || isDenied || isUnstored || isBug || reasons[packet.cmd as keyof typeof reasons].includes(code);
+    isClosing ||
+    isDenied ||
+    isUnstored ||
+    hasNoMemory ||
+    isBug ||
+    reasons[packet.cmd as keyof typeof reasons].includes(code);
   judge.check(isRight, staysIn, () => `${link.name} is sent ${packet.cmd} with 0x${code.toString(16)}`);
 }
 
@@ -212,7 +243,7 @@ const isWaitingForDisk = ({ store, disk, world }: Judge) =>
 
 /** The broker ends a connection that never got in. */
 export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {
-  const mayEnd = mayRefuseWills(judge) || isWaitingForDisk(judge);
+  const mayEnd = mayRefuseWills(judge) || isWaitingForDisk(judge) || judge.memory.mayRefuse;
   const isRight = link.uid > 0 || isClosing || mayEnd || link.wire.hasClientLeft;
   judge.check(isRight, staysIn, () => `the connection of ${link.name} is ended before it was in`);
 }
@@ -221,9 +252,9 @@ export function checkEnded(judge: Judge, link: Link, isClosing: boolean): void {
 const lasting: readonly number[] = [Prefix.format, Prefix.identity, Prefix.commit];
 
 /** Without what is kept for whoever comes next. */
-const heldForClients = ({ core, profile }: Judge): number => {
+const heldForClients = ({ core, memory }: Judge): number => {
   const { ledger } = core!;
-  return ledger.bytes - ledger.bytesOf(Category.caches) - ledger.bytesOf(Category.routes) - profile.memoryTaken;
+  return ledger.bytes - ledger.bytesOf(Category.caches) - ledger.bytesOf(Category.routes) - memory.taken;
 };
 
 /** Everybody has gone for good. */

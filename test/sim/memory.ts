@@ -1,0 +1,63 @@
+/**
+ * The memory that others than the simulated clients take of `limits.memoryBytes`, and what the broker may do to clients while little of it is
+ * left: it refuses, does not read on, and disconnects those that hold most. What it has acknowledged stays.
+ */
+import { Category, Pressure } from '../../src/base/ledger.ts';
+import { Connection } from '../../src/broker/connection.ts';
+import type { Core } from '../../src/core/core.ts';
+import type { Judge } from './judge.ts';
+import { toleranceMs } from './link.ts';
+
+/** From this part on, what the clients hold themselves may be too much. */
+const shortPart = 0.8;
+/** The broker looks at its connections, and at who waits for memory, ten times a second. */
+const endsMs = 1_000 + toleranceMs;
+
+export class Memory {
+  /** In bytes. */
+  taken: number;
+  /** Clients may have been refused something for want of memory, in this run. */
+  hasBeenShort = false;
+  #isShort = false;
+  #shortUntil = Number.NEGATIVE_INFINITY;
+  /** Connections that are to be ended, and since when. */
+  #inTheWay = new Map<Connection, number>();
+  readonly #judge: Judge;
+
+  constructor(judge: Judge) {
+    this.#judge = judge;
+    this.taken = judge.profile.memoryTaken;
+  }
+
+  /** Others take this part of all memory from now on. */
+  take(part: number, core: Core | null): void {
+    const { world, profile } = this.#judge;
+    const before = this.taken;
+    this.taken = Math.floor(part * profile.settings.limits.memoryBytes);
+    if (this.#isShort) this.#shortUntil = world.time + endsMs;
+    this.#isShort = part >= shortPart;
+    this.hasBeenShort ||= this.#isShort;
+    core?.ledger.add(Category.retained, this.taken - before);
+  }
+
+  /** A client may be told so now, or find its connection ended. */
+  get mayRefuse(): boolean {
+    return this.#isShort || this.#judge.world.time <= this.#shortUntil;
+  }
+
+  /** Who holds much while memory is nearly used up does not stay connected. */
+  check(core: Core): void {
+    const { time } = this.#judge.world;
+    const before = this.#inTheWay;
+    this.#inTheWay = new Map();
+    if (core.ledger.pressure < Pressure.disconnection) return;
+    for (const { clientId, link, account } of core.directory) {
+      if (!(link instanceof Connection) || account.isSmall) continue;
+      const since = before.get(link) ?? time;
+      this.#inTheWay.set(link, since);
+      this.#judge.check(time - since <= endsMs, 'the largest make room when memory is used up', () => {
+        return `${clientId} holds ${account.bytes} bytes, and is connected`;
+      });
+    }
+  }
+}

@@ -12,10 +12,20 @@ import { type Life, Violation, type World } from './world.ts';
 
 type Change = readonly [key: string, value: Buffer | null];
 
+/** How much of the story, which is what the broker has decided, a batch has. */
+export interface Mark {
+  /** So many entries of it. */
+  readonly entries: number;
+  /** But not what subscribers get of these messages, by their numbers: not all of them have got it yet, and a later batch has it. */
+  readonly without: ReadonlySet<number>;
+}
+
+const nothing: Mark = { entries: 0, without: new Set() };
+
 interface Written {
   readonly changes: readonly Change[];
-  /** How much of what the broker had decided is in it; null for what is no commit. */
-  readonly mark: number | null;
+  /** Null for what is no commit. */
+  readonly mark: Mark | null;
 }
 
 /** Keys as text whose order is the order of the bytes. */
@@ -44,7 +54,7 @@ export class SimulatedDisk implements Disk {
   readonly #world: World;
   readonly #random: Random;
   readonly #habits: DiskHabits;
-  readonly markNow: () => number;
+  readonly markNow: () => Mark;
   #synced = new Map<string, Buffer>();
   #unsynced: Written[] = [];
   #current = new Map<string, Buffer>();
@@ -66,17 +76,25 @@ export class SimulatedDisk implements Disk {
   #life: Life = { isOver: false };
   #handle: SimulatedLevel | null = null;
   /** By the number of the commit: a batch that is tried again is still what it was. */
-  readonly #marks = new Map<number, number>();
-  /** What was decided up to here is with the operating system, or synced. */
-  writtenMark = 0;
-  syncedMark = 0;
+  readonly #marks = new Map<number, Mark>();
+  #writtenMark = nothing;
+  #syncedMark = nothing;
 
   /** `markNow`: how much the broker has decided so far. */
-  constructor(world: World, random: Random, habits: DiskHabits, markNow: () => number) {
+  constructor(world: World, random: Random, habits: DiskHabits, markNow: () => Mark) {
     this.#world = world;
     this.#random = random;
     this.#habits = habits;
     this.markNow = markNow;
+  }
+
+  /** What was decided up to here is with the operating system. */
+  get writtenMark(): number {
+    return this.#writtenMark.entries;
+  }
+
+  get syncedMark(): number {
+    return this.#syncedMark.entries;
   }
 
   get isWriting(): boolean {
@@ -111,28 +129,28 @@ export class SimulatedDisk implements Disk {
     // LevelDB writes what is in its log into a table, and syncs that, before it serves anything.
     this.#synced = new Map(this.#current);
     this.#unsynced = [];
-    this.syncedMark = this.writtenMark;
+    this.#syncedMark = this.#writtenMark;
     this.#handle = new SimulatedLevel(this);
     return this.#handle;
   }
 
   /** The process is killed. Returns how much of what it had decided is there after the next start. */
-  kill(): number {
+  kill(): Mark {
     this.#settleWriting();
     this.#handle = null;
-    return this.writtenMark;
+    return this.#writtenMark;
   }
 
   /** The power fails: of what was not synced, the first so many batches are there. */
-  cutPower(): number {
+  cutPower(): Mark {
     this.#settleWriting();
     const kept = this.#unsynced.slice(0, this.#random.between(0, this.#unsynced.length));
     this.#current = new Map(this.#synced);
-    this.writtenMark = this.syncedMark;
+    this.#writtenMark = this.#syncedMark;
     for (const each of kept) this.#apply(each);
     this.#unsynced = kept;
     this.#handle = null;
-    return this.writtenMark;
+    return this.#writtenMark;
   }
 
   /** What was being written may be there or not. */
@@ -152,7 +170,7 @@ export class SimulatedDisk implements Disk {
       if (value === null) this.#current.delete(key);
       else this.#current.set(key, value);
     }
-    if (mark !== null) this.writtenMark = mark;
+    if (mark !== null) this.#writtenMark = mark;
     for (const [at, value] of changes) {
       if (value !== null && at.charCodeAt(0) === Prefix.message) this.#checkContent(Buffer.from(at, 'latin1'), value);
     }
@@ -182,10 +200,10 @@ export class SimulatedDisk implements Disk {
       }
     }
     this.#unsynced = [];
-    this.syncedMark = this.writtenMark;
+    this.#syncedMark = this.#writtenMark;
   }
 
-  #markOf(changes: readonly Change[], begunAt: number): number | null {
+  #markOf(changes: readonly Change[], begunAt: Mark): Mark | null {
     for (const [key, value] of changes) {
       if (key.charCodeAt(0) !== Prefix.commit || value === null) continue;
       const number = numberOf(Buffer.from(key, 'latin1'));

@@ -113,9 +113,11 @@ export class Host {
     const random = this.#random.fork();
     const most = this.#profile.workMicroseconds;
     let now = 0;
+    // Where messages go to some at a time, more can come in between, and the process can end.
+    const isSlow = () => this.#profile.hasSmallSteps && random.isLucky(0.1);
     return new Scheduler({
       clock: () => (now += random.between(0, most)),
-      afterArrivals: (run) => this.#world.after(0, run, life),
+      afterArrivals: (run) => this.#world.after(isSlow() ? random.between(1, 5) : 0, run, life),
       ...(this.#profile.hasSmallSteps && { packetsPerCheck: 1 }),
     });
   }
@@ -181,12 +183,14 @@ export class Host {
     this.life.isOver = true;
     const judge = this.#judge;
     const crash = () => (how === 'power cut' ? this.#disk.cutPower() : this.#disk.kill());
-    const mark = isOrderly ? judge.log.length : crash();
-    this.#world.tell(() => `broker: ${how}; the disk has ${mark} of ${judge.log.length} decisions`);
+    const { durability } = this.#profile;
+    const written = isOrderly ? judge.mark : crash();
+    const mark = durability === 'none' ? { ...written, entries: 0 } : written;
+    this.#world.tell(() => `broker: ${how}; the disk has ${mark.entries} of ${judge.log.length} decisions`);
     for (const link of judge.links) link.wire.lost();
     judge.links.clear();
-    judge.rewind(this.#profile.durability === 'none' ? 0 : mark, isOrderly);
-    if (this.#profile.durability === 'none') judge.decisions.forgetRecords();
+    judge.rewind(mark, isOrderly);
+    if (durability === 'none') judge.decisions.forgetRecords();
   }
 
   async startAgain(): Promise<void> {

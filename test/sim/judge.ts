@@ -11,7 +11,7 @@ import type { Message } from '../../src/protocol/message.ts';
 import type { ColdPacket } from '../../src/protocol/packets.ts';
 import type { LevelStore } from '../../src/store/level/level-store.ts';
 import { type Decision, Decisions } from './decisions.ts';
-import type { SimulatedDisk } from './disk.ts';
+import type { Mark, SimulatedDisk } from './disk.ts';
 import { type Exchange, type InFlight, identifier, keyOf, type Link, type SentPublish } from './link.ts';
 import { Memory } from './memory.ts';
 import { type Entry, Model, type ModelSession, type QoS, type Routed } from './model.ts';
@@ -57,6 +57,8 @@ export class Judge {
   inFlight = new Map<number, Map<number, InFlight>>();
   /** By client and packet identifier: what acknowledging a QoS 2 message promises. */
   readonly receivedMarks = new Map<string, Map<number, number>>();
+  /** Messages that not all of their subscribers have got yet, by their numbers: they are committed as one, later. */
+  readonly underWay = new Set<number>();
   readonly links = new Set<Link>();
   /** A client asked to publish it, and nothing else may be routed. */
   readonly published = new Map<string, SentPublish>();
@@ -129,15 +131,24 @@ export class Judge {
 
   // The broker's process
 
+  /** What a batch has that is filled now. */
+  get mark(): Mark {
+    return { entries: this.log.length, without: new Set(this.underWay) };
+  }
+
   /** What the disk has of the story is all that there is; the rest of it never was. */
-  rewind(mark: number, isOrderly: boolean): void {
-    this.log.length = mark;
+  rewind({ entries, without }: Mark, isOrderly: boolean): void {
+    this.log.length = entries;
+    if (without.size > 0) this.log = this.log.map((entry) => withoutSubscribers(entry, without));
+    this.underWay.clear();
+    this.receivedMarks.clear();
     this.model = this.#newModel();
     this.wills.restarted();
     this.#routedOnce = new Map();
     for (const entry of this.log) {
       this.model.apply(entry);
-      if (entry.kind === 'route' && entry.message.payload !== '') this.#count(entry.message);
+      const isCounted = entry.kind === 'route' && entry.excluded !== everybody && entry.message.payload !== '';
+      if (isCounted) this.#count(entry.message);
     }
     // After an orderly stop, all of it goes on as it was.
     if (isOrderly) return;
@@ -425,4 +436,13 @@ export class Judge {
     const key = `${publisherUid} ${payload} ${topic}`;
     this.#routedOnce.set(key, (this.#routedOnce.get(key) ?? 0) + 1);
   }
+}
+
+const everybody: ReadonlySet<string> = Object.assign(new Set<string>(), { has: () => true });
+
+/** What is retained is staged at once; nothing else of these messages was on disk. */
+function withoutSubscribers(entry: Entry, messages: ReadonlySet<number>): Entry {
+  if ((entry.kind !== 'route' && entry.kind !== 'found') || !messages.has(entry.message.number)) return entry;
+  if (entry.kind === 'route') return { ...entry, excluded: everybody };
+  return { kind: 'done', clientId: entry.clientId, number: entry.message.number, group: null };
 }

@@ -109,11 +109,15 @@ function watchDecisions(core: Core, judge: Judge): void {
   /** What follows later is still of this message. */
   const watchFanOut = (fanOut: Resumable, message: Message, own: Routing): void => {
     const step = fanOut.step.bind(fanOut);
+    const { number } = own.routed!;
+    judge.underWay.add(number);
     fanOut.step = () => {
       const outer = routing;
       routing = { ...own, message };
       try {
-        return step();
+        const hasMore = step();
+        if (!hasMore) judge.underWay.delete(number);
+        return hasMore;
       } finally {
         routing = outer;
       }

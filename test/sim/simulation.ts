@@ -99,7 +99,7 @@ class Simulation {
     this.judge = new Judge(this.world, profile, rules);
     this.#deliveries = new Deliveries(this.judge);
     this.#answers = new Answers(this.judge, this.#deliveries);
-    this.#disk = new SimulatedDisk(this.world, random.fork(), profile.disk, () => this.judge.log.length);
+    this.#disk = new SimulatedDisk(this.world, random.fork(), profile.disk, () => this.judge.mark);
     this.judge.disk = this.#disk;
     this.host = new Host(this.judge, this.#random, this.#disk);
     const around = {

@@ -134,6 +134,8 @@ export class Outstanding {
 
   get floor(): Floor {
     const done: number[] = [];
+    // Mostly all of them are to come.
+    if (this.count === this.#entries) return { floor: this.#floor, done };
     for (let index = 0; index < this.#entries; index++) {
       const messageId = this.#ring[this.#at(index)]!;
       if (messageId < 0) done.push(-messageId);

@@ -69,16 +69,16 @@ export class Paging {
     if (this.#options.isClosed()) return;
     const deliveries: StoredDelivery[] = [];
     const damaged = { messages: 0, bytes: 0 };
-    for (const item of items) {
-      const { messageId, bytes } = item.entry;
+    for (const { entry, read } of items) {
+      const { messageId, bytes } = entry;
       if (!this.#isOutstanding(sid, messageId)) continue; // done with meanwhile
-      if ('delivery' in item) {
-        if (!item.isInline) this.#options.contents.loaded(item.delivery.message);
-        deliveries.push(item.delivery);
+      if ('delivery' in read) {
+        if (!read.isInline) this.#options.contents.loaded(read.delivery.message);
+        deliveries.push(read.delivery);
       } else {
         damaged.messages++;
         damaged.bytes += bytes;
-        this.#options.onDamaged(sid, messageId, item.value, item.error);
+        this.#options.onDamaged(sid, messageId, read.value, read.error);
       }
     }
     done(deliveries, damaged);
@@ -89,7 +89,10 @@ export class Paging {
   }
 }
 
-type PageItem = ReadDelivery & { readonly entry: Entry };
+interface PageItem {
+  readonly entry: Entry;
+  readonly read: ReadDelivery;
+}
 
 /** Rejects while the database is closed by a failure. */
 async function readPage(
@@ -102,10 +105,10 @@ async function readPage(
   // Taken at once: while the others are read, these may leave the cache, or their recipients be done.
   const fromMemory = page.map(({ messageId }) => ownDelivery(sid, inMemory.get(messageId)));
   const missing = page.filter((_, index) => fromMemory[index] === undefined).map(({ messageId }) => messageId);
-  const read = (await readMessages(database, contents, sid, missing))[Symbol.iterator]();
+  const fromDisk = (await readMessages(database, contents, sid, missing))[Symbol.iterator]();
   return page.map((entry, index) => {
     const delivery = fromMemory[index];
-    return { entry, ...(delivery === undefined ? read.next().value! : { delivery, isInline: true }) };
+    return { entry, read: delivery === undefined ? fromDisk.next().value! : { delivery, isInline: true } };
   });
 }
 

@@ -38,8 +38,9 @@ export class LevelChanges implements ChangeSet {
 /** What a record, a message or one more recipient takes in memory beside its bytes, about. */
 const overheadBytes = 200;
 const recipientBytes = 100;
-/** To write a record takes as long as to copy so many bytes. */
+/** To write a record takes as long as to copy so many bytes, and each recipient of a message as long as some more. */
 const recordBytes = 1_024;
+const recipientCost = 32;
 
 const retainedBytes = ({ topic, message }: RetainedChange) =>
   overheadBytes + (message === null ? topic.encodedBytes : message.size);
@@ -226,7 +227,8 @@ export class Staged {
     for (const resident of this.messages) {
       if (resident.recipients.length === 0) continue;
       const key = fillKey(numberKey, Prefix.message, resident.message.id);
-      if (budget.spend(put(batch, key, writeMessage(writer, resident)))) yield;
+      const bytes = put(batch, key, writeMessage(writer, resident));
+      if (budget.spend(bytes + resident.recipients.length * recipientCost)) yield;
     }
     for (const id of this.doneMessages) {
       if (budget.spend(remove(batch, fillKey(numberKey, Prefix.message, id)))) yield;

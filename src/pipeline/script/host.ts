@@ -16,7 +16,7 @@ import { type PackedItem, transferable } from '../packed.ts';
 import { Pauses } from '../pauses.ts';
 import type { Outcome, StageContext } from '../stages/stage.ts';
 import { BatchWorker } from '../thread/batch-worker.ts';
-import type { PackedContext } from '../thread/stage-thread.ts';
+import { clientOf, type PackedContext } from '../thread/stage-thread.ts';
 import { changed, outcomeOf, type ScriptResult } from './message.ts';
 
 /** A worker that shows no sign of life so much longer than a message may take is stuck where it cannot be interrupted. */
@@ -94,7 +94,7 @@ export class ScriptHost {
 
   /** Rejects with a StageFailure. */
   async run(item: Item, context: StageContext): Promise<Outcome> {
-    const answer = await this.#worker.run(smallRequest(item, context) ?? { item, context });
+    const answer = await this.#worker.run(smallRequest(item, context) ?? { item, context }, clientOf(context));
     if (answer === 1) return true;
     if (answer === 0) return false;
     if (!Array.isArray(answer)) {

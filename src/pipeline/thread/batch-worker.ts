@@ -1,11 +1,12 @@
 /**
  * A worker thread that does jobs for the event loop, and is not trusted to come back. Jobs of one round of the event loop
- * travel together, and while a batch is away the next one gathers. A worker that makes no progress is terminated and
+ * travel together, and while a batch is away the next one gathers; who has taken much of the worker's time waits for the others. A worker that makes no progress is terminated and
  * replaced: the job that it was in fails, and the others are done by the next worker. Nothing that comes from a worker is
  * believed before it was looked at.
  */
 import { Worker } from 'node:worker_threads';
 import { StageFailure } from '../errors.ts';
+import { FairQueue, type Owner } from './fair-queue.ts';
 
 /** Jobs of one batch, and bytes or characters of them. */
 const batchJobsMax = 500;
@@ -66,6 +67,7 @@ export interface BatchWorkerOptions<Request> {
 
 interface Job<Request> {
   readonly request: Request;
+  readonly owner: Owner<Job<Request>>;
   /** Its batch did not come back: it travels alone. */
   isSuspect: boolean;
   resolve(answer: unknown): void;
@@ -81,11 +83,13 @@ export class BatchWorker<Request> {
   /** Why jobs cannot be done at all, for now or for good. */
   #broken: string | null = null;
   #isClosed = false;
-  #waiting: Job<Request>[] = [];
+  readonly #waiting = new FairQueue<Job<Request>>();
   #waitingSize = 0;
   #away: Job<Request>[] = [];
   /** Of the batch that is away. */
   #answered = 0;
+  /** When the last answers came, or the batch was sent. */
+  #answeredAt = 0;
   #isSpent = false;
   #isScheduled = false;
   #timer: NodeJS.Timeout | null = null;
@@ -136,14 +140,14 @@ export class BatchWorker<Request> {
     });
   }
 
-  /** The worker's answer to one request. Rejects with a StageFailure. */
-  run(request: Request): Promise<unknown> {
+  /** The worker's answer to one request, in this client's share of its time. Rejects with a StageFailure. */
+  run(request: Request, client: string): Promise<unknown> {
     const { name, waitingSizeMax } = this.#options;
     if (this.#broken !== null) return Promise.reject(new StageFailure(`${name} does not run: ${this.#broken}`));
     const isFull = this.#waiting.length >= waitingJobsMax || this.#waitingSize > waitingSizeMax;
     if (isFull) return Promise.reject(new StageFailure(`too many messages wait for ${name} already`));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ request, isSuspect: false, resolve, reject });
+      this.#waiting.push({ request, owner: this.#waiting.ownerOf(client), isSuspect: false, resolve, reject });
       this.#waitingSize += this.#options.sizeOf(request);
       if (this.#isScheduled) return;
       this.#isScheduled = true;
@@ -159,18 +163,17 @@ export class BatchWorker<Request> {
     if (!this.#isReady || this.#away.length > 0 || this.#waiting.length === 0) return;
     const { sizeOf, toMessage } = this.#options;
     let size = 0;
-    let count = 0;
-    for (const { request, isSuspect } of this.#waiting) {
-      const each = sizeOf(request);
-      const isFull = size + each > batchSizeMax || count >= batchJobsMax;
-      if (count > 0 && (isSuspect || isFull)) break;
+    for (let job = this.#waiting.first(); job !== undefined; job = this.#waiting.peek()) {
+      const each = sizeOf(job.request);
+      const isFull = size + each > batchSizeMax || this.#away.length >= batchJobsMax;
+      if (this.#away.length > 0 && (job.isSuspect || isFull)) break;
       size += each;
-      count++;
-      if (isSuspect) break;
+      this.#away.push(this.#waiting.shift());
+      if (job.isSuspect) break;
     }
-    this.#away = this.#waiting.splice(0, count);
     this.#waitingSize -= size;
     this.#answered = 0;
+    this.#answeredAt = performance.now();
     Atomics.store(this.#marks, 1, -1);
     this.#worker!.ref();
     this.#watch(this.#worker!);
@@ -185,7 +188,9 @@ export class BatchWorker<Request> {
   #received(worker: Worker, { answers, isSpent = false }: { answers: unknown; isSpent?: boolean }): void {
     const list = this.#options.answersIn(answers);
     if (list === null || list.length > this.#away.length) return this.#lost(worker, 'it gave an answer that is none');
-    for (const [index, job] of this.#away.splice(0, list.length).entries()) job.resolve(list[index]);
+    const jobs = this.#away.splice(0, list.length);
+    this.#done(jobs);
+    for (const [index, job] of jobs.entries()) job.resolve(list[index]);
     this.#answered += list.length;
     this.#isSpent ||= isSpent;
     if (this.#away.length > 0) return;
@@ -195,6 +200,13 @@ export class BatchWorker<Request> {
     this.#worker = null;
     void worker.terminate();
     this.#restart();
+  }
+
+  /** Which of them took how long is not known: what is long is answered by itself, or nearly so. */
+  #done(jobs: readonly Job<Request>[]): void {
+    const now = performance.now();
+    if (jobs.length > 0) this.#waiting.done(jobs, now - this.#answeredAt);
+    this.#answeredAt = now;
   }
 
   /**
@@ -241,10 +253,13 @@ export class BatchWorker<Request> {
     const known = Atomics.load(this.#marks, 1) - this.#answered;
     const guilty = jobs.length === 1 ? 0 : known >= 0 && known < jobs.length ? known : null;
     const reason = why === null ? stuckReason : `the worker of ${name} was stopped: ${why}`;
-    if (guilty !== null) jobs.splice(guilty, 1)[0]!.reject(new StageFailure(reason));
-    else for (const job of jobs) job.isSuspect = true;
+    if (guilty !== null) {
+      const [job] = jobs.splice(guilty, 1);
+      this.#done([job!]);
+      job!.reject(new StageFailure(reason));
+    } else for (const job of jobs) job.isSuspect = true;
     for (const { request } of jobs) this.#waitingSize += sizeOf(request);
-    this.#waiting.unshift(...jobs);
+    this.#waiting.giveBack(jobs);
     if (!wasReady) return this.#break(reason);
     warn(`the worker of ${name} was stopped (${why ?? 'it got stuck'}) and is started anew`);
     this.#restart();
@@ -264,9 +279,8 @@ export class BatchWorker<Request> {
 
   #refuseAll(why: string): void {
     this.#broken = why;
-    const jobs = [...this.#away, ...this.#waiting];
+    const jobs = [...this.#away, ...this.#waiting.takeAll()];
     this.#away = [];
-    this.#waiting = [];
     this.#waitingSize = 0;
     for (const job of jobs) job.reject(new StageFailure(`${this.#options.name} does not run: ${why}`));
   }

@@ -131,7 +131,7 @@ export class StageThread {
       // Whoever asks is told.
       this.#worker.start().catch(() => {});
     }
-    return (await this.#worker.run(request)) as StageAnswer;
+    return (await this.#worker.run(request, clientOf(request.context))) as StageAnswer;
   }
 
   /** Rejects with a StageFailure; the item is as it was then. */
@@ -164,6 +164,9 @@ export class StageThread {
     this.#worker.close('the pipelines are closed');
   }
 }
+
+/** Who pays for it. What is made for subscribers, or of what was held back, is nobody's: all of it has one share. */
+export const clientOf = ({ publisher }: Pick<StageContext, 'publisher'>): string => publisher?.clientId ?? '';
 
 function failureOf(answer: StageAnswer, item: Item): StageFailure {
   if (!('failure' in answer)) return new StageFailure('the stage thread gave another answer than it was asked for');

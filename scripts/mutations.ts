@@ -92,7 +92,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the subscriptions of a session that is over stay on disk',
     file: 'store/level/level-store.ts',
-    from: 'for (const filter of state.filters) this.#collecting.delete(key(Prefix.subscription, sid, filter));',
+    from: 'this.#collecting.delete(key(Prefix.subscription, sid, filter));',
     to: '',
   },
   {

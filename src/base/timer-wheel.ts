@@ -60,22 +60,17 @@ class TimerList {
     else timer.next.previous = timer.previous;
     timer.next = timer.previous = timer.list = null;
   }
-
-  /** Empties the list. */
-  takeAll(): Timer[] {
-    const timers: Timer[] = [];
-    for (let timer = this.first; timer !== null; timer = this.first) {
-      this.remove(timer);
-      timers.push(timer);
-    }
-    return timers;
-  }
 }
+
+/** To deal out so many timers anew takes no longer than to fire one. */
+const dealtPerFired = 16;
 
 export class TimerWheel {
   readonly #tickMs: number;
   readonly #levels: readonly Level[];
   #tick: number;
+  /** Of the levels that have gone on to another slot with this tick, the lowest whose slot is still to be dealt out. */
+  #dealt = levels;
 
   /** `now` in milliseconds; timers fire up to one `tickMs` late, never early. */
   constructor(now: number, tickMs = 100) {
@@ -114,16 +109,19 @@ export class TimerWheel {
   advance(now: number, most: number = Number.POSITIVE_INFINITY): boolean {
     const target = Math.floor(now / this.#tickMs);
     for (let left = most; ; ) {
+      left -= this.#deal(left * dealtPerFired) / dealtPerFired;
+      if (this.#dealt < levels) return false;
       const due = this.#levels[0]!.slots[this.#tick & (slotsPerLevel - 1)]!;
       for (let timer = due.first; timer !== null; timer = due.first) {
         assert(timer.tick <= this.#tick, 'a timer is early');
-        if (left-- <= 0) return false;
+        if (left <= 0) return false;
+        left--;
         this.cancel(timer);
         timer.fire();
       }
       if (this.#tick >= target) return true;
       this.#tick = Math.min(this.#nextTick(), target);
-      this.#cascade();
+      this.#dealt = 1;
     }
   }
 
@@ -155,12 +153,24 @@ export class TimerWheel {
     this.#levels[level]!.slots[Math.floor(tick / 2 ** (slotBits * level)) & (slotsPerLevel - 1)]!.add(timer);
   }
 
-  /** When a level has gone round, the next slot of the level above is dealt out anew. */
-  #cascade(): void {
-    for (let level = 1; level < levels; level++) {
-      if (this.#tick % 2 ** (slotBits * level) !== 0) return;
-      const slot = this.#levels[level]!.slots[Math.floor(this.#tick / 2 ** (slotBits * level)) & (slotsPerLevel - 1)]!;
-      for (const timer of slot.takeAll()) this.#place(timer);
+  /**
+   * When a level has gone round, the next slot of the level above is dealt out anew: no more than `most` timers in one go, since a slot of
+   * a higher level may have those of hours. Returns how many it dealt out; all of them are once `#dealt` is beyond the levels.
+   */
+  #deal(most: number): number {
+    let count = 0;
+    for (; this.#dealt < levels; this.#dealt++) {
+      const slotTicks = 2 ** (slotBits * this.#dealt);
+      if (this.#tick % slotTicks !== 0) break;
+      const slot = this.#levels[this.#dealt]!.slots[Math.floor(this.#tick / slotTicks) & (slotsPerLevel - 1)]!;
+      for (let timer = slot.first; timer !== null; timer = slot.first) {
+        if (count >= most) return count;
+        count++;
+        slot.remove(timer);
+        this.#place(timer);
+      }
     }
+    this.#dealt = levels;
+    return count;
   }
 }

@@ -1,5 +1,4 @@
 import type { Awaitable, ClientIdentity } from '../contracts/hooks.ts';
-import type { Connection } from './connection.ts';
 import type { Shell } from './shell.ts';
 
 /** For whom a hook is asked: a connection, or a will, whose client has gone. */
@@ -62,12 +61,15 @@ export function answerOf<T>(
   }
 }
 
-/** Goes on once the disk takes writes and keeps up, with the connection parked until then. */
-export function whenStoreKeepsUp(connection: Connection, goOn: () => void): void {
-  const { storeHealth, commits } = connection.shell;
+/**
+ * Goes on once the disk takes writes and keeps up, with the connection parked until then. Whoever is about to have something stored asks
+ * here, or is work by `Sink.storing`: so what waits for the disk has a bound (`limits.unwrittenBytes`).
+ */
+export function whenStoreKeepsUp(asker: Asker, goOn: () => void): void {
+  const { storeHealth, commits } = asker.shell;
   if (!storeHealth.isStrained) return goOn();
   // What is staged may wait for nobody's answer.
   commits.schedule();
-  const again = () => whenStoreKeepsUp(connection, goOn);
-  withAnswer<void>(connection, 'store', () => storeHealth.wait(connection), undefined, again);
+  const keepsUp = () => new Promise<void>((resolve) => storeHealth.wait(asker, resolve));
+  withAnswer<void>(asker, 'store', keepsUp, undefined, () => whenStoreKeepsUp(asker, goOn));
 }

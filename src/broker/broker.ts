@@ -162,8 +162,10 @@ export class Broker implements BanList {
     const isSysDue = settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds;
     if (isSysDue && this.#sysTopics.publish(sinceSys)) this.#lastSysAt = now;
     complaints.tick(now);
-    // A round takes several ticks where there are many: everybody would wait for one that looks at all of them at once.
-    if (now - this.#lastSweepAt >= sweepSeconds * 1000 && core.sweepRetained()) this.#lastSweepAt = now;
+    if (now - this.#lastSweepAt >= sweepSeconds * 1000) {
+      this.#lastSweepAt = now;
+      core.sweepRetained();
+    }
     if (now - this.#lastIdleCommitAt >= idleCommitMs) {
       this.#lastIdleCommitAt = now;
       commits.commitIdle();

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { ChunkPool } from '../base/chunk-pool.ts';
 import { systemClock } from '../base/clock.ts';
-import { eventLoop } from '../base/scheduler.ts';
+import { eventLoop, type Step } from '../base/scheduler.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
 import { checkedHooks } from '../contracts/hook-answers.ts';
@@ -119,18 +119,30 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
 }
 
 function createSink(parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters'>, shell: () => Shell): ShellSink {
-  const { boundary, counters } = parts;
+  const { boundary, counters, commits } = parts;
+  const background = (step: Step) => {
+    shell().scheduler.jobs.queueBackground(() => {
+      shell().readTime();
+      let hasMore = false;
+      boundary.forAll('work in the background', () => (hasMore = step()));
+      return hasMore;
+    });
+  };
+  const storing = (step: Step) => {
+    background(() => {
+      const { storeHealth } = shell();
+      if (!storeHealth.isStrained) return step();
+      // What is staged may wait for nobody's answer.
+      commits.schedule();
+      storeHealth.wait(step, () => storing(step));
+      return false;
+    });
+  };
   return new ShellSink({
     ...parts,
     now: () => shell().core.now,
-    background: (step) => {
-      shell().scheduler.jobs.queueBackground(() => {
-        shell().readTime();
-        let hasMore = false;
-        boundary.forAll('work in the background', () => (hasMore = step()));
-        return hasMore;
-      });
-    },
+    background,
+    storing,
     inForm: (message, subscriberClass, done) => inForm(shell(), message, subscriberClass, done),
     publishWill: (message, will, done) => publishWill(shell(), message, will, done),
     onWillRefused: ({ topic, qos, retain }, will, code, why) => {

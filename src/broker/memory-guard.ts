@@ -106,7 +106,7 @@ export class MemoryGuard {
     const { core, chunks } = this.#options;
     ledger.set(Category.staged, core.store.unwrittenBytes);
     ledger.set(Category.caches, core.store.cachedBytes + chunks.freeBytes);
-    ledger.set(Category.routes, this.#routeBytes);
+    ledger.set(Category.routes, this.#routeBytes + core.router.remainsBytes);
     this.#letGoOn();
     this.#endPatience(now);
     if (ledger.pressure >= Pressure.slowReaders) this.#collectGarbage();

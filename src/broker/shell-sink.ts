@@ -18,6 +18,7 @@ export interface SinkOptions {
   readonly counters: Counters;
   readonly now: () => number;
   readonly background: (step: Step) => void;
+  readonly storing: (step: Step) => void;
   readonly inForm: (message: Message, subscriberClass: string | null, done: (form: Message | null) => void) => void;
   readonly publishWill: (message: Message, will: PendingWill, done: () => void) => void;
   readonly onWillRefused: (message: Message, will: PendingWill, reasonCode: number, why?: string) => void;
@@ -96,6 +97,10 @@ export class ShellSink implements Sink {
 
   background(step: Step): void {
     this.#options.background(step);
+  }
+
+  storing(step: Step): void {
+    this.#options.storing(step);
   }
 
   acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {

@@ -39,14 +39,14 @@ export class StoreHealth {
     return this.#store.isBehind || this.#isHanging || this.#store.isFailing;
   }
 
-  /** Resolves once the disk may keep up again: whoever waited first looks first, and perhaps has to wait anew. */
-  wait(connection: object): Promise<void> {
-    return new Promise((resolve) => this.#waiting.set(connection, resolve));
+  /** Calls back once the disk may keep up again: whoever waited first looks first, and perhaps has to wait anew. */
+  wait(who: object, goOn: () => void): void {
+    this.#waiting.set(who, goOn);
   }
 
   /** It has ended. What it waited with must not stay: clients can take over their own connections without end. */
-  forget(connection: object): void {
-    this.#waiting.delete(connection);
+  forget(who: object): void {
+    this.#waiting.delete(who);
   }
 
   begun(): void {

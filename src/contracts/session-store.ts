@@ -146,8 +146,11 @@ export interface SessionStore {
   nextMessageId(): number;
 
   putSession(session: StoredSession): void;
-  /** With everything that belongs to it. */
-  removeSession(sid: number): void;
+  /**
+   * With everything that belongs to it: no start finds any of it. Looks at no more than `most` of its records (default: all) in one go, and
+   * returns whether there are more, for further calls; those that are left then are of no use, and the next start takes them out.
+   */
+  removeSession(sid: number, most?: number): boolean;
   putSubscription(sid: number, subscription: StoredSubscription): void;
   /** No retained messages are owed any more; all else stays as it is. May be lost in a crash: then they are all owed again. */
   replayDone(sid: number, subscription: StoredSubscription): void;

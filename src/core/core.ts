@@ -31,8 +31,8 @@ import { Wills } from './wills.ts';
 /** To choose a member of a shared subscription, and to store its copy, takes as long as so many copies for sessions. */
 const targetsPerGroup = 4;
 
-/** So many nodes are looked at in one go, in search of retained messages that have expired. */
-const stepsInSweep = 10_000;
+/** To take out a retained message that has expired costs as much as to look at so many nodes. */
+const nodesPerExpired = 32;
 
 /** $SYS tells of this process: it is neither stored for the next one, nor do clients make it grow. */
 const isSys = (topicName: string) => topicName.startsWith('$SYS/');
@@ -59,8 +59,7 @@ export class Core {
   fanOut: Resumable | null = null;
   #now: number;
   #sysRetained = 0;
-  /** The round that is under way. */
-  #sweep: RetainedMatches | null = null;
+  #isSweeping = false;
 
   constructor(
     settings: BrokerSettings,
@@ -111,14 +110,19 @@ export class Core {
   /** Of a session that has ended: nothing reaches it any more, and its subscriptions are taken out in the background if they are many. */
   removeSubscriptions(session: Session): void {
     this.router.removeAll(session.subscriptions.values(), this.stepSizes.subscriptions);
-    for (const topicFilter of session.subscriptions.keys()) session.unsubscribed(Buffer.byteLength(topicFilter));
-    session.subscriptions.clear();
+    session.unsubscribedAll();
     if (!this.router.hasRemains || this.#isClearing) return;
     this.#isClearing = true;
     this.sink.background(() => {
       this.router.clear(this.stepSizes.subscriptions);
       return (this.#isClearing = this.router.hasRemains);
     });
+  }
+
+  /** Of a session that has ended: what the store has of it goes in the background if it is much. */
+  removeStored(sid: number): void {
+    const removeSome = () => this.store.removeSession(sid, this.stepSizes.records);
+    if (removeSome()) this.sink.storing(() => !this.#isOver && removeSome());
   }
 
   /** Sessions may have other rights now: what was found out under the old ones is void. */
@@ -289,17 +293,24 @@ export class Core {
     else this.sink.acknowledgeStored(session, type, packetId, reasonCode);
   }
 
-  /** Takes expired retained messages out of memory and store, some at each call. True at the end of a round. */
-  sweepRetained(): boolean {
-    const sweep = (this.#sweep ??= this.retained[Symbol.iterator]());
-    const walk = { stepsLeft: stepsInSweep };
-    for (let message = sweep.take(walk); message !== null; message = sweep.take(walk)) {
+  /** Takes expired retained messages out of memory and store, in the background. Does nothing while it is at it already. */
+  sweepRetained(): void {
+    if (this.#isSweeping) return;
+    const all = this.retained[Symbol.iterator]();
+    this.#isSweeping = true;
+    this.sink.storing(() => (this.#isSweeping = !this.#isOver && this.#sweepSome(all)));
+  }
+
+  /** Returns whether there are more to look at. */
+  #sweepSome(all: RetainedMatches): boolean {
+    const walk = { stepsLeft: this.stepSizes.retained };
+    for (let message = all.take(walk); message !== null; message = all.take(walk)) {
       if (!message.isExpired(this.#now)) continue;
+      walk.stepsLeft -= nodesPerExpired;
       this.#forgetRetained(message.topic);
       this.sink.dropped('expired', null);
     }
-    if (sweep.isDone) this.#sweep = null;
-    return sweep.isDone;
+    return !all.isDone;
   }
 
   /** Whether `publish` would have anything of it stored, or remembered for its publisher. */

@@ -22,7 +22,10 @@ export const willBytes = 300;
 
 /** Strings may take two bytes for each character. */
 export const nameBytes = (name: string | null): number => (name === null ? 0 : 2 * name.length);
-export const filterFootprint = (filterBytes: number): number => subscriptionBytes + levelFactor * filterBytes;
+export const filterFootprint = (filterBytes: number): number => filtersFootprint(1, filterBytes);
+/** Of so many filters, which have so many bytes together. */
+export const filtersFootprint = (count: number, bytes: number): number =>
+  count * subscriptionBytes + levelFactor * bytes;
 export const messageFootprint = (message: Message): number => message.size + messageBytes;
 /** Around a retained message. */
 export const aroundRetained = ({ topic }: Message): number => retainedBytes + levelFactor * topic.encodedBytes;

@@ -202,7 +202,7 @@ function leaveBacklog(core: Core, session: Session): void {
   core.delivering.redistribution.begin(session, null, () => {
     isGone = true;
     if (session.queue.length > 0) core.sink.dropped('sessionEnded', session, session.queue.length);
-    if (session.isStored) core.store.removeSession(session.sid);
+    if (session.isStored) core.removeStored(session.sid);
     session.end();
   });
   // Until then, a restart has to know that it has ended.

@@ -146,7 +146,7 @@ export class Redistribution {
     if (!this.#passSome(session, job)) return;
     // There may be no later.
     if (this.#isStopping) while (this.#passSome(session, job));
-    else this.#sink.background(() => this.#passSome(session, job));
+    else this.#sink.storing(() => this.#passSome(session, job));
   }
 
   /** Returns whether there is more. */
@@ -221,7 +221,7 @@ export class Redistribution {
       else if (deliveries.length === 0 && damaged.messages === 0) return this.#finish(session, job);
       job.mustBeginAgain = false;
       job.isPassing = true;
-      this.#sink.background(() => this.#passSome(session, job));
+      this.#sink.storing(() => this.#passSome(session, job));
     });
   }
 

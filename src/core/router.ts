@@ -5,6 +5,7 @@
  * other routes than those it concerns, and mends those if it can: see `route-changes.ts`.
  */
 import { matches, type Topic } from '../protocol/topic.ts';
+import { filterFootprint } from './footprint.ts';
 import { asPublished } from './prepared.ts';
 import { type Route, type Target, targetOf } from './route.ts';
 import { type Change, RouteChanges, slotsOfTopic, type TopicSlots } from './route-changes.ts';
@@ -30,6 +31,8 @@ export interface Router {
   removeAll(subscriptions: Iterable<Subscription>, most: number): void;
   /** There is something for `clear` to do. */
   readonly hasRemains: boolean;
+  /** In memory, about: what `clear` will take out. */
+  readonly remainsBytes: number;
   /** Takes out so many of those that were left. */
   clear(most: number): void;
   /** The shared subscription of that name, `{share name}/{filter}`. */
@@ -69,9 +72,6 @@ const [changesMax, mendedMax] = [16, 32];
 /** A session with more subscriptions than these is not looked up by each of them. */
 const changedMax = 1_000;
 
-/** Beyond it sessions that end make everybody wait until their subscriptions are out. */
-const remainsMax = 100_000;
-
 /** A route, and what it is right for: the changes counted in the slots of its topic. */
 class RememberedRoute implements Route, TopicSlots {
   targets: readonly Target[];
@@ -107,6 +107,7 @@ export class LocalRouter implements Router {
   #classifiedCount = 0;
   /** Of sessions that have ended. */
   readonly #remains: Subscription[] = [];
+  #remainsBytes = 0;
 
   get classifiedCount(): number {
     return this.#classifiedCount;
@@ -167,10 +168,11 @@ export class LocalRouter implements Router {
   removeAll(subscriptions: Iterable<Subscription>, most: number): void {
     let left = most;
     for (const each of subscriptions) {
-      if (left-- > 0 || this.#remains.length >= remainsMax) this.remove(each);
+      if (left-- > 0) this.remove(each);
       else {
         this.#count(each, -1);
         this.#remains.push(each);
+        this.#remainsBytes += filterFootprint(each.topicFilter.length);
       }
     }
   }
@@ -179,8 +181,15 @@ export class LocalRouter implements Router {
     return this.#remains.length > 0;
   }
 
+  get remainsBytes(): number {
+    return this.#remainsBytes;
+  }
+
   clear(most: number): void {
-    for (const each of this.#remains.splice(-most)) this.#takeOut(each);
+    for (const each of this.#remains.splice(-most)) {
+      this.#remainsBytes -= filterFootprint(each.topicFilter.length);
+      this.#takeOut(each);
+    }
   }
 
   group(name: string): SharedGroup | null {

@@ -14,7 +14,7 @@ import type { Message } from '../protocol/message.ts';
 import { PacketIdSet } from '../protocol/packet-id-set.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
-import { filterFootprint, hold, letGo, nameBytes, sessionBytes, willBytes } from './footprint.ts';
+import { filterFootprint, filtersFootprint, hold, letGo, nameBytes, sessionBytes, willBytes } from './footprint.ts';
 import type { Replay } from './retained.ts';
 import { SendWindow } from './send-window.ts';
 import { SessionQueue } from './session-queue.ts';
@@ -124,6 +124,13 @@ export class Session {
   unsubscribed(filterBytes: number): void {
     this.#filterBytes -= filterBytes;
     this.account.add(Category.subscriptions, -filterFootprint(filterBytes));
+  }
+
+  /** All at once: it is over, and they are the router's to take out. */
+  unsubscribedAll(): void {
+    this.account.add(Category.subscriptions, -filtersFootprint(this.subscriptions.size, this.#filterBytes));
+    this.#filterBytes = 0;
+    this.subscriptions.clear();
   }
 
   /** Packet identifiers of QoS 2 messages received and not yet released. [MQTT5 4.3.3] */

@@ -45,6 +45,8 @@ export interface Sink {
   work(session: Session, step: Step): void;
   /** The same for work that is for no session in particular. */
   background(step: Step): void;
+  /** The same for work that changes what is stored: it waits while the disk is behind, or takes nothing. */
+  storing(step: Step): void;
   /** Sends PUBACK, PUBREC, PUBREL or PUBCOMP. */
   acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void;
   /** The same, once everything stored so far would survive a crash. */

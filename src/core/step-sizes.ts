@@ -10,7 +10,9 @@ export interface StepSizes {
   readonly timers: number;
   /** Subscriptions of a session that has ended, to be taken out of the router. */
   readonly subscriptions: number;
-  /** Nodes of the tree of retained messages, for a new subscription. */
+  /** Records of a session that has ended, to be taken out of the store. */
+  readonly records: number;
+  /** Nodes of the tree of retained messages, for a new subscription or in search of those that have expired. */
   readonly retained: number;
 }
 
@@ -20,5 +22,6 @@ export const defaultStepSizes: StepSizes = {
   storedCopies: 32,
   timers: 16,
   subscriptions: 64,
+  records: 64,
   retained: 1_000,
 };

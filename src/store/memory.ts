@@ -34,7 +34,6 @@ export class MemoryStore implements SessionStore {
   }
 
   putSession(): void {}
-  removeSession(): void {}
   putSubscription(): void {}
   replayDone(): void {}
   removeSubscription(): void {}
@@ -45,6 +44,10 @@ export class MemoryStore implements SessionStore {
   removeSending(): void {}
   putReceived(): void {}
   removeReceived(): void {}
+
+  removeSession(): boolean {
+    return false;
+  }
 
   newChangeSet(): ChangeSet {
     return { isEmpty: true };

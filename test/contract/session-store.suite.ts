@@ -395,6 +395,41 @@ export function describeStore(
       expect(payloads((await read(again.store, stays)).deliveries)).toEqual(['x']);
     });
 
+    test('a session is gone with the first of its records, however many are left for later', async () => {
+      const { store } = await start();
+      const [gone, stays] = [store.nextSessionId(), store.nextSessionId()];
+      for (const sid of [gone, stays]) store.putSession(aSession(sid));
+      const messages = Array.from({ length: 5 }, (_, i) => aMessage(store.nextMessageId(), `${i}`));
+      for (const message of messages) {
+        store.putDelivery(gone, aDelivery(message));
+        store.putDelivery(stays, aDelivery(message));
+      }
+      store.putReceived(gone, 7);
+      await committed(store);
+      expect(store.removeSession(gone, 2)).toBe(true);
+      await committed(store);
+      expect(store.removeSession(gone, 2)).toBe(true);
+      const cutShort = await start();
+      expect(cutShort.sessions.map(({ session }) => session.sid)).toEqual([stays]);
+      expect(payloads((await read(cutShort.store, stays)).deliveries)).toEqual(['0', '1', '2', '3', '4']);
+    });
+
+    test('what is left of a session is taken out by further calls', async () => {
+      const { store } = await start();
+      const sid = store.nextSessionId();
+      store.putSession(aSession(sid));
+      const message = aMessage(store.nextMessageId(), 'x');
+      store.putDelivery(sid, aDelivery(message));
+      for (const packetId of [1, 2, 3]) store.putReceived(sid, packetId);
+      await committed(store);
+      let goes = 1;
+      while (store.removeSession(sid, 1)) goes++;
+      expect(goes).toBe(4);
+      expect(store.removeSession(sid, 1)).toBe(false);
+      await committed(store);
+      expect((await start()).sessions).toEqual([]);
+    });
+
     test('retained messages are replaced and removed, and the last word counts', async () => {
       const { store } = await start();
       for (const [topic, payload] of [

@@ -88,6 +88,9 @@ export class World {
       background: (step) => {
         while (step());
       },
+      storing: (step) => {
+        while (step());
+      },
       acknowledge: ({ clientId }, type, packetId) => void this.told.push(`${clientId} gets ${type} for ${packetId}`),
       acknowledgeStored: ({ clientId }, type, id) => void this.told.push(`${clientId} gets ${type} for ${id}`),
       disconnect: () => {},

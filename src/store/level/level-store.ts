@@ -86,6 +86,8 @@ export class LevelStore implements SessionStore {
   readonly #timers: Timers;
   readonly #writer = new ByteWriter();
   readonly #sessions = new Map<number, SessionState>();
+  /** Of sessions that are removed: what is left of them. */
+  readonly #remains = new Map<number, SessionState>();
   /** How many sessions still want a message, where it is more than one. */
   readonly #references = new Map<number, number>();
   /** Messages that are not written yet, and the newest of those that are. */
@@ -168,18 +170,47 @@ export class LevelStore implements SessionStore {
     this.#put(key(Prefix.session, session.sid), writeSession(this.#writer, session));
   }
 
-  removeSession(sid: number): void {
+  removeSession(sid: number, most: number = Number.POSITIVE_INFINITY): boolean {
     const state = this.#sessions.get(sid);
-    if (state === undefined) return;
-    this.#sessions.delete(sid);
-    for (const filter of state.filters) this.#collecting.delete(key(Prefix.subscription, sid, filter));
-    for (const packetId of state.received) this.#collecting.delete(packetKey(Prefix.received, sid, packetId));
-    for (const packetId of state.sendings.keys()) this.#collecting.delete(packetKey(Prefix.sending, sid, packetId));
-    for (const entry of state.outstanding) this.#release(sid, entry);
-    this.#collecting.delete(key(Prefix.floor, sid));
+    if (state !== undefined) {
+      this.#sessions.delete(sid);
+      this.#remains.set(sid, state);
+      this.#collecting.delete(key(Prefix.session, sid));
+      this.#collecting.delete(key(Prefix.floor, sid));
+      this.#mark(this.#options.durability);
+    }
+    const remains = this.#remains.get(sid);
+    if (remains === undefined) return false;
+    const hasMore = this.#removeSome(sid, remains, most);
     this.#collecting.floors.delete(sid);
-    this.#collecting.delete(key(Prefix.session, sid));
-    this.#mark(this.#options.durability);
+    if (!hasMore) this.#remains.delete(sid);
+    return hasMore;
+  }
+
+  /** Returns whether there are more records of the session. */
+  #removeSome(sid: number, { filters, received, sendings, outstanding }: SessionState, most: number): boolean {
+    let left = most;
+    for (const filter of filters) {
+      if (left-- <= 0) return true;
+      filters.delete(filter);
+      this.#collecting.delete(key(Prefix.subscription, sid, filter));
+    }
+    for (const packetId of received) {
+      if (left-- <= 0) return true;
+      received.delete(packetId);
+      this.#collecting.delete(packetKey(Prefix.received, sid, packetId));
+    }
+    for (const packetId of sendings.keys()) {
+      if (left-- <= 0) return true;
+      sendings.delete(packetId);
+      this.#collecting.delete(packetKey(Prefix.sending, sid, packetId));
+    }
+    for (let entry = outstanding.first; entry !== null; entry = outstanding.first) {
+      if (left-- <= 0) return true;
+      outstanding.remove(entry.messageId);
+      this.#release(sid, entry);
+    }
+    return false;
   }
 
   putSubscription(sid: number, subscription: StoredSubscription): void {

@@ -85,6 +85,11 @@ export class Outstanding {
     return entry;
   }
 
+  /** The oldest one; null: there is none. */
+  get first(): Entry | null {
+    return this.#entries === 0 ? null : this.#entry(0);
+  }
+
   /** It does not wait any more: it has a packet identifier, or is on its way to another session. */
   claim(messageId: number): void {
     const index = this.#indexOf(messageId);
@@ -141,12 +146,6 @@ export class Outstanding {
       if (messageId < 0) done.push(-messageId);
     }
     return { floor: this.#floor, done };
-  }
-
-  *[Symbol.iterator](): Generator<Entry> {
-    for (let index = 0; index < this.#entries; index++) {
-      if (this.#ring[this.#at(index)]! > 0) yield this.#entry(index);
-    }
   }
 
   #at(index: number): number {

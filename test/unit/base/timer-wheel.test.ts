@@ -71,6 +71,22 @@ test('so many may fire in one go, and the next call goes on with the others in t
   expect(wheel.advance(70_000, 0)).toBe(true);
 });
 
+test('very many timers of one hour come down a level in parts, and then fire in their order', () => {
+  const fired: number[] = [];
+  const wheel = new TimerWheel(0);
+  const hour = 3_600_000;
+  for (let i = 0; i < 1_000; i++) wheel.set(new Timer(() => fired.push(i)), hour + (i % 2) * 100);
+
+  let goes = 0;
+  while (!wheel.advance(hour, 2)) {
+    if (fired.length === 0) goes++;
+  }
+  expect(goes).toBeGreaterThan(20);
+  expect(fired).toEqual(Array.from({ length: 500 }, (_, i) => 2 * i));
+  while (!wheel.advance(hour + 100, 2));
+  expect(fired.slice(500)).toEqual(Array.from({ length: 500 }, (_, i) => 2 * i + 1));
+});
+
 test('a timer that is due and was left can be fired before others, and others cannot', () => {
   const fired: string[] = [];
   const wheel = new TimerWheel(0);

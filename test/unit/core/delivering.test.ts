@@ -159,7 +159,7 @@ test('messages under $SYS that expire make no room for clients, nor take any', (
   const own = Message.of(Topic.of('$SYS/a'), Buffer.from('x'), { retain: true });
   own.expiresAt = world.core.now;
   world.core.publish(own, null);
-  expect(world.core.sweepRetained()).toBe(true);
+  world.core.sweepRetained();
   for (const name of ['a', 'b']) {
     world.core.publish(Message.of(Topic.of(name), Buffer.from('x'), { retain: true }), null);
   }

@@ -12,7 +12,7 @@ import { PagingStore, World } from '../../support/core-world.ts';
 function cutOff() {
   const world = new World({ inflight: 40_000 });
   const background: Step[] = [];
-  world.core.sink.background = (step) => void background.push(step);
+  world.core.sink.background = world.core.sink.storing = (step) => void background.push(step);
   const first = world.member('first', 1, '$share/s/a');
   for (let i = 0; i < 1_000; i++) world.publish(`${i}`);
   const second = world.member('second', 1, '$share/s/a');

@@ -604,7 +604,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a route that was remembered outlives a change of the rules',
     file: 'broker/broker.ts',
-    from: 'this.#shell.core.rightsChanged();',
+    from: 'this.#shell.core.rightsChanged(topics);',
     to: '',
   },
   {

@@ -118,7 +118,11 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
   stop.add((deadline) => deadline.allows(pipelines.close()));
   const { allowedDollarPrefixes } = config;
-  const authorization = new Authorization({ log, allowedDollarPrefixes, changed: () => broker.rulesChanged() });
+  const authorization = new Authorization({
+    log,
+    allowedDollarPrefixes,
+    changed: (topics) => broker.rulesChanged(topics),
+  });
   stop.add(() => authorization.close());
   await configure(pipelines, config, options.where);
   await checkCertificates({ config, where: options.where ?? pathText });

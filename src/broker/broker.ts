@@ -274,9 +274,12 @@ export class Broker implements BanList {
     for (const connection of this.#shell.connections) await reclassifySession(connection, budget);
   }
 
-  /** The rules of the access policy have changed: what is published from now on reaches those who may have it now. */
-  rulesChanged(): void {
-    this.#shell.core.rightsChanged();
+  /**
+   * The rules of the access policy have changed: what is published from now on reaches those who may have it now. `topics`: filters; no
+   * other topics have other readers than before. Null, the default: any may.
+   */
+  rulesChanged(topics: readonly string[] | null = null): void {
+    this.#shell.core.rightsChanged(topics);
   }
 
   /** What a client would be answered that publishes this: see `MayPublish`. */

@@ -125,9 +125,9 @@ export class Core {
     if (removeSome()) this.sink.storing(() => !this.#isOver && removeSome());
   }
 
-  /** Sessions may have other rights now: what was found out under the old ones is void. */
-  rightsChanged(): void {
-    this.router.invalidate();
+  /** Others may have messages to these topics now (filters; null: to any): what was found out before of those is void. */
+  rightsChanged(topics: readonly string[] | null): void {
+    this.router.rightsChanged(topics);
     this.delivering.rightsChanges++;
   }
 

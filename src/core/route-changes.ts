@@ -15,8 +15,17 @@ const [oneLevel, twoLevels, whole] = [1_024, 4_096, 16_384];
 /** So many changes are kept. A power of two. */
 const kept = 1_024;
 
+/** Others may have messages to the topics that the filter matches. */
+export class RightsChange {
+  readonly filter: string;
+
+  constructor(filter: string) {
+    this.filter = filter;
+  }
+}
+
 export interface Change {
-  readonly item: Subscription | SharedGroup;
+  readonly item: Subscription | SharedGroup | RightsChange;
   readonly isAdded: boolean;
 }
 
@@ -34,7 +43,7 @@ export class RouteChanges {
   readonly #slots = new Uint16Array(kept);
   readonly #changes: (Change | null)[] = new Array<Change | null>(kept).fill(null);
 
-  add(item: Subscription | SharedGroup, isAdded: boolean): void {
+  add(item: Change['item'], isAdded: boolean): void {
     const slot = slotOfFilter(item.filter);
     this.#counts[slot]!++;
     this.#slots[this.count % kept] = slot;

@@ -8,7 +8,7 @@ import { matches, type Topic } from '../protocol/topic.ts';
 import { filterFootprint } from './footprint.ts';
 import { asPublished } from './prepared.ts';
 import { type Route, type Target, targetOf } from './route.ts';
-import { type Change, RouteChanges, slotsOfTopic, type TopicSlots } from './route-changes.ts';
+import { type Change, RightsChange, RouteChanges, slotsOfTopic, type TopicSlots } from './route-changes.ts';
 import { RouteSearch } from './route-search.ts';
 import type { Session } from './session.ts';
 import { SharedGroup } from './shared-group.ts';
@@ -46,7 +46,9 @@ export interface Router {
   search(topic: Topic): PendingRoute | null;
   /** What the client of this session may have has changed. */
   rightsChangedOf(session: Session): void;
-  /** The rights of sessions have changed: routes that were found before are void. */
+  /** Others may have messages to these topics now (filters; null: to any): routes to them are void. */
+  rightsChanged(topics: readonly string[] | null): void;
+  /** Every route is void. */
   invalidate(): void;
   /** Nobody will ask for the route of this topic for long. */
   release(topic: Topic): void;
@@ -69,8 +71,8 @@ const stepBudget = 2_000;
 /** A route is found again if more changes may concern it than these and some for each target, or more do concern it than those. */
 const [changesMax, mendedMax] = [16, 32];
 
-/** A session with more subscriptions than these is not looked up by each of them. */
-const changedMax = 1_000;
+/** So many filters of topics whose readers have changed are looked at one by one. */
+const rightsChangesMax = 256;
 
 /** A route, and what it is right for: the changes counted in the slots of its topic. */
 class RememberedRoute implements Route, TopicSlots {
@@ -235,12 +237,16 @@ export class LocalRouter implements Router {
   }
 
   rightsChangedOf({ subscriptions }: Session): void {
-    if (subscriptions.size > changedMax) return this.#forget();
     for (const each of subscriptions.values()) {
       if (each.shareName !== null) continue;
       this.#changes.add(each, false);
       this.#changes.add(each, true);
     }
+  }
+
+  rightsChanged(topics: readonly string[] | null): void {
+    if (topics === null || topics.length > rightsChangesMax) return this.#forget();
+    for (const filter of topics) this.#changes.add(new RightsChange(filter), true);
   }
 
   invalidate(): void {
@@ -308,7 +314,7 @@ function mend(route: Route, topicName: string, changes: readonly Change[] | null
   let mended = 0;
   for (const { item, isAdded } of changes) {
     if (!matches(item.filter, topicName)) continue;
-    if (++mended > mendedMax) return null;
+    if (++mended > mendedMax || item instanceof RightsChange) return null;
     if (item instanceof SharedGroup) {
       groups = groups.filter((group) => group !== item);
       if (isAdded) groups = [...groups, item];

@@ -82,7 +82,7 @@ export class Host {
       hooks: this.#hooks(life),
       ...(this.#pipelines !== null && { pipeline: this.#pipelines }),
       ...(this.#profile.hasSmallSteps && {
-        stepSizes: { copies: 1, storedCopies: 1, answers: 1, timers: 1, subscriptions: 1, retained: 1 },
+        stepSizes: { copies: 1, storedCopies: 1, answers: 1, timers: 1, subscriptions: 1, records: 1, retained: 1 },
       }),
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => this.#random.between(0, 255))),
       scheduler: this.#scheduler(life),

@@ -24,7 +24,8 @@ export class Rules {
   /** All that were in force in this run. */
   readonly #past: (readonly SimulatedRule[])[] = [];
 
-  use(rules: readonly SimulatedRule[]): void {
+  /** Returns which topics may have other readers now; null: any may. */
+  use(rules: readonly SimulatedRule[]): readonly string[] | null {
     this.#rules = rules;
     this.#past.push(rules);
     const settings = rules.map(({ isAllow, actions, filter, clientId }): RuleSettings => {
@@ -32,7 +33,7 @@ export class Rules {
       return isAllow ? { allow: actions, ...of } : { deny: actions, ...of };
     });
     const drafts = ownRules(settings, (index) => `rule ${index + 1}`);
-    this.policy.replace(new RuleSet(drafts, { hasAclFile: false, default: 'allow' }));
+    return this.policy.replace(new RuleSet(drafts, { hasAclFile: false, default: 'allow' }));
   }
 
   mayPublish(clientId: string, topic: string): boolean {

@@ -197,9 +197,9 @@ class Simulation {
   }
 
   #useRules(rules: readonly SimulatedRule[]): void {
-    this.judge.rules?.use(rules);
+    const topics = this.judge.rules?.use(rules);
     this.judge.rulesChanged();
-    if (this.host.isUp) this.host.broker!.rulesChanged();
+    if (this.host.isUp) this.host.broker!.rulesChanged(topics);
   }
 
   #takeMemory(part: number): void {

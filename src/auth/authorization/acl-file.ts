@@ -108,7 +108,8 @@ function lineOf(
   const pattern: TopicPattern = isPattern ? parseMosquittoPattern(topic) : topic.split('/');
   const key = isPattern ? null : user;
   const actions = accesses[access]!;
-  return { ...common, isAllow: access !== 'deny', actions, patterns: [pattern], key, name, isPattern };
+  const says = JSON.stringify([word, access, topic, key]);
+  return { ...common, isAllow: access !== 'deny', actions, patterns: [pattern], key, name, says, isPattern };
 }
 
 function inOrder(lines: readonly Line[], file: string): RuleDraft[] {
@@ -125,10 +126,13 @@ function inOrder(lines: readonly Line[], file: string): RuleDraft[] {
     ...refused,
     test: ({ username, clientId }) => /[+#]/.test(clientId) || (username !== null && /[+#]/.test(username)),
     name: `${file}: its patterns are not for a client whose username or client id holds + or #`,
+    says: 'names for patterns',
   };
+  const subscriptions = `${file}: with an ACL file, every subscription is granted; what may be read is delivered`;
+  const shared = `${file}: $share/… is for subscriptions only`;
   return [
-    { ...granted, name: `${file}: with an ACL file, every subscription is granted; what may be read is delivered` },
-    { ...refused, patterns: [parsePattern('$share/#')], name: `${file}: $share/… is for subscriptions only` },
+    { ...granted, name: subscriptions, says: 'subscriptions' },
+    { ...refused, patterns: [parsePattern('$share/#')], name: shared, says: 'shared' },
     ...refusalsFirst(topics),
     ...(patterns.length === 0 ? [] : [danger]),
     ...refusalsFirst(patterns),

@@ -16,8 +16,8 @@ import { RuleSet } from './rule-set.ts';
 
 export interface AuthorizationOptions {
   readonly log: Log;
-  /** The rules have changed: what was remembered of their answers is void. */
-  readonly changed: () => void;
+  /** Others rules hold: what was remembered of who may read these topics is void; null: of all topics. */
+  readonly changed: (topics: readonly string[] | null) => void;
   readonly allowedDollarPrefixes?: readonly string[];
   /** How often it is looked whether the ACL file has changed. */
   readonly pollMs?: number;
@@ -76,8 +76,7 @@ export class Authorization {
   /** From now on these rules hold, for everybody who is connected too; if their ACL file changes, it is read again. */
   use({ rules, aclFile, known, again }: PreparedRules): void {
     this.close();
-    this.policy.replace(rules);
-    this.#options.changed();
+    this.#options.changed(this.policy.replace(rules));
     if (aclFile === null) return;
     this.#watch = new FileWatch(aclFile, known, this.#options.pollMs ?? pollMs, () => this.#reread(aclFile, again));
   }
@@ -85,13 +84,12 @@ export class Authorization {
   #reread(file: string, again: () => RuleSet): void {
     const { log, changed } = this.#options;
     try {
-      this.policy.replace(again());
+      changed(this.policy.replace(again()));
     } catch (error) {
       if (!(error instanceof AuthorizationError)) throw error;
       log.error({ file, cause: error.message }, 'the ACL file has changed and cannot be used: the old rules stay');
       return;
     }
-    changed();
     log.info({ file }, 'the ACL file has changed: its rules hold from now on');
   }
 

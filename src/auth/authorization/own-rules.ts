@@ -37,6 +37,7 @@ function draftsOf(settings: RuleSettings, where: string, tests: Map<string, Clie
     shared,
     isMosquitto: false,
     name: `${where}: ${allow === undefined ? 'deny' : 'allow'} ${action} ${topics?.join(', ') ?? 'every topic'}`,
+    says: JSON.stringify(settings),
   };
   const placeholders = placeholdersOf(patterns ?? []);
   if (placeholders.length === 0) return [rule];
@@ -45,7 +46,7 @@ function draftsOf(settings: RuleSettings, where: string, tests: Map<string, Clie
   });
   const refusal = `${rule.name}: the client has a name with /, + or # that would stand there`;
   const barrier = { isAllow: false, patterns: null, test: danger, retain: null, maxQoS: 2, shared: null } as const;
-  return [{ ...rule, ...barrier, name: refusal }, rule];
+  return [{ ...rule, ...barrier, name: refusal, says: `names for ${rule.says}` }, rule];
 }
 
 /**

@@ -7,6 +7,7 @@ import type { QoS } from '../../protocol/packets.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
 import { isBrokersOwn, isClosedToClients, type ParsedFilter, parseFilter, type Topic } from '../../protocol/topic.ts';
 import { ClientRules } from './client-rules.ts';
+import { type ConcernedTopics, saySame, topicsWithOtherReaders } from './readers.ts';
 import type { Rule } from './rule.ts';
 import { RuleSet } from './rule-set.ts';
 
@@ -28,9 +29,14 @@ export class RulePolicy implements ExplainingPolicy {
     return this.#rules;
   }
 
-  replace(rules: RuleSet): void {
+  /** Returns which topics may have other readers from now on. */
+  replace(rules: RuleSet): ConcernedTopics {
+    const before = this.#rules;
     this.#rules = rules;
+    // Answers that are remembered hold under rules that say the same.
+    if (saySame(before, rules)) return [];
     this.generation++;
+    return topicsWithOtherReaders(before, rules);
   }
 
   rightsOf(client: ClientIdentity): Rights {

@@ -41,6 +41,8 @@ class Section {
 const indexesMax = 1_024;
 
 export class RuleSet {
+  /** In their order. */
+  readonly rules: readonly Rule[];
   /** There are no rules at all: everything is allowed. */
   readonly isOpen: boolean;
   readonly hasAclFile: boolean;
@@ -65,6 +67,7 @@ export class RuleSet {
       if (draft.test !== null && !tests.has(draft.test)) tests.set(draft.test, tests.size);
       return { ...draft, order, testNumber: draft.test === null ? -1 : tests.get(draft.test)! };
     });
+    this.rules = rules;
     this.#answers = new Uint8Array(tests.size);
     this.hasAclFile = other.hasAclFile;
     this.default = other.default;

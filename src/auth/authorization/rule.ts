@@ -28,8 +28,10 @@ export interface RuleDraft {
   readonly maxQoS: QoS;
   readonly shared: boolean | null;
   readonly isMosquitto: boolean;
-  /** Where it stands and what it says. */
+  /** Where it stands and what it says, for people. */
   readonly name: string;
+  /** All that it says, but not where it stands: two of the same are one rule. */
+  readonly says: string;
 }
 
 export interface Rule extends RuleDraft {

@@ -93,6 +93,32 @@ test.each(['busy/topic', 'busy/+', 'busy/topic/#', '+/topic', '#'])(
   },
 );
 
+test('rules that change void the routes to topics that they are about, and no others', () => {
+  const { router, sessions, topic } = busyRouter(100);
+  const other = Topic.of('secret/topic');
+  subscribe(router, sessions[0]!, 'secret/topic');
+  router.route(other);
+  for (const { rights } of sessions) (rights as CountingRights).mayReceive = false;
+  router.rightsChanged(['secret/#', 'x/+']);
+  expect(asked(() => expect(router.route(topic).targets.length).toBe(100))).toBe(0);
+  expect(router.route(other).targets).toEqual([]);
+  router.rightsChanged(null);
+  expect(router.route(topic).targets).toEqual([]);
+});
+
+test('the rights of a client with very many subscriptions change, and routes to other topics stay', () => {
+  const { router, topic } = busyRouter(100);
+  const many = aSession('many');
+  for (let i = 0; i < 2_000; i++) subscribe(router, many, `many/${i}`);
+  const own = Topic.of('many/7');
+  expect(router.route(own).targets.length).toBe(1);
+  router.route(topic);
+  (many.rights as CountingRights).mayReceive = false;
+  expect(asked(() => router.rightsChangedOf(many))).toBe(0);
+  expect(asked(() => router.route(topic))).toBe(0);
+  expect(router.route(own).targets).toEqual([]);
+});
+
 test('a session with very many subscriptions that ends is reached no more, and costs no search for others', () => {
   const { router, topic } = busyRouter(1_000);
   const another = aSession('another');

@@ -106,6 +106,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #fanOut: Resumable | null = null;
   /** A message whose route is long to find. */
   #search: { readonly route: PendingRoute; readonly publish: () => void } | null = null;
+  /** Called once that message has reached everybody. */
+  #whenPublished: (() => void)[] | null = null;
+  /** It ends behind that message, and takes no packet any more. */
+  #isEnding = false;
   #closeReason = '';
   readonly #framer: Framer;
   readonly #output: Output;
@@ -276,7 +280,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   /** Takes the packets that have come meanwhile. Returns whether it has used up its time before the last of them. */
   #resume(): boolean {
-    if (this.#parks > 0) return false;
+    if (this.#parks > 0 || this.#isEnding) return false;
     this.isParked = this.#isYielding = false;
     if (this.#waiting !== null) this.waiting = null;
     if (this.state === 'closing') return false;
@@ -368,15 +372,17 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   #findRoute(): boolean {
-    if (this.#search?.route.step()) return true;
-    this.#publishSearched();
-    return false;
-  }
-
-  #publishSearched(): void {
     const search = this.#search;
     this.#search = null;
-    search?.publish();
+    if (search === null) return false;
+    // One that throws is over.
+    if (search.route.step()) {
+      this.#search = search;
+      return true;
+    }
+    search.publish();
+    if (this.#fanOut === null) this.#published();
+    return false;
   }
 
   /** The rules once more: they may have changed while the route was found. */
@@ -419,23 +425,40 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #fanOutSome(): boolean {
     const fanOut = this.#fanOut;
     if (fanOut === null) return false;
-    // A step that fails is not tried again.
-    this.#fanOut = null;
     const { outgoing } = this.shell;
     outgoing.urgency = urgency.bulk;
+    let isLeft = false;
     try {
-      if (fanOut.step()) this.#fanOut = fanOut;
+      isLeft = fanOut.step();
     } finally {
       outgoing.urgency = urgency.now;
+      // A step that fails is not tried again.
+      if (!isLeft) this.#fanOut = null;
     }
-    return this.#fanOut !== null;
+    if (!isLeft) this.#published();
+    return isLeft;
   }
 
-  /** What it has published reaches everybody before its will does, and before anything that its client publishes next. */
-  completeFanOut(): void {
-    // The route is found at once then.
-    this.#publishSearched();
-    while (this.#fanOutSome());
+  /** Its last message is still on its way to very many. */
+  get isPublishing(): boolean {
+    return this.#fanOut !== null || this.#search !== null;
+  }
+
+  /** Returns whether anything of its last message is left. */
+  #publishSome(): boolean {
+    return this.#findRoute() || this.#fanOutSome();
+  }
+
+  /** For whoever takes its place: calls back once its last message has reached everybody, before it takes another packet. */
+  whenPublished(callback: () => void): void {
+    (this.#whenPublished ??= []).push(callback);
+  }
+
+  #published(): void {
+    const waiting = this.#whenPublished;
+    if (waiting === null) return;
+    this.#whenPublished = null;
+    for (const call of waiting) call();
   }
 
   /** No answer holds back who publishes retained messages with QoS 0: after so many it waits until they are stored. */
@@ -605,8 +628,24 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.#detach();
   }
 
-  /** Says so, as far as the client's version can be told, and closes. */
+  /**
+   * Says so, as far as the client's version can be told, and closes. What it has published reaches everybody before its will does, and
+   * before anything that its client publishes next, so it ends behind that.
+   */
   end(reasonCode: number, why: string): void {
+    if (this.state === 'closing' || this.#isEnding) return;
+    if (!this.isPublishing) return this.#end(reasonCode, why);
+    this.#isEnding = this.isParked = true;
+    this.stream.pause();
+    this.share.queue(() => {
+      let isLeft = false;
+      this.guard(() => (isLeft = this.#publishSome()));
+      if (!isLeft) this.guard(() => this.#end(reasonCode, why));
+      return isLeft;
+    });
+  }
+
+  #end(reasonCode: number, why: string): void {
     if (this.state === 'closing') return;
     if (this.state === 'opening' || this.state === 'authenticating')
       refuse(this, this.#framer.version, reasonCode, why);
@@ -648,7 +687,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   onClose(error: Error | null): void {
     // Behind what the client has sent before, its DISCONNECT above all. That may come to wait again.
-    const isBehind = (this.#isYielding || this.#isWorking) && this.state === 'open';
+    const isBehind = (this.#isYielding || this.#isWorking || this.#isEnding) && this.state === 'open';
     if (!isBehind) return this.#closed(error);
     this.share.queue(() => {
       this.onClose(error);
@@ -677,6 +716,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       this.#framer.clear();
       this.#chargePackets();
       this.#output.clear();
+      this.#published();
       this.shell.memory.forget(this);
       this.shell.admission.leave(this.visit, now);
     }
@@ -696,14 +736,9 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #detach(): void {
     const { session } = this;
     if (this.shell.boundary.isBroken) return;
-    try {
-      this.completeFanOut();
-    } finally {
-      // Whatever fails before: a session without a connection has to know since when.
-      this.session = null;
-      this.chargeTo(this.shell.memory.unauthenticated);
-      this.shell.admission.end(this.visit, this.shell.core.now);
-      if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);
-    }
+    this.session = null;
+    this.chargeTo(this.shell.memory.unauthenticated);
+    this.shell.admission.end(this.visit, this.shell.core.now);
+    if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);
   }
 }

@@ -210,8 +210,12 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   }
   const areOwned = shell.hooks.authenticate !== undefined;
   if (areOwned) checkOwner(existing, identity);
+  const previous = openConnection(existing);
+  if (previous?.isPublishing) {
+    return behind(connection, previous, () => accept(connection, packet, properties, keepAlive));
+  }
   checkRoom(connection, existing, packet.will);
-  takeOver(connection, openConnection(existing));
+  takeOver(connection, previous);
   const { staged } = core.store;
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,
@@ -270,7 +274,16 @@ function takeOver(connection: Connection, previous: Connection | null): void {
   admission.welcome(connection.visit, connection.identity!.username, core.now, previous?.visit ?? null);
   if (previous === null) return;
   reportTakeover(connection, previous);
-  previous.guard(() => previous.completeFanOut());
+}
+
+/** What the client's older connection has published reaches everybody first. */
+function behind(connection: Connection, previous: Connection, goOn: () => void): void {
+  connection.park();
+  previous.whenPublished(() => {
+    if (connection.isClosing) return;
+    connection.guard(goOn);
+    connection.unpark();
+  });
 }
 
 interface Welcome {

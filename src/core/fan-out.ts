@@ -77,10 +77,15 @@ export class FanOut implements Resumable {
     const { give, total, perStep, joint } = this.#options;
     const from = this.#next;
     this.#next = Math.min(from + perStep, total);
-    this.#reached += give(from, this.#next);
-    if (this.#next < total) return true;
-    joint?.end();
-    return false;
+    let isLeft = false;
+    try {
+      this.#reached += give(from, this.#next);
+      isLeft = this.#next < total;
+    } finally {
+      // One that throws is over; what it has given so far is stored.
+      if (!isLeft) joint?.end();
+    }
+    return isLeft;
   }
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { Connection } from '../../../src/broker/connection.ts';
-import type { Hooks } from '../../../src/contracts/hooks.ts';
+import type { AuthenticationRequest, Hooks } from '../../../src/contracts/hooks.ts';
 import type { MessagePipeline } from '../../../src/contracts/pipeline.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { type BrokerSettings, defaultSettings } from '../../../src/contracts/settings.ts';
@@ -361,7 +361,7 @@ describe('a message for very many', () => {
   });
 
   test.each(['goes', 'is taken over'])(
-    'goes to everybody at once, and before his will, when its publisher %s',
+    'goes to everybody, and before his will, when its publisher %s',
     async (what) => {
       const world = await World.start({ stepSizes: { copies: 2 } });
       const subscribers = new Subscribers(world, 'abcde');
@@ -388,6 +388,58 @@ describe('a message for very many', () => {
       await world.broker.close();
     },
   );
+
+  test('goes on in steps when its publisher is taken over, and whoever takes it over waits for that', async () => {
+    const world = await World.start({ stepSizes: { copies: 1 } });
+    const { counters } = world.broker;
+    const subscribers = new Subscribers(world, 'abcdefgh');
+    const old = world.connect('publisher');
+    world.rest();
+
+    world.perReading = 900;
+    old.send({ ...message, payload: '1' });
+    const next = world.accept();
+    next.connect('publisher');
+    next.send({ ...message, payload: '2' });
+    const before = counters.publishSent;
+    const inRound = growth([before, ...world.follow(() => counters.publishSent)]);
+
+    expect(Math.max(...inRound)).toBeLessThanOrEqual(2);
+    const each = (name: string) => subscribers.got.filter((one) => one.startsWith(name)).join(' ');
+    expect([...'abcdefgh'].map(each)).toEqual([...'abcdefgh'].map((name) => `${name}1 ${name}2`));
+    expect([old.receiver === null, next.receiver === null]).toEqual([true, false]);
+    await world.broker.close();
+  });
+
+  test('goes on in steps when the broker ends the connection of its publisher, whose next packets are not taken', async () => {
+    let now = 1_000_000;
+    const authenticate = ({ client }: AuthenticationRequest) => {
+      return { outcome: 'accept', ...(client.clientId === 'p' && { expiresAt: now + 500 }) } as const;
+    };
+    const options = { stepSizes: { copies: 1 }, clock: { now: () => now }, hooks: { authenticate } };
+    const world = await World.start(options);
+    const { counters } = world.broker;
+    const subscribers = new Subscribers(world, 'abcdefgh');
+    const publisher = world.accept();
+    publisher.send({
+      ...{ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clientId: 'p', clean: true, keepalive: 0 },
+      will: { topic: 't', payload: 'w', qos: 0, retain: false },
+    });
+    world.rest();
+
+    world.perReading = 900;
+    publisher.send({ ...message, payload: '1' }, { ...message, payload: '2' });
+    now += 600;
+    world.broker.tick();
+    const inRound = growth([counters.publishSent, ...world.follow(() => counters.publishSent)]);
+
+    expect(Math.max(...inRound)).toBeLessThanOrEqual(2);
+    expect([...'abcdefgh'].map((name) => subscribers.got.filter((one) => one.startsWith(name)).join(' '))).toEqual(
+      [...'abcdefgh'].map((name) => `${name}1 ${name}w`),
+    );
+    expect(publisher.receiver).toBe(null);
+    await world.broker.close();
+  });
 
   test('passes over who has gone meanwhile, and does not reach who came later', async () => {
     const world = await World.start({ stepSizes: { copies: 2 } });

@@ -45,7 +45,8 @@ export function opened(message: Message): PublishedMessage {
 function changed(original: Message, seen: PublishedMessage, change: MessageChange, shell: Shell): Message {
   const next: PublishedMessage = { ...seen, ...change };
   const known = next.topic === seen.topic ? original.topic : undefined;
-  const message = createMessage(next.topic, next, shell.core.now, shell.settings.limits, known);
+  const isOurs = shell.pipeline?.gaveAway?.(next.payload);
+  const message = createMessage(next.topic, next, shell.core.now, shell.settings.limits, known, isOurs);
   if (known === undefined && isBrokersOwn(next.topic)) {
     throw new Error(`a message to ${next.topic}, which is for the broker only`);
   }

@@ -30,6 +30,8 @@ export interface MessagePipeline {
   reclassify(client: ClientIdentity, subscriberClass: string | null): Awaitable<string | null>;
   /** Called once per message and class, of which the empty one is that of everybody who is in none; for a retained message, once per subscriber that has just come. */
   onDeliver(message: PublishedMessage, subscriberClass: string, isRetained: boolean): Awaitable<DeliverVerdict>;
+  /** Whether the pipeline made this payload, and keeps nothing of it: then it need not be copied. Absent: it says of none. */
+  gaveAway?(payload: Uint8Array): boolean;
   /** For $SYS: name and value. */
   statistics(): Iterable<[string, number]>;
 }

@@ -13,6 +13,7 @@ import { assertWithin, type Format, TooLarge, weigh } from './formats/format.ts'
 import type { KnownFormats } from './formats/formats.ts';
 import { loopValueBytes, type ValueLimits } from './loop-limits.ts';
 import {
+  arrivedBytes,
   ownBytes,
   type PackedContent,
   type PackedItem,
@@ -411,7 +412,7 @@ export class Item {
     this.#hasValue = false;
     if (bytes === null && value === null) return this;
     this.#value = undefined;
-    this.#bytes = bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#bytes = bytes === null ? null : arrivedBytes(bytes);
     this.#packed = value;
     if (value !== null && packedBytes(value) <= loopValueBytes) this.#tryToUnpack(value);
     return this;

@@ -61,6 +61,20 @@ export function transferable({ content }: PackedItem): ArrayBuffer[] {
 /** Small Buffers share their memory. */
 const isWhole = ({ byteLength, buffer }: Uint8Array) => byteLength === buffer.byteLength;
 
+/** What is smaller is copied sooner than it is kept in memory of its own. */
+const largeBytes = 16_384;
+
+const arrived = new WeakSet<Uint8Array>();
+
+/** These bytes came from another thread, and nobody changes them here. */
+export function arrivedBytes(bytes: Uint8Array): Buffer {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (buffer.length >= largeBytes && isWhole(buffer)) arrived.add(buffer);
+  return buffer;
+}
+
+export const hasArrived = (bytes: Uint8Array): boolean => arrived.has(bytes);
+
 /** Bytes that may be transferred. */
 export function ownBytes(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes);

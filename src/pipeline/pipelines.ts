@@ -23,6 +23,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { matches } from '../protocol/topic.ts';
 import type { AcceptedFormats } from './accept.ts';
 import { PipelineError, Rejection } from './errors.ts';
+import { hasArrived } from './packed.ts';
 import { type Part, partContext } from './part.ts';
 import { through } from './passage.ts';
 import { Pauses } from './pauses.ts';
@@ -216,6 +217,10 @@ export class Pipelines implements MessagePipeline {
   concerns(topicName: string): boolean {
     const concerned = ({ filter }: Part) => filter === null || matches(filter, topicName);
     return this.#onPublish.some(concerned) || this.#onDeliver.some((part) => isForAll(part) && concerned(part));
+  }
+
+  gaveAway(payload: Uint8Array): boolean {
+    return hasArrived(payload);
   }
 
   onPublish(client: ClientIdentity | null, message: PublishedMessage): Awaitable<PublishVerdict> {

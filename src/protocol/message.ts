@@ -88,6 +88,16 @@ export class Message {
     return message;
   }
 
+  /** Without properties, over a payload that is not copied: nobody may change it any more. */
+  static over(topic: Topic, payload: Uint8Array, options: { qos?: QoS; retain?: boolean } = {}) {
+    const message = new Message(topic);
+    message.qos = options.qos ?? 0;
+    message.retain = options.retain ?? false;
+    message.bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
+    message.payloadEnd = payload.length;
+    return message;
+  }
+
   get payload(): Buffer {
     return this.bytes.subarray(this.payloadStart, this.payloadEnd);
   }

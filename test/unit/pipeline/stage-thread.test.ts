@@ -8,6 +8,7 @@ import type { Worker } from 'node:worker_threads';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { encode as toCbor } from 'cbor-x';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { createMessage } from '../../../src/broker/create-message.ts';
 import { aClient, aPublish, jsonOf, PipelineBench, type StageInput } from '../../support/pipeline.ts';
 
 const open: PipelineBench[] = [];
@@ -148,6 +149,35 @@ test('a large message that no stage changes keeps its bytes', async () => {
   const message = aPublish(Buffer.from(` ${JSON.stringify(many(10_000))} `));
   expect(await bench.publish(message)).toEqual({ verdict: 'keep' });
   expect(await bench.publish(message)).toEqual({ verdict: 'drop' });
+});
+
+test('what the thread made of a large message need not be copied; what others made must be', async () => {
+  const bench = await benchWith([{ decode: 'gzip' }]);
+  const [large] = await bench.messages(aPublish(gzipSync(Buffer.alloc(100_000, 7))));
+  const [small] = await bench.messages(aPublish(gzipSync(Buffer.alloc(10))));
+  const others = Buffer.alloc(100_000);
+  expect([large!.payload, small!.payload, others].map((each) => bench.pipelines.gaveAway(each))).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  const [given, copied] = [true, false].map((isOurs) => {
+    return createMessage('t', large!, 0, { topicBytes: 100, topicLevels: 10 }, undefined, isOurs);
+  });
+  expect([given!.bytes.buffer === large!.payload.buffer, copied!.bytes.buffer === large!.payload.buffer]).toEqual([
+    true,
+    false,
+  ]);
+  expect([given!.payload.equals(copied!.payload), given!.size]).toEqual([true, copied!.size]);
+  const labelled = createMessage(
+    't',
+    { ...large!, contentType: 'x' },
+    0,
+    { topicBytes: 100, topicLevels: 10 },
+    undefined,
+    true,
+  );
+  expect([labelled.payload.equals(large!.payload), labelled.properties.length > 0]).toEqual([true, true]);
 });
 
 test('a large batch is made in the stage thread, and waits in quarantine as it was made', async () => {

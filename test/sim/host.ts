@@ -92,12 +92,12 @@ export class Host {
       new Wire(this.#world, this.#random, this.#profile.wire, life, 4, 'probe', noEnds),
       'sim',
     );
-    const { core, counters, chunks } = (probe as Connection).shell;
+    const { core, counters, chunks, connections } = (probe as Connection).shell;
     probe!.onClose(null);
     watchCore(core, broker, this.#judge);
     watchChunks(chunks, this.#judge);
     this.#judge.store = store instanceof LevelStore ? store : null;
-    this.#judge.restarted(core, counters);
+    this.#judge.restarted(core, counters, connections);
     this.broker = broker;
     await broker.start();
     this.#disk.isInstant = false;
@@ -114,7 +114,7 @@ export class Host {
     const most = this.#profile.workMicroseconds;
     let now = 0;
     // Where messages go to some at a time, more can come in between, and the process can end.
-    const isSlow = () => this.#profile.hasSmallSteps && random.isLucky(0.1);
+    const isSlow = () => this.#profile.hasSmallSteps && random.isLucky(0.3);
     return new Scheduler({
       clock: () => (now += random.between(0, most)),
       afterArrivals: (run) => this.#world.after(isSlow() ? random.between(1, 5) : 0, run, life),

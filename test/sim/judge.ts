@@ -3,6 +3,7 @@
  * the story: what the broker decided, and how much of it is on disk. What is judged of it is in `deliveries.ts` (PUBLISH to
  * clients), `answers.ts`, `wills.ts`, `state.ts` (what the broker knows and holds) and `missing.ts`.
  */
+import type { Connection } from '../../src/broker/connection.ts';
 import type { Counters } from '../../src/broker/counters.ts';
 import type { Core } from '../../src/core/core.ts';
 import type { Session } from '../../src/core/session.ts';
@@ -37,6 +38,8 @@ export class Judge {
   countedBefore = 0;
   core: Core | null = null;
   counters: Counters | null = null;
+  /** That the broker has. */
+  connections: ReadonlySet<Connection> = new Set();
   /** Null: in memory. */
   store: LevelStore | null = null;
   /** The broker has been started, and it has not been looked at yet. */
@@ -182,11 +185,12 @@ export class Judge {
     this.tell({ kind: 'started', at });
   }
 
-  restarted(core: Core, counters: Counters): void {
+  restarted(core: Core, counters: Counters, connections: ReadonlySet<Connection>): void {
     this.life++;
     this.countedBefore += this.counters?.droppedInAll ?? 0;
     this.core = core;
     this.counters = counters;
+    this.connections = connections;
     this.upSince = this.world.time;
     this.uncommitted = null;
     this.isStarting = true;

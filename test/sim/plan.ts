@@ -122,6 +122,7 @@ export function drawPlan(random: Random): Plan {
   // Drawn last, so that the rest of a seed's run stays what it was.
   const isMemoryShort = random.isLucky(0.1);
   if (isMemoryShort) shortenMemory(random, cast, steps);
+  if (random.isLucky(0.1)) replaceRetained(random, cast, steps);
   return { clients: cast.clients, steps, hasRules: cast.rules > 0, isMemoryShort };
 }
 
@@ -235,6 +236,30 @@ function publish(random: Random, cast: Cast, client: number): Action {
 function restart(random: Random): Action {
   const how = random.pick(['clean', 'kill', 'power cut'] as const);
   return { kind: 'restart', how, downMs: random.pick([0, 10, 500, 3_000]) };
+}
+
+/** Somebody subscribes while what is retained is replaced: by messages that are large enough for their content to have records of its own. */
+function replaceRetained(random: Random, cast: Cast, steps: Step[]): void {
+  for (let left = random.between(2, 6); left > 0; left--) {
+    const [subscriber, publisher] = [random.between(0, cast.clients - 1), random.between(0, cast.clients - 1)];
+    const everything = { topic: '#', qos: random.pick([1, 2] as const), nl: false, rap: false, rh: 0 } as const;
+    const replaced = Array.from({ length: 8 }, () => {
+      const topic = random.pick(topics);
+      const message = { topic, qos: random.pick([1, 2] as const), retain: true, expirySeconds: -1, bytes: 5_000 };
+      return { ...message, afterMs: random.pick([0, 0, 1]), kind: 'publish', usesAlias: false, times: 1 } as const;
+    });
+    const at = random.between(2 * cast.clients, steps.length);
+    const published = replaced.map((each) => ({ ...each, client: publisher }));
+    steps.splice(
+      at,
+      0,
+      { afterMs: pause(random, cast), kind: 'unsubscribe', client: subscriber, filter: '#' },
+      { ...published[0]!, afterMs: random.between(100, 200) },
+      ...published.slice(1, 4),
+      { afterMs: 0, kind: 'subscribe', client: subscriber, filters: [everything], id: 0 },
+      ...published.slice(4),
+    );
+  }
 }
 
 /** A step as a person reads it. */

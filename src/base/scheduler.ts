@@ -20,7 +20,7 @@ export interface SchedulerOptions {
   readonly clock?: () => number;
   /** Runs its argument once this round of the event loop has delivered what arrived. Default: `setImmediate`. */
   readonly afterArrivals?: (run: () => void) => void;
-  /** Packets between two looks at the clock. Default: 16. */
+  /** Packets between two looks at the clock. Default: 16, and up to 64 while they take little time. */
   readonly packetsPerCheck?: number;
 }
 
@@ -29,6 +29,9 @@ const roundBudget = 4_000;
 /** What one share may take of a round: less where many wait. */
 const quantumMax = 1_000;
 const quantumMin = 125;
+/** Packets between two looks at the clock: more while those before took less time than this. */
+const [packetsLeast, packetsMost] = [16, 64];
+const cheapMicroseconds = 20;
 /** More is never owed: the process may have been stopped in the middle of its work. */
 const debtMax = 100_000;
 const microseconds = () => performance.now() * 1_000;
@@ -217,13 +220,18 @@ export class Scheduler {
   #since = 0;
   /** Work within work is part of it. */
   #depth = 0;
-  readonly #packetsPerCheck: number;
+  readonly #packetsLeast: number;
+  readonly #packetsMost: number;
+  #packetsPerCheck: number;
   #packetsLeft: number;
-  #isAwake = false;
+  /** The round that has begun, with the first work in it; 0: none has, what comes next may come at any time. */
+  begun = 0;
   #isEnding = false;
 
-  constructor({ clock = microseconds, afterArrivals = setImmediate, packetsPerCheck = 16 }: SchedulerOptions = {}) {
-    this.#packetsPerCheck = this.#packetsLeft = packetsPerCheck;
+  constructor({ clock = microseconds, afterArrivals = setImmediate, packetsPerCheck }: SchedulerOptions = {}) {
+    this.#packetsLeast = packetsPerCheck ?? packetsLeast;
+    this.#packetsMost = packetsPerCheck ?? packetsMost;
+    this.#packetsPerCheck = this.#packetsLeft = this.#packetsLeast;
     this.clock = clock;
     this.#afterArrivals = afterArrivals;
     this.unauthenticated = new Share(this, 0.5);
@@ -252,14 +260,23 @@ export class Scheduler {
 
   /** This round has an end: something waits for it. */
   wake(): void {
-    if (this.#isAwake) return;
-    this.#isAwake = true;
+    if (this.begun > 0) return;
+    this.begun = this.round + 1;
     this.#afterArrivals(this.#endRound);
   }
 
   /** After each packet: whether the share at work has used up its time. */
   packetDone(): boolean {
-    return --this.#packetsLeft <= 0 && this.isSpent();
+    return --this.#packetsLeft <= 0 && this.#checkPackets();
+  }
+
+  #checkPackets(): boolean {
+    const since = this.#since;
+    const isSpent = this.isSpent();
+    const isCheap = this.#since - since < cheapMicroseconds;
+    this.#packetsPerCheck = isCheap ? Math.min(this.#packetsMost, 2 * this.#packetsPerCheck) : this.#packetsLeast;
+    this.#packetsLeft = this.#packetsPerCheck;
+    return isSpent;
   }
 
   /** What is done now may take long: the clock is read after this packet. */
@@ -278,13 +295,17 @@ export class Scheduler {
     return share.balance <= 0;
   }
 
-  /** For shares: what follows is work for `share`, unless it is part of other work. */
+  /**
+   * For shares: what follows is work for `share`, unless it is part of other work. So is what has passed since the last work of this round:
+   * to read its socket, above all.
+   */
   enter(share: Share): void {
     if (this.#depth++ > 0) return;
     this.#current = share;
+    if (this.#isEnding || this.begun > 0) return;
     this.#since = this.clock();
     // Its quantum of the next round depends on there being one.
-    if (!this.#isEnding) this.wake();
+    this.wake();
   }
 
   leave(): void {
@@ -300,7 +321,7 @@ export class Scheduler {
   }
 
   readonly #endRound = (): void => {
-    this.#isAwake = false;
+    this.begun = 0;
     this.round++;
     this.quantum = Math.max(quantumMin, Math.min(quantumMax, roundBudget / Math.max(1, this.waiting)));
     this.#isEnding = true;
@@ -314,7 +335,8 @@ export class Scheduler {
   };
 
   #serveAll(): void {
-    const until = this.clock() + roundBudget;
+    this.#since = this.clock();
+    const until = this.#since + roundBudget;
     for (const lanes of this.#active) this.#serve(lanes, until);
   }
 
@@ -327,7 +349,7 @@ export class Scheduler {
       } finally {
         if (!lane.isEmpty) lanes.push(lane);
       }
-      if (left > 1 && this.clock() >= until) return;
+      if (left > 1 && this.#since >= until) return;
     }
   }
 }

@@ -226,7 +226,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     if (this.state === 'closing') return;
     const { share } = this;
     if (!share.begin()) return this.#hold(bytes, start, end);
-    const now = this.shell.readTime();
+    const now = this.shell.timeOfRound();
     const { counters } = this.shell;
     const { packetsReceived } = counters;
     counters.bytesReceived += end - start;

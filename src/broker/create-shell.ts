@@ -69,7 +69,9 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     outgoing.flush();
   });
   const sink = createSink({ commits, boundary, counters }, () => shell);
+  let readInRound = 0;
   const readTime = () => {
+    readInRound = scheduler.begun;
     try {
       const now = time.read();
       if (now !== shell.core.now) shell.core.advance(now);
@@ -113,6 +115,7 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     onDisconnected: () => owner.onDisconnected(),
     time,
     readTime,
+    timeOfRound: () => (scheduler.begun > 0 && scheduler.begun === readInRound ? time.now : readTime()),
   };
   shell.decoder.topics.onDisplaced = (topic) => shell.core.router.release(topic);
   return shell;

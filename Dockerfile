@@ -5,7 +5,7 @@ COPY src src
 RUN npm ci && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim
-# Buffers that are released go back to the system: see docs/reliability.md, "Memory".
+# Buffers that are released go back to the system: see docs/reference/reliability.md, "Memory".
 ENV NODE_ENV=production MALLOC_MMAP_THRESHOLD_=32768
 WORKDIR /app
 COPY --from=build /app/package.json ./
@@ -17,6 +17,6 @@ USER node
 VOLUME /data
 EXPOSE 1883 8083
 # A container is reached from outside, so this lets anybody in: put it on a network of its own, or use a configuration.
-# How V8 collects what is young, as `npm start` has it: see docs/benchmarks.md.
+# How V8 collects what is young, as `npm start` has it: see docs/measurements/benchmarks.md.
 ENTRYPOINT ["node", "--no-parallel-scavenge", "--max-semi-space-size=4", "--minor-gc-task-trigger=25", "dist/cli/main.js"]
 CMD ["start", "--host", "0.0.0.0", "--allow-anonymous", "--data-dir", "/data"]

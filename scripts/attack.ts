@@ -1,5 +1,5 @@
 /**
- * `npm run attack`: what one client can do to all others, attack by attack. Explained in docs/attacks.md.
+ * `npm run attack`: what one client can do to all others, attack by attack. Explained in docs/internals/attacks.md.
  */
 import { appendFileSync } from 'node:fs';
 import { type Result, type TransportName, transports } from './attack/row.ts';
@@ -8,7 +8,7 @@ import { play } from './attack/stage.ts';
 import { cells, tableOf } from './attack/table.ts';
 import { fail, readOptions, wholeNumber } from './command-line.ts';
 
-const help = `npm run attack -- [options]   ends with 1 if an attack is felt: see docs/attacks.md
+const help = `npm run attack -- [options]   ends with 1 if an attack is felt: see docs/internals/attacks.md
 
   --only TEXT        attacks whose name contains TEXT; may be given several times
   --transport LIST   of ${transports.join(', ')}: each attack over those of them where it can differ (all)

@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: the same load on several brokers, side by side. Explained in docs/benchmarks.md.
+ * `npm run bench`: the same load on several brokers, side by side. Explained in docs/measurements/benchmarks.md.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,5 +1,6 @@
 /**
- * `npm run sim`: the broker in a seeded simulation, as many runs as one likes. Explained in docs/simulation.md.
+ * `npm run sim`: the broker in a seeded simulation, as many runs as one likes. Explained in
+ * docs/internals/simulation.md.
  */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';

@@ -12,6 +12,7 @@ export function assertSafeToListen(config: Config): void {
     .map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`);
   if (open.length === 0) return;
   const what = `Not listening on ${open.join(', ')}: anybody could connect from other machines, since no authentication is set`;
-  const how = 'else use 127.0.0.1, or say under authentication: how clients show who they are (docs/access.md)';
+  const page = 'docs/guides/authentication.md';
+  const how = `else use 127.0.0.1, or say under authentication: how clients show who they are (${page})`;
   throw new ConfigError(`${what}. If that is meant, say allowAnonymous: true or --allow-anonymous; ${how}`);
 }

@@ -1,5 +1,6 @@
 /**
- * What a configuration file may say of how clients show who they are. docs/access.md explains each mechanism.
+ * What a configuration file may say of how clients show who they are. docs/guides/authentication.md explains each
+ * mechanism.
  */
 import { z } from 'zod';
 import { defaultAuthenticationLimits, type MechanismSettings } from '../contracts/authentication.ts';

@@ -1,5 +1,6 @@
 /**
- * What a configuration file may say of pipelines, and of what they are tested with. docs/pipeline.md has an example of each stage.
+ * What a configuration file may say of pipelines, and of what they are tested with. docs/reference/pipeline.md has an
+ * example of each stage.
  */
 import { z } from 'zod';
 import {

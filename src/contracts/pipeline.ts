@@ -1,6 +1,6 @@
 /**
  * The transform pipeline: what the broker asks of it, and what an operator may say of it. The configuration's schema
- * (`config/pipeline-schema.ts`) has the shape of the settings here; docs/pipeline.md has an example of each.
+ * (`config/pipeline-schema.ts`) has the shape of the settings here; docs/reference/pipeline.md has an example of each.
  */
 import type { QoS } from '../protocol/packets.ts';
 import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from './hooks.ts';

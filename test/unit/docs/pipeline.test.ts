@@ -1,4 +1,4 @@
-/** Every example of docs/pipeline.md does what the page says, and every stage, format and limit has its place on it. */
+/** Every example of docs/reference/pipeline.md does what the page says, and every stage, format and limit has its place on it. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { readConfig } from '../../../src/config/load.ts';
 import { defaultPipelineLimits, stageKinds } from '../../../src/contracts/pipeline.ts';
 import { failedTests } from '../../../src/pipelines.ts';
 
-const page = readFileSync(new URL('../../../docs/pipeline.md', import.meta.url), 'utf8');
+const page = readFileSync(new URL('../../../docs/reference/pipeline.md', import.meta.url), 'utf8');
 const folder = mkdtempSync(join(tmpdir(), 'sluice-docs-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -61,15 +61,10 @@ export function answerOf<T>(
   }
 }
 
-/**
- * Goes on once the disk takes writes and keeps up, with the connection parked until then. Whoever is about to have something stored asks
- * here, or is work by `Sink.storing`: so what waits for the disk has a bound (`limits.unwrittenBytes`).
- */
+/** Goes on once the disk takes writes and keeps up, with the connection parked until then. */
 export function whenStoreKeepsUp(asker: Asker, goOn: () => void): void {
-  const { storeHealth, commits } = asker.shell;
+  const { storeHealth } = asker.shell;
   if (!storeHealth.isStrained) return goOn();
-  // What is staged may wait for nobody's answer.
-  commits.schedule();
   const keepsUp = () => new Promise<void>((resolve) => storeHealth.wait(asker, resolve));
   withAnswer<void>(asker, 'store', keepsUp, undefined, () => whenStoreKeepsUp(asker, goOn));
 }

@@ -30,7 +30,6 @@ import { createMessage, type MessageFields } from './create-message.ts';
 import { createShell } from './create-shell.ts';
 import type { BrokerEvents } from './events.ts';
 import { LocalClient, type MessageHandler } from './local-client.ts';
-import { publishOwn } from './piping.ts';
 import { mayPublish } from './publisher-rights.ts';
 import type { Shell } from './shell.ts';
 import { reclassifySession } from './subscribing.ts';
@@ -252,11 +251,9 @@ export class Broker implements BanList {
         this.#shell.commits.whenStored(null, settle, stagedBefore);
       };
       this.#publishing.add(reject);
-      try {
-        publishOwn(this.#shell, message, { mayRefuse, done, failed });
-      } catch (error) {
-        failed(error);
-      }
+      const { promised, unpromised } = this.#shell.own;
+      const isPromised = message.qos > 0 || message.retain;
+      (isPromised ? promised : unpromised).publish(message, { mayRefuse, done, failed });
     });
   }
 
@@ -333,6 +330,7 @@ export class Broker implements BanList {
       patience.cancel();
     }
     this.#shell.readTime();
+    this.#finishOwn();
     core.wills.stop();
     core.delivering.redistribution.stop();
     for (const connection of [...connections]) connection.close(reasonCode);
@@ -342,6 +340,7 @@ export class Broker implements BanList {
     await deadline.allows(patience.allows(core.wills.idle()));
     patience.cancel();
     await deadline.allows(closePipeline());
+    this.#finishOwn();
     core.end();
     this.#stopTicking?.();
     this.#stopTicking = null;
@@ -352,6 +351,12 @@ export class Broker implements BanList {
       this.#endPublishing();
       this.#resolveEnded();
     });
+  }
+
+  #finishOwn(): void {
+    const { promised, unpromised } = this.#shell.own;
+    promised.finish();
+    unpromised.finish();
   }
 
   /** For who finds a bug in what all share: nothing more is committed or sent, connections are cut, and `ended` rejects. */

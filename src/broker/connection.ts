@@ -34,7 +34,7 @@ import { isClosedToClients } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { Visit } from './admission.ts';
 import { send } from './answers.ts';
-import type { Asker } from './awaiting.ts';
+import { type Asker, whenStoreKeepsUp } from './awaiting.ts';
 import { handleColdPacket } from './cold-packets.ts';
 import { Deadlines } from './deadlines.ts';
 import { refuse } from './handshake.ts';
@@ -395,7 +395,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   #publish(message: Message, packetId: PacketId, session: Session): void {
     const { shell } = this;
-    if (shell.storeHealth.isStrained && mustBeStored(this, session, message)) {
+    if (shell.storeHealth.isStrained && mustBeStored(shell, session, message)) {
       return publishWhenStored(this, session, message, packetId);
     }
     if (shell.memory.ledger.pressure >= Pressure.refusal && packetId !== 0 && this.traits.hasProperties) {
@@ -488,8 +488,17 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   onAck(type: AckType, packetId: PacketId, reasonCode: number): void {
     if (this.session === null) return this.#outOfTurn('An acknowledgement');
-    this.shell.counters.packetsReceived++;
-    handleAck(this.shell.core, this.session, type, packetId, reasonCode);
+    const { counters, storeHealth } = this.shell;
+    counters.packetsReceived++;
+    // The answers of QoS 2 are stored themselves.
+    if (type === PacketType.puback || !storeHealth.isStrained || !this.session.isPersistent) {
+      return this.takeAck(type, packetId, reasonCode);
+    }
+    whenStoreKeepsUp(this, () => this.takeAck(type, packetId, reasonCode));
+  }
+
+  takeAck(type: AckType, packetId: PacketId, reasonCode: number): void {
+    if (this.session !== null) handleAck(this.shell.core, this.session, type, packetId, reasonCode);
   }
 
   onPing(): void {

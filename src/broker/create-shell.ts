@@ -22,6 +22,7 @@ import { BrokerEvents } from './events.ts';
 import { GroupCommit } from './group-commit.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import { Outgoing } from './outgoing.ts';
+import { OwnMessages } from './own-messages.ts';
 import { inForm } from './piping.ts';
 import { reportWillRefused } from './reporting.ts';
 import type { Shell } from './shell.ts';
@@ -63,6 +64,8 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     answersPerStep,
     readTime: () => shell.readTime(),
   });
+  // What is staged may wait for nobody's answer.
+  storeHealth.onWait = () => commits.schedule();
   const outgoing = new Outgoing(scheduler, boundary);
   const leaveScheduler = scheduler.atRoundEnds(() => {
     commits.endRound();
@@ -111,6 +114,7 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     events: new BrokerEvents(boundary),
     connections,
     storeHealth,
+    own: { unpromised: new OwnMessages(() => shell, true), promised: new OwnMessages(() => shell, true) },
     memory,
     onDisconnected: () => owner.onDisconnected(),
     time,
@@ -122,7 +126,7 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
 }
 
 function createSink(parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters'>, shell: () => Shell): ShellSink {
-  const { boundary, counters, commits } = parts;
+  const { boundary, counters } = parts;
   const background = (step: Step) => {
     shell().scheduler.jobs.queueBackground(() => {
       shell().readTime();
@@ -135,8 +139,6 @@ function createSink(parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters'
     background(() => {
       const { storeHealth } = shell();
       if (!storeHealth.isStrained) return step();
-      // What is staged may wait for nobody's answer.
-      commits.schedule();
       storeHealth.wait(step, () => storing(step));
       return false;
     });

@@ -9,7 +9,6 @@ import { asPublished, everybody, isWithheld, type Prepared } from '../core/prepa
 import { reachesUnclassified, subscriberClassesOf } from '../core/route.ts';
 import type { Router } from '../core/router.ts';
 import type { Message } from '../protocol/message.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn, type Topic } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
 import type { Shell } from './shell.ts';
@@ -154,40 +153,4 @@ export function inForm(
     shell.readTime();
     done(settled);
   });
-}
-
-/** What becomes of a message of the program's own, or of the broker's. */
-export interface OwnPublication {
-  /** Whether it is refused, as a client's would be, where it finds no room. */
-  readonly mayRefuse: boolean;
-  /** It is routed, or refused; with what had been staged before. */
-  done(reasonCode: ReasonCode, stagedBefore: number): void;
-  /** A bug on its way, after this function returned. */
-  failed(error: unknown): void;
-}
-
-/** Publishes the program's own message, which passes no hook and no pipeline. */
-export function publishOwn(shell: Shell, message: Message, publication: OwnPublication): void {
-  const { core } = shell;
-  const preparation = new Preparation(shell, [message]);
-  const publishAll = () => {
-    const waiting = preparation.makeMissing();
-    if (waiting !== null) return void waiting.then(goOn);
-    const { messages } = preparation;
-    const { staged } = core.store;
-    let reasonCode: ReasonCode = ReasonCode.QuotaExceeded;
-    if (!publication.mayRefuse || !core.refuses(messages, null)) {
-      for (const { message: each, forms } of messages) reasonCode = core.publish(each, null, forms);
-    }
-    publication.done(reasonCode, staged);
-  };
-  const goOn = () => {
-    shell.readTime();
-    try {
-      publishAll();
-    } catch (error) {
-      publication.failed(error);
-    }
-  };
-  publishAll();
 }

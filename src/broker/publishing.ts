@@ -13,6 +13,7 @@ import type { Connection } from './connection.ts';
 import { type Passage, pass } from './passage.ts';
 import { mayChange } from './piping.ts';
 import { reportPublishRefused } from './reporting.ts';
+import type { Shell } from './shell.ts';
 
 export function publishThroughHooks(
   connection: Connection,
@@ -69,13 +70,12 @@ export function ruledCode({ rights }: Session, { topic, qos, retain }: Message):
 }
 
 /** Whether it is one message more that has to wait for the disk. */
-export function mustBeStored({ shell }: Connection, session: Session, message: Message): boolean {
-  const { core, pipeline } = shell;
+export function mustBeStored({ core, pipeline }: Shell, origin: Session | null, message: Message): boolean {
   // QoS 0 promises nothing: what of it is stored all the same waits only once too much does.
   if (message.qos === 0 && !core.store.isBehind) return false;
   // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
   if (pipeline !== null && mayChange(pipeline, core.router, message.topic)) return true;
-  return core.mustStore(message, session);
+  return core.mustStore(message, origin);
 }
 
 /**

@@ -20,6 +20,7 @@ import type { BrokerEvents } from './events.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { Outgoing } from './outgoing.ts';
+import type { OwnMessages } from './own-messages.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
@@ -51,6 +52,8 @@ export interface Shell {
   /** Every open connection, from accept to close. */
   readonly connections: Set<Connection>;
   readonly storeHealth: StoreHealth;
+  /** The program's own messages: those that promise nothing, and the others, each in their order. */
+  readonly own: { readonly unpromised: OwnMessages; readonly promised: OwnMessages };
   readonly memory: MemoryGuard;
   /** A connection has left `connections`. */
   readonly onDisconnected: () => void;

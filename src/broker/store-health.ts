@@ -1,8 +1,9 @@
 /**
  * Whether the disk takes writes, answers at all and keeps up, and who waits until it does again.
  *
- * While it does not, what needs no disk goes on. What would stage more waits, or is refused where the client can be told: so nothing that
- * waits for the disk grows without bound.
+ * While it does not, what needs no disk goes on. Whoever would stage more asks here, and waits or, where the client can be told, is refused:
+ * PUBLISH, SUBSCRIBE, CONNECT and the answers of QoS 2 (`awaiting.ts`), wills, messages of the program (`own-messages.ts`), and work in the
+ * background (`Sink.storing`). So what waits for the disk has a bound, `limits.unwrittenBytes`.
  */
 import type { Log } from '../contracts/log.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
@@ -23,6 +24,8 @@ export class StoreHealth {
   #ticks = 0;
   #isCommitting = false;
   #isHanging = false;
+  /** Somebody waits: what is staged is to be written soon. Set once, by who commits. */
+  onWait: () => void = () => {};
 
   constructor(store: SessionStore, log: Log) {
     this.#store = store;
@@ -42,6 +45,7 @@ export class StoreHealth {
   /** Calls back once the disk may keep up again: whoever waited first looks first, and perhaps has to wait anew. */
   wait(who: object, goOn: () => void): void {
     this.#waiting.set(who, goOn);
+    this.onWait();
   }
 
   /** It has ended. What it waited with must not stay: clients can take over their own connections without end. */

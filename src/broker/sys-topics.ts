@@ -6,7 +6,7 @@ import type { Session } from '../core/session.ts';
 import { Topic, widestTopicLimits } from '../protocol/topic.ts';
 import { createMessage } from './create-message.ts';
 import { urgency } from './outgoing.ts';
-import { publishOwn } from './piping.ts';
+import { OwnMessages } from './own-messages.ts';
 import type { Shell } from './shell.ts';
 import { version } from './version.ts';
 
@@ -48,6 +48,8 @@ interface SessionCount {
 
 export class SysTopics {
   readonly #shell: Shell;
+  /** They say how the disk does: they do not wait for it. */
+  readonly #messages: OwnMessages;
   readonly #published = new Map<string, { topic: Topic; value: string }>();
   readonly #loads: Record<string, Load>;
   #rssBytes = 0;
@@ -59,6 +61,7 @@ export class SysTopics {
 
   constructor(shell: Shell) {
     this.#shell = shell;
+    this.#messages = new OwnMessages(() => shell, false);
     const { counters } = shell;
     this.#loads = {
       'messages/received': new Load(() => counters.packetsReceived),
@@ -201,7 +204,7 @@ export class SysTopics {
     const message = createMessage(topic.name, { payload, retain: true, contentType }, now, widestTopicLimits, topic);
     const { boundary } = this.#shell;
     const failed = (error: unknown) => boundary.break('$SYS', error);
-    publishOwn(this.#shell, message, { mayRefuse: false, done() {}, failed });
+    this.#messages.publish(message, { mayRefuse: false, done() {}, failed });
   }
 
   /** Without a file descriptor left, it cannot be asked for: the last value stands. */

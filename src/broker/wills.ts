@@ -8,15 +8,19 @@ import { type PendingWill, publisherOf } from '../core/wills.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import type { Asker } from './awaiting.ts';
+import { type Asker, whenStoreKeepsUp } from './awaiting.ts';
 import type { Blamable } from './boundary.ts';
 import { type Passage, pass } from './passage.ts';
+import { mustBeStored } from './publishing.ts';
 import type { Shell } from './shell.ts';
 
 /** `done` is called in the same go as the will is routed, or refused. */
 export function publishWill(shell: Shell, message: Message, will: PendingWill, done: () => void): void {
   const passage = new WillPassage(shell, message, will, done);
-  passage.guard(() => pass(passage));
+  passage.guard(() => {
+    if (!shell.storeHealth.isStrained || !mustBeStored(shell, null, message)) pass(passage);
+    else whenStoreKeepsUp(passage, () => pass(passage));
+  });
 }
 
 /** Its client is gone, so it pays itself for a bug on the way: it is refused. */

@@ -299,7 +299,7 @@ export function watchConnection(
   answers: Answers,
   isUnlucky: () => boolean,
 ): void {
-  const { onPublish, onAck, onPacket } = Connection.prototype;
+  const { onPublish, takeAck, onPacket } = Connection.prototype;
   linkBy.set(connection, link);
   link.connection = connection;
   const within = (run: () => void) => {
@@ -316,11 +316,12 @@ export function watchConnection(
     within(() => onPublish.call(connection, message, packetId, dup, topicAlias));
     judge.afterPublish(link);
   };
-  connection.onAck = (type, packetId, reasonCode) => {
+  connection.takeAck = (type, packetId, reasonCode) => {
+    if (connection.session === null) return;
     judge.onAck(link, ackNames[type]!, packetId);
     answers.onAck(link, ackNames[type]!, packetId, reasonCode);
     pubrecId = type === PacketType.pubrec ? packetId : 0;
-    within(() => onAck.call(connection, type, packetId, reasonCode));
+    within(() => takeAck.call(connection, type, packetId, reasonCode));
     pubrecId = 0;
   };
   connection.onPacket = (packet) => {

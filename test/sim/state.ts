@@ -237,7 +237,7 @@ export function checkTurnedAway(judge: Judge, link: Link, packet: Packet, isClos
 const connectWithinMs = 11_000;
 
 /** A disk that is only slow keeps nobody out. */
-const isWaitingForDisk = ({ store, disk, world }: Judge) =>
+export const isWaitingForDisk = ({ store, disk, world }: Judge) =>
   store !== null &&
   (store.isFailing || disk!.state !== 'takes' || world.time - disk!.inTroubleUntil <= connectWithinMs);
 

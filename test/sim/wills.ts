@@ -3,6 +3,7 @@ import type { Judge } from './judge.ts';
 import { toleranceMs } from './link.ts';
 import type { LeftWill, Will } from './model.ts';
 import { verdictOf } from './pipeline.ts';
+import { isWaitingForDisk } from './state.ts';
 
 const whenDue = 'a will when it is due [MQTT5 3.1.2-8]';
 const onlyWhenDue = 'a will only when it is due [MQTT5 3.1.2-10]';
@@ -144,6 +145,8 @@ export class Wills {
   /** Whether one should have been published by now. */
   checkOverdue(): void {
     const judge: Judge = this.#judge;
+    // One that is to be stored waits for it.
+    if (isWaitingForDisk(judge) || judge.store?.isBehind === true) return;
     for (const { key, clientId, dueAt, isUnderWay } of judge.model.wills.values()) {
       const lateMs = judge.world.time - dueAt - toleranceMs - (isUnderWay ? underWayMs : 0);
       judge.check(lateMs <= 0, whenDue, () => `${key} of ${clientId} is ${lateMs} ms late`);

@@ -471,6 +471,103 @@ describe('a message for very many', () => {
   });
 });
 
+test('a message of the program for very many is given in steps, and its next one comes after it', async () => {
+  const world = await World.start({ stepSizes: { copies: 1 } });
+  const { broker } = world;
+  const subscribers = new Subscribers(world, 'abcdefgh');
+  world.perReading = 900;
+  const before = broker.counters.publishSent;
+  const published = ['1', '2'].map((payload) => broker.publish('t', { payload: Buffer.from(payload) }));
+  expect(broker.counters.publishSent - before).toBeLessThan(3);
+  const inRound = growth([before, ...world.follow(() => broker.counters.publishSent)]);
+
+  expect(Math.max(...inRound)).toBeLessThanOrEqual(2);
+  const each = (name: string) => subscribers.got.filter((one) => one.startsWith(name)).join(' ');
+  expect([...'abcdefgh'].map(each)).toEqual([...'abcdefgh'].map((name) => `${name}1 ${name}2`));
+  expect(await Promise.all(published)).toMatchObject([{ isAccepted: true }, { isAccepted: true }]);
+  await broker.close();
+});
+
+test('a message of the program that is on its way when the broker closes reaches everybody', async () => {
+  const world = await World.start({ stepSizes: { copies: 1 } });
+  const subscribers = new Subscribers(world, 'abcdefgh');
+  world.perReading = 900;
+  const published = world.broker.publish('t', { payload: Buffer.from('1') });
+  const closed = world.broker.close();
+  expect(await published).toMatchObject({ isAccepted: true });
+  await closed;
+  expect(subscribers.got.length).toBe(8);
+});
+
+describe('while the disk is behind', () => {
+  /** A broker whose disk is behind until the returned function is called. */
+  async function behind() {
+    const store: { -readonly [K in keyof SessionStore]: SessionStore[K] } = new MemoryStore();
+    const world = await World.start({ store });
+    const subscribers = new Subscribers(world, 'a');
+    const away = world.accept();
+    const properties = { sessionExpiryInterval: 1_000 };
+    const connect = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: false, keepalive: 0, properties };
+    away.send(
+      { ...connect, clientId: 'away' },
+      { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 't', qos: 2 }] },
+    );
+    away.destroy();
+    world.rest();
+    const catchUp = async () => {
+      store.isBehind = false;
+      world.broker.tick();
+      await new Promise(setImmediate);
+      world.rest();
+    };
+    return { store, world, subscribers, connect, catchUp };
+  }
+
+  test('a will that is to be stored waits', async () => {
+    const { store, world, subscribers, connect, catchUp } = await behind();
+    const client = world.accept();
+    client.send({ ...connect, clean: true, clientId: 'w', will: { topic: 't', payload: 'w', qos: 1, retain: false } });
+    world.rest();
+    store.isBehind = true;
+    client.destroy();
+    world.rest();
+    expect(subscribers.news).toBe('');
+    await catchUp();
+    expect(subscribers.news).toBe('aw');
+    await world.broker.close();
+  });
+
+  test('a message of the program that is to be stored waits, and another one does not', async () => {
+    const { store, world, subscribers, catchUp } = await behind();
+    store.isBehind = true;
+    const published = world.broker.publish('t', { payload: Buffer.from('1'), qos: 1 });
+    void world.broker.publish('t', { payload: Buffer.from('0'), qos: 0 });
+    world.rest();
+    expect(subscribers.news).toBe('a0');
+    await catchUp();
+    expect(subscribers.news).toBe('a1');
+    expect(await published).toMatchObject({ isAccepted: true });
+    await world.broker.close();
+  });
+
+  test('the answers of QoS 2 to a session that is stored wait, and what their client sends next waits behind them', async () => {
+    const { store, world, connect, catchUp } = await behind();
+    const got: string[] = [];
+    const client = world.accept(new TellingPeer(({ cmd }) => got.push(cmd)));
+    client.send({ ...connect, clientId: 'away' });
+    world.rest();
+    void world.broker.publish('t', { payload: Buffer.from('1'), qos: 2 });
+    world.rest();
+    store.isBehind = true;
+    client.send({ cmd: 'pubrec', messageId: 1 }, { cmd: 'pingreq' });
+    world.rest();
+    expect(got).toEqual(['connack', 'publish']);
+    await catchUp();
+    expect(got).toEqual(['connack', 'publish', 'pubrel', 'pingresp']);
+    await world.broker.close();
+  });
+});
+
 test.each(['subscribe', 'unsubscribe'] as const)(
   'the topic filters of one %s are worked through over several rounds',
   async (cmd) => {

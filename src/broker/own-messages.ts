@@ -1,0 +1,116 @@
+/**
+ * Messages of the program, or of the broker itself, which pass no hook and no pipeline: one after the other, and one that is for very many
+ * in steps, with everybody else served in between.
+ */
+import { Deque } from '../base/deque.ts';
+import { Publication } from '../core/fan-out.ts';
+import type { Message } from '../protocol/message.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { urgency } from './outgoing.ts';
+import { Preparation } from './piping.ts';
+import type { Shell } from './shell.ts';
+
+/** What becomes of one of them. */
+export interface OwnPublication {
+  /** Whether it is refused, as a client's would be, where it finds no room. */
+  readonly mayRefuse: boolean;
+  /** It has reached everybody, or is refused; with what had been staged before. */
+  done(reasonCode: number, stagedBefore: number): void;
+  /** A bug on its way. */
+  failed(error: unknown): void;
+}
+
+interface OwnMessage {
+  readonly message: Message;
+  readonly preparation: Preparation;
+  readonly publication: OwnPublication;
+}
+
+export class OwnMessages {
+  readonly #shell: () => Shell;
+  readonly #waitsForDisk: boolean;
+  /** The first one is on its way. */
+  readonly #queue = new Deque<OwnMessage>();
+  /** Of the first one, if it is for very many: what is left. */
+  #rest: Publication | null = null;
+
+  /** `waitsForDisk`: what is to be stored waits while the disk is behind or takes nothing, and those behind it wait as well. */
+  constructor(shell: () => Shell, waitsForDisk: boolean) {
+    this.#shell = shell;
+    this.#waitsForDisk = waitsForDisk;
+  }
+
+  publish(message: Message, publication: OwnPublication): void {
+    this.#queue.push({ message, preparation: new Preparation(this.#shell(), [message]), publication });
+    if (this.#queue.length === 1) this.#goOn();
+  }
+
+  /** The broker is about to close: what is on its way reaches everybody now. */
+  finish(): void {
+    while (this.#rest !== null) this.#step(this.#rest);
+  }
+
+  #goOn(): void {
+    for (let first = this.#queue.peek(); first !== undefined && this.#publish(first); first = this.#queue.peek()) {
+      this.#queue.shift();
+    }
+  }
+
+  #again(): void {
+    this.#shell().readTime();
+    this.#goOn();
+  }
+
+  /** Returns whether it is over; else it goes on later. */
+  #publish(own: OwnMessage): boolean {
+    const { core, storeHealth } = this.#shell();
+    const { message, preparation, publication } = own;
+    try {
+      const waiting = preparation.makeMissing();
+      if (waiting !== null) {
+        void waiting.then(() => this.#again());
+        return false;
+      }
+      if (this.#waitsForDisk && storeHealth.isStrained && core.mustStore(message, null)) {
+        storeHealth.wait(own, () => this.#again());
+        return false;
+      }
+      return this.#route(preparation, publication);
+    } catch (error) {
+      publication.failed(error);
+      return true;
+    }
+  }
+
+  #route({ messages }: Preparation, publication: OwnPublication): boolean {
+    const { core } = this.#shell();
+    const { staged } = core.store;
+    if (publication.mayRefuse && core.refuses(messages, null)) {
+      publication.done(ReasonCode.QuotaExceeded, staged);
+      return true;
+    }
+    const rest = new Publication(core, messages, null, (code) => publication.done(code, staged));
+    if (!rest.begin()) return true;
+    this.#rest = rest;
+    core.sink.background(() => this.#step(rest));
+    return false;
+  }
+
+  #step(rest: Publication): boolean {
+    if (this.#rest !== rest) return false;
+    const { outgoing } = this.#shell();
+    const before = outgoing.urgency;
+    outgoing.urgency = urgency.bulk;
+    try {
+      if (rest.step()) return true;
+    } catch (error) {
+      this.#queue.peek()!.publication.failed(error);
+    } finally {
+      outgoing.urgency = before;
+    }
+    this.#rest = null;
+    this.#queue.shift();
+    this.#goOn();
+    return false;
+  }
+}

@@ -91,6 +91,9 @@ function waitedSeconds(pid: number): number {
 /** What clients may take by default in a container of so many megabytes: see `src/base/memory-ceiling.ts`. */
 const memoryBytesIn = (megabytes: number): number => Math.max(32, Math.floor((megabytes - 128) * 0.4)) * 1_048_576;
 
+/** As docs/reliability.md has it for small containers, and the image. */
+const allocation = (megabytes: number) => (megabytes < 1_024 ? { MALLOC_MMAP_THRESHOLD_: '32768' } : {});
+
 class Stage {
   readonly folder = mkdtempSync(join(tmpdir(), 'sluice-attack-'));
   readonly #row: Row;
@@ -199,7 +202,7 @@ class Stage {
     const settings = Object.entries({ ...needs, limits })
       .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
       .join('\n');
-    const environment = this.#row.environment?.(this.folder) ?? {};
+    const environment = { ...allocation(ceilingMegabytes), ...this.#row.environment?.(this.folder) };
     const group = this.#memoryGroup === null ? {} : { cgroupProcesses: this.#memoryGroup.processes };
     const setting = { isDurable: true, settings, environment, isFirst: true, ...group };
     const broker = await startBroker('sluice', this.folder, setting);

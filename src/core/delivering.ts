@@ -350,15 +350,37 @@ export class Delivering {
     const { queue } = session;
     if (queue.isLoading) return;
     queue.isLoading = true;
+    if (this.#expiredOnDisk(session) !== null) return this.#sink.work(session, () => this.#dropExpired(session));
     const { position } = queue;
     const bytes = session.account.ledger.pressure < Pressure.queues ? inMemoryBytes : inMemoryBytesIfShort;
-    // As work of its own: pages from the store's cache are there at once, and if what is on them has expired, the next one is wanted at once.
+    // As work of its own: pages from the store's cache are there at once.
     this.#store.readDeliveries(session.sid, position, bytes, (deliveries, damaged) =>
       this.#sink.work(session, () => {
         this.#pageRead(session, position, deliveries, damaged);
         return false;
       }),
     );
+  }
+
+  /** The first of what the store keeps of the queue, if that has expired. */
+  #expiredOnDisk({ sid, queue }: Session): DeliverySummary | null {
+    const oldest = queue.spilled === 0 ? null : this.#store.peekDelivery(sid, queue.position);
+    return oldest !== null && oldest.expiresAt <= this.now ? oldest : null;
+  }
+
+  /** What has expired need not be read. Returns whether there may be more of it. */
+  #dropExpired(session: Session): boolean {
+    for (let left = this.#stepSizes.records; left > 0; left--) {
+      const expired = session.isEnded ? null : this.#expiredOnDisk(session);
+      if (expired === null) {
+        this.#pageRead(session, session.queue.position, [], { messages: 0, bytes: 0 });
+        return false;
+      }
+      session.queue.takeSpilled(expired.bytes);
+      this.#store.removeDelivery(session.sid, expired.messageId);
+      this.#sink.dropped('expired', session);
+    }
+    return true;
   }
 
   #pageRead(session: Session, position: number, deliveries: readonly StoredDelivery[], damaged: Backlog): void {

@@ -10,7 +10,7 @@ export interface StepSizes {
   readonly timers: number;
   /** Subscriptions of a session that has ended, to be taken out of the router. */
   readonly subscriptions: number;
-  /** Records of a session that has ended, to be taken out of the store. */
+  /** Records of a session that has ended, or messages of one that have expired, to be taken out of the store. */
   readonly records: number;
   /** Nodes of the tree of retained messages, for a new subscription or in search of those that have expired. */
   readonly retained: number;

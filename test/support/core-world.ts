@@ -1,5 +1,11 @@
 /** A core without a broker around it, and clients of it in a few words. */
-import type { Backlog, SessionStore, StoredDelivery } from '../../src/contracts/session-store.ts';
+import {
+  type Backlog,
+  type DeliverySummary,
+  queuedBytes,
+  type SessionStore,
+  type StoredDelivery,
+} from '../../src/contracts/session-store.ts';
 import { defaultSettings, type Limits } from '../../src/contracts/settings.ts';
 import { Core } from '../../src/core/core.ts';
 import { subscribe } from '../../src/core/handlers/subscribe.ts';
@@ -46,15 +52,30 @@ export class PagingStore extends MemoryStore {
     this.#claimed.add(messageId!);
   }
 
+  override peekDelivery(sid?: number, after?: number) {
+    const first = this.#waiting(sid!, after!)[0];
+    if (first === undefined) return null as DeliverySummary | null as null;
+    const { message, subscriptionIds } = first;
+    const summary: DeliverySummary = {
+      messageId: message.id,
+      bytes: queuedBytes(message, subscriptionIds),
+      expiresAt: message.expiresAt,
+    };
+    return summary as DeliverySummary | null as null;
+  }
+
+  #waiting(sid: number, after: number): StoredDelivery[] {
+    const own = this.#deliveries.filter((each) => each.sid === sid).map(({ delivery }) => delivery);
+    return own.filter(({ message: { id } }) => id > after && !this.#claimed.has(id));
+  }
+
   override readDeliveries(
     sid?: number,
     after?: number,
     _bytes?: number,
     done?: (deliveries: readonly StoredDelivery[], damaged: Backlog) => void,
   ): void {
-    const own = this.#deliveries.filter((each) => each.sid === sid).map(({ delivery }) => delivery);
-    const waiting = own.filter(({ message: { id } }) => id > after! && !this.#claimed.has(id));
-    done!(waiting.slice(0, 50), { messages: 0, bytes: 0 });
+    done!(this.#waiting(sid!, after!).slice(0, 50), { messages: 0, bytes: 0 });
   }
 }
 

@@ -1,5 +1,5 @@
 /** How the core gives messages to sessions, in cases that need no broker around it. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
 import { subscribe, unsubscribe } from '../../../src/core/handlers/subscribe.ts';
 import { end } from '../../../src/core/lifecycle.ts';
@@ -8,7 +8,7 @@ import { Message } from '../../../src/protocol/message.ts';
 import { PacketType } from '../../../src/protocol/packets.ts';
 import { parseFilter, Topic } from '../../../src/protocol/topic.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
-import { start, World } from '../../support/core-world.ts';
+import { PagingStore, start, World } from '../../support/core-world.ts';
 
 /** A message waits for the only member of a shared subscription, which subscribes again; then there is another one. */
 function subscribedAgain() {
@@ -207,4 +207,29 @@ test('while the store cannot be told how far identifiers have got, they stop in 
   for (const callback of waiting) callback();
   while (session.window.count > 0) handleAck(world.core, session, PacketType.puback, [...session.window][0]!, 0);
   expect(world.told.length).toBe(10_000);
+});
+
+test('what has expired on disk is dropped in steps, without being read', () => {
+  const store = new PagingStore();
+  const world = new World({}, false, store);
+  const first = world.member('first', 1, 'a');
+  world.leave(first);
+  for (let i = 0; i < 200; i++) world.publish(`${i}`, 1, start + 1_000);
+  world.publish('stays');
+  const work: (() => boolean)[] = [];
+  world.core.sink.work = (_session, step) => void work.push(step);
+  const read = vi.spyOn(store, 'readDeliveries');
+  world.told.length = 0;
+  world.core.advance(start + 2_000);
+
+  world.connected('first');
+  expect(world.told.length).toBe(0);
+  for (let before = 0; work[0]!(); before = world.told.length) {
+    expect(world.told.length - before).toBeLessThan(100);
+    expect(read).not.toHaveBeenCalled();
+  }
+  work[1]!();
+
+  expect(world.told).toEqual([...Array(200).fill('dropped: expired'), 'first gets stays by QoS 1']);
+  expect(first.queue.length).toBe(0);
 });

@@ -609,7 +609,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   /** The client broke the protocol or a limit: says so, as far as its version can be told, and closes. */
   fail(error: ProtocolError): void {
-    if (this.state === 'closing') return;
+    if (this.state === 'closing' || this.#isEnding) return;
     const { counters, complaints } = this.shell;
     counters.protocolErrors++;
     if (this.#framer.version === 0 && error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.connectBytes++;

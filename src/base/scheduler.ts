@@ -26,7 +26,7 @@ export interface SchedulerOptions {
 
 /** What queued work may take of a round in sum, in microseconds; the last step may exceed it. */
 const roundBudget = 4_000;
-/** What one share may take of a round: less where many wait. */
+/** What one share may take of a round: less where many wait, work in the background not counted. */
 const quantumMax = 1_000;
 const quantumMin = 125;
 /** Packets between two looks at the clock: more while those before took less time than this. */
@@ -295,17 +295,13 @@ export class Scheduler {
     return share.balance <= 0;
   }
 
-  /**
-   * For shares: what follows is work for `share`, unless it is part of other work. So is what has passed since the last work of this round:
-   * to read its socket, above all.
-   */
+  /** For shares: what follows is work for `share`, unless it is part of other work. */
   enter(share: Share): void {
     if (this.#depth++ > 0) return;
     this.#current = share;
-    if (this.#isEnding || this.begun > 0) return;
     this.#since = this.clock();
     // Its quantum of the next round depends on there being one.
-    this.wake();
+    if (!this.#isEnding) this.wake();
   }
 
   leave(): void {
@@ -323,7 +319,9 @@ export class Scheduler {
   readonly #endRound = (): void => {
     this.begun = 0;
     this.round++;
-    this.quantum = Math.max(quantumMin, Math.min(quantumMax, roundBudget / Math.max(1, this.waiting)));
+    // Work that nobody waits for at once is done in what the others leave of a round, and so takes none of their time.
+    const lanes = Math.max(1, this.#active[0].length);
+    this.quantum = Math.max(quantumMin, Math.min(quantumMax, roundBudget / lanes));
     this.#isEnding = true;
     try {
       if (this.waiting > 0) this.#serveAll();

@@ -5,7 +5,7 @@ COPY src src
 RUN npm ci && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim
-# Buffers that are released go back to the system: see docs/reference/reliability.md, "Memory".
+# Buffers that are released go back to the system: see docs/reference/memory.md.
 ENV NODE_ENV=production MALLOC_MMAP_THRESHOLD_=32768
 WORKDIR /app
 COPY --from=build /app/package.json ./

@@ -1,6 +1,6 @@
 /**
  * `npm run faults`: real processes and sockets, and what goes wrong around them. Explained in
- * docs/reference/reliability.md.
+ * docs/internals/faults.md.
  */
 import { clock } from './faults/clock.ts';
 import { descriptors } from './faults/descriptors.ts';

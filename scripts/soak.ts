@@ -1,6 +1,6 @@
 /**
  * `npm run bench:soak`: hours or minutes of mixed load on one broker, and what becomes of its memory. Explained in
- * docs/measurements/benchmarks.md.
+ * docs/measurements/faults.md.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,7 +1,7 @@
 /**
  * Sluice as a library: a broker inside your own program.
  *
- * See `createBroker`; the README has an example.
+ * See `createBroker`; docs/guides/library.md has an example.
  */
 import { type EventListeners, startApp } from './app.ts';
 import type { MessageFields } from './broker/create-message.ts';

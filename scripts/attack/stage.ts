@@ -91,7 +91,7 @@ function waitedSeconds(pid: number): number {
 /** What clients may take by default in a container of so many megabytes: see `src/base/memory-ceiling.ts`. */
 const memoryBytesIn = (megabytes: number): number => Math.max(32, Math.floor((megabytes - 128) * 0.4)) * 1_048_576;
 
-/** As docs/reliability.md has it for small containers, and the image. */
+/** As docs/reference/memory.md has it for small containers, and the image. */
 const allocation = (megabytes: number) => (megabytes < 1_024 ? { MALLOC_MMAP_THRESHOLD_: '32768' } : {});
 
 class Stage {

@@ -1,5 +1,5 @@
 /**
- * What a configuration file may say of what clients may do. docs/guides/authentication.md explains it.
+ * What a configuration file may say of what clients may do. docs/guides/authorization.md explains it.
  */
 import { z } from 'zod';
 import { isNetwork } from '../base/addresses.ts';

@@ -1,6 +1,6 @@
 /**
  * `npm run fuzz`: random and mutated input for everything in the broker that reads what others wrote. Explained in
- * docs/reference/reliability.md.
+ * docs/internals/fuzzing.md.
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';

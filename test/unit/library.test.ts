@@ -1,4 +1,4 @@
-/** The library's example in the README does what the README says. */
+/** The example of the guide about the library does what the guide says. */
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,10 +7,10 @@ import { expect, test } from 'vitest';
 import { type ConfigInput, createBroker, type EventListeners, type SluiceBroker } from '../../src/index.ts';
 import { WireClient } from '../support/wire-client.ts';
 
-const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-const example = /```ts\n(import \{ createBroker \} from 'sluice';\n[^`]*(?:`[^`]+`[^`]*)*?)```/.exec(readme)?.[1];
+const guide = readFileSync(new URL('../../docs/guides/library.md', import.meta.url), 'utf8');
+const example = /```ts\n(import \{ createBroker \} from 'sluice';\n[^`]*(?:`[^`]+`[^`]*)*?)```/.exec(guide)?.[1];
 
-test('the example of the README runs, and its hooks and handlers do what they say', async () => {
+test('the example of the guide runs, and its hooks and handlers do what they say', async () => {
   const printed: string[] = [];
   let port = 0;
   /** The example ends as soon as it has begun; this lets a device use it in between. */

@@ -1,10 +1,9 @@
 /** Links of all Markdown pages lead somewhere, and so do the paths of pages and files that code, configuration and pages name. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { root, textOf } from './pages.ts';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
 const skipped = new Set(['node_modules', 'dist', '.git', 'data', 'findings']);
 const textFile = /(\.(md|ts|mjs|js|json|ya?ml|c|sh)|\/Dockerfile|\/\.ci\/run)$/;
 
@@ -17,7 +16,6 @@ function* textFiles(folder: string): Generator<string> {
 }
 const files = [...textFiles(root)];
 const pages = files.filter((file) => file.endsWith('.md'));
-const textOf = (file: string) => readFileSync(join(root, file), 'utf8');
 
 /** The page without fenced blocks, in which neither headings nor links are meant as such. */
 const prose = (page: string) =>
@@ -85,10 +83,15 @@ test('what the README links to is in the package', () => {
   expect(linked.filter((path) => !files.includes(path.split('/')[0]!))).toEqual([]);
 });
 
-describe('docs/', () => {
-  const manual = pages.filter((page) => page.startsWith('docs/'));
+describe('the manual', () => {
+  const all = pages.filter((page) => page.startsWith('docs/'));
 
-  test.each(manual)('%s begins with what it is for', (page) => {
-    expect(textOf(page)).toMatch(/^# \S.*\n\n[A-Z`].*\n/);
+  test.each(all)('%s begins with what it is for', (page) => {
+    expect(textOf(page)).toMatch(/^# \S.*\n\n(?!```)[A-Z`]/);
+  });
+
+  test('every page is in its table of contents', () => {
+    const contents = new Set([...prose('docs/README.md').matchAll(/\]\(([^)#]+)/g)].map(([, link]) => `docs/${link}`));
+    expect(all.filter((page) => page !== 'docs/README.md' && !contents.has(page))).toEqual([]);
   });
 });

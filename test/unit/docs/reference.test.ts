@@ -1,0 +1,75 @@
+/** The pages of reference say what the code says: settings, commands, $SYS topics. */
+import { expect, test } from 'vitest';
+import { categories } from '../../../src/base/ledger.ts';
+import { limitNames } from '../../../src/broker/counters.ts';
+import type { Io } from '../../../src/cli/io.ts';
+import { run } from '../../../src/cli/run.ts';
+import { dropReasons } from '../../../src/core/sink.ts';
+import { createBroker } from '../../../src/index.ts';
+import { blocksOf, textOf } from './pages.ts';
+import { settingRows } from './setting-rows.ts';
+
+test('every setting is in a table, with its values and its default', () => {
+  const pages = textOf('docs/reference/settings.md') + textOf('docs/reference/limits.md');
+  // The port depends on the kind of listener, the other on the number of processors.
+  const hasOwnDefault = new Set(['port', 'hashesAtOnce']);
+  // A listener has what all have; lists of settings stand as one row; pipelines have a page of their own.
+  const isElsewhere = /^listeners\[\w+\]\.(authentication|allowAnonymous)|\.(certificates|topics)\.|^pipelineLimits\./;
+  const missing = settingRows()
+    .filter(({ path }) => !isElsewhere.test(path))
+    .map(({ path, values, default: value }) => {
+      const name = path.slice(path.lastIndexOf('.') + 1);
+      return `| \`${name}\` | ${values} | ${hasOwnDefault.has(name) ? '' : `${value} |`}`;
+    })
+    .filter((row) => !pages.includes(row));
+  expect(missing).toEqual([]);
+});
+
+const commands = blocksOf('docs/reference/commands.md').filter(({ language }) => language === 'text');
+
+test.each(commands.map(({ text }) => [/^sluice (\w+)/.exec(text)![1]!, text]))(
+  'the page of commands has the help of sluice %s',
+  async (command, text) => {
+    let printed = '';
+    const stdout = { write: (chunk: string) => (printed += chunk) };
+    await run([command, '--help'], { stdout, stderr: stdout, environment: {} } as unknown as Io);
+    expect(text).toBe(printed);
+  },
+);
+
+test('every command has its help on the page', async () => {
+  let printed = '';
+  const stdout = { write: (chunk: string) => (printed += chunk) };
+  await run(['--help'], { stdout, stderr: stdout, environment: {} } as unknown as Io);
+  const names = new Set([...printed.matchAll(/^ {2}sluice (\w+)/gm)].map(([, name]) => name));
+  expect(new Set(commands.map(({ text }) => /^sluice (\w+)/.exec(text)![1]))).toEqual(names);
+});
+
+test('every $SYS topic is on the page', async () => {
+  const page = textOf('docs/reference/sys-topics.md');
+  const broker = await createBroker({
+    config: {
+      listeners: [{ kind: 'tcp', port: 0 }],
+      store: { kind: 'memory' },
+      log: { level: 'silent' },
+      sysIntervalSeconds: 1,
+    },
+  });
+  const topics = new Set<string>();
+  await new Promise<void>((resolve) => {
+    broker.subscribe('$SYS/broker/#', ({ topic }) => {
+      topics.add(topic.slice('$SYS/broker/'.length));
+      if (topics.has(`publish/messages/dropped/${dropReasons.at(-1)}`)) resolve();
+    });
+  });
+  await broker.close();
+  const described = (name: string) => {
+    const [, reason] = /^publish\/messages\/dropped\/(\w+)$/.exec(name) ?? [];
+    const [, limit] = /^limits\/(\w+)\/reached$/.exec(name) ?? [];
+    const [, load] = /^(load\/.+)\/\d+min$/.exec(name) ?? [];
+    if (load !== undefined) return page.includes(`\`${load}\``) || page.includes(`\`${load}/1min\``);
+    return page.includes(`\`${reason ?? limit ?? name}\``);
+  };
+  expect(topics.size).toBeGreaterThan(dropReasons.length + limitNames.length + categories.length);
+  expect([...topics].filter((name) => !described(name))).toEqual([]);
+});

@@ -17,6 +17,6 @@ USER node
 VOLUME /data
 EXPOSE 1883 8083
 # A container is reached from outside, so this lets anybody in: put it on a network of its own, or use a configuration.
-# How V8 collects what is young, as `npm start` has it: see docs/measurements/benchmarks.md.
+# How V8 collects what is young, as `npm start` has it: see docs/measurements/performance-work.md.
 ENTRYPOINT ["node", "--no-parallel-scavenge", "--max-semi-space-size=4", "--minor-gc-task-trigger=25", "dist/cli/main.js"]
 CMD ["start", "--host", "0.0.0.0", "--allow-anonymous", "--data-dir", "/data"]

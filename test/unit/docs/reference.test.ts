@@ -6,7 +6,7 @@ import type { Io } from '../../../src/cli/io.ts';
 import { run } from '../../../src/cli/run.ts';
 import { dropReasons } from '../../../src/core/sink.ts';
 import { createBroker } from '../../../src/index.ts';
-import { blocksOf, textOf } from './pages.ts';
+import { blocksOf, manual, textOf } from './pages.ts';
 import { settingRows } from './setting-rows.ts';
 
 test('every setting is in a table, with its values and its default', () => {
@@ -43,6 +43,22 @@ test('every command has its help on the page', async () => {
   await run(['--help'], { stdout, stderr: stdout, environment: {} } as unknown as Io);
   const names = new Set([...printed.matchAll(/^ {2}sluice (\w+)/gm)].map(([, name]) => name));
   expect(new Set(commands.map(({ text }) => /^sluice (\w+)/.exec(text)![1]))).toEqual(names);
+});
+
+test('commands in examples exist, and so do their options', () => {
+  const helpOf = new Map(commands.map(({ text }) => [/^sluice (\w+)/.exec(text)![1]!, text]));
+  const examples = manual
+    .flatMap(blocksOf)
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ page, text }) => [...text.matchAll(/^npx sluice (\w+)(.*)$/gm)].map((match) => ({ page, match })));
+  expect(examples.length).toBeGreaterThan(20);
+  const wrong = examples.flatMap(({ page, match: [, command, rest] }) => {
+    const help = helpOf.get(command!);
+    if (help === undefined) return [`${page}: sluice ${command}`];
+    const options = [...rest!.replace(/ #.*/, '').matchAll(/(?<= )(--[a-z-]+|-\w)(?= |$)/g)].map(([option]) => option);
+    return options.filter((each) => !help.includes(`${each} `)).map((each) => `${page}: sluice ${command} ${each}`);
+  });
+  expect(wrong).toEqual([]);
 });
 
 test('every $SYS topic is on the page', async () => {

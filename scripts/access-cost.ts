@@ -1,8 +1,9 @@
 /**
- * `npm run bench:access`: what 1,000 rules cost a QoS 0 message, without a network and so without what the network costs.
+ * `npm run bench:access`: what 1,000 rules cost a QoS 0 message, without a network and so without what the network
+ * costs.
  *
- * Three brokers in one process, without an access policy, without rules and with them, are fed the same bytes in turns of 2,000
- * messages, so that whatever else the machine does meets them all.
+ * Three brokers in one process, without an access policy, without rules and with them, are fed the same bytes in turns
+ * of 2,000 messages, so that whatever else the machine does meets them all.
  */
 import { join } from 'node:path';
 import { generate, type Packet } from 'mqtt-packet';
@@ -42,7 +43,10 @@ const { prepareRules } = await load('auth/authorization/authorization.js');
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 let deliveredBytes = 0;
 
-/** Pairs of clients on a broker of their own; each call publishes a burst from each, and resolves with the microseconds it took. */
+/**
+ * Pairs of clients on a broker of their own; each call publishes a burst from each, and resolves with the microseconds
+ * it took.
+ */
 async function pairsOn(policy: object | null): Promise<() => Promise<number>> {
   const settings = { ...defaultSettings, sysIntervalSeconds: 0 };
   const broker = new Broker({ settings, store: new MemoryStore(), ...(policy === null ? {} : { access: policy }) });

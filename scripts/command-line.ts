@@ -1,10 +1,16 @@
-/** What the project's own commands (`npm run …`) share: they tell what is wrong with a command line, and how to call them. */
+/**
+ * What the project's own commands (`npm run …`) share: they tell what is wrong with a command line, and how to call
+ * them.
+ */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 type CommandLine<T extends Options> = ReturnType<typeof parseArgs<{ options: T; allowPositionals: true }>>;
 
-/** The options, and the positionals where there may be any. Ends the process after `--help`, or if something is not understood. */
+/**
+ * The options, and the positionals where there may be any. Ends the process after `--help`, or if something is not
+ * understood.
+ */
 export function readOptions<T extends Options>(help: string, options: T, allowPositionals = false): CommandLine<T> {
   try {
     const all = { ...options, help: { type: 'boolean' } } as const;

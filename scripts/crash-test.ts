@@ -1,6 +1,6 @@
 /**
- * `npm run test:crash`: kills the broker under load, again and again, and holds it to what it had promised. Explained in
- * docs/internals/crash-test.md.
+ * `npm run test:crash`: kills the broker under load, again and again, and holds it to what it had promised. Explained
+ * in docs/internals/crash-test.md.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * `npm run sim:build && node --expose-gc scripts/dist/sim/scripts/footprint.js`: what things of the core take in memory. The
- * constants of `src/core/footprint.ts` are these figures, rounded up, without the bytes of names and payloads.
+ * `npm run sim:build && node --expose-gc scripts/dist/sim/scripts/footprint.js`: what things of the core take in
+ * memory. The constants of `src/core/footprint.ts` are these figures, rounded up, without the bytes of names and
+ * payloads.
  */
 import type { ClientIdentity } from '../src/contracts/hooks.ts';
 import { defaultSettings } from '../src/contracts/settings.ts';

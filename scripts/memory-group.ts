@@ -1,5 +1,6 @@
 /**
- * A cgroup with a limit of memory for one process: version 2 or 1, whichever the system has. Needs the right to make one.
+ * A cgroup with a limit of memory for one process: version 2 or 1, whichever the system has. Needs the right to make
+ * one.
  */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

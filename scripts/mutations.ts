@@ -1,6 +1,6 @@
 /**
- * Bugs to plant: each names a file, an exact piece of it that occurs once, and what stands in its place. The simulation must find
- * every one (`npm run sim:mutations`). Those marked `was` are bugs that Sluice had.
+ * Bugs to plant: each names a file, an exact piece of it that occurs once, and what stands in its place. The simulation
+ * must find every one (`npm run sim:mutations`). Those marked `was` are bugs that Sluice had.
  */
 export interface Mutation {
   readonly name: string;

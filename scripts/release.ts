@@ -1,9 +1,9 @@
 /**
  * `npm run release`: makes what is published, and checks it first.
  *
- * The dependencies are the ones that the lock file names, by their hashes; none has a known vulnerability; the package holds what
- * it should and nothing else; a bill of materials (CycloneDX) lists everything that comes with it. Nothing is uploaded: that is
- * `npm publish release/….tgz`.
+ * The dependencies are the ones that the lock file names, by their hashes; none has a known vulnerability; the package
+ * holds what it should and nothing else; a bill of materials (CycloneDX) lists everything that comes with it. Nothing
+ * is uploaded: that is `npm publish release/….tgz`.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

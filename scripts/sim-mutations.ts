@@ -1,6 +1,6 @@
 /**
- * `npm run sim:mutations`: plants one bug after the other into a copy of the compiled source, and counts the seeds that the
- * simulation needs to find it. Fails if one is not found, or if what a mutation replaces is not there exactly once.
+ * `npm run sim:mutations`: plants one bug after the other into a copy of the compiled source, and counts the seeds that
+ * the simulation needs to find it. Fails if one is not found, or if what a mutation replaces is not there exactly once.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -45,7 +45,10 @@ interface Sample {
 }
 const samples: Sample[] = [];
 
-/** Clients come and go, sessions fill and drain, retained messages are set and removed. Returns how often, and what failed. */
+/**
+ * Clients come and go, sessions fill and drain, retained messages are set and removed. Returns how often, and what
+ * failed.
+ */
 async function churn(): Promise<{ rounds: number; failures: string[] }> {
   const failures: string[] = [];
   const webSocket = broker.urls.get('ws')!;

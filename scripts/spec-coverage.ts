@@ -1,8 +1,9 @@
 /**
- * Which normative statements have a test, and which need none. Run by `npm run spec:coverage` and, as a test, by `npm test`.
+ * Which normative statements have a test, and which need none. Run by `npm run spec:coverage` and, as a test, by `npm
+ * test`.
  *
- * `test/spec/statements.tsv` names every statement of both standards; those that no test of a server can show have a reason
- * there. A test in `test/spec/` claims a statement by its id in the title: `[MQTT5 3.3.2-18]`.
+ * `test/spec/statements.tsv` names every statement of both standards; those that no test of a server can show have a
+ * reason there. A test in `test/spec/` claims a statement by its id in the title: `[MQTT5 3.3.2-18]`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

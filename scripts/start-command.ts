@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { projectRoot } from './project-root.ts';
 
 /**
- * The broker as `npm start` runs it in `root`, a checkout of Sluice that has been built: what Node is told, the file, and `start`. For
- * `process.execPath`.
+ * The broker as `npm start` runs it in `root`, a checkout of Sluice that has been built: what Node is told, the file,
+ * and `start`. For `process.execPath`.
  */
 export function startCommand(root: string = projectRoot()): string[] {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {

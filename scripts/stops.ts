@@ -1,10 +1,11 @@
 /**
- * `npm run bench:stops`: how long the broker does nothing else while it does what concerns very many: 500,000 sessions, 200,000
- * subscriptions and 200,000 retained messages on disk, in one process without sockets.
+ * `npm run bench:stops`: how long the broker does nothing else while it does what concerns very many: 500,000 sessions,
+ * 200,000 subscriptions and 200,000 retained messages on disk, in one process without sockets.
  *
- * Told is the longest round of the event loop, from one `setImmediate` to the next, in milliseconds of processor time of its thread: what else
- * the machine does is not the broker's fault. Beside it stand the rounds in which V8 collected no garbage, since a collection takes the longer
- * the larger the heap is, whoever caused it. Each job is done several times where it can be: the least of them is what always happens.
+ * Told is the longest round of the event loop, from one `setImmediate` to the next, in milliseconds of processor time
+ * of its thread: what else the machine does is not the broker's fault. Beside it stand the rounds in which V8 collected
+ * no garbage, since a collection takes the longer the larger the heap is, whoever caused it. Each job is done several
+ * times where it can be: the least of them is what always happens.
  */
 import { mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -140,7 +141,8 @@ function threadTime(): () => number {
     const file = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
     const bytes = Buffer.alloc(64);
     return () => {
-      // Linux brings the figure in the file up to date when it is asked for this one, and else some hundred times a second.
+      // Linux brings the figure in the file up to date when it is asked for this one, and else some hundred times a
+      // second.
       ofProcess();
       return Number.parseInt(bytes.toString('latin1', 0, readSync(file, bytes, 0, bytes.length, 0)), 10) / 1e6;
     };

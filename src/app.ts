@@ -44,19 +44,22 @@ export interface App {
   readonly broker: Broker;
   readonly pipelines: Pipelines;
   /**
-   * Reads the configuration and the files of TLS listeners anew: pipelines, rules and certificates take the place of those in use;
-   * nobody is disconnected. Resolves with what to tell the operator. Rejects if something is not valid, and that part has not changed.
+   * Reads the configuration and the files of TLS listeners anew: pipelines, rules and certificates take the place of
+   * those in use; nobody is disconnected. Resolves with what to tell the operator. Rejects if something is not valid,
+   * and that part has not changed.
    */
   reload(): Promise<string>;
   /** A command as `sluice` sends it to a running broker. Rejects with what to tell the operator. */
   control(command: string, argument: string): Promise<string>;
   /** What was bound, in the order of the configuration. */
   readonly listeners: readonly Listener[];
-  /** Rejects if a bug in what all connections share has ended the broker: then it is to be closed. See `Broker.ended`. */
+  /**
+   * Rejects if a bug in what all connections share has ended the broker: then it is to be closed. See `Broker.ended`.
+   */
   readonly ended: Promise<void>;
   /**
-   * Stops accepting, tells the clients, finishes what was acknowledged, all within `shutdownSeconds`. Rejects if something could not be
-   * written: everything is closed then as well.
+   * Stops accepting, tells the clients, finishes what was acknowledged, all within `shutdownSeconds`. Rejects if
+   * something could not be written: everything is closed then as well.
    */
   close(): Promise<void>;
 }
@@ -67,7 +70,9 @@ export type EventListeners = {
 };
 
 export interface AppOptions {
-  /** Steps behind the configured pipelines, and listeners, that are there before the first message and the first client. */
+  /**
+   * Steps behind the configured pipelines, and listeners, that are there before the first message and the first client.
+   */
   readonly use?: readonly Use[];
   readonly on?: EventListeners;
   readonly hooks?: Hooks;
@@ -80,7 +85,10 @@ export interface AppOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** How `reload` reads the configuration anew; without it there is nothing to reload from. */
   readonly reread?: () => Pick<ReadConfig, 'config' | 'where'>;
-  /** A broker that keeps its data in memory takes commands for this data directory, which need not exist. Absent: it takes none. */
+  /**
+   * A broker that keeps its data in memory takes commands for this data directory, which need not exist. Absent: it
+   * takes none.
+   */
   readonly commandsFor?: string;
   /** Start although a part of what was acknowledged is lost. */
   readonly acceptLoss?: boolean;
@@ -103,7 +111,8 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 }
 
 /**
- * Whatever is opened is given to `stop`. Nothing is created in the file system before everything that can be checked has been.
+ * Whatever is opened is given to `stop`. Nothing is created in the file system before everything that can be checked
+ * has been.
  */
 async function openApp(configured: Config, options: AppOptions, stop: Stop): Promise<App> {
   const config = withinMemory(configured);

@@ -45,8 +45,8 @@ export async function openAuthentication(
 }
 
 /**
- * Whether authentication can work as it is configured here and now. Returns what its files have wrong, a line each; rejects with a
- * ConfigError if it could not begin at all.
+ * Whether authentication can work as it is configured here and now. Returns what its files have wrong, a line each;
+ * rejects with a ConfigError if it could not begin at all.
  */
 export async function checkAuthentication({ config, where }: ReadConfig, environment: Environment): Promise<string[]> {
   const problems: string[] = [];

@@ -40,8 +40,8 @@ export interface BrokerOptions {
   /** Instead of the broker's own log on standard error, which `config.log` sets. */
   readonly log?: Log;
   /**
-   * Steps as `use` of the broker adds them, and listeners as its `events` take them, which are in place before anybody can connect and
-   * before wills are published that a stop or a crash left.
+   * Steps as `use` of the broker adds them, and listeners as its `events` take them, which are in place before anybody
+   * can connect and before wills are published that a stop or a crash left.
    */
   readonly use?: readonly Use[];
   readonly on?: EventListeners;
@@ -51,15 +51,16 @@ export interface SluiceBroker {
   readonly listeners: readonly Listener[];
   readonly events: BrokerEvents;
   /**
-   * Resolves when the broker was closed. Rejects if a bug in what all connections share has ended it: connections are cut, nothing more
-   * is stored, and `close` frees what it holds. Without a handler that ends the process, as every unhandled rejection does.
+   * Resolves when the broker was closed. Rejects if a bug in what all connections share has ended it: connections are
+   * cut, nothing more is stored, and `close` frees what it holds. Without a handler that ends the process, as every
+   * unhandled rejection does.
    */
   readonly ended: Promise<void>;
   /**
-   * Publishes a message of the program's own, past the hooks. Resolves once it is stored as durably as a client's acknowledged message
-   * would be, or when it is refused: because of `queuePolicy: reject`, `limits.retainedMessages`, a disk that takes no writes, or a broker
-   * that is closed. Rejects with a ProtocolError if it cannot be published (a topic that is no topic name, or begins with $SYS/), and with a
-   * StoreError if the broker ends before it is stored.
+   * Publishes a message of the program's own, past the hooks. Resolves once it is stored as durably as a client's
+   * acknowledged message would be, or when it is refused: because of `queuePolicy: reject`, `limits.retainedMessages`,
+   * a disk that takes no writes, or a broker that is closed. Rejects with a ProtocolError if it cannot be published (a
+   * topic that is no topic name, or begins with $SYS/), and with a StoreError if the broker ends before it is stored.
    */
   publish(
     topic: string,
@@ -72,14 +73,15 @@ export interface SluiceBroker {
    */
   subscribe(topicFilter: string, handler: MessageHandler): () => void;
   /**
-   * Adds a step for messages to the topics of `filter`, behind the configured pipelines; the returned function takes it out
-   * again. An `onPublish` that throws refuses the message, an `onDeliver` that throws keeps it from those subscribers; the log
-   * says so.
+   * Adds a step for messages to the topics of `filter`, behind the configured pipelines; the returned function takes it
+   * out again. An `onPublish` that throws refuses the message, an `onDeliver` that throws keeps it from those
+   * subscribers; the log says so.
    */
   use(step: Use): () => void;
   /**
-   * Stops accepting, tells v5 clients 0x8B, finishes what was acknowledged, within `shutdownSeconds` of the configuration. Rejects with a
-   * StoreError if the disk did not take everything by then; everything is closed all the same.
+   * Stops accepting, tells v5 clients 0x8B, finishes what was acknowledged, within `shutdownSeconds` of the
+   * configuration. Rejects with a StoreError if the disk did not take everything by then; everything is closed all the
+   * same.
    */
   close(): Promise<void>;
 }
@@ -92,8 +94,9 @@ function checkStep(step: Use): void {
 }
 
 /**
- * Starts a broker. Rejects if the configuration is not valid, if a port is taken, or if other machines could connect although
- * there is neither authentication (configured, or an `authenticate` hook) nor `allowAnonymous`; the message says what to do.
+ * Starts a broker. Rejects if the configuration is not valid, if a port is taken, or if other machines could connect
+ * although there is neither authentication (configured, or an `authenticate` hook) nor `allowAnonymous`; the message
+ * says what to do.
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<SluiceBroker> {
   assertKnownKeys('createBroker', options, ['config', 'hooks', 'log', 'use', 'on']);

@@ -1,5 +1,6 @@
 /**
- * Pipelines as a configuration has them: for a broker, and without one, to try messages on and to run a configuration's tests.
+ * Pipelines as a configuration has them: for a broker, and without one, to try messages on and to run a configuration's
+ * tests.
  */
 import { readFileSync } from 'node:fs';
 import { ConfigError } from './config/error.ts';

@@ -1,6 +1,7 @@
 /**
- * `sluice reload` and SIGHUP: pipelines, authentication, rules and certificates of a running broker are replaced by those of the
- * configuration as it is now. One reload runs after the other, so the configuration that was read last counts.
+ * `sluice reload` and SIGHUP: pipelines, authentication, rules and certificates of a running broker are replaced by
+ * those of the configuration as it is now. One reload runs after the other, so the configuration that was read last
+ * counts.
  */
 import type { AuditLog } from './admin/audit.ts';
 import type { Authentication } from './auth/authentication/authentication.ts';

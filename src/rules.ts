@@ -10,7 +10,10 @@ import type { Config } from './config/schema.ts';
 import { pathText } from './config/source.ts';
 import type { MayPublish } from './contracts/pipeline.ts';
 
-/** What authorization allows, ready to be used. Throws a ConfigError that says where the rules or the ACL file are wrong. */
+/**
+ * What authorization allows, ready to be used. Throws a ConfigError that says where the rules or the ACL file are
+ * wrong.
+ */
 export function rulesOf({ authorization }: Config, where = pathText): PreparedRules {
   try {
     return prepareRules(authorization, (index) => where(['authorization', 'rules', index]));

@@ -1,6 +1,6 @@
 /**
- * The attacker's process: told a row, it prepares it, runs it, and ends it by closing all its connections. It tells its parent when
- * each of these is over, and goes on when it is told to.
+ * The attacker's process: told a row, it prepares it, runs it, and ends it by closing all its connections. It tells its
+ * parent when each of these is over, and goes on when it is told to.
  */
 import { once } from 'node:events';
 import { Attacker, type Report, type Task } from './attacker.ts';

@@ -1,6 +1,6 @@
 /**
- * Healthy clients, in a process of their own, so that the attacker's does not slow them. Each of four exchanges a QoS 1 message with
- * itself every 5 ms, whatever became of those before; a newcomer connects every 100 ms, and leaves.
+ * Healthy clients, in a process of their own, so that the attacker's does not slow them. Each of four exchanges a QoS 1
+ * message with itself every 5 ms, whatever became of those before; a newcomer connects every 100 ms, and leaves.
  */
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';

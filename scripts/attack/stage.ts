@@ -1,5 +1,6 @@
 /**
- * One row: a fresh broker, healthy clients, newcomers and an attacker, each a process of its own; what they saw, and whether it held.
+ * One row: a fresh broker, healthy clients, newcomers and an attacker, each a process of its own; what they saw, and
+ * whether it held.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,10 +33,16 @@ const newcomerMsMax = 1_000;
 const attackSecondsMax = 120;
 const processMsMax = 30_000;
 
-/** Then the kernel decides which core each process has; otherwise the broker has the first one, and we have the second one. */
+/**
+ * Then the kernel decides which core each process has; otherwise the broker has the first one, and we have the second
+ * one.
+ */
 const isFirstPossible = canBeFirst();
 
-/** A process of our own, that talks with its parent. The healthy clients run before all but the broker, as on another machine. */
+/**
+ * A process of our own, that talks with its parent. The healthy clients run before all but the broker, as on another
+ * machine.
+ */
 function forked(name: string, isBeforeOthers: boolean): ChildProcess {
   const file = join(projectRoot(), 'scripts/dist/attack', `${name}.js`);
   const before = isBeforeOthers && isFirstPossible ? ['chrt', '--rr', '1'] : [];

@@ -12,8 +12,8 @@ import { projectRoot } from '../project-root.ts';
 import { startCommand } from '../start-command.ts';
 
 /**
- * `sluice-rules`: with 1,000 rules of authorisation. `sluice-before`: another checkout. `sluice-again`: the same broker a second time, whose
- * difference from the first is what the machine adds.
+ * `sluice-rules`: with 1,000 rules of authorisation. `sluice-before`: another checkout. `sluice-again`: the same broker
+ * a second time, whose difference from the first is what the machine adds.
  */
 export const brokerNames = ['sluice', 'sluice-before', 'sluice-again', 'sluice-rules', 'mosquitto', 'aedes'] as const;
 export type BrokerName = (typeof brokerNames)[number];
@@ -104,8 +104,8 @@ function limited(
 }
 
 /**
- * Up to 0.85 ms of each: the event loop is served before all others, but for what the kernel keeps for them in any case, which it would
- * take in pieces of 50 ms from a real-time thread without such a bound.
+ * Up to 0.85 ms of each: the event loop is served before all others, but for what the kernel keeps for them in any
+ * case, which it would take in pieces of 50 ms from a real-time thread without such a bound.
  */
 const deadline = ['--sched-runtime', '850000', '--sched-deadline', '1000000', '--sched-period', '1000000'];
 const first = ['--reset-on-fork', '--deadline', ...deadline];
@@ -113,7 +113,10 @@ const first = ['--reset-on-fork', '--deadline', ...deadline];
 export const canBeFirst = (): boolean =>
   process.platform === 'linux' && spawnSync('chrt', [...first, '0', 'true']).status === 0;
 
-/** Linux shares its processors between sessions (`detached` made one), and then between the threads of each. As nice(1) counts. */
+/**
+ * Linux shares its processors between sessions (`detached` made one), and then between the threads of each. As nice(1)
+ * counts.
+ */
 export function preferSession(pid: number, niceness: number): void {
   try {
     writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
@@ -154,7 +157,10 @@ function sluiceWithRules(folder: string, setting: Setting): Promise<Command> {
   return sluice(folder, { ...setting, settings: ['authorization:', '  rules:', ...rules].join('\n') });
 }
 
-/** Of the kinds that a fleet has: by user, by group, by the client's own names, by network; the last one is for everybody. */
+/**
+ * Of the kinds that a fleet has: by user, by group, by the client's own names, by network; the last one is for
+ * everybody.
+ */
 export function rulesWithMatchAtTheEnd(count: number): string[] {
   const kinds = [
     (i: number) => `{ allow: all, topics: ["users/${i}/#"], for: { username: user-${i} } }`,

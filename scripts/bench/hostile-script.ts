@@ -1,4 +1,7 @@
-/** What a hostile script costs others: their round trips while another client's messages make a script misbehave, one by one. */
+/**
+ * What a hostile script costs others: their round trips while another client's messages make a script misbehave, one by
+ * one.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- pipeline`: what a message costs with one pipeline or another. A broker for each, all running; they take turns,
- * so that what else the machine does meets them all.
+ * `npm run bench -- pipeline`: what a message costs with one pipeline or another. A broker for each, all running; they
+ * take turns, so that what else the machine does meets them all.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

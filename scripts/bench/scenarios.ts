@@ -1,6 +1,6 @@
 /**
- * What is measured: rows of options for the generator, in groups. `floor` is what Sluice has to reach of Mosquitto 2.0's figure
- * in the same run.
+ * What is measured: rows of options for the generator, in groups. `floor` is what Sluice has to reach of Mosquitto
+ * 2.0's figure in the same run.
  */
 import type { BrokerName } from './brokers.ts';
 
@@ -90,7 +90,10 @@ function atMost(metrics: readonly Metric[], ...microseconds: readonly number[]):
   return metrics.map((metric, i) => ({ ...metric, mostMicroseconds: microseconds[i]! }));
 }
 
-/** A cold start, many topics, many sessions, changes beside traffic: where there is much of something, or for the first time. */
+/**
+ * A cold start, many topics, many sessions, changes beside traffic: where there is much of something, or for the first
+ * time.
+ */
 function scale(): Scenario[] {
   const kept = retained(1, 1).map(({ floor: _, ...metric }) => metric);
   const sessions = (['made', 'resumed', 'ended'] as const).map((name): Metric => {

@@ -50,7 +50,10 @@ export class BrokerProcess {
     return join(this.#folder, 'data');
   }
 
-  /** Resolves to the port once it takes connections, or to null if it was killed before. Rejects if it gives up by itself. */
+  /**
+   * Resolves to the port once it takes connections, or to null if it was killed before. Rejects if it gives up by
+   * itself.
+   */
   async start(): Promise<number | null> {
     const { file, args, environment, port } = await this.#command();
     const preload = this.#powerCut?.prepare(this.#dataDirectory) ?? {};
@@ -95,7 +98,10 @@ export class BrokerProcess {
     this.#powerCut?.strike();
   }
 
-  /** SIGTERM. Resolves when the process has ended; rejects if that takes too long, or if its exit code says that it failed. */
+  /**
+   * SIGTERM. Resolves when the process has ended; rejects if that takes too long, or if its exit code says that it
+   * failed.
+   */
   async stop(): Promise<void> {
     const child = this.#child;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return this.kill();

@@ -321,7 +321,9 @@ export class Cast {
     }
   }
 
-  /** Ends the load, after a last message to every topic, and answers when all publishers have their acknowledgements. */
+  /**
+   * Ends the load, after a last message to every topic, and answers when all publishers have their acknowledgements.
+   */
   async finish(port: number, deadlineMs: number): Promise<void> {
     this.#isOver = true;
     const isLate = delay(deadlineMs, true);

@@ -1,6 +1,7 @@
 /**
- * An MQTT client that keeps its half of the session over any number of broken connections, and does with it exactly what the
- * standard asks: unanswered PUBLISH again with DUP and its packet identifier, PUBREL again, QoS 2 identifiers remembered.
+ * An MQTT client that keeps its half of the session over any number of broken connections, and does with it exactly
+ * what the standard asks: unanswered PUBLISH again with DUP and its packet identifier, PUBREL again, QoS 2 identifiers
+ * remembered.
  */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { generate, type IConnectPacket, type Packet, parser } from 'mqtt-packet';
@@ -206,7 +207,9 @@ export class Client {
     }, this.#options.answerDelayMs);
   }
 
-  /** An identifier stands for one message until it is answered: else an answer confirms what never came. [MQTT5 2.2.1-4] */
+  /**
+   * An identifier stands for one message until it is answered: else an answer confirms what never came. [MQTT5 2.2.1-4]
+   */
   #remember(held: Map<number, string>, id: number, payload: string): void {
     const what = payload.slice(0, 40);
     const before = held.get(id);

@@ -1,11 +1,14 @@
 /**
  * What the broker promised, and what came: the record that `verify.ts` judges.
  *
- * Everything that happens gets a number (`now`) in the order in which the clients saw it, so "before" never depends on a clock.
+ * Everything that happens gets a number (`now`) in the order in which the clients saw it, so "before" never depends on
+ * a clock.
  */
 export type QoS = 1 | 2;
 
-/** After a start, clients that were connected at the stop have this long to come back before their wills are published. */
+/**
+ * After a start, clients that were connected at the stop have this long to come back before their wills are published.
+ */
 export const willGraceSeconds = 1;
 /** The pipeline adds this to wills that pass it. */
 export const pipedMark = ', piped';
@@ -59,8 +62,8 @@ export class SessionRecord {
   readonly arrived = new Set<number>();
   connections = 0;
   /**
-   * When the broker knew that the connection before the current one was over: what was sent later cannot have been sent by it.
-   * Infinity if only the client knows when it was.
+   * When the broker knew that the connection before the current one was over: what was sent later cannot have been sent
+   * by it. Infinity if only the client knows when it was.
    */
   awaySince = 0;
   /** When the wills of these clients came, in milliseconds since the epoch. */

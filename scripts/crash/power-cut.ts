@@ -1,9 +1,11 @@
 /**
- * A power cut: what the broker had not synced is gone from its data directory. `unsynced.c` writes down what was synced.
+ * A power cut: what the broker had not synced is gone from its data directory. `unsynced.c` writes down what was
+ * synced.
  *
  * The model is a disk that keeps nothing by itself, below a file system with an ordered journal (ext4, XFS):
  * - a file keeps the length it had at its last successful fsync or fdatasync, and nothing behind it;
- * - names (created, renamed, removed) become durable in their order: all so far by a sync of the directory, and those up to
+ * - names (created, renamed, removed) become durable in their order: all so far by a sync of the directory, and those
+ *   up to
  *   the creation of a file, or its new name, by a sync of this file. Later ones are undone.
  *
  * What is overwritten within the synced length, or cut off, counts as durable at once: LevelDB does neither.

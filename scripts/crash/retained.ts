@@ -1,5 +1,6 @@
 /**
- * Looks at the retained messages with a client of its own: each must be the last acknowledged one of its topic, or a later one.
+ * Looks at the retained messages with a client of its own: each must be the last acknowledged one of its topic, or a
+ * later one.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from './client.ts';

@@ -16,7 +16,9 @@ import { outstanding, verify } from './verify.ts';
 export interface RoundOptions {
   readonly broker: BrokerName;
   readonly durability: Durability;
-  /** The compiled library that sees what is synced; null: the operating system survives, and so does what was written. */
+  /**
+   * The compiled library that sees what is synced; null: the operating system survives, and so does what was written.
+   */
   readonly powerCutLibrary: string | null;
   /** The first crash comes between 50 ms and this after the load has begun. */
   readonly loadMsMax: number;

@@ -89,7 +89,10 @@ function isPromisedAsRetained(session: SessionRecord, message: SentMessage): boo
 
 const isArchived = ({ topic }: SentMessage) => topic.startsWith('archive/');
 
-/** A subscription may have stood at some moment between sending and acknowledgement, or have come later and found it retained. */
+/**
+ * A subscription may have stood at some moment between sending and acknowledgement, or have come later and found it
+ * retained.
+ */
 function isPossible(session: SessionRecord, message: SentMessage): boolean {
   for (const [filter, changes] of session.changes) {
     if (!matches(filterOf(filter), message.topic)) continue;
@@ -175,8 +178,9 @@ function disordered(ledger: Ledger, session: SessionRecord): Violation[] {
 }
 
 /**
- * A crash makes a publisher send everything again that was not acknowledged, in its order. Who subscribed between the first and
- * the second sending of a message sees the newest of the first pass, and then the second pass from its beginning.
+ * A crash makes a publisher send everything again that was not acknowledged, in its order. Who subscribed between the
+ * first and the second sending of a message sees the newest of the first pass, and then the second pass from its
+ * beginning.
  */
 function isSecondPass(ledger: Ledger, session: SessionRecord, message: SentMessage, previous: number): boolean {
   return message.wasResent && ledger.messages[previous]!.wasResent && !isPromised(session, message);

@@ -1,6 +1,6 @@
 /**
- * Many clients with a persistent session and a subscription each, in a process of its own: `crowd URL COUNT NAME`. It connects them,
- * prints a line, and for every line it reads cuts all connections and connects all again at once.
+ * Many clients with a persistent session and a subscription each, in a process of its own: `crowd URL COUNT NAME`. It
+ * connects them, prints a line, and for every line it reads cuts all connections and connects all again at once.
  */
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,6 +1,7 @@
 /**
- * All that is known to fill memory, at once and for minutes, against a broker in a cgroup of so many megabytes: it stays alive, serves
- * healthy clients, and loses nothing that it acknowledged. SECONDS sets how long (300), KINDS which (all). Needs the right to make a cgroup.
+ * All that is known to fill memory, at once and for minutes, against a broker in a cgroup of so many megabytes: it
+ * stays alive, serves healthy clients, and loses nothing that it acknowledged. SECONDS sets how long (300), KINDS which
+ * (all). Needs the right to make a cgroup.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';

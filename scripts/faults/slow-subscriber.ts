@@ -1,6 +1,6 @@
 /**
- * A subscriber that stops reading and one that reads 10 kB a second, among 1,000 healthy ones. They subscribe to all that flows,
- * and to 3 MB a second besides.
+ * A subscriber that stops reading and one that reads 10 kB a second, among 1,000 healthy ones. They subscribe to all
+ * that flows, and to 3 MB a second besides.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';

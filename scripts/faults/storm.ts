@@ -1,6 +1,6 @@
 /**
- * As many connections as the system lets one process have, 20,000 at most, and all of them cut and made again at once, twice. They
- * come from two processes to two addresses, because one address has some 28,000 ports.
+ * As many connections as the system lets one process have, 20,000 at most, and all of them cut and made again at once,
+ * twice. They come from two processes to two addresses, because one address has some 28,000 ports.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,9 +1,10 @@
 /**
  * The audit log: a JSON object per line, in a file that is rotated by size.
  *
- * Nothing here holds the broker up or fails it. Events wait in bounded memory while the file is written to, or cannot be; what does
- * not fit is counted, and the count is written as soon as something can be. What anybody can cause at will is written so many times
- * in an interval, and then counted too. So every event is in the file, or in the number of a line that says how many are not.
+ * Nothing here holds the broker up or fails it. Events wait in bounded memory while the file is written to, or cannot
+ * be; what does not fit is counted, and the count is written as soon as something can be. What anybody can cause at
+ * will is written so many times in an interval, and then counted too. So every event is in the file, or in the number
+ * of a line that says how many are not.
  */
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
@@ -52,7 +53,9 @@ export class AuditLog implements Audit {
   #waiting: string[] = [];
   #waitingBytes = 0;
   #lost = 0;
-  /** Lines that are being written, and how much of them is: after a failure it goes on there, so that no line is torn. */
+  /**
+   * Lines that are being written, and how much of them is: after a failure it goes on there, so that no line is torn.
+   */
   #batch: Buffer | null = null;
   #written = 0;
   #mustReopen = false;

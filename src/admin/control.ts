@@ -1,7 +1,7 @@
 /**
- * A running broker takes commands on a socket, readable by its owner only: one line of JSON each way. It is in the data directory; of a
- * broker that keeps its data in memory, in a directory of the user's own for temporary files, by the name of the data directory that it would
- * have.
+ * A running broker takes commands on a socket, readable by its owner only: one line of JSON each way. It is in the data
+ * directory; of a broker that keeps its data in memory, in a directory of the user's own for temporary files, by the
+ * name of the data directory that it would have.
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -15,7 +15,10 @@ import type { Audit } from '../contracts/audit.ts';
 
 export type Handlers = Readonly<Record<string, (argument: string) => Promise<string>>>;
 
-/** All commands of a running broker. However one comes in, it runs here, so that each is in the audit log with what became of it. */
+/**
+ * All commands of a running broker. However one comes in, it runs here, so that each is in the audit log with what
+ * became of it.
+ */
 export class Commands {
   readonly #handlers: Handlers;
   readonly #audit: Audit | null;

@@ -1,6 +1,6 @@
 /**
- * The broker's own log, on standard error: readable on a terminal, a JSON object per line elsewhere. What unknown peers have chosen
- * (client identifiers, topics, reasons) can neither write lines of its own nor speak to the terminal.
+ * The broker's own log, on standard error: readable on a terminal, a JSON object per line elsewhere. What unknown peers
+ * have chosen (client identifiers, topics, reasons) can neither write lines of its own nor speak to the terminal.
  */
 import { type DestinationStream, destination, pino } from 'pino';
 import { printable } from '../base/printable.ts';
@@ -41,8 +41,8 @@ export async function createLog({ level, format }: LogSettings, output?: NodeJS.
 }
 
 /**
- * The program's own log: told as harmless things as the broker's own, and a fault of it, at once or in a promise, is not the broker's.
- * Throws a TypeError if it lacks a method.
+ * The program's own log: told as harmless things as the broker's own, and a fault of it, at once or in a promise, is
+ * not the broker's. Throws a TypeError if it lacks a method.
  */
 export function programLog(log: Log): Log {
   const write = (name: keyof Log) => {
@@ -135,8 +135,8 @@ function logOutput(): DestinationStream {
 }
 
 /**
- * A full disk below the log, or nobody at its other end, is no reason to end: what could not be written is tried again with the next
- * line. At the end of the process it is given up, where pino would try for ever.
+ * A full disk below the log, or nobody at its other end, is no reason to end: what could not be written is tried again
+ * with the next line. At the end of the process it is given up, where pino would try for ever.
  */
 function patient<T extends ReturnType<typeof destination>>(output: T): T {
   const flushSync = output.flushSync.bind(output);
@@ -146,8 +146,8 @@ function patient<T extends ReturnType<typeof destination>>(output: T): T {
 }
 
 /**
- * Lines on their way to `output`, together. pino's destination could gather them itself, but measures all it has with every
- * line, which makes a burst of them cost several times as much.
+ * Lines on their way to `output`, together. pino's destination could gather them itself, but measures all it has with
+ * every line, which makes a burst of them cost several times as much.
  */
 export class GatheredLines implements DestinationStream {
   readonly #output: (text: string) => void;

@@ -4,7 +4,9 @@ import type { Handlers } from './control.ts';
 
 export interface QuarantineTools {
   readonly store: QuarantineStore;
-  /** Sends its message through the pipelines as they are now. Resolves once what came of it is as durable as it can be. */
+  /**
+   * Sends its message through the pipelines as they are now. Resolves once what came of it is as durable as it can be.
+   */
   readonly replay: (entry: QuarantineEntry) => Promise<'published' | 'dropped' | 'quarantined' | 'rejected'>;
 }
 

@@ -1,9 +1,9 @@
 /**
  * Tells that a file has changed, once it is at rest again.
  *
- * Its state is asked for again and again: that notices a file that was renamed into its place or stands behind symbolic links,
- * works on every file system, and costs a system call. A change counts when two looks in a row see the same, so that a file is
- * not read while it is being written.
+ * Its state is asked for again and again: that notices a file that was renamed into its place or stands behind symbolic
+ * links, works on every file system, and costs a system call. A change counts when two looks in a row see the same, so
+ * that a file is not read while it is being written.
  */
 import { type Stats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';

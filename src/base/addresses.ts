@@ -1,7 +1,8 @@
 /**
  * IP addresses and networks (CIDR: `10.0.0.0/8`, `fd00::/8`; a single address is a network of one), and sets of them.
  *
- * An IPv4 address within IPv6 (`::ffff:10.0.0.1`, as a socket for both families names its peers) counts as the IPv4 address.
+ * An IPv4 address within IPv6 (`::ffff:10.0.0.1`, as a socket for both families names its peers) counts as the IPv4
+ * address.
  */
 import { BlockList, isIP, SocketAddress } from 'node:net';
 import { assert } from './assert.ts';
@@ -86,8 +87,8 @@ export function addressOf(remoteAddress: string): string {
 }
 
 /**
- * What counts as one source of connections: an IPv4 address, or an IPv6 network of 64 bits, within which anybody has as many
- * addresses as they like. What is no address counts by its name.
+ * What counts as one source of connections: an IPv4 address, or an IPv6 network of 64 bits, within which anybody has as
+ * many addresses as they like. What is no address counts by its name.
  */
 export function sourceOf(address: string): string {
   if (isIP(address) !== 6) return address;

@@ -1,5 +1,6 @@
 /**
- * States what must be true. A failure is our own bug, never a peer's mistake or the world's: it is not caught to carry on.
+ * States what must be true. A failure is our own bug, never a peer's mistake or the world's: it is not caught to carry
+ * on.
  */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AssertionError(message);

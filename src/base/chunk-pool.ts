@@ -1,8 +1,8 @@
 /**
  * Memory for bytes on their way in or out, shared by all connections.
  *
- * What V8 must not be left to collect: enough buffers of 200 kB a second drive it from one full collection to the next, and a
- * message of that size then costs three times as much.
+ * What V8 must not be left to collect: enough buffers of 200 kB a second drive it from one full collection to the next,
+ * and a message of that size then costs three times as much.
  */
 const chunkSizes = [1_024, 8_192, 65_536, 131_072, 262_144, 524_288, 1_048_576] as const;
 type ChunkSize = (typeof chunkSizes)[number];

@@ -1,6 +1,6 @@
 /**
- * A double-ended queue over a ring that grows by doubling. Nothing is allocated until the first push, and an emptied queue
- * gives a large ring back. Its bound is its owner's business: see `core/session-queue.ts`.
+ * A double-ended queue over a ring that grows by doubling. Nothing is allocated until the first push, and an emptied
+ * queue gives a large ring back. Its bound is its owner's business: see `core/session-queue.ts`.
  */
 const smallRing = 16;
 

@@ -1,6 +1,6 @@
 /**
- * DER, the encoding of certificates and revocation lists: as much of it as is needed to write some, and to find a date or a name
- * in others. [X.690]
+ * DER, the encoding of certificates and revocation lists: as much of it as is needed to write some, and to find a date
+ * or a name in others. [X.690]
  */
 
 export const tags = {

@@ -6,8 +6,9 @@ import { lowerEnginePriority } from './threads.ts';
 
 const inliningFlag = '--max-inlined-bytecode-size-cumulative';
 /**
- * How many bytes of bytecode V8 may inline into one function. The way of a message from a read to a write is one chain of calls, longer than
- * its default of 920 has room for: which calls are left out is then chance, and each costs more than it does.
+ * How many bytes of bytecode V8 may inline into one function. The way of a message from a read to a write is one chain
+ * of calls, longer than its default of 920 has room for: which calls are left out is then chance, and each costs more
+ * than it does.
  */
 const inlinedBytecodeBytes = 2_500;
 

@@ -1,6 +1,6 @@
 /**
- * Buffers that nobody has any more stay in memory until V8 collects. It does so by the heap, and lets up to some hundred megabytes of
- * buffers pile up, which may be more than the container has.
+ * Buffers that nobody has any more stay in memory until V8 collects. It does so by the heap, and lets up to some
+ * hundred megabytes of buffers pile up, which may be more than the container has.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

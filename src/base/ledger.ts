@@ -1,9 +1,9 @@
 /**
  * One account of the memory that clients cause, in bytes: by category, by client, and in all.
  *
- * Whoever holds memory for a client charges its `Account`, and releases the same amount. What a part counts by itself, such as the
- * store, is set as a gauge. As memory fills, a client may hold less (`Account.mayAdd`), and levels of pressure say what gives: see
- * `Pressure`. Charging is a few additions and one comparison, and allocates nothing.
+ * Whoever holds memory for a client charges its `Account`, and releases the same amount. What a part counts by itself,
+ * such as the store, is set as a gauge. As memory fills, a client may hold less (`Account.mayAdd`), and levels of
+ * pressure say what gives: see `Pressure`. Charging is a few additions and one comparison, and allocates nothing.
  */
 import { assert } from './assert.ts';
 
@@ -49,13 +49,14 @@ const begins = [0, 0.5, 0.6, 0.7, 0.8, 0.95];
 const ends = [0, 0.45, 0.55, 0.65, 0.75, 0.9];
 
 /**
- * A client may hold as much as is free, and this part of the ceiling counts as all: one client alone gets half of it, ten get a
- * tenth each, and the largest are refused first. (The dynamic threshold of switches with a shared buffer: Choudhury and Hahne, 1998.)
+ * A client may hold as much as is free, and this part of the ceiling counts as all: one client alone gets half of it,
+ * ten get a tenth each, and the largest are refused first. (The dynamic threshold of switches with a shared buffer:
+ * Choudhury and Hahne, 1998.)
  */
 const sharedPart = 0.9;
 /**
- * So much everybody may hold, a small part of the ceiling within these bounds: an ordinary client is not refused because others hold
- * everything.
+ * So much everybody may hold, a small part of the ceiling within these bounds: an ordinary client is not refused
+ * because others hold everything.
  */
 const smallAccount = { part: 1 / 4_096, least: 8_192, most: 65_536 };
 
@@ -69,7 +70,9 @@ export class Ledger {
   readonly #shareable: number;
   /** Who holds no more is never refused anything. */
   readonly smallBytes: number;
-  /** Told of each change of the level, in the middle of what caused it: it may note what is to be done, and do it later. */
+  /**
+   * Told of each change of the level, in the middle of what caused it: it may note what is to be done, and do it later.
+   */
   onPressure: (pressure: Pressure, before: Pressure) => void = () => {};
 
   /** `ceiling`: for all clients together; infinite: whatever there is. */

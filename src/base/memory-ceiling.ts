@@ -11,7 +11,10 @@ const baseBytes = 128 * mebibyte;
 const leastBytes = 32 * mebibyte;
 /** What is released stays for a while, until V8 collects it or the allocator gives it back. */
 const memoryPart = 0.4;
-/** Objects, names and filters are on V8's heap, buffers are not. Even if all were, it has to hold what is garbage as well. */
+/**
+ * Objects, names and filters are on V8's heap, buffers are not. Even if all were, it has to hold what is garbage as
+ * well.
+ */
 const heapPart = 0.7;
 
 /** `memory`: of the container (cgroup v1 or v2) or the machine; `heap`: V8's limit. */

@@ -1,8 +1,9 @@
 /**
  * What is remembered by name until a time, in bounded room.
  *
- * When it is full, a new entry takes the place of one that has passed, or else of that which passes soonest among a few. So a peer
- * that invents names in order to be forgotten displaces its own: an entry that is to last long stays while others pass before it.
+ * When it is full, a new entry takes the place of one that has passed, or else of that which passes soonest among a
+ * few. So a peer that invents names in order to be forgotten displaces its own: an entry that is to last long stays
+ * while others pass before it.
  */
 export interface Passing {
   /** Milliseconds since the epoch. */

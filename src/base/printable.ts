@@ -1,11 +1,14 @@
 /**
- * Text of unknown peers, made harmless for logs and terminals: what would move the cursor, colour the screen, begin a line or turn the
- * direction of writing stands as `\u001b`, and there is an end to it.
+ * Text of unknown peers, made harmless for logs and terminals: what would move the cursor, colour the screen, begin a
+ * line or turn the direction of writing stands as `\u001b`, and there is an end to it.
  */
 const charactersMax = 1_000;
 const ellipsisBytes = 3;
 
-/** C0, DEL and C1; line and paragraph separators; marks, embeddings, overrides and isolates of direction; lone surrogates. */
+/**
+ * C0, DEL and C1; line and paragraph separators; marks, embeddings, overrides and isolates of direction; lone
+ * surrogates.
+ */
 const harmful =
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 const mayNeedChange = /[^\u0020-\u007e\u00a0-\u0600]/;
@@ -13,7 +16,9 @@ const mayNeedChange = /[^\u0020-\u007e\u00a0-\u0600]/;
 const escaped = (text: string) =>
   text.replace(harmful, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-/** A value as one line of JSON that is as harmless, and still says exactly what is in it. Texts in it are cut as well. */
+/**
+ * A value as one line of JSON that is as harmless, and still says exactly what is in it. Texts in it are cut as well.
+ */
 export function jsonLine(value: object): string {
   return escaped(JSON.stringify(value, (_key, each: unknown) => (typeof each === 'string' ? cut(each) : each)));
 }

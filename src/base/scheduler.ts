@@ -1,18 +1,22 @@
 /**
  * Who works in a round of the event loop, and for how long.
  *
- * A round is what arrived on sockets, then queued work, then what ends the round: a commit and the writes. All work is done for
- * a `Share`. Each authenticated client has one, the connections that are not authenticated have one together, and so do the
- * broker's own jobs. Work is charged with the time that it took, read from the clock: so a new kind of work is charged without
- * anybody thinking of it. A share may take its quantum in each round. One that took more owes the rest and is not served until
- * it is paid back, a quantum for each round. That is deficit round robin with microseconds in place of bytes.
+ * A round is what arrived on sockets, then queued work, then what ends the round: a commit and the writes. All work is
+ * done for a `Share`. Each authenticated client has one, the connections that are not authenticated have one together,
+ * and so do the broker's own jobs. Work is charged with the time that it took, read from the clock: so a new kind of
+ * work is charged without anybody thinking of it. A share may take its quantum in each round. One that took more owes
+ * the rest and is not served until it is paid back, a quantum for each round. That is deficit round robin with
+ * microseconds in place of bytes.
  *
  * Long work consists of steps. The scheduler looks at the clock between two of them, and after every few packets.
  */
 import { assert } from './assert.ts';
 import { Deque } from './deque.ts';
 
-/** Does a small part of some work, a tenth of a millisecond at most, and returns whether there is more of it. Must not throw. */
+/**
+ * Does a small part of some work, a tenth of a millisecond at most, and returns whether there is more of it. Must not
+ * throw.
+ */
 export type Step = () => boolean;
 
 export interface SchedulerOptions {
@@ -137,8 +141,8 @@ export class Share {
   }
 
   /**
-   * Whether it may work now. If so, what follows is charged to it until `end`, which must be called whatever happens. If not, the
-   * work is to be queued.
+   * Whether it may work now. If so, what follows is charged to it until `end`, which must be called whatever happens.
+   * If not, the work is to be queued.
    */
   begin(): boolean {
     if (this.#ordered?.isBlocked === true) return false;
@@ -184,8 +188,8 @@ export class Share {
   }
 
   /**
-   * The same for work that has no place in an order, and that nobody waits for at once: what else there is to do, for this share and for others,
-   * goes first.
+   * The same for work that has no place in an order, and that nobody waits for at once: what else there is to do, for
+   * this share and for others, goes first.
    */
   queueBackground(step: Step): void {
     (this.#background ??= new Lane(this, this.#backgroundLevel, true)).push(step);
@@ -338,7 +342,9 @@ export class Scheduler {
     for (const lanes of this.#active) this.#serve(lanes, until);
   }
 
-  /** Each once, as far as there is time, and one at least; those for whom there is none are the first in the next round. */
+  /**
+   * Each once, as far as there is time, and one at least; those for whom there is none are the first in the next round.
+   */
   #serve(lanes: Deque<Lane>, until: number): void {
     for (let left = lanes.length; left > 0; left--) {
       const lane = lanes.shift()!;

@@ -5,8 +5,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * A promise of ours for it, whatever kind it is. `Promise.resolve` would hand back a native one as it is, with a `then` or `catch` of its own
- * that a program may have put on it.
+ * A promise of ours for it, whatever kind it is. `Promise.resolve` would hand back a native one as it is, with a `then`
+ * or `catch` of its own that a program may have put on it.
  */
 export async function ownPromise<T>(thenable: PromiseLike<T>): Promise<T> {
   return await thenable;

@@ -1,6 +1,6 @@
 /**
- * Priorities of the threads of this process. Linux has one for each of them, by numbers that `/proc` tells; elsewhere they are all
- * alike, and nothing happens here.
+ * Priorities of the threads of this process. Linux has one for each of them, by numbers that `/proc` tells; elsewhere
+ * they are all alike, and nothing happens here.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { constants, getPriority, setPriority } from 'node:os';
@@ -15,8 +15,8 @@ export function lowerOwnPriority(): void {
 }
 
 /**
- * So do the threads in which V8 compiles and collects. There are four of them on any machine, and where it has no processor to spare,
- * the event loop would wait for each of them some milliseconds at a time.
+ * So do the threads in which V8 compiles and collects. There are four of them on any machine, and where it has no
+ * processor to spare, the event loop would wait for each of them some milliseconds at a time.
  */
 export function lowerEnginePriority(): void {
   whereThereIsProc(() => engineThreads().forEach(lower));

@@ -1,6 +1,6 @@
 /**
- * Many coarse timers at little cost: a hierarchical wheel. Setting and cancelling are O(1), and nothing runs while nothing is
- * due. Time comes from outside: `advance(now)` fires what is due by then, in the order of the ticks.
+ * Many coarse timers at little cost: a hierarchical wheel. Setting and cancelling are O(1), and nothing runs while
+ * nothing is due. Time comes from outside: `advance(now)` fires what is due by then, in the order of the ticks.
  */
 import { assert } from './assert.ts';
 
@@ -95,7 +95,10 @@ export class TimerWheel {
     timer?.list?.remove(timer);
   }
 
-  /** Fires a timer before others that are due, if it is due by `now`: `advance` may have left it. Null is a timer that was never made. */
+  /**
+   * Fires a timer before others that are due, if it is due by `now`: `advance` may have left it. Null is a timer that
+   * was never made.
+   */
   fireIfDue(timer: Timer | null, now: number): void {
     if (timer === null || !timer.isSet || timer.tick > Math.floor(now / this.#tickMs)) return;
     this.cancel(timer);
@@ -103,8 +106,8 @@ export class TimerWheel {
   }
 
   /**
-   * Fires what is due by `now`, but no more than `most`: returns whether that was all. Called again it goes on from there. A timer may
-   * set itself or others meanwhile.
+   * Fires what is due by `now`, but no more than `most`: returns whether that was all. Called again it goes on from
+   * there. A timer may set itself or others meanwhile.
    */
   advance(now: number, most: number = Number.POSITIVE_INFINITY): boolean {
     const target = Math.floor(now / this.#tickMs);
@@ -126,8 +129,8 @@ export class TimerWheel {
   }
 
   /**
-   * The next tick in which anything can happen: the lowest level that holds timers goes on by a slot; Infinity without timers.
-   * After a sleep, or a step of the clock, stepping through every tick would be felt.
+   * The next tick in which anything can happen: the lowest level that holds timers goes on by a slot; Infinity without
+   * timers. After a sleep, or a step of the clock, stepping through every tick would be felt.
    */
   #nextTick(): number {
     let slotTicks = 1;
@@ -154,8 +157,9 @@ export class TimerWheel {
   }
 
   /**
-   * When a level has gone round, the next slot of the level above is dealt out anew: no more than `most` timers in one go, since a slot of
-   * a higher level may have those of hours. Returns how many it dealt out; all of them are once `#dealt` is beyond the levels.
+   * When a level has gone round, the next slot of the level above is dealt out anew: no more than `most` timers in one
+   * go, since a slot of a higher level may have those of hours. Returns how many it dealt out; all of them are once
+   * `#dealt` is beyond the levels.
    */
   #deal(most: number): number {
     let count = 0;

@@ -1,5 +1,6 @@
 /**
- * The file of a worker thread beside the module at `moduleUrl`: what was built, also where that module runs from its source.
+ * The file of a worker thread beside the module at `moduleUrl`: what was built, also where that module runs from its
+ * source.
  */
 export function workerFile(moduleUrl: string, name: string): URL {
   const root = moduleUrl.lastIndexOf('/src/');

@@ -1,8 +1,10 @@
 /**
- * Who may take up a connection: ceilings for all that are not known yet, limits per address and per user, and penalties.
+ * Who may take up a connection: ceilings for all that are not known yet, limits per address and per user, and
+ * penalties.
  *
- * What there is no room for is turned away as it comes, the newest first, so that those who began can finish. A client that a
- * limit per address or a ban keeps out is told so in answer to its CONNECT, while few are told at a time; the others are closed at once.
+ * What there is no room for is turned away as it comes, the newest first, so that those who began can finish. A client
+ * that a limit per address or a ban keeps out is told so in answer to its CONNECT, while few are told at a time; the
+ * others are closed at once.
  */
 import { AddressSet, addressOf, sourceOf } from '../base/addresses.ts';
 import { LeakyBuckets } from '../base/passing-table.ts';
@@ -17,8 +19,9 @@ import type { Counters, LimitName } from './counters.ts';
 import { Penalties, type Suspect } from './penalties.ts';
 
 /**
- * Those that are closing take no place of `limits.connections`, or a fleet that comes back at once would be turned away for what it
- * was before. They still have file descriptors, so they have no more room than a sixteenth of the limit, within these.
+ * Those that are closing take no place of `limits.connections`, or a fleet that comes back at once would be turned away
+ * for what it was before. They still have file descriptors, so they have no more room than a sixteenth of the limit,
+ * within these.
  */
 const closingRoom = { least: 16, most: 256 };
 const closingMax = (connections: number): number =>

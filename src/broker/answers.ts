@@ -1,5 +1,6 @@
 /**
- * Answers in packets that are seldom sent: as much of them as the client wants and can take. [MQTT5 3.1.2-24] [MQTT5 3.1.2-29]
+ * Answers in packets that are seldom sent: as much of them as the client wants and can take. [MQTT5 3.1.2-24] [MQTT5
+ * 3.1.2-29]
  */
 import { encodeAnswer, encodeRefusal, withoutExplanations } from '../codec/encode.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -8,8 +9,8 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Connection } from './connection.ts';
 
 /**
- * Sends what the client waits for. One whose Maximum Packet Size leaves no room for it would wait without end, so its connection
- * ends with 0x95 then, and this returns false.
+ * Sends what the client waits for. One whose Maximum Packet Size leaves no room for it would wait without end, so its
+ * connection ends with 0x95 then, and this returns false.
  */
 export function sendOrEnd(connection: Connection, packet: Answer): boolean {
   if (send(connection, packet)) return true;
@@ -18,7 +19,9 @@ export function sendOrEnd(connection: Connection, packet: Answer): boolean {
   return false;
 }
 
-/** Sends a packet, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all. */
+/**
+ * Sends a packet, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all.
+ */
 export function send(connection: Connection, packet: Answer): boolean {
   const { wantsProblemInformation, packetBytesMax, traits } = connection;
   const mayExplain = wantsProblemInformation || packet.cmd === 'connack' || packet.cmd === 'disconnect';

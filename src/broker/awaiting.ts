@@ -16,8 +16,8 @@ export interface Asker {
 }
 
 /**
- * Goes on with a hook's answer (see `answerOf`): at once if it is there, else when it comes, with the connection parked meanwhile so
- * that the order of its packets holds.
+ * Goes on with a hook's answer (see `answerOf`): at once if it is there, else when it comes, with the connection parked
+ * meanwhile so that the order of its packets holds.
  */
 export function withAnswer<T>(
   asker: Asker,
@@ -39,7 +39,10 @@ export function withAnswer<T>(
   });
 }
 
-/** A hook's answer. It never throws or rejects: a hook that fails is logged, and counts as `fallback`, which must be a refusal. */
+/**
+ * A hook's answer. It never throws or rejects: a hook that fails is logged, and counts as `fallback`, which must be a
+ * refusal.
+ */
 export function answerOf<T>(
   { complaints, scheduler }: Shell,
   client: string | undefined,

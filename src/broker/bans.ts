@@ -1,6 +1,6 @@
 /**
- * Who is shut out for a while: an address, or one user or client from one address, never a user or client everywhere, since then
- * anybody could shut out anybody. Bounded, and in memory only: a restart forgets it.
+ * Who is shut out for a while: an address, or one user or client from one address, never a user or client everywhere,
+ * since then anybody could shut out anybody. Bounded, and in memory only: a restart forgets it.
  */
 import { createHash } from 'node:crypto';
 import { PassingTable } from '../base/passing-table.ts';

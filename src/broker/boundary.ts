@@ -1,11 +1,13 @@
 /**
- * Where everything enters the broker from outside: bytes, timers, commits, answers of hooks, listeners of the program. What is thrown
- * on the way is somebody's fault, and costs whoever is to blame, and nobody else:
+ * Where everything enters the broker from outside: bytes, timers, commits, answers of hooks, listeners of the program.
+ * What is thrown on the way is somebody's fault, and costs whoever is to blame, and nobody else:
  *
  * - a `ProtocolError` is the peer's: its connection ends with that code;
  * - anything else in work for one connection or session is a bug of ours that costs that connection;
- * - what listeners and handlers of the program throw, or reject with, is the program's: it is logged, and everything goes on;
- * - a bug in what all share (commits, timers of sessions, `$SYS`) ends the broker, since nothing it says can be trusted any more.
+ * - what listeners and handlers of the program throw, or reject with, is the program's: it is logged, and everything
+ *   goes on;
+ * - a bug in what all share (commits, timers of sessions, `$SYS`) ends the broker, since nothing it says can be trusted
+ *   any more.
  *
  * Nothing here throws.
  */

@@ -84,7 +84,10 @@ const outcomeOf = (reasonCode: ReasonCode): PublishOutcome => ({ isAccepted: !is
 
 export class Broker implements BanList {
   readonly events: BrokerEvents;
-  /** Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is to be closed. */
+  /**
+   * Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is
+   * to be closed.
+   */
   readonly ended: Promise<void>;
   readonly #shell: Shell;
   readonly #store: SessionStore;
@@ -210,8 +213,8 @@ export class Broker implements BanList {
   }
 
   /**
-   * Publishes a message of the program's own. Resolves once it would survive a crash, as far as the store promises that, or when it is
-   * refused.
+   * Publishes a message of the program's own. Resolves once it would survive a crash, as far as the store promises
+   * that, or when it is refused.
    */
   async publish(topicName: string, fields: MessageFields): Promise<PublishOutcome> {
     const message = this.#ownMessage(topicName, fields);
@@ -272,8 +275,8 @@ export class Broker implements BanList {
   }
 
   /**
-   * The rules of the access policy have changed: what is published from now on reaches those who may have it now. `topics`: filters; no
-   * other topics have other readers than before. Null, the default: any may.
+   * The rules of the access policy have changed: what is published from now on reaches those who may have it now.
+   * `topics`: filters; no other topics have other readers than before. Null, the default: any may.
    */
   rulesChanged(topics: readonly string[] | null = null): void {
     this.#shell.core.rightsChanged(topics);
@@ -306,8 +309,9 @@ export class Broker implements BanList {
   }
 
   /**
-   * Tells the clients, closes every connection, lets what is staged reach the disk and closes the store. `closePipeline` is called when
-   * nothing is on its way through the pipeline any more; what it still gives away is stored.
+   * Tells the clients, closes every connection, lets what is staged reach the disk and closes the store.
+   * `closePipeline` is called when nothing is on its way through the pipeline any more; what it still gives away is
+   * stored.
    *
    * Rejects with a StoreError if the disk does not take everything in time: none of that was acknowledged.
    */
@@ -359,7 +363,9 @@ export class Broker implements BanList {
     unpromised.finish();
   }
 
-  /** For who finds a bug in what all share: nothing more is committed or sent, connections are cut, and `ended` rejects. */
+  /**
+   * For who finds a bug in what all share: nothing more is committed or sent, connections are cut, and `ended` rejects.
+   */
   break(what: string, error: unknown): void {
     this.#shell.boundary.break(what, error);
   }
@@ -373,7 +379,9 @@ export class Broker implements BanList {
     this.#endPublishing();
   }
 
-  /** Only once all else is stored: if the disk fails, it is for the next start as after a crash, and that loses nothing. */
+  /**
+   * Only once all else is stored: if the disk fails, it is for the next start as after a crash, and that loses nothing.
+   */
   async #storeWindows(): Promise<void> {
     for (const _ of storeWindows(this.#shell.core)) await this.#allStored();
     await this.#allStored();

@@ -1,5 +1,6 @@
 /**
- * Log lines that anybody can cause: of each kind so many in an interval, and one at its end that says how many more there were.
+ * Log lines that anybody can cause: of each kind so many in an interval, and one at its end that says how many more
+ * there were.
  */
 import type { Log } from '../contracts/log.ts';
 

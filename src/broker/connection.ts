@@ -1,8 +1,9 @@
 /**
- * One network connection, from its first byte to its last: reads packets, hands them to the core in order, gathers what goes
- * out. What is cold (CONNECT, SUBSCRIBE, …) is in files of its own beside this one.
+ * One network connection, from its first byte to its last: reads packets, hands them to the core in order, gathers what
+ * goes out. What is cold (CONNECT, SUBSCRIBE, …) is in files of its own beside this one.
  *
- * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it ends.
+ * States: `opening` until CONNECT, `authenticating` while a hook thinks, `open`, `closing` once it is decided that it
+ * ends.
  */
 import { type Account, Category, Pressure } from '../base/ledger.ts';
 import type { Share, Step } from '../base/scheduler.ts';
@@ -178,8 +179,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   /**
-   * Whether there is memory for what comes next of the packet under way. A small one is always read on: it may be an answer, which
-   * makes room.
+   * Whether there is memory for what comes next of the packet under way. A small one is always read on: it may be an
+   * answer, which makes room.
    */
   get mayReceive(): boolean {
     const { growth } = this.#framer;
@@ -266,7 +267,9 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     });
   }
 
-  /** Takes no further packet until each `park` has had its `unpark`: a hook is thinking, and may lead to another one. */
+  /**
+   * Takes no further packet until each `park` has had its `unpark`: a hook is thinking, and may lead to another one.
+   */
   park(): void {
     this.#parks++;
     this.isParked = true;
@@ -449,7 +452,10 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     return this.#findRoute() || this.#fanOutSome();
   }
 
-  /** For whoever takes its place: calls back once its last message has reached everybody, before it takes another packet. */
+  /**
+   * For whoever takes its place: calls back once its last message has reached everybody, before it takes another
+   * packet.
+   */
   whenPublished(callback: () => void): void {
     (this.#whenPublished ??= []).push(callback);
   }
@@ -638,8 +644,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   /**
-   * Says so, as far as the client's version can be told, and closes. What it has published reaches everybody before its will does, and
-   * before anything that its client publishes next, so it ends behind that.
+   * Says so, as far as the client's version can be told, and closes. What it has published reaches everybody before its
+   * will does, and before anything that its client publishes next, so it ends behind that.
    */
   end(reasonCode: number, why: string): void {
     if (this.state === 'closing' || this.#isEnding) return;

@@ -12,8 +12,9 @@ export interface MessageFields extends OpenProperties {
 }
 
 /**
- * A message that was not read from a PUBLISH: a will, the program's own, or what a hook or a pipeline made of one. Throws a ProtocolError
- * if it could not be sent. `known`: the topic of this name, if it is at hand. `isOurs`: the payload need not be copied.
+ * A message that was not read from a PUBLISH: a will, the program's own, or what a hook or a pipeline made of one.
+ * Throws a ProtocolError if it could not be sent. `known`: the topic of this name, if it is at hand. `isOurs`: the
+ * payload need not be copied.
  */
 export function createMessage(
   topic: string,

@@ -1,6 +1,6 @@
 /**
- * When one connection has to end by itself: no CONNECT in time, nothing heard for one and a half times the keep-alive, a refusal
- * that was kept back, credentials that expire.
+ * When one connection has to end by itself: no CONNECT in time, nothing heard for one and a half times the keep-alive,
+ * a refusal that was kept back, credentials that expire.
  */
 import { Timer } from '../base/timer-wheel.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -12,8 +12,8 @@ const largePartBytes = 16_384;
 
 export class Deadlines {
   /**
-   * When the client was last heard; the keep-alive counts from there. By packets, not by bytes: one that is trickled and never whole
-   * would keep a connection without end. [MQTT5 3.1.2-22]
+   * When the client was last heard; the keep-alive counts from there. By packets, not by bytes: one that is trickled
+   * and never whole would keep a connection without end. [MQTT5 3.1.2-22]
    */
   heardAt: number;
   /** Read since then. */
@@ -60,7 +60,9 @@ export class Deadlines {
     else timers.set(this.#timer, now + this.#keepAliveMs);
   }
 
-  /** The credentials hold until then (milliseconds since the epoch), unless it is told otherwise before. Null: for good. */
+  /**
+   * The credentials hold until then (milliseconds since the epoch), unless it is told otherwise before. Null: for good.
+   */
   endAt(time: number | null): void {
     const connection = this.#connection;
     const { core, boundary, time: clock } = connection.shell;

@@ -3,8 +3,8 @@ import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { Boundary } from './boundary.ts';
 
 /**
- * What an embedding program can listen to. Listeners run within the broker's work: keep them short. One that throws, or whose promise
- * rejects, is logged; the other listeners and the broker go on.
+ * What an embedding program can listen to. Listeners run within the broker's work: keep them short. One that throws, or
+ * whose promise rejects, is logged; the other listeners and the broker go on.
  */
 export interface BrokerEventMap {
   /** A client was accepted: its CONNACK is on its way. */

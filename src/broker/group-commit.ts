@@ -1,6 +1,6 @@
 /**
- * Everything that is staged in a round of the event loop is committed in one batch at its end, and synced; while that is under
- * way the next batch collects. Answers that promise durability wait for their batch.
+ * Everything that is staged in a round of the event loop is committed in one batch at its end, and synced; while that
+ * is under way the next batch collects. Answers that promise durability wait for their batch.
  */
 import { Deque } from '../base/deque.ts';
 import type { Scheduler, Share } from '../base/scheduler.ts';
@@ -22,8 +22,8 @@ export interface GroupCommitOptions {
 }
 
 /**
- * Answers that wait for one batch, in order, each with the link that pays if it fails; null: all do. An acknowledgement is packed into a
- * number, since there are many.
+ * Answers that wait for one batch, in order, each with the link that pays if it fails; null: all do. An acknowledgement
+ * is packed into a number, since there are many.
  */
 class Held {
   readonly links: (Link | null)[] = [];
@@ -81,8 +81,8 @@ export class GroupCommit {
   }
 
   /**
-   * Runs `callback` once everything staged so far is durable: at once if it is, or if nothing was staged since `stagedBefore`. `link` pays
-   * if it fails; null: it is for all, or sees to that itself.
+   * Runs `callback` once everything staged so far is durable: at once if it is, or if nothing was staged since
+   * `stagedBefore`. `link` pays if it fails; null: it is for all, or sees to that itself.
    */
   whenStored(link: Link | null, callback: () => void, stagedBefore = -1): void {
     const isStored = this.#isStored(stagedBefore);
@@ -95,8 +95,8 @@ export class GroupCommit {
   }
 
   /**
-   * Runs `answer`, which answers on this link, once what was staged since `stagedBefore` is durable: what others have staged is not waited
-   * for. Never before an earlier answer on the same link.
+   * Runs `answer`, which answers on this link, once what was staged since `stagedBefore` is durable: what others have
+   * staged is not waited for. Never before an earlier answer on the same link.
    */
   answer(link: Link, stagedBefore: number, answer: () => void): void {
     if (link.heldAnswers === 0 && this.#isStored(stagedBefore)) return answer();

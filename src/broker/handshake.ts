@@ -168,8 +168,8 @@ function checkClientId({ shell: { settings }, identity }: Connection): void {
 }
 
 /**
- * With `clientIds: own`, a client can come back by the identifier that it was given: now that its user name is known, and no secret any more,
- * that is one of its own.
+ * With `clientIds: own`, a client can come back by the identifier that it was given: now that its user name is known,
+ * and no secret any more, that is one of its own.
  */
 function assignOwn(connection: Connection): void {
   const { clientId, username } = connection.identity!;
@@ -329,8 +329,9 @@ function welcome(
 }
 
 /**
- * A client that is back while the will of its last connection is in a hook or pipeline: what it publishes comes after that, or it would
- * be said to be gone for good. For some seconds only: a step that hangs must not keep it out. [MQTT5 4.6.0-6]
+ * A client that is back while the will of its last connection is in a hook or pipeline: what it publishes comes after
+ * that, or it would be said to be gone for good. For some seconds only: a step that hangs must not keep it out. [MQTT5
+ * 4.6.0-6]
  */
 function stayBehindWill(connection: Connection, clientId: string): void {
   const { timers, wills, now } = connection.shell.core;

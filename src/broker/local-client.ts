@@ -1,6 +1,6 @@
 /**
- * A subscriber within the process: `broker.subscribe` of the library. To the core it is a session like any other, whose link
- * calls a function instead of writing to a socket.
+ * A subscriber within the process: `broker.subscribe` of the library. To the core it is a session like any other, whose
+ * link calls a function instead of writing to a socket.
  */
 import type { Share } from '../base/scheduler.ts';
 import type { PublishHeader } from '../codec/publish.ts';

@@ -1,6 +1,6 @@
 /**
- * What the broker does as the memory that clients take comes near its ceiling, level by level (`Pressure`): first what costs nobody
- * anything, and last the connections of those who hold most.
+ * What the broker does as the memory that clients take comes near its ceiling, level by level (`Pressure`): first what
+ * costs nobody anything, and last the connections of those who hold most.
  */
 import type { ChunkPool } from '../base/chunk-pool.ts';
 import type { Garbage } from '../base/garbage.ts';
@@ -133,7 +133,9 @@ export class MemoryGuard {
     this.#waiting.delete(connection);
   }
 
-  /** Those whose whole packet finds room beside those that go on as well: otherwise nobody's packet would ever be whole. */
+  /**
+   * Those whose whole packet finds room beside those that go on as well: otherwise nobody's packet would ever be whole.
+   */
   #letGoOn(): void {
     let { room } = this.ledger;
     for (const connection of this.#waiting.keys()) {

@@ -2,7 +2,8 @@
  * What is written at the end of a round: each connection once, with all that it was sent in the round.
  *
  * A message for very many must not make the others wait until all of these are written. Connections that only got such
- * messages are written after the others, as far as there is time, and the rest in the next rounds. Meanwhile they gather more.
+ * messages are written after the others, as far as there is time, and the rest in the next rounds. Meanwhile they
+ * gather more.
  */
 import { Deque } from '../base/deque.ts';
 import type { Scheduler } from '../base/scheduler.ts';
@@ -14,8 +15,8 @@ export const urgency = { none: 0, bulk: 1, now: 2 } as const;
 export type Urgency = (typeof urgency)[keyof typeof urgency];
 
 /**
- * While somebody's work goes on in the next round, what is to be written gathers, since a write costs more than what is in it: since the
- * last time for about four times as long as the writes will take, and no longer than this.
+ * While somebody's work goes on in the next round, what is to be written gathers, since a write costs more than what is
+ * in it: since the last time for about four times as long as the writes will take, and no longer than this.
  */
 const [gatherMicroseconds, gatherMicrosecondsMax] = [20, 2_000];
 /** Writes between two looks at the clock. */

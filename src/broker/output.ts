@@ -1,8 +1,8 @@
 /**
  * What one connection is about to be sent, gathered so that it is written once per round of the event loop.
  *
- * Chunks come from a pool shared by all connections and go back as soon as the kernel has copied them, so an idle connection
- * holds none. While the kernel does not take more, everything waits here and not in the stream.
+ * Chunks come from a pool shared by all connections and go back as soon as the kernel has copied them, so an idle
+ * connection holds none. While the kernel does not take more, everything waits here and not in the stream.
  */
 import { type ChunkPool, largeChunk } from '../base/chunk-pool.ts';
 import { Account, Category, unlimited } from '../base/ledger.ts';

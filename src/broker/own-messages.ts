@@ -1,6 +1,6 @@
 /**
- * Messages of the program, or of the broker itself, which pass no hook and no pipeline: one after the other, and one that is for very many
- * in steps, with everybody else served in between.
+ * Messages of the program, or of the broker itself, which pass no hook and no pipeline: one after the other, and one
+ * that is for very many in steps, with everybody else served in between.
  */
 import { Deque } from '../base/deque.ts';
 import { Publication } from '../core/fan-out.ts';
@@ -34,7 +34,10 @@ export class OwnMessages {
   /** Of the first one, if it is for very many: what is left. */
   #rest: Publication | null = null;
 
-  /** `waitsForDisk`: what is to be stored waits while the disk is behind or takes nothing, and those behind it wait as well. */
+  /**
+   * `waitsForDisk`: what is to be stored waits while the disk is behind or takes nothing, and those behind it wait as
+   * well.
+   */
   constructor(shell: () => Shell, waitsForDisk: boolean) {
     this.#shell = shell;
     this.#waitsForDisk = waitsForDisk;

@@ -1,7 +1,9 @@
 /**
- * How fast one client may send: `limits.messagesPerSecond` and `limits.bytesPerSecond`, in the mean over a second or a few.
+ * How fast one client may send: `limits.messagesPerSecond` and `limits.bytesPerSecond`, in the mean over a second or a
+ * few.
  *
- * A connection counts messages down and asks here only when its allowance is used up; without these limits there is no `Pace`.
+ * A connection counts messages down and asks here only when its allowance is used up; without these limits there is no
+ * `Pace`.
  */
 import { Timer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Limits } from '../contracts/settings.ts';
@@ -12,7 +14,10 @@ import type { Shell } from './shell.ts';
 
 /** An allowance that practically never ends. */
 export const unlimited = 0x3fffffff;
-/** What was not sent in so many milliseconds may be sent now. Who is to be disconnected may have been held up by the network. */
+/**
+ * What was not sent in so many milliseconds may be sent now. Who is to be disconnected may have been held up by the
+ * network.
+ */
 const burstMs = { slow: 1_000, disconnect: 5_000 } as const;
 
 /** A connection, as far as it is slowed. */
@@ -51,8 +56,8 @@ export class Pace {
   }
 
   /**
-   * A message has come for which there is no allowance left; returns how many more may come before this is called again. If it
-   * is one too many, nothing more is read until it is paid for, or this throws.
+   * A message has come for which there is no allowance left; returns how many more may come before this is called
+   * again. If it is one too many, nothing more is read until it is paid for, or this throws.
    */
   message(now: number): number {
     const { messagesPerSecond } = this.#limits;

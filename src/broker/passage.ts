@@ -1,6 +1,6 @@
 /**
- * A message on its way through the hooks and the pipeline, before anything is routed, stored or acknowledged: the same way for a
- * PUBLISH of a client and for its will. The rules are asked before it.
+ * A message on its way through the hooks and the pipeline, before anything is routed, stored or acknowledged: the same
+ * way for a PUBLISH of a client and for its will. The rules are asked before it.
  */
 import type { PublishVerdict } from '../contracts/hooks.ts';
 import type { Prepared } from '../core/prepared.ts';

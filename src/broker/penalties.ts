@@ -1,9 +1,9 @@
 /**
- * What becomes of those whose authentication fails again and again, or who come and go in a loop: their refusals are kept back
- * longer each time, and then they are shut out for a while.
+ * What becomes of those whose authentication fails again and again, or who come and go in a loop: their refusals are
+ * kept back longer each time, and then they are shut out for a while.
  *
- * Counted per user at one address and per address, never per user alone: whoever knows a name must not be able to slow or shut out
- * its owner, who is elsewhere.
+ * Counted per user at one address and per address, never per user alone: whoever knows a name must not be able to slow
+ * or shut out its owner, who is elsewhere.
  */
 import { LeakyBuckets } from '../base/passing-table.ts';
 import type { Ban } from '../contracts/bans.ts';
@@ -70,7 +70,10 @@ export class Penalties {
     if (flaps >= flapsPerMinute) this.#ban(address, null, client, 'connected and left too often', now);
   }
 
-  /** Lets in again who is banned at this address, or everybody, and forgets what led to it. Returns how many bans that were. */
+  /**
+   * Lets in again who is banned at this address, or everybody, and forgets what led to it. Returns how many bans that
+   * were.
+   */
   pardon(address: string | null, now: number): number {
     const bans = this.bans.list(now).filter((ban) => address === null || ban.address === address);
     for (const ban of bans) {

@@ -1,6 +1,6 @@
 /**
- * Between the broker and the transform pipeline: what goes through it, what comes out, and the forms that classes of subscribers
- * want.
+ * Between the broker and the transform pipeline: what goes through it, what comes out, and the forms that classes of
+ * subscribers want.
  */
 import { openProperties } from '../codec/publish-properties.ts';
 import type { Awaitable, MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
@@ -70,9 +70,9 @@ export function messagesOf(verdict: PublishVerdict, message: Message, seen: Publ
 }
 
 /**
- * Messages that are about to be published, with the forms that their subscribers want. While one form is waited for, somebody may
- * subscribe, also to a message whose forms were there before: nothing is published until every class has its own of every message, or what
- * a step takes out would get through.
+ * Messages that are about to be published, with the forms that their subscribers want. While one form is waited for,
+ * somebody may subscribe, also to a message whose forms were there before: nothing is published until every class has
+ * its own of every message, or what a step takes out would get through.
  */
 export class Preparation {
   readonly #shell: Shell;
@@ -87,7 +87,9 @@ export class Preparation {
     return this.#messages;
   }
 
-  /** Null: everything is there at this moment. Else a promise that never rejects, after which there may be more to make. */
+  /**
+   * Null: everything is there at this moment. Else a promise that never rejects, after which there may be more to make.
+   */
   makeMissing(): Promise<unknown> | null {
     const { pipeline, core } = this.#shell;
     if (pipeline === null) return null;

@@ -1,6 +1,6 @@
 /**
- * What a client may publish, for what configured stages make of its messages: it is asked as for a message of its own, also when it has
- * long gone. [MQTT5 4.7.2]
+ * What a client may publish, for what configured stages make of its messages: it is asked as for a message of its own,
+ * also when it has long gone. [MQTT5 4.7.2]
  */
 import type { Rights } from '../contracts/access.ts';
 import type { Awaitable, ClientIdentity } from '../contracts/hooks.ts';

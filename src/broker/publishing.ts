@@ -1,5 +1,6 @@
 /**
- * A PUBLISH on its way through the hooks, before anything is routed, stored or acknowledged. Without hooks this is passed by.
+ * A PUBLISH on its way through the hooks, before anything is routed, stored or acknowledged. Without hooks this is
+ * passed by.
  */
 import { handlePublish, handleTransformed, refusePublish as refuseInCore } from '../core/handlers/publish.ts';
 import type { Prepared } from '../core/prepared.ts';
@@ -79,8 +80,8 @@ export function mustBeStored({ core, pipeline }: Shell, origin: Session | null, 
 }
 
 /**
- * The disk takes no writes, or is behind. If it fails, 5.0 is told; before, no answer can say so, and the connection waits. It waits as
- * well if the refusal would have to stay behind an answer that is owed for an earlier message.
+ * The disk takes no writes, or is behind. If it fails, 5.0 is told; before, no answer can say so, and the connection
+ * waits. It waits as well if the refusal would have to stay behind an answer that is owed for an earlier message.
  */
 export function publishWhenStored(
   connection: Connection,

@@ -1,7 +1,7 @@
 /**
- * When a connection is read. It is not while it is parked, while it is owed too many answers, while there is no memory for the rest of
- * a packet, and while it does not read what it is sent: its answers would grow without end. What was not read is not late for its
- * keep-alive.
+ * When a connection is read. It is not while it is parked, while it is owed too many answers, while there is no memory
+ * for the rest of a packet, and while it does not read what it is sent: its answers would grow without end. What was
+ * not read is not late for its keep-alive.
  */
 import type { Connection } from './connection.ts';
 import type { Output } from './output.ts';
@@ -23,7 +23,10 @@ export class ReadGate {
     this.#output = output;
   }
 
-  /** An answer costs a client little, and waits here until the disk has what it promises: more than so many are never owed. */
+  /**
+   * An answer costs a client little, and waits here until the disk has what it promises: more than so many are never
+   * owed.
+   */
   mindAnswers(): void {
     if (this.#owesFew || this.isHeldUp) return;
     this.isHeldUp = true;

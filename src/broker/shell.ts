@@ -60,6 +60,8 @@ export interface Shell {
   readonly time: Timekeeper;
   /** Reads the clock, and lets happen what is due. Milliseconds since the epoch. */
   readTime(): number;
-  /** The time that was read last in this round; reads it if none was. A look at the clock costs as much as a message. */
+  /**
+   * The time that was read last in this round; reads it if none was. A look at the clock costs as much as a message.
+   */
   timeOfRound(): number;
 }

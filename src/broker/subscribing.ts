@@ -1,6 +1,6 @@
 /**
- * SUBSCRIBE and UNSUBSCRIBE: each topic filter is checked, authorised and subscribed in its order, and answered together.
- * [MQTT5 3.8] [MQTT5 3.10]
+ * SUBSCRIBE and UNSUBSCRIBE: each topic filter is checked, authorised and subscribed in its order, and answered
+ * together. [MQTT5 3.8] [MQTT5 3.10]
  */
 import { lastUserProperty } from '../codec/properties.ts';
 import type { Awaitable } from '../contracts/hooks.ts';
@@ -62,8 +62,9 @@ const lookedAtPerStep = 2_500;
 const reclassifiedPerStep = 250;
 
 /**
- * The client has come back, or the pipelines have changed: its subscriptions get the form that they say now. At once where it can be and
- * they are not very many: what waits for the client is about to be sent. `budget`: what is left of this step.
+ * The client has come back, or the pipelines have changed: its subscriptions get the form that they say now. At once
+ * where it can be and they are not very many: what waits for the client is about to be sent. `budget`: what is left of
+ * this step.
  */
 export async function reclassifySession(connection: Connection, budget = { left: lookedAtPerStep }): Promise<void> {
   const { session, shell } = connection;

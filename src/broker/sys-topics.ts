@@ -1,5 +1,6 @@
 /**
- * The $SYS topics, by Mosquitto's names, so that the dashboards people have go on working. Published retained, at an interval.
+ * The $SYS topics, by Mosquitto's names, so that the dashboards people have go on working. Published retained, at an
+ * interval.
  */
 import { Category } from '../base/ledger.ts';
 import type { Session } from '../core/session.ts';
@@ -76,8 +77,8 @@ export class SysTopics {
   }
 
   /**
-   * Publishes what changed since the last time, topic by topic: each may go to thousands. `seconds`: how long ago that was. Returns false
-   * if the last time is not over. Very many sessions are counted for the next time.
+   * Publishes what changed since the last time, topic by topic: each may go to thousands. `seconds`: how long ago that
+   * was. Returns false if the last time is not over. Very many sessions are counted for the next time.
    */
   publish(seconds: number): boolean {
     if (this.#isPublishing) return false;

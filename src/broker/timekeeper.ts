@@ -1,9 +1,9 @@
 /**
  * The broker's time: what the clock says, as long as the clock can be believed.
  *
- * It never goes back: a clock that is set back is followed from there on at its distance, which a later step forward makes up for.
- * And it knows when it went on after a gap, because the process stood still (stopped, suspended, starved) or the clock was set
- * forward: what clients sent meanwhile has not been read yet, so nobody may be called late for it.
+ * It never goes back: a clock that is set back is followed from there on at its distance, which a later step forward
+ * makes up for. And it knows when it went on after a gap, because the process stood still (stopped, suspended, starved)
+ * or the clock was set forward: what clients sent meanwhile has not been read yet, so nobody may be called late for it.
  */
 import type { Clock } from '../base/clock.ts';
 

@@ -15,7 +15,10 @@ export class InboundAliases {
     this.#topics = new Array(maximum);
   }
 
-  /** Sets the alias if the packet names a topic, and returns the topic it stands for. Throws a ProtocolError if there is none. */
+  /**
+   * Sets the alias if the packet names a topic, and returns the topic it stands for. Throws a ProtocolError if there is
+   * none.
+   */
   resolve(alias: number, topic: Topic): Topic {
     if (alias > this.#topics.length) {
       throw new ProtocolError(ReasonCode.TopicAliasInvalid, `Topic Alias ${alias} exceeds the maximum in CONNACK`);
@@ -28,8 +31,9 @@ export class InboundAliases {
 }
 
 /**
- * Those that the broker sets: the first topics sent get them, and keep them. A message goes without one where only that fits into
- * the client's Maximum Packet Size: the packet that names topic and alias is larger, as is one whose topic is shorter than an alias.
+ * Those that the broker sets: the first topics sent get them, and keep them. A message goes without one where only that
+ * fits into the client's Maximum Packet Size: the packet that names topic and alias is larger, as is one whose topic is
+ * shorter than an alias.
  */
 export class OutboundAliases {
   readonly #maximum: number;

@@ -8,11 +8,16 @@ export interface Io {
   readonly stdin: Readable;
   readonly stdout: Writable;
   readonly stderr: Writable;
-  /** Calls back for each SIGINT and SIGTERM, which then do not end the process, until the returned function is called. */
+  /**
+   * Calls back for each SIGINT and SIGTERM, which then do not end the process, until the returned function is called.
+   */
   onSignal(listener: () => void): () => void;
   /** Calls back for each SIGHUP, until the returned function is called. */
   onReload(listener: () => void): () => void;
-  /** Calls back for each error that nobody took, which then does not end the process, until the returned function is called. */
+  /**
+   * Calls back for each error that nobody took, which then does not end the process, until the returned function is
+   * called.
+   */
   onUncaught(listener: (error: Error) => void): () => void;
   /** Sets V8 up for a broker: see `base/engine.ts`. */
   tuneEngine(): void;
@@ -25,8 +30,9 @@ export interface Io {
 export type Command = (argv: readonly string[], io: Io) => Promise<void>;
 
 /**
- * At its end Node waits for its threads, and one that is in a system call on a disk that hangs never comes back. So another process ends
- * this one if it is still there after a second; it knows by its standard input, which closes with this process.
+ * At its end Node waits for its threads, and one that is in a system call on a disk that hangs never comes back. So
+ * another process ends this one if it is still there after a second; it knows by its standard input, which closes with
+ * this process.
  */
 function endAnyway(): void {
   if (process.platform === 'win32') return;

@@ -1,4 +1,7 @@
-/** `sluice passwd`: adds users to a password file, changes their passwords, takes them out. The letters are mosquitto_passwd's. */
+/**
+ * `sluice passwd`: adds users to a password file, changes their passwords, takes them out. The letters are
+ * mosquitto_passwd's.
+ */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -81,8 +84,8 @@ const hashed = (name: HashName, password: string) =>
   hashPassword(name, Buffer.from(name === 'scram-sha-256' ? prepared(password, 'password') : password));
 
 /**
- * Each with its line end, a character for each byte: what is no UTF-8 must stay as it is. A file that is not there yet has none,
- * unless there must be something in it.
+ * Each with its line end, a character for each byte: what is no UTF-8 must stay as it is. A file that is not there yet
+ * has none, unless there must be something in it.
  */
 async function linesOf(file: string, mustExist: boolean): Promise<string[]> {
   try {
@@ -122,8 +125,8 @@ async function replaceFile(name: string, text: string): Promise<void> {
 }
 
 /**
- * The file of a broker that runs as a user of its own stays readable to it when root changes a password: as its owner, or by its
- * group. That all the world could read it is not kept.
+ * The file of a broker that runs as a user of its own stays readable to it when root changes a password: as its owner,
+ * or by its group. That all the world could read it is not kept.
  */
 async function keepReaders(file: string, handle: FileHandle): Promise<void> {
   const old = await stat(file).catch(() => null);

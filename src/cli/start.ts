@@ -77,8 +77,8 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
 }
 
 /**
- * Rejects if a bug has ended the broker; what nobody caught is one. A process that went on would accept and acknowledge what it cannot be
- * trusted with.
+ * Rejects if a bug has ended the broker; what nobody caught is one. A process that went on would accept and acknowledge
+ * what it cannot be trusted with.
  */
 async function brokenDown(app: App, shutdownSeconds: number, io: Io): Promise<never> {
   const off = io.onUncaught((error) => app.broker.break('thrown where nobody caught it', error));
@@ -133,8 +133,8 @@ function logLevelOf(text: string): Config['log']['level'] {
 }
 
 /**
- * Resolves when the first signal has closed the broker, which a second one cuts short. If something could not be written, it ends the
- * process: a database that waits for a disk would keep it.
+ * Resolves when the first signal has closed the broker, which a second one cuts short. If something could not be
+ * written, it ends the process: a database that waits for a disk would keep it.
  */
 function closedBySignal(starting: Promise<App>, shutdownSeconds: number, io: Io): Promise<void> {
   const giveUp = (why: string) => {

@@ -115,7 +115,9 @@ function keepConnected(
   });
 }
 
-/** Rejects if nothing was granted. A connection lost meanwhile is no failure: it is subscribed again on the next one. */
+/**
+ * Rejects if nothing was granted. A connection lost meanwhile is no failure: it is subscribed again on the next one.
+ */
 function subscribe(client: MqttClient, topics: string[], qos: 0 | 1 | 2, io: Io): Promise<void> {
   return new Promise((resolve, reject) => {
     client.subscribe(topics, { qos }, (error, _, suback) => {

@@ -1,6 +1,6 @@
 /**
- * Makes certificates. Node reads them and signs, but has nothing that writes one: this writes the few kinds that a development
- * authority needs, with keys on the curve P-256, which every TLS stack knows. [RFC 5280]
+ * Makes certificates. Node reads them and signs, but has nothing that writes one: this writes the few kinds that a
+ * development authority needs, with keys on the curve P-256, which every TLS stack knows. [RFC 5280]
  */
 import {
   createHash,
@@ -134,7 +134,9 @@ export function pemOf(label: string, der: Buffer): string {
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
 }
 
-/** The name of a certificate's subject, letter by letter as the certificate has it: that of the issuer must be the same. */
+/**
+ * The name of a certificate's subject, letter by letter as the certificate has it: that of the issuer must be the same.
+ */
 export function subjectOf(certificate: Buffer): Buffer {
   const [toSign] = childrenOf(certificate, elementAt(certificate, 0, certificate.length));
   const [, , , , , subject] = childrenOf(certificate, toSign!);

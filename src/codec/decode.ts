@@ -32,7 +32,10 @@ const versions: Readonly<Record<string, ReadonlyMap<number, ProtocolVersion>>> =
 
 const dupFlag = 8;
 
-/** The packet is `bytes[start, end)` without its fixed header, whose first byte is `header`; `version` is 0 before CONNECT. */
+/**
+ * The packet is `bytes[start, end)` without its fixed header, whose first byte is `header`; `version` is 0 before
+ * CONNECT.
+ */
 export function decodePacket(
   header: number,
   bytes: Buffer,
@@ -77,12 +80,15 @@ function checkFlags(type: number, flags: number, version: ProtocolVersion | 0): 
 
 const hasProperties = (version: ProtocolVersion | 0) => version !== 0 && traitsOf[version].hasProperties;
 
-/** Mosquitto's bridges set this bit of the level: to be told apart from clients, or answered that they are not known as such. */
+/**
+ * Mosquitto's bridges set this bit of the level: to be told apart from clients, or answered that they are not known as
+ * such.
+ */
 const bridgeFlag = 0x80;
 
 /**
- * In which version's form a CONNECT is answered, whatever else it says: its own, or the nearest if that is none of ours. 0 if it
- * does not get as far as its version.
+ * In which version's form a CONNECT is answered, whatever else it says: its own, or the nearest if that is none of
+ * ours. 0 if it does not get as far as its version.
  */
 export function peekProtocolVersion(bytes: Buffer, start: number, end: number): ProtocolVersion | 0 {
   if (end - start < 2) return 0;
@@ -171,8 +177,8 @@ function decodeSubscribe(reader: Reader, version: ProtocolVersion | 0): Subscrib
 }
 
 /**
- * The filters of a packet, of which there may be 100,000: all are checked where they lie before any of them has an effect, and each is made an
- * object when it is its turn.
+ * The filters of a packet, of which there may be 100,000: all are checked where they lie before any of them has an
+ * effect, and each is made an object when it is its turn.
  */
 class Rest<T> implements Iterable<T> {
   readonly #bytes: Buffer;
@@ -244,8 +250,8 @@ function decodeDisconnect(reader: Reader, version: ProtocolVersion | 0): Disconn
   if (!disconnectReasons.has(reasonCode)) throw violation(`DISCONNECT with reason code ${reasonCode}`);
   const properties = reader.remaining === 0 ? {} : readProperties<DisconnectPacket['properties']>(reader, 'DISCONNECT');
   reader.assertEnd();
-  // It belongs to the packet, but only a server may send it: a protocol error. So there was no DISCONNECT that could discard the
-  // will, which is published as after any other protocol error. [MQTT5 3.1.2-8] [MQTT5 3.14.4-3]
+  // It belongs to the packet, but only a server may send it: a protocol error. So there was no DISCONNECT that could
+  // discard the will, which is published as after any other protocol error. [MQTT5 3.1.2-8] [MQTT5 3.14.4-3]
   if (properties.serverReference !== undefined) throw violation('DISCONNECT from a client with a Server Reference');
   return { cmd: 'disconnect', reasonCode, properties };
 }

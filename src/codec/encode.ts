@@ -1,8 +1,8 @@
 /**
  * The packets the broker sends, apart from PUBLISH.
  *
- * Written by hand over the table in `properties.ts`: mqtt-packet's generator would need user properties as an object, which
- * loses their order, and is the oracle that the tests compare this with.
+ * Written by hand over the table in `properties.ts`: mqtt-packet's generator would need user properties as an object,
+ * which loses their order, and is the oracle that the tests compare this with.
  */
 import { type AckType, type Answer, type PacketId, PacketType } from '../protocol/packets.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';

@@ -1,8 +1,8 @@
 /**
  * Cuts one connection's bytes into packets, however they are cut when they arrive.
  *
- * Packets that lie whole in the read buffer are decoded there. Only an unfinished packet is copied, and each of its bytes
- * once. The size limit is applied to the length header, before anything is buffered. [MQTT5 2.1.4]
+ * Packets that lie whole in the read buffer are decoded there. Only an unfinished packet is copied, and each of its
+ * bytes once. The size limit is applied to the length header, before anything is buffered. [MQTT5 2.1.4]
  */
 import { ChunkPool, largeChunk } from '../base/chunk-pool.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -55,7 +55,9 @@ function checkSize(what: string, total: number, max: number, limit: string): voi
 const lengthBytesMax = 4;
 
 export class Framer {
-  /** In which version's form the client is answered: known even if the rest of its CONNECT is malformed; 0 before it. */
+  /**
+   * In which version's form the client is answered: known even if the rest of its CONNECT is malformed; 0 before it.
+   */
   version: ProtocolVersion | 0 = 0;
   readonly #decoder: PacketDecoder;
   readonly #receiver: PacketReceiver;
@@ -64,7 +66,10 @@ export class Framer {
   #restLength = 0;
   /** What arrived while the receiver was parked. */
   #parked: Buffer | null = null;
-  /** What is being gone on with: our own bytes, so what is left of them when the receiver parks again need not be copied. */
+  /**
+   * What is being gone on with: our own bytes, so what is left of them when the receiver parks again need not be
+   * copied.
+   */
   #resumed: Buffer | null = null;
 
   constructor(decoder: PacketDecoder, receiver: PacketReceiver) {
@@ -96,8 +101,8 @@ export class Framer {
   }
 
   /**
-   * Hands over every packet that is complete. Throws a ProtocolError at the first one that is malformed. The bytes may be
-   * changed: properties that are this hop's business are cut out of a PUBLISH in place.
+   * Hands over every packet that is complete. Throws a ProtocolError at the first one that is malformed. The bytes may
+   * be changed: properties that are this hop's business are cut out of a PUBLISH in place.
    */
   push(bytes: Buffer, start: number, end: number): void {
     if (this.#receiver.isParked) return this.#park(bytes, start, end);

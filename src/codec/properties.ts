@@ -107,7 +107,9 @@ const nameOf = new Map<number, PropertyName>(
   Object.entries(PropertyId).map(([name, id]) => [id, name as PropertyName]),
 );
 
-/** Reads the property length and the properties. The result has the shape of the owner's `properties` in `packets.ts`. */
+/**
+ * Reads the property length and the properties. The result has the shape of the owner's `properties` in `packets.ts`.
+ */
 export function readProperties<T extends object>(reader: Reader, owner: PropertyOwner): T {
   const properties = reader.part(reader.varint('property length'), 'properties');
   return readPropertyList(properties, owner);
@@ -224,7 +226,10 @@ function notZero(name: PropertyName, value: number): number {
 /** Reasons are made of what peers, hooks and pipelines say: whatever that was, telling a peer of it cannot fail. */
 const reasonBytesMax = 1_024;
 
-/** Encodes the properties that are there, without the length before them. Order: that of the object, pairs as they stand. */
+/**
+ * Encodes the properties that are there, without the length before them. Order: that of the object, pairs as they
+ * stand.
+ */
 export function encodeProperties(properties: object): Buffer {
   const parts: Buffer[] = [];
   for (const [name, value] of Object.entries(properties)) {

@@ -1,6 +1,6 @@
 /**
- * The properties that a message takes with it from publisher to subscriber, opened and encoded: for hooks, wills and the
- * library. Messages that only pass through are never opened.
+ * The properties that a message takes with it from publisher to subscriber, opened and encoded: for hooks, wills and
+ * the library. Messages that only pass through are never opened.
  */
 import type { Message } from '../protocol/message.ts';
 import type { UserProperties } from '../protocol/packets.ts';

@@ -1,6 +1,6 @@
 /**
- * PUBLISH, in both directions: the packet that decides how fast a broker is, so it is decoded in place and written straight
- * into the output. Nothing is allocated per packet but what `Message.keep` is asked for.
+ * PUBLISH, in both directions: the packet that decides how fast a broker is, so it is decoded in place and written
+ * straight into the output. Nothing is allocated per packet but what `Message.keep` is asked for.
  */
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
@@ -259,7 +259,9 @@ export function publishBytes(message: Message, header: PublishHeader): number {
   return 1 + varintSize(remaining) + remaining;
 }
 
-/** Writes the packet, whose remaining length is `remaining`, at `out[at]`; returns where it ends. The caller made room. */
+/**
+ * Writes the packet, whose remaining length is `remaining`, at `out[at]`; returns where it ends. The caller made room.
+ */
 export function writePublish(
   out: Buffer,
   at: number,
@@ -285,8 +287,9 @@ export function writePublish(
 }
 
 /**
- * The PUBLISH that was written last, so that the next subscriber of the same message gets a copy instead of an encoding. It
- * stays where it was written; whoever owns that memory says by `generation` when it may have been written over.
+ * The PUBLISH that was written last, so that the next subscriber of the same message gets a copy instead of an
+ * encoding. It stays where it was written; whoever owns that memory says by `generation` when it may have been written
+ * over.
  */
 export class LastPublish {
   #message: Message | null = null;

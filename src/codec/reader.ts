@@ -1,6 +1,6 @@
 /**
- * Reads a packet's fields one after the other, strictly: what runs past the end, is not UTF-8 or not in its shortest form is a
- * malformed packet. [MQTT5 1.5] Everything it returns is a copy, because the bytes underneath are used again.
+ * Reads a packet's fields one after the other, strictly: what runs past the end, is not UTF-8 or not in its shortest
+ * form is a malformed packet. [MQTT5 1.5] Everything it returns is a copy, because the bytes underneath are used again.
  */
 import { ProtocolError } from '../protocol/errors.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';

@@ -1,8 +1,12 @@
 /**
- * Checks text where it lies: one pass over the bytes, without an object for each text. A packet may hold 200,000 of them.
+ * Checks text where it lies: one pass over the bytes, without an object for each text. A packet may hold 200,000 of
+ * them.
  */
 
-/** Null if `bytes[from, to)` is text as packets have it: UTF-8 in its shortest form, without surrogates and U+0000. [MQTT5 1.5.4] */
+/**
+ * Null if `bytes[from, to)` is text as packets have it: UTF-8 in its shortest form, without surrogates and U+0000.
+ * [MQTT5 1.5.4]
+ */
 export function faultOfText(bytes: Uint8Array, from: number, to: number): string | null {
   for (let at = from; at < to; ) {
     const byte = bytes[at]!;

@@ -3,7 +3,10 @@ import { hasAuthentication } from '../contracts/authentication.ts';
 import { ConfigError } from './error.ts';
 import type { Config } from './schema.ts';
 
-/** Throws unless only this machine can reach a listener that asks nobody for credentials, or that was written down as meant. */
+/**
+ * Throws unless only this machine can reach a listener that asks nobody for credentials, or that was written down as
+ * meant.
+ */
 export function assertSafeToListen(config: Config): void {
   // As soon as any listener checks credentials, none takes a client on trust that was not allowed to be anonymous.
   if (hasAuthentication(config)) return;

@@ -1,8 +1,8 @@
 /**
  * Environment variables over the file: `SLUICE_LIMITS_PACKET_BYTES=4096`, `SLUICE_LISTENERS_0_PORT=0`.
  *
- * A key's name in upper case, words parted by `_`, each level after the other. Text is taken as it stands, everything else is
- * read as YAML: a list is `[a, b]`. What Kubernetes sets for a service of that name is nobody's setting.
+ * A key's name in upper case, words parted by `_`, each level after the other. Text is taken as it stands, everything
+ * else is read as YAML: a list is `[a, b]`. What Kubernetes sets for a service of that name is nobody's setting.
  */
 import { parse } from 'yaml';
 import { nearest } from '../base/nearest.ts';
@@ -49,8 +49,9 @@ export function applyEnvironment(
 const serviceHost = '_SERVICE_HOST';
 
 /**
- * Kubernetes tells each container of the services around it: of one called `sluice` by `SLUICE_SERVICE_HOST`, `SLUICE_PORT=tcp://…`
- * and more, of `sluice-mqtt` by the same behind `SLUICE_MQTT`. Returns what the names of each begin with.
+ * Kubernetes tells each container of the services around it: of one called `sluice` by `SLUICE_SERVICE_HOST`,
+ * `SLUICE_PORT=tcp://…` and more, of `sluice-mqtt` by the same behind `SLUICE_MQTT`. Returns what the names of each
+ * begin with.
  */
 function kubernetesServices(environment: Readonly<Record<string, string | undefined>>): string[] {
   return Object.keys(environment)

@@ -1,6 +1,6 @@
 /**
- * What a program gives as an object instead of a file: what is not known there is refused as unknown settings are. A hook with a mistyped
- * name would never be called, and the broker would let everybody in.
+ * What a program gives as an object instead of a file: what is not known there is refused as unknown settings are. A
+ * hook with a mistyped name would never be called, and the broker would let everybody in.
  */
 import { nearest } from '../base/nearest.ts';
 import { ConfigError } from './error.ts';
@@ -26,7 +26,10 @@ export function assertFunctions(what: string, given: object, names: readonly str
   }
 }
 
-/** Of a plain object all keys that are not known; of an instance, which may have state of its own, those that look like a known one. */
+/**
+ * Of a plain object all keys that are not known; of an instance, which may have state of its own, those that look like
+ * a known one.
+ */
 function suspectKeys(given: object, known: readonly string[]): string[] {
   const prototype = Object.getPrototypeOf(given) as object | null;
   if (prototype === null || prototype === Object.prototype) {

@@ -1,5 +1,6 @@
 /**
- * What a configuration file may say of limits, of what becomes of those who try to abuse the broker, and of the audit log.
+ * What a configuration file may say of limits, of what becomes of those who try to abuse the broker, and of the audit
+ * log.
  */
 import { z } from 'zod';
 import { isNetwork } from '../base/addresses.ts';

@@ -1,6 +1,6 @@
 /**
- * Reads a configuration: YAML to one frozen object. Everything that is wrong is told at once, each with its line and column,
- * the path of the key, what was expected, and the nearest name for a key that does not exist.
+ * Reads a configuration: YAML to one frozen object. Everything that is wrong is told at once, each with its line and
+ * column, the path of the key, what was expected, and the nearest name for a key that does not exist.
  */
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';

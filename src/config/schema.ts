@@ -1,5 +1,6 @@
 /**
- * What a configuration file may say. The schema is the reference: names, ranges, defaults; `config/sluice.yaml` shows it all.
+ * What a configuration file may say. The schema is the reference: names, ranges, defaults; `config/sluice.yaml` shows
+ * it all.
  */
 import { z } from 'zod';
 import type { AuthenticationSettings } from '../contracts/authentication.ts';

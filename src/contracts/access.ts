@@ -13,8 +13,8 @@ export interface AccessPolicy {
 }
 
 /**
- * Of one session. It may remember answers, as long as that has a bound and ends when the rules change; the broker is told
- * of such a change (`Broker.rulesChanged`), since it remembers routes.
+ * Of one session. It may remember answers, as long as that has a bound and ends when the rules change; the broker is
+ * told of such a change (`Broker.rulesChanged`), since it remembers routes.
  */
 export interface Rights {
   /** 0 allows; a reason code of 0x80 or more refuses. */
@@ -23,7 +23,9 @@ export interface Rights {
   will(topic: Topic, qos: QoS, retain: boolean): number;
   /** The QoS to grant (0, 1, 2), or a reason code of 0x80 or more. */
   subscribe(filter: ParsedFilter, qos: QoS): number;
-  /** Whether the client may be given messages to this topic. Asked once per route and once per message that was kept. */
+  /**
+   * Whether the client may be given messages to this topic. Asked once per route and once per message that was kept.
+   */
   receive(topicName: string): boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The audit log: who connected from where as whom, what was refused and by which rule, what an operator did. Never a password or
- * a payload. It must not hold the broker up: `record` only takes note.
+ * The audit log: who connected from where as whom, what was refused and by which rule, what an operator did. Never a
+ * password or a payload. It must not hold the broker up: `record` only takes note.
  */
 
 /** Fields that are absent are not known, or do not apply. */
@@ -54,8 +54,8 @@ export interface AuditEvent {
 
 export interface Audit {
   /**
-   * Asked before the details of an event are found out. False: there are too many of its kind at present, and one more has been
-   * counted; it is not to be recorded.
+   * Asked before the details of an event are found out. False: there are too many of its kind at present, and one more
+   * has been counted; it is not to be recorded.
    */
   wants(event: AuditEvent['event']): boolean;
   record(event: AuditEvent): void;

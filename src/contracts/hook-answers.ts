@@ -1,12 +1,14 @@
 /**
- * What hooks and steps of a program may answer. Programs are written without types, too, or by mistake: what is no answer is an error of
- * the hook, which refuses, and is never taken for a yes.
+ * What hooks and steps of a program may answer. Programs are written without types, too, or by mistake: what is no
+ * answer is an error of the hook, which refuses, and is never taken for a yes.
  */
 import { isThenable, ownPromise } from '../base/thenable.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable, Hooks, PublishVerdict } from './hooks.ts';
 import type { DeliverVerdict } from './pipeline.ts';
 
-/** The answer, checked: at once if it is there, else as a promise of our own, whatever kind of promise the program has. */
+/**
+ * The answer, checked: at once if it is there, else as a promise of our own, whatever kind of promise the program has.
+ */
 export function checkedAnswer<T>(answer: unknown, check: (answer: unknown) => T): Awaitable<T> {
   return isThenable(answer) ? ownPromise(answer).then(check) : check(answer);
 }
@@ -15,8 +17,8 @@ export function checkedAnswer<T>(answer: unknown, check: (answer: unknown) => T)
 export type InTime = <T>(answer: Awaitable<T>) => Awaitable<T>;
 
 /**
- * The same hooks, whose answers can be relied upon: what is none is thrown, or rejects, as a TypeError. One that never answers would hold
- * its client, or a will, for ever; before CONNACK, the limit for CONNECT holds.
+ * The same hooks, whose answers can be relied upon: what is none is thrown, or rejects, as a TypeError. One that never
+ * answers would hold its client, or a will, for ever; before CONNACK, the limit for CONNECT holds.
  */
 export function checkedHooks(hooks: Hooks, inTime: InTime): CheckedHooks {
   return {

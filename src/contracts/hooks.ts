@@ -1,9 +1,9 @@
 /**
  * The hooks: where authentication, authorisation and transformation plug into the broker.
  *
- * Every hook may answer at once or with a promise. At once costs nothing; a promise parks that one connection until it is
- * settled, so the order of its packets holds. A hook that throws, rejects, or answers anything but what is written here counts as a
- * refusal and is logged. A hook that is absent allows everything.
+ * Every hook may answer at once or with a promise. At once costs nothing; a promise parks that one connection until it
+ * is settled, so the order of its packets holds. A hook that throws, rejects, or answers anything but what is written
+ * here counts as a refusal and is logged. A hook that is absent allows everything.
  */
 
 import type { QoS, UserProperties } from '../protocol/packets.ts';
@@ -53,7 +53,9 @@ export type AuthenticationAnswer =
       readonly username?: string;
       readonly groups?: readonly string[];
       readonly attributes?: Readonly<Record<string, string>>;
-      /** When the connection is to end, in milliseconds since the epoch, unless the client authenticates anew before. */
+      /**
+       * When the connection is to end, in milliseconds since the epoch, unless the client authenticates anew before.
+       */
       readonly expiresAt?: number;
       readonly data?: Buffer;
       /** How the client has shown who it is, for the audit log. */
@@ -100,8 +102,8 @@ export interface PublishOutcome {
   /** False: it was refused. Nobody gets it, and it is not retained. */
   readonly isAccepted: boolean;
   /**
-   * What a client would have been answered: Success, NoMatchingSubscribers, QuotaExceeded if it was refused for want of room, or
-   * ServerShuttingDown once the broker is closed.
+   * What a client would have been answered: Success, NoMatchingSubscribers, QuotaExceeded if it was refused for want of
+   * room, or ServerShuttingDown once the broker is closed.
    */
   readonly reasonCode: ReasonCode;
 }

@@ -15,30 +15,37 @@ export interface MessagePipeline {
   /** Rises when what the pipeline does changes: answers of `concerns` and `classify` that were remembered are void. */
   readonly generation: number;
   /**
-   * Whether messages to this topic go through `onPublish`, or through `onDeliver` for everybody. Remembered, so it is asked once per
-   * topic.
+   * Whether messages to this topic go through `onPublish`, or through `onDeliver` for everybody. Remembered, so it is
+   * asked once per topic.
    */
   concerns(topicName: string): boolean;
   /** Before routing, storing and acknowledging. Of a will, `client` is whose it is. */
   onPublish(client: ClientIdentity, message: PublishedMessage): Awaitable<PublishVerdict>;
   /**
-   * The class of subscribers that a subscription belongs to, or null for those who get messages as they were published. All
-   * of one class get the same, so it is made once for them. `accept` is the user property of that name of SUBSCRIBE.
+   * The class of subscribers that a subscription belongs to, or null for those who get messages as they were published.
+   * All of one class get the same, so it is made once for them. `accept` is the user property of that name of
+   * SUBSCRIBE.
    */
   classify(client: ClientIdentity, accept: string | null): Awaitable<string | null>;
   /** The same for a subscription that has a class already; the form it asked for stays. */
   reclassify(client: ClientIdentity, subscriberClass: string | null): Awaitable<string | null>;
-  /** Called once per message and class, of which the empty one is that of everybody who is in none; for a retained message, once per subscriber that has just come. */
+  /**
+   * Called once per message and class, of which the empty one is that of everybody who is in none; for a retained
+   * message, once per subscriber that has just come.
+   */
   onDeliver(message: PublishedMessage, subscriberClass: string, isRetained: boolean): Awaitable<DeliverVerdict>;
-  /** Whether the pipeline made this payload, and keeps nothing of it: then it need not be copied. Absent: it says of none. */
+  /**
+   * Whether the pipeline made this payload, and keeps nothing of it: then it need not be copied. Absent: it says of
+   * none.
+   */
   gaveAway?(payload: Uint8Array): boolean;
   /** For $SYS: name and value. */
   statistics(): Iterable<[string, number]>;
 }
 
 /**
- * Whether a client may publish what configured stages made of its message: 0, or the reason code that refuses. Asked where a stage
- * that is not `trusted` changed topic, QoS or retain, under the rules as they are then.
+ * Whether a client may publish what configured stages made of its message: 0, or the reason code that refuses. Asked
+ * where a stage that is not `trusted` changed topic, QoS or retain, under the rules as they are then.
  */
 export type MayPublish = (client: ClientIdentity, topicName: string, qos: QoS, retain: boolean) => Awaitable<number>;
 
@@ -68,8 +75,8 @@ export interface QuarantineStore {
   readonly count: number;
   readonly bytes: number;
   /**
-   * Staged with what the store commits next, so that an acknowledgement can wait for it. Returns how many of the oldest had to
-   * make room.
+   * Staged with what the store commits next, so that an acknowledgement can wait for it. Returns how many of the oldest
+   * had to make room.
    */
   put(message: QuarantinedMessage): number;
   /** In the order of their numbers, those above `afterId`, at most `limit`. */
@@ -132,7 +139,9 @@ export type FormatSettings =
   | { readonly csv: CsvSettings }
   | { readonly binary: { readonly endian: 'big' | 'little'; readonly fields: readonly BinaryField[] } };
 
-/** What becomes of a message that a stage could not handle. `tag` lets it pass with the user property `sluice-error`. */
+/**
+ * What becomes of a message that a stage could not handle. `tag` lets it pass with the user property `sluice-error`.
+ */
 export type OnError = 'drop' | 'reject' | 'pass' | 'tag' | 'quarantine';
 
 export type Aggregation = 'count' | 'mean' | 'min' | 'max' | 'sum' | 'first' | 'last' | `p${number}`;
@@ -194,7 +203,10 @@ export interface StageSettings {
   readonly script?: { readonly file: string; readonly timeoutMs: number; readonly memoryBytes: number } | undefined;
   readonly plugin?: { readonly file: string; readonly options?: unknown } | undefined;
   readonly onError?: OnError | undefined;
-  /** The topic, QoS and retain that the stage gives a message are the operator's word: its publisher's rights are not asked for. */
+  /**
+   * The topic, QoS and retain that the stage gives a message are the operator's word: its publisher's rights are not
+   * asked for.
+   */
   readonly trusted?: boolean | undefined;
 }
 
@@ -254,9 +266,15 @@ export interface PipelineLimits {
   readonly payloadBytes: number;
   /** Topics of which each thinning stage remembers something. */
   readonly topicStates: number;
-  /** How long a step of a program, or a plugin, may take to answer; then the message counts as one that it cannot handle. */
+  /**
+   * How long a step of a program, or a plugin, may take to answer; then the message counts as one that it cannot
+   * handle.
+   */
   readonly stepSeconds: number;
-  /** How long a stage may take for one message in the stage thread, of the processor's time; then it has failed for that message. */
+  /**
+   * How long a stage may take for one message in the stage thread, of the processor's time; then it has failed for that
+   * message.
+   */
   readonly stageMs: number;
   readonly quarantineMessages: number;
   readonly quarantineBytes: number;

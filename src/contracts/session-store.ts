@@ -38,7 +38,9 @@ export interface StoredSession {
   readonly will: StoredWill | null;
   /** Whose it is, where that matters: rules apply to it while its client is away, and only its owner may resume it. */
   readonly identity: ClientIdentity | null;
-  /** It is over, and stays only until others have got what it was owed by shared subscriptions. Absent: it is not over. */
+  /**
+   * It is over, and stays only until others have got what it was owed by shared subscriptions. Absent: it is not over.
+   */
   readonly hasEnded?: boolean;
   /** How far sending had got when this was written; null: an older version wrote it, and did not say. */
   readonly progress: SendingProgress | null;
@@ -76,14 +78,17 @@ export interface StoredDelivery {
 /** Bytes that each subscription identifier beside the first one counts for: the longest it can be. */
 const identifierBytes = 4;
 
-/** What a delivery counts for in a queue's byte limit: payload, properties, topic and, where there are several, identifiers. */
+/**
+ * What a delivery counts for in a queue's byte limit: payload, properties, topic and, where there are several,
+ * identifiers.
+ */
 export function queuedBytes({ size }: { readonly size: number }, subscriptionIds: readonly number[] | null): number {
   return subscriptionIds === null ? size : size + (subscriptionIds.length - 1) * identifierBytes;
 }
 
 /**
- * A delivery that has a packet identifier already. Of QoS 1 only an orderly stop says so, and who cannot otherwise know later which
- * identifier it had; else it may be sent under a new one.
+ * A delivery that has a packet identifier already. Of QoS 1 only an orderly stop says so, and who cannot otherwise know
+ * later which identifier it had; else it may be sent under a new one.
  */
 export interface StoredSending {
   readonly packetId: PacketId;
@@ -119,8 +124,8 @@ export interface DeliverySummary {
 }
 
 /**
- * Deliveries of one message that are put in several goes, with others served in between, and are all in one commit: the one of `join`.
- * Until then a crash leaves nothing of them.
+ * Deliveries of one message that are put in several goes, with others served in between, and are all in one commit: the
+ * one of `join`. Until then a crash leaves nothing of them.
  */
 export interface ChangeSet {
   /** Nothing was put, or nobody wants it any more. */
@@ -147,19 +152,26 @@ export interface SessionStore {
 
   putSession(session: StoredSession): void;
   /**
-   * With everything that belongs to it: no start finds any of it. Looks at no more than `most` of its records (default: all) in one go, and
-   * returns whether there are more, for further calls; those that are left then are of no use, and the next start takes them out.
+   * With everything that belongs to it: no start finds any of it. Looks at no more than `most` of its records (default:
+   * all) in one go, and returns whether there are more, for further calls; those that are left then are of no use, and
+   * the next start takes them out.
    */
   removeSession(sid: number, most?: number): boolean;
   putSubscription(sid: number, subscription: StoredSubscription): void;
-  /** No retained messages are owed any more; all else stays as it is. May be lost in a crash: then they are all owed again. */
+  /**
+   * No retained messages are owed any more; all else stays as it is. May be lost in a crash: then they are all owed
+   * again.
+   */
   replayDone(sid: number, subscription: StoredSubscription): void;
   removeSubscription(sid: number, topicFilter: string): void;
   /** `delivery.message` owns its bytes and has an id above that of every earlier delivery of the session. */
   putDelivery(sid: number, delivery: StoredDelivery, changes?: ChangeSet | null): void;
   /** The session is done with the message. May be lost in a crash: the message then comes again. */
   removeDelivery(sid: number, messageId: number): void;
-  /** It leaves the queue, but stays stored until it is removed: `peekDelivery` and `readDeliveries` pass over it. A restart finds it waiting. */
+  /**
+   * It leaves the queue, but stays stored until it is removed: `peekDelivery` and `readDeliveries` pass over it. A
+   * restart finds it waiting.
+   */
   claimDelivery(sid: number, messageId: number): void;
   putSending(sid: number, sending: StoredSending, changes?: ChangeSet | null): void;
   newChangeSet(): ChangeSet;
@@ -184,8 +196,8 @@ export interface SessionStore {
   /** The session's first delivery after this message number. */
   peekDelivery(sid: number, afterMessageId: number): DeliverySummary | null;
   /**
-   * Reads the next deliveries after this message number, in order, as many as fit in about `bytesMax` bytes but at least
-   * one. `damaged` ones could not be read and are gone. Calls back later.
+   * Reads the next deliveries after this message number, in order, as many as fit in about `bytesMax` bytes but at
+   * least one. `damaged` ones could not be read and are gone. Calls back later.
    */
   readDeliveries(
     sid: number,
@@ -205,20 +217,20 @@ export interface SessionStore {
   /** In memory, about: what is kept of what the disk has. */
   readonly cachedBytes: number;
   /**
-   * Memory is short, or is not any more: while it is, nothing is kept of what the disk has. Returns whether there is more to let go
-   * of, by another call.
+   * Memory is short, or is not any more: while it is, nothing is kept of what the disk has. Returns whether there is
+   * more to let go of, by another call.
    */
   economize(isShort: boolean): boolean;
   /** Whether everything that an answer has to wait for is durable. */
   readonly isDurable: boolean;
   /**
-   * Called when something is staged that an answer has to wait for, and nothing was: somebody is to call `commit` soon, whether
-   * an answer does wait or not. Set once, by who commits.
+   * Called when something is staged that an answer has to wait for, and nothing was: somebody is to call `commit` soon,
+   * whether an answer does wait or not. Set once, by who commits.
    */
   onUrgent: () => void;
   /**
-   * Makes durable what is staged, and calls back when it is: at once if there is nothing to wait for. One commit is under way
-   * at a time. While the disk refuses, the call back is late: see `isFailing`.
+   * Makes durable what is staged, and calls back when it is: at once if there is nothing to wait for. One commit is
+   * under way at a time. While the disk refuses, the call back is late: see `isFailing`.
    */
   commit(done: () => void): void;
   /** The last commit did not succeed and is being tried again: nothing new can be promised. */
@@ -226,8 +238,8 @@ export interface SessionStore {
   /** Why, in words for an operator; null while nothing fails. */
   readonly failure: string | null;
   /**
-   * Changes that are staged and not durable, without those whose loss costs a redelivery at most, and without what was staged when all
-   * else had been written by `close`.
+   * Changes that are staged and not durable, without those whose loss costs a redelivery at most, and without what was
+   * staged when all else had been written by `close`.
    */
   readonly unwritten: number;
   /** Writes what is staged, however long the disk takes. */

@@ -4,9 +4,9 @@
  */
 
 /**
- * What to do with a QoS 1 or 2 message for a session whose queue is full. `reject`: all or nothing for a publisher that can be told
- * (MQTT 5, QoS 1 and 2). It gets 0x97, and nobody gets the message, nor any other that a pipeline made of it. A will, the program's
- * own message and those of older clients go to everybody else, as with `drop-newest`.
+ * What to do with a QoS 1 or 2 message for a session whose queue is full. `reject`: all or nothing for a publisher that
+ * can be told (MQTT 5, QoS 1 and 2). It gets 0x97, and nobody gets the message, nor any other that a pipeline made of
+ * it. A will, the program's own message and those of older clients go to everybody else, as with `drop-newest`.
  */
 export type QueuePolicy = 'drop-oldest' | 'drop-newest' | 'reject';
 
@@ -18,12 +18,14 @@ export interface Limits {
   /** Largest CONNECT, in bytes: what a client may send before anything is known of it. */
   readonly connectBytes: number;
   /**
-   * Connections that have got no CONNACK yet, at one time, and the bytes that all of them together have sent. One address that is
-   * not exempt may have half of both.
+   * Connections that have got no CONNACK yet, at one time, and the bytes that all of them together have sent. One
+   * address that is not exempt may have half of both.
    */
   readonly unauthenticatedConnections: number;
   readonly unauthenticatedBytes: number;
-  /** Connections at one time from one address (of IPv6: from one network of 64 bits), and of one user. 0: any number. */
+  /**
+   * Connections at one time from one address (of IPv6: from one network of 64 bits), and of one user. 0: any number.
+   */
   readonly connectionsPerAddress: number;
   readonly connectionsPerUser: number;
   /** New connections from one address in the mean; for a while ten times as many. 0: any number. */
@@ -48,8 +50,8 @@ export interface Limits {
   /** QoS 1 and 2 messages under way to one client; a v5 client's Receive Maximum lowers it. */
   readonly inflight: number;
   /**
-   * QoS 1 and 2 messages under way from one client. v5 clients are told it as Receive Maximum; an older one to which so many answers are
-   * owed is not read on.
+   * QoS 1 and 2 messages under way from one client. v5 clients are told it as Receive Maximum; an older one to which so
+   * many answers are owed is not read on.
    */
   readonly receiveMaximum: number;
   /** Topic aliases that a v5 client may set per connection. */
@@ -60,15 +62,18 @@ export interface Limits {
   readonly queuePolicy: QueuePolicy;
   /** Bytes waiting to be written to one connection. Beyond it QoS 0 is dropped and QoS 1 and 2 are queued. */
   readonly outputBytes: number;
-  /** Bytes that wait for the disk, of all clients together. Beyond it, clients whose messages must be stored are not read. */
+  /**
+   * Bytes that wait for the disk, of all clients together. Beyond it, clients whose messages must be stored are not
+   * read.
+   */
   readonly unwrittenBytes: number;
   /** Who can be told is refused with 0x97 beyond it, all or nothing; what others publish goes out, and is not kept. */
   readonly retainedMessages: number;
   /** Sessions in all, of clients that are connected and of clients that are away. */
   readonly sessions: number;
   /**
-   * Memory that all clients together may take, in bytes: see `Ledger`. 0: as there is memory, see `memoryCeiling`; for a `Broker` of its
-   * own, any amount.
+   * Memory that all clients together may take, in bytes: see `Ledger`. 0: as there is memory, see `memoryCeiling`; for
+   * a `Broker` of its own, any amount.
    */
   readonly memoryBytes: number;
 }
@@ -95,8 +100,8 @@ export interface Penalties {
 
 export interface Wills {
   /**
-   * How long wills that the broker's own stop or crash has left behind wait, from its start on, for their clients to come back. 0: not
-   * at all.
+   * How long wills that the broker's own stop or crash has left behind wait, from its start on, for their clients to
+   * come back. 0: not at all.
    */
   readonly restartGraceSeconds: number;
 }
@@ -104,7 +109,10 @@ export interface Wills {
 export interface BrokerSettings {
   /** Whether client identifiers may be anything, or show whose they are: see `isOwnClientId`. */
   readonly clientIds: 'any' | 'own';
-  /** First levels of topics beginning with `$` that clients may publish to, as `$factory`. `$SYS` and `$share` never are. */
+  /**
+   * First levels of topics beginning with `$` that clients may publish to, as `$factory`. `$SYS` and `$share` never
+   * are.
+   */
   readonly allowedDollarPrefixes: readonly string[];
   readonly limits: Limits;
   readonly penalties: Penalties;
@@ -199,8 +207,9 @@ export const defaultSettings: BrokerSettings = Object.freeze({
 });
 
 /**
- * With `clientIds: own`: a user's identifiers are its name, or begin with its name and a colon. Those of clients without a user name
- * begin with a colon, which no user's do, or are given by the broker. So no rule about an identifier is ever for somebody else.
+ * With `clientIds: own`: a user's identifiers are its name, or begin with its name and a colon. Those of clients
+ * without a user name begin with a colon, which no user's do, or are given by the broker. So no rule about an
+ * identifier is ever for somebody else.
  */
 export function isOwnClientId(clientId: string, username: string | null): boolean {
   if (username !== null && clientId === username) return !clientId.startsWith(':');

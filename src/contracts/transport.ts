@@ -25,7 +25,10 @@ export interface ClientCertificate {
   readonly validTo: number;
 }
 
-/** Each packet is a frame of its own, with a header that the writer leaves room for: so no packet is copied to make that room. */
+/**
+ * Each packet is a frame of its own, with a header that the writer leaves room for: so no packet is copied to make that
+ * room.
+ */
 export interface Framing {
   /** The header's length, before a packet of so many bytes. */
   headerBytes(packetBytes: number): number;
@@ -48,8 +51,9 @@ export interface ByteStream {
   /** What has to stand before each packet that is written; absent: nothing. */
   readonly framing?: Framing;
   /**
-   * Writes all of `bytes`: whole packets, one or several, as `framing` wants them. If `pendingBytes` is 0 afterwards the kernel has them
-   * all and the caller may reuse the memory; otherwise it must leave it untouched. Writing to a closed stream does nothing.
+   * Writes all of `bytes`: whole packets, one or several, as `framing` wants them. If `pendingBytes` is 0 afterwards
+   * the kernel has them all and the caller may reuse the memory; otherwise it must leave it untouched. Writing to a
+   * closed stream does nothing.
    */
   write(bytes: Uint8Array): void;
   /** Stops and restarts `onBytes`. What was read already may still arrive in the same tick. */
@@ -65,7 +69,8 @@ export interface ByteReceiver {
   /** To whom the scheduler charges what these bytes cause: `unauthenticated` until it is known whose they are. */
   readonly share: Share;
   /**
-   * Bytes from the peer, in `bytes[start, end)`. Valid during the call only: the buffer is used again for the next read.
+   * Bytes from the peer, in `bytes[start, end)`. Valid during the call only: the buffer is used again for the next
+   * read.
    */
   onBytes(bytes: Buffer, start: number, end: number): void;
   /** Of transports that may keep what they read before they hand it over: so many bytes have come. */
@@ -78,7 +83,9 @@ export interface ByteReceiver {
   onClose(error: Error | null): void;
 }
 
-/** The broker's side: called once per accepted connection. `null` refuses it (too many); the transport then destroys it. */
+/**
+ * The broker's side: called once per accepted connection. `null` refuses it (too many); the transport then destroys it.
+ */
 export type Accept = (stream: ByteStream) => ByteReceiver | null;
 
 export interface Listener {
@@ -89,8 +96,8 @@ export interface Listener {
   /** As a client would write it: `mqtt://127.0.0.1:1883`, `wss://0.0.0.0:8084/mqtt`. */
   readonly url: string;
   /**
-   * Reads certificates, keys, authorities and revocation lists anew, for new connections. Rejects, saying what is wrong with
-   * them, and then the old ones stay in use. Without TLS there is nothing to do.
+   * Reads certificates, keys, authorities and revocation lists anew, for new connections. Rejects, saying what is wrong
+   * with them, and then the old ones stay in use. Without TLS there is nothing to do.
    */
   reloadCertificates(): Promise<void>;
   /** Stops accepting. Open connections stay: they are the broker's to close. Resolves when the port is free. */

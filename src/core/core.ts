@@ -1,8 +1,8 @@
 /**
  * The broker's rules in one place: what packets, disconnections and time mean for sessions, subscriptions and messages.
  *
- * Synchronous, without I/O, clock or chance of its own: the shell says what happened and what time it is, and the core tells
- * the sink what follows. Start reading at `publish` here, then `delivering.ts` and `handlers/`.
+ * Synchronous, without I/O, clock or chance of its own: the shell says what happened and what time it is, and the core
+ * tells the sink what follows. Start reading at `publish` here, then `delivering.ts` and `handlers/`.
  */
 import { Account, Ledger } from '../base/ledger.ts';
 import { TimerWheel } from '../base/timer-wheel.ts';
@@ -88,7 +88,9 @@ export class Core {
     return this.#now;
   }
 
-  /** Tells the time: wills and session expiries that are due happen now or, if they are very many, in the background. */
+  /**
+   * Tells the time: wills and session expiries that are due happen now or, if they are very many, in the background.
+   */
   advance(now: number): void {
     this.#now = this.delivering.now = now;
     if (this.#hasDueTimers || !this.#fireTimers()) return;
@@ -107,7 +109,10 @@ export class Core {
     this.delivering.redistribution.end();
   }
 
-  /** Of a session that has ended: nothing reaches it any more, and its subscriptions are taken out in the background if they are many. */
+  /**
+   * Of a session that has ended: nothing reaches it any more, and its subscriptions are taken out in the background if
+   * they are many.
+   */
   removeSubscriptions(session: Session): void {
     this.router.removeAll(session.subscriptions.values(), this.stepSizes.subscriptions);
     session.unsubscribedAll();
@@ -125,7 +130,9 @@ export class Core {
     if (removeSome()) this.sink.storing(() => !this.#isOver && removeSome());
   }
 
-  /** Others may have messages to these topics now (filters; null: to any): what was found out before of those is void. */
+  /**
+   * Others may have messages to these topics now (filters; null: to any): what was found out before of those is void.
+   */
   rightsChanged(topics: readonly string[] | null): void {
     this.router.rightsChanged(topics);
     this.delivering.rightsChanges++;
@@ -138,13 +145,13 @@ export class Core {
   }
 
   /**
-   * Gives a message to everybody who subscribed, and keeps it if it is to be retained. `origin` is the session it came from,
-   * for No Local; null for the broker's own. The message may be borrowed. `forms` has it for the classes of subscribers that
-   * want another one; a class that is not in it gets the message as it is. With `mayPause` the caller takes what is left in
-   * `fanOut`, and publishes nothing more of `origin` before that is done.
+   * Gives a message to everybody who subscribed, and keeps it if it is to be retained. `origin` is the session it came
+   * from, for No Local; null for the broker's own. The message may be borrowed. `forms` has it for the classes of
+   * subscribers that want another one; a class that is not in it gets the message as it is. With `mayPause` the caller
+   * takes what is left in `fanOut`, and publishes nothing more of `origin` before that is done.
    *
-   * Where there is no room for a copy, that copy is dropped and counted, and the others go out: who can tell the publisher of a
-   * refusal asks `refuses` before. Returns Success or NoMatchingSubscribers.
+   * Where there is no room for a copy, that copy is dropped and counted, and the others go out: who can tell the
+   * publisher of a refusal asks `refuses` before. Returns Success or NoMatchingSubscribers.
    */
   publish(message: Message, origin: Session | null, forms: Forms | null = null, mayPause = false): ReasonCode {
     const route = this.router.route(message.topic);
@@ -188,8 +195,8 @@ export class Core {
   }
 
   /**
-   * Whether what one PUBLISH came to, all of it together, finds no room somewhere: in the queue of a session (`queuePolicy:
-   * reject`) or among the retained messages. Then none of it is to be published; it is counted here.
+   * Whether what one PUBLISH came to, all of it together, finds no room somewhere: in the queue of a session
+   * (`queuePolicy: reject`) or among the retained messages. Then none of it is to be published; it is counted here.
    */
   refuses(messages: readonly Prepared[], origin: Session | null): boolean {
     const { limits } = this.settings;
@@ -293,7 +300,9 @@ export class Core {
     else this.sink.acknowledgeStored(session, type, packetId, reasonCode);
   }
 
-  /** Takes expired retained messages out of memory and store, in the background. Does nothing while it is at it already. */
+  /**
+   * Takes expired retained messages out of memory and store, in the background. Does nothing while it is at it already.
+   */
   sweepRetained(): void {
     if (this.#isSweeping) return;
     const all = this.retained[Symbol.iterator]();

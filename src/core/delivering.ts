@@ -1,6 +1,6 @@
 /**
- * How a message gets from the routing decision to one session's client: at once if it can, else through the session's queue,
- * never past another one. [MQTT5 4.6.0-6]
+ * How a message gets from the routing decision to one session's client: at once if it can, else through the session's
+ * queue, never past another one. [MQTT5 4.6.0-6]
  */
 import { Deque } from '../base/deque.ts';
 import { Pressure } from '../base/ledger.ts';
@@ -34,8 +34,8 @@ const nodesPerMessage = 100;
 const bytesPerNode = 64;
 
 /**
- * A large message may displace thousands of small ones. No more than these at once, which takes half a millisecond: the queue exceeds
- * its limit a little until the next messages have displaced the others.
+ * A large message may displace thousands of small ones. No more than these at once, which takes half a millisecond: the
+ * queue exceeds its limit a little until the next messages have displaced the others.
  */
 const droppedAtOnce = 1_000;
 /** By so many messages it exceeds it at most. */
@@ -54,7 +54,10 @@ export class Delivering {
   readonly #walk: Walk = { stepsLeft: 0 };
   /** What is delivered now is committed with others that come later. */
   joint: JointCommit | null = null;
-  /** The message that is delivered now, under a later number: sessions that cannot have it under its own may share this one. */
+  /**
+   * The message that is delivered now, under a later number: sessions that cannot have it under its own may share this
+   * one.
+   */
   renumbered: Message | null = null;
   /** How often the rights of sessions have changed: what was allowed before is to be asked again. */
   rightsChanges = 0;
@@ -115,7 +118,8 @@ export class Delivering {
   /** With a number above that of every earlier message of the session. */
   #numbered(session: Session, message: Message): Message {
     let numbered = message;
-    // It has had this one, by another subscription, of which at least one is shared; or a later one, while this was on its way to others.
+    // It has had this one, by another subscription, of which at least one is shared; or a later one, while this was on
+    // its way to others.
     if (message.id > 0 && message.id <= session.lastMessageId) {
       const { renumbered } = this;
       const fits =
@@ -281,8 +285,8 @@ export class Delivering {
   }
 
   /**
-   * Sends what waits, as far as there is room: first what was held back, then what is to be sent again, then the queue, then
-   * retained messages.
+   * Sends what waits, as far as there is room: first what was held back, then what is to be sent again, then the queue,
+   * then retained messages.
    */
   pump(session: Session): void {
     while (session.heldBack !== null && session.isReady && !session.isCongested) {
@@ -322,7 +326,10 @@ export class Delivering {
     this.#sink.dropped(refusal, session);
   }
 
-  /** Why the client must not be sent what waited for it: since then the rules, or its Maximum Packet Size, may have changed. */
+  /**
+   * Why the client must not be sent what waited for it: since then the rules, or its Maximum Packet Size, may have
+   * changed.
+   */
   #refusal(session: Session, { message, qos, subscriptionIds }: Delivery): DropReason | null {
     if (!mayReceive(session, message)) return 'notAuthorized';
     if (session.packetBytesMax === Number.POSITIVE_INFINITY) return null;
@@ -404,8 +411,8 @@ export class Delivering {
   }
 
   /**
-   * Right behind a SUBACK: the first retained messages for its subscriptions go at once, so that a client that is answered something else next has
-   * them before.
+   * Right behind a SUBACK: the first retained messages for its subscriptions go at once, so that a client that is
+   * answered something else next has them before.
    */
   beginReplays(session: Session): void {
     if (session.isReplaying || !this.#mayReplay(session)) return this.pump(session);

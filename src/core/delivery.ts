@@ -8,9 +8,9 @@ import type { SharedGroup } from './shared-group.ts';
 /**
  * One message for one session, kept until the session's client has it.
  *
- * A class, because V8 learns where the objects that a literal makes end up: once most of them outlive a collection it makes the
- * next ones old from the start. A delivery that is old when it is done with still holds its message, and so every message of a
- * busy queue grew old, too, and had to wait for a collection of everything.
+ * A class, because V8 learns where the objects that a literal makes end up: once most of them outlive a collection it
+ * makes the next ones old from the start. A delivery that is old when it is done with still holds its message, and so
+ * every message of a busy queue grew old, too, and had to wait for a collection of everything.
  */
 export class Delivery {
   readonly message: Message;

@@ -1,9 +1,9 @@
 /**
- * A message on its way to very many sessions. Only its publisher waits for the end of it: order is promised among the messages of one
- * publisher. [MQTT5 4.6.0-6]
+ * A message on its way to very many sessions. Only its publisher waits for the end of it: order is promised among the
+ * messages of one publisher. [MQTT5 4.6.0-6]
  *
- * What of it is stored is in one commit, whichever step gave it. So a crash in the middle leaves nothing of it behind; its publisher has no
- * answer, and publishes it again.
+ * What of it is stored is in one commit, whichever step gave it. So a crash in the middle leaves nothing of it behind;
+ * its publisher has no answer, and publishes it again.
  */
 import type { ChangeSet, SessionStore } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
@@ -116,7 +116,10 @@ export class Publication implements Resumable {
     this.#fanOut = fanOut;
   }
 
-  /** Publishes up to the first message that is for very many, or whose route is long to find. Returns whether anything is left. */
+  /**
+   * Publishes up to the first message that is for very many, or whose route is long to find. Returns whether anything
+   * is left.
+   */
   begin(): boolean {
     while (!this.#isPaused && this.#next < this.#messages.length) this.#routeNext();
     if (!this.#isPaused) this.#done(this.#worst);

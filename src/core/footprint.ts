@@ -1,6 +1,7 @@
 /**
- * What things of the core take in memory, for the ledger. Bytes of payloads, names and filters are exact; what stands around them
- * is a constant, measured with `scripts/footprint.ts` (heap and buffers after a collection, per object) and rounded up.
+ * What things of the core take in memory, for the ledger. Bytes of payloads, names and filters are exact; what stands
+ * around them is a constant, measured with `scripts/footprint.ts` (heap and buffers after a collection, per object) and
+ * rounded up.
  */
 import type { Account } from '../base/ledger.ts';
 import type { Message } from '../protocol/message.ts';

@@ -1,6 +1,6 @@
 /**
- * A tree of topic levels. Levels with nothing but one way through them have no node of their own: they are the tail of the node at
- * their end. So a topic of a thousand levels costs no more nodes than one of two.
+ * A tree of topic levels. Levels with nothing but one way through them have no node of their own: they are the tail of
+ * the node at their end. So a topic of a thousand levels costs no more nodes than one of two.
  */
 
 const none: readonly never[] = [];
@@ -63,7 +63,10 @@ export abstract class LevelNode<Self extends LevelNode<Self>> {
     return node as Self;
   }
 
-  /** Takes away the node that is so many levels below this one, and those on the way to it, if they are of no use any more. */
+  /**
+   * Takes away the node that is so many levels below this one, and those on the way to it, if they are of no use any
+   * more.
+   */
   prune(levels: readonly string[], at = 0): void {
     const level = levels[at];
     if (level === undefined) return;
@@ -100,7 +103,10 @@ export abstract class LevelNode<Self extends LevelNode<Self>> {
     }
   }
 
-  /** Ends so many levels down its tail, and has the rest below it: who is on a walk finds each node in the place where it was. */
+  /**
+   * Ends so many levels down its tail, and has the rest below it: who is on a walk finds each node in the place where
+   * it was.
+   */
   #split(at: number): void {
     const lower = this.make();
     this.moveTo(lower);

@@ -1,6 +1,6 @@
 /**
- * A session's life: it begins or resumes with CONNECT, outlives its connection for as long as the client asked, and ends. What
- * becomes of its will then is in `wills.ts`. [MQTT5 4.1]
+ * A session's life: it begins or resumes with CONNECT, outlives its connection for as long as the client asked, and
+ * ends. What becomes of its will then is in `wills.ts`. [MQTT5 4.1]
  */
 import { isDeepStrictEqual } from 'node:util';
 import { Timer } from '../base/timer-wheel.ts';
@@ -35,8 +35,8 @@ export interface ConnectRequest {
 }
 
 /**
- * The client's session. One whose time is up ends here: thousands may be due together, after a restart above all, and its
- * timer may not have fired.
+ * The client's session. One whose time is up ends here: thousands may be due together, after a restart above all, and
+ * its timer may not have fired.
  */
 export function sessionOf(core: Core, clientId: string): Session | undefined {
   const { directory, wills, now } = core;
@@ -89,7 +89,10 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   return { session, sessionPresent };
 }
 
-/** A subscriber within the process. It is no client: the directory does not know it, so no CONNECT takes it over, and nothing counts it. */
+/**
+ * A subscriber within the process. It is no client: the directory does not know it, so no CONNECT takes it over, and
+ * nothing counts it.
+ */
 export function attach(core: Core, name: string, link: object): Session {
   const session = new Session(
     {
@@ -196,7 +199,10 @@ export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'di
   if (isClient) core.sink.sessionEnded(session, why);
 }
 
-/** What other members of its shared subscriptions are to get is passed on, and then nothing is kept of a session that has ended. */
+/**
+ * What other members of its shared subscriptions are to get is passed on, and then nothing is kept of a session that
+ * has ended.
+ */
 function leaveBacklog(core: Core, session: Session): void {
   let isGone = false;
   core.delivering.redistribution.begin(session, null, () => {

@@ -23,7 +23,10 @@ export function formFor(subscriberClass: string | null, message: Message, forms:
 
 const withheld = '!';
 
-/** The class of a subscription whose class cannot be told: it gets nothing. It keeps what it had, and what it asked for with it. */
+/**
+ * The class of a subscription whose class cannot be told: it gets nothing. It keeps what it had, and what it asked for
+ * with it.
+ */
 export function withheldFrom(subscriberClass: string | null): string {
   return subscriberClass?.startsWith(withheld) ? subscriberClass : withheld + (subscriberClass ?? '');
 }

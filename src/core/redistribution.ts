@@ -1,10 +1,11 @@
 /**
- * What a member of shared subscriptions leaves behind goes to the other members: when its session ends, when it unsubscribes, and,
- * as far as it is in memory, when it loses its connection while another member is there. QoS 2 under way stays with it. [MQTT5 4.8.2-5]
+ * What a member of shared subscriptions leaves behind goes to the other members: when its session ends, when it
+ * unsubscribes, and, as far as it is in memory, when it loses its connection while another member is there. QoS 2 under
+ * way stays with it. [MQTT5 4.8.2-5]
  *
- * A backlog on disk is passed on page by page. A session that has ended stays in the store until then, marked as ended, so that a
- * restart goes on with it. What is passed on keeps its order; what is published meanwhile may come before it, since order is
- * promised for subscriptions that are not shared. [MQTT5 4.6.0-6]
+ * A backlog on disk is passed on page by page. A session that has ended stays in the store until then, marked as ended,
+ * so that a restart goes on with it. What is passed on keeps its order; what is published meanwhile may come before it,
+ * since order is promised for subscriptions that are not shared. [MQTT5 4.6.0-6]
  */
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
@@ -27,7 +28,10 @@ const isLeft = (session: Session, group: SharedGroup | null) => session.isEnded 
 interface Job {
   /** Null: of all. */
   groups: Set<string> | null;
-  /** QoS 1 that was not answered, by packet identifier, and then what has been taken out of the queue; both are passed on from their ends. */
+  /**
+   * QoS 1 that was not answered, by packet identifier, and then what has been taken out of the queue; both are passed
+   * on from their ends.
+   */
   unanswered: PacketId[];
   taken: Delivery[];
   /** These are being passed on, step by step. */
@@ -72,8 +76,9 @@ export class Redistribution {
   }
 
   /**
-   * The broker stops, and will end all connections. What waits for a session that stays then stays with it: passed on to who is still
-   * connected, it would go from one to the next, past the limits of their queues, and end with a session that ends.
+   * The broker stops, and will end all connections. What waits for a session that stays then stays with it: passed on
+   * to who is still connected, it would go from one to the next, past the limits of their queues, and end with a
+   * session that ends.
    */
   stop(): void {
     this.#isStopping = true;
@@ -86,8 +91,8 @@ export class Redistribution {
   }
 
   /**
-   * A member left all groups (null) or one. `whenDone` is called at once, or once what it left on disk is passed on, too. The
-   * caller holds back nothing: the session may go on meanwhile.
+   * A member left all groups (null) or one. `whenDone` is called at once, or once what it left on disk is passed on,
+   * too. The caller holds back nothing: the session may go on meanwhile.
    */
   begin(session: Session, group: SharedGroup | null, whenDone: () => void = () => {}): void {
     const begun = this.#jobs.get(session);
@@ -116,7 +121,10 @@ export class Redistribution {
     this.#pass(session, job);
   }
 
-  /** A page of the session's queue has been read for its client: what waited for that goes on, also if the session has ended. */
+  /**
+   * A page of the session's queue has been read for its client: what waited for that goes on, also if the session has
+   * ended.
+   */
   pageLoaded(session: Session): void {
     const job = this.#jobs.get(session);
     if (job !== undefined && !job.isPassing) this.#readNext(session, job);

@@ -1,6 +1,6 @@
 /**
- * Whether several messages that are to be published together all find room, with `queuePolicy: reject`: what the earlier ones
- * will take counts for the later ones. Nothing changes in the sessions.
+ * Whether several messages that are to be published together all find room, with `queuePolicy: reject`: what the
+ * earlier ones will take counts for the later ones. Nothing changes in the sessions.
  */
 import { queuedBytes } from '../contracts/session-store.ts';
 import type { Limits } from '../contracts/settings.ts';

@@ -1,9 +1,9 @@
 /**
  * The bytes of small retained messages, with their topics, side by side in slabs of their own.
  *
- * A message that stays for long would hold on to all of the slab that it came to lie in when it was received, whoever the others
- * there were. Here a slab of which little is left is given up, and those that are left move on: so the slabs take no more than
- * four times what is in them, in whatever order messages come and go.
+ * A message that stays for long would hold on to all of the slab that it came to lie in when it was received, whoever
+ * the others there were. Here a slab of which little is left is given up, and those that are left move on: so the slabs
+ * take no more than four times what is in them, in whatever order messages come and go.
  */
 import type { Message } from '../protocol/message.ts';
 

@@ -126,12 +126,15 @@ export interface Walk {
 const unhurried: Walk = { stepsLeft: Number.POSITIVE_INFINITY };
 
 /**
- * A walk through the tree that can stop after each message. It keeps its place by itself: nested generators would pass each
- * message on through all their levels.
+ * A walk through the tree that can stop after each message. It keeps its place by itself: nested generators would pass
+ * each message on through all their levels.
  */
 export class RetainedMatches implements IterableIterator<Message> {
   readonly #levels: readonly string[];
-  /** Where a wildcard branched off, innermost last: the nodes still to be seen, and the level that each of them is to match. */
+  /**
+   * Where a wildcard branched off, innermost last: the nodes still to be seen, and the level that each of them is to
+   * match.
+   */
   readonly #branches: Iterator<Node>[];
   readonly #indexes: number[] = [0];
   /** There are no more. */
@@ -204,8 +207,8 @@ export class RetainedMatches implements IterableIterator<Message> {
 }
 
 /**
- * The retained messages that a new subscription is still to be sent, read as there is room for them: a subscription to `#`
- * fills no buffer, and a message that was replaced meanwhile is sent as it is now.
+ * The retained messages that a new subscription is still to be sent, read as there is room for them: a subscription to
+ * `#` fills no buffer, and a message that was replaced meanwhile is sent as it is now.
  */
 export interface Replay {
   /** As it was when it asked for them, in the class that it has now. */

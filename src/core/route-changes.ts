@@ -1,15 +1,18 @@
 /**
  * Which remembered routes a change of the subscriptions concerns, without a list of the routes.
  *
- * Filters and topics fall into slots: a filter by what stands before its first wildcard (nothing, one level, two levels, or all of
- * it), so each topic has four slots that the filters matching it can be in. A slot counts the changes of its filters: a route
- * whose slots count what they did is valid. The last changes are kept as well, so that a route can be brought up to date by
- * them instead of being found again.
+ * Filters and topics fall into slots: a filter by what stands before its first wildcard (nothing, one level, two
+ * levels, or all of it), so each topic has four slots that the filters matching it can be in. A slot counts the changes
+ * of its filters: a route whose slots count what they did is valid. The last changes are kept as well, so that a route
+ * can be brought up to date by them instead of being found again.
  */
 import type { SharedGroup } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Slots for filters by their first level, their first two, and all of them, behind the one for those that begin with a wildcard. */
+/**
+ * Slots for filters by their first level, their first two, and all of them, behind the one for those that begin with a
+ * wildcard.
+ */
 const [oneLevel, twoLevels, whole] = [1_024, 4_096, 16_384];
 
 /** So many changes are kept. A power of two. */
@@ -64,7 +67,10 @@ export class RouteChanges {
     return counts[0]! + counts[first]! + counts[second]! + counts[third]!;
   }
 
-  /** The changes since there were `since` that may concern a topic with these slots, oldest first; null if they are not known any more. */
+  /**
+   * The changes since there were `since` that may concern a topic with these slots, oldest first; null if they are not
+   * known any more.
+   */
   concerning({ first, second, third }: TopicSlots, since: number): Change[] | null {
     if (this.count - since > kept) return null;
     const found: Change[] = [];

@@ -1,8 +1,8 @@
 /**
  * What a topic leads to: the sessions that get its messages, each once, and the shared subscriptions.
  *
- * Overlapping subscriptions of one session are merged into one delivery at the highest matching QoS, with all their identifiers.
- * [MQTT5 3.3.4-2] [MQTT3 3.3.5-1]
+ * Overlapping subscriptions of one session are merged into one delivery at the highest matching QoS, with all their
+ * identifiers. [MQTT5 3.3.4-2] [MQTT3 3.3.5-1]
  */
 import type { QoS } from '../protocol/packets.ts';
 import { asPublished } from './prepared.ts';
@@ -31,8 +31,8 @@ export interface Route {
 }
 
 /**
- * What is left of a target for a message that came from `origin`: No Local takes away the rest. [MQTT5 3.8.3-3] Nothing is left of a
- * session that has ended since the route was found.
+ * What is left of a target for a message that came from `origin`: No Local takes away the rest. [MQTT5 3.8.3-3] Nothing
+ * is left of a session that has ended since the route was found.
  */
 export function shareOf(target: Target, origin: Session | null): Target | null {
   const { session } = target;
@@ -46,8 +46,8 @@ export function targetOf(subscription: Subscription): Target {
 }
 
 /**
- * The overlapping subscriptions of one session, one after the other: there may be thousands. One copy is sent, so one of them decides on its
- * form: the first of those with the highest QoS.
+ * The overlapping subscriptions of one session, one after the other: there may be thousands. One copy is sent, so one
+ * of them decides on its form: the first of those with the highest QoS.
  */
 export class TargetMerge {
   #first: Subscription;

@@ -1,8 +1,8 @@
 /**
  * Who gets a message: topic name to sessions and shared subscriptions.
  *
- * What was found is remembered on the topic, while the memory that takes stays within a bound. A change of a subscription voids no
- * other routes than those it concerns, and mends those if it can: see `route-changes.ts`.
+ * What was found is remembered on the topic, while the memory that takes stays within a bound. A change of a
+ * subscription voids no other routes than those it concerns, and mends those if it can: see `route-changes.ts`.
  */
 import { matches, type Topic } from '../protocol/topic.ts';
 import { filterFootprint } from './footprint.ts';
@@ -16,8 +16,8 @@ import type { Subscription } from './subscription.ts';
 import { TopicTree } from './topic-tree.ts';
 
 /**
- * The seam for several workers or machines: a publish goes to what `route` finds here, and to the nodes that asked for it.
- * Removing wants the same object that was added.
+ * The seam for several workers or machines: a publish goes to what `route` finds here, and to the nodes that asked for
+ * it. Removing wants the same object that was added.
  */
 export interface Router {
   readonly subscriptionCount: number;
@@ -27,7 +27,10 @@ export interface Router {
   add(subscription: Subscription): void;
   /** Returns the group it was a member of, if it was shared. */
   remove(subscription: Subscription): SharedGroup | null;
-  /** All of a session that has ended. If they are more than `most`, nothing reaches it by the others, but they are not gone before `clear`. */
+  /**
+   * All of a session that has ended. If they are more than `most`, nothing reaches it by the others, but they are not
+   * gone before `clear`.
+   */
   removeAll(subscriptions: Iterable<Subscription>, most: number): void;
   /** There is something for `clear` to do. */
   readonly hasRemains: boolean;
@@ -37,11 +40,14 @@ export interface Router {
   clear(most: number): void;
   /** The shared subscription of that name, `{share name}/{filter}`. */
   group(name: string): SharedGroup | null;
-  /** As things are now. Leaves out sessions that may not have messages to this topic; may have some that have ended: see `shareOf`. */
+  /**
+   * As things are now. Leaves out sessions that may not have messages to this topic; may have some that have ended: see
+   * `shareOf`.
+   */
   route(topic: Topic): Route;
   /**
-   * Null: the route is at hand, or was found with little work. Else there is much to do, and `route` would do all of it at once; a caller
-   * that can wait calls `PendingRoute.step` until it returns false, and then `route`.
+   * Null: the route is at hand, or was found with little work. Else there is much to do, and `route` would do all of it
+   * at once; a caller that can wait calls `PendingRoute.step` until it returns false, and then `route`.
    */
   search(topic: Topic): PendingRoute | null;
   /** What the client of this session may have has changed. */
@@ -68,7 +74,10 @@ const [routeBytes, targetBytes, mergedBytes, identifierBytes] = [200, 8, 120, 8]
 /** Looked at in one go: nodes of the tree and subscriptions, 0.1 ms or so. */
 const stepBudget = 2_000;
 
-/** A route is found again if more changes may concern it than these and some for each target, or more do concern it than those. */
+/**
+ * A route is found again if more changes may concern it than these and some for each target, or more do concern it than
+ * those.
+ */
 const [changesMax, mendedMax] = [16, 32];
 
 /** So many filters of topics whose readers have changed are looked at one by one. */

@@ -1,12 +1,13 @@
 /**
  * The QoS 1 and 2 messages sent to one client that still await an answer, by packet identifier.
  *
- * Identifiers start at 1 and rise, so the order of the identifiers is the order of sending, and the window is a ring over
- * them: two small arrays, nothing allocated per message. Its size is capped by the client's Receive Maximum. [MQTT5 3.3.4-9]
+ * Identifiers start at 1 and rise, so the order of the identifiers is the order of sending, and the window is a ring
+ * over them: two small arrays, nothing allocated per message. Its size is capped by the client's Receive Maximum.
+ * [MQTT5 3.3.4-9]
  *
- * A client may answer the others and never the oldest one. Once the ring would have to span too much, that one becomes a
- * *straggler*: it stands in a map of its own, and the identifiers pass over it when they come round. So no client can bring the
- * window to a standstill but by leaving all of it unanswered.
+ * A client may answer the others and never the oldest one. Once the ring would have to span too much, that one becomes
+ * a *straggler*: it stands in a map of its own, and the identifiers pass over it when they come round. So no client can
+ * bring the window to a standstill but by leaving all of it unanswered.
  */
 import { assert } from '../base/assert.ts';
 import { Account, Category, unlimited } from '../base/ledger.ts';
@@ -153,8 +154,8 @@ export class SendWindow {
   }
 
   /**
-   * Takes the next free identifier. `delivery` is what a reconnect or another member of a shared group would need; null for
-   * a session that ends with its connection. The caller checks `isFull` and `hasResends` first.
+   * Takes the next free identifier. `delivery` is what a reconnect or another member of a shared group would need; null
+   * for a session that ends with its connection. The caller checks `isFull` and `hasResends` first.
    */
   begin(delivery: Delivery | null, qos: 1 | 2): PacketId {
     assert(!this.isFull, 'began a send in a full window');
@@ -173,9 +174,9 @@ export class SendWindow {
   }
 
   /**
-   * The store knows, or will before anything more is sent, that identifiers had got as far as `next` when it was told. It is told
-   * anew after 4,096 of them, and behind twice as many the window counts as full until it has been: so after a crash, what a
-   * client may still hold lies before `beyondNote`.
+   * The store knows, or will before anything more is sent, that identifiers had got as far as `next` when it was told.
+   * It is told anew after 4,096 of them, and behind twice as many the window counts as full until it has been: so after
+   * a crash, what a client may still hold lies before `beyondNote`.
    */
   noted(next: PacketId): void {
     this.#noteAt = advanced(next, idsPerNote);

@@ -108,7 +108,10 @@ export class SessionQueue {
     this.#spilled = this.#spilledBytes = 0;
   }
 
-  /** What the store had at the start. What is beyond the limits goes as the client takes it, and not with the next message. */
+  /**
+   * What the store had at the start. What is beyond the limits goes as the client takes it, and not with the next
+   * message.
+   */
   restoreSpilled({ messages, bytes }: Backlog, { queueMessages, queueBytes }: QueueLimits): void {
     this.#spilled = messages;
     this.#spilledBytes = bytes;

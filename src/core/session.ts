@@ -1,6 +1,6 @@
 /**
- * What the broker knows of one client, connected or not: subscriptions, what waits for it, what is under way both ways, its
- * will. [MQTT5 4.1]
+ * What the broker knows of one client, connected or not: subscriptions, what waits for it, what is under way both ways,
+ * its will. [MQTT5 4.1]
  *
  * Plain state: the rules are in `delivering.ts` and `handlers/`. The shell hangs its connection on `link`.
  */
@@ -48,7 +48,10 @@ export class Session {
   disconnectedAt: number | null = null;
   /** Set by the shell while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
   isCongested = false;
-  /** Packet identifiers of QoS 2 messages under way that are not written yet: the client did not read when they were stored. */
+  /**
+   * Packet identifiers of QoS 2 messages under way that are not written yet: the client did not read when they were
+   * stored.
+   */
   heldBack: Deque<PacketId> | null = null;
   /** The largest packet the client takes, in bytes. [MQTT5 3.1.2-24] */
   packetBytesMax: number = Number.POSITIVE_INFINITY;
@@ -72,7 +75,9 @@ export class Session {
   rights: Rights | null = null;
   /** Made when it is first set: sessions that end with their connection need none. */
   expiryTimer: Timer | null = null;
-  /** Its queue and exchanges are in the store: it outlives its connection, or an earlier one, whose queue it still has. */
+  /**
+   * Its queue and exchanges are in the store: it outlives its connection, or an earlier one, whose queue it still has.
+   */
   isPersistent = false;
   /** It has a record in the store. */
   isStored = false;
@@ -82,7 +87,9 @@ export class Session {
   memberships: Map<Subscription, Membership> | null = null;
   /** Its place among the targets of the route that was found last. */
   routePlace = 0;
-  /** Made when they are first asked for: an idle connection would hold a third of its session's memory in empty tables. */
+  /**
+   * Made when they are first asked for: an idle connection would hold a third of its session's memory in empty tables.
+   */
   #subscriptions: Map<string, Subscription> | null = null;
   #received: PacketIdSet | null = null;
 

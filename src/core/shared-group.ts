@@ -1,13 +1,15 @@
 /**
  * A shared subscription: each message goes to one of its members. [MQTT5 4.8.2]
  *
- * Members stand in rings by what was last seen of them, and those of a ring take it in turns. One that is connected and has room comes
- * before one that is connected and busy, and that before one that is away. Those whose queue is full come after those that have
- * room in it, and last of all one that is away and will never see the message, having asked for QoS 0.
+ * Members stand in rings by what was last seen of them, and those of a ring take it in turns. One that is connected and
+ * has room comes before one that is connected and busy, and that before one that is away. Those whose queue is full
+ * come after those that have room in it, and last of all one that is away and will never see the message, having asked
+ * for QoS 0.
  *
- * A member moves to another ring when its client comes or goes (`settle`). A pick looks at the members of a ring only until one fits: who
- * does not fit moves to the ring where it belongs, and comes back when one of the few looks that each pick spends on the busy and the full
- * finds room. So a pick costs the same however many members there are; only rules that keep a topic from most members make it a search.
+ * A member moves to another ring when its client comes or goes (`settle`). A pick looks at the members of a ring only
+ * until one fits: who does not fit moves to the ring where it belongs, and comes back when one of the few looks that
+ * each pick spends on the busy and the full finds room. So a pick costs the same however many members there are; only
+ * rules that keep a topic from most members make it a search.
  */
 import type { Limits } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
@@ -153,8 +155,8 @@ export class SharedGroup {
   }
 
   /**
-   * Whose turn it is, for this message at this QoS; null if there is nobody. Passed over are `except`, and those who may not
-   * have it; with `isForGood` also those whose session ends with their connection.
+   * Whose turn it is, for this message at this QoS; null if there is nobody. Passed over are `except`, and those who
+   * may not have it; with `isForGood` also those whose session ends with their connection.
    */
   pick(except: Session | null, message: Message, qos: number, limits: Limits, isForGood = false): Subscription | null {
     const member = this.#next(except, message, qos, limits, isForGood);
@@ -170,7 +172,9 @@ export class SharedGroup {
     return ring === this.#free || ring === this.#busy;
   }
 
-  /** Members that may have the message: all of a small group, and of a large one those among whom `pick` would find one. */
+  /**
+   * Members that may have the message: all of a small group, and of a large one those among whom `pick` would find one.
+   */
   eligible({ topic }: Message): Subscription[] {
     const inTurn = [this.#free, this.#busy, this.#away, this.#lossy].map((ring) => ring.leading(looksPerRing));
     const withoutRoom = [this.#stuck, this.#full].map((ring) => ring.leading(secondLooks, ring.again));

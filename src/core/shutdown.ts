@@ -6,8 +6,8 @@ import { Awaiting } from './send-window.ts';
 const recordsInRow = 1_000;
 
 /**
- * Under which identifiers QoS 1 messages are in flight; of QoS 2 the store knows. Some of it at each step, since there may be
- * thousands for each of thousands of clients.
+ * Under which identifiers QoS 1 messages are in flight; of QoS 2 the store knows. Some of it at each step, since there
+ * may be thousands for each of thousands of clients.
  */
 export function* storeWindows({ directory, store }: Core): Generator<void> {
   let records = 0;

@@ -41,7 +41,9 @@ export interface Sink {
   whenStored(callback: () => void): void;
   /** What was done for this session alone has thrown: that costs its connection, and nobody else. */
   failed(session: Session, error: unknown): void;
-  /** Repeats this step for the session until it says that there is no more to do, with everybody else served in between. */
+  /**
+   * Repeats this step for the session until it says that there is no more to do, with everybody else served in between.
+   */
   work(session: Session, step: Step): void;
   /** The same for work that is for no session in particular. */
   background(step: Step): void;
@@ -51,13 +53,15 @@ export interface Sink {
   acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void;
   /** The same, once everything stored so far would survive a crash. */
   acknowledgeStored(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void;
-  /** Ends the session's connection, telling a client whose version can be told. The session has let go of it already. */
+  /**
+   * Ends the session's connection, telling a client whose version can be told. The session has let go of it already.
+   */
   disconnect(link: object, reasonCode: number): void;
   /** Calls back, at once or later, with what subscribers of the class get of a retained message; null: nothing. */
   inForm(message: Message, subscriberClass: string | null, done: (form: Message | null) => void): void;
   /**
-   * Publishes a will that is due, at once or, if a hook or the pipeline takes its time, later, and calls `done` in the same go as it
-   * is routed, or refused.
+   * Publishes a will that is due, at once or, if a hook or the pipeline takes its time, later, and calls `done` in the
+   * same go as it is routed, or refused.
    */
   publishWill(message: Message, will: PendingWill, done: () => void): void;
   /** A will that is due may not be published, by the rules, a hook or the pipeline; it counts as dropped. */

@@ -51,13 +51,19 @@ export class TopicTree<T> {
     this.#root.prune(levels);
   }
 
-  /** Finds everything whose filter matches a name; an item under two filters comes twice. What changes meanwhile may be missed. */
+  /**
+   * Finds everything whose filter matches a name; an item under two filters comes twice. What changes meanwhile may be
+   * missed.
+   */
   search(): TreeSearch<T> {
     return new TreeSearch(this.#root);
   }
 }
 
-/** A search that can stop at any node: what filters with many wildcards share out among very many nodes is found in steps. */
+/**
+ * A search that can stop at any node: what filters with many wildcards share out among very many nodes is found in
+ * steps.
+ */
 export class TreeSearch<T> {
   readonly #root: Node<T>;
   #levels: readonly string[] = [];
@@ -83,7 +89,10 @@ export class TreeSearch<T> {
     this.#indexes.push(isHidden ? 1 : 0);
   }
 
-  /** Appends what is found, and looks at no more than about `budget` nodes and items. Returns whether there is more to do. */
+  /**
+   * Appends what is found, and looks at no more than about `budget` nodes and items. Returns whether there is more to
+   * do.
+   */
   step(budget: number, found: T[]): boolean {
     let left = budget;
     while (left > 0) {

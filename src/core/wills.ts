@@ -1,10 +1,10 @@
 /**
- * The wills of clients that are gone: those that wait whether their client comes back, and those on their way through rules, hooks
- * and pipelines. [MQTT5 3.1.2.5]
+ * The wills of clients that are gone: those that wait whether their client comes back, and those on their way through
+ * rules, hooks and pipelines. [MQTT5 3.1.2.5]
  *
- * While a client is connected, its will is its session's. From then on it stands for itself, so that neither another connection nor
- * the end of the session can lose it or publish it twice. What waits, or is under way for later rounds, has a record in the
- * store, which goes in the same commit in which the published message comes.
+ * While a client is connected, its will is its session's. From then on it stands for itself, so that neither another
+ * connection nor the end of the session can lose it or publish it twice. What waits, or is under way for later rounds,
+ * has a record in the store, which goes in the same commit in which the published message comes.
  */
 import { Account, Category, type Ledger } from '../base/ledger.ts';
 import { Timer, type TimerWheel } from '../base/timer-wheel.ts';
@@ -239,7 +239,10 @@ export class Wills {
   }
 }
 
-/** In whose name it is published. Of some sessions that older versions stored, nothing is known but the client's identifier. */
+/**
+ * In whose name it is published. Of some sessions that older versions stored, nothing is known but the client's
+ * identifier.
+ */
 export function publisherOf({ identity, clientId, protocolVersion }: PendingWill): ClientIdentity {
   const nowhere = { transport: 'tcp', remoteAddress: '', listener: '' } as const;
   return identity ?? { clientId, username: null, protocolVersion, ...nowhere, groups: [], attributes: {} };

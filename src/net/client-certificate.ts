@@ -68,7 +68,10 @@ function reasonOf(error: Error | string | undefined): string {
   return reasons[code] ?? `its certificate does not hold (${code})`;
 }
 
-/** Why this side ended a handshake, or null if the client did: it may trust no certificate of ours, or only look who listens. */
+/**
+ * Why this side ended a handshake, or null if the client did: it may trust no certificate of ours, or only look who
+ * listens.
+ */
 export function failureOf(error: NodeJS.ErrnoException, socket: TLSSocket): string | null {
   if (socket.authorizationError !== undefined && socket.authorizationError !== null) {
     return reasonOf(socket.authorizationError);

@@ -1,6 +1,6 @@
 /**
- * Says in time that a certificate will end: once 30 days before, once 7 days, once one day, and when it has ended. Lists of
- * revoked certificates live shorter: once when a tenth of their time is left, and when they have ended.
+ * Says in time that a certificate will end: once 30 days before, once 7 days, once one day, and when it has ended.
+ * Lists of revoked certificates live shorter: once when a tenth of their time is left, and when they have ended.
  */
 import type { Log } from '../contracts/log.ts';
 import type { Dated } from './tls-material.ts';

@@ -1,8 +1,8 @@
 /**
  * X-Forwarded-For: the addresses that proxies wrote down, each that of whom it got the request from.
  *
- * Anybody can send such a header, so it is read from the right, where the proxy next to us wrote, and only as far as the
- * word of who wrote counts: the first address that is no trusted proxy's is the client's.
+ * Anybody can send such a header, so it is read from the right, where the proxy next to us wrote, and only as far as
+ * the word of who wrote counts: the first address that is no trusted proxy's is the client's.
  */
 import { type AddressSet, canonicalAddress } from '../base/addresses.ts';
 

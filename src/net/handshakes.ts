@@ -3,11 +3,11 @@ import { addressOf as plainAddressOf, sourceOf } from '../base/addresses.ts';
 import type { Refusals } from './refusals.ts';
 
 /**
- * The connections of one listener that are not a stream yet: before their PROXY header, in their TLS handshake, or before
- * their HTTP upgrade.
+ * The connections of one listener that are not a stream yet: before their PROXY header, in their TLS handshake, or
+ * before their HTTP upgrade.
  *
- * The broker does not know of them, so what would otherwise be unlimited is limited here: how many there are, and how long
- * one may take in all, however slowly its bytes trickle in. Whoever keeps many of them open keeps nobody else out.
+ * The broker does not know of them, so what would otherwise be unlimited is limited here: how many there are, and how
+ * long one may take in all, however slowly its bytes trickle in. Whoever keeps many of them open keeps nobody else out.
  */
 export class Handshakes {
   readonly #timeoutSeconds: number;
@@ -55,7 +55,8 @@ export class Handshakes {
   }
 
   /**
-   * The connection has become a stream; returns where it comes from. `socket` may be the TLS socket over the one that began.
+   * The connection has become a stream; returns where it comes from. `socket` may be the TLS socket over the one that
+   * began.
    */
   finish(socket: Socket): string {
     const handshake = this.#open.get(nameOf(socket));
@@ -76,8 +77,8 @@ export class Handshakes {
   }
 
   /**
-   * Gives up the oldest of whoever has the most, unless the newcomer would have as many then: when a fleet comes back at once
-   * through one address, those that began must be able to finish.
+   * Gives up the oldest of whoever has the most, unless the newcomer would have as many then: when a fleet comes back
+   * at once through one address, those that began must be able to finish.
    */
   #makeRoomFor(source: string): boolean {
     let most: ReadonlySet<Handshake> = new Set();

@@ -34,8 +34,8 @@ const handshakesMax = 1_000;
 const defaultHandshakeSeconds = 10;
 
 /**
- * Rejects with one line that says what to do if the address cannot be had, or a certificate not be used. `accept` learns the
- * listener's URL.
+ * Rejects with one line that says what to do if the address cannot be had, or a certificate not be used. `accept`
+ * learns the listener's URL.
  */
 export async function listen(
   options: ListenerOptions,
@@ -162,7 +162,9 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
   return server;
 }
 
-/** What `server` does first takes long, so it begins when there is time, and not before the client has sent anything. */
+/**
+ * What `server` does first takes long, so it begins when there is time, and not before the client has sent anything.
+ */
 function beginWhenTime(server: Server, event: BeginEvent, microseconds: number, refusals: Refusals): void {
   const { unauthenticated } = eventLoop;
   beginBehind(server, event, refusals, {
@@ -177,7 +179,9 @@ function beginWhenTime(server: Server, event: BeginEvent, microseconds: number, 
   });
 }
 
-/** Turns away whose certificate is not good enough, and tells of those that a certificate or a protocol's name kept out. */
+/**
+ * Turns away whose certificate is not good enough, and tells of those that a certificate or a protocol's name kept out.
+ */
 function checkHandshakes(server: TlsServer, handshakes: Handshakes, refusals: Refusals): void {
   const begin = server.listeners('secureConnection') as ((this: Server, socket: TLSSocket) => void)[];
   server.removeAllListeners('secureConnection');

@@ -10,7 +10,9 @@ export interface CertificateOptions {
 }
 
 export interface NamedCertificateOptions extends CertificateOptions {
-  /** For clients that ask for these names (SNI), as `mqtt.example` or `*.example`. Default: those in the certificate. */
+  /**
+   * For clients that ask for these names (SNI), as `mqtt.example` or `*.example`. Default: those in the certificate.
+   */
   readonly serverNames?: readonly string[] | undefined;
 }
 
@@ -38,7 +40,9 @@ interface Address {
   readonly handshakeTimeoutSeconds?: number | undefined;
   /** Every connection begins with a PROXY header, versions 1 or 2, and comes from one of `trustedProxies`. */
   readonly proxyProtocol?: boolean | undefined;
-  /** Addresses and networks whose word counts on where a client is: by a PROXY header or, in HTTP, by X-Forwarded-For. */
+  /**
+   * Addresses and networks whose word counts on where a client is: by a PROXY header or, in HTTP, by X-Forwarded-For.
+   */
   readonly trustedProxies?: readonly string[] | undefined;
 }
 

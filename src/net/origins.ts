@@ -1,9 +1,9 @@
 /**
- * Which web pages may connect over WebSocket. Browsers let any page open a WebSocket to any address, also to one that only this machine
- * or this network can reach, and name the page's origin in the request. [RFC 6455 10.2]
+ * Which web pages may connect over WebSocket. Browsers let any page open a WebSocket to any address, also to one that
+ * only this machine or this network can reach, and name the page's origin in the request. [RFC 6455 10.2]
  *
- * Where clients show credentials, a page from elsewhere has none, so every origin may connect unless `origins` lists some. Where a
- * connection alone is enough, only pages of this machine may.
+ * Where clients show credentials, a page from elsewhere has none, so every origin may connect unless `origins` lists
+ * some. Where a connection alone is enough, only pages of this machine may.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
@@ -11,7 +11,10 @@ import { canonicalAddress, isLoopbackHost } from '../base/addresses.ts';
 import { printable } from '../base/printable.ts';
 
 export interface OriginRules {
-  /** As a browser writes them (`https://dashboard.example`); `*`: any. Empty: any, or with `isOpen` those of this machine. */
+  /**
+   * As a browser writes them (`https://dashboard.example`); `*`: any. Empty: any, or with `isOpen` those of this
+   * machine.
+   */
   readonly origins: readonly string[];
   /** A client needs no credentials here but those that a browser adds on its own, such as a certificate. */
   readonly isOpen: () => boolean;
@@ -22,8 +25,8 @@ export interface OriginRules {
 const remedy = 'unless it is in the listener\'s "origins"';
 
 /**
- * Why a request must not become a WebSocket, or null. A client without an Origin header is no browser. `localAddress`: of this machine,
- * where the connection arrived.
+ * Why a request must not become a WebSocket, or null. A client without an Origin header is no browser. `localAddress`:
+ * of this machine, where the connection arrived.
  */
 export function originRefusal(
   { origin, host }: IncomingHttpHeaders,

@@ -73,8 +73,8 @@ export interface Beginning {
 }
 
 /**
- * Lets what `server` does with a connection at `event` begin once its first bytes have come and a header, if there is to be one, was
- * read off them.
+ * Lets what `server` does with a connection at `event` begin once its first bytes have come and a header, if there is
+ * to be one, was read off them.
  */
 export function beginBehind(server: Server, event: BeginEvent, refusals: Refusals, { admit, when }: Beginning): void {
   const listeners = server.listeners(event) as ((this: Server, socket: Socket) => void)[];

@@ -1,9 +1,11 @@
 /**
- * Of the connections that are not authenticated, so many are read at one time. libuv reads at once whatever is readable, up to
- * 1,024 sockets before anything else is done, so what is not to be read in one round must not be asked for.
+ * Of the connections that are not authenticated, so many are read at one time. libuv reads at once whatever is
+ * readable, up to 1,024 sockets before anything else is done, so what is not to be read in one round must not be asked
+ * for.
  *
- * While there is room every connection is read. Otherwise the one that has been read for the longest time is read no more: at
- * once if a new connection comes, which mostly sends its CONNECT at once, and after a while for those that wait.
+ * While there is room every connection is read. Otherwise the one that has been read for the longest time is read no
+ * more: at once if a new connection comes, which mostly sends its CONNECT at once, and after a while for those that
+ * wait.
  */
 import { systemTimers, type Timers } from '../base/clock.ts';
 

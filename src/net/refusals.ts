@@ -1,9 +1,9 @@
 /**
- * Tells of connections that a listener turned away before the broker knew of them: their certificate, their PROXY header or their
- * HTTP request was not good enough, or they took too long.
+ * Tells of connections that a listener turned away before the broker knew of them: their certificate, their PROXY
+ * header or their HTTP request was not good enough, or they took too long.
  *
- * Anybody can cause these at will. So the log has a line a second at most, which says how many were left out; the audit log, which
- * is to have each, says itself when there are too many.
+ * Anybody can cause these at will. So the log has a line a second at most, which says how many were left out; the audit
+ * log, which is to have each, says itself when there are too many.
  */
 import type { Socket } from 'node:net';
 import type { Audit } from '../contracts/audit.ts';
@@ -38,7 +38,10 @@ export class Refusals {
     }
   }
 
-  /** Runs what a listener does with one connection: a bug in it costs that connection, where it would end the process otherwise. */
+  /**
+   * Runs what a listener does with one connection: a bug in it costs that connection, where it would end the process
+   * otherwise.
+   */
   contain<T>(socket: Pick<Socket, 'destroy'>, run: () => T): T | null {
     try {
       return run();

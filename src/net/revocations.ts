@@ -1,6 +1,6 @@
 /**
- * Certificate revocation lists (CRLs): as many as a file has, and when they end. OpenSSL checks them; this reads no more than it
- * must, since Node cannot tell the dates. [RFC 5280 5.1]
+ * Certificate revocation lists (CRLs): as many as a file has, and when they end. OpenSSL checks them; this reads no
+ * more than it must, since Node cannot tell the dates. [RFC 5280 5.1]
  */
 import { childrenOf, elementAt, tags, timeOf } from '../base/der.ts';
 
@@ -8,7 +8,9 @@ export interface RevocationList {
   /** Node takes one list at a time, in PEM. */
   readonly pem: string;
   readonly thisUpdate: number;
-  /** When the next one is due, in milliseconds since the epoch: OpenSSL then trusts no certificate of this authority. */
+  /**
+   * When the next one is due, in milliseconds since the epoch: OpenSSL then trusts no certificate of this authority.
+   */
   readonly nextUpdate: number | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * When a connection is read, whatever it is made of: not while its receiver wants no more, and before it is authenticated only
- * while it is in the window of those that are read.
+ * When a connection is read, whatever it is made of: not while its receiver wants no more, and before it is
+ * authenticated only while it is in the window of those that are read.
  */
 import type { Socket } from 'node:net';
 import { eventLoop, type Share } from '../base/scheduler.ts';
@@ -99,8 +99,8 @@ export abstract class ScheduledStream implements Reader {
   }
 
   /**
-   * A socket that is paused is still read by Node until it has a buffer full, of bytes that nobody counts. Only those with a read
-   * buffer of their own stop at once.
+   * A socket that is paused is still read by Node until it has a buffer full, of bytes that nobody counts. Only those
+   * with a read buffer of their own stop at once.
    */
   #stop(): void {
     this.pauseSource();

@@ -14,12 +14,13 @@ import { ScheduledStream } from './scheduled-stream.ts';
 const endTimeoutMs = 3_000;
 
 /**
- * One read buffer for all plain sockets: what is read is handed on before the next read begins. TLS sockets cannot have it.
+ * One read buffer for all plain sockets: what is read is handed on before the next read begins. TLS sockets cannot have
+ * it.
  */
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
 /**
- * The same for connections that are not authenticated. Most CONNECTs are smaller, and to handle so much takes no more than a
- * small part of a millisecond.
+ * The same for connections that are not authenticated. Most CONNECTs are smaller, and to handle so much takes no more
+ * than a small part of a millisecond.
  */
 const smallReadBuffer = Buffer.allocUnsafeSlow(4_096);
 const nothing = new Uint8Array(0);
@@ -78,7 +79,9 @@ export class SocketStream extends ScheduledStream implements ByteStream {
     if (!isWatched) this.#mark();
   }
 
-  /** Node's `drain` event tells only of what went above a high-water mark; the callback of an empty write tells always. */
+  /**
+   * Node's `drain` event tells only of what went above a high-water mark; the callback of an empty write tells always.
+   */
   #mark(): void {
     this.socket.write(nothing, () => this.#written());
   }
@@ -139,7 +142,9 @@ export function acceptTcp(socket: Socket, accept: Accept): void {
   begin(stream, socket, accept);
 }
 
-/** The same behind a proxy: `reader` looks for the end of the header, and `established` then tells where it comes from. */
+/**
+ * The same behind a proxy: `reader` looks for the end of the header, and `established` then tells where it comes from.
+ */
 export function acceptProxiedTcp(
   socket: Socket,
   reader: HeaderReader,
@@ -210,9 +215,9 @@ function findReadSlots(): ReadSlots | null {
 const readSlots = findReadSlots();
 
 /**
- * Lets a socket read into a shared buffer, which is handed on before the next read begins: into a small one while `isSmall`.
- * Node offers that for outgoing connections only, so this sets what its option sets, before the first read. Returns false if it
- * cannot; the caller then reads the usual way, which costs a buffer per read and nothing else.
+ * Lets a socket read into a shared buffer, which is handed on before the next read begins: into a small one while
+ * `isSmall`. Node offers that for outgoing connections only, so this sets what its option sets, before the first read.
+ * Returns false if it cannot; the caller then reads the usual way, which costs a buffer per read and nothing else.
  */
 function readsInto(
   socket: Socket,

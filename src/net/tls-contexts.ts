@@ -1,9 +1,9 @@
 /**
- * What the handshakes of one listener use, and its replacement while the listener runs: files are looked at every few seconds,
- * and changed ones are taken over as soon as they fit together. Open connections stay as they are.
+ * What the handshakes of one listener use, and its replacement while the listener runs: files are looked at every few
+ * seconds, and changed ones are taken over as soon as they fit together. Open connections stay as they are.
  *
- * The files are asked for their state rather than watched: that works through any number of symbolic links (Kubernetes, certbot),
- * over network file systems and mounts into containers, and costs a system call for each.
+ * The files are asked for their state rather than watched: that works through any number of symbolic links (Kubernetes,
+ * certbot), over network file systems and mounts into containers, and costs a system call for each.
  */
 import { stat } from 'node:fs/promises';
 import type { SecureContext, Server, TlsOptions as ServerOptions } from 'node:tls';
@@ -13,7 +13,10 @@ import type { TlsOptions } from './options.ts';
 import { filesOf, loadTls, type TlsMaterial } from './tls-material.ts';
 
 const lookEveryMs = 2_000;
-/** A file that changed so shortly before it was read may change again without its times telling: clocks of files are coarse. */
+/**
+ * A file that changed so shortly before it was read may change again without its times telling: clocks of files are
+ * coarse.
+ */
 const settledMs = 1_000;
 
 export class TlsContexts {

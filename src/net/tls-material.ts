@@ -1,6 +1,6 @@
 /**
- * The files of a TLS listener: read, checked against each other, and made into what the handshakes need. All or nothing: if one
- * of them cannot be used, an error says which one and what to do.
+ * The files of a TLS listener: read, checked against each other, and made into what the handshakes need. All or
+ * nothing: if one of them cannot be used, an error says which one and what to do.
  */
 import { constants, createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -30,8 +30,9 @@ export interface Dated {
 }
 
 /**
- * For TLS 1.2 only suites with forward secrecy and authenticated encryption, which every client of the last ten years has.
- * TLS 1.3 has no others; the fastest comes first, except for clients without AES in hardware, which put ChaCha20 first.
+ * For TLS 1.2 only suites with forward secrecy and authenticated encryption, which every client of the last ten years
+ * has. TLS 1.3 has no others; the fastest comes first, except for clients without AES in hardware, which put ChaCha20
+ * first.
  */
 const defaultCiphers = [
   'TLS_AES_128_GCM_SHA256',

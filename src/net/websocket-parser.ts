@@ -1,8 +1,8 @@
 /**
  * Takes a client's WebSocket frames apart as they come, wherever they are cut. [RFC 6455 5.2]
  *
- * Nothing of a message is gathered: what is in it goes on at once, since MQTT has packets of its own. So a long frame takes no memory and
- * no long step, and thousands of tiny ones are handed over as one piece.
+ * Nothing of a message is gathered: what is in it goes on at once, since MQTT has packets of its own. So a long frame
+ * takes no memory and no long step, and thousands of tiny ones are handed over as one piece.
  */
 
 const headerBytesMax = 14;

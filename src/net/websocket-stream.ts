@@ -1,5 +1,6 @@
 /**
- * A WebSocket as a `ByteStream`. The frames that come are just bytes, cut anywhere [MQTT5 6.0.0-2]; those that go have a packet each.
+ * A WebSocket as a `ByteStream`. The frames that come are just bytes, cut anywhere [MQTT5 6.0.0-2]; those that go have
+ * a packet each.
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -20,7 +21,10 @@ const abnormalClosure = 1006;
 /** So much is parsed between two looks at the clock: of the smallest frames, a tenth of a millisecond. */
 const bytesPerStep = 16_384;
 
-/** `ws` makes the connection, writes control frames and closes. What comes is parsed here, but for the frame that closes. */
+/**
+ * `ws` makes the connection, writes control frames and closes. What comes is parsed here, but for the frame that
+ * closes.
+ */
 export class WebSocketStream extends ScheduledStream implements ByteStream {
   readonly kind: 'ws' | 'wss';
   readonly framing: Framing = packetFrames;
@@ -78,14 +82,19 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
     return this.#webSocket.bufferedAmount;
   }
 
-  /** Past `ws`, which would write each frame by itself; pings and the like that it writes to the same socket come between whole packets. */
+  /**
+   * Past `ws`, which would write each frame by itself; pings and the like that it writes to the same socket come
+   * between whole packets.
+   */
   write(bytes: Uint8Array): void {
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return;
     this.socket.write(bytes, this.#written);
     this.#isDrainAwaited = this.#webSocket.bufferedAmount > 0;
   }
 
-  /** The callback of everything that is sent, pings and pongs included, or one of them could hide the end of the rest. */
+  /**
+   * The callback of everything that is sent, pings and pongs included, or one of them could hide the end of the rest.
+   */
   readonly #written = (): void => {
     if (!this.#isDrainAwaited || this.#webSocket.readyState !== this.#webSocket.OPEN) return;
     if (this.#webSocket.bufferedAmount > 0) return;
@@ -95,7 +104,8 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
   };
 
   /**
-   * Only the newest of the pings in one read is answered, and it is not before the peer has read what it was sent. [RFC 6455 5.5.3]
+   * Only the newest of the pings in one read is answered, and it is not before the peer has read what it was sent. [RFC
+   * 6455 5.5.3]
    */
   #answerPing(): void {
     const ping = this.#pingToAnswer;

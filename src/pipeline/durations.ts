@@ -1,6 +1,6 @@
 /**
- * How long something took: percentiles of what was added since the last `rotate` but one, within a fifth, in 160 numbers of memory. Whoever
- * reads them changes nothing for others.
+ * How long something took: percentiles of what was added since the last `rotate` but one, within a fifth, in 160
+ * numbers of memory. Whoever reads them changes nothing for others.
  */
 
 /** Microseconds at which the first bucket ends; each further one ends a quarter of a doubling later. */

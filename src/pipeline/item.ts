@@ -1,6 +1,6 @@
 /**
- * A message on its way through the stages: bytes, a value, or both. It is decoded when a stage first wants the value and
- * encoded when somebody first wants the bytes, so stages that change nothing cost no conversion.
+ * A message on its way through the stages: bytes, a value, or both. It is decoded when a stage first wants the value
+ * and encoded when somebody first wants the bytes, so stages that change nothing cost no conversion.
  *
  * A value that is too large for the event loop is packed there: only the stage thread looks into it.
  */

@@ -1,6 +1,6 @@
 /**
- * An item between the broker's thread and another one. A value travels as bytes that only the other side reads: making a large one
- * anew would keep the event loop as long as the stage that was to be kept off it.
+ * An item between the broker's thread and another one. A value travels as bytes that only the other side reads: making
+ * a large one anew would keep the event loop as long as the stage that was to be kept off it.
  */
 import { deserialize, serialize } from 'node:v8';
 import type { FormatSettings } from '../contracts/pipeline.ts';

@@ -4,7 +4,10 @@ import { matches } from '../protocol/topic.ts';
 import type { Part, PartContext } from './part.ts';
 import { Pauses } from './pauses.ts';
 
-/** The message through the parts from `from` on. Each takes it if its filter matches the topic that the message has by then. */
+/**
+ * The message through the parts from `from` on. Each takes it if its filter matches the topic that the message has by
+ * then.
+ */
 export function through(
   parts: readonly Part[],
   from: number,
@@ -37,8 +40,8 @@ function throughEach(
 const atOnceMax = 32;
 
 /**
- * What becomes of each, together. Waits for one before it begins with the next; at once if nothing has to be waited for, and they are not
- * many.
+ * What becomes of each, together. Waits for one before it begins with the next; at once if nothing has to be waited
+ * for, and they are not many.
  */
 export function inTurn<T, R>(items: readonly T[], make: (item: T) => Awaitable<readonly R[]>): Awaitable<readonly R[]> {
   if (items.length > atOnceMax) return restInTurn(items, 0, Promise.resolve([]), make, []);

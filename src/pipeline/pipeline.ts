@@ -1,6 +1,6 @@
 /**
- * One configured pipeline, ready to run: a topic filter and a list of stages. A message goes through the stages in order; what a
- * stage makes of it goes on at the next one.
+ * One configured pipeline, ready to run: a topic filter and a list of stages. A message goes through the stages in
+ * order; what a stage makes of it goes on at the next one.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';

@@ -1,9 +1,9 @@
 /**
- * All pipelines of a broker: which of them a message goes through, and in what order. A message meets the parts one after the
- * other; each takes it if its filter matches the topic that the message has by then.
+ * All pipelines of a broker: which of them a message goes through, and in what order. A message meets the parts one
+ * after the other; each takes it if its filter matches the topic that the message has by then.
  *
- * What the stages need (codecs, expressions, the sandbox) is loaded when a configuration first names a stage: a broker without
- * pipelines pays neither time nor memory for it.
+ * What the stages need (codecs, expressions, the sandbox) is loaded when a configuration first names a stage: a broker
+ * without pipelines pays neither time nor memory for it.
  */
 import { systemTimers, type Timers } from '../base/clock.ts';
 import { printable } from '../base/printable.ts';
@@ -95,7 +95,9 @@ export class Pipelines implements MessagePipeline {
   #unknownFormats = 0;
   #complainedAt = Number.NEGATIVE_INFINITY;
   #underWay: UnderWay;
-  /** The end of what is done one after the other: changes of the configuration, and the release of what is held back. */
+  /**
+   * The end of what is done one after the other: changes of the configuration, and the release of what is held back.
+   */
   #lastTask: Promise<void> = Promise.resolve();
   #isReleasing = false;
   #rotatedAt = Number.NEGATIVE_INFINITY;
@@ -118,8 +120,8 @@ export class Pipelines implements MessagePipeline {
   }
 
   /**
-   * Puts these in the place of what was configured. Those whose settings are the same stay as they are, with what their stages
-   * remember. Rejects with a PipelineError, and then nothing has changed.
+   * Puts these in the place of what was configured. Those whose settings are the same stay as they are, with what their
+   * stages remember. Rejects with a PipelineError, and then nothing has changed.
    */
   configure(settings: readonly PipelineSettings[]): Promise<void> {
     return this.#afterOthers(async () => {
@@ -277,7 +279,10 @@ export class Pipelines implements MessagePipeline {
     }
   }
 
-  /** What it held back goes on behind it. Nobody waits for an answer: one that is refused there is counted, and that is all. */
+  /**
+   * What it held back goes on behind it. Nobody waits for an answer: one that is refused there is counted, and that is
+   * all.
+   */
   async #releaseFrom(pipeline: Pipeline, which: 'due' | 'drain', parts: readonly Part[]): Promise<void> {
     const now = this.#options.now();
     const behind = parts.slice(parts.indexOf(pipeline) + 1).filter(({ on }) => on === 'publish');

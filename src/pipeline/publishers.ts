@@ -1,8 +1,8 @@
 /**
  * On whose behalf a message goes on that a stage had held back: those who published what is in it.
  *
- * Bounded: anybody may come by with another client identifier. Of more than that nobody can be asked, and so nothing is allowed that
- * would have to be asked for.
+ * Bounded: anybody may come by with another client identifier. Of more than that nobody can be asked, and so nothing is
+ * allowed that would have to be asked for.
  */
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { PartContext } from './part.ts';

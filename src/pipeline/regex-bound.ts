@@ -1,7 +1,7 @@
 /**
- * How long a text may be that a regular expression is tried on where nothing interrupts it. Backtracking tries each way in
- * which the quantifiers can share the text between them: with q quantifiers, none inside another, at most length^q ways from
- * each place where a match may begin. What repeats more than one character (a group) has no such bound.
+ * How long a text may be that a regular expression is tried on where nothing interrupts it. Backtracking tries each way
+ * in which the quantifiers can share the text between them: with q quantifiers, none inside another, at most length^q
+ * ways from each place where a match may begin. What repeats more than one character (a group) has no such bound.
  */
 
 /** Half a millisecond, at 5 ns each. */

@@ -1,7 +1,8 @@
 /**
- * Which pipelines that are for some subscribers only a subscription's messages go through on their way, and what it asked for with
- * `accept`. All subscriptions with the same of both are one class; its name is stored with the subscription. What is for everybody is
- * in no name: it applies as it is when a message is published, whatever an earlier run of the broker has stored.
+ * Which pipelines that are for some subscribers only a subscription's messages go through on their way, and what it
+ * asked for with `accept`. All subscriptions with the same of both are one class; its name is stored with the
+ * subscription. What is for everybody is in no name: it applies as it is when a message is published, whatever an
+ * earlier run of the broker has stored.
  */
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { Part } from './part.ts';

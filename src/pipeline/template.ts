@@ -1,7 +1,7 @@
 /**
  * Texts with `${…}` in them: `${topic}`, `${topic[1]}` (levels, from 0), `${clientId}`, `${username}`, `${listener}`,
- * `${timestamp}` (ISO 8601), `${now}` (milliseconds), `${value}` and `${value.path}`. A text that is one placeholder and nothing
- * else keeps the type of what it stands for.
+ * `${timestamp}` (ISO 8601), `${now}` (milliseconds), `${value}` and `${value.path}`. A text that is one placeholder
+ * and nothing else keeps the type of what it stands for.
  */
 import { PipelineError, StageFailure } from './errors.ts';
 import type { Item } from './item.ts';
@@ -27,8 +27,8 @@ export function template(text: string, path: readonly (string | number)[]): Temp
 }
 
 /**
- * A template of a whole topic: what a placeholder stands for is one level or a part of one, or whoever publishes would choose where
- * a message goes. Only `${topic}` has the levels that it has.
+ * A template of a whole topic: what a placeholder stands for is one level or a part of one, or whoever publishes would
+ * choose where a message goes. Only `${topic}` has the levels that it has.
  */
 export function topicTemplate(
   text: string,

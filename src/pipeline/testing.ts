@@ -43,7 +43,9 @@ export interface StageTrace {
   readonly microseconds: number;
 }
 
-/** One message through all of it; `onStage` is told of each stage. Windows that stages hold open are closed at the end. */
+/**
+ * One message through all of it; `onStage` is told of each stage. Windows that stages hold open are closed at the end.
+ */
 export async function tryOut(
   pipelines: Pipelines,
   quarantine: QuarantineStore,

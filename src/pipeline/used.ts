@@ -18,7 +18,9 @@ export interface Use {
   readonly name?: string;
   /** Messages to these topics. Absent: to all. */
   readonly filter?: string;
-  /** Before routing, storing and acknowledging. `client` is null for a message that is replayed out of the quarantine. */
+  /**
+   * Before routing, storing and acknowledging. `client` is null for a message that is replayed out of the quarantine.
+   */
   readonly onPublish?: (client: ClientIdentity | null, message: PublishedMessage) => HookAnswer<PublishVerdict>;
   /** What subscribers get of a message; called once per message, not once per subscriber. */
   readonly onDeliver?: (message: PublishedMessage) => HookAnswer<DeliverVerdict>;

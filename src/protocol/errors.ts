@@ -1,8 +1,8 @@
 import type { ReasonCode } from './reason-codes.ts';
 
 /**
- * The peer broke the protocol, or asked for more than is allowed: its connection ends with this reason code, in a CONNACK or
- * DISCONNECT where the version has one. Nobody else notices.
+ * The peer broke the protocol, or asked for more than is allowed: its connection ends with this reason code, in a
+ * CONNACK or DISCONNECT where the version has one. Nobody else notices.
  */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';

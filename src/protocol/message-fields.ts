@@ -1,7 +1,7 @@
 /**
- * What a message may be made of: the one place that says so, for what does not come out of a PUBLISH that the decoder has checked.
- * Stages, scripts, hooks and programs give texts, numbers and bytes of any kind, and subscribers must never see a packet that is malformed
- * because of them.
+ * What a message may be made of: the one place that says so, for what does not come out of a PUBLISH that the decoder
+ * has checked. Stages, scripts, hooks and programs give texts, numbers and bytes of any kind, and subscribers must
+ * never see a packet that is malformed because of them.
  */
 import { ProtocolError } from './errors.ts';
 import type { QoS, UserProperties } from './packets.ts';
@@ -24,7 +24,10 @@ export interface MessageParts {
 
 /** A length on the wire has two bytes. [MQTT5 1.5.4] */
 const textBytesMax = 65_535;
-/** A packet has 268,435,455 bytes at most; this leaves room for topic, alias and identifiers of subscriptions. [MQTT5 2.1.4] */
+/**
+ * A packet has 268,435,455 bytes at most; this leaves room for topic, alias and identifiers of subscriptions. [MQTT5
+ * 2.1.4]
+ */
 const messageBytesMax = 268_000_000;
 
 /** Throws a ProtocolError that says which part cannot be published, and why. */

@@ -1,8 +1,9 @@
 /**
  * An application message on its way through the broker.
  *
- * Properties stay the raw bytes that the publisher sent, in their order, and are opened only by who needs them; topic alias,
- * subscription identifiers and message expiry are not among them, because each receiver gets its own. [MQTT5 3.3.2-18]
+ * Properties stay the raw bytes that the publisher sent, in their order, and are opened only by who needs them; topic
+ * alias, subscription identifiers and message expiry are not among them, because each receiver gets its own. [MQTT5
+ * 3.3.2-18]
  */
 
 import { Room } from '../base/room.ts';
@@ -19,11 +20,16 @@ const room = new Room();
 /** A copy of what is smaller costs less than a record of its own and a look for it. */
 const sharedBytesMin = 256;
 
-/** Content that messages of different numbers have in common. A store that keeps one copy of it notes here which, and for how many. */
+/**
+ * Content that messages of different numbers have in common. A store that keeps one copy of it notes here which, and
+ * for how many.
+ */
 export class SharedContent {
   /** Under which number it is stored; 0: it is not yet. */
   number = 0;
-  /** How many stored messages have it. Once it falls back to 0 the content is gone, and this object is not used again. */
+  /**
+   * How many stored messages have it. Once it falls back to 0 the content is gone, and this object is not used again.
+   */
   references = 0;
   /** How many of them are in the store's cache. */
   cached = 0;
@@ -126,15 +132,18 @@ export class Message {
   }
 
   /**
-   * A copy that lasts and owns its bytes; the same one however often it is asked for, so all sessions that keep a message
-   * share it. A message that is not borrowed is its own copy.
+   * A copy that lasts and owns its bytes; the same one however often it is asked for, so all sessions that keep a
+   * message share it. A message that is not borrowed is its own copy.
    */
   keep(): Message {
     if (!this.#isBorrowed) return this;
     return (this.#kept ??= this.#copy());
   }
 
-  /** The same message under a number of its own; the bytes are shared, in memory and in the store, where more such copies may follow. */
+  /**
+   * The same message under a number of its own; the bytes are shared, in memory and in the store, where more such
+   * copies may follow.
+   */
   renumbered(id: number, isOneOfMany = true): Message {
     const kept = this.keep();
     if (isOneOfMany && (kept.content === null ? kept.size >= sharedBytesMin : kept.content.isGone)) {

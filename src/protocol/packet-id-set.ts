@@ -1,6 +1,6 @@
 /**
- * A set of packet identifiers. A client may leave all 65,535 of them open: beyond some hundreds they are bits in 8 KiB, where a
- * `Set` would take 2.5 MB.
+ * A set of packet identifiers. A client may leave all 65,535 of them open: beyond some hundreds they are bits in 8 KiB,
+ * where a `Set` would take 2.5 MB.
  */
 import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { PacketId } from './packets.ts';

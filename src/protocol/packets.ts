@@ -1,6 +1,6 @@
 /**
- * The packets that are read into objects. PUBLISH and its acknowledgements are not among them: they are decoded in place, see
- * `PublishView` and `PacketReceiver` in `codec/`.
+ * The packets that are read into objects. PUBLISH and its acknowledgements are not among them: they are decoded in
+ * place, see `PublishView` and `PacketReceiver` in `codec/`.
  *
  * Field names are those of the npm package mqtt-packet, which users of MQTT.js and Aedes know. One difference: user
  * properties are a list of pairs, because their order must survive. [MQTT5 3.3.2-18]

@@ -1,10 +1,10 @@
 /**
- * The topics in use: checking UTF-8 and levels, making the string and finding the subscribers happen once per topic and not once
- * per message.
+ * The topics in use: checking UTF-8 and levels, making the string and finding the subscribers happen once per topic and
+ * not once per message.
  *
- * A topic stands in one of the eight places of the row that its hash names. The table grows while it is full and within its
- * bound in bytes. Beyond, a new topic displaces one that has not been asked for again lately, of its own row if there is
- * one: so a client that invents topics displaces what it has invented before, and not what others use.
+ * A topic stands in one of the eight places of the row that its hash names. The table grows while it is full and within
+ * its bound in bytes. Beyond, a new topic displaces one that has not been asked for again lately, of its own row if
+ * there is one: so a client that invents topics displaces what it has invented before, and not what others use.
  */
 import { isUtf8 } from 'node:buffer';
 import { ProtocolError } from './errors.ts';

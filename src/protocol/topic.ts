@@ -1,5 +1,6 @@
 /**
- * Topic names and topic filters: what is valid, and one shared object per topic in use (see `topic-table.ts`). [MQTT5 4.7]
+ * Topic names and topic filters: what is valid, and one shared object per topic in use (see `topic-table.ts`). [MQTT5
+ * 4.7]
  */
 import { Room } from '../base/room.ts';
 import { ProtocolError } from './errors.ts';
@@ -27,7 +28,9 @@ export class Topic {
   route: object | null = null;
   routeGeneration = -1;
   readonly name: string;
-  /** Slots for the broker: whether messages to it go through a pipeline, and which state of the pipelines that was for. */
+  /**
+   * Slots for the broker: whether messages to it go through a pipeline, and which state of the pipelines that was for.
+   */
   isPiped = false;
   pipelineGeneration = -1;
   /** Slots for the access policy: whom it answered last, what that client wanted to do, and the answer. */
@@ -94,7 +97,10 @@ export function assertTopicName(name: string, limits: TopicLimits = widestTopicL
   if (excess !== null) throw new ProtocolError(ReasonCode.TopicNameInvalid, `The topic name ${excess}`);
 }
 
-/** First levels that are no place for messages of anybody but the broker: its own topics, and how subscriptions are shared. */
+/**
+ * First levels that are no place for messages of anybody but the broker: its own topics, and how subscriptions are
+ * shared.
+ */
 export const brokersPrefixes: readonly string[] = ['$SYS', '$share'];
 
 function firstLevel(topicName: string): string {
@@ -106,8 +112,8 @@ function firstLevel(topicName: string): string {
 export const isBrokersOwn = (topicName: string) => brokersPrefixes.includes(firstLevel(topicName));
 
 /**
- * Whether clients are kept from publishing to it: a topic that begins with `$` is for what a server or its program has to tell, unless
- * its first level is one of those that are allowed. [MQTT5 4.7.2] [MQTT3 4.7.2]
+ * Whether clients are kept from publishing to it: a topic that begins with `$` is for what a server or its program has
+ * to tell, unless its first level is one of those that are allowed. [MQTT5 4.7.2] [MQTT3 4.7.2]
  */
 export function isClosedToClients(topicName: string, allowedPrefixes: readonly string[]): boolean {
   if (topicName.charCodeAt(0) !== 36) return false;
@@ -162,8 +168,9 @@ export function hasValidWildcards(filter: string): boolean {
 }
 
 /**
- * Whether a filter (without `$share`) matches a topic name: the definition, level by level. Routing uses the tree in `core/`;
- * this one is for single questions. [MQTT5 4.7.1] A leading wildcard does not match a topic that begins with `$`. [MQTT5 4.7.2-1]
+ * Whether a filter (without `$share`) matches a topic name: the definition, level by level. Routing uses the tree in
+ * `core/`; this one is for single questions. [MQTT5 4.7.1] A leading wildcard does not match a topic that begins with
+ * `$`. [MQTT5 4.7.2-1]
  */
 export function matches(filter: string, topic: string): boolean {
   if (topic.startsWith('$') && !filter.startsWith('$')) {

@@ -19,7 +19,10 @@ export interface Traits {
   readonly assignsOnlyToCleanSessions: boolean;
   /** SUBACK can refuse a single filter; 3.1 has no such code and gets QoS 0 granted at most. */
   readonly hasSubackFailure: boolean;
-  /** SUBACK can say that a filter is invalid. Before, whoever sends one breaks the protocol. [MQTT3 4.7.1-2] [MQTT3 4.8.0-1] */
+  /**
+   * SUBACK can say that a filter is invalid. Before, whoever sends one breaks the protocol. [MQTT3 4.7.1-2] [MQTT3
+   * 4.8.0-1]
+   */
   readonly answersInvalidFilters: boolean;
   /** PUBREL, SUBSCRIBE and UNSUBSCRIBE carry DUP when they are sent again. Later versions reserve that bit. */
   readonly resendsWithDup: boolean;

@@ -1,4 +1,7 @@
-/** Numbers in the order in which they rise, of which the first ones leave first: a Map would look past all that have left. */
+/**
+ * Numbers in the order in which they rise, of which the first ones leave first: a Map would look past all that have
+ * left.
+ */
 export class AscendingIds {
   #ids: number[] = [];
   #first = 0;

@@ -1,7 +1,6 @@
 /**
- * The store that remembers nothing beyond the process: what the core holds in memory is all there is. Every answer may leave
- * at once, since nothing more durable is promised. Chosen with
- * `--memory`.
+ * The store that remembers nothing beyond the process: what the core holds in memory is all there is. Every answer may
+ * leave at once, since nothing more durable is promised. Chosen with `--memory`.
  */
 import type { ChangeSet, SessionStore } from '../contracts/session-store.ts';
 

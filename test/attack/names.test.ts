@@ -1,6 +1,6 @@
 /**
- * Names chosen by strangers: client identifiers of others, words that mean something to JavaScript, and text that would speak to
- * whoever reads the log.
+ * Names chosen by strangers: client identifiers of others, words that mean something to JavaScript, and text that would
+ * speak to whoever reads the log.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

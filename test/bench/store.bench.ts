@@ -1,4 +1,7 @@
-/** The durable store by itself: each iteration stores 1,000 messages for one session in one synced commit, or takes them out. */
+/**
+ * The durable store by itself: each iteration stores 1,000 messages for one session in one synced commit, or takes them
+ * out.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * What every SessionStore promises. `open` gives a store over the same data each time: a second one is what a restart finds.
- * A store that remembers nothing passes the part that holds within one life.
+ * What every SessionStore promises. `open` gives a store over the same data each time: a second one is what a restart
+ * finds. A store that remembers nothing passes the part that holds within one life.
  */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';

@@ -1,5 +1,6 @@
 /**
- * Which parts of the code have run, from V8 itself: blocks and functions of the broker and of the packages it reads with.
+ * Which parts of the code have run, from V8 itself: blocks and functions of the broker and of the packages it reads
+ * with.
  */
 import { type Profiler, Session } from 'node:inspector';
 

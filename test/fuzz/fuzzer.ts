@@ -1,6 +1,7 @@
 /**
- * The loop: takes an input that went a new way, changes it, runs it, keeps it if it went a new way itself. New ways are told by
- * what the target says of each input, and during the first part of a run by V8's coverage of each batch, which is exact and slow.
+ * The loop: takes an input that went a new way, changes it, runs it, keeps it if it went a new way itself. New ways are
+ * told by what the target says of each input, and during the first part of a run by V8's coverage of each batch, which
+ * is exact and slow.
  */
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';

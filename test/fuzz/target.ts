@@ -10,8 +10,9 @@ export interface Target {
   /** Pieces that mean something here; inputs are often made of them. */
   readonly tokens: readonly Uint8Array[];
   /**
-   * Does with the input what the broker would, and checks what comes of it. Whatever it throws is a finding: errors that are
-   * answers to bad input are caught here. Returns how it went, in few words: an input that goes a new way is kept for later.
+   * Does with the input what the broker would, and checks what comes of it. Whatever it throws is a finding: errors
+   * that are answers to bad input are caught here. Returns how it went, in few words: an input that goes a new way is
+   * kept for later.
    */
   run(input: Buffer): string | Promise<string>;
   /** Changes an input by what it means, where bytes alone would seldom lead to anything valid. */

@@ -1,6 +1,6 @@
 /**
- * The thread in which one target is fuzzed. The input under way stands in shared memory, so that who waits outside can tell which
- * one hung.
+ * The thread in which one target is fuzzed. The input under way stands in shared memory, so that who waits outside can
+ * tell which one hung.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { Fuzzer, type Report } from './fuzzer.ts';

@@ -1,6 +1,6 @@
 /**
- * The worked example, `config/factory.yaml`, from end to end: the command as its users start it, MQTT.js as devices, dashboards and
- * cloud, and the commands that look after it.
+ * The worked example, `config/factory.yaml`, from end to end: the command as its users start it, MQTT.js as devices,
+ * dashboards and cloud, and the commands that look after it.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { type EventEmitter, once } from 'node:events';
@@ -110,7 +110,8 @@ test('each subscriber gets its own format', async () => {
   expect(unpack(inCloud!.payload)).toEqual({ site: 'factory', line: '2', temperature: 40 });
   expect(decode(inArchive!.payload)).toEqual(celsius);
 
-  // Vibration: raw bytes in, what a script made of them out; the cloud gets it as it is, since no rule of its own matches.
+  // Vibration: raw bytes in, what a script made of them out; the cloud gets it as it is, since no rule of its own
+  // matches.
   const sensor = await connect('vibration-1', { protocolVersion: 4 });
   const both = [hall, archive].map(next);
   await sensor.publishAsync('factory/2/vibration', Buffer.from('112a00e80318fc0000d007', 'hex'), { qos: 1 });

@@ -1,4 +1,7 @@
-/** A disk that fills up under a running broker, and has room again: on a small tmpfs, where this machine lets us mount one. */
+/**
+ * A disk that fills up under a running broker, and has room again: on a small tmpfs, where this machine lets us mount
+ * one.
+ */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -83,7 +86,8 @@ test.runIf(isMounted)(
     const v5 = await WireClient.connect(port, { version: 5 });
     const v4 = await WireClient.connect(port, { version: 4 });
 
-    // One after the other until the disk is full: the one that fills it gets no answer yet, and the next client is refused.
+    // One after the other until the disk is full: the one that fills it gets no answer yet, and the next client is
+    // refused.
     const filler = join(directory, 'filler');
     writeFileSync(filler, Buffer.alloc(16 * mebibyte));
     const payload = Buffer.alloc(400_000, 1);

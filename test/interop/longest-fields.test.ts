@@ -1,4 +1,7 @@
-/** A broker process, in its default configuration, that is sent each string and binary field of each packet at its longest. */
+/**
+ * A broker process, in its default configuration, that is sent each string and binary field of each packet at its
+ * longest.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

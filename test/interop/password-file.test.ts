@@ -1,6 +1,6 @@
 /**
- * One password file on Sluice and on Debian's Mosquitto: the same clients are let in by both. Its lines are made by Debian's
- * mosquitto_passwd, by `sluice passwd`, and by hand, as people do.
+ * One password file on Sluice and on Debian's Mosquitto: the same clients are let in by both. Its lines are made by
+ * Debian's mosquitto_passwd, by `sluice passwd`, and by hand, as people do.
  */
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -29,7 +29,10 @@ afterAll(async () => {
   aedesServer.close();
 });
 
-/** The same conversations each time, since a new one may find the next thing that Aedes does otherwise; to search: SEED=… RUNS=…. */
+/**
+ * The same conversations each time, since a new one may find the next thing that Aedes does otherwise; to search:
+ * SEED=… RUNS=….
+ */
 const seed = Number(process.env.SEED ?? 1);
 const runs = Number(process.env.RUNS ?? 60);
 const clients = 3;
@@ -48,8 +51,8 @@ const qos = fc.constantFrom(0, 1, 2) as fc.Arbitrary<0 | 1 | 2>;
 const topic = fc.constantFrom(...topics);
 const filter = fc.constantFrom(...filters);
 /**
- * Retained messages are of QoS 0 or 1: Aedes closes the connection of a client that answers a retained QoS 2 message with
- * PUBREC ("no such packet"), though that is how the exchange goes on. [MQTT3 4.3.3-2]
+ * Retained messages are of QoS 0 or 1: Aedes closes the connection of a client that answers a retained QoS 2 message
+ * with PUBREC ("no such packet"), though that is how the exchange goes on. [MQTT3 4.3.3-2]
  */
 const kept = <T extends { qos: 0 | 1 | 2; retain: boolean }>(message: T): T => {
   return message.retain && message.qos === 2 ? { ...message, qos: 1 } : message;
@@ -203,7 +206,8 @@ class Stage {
     }
     return this.#got.map((packets, who) => {
       const delivered = packets.splice(0).map((packet) => this.#describe(packet, who));
-      // Overlapping subscriptions: one copy or several, and the order of topics among each other, are a broker's choice.
+      // Overlapping subscriptions: one copy or several, and the order of topics among each other, are a broker's
+      // choice.
       return [...new Set(delivered)].sort();
     });
   }

@@ -1,6 +1,6 @@
 /**
- * The looked-up rules decide as rules do that are gone through one by one, by an oracle that knows no trees: random rules, random
- * clients, and every topic and filter over a tiny alphabet. A failure prints its seed.
+ * The looked-up rules decide as rules do that are gone through one by one, by an oracle that knows no trees: random
+ * rules, random clients, and every topic and filter over a tiny alphabet. A failure prints its seed.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -134,7 +134,9 @@ function isFor({ for: wanted = {} }: RuleSettings, client: ClientIdentity): bool
 }
 
 type Fits = (filter: string) => boolean;
-/** What is asked. A filter decides if it `fits`; that of a refusal of one kind of subscriptions already if it `meets`. */
+/**
+ * What is asked. A filter decides if it `fits`; that of a refusal of one kind of subscriptions already if it `meets`.
+ */
 type Question =
   | { action: 'publish'; fits: Fits; qos: QoS; retain: boolean }
   | { action: 'subscribe'; fits: Fits; meets: Fits; isShared: boolean }

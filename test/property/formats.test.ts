@@ -1,6 +1,6 @@
 /**
- * Between every two formats, a value that both have survives the way there and back: 64-bit integers, dates and binary included.
- * What a format lacks is written as the documented nearest thing, and counted as a loss.
+ * Between every two formats, a value that both have survives the way there and back: 64-bit integers, dates and binary
+ * included. What a format lacks is written as the documented nearest thing, and counted as a loss.
  */
 import { join } from 'node:path';
 import fc from 'fast-check';

@@ -1,6 +1,6 @@
 /**
- * Acknowledgements in both directions: what clients answer ends what is under way, and what the broker answers keeps its promise
- * when it leaves.
+ * Acknowledgements in both directions: what clients answer ends what is under way, and what the broker answers keeps
+ * its promise when it leaves.
  */
 import { Awaiting } from '../../src/core/send-window.ts';
 import type { Deliveries } from './deliveries.ts';
@@ -25,8 +25,8 @@ export class Answers {
     if (session === null) return;
     const inFlight = this.#deliveries.inFlight(session).get(packetId);
     if (inFlight === undefined && type === 'puback') return this.#answersFromBefore(session, packetId);
-    // Of QoS 1, it may be for what was sent on an earlier connection: then it need not come again, unless another member of a shared
-    // subscription has got it.
+    // Of QoS 1, it may be for what was sent on an earlier connection: then it need not come again, unless another
+    // member of a shared subscription has got it.
     const isLate = type === 'puback' && inFlight?.qos === 1 && inFlight.decision.goneIn === 0;
     if (inFlight === undefined || (!link.outstanding.has(packetId) && !isLate)) return;
     const isEnd =
@@ -43,7 +43,10 @@ export class Answers {
     this.#judge.done(inFlight.decision);
   }
 
-  /** What was in flight at an orderly stop, the broker knows by its identifier until it is answered, over crashes as well. */
+  /**
+   * What was in flight at an orderly stop, the broker knows by its identifier until it is answered, over crashes as
+   * well.
+   */
   #answersFromBefore({ uid, clientId }: ModelSession, packetId: number): void {
     const judge: Judge = this.#judge;
     const session = judge.core!.directory.get(clientId);
@@ -141,7 +144,10 @@ export class Answers {
     return [...links].some((link) => link.uid === uid && message.payload.length + 60 > link.packetBytesMax);
   }
 
-  /** What was asked is granted, unless the rules or hooks are against it; what rules let somebody subscribe to is not judged. */
+  /**
+   * What was asked is granted, unless the rules or hooks are against it; what rules let somebody subscribe to is not
+   * judged.
+   */
   onSuback(link: Link, packetId: number, granted: readonly number[]): void {
     const judge: Judge = this.#judge;
     const { hasSenselessHooks } = judge.profile;

@@ -1,6 +1,6 @@
 /**
- * A client of MQTT 3.1.1 or 5.0 that keeps the rules, at its own pace: it answers late, out of order or not at all until it comes
- * back, sends again what was not answered, and remembers its half of the session.
+ * A client of MQTT 3.1.1 or 5.0 that keeps the rules, at its own pace: it answers late, out of order or not at all
+ * until it comes back, sends again what was not answered, and remembers its half of the session.
  */
 import { generate, type Packet as Sent } from 'mqtt-packet';
 import type { Random } from '../../scripts/crash/random.ts';
@@ -38,8 +38,8 @@ export interface ClientWorld {
   /** Notes what the client puts on its wire. */
   onSend(client: SimulatedClient, sent: SentPublish): void;
   /**
-   * Whether the broker's session is the one that the client has its half of. A CONNACK that was lost may have said that it is
-   * another one, and the next one says that it is present: the standard has no way to tell.
+   * Whether the broker's session is the one that the client has its half of. A CONNACK that was lost may have said that
+   * it is another one, and the next one says that it is present: the standard has no way to tell.
    */
   isSameSession(client: SimulatedClient): boolean;
   /** What its application got. */

@@ -1,8 +1,8 @@
 /**
- * What the broker decided to send: one message for one session, as it stands in its queue. Several copies of one message may be
- * on their way to a client (sent again by its publisher, retained, by a shared subscription), and on the wire they look alike. So
- * the judge follows each from where the core gives it to a session (`probe.ts`) to the connection, and holds it to what the oracle
- * says of that very copy.
+ * What the broker decided to send: one message for one session, as it stands in its queue. Several copies of one
+ * message may be on their way to a client (sent again by its publisher, retained, by a shared subscription), and on the
+ * wire they look alike. So the judge follows each from where the core gives it to a session (`probe.ts`) to the
+ * connection, and holds it to what the oracle says of that very copy.
  */
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
@@ -208,7 +208,10 @@ export class Decisions {
     return this.#begun.get(`${uid} ${packetId}`);
   }
 
-  /** A QoS 2 message is released without having been answered: it is too large to be sent again, or the rules forbid it now. */
+  /**
+   * A QoS 2 message is released without having been answered: it is too large to be sent again, or the rules forbid it
+   * now.
+   */
   skipped({ clientId, packetBytesMax }: Session, decision: Decision | null): void {
     const judge: Judge = this.#judge;
     if (decision === null || (packetBytesMax === Number.POSITIVE_INFINITY && this.#mayReceive(decision)))

@@ -1,6 +1,6 @@
 /**
- * What clients are sent, held against what the broker decided to send and what the oracle says of it: every PUBLISH is as it is
- * owed, in its order, within the client's limits.
+ * What clients are sent, held against what the broker decided to send and what the oracle says of it: every PUBLISH is
+ * as it is owed, in its order, within the client's limits.
  */
 import type { Decision } from './decisions.ts';
 import type { Judge } from './judge.ts';
@@ -48,7 +48,9 @@ export class Deliveries {
     if (packet.qos! > 0) this.#begin(link, session, packet, decision, key);
   }
 
-  /** It was written before the session let go of the connection. Its client may have it, and answer it when it is back. */
+  /**
+   * It was written before the session let go of the connection. Its client may have it, and answer it when it is back.
+   */
   #arrivesBehind(link: Link, { qos, messageId }: Packet, decision: Decision): void {
     const session = this.#judge.model.sessions.get(link.clientId);
     if (qos !== 1 || session?.uid !== link.uid || session.isConnected || decision.goneIn > 0) return;
@@ -208,7 +210,9 @@ export class Deliveries {
     this.occupy(link, id);
   }
 
-  /** What is in flight keeps its identifier, and no other message gets one that the client may hold from before a crash. */
+  /**
+   * What is in flight keeps its identifier, and no other message gets one that the client may hold from before a crash.
+   */
   #checkIdentifier(link: Link, session: ModelSession, id: number, decision: Decision, key: string): void {
     const judge: Judge = this.#judge;
     for (const [other, { decision: its }] of this.inFlight(session)) {

@@ -1,6 +1,7 @@
 /**
- * A disk in memory, and what befalls disks: writes that are late, hang, fail, fail although they arrived, find no room, or are lost
- * in a power cut because they were not synced. A batch is there whole or not at all, and never without those before it.
+ * A disk in memory, and what befalls disks: writes that are late, hang, fail, fail although they arrived, find no room,
+ * or are lost in a power cut because they were not synced. A batch is there whole or not at all, and never without
+ * those before it.
  */
 
 import type { Random } from '../../scripts/crash/random.ts';
@@ -16,7 +17,10 @@ type Change = readonly [key: string, value: Buffer | null];
 export interface Mark {
   /** So many entries of it. */
   readonly entries: number;
-  /** But not what subscribers get of these messages, by their numbers: not all of them have got it yet, and a later batch has it. */
+  /**
+   * But not what subscribers get of these messages, by their numbers: not all of them have got it yet, and a later
+   * batch has it.
+   */
   readonly without: ReadonlySet<number>;
 }
 
@@ -61,7 +65,10 @@ export class SimulatedDisk implements Disk {
   #writing: Written | null = null;
   /** Null: nothing is being written. */
   writingSince: number | null = null;
-  /** Survives everything at once, so that a start after a power cut would refuse if it ever said more than the database has. */
+  /**
+   * Survives everything at once, so that a start after a power cut would refuse if it ever said more than the database
+   * has.
+   */
   #lastCommit: LastCommit | null = null;
   readonly lastCommits: LastCommits = {
     read: async () => this.#lastCommit ?? 'missing',
@@ -221,7 +228,10 @@ export class SimulatedDisk implements Disk {
 
   // What a handle asks for
 
-  /** `begunAt`: how much the broker had decided when it began to fill the batch. What it decides meanwhile is for the next one. */
+  /**
+   * `begunAt`: how much the broker had decided when it began to fill the batch. What it decides meanwhile is for the
+   * next one.
+   */
   writeBatch(handle: SimulatedLevel, changes: readonly Change[], sync: boolean, begunAt = this.markNow()) {
     const written = { changes, mark: this.#markOf(changes, begunAt) };
     return new Promise<void>((resolve, reject) => {

@@ -108,7 +108,10 @@ export class Host {
     this.#world.tell(() => 'broker: started');
   }
 
-  /** Work takes time here as the clock is read: a few microseconds or, in some runs, up to half of what a client may take of a round. */
+  /**
+   * Work takes time here as the clock is read: a few microseconds or, in some runs, up to half of what a client may
+   * take of a round.
+   */
   #scheduler(life: Life): Scheduler {
     const random = this.#random.fork();
     const most = this.#profile.workMicroseconds;

@@ -1,7 +1,8 @@
 /**
- * The judge sees what the broker does, packet by packet, tells the oracle, and says when something does not hold. This file has
- * the story: what the broker decided, and how much of it is on disk. What is judged of it is in `deliveries.ts` (PUBLISH to
- * clients), `answers.ts`, `wills.ts`, `state.ts` (what the broker knows and holds) and `missing.ts`.
+ * The judge sees what the broker does, packet by packet, tells the oracle, and says when something does not hold. This
+ * file has the story: what the broker decided, and how much of it is on disk. What is judged of it is in
+ * `deliveries.ts` (PUBLISH to clients), `answers.ts`, `wills.ts`, `state.ts` (what the broker knows and holds) and
+ * `missing.ts`.
  */
 import type { Connection } from '../../src/broker/connection.ts';
 import type { Counters } from '../../src/broker/counters.ts';
@@ -65,9 +66,15 @@ export class Judge {
   readonly links = new Set<Link>();
   /** A client asked to publish it, and nothing else may be routed. */
   readonly published = new Map<string, SentPublish>();
-  /** By session: the last number that was decided before a crash that came while it was connected, as far as the disk knows. */
+  /**
+   * By session: the last number that was decided before a crash that came while it was connected, as far as the disk
+   * knows.
+   */
   readonly #openAtCrash = new Map<number, number>();
-  /** By session and identifier: what a client was sent and may answer at any time, though a crash made the broker forget it. */
+  /**
+   * By session and identifier: what a client was sent and may answer at any time, though a crash made the broker forget
+   * it.
+   */
   readonly held = new Map<number, Map<number, Decision>>();
   /** How many came to their end, with or without something to write. */
   commits = 0;
@@ -163,7 +170,10 @@ export class Judge {
     this.inFlight = new Map();
   }
 
-  /** The broker cannot know better: a crash came while the session was connected, and some of what waited may have been sent. */
+  /**
+   * The broker cannot know better: a crash came while the session was connected, and some of what waited may have been
+   * sent.
+   */
   mayHaveBeenSent({ uid, number }: Decision): boolean {
     return number <= (this.#openAtCrash.get(uid) ?? 0);
   }
@@ -209,7 +219,8 @@ export class Judge {
     link.uid = session.uid;
     link.hasSession = before === session;
     this.world.tell(() => `broker: ${link.name} is connected${link.hasSession ? ', session present' : ''}`);
-    // Another connection of the client may wait to be let in, and its CONNACK will say that the disk has the end of this session.
+    // Another connection of the client may wait to be let in, and its CONNACK will say that the disk has the end of
+    // this session.
     for (const other of this.links) {
       if (other.clientId === clientId && !connectNeedsNoDisk(this, other)) other.asked.delete('connack');
     }

@@ -1,6 +1,6 @@
 /**
- * Counts anew what the broker holds, and compares it with what its ledger says: all of it, of each category and of each client.
- * Payloads and names are counted by the byte; what stands around them by the constants of the broker.
+ * Counts anew what the broker holds, and compares it with what its ledger says: all of it, of each category and of each
+ * client. Payloads and names are counted by the byte; what stands around them by the constants of the broker.
  */
 import { Category, type CategoryName } from '../../src/base/ledger.ts';
 import { Connection } from '../../src/broker/connection.ts';

@@ -1,6 +1,6 @@
 /**
- * What the judge remembers of one network connection: what its client sent, what the broker decided to send it, and what of both
- * is unanswered.
+ * What the judge remembers of one network connection: what its client sent, what the broker decided to send it, and
+ * what of both is unanswered.
  */
 import type { BrokerSettings } from '../../src/contracts/settings.ts';
 import type { ConnectRequest } from './client.ts';
@@ -31,13 +31,15 @@ export interface Exchange {
   readonly sent: SentPublish;
   /** The second copy of a QoS 2 message: to be answered and no more. */
   readonly isDuplicate: boolean;
-  /** The rules did not allow it when it came, or at some time while it waited for a hook, the disk or an earlier answer. */
+  /**
+   * The rules did not allow it when it came, or at some time while it waited for a hook, the disk or an earlier answer.
+   */
   isDenied: boolean;
   readonly numbers: number[];
   isRefused: boolean;
   /**
-   * How far the story must be on disk before it is acknowledged: for each message that was routed, by its number, and for the packet identifier
-   * (`identifier`). The second copy of a QoS 2 message promises what the first one does.
+   * How far the story must be on disk before it is acknowledged: for each message that was routed, by its number, and
+   * for the packet identifier (`identifier`). The second copy of a QoS 2 message promises what the first one does.
    */
   readonly marks: Map<number, number>;
 }

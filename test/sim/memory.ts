@@ -1,6 +1,7 @@
 /**
- * The memory that others than the simulated clients take of `limits.memoryBytes`, and what the broker may do to clients while little of it is
- * left: it refuses, does not read on, and disconnects those that hold most. What it has acknowledged stays.
+ * The memory that others than the simulated clients take of `limits.memoryBytes`, and what the broker may do to clients
+ * while little of it is left: it refuses, does not read on, and disconnects those that hold most. What it has
+ * acknowledged stays.
  */
 import { Category, Pressure } from '../../src/base/ledger.ts';
 import { Connection } from '../../src/broker/connection.ts';

@@ -64,8 +64,8 @@ function mayBeOver(judge: Judge, { message, name, members, isOrphaned }: GroupEx
 }
 
 /**
- * With a member of a shared subscription ends what it asked for with QoS 0, QoS 2 that was under way to it, [MQTT5 4.8.2-5] and, if the
- * process crashed, what a session had that was not to outlive its connection.
+ * With a member of a shared subscription ends what it asked for with QoS 0, QoS 2 that was under way to it, [MQTT5
+ * 4.8.2-5] and, if the process crashed, what a session had that was not to outlive its connection.
  */
 function mayHaveEndedWith({ model, life }: Judge, given: Decision): boolean {
   const qos = given.expected?.qos ?? 0;

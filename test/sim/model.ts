@@ -1,7 +1,7 @@
 /**
- * The oracle: what an MQTT broker is, said as simply as possible. It is told what the broker decided to do in which order, and
- * says who is to get what. It keeps everything, forgets nothing on its own, and has neither windows nor queues nor a store: what
- * a crash leaves is found by telling a new one the same story up to where the disk has it.
+ * The oracle: what an MQTT broker is, said as simply as possible. It is told what the broker decided to do in which
+ * order, and says who is to get what. It keeps everything, forgets nothing on its own, and has neither windows nor
+ * queues nor a store: what a crash leaves is found by telling a new one the same story up to where the disk has it.
  */
 import { matches, parseFilter } from '../../src/protocol/topic.ts';
 

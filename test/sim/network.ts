@@ -1,6 +1,6 @@
 /**
- * A network connection in the simulation: bytes on their way both ways, late, cut anywhere, held up by a reader that does not
- * read, lost when one side breaks off. Never out of order within a connection, in any order between two.
+ * A network connection in the simulation: bytes on their way both ways, late, cut anywhere, held up by a reader that
+ * does not read, lost when one side breaks off. Never out of order within a connection, in any order between two.
  */
 import { parser } from 'mqtt-packet';
 import type { Random } from '../../scripts/crash/random.ts';

@@ -1,4 +1,7 @@
-/** The real pipelines with a part that answers at once or later, lets most messages pass, drops some, and refuses some wills. */
+/**
+ * The real pipelines with a part that answers at once or later, lets most messages pass, drops some, and refuses some
+ * wills.
+ */
 
 import type { Random } from '../../scripts/crash/random.ts';
 import { silentLog } from '../../src/contracts/log.ts';

@@ -1,6 +1,6 @@
 /**
- * What is done in one run: a list of steps, drawn from the seed before anything runs, so that a step can be left out and the
- * rest stays what it is. A step that makes no sense at its time is passed over.
+ * What is done in one run: a list of steps, drawn from the seed before anything runs, so that a step can be left out
+ * and the rest stays what it is. A step that makes no sense at its time is passed over.
  */
 import type { Random } from '../../scripts/crash/random.ts';
 import type { AckHabit, ConnectRequest } from './client.ts';
@@ -238,7 +238,10 @@ function restart(random: Random): Action {
   return { kind: 'restart', how, downMs: random.pick([0, 10, 500, 3_000]) };
 }
 
-/** Somebody subscribes while what is retained is replaced: by messages that are large enough for their content to have records of its own. */
+/**
+ * Somebody subscribes while what is retained is replaced: by messages that are large enough for their content to have
+ * records of its own.
+ */
 function replaceRetained(random: Random, cast: Cast, steps: Step[]): void {
   for (let left = random.between(2, 6); left > 0; left--) {
     const [subscriber, publisher] = [random.between(0, cast.clients - 1), random.between(0, cast.clients - 1)];

@@ -1,6 +1,6 @@
 /**
- * How the judge sees what the broker decides, and when: it stands between the framer and the connection, before the core's own
- * door, and between the core and its sink and store. Nothing of the broker's source knows of it.
+ * How the judge sees what the broker decides, and when: it stands between the framer and the connection, before the
+ * core's own door, and between the core and its sink and store. Nothing of the broker's source knows of it.
  */
 import type { ChunkPool } from '../../src/base/chunk-pool.ts';
 import type { Broker } from '../../src/broker/broker.ts';

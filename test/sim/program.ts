@@ -1,5 +1,6 @@
 /**
- * The program that a broker is embedded in, as bad as programs are: its event listeners throw, and its hooks answer what is no answer.
+ * The program that a broker is embedded in, as bad as programs are: its event listeners throw, and its hooks answer
+ * what is no answer.
  */
 import type { Random } from '../../scripts/crash/random.ts';
 import type { BrokerEventMap, BrokerEvents } from '../../src/broker/events.ts';

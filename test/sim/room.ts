@@ -1,4 +1,7 @@
-/** Whether what is dropped from a queue for a new message had to be: one makes room for one, unless it is a matter of bytes. */
+/**
+ * Whether what is dropped from a queue for a new message had to be: one makes room for one, unless it is a matter of
+ * bytes.
+ */
 import type { Session } from '../../src/core/session.ts';
 import type { Judge } from './judge.ts';
 

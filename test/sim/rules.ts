@@ -1,6 +1,6 @@
 /**
- * Who may do what, in a run with rules: the broker asks the production policy, the judge goes through the same rules one by one.
- * They change while clients stay.
+ * Who may do what, in a run with rules: the broker asks the production policy, the judge goes through the same rules
+ * one by one. They change while clients stay.
  */
 import type { Random } from '../../scripts/crash/random.ts';
 import { ownRules } from '../../src/auth/authorization/own-rules.ts';

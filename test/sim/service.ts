@@ -1,6 +1,6 @@
 /**
- * That clients are served: what needs no disk does not wait for one that refuses or hangs, nothing more is taken that such a disk would
- * have to keep, and what comes is answered, in its order.
+ * That clients are served: what needs no disk does not wait for one that refuses or hangs, nothing more is taken that
+ * such a disk would have to keep, and what comes is answered, in its order.
  */
 import type { Judge } from './judge.ts';
 import { type Link, toleranceMs } from './link.ts';
@@ -58,7 +58,9 @@ export function checkQoS0(judge: Judge, link: Link): void {
   judge.check(exchange.numbers.length > 0, waitsForNoDisk, () => `${exchange.sent.key} of ${link.name}, QoS 0`);
 }
 
-/** Where limits are tight, its client takes small packets only, or its time is over, it may have been dropped instead. */
+/**
+ * Where limits are tight, its client takes small packets only, or its time is over, it may have been dropped instead.
+ */
 const isStored = ({ profile, model, core, world }: Judge, { number, expiresAt }: Routed) =>
   !profile.isTight &&
   expiresAt > world.time &&
@@ -77,7 +79,9 @@ export function checkTaken(judge: Judge, routed: Routed): void {
   });
 }
 
-/** What waits for the disk: one message of each client that a hook, or the pipeline, has let through may come on top. */
+/**
+ * What waits for the disk: one message of each client that a hook, or the pipeline, has let through may come on top.
+ */
 export function checkUnwritten(judge: Judge): void {
   const { store, profile, log, disk } = judge;
   if (store === null) return;

@@ -1,6 +1,6 @@
 /**
- * One run: the real broker on a simulated network, disk and clock, clients that do what the plan says, and the judge who watches.
- * The same seed and plan give the same run, to the last packet.
+ * One run: the real broker on a simulated network, disk and clock, clients that do what the plan says, and the judge
+ * who watches. The same seed and plan give the same run, to the last packet.
  */
 
 import { Random } from '../../scripts/crash/random.ts';

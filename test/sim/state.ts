@@ -151,8 +151,9 @@ export function checkBounds(judge: Judge): void {
 }
 
 /**
- * What waits for a client that does not read: within the limit, and then a turn brings as much again, and beyond that what is in the
- * stream already, the last whole chunk and the one that is being filled. A large packet begins a chunk, and small ones may follow in it.
+ * What waits for a client that does not read: within the limit, and then a turn brings as much again, and beyond that
+ * what is in the stream already, the last whole chunk and the one that is being filled. A large packet begins a chunk,
+ * and small ones may follow in it.
  */
 function checkOutput(judge: Judge, { written, name }: Link): void {
   let bytes = 0;
@@ -161,7 +162,9 @@ function checkOutput(judge: Judge, { written, name }: Link): void {
   judge.check(bytes <= most, 'output is bounded', () => `${bytes} bytes wait for ${name}`);
 }
 
-/** Whether there is no room for a message of these: in the queue of one that it would go to, or among the retained ones. */
+/**
+ * Whether there is no room for a message of these: in the queue of one that it would go to, or among the retained ones.
+ */
 export function lacksRoom(
   judge: Judge,
   together: readonly Message[],
@@ -208,7 +211,9 @@ function retainedGrowth({ retained }: Core, messages: readonly Message[]): numbe
 }
 
 const staysIn = 'who keeps the rules is not turned away';
-/** Taken over by another connection, for which CONNACK has no code of its own; and once it was in, silent for too long. */
+/**
+ * Taken over by another connection, for which CONNACK has no code of its own; and once it was in, silent for too long.
+ */
 const reasons = { connack: [0, 0x80], disconnect: [0x8e, 0x8d] };
 
 const mayRefuseWills = ({ rules, profile }: Judge) => rules !== null || profile.hasSenselessHooks;

@@ -131,7 +131,10 @@ export class Wills {
     this.#toCheck = [];
   }
 
-  /** An orderly stop waits for those that are on their way when it ends the connections. What becomes due later is for the next start. */
+  /**
+   * An orderly stop waits for those that are on their way when it ends the connections. What becomes due later is for
+   * the next start.
+   */
   checkStopped(): void {
     for (const { key, clientId, isUnderWay, dueAt } of this.#judge.model.wills.values()) {
       this.#judge.check(

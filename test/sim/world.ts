@@ -1,6 +1,7 @@
 /**
- * Time in the simulation: a clock that stands still, and events that are due at some time of it. Everything that the broker, the
- * network, the disk and the clients do later is an event here, so that one seed gives one run, to the last detail.
+ * Time in the simulation: a clock that stands still, and events that are due at some time of it. Everything that the
+ * broker, the network, the disk and the clients do later is an event here, so that one seed gives one run, to the last
+ * detail.
  */
 import { createHash } from 'node:crypto';
 import type { Clock, Timers } from '../../src/base/clock.ts';

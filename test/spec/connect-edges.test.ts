@@ -1,6 +1,6 @@
 /**
- * CONNECT and CONNACK where a broker that gets it wrong is easily taken for one that gets it right: because the capability is
- * off, because the mistake shows only later, or because another packet type hides it.
+ * CONNECT and CONNACK where a broker that gets it wrong is easily taken for one that gets it right: because the
+ * capability is off, because the mistake shows only later, or because another packet type hides it.
  */
 import { describe, expect, test } from 'vitest';
 import { testBroker } from '../support/broker.ts';

@@ -1,5 +1,6 @@
 /**
- * LevelDB on a disk that refuses writes, or hangs: then a write neither succeeds nor fails until the disk is well again.
+ * LevelDB on a disk that refuses writes, or hangs: then a write neither succeeds nor fails until the disk is well
+ * again.
  *
  *     const disk = new BadDisk();
  *     const broker = await brokerOn(disk);

@@ -1,6 +1,7 @@
 /**
- * The broker as it runs, for tests that start it as a process. `npm test` has built it already; whoever runs a file alone should not
- * test what was built last week. Several files may ask at the same time, and nobody starts what is half written.
+ * The broker as it runs, for tests that start it as a process. `npm test` has built it already; whoever runs a file
+ * alone should not test what was built last week. Several files may ask at the same time, and nobody starts what is
+ * half written.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';

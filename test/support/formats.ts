@@ -1,4 +1,7 @@
-/** Formats of a pipeline for tests, by name: those without settings, and those with a schema for one kind of record, a reading. */
+/**
+ * Formats of a pipeline for tests, by name: those without settings, and those with a schema for one kind of record, a
+ * reading.
+ */
 import { join } from 'node:path';
 
 export const schemas = join(import.meta.dirname, 'schemas');

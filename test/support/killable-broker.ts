@@ -1,6 +1,6 @@
 /**
- * A broker on LevelDB that can be killed in this process: its store is dropped as it is, and the next broker starts on what is on
- * disk at that moment.
+ * A broker on LevelDB that can be killed in this process: its store is dropped as it is, and the next broker starts on
+ * what is on disk at that moment.
  *
  *     const broker = await KillableBroker.start({ limits: { inflight: 2 } });
  *     …

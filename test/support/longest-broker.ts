@@ -38,7 +38,9 @@ export class LongestBroker {
     throw new Error(`It did not start: ${log}`);
   }
 
-  /** Sends it on a connection of its own; returns what came for it. Throws unless the other client is served behind it. */
+  /**
+   * Sends it on a connection of its own; returns what came for it. Throws unless the other client is served behind it.
+   */
   async send(version: ProtocolVersion, { name, isFirst, bytes }: LongPacket): Promise<string> {
     const client = await WireClient.open(this.#port, version);
     if (!isFirst) {

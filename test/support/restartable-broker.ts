@@ -1,4 +1,6 @@
-/** A broker on a data directory of its own, anew for each test of a file, which the test can stop and start again on it. */
+/**
+ * A broker on a data directory of its own, anew for each test of a file, which the test can stop and start again on it.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

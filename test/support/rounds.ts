@@ -1,6 +1,9 @@
 import { Scheduler } from '../../src/base/scheduler.ts';
 
-/** Rounds of the event loop that pass when the test says so, and a clock that stands still but for what the test adds to it. */
+/**
+ * Rounds of the event loop that pass when the test says so, and a clock that stands still but for what the test adds to
+ * it.
+ */
 export class Rounds {
   readonly scheduler: Scheduler;
   readonly #scheduled: (() => void)[] = [];

@@ -323,7 +323,8 @@ describe('written by the broker', () => {
 });
 
 test('user properties take time by their length, whatever is in them', () => {
-  // No zero among the bytes, and none that is ASCII at the beginning: it was searched for to the end of the buffer for each text.
+  // No zero among the bytes, and none that is ASCII at the beginning: it was searched for to the end of the buffer for
+  // each text.
   const text = `\u{e9}${'x'.repeat(0x0101 - 2)}`;
   const pair = wire`26 '${text}' '${text}'`;
   const properties = Buffer.concat(Array.from({ length: 30_000 }, () => pair));

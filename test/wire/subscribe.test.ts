@@ -1,6 +1,6 @@
 /**
- * SUBSCRIBE and UNSUBSCRIBE. 5.0 answers a filter whose wildcards are misplaced in the SUBACK; before, such a packet breaks the
- * protocol. [MQTT5 3.8] [MQTT5 3.10]
+ * SUBSCRIBE and UNSUBSCRIBE. 5.0 answers a filter whose wildcards are misplaced in the SUBACK; before, such a packet
+ * breaks the protocol. [MQTT5 3.8] [MQTT5 3.10]
  */
 import { describe } from 'vitest';
 import type { SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../../src/protocol/packets.ts';

@@ -1,4 +1,6 @@
-/** Authentication and authorisation: what is computed for somebody before anything is known of them, and for each topic. */
+/**
+ * Authentication and authorisation: what is computed for somebody before anything is known of them, and for each topic.
+ */
 import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A client for load: it reads no more of a packet than it must, and answers a whole chunk of them with one write. Not for
- * learning MQTT from.
+ * A client for load: it reads no more of a packet than it must, and answers a whole chunk of them with one write. Not
+ * for learning MQTT from.
  */
 import { openTransport, type Transport } from './transport.ts';
 

@@ -29,7 +29,10 @@ export async function connectOthers(options: LoadOptions): Promise<LoadClient[]>
 
 const otherFilter = (i: number) => (i % 2 === 0 ? `other/area${i % 97}/+/device${i}/#` : `+/device${i}/state/#`);
 
-/** A client that subscribes and unsubscribes beside the traffic, whose topics its filters do not match. Returns what ends it. */
+/**
+ * A client that subscribes and unsubscribes beside the traffic, whose topics its filters do not match. Returns what
+ * ends it.
+ */
 export async function startChurn({ url, version, changesPerSecond }: LoadOptions): Promise<() => void> {
   if (changesPerSecond === 0) return () => {};
   const client = await LoadClient.connect({ url, version, clientId: `${ownName}-churn` });

@@ -1,7 +1,7 @@
 /**
- * Pairs whose payload is given, for brokers that look into it and change it: messages are counted, and nothing is read of them. A
- * publisher sends the next one when one of its `unacknowledgedMax` has arrived. A run is so many messages and not so many seconds, so
- * that the broker is as warm where it had little of a shared machine.
+ * Pairs whose payload is given, for brokers that look into it and change it: messages are counted, and nothing is read
+ * of them. A publisher sends the next one when one of its `unacknowledgedMax` has arrived. A run is so many messages
+ * and not so many seconds, so that the broker is as warm where it had little of a shared machine.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ProcessUsage, processUsage } from '../process-usage.ts';

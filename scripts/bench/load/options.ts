@@ -1,5 +1,6 @@
 /**
- * What is asked of the generator: the letters are those of mqload, a generator in C, so that either can do the same run.
+ * What is asked of the generator: the letters are those of mqload, a generator in C, so that either can do the same
+ * run.
  */
 import { parseArgs } from 'node:util';
 

@@ -1,6 +1,7 @@
 /**
- * Publishes to one topic or round several, as fast as its two windows allow: unacknowledged messages, and messages that have not reached their
- * subscribers. A batch is a block of packets made once, of which only identifiers, numbers and times change.
+ * Publishes to one topic or round several, as fast as its two windows allow: unacknowledged messages, and messages that
+ * have not reached their subscribers. A batch is a block of packets made once, of which only identifiers, numbers and
+ * times change.
  */
 import { type LoadClient, publishTemplate } from './client.ts';
 

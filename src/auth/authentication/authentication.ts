@@ -1,8 +1,9 @@
 /**
  * Who may come in: the mechanisms of each listener, asked in their order until one decides.
  *
- * Whoever nobody vouches for stays out. The one exception is a client without any credentials where `allowAnonymous` is written
- * down. As long as any listener checks credentials, no other takes a name on trust: rules could not tell the two apart.
+ * Whoever nobody vouches for stays out. The one exception is a client without any credentials where `allowAnonymous` is
+ * written down. As long as any listener checks credentials, no other takes a name on trust: rules could not tell the
+ * two apart.
  */
 import type {
   AuthenticationSettings,
@@ -130,12 +131,16 @@ export class Authentication {
     };
   }
 
-  /** Clients tell their listener by its URL, which is known once it listens. `index`: in the configuration at the start. */
+  /**
+   * Clients tell their listener by its URL, which is known once it listens. `index`: in the configuration at the start.
+   */
   attach(listenerUrl: string, index: number): void {
     this.#nameOf.set(listenerUrl, this.#names[index]!);
   }
 
-  /** Whether anybody may connect without credentials to the listener with this place in the configuration at the start. */
+  /**
+   * Whether anybody may connect without credentials to the listener with this place in the configuration at the start.
+   */
   allowsAnonymous(index: number): boolean {
     return this.#rules.listeners.get(this.#names[index]!)?.allowsAnonymous ?? false;
   }
@@ -193,7 +198,9 @@ function closeAll(mechanisms: readonly Mechanism[]): void {
   for (const mechanism of mechanisms) mechanism.close();
 }
 
-/** A wrong password ends the chain where an unknown name does not: the mechanisms behind take their time all the same. */
+/**
+ * A wrong password ends the chain where an unknown name does not: the mechanisms behind take their time all the same.
+ */
 async function takeAsLong(mechanisms: readonly Mechanism[], request: AuthenticationRequest): Promise<void> {
   for (const mechanism of mechanisms) {
     try {

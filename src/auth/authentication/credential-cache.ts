@@ -1,8 +1,9 @@
 /**
- * Answers that are remembered for a short time, so that clients which come back all at once do not cost a hash or a call each.
+ * Answers that are remembered for a short time, so that clients which come back all at once do not cost a hash or a
+ * call each.
  *
- * Neither a password nor anything that could be tried out against one is kept: the key is an HMAC under a key that this process
- * made up. The same question asked again while the first is being worked on shares its answer.
+ * Neither a password nor anything that could be tried out against one is kept: the key is an HMAC under a key that this
+ * process made up. The same question asked again while the first is being worked on shares its answer.
  */
 import { createHmac, randomBytes } from 'node:crypto';
 
@@ -35,7 +36,9 @@ export class CredentialCache<T> {
     return this.#entries.size;
   }
 
-  /** The answer to the question that `parts` ask; `compute` says as well for how long it holds, 0 for this once only. */
+  /**
+   * The answer to the question that `parts` ask; `compute` says as well for how long it holds, 0 for this once only.
+   */
   async get(parts: readonly Part[], compute: () => Promise<{ value: T; keepMs: number }>): Promise<T> {
     const key = this.#keyOf(parts);
     const found = this.#entries.get(key);

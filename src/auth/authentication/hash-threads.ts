@@ -1,6 +1,7 @@
 /**
- * Checks passwords in threads of their own. A hash keeps a processor busy for a tenth of a second and may be asked for by anybody, so
- * these threads have a lower priority than all others, and the store, which writes by Node's threads, does not wait for them.
+ * Checks passwords in threads of their own. A hash keeps a processor busy for a tenth of a second and may be asked for
+ * by anybody, so these threads have a lower priority than all others, and the store, which writes by Node's threads,
+ * does not wait for them.
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';

@@ -1,8 +1,8 @@
 /**
  * Asks a service of the operator's own, by HTTP. A service that does not answer, or not as it should, lets nobody in.
  *
- * Answers are remembered for a short time, those that let in and those that do not; what is kept of a password is an HMAC under a
- * key of this process.
+ * Answers are remembered for a short time, those that let in and those that do not; what is kept of a password is an
+ * HMAC under a key of this process.
  */
 import type { HttpSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest } from '../../contracts/hooks.ts';

@@ -1,6 +1,6 @@
 /**
- * The keys that tokens are checked with, and the algorithms that each may be used for. What a token says of its algorithm never
- * widens that: a public key verifies no HMAC, and `none` is no algorithm.
+ * The keys that tokens are checked with, and the algorithms that each may be used for. What a token says of its
+ * algorithm never widens that: a public key verifies no HMAC, and `none` is no algorithm.
  */
 import { createPublicKey, createSecretKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
@@ -124,8 +124,8 @@ function keySet(json: unknown): JWTVerifyGetKey {
 }
 
 /**
- * A key set at a URL: fetched when it is needed, kept for a while, fetched anew when a token names a key that is not in it, but
- * never more often than the cool-down allows, so that tokens made up by an attacker cost the server nothing.
+ * A key set at a URL: fetched when it is needed, kept for a while, fetched anew when a token names a key that is not in
+ * it, but never more often than the cool-down allows, so that tokens made up by an attacker cost the server nothing.
  */
 class RemoteKeys implements Keys {
   readonly #settings: JwtSettings;

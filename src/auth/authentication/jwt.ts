@@ -1,9 +1,10 @@
 /**
- * Signed tokens (JWT, RFC 7519), in the password, in the user name, or in the data of MQTT 5 authentication with the method `jwt`.
+ * Signed tokens (JWT, RFC 7519), in the password, in the user name, or in the data of MQTT 5 authentication with the
+ * method `jwt`.
  *
- * The connection ends when its token does. A client that connected with the method `jwt` may renew it by AUTH, with the same user.
- * A token that none of our keys has signed is left to the next mechanism; one of ours that has expired, or is meant for somebody
- * else, is refused.
+ * The connection ends when its token does. A client that connected with the method `jwt` may renew it by AUTH, with the
+ * same user. A token that none of our keys has signed is left to the next mechanism; one of ours that has expired, or
+ * is meant for somebody else, is refused.
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import type { JwtSettings } from '../../contracts/authentication.ts';
@@ -18,8 +19,9 @@ export const jwtMethod = 'jwt';
 const tokenBytesMax = 16_384;
 const namesMax = 256;
 /**
- * Signatures being checked at one time, and waiting. Node checks them in its own four threads, in which the disk's commits wait for their turn as
- * well: two of them are left for that, and the event loop has a processor to itself where there are three.
+ * Signatures being checked at one time, and waiting. Node checks them in its own four threads, in which the disk's
+ * commits wait for their turn as well: two of them are left for that, and the event loop has a processor to itself
+ * where there are three.
  */
 const atOnce = 2;
 const waitingMax = 10_000;

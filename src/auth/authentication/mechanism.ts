@@ -11,11 +11,14 @@ import type { HashThreads } from './hash-threads.ts';
 export interface Mechanism {
   readonly kind: MechanismSettings['kind'];
   /**
-   * Null: this client is not ours to decide, the next mechanism is asked. A mechanism that cannot do its work refuses (0x88)
-   * whoever might have been its client, and says in the log why.
+   * Null: this client is not ours to decide, the next mechanism is asked. A mechanism that cannot do its work refuses
+   * (0x88) whoever might have been its client, and says in the log why.
    */
   authenticate(request: AuthenticationRequest): Awaitable<AuthenticationAnswer | null>;
-  /** Takes as long as `authenticate` does for a client it does not know, so that a refusal before it cannot be told apart. */
+  /**
+   * Takes as long as `authenticate` does for a client it does not know, so that a refusal before it cannot be told
+   * apart.
+   */
   takeAsLong?(request: AuthenticationRequest): Promise<void>;
   /** Whether what stands as the user name is a secret of this mechanism's clients. */
   hasSecretName?(request: AuthenticationRequest): boolean;

@@ -2,8 +2,8 @@ import type { MechanismSettings } from '../../contracts/authentication.ts';
 import type { Mechanism, MechanismContext } from './mechanism.ts';
 
 /**
- * Rejects with an AuthenticationError if it cannot work as it is configured. Each is loaded when it is wanted: a broker without
- * tokens does not wait for their library.
+ * Rejects with an AuthenticationError if it cannot work as it is configured. Each is loaded when it is wanted: a broker
+ * without tokens does not wait for their library.
  */
 export async function openMechanism(settings: MechanismSettings, context: MechanismContext): Promise<Mechanism> {
   switch (settings.kind) {

@@ -1,8 +1,9 @@
 /**
  * User names and passwords from a file, a line each: `name:hash`. Mosquitto's files are read as they are.
  *
- * A name that is not in the file costs as much as a wrong password: some line of the file, always the same for that name, is
- * checked in its place. Hashes are computed off the main thread, a few at a time, and remembered for a short while.
+ * A name that is not in the file costs as much as a wrong password: some line of the file, always the same for that
+ * name, is checked in its place. Hashes are computed off the main thread, a few at a time, and remembered for a short
+ * while.
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { printable } from '../../base/printable.ts';
@@ -32,7 +33,10 @@ export interface Users {
 /** Longer ones do not fit into a CONNECT. */
 const nameBytesMax = 65_535;
 
-/** As in Mosquitto, a line that is wrong lets nobody in, and of two for one user the last counts. All are told by number. */
+/**
+ * As in Mosquitto, a line that is wrong lets nobody in, and of two for one user the last counts. All are told by
+ * number.
+ */
 export function parseUsers(text: string, problem: (line: number, what: string) => void): Users {
   const byName = new Map<string, PasswordHash>();
   for (const [index, raw] of text.split('\n').entries()) {

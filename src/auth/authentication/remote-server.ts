@@ -1,9 +1,9 @@
 /**
- * A server that is asked by HTTP. Every call has a bound for everything: time, size, redirects (none: what is sent is meant for
- * this server only). Connections are kept for a few seconds, for the next call.
+ * A server that is asked by HTTP. Every call has a bound for everything: time, size, redirects (none: what is sent is
+ * meant for this server only). Connections are kept for a few seconds, for the next call.
  *
- * Over TLS the server must show a certificate of a public authority or, where `caFile` names some, of one of these and no other. That
- * file is read again when it changes; while it cannot be used there are no calls.
+ * Over TLS the server must show a certificate of a public authority or, where `caFile` names some, of one of these and
+ * no other. That file is read again when it changes; while it cannot be used there are no calls.
  */
 import { once } from 'node:events';
 import { type Agent, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
@@ -49,7 +49,10 @@ export class RemoteServer {
     this.#agent = agent;
   }
 
-  /** Rejects with an AuthenticationError if `caFile` cannot be used. Whether the server is there shows at the first call. */
+  /**
+   * Rejects with an AuthenticationError if `caFile` cannot be used. Whether the server is there shows at the first
+   * call.
+   */
   static async open(options: RemoteServerOptions): Promise<RemoteServer> {
     const { url, caFile, log } = options;
     const settings = { keepAlive: true, timeout: idleMs };

@@ -68,9 +68,9 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export const utf8 = (bytes: Uint8Array) => decoder.decode(bytes);
 
 /**
- * SASLprep as far as it matters [RFC4013]: other spaces become spaces, what is invisible goes, compatible characters become one
- * (NFKC). Refused: control characters, private use, surrogates, and a text that comes out empty. What RFC 4013 says of reading
- * directions and of code points that Unicode 3.2 did not have is left out.
+ * SASLprep as far as it matters [RFC4013]: other spaces become spaces, what is invisible goes, compatible characters
+ * become one (NFKC). Refused: control characters, private use, surrogates, and a text that comes out empty. What RFC
+ * 4013 says of reading directions and of code points that Unicode 3.2 did not have is left out.
  */
 export function saslPrep(text: string): string {
   const mapped = text

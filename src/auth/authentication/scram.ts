@@ -3,8 +3,8 @@
  * [RFC5802] [RFC7677] [MQTT5 4.12]
  *
  * CONNECT carries client-first, AUTH server-first and client-final, CONNACK (or the AUTH that ends a re-authentication)
- * server-final. There is no channel binding: `p=` is refused. A user who is not in the file gets the same exchange, with a salt
- * that is always the same, and fails at its end as with a wrong password.
+ * server-final. There is no channel binding: `p=` is refused. A user who is not in the file gets the same exchange,
+ * with a salt that is always the same, and fails at its end as with a wrong password.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ScramSettings } from '../../contracts/authentication.ts';
@@ -102,8 +102,8 @@ export class Scram implements Mechanism {
   }
 
   /**
-   * For a user who is not there. Salt and iterations must stay the same from one start to the next, so they come from a secret of
-   * the file; a proof of its random key does not exist.
+   * For a user who is not there. Salt and iterations must stay the same from one start to the next, so they come from a
+   * secret of the file; a proof of its random key does not exist.
    */
   #decoy({ scram, scramSecret }: Users, username: string): ScramCredentials {
     const secret = hmac(scramSecret ?? this.#emptyFileKey, username);

@@ -1,5 +1,6 @@
 /**
- * Secrets come from a file or an environment variable, never from the configuration itself, which people show each other.
+ * Secrets come from a file or an environment variable, never from the configuration itself, which people show each
+ * other.
  */
 import type { Log } from '../../contracts/log.ts';
 import { AuthenticationError, type MechanismContext } from './mechanism.ts';
@@ -11,7 +12,10 @@ export interface Held<T> {
   close(): void;
 }
 
-/** `name`: the setting is called `${name}File` or `${name}Env`; one of both is given. Rejects with an AuthenticationError. */
+/**
+ * `name`: the setting is called `${name}File` or `${name}Env`; one of both is given. Rejects with an
+ * AuthenticationError.
+ */
 export async function openSecret<T>(
   name: string,
   { file, variable }: { readonly file: string | undefined; readonly variable: string | undefined },

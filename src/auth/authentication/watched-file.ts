@@ -1,7 +1,8 @@
 /**
  * A file that is read again when it changes, and what it says.
  *
- * While it cannot be read there is no content, so nobody gets in by it: what was taken away by deleting it must not stay.
+ * While it cannot be read there is no content, so nobody gets in by it: what was taken away by deleting it must not
+ * stay.
  */
 import { readFile } from 'node:fs/promises';
 import type { Log } from '../../contracts/log.ts';
@@ -21,7 +22,10 @@ export interface WatchedFileOptions<T> {
 export class WatchedFile<T> {
   /** Null while the file cannot be used. */
   content: T | null = null;
-  /** Rises with each reading, in the moment in which `content` changes: what the old one says is never taken for the new one's. */
+  /**
+   * Rises with each reading, in the moment in which `content` changes: what the old one says is never taken for the new
+   * one's.
+   */
   generation = 0;
   readonly #options: WatchedFileOptions<T>;
   readonly #watch: FileWatch;

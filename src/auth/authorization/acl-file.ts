@@ -1,7 +1,8 @@
 /**
  * Mosquitto's `acl_file`, with the decisions of Mosquitto 2.0:
  *
- * - A client is subject to the lines of its `user`, or to those before the first `user` if it has no username, and then to the
+ * - A client is subject to the lines of its `user`, or to those before the first `user` if it has no username, and then
+ *   to the
  *   `pattern` lines, which are for everybody. In both, `deny` comes before everything else, whatever the order.
  * - Every subscription is granted; what the client may not read is not delivered.
  * - If there are patterns, a username or client id with `+` or `#` is refused what its `topic` lines do not give it.

@@ -36,8 +36,8 @@ export interface PreparedRules {
 const pollMs = 1_000;
 
 /**
- * `where`: the place of the rule with this index, for messages and for explanations. Throws an AuthorizationError that says what
- * is wrong with the ACL file, and where.
+ * `where`: the place of the rule with this index, for messages and for explanations. Throws an AuthorizationError that
+ * says what is wrong with the ACL file, and where.
  */
 export function prepareRules(settings: AuthorizationSettings, where: (index: number) => string): PreparedRules {
   const { aclFile = null } = settings;

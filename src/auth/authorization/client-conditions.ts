@@ -1,5 +1,6 @@
 /**
- * Which clients a rule is about. Rules with the same conditions share one object, and a client's answer to it is remembered.
+ * Which clients a rule is about. Rules with the same conditions share one object, and a client's answer to it is
+ * remembered.
  */
 import { AddressSet } from '../../base/addresses.ts';
 import type { RuleClients, TextPatterns } from '../../contracts/access.ts';

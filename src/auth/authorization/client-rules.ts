@@ -40,8 +40,8 @@ export class ClientRules implements Search {
   }
 
   /**
-   * A rule decides whose pattern covers all of the filter. A refusal that covers a part of it is left to the delivery, except
-   * of shared subscriptions, or of ordinary ones: a delivered message does not tell which of them it comes by.
+   * A rule decides whose pattern covers all of the filter. A refusal that covers a part of it is left to the delivery,
+   * except of shared subscriptions, or of ordinary ones: a delivered message does not tell which of them it comes by.
    */
   subscribe({ filter, shareName }: ParsedFilter): Rule | null {
     this.#isShared = shareName !== null;

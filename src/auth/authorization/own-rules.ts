@@ -50,14 +50,17 @@ function draftsOf(settings: RuleSettings, where: string, tests: Map<string, Clie
 }
 
 /**
- * A name that would become a wildcard, or more than one level, never stands in for a placeholder. What such a client may do is
- * not for the rules below to say either: they were written for clients that this rule has been applied to.
+ * A name that would become a wildcard, or more than one level, never stands in for a placeholder. What such a client
+ * may do is not for the rules below to say either: they were written for clients that this rule has been applied to.
  */
 function isDangerous(placeholder: Placeholder, client: ClientIdentity): boolean {
   return /[/+#]/.test(nameOf(placeholder, client) ?? '');
 }
 
-/** `isOfKind`: the rule is about shared subscriptions only, or about others only, which a delivered message does not tell. */
+/**
+ * `isOfKind`: the rule is about shared subscriptions only, or about others only, which a delivered message does not
+ * tell.
+ */
 function bitsOf(action: RuleActions, isOfKind: boolean): number {
   const subscribe = Action.subscribe | (isOfKind ? 0 : Action.receive);
   return { publish: Action.publish, subscribe, all: Action.publish | subscribe }[action];

@@ -85,8 +85,8 @@ function nothingMatches(set: RuleSet): string {
 }
 
 /**
- * Of one session. Remembered are the last answers of each kind, here and on the topic: a publisher that stays with its topic,
- * and a topic that has one publisher, are not looked up again. Neither grows, whatever topics a client invents.
+ * Of one session. Remembered are the last answers of each kind, here and on the topic: a publisher that stays with its
+ * topic, and a topic that has one publisher, are not looked up again. Neither grows, whatever topics a client invents.
  */
 class ClientRights implements Rights {
   readonly #policy: RulePolicy;

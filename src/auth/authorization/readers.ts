@@ -1,8 +1,8 @@
 /**
  * Which topics may have other readers once rules take the place of others: routes to all other topics stay as they are.
  *
- * The first rule that matches decides. So where two lists begin with the same rules, and end with the same, a topic that none of
- * the rules in between is about has the same readers by both.
+ * The first rule that matches decides. So where two lists begin with the same rules, and end with the same, a topic
+ * that none of the rules in between is about has the same readers by both.
  */
 import { Action, type Rule } from './rule.ts';
 import type { RuleSet } from './rule-set.ts';

@@ -1,10 +1,10 @@
 /**
  * All rules that hold at one time, made ready for looking up: they never change, others take their place.
  *
- * Rules for everybody stand in one index, rules for certain names (usernames, groups, client ids) in one for each name. Rules
- * with other conditions (an address, a pattern of names) are gone through once for each client, and clients that meet the same
- * ones share an index of them. So a look-up passes by no rule that is not for the client, and the rules are there once, however
- * many clients there are.
+ * Rules for everybody stand in one index, rules for certain names (usernames, groups, client ids) in one for each name.
+ * Rules with other conditions (an address, a pattern of names) are gone through once for each client, and clients that
+ * meet the same ones share an index of them. So a look-up passes by no rule that is not for the client, and the rules
+ * are there once, however many clients there are.
  */
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 import type { ClientTest } from './client-conditions.ts';

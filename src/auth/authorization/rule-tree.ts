@@ -1,8 +1,8 @@
 /**
  * Rules filed under their topic patterns: the first rule that matches, without looking at the others.
  *
- * One search serves topic names and topic filters: a pattern that matches every topic of a filter *covers* it, and that goes
- * level by level just as with a name, except that only `+` and `#` cover a `+`, and only `#` a `#`. [MQTT5 4.7]
+ * One search serves topic names and topic filters: a pattern that matches every topic of a filter *covers* it, and that
+ * goes level by level just as with a name, except that only `+` and `#` cover a `+`, and only `#` a `#`. [MQTT5 4.7]
  */
 import type { Rule } from './rule.ts';
 import { TemplateLevel, type TopicPattern } from './topic-pattern.ts';

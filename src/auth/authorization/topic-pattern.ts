@@ -1,8 +1,8 @@
 /**
  * The topic patterns of rules: topic filters in which a client's own names may stand, as `devices/${clientId}/#`.
  *
- * A pattern is not expanded for each client: a level with a placeholder stays one, and is compared with the client's names when
- * a topic is looked up. So a million clients share one tree of rules.
+ * A pattern is not expanded for each client: a level with a placeholder stays one, and is compared with the client's
+ * names when a topic is looked up. So a million clients share one tree of rules.
  */
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 
@@ -109,7 +109,10 @@ export function expand(pattern: TopicPattern, client: ClientIdentity): string | 
   return levels.join('/');
 }
 
-/** The levels of a topic filter, such that `#` after an empty start means what it matches: there is no topic without a name. */
+/**
+ * The levels of a topic filter, such that `#` after an empty start means what it matches: there is no topic without a
+ * name.
+ */
 export function levelsOfFilter(filter: string): readonly string[] {
   if (filter === '#') return ['+', '#'];
   return filter === '/#' ? ['', '+', '#'] : filter.split('/');

@@ -1,9 +1,10 @@
 /**
  * The other halves of the QoS 1 and 2 exchanges, in both directions. [MQTT5 4.3]
  *
- * An answer that no exchange awaits is tolerated if its packet identifier stands for nothing: what it answered may have ended with
- * an earlier connection, or a crash. One that belongs to another kind of exchange, or to a later step of it, is a protocol error: a
- * client can send it only by mistake, and what it then takes for done is not. [MQTT5 4.13.1-1] [MQTT3 4.8.0-1]
+ * An answer that no exchange awaits is tolerated if its packet identifier stands for nothing: what it answered may have
+ * ended with an earlier connection, or a crash. One that belongs to another kind of exchange, or to a later step of it,
+ * is a protocol error: a client can send it only by mistake, and what it then takes for done is not. [MQTT5 4.13.1-1]
+ * [MQTT3 4.8.0-1]
  */
 import { ProtocolError } from '../../protocol/errors.ts';
 import { type AckType, type PacketId, PacketType } from '../../protocol/packets.ts';
@@ -55,7 +56,9 @@ function handlePubrec(core: Core, session: Session, packetId: PacketId, reasonCo
   }
 }
 
-/** PUBCOMP frees the identifier: a crash must not bring it back, or the next message that has it passes for a resend. */
+/**
+ * PUBCOMP frees the identifier: a crash must not bring it back, or the next message that has it passes for a resend.
+ */
 function handlePubrel(core: Core, session: Session, packetId: PacketId): void {
   if (!session.received.delete(packetId)) {
     return answerAgain(core, session, PacketType.pubcomp, packetId, ReasonCode.PacketIdentifierNotFound);
@@ -78,7 +81,9 @@ function outOfState(packet: string, packetId: PacketId, awaiting: Exclude<Awaiti
   return new ProtocolError(ReasonCode.ProtocolError, what);
 }
 
-/** What the first answer waits for may still be on its way to the disk; of a session that is not stored it is nothing. */
+/**
+ * What the first answer waits for may still be on its way to the disk; of a session that is not stored it is nothing.
+ */
 function answerAgain(core: Core, session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
   if (session.isPersistent) core.sink.acknowledgeStored(session, type, packetId, reasonCode);
   else core.sink.acknowledge(session, type, packetId, reasonCode);

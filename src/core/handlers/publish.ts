@@ -29,8 +29,8 @@ export function handlePublish(
 }
 
 /**
- * A PUBLISH of this QoS became other messages, or none, on its way through the pipeline. The publisher is answered once, and
- * after what has been stored since `stagedBefore`. The caller takes what is left in `core.fanOut`.
+ * A PUBLISH of this QoS became other messages, or none, on its way through the pipeline. The publisher is answered
+ * once, and after what has been stored since `stagedBefore`. The caller takes what is left in `core.fanOut`.
  */
 export function handleTransformed(
   core: Core,
@@ -42,8 +42,8 @@ export function handleTransformed(
 ): void {
   if (isResend(core, session, qos, packetId)) return;
   const done = finisher(core, session, qos, packetId, stagedBefore);
-  // All of it or, where there is no room for all of it and the publisher can be told, nothing: a part that was routed would come
-  // twice when the publisher tries again.
+  // All of it or, where there is no room for all of it and the publisher can be told, nothing: a part that was routed
+  // would come twice when the publisher tries again.
   const canBeTold = qos > 0 && session.traits.hasProperties;
   if (canBeTold && core.refuses(messages, session)) return done(ReasonCode.QuotaExceeded);
   const publication = new Publication(core, messages, session, done);
@@ -80,8 +80,8 @@ function remember(core: Core, session: Session, packetId: PacketId): void {
 }
 
 /**
- * A PUBLISH that was refused: nothing is routed. Before 5.0 no answer can say so, and a client that gets none sends for ever;
- * it is answered as if all were well. [MQTT3 3.3.5-2]
+ * A PUBLISH that was refused: nothing is routed. Before 5.0 no answer can say so, and a client that gets none sends for
+ * ever; it is answered as if all were well. [MQTT3 3.3.5-2]
  */
 export function refusePublish(core: Core, session: Session, qos: QoS, packetId: PacketId, reasonCode: number): void {
   const { staged } = core.store;

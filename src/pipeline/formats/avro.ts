@@ -68,8 +68,8 @@ function plain(value: unknown): unknown {
 const fixedBytes: Readonly<Record<string, number>> = { null: 0, boolean: 1, float: 4, double: 8 };
 
 /**
- * Walks over a datum before anything is made of it: the package looks for as many elements as an array announces, also where the
- * payload has long ended, so six bytes could take all memory.
+ * Walks over a datum before anything is made of it: the package looks for as many elements as an array announces, also
+ * where the payload has long ended, so six bytes could take all memory.
  */
 class Scan {
   readonly #bytes: Buffer;

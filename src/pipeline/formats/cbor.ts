@@ -1,8 +1,8 @@
 /**
  * CBOR (RFC 8949), by cbor-x: dates as tag 1, whole numbers beyond 2^53 as 64-bit integers or big numbers.
  *
- * Sets and typed arrays are read as arrays, maps as objects, `undefined` as null, and tags that stand for nothing else are
- * passed by. Strings of indefinite length are not supported. A field called `__proto__` is read as `__proto_`.
+ * Sets and typed arrays are read as arrays, maps as objects, `undefined` as null, and tags that stand for nothing else
+ * are passed by. Strings of indefinite length are not supported. A field called `__proto__` is read as `__proto_`.
  */
 import { Encoder, setSizeLimits, Tag } from 'cbor-x';
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
@@ -34,15 +34,17 @@ export function cbor(limits: PipelineLimits): Format {
   };
 }
 
-/** Tags by which the package refers to other parts of the payload: a value could contain itself, or grow without bound. */
+/**
+ * Tags by which the package refers to other parts of the payload: a value could contain itself, or grow without bound.
+ */
 const referringTags = new Set([6, 14, 15, 27, 28, 29, 51, 105, 0xdff9, 0xdffe]);
 
 /** Whole numbers as bytes, 0 upwards and -1 downwards: by far shorter than the texts they could be. */
 const bigNumberTags = new Set([2, 3]);
 
 /**
- * Looks at the heads of all items before anything is made of them. Throws if there are more, or deeper ones, than the limits
- * allow. Returns whether there are tags or simple values, which JavaScript may have no plain value for.
+ * Looks at the heads of all items before anything is made of them. Throws if there are more, or deeper ones, than the
+ * limits allow. Returns whether there are tags or simple values, which JavaScript may have no plain value for.
  */
 function scan(bytes: Buffer, limits: PipelineLimits): boolean {
   let at = 0;

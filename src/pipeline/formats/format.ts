@@ -1,8 +1,9 @@
 /**
  * What a payload can be: a value in some format, or bytes under some coding.
  *
- * Values are what JavaScript has for them: objects, arrays, strings, numbers, bigints for whole numbers beyond 2^53, Buffers for
- * binary, Dates, booleans, null. A format that lacks one of these writes the nearest thing it has and calls it a loss.
+ * Values are what JavaScript has for them: objects, arrays, strings, numbers, bigints for whole numbers beyond 2^53,
+ * Buffers for binary, Dates, booleans, null. A format that lacks one of these writes the nearest thing it has and calls
+ * it a loss.
  */
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
 import { StageFailure } from '../errors.ts';
@@ -55,8 +56,8 @@ export class TooLarge extends StageFailure {
 }
 
 /**
- * Whole numbers have at most so many bytes, or digits: arithmetic with larger ones, and writing them down, takes a time that grows
- * faster than they do. No unit, counter or key is that long.
+ * Whole numbers have at most so many bytes, or digits: arithmetic with larger ones, and writing them down, takes a time
+ * that grows faster than they do. No unit, counter or key is that long.
  */
 export const numberBytesMax = 256;
 export const numberDigitsMax = 617;

@@ -1,6 +1,7 @@
 /**
- * JSON. Whole numbers beyond 2^53 are read as bigints and written as digits. Binary becomes base64 text, a date ISO 8601 text, and a
- * number that is none (NaN, Infinity) null: losses all three. Of two fields of one name the last counts.
+ * JSON. Whole numbers beyond 2^53 are read as bigints and written as digits. Binary becomes base64 text, a date ISO
+ * 8601 text, and a number that is none (NaN, Infinity) null: losses all three. Of two fields of one name the last
+ * counts.
  */
 import { isUtf8 } from 'node:buffer';
 import { isSafeNumber, parse, stringify } from 'lossless-json';
@@ -67,8 +68,8 @@ function assertItems(bytes: Buffer, limits: PipelineLimits): void {
 }
 
 /**
- * The value as JSON can have it: the same object where nothing has to change. `large` says what becomes of a whole number beyond
- * 2^53.
+ * The value as JSON can have it: the same object where nothing has to change. `large` says what becomes of a whole
+ * number beyond 2^53.
  */
 export function jsonable(value: unknown, loss: ReportLoss, large: (value: bigint) => unknown): unknown {
   if (typeof value === 'bigint') {

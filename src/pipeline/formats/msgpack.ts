@@ -1,6 +1,6 @@
 /**
- * MessagePack, by msgpackr: dates as timestamps, whole numbers up to 64 bits. Extension types other than the timestamp are
- * refused. A field called `__proto__` is read as `__proto_`.
+ * MessagePack, by msgpackr: dates as timestamps, whole numbers up to 64 bits. Extension types other than the timestamp
+ * are refused. A field called `__proto__` is read as `__proto_`.
  */
 import { Packr } from 'msgpackr';
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
@@ -83,9 +83,9 @@ const counted: Readonly<Record<number, readonly [2 | 4, 1 | 2]>> = {
 const timestampType = 0xff;
 
 /**
- * Throws unless all items that are announced are there, and within the limits. The package allocates an array as long as five
- * bytes say before it looks for the elements, so a small payload could take all memory; and by extension types of its own a
- * payload could refer to parts of itself.
+ * Throws unless all items that are announced are there, and within the limits. The package allocates an array as long
+ * as five bytes say before it looks for the elements, so a small payload could take all memory; and by extension types
+ * of its own a payload could refer to parts of itself.
  */
 function scan(bytes: Buffer, limits: PipelineLimits): void {
   let at = 0;

@@ -1,6 +1,6 @@
 /**
- * Looks through a Protobuf message before anything is made of it. Two bytes are an element of a list, and with defaults one with
- * all the fields of its type, so a payload could take a hundred times its size.
+ * Looks through a Protobuf message before anything is made of it. Two bytes are an element of a list, and with defaults
+ * one with all the fields of its type, so a payload could take a hundred times its size.
  */
 import protobuf from 'protobufjs';
 import type { PipelineLimits } from '../../contracts/pipeline.ts';
@@ -17,7 +17,9 @@ const elementBytes: Readonly<Record<string, number>> = {
   double: 8,
 };
 
-/** What is read of a message: fields by their number, and how many of them are there though the payload has them not. */
+/**
+ * What is read of a message: fields by their number, and how many of them are there though the payload has them not.
+ */
 interface Shape {
   readonly fields: ReadonlyMap<number, protobuf.Field>;
   readonly defaults: number;
@@ -36,7 +38,10 @@ export class ProtobufScan {
     this.#limits = limits;
   }
 
-  /** Throws TooLarge if there is more in it, or deeper, than the limits allow. What is malformed is for the package to find. */
+  /**
+   * Throws TooLarge if there is more in it, or deeper, than the limits allow. What is malformed is for the package to
+   * find.
+   */
   check(type: protobuf.Type, bytes: Uint8Array): void {
     this.#bytes = bytes;
     this.#at = this.#items = 0;

@@ -1,6 +1,6 @@
 /**
- * Protocol Buffers, by protobufjs, from `.proto` files. Field names are as the file writes them; enumerations are their names;
- * 64-bit numbers beyond 2^53 are bigints; fields that are absent have their default.
+ * Protocol Buffers, by protobufjs, from `.proto` files. Field names are as the file writes them; enumerations are their
+ * names; 64-bit numbers beyond 2^53 are bigints; fields that are absent have their default.
  */
 import Long from 'long';
 import protobuf from 'protobufjs';
@@ -79,7 +79,10 @@ const wholeTypes: Readonly<Record<string, readonly [bits: 32 | 64, isSigned: boo
   fixed64: [64, false],
 };
 
-/** The value as the package wants it: enumerations by number, large numbers as Longs. Throws a StageFailure for what does not fit. */
+/**
+ * The value as the package wants it: enumerations by number, large numbers as Longs. Throws a StageFailure for what
+ * does not fit.
+ */
 function prepare(type: protobuf.Type, value: unknown, path: string, loss: ReportLoss): Fields {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new StageFailure(`not a ${type.name}: ${path || 'the value'} must be an object`);

@@ -1,6 +1,6 @@
 /**
- * The texts of the schema files that a pipeline names, as they were when it was made: the thread in which its stages run as well must
- * not find other ones there later.
+ * The texts of the schema files that a pipeline names, as they were when it was made: the thread in which its stages
+ * run as well must not find other ones there later.
  */
 import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs';

@@ -1,7 +1,7 @@
 /**
- * Sparkplug B payloads (Eclipse Sparkplug 3.0, 6.4), read into what a person would write:
- * `{ timestamp, seq, metrics: [{ name, alias, timestamp, type: 'Int32', value }] }`. Data sets, templates and property sets stay
- * as the specification's messages, and arrays as its bytes. In data messages devices leave the type out, because the birth
+ * Sparkplug B payloads (Eclipse Sparkplug 3.0, 6.4), read into what a person would write: `{ timestamp, seq, metrics:
+ * [{ name, alias, timestamp, type: 'Int32', value }] }`. Data sets, templates and property sets stay as the
+ * specification's messages, and arrays as its bytes. In data messages devices leave the type out, because the birth
  * certificate had it; then `field` tells where the value stood, so that it can be written there again.
  */
 import protobuf from 'protobufjs';

@@ -27,8 +27,8 @@ export const text: Format = {
 const csvLoopBytes = 512;
 
 /**
- * CSV (RFC 4180). The value is a list of rows: objects where the columns have names, else arrays of strings. One object is
- * written as one row. All cells are strings after reading: `12` and `true` as well.
+ * CSV (RFC 4180). The value is a list of rows: objects where the columns have names, else arrays of strings. One object
+ * is written as one row. All cells are strings after reading: `12` and `true` as well.
  */
 export function csv({ delimiter, header, columns }: CsvSettings, limits: PipelineLimits): Format {
   const names = columns === undefined ? header : [...columns];

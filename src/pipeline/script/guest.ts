@@ -1,12 +1,13 @@
 /**
  * What runs inside the sandbox around the user's function, as source text: QuickJS knows nothing of this process.
  *
- * A batch comes as one JSON text, a list of positional lists, and its answers leave as one: parsing is what a message costs
- * most. Each answer is written in its own message's time, because the user's objects take part in it. An answer is 0 (drop),
- * 1 (keep), a text (what went wrong), or the list of messages in its place; but a script can change what the language itself
- * does, so the host expects anything.
+ * A batch comes as one JSON text, a list of positional lists, and its answers leave as one: parsing is what a message
+ * costs most. Each answer is written in its own message's time, because the user's objects take part in it. An answer
+ * is 0 (drop), 1 (keep), a text (what went wrong), or the list of messages in its place; but a script can change what
+ * the language itself does, so the host expects anything.
  *
- * The host can see two numbers while the guest runs: `mark[0]` is the message under way, `mark[1]` is 1 once memory ran out.
+ * The host can see two numbers while the guest runs: `mark[0]` is the message under way, `mark[1]` is 1 once memory ran
+ * out.
  */
 export const guestSource = `(user, marks) => {
   const mark = new Int32Array(marks);

@@ -1,6 +1,7 @@
 /**
- * The side of a script that the broker sees: what goes to its worker of an item, and what becomes of the answer. Small values go there and
- * back as JSON; large ones are packed, so that the event loop has nothing to do with what is in them.
+ * The side of a script that the broker sees: what goes to its worker of an item, and what becomes of the answer. Small
+ * values go there and back as JSON; large ones are packed, so that the event loop has nothing to do with what is in
+ * them.
  */
 import { deserialize } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
@@ -19,7 +20,9 @@ import { BatchWorker } from '../thread/batch-worker.ts';
 import { clientOf, type PackedContext } from '../thread/stage-thread.ts';
 import { changed, outcomeOf, type ScriptResult } from './message.ts';
 
-/** A worker that shows no sign of life so much longer than a message may take is stuck where it cannot be interrupted. */
+/**
+ * A worker that shows no sign of life so much longer than a message may take is stuck where it cannot be interrupted.
+ */
 const stuckMs = 2_000;
 /** Of small messages, in characters of their JSON. */
 const waitingCharactersMax = 67_108_864;
@@ -44,8 +47,8 @@ export type ScriptJob = string | { readonly item: PackedItem; readonly context: 
 export type ScriptBatch = { readonly text: string; readonly count: number } | { readonly jobs: readonly ScriptJob[] };
 
 /**
- * What came of a batch: all answers as the guest wrote them (see `guest.ts`), where they are short together; or one by one, of which a
- * list of results is a few at a time.
+ * What came of a batch: all answers as the guest wrote them (see `guest.ts`), where they are short together; or one by
+ * one, of which a list of results is a few at a time.
  */
 export type ScriptAnswers =
   | { readonly text: string; readonly count: number }

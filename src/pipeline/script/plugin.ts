@@ -1,7 +1,7 @@
 /**
- * `plugin`: a module that its operator trusts, in this process. Its default export gets the options and returns the function that
- * gets each message: the same as a script's, but it may answer later. It runs on the event loop, and gets values of any size there:
- * nobody bounds it.
+ * `plugin`: a module that its operator trusts, in this process. Its default export gets the options and returns the
+ * function that gets each message: the same as a script's, but it may answer later. It runs on the event loop, and gets
+ * values of any size there: nobody bounds it.
  */
 import { pathToFileURL } from 'node:url';
 import { checkedAnswer } from '../../contracts/hook-answers.ts';

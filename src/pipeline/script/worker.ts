@@ -1,6 +1,7 @@
 /**
- * The worker that runs one user's script, in QuickJS compiled to WebAssembly: no process, no files, no network, no timers; its own
- * memory with a limit; interrupted when one message takes too long. It gets batches and answers them, in order.
+ * The worker that runs one user's script, in QuickJS compiled to WebAssembly: no process, no files, no network, no
+ * timers; its own memory with a limit; interrupted when one message takes too long. It gets batches and answers them,
+ * in order.
  */
 import { serialize } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -39,8 +40,9 @@ const loadMs = 2_000;
 const failuresMax = 1_000;
 
 /**
- * QuickJS counts blocks and not their size here, so its own limit holds for small blocks only. What holds for all is how far the memory of
- * the WebAssembly module can grow: what the module itself takes, and a batch on its way, come on top.
+ * QuickJS counts blocks and not their size here, so its own limit holds for small blocks only. What holds for all is
+ * how far the memory of the WebAssembly module can grow: what the module itself takes, and a batch on its way, come on
+ * top.
  */
 const pageBytes = 65_536;
 const ownBytes = 12_582_912;
@@ -143,7 +145,10 @@ class Sandbox {
     }
   }
 
-  /** Nothing of ours checks whether there is room for a text, and writes it over the module's own memory if there is not. */
+  /**
+   * Nothing of ours checks whether there is room for a text, and writes it over the module's own memory if there is
+   * not.
+   */
   #newString(text: string): QuickJSHandle {
     const room = this.#memory._malloc(Buffer.byteLength(text) + 1);
     if (room === 0) throw new GuestError('out of memory');

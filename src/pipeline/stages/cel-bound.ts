@@ -1,6 +1,6 @@
 /**
- * How large a value may be that a CEL expression is tried on where nothing interrupts it. Each operator looks at what it is given once,
- * and what goes through a list does what is inside it once for each element.
+ * How large a value may be that a CEL expression is tried on where nothing interrupts it. Each operator looks at what
+ * it is given once, and what goes through a list does what is inside it once for each element.
  */
 import { loopBytes } from '../loop-limits.ts';
 import { regexCharactersMax } from '../regex-bound.ts';

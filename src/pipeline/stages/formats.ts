@@ -18,7 +18,10 @@ function encode(item: Item, to: Format | ByteCodec): void {
   item.payloadFormatIndicator = to.isText ? true : undefined;
 }
 
-/** A few bytes of brotli make the package take memory for as much as they may refer to, which takes as long as to fill it. */
+/**
+ * A few bytes of brotli make the package take memory for as much as they may refer to, which takes as long as to fill
+ * it.
+ */
 const isNeverShort = ({ name }: Format | ByteCodec) => name === 'brotli';
 
 export function decodeStage(settings: FormatSettings, { formats, path }: StageTools): Stage {

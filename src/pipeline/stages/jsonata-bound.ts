@@ -1,7 +1,7 @@
 /**
- * Whether an expression of JSONata may run where nothing interrupts it but JSONata's own steps: each of its steps must take a time that
- * grows with the value only. What compares each with each (`$distinct`), makes much of little (`[1..n]`, `$pad`), or matches regular
- * expressions, may not; nor may functions of the expression's own.
+ * Whether an expression of JSONata may run where nothing interrupts it but JSONata's own steps: each of its steps must
+ * take a time that grows with the value only. What compares each with each (`$distinct`), makes much of little
+ * (`[1..n]`, `$pad`), or matches regular expressions, may not; nor may functions of the expression's own.
  */
 const types = new Set([
   'path',

@@ -12,7 +12,10 @@ const jsonataMsMax = 100;
 const jsonataDepthMax = 200;
 /** Elements of a list on the way to the result. */
 const sequenceMax = 1_000_000;
-/** Steps of one evaluation on the event loop: of one to two microseconds each, and longer where functions look at the whole value. */
+/**
+ * Steps of one evaluation on the event loop: of one to two microseconds each, and longer where functions look at the
+ * whole value.
+ */
 const loopSteps = { min: 20, max: 300, bytes: 40_000 };
 
 interface Evaluator {
@@ -72,8 +75,8 @@ const sliceMs = 1;
 let sliceStartedAt = 0;
 
 /**
- * JSONata waits for promises of its own at every step, so evaluations would mingle, and one that takes its whole time would take
- * that of the others as well. They are done one after the other.
+ * JSONata waits for promises of its own at every step, so evaluations would mingle, and one that takes its whole time
+ * would take that of the others as well. They are done one after the other.
  */
 function alone<T>(evaluate: () => Promise<T>): Promise<T> {
   if (pending++ === 0) sliceStartedAt = performance.now();
@@ -111,8 +114,8 @@ function countSteps(expression: jsonata.Expression): (bytes: number) => void {
 }
 
 /**
- * In the stage thread: an expression that recurses without end ends by itself. On a machine that is busy with something else the clock
- * runs on, so half of the time must be processor time of ours.
+ * In the stage thread: an expression that recurses without end ends by itself. On a machine that is busy with something
+ * else the clock runs on, so half of the time must be processor time of ours.
  */
 function timebox(expression: jsonata.Expression): () => void {
   let depth = 0;

@@ -1,6 +1,6 @@
 /**
- * How large a value may be that a JSON Schema is tried on where nothing interrupts it: every keyword looks at each part of the value
- * a few times, but for those that are told apart here.
+ * How large a value may be that a JSON Schema is tried on where nothing interrupts it: every keyword looks at each part
+ * of the value a few times, but for those that are told apart here.
  */
 import { loopBytes } from '../loop-limits.ts';
 import { regexCharactersMax } from '../regex-bound.ts';

@@ -16,13 +16,13 @@ export type Outcome = boolean | readonly Item[];
 
 export interface Stage {
   /**
-   * May change the item, but only when nothing can fail any more. Throws a StageFailure for a message it cannot handle, and a
-   * Rejection for one it refuses.
+   * May change the item, but only when nothing can fail any more. Throws a StageFailure for a message it cannot handle,
+   * and a Rejection for one it refuses.
    */
   run(item: Item, context: StageContext, looked?: unknown): Awaitable<Outcome>;
   /**
-   * Of a stage that remembers something: what of the item it decides by, which `run` is given then. The stage thread does this for a
-   * large item, and remembers nothing.
+   * Of a stage that remembers something: what of the item it decides by, which `run` is given then. The stage thread
+   * does this for a large item, and remembers nothing.
    */
   look?(item: Item, context: StageContext): unknown;
   /** Whether it is short enough for the event loop on this item. Absent: by `loopBytes`. */

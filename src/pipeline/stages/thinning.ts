@@ -1,9 +1,10 @@
 /**
  * `throttle`, `deadband`, `on-change`, `dedupe`, `aggregate`, `batch`: less of it, at the edge.
  *
- * Each remembers something per topic, and on the way to subscribers per class of them, of at most `pipelineLimits.topicStates`
- * topics: the one that was heard of least recently is forgotten for a new one. All of it is in memory: after a restart the first message of a topic passes, and what a window had
- * gathered is lost, unless the broker was stopped in order; the publishers were answered when their messages went in.
+ * Each remembers something per topic, and on the way to subscribers per class of them, of at most
+ * `pipelineLimits.topicStates` topics: the one that was heard of least recently is forgotten for a new one. All of it
+ * is in memory: after a restart the first message of a topic passes, and what a window had gathered is lost, unless the
+ * broker was stopped in order; the publishers were answered when their messages went in.
  */
 import { hash } from 'node:crypto';
 import type { Aggregation, PipelineLimits, StageSettings } from '../../contracts/pipeline.ts';
@@ -26,8 +27,8 @@ interface Entry<T> {
 }
 
 /**
- * Something per topic, bounded. A `Map` alone knows an order as well, but finds its first entry by passing over all that were deleted
- * before it.
+ * Something per topic, bounded. A `Map` alone knows an order as well, but finds its first entry by passing over all
+ * that were deleted before it.
  */
 class TopicStates<T> {
   readonly #entries = new Map<string, Entry<T>>();
@@ -103,8 +104,8 @@ function isWithin(seconds: number, since: number, now: number): boolean {
 }
 
 /**
- * A subscriber that has just come gets the retained message, whatever others of its class were sent before. `look` tells of the item what
- * `run` decides by.
+ * A subscriber that has just come gets the retained message, whatever others of its class were sent before. `look`
+ * tells of the item what `run` decides by.
  */
 function unlessRetained<T>(look: (item: Item) => T, run: (looked: T, key: string, now: number) => boolean): Stage {
   return {
@@ -341,7 +342,9 @@ interface Looked {
   readonly bytes: number;
 }
 
-/** All batches of a stage together take `pipelineLimits.payloadBytes`, about; the oldest leaves early for a new message. */
+/**
+ * All batches of a stage together take `pipelineLimits.payloadBytes`, about; the oldest leaves early for a new message.
+ */
 export function batchStage(
   { messages, seconds }: NonNullable<StageSettings['batch']>,
   { limits, loop }: StageTools,

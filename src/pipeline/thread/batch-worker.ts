@@ -1,8 +1,8 @@
 /**
- * A worker thread that does jobs for the event loop, and is not trusted to come back. Jobs of one round of the event loop
- * travel together, and while a batch is away the next one gathers; who has taken much of the worker's time waits for the others. A worker that makes no progress is terminated and
- * replaced: the job that it was in fails, and the others are done by the next worker. Nothing that comes from a worker is
- * believed before it was looked at.
+ * A worker thread that does jobs for the event loop, and is not trusted to come back. Jobs of one round of the event
+ * loop travel together, and while a batch is away the next one gathers; who has taken much of the worker's time waits
+ * for the others. A worker that makes no progress is terminated and replaced: the job that it was in fails, and the
+ * others are done by the next worker. Nothing that comes from a worker is believed before it was looked at.
  */
 import { Worker } from 'node:worker_threads';
 import { StageFailure } from '../errors.ts';
@@ -18,8 +18,8 @@ const startMs = 30_000;
 /** A worker that could be started before and cannot be started now is tried again after this. */
 const restartMs = 5_000;
 /**
- * V8 ends the whole process where a thread passes this in one go. So the memory of the process is watched while a job is at work, and the
- * thread ended long before.
+ * V8 ends the whole process where a thread passes this in one go. So the memory of the process is watched while a job
+ * is at work, and the thread ended long before.
  */
 const workerMegabytes = 1_024;
 const jobBytesMax = 201_326_592;
@@ -31,13 +31,16 @@ export const preparing = -2;
 /** What such a worker gets as `workerData`, beside its own settings. */
 export interface WorkerMarks {
   /**
-   * An Int32Array: first a number that rises while the worker gets on, then which job of its batch it is in; -1: not known, `preparing`:
-   * in none yet.
+   * An Int32Array: first a number that rises while the worker gets on, then which job of its batch it is in; -1: not
+   * known, `preparing`: in none yet.
    */
   readonly marks: SharedArrayBuffer;
 }
 
-/** To the main thread: first `ready` or `refused`, then answers for the jobs of a batch in their order, all of them or some. */
+/**
+ * To the main thread: first `ready` or `refused`, then answers for the jobs of a batch in their order, all of them or
+ * some.
+ */
 export type FromWorker =
   | { readonly refused: string }
   | { readonly ready: true }

@@ -1,10 +1,10 @@
 /**
- * What waits for a thread that all clients share: whoever has taken less of its time goes first, so one client's long jobs delay the
- * others by one of them, and not by all.
+ * What waits for a thread that all clients share: whoever has taken less of its time goes first, so one client's long
+ * jobs delay the others by one of them, and not by all.
  *
- * Fair queueing by virtual time: that rises as fast as each client's time does while all have the same share. Who comes after a
- * pause begins at it, so no time is saved up; who is ahead of it by more than a slice waits until it has caught up, or until
- * nobody else is there. The others take turns, a job each. The jobs of one client keep their order.
+ * Fair queueing by virtual time: that rises as fast as each client's time does while all have the same share. Who comes
+ * after a pause begins at it, so no time is saved up; who is ahead of it by more than a slice waits until it has caught
+ * up, or until nobody else is there. The others take turns, a job each. The jobs of one client keep their order.
  */
 import { Deque } from '../../base/deque.ts';
 

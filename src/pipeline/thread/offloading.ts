@@ -1,4 +1,7 @@
-/** Decides for each item where a stage runs: on the event loop what is short for sure, in the stage thread everything else. */
+/**
+ * Decides for each item where a stage runs: on the event loop what is short for sure, in the stage thread everything
+ * else.
+ */
 import type { Awaitable } from '../../contracts/hooks.ts';
 import { TooLarge } from '../formats/format.ts';
 import type { Item } from '../item.ts';

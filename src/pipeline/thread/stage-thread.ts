@@ -1,6 +1,6 @@
 /**
- * The side of the stage thread that the broker sees: stages that are not short enough for the event loop, on items that are packed.
- * There is one for all pipelines, begun with the first item that needs it.
+ * The side of the stage thread that the broker sees: stages that are not short enough for the event loop, on items that
+ * are packed. There is one for all pipelines, begun with the first item that needs it.
  */
 import { workerFile } from '../../base/worker-file.ts';
 import type { PipelineLimits, StageSettings } from '../../contracts/pipeline.ts';

@@ -1,6 +1,6 @@
 /**
- * The stage thread: makes the same stages as the broker, of the same settings and files, and runs them on what it is sent, one item after
- * the other. It remembers nothing of a message.
+ * The stage thread: makes the same stages as the broker, of the same settings and files, and runs them on what it is
+ * sent, one item after the other. It remembers nothing of a message.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { compileStage } from '../compile.ts';

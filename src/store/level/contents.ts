@@ -1,10 +1,10 @@
 /**
- * Content that stands in records of its own, because it is large or because several messages share it, and how many messages still
- * need each. A record is deleted in the commit that deletes the last message with it, or a later one, and the counts are made anew at
- * a start: no crash can make them wrong.
+ * Content that stands in records of its own, because it is large or because several messages share it, and how many
+ * messages still need each. A record is deleted in the commit that deletes the last message with it, or a later one,
+ * and the counts are made anew at a start: no crash can make them wrong.
  *
- * Here is only what cannot be told without it. A message that is not here, and has no content of its own in its record, is the only
- * one with the content of its own number.
+ * Here is only what cannot be told without it. A message that is not here, and has no content of its own in its record,
+ * is the only one with the content of its own number.
  */
 import { type Message, SharedContent } from '../../protocol/message.ts';
 import type { ResidentMessage } from './message-ring.ts';
@@ -60,7 +60,10 @@ export class Contents {
     content.loaded = new WeakRef(message);
   }
 
-  /** A message has left the cache: nothing need be known of content that only it has, and nobody else is to share it any more. */
+  /**
+   * A message has left the cache: nothing need be known of content that only it has, and nobody else is to share it any
+   * more.
+   */
   evicted({ message, content }: ResidentMessage): void {
     if (content === null || content.references > 1 || content.number !== message.id) return;
     this.#byMessage.delete(message.id);

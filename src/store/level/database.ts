@@ -92,7 +92,8 @@ export class Database {
       const what = `${directory} has format ${found}, and this version of Sluice knows formats up to ${format}`;
       throw new StoreError('newer_format', `${what}. Start the newer version that wrote it`);
     }
-    // Records of older formats stay as they are until they are written again; what is written from now on is of this one.
+    // Records of older formats stay as they are until they are written again; what is written from now on is of this
+    // one.
     this.#isOlder = found < format;
   }
 
@@ -101,8 +102,8 @@ export class Database {
   }
 
   /**
-   * Each commit replaces the one before it: two of them mean that what removed the first is lost. Where there is none, nothing
-   * was written but the format, or a copy was not finished.
+   * Each commit replaces the one before it: two of them mean that what removed the first is lost. Where there is none,
+   * nothing was written but the format, or a copy was not finished.
    */
   async #checkCommits(): Promise<void> {
     const { directory, acceptLoss, log } = this.#options;
@@ -136,8 +137,8 @@ export class Database {
   }
 
   /**
-   * The end of the database is whole if it has the commit that was last when it was written. A file that lags is no mistake: it is
-   * not synced with each commit.
+   * The end of the database is whole if it has the commit that was last when it was written. A file that lags is no
+   * mistake: it is not synced with each commit.
    */
   async #checkEnd(): Promise<void> {
     const { directory, acceptLoss, log, disk = levelDisk } = this.#options;
@@ -239,10 +240,10 @@ export class Database {
   }
 
   /**
-   * Writes a batch as the next commit, and does not give up: if the disk refuses, the database is opened anew every second
-   * (LevelDB takes nothing more after an error) until it takes the batch. `fill` is called for each attempt, and goes on in the
-   * next round of the event loop where it yields. Rejects if `fill` or `value` throws, which is a bug and never the disk's
-   * fault; and with DatabaseClosed.
+   * Writes a batch as the next commit, and does not give up: if the disk refuses, the database is opened anew every
+   * second (LevelDB takes nothing more after an error) until it takes the batch. `fill` is called for each attempt, and
+   * goes on in the next round of the event loop where it yields. Rejects if `fill` or `value` throws, which is a bug
+   * and never the disk's fault; and with DatabaseClosed.
    */
   async commit(fill: (batch: Batch) => Iterable<void>, value: () => Buffer, sync: boolean): Promise<void> {
     const number = this.commitNumber + 1;

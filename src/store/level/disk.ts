@@ -129,8 +129,8 @@ async function openStillborn(directory: string, names: readonly string[]): Promi
 }
 
 /**
- * One process at a time mends a data directory. LevelDB's own lock cannot be held meanwhile, so a database beside it, which has nothing
- * in it, lends its one.
+ * One process at a time mends a data directory. LevelDB's own lock cannot be held meanwhile, so a database beside it,
+ * which has nothing in it, lends its one.
  */
 async function whileMending<T>(directory: string, work: () => Promise<T>): Promise<T> {
   const at = join(directory, salvageLockName);

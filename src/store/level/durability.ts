@@ -1,8 +1,9 @@
 import { matches, type Topic } from '../../protocol/topic.ts';
 
 /**
- * When an answer may leave. `sync`: what it promises is on disk. `os`: it was handed to the operating system, so a power cut can
- * lose it, a crash of the broker cannot. `memory`: at once; it is written when there is something else to write.
+ * When an answer may leave. `sync`: what it promises is on disk. `os`: it was handed to the operating system, so a
+ * power cut can lose it, a crash of the broker cannot. `memory`: at once; it is written when there is something else to
+ * write.
  */
 export type Durability = 'sync' | 'os' | 'memory';
 

@@ -1,9 +1,9 @@
 /**
- * Who a session's client is, as it stands in the record of the session: a byte for what has few values, names once where they are
- * the client identifier, and the rest as texts.
+ * Who a session's client is, as it stands in the record of the session: a byte for what has few values, names once
+ * where they are the client identifier, and the rest as texts.
  *
- * There are as many of these as sessions, on disk and in memory. So those that are read share what many have in common: the
- * listener, the names of groups and attributes, and having none of them.
+ * There are as many of these as sessions, on disk and in memory. So those that are read share what many have in common:
+ * the listener, the names of groups and attributes, and having none of them.
  */
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 import type { StoredSession } from '../../contracts/session-store.ts';

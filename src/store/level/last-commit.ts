@@ -1,10 +1,10 @@
 /**
- * Which commit was the last one to be synced, in a small file beside the database. LevelDB does not notice that the end of its log is
- * gone; this file tells.
+ * Which commit was the last one to be synced, in a small file beside the database. LevelDB does not notice that the end
+ * of its log is gone; this file tells.
  *
- * It has two slots, written in turn, each with a checksum: a write that is cut off leaves the other one. It is written within 20 ms
- * of a commit without a sync, so it survives a killed broker, and synced every second, so that a power cut sets it back by little.
- * It never says more than the database has: it lags behind, if anything.
+ * It has two slots, written in turn, each with a checksum: a write that is cut off leaves the other one. It is written
+ * within 20 ms of a commit without a sync, so it survives a killed broker, and synced every second, so that a power cut
+ * sets it back by little. It never says more than the database has: it lags behind, if anything.
  */
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -29,7 +29,9 @@ export interface LastCommitFile {
 /** Where such files are: the file system, or the simulation's memory. */
 export interface LastCommits {
   read(directory: string): Promise<LastCommit | 'missing' | 'damaged'>;
-  /** Writes it, synced. `onGone` is called when it is no longer in its directory: that was moved, unmounted or deleted. */
+  /**
+   * Writes it, synced. `onGone` is called when it is no longer in its directory: that was moved, unmounted or deleted.
+   */
   write(directory: string, last: LastCommit, onGone: () => void): Promise<LastCommitFile>;
 }
 

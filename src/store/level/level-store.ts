@@ -1,9 +1,9 @@
 /**
  * The durable store, on LevelDB: an answer leaves when the batch with what it promises is on disk.
  *
- * A message is stored once, with the list of its recipients, and deleted when the last of them is done with it; one whose
- * recipients were all done before its batch left never touches the disk. In memory stay the sessions, 24 bytes for each
- * delivery that waits, and a bounded cache of the newest messages.
+ * A message is stored once, with the list of its recipients, and deleted when the last of them is done with it; one
+ * whose recipients were all done before its batch left never touches the disk. In memory stay the sessions, 24 bytes
+ * for each delivery that waits, and a bounded cache of the newest messages.
  */
 
 import { systemTimers, type Timers } from '../../base/clock.ts';
@@ -55,7 +55,10 @@ export interface LevelStoreOptions extends DurabilityOptions {
   readonly maxCommitDelayMs: number;
   /** Bytes of stored messages kept in memory as well: the newest. */
   readonly cacheBytes: number;
-  /** So many records of a batch are handed to the database in one round of the event loop; default: 256, about a millisecond. */
+  /**
+   * So many records of a batch are handed to the database in one round of the event loop; default: 256, about a
+   * millisecond.
+   */
   readonly recordsInRow?: number;
   /** Default: as a configuration without `pipelineLimits`. */
   readonly quarantine?: QuarantineLimits;
@@ -67,13 +70,16 @@ export interface LevelStoreOptions extends DurabilityOptions {
   /** Default: the file system. */
   readonly disk?: Disk;
   /**
-   * A commit cannot be made because of a bug of ours: nothing of it is written, and nothing is acknowledged any more. Default: the
-   * error is thrown where nobody catches it, which ends the process.
+   * A commit cannot be made because of a bug of ours: nothing of it is written, and nothing is acknowledged any more.
+   * Default: the error is thrown where nobody catches it, which ends the process.
    */
   readonly onFatal?: (error: Error) => void;
 }
 
-/** Nobody waits for an answer to retained messages of QoS 0: so many topics wait for the disk, however little they retain. */
+/**
+ * Nobody waits for an answer to retained messages of QoS 0: so many topics wait for the disk, however little they
+ * retain.
+ */
 const retainedInBatch = 10_000;
 
 export class LevelStore implements SessionStore {
@@ -486,7 +492,9 @@ export class LevelStore implements SessionStore {
     return writeCommit(this.#writer, { lastMessageId: this.#lastMessageId, lastSessionId: this.#lastSessionId });
   }
 
-  /** Copies everything that is committed at this moment; returns how many records. Rejects if `directory` is not empty. */
+  /**
+   * Copies everything that is committed at this moment; returns how many records. Rejects if `directory` is not empty.
+   */
   async backup(directory: string): Promise<number> {
     await assertEmpty(directory);
     const copy = await Database.open({ directory, acceptLoss: false, log: this.#options.log });

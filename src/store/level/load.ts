@@ -1,5 +1,6 @@
 /**
- * Reading everything back at the start: sessions and retained messages whole, of queued messages only who waits for them.
+ * Reading everything back at the start: sessions and retained messages whole, of queued messages only who waits for
+ * them.
  */
 import type { Log } from '../../contracts/log.ts';
 import {
@@ -226,8 +227,8 @@ async function restored(
 }
 
 /**
- * Deliveries under way by their identifiers: their messages are needed at once, in the order in which they were sent. One that cannot be read is
- * under way no more: it is set aside like any other, here or when its page is read.
+ * Deliveries under way by their identifiers: their messages are needed at once, in the order in which they were sent.
+ * One that cannot be read is under way no more: it is set aside like any other, here or when its page is read.
  */
 async function restoredSendings(
   database: Database,

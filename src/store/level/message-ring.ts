@@ -1,6 +1,6 @@
 /**
- * Messages in memory by their number: those not written yet, and behind them a cache of the newest that are. Numbers rise and
- * lie close together, so a ring does what a map would, without hashing.
+ * Messages in memory by their number: those not written yet, and behind them a cache of the newest that are. Numbers
+ * rise and lie close together, so a ring does what a map would, without hashing.
  */
 
 import type { StoredDelivery } from '../../contracts/session-store.ts';
@@ -16,7 +16,9 @@ export class ResidentMessage {
   readonly message: Message;
   /** Who is to get it; what is written. */
   readonly recipients: Recipient[];
-  /** What has a record of its own, perhaps in common with other messages; null: the content stands with the recipients. */
+  /**
+   * What has a record of its own, perhaps in common with other messages; null: the content stands with the recipients.
+   */
   readonly content: SharedContent | null;
   /** Where it was staged, until that is under way: then nothing of it can be taken back any more. */
   batch: Staged | null;
@@ -32,7 +34,10 @@ export class ResidentMessage {
 }
 
 const smallestRing = 1_024;
-/** What is cached is dropped before the ring grows beyond this: an old message must not span all that came and went since. */
+/**
+ * What is cached is dropped before the ring grows beyond this: an old message must not span all that came and went
+ * since.
+ */
 const cachingRing = 1_048_576;
 /** A message that is written may displace so many: one that is large takes the room of many small ones. */
 const evictionsPerMessage = 1_000;

@@ -1,6 +1,6 @@
 /**
- * The deliveries one session is not done with, oldest first: 24 bytes each, while their content is on disk. What is done at
- * the front leaves at once, so the front is the session's acknowledgement floor.
+ * The deliveries one session is not done with, oldest first: 24 bytes each, while their content is on disk. What is
+ * done at the front leaves at once, so the front is the session's acknowledgement floor.
  */
 import type { DeliverySummary } from '../../contracts/session-store.ts';
 import type { QoS } from '../../protocol/packets.ts';

@@ -1,5 +1,6 @@
 /**
- * Reading back what was left to the store: the next deliveries of a session, from memory where they still are, else from disk.
+ * Reading back what was left to the store: the next deliveries of a session, from memory where they still are, else
+ * from disk.
  */
 import type { Timers } from '../../base/clock.ts';
 import type { Log } from '../../contracts/log.ts';
@@ -57,7 +58,10 @@ export class Paging {
     );
   }
 
-  /** While the database is closed because of a failure, that is told already: what is there can be read when it is open again. */
+  /**
+   * While the database is closed because of a failure, that is told already: what is there can be read when it is open
+   * again.
+   */
   #tellUnreadable(sid: number, { message }: Error, attempt: number): void {
     const { database, log } = this.#options;
     if (database().isFailing || attempt % attemptsPerReminder !== 0) return;

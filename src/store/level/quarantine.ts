@@ -1,6 +1,6 @@
 /**
- * Quarantined messages in the database: a record each, staged with what the store commits next. In memory stays how large each is. One that has
- * to make room before it is written never touches the disk.
+ * Quarantined messages in the database: a record each, staged with what the store commits next. In memory stays how
+ * large each is. One that has to make room before it is written never touches the disk.
  */
 import type { QuarantinedMessage, QuarantineEntry, QuarantineStore } from '../../contracts/pipeline.ts';
 import { AscendingIds } from '../ascending-ids.ts';

@@ -1,4 +1,7 @@
-/** Reads messages of a session from disk. Content that several of them share is read once, and not at all while somebody has it. */
+/**
+ * Reads messages of a session from disk. Content that several of them share is read once, and not at all while somebody
+ * has it.
+ */
 import type { StoredDelivery } from '../../contracts/session-store.ts';
 import type { Message } from '../../protocol/message.ts';
 import type { Contents } from './contents.ts';

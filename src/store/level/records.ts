@@ -1,5 +1,6 @@
 /**
- * What stands in the database: the keys, and each kind of value in both directions. `format` rises when any of it changes.
+ * What stands in the database: the keys, and each kind of value in both directions. `format` rises when any of it
+ * changes.
  *
  * | key | value |
  * |---|---|

@@ -1,6 +1,6 @@
 /**
- * What one commit will write: collected while the one before it is being synced, and kept until the disk has it, so that a
- * batch that was refused can be written again.
+ * What one commit will write: collected while the one before it is being synced, and kept until the disk has it, so
+ * that a batch that was refused can be written again.
  */
 import { type ChangeSet, queuedBytes, type StoredSending } from '../../contracts/session-store.ts';
 import type { Message, SharedContent } from '../../protocol/message.ts';
@@ -204,8 +204,8 @@ export class Staged {
   }
 
   /**
-   * Stops after each `inRow` records, or as many bytes as these mostly have, since thousands would keep everybody waiting. What
-   * happens to the batch meanwhile is as if it had been under way: the next one says it.
+   * Stops after each `inRow` records, or as many bytes as these mostly have, since thousands would keep everybody
+   * waiting. What happens to the batch meanwhile is as if it had been under way: the next one says it.
    */
   *fill(batch: Batch, writer: ByteWriter, inRow: number): Generator<void> {
     const budget = new Budget(inRow * recordBytes);

@@ -1,6 +1,6 @@
 /**
- * Who clients say they are, and what files say they may do: messages of SCRAM, and Mosquitto's ACL files with the decisions that
- * follow from them.
+ * Who clients say they are, and what files say they may do: messages of SCRAM, and Mosquitto's ACL files with the
+ * decisions that follow from them.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,8 +1,9 @@
 /**
- * Servers that are asked by HTTP: whatever they answer, bytes that are no HTTP included, nobody gets in unless the answer says so.
+ * Servers that are asked by HTTP: whatever they answer, bytes that are no HTTP included, nobody gets in unless the
+ * answer says so.
  *
- * Input: whether it is the answer to a question about a client or a set of keys, and whether it is a body or the whole of what comes
- * over the connection; then the bytes.
+ * Input: whether it is the answer to a question about a client or a set of keys, and whether it is a body or the whole
+ * of what comes over the connection; then the bytes.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * The files of a TLS listener, one of them changed and the others as they should be, and the parsers of lists by themselves. What is
- * taken must be of use to OpenSSL, and what is not must be told with the setting it belongs to.
+ * The files of a TLS listener, one of them changed and the others as they should be, and the parsers of lists by
+ * themselves. What is taken must be of use to OpenSSL, and what is not must be told with the setting it belongs to.
  *
  * Input: which file it is, then its bytes.
  */

@@ -1,8 +1,9 @@
 /**
- * A whole broker in this thread, and up to four clients that send it anything, in any order, piece by piece: valid packets, mutated
- * ones, the ends of connections, reading that stops, time that passes.
+ * A whole broker in this thread, and up to four clients that send it anything, in any order, piece by piece: valid
+ * packets, mutated ones, the ends of connections, reading that stops, time that passes.
  *
- * Input: steps, each a byte that says what and of which client (see `stepKinds`), for bytes two more with their number, then these.
+ * Input: steps, each a byte that says what and of which client (see `stepKinds`), for bytes two more with their number,
+ * then these.
  */
 import fc from 'fast-check';
 import type { Random } from '../../../scripts/crash/random.ts';
@@ -18,7 +19,10 @@ import { framing, mutatePackets } from '../mqtt.ts';
 import { mutateBytes } from '../mutate.ts';
 import { bytesOf, must, type Target } from '../target.ts';
 
-/** What a step does: the low three bits of its first byte; the client is in the next two. With the top bit the turn goes on. */
+/**
+ * What a step does: the low three bits of its first byte; the client is in the next two. With the top bit the turn goes
+ * on.
+ */
 const stepKinds = ['bytes', 'bytes', 'bytes', 'bytes', 'close', 'time', 'stall', 'drain'] as const;
 const goesOn = 0x80;
 

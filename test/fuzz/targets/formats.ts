@@ -1,6 +1,6 @@
 /**
- * Payloads in every format that a pipeline reads, with the limits that it has. What could be read must be writable again, the same
- * way each time, and as JSON, which is what most pipelines make of it.
+ * Payloads in every format that a pipeline reads, with the limits that it has. What could be read must be writable
+ * again, the same way each time, and as JSON, which is what most pipelines make of it.
  */
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { Encoder } from 'cbor-x';

@@ -1,6 +1,6 @@
 /**
- * A broker process in its default configuration, which is sent each string and binary field of each packet at its longest, and at other
- * lengths. It must live, and serve another client after each.
+ * A broker process in its default configuration, which is sent each string and binary field of each packet at its
+ * longest, and at other lengths. It must live, and serve another client after each.
  *
  * Input: version, kind of characters, packet, and the length of the field in two bytes.
  */

@@ -1,6 +1,6 @@
 /**
- * Stored records: every reader of `store/level/records.ts`, over bytes whose checksum is right. LevelDB hands back what was written,
- * but a start must survive what an older or a broken version wrote.
+ * Stored records: every reader of `store/level/records.ts`, over bytes whose checksum is right. LevelDB hands back what
+ * was written, but a start must survive what an older or a broken version wrote.
  *
  * Input: the reader, then the value without its checksum.
  */

@@ -1,6 +1,6 @@
 /**
- * The rules of the configuration, in YAML: what is taken decides the same way however it is asked, and what is not is told with its
- * place.
+ * The rules of the configuration, in YAML: what is taken decides the same way however it is asked, and what is not is
+ * told with its place.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,8 +1,8 @@
 /**
  * Tokens: nobody gets in by one that was not signed here, whatever it looks like; and the claims of those that were.
  *
- * Input: which key it is for, then a token; or, for a fourth of them, header and claims with a line feed between them, which are
- * signed as they are.
+ * Input: which key it is for, then a token; or, for a fourth of them, header and claims with a line feed between them,
+ * which are signed as they are.
  */
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

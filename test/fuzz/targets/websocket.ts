@@ -1,6 +1,6 @@
 /**
- * The WebSocket listener's own server, `ws` and Node's HTTP parser included, over a socket that is only memory: upgrades of all
- * kinds, frames fragmented, masked and mixed with control frames.
+ * The WebSocket listener's own server, `ws` and Node's HTTP parser included, over a socket that is only memory:
+ * upgrades of all kinds, frames fragmented, masked and mixed with control frames.
  *
  * Input: whether the upgrade is sent before it (even) or is in it, how it is cut, then the bytes.
  */

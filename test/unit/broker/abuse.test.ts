@@ -1,4 +1,7 @@
-/** Limits against abuse as clients meet them, over sockets. `exemptAddresses` is empty, since all clients are on this machine. */
+/**
+ * Limits against abuse as clients meet them, over sockets. `exemptAddresses` is empty, since all clients are on this
+ * machine.
+ */
 import { describe, expect, test } from 'vitest';
 import type { Hooks } from '../../../src/index.ts';
 import { testBroker } from '../../support/broker.ts';

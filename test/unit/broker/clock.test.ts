@@ -1,6 +1,6 @@
 /**
- * What the keep-alive counts; a clock that jumps, and a process that stood still: nobody is called late for it, and nothing that is
- * due is forgotten.
+ * What the keep-alive counts; a clock that jumps, and a process that stood still: nobody is called late for it, and
+ * nothing that is due is forgotten.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Broker } from '../../../src/broker/broker.ts';

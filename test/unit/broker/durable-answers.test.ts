@@ -1,6 +1,6 @@
 /**
- * What an answer promises is on disk when the answer comes: after each answer the data directory is copied as a crash at that
- * moment would leave it, and read.
+ * What an answer promises is on disk when the answer comes: after each answer the data directory is copied as a crash
+ * at that moment would leave it, and read.
  */
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

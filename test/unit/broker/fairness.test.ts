@@ -1,4 +1,7 @@
-/** What one client sends may take long, or reach thousands of subscribers; the others do not wait until all of it is done. */
+/**
+ * What one client sends may take long, or reach thousands of subscribers; the others do not wait until all of it is
+ * done.
+ */
 import { type Packet, parser } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';

@@ -1,4 +1,7 @@
-/** What the simulation found once (docs/measurements/simulation.md), each as the few steps that it takes: by the core, else over sockets. */
+/**
+ * What the simulation found once (docs/measurements/simulation.md), each as the few steps that it takes: by the core,
+ * else over sockets.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Messages of many reads. Their memory is used again for the next ones, from whomever they come and to whomever they go, so a
- * piece of one in another would show here: each byte of a payload tells whose it is.
+ * Messages of many reads. Their memory is used again for the next ones, from whomever they come and to whomever they
+ * go, so a piece of one in another would show here: each byte of a payload tells whose it is.
  */
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** Messages that no decoder has checked: what a stage, a plugin, a hook or a program makes of one never becomes a malformed packet. */
+/**
+ * Messages that no decoder has checked: what a stage, a plugin, a hook or a program makes of one never becomes a
+ * malformed packet.
+ */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { MessageChange } from '../../../src/contracts/hooks.ts';

@@ -1,4 +1,7 @@
-/** `queuePolicy: reject` and `retainedMessages`: who gets a message that there is no room for somewhere, and what its publisher is told. */
+/**
+ * `queuePolicy: reject` and `retainedMessages`: who gets a message that there is no room for somewhere, and what its
+ * publisher is told.
+ */
 import { describe, expect, test } from 'vitest';
 import type { Hooks } from '../../../src/index.ts';
 import { testBroker } from '../../support/broker.ts';

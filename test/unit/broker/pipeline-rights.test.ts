@@ -1,4 +1,7 @@
-/** What configured stages make of a message goes out in the name of who published it, and only where the rules let that client. */
+/**
+ * What configured stages make of a message goes out in the name of who published it, and only where the rules let that
+ * client.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * What of messages under way, and of a queue, a client finds after the broker was stopped or killed: identifiers, DUP flags,
- * limits and expiry.
+ * What of messages under way, and of a queue, a client finds after the broker was stopped or killed: identifiers, DUP
+ * flags, limits and expiry.
  */
 import { Level } from 'level';
 import { afterEach, describe, expect, test, vi } from 'vitest';

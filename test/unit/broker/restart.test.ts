@@ -5,7 +5,10 @@ import type { Received, WireClient } from '../../support/wire-client.ts';
 
 const { connect, restart } = restartableBroker({ limits: { inflight: 2 } });
 
-/** Answers what comes until so many different messages have come, and then as long as something does; what came, in its order. */
+/**
+ * Answers what comes until so many different messages have come, and then as long as something does; what came, in its
+ * order.
+ */
 async function take(client: WireClient, wanted: number): Promise<string[]> {
   const found: string[] = [];
   const unreleased = new Set<number>();

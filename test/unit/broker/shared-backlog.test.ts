@@ -1,4 +1,7 @@
-/** What waits on disk for an away member of a shared subscription, when the member will not come back for it. [MQTT5 4.8.2] */
+/**
+ * What waits on disk for an away member of a shared subscription, when the member will not come back for it. [MQTT5
+ * 4.8.2]
+ */
 import { expect, test } from 'vitest';
 import { restartableBroker } from '../../support/restartable-broker.ts';
 import { WireClient } from '../../support/wire-client.ts';

@@ -1,4 +1,7 @@
-/** Where what a member of a shared subscription leaves behind meets full queues, pages that are being read, and the broker's own stop. */
+/**
+ * Where what a member of a shared subscription leaves behind meets full queues, pages that are being read, and the
+ * broker's own stop.
+ */
 import { generate, type Packet } from 'mqtt-packet';
 import { afterEach, expect, test } from 'vitest';
 import { KillableBroker, type KillableOptions } from '../../support/killable-broker.ts';

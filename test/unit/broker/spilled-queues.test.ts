@@ -1,4 +1,6 @@
-/** Queues that leave memory for the disk while their clients are connected: everything still comes, once and in order. */
+/**
+ * Queues that leave memory for the disk while their clients are connected: everything still comes, once and in order.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

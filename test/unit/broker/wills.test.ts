@@ -1,4 +1,7 @@
-/** A will passes what a PUBLISH of its client passes, and outlives the connection, the session and the process until it has. */
+/**
+ * A will passes what a PUBLISH of its client passes, and outlives the connection, the session and the process until it
+ * has.
+ */
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Commands to running brokers: where they arrive, that each is in the audit log, and what is said when the broker dies meanwhile. */
+/**
+ * Commands to running brokers: where they arrive, that each is in the audit log, and what is said when the broker dies
+ * meanwhile.
+ */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';

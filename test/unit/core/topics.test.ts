@@ -1,4 +1,7 @@
-/** The two trees over topics, held against the definition of matching, written down as plainly as it stands in the standard. */
+/**
+ * The two trees over topics, held against the definition of matching, written down as plainly as it stands in the
+ * standard.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RetainedMessages } from '../../../src/core/retained.ts';

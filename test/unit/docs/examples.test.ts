@@ -1,4 +1,6 @@
-/** Every example of the manual does what its page says: configurations can be read and pass the tests that are in them. */
+/**
+ * Every example of the manual does what its page says: configurations can be read and pass the tests that are in them.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

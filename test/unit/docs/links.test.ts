@@ -1,4 +1,7 @@
-/** Links of all Markdown pages lead somewhere, and so do the paths of pages and files that code, configuration and pages name. */
+/**
+ * Links of all Markdown pages lead somewhere, and so do the paths of pages and files that code, configuration and pages
+ * name.
+ */
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';

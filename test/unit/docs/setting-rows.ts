@@ -2,7 +2,10 @@
 import { schema } from '../../../src/config/schema.ts';
 
 export interface SettingRow {
-  /** With dots. Items of a list have the name of the list; of alternatives, the kind stands in brackets: `listeners[tls].tls.certFile`. */
+  /**
+   * With dots. Items of a list have the name of the list; of alternatives, the kind stands in brackets:
+   * `listeners[tls].tls.certFile`.
+   */
   readonly path: string;
   readonly values: string;
   readonly default: string;

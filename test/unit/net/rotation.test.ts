@@ -1,6 +1,6 @@
 /**
- * Certificates, keys, authorities and revocation lists that change while the listener runs, in all the ways in which files are
- * replaced.
+ * Certificates, keys, authorities and revocation lists that change while the listener runs, in all the ways in which
+ * files are replaced.
  */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * What the tests of listeners set up in each file: certificates, a `Listening` that is empty when a test begins, and sockets that
- * end with the test.
+ * What the tests of listeners set up in each file: certificates, a `Listening` that is empty when a test begins, and
+ * sockets that end with the test.
  */
 import type { Socket } from 'node:net';
 import { afterAll, afterEach, vi } from 'vitest';
@@ -23,7 +23,9 @@ export function listenerTests() {
   return { certificates, listening, sockets, server: certificates.server('server') };
 }
 
-/** The same with an authority whose certificates the clients trust, another one for devices, and listeners that greet. */
+/**
+ * The same with an authority whose certificates the clients trust, another one for devices, and listeners that greet.
+ */
 export function tlsTests() {
   const { certificates, listening, sockets } = listenerTests();
   const authority = certificates.authority('authority');

@@ -1,4 +1,7 @@
-/** The edges of the formats: what docs/reference/pipeline.md says of losses, value by value. Random values are in test/property/formats.test.ts. */
+/**
+ * The edges of the formats: what docs/reference/pipeline.md says of losses, value by value. Random values are in
+ * test/property/formats.test.ts.
+ */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { schemas } from '../../support/formats.ts';

@@ -197,7 +197,8 @@ describe('a hostile script', () => {
     }
     await broker.close();
     const p99 = times.sort((a, b) => a - b)[296]!;
-    // Less than a millisecond, on a machine that has nothing else to do. In the broker's own thread it would be the whole deadline.
+    // Less than a millisecond, on a machine that has nothing else to do. In the broker's own thread it would be the
+    // whole deadline.
     expect(p99).toBeLessThan(1_000);
   });
 

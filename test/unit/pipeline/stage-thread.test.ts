@@ -1,5 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: placeholders of the pipeline
-/** What is too long for the event loop runs in the stage thread; and whatever becomes of that thread costs one message. */
+/**
+ * What is too long for the event loop runs in the stage thread; and whatever becomes of that thread costs one message.
+ */
 import { EventEmitter } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,6 @@
-/** Records with a right checksum that nobody can have written: they are called damaged, as those with a wrong one are. */
+/**
+ * Records with a right checksum that nobody can have written: they are called damaged, as those with a wrong one are.
+ */
 import { expect, test } from 'vitest';
 import { ByteWriter, CorruptValue } from '../../../src/store/level/bytes.ts';
 import { readContent, readSession } from '../../../src/store/level/records.ts';

@@ -1,4 +1,7 @@
-/** What LevelStore writes to again after the disk refused: only the database that was there before, with all that was acknowledged. */
+/**
+ * What LevelStore writes to again after the disk refused: only the database that was there before, with all that was
+ * acknowledged.
+ */
 import { cpSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Two processes that start on one data directory at the same moment: one of them serves it, and loses nothing by the other. */
+/**
+ * Two processes that start on one data directory at the same moment: one of them serves it, and loses nothing by the
+ * other.
+ */
 import { existsSync, mkdtempSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * LevelDB's files are checked before LevelDB reads them. It does not look at the checksums of its tables itself: what is damaged in
- * one is served as it is, taken into new tables, or ends the process.
+ * LevelDB's files are checked before LevelDB reads them. It does not look at the checksums of its tables itself: what
+ * is damaged in one is served as it is, taken into new tables, or ends the process.
  */
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -85,7 +85,10 @@ async function checkTable(directory: string, file: string, bytes: number, isQuic
   }
 }
 
-/** An end that cannot be read may be a write that was cut off: whether something is lost is told by the last commit's number. */
+/**
+ * An end that cannot be read may be a write that was cut off: whether something is lost is told by the last commit's
+ * number.
+ */
 async function checkLog(directory: string, file: string): Promise<Damage[]> {
   const bytes = await read(directory, file);
   if (bytes === null) return [{ file, what: 'cannot be read', bytes: 0 }];

@@ -1,6 +1,6 @@
 /**
- * LevelDB's log format, which its MANIFEST has as well: blocks of 32 KiB with pieces of records, each with a checksum, a length and
- * a type.
+ * LevelDB's log format, which its MANIFEST has as well: blocks of 32 KiB with pieces of records, each with a checksum,
+ * a length and a type.
  */
 import { crc32c, masked } from './crc32c.ts';
 import { varint } from './snappy.ts';

@@ -1,8 +1,8 @@
 /**
  * What can be read of a damaged database becomes a new one; the files of the old one are kept in a folder beside it.
  *
- * A crash at any moment leaves what can be gone on with: the new database is made in `salvaging`, which becomes `salvaged` when it
- * is complete and `installing` when the old files are out of the way.
+ * A crash at any moment leaves what can be gone on with: the new database is made in `salvaging`, which becomes
+ * `salvaged` when it is complete and `installing` when the old files are out of the way.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';

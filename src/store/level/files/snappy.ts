@@ -1,4 +1,6 @@
-/** Blocks of tables are compressed with Snappy. What comes in here fits its checksum, and is distrusted all the same. */
+/**
+ * Blocks of tables are compressed with Snappy. What comes in here fits its checksum, and is distrusted all the same.
+ */
 
 /** Null if it is not what Snappy writes. */
 export function uncompressed(bytes: Buffer): Buffer | null {

@@ -1,6 +1,6 @@
 /**
- * LevelDB's tables: blocks of sorted entries, an index that says where they are, and a footer that says where the index is. Every
- * block has a checksum, which LevelDB itself does not look at.
+ * LevelDB's tables: blocks of sorted entries, an index that says where they are, and a footer that says where the index
+ * is. Every block has a checksum, which LevelDB itself does not look at.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { crc32c, masked } from './crc32c.ts';
@@ -121,8 +121,8 @@ export class TableReader {
   }
 
   /**
-   * Blocks follow each other from the beginning of the file. One ends where what is behind it is the checksum of what is before; after
-   * one that is damaged, no other is found.
+   * Blocks follow each other from the beginning of the file. One ends where what is behind it is the checksum of what
+   * is before; after one that is damaged, no other is found.
    */
   async *#changesWithoutIndex(): AsyncGenerator<Change> {
     const file = await this.#read(0, this.#fileBytes);
@@ -177,7 +177,10 @@ function handlesIn(content: Buffer): Handle[] | null {
   return handles;
 }
 
-/** Keys share their beginning with the one before; behind the entries is where some of them begin, which only a search needs. */
+/**
+ * Keys share their beginning with the one before; behind the entries is where some of them begin, which only a search
+ * needs.
+ */
 function* entriesIn(content: Buffer): Generator<{ readonly key: Buffer; readonly value: Buffer }> {
   if (content.length < 4) return;
   const end = content.length - 4 * (content.readUInt32LE(content.length - 4) + 1);

@@ -1,6 +1,6 @@
 /**
- * Every mechanism, over every transport, in every version: what is right is let in, what is wrong, expired, missing or malformed
- * is not, each with the code it should have.
+ * Every mechanism, over every transport, in every version: what is right is let in, what is wrong, expired, missing or
+ * malformed is not, each with the code it should have.
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

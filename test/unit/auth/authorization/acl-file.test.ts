@@ -1,6 +1,6 @@
 /**
- * How an ACL file is read, and what is told of one that cannot be. What it decides is compared with Mosquitto's own way in
- * test/property, and with Mosquitto itself in test/interop.
+ * How an ACL file is read, and what is told of one that cannot be. What it decides is compared with Mosquitto's own way
+ * in test/property, and with Mosquitto itself in test/interop.
  */
 import { describe, expect, test } from 'vitest';
 import { parseAclFile } from '../../../../src/auth/authorization/acl-file.ts';

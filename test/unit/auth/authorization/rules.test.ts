@@ -1,5 +1,6 @@
 /**
- * What rules of the configuration say: their conditions one by one, the names of clients in topics, and what is told of a decision.
+ * What rules of the configuration say: their conditions one by one, the names of clients in topics, and what is told of
+ * a decision.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -123,7 +124,8 @@ describe('what a rule is about', () => {
       { allow: 'subscribe', topics: ['#'] },
     ]);
     expect([grantedOf(refused, '$share/g/jobs/#'), grantedOf(refused, 'jobs/1')]).toEqual([2, notAuthorized]);
-    // What is delivered does not tell how it was subscribed to, so a filter that would bring some of it is refused as a whole.
+    // What is delivered does not tell how it was subscribed to, so a filter that would bring some of it is refused as a
+    // whole.
     expect([grantedOf(refused, '#'), grantedOf(refused, 'other/#'), refused.receive('jobs/1')]).toEqual([
       notAuthorized,
       2,

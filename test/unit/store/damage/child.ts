@@ -1,6 +1,6 @@
 /**
- * Starts stores on damaged copies, one after the other, and says what came of each: a line of JSON on standard output. In a process
- * of its own, since what is tested is also whether LevelDB ends it.
+ * Starts stores on damaged copies, one after the other, and says what came of each: a line of JSON on standard output.
+ * In a process of its own, since what is tested is also whether LevelDB ends it.
  */
 import { rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';

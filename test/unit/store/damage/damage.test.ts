@@ -1,7 +1,7 @@
 /**
- * Damage to the files of the data directory: flipped bits, pages of zeros, files that are cut off or missing. A start serves
- * everything, or says what is missing, or refuses and says what to do; with --accept-loss it always serves what is left. Nothing
- * ends the process.
+ * Damage to the files of the data directory: flipped bits, pages of zeros, files that are cut off or missing. A start
+ * serves everything, or says what is missing, or refuses and says what to do; with --accept-loss it always serves what
+ * is left. Nothing ends the process.
  *
  * `DAMAGE_FLIPS=20000 npx vitest run test/unit/store/damage` tries more; `DAMAGE_SEED` repeats a run.
  */

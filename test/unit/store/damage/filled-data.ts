@@ -30,7 +30,10 @@ const noise = (text: string, bytes: number): Buffer => {
   return Buffer.concat(parts).subarray(0, bytes);
 };
 
-/** Four starts, each of which leaves a table; what the last one did stands in the log. `running` gets a copy of it while it runs. */
+/**
+ * Four starts, each of which leaves a table; what the last one did stands in the log. `running` gets a copy of it while
+ * it runs.
+ */
 export async function fillData(closed: string, running: string): Promise<void> {
   let commits = 0;
   for (let run = 0; run < 4; run++) {

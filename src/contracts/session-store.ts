@@ -253,7 +253,7 @@ export interface SessionStore {
 /** The data cannot be used, or not now. The message says what was found and what to do. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
-  readonly code: 'locked' | 'damaged' | 'newer_format' | 'unusable' | 'not_written';
+  readonly code: 'locked' | 'damaged' | 'newer_format' | 'older_format' | 'unusable' | 'not_written';
 
   constructor(code: StoreError['code'], message: string, options?: ErrorOptions) {
     super(message, options);

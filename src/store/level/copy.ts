@@ -4,7 +4,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { StoreError } from '../../contracts/session-store.ts';
 import type { Database } from './database.ts';
-import { Prefix } from './records.ts';
+import { oldestFormat, Prefix } from './records.ts';
 
 /** Records per batch written. */
 const batchRecords = 1_000;
@@ -91,6 +91,10 @@ function assertHeader(line: Record<string, unknown>, format: number): void {
   if (typeof line.format !== 'number' || line.format > format) {
     const what = `The export has format ${line.format}, and this version of Sluice knows formats up to ${format}`;
     throw new StoreError('newer_format', what);
+  }
+  if (line.format < oldestFormat) {
+    const what = `The export has format ${line.format}, and this version of Sluice reads none before ${oldestFormat}`;
+    throw new StoreError('older_format', what);
   }
 }
 

@@ -12,6 +12,7 @@ import {
   format,
   key,
   numberOf,
+  oldestFormat,
   Prefix,
   readCommit,
   readFormat,
@@ -91,6 +92,10 @@ export class Database {
     if (found > format) {
       const what = `${directory} has format ${found}, and this version of Sluice knows formats up to ${format}`;
       throw new StoreError('newer_format', `${what}. Start the newer version that wrote it`);
+    }
+    if (found < oldestFormat) {
+      const what = `${directory} has format ${found}, and this version of Sluice reads none before ${oldestFormat}`;
+      throw new StoreError('older_format', `${what}. Choose another directory, or start the version that wrote it`);
     }
     // Records of older formats stay as they are until they are written again; what is written from now on is of this
     // one.

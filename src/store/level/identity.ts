@@ -60,20 +60,6 @@ export function readIdentity(reader: ByteReader, ofClient: StoredSession['client
   };
 }
 
-/** As format 1 has it, in JSON. Throws CorruptValue. */
-export function readIdentityOfFormat1(reader: ByteReader): ClientIdentity {
-  const identity = reader.json() as ClientIdentity;
-  const { clientId, username, protocolVersion, transport, remoteAddress, listener, groups, attributes } = identity;
-  const texts: unknown[] = [clientId, remoteAddress, listener, ...(Array.isArray(groups) ? groups : [null])];
-  const isWhole =
-    [...texts, ...Object.values(attributes ?? [null])].every((text) => typeof text === 'string') &&
-    (username === null || typeof username === 'string') &&
-    transports.includes(transport) &&
-    typeof protocolVersion === 'number';
-  if (!isWhole) throw new CorruptValue('what should say who a client is does not');
-  return identity;
-}
-
 /** The same string each time, so that equal ones take their memory once. */
 function sharedText(text: string): string {
   const known = shared.get(text);

@@ -6,19 +6,24 @@
  * |---|---|
  * | `00` | format version |
  * | `01` | identity of the database: random, and never written again |
- * | `10` commit | message and session numbers given so far (and, until format 2, what may have been sent before); the number of the commit is the key |
- * | `21` sid | session, the will of a client that is connected (up to format 2, also of one that has left), who its client is (as JSON in format 1), and how far sending has got (from format 3 on) |
- * | `22` sid, filter | subscription, and whether retained messages are owed for it (not in formats 1 and 2) |
+ * | `10` commit | message and session numbers given so far |
+ * | `21` sid | session, its client's identity, the will while the client is connected, how far sending has got |
+ * | `22` sid, filter | subscription, and whether retained messages are owed for it |
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
- * | `24` number | will of a client that is gone: when it is due, and whose it is (from format 3 on) |
- * | `30` message | recipients, size, expiry; topic, properties and payload, unless they are large or shared; from format 4 on the number of shared content, if that is not its own |
- * | `31` message | topic, properties and payload that are large, so that a start need not decode them, or that several messages share; the number is that of the first of them |
+ * | `24` number | will of a client that is gone: when it is due, and whose it is |
+ * | `30` message | recipients, size, expiry; its content, or the number of it if it is large or shared |
+ * | `31` message | content: topic, properties and payload; the number is that of the first message that has it |
  * | `32` sid, packet id | inbound QoS 2 |
- * | `33` sid, packet id | outbound QoS 2; from format 3 on also QoS 1, of which an orderly stop, or the window, says so |
+ * | `33` sid, packet id | outbound QoS 2; QoS 1 after an orderly stop, and what has become a straggler |
  * | `40` topic | retained message |
  * | `f0` key | a record that was set aside because its value was damaged |
  *
- * Numbers in keys are big-endian, so the order of the keys is the order of the numbers.
+ * Numbers in keys are big-endian, so the order of the keys is the order of the numbers. Large content stands in a record
+ * of its own, so that a start need not decode it.
+ *
+ * Formats 2 and 3 are read as well. Format 2 has in the commit what may have been sent before, and wills of clients
+ * that are gone in their sessions; it has neither progress nor owed retained messages. Before format 4 no content is
+ * shared.
  */
 import type { PublishedMessage } from '../../contracts/hooks.ts';
 import type { QuarantinedMessage, QuarantineEntry } from '../../contracts/pipeline.ts';
@@ -36,10 +41,12 @@ import type { QoS } from '../../protocol/packets.ts';
 import { Topic, widestTopicLimits } from '../../protocol/topic.ts';
 import type { ProtocolVersion } from '../../protocol/traits.ts';
 import { ByteReader, type ByteWriter, CorruptValue } from './bytes.ts';
-import { readIdentity, readIdentityOfFormat1, writeIdentity } from './identity.ts';
+import { readIdentity, writeIdentity } from './identity.ts';
 import type { ResidentMessage } from './message-ring.ts';
 
 export const format = 4;
+/** Older ones cannot be read. */
+export const oldestFormat = 2;
 
 export const Prefix = {
   format: 0x00,
@@ -237,8 +244,7 @@ export function readSession(value: Buffer, sid: number): StoredSession {
   const isDisconnected = reader.u8() === 1;
   const time = reader.f64();
   const flags = reader.u8();
-  const identity =
-    (flags & 2) !== 0 ? readIdentityOfFormat1(reader) : (flags & 4) !== 0 ? readIdentity(reader, clientId) : null;
+  const identity = (flags & 4) === 0 ? null : readIdentity(reader, clientId);
   const disconnectedAt = isDisconnected ? time : null;
   const ended = (flags & 8) === 0 ? {} : { hasEnded: true };
   const progress = (flags & 16) === 0 ? null : takeProgress(reader);

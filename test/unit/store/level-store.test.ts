@@ -251,31 +251,11 @@ describe('damage', () => {
     await tamper(async (db) => expect(await db.get(Buffer.of(Prefix.format))).toEqual(numbered(2)));
   });
 
-  test('a database of format 1 is taken as it is, and is one of this format from then on', async () => {
+  test('a format from before the oldest that can be read is refused, and left as it is', async () => {
     await filled();
-    const identity = {
-      clientId: 'client-1',
-      protocolVersion: 5,
-      transport: 'ws',
-      remoteAddress: '127.0.0.1:1',
-      listener: 'ws://x:1',
-      username: 'ada',
-      groups: ['staff'],
-      attributes: { ['__proto__']: 'x' },
-    };
-    const out = new ByteWriter();
-    const session = aSession(1);
-    const old = out.begin().text(session.clientId).u8(5).varint(100).u8(1).f64(1_234).u8(2);
-    const value = old.text(JSON.stringify(identity)).finish();
-    await tamper(async (db) => {
-      await db.put(key(Prefix.session, 1), value);
-      await db.put(Buffer.of(Prefix.format), numbered(1));
-    });
-    const store = aStore();
-    const { sessions } = await store.load();
-    expect([...sessions].map(({ session }) => session)).toEqual([{ ...session, disconnectedAt: 1_234, identity }]);
-    await store.close();
-    await tamper(async (db) => expect(await db.get(Buffer.of(Prefix.format))).toEqual(numbered(format)));
+    await tamper((db) => db.put(Buffer.of(Prefix.format), numbered(1)));
+    await expect(aStore().load()).rejects.toMatchObject({ code: 'older_format' });
+    await tamper(async (db) => expect(await db.get(Buffer.of(Prefix.format))).toEqual(numbered(1)));
   });
 
   test('a database of format 2 has the wills of clients that have left with their sessions, and comes to no harm', async () => {

@@ -3,7 +3,7 @@
  */
 import { expect, test } from 'vitest';
 import { ByteWriter, CorruptValue } from '../../../src/store/level/bytes.ts';
-import { readContent, readSession } from '../../../src/store/level/records.ts';
+import { readContent } from '../../../src/store/level/records.ts';
 
 const record = () => new ByteWriter().begin();
 const nothing = Buffer.alloc(0);
@@ -13,13 +13,4 @@ test('a topic that is longer than one can be', () => {
   const topic = Buffer.alloc(21_846, 0xff);
   const value = record().u8(1).f64(0).varint(0).binary(topic).binary(nothing).binary(nothing).finish();
   expect(() => readContent(value, 1)).toThrow(CorruptValue);
-});
-
-test.each([
-  '{}',
-  '[]',
-  '{"clientId":"c","username":null,"protocolVersion":5,"transport":"tcp","remoteAddress":"x:1","listener":"x"}',
-])('a client of format 1 that is %s', (json) => {
-  const value = record().text('c').u8(5).varint(0).u8(0).f64(0).u8(2).text(json).finish();
-  expect(() => readSession(value, 1)).toThrow(CorruptValue);
 });

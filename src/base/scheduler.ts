@@ -24,7 +24,7 @@ export interface SchedulerOptions {
   readonly clock?: () => number;
   /** Runs its argument once this round of the event loop has delivered what arrived. Default: `setImmediate`. */
   readonly afterArrivals?: (run: () => void) => void;
-  /** Packets between two looks at the clock. Default: 16, and up to 64 while they take little time. */
+  /** Packets between two looks at the clock. Default: 16. */
   readonly packetsPerCheck?: number;
 }
 
@@ -33,9 +33,6 @@ const roundBudget = 4_000;
 /** What one share may take of a round: less where many wait, work in the background not counted. */
 const quantumMax = 1_000;
 const quantumMin = 125;
-/** Packets between two looks at the clock: more while those before took less time than this. */
-const [packetsLeast, packetsMost] = [16, 64];
-const cheapMicroseconds = 20;
 /** More is never owed: the process may have been stopped in the middle of its work. */
 const debtMax = 100_000;
 const microseconds = () => performance.now() * 1_000;
@@ -224,18 +221,14 @@ export class Scheduler {
   #since = 0;
   /** Work within work is part of it. */
   #depth = 0;
-  readonly #packetsLeast: number;
-  readonly #packetsMost: number;
-  #packetsPerCheck: number;
+  readonly #packetsPerCheck: number;
   #packetsLeft: number;
   /** The round that has begun, with the first work in it; 0: none has, what comes next may come at any time. */
   begun = 0;
   #isEnding = false;
 
-  constructor({ clock = microseconds, afterArrivals = setImmediate, packetsPerCheck }: SchedulerOptions = {}) {
-    this.#packetsLeast = packetsPerCheck ?? packetsLeast;
-    this.#packetsMost = packetsPerCheck ?? packetsMost;
-    this.#packetsPerCheck = this.#packetsLeft = this.#packetsLeast;
+  constructor({ clock = microseconds, afterArrivals = setImmediate, packetsPerCheck = 16 }: SchedulerOptions = {}) {
+    this.#packetsPerCheck = this.#packetsLeft = packetsPerCheck;
     this.clock = clock;
     this.#afterArrivals = afterArrivals;
     this.unauthenticated = new Share(this, 0.5);
@@ -271,16 +264,7 @@ export class Scheduler {
 
   /** After each packet: whether the share at work has used up its time. */
   packetDone(): boolean {
-    return --this.#packetsLeft <= 0 && this.#checkPackets();
-  }
-
-  #checkPackets(): boolean {
-    const since = this.#since;
-    const isSpent = this.isSpent();
-    const isCheap = this.#since - since < cheapMicroseconds;
-    this.#packetsPerCheck = isCheap ? Math.min(this.#packetsMost, 2 * this.#packetsPerCheck) : this.#packetsLeast;
-    this.#packetsLeft = this.#packetsPerCheck;
-    return isSpent;
+    return --this.#packetsLeft <= 0 && this.isSpent();
   }
 
   /** What is done now may take long: the clock is read after this packet. */

@@ -2,6 +2,7 @@
  * Buffers that nobody has any more stay in memory until V8 collects. It does so by the heap, and lets up to some
  * hundred megabytes of buffers pile up, which may be more than the container has.
  */
+import { PerformanceObserver } from 'node:perf_hooks';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -10,6 +11,8 @@ export interface Garbage {
   bufferBytes(): number;
   /** Everybody waits meanwhile: some milliseconds for a small heap, more for a large one. */
   collect(): void;
+  /** Tells of each collection some time after it: from when to when, in milliseconds of `performance.now`. */
+  watch(collected: (from: number, to: number) => void): () => void;
 }
 
 let collect: (() => void) | null = null;
@@ -23,5 +26,13 @@ export const systemGarbage: Garbage = {
       collect = runInNewContext('gc') as () => void;
     }
     collect();
+  },
+
+  watch(collected) {
+    const observer = new PerformanceObserver((list) => {
+      for (const { startTime, duration } of list.getEntries()) collected(startTime, startTime + duration);
+    });
+    observer.observe({ entryTypes: ['gc'] });
+    return () => observer.disconnect();
   },
 };

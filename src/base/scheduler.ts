@@ -36,6 +36,16 @@ const quantumMin = 125;
 /** More is never owed: the process may have been stopped in the middle of its work. */
 const debtMax = 100_000;
 const microseconds = () => performance.now() * 1_000;
+/** A stretch of work is remembered from this length on, and so many of them. */
+const longMicroseconds = 500;
+const longStretches = 64;
+
+/** Work that took long, in microseconds of the scheduler's clock. */
+interface Stretch {
+  readonly share: Share;
+  readonly from: number;
+  readonly to: number;
+}
 
 /** Steps of a share that are queued one behind the other. */
 class Lane {
@@ -223,6 +233,11 @@ export class Scheduler {
   #depth = 0;
   readonly #packetsPerCheck: number;
   #packetsLeft: number;
+  /** The last ones. */
+  readonly #stretches: Stretch[] = [];
+  #nextStretch = 0;
+  /** Several brokers of a process may tell of one collection. */
+  #forgivenUntil = 0;
   /** The round that has begun, with the first work in it; 0: none has, what comes next may come at any time. */
   begun = 0;
   #isEnding = false;
@@ -278,9 +293,29 @@ export class Scheduler {
     const share = this.#current;
     if (share === null) return false;
     const now = this.clock();
-    share.balance = Math.max(-debtMax, share.balance - (now - this.#since));
+    const took = now - this.#since;
+    if (took > longMicroseconds) this.#remember({ share, from: this.#since, to: now });
+    share.balance = Math.max(-debtMax, share.balance - took);
     this.#since = now;
     return share.balance <= 0;
+  }
+
+  #remember(stretch: Stretch): void {
+    this.#stretches[this.#nextStretch] = stretch;
+    this.#nextStretch = (this.#nextStretch + 1) % longStretches;
+  }
+
+  /**
+   * The engine collected garbage in this time, in microseconds of the clock. Whoever was at work then made little of it,
+   * and is not charged.
+   */
+  forgive(from: number, to: number): void {
+    if (from < this.#forgivenUntil) return;
+    this.#forgivenUntil = to;
+    for (const stretch of this.#stretches) {
+      const overlap = Math.min(to, stretch.to) - Math.max(from, stretch.from);
+      if (overlap > 0) stretch.share.balance += overlap;
+    }
   }
 
   /** For shares: what follows is work for `share`, unless it is part of other work. */

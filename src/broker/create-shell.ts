@@ -67,10 +67,15 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
   // What is staged may wait for nobody's answer.
   storeHealth.onWait = () => commits.schedule();
   const outgoing = new Outgoing(scheduler, boundary);
-  const leaveScheduler = scheduler.atRoundEnds(() => {
+  const endRounds = scheduler.atRoundEnds(() => {
     commits.endRound();
     outgoing.flush();
   });
+  const unwatch = options.garbage?.watch((from, to) => scheduler.forgive(from * 1_000, to * 1_000));
+  const leaveScheduler = () => {
+    endRounds();
+    unwatch?.();
+  };
   const sink = createSink({ commits, boundary, counters }, () => shell);
   let readInRound = 0;
   const readTime = () => {

@@ -44,6 +44,21 @@ test('what a share took beyond its quantum it pays back in later rounds', () => 
   expect(perRound).toEqual(['a', '', 'b', '']);
 });
 
+test('a collection of garbage in the middle of its work is not charged, however many tell of it', () => {
+  const { rounds, scheduler, work, news } = setUp();
+  const share = scheduler.share();
+  share.run(work('a', 3_500));
+  share.run(work('b'));
+
+  scheduler.forgive(rounds.now - 2_000, rounds.now - 500);
+  scheduler.forgive(rounds.now - 2_000, rounds.now - 500);
+  const perRound = Array.from({ length: 3 }, () => {
+    rounds.round();
+    return news();
+  });
+  expect(perRound).toEqual(['a', 'b', '']);
+});
+
 test('a process that was stopped in the middle of work for somebody serves it again soon', () => {
   const { rounds, scheduler, work, news } = setUp();
   const share = scheduler.share();

@@ -239,6 +239,7 @@ test('buffers that nobody has any more are collected while memory is short', asy
       collections++;
       unused = 0;
     },
+    watch: () => () => {},
   };
   start({ memoryBytes: 40 * megabyte }, garbage);
   await pass(1);

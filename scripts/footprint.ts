@@ -48,7 +48,7 @@ function aSession(index: number): Session {
   };
   return connect(core, {
     ...{ clientId, traits: traitsOf[5], clean: false, expirySeconds: 1_000, receiveMaximum: 65_535 },
-    ...{ packetBytesMax: Number.POSITIVE_INFINITY, will: null, link: {}, identity, rights: null },
+    ...{ packetBytesMax: Number.POSITIVE_INFINITY, will: null, channel: {}, identity, rights: null },
   }).session;
 }
 

@@ -19,8 +19,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'SUBACK leaves before the commit',
-    file: 'broker/subscribing.ts',
-    from: '  connection.shell.commits.answer(connection, progress.stagedBefore, () => {\n    if (connection.session !== session) return;\n    const codes',
+    file: 'broker/subscribe.ts',
+    from: '  connection.context.commits.answer(connection, progress.stagedBefore, () => {\n    if (connection.session !== session) return;\n    const codes',
     to: '  queueMicrotask(() => {\n    if (connection.session !== session) return;\n    const codes',
   },
   {
@@ -123,13 +123,13 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: a bug that is met while one answer is given keeps back those of all others',
     file: 'broker/group-commit.ts',
-    from: '        boundary.blame(link, error);',
-    to: '        boundary.blame(link, error);\n        this.#given = this.answers.length;',
+    from: '        boundary.blame(channel, error);',
+    to: '        boundary.blame(channel, error);\n        this.#given = this.answers.length;',
   },
   // A disk that refuses or hangs
   {
     name: 'was: QoS 0 waits for a disk that refuses',
-    file: 'broker/publishing.ts',
+    file: 'broker/publish.ts',
     from: 'if (message.qos === 0 && !core.store.isBehind) return false;',
     to: '',
   },
@@ -142,8 +142,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: a refusal overtakes an acknowledgement that is owed',
     file: 'broker/group-commit.ts',
-    from: 'if (link.heldAnswers === 0) link.sendAck(',
-    to: 'if (link.heldAnswers >= 0) link.sendAck(',
+    from: 'if (channel.heldAnswers === 0) channel.sendAck(',
+    to: 'if (channel.heldAnswers >= 0) channel.sendAck(',
   },
   {
     name: 'was: a disk that hangs is not noticed',
@@ -481,7 +481,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the expiry sent on is the one that came',
-    file: 'broker/shell-sink.ts',
+    file: 'broker/context-sink.ts',
     from: 'this.#secondsLeft(message);',
     to: 'message.expirySeconds;',
   },
@@ -597,14 +597,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: "was: room is asked for in the publisher's own queue though its message does not go there",
     file: 'core/reservation.ts',
-    from: 'const target = shareOf(each, origin);\n      if',
+    from: 'const target = targetExcludingOrigin(each, origin);\n      if',
     to: 'const target = each as typeof each | null;\n      if',
   },
   // Rules
   {
     name: 'a route that was remembered outlives a change of the rules',
     file: 'broker/broker.ts',
-    from: 'this.#shell.core.rightsChanged(topics);',
+    from: 'this.#context.core.rightsChanged(topics);',
     to: '',
   },
   {
@@ -639,7 +639,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'was: the rules are not asked again after a wait for a hook or pipeline',
-    file: 'broker/publishing.ts',
+    file: 'broker/publish.ts',
     from: 'if (isFailure(code)) return this.refused(code);',
     to: '',
   },
@@ -651,14 +651,14 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a QoS 2 message that was allowed is refused when it comes again',
-    file: 'broker/publishing.ts',
+    file: 'broker/publish.ts',
     from: '// The first copy was allowed, and is on its way already. [MQTT5 4.3.3-10]\n  if (message.qos === 2 && ',
     to: 'if (message.qos === 1 && ',
   },
   // Connections
   {
     name: 'a client that left while it was authenticated comes in',
-    file: 'broker/awaiting.ts',
+    file: 'broker/late-answers.ts',
     from: '      if (asker.isClosing) return;\n',
     to: '',
   },

@@ -7,7 +7,7 @@
  * others are closed at once.
  */
 import { AddressSet, addressOf, sourceOf } from '../base/addresses.ts';
-import { LeakyBuckets } from '../base/passing-table.ts';
+import { LeakyBuckets } from '../base/ttl-table.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Ban } from '../contracts/bans.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
@@ -48,7 +48,7 @@ interface Share {
 }
 
 /** One connection, from accept to close, as admission sees it. Only `Admission` changes it. */
-export interface Visit {
+export interface ConnectionTicket {
   /** What the limits per address count it under; null: it is exempt. */
   readonly address: string | null;
   /** What all that are unknown take that come from there. */
@@ -115,7 +115,7 @@ export class Admission {
   }
 
   /** A connection has come. Null: there is no room for it. */
-  arrive(remoteAddress: string, listener: string, now: number): Visit | null {
+  arrive(remoteAddress: string, listener: string, now: number): ConnectionTicket | null {
     const { limits } = this.#options.settings;
     const room = limits.connections + closingMax(limits.connections) - this.#closing;
     if (this.#connections >= Math.min(limits.connections, room))
@@ -157,7 +157,7 @@ export class Admission {
     };
   }
 
-  #unwelcomeFrom(address: string, now: number): Visit['unwelcome'] {
+  #unwelcomeFrom(address: string, now: number): ConnectionTicket['unwelcome'] {
     const { limits } = this.#options.settings;
     const ban = this.penalties.bans.find({ address, user: null, client: null }, now);
     if (ban !== null) return { limit: 'bans', error: bannedError(ban) };
@@ -189,42 +189,47 @@ export class Admission {
   }
 
   /** Throws if those who are not known yet have sent more together than there is room for. */
-  receive(visit: Visit, bytes: number): void {
+  receive(ticket: ConnectionTicket, bytes: number): void {
     // It waits for its CONNACK only: its bytes would never be forgotten again.
-    if (visit.state !== 'unknown') return;
+    if (ticket.state !== 'unknown') return;
     const { limits } = this.#options.settings;
-    visit.bytes += bytes;
+    ticket.bytes += bytes;
     this.#unknownBytes += bytes;
-    if (visit.share !== null) visit.share.bytes += bytes;
-    if (visit.client === null && visit.bytes > limits.connectBytes + readBytes) {
+    if (ticket.share !== null) ticket.share.bytes += bytes;
+    if (ticket.client === null && ticket.bytes > limits.connectBytes + readBytes) {
       const what = `More than the ${limits.connectBytes} bytes that a CONNECT may have (limits.connectBytes)`;
       throw new ProtocolError(ReasonCode.PacketTooLarge, what);
     }
-    const isWithinShare = visit.share === null || visit.share.bytes <= limits.unauthenticatedBytes / 2;
+    const isWithinShare = ticket.share === null || ticket.share.bytes <= limits.unauthenticatedBytes / 2;
     if (isWithinShare && this.#unknownBytes <= limits.unauthenticatedBytes) return;
-    this.#forgetBytes(visit);
+    this.#forgetBytes(ticket);
     this.#options.counters.limited.unauthenticatedBytes++;
     const what = 'Clients that are not known yet have sent as much as they may together (limits.unauthenticatedBytes)';
     throw new ProtocolError(ReasonCode.ServerBusy, what);
   }
 
   /** CONNECT has come. Throws what speaks against this client, before its credentials are looked at. */
-  checkConnect(visit: Visit, { clientId, username }: ClientIdentity, now: number, replaces: Visit | null): void {
-    visit.client = clientId;
-    visit.user = username;
-    const { unwelcome } = visit;
+  checkConnect(
+    ticket: ConnectionTicket,
+    { clientId, username }: ClientIdentity,
+    now: number,
+    replaces: ConnectionTicket | null,
+  ): void {
+    ticket.client = clientId;
+    ticket.user = username;
+    const { unwelcome } = ticket;
     // A client that takes over its own connection needs no further one.
-    const isReplacing = unwelcome?.limit === 'connectionsPerAddress' && replaces?.address === visit.address;
+    const isReplacing = unwelcome?.limit === 'connectionsPerAddress' && replaces?.address === ticket.address;
     if (unwelcome !== null && !isReplacing) {
       this.#options.counters.limited[unwelcome.limit]++;
       this.#options.counters.connectionsRefused++;
       throw unwelcome.error;
     }
-    this.#checkBans(visit, now);
+    this.#checkBans(ticket, now);
   }
 
-  #checkBans(visit: Visit, now: number): void {
-    const suspect = suspectOf(visit);
+  #checkBans(ticket: ConnectionTicket, now: number): void {
+    const suspect = suspectOf(ticket);
     const ban = suspect === null ? null : this.penalties.find(suspect, now);
     if (ban === null) return;
     this.#options.counters.limited.bans++;
@@ -232,24 +237,24 @@ export class Admission {
   }
 
   /** Its credentials were refused with this code. Returns for how many milliseconds the answer is to be kept back. */
-  failed(visit: Visit, reasonCode: number, now: number): number {
-    visit.hasFailed = true;
+  failed(ticket: ConnectionTicket, reasonCode: number, now: number): number {
+    ticket.hasFailed = true;
     const { counters, settings } = this.#options;
     counters.authenticationFailed++;
-    const suspect = suspectOf(visit);
+    const suspect = suspectOf(ticket);
     if (suspect === null || !blamesClient.has(reasonCode)) return 0;
     const delayMs = this.penalties.failed(suspect, now);
-    if (delayMs === 0 || visit.state !== 'unknown' || this.#delayed >= settings.penalties.delayedConnections) return 0;
+    if (delayMs === 0 || ticket.state !== 'unknown' || this.#delayed >= settings.penalties.delayedConnections) return 0;
     this.#delayed++;
-    visit.isDelayed = true;
+    ticket.isDelayed = true;
     return delayMs;
   }
 
   /** Its credentials are right. Throws if it must stay out all the same; else it counts as known from now on. */
-  welcome(visit: Visit, username: string | null, now: number, replaces: Visit | null): void {
+  welcome(ticket: ConnectionTicket, username: string | null, now: number, replaces: ConnectionTicket | null): void {
     // What was under way when the ban came learns nothing by it.
-    this.#checkBans(visit, now);
-    const suspect = suspectOf(visit);
+    this.#checkBans(ticket, now);
+    const suspect = suspectOf(ticket);
     if (suspect !== null) this.penalties.succeeded(suspect);
     const { connectionsPerUser } = this.#options.settings.limits;
     if (username !== null && connectionsPerUser > 0) {
@@ -260,56 +265,56 @@ export class Admission {
         throw new ProtocolError(ReasonCode.QuotaExceeded, what);
       }
     }
-    this.#forgetUnknown(visit);
-    visit.state = 'known';
-    visit.user = username;
-    visit.knownSince = now;
+    this.#forgetUnknown(ticket);
+    ticket.state = 'known';
+    ticket.user = username;
+    ticket.knownSince = now;
     if (username !== null) this.#perUser.set(username, (this.#perUser.get(username) ?? 0) + 1);
   }
 
   /** Its client has closed its side, or it is decided that it ends. */
-  closing(visit: Visit): void {
-    if (visit.isClosing) return;
-    visit.isClosing = true;
+  closing(ticket: ConnectionTicket): void {
+    if (ticket.isClosing) return;
+    ticket.isClosing = true;
     this.#connections--;
     this.#closing++;
-    if (visit.address !== null) decrement(this.#perAddress, visit.address);
+    if (ticket.address !== null) decrement(this.#perAddress, ticket.address);
   }
 
   /** It is decided that the connection ends; it may take a while until it has left. */
-  end(visit: Visit, now: number): void {
-    this.closing(visit);
+  end(ticket: ConnectionTicket, now: number): void {
+    this.closing(ticket);
     // Nothing that it has sent is kept any more.
-    if (visit.state === 'unknown') this.#forgetBytes(visit);
-    if (visit.state !== 'known') return;
-    visit.state = 'ended';
-    if (visit.user !== null) decrement(this.#perUser, visit.user);
-    const suspect = suspectOf(visit);
-    if (suspect !== null) this.penalties.ended(suspect, visit.knownSince, now);
+    if (ticket.state === 'unknown') this.#forgetBytes(ticket);
+    if (ticket.state !== 'known') return;
+    ticket.state = 'ended';
+    if (ticket.user !== null) decrement(this.#perUser, ticket.user);
+    const suspect = suspectOf(ticket);
+    if (suspect !== null) this.penalties.ended(suspect, ticket.knownSince, now);
   }
 
   /** It is closed. */
-  leave(visit: Visit, now: number): void {
-    this.end(visit, now);
-    this.#forgetUnknown(visit);
-    visit.state = 'ended';
+  leave(ticket: ConnectionTicket, now: number): void {
+    this.end(ticket, now);
+    this.#forgetUnknown(ticket);
+    ticket.state = 'ended';
     this.#closing--;
-    if (visit.unwelcome !== null) this.#unwelcome--;
-    if (visit.isDelayed) this.#delayed--;
+    if (ticket.unwelcome !== null) this.#unwelcome--;
+    if (ticket.isDelayed) this.#delayed--;
   }
 
-  #forgetUnknown(visit: Visit): void {
-    if (visit.state !== 'unknown') return;
-    this.#forgetBytes(visit);
+  #forgetUnknown(ticket: ConnectionTicket): void {
+    if (ticket.state !== 'unknown') return;
+    this.#forgetBytes(ticket);
     this.#unknown--;
-    const { address, share } = visit;
+    const { address, share } = ticket;
     if (address !== null && share !== null && --share.connections === 0) this.#shares.delete(address);
   }
 
-  #forgetBytes(visit: Visit): void {
-    this.#unknownBytes -= visit.bytes;
-    if (visit.share !== null) visit.share.bytes -= visit.bytes;
-    visit.bytes = 0;
+  #forgetBytes(ticket: ConnectionTicket): void {
+    this.#unknownBytes -= ticket.bytes;
+    if (ticket.share !== null) ticket.share.bytes -= ticket.bytes;
+    ticket.bytes = 0;
   }
 
   #banned(ban: Ban): void {
@@ -327,7 +332,7 @@ function bannedError({ why, until }: Ban): ProtocolError {
   return new ProtocolError(ReasonCode.Banned, `Banned until ${new Date(until).toISOString()}: ${why}`);
 }
 
-function suspectOf({ address, user, client }: Visit): Suspect | null {
+function suspectOf({ address, user, client }: ConnectionTicket): Suspect | null {
   return address === null || client === null ? null : { address, user, client };
 }
 

@@ -4,7 +4,7 @@
  */
 import { encodeAnswer, encodeRefusal, withoutExplanations } from '../codec/encode.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { AckType, Answer, PacketId } from '../protocol/packets.ts';
+import type { AckType, PacketId, ServerPacket } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Connection } from './connection.ts';
 
@@ -12,7 +12,7 @@ import type { Connection } from './connection.ts';
  * Sends what the client waits for. One whose Maximum Packet Size leaves no room for it would wait without end, so its
  * connection ends with 0x95 then, and this returns false.
  */
-export function sendOrEnd(connection: Connection, packet: Answer): boolean {
+export function sendOrEnd(connection: Connection, packet: ServerPacket): boolean {
   if (send(connection, packet)) return true;
   const what = `Maximum Packet Size ${connection.packetBytesMax} leaves no room for ${packet.cmd.toUpperCase()}`;
   connection.fail(new ProtocolError(ReasonCode.PacketTooLarge, what));
@@ -22,7 +22,7 @@ export function sendOrEnd(connection: Connection, packet: Answer): boolean {
 /**
  * Sends a packet, without its explanations where they are unwelcome or would not fit. False if it cannot fit at all.
  */
-export function send(connection: Connection, packet: Answer): boolean {
+export function send(connection: Connection, packet: ServerPacket): boolean {
   const { wantsProblemInformation, packetBytesMax, traits } = connection;
   const mayExplain = wantsProblemInformation || packet.cmd === 'connack' || packet.cmd === 'disconnect';
   let bytes = encodeAnswer(mayExplain ? packet : withoutExplanations(packet), traits.version);
@@ -40,7 +40,7 @@ export function refuseAck(
   reasonCode: number,
   why: string,
 ): void {
-  const { commits, core } = connection.shell;
+  const { commits, core } = connection.context;
   const bytes = encodeRefusal(type, packetId, reasonCode, why);
   if (!connection.wantsProblemInformation || bytes.length > connection.packetBytesMax) {
     return commits.acknowledge(connection, type, packetId, reasonCode);

@@ -7,8 +7,8 @@ import { ProtocolError } from '../protocol/errors.ts';
 import type { AuthPacket } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { sendOrEnd } from './answers.ts';
-import { withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
+import { withAnswer } from './late-answers.ts';
 
 const failed: AuthenticationAnswer = {
   outcome: 'refuse',
@@ -23,7 +23,7 @@ export function authenticate(
   data: Buffer | null,
   accepted: (data: Buffer | null) => void,
 ): void {
-  const { hooks } = connection.shell;
+  const { hooks } = connection.context;
   if (hooks.authenticate === undefined) {
     if (connection.authenticationMethod === null) return accepted(null);
     const what = `Authentication method "${connection.authenticationMethod}" is not offered here`;
@@ -50,7 +50,7 @@ function step(
     isReAuthentication,
     state: connection.authenticationState,
   };
-  const ask = () => connection.shell.hooks.authenticate!(request);
+  const ask = () => connection.context.hooks.authenticate!(request);
   withAnswer(connection, 'authenticate', ask, failed, (answer) => {
     connection.authenticationState = request.state;
     switch (answer.outcome) {
@@ -70,13 +70,13 @@ function step(
 
 function forgetUsername(connection: Connection, client: ClientIdentity): void {
   connection.identity = { ...client, username: null };
-  connection.visit.user = null;
+  connection.ticket.user = null;
 }
 
 /** At once, or after a while if it is not the first time. */
 function refuseCredentials(connection: Connection, reasonCode: number, reason: string): void {
-  const { admission, core } = connection.shell;
-  const delayMs = admission.failed(connection.visit, reasonCode, core.now);
+  const { admission, core } = connection.context;
+  const delayMs = admission.failed(connection.ticket, reasonCode, core.now);
   const error = new ProtocolError(reasonCode as ReasonCode, reason);
   if (delayMs === 0) throw error;
   connection.deadlines.failLater(error, delayMs);
@@ -90,7 +90,7 @@ function takeIdentity(
 ): void {
   const { username = client.username, groups = client.groups, attributes = client.attributes } = answer;
   const identity = { ...client, username, groups, attributes };
-  const { session, shell } = connection;
+  const { session, context } = connection;
   if (session !== null && username !== client.username) {
     throw new ProtocolError(ReasonCode.NotAuthorized, 'Re-authentication as another user');
   }
@@ -98,7 +98,7 @@ function takeIdentity(
   connection.isAuthenticated = true;
   connection.mechanism = answer.mechanism ?? null;
   connection.deadlines.endAt(answer.expiresAt ?? null);
-  if (session !== null) identify(shell.core, session, identity, shell.core.access?.rightsOf(identity) ?? null);
+  if (session !== null) identify(context.core, session, identity, context.core.access?.rightsOf(identity) ?? null);
 }
 
 function sendAuth(connection: Connection, reasonCode: number, data: Buffer | null): void {

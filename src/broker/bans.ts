@@ -3,7 +3,7 @@
  * since then anybody could shut out anybody. Bounded, and in memory only: a restart forgets it.
  */
 import { createHash } from 'node:crypto';
-import { PassingTable } from '../base/passing-table.ts';
+import { TtlTable } from '../base/ttl-table.ts';
 import type { Ban } from '../contracts/bans.ts';
 
 type Banned = Pick<Ban, 'address' | 'user' | 'client'>;
@@ -20,12 +20,12 @@ export const keyOf = (address: string, user: string | null, client: string | nul
   user === null && client === null ? address : `${address} ${user !== null ? `user ${user}` : `client ${client}`}`;
 
 export class Bans {
-  readonly #table: PassingTable<Ban>;
+  readonly #table: TtlTable<Ban>;
   /** So that nobody is looked for while nobody is banned. */
   #hasAny = false;
 
   constructor(bansMax: number) {
-    this.#table = new PassingTable(bansMax);
+    this.#table = new TtlTable(bansMax);
   }
 
   add(ban: Ban): void {

@@ -24,15 +24,15 @@ import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn } from '../protocol/topic.ts';
+import type { BrokerContext } from './broker-context.ts';
 import { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
+import { createContext } from './create-context.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
-import { createShell } from './create-shell.ts';
 import type { BrokerEvents } from './events.ts';
 import { LocalClient, type MessageHandler } from './local-client.ts';
 import { mayPublish } from './publisher-rights.ts';
-import type { Shell } from './shell.ts';
-import { reclassifySession } from './subscribing.ts';
+import { reclassifySession } from './subscribe.ts';
 import { SysTopics } from './sys-topics.ts';
 
 export interface BrokerOptions {
@@ -89,7 +89,7 @@ export class Broker implements BanList {
    * to be closed.
    */
   readonly ended: Promise<void>;
-  readonly #shell: Shell;
+  readonly #context: BrokerContext;
   readonly #store: SessionStore;
   readonly #sysTopics: SysTopics;
   readonly #localClients = new Set<LocalClient>();
@@ -115,37 +115,37 @@ export class Broker implements BanList {
       this.#resolveEnded = resolve;
       rejectEnded = reject;
     });
-    this.#shell = createShell(options, {
+    this.#context = createContext(options, {
       onBroken: (error) => {
         this.#stop();
         rejectEnded(error);
       },
       onDisconnected: () => {
-        if (this.#shell.connections.size === 0) this.#whenEmpty?.();
+        if (this.#context.connections.size === 0) this.#whenEmpty?.();
       },
     });
-    this.events = this.#shell.events;
+    this.events = this.#context.events;
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;
     this.#after = options.timers?.every;
-    this.#lastSysAt = this.#lastSweepAt = this.#lastIdleCommitAt = this.#shell.core.now;
-    this.#sysTopics = new SysTopics(this.#shell);
+    this.#lastSysAt = this.#lastSweepAt = this.#lastIdleCommitAt = this.#context.core.now;
+    this.#sysTopics = new SysTopics(this.#context);
   }
 
   get counters(): Counters {
-    return this.#shell.counters;
+    return this.#context.counters;
   }
 
   /** What clients take of memory. */
   get ledger(): Ledger {
-    return this.#shell.core.ledger;
+    return this.#context.core.ledger;
   }
 
   /** Loads what survived and begins to keep time. Connections may be accepted afterwards. */
   async start(): Promise<void> {
-    const { core, settings } = this.#shell;
+    const { core, settings } = this.#context;
     const state = await this.#store.load();
-    this.#shell.readTime();
+    this.#context.advanceClock();
     for (const message of state.retained) core.retained.set(message);
     restore(core, state);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publish(settings.sysIntervalSeconds);
@@ -154,12 +154,12 @@ export class Broker implements BanList {
 
   /** Looks at the clock. */
   tick(): void {
-    this.#shell.boundary.forAll('what is done now and then', () => this.#tick());
+    this.#context.boundary.forAll('what is done now and then', () => this.#tick());
   }
 
   #tick(): void {
-    const { settings, core, commits, complaints, storeHealth, memory } = this.#shell;
-    const now = this.#shell.readTime();
+    const { settings, core, commits, complaints, storeHealth, memory } = this.#context;
+    const now = this.#context.advanceClock();
     const sinceSys = (now - this.#lastSysAt) / 1000;
     const isSysDue = settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds;
     if (isSysDue && this.#sysTopics.publish(sinceSys)) this.#lastSysAt = now;
@@ -182,22 +182,22 @@ export class Broker implements BanList {
       return this.#accept(stream, listener);
     } catch (err) {
       const fields = { from: stream.remoteAddress, listener, err };
-      this.#shell.complaints.error('bug', fields, 'a bug in Sluice kept a connection out');
+      this.#context.complaints.error('bug', fields, 'a bug in Sluice kept a connection out');
       return null;
     }
   }
 
   #accept(stream: ByteStream, listener: string): ByteReceiver | null {
-    const { connections, counters, admission, log, boundary } = this.#shell;
-    const now = this.#shell.readTime();
+    const { connections, counters, admission, log, boundary } = this.#context;
+    const now = this.#context.advanceClock();
     if (this.#isClosing || boundary.isBroken) {
       counters.connectionsRefused++;
       log.debug({ from: stream.remoteAddress, listener }, 'connection refused: the broker is closing');
       return null;
     }
-    const visit = admission.arrive(stream.remoteAddress, listener, now);
-    if (visit === null) return null;
-    const connection = new Connection(this.#shell, stream, listener, visit);
+    const ticket = admission.arrive(stream.remoteAddress, listener, now);
+    if (ticket === null) return null;
+    const connection = new Connection(this.#context, stream, listener, ticket);
     connections.add(connection);
     counters.connectionsAccepted++;
     counters.connectionsMaximum = Math.max(counters.connectionsMaximum, connections.size);
@@ -205,11 +205,11 @@ export class Broker implements BanList {
   }
 
   bans(): readonly Ban[] {
-    return this.#shell.admission.penalties.bans.list(this.#shell.readTime());
+    return this.#context.admission.penalties.bans.list(this.#context.advanceClock());
   }
 
   clearBans(address: string | null): number {
-    return this.#shell.admission.penalties.pardon(address, this.#shell.readTime());
+    return this.#context.admission.penalties.pardon(address, this.#context.advanceClock());
   }
 
   /**
@@ -218,7 +218,7 @@ export class Broker implements BanList {
    */
   async publish(topicName: string, fields: MessageFields): Promise<PublishOutcome> {
     const message = this.#ownMessage(topicName, fields);
-    const { core, storeHealth } = this.#shell;
+    const { core, storeHealth } = this.#context;
     // It would wait for a disk that takes nothing, and so would all that follow.
     if (storeHealth.isFailing && core.mustStore(message, null)) return outcomeOf(ReasonCode.QuotaExceeded);
     return this.#publish(message, true);
@@ -231,8 +231,8 @@ export class Broker implements BanList {
   }
 
   #ownMessage(topicName: string, fields: MessageFields): Message {
-    const now = this.#shell.readTime();
-    const message = createMessage(topicName, fields, now, this.#shell.settings.limits);
+    const now = this.#context.advanceClock();
+    const message = createMessage(topicName, fields, now, this.#context.settings.limits);
     if (isBrokersOwn(topicName)) {
       throw new ProtocolError(ReasonCode.TopicNameInvalid, `Only the broker itself publishes to ${topicName}`);
     }
@@ -251,10 +251,10 @@ export class Broker implements BanList {
           this.#publishing.delete(reject);
           resolve(outcomeOf(reasonCode));
         };
-        this.#shell.commits.whenStored(null, settle, stagedBefore);
+        this.#context.commits.whenStored(null, settle, stagedBefore);
       };
       this.#publishing.add(reject);
-      const { promised, unpromised } = this.#shell.own;
+      const { promised, unpromised } = this.#context.own;
       const isPromised = message.qos > 0 || message.retain;
       (isPromised ? promised : unpromised).publish(message, { mayRefuse, done, failed });
     });
@@ -269,9 +269,9 @@ export class Broker implements BanList {
 
   /** The pipeline has changed: connected clients get what they subscribed to in the form that it says now. */
   async reclassify(): Promise<void> {
-    if (this.#shell.pipeline === null) return;
+    if (this.#context.pipeline === null) return;
     const budget = { left: 0 };
-    for (const connection of this.#shell.connections) await reclassifySession(connection, budget);
+    for (const connection of this.#context.connections) await reclassifySession(connection, budget);
   }
 
   /**
@@ -279,17 +279,17 @@ export class Broker implements BanList {
    * `topics`: filters; no other topics have other readers than before. Null, the default: any may.
    */
   rulesChanged(topics: readonly string[] | null = null): void {
-    this.#shell.core.rightsChanged(topics);
+    this.#context.core.rightsChanged(topics);
   }
 
   /** What a client would be answered that publishes this: see `MayPublish`. */
   mayPublish(client: ClientIdentity, topicName: string, qos: QoS, retain: boolean): Awaitable<number> {
-    return mayPublish(this.#shell, client, topicName, qos, retain);
+    return mayPublish(this.#context, client, topicName, qos, retain);
   }
 
   /** A message that a pipeline had held back may not go where the pipeline sends it. */
   refusedLate(refused: { pipeline: string; topic: string; reason: string }): void {
-    const { counters, complaints } = this.#shell;
+    const { counters, complaints } = this.#context;
     counters.dropped.notAuthorized++;
     complaints.warn(
       'refused',
@@ -300,7 +300,7 @@ export class Broker implements BanList {
 
   /** Calls `handler` for every message that matches, retained ones first; returns a function that ends it. */
   subscribe(topicFilter: string, handler: MessageHandler): () => void {
-    const client = new LocalClient(this.#shell, topicFilter, handler);
+    const client = new LocalClient(this.#context, topicFilter, handler);
     this.#localClients.add(client);
     return () => {
       this.#localClients.delete(client);
@@ -323,8 +323,8 @@ export class Broker implements BanList {
     const { reasonCode = ReasonCode.ServerShuttingDown, deadline = new Deadline(Number.POSITIVE_INFINITY) } = options;
     const { closePipeline = async () => {} } = options;
     this.#isClosing = true;
-    this.#shell.readTime();
-    const { connections, storeHealth, core, boundary } = this.#shell;
+    this.#context.advanceClock();
+    const { connections, storeHealth, core, boundary } = this.#context;
     if (boundary.isBroken) return this.#store.abandon();
     for (const client of this.#localClients) client.close();
     // What is acknowledged at this moment is so after its commit. Where the disk fails, clients are told without it.
@@ -333,7 +333,7 @@ export class Broker implements BanList {
       await patience.allows(this.#allStored());
       patience.cancel();
     }
-    this.#shell.readTime();
+    this.#context.advanceClock();
     this.#finishOwn();
     core.wills.stop();
     core.delivering.redistribution.stop();
@@ -351,14 +351,14 @@ export class Broker implements BanList {
     if (await deadline.allows(this.#allStored())) await deadline.allows(this.#storeWindows());
     this.#isClosed = true;
     await this.#closeStore(deadline).finally(() => {
-      this.#shell.leaveScheduler();
+      this.#context.leaveScheduler();
       this.#endPublishing();
       this.#resolveEnded();
     });
   }
 
   #finishOwn(): void {
-    const { promised, unpromised } = this.#shell.own;
+    const { promised, unpromised } = this.#context.own;
     promised.finish();
     unpromised.finish();
   }
@@ -367,15 +367,15 @@ export class Broker implements BanList {
    * For who finds a bug in what all share: nothing more is committed or sent, connections are cut, and `ended` rejects.
    */
   break(what: string, error: unknown): void {
-    this.#shell.boundary.break(what, error);
+    this.#context.boundary.break(what, error);
   }
 
   #stop(): void {
     this.#stopTicking?.();
     this.#stopTicking = null;
     this.#isClosed = true;
-    for (const connection of [...this.#shell.connections]) connection.abandon();
-    this.#shell.leaveScheduler();
+    for (const connection of [...this.#context.connections]) connection.abandon();
+    this.#context.leaveScheduler();
     this.#endPublishing();
   }
 
@@ -383,12 +383,12 @@ export class Broker implements BanList {
    * Only once all else is stored: if the disk fails, it is for the next start as after a crash, and that loses nothing.
    */
   async #storeWindows(): Promise<void> {
-    for (const _ of storeWindows(this.#shell.core)) await this.#allStored();
+    for (const _ of storeWindows(this.#context.core)) await this.#allStored();
     await this.#allStored();
   }
 
   #allStored(): Promise<void> {
-    return new Promise((resolve) => this.#shell.commits.whenStored(null, resolve));
+    return new Promise((resolve) => this.#context.commits.whenStored(null, resolve));
   }
 
   async #closeStore(deadline: Deadline): Promise<void> {

@@ -29,35 +29,35 @@ import type { PendingRoute } from '../core/router.ts';
 import type { Session } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
-import { type AckType, type ColdPacket, type PacketId, PacketType } from '../protocol/packets.ts';
+import { type AckType, type ControlPacket, type PacketId, PacketType } from '../protocol/packets.ts';
 import { describeReason, disconnectCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isClosedToClients } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
-import type { Visit } from './admission.ts';
+import type { ConnectionTicket } from './admission.ts';
 import { send } from './answers.ts';
-import { type Asker, whenStoreKeepsUp } from './awaiting.ts';
-import { handleColdPacket } from './cold-packets.ts';
+import { reportDisconnected, reportRefused } from './audit-events.ts';
+import type { BrokerContext } from './broker-context.ts';
+import type { ClientChannel } from './client-channel.ts';
+import { handleControlPacket } from './control-packets.ts';
 import { Deadlines } from './deadlines.ts';
 import { refuse } from './handshake.ts';
-import type { Link } from './link.ts';
+import { type Asker, whenStoreKeepsUp } from './late-answers.ts';
 import { type Urgency, urgency } from './outgoing.ts';
 import { Output } from './output.ts';
 import { Pace, unlimited } from './pace.ts';
-import { mayChange } from './piping.ts';
-import { mustBeStored, publishThroughHooks, publishWhenStored, refusePublish, ruledCode } from './publishing.ts';
+import { mayChange } from './pipeline-messages.ts';
+import { mustBeStored, publishThroughHooks, publishWhenStored, refusePublish, ruledCode } from './publish.ts';
 import { ReadGate } from './read-gate.ts';
-import { reportDisconnected, reportRefused } from './reporting.ts';
-import type { Shell } from './shell.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
 /** Retained messages of QoS 0 that a client may have in one commit. */
 const unansweredPerCommit = 32;
 
-export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
-  readonly shell: Shell;
+export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, Asker {
+  readonly context: BrokerContext;
   readonly stream: ByteStream;
   readonly listener: string;
-  readonly visit: Visit;
+  readonly ticket: ConnectionTicket;
   readonly deadlines: Deadlines;
   state: 'opening' | 'authenticating' | 'open' | 'closing' = 'opening';
   /** What differs by protocol version; 3.1.1's until CONNECT tells. */
@@ -129,15 +129,15 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   /** Bytes are counted before they are handed over. */
   #isToldOfArrivals = false;
 
-  constructor(shell: Shell, stream: ByteStream, listener: string, visit: Visit) {
-    this.shell = shell;
+  constructor(context: BrokerContext, stream: ByteStream, listener: string, ticket: ConnectionTicket) {
+    this.context = context;
     this.stream = stream;
     this.listener = listener;
-    this.visit = visit;
-    this.#pace = Pace.for(this, shell);
-    this.#account = shell.memory.unauthenticated;
-    this.#framer = new Framer(shell.decoder, this);
-    this.#output = new Output(stream, shell.chunks, this.#account);
+    this.ticket = ticket;
+    this.#pace = Pace.for(this, context);
+    this.#account = context.memory.unauthenticated;
+    this.#framer = new Framer(context.decoder, this);
+    this.#output = new Output(stream, context.chunks, this.#account);
     this.reading = new ReadGate(this, this.#output);
     this.deadlines = new Deadlines(this);
   }
@@ -151,7 +151,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   guard(run: () => void): void {
-    this.shell.boundary.forOne(this, run);
+    this.context.boundary.forOne(this, run);
   }
 
   get account(): Account {
@@ -213,34 +213,34 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   // Bytes in
 
   get share(): Share {
-    const { scheduler } = this.shell;
+    const { scheduler } = this.context;
     return this.state === 'open' ? (this.#share ??= scheduler.share()) : scheduler.unauthenticated;
   }
 
   onArriving(count: number): void {
     if (this.state === 'open' || this.state === 'closing') return;
     this.#isToldOfArrivals = true;
-    this.shell.boundary.forOne(this, () => this.shell.admission.receive(this.visit, count));
+    this.context.boundary.forOne(this, () => this.context.admission.receive(this.ticket, count));
   }
 
   onBytes(bytes: Buffer, start: number, end: number): void {
     if (this.state === 'closing') return;
     const { share } = this;
     if (!share.begin()) return this.#hold(bytes, start, end);
-    const now = this.shell.timeOfRound();
-    const { counters } = this.shell;
+    const now = this.context.timeOfRound();
+    const { counters } = this.context;
     const { packetsReceived } = counters;
     counters.bytesReceived += end - start;
     try {
-      if (this.state !== 'open' && !this.#isToldOfArrivals) this.shell.admission.receive(this.visit, end - start);
+      if (this.state !== 'open' && !this.#isToldOfArrivals) this.context.admission.receive(this.ticket, end - start);
       this.#framer.push(bytes, start, end);
       this.#chargePackets();
       if (counters.packetsReceived !== packetsReceived) this.deadlines.packet((this.packetSince = now));
       else this.deadlines.partOfPacket(end - start, now);
-      if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
+      if (this.#pace !== null) this.#pace.bytes(end - start, this.context.core.now);
       this.reading.mindAnswers();
     } catch (error) {
-      this.shell.boundary.blame(this, error);
+      this.context.boundary.blame(this, error);
     } finally {
       share.end();
     }
@@ -250,13 +250,13 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   /** There is no time for these bytes in this round. */
   #hold(bytes: Buffer, start: number, end: number): void {
     this.#yield();
-    const { counters, boundary, admission } = this.shell;
+    const { counters, boundary, admission } = this.context;
     counters.bytesReceived += end - start;
     boundary.forOne(this, () => {
-      if (this.state !== 'open' && !this.#isToldOfArrivals) admission.receive(this.visit, end - start);
+      if (this.state !== 'open' && !this.#isToldOfArrivals) admission.receive(this.ticket, end - start);
       this.#framer.push(bytes, start, end);
       this.#chargePackets();
-      if (this.#pace !== null) this.#pace.bytes(end - start, this.shell.core.now);
+      if (this.#pace !== null) this.#pace.bytes(end - start, this.context.core.now);
     });
   }
 
@@ -288,9 +288,9 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     if (this.#waiting !== null) this.waiting = null;
     if (this.state === 'closing') return false;
     // What it has sent meanwhile is still to be read: only from now on can it be late.
-    this.deadlines.heardAt = this.shell.core.now;
+    this.deadlines.heardAt = this.context.core.now;
     this.#isResuming = true;
-    this.shell.boundary.forOne(this, () => {
+    this.context.boundary.forOne(this, () => {
       this.#framer.resume();
       this.#chargePackets();
       this.reading.mindAnswers();
@@ -302,7 +302,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   /** Others are served before the next packet if this client has used up its time. */
   packetDone(): void {
-    if (this.shell.scheduler.packetDone()) this.#yield();
+    if (this.context.scheduler.packetDone()) this.#yield();
   }
 
   #yield(): void {
@@ -317,7 +317,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     let isParked = false;
     const isDone = this.share.run(() => {
       let hasMore = false;
-      this.shell.boundary.forOne(this, () => (hasMore = step()));
+      this.context.boundary.forOne(this, () => (hasMore = step()));
       if (hasMore || !isParked) return hasMore;
       this.#isWorking = false;
       this.unpark();
@@ -334,7 +334,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.#isWorking = true;
     this.share.queue(() => {
       this.#isWorking = false;
-      this.shell.boundary.forOne(this, run);
+      this.context.boundary.forOne(this, run);
       this.unpark();
       return false;
     });
@@ -343,21 +343,21 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   // Packets in
 
   onPublish(message: Message, packetId: PacketId, _dup: boolean, topicAlias: number): void {
-    const { shell, session } = this;
+    const { context, session } = this;
     if (session === null) return this.#outOfTurn('PUBLISH');
-    const { counters } = shell;
+    const { counters } = context;
     counters.packetsReceived++;
-    if (--this.#messagesLeft < 0) this.#messagesLeft = this.#pace?.message(shell.core.now) ?? unlimited;
+    if (--this.#messagesLeft < 0) this.#messagesLeft = this.#pace?.message(context.core.now) ?? unlimited;
     counters.publishReceived++;
     counters.publishBytesReceived += message.payloadBytes;
     // Only 5.0 has aliases, and there the connection has a table of them.
     if (topicAlias !== 0) message.topic = this.inboundAliases!.resolve(topicAlias, message.topic);
-    message.expiresAt = message.expirySeconds < 0 ? never : shell.core.now + message.expirySeconds * 1000;
+    message.expiresAt = message.expirySeconds < 0 ? never : context.core.now + message.expirySeconds * 1000;
     if (packetId !== 0) this.#checkQoS(message, packetId, session);
-    if (message.retain && !shell.settings.retainAvailable) {
+    if (message.retain && !context.settings.retainAvailable) {
       throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
     }
-    if (isClosedToClients(message.topic.name, shell.settings.allowedDollarPrefixes)) {
+    if (isClosedToClients(message.topic.name, context.settings.allowedDollarPrefixes)) {
       return refusePublish(this, session, message, packetId, ReasonCode.NotAuthorized);
     }
     const { rights } = session;
@@ -365,7 +365,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       const code = rights.publish(message.topic, message.qos, message.retain);
       if (isFailure(code)) return refusePublish(this, session, message, packetId, code);
     }
-    const search = shell.core.router.search(message.topic);
+    const search = context.core.router.search(message.topic);
     if (search === null) this.#publish(message, packetId, session);
     else {
       const kept = message.keep();
@@ -397,28 +397,28 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   #publish(message: Message, packetId: PacketId, session: Session): void {
-    const { shell } = this;
-    if (shell.storeHealth.isStrained && mustBeStored(shell, session, message)) {
+    const { context } = this;
+    if (context.storeHealth.isStrained && mustBeStored(context, session, message)) {
       return publishWhenStored(this, session, message, packetId);
     }
-    if (shell.memory.ledger.pressure >= Pressure.refusal && packetId !== 0 && this.traits.hasProperties) {
+    if (context.memory.ledger.pressure >= Pressure.refusal && packetId !== 0 && this.traits.hasProperties) {
       // Whoever holds much gets no more done; who cannot be told is refused where the message would have to be kept.
       if (!this.#account.mayAdd(0)) return refusePublish(this, session, message, packetId, ReasonCode.QuotaExceeded);
     }
-    const { hooks, pipeline } = shell;
+    const { hooks, pipeline } = context;
     if (
       hooks.authorizePublish !== undefined ||
-      (pipeline !== null && mayChange(pipeline, shell.core.router, message.topic))
+      (pipeline !== null && mayChange(pipeline, context.core.router, message.topic))
     ) {
       publishThroughHooks(this, session, message, packetId);
-    } else handlePublish(shell.core, session, message, packetId, true);
+    } else handlePublish(context.core, session, message, packetId, true);
     this.finishFanOut();
     if (message.retain && packetId === 0) this.#limitUnanswered();
   }
 
   /** Sees to what is left of publishing a message for very many. */
   finishFanOut(): void {
-    const { core } = this.shell;
+    const { core } = this.context;
     if (core.fanOut === null) return;
     this.#fanOut = core.fanOut;
     core.fanOut = null;
@@ -428,7 +428,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   #fanOutSome(): boolean {
     const fanOut = this.#fanOut;
     if (fanOut === null) return false;
-    const { outgoing } = this.shell;
+    const { outgoing } = this.context;
     outgoing.urgency = urgency.bulk;
     let isLeft = false;
     try {
@@ -472,7 +472,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     if (--this.#unansweredLeft > 0) return;
     this.#unansweredLeft = unansweredPerCommit;
     this.park();
-    this.shell.commits.whenStored(this, () => this.unpark());
+    this.context.commits.whenStored(this, () => this.unpark());
   }
 
   /** Between CONNECT and CONNACK, where enhanced authentication has AUTH only. [MQTT5 3.1.2-30] */
@@ -482,7 +482,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   #checkQoS(message: Message, packetId: PacketId, session: Session): void {
-    if (message.qos > this.shell.settings.maximumQoS) {
+    if (message.qos > this.context.settings.maximumQoS) {
       throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${message.qos} exceeds the maximum of this broker`);
     }
     if (message.qos === 2 && session.received.has(packetId)) return;
@@ -494,7 +494,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   onAck(type: AckType, packetId: PacketId, reasonCode: number): void {
     if (this.session === null) return this.#outOfTurn('An acknowledgement');
-    const { counters, storeHealth } = this.shell;
+    const { counters, storeHealth } = this.context;
     counters.packetsReceived++;
     // The answers of QoS 2 are stored themselves.
     if (type === PacketType.puback || !storeHealth.isStrained || !this.session.isPersistent) {
@@ -504,18 +504,18 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   takeAck(type: AckType, packetId: PacketId, reasonCode: number): void {
-    if (this.session !== null) handleAck(this.shell.core, this.session, type, packetId, reasonCode);
+    if (this.session !== null) handleAck(this.context.core, this.session, type, packetId, reasonCode);
   }
 
   onPing(): void {
     if (this.session === null) return this.#outOfTurn('PINGREQ');
-    this.shell.counters.packetsReceived++;
+    this.context.counters.packetsReceived++;
     this.sendBytes(pingresp);
   }
 
-  onPacket(packet: ColdPacket): void {
-    this.shell.counters.packetsReceived++;
-    handleColdPacket(this, packet);
+  onPacket(packet: ControlPacket): void {
+    this.context.counters.packetsReceived++;
+    handleControlPacket(this, packet);
   }
 
   // Packets out
@@ -535,7 +535,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   sendPublish(message: Message, header: PublishHeader): void {
     this.#chooseTopic(message, header);
     this.outboundAliases?.sent(message.topic, header);
-    const { counters } = this.shell;
+    const { counters } = this.context;
     counters.packetsSent++;
     counters.publishSent++;
     counters.publishBytesSent += message.payloadEnd - message.payloadStart;
@@ -543,7 +543,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     const output = this.#output;
     const chunk = output.reserve(1 + varintSize(remaining) + remaining);
     const start = output.length;
-    const { lastPublish, chunks } = this.shell;
+    const { lastPublish, chunks } = this.context;
     let end = lastPublish.copy(chunk, start, message, header, remaining, chunks.generation);
     if (end === 0) {
       end = writePublish(chunk, start, message, header, remaining);
@@ -552,7 +552,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     output.length = end;
     counters.bytesSent += output.length - start;
     // Not only at the end of the round: one round can bring more than the limit.
-    if (output.fullBytes > this.shell.memory.outputBytes) this.session!.isCongested = true;
+    if (output.fullBytes > this.context.memory.outputBytes) this.session!.isCongested = true;
     this.#touch();
   }
 
@@ -564,21 +564,21 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     const chunk = output.reserve(ackBytes(reasonCode, this.traits.version));
     const start = output.length;
     output.length = encodeAck(chunk, start, type, packetId, reasonCode, this.traits.version);
-    this.shell.counters.packetsSent++;
-    this.shell.counters.bytesSent += output.length - start;
+    this.context.counters.packetsSent++;
+    this.context.counters.bytesSent += output.length - start;
     this.#touch();
   }
 
   sendBytes(bytes: Buffer): void {
     const chunk = this.#output.reserve(bytes.length);
     this.#output.length = copyBytes(bytes, 0, bytes.length, chunk, this.#output.length);
-    this.shell.counters.packetsSent++;
-    this.shell.counters.bytesSent += bytes.length;
+    this.context.counters.packetsSent++;
+    this.context.counters.bytesSent += bytes.length;
     this.#touch();
   }
 
   #touch(): void {
-    const { outgoing } = this.shell;
+    const { outgoing } = this.context;
     if (this.#urgency >= outgoing.urgency) return;
     this.#urgency = outgoing.urgency;
     outgoing.touch(this);
@@ -592,7 +592,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   onDrain(): void {
-    this.shell.boundary.forOne(this, () => this.#goOn());
+    this.context.boundary.forOne(this, () => this.#goOn());
   }
 
   #goOn(): void {
@@ -602,8 +602,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     const { session } = this;
     if (session === null) return;
     session.isCongested = false;
-    this.shell.readTime();
-    if (session.hasWaiting) this.shell.core.delivering.pump(session);
+    this.context.advanceClock();
+    if (session.hasWaiting) this.context.core.delivering.pump(session);
   }
 
   // The end
@@ -616,7 +616,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   /** The client broke the protocol or a limit: says so, as far as its version can be told, and closes. */
   fail(error: ProtocolError): void {
     if (this.state === 'closing' || this.#isEnding) return;
-    const { counters, complaints } = this.shell;
+    const { counters, complaints } = this.context;
     counters.protocolErrors++;
     if (this.#framer.version === 0 && error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.connectBytes++;
     const fields = { client: this.identity?.clientId, from: this.stream.remoteAddress, reason: error.reasonCode };
@@ -685,7 +685,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
     this.#closeReason = why;
     this.#framer.clear();
     this.#chargePackets();
-    const { core, commits, storeHealth } = this.shell;
+    const { core, commits, storeHealth } = this.context;
     const { staged } = core.store;
     storeHealth.forget(this);
     this.#detach();
@@ -697,7 +697,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   onPeerEnd(): void {
-    this.shell.admission.closing(this.visit);
+    this.context.admission.closing(this.ticket);
   }
 
   onClose(error: Error | null): void {
@@ -711,8 +711,8 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
   }
 
   #closed(error: Error | null): void {
-    const { boundary, connections, onDisconnected } = this.shell;
-    const now = this.shell.readTime();
+    const { boundary, connections, onDisconnected } = this.context;
+    const now = this.context.advanceClock();
     connections.delete(this);
     if (this.#closeReason === '') this.#closeReason = error === null ? 'closed by the client' : error.message;
     this.state = 'closing';
@@ -723,7 +723,7 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
 
   #giveBack(now: number): void {
     this.deadlines.clear();
-    this.shell.storeHealth.forget(this);
+    this.context.storeHealth.forget(this);
     this.#pace?.end();
     try {
       this.#detach();
@@ -732,28 +732,28 @@ export class Connection implements ByteReceiver, PacketReceiver, Link, Asker {
       this.#chargePackets();
       this.#output.clear();
       this.#published();
-      this.shell.memory.forget(this);
-      this.shell.admission.leave(this.visit, now);
+      this.context.memory.forget(this);
+      this.context.admission.leave(this.ticket, now);
     }
   }
 
   #announceEnd(): void {
     if (this.identity === null || !this.isAnnounced) return;
     reportDisconnected(this, this.#closeReason);
-    this.shell.complaints.info(
+    this.context.complaints.info(
       'disconnected',
       { client: this.identity.clientId, from: this.stream.remoteAddress, why: this.#closeReason },
       'client disconnected',
     );
-    this.shell.events.emit('disconnected', this.identity, this.#closeReason);
+    this.context.events.emit('disconnected', this.identity, this.#closeReason);
   }
 
   #detach(): void {
     const { session } = this;
-    if (this.shell.boundary.isBroken) return;
+    if (this.context.boundary.isBroken) return;
     this.session = null;
-    this.chargeTo(this.shell.memory.unauthenticated);
-    this.shell.admission.end(this.visit, this.shell.core.now);
-    if (session !== null && session.link === this) disconnected(this.shell.core, session, !this.#isWillCancelled);
+    this.chargeTo(this.context.memory.unauthenticated);
+    this.context.admission.end(this.ticket, this.context.core.now);
+    if (session !== null && session.channel === this) disconnected(this.context.core, session, !this.#isWillCancelled);
   }
 }

@@ -27,10 +27,10 @@ export class Deadlines {
   #refusal: ProtocolError | null = null;
 
   constructor(connection: Connection) {
-    const { core, settings } = connection.shell;
+    const { core, settings } = connection.context;
     this.#connection = connection;
     this.heardAt = core.now;
-    this.#timer = new Timer(() => connection.shell.boundary.forOne(connection, () => this.#onTimer()));
+    this.#timer = new Timer(() => connection.context.boundary.forOne(connection, () => this.#onTimer()));
     core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
   }
 
@@ -48,14 +48,14 @@ export class Deadlines {
 
   /** The CONNECT has been taken, and the CONNACK waits for the disk: as long for it as for the CONNECT. */
   connectTaken(): void {
-    const { core, settings } = this.#connection.shell;
+    const { core, settings } = this.#connection.context;
     core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
   }
 
   /** 0: no keep-alive. [MQTT5 3.1.2-22] */
   setKeepAlive(seconds: number): void {
     this.#keepAliveMs = seconds * 1500;
-    const { timers, now } = this.#connection.shell.core;
+    const { timers, now } = this.#connection.context.core;
     if (seconds === 0) timers.cancel(this.#timer);
     else timers.set(this.#timer, now + this.#keepAliveMs);
   }
@@ -65,7 +65,7 @@ export class Deadlines {
    */
   endAt(time: number | null): void {
     const connection = this.#connection;
-    const { core, boundary, time: clock } = connection.shell;
+    const { core, boundary, time: clock } = connection.context;
     const expire = () => connection.end(ReasonCode.NotAuthorized, 'the credentials have expired');
     if (time === null) return core.timers.cancel(this.#endTimer);
     this.#endTimer ??= new Timer(() => boundary.forOne(connection, expire));
@@ -74,14 +74,14 @@ export class Deadlines {
 
   /** Refuses after so many milliseconds; until then nothing more is read. */
   failLater(error: ProtocolError, delayMs: number): void {
-    const { core } = this.#connection.shell;
+    const { core } = this.#connection.context;
     this.#refusal = error;
     this.#connection.park();
     core.timers.set(this.#timer, core.now + delayMs);
   }
 
   clear(): void {
-    const { timers } = this.#connection.shell.core;
+    const { timers } = this.#connection.context.core;
     timers.cancel(this.#timer);
     timers.cancel(this.#endTimer);
   }
@@ -90,7 +90,7 @@ export class Deadlines {
     const connection = this.#connection;
     if (connection.state === 'closing') return;
     if (this.#refusal !== null) return connection.fail(this.#refusal);
-    const { time, core } = connection.shell;
+    const { time, core } = connection.context;
     const stoodStill = time.resumedAt > this.heardAt;
     if (stoodStill) this.heardAt = time.resumedAt;
     if (connection.state !== 'open') return stoodStill ? this.connectTaken() : this.#refuseConnect();
@@ -104,7 +104,7 @@ export class Deadlines {
   #refuseConnect(): void {
     const connection = this.#connection;
     // With a session, its CONNECT has been taken. A disk that is only slow has it in the end.
-    if (connection.session !== null && !connection.shell.storeHealth.isFailing) return this.connectTaken();
+    if (connection.session !== null && !connection.context.storeHealth.isFailing) return this.connectTaken();
     const what = 'The broker cannot write to its disk now, and this session would have to be stored';
     connection.fail(
       connection.awaitsStore || connection.session !== null

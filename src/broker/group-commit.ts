@@ -7,7 +7,7 @@ import type { Scheduler, Share } from '../base/scheduler.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { AckType, PacketId } from '../protocol/packets.ts';
 import type { Boundary } from './boundary.ts';
-import type { Link } from './link.ts';
+import type { ClientChannel } from './client-channel.ts';
 import type { StoreHealth } from './store-health.ts';
 
 export interface GroupCommitOptions {
@@ -18,20 +18,20 @@ export interface GroupCommitOptions {
   /** Answers that are given in one step. */
   readonly answersPerStep: number;
   /** Everything from outside begins with a look at the clock. */
-  readonly readTime: () => void;
+  readonly advanceClock: () => void;
 }
 
 /**
- * Answers that wait for one batch, in order, each with the link that pays if it fails; null: all do. An acknowledgement
+ * Answers that wait for one batch, in order, each with the channel that pays if it fails; null: all do. An acknowledgement
  * is packed into a number, since there are many.
  */
-class Held {
-  readonly links: (Link | null)[] = [];
+class PendingAnswers {
+  readonly channels: (ClientChannel | null)[] = [];
   readonly answers: (number | (() => void))[] = [];
   #given = 0;
 
-  add(link: Link | null, answer: number | (() => void)): void {
-    this.links.push(link);
+  add(channel: ClientChannel | null, answer: number | (() => void)): void {
+    this.channels.push(channel);
     this.answers.push(answer);
   }
 
@@ -39,20 +39,20 @@ class Held {
   give(most: number, boundary: Boundary): boolean {
     const end = Math.min(this.answers.length, this.#given + most);
     while (this.#given < end && !boundary.isBroken) {
-      const link = this.links[this.#given] as Link | null;
+      const channel = this.channels[this.#given] as ClientChannel | null;
       try {
-        this.#give(link, this.answers[this.#given++]!);
+        this.#give(channel, this.answers[this.#given++]!);
       } catch (error) {
-        boundary.blame(link, error);
+        boundary.blame(channel, error);
       }
     }
     return end < this.answers.length && !boundary.isBroken;
   }
 
-  #give(link: Link | null, answer: number | (() => void)): void {
-    if (link !== null) link.heldAnswers--;
+  #give(channel: ClientChannel | null, answer: number | (() => void)): void {
+    if (channel !== null) channel.heldAnswers--;
     if (typeof answer !== 'number') answer();
-    else link!.sendAck((answer >>> 24) as AckType, (answer >>> 8) & 0xffff, answer & 0xff);
+    else channel!.sendAck((answer >>> 24) as AckType, (answer >>> 8) & 0xffff, answer & 0xff);
   }
 }
 
@@ -61,9 +61,9 @@ export class GroupCommit {
   #isWanted = false;
   #isCommitting = false;
   /** What waits for the batch that collects now. */
-  #held = new Held();
+  #held = new PendingAnswers();
   /** What has waited for batches that are durable, and is not given yet. */
-  readonly #released = new Deque<Held>();
+  readonly #released = new Deque<PendingAnswers>();
   readonly #releasing: Share;
   #isGiving = false;
 
@@ -82,12 +82,12 @@ export class GroupCommit {
 
   /**
    * Runs `callback` once everything staged so far is durable: at once if it is, or if nothing was staged since
-   * `stagedBefore`. `link` pays if it fails; null: it is for all, or sees to that itself.
+   * `stagedBefore`. `channel` pays if it fails; null: it is for all, or sees to that itself.
    */
-  whenStored(link: Link | null, callback: () => void, stagedBefore = -1): void {
+  whenStored(channel: ClientChannel | null, callback: () => void, stagedBefore = -1): void {
     const isStored = this.#isStored(stagedBefore);
     if (isStored && (this.#released.length === 0 || this.#isGiving)) return callback();
-    const own = link === null ? callback : () => this.#options.boundary.forOne(link, callback);
+    const own = channel === null ? callback : () => this.#options.boundary.forOne(channel, callback);
     // Those before it have waited for longer.
     if (isStored) return this.#released.peekLast()!.add(null, own);
     this.#held.add(null, own);
@@ -95,13 +95,13 @@ export class GroupCommit {
   }
 
   /**
-   * Runs `answer`, which answers on this link, once what was staged since `stagedBefore` is durable: what others have
-   * staged is not waited for. Never before an earlier answer on the same link.
+   * Runs `answer`, which answers on this channel, once what was staged since `stagedBefore` is durable: what others have
+   * staged is not waited for. Never before an earlier answer on the same channel.
    */
-  answer(link: Link, stagedBefore: number, answer: () => void): void {
-    if (link.heldAnswers === 0 && this.#isStored(stagedBefore)) return answer();
-    link.heldAnswers++;
-    this.#held.add(link, answer);
+  answer(channel: ClientChannel, stagedBefore: number, answer: () => void): void {
+    if (channel.heldAnswers === 0 && this.#isStored(stagedBefore)) return answer();
+    channel.heldAnswers++;
+    this.#held.add(channel, answer);
     this.schedule();
   }
 
@@ -110,21 +110,21 @@ export class GroupCommit {
     return store.staged === stagedBefore || store.isDurable;
   }
 
-  /** Answers at once, but never before an earlier answer on the same link. [MQTT5 4.6.0-2] */
-  acknowledge(link: Link, type: AckType, packetId: PacketId, reasonCode: number): void {
-    if (link.heldAnswers === 0) link.sendAck(type, packetId, reasonCode);
-    else this.#hold(link, type, packetId, reasonCode);
+  /** Answers at once, but never before an earlier answer on the same channel. [MQTT5 4.6.0-2] */
+  acknowledge(channel: ClientChannel, type: AckType, packetId: PacketId, reasonCode: number): void {
+    if (channel.heldAnswers === 0) channel.sendAck(type, packetId, reasonCode);
+    else this.#hold(channel, type, packetId, reasonCode);
   }
 
   /** Answers once everything staged so far is durable. */
-  acknowledgeStored(link: Link, type: AckType, packetId: PacketId, reasonCode: number): void {
-    if (this.#options.store.isDurable) this.acknowledge(link, type, packetId, reasonCode);
-    else this.#hold(link, type, packetId, reasonCode);
+  acknowledgeStored(channel: ClientChannel, type: AckType, packetId: PacketId, reasonCode: number): void {
+    if (this.#options.store.isDurable) this.acknowledge(channel, type, packetId, reasonCode);
+    else this.#hold(channel, type, packetId, reasonCode);
   }
 
-  #hold(link: Link, type: AckType, packetId: PacketId, reasonCode: number): void {
-    link.heldAnswers++;
-    this.#held.add(link, (type << 24) | (packetId << 8) | reasonCode);
+  #hold(channel: ClientChannel, type: AckType, packetId: PacketId, reasonCode: number): void {
+    channel.heldAnswers++;
+    this.#held.add(channel, (type << 24) | (packetId << 8) | reasonCode);
     this.schedule();
   }
 
@@ -145,16 +145,16 @@ export class GroupCommit {
   }
 
   #commit(isIdle: boolean): void {
-    const { store, health, boundary, readTime } = this.#options;
+    const { store, health, boundary, advanceClock } = this.#options;
     if (boundary.isBroken) return;
     if (this.#isCommitting || (!isIdle && store.isDurable && this.#held.answers.length === 0)) return;
     this.#isCommitting = true;
     const held = this.#held;
-    this.#held = new Held();
+    this.#held = new PendingAnswers();
     health.begun();
     store.commit(() => {
       this.#isCommitting = false;
-      readTime();
+      advanceClock();
       this.#release(held);
       health.committed();
       if (!store.isDurable || this.#held.answers.length > 0) this.schedule();
@@ -162,7 +162,7 @@ export class GroupCommit {
   }
 
   /** In the order of the batches, and of the answers in each. */
-  #release(held: Held): void {
+  #release(held: PendingAnswers): void {
     if (held.answers.length === 0) return;
     this.#released.push(held);
     if (this.#released.length === 1) this.#releasing.run(() => this.#giveSome());

@@ -14,12 +14,12 @@ import { connackCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts'
 import { assertTopicName, isClosedToClients, Topic, type TopicLimits } from '../protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { send, sendOrEnd } from './answers.ts';
+import { reportConnected, reportTakeover, reportWillRefused } from './audit-events.ts';
 import { authenticate } from './authentication.ts';
-import { whenStoreKeepsUp, withAnswer } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { createMessage } from './create-message.ts';
-import { reportConnected, reportTakeover, reportWillRefused } from './reporting.ts';
-import { reclassifySession } from './subscribing.ts';
+import { whenStoreKeepsUp, withAnswer } from './late-answers.ts';
+import { reclassifySession } from './subscribe.ts';
 import { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
 /** So long a client waits for the will of its last connection. */
@@ -59,8 +59,8 @@ export function refuse(connection: Connection, version: ProtocolVersion | 0, rea
 }
 
 export function handleConnect(connection: Connection, packet: ConnectPacket): void {
-  const { shell } = connection;
-  const { settings, randomBytes } = shell;
+  const { context } = connection;
+  const { settings, randomBytes } = context;
   const traits = traitsOf[packet.protocolVersion];
   connection.traits = traits;
   connection.state = 'authenticating';
@@ -84,8 +84,8 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
     groups: [],
     attributes: {},
   };
-  const replaces = openConnection(shell.core.directory.get(clientId))?.visit ?? null;
-  shell.admission.checkConnect(connection.visit, connection.identity, shell.core.now, replaces);
+  const replaces = openConnection(context.core.directory.get(clientId))?.ticket ?? null;
+  context.admission.checkConnect(connection.ticket, connection.identity, context.core.now, replaces);
 
   const serverKeepAlive = settings.serverKeepAliveSeconds;
   const isCapped = traits.hasProperties && serverKeepAlive > 0;
@@ -106,7 +106,7 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
 }
 
 function checkWill(connection: Connection, will: Will): void {
-  const { settings } = connection.shell;
+  const { settings } = connection.context;
   assertTopicName(will.topic, settings.limits);
   if (will.qos > settings.maximumQoS) {
     throw new ProtocolError(ReasonCode.QoSNotSupported, `A will of QoS ${will.qos}, beyond the maximum of this broker`);
@@ -128,8 +128,8 @@ function sessionWill(will: Will, now: number, limits: TopicLimits): SessionWill 
 /** Refused now rather than at the moment when the will would be published, when both are asked again. */
 function authorizeWill(connection: Connection, will: Will | undefined, goOn: () => void): void {
   if (will === undefined) return goOn();
-  const { shell } = connection;
-  const { hooks, core } = shell;
+  const { context } = connection;
+  const { hooks, core } = context;
   const identity = connection.identity!;
   const { qos, retain } = will;
   const topic = Topic.of(will.topic);
@@ -143,8 +143,8 @@ function authorizeWill(connection: Connection, will: Will | undefined, goOn: () 
   });
 }
 
-function refuseWill({ shell, identity, traits }: Connection, will: Will, code: number, why: string): never {
-  reportWillRefused(shell, identity!, will, code);
+function refuseWill({ context, identity, traits }: Connection, will: Will, code: number, why: string): never {
+  reportWillRefused(context, identity!, will, code);
   // Before 5.0 only one code says so. [MQTT3 3.2.2-4]
   const reasonCode = traits.hasProperties ? (code as ReasonCode) : ReasonCode.NotAuthorized;
   throw new ProtocolError(reasonCode, `A will to ${will.topic}, which ${why}`);
@@ -152,12 +152,12 @@ function refuseWill({ shell, identity, traits }: Connection, will: Will, code: n
 
 /** Null as well if the client lives within the process. */
 function openConnection(session: Session | undefined): Connection | null {
-  const link = session?.link ?? null;
-  return link !== null && 'visit' in link ? (link as Connection) : null;
+  const channel = session?.channel ?? null;
+  return channel !== null && 'ticket' in channel ? (channel as Connection) : null;
 }
 
 /** With `clientIds: own`, nobody can take an identifier before the user comes whose it is. */
-function checkClientId({ shell: { settings }, identity }: Connection): void {
+function checkClientId({ context: { settings }, identity }: Connection): void {
   const { clientId, username } = identity!;
   if (settings.clientIds === 'any' || isOwnClientId(clientId, username)) return;
   const what =
@@ -174,7 +174,7 @@ function checkClientId({ shell: { settings }, identity }: Connection): void {
 function assignOwn(connection: Connection): void {
   const { clientId, username } = connection.identity!;
   const own = `${username ?? ''}:${clientId}`;
-  if (connection.shell.settings.clientIds === 'any' || !isOwnClientId(own, username)) return;
+  if (connection.context.settings.clientIds === 'any' || !isOwnClientId(own, username)) return;
   if (Buffer.byteLength(own) <= clientIdBytesMax) connection.identity = { ...connection.identity!, clientId: own };
 }
 
@@ -193,8 +193,8 @@ function isNameless(existing: Session | undefined, { username }: ClientIdentity)
 
 /** The client may come in: begins or resumes its session, and answers once that would survive a crash. */
 function accept(connection: Connection, packet: ConnectPacket, properties: ConnackProperties, keepAlive: number): void {
-  const { shell, traits } = connection;
-  const { core, settings, storeHealth } = shell;
+  const { context, traits } = connection;
+  const { core, settings, storeHealth } = context;
   const { limits } = settings;
   const identity = connection.identity!;
   const wantedExpiry = wantedExpiryOf(connection, packet);
@@ -208,7 +208,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
       accept(connection, packet, properties, keepAlive);
     });
   }
-  const areOwned = shell.hooks.authenticate !== undefined;
+  const areOwned = context.hooks.authenticate !== undefined;
   if (areOwned) checkOwner(existing, identity);
   const previous = openConnection(existing);
   if (previous?.isPublishing) {
@@ -225,7 +225,7 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
     receiveMaximum: packet.properties.receiveMaximum ?? 65_535,
     packetBytesMax: connection.packetBytesMax,
     will: packet.will === undefined ? null : sessionWill(packet.will, core.now, limits),
-    link: connection,
+    channel: connection,
     identity,
     rights: core.access?.rightsOf(identity) ?? null,
   });
@@ -243,13 +243,13 @@ function accept(connection: Connection, packet: ConnectPacket, properties: Conna
   welcome(connection, session, { sessionPresent, properties, keepAlive, staged });
 }
 
-function wantedExpiryOf({ traits, shell }: Connection, { clean, properties }: ConnectPacket): number {
+function wantedExpiryOf({ traits, context }: Connection, { clean, properties }: ConnectPacket): number {
   if (traits.hasSessionExpiry) return properties.sessionExpiryInterval ?? 0;
-  return clean ? 0 : shell.settings.sessionExpiryMaximumSeconds;
+  return clean ? 0 : context.settings.sessionExpiryMaximumSeconds;
 }
 
-function checkRoom({ shell, identity }: Connection, existing: Session | undefined, will: Will | undefined): void {
-  const { core, settings, counters } = shell;
+function checkRoom({ context, identity }: Connection, existing: Session | undefined, will: Will | undefined): void {
+  const { core, settings, counters } = context;
   const { sessions } = settings.limits;
   if (existing === undefined && core.directory.size >= sessions) {
     throw new ProtocolError(ReasonCode.QuotaExceeded, `There are ${sessions} sessions already (limits.sessions)`);
@@ -270,8 +270,8 @@ function checkRoom({ shell, identity }: Connection, existing: Session | undefine
 
 /** `previous`: the client's older connection, which `connect` is about to end. */
 function takeOver(connection: Connection, previous: Connection | null): void {
-  const { admission, core } = connection.shell;
-  admission.welcome(connection.visit, connection.identity!.username, core.now, previous?.visit ?? null);
+  const { admission, core } = connection.context;
+  admission.welcome(connection.ticket, connection.identity!.username, core.now, previous?.ticket ?? null);
   if (previous === null) return;
   reportTakeover(connection, previous);
 }
@@ -300,26 +300,26 @@ function welcome(
   session: Session,
   { sessionPresent, properties, keepAlive, staged }: Welcome,
 ): void {
-  const { shell, traits } = connection;
+  const { context, traits } = connection;
   const identity = connection.identity!;
   let hasLeft = false;
   let isParked = false;
-  shell.commits.answer(connection, staged, () => {
+  context.commits.answer(connection, staged, () => {
     hasLeft = true;
     if (connection.state === 'closing') return;
     if (!sendOrEnd(connection, { cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;
     connection.state = 'open';
     connection.deadlines.setKeepAlive(keepAlive);
     connection.isAnnounced = true;
-    shell.complaints.info(
+    context.complaints.info(
       'connected',
       { client: identity.clientId, from: identity.remoteAddress, version: traits.label, sessionPresent, keepAlive },
       'client connected',
     );
-    shell.events.emit('connected', identity, { sessionPresent });
+    context.events.emit('connected', identity, { sessionPresent });
     reportConnected(connection, sessionPresent);
     if (sessionPresent) void reclassifySession(connection);
-    ready(shell.core, session);
+    ready(context.core, session);
     if (isParked) connection.unpark();
   });
   stayBehindWill(connection, session.clientId);
@@ -334,7 +334,7 @@ function welcome(
  * 4.6.0-6]
  */
 function stayBehindWill(connection: Connection, clientId: string): void {
-  const { timers, wills, now } = connection.shell.core;
+  const { timers, wills, now } = connection.context.core;
   const goOn = () => {
     timers.cancel(timer);
     forget?.();
@@ -348,7 +348,7 @@ function stayBehindWill(connection: Connection, clientId: string): void {
 }
 
 /** What 5.0 lets a server say about itself; only what differs from the standard's default. [MQTT5 3.2.2.3] */
-function announce({ shell: { settings } }: Connection, packet: ConnectPacket, properties: ConnackProperties): void {
+function announce({ context: { settings } }: Connection, packet: ConnectPacket, properties: ConnackProperties): void {
   const { limits } = settings;
   if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum;
   if (limits.topicAliases > 0) properties.topicAliasMaximum = limits.topicAliases;

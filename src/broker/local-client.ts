@@ -1,6 +1,6 @@
 /**
  * A subscriber within the process: `broker.subscribe` of the library. To the core it is a session like any other, whose
- * link calls a function instead of writing to a socket.
+ * channel calls a function instead of writing to a socket.
  */
 import type { Share } from '../base/scheduler.ts';
 import type { PublishHeader } from '../codec/publish.ts';
@@ -11,41 +11,41 @@ import { asPublished } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { parseFilter } from '../protocol/topic.ts';
-import type { Link } from './link.ts';
-import { opened } from './piping.ts';
-import type { Shell } from './shell.ts';
+import type { BrokerContext } from './broker-context.ts';
+import type { ClientChannel } from './client-channel.ts';
+import { opened } from './pipeline-messages.ts';
 
 /** One that throws, or whose promise rejects, is logged; it gets the next message all the same. */
 export type MessageHandler = (message: PublishedMessage) => unknown;
 
 let lastNumber = 0;
 
-export class LocalClient implements Link {
+export class LocalClient implements ClientChannel {
   heldAnswers = 0;
   readonly clientId = undefined;
   readonly share: Share;
-  readonly #shell: Shell;
+  readonly #context: BrokerContext;
   readonly #filter: string;
   readonly #handler: MessageHandler;
   readonly #session: Session;
   #waiting: { message: Message; retain: boolean }[] = [];
 
   /** Throws if `topicFilter` is not valid. */
-  constructor(shell: Shell, topicFilter: string, handler: MessageHandler) {
-    const parsed = parseFilter(topicFilter, shell.settings.limits);
+  constructor(context: BrokerContext, topicFilter: string, handler: MessageHandler) {
+    const parsed = parseFilter(topicFilter, context.settings.limits);
     if (parsed === null) throw new TypeError(`Not a valid topic filter: ${JSON.stringify(topicFilter)}`);
-    this.#shell = shell;
-    this.share = shell.scheduler.share();
+    this.#context = context;
+    this.share = context.scheduler.share();
     this.#filter = topicFilter;
     this.#handler = handler;
-    shell.readTime();
-    const session = attach(shell.core, `\0local/${++lastNumber}`, this);
+    context.advanceClock();
+    const session = attach(context.core, `\0local/${++lastNumber}`, this);
     this.#session = session;
     // QoS 0: within the process nothing is lost on the way, so there is nothing to acknowledge.
     const options = { qos: 0, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 0 } as const;
     const subscriberClass = asPublished;
-    subscribe(shell.core, session, topicFilter, parsed, { ...options, subscriberClass });
-    ready(shell.core, session);
+    subscribe(context.core, session, topicFilter, parsed, { ...options, subscriberClass });
+    ready(context.core, session);
   }
 
   fits(): boolean {
@@ -54,7 +54,7 @@ export class LocalClient implements Link {
 
   /** The handler is called at the end of the round, when the core is at rest. */
   sendPublish(message: Message, header: PublishHeader): void {
-    if (this.#waiting.length === 0) this.#shell.outgoing.touch(this);
+    if (this.#waiting.length === 0) this.#context.outgoing.touch(this);
     this.#waiting.push({ message: message.keep(), retain: header.retain });
   }
 
@@ -65,8 +65,8 @@ export class LocalClient implements Link {
     this.#waiting = [];
     for (const { message, retain } of waiting) {
       // A handler may have ended the subscription.
-      if (this.#session.link !== this) return;
-      const { boundary } = this.#shell;
+      if (this.#session.channel !== this) return;
+      const { boundary } = this.#context;
       boundary.callProgram(`handler of ${this.#filter}`, () => this.#handler({ ...opened(message), retain }));
     }
   }
@@ -85,8 +85,8 @@ export class LocalClient implements Link {
 
   close(): void {
     this.#waiting = [];
-    if (this.#session.link !== this) return;
-    this.#shell.readTime();
-    disconnected(this.#shell.core, this.#session, false);
+    if (this.#session.channel !== this) return;
+    this.#context.advanceClock();
+    disconnected(this.#context.core, this.#session, false);
   }
 }

@@ -8,7 +8,7 @@
 import { Deque } from '../base/deque.ts';
 import type { Scheduler } from '../base/scheduler.ts';
 import type { Boundary } from './boundary.ts';
-import type { Link } from './link.ts';
+import type { ClientChannel } from './client-channel.ts';
 
 /** When something is written: at the end of the round, or when there is time. */
 export const urgency = { none: 0, bulk: 1, now: 2 } as const;
@@ -27,8 +27,8 @@ const bulkBudget = 1_500;
 export class Outgoing {
   readonly #boundary: Boundary;
   readonly #scheduler: Scheduler;
-  #now: Link[] = [];
-  readonly #bulk = new Deque<Link>();
+  #now: ClientChannel[] = [];
+  readonly #bulk = new Deque<ClientChannel>();
   /** Of what is sent from now on. */
   urgency: Urgency = urgency.now;
 
@@ -40,19 +40,19 @@ export class Outgoing {
     this.#boundary = boundary;
   }
 
-  /** The link will be flushed. It says so once for each urgency; flushing it a second time does nothing. */
-  touch(link: Link): void {
-    if (this.urgency === urgency.now) this.#now.push(link);
-    else this.#bulk.push(link);
+  /** The channel will be flushed. It says so once for each urgency; flushing it a second time does nothing. */
+  touch(channel: ClientChannel): void {
+    if (this.urgency === urgency.now) this.#now.push(channel);
+    else this.#bulk.push(channel);
     this.#scheduler.wake();
   }
 
   flush(): void {
     if (this.#boundary.isBroken || this.#gathers()) return;
     if (this.#now.length > 0) {
-      const links = this.#now;
+      const channels = this.#now;
       this.#now = [];
-      for (let i = 0; i < links.length; i++) this.#flush(links[i]!);
+      for (let i = 0; i < channels.length; i++) this.#flush(channels[i]!);
     }
     if (this.#bulk.length > 0) this.#flushBulk();
   }
@@ -60,8 +60,8 @@ export class Outgoing {
   #gathers(): boolean {
     if (this.#scheduler.waiting === 0) return false;
     const now = this.#scheduler.clock();
-    const links = this.#now.length + this.#bulk.length;
-    if (now - this.#writtenAt < Math.min(gatherMicrosecondsMax, links * gatherMicroseconds)) return true;
+    const channels = this.#now.length + this.#bulk.length;
+    if (now - this.#writtenAt < Math.min(gatherMicrosecondsMax, channels * gatherMicroseconds)) return true;
     this.#writtenAt = now;
     return false;
   }
@@ -70,19 +70,19 @@ export class Outgoing {
     const until = this.#scheduler.clock() + bulkBudget;
     do {
       for (let left = perCheck; left > 0; left--) {
-        const link = this.#bulk.shift();
-        if (link === undefined) return;
-        this.#flush(link);
+        const channel = this.#bulk.shift();
+        if (channel === undefined) return;
+        this.#flush(channel);
       }
     } while (this.#scheduler.clock() < until);
     this.#scheduler.wake();
   }
 
-  #flush(link: Link): void {
+  #flush(channel: ClientChannel): void {
     try {
-      link.flush();
+      channel.flush();
     } catch (error) {
-      this.#boundary.blame(link, error);
+      this.#boundary.blame(channel, error);
     }
   }
 }

@@ -6,9 +6,9 @@ import { Deque } from '../base/deque.ts';
 import { Publication } from '../core/fan-out.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { BrokerContext } from './broker-context.ts';
 import { urgency } from './outgoing.ts';
-import { Preparation } from './piping.ts';
-import type { Shell } from './shell.ts';
+import { Preparation } from './pipeline-messages.ts';
 
 /** What becomes of one of them. */
 export interface OwnPublication {
@@ -27,7 +27,7 @@ interface OwnMessage {
 }
 
 export class OwnMessages {
-  readonly #shell: () => Shell;
+  readonly #context: () => BrokerContext;
   readonly #waitsForDisk: boolean;
   /** The first one is on its way. */
   readonly #queue = new Deque<OwnMessage>();
@@ -38,13 +38,13 @@ export class OwnMessages {
    * `waitsForDisk`: what is to be stored waits while the disk is behind or takes nothing, and those behind it wait as
    * well.
    */
-  constructor(shell: () => Shell, waitsForDisk: boolean) {
-    this.#shell = shell;
+  constructor(context: () => BrokerContext, waitsForDisk: boolean) {
+    this.#context = context;
     this.#waitsForDisk = waitsForDisk;
   }
 
   publish(message: Message, publication: OwnPublication): void {
-    this.#queue.push({ message, preparation: new Preparation(this.#shell(), [message]), publication });
+    this.#queue.push({ message, preparation: new Preparation(this.#context(), [message]), publication });
     if (this.#queue.length === 1) this.#goOn();
   }
 
@@ -60,13 +60,13 @@ export class OwnMessages {
   }
 
   #again(): void {
-    this.#shell().readTime();
+    this.#context().advanceClock();
     this.#goOn();
   }
 
   /** Returns whether it is over; else it goes on later. */
   #publish(own: OwnMessage): boolean {
-    const { core, storeHealth } = this.#shell();
+    const { core, storeHealth } = this.#context();
     const { message, preparation, publication } = own;
     try {
       const waiting = preparation.makeMissing();
@@ -86,7 +86,7 @@ export class OwnMessages {
   }
 
   #route({ messages }: Preparation, publication: OwnPublication): boolean {
-    const { core } = this.#shell();
+    const { core } = this.#context();
     const { staged } = core.store;
     if (publication.mayRefuse && core.refuses(messages, null)) {
       publication.done(ReasonCode.QuotaExceeded, staged);
@@ -101,7 +101,7 @@ export class OwnMessages {
 
   #step(rest: Publication): boolean {
     if (this.#rest !== rest) return false;
-    const { outgoing } = this.#shell();
+    const { outgoing } = this.#context();
     const before = outgoing.urgency;
     outgoing.urgency = urgency.bulk;
     try {

@@ -9,8 +9,8 @@ import { Timer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { Limits } from '../contracts/settings.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { BrokerContext } from './broker-context.ts';
 import type { Counters } from './counters.ts';
-import type { Shell } from './shell.ts';
 
 /** An allowance that practically never ends. */
 export const unlimited = 0x3fffffff;
@@ -38,7 +38,7 @@ export class Pace {
   #bytesPaidUntil: number;
   #waitsUntil = 0;
 
-  private constructor(paced: Paced, { core, settings: { limits }, counters }: Shell) {
+  private constructor(paced: Paced, { core, settings: { limits }, counters }: BrokerContext) {
     const { timers, now } = core;
     this.#limits = limits;
     this.#counters = counters;
@@ -50,9 +50,9 @@ export class Pace {
   }
 
   /** Null without a limit. */
-  static for(paced: Paced, shell: Shell): Pace | null {
-    const { messagesPerSecond, bytesPerSecond } = shell.settings.limits;
-    return messagesPerSecond === 0 && bytesPerSecond === 0 ? null : new Pace(paced, shell);
+  static for(paced: Paced, context: BrokerContext): Pace | null {
+    const { messagesPerSecond, bytesPerSecond } = context.settings.limits;
+    return messagesPerSecond === 0 && bytesPerSecond === 0 ? null : new Pace(paced, context);
   }
 
   /**

@@ -6,8 +6,8 @@ import type { PublishVerdict } from '../contracts/hooks.ts';
 import type { Prepared } from '../core/prepared.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { type Asker, withAnswer } from './awaiting.ts';
-import { isPiped, messagesOf, opened, Preparation } from './piping.ts';
+import { type Asker, withAnswer } from './late-answers.ts';
+import { isPiped, messagesOf, opened, Preparation } from './pipeline-messages.ts';
 
 export interface Passage {
   readonly asker: Asker;
@@ -26,7 +26,7 @@ const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecifi
 /** Ends, at once or later, with a call of `refused` or `passed`, unless the message was abandoned meanwhile. */
 export function pass(passage: Passage): void {
   const { asker, message } = passage;
-  const { hooks } = asker.shell;
+  const { hooks } = asker.context;
   if (hooks.authorizePublish === undefined) return transform(passage);
   const ask = () => hooks.authorizePublish!(asker.identity!, message.topic, message.qos, message.retain);
   withAnswer<number>(asker, 'authorizePublish', ask, ReasonCode.NotAuthorized, (code) => {
@@ -38,8 +38,8 @@ export function pass(passage: Passage): void {
 
 function transform(passage: Passage): void {
   const { asker, message } = passage;
-  const { shell } = asker;
-  const { pipeline } = shell;
+  const { context } = asker;
+  const { pipeline } = context;
   if (pipeline === null || !isPiped(pipeline, message.topic)) return route(passage, [message]);
   const seen = opened(message);
   const ask = () => pipeline.onPublish(asker.identity!, seen);
@@ -48,11 +48,11 @@ function transform(passage: Passage): void {
     if (verdict.verdict === 'reject') return passage.refused(verdict.reasonCode, verdict.reason);
     let messages: Message[];
     try {
-      messages = messagesOf(verdict, message, seen, shell);
+      messages = messagesOf(verdict, message, seen, context);
     } catch (err) {
       // The pipeline's mistake: the client must not pay for it with its connection.
       const fields = { client: asker.identity?.clientId, topic: seen.topic, err };
-      shell.complaints.error('pipeline', fields, 'onPublish made an invalid message');
+      context.complaints.error('pipeline', fields, 'onPublish made an invalid message');
       return passage.refused(failed.reasonCode);
     }
     route(passage, messages);
@@ -62,7 +62,7 @@ function transform(passage: Passage): void {
 /** Once each class of subscribers has its form. */
 function route(passage: Passage, messages: readonly Message[]): void {
   const { asker } = passage;
-  const preparation = new Preparation(asker.shell, messages);
+  const preparation = new Preparation(asker.context, messages);
   const goOn = () => {
     if (passage.isAbandoned) return;
     const waiting = preparation.makeMissing();

@@ -5,7 +5,7 @@
  * Counted per user at one address and per address, never per user alone: whoever knows a name must not be able to slow
  * or shut out its owner, who is elsewhere.
  */
-import { LeakyBuckets } from '../base/passing-table.ts';
+import { LeakyBuckets } from '../base/ttl-table.ts';
 import type { Ban } from '../contracts/bans.ts';
 import type { Penalties as PenaltySettings } from '../contracts/settings.ts';
 import { Bans, keyOf, shortName } from './bans.ts';

@@ -7,21 +7,21 @@ import type { Awaitable, ClientIdentity } from '../contracts/hooks.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, isClosedToClients, Topic } from '../protocol/topic.ts';
-import { answerOf } from './awaiting.ts';
-import type { Shell } from './shell.ts';
+import type { BrokerContext } from './broker-context.ts';
+import { answerOf } from './late-answers.ts';
 
 /** A connection has one identity for as long as nothing changes, so its rules are looked for once. */
 const known = new WeakMap<ClientIdentity, Rights>();
 
 /** 0, or the reason code that refuses. */
 export function mayPublish(
-  shell: Shell,
+  context: BrokerContext,
   client: ClientIdentity,
   topicName: string,
   qos: QoS,
   retain: boolean,
 ): Awaitable<number> {
-  const { core, hooks, settings } = shell;
+  const { core, hooks, settings } = context;
   if (isClosedToClients(topicName, settings.allowedDollarPrefixes)) return ReasonCode.NotAuthorized;
   try {
     assertTopicName(topicName, settings.limits);
@@ -37,5 +37,5 @@ export function mayPublish(
   }
   if (hooks.authorizePublish === undefined) return 0;
   const ask = () => hooks.authorizePublish!(client, topic, qos, retain);
-  return answerOf<number>(shell, client.clientId, 'authorizePublish', ask, ReasonCode.NotAuthorized);
+  return answerOf<number>(context, client.clientId, 'authorizePublish', ask, ReasonCode.NotAuthorized);
 }

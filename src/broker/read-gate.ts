@@ -34,22 +34,22 @@ export class ReadGate {
   }
 
   get #owesFew(): boolean {
-    const { heldAnswers, shell } = this.#connection;
-    return heldAnswers < shell.settings.limits.receiveMaximum;
+    const { heldAnswers, context } = this.#connection;
+    return heldAnswers < context.settings.limits.receiveMaximum;
   }
 
   /** What has come of a packet may be all that there is memory for. */
   mindMemory(): void {
-    const { session, shell, stream } = this.#connection;
+    const { session, context, stream } = this.#connection;
     if (session === null || this.#waitsForMemory || this.#connection.mayReceive) return;
     this.#waitsForMemory = true;
-    shell.memory.wait(this.#connection);
+    context.memory.wait(this.#connection);
     stream.pause();
   }
 
   memoryFound(): void {
     this.#waitsForMemory = false;
-    this.#connection.deadlines.heardAt = this.#connection.shell.core.now;
+    this.#connection.deadlines.heardAt = this.#connection.context.core.now;
     this.goOn();
   }
 
@@ -76,21 +76,21 @@ export class ReadGate {
   }
 
   get #isUnread(): boolean {
-    const { stream, shell } = this.#connection;
+    const { stream, context } = this.#connection;
     if (stream.pendingBytes === 0) return false;
-    return this.#output.waitingBytes > 2 * shell.memory.outputBytes;
+    return this.#output.waitingBytes > 2 * context.memory.outputBytes;
   }
 
   /** The kernel was given everything, and may not have taken all of it. */
   flushed(): void {
-    const { stream, shell, session } = this.#connection;
+    const { stream, context, session } = this.#connection;
     if (this.isHeldUp && this.#owesFew) {
       this.isHeldUp = false;
-      this.#connection.deadlines.heardAt = shell.core.now;
+      this.#connection.deadlines.heardAt = context.core.now;
       this.goOn();
     }
     if (stream.pendingBytes === 0) return;
-    if (session !== null && this.#output.waitingBytes > shell.memory.outputBytes) session.isCongested = true;
+    if (session !== null && this.#output.waitingBytes > context.memory.outputBytes) session.isCongested = true;
     if (!this.#isUnread) return;
     if (!this.#waitsForReader) this.#unsentBytes = this.#unsent;
     this.#waitsForReader = true;
@@ -101,7 +101,7 @@ export class ReadGate {
   drained(): void {
     if (this.#waitsForReader) {
       this.#waitsForReader = false;
-      this.#connection.deadlines.heardAt = this.#connection.shell.readTime();
+      this.#connection.deadlines.heardAt = this.#connection.context.advanceClock();
     }
     this.goOn();
   }

@@ -5,10 +5,10 @@
 import { Category } from '../base/ledger.ts';
 import type { Session } from '../core/session.ts';
 import { Topic, widestTopicLimits } from '../protocol/topic.ts';
+import type { BrokerContext } from './broker-context.ts';
 import { createMessage } from './create-message.ts';
 import { urgency } from './outgoing.ts';
 import { OwnMessages } from './own-messages.ts';
-import type { Shell } from './shell.ts';
 import { version } from './version.ts';
 
 /** Averages over one, five and fifteen minutes, as Mosquitto's `load` topics: per minute, exponentially smoothed. */
@@ -48,7 +48,7 @@ interface SessionCount {
 }
 
 export class SysTopics {
-  readonly #shell: Shell;
+  readonly #context: BrokerContext;
   /** They say how the disk does: they do not wait for it. */
   readonly #messages: OwnMessages;
   readonly #published = new Map<string, { topic: Topic; value: string }>();
@@ -60,10 +60,10 @@ export class SysTopics {
   /** The count that is not complete. */
   #counting: (SessionCount & { readonly sessions: Iterator<Session> }) | null = null;
 
-  constructor(shell: Shell) {
-    this.#shell = shell;
-    this.#messages = new OwnMessages(() => shell, false);
-    const { counters } = shell;
+  constructor(context: BrokerContext) {
+    this.#context = context;
+    this.#messages = new OwnMessages(() => context, false);
+    const { counters } = context;
     this.#loads = {
       'messages/received': new Load(() => counters.packetsReceived),
       'messages/sent': new Load(() => counters.packetsSent),
@@ -85,7 +85,7 @@ export class SysTopics {
     this.#isPublishing = true;
     this.#countSessions();
     const changes = this.#publishEach(seconds);
-    const { scheduler, boundary, outgoing } = this.#shell;
+    const { scheduler, boundary, outgoing } = this.#context;
     scheduler.jobs.run(() => {
       outgoing.urgency = urgency.bulk;
       boundary.forAll('$SYS', () => (this.#isPublishing = changes.next().done !== true));
@@ -106,7 +106,7 @@ export class SysTopics {
     for (const [name, value] of Object.entries(this.#values())) {
       yield this.#put(name, String(value), typeof value === 'string' ? 'text/plain' : undefined);
     }
-    const pipelines = new Map(this.#shell.pipeline?.statistics() ?? []);
+    const pipelines = new Map(this.#context.pipeline?.statistics() ?? []);
     for (const [name, value] of pipelines) yield this.#put(`${ofPipelines}${name}`, String(value));
     for (const name of this.#published.keys()) {
       if (name.startsWith(ofPipelines) && !pipelines.has(name.slice(ofPipelines.length))) yield this.#remove(name);
@@ -115,7 +115,7 @@ export class SysTopics {
 
   #countSessions(): void {
     if (this.#counting !== null) return;
-    const { core } = this.#shell;
+    const { core } = this.#context;
     this.#counting = { sessions: core.directory[Symbol.iterator](), connected: 0, waiting: 0, waitingBytes: 0 };
     if (this.#countSome()) core.sink.background(() => this.#countSome());
   }
@@ -138,7 +138,7 @@ export class SysTopics {
   }
 
   #values(): Record<string, string | number> {
-    const { core, counters, connections, admission } = this.#shell;
+    const { core, counters, connections, admission } = this.#context;
     const { connected, waiting, waitingBytes } = this.#sessions;
     const values: Record<string, string | number> = {
       version: `Sluice ${version}`,
@@ -173,11 +173,11 @@ export class SysTopics {
       'retained messages/count': core.retained.count,
       'subscriptions/count': core.router.subscriptionCount,
       'shared_subscriptions/count': core.router.sharedGroupCount,
-      'store/failing': this.#shell.storeHealth.isFailing ? 1 : 0,
+      'store/failing': this.#context.storeHealth.isFailing ? 1 : 0,
       'protocol errors/count': counters.protocolErrors,
       'heap/current': this.#rss(),
     };
-    const { ledger, waiting: waitingForMemory } = this.#shell.memory;
+    const { ledger, waiting: waitingForMemory } = this.#context.memory;
     values['memory/bytes'] = ledger.bytes;
     values['memory/bytes/shared'] = ledger.sharedBytes;
     for (const [name, category] of Object.entries(Category)) values[`memory/bytes/${name}`] = ledger.bytesOf(category);
@@ -200,10 +200,10 @@ export class SysTopics {
 
   /** In the forms that subscribers ask for, too. */
   #publish(topic: Topic, payload: Buffer, contentType: string | undefined): void {
-    const { now } = this.#shell.core;
+    const { now } = this.#context.core;
     // The limits are for topics of clients.
     const message = createMessage(topic.name, { payload, retain: true, contentType }, now, widestTopicLimits, topic);
-    const { boundary } = this.#shell;
+    const { boundary } = this.#context;
     const failed = (error: unknown) => boundary.break('$SYS', error);
     this.#messages.publish(message, { mayRefuse: false, done() {}, failed });
   }

@@ -8,17 +8,17 @@ import { type PendingWill, publisherOf } from '../core/wills.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { type Asker, whenStoreKeepsUp } from './awaiting.ts';
 import type { Blamable } from './boundary.ts';
+import type { BrokerContext } from './broker-context.ts';
+import { type Asker, whenStoreKeepsUp } from './late-answers.ts';
 import { type Passage, pass } from './passage.ts';
-import { mustBeStored } from './publishing.ts';
-import type { Shell } from './shell.ts';
+import { mustBeStored } from './publish.ts';
 
 /** `done` is called in the same go as the will is routed, or refused. */
-export function publishWill(shell: Shell, message: Message, will: PendingWill, done: () => void): void {
-  const passage = new WillPassage(shell, message, will, done);
+export function publishWill(context: BrokerContext, message: Message, will: PendingWill, done: () => void): void {
+  const passage = new WillPassage(context, message, will, done);
   passage.guard(() => {
-    if (!shell.storeHealth.isStrained || !mustBeStored(shell, null, message)) pass(passage);
+    if (!context.storeHealth.isStrained || !mustBeStored(context, null, message)) pass(passage);
     else whenStoreKeepsUp(passage, () => pass(passage));
   });
 }
@@ -27,15 +27,15 @@ export function publishWill(shell: Shell, message: Message, will: PendingWill, d
 class WillPassage implements Passage, Asker, Blamable {
   readonly isAbandoned = false;
   readonly isClosing = false;
-  readonly shell: Shell;
+  readonly context: BrokerContext;
   readonly message: Message;
   readonly identity: ClientIdentity;
   readonly #will: PendingWill;
   readonly #done: () => void;
   #isOver = false;
 
-  constructor(shell: Shell, message: Message, will: PendingWill, done: () => void) {
-    this.shell = shell;
+  constructor(context: BrokerContext, message: Message, will: PendingWill, done: () => void) {
+    this.context = context;
     this.message = message;
     this.identity = publisherOf(will);
     this.#will = will;
@@ -55,7 +55,7 @@ class WillPassage implements Passage, Asker, Blamable {
   unpark(): void {}
 
   guard(run: () => void): void {
-    this.shell.boundary.forOne(this, run);
+    this.context.boundary.forOne(this, run);
   }
 
   inItsTime(run: () => void): void {
@@ -75,12 +75,12 @@ class WillPassage implements Passage, Asker, Blamable {
   }
 
   refused(reasonCode: number, why?: string): void {
-    if (!this.#isOver) this.shell.core.sink.willRefused(this.message, this.#will, reasonCode, why);
+    if (!this.#isOver) this.context.core.sink.willRefused(this.message, this.#will, reasonCode, why);
     this.#end();
   }
 
   passed(messages: readonly Prepared[]): void {
-    const { core } = this.shell;
+    const { core } = this.context;
     const { topic, qos, retain } = this.message;
     // The rules once more, if it had to wait: they may have changed meanwhile.
     const code = this.#will.rights?.publish(topic, qos, retain) ?? ReasonCode.Success;

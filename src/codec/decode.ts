@@ -5,8 +5,8 @@ import { ProtocolError } from '../protocol/errors.ts';
 import {
   type AckType,
   type AuthPacket,
-  type ColdPacket,
   type ConnectPacket,
+  type ControlPacket,
   type DisconnectPacket,
   PacketType,
   type QoS,
@@ -42,7 +42,7 @@ export function decodePacket(
   start: number,
   end: number,
   version: ProtocolVersion | 0,
-): ColdPacket {
+): ControlPacket {
   const type = header >> 4;
   checkFlags(type, header & 15, version);
   switch (type) {

@@ -4,14 +4,14 @@
  * Written by hand over the table in `properties.ts`: mqtt-packet's generator would need user properties as an object,
  * which loses their order, and is the oracle that the tests compare this with.
  */
-import { type AckType, type Answer, type PacketId, PacketType } from '../protocol/packets.ts';
+import { type AckType, type PacketId, PacketType, type ServerPacket } from '../protocol/packets.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { encodeProperties, encodeVarint } from './properties.ts';
 import { varintSize, writeVarint } from './publish.ts';
 
 export const pingresp: Buffer = Buffer.from([PacketType.pingresp << 4, 0]);
 
-export function encodeAnswer(packet: Answer, version: ProtocolVersion): Buffer {
+export function encodeAnswer(packet: ServerPacket, version: ProtocolVersion): Buffer {
   const { hasProperties } = traitsOf[version];
   const properties = hasProperties ? withLength(encodeProperties(packet.properties)) : nothing;
   switch (packet.cmd) {
@@ -34,9 +34,9 @@ export function encodeAnswer(packet: Answer, version: ProtocolVersion): Buffer {
 }
 
 /** Without reason string and user properties, which are not welcome everywhere. [MQTT5 3.1.2-29] [MQTT5 3.14.2-3] */
-export function withoutExplanations(packet: Answer): Answer {
+export function withoutExplanations(packet: ServerPacket): ServerPacket {
   const { reasonString: _, userProperties: __, ...properties } = packet.properties;
-  return { ...packet, properties } as Answer;
+  return { ...packet, properties } as ServerPacket;
 }
 
 type Bytes = ArrayLike<number>;

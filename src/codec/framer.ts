@@ -177,7 +177,7 @@ export class Framer {
 
   #hold(bytes: Buffer, at: number, end: number, total: number): void {
     const length = end - at;
-    // Room grows with what has come, not with what the header promises.
+    // SliceArena grows with what has come, not with what the header promises.
     this.#rest = this.#take(total > 0 ? Math.min(total, Math.max(64, length * 2)) : 64);
     bytes.copy(this.#rest, 0, at, end);
     this.#restLength = length;

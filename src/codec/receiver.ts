@@ -1,5 +1,5 @@
 import type { Message } from '../protocol/message.ts';
-import type { AckType, ColdPacket, PacketId } from '../protocol/packets.ts';
+import type { AckType, ControlPacket, PacketId } from '../protocol/packets.ts';
 
 /**
  * Who gets the packets that a `Framer` finds, in their order.
@@ -15,7 +15,7 @@ export interface PacketReceiver {
   onPublish(message: Message, packetId: PacketId, dup: boolean, topicAlias: number): void;
   onAck(type: AckType, packetId: PacketId, reasonCode: number): void;
   onPing(): void;
-  onPacket(packet: ColdPacket): void;
+  onPacket(packet: ControlPacket): void;
   /** After each of them, whatever it was. */
   packetDone(): void;
   /** While true no further packet is handed over; the rest of the bytes is kept until `Framer.resume`. */

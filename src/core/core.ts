@@ -1,7 +1,7 @@
 /**
  * The broker's rules in one place: what packets, disconnections and time mean for sessions, subscriptions and messages.
  *
- * Synchronous, without I/O, clock or chance of its own: the shell says what happened and what time it is, and the core
+ * Synchronous, without I/O, clock or chance of its own: the broker says what happened and what time it is, and the core
  * tells the sink what follows. Start reading at `publish` here, then `delivering.ts` and `handlers/`.
  */
 import { Account, Ledger } from '../base/ledger.ts';
@@ -17,10 +17,10 @@ import { Delivering } from './delivering.ts';
 import { LocalDirectory, type SessionDirectory } from './directory.ts';
 import { FanOut, JointCommit, type Resumable } from './fan-out.ts';
 import { retainedFootprint } from './footprint.ts';
-import { type Forms, formFor, type Prepared } from './prepared.ts';
+import { type Prepared, type Variants, variantFor } from './prepared.ts';
 import { Reservation } from './reservation.ts';
 import { type RetainedMatches, RetainedMessages } from './retained.ts';
-import { type Route, shareOf } from './route.ts';
+import { type Route, targetExcludingOrigin } from './route.ts';
 import { LocalRouter, type Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
@@ -153,7 +153,7 @@ export class Core {
    * Where there is no room for a copy, that copy is dropped and counted, and the others go out: who can tell the
    * publisher of a refusal asks `refuses` before. Returns Success or NoMatchingSubscribers.
    */
-  publish(message: Message, origin: Session | null, forms: Forms | null = null, mayPause = false): ReasonCode {
+  publish(message: Message, origin: Session | null, forms: Variants | null = null, mayPause = false): ReasonCode {
     const route = this.router.route(message.topic);
     if (message.retain) this.#retain(message);
     // It had to wait, for a hook or for the disk. [MQTT5 3.3.2-5]
@@ -171,7 +171,7 @@ export class Core {
     return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
   }
 
-  #fanOutTo(route: Route, message: Message, origin: Session | null, forms: Forms | null): FanOut {
+  #fanOutTo(route: Route, message: Message, origin: Session | null, forms: Variants | null): FanOut {
     const { copies, storedCopies } = this.stepSizes;
     const mayStore = message.qos > 0 || this.settings.queueQoS0;
     const joint = mayStore && this.store.outlivesProcess ? new JointCommit(this.store, this.sink) : null;
@@ -234,7 +234,7 @@ export class Core {
     message: Message,
     route: Route,
     origin: Session | null,
-    forms: Forms | null,
+    forms: Variants | null,
     from: number,
     to: number,
     isLater = false,
@@ -244,11 +244,11 @@ export class Core {
     const sessions = targets.length;
     let reached = 0;
     for (let i = from; i < to && i < sessions; i++) {
-      const target = shareOf(targets[i]!, origin);
+      const target = targetExcludingOrigin(targets[i]!, origin);
       if (target === null || (isLater && !this.#isStillWanted(message, target.session))) continue;
       const qos = Math.min(message.qos, target.qos) as QoS;
       const retain = message.retain && target.retainAsPublished;
-      const form = forms === null ? message : formFor(target.subscriberClass, message, forms);
+      const form = forms === null ? message : variantFor(target.subscriberClass, message, forms);
       reached++;
       if (form !== null) this.#deliver(target.session, form, qos, retain, target.subscriptionIds, null);
     }
@@ -258,7 +258,7 @@ export class Core {
       if (member === null) continue;
       const qos = Math.min(message.qos, member.qos) as QoS;
       const ids = member.identifier > 0 ? [member.identifier] : null;
-      const form = forms === null ? message : formFor(member.subscriberClass, message, forms);
+      const form = forms === null ? message : variantFor(member.subscriberClass, message, forms);
       reached++;
       if (form === null) continue;
       this.#deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);

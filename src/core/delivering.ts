@@ -42,7 +42,7 @@ const droppedAtOnce = 1_000;
 const goesToDropAll = 16;
 
 export class Delivering {
-  /** Milliseconds since the epoch, as the shell last said. */
+  /** Milliseconds since the epoch, as the broker last said. */
   now = 0;
   readonly #settings: BrokerSettings;
   readonly #store: SessionStore;
@@ -242,10 +242,10 @@ export class Delivering {
     const { joint } = delivery;
     const sending = { packetId, messageId: delivery.message.id, isReceived: false };
     this.#store.putSending(session.sid, sending, joint?.changes);
-    const { link } = session;
+    const { channel } = session;
     const { rightsChanges } = this;
     const send = () => {
-      if (session.link !== link || session.window.delivery(packetId) !== delivery) return;
+      if (session.channel !== channel || session.window.delivery(packetId) !== delivery) return;
       try {
         this.#sendNowStored(session, delivery, packetId, rightsChanges);
       } catch (error) {
@@ -469,7 +469,7 @@ export class Delivering {
         this.#sink.failed(session, error);
       }
     };
-    this.#sink.inForm(message, subscription.subscriberClass, take);
+    this.#sink.renderVariant(message, subscription.subscriberClass, take);
     isLater = true;
   }
 

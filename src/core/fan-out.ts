@@ -8,7 +8,7 @@
 import type { ChangeSet, SessionStore } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import type { Forms, Prepared } from './prepared.ts';
+import type { Prepared, Variants } from './prepared.ts';
 import type { PendingRoute, Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
@@ -166,6 +166,6 @@ export class Publication implements Resumable {
 /** The core, as far as it matters here. */
 interface Publisher {
   readonly router: Pick<Router, 'search'>;
-  publish(message: Message, origin: Session | null, forms: Forms | null, mayPause: boolean): number;
+  publish(message: Message, origin: Session | null, forms: Variants | null, mayPause: boolean): number;
   takeFanOut(): FanOut | null;
 }

@@ -27,8 +27,8 @@ export interface ConnectRequest {
   readonly receiveMaximum: number;
   readonly packetBytesMax: number;
   readonly will: SessionWill | null;
-  /** The shell's connection. */
-  readonly link: object;
+  /** The broker's connection. */
+  readonly channel: object;
   /** Kept with the session; null for subscribers within the process. */
   readonly identity: ClientIdentity | null;
   readonly rights: Rights | null;
@@ -53,14 +53,14 @@ function expiryOf({ disconnectedAt, expirySeconds }: Session): number {
   return expirySeconds === neverExpires ? Number.POSITIVE_INFINITY : disconnectedAt! + expirySeconds * 1000;
 }
 
-/** Begins or resumes the session. Once the CONNACK has left, the shell calls `ready`. */
+/** Begins or resumes the session. Once the CONNACK has left, the broker calls `ready`. */
 export function connect(core: Core, request: ConnectRequest): { session: Session; sessionPresent: boolean } {
   let session = sessionOf(core, request.clientId);
-  if (session?.link) {
-    const { link } = session;
+  if (session?.channel) {
+    const { channel } = session;
     // The older connection's will is published unless its delay lets the new connection cancel it. [MQTT5 3.1.4-3]
     disconnected(core, session, true);
-    core.sink.disconnect(link, ReasonCode.SessionTakenOver);
+    core.sink.disconnect(channel, ReasonCode.SessionTakenOver);
   }
   if (session?.isEnded) session = undefined;
   if (session !== undefined && request.clean) {
@@ -78,7 +78,7 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   session.queue.isPaged = session.isPersistent && core.store.canPage;
   session.packetBytesMax = request.packetBytesMax;
   session.will = request.will;
-  session.link = request.link;
+  session.channel = request.channel;
   session.disconnectedAt = null;
   identify(core, session, request.identity, request.rights);
   session.isReady = session.isCongested = false;
@@ -93,7 +93,7 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
  * A subscriber within the process. It is no client: the directory does not know it, so no CONNECT takes it over, and
  * nothing counts it.
  */
-export function attach(core: Core, name: string, link: object): Session {
+export function attach(core: Core, name: string, channel: object): Session {
   const session = new Session(
     {
       clientId: name,
@@ -103,7 +103,7 @@ export function attach(core: Core, name: string, link: object): Session {
     },
     core.ledger,
   );
-  session.link = link;
+  session.channel = channel;
   session.window.resume(core.settings.limits.inflight);
   return session;
 }
@@ -169,7 +169,7 @@ function save(core: Core, session: Session): void {
 export function disconnected(core: Core, session: Session, publishesWill: boolean): void {
   // Who was sent no CONNACK was never connected, so there is nothing to tell others of.
   if (!publishesWill || !session.isReady) session.will = null;
-  session.link = null;
+  session.channel = null;
   session.disconnectedAt = core.now;
   session.isReady = session.isCongested = false;
   // All of the window is to be sent again.

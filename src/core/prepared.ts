@@ -2,21 +2,21 @@
 import type { Message } from '../protocol/message.ts';
 
 /** What subscribers of a class get of a message in its place; null: nothing. */
-export type Forms = ReadonlyMap<string, Message | null>;
+export type Variants = ReadonlyMap<string, Message | null>;
 
 export interface Prepared {
   readonly message: Message;
-  readonly forms: Forms | null;
+  readonly forms: Variants | null;
 }
 
-/** Under this name stands in `Forms` what those without a class get: steps that are for everybody may change it. */
+/** Under this name stands in `Variants` what those without a class get: steps that are for everybody may change it. */
 export const everybody = '';
 
 /** The class of subscribers within the process: they get messages as they were published, whatever steps there are. */
 export const asPublished = '=';
 
 /** What subscribers of this class get. */
-export function formFor(subscriberClass: string | null, message: Message, forms: Forms): Message | null {
+export function variantFor(subscriberClass: string | null, message: Message, forms: Variants): Message | null {
   const form = forms.get(subscriberClass ?? everybody);
   return form === undefined ? message : form;
 }

@@ -5,8 +5,8 @@
 import { queuedBytes } from '../contracts/session-store.ts';
 import type { Limits } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
-import { type Forms, formFor } from './prepared.ts';
-import { type Route, shareOf } from './route.ts';
+import { type Variants, variantFor } from './prepared.ts';
+import { type Route, targetExcludingOrigin } from './route.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
 
@@ -30,12 +30,12 @@ export class Reservation {
   }
 
   /** False if the message would find a full queue. A class of subscribers gets it in its own form. */
-  take({ targets, groups }: Route, message: Message, origin: Session | null, forms: Forms | null): boolean {
+  take({ targets, groups }: Route, message: Message, origin: Session | null, forms: Variants | null): boolean {
     const sizeFor: SizeFor = (subscriberClass) => {
-      return (forms === null ? message : formFor(subscriberClass, message, forms))?.size ?? null;
+      return (forms === null ? message : variantFor(subscriberClass, message, forms))?.size ?? null;
     };
     const isTaken = targets.every((each) => {
-      const target = shareOf(each, origin);
+      const target = targetExcludingOrigin(each, origin);
       if (target === null || target.qos === 0) return true;
       const size = sizeFor(target.subscriberClass);
       return this.#takeFor(target.session, size === null ? null : queuedBytes({ size }, target.subscriptionIds));

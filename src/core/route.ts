@@ -34,7 +34,7 @@ export interface Route {
  * What is left of a target for a message that came from `origin`: No Local takes away the rest. [MQTT5 3.8.3-3] Nothing
  * is left of a session that has ended since the route was found.
  */
-export function shareOf(target: Target, origin: Session | null): Target | null {
+export function targetExcludingOrigin(target: Target, origin: Session | null): Target | null {
   const { session } = target;
   if (session.isEnded) return null;
   return session === origin ? target.ownMessages : target;

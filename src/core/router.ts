@@ -42,7 +42,7 @@ export interface Router {
   group(name: string): SharedGroup | null;
   /**
    * As things are now. Leaves out sessions that may not have messages to this topic; may have some that have ended: see
-   * `shareOf`.
+   * `targetExcludingOrigin`.
    */
   route(topic: Topic): Route;
   /**

@@ -2,7 +2,7 @@
  * What the broker knows of one client, connected or not: subscriptions, what waits for it, what is under way both ways,
  * its will. [MQTT5 4.1]
  *
- * Plain state: the rules are in `delivering.ts` and `handlers/`. The shell hangs its connection on `link`.
+ * Plain state: the rules are in `delivering.ts` and `handlers/`. The broker hangs its connection on `channel`.
  */
 import type { Deque } from '../base/deque.ts';
 import { Account, Category, type Ledger, unlimited } from '../base/ledger.ts';
@@ -38,15 +38,15 @@ export class Session {
   traits: Traits;
   /** How long it outlives its connection, in seconds; 0: not at all. */
   expirySeconds: number;
-  /** The shell's connection; null while the client is away. The core only asks whether there is one. */
-  link: object | null = null;
+  /** The broker's connection; null while the client is away. The core only asks whether there is one. */
+  channel: object | null = null;
   /** The client is connected and its CONNACK has left; before, it is sent nothing. [MQTT5 3.2.0-1] */
   isReady = false;
   /** The session is over and forgotten; whoever still holds it must not use it. */
   isEnded = false;
   /** When its last connection was lost; null while it has one. */
   disconnectedAt: number | null = null;
-  /** Set by the shell while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
+  /** Set by the broker while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
   isCongested = false;
   /**
    * Packet identifiers of QoS 2 messages under way that are not written yet: the client did not read when they were
@@ -187,7 +187,7 @@ export class Session {
   }
 
   get isConnected(): boolean {
-    return this.link !== null;
+    return this.channel !== null;
   }
 
   get outlivesConnection(): boolean {

@@ -1,5 +1,5 @@
 /**
- * What the core tells the world. The shell implements it with buffers and batches, the simulation with a recorder.
+ * What the core tells the world. The broker implements it with buffers and batches, the simulation with a recorder.
  *
  * Calls are made in the order in which their effects must reach a session's client.
  */
@@ -56,9 +56,9 @@ export interface Sink {
   /**
    * Ends the session's connection, telling a client whose version can be told. The session has let go of it already.
    */
-  disconnect(link: object, reasonCode: number): void;
+  disconnect(channel: object, reasonCode: number): void;
   /** Calls back, at once or later, with what subscribers of the class get of a retained message; null: nothing. */
-  inForm(message: Message, subscriberClass: string | null, done: (form: Message | null) => void): void;
+  renderVariant(message: Message, subscriberClass: string | null, done: (form: Message | null) => void): void;
   /**
    * Publishes a will that is due, at once or, if a hook or the pipeline takes its time, later, and calls `done` in the
    * same go as it is routed, or refused.

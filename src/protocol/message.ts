@@ -6,7 +6,7 @@
  * 3.3.2-18]
  */
 
-import { Room } from '../base/room.ts';
+import { SliceArena } from '../base/slice-arena.ts';
 import type { QoS } from './packets.ts';
 import type { Topic } from './topic.ts';
 
@@ -15,7 +15,7 @@ const nothing = Buffer.alloc(0);
 export const never = Number.POSITIVE_INFINITY;
 
 /** For messages that are kept. */
-const room = new Room();
+const room = new SliceArena();
 
 /** A copy of what is smaller costs less than a record of its own and a look for it. */
 const sharedBytesMin = 256;

@@ -135,10 +135,10 @@ export interface AuthPacket {
 }
 
 /** What a client may send, apart from PUBLISH, its acknowledgements and PINGREQ. */
-export type ColdPacket = ConnectPacket | SubscribePacket | UnsubscribePacket | DisconnectPacket | AuthPacket;
+export type ControlPacket = ConnectPacket | SubscribePacket | UnsubscribePacket | DisconnectPacket | AuthPacket;
 
 /** What the server sends, apart from PUBLISH, its acknowledgements and PINGRESP. */
-export type Answer = ConnackPacket | SubackPacket | DisconnectPacket | AuthPacket;
+export type ServerPacket = ConnackPacket | SubackPacket | DisconnectPacket | AuthPacket;
 
 /** Control packet types, the upper half of a packet's first byte. [MQTT5 2.1.2] */
 export const PacketType = {

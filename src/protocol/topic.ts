@@ -2,7 +2,7 @@
  * Topic names and topic filters: what is valid, and one shared object per topic in use (see `topic-table.ts`). [MQTT5
  * 4.7]
  */
-import { Room } from '../base/room.ts';
+import { SliceArena } from '../base/slice-arena.ts';
 import { ProtocolError } from './errors.ts';
 import { ReasonCode } from './reason-codes.ts';
 
@@ -16,7 +16,7 @@ export interface TopicLimits {
 export const widestTopicLimits: TopicLimits = { topicBytes: 65_535, topicLevels: 65_536 };
 
 /** For names, apart from messages, and in small pieces: one that is used for long holds on to all of its piece. */
-const room = new Room(1_024);
+const room = new SliceArena(1_024);
 
 /** What each message looks at comes first: it lies together in memory, and with many topics that is what counts. */
 export class Topic {

@@ -189,7 +189,7 @@ export class Decisions {
     this.#checkMayReceive(decision);
     decision.begunAt = this.#judge.world.time;
     decision.packetId = packetId;
-    decision.begunFor = session.link;
+    decision.begunFor = session.channel;
     this.#begun.set(`${decision.uid} ${packetId}`, decision);
   }
 

@@ -92,7 +92,7 @@ export class Host {
       new Wire(this.#world, this.#random, this.#profile.wire, life, 4, 'probe', noEnds),
       'sim',
     );
-    const { core, counters, chunks, connections } = (probe as Connection).shell;
+    const { core, counters, chunks, connections } = (probe as Connection).context;
     probe!.onClose(null);
     watchCore(core, broker, this.#judge);
     watchChunks(chunks, this.#judge);

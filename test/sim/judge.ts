@@ -10,7 +10,7 @@ import type { Core } from '../../src/core/core.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { DropReason } from '../../src/core/sink.ts';
 import type { Message } from '../../src/protocol/message.ts';
-import type { ColdPacket } from '../../src/protocol/packets.ts';
+import type { ControlPacket } from '../../src/protocol/packets.ts';
 import type { LevelStore } from '../../src/store/level/level-store.ts';
 import { type Decision, Decisions } from './decisions.ts';
 import type { Mark, SimulatedDisk } from './disk.ts';
@@ -402,7 +402,7 @@ export class Judge {
     this.#promise(link, `pubcomp ${packetId}`);
   }
 
-  onPacket(link: Link, packet: ColdPacket): void {
+  onPacket(link: Link, packet: ControlPacket): void {
     this.traffic++;
     const { time } = this.world;
     if (packet.cmd === 'connect' && connectNeedsNoDisk(this, link)) link.asked.set('connack', time);

@@ -82,10 +82,10 @@ export function checkLedger(judge: Judge): void {
   for (const session of living.get(core)!) {
     count.ofClient = 0;
     countSession(count, session);
-    const { link } = session;
-    if (link instanceof Connection && link.account === session.account) {
-      count.ofClient += link.heldBytes;
-      if (link.waiting !== null) count.hold('pipelines', link.waiting, deliveryBytes);
+    const { channel } = session;
+    if (channel instanceof Connection && channel.account === session.account) {
+      count.ofClient += channel.heldBytes;
+      if (channel.waiting !== null) count.hold('pipelines', channel.waiting, deliveryBytes);
     }
     const { bytes } = session.account;
     judge.check(bytes === count.ofClient, 'the ledger is what is held', () => {

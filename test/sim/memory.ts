@@ -52,10 +52,10 @@ export class Memory {
     const before = this.#inTheWay;
     this.#inTheWay = new Map();
     if (core.ledger.pressure < Pressure.disconnection) return;
-    for (const { clientId, link, account } of core.directory) {
-      if (!(link instanceof Connection) || account.isSmall) continue;
-      const since = before.get(link) ?? time;
-      this.#inTheWay.set(link, since);
+    for (const { clientId, channel, account } of core.directory) {
+      if (!(channel instanceof Connection) || account.isSmall) continue;
+      const since = before.get(channel) ?? time;
+      this.#inTheWay.set(channel, since);
       this.#judge.check(time - since <= endsMs, 'the largest make room when memory is used up', () => {
         return `${clientId} holds ${account.bytes} bytes, and is connected`;
       });

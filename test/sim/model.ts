@@ -135,7 +135,7 @@ export function owedTo(session: ModelSession, number: number): Expected | null {
   return session.expected.get(number) ?? session.fleeting.find(({ message }) => message.number === number) ?? null;
 }
 
-const shareOf = (filter: string) => parseFilter(filter)!;
+const targetExcludingOrigin = (filter: string) => parseFilter(filter)!;
 
 export class Model {
   readonly sessions = new Map<string, ModelSession>();
@@ -284,7 +284,7 @@ export class Model {
   #subscribe(session: ModelSession, filter: string, options: Options, at: number): void {
     const isNew = !session.subscriptions.has(filter);
     session.subscriptions.set(filter, options);
-    const parsed = shareOf(filter);
+    const parsed = targetExcludingOrigin(filter);
     if (parsed.shareName !== null || options.rh === 2 || (options.rh === 1 && !isNew)) return;
     const owed = new Map<string, Expected>();
     session.replays.set(filter, { options, owed });
@@ -313,7 +313,7 @@ export class Model {
     for (const session of this.sessions.values()) {
       if (excluded.has(session.clientId)) continue;
       for (const [filter, options] of session.subscriptions) {
-        const parsed = shareOf(filter);
+        const parsed = targetExcludingOrigin(filter);
         if (!matches(parsed.filter, topic)) continue;
         const name = `${parsed.shareName}/${parsed.filter}`;
         if (parsed.shareName !== null) groups.set(name, (groups.get(name) ?? new Map()).set(session.clientId, options));

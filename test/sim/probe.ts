@@ -221,7 +221,7 @@ function watchDecisions(core: Core, judge: Judge): void {
   sink.publish = (session, message, qos, packetId, retain, dup, ids) => {
     const delivery = packetId === 0 ? lastTaken.get(session) : session.window.delivery(packetId);
     const written = decisions.written(meant(session, delivery, judge), session);
-    const link = linkBy.get(session.link!)!;
+    const link = linkBy.get(session.channel!)!;
     if (qos === 2 && session.isPersistent) checkSendingStored(judge, session, packetId);
     link.written.push({ decision: written, at: judge.world.time, isFirst: written.writes === 1 });
     send(session, message, qos, packetId, retain, dup, ids);

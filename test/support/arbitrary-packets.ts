@@ -3,7 +3,7 @@
  */
 import fc from 'fast-check';
 import type { Packet } from 'mqtt-packet';
-import type { Answer } from '../../src/protocol/packets.ts';
+import type { ServerPacket } from '../../src/protocol/packets.ts';
 import type { ProtocolVersion } from '../../src/protocol/traits.ts';
 import { encodeAsClient } from './mqtt-packet.ts';
 
@@ -188,7 +188,7 @@ const connackProperties = some({
 const grants = (codes: readonly number[]) => fc.array(fc.constantFrom(...codes), { minLength: 1, maxLength: 5 });
 
 /** What the broker may send to a client of this version, apart from PUBLISH and its acknowledgements. */
-export function anAnswer(version: ProtocolVersion): fc.Arbitrary<Answer> {
+export function anAnswer(version: ProtocolVersion): fc.Arbitrary<ServerPacket> {
   const is5 = version === 5;
   const connack = fc.record({
     cmd: fc.constant('connack'),
@@ -219,5 +219,5 @@ export function anAnswer(version: ProtocolVersion): fc.Arbitrary<Answer> {
     granted('unsuback', [0, 0x11, 0x8f]),
     ...(is5 ? [disconnect, auth] : []),
   );
-  return packet as unknown as fc.Arbitrary<Answer>;
+  return packet as unknown as fc.Arbitrary<ServerPacket>;
 }

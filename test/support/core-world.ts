@@ -87,7 +87,7 @@ export class World {
   readonly store = new RecordingStore();
   readonly core: Core;
   /** What is asked for retained messages in another form. */
-  inForm: Sink['inForm'] = (message, _class, done) => done(message);
+  renderVariant: Sink['renderVariant'] = (message, _class, done) => done(message);
 
   /** `store`: default one that remembers nothing but what was put. */
   constructor(limits: Partial<Limits> = {}, queueQoS0 = false, store?: SessionStore) {
@@ -115,7 +115,7 @@ export class World {
       acknowledge: ({ clientId }, type, packetId) => void this.told.push(`${clientId} gets ${type} for ${packetId}`),
       acknowledgeStored: ({ clientId }, type, id) => void this.told.push(`${clientId} gets ${type} for ${id}`),
       disconnect: () => {},
-      inForm: (...asked) => this.inForm(...asked),
+      renderVariant: (...asked) => this.renderVariant(...asked),
       publishWill: ({ payload }, _, done) => {
         this.told.push(`will ${payload}`);
         done();
@@ -129,7 +129,7 @@ export class World {
   /** Up to the CONNACK, which has not left. */
   connecting(clientId: string, packetBytesMax = Number.POSITIVE_INFINITY, will: SessionWill | null = null): Session {
     const client = { clientId, traits: traitsOf[5], clean: false, expirySeconds: 1_000, receiveMaximum: 65_535 };
-    return connect(this.core, { ...client, packetBytesMax, will, link: {}, identity: null, rights: null }).session;
+    return connect(this.core, { ...client, packetBytesMax, will, channel: {}, identity: null, rights: null }).session;
   }
 
   connected(clientId: string, packetBytesMax?: number): Session {

@@ -13,7 +13,7 @@ import { Reader } from '../../src/codec/reader.ts';
 import type { PacketReceiver } from '../../src/codec/receiver.ts';
 import { ProtocolError } from '../../src/protocol/errors.ts';
 import type { Message } from '../../src/protocol/message.ts';
-import type { AckType, ColdPacket, PacketId, QoS, WillProperties } from '../../src/protocol/packets.ts';
+import type { AckType, ControlPacket, PacketId, QoS, WillProperties } from '../../src/protocol/packets.ts';
 import type { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { widestTopicLimits } from '../../src/protocol/topic.ts';
 import { type ProtocolVersion, traitsOf } from '../../src/protocol/traits.ts';
@@ -74,7 +74,7 @@ export interface PingRecord {
   cmd: 'pingreq';
 }
 
-export type Received = PublishRecord | AckRecord | PingRecord | ColdPacket;
+export type Received = PublishRecord | AckRecord | PingRecord | ControlPacket;
 
 const ackNames = { 4: 'puback', 5: 'pubrec', 6: 'pubrel', 7: 'pubcomp' } as const;
 
@@ -115,7 +115,7 @@ export class Recorder implements PacketReceiver {
     this.#keep({ cmd: 'pingreq' });
   }
 
-  onPacket(packet: ColdPacket): void {
+  onPacket(packet: ControlPacket): void {
     this.#keep(opened(packet));
   }
 
@@ -126,7 +126,7 @@ export class Recorder implements PacketReceiver {
 }
 
 /** What is read from the packet only when it is asked for. */
-function opened(packet: ColdPacket): ColdPacket {
+function opened(packet: ControlPacket): ControlPacket {
   try {
     if (packet.cmd === 'subscribe') return { ...packet, subscriptions: [...packet.subscriptions] };
     if (packet.cmd === 'unsubscribe') return { ...packet, unsubscriptions: [...packet.unsubscriptions] };

@@ -3,24 +3,33 @@
  */
 import { describe, expect, test } from 'vitest';
 import { encodeAnswer, pingresp } from '../../src/codec/encode.ts';
-import type { Answer, ConnackProperties } from '../../src/protocol/packets.ts';
+import type { ConnackProperties, ServerPacket } from '../../src/protocol/packets.ts';
 import { type ProtocolVersion, traitsOf } from '../../src/protocol/traits.ts';
 import { every, v3, v5, v31, v311, wire } from '../support/wire.ts';
 
-type Row = [name: string, versions: readonly ProtocolVersion[], packet: Answer, bytes: Buffer];
+type Row = [name: string, versions: readonly ProtocolVersion[], packet: ServerPacket, bytes: Buffer];
 
-const connack = (reasonCode: number, properties: ConnackProperties = {}, sessionPresent = false): Answer => {
+const connack = (reasonCode: number, properties: ConnackProperties = {}, sessionPresent = false): ServerPacket => {
   return { cmd: 'connack', sessionPresent, reasonCode, properties };
 };
-const suback = (granted: number[], properties = {}): Answer => ({ cmd: 'suback', messageId: 258, granted, properties });
-const unsuback = (granted: number[], properties = {}): Answer => ({
+const suback = (granted: number[], properties = {}): ServerPacket => ({
+  cmd: 'suback',
+  messageId: 258,
+  granted,
+  properties,
+});
+const unsuback = (granted: number[], properties = {}): ServerPacket => ({
   cmd: 'unsuback',
   messageId: 258,
   granted,
   properties,
 });
-const disconnect = (reasonCode: number, properties = {}): Answer => ({ cmd: 'disconnect', reasonCode, properties });
-const auth = (reasonCode: number, properties = {}): Answer => ({ cmd: 'auth', reasonCode, properties });
+const disconnect = (reasonCode: number, properties = {}): ServerPacket => ({
+  cmd: 'disconnect',
+  reasonCode,
+  properties,
+});
+const auth = (reasonCode: number, properties = {}): ServerPacket => ({ cmd: 'auth', reasonCode, properties });
 const pairs = {
   userProperties: [
     ['b', '1'],
@@ -41,7 +50,7 @@ const connacks: Row[] = [
   [
     'a property that is undefined',
     v5,
-    { ...connack(0), properties: { reasonString: undefined } as object } as Answer,
+    { ...connack(0), properties: { reasonString: undefined } as object } as ServerPacket,
     wire`20 03 00 00 00`,
   ],
   ...(

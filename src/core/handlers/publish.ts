@@ -67,9 +67,9 @@ function finish(core: Core, session: Session, qos: QoS, packetId: PacketId, code
 
 /** The same, perhaps in a later round. */
 function finisher(core: Core, session: Session, qos: QoS, packetId: PacketId, staged: number): (code: number) => void {
-  const { link } = session;
+  const { channel } = session;
   return (code) => {
-    if (session.link === link) finish(core, session, qos, packetId, code, staged);
+    if (session.channel === channel) finish(core, session, qos, packetId, code, staged);
   };
 }
 

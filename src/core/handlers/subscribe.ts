@@ -10,7 +10,7 @@ import { type Subscription, type SubscriptionOptions, storedForm, subscriptionOf
 
 /**
  * Returns the code for the SUBACK: the granted QoS or a failure. Retained messages are made ready and leave with the
- * next `pump`, which the shell calls once the SUBACK has left.
+ * next `pump`, which the broker calls once the SUBACK has left.
  */
 export function subscribe(
   core: Core,

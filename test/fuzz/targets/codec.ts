@@ -11,7 +11,7 @@ import { PublishDecoder, publishRemainingLength, writePublish } from '../../../s
 import { Reader } from '../../../src/codec/reader.ts';
 import { ProtocolError } from '../../../src/protocol/errors.ts';
 import { Message } from '../../../src/protocol/message.ts';
-import type { ColdPacket } from '../../../src/protocol/packets.ts';
+import type { ControlPacket } from '../../../src/protocol/packets.ts';
 import { noTopic, widestTopicLimits } from '../../../src/protocol/topic.ts';
 import type { ProtocolVersion } from '../../../src/protocol/traits.ts';
 import { sentPacket } from '../../support/arbitrary-packets.ts';
@@ -162,7 +162,7 @@ class Receiver {
     this.#see('pingreq');
   }
 
-  onPacket(packet: ColdPacket): void {
+  onPacket(packet: ControlPacket): void {
     must(isReadable(packet), 'a packet was checked, and cannot be read');
     this.#see(packet.cmd === 'connect' && packet.will !== undefined ? 'connect will' : packet.cmd);
   }
@@ -174,7 +174,7 @@ class Receiver {
 }
 
 /** What is read from the packet only when it is asked for. */
-function isReadable(packet: ColdPacket): boolean {
+function isReadable(packet: ControlPacket): boolean {
   try {
     if (packet.cmd === 'subscribe') for (const _ of packet.subscriptions);
     if (packet.cmd === 'unsubscribe') for (const _ of packet.unsubscriptions);

@@ -1,6 +1,6 @@
 /** Who may take up a connection, with times and addresses of the test's own. */
 import { describe, expect, test } from 'vitest';
-import { Admission, type Visit } from '../../../src/broker/admission.ts';
+import { Admission, type ConnectionTicket } from '../../../src/broker/admission.ts';
 import { Complaints } from '../../../src/broker/complaints.ts';
 import { Counters } from '../../../src/broker/counters.ts';
 import type { AuditEvent } from '../../../src/contracts/audit.ts';
@@ -31,31 +31,38 @@ class Door {
     });
   }
 
-  arrive(address: string): Visit | null {
+  arrive(address: string): ConnectionTicket | null {
     return this.admission.arrive(`${address}:50000`, listener, this.now);
   }
 
   /** Returns the code of the refusal, or 0. */
-  connect(visit: Visit, username: string | null, clientId = 'c', replaces: Visit | null = null): number {
-    return code(() => this.admission.checkConnect(visit, { clientId, username } as ClientIdentity, this.now, replaces));
+  connect(
+    ticket: ConnectionTicket,
+    username: string | null,
+    clientId = 'c',
+    replaces: ConnectionTicket | null = null,
+  ): number {
+    return code(() =>
+      this.admission.checkConnect(ticket, { clientId, username } as ClientIdentity, this.now, replaces),
+    );
   }
 
   /** One connection that comes, is refused for its password, and leaves. Returns for how long it was kept waiting. */
   fail(address: string, username: string | null, clientId = 'c', reasonCode: number = badPassword): number {
-    const visit = this.arrive(address)!;
-    if (this.connect(visit, username, clientId) !== 0) return -1;
-    const delayMs = this.admission.failed(visit, reasonCode, this.now);
-    this.admission.leave(visit, this.now);
+    const ticket = this.arrive(address)!;
+    if (this.connect(ticket, username, clientId) !== 0) return -1;
+    const delayMs = this.admission.failed(ticket, reasonCode, this.now);
+    this.admission.leave(ticket, this.now);
     return delayMs;
   }
 
   /** What a client with the right password gets to hear. */
   try(address: string, username: string | null, clientId = 'c'): number {
-    const visit = this.arrive(address);
-    if (visit === null) return -1;
-    const refusal = this.connect(visit, username, clientId);
-    const answer = refusal !== 0 ? refusal : code(() => this.admission.welcome(visit, username, this.now, null));
-    this.admission.leave(visit, this.now);
+    const ticket = this.arrive(address);
+    if (ticket === null) return -1;
+    const refusal = this.connect(ticket, username, clientId);
+    const answer = refusal !== 0 ? refusal : code(() => this.admission.welcome(ticket, username, this.now, null));
+    this.admission.leave(ticket, this.now);
     return answer;
   }
 }
@@ -116,10 +123,10 @@ describe('penalties', () => {
 
   test('guesses that were under way when the ban came learn nothing, even if one is right', () => {
     const door = new Door();
-    const visits = Array.from({ length: 50 }, () => door.arrive('192.0.2.1')!);
-    for (const visit of visits) expect(door.connect(visit, 'bob')).toBe(0);
-    const right = visits.pop()!;
-    for (const visit of visits) door.admission.failed(visit, badPassword, door.now);
+    const tickets = Array.from({ length: 50 }, () => door.arrive('192.0.2.1')!);
+    for (const ticket of tickets) expect(door.connect(ticket, 'bob')).toBe(0);
+    const right = tickets.pop()!;
+    for (const ticket of tickets) door.admission.failed(ticket, badPassword, door.now);
     expect(code(() => door.admission.welcome(right, 'bob', door.now, null))).toBe(ReasonCode.Banned);
   });
 
@@ -139,11 +146,11 @@ describe('penalties', () => {
 
   test('so many refusals are kept back at one time; the others leave at once', () => {
     const door = new Door({}, { delayedConnections: 2 });
-    const visits = Array.from({ length: 4 }, () => door.arrive('192.0.2.1')!);
-    for (const visit of visits) door.connect(visit, 'bob');
-    const isDelayed = visits.map((visit) => door.admission.failed(visit, badPassword, door.now) > 0);
+    const tickets = Array.from({ length: 4 }, () => door.arrive('192.0.2.1')!);
+    for (const ticket of tickets) door.connect(ticket, 'bob');
+    const isDelayed = tickets.map((ticket) => door.admission.failed(ticket, badPassword, door.now) > 0);
     expect(isDelayed).toEqual([true, true, false, false]);
-    for (const visit of visits) door.admission.leave(visit, door.now);
+    for (const ticket of tickets) door.admission.leave(ticket, door.now);
     expect(door.fail('192.0.2.1', 'bob')).toBeGreaterThan(0);
   });
 
@@ -193,7 +200,11 @@ describe('limits per address', () => {
   test('so many connections at one time, counted for each address', () => {
     const door = new Door({ connectionsPerAddress: 2 });
     const [first, second, third] = [1, 2, 3].map(() => door.arrive('192.0.2.1')!);
-    expect([first, second, third].map((visit) => door.connect(visit!, null))).toEqual([0, 0, ReasonCode.QuotaExceeded]);
+    expect([first, second, third].map((ticket) => door.connect(ticket!, null))).toEqual([
+      0,
+      0,
+      ReasonCode.QuotaExceeded,
+    ]);
     expect(door.counters.limited.connectionsPerAddress).toBe(1);
     door.admission.leave(third!, door.now);
     expect(door.try('192.0.2.2', null)).toBe(0);
@@ -222,7 +233,7 @@ describe('limits per address', () => {
   test('only so many are kept to be told why; the others are closed at once', () => {
     const door = new Door({ connectionsPerAddress: 1 });
     door.arrive('192.0.2.1');
-    const kept = Array.from({ length: 3_000 }, () => door.arrive('192.0.2.1')).filter((visit) => visit !== null);
+    const kept = Array.from({ length: 3_000 }, () => door.arrive('192.0.2.1')).filter((ticket) => ticket !== null);
     expect(kept).toHaveLength(1_000);
     expect(door.arrive('192.0.2.2')).not.toBeNull();
   });
@@ -244,13 +255,13 @@ describe('limits for all', () => {
 
   test('one address alone fills half of the room, unless it is exempt, and what it gives up is there again', () => {
     const door = new Door({ unauthenticatedConnections: 10 });
-    const visits = Array.from({ length: 8 }, () => door.arrive('192.0.2.1')).filter((visit) => visit !== null);
-    expect(visits).toHaveLength(5);
+    const tickets = Array.from({ length: 8 }, () => door.arrive('192.0.2.1')).filter((ticket) => ticket !== null);
+    expect(tickets).toHaveLength(5);
     expect(door.arrive('192.0.2.2')).not.toBeNull();
-    door.admission.welcome(visits[0]!, null, door.now, null);
+    door.admission.welcome(tickets[0]!, null, door.now, null);
     expect(door.arrive('192.0.2.1')).not.toBeNull();
     expect(door.arrive('192.0.2.1')).toBeNull();
-    door.admission.leave(visits[1]!, door.now);
+    door.admission.leave(tickets[1]!, door.now);
     expect(door.arrive('192.0.2.1')).not.toBeNull();
     expect(door.counters.limited.unauthenticatedConnections).toBe(4);
     expect([1, 2, 3, 4, 5].map(() => door.arrive('127.0.0.1') !== null)).toEqual([true, true, true, true, false]);
@@ -280,31 +291,31 @@ describe('limits for all', () => {
   test('what a client sends once it is known, but has no CONNACK yet, is not counted among the bytes of strangers', () => {
     const door = new Door({ unauthenticatedBytes: 1_000 });
     for (let i = 0; i < 10; i++) {
-      const visit = door.arrive('192.0.2.1')!;
-      door.admission.receive(visit, 100);
-      door.admission.welcome(visit, null, door.now, null);
-      door.admission.receive(visit, 300);
-      door.admission.leave(visit, door.now);
+      const ticket = door.arrive('192.0.2.1')!;
+      door.admission.receive(ticket, 100);
+      door.admission.welcome(ticket, null, door.now, null);
+      door.admission.receive(ticket, 300);
+      door.admission.leave(ticket, door.now);
     }
     expect(door.admission.unauthenticatedBytes).toBe(0);
   });
 
   test('connections of one user, whatever their addresses; a reconnect is not one more', () => {
     const door = new Door({ connectionsPerUser: 2 });
-    const enter = (address: string, replaces: Visit | null = null) => {
-      const visit = door.arrive(address)!;
-      door.connect(visit, 'bob');
-      return { visit, code: code(() => door.admission.welcome(visit, 'bob', door.now, replaces)) };
+    const enter = (address: string, replaces: ConnectionTicket | null = null) => {
+      const ticket = door.arrive(address)!;
+      door.connect(ticket, 'bob');
+      return { ticket, code: code(() => door.admission.welcome(ticket, 'bob', door.now, replaces)) };
     };
     const first = enter('192.0.2.1');
     enter('192.0.2.2');
     expect(enter('192.0.2.3').code).toBe(ReasonCode.QuotaExceeded);
-    const again = enter('192.0.2.1', first.visit);
+    const again = enter('192.0.2.1', first.ticket);
     expect(again.code).toBe(0);
-    door.admission.end(first.visit, door.now);
-    door.admission.leave(first.visit, door.now);
+    door.admission.end(first.ticket, door.now);
+    door.admission.leave(first.ticket, door.now);
     expect(enter('192.0.2.3').code).toBe(ReasonCode.QuotaExceeded);
-    door.admission.leave(again.visit, door.now);
+    door.admission.leave(again.ticket, door.now);
     expect(enter('192.0.2.3').code).toBe(0);
     expect(door.try('192.0.2.3', 'alice')).toBe(0);
   });
@@ -315,12 +326,12 @@ test('connections that are closing do not count, within a room of their own', ()
   const come = () => Array.from({ length: 32 }, () => door.arrive('192.0.2.1'));
   const first = come();
   expect(door.arrive('192.0.2.1')).toBe(null);
-  for (const visit of first) door.admission.closing(visit!);
+  for (const ticket of first) door.admission.closing(ticket!);
   const next = come();
   // As many as are open may not be kept in their closing: there are 16 places for that.
-  expect(next.filter((visit) => visit !== null)).toHaveLength(16);
-  for (const visit of first) door.admission.leave(visit!, door.now);
-  expect(come().filter((visit) => visit !== null)).toHaveLength(16);
-  for (const visit of next) if (visit !== null) door.admission.leave(visit, door.now);
-  expect(come().filter((visit) => visit !== null)).toHaveLength(16);
+  expect(next.filter((ticket) => ticket !== null)).toHaveLength(16);
+  for (const ticket of first) door.admission.leave(ticket!, door.now);
+  expect(come().filter((ticket) => ticket !== null)).toHaveLength(16);
+  for (const ticket of next) if (ticket !== null) door.admission.leave(ticket, door.now);
+  expect(come().filter((ticket) => ticket !== null)).toHaveLength(16);
 });

@@ -685,7 +685,7 @@ test('the subscriptions of a session that ends with very many are taken out over
   client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
   const publisher = world.connect('publisher');
   world.rest();
-  const { router } = (client.receiver as Connection).shell.core;
+  const { router } = (client.receiver as Connection).context.core;
 
   client.destroy();
   publisher.send(message);

@@ -18,7 +18,7 @@ test('what waited for a commit goes by the time at which the disk had it', () =>
     scheduler,
     answersPerStep: 64,
     boundary: { isBroken: false } as Boundary,
-    readTime: () => told.push('the clock is read'),
+    advanceClock: () => told.push('the clock is read'),
   });
   group.whenStored(null, () => told.push('answered'));
   group.endRound();
@@ -37,7 +37,7 @@ test('of very many answers to one commit some are given in a round, and none get
     scheduler: rounds.scheduler,
     answersPerStep: 2,
     boundary: { isBroken: false } as Boundary,
-    readTime: () => {},
+    advanceClock: () => {},
   });
   const given: number[] = [];
   const answer = (number: number) => group.whenStored(null, () => given.push(number));

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, type MockInstance, test, vi } from 'vite
 import { Framer } from '../../../src/codec/framer.ts';
 import { lastUserProperty } from '../../../src/codec/properties.ts';
 import { ProtocolError } from '../../../src/protocol/errors.ts';
-import type { ColdPacket, ConnectPacket, SubscribePacket } from '../../../src/protocol/packets.ts';
+import type { ConnectPacket, ControlPacket, SubscribePacket } from '../../../src/protocol/packets.ts';
 import { aPacketDecoder, variableByteInteger } from '../../support/wire.ts';
 
 let texts: MockInstance;
@@ -24,8 +24,8 @@ const properties = (...list: Buffer[]) => {
 const pair = (name: string, value: string) => Buffer.concat([Buffer.of(0x26), text(name), text(value)]);
 const pairs = Array.from({ length: 1_000 }, (_, i) => pair(`n${i}`, 'v'));
 
-function received(bytes: Buffer, version: 0 | 5): ColdPacket[] {
-  const packets: ColdPacket[] = [];
+function received(bytes: Buffer, version: 0 | 5): ControlPacket[] {
+  const packets: ControlPacket[] = [];
   const ignored = { onPublish() {}, onAck() {}, onPing() {}, packetDone() {} };
   const framer = new Framer(aPacketDecoder(100_000), {
     ...ignored,
@@ -73,7 +73,7 @@ test('of a thousand user properties, the last one of a name is found without the
   ];
   const filter = Buffer.concat([text('a'), Buffer.of(1)]);
   const [{ properties: read }] = received(packet(0x82, Buffer.of(0, 1), properties(...list), filter), 5) as [
-    ColdPacket,
+    ControlPacket,
   ];
   expect(lastUserProperty(read, 'accept')).toBe('last');
   expect(lastUserProperty(read, 'accep')).toBeUndefined();

@@ -38,7 +38,7 @@ test('a retained message whose form comes while the client is away waits in its 
   world.core.publish(Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1, retain: true }), null);
   const client = world.connected('client');
   let answer = () => {};
-  world.inForm = (message, _class, done) => {
+  world.renderVariant = (message, _class, done) => {
     answer = () => done(message);
   };
   world.subscribe(client, 1, 'a', false, 'some class');
@@ -110,7 +110,7 @@ test('a retained message whose form comes while the client is about to come back
   world.core.publish(retained, null);
   const late = world.connected('late');
   let answer = () => {};
-  world.inForm = (message, _class, done) => {
+  world.renderVariant = (message, _class, done) => {
     answer = () => done(message);
   };
   world.subscribe(late, 0, 'a', false, 'some class');

@@ -12,9 +12,9 @@ import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } fro
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
 import { sendOrEnd } from './answers.ts';
-import { withAnswer } from './awaiting.ts';
+import { reportSubscribeRefused } from './audit-events.ts';
 import type { Connection } from './connection.ts';
-import { reportSubscribeRefused } from './reporting.ts';
+import { withAnswer } from './late-answers.ts';
 
 /** So much of one packet is worked through in one step. */
 const costPerStep = 1_024;
@@ -23,7 +23,7 @@ const costOf = (topicFilter: string) => 32 + topicFilter.length;
 
 export function handleSubscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
   const identifier = packet.properties.subscriptionIdentifier ?? 0;
-  const { pipeline } = connection.shell;
+  const { pipeline } = connection.context;
   if (pipeline === null) {
     return subscribeNext(connection, session, packet, begin(connection, packet, { identifier, subscriberClass: null }));
   }
@@ -52,9 +52,9 @@ interface Progress {
   readonly stagedBefore: number;
 }
 
-function begin({ shell }: Connection, { subscriptions }: SubscribePacket, common: Common | null): Progress {
+function begin({ context }: Connection, { subscriptions }: SubscribePacket, common: Common | null): Progress {
   const requests = subscriptions[Symbol.iterator]();
-  return { common, requests, granted: [], costLeft: costPerStep, stagedBefore: shell.core.store.staged };
+  return { common, requests, granted: [], costLeft: costPerStep, stagedBefore: context.core.store.staged };
 }
 
 /** So many subscriptions are looked at in one step, or so many put into another class. */
@@ -67,8 +67,8 @@ const reclassifiedPerStep = 250;
  * this step.
  */
 export async function reclassifySession(connection: Connection, budget = { left: lookedAtPerStep }): Promise<void> {
-  const { session, shell } = connection;
-  if (session === null || connection.identity === null || shell.pipeline === null) return;
+  const { session, context } = connection;
+  if (session === null || connection.identity === null || context.pipeline === null) return;
   if (--budget.left <= 0) await nextStep(connection, budget);
   /** What each class becomes: one question for all subscriptions in it. */
   const wanted = new Map<string | null, string | null>();
@@ -79,14 +79,14 @@ export async function reclassifySession(connection: Connection, budget = { left:
       wanted.set(subscriberClass, answer instanceof Promise ? await answer : answer);
     }
     // Meanwhile the client may have gone, or unsubscribed.
-    if (session.link !== connection) return;
+    if (session.channel !== connection) return;
     const subscription = session.subscriptions.get(topicFilter);
     if (subscription === undefined) continue;
     const changed = wanted.get(subscriberClass)!;
     budget.left--;
     if (changed !== subscriberClass) {
       budget.left -= lookedAtPerStep / reclassifiedPerStep;
-      reclassify(shell.core, subscription, changed);
+      reclassify(context.core, subscription, changed);
     }
     if (budget.left > 0) continue;
     await nextStep(connection, budget);
@@ -96,10 +96,10 @@ export async function reclassifySession(connection: Connection, budget = { left:
 }
 
 /** Work of nobody in particular: others are served before it. */
-function nextStep({ shell }: Connection, budget: { left: number }): Promise<void> {
+function nextStep({ context }: Connection, budget: { left: number }): Promise<void> {
   budget.left = lookedAtPerStep;
   return new Promise((resolve) => {
-    shell.core.sink.background(() => {
+    context.core.sink.background(() => {
       resolve();
       return false;
     });
@@ -112,16 +112,16 @@ function classNow(
   topicFilter: string,
   subscriberClass: string | null,
 ): Awaitable<string | null> {
-  const { shell, identity } = connection;
+  const { context, identity } = connection;
   const failed = (err: unknown) => {
     const fields = { client: identity!.clientId, topicFilter, err };
-    shell.complaints.error('pipeline', fields, 'a subscription gets no messages until it can be put into a class');
+    context.complaints.error('pipeline', fields, 'a subscription gets no messages until it can be put into a class');
     return withheldFrom(subscriberClass);
   };
   try {
-    const answer = shell.pipeline!.reclassify(identity!, subscriberClass);
+    const answer = context.pipeline!.reclassify(identity!, subscriberClass);
     if (!(answer instanceof Promise)) return answer;
-    return answer.catch(failed).finally(() => shell.readTime());
+    return answer.catch(failed).finally(() => context.advanceClock());
   } catch (error) {
     return failed(error);
   }
@@ -129,7 +129,7 @@ function classNow(
 
 /** Works through the filters; a hook that answers later is waited for in between, and others are served in between. */
 function subscribeNext(connection: Connection, session: Session, packet: SubscribePacket, progress: Progress): void {
-  const { hooks, core } = connection.shell;
+  const { hooks, core } = connection.context;
   const { granted, common, requests } = progress;
   for (;;) {
     if (progress.costLeft <= 0) {
@@ -141,7 +141,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
     const { value: request, done } = requests.next();
     if (done) break;
     progress.costLeft -= costOf(request.topic);
-    const parsed = parseFilter(request.topic, connection.shell.settings.limits);
+    const parsed = parseFilter(request.topic, connection.context.settings.limits);
     const refusal =
       parsed === null
         ? ReasonCode.TopicFilterInvalid
@@ -168,7 +168,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
       });
     }
   }
-  connection.shell.commits.answer(connection, progress.stagedBefore, () => {
+  connection.context.commits.answer(connection, progress.stagedBefore, () => {
     if (connection.session !== session) return;
     const codes = granted.map((code) => forVersion(connection, code));
     if (!sendOrEnd(connection, { cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
@@ -184,7 +184,7 @@ function forVersion({ traits }: Connection, code: number): number {
 }
 
 /** 0 if nothing speaks against it. */
-function refusalOf({ shell: { settings, counters } }: Connection, parsed: ParsedFilter): number {
+function refusalOf({ context: { settings, counters } }: Connection, parsed: ParsedFilter): number {
   if (parsed.hasWildcard && !settings.wildcardSubscriptions) return ReasonCode.WildcardSubscriptionsNotSupported;
   if (parsed.shareName !== null && !settings.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported;
   if (!settings.wildcardsAtTopLevel && /^[+#](\/|$)/.test(parsed.filter)) {
@@ -203,7 +203,7 @@ function subscribeOne(
   { identifier, subscriberClass }: Common,
   authorizedQoS: number,
 ): number {
-  const { core, settings, events } = connection.shell;
+  const { core, settings, events } = connection.context;
   const qos = Math.min(request.qos, authorizedQoS, settings.maximumQoS) as QoS;
   const code = subscribe(core, session, request.topic, parsed, {
     qos,
@@ -224,7 +224,7 @@ interface Unsubscribing extends Pick<Progress, 'granted' | 'stagedBefore'> {
 
 export function handleUnsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
   const filters = packet.unsubscriptions[Symbol.iterator]();
-  const progress = { filters, granted: [], stagedBefore: connection.shell.core.store.staged };
+  const progress = { filters, granted: [], stagedBefore: connection.context.core.store.staged };
   unsubscribeNext(connection, session, packet, progress);
 }
 
@@ -234,7 +234,7 @@ function unsubscribeNext(
   packet: UnsubscribePacket,
   progress: Unsubscribing,
 ): void {
-  const { core, events, commits } = connection.shell;
+  const { core, events, commits } = connection.context;
   const { filters, granted, stagedBefore } = progress;
   for (let costLeft = costPerStep; ; ) {
     if (costLeft <= 0) {

@@ -2,7 +2,7 @@
  * Memory for many small things that stay: they lie side by side in one buffer, since a Buffer object of its own would
  * be larger than most of them. Not more than this at a time, because one that stays holds on to all of it.
  */
-export class Room {
+export class SliceArena {
   readonly #pieceBytes: number;
   #shared: Buffer;
   #used = 0;

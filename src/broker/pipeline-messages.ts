@@ -10,8 +10,8 @@ import { reachesUnclassified, subscriberClassesOf } from '../core/route.ts';
 import type { Router } from '../core/router.ts';
 import type { Message } from '../protocol/message.ts';
 import { isBrokersOwn, type Topic } from '../protocol/topic.ts';
+import type { BrokerContext } from './broker-context.ts';
 import { createMessage } from './create-message.ts';
-import type { Shell } from './shell.ts';
 
 /** Whether messages to this topic go through a pipeline. Asked once per topic, until the pipelines change. */
 export function isPiped(pipeline: MessagePipeline, topic: Topic): boolean {
@@ -41,11 +41,11 @@ export function opened(message: Message): PublishedMessage {
 }
 
 /** Throws if what is wanted cannot be published. */
-function changed(original: Message, seen: PublishedMessage, change: MessageChange, shell: Shell): Message {
+function changed(original: Message, seen: PublishedMessage, change: MessageChange, context: BrokerContext): Message {
   const next: PublishedMessage = { ...seen, ...change };
   const known = next.topic === seen.topic ? original.topic : undefined;
-  const isOurs = shell.pipeline?.gaveAway?.(next.payload);
-  const message = createMessage(next.topic, next, shell.core.now, shell.settings.limits, known, isOurs);
+  const isOurs = context.pipeline?.gaveAway?.(next.payload);
+  const message = createMessage(next.topic, next, context.core.now, context.settings.limits, known, isOurs);
   if (known === undefined && isBrokersOwn(next.topic)) {
     throw new Error(`a message to ${next.topic}, which is for the broker only`);
   }
@@ -55,14 +55,19 @@ function changed(original: Message, seen: PublishedMessage, change: MessageChang
 }
 
 /** Throws if what the verdict says cannot be published. A verdict that rejects gives nothing. */
-export function messagesOf(verdict: PublishVerdict, message: Message, seen: PublishedMessage, shell: Shell): Message[] {
+export function messagesOf(
+  verdict: PublishVerdict,
+  message: Message,
+  seen: PublishedMessage,
+  context: BrokerContext,
+): Message[] {
   switch (verdict.verdict) {
     case 'keep':
       return [message];
     case 'change':
-      return [changed(message, seen, verdict.change, shell)];
+      return [changed(message, seen, verdict.change, context)];
     case 'split':
-      return verdict.messages.map((change) => changed(message, seen, change, shell));
+      return verdict.messages.map((change) => changed(message, seen, change, context));
     case 'drop':
     case 'reject':
       return [];
@@ -75,11 +80,11 @@ export function messagesOf(verdict: PublishVerdict, message: Message, seen: Publ
  * its own of every message, or what a step takes out would get through.
  */
 export class Preparation {
-  readonly #shell: Shell;
+  readonly #context: BrokerContext;
   readonly #messages: { readonly message: Message; forms: Map<string, Message | null> | null }[];
 
-  constructor(shell: Shell, messages: readonly Message[]) {
-    this.#shell = shell;
+  constructor(context: BrokerContext, messages: readonly Message[]) {
+    this.#context = context;
     this.#messages = messages.map((message) => ({ message, forms: null }));
   }
 
@@ -91,7 +96,7 @@ export class Preparation {
    * Null: everything is there at this moment. Else a promise that never rejects, after which there may be more to make.
    */
   makeMissing(): Promise<unknown> | null {
-    const { pipeline, core } = this.#shell;
+    const { pipeline, core } = this.#context;
     if (pipeline === null) return null;
     const waiting: Promise<unknown>[] = [];
     for (const each of this.#messages) {
@@ -103,7 +108,7 @@ export class Preparation {
       const forms = (each.forms ??= new Map());
       for (const subscriberClass of classes) {
         if (forms.has(subscriberClass)) continue;
-        const form = formOf(this.#shell, each.message, subscriberClass, false);
+        const form = formOf(this.#context, each.message, subscriberClass, false);
         if (form instanceof Promise) waiting.push(form.then((settled) => forms.set(subscriberClass, settled)));
         else forms.set(subscriberClass, form);
       }
@@ -114,7 +119,7 @@ export class Preparation {
 
 /** Never throws or rejects: a pipeline that fails gives nothing, and the log says so. */
 function formOf(
-  shell: Shell,
+  context: BrokerContext,
   message: Message,
   subscriberClass: string,
   isRetained: boolean,
@@ -122,17 +127,17 @@ function formOf(
   if (isWithheld(subscriberClass)) return null;
   const failed = (err: unknown) => {
     const fields = { topic: message.topic.name, subscriberClass, err };
-    shell.core.sink.dropped('pipelineFailed', null);
-    shell.complaints.error('pipeline', fields, 'a pipeline for subscribers failed');
+    context.core.sink.dropped('pipelineFailed', null);
+    context.complaints.error('pipeline', fields, 'a pipeline for subscribers failed');
     return null;
   };
   try {
     const seen = opened(message);
     const toForm = (verdict: Awaited<ReturnType<MessagePipeline['onDeliver']>>) => {
       if (verdict.verdict === 'drop') return null;
-      return verdict.verdict === 'keep' ? message : changed(message, seen, verdict.message, shell);
+      return verdict.verdict === 'keep' ? message : changed(message, seen, verdict.message, context);
     };
-    const verdict = shell.pipeline!.onDeliver(seen, subscriberClass, isRetained);
+    const verdict = context.pipeline!.onDeliver(seen, subscriberClass, isRetained);
     return verdict instanceof Promise ? verdict.then(toForm).catch(failed) : toForm(verdict);
   } catch (error) {
     return failed(error);
@@ -140,19 +145,19 @@ function formOf(
 }
 
 /** A retained message, for a subscriber that has just come. */
-export function inForm(
-  shell: Shell,
+export function renderVariant(
+  context: BrokerContext,
   message: Message,
   subscriberClass: string | null,
   done: (form: Message | null) => void,
 ): void {
-  const { pipeline } = shell;
+  const { pipeline } = context;
   const isAsItIs = subscriberClass === null ? pipeline === null || !isPiped(pipeline, message.topic) : false;
   if (pipeline === null || isAsItIs || subscriberClass === asPublished) return done(message);
-  const form = formOf(shell, message, subscriberClass ?? everybody, true);
+  const form = formOf(context, message, subscriberClass ?? everybody, true);
   if (!(form instanceof Promise)) return done(form);
   form.then((settled) => {
-    shell.readTime();
+    context.advanceClock();
     done(settled);
   });
 }

@@ -1,9 +1,9 @@
 import type { Awaitable, ClientIdentity } from '../contracts/hooks.ts';
-import type { Shell } from './shell.ts';
+import type { BrokerContext } from './broker-context.ts';
 
 /** For whom a hook is asked: a connection, or a will, whose client has gone. */
 export interface Asker {
-  readonly shell: Shell;
+  readonly context: BrokerContext;
   readonly identity: ClientIdentity | null;
   readonly clientId: string | undefined;
   /** The answer is of no use any more. */
@@ -26,13 +26,13 @@ export function withAnswer<T>(
   fallback: T,
   goOn: (answer: T) => void,
 ): void {
-  const answer = answerOf(asker.shell, asker.clientId, hook, ask, fallback);
+  const answer = answerOf(asker.context, asker.clientId, hook, ask, fallback);
   if (!(answer instanceof Promise)) return goOn(answer);
   asker.park();
   answer.then((settled) => {
     asker.inItsTime(() => {
       if (asker.isClosing) return;
-      asker.shell.readTime();
+      asker.context.advanceClock();
       asker.guard(() => goOn(settled));
     });
     asker.unpark();
@@ -44,7 +44,7 @@ export function withAnswer<T>(
  * refusal.
  */
 export function answerOf<T>(
-  { complaints, scheduler }: Shell,
+  { complaints, scheduler }: BrokerContext,
   client: string | undefined,
   hook: string,
   ask: () => Awaitable<T>,
@@ -66,7 +66,7 @@ export function answerOf<T>(
 
 /** Goes on once the disk takes writes and keeps up, with the connection parked until then. */
 export function whenStoreKeepsUp(asker: Asker, goOn: () => void): void {
-  const { storeHealth } = asker.shell;
+  const { storeHealth } = asker.context;
   if (!storeHealth.isStrained) return goOn();
   const keepsUp = () => new Promise<void>((resolve) => storeHealth.wait(asker, resolve));
   withAnswer<void>(asker, 'store', keepsUp, undefined, () => whenStoreKeepsUp(asker, goOn));

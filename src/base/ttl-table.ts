@@ -15,7 +15,7 @@ const sampleSize = 16;
 /** 2^32 over the golden ratio, so that steps of it spread evenly. */
 const stride = 0x9e3779b1;
 
-export class PassingTable<T extends Passing> {
+export class TtlTable<T extends Passing> {
   readonly #entriesMax: number;
   readonly #slots = new Map<string, number>();
   readonly #names: string[] = [];
@@ -100,12 +100,12 @@ export class PassingTable<T extends Passing> {
 /** Levels that rise with each event and fall with time: leaky buckets, by name, in bounded room. */
 export class LeakyBuckets {
   readonly #leakMs: number;
-  readonly #table: PassingTable<Passing>;
+  readonly #table: TtlTable<Passing>;
 
   /** One drop leaks out in `leakMs`. */
   constructor(leakMs: number, entriesMax: number) {
     this.#leakMs = leakMs;
-    this.#table = new PassingTable(entriesMax);
+    this.#table = new TtlTable(entriesMax);
   }
 
   /** How many drops are in it; parts of one count. */

@@ -24,7 +24,7 @@ import type { OwnMessages } from './own-messages.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
-export interface Shell {
+export interface BrokerContext {
   readonly settings: BrokerSettings;
   readonly hooks: CheckedHooks;
   readonly pipeline: MessagePipeline | null;
@@ -59,7 +59,7 @@ export interface Shell {
   readonly onDisconnected: () => void;
   readonly time: Timekeeper;
   /** Reads the clock, and lets happen what is due. Milliseconds since the epoch. */
-  readTime(): number;
+  advanceClock(): number;
   /**
    * The time that was read last in this round; reads it if none was. A look at the clock costs as much as a message.
    */

@@ -9,12 +9,12 @@ import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { refuseAck } from './answers.ts';
-import { whenStoreKeepsUp } from './awaiting.ts';
+import { reportPublishRefused } from './audit-events.ts';
+import type { BrokerContext } from './broker-context.ts';
 import type { Connection } from './connection.ts';
+import { whenStoreKeepsUp } from './late-answers.ts';
 import { type Passage, pass } from './passage.ts';
-import { mayChange } from './piping.ts';
-import { reportPublishRefused } from './reporting.ts';
-import type { Shell } from './shell.ts';
+import { mayChange } from './pipeline-messages.ts';
 
 export function publishThroughHooks(
   connection: Connection,
@@ -22,12 +22,12 @@ export function publishThroughHooks(
   borrowed: Message,
   packetId: PacketId,
 ): void {
-  const { core } = connection.shell;
+  const { core } = connection.context;
   // A resend of a message that has been through already. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
   const message = borrowed.keep();
   // As are its forms for subscribers, which no hook is asked for.
-  connection.shell.scheduler.checkSoon();
+  connection.context.scheduler.checkSoon();
   pass(new ClientPublish(connection, session, message, packetId));
   if (connection.isParked && connection.session === session) connection.waiting = message;
 }
@@ -45,7 +45,7 @@ class ClientPublish implements Passage {
     this.message = message;
     this.#session = session;
     this.#packetId = packetId;
-    this.#stagedBefore = connection.shell.core.store.staged;
+    this.#stagedBefore = connection.context.core.store.staged;
   }
 
   get isAbandoned(): boolean {
@@ -57,7 +57,7 @@ class ClientPublish implements Passage {
   }
 
   passed(messages: readonly Prepared[]): void {
-    const { core } = this.asker.shell;
+    const { core } = this.asker.context;
     const code = ruledCode(this.#session, this.message);
     if (isFailure(code)) return this.refused(code);
     handleTransformed(core, this.#session, this.message.qos, this.#packetId, messages, this.#stagedBefore);
@@ -71,7 +71,7 @@ export function ruledCode({ rights }: Session, { topic, qos, retain }: Message):
 }
 
 /** Whether it is one message more that has to wait for the disk. */
-export function mustBeStored({ core, pipeline }: Shell, origin: Session | null, message: Message): boolean {
+export function mustBeStored({ core, pipeline }: BrokerContext, origin: Session | null, message: Message): boolean {
   // QoS 0 promises nothing: what of it is stored all the same waits only once too much does.
   if (message.qos === 0 && !core.store.isBehind) return false;
   // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
@@ -89,7 +89,7 @@ export function publishWhenStored(
   borrowed: Message,
   packetId: PacketId,
 ): void {
-  const { storeHealth, complaints, core } = connection.shell;
+  const { storeHealth, complaints, core } = connection.context;
   // The first copy was taken: a refusal would free its identifier for the client, and not for us. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
   const isTold = storeHealth.isFailing && packetId !== 0 && connection.traits.hasProperties;
@@ -120,7 +120,7 @@ export function refusePublish(
   code: number,
   why?: string,
 ): void {
-  const { counters, log, core } = connection.shell;
+  const { counters, log, core } = connection.context;
   // The first copy was allowed, and is on its way already. [MQTT5 4.3.3-10]
   if (message.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, message, packetId);
   counters.publishRefused++;

@@ -3,15 +3,15 @@
  */
 import type { Session } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { ColdPacket, DisconnectPacket } from '../protocol/packets.ts';
+import type { ControlPacket, DisconnectPacket } from '../protocol/packets.ts';
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import { handleAuth } from './authentication.ts';
-import { whenStoreKeepsUp } from './awaiting.ts';
 import type { Connection } from './connection.ts';
 import { handleConnect } from './handshake.ts';
-import { handleSubscribe, handleUnsubscribe } from './subscribing.ts';
+import { whenStoreKeepsUp } from './late-answers.ts';
+import { handleSubscribe, handleUnsubscribe } from './subscribe.ts';
 
-export function handleColdPacket(connection: Connection, packet: ColdPacket): void {
+export function handleControlPacket(connection: Connection, packet: ControlPacket): void {
   const { state, session } = connection;
   if (packet.cmd === 'connect') {
     if (state !== 'opening') throw new ProtocolError(ReasonCode.ProtocolError, 'A second CONNECT'); // [MQTT5 3.1.0-2]
@@ -44,7 +44,7 @@ function whenSubscriptionsAreStored(connection: Connection, session: Session, go
 function handleDisconnect(connection: Connection, session: Session, packet: DisconnectPacket): void {
   const { reasonCode, properties } = packet;
   if (properties.sessionExpiryInterval !== undefined) {
-    changeExpiry(session, properties.sessionExpiryInterval, connection.shell.settings.sessionExpiryMaximumSeconds);
+    changeExpiry(session, properties.sessionExpiryInterval, connection.context.settings.sessionExpiryMaximumSeconds);
   }
   const why = reasonCode === 0 ? 'disconnected' : `disconnected: ${describeReason(reasonCode)}`;
   connection.leave(why, reasonCode === ReasonCode.NormalDisconnection);

@@ -5,8 +5,8 @@ import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Blamable } from './boundary.ts';
 
 /** What a connected session hangs on: a network connection, or a subscriber within the process. */
-export interface Link extends Blamable {
-  /** To whom work for this link is charged. */
+export interface ClientChannel extends Blamable {
+  /** To whom work for this channel is charged. */
   readonly share: Share;
   /** Writes what was gathered during a round. */
   flush(): void;
@@ -16,7 +16,7 @@ export interface Link extends Blamable {
   sendAck(type: AckType, packetId: PacketId, reasonCode: number): void;
   /** Whether a PUBLISH like this is within the peer's Maximum Packet Size. */
   fits(message: Message, header: PublishHeader): boolean;
-  /** The session has let go of this link, for this reason. */
+  /** The session has let go of this channel, for this reason. */
   close(reasonCode: number): void;
 }
 

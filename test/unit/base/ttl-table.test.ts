@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { LeakyBuckets, PassingTable } from '../../../src/base/passing-table.ts';
+import { LeakyBuckets, TtlTable } from '../../../src/base/ttl-table.ts';
 
 describe('a table of what passes', () => {
   test('an entry is there until its time, and then takes no room', () => {
-    const table = new PassingTable(10);
+    const table = new TtlTable(10);
     table.set('a', { until: 100 });
     expect(table.get('a', 99)).toEqual({ until: 100 });
     expect(table.get('a', 100)).toBeNull();
@@ -11,7 +11,7 @@ describe('a table of what passes', () => {
   });
 
   test('whoever invents names displaces his own, not what is to last', () => {
-    const table = new PassingTable(1_000);
+    const table = new TtlTable(1_000);
     for (let i = 0; i < 100; i++) table.set(`lasting ${i}`, { until: 1_000_000 });
     for (let i = 0; i < 100_000; i++) table.set(`invented ${i}`, { until: 1_000 + i });
     const kept = Array.from({ length: 100 }, (_, i) => table.get(`lasting ${i}`, 0));
@@ -20,7 +20,7 @@ describe('a table of what passes', () => {
   });
 
   test('it stays whole whatever is set and removed', () => {
-    const table = new PassingTable(8);
+    const table = new TtlTable(8);
     const names = ['__proto__', 'constructor', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'];
     for (let i = 0; i < 10_000; i++) {
       const name = names[(i * 7919) % names.length]!;
@@ -32,7 +32,7 @@ describe('a table of what passes', () => {
   });
 
   test('one without room remembers nothing', () => {
-    const table = new PassingTable(0);
+    const table = new TtlTable(0);
     table.set('a', { until: 100 });
     expect(table.get('a', 0)).toBeNull();
   });

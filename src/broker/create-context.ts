@@ -13,8 +13,11 @@ import { Core } from '../core/core.ts';
 import { defaultStepSizes } from '../core/step-sizes.ts';
 import { publisherOf } from '../core/wills.ts';
 import { Admission } from './admission.ts';
+import { reportWillRefused } from './audit-events.ts';
 import { Boundary } from './boundary.ts';
 import type { BrokerOptions } from './broker.ts';
+import type { BrokerContext } from './broker-context.ts';
+import { BrokerSink, type SinkOptions } from './broker-sink.ts';
 import { Complaints } from './complaints.ts';
 import type { Connection } from './connection.ts';
 import { Counters } from './counters.ts';
@@ -23,16 +26,13 @@ import { GroupCommit } from './group-commit.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import { Outgoing } from './outgoing.ts';
 import { OwnMessages } from './own-messages.ts';
-import { inForm } from './piping.ts';
-import { reportWillRefused } from './reporting.ts';
-import type { Shell } from './shell.ts';
-import { ShellSink, type SinkOptions } from './shell-sink.ts';
+import { renderVariant } from './pipeline-messages.ts';
 import { StoreHealth } from './store-health.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { publishWill } from './wills.ts';
 
 /** What the broker itself does. */
-export interface ShellOwner {
+export interface ContextOwner {
   /** A bug in what all connections share: see `Boundary`. */
   onBroken(error: Error): void;
   /** A connection is gone. */
@@ -44,7 +44,7 @@ const describeStep = (ms: number) =>
     ? 'the clock was set back; time goes on from where it was'
     : 'no time was told for a while: the process stood still, or the clock was set forward';
 
-export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
+export function createContext(options: BrokerOptions, owner: ContextOwner): BrokerContext {
   const { settings, store, scheduler = eventLoop, log = silentLog, audit = null } = options;
   const time = new Timekeeper(options.clock ?? systemClock, (ms) =>
     log.warn({ seconds: Math.round(ms / 1000) }, describeStep(ms)),
@@ -62,7 +62,7 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     scheduler,
     boundary,
     answersPerStep,
-    readTime: () => shell.readTime(),
+    advanceClock: () => context.advanceClock(),
   });
   // What is staged may wait for nobody's answer.
   storeHealth.onWait = () => commits.schedule();
@@ -76,13 +76,13 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     endRounds();
     unwatch?.();
   };
-  const sink = createSink({ commits, boundary, counters }, () => shell);
+  const sink = createSink({ commits, boundary, counters }, () => context);
   let readInRound = 0;
-  const readTime = () => {
+  const advanceClock = () => {
     readInRound = scheduler.begun;
     try {
       const now = time.read();
-      if (now !== shell.core.now) shell.core.advance(now);
+      if (now !== context.core.now) context.core.advance(now);
     } catch (error) {
       boundary.break('what was due', error);
     }
@@ -97,7 +97,7 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     garbage: options.garbage ?? null,
     clock: () => scheduler.clock() / 1_000,
   });
-  const shell: Shell = {
+  const context: BrokerContext = {
     settings,
     hooks: checkedHooks(options.hooks ?? {}, options.inTime ?? ((answer) => answer)),
     pipeline: options.pipeline ?? null,
@@ -119,22 +119,25 @@ export function createShell(options: BrokerOptions, owner: ShellOwner): Shell {
     events: new BrokerEvents(boundary),
     connections,
     storeHealth,
-    own: { unpromised: new OwnMessages(() => shell, true), promised: new OwnMessages(() => shell, true) },
+    own: { unpromised: new OwnMessages(() => context, true), promised: new OwnMessages(() => context, true) },
     memory,
     onDisconnected: () => owner.onDisconnected(),
     time,
-    readTime,
-    timeOfRound: () => (scheduler.begun > 0 && scheduler.begun === readInRound ? time.now : readTime()),
+    advanceClock,
+    timeOfRound: () => (scheduler.begun > 0 && scheduler.begun === readInRound ? time.now : advanceClock()),
   };
-  shell.decoder.topics.onDisplaced = (topic) => shell.core.router.release(topic);
-  return shell;
+  context.decoder.topics.onDisplaced = (topic) => context.core.router.release(topic);
+  return context;
 }
 
-function createSink(parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters'>, shell: () => Shell): ShellSink {
+function createSink(
+  parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters'>,
+  context: () => BrokerContext,
+): BrokerSink {
   const { boundary, counters } = parts;
   const background = (step: Step) => {
-    shell().scheduler.jobs.queueBackground(() => {
-      shell().readTime();
+    context().scheduler.jobs.queueBackground(() => {
+      context().advanceClock();
       let hasMore = false;
       boundary.forAll('work in the background', () => (hasMore = step()));
       return hasMore;
@@ -142,27 +145,27 @@ function createSink(parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters'
   };
   const storing = (step: Step) => {
     background(() => {
-      const { storeHealth } = shell();
+      const { storeHealth } = context();
       if (!storeHealth.isStrained) return step();
       storeHealth.wait(step, () => storing(step));
       return false;
     });
   };
-  return new ShellSink({
+  return new BrokerSink({
     ...parts,
-    now: () => shell().core.now,
+    now: () => context().core.now,
     background,
     storing,
-    inForm: (message, subscriberClass, done) => inForm(shell(), message, subscriberClass, done),
-    publishWill: (message, will, done) => publishWill(shell(), message, will, done),
+    renderVariant: (message, subscriberClass, done) => renderVariant(context(), message, subscriberClass, done),
+    publishWill: (message, will, done) => publishWill(context(), message, will, done),
     onWillRefused: ({ topic, qos, retain }, will, code, why) => {
-      shell().log.debug({ client: will.clientId, topic: topic.name, reason: code }, 'will refused');
-      reportWillRefused(shell(), publisherOf(will), { topic: topic.name, qos, retain }, code, why);
+      context().log.debug({ client: will.clientId, topic: topic.name, reason: code }, 'will refused');
+      reportWillRefused(context(), publisherOf(will), { topic: topic.name, qos, retain }, code, why);
     },
     onSessionEnded: (session, why) => {
       if (why === 'expired') counters.sessionsExpired++;
-      shell().log.debug({ client: session.clientId, why }, 'session ended');
-      shell().events.emit('sessionEnded', session.clientId, why);
+      context().log.debug({ client: session.clientId, why }, 'session ended');
+      context().events.emit('sessionEnded', session.clientId, why);
     },
   });
 }

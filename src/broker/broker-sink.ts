@@ -1,5 +1,5 @@
 /**
- * Carries out what the core decided: the sink over real links, batches and counters.
+ * Carries out what the core decided: the sink over real channels, batches and counters.
  */
 import type { Step } from '../base/scheduler.ts';
 import type { Session } from '../core/session.ts';
@@ -8,9 +8,9 @@ import type { PendingWill } from '../core/wills.ts';
 import { type Message, never } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Boundary } from './boundary.ts';
+import { type ClientChannel, ReusedHeader } from './client-channel.ts';
 import type { Counters } from './counters.ts';
 import type { GroupCommit } from './group-commit.ts';
-import { type Link, ReusedHeader } from './link.ts';
 
 export interface SinkOptions {
   readonly commits: GroupCommit;
@@ -19,13 +19,17 @@ export interface SinkOptions {
   readonly now: () => number;
   readonly background: (step: Step) => void;
   readonly storing: (step: Step) => void;
-  readonly inForm: (message: Message, subscriberClass: string | null, done: (form: Message | null) => void) => void;
+  readonly renderVariant: (
+    message: Message,
+    subscriberClass: string | null,
+    done: (form: Message | null) => void,
+  ) => void;
   readonly publishWill: (message: Message, will: PendingWill, done: () => void) => void;
   readonly onWillRefused: (message: Message, will: PendingWill, reasonCode: number, why?: string) => void;
   readonly onSessionEnded: (session: Session, why: string) => void;
 }
 
-export class ShellSink implements Sink {
+export class BrokerSink implements Sink {
   readonly #options: SinkOptions;
   readonly #commits: GroupCommit;
   readonly #header = new ReusedHeader();
@@ -52,7 +56,7 @@ export class ShellSink implements Sink {
     header.hasProperties = session.traits.hasProperties;
     header.subscriptionIds = subscriptionIds;
     header.expirySeconds = message.expiresAt === never ? -1 : this.#secondsLeft(message);
-    (session.link as Link).sendPublish(message, header);
+    (session.channel as ClientChannel).sendPublish(message, header);
   }
 
   /** Rounded up: a message with half a second to live is not yet expired. [MQTT5 3.3.2-6] */
@@ -66,7 +70,7 @@ export class ShellSink implements Sink {
     header.hasProperties = session.traits.hasProperties;
     header.subscriptionIds = subscriptionIds;
     header.expirySeconds = message.expiresAt === never ? -1 : 0;
-    return (session.link as Link).fits(message, header);
+    return (session.channel as ClientChannel).fits(message, header);
   }
 
   whenStored(callback: () => void): void {
@@ -74,15 +78,15 @@ export class ShellSink implements Sink {
   }
 
   failed(session: Session, error: unknown): void {
-    const link = session.link as Link | null;
-    if (link === null) this.#options.boundary.blameSession(session.clientId, error);
-    else this.#options.boundary.blame(link, error);
+    const channel = session.channel as ClientChannel | null;
+    if (channel === null) this.#options.boundary.blameSession(session.clientId, error);
+    else this.#options.boundary.blame(channel, error);
   }
 
   work(session: Session, step: Step): void {
-    const link = session.link as Link | null;
-    if (link === null) return this.#options.background(() => this.#tryStep(session, step));
-    link.share.queueBackground(() => this.#tryStep(session, step));
+    const channel = session.channel as ClientChannel | null;
+    if (channel === null) return this.#options.background(() => this.#tryStep(session, step));
+    channel.share.queueBackground(() => this.#tryStep(session, step));
   }
 
   /** What fails is over, and costs the session's connection. */
@@ -104,19 +108,19 @@ export class ShellSink implements Sink {
   }
 
   acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
-    this.#commits.acknowledge(session.link as Link, type, packetId, reasonCode);
+    this.#commits.acknowledge(session.channel as ClientChannel, type, packetId, reasonCode);
   }
 
   acknowledgeStored(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
-    this.#commits.acknowledgeStored(session.link as Link, type, packetId, reasonCode);
+    this.#commits.acknowledgeStored(session.channel as ClientChannel, type, packetId, reasonCode);
   }
 
-  disconnect(link: object, reasonCode: number): void {
-    (link as Link).close(reasonCode);
+  disconnect(channel: object, reasonCode: number): void {
+    (channel as ClientChannel).close(reasonCode);
   }
 
-  inForm(message: Message, subscriberClass: string | null, done: (form: Message | null) => void): void {
-    this.#options.inForm(message, subscriberClass, done);
+  renderVariant(message: Message, subscriberClass: string | null, done: (form: Message | null) => void): void {
+    this.#options.renderVariant(message, subscriberClass, done);
   }
 
   publishWill(message: Message, will: PendingWill, done: () => void): void {

@@ -8,8 +8,8 @@ import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { describeReason } from '../protocol/reason-codes.ts';
+import type { BrokerContext } from './broker-context.ts';
 import type { Connection } from './connection.ts';
-import type { Shell } from './shell.ts';
 
 type Publication = Pick<AccessRequest & { action: 'publish' }, 'topic' | 'qos' | 'retain'>;
 
@@ -21,13 +21,13 @@ function whoIs({ identity, stream, listener }: Connection): Omit<AuditEvent, 'ev
 }
 
 /** Which rule refused, if it was one. */
-function ruleFor({ core }: Shell, identity: ClientIdentity, request: AccessRequest): string | undefined {
+function ruleFor({ core }: BrokerContext, identity: ClientIdentity, request: AccessRequest): string | undefined {
   const decision = core.access?.explain?.(identity, request);
   return decision?.isAllowed === false ? decision.rule : undefined;
 }
 
 export function reportConnected(connection: Connection, sessionPresent: boolean): void {
-  const { audit } = connection.shell;
+  const { audit } = connection.context;
   if (audit === null) return;
   const { stream, traits, mechanism } = connection;
   const tls = stream.tlsVersion ?? undefined;
@@ -36,60 +36,60 @@ export function reportConnected(connection: Connection, sessionPresent: boolean)
 }
 
 export function reportDisconnected(connection: Connection, reason: string): void {
-  const { audit } = connection.shell;
+  const { audit } = connection.context;
   audit?.record({ event: 'disconnected', ...whoIs(connection), reason });
 }
 
 /** A connection was refused before it was accepted. */
 export function reportRefused(connection: Connection, { reasonCode, message }: ProtocolError): void {
-  const { audit } = connection.shell;
-  const { visit, isAuthenticated, shell } = connection;
-  const event = visit.hasFailed ? 'authenticationFailed' : 'refused';
+  const { audit } = connection.context;
+  const { ticket, isAuthenticated, context } = connection;
+  const event = ticket.hasFailed ? 'authenticationFailed' : 'refused';
   if (!audit?.wants(event)) return;
   const details = { code: describeReason(reasonCode), reason: message };
   // A user name that nobody has looked at yet may be a token.
-  const isUnseen = !visit.hasFailed && !isAuthenticated && shell.hooks.authenticate !== undefined;
+  const isUnseen = !ticket.hasFailed && !isAuthenticated && context.hooks.authenticate !== undefined;
   audit.record({ event, ...whoIs(connection), ...(isUnseen ? { user: undefined } : {}), ...details });
 }
 
 /** `why`: in the words of a hook or a pipeline, if they have any. */
 export function reportPublishRefused(connection: Connection, message: Message, code: number, why?: string): void {
-  const { shell, identity } = connection;
-  const { audit } = shell;
+  const { context, identity } = connection;
+  const { audit } = context;
   if (!audit?.wants('publishRefused')) return;
   const { topic, qos, retain } = message;
-  const rule = ruleFor(shell, identity!, { action: 'publish', topic: topic.name, qos, retain });
+  const rule = ruleFor(context, identity!, { action: 'publish', topic: topic.name, qos, retain });
   const details = { topic: topic.name, qos, retain, code: describeReason(code), reason: why, rule };
   audit.record({ event: 'publishRefused', ...whoIs(connection), ...details });
 }
 
 /** At CONNECT, which is refused for it, or when it was due and its client may have left long ago. */
 export function reportWillRefused(
-  shell: Shell,
+  context: BrokerContext,
   identity: ClientIdentity,
   { topic, qos, retain }: Publication,
   code: number,
   why?: string,
 ): void {
-  const { audit } = shell;
+  const { audit } = context;
   if (!audit?.wants('willRefused')) return;
   const { clientId: client, username: user, remoteAddress: from, listener } = identity;
-  const rule = ruleFor(shell, identity, { action: 'publish', topic, qos, retain });
+  const rule = ruleFor(context, identity, { action: 'publish', topic, qos, retain });
   const details = { topic, qos, retain, code: describeReason(code), reason: why, rule };
   audit.record({ event: 'willRefused', client, user, from, listener, ...details });
 }
 
 export function reportSubscribeRefused(connection: Connection, topicFilter: string, qos: QoS, code: number): void {
-  const { shell, identity } = connection;
-  const { audit } = shell;
+  const { context, identity } = connection;
+  const { audit } = context;
   if (!audit?.wants('subscribeRefused')) return;
-  const rule = ruleFor(shell, identity!, { action: 'subscribe', filter: topicFilter, qos });
+  const rule = ruleFor(context, identity!, { action: 'subscribe', filter: topicFilter, qos });
   const details = { topic: topicFilter, qos, code: describeReason(code), rule };
   audit.record({ event: 'subscribeRefused', ...whoIs(connection), ...details });
 }
 
 /** The new connection has the client identifier of one that is open. */
 export function reportTakeover(connection: Connection, previous: Connection): void {
-  const { audit } = connection.shell;
+  const { audit } = connection.context;
   audit?.record({ event: 'takenOver', ...whoIs(connection), reason: `from ${previous.stream.remoteAddress}` });
 }

@@ -481,7 +481,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'the expiry sent on is the one that came',
-    file: 'broker/context-sink.ts',
+    file: 'broker/broker-sink.ts',
     from: 'this.#secondsLeft(message);',
     to: 'message.expirySeconds;',
   },

@@ -4,9 +4,7 @@
  */
 import { z } from 'zod';
 import { defaultAuthenticationLimits, type MechanismSettings } from '../contracts/authentication.ts';
-
-const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
-const text = z.string().min(1);
+import { text, whole } from './values.ts';
 
 const timeoutMs = whole(1, 60_000).default(3_000);
 

@@ -2,9 +2,9 @@
  * What a configuration file may say of what clients may do. docs/guides/authorization.md explains it.
  */
 import { z } from 'zod';
-import { isNetwork } from '../base/addresses.ts';
 import type { AuthorizationSettings } from '../contracts/access.ts';
 import { parseFilter } from '../protocol/topic.ts';
+import { network, networkText, qos, text } from './values.ts';
 
 const placeholder = /\$\{(username|clientId|attributes\.[^${}/+#]+)\}/g;
 const actions = z.enum(['publish', 'subscribe', 'all']);
@@ -15,10 +15,9 @@ const topics = z.string().refine((topic) => {
 }, `a topic filter without $share, in which \${username}, \${clientId} and \${attributes.NAME} may stand`);
 
 const oneOrMore = <T extends z.ZodType<string>>(each: T, what: string) => z.union([each, z.array(each).min(1)], what);
-const patterns = oneOrMore(z.string().min(1), 'a text, or a list of them; * stands for any characters');
+const patterns = oneOrMore(text, 'a text, or a list of them; * stands for any characters');
 
-const oneNetwork = 'an address, or a network such as 10.0.0.0/8';
-const networks = oneOrMore(z.string().refine(isNetwork, oneNetwork), `${oneNetwork}, or a list of them`);
+const networks = oneOrMore(network, `${networkText}, or a list of them`);
 
 /** The schema would pass by a key of this name, and a rule without its condition is for everybody. */
 function withoutProto(input: unknown, context: z.RefinementCtx): unknown {
@@ -40,11 +39,11 @@ const rule = z
         clientId: patterns.optional(),
         address: networks.optional(),
         listener: patterns.optional(),
-        attributes: z.preprocess(withoutProto, z.record(z.string().min(1), patterns)).optional(),
+        attributes: z.preprocess(withoutProto, z.record(text, patterns)).optional(),
       })
       .optional(),
     retain: z.boolean().optional(),
-    maxQoS: z.literal([0, 1, 2]).optional(),
+    maxQoS: qos.optional(),
     shared: z.boolean().optional(),
   })
   .superRefine(({ allow, deny, retain, maxQoS, shared }, context) => {
@@ -59,7 +58,7 @@ const rule = z
 
 export const authorization = z.strictObject({
   rules: z.array(rule).default([]),
-  aclFile: z.string().min(1).optional(),
+  aclFile: text.optional(),
   default: z.enum(['allow', 'deny']).default('deny'),
 });
 

@@ -6,7 +6,8 @@
  */
 import { parse } from 'yaml';
 import { nearest } from '../base/nearest.ts';
-import { defaultListeners, schema, unwrapped } from './schema.ts';
+import { defaultListeners, schema } from './schema.ts';
+import { type SchemaNode, unwrapped } from './schema-node.ts';
 
 const prefix = 'SLUICE_';
 
@@ -76,18 +77,11 @@ interface Setting {
   readonly isText: boolean;
 }
 
-interface SchemaNode {
-  readonly type: string;
-  readonly shape?: Readonly<Record<string, unknown>>;
-  readonly element?: unknown;
-  readonly options?: readonly unknown[];
-}
-
 /** The keys under a node of the schema, and whether it is a list: then they are those of its items. */
 function look(schemaNode: unknown): { node: SchemaNode; entries: (readonly [string, unknown])[] } {
-  const node = unwrapped(schemaNode) as SchemaNode;
+  const node = unwrapped(schemaNode);
   // The options of an enumeration are words; those of a union are maps, told apart by their `kind`.
-  const maps = node.type === 'union' ? (node.options ?? []).map((option) => unwrapped(option) as SchemaNode) : [node];
+  const maps = node.type === 'union' ? (node.options ?? []).map(unwrapped) : [node];
   return { node, entries: maps.flatMap(({ shape = {} }) => Object.entries(shape)) };
 }
 

@@ -3,11 +3,8 @@
  * log.
  */
 import { z } from 'zod';
-import { isNetwork } from '../base/addresses.ts';
 import { defaultLimits, defaultPenalties, defaultWills } from '../contracts/settings.ts';
-
-const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
-const network = z.string().refine(isNetwork, 'an address, or a network as 10.0.0.0/8');
+import { network, text, whole } from './values.ts';
 
 export const limits = z.strictObject({
   connections: whole(1).default(defaultLimits.connections),
@@ -58,7 +55,7 @@ export const wills = z.strictObject({
 });
 
 export const audit = z.strictObject({
-  file: z.string().min(1).optional(),
+  file: text.optional(),
   maxBytes: whole(4_096).default(104_857_600),
   keep: whole(0, 1_000).default(10),
 });

@@ -2,17 +2,14 @@
  * What a configuration may say of `listeners`: addresses, certificates, WebSocket, proxies.
  */
 import { z } from 'zod';
-import { isNetwork } from '../base/addresses.ts';
 import { listenerAuthentication } from './authentication-schema.ts';
-
-const whole = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum);
-const file = z.string().min(1);
+import { network, text, whole } from './values.ts';
 
 const certificate = {
-  certFile: file,
-  keyFile: file,
-  passphraseFile: file.optional(),
-  passphraseEnv: z.string().min(1).optional(),
+  certFile: text,
+  keyFile: text,
+  passphraseFile: text.optional(),
+  passphraseEnv: text.optional(),
 };
 
 type Issues = z.core.$RefinementCtx;
@@ -37,11 +34,11 @@ const tls = z
           .superRefine(onePassphrase),
       )
       .default([]),
-    caFile: file.optional(),
-    crlFile: file.optional(),
+    caFile: text.optional(),
+    crlFile: text.optional(),
     clientCertificate: z.enum(['none', 'optional', 'required']).default('none'),
     minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
-    ciphers: z.string().min(1).optional(),
+    ciphers: text.optional(),
   })
   .superRefine((setting, context) => {
     onePassphrase(setting, context);
@@ -55,10 +52,8 @@ const tls = z
     if (crlFile !== undefined) refuse(context, ['crlFile'], asked);
   });
 
-const network = z.string().refine(isNetwork, 'an address or a network, as 10.0.0.5 or 10.0.0.0/8');
-
 const address = (defaultPort: number) => ({
-  host: z.string().min(1).default('127.0.0.1'),
+  host: text.default('127.0.0.1'),
   port: whole(0, 65_535).default(defaultPort),
   proxyProtocol: z.boolean().default(false),
   trustedProxies: z.array(network).default([]),

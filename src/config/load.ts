@@ -9,7 +9,8 @@ import { nearest } from '../base/nearest.ts';
 import { mapFiles } from '../contracts/pipeline-files.ts';
 import { applyEnvironment } from './environment.ts';
 import { ConfigError } from './error.ts';
-import { type Config, type ConfigInput, schema, unwrapped } from './schema.ts';
+import { type Config, type ConfigInput, schema } from './schema.ts';
+import { type SchemaNode, unwrapped } from './schema-node.ts';
 import { type Path, pathText, readSource } from './source.ts';
 
 /** A configuration given as an object. Throws a ConfigError. */
@@ -106,18 +107,13 @@ function knownKeys(path: Path, input: unknown): string[] {
   return Object.keys(chosen(node, value).shape ?? {});
 }
 
-interface SchemaNode {
-  readonly shape?: Record<PropertyKey, unknown>;
-  readonly element?: unknown;
-  /** Of those that are objects, the shape. */
-  readonly options?: readonly { readonly shape?: Record<string, unknown> & { readonly kind?: z.ZodLiteral } }[];
-}
-
 /** Of several kinds of settings, those of the kind that the value names; a store may leave it out. */
-function chosen(node: unknown, value: unknown): SchemaNode {
-  const inner = (unwrapped(node) ?? {}) as SchemaNode;
+function chosen(node: unknown, value: unknown): Partial<SchemaNode> {
+  if (node === undefined) return {};
+  const inner = unwrapped(node);
   const kind = (value as { kind?: unknown } | undefined)?.kind ?? 'level';
-  return inner.options?.find(({ shape }) => shape?.kind?.value === kind) ?? inner;
+  const alternatives = inner.options?.map(unwrapped);
+  return alternatives?.find(({ shape }) => shape !== undefined && unwrapped(shape.kind).value === kind) ?? inner;
 }
 
 /** Relative file names are meant from the configuration's own folder. */

@@ -12,11 +12,9 @@ import {
   stageKinds,
 } from '../contracts/pipeline.ts';
 import { parseFilter } from '../protocol/topic.ts';
+import { qos, text, whole } from './values.ts';
 
-const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
 const seconds = z.number().positive().max(31_536_000);
-const text = z.string().min(1);
-const qos = z.literal([0, 1, 2]);
 
 export const topicFilter = z
   .string()

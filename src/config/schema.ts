@@ -11,8 +11,7 @@ import { authorization } from './authorization-schema.ts';
 import { audit, limits, penalties, wills } from './limits-schema.ts';
 import { listener } from './listener-schema.ts';
 import { pipelineLimits, pipelines, pipelineTest, topicFilter } from './pipeline-schema.ts';
-
-const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
+import { qos, text, whole } from './values.ts';
 
 const durability = z.enum(['sync', 'os', 'memory']);
 
@@ -20,7 +19,7 @@ const store = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('memory') }),
   z.strictObject({
     kind: z.literal('level'),
-    directory: z.string().min(1).default('./data'),
+    directory: text.default('./data'),
     durability: durability.default('sync'),
     topics: z.array(z.strictObject({ filter: topicFilter, durability })).default([]),
     maxCommitDelayMs: whole(0, 60_000).default(0),
@@ -67,7 +66,7 @@ export const schema = z.strictObject({
   serverKeepAliveSeconds: whole(0, 65_535).default(defaultSettings.serverKeepAliveSeconds),
   outboundTopicAliases: whole(0, 65_535).default(defaultSettings.outboundTopicAliases),
   queueQoS0: z.boolean().default(defaultSettings.queueQoS0),
-  maximumQoS: z.literal([0, 1, 2]).default(defaultSettings.maximumQoS),
+  maximumQoS: qos.default(defaultSettings.maximumQoS),
   retainAvailable: z.boolean().default(defaultSettings.retainAvailable),
   wildcardSubscriptions: z.boolean().default(defaultSettings.wildcardSubscriptions),
   wildcardsAtTopLevel: z.boolean().default(defaultSettings.wildcardsAtTopLevel),
@@ -98,10 +97,3 @@ type Assignable<T extends Expected, Expected> = T;
 /** It holds the settings of the parts, name by name: the compiler sees to it. */
 export type Config = Assignable<z.output<typeof schema>, BrokerSettings & AuthenticationSettings>;
 export type ConfigInput = z.input<typeof schema>;
-
-/** A part of the schema without what is wrapped around it: default, optional, preprocessing. */
-export function unwrapped(node: unknown): unknown {
-  const def = (node as { def?: { innerType?: unknown; out?: unknown } } | undefined)?.def;
-  const inner = def?.innerType ?? def?.out;
-  return inner === undefined ? node : unwrapped(inner);
-}

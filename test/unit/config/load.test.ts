@@ -128,7 +128,7 @@ describe('what is wrong is told with line, column, path and what was expected', 
     'a network that is none': [
       'listeners:\n  - { kind: ws, trustedProxies: [10.0.0.0/33, proxy] }\n',
       ['10.0.0.0/33', 'proxy'].map((found, index) => {
-        const expected = 'expected an address or a network, as 10.0.0.5 or 10.0.0.0/8';
+        const expected = 'expected an address, or a network such as 10.0.0.0/8';
         return `2:${[34, 47][index]}: listeners.0.trustedProxies.${index}: ${expected}, found "${found}"`;
       }),
     ],

@@ -1,0 +1,10 @@
+/** Kinds of values that settings in several places have. */
+import { z } from 'zod';
+import { isNetwork } from '../base/addresses.ts';
+
+export const whole = (minimum: number, maximum = Number.MAX_SAFE_INTEGER) => z.int().min(minimum).max(maximum);
+export const text = z.string().min(1);
+export const qos = z.literal([0, 1, 2]);
+
+export const networkText = 'an address, or a network such as 10.0.0.0/8';
+export const network = z.string().refine(isNetwork, networkText);

@@ -131,17 +131,38 @@ test('each package is imported by its owner only', () => {
   expect(strays).toEqual([]);
 });
 
+/** What is loaded with a file. Types are not, and `import()` is when it is reached. */
+function loadedWith(file: string): string[] {
+  const text = readFileSync(file, 'utf8').replaceAll(/^(import|export) type [^;]+;/gm, '');
+  return [...text.matchAll(/^(?:import|export|\}) .*?'([^']+)';/gm)].map(([, name]) => {
+    return name!.startsWith('.') ? resolve(dirname(file), name!) : name!;
+  });
+}
+
+test('no file is loaded by what it loads itself', () => {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, path: readonly string[]) => {
+    if (path.includes(file)) {
+      circles.push([...path.slice(path.indexOf(file)), file].map((each) => relative(source, each)).join(' → '));
+    }
+    if (done.has(file)) return;
+    done.add(file);
+    for (const next of loadedWith(file)) if (next.startsWith(source)) visit(next, [...path, file]);
+  };
+  for (const file of files) visit(file, []);
+  expect(circles).toEqual([]);
+});
+
 test('a broker without pipelines loads nothing of what they need', () => {
   const seen = new Set<string>();
   const loaded = new Set<string>();
   const load = (file: string) => {
     if (seen.has(file)) return;
     seen.add(file);
-    // Types are not loaded, and `import()` is when it is reached.
-    const text = readFileSync(file, 'utf8').replaceAll(/^(import|export) type [^;]+;/gm, '');
-    for (const [, name] of text.matchAll(/^(?:import|export|\}) .*?'([^']+)';/gm)) {
-      if (name!.startsWith('.')) load(resolve(dirname(file), name!));
-      else loaded.add(name!);
+    for (const name of loadedWith(file)) {
+      if (name.startsWith(source)) load(name);
+      else loaded.add(name);
     }
   };
   for (const file of ['app.ts', 'index.ts', 'cli/start.ts']) load(join(source, file));

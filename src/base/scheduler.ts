@@ -306,8 +306,8 @@ export class Scheduler {
   }
 
   /**
-   * The engine collected garbage in this time, in microseconds of the clock. Whoever was at work then made little of it,
-   * and is not charged.
+   * The engine collected garbage in this time, in microseconds of the clock. Whoever was at work then made little of
+   * it, and is not charged.
    */
   forgive(from: number, to: number): void {
     if (from < this.#forgivenUntil) return;

@@ -22,8 +22,8 @@ export interface GroupCommitOptions {
 }
 
 /**
- * Answers that wait for one batch, in order, each with the channel that pays if it fails; null: all do. An acknowledgement
- * is packed into a number, since there are many.
+ * Answers that wait for one batch, in order, each with the channel that pays if it fails; null: all do. An
+ * acknowledgement is packed into a number, since there are many.
  */
 class PendingAnswers {
   readonly channels: (ClientChannel | null)[] = [];
@@ -95,8 +95,8 @@ export class GroupCommit {
   }
 
   /**
-   * Runs `answer`, which answers on this channel, once what was staged since `stagedBefore` is durable: what others have
-   * staged is not waited for. Never before an earlier answer on the same channel.
+   * Runs `answer`, which answers on this channel, once what was staged since `stagedBefore` is durable: what others
+   * have staged is not waited for. Never before an earlier answer on the same channel.
    */
   answer(channel: ClientChannel, stagedBefore: number, answer: () => void): void {
     if (channel.heldAnswers === 0 && this.#isStored(stagedBefore)) return answer();

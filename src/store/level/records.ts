@@ -18,8 +18,8 @@
  * | `40` topic | retained message |
  * | `f0` key | a record that was set aside because its value was damaged |
  *
- * Numbers in keys are big-endian, so the order of the keys is the order of the numbers. Large content stands in a record
- * of its own, so that a start need not decode it.
+ * Numbers in keys are big-endian, so the order of the keys is the order of the numbers. Large content stands in a
+ * record of its own, so that a start need not decode it.
  *
  * Formats 2 and 3 are read as well. Format 2 has in the commit what may have been sent before, and wills of clients
  * that are gone in their sessions; it has neither progress nor owed retained messages. Before format 4 no content is

@@ -33,6 +33,7 @@ export class PacketDecoder {
       readonly packetBytes: number;
       readonly connectBytes: number;
       readonly controlBytes: number;
+      readonly propertyBytes: number;
     },
     chunks = new ChunkPool(),
   ) {
@@ -41,7 +42,7 @@ export class PacketDecoder {
     this.connectBytesMax = Math.min(limits.packetBytes, limits.connectBytes);
     this.controlBytesMax = Math.min(limits.packetBytes, limits.controlBytes);
     this.topics = new TopicTable(limits);
-    this.publish = new PublishDecoder(Message.borrowed(noTopic), this.topics);
+    this.publish = new PublishDecoder(Message.borrowed(noTopic), this.topics, limits.propertyBytes);
   }
 }
 

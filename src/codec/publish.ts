@@ -21,10 +21,13 @@ export class PublishDecoder {
   /** 0: none. */
   topicAlias = 0;
   readonly #topics: TopicTable;
+  readonly #propertyBytesMax: number;
 
-  constructor(message: Message, topics: TopicTable) {
+  /** `propertyBytesMax`: each property is checked at once, and a megabyte of them takes tens of milliseconds. */
+  constructor(message: Message, topics: TopicTable, propertyBytesMax: number) {
     this.message = message;
     this.#topics = topics;
+    this.#propertyBytesMax = propertyBytesMax;
   }
 
   /** The packet is `bytes[start, end)` without its fixed header, whose first byte is `header`. */
@@ -76,6 +79,10 @@ export class PublishDecoder {
     }
     const end = at + length;
     if (end > limit) throw malformed('PUBLISH ends within its properties');
+    if (length > this.#propertyBytesMax) {
+      const what = `Properties of ${length} bytes in a PUBLISH are more than the ${this.#propertyBytesMax} allowed`;
+      throw new ProtocolError(ReasonCode.PacketTooLarge, `${what} (limits.propertyBytes)`);
+    }
     this.message.propertiesStart = at;
     this.message.propertiesEnd = end;
     if (length > 0) this.#walk(bytes, at, end);

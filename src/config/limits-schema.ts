@@ -21,6 +21,7 @@ export const limits = z.strictObject({
   rateExcess: z.enum(['slow', 'disconnect']).default(defaultLimits.rateExcess),
   packetBytes: whole(128, 268_435_460).default(defaultLimits.packetBytes),
   controlBytes: whole(128, 268_435_460).default(defaultLimits.controlBytes),
+  propertyBytes: whole(128, 268_435_455).default(defaultLimits.propertyBytes),
   topicBytes: whole(1, 65_535).default(defaultLimits.topicBytes),
   topicLevels: whole(1, 1_000).default(defaultLimits.topicLevels),
   subscriptionsPerSession: whole(1).default(defaultLimits.subscriptionsPerSession),

@@ -41,6 +41,8 @@ export interface Limits {
   readonly packetBytes: number;
   /** Largest packet other than CONNECT and PUBLISH, in bytes: SUBSCRIBE above all, which is checked in one go. */
   readonly controlBytes: number;
+  /** Of the properties of a PUBLISH. */
+  readonly propertyBytes: number;
   /** Longest topic name or filter, in bytes of UTF-8. */
   readonly topicBytes: number;
   readonly topicLevels: number;
@@ -155,6 +157,7 @@ export const defaultLimits: Limits = Object.freeze({
   rateExcess: 'slow',
   packetBytes: 1_048_576,
   controlBytes: 524_288,
+  propertyBytes: 65_536,
   topicBytes: 4_096,
   topicLevels: 128,
   subscriptionsPerSession: 10_000,

@@ -166,7 +166,13 @@ export function aPublish(fields: Partial<PublishRecord>): PublishRecord {
 
 export const packetBytesMax = 20_000;
 export const aPacketDecoder = (packetBytes = packetBytesMax) =>
-  new PacketDecoder({ ...widestTopicLimits, packetBytes, connectBytes: packetBytes, controlBytes: packetBytes });
+  new PacketDecoder({
+    ...widestTopicLimits,
+    packetBytes,
+    connectBytes: packetBytes,
+    controlBytes: packetBytes,
+    propertyBytes: packetBytes,
+  });
 const sharedDecoder = aPacketDecoder();
 
 export interface Reading {

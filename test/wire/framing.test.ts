@@ -26,6 +26,11 @@ const pingreq = { cmd: 'pingreq' } as const;
 const puback = { cmd: 'puback', messageId: 1, reasonCode: 0 } as const;
 const sized = (bytes: number) => aPublish({ topic: 'a', payload: Buffer.alloc(bytes, 0x61) });
 
+const wide = {
+  ...{ ...widestTopicLimits, packetBytes: 20_000, connectBytes: 20_000, controlBytes: 20_000 },
+  propertyBytes: 20_000,
+};
+
 const several: Row[] = [
   accepts('a single packet', every, wire`c000`, pingreq),
   accepts('two packets in a row', every, wire`c000 c000`, pingreq, pingreq),
@@ -136,7 +141,7 @@ describe('buffering', () => {
   });
 
   test('a packet other than PUBLISH has a limit of its own, told by its length header alone', () => {
-    const limits = { ...widestTopicLimits, packetBytes: 20_000, connectBytes: 20_000, controlBytes: 1_000 };
+    const limits = { ...wide, controlBytes: 1_000 };
     const push = (bytes: Buffer) => {
       const framer = new Framer(new PacketDecoder(limits), new Recorder());
       framer.version = 5;
@@ -145,6 +150,25 @@ describe('buffering', () => {
     push(wire`82 e507`);
     expect(() => push(wire`82 e607`)).toThrow('larger than the 1000 allowed (limits.controlBytes)');
     push(wire`30 e607`);
+  });
+
+  test('the properties of a PUBLISH have a limit of their own', () => {
+    const push = (count: number) => {
+      const framer = new Framer(new PacketDecoder({ ...wide, propertyBytes: 700 }), new Recorder());
+      framer.version = 5;
+      const properties = Buffer.concat(Array.from({ length: count }, () => wire`26 'k' 'v'`));
+      const body = Buffer.concat([
+        wire`'a'`,
+        Buffer.of(128 + (properties.length % 128), properties.length >> 7),
+        properties,
+      ]);
+      const header = Buffer.of(0x30, 128 + (body.length % 128), body.length >> 7);
+      framer.push(Buffer.concat([header, body]), 0, header.length + body.length);
+    };
+    push(100);
+    expect(() => push(101)).toThrow(
+      'Properties of 707 bytes in a PUBLISH are more than the 700 allowed (limits.propertyBytes)',
+    );
   });
 
   test('a parked receiver gets one packet at each resume, wherever the bytes were cut', () => {

@@ -42,8 +42,9 @@ export default function codec(seed: number): Target {
     packetBytes,
     connectBytes: packetBytes,
     controlBytes: 65_536,
+    propertyBytes: 65_536,
   });
-  const again = new PublishDecoder(Message.borrowed(noTopic), decoder.topics);
+  const again = new PublishDecoder(Message.borrowed(noTopic), decoder.topics, packetBytes);
 
   const read = (bytes: Buffer, version: ProtocolVersion | 0, cut: number): string => {
     const receiver = new Receiver(version === 5 ? again : null);

@@ -9,6 +9,7 @@
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { jsonLine } from '../base/printable.ts';
+import { RateLimit } from '../base/rate-limit.ts';
 import type { Audit, AuditEvent } from '../contracts/audit.ts';
 import type { Log } from '../contracts/log.ts';
 
@@ -23,18 +24,22 @@ export interface AuditOptions {
 
 type Kind = AuditEvent['event'];
 
-const intervalMs = 10_000;
-/** Of each kind that anybody can cause, in an interval. */
-const eventsMax = 1_000;
-const bounded: ReadonlySet<Kind> = new Set<Kind>([
-  'refused',
-  'handshakeRefused',
-  'authenticationFailed',
-  'banned',
-  'publishRefused',
-  'willRefused',
-  'subscribeRefused',
-]);
+/** Of events that anybody can cause. */
+const limits = {
+  intervalMs: 10_000,
+  most: {
+    refused: 1_000,
+    handshakeRefused: 1_000,
+    authenticationFailed: 1_000,
+    banned: 1_000,
+    publishRefused: 1_000,
+    willRefused: 1_000,
+    subscribeRefused: 1_000,
+  },
+};
+type LimitedKind = keyof typeof limits.most;
+const isLimited = (kind: Kind): kind is LimitedKind => Object.hasOwn(limits.most, kind);
+const tickMs = 1_000;
 /** Events that wait to be written. */
 const waitingBytesMax = 4_194_304;
 const retryMs = 1_000;
@@ -43,8 +48,12 @@ const complainMs = 60_000;
 
 export class AuditLog implements Audit {
   readonly #options: AuditOptions;
-  readonly #counts = new Map<Kind, number>();
-  readonly #interval: NodeJS.Timeout;
+  readonly #limit = new RateLimit<LimitedKind>(
+    limits,
+    () => performance.now(),
+    (kind, count) => this.#add(jsonLine({ time: new Date().toISOString(), event: 'suppressed', of: kind, count })),
+  );
+  readonly #ticker: NodeJS.Timeout;
   #handle: FileHandle | null;
   /** There was no file before. */
   readonly #isNew: boolean;
@@ -68,7 +77,7 @@ export class AuditLog implements Audit {
     this.#isNew = isNew;
     this.#handle = handle;
     this.#bytes = bytes;
-    this.#interval = setInterval(() => this.#endInterval(), intervalMs).unref();
+    this.#ticker = setInterval(() => this.#limit.tick(), tickMs).unref();
   }
 
   /** Rejects if the file cannot be opened: whoever wants an audit log must not find out later that there was none. */
@@ -79,10 +88,7 @@ export class AuditLog implements Audit {
   }
 
   wants(kind: Kind): boolean {
-    if (!bounded.has(kind)) return true;
-    const count = (this.#counts.get(kind) ?? 0) + 1;
-    this.#counts.set(kind, count);
-    return count <= eventsMax;
+    return !isLimited(kind) || this.#limit.allows(kind);
   }
 
   record({ event, ...details }: AuditEvent): void {
@@ -99,14 +105,6 @@ export class AuditLog implements Audit {
     this.#start();
   }
 
-  #endInterval(): void {
-    for (const [kind, count] of this.#counts) {
-      const time = new Date().toISOString();
-      if (count > eventsMax) this.#add(jsonLine({ time, event: 'suppressed', of: kind, count: count - eventsMax }));
-    }
-    this.#counts.clear();
-  }
-
   /** Goes on in a new file, if the old one was moved away. */
   reopen(): void {
     this.#mustReopen = true;
@@ -115,8 +113,8 @@ export class AuditLog implements Audit {
 
   /** Writes what waits, as far as that is possible now. */
   async close(): Promise<void> {
-    clearInterval(this.#interval);
-    this.#endInterval();
+    clearInterval(this.#ticker);
+    this.#limit.end();
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
     this.#start();

@@ -14,8 +14,8 @@ import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { BrokerSettings, Limits } from '../contracts/settings.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import type { Complaints } from './complaints.ts';
 import type { Counters, LimitName } from './counters.ts';
+import type { LimitedLog } from './limited-log.ts';
 import { Penalties, type Suspect } from './penalties.ts';
 
 /**
@@ -72,7 +72,7 @@ export interface ConnectionTicket {
 export interface AdmissionOptions {
   readonly settings: BrokerSettings;
   readonly counters: Counters;
-  readonly complaints: Complaints;
+  readonly limitedLog: LimitedLog;
   readonly audit: Audit | null;
 }
 
@@ -178,12 +178,12 @@ export class Admission {
   }
 
   #turnAway(limit: LimitName, from: string, listener: string): null {
-    const { counters, complaints, audit, settings } = this.#options;
+    const { counters, limitedLog, audit, settings } = this.#options;
     counters.limited[limit]++;
     counters.connectionsRefused++;
     const value = settings.limits[limit as keyof Limits];
     const what = limit === 'bans' ? 'the address is banned' : `limits.${limit} (${value}) is reached`;
-    complaints.warn('turnedAway', { from, listener }, `connection refused: ${what}`);
+    limitedLog.warn('turnedAway', { from, listener }, `connection refused: ${what}`);
     if (audit?.wants('refused')) audit.record({ event: 'refused', from, listener, reason: what });
     return null;
   }
@@ -318,11 +318,11 @@ export class Admission {
   }
 
   #banned(ban: Ban): void {
-    const { counters, complaints, audit } = this.#options;
+    const { counters, limitedLog, audit } = this.#options;
     counters.banned++;
     const { address, user, client, why, until } = ban;
     const ends = new Date(until).toISOString();
-    complaints.warn('banned', { address, user, client, until: ends }, `banned: ${why}`);
+    limitedLog.warn('banned', { address, user, client, until: ends }, `banned: ${why}`);
     if (!audit?.wants('banned')) return;
     audit.record({ event: 'banned', from: address, user, client, reason: why, until: ends });
   }

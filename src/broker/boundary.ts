@@ -14,7 +14,7 @@
 import { isThenable, ownPromise } from '../base/thenable.ts';
 import type { Log } from '../contracts/log.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { Complaints } from './complaints.ts';
+import type { LimitedLog } from './limited-log.ts';
 
 /** Who pays: a connection, or a subscriber within the process. */
 export interface Blamable {
@@ -30,7 +30,7 @@ export interface Blamable {
 
 export interface BoundaryOptions {
   readonly log: Log;
-  readonly complaints: Complaints;
+  readonly limitedLog: LimitedLog;
   /** The broker is to end now, without committing or sending anything more. Called once. */
   readonly onBroken: (error: Error) => void;
 }
@@ -76,7 +76,7 @@ export class Boundary {
   }
 
   #report(client: string | undefined, err: unknown, what: string): void {
-    this.#options.complaints.error('bug', { client, err }, what);
+    this.#options.limitedLog.error('bug', { client, err }, what);
   }
 
   /** Work on what all share; `what` it is about, for the log. */
@@ -102,7 +102,7 @@ export class Boundary {
 
   /** Calls what the program gave us. `what` it is, for the log: `listener of 'connected'`. */
   callProgram(what: string, call: () => unknown): void {
-    const failed = (err: unknown) => this.#options.complaints.error('program', { err }, `a ${what} failed`);
+    const failed = (err: unknown) => this.#options.limitedLog.error('program', { err }, `a ${what} failed`);
     try {
       const answer = call();
       if (isThenable(answer)) ownPromise(answer).catch(failed);

@@ -13,11 +13,11 @@ import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Core } from '../core/core.ts';
 import type { Admission } from './admission.ts';
 import type { Boundary } from './boundary.ts';
-import type { Complaints } from './complaints.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
 import type { GroupCommit } from './group-commit.ts';
+import type { LimitedLog } from './limited-log.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { OwnMessages } from './own-messages.ts';
@@ -45,7 +45,7 @@ export interface BrokerContext {
   readonly counters: Counters;
   readonly log: Log;
   /** For what anybody could fill the log with. */
-  readonly complaints: Complaints;
+  readonly limitedLog: LimitedLog;
   readonly audit: Audit | null;
   readonly admission: Admission;
   readonly events: BrokerEvents;

@@ -158,12 +158,12 @@ export class Broker implements BanList {
   }
 
   #tick(): void {
-    const { settings, core, commits, complaints, storeHealth, memory } = this.#context;
+    const { settings, core, commits, limitedLog, storeHealth, memory } = this.#context;
     const now = this.#context.advanceClock();
     const sinceSys = (now - this.#lastSysAt) / 1000;
     const isSysDue = settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds;
     if (isSysDue && this.#sysTopics.publish(sinceSys)) this.#lastSysAt = now;
-    complaints.tick(now);
+    limitedLog.tick();
     if (now - this.#lastSweepAt >= sweepSeconds * 1000) {
       this.#lastSweepAt = now;
       core.sweepRetained();
@@ -182,7 +182,7 @@ export class Broker implements BanList {
       return this.#accept(stream, listener);
     } catch (err) {
       const fields = { from: stream.remoteAddress, listener, err };
-      this.#context.complaints.error('bug', fields, 'a bug in Sluice kept a connection out');
+      this.#context.limitedLog.error('bug', fields, 'a bug in Sluice kept a connection out');
       return null;
     }
   }
@@ -289,9 +289,9 @@ export class Broker implements BanList {
 
   /** A message that a pipeline had held back may not go where the pipeline sends it. */
   refusedLate(refused: { pipeline: string; topic: string; reason: string }): void {
-    const { counters, complaints } = this.#context;
+    const { counters, limitedLog } = this.#context;
     counters.dropped.notAuthorized++;
-    complaints.warn(
+    limitedLog.warn(
       'refused',
       refused,
       'what a pipeline had held back is refused to those who published it, and dropped',

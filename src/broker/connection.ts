@@ -616,11 +616,11 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
   /** The client broke the protocol or a limit: says so, as far as its version can be told, and closes. */
   fail(error: ProtocolError): void {
     if (this.state === 'closing' || this.#isEnding) return;
-    const { counters, complaints } = this.context;
+    const { counters, limitedLog } = this.context;
     counters.protocolErrors++;
     if (this.#framer.version === 0 && error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.connectBytes++;
     const fields = { client: this.identity?.clientId, from: this.stream.remoteAddress, reason: error.reasonCode };
-    complaints.warn('refused', fields, `refused: ${error.message}`);
+    limitedLog.warn('refused', fields, `refused: ${error.message}`);
     if (this.state !== 'open') reportRefused(this, error);
     this.end(error.reasonCode, error.message);
   }
@@ -740,7 +740,7 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
   #announceEnd(): void {
     if (this.identity === null || !this.isAnnounced) return;
     reportDisconnected(this, this.#closeReason);
-    this.context.complaints.info(
+    this.context.limitedLog.info(
       'disconnected',
       { client: this.identity.clientId, from: this.stream.remoteAddress, why: this.#closeReason },
       'client disconnected',

@@ -18,11 +18,11 @@ import { Boundary } from './boundary.ts';
 import type { BrokerOptions } from './broker.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { BrokerSink, type SinkOptions } from './broker-sink.ts';
-import { Complaints } from './complaints.ts';
 import type { Connection } from './connection.ts';
 import { Counters } from './counters.ts';
 import { BrokerEvents } from './events.ts';
 import { GroupCommit } from './group-commit.ts';
+import { createLimitedLog } from './limited-log.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import { Outgoing } from './outgoing.ts';
 import { OwnMessages } from './own-messages.ts';
@@ -51,9 +51,9 @@ export function createContext(options: BrokerOptions, owner: ContextOwner): Brok
   );
   const { now } = time;
   const counters = new Counters(now);
-  const complaints = new Complaints(log);
+  const limitedLog = createLimitedLog(log, () => time.now);
   const chunks = new ChunkPool();
-  const boundary = new Boundary({ log, complaints, onBroken: (error) => owner.onBroken(error) });
+  const boundary = new Boundary({ log, limitedLog, onBroken: (error) => owner.onBroken(error) });
   const storeHealth = new StoreHealth(store, log);
   const { answers: answersPerStep } = { ...defaultStepSizes, ...options.stepSizes };
   const commits = new GroupCommit({
@@ -92,7 +92,7 @@ export function createContext(options: BrokerOptions, owner: ContextOwner): Brok
   const decoder = new PacketDecoder(settings.limits, chunks);
   const connections = new Set<Connection>();
   const memory = new MemoryGuard({
-    ...{ core, decoder, chunks, connections, complaints, counters, outputBytes: settings.limits.outputBytes },
+    ...{ core, decoder, chunks, connections, limitedLog, counters, outputBytes: settings.limits.outputBytes },
     work: (step) => sink.background(step),
     garbage: options.garbage ?? null,
     clock: () => scheduler.clock() / 1_000,
@@ -113,9 +113,9 @@ export function createContext(options: BrokerOptions, owner: ContextOwner): Brok
     lastPublish: new LastPublish(),
     counters,
     log,
-    complaints,
+    limitedLog,
     audit,
-    admission: new Admission({ settings, counters, complaints, audit }),
+    admission: new Admission({ settings, counters, limitedLog, audit }),
     events: new BrokerEvents(boundary),
     connections,
     storeHealth,

@@ -311,7 +311,7 @@ function welcome(
     connection.state = 'open';
     connection.deadlines.setKeepAlive(keepAlive);
     connection.isAnnounced = true;
-    context.complaints.info(
+    context.limitedLog.info(
       'connected',
       { client: identity.clientId, from: identity.remoteAddress, version: traits.label, sessionPresent, keepAlive },
       'client connected',

@@ -44,14 +44,14 @@ export function withAnswer<T>(
  * refusal.
  */
 export function answerOf<T>(
-  { complaints, scheduler }: BrokerContext,
+  { limitedLog, scheduler }: BrokerContext,
   client: string | undefined,
   hook: string,
   ask: () => Awaitable<T>,
   fallback: T,
 ): Awaitable<T> {
   const failed = (err: unknown): T => {
-    complaints.error('hook', { hook, client, err }, `the hook ${hook} failed`);
+    limitedLog.error('hook', { hook, client, err }, `the hook ${hook} failed`);
     return fallback;
   };
   // Nobody knows how long a hook takes.

@@ -9,9 +9,9 @@ import type { Step } from '../base/scheduler.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { Core } from '../core/core.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import type { Complaints } from './complaints.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
+import type { LimitedLog } from './limited-log.ts';
 
 /** While memory is short, whoever has more than so much unsent counts as a slow reader. */
 const shortOutputBytes = 65_536;
@@ -43,7 +43,7 @@ export interface MemoryGuardOptions {
   readonly decoder: PacketDecoder;
   readonly chunks: ChunkPool;
   readonly connections: Iterable<Connection>;
-  readonly complaints: Complaints;
+  readonly limitedLog: LimitedLog;
   readonly counters: Counters;
   readonly outputBytes: number;
   /** Null: it is left to V8. */
@@ -85,13 +85,13 @@ export class MemoryGuard {
   }
 
   #onPressure(pressure: Pressure, before: Pressure): void {
-    const { outputBytes, complaints } = this.#options;
+    const { outputBytes, limitedLog } = this.#options;
     const isShort = pressure >= Pressure.slowReaders;
     this.outputBytes = isShort ? Math.min(outputBytes, shortOutputBytes) : outputBytes;
     const { bytes, ceiling } = this.ledger;
     const fields = { bytes, ceiling, pressure };
-    if (pressure > before) complaints.warn('memory', fields, what[pressure]);
-    else complaints.info('memory', fields, pressure === Pressure.none ? what[pressure] : `less so: ${what[pressure]}`);
+    if (pressure > before) limitedLog.warn('memory', fields, what[pressure]);
+    else limitedLog.info('memory', fields, pressure === Pressure.none ? what[pressure] : `less so: ${what[pressure]}`);
     this.#work();
   }
 
@@ -240,11 +240,11 @@ export class MemoryGuard {
   }
 
   #disconnect(connection: Connection): void {
-    const { counters, complaints } = this.#options;
+    const { counters, limitedLog } = this.#options;
     const { bytes } = connection.account;
     counters.limited.memoryBytes++;
     const fields = { client: connection.clientId, from: connection.stream.remoteAddress, bytes };
-    complaints.warn('memory', fields, 'a client that holds much memory is disconnected (limits.memoryBytes)');
+    limitedLog.warn('memory', fields, 'a client that holds much memory is disconnected (limits.memoryBytes)');
     connection.guard(() => connection.endForMemory(ReasonCode.QuotaExceeded));
   }
 }

@@ -52,7 +52,7 @@ function transform(passage: Passage): void {
     } catch (err) {
       // The pipeline's mistake: the client must not pay for it with its connection.
       const fields = { client: asker.identity?.clientId, topic: seen.topic, err };
-      context.complaints.error('pipeline', fields, 'onPublish made an invalid message');
+      context.limitedLog.error('pipeline', fields, 'onPublish made an invalid message');
       return passage.refused(failed.reasonCode);
     }
     route(passage, messages);

@@ -128,7 +128,7 @@ function formOf(
   const failed = (err: unknown) => {
     const fields = { topic: message.topic.name, subscriberClass, err };
     context.core.sink.dropped('pipelineFailed', null);
-    context.complaints.error('pipeline', fields, 'a pipeline for subscribers failed');
+    context.limitedLog.error('pipeline', fields, 'a pipeline for subscribers failed');
     return null;
   };
   try {

@@ -89,7 +89,7 @@ export function publishWhenStored(
   borrowed: Message,
   packetId: PacketId,
 ): void {
-  const { storeHealth, complaints, core } = connection.context;
+  const { storeHealth, limitedLog, core } = connection.context;
   // The first copy was taken: a refusal would free its identifier for the client, and not for us. [MQTT5 4.3.3-10]
   if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
   const isTold = storeHealth.isFailing && packetId !== 0 && connection.traits.hasProperties;
@@ -100,7 +100,7 @@ export function publishWhenStored(
   const message = borrowed.keep();
   if (storeHealth.isFailing) {
     const fields = { client: connection.identity?.clientId };
-    complaints.warn('waiting', fields, 'a publisher waits until the data directory takes writes again');
+    limitedLog.warn('waiting', fields, 'a publisher waits until the data directory takes writes again');
   }
   whenStoreKeepsUp(connection, () => {
     if (connection.session !== session) return;

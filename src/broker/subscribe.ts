@@ -115,7 +115,7 @@ function classNow(
   const { context, identity } = connection;
   const failed = (err: unknown) => {
     const fields = { client: identity!.clientId, topicFilter, err };
-    context.complaints.error('pipeline', fields, 'a subscription gets no messages until it can be put into a class');
+    context.limitedLog.error('pipeline', fields, 'a subscription gets no messages until it can be put into a class');
     return withheldFrom(subscriberClass);
   };
   try {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { addressOf as plainAddressOf, sourceOf } from '../base/addresses.ts';
-import type { Refusals } from './refusals.ts';
+import type { ListenerLog } from './listener-log.ts';
 
 /**
  * The connections of one listener that are not a stream yet: before their PROXY header, in their TLS handshake, or
@@ -12,15 +12,15 @@ import type { Refusals } from './refusals.ts';
 export class Handshakes {
   readonly #timeoutSeconds: number;
   readonly #countMax: number;
-  readonly #refusals: Refusals;
+  readonly #listenerLog: ListenerLog;
   readonly #open = new Map<string, Handshake>();
   /** The same ones, by where they come from, the oldest first. */
   readonly #bySource = new Map<string, Set<Handshake>>();
 
-  constructor(timeoutSeconds: number, countMax: number, refusals: Refusals) {
+  constructor(timeoutSeconds: number, countMax: number, listenerLog: ListenerLog) {
     this.#timeoutSeconds = timeoutSeconds;
     this.#countMax = countMax;
-    this.#refusals = refusals;
+    this.#listenerLog = listenerLog;
   }
 
   /** `socket` was just accepted, and its server has begun with it. */
@@ -94,12 +94,12 @@ export class Handshakes {
 
   #giveUp({ socket, remoteAddress }: Handshake): void {
     socket.destroy();
-    this.#refusals.note(remoteAddress, `its handshake took longer than ${this.#timeoutSeconds} s`);
+    this.#listenerLog.audit(remoteAddress, `its handshake took longer than ${this.#timeoutSeconds} s`);
   }
 
   #tellNoRoom(remoteAddress: string): void {
     const what = `${this.#countMax} clients are in their handshake, as many as there may be`;
-    this.#refusals.refuse(remoteAddress, what, `${what}: some are turned away`);
+    this.#listenerLog.refuse(remoteAddress, what, `${what}: some are turned away`);
   }
 
   #enterSource(handshake: Handshake): void {

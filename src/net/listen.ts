@@ -12,9 +12,9 @@ import { type Log, silentLog } from '../contracts/log.ts';
 import type { Accept, Listener, TransportKind } from '../contracts/transport.ts';
 import { failureOf, refusalOf } from './client-certificate.ts';
 import { Handshakes } from './handshakes.ts';
+import { ListenerLog } from './listener-log.ts';
 import type { ListenerOptions } from './options.ts';
 import { type BeginEvent, beginBehind, ProxyGate } from './proxy-gate.ts';
-import { Refusals } from './refusals.ts';
 import { overhead } from './scheduled-stream.ts';
 import { acceptProxiedTcp, acceptTcp, acceptTls } from './socket-stream.ts';
 import { TlsContexts } from './tls-contexts.ts';
@@ -45,14 +45,14 @@ export async function listen(
 ): Promise<Listener> {
   const { kind, host } = options;
   let acceptStream: Accept = () => null;
-  const refusals = new Refusals(log, audit);
+  const listenerLog = new ListenerLog(log, audit);
   const contexts = 'tls' in options ? await TlsContexts.load(options.tls, log) : null;
   const handshakes = hasHandshake(options)
-    ? new Handshakes(options.handshakeTimeoutSeconds ?? defaultHandshakeSeconds, handshakesMax, refusals)
+    ? new Handshakes(options.handshakeTimeoutSeconds ?? defaultHandshakeSeconds, handshakesMax, listenerLog)
     : null;
-  const server = createServer(options, { contexts, handshakes, refusals, accept: (stream) => acceptStream(stream) });
+  const server = createServer(options, { contexts, handshakes, listenerLog, accept: (stream) => acceptStream(stream) });
   if (handshakes !== null) server.on('connection', (socket: Socket) => handshakes.begin(socket));
-  containEvents(server, refusals);
+  containEvents(server, listenerLog);
   server.listen({ host, port: options.port, backlog: options.backlog ?? defaultBacklog });
   try {
     await once(server, 'listening');
@@ -60,10 +60,10 @@ export async function listen(
     throw explained(cause as NodeJS.ErrnoException, options);
   }
   // That connection is lost; the listener goes on.
-  server.on('error', (error: NodeJS.ErrnoException) => refusals.warn(acceptError(error)));
+  server.on('error', (error: NodeJS.ErrnoException) => listenerLog.fail(acceptError(error)));
   const { port } = server.address() as AddressInfo;
   const url = `${schemes[kind]}://${bracketed(host)}:${port}${'paths' in options ? pathsOf(options)[0] : ''}`;
-  refusals.listener = url;
+  listenerLog.listener = url;
   acceptStream = accept(url);
   contexts?.serve(server as TlsServer, url);
   return {
@@ -100,13 +100,13 @@ export async function checkAddresses(all: readonly Pick<ListenerOptions, 'kind' 
 }
 
 /** Whatever a server does with a connection begins with one of its events. */
-function containEvents(server: Server, refusals: Refusals): void {
+function containEvents(server: Server, listenerLog: ListenerLog): void {
   const emit = server.emit.bind(server) as (event: string, ...details: unknown[]) => boolean;
   server.emit = (event: string, ...details: unknown[]): boolean => {
     const socket = socketIn(details);
     return socket === null
       ? emit(event, ...details)
-      : (refusals.contain(socket, () => emit(event, ...details)) ?? true);
+      : (listenerLog.contain(socket, () => emit(event, ...details)) ?? true);
   };
 }
 
@@ -126,23 +126,23 @@ interface Parts {
   readonly contexts: TlsContexts | null;
   /** Of listeners with any handshake. */
   readonly handshakes: Handshakes | null;
-  readonly refusals: Refusals;
+  readonly listenerLog: ListenerLog;
   readonly accept: Accept;
 }
 
 function createServer(options: ListenerOptions, parts: Parts): Server {
-  const { contexts, handshakes, refusals, accept } = parts;
+  const { contexts, handshakes, listenerLog, accept } = parts;
   const { proxyProtocol = false, trustedProxies = [] } = options;
   // Half-open, so that the end of a connection is ours to answer: see `SocketStream`.
   const allowHalfOpen = true;
   if (handshakes === null) return createTcpServer({ allowHalfOpen }, (socket) => acceptTcp(socket, accept));
   const established = (socket: Socket) => handshakes.finish(socket);
-  const gate = proxyProtocol ? new ProxyGate(trustedProxies, handshakes, refusals) : null;
+  const gate = proxyProtocol ? new ProxyGate(trustedProxies, handshakes, listenerLog) : null;
   if (options.kind === 'tcp') {
     assert(gate !== null, 'a TCP connection has no other handshake than a PROXY header');
     return createTcpServer({ allowHalfOpen }, (socket) => {
       const read = gate.admit(socket);
-      if (read !== null) acceptProxiedTcp(socket, read, established, accept, refusals);
+      if (read !== null) acceptProxiedTcp(socket, read, established, accept, listenerLog);
     });
   }
   const secure = contexts?.serverOptions() ?? null;
@@ -151,12 +151,12 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
       ? createTlsServer({ ...secure, ALPNProtocols: ['mqtt'] }, (socket) =>
           acceptTls(socket, established(socket), accept),
         )
-      : createWebSocketServer(options, secure, { accept, handshakes, refusals });
+      : createWebSocketServer(options, secure, { accept, handshakes, listenerLog });
   const upgradedAt = secure === null ? 'connection' : 'secureConnection';
-  if (options.kind !== 'tls') beginWhenTime(server, upgradedAt, overhead.upgrade, refusals);
+  if (options.kind !== 'tls') beginWhenTime(server, upgradedAt, overhead.upgrade, listenerLog);
   if (secure !== null) {
-    checkHandshakes(server as TlsServer, handshakes, refusals);
-    beginWhenTime(server, 'connection', overhead.tlsHandshake, refusals);
+    checkHandshakes(server as TlsServer, handshakes, listenerLog);
+    beginWhenTime(server, 'connection', overhead.tlsHandshake, listenerLog);
   }
   gate?.guard(server);
   return server;
@@ -165,9 +165,9 @@ function createServer(options: ListenerOptions, parts: Parts): Server {
 /**
  * What `server` does first takes long, so it begins when there is time, and not before the client has sent anything.
  */
-function beginWhenTime(server: Server, event: BeginEvent, microseconds: number, refusals: Refusals): void {
+function beginWhenTime(server: Server, event: BeginEvent, microseconds: number, listenerLog: ListenerLog): void {
   const { unauthenticated } = eventLoop;
-  beginBehind(server, event, refusals, {
+  beginBehind(server, event, listenerLog, {
     admit: () => () => 0,
     when(begin) {
       unauthenticated.run(() => {
@@ -182,7 +182,7 @@ function beginWhenTime(server: Server, event: BeginEvent, microseconds: number, 
 /**
  * Turns away whose certificate is not good enough, and tells of those that a certificate or a protocol's name kept out.
  */
-function checkHandshakes(server: TlsServer, handshakes: Handshakes, refusals: Refusals): void {
+function checkHandshakes(server: TlsServer, handshakes: Handshakes, listenerLog: ListenerLog): void {
   const begin = server.listeners('secureConnection') as ((this: Server, socket: TLSSocket) => void)[];
   server.removeAllListeners('secureConnection');
   server.on('secureConnection', (socket) => {
@@ -190,7 +190,7 @@ function checkHandshakes(server: TlsServer, handshakes: Handshakes, refusals: Re
     if (refusal === null) {
       for (const each of begin) each.call(server, socket);
     } else {
-      refusals.refuse(handshakes.whereFrom(socket), refusal);
+      listenerLog.refuse(handshakes.whereFrom(socket), refusal);
       socket.destroy();
     }
   });
@@ -198,7 +198,7 @@ function checkHandshakes(server: TlsServer, handshakes: Handshakes, refusals: Re
     const failure = failureOf(error, socket);
     // A TLS socket that is closed has forgotten its addresses; the one below it has not.
     const { _parent: plain = socket } = socket as TLSSocket & { _parent?: Socket };
-    if (failure !== null) refusals.refuse(handshakes.whereFrom(plain), failure);
+    if (failure !== null) listenerLog.refuse(handshakes.whereFrom(plain), failure);
     socket.destroy();
   });
 }

@@ -5,8 +5,8 @@ import type { Server, Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import { AddressSet } from '../base/addresses.ts';
 import { addressOf, type Handshakes } from './handshakes.ts';
+import type { ListenerLog } from './listener-log.ts';
 import { ProxyHeader } from './proxy-header.ts';
-import type { Refusals } from './refusals.ts';
 
 /** Takes what has come; returns where the header ends in it, or null while more is to come, or will no more. */
 export type HeaderReader = (bytes: Buffer, end: number) => number | null;
@@ -14,12 +14,12 @@ export type HeaderReader = (bytes: Buffer, end: number) => number | null;
 export class ProxyGate {
   readonly #trusted: AddressSet;
   readonly #handshakes: Handshakes;
-  readonly #refusals: Refusals;
+  readonly #listenerLog: ListenerLog;
 
-  constructor(trustedProxies: readonly string[], handshakes: Handshakes, refusals: Refusals) {
+  constructor(trustedProxies: readonly string[], handshakes: Handshakes, listenerLog: ListenerLog) {
     this.#trusted = new AddressSet(trustedProxies);
     this.#handshakes = handshakes;
-    this.#refusals = refusals;
+    this.#listenerLog = listenerLog;
   }
 
   /** Null if the peer is no trusted proxy; then the connection is closed. `handshakes` limits how long it takes. */
@@ -49,14 +49,14 @@ export class ProxyGate {
   }
 
   #refuse(socket: Socket, from: string, reason: string): null {
-    this.#refusals.refuse(from, reason, `a connection from ${from} was refused: ${reason}`);
+    this.#listenerLog.refuse(from, reason, `a connection from ${from} was refused: ${reason}`);
     socket.destroy();
     return null;
   }
 
   /** Lets what `server` does with a connection begin behind the header. */
   guard(server: Server): void {
-    beginBehind(server, 'connection', this.#refusals, {
+    beginBehind(server, 'connection', this.#listenerLog, {
       admit: (socket) => this.admit(socket),
       when: (begin) => begin(),
     });
@@ -76,7 +76,12 @@ export interface Beginning {
  * Lets what `server` does with a connection at `event` begin once its first bytes have come and a header, if there is
  * to be one, was read off them.
  */
-export function beginBehind(server: Server, event: BeginEvent, refusals: Refusals, { admit, when }: Beginning): void {
+export function beginBehind(
+  server: Server,
+  event: BeginEvent,
+  listenerLog: ListenerLog,
+  { admit, when }: Beginning,
+): void {
   const listeners = server.listeners(event) as ((this: Server, socket: Socket) => void)[];
   server.removeAllListeners(event);
   // A TLS socket takes what is there from the one below it, which must not flow. An HTTP server waits for it.
@@ -96,9 +101,9 @@ export function beginBehind(server: Server, event: BeginEvent, refusals: Refusal
       if (behind === null) return;
       socket.off('data', onData).pause();
       if (behind < bytes.length) socket.unshift(bytes.subarray(behind));
-      when(() => void refusals.contain(socket, begin));
+      when(() => void listenerLog.contain(socket, begin));
     };
-    const onData = (bytes: Buffer) => void refusals.contain(socket, () => onBytes(bytes));
+    const onData = (bytes: Buffer) => void listenerLog.contain(socket, () => onBytes(bytes));
     socket.on('data', onData).on('end', close).on('error', close);
     // One that was paused before stays so otherwise.
     socket.resume();

@@ -6,8 +6,8 @@ import type { TLSSocket } from 'node:tls';
 import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../contracts/transport.ts';
 import { clientCertificateOf } from './client-certificate.ts';
 import { addressOf } from './handshakes.ts';
+import type { ListenerLog } from './listener-log.ts';
 import type { HeaderReader } from './proxy-gate.ts';
-import type { Refusals } from './refusals.ts';
 import { ScheduledStream } from './scheduled-stream.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
@@ -150,7 +150,7 @@ export function acceptProxiedTcp(
   reader: HeaderReader,
   established: (socket: Socket) => string,
   accept: Accept,
-  refusals: Refusals,
+  listenerLog: ListenerLog,
 ): void {
   let stream: SocketStream | null = null;
   // Forgotten with the header, which the connection outlives.
@@ -158,7 +158,7 @@ export function acceptProxiedTcp(
   const close = () => socket.destroy();
   const onBytes = (bytes: Buffer, end: number) => {
     if (stream !== null) return stream.received(bytes, 0, end);
-    refusals.contain(socket, () => {
+    listenerLog.contain(socket, () => {
       const start = read?.(bytes, end) ?? null;
       if (start === null) return;
       read = null;

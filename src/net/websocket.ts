@@ -11,9 +11,9 @@ import type { Accept } from '../contracts/transport.ts';
 import { clientCertificateOf } from './client-certificate.ts';
 import { clientOf } from './forwarded-for.ts';
 import type { Handshakes } from './handshakes.ts';
+import type { ListenerLog } from './listener-log.ts';
 import type { WebSocketOptions } from './options.ts';
 import { originRefusal } from './origins.ts';
-import type { Refusals } from './refusals.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 const subProtocols = ['mqtt', 'mqttv3.1'];
@@ -22,7 +22,7 @@ export interface WebSocketParts {
   readonly accept: Accept;
   /** Limits how long an upgrade takes, and knows where the connection comes from. */
   readonly handshakes: Handshakes;
-  readonly refusals: Refusals;
+  readonly listenerLog: ListenerLog;
 }
 
 /**
@@ -31,7 +31,7 @@ export interface WebSocketParts {
 export function createWebSocketServer(
   options: WebSocketOptions,
   secure: ServerOptions | null,
-  { accept, handshakes, refusals }: WebSocketParts,
+  { accept, handshakes, listenerLog }: WebSocketParts,
 ): HttpServer {
   const http = createHttp(options, secure);
   const trusted = new AddressSet(options.trustedProxies ?? []);
@@ -51,8 +51,8 @@ export function createWebSocketServer(
       const from = clientAt(handshakes.whereFrom(request.socket));
       const reason = refusal.replace('\n', ': ');
       // Of these an operator can let some in; the others are the client's mistakes.
-      if (refusal.startsWith('403')) refusals.refuse(from, reason);
-      else refusals.note(from, reason);
+      if (refusal.startsWith('403')) listenerLog.refuse(from, reason);
+      else listenerLog.audit(from, reason);
       return refuse(socket, refusal);
     }
     server.handleUpgrade(request, socket, head, (webSocket) => {

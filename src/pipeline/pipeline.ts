@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { RateLimitedLog } from '../base/rate-limited-log.ts';
 import type { Awaitable, PublishedMessage } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
 import type { MayPublish, PipelineLimits, PipelineSettings, QuarantinedMessage } from '../contracts/pipeline.ts';
@@ -42,8 +43,8 @@ export interface Released {
   readonly publishers: Publishers | null;
 }
 
-/** A stage's failures are logged this often, with their number. */
-const logIntervalMs = 60_000;
+/** Of each stage. */
+const logLimits = { intervalMs: 60_000, most: { failed: 1 } };
 
 export class Pipeline implements Part {
   readonly name: string;
@@ -116,8 +117,7 @@ export class Pipeline implements Part {
       const what = `${kindOf(settings)} holds messages back, which only a pipeline with "on: publish" can`;
       throw new PipelineError([...path, kindOf(settings)], what);
     }
-    let failures = 0;
-    let loggedAt = Number.NEGATIVE_INFINITY;
+    const limitedLog = new RateLimitedLog(log, logLimits, this.#options.now);
     const run = new StageRun({
       name,
       stage,
@@ -128,12 +128,8 @@ export class Pipeline implements Part {
       isTrusted: settings.trusted ?? false,
       quarantine: (entry, item, context) => this.#quarantine(entry, item, context as PartContext),
       onFailure: (_, reason, { topic }) => {
-        failures++;
-        const now = this.#options.now();
-        if (now - loggedAt < logIntervalMs && now >= loggedAt) return;
-        log.warn({ pipeline: this.name, stage: name, topic, reason, failures, onError }, 'a pipeline stage failed');
-        loggedAt = now;
-        failures = 0;
+        const fields = { pipeline: this.name, stage: name, topic, reason, onError };
+        limitedLog.warn('failed', fields, 'a pipeline stage failed');
       },
     });
     if (stage.due !== undefined) this.#holding.push(index);

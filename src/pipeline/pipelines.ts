@@ -7,6 +7,7 @@
  */
 import { systemTimers, type Timers } from '../base/clock.ts';
 import { printable } from '../base/printable.ts';
+import { RateLimitedLog } from '../base/rate-limited-log.ts';
 import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
 import type {
@@ -56,8 +57,13 @@ export interface Replayed {
 const keep = { verdict: 'keep' } as const;
 const drop = { verdict: 'drop' } as const;
 
-/** Wishes that nobody can fulfil are logged this often, with their number. */
-const logIntervalMs = 60_000;
+const logLimits = {
+  intervalMs: 60_000,
+  most: {
+    /** A subscriber accepts only formats that cannot be written for them. */
+    unknownFormat: 1,
+  },
+};
 
 /** Percentiles forget what is older than this, or than twice as much. */
 const durationsMs = 10_000;
@@ -79,6 +85,7 @@ export class Pipelines implements MessagePipeline {
   /** Told of messages that a stage had held back, and that are then refused to those who published them. */
   onRefused: (refused: { pipeline: string; topic: string; reason: string }) => void = () => {};
   readonly #options: PipelinesOptions;
+  readonly #limitedLog: RateLimitedLog<keyof typeof logLimits.most>;
   /** For whatever of the program answers later. */
   readonly deadline: StepDeadline;
   /** For stages that are not short enough for the event loop. */
@@ -91,9 +98,6 @@ export class Pipelines implements MessagePipeline {
   #deliveries = new Map<string, Delivery>();
   #accepted: AcceptedFormats | null = null;
   #quarantineDropped = 0;
-  /** Since it was logged last. */
-  #unknownFormats = 0;
-  #complainedAt = Number.NEGATIVE_INFINITY;
   #underWay: UnderWay;
   /**
    * The end of what is done one after the other: changes of the configuration, and the release of what is held back.
@@ -105,6 +109,7 @@ export class Pipelines implements MessagePipeline {
 
   constructor(options: PipelinesOptions) {
     this.#options = options;
+    this.#limitedLog = new RateLimitedLog(options.log, logLimits, options.now);
     this.#underWay = this.#newUnderWay();
     this.deadline = new StepDeadline(options.timers ?? systemTimers, options.limits.stepSeconds);
     const { limits, log, startWorker } = options;
@@ -255,6 +260,7 @@ export class Pipelines implements MessagePipeline {
   /** Publishes what stages held back and whose time has come. Called about ten times a second. */
   async tick(): Promise<void> {
     this.#rotateDurations();
+    this.#limitedLog.tick();
     if (this.#isReleasing) return;
     this.#isReleasing = true;
     await this.#afterOthers(() => this.#release('due')).finally(() => (this.#isReleasing = false));
@@ -325,20 +331,14 @@ export class Pipelines implements MessagePipeline {
     if (accept === null) return classNameOf(this.#onDeliver, client, null);
     return this.#formats().then((formats) => {
       const contentType = formats.first(accept);
-      if (contentType === null) this.#complain(client, accept);
+      if (contentType === null) this.#logUnknownFormat(client, accept);
       return classNameOf(this.#onDeliver, client, contentType);
     });
   }
 
-  /** Any subscriber can cause it, as often as they like, so it is logged at intervals. */
-  #complain(client: ClientIdentity, accept: string): void {
-    this.#unknownFormats++;
-    const now = this.#options.now();
-    if (now - this.#complainedAt < logIntervalMs && now >= this.#complainedAt) return;
+  #logUnknownFormat(client: ClientIdentity, accept: string): void {
     const what = `accept: ${printable(accept)} names no format that can be written without a schema; messages stay as they are`;
-    this.#options.log.warn({ client: client.clientId, subscriptions: this.#unknownFormats }, what);
-    this.#complainedAt = now;
-    this.#unknownFormats = 0;
+    this.#limitedLog.warn('unknownFormat', { client: client.clientId }, what);
   }
 
   reclassify(client: ClientIdentity, subscriberClass: string | null): string | null {

@@ -17,10 +17,11 @@ import { HashThreads } from './hash-threads.ts';
 import {
   AuthenticationError,
   busy,
+  createFailureLog,
+  type FailureLog,
   type Mechanism,
   type MechanismContext,
   noCredentials,
-  seldom,
   unavailable,
   unknownMethod,
   wrongCredentials,
@@ -64,12 +65,12 @@ export class Authentication {
   readonly #nameOf = new Map<string, string>();
   readonly #hashes: HashThreads;
   readonly #waitMsMax: number;
-  readonly #report: (message: string) => void;
+  readonly #failureLog: FailureLog;
   #rules: Rules = { listeners: new Map(), mechanisms: [] };
 
   private constructor(options: AuthenticationOptions) {
     this.#options = options;
-    this.#report = seldom(options);
+    this.#failureLog = createFailureLog(options);
     this.#names = namesOf(options.settings.listeners);
     const { hashesAtOnce, hashesWaiting } = options.settings.authenticationLimits;
     this.#waitMsMax = options.connectTimeoutSeconds * 1000;
@@ -178,7 +179,11 @@ export class Authentication {
       return await mechanism.authenticate(request);
     } catch (error) {
       if (error instanceof BusyError) return busy;
-      this.#report(`authentication by ${mechanism.kind}: ${(error as Error).message}; nobody gets in by it`);
+      this.#failureLog.error(
+        'failed',
+        {},
+        `authentication by ${mechanism.kind}: ${(error as Error).message}; nobody gets in by it`,
+      );
       return unavailable;
     }
   }

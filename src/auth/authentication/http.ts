@@ -7,7 +7,14 @@
 import type { HttpSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest } from '../../contracts/hooks.ts';
 import { CredentialCache } from './credential-cache.ts';
-import { type Mechanism, type MechanismContext, seldom, unavailable, wrongCredentials } from './mechanism.ts';
+import {
+  createFailureLog,
+  type FailureLog,
+  type Mechanism,
+  type MechanismContext,
+  unavailable,
+  wrongCredentials,
+} from './mechanism.ts';
 import { RemoteServer } from './remote-server.ts';
 import { type Held, openSecret, withoutLineEnd } from './secret.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -28,7 +35,7 @@ export class HttpMechanism implements Mechanism {
   readonly #secret: Held<string> | null;
   readonly #cache: CredentialCache<AuthenticationAnswer | null>;
   readonly #queue: WorkQueue;
-  readonly #report: (message: string) => void;
+  readonly #failureLog: FailureLog;
 
   private constructor(
     settings: HttpSettings,
@@ -40,7 +47,7 @@ export class HttpMechanism implements Mechanism {
     this.#context = context;
     this.#server = server;
     this.#secret = secret;
-    this.#report = seldom(context);
+    this.#failureLog = createFailureLog(context);
     const { now } = context;
     this.#cache = new CredentialCache({ entriesMax: settings.cacheEntries, isRenewed: false, now });
     const { callsAtOnce, callsWaiting } = settings;
@@ -103,7 +110,11 @@ export class HttpMechanism implements Mechanism {
       const result = await this.#server.call({ method: 'POST', headers, body });
       return this.#decide(result.status, result.json);
     } catch (error) {
-      this.#report(`authentication by ${this.#server.origin}: ${(error as Error).message}; nobody gets in by it`);
+      this.#failureLog.error(
+        'failed',
+        {},
+        `authentication by ${this.#server.origin}: ${(error as Error).message}; nobody gets in by it`,
+      );
       return { answer: unavailable, keepMs: 0 };
     }
   }

@@ -11,7 +11,7 @@ import type { JwtSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest } from '../../contracts/hooks.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
 import { type Keys, openKeys } from './jwt-keys.ts';
-import { type Mechanism, type MechanismContext, seldom, unavailable } from './mechanism.ts';
+import { createFailureLog, type FailureLog, type Mechanism, type MechanismContext, unavailable } from './mechanism.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export const jwtMethod = 'jwt';
@@ -41,7 +41,7 @@ export class Jwt implements Mechanism {
   readonly #context: MechanismContext;
   readonly #keys: Keys;
   readonly #queue: WorkQueue;
-  readonly #report: (message: string) => void;
+  readonly #failureLog: FailureLog;
 
   private constructor(settings: JwtSettings, context: MechanismContext, keys: Keys) {
     this.#settings = settings;
@@ -49,7 +49,7 @@ export class Jwt implements Mechanism {
     this.#keys = keys;
     const { now, waitMsMax } = context;
     this.#queue = new WorkQueue({ atOnce, waitingMax, waitMsMax, now });
-    this.#report = seldom(context);
+    this.#failureLog = createFailureLog(context);
   }
 
   static async open(settings: JwtSettings, context: MechanismContext): Promise<Jwt> {
@@ -89,7 +89,11 @@ export class Jwt implements Mechanism {
         return error.claim === 'iss' ? null : refuse(`The token does not fit: ${error.claim}`);
       }
       if (error instanceof errors.JOSEError) return null;
-      this.#report(`authentication by token: ${(error as Error).message}; nobody gets in by it`);
+      this.#failureLog.error(
+        'failed',
+        {},
+        `authentication by token: ${(error as Error).message}; nobody gets in by it`,
+      );
       return unavailable;
     }
   }

@@ -1,6 +1,7 @@
 /**
  * The seam between the chain and its mechanisms, and what they all need.
  */
+import { RateLimitedLog } from '../../base/rate-limited-log.ts';
 import type { MechanismSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable } from '../../contracts/hooks.ts';
 import type { Log } from '../../contracts/log.ts';
@@ -38,15 +39,13 @@ export interface MechanismContext {
   readonly waitMsMax: number;
 }
 
-/** What would fill the log while something is broken: one line in ten seconds. */
-export function seldom({ log, now }: Pick<MechanismContext, 'log' | 'now'>): (message: string) => void {
-  let quietUntil = 0;
-  return (message) => {
-    if (now() < quietUntil) return;
-    quietUntil = now() + 10_000;
-    log.error({}, message);
-  };
-}
+const limits = { intervalMs: 10_000, most: { failed: 1 } };
+
+/** For what would fill the log while a server, a file or the machine fails. */
+export type FailureLog = RateLimitedLog<keyof typeof limits.most>;
+
+export const createFailureLog = ({ log, now }: Pick<MechanismContext, 'log' | 'now'>): FailureLog =>
+  new RateLimitedLog(log, limits, now);
 
 /** A mechanism cannot be opened as it is configured. `path` leads from the mechanism to the setting. */
 export class AuthenticationError extends Error {

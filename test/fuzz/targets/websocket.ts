@@ -12,7 +12,7 @@ import { eventLoop } from '../../../src/base/scheduler.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import type { ByteReceiver, ByteStream } from '../../../src/contracts/transport.ts';
 import { Handshakes } from '../../../src/net/handshakes.ts';
-import { Refusals } from '../../../src/net/refusals.ts';
+import { ListenerLog } from '../../../src/net/listener-log.ts';
 import { createWebSocketServer } from '../../../src/net/websocket.ts';
 import { mutateBytes } from '../mutate.ts';
 import { bytesOf, must, type Target } from '../target.ts';
@@ -81,7 +81,7 @@ class Receiver implements ByteReceiver {
 export default function websocket(): Target {
   let accepted: { stream: ByteStream; receiver: Receiver } | null = null;
   let failure: Error | null = null;
-  const refusals = new Refusals(silentLog, null);
+  const listenerLog = new ListenerLog(silentLog, null);
   const server = createWebSocketServer(
     {
       kind: 'ws',
@@ -101,8 +101,8 @@ export default function websocket(): Target {
         accepted = { stream, receiver };
         return receiver;
       },
-      handshakes: new Handshakes(handshakeTimeoutSeconds, 1, refusals),
-      refusals,
+      handshakes: new Handshakes(handshakeTimeoutSeconds, 1, listenerLog),
+      listenerLog,
     },
   );
   // What an event handler throws would end the process.

@@ -1,8 +1,8 @@
 /** Who may take up a connection, with times and addresses of the test's own. */
 import { describe, expect, test } from 'vitest';
 import { Admission, type ConnectionTicket } from '../../../src/broker/admission.ts';
-import { Complaints } from '../../../src/broker/complaints.ts';
 import { Counters } from '../../../src/broker/counters.ts';
+import { createLimitedLog } from '../../../src/broker/limited-log.ts';
 import type { AuditEvent } from '../../../src/contracts/audit.ts';
 import type { ClientIdentity } from '../../../src/contracts/hooks.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
@@ -26,7 +26,7 @@ class Door {
         penalties: { ...defaultPenalties, ...penalties },
       },
       counters: this.counters,
-      complaints: new Complaints(silentLog),
+      limitedLog: createLimitedLog(silentLog, () => this.now),
       audit: { wants: () => true, record: (event) => this.events.push(event) },
     });
   }

@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { connect, Socket } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import { Handshakes } from '../../../src/net/handshakes.ts';
+import { ListenerLog } from '../../../src/net/listener-log.ts';
 import { ProxyGate } from '../../../src/net/proxy-gate.ts';
-import { Refusals } from '../../../src/net/refusals.ts';
 import { eventually } from './eventually.ts';
 import { behindProxy, kinds, optionsOf } from './listening.ts';
 import { Peer, type PeerOptions } from './peer.ts';
@@ -206,8 +206,8 @@ describe('a proxy that terminates HTTP', () => {
 
 test('a check whether somebody listens, which resets its connection before it is looked at, is not worth a word', () => {
   const { log, warnings } = listening;
-  const refusals = new Refusals(log, null);
-  const gate = new ProxyGate(['127.0.0.1'], new Handshakes(1, 1, refusals), refusals);
+  const listenerLog = new ListenerLog(log, null);
+  const gate = new ProxyGate(['127.0.0.1'], new Handshakes(1, 1, listenerLog), listenerLog);
   // Nobody knows any more where it came from.
   const gone = new Socket();
   expect(gone.remoteAddress).toBe(undefined);

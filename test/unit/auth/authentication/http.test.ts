@@ -154,7 +154,8 @@ describe('a service that does not answer', () => {
     expect(context.log.text).not.toMatch(/pAssw0rd|secret/);
     context.time += 10_001;
     await http.authenticate(aRequest(ada));
-    expect(context.log.lines).toHaveLength(2);
+    expect(context.log.lines).toHaveLength(3);
+    expect(context.log.lines[1]).toMatch(/^and 4 more such lines; the last: authentication by http:/);
   });
 
   test('so many calls at once, so many wait, the rest is turned away', async () => {

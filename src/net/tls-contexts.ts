@@ -1,23 +1,16 @@
 /**
- * What the handshakes of one listener use, and its replacement while the listener runs: files are looked at every few
- * seconds, and changed ones are taken over as soon as they fit together. Open connections stay as they are.
- *
- * The files are asked for their state rather than watched: that works through any number of symbolic links (Kubernetes,
- * certbot), over network file systems and mounts into containers, and costs a system call for each.
+ * What the handshakes of one listener use, and its replacement while the listener runs: files that change are used as
+ * soon as they fit together. Open connections stay as they are.
  */
-import { stat } from 'node:fs/promises';
 import type { SecureContext, Server, TlsOptions as ServerOptions } from 'node:tls';
+import { FileWatch } from '../base/file-watch.ts';
 import type { Log } from '../contracts/log.ts';
 import { ExpiryWatch } from './expiry.ts';
 import type { TlsOptions } from './options.ts';
 import { filesOf, loadTls, type TlsMaterial } from './tls-material.ts';
 
-const lookEveryMs = 2_000;
-/**
- * A file that changed so shortly before it was read may change again without its times telling: clocks of files are
- * coarse.
- */
-const settledMs = 1_000;
+const pollMs = 1_000;
+const expiryCheckMs = 2_000;
 
 export class TlsContexts {
   readonly #options: TlsOptions;
@@ -26,25 +19,21 @@ export class TlsContexts {
   #expiry: ExpiryWatch;
   #listener = '';
   #server: Server | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  /** The files' state before they were last loaded; null: load them in any case. */
-  #seen: string | null;
-  #isLooking = false;
-  /** Why the last attempt failed, and whether that was told. */
-  #failure: { message: string; isTold: boolean } | null = null;
+  #expiryTimer: NodeJS.Timeout | null = null;
+  #watch: FileWatch | null = null;
+  /** Why the files cannot be used now, as the log has it. */
+  #failure: string | null = null;
 
-  private constructor(options: TlsOptions, log: Log, material: TlsMaterial, seen: string | null) {
+  private constructor(options: TlsOptions, log: Log, material: TlsMaterial) {
     this.#options = options;
     this.#log = log;
     this.#material = material;
     this.#expiry = new ExpiryWatch(material.dated);
-    this.#seen = seen;
   }
 
   /** Rejects with one line that says which file is wrong and what to do. */
   static async load(options: TlsOptions, log: Log): Promise<TlsContexts> {
-    const seen = await stateOf(filesOf(options));
-    return new TlsContexts(options, log, await loadTls(options), seen);
+    return new TlsContexts(options, log, await loadTls(options));
   }
 
   /** For the creation of the server. */
@@ -64,20 +53,23 @@ export class TlsContexts {
   serve(server: Server, listener: string): void {
     this.#server = server;
     this.#listener = listener;
-    this.#expiry.look(Date.now(), this.#log, listener);
-    this.#timer = setInterval(() => void this.#look(), lookEveryMs);
-    this.#timer.unref();
+    this.#checkExpiry();
+    this.#expiryTimer = setInterval(() => this.#checkExpiry(), expiryCheckMs).unref();
+    // A file that changed just before it was loaded may have changed again without its times telling, since clocks of
+    // files are coarse: all are loaded once more when they are at rest.
+    this.#watch = new FileWatch(filesOf(this.#options), null, pollMs, () => this.#filesChanged());
   }
 
   /** Loads the files at once. Rejects, saying what is wrong with them, and then the old ones stay in use. */
   async reload(): Promise<void> {
-    const seen = await stateOf(filesOf(this.#options));
-    this.#use(await loadTls(this.#options), seen);
+    this.#watch?.forget();
+    this.#use(await loadTls(this.#options));
   }
 
   close(): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
+    if (this.#expiryTimer !== null) clearInterval(this.#expiryTimer);
+    this.#watch?.close();
+    this.#watch = null;
   }
 
   /** Undefined: the first certificate, as for clients that give no name. */
@@ -88,25 +80,23 @@ export class TlsContexts {
     return byName.get(name) ?? byName.get(`*${name.slice(name.indexOf('.'))}`);
   }
 
-  async #look(): Promise<void> {
+  #checkExpiry(): void {
     this.#expiry.look(Date.now(), this.#log, this.#listener);
-    if (this.#isLooking) return;
-    this.#isLooking = true;
+  }
+
+  async #filesChanged(): Promise<void> {
     try {
-      const seen = await stateOf(filesOf(this.#options));
-      if (seen !== null && seen === this.#seen && this.#failure === null) return;
-      this.#use(await loadTls(this.#options), seen);
+      this.#use(await loadTls(this.#options));
     } catch (error) {
+      // What keeps a file from being read may end without a change of the file.
+      this.#watch?.forget();
       this.#failed((error as Error).message);
-    } finally {
-      this.#isLooking = false;
     }
   }
 
-  #use(material: TlsMaterial, seen: string | null): void {
-    this.#seen = seen;
+  #use(material: TlsMaterial): void {
     this.#failure = null;
-    if (material.digest === this.#material.digest || this.#timer === null) return;
+    if (material.digest === this.#material.digest || this.#watch === null) return;
     this.#material = material;
     this.#server?.setSecureContext(material.fallback);
     const [own] = material.dated;
@@ -114,35 +104,13 @@ export class TlsContexts {
     const text = `certificates replaced, for new connections: ${name} is valid until ${new Date(until).toISOString()}`;
     this.#log.info({ listener: this.#listener }, text);
     this.#expiry = new ExpiryWatch(material.dated);
-    this.#expiry.look(Date.now(), this.#log, this.#listener);
+    this.#checkExpiry();
   }
 
-  /** What is half written when it is looked at is whole at the next time, and then there is nothing to be told. */
-  #failed(message: string): void {
-    if (this.#failure?.message !== message) {
-      this.#failure = { message, isTold: false };
-    } else if (!this.#failure.isTold) {
-      this.#failure.isTold = true;
-      const text = 'changed certificate files cannot be used: the old ones stay in use until that is corrected';
-      this.#log.error({ listener: this.#listener, cause: message }, text);
-    }
+  #failed(cause: string): void {
+    if (cause === this.#failure) return;
+    this.#failure = cause;
+    const text = 'changed certificate files cannot be used: the old ones stay in use until that is corrected';
+    this.#log.error({ listener: this.#listener, cause }, text);
   }
-}
-
-/** Differs once a file has changed; null if one changed just now. Links are followed. */
-async function stateOf(files: readonly string[]): Promise<string | null> {
-  const states = await Promise.all(
-    files.map(async (file) => {
-      try {
-        const { dev, ino, size, mtimeNs, ctimeNs, ctimeMs } = await stat(file, { bigint: true });
-        return {
-          text: `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`,
-          isFresh: Date.now() - Number(ctimeMs) < settledMs,
-        };
-      } catch (error) {
-        return { text: (error as NodeJS.ErrnoException).code ?? '', isFresh: false };
-      }
-    }),
-  );
-  return states.some(({ isFresh }) => isFresh) ? null : states.map(({ text }) => text).join('\n');
 }

@@ -5,8 +5,8 @@
  * stay.
  */
 import { readFile } from 'node:fs/promises';
+import { FileWatch, fileState } from '../../base/file-watch.ts';
 import type { Log } from '../../contracts/log.ts';
-import { FileWatch, fileState } from '../file-watch.ts';
 
 const pollMs = 500;
 
@@ -29,11 +29,11 @@ export class WatchedFile<T> {
   generation = 0;
   readonly #options: WatchedFileOptions<T>;
   readonly #watch: FileWatch;
-  #reading: Promise<void> = Promise.resolve();
 
   private constructor(options: WatchedFileOptions<T>) {
     this.#options = options;
-    this.#watch = new FileWatch(options.file, fileState(options.file), pollMs, () => void this.#reload());
+    const files = [options.file];
+    this.#watch = new FileWatch(files, fileState(files), pollMs, () => this.#reload());
   }
 
   /** Rejects with one line if the file cannot be used now. */
@@ -52,18 +52,14 @@ export class WatchedFile<T> {
     this.#watch.close();
   }
 
-  /** One after the other, so that the last state of the file is the one that counts. */
-  #reload(): Promise<void> {
+  async #reload(): Promise<void> {
     const { file, what, log } = this.#options;
-    this.#reading = this.#reading.then(async () => {
-      try {
-        await this.#read();
-        log.info({ file }, `the ${what} has changed and was read again`);
-      } catch (error) {
-        log.error({ file, cause: (error as Error).message }, `the ${what} cannot be used: nobody gets in by it`);
-      }
-    });
-    return this.#reading;
+    try {
+      await this.#read();
+      log.info({ file }, `the ${what} has changed and was read again`);
+    } catch (error) {
+      log.error({ file, cause: (error as Error).message }, `the ${what} cannot be used: nobody gets in by it`);
+    }
   }
 
   async #read(): Promise<void> {

@@ -5,9 +5,9 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
+import { FileWatch, fileState } from '../../base/file-watch.ts';
 import type { AuthorizationSettings } from '../../contracts/access.ts';
 import type { Log } from '../../contracts/log.ts';
-import { FileWatch, fileState } from '../file-watch.ts';
 import { parseAclFile } from './acl-file.ts';
 import { AuthorizationError } from './errors.ts';
 import { ownRules } from './own-rules.ts';
@@ -46,7 +46,7 @@ export function prepareRules(settings: AuthorizationSettings, where: (index: num
     const fromFile = aclFile === null ? [] : parseAclFile(readAclFile(aclFile), aclFile);
     return new RuleSet([...own, ...fromFile], { hasAclFile: aclFile !== null, default: settings.default });
   };
-  const known = aclFile === null ? '' : fileState(aclFile);
+  const known = aclFile === null ? '' : fileState([aclFile]);
   return { rules: again(), aclFile, known, again };
 }
 
@@ -78,7 +78,7 @@ export class Authorization {
     this.close();
     this.#options.changed(this.policy.replace(rules));
     if (aclFile === null) return;
-    this.#watch = new FileWatch(aclFile, known, this.#options.pollMs ?? pollMs, () => this.#reread(aclFile, again));
+    this.#watch = new FileWatch([aclFile], known, this.#options.pollMs ?? pollMs, () => this.#reread(aclFile, again));
   }
 
   #reread(file: string, again: () => RuleSet): void {

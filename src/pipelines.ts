@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
-import type { PipelineTest } from './config/pipeline-schema.ts';
 import type { Config } from './config/schema.ts';
 import { pathText } from './config/source.ts';
 import { silentLog } from './contracts/log.ts';
+import type { PipelineTest } from './contracts/pipeline-settings.ts';
 import { PipelineError } from './pipeline/errors.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { compare, type StageTrace, type Trial, type TrialResult, tryOut } from './pipeline/testing.ts';

@@ -3,7 +3,7 @@ import { type App, startApp } from '../app.ts';
 import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { parseConfig, readConfig } from '../config/load.ts';
-import { type Config, type ConfigInput, logLevels } from '../config/schema.ts';
+import { type Config, type ConfigDraft, logLevels } from '../config/schema.ts';
 import type { Io } from './io.ts';
 import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
 
@@ -99,7 +99,7 @@ async function brokenDown(app: App, shutdownSeconds: number, io: Io): Promise<ne
 }
 
 function withOptions(config: Config, values: Record<string, string | boolean | undefined>): Config {
-  const changed = structuredClone(config) as ConfigInput & Config;
+  const changed = structuredClone(config) as ConfigDraft;
   const host = values.host as string | undefined;
   if (host === '') throw new CommandError('--host wants an address, as 127.0.0.1 or 0.0.0.0', 2);
   if (host !== undefined) for (const listener of changed.listeners) listener.host = host;
@@ -108,13 +108,13 @@ function withOptions(config: Config, values: Record<string, string | boolean | u
   const directory = values['data-dir'] as string | undefined;
   if (values.memory === true) changed.store = { kind: 'memory' };
   else if (directory !== undefined && changed.store.kind === 'level') changed.store.directory = directory;
-  else if (directory !== undefined) changed.store = { kind: 'level', directory } as Config['store'];
+  else if (directory !== undefined) changed.store = { kind: 'level', directory } as ConfigDraft['store'];
   if (values['allow-anonymous'] === true) changed.allowAnonymous = true;
   if (values['log-level'] !== undefined) changed.log.level = logLevelOf(String(values['log-level']));
   return parseConfig(changed);
 }
 
-function setPort(config: Config, kind: 'tcp' | 'ws', option: string, text: string | boolean | undefined): void {
+function setPort(config: ConfigDraft, kind: 'tcp' | 'ws', option: string, text: string | boolean | undefined): void {
   if (text === undefined) return;
   const port = wholeNumber(option, String(text), 0, 65_535);
   const [listener, ...others] = config.listeners.filter((each) => each.kind === kind);

@@ -2,8 +2,8 @@
  * What a configuration may say of `listeners`: addresses, certificates, WebSocket, proxies.
  */
 import { z } from 'zod';
-import { listenerAuthentication } from './authentication-schema.ts';
-import { network, text, whole } from './values.ts';
+import { listenerAuthentication } from '../contracts/authentication.ts';
+import { network, text, whole } from '../contracts/values.ts';
 
 const certificate = {
   certFile: text,

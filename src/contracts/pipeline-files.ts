@@ -1,5 +1,5 @@
 /** Which of a pipeline's settings name files. */
-import type { FormatSettings, PipelineSettings, StageSettings } from './pipeline.ts';
+import type { FormatSettings, PipelineSettings, StageSettings } from './pipeline-settings.ts';
 
 /** The same settings with what `at` gives in the place of each file that they name. */
 export function mapFiles(settings: PipelineSettings, at: (file: string) => string): PipelineSettings {

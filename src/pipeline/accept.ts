@@ -1,6 +1,6 @@
 /** The formats that a subscriber may ask for with the user property `accept` in SUBSCRIBE. */
 import type { Awaitable, PublishedMessage } from '../contracts/hooks.ts';
-import type { PipelineLimits } from '../contracts/pipeline.ts';
+import type { PipelineLimits } from '../contracts/pipeline-settings.ts';
 import { StageFailure } from './errors.ts';
 import type { Format } from './formats/format.ts';
 import { KnownFormats } from './formats/formats.ts';

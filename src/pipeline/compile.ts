@@ -1,5 +1,6 @@
 /** One stage of the settings made ready to run. */
-import { type StageSettings, stageKinds } from '../contracts/pipeline.ts';
+import type { StageSettings } from '../contracts/pipeline-settings.ts';
+import { stageKinds } from '../contracts/stage-kinds.ts';
 import { PipelineError } from './errors.ts';
 import type { Stage, StageTools } from './stages/stage.ts';
 import { offloading } from './thread/offloading.ts';
@@ -36,9 +37,9 @@ const makers: { readonly [K in Kind]: () => Promise<Make<K>> } = {
   plugin: async () => (await import('./script/plugin.ts')).pluginStage,
 };
 
-async function filterStage({ cel, jsonata: text }: NonNullable<StageSettings['filter']>, tools: StageTools) {
-  if (cel === undefined) return (await jsonata()).jsonataFilter(text!, tools);
-  return (await import('./stages/cel.ts')).celFilter(cel, tools);
+async function filterStage(filter: NonNullable<StageSettings['filter']>, tools: StageTools) {
+  if ('jsonata' in filter) return (await jsonata()).jsonataFilter(filter.jsonata, tools);
+  return (await import('./stages/cel.ts')).celFilter(filter.cel, tools);
 }
 
 export function kindOf(settings: StageSettings): Kind {

@@ -5,7 +5,7 @@
  * A value that is too large for the event loop is packed there: only the stage thread looks into it.
  */
 import type { MessageChange, PublishedMessage } from '../contracts/hooks.ts';
-import type { PipelineLimits } from '../contracts/pipeline.ts';
+import type { PipelineLimits } from '../contracts/pipeline-settings.ts';
 import { assertMessageParts } from '../protocol/message-fields.ts';
 import type { QoS, UserProperties } from '../protocol/packets.ts';
 import { StageFailure } from './errors.ts';

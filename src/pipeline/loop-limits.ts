@@ -7,7 +7,7 @@
  * TooLarge, and begin anew in the thread. With them the slowest stage takes about half a millisecond; a trip to the
  * thread costs a tenth of that.
  */
-import type { PipelineLimits } from '../contracts/pipeline.ts';
+import type { PipelineLimits } from '../contracts/pipeline-settings.ts';
 
 /** Bytes of a payload that is decoded, searched or hashed. */
 export const loopBytes = 4_096;

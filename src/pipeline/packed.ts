@@ -3,7 +3,7 @@
  * a large one anew would keep the event loop as long as the stage that was to be kept off it.
  */
 import { deserialize, serialize } from 'node:v8';
-import type { FormatSettings } from '../contracts/pipeline.ts';
+import type { FormatSettings } from '../contracts/pipeline-settings.ts';
 import type { QoS, UserProperties } from '../protocol/packets.ts';
 
 /** A value, or a list in pieces of several elements each. */

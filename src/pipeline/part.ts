@@ -1,5 +1,5 @@
 import type { Awaitable, ClientIdentity, PublishedMessage } from '../contracts/hooks.ts';
-import type { PipelineSettings } from '../contracts/pipeline.ts';
+import type { PipelineSettings } from '../contracts/pipeline-settings.ts';
 import type { Publishers } from './publishers.ts';
 
 /** Who published a message, as far as it is known: a quarantined message is replayed for a client that may be gone. */

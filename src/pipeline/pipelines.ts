@@ -14,12 +14,11 @@ import type {
   DeliverVerdict,
   MayPublish,
   MessagePipeline,
-  PipelineLimits,
-  PipelineSettings,
   QuarantinedMessage,
   QuarantineEntry,
   QuarantineStore,
 } from '../contracts/pipeline.ts';
+import type { PipelineLimits, PipelineSettings } from '../contracts/pipeline-settings.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { matches } from '../protocol/topic.ts';
 import type { AcceptedFormats } from './accept.ts';

@@ -3,7 +3,8 @@
  */
 import { printableWithin } from '../base/printable.ts';
 import type { Awaitable } from '../contracts/hooks.ts';
-import type { OnError, QuarantinedMessage } from '../contracts/pipeline.ts';
+import type { QuarantinedMessage } from '../contracts/pipeline.ts';
+import type { OnError } from '../contracts/pipeline-settings.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Durations } from './durations.ts';
 import { Rejection, StageFailure } from './errors.ts';

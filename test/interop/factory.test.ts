@@ -13,7 +13,7 @@ import { decode, encode } from 'cbor-x';
 import { connectAsync, connect as connectNow, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { unpack } from 'msgpackr';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { defaultPipelineLimits } from '../../src/contracts/pipeline.ts';
+import { defaultPipelineLimits } from '../../src/contracts/pipeline-settings.ts';
 import type { Format } from '../../src/pipeline/formats/format.ts';
 import { formatFor } from '../../src/pipeline/formats/formats.ts';
 

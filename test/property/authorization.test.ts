@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { RuleSettings } from '../../src/contracts/access.ts';
+import type { RuleSettings } from '../../src/contracts/authorization-settings.ts';
 import type { ClientIdentity } from '../../src/contracts/hooks.ts';
 import type { QoS } from '../../src/protocol/packets.ts';
 import { parseFilter } from '../../src/protocol/topic.ts';

@@ -5,7 +5,7 @@
 
 import type { Random } from '../../scripts/crash/random.ts';
 import { silentLog } from '../../src/contracts/log.ts';
-import { defaultPipelineLimits } from '../../src/contracts/pipeline.ts';
+import { defaultPipelineLimits } from '../../src/contracts/pipeline-settings.ts';
 import { Pipelines } from '../../src/pipeline/pipelines.ts';
 import { partsOf } from '../../src/pipeline/used.ts';
 import { MemoryQuarantine } from '../../src/store/memory-quarantine.ts';

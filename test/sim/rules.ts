@@ -6,7 +6,7 @@ import type { Random } from '../../scripts/crash/random.ts';
 import { ownRules } from '../../src/auth/authorization/own-rules.ts';
 import { RulePolicy } from '../../src/auth/authorization/policy.ts';
 import { RuleSet } from '../../src/auth/authorization/rule-set.ts';
-import type { RuleActions, RuleSettings } from '../../src/contracts/access.ts';
+import type { RuleActions, RuleSettings } from '../../src/contracts/authorization-settings.ts';
 import { matches } from '../../src/protocol/topic.ts';
 
 /** The first rule that is about the client, what it does and the topic decides; without one, all is allowed. */

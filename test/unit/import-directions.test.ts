@@ -74,7 +74,7 @@ const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@node-rs/argon2': ['auth'],
   jose: ['auth'],
   level: ['store'],
-  zod: ['config'],
+  zod: ['contracts', 'config'],
   yaml: ['config'],
   pino: ['admin'],
   'pino-pretty': ['admin'],

@@ -6,7 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { FileWatch, fileState } from '../../base/file-watch.ts';
-import type { AuthorizationSettings } from '../../contracts/access.ts';
+import type { AuthorizationSettings } from '../../contracts/authorization-settings.ts';
 import type { Log } from '../../contracts/log.ts';
 import { parseAclFile } from './acl-file.ts';
 import { AuthorizationError } from './errors.ts';

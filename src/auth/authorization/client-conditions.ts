@@ -3,7 +3,7 @@
  * remembered.
  */
 import { AddressSet } from '../../base/addresses.ts';
-import type { RuleClients, TextPatterns } from '../../contracts/access.ts';
+import type { RuleClients, TextPatterns } from '../../contracts/authorization-settings.ts';
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 import { attributeOf, usernameOf } from './topic-pattern.ts';
 

@@ -1,7 +1,7 @@
 /**
  * The rules of the configuration, as they are looked up.
  */
-import type { RuleActions, RuleClients, RuleSettings } from '../../contracts/access.ts';
+import type { RuleActions, RuleClients, RuleSettings } from '../../contracts/authorization-settings.ts';
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 import { asList, type ClientTest, clientTest } from './client-conditions.ts';
 import { Action, type RuleDraft, type RuleKey } from './rule.ts';

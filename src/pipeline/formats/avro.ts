@@ -1,6 +1,6 @@
 /** Avro binary, one datum by itself, by avsc, from a schema file. 64-bit numbers beyond 2^53 are bigints. */
 import avro from 'avsc';
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import { type Format, TooLarge } from './format.ts';
 import type { SchemaFiles } from './schema-files.ts';

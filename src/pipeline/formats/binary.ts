@@ -2,7 +2,7 @@
  * Raw bytes by a declared layout: fields one after the other, as sensors and field buses send them. Reading and writing
  * are the same list of fields, so what was read can be written again.
  */
-import type { BinaryField, PipelineLimits } from '../../contracts/pipeline.ts';
+import type { BinaryField, PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { PipelineError, StageFailure } from '../errors.ts';
 import type { Format } from './format.ts';
 

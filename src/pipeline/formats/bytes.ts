@@ -8,7 +8,7 @@ import {
   gzipSync,
   inflateSync,
 } from 'node:zlib';
-import type { ByteCodecName, PipelineLimits } from '../../contracts/pipeline.ts';
+import type { ByteCodecName, PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import { type ByteCodec, TooLarge } from './format.ts';
 

@@ -5,7 +5,7 @@
  * are passed by. Strings of indefinite length are not supported. A field called `__proto__` is read as `__proto_`.
  */
 import { Encoder, setSizeLimits, Tag } from 'cbor-x';
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import { assertWithin, type Format, numberBytesMax, TooLarge } from './format.ts';
 

@@ -5,7 +5,7 @@
  * Buffers for binary, Dates, booleans, null. A format that lacks one of these writes the nearest thing it has and calls
  * it a loss.
  */
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import type { ValueLimits } from '../loop-limits.ts';
 

@@ -1,5 +1,5 @@
 /** Formats by their settings and by content type. */
-import type { FormatSettings, PipelineLimits } from '../../contracts/pipeline.ts';
+import type { FormatSettings, PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { PipelineError } from '../errors.ts';
 import { avroFormat } from './avro.ts';
 import { binary } from './binary.ts';

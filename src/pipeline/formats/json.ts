@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { isSafeNumber, parse, stringify } from 'lossless-json';
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import { loopBytes } from '../loop-limits.ts';
 import { type Format, numberDigitsMax, type ReportLoss, TooLarge } from './format.ts';

@@ -3,7 +3,7 @@
  * are refused. A field called `__proto__` is read as `__proto_`.
  */
 import { Packr } from 'msgpackr';
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import { type Format, type ReportLoss, TooLarge } from './format.ts';
 

@@ -3,7 +3,7 @@
  * one with all the fields of its type, so a payload could take a hundred times its size.
  */
 import protobuf from 'protobufjs';
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { TooLarge } from './format.ts';
 
 const WireType = { varint: 0, fixed64: 1, sized: 2, groupStart: 3, groupEnd: 4, fixed32: 5 } as const;

@@ -4,7 +4,7 @@
  */
 import Long from 'long';
 import protobuf from 'protobufjs';
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import { type Format, type ReportLoss, TooLarge } from './format.ts';
 import { ProtobufScan } from './protobuf-scan.ts';

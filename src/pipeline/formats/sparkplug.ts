@@ -5,7 +5,7 @@
  * certificate had it; then `field` tells where the value stood, so that it can be written there again.
  */
 import protobuf from 'protobufjs';
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import type { Format } from './format.ts';
 import { formatOf } from './protobuf.ts';

@@ -1,7 +1,7 @@
 /** Plain text and CSV. */
 import { isUtf8 } from 'node:buffer';
 import { parse } from 'csv-parse/sync';
-import type { CsvSettings, PipelineLimits } from '../../contracts/pipeline.ts';
+import type { CsvSettings, PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import { type Format, TooLarge } from './format.ts';
 

@@ -6,7 +6,7 @@
 import { deserialize } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
 import { workerFile } from '../../base/worker-file.ts';
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import { TooLarge } from '../formats/format.ts';
 import { jsonable } from '../formats/json.ts';

@@ -6,7 +6,7 @@
 import { pathToFileURL } from 'node:url';
 import { checkedAnswer } from '../../contracts/hook-answers.ts';
 import type { Awaitable, HookAnswer } from '../../contracts/hooks.ts';
-import type { StageSettings } from '../../contracts/pipeline.ts';
+import type { StageSettings } from '../../contracts/pipeline-settings.ts';
 import { PipelineError } from '../errors.ts';
 import type { Item } from '../item.ts';
 import { loopBytes } from '../loop-limits.ts';

@@ -1,5 +1,5 @@
 /** `script`: a user's JavaScript or TypeScript file, sandboxed in a worker. */
-import type { StageSettings } from '../../contracts/pipeline.ts';
+import type { StageSettings } from '../../contracts/pipeline-settings.ts';
 import { PipelineError } from '../errors.ts';
 import { fromFile } from '../formats/formats.ts';
 import type { Stage, StageTools } from '../stages/stage.ts';

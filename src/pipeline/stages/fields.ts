@@ -1,5 +1,5 @@
 /** `set`, `rename`, `pick`, `omit`, `topic`: changing parts of a message. */
-import type { SetSettings, StageSettings } from '../../contracts/pipeline.ts';
+import type { SetSettings, StageSettings } from '../../contracts/pipeline-settings.ts';
 import { assertTopicName } from '../../protocol/topic.ts';
 import { PipelineError, StageFailure } from '../errors.ts';
 import type { Item } from '../item.ts';

@@ -1,5 +1,5 @@
 /** `decode`, `encode`, `convert`. */
-import type { FormatSettings, StageSettings } from '../../contracts/pipeline.ts';
+import type { FormatSettings, StageSettings } from '../../contracts/pipeline-settings.ts';
 import type { ByteCodec, Format } from '../formats/format.ts';
 import type { Item } from '../item.ts';
 import type { Stage, StageTools } from './stage.ts';

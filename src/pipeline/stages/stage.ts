@@ -1,5 +1,5 @@
 import type { Awaitable } from '../../contracts/hooks.ts';
-import type { PipelineLimits } from '../../contracts/pipeline.ts';
+import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
 import type { KnownFormats } from '../formats/formats.ts';
 import type { SchemaFiles } from '../formats/schema-files.ts';
 import type { Item } from '../item.ts';

@@ -7,7 +7,7 @@
  * broker was stopped in order; the publishers were answered when their messages went in.
  */
 import { hash } from 'node:crypto';
-import type { Aggregation, PipelineLimits, StageSettings } from '../../contracts/pipeline.ts';
+import type { Aggregation, PipelineLimits, StageSettings } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import { TooLarge, weigh } from '../formats/format.ts';
 import type { Item } from '../item.ts';

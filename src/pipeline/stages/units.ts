@@ -1,6 +1,6 @@
 /** `units`: one unit to another. */
 import { convert as convertUnits } from 'convert';
-import type { StageSettings } from '../../contracts/pipeline.ts';
+import type { StageSettings } from '../../contracts/pipeline-settings.ts';
 import { PipelineError, StageFailure } from '../errors.ts';
 import { getAt, withAt } from '../paths.ts';
 import { valueStage } from './fields.ts';

@@ -1,7 +1,7 @@
 /** `validate`: by JSON Schema, or by whether Protobuf or Avro can have the value. */
 import { Ajv, type ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { StageSettings } from '../../contracts/pipeline.ts';
+import type { StageSettings } from '../../contracts/pipeline-settings.ts';
 import { PipelineError, StageFailure } from '../errors.ts';
 import type { Format } from '../formats/format.ts';
 import { fromFile } from '../formats/formats.ts';

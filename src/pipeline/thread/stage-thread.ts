@@ -3,7 +3,7 @@
  * are packed. There is one for all pipelines, begun with the first item that needs it.
  */
 import { workerFile } from '../../base/worker-file.ts';
-import type { PipelineLimits, StageSettings } from '../../contracts/pipeline.ts';
+import type { PipelineLimits, StageSettings } from '../../contracts/pipeline-settings.ts';
 import { StageFailure } from '../errors.ts';
 import type { SchemaFiles } from '../formats/schema-files.ts';
 import type { Item } from '../item.ts';

@@ -8,7 +8,7 @@
 
 import { systemTimers, type Timers } from '../../base/clock.ts';
 import type { Log } from '../../contracts/log.ts';
-import { defaultPipelineLimits } from '../../contracts/pipeline.ts';
+import { defaultPipelineLimits } from '../../contracts/pipeline-settings.ts';
 import {
   type DeliverySummary,
   queuedBytes,

@@ -5,7 +5,7 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { Encoder } from 'cbor-x';
 import { Packr } from 'msgpackr';
-import { defaultPipelineLimits, type FormatSettings } from '../../../src/contracts/pipeline.ts';
+import { defaultPipelineLimits, type FormatSettings } from '../../../src/contracts/pipeline-settings.ts';
 import { StageFailure } from '../../../src/pipeline/errors.ts';
 import { assertWithin } from '../../../src/pipeline/formats/format.ts';
 import { formatFor } from '../../../src/pipeline/formats/formats.ts';

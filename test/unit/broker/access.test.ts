@@ -9,7 +9,7 @@ import { Broker } from '../../../src/broker/broker.ts';
 import type { AccessPolicy } from '../../../src/contracts/access.ts';
 import type { ClientIdentity, Hooks } from '../../../src/contracts/hooks.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
-import { defaultPipelineLimits } from '../../../src/contracts/pipeline.ts';
+import { defaultPipelineLimits } from '../../../src/contracts/pipeline-settings.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
 import { listen } from '../../../src/net/listen.ts';
 import type { Topic } from '../../../src/protocol/topic.ts';

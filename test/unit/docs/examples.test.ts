@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../../src/config/load.ts';
-import { defaultPipelineLimits, stageKinds } from '../../../src/contracts/pipeline.ts';
+import { defaultPipelineLimits } from '../../../src/contracts/pipeline-settings.ts';
+import { stageKinds } from '../../../src/contracts/stage-kinds.ts';
 import { failedTests } from '../../../src/pipelines.ts';
 import { type Block, blocksOf, manual, textOf } from './pages.ts';
 

@@ -5,7 +5,7 @@ import { parseAclFile } from '../../../../src/auth/authorization/acl-file.ts';
 import { prepareRules } from '../../../../src/auth/authorization/authorization.ts';
 import { RulePolicy } from '../../../../src/auth/authorization/policy.ts';
 import { RuleSet } from '../../../../src/auth/authorization/rule-set.ts';
-import type { RuleSettings } from '../../../../src/contracts/access.ts';
+import type { RuleSettings } from '../../../../src/contracts/authorization-settings.ts';
 import { matches } from '../../../../src/protocol/topic.ts';
 import { aClient } from '../../../support/authorization.ts';
 

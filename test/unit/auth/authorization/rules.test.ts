@@ -5,7 +5,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import type { RuleClients, RuleSettings } from '../../../../src/contracts/access.ts';
+import type { RuleClients, RuleSettings } from '../../../../src/contracts/authorization-settings.ts';
 import type { ClientIdentity } from '../../../../src/contracts/hooks.ts';
 import { Topic } from '../../../../src/protocol/topic.ts';
 import { aClient, grantedOf, mayPublish, policyOf } from '../../../support/authorization.ts';

@@ -3,15 +3,9 @@
  * example of each stage.
  */
 import { z } from 'zod';
-import {
-  defaultPipelineLimits,
-  type PipelineLimits,
-  type PipelineSettings,
-  redirectingKinds,
-  type StageSettings,
-  stageKinds,
-} from '../contracts/pipeline.ts';
+import { type DeepReadonly, deepFreeze } from '../base/freeze.ts';
 import { parseFilter } from '../protocol/topic.ts';
+import { redirectingKinds, stageKinds } from './stage-kinds.ts';
 import { qos, text, whole } from './values.ts';
 
 const seconds = z.number().positive().max(31_536_000);
@@ -38,11 +32,16 @@ const binaryField = z.strictObject({
     'text',
     'skip',
   ]),
+  /** Of this field; the layout's otherwise. */
   endian: z.enum(['big', 'little']).optional(),
+  /** The number read, times `scale`, plus `offset`. Default: 1 and 0. */
   scale: z.number().optional(),
   offset: z.number().optional(),
+  /** `bytes`, `text` and `skip`: how many; `rest` for all that is left. */
   length: z.union([whole(0), z.literal('rest')], 'a number of bytes, or rest').optional(),
+  /** An array of so many, or of as many as are left, or of as many as the field of this name says. */
   repeat: z.union([whole(0), text], 'a number, rest, or the name of a field').optional(),
+  /** `bits`: how many bytes hold them, and name, lowest bit (0 is the least significant) and number of bits of each. */
   bytes: z.literal([1, 2, 4]).optional(),
   bits: z
     .array(z.strictObject({ name: text, at: whole(0, 31), width: whole(1, 32).optional() }))
@@ -50,41 +49,42 @@ const binaryField = z.strictObject({
     .optional(),
 });
 
+export type BinaryField = DeepReadonly<z.output<typeof binaryField>>;
+
 const protobuf = z.strictObject({ file: text, type: text });
 const avro = z.strictObject({ file: text });
 
-const formatNames = [
-  'json',
-  'cbor',
-  'msgpack',
-  'text',
-  'csv',
-  'sparkplug',
-  'base64',
-  'hex',
-  'gzip',
-  'deflate',
-  'brotli',
-] as const;
+const textFormats = ['json', 'cbor', 'msgpack', 'text', 'csv', 'sparkplug'] as const;
+/** These turn bytes into other bytes. */
+const byteCodecs = ['base64', 'hex', 'gzip', 'deflate', 'brotli'] as const;
+const formatNames = [...textFormats, ...byteCodecs] as const;
+
+export type TextFormat = (typeof textFormats)[number];
+export type ByteCodecName = (typeof byteCodecs)[number];
+
+const csv = z.strictObject({
+  delimiter: z.string().length(1).default(','),
+  /** The first line names the columns. Without it, `columns` do, or rows are arrays. */
+  header: z.boolean().default(true),
+  columns: z.array(text).optional(),
+});
+
+export type CsvSettings = DeepReadonly<z.output<typeof csv>>;
 
 const format = z.union(
   [
     z.enum(formatNames),
     z.strictObject({ protobuf }),
     z.strictObject({ avro }),
-    z.strictObject({
-      csv: z.strictObject({
-        delimiter: z.string().length(1).default(','),
-        header: z.boolean().default(true),
-        columns: z.array(text).optional(),
-      }),
-    }),
+    z.strictObject({ csv }),
     z.strictObject({
       binary: z.strictObject({ endian: z.enum(['big', 'little']).default('big'), fields: z.array(binaryField).min(1) }),
     }),
   ],
   `one of ${formatNames.join(', ')}, { protobuf: { file, type } }, { avro: { file } }, { csv: … } or { binary: … }`,
 );
+
+export type FormatSettings = DeepReadonly<z.output<typeof format>>;
 
 const aggregation = z.union(
   [
@@ -94,14 +94,17 @@ const aggregation = z.union(
   'count, mean, min, max, sum, first, last, or a percentile such as p95',
 );
 
+export type Aggregation = z.output<typeof aggregation>;
+
 const filterText = z.string().transform((cel) => ({ cel }));
 const filterStage = z.union(
   [filterText, z.strictObject({ cel: text }), z.strictObject({ jsonata: text })],
   'a CEL expression, or { jsonata: … }',
 );
 
+const conversion = z.strictObject({ from: format.optional(), to: format });
 const convertStage = z.union(
-  [format.transform((to) => ({ to })), z.strictObject({ from: format.optional(), to: format })],
+  [format.transform((to): z.output<typeof conversion> => ({ to })), conversion],
   `a format, or { from, to }; formats are ${formatNames.join(', ')} and more`,
 );
 
@@ -110,12 +113,14 @@ const deadband = z
     field: text,
     absolute: z.number().min(0).optional(),
     percent: z.number().min(0).optional(),
+    /** One passes after so long, whatever its value. */
     maxSeconds: seconds.optional(),
   })
   .refine(({ absolute, percent }) => absolute !== undefined || percent !== undefined, 'absolute or percent');
 
 const validate = z
   .strictObject({
+    /** A file, or the schema itself. */
     jsonSchema: z.union([text, z.record(z.string(), z.unknown())], 'a file, or a schema').optional(),
     protobuf: protobuf.optional(),
     avro: avro.optional(),
@@ -124,28 +129,43 @@ const validate = z
     error: 'one of jsonSchema, protobuf or avro',
   });
 
+const set = z.strictObject({
+  /** Path to value; texts may hold `${…}`. */
+  fields: z.record(text, z.unknown()).optional(),
+  userProperties: z.record(text, z.string()).optional(),
+  contentType: text.optional(),
+  qos: qos.optional(),
+  retain: z.boolean().optional(),
+  messageExpirySeconds: whole(0, 0xffffffff).optional(),
+});
+
+export type SetSettings = DeepReadonly<z.output<typeof set>>;
+
+/**
+ * What becomes of a message that a stage could not handle. `tag` lets it pass with the user property `sluice-error`.
+ */
+const onError = z.enum(['drop', 'reject', 'pass', 'tag', 'quarantine']);
+export type OnError = z.output<typeof onError>;
+
+/** One stage: one of these, what to do if it fails, and whether the rules are to be asked about what it makes. */
 const stage = z
   .strictObject({
     decode: format.optional(),
     encode: format.optional(),
+    /** Without `from`, the content type tells, else JSON. */
     convert: convertStage.optional(),
     validate: validate.optional(),
+    /** A JSONata expression; its result is the new value. */
     map: text.optional(),
+    /** A CEL expression, or JSONata. Messages for which it is not true are dropped. */
     filter: filterStage.optional(),
-    set: z
-      .strictObject({
-        fields: z.record(text, z.unknown()).optional(),
-        userProperties: z.record(text, z.string()).optional(),
-        contentType: text.optional(),
-        qos: qos.optional(),
-        retain: z.boolean().optional(),
-        messageExpirySeconds: whole(0, 0xffffffff).optional(),
-      })
-      .optional(),
+    set: set.optional(),
+    /** Path to new path. */
     rename: z.record(text, text).optional(),
     pick: z.array(text).optional(),
     omit: z.array(text).optional(),
     units: z.record(text, z.strictObject({ from: text, to: text, decimals: whole(0, 15).optional() })).optional(),
+    /** A template for the whole topic, or a regular expression and what takes the place of what it matches. */
     topic: z.union([text, z.strictObject({ match: text, to: z.string() })], 'a template, or { match, to }').optional(),
     throttle: z.strictObject({ seconds }).optional(),
     deadband: deadband.optional(),
@@ -161,7 +181,11 @@ const stage = z
       })
       .optional(),
     plugin: z.strictObject({ file: text, options: z.unknown().optional() }).optional(),
-    onError: z.enum(['drop', 'reject', 'pass', 'tag', 'quarantine']).optional(),
+    onError: onError.optional(),
+    /**
+     * The topic, QoS and retain that the stage gives a message are the operator's word: its publisher's rights are not
+     * asked for.
+     */
     trusted: z.boolean().optional(),
   })
   .refine((all) => stageKinds.filter((kind) => all[kind] !== undefined).length === 1, {
@@ -172,13 +196,19 @@ const stage = z
     error: `trusted beside one of ${redirectingKinds.join(', ')}: only these give a message another topic, QoS or retain`,
   });
 
+export type StageSettings = DeepReadonly<z.output<typeof stage>>;
+
 const pipeline = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,100}$/, 'a name of letters, digits, dots, dashes and underscores'),
+  /** `publish`: before routing, storing and acknowledging. `deliver`: per class of subscribers. */
   on: z.enum(['publish', 'deliver']).default('publish'),
   filter: topicFilter,
+  /** `deliver`: for whose subscriptions; `*` stands for any characters. Absent: for all. */
   for: z.strictObject({ username: text.optional(), clientId: text.optional(), listener: text.optional() }).optional(),
   stages: z.array(stage).min(1),
 });
+
+export type PipelineSettings = DeepReadonly<z.output<typeof pipeline>>;
 
 export const pipelines = z.array(pipeline).superRefine((all, context) => {
   for (const [index, { name, on, for: whom }] of all.entries()) {
@@ -192,15 +222,31 @@ export const pipelines = z.array(pipeline).superRefine((all, context) => {
 });
 
 export const pipelineLimits = z.strictObject({
-  depth: whole(1, 1_000).default(defaultPipelineLimits.depth),
-  items: whole(1).default(defaultPipelineLimits.items),
-  payloadBytes: whole(1, 268_435_455).default(defaultPipelineLimits.payloadBytes),
-  topicStates: whole(1).default(defaultPipelineLimits.topicStates),
-  stepSeconds: whole(1, 3_600).default(defaultPipelineLimits.stepSeconds),
-  stageMs: whole(10, 60_000).default(defaultPipelineLimits.stageMs),
-  quarantineMessages: whole(0).default(defaultPipelineLimits.quarantineMessages),
-  quarantineBytes: whole(0).default(defaultPipelineLimits.quarantineBytes),
+  /** How deep values may be nested. */
+  depth: whole(1, 1_000).default(64),
+  /** Fields and elements of one value, in all. */
+  items: whole(1).default(100_000),
+  /** What is decoded, what decompressing or encoding may give, and what the batches of a stage hold. */
+  payloadBytes: whole(1, 268_435_455).default(16_777_216),
+  /** Topics of which each thinning stage remembers something. */
+  topicStates: whole(1).default(10_000),
+  /**
+   * How long a step of a program, or a plugin, may take to answer; then the message counts as one that it cannot
+   * handle.
+   */
+  stepSeconds: whole(1, 3_600).default(10),
+  /**
+   * How long a stage may take for one message in the stage thread, of the processor's time; then it has failed for that
+   * message.
+   */
+  stageMs: whole(10, 60_000).default(1_000),
+  quarantineMessages: whole(0).default(10_000),
+  quarantineBytes: whole(0).default(67_108_864),
 });
+
+export type PipelineLimits = DeepReadonly<z.output<typeof pipelineLimits>>;
+
+export const defaultPipelineLimits: PipelineLimits = deepFreeze(pipelineLimits.parse({}));
 
 const expected = z.strictObject({
   topic: z.string().optional(),
@@ -244,8 +290,4 @@ export const pipelineTest = z.strictObject({
   ),
 });
 
-type Assignable<T extends Expected, Expected> = T;
-export type CheckedStage = Assignable<z.output<typeof stage>, StageSettings>;
-export type CheckedPipeline = Assignable<z.output<typeof pipeline>, PipelineSettings>;
-export type CheckedLimits = Assignable<z.output<typeof pipelineLimits>, PipelineLimits>;
-export type PipelineTest = z.output<typeof pipelineTest>;
+export type PipelineTest = DeepReadonly<z.output<typeof pipelineTest>>;

@@ -2,12 +2,14 @@
  * What a configuration file may say of what clients may do. docs/guides/authorization.md explains it.
  */
 import { z } from 'zod';
-import type { AuthorizationSettings } from '../contracts/access.ts';
+import type { DeepReadonly } from '../base/freeze.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { network, networkText, qos, text } from './values.ts';
 
 const placeholder = /\$\{(username|clientId|attributes\.[^${}/+#]+)\}/g;
+/** `all` is both: to publish, and to subscribe and be given what was subscribed to. */
 const actions = z.enum(['publish', 'subscribe', 'all']);
+export type RuleActions = z.output<typeof actions>;
 
 const topics = z.string().refine((topic) => {
   const filled = topic.replaceAll(placeholder, 'x');
@@ -16,6 +18,8 @@ const topics = z.string().refine((topic) => {
 
 const oneOrMore = <T extends z.ZodType<string>>(each: T, what: string) => z.union([each, z.array(each).min(1)], what);
 const patterns = oneOrMore(text, 'a text, or a list of them; * stands for any characters');
+/** Texts in which `*` stands for any characters; one of them must fit. */
+export type TextPatterns = DeepReadonly<z.output<typeof patterns>>;
 
 const networks = oneOrMore(network, `${networkText}, or a list of them`);
 
@@ -27,23 +31,35 @@ function withoutProto(input: unknown, context: z.RefinementCtx): unknown {
   return input;
 }
 
+/** Which clients a rule is about: those for whom everything holds that is named here. */
+const clients = z.strictObject({
+  username: patterns.optional(),
+  /** One of the client's groups. */
+  group: patterns.optional(),
+  clientId: patterns.optional(),
+  /** Addresses and networks such as `10.0.0.0/8`. */
+  address: networks.optional(),
+  /** The listener's URL. */
+  listener: patterns.optional(),
+  /** By name; a client that lacks one does not fit. */
+  attributes: z.preprocess(withoutProto, z.record(text, patterns)).optional(),
+});
+
+export type RuleClients = DeepReadonly<z.output<typeof clients>>;
+
+/** One of `allow` and `deny` is there. */
 const rule = z
   .strictObject({
     allow: actions.optional(),
     deny: actions.optional(),
+    /** Topic filters that may hold `${username}`, `${clientId}` and `${attributes.…}`. Absent: every topic. */
     topics: z.array(topics).min(1).optional(),
-    for: z
-      .strictObject({
-        username: patterns.optional(),
-        group: patterns.optional(),
-        clientId: patterns.optional(),
-        address: networks.optional(),
-        listener: patterns.optional(),
-        attributes: z.preprocess(withoutProto, z.record(text, patterns)).optional(),
-      })
-      .optional(),
+    for: clients.optional(),
+    /** Only messages that are to be retained, or only others. */
     retain: z.boolean().optional(),
+    /** Only messages up to this QoS; subscriptions are granted no more. */
     maxQoS: qos.optional(),
+    /** Only shared subscriptions, or only others. */
     shared: z.boolean().optional(),
   })
   .superRefine(({ allow, deny, retain, maxQoS, shared }, context) => {
@@ -56,11 +72,15 @@ const rule = z
     if (maxQoS !== undefined && allow === undefined) complain('"allow" beside it', ['maxQoS']);
   });
 
+export type RuleSettings = DeepReadonly<z.output<typeof rule>>;
+
 export const authorization = z.strictObject({
+  /** Asked in their order: the first that matches decides. */
   rules: z.array(rule).default([]),
+  /** In Mosquitto's format; asked after the rules. */
   aclFile: text.optional(),
+  /** What nothing matches, where there are rules or an ACL file at all. */
   default: z.enum(['allow', 'deny']).default('deny'),
 });
 
-type Assignable<T extends Expected, Expected> = T;
-export type CheckedAuthorization = Assignable<z.output<typeof authorization>, AuthorizationSettings>;
+export type AuthorizationSettings = DeepReadonly<z.output<typeof authorization>>;

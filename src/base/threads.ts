@@ -36,7 +36,7 @@ function engineThreads(): number[] {
     .map(Number)
     .filter((thread) => thread !== process.pid)
     .sort((one, other) => one - other);
-  const named = others.filter((thread) => nameOf(thread) === 'V8Worker');
+  const named = others.filter((thread) => threadName(thread) === 'V8Worker');
   if (named.length > 0) return named;
   // Node.js 20 gives them no names. They come second, after a thread that only keeps time.
   const options = [...process.execArgv, process.env.NODE_OPTIONS].join(' ');
@@ -44,7 +44,7 @@ function engineThreads(): number[] {
   return others.slice(1, 1 + count);
 }
 
-const nameOf = (thread: number): string => readFileSync(`/proc/self/task/${thread}/comm`, 'latin1').trimEnd();
+const threadName = (thread: number): string => readFileSync(`/proc/self/task/${thread}/comm`, 'latin1').trimEnd();
 
 function lower(thread: number): void {
   const { PRIORITY_BELOW_NORMAL, PRIORITY_LOW } = constants.priority;

@@ -47,7 +47,7 @@ export class Penalties {
   /** Wrong credentials. Returns for how many milliseconds the refusal is to be kept back. */
   failed({ address, user, client }: Suspect, now: number): number {
     const { failuresPerUser, failuresPerAddress, delayMs, delayMaximumMs } = this.#settings;
-    const ofUser = this.#users.add(nameOf(address, user, client), now);
+    const ofUser = this.#users.add(suspectKey(address, user, client), now);
     const ofAddress = this.#addresses.add(address, now);
     const why = 'authentication failed too often';
     if (failuresPerAddress > 0 && ofAddress >= failuresPerAddress) this.#ban(address, null, null, why, now);
@@ -59,14 +59,14 @@ export class Penalties {
 
   /** Right credentials: what failed before was a slip. What failed for others from there stays. */
   succeeded({ address, user, client }: Suspect): void {
-    this.#users.empty(nameOf(address, user, client));
+    this.#users.empty(suspectKey(address, user, client));
   }
 
   /** A connection has ended that had been accepted. */
   ended({ address, client }: Suspect, acceptedAt: number, now: number): void {
     const { flapsPerMinute } = this.#settings;
     if (flapsPerMinute === 0 || now - acceptedAt >= shortConnectionMs) return;
-    const flaps = this.#flaps.add(nameOf(address, null, client), now);
+    const flaps = this.#flaps.add(suspectKey(address, null, client), now);
     if (flaps >= flapsPerMinute) this.#ban(address, null, client, 'connected and left too often', now);
   }
 
@@ -95,6 +95,6 @@ export class Penalties {
 }
 
 /** A client without a user name, one with a token for example, is known by its identifier. */
-function nameOf(address: string, user: string | null, client: string): string {
+function suspectKey(address: string, user: string | null, client: string): string {
   return user === null ? keyOf(address, null, shortName(client)) : keyOf(address, shortName(user), null);
 }

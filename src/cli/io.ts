@@ -27,6 +27,12 @@ export interface Io {
   exit(code: number): void;
 }
 
+/** Whether bytes are a text that a terminal can show as it is. */
+export function isPrintable(bytes: Buffer): boolean {
+  const text = bytes.toString();
+  return Buffer.from(text).equals(bytes) && !/[^\x20-\x7e\s\u00a0-\uffff]/.test(text);
+}
+
 export type Command = (argv: readonly string[], io: Io) => Promise<void>;
 
 /**

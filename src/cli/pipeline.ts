@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import { readConfig } from '../config/load.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { type TestBench, testBench } from '../pipelines.ts';
-import type { Io } from './io.ts';
+import { type Io, isPrintable } from './io.ts';
 import { CommandError, readOptions, wholeNumber } from './usage.ts';
 
 const help = `sluice pipeline test --config FILE --topic TOPIC [options]
@@ -90,7 +90,7 @@ async function show(
       for (const { message: made, value } of outcome) {
         if (made !== null) stdout.write(`${indented(shown(made))}\n`);
         // Binary formats say little to the eye.
-        if (value === undefined || (made !== null && isText(made.payload))) continue;
+        if (value === undefined || (made !== null && isPrintable(made.payload))) continue;
         stdout.write(`${indented(inspect(value, { depth: 10, compact: true, breakLength: 110 }))}\n`);
       }
     },
@@ -113,13 +113,8 @@ const shownBytesMax = 2_000;
 
 const indented = (text: string) => text.replaceAll(/^/gm, '  ');
 
-function isText(payload: Buffer): boolean {
-  const text = payload.toString();
-  return Buffer.from(text).equals(payload) && !/[^\x20-\x7e\s\u00a0-\uffff]/.test(text);
-}
-
 function printable(payload: Buffer): string {
-  const all = isText(payload) ? payload.toString() : payload.toString('hex').replaceAll(/(..)(?=.)/g, '$1 ');
+  const all = isPrintable(payload) ? payload.toString() : payload.toString('hex').replaceAll(/(..)(?=.)/g, '$1 ');
   return all.length <= shownBytesMax ? all : `${all.slice(0, shownBytesMax)} …`;
 }
 

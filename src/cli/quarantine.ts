@@ -1,7 +1,7 @@
 /** `sluice quarantine`: messages that a pipeline could not handle, of a running broker. */
 import { callControl } from '../admin/control.ts';
 import type { ListedEntry, Listing, Replayed } from '../admin/quarantine.ts';
-import type { Io } from './io.ts';
+import { type Io, isPrintable } from './io.ts';
 import { callBroker } from './running.ts';
 import { CommandError, readOptions } from './usage.ts';
 
@@ -79,9 +79,7 @@ async function show(directory: string, number: string, isJson: boolean, { stdout
   if (username !== null) stdout.write(`    user ${JSON.stringify(username)}\n`);
   if (contentType !== undefined) stdout.write(`    content type ${contentType}\n`);
   for (const [name, value] of userProperties) stdout.write(`    ${JSON.stringify(name)}: ${JSON.stringify(value)}\n`);
-  const printable = bytes.toString();
-  const isText = Buffer.from(printable).equals(bytes) && !/[^\x20-\x7e\s\u00a0-\uffff]/.test(printable);
-  stdout.write(isText ? `${printable}\n` : `${bytes.toString('hex')}\n`);
+  stdout.write(`${bytes.toString(isPrintable(bytes) ? 'utf8' : 'hex')}\n`);
 }
 
 async function change(

@@ -25,6 +25,7 @@ import {
   time,
   utf8String,
 } from '../base/der.ts';
+import { pemOf } from '../base/pem.ts';
 
 /** Both in PEM. */
 export interface Issued {
@@ -72,7 +73,7 @@ export function createAuthority(commonName: string, validity: Validity): Issued 
     extension(oids.keyUsage, true, bitString(Buffer.from([0x06]), 1)),
     extension(oids.subjectKeyIdentifier, false, element(tags.octetString, keyIdentifier(publicKey))),
   ];
-  const subject = nameOf(commonName);
+  const subject = distinguishedName(commonName);
   return certified(privateKey, { subject, issuer: subject, validity, publicKey, privateKey, extensions });
 }
 
@@ -90,7 +91,7 @@ export function issue(authority: Issued, { commonName, purpose, hosts = [], from
     extension(oids.authorityKeyIdentifier, false, sequence(authorityKeyIdentifier)),
     ...(hosts.length === 0 ? [] : [extension(oids.subjectAltName, false, sequence(...hosts.map(generalName)))]),
   ];
-  const subject = nameOf(commonName);
+  const subject = distinguishedName(commonName);
   const validity = { from, until };
   const fields = { subject, issuer: subjectOf(issuer.raw), validity, publicKey, privateKey, extensions };
   return certified(createPrivateKey(authority.key), fields);
@@ -129,11 +130,6 @@ export function signed(toSign: Buffer, authorityKey: KeyObject): Buffer {
   return sequence(toSign, signatureAlgorithm, bitString(sign('sha256', toSign, authorityKey)));
 }
 
-export function pemOf(label: string, der: Buffer): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
-}
-
 /**
  * The name of a certificate's subject, letter by letter as the certificate has it: that of the issuer must be the same.
  */
@@ -149,7 +145,7 @@ function extension(oid: string, isCritical: boolean, value: Buffer): Buffer {
   return sequence(objectIdentifier(oid), ...(isCritical ? [yes] : []), element(tags.octetString, value));
 }
 
-const nameOf = (commonName: string) =>
+const distinguishedName = (commonName: string) =>
   sequence(element(tags.set, sequence(objectIdentifier(oids.commonName), utf8String(commonName))));
 
 /** dNSName, or iPAddress in its bytes. */

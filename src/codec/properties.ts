@@ -103,7 +103,7 @@ export type PropertyOwner = keyof typeof allowed;
 
 /** Properties whose value 0 is a protocol error. */
 const neverZero: ReadonlySet<PropertyName> = new Set(['receiveMaximum', 'maximumPacketSize', 'subscriptionIdentifier']);
-const nameOf = new Map<number, PropertyName>(
+const propertyNames = new Map<number, PropertyName>(
   Object.entries(PropertyId).map(([name, id]) => [id, name as PropertyName]),
 );
 
@@ -127,7 +127,7 @@ export function readPropertyList<T extends object>(reader: Reader, owner: Proper
       hasPairs = true;
       continue;
     }
-    const name = nameOf.get(id);
+    const name = propertyNames.get(id);
     if (name === undefined) throw malformed(`${owner} has the unknown property 0x${id.toString(16)}`);
     // Not a protocol error but malformed, as an unknown one is. [MQTT5 2.2.2.2]
     if (!(allowed[owner] as readonly string[]).includes(name)) throw malformed(`${owner} may not have ${name}`);
@@ -167,7 +167,7 @@ function* pairsOf(list: Buffer): Generator<number> {
   for (let at = 0; at < list.length; ) {
     const id = list[at++]!;
     if (id === PropertyId.userProperties) yield at;
-    at = endOf(list, at, id === PropertyId.userProperties ? 'pair' : encodings[nameOf.get(id)!]);
+    at = endOf(list, at, id === PropertyId.userProperties ? 'pair' : encodings[propertyNames.get(id)!]);
   }
 }
 

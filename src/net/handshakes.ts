@@ -31,22 +31,22 @@ export class Handshakes {
       socket.destroy();
       return this.#tellNoRoom(remoteAddress);
     }
-    const name = nameOf(socket);
+    const key = connectionKey(socket);
     const timer = setTimeout(() => this.#giveUp(handshake), this.#timeoutSeconds * 1000);
     const end = () => {
       clearTimeout(timer);
-      if (this.#open.get(name) === handshake) this.#open.delete(name);
+      if (this.#open.get(key) === handshake) this.#open.delete(key);
       this.#leaveSource(handshake);
     };
     const handshake: Handshake = { socket, end, remoteAddress, source };
-    this.#open.set(name, handshake);
+    this.#open.set(key, handshake);
     this.#enterSource(handshake);
     socket.once('close', end);
   }
 
   /** A proxy has said from where `socket` really comes: `address:port`. */
   comesFrom(socket: Socket, remoteAddress: string): void {
-    const handshake = this.#open.get(nameOf(socket));
+    const handshake = this.#open.get(connectionKey(socket));
     if (handshake === undefined) return;
     this.#leaveSource(handshake);
     handshake.remoteAddress = remoteAddress;
@@ -59,7 +59,7 @@ export class Handshakes {
    * began.
    */
   finish(socket: Socket): string {
-    const handshake = this.#open.get(nameOf(socket));
+    const handshake = this.#open.get(connectionKey(socket));
     if (handshake === undefined) return addressOf(socket);
     handshake.socket.off('close', handshake.end);
     handshake.end();
@@ -68,7 +68,7 @@ export class Handshakes {
 
   /** Where a connection comes from that is still in its handshake, for the log. */
   whereFrom(socket: Socket): string {
-    return this.#open.get(nameOf(socket))?.remoteAddress ?? addressOf(socket);
+    return this.#open.get(connectionKey(socket))?.remoteAddress ?? addressOf(socket);
   }
 
   /** The listener closes: nobody waits for them any more. */
@@ -129,4 +129,4 @@ export const addressOf = (socket: Socket) => `${socket.remoteAddress ?? 'unknown
  * A TLS socket and the plain one below it have only their addresses in common. One peer port may lead to two of our
  * addresses at a time, so both ends count.
  */
-const nameOf = (socket: Socket) => `${socket.remoteAddress}:${socket.remotePort} ${socket.localAddress}`;
+const connectionKey = (socket: Socket) => `${socket.remoteAddress}:${socket.remotePort} ${socket.localAddress}`;

@@ -3,6 +3,7 @@
  * more than it must, since Node cannot tell the dates. [RFC 5280 5.1]
  */
 import { childrenOf, elementAt, tags, timeOf } from '../base/der.ts';
+import { pemOf } from '../base/pem.ts';
 
 export interface RevocationList {
   /** Node takes one list at a time, in PEM. */
@@ -18,12 +19,7 @@ export interface RevocationList {
 export function readRevocationLists(file: Buffer): RevocationList[] {
   const blocks = file.toString('latin1').match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g);
   const lists = blocks?.map((block) => Buffer.from(block.replaceAll(/-----.*?-----/g, ''), 'base64')) ?? [file];
-  return lists.map((der) => ({ pem: pemOf(der), ...datesOf(der) }));
-}
-
-function pemOf(der: Buffer): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-  return ['-----BEGIN X509 CRL-----', ...lines, '-----END X509 CRL-----', ''].join('\n');
+  return lists.map((der) => ({ pem: pemOf('X509 CRL', der), ...datesOf(der) }));
 }
 
 /** CertificateList: its first part holds, behind names and algorithms, thisUpdate and perhaps nextUpdate. */

@@ -24,3 +24,9 @@ export class Rejection extends Error {
     this.reasonCode = reasonCode;
   }
 }
+
+/** A failure in its own words; anything else is a stage's own mistake and says so. */
+export function failureReason(error: unknown): string {
+  if (error instanceof StageFailure || error instanceof Rejection) return error.message;
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

@@ -7,7 +7,7 @@ import type { QuarantinedMessage } from '../contracts/pipeline.ts';
 import type { OnError } from '../contracts/pipeline-settings.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Durations } from './durations.ts';
-import { Rejection, StageFailure } from './errors.ts';
+import { failureReason, Rejection, StageFailure } from './errors.ts';
 import type { Beside, Item } from './item.ts';
 import type { PartContext } from './part.ts';
 import type { Outcome, Stage } from './stages/stage.ts';
@@ -122,7 +122,8 @@ export class StageRun {
 
   /** Applies `onError`: whether the item goes on. Throws a Rejection if the message is to be refused. */
   failed(error: unknown, item: Item, context: PartContext): boolean {
-    const reason = reasonOf(error);
+    // It may hold a piece of the message, and becomes a user property.
+    const reason = printableWithin(failureReason(error), reasonBytesMax);
     this.counters.failed++;
     this.counters.lossy += item.takeLosses();
     if (error instanceof Rejection) throw error;
@@ -145,13 +146,4 @@ export class StageRun {
         return false;
     }
   }
-}
-
-/** A failure in its own words; anything else is a stage's own mistake and says so. */
-function reasonOf(error: unknown): string {
-  const isExpected = error instanceof StageFailure || error instanceof Rejection;
-  const text =
-    error instanceof Error ? (isExpected ? error.message : `${error.name}: ${error.message}`) : String(error);
-  // It may hold a piece of the message, and becomes a user property.
-  return printableWithin(text, reasonBytesMax);
 }

@@ -4,6 +4,7 @@
  * subscription. What is for everybody is in no name: it applies as it is when a message is published, whatever an
  * earlier run of the broker has stored.
  */
+import { matchesWildcard } from '../base/wildcard.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { Part } from './part.ts';
 
@@ -35,22 +36,14 @@ export const isForAll = ({ for: wanted }: Part): boolean => wanted === undefined
 function isFor({ for: wanted }: Part, client: ClientIdentity): boolean {
   if (wanted === undefined) return true;
   const { username, clientId, listener } = wanted;
-  return fits(username, client.username) && fits(clientId, client.clientId) && fits(listener, client.listener);
+  return (
+    isAsWanted(username, client.username) &&
+    isAsWanted(clientId, client.clientId) &&
+    isAsWanted(listener, client.listener)
+  );
 }
 
-/** `*` stands for any characters. */
-function fits(pattern: string | undefined, text: string | null): boolean {
-  if (pattern === undefined) return true;
-  if (text === null) return false;
-  const parts = pattern.split('*');
-  if (parts.length === 1) return pattern === text;
-  const [first, last] = [parts[0]!, parts.at(-1)!];
-  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
-  let at = first.length;
-  for (const part of parts.slice(1, -1)) {
-    const found = text.indexOf(part, at);
-    if (found === -1) return false;
-    at = found + part.length;
-  }
-  return at <= text.length - last.length;
+/** Undefined: anything is. */
+function isAsWanted(pattern: string | undefined, text: string | null): boolean {
+  return pattern === undefined || (text !== null && matchesWildcard(pattern.split('*'), text));
 }

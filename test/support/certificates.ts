@@ -6,7 +6,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { element, integer, objectIdentifier, sequence, time } from '../../src/base/der.ts';
-import { createAuthority, type Issued, issue, pemOf, type Request, signed, subjectOf } from '../../src/cli/x509.ts';
+import { pemOf } from '../../src/base/pem.ts';
+import { createAuthority, type Issued, issue, type Request, signed, subjectOf } from '../../src/cli/x509.ts';
 
 export interface CertificateFiles {
   readonly certFile: string;

@@ -62,7 +62,7 @@ export class Authentication {
   /** Of those that run: in the order of the configuration they were started with. */
   readonly #names: readonly string[];
   /** By their URLs. */
-  readonly #nameOf = new Map<string, string>();
+  readonly #listenerNames = new Map<string, string>();
   readonly #hashes: HashThreads;
   readonly #waitMsMax: number;
   readonly #failureLog: FailureLog;
@@ -136,7 +136,7 @@ export class Authentication {
    * Clients tell their listener by its URL, which is known once it listens. `index`: in the configuration at the start.
    */
   attach(listenerUrl: string, index: number): void {
-    this.#nameOf.set(listenerUrl, this.#names[index]!);
+    this.#listenerNames.set(listenerUrl, this.#names[index]!);
   }
 
   /**
@@ -147,7 +147,7 @@ export class Authentication {
   }
 
   async authenticate(request: AuthenticationRequest): Promise<AuthenticationAnswer> {
-    const chain = this.#rules.listeners.get(this.#nameOf.get(request.client.listener) ?? '');
+    const chain = this.#rules.listeners.get(this.#listenerNames.get(request.client.listener) ?? '');
     if (chain === undefined) return unavailable;
     const answer = await this.#decide(chain, request);
     if (answer.outcome !== 'refuse') return answer;

@@ -10,8 +10,10 @@ import { CredentialCache } from './credential-cache.ts';
 import {
   createFailureLog,
   type FailureLog,
+  isName,
   type Mechanism,
   type MechanismContext,
+  namesMax,
   unavailable,
   wrongCredentials,
 } from './mechanism.ts';
@@ -20,7 +22,6 @@ import { type Held, openSecret, withoutLineEnd } from './secret.ts';
 import { WorkQueue } from './work-queue.ts';
 
 const answerBytesMax = 65_536;
-const namesMax = 256;
 
 interface Decision {
   readonly answer: AuthenticationAnswer | null;
@@ -170,9 +171,6 @@ function attributesOf(attributes: unknown): Record<string, string> {
 
 const withoutNulls = (fields: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
-
-const isName = (value: unknown): value is string =>
-  typeof value === 'string' && value !== '' && value.length <= 65_535 && !/[\p{Cc}\p{Cs}]/u.test(value);
 
 /** As text where it is one. */
 function passwordFields(password: Buffer | null): object {

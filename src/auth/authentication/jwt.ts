@@ -11,13 +11,20 @@ import type { JwtSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest } from '../../contracts/hooks.ts';
 import { ReasonCode } from '../../protocol/reason-codes.ts';
 import { type Keys, openKeys } from './jwt-keys.ts';
-import { createFailureLog, type FailureLog, type Mechanism, type MechanismContext, unavailable } from './mechanism.ts';
+import {
+  createFailureLog,
+  type FailureLog,
+  isName,
+  type Mechanism,
+  type MechanismContext,
+  namesMax,
+  unavailable,
+} from './mechanism.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export const jwtMethod = 'jwt';
 
 const tokenBytesMax = 16_384;
-const namesMax = 256;
 /**
  * Signatures being checked at one time, and waiting. Node checks them in its own four threads, in which the disk's
  * commits wait for their turn as well: two of them are left for that, and the event loop has a processor to itself
@@ -167,6 +174,3 @@ function attributesOf(claims: JWTPayload): Record<string, string> {
   const plain = Object.entries(claims).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value));
   return Object.fromEntries(plain.slice(0, namesMax).map(([name, value]) => [`token.${name}`, String(value)]));
 }
-
-const isName = (value: unknown): value is string =>
-  typeof value === 'string' && value !== '' && value.length <= 65_535 && !/[\p{Cc}\p{Cs}]/u.test(value);

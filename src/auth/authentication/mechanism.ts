@@ -47,6 +47,13 @@ export type FailureLog = RateLimitedLog<keyof typeof limits.most>;
 export const createFailureLog = ({ log, now }: Pick<MechanismContext, 'log' | 'now'>): FailureLog =>
   new RateLimitedLog(log, limits, now);
 
+/** Groups, and attributes, of one client. */
+export const namesMax = 256;
+
+/** A user name, or a group, that another server gives. */
+export const isName = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && value.length <= 65_535 && !/[\p{Cc}\p{Cs}]/u.test(value);
+
 /** A mechanism cannot be opened as it is configured. `path` leads from the mechanism to the setting. */
 export class AuthenticationError extends Error {
   override readonly name = 'AuthenticationError';

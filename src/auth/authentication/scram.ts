@@ -87,11 +87,11 @@ export class Scram implements Mechanism {
     const match = /^([ny],(?:a=([^,]*))?,)(n=([^,]+),r=([\x21-\x2b\x2d-\x7e]+)(?:,.*)?)$/s.exec(message);
     if (match === null) return wrongCredentials;
     const [, gs2Header, authorizationName, bare, name, clientNonce] = match as unknown as string[];
-    const username = nameOf(name!);
+    const username = decodeSaslName(name!);
     const { client } = request;
     if (username === null || (client.username !== null && client.username !== username)) return wrongCredentials;
     // Nobody acts for somebody else here.
-    if (authorizationName !== undefined && nameOf(authorizationName) !== username) return wrongCredentials;
+    if (authorizationName !== undefined && decodeSaslName(authorizationName) !== username) return wrongCredentials;
     const hash = users.byName.get(username);
     const credentials = hash?.kind === 'scram' ? hash : this.#decoy(users, username);
     const nonce = clientNonce + this.#makeNonce();
@@ -138,7 +138,7 @@ function xor(a: Buffer, b: Buffer): Buffer {
 }
 
 /** A `saslname`: `=2C` is a comma, `=3D` an equals sign, and nothing else begins with one. */
-function nameOf(text: string): string | null {
+function decodeSaslName(text: string): string | null {
   if (/=(?!2C|3D)/.test(text)) return null;
   try {
     return saslPrep(text.replaceAll('=2C', ',').replaceAll('=3D', '='));

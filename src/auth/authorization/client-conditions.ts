@@ -3,6 +3,7 @@
  * remembered.
  */
 import { AddressSet } from '../../base/addresses.ts';
+import { matchesWildcard } from '../../base/wildcard.ts';
 import type { RuleClients, TextPatterns } from '../../contracts/authorization-settings.ts';
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 import { attributeOf, usernameOf } from './topic-pattern.ts';
@@ -57,18 +58,5 @@ function textTest(wanted: TextPatterns): (text: string) => boolean {
   const patterns = asList(wanted);
   const exact = new Set(patterns.filter((pattern) => !pattern.includes('*')));
   const wild = patterns.filter((pattern) => pattern.includes('*')).map((pattern) => pattern.split('*'));
-  return (text) => exact.has(text) || wild.some((parts) => fits(parts, text));
-}
-
-/** `parts`: of a pattern, between its asterisks. */
-function fits(parts: readonly string[], text: string): boolean {
-  const [first, last] = [parts[0]!, parts.at(-1)!];
-  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
-  let at = first.length;
-  for (let i = 1; i < parts.length - 1; i++) {
-    const found = text.indexOf(parts[i]!, at);
-    if (found === -1) return false;
-    at = found + parts[i]!.length;
-  }
-  return at <= text.length - last.length;
+  return (text) => exact.has(text) || wild.some((parts) => matchesWildcard(parts, text));
 }

@@ -5,7 +5,7 @@ import type { RuleActions, RuleClients, RuleSettings } from '../../contracts/aut
 import type { ClientIdentity } from '../../contracts/hooks.ts';
 import { asList, type ClientTest, clientTest } from './client-conditions.ts';
 import { Action, type RuleDraft, type RuleKey } from './rule.ts';
-import { nameOf, type Placeholder, parsePattern, placeholdersOf } from './topic-pattern.ts';
+import { type Placeholder, parsePattern, placeholdersOf, placeholderValue } from './topic-pattern.ts';
 
 /** `where`: the place of the rule with this index, for messages. */
 export function ownRules(rules: readonly RuleSettings[], where: (index: number) => string): RuleDraft[] {
@@ -54,7 +54,7 @@ function draftsOf(settings: RuleSettings, where: string, tests: Map<string, Clie
  * may do is not for the rules below to say either: they were written for clients that this rule has been applied to.
  */
 function isDangerous(placeholder: Placeholder, client: ClientIdentity): boolean {
-  return /[/+#]/.test(nameOf(placeholder, client) ?? '');
+  return /[/+#]/.test(placeholderValue(placeholder, client) ?? '');
 }
 
 /**

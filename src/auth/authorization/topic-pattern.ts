@@ -10,7 +10,7 @@ import type { ClientIdentity } from '../../contracts/hooks.ts';
 export type Placeholder = string;
 
 /** What stands there for this client; null: it has none, or an empty one. */
-export function nameOf(placeholder: Placeholder, client: ClientIdentity): string | null {
+export function placeholderValue(placeholder: Placeholder, client: ClientIdentity): string | null {
   if (placeholder === 'username') return usernameOf(client);
   if (placeholder === 'clientId') return client.clientId;
   return attributeOf(placeholder.slice('attributes.'.length), client) || null;
@@ -44,10 +44,10 @@ export class TemplateLevel {
   /** Null: the client lacks one of the names. */
   expand(client: ClientIdentity): string | null {
     // The most frequent by far: the placeholder is the whole level.
-    if (this.placeholders.length === 1 && this.#isBare) return nameOf(this.placeholders[0]!, client);
+    if (this.placeholders.length === 1 && this.#isBare) return placeholderValue(this.placeholders[0]!, client);
     let text = this.texts[0]!;
     for (const [index, placeholder] of this.placeholders.entries()) {
-      const value = nameOf(placeholder, client);
+      const value = placeholderValue(placeholder, client);
       if (value === null) return null;
       text += value + this.texts[index + 1]!;
     }

@@ -14,7 +14,7 @@ import {
   type QuickJSSyncVariant,
   type QuickJSWASMModule,
 } from 'quickjs-emscripten-core';
-import { StageFailure } from '../errors.ts';
+import { failureReason, StageFailure } from '../errors.ts';
 import { TooLarge, weigh } from '../formats/format.ts';
 import { KnownFormats } from '../formats/formats.ts';
 import { SchemaFiles } from '../formats/schema-files.ts';
@@ -216,10 +216,7 @@ function jsonOf(job: ScriptJob): string {
   return text;
 }
 
-const reasonOf = (error: unknown): string => {
-  const text = error instanceof StageFailure ? error.message : `${(error as Error).name}: ${(error as Error).message}`;
-  return text.slice(0, reasonCharacters);
-};
+const reasonOf = (error: unknown): string => failureReason(error).slice(0, reasonCharacters);
 
 /** The guest gets all that can be read, at once. */
 function answersOf(sandbox: Sandbox, batch: ScriptBatch): { answers: ScriptAnswers; isSpent: boolean } {

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { compileStage } from '../compile.ts';
-import { StageFailure } from '../errors.ts';
+import { failureReason } from '../errors.ts';
 import { KnownFormats } from '../formats/formats.ts';
 import { SchemaFiles } from '../formats/schema-files.ts';
 import { Item, type ItemTools } from '../item.ts';
@@ -48,7 +48,7 @@ async function answer({ key, isLook, item: packed, context: given }: StageJob): 
     if (typeof outcome === 'boolean') return { outcome, item: toAnswer(item, known) };
     return { items: outcome.map((each) => toAnswer(each, known)) };
   } catch (error) {
-    const failure = reasonOf(error);
+    const failure = failureReason(error);
     if (item === null || !item.isGathered) return { failure };
     return { failure, item: toAnswer(item, null) };
   }
@@ -57,11 +57,6 @@ async function answer({ key, isLook, item: packed, context: given }: StageJob): 
 function toAnswer(item: Item, known: Item | null): PackedItem {
   item.writeIfGathered();
   return item.toPacked(known);
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof StageFailure) return error.message;
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
 function transfersOf(answers: readonly StageAnswer[]): ArrayBuffer[] {

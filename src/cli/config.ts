@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { checkCertificates } from '../app.ts';
 import { checkAuthentication } from '../authentication.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
+import { jsonSchema } from '../config/json-schema.ts';
 import { readConfig } from '../config/load.ts';
 import { failedTests, testBench } from '../pipelines.ts';
 import { rulesOf } from '../rules.ts';
@@ -11,6 +12,7 @@ import { CommandError, readOptions } from './usage.ts';
 
 const help = `sluice config check FILE     tell what is wrong with a configuration; exit code 1 if something is
 sluice config example       print a configuration with every setting and its default
+sluice config schema        print the JSON Schema of configurations, for editors
 `;
 
 const exampleFile = new URL('../../config/sluice.yaml', import.meta.url);
@@ -20,8 +22,11 @@ export async function config(argv: readonly string[], io: Io): Promise<void> {
   if (values.help) return void io.stdout.write(help);
   const [action, file, ...rest] = positionals;
   if (action === 'example' && file === undefined) return void io.stdout.write(readFileSync(exampleFile));
+  if (action === 'schema' && file === undefined) {
+    return void io.stdout.write(`${JSON.stringify(jsonSchema(), null, 2)}\n`);
+  }
   if (action !== 'check' || file === undefined || rest.length > 0) {
-    throw new CommandError('Use: sluice config check FILE, or sluice config example', 2);
+    throw new CommandError('Use: sluice config check FILE, sluice config example, or sluice config schema', 2);
   }
   const read = readConfig(file, {});
   assertSafeToListen(read.config);

@@ -31,6 +31,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice sub -t FILTER           print messages as they come
   sluice config check FILE       tell what is wrong with a configuration
   sluice config example          print a configuration with everything in it
+  sluice config schema           print the JSON Schema of configurations, for editors
   sluice db check|stats|…        look into the data of a stopped broker
   sluice pipeline test …         try a message on the pipelines of a configuration
   sluice quarantine list|…       what a pipeline could not handle

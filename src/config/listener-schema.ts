@@ -3,13 +3,13 @@
  */
 import { z } from 'zod';
 import { listenerAuthentication } from '../contracts/authentication.ts';
-import { network, text, whole } from '../contracts/values.ts';
+import { network, seconds, text, whole } from '../contracts/values.ts';
 
 const certificate = {
-  certFile: text,
-  keyFile: text,
-  passphraseFile: text.optional(),
-  passphraseEnv: text.optional(),
+  certFile: text.describe('PEM: the certificate, and behind it those that lead to its authority. Required'),
+  keyFile: text.describe('its key. Required'),
+  passphraseFile: text.optional().describe('a file with the passphrase of an encrypted key'),
+  passphraseEnv: text.optional().describe('or the name of an environment variable with it'),
 };
 
 type Issues = z.core.$RefinementCtx;
@@ -33,12 +33,21 @@ const tls = z
           .strictObject({ serverNames: z.array(serverName).min(1).optional(), ...certificate })
           .superRefine(onePassphrase),
       )
-      .default([]),
-    caFile: text.optional(),
-    crlFile: text.optional(),
-    clientCertificate: z.enum(['none', 'optional', 'required']).default('none'),
-    minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'),
-    ciphers: text.optional(),
+      .default([])
+      .describe(
+        'more certificates, for clients that ask for other names: each with `certFile`, `keyFile`, a ' +
+          'passphrase as above, and `serverNames` (without it: the names in the certificate)',
+      ),
+    caFile: text
+      .optional()
+      .describe('authorities whose client certificates are valid; required unless `clientCertificate` is `none`'),
+    crlFile: text.optional().describe('revocation lists'),
+    clientCertificate: z
+      .enum(['none', 'optional', 'required'])
+      .default('none')
+      .describe('whether clients must, may or need not show a certificate'),
+    minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('the oldest version that is accepted'),
+    ciphers: text.optional().describe("suites in OpenSSL's notation, instead of the default"),
   })
   .superRefine((setting, context) => {
     onePassphrase(setting, context);
@@ -50,14 +59,36 @@ const tls = z
     const asked = 'clientCertificate: optional or required beside it, or nobody is asked for a certificate';
     if (caFile !== undefined) refuse(context, ['caFile'], asked);
     if (crlFile !== undefined) refuse(context, ['crlFile'], asked);
-  });
+  })
+  .describe('certificate and key, and who must show a certificate');
 
 const address = (defaultPort: number) => ({
-  host: text.default('127.0.0.1'),
-  port: whole(0, 65_535).default(defaultPort),
-  proxyProtocol: z.boolean().default(false),
-  trustedProxies: z.array(network).default([]),
-  handshakeTimeoutSeconds: whole(1, 3_600).optional(),
+  host: text
+    .default('127.0.0.1')
+    .describe(
+      'address to listen on; with other than a loopback address, ' +
+        '[authentication](../guides/authentication.md) or `allowAnonymous` is needed',
+    ),
+  port: whole(0, 65_535)
+    .default(defaultPort)
+    .describe('0 takes any that is free. Defaults: `tcp` 1883, `tls` 8883, `ws` 8083, `wss` 8084'),
+  proxyProtocol: z
+    .boolean()
+    .default(false)
+    .describe(
+      'each connection must begin with a PROXY header, versions 1 and 2: see [Run behind a ' +
+        'proxy](../guides/proxies.md)',
+    ),
+  trustedProxies: z
+    .array(network)
+    .default([])
+    .describe(
+      'addresses and networks, as `[10.0.0.5, "fd00::/8"]`: who may send a PROXY header, and of `ws` ' +
+        'and `wss` also whose `X-Forwarded-For` counts',
+    ),
+  handshakeTimeoutSeconds: seconds(1, 3_600)
+    .optional()
+    .describe('for PROXY header, TLS and HTTP together; without it 10. Not for `tcp` without `proxyProtocol`'),
   ...listenerAuthentication,
 });
 
@@ -73,12 +104,17 @@ const path = z.string().regex(/^\//, 'a path that begins with /');
 const defaultPaths = ['/mqtt', '/', '/ws'];
 
 const webSocket = {
-  paths: z.array(path).min(1).default(defaultPaths),
-  /** From before there were several. */
-  path: path.optional(),
-  origins: z.array(origin).default([]),
+  paths: z
+    .array(path)
+    .min(1)
+    .default(defaultPaths)
+    .describe('where upgrades are taken, with or without a slash at the end'),
+  path: path.optional().describe('a single path instead of `paths`'),
+  origins: z.array(origin).default([]).describe('[web pages that may connect](../guides/web-pages.md)'),
   // Proxies cut a connection that is idle for 60 s.
-  pingIntervalSeconds: whole(1, 55).default(25),
+  pingIntervalSeconds: seconds(1, 55)
+    .default(25)
+    .describe('keeps proxies from cutting idle connections, which many do after 60 s'),
 };
 
 export const listener = z

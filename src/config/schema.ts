@@ -8,7 +8,7 @@ import { authentication, authenticationLimits } from '../contracts/authenticatio
 import { authorization } from '../contracts/authorization-settings.ts';
 import { pipelineLimits, pipelines, pipelineTest, topicFilter } from '../contracts/pipeline-settings.ts';
 import { brokerSettings } from '../contracts/settings.ts';
-import { text, whole } from '../contracts/values.ts';
+import { bytes, milliseconds, seconds, text, whole } from '../contracts/values.ts';
 import { listener } from './listener-schema.ts';
 
 const durability = z.enum(['sync', 'os', 'memory']);
@@ -16,24 +16,22 @@ const durability = z.enum(['sync', 'os', 'memory']);
 const store = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('memory') }),
   z.strictObject({
-    kind: z.literal('level'),
-    directory: text.default('./data'),
-    durability: durability.default('sync'),
-    topics: z.array(z.strictObject({ filter: topicFilter, durability })).default([]),
-    maxCommitDelayMs: whole(0, 60_000).default(0),
-    cacheBytes: whole(0).default(67_108_864),
+    kind: z.literal('level').optional().default('level'),
+    directory: text.default('./data').describe('the data directory'),
+    durability: durability.default('sync').describe('when a QoS 1 or 2 message is acknowledged'),
+    topics: z
+      .array(z.strictObject({ filter: topicFilter, durability }))
+      .default([])
+      .describe('exceptions, of which the first that matches counts: `{ filter: telemetry/#, durability: os }`'),
+    maxCommitDelayMs: milliseconds(0, 60_000).default(0).describe('how long to wait for more messages before a sync'),
+    cacheBytes: bytes(0).default(67_108_864).describe('of the newest stored messages, kept in memory as well'),
   }),
 ]);
 
-/** `store: { directory: … }` needs no kind. */
-function levelUnlessNamed(input: unknown): unknown {
-  return typeof input === 'object' && input !== null && !('kind' in input) ? { kind: 'level', ...input } : input;
-}
-
 const audit = z.strictObject({
-  file: text.optional(),
-  maxBytes: whole(4_096).default(104_857_600),
-  keep: whole(0, 1_000).default(10),
+  file: text.optional().describe('without it, there is no audit log'),
+  maxBytes: bytes(4_096).default(104_857_600).describe('size at which the file is rotated'),
+  keep: whole(0, 1_000).default(10).describe('old files that are kept, `audit.ndjson.1` the newest'),
 });
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -46,24 +44,43 @@ export const schema = z.strictObject({
   listeners: z
     .array(listener)
     .min(1)
-    .default(() => defaultListeners.map((each) => listener.parse(each))),
-  allowAnonymous: z.boolean().default(false),
-  authentication: authentication.default([]),
-  authenticationLimits: authenticationLimits.prefault({}),
-  authorization: authorization.prefault({}),
-  store: z.preprocess(levelUnlessNamed, store).default(() => store.parse({ kind: 'level' })),
-  shutdownSeconds: whole(1, 3_600).default(10),
-  pipelines: pipelines.default([]),
-  pipelineLimits: pipelineLimits.prefault({}),
-  /** Run by `sluice config check`. */
-  tests: z.array(pipelineTest).default([]),
-  audit: audit.prefault({}),
+    .default(() => defaultListeners.map((each) => listener.parse(each)))
+    .describe('addresses to listen on'),
+  allowAnonymous: z
+    .boolean()
+    .default(false)
+    .describe(
+      'lets in clients without a user name. Without any authentication, other machines may connect only with this',
+    ),
+  authentication: authentication
+    .default([])
+    .describe(
+      'mechanisms by which clients show who they are, tried in this order; see [Decide who may ' +
+        'connect](../guides/authentication.md)',
+    ),
+  authenticationLimits: authenticationLimits.prefault({}).describe('how passwords of password files are checked'),
+  authorization: authorization
+    .prefault({})
+    .describe('what clients may do; see [Decide what clients may do](../guides/authorization.md)'),
+  store: store.prefault({}).describe('where sessions, queued messages and retained messages are kept'),
+  shutdownSeconds: seconds(1, 3_600).default(10).describe('how long [a stop](start-and-stop.md) may take in all'),
+  pipelines: pipelines.default([]).describe('see [Transform messages](../guides/transform-messages.md)'),
+  pipelineLimits: pipelineLimits.prefault({}).describe('what bounds pipelines'),
+  tests: z
+    .array(pipelineTest)
+    .default([])
+    .describe('messages for pipelines and their expected results, run by `sluice config check`'),
+  audit: audit.prefault({}).describe('a file that tells who connected, what was refused and which commands were given'),
   log: z
     .strictObject({
-      level: z.enum(logLevels).default('info'),
-      format: z.enum(['auto', 'pretty', 'json']).default('auto'),
+      level: z.enum(logLevels).default('info').describe('the least important lines that are written'),
+      format: z
+        .enum(['auto', 'pretty', 'json'])
+        .default('auto')
+        .describe('`auto`: pretty on a terminal and JSON elsewhere'),
     })
-    .default({ level: 'info', format: 'auto' }),
+    .prefault({})
+    .describe('what is logged, and how'),
 });
 
 export type Config = DeepReadonly<z.output<typeof schema>>;

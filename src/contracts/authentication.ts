@@ -4,9 +4,9 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
-import { text, whole } from './values.ts';
+import { milliseconds, seconds, text, whole } from './values.ts';
 
-const timeoutMs = whole(1, 60_000).default(3_000);
+const timeoutMs = milliseconds(1, 60_000).default(3_000);
 
 /** Names beginning with SLUICE_ set settings themselves. */
 const variable = text.refine((name) => !name.startsWith('SLUICE_'), 'a name that does not begin with SLUICE_');
@@ -15,7 +15,10 @@ const url = z
   .refine((text) => !/^[^/]*\/\/[^/?#]*@/.test(text), 'a URL without a name and a password; secrets come from a file');
 const isSecure = (text: string | undefined) => text === undefined || text.startsWith('https:');
 
-const passwordFile = z.strictObject({ kind: z.literal('password-file'), file: text });
+const passwordFile = z.strictObject({
+  kind: z.literal('password-file'),
+  file: text.describe('made by `sluice passwd` or `mosquitto_passwd`. Required'),
+});
 
 const tokenAlgorithms = [
   ...['HS256', 'HS384', 'HS512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
@@ -26,31 +29,27 @@ const keySources = ['secretFile', 'secretEnv', 'keyFile', 'jwksFile', 'jwksUrl']
 const jwt = z
   .strictObject({
     kind: z.literal('jwt'),
-    /** A secret that the issuer knows as well: HS256, HS384, HS512. */
-    secretFile: text.optional(),
-    secretEnv: variable.optional(),
-    /** A public key or certificate (PEM), or a JSON Web Key. */
-    keyFile: text.optional(),
-    jwksFile: text.optional(),
-    jwksUrl: url.optional(),
-    /** Of `jwksUrl`: the authorities that its server's certificate may be of, in the place of the public ones. */
-    caFile: text.optional(),
-    /** Empty: all that the key is made for. */
-    algorithms: z.array(z.enum(tokenAlgorithms)).default([]),
-    token: z.enum(['password', 'username']).default('password'),
-    issuer: text.optional(),
-    audience: text.optional(),
-    clockToleranceSeconds: whole(0, 600).default(5),
-    requireExpiry: z.boolean().default(true),
-    usernameClaim: text.default('sub'),
-    groupsClaim: text.default('groups'),
-    /** Whose value must be the client identifier. */
-    clientIdClaim: text.optional(),
-    /** How long keys from a URL are kept. */
-    jwksCacheSeconds: whole(1, 86_400).default(600),
-    /** Between two calls to that URL, at least. */
-    cooldownSeconds: whole(1, 3_600).default(30),
-    timeoutMs,
+    secretFile: text.optional().describe('a shared secret of 32 bytes or more, for HS256, HS384 and HS512'),
+    secretEnv: variable.optional().describe('or the name of an environment variable with it'),
+    keyFile: text.optional().describe('a public key, PEM or JWK'),
+    jwksFile: text.optional().describe('a key set'),
+    jwksUrl: url.optional().describe('a key set, fetched when it is needed'),
+    caFile: text.optional().describe('authorities of the certificate of `jwksUrl`; without it the public ones'),
+    algorithms: z
+      .array(z.enum(tokenAlgorithms))
+      .default([])
+      .describe('those that are accepted; empty: all that the key is made for'),
+    token: z.enum(['password', 'username']).default('password').describe('the field of CONNECT that has the token'),
+    issuer: text.optional().describe('what the claim `iss` must say'),
+    audience: text.optional().describe('what the claim `aud` must contain'),
+    clockToleranceSeconds: seconds(0, 600).default(5).describe('how far clocks may differ'),
+    requireExpiry: z.boolean().default(true).describe('whether a token must have an end'),
+    usernameClaim: text.default('sub').describe('the claim that becomes the user name'),
+    groupsClaim: text.default('groups').describe('the claim that becomes the groups'),
+    clientIdClaim: text.optional().describe('a claim that must equal the client identifier'),
+    jwksCacheSeconds: seconds(1, 86_400).default(600).describe('how long a key set holds if its server is away'),
+    cooldownSeconds: seconds(1, 3_600).default(30).describe('least time between two calls'),
+    timeoutMs: timeoutMs.describe('of a call'),
   })
   .refine(
     (settings) => keySources.filter((name) => settings[name] !== undefined).length === 1,
@@ -63,34 +62,36 @@ const jwt = z
 
 const certificate = z.strictObject({
   kind: z.literal('certificate'),
-  /** What of the certificate is the user name: the common name, or the first alternative name of this kind. */
-  username: z.enum(['commonName', 'dns', 'email', 'uri']).default('commonName'),
-  /** Refuses clients without a certificate instead of leaving them to the next mechanism. */
-  required: z.boolean().default(false),
+  username: z
+    .enum(['commonName', 'dns', 'email', 'uri'])
+    .default('commonName')
+    .describe('the field of the certificate that becomes the user name'),
+  required: z.boolean().default(false).describe('whether clients without a certificate are refused'),
 });
 
 const http = z
   .strictObject({
     kind: z.literal('http'),
-    url,
-    /** The authorities that its certificate may be of, in the place of the public ones. */
-    caFile: text.optional(),
-    timeoutMs,
-    callsAtOnce: whole(1, 1_000).default(32),
-    callsWaiting: whole(1, 1_000_000).default(1_000),
-    /** How long an answer that lets in is kept, and one that does not. */
-    cacheSeconds: whole(0, 86_400).default(60),
-    refusalCacheSeconds: whole(0, 86_400).default(5),
-    cacheEntries: whole(1, 10_000_000).default(10_000),
-    /** Also for clients that show nothing. */
-    asksForAnonymous: z.boolean().default(false),
-    /** The header that carries the secret. */
+    url: url.describe('the service that is asked. Required'),
+    caFile: text.optional().describe('authorities of its certificate; without it the public ones'),
+    timeoutMs: timeoutMs.describe('of a call'),
+    callsAtOnce: whole(1, 1_000).default(32).describe('calls at one time'),
+    callsWaiting: whole(1, 1_000_000).default(1_000).describe('clients that wait for a call; beyond, they get 0x89'),
+    cacheSeconds: seconds(0, 86_400)
+      .default(60)
+      .describe('how long an answer that lets in is remembered; 0: not at all'),
+    refusalCacheSeconds: seconds(0, 86_400).default(5).describe('the same for one that does not'),
+    cacheEntries: whole(1, 10_000_000).default(10_000).describe('answers that are remembered'),
+    asksForAnonymous: z.boolean().default(false).describe('whether it is also asked about clients that show nothing'),
     secretHeader: z
       .string()
       .regex(/^[\w!#$%&'*+.^`|~-]+$/, 'the name of a header')
-      .default('authorization'),
-    secretFile: text.optional(),
-    secretEnv: variable.optional(),
+      .default('authorization')
+      .describe('the header that it is sent in'),
+    secretFile: text
+      .optional()
+      .describe('a file with the value of `secretHeader`, which shows the service who is asking'),
+    secretEnv: variable.optional().describe('or the name of an environment variable with it'),
   })
   .refine(
     ({ secretFile, secretEnv }) => secretFile === undefined || secretEnv === undefined,
@@ -101,7 +102,10 @@ const http = z
     error: 'it only beside a url with https://, whose server is to be trusted by it',
   });
 
-const scram = z.strictObject({ kind: z.literal('scram-sha-256'), file: text });
+const scram = z.strictObject({
+  kind: z.literal('scram-sha-256'),
+  file: text.describe('made by `sluice passwd --scram`. Required'),
+});
 
 const mechanism = z.discriminatedUnion(
   'kind',
@@ -125,21 +129,23 @@ export const authentication = z
 
 /** What a listener may say, in the place of the settings for all of them. */
 export const listenerAuthentication = {
-  authentication: authentication.optional(),
-  allowAnonymous: z.boolean().optional(),
+  authentication: authentication.optional().describe('as for [all listeners](#access), for this one'),
+  allowAnonymous: z.boolean().optional().describe('as for [all listeners](#access), for this one'),
 };
 
 export const authenticationLimits = z.strictObject({
-  /**
-   * Slow password hashes under way at one time, each in a thread of its own. The event loop keeps a processor to itself
-   * where there are two.
-   */
-  hashesAtOnce: whole(1, 64).default(() => (availableParallelism() > 2 ? 2 : 1)),
-  /** Clients that wait; beyond, they are told that the server is busy. */
-  hashesWaiting: whole(1, 1_000_000).default(500),
-  /** A password that was right is not hashed again if it comes within this time. 0: it always is. */
-  cacheSeconds: whole(0, 86_400).default(60),
-  cacheEntries: whole(1, 10_000_000).default(10_000),
+  hashesAtOnce: whole(1, 64)
+    .default(() => (availableParallelism() > 2 ? 2 : 1))
+    .meta({
+      description: 'passwords checked at one time, off the event loop. Default: 2, or 1 with one or two processors',
+      // The event loop keeps a processor to itself where there are two.
+      isDefaultVarying: true,
+    }),
+  hashesWaiting: whole(1, 1_000_000).default(500).describe('clients that wait for it; beyond, they get 0x89'),
+  cacheSeconds: seconds(0, 86_400)
+    .default(60)
+    .describe('how long a right password is not hashed again after its last use; a change of the file ends it'),
+  cacheEntries: whole(1, 10_000_000).default(10_000).describe('passwords that are remembered'),
 });
 
 export type AuthenticationLimits = DeepReadonly<z.output<typeof authenticationLimits>>;

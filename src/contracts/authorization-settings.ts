@@ -75,12 +75,15 @@ const rule = z
 export type RuleSettings = DeepReadonly<z.output<typeof rule>>;
 
 export const authorization = z.strictObject({
-  /** Asked in their order: the first that matches decides. */
-  rules: z.array(rule).default([]),
-  /** In Mosquitto's format; asked after the rules. */
-  aclFile: text.optional(),
-  /** What nothing matches, where there are rules or an ACL file at all. */
-  default: z.enum(['allow', 'deny']).default('deny'),
+  rules: z
+    .array(rule)
+    .default([])
+    .describe('[rules](../guides/authorization.md), of which the first that matches decides'),
+  aclFile: text.optional().describe("a file in Mosquitto's format, asked after the rules"),
+  default: z
+    .enum(['allow', 'deny'])
+    .default('deny')
+    .describe('what nothing matches, as soon as there are rules or an ACL file'),
 });
 
 export type AuthorizationSettings = DeepReadonly<z.output<typeof authorization>>;

@@ -6,9 +6,9 @@ import { z } from 'zod';
 import { type DeepReadonly, deepFreeze } from '../base/freeze.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { redirectingKinds, stageKinds } from './stage-kinds.ts';
-import { qos, text, whole } from './values.ts';
+import { bytes, milliseconds, qos, seconds, text, whole } from './values.ts';
 
-const seconds = z.number().positive().max(31_536_000);
+const duration = z.number().positive().max(31_536_000);
 
 export const topicFilter = z
   .string()
@@ -114,7 +114,7 @@ const deadband = z
     absolute: z.number().min(0).optional(),
     percent: z.number().min(0).optional(),
     /** One passes after so long, whatever its value. */
-    maxSeconds: seconds.optional(),
+    maxSeconds: duration.optional(),
   })
   .refine(({ absolute, percent }) => absolute !== undefined || percent !== undefined, 'absolute or percent');
 
@@ -136,7 +136,7 @@ const set = z.strictObject({
   contentType: text.optional(),
   qos: qos.optional(),
   retain: z.boolean().optional(),
-  messageExpirySeconds: whole(0, 0xffffffff).optional(),
+  messageExpirySeconds: seconds(0, 0xffffffff).optional(),
 });
 
 export type SetSettings = DeepReadonly<z.output<typeof set>>;
@@ -167,17 +167,17 @@ const stage = z
     units: z.record(text, z.strictObject({ from: text, to: text, decimals: whole(0, 15).optional() })).optional(),
     /** A template for the whole topic, or a regular expression and what takes the place of what it matches. */
     topic: z.union([text, z.strictObject({ match: text, to: z.string() })], 'a template, or { match, to }').optional(),
-    throttle: z.strictObject({ seconds }).optional(),
+    throttle: z.strictObject({ seconds: duration }).optional(),
     deadband: deadband.optional(),
     'on-change': z.strictObject({ fields: z.array(text).min(1).optional() }).optional(),
-    aggregate: z.strictObject({ seconds, fields: z.record(text, z.array(aggregation).min(1)) }).optional(),
-    dedupe: z.strictObject({ seconds, field: text.optional() }).optional(),
-    batch: z.strictObject({ messages: whole(1, 100_000), seconds }).optional(),
+    aggregate: z.strictObject({ seconds: duration, fields: z.record(text, z.array(aggregation).min(1)) }).optional(),
+    dedupe: z.strictObject({ seconds: duration, field: text.optional() }).optional(),
+    batch: z.strictObject({ messages: whole(1, 100_000), seconds: duration }).optional(),
     script: z
       .strictObject({
         file: text,
-        timeoutMs: whole(1, 10_000).default(100),
-        memoryBytes: whole(1_048_576, 1_073_741_824).default(16_777_216),
+        timeoutMs: milliseconds(1, 10_000).default(100),
+        memoryBytes: bytes(1_048_576, 1_073_741_824).default(16_777_216),
       })
       .optional(),
     plugin: z.strictObject({ file: text, options: z.unknown().optional() }).optional(),
@@ -222,26 +222,28 @@ export const pipelines = z.array(pipeline).superRefine((all, context) => {
 });
 
 export const pipelineLimits = z.strictObject({
-  /** How deep values may be nested. */
-  depth: whole(1, 1_000).default(64),
-  /** Fields and elements of one value, in all. */
-  items: whole(1).default(100_000),
-  /** What is decoded, what decompressing or encoding may give, and what the batches of a stage hold. */
-  payloadBytes: whole(1, 268_435_455).default(16_777_216),
-  /** Topics of which each thinning stage remembers something. */
-  topicStates: whole(1).default(10_000),
-  /**
-   * How long a step of a program, or a plugin, may take to answer; then the message counts as one that it cannot
-   * handle.
-   */
-  stepSeconds: whole(1, 3_600).default(10),
-  /**
-   * How long a stage may take for one message in the stage thread, of the processor's time; then it has failed for that
-   * message.
-   */
-  stageMs: whole(10, 60_000).default(1_000),
-  quarantineMessages: whole(0).default(10_000),
-  quarantineBytes: whole(0).default(67_108_864),
+  depth: whole(1, 1_000).default(64).describe('how deep a value may be nested'),
+  items: whole(1).default(100_000).describe('its fields and elements, and the cells of a table in CSV'),
+  payloadBytes: bytes(1, 268_435_455)
+    .default(16_777_216)
+    .describe('what is decoded, what decompressing or encoding gives, and what the batches of a stage hold'),
+  topicStates: whole(1).default(10_000).describe('topics that a thinning stage remembers'),
+  stepSeconds: seconds(1, 3_600)
+    .default(10)
+    .describe(
+      'how long a plugin, or a step or hook (`authorizePublish`, `authorizeSubscribe`) of a program, ' +
+        'may take to answer; then it has failed for that message or will',
+    ),
+  stageMs: milliseconds(10, 60_000)
+    .default(1_000)
+    .describe(
+      "how long a stage may take for one message in the stage thread, of the processor's time; then " +
+        'it has failed for that message',
+    ),
+  quarantineMessages: whole(0)
+    .default(10_000)
+    .describe('messages that the [quarantine](../guides/quarantine.md) keeps; beyond, it gives up the oldest'),
+  quarantineBytes: bytes(0).default(67_108_864).describe('bytes of what it keeps; the same'),
 });
 
 export type PipelineLimits = DeepReadonly<z.output<typeof pipelineLimits>>;

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { type DeepReadonly, deepFreeze } from '../base/freeze.ts';
 import { brokersPrefixes } from '../protocol/topic.ts';
-import { network, qos, whole } from './values.ts';
+import { bytes, milliseconds, network, qos, seconds, whole } from './values.ts';
 
 /**
  * What to do with a QoS 1 or 2 message for a session whose queue is full. `reject`: all or nothing for a publisher that
@@ -16,105 +16,191 @@ const queuePolicy = z.enum(['drop-oldest', 'drop-newest', 'reject']);
 export type QueuePolicy = z.output<typeof queuePolicy>;
 
 const limits = z.strictObject({
-  /** Network connections at one time, over all listeners. */
-  connections: whole(1).default(100_000),
-  /** From accepting a connection to its complete CONNECT, TLS and WebSocket handshake included. */
-  connectTimeoutSeconds: whole(1, 3_600).default(10),
-  /** Largest CONNECT, in bytes: what a client may send before anything is known of it. */
-  connectBytes: whole(128, 268_435_460).default(131_072),
-  /**
-   * Connections that have got no CONNACK yet, at one time, and the bytes that all of them together have sent. One
-   * address that is not exempt may have half of both.
-   */
-  unauthenticatedConnections: whole(1).default(20_000),
-  unauthenticatedBytes: whole(1_024).default(67_108_864),
-  /**
-   * Connections at one time from one address (of IPv6: from one network of 64 bits), and of one user. 0: any number.
-   */
-  connectionsPerAddress: whole(0).default(0),
-  connectionsPerUser: whole(0).default(0),
-  /** New connections from one address in the mean; for a while ten times as many. 0: any number. */
-  connectsPerSecondPerAddress: whole(0, 1_000_000).default(0),
-  /** Addresses and networks that limits per address and penalties pass over. */
-  exemptAddresses: z.array(network).default(['127.0.0.0/8', '::1']),
-  /** PUBLISH packets, and bytes of all packets, that one client may send in the mean. 0: any number. */
-  messagesPerSecond: whole(0, 1_000_000_000).default(0),
-  bytesPerSecond: whole(0).default(0),
-  /** What becomes of a client that sends more: it is read more slowly, or disconnected with 0x96. */
-  rateExcess: z.enum(['slow', 'disconnect']).default('slow'),
-  /** Largest packet accepted, in bytes, fixed header included. Told to v5 clients as Maximum Packet Size. */
-  packetBytes: whole(128, 268_435_460).default(1_048_576),
-  /** Largest packet other than CONNECT and PUBLISH, in bytes: SUBSCRIBE above all, which is checked in one go. */
-  controlBytes: whole(128, 268_435_460).default(524_288),
-  /** Of the properties of a PUBLISH. */
-  propertyBytes: whole(128, 268_435_455).default(65_536),
-  /** Longest topic name or filter, in bytes of UTF-8. */
-  topicBytes: whole(1, 65_535).default(4_096),
-  topicLevels: whole(1, 1_000).default(128),
-  subscriptionsPerSession: whole(1).default(10_000),
-  /** All topic filters of one session together: each level of a filter takes memory as well. */
-  subscriptionBytesPerSession: whole(1).default(1_048_576),
-  /** QoS 1 and 2 messages under way to one client; a v5 client's Receive Maximum lowers it. */
-  inflight: whole(1, 65_535).default(1_024),
-  /**
-   * QoS 1 and 2 messages under way from one client. v5 clients are told it as Receive Maximum; an older one to which so
-   * many answers are owed is not read on.
-   */
-  receiveMaximum: whole(1, 65_535).default(1_024),
-  /** Topic aliases that a v5 client may set per connection. */
-  topicAliases: whole(0, 65_535).default(64),
-  /** Messages and payload bytes waiting for one session. */
-  queueMessages: whole(1).default(10_000),
-  queueBytes: whole(1).default(67_108_864),
-  queuePolicy: queuePolicy.default('drop-oldest'),
-  /** Bytes waiting to be written to one connection. Beyond it QoS 0 is dropped and QoS 1 and 2 are queued. */
-  outputBytes: whole(1_024).default(4_194_304),
-  /**
-   * Bytes that wait for the disk, of all clients together. Beyond it, clients whose messages must be stored are not
-   * read.
-   */
-  unwrittenBytes: whole(65_536).default(67_108_864),
-  /** Who can be told is refused with 0x97 beyond it, all or nothing; what others publish goes out, and is not kept. */
-  retainedMessages: whole(0).default(1_000_000),
-  /** Sessions in all, of clients that are connected and of clients that are away. */
-  sessions: whole(1).default(1_000_000),
+  connections: whole(1)
+    .default(100_000)
+    .meta({
+      description:
+        'connections at one time, over all listeners; fewer where the limit of open files leaves ' + 'no room',
+      beyond: 'closed at once',
+    }),
+  connectTimeoutSeconds: seconds(1, 3_600).default(10).meta({
+    description: 'from accepting a connection to its complete CONNECT',
+    beyond: 'closed; 0x89 to an MQTT 5 client whose CONNECT has come',
+  }),
+  connectBytes: bytes(128, 268_435_460)
+    .default(131_072)
+    .meta({ description: 'the largest CONNECT, with its password and will', beyond: 'closed' }),
+  unauthenticatedConnections: whole(1).default(20_000).meta({
+    description: 'connections without CONNACK at one time; one address may have half of them',
+    beyond: 'closed at once',
+  }),
+  unauthenticatedBytes: bytes(1_024)
+    .default(67_108_864)
+    .meta({
+      description:
+        'what these have sent together; one address may have half of it. At most an eighth of ' + '`memoryBytes`',
+      beyond: 'the one that sends is closed',
+    }),
+  connectionsPerAddress: whole(0).default(0).meta({
+    description: 'connections from one address (of IPv6: one network of 64 bits). 0: any number',
+    beyond: 'CONNECT is refused with 0x97',
+  }),
+  connectionsPerUser: whole(0)
+    .default(0)
+    .meta({ description: 'connections of one user. 0: any number', beyond: 'CONNECT is refused with 0x97' }),
+  connectsPerSecondPerAddress: whole(0, 1_000_000)
+    .default(0)
+    .meta({
+      description: "new connections from one address in the mean; up to ten seconds' worth at once. 0: any " + 'number',
+      beyond: 'CONNECT is refused with 0x9F',
+    }),
+  exemptAddresses: z
+    .array(network)
+    .default(['127.0.0.0/8', '::1'])
+    .meta({
+      description:
+        'who is exempt from limits per address and from penalties: proxies that do not pass on ' + 'addresses',
+      beyond: '',
+    }),
+  messagesPerSecond: whole(0, 1_000_000_000).default(0).meta({
+    description: 'PUBLISH packets of one client, in the mean. 0: as fast as it can',
+    beyond: 'as `rateExcess` says',
+  }),
+  bytesPerSecond: whole(0).default(0).meta({
+    description: 'bytes of all packets of one client, in the mean. 0: as fast as it can',
+    beyond: 'as `rateExcess` says',
+  }),
+  rateExcess: z.enum(['slow', 'disconnect']).default('slow').meta({
+    description: 'what becomes of a client that sends faster',
+    beyond: 'read more slowly, or disconnected with 0x96',
+  }),
+  packetBytes: bytes(128, 268_435_460).default(1_048_576).meta({
+    description: 'the largest packet; MQTT 5 clients are told it as Maximum Packet Size',
+    beyond: 'disconnected with 0x95',
+  }),
+  controlBytes: bytes(128, 268_435_460)
+    .default(524_288)
+    .meta({ description: 'the largest packet other than CONNECT and PUBLISH', beyond: 'disconnected with 0x95' }),
+  propertyBytes: bytes(128, 268_435_455)
+    .default(65_536)
+    .meta({ description: 'the properties of a PUBLISH, all together', beyond: 'disconnected with 0x95' }),
+  topicBytes: bytes(1, 65_535).default(4_096).meta({
+    description: 'a topic name or filter, in bytes of UTF-8',
+    beyond: 'PUBLISH: disconnected with 0x90; SUBSCRIBE: 0x8F for that filter',
+  }),
+  topicLevels: whole(1, 1_000)
+    .default(128)
+    .meta({ description: 'levels of a topic name or filter', beyond: 'the same' }),
+  subscriptionsPerSession: whole(1).default(10_000).meta({
+    description: 'subscriptions of one session',
+    beyond: 'SUBSCRIBE: 0x97 for that filter (before MQTT 5: 0x80)',
+  }),
+  subscriptionBytesPerSession: whole(1)
+    .default(1_048_576)
+    .meta({ description: 'its topic filters together', beyond: 'the same' }),
+  inflight: whole(1, 65_535)
+    .default(1_024)
+    .meta({
+      description:
+        "QoS 1 and 2 messages in flight to one client; an MQTT 5 client's Receive Maximum lowers " +
+        'it. More than 40,960 counts as that',
+      beyond: 'the rest waits in the queue',
+    }),
+  receiveMaximum: whole(1, 65_535).default(1_024).meta({
+    description: 'QoS 1 and 2 messages in flight from one client; MQTT 5 clients are told it',
+    beyond: 'MQTT 5: disconnected with 0x93; older clients are not read until answers have left',
+  }),
+  topicAliases: whole(0, 65_535)
+    .default(64)
+    .meta({ description: 'topic aliases that an MQTT 5 client may set', beyond: 'disconnected with 0x94' }),
+  queueMessages: whole(1).default(10_000).meta({
+    description: 'messages that wait for one session',
+    beyond: 'as `queuePolicy` says; counted as `queueFull`',
+  }),
+  queueBytes: bytes(1).default(67_108_864).meta({
+    description: 'their payloads, properties, topics and, beyond one each, subscription identifiers',
+    beyond: 'the same',
+  }),
+  queuePolicy: queuePolicy.default('drop-oldest').meta({
+    description: 'which message gives: the oldest, the new one, or the new one with a refusal',
+    beyond:
+      '`reject`: MQTT 5 publishers of QoS 1 and 2 get 0x97 and nobody gets the message; for all ' +
+      'others it is `drop-newest`: see [No room](guarantees.md#where-there-is-no-room)',
+  }),
+  outputBytes: bytes(1_024).default(4_194_304).meta({
+    description: 'unsent bytes of one connection',
+    beyond: 'QoS 0 is dropped (`slowConsumer`); QoS 1 and 2 wait in the queue',
+  }),
+  unwrittenBytes: bytes(65_536).default(67_108_864).meta({
+    description: 'bytes that wait for the disk, of all clients together. At most a quarter of `memoryBytes`',
+    beyond: 'publishers whose messages must be stored are not read',
+  }),
+  retainedMessages: whole(0)
+    .default(1_000_000)
+    .meta({
+      description: 'retained messages',
+      beyond:
+        'MQTT 5 publishers of QoS 1 and 2 get 0x97; from others a message is delivered and not ' +
+        'kept (`retainedLimit`)',
+    }),
+  sessions: whole(1).default(1_000_000).meta({
+    description: 'sessions of connected and absent clients together; also wills that wait',
+    beyond: 'CONNECT is refused with 0x97 (before MQTT 5: 3)',
+  }),
   /**
    * Memory that all clients together may take, in bytes: see `Ledger`. 0: as there is memory, see `memoryCeiling`; for
    * a `Broker` of its own, any amount.
    */
-  memoryBytes: whole(0).default(0),
+  memoryBytes: bytes(0)
+    .default(0)
+    .meta({
+      description:
+        'what all clients together may make the broker hold. 0: two fifths of what the container ' +
+        "or machine has beyond 128 MB, and at most 70 % of V8's heap limit",
+      beyond: 'the largest clients are refused, then disconnected, with 0x97: see [Memory](memory.md)',
+    }),
 });
 
 export type Limits = DeepReadonly<z.output<typeof limits>>;
 
 /** What becomes of those whose authentication fails again and again, or who come and go in a loop. */
 const penalties = z.strictObject({
-  /** Failures of one user (or client without user name) from one address, until it is shut out from there. 0: never. */
-  failuresPerUser: whole(0).default(10),
-  /** Failures from one address, until it is shut out. 0: never. */
-  failuresPerAddress: whole(0).default(100),
-  /** One failure is forgotten in this time. */
-  forgetSeconds: whole(1, 86_400).default(30),
-  /** How long the first refusal is kept back; each further one twice as long, up to the maximum. 0: not at all. */
-  delayMs: whole(0, 60_000).default(250),
-  delayMaximumMs: whole(0, 60_000).default(5_000),
-  /** Refusals kept back at one time; beyond, they leave at once. */
-  delayedConnections: whole(0).default(1_000),
-  /** Connections of less than ten seconds that one client from one address may have in a minute. 0: any number. */
-  flapsPerMinute: whole(0, 60_000).default(0),
-  banSeconds: whole(1, 31_536_000).default(300),
-  /** Bans remembered at one time; beyond, one that ends soon is given up for a new one. */
-  bans: whole(0, 1_000_000).default(10_000),
+  failuresPerUser: whole(0)
+    .default(10)
+    .describe(
+      'failures of one user (or client identifier, without a user name) from one address until they ' +
+        'are banned from there. 0: never',
+    ),
+  failuresPerAddress: whole(0).default(100).describe('failures from one address until it is banned. 0: never'),
+  forgetSeconds: seconds(1, 86_400).default(30).describe('time in which one failure is forgotten'),
+  delayMs: milliseconds(0, 60_000)
+    .default(250)
+    .describe('delay of the first refusal; it doubles each time, up to the maximum'),
+  delayMaximumMs: milliseconds(0, 60_000).default(5_000).describe('longest delay'),
+  delayedConnections: whole(0)
+    .default(1_000)
+    .describe('delayed refusals at one time; beyond, they are answered at once'),
+  flapsPerMinute: whole(0, 60_000)
+    .default(0)
+    .describe(
+      'connections of less than ten seconds that one client from one address may have in a minute ' +
+        'until it is banned. 0: any number',
+    ),
+  banSeconds: seconds(1, 31_536_000).default(300).describe('how long a ban lasts'),
+  bans: whole(0, 1_000_000)
+    .default(10_000)
+    .describe('bans that are remembered; beyond, one that ends soon is given up for a new one'),
 });
 
 export type Penalties = DeepReadonly<z.output<typeof penalties>>;
 
 const wills = z.strictObject({
-  /**
-   * How long wills that the broker's own stop or crash has left behind wait, from its start on, for their clients to
-   * come back. 0: not at all.
-   */
-  restartGraceSeconds: whole(0, 86_400).default(10),
+  restartGraceSeconds: seconds(0, 86_400)
+    .default(10)
+    .describe(
+      'how long [wills that a stop or crash left behind](guarantees.md#wills-and-the-brokers-own-end) ' +
+        'wait for their clients',
+    ),
 });
 
 export type Wills = DeepReadonly<z.output<typeof wills>>;
@@ -131,37 +217,48 @@ const dollarPrefix = z
 const fitsOnWire = (text: string) => Buffer.byteLength(text) <= 65_535 && !text.includes('\0') && text.isWellFormed();
 
 export const brokerSettings = z.strictObject({
-  limits: limits.prefault({}),
-  penalties: penalties.prefault({}),
-  wills: wills.prefault({}),
+  limits: limits
+    .prefault({})
+    .describe('what one client, or all together, may take; what goes beyond is refused or dropped, and counted'),
+  penalties: penalties.prefault({}).describe('what becomes of those whose authentication fails again and again'),
+  wills: wills.prefault({}).describe('what becomes of wills when the broker itself ends'),
   /** Whether client identifiers may be anything, or show whose they are: see `isOwnClientId`. */
-  clientIds: z.enum(['any', 'own']).default('any'),
-  /**
-   * First levels of topics beginning with `$` that clients may publish to, as `$factory`. `$SYS` and `$share` never
-   * are.
-   */
-  allowedDollarPrefixes: z.array(dollarPrefix).default([]),
-  /** Longest session expiry granted, in seconds; 0xffffffff is for ever. Sessions of 3.x clients live this long too. */
-  sessionExpiryMaximumSeconds: whole(0, 0xffffffff).default(0xffffffff),
-  /** v5 clients that ask for a longer keep-alive (or none) are told this one. 0: any is taken. */
-  serverKeepAliveSeconds: whole(0, 65_535).default(0),
-  /** Topic aliases the broker itself uses towards a client that allows them. 0: none. */
-  outboundTopicAliases: whole(0, 65_535).default(0),
-  /** QoS 0 messages are kept for absent sessions as well. */
-  queueQoS0: z.boolean().default(false),
-  /** Highest QoS accepted and granted. */
-  maximumQoS: qos.default(2),
-  retainAvailable: z.boolean().default(true),
-  wildcardSubscriptions: z.boolean().default(true),
-  /** Whether the first level of a topic filter may be a wildcard: `#`, `+/x`. Otherwise answered with 0x87. */
-  wildcardsAtTopLevel: z.boolean().default(true),
-  sharedSubscriptions: z.boolean().default(true),
-  /** Topic filters that nobody may subscribe to, compared letter by letter: answered with 0x80. */
-  refusedFilters: z.array(z.string()).default([]),
-  /** Sent to v5 clients that ask for response information. Empty: none. */
-  responseInformation: z.string().refine(fitsOnWire, 'at most 65,535 bytes of UTF-8 without U+0000').default(''),
-  /** Seconds between two publications of the $SYS topics. 0: none. */
-  sysIntervalSeconds: whole(0, 86_400).default(10),
+  clientIds: z
+    .enum(['any', 'own'])
+    .default('any')
+    .describe('`own`: [client identifiers](../guides/authorization.md#client-identifiers) belong to users'),
+  allowedDollarPrefixes: z
+    .array(dollarPrefix)
+    .default([])
+    .describe('first levels of topics beginning with `$` that clients may publish to, as `[$factory]`'),
+  sessionExpiryMaximumSeconds: seconds(0, 0xffffffff)
+    .default(0xffffffff)
+    .describe(
+      'longest session expiry granted, and the life of persistent sessions before MQTT 5; the default ' +
+        'means for ever',
+    ),
+  serverKeepAliveSeconds: seconds(0, 65_535).default(0).describe('longest keep-alive of MQTT 5 clients; 0: any'),
+  outboundTopicAliases: whole(0, 65_535)
+    .default(0)
+    .describe('topic aliases that the broker uses towards a client that allows them'),
+  queueQoS0: z.boolean().default(false).describe('also keeps QoS 0 messages for absent sessions'),
+  maximumQoS: qos.default(2).describe('highest QoS that is accepted and granted'),
+  retainAvailable: z.boolean().default(true).describe('whether messages can be retained'),
+  wildcardSubscriptions: z.boolean().default(true).describe('whether topic filters may have wildcards'),
+  wildcardsAtTopLevel: z.boolean().default(true).describe('`false` refuses filters such as `#` and `+/x`'),
+  sharedSubscriptions: z.boolean().default(true).describe('whether `$share/…` is allowed'),
+  refusedFilters: z
+    .array(z.string())
+    .default([])
+    .describe('topic filters that nobody may subscribe to, compared letter by letter'),
+  responseInformation: z
+    .string()
+    .refine(fitsOnWire, 'at most 65,535 bytes of UTF-8 without U+0000')
+    .default('')
+    .describe('sent to MQTT 5 clients that ask for it'),
+  sysIntervalSeconds: seconds(0, 86_400)
+    .default(10)
+    .describe('between two publications of the [`$SYS` topics](sys-topics.md); 0: none'),
 });
 
 export type BrokerSettings = DeepReadonly<z.output<typeof brokerSettings>>;

@@ -19,7 +19,7 @@ describe('called wrongly: one line that says what to do, and exit code 2', () =>
     'start --log-level loud': '--log-level wants one of trace, debug, info, warn, error, silent, not "loud"',
     'start --memory --data-dir d':
       '--memory keeps nothing on disk, and --data-dir says where on disk: give one of them',
-    'config chck x': 'Use: sluice config check FILE, or sluice config example',
+    'config chck x': 'Use: sluice config check FILE, sluice config example, or sluice config schema',
     'pub -m x': 'Which topic? Give -t TOPIC; see sluice pub --help',
     'pub -t a': 'Give one of -m TEXT, -f FILE, -l, -s and -n; see sluice pub --help',
     'pub -t a -m x -n': 'Give one of -m TEXT, -f FILE, -l, -s and -n; see sluice pub --help',
@@ -123,5 +123,12 @@ describe('sluice config', () => {
     const { code, out } = await sluice('config', 'example');
 
     expect({ code, out }).toEqual({ code: 0, out: readFileSync(join(root, 'config/sluice.yaml'), 'utf8') });
+  });
+
+  test('schema prints a JSON Schema', async () => {
+    const { code, out } = await sluice('config', 'schema');
+
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ type: 'object', properties: { limits: { type: 'object' } } });
   });
 });

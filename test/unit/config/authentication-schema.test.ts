@@ -1,10 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
-import { loadConfig, parseConfig } from '../../../src/config/load.ts';
-import type { ConfigInput } from '../../../src/config/schema.ts';
+import { loadConfig } from '../../../src/config/load.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-config-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -45,17 +43,4 @@ test('files are meant from the folder of the configuration', () => {
   const config = load(JSON.stringify({ authentication: file, listeners: [{ kind: 'tcp', authentication: file }] }));
   const absolute = { jwksFile: join(directory, 'keys/set.json') };
   expect([config.authentication, config.listeners[0]?.authentication]).toMatchObject([[absolute], [absolute]]);
-});
-
-test('the sample shows every setting of every mechanism, each with its default', () => {
-  const sample = readFileSync(join(import.meta.dirname, '../../../config/sluice.yaml'), 'utf8');
-  const [, commented] = /^authentication: \[\]\n(.*?)^authenticationLimits:/ms.exec(sample)!;
-  const shown = parse(commented!.replace(/^# ?/gm, '')) as Record<string, unknown>[];
-  const parsed = parseConfig({ authentication: shown } as unknown as ConfigInput).authentication;
-  expect(shown).toEqual(parsed);
-  const least = shown.map(({ kind, file, jwksUrl, url }) =>
-    Object.fromEntries(Object.entries({ kind, file, jwksUrl, url }).filter(([, value]) => value !== undefined)),
-  );
-  const defaults = parseConfig({ authentication: least } as unknown as ConfigInput).authentication;
-  for (const [index, mechanism] of defaults.entries()) expect(shown[index]).toMatchObject({ ...mechanism });
 });

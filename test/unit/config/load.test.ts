@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import fc from 'fast-check';
@@ -267,18 +267,9 @@ describe('the samples', () => {
     });
   }
 
-  test('the full one says the defaults, and names every setting', () => {
-    const config = loadConfig(join(samples, 'sluice.yaml'), {});
+  test('the full one says the defaults', () => {
     const defaults = parseConfig({ store: { directory: join(samples, 'data') } });
-    expect(config).toEqual(defaults);
-    const text = readFileSync(join(samples, 'sluice.yaml'), 'utf8');
-    const names = [
-      ...Object.keys(defaults),
-      ...Object.keys(defaults.limits),
-      ...Object.keys(defaults.penalties),
-      ...Object.keys(defaults.store),
-    ];
-    expect(names.filter((name) => !text.includes(`${name}:`))).toEqual([]);
+    expect(loadConfig(join(samples, 'sluice.yaml'), {})).toEqual(defaults);
   });
 });
 

@@ -6,10 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../../src/config/load.ts';
-import { defaultPipelineLimits } from '../../../src/contracts/pipeline-settings.ts';
 import { stageKinds } from '../../../src/contracts/stage-kinds.ts';
 import { failedTests } from '../../../src/pipelines.ts';
-import { type Block, blocksOf, manual, textOf } from './pages.ts';
+import { type Block, blocksOf, manual } from './pages.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-docs-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -35,9 +34,4 @@ describe.each(configurations)('the configuration in $page, line $line', (block) 
 test('every stage is in an example', () => {
   const all = configurations.map(({ text }) => text).join('\n');
   expect(stageKinds.filter((kind) => !new RegExp(`- (\\{ )?${kind}:`).test(all))).toEqual([]);
-});
-
-test('every limit of pipelines is in the table', () => {
-  const page = textOf('docs/reference/pipeline.md');
-  expect(Object.keys(defaultPipelineLimits).filter((limit) => !page.includes(`\`${limit}\``))).toEqual([]);
 });

@@ -10,23 +10,6 @@ import { dropReasons } from '../../../src/core/sink.ts';
 import { createBroker } from '../../../src/index.ts';
 import { ReasonCode } from '../../../src/protocol/reason-codes.ts';
 import { blocksOf, manual, root, textOf } from './pages.ts';
-import { settingRows } from './setting-rows.ts';
-
-test('every setting is in a table, with its values and its default', () => {
-  const pages = textOf('docs/reference/settings.md') + textOf('docs/reference/limits.md');
-  // The port depends on the kind of listener, the other on the number of processors.
-  const hasOwnDefault = new Set(['port', 'hashesAtOnce']);
-  // A listener has what all have; lists of settings stand as one row; pipelines have a page of their own.
-  const isElsewhere = /^listeners\[\w+\]\.(authentication|allowAnonymous)|\.(certificates|topics)\.|^pipelineLimits\./;
-  const missing = settingRows()
-    .filter(({ path }) => !isElsewhere.test(path))
-    .map(({ path, values, default: value }) => {
-      const name = path.slice(path.lastIndexOf('.') + 1);
-      return `| \`${name}\` | ${values} | ${hasOwnDefault.has(name) ? '' : `${value} |`}`;
-    })
-    .filter((row) => !pages.includes(row));
-  expect(missing).toEqual([]);
-});
 
 const commands = blocksOf('docs/reference/commands.md').filter(({ language }) => language === 'text');
 

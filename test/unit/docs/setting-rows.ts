@@ -1,14 +1,21 @@
-/** The settings of the schema as rows of the reference: name, values, default. */
+/** The settings of the schema as rows of the reference: name, values, default, what it is for. */
+import { globalRegistry } from 'zod';
 import { schema } from '../../../src/config/schema.ts';
 
 export interface SettingRow {
   /**
    * With dots. Items of a list have the name of the list; of alternatives, the kind stands in brackets:
-   * `listeners[tls].tls.certFile`.
+   * `authentication[jwt].issuer`.
    */
   readonly path: string;
   readonly values: string;
   readonly default: string;
+  /** Undefined: none. */
+  readonly defaultValue: unknown;
+  readonly description: string | undefined;
+  readonly unit: string | undefined;
+  /** Of a limit: what becomes of who goes beyond it. */
+  readonly beyond: string | undefined;
 }
 
 interface Node {
@@ -29,29 +36,65 @@ interface Node {
   readonly maxValue?: number;
 }
 
-/** What is explained elsewhere, with examples, stands as one row. */
-const opaque = new Set(['pipelines', 'tests', 'authorization.rules']);
-
-export function settingRows(): SettingRow[] {
-  return rowsOf('', schema as unknown as Node);
+interface Meta {
+  readonly description?: string;
+  readonly unit?: string;
+  readonly beyond?: string;
+  readonly isDefaultVarying?: boolean;
 }
 
-function rowsOf(path: string, wrapped: Node, fallback?: unknown): SettingRow[] {
-  const node = wrapped.def.innerType ?? (wrapped.def.type === 'pipe' ? checkedOf(wrapped) : undefined);
-  if (node !== undefined)
-    return rowsOf(path, node, wrapped.def.type === 'default' ? wrapped.def.defaultValue : fallback);
-  const { type, shape, options, discriminator, element } = wrapped.def;
+/** What is explained elsewhere, with examples, stands as one row. */
+const opaque = new Set([
+  'pipelines',
+  'tests',
+  'authorization.rules',
+  'listeners.authentication',
+  'listeners.tls.certificates',
+  'store.topics',
+]);
+
+/** Alternatives of which each key means the same in all that have it: they stand together. */
+const merged = new Set(['listeners', 'store']);
+
+export function settingRows(): SettingRow[] {
+  return rowsOf('', schema as unknown as Node, {});
+}
+
+function rowsOf(path: string, node: Node, outer: Meta, fallback?: unknown): SettingRow[] {
+  const meta: Meta = { ...(globalRegistry.get(node as never) as Meta | undefined), ...outer };
+  const { type, innerType, shape, options, discriminator, element } = node.def;
+  const inner = innerType ?? (type === 'pipe' ? checkedOf(node) : undefined);
+  if (inner !== undefined) return rowsOf(path, inner, meta, type === 'default' ? node.def.defaultValue : fallback);
   if (shape !== undefined) {
-    return Object.entries(shape).flatMap(([key, child]) => rowsOf(path === '' ? key : `${path}.${key}`, child));
+    return Object.entries(shape).flatMap(([key, child]) => rowsOf(path === '' ? key : `${path}.${key}`, child, {}));
   }
   if (discriminator !== undefined) {
-    return options!.flatMap((option) => {
-      const kind = String(option.def.shape![discriminator]!.def.values![0]);
-      return rowsOf(`${path}[${kind}]`, option).filter((row) => !row.path.endsWith(`.${discriminator}`));
+    const rows = options!.flatMap((option) => {
+      const kind = kindOf(option.def.shape![discriminator]!);
+      return rowsOf(merged.has(path) ? path : `${path}[${kind}]`, option, {});
     });
+    return together(rows.filter((row) => !row.path.endsWith(`.${discriminator}`)));
   }
-  if (type === 'array' && !opaque.has(path) && hasKeys(element!)) return rowsOf(path, element!);
-  return [{ path, values: valuesOf(wrapped, path), default: textOf(fallback) }];
+  if (type === 'array' && !opaque.has(path) && hasKeys(element!)) return rowsOf(path, element!, {});
+  const value = meta.isDefaultVarying === true ? undefined : fallback;
+  const { description, unit, beyond } = meta;
+  const values = valuesOf(node, path);
+  return [{ path, values, default: textOf(value), defaultValue: value, description, unit, beyond }];
+}
+
+function kindOf({ def }: Node): string {
+  return def.innerType === undefined ? String(def.values![0]) : kindOf(def.innerType);
+}
+
+/** One row for each path; without a default, where the alternatives have different ones. */
+function together(rows: readonly SettingRow[]): SettingRow[] {
+  const byPath = new Map<string, SettingRow>();
+  for (const row of rows) {
+    const other = byPath.get(row.path);
+    const isSame = other === undefined || other.default === row.default;
+    byPath.set(row.path, isSame ? row : { ...row, default: '', defaultValue: undefined });
+  }
+  return [...byPath.values()];
 }
 
 /** Of a preprocessing or transforming pipe, what is checked. */

@@ -131,7 +131,7 @@ export async function callControl(directory: string, command: string, argument: 
   const socket = await reach(directory);
   try {
     socket.write(`${JSON.stringify({ command, argument } satisfies Request)}\n`);
-    const { text, error } = JSON.parse(await lineOf(socket)) as Answer;
+    const { text, error } = JSON.parse(await readLine(socket)) as Answer;
     if (error !== undefined) throw new Error(error);
     return text ?? '';
   } finally {
@@ -154,7 +154,7 @@ async function reach(directory: string): Promise<Socket> {
 }
 
 /** Rejects if the broker ends before it has answered. */
-function lineOf(socket: Socket): Promise<string> {
+function readLine(socket: Socket): Promise<string> {
   return new Promise((resolve, reject) => {
     const lines = createInterface({ input: socket });
     lines.once('line', resolve);

@@ -44,7 +44,7 @@ export class FileWatch {
     if (this.#isLooking) return;
     this.#isLooking = true;
     try {
-      const states = await Promise.all(this.#files.map((file) => stat(file).then(textOf, reasonOf)));
+      const states = await Promise.all(this.#files.map((file) => stat(file).then(statText, errorCode)));
       if (this.#isClosed) return;
       const state = states.join('\n');
       const isAtRest = state === this.#seen;
@@ -63,11 +63,11 @@ export const fileState = (files: readonly string[]): string => files.map(stateOf
 
 function stateOf(file: string): string {
   try {
-    return textOf(statSync(file));
+    return statText(statSync(file));
   } catch (error) {
-    return reasonOf(error);
+    return errorCode(error);
   }
 }
 
-const textOf = ({ ino, dev, size, mtimeMs, ctimeMs }: Stats) => [ino, dev, size, mtimeMs, ctimeMs].join();
-const reasonOf = (error: unknown) => (error as NodeJS.ErrnoException).code ?? 'unknown';
+const statText = ({ ino, dev, size, mtimeMs, ctimeMs }: Stats) => [ino, dev, size, mtimeMs, ctimeMs].join();
+const errorCode = (error: unknown) => (error as NodeJS.ErrnoException).code ?? 'unknown';

@@ -30,7 +30,7 @@ export async function bans(argv: readonly string[], { stdout }: Io): Promise<voi
   const [action, address, ...more] = positionals;
   if (action === 'list' && address === undefined) {
     const found = JSON.parse(await call('bans list', '')) as Ban[];
-    for (const ban of found) stdout.write(`${values.json ? JSON.stringify(ban) : lineOf(ban)}\n`);
+    for (const ban of found) stdout.write(`${values.json ? JSON.stringify(ban) : banLine(ban)}\n`);
     if (found.length === 0 && !values.json) stdout.write('Nobody is banned\n');
     return;
   }
@@ -48,7 +48,7 @@ function banned(text: string): string {
   throw new CommandError(`bans clear wants an address, as bans list tells it, or all, not "${text}"`, 2);
 }
 
-function lineOf({ address, user, client, why, until }: Ban): string {
+function banLine({ address, user, client, why, until }: Ban): string {
   const whom = user !== null ? `, user "${printable(user)}"` : client !== null ? `, client "${printable(client)}"` : '';
   return `${address}${whom}  until ${new Date(until).toISOString()}: ${why}`;
 }

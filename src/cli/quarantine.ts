@@ -47,7 +47,7 @@ async function list(directory: string, isJson: boolean, { stdout }: Io): Promise
       callControl(directory, 'quarantine list', JSON.stringify({ after })),
     );
     const { entries, count } = JSON.parse(text) as Listing;
-    for (const entry of entries) stdout.write(isJson ? `${JSON.stringify(entry)}\n` : `${lineOf(entry)}\n`);
+    for (const entry of entries) stdout.write(isJson ? `${JSON.stringify(entry)}\n` : `${entryLine(entry)}\n`);
     shown += entries.length;
     if (entries.length === 0 || shown >= count) break;
     after = entries.at(-1)!.id;
@@ -55,7 +55,7 @@ async function list(directory: string, isJson: boolean, { stdout }: Io): Promise
   if (shown === 0 && !isJson) stdout.write('The quarantine is empty\n');
 }
 
-function lineOf({ id, time, topic, bytes, pipeline, stage, reason, clientId }: ListedEntry): string {
+function entryLine({ id, time, topic, bytes, pipeline, stage, reason, clientId }: ListedEntry): string {
   const from = clientId === null ? '' : `, from ${JSON.stringify(clientId)}`;
   return `${id}  ${new Date(time).toISOString()}  ${topic}  ${bytes} bytes${from}\n    ${pipeline}, stage ${stage}: ${reason}`;
 }
@@ -74,7 +74,7 @@ async function show(directory: string, number: string, isJson: boolean, { stdout
     ...entry
   } = JSON.parse(text) as ListedEntry;
   const bytes = Buffer.from(payload, 'base64');
-  stdout.write(`${lineOf(entry as ListedEntry)}\n`);
+  stdout.write(`${entryLine(entry as ListedEntry)}\n`);
   stdout.write(`    pipeline version ${version}, QoS ${qos}${retain ? ', retained' : ''}\n`);
   if (username !== null) stdout.write(`    user ${JSON.stringify(username)}\n`);
   if (contentType !== undefined) stdout.write(`    content type ${contentType}\n`);

@@ -52,7 +52,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
-    io.stderr.write(`${textOf(error)}\n`);
+    io.stderr.write(`${errorText(error)}\n`);
     return error instanceof CommandError ? error.exitCode : 1;
   }
 }
@@ -69,7 +69,7 @@ async function runCommand([name, ...argv]: readonly string[], io: Io): Promise<v
 }
 
 /** What the world or the user did is told in its own words; a bug of ours with its stack. */
-function textOf(error: unknown): string {
+function errorText(error: unknown): string {
   const bugs = [TypeError, RangeError, ReferenceError, AssertionError];
   if (!(error instanceof Error)) return String(error);
   return (bugs.some((bug) => error instanceof bug) && error.stack) || error.message;

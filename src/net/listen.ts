@@ -103,14 +103,14 @@ export async function checkAddresses(all: readonly Pick<ListenerOptions, 'kind' 
 function containEvents(server: Server, listenerLog: ListenerLog): void {
   const emit = server.emit.bind(server) as (event: string, ...details: unknown[]) => boolean;
   server.emit = (event: string, ...details: unknown[]): boolean => {
-    const socket = socketIn(details);
+    const socket = socketAmong(details);
     return socket === null
       ? emit(event, ...details)
       : (listenerLog.contain(socket, () => emit(event, ...details)) ?? true);
   };
 }
 
-function socketIn(details: readonly unknown[]): Socket | null {
+function socketAmong(details: readonly unknown[]): Socket | null {
   for (const each of details) {
     if (each instanceof Socket) return each;
     if (each instanceof IncomingMessage) return each.socket;

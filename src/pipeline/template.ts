@@ -21,7 +21,7 @@ export function template(text: string, path: readonly (string | number)[]): Temp
   if (readers.length === 1 && parts[0] === '' && parts[2] === '') return readers[0]!;
   return (item, context) => {
     let result = parts[0]!;
-    for (const [index, read] of readers.entries()) result += `${textOf(read(item, context))}${parts[2 * index + 2]}`;
+    for (const [index, read] of readers.entries()) result += `${valueText(read(item, context))}${parts[2 * index + 2]}`;
     return result;
   };
 }
@@ -41,7 +41,7 @@ export function topicTemplate(
     const read = placeholder(name, path);
     const isFirst = index === 1 && parts[0] === '';
     return (item: Item, context: StageContext) => {
-      const value = textOf(read(item, context));
+      const value = valueText(read(item, context));
       if (name !== 'topic') assertFillsLevel(name, value, isFirst);
       return value;
     };
@@ -58,7 +58,7 @@ function assertFillsLevel(name: string, value: string, isFirst: boolean): void {
   if (isFirst && value.startsWith('$')) throw new StageFailure(`${what} ${JSON.stringify(value)} begins with "$"`);
 }
 
-function textOf(value: unknown): string {
+function valueText(value: unknown): string {
   if (value === undefined || value === null) return '';
   if (value instanceof Date) return value.toISOString();
   return typeof value === 'object' ? JSON.stringify(value) : String(value);

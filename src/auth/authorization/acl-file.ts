@@ -53,7 +53,7 @@ export function parseAclFile(text: string, file: string): RuleDraft[] {
     } else if (word === 'topic' || word === 'pattern') {
       const read = readTopic(line, rest, at);
       if (typeof read === 'string') problems.push(read);
-      else lines.push(lineOf(word, read, key, `${file}:${index + 1}: ${line.trim()}`));
+      else lines.push(toLine(word, read, key, `${file}:${index + 1}: ${line.trim()}`));
     } else {
       const hint = word.startsWith('#') ? '; a comment begins at the start of its line' : '';
       const found = JSON.stringify(word);
@@ -99,7 +99,7 @@ function readTopic(
 /** With `$share` in front it can match nothing, but Mosquitto takes it. */
 const isFilter = (topic: string) => parseFilter(topic.replace(/^\$share\//, 'share/')) !== null;
 
-function lineOf(
+function toLine(
   word: 'topic' | 'pattern',
   { access, topic }: { access: string; topic: string },
   user: RuleKey,

@@ -5,7 +5,7 @@ import type { CsvSettings, PipelineLimits } from '../../contracts/pipeline-setti
 import { StageFailure } from '../errors.ts';
 import { type Format, TooLarge } from './format.ts';
 
-function textOf(bytes: Buffer): string {
+function decodeText(bytes: Buffer): string {
   if (!isUtf8(bytes)) throw new StageFailure('not text: the payload is not valid UTF-8');
   return bytes.toString();
 }
@@ -16,7 +16,7 @@ export const text: Format = {
   name: 'text',
   contentType: 'text/plain',
   isText: true,
-  decode: textOf,
+  decode: decodeText,
   encode(value) {
     if (typeof value === 'object' || value === undefined) throw new StageFailure('only a single value can be text');
     return Buffer.from(String(value));
@@ -39,7 +39,7 @@ export function csv({ delimiter, header, columns }: CsvSettings, limits: Pipelin
     isText: true,
     loopBytes: csvLoopBytes,
     decode(bytes) {
-      const written = textOf(bytes);
+      const written = decodeText(bytes);
       assertCells(written, delimiter, limits);
       try {
         const options = { delimiter, columns: names, skip_empty_lines: true, from_line: header && columns ? 2 : 1 };

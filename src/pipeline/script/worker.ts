@@ -216,7 +216,7 @@ function jsonOf(job: ScriptJob): string {
   return text;
 }
 
-const reasonOf = (error: unknown): string => failureReason(error).slice(0, reasonCharacters);
+const shortReason = (error: unknown): string => failureReason(error).slice(0, reasonCharacters);
 
 /** The guest gets all that can be read, at once. */
 function answersOf(sandbox: Sandbox, batch: ScriptBatch): { answers: ScriptAnswers; isSpent: boolean } {
@@ -227,7 +227,7 @@ function answersOf(sandbox: Sandbox, batch: ScriptBatch): { answers: ScriptAnswe
     try {
       texts.push(jsonOf(job));
     } catch (error) {
-      failures.set(index, reasonOf(error));
+      failures.set(index, shortReason(error));
     }
   }
   return answersFor(sandbox.run(`[${texts.join(',')}]`), batch.jobs.length, failures);
@@ -263,7 +263,7 @@ function oneByOne(answer: unknown): 0 | 1 | string | readonly Uint8Array[] {
   try {
     return chunksOf(answer);
   } catch (error) {
-    return reasonOf(error);
+    return shortReason(error);
   }
 }
 

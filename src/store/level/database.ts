@@ -234,7 +234,7 @@ export class Database {
       if (!isCorruption(error as Error)) throw error;
       const { directory, log } = this.#options;
       const what = 'a part of the database is damaged: restart the broker with --accept-loss, or restore a backup';
-      log.error({ directory, record: at.toString('hex'), cause: textOf(error as Error) }, what);
+      log.error({ directory, record: at.toString('hex'), cause: rootMessage(error as Error) }, what);
       return undefined;
     }
   }
@@ -255,8 +255,8 @@ export class Database {
     for (;;) {
       const refusal = this.#gone ?? (await this.#tryCommit(number, fill, value, sync));
       if (refusal === null) break;
-      if (this.#isClosing) throw new DatabaseClosed(textOf(refusal), { cause: refusal });
-      this.#tellFailure(textOf(refusal));
+      if (this.#isClosing) throw new DatabaseClosed(rootMessage(refusal), { cause: refusal });
+      this.#tellFailure(rootMessage(refusal));
       await this.#reopen();
       // The refused batch may be in the log all the same.
       if (this.commitNumber === number) break;
@@ -306,7 +306,7 @@ export class Database {
         this.#opening = this.#openAnew();
         return await this.#opening;
       } catch (error) {
-        this.#tellFailure(textOf(error as Error));
+        this.#tellFailure(rootMessage(error as Error));
         if (attempt % attemptsPerReminder !== 0) continue;
         const what = 'still cannot write to the data directory, and acknowledges nothing';
         log.error({ directory, cause: this.failure, seconds: (attempt * retryMs) / 1_000 }, what);
@@ -405,6 +405,6 @@ async function commitsIn(db: KeyValues): Promise<[Buffer, Buffer][]> {
 }
 
 /** What went wrong, in the words of whatever is at the bottom of it. */
-function textOf(error: Error): string {
+function rootMessage(error: Error): string {
   return error instanceof StoreError ? error.message : ((error.cause as Error | undefined)?.message ?? error.message);
 }

@@ -30,7 +30,10 @@ const tls = z
     certificates: z
       .array(
         z
-          .strictObject({ serverNames: z.array(serverName).min(1).optional(), ...certificate })
+          .strictObject({
+            serverNames: z.array(serverName).min(1).optional().describe('without it, the names in the certificate'),
+            ...certificate,
+          })
           .superRefine(onePassphrase),
       )
       .default([])

@@ -20,7 +20,12 @@ const store = z.discriminatedUnion('kind', [
     directory: text.default('./data').describe('the data directory'),
     durability: durability.default('sync').describe('when a QoS 1 or 2 message is acknowledged'),
     topics: z
-      .array(z.strictObject({ filter: topicFilter, durability }))
+      .array(
+        z.strictObject({
+          filter: topicFilter.describe('topics of the messages'),
+          durability: durability.describe('when they are acknowledged'),
+        }),
+      )
       .default([])
       .describe('exceptions, of which the first that matches counts: `{ filter: telemetry/#, durability: os }`'),
     maxCommitDelayMs: milliseconds(0, 60_000).default(0).describe('how long to wait for more messages before a sync'),

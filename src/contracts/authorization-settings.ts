@@ -33,16 +33,15 @@ function withoutProto(input: unknown, context: z.RefinementCtx): unknown {
 
 /** Which clients a rule is about: those for whom everything holds that is named here. */
 const clients = z.strictObject({
-  username: patterns.optional(),
-  /** One of the client's groups. */
-  group: patterns.optional(),
-  clientId: patterns.optional(),
-  /** Addresses and networks such as `10.0.0.0/8`. */
-  address: networks.optional(),
-  /** The listener's URL. */
-  listener: patterns.optional(),
-  /** By name; a client that lacks one does not fit. */
-  attributes: z.preprocess(withoutProto, z.record(text, patterns)).optional(),
+  username: patterns.optional().describe('user names; `*` stands for any characters'),
+  group: patterns.optional().describe("one of the client's groups"),
+  clientId: patterns.optional().describe('client identifiers; `*` stands for any characters'),
+  address: networks.optional().describe('addresses and networks such as `10.0.0.0/8`'),
+  listener: patterns.optional().describe("the listener's URL"),
+  attributes: z
+    .preprocess(withoutProto, z.record(text, patterns))
+    .optional()
+    .describe('by name; a client that lacks one does not fit'),
 });
 
 export type RuleClients = DeepReadonly<z.output<typeof clients>>;
@@ -50,17 +49,17 @@ export type RuleClients = DeepReadonly<z.output<typeof clients>>;
 /** One of `allow` and `deny` is there. */
 const rule = z
   .strictObject({
-    allow: actions.optional(),
-    deny: actions.optional(),
-    /** Topic filters that may hold `${username}`, `${clientId}` and `${attributes.…}`. Absent: every topic. */
-    topics: z.array(topics).min(1).optional(),
-    for: clients.optional(),
-    /** Only messages that are to be retained, or only others. */
-    retain: z.boolean().optional(),
-    /** Only messages up to this QoS; subscriptions are granted no more. */
-    maxQoS: qos.optional(),
-    /** Only shared subscriptions, or only others. */
-    shared: z.boolean().optional(),
+    allow: actions.optional().describe('what is allowed; `all`: to publish, to subscribe and to receive'),
+    deny: actions.optional().describe('what is refused'),
+    topics: z
+      .array(topics)
+      .min(1)
+      .optional()
+      .describe('topic filters, in which [placeholders](../guides/authorization.md) may stand; without it every topic'),
+    for: clients.optional().describe('which clients it is about: those for whom all of it holds; without it all'),
+    retain: z.boolean().optional().describe('only messages that are to be retained, or only others'),
+    maxQoS: qos.optional().describe('only messages up to this QoS; subscriptions are granted no more'),
+    shared: z.boolean().optional().describe('only shared subscriptions, or only others'),
   })
   .superRefine(({ allow, deny, retain, maxQoS, shared }, context) => {
     const complain = (message: string, path: string[] = []) => context.addIssue({ code: 'custom', path, message });

@@ -15,44 +15,57 @@ export const topicFilter = z
   .refine((filter) => parseFilter(filter)?.shareName === null, 'a topic filter, such as factory/+/temperature');
 
 const binaryField = z.strictObject({
-  name: text,
-  type: z.enum([
-    'int8',
-    'uint8',
-    'int16',
-    'uint16',
-    'int32',
-    'uint32',
-    'int64',
-    'uint64',
-    'float32',
-    'float64',
-    'bits',
-    'bytes',
-    'text',
-    'skip',
-  ]),
-  /** Of this field; the layout's otherwise. */
-  endian: z.enum(['big', 'little']).optional(),
-  /** The number read, times `scale`, plus `offset`. Default: 1 and 0. */
-  scale: z.number().optional(),
-  offset: z.number().optional(),
-  /** `bytes`, `text` and `skip`: how many; `rest` for all that is left. */
-  length: z.union([whole(0), z.literal('rest')], 'a number of bytes, or rest').optional(),
-  /** An array of so many, or of as many as are left, or of as many as the field of this name says. */
-  repeat: z.union([whole(0), text], 'a number, rest, or the name of a field').optional(),
-  /** `bits`: how many bytes hold them, and name, lowest bit (0 is the least significant) and number of bits of each. */
-  bytes: z.literal([1, 2, 4]).optional(),
+  name: text.describe('the field that it becomes'),
+  type: z
+    .enum([
+      'int8',
+      'uint8',
+      'int16',
+      'uint16',
+      'int32',
+      'uint32',
+      'int64',
+      'uint64',
+      'float32',
+      'float64',
+      'bits',
+      'bytes',
+      'text',
+      'skip',
+    ])
+    .describe('how its bytes are read; `skip` passes over them'),
+  endian: z.enum(['big', 'little']).optional().describe("its order of bytes; without it the layout's"),
+  scale: z.number().optional().describe('the number read is multiplied by it; without it 1'),
+  offset: z.number().optional().describe('and this is added; without it 0'),
+  length: z
+    .union([whole(0), z.literal('rest')], 'a number of bytes, or rest')
+    .optional()
+    .describe('of `bytes`, `text` and `skip`: how many bytes; `rest`: all that are left'),
+  repeat: z
+    .union([whole(0), text], 'a number, rest, or the name of a field')
+    .optional()
+    .describe('a list of so many, of as many as are left (`rest`), or as the field of this name says'),
+  bytes: z.literal([1, 2, 4]).optional().describe('of `bits`: how many bytes hold them'),
   bits: z
-    .array(z.strictObject({ name: text, at: whole(0, 31), width: whole(1, 32).optional() }))
+    .array(
+      z.strictObject({
+        name: text.describe('the field that it becomes'),
+        at: whole(0, 31).describe('the lowest bit; 0 is the least significant'),
+        width: whole(1, 32).optional().describe('how many bits; without it 1'),
+      }),
+    )
     .min(1)
-    .optional(),
+    .optional()
+    .describe('of `bits`: what is in them'),
 });
 
 export type BinaryField = DeepReadonly<z.output<typeof binaryField>>;
 
-const protobuf = z.strictObject({ file: text, type: text });
-const avro = z.strictObject({ file: text });
+const protobuf = z.strictObject({
+  file: text.describe('a .proto file'),
+  type: text.describe('a message in it, with its package'),
+});
+const avro = z.strictObject({ file: text.describe('an Avro schema, .avsc') });
 
 const textFormats = ['json', 'cbor', 'msgpack', 'text', 'csv', 'sparkplug'] as const;
 /** These turn bytes into other bytes. */
@@ -63,26 +76,33 @@ export type TextFormat = (typeof textFormats)[number];
 export type ByteCodecName = (typeof byteCodecs)[number];
 
 const csv = z.strictObject({
-  delimiter: z.string().length(1).default(','),
-  /** The first line names the columns. Without it, `columns` do, or rows are arrays. */
-  header: z.boolean().default(true),
-  columns: z.array(text).optional(),
+  delimiter: z.string().length(1).default(',').describe('what stands between columns'),
+  header: z
+    .boolean()
+    .default(true)
+    .describe('whether the first line names the columns. Without it `columns` do, or rows are lists'),
+  columns: z.array(text).optional().describe('names of the columns'),
 });
 
 export type CsvSettings = DeepReadonly<z.output<typeof csv>>;
 
-const format = z.union(
-  [
-    z.enum(formatNames),
-    z.strictObject({ protobuf }),
-    z.strictObject({ avro }),
-    z.strictObject({ csv }),
-    z.strictObject({
-      binary: z.strictObject({ endian: z.enum(['big', 'little']).default('big'), fields: z.array(binaryField).min(1) }),
-    }),
-  ],
-  `one of ${formatNames.join(', ')}, { protobuf: { file, type } }, { avro: { file } }, { csv: … } or { binary: … }`,
-);
+const binary = z.strictObject({
+  endian: z.enum(['big', 'little']).default('big').describe('the order of bytes'),
+  fields: z.array(binaryField).min(1).describe('fields in the order of their bytes'),
+});
+
+const format = z
+  .union(
+    [
+      z.enum(formatNames),
+      z.strictObject({ protobuf: protobuf.describe('Protocol Buffers') }),
+      z.strictObject({ avro: avro.describe('Avro, one datum') }),
+      z.strictObject({ csv: csv.describe('CSV') }),
+      z.strictObject({ binary: binary.describe('bytes by a layout') }),
+    ],
+    `one of ${formatNames.join(', ')}, { protobuf: { file, type } }, { avro: { file } }, { csv: … } or { binary: … }`,
+  )
+  .meta({ id: 'format' });
 
 export type FormatSettings = DeepReadonly<z.output<typeof format>>;
 
@@ -98,11 +118,18 @@ export type Aggregation = z.output<typeof aggregation>;
 
 const filterText = z.string().transform((cel) => ({ cel }));
 const filterStage = z.union(
-  [filterText, z.strictObject({ cel: text }), z.strictObject({ jsonata: text })],
+  [
+    filterText,
+    z.strictObject({ cel: text.describe('an expression in CEL') }),
+    z.strictObject({ jsonata: text.describe('an expression in JSONata') }),
+  ],
   'a CEL expression, or { jsonata: … }',
 );
 
-const conversion = z.strictObject({ from: format.optional(), to: format });
+const conversion = z.strictObject({
+  from: format.optional().describe('without it, the content type tells, else JSON'),
+  to: format.describe('the format that it gets'),
+});
 const convertStage = z.union(
   [format.transform((to): z.output<typeof conversion> => ({ to })), conversion],
   `a format, or { from, to }; formats are ${formatNames.join(', ')} and more`,
@@ -110,33 +137,40 @@ const convertStage = z.union(
 
 const deadband = z
   .strictObject({
-    field: text,
-    absolute: z.number().min(0).optional(),
-    percent: z.number().min(0).optional(),
-    /** One passes after so long, whatever its value. */
-    maxSeconds: duration.optional(),
+    field: text.describe('the number that is watched'),
+    absolute: z
+      .number()
+      .min(0)
+      .optional()
+      .describe('a message passes if it differs by this or more from the last one that passed'),
+    percent: z.number().min(0).optional().describe('the same, in percent of the last one that passed'),
+    maxSeconds: duration.optional().describe('one passes after so long, whatever its value'),
   })
   .refine(({ absolute, percent }) => absolute !== undefined || percent !== undefined, 'absolute or percent');
 
 const validate = z
   .strictObject({
-    /** A file, or the schema itself. */
-    jsonSchema: z.union([text, z.record(z.string(), z.unknown())], 'a file, or a schema').optional(),
-    protobuf: protobuf.optional(),
-    avro: avro.optional(),
+    jsonSchema: z
+      .union([text, z.record(z.string(), z.unknown())], 'a file, or a schema')
+      .optional()
+      .describe('a file, or the schema itself'),
+    protobuf: protobuf.optional().describe('a message of Protocol Buffers that it must be'),
+    avro: avro.optional().describe('a schema of Avro that it must fit'),
   })
   .refine((all) => Object.values(all).filter((each) => each !== undefined).length === 1, {
     error: 'one of jsonSchema, protobuf or avro',
   });
 
 const set = z.strictObject({
-  /** Path to value; texts may hold `${…}`. */
-  fields: z.record(text, z.unknown()).optional(),
-  userProperties: z.record(text, z.string()).optional(),
-  contentType: text.optional(),
-  qos: qos.optional(),
-  retain: z.boolean().optional(),
-  messageExpirySeconds: seconds(0, 0xffffffff).optional(),
+  fields: z
+    .record(text, z.unknown())
+    .optional()
+    .describe('path to value; a text may be a template, as that of `topic`'),
+  userProperties: z.record(text, z.string()).optional().describe('name to value'),
+  contentType: text.optional().describe('the content type'),
+  qos: qos.optional().describe('the QoS'),
+  retain: z.boolean().optional().describe('whether it is retained'),
+  messageExpirySeconds: seconds(0, 0xffffffff).optional().describe('the message expiry interval'),
 });
 
 export type SetSettings = DeepReadonly<z.output<typeof set>>;
@@ -150,43 +184,101 @@ export type OnError = z.output<typeof onError>;
 /** One stage: one of these, what to do if it fails, and whether the rules are to be asked about what it makes. */
 const stage = z
   .strictObject({
-    decode: format.optional(),
-    encode: format.optional(),
-    /** Without `from`, the content type tells, else JSON. */
-    convert: convertStage.optional(),
-    validate: validate.optional(),
-    /** A JSONata expression; its result is the new value. */
-    map: text.optional(),
-    /** A CEL expression, or JSONata. Messages for which it is not true are dropped. */
-    filter: filterStage.optional(),
-    set: set.optional(),
-    /** Path to new path. */
-    rename: z.record(text, text).optional(),
-    pick: z.array(text).optional(),
-    omit: z.array(text).optional(),
-    units: z.record(text, z.strictObject({ from: text, to: text, decimals: whole(0, 15).optional() })).optional(),
-    /** A template for the whole topic, or a regular expression and what takes the place of what it matches. */
-    topic: z.union([text, z.strictObject({ match: text, to: z.string() })], 'a template, or { match, to }').optional(),
-    throttle: z.strictObject({ seconds: duration }).optional(),
-    deadband: deadband.optional(),
-    'on-change': z.strictObject({ fields: z.array(text).min(1).optional() }).optional(),
-    aggregate: z.strictObject({ seconds: duration, fields: z.record(text, z.array(aggregation).min(1)) }).optional(),
-    dedupe: z.strictObject({ seconds: duration, field: text.optional() }).optional(),
-    batch: z.strictObject({ messages: whole(1, 100_000), seconds: duration }).optional(),
+    decode: format.optional().describe('reads the payload in this format'),
+    encode: format.optional().describe('writes the payload in this format'),
+    convert: convertStage.optional().describe('reads the payload in one format and writes it in another'),
+    validate: validate.optional().describe('lets only messages pass that fit a schema'),
+    map: text.optional().describe('a JSONata expression; its result is the new value'),
+    filter: filterStage
+      .optional()
+      .describe('a CEL expression, or `{ jsonata: … }`; messages for which it is not true are dropped'),
+    set: set.optional().describe('sets fields and properties'),
+    rename: z.record(text, text).optional().describe('path to new path'),
+    pick: z.array(text).optional().describe('paths of the fields that are kept'),
+    omit: z.array(text).optional().describe('paths of the fields that are removed'),
+    units: z
+      .record(
+        text,
+        z.strictObject({
+          from: text.describe('the unit it has'),
+          to: text.describe('the unit it gets'),
+          decimals: whole(0, 15).optional().describe('digits behind the point that are kept'),
+        }),
+      )
+      .optional()
+      .describe('converts units of fields, by path'),
+    topic: z
+      .union(
+        [
+          text,
+          z.strictObject({
+            match: text.describe('a regular expression'),
+            to: z.string().describe('what takes the place of what it matches'),
+          }),
+        ],
+        'a template, or { match, to }',
+      )
+      .optional()
+      .describe('a template for the topic, or `{ match, to }`'),
+    throttle: z
+      .strictObject({ seconds: duration.describe('how long the next ones are dropped') })
+      .optional()
+      .describe('lets one message per topic pass in a time'),
+    deadband: deadband.optional().describe('drops messages whose number has hardly changed'),
+    'on-change': z
+      .strictObject({
+        fields: z.array(text).min(1).optional().describe('the fields that count; without it the whole payload'),
+      })
+      .optional()
+      .describe('drops messages that are the same as the one before'),
+    aggregate: z
+      .strictObject({
+        seconds: duration.describe('how long a window is'),
+        fields: z
+          .record(text, z.array(aggregation).min(1))
+          .describe('what is computed of each field, as `t: [mean, p95]`'),
+      })
+      .optional()
+      .describe('publishes figures of a window instead of messages'),
+    dedupe: z
+      .strictObject({
+        seconds: duration.describe('how long a message is remembered'),
+        field: text.optional().describe('the field that tells messages apart; without it the whole payload'),
+      })
+      .optional()
+      .describe('drops messages that come a second time'),
+    batch: z
+      .strictObject({
+        messages: whole(1, 100_000).describe('a batch is published with so many messages'),
+        seconds: duration.describe('or after so long'),
+      })
+      .optional()
+      .describe('publishes several messages as one list'),
     script: z
       .strictObject({
-        file: text,
-        timeoutMs: milliseconds(1, 10_000).default(100),
-        memoryBytes: bytes(1_048_576, 1_073_741_824).default(16_777_216),
+        file: text.describe('JavaScript, or TypeScript whose types can be stripped'),
+        timeoutMs: milliseconds(1, 10_000).default(100).describe('how long it may take for one message'),
+        memoryBytes: bytes(1_048_576, 1_073_741_824).default(16_777_216).describe('memory that it may take'),
       })
-      .optional(),
-    plugin: z.strictObject({ file: text, options: z.unknown().optional() }).optional(),
-    onError: onError.optional(),
-    /**
-     * The topic, QoS and retain that the stage gives a message are the operator's word: its publisher's rights are not
-     * asked for.
-     */
-    trusted: z.boolean().optional(),
+      .optional()
+      .describe('calls a script with each message, in a sandbox'),
+    plugin: z
+      .strictObject({
+        file: text.describe('a module of JavaScript'),
+        options: z.unknown().optional().describe('what its default export is called with'),
+      })
+      .optional()
+      .describe('calls a module of the operator with each message'),
+    onError: onError
+      .optional()
+      .describe(
+        'what becomes of a message that the stage cannot handle; `tag` lets it pass with the user ' +
+          'property `sluice-error`',
+      ),
+    trusted: z
+      .boolean()
+      .optional()
+      .describe("the topic, QoS and retain that it gives are not checked against the publisher's rights"),
   })
   .refine((all) => stageKinds.filter((kind) => all[kind] !== undefined).length === 1, {
     error: `exactly one of ${stageKinds.join(', ')} (and onError beside it)`,
@@ -199,13 +291,24 @@ const stage = z
 export type StageSettings = DeepReadonly<z.output<typeof stage>>;
 
 const pipeline = z.strictObject({
-  name: z.string().regex(/^[\w.-]{1,100}$/, 'a name of letters, digits, dots, dashes and underscores'),
-  /** `publish`: before routing, storing and acknowledging. `deliver`: per class of subscribers. */
-  on: z.enum(['publish', 'deliver']).default('publish'),
-  filter: topicFilter,
-  /** `deliver`: for whose subscriptions; `*` stands for any characters. Absent: for all. */
-  for: z.strictObject({ username: text.optional(), clientId: text.optional(), listener: text.optional() }).optional(),
-  stages: z.array(stage).min(1),
+  name: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/, 'a name of letters, digits, dots, dashes and underscores')
+    .describe('unique; statistics and the quarantine have it'),
+  on: z
+    .enum(['publish', 'deliver'])
+    .default('publish')
+    .describe('`publish`: before a message is routed; `deliver`: on the way to subscribers'),
+  filter: topicFilter.describe('topics whose messages go through it'),
+  for: z
+    .strictObject({
+      username: text.optional().describe('user names; `*` stands for any characters'),
+      clientId: text.optional().describe('client identifiers; `*` stands for any characters'),
+      listener: text.optional().describe('URLs of listeners; `*` stands for any characters'),
+    })
+    .optional()
+    .describe('of `deliver`: for whose subscriptions; without it for all'),
+  stages: z.array(stage).min(1).describe('one after the other; [Pipeline stages](pipeline.md) has an example of each'),
 });
 
 export type PipelineSettings = DeepReadonly<z.output<typeof pipeline>>;
@@ -251,45 +354,48 @@ export type PipelineLimits = DeepReadonly<z.output<typeof pipelineLimits>>;
 export const defaultPipelineLimits: PipelineLimits = deepFreeze(pipelineLimits.parse({}));
 
 const expected = z.strictObject({
-  topic: z.string().optional(),
-  payload: z.unknown().optional(),
-  payloadHex: z.string().optional(),
-  contentType: z.string().optional(),
-  userProperties: z.record(z.string(), z.string()).optional(),
-  qos: qos.optional(),
-  retain: z.boolean().optional(),
+  topic: z.string().optional().describe('its topic'),
+  payload: z.unknown().optional().describe('text as it is, anything else as JSON'),
+  payloadHex: z.string().optional().describe('its payload in hexadecimal digits'),
+  contentType: z.string().optional().describe('its content type'),
+  userProperties: z.record(z.string(), z.string()).optional().describe('its user properties'),
+  qos: qos.optional().describe('its QoS'),
+  retain: z.boolean().optional().describe('whether it is retained'),
+});
+
+const subscriber = z.strictObject({
+  clientId: z.string().default('test').describe('its client identifier'),
+  username: z.string().optional().describe('its user name'),
+  listener: z.string().optional().describe('the URL of its listener'),
+  accept: z.string().optional().describe('the format that it asks for'),
 });
 
 export const pipelineTest = z.strictObject({
-  name: text,
-  topic: text,
-  /** Text as it is; anything else as JSON. */
-  payload: z.unknown().optional(),
+  name: text.describe('for the report'),
+  topic: text.describe('the topic that it is published to'),
+  payload: z.unknown().optional().describe('text as it is, anything else as JSON'),
   payloadHex: z
     .string()
     .regex(/^([0-9a-fA-F]{2}|\s)*$/, 'hexadecimal digits')
-    .optional(),
-  payloadFile: text.optional(),
-  /** Payloads of messages that came just before, the same otherwise: for stages that remember something. */
-  before: z.array(z.unknown()).default([]),
-  contentType: text.optional(),
-  userProperties: z.record(z.string(), z.string()).optional(),
-  clientId: z.string().default('test'),
-  username: z.string().optional(),
-  groups: z.array(text).default([]),
-  /** To look at what a subscriber gets; without it, at what is routed. */
-  subscriber: z
-    .strictObject({
-      clientId: z.string().default('test'),
-      username: z.string().optional(),
-      listener: z.string().optional(),
-      accept: z.string().optional(),
-    })
-    .optional(),
-  expect: z.union(
-    [z.enum(['dropped', 'rejected', 'quarantined']), z.array(expected)],
-    'a list of messages, or dropped, rejected or quarantined',
-  ),
+    .optional()
+    .describe('or hexadecimal digits'),
+  payloadFile: text.optional().describe('or a file'),
+  before: z
+    .array(z.unknown())
+    .default([])
+    .describe('payloads of messages that come just before, for stages that remember something'),
+  contentType: text.optional().describe('as an MQTT 5 publisher sends it'),
+  userProperties: z.record(z.string(), z.string()).optional().describe('as an MQTT 5 publisher sends them'),
+  clientId: z.string().default('test').describe("the publisher's client identifier"),
+  username: z.string().optional().describe("the publisher's user name"),
+  groups: z.array(text).default([]).describe("the publisher's groups"),
+  subscriber: subscriber.optional().describe('looks at what this subscriber gets, instead of what is routed'),
+  expect: z
+    .union(
+      [z.enum(['dropped', 'rejected', 'quarantined']), z.array(expected)],
+      'a list of messages, or dropped, rejected or quarantined',
+    )
+    .describe('`dropped`, `rejected`, `quarantined`, or a list of messages with the fields that matter'),
 });
 
 export type PipelineTest = DeepReadonly<z.output<typeof pipelineTest>>;

@@ -154,7 +154,8 @@ test('no file is loaded by what it loads itself', () => {
   expect(circles).toEqual([]);
 });
 
-test('a broker without pipelines loads nothing of what they need', () => {
+/** The packages that files load with what they import. */
+function packagesOf(entries: readonly string[]): string[] {
   const seen = new Set<string>();
   const loaded = new Set<string>();
   const load = (file: string) => {
@@ -165,8 +166,19 @@ test('a broker without pipelines loads nothing of what they need', () => {
       else loaded.add(name);
     }
   };
-  for (const file of ['app.ts', 'index.ts', 'cli/start.ts']) load(join(source, file));
+  for (const file of entries) load(join(source, file));
+  return [...loaded];
+}
+
+test('a broker without pipelines loads nothing of what they need', () => {
+  const loaded = packagesOf(['app.ts', 'index.ts', 'cli/start.ts']);
   const ofPipelines = Object.keys(packageOwners).filter((name) => packageOwners[name]!.includes('pipeline'));
-  expect([...loaded]).toContain('zod');
-  expect([...loaded].filter((name) => ofPipelines.includes(name))).toEqual([]);
+  expect(loaded).toContain('zod');
+  expect(loaded.filter((name) => ofPipelines.includes(name))).toEqual([]);
+});
+
+test('threads do not load the schema of settings', () => {
+  const threads = files.map((file) => relative(source, file)).filter((file) => /(^|[/-])worker\.ts$/.test(file));
+  expect(threads.length).toBeGreaterThan(2);
+  expect(packagesOf(threads)).not.toContain('zod');
 });

@@ -93,6 +93,23 @@ test('the JSON Schema takes the sample, and refuses what the schema refuses', ()
   expect(validate({ store: { directory: 'data' } })).toBe(true);
 });
 
+/** Of each key in it, wherever it is: its name and what it says, but for words that tell kinds apart. */
+function keysIn(node: unknown): { name: string; description: unknown }[] {
+  if (typeof node !== 'object' || node === null) return [];
+  const { type, properties = {} } = node as { type?: unknown; properties?: Record<string, Record<string, unknown>> };
+  const own = type === 'object' ? Object.entries(properties).filter(([, key]) => key.const === undefined) : [];
+  return [
+    ...own.map(([name, { description }]) => ({ name, description })),
+    ...Object.values(node).flatMap((inner) => keysIn(inner)),
+  ];
+}
+
+test('the JSON Schema describes each key, also those of stages, rules and tests', () => {
+  const keys = keysIn(jsonSchema());
+  expect(keys.length).toBeGreaterThan(300);
+  expect(keys.filter(({ description }) => description === undefined)).toEqual([]);
+});
+
 test('the JSON Schema describes keys without links', () => {
   const text = JSON.stringify(jsonSchema());
   expect(text).not.toMatch(/\]\(/);

@@ -279,6 +279,8 @@ describe.each([
     fill(recorder);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     recorder.stream.end();
+    // The stream ends when its turn comes, and its time begins then.
+    await eventually(() => vi.getTimerCount() > 0);
     vi.advanceTimersByTime(2_900);
     await roundTrip(listener);
     expect(recorder.closes).toEqual([]);

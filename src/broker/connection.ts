@@ -51,7 +51,7 @@ import { ReadGate } from './read-gate.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
 /** Retained messages of QoS 0 that a client may have in one commit. */
-const unansweredPerCommit = 32;
+const retainedQoS0PerCommit = 32;
 
 export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, Asker {
   readonly context: BrokerContext;
@@ -102,12 +102,12 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
   #urgency: Urgency = urgency.none;
   /** Its client's, once that is known. */
   #share: Share | null = null;
-  #unansweredLeft = unansweredPerCommit;
+  #retainedQoS0Left = retainedQoS0PerCommit;
   /** Its last message is on its way to very many. */
   #fanOut: Resumable | null = null;
   /** A message whose route is long to find. */
   #search: { readonly route: PendingRoute; readonly publish: () => void } | null = null;
-  /** Called once that message has reached everybody. */
+  /** Callbacks for when its last message has reached everybody. */
   #whenPublished: (() => void)[] | null = null;
   /** It ends behind that message, and takes no packet any more. */
   #isEnding = false;
@@ -115,18 +115,18 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
   readonly #framer: Framer;
   readonly #output: Output;
   readonly reading: ReadGate;
-  /** Charged with what the connection holds: its client's, or while that is not known, one for all such. */
+  /** Pays for the memory that this connection holds: its client's account, or one for all that are unauthenticated. */
   #account: Account;
   /** Of packets that are not complete, as charged. */
   #packetBytes = 0;
   #waiting: Message | null = null;
-  /** When the last whole packet came: what came since is of the one that is under way. */
+  /** When the last whole packet came: later bytes belong to an unfinished one. */
   packetSince = 0;
   /** Null: it may send as fast as it can. */
   readonly #pace: Pace | null;
   /** How many messages it may send before its pace is asked. */
   #messagesLeft = 0;
-  /** Bytes are counted before they are handed over. */
+  /** The transport announces bytes before it hands them over, so `onBytes` does not count them again. */
   #isToldOfArrivals = false;
 
   constructor(context: BrokerContext, stream: ByteStream, listener: string, ticket: ConnectionTicket) {
@@ -413,7 +413,7 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
       publishThroughHooks(this, session, message, packetId);
     } else handlePublish(context.core, session, message, packetId, true);
     this.finishFanOut();
-    if (message.retain && packetId === 0) this.#limitUnanswered();
+    if (message.retain && packetId === 0) this.#limitRetainedQoS0();
   }
 
   /** Sees to what is left of publishing a message for very many. */
@@ -467,10 +467,10 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
     for (const call of waiting) call();
   }
 
-  /** No answer holds back who publishes retained messages with QoS 0: after so many it waits until they are stored. */
-  #limitUnanswered(): void {
-    if (--this.#unansweredLeft > 0) return;
-    this.#unansweredLeft = unansweredPerCommit;
+  /** QoS 0 has no acknowledgement that slows its publisher down: after so many it is parked until they are stored. */
+  #limitRetainedQoS0(): void {
+    if (--this.#retainedQoS0Left > 0) return;
+    this.#retainedQoS0Left = retainedQoS0PerCommit;
     this.park();
     this.context.commits.whenStored(this, () => this.unpark());
   }
@@ -606,7 +606,7 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
     if (session.hasWaiting) this.context.core.delivering.pump(session);
   }
 
-  // The end
+  // The end: close, fail, leave and the like → end → #end → #finish → #detach; then onClose → #closed → #giveBack
 
   /** The core took the session away, or the broker closes. [MQTT5 4.13] */
   close(reasonCode: number): void {

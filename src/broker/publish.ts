@@ -1,6 +1,6 @@
 /**
- * A PUBLISH on its way through the hooks, before anything is routed, stored or acknowledged. Without hooks this is
- * passed by.
+ * A PUBLISH that is not simply routed: it passes hooks or pipelines, waits until the disk takes writes, or is refused.
+ * Nothing of it is routed, stored or acknowledged before.
  */
 import { handlePublish, handleTransformed, refusePublish as refuseInCore } from '../core/handlers/publish.ts';
 import type { Prepared } from '../core/prepared.ts';

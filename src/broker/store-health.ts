@@ -2,7 +2,7 @@
  * Whether the disk takes writes, answers at all and keeps up, and who waits until it does again.
  *
  * While it does not, what needs no disk goes on. Whoever would stage more asks here, and waits or, where the client can
- * be told, is refused: PUBLISH, SUBSCRIBE, CONNECT and the answers of QoS 2 (`awaiting.ts`), wills, messages of the
+ * be told, is refused: PUBLISH, SUBSCRIBE, CONNECT and the answers of QoS 2 (`late-answers.ts`), wills, messages of the
  * program (`own-messages.ts`), and work in the background (`Sink.storing`). So what waits for the disk has a bound,
  * `limits.unwrittenBytes`.
  */

@@ -31,7 +31,7 @@ export function handleSubscribe(connection: Connection, session: Session, packet
   const ask = () => pipeline.classify(connection.identity!, accept);
   withAnswer<string | null | undefined>(connection, 'classify', ask, undefined, (subscriberClass) => {
     if (connection.session !== session) return;
-    // In which form it may have messages nobody knows, so it gets none.
+    // The pipeline cannot tell which variant it may have, so it gets none.
     const common = subscriberClass === undefined ? null : { identifier, subscriberClass };
     subscribeNext(connection, session, packet, begin(connection, packet, common));
   });

@@ -49,7 +49,7 @@ export class Core {
   readonly timers: TimerWheel;
   readonly wills: Wills;
   readonly ledger: Ledger;
-  /** More of them are due than one step fires. */
+  /** More timers are due than one step fires. */
   #hasDueTimers = false;
   #isClearing = false;
   #isOver = false;
@@ -222,14 +222,14 @@ export class Core {
     return added.size <= this.#retainedRoom;
   }
 
-  /** The same of a single message, which may be borrowed: nearly always there is nothing to look at. */
+  /** As `refuses`, for one message, which may be borrowed. Nearly always a quick look is enough. */
   refusesOne(message: Message, origin: Session | null): boolean {
     const mayLackRoom =
-      this.settings.limits.queuePolicy === 'reject' || (message.retain && !this.#mayRetainAny(message));
+      this.settings.limits.queuePolicy === 'reject' || (message.retain && !this.#surelyMayRetain(message));
     return mayLackRoom && this.refuses([{ message, forms: null }], origin);
   }
 
-  /** Serves those of a route from one number up to another: first the sessions, then the shared subscriptions. */
+  /** Delivers to targets `[from, to)` of a route: first the sessions, then the shared subscriptions. */
   #give(
     message: Message,
     route: Route,
@@ -294,7 +294,7 @@ export class Core {
     return false;
   }
 
-  /** Answers at once, unless something was stored since `stagedBefore`: then the answer waits until that is durable. */
+  /** Answers at once, unless something was staged since `stagedBefore`: then the answer waits until that is durable. */
   answer(session: Session, type: AckType, packetId: PacketId, reasonCode: number, stagedBefore: number): void {
     if (this.store.staged === stagedBefore) this.sink.acknowledge(session, type, packetId, reasonCode);
     else this.sink.acknowledgeStored(session, type, packetId, reasonCode);
@@ -341,8 +341,8 @@ export class Core {
     if (message.payloadBytes === 0) return this.#forgetRetained(message.topic);
     if (isOwn) {
       if (this.retained.of(message.topic) === null) this.#sysRetained++;
-    } else if (!this.#mayRetainAny(message) && !this.#mayRetain([{ message, forms: null }])) {
-      // Who cannot be told takes it for retained: rather nothing than the message before it.
+    } else if (!this.#surelyMayRetain(message) && !this.#mayRetain([{ message, forms: null }])) {
+      // A publisher that cannot be told believes it retained: no message is better than the one before.
       this.#forgetRetained(message.topic);
       return this.sink.dropped('retainedLimit', null);
     }
@@ -363,7 +363,7 @@ export class Core {
   }
 
   /** There is room for the message, whatever its topic has: nearly always. */
-  #mayRetainAny(message: Message): boolean {
+  #surelyMayRetain(message: Message): boolean {
     return this.#retainedRoom > 0 && this.retained.account.mayAdd(retainedFootprint(message));
   }
 

@@ -27,8 +27,6 @@ const inMemoryBytes = 262_144;
 const inMemoryBytesIfShort = 16_384;
 /** The next page is asked for while this many are left. */
 const reloadBelow = 64;
-/** Of a step of a replay, so much follows right behind a SUBACK: a thousand clients may subscribe in one round. */
-const stepsAtOnce = 8;
 /** To send a retained message costs as much as to look at so many nodes, and one more for so many bytes. */
 const nodesPerMessage = 100;
 const bytesPerNode = 64;
@@ -416,16 +414,15 @@ export class Delivering {
    */
   beginReplays(session: Session): void {
     if (session.isReplaying || !this.#mayReplay(session)) return this.pump(session);
-    if (this.#replaySome(session, this.#stepSizes.retained / stepsAtOnce))
-      this.#sink.work(session, () => this.#replaySome(session));
+    if (this.#replaySome(session)) this.#sink.work(session, () => this.#replaySome(session));
   }
 
   /** Returns whether there is more, and room for it. */
-  #replaySome(session: Session, nodes = this.#stepSizes.retained): boolean {
+  #replaySome(session: Session): boolean {
     // Set also while it runs: what is sent may lead back to `pump`.
     session.isReplaying = true;
     try {
-      this.#walk.stepsLeft = nodes;
+      this.#walk.stepsLeft = this.#stepSizes.retained;
       while (this.#walk.stepsLeft > 0 && this.#mayReplay(session)) this.#replayNext(session);
     } finally {
       session.isReplaying = false;

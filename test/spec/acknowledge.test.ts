@@ -252,7 +252,14 @@ describe('order', () => {
       await publishAll(version, topic, ['1', '2'], 1);
       await publishAll(version, topic, ['3'], 2);
       await client.collect('publish', 3);
+      // What comes before the broker has seen it is sent, and so is sent again.
+      const isLost = new Promise<void>((resolve) => {
+        broker.sluice.events.on('disconnected', ({ clientId }) => {
+          if (clientId === options.clientId) resolve();
+        });
+      });
       await client.vanish();
+      await isLost;
       await publishAll(version, topic, ['4', '5'], 1);
       const again = await broker.connect(options);
       const all = await again.collect('publish', 5);

@@ -57,7 +57,9 @@ describe('a start that fails leaves nothing behind', () => {
     await expect(createBroker({ config })).rejects.toThrow();
 
     expect(existsSync(directory)).toBe(false);
-    await expect.poll(() => process.getActiveResourcesInfo().length - before.length, { timeout: 15_000 }).toBe(open);
+    // What the case before had open may close meanwhile.
+    const growth = () => process.getActiveResourcesInfo().length - before.length;
+    await expect.poll(growth, { timeout: 15_000 }).toBeLessThanOrEqual(open);
     const broker = await createBroker({ config: { listeners: [{ kind: 'tcp', port: 0 }], ...quiet } });
     await broker.close();
   });

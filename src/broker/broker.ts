@@ -148,7 +148,7 @@ export class Broker implements BanList {
     this.#context.advanceClock();
     for (const message of state.retained) core.retained.set(message);
     restore(core, state);
-    if (settings.sysIntervalSeconds > 0) this.#sysTopics.publish(settings.sysIntervalSeconds);
+    if (settings.sysIntervalSeconds > 0) this.#sysTopics.publishFirst(settings.sysIntervalSeconds);
     this.#stopTicking = this.#timers.every(tickMs, () => this.tick());
   }
 

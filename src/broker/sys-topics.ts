@@ -95,6 +95,12 @@ export class SysTopics {
     return true;
   }
 
+  /** All of them at once: nobody is connected yet who would wait meanwhile. */
+  publishFirst(seconds: number): void {
+    this.#countSessions();
+    this.#context.boundary.forAll('$SYS', () => void Array.from(this.#publishEach(seconds)));
+  }
+
   /** One at a time. */
   *#publishEach(seconds: number): Generator<void> {
     for (const [name, load] of Object.entries(this.#loads)) {

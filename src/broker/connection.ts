@@ -230,11 +230,8 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
     const now = this.context.timeOfRound();
     const { counters } = this.context;
     const { packetsReceived } = counters;
-    counters.bytesReceived += end - start;
     try {
-      if (this.state !== 'open' && !this.#isToldOfArrivals) this.context.admission.receive(this.ticket, end - start);
-      this.#framer.push(bytes, start, end);
-      this.#chargePackets();
+      this.#take(bytes, start, end);
       if (counters.packetsReceived !== packetsReceived) this.deadlines.packet((this.packetSince = now));
       else this.deadlines.partOfPacket(end - start, now);
       if (this.#pace !== null) this.#pace.bytes(end - start, this.context.core.now);
@@ -247,15 +244,20 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
     if (share.balance <= 0) this.#yield();
   }
 
+  /** Counts them, and hands on the packets in them unless the connection is parked. */
+  #take(bytes: Buffer, start: number, end: number): void {
+    const { counters, admission } = this.context;
+    counters.bytesReceived += end - start;
+    if (this.state !== 'open' && !this.#isToldOfArrivals) admission.receive(this.ticket, end - start);
+    this.#framer.push(bytes, start, end);
+    this.#chargePackets();
+  }
+
   /** There is no time for these bytes in this round. */
   #hold(bytes: Buffer, start: number, end: number): void {
     this.#yield();
-    const { counters, boundary, admission } = this.context;
-    counters.bytesReceived += end - start;
-    boundary.forOne(this, () => {
-      if (this.state !== 'open' && !this.#isToldOfArrivals) admission.receive(this.ticket, end - start);
-      this.#framer.push(bytes, start, end);
-      this.#chargePackets();
+    this.context.boundary.forOne(this, () => {
+      this.#take(bytes, start, end);
       if (this.#pace !== null) this.#pace.bytes(end - start, this.context.core.now);
     });
   }

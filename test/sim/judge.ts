@@ -231,7 +231,12 @@ export class Judge {
   /** The session's connection is gone, as far as the broker is concerned; its will follows from that. */
   onDetached(link: Link): void {
     if (link.isDetached) return;
+    this.#disconnected(link);
     link.isDetached = true;
+    this.#forget(link);
+  }
+
+  #disconnected(link: Link): void {
     const session = this.model.sessions.get(link.clientId);
     // Taken over by another connection, or over.
     if (session?.uid !== link.uid || this.#linkOf(session) !== link) return;
@@ -241,6 +246,16 @@ export class Judge {
     const hasWill = !isWillCancelled && session.isReady;
     const isByBroker = this.wills.isStopping;
     this.tell({ kind: 'disconnect', clientId, hasWill, expirySeconds: newExpirySeconds, at, isByBroker });
+  }
+
+  /** The client has found that its connection is gone. The broker may have to come to what it sent before. */
+  onGone(link: Link): void {
+    link.isGone = true;
+    this.#forget(link);
+  }
+
+  #forget(link: Link): void {
+    if (link.isGone && (link.isDetached || link.uid === 0)) this.links.delete(link);
   }
 
   onTakenOver({ clientId, isReady }: ModelSession): void {

@@ -89,6 +89,8 @@ export interface Link {
   isWillCancelled: boolean;
   newExpirySeconds: number | null;
   isDetached: boolean;
+  /** Its client has found that it is gone. */
+  isGone: boolean;
   /** A bug of the broker has hit it. */
   hasBug: boolean;
   exchange: Exchange | null;
@@ -133,10 +135,10 @@ export function linkOf(
       will: willKey === null ? null : { key: willKey, delaySeconds: request.will!.delaySeconds },
     },
     ...{ sent: [], written: [], subscribing: new Map(), uid: 0, hasConnack: false, hasSession: false, connectedAt: 0 },
-    ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, hasBug: false, exchange: null },
+    ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, isGone: false },
     ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set(), last: new Map() },
     ...{ answered: new Set(), asked: new Map(), owed: { puback: [], pubrec: [] } },
-    ...{ connection: null, wire: null as unknown as Wire },
+    ...{ hasBug: false, exchange: null, connection: null, wire: null as unknown as Wire },
   };
 }
 

@@ -226,7 +226,7 @@ class Simulation {
         onPacket: (packet) => client.onPacket(wire, packet),
         onGone: () => {
           client.onGone(wire);
-          if (wire.isClosed) this.judge.links.delete(link);
+          if (wire.isClosed) this.judge.onGone(link);
         },
         onEnded: () => this.host.guard(() => checkEnded(this.judge, link, this.host.isClosing)),
       },

@@ -26,8 +26,8 @@ export class Answers {
     const inFlight = this.#deliveries.inFlight(session).get(packetId);
     if (inFlight === undefined && type === 'puback') return this.#answersFromBefore(session, packetId);
     // Of QoS 1, it may be for what was sent on an earlier connection: then it need not come again, unless another
-    // member of a shared subscription has got it in this run of the broker.
-    const isLate = type === 'puback' && inFlight?.qos === 1 && inFlight.decision.goneIn !== this.#judge.life;
+    // member of a shared subscription has got it.
+    const isLate = type === 'puback' && inFlight?.qos === 1 && !this.#judge.isGone(inFlight.decision);
     if (inFlight === undefined || (!link.outstanding.has(packetId) && !isLate)) return;
     const isEnd =
       (type === 'puback' && inFlight.qos === 1) ||

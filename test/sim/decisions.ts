@@ -35,7 +35,7 @@ export interface Decision {
   begunFor: object | null;
   /** QoS 2, and too large for the client's new Maximum Packet Size: it was released instead of being sent again. */
   isSkipped: boolean;
-  /** In this run of the broker, it was done with it; a crash may have taken that back. */
+  /** In this run of the broker, it was done with it; a crash may have taken that back: see `Judge.isGone`. */
   goneIn: number;
 }
 
@@ -242,7 +242,7 @@ export class Decisions {
     // QoS 0 is done with as soon as it is written.
     if (expected!.qos === 0) {
       judge.done(decision);
-    } else if (decision.goneIn === judge.life) {
+    } else if (judge.isGone(decision)) {
       judge.fail('nothing is sent that was given up', `${clientId} is sent ${expected!.message.key}`);
     }
     return decision;

@@ -53,7 +53,7 @@ export class Deliveries {
    */
   #arrivesBehind(link: Link, { qos, messageId }: Packet, decision: Decision): void {
     const session = this.#judge.model.sessions.get(link.clientId);
-    if (qos !== 1 || session?.uid !== link.uid || session.isConnected || decision.goneIn > 0) return;
+    if (qos !== 1 || session?.uid !== link.uid || session.isConnected || this.#judge.isGone(decision)) return;
     const inFlight = this.inFlight(session);
     if (!inFlight.has(messageId!)) inFlight.set(messageId!, { decision, qos, isReceived: false, isReleased: false });
   }
@@ -198,7 +198,7 @@ export class Deliveries {
       );
       return this.occupy(link, id);
     }
-    const isFree = under === undefined || under.decision.goneIn === judge.life;
+    const isFree = under === undefined || judge.isGone(under.decision);
     judge.check(isFree, 'no packet identifier twice at once [MQTT5 2.2.1-4]', () => {
       return `${link.name}: ${id} stands for ${under!.decision.expected!.message.key}, and ${key} is sent with it`;
     });

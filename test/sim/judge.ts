@@ -80,6 +80,8 @@ export class Judge {
   commits = 0;
   /** Something waits for a commit, and none is under way: since when, and after how many. Null: it is not so. */
   uncommitted: { readonly since: number; readonly commits: number } | null = null;
+  /** The last run that did not end with an orderly stop. */
+  #crashedIn = 0;
   queuesAtStart = new Map<string, { messages: number; bytes: number }>();
   #number = 0;
   #routedOnce = new Map<string, number>();
@@ -162,12 +164,18 @@ export class Judge {
     }
     // After an orderly stop, all of it goes on as it was.
     if (isOrderly) return;
+    this.#crashedIn = this.life;
     for (const [uid, inFlight] of this.inFlight) {
       const held = this.held.get(uid) ?? new Map<number, Decision>();
       for (const [id, { decision, qos }] of inFlight) if (qos === 1) held.set(id, decision);
       this.held.set(uid, held);
     }
     this.inFlight = new Map();
+  }
+
+  /** The broker is done with it, and no crash can have taken that back: what it still has after one, it is not done with. */
+  isGone({ goneIn }: Decision): boolean {
+    return goneIn > this.#crashedIn;
   }
 
   /**

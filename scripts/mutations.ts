@@ -772,4 +772,28 @@ export const mutations: readonly Mutation[] = [
     from: '(content.batch === null || content.batch === batch);',
     to: '(content.batch === null || content.batch !== null);',
   },
+  {
+    name: 'a message relies on a list of identifiers that may be committed later',
+    file: 'store/level/id-lists.ts',
+    from: '(list.batch === null || list.batch === batch)',
+    to: '(list.batch === null || list.batch !== null)',
+  },
+  {
+    name: 'a list of identifiers is deleted when the first of its messages is done',
+    file: 'store/level/id-lists.ts',
+    from: 'return --list.references > 0 || list.batch !== null ? null : list;',
+    to: 'return list.batch !== null ? null : list;',
+  },
+  {
+    name: 'after a restart a list of identifiers is that of nobody',
+    file: 'store/level/load.ts',
+    from: 'this.#idLists.add(messageId, list);',
+    to: '',
+  },
+  {
+    name: 'lists of identifiers that no message has stay on disk',
+    file: 'store/level/level-store.ts',
+    from: 'if (idList !== null) this.#collecting.doneIdLists.push(idList);',
+    to: '',
+  },
 ];

@@ -82,7 +82,10 @@ const identifierBytes = 4;
  * What a delivery counts for in a queue's byte limit: payload, properties, topic and, where there are several,
  * identifiers.
  */
-export function queuedBytes({ size }: { readonly size: number }, subscriptionIds: readonly number[] | null): number {
+export function queuedBytes(
+  { size }: { readonly size: number },
+  subscriptionIds: { readonly length: number } | null,
+): number {
   return subscriptionIds === null ? size : size + (subscriptionIds.length - 1) * identifierBytes;
 }
 

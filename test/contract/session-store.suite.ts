@@ -262,6 +262,8 @@ export function describeStore(
       await committed(store);
       const again = await start();
       expect(again.sessions).toMatchObject([{ backlog: { messages: 1, bytes } }]);
+      const { deliveries } = await read(again.store, sid);
+      expect(deliveries[0]!.subscriptionIds).toEqual(Array.from({ length: 100 }, (_, index) => index + 1));
     });
 
     test('what has a packet identifier does not wait any more', async () => {

@@ -8,7 +8,7 @@ import type { Random } from '../../scripts/crash/random.ts';
 import { StoreError } from '../../src/contracts/session-store.ts';
 import type { Batch, Disk, KeyValues, OpenOptions, Range } from '../../src/store/level/disk.ts';
 import type { LastCommit, LastCommits } from '../../src/store/level/last-commit.ts';
-import { key, numberOf, Prefix, readMessage } from '../../src/store/level/records.ts';
+import { idListKey, key, numberOf, Prefix, readMessage } from '../../src/store/level/records.ts';
 import { type Life, Violation, type World } from './world.ts';
 
 type Change = readonly [key: string, value: Buffer | null];
@@ -185,12 +185,16 @@ export class SimulatedDisk implements Disk {
 
   /** Each batch may be the last one: what a message relies on must not come with a later one. */
   #checkContent(at: Buffer, value: Buffer): void {
-    const { contentNumber } = readMessage(value, numberOf(at));
-    if (contentNumber === null || this.#current.has(text(key(Prefix.content, contentNumber)))) return;
-    throw new Violation(
-      'a message is on disk with its content',
-      `${numberOf(at)} is there, and its content ${contentNumber} is not`,
-    );
+    const id = numberOf(at);
+    const { contentNumber, recipients } = readMessage(value, id);
+    if (contentNumber !== null && !this.#current.has(text(key(Prefix.content, contentNumber)))) {
+      throw new Violation('a message is on disk with its content', `${id} is there, and ${contentNumber} is not`);
+    }
+    for (const { sid, idList } of recipients) {
+      if (idList === null || this.#current.has(text(idListKey(sid, idList.number)))) continue;
+      const which = `${id} for session ${sid} is there, and list ${idList.number} is not`;
+      throw new Violation('a message is on disk with its subscription identifiers', which);
+    }
   }
 
   /** Whether these records outlive what the store's durability promises to outlive. */

@@ -72,6 +72,7 @@ export class Host {
             ...{ directory: 'simulated', durability, topics: [], acceptLoss: false, log, timers, disk: this.#disk },
             ...{ maxCommitDelayMs: this.#profile.maxCommitDelayMs, cacheBytes: this.#profile.cacheBytes },
             ...{ recordsInRow: this.#profile.recordsInRow, unwrittenBytes: settings.limits.unwrittenBytes },
+            longListMin: this.#profile.longListMin,
           });
     this.#watchReading(store);
     this.#watchCommits(store);

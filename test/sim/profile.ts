@@ -12,6 +12,8 @@ export interface Profile {
   readonly maxCommitDelayMs: number;
   readonly cacheBytes: number;
   readonly recordsInRow: number;
+  /** Lists of so many subscription identifiers have records of their own. */
+  readonly longListMin: number;
   /** Messages of QoS 0 are given to subscribers one by one, in a round each. */
   readonly hasSmallSteps: boolean;
   /** Between two readings of the scheduler's clock, at most: work takes time. */
@@ -80,6 +82,7 @@ export function drawProfile(random: Random): Profile {
     maxCommitDelayMs: random.pick([0, 0, 0, 20]),
     cacheBytes: random.pick([0, 1_500, 67_108_864]),
     recordsInRow: isSmall ? 2 : 256,
+    longListMin: isSmall ? 1 : 2,
     hasSmallSteps: isSmall,
     workMicroseconds: random.pick([0, 50, 500]),
     wire: {

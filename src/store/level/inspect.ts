@@ -11,6 +11,7 @@ import {
   readFloor,
   readFormat,
   readIdentityRecord,
+  readIdList,
   readMessage,
   readQuarantined,
   readSending,
@@ -37,6 +38,7 @@ const readers: Readonly<Record<number, { name: string; read(value: Buffer, at: B
     },
   },
   [Prefix.content]: { name: 'large content', read: (value, at) => readContent(value, numberOf(at)) },
+  [Prefix.idList]: { name: 'list of subscription identifiers', read: readIdList },
   [Prefix.received]: { name: 'inbound QoS 2', read: () => true },
   [Prefix.sending]: { name: 'outbound exchange', read: (value, at) => readSending(value, restOf(at).readUInt16BE()) },
   [Prefix.quarantine]: { name: 'quarantined message', read: (value, at) => readQuarantined(value, numberOf(at)) },
@@ -128,12 +130,12 @@ export async function statisticsOf(database: Records): Promise<Statistics> {
   await readEach(Prefix.message, (at, value) => {
     const messageId = numberOf(at);
     const { recipients, bytes } = readMessage(value, messageId);
-    for (const { sid, subscriptionIds } of recipients) {
+    for (const { sid, subscriptionIds, idList } of recipients) {
       const queue = queues.get(sid);
       const floor = floors.get(sid);
       if (queue === undefined || (floor && (messageId <= floor.floor || floor.done.includes(messageId)))) continue;
       queue.messages++;
-      queue.bytes += queuedBytes({ size: bytes }, subscriptionIds);
+      queue.bytes += queuedBytes({ size: bytes }, idList ?? subscriptionIds);
     }
   });
   const retained = { messages: 0, bytes: 0 };

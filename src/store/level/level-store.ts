@@ -29,6 +29,7 @@ import { assertEmpty, copyAll } from './copy.ts';
 import { Database, DatabaseClosed } from './database.ts';
 import type { Batch, Disk } from './disk.ts';
 import { type Durability, type DurabilityOptions, durabilityOf } from './durability.ts';
+import { IdLists } from './id-lists.ts';
 import { loadAll } from './load.ts';
 import { MessageRing, type Recipient, ResidentMessage } from './message-ring.ts';
 import type { Entry } from './outstanding.ts';
@@ -60,6 +61,8 @@ export interface LevelStoreOptions extends DurabilityOptions {
    * millisecond.
    */
   readonly recordsInRow?: number;
+  /** Lists of so many subscription identifiers have records of their own; default: `longListMin`. */
+  readonly longListMin?: number;
   /** Default: as a configuration without `pipelineLimits`. */
   readonly quarantine?: QuarantineLimits;
   /** More than so much is not to wait for the disk: see `isBehind`. Default: as a configuration without `limits`. */
@@ -99,6 +102,7 @@ export class LevelStore implements SessionStore {
   /** Messages that are not written yet, and the newest of those that are. */
   readonly #resident: MessageRing;
   readonly #contents = new Contents();
+  readonly #idLists: IdLists;
   readonly #paging: Paging;
   #database: Database | null = null;
   readonly #unwritten: UnwrittenBytes = { bytes: 0 };
@@ -118,11 +122,13 @@ export class LevelStore implements SessionStore {
     this.#options = options;
     this.#timers = options.timers ?? systemTimers;
     this.#unwrittenBytesMax = options.unwrittenBytes ?? defaultLimits.unwrittenBytes;
+    this.#idLists = new IdLists(options.longListMin);
     this.#resident = new MessageRing(options.cacheBytes, (message) => this.#contents.evicted(message));
     this.#paging = new Paging({
       sessions: this.#sessions,
       inMemory: this.#resident,
       contents: this.#contents,
+      idLists: this.#idLists,
       database: () => this.#database!,
       timers: this.#timers,
       isClosed: () => this.#isClosed,
@@ -148,6 +154,7 @@ export class LevelStore implements SessionStore {
       this.#sessions,
       this.#references,
       this.#contents,
+      this.#idLists,
       this.#collecting,
       this.quarantine,
       this.#options.log,
@@ -238,13 +245,14 @@ export class LevelStore implements SessionStore {
   putDelivery(sid: number, delivery: StoredDelivery, changes: LevelChanges | null = null): void {
     const { message } = delivery;
     const batch = changes === null ? this.#collecting : changes.staged;
+    const idList = this.#idLists.take(sid, message.id, delivery.subscriptionIds, batch);
+    const recipient = { sid, delivery, idList };
     let resident = this.#resident.get(message.id);
-    if (resident === undefined) resident = this.#collect(message, { sid, delivery }, batch);
+    if (resident === undefined) resident = this.#collect(message, recipient, batch);
     else {
       // All its recipients are staged in the same batch, so it has not been written yet.
-      const recipient = { sid, delivery };
       resident.batch!.addRecipient(recipient);
-      resident.recipients.push(recipient);
+      resident.add(recipient);
       this.#references.set(message.id, resident.recipients.length);
     }
     this.#state(sid).outstanding.push({
@@ -276,7 +284,9 @@ export class LevelStore implements SessionStore {
   }
 
   /** One recipient less. The message goes with the last one. */
-  #release(sid: number, { messageId, isInline }: Entry): void {
+  #release(sid: number, { messageId, isInline, hasDetails }: Entry): void {
+    const idList = hasDetails ? this.#idLists.release(sid, messageId) : null;
+    if (idList !== null) this.#collecting.doneIdLists.push(idList);
     const references = this.#references.get(messageId) ?? 1;
     if (references > 2) this.#references.set(messageId, references - 1);
     else this.#references.delete(messageId);

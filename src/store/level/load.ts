@@ -15,10 +15,13 @@ import type { Message } from '../../protocol/message.ts';
 import type { PacketId } from '../../protocol/packets.ts';
 import type { Contents } from './contents.ts';
 import type { Database } from './database.ts';
+import { IdList, type IdLists } from './id-lists.ts';
 import type { LevelQuarantine } from './quarantine.ts';
 import { readMessages } from './read-messages.ts';
 import {
   type Floor,
+  type IdListReference,
+  idListKey,
   numberOf,
   Prefix,
   packetKey,
@@ -59,6 +62,7 @@ export async function loadAll(
   states: Map<number, SessionState>,
   references: Map<number, number>,
   contents: Contents,
+  idLists: IdLists,
   staged: Staged,
   quarantine: LevelQuarantine,
   log: Log,
@@ -79,12 +83,12 @@ export async function loadAll(
     }
   };
   const found = await loadSessions(readEach, staged);
-  const lastMessageId = await loadRecipients(readEach, found, states, references, contents, staged);
+  const lastMessageId = await loadRecipients(readEach, found, states, references, contents, idLists, staged);
   const sessions: RestoredSession[] = [];
   let lastSessionId = 0;
   for (const [sid, each] of found) {
     lastSessionId = Math.max(lastSessionId, sid);
-    sessions.push(await restored(database, contents, each, states.get(sid)!, staged));
+    sessions.push(await restored(database, contents, idLists, each, states.get(sid)!, staged));
   }
   const retained: Message[] = [];
   await readEach(Prefix.retained, (_, value) => retained.push(readContent(value, 0)));
@@ -139,6 +143,7 @@ async function loadRecipients(
   states: Map<number, SessionState>,
   references: Map<number, number>,
   contents: Contents,
+  idLists: IdLists,
   staged: Staged,
 ): Promise<number> {
   const done = new Map<number, Set<number>>();
@@ -148,13 +153,14 @@ async function loadRecipients(
   }
   let lastMessageId = 0;
   const apart = new ContentsOfMessages();
+  const lists = new ListsOfMessages(idLists);
   await readEach(Prefix.message, (at, value) => {
     const messageId = numberOf(at);
     const { bytes, expiresAt, recipients, contentNumber } = readMessage(value, messageId);
     const isInline = contentNumber === null;
     lastMessageId = Math.max(lastMessageId, messageId, contentNumber ?? 0);
     let waiting = 0;
-    for (const { sid, qos, retain, subscriptionIds, group } of recipients) {
+    for (const { sid, qos, retain, subscriptionIds, idList, group } of recipients) {
       const session = found.get(sid);
       if (session === undefined || messageId <= session.floor.floor) continue;
       const { outstanding } = states.get(sid)!;
@@ -163,8 +169,10 @@ async function loadRecipients(
         continue;
       }
       session.holdsShared ||= group !== null;
-      const hasDetails = subscriptionIds !== null || group !== null;
-      const size = queuedBytes({ size: bytes }, subscriptionIds);
+      if (idList !== null) lists.note(sid, messageId, idList);
+      const ids = idList ?? subscriptionIds;
+      const hasDetails = ids !== null || group !== null;
+      const size = queuedBytes({ size: bytes }, ids);
       outstanding.push({ messageId, bytes: size, expiresAt, qos, retain, hasDetails, isInline });
       waiting++;
     }
@@ -173,7 +181,33 @@ async function loadRecipients(
     if (waiting > 1) references.set(messageId, waiting);
   });
   apart.settle(contents, staged);
+  await readEach(Prefix.idList, (at) => {
+    if (!lists.areWanted(at)) staged.delete(at);
+  });
   return lastMessageId;
+}
+
+/** Which messages have long lists of identifiers. */
+class ListsOfMessages {
+  readonly #idLists: IdLists;
+  /** By their keys, in hex. */
+  readonly #wanted = new Map<string, IdList>();
+
+  constructor(idLists: IdLists) {
+    this.#idLists = idLists;
+  }
+
+  /** A session waits for a message with this list. */
+  note(sid: number, messageId: number, reference: IdListReference): void {
+    const at = idListKey(sid, reference.number).toString('hex');
+    let list = this.#wanted.get(at);
+    if (list === undefined) this.#wanted.set(at, (list = new IdList(sid, reference)));
+    this.#idLists.add(messageId, list);
+  }
+
+  areWanted(at: Buffer): boolean {
+    return this.#wanted.has(at.toString('hex'));
+  }
 }
 
 /** Which messages have content in records of their own. */
@@ -208,6 +242,7 @@ class ContentsOfMessages {
 async function restored(
   database: Database,
   contents: Contents,
+  idLists: IdLists,
   found: Found,
   state: SessionState,
   staged: Staged,
@@ -215,7 +250,7 @@ async function restored(
   const { session, subscriptions, received, holdsShared } = found;
   for (const { topicFilter } of subscriptions) state.filters.add(topicFilter);
   for (const packetId of received) state.received.add(packetId);
-  const sendings = await restoredSendings(database, contents, found, staged);
+  const sendings = await restoredSendings(database, contents, idLists, found, staged);
   let bytes = state.outstanding.bytes;
   for (const { packetId, messageId, delivery } of sendings) {
     state.sendings.set(packetId, messageId);
@@ -233,11 +268,12 @@ async function restored(
 async function restoredSendings(
   database: Database,
   contents: Contents,
+  idLists: IdLists,
   { session, sendings }: Found,
   staged: Staged,
 ): Promise<RestoredSession['sendings'][number][]> {
   const messageIds = sendings.map(({ messageId }) => messageId);
-  const read = await readMessages(database, contents, session.sid, messageIds);
+  const read = await readMessages(database, contents, idLists, session.sid, messageIds);
   const all = sendings.flatMap((sending, index) => {
     const each = read[index]!;
     if ('delivery' in each) {

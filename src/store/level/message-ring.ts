@@ -5,11 +5,14 @@
 
 import type { StoredDelivery } from '../../contracts/session-store.ts';
 import type { Message, SharedContent } from '../../protocol/message.ts';
+import type { IdList } from './id-lists.ts';
 import type { Staged } from './staged.ts';
 
 export interface Recipient {
   readonly sid: number;
   readonly delivery: StoredDelivery;
+  /** What has a record of its own, perhaps for other messages as well; null: its identifiers stand with it. */
+  readonly idList: IdList | null;
 }
 
 export class ResidentMessage {
@@ -24,15 +27,29 @@ export class ResidentMessage {
   batch: Staged | null;
   /** It is written, and counts as cached. */
   isCached = false;
+  /** What long lists of identifiers take, which count in full: others may have let go of them. */
+  idBytes = 0;
 
   constructor(message: Message, recipients: Recipient[], content: SharedContent | null, batch: Staged | null) {
     this.message = message;
     this.recipients = recipients;
     this.content = content;
     this.batch = batch;
+    for (const recipient of recipients) this.#countIds(recipient);
+  }
+
+  add(recipient: Recipient): void {
+    this.recipients.push(recipient);
+    this.#countIds(recipient);
+  }
+
+  #countIds({ idList }: Recipient): void {
+    if (idList !== null) this.idBytes += idList.length * idBytes;
   }
 }
 
+/** A number in an array. */
+const idBytes = 8;
 const smallestRing = 1_024;
 /**
  * What is cached is dropped before the ring grows beyond this: an old message must not span all that came and went
@@ -100,12 +117,12 @@ export class MessageRing {
   }
 
   /** Content that cached messages have in common counts once. */
-  #count({ message, content }: ResidentMessage): void {
-    this.cachedBytes += messageOverhead + (content === null || content.cached++ === 0 ? message.size : 0);
+  #count({ message, content, idBytes }: ResidentMessage): void {
+    this.cachedBytes += messageOverhead + idBytes + (content === null || content.cached++ === 0 ? message.size : 0);
   }
 
-  #discount({ message, content }: ResidentMessage): void {
-    this.cachedBytes -= messageOverhead + (content === null || --content.cached === 0 ? message.size : 0);
+  #discount({ message, content, idBytes }: ResidentMessage): void {
+    this.cachedBytes -= messageOverhead + idBytes + (content === null || --content.cached === 0 ? message.size : 0);
   }
 
   /** The message is written: it stays as long as there is room, and makes room for newer ones. */

@@ -7,6 +7,7 @@ import type { Log } from '../../contracts/log.ts';
 import type { Backlog, DeliverySummary, StoredDelivery } from '../../contracts/session-store.ts';
 import type { Contents } from './contents.ts';
 import type { Database } from './database.ts';
+import type { IdLists } from './id-lists.ts';
 import type { MessageRing, ResidentMessage } from './message-ring.ts';
 import type { Entry } from './outstanding.ts';
 import { type ReadDelivery, readMessages } from './read-messages.ts';
@@ -22,6 +23,7 @@ export interface PagingOptions {
   readonly sessions: ReadonlyMap<number, SessionState>;
   readonly inMemory: MessageRing;
   readonly contents: Contents;
+  readonly idLists: IdLists;
   readonly database: () => Database;
   readonly timers: Timers;
   readonly isClosed: () => boolean;
@@ -45,10 +47,10 @@ export class Paging {
   }
 
   read(sid: number, afterMessageId: number, bytesMax: number, done: PageReader, attempt = 0): void {
-    const { sessions, inMemory, contents, database, timers, isClosed } = this.#options;
+    const { sessions, timers, isClosed } = this.#options;
     const state = sessions.get(sid);
     const page = state?.outstanding.waiting(afterMessageId, pageMessages, bytesMax) ?? [];
-    readPage(database(), inMemory, contents, sid, page).then(
+    readPage(this.#options, sid, page).then(
       (items) => this.#handOver(sid, items, done),
       (error: Error) => {
         if (isClosed()) return;
@@ -100,16 +102,14 @@ interface PageItem {
 
 /** Rejects while the database is closed by a failure. */
 async function readPage(
-  database: Database,
-  inMemory: MessageRing,
-  contents: Contents,
+  { database, inMemory, contents, idLists }: PagingOptions,
   sid: number,
   page: readonly Entry[],
 ): Promise<PageItem[]> {
   // Taken at once: while the others are read, these may leave the cache, or their recipients be done.
   const fromMemory = page.map(({ messageId }) => ownDelivery(sid, inMemory.get(messageId)));
   const missing = page.filter((_, index) => fromMemory[index] === undefined).map(({ messageId }) => messageId);
-  const fromDisk = (await readMessages(database, contents, sid, missing))[Symbol.iterator]();
+  const fromDisk = (await readMessages(database(), contents, idLists, sid, missing))[Symbol.iterator]();
   return page.map((entry, index) => {
     const delivery = fromMemory[index];
     return { entry, read: delivery === undefined ? fromDisk.next().value! : { delivery, isInline: true } };

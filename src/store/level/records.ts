@@ -15,15 +15,16 @@
  * | `31` message | content: topic, properties and payload; the number is that of the first message that has it |
  * | `32` sid, packet id | inbound QoS 2 |
  * | `33` sid, packet id | outbound QoS 2; QoS 1 after an orderly stop, and what has become a straggler |
+ * | `34` sid, message | long list of subscription identifiers; the number is that of the session's first message with it |
  * | `40` topic | retained message |
  * | `f0` key | a record that was set aside because its value was damaged |
  *
  * Numbers in keys are big-endian, so the order of the keys is the order of the numbers. Large content stands in a
  * record of its own, so that a start need not decode it.
  *
- * Formats 2 and 3 are read as well. Format 2 has in the commit what may have been sent before, and wills of clients
+ * Formats 2 to 4 are read as well. Format 2 has in the commit what may have been sent before, and wills of clients
  * that are gone in their sessions; it has neither progress nor owed retained messages. Before format 4 no content is
- * shared.
+ * shared, and before format 5 all subscription identifiers stand with the recipients.
  */
 import type { PublishedMessage } from '../../contracts/hooks.ts';
 import type { QuarantinedMessage, QuarantineEntry } from '../../contracts/pipeline.ts';
@@ -44,7 +45,7 @@ import { ByteReader, type ByteWriter, CorruptValue } from './bytes.ts';
 import { readIdentity, writeIdentity } from './identity.ts';
 import type { ResidentMessage } from './message-ring.ts';
 
-export const format = 4;
+export const format = 5;
 /** Older ones cannot be read. */
 export const oldestFormat = 2;
 
@@ -60,6 +61,7 @@ export const Prefix = {
   content: 0x31,
   received: 0x32,
   sending: 0x33,
+  idList: 0x34,
   retained: 0x40,
   quarantine: 0x50,
   setAside: 0xf0,
@@ -87,6 +89,12 @@ export const restOf = (bytes: Buffer): Buffer => bytes.subarray(9);
 export const packetKey = (prefix: number, sid: number, packetId: number): Buffer => {
   return key(prefix, sid, Uint8Array.of(packetId >> 8, packetId & 255));
 };
+export function idListKey(sid: number, number: number): Buffer {
+  const rest = Buffer.allocUnsafe(8);
+  rest.writeUInt32BE(Math.floor(number / 2 ** 32), 0);
+  rest.writeUInt32BE(number % 2 ** 32, 4);
+  return key(Prefix.idList, sid, rest);
+}
 /** What a topic retains, into bytes that are there already: as many as the longest topic has, and one. */
 export function fillTopicKey(bytes: Buffer, topic: Topic): Buffer {
   bytes[0] = Prefix.retained;
@@ -146,13 +154,16 @@ export const readContent = (value: Buffer, id: number): Message => takeContent(n
 /** Where the content would begin, whose first byte is smaller: the number of the content follows. */
 const contentElsewhere = 128;
 
+const [idsHere, idsElsewhere] = [8, 32];
+
 export function writeMessage(out: ByteWriter, { message, recipients, content }: ResidentMessage): Buffer {
   out.begin().varint(message.size).f64(expiryOf(message.expiresAt)).varint(recipients.length);
-  for (const { sid, delivery } of recipients) {
+  for (const { sid, delivery, idList } of recipients) {
     const { qos, retain, subscriptionIds, group } = delivery;
-    const flags = qos | (retain ? 4 : 0) | (subscriptionIds === null ? 0 : 8) | (group === null ? 0 : 16);
-    out.varint(sid).u8(flags);
-    if (subscriptionIds !== null) {
+    const ids = subscriptionIds === null ? 0 : idList === null ? idsHere : idsElsewhere;
+    out.varint(sid).u8(qos | (retain ? 4 : 0) | ids | (group === null ? 0 : 16));
+    if (idList !== null) out.varint(idList.number).varint(idList.length);
+    else if (subscriptionIds !== null) {
       out.varint(subscriptionIds.length);
       for (const id of subscriptionIds) out.varint(id);
     }
@@ -164,7 +175,19 @@ export function writeMessage(out: ByteWriter, { message, recipients, content }: 
 }
 
 /** One session's part in a stored message. */
-export type StoredRecipient = Omit<StoredDelivery, 'message'> & { readonly sid: number };
+export type StoredRecipient = Omit<StoredDelivery, 'message'> & {
+  readonly sid: number;
+  /** Where its subscription identifiers are, if they are many; then `subscriptionIds` is null. */
+  readonly idList: IdListReference | null;
+};
+
+/** A list of subscription identifiers that stands in a record of its own. */
+export interface IdListReference {
+  /** That of the session's first message with it. */
+  readonly number: number;
+  /** So many identifiers. */
+  readonly length: number;
+}
 
 export interface StoredMessage {
   readonly bytes: number;
@@ -184,12 +207,24 @@ export function readMessage(value: Buffer, id: number): StoredMessage {
   for (let left = reader.varint(); left > 0; left--) {
     const sid = reader.varint();
     const flags = reader.u8();
-    const subscriptionIds = (flags & 8) === 0 ? null : reader.list(() => reader.varint());
+    const idList = (flags & idsElsewhere) === 0 ? null : { number: reader.varint(), length: reader.varint() };
+    const subscriptionIds = (flags & idsHere) === 0 ? null : reader.list(() => reader.varint());
     const group = (flags & 16) === 0 ? null : { name: reader.text() };
-    recipients.push({ sid, qos: (flags & 3) as QoS, retain: (flags & 4) !== 0, subscriptionIds, group });
+    recipients.push({ sid, qos: (flags & 3) as QoS, retain: (flags & 4) !== 0, subscriptionIds, idList, group });
   }
   const contentNumber = takeContentNumber(reader, id);
   return { bytes, expiresAt, recipients, contentNumber, content: () => takeContent(reader, id) };
+}
+
+export function writeIdList(out: ByteWriter, ids: readonly number[]): Buffer {
+  out.begin().varint(ids.length);
+  for (const id of ids) out.varint(id);
+  return out.finish();
+}
+
+export function readIdList(value: Buffer): readonly number[] {
+  const reader = new ByteReader(value);
+  return reader.list(() => reader.varint());
 }
 
 function takeContentNumber(reader: ByteReader, id: number): number | null {

@@ -7,13 +7,19 @@ import type { Message, SharedContent } from '../../protocol/message.ts';
 import { type Topic, widestTopicLimits } from '../../protocol/topic.ts';
 import type { ByteWriter } from './bytes.ts';
 import type { Batch } from './disk.ts';
+import type { IdList } from './id-lists.ts';
 import type { Recipient, ResidentMessage } from './message-ring.ts';
-import { fillKey, fillTopicKey, Prefix, writeContent, writeMessage } from './records.ts';
+import { fillKey, fillTopicKey, idListKey, Prefix, writeContent, writeIdList, writeMessage } from './records.ts';
 
 /** Content with a record of its own, and a message that has it. */
 interface StagedContent {
   readonly content: SharedContent;
   readonly message: Message;
+}
+
+interface StagedIdList {
+  readonly list: IdList;
+  readonly ids: readonly number[];
 }
 
 interface RetainedChange {
@@ -62,6 +68,10 @@ export class Staged {
   readonly doneMessages: number[] = [];
   /** Content with a record of its own that none of the messages has any more. */
   readonly doneContents: number[] = [];
+  /** Long lists of identifiers; what no message refers to any more is not written. */
+  #idLists: StagedIdList[] = [];
+  /** Those that none of their messages has any more. */
+  readonly doneIdLists: IdList[] = [];
   /** Sessions whose acknowledgement floor has to be written. */
   readonly floors = new Set<number>();
   /** Records of the quarantine by their numbers: those that make room for others are taken back. */
@@ -104,6 +114,7 @@ export class Staged {
     if (--this.wanted > 0) return;
     this.messages.length = 0;
     this.#contents.length = 0;
+    this.#idLists.length = 0;
     this.#count(-this.#messageBytes);
     this.#messageBytes = 0;
   }
@@ -123,16 +134,25 @@ export class Staged {
     this.#countMessage(message.size + overheadBytes);
   }
 
+  /** The first of the messages that have this list brings it. */
+  addIdList(list: IdList, ids: readonly number[]): void {
+    list.batch = this;
+    this.#idLists.push({ list, ids });
+    this.#countMessage(queuedBytes({ size: overheadBytes }, ids));
+  }
+
   /** What is in it is under way from now on: nothing of it can be taken back. */
   seal(): void {
     for (const resident of this.messages) resident.batch = null;
     this.#contents = this.#contents.filter(({ content }) => content.references > 0);
     for (const { content } of this.#contents) content.batch = null;
+    this.#idLists = this.#idLists.filter(({ list }) => list.references > 0);
+    for (const { list } of this.#idLists) list.batch = null;
   }
 
   /** One more is to get a message that was added. */
-  addRecipient({ delivery: { subscriptionIds } }: Recipient): void {
-    this.#countMessage(queuedBytes({ size: recipientBytes }, subscriptionIds));
+  addRecipient({ delivery: { subscriptionIds }, idList }: Recipient): void {
+    this.#countMessage(queuedBytes({ size: recipientBytes }, idList === null ? subscriptionIds : null));
   }
 
   #countMessage(bytes: number): void {
@@ -160,6 +180,10 @@ export class Staged {
     for (const each of other.#contents) {
       each.content.batch = this;
       this.#contents.push(each);
+    }
+    for (const each of other.#idLists) {
+      each.list.batch = this;
+      this.#idLists.push(each);
     }
     this.wanted += other.wanted;
     this.#countMessage(other.#messageBytes);
@@ -224,6 +248,9 @@ export class Staged {
       const key = fillKey(numberKey, Prefix.content, content.number);
       if (budget.spend(put(batch, key, writeContent(writer, message)))) yield;
     }
+    for (const { list, ids } of this.#idLists) {
+      if (budget.spend(put(batch, idListKey(list.sid, list.number), writeIdList(writer, ids)))) yield;
+    }
     for (const resident of this.messages) {
       if (resident.recipients.length === 0) continue;
       const key = fillKey(numberKey, Prefix.message, resident.message.id);
@@ -235,6 +262,9 @@ export class Staged {
     }
     for (const id of this.doneContents) {
       if (budget.spend(remove(batch, fillKey(numberKey, Prefix.content, id)))) yield;
+    }
+    for (const { sid, number } of this.doneIdLists) {
+      if (budget.spend(remove(batch, idListKey(sid, number)))) yield;
     }
   }
 }

@@ -77,9 +77,10 @@ const kinds: readonly Kind[] = [
       const stored = records.readMessage(value, 1);
       return stored.contentNumber === null ? { ...stored, content: stored.content() } : stored;
     },
-    seeds: [null, { number: 300 }].map((content) =>
-      seedOf(records.writeMessage(out, { message, recipients: [{ sid: 3, delivery }], content } as never)),
-    ),
+    seeds: [null, { number: 300 }].map((content) => {
+      const recipients = [null, { number: 300, length: 2 }].map((idList) => ({ sid: 3, delivery, idList }));
+      return seedOf(records.writeMessage(out, { message, recipients, content } as never));
+    }),
   },
   {
     read: (value) => records.readSession(value, 1),
@@ -123,6 +124,11 @@ const kinds: readonly Kind[] = [
   {
     read: (value) => records.readCommit(value),
     seeds: [seedOf(records.writeCommit(out, { lastMessageId: 300, lastSessionId: 4 }))],
+  },
+  {
+    read: (value) => records.readIdList(value),
+    write: (read: readonly number[]) => records.writeIdList(out, read),
+    seeds: [seedOf(records.writeIdList(out, [1, 300]))],
   },
   { read: (value) => records.readFormat(value), seeds: [seedOf(records.writeFormat(out))] },
 ];

@@ -16,8 +16,8 @@ import { ByteWriter } from '../../../src/store/level/bytes.ts';
 import { type Disk, levelDisk } from '../../../src/store/level/disk.ts';
 import { LevelStore, type LevelStoreOptions } from '../../../src/store/level/level-store.ts';
 import { ResidentMessage } from '../../../src/store/level/message-ring.ts';
-import { format, key, Prefix, packetKey } from '../../../src/store/level/records.ts';
-import { Staged } from '../../../src/store/level/staged.ts';
+import { format, idListKey, key, Prefix, packetKey } from '../../../src/store/level/records.ts';
+import { type LevelChanges, Staged } from '../../../src/store/level/staged.ts';
 import { exportTo, importFrom, statistics } from '../../../src/store/level/tools.ts';
 import { aDelivery, aMessage, aSession, committed, read } from '../../contract/session-store.suite.ts';
 import { World } from '../../support/core-world.ts';
@@ -748,5 +748,137 @@ describe('content that messages share', () => {
     expect(damaged.messages).toBe(100);
     expect(deliveries.map(({ message }) => message.payload.toString())).toEqual(['other']);
     await again.close();
+  });
+});
+
+describe('long lists of subscription identifiers', () => {
+  const ids = Array.from({ length: 8_192 }, (_, index) => 268_000_000 + index);
+
+  /** How many bytes stand under the prefix of messages, and how many lists there are. */
+  async function storedLists(): Promise<{ messageBytes: number; lists: number }> {
+    const found = { messageBytes: 0, lists: 0 };
+    await tamper(async (db) => {
+      for await (const [at, value] of db.iterator()) {
+        if (at[0] === Prefix.message) found.messageBytes += value.length;
+        if (at[0] === Prefix.idList) found.lists++;
+      }
+    });
+    return found;
+  }
+
+  /** Session 1 has a hundred messages with the same list. */
+  async function withList(options: Partial<LevelStoreOptions> = {}): Promise<LevelStore> {
+    const store = aStore(options);
+    await store.load();
+    store.putSession(aSession(store.nextSessionId()));
+    for (let i = 0; i < 100; i++) putWith(store, ids);
+    return store;
+  }
+
+  function putWith(store: LevelStore, subscriptionIds: readonly number[], changes?: LevelChanges): number {
+    const id = store.nextMessageId();
+    store.putDelivery(1, aDelivery(aMessage(id, 'x'), { subscriptionIds }), changes);
+    return id;
+  }
+
+  test('one is staged and stored once, however many messages bring it', async () => {
+    const store = await withList();
+    expect(store.unwrittenBytes).toBeLessThan(2 * 4 * ids.length);
+    await committed(store);
+    putWith(store, ids);
+    await committed(store);
+    await store.close();
+    const { lists, messageBytes } = await storedLists();
+    expect([lists, messageBytes < 101 * 50]).toEqual([1, true]);
+  });
+
+  test.each([0, 1_000_000])(
+    'it comes back with each message until the last one is done, over restarts; cache %i',
+    async (cacheBytes) => {
+      const store = await withList({ cacheBytes });
+      await committed(store);
+      for (let id = 1; id < 50; id++) store.removeDelivery(1, id);
+      await committed(store);
+      await store.close();
+      expect((await storedLists()).lists).toBe(1);
+
+      const again = aStore({ cacheBytes });
+      await again.load();
+      const { deliveries } = await read(again, 1, 0, 1e9);
+      expect(deliveries).toHaveLength(51);
+      expect(new Set(deliveries.map(({ subscriptionIds }) => subscriptionIds)).size).toBe(1);
+      expect(deliveries[0]!.subscriptionIds).toEqual(ids);
+      for (let id = 50; id <= 100; id++) again.removeDelivery(1, id);
+      await committed(again);
+      await again.close();
+      expect(await storedLists()).toEqual({ messageBytes: 0, lists: 0 });
+    },
+  );
+
+  test('it goes with its session, although others have the message', async () => {
+    const store = await withList();
+    store.putSession(aSession(store.nextSessionId()));
+    const message = aMessage(store.nextMessageId(), 'for both');
+    for (const sid of [1, 2]) store.putDelivery(sid, aDelivery(message, { subscriptionIds: [...ids] }));
+    await committed(store);
+    store.removeSession(1);
+    await committed(store);
+    await store.close();
+    expect((await storedLists()).lists).toBe(1);
+    const again = aStore();
+    await again.load();
+    const { deliveries } = await read(again, 2);
+    expect(deliveries).toMatchObject([{ subscriptionIds: ids }]);
+    await again.close();
+  });
+
+  test('a message does not rely on one that comes with a later commit', async () => {
+    const store = aStore();
+    await store.load();
+    store.putSession(aSession(store.nextSessionId()));
+    const later = store.newChangeSet();
+    putWith(store, ids, later);
+    putWith(store, ids);
+    await committed(store);
+    await store.close();
+    const again = aStore();
+    await again.load();
+    const { deliveries } = await read(again, 1);
+    expect(deliveries).toMatchObject([{ message: { id: 2 }, subscriptionIds: ids }]);
+    await again.close();
+  });
+
+  test('one that no message has, as a crash may leave it, goes with the next start', async () => {
+    await (await withList()).close();
+    await tamper(async (db) => {
+      for (let id = 1; id <= 100; id++) await db.del(key(Prefix.message, id));
+    });
+    const store = aStore();
+    await store.load();
+    await committed(store);
+    await store.close();
+    expect((await storedLists()).lists).toBe(0);
+  });
+
+  test('one that is damaged costs the messages that had it, and nothing else', async () => {
+    const store = await withList();
+    store.putDelivery(1, aDelivery(aMessage(store.nextMessageId(), 'other')));
+    await committed(store);
+    await store.close();
+    const at = idListKey(1, 1);
+    await tamper(async (db) => db.put(at, flipped(await db.get(at))));
+    const again = aStore();
+    await again.load();
+    const { deliveries, damaged } = await read(again, 1, 0, 1e9);
+    expect(damaged.messages).toBe(100);
+    expect(deliveries.map(({ message }) => message.payload.toString())).toEqual(['other']);
+    await again.close();
+  });
+
+  test('messages count with it in the cache', async () => {
+    const store = await withList({ cacheBytes: 1_000_000 });
+    await committed(store);
+    expect(store.cachedBytes).toBeGreaterThan(900_000);
+    await store.close();
   });
 });

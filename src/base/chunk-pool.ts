@@ -8,6 +8,8 @@ const chunkSizes = [1_024, 8_192, 65_536, 131_072, 262_144, 524_288, 1_048_576] 
 type ChunkSize = (typeof chunkSizes)[number];
 /** From here on one packet has a chunk for itself. */
 export const largeChunk = 65_536;
+/** What is larger is never used again: it may be handed on to whoever wants to keep what is in it. */
+export const largestPooledChunk = 1_048_576;
 /** Bytes kept for reuse per size. */
 const pooledBytesMax = 4_194_304;
 /** The same while memory is short. */

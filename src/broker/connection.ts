@@ -43,7 +43,7 @@ import { Deadlines } from './deadlines.ts';
 import { refuse } from './handshake.ts';
 import { type Asker, whenStoreKeepsUp } from './late-answers.ts';
 import { type Urgency, urgency } from './outgoing.ts';
-import { Output } from './output.ts';
+import { largePublish, Output } from './output.ts';
 import { Pace, unlimited } from './pace.ts';
 import { mayChange } from './pipeline-messages.ts';
 import { mustBeStored, publishThroughHooks, publishWhenStored, refusePublish, ruledCode } from './publish.ts';
@@ -543,6 +543,7 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
     counters.publishBytesSent += message.payloadEnd - message.payloadStart;
     const remaining = publishRemainingLength(message, header);
     const output = this.#output;
+    if (remaining > largePublish) return this.#sendLarge(message, header, remaining);
     const chunk = output.reserve(1 + varintSize(remaining) + remaining);
     const start = output.length;
     const { lastPublish, chunks } = this.context;
@@ -555,6 +556,13 @@ export class Connection implements ByteReceiver, PacketReceiver, ClientChannel, 
     counters.bytesSent += output.length - start;
     // Not only at the end of the round: one round can bring more than the limit.
     if (output.fullBytes > this.context.memory.outputBytes) this.session!.isCongested = true;
+    this.#touch();
+  }
+
+  #sendLarge(message: Message, header: PublishHeader, remaining: number): void {
+    this.#output.addLarge(message.keep(), header, remaining);
+    this.context.counters.bytesSent += 1 + varintSize(remaining) + remaining;
+    if (this.#output.fullBytes > this.context.memory.outputBytes) this.session!.isCongested = true;
     this.#touch();
   }
 

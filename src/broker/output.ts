@@ -2,16 +2,24 @@
  * What one connection is about to be sent, gathered so that it is written once per round of the event loop.
  *
  * Chunks come from a pool shared by all connections and go back as soon as the kernel has copied them, so an idle
- * connection holds none. While the kernel does not take more, everything waits here and not in the stream.
+ * connection holds none. While the kernel does not take more, everything waits here and not in the stream. Large
+ * payloads wait where they lie, once for all connections.
  */
-import { type ChunkPool, largeChunk } from '../base/chunk-pool.ts';
+import { type ChunkPool, largeChunk, largestPooledChunk } from '../base/chunk-pool.ts';
 import { Account, Category, unlimited } from '../base/ledger.ts';
+import { type PublishHeader, varintSize, writePublish } from '../codec/publish.ts';
 import type { ByteStream, Framing } from '../contracts/transport.ts';
+import { hold, letGo, messageFootprint } from '../core/footprint.ts';
+import type { Message } from '../protocol/message.ts';
+
+/** The payload of a larger PUBLISH is not copied into a chunk: it goes out from where it lies. */
+export const largePublish = largestPooledChunk;
 
 export class Output {
   readonly #stream: ByteStream;
   readonly #pool: ChunkPool;
   readonly #framing: Framing | null;
+  readonly #writeBytesMax: number;
   /** Where to write next: `chunk[length…]`, after `reserve`. */
   chunk: Buffer | null = null;
   length = 0;
@@ -19,6 +27,10 @@ export class Output {
   #full: Buffer[] = [];
   #fullLengths: number[] = [];
   #fullBytes = 0;
+  /** Of the first of them, so much was written. */
+  #firstWritten = 0;
+  /** Those among all chunks that are payloads of messages. */
+  #payloads: Map<Buffer, Message> | null = null;
   /** Chunks that were written, and that the stream has not all passed on. */
   #unsent: Buffer[] = [];
   /** Charged with all of these chunks. */
@@ -29,6 +41,7 @@ export class Output {
     this.#stream = stream;
     this.#pool = pool;
     this.#framing = stream.framing ?? null;
+    this.#writeBytesMax = stream.writeBytesMax ?? Number.POSITIVE_INFINITY;
     this.#account = account;
   }
 
@@ -51,9 +64,18 @@ export class Output {
   }
 
   #giveBack(chunk: Buffer): void {
+    const message = this.#payloads?.get(chunk);
+    if (message !== undefined) return this.#letGo(chunk, message);
     this.#heldBytes -= chunk.length;
     this.#account.add(Category.output, -chunk.length);
     this.#pool.giveBack(chunk);
+  }
+
+  #letGo(payload: Buffer, message: Message): void {
+    this.#payloads!.delete(payload);
+    if (this.#payloads!.size === 0) this.#payloads = null;
+    this.#heldBytes -= messageFootprint(message);
+    letGo(this.#account, Category.output, message, 0);
   }
 
   /** Whole chunks that wait because the kernel takes no more. */
@@ -82,6 +104,32 @@ export class Output {
     return chunk;
   }
 
+  /** A PUBLISH above `largePublish`, with as many bytes after its fixed header. The message owns its bytes. */
+  addLarge(message: Message, header: PublishHeader, remaining: number): void {
+    const packetBytes = 1 + varintSize(remaining) + remaining;
+    const headBytes = (this.#framing?.headerBytes(packetBytes) ?? 0) + packetBytes - message.payloadBytes;
+    let { chunk } = this;
+    if (chunk === null || this.length + headBytes > chunk.length) chunk = this.#moreRoom(headBytes);
+    if (this.#framing !== null) this.length = this.#framing.writeHeader(chunk, this.length, packetBytes);
+    this.length = writePublish(chunk, this.length, message.withoutPayload(), header, remaining);
+    this.#fill(chunk, this.length);
+    this.chunk = null;
+    this.length = 0;
+    const { payload } = message;
+    this.#payloads ??= new Map();
+    this.#payloads.set(payload, message);
+    this.#heldBytes += messageFootprint(message);
+    hold(this.#account, Category.output, message, 0);
+    this.#fill(payload, payload.length);
+    this.flush();
+  }
+
+  #fill(chunk: Buffer, length: number): void {
+    this.#full.push(chunk);
+    this.#fullLengths.push(length);
+    this.#fullBytes += length;
+  }
+
   #moreRoom(bytes: number): Buffer {
     const { chunk } = this;
     if (chunk === null) return (this.chunk = this.#take(bytes));
@@ -93,9 +141,7 @@ export class Output {
       return (this.chunk = larger);
     }
     if (this.length > 0) {
-      this.#full.push(chunk);
-      this.#fullLengths.push(this.length);
-      this.#fullBytes += this.length;
+      this.#fill(chunk, this.length);
       this.chunk = null;
       this.length = 0;
       // This much is worth a write of its own before the round ends.
@@ -108,22 +154,34 @@ export class Output {
   flush(): void {
     if (this.#stream.pendingBytes > 0) return;
     if (this.#unsent.length > 0) this.#reuseSent();
-    if (this.#fullBytes > 0) {
-      const [full, lengths] = [this.#full, this.#fullLengths];
-      this.#full = [];
-      this.#fullLengths = [];
-      this.#fullBytes = 0;
-      for (let i = 0; i < full.length; i++) this.#write(full[i]!, lengths[i]!);
-    }
+    while (this.#fullBytes > 0) if (!this.#writeFull() && this.#stream.pendingBytes > 0) return;
     if (this.chunk === null) return;
     const { chunk, length } = this;
     this.chunk = null;
     this.length = 0;
-    this.#write(chunk, length);
+    this.#write(chunk, 0, length);
   }
 
-  #write(chunk: Buffer, length: number): void {
-    this.#stream.write(chunk.subarray(0, length));
+  /** Returns whether all of it is written: else the stream has taken as much as it takes in one go. */
+  #writeFull(): boolean {
+    let left = this.#writeBytesMax;
+    let written = 0;
+    while (written < this.#full.length && left > 0) {
+      const [start, length] = [this.#firstWritten, this.#fullLengths[written]!];
+      const end = Math.min(length, start + left);
+      left -= end - start;
+      this.#fullBytes -= end - start;
+      this.#firstWritten = end < length ? end : 0;
+      if (end === length) this.#write(this.#full[written++]!, start, length);
+      else this.#stream.write(this.#full[written]!.subarray(start, end));
+    }
+    this.#full.splice(0, written);
+    this.#fullLengths.splice(0, written);
+    return this.#full.length === 0;
+  }
+
+  #write(chunk: Buffer, start: number, length: number): void {
+    this.#stream.write(chunk.subarray(start, length));
     if (this.#stream.pendingBytes === 0) this.#giveBack(chunk);
     else this.#unsent.push(chunk);
   }
@@ -140,7 +198,9 @@ export class Output {
     this.length = this.#fullBytes = 0;
     this.#full = [];
     this.#fullLengths = [];
+    this.#firstWritten = 0;
     this.#unsent = [];
+    for (const [payload, message] of this.#payloads ?? []) this.#letGo(payload, message);
     this.#account.add(Category.output, -this.#heldBytes);
     this.#heldBytes = 0;
   }

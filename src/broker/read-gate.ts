@@ -57,7 +57,7 @@ export class ReadGate {
   get isExcused(): boolean {
     if (this.isHeldUp || this.#waitsForMemory) return true;
     if (!this.#waitsForReader) return false;
-    // While some of it is unsent, nothing is added to what the stream was given: so it has read if that has changed.
+    // Next to nothing is added while some of it is unsent: so it has read if that has changed.
     const before = this.#unsentBytes;
     this.#unsentBytes = this.#unsent;
     return this.#unsentBytes !== before;
@@ -65,7 +65,7 @@ export class ReadGate {
 
   get #unsent(): number {
     const { stream } = this.#connection;
-    return stream.unsentBytes ?? stream.pendingBytes;
+    return this.#output.fullBytes + (stream.unsentBytes ?? stream.pendingBytes);
   }
 
   /** Reads on, unless something else is in the way. */

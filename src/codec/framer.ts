@@ -4,7 +4,7 @@
  * Packets that lie whole in the read buffer are decoded there. Only an unfinished packet is copied, and each of its
  * bytes once. The size limit is applied to the length header, before anything is buffered. [MQTT5 2.1.4]
  */
-import { ChunkPool, largeChunk } from '../base/chunk-pool.ts';
+import { ChunkPool, largeChunk, largestPooledChunk } from '../base/chunk-pool.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { Message } from '../protocol/message.ts';
 import { type AckType, PacketType } from '../protocol/packets.ts';
@@ -52,6 +52,19 @@ function checkSize(what: string, total: number, max: number, limit: string): voi
   throw new ProtocolError(ReasonCode.PacketTooLarge, message);
 }
 
+/** Once a large packet has filled so much of its length, it has room for the rest. */
+const filledPart = 1 / 8;
+
+/**
+ * The next room for a packet of `total` bytes (0: not known yet) of which `length` are there, for which this one is too
+ * small. It grows with what has come and not with what the header promises. All of a packet is copied each time: of a
+ * large one, therefore, only at the beginning.
+ */
+function largerRoom(room: number, length: number, total: number): number {
+  if (room >= largestPooledChunk && room >= total * filledPart) return total;
+  return Math.min(total, 2 * length);
+}
+
 /** A length header has at most this many bytes after the packet's first one. */
 const lengthBytesMax = 4;
 
@@ -87,7 +100,8 @@ export class Framer {
   get growth(): number {
     if (this.#rest === null) return 0;
     const total = this.#packetSize(this.#rest, 0, this.#restLength);
-    return Math.max(0, Math.min(total, 2 * this.#rest.length) - this.#rest.length);
+    const { length } = this.#rest;
+    return Math.max(0, largerRoom(length, length, total) - length);
   }
 
   /** How much more memory all of it wants. */
@@ -194,6 +208,7 @@ export class Framer {
       const packet = this.#rest!;
       this.#rest = null;
       this.#restLength = 0;
+      if (packet.length > largestPooledChunk) Message.mayKeep(packet);
       try {
         this.#packet(packet, 0, total);
       } finally {
@@ -208,7 +223,7 @@ export class Framer {
   #append(bytes: Buffer, from: number, to: number, total: number): void {
     const length = this.#restLength + to - from;
     if (length > this.#rest!.length) {
-      const grown = this.#take(Math.min(Math.max(total, length), length * 2));
+      const grown = this.#take(Math.max(length, largerRoom(this.#rest!.length, length, total)));
       this.#rest!.copy(grown, 0, 0, this.#restLength);
       this.#giveBack(this.#rest!);
       this.#rest = grown;

@@ -50,6 +50,8 @@ export interface ByteStream {
   readonly unsentBytes?: number;
   /** What has to stand before each packet that is written; absent: nothing. */
   readonly framing?: Framing;
+  /** More than this in one go keeps everybody waiting, since it is encrypted at once. Absent: it does not matter. */
+  readonly writeBytesMax?: number;
   /**
    * Writes all of `bytes`: whole packets, one or several, as `framing` wants them. If `pendingBytes` is 0 afterwards
    * the kernel has them all and the caller may reuse the memory; otherwise it must leave it untouched. Writing to a

@@ -12,6 +12,8 @@ import { ScheduledStream } from './scheduled-stream.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
 const endTimeoutMs = 3_000;
+/** To encrypt so much takes a fifth of a millisecond. */
+export const encryptedBytesMax = 262_144;
 
 /**
  * One read buffer for all plain sockets: what is read is handed on before the next read begins. TLS sockets cannot have
@@ -29,6 +31,7 @@ export class SocketStream extends ScheduledStream implements ByteStream {
   readonly kind: 'tcp' | 'tls';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
+  readonly writeBytesMax: number;
   #error: Error | null = null;
   #endTimer: NodeJS.Timeout | null = null;
   /** `pendingBytes` was above 0 and `onDrain` is owed. */
@@ -42,6 +45,7 @@ export class SocketStream extends ScheduledStream implements ByteStream {
   ) {
     super(socket);
     this.kind = kind;
+    this.writeBytesMax = kind === 'tls' ? encryptedBytesMax : Number.POSITIVE_INFINITY;
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
     socket.setNoDelay(true);

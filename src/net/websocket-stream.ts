@@ -9,6 +9,7 @@ import { Deque } from '../base/deque.ts';
 import { eventLoop } from '../base/scheduler.ts';
 import type { ByteStream, ClientCertificate, Framing } from '../contracts/transport.ts';
 import { ScheduledStream } from './scheduled-stream.ts';
+import { encryptedBytesMax } from './socket-stream.ts';
 import { packetFrames } from './websocket-frames.ts';
 import { type EndOfFrames, WebSocketParser } from './websocket-parser.ts';
 
@@ -30,6 +31,7 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
   readonly framing: Framing = packetFrames;
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
+  readonly writeBytesMax: number;
   readonly #webSocket: WebSocket;
   #error: Error | null = null;
   #isClosing = false;
@@ -54,6 +56,7 @@ export class WebSocketStream extends ScheduledStream implements ByteStream {
   ) {
     super(socket);
     this.kind = kind;
+    this.writeBytesMax = kind === 'wss' ? encryptedBytesMax : Number.POSITIVE_INFINITY;
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
     this.#webSocket = webSocket;

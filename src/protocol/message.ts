@@ -17,6 +17,11 @@ export const never = Number.POSITIVE_INFINITY;
 /** For messages that are kept. */
 const room = new SliceArena();
 
+/** Buffers that are not used again, though what is decoded in them is borrowed. */
+const lasting = new WeakSet<Buffer>();
+/** Of what is smaller a copy costs less than a look for its buffer. */
+const lastingBytesMin = 262_144;
+
 /** A copy of what is smaller costs less than a record of its own and a look for it. */
 const sharedBytesMin = 256;
 
@@ -104,6 +109,14 @@ export class Message {
     return message;
   }
 
+  /**
+   * Nobody writes to these bytes any more, so messages that are decoded in them may be kept without a copy. For
+   * packets large enough for a buffer of their own.
+   */
+  static mayKeep(bytes: Buffer): void {
+    lasting.add(bytes);
+  }
+
   get payload(): Buffer {
     return this.bytes.subarray(this.payloadStart, this.payloadEnd);
   }
@@ -150,11 +163,7 @@ export class Message {
       kept.content = new SharedContent();
     }
     const copy = new Message(this.topic);
-    copy.bytes = kept.bytes;
-    copy.propertiesStart = kept.propertiesStart;
-    copy.propertiesEnd = kept.propertiesEnd;
-    copy.payloadStart = kept.payloadStart;
-    copy.payloadEnd = kept.payloadEnd;
+    copy.#shareBytes(kept);
     copy.qos = kept.qos;
     copy.retain = kept.retain;
     copy.expirySeconds = kept.expirySeconds;
@@ -182,13 +191,32 @@ export class Message {
 
   #copy(): Message {
     const copy = new Message(this.topic);
-    const start = copy.#takeRoom(this.propertiesEnd - this.propertiesStart, this.payloadBytes);
-    if (copy.payloadStart > start) this.bytes.copy(copy.bytes, start, this.propertiesStart, this.propertiesEnd);
-    this.bytes.copy(copy.bytes, copy.payloadStart, this.payloadStart, this.payloadEnd);
+    if (this.payloadBytes >= lastingBytesMin && lasting.has(this.bytes)) copy.#shareBytes(this);
+    else {
+      const start = copy.#takeRoom(this.propertiesEnd - this.propertiesStart, this.payloadBytes);
+      if (copy.payloadStart > start) this.bytes.copy(copy.bytes, start, this.propertiesStart, this.propertiesEnd);
+      this.bytes.copy(copy.bytes, copy.payloadStart, this.payloadStart, this.payloadEnd);
+    }
     copy.qos = this.qos;
     copy.retain = this.retain;
     copy.expirySeconds = this.expirySeconds;
     copy.expiresAt = this.expiresAt;
+    return copy;
+  }
+
+  #shareBytes(other: Message): void {
+    this.bytes = other.bytes;
+    this.propertiesStart = other.propertiesStart;
+    this.propertiesEnd = other.propertiesEnd;
+    this.payloadStart = other.payloadStart;
+    this.payloadEnd = other.payloadEnd;
+  }
+
+  /** Everything but the payload, over the same bytes. */
+  withoutPayload(): Message {
+    const copy = new Message(this.topic);
+    copy.#shareBytes(this);
+    copy.payloadEnd = copy.payloadStart;
     return copy;
   }
 

@@ -19,7 +19,8 @@ beforeAll(async () => {
     { kind: 'tls' as const, port: 0, tls },
     { kind: 'ws' as const, port: 0 },
   ];
-  sluice = await createBroker({ config: { listeners, log: { level: 'silent' }, store: { kind: 'memory' } } });
+  const limits = { packetBytes: 8_000_000 };
+  sluice = await createBroker({ config: { listeners, log: { level: 'silent' }, store: { kind: 'memory' }, limits } });
 });
 afterAll(async () => {
   await Promise.all(clients.map((client) => client.endAsync(true)));
@@ -36,7 +37,7 @@ async function connect(transport: number, options: IClientOptions): Promise<Mqtt
 
 /** Of each publisher the lengths; what is there of a payload is its number, in every byte. */
 const publishers = [
-  [70_000, 1_000_000, 130_000, 65_000, 400_000],
+  [70_000, 3_000_000, 130_000, 65_000, 400_000],
   [200_000, 200_000, 200_000, 66_000, 1_040_000],
   [262_144, 131_072, 524_288, 65_536, 9_000],
 ];

@@ -45,3 +45,31 @@ test('a receiver that parks at each packet gets all of them, in order, and they 
   // What was read, and one copy of what was left of it.
   expect(receiver.buffers.size).toBe(2);
 });
+
+test('a large packet is copied only at its beginning, and its message is kept where it lies', () => {
+  const kept: Message[] = [];
+  const buffers = new Set<Buffer>();
+  const receiver = new OneByOne();
+  receiver.onPublish = (message) => {
+    buffers.add(message.bytes);
+    kept.push(message.keep());
+  };
+  const framer = new Framer(new PacketDecoder({ ...defaultLimits, packetBytes: 40_000_000 }), receiver);
+  framer.version = 4;
+  const payload = Buffer.alloc(30_000_000, 7);
+  const head = Buffer.from([0x30, 0, 0, 0, 0, 0, 1, 0x61]);
+  const length = payload.length + 3;
+  for (let i = 0; i < 4; i++) head[1 + i] = ((length >> (7 * i)) & 127) | (i < 3 ? 128 : 0);
+  const packet = Buffer.concat([head, payload]);
+
+  const rooms = new Set<number>();
+  for (let at = 0; at < packet.length; at += 65_536) {
+    framer.push(packet, at, Math.min(at + 65_536, packet.length));
+    if (framer.footprint > 0) rooms.add(framer.footprint);
+  }
+  const largest = [...rooms].sort((a, b) => b - a);
+  expect(largest[0]).toBe(packet.length);
+  expect(largest[1]).toBeLessThan(packet.length / 4);
+  expect(kept.map(({ bytes }) => buffers.has(bytes))).toEqual([true]);
+  expect(kept[0]!.payload.equals(payload)).toBe(true);
+});

@@ -90,6 +90,8 @@ export interface Plan {
   readonly hasRules: boolean;
   /** At times, others leave these clients little memory or none. */
   readonly isMemoryShort: boolean;
+  /** What is retained is replaced while somebody subscribes to it. */
+  readonly isReplacing: boolean;
 }
 
 export function drawPlan(random: Random): Plan {
@@ -122,8 +124,9 @@ export function drawPlan(random: Random): Plan {
   // Drawn last, so that the rest of a seed's run stays what it was.
   const isMemoryShort = random.isLucky(0.1);
   if (isMemoryShort) shortenMemory(random, cast, steps);
-  if (random.isLucky(0.1)) replaceRetained(random, cast, steps);
-  return { clients: cast.clients, steps, hasRules: cast.rules > 0, isMemoryShort };
+  const isReplacing = random.isLucky(0.1);
+  if (isReplacing) replaceRetained(random, cast, steps);
+  return { clients: cast.clients, steps, hasRules: cast.rules > 0, isMemoryShort, isReplacing };
 }
 
 /** Parts of all memory that others take: up to the levels at which clients are refused more, and are disconnected. */
@@ -239,29 +242,28 @@ function restart(random: Random): Action {
 }
 
 /**
- * Somebody subscribes while what is retained is replaced: by messages that are large enough for their content to have
- * records of its own.
+ * Somebody subscribes, again and again, while what is retained is replaced: by messages that are large enough for their
+ * content to have records of its own, and that go to all others as well.
  */
 function replaceRetained(random: Random, cast: Cast, steps: Step[]): void {
   for (let left = random.between(2, 6); left > 0; left--) {
     const [subscriber, publisher] = [random.between(0, cast.clients - 1), random.between(0, cast.clients - 1)];
-    const everything = { topic: '#', qos: random.pick([1, 2] as const), nl: false, rap: false, rh: 0 } as const;
-    const replaced = Array.from({ length: 8 }, () => {
-      const topic = random.pick(topics);
+    const everything = (client: number): Step => {
+      const filter = { topic: '#', qos: random.pick([1, 2] as const), nl: false, rap: false, rh: 0 } as const;
+      return { afterMs: 0, kind: 'subscribe', client, filters: [filter], id: 0 };
+    };
+    // All to one topic, or to any.
+    const ofOne = random.isLucky(0.5) ? random.pick(topics) : null;
+    const added: Step[] = [{ afterMs: pause(random, cast), kind: 'unsubscribe', client: subscriber, filter: '#' }];
+    if (random.isLucky(0.7)) for (let each = 0; each < cast.clients; each++) added.push(everything(each));
+    for (let count = 0; count < 8; count++) {
+      const topic = ofOne ?? random.pick(topics);
       const message = { topic, qos: random.pick([1, 2] as const), retain: true, expirySeconds: -1, bytes: 5_000 };
-      return { ...message, afterMs: random.pick([0, 0, 1]), kind: 'publish', usesAlias: false, times: 1 } as const;
-    });
-    const at = random.between(2 * cast.clients, steps.length);
-    const published = replaced.map((each) => ({ ...each, client: publisher }));
-    steps.splice(
-      at,
-      0,
-      { afterMs: pause(random, cast), kind: 'unsubscribe', client: subscriber, filter: '#' },
-      { ...published[0]!, afterMs: random.between(100, 200) },
-      ...published.slice(1, 4),
-      { afterMs: 0, kind: 'subscribe', client: subscriber, filters: [everything], id: 0 },
-      ...published.slice(4),
-    );
+      const afterMs = count === 0 ? random.between(100, 200) : random.pick([0, 0, 1]);
+      added.push({ ...message, afterMs, kind: 'publish', client: publisher, usesAlias: false, times: 1 });
+      if (count === 3 || (count > 0 && random.isLucky(0.3))) added.push(everything(subscriber));
+    }
+    steps.splice(random.between(2 * cast.clients, steps.length), 0, ...added);
   }
 }
 

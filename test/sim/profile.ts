@@ -49,6 +49,11 @@ export function withLittleMemory(profile: Profile): Profile {
   };
 }
 
+/** A message is given to one subscriber in a round, and what others do, and commits, come in between. */
+export function withSlowSteps(profile: Profile): Profile {
+  return { ...profile, hasSmallSteps: true, workMicroseconds: 2_000, disk: { ...profile.disk, writeMs: 1 } };
+}
+
 export function drawProfile(random: Random): Profile {
   const isTight = random.isLucky(0.3);
   const isSmall = random.isLucky(0.5);

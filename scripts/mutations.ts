@@ -312,7 +312,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a message dropped from a full queue is not counted',
     file: 'core/delivering.ts',
-    from: "this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session);",
+    from: "this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session, displaced);",
     to: '',
   },
   // Memory
@@ -361,8 +361,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a retained message for which there is no memory leaves the one before it',
     file: 'core/core.ts',
-    from: "      this.#forgetRetained(message.topic);\n      return this.sink.dropped('retainedLimit', null);",
-    to: "      return this.sink.dropped('retainedLimit', null);",
+    from: "      this.#forgetRetained(message.topic);\n      return this.sink.dropped('retainedLimit', null, message);",
+    to: "      return this.sink.dropped('retainedLimit', null, message);",
   },
   // Sessions, wills, time
   {
@@ -585,7 +585,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: an expired message goes to another member of a shared subscription',
     file: 'core/redistribution.ts',
-    from: "if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]",
+    from: "if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session, message); // [MQTT5 3.3.2-5]",
     to: '',
   },
   {
@@ -689,7 +689,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a client that does not read is sent more and more of QoS 0',
     file: 'core/delivering.ts',
-    from: "if (session.isCongested) return this.#sink.dropped('slowConsumer', session);",
+    from: "if (session.isCongested) return this.#sink.dropped('slowConsumer', session, message);",
     to: '',
   },
   {

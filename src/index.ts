@@ -4,6 +4,7 @@
  * See `createBroker`; docs/guides/library.md has an example.
  */
 import { type EventListeners, startApp } from './app.ts';
+import type { Statistics } from './base/metrics.ts';
 import type { MessageFields } from './broker/create-message.ts';
 import { type BrokerEvents, eventNames } from './broker/events.ts';
 import type { MessageHandler } from './broker/local-client.ts';
@@ -18,6 +19,7 @@ import type { Listener } from './contracts/transport.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
 
 export type { EventListeners } from './app.ts';
+export type { Distribution, Labels, Sample, Statistic, Statistics } from './base/metrics.ts';
 export type { MessageFields } from './broker/create-message.ts';
 export type { BrokerEventMap, BrokerEvents } from './broker/events.ts';
 export type { MessageHandler } from './broker/local-client.ts';
@@ -78,6 +80,8 @@ export interface SluiceBroker {
    * subscribers; the log says so.
    */
   use(step: Use): () => void;
+  /** What the broker counts and measures, by the name of the metric, as it is now: see docs/reference/metrics.md. */
+  statistics(): Statistics;
   /**
    * Stops accepting, tells v5 clients 0x8B, finishes what was acknowledged, within `shutdownSeconds` of the
    * configuration. Rejects with a StoreError if the disk did not take everything by then; everything is closed all the
@@ -140,6 +144,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
         void broker.reclassify();
       };
     },
+    statistics: () => broker.statistics(),
     close,
   };
 }

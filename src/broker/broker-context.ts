@@ -2,6 +2,7 @@
  * What all connections of one broker share.
  */
 import type { ChunkPool } from '../base/chunk-pool.ts';
+import type { Metrics } from '../base/metrics.ts';
 import type { Scheduler } from '../base/scheduler.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
@@ -43,6 +44,8 @@ export interface BrokerContext {
   /** Encoded once, for however many subscribers. */
   readonly lastPublish: LastPublish;
   readonly counters: Counters;
+  /** Whatever is counted and measured, for whoever tells of it. */
+  readonly metrics: Metrics;
   readonly log: Log;
   /** For what anybody could fill the log with. */
   readonly limitedLog: LimitedLog;

@@ -128,11 +128,11 @@ export class BrokerSink implements Sink {
   }
 
   willRefused(message: Message, will: PendingWill, reasonCode: number, why?: string): void {
-    this.dropped('willRefused', null);
+    this.dropped('willRefused', null, message);
     this.#options.onWillRefused(message, will, reasonCode, why);
   }
 
-  dropped(reason: DropReason, _session: Session | null, count = 1): void {
+  dropped(reason: DropReason, _session: Session | null, _message: Message | null, count = 1): void {
     this.#options.counters.dropped[reason] += count;
   }
 

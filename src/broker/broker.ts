@@ -5,6 +5,7 @@ import { type Clock, systemTimers, type Timers } from '../base/clock.ts';
 import { type After, Deadline } from '../base/deadline.ts';
 import type { Garbage } from '../base/garbage.ts';
 import type { Ledger } from '../base/ledger.ts';
+import { type Statistics, statisticsOf } from '../base/metrics.ts';
 import type { Scheduler } from '../base/scheduler.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
@@ -134,6 +135,11 @@ export class Broker implements BanList {
 
   get counters(): Counters {
     return this.#context.counters;
+  }
+
+  /** All metrics, as they are now. */
+  statistics(): Statistics {
+    return statisticsOf(this.#context.metrics);
   }
 
   /** What clients take of memory. */

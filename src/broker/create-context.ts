@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { ChunkPool } from '../base/chunk-pool.ts';
 import { systemClock } from '../base/clock.ts';
+import { Metrics } from '../base/metrics.ts';
 import { eventLoop, type Step } from '../base/scheduler.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
@@ -21,6 +22,7 @@ import { BrokerSink, type SinkOptions } from './broker-sink.ts';
 import type { Connection } from './connection.ts';
 import { Counters } from './counters.ts';
 import { BrokerEvents } from './events.ts';
+import { gaugesOf } from './gauges.ts';
 import { GroupCommit } from './group-commit.ts';
 import { createLimitedLog } from './limited-log.ts';
 import { MemoryGuard } from './memory-guard.ts';
@@ -112,6 +114,7 @@ export function createContext(options: BrokerOptions, owner: ContextOwner): Brok
     chunks,
     lastPublish: new LastPublish(),
     counters,
+    metrics: new Metrics(),
     log,
     limitedLog,
     audit,
@@ -126,6 +129,9 @@ export function createContext(options: BrokerOptions, owner: ContextOwner): Brok
     advanceClock,
     timeOfRound: () => (scheduler.begun > 0 && scheduler.begun === readInRound ? time.now : advanceClock()),
   };
+  for (const metrics of [counters.metrics, gaugesOf(context), context.pipeline?.metrics ?? []]) {
+    context.metrics.add(metrics);
+  }
   context.decoder.topics.onDisplaced = (topic) => context.core.router.release(topic);
   return context;
 }

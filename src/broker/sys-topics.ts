@@ -2,8 +2,8 @@
  * The $SYS topics, by Mosquitto's names, so that the dashboards people have go on working. Published retained, at an
  * interval.
  */
-import { Category } from '../base/ledger.ts';
-import type { Session } from '../core/session.ts';
+import { type Histogram, RecentCounts } from '../base/histogram.ts';
+import type { Labels } from '../base/metrics.ts';
 import { Topic, widestTopicLimits } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { createMessage } from './create-message.ts';
@@ -36,29 +36,28 @@ class Load {
   }
 }
 
-const ofPipelines = 'pipelines/';
+/** Topics that Mosquitto has under two names. */
+const alsoCalled: Readonly<Record<string, string>> = {
+  'clients/connected': 'clients/active',
+  'clients/disconnected': 'clients/inactive',
+  'messages/stored': 'store/messages/count',
+};
 
-/** So many are counted in one step. */
-const sessionsPerStep = 2_000;
-
-interface SessionCount {
-  connected: number;
-  waiting: number;
-  waitingBytes: number;
-}
+/** Percentiles are of what came since the last time but one that this had passed. */
+const recentSeconds = 10;
 
 export class SysTopics {
   readonly #context: BrokerContext;
   /** They say how the disk does: they do not wait for it. */
   readonly #messages: OwnMessages;
   readonly #published = new Map<string, { topic: Topic; value: string }>();
+  /** Those of them that metrics have or had. */
+  readonly #ofMetrics = new Set<string>();
   readonly #loads: Record<string, Load>;
-  #rssBytes = 0;
+  /** Of each histogram that is published. */
+  readonly #recent = new WeakMap<Histogram, RecentCounts>();
+  #secondsSinceForgetting = 0;
   #isPublishing = false;
-  /** Of all sessions, when they were counted last. */
-  #sessions: SessionCount = { connected: 0, waiting: 0, waitingBytes: 0 };
-  /** The count that is not complete. */
-  #counting: (SessionCount & { readonly sessions: Iterator<Session> }) | null = null;
 
   constructor(context: BrokerContext) {
     this.#context = context;
@@ -78,12 +77,11 @@ export class SysTopics {
 
   /**
    * Publishes what changed since the last time, topic by topic: each may go to thousands. `seconds`: how long ago that
-   * was. Returns false if the last time is not over. Very many sessions are counted for the next time.
+   * was. Returns false if the last time is not over.
    */
   publish(seconds: number): boolean {
     if (this.#isPublishing) return false;
     this.#isPublishing = true;
-    this.#countSessions();
     const changes = this.#publishEach(seconds);
     const { scheduler, boundary, outgoing } = this.#context;
     scheduler.jobs.run(() => {
@@ -97,7 +95,6 @@ export class SysTopics {
 
   /** All of them at once: nobody is connected yet who would wait meanwhile. */
   publishFirst(seconds: number): void {
-    this.#countSessions();
     this.#context.boundary.forAll('$SYS', () => void Array.from(this.#publishEach(seconds)));
   }
 
@@ -109,98 +106,52 @@ export class SysTopics {
         yield this.#put(`load/${name}/${span}`, value.toFixed(2));
       }
     }
-    for (const [name, value] of Object.entries(this.#values())) {
-      yield this.#put(name, String(value), typeof value === 'string' ? 'text/plain' : undefined);
-    }
-    const pipelines = new Map(this.#context.pipeline?.statistics() ?? []);
-    for (const [name, value] of pipelines) yield this.#put(`${ofPipelines}${name}`, String(value));
-    for (const name of this.#published.keys()) {
-      if (name.startsWith(ofPipelines) && !pipelines.has(name.slice(ofPipelines.length))) yield this.#remove(name);
-    }
+    const { core, counters } = this.#context;
+    yield this.#put('version', `Sluice ${version}`, 'text/plain');
+    yield this.#put('uptime', `${Math.floor((core.now - counters.startedAt) / 1000)} seconds`, 'text/plain');
+    const values = this.#values(seconds);
+    for (const [name, value] of values) yield this.#put(name, String(value));
+    for (const name of this.#ofMetrics) if (!values.has(name)) yield this.#remove(name);
+    for (const name of values.keys()) this.#ofMetrics.add(name);
   }
 
-  #countSessions(): void {
-    if (this.#counting !== null) return;
-    const { core } = this.#context;
-    this.#counting = { sessions: core.directory[Symbol.iterator](), connected: 0, waiting: 0, waitingBytes: 0 };
-    if (this.#countSome()) core.sink.background(() => this.#countSome());
-  }
-
-  /** Returns whether there are more. */
-  #countSome(): boolean {
-    const counting = this.#counting!;
-    for (let left = sessionsPerStep; left > 0; left--) {
-      const { value: session, done } = counting.sessions.next();
-      if (done) {
-        this.#sessions = counting;
-        this.#counting = null;
-        return false;
-      }
-      if (session.isConnected) counting.connected++;
-      counting.waiting += session.queue.length;
-      counting.waitingBytes += session.queue.bytes;
-    }
-    return true;
-  }
-
-  #values(): Record<string, string | number> {
-    const { core, counters, connections, admission } = this.#context;
-    const { connected, waiting, waitingBytes } = this.#sessions;
-    const values: Record<string, string | number> = {
-      version: `Sluice ${version}`,
-      uptime: `${Math.floor((core.now - counters.startedAt) / 1000)} seconds`,
-      'clients/total': core.directory.size,
-      'clients/connected': connected,
-      'clients/active': connected,
-      'clients/disconnected': Math.max(0, core.directory.size - connected),
-      'clients/inactive': Math.max(0, core.directory.size - connected),
-      'clients/maximum': counters.connectionsMaximum,
-      'clients/expired': counters.sessionsExpired,
-      'connections/open': connections.size,
-      'connections/refused': counters.connectionsRefused,
-      'connections/unauthenticated': admission.unauthenticated,
-      'connections/unauthenticated/bytes': admission.unauthenticatedBytes,
-      'connections/delayed': admission.delayed,
-      'authentication/failed': counters.authenticationFailed,
-      'bans/imposed': counters.banned,
-      'messages/received': counters.packetsReceived,
-      'messages/sent': counters.packetsSent,
-      'messages/stored': waiting + core.retained.count,
-      'store/messages/count': waiting + core.retained.count,
-      'store/messages/bytes': waitingBytes,
-      'publish/messages/received': counters.publishReceived,
-      'publish/messages/sent': counters.publishSent,
-      'publish/messages/dropped': counters.droppedInAll,
-      'publish/messages/refused': counters.publishRefused,
-      'publish/bytes/received': counters.publishBytesReceived,
-      'publish/bytes/sent': counters.publishBytesSent,
-      'bytes/received': counters.bytesReceived,
-      'bytes/sent': counters.bytesSent,
-      'retained messages/count': core.retained.count,
-      'subscriptions/count': core.router.subscriptionCount,
-      'shared_subscriptions/count': core.router.sharedGroupCount,
-      'store/failing': this.#context.storeHealth.isFailing ? 1 : 0,
-      'protocol errors/count': counters.protocolErrors,
-      'heap/current': this.#rss(),
+  /** What metrics say that have topics, by the name of the topic. */
+  #values(seconds: number): Map<string, number> {
+    const { core, metrics } = this.#context;
+    const values = new Map<string, number>();
+    const add = (topic: string, labels: Labels, value: number) => {
+      const name = topic.replace(/\{(\w+)\}/g, (_, label: string) => labels[label]!);
+      values.set(name, (values.get(name) ?? 0) + value);
     };
-    const { ledger, waiting: waitingForMemory } = this.#context.memory;
-    values['memory/bytes'] = ledger.bytes;
-    values['memory/bytes/shared'] = ledger.sharedBytes;
-    for (const [name, category] of Object.entries(Category)) values[`memory/bytes/${name}`] = ledger.bytesOf(category);
-    values['memory/ceiling'] = Number.isFinite(ledger.ceiling) ? ledger.ceiling : 0;
-    values['memory/pressure'] = ledger.pressure;
-    values['memory/connections/waiting'] = waitingForMemory;
-    for (const [name, count] of Object.entries(counters.limited)) values[`limits/${name}/reached`] = count;
-    for (const [reason, count] of Object.entries(counters.dropped)) {
-      values[`publish/messages/dropped/${reason}`] = count;
+    this.#secondsSinceForgetting += seconds;
+    const forgets = this.#secondsSinceForgetting >= recentSeconds;
+    if (forgets) this.#secondsSinceForgetting = 0;
+    for (const metric of metrics) {
+      for (const topic of metric.topics ?? []) {
+        if (metric.kind === 'histogram') {
+          for (const { labels, value } of metric.samples())
+            add(topic, labels, this.#recentMicroseconds(value, forgets));
+        } else for (const { labels, value } of metric.samples()) add(topic, labels, value);
+      }
     }
+    values.set('messages/stored', core.queued.messages + core.retained.count);
+    for (const [name, other] of Object.entries(alsoCalled)) values.set(other, values.get(name)!);
     return values;
   }
 
-  /** A pipeline that a reload took out. */
+  #recentMicroseconds(histogram: Histogram, forgets: boolean): number {
+    let recent = this.#recent.get(histogram);
+    if (recent === undefined) this.#recent.set(histogram, (recent = new RecentCounts(histogram)));
+    const seconds = recent.percentile(99);
+    if (forgets) recent.forget();
+    return Math.round(seconds * 1e6);
+  }
+
+  /** Its metric has no such figure any more: of a pipeline that a reload took out. */
   #remove(name: string): void {
     const { topic } = this.#published.get(name)!;
     this.#published.delete(name);
+    this.#ofMetrics.delete(name);
     this.#publish(topic, Buffer.alloc(0), undefined);
   }
 
@@ -212,14 +163,6 @@ export class SysTopics {
     const { boundary } = this.#context;
     const failed = (error: unknown) => boundary.break('$SYS', error);
     this.#messages.publish(message, { mayRefuse: false, done() {}, failed });
-  }
-
-  /** Without a file descriptor left, it cannot be asked for: the last value stands. */
-  #rss(): number {
-    try {
-      this.#rssBytes = process.memoryUsage.rss();
-    } catch {}
-    return this.#rssBytes;
   }
 
   /** A number is JSON as well, as a payload without content type is taken for; a text says that it is one. */

@@ -1,4 +1,5 @@
 /** The transform pipeline: what the broker asks of it, and where messages are kept that it could not handle. */
+import type { Metric } from '../base/metrics.ts';
 import type { QoS } from '../protocol/packets.ts';
 import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from './hooks.ts';
 
@@ -36,8 +37,8 @@ export interface MessagePipeline {
    * none.
    */
   gaveAway?(payload: Uint8Array): boolean;
-  /** For $SYS: name and value. */
-  statistics(): Iterable<[string, number]>;
+  /** What it counts and measures. */
+  readonly metrics: readonly Metric[];
 }
 
 /**

@@ -23,6 +23,7 @@ import { type RetainedMatches, RetainedMessages } from './retained.ts';
 import { type Route, targetExcludingOrigin } from './route.ts';
 import { LocalRouter, type Router } from './router.ts';
 import type { Session } from './session.ts';
+import { QueueTotals } from './session-queue.ts';
 import type { SharedGroup } from './shared-group.ts';
 import type { Sink } from './sink.ts';
 import { defaultStepSizes, type StepSizes } from './step-sizes.ts';
@@ -49,6 +50,8 @@ export class Core {
   readonly timers: TimerWheel;
   readonly wills: Wills;
   readonly ledger: Ledger;
+  /** What waits in the queues of all sessions. */
+  readonly queued = new QueueTotals();
   /** More timers are due than one step fires. */
   #hasDueTimers = false;
   #isClearing = false;
@@ -158,7 +161,7 @@ export class Core {
     if (message.retain) this.#retain(message);
     // It had to wait, for a hook or for the disk. [MQTT5 3.3.2-5]
     if (message.expiresAt < this.#now) {
-      this.sink.dropped('expired', null);
+      this.sink.dropped('expired', null, message);
       return ReasonCode.Success;
     }
 
@@ -204,11 +207,11 @@ export class Core {
     for (const { message, forms } of messages) {
       if (limits.queuePolicy !== 'reject' || message.qos === 0) continue;
       if (reservation.take(this.router.route(message.topic), message, origin, forms)) continue;
-      this.sink.dropped('queueFull', null);
+      this.sink.dropped('queueFull', null, message);
       return true;
     }
     if (this.#mayRetain(messages)) return false;
-    this.sink.dropped('retainedLimit', null);
+    this.sink.dropped('retainedLimit', null, messages.length === 1 ? messages[0]!.message : null);
     return true;
   }
 
@@ -290,7 +293,7 @@ export class Core {
   #isStillWanted(message: Message, session: Session): boolean {
     if (session.isEnded) return false;
     if (session.rights?.receive(message.topic.name) !== false) return true;
-    this.sink.dropped('notAuthorized', session);
+    this.sink.dropped('notAuthorized', session, message);
     return false;
   }
 
@@ -317,7 +320,7 @@ export class Core {
       if (!message.isExpired(this.#now)) continue;
       walk.stepsLeft -= nodesPerExpired;
       this.#forgetRetained(message.topic);
-      this.sink.dropped('expired', null);
+      this.sink.dropped('expired', null, message);
     }
     return !all.isDone;
   }
@@ -344,7 +347,7 @@ export class Core {
     } else if (!this.#surelyMayRetain(message) && !this.#mayRetain([{ message, forms: null }])) {
       // A publisher that cannot be told believes it retained: no message is better than the one before.
       this.#forgetRetained(message.topic);
-      return this.sink.dropped('retainedLimit', null);
+      return this.sink.dropped('retainedLimit', null, message);
     }
     const kept = message.keep();
     this.retained.set(kept);

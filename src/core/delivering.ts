@@ -87,11 +87,11 @@ export class Delivering {
     if (session.packetBytesMax !== Number.POSITIVE_INFINITY && session.isConnected) {
       // Skipped, as if it had been delivered; the connection lives on. [MQTT5 3.1.2-25]
       if (!this.#sink.fits(session, message, qos, subscriptionIds))
-        return this.#sink.dropped('packetTooLarge', session);
+        return this.#sink.dropped('packetTooLarge', session, message);
     }
     if (qos === 0 && (session.isReady || !this.#settings.queueQoS0)) {
       if (!session.isReady) return;
-      if (session.isCongested) return this.#sink.dropped('slowConsumer', session);
+      if (session.isCongested) return this.#sink.dropped('slowConsumer', session, message);
     }
     // Not past others of QoS 0 that were kept while the client was away. [MQTT5 4.6.0-6]
     const mustWait = this.#settings.queueQoS0 && (!session.isReady || session.queue.length > 0);
@@ -156,7 +156,7 @@ export class Delivering {
     const { bytes } = delivery;
     if (bytes > limits.queueBytes) {
       // Nothing that could leave would make room for it.
-      this.#sink.dropped('queueFull', session);
+      this.#sink.dropped('queueFull', session, delivery.message);
       return false;
     }
     const most = Math.max(droppedAtOnce, limits.queueMessages / goesToDropAll);
@@ -164,13 +164,12 @@ export class Delivering {
       const oldest = this.#oldest(session);
       const isExpired = oldest !== null && oldest.expiresAt <= this.now;
       if (oldest === null || (!isExpired && limits.queuePolicy !== 'drop-oldest')) {
-        this.#sink.dropped('queueFull', session);
+        this.#sink.dropped('queueFull', session, delivery.message);
         return false;
       }
-      if (queue.inMemory > 0) queue.drop();
-      else queue.dropSpilled(oldest.messageId, oldest.bytes);
+      const displaced = queue.inMemory > 0 ? queue.drop() : queue.dropSpilled(oldest.messageId, oldest.bytes);
       if (session.isPersistent) this.#store.removeDelivery(session.sid, oldest.messageId);
-      this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session);
+      this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session, displaced);
     }
     return true;
   }
@@ -185,7 +184,7 @@ export class Delivering {
 
   #giveUp(session: Session, delivery: Delivery, reason: DropReason): void {
     if (session.isPersistent) this.#store.removeDelivery(session.sid, delivery.message.id);
-    this.#sink.dropped(reason, session);
+    this.#sink.dropped(reason, session, delivery.message);
   }
 
   #send(session: Session, delivery: Delivery): void {
@@ -257,7 +256,7 @@ export class Delivering {
   #sendNowStored(session: Session, delivery: Delivery, packetId: PacketId, rightsChanges: number): void {
     const { message, retain, subscriptionIds } = delivery;
     if (rightsChanges !== this.rightsChanges && !mayReceive(session, message)) {
-      this.#withdraw(session, packetId);
+      this.#withdraw(session, packetId, message);
       return this.pump(session);
     }
     // A whole window may have waited for the same commit: no more of it is written than the client reads.
@@ -272,14 +271,14 @@ export class Delivering {
     if (session.window.awaiting(packetId) !== Awaiting.pubrec) return;
     const delivery = session.window.delivery(packetId)!;
     const { message, retain, subscriptionIds } = delivery;
-    if (!mayReceive(session, message)) return this.#withdraw(session, packetId);
+    if (!mayReceive(session, message)) return this.#withdraw(session, packetId, message);
     this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
   }
 
   /** The rules have come to forbid a QoS 2 message before it was sent: its identifier is free again. */
-  #withdraw(session: Session, packetId: PacketId): void {
+  #withdraw(session: Session, packetId: PacketId, message: Message): void {
     this.settle(session, packetId);
-    this.#sink.dropped('notAuthorized', session);
+    this.#sink.dropped('notAuthorized', session, message);
   }
 
   /**
@@ -314,14 +313,14 @@ export class Delivering {
     }
     if (qos !== 2) {
       this.settle(session, packetId);
-      return this.#sink.dropped(refusal, session);
+      return this.#sink.dropped(refusal, session, message);
     }
     // It may have come before, and then the client keeps the identifier until it is released.
     session.window.received(packetId);
     if (session.isPersistent)
       this.#store.putSending(session.sid, { packetId, messageId: message.id, isReceived: true });
     this.#sink.acknowledgeStored(session, PacketType.pubrel, packetId, ReasonCode.Success);
-    this.#sink.dropped(refusal, session);
+    this.#sink.dropped(refusal, session, message);
   }
 
   /**
@@ -385,7 +384,7 @@ export class Delivering {
       }
       session.queue.takeSpilled(expired.bytes);
       this.#store.removeDelivery(session.sid, expired.messageId);
-      this.#sink.dropped('expired', session);
+      this.#sink.dropped('expired', session, null);
     }
     return true;
   }

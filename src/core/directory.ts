@@ -6,17 +6,28 @@ import type { Session } from './session.ts';
  */
 export interface SessionDirectory {
   readonly size: number;
+  /** Sessions whose clients are connected. */
+  readonly connected: number;
   get(clientId: string): Session | undefined;
   add(session: Session): void;
   remove(session: Session): void;
+  /** Its client has come. */
+  attached(): void;
+  /** Its client has gone. Others than those that are here do not count. */
+  detached(session: Session): void;
   [Symbol.iterator](): Iterator<Session>;
 }
 
 export class LocalDirectory implements SessionDirectory {
   readonly #sessions = new Map<string, Session>();
+  #connected = 0;
 
   get size(): number {
     return this.#sessions.size;
+  }
+
+  get connected(): number {
+    return this.#connected;
   }
 
   get(clientId: string): Session | undefined {
@@ -29,6 +40,14 @@ export class LocalDirectory implements SessionDirectory {
 
   remove(session: Session): void {
     if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId);
+  }
+
+  attached(): void {
+    this.#connected++;
+  }
+
+  detached(session: Session): void {
+    if (this.#sessions.get(session.clientId) === session) this.#connected--;
   }
 
   [Symbol.iterator](): Iterator<Session> {

@@ -79,6 +79,7 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   session.packetBytesMax = request.packetBytesMax;
   session.will = request.will;
   session.channel = request.channel;
+  core.directory.attached();
   session.disconnectedAt = null;
   identify(core, session, request.identity, request.rights);
   session.isReady = session.isCongested = false;
@@ -101,7 +102,7 @@ export function attach(core: Core, name: string, channel: object): Session {
       traits: traitsOf[5],
       expirySeconds: 0,
     },
-    core.ledger,
+    core,
   );
   session.channel = channel;
   session.window.resume(core.settings.limits.inflight);
@@ -149,7 +150,7 @@ function isSame(one: ClientIdentity | null, other: ClientIdentity | null): boole
 }
 
 function begin(core: Core, { clientId, traits, expirySeconds }: ConnectRequest): Session {
-  const session = new Session({ clientId, sid: core.store.nextSessionId(), traits, expirySeconds }, core.ledger);
+  const session = new Session({ clientId, sid: core.store.nextSessionId(), traits, expirySeconds }, core);
   core.directory.add(session);
   return session;
 }
@@ -169,6 +170,8 @@ function save(core: Core, session: Session): void {
 export function disconnected(core: Core, session: Session, publishesWill: boolean): void {
   // Who was sent no CONNACK was never connected, so there is nothing to tell others of.
   if (!publishesWill || !session.isReady) session.will = null;
+  // After a restart, those that were connected have no channel any more.
+  if (session.channel !== null) core.directory.detached(session);
   session.channel = null;
   session.disconnectedAt = core.now;
   session.isReady = session.isCongested = false;
@@ -207,7 +210,8 @@ function leaveBacklog(core: Core, session: Session): void {
   let isGone = false;
   core.delivering.redistribution.begin(session, null, () => {
     isGone = true;
-    if (session.queue.length > 0) core.sink.dropped('sessionEnded', session, session.queue.length);
+    for (const { message } of session.queue) core.sink.dropped('sessionEnded', session, message);
+    if (session.queue.spilled > 0) core.sink.dropped('sessionEnded', session, null, session.queue.spilled);
     if (session.isStored) core.removeStored(session.sid);
     session.end();
   });
@@ -222,7 +226,7 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
   const restored: [Session, RestoredSession][] = [];
   for (const record of sessions) {
     const { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity } = record.session;
-    const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, core.ledger);
+    const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, core);
     session.will = will;
     session.identity = identity;
     session.rights = identity === null ? null : (core.access?.rightsOf(identity) ?? null);

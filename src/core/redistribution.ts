@@ -241,13 +241,13 @@ export class Redistribution {
 
   #passOn(session: Session, { message, qos, group, joint }: Delivery): void {
     if (session.isPersistent) this.#store.removeDelivery(session.sid, message.id);
-    if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session); // [MQTT5 3.3.2-5]
+    if (message.isExpired(this.#delivering.now)) return this.#sink.dropped('expired', session, message); // [MQTT5 3.3.2-5]
     const { limits } = this.#settings;
     const lasting = this.#isStopping ? group!.pick(session, message, qos, limits, true) : null;
     const other = lasting ?? group!.pick(session, message, qos, limits);
     // The others may have left meanwhile, and it may be back.
     const newOwner = other ?? (session.isEnded ? null : group!.pick(null, message, qos, limits));
-    if (newOwner === null) return this.#sink.dropped('noSharedMember', session);
+    if (newOwner === null) return this.#sink.dropped('noSharedMember', session, message);
     const ids = newOwner.identifier > 0 ? [newOwner.identifier] : null;
     const retain = message.retain && newOwner.retainAsPublished;
     const granted = Math.min(message.qos, newOwner.qos) as QoS;

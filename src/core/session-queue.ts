@@ -6,6 +6,7 @@
 import { Deque } from '../base/deque.ts';
 import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { Backlog } from '../contracts/session-store.ts';
+import type { Message } from '../protocol/message.ts';
 import type { Delivery } from './delivery.ts';
 import { deliveryBytes, hold, letGo } from './footprint.ts';
 
@@ -16,9 +17,17 @@ interface QueueLimits {
 
 const { queues } = Category;
 
+/** What waits in all queues of a broker, in memory and in the store. */
+export class QueueTotals {
+  messages = 0;
+  /** See `queuedBytes`. */
+  bytes = 0;
+}
+
 export class SessionQueue {
   /** Charged with what is in memory. */
   readonly #account: Account;
+  readonly #totals: QueueTotals;
   readonly #waiting = new Deque<Delivery>();
   #bytes = 0;
   #spilled = 0;
@@ -33,8 +42,9 @@ export class SessionQueue {
   #excess = 0;
   #excessBytes = 0;
 
-  constructor(account = new Account(unlimited)) {
+  constructor(account = new Account(unlimited), totals = new QueueTotals()) {
     this.#account = account;
+    this.#totals = totals;
   }
 
   get length(): number {
@@ -72,8 +82,11 @@ export class SessionQueue {
 
   /** The caller checks `hasRoomFor` first: it decides what to drop. Nothing may be spilled. */
   push(delivery: Delivery): void {
+    const { bytes } = delivery;
     this.#waiting.push(delivery);
-    this.#bytes += delivery.bytes;
+    this.#bytes += bytes;
+    this.#totals.messages++;
+    this.#totals.bytes += bytes;
     hold(this.#account, queues, delivery.message, deliveryBytes);
     this.position = Math.max(this.position, delivery.message.id);
   }
@@ -82,22 +95,30 @@ export class SessionQueue {
   spill({ message, bytes }: Delivery): void {
     // What the store has before it is in memory, or under way already.
     if (this.#spilled === 0) this.position = message.id - 1;
-    this.#spilled++;
+    this.#addSpilled(1, bytes);
+  }
+
+  /** Negative: so many fewer. */
+  #addSpilled(messages: number, bytes: number): void {
+    this.#spilled += messages;
     this.#spilledBytes += bytes;
+    this.#totals.messages += messages;
+    this.#totals.bytes += bytes;
   }
 
   /** Leaves to the store what is in memory as well; all of it must be stored. */
   spillAll(): void {
     const first = this.#waiting.peek();
     if (first === undefined) return;
-    this.#spilled += this.#waiting.length;
-    this.#spilledBytes += this.#bytes;
+    this.#addSpilled(this.#waiting.length, this.#bytes);
     this.position = first.message.id - 1;
     this.#clear();
   }
 
   #clear(): void {
     for (const { message } of this.#waiting) letGo(this.#account, queues, message, deliveryBytes);
+    this.#totals.messages -= this.#waiting.length;
+    this.#totals.bytes -= this.#bytes;
     this.#waiting.clear();
     this.#bytes = 0;
   }
@@ -105,7 +126,7 @@ export class SessionQueue {
   /** The session is over. */
   end(): void {
     this.#clear();
-    this.#spilled = this.#spilledBytes = 0;
+    this.#addSpilled(-this.#spilled, -this.#spilledBytes);
   }
 
   /**
@@ -113,8 +134,7 @@ export class SessionQueue {
    * message.
    */
   restoreSpilled({ messages, bytes }: Backlog, { queueMessages, queueBytes }: QueueLimits): void {
-    this.#spilled = messages;
-    this.#spilledBytes = bytes;
+    this.#addSpilled(messages, bytes);
     this.#excess = Math.max(0, messages - queueMessages);
     this.#excessBytes = Math.max(0, bytes - queueBytes);
   }
@@ -125,16 +145,16 @@ export class SessionQueue {
     if (this.#excessBytes > 0) this.#excessBytes = Math.max(0, this.#excessBytes - bytes);
   }
 
-  /** The first one makes room. */
-  drop(): void {
-    this.#take();
+  /** The first one makes room. Returns it. */
+  drop(): Message | null {
+    return this.#take()?.message ?? null;
   }
 
-  /** The oldest spilled one, with this number, makes room. */
-  dropSpilled(messageId: number, bytes: number): void {
+  /** The oldest spilled one, with this number, makes room. It is not in memory. */
+  dropSpilled(messageId: number, bytes: number): null {
     this.position = messageId;
-    this.#spilled--;
-    this.#spilledBytes -= bytes;
+    this.#addSpilled(-1, -bytes);
+    return null;
   }
 
   /** A page of spilled ones is in memory now; those dropped since it was asked for are passed over. */
@@ -142,22 +162,19 @@ export class SessionQueue {
     this.dropDamaged(damaged);
     for (const delivery of deliveries) {
       if (delivery.message.id <= this.position) continue;
-      this.#spilled--;
-      this.#spilledBytes -= delivery.bytes;
+      this.#addSpilled(-1, -delivery.bytes);
       this.push(delivery);
     }
   }
 
   /** Spilled ones that could not be read are gone. */
   dropDamaged({ messages, bytes }: Backlog): void {
-    this.#spilled -= messages;
-    this.#spilledBytes -= bytes;
+    this.#addSpilled(-messages, -bytes);
   }
 
   /** One of the spilled ones, wherever it stands, is gone. */
   takeSpilled(bytes: number): void {
-    this.#spilled--;
-    this.#spilledBytes -= bytes;
+    this.#addSpilled(-1, -bytes);
     this.#left(bytes);
   }
 
@@ -180,7 +197,10 @@ export class SessionQueue {
   #take(): Delivery | undefined {
     const delivery = this.#waiting.shift();
     if (delivery === undefined) return undefined;
-    this.#bytes -= delivery.bytes;
+    const { bytes } = delivery;
+    this.#bytes -= bytes;
+    this.#totals.messages--;
+    this.#totals.bytes -= bytes;
     letGo(this.#account, queues, delivery.message, deliveryBytes);
     return delivery;
   }

@@ -17,7 +17,7 @@ import type { Traits } from '../protocol/traits.ts';
 import { filterFootprint, filtersFootprint, hold, letGo, nameBytes, sessionBytes, willBytes } from './footprint.ts';
 import type { Replay } from './retained.ts';
 import { SendWindow } from './send-window.ts';
-import { SessionQueue } from './session-queue.ts';
+import { type QueueTotals, SessionQueue } from './session-queue.ts';
 import type { Membership } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -100,12 +100,12 @@ export class Session {
       readonly traits: Traits;
       readonly expirySeconds: number;
     },
-    ledger: Ledger = unlimited,
+    broker: { readonly ledger: Ledger; readonly queued?: QueueTotals } = { ledger: unlimited },
   ) {
-    this.account = new Account(ledger);
+    this.account = new Account(broker.ledger);
     this.account.add(Category.sessions, sessionBytes + nameBytes(identity.clientId));
     this.window = new SendWindow(this.account);
-    this.queue = new SessionQueue(this.account);
+    this.queue = new SessionQueue(this.account, broker.queued);
     this.clientId = identity.clientId;
     this.sid = identity.sid;
     this.traits = identity.traits;

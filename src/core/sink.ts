@@ -66,8 +66,11 @@ export interface Sink {
   publishWill(message: Message, will: PendingWill, done: () => void): void;
   /** A will that is due may not be published, by the rules, a hook or the pipeline; it counts as dropped. */
   willRefused(message: Message, will: PendingWill, reasonCode: number, why?: string): void;
-  /** A message, or so many, was not delivered to this session (null: to nobody in particular). */
-  dropped(reason: DropReason, session: Session | null, count?: number): void;
+  /**
+   * A message was not delivered to this session (null: to nobody in particular). It may be borrowed; null: it is not in
+   * memory, or they are several. Only of those there may be more than one (`count`).
+   */
+  dropped(reason: DropReason, session: Session | null, message: Message | null, count?: number): void;
   /** For the log: a session is over. */
   sessionEnded(session: Session, why: 'expired' | 'clean' | 'disconnected'): void;
 }

@@ -6,6 +6,7 @@
  * without pipelines pays neither time nor memory for it.
  */
 import { systemTimers, type Timers } from '../base/clock.ts';
+import type { Metric } from '../base/metrics.ts';
 import { printable } from '../base/printable.ts';
 import { RateLimitedLog } from '../base/rate-limited-log.ts';
 import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
@@ -23,6 +24,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import { matches } from '../protocol/topic.ts';
 import type { AcceptedFormats } from './accept.ts';
 import { PipelineError, Rejection } from './errors.ts';
+import { pipelineMetrics } from './metrics.ts';
 import { hasArrived } from './packed.ts';
 import { type Part, partContext } from './part.ts';
 import { through } from './passage.ts';
@@ -64,9 +66,6 @@ const logLimits = {
   },
 };
 
-/** Percentiles forget what is older than this, or than twice as much. */
-const durationsMs = 10_000;
-
 /** So long a pipeline that is taken out waits for messages that are in it. */
 const patienceMs = 10_000;
 
@@ -89,6 +88,7 @@ export class Pipelines implements MessagePipeline {
   readonly deadline: StepDeadline;
   /** For stages that are not short enough for the event loop. */
   readonly thread: StageThread;
+  readonly metrics: readonly Metric[];
   #configured: readonly Pipeline[] = [];
   #used: readonly Part[] = [];
   #onPublish: readonly Part[] = [];
@@ -103,7 +103,6 @@ export class Pipelines implements MessagePipeline {
    */
   #lastTask: Promise<void> = Promise.resolve();
   #isReleasing = false;
-  #rotatedAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: PipelinesOptions) {
@@ -113,6 +112,12 @@ export class Pipelines implements MessagePipeline {
     this.deadline = new StepDeadline(options.timers ?? systemTimers, options.limits.stepSeconds);
     const { limits, log, startWorker } = options;
     this.thread = new StageThread({ limits, warn: (what) => log.warn({}, what), startWorker });
+    this.metrics = pipelineMetrics({
+      configured: () => this.#configured,
+      thread: this.thread,
+      quarantine: options.quarantine,
+      quarantineDropped: () => this.#quarantineDropped,
+    });
   }
 
   #newUnderWay(): UnderWay {
@@ -258,18 +263,10 @@ export class Pipelines implements MessagePipeline {
 
   /** Publishes what stages held back and whose time has come. Called about ten times a second. */
   async tick(): Promise<void> {
-    this.#rotateDurations();
     this.#limitedLog.tick();
     if (this.#isReleasing) return;
     this.#isReleasing = true;
     await this.#afterOthers(() => this.#release('due')).finally(() => (this.#isReleasing = false));
-  }
-
-  #rotateDurations(): void {
-    const now = this.#options.now();
-    if (now - this.#rotatedAt < durationsMs && now >= this.#rotatedAt) return;
-    this.#rotatedAt = now;
-    for (const pipeline of this.#configured) for (const { durations } of pipeline.stages) durations.rotate();
   }
 
   /** Publishes everything that is held back, due or not. */
@@ -380,23 +377,6 @@ export class Pipelines implements MessagePipeline {
     } catch (error) {
       return dropped(error);
     }
-  }
-
-  /** For $SYS: name below `pipelines/`, and value. Percentiles are of the last ten to twenty seconds. */
-  *statistics(): Generator<[string, number]> {
-    for (const pipeline of this.#configured) {
-      for (const { name, counters, durations } of pipeline.stages) {
-        const at = `${pipeline.name}/${name.replace(' ', '-')}`;
-        for (const [what, count] of Object.entries(counters)) yield [`${at}/${what}`, count];
-        yield [`${at}/microseconds/p99`, Math.round(durations.percentile(99))];
-      }
-    }
-    const { quarantine } = this.#options;
-    if (this.thread.isStarted) yield ['thread/stopped', this.thread.losses];
-    if (this.#configured.length === 0 && quarantine.count === 0) return;
-    yield ['quarantine/messages', quarantine.count];
-    yield ['quarantine/bytes', quarantine.bytes];
-    yield ['quarantine/dropped', this.#quarantineDropped];
   }
 
   /** Takes nothing more in; what is under way, or held back, is finished. */

@@ -1,12 +1,12 @@
 /**
  * One stage in its place: runs it, applies `onError`, counts and times.
  */
+import { Histogram } from '../base/histogram.ts';
 import { printableWithin } from '../base/printable.ts';
 import type { Awaitable } from '../contracts/hooks.ts';
 import type { QuarantinedMessage } from '../contracts/pipeline.ts';
 import type { OnError } from '../contracts/pipeline-settings.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { Durations } from './durations.ts';
 import { failureReason, Rejection, StageFailure } from './errors.ts';
 import type { Beside, Item } from './item.ts';
 import type { PartContext } from './part.ts';
@@ -49,7 +49,8 @@ export class StageRun {
   readonly stage: Stage;
   readonly takesClearing: boolean;
   readonly counters: StageCounters = { in: 0, out: 0, dropped: 0, failed: 0, lossy: 0 };
-  readonly durations = new Durations();
+  /** Seconds, with the time that a script or plugin let it wait. */
+  readonly durations = new Histogram();
   trace: Trace | null = null;
   readonly #options: StageRunOptions;
 
@@ -99,7 +100,7 @@ export class StageRun {
     counters.lossy += item.takeLosses();
     if (typeof outcome !== 'boolean') for (const made of outcome) counters.lossy += made.takeLosses();
     const milliseconds = performance.now() - startedAt;
-    this.durations.add(milliseconds);
+    this.durations.add(milliseconds / 1_000);
     if (outcome === true) counters.out++;
     else if (outcome === false || outcome.length === 0) counters.dropped++;
     else counters.out += outcome.length;
@@ -115,7 +116,7 @@ export class StageRun {
 
   #threw(error: unknown, item: Item, context: PartContext, startedAt: number): Outcome {
     const milliseconds = performance.now() - startedAt;
-    this.durations.add(milliseconds);
+    this.durations.add(milliseconds / 1_000);
     this.trace?.(this, error as Error, milliseconds * 1000);
     return this.failed(error, item, context);
   }

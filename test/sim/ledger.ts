@@ -111,11 +111,28 @@ export function checkLedger(judge: Judge): void {
     const [says, holds] = [ledger.bytesOf(Category[name]), count.bytes.get(name) ?? 0];
     judge.check(says === holds, 'the ledger is what is held', () => `${name}: ${says} bytes, and it is ${holds}`);
   }
+  checkTotals(judge, core);
   const { sharedBytes } = ledger;
   judge.check(sharedBytes === count.shared, 'the ledger is what is held', () => {
     return `${sharedBytes} bytes are held in common, and it is ${count.shared}`;
   });
   ledger.assertSound();
+}
+
+/** What is counted as it changes is what a look at all sessions finds. */
+function checkTotals(judge: Judge, { directory, queued }: Core): void {
+  let [connected, messages, bytes] = [0, 0, 0];
+  for (const session of directory) if (session.isConnected) connected++;
+  for (const { queue } of living.get(judge.core!)!) {
+    messages += queue.length;
+    bytes += queue.bytes;
+  }
+  judge.check(connected === directory.connected, 'the totals are what all sessions have', () => {
+    return `${directory.connected} sessions count as connected, and it is ${connected}`;
+  });
+  judge.check(messages === queued.messages && bytes === queued.bytes, 'the totals are what all sessions have', () => {
+    return `${queued.messages} messages of ${queued.bytes} bytes count as queued, and it is ${messages} of ${bytes}`;
+  });
 }
 
 function countSession(count: Count, session: Session): void {

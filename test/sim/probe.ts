@@ -188,11 +188,11 @@ function watchDecisions(core: Core, judge: Judge): void {
   };
 
   const dropped = sink.dropped.bind(sink);
-  sink.dropped = (reason, session, count = 1) => {
+  sink.dropped = (reason, session, message, count = 1) => {
     if (reason === 'queueFull' && session !== null) room?.dropped(session);
     if (reason === 'retainedLimit' && routing !== null) routing.isNotRetained = true;
     judge.onDropped(reason, session?.clientId ?? null, count);
-    dropped(reason, session, count);
+    dropped(reason, session, message, count);
   };
   const willRefused = sink.willRefused.bind(sink);
   sink.willRefused = (message, will, reasonCode, why) => {

@@ -74,8 +74,13 @@ export class PipelineBench {
   }
 
   counters(stage: string): Record<string, number> {
-    const found = [...this.pipelines.statistics()].filter(([name]) => name.includes(`/${stage}/`));
-    return Object.fromEntries(found.map(([name, value]) => [name.split('/').at(-1)!, value]));
+    const counts: Record<string, number> = {};
+    for (const metric of this.pipelines.metrics) {
+      if (metric.kind !== 'counter') continue;
+      const [, name] = /^sluice_pipeline_stage_(\w+)_total$/.exec(metric.name) ?? [];
+      for (const { labels, value } of metric.samples()) if (labels.stage === stage) counts[name!] = value;
+    }
+    return counts;
   }
 
   /** Lets time pass. */

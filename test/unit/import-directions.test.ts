@@ -50,7 +50,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'contracts',
     'base',
   ],
-  'index.ts': ['app.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol'],
+  'index.ts': ['app.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol', 'base'],
   cli: [
     'app.ts',
     'authentication.ts',

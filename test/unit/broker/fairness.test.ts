@@ -815,7 +815,7 @@ test('a reload asks for each class in a session and not for each subscription, a
       return subscriberClass;
     },
     onDeliver: () => ({ verdict: 'keep' }),
-    statistics: () => [],
+    metrics: [],
   };
   const world = await World.start({ pipeline });
   const subscriptions = Array.from({ length: 9_000 }, (_, i) => ({ topic: `${i}`, qos: 0 }));

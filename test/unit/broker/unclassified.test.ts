@@ -21,7 +21,7 @@ const pipeline: MessagePipeline = {
   classify: (...asked) => classify(...asked),
   reclassify: (...asked) => reclassify(...asked),
   onDeliver: () => ({ verdict: 'keep' }),
-  statistics: () => [],
+  metrics: [],
 };
 
 let broker: Broker;

@@ -1,0 +1,220 @@
+/**
+ * Figures that are asked for where they are: what there is at this moment. What is counted stands in `counters.ts`.
+ */
+import { Category, type CategoryName } from '../base/ledger.ts';
+import { byLabel, gauge, type Metric } from '../base/metrics.ts';
+import type { BrokerContext } from './broker-context.ts';
+
+export function gaugesOf(context: BrokerContext): Metric[] {
+  return [...ofClients(context), ...ofMessages(context), ...ofMemory(context), ...ofProcess(context)];
+}
+
+function ofClients({ core, counters, connections, admission, memory }: BrokerContext): Metric[] {
+  const sessionsByState = () => {
+    const { size, connected } = core.directory;
+    return byLabel('state', { connected, disconnected: size - connected });
+  };
+  return [
+    gauge(
+      {
+        name: 'sluice_sessions',
+        help: 'Sessions whose clients are connected, and those whose clients are absent',
+        unit: 'sessions',
+        topics: ['clients/total', 'clients/{state}'],
+      },
+      sessionsByState,
+    ),
+    gauge(
+      {
+        name: 'sluice_connections',
+        help: 'Connections, with and without CONNECT',
+        unit: 'connections',
+        topics: ['connections/open'],
+      },
+      () => connections.size,
+    ),
+    gauge(
+      {
+        name: 'sluice_connections_maximum',
+        help: 'Most connections at one time since the start',
+        unit: 'connections',
+        topics: ['clients/maximum'],
+      },
+      () => counters.connectionsMaximum,
+    ),
+    gauge(
+      {
+        name: 'sluice_connections_unauthenticated',
+        help: 'Connections without CONNACK',
+        unit: 'connections',
+        topics: ['connections/unauthenticated'],
+      },
+      () => admission.unauthenticated,
+    ),
+    gauge(
+      {
+        name: 'sluice_connections_unauthenticated_bytes',
+        help: 'What connections without CONNACK have sent',
+        unit: 'bytes',
+        topics: ['connections/unauthenticated/bytes'],
+      },
+      () => admission.unauthenticatedBytes,
+    ),
+    gauge(
+      {
+        name: 'sluice_connections_delayed',
+        help: 'Connections whose refusal is held back',
+        unit: 'connections',
+        topics: ['connections/delayed'],
+      },
+      () => admission.delayed,
+    ),
+    gauge(
+      {
+        name: 'sluice_connections_waiting',
+        help: 'Connections that are not read until there is memory',
+        unit: 'connections',
+        topics: ['memory/connections/waiting'],
+      },
+      () => memory.waiting,
+    ),
+  ];
+}
+
+function ofMessages({ core, storeHealth }: BrokerContext): Metric[] {
+  return [
+    gauge(
+      {
+        name: 'sluice_subscriptions',
+        help: 'Subscriptions of all sessions',
+        unit: 'subscriptions',
+        topics: ['subscriptions/count'],
+      },
+      () => core.router.subscriptionCount,
+    ),
+    gauge(
+      {
+        name: 'sluice_shared_subscriptions',
+        help: 'Groups of shared subscriptions',
+        unit: 'groups',
+        topics: ['shared_subscriptions/count'],
+      },
+      () => core.router.sharedGroupCount,
+    ),
+    gauge(
+      {
+        name: 'sluice_retained_messages',
+        help: 'Retained messages, those below $SYS included',
+        unit: 'messages',
+        topics: ['retained messages/count'],
+      },
+      () => core.retained.count,
+    ),
+    gauge(
+      {
+        name: 'sluice_queued_messages',
+        help: 'Messages that wait in the queues of sessions, in memory and on disk',
+        unit: 'messages',
+      },
+      () => core.queued.messages,
+    ),
+    gauge(
+      {
+        name: 'sluice_queued_bytes',
+        help: 'Payloads, properties and topics of messages that wait in the queues of sessions',
+        unit: 'bytes',
+        topics: ['store/messages/bytes'],
+      },
+      () => core.queued.bytes,
+    ),
+    gauge(
+      {
+        name: 'sluice_store_failing',
+        help: '1 while the disk refuses writes or hangs, else 0',
+        unit: 'boolean',
+        topics: ['store/failing'],
+      },
+      () => (storeHealth.isFailing ? 1 : 0),
+    ),
+  ];
+}
+
+function ofMemory({ core: { ledger } }: BrokerContext): Metric[] {
+  const byCategory = () => {
+    const figures = Object.entries(Category).map(([name, category]) => [name, ledger.bytesOf(category)]);
+    return byLabel('category', Object.fromEntries(figures) as Record<CategoryName, number>);
+  };
+  return [
+    gauge(
+      {
+        name: 'sluice_memory_bytes',
+        help: 'What clients make the broker hold in memory, in all',
+        unit: 'bytes',
+        topics: ['memory/bytes'],
+      },
+      () => ledger.bytes,
+    ),
+    gauge(
+      {
+        name: 'sluice_memory_category_bytes',
+        help: 'The same by category; what several hold together counts for each of them',
+        unit: 'bytes',
+        topics: ['memory/bytes/{category}'],
+      },
+      byCategory,
+    ),
+    gauge(
+      {
+        name: 'sluice_memory_shared_bytes',
+        help: 'What is counted more than once in the categories',
+        unit: 'bytes',
+        topics: ['memory/bytes/shared'],
+      },
+      () => ledger.sharedBytes,
+    ),
+    gauge(
+      {
+        name: 'sluice_memory_ceiling_bytes',
+        help: 'The most that sluice_memory_bytes may be; 0: no ceiling',
+        unit: 'bytes',
+        topics: ['memory/ceiling'],
+      },
+      () => (Number.isFinite(ledger.ceiling) ? ledger.ceiling : 0),
+    ),
+    gauge(
+      {
+        name: 'sluice_memory_pressure',
+        help: 'Level of pressure, 0 to 5: none, caches, slow readers, queues, refusal, disconnection',
+        unit: 'level',
+        topics: ['memory/pressure'],
+      },
+      () => ledger.pressure,
+    ),
+  ];
+}
+
+function ofProcess({ counters }: BrokerContext): Metric[] {
+  let rssBytes = 0;
+  const rss = () => {
+    // Without a file descriptor left, it cannot be asked for: the last value stands.
+    try {
+      rssBytes = process.memoryUsage.rss();
+    } catch {}
+    return rssBytes;
+  };
+  return [
+    gauge(
+      {
+        name: 'process_resident_memory_bytes',
+        help: 'Resident memory of the process (RSS)',
+        unit: 'bytes',
+        topics: ['heap/current'],
+      },
+      rss,
+    ),
+    gauge(
+      { name: 'sluice_start_time_seconds', help: 'When the broker started, since the epoch', unit: 'seconds' },
+      () => counters.startedAt / 1_000,
+    ),
+  ];
+}

@@ -1,0 +1,148 @@
+/** What the broker counts and measures: declared well, counted right, and told without changing it. */
+import { describe, expect, test } from 'vitest';
+import type { Statistics } from '../../../src/base/metrics.ts';
+import { Delivery } from '../../../src/core/delivery.ts';
+import type { DropReason } from '../../../src/core/sink.ts';
+import { createBroker } from '../../../src/index.ts';
+import { Message } from '../../../src/protocol/message.ts';
+import { Topic } from '../../../src/protocol/topic.ts';
+import { allMetrics } from '../../support/all-metrics.ts';
+import { testBroker } from '../../support/broker.ts';
+import { start, World } from '../../support/core-world.ts';
+import { unique } from '../../support/wire-client.ts';
+
+const metrics = await allMetrics();
+
+describe('metrics are declared as Prometheus expects them', () => {
+  test.each(metrics.map((metric) => [metric.name, metric] as const))('%s', (name, { kind, help, unit, samples }) => {
+    expect(name).toMatch(/^[a-z][a-z0-9]*(_[a-z0-9]+)+$/);
+    expect(name.endsWith('_total')).toBe(kind === 'counter');
+    expect(/_bytes(_total)?$/.test(name)).toBe(unit === 'bytes');
+    expect(/_seconds(_total)?$/.test(name)).toBe(unit === 'seconds');
+    expect(help).toMatch(/^[A-Z0-9].*[^.\s]$/);
+    const labels = [...samples()].map((sample) => Object.entries(sample.labels).flat().join(' '));
+    expect(new Set(labels).size).toBe(labels.length);
+    expect(labels.join('')).not.toMatch(/["\\\n]/);
+  });
+
+  test('and no topic is of two metrics', () => {
+    const topics = metrics.flatMap((metric) => metric.topics ?? []);
+    expect(new Set(topics).size).toBe(topics.length);
+  });
+});
+
+const broker = testBroker();
+const figure = (statistics: Statistics, name: string, label = '') =>
+  statistics[name]!.samples.find(({ labels }) => label === '' || Object.values(labels).includes(label))?.value;
+
+test('a program reads what clients do, as it is now', async () => {
+  const { sluice } = broker;
+  const topic = unique('topic');
+  const away = unique('away');
+  const client = await broker.connect({ version: 5, clientId: away, properties: { sessionExpiryInterval: 100 } });
+  await client.subscribe(topic, { qos: 1 });
+  await client.disconnect();
+  const publisher = await broker.connect({ version: 5 });
+  const before = sluice.statistics();
+  for (let i = 0; i < 3; i++) await publisher.publish(topic, '12345', { qos: 1, retain: i === 2 });
+
+  const after = sluice.statistics();
+  const grown = (name: string) => (figure(after, name) as number) - (figure(before, name) as number);
+  expect(grown('sluice_messages_received_total')).toBe(3);
+  expect(grown('sluice_payload_received_bytes_total')).toBe(15);
+  expect(grown('sluice_queued_messages')).toBe(3);
+  expect(grown('sluice_queued_bytes')).toBeGreaterThanOrEqual(3 * (topic.length + 5));
+  expect(grown('sluice_retained_messages')).toBe(1);
+  expect([figure(after, 'sluice_sessions', 'connected'), figure(after, 'sluice_sessions', 'disconnected')]).toEqual([
+    1, 1,
+  ]);
+  // A copy: it stays as it was.
+  await publisher.publish(topic, '12345', { qos: 1 });
+  expect(after).not.toEqual(sluice.statistics());
+
+  const back = await broker.connect({ version: 5, clientId: away, clean: false });
+  await back.collect('publish', 4);
+  await expect.poll(() => figure(sluice.statistics(), 'sluice_queued_messages')).toBe(0);
+  expect(figure(sluice.statistics(), 'sluice_queued_bytes')).toBe(0);
+});
+
+test('a program reads how long stages take, and reading changes nothing', async () => {
+  const pipeline = { name: 'p', filter: '#', stages: [{ decode: 'json' as const }] };
+  const sluice = await createBroker({
+    config: {
+      listeners: [{ kind: 'tcp', port: 0 }],
+      store: { kind: 'memory' },
+      log: { level: 'silent' },
+      pipelines: [pipeline],
+    },
+  });
+  const read = () => sluice.statistics().sluice_pipeline_stage_seconds!.samples;
+  expect(read()).toEqual([
+    { labels: { pipeline: 'p', stage: '1-decode' }, value: expect.objectContaining({ count: 0, sum: 0 }) },
+  ]);
+  expect(read()).toEqual(read());
+  await sluice.close();
+});
+
+/** What the sink is told of dropped messages: why, for whom, and which. */
+function watchDrops(world: World): [DropReason, string | null, string | null, number][] {
+  const drops: [DropReason, string | null, string | null, number][] = [];
+  world.core.sink.dropped = (reason, session, message, count = 1) => {
+    drops.push([reason, session?.clientId ?? null, message?.payload.toString() ?? null, count]);
+  };
+  return drops;
+}
+
+describe('the sink is told which message was dropped', () => {
+  test('where a full queue loses its oldest', () => {
+    const world = new World({ queueMessages: 1, queuePolicy: 'drop-oldest' });
+    const drops = watchDrops(world);
+    world.leave(world.member('a', 1, 'a'));
+    for (const payload of ['first', 'second']) world.publish(payload);
+    expect(drops).toEqual([['queueFull', 'a', 'first', 1]]);
+  });
+
+  test('where a full queue takes no more', () => {
+    const world = new World({ queueMessages: 1, queuePolicy: 'drop-newest' });
+    const drops = watchDrops(world);
+    world.leave(world.member('a', 1, 'a'));
+    for (const payload of ['first', 'second']) world.publish(payload);
+    expect(drops).toEqual([['queueFull', 'a', 'second', 1]]);
+  });
+
+  test('where a client takes no packet as large, or does not read', () => {
+    const world = new World();
+    const drops = watchDrops(world);
+    world.subscribe(world.connected('small', 1), 1, 'a');
+    world.member('slow', 0, 'a').isCongested = true;
+    world.publish('x', 0);
+    expect(drops).toEqual([
+      ['packetTooLarge', 'small', 'x', 1],
+      ['slowConsumer', 'slow', 'x', 1],
+    ]);
+  });
+
+  test('where it expired before it was routed', () => {
+    const world = new World();
+    const drops = watchDrops(world);
+    world.publish('late', 1, start - 1);
+    expect(drops).toEqual([['expired', null, 'late', 1]]);
+  });
+
+  test('where a session ends; of what is not in memory, it is told the number', () => {
+    const world = new World();
+    const drops = watchDrops(world);
+    const session = world.member('a', 1, 'a');
+    world.leave(session);
+    for (const payload of ['first', 'second']) world.publish(payload);
+    const spilled = Message.of(Topic.of('a'), Buffer.from('on disk'), { qos: 1 });
+    for (let i = 0; i < 3; i++) session.queue.spill(new Delivery(spilled, 1, false, null, null));
+    world.core.advance(start + 2_000_000);
+    expect(drops).toEqual([
+      ['sessionEnded', 'a', 'first', 1],
+      ['sessionEnded', 'a', 'second', 1],
+      ['sessionEnded', 'a', null, 3],
+    ]);
+    expect(world.core.queued).toEqual({ messages: 0, bytes: 0 });
+  });
+});

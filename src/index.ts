@@ -8,6 +8,7 @@ import type { Statistics } from './base/metrics.ts';
 import type { MessageFields } from './broker/create-message.ts';
 import { type BrokerEvents, eventNames } from './broker/events.ts';
 import type { MessageHandler } from './broker/local-client.ts';
+import type { BrokerView } from './broker/view.ts';
 import { assertSafeToListen } from './config/anonymous.ts';
 import { ConfigError } from './config/error.ts';
 import { assertFunctions, assertKnownKeys } from './config/known-keys.ts';
@@ -20,14 +21,23 @@ import { partsOf, type Use } from './pipeline/used.ts';
 
 export type { EventListeners } from './app.ts';
 export type { Distribution, Labels, Sample, Statistic, Statistics } from './base/metrics.ts';
+export { CursorError, type Page, type PageRequest } from './base/pages.ts';
 export type { MessageFields } from './broker/create-message.ts';
 export type { BrokerEventMap, BrokerEvents } from './broker/events.ts';
 export type { MessageHandler } from './broker/local-client.ts';
+export type { BrokerView } from './broker/view.ts';
 export type { Config, ConfigInput } from './config/schema.ts';
 export type * from './contracts/hooks.ts';
 export type { Log } from './contracts/log.ts';
 export type { DeliverVerdict } from './contracts/pipeline.ts';
 export type { Listener } from './contracts/transport.ts';
+export type {
+  ConnectionView,
+  QueuedView,
+  RetainedView,
+  SessionView,
+  SubscriptionView,
+} from './contracts/views.ts';
 export type { ScriptAnswer, ScriptMessage } from './pipeline/script/message.ts';
 export type { Use } from './pipeline/used.ts';
 export { ReasonCode } from './protocol/reason-codes.ts';
@@ -80,6 +90,11 @@ export interface SluiceBroker {
    * subscribers; the log says so.
    */
   use(step: Use): () => void;
+  /**
+   * Sessions, connections, subscriptions, retained messages and queues as they are, page by page. Costs nothing while
+   * nobody asks.
+   */
+  readonly view: BrokerView;
   /** What the broker counts and measures, by the name of the metric, as it is now: see docs/reference/metrics.md. */
   statistics(): Statistics;
   /**
@@ -144,6 +159,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
         void broker.reclassify();
       };
     },
+    view: broker.view,
     statistics: () => broker.statistics(),
     close,
   };

@@ -35,6 +35,7 @@ import { LocalClient, type MessageHandler } from './local-client.ts';
 import { mayPublish } from './publisher-rights.ts';
 import { reclassifySession } from './subscribe.ts';
 import { SysTopics } from './sys-topics.ts';
+import { BrokerView } from './view.ts';
 
 export interface BrokerOptions {
   readonly settings: BrokerSettings;
@@ -85,6 +86,7 @@ const outcomeOf = (reasonCode: ReasonCode): PublishOutcome => ({ isAccepted: !is
 
 export class Broker implements BanList {
   readonly events: BrokerEvents;
+  readonly view: BrokerView;
   /**
    * Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is
    * to be closed.
@@ -126,6 +128,7 @@ export class Broker implements BanList {
       },
     });
     this.events = this.#context.events;
+    this.view = new BrokerView(this.#context);
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;
     this.#after = options.timers?.every;
@@ -180,6 +183,7 @@ export class Broker implements BanList {
     }
     storeHealth.tick();
     memory.tick(now);
+    this.view.tick();
   }
 
   /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */

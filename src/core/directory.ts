@@ -15,6 +15,10 @@ export interface SessionDirectory {
   attached(): void;
   /** Its client has gone. Others than those that are here do not count. */
   detached(session: Session): void;
+  /**
+   * In the order in which they were added. May stand still while sessions come and go: it has those once that are here
+   * all the time.
+   */
   [Symbol.iterator](): Iterator<Session>;
 }
 

@@ -113,6 +113,11 @@ export class Session {
     this.isPersistent = identity.expirySeconds > 0;
   }
 
+  /** Makes no table where there is none. */
+  get subscriptionCount(): number {
+    return this.#subscriptions?.size ?? 0;
+  }
+
   get subscriptions(): Map<string, Subscription> {
     return (this.#subscriptions ??= new Map());
   }

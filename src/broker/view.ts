@@ -1,0 +1,76 @@
+/**
+ * What a running broker has: sessions, connections, subscriptions, retained messages and queues, page by page.
+ *
+ * Pages are made in the share of the broker's own jobs: however many somebody asks for, clients are served in between.
+ */
+import { type Page, type PageRequest, Pages, type Walk } from '../base/pages.ts';
+import type { ConnectionView, QueuedView, RetainedView, SessionView, SubscriptionView } from '../contracts/views.ts';
+import { walkQueue, walkRetained, walkSessions, walkSubscriptions } from '../core/view.ts';
+import type { BrokerContext } from './broker-context.ts';
+import type { Connection } from './connection.ts';
+
+export class BrokerView {
+  readonly #context: BrokerContext;
+  readonly #pages: Pages;
+
+  constructor(context: BrokerContext) {
+    this.#context = context;
+    const { core, randomBytes, scheduler } = context;
+    this.#pages = new Pages({
+      now: () => core.now,
+      randomBytes,
+      work: (step) => scheduler.jobs.queueBackground(step),
+    });
+  }
+
+  /** Of connected and absent clients, in the order in which they began. */
+  sessions(request?: PageRequest): Promise<Page<SessionView>> {
+    return this.#pages.take('sessions', () => walkSessions(this.#context.core), request);
+  }
+
+  /** With and without CONNECT, the oldest first. */
+  connections(request?: PageRequest): Promise<Page<ConnectionView>> {
+    return this.#pages.take('connections', () => walkConnections(this.#context.connections), request);
+  }
+
+  /** Of all sessions. */
+  subscriptions(request?: PageRequest): Promise<Page<SubscriptionView>> {
+    return this.#pages.take('subscriptions', () => walkSubscriptions(this.#context.core), request);
+  }
+
+  retained(request?: PageRequest): Promise<Page<RetainedView>> {
+    return this.#pages.take('retained', () => walkRetained(this.#context.core), request);
+  }
+
+  /** What waits for a client, in order. Rejects if it has no session. */
+  async queue(clientId: string, request?: PageRequest): Promise<Page<QueuedView>> {
+    const { core } = this.#context;
+    const session = core.directory.get(clientId);
+    if (session === undefined) throw new Error(`There is no session of client ${JSON.stringify(clientId)}`);
+    return this.#pages.take(`queue ${session.sid}`, () => walkQueue(core, session), request);
+  }
+
+  tick(): void {
+    this.#pages.tick();
+  }
+}
+
+function* walkConnections(connections: Iterable<Connection>): Walk<ConnectionView> {
+  for (const connection of connections) yield connectionView(connection);
+}
+
+function connectionView(connection: Connection): ConnectionView {
+  const { stream, listener, state, identity, heldBytes } = connection;
+  // Before somebody has vouched for it, a user name may be a secret.
+  const known = state === 'open' ? identity : null;
+  return {
+    address: stream.remoteAddress,
+    listener,
+    transport: stream.kind,
+    tls: stream.tlsVersion ?? null,
+    state,
+    clientId: known?.clientId ?? null,
+    username: known?.username ?? null,
+    memoryBytes: heldBytes,
+  };
+}

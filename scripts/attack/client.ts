@@ -133,14 +133,20 @@ export class AttackClient {
     return isTrue();
   }
 
-  /** Subscribes, so many filters in a packet, and waits for all answers. */
-  async subscribe(filters: readonly string[], options = 0, itsProperties: readonly Buffer[] = [], each = 250) {
+  /** Subscribes, so many filters in a packet, and waits for all answers. Returns whether they came. */
+  async subscribe(
+    filters: readonly string[],
+    options = 0,
+    itsProperties: readonly Buffer[] = [],
+    each = 250,
+    seconds = 60,
+  ): Promise<boolean> {
     const before = this.granted;
     const count = Math.ceil(filters.length / each);
     await this.writeAll(count, (i) => {
       return packets.subscribe(i + 1, filters.slice(i * each, (i + 1) * each), options, itsProperties);
     });
-    return this.until(() => this.granted >= before + count, 60);
+    return this.until(() => this.granted >= before + count, seconds);
   }
 
   pause(): void {

@@ -276,8 +276,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: part of a message that was split is routed although it is refused',
     file: 'core/handlers/publish.ts',
-    from: 'if (canBeTold && core.refuses(messages, session)) return done(ReasonCode.QuotaExceeded);\n  const publication = new Publication(core, messages, session, done);',
-    to: 'const refused = canBeTold ? messages.filter((each) => core.refuses([each], session)) : [];\n  const publication = new Publication(core, messages.filter((each) => !refused.includes(each)), session, (code) => done(refused.length > 0 ? ReasonCode.QuotaExceeded : code));',
+    from: 'return publishIfRoom(core, session, messages, done, true);',
+    to: '{ const refused = messages.filter((each) => core.checkRoom([each], session).step() === true);\n  const publication = new Publication(core, messages.filter((each) => !refused.includes(each)), session, (code) => done(refused.length > 0 ? ReasonCode.QuotaExceeded : code));\n  if (publication.begin()) core.fanOut = publication;\n  return; }',
   },
   {
     name: 'a QoS 1 exchange of an earlier run is over and its record stays',
@@ -596,9 +596,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "was: room is asked for in the publisher's own queue though its message does not go there",
-    file: 'core/reservation.ts',
-    from: 'const target = targetExcludingOrigin(each, origin);\n      if',
-    to: 'const target = each as typeof each | null;\n      if',
+    file: 'core/room-check.ts',
+    from: 'const target = targetExcludingOrigin(targets[at]!, this.#origin);\n    if',
+    to: "const target = targets[at]! as Route['targets'][number] | null;\n    if",
   },
   // Rules
   {

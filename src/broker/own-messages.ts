@@ -5,7 +5,6 @@
 import { Deque } from '../base/deque.ts';
 import { Publication } from '../core/fan-out.ts';
 import type { Message } from '../protocol/message.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { urgency } from './outgoing.ts';
 import { Preparation } from './pipeline-messages.ts';
@@ -88,11 +87,8 @@ export class OwnMessages {
   #route({ messages }: Preparation, publication: OwnPublication): boolean {
     const { core } = this.#context();
     const { staged } = core.store;
-    if (publication.mayRefuse && core.refuses(messages, null)) {
-      publication.done(ReasonCode.QuotaExceeded, staged);
-      return true;
-    }
-    const rest = new Publication(core, messages, null, (code) => publication.done(code, staged));
+    const done = (code: number) => publication.done(code, staged);
+    const rest = new Publication(core, messages, null, done, { isRefusable: publication.mayRefuse });
     if (!rest.begin()) return true;
     this.#rest = rest;
     core.sink.background(() => this.#step(rest));

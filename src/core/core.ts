@@ -18,8 +18,8 @@ import { LocalDirectory, type SessionDirectory } from './directory.ts';
 import { FanOut, JointCommit, type Resumable } from './fan-out.ts';
 import { retainedFootprint } from './footprint.ts';
 import { type Prepared, type Variants, variantFor } from './prepared.ts';
-import { Reservation } from './reservation.ts';
 import { type RetainedMatches, RetainedMessages } from './retained.ts';
+import { RoomCheck, type RoomCheckOptions } from './room-check.ts';
 import { type Route, targetExcludingOrigin } from './route.ts';
 import { LocalRouter, type Router } from './router.ts';
 import type { Session } from './session.ts';
@@ -154,7 +154,7 @@ export class Core {
    * takes what is left in `fanOut`, and publishes nothing more of `origin` before that is done.
    *
    * Where there is no room for a copy, that copy is dropped and counted, and the others go out: who can tell the
-   * publisher of a refusal asks `refuses` before. Returns Success or NoMatchingSubscribers.
+   * publisher of a refusal asks `checkRoom` before. Returns Success or NoMatchingSubscribers.
    */
   publish(message: Message, origin: Session | null, forms: Variants | null = null, mayPause = false): ReasonCode {
     const route = this.router.route(message.topic);
@@ -198,21 +198,18 @@ export class Core {
   }
 
   /**
-   * Whether what one PUBLISH came to, all of it together, finds no room somewhere: in the queue of a session
+   * Finds out whether what one PUBLISH came to, all of it together, finds no room somewhere: in the queue of a session
    * (`queuePolicy: reject`) or among the retained messages. Then none of it is to be published; it is counted here.
    */
-  refuses(messages: readonly Prepared[], origin: Session | null): boolean {
-    const { limits } = this.settings;
-    const reservation = new Reservation(limits, messages.length);
-    for (const { message, forms } of messages) {
-      if (limits.queuePolicy !== 'reject' || message.qos === 0) continue;
-      if (reservation.take(this.router.route(message.topic), message, origin, forms)) continue;
-      this.sink.dropped('queueFull', null, message);
-      return true;
-    }
-    if (this.#mayRetain(messages)) return false;
-    this.sink.dropped('retainedLimit', null, messages.length === 1 ? messages[0]!.message : null);
-    return true;
+  checkRoom(messages: readonly Prepared[], origin: Session | null): RoomCheck {
+    const options: RoomCheckOptions = {
+      limits: this.settings.limits,
+      routeOf: (topic) => this.router.route(topic),
+      mayRetain: () => this.#mayRetain(messages),
+      perStep: this.stepSizes.copies,
+      onRefused: (reason, message) => this.sink.dropped(reason, null, message),
+    };
+    return new RoomCheck(options, messages, origin);
   }
 
   #mayRetain(messages: readonly Prepared[]): boolean {
@@ -225,11 +222,9 @@ export class Core {
     return added.size <= this.#retainedRoom;
   }
 
-  /** As `refuses`, for one message, which may be borrowed. Nearly always a quick look is enough. */
-  refusesOne(message: Message, origin: Session | null): boolean {
-    const mayLackRoom =
-      this.settings.limits.queuePolicy === 'reject' || (message.retain && !this.#surelyMayRetain(message));
-    return mayLackRoom && this.refuses([{ message, forms: null }], origin);
+  /** Whether `checkRoom` may find none for this message, which may be borrowed. Nearly always it need not look. */
+  mayLackRoom(message: Message): boolean {
+    return this.settings.limits.queuePolicy === 'reject' || (message.retain && !this.#surelyMayRetain(message));
   }
 
   /** Delivers to targets `[from, to)` of a route: first the sessions, then the shared subscriptions. */

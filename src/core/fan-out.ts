@@ -9,9 +9,11 @@ import type { ChangeSet, SessionStore } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Prepared, Variants } from './prepared.ts';
+import type { RoomCheck } from './room-check.ts';
 import type { PendingRoute, Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
+import type { StepSizes } from './step-sizes.ts';
 
 /** What is left of publishing something. */
 export interface Resumable {
@@ -89,6 +91,16 @@ export class FanOut implements Resumable {
   }
 }
 
+export interface PublicationOptions {
+  /** What is left of a message before these. */
+  readonly fanOut?: FanOut | null;
+  /** Where there is no room for all of it, nothing is published: see `Core.checkRoom`. */
+  readonly isRefusable?: boolean;
+}
+
+/** To publish a message takes as long as so many copies of it. */
+const copiesPerMessage = 2;
+
 /** Messages that are published one after the other, and what follows then. */
 export class Publication implements Resumable {
   readonly #core: Publisher;
@@ -96,61 +108,80 @@ export class Publication implements Resumable {
   readonly #origin: Session | null;
   readonly #done: (reasonCode: number) => void;
   #next = 0;
+  /** Null: there is room, or nothing is ever refused. */
+  #check: RoomCheck | null;
   /** The route of the next one is long to find. */
   #search: PendingRoute | null = null;
   #fanOut: FanOut | null;
   #worst: number = ReasonCode.Success;
 
-  /** `fanOut`: what is left of a message before these. `done` is told the worst of their reason codes. */
+  /** `done` is told the worst of their reason codes. */
   constructor(
     core: Publisher,
     messages: readonly Prepared[],
     origin: Session | null,
     done: (reasonCode: number) => void,
-    fanOut: FanOut | null = null,
+    { fanOut = null, isRefusable = false }: PublicationOptions = {},
   ) {
     this.#core = core;
     this.#messages = messages;
     this.#origin = origin;
     this.#done = done;
     this.#fanOut = fanOut;
+    this.#check = isRefusable ? core.checkRoom(messages, origin) : null;
   }
 
   /**
-   * Publishes up to the first message that is for very many, or whose route is long to find. Returns whether anything
-   * is left.
+   * Publishes up to the first message that is for very many, or whose route is long to find, and no more than fit in a
+   * step. Returns whether anything is left.
    */
   begin(): boolean {
-    while (!this.#isPaused && this.#next < this.#messages.length) this.#routeNext();
-    if (!this.#isPaused) this.#done(this.#worst);
-    return this.#isPaused;
+    return this.#check === null ? this.#publishSome() : this.#checkRoom();
   }
 
-  get #isPaused(): boolean {
-    return this.#fanOut !== null || this.#search !== null;
+  #checkRoom(): boolean {
+    const isRefused = this.#check!.step();
+    if (isRefused === null) return true;
+    this.#check = null;
+    if (!isRefused) return this.#publishSome();
+    this.#done(ReasonCode.QuotaExceeded);
+    return false;
   }
 
-  #routeNext(): void {
-    this.#search = this.#core.router.search(this.#messages[this.#next]!.message.topic);
-    if (this.#search === null) this.#publishNext();
+  #publishSome(): boolean {
+    const { copies, storedCopies } = this.#core.stepSizes;
+    for (let left = copies; left > 0 && this.#next < this.#messages.length; ) {
+      const { message } = this.#messages[this.#next]!;
+      this.#search = this.#core.router.search(message.topic);
+      if (this.#search !== null) return true;
+      const reached = this.#publishNext();
+      if (this.#fanOut !== null) return true;
+      left -= (copiesPerMessage + reached) * (message.qos === 0 ? 1 : copies / storedCopies);
+    }
+    if (this.#next < this.#messages.length) return true;
+    this.#done(this.#worst);
+    return false;
   }
 
-  #publishNext(): void {
+  /** Returns how many it is for, if others follow. */
+  #publishNext(): number {
     const { message, forms } = this.#messages[this.#next++]!;
     const reasonCode = this.#core.publish(message, this.#origin, forms, true);
     this.#fanOut = this.#core.takeFanOut();
     if (this.#fanOut === null) this.#worst = Math.max(this.#worst, reasonCode);
+    if (this.#next === this.#messages.length) return 0;
+    const { targets, groups } = this.#core.router.route(message.topic);
+    return targets.length + groups.length;
   }
 
   step(): boolean {
+    if (this.#check !== null) return this.#checkRoom();
     if (this.#search !== null) return this.#findRoute();
-    if (this.#fanOut?.step() === true) return true;
-    if (this.#fanOut !== null) this.#worst = Math.max(this.#worst, this.#fanOut.reasonCode);
+    if (this.#fanOut === null) return this.#publishSome();
+    if (this.#fanOut.step()) return true;
+    this.#worst = Math.max(this.#worst, this.#fanOut.reasonCode);
     this.#fanOut = null;
-    if (this.#next < this.#messages.length) {
-      this.#routeNext();
-      return true;
-    }
+    if (this.#next < this.#messages.length) return true;
     this.#done(this.#worst);
     return false;
   }
@@ -165,7 +196,9 @@ export class Publication implements Resumable {
 
 /** The core, as far as it matters here. */
 interface Publisher {
-  readonly router: Pick<Router, 'search'>;
+  readonly router: Pick<Router, 'search' | 'route'>;
+  readonly stepSizes: Pick<StepSizes, 'copies' | 'storedCopies'>;
+  checkRoom(messages: readonly Prepared[], origin: Session | null): RoomCheck;
   publish(message: Message, origin: Session | null, forms: Variants | null, mayPause: boolean): number;
   takeFanOut(): FanOut | null;
 }

@@ -94,16 +94,18 @@ function watchDecisions(core: Core, judge: Judge): void {
     }
   };
 
-  const refuses = core.refuses.bind(core);
-  core.refuses = (messages, origin) => {
-    const isRefused = refuses(messages, origin);
-    if (isRefused)
-      judge.onRefused(
-        messages.map(({ message }) => message.keep()),
-        origin,
-        current,
-      );
-    return isRefused;
+  const checkRoom = core.checkRoom.bind(core);
+  core.checkRoom = (messages, origin) => {
+    const check = checkRoom(messages, origin);
+    const link = current;
+    const kept = messages.map(({ message }) => message.keep());
+    const step = check.step.bind(check);
+    check.step = () => {
+      const isRefused = step();
+      if (isRefused === true) judge.onRefused(kept, origin, link);
+      return isRefused;
+    };
+    return check;
   };
 
   /** What follows later is still of this message. */

@@ -162,6 +162,15 @@ export class World {
   /** As the PUBLISH of a client that can be told that there is no room. */
   publishOrRefuse(payload: string, origin: Session | null = null) {
     const message = Message.of(Topic.of('a'), Buffer.from(payload), { qos: 1 });
-    return this.core.refusesOne(message, origin) ? ReasonCode.QuotaExceeded : this.core.publish(message, origin);
+    return this.refuses(message, origin) ? ReasonCode.QuotaExceeded : this.core.publish(message, origin);
+  }
+
+  refuses(message: Message, origin: Session | null): boolean {
+    if (!this.core.mayLackRoom(message)) return false;
+    const check = this.core.checkRoom([{ message, forms: null }], origin);
+    for (;;) {
+      const isRefused = check.step();
+      if (isRefused !== null) return isRefused;
+    }
   }
 }

@@ -21,11 +21,31 @@ export function handlePublish(
   if (qos === 0) return void core.publish(message, session, null, mayPause);
   const { staged } = core.store;
   if (isResend(core, session, qos, packetId)) return;
-  const isRefused = session.traits.hasProperties && core.refusesOne(message, session);
-  const code = isRefused ? ReasonCode.QuotaExceeded : core.publish(message, session, null, mayPause);
+  if (session.traits.hasProperties && core.mayLackRoom(message)) {
+    const done = finisher(core, session, qos, packetId, staged);
+    return publishIfRoom(core, session, [{ message: message.keep(), forms: null }], done, mayPause);
+  }
+  const code = core.publish(message, session, null, mayPause);
   if (core.fanOut === null) return finish(core, session, qos, packetId, code, staged);
   const done = finisher(core, session, qos, packetId, staged);
-  core.fanOut = new Publication(core, [], session, done, core.takeFanOut());
+  core.fanOut = new Publication(core, [], session, done, { fanOut: core.takeFanOut() });
+}
+
+/**
+ * All of it or, where there is no room for all of it, nothing: a part that was routed would come twice when the
+ * publisher tries again.
+ */
+function publishIfRoom(
+  core: Core,
+  session: Session,
+  messages: readonly Prepared[],
+  done: (reasonCode: number) => void,
+  mayPause: boolean,
+): void {
+  const publication = new Publication(core, messages, session, done, { isRefusable: true });
+  if (!publication.begin()) return;
+  if (mayPause) core.fanOut = publication;
+  else while (publication.step());
 }
 
 /**
@@ -42,10 +62,7 @@ export function handleTransformed(
 ): void {
   if (isResend(core, session, qos, packetId)) return;
   const done = finisher(core, session, qos, packetId, stagedBefore);
-  // All of it or, where there is no room for all of it and the publisher can be told, nothing: a part that was routed
-  // would come twice when the publisher tries again.
-  const canBeTold = qos > 0 && session.traits.hasProperties;
-  if (canBeTold && core.refuses(messages, session)) return done(ReasonCode.QuotaExceeded);
+  if (qos > 0 && session.traits.hasProperties) return publishIfRoom(core, session, messages, done, true);
   const publication = new Publication(core, messages, session, done);
   if (publication.begin()) core.fanOut = publication;
 }

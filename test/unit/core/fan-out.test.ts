@@ -1,9 +1,9 @@
 /** A message for very many: given in steps, committed as one. */
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { ChangeSet, StoredDelivery, StoredSending } from '../../../src/contracts/session-store.ts';
 import { Publication } from '../../../src/core/fan-out.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
-import { handlePublish } from '../../../src/core/handlers/publish.ts';
+import { handlePublish, handleTransformed } from '../../../src/core/handlers/publish.ts';
 import { end } from '../../../src/core/lifecycle.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { PacketType, type QoS } from '../../../src/protocol/packets.ts';
@@ -171,4 +171,66 @@ test('the route of each message is found in steps where that is long', () => {
   while (publication.step());
 
   expect(world.told.filter((line) => line === 'many gets x by QoS 0')).toHaveLength(10_000);
+});
+
+test('very many messages are published some at a time, and answered after the last', () => {
+  const world = new World();
+  world.member('one', 1, 'a');
+  const publisher = world.connected('publisher');
+  const messages = Array.from({ length: 1_000 }, (_, i) => ({
+    message: Message.of(Topic.of('a'), Buffer.from(`${i}`), { qos: 1 }),
+    forms: null,
+  }));
+  handleTransformed(world.core, publisher, 1, 7, messages, world.core.store.staged);
+  const fanOut = world.core.takeFanOut();
+  const gotten = () => world.told.filter((line) => line.startsWith('one gets'));
+  let most = gotten().length;
+  for (let before = most, isLeft = true; isLeft; before = gotten().length) {
+    isLeft = fanOut!.step();
+    most = Math.max(most, gotten().length - before);
+  }
+  expect(gotten()).toEqual(messages.map((_, i) => `one gets ${i} by QoS 1`));
+  expect(most).toBeLessThan(32);
+  expect(world.told.at(-1)).toBe(`publisher gets ${PacketType.puback} for 7`);
+});
+
+describe('queuePolicy reject, where a message is for very many', () => {
+  function rejecting(count: number) {
+    const world = new World({ queuePolicy: 'reject', queueMessages: 1 });
+    const publisher = world.connected('publisher');
+    const sessions = Array.from({ length: count }, (_, i) => world.member(`${i}`, 1, 'a'));
+    world.leave(...sessions);
+    const looks = vi.fn<() => void>();
+    for (const { queue } of sessions) {
+      const hasMemoryFor = queue.hasMemoryFor.bind(queue);
+      queue.hasMemoryFor = (bytes) => {
+        looks();
+        return hasMemoryFor(bytes);
+      };
+    }
+    const publish = () => {
+      handlePublish(world.core, publisher, Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1 }), 7, true);
+    };
+    return { world, sessions, looks, publish };
+  }
+
+  test('their queues are looked at some at a time, before any of them gets it', () => {
+    const { world, sessions, looks, publish } = rejecting(1_000);
+    publish();
+    expect(looks.mock.calls.length).toBeLessThan(200);
+    expect(sessions.every(({ queue }) => queue.length === 0)).toBe(true);
+    finish(world);
+    expect(sessions.every(({ queue }) => queue.length === 1)).toBe(true);
+    expect(world.told).toEqual([`publisher gets ${PacketType.puback} for 7`]);
+  });
+
+  test('one that is full at the end of them refuses the message, and nobody gets it', () => {
+    const { world, sessions, publish } = rejecting(1_000);
+    world.leave(world.member('last', 1, 'a', 'b'));
+    world.core.publish(Message.of(Topic.of('b'), Buffer.from('full'), { qos: 1 }), null);
+    publish();
+    finish(world);
+    expect(sessions.every(({ queue }) => queue.length === 0)).toBe(true);
+    expect(world.told).toEqual(['dropped: queueFull', `publisher gets ${PacketType.puback} for 7`]);
+  });
 });

@@ -41,9 +41,9 @@ test('retained messages that would take more than their share are refused, or dr
   for (let i = 0; i < 20; i++) core.publish(retained(`topic/${i}`, payload), null);
   expect(core.retained.count).toBe(4);
   expect(world.told).toHaveLength(16);
-  expect(core.refusesOne(retained('one/more', payload), null)).toBe(true);
+  expect(world.refuses(retained('one/more', payload), null)).toBe(true);
   // What is not larger than what it replaces always finds room, and what is larger takes its place and is not kept.
-  expect(core.refusesOne(retained('topic/1', payload), null)).toBe(false);
+  expect(world.refuses(retained('topic/1', payload), null)).toBe(false);
   core.publish(retained('topic/1', 'x'.repeat(300_000)), null);
   expect(core.retained.get('topic/1')).toBeNull();
 });

@@ -180,6 +180,19 @@ export const pipelines: readonly Row[] = [
     run: (attacker) => send(attacker, attacker.size(2, 20), '1'),
   },
   {
+    name: 'a script that makes 1,000 messages of each, 100 times, for an absent session',
+    needs: scripted(
+      'export default ({ topic }) => Array.from({ length: 1000 }, (_, i) => ({ topic: topic + "/" + i, payload: i }));',
+    ),
+    prepare: (attacker) => attacker.absentSessions(1, 'absent', () => ['in/#']),
+    async run(attacker) {
+      const client = await attacker.connect({ clientId: 'publisher' });
+      const count = attacker.size(5, 100);
+      await client.writeAll(count, (i) => p.publish('in/a', '1', { qos: 1, id: i + 1 }));
+      attacker.must(await client.until(() => client.acknowledged === count, 60), 'not acknowledged in 60 s');
+    },
+  },
+  {
     name: 'a script in an endless loop, 100 messages',
     needs: scripted('export default () => { for (;;); };'),
     run: (attacker) => send(attacker, attacker.size(5, 100), '1'),

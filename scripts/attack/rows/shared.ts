@@ -5,6 +5,19 @@ import type { Row } from '../row.ts';
 const lasting = [p.property.sessionExpiry(3_600)];
 const groups = (count: number, topic: string) => Array.from({ length: count }, (_, i) => `$share/g${i}/${topic}`);
 
+const toManyShared: Pick<Row, 'prepare' | 'run'> = {
+  async prepare(attacker) {
+    const client = await attacker.connect({ clientId: 'subscriber' });
+    attacker.must(await client.subscribe(groups(attacker.size(1_000, 10_000), 't'), 1), 'no SUBACK');
+  },
+  async run(attacker) {
+    const client = await attacker.connect({ clientId: 'publisher' });
+    const count = attacker.size(5, 50);
+    await client.writeAll(count, (i) => p.publish('t', 'x', { qos: 1, id: i + 1 }));
+    attacker.must(await client.until(() => client.acknowledged === count, 60), 'not acknowledged in 60 s');
+  },
+};
+
 export const shared: readonly Row[] = [
   {
     name: '1,100 shared subscriptions of one absent session, one QoS 2 message of 1 MB',
@@ -56,16 +69,12 @@ export const shared: readonly Row[] = [
   {
     name: 'QoS 1 to 10,000 shared subscriptions',
     isInShortForm: true,
-    async prepare(attacker) {
-      const client = await attacker.connect({ clientId: 'subscriber' });
-      attacker.must(await client.subscribe(groups(attacker.size(1_000, 10_000), 't'), 1), 'no SUBACK');
-    },
-    async run(attacker) {
-      const client = await attacker.connect({ clientId: 'publisher' });
-      const count = attacker.size(5, 50);
-      await client.writeAll(count, (i) => p.publish('t', 'x', { qos: 1, id: i + 1 }));
-      attacker.must(await client.until(() => client.acknowledged === count, 60), 'not acknowledged in 60 s');
-    },
+    ...toManyShared,
+  },
+  {
+    name: 'QoS 1 to 10,000 shared subscriptions, with queuePolicy reject',
+    needs: () => ({ limits: { queuePolicy: 'reject' } }),
+    ...toManyShared,
   },
   {
     name: '200 wills to 10,000 shared subscriptions',

@@ -4,7 +4,8 @@
 
 import { AuditLog } from './admin/audit.ts';
 import { banHandlers } from './admin/bans.ts';
-import { Commands, type Handlers, serveControl, socketBeside, socketIn } from './admin/control.ts';
+import { Commands } from './admin/commands.ts';
+import { serveControl, socketBeside, socketIn } from './admin/control.ts';
 import { createLog, programLog } from './admin/log.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import type { Authentication } from './auth/authentication/authentication.ts';
@@ -20,6 +21,7 @@ import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
+import type { CommandHandlers } from './contracts/commands.ts';
 import type { InTime } from './contracts/hook-answers.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
@@ -49,8 +51,8 @@ export interface App {
    * and that part has not changed.
    */
   reload(): Promise<string>;
-  /** A command as `sluice` sends it to a running broker. Rejects with what to tell the operator. */
-  control(command: string, argument: string): Promise<string>;
+  /** Commands as `sluice` sends them to a running broker. */
+  readonly commands: Commands;
   /** What was bound, in the order of the configuration. */
   readonly listeners: readonly Listener[];
   /**
@@ -172,11 +174,11 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const reloads = new Reloads({ reread, log, audit, broker, pipelines, authentication, authorization, listeners });
   stop.add((deadline) => deadline.allows(reloads.settled));
   const reload = () => reloads.reload();
-  const commands = new Commands({ reload, ...commandsOf(broker, pipelines, store, quarantine) }, audit);
+  const handlers = { ...commandsOf(broker, pipelines, store, quarantine), ...listHandlers(broker) };
+  const commands = new Commands({ reload: async () => ({ summary: await reload() }), ...handlers }, audit);
   await serve(commands, config, options, stop, log);
   await openListeners({ broker, authentication, config, options, log, audit }, listeners);
-  const control = (command: string, argument: string) => commands.run(command, argument);
-  return { broker, pipelines, listeners, reload, control, close: () => stop.close(), ended: broker.ended };
+  return { broker, pipelines, listeners, reload, commands, close: () => stop.close(), ended: broker.ended };
 }
 
 /** The program's steps, behind the configured pipelines; its hook `onPublish` is the last one. */
@@ -233,7 +235,7 @@ async function openListeners(
   }
 }
 
-function commandsOf(broker: Broker, pipelines: Pipelines, store: SessionStore, quarantine: QuarantineStore): Handlers {
+function commandsOf(broker: Broker, pipelines: Pipelines, store: SessionStore, quarantine: QuarantineStore) {
   const replay = async (entry: QuarantineEntry) => {
     const { outcome, messages } = await pipelines.replay(entry);
     let refused = 0;
@@ -244,11 +246,22 @@ function commandsOf(broker: Broker, pipelines: Pipelines, store: SessionStore, q
     // What was refused stays where it is.
     return refused > 0 && refused === messages.length ? 'rejected' : outcome;
   };
-  const backup = async (into: string) => {
-    if (store instanceof LevelStore) return `${await store.backup(into)} records copied into ${into}`;
+  const backup: CommandHandlers['backup'] = async ({ directory }) => {
+    if (store instanceof LevelStore) return { records: await store.backup(directory) };
     throw new Error('This broker keeps its data in memory: there is nothing to copy');
   };
   return { backup, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
+}
+
+function listHandlers({ view }: Broker) {
+  const lists: Pick<CommandHandlers, 'sessions' | 'connections' | 'subscriptions' | 'retained' | 'queue'> = {
+    sessions: (request) => view.sessions(request),
+    connections: (request) => view.connections(request),
+    subscriptions: (request) => view.subscriptions(request),
+    retained: (request) => view.retained(request),
+    queue: ({ clientId, ...request }) => view.queue(clientId, request),
+  };
+  return lists;
 }
 
 /** Commands of `sluice` to the running broker. */

@@ -14,6 +14,7 @@ import { ConfigError } from './config/error.ts';
 import { assertFunctions, assertKnownKeys } from './config/known-keys.ts';
 import { parseConfig } from './config/load.ts';
 import type { ConfigInput } from './config/schema.ts';
+import type { CommandAnswer, CommandName, CommandRequest } from './contracts/commands.ts';
 import type { Hooks, PublishOutcome } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
 import type { Listener } from './contracts/transport.ts';
@@ -27,6 +28,7 @@ export type { BrokerEventMap, BrokerEvents } from './broker/events.ts';
 export type { MessageHandler } from './broker/local-client.ts';
 export type { BrokerView } from './broker/view.ts';
 export type { Config, ConfigInput } from './config/schema.ts';
+export { type CommandAnswer, type CommandName, type CommandRequest, RequestError } from './contracts/commands.ts';
 export type * from './contracts/hooks.ts';
 export type { Log } from './contracts/log.ts';
 export type { DeliverVerdict } from './contracts/pipeline.ts';
@@ -91,6 +93,11 @@ export interface SluiceBroker {
    */
   use(step: Use): () => void;
   /**
+   * A command as `sluice` gives it to a running broker: docs/reference/commands.md has all of them. Rejects with a
+   * RequestError if it is asked wrongly, and with an Error that says what did not work.
+   */
+  command<Name extends CommandName>(name: Name, request: CommandRequest<Name>): Promise<CommandAnswer<Name>>;
+  /**
    * Sessions, connections, subscriptions, retained messages and queues as they are, page by page. Costs nothing while
    * nobody asks.
    */
@@ -133,7 +140,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
   }
   const config = parseConfig(options.config ?? {});
   if (options.hooks?.authenticate === undefined) assertSafeToListen(config);
-  const { broker, pipelines, listeners, close, ended } = await startApp(config, {
+  const { broker, pipelines, commands, listeners, close, ended } = await startApp(config, {
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.use === undefined ? {} : { use: options.use }),
@@ -159,6 +166,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
         void broker.reclassify();
       };
     },
+    command: (name, request) => commands.run(name, request),
     view: broker.view,
     statistics: () => broker.statistics(),
     close,

@@ -1,16 +1,12 @@
 /** What `sluice bans` asks of a running broker. */
 import type { BanList } from '../contracts/bans.ts';
-import type { Handlers } from './control.ts';
+import { addressOfBans, type CommandHandlers } from '../contracts/commands.ts';
 
-export function banHandlers(list: BanList): Handlers {
+export function banHandlers(list: BanList): Pick<CommandHandlers, 'bans list' | 'bans clear'> {
   return {
-    /** A line of JSON, an array of `Ban`. */
-    async 'bans list'() {
-      return JSON.stringify(list.bans());
-    },
-    /** The argument: an address, or nothing for all. */
-    async 'bans clear'(argument) {
-      return String(list.clearBans(argument === '' ? null : argument));
-    },
+    'bans list': async () => ({ bans: list.bans() }),
+    'bans clear': async ({ address }) => ({
+      count: list.clearBans(address === null ? null : addressOfBans(address)),
+    }),
   };
 }

@@ -11,52 +11,13 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Audit } from '../contracts/audit.ts';
+import { type CommandAnswer, type CommandName, type CommandRequest, checkedAnswer } from '../contracts/commands.ts';
+import type { Commands } from './commands.ts';
 
-export type Handlers = Readonly<Record<string, (argument: string) => Promise<string>>>;
+/** The socket takes no longer request. */
+const requestBytesMax = 1_048_576;
 
-/**
- * All commands of a running broker. However one comes in, it runs here, so that each is in the audit log with what
- * became of it.
- */
-export class Commands {
-  readonly #handlers: Handlers;
-  readonly #audit: Audit | null;
-
-  constructor(handlers: Handlers, audit: Audit | null) {
-    this.#handlers = handlers;
-    this.#audit = audit;
-  }
-
-  /** Rejects with what to tell the operator. */
-  async run(command: string, argument: string): Promise<string> {
-    try {
-      const answer = await this.#handler(command)(argument);
-      this.#audit?.record({ event: 'command', command, argument, outcome: 'done' });
-      return answer;
-    } catch (error) {
-      const reason = (error as Error).message;
-      this.#audit?.record({ event: 'command', command, argument, outcome: 'failed', reason });
-      throw error;
-    }
-  }
-
-  #handler(command: string): Handlers[string] {
-    const handler = Object.hasOwn(this.#handlers, command) ? this.#handlers[command] : undefined;
-    if (handler === undefined) throw new Error(`The broker knows no command "${command}"`);
-    return handler;
-  }
-}
-
-interface Request {
-  readonly command: string;
-  readonly argument: string;
-}
-
-interface Answer {
-  readonly text?: string;
-  readonly error?: string;
-}
+type Reply = { readonly answer: object } | { readonly error: string };
 
 /** The kernel takes no longer path for a socket: 108 bytes on Linux, 104 on macOS, with a zero at the end. */
 const pathBytesMax = 103;
@@ -95,9 +56,21 @@ export async function serveControl(path: string, commands: Commands): Promise<()
     const lines = createInterface({ input: socket });
     // It tells of the socket's errors once more: whoever asked is gone.
     lines.on('error', () => {});
-    lines.once('line', async (line) => {
-      socket.end(`${JSON.stringify(await answer(line, commands))}\n`);
-    });
+    const take = (line: string | null) => {
+      lines.removeListener('line', take);
+      lines.close();
+      socket.removeListener('data', count);
+      // What comes behind it is not kept.
+      socket.resume();
+      void reply(line, commands).then((text) => socket.end(`${text}\n`));
+    };
+    let bytes = 0;
+    const count = (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > requestBytesMax) take(null);
+    };
+    lines.once('line', take);
+    socket.on('data', count);
   });
   server.listen(path);
   await once(server, 'listening');
@@ -117,23 +90,39 @@ async function isServed(path: string): Promise<boolean> {
   }
 }
 
-async function answer(line: string, commands: Commands): Promise<Answer> {
+/** `line`: null if it is too long. */
+async function reply(line: string | null, commands: Commands): Promise<string> {
+  return JSON.stringify(
+    await receive(line, commands).then(
+      (answer): Reply => ({ answer }),
+      ({ message }: Error): Reply => ({ error: message }),
+    ),
+  );
+}
+
+async function receive(line: string | null, commands: Commands): Promise<object> {
+  if (line === null) return commands.refuse(`A request takes ${requestBytesMax} bytes at most`);
+  let request: unknown;
   try {
-    const { command, argument } = JSON.parse(line) as Request;
-    return { text: await commands.run(command, argument) };
+    request = JSON.parse(line);
   } catch (error) {
-    return { error: (error as Error).message };
+    return commands.refuse(`A request is a line of JSON: ${(error as Error).message}`);
   }
+  return commands.receive(request);
 }
 
 /** Rejects with the broker's own message if it refuses, and with ENOENT or ECONNREFUSED if none is running. */
-export async function callControl(directory: string, command: string, argument: string): Promise<string> {
+export async function callControl<Name extends CommandName>(
+  directory: string,
+  command: Name,
+  request: CommandRequest<Name>,
+): Promise<CommandAnswer<Name>> {
   const socket = await reach(directory);
   try {
-    socket.write(`${JSON.stringify({ command, argument } satisfies Request)}\n`);
-    const { text, error } = JSON.parse(await readLine(socket)) as Answer;
-    if (error !== undefined) throw new Error(error);
-    return text ?? '';
+    socket.write(`${JSON.stringify({ command, request })}\n`);
+    const reply = JSON.parse(await readLine(socket)) as Reply;
+    if ('error' in reply) throw new Error(reply.error);
+    return checkedAnswer(command, reply.answer);
   } finally {
     socket.destroy();
   }

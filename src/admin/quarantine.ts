@@ -1,6 +1,6 @@
 /** What `sluice quarantine` asks of a running broker. */
+import type { CommandHandlers, Quarantined } from '../contracts/commands.ts';
 import type { QuarantineEntry, QuarantineStore } from '../contracts/pipeline.ts';
-import type { Handlers } from './control.ts';
 
 export interface QuarantineTools {
   readonly store: QuarantineStore;
@@ -10,66 +10,45 @@ export interface QuarantineTools {
   readonly replay: (entry: QuarantineEntry) => Promise<'published' | 'dropped' | 'quarantined' | 'rejected'>;
 }
 
-/** One line of JSON to the client; payloads in base64. */
-export interface ListedEntry extends Omit<QuarantineEntry, 'message'> {
-  readonly topic: string;
-  readonly qos: number;
-  readonly retain: boolean;
-  readonly contentType?: string | undefined;
-  readonly bytes: number;
-  readonly payload?: string;
-  readonly userProperties?: readonly (readonly [string, string])[];
-}
-
-export interface Listing {
-  readonly entries: readonly ListedEntry[];
-  /** How many there are in all. */
-  readonly count: number;
-}
-
-export interface Replayed {
-  readonly published: number;
-  readonly dropped: number;
-  readonly rejected: number;
-  readonly quarantined: number;
-}
-
 const pageEntries = 200;
+
+type Handlers = Pick<CommandHandlers, 'quarantine list' | 'quarantine show' | 'quarantine replay' | 'quarantine drop'>;
 
 export function quarantineHandlers({ store, replay }: QuarantineTools): Handlers {
   return {
-    async 'quarantine list'(argument) {
-      const { after = 0, limit = pageEntries } = JSON.parse(argument) as { after?: number; limit?: number };
-      const entries = await store.list(after, Math.min(limit, pageEntries));
-      return JSON.stringify({ entries: entries.map(listed), count: store.count } satisfies Listing);
+    async 'quarantine list'({ after, limit }) {
+      const entries = await store.list(after, limit);
+      return { entries: entries.map(listed), count: store.count };
     },
-    async 'quarantine show'(argument) {
-      const { message, ...entry } = await find(store, Number(argument));
-      const shown = { ...listed({ ...entry, message }), payload: message.payload.toString('base64') };
-      return JSON.stringify({ ...shown, userProperties: message.userProperties } satisfies ListedEntry);
+    async 'quarantine show'({ id }) {
+      const entry = await find(store, id);
+      const { payload, userProperties } = entry.message;
+      return { ...listed(entry), payload: payload.toString('base64'), userProperties: userProperties.map(pairOf) };
     },
-    async 'quarantine drop'(argument) {
+    async 'quarantine drop'({ ids }) {
       let count = 0;
-      for await (const { id } of chosen(store, argument)) {
+      for await (const { id } of chosen(store, ids)) {
         store.remove(id);
         count++;
       }
-      return String(count);
+      return { count };
     },
-    async 'quarantine replay'(argument) {
+    async 'quarantine replay'({ ids }) {
       const result = { published: 0, dropped: 0, rejected: 0, quarantined: 0 };
-      for await (const entry of chosen(store, argument)) {
+      for await (const entry of chosen(store, ids)) {
         // One that fails again goes into quarantine under a new number; one that is refused stays under its old one.
         const outcome = await replay(entry);
         if (outcome !== 'rejected') store.remove(entry.id);
         result[outcome]++;
       }
-      return JSON.stringify(result satisfies Replayed);
+      return result;
     },
   };
 }
 
-function listed({ message, ...entry }: QuarantineEntry): ListedEntry {
+const pairOf = ([name, value]: readonly [string, string]): [string, string] => [name, value];
+
+function listed({ message, ...entry }: QuarantineEntry): Quarantined {
   const { topic, qos, retain, contentType, payload } = message;
   return { ...entry, topic, qos, retain, contentType, bytes: payload.length };
 }
@@ -80,12 +59,11 @@ async function find(store: QuarantineStore, id: number): Promise<QuarantineEntry
   return entry;
 }
 
-/** `all`, or numbers with commas: in order, and only what was there at the beginning. */
-async function* chosen(store: QuarantineStore, argument: string): AsyncGenerator<QuarantineEntry> {
-  if (argument !== 'all') {
-    const ids = argument.split(',').map(Number);
+/** In order, and only what was there at the beginning. */
+async function* chosen(store: QuarantineStore, ids: 'all' | readonly number[]): AsyncGenerator<QuarantineEntry> {
+  if (ids !== 'all') {
     for (const id of ids) await find(store, id);
-    for (const id of ids.sort((a, b) => a - b)) yield await find(store, id);
+    for (const id of ids.toSorted((a, b) => a - b)) yield await find(store, id);
     return;
   }
   let left = store.count;

@@ -1,6 +1,4 @@
 /** `sluice bans`: the bans of a running broker. */
-import { callControl } from '../admin/control.ts';
-import { canonicalAddress, sourceOf } from '../base/addresses.ts';
 import { printable } from '../base/printable.ts';
 import type { Ban } from '../contracts/bans.ts';
 import type { Io } from './io.ts';
@@ -25,27 +23,19 @@ export async function bans(argv: readonly string[], { stdout }: Io): Promise<voi
   const { values, positionals } = readOptions('bans', argv, options);
   if (values.help) return void stdout.write(help);
   const directory = values['data-dir'];
-  const call = (command: string, argument: string) =>
-    callBroker(directory, () => callControl(directory, command, argument));
   const [action, address, ...more] = positionals;
   if (action === 'list' && address === undefined) {
-    const found = JSON.parse(await call('bans list', '')) as Ban[];
+    const { bans: found } = await callBroker(directory, 'bans list', {});
     for (const ban of found) stdout.write(`${values.json ? JSON.stringify(ban) : banLine(ban)}\n`);
     if (found.length === 0 && !values.json) stdout.write('Nobody is banned\n');
     return;
   }
   if (action === 'clear' && address !== undefined && more.length === 0) {
-    const count = await call('bans clear', address === 'all' ? '' : banned(address));
+    const request = { address: address === 'all' ? null : address };
+    const { count } = await callBroker(directory, 'bans clear', request);
     return void stdout.write(`${count} let in again\n`);
   }
   throw new CommandError('Use: sluice bans list, or sluice bans clear ADDRESS; see sluice bans --help', 2);
-}
-
-/** What a ban of this address is known by. */
-function banned(text: string): string {
-  const address = canonicalAddress(text.replace(/\/64$/, ''));
-  if (address !== null) return sourceOf(address);
-  throw new CommandError(`bans clear wants an address, as bans list tells it, or all, not "${text}"`, 2);
 }
 
 function banLine({ address, user, client, why, until }: Ban): string {

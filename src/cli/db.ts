@@ -1,10 +1,7 @@
 /** `sluice db` and `sluice backup`: looking after the data directory. */
-import { once } from 'node:events';
 import { resolve } from 'node:path';
-import type { Writable } from 'node:stream';
-import { callControl } from '../admin/control.ts';
 import { check, exportTo, importFrom, type QueueStatistics, statistics } from '../store/level/tools.ts';
-import type { Io } from './io.ts';
+import { type Io, writeLine } from './io.ts';
 import { callBroker } from './running.ts';
 import { CommandError, readOptions } from './usage.ts';
 
@@ -42,11 +39,6 @@ const actions: Readonly<Record<string, (directory: string, io: Io) => Promise<vo
     stderr.write(`${count} records imported into ${directory}\n`);
   },
 };
-
-/** Waits for the reader, so that an export of any size takes no memory. */
-async function writeLine(line: string, stdout: Writable): Promise<void> {
-  if (!stdout.write(`${line}\n`)) await once(stdout, 'drain');
-}
 
 async function printCheck(directory: string, { stdout }: Io): Promise<void> {
   const { counts, damaged, setAside, problem } = await check(directory);
@@ -90,7 +82,8 @@ export async function backup(argv: readonly string[], io: Io): Promise<void> {
   if (target === undefined || rest.length > 0)
     throw new CommandError('Use: sluice backup DIR; see sluice backup --help', 2);
   const directory = values['data-dir'];
-  const call = () => callControl(directory, 'backup', resolve(target));
+  const into = resolve(target);
   const otherwise = ', or copy the directory of a stopped one';
-  io.stdout.write(`${await callBroker(directory, call, otherwise)}\n`);
+  const { records } = await callBroker(directory, 'backup', { directory: into }, otherwise);
+  io.stdout.write(`${records} records copied into ${into}\n`);
 }

@@ -1,5 +1,6 @@
 /** What a command has to do with the process around it; tests give it another one. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { tuneEngine } from '../base/engine.ts';
 
@@ -25,6 +26,11 @@ export interface Io {
   keepFilesPrivate(): void;
   /** Ends the process at once. */
   exit(code: number): void;
+}
+
+/** Waits for the reader, so that output of any size takes no memory. */
+export async function writeLine(line: string, stdout: Writable): Promise<void> {
+  if (!stdout.write(`${line}\n`)) await once(stdout, 'drain');
 }
 
 /** Whether bytes are a text that a terminal can show as it is. */

@@ -1,6 +1,5 @@
 /** `sluice quarantine`: messages that a pipeline could not handle, of a running broker. */
-import { callControl } from '../admin/control.ts';
-import type { ListedEntry, Listing, Replayed } from '../admin/quarantine.ts';
+import type { Quarantined } from '../contracts/commands.ts';
 import { type Io, isPrintable } from './io.ts';
 import { callBroker } from './running.ts';
 import { CommandError, readOptions } from './usage.ts';
@@ -43,10 +42,7 @@ export async function quarantine(argv: readonly string[], io: Io): Promise<void>
 async function list(directory: string, isJson: boolean, { stdout }: Io): Promise<void> {
   let shown = 0;
   for (let after = 0; ; ) {
-    const text = await callBroker(directory, () =>
-      callControl(directory, 'quarantine list', JSON.stringify({ after })),
-    );
-    const { entries, count } = JSON.parse(text) as Listing;
+    const { entries, count } = await callBroker(directory, 'quarantine list', { after });
     for (const entry of entries) stdout.write(isJson ? `${JSON.stringify(entry)}\n` : `${entryLine(entry)}\n`);
     shown += entries.length;
     if (entries.length === 0 || shown >= count) break;
@@ -55,26 +51,17 @@ async function list(directory: string, isJson: boolean, { stdout }: Io): Promise
   if (shown === 0 && !isJson) stdout.write('The quarantine is empty\n');
 }
 
-function entryLine({ id, time, topic, bytes, pipeline, stage, reason, clientId }: ListedEntry): string {
+function entryLine({ id, time, topic, bytes, pipeline, stage, reason, clientId }: Quarantined): string {
   const from = clientId === null ? '' : `, from ${JSON.stringify(clientId)}`;
   return `${id}  ${new Date(time).toISOString()}  ${topic}  ${bytes} bytes${from}\n    ${pipeline}, stage ${stage}: ${reason}`;
 }
 
 async function show(directory: string, number: string, isJson: boolean, { stdout }: Io): Promise<void> {
-  const text = await callBroker(directory, () => callControl(directory, 'quarantine show', numberOf(number)));
-  if (isJson) return void stdout.write(`${text}\n`);
-  const {
-    payload = '',
-    username,
-    version,
-    qos,
-    retain,
-    contentType,
-    userProperties = [],
-    ...entry
-  } = JSON.parse(text) as ListedEntry;
+  const shown = await callBroker(directory, 'quarantine show', { id: numberOf(number) });
+  if (isJson) return void stdout.write(`${JSON.stringify(shown)}\n`);
+  const { payload, username, version, qos, retain, contentType, userProperties } = shown;
   const bytes = Buffer.from(payload, 'base64');
-  stdout.write(`${entryLine(entry as ListedEntry)}\n`);
+  stdout.write(`${entryLine(shown)}\n`);
   stdout.write(`    pipeline version ${version}, QoS ${qos}${retain ? ', retained' : ''}\n`);
   if (username !== null) stdout.write(`    user ${JSON.stringify(username)}\n`);
   if (contentType !== undefined) stdout.write(`    content type ${contentType}\n`);
@@ -88,16 +75,18 @@ async function change(
   numbers: readonly string[],
   { stdout }: Io,
 ): Promise<void> {
-  const which = numbers.length === 1 && numbers[0] === 'all' ? 'all' : numbers.map(numberOf).join(',');
-  const text = await callBroker(directory, () => callControl(directory, `quarantine ${action}`, which));
-  if (action === 'drop') return void stdout.write(`${text} dropped\n`);
-  const { published, dropped, rejected, quarantined } = JSON.parse(text) as Replayed;
+  const ids = numbers.length === 1 && numbers[0] === 'all' ? 'all' : numbers.map(numberOf);
+  if (action === 'drop') {
+    const { count } = await callBroker(directory, 'quarantine drop', { ids });
+    return void stdout.write(`${count} dropped\n`);
+  }
+  const { published, dropped, rejected, quarantined } = await callBroker(directory, 'quarantine replay', { ids });
   stdout.write(
     `${published} published, ${dropped} dropped, ${rejected} rejected, ${quarantined} in quarantine again\n`,
   );
 }
 
-function numberOf(text: string): string {
+function numberOf(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new CommandError(`"${text}" is not the number of a message`, 2);
-  return text;
+  return Number(text);
 }

@@ -1,5 +1,4 @@
 /** `sluice reload`: a running broker reads what can change of its configuration, and certificates, anew. */
-import { callControl } from '../admin/control.ts';
 import type { Io } from './io.ts';
 import { callBroker } from './running.ts';
 import { noPositionals, readOptions } from './usage.ts';
@@ -17,5 +16,6 @@ export async function reload(argv: readonly string[], io: Io): Promise<void> {
   if (values.help) return void io.stdout.write(help);
   noPositionals('reload', positionals);
   const directory = values['data-dir'];
-  io.stdout.write(`${await callBroker(directory, () => callControl(directory, 'reload', ''))}\n`);
+  const { summary } = await callBroker(directory, 'reload', {});
+  io.stdout.write(`${summary}\n`);
 }

@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   access: async () => (await import('./access.ts')).access,
   passwd: async () => (await import('./passwd.ts')).passwd,
   bans: async () => (await import('./bans.ts')).bans,
+  list: async () => (await import('./list.ts')).list,
   reload: async () => (await import('./reload.ts')).reload,
   cert: async () => (await import('./cert.ts')).cert,
   backup: async () => (await import('./db.ts')).backup,
@@ -38,6 +39,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice access explain …        what a client may do, and which rule says so
   sluice passwd FILE USER        add a user to a password file, or change the password
   sluice bans list|clear         bans of a running broker
+  sluice list sessions|…         what a running broker has
   sluice reload                  apply a changed configuration to a running broker
   sluice cert                    make certificates for development
   sluice backup DIR              copy the data of a running broker

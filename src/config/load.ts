@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { deepFreeze } from '../base/freeze.ts';
 import { nearest } from '../base/nearest.ts';
 import { mapFiles } from '../contracts/pipeline-files.ts';
+import { expectation, finding } from '../contracts/problems.ts';
 import { applyEnvironment } from './environment.ts';
 import { ConfigError } from './error.ts';
 import { type Config, type ConfigInput, schema } from './schema.ts';
@@ -72,27 +73,12 @@ function explain(issue: z.core.$ZodIssue, input: unknown, where: (path: Path) =>
       return `${where([...issue.path, key])}: there is no such setting${hint}`;
     });
   }
-  const found = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown>)?.[key], input);
-  const was = found === undefined ? 'it is missing' : `found ${JSON.stringify(found)}`;
-  return [`${where(issue.path)}: ${expected(issue)}, ${was}`];
+  return [`${where(issue.path)}: ${expected(issue)}, ${finding(issue, input)}`];
 }
 
 function expected(issue: z.core.$ZodIssue): string {
-  switch (issue.code) {
-    case 'invalid_type':
-      return `expected ${issue.expected === 'int' || issue.expected === 'number' ? 'a whole number' : issue.expected}`;
-    case 'too_small':
-      return `expected at least ${issue.minimum}`;
-    case 'too_big':
-      return `expected at most ${issue.maximum}`;
-    case 'invalid_value':
-      return `expected one of ${issue.values.map(String).join(', ')}`;
-    case 'invalid_union':
-      if (!issue.message.startsWith('Invalid ')) return `expected ${issue.message}`;
-      return issue.path[0] === 'store' ? 'expected memory or level' : 'expected tcp, tls, ws or wss';
-    default:
-      return `expected ${issue.message}`;
-  }
+  if (issue.code !== 'invalid_union' || !issue.message.startsWith('Invalid ')) return expectation(issue);
+  return issue.path[0] === 'store' ? 'expected memory or level' : 'expected tcp, tls, ws or wss';
 }
 
 /** The keys that could stand at a path. */

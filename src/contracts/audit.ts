@@ -26,7 +26,7 @@ export interface AuditEvent {
     | 'subscribeRefused'
     /** The configuration was read anew. */
     | 'reloaded'
-    /** A command to the running broker, on its socket. */
+    /** A command to the running broker, on its socket or from the program. */
     | 'command';
   readonly client?: string | null | undefined;
   readonly user?: string | null | undefined;
@@ -48,7 +48,8 @@ export interface AuditEvent {
   readonly rule?: string | undefined;
   readonly until?: string;
   readonly command?: string;
-  readonly argument?: string;
+  /** Of a command, as JSON. */
+  readonly request?: string;
   readonly outcome?: string;
 }
 

@@ -287,12 +287,12 @@ describe('a broker', () => {
     const wrong = await WireClient.open(port, 5);
     wrong.sendConnect({ username, password: 'wrong' });
     await wrong.closed();
-    await app.control('bans clear', '127.0.0.1');
-    await app.control('reload', '').catch(() => {});
+    await app.commands.run('bans clear', { address: '127.0.0.1' });
+    await app.commands.run('reload', {}).catch(() => {});
     await app.close();
     expect(events('banned')).toMatchObject([{ from: '127.0.0.1', user: username, until: expect.any(String) }]);
     expect(events('command')).toMatchObject([
-      { command: 'bans clear', argument: '127.0.0.1', outcome: 'done' },
+      { command: 'bans clear', request: '{"address":"127.0.0.1"}', outcome: 'done' },
       { command: 'reload', outcome: 'failed' },
     ]);
   });

@@ -53,10 +53,12 @@ test('lists who is shut out, with names that cannot speak to the terminal, and l
   expect(await bans('clear', '127.0.0.1')).toBe('0 2 let in again\n');
   expect(await codeFor('alice')).toBe(0x86);
   expect(await bans('clear', 'all')).toBe('0 1 let in again\n');
-  expect(await bans('clear', '10.0.0.300')).toMatch(/^2 bans clear wants an address, .* or all, not "10\.0\.0\.300"/);
+  expect(await bans('clear', '10.0.0.300')).toBe(
+    '2 bans clear: address: expected an address, as bans list gives it, found "10.0.0.300"\n',
+  );
   expect(await bans('clear')).toMatch(/^2 Use: sluice bans list/);
 });
 
 test.each(['constructor', '__proto__', 'toString'])('"%s" is no command', async (command) => {
-  await expect(app.control(command, 'x')).rejects.toThrow('knows no command');
+  await expect(app.commands.receive({ command })).rejects.toThrow('knows no command');
 });

@@ -70,7 +70,7 @@ test('every command is in the audit log, whatever it is and whatever became of i
   expect((await sluice('backup', target, '--data-dir', directory)).code).toBe(0);
   expect((await sluice('backup', target, '--data-dir', directory)).code).toBe(1);
   await sluice('bans', 'list', '--data-dir', directory);
-  await expect(app.control('no such thing', '')).rejects.toThrow(/knows no command/);
+  await expect(app.commands.receive({ command: 'no such thing' })).rejects.toThrow(/knows no command/);
   await app.close();
   const events = readFileSync(file, 'utf8').trimEnd().split('\n');
   const commands = events.map((line) => JSON.parse(line)).filter(({ event }) => event === 'command');
@@ -82,7 +82,7 @@ test('every command is in the audit log, whatever it is and whatever became of i
   ]);
 });
 
-test.each([['backup', 'copy'], ['reload'], ['bans', 'list'], ['quarantine', 'list']])(
+test.each([['backup', 'copy'], ['reload'], ['bans', 'list'], ['quarantine', 'list'], ['list', 'sessions']])(
   'a broker that dies meanwhile is told, with exit code 1: sluice %s',
   async (...argv) => {
     const directory = mkdtempSync(join(folder, 'dying-'));

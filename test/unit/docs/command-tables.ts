@@ -1,0 +1,90 @@
+/**
+ * The tables of commands to a running broker in the page of commands. `<!-- commands -->` stands before the table of
+ * all, `<!-- items: sessions -->` before the keys of the items that a command answers.
+ */
+import { z } from 'zod';
+import { type CommandName, commands } from '../../../src/contracts/commands.ts';
+
+export interface Key {
+  readonly command: string;
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly defaultValue: unknown;
+  readonly type: string;
+}
+
+interface Node {
+  readonly type?: string | readonly string[];
+  readonly anyOf?: readonly Node[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly items?: Node;
+  readonly properties?: Readonly<Record<string, Node>>;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly unit?: string;
+}
+
+const all = Object.keys(commands) as CommandName[];
+const schemaOf = (command: CommandName, part: 'request' | 'answer') =>
+  z.toJSONSchema(commands[command][part], { io: part === 'request' ? 'input' : 'output' }) as Node;
+
+function typeOf({ type, anyOf, enum: values, const: value, items }: Node): string {
+  if (anyOf !== undefined) return [...new Set(anyOf.map(typeOf))].join(' or ');
+  if (values !== undefined) return values.join(', ');
+  if (value !== undefined) return `\`${value}\``;
+  if (type === 'array') return items?.type === 'array' ? 'list of pairs' : `list of ${typeOf(items!)}s`;
+  const names = typeof type === 'string' ? [type] : type!;
+  return names.map((name) => (name === 'integer' ? 'number' : name)).join(' or ');
+}
+
+function keysOf(command: string, { properties = {} }: Node): Key[] {
+  return Object.entries(properties).map(([name, node]) => {
+    const { description, default: defaultValue, unit } = node;
+    const isSaid = unit === undefined || description?.includes(unit) === true;
+    return {
+      command,
+      name,
+      description: isSaid ? description : `${description}, in ${unit}`,
+      defaultValue,
+      type: typeOf(node),
+    };
+  });
+}
+
+const requestKeys = (command: CommandName) => keysOf(command, schemaOf(command, 'request'));
+const answerKeys = (command: CommandName) => keysOf(command, schemaOf(command, 'answer'));
+
+/** What the list has that the command answers. */
+function itemKeys(command: CommandName): Key[] {
+  const lists = Object.values(schemaOf(command, 'answer').properties ?? {}).filter(
+    ({ items }) => items?.type === 'object',
+  );
+  return lists.flatMap(({ items }) => keysOf(command, items!));
+}
+
+export const allKeys = all.flatMap((name) => [...requestKeys(name), ...answerKeys(name), ...itemKeys(name)]);
+export const commandsWithItems = all.filter((name) => itemKeys(name).length > 0);
+
+const shown = (value: unknown) => (value === undefined ? '' : ` (${JSON.stringify(value)})`);
+const told = (keys: readonly Key[]) =>
+  keys.map(({ name, description, defaultValue }) => `\`${name}\`${shown(defaultValue)}: ${description}`).join('; ');
+
+function commandRows(): string {
+  const rows = all.map((name) => [`\`${name}\``, commands[name].what, told(requestKeys(name)), told(answerKeys(name))]);
+  return rows.map((cells) => `| ${cells.join(' | ')} |\n`).join('');
+}
+
+function itemRows(command: CommandName): string {
+  return itemKeys(command)
+    .map(({ name, type, description }) => `| \`${name}\` | ${type} | ${description} |\n`)
+    .join('');
+}
+
+const table = /^(<!-- (commands|items: (.+)) -->\n\n?\|.*\n\|[-|]+\n)(?:\|.*\n)*/gm;
+
+export function withTables(page: string): string {
+  return page.replace(table, (_, head: string, what: string, command: CommandName) => {
+    return `${head}${what === 'commands' ? commandRows() : itemRows(command)}`;
+  });
+}

@@ -56,21 +56,21 @@ export async function serveControl(path: string, commands: Commands): Promise<()
     const lines = createInterface({ input: socket });
     // It tells of the socket's errors once more: whoever asked is gone.
     lines.on('error', () => {});
+    let isTaken = false;
     const take = (line: string | null) => {
-      lines.removeListener('line', take);
+      if (isTaken) return;
+      isTaken = true;
       lines.close();
-      socket.removeListener('data', count);
       // What comes behind it is not kept.
       socket.resume();
       void reply(line, commands).then((text) => socket.end(`${text}\n`));
     };
+    lines.on('line', take);
     let bytes = 0;
-    const count = (chunk: Buffer) => {
+    socket.on('data', (chunk) => {
       bytes += chunk.length;
       if (bytes > requestBytesMax) take(null);
-    };
-    lines.once('line', take);
-    socket.on('data', count);
+    });
   });
   server.listen(path);
   await once(server, 'listening');

@@ -1,7 +1,7 @@
 /** What a running broker shows of what it has. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Page, PageRequest, Walk } from '../../../src/base/pages.ts';
+import { type Page, type PageRequest, Pages, type Walk } from '../../../src/base/pages.ts';
 import {
   connectionView,
   queuedView,
@@ -152,6 +152,50 @@ test('a walk through subscriptions passes over sessions without one, a look each
   const walk = walkSubscriptions(world.core);
   const looks = Array.from({ length: 1_001 }, () => walk.next().value);
   expect(looks.filter((look) => look !== null)).toMatchObject([{ clientId: 'last' }]);
+});
+
+test('a page costs the same at the beginning and at the end of very many sessions, of which half end meanwhile', async () => {
+  const world = new World();
+  const { core } = world;
+  const count = 50_000;
+  for (let i = 0; i < count; i++) world.connected(`c${i}`);
+  let [steps, random] = [0, 1];
+  const pages = new Pages({
+    now: () => 0,
+    randomBytes: (bytes) => Buffer.alloc(bytes),
+    work: (step) => {
+      do steps++;
+      while (step());
+    },
+  });
+  const ended = new Set<string>();
+  const endSome = () => {
+    for (let i = 0; i < 500; i++) {
+      random = (random * 48_271) % 2_147_483_647;
+      const session = core.directory.get(`c${random % count}`);
+      if (session === undefined) continue;
+      world.leave(session);
+      end(core, session, 'clean');
+      ended.add(session.clientId);
+    }
+  };
+  const listed: string[] = [];
+  const costs = new Set<number>();
+  let page: Page<{ clientId: string }> = { items: [], cursor: null };
+  do {
+    steps = 0;
+    page = await pages.take('sessions', () => walkSessions(core), { cursor: page.cursor, limit: 1_000 });
+    listed.push(...page.items.map(({ clientId }) => clientId));
+    if (page.cursor !== null) costs.add(steps);
+    endSome();
+  } while (page.cursor !== null);
+
+  expect([...costs]).toEqual([10]);
+  expect(new Set(listed).size).toBe(listed.length);
+  const stayed = Array.from({ length: count }, (_, i) => `c${i}`).filter((name) => !ended.has(name));
+  const seen = new Set(listed);
+  expect(stayed.length).toBeGreaterThan(20_000);
+  expect(stayed.filter((name) => !seen.has(name))).toEqual([]);
 });
 
 const actions = fc.array(

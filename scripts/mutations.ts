@@ -354,9 +354,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a client that waits for memory is never read on',
-    file: 'broker/read-gate.ts',
-    from: '  memoryFound(): void {\n    this.#waitsForMemory = false;',
-    to: '  memoryFound(): void {',
+    file: 'broker/reading.ts',
+    from: 'this.#end(Pause.lacksMemory, this.#connection.context.core.now);',
+    to: '',
   },
   {
     name: 'a retained message for which there is no memory leaves the one before it',
@@ -645,7 +645,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'what is retained is published though it may not be',
-    file: 'broker/connection.ts',
+    file: 'broker/client-packets.ts',
     from: 'if (isFailure(code)) return refusePublish',
     to: 'if (isFailure(code) && !message.retain) return refusePublish',
   },
@@ -671,8 +671,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'topic aliases outlive a connection',
     file: 'broker/handshake.ts',
-    from: 'connection.outboundAliases = new OutboundAliases(aliases, connection.packetBytesMax);',
-    to: 'connection.outboundAliases = (session as unknown as { a: OutboundAliases }).a ??= new OutboundAliases(aliases, connection.packetBytesMax);',
+    from: 'traits.hasProperties && aliases > 0 ? new OutboundAliases(aliases, packetBytesMax) : null,',
+    to: 'traits.hasProperties && aliases > 0 ? ((session as unknown as { a: OutboundAliases }).a ??= new OutboundAliases(aliases, packetBytesMax)) : null,',
   },
   {
     name: 'was: what is sent again exceeds a smaller Maximum Packet Size',
@@ -720,14 +720,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a publisher goes on before his last message has reached everybody',
     file: 'broker/connection.ts',
-    from: '    this.work(() => this.#fanOutSome());',
-    to: '    this.share.queueBackground(() => this.#fanOutSome());',
+    from: '(step) => this.reading.work(step)',
+    to: '(step) => this.share.queueBackground(step)',
   },
   // The scheduler
   {
     name: 'a client that waits for time is read on after it, but what it sent is not',
-    file: 'broker/connection.ts',
-    from: '    return this.#isYielding;\n',
+    file: 'broker/reading.ts',
+    from: '    return this.#has(Pause.hasNoTime);\n',
     to: '    return false;\n',
   },
   {

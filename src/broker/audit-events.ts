@@ -4,12 +4,26 @@
 import type { AccessRequest } from '../contracts/access.ts';
 import type { AuditEvent } from '../contracts/audit.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { ByteStream } from '../contracts/transport.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { describeReason } from '../protocol/reason-codes.ts';
+import type { Traits } from '../protocol/traits.ts';
+import type { ConnectionTicket } from './admission.ts';
 import type { BrokerContext } from './broker-context.ts';
-import type { Connection } from './connection.ts';
+import type { ConnectionState } from './connection-state.ts';
+
+/** The connection that it is about. */
+interface Connection {
+  readonly context: BrokerContext;
+  readonly state: ConnectionState;
+  readonly identity: ClientIdentity | null;
+  readonly stream: ByteStream;
+  readonly listener: string;
+  readonly ticket: ConnectionTicket;
+  readonly traits: Traits;
+}
 
 type Publication = Pick<AccessRequest & { action: 'publish' }, 'topic' | 'qos' | 'retain'>;
 
@@ -26,10 +40,10 @@ function ruleFor({ core }: BrokerContext, identity: ClientIdentity, request: Acc
   return decision?.isAllowed === false ? decision.rule : undefined;
 }
 
-export function reportConnected(connection: Connection, sessionPresent: boolean): void {
+export function reportConnected(connection: Connection, mechanism: string | null, sessionPresent: boolean): void {
   const { audit } = connection.context;
   if (audit === null) return;
-  const { stream, traits, mechanism } = connection;
+  const { stream, traits } = connection;
   const tls = stream.tlsVersion ?? undefined;
   const details = { transport: stream.kind, tls, version: traits.label, mechanism: mechanism ?? undefined };
   audit.record({ event: 'connected', ...whoIs(connection), ...details, sessionPresent });
@@ -43,11 +57,12 @@ export function reportDisconnected(connection: Connection, reason: string): void
 /** A connection was refused before it was accepted. */
 export function reportRefused(connection: Connection, { reasonCode, message }: ProtocolError): void {
   const { audit } = connection.context;
-  const { ticket, isAuthenticated, context } = connection;
+  const { ticket, context, state } = connection;
   const event = ticket.hasFailed ? 'authenticationFailed' : 'refused';
   if (!audit?.wants(event)) return;
   const details = { code: describeReason(reasonCode), reason: message };
   // A user name that nobody has looked at yet may be a token.
+  const isAuthenticated = 'isAuthenticated' in state && state.isAuthenticated;
   const isUnseen = !ticket.hasFailed && !isAuthenticated && context.hooks.authenticate !== undefined;
   audit.record({ event, ...whoIs(connection), ...(isUnseen ? { user: undefined } : {}), ...details });
 }

@@ -1,13 +1,13 @@
 /**
  * Who may come in: asks the `authenticate` hook, in one step or, with enhanced authentication, in several. [MQTT5 4.12]
  */
-import type { AuthenticationAnswer, AuthenticationRequest, ClientIdentity } from '../contracts/hooks.ts';
+import type { AuthenticationAnswer, AuthenticationRequest } from '../contracts/hooks.ts';
 import { identify } from '../core/lifecycle.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { AuthPacket } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { sendOrEnd } from './answers.ts';
 import type { Connection } from './connection.ts';
+import type { Authenticating, Exchange, Open } from './connection-state.ts';
 import { withAnswer } from './late-answers.ts';
 
 const failed: AuthenticationAnswer = {
@@ -19,57 +19,61 @@ const failed: AuthenticationAnswer = {
 /** Calls `accepted` with the data for the last packet of the exchange, or lets the connection fail. */
 export function authenticate(
   connection: Connection,
+  state: Authenticating,
   password: Buffer | null,
   data: Buffer | null,
   accepted: (data: Buffer | null) => void,
 ): void {
-  const { hooks } = connection.context;
-  if (hooks.authenticate === undefined) {
-    if (connection.authenticationMethod === null) return accepted(null);
-    const what = `Authentication method "${connection.authenticationMethod}" is not offered here`;
-    throw new ProtocolError(ReasonCode.BadAuthenticationMethod, what);
-  }
-  step(connection, password, data, false, accepted);
+  const { exchange } = state;
+  if (connection.context.hooks.authenticate !== undefined) return step(connection, state, { password, data }, accepted);
+  if (exchange === null) return accepted(null);
+  const what = `Authentication method "${exchange.method}" is not offered here`;
+  throw new ProtocolError(ReasonCode.BadAuthenticationMethod, what);
+}
+
+/** What the client shows in one packet. */
+interface Evidence {
+  readonly password: Buffer | null;
+  readonly data: Buffer | null;
 }
 
 function step(
   connection: Connection,
-  password: Buffer | null,
-  data: Buffer | null,
-  isReAuthentication: boolean,
+  state: Authenticating | Open,
+  { password, data }: Evidence,
   accepted: (data: Buffer | null) => void,
 ): void {
-  const method = connection.authenticationMethod;
-  const client = connection.identity!;
+  const { exchange, identity } = state;
   const request: AuthenticationRequest = {
-    client,
+    client: identity,
     password,
     certificate: connection.stream.certificate,
-    method,
+    method: exchange?.method ?? null,
     data,
-    isReAuthentication,
-    state: connection.authenticationState,
+    isReAuthentication: state.name === 'open',
+    state: exchange?.state,
   };
   const ask = () => connection.context.hooks.authenticate!(request);
   withAnswer(connection, 'authenticate', ask, failed, (answer) => {
-    connection.authenticationState = request.state;
+    if (exchange !== null) exchange.state = request.state;
     switch (answer.outcome) {
       case 'accept':
-        connection.whenAuthenticated = null;
-        takeIdentity(connection, client, answer);
+        if (exchange !== null) exchange.accepted = null;
+        takeIdentity(connection, state, answer);
         return accepted(answer.data ?? null);
       case 'refuse':
-        if (answer.hidesUsername === true) forgetUsername(connection, client);
+        if (answer.hidesUsername === true) forgetUsername(connection, state);
         return refuseCredentials(connection, answer.reasonCode, answer.reason ?? 'Authentication failed');
       case 'continue':
-        connection.whenAuthenticated = accepted;
-        return sendAuth(connection, ReasonCode.ContinueAuthentication, answer.data);
+        if (exchange === null) throw new Error('a hook wants to continue an authentication without a method');
+        exchange.accepted = accepted;
+        return sendAuth(connection, exchange, ReasonCode.ContinueAuthentication, answer.data);
     }
   });
 }
 
-function forgetUsername(connection: Connection, client: ClientIdentity): void {
-  connection.identity = { ...client, username: null };
+function forgetUsername(connection: Connection, state: Authenticating | Open): void {
+  state.identity = { ...state.identity, username: null };
   connection.ticket.user = null;
 }
 
@@ -85,45 +89,48 @@ function refuseCredentials(connection: Connection, reasonCode: number, reason: s
 /** What authentication found out of the client; on an open connection, its session follows. */
 function takeIdentity(
   connection: Connection,
-  client: ClientIdentity,
+  state: Authenticating | Open,
   answer: Extract<AuthenticationAnswer, { outcome: 'accept' }>,
 ): void {
+  const client = state.identity;
   const { username = client.username, groups = client.groups, attributes = client.attributes } = answer;
   const identity = { ...client, username, groups, attributes };
-  const { session, context } = connection;
-  if (session !== null && username !== client.username) {
+  if (state.name === 'open' && username !== client.username) {
     throw new ProtocolError(ReasonCode.NotAuthorized, 'Re-authentication as another user');
   }
-  connection.identity = identity;
-  connection.isAuthenticated = true;
-  connection.mechanism = answer.mechanism ?? null;
+  state.identity = identity;
+  state.isAuthenticated = true;
+  state.mechanism = answer.mechanism ?? null;
   connection.deadlines.endAt(answer.expiresAt ?? null);
-  if (session !== null) identify(context.core, session, identity, context.core.access?.rightsOf(identity) ?? null);
+  if (state.name !== 'open') return;
+  const { core } = connection.context;
+  identify(core, state.session, identity, core.access?.rightsOf(identity) ?? null);
 }
 
-function sendAuth(connection: Connection, reasonCode: number, data: Buffer | null): void {
-  const authenticationMethod = connection.authenticationMethod!;
-  const properties = data === null ? { authenticationMethod } : { authenticationMethod, authenticationData: data };
-  sendOrEnd(connection, { cmd: 'auth', reasonCode, properties });
+function sendAuth(connection: Connection, { method }: Exchange, reasonCode: number, data: Buffer | null): void {
+  const properties = { authenticationMethod: method, ...(data === null ? {} : { authenticationData: data }) };
+  connection.sendOrEnd({ cmd: 'auth', reasonCode, properties });
 }
 
 /** AUTH from the client: the next step of an exchange, or a new one on an open connection. */
 export function handleAuth(connection: Connection, packet: AuthPacket): void {
+  const { state } = connection;
+  if (state.name === 'closing') return;
   const { authenticationMethod, authenticationData } = packet.properties;
-  if (connection.authenticationMethod === null || authenticationMethod !== connection.authenticationMethod) {
+  const exchange = state.name === 'opening' ? null : state.exchange;
+  if (state.name === 'opening' || exchange === null || authenticationMethod !== exchange.method) {
     throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH with another method than CONNECT'); // [MQTT5 4.12.1-1]
   }
-  const data = authenticationData ?? null;
+  const evidence = { password: null, data: authenticationData ?? null };
   if (packet.reasonCode === ReasonCode.ContinueAuthentication) {
-    const { whenAuthenticated } = connection;
-    if (whenAuthenticated === null) {
+    if (exchange.accepted === null) {
       throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH continues an exchange that was not begun');
     }
-    return step(connection, null, data, connection.state === 'open', whenAuthenticated);
+    return step(connection, state, evidence, exchange.accepted);
   }
-  if (packet.reasonCode !== ReasonCode.ReAuthenticate || connection.state !== 'open') {
+  if (packet.reasonCode !== ReasonCode.ReAuthenticate || !connection.isAnswered) {
     throw new ProtocolError(ReasonCode.ProtocolError, `AUTH with reason code ${packet.reasonCode} at a wrong time`);
   }
-  connection.authenticationState = undefined;
-  step(connection, null, data, true, (answer) => sendAuth(connection, ReasonCode.Success, answer));
+  exchange.state = undefined;
+  step(connection, state, evidence, (data) => sendAuth(connection, exchange, ReasonCode.Success, data));
 }

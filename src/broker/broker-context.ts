@@ -14,14 +14,12 @@ import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Core } from '../core/core.ts';
 import type { Admission } from './admission.ts';
 import type { Boundary } from './boundary.ts';
-import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { LimitedLog } from './limited-log.ts';
-import type { MemoryGuard } from './memory-guard.ts';
+import type { MemoryGuard, MemoryHolder } from './memory-guard.ts';
 import type { Outgoing } from './outgoing.ts';
-import type { OwnMessages } from './own-messages.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
@@ -53,13 +51,9 @@ export interface BrokerContext {
   readonly admission: Admission;
   readonly events: BrokerEvents;
   /** Every open connection, from accept to close. */
-  readonly connections: Set<Connection>;
+  readonly connections: ReadonlySet<MemoryHolder>;
   readonly storeHealth: StoreHealth;
-  /** The program's own messages: those that promise nothing, and the others, each in their order. */
-  readonly own: { readonly unpromised: OwnMessages; readonly promised: OwnMessages };
   readonly memory: MemoryGuard;
-  /** A connection has left `connections`. */
-  readonly onDisconnected: () => void;
   readonly time: Timekeeper;
   /** Reads the clock, and lets happen what is due. Milliseconds since the epoch. */
   advanceClock(): number;

@@ -1,64 +1,35 @@
 /**
  * The broker: a core, a store, and the connections that transports hand in. It owns them and closes them.
  */
-import { type Clock, systemTimers, type Timers } from '../base/clock.ts';
+import { systemTimers, type Timers } from '../base/clock.ts';
 import { type After, Deadline } from '../base/deadline.ts';
-import type { Garbage } from '../base/garbage.ts';
 import type { Ledger } from '../base/ledger.ts';
 import { type Statistics, statisticsOf } from '../base/metrics.ts';
-import type { Scheduler } from '../base/scheduler.ts';
-import type { AccessPolicy } from '../contracts/access.ts';
-import type { Audit } from '../contracts/audit.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
-import type { InTime } from '../contracts/hook-answers.ts';
-import type { Awaitable, ClientIdentity, Hooks, PublishOutcome } from '../contracts/hooks.ts';
-import type { Log } from '../contracts/log.ts';
-import type { MessagePipeline } from '../contracts/pipeline.ts';
+import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
 import { type SessionStore, StoreError } from '../contracts/session-store.ts';
-import type { BrokerSettings } from '../contracts/settings.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { restore } from '../core/lifecycle.ts';
 import { storeWindows } from '../core/shutdown.ts';
-import type { StepSizes } from '../core/step-sizes.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
+import type { BrokerOptions } from './broker-options.ts';
+import { ClientPackets } from './client-packets.ts';
 import { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import { createContext } from './create-context.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
 import type { BrokerEvents } from './events.ts';
 import { LocalClient, type MessageHandler } from './local-client.ts';
+import { OwnMessages } from './own-messages.ts';
 import { mayPublish } from './publisher-rights.ts';
 import { reclassifySession } from './subscribe.ts';
 import { SysTopics } from './sys-topics.ts';
 import { BrokerView } from './view.ts';
-
-export interface BrokerOptions {
-  readonly settings: BrokerSettings;
-  readonly store: SessionStore;
-  readonly hooks?: Hooks;
-  /** Limits how long hooks may take. Default: not at all. */
-  readonly inTime?: InTime;
-  readonly pipeline?: MessagePipeline;
-  /** What clients may do. Absent: everything. */
-  readonly access?: AccessPolicy;
-  readonly log?: Log;
-  readonly audit?: Audit | null;
-  readonly clock?: Clock;
-  readonly timers?: Timers;
-  /** Chance, for the names of clients that have none. */
-  readonly randomBytes?: (count: number) => Buffer;
-  /** Who works in a round of the event loop. Default: the one of this process. */
-  readonly scheduler?: Scheduler;
-  /** Default: buffers that nobody has any more are left to V8. */
-  readonly garbage?: Garbage;
-  /** How much one step does of what may be very much. What is left out is as in `defaultStepSizes`. */
-  readonly stepSizes?: Partial<StepSizes>;
-}
 
 export interface CloseOptions {
   /** For clients that can be told. */
@@ -95,7 +66,12 @@ export class Broker implements BanList {
   readonly #context: BrokerContext;
   readonly #store: SessionStore;
   readonly #sysTopics: SysTopics;
+  /** From accept to close. */
+  readonly #connections = new Set<Connection>();
   readonly #localClients = new Set<LocalClient>();
+  /** The program's own messages: those that promise nothing, and the others, each in their order. */
+  readonly #unpromised: OwnMessages;
+  readonly #promised: OwnMessages;
   /** How to tell those whose own messages wait for a step or the disk that they wait in vain. */
   readonly #publishing = new Set<(error: Error) => void>();
   readonly #timers: Timers;
@@ -118,17 +94,14 @@ export class Broker implements BanList {
       this.#resolveEnded = resolve;
       rejectEnded = reject;
     });
-    this.#context = createContext(options, {
-      onBroken: (error) => {
-        this.#stop();
-        rejectEnded(error);
-      },
-      onDisconnected: () => {
-        if (this.#context.connections.size === 0) this.#whenEmpty?.();
-      },
+    this.#context = createContext(options, this.#connections, (error) => {
+      this.#stop();
+      rejectEnded(error);
     });
+    this.#unpromised = new OwnMessages(this.#context, true);
+    this.#promised = new OwnMessages(this.#context, true);
     this.events = this.#context.events;
-    this.view = new BrokerView(this.#context);
+    this.view = new BrokerView(this.#context, this.#connections);
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;
     this.#after = options.timers?.every;
@@ -198,7 +171,7 @@ export class Broker implements BanList {
   }
 
   #accept(stream: ByteStream, listener: string): ByteReceiver | null {
-    const { connections, counters, admission, log, boundary } = this.#context;
+    const { counters, admission, log, boundary } = this.#context;
     const now = this.#context.advanceClock();
     if (this.#isClosing || boundary.isBroken) {
       counters.connectionsRefused++;
@@ -207,12 +180,18 @@ export class Broker implements BanList {
     }
     const ticket = admission.arrive(stream.remoteAddress, listener, now);
     if (ticket === null) return null;
-    const connection = new Connection(this.#context, stream, listener, ticket);
-    connections.add(connection);
+    const accepted = { stream, listener, ticket, onClosed: this.#onConnectionClosed };
+    const connection = new Connection(this.#context, accepted, (opened) => new ClientPackets(opened));
+    this.#connections.add(connection);
     counters.connectionsAccepted++;
-    counters.connectionsMaximum = Math.max(counters.connectionsMaximum, connections.size);
+    counters.connectionsMaximum = Math.max(counters.connectionsMaximum, this.#connections.size);
     return connection;
   }
+
+  readonly #onConnectionClosed = (connection: Connection): void => {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#whenEmpty?.();
+  };
 
   bans(): readonly Ban[] {
     return this.#context.admission.penalties.bans.list(this.#context.advanceClock());
@@ -264,9 +243,8 @@ export class Broker implements BanList {
         this.#context.commits.whenStored(null, settle, stagedBefore);
       };
       this.#publishing.add(reject);
-      const { promised, unpromised } = this.#context.own;
       const isPromised = message.qos > 0 || message.retain;
-      (isPromised ? promised : unpromised).publish(message, { mayRefuse, done, failed });
+      (isPromised ? this.#promised : this.#unpromised).publish(message, { mayRefuse, done, failed });
     });
   }
 
@@ -281,7 +259,7 @@ export class Broker implements BanList {
   async reclassify(): Promise<void> {
     if (this.#context.pipeline === null) return;
     const budget = { left: 0 };
-    for (const connection of this.#context.connections) await reclassifySession(connection, budget);
+    for (const connection of this.#connections) await reclassifySession(connection, budget);
   }
 
   /**
@@ -334,7 +312,7 @@ export class Broker implements BanList {
     const { closePipeline = async () => {} } = options;
     this.#isClosing = true;
     this.#context.advanceClock();
-    const { connections, storeHealth, core, boundary } = this.#context;
+    const { storeHealth, core, boundary } = this.#context;
     if (boundary.isBroken) return this.#store.abandon();
     for (const client of this.#localClients) client.close();
     // What is acknowledged at this moment is so after its commit. Where the disk fails, clients are told without it.
@@ -347,8 +325,8 @@ export class Broker implements BanList {
     this.#finishOwn();
     core.wills.stop();
     core.delivering.redistribution.stop();
-    for (const connection of [...connections]) connection.close(reasonCode);
-    if (connections.size > 0) await deadline.allows(new Promise<void>((resolve) => (this.#whenEmpty = resolve)));
+    for (const connection of [...this.#connections]) connection.close(reasonCode);
+    if (this.#connections.size > 0) await deadline.allows(new Promise<void>((resolve) => (this.#whenEmpty = resolve)));
     // Those that are left then have their records: the next start publishes them.
     const patience = new Deadline(willPatienceMs, this.#after);
     await deadline.allows(patience.allows(core.wills.idle()));
@@ -368,9 +346,8 @@ export class Broker implements BanList {
   }
 
   #finishOwn(): void {
-    const { promised, unpromised } = this.#context.own;
-    promised.finish();
-    unpromised.finish();
+    this.#promised.finish();
+    this.#unpromised.finish();
   }
 
   /**
@@ -384,7 +361,7 @@ export class Broker implements BanList {
     this.#stopTicking?.();
     this.#stopTicking = null;
     this.#isClosed = true;
-    for (const connection of [...this.#context.connections]) connection.abandon();
+    for (const connection of [...this.#connections]) connection.abandon();
     this.#context.leaveScheduler();
     this.#endPublishing();
   }

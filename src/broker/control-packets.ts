@@ -1,5 +1,5 @@
 /**
- * What comes seldom: each packet but PUBLISH, its acknowledgements and PINGREQ, which connections take themselves.
+ * What comes seldom: each packet but PUBLISH, its acknowledgements and PINGREQ.
  */
 import type { Session } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -12,15 +12,15 @@ import { whenStoreKeepsUp } from './late-answers.ts';
 import { handleSubscribe, handleUnsubscribe } from './subscribe.ts';
 
 export function handleControlPacket(connection: Connection, packet: ControlPacket): void {
-  const { state, session } = connection;
+  const { session } = connection;
   if (packet.cmd === 'connect') {
-    if (state !== 'opening') throw new ProtocolError(ReasonCode.ProtocolError, 'A second CONNECT'); // [MQTT5 3.1.0-2]
+    if (connection.state.name !== 'opening') throw new ProtocolError(ReasonCode.ProtocolError, 'A second CONNECT'); // [MQTT5 3.1.0-2]
     return handleConnect(connection, packet);
   }
   if (packet.cmd === 'auth') return handleAuth(connection, packet);
   if (session === null) {
-    if (state === 'closing') return;
-    if (packet.cmd === 'disconnect') return connection.leave('disconnected before authentication ended', false);
+    if (connection.isClosing) return;
+    if (packet.cmd === 'disconnect') return connection.leave('disconnected before authentication ended', true);
     throw new ProtocolError(ReasonCode.ProtocolError, `${packet.cmd.toUpperCase()} before authentication ended`);
   }
   switch (packet.cmd) {
@@ -34,10 +34,10 @@ export function handleControlPacket(connection: Connection, packet: ControlPacke
 }
 
 /** A client can subscribe as often as it likes: what is to be stored of it is bounded, as what it publishes is. */
-function whenSubscriptionsAreStored(connection: Connection, session: Session, goOn: () => void): void {
-  if (!session.isPersistent) return goOn();
+function whenSubscriptionsAreStored(connection: Connection, session: Session, then: () => void): void {
+  if (!session.isPersistent) return then();
   whenStoreKeepsUp(connection, () => {
-    if (connection.session === session) goOn();
+    if (connection.session === session) then();
   });
 }
 
@@ -47,7 +47,7 @@ function handleDisconnect(connection: Connection, session: Session, packet: Disc
     changeExpiry(session, properties.sessionExpiryInterval, connection.context.settings.sessionExpiryMaximumSeconds);
   }
   const why = reasonCode === 0 ? 'disconnected' : `disconnected: ${describeReason(reasonCode)}`;
-  connection.leave(why, reasonCode === ReasonCode.NormalDisconnection);
+  connection.leave(why, reasonCode !== ReasonCode.NormalDisconnection);
 }
 
 function changeExpiry(session: Session, seconds: number, maximum: number): void {

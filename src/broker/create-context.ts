@@ -16,37 +16,35 @@ import { publisherOf } from '../core/wills.ts';
 import { Admission } from './admission.ts';
 import { reportWillRefused } from './audit-events.ts';
 import { Boundary } from './boundary.ts';
-import type { BrokerOptions } from './broker.ts';
 import type { BrokerContext } from './broker-context.ts';
+import type { BrokerOptions } from './broker-options.ts';
 import { BrokerSink, type SinkOptions } from './broker-sink.ts';
-import type { Connection } from './connection.ts';
 import { Counters } from './counters.ts';
 import { BrokerEvents } from './events.ts';
 import { gaugesOf } from './gauges.ts';
 import { GroupCommit } from './group-commit.ts';
 import { createLimitedLog } from './limited-log.ts';
-import { MemoryGuard } from './memory-guard.ts';
+import { MemoryGuard, type MemoryHolder } from './memory-guard.ts';
 import { Outgoing } from './outgoing.ts';
-import { OwnMessages } from './own-messages.ts';
 import { renderVariant } from './pipeline-messages.ts';
 import { StoreHealth } from './store-health.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { publishWill } from './wills.ts';
-
-/** What the broker itself does. */
-export interface ContextOwner {
-  /** A bug in what all connections share: see `Boundary`. */
-  onBroken(error: Error): void;
-  /** A connection is gone. */
-  onDisconnected(): void;
-}
 
 const describeStep = (ms: number) =>
   ms < 0
     ? 'the clock was set back; time goes on from where it was'
     : 'no time was told for a while: the process stood still, or the clock was set forward';
 
-export function createContext(options: BrokerOptions, owner: ContextOwner): BrokerContext {
+/**
+ * `connections`: every open one. `onBroken` is called once a bug in what all connections share is found: see
+ * `Boundary`.
+ */
+export function createContext(
+  options: BrokerOptions,
+  connections: ReadonlySet<MemoryHolder>,
+  onBroken: (error: Error) => void,
+): BrokerContext {
   const { settings, store, scheduler = eventLoop, log = silentLog, audit = null } = options;
   const time = new Timekeeper(options.clock ?? systemClock, (ms) =>
     log.warn({ seconds: Math.round(ms / 1000) }, describeStep(ms)),
@@ -55,7 +53,7 @@ export function createContext(options: BrokerOptions, owner: ContextOwner): Brok
   const counters = new Counters(now);
   const limitedLog = createLimitedLog(log, () => time.now);
   const chunks = new ChunkPool();
-  const boundary = new Boundary({ log, limitedLog, onBroken: (error) => owner.onBroken(error) });
+  const boundary = new Boundary({ log, limitedLog, onBroken });
   const storeHealth = new StoreHealth(store, log);
   const { answers: answersPerStep } = { ...defaultStepSizes, ...options.stepSizes };
   const commits = new GroupCommit({
@@ -92,7 +90,6 @@ export function createContext(options: BrokerOptions, owner: ContextOwner): Brok
   };
   const core = new Core(settings, store, sink, now, options.access ?? null, options.stepSizes);
   const decoder = new PacketDecoder(settings.limits, chunks);
-  const connections = new Set<Connection>();
   const memory = new MemoryGuard({
     ...{ core, decoder, chunks, connections, limitedLog, counters, outputBytes: settings.limits.outputBytes },
     work: (step) => sink.background(step),
@@ -122,9 +119,7 @@ export function createContext(options: BrokerOptions, owner: ContextOwner): Brok
     events: new BrokerEvents(boundary),
     connections,
     storeHealth,
-    own: { unpromised: new OwnMessages(() => context, true), promised: new OwnMessages(() => context, true) },
     memory,
-    onDisconnected: () => owner.onDisconnected(),
     time,
     advanceClock,
     timeOfRound: () => (scheduler.begun > 0 && scheduler.begun === readInRound ? time.now : advanceClock()),

@@ -5,10 +5,24 @@
 import { Timer } from '../base/timer-wheel.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import type { Connection } from './connection.ts';
+import type { BrokerContext } from './broker-context.ts';
+import type { ConnectionState } from './connection-state.ts';
 
 /** So much of a packet that is under way shows as well as a whole one that its client is there. */
 const largePartBytes = 16_384;
+
+/** The connection that ends by itself. */
+export interface Timed {
+  readonly context: BrokerContext;
+  readonly state: ConnectionState;
+  /** CONNACK has left. */
+  readonly isAnswered: boolean;
+  readonly reading: { readonly isExcused: boolean };
+  guard(run: () => void): void;
+  park(): void;
+  fail(error: ProtocolError): void;
+  end(reasonCode: number, why: string): void;
+}
 
 export class Deadlines {
   /**
@@ -18,7 +32,7 @@ export class Deadlines {
   heardAt: number;
   /** Read since then. */
   #partBytes = 0;
-  readonly #connection: Connection;
+  readonly #connection: Timed;
   readonly #timer: Timer;
   /** Only of connections whose credentials expire. */
   #endTimer: Timer | null = null;
@@ -26,11 +40,11 @@ export class Deadlines {
   /** A refusal that is kept back. */
   #refusal: ProtocolError | null = null;
 
-  constructor(connection: Connection) {
+  constructor(connection: Timed) {
     const { core, settings } = connection.context;
     this.#connection = connection;
     this.heardAt = core.now;
-    this.#timer = new Timer(() => connection.context.boundary.forOne(connection, () => this.#onTimer()));
+    this.#timer = new Timer(() => connection.guard(() => this.#onTimer()));
     core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
   }
 
@@ -65,10 +79,10 @@ export class Deadlines {
    */
   endAt(time: number | null): void {
     const connection = this.#connection;
-    const { core, boundary, time: clock } = connection.context;
+    const { core, time: clock } = connection.context;
     const expire = () => connection.end(ReasonCode.NotAuthorized, 'the credentials have expired');
     if (time === null) return core.timers.cancel(this.#endTimer);
-    this.#endTimer ??= new Timer(() => boundary.forOne(connection, expire));
+    this.#endTimer ??= new Timer(() => connection.guard(expire));
     core.timers.set(this.#endTimer, clock.at(time));
   }
 
@@ -88,26 +102,27 @@ export class Deadlines {
 
   #onTimer(): void {
     const connection = this.#connection;
-    if (connection.state === 'closing') return;
+    if (connection.state.name === 'closing') return;
     if (this.#refusal !== null) return connection.fail(this.#refusal);
     const { time, core } = connection.context;
     const stoodStill = time.resumedAt > this.heardAt;
     if (stoodStill) this.heardAt = time.resumedAt;
-    if (connection.state !== 'open') return stoodStill ? this.connectTaken() : this.#refuseConnect();
+    if (!connection.isAnswered) return stoodStill ? this.connectTaken() : this.#refuseConnect();
     // While we do not read from it, it cannot be late.
-    if (connection.isParked || connection.reading.isExcused) this.heardAt = core.now;
+    if (connection.reading.isExcused) this.heardAt = core.now;
     const dueAt = this.heardAt + this.#keepAliveMs;
     if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
     connection.end(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');
   }
 
   #refuseConnect(): void {
-    const connection = this.#connection;
-    // With a session, its CONNECT has been taken. A disk that is only slow has it in the end.
-    if (connection.session !== null && !connection.context.storeHealth.isFailing) return this.connectTaken();
+    const { context, state } = this.#connection;
+    // Its CONNECT has been taken. A disk that is only slow has it in the end.
+    if (state.name === 'open' && !context.storeHealth.isFailing) return this.connectTaken();
+    const awaitsDisk = state.name === 'open' || (state.name === 'authenticating' && state.awaitsStore);
     const what = 'The broker cannot write to its disk now, and this session would have to be stored';
-    connection.fail(
-      connection.awaitsStore || connection.session !== null
+    this.#connection.fail(
+      awaitsDisk
         ? new ProtocolError(ReasonCode.ServerUnavailable, what)
         : new ProtocolError(ReasonCode.MaximumConnectTime, 'No CONNECT in time'),
     );

@@ -10,13 +10,13 @@ import { connect, ready, sessionOf } from '../core/lifecycle.ts';
 import type { Session, SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
-import { connackCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, isClosedToClients, Topic, type TopicLimits } from '../protocol/topic.ts';
-import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
-import { send, sendOrEnd } from './answers.ts';
+import { type Traits, traitsOf } from '../protocol/traits.ts';
 import { reportConnected, reportTakeover, reportWillRefused } from './audit-events.ts';
 import { authenticate } from './authentication.ts';
 import type { Connection } from './connection.ts';
+import { type Authenticating, authenticating, type Open } from './connection-state.ts';
 import { createMessage } from './create-message.ts';
 import { whenStoreKeepsUp, withAnswer } from './late-answers.ts';
 import { reclassifySession } from './subscribe.ts';
@@ -28,81 +28,45 @@ const willPatienceMs = 5_000;
 /** [MQTT5 1.5.4] */
 const clientIdBytesMax = 65_535;
 
-/** Return codes of 3.1 and 3.1.1 for the reason codes that have one. [MQTT3 3.2.2.3] */
-const returnCodes = new Map<number, number>([
-  [ReasonCode.UnsupportedProtocolVersion, 1],
-  [ReasonCode.ClientIdentifierNotValid, 2],
-  [ReasonCode.ServerUnavailable, 3],
-  [ReasonCode.ServerBusy, 3],
-  [ReasonCode.ServerShuttingDown, 3],
-  [ReasonCode.QuotaExceeded, 3],
-  [ReasonCode.ConnectionRateExceeded, 3],
-  [ReasonCode.BadUserNameOrPassword, 4],
-  [ReasonCode.BadAuthenticationMethod, 5],
-  [ReasonCode.NotAuthorized, 5],
-  [ReasonCode.Banned, 5],
-]);
-
-/** Sends the CONNACK that refuses, if the version of the client has one for the reason. The caller closes. */
-export function refuse(connection: Connection, version: ProtocolVersion | 0, reasonCode: number, why: string): void {
-  if (version === 0) return;
-  const traits = traitsOf[version];
-  connection.traits = traits;
-  if (traits.hasProperties) {
-    const code = connackCode(reasonCode);
-    send(connection, { cmd: 'connack', sessionPresent: false, reasonCode: code, properties: { reasonString: why } });
-    return;
-  }
-  const returnCode = returnCodes.get(reasonCode);
-  if (returnCode === undefined) return;
-  send(connection, { cmd: 'connack', sessionPresent: false, reasonCode: returnCode, properties: {} });
-}
-
 export function handleConnect(connection: Connection, packet: ConnectPacket): void {
   const { context } = connection;
-  const { settings, randomBytes } = context;
-  const traits = traitsOf[packet.protocolVersion];
-  connection.traits = traits;
-  connection.state = 'authenticating';
-  connection.packetBytesMax = packet.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
-  connection.wantsProblemInformation = packet.properties.requestProblemInformation ?? true;
+  const { clientId, properties } = packet;
+  connection.traits = traitsOf[packet.protocolVersion];
+  const state = authenticating(identityOf(connection, packet), properties.authenticationMethod ?? null);
+  connection.state = state;
+  connection.packetBytesMax = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  connection.wantsProblemInformation = properties.requestProblemInformation ?? true;
   if (packet.will !== undefined) checkWill(connection, packet.will);
+  if (clientId === '') checkUnnamed(connection.traits, packet);
+  const replaces = openConnection(context.core.directory.get(state.identity.clientId))?.ticket ?? null;
+  context.admission.checkConnect(connection.ticket, state.identity, context.core.now, replaces);
 
-  const isUnnamed = packet.clientId === '';
-  if (isUnnamed && (!traits.assignsClientIds || (traits.assignsOnlyToCleanSessions && !packet.clean))) {
-    const what = 'An empty client identifier; give one, or ask for a clean session';
-    throw new ProtocolError(ReasonCode.ClientIdentifierNotValid, what);
-  }
-  const clientId = isUnnamed ? `sluice-${randomBytes(12).toString('hex')}` : packet.clientId;
-  connection.identity = {
-    clientId,
-    username: packet.username ?? null,
-    protocolVersion: packet.protocolVersion,
-    transport: connection.stream.kind,
-    remoteAddress: connection.stream.remoteAddress,
-    listener: connection.listener,
+  authenticate(connection, state, packet.password ?? null, properties.authenticationData ?? null, (data) => {
+    if (clientId === '') assignOwn(connection, state);
+    else checkClientId(connection, state.identity);
+    authorizeWill(connection, state.identity, packet.will, () => accept({ connection, packet, state, data }));
+  });
+}
+
+/** As CONNECT says it; authentication may find out more. */
+function identityOf({ context, stream, listener }: Connection, packet: ConnectPacket): ClientIdentity {
+  const { clientId, username = null, protocolVersion } = packet;
+  return {
+    clientId: clientId === '' ? `sluice-${context.randomBytes(12).toString('hex')}` : clientId,
+    username,
+    protocolVersion,
+    transport: stream.kind,
+    remoteAddress: stream.remoteAddress,
+    listener,
     groups: [],
     attributes: {},
   };
-  const replaces = openConnection(context.core.directory.get(clientId))?.ticket ?? null;
-  context.admission.checkConnect(connection.ticket, connection.identity, context.core.now, replaces);
+}
 
-  const serverKeepAlive = settings.serverKeepAliveSeconds;
-  const isCapped = traits.hasProperties && serverKeepAlive > 0;
-  const keepAlive = isCapped && (packet.keepalive === 0 || packet.keepalive > serverKeepAlive) ? serverKeepAlive : null;
-  connection.authenticationMethod = packet.properties.authenticationMethod ?? null;
-  authenticate(connection, packet.password ?? null, packet.properties.authenticationData ?? null, (data) => {
-    const properties: ConnackProperties = {};
-    if (isUnnamed) assignOwn(connection);
-    if (isUnnamed && traits.hasProperties) properties.assignedClientIdentifier = connection.identity!.clientId; // [MQTT5 3.1.3-7]
-    if (keepAlive !== null) properties.serverKeepAlive = keepAlive;
-    if (connection.authenticationMethod !== null) properties.authenticationMethod = connection.authenticationMethod;
-    if (data !== null) properties.authenticationData = data;
-    if (!isUnnamed) checkClientId(connection);
-    authorizeWill(connection, packet.will, () => {
-      accept(connection, packet, properties, keepAlive ?? packet.keepalive);
-    });
-  });
+function checkUnnamed({ assignsClientIds, assignsOnlyToCleanSessions }: Traits, { clean }: ConnectPacket): void {
+  if (assignsClientIds && (clean || !assignsOnlyToCleanSessions)) return;
+  const what = 'An empty client identifier; give one, or ask for a clean session';
+  throw new ProtocolError(ReasonCode.ClientIdentifierNotValid, what);
 }
 
 function checkWill(connection: Connection, will: Will): void {
@@ -126,20 +90,23 @@ function sessionWill(will: Will, now: number, limits: TopicLimits): SessionWill 
 }
 
 /** Refused now rather than at the moment when the will would be published, when both are asked again. */
-function authorizeWill(connection: Connection, will: Will | undefined, goOn: () => void): void {
-  if (will === undefined) return goOn();
-  const { context } = connection;
-  const { hooks, core } = context;
-  const identity = connection.identity!;
+function authorizeWill(
+  connection: Connection,
+  identity: ClientIdentity,
+  will: Will | undefined,
+  allowed: () => void,
+): void {
+  if (will === undefined) return allowed();
+  const { hooks, core } = connection.context;
   const { qos, retain } = will;
   const topic = Topic.of(will.topic);
   const code = core.access?.rightsOf(identity).will(topic, qos, retain) ?? ReasonCode.Success;
   if (isFailure(code)) return refuseWill(connection, will, code, 'the rules do not allow');
-  if (hooks.authorizePublish === undefined) return goOn();
+  if (hooks.authorizePublish === undefined) return allowed();
   const ask = () => hooks.authorizePublish!(identity, topic, qos, retain);
   withAnswer<number>(connection, 'authorizePublish', ask, ReasonCode.NotAuthorized, (answer) => {
     if (isFailure(answer)) refuseWill(connection, will, answer, 'it may not publish to');
-    else goOn();
+    else allowed();
   });
 }
 
@@ -157,8 +124,7 @@ function openConnection(session: Session | undefined): Connection | null {
 }
 
 /** With `clientIds: own`, nobody can take an identifier before the user comes whose it is. */
-function checkClientId({ context: { settings }, identity }: Connection): void {
-  const { clientId, username } = identity!;
+function checkClientId({ context: { settings } }: Connection, { clientId, username }: ClientIdentity): void {
   if (settings.clientIds === 'any' || isOwnClientId(clientId, username)) return;
   const what =
     username === null
@@ -171,11 +137,11 @@ function checkClientId({ context: { settings }, identity }: Connection): void {
  * With `clientIds: own`, a client can come back by the identifier that it was given: now that its user name is known,
  * and no secret any more, that is one of its own.
  */
-function assignOwn(connection: Connection): void {
-  const { clientId, username } = connection.identity!;
+function assignOwn(connection: Connection, state: Authenticating): void {
+  const { clientId, username } = state.identity;
   const own = `${username ?? ''}:${clientId}`;
   if (connection.context.settings.clientIds === 'any' || !isOwnClientId(own, username)) return;
-  if (Buffer.byteLength(own) <= clientIdBytesMax) connection.identity = { ...connection.identity!, clientId: own };
+  if (Buffer.byteLength(own) <= clientIdBytesMax) state.identity = { ...state.identity, clientId: own };
 }
 
 /** Who knows another client's identifier must not get its queue, nor end its connection. */
@@ -191,64 +157,93 @@ function isNameless(existing: Session | undefined, { username }: ClientIdentity)
   return username !== null && owner !== null && owner.username === null;
 }
 
-/** The client may come in: begins or resumes its session, and answers once that would survive a crash. */
-function accept(connection: Connection, packet: ConnectPacket, properties: ConnackProperties, keepAlive: number): void {
-  const { context, traits } = connection;
-  const { core, settings, storeHealth } = context;
-  const { limits } = settings;
-  const identity = connection.identity!;
-  const wantedExpiry = wantedExpiryOf(connection, packet);
-  const expirySeconds = Math.min(wantedExpiry, settings.sessionExpiryMaximumSeconds);
-  const existing = sessionOf(core, identity.clientId);
-  const isStored = expirySeconds > 0 || packet.will !== undefined || existing?.isStored === true;
+/** A client that may come in. */
+interface Newcomer {
+  readonly connection: Connection;
+  readonly packet: ConnectPacket;
+  readonly state: Authenticating;
+  /** For the CONNACK, from the last step of enhanced authentication. */
+  readonly data: Buffer | null;
+}
+
+/** Begins or resumes the client's session once nothing is in the way, and answers once that would survive a crash. */
+function accept(newcomer: Newcomer): void {
+  const { connection, packet, state } = newcomer;
+  const { core, storeHealth, hooks } = connection.context;
+  const existing = sessionOf(core, state.identity.clientId);
+  const isStored = expiryOf(newcomer).granted > 0 || packet.will !== undefined || existing?.isStored === true;
   if (isStored && storeHealth.isStrained) {
-    connection.awaitsStore = true;
+    state.awaitsStore = true;
     return whenStoreKeepsUp(connection, () => {
-      connection.awaitsStore = false;
-      accept(connection, packet, properties, keepAlive);
+      state.awaitsStore = false;
+      accept(newcomer);
     });
   }
-  const areOwned = context.hooks.authenticate !== undefined;
-  if (areOwned) checkOwner(existing, identity);
+  if (hooks.authenticate !== undefined) checkOwner(existing, state.identity);
   const previous = openConnection(existing);
-  if (previous?.isPublishing) {
-    return behind(connection, previous, () => accept(connection, packet, properties, keepAlive));
-  }
-  checkRoom(connection, existing, packet.will);
-  takeOver(connection, previous);
+  if (previous?.publishing.isRunning) return behind(connection, previous, () => accept(newcomer));
+  checkRoom(connection, state.identity, existing, packet.will);
+  begin(newcomer, existing, previous);
+}
+
+/** `previous`: the client's older connection, which ends with this. */
+function begin(newcomer: Newcomer, existing: Session | undefined, previous: Connection | null): void {
+  const { connection, packet, state } = newcomer;
+  const { context, traits } = connection;
+  const { core, settings, admission, hooks } = context;
+  const { identity } = state;
+  admission.welcome(connection.ticket, identity.username, core.now, previous?.ticket ?? null);
+  if (previous !== null) reportTakeover(connection, previous);
   const { staged } = core.store;
+  const isForeign = hooks.authenticate !== undefined && isNameless(existing, identity);
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,
     traits,
-    clean: packet.clean || (areOwned && isNameless(existing, identity)),
-    expirySeconds,
+    clean: packet.clean || isForeign,
+    expirySeconds: expiryOf(newcomer).granted,
     receiveMaximum: packet.properties.receiveMaximum ?? 65_535,
     packetBytesMax: connection.packetBytesMax,
-    will: packet.will === undefined ? null : sessionWill(packet.will, core.now, limits),
+    will: packet.will === undefined ? null : sessionWill(packet.will, core.now, settings.limits),
     channel: connection,
     identity,
     rights: core.access?.rightsOf(identity) ?? null,
   });
-  connection.session = session;
-  connection.chargeTo(session.account);
-  connection.receiveQuota = limits.receiveMaximum;
+  const open = openState(newcomer, session);
+  connection.open(open);
   connection.deadlines.connectTaken();
-  if (traits.hasProperties) {
-    connection.inboundAliases = new InboundAliases(limits.topicAliases);
-    const aliases = Math.min(settings.outboundTopicAliases, packet.properties.topicAliasMaximum ?? 0);
-    if (aliases > 0) connection.outboundAliases = new OutboundAliases(aliases, connection.packetBytesMax);
-    if (expirySeconds !== wantedExpiry) properties.sessionExpiryInterval = expirySeconds;
-    announce(connection, packet, properties);
-  }
-  welcome(connection, session, { sessionPresent, properties, keepAlive, staged });
+  answer(newcomer, open, { sessionPresent, staged });
 }
 
-function wantedExpiryOf({ traits, context }: Connection, { clean, properties }: ConnectPacket): number {
-  if (traits.hasSessionExpiry) return properties.sessionExpiryInterval ?? 0;
-  return clean ? 0 : context.settings.sessionExpiryMaximumSeconds;
+function openState({ connection, packet, state }: Newcomer, session: Session): Open {
+  const { context, traits, packetBytesMax } = connection;
+  const { settings } = context;
+  const { identity, isAuthenticated, mechanism, exchange } = state;
+  const { topicAliases, receiveMaximum } = settings.limits;
+  const aliases = Math.min(settings.outboundTopicAliases, packet.properties.topicAliasMaximum ?? 0);
+  return {
+    name: 'open',
+    ...{ session, identity, isAuthenticated, mechanism, exchange },
+    isAnswered: false,
+    inboundAliases: traits.hasProperties ? new InboundAliases(topicAliases) : null,
+    outboundAliases: traits.hasProperties && aliases > 0 ? new OutboundAliases(aliases, packetBytesMax) : null,
+    receiveQuota: receiveMaximum,
+  };
 }
 
-function checkRoom({ context, identity }: Connection, existing: Session | undefined, will: Will | undefined): void {
+/** How long the session outlives its connection, in seconds: as the client wants it, and as it is granted. */
+function expiryOf({ connection, packet }: Newcomer): { wanted: number; granted: number } {
+  const { sessionExpiryMaximumSeconds: maximum } = connection.context.settings;
+  const inPacket = packet.properties.sessionExpiryInterval ?? 0;
+  const wanted = connection.traits.hasSessionExpiry ? inPacket : packet.clean ? 0 : maximum;
+  return { wanted, granted: Math.min(wanted, maximum) };
+}
+
+function checkRoom(
+  { context }: Connection,
+  identity: ClientIdentity,
+  existing: Session | undefined,
+  will: Will | undefined,
+): void {
   const { core, settings, counters } = context;
   const { sessions } = settings.limits;
   if (existing === undefined && core.directory.size >= sessions) {
@@ -256,8 +251,8 @@ function checkRoom({ context, identity }: Connection, existing: Session | undefi
   }
   const { ledger } = core;
   const account = existing?.account ?? new Account(ledger);
-  const bytes =
-    sessionBytes + (will?.payload.length ?? 0) + nameBytes(identity!.clientId) + nameBytes(identity!.username);
+  const names = nameBytes(identity.clientId) + nameBytes(identity.username);
+  const bytes = sessionBytes + (will?.payload.length ?? 0) + names;
   if ((existing === undefined && ledger.isUsedUp) || !account.mayAdd(bytes)) {
     counters.limited.memoryBytes++;
     throw new ProtocolError(ReasonCode.QuotaExceeded, 'There is no memory for this session (limits.memoryBytes)');
@@ -268,56 +263,36 @@ function checkRoom({ context, identity }: Connection, existing: Session | undefi
   }
 }
 
-/** `previous`: the client's older connection, which `connect` is about to end. */
-function takeOver(connection: Connection, previous: Connection | null): void {
-  const { admission, core } = connection.context;
-  admission.welcome(connection.ticket, connection.identity!.username, core.now, previous?.ticket ?? null);
-  if (previous === null) return;
-  reportTakeover(connection, previous);
-}
-
 /** What the client's older connection has published reaches everybody first. */
-function behind(connection: Connection, previous: Connection, goOn: () => void): void {
+function behind(connection: Connection, previous: Connection, then: () => void): void {
   connection.park();
-  previous.whenPublished(() => {
+  previous.publishing.whenDone(() => {
     if (connection.isClosing) return;
-    connection.guard(goOn);
+    connection.guard(then);
     connection.unpark();
   });
 }
 
-interface Welcome {
-  readonly sessionPresent: boolean;
-  readonly properties: ConnackProperties;
-  readonly keepAlive: number;
-  /** The CONNACK waits for what was staged since. */
-  readonly staged: number;
-}
-
-/** Sends the CONNACK, from which on the client is there. What it sends before is answered after it. */
-function welcome(
-  connection: Connection,
-  session: Session,
-  { sessionPresent, properties, keepAlive, staged }: Welcome,
-): void {
-  const { context, traits } = connection;
-  const identity = connection.identity!;
+/**
+ * Sends the CONNACK, from which on the client is there. What it sends before is answered after it. `staged`: the
+ * CONNACK waits for what was staged since.
+ */
+function answer(newcomer: Newcomer, state: Open, begun: { sessionPresent: boolean; staged: number }): void {
+  const { connection } = newcomer;
+  const { context } = connection;
+  const { session } = state;
+  const { sessionPresent } = begun;
+  const keepAlive = keepAliveOf(newcomer);
+  const properties = connackProperties(newcomer, state, keepAlive);
   let hasLeft = false;
   let isParked = false;
-  context.commits.answer(connection, staged, () => {
+  context.commits.answer(connection, begun.staged, () => {
     hasLeft = true;
-    if (connection.state === 'closing') return;
-    if (!sendOrEnd(connection, { cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;
-    connection.state = 'open';
+    if (connection.isClosing) return;
+    if (!connection.sendOrEnd({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;
+    state.isAnswered = true;
     connection.deadlines.setKeepAlive(keepAlive);
-    connection.isAnnounced = true;
-    context.limitedLog.info(
-      'connected',
-      { client: identity.clientId, from: identity.remoteAddress, version: traits.label, sessionPresent, keepAlive },
-      'client connected',
-    );
-    context.events.emit('connected', identity, { sessionPresent });
-    reportConnected(connection, sessionPresent);
+    tellConnected(connection, state, sessionPresent, keepAlive);
     if (sessionPresent) void reclassifySession(connection);
     ready(context.core, session);
     if (isParked) connection.unpark();
@@ -328,6 +303,16 @@ function welcome(
   connection.park();
 }
 
+function tellConnected(connection: Connection, state: Open, sessionPresent: boolean, keepAlive: number): void {
+  const { context, traits } = connection;
+  const { identity, mechanism } = state;
+  const { clientId: client, remoteAddress: from } = identity;
+  const fields = { client, from, version: traits.label, sessionPresent, keepAlive };
+  context.limitedLog.info('connected', fields, 'client connected');
+  context.events.emit('connected', identity, { sessionPresent });
+  reportConnected(connection, mechanism, sessionPresent);
+}
+
 /**
  * A client that is back while the will of its last connection is in a hook or pipeline: what it publishes comes after
  * that, or it would be said to be gone for good. For some seconds only: a step that hangs must not keep it out. [MQTT5
@@ -335,19 +320,41 @@ function welcome(
  */
 function stayBehindWill(connection: Connection, clientId: string): void {
   const { timers, wills, now } = connection.context.core;
-  const goOn = () => {
+  const passed = () => {
     timers.cancel(timer);
     forget?.();
     connection.unpark();
   };
-  const timer = new Timer(goOn);
-  const forget = wills.whenPassed(clientId, goOn);
+  const timer = new Timer(passed);
+  const forget = wills.whenPassed(clientId, passed);
   if (forget === null) return;
   timers.set(timer, now + willPatienceMs);
   connection.park();
 }
 
-/** What 5.0 lets a server say about itself; only what differs from the standard's default. [MQTT5 3.2.2.3] */
+/** In seconds: the client's, or the broker's where that is shorter and the client can be told. [MQTT5 3.2.2-21] */
+function keepAliveOf({ connection, packet }: Newcomer): number {
+  const { serverKeepAliveSeconds: maximum } = connection.context.settings;
+  if (!connection.traits.hasProperties || maximum === 0) return packet.keepalive;
+  return packet.keepalive === 0 ? maximum : Math.min(packet.keepalive, maximum);
+}
+
+/** What the CONNACK says to a client of 5.0: to this one, and what 5.0 lets a server say about itself. */
+function connackProperties(newcomer: Newcomer, { identity, exchange }: Open, keepAlive: number): ConnackProperties {
+  const { connection, packet, data } = newcomer;
+  const properties: ConnackProperties = {};
+  if (!connection.traits.hasProperties) return properties;
+  const { wanted, granted } = expiryOf(newcomer);
+  if (packet.clientId === '') properties.assignedClientIdentifier = identity.clientId; // [MQTT5 3.1.3-7]
+  if (keepAlive !== packet.keepalive) properties.serverKeepAlive = keepAlive;
+  if (granted !== wanted) properties.sessionExpiryInterval = granted;
+  if (exchange !== null) properties.authenticationMethod = exchange.method;
+  if (data !== null) properties.authenticationData = data;
+  announce(connection, packet, properties);
+  return properties;
+}
+
+/** Only what differs from the standard's default. [MQTT5 3.2.2.3] */
 function announce({ context: { settings } }: Connection, packet: ConnectPacket, properties: ConnackProperties): void {
   const { limits } = settings;
   if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum;

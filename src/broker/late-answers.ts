@@ -16,24 +16,24 @@ export interface Asker {
 }
 
 /**
- * Goes on with a hook's answer (see `answerOf`): at once if it is there, else when it comes, with the connection parked
- * meanwhile so that the order of its packets holds.
+ * Calls `use` with a hook's answer (see `answerOf`): at once if it is there, else when it comes, with the connection
+ * parked meanwhile so that the order of its packets holds.
  */
 export function withAnswer<T>(
   asker: Asker,
   hook: string,
   ask: () => Awaitable<T>,
   fallback: T,
-  goOn: (answer: T) => void,
+  use: (answer: T) => void,
 ): void {
   const answer = answerOf(asker.context, asker.clientId, hook, ask, fallback);
-  if (!(answer instanceof Promise)) return goOn(answer);
+  if (!(answer instanceof Promise)) return use(answer);
   asker.park();
   answer.then((settled) => {
     asker.inItsTime(() => {
       if (asker.isClosing) return;
       asker.context.advanceClock();
-      asker.guard(() => goOn(settled));
+      asker.guard(() => use(settled));
     });
     asker.unpark();
   });
@@ -64,10 +64,10 @@ export function answerOf<T>(
   }
 }
 
-/** Goes on once the disk takes writes and keeps up, with the connection parked until then. */
-export function whenStoreKeepsUp(asker: Asker, goOn: () => void): void {
+/** Calls `then` once the disk takes writes and keeps up, with the connection parked until that. */
+export function whenStoreKeepsUp(asker: Asker, then: () => void): void {
   const { storeHealth } = asker.context;
-  if (!storeHealth.isStrained) return goOn();
+  if (!storeHealth.isStrained) return then();
   const keepsUp = () => new Promise<void>((resolve) => storeHealth.wait(asker, resolve));
-  withAnswer<void>(asker, 'store', keepsUp, undefined, () => whenStoreKeepsUp(asker, goOn));
+  withAnswer<void>(asker, 'store', keepsUp, undefined, () => whenStoreKeepsUp(asker, then));
 }

@@ -7,9 +7,10 @@ import type { Garbage } from '../base/garbage.ts';
 import { Account, Category, type Ledger, Pressure } from '../base/ledger.ts';
 import type { Step } from '../base/scheduler.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
+import type { ByteStream } from '../contracts/transport.ts';
 import type { Core } from '../core/core.ts';
+import type { Session } from '../core/session.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { LimitedLog } from './limited-log.ts';
 
@@ -38,11 +39,30 @@ const what: Record<Pressure, string> = {
   [Pressure.disconnection]: 'memory is nearly used up: the clients that hold most are disconnected',
 };
 
+/** A connection, as far as memory is concerned. */
+export interface MemoryHolder {
+  readonly account: Account;
+  readonly clientId: string | undefined;
+  readonly stream: Pick<ByteStream, 'remoteAddress'>;
+  readonly session: Session | null;
+  readonly isClosing: boolean;
+  /** How much more memory the packet under way wants until it is complete. */
+  readonly missingBytes: number;
+  /** What the packet under way takes. */
+  readonly packetBytes: number;
+  /** Since when it is under way. */
+  readonly packetSince: number;
+  guard(run: () => void): void;
+  /** It is read again. */
+  memoryFound(now: number): void;
+  endForMemory(reasonCode: ReasonCode): void;
+}
+
 export interface MemoryGuardOptions {
   readonly core: Core;
   readonly decoder: PacketDecoder;
   readonly chunks: ChunkPool;
-  readonly connections: Iterable<Connection>;
+  readonly connections: Iterable<MemoryHolder>;
   readonly limitedLog: LimitedLog;
   readonly counters: Counters;
   readonly outputBytes: number;
@@ -62,11 +82,11 @@ export class MemoryGuard {
   outputBytes: number;
   readonly #options: MemoryGuardOptions;
   /** Who is not read until there is memory for the rest of a packet, and since when. */
-  readonly #waiting = new Map<Connection, number>();
+  readonly #waiting = new Map<MemoryHolder, number>();
   /** Where the look at all connections is; null: there is none under way. */
-  #look: Iterator<Connection> | null = null;
+  #look: Iterator<MemoryHolder> | null = null;
   /** What that look has found, the largest first. */
-  #largest: Connection[] = [];
+  #largest: MemoryHolder[] = [];
   #isAtWork = false;
   #isPatienceOver = false;
   #mayCollectAt = Number.NEGATIVE_INFINITY;
@@ -125,11 +145,11 @@ export class MemoryGuard {
   }
 
   /** The connection is not read until it may hold more. */
-  wait(connection: Connection): void {
+  wait(connection: MemoryHolder): void {
     if (!this.#waiting.has(connection)) this.#waiting.set(connection, this.#options.core.now);
   }
 
-  forget(connection: Connection): void {
+  forget(connection: MemoryHolder): void {
     this.#waiting.delete(connection);
   }
 
@@ -144,8 +164,7 @@ export class MemoryGuard {
       if (missingBytes > room && account.bytes + missingBytes > this.ledger.smallBytes) continue;
       room -= missingBytes;
       this.#waiting.delete(connection);
-      connection.packetSince = this.#options.core.now;
-      connection.guard(() => connection.reading.memoryFound());
+      connection.memoryFound(this.#options.core.now);
     }
   }
 
@@ -197,12 +216,12 @@ export class MemoryGuard {
     return true;
   }
 
-  #spill({ session }: Connection): void {
+  #spill({ session }: MemoryHolder): void {
     if (session === null || !session.queue.isPaged || session.queue.inMemory === 0) return;
     session.queue.spillAll();
   }
 
-  #note(connection: Connection, pressure: Pressure): void {
+  #note(connection: MemoryHolder, pressure: Pressure): void {
     const { account } = connection;
     const isVictim = pressure >= Pressure.disconnection || (this.#isPatienceOver && this.#isInTheWay(connection));
     if (!isVictim || connection.session === null || account.isSmall) return;
@@ -215,13 +234,13 @@ export class MemoryGuard {
   }
 
   /** Those that could go on and do not are the first, and then the largest. */
-  #goesBefore(one: Connection, other: Connection): boolean {
+  #goesBefore(one: MemoryHolder, other: MemoryHolder): boolean {
     const [isFirstWaiting, isOtherWaiting] = [this.#waiting.has(one), this.#waiting.has(other)];
     if (isFirstWaiting !== isOtherWaiting) return isOtherWaiting;
     return one.account.bytes > other.account.bytes;
   }
 
-  #isInTheWay({ packetBytes, packetSince }: Connection): boolean {
+  #isInTheWay({ packetBytes, packetSince }: MemoryHolder): boolean {
     return packetBytes > this.ledger.smallBytes && this.#options.core.now - packetSince >= patienceMs;
   }
 
@@ -239,7 +258,7 @@ export class MemoryGuard {
     return largest.length > 0 && this.ledger.pressure >= Pressure.disconnection;
   }
 
-  #disconnect(connection: Connection): void {
+  #disconnect(connection: MemoryHolder): void {
     const { counters, limitedLog } = this.#options;
     const { bytes } = connection.account;
     counters.limited.memoryBytes++;

@@ -47,6 +47,17 @@ export class Outgoing {
     this.#scheduler.wake();
   }
 
+  /** What `run` sends is for very many: it is written when there is time. */
+  inBulk<T>(run: () => T): T {
+    const before = this.urgency;
+    this.urgency = urgency.bulk;
+    try {
+      return run();
+    } finally {
+      this.urgency = before;
+    }
+  }
+
   flush(): void {
     if (this.#boundary.isBroken || this.#gathers()) return;
     if (this.#now.length > 0) {

@@ -6,7 +6,6 @@ import { Deque } from '../base/deque.ts';
 import { Publication } from '../core/fan-out.ts';
 import type { Message } from '../protocol/message.ts';
 import type { BrokerContext } from './broker-context.ts';
-import { urgency } from './outgoing.ts';
 import { Preparation } from './pipeline-messages.ts';
 
 /** What becomes of one of them. */
@@ -26,7 +25,7 @@ interface OwnMessage {
 }
 
 export class OwnMessages {
-  readonly #context: () => BrokerContext;
+  readonly #context: BrokerContext;
   readonly #waitsForDisk: boolean;
   /** The first one is on its way. */
   readonly #queue = new Deque<OwnMessage>();
@@ -37,14 +36,14 @@ export class OwnMessages {
    * `waitsForDisk`: what is to be stored waits while the disk is behind or takes nothing, and those behind it wait as
    * well.
    */
-  constructor(context: () => BrokerContext, waitsForDisk: boolean) {
+  constructor(context: BrokerContext, waitsForDisk: boolean) {
     this.#context = context;
     this.#waitsForDisk = waitsForDisk;
   }
 
   publish(message: Message, publication: OwnPublication): void {
-    this.#queue.push({ message, preparation: new Preparation(this.#context(), [message]), publication });
-    if (this.#queue.length === 1) this.#goOn();
+    this.#queue.push({ message, preparation: new Preparation(this.#context, [message]), publication });
+    if (this.#queue.length === 1) this.#publishQueued();
   }
 
   /** The broker is about to close: what is on its way reaches everybody now. */
@@ -52,29 +51,29 @@ export class OwnMessages {
     while (this.#rest !== null) this.#step(this.#rest);
   }
 
-  #goOn(): void {
+  #publishQueued(): void {
     for (let first = this.#queue.peek(); first !== undefined && this.#publish(first); first = this.#queue.peek()) {
       this.#queue.shift();
     }
   }
 
-  #again(): void {
-    this.#context().advanceClock();
-    this.#goOn();
+  #retry(): void {
+    this.#context.advanceClock();
+    this.#publishQueued();
   }
 
   /** Returns whether it is over; else it goes on later. */
   #publish(own: OwnMessage): boolean {
-    const { core, storeHealth } = this.#context();
+    const { core, storeHealth } = this.#context;
     const { message, preparation, publication } = own;
     try {
       const waiting = preparation.makeMissing();
       if (waiting !== null) {
-        void waiting.then(() => this.#again());
+        void waiting.then(() => this.#retry());
         return false;
       }
       if (this.#waitsForDisk && storeHealth.isStrained && core.mustStore(message, null)) {
-        storeHealth.wait(own, () => this.#again());
+        storeHealth.wait(own, () => this.#retry());
         return false;
       }
       return this.#route(preparation, publication);
@@ -85,7 +84,7 @@ export class OwnMessages {
   }
 
   #route({ messages }: Preparation, publication: OwnPublication): boolean {
-    const { core } = this.#context();
+    const { core } = this.#context;
     const { staged } = core.store;
     const done = (code: number) => publication.done(code, staged);
     const rest = new Publication(core, messages, null, done, { isRefusable: publication.mayRefuse });
@@ -97,19 +96,14 @@ export class OwnMessages {
 
   #step(rest: Publication): boolean {
     if (this.#rest !== rest) return false;
-    const { outgoing } = this.#context();
-    const before = outgoing.urgency;
-    outgoing.urgency = urgency.bulk;
     try {
-      if (rest.step()) return true;
+      if (this.#context.outgoing.inBulk(() => rest.step())) return true;
     } catch (error) {
       this.#queue.peek()!.publication.failed(error);
-    } finally {
-      outgoing.urgency = before;
     }
     this.#rest = null;
     this.#queue.shift();
-    this.#goOn();
+    this.#publishQueued();
     return false;
   }
 }

@@ -45,7 +45,7 @@ export class Pace {
     this.#burstMs = burstMs[limits.rateExcess];
     this.#timers = timers;
     this.#paced = paced;
-    this.#timer = new Timer(() => this.#goOn());
+    this.#timer = new Timer(() => this.#release());
     this.#messagesPaidUntil = this.#bytesPaidUntil = now - this.#burstMs;
   }
 
@@ -94,7 +94,7 @@ export class Pace {
     this.#timers.set(this.#timer, paidUntil);
   }
 
-  #goOn(): void {
+  #release(): void {
     this.#waitsUntil = 0;
     this.#paced.unpark();
   }

@@ -63,11 +63,11 @@ function transform(passage: Passage): void {
 function route(passage: Passage, messages: readonly Message[]): void {
   const { asker } = passage;
   const preparation = new Preparation(asker.context, messages);
-  const goOn = () => {
+  const routeWhenMade = () => {
     if (passage.isAbandoned) return;
     const waiting = preparation.makeMissing();
     if (waiting === null) passage.passed(preparation.messages);
-    else withAnswer<unknown>(asker, 'onDeliver', () => waiting, null, goOn);
+    else withAnswer<unknown>(asker, 'onDeliver', () => waiting, null, routeWhenMade);
   };
-  goOn();
+  routeWhenMade();
 }

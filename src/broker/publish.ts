@@ -2,13 +2,13 @@
  * A PUBLISH that is not simply routed: it passes hooks or pipelines, waits until the disk takes writes, or is refused.
  * Nothing of it is routed, stored or acknowledged before.
  */
+import { encodeRefusal } from '../codec/encode.ts';
 import { handlePublish, handleTransformed, refusePublish as refuseInCore } from '../core/handlers/publish.ts';
 import type { Prepared } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
-import { type PacketId, PacketType } from '../protocol/packets.ts';
+import { type AckType, type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { refuseAck } from './answers.ts';
 import { reportPublishRefused } from './audit-events.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { Connection } from './connection.ts';
@@ -29,7 +29,7 @@ export function publishThroughHooks(
   // As are its forms for subscribers, which no hook is asked for.
   connection.context.scheduler.checkSoon();
   pass(new ClientPublish(connection, session, message, packetId));
-  if (connection.isParked && connection.session === session) connection.waiting = message;
+  if (connection.reading.isParked && connection.session === session) connection.publishing.wait(message);
 }
 
 /** A PUBLISH whose connection waits until it is through. */
@@ -61,8 +61,17 @@ class ClientPublish implements Passage {
     const code = ruledCode(this.#session, this.message);
     if (isFailure(code)) return this.refused(code);
     handleTransformed(core, this.#session, this.message.qos, this.#packetId, messages, this.#stagedBefore);
-    this.asker.finishFanOut();
+    takeFanOut(this.asker);
   }
+}
+
+/** Sees to what is left of publishing a message for very many. */
+export function takeFanOut(connection: Connection): void {
+  const { core } = connection.context;
+  const rest = core.fanOut;
+  if (rest === null) return;
+  core.fanOut = null;
+  connection.publishing.fanOut(rest);
 }
 
 /** The rules once more, for a message that had to wait: they may have changed meanwhile. */
@@ -108,7 +117,7 @@ export function publishWhenStored(
     if (isFailure(code)) refusePublish(connection, session, message, packetId, code);
     else publishThroughHooks(connection, session, message, packetId);
   });
-  if (connection.isParked && connection.session === session) connection.waiting = message;
+  if (connection.reading.isParked && connection.session === session) connection.publishing.wait(message);
 }
 
 /** Nobody gets the message; the publisher is told as its version can be. */
@@ -131,4 +140,19 @@ export function refusePublish(
     return refuseAck(connection, message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
   }
   refuseInCore(core, session, message.qos, packetId, code);
+}
+
+/** An acknowledgement that says in words why it refuses, where the client wants and can take that. */
+function refuseAck(connection: Connection, type: AckType, packetId: PacketId, reasonCode: number, why: string): void {
+  const { commits, core } = connection.context;
+  const bytes = encodeRefusal(type, packetId, reasonCode, why);
+  if (!connection.wantsProblemInformation || bytes.length > connection.packetBytesMax) {
+    return commits.acknowledge(connection, type, packetId, reasonCode);
+  }
+  commits.answer(connection, core.store.staged, () => {
+    const { state } = connection;
+    if (state.name !== 'open' || !state.isAnswered) return;
+    state.receiveQuota++;
+    connection.sendBytes(bytes);
+  });
 }

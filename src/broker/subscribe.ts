@@ -11,7 +11,6 @@ import type { SubscriptionOptions } from '../core/subscription.ts';
 import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
-import { sendOrEnd } from './answers.ts';
 import { reportSubscribeRefused } from './audit-events.ts';
 import type { Connection } from './connection.ts';
 import { withAnswer } from './late-answers.ts';
@@ -134,7 +133,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
   for (;;) {
     if (progress.costLeft <= 0) {
       progress.costLeft = costPerStep;
-      return connection.workLater(() => {
+      return connection.reading.workLater(() => {
         if (connection.session === session) subscribeNext(connection, session, packet, progress);
       });
     }
@@ -171,7 +170,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
   connection.context.commits.answer(connection, progress.stagedBefore, () => {
     if (connection.session !== session) return;
     const codes = granted.map((code) => forVersion(connection, code));
-    if (!sendOrEnd(connection, { cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
+    if (!connection.sendOrEnd({ cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
     core.delivering.beginReplays(session);
   });
 }
@@ -238,7 +237,7 @@ function unsubscribeNext(
   const { filters, granted, stagedBefore } = progress;
   for (let costLeft = costPerStep; ; ) {
     if (costLeft <= 0) {
-      return connection.workLater(() => {
+      return connection.reading.workLater(() => {
         if (connection.session === session) unsubscribeNext(connection, session, packet, progress);
       });
     }
@@ -251,6 +250,6 @@ function unsubscribeNext(
   }
   commits.answer(connection, stagedBefore, () => {
     if (connection.session !== session) return;
-    sendOrEnd(connection, { cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });
+    connection.sendOrEnd({ cmd: 'unsuback', messageId: packet.messageId, granted, properties: {} });
   });
 }

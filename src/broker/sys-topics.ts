@@ -7,7 +7,6 @@ import type { Labels } from '../base/metrics.ts';
 import { Topic, widestTopicLimits } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { createMessage } from './create-message.ts';
-import { urgency } from './outgoing.ts';
 import { OwnMessages } from './own-messages.ts';
 import { version } from './version.ts';
 
@@ -61,7 +60,7 @@ export class SysTopics {
 
   constructor(context: BrokerContext) {
     this.#context = context;
-    this.#messages = new OwnMessages(() => context, false);
+    this.#messages = new OwnMessages(context, false);
     const { counters } = context;
     this.#loads = {
       'messages/received': new Load(() => counters.packetsReceived),
@@ -85,9 +84,7 @@ export class SysTopics {
     const changes = this.#publishEach(seconds);
     const { scheduler, boundary, outgoing } = this.#context;
     scheduler.jobs.run(() => {
-      outgoing.urgency = urgency.bulk;
-      boundary.forAll('$SYS', () => (this.#isPublishing = changes.next().done !== true));
-      outgoing.urgency = urgency.now;
+      outgoing.inBulk(() => boundary.forAll('$SYS', () => (this.#isPublishing = changes.next().done !== true)));
       return this.#isPublishing && !boundary.isBroken;
     });
     return true;

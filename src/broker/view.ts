@@ -12,9 +12,11 @@ import type { Connection } from './connection.ts';
 export class BrokerView {
   readonly #context: BrokerContext;
   readonly #pages: Pages;
+  readonly #connections: ReadonlySet<Connection>;
 
-  constructor(context: BrokerContext) {
+  constructor(context: BrokerContext, connections: ReadonlySet<Connection>) {
     this.#context = context;
+    this.#connections = connections;
     const { core, randomBytes, scheduler } = context;
     this.#pages = new Pages({
       now: () => core.now,
@@ -30,7 +32,7 @@ export class BrokerView {
 
   /** With and without CONNECT, the oldest first. */
   connections(request?: PageRequest): Promise<Page<ConnectionView>> {
-    return this.#pages.take('connections', () => walkConnections(this.#context.connections), request);
+    return this.#pages.take('connections', () => walkConnections(this.#connections), request);
   }
 
   /** Of all sessions. */
@@ -60,15 +62,16 @@ function* walkConnections(connections: Iterable<Connection>): Walk<ConnectionVie
 }
 
 function connectionView(connection: Connection): ConnectionView {
-  const { stream, listener, state, identity, heldBytes } = connection;
+  const { stream, listener, state, isAnswered, identity, heldBytes } = connection;
   // Before somebody has vouched for it, a user name may be a secret.
-  const known = state === 'open' ? identity : null;
+  const known = isAnswered ? identity : null;
   return {
     address: stream.remoteAddress,
     listener,
     transport: stream.kind,
     tls: stream.tlsVersion ?? null,
-    state,
+    // Its CONNACK may wait for the disk.
+    state: state.name === 'open' && !isAnswered ? 'authenticating' : state.name,
     clientId: known?.clientId ?? null,
     username: known?.username ?? null,
     memoryBytes: heldBytes,

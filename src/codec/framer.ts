@@ -14,7 +14,7 @@ import { TopicTable } from '../protocol/topic-table.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { checkPing, decodeAck, decodePacket, peekProtocolVersion } from './decode.ts';
 import { PublishDecoder } from './publish.ts';
-import type { PacketReceiver } from './receiver.ts';
+import type { PacketGate, PacketReceiver } from './receiver.ts';
 
 /** What all connections of a broker share: the topics, the one message that is decoded into, the limits. */
 export class PacketDecoder {
@@ -75,23 +75,24 @@ export class Framer {
   version: ProtocolVersion | 0 = 0;
   readonly #decoder: PacketDecoder;
   readonly #receiver: PacketReceiver;
+  readonly #gate: PacketGate;
   /** The bytes of a packet that is not complete yet: `#rest[0, #restLength)`. */
   #rest: Buffer | null = null;
   #restLength = 0;
-  /** What arrived while the receiver was parked. */
+  /** What arrived while the gate was parked. */
   #parked: Buffer | null = null;
   /**
-   * What is being gone on with: our own bytes, so what is left of them when the receiver parks again need not be
-   * copied.
+   * What is being resumed: our own bytes, so what is left of them when the gate is parked again need not be copied.
    */
   #resumed: Buffer | null = null;
 
-  constructor(decoder: PacketDecoder, receiver: PacketReceiver) {
+  constructor(decoder: PacketDecoder, receiver: PacketReceiver, gate: PacketGate) {
     this.#decoder = decoder;
     this.#receiver = receiver;
+    this.#gate = gate;
   }
 
-  /** Bytes held back, by an unfinished packet or by a parked receiver. */
+  /** Bytes held back, by an unfinished packet or by a parked gate. */
   get heldBytes(): number {
     return this.#restLength + (this.#parked?.length ?? 0);
   }
@@ -120,22 +121,22 @@ export class Framer {
    * be changed: properties that are this hop's business are cut out of a PUBLISH in place.
    */
   push(bytes: Buffer, start: number, end: number): void {
-    if (this.#receiver.isParked) return this.#park(bytes, start, end);
+    if (this.#gate.isParked) return this.#park(bytes, start, end);
     let at = start;
     while (this.#rest !== null && at < end) {
       at = this.#complete(bytes, at, end);
-      if (this.#receiver.isParked) return this.#park(bytes, at, end);
+      if (this.#gate.isParked) return this.#park(bytes, at, end);
     }
     while (at < end) {
       const total = this.#packetSize(bytes, at, end);
       if (total === 0 || at + total > end) return this.#hold(bytes, at, end, total);
       this.#packet(bytes, at, at + total);
       at += total;
-      if (this.#receiver.isParked) return this.#park(bytes, at, end);
+      if (this.#gate.isParked) return this.#park(bytes, at, end);
     }
   }
 
-  /** Goes on with what arrived while the receiver was parked. */
+  /** Hands over what arrived while the gate was parked. */
   resume(): void {
     const bytes = this.#parked;
     if (bytes === null) return;
@@ -269,6 +270,6 @@ export class Framer {
       if (type === PacketType.connect && version === 0) this.version = peekProtocolVersion(bytes, body, end);
       this.#receiver.onPacket(decodePacket(header, bytes, body, end, this.version));
     }
-    this.#receiver.packetDone();
+    this.#gate.packetDone();
   }
 }

@@ -16,7 +16,11 @@ export interface PacketReceiver {
   onAck(type: AckType, packetId: PacketId, reasonCode: number): void;
   onPing(): void;
   onPacket(packet: ControlPacket): void;
-  /** After each of them, whatever it was. */
+}
+
+/** Says between two packets whether the next one may be handed over. */
+export interface PacketGate {
+  /** After each packet, whatever it was. */
   packetDone(): void;
   /** While true no further packet is handed over; the rest of the bytes is kept until `Framer.resume`. */
   readonly isParked: boolean;

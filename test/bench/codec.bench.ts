@@ -8,15 +8,14 @@ import { defaultLimits } from '../../src/contracts/settings.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { PacketType } from '../../src/protocol/packets.ts';
 import { Topic } from '../../src/protocol/topic.ts';
+import { openGate } from '../support/wire.ts';
 
 const count = 1_000;
 const payload = Buffer.alloc(64);
 const receiver = {
-  isParked: false,
   onPublish: () => {},
   onAck: () => {},
   onPing: () => {},
-  packetDone: () => {},
   onPacket: () => {},
 };
 
@@ -36,7 +35,7 @@ for (const version of [4, 5] as const) {
   const bytes = Buffer.concat(Array.from({ length: count }, () => publish));
 
   describe(`read PUBLISH, version ${version}`, () => {
-    const framer = new Framer(new PacketDecoder(defaultLimits), receiver);
+    const framer = new Framer(new PacketDecoder(defaultLimits), receiver, openGate);
     framer.push(Buffer.from(connect), 0, connect.length);
     bench('Sluice', () => framer.push(bytes, 0, bytes.length));
 
@@ -74,7 +73,7 @@ for (const version of [4, 5] as const) {
 }
 
 describe('PUBACK', () => {
-  const framer = new Framer(new PacketDecoder(defaultLimits), receiver);
+  const framer = new Framer(new PacketDecoder(defaultLimits), receiver, openGate);
   const connect = generate({ cmd: 'connect', clientId: 'a', clean: true, keepalive: 0 });
   framer.push(Buffer.from(connect), 0, connect.length);
   const bytes = Buffer.concat(Array.from({ length: count }, () => Buffer.of(0x40, 2, 0, 7)));

@@ -228,7 +228,7 @@ function forwarded(bytes: Buffer, version: ProtocolVersion, subscriptionIds: rea
     const out = Buffer.alloc(remaining + 5);
     written = out.subarray(0, writePublish(out, 0, message, header, remaining));
   };
-  const framer = new Framer(aPacketDecoder(), Object.assign(recorder, { onPublish }));
+  const framer = new Framer(aPacketDecoder(), Object.assign(recorder, { onPublish }), recorder);
   framer.version = version;
   framer.push(Buffer.from(bytes), 0, bytes.length);
   return written!;

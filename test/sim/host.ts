@@ -98,7 +98,7 @@ export class Host {
     watchCore(core, broker, this.#judge);
     watchChunks(chunks, this.#judge);
     this.#judge.store = store instanceof LevelStore ? store : null;
-    this.#judge.restarted(core, counters, connections);
+    this.#judge.restarted(core, counters, connections as ReadonlySet<Connection>);
     this.broker = broker;
     await broker.start();
     this.#disk.isInstant = false;

@@ -4,7 +4,9 @@
  */
 import type { ChunkPool } from '../../src/base/chunk-pool.ts';
 import type { Broker } from '../../src/broker/broker.ts';
+import { ClientPackets } from '../../src/broker/client-packets.ts';
 import { Connection } from '../../src/broker/connection.ts';
+import type { ConnectionState } from '../../src/broker/connection-state.ts';
 import { queuedBytes } from '../../src/contracts/session-store.ts';
 import type { Core } from '../../src/core/core.ts';
 import type { Resumable } from '../../src/core/fan-out.ts';
@@ -301,7 +303,8 @@ export function watchConnection(
   answers: Answers,
   isUnlucky: () => boolean,
 ): void {
-  const { onPublish, takeAck, onPacket } = Connection.prototype;
+  const { onPublish, takeAck, onPacket } = ClientPackets.prototype;
+  const packets = connection.packets as ClientPackets;
   linkBy.set(connection, link);
   link.connection = connection;
   const within = (run: () => void) => {
@@ -313,22 +316,22 @@ export function watchConnection(
       current = before;
     }
   };
-  connection.onPublish = (message, packetId, dup, topicAlias) => {
+  packets.onPublish = (message, packetId, dup, topicAlias) => {
     judge.onPublish(link, message, packetId);
-    within(() => onPublish.call(connection, message, packetId, dup, topicAlias));
+    within(() => onPublish.call(packets, message, packetId, dup, topicAlias));
     judge.afterPublish(link);
   };
-  connection.takeAck = (type, packetId, reasonCode) => {
+  packets.takeAck = (type, packetId, reasonCode) => {
     if (connection.session === null) return;
     judge.onAck(link, ackNames[type]!, packetId);
     answers.onAck(link, ackNames[type]!, packetId, reasonCode);
     pubrecId = type === PacketType.pubrec ? packetId : 0;
-    within(() => takeAck.call(connection, type, packetId, reasonCode));
+    within(() => takeAck.call(packets, type, packetId, reasonCode));
     pubrecId = 0;
   };
-  connection.onPacket = (packet) => {
+  packets.onPacket = (packet) => {
     judge.onPacket(link, packet);
-    within(() => onPacket.call(connection, packet));
+    within(() => onPacket.call(packets, packet));
   };
   const { sendAck } = Connection.prototype;
   connection.sendAck = (type, packetId, reasonCode) => {
@@ -338,17 +341,17 @@ export function watchConnection(
     }
     sendAck.call(connection, type, packetId, reasonCode);
   };
-  let session: Session | null = null;
-  Object.defineProperty(connection, 'session', {
-    get: () => session,
-    set: (next: Session | null) => {
-      session = next;
-      if (next === null) judge.onDetached(link);
-      else {
+  let { state } = connection;
+  Object.defineProperty(connection, 'state', {
+    get: () => state,
+    set: (next: ConnectionState) => {
+      const wasOpen = state.name === 'open';
+      state = next;
+      if (next.name === 'open') {
         judge.onConnected(link);
-        watchSession(next, judge);
-        if (!watchedReceived.has(next)) watchReceived(next, judge);
-      }
+        watchSession(next.session, judge);
+        if (!watchedReceived.has(next.session)) watchReceived(next.session, judge);
+      } else if (wasOpen) judge.onDetached(link);
     },
   });
 }

@@ -7,7 +7,6 @@ import { benchWith } from './pipeline.ts';
 
 export async function allMetrics(): Promise<Metric[]> {
   const { pipelines } = await benchWith([{ decode: 'json' }]);
-  const owner = { onBroken() {}, onDisconnected() {} };
   const options = { settings: defaultSettings, store: new MemoryStore(), pipeline: pipelines };
-  return [...createContext(options, owner).metrics];
+  return [...createContext(options, new Set(), () => {}).metrics];
 }

@@ -10,7 +10,7 @@ import { expect, test } from 'vitest';
 import { Framer, PacketDecoder } from '../../src/codec/framer.ts';
 import { readPropertyList } from '../../src/codec/properties.ts';
 import { Reader } from '../../src/codec/reader.ts';
-import type { PacketReceiver } from '../../src/codec/receiver.ts';
+import type { PacketGate, PacketReceiver } from '../../src/codec/receiver.ts';
 import { ProtocolError } from '../../src/protocol/errors.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { AckType, ControlPacket, PacketId, QoS, WillProperties } from '../../src/protocol/packets.ts';
@@ -184,10 +184,13 @@ export interface Reading {
   heldBytes: number;
 }
 
+/** Lets every packet through. */
+export const openGate: PacketGate = { isParked: false, packetDone() {} };
+
 /** Gives the bytes, cut at `cuts`, to a Framer of this version (0: CONNECT is to come). Any other error is thrown. */
 export function read(bytes: Uint8Array, version: ProtocolVersion | 0, cuts: readonly number[] = []): Reading {
   const recorder = new Recorder();
-  const framer = new Framer(sharedDecoder, recorder);
+  const framer = new Framer(sharedDecoder, recorder, recorder);
   framer.version = version;
   const reading = (reasonCode: ReasonCode | null): Reading => {
     return { received: recorder.received, reasonCode, version: framer.version, heldBytes: framer.heldBytes };

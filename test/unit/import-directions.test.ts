@@ -139,7 +139,8 @@ function loadedWith(file: string): string[] {
   });
 }
 
-test('no file is loaded by what it loads itself', () => {
+/** Each as its files, joined with arrows. */
+function circlesOf(all: readonly string[], importsOfFile: (file: string) => string[]): string[] {
   const done = new Set<string>();
   const circles: string[] = [];
   const visit = (file: string, path: readonly string[]) => {
@@ -148,10 +149,22 @@ test('no file is loaded by what it loads itself', () => {
     }
     if (done.has(file)) return;
     done.add(file);
-    for (const next of loadedWith(file)) if (next.startsWith(source)) visit(next, [...path, file]);
+    for (const next of importsOfFile(file)) if (next.startsWith(source)) visit(next, [...path, file]);
   };
-  for (const file of files) visit(file, []);
-  expect(circles).toEqual([]);
+  for (const file of all) visit(file, []);
+  return circles;
+}
+
+test('no file is loaded by what it loads itself', () => {
+  expect(circlesOf(files, loadedWith)).toEqual([]);
+});
+
+test('no file of the broker needs a type of a file that needs it', () => {
+  const ofBroker = files.filter((file) => layerOf(file) === 'broker');
+  const imports = (file: string) =>
+    importsOf(file).flatMap((name) => (name.startsWith('.') ? [resolve(dirname(file), name)] : []));
+  expect(ofBroker.length).toBeGreaterThan(30);
+  expect(circlesOf(ofBroker, (file) => imports(file).filter((each) => layerOf(each) === 'broker'))).toEqual([]);
 });
 
 /** The packages that files load with what they import. */

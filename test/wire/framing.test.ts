@@ -11,6 +11,7 @@ import {
   aPublish,
   every,
   fresh,
+  openGate,
   packetBytesMax,
   Recorder,
   type Row,
@@ -113,7 +114,7 @@ describe('the first packet [MQTT5 3.1.0-1]', () => testRows(first));
 
 describe('buffering', () => {
   const framerFor = (recorder: Recorder, packetBytes = 300_000_000) => {
-    const framer = new Framer(aPacketDecoder(packetBytes), recorder);
+    const framer = new Framer(aPacketDecoder(packetBytes), recorder, recorder);
     framer.version = 4;
     return framer;
   };
@@ -143,7 +144,7 @@ describe('buffering', () => {
   test('a packet other than PUBLISH has a limit of its own, told by its length header alone', () => {
     const limits = { ...wide, controlBytes: 1_000 };
     const push = (bytes: Buffer) => {
-      const framer = new Framer(new PacketDecoder(limits), new Recorder());
+      const framer = new Framer(new PacketDecoder(limits), new Recorder(), openGate);
       framer.version = 5;
       framer.push(bytes, 0, bytes.length);
     };
@@ -154,7 +155,7 @@ describe('buffering', () => {
 
   test('the properties of a PUBLISH have a limit of their own', () => {
     const push = (count: number) => {
-      const framer = new Framer(new PacketDecoder({ ...wide, propertyBytes: 700 }), new Recorder());
+      const framer = new Framer(new PacketDecoder({ ...wide, propertyBytes: 700 }), new Recorder(), openGate);
       framer.version = 5;
       const properties = Buffer.concat(Array.from({ length: count }, () => wire`26 'k' 'v'`));
       const body = Buffer.concat([

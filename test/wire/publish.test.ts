@@ -332,7 +332,7 @@ test('user properties take time by their length, whatever is in them', () => {
   const packet = Buffer.concat([Buffer.of(0x30), variableByteInteger(body.length), body]);
   const decoder = aPacketDecoder(packet.length);
   const recorder = new Recorder();
-  const framer = new Framer(decoder, Object.assign(recorder, { onPublish: () => {} }));
+  const framer = new Framer(decoder, Object.assign(recorder, { onPublish: () => {} }), recorder);
   framer.version = 5;
   const { user, system } = process.cpuUsage();
 

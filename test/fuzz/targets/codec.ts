@@ -48,7 +48,7 @@ export default function codec(seed: number): Target {
 
   const read = (bytes: Buffer, version: ProtocolVersion | 0, cut: number): string => {
     const receiver = new Receiver(version === 5 ? again : null);
-    const framer = new Framer(decoder, receiver);
+    const framer = new Framer(decoder, receiver, receiver);
     framer.version = version;
     try {
       if (cut === 0) framer.push(bytes, 0, bytes.length);

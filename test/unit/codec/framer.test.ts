@@ -1,14 +1,14 @@
 /** Bytes that arrive while their receiver takes no packets. */
 import { expect, test } from 'vitest';
 import { Framer, PacketDecoder } from '../../../src/codec/framer.ts';
-import type { PacketReceiver } from '../../../src/codec/receiver.ts';
+import type { PacketGate, PacketReceiver } from '../../../src/codec/receiver.ts';
 import { defaultLimits } from '../../../src/contracts/settings.ts';
 import type { Message } from '../../../src/protocol/message.ts';
 
 const aPublish = (payload: number) => Buffer.from([0x30, 4, 0, 1, 0x61, payload]);
 
 /** Takes one message at a time. */
-class OneByOne implements PacketReceiver {
+class OneByOne implements PacketReceiver, PacketGate {
   isParked = false;
   readonly payloads: number[] = [];
   readonly buffers = new Set<ArrayBufferLike>();
@@ -28,7 +28,7 @@ class OneByOne implements PacketReceiver {
 
 test('a receiver that parks at each packet gets all of them, in order, and they are copied once', () => {
   const receiver = new OneByOne();
-  const framer = new Framer(new PacketDecoder(defaultLimits), receiver);
+  const framer = new Framer(new PacketDecoder(defaultLimits), receiver, receiver);
   framer.version = 4;
   const packets = Buffer.concat(Array.from({ length: 2_000 }, (_, index) => aPublish(index & 255)));
   // In no memory that Node shares among buffers: they are told apart by it.
@@ -54,7 +54,7 @@ test('a large packet is copied only at its beginning, and its message is kept wh
     buffers.add(message.bytes);
     kept.push(message.keep());
   };
-  const framer = new Framer(new PacketDecoder({ ...defaultLimits, packetBytes: 40_000_000 }), receiver);
+  const framer = new Framer(new PacketDecoder({ ...defaultLimits, packetBytes: 40_000_000 }), receiver, receiver);
   framer.version = 4;
   const payload = Buffer.alloc(30_000_000, 7);
   const head = Buffer.from([0x30, 0, 0, 0, 0, 0, 1, 0x61]);

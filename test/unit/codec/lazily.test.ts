@@ -4,7 +4,7 @@ import { Framer } from '../../../src/codec/framer.ts';
 import { lastUserProperty } from '../../../src/codec/properties.ts';
 import { ProtocolError } from '../../../src/protocol/errors.ts';
 import type { ConnectPacket, ControlPacket, SubscribePacket } from '../../../src/protocol/packets.ts';
-import { aPacketDecoder, variableByteInteger } from '../../support/wire.ts';
+import { aPacketDecoder, openGate, variableByteInteger } from '../../support/wire.ts';
 
 let texts: MockInstance;
 beforeEach(() => {
@@ -26,12 +26,9 @@ const pairs = Array.from({ length: 1_000 }, (_, i) => pair(`n${i}`, 'v'));
 
 function received(bytes: Buffer, version: 0 | 5): ControlPacket[] {
   const packets: ControlPacket[] = [];
-  const ignored = { onPublish() {}, onAck() {}, onPing() {}, packetDone() {} };
-  const framer = new Framer(aPacketDecoder(100_000), {
-    ...ignored,
-    isParked: false,
-    onPacket: (each) => void packets.push(each),
-  });
+  const ignored = { onPublish() {}, onAck() {}, onPing() {} };
+  const receiver = { ...ignored, onPacket: (each: ControlPacket) => void packets.push(each) };
+  const framer = new Framer(aPacketDecoder(100_000), receiver, openGate);
   framer.version = version;
   framer.push(bytes, 0, bytes.length);
   return packets;

@@ -1,0 +1,36 @@
+import type { Clock, Timers } from '../base/clock.ts';
+import type { Garbage } from '../base/garbage.ts';
+import type { Scheduler } from '../base/scheduler.ts';
+import type { AccessPolicy } from '../contracts/access.ts';
+import type { Audit } from '../contracts/audit.ts';
+import type { InTime } from '../contracts/hook-answers.ts';
+import type { Hooks } from '../contracts/hooks.ts';
+import type { Log } from '../contracts/log.ts';
+import type { MessagePipeline } from '../contracts/pipeline.ts';
+import type { SessionStore } from '../contracts/session-store.ts';
+import type { BrokerSettings } from '../contracts/settings.ts';
+import type { StepSizes } from '../core/step-sizes.ts';
+
+/** What a broker is made of, and what it is given of the world. */
+export interface BrokerOptions {
+  readonly settings: BrokerSettings;
+  readonly store: SessionStore;
+  readonly hooks?: Hooks;
+  /** Limits how long hooks may take. Default: not at all. */
+  readonly inTime?: InTime;
+  readonly pipeline?: MessagePipeline;
+  /** What clients may do. Absent: everything. */
+  readonly access?: AccessPolicy;
+  readonly log?: Log;
+  readonly audit?: Audit | null;
+  readonly clock?: Clock;
+  readonly timers?: Timers;
+  /** Chance, for the names of clients that have none. */
+  readonly randomBytes?: (count: number) => Buffer;
+  /** Who works in a round of the event loop. Default: the one of this process. */
+  readonly scheduler?: Scheduler;
+  /** Default: buffers that nobody has any more are left to V8. */
+  readonly garbage?: Garbage;
+  /** How much one step does of what may be very much. What is left out is as in `defaultStepSizes`. */
+  readonly stepSizes?: Partial<StepSizes>;
+}

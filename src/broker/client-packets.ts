@@ -1,0 +1,160 @@
+/**
+ * What the packets of a connection mean. Here are those that come often, PUBLISH, its acknowledgements and PINGREQ; the
+ * others are in `control-packets.ts`.
+ */
+import { Pressure } from '../base/ledger.ts';
+import { pingresp } from '../codec/encode.ts';
+import type { PacketReceiver } from '../codec/receiver.ts';
+import { handleAck } from '../core/handlers/acknowledge.ts';
+import { handlePublish } from '../core/handlers/publish.ts';
+import type { Session } from '../core/session.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { type Message, never } from '../protocol/message.ts';
+import { type AckType, type ControlPacket, type PacketId, PacketType } from '../protocol/packets.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { isClosedToClients } from '../protocol/topic.ts';
+import type { Connection } from './connection.ts';
+import type { Open } from './connection-state.ts';
+import { handleControlPacket } from './control-packets.ts';
+import { whenStoreKeepsUp } from './late-answers.ts';
+import { unlimited } from './pace.ts';
+import { mayChange } from './pipeline-messages.ts';
+import {
+  mustBeStored,
+  publishThroughHooks,
+  publishWhenStored,
+  refusePublish,
+  ruledCode,
+  takeFanOut,
+} from './publish.ts';
+
+/** Retained messages of QoS 0 that a client may have in one commit. */
+const retainedQoS0PerCommit = 32;
+
+export class ClientPackets implements PacketReceiver {
+  readonly #connection: Connection;
+  /** How many messages it may send before its pace is asked. */
+  #messagesLeft = 0;
+  #retainedQoS0Left = retainedQoS0PerCommit;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  onPublish(message: Message, packetId: PacketId, _dup: boolean, topicAlias: number): void {
+    const connection = this.#connection;
+    const { context, state } = connection;
+    if (state.name !== 'open') return this.#outOfTurn('PUBLISH');
+    const { counters, core, settings } = context;
+    counters.packetsReceived++;
+    if (--this.#messagesLeft < 0) this.#messagesLeft = connection.pace?.message(core.now) ?? unlimited;
+    counters.publishReceived++;
+    counters.publishBytesReceived += message.payloadBytes;
+    // Only 5.0 has aliases, and there the connection has a table of them.
+    if (topicAlias !== 0) message.topic = state.inboundAliases!.resolve(topicAlias, message.topic);
+    message.expiresAt = message.expirySeconds < 0 ? never : core.now + message.expirySeconds * 1000;
+    const { session } = state;
+    if (packetId !== 0) this.#checkQoS(message, packetId, state);
+    if (message.retain && !settings.retainAvailable) {
+      throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
+    }
+    if (isClosedToClients(message.topic.name, settings.allowedDollarPrefixes)) {
+      return refusePublish(connection, session, message, packetId, ReasonCode.NotAuthorized);
+    }
+    const { rights } = session;
+    if (rights !== null) {
+      const code = rights.publish(message.topic, message.qos, message.retain);
+      if (isFailure(code)) return refusePublish(connection, session, message, packetId, code);
+    }
+    const search = core.router.search(message.topic);
+    if (search === null) return this.#publish(message, packetId, session);
+    const kept = message.keep();
+    connection.publishing.route(search, () => this.#publishRouted(kept, packetId, session));
+  }
+
+  /** Between CONNECT and CONNACK, where enhanced authentication has AUTH only. [MQTT5 3.1.2-30] */
+  #outOfTurn(what: string): void {
+    if (this.#connection.isClosing) return;
+    throw new ProtocolError(ReasonCode.ProtocolError, `${what} before authentication ended`);
+  }
+
+  #checkQoS(message: Message, packetId: PacketId, state: Open): void {
+    const { context, traits } = this.#connection;
+    if (message.qos > context.settings.maximumQoS) {
+      throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${message.qos} exceeds the maximum of this broker`);
+    }
+    if (message.qos === 2 && state.session.received.has(packetId)) return;
+    // Only 5.0 tells the client a quota, so only there it can exceed one. [MQTT5 3.3.4-7]
+    if (state.receiveQuota-- <= 0 && traits.hasProperties) {
+      throw new ProtocolError(ReasonCode.ReceiveMaximumExceeded, 'More messages under way than Receive Maximum allows');
+    }
+  }
+
+  /** The rules once more: they may have changed while the route was found. */
+  #publishRouted(message: Message, packetId: PacketId, session: Session): void {
+    if (this.#connection.session !== session) return;
+    const code = ruledCode(session, message);
+    if (isFailure(code)) refusePublish(this.#connection, session, message, packetId, code);
+    else this.#publish(message, packetId, session);
+  }
+
+  #publish(message: Message, packetId: PacketId, session: Session): void {
+    const connection = this.#connection;
+    const { context } = connection;
+    if (context.storeHealth.isStrained && mustBeStored(context, session, message)) {
+      return publishWhenStored(connection, session, message, packetId);
+    }
+    if (context.memory.ledger.pressure >= Pressure.refusal && packetId !== 0 && connection.traits.hasProperties) {
+      // Whoever holds much gets no more done; who cannot be told is refused where the message would have to be kept.
+      if (!connection.account.mayAdd(0)) {
+        return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded);
+      }
+    }
+    const { hooks, pipeline, core } = context;
+    if (
+      hooks.authorizePublish !== undefined ||
+      (pipeline !== null && mayChange(pipeline, core.router, message.topic))
+    ) {
+      publishThroughHooks(connection, session, message, packetId);
+    } else handlePublish(core, session, message, packetId, true);
+    if (core.fanOut !== null) takeFanOut(connection);
+    if (message.retain && packetId === 0) this.#limitRetainedQoS0();
+  }
+
+  /** QoS 0 has no acknowledgement that slows its publisher down: after so many it is parked until they are stored. */
+  #limitRetainedQoS0(): void {
+    if (--this.#retainedQoS0Left > 0) return;
+    this.#retainedQoS0Left = retainedQoS0PerCommit;
+    const connection = this.#connection;
+    connection.park();
+    connection.context.commits.whenStored(connection, () => connection.unpark());
+  }
+
+  onAck(type: AckType, packetId: PacketId, reasonCode: number): void {
+    const connection = this.#connection;
+    const { session, context } = connection;
+    if (session === null) return this.#outOfTurn('An acknowledgement');
+    context.counters.packetsReceived++;
+    // The answers of QoS 2 are stored themselves.
+    if (type === PacketType.puback || !context.storeHealth.isStrained || !session.isPersistent) {
+      return this.takeAck(type, packetId, reasonCode);
+    }
+    whenStoreKeepsUp(connection, () => this.takeAck(type, packetId, reasonCode));
+  }
+
+  takeAck(type: AckType, packetId: PacketId, reasonCode: number): void {
+    const { session, context } = this.#connection;
+    if (session !== null) handleAck(context.core, session, type, packetId, reasonCode);
+  }
+
+  onPing(): void {
+    if (this.#connection.session === null) return this.#outOfTurn('PINGREQ');
+    this.#connection.context.counters.packetsReceived++;
+    this.#connection.sendBytes(pingresp);
+  }
+
+  onPacket(packet: ControlPacket): void {
+    this.#connection.context.counters.packetsReceived++;
+    handleControlPacket(this.#connection, packet);
+  }
+}

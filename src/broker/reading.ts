@@ -1,0 +1,241 @@
+/**
+ * Whether a connection is read, and why not. Several reasons may hold at once; it is read when none does.
+ *
+ * For some of them also the packets that are here already wait: then it is parked. What was not read is not late for
+ * its keep-alive.
+ */
+import type { Share, Step } from '../base/scheduler.ts';
+import type { PacketGate } from '../codec/receiver.ts';
+import type { ByteStream } from '../contracts/transport.ts';
+import type { Session } from '../core/session.ts';
+import type { BrokerContext } from './broker-context.ts';
+import type { Output } from './output.ts';
+
+/** Why it is not read: bits. */
+const Pause = {
+  /** Something has to happen first: a hook's answer, a commit, steps of the last packet. */
+  waits: 1,
+  /** Its client has used up its time of this round. */
+  hasNoTime: 2,
+  /** It ends behind its last message. */
+  isEnding: 4,
+  /** It is owed as many answers as it may be. An answer costs a client little, and waits here for the disk. */
+  isOwedAnswers: 8,
+  /** There is no memory for the rest of its packet. */
+  lacksMemory: 16,
+  /** It does not read what it is sent, and its answers would grow without end. */
+  isUnread: 32,
+} as const;
+
+const parked = Pause.waits | Pause.hasNoTime | Pause.isEnding;
+
+/** The connection that is read. */
+export interface Readable {
+  readonly context: BrokerContext;
+  readonly stream: ByteStream;
+  readonly share: Share;
+  readonly session: Session | null;
+  readonly isClosing: boolean;
+  /** Answers that wait for a commit. */
+  readonly heldAnswers: number;
+  /** Whether there is memory for what comes next of the packet under way. */
+  readonly mayReceive: boolean;
+  guard(run: () => void): void;
+  /** Takes the packets that came while it was parked. */
+  takeParked(): void;
+  /** It could not be heard until now: only from now on can it be late. */
+  heardAt(now: number): void;
+}
+
+export class Reading implements PacketGate {
+  readonly #connection: Readable;
+  readonly #output: Output;
+  /** Reasons of `Pause`. */
+  #pauses = 0;
+  /** Calls of `park` that have had no `unpark`. */
+  #parks = 0;
+  #isResuming = false;
+  /** Steps of its last packet are queued. */
+  #isWorking = false;
+  /** What it had not taken when it was looked at last: one that takes nothing at all in its keep-alive time hangs. */
+  #unsentBytes = 0;
+
+  constructor(connection: Readable, output: Output) {
+    this.#connection = connection;
+    this.#output = output;
+  }
+
+  get isParked(): boolean {
+    return (this.#pauses & parked) !== 0;
+  }
+
+  /** It ends as soon as its last message has reached everybody. */
+  get isEnding(): boolean {
+    return this.#has(Pause.isEnding);
+  }
+
+  /** What the client has sent before is still to be handled. */
+  get isBehind(): boolean {
+    return this.#isWorking || (this.#pauses & (Pause.hasNoTime | Pause.isEnding)) !== 0;
+  }
+
+  #has(pause: number): boolean {
+    return (this.#pauses & pause) !== 0;
+  }
+
+  #pause(pause: number): void {
+    this.#pauses |= pause;
+    this.#connection.stream.pause();
+  }
+
+  /** Reads on, unless something is in the way. */
+  #readOn(): void {
+    if (this.#pauses !== 0 || this.#isUnread || this.#connection.isClosing) return;
+    this.#connection.stream.resume();
+  }
+
+  /** It has been let off, and reads on unless something else is in the way. */
+  #end(pause: number, now: number): void {
+    this.#pauses &= ~pause;
+    this.#connection.heardAt(now);
+    this.#readOn();
+  }
+
+  /**
+   * Takes no further packet until each `park` has had its `unpark`: a hook is thinking, and may lead to another one.
+   */
+  park(): void {
+    this.#parks++;
+    this.#pause(Pause.waits);
+  }
+
+  unpark(): void {
+    if (--this.#parks > 0) return;
+    this.#connection.share.run(() => this.#resume());
+  }
+
+  /** No packet is taken any more. */
+  end(): void {
+    this.#pause(Pause.isEnding);
+  }
+
+  /** Takes the packets that have come meanwhile. Returns whether its time is used up before the last of them. */
+  #resume(): boolean {
+    const connection = this.#connection;
+    if (this.#parks > 0 || this.#has(Pause.isEnding)) return false;
+    this.#pauses &= ~(Pause.waits | Pause.hasNoTime);
+    if (connection.isClosing) return false;
+    connection.heardAt(connection.context.core.now);
+    this.#isResuming = true;
+    connection.guard(() => {
+      connection.takeParked();
+      this.mindAnswers();
+      this.#readOn();
+    });
+    this.#isResuming = false;
+    return this.#has(Pause.hasNoTime);
+  }
+
+  /** Others are served before the next packet if this client has used up its time. */
+  packetDone(): void {
+    if (this.#connection.context.scheduler.packetDone()) this.yield();
+  }
+
+  /** Its packets go on as soon as there is time. */
+  yield(): void {
+    if (this.isParked || this.#connection.isClosing) return;
+    this.#pause(Pause.hasNoTime);
+    if (!this.#isResuming) this.#connection.share.queue(() => this.#resume());
+  }
+
+  /** Works through this step until it is done, with others served in between. The next packet is taken after that. */
+  work(step: Step): void {
+    const connection = this.#connection;
+    let isParked = false;
+    const isDone = connection.share.run(() => {
+      let hasMore = false;
+      connection.guard(() => (hasMore = step()));
+      if (hasMore || !isParked) return hasMore;
+      this.#isWorking = false;
+      this.unpark();
+      return false;
+    });
+    if (isDone) return;
+    isParked = this.#isWorking = true;
+    this.park();
+  }
+
+  /** The same for something that others are to be served before. */
+  workLater(run: () => void): void {
+    this.park();
+    this.#isWorking = true;
+    this.#connection.share.queue(() => {
+      this.#isWorking = false;
+      this.#connection.guard(run);
+      this.unpark();
+      return false;
+    });
+  }
+
+  /** It may have come to be owed more answers than it may be. */
+  mindAnswers(): void {
+    if (!this.#owesFew && !this.#has(Pause.isOwedAnswers)) this.#pause(Pause.isOwedAnswers);
+  }
+
+  get #owesFew(): boolean {
+    const { heldAnswers, context } = this.#connection;
+    return heldAnswers < context.settings.limits.receiveMaximum;
+  }
+
+  /** What has come of a packet may be all that there is memory for. Returns whether it waits for memory since now. */
+  mindMemory(): boolean {
+    const { session, mayReceive } = this.#connection;
+    if (session === null || this.#has(Pause.lacksMemory) || mayReceive) return false;
+    this.#pause(Pause.lacksMemory);
+    return true;
+  }
+
+  memoryFound(): void {
+    this.#end(Pause.lacksMemory, this.#connection.context.core.now);
+  }
+
+  /** It could not be heard, or has shown by reading that it is there. Asked once in a keep-alive time. */
+  get isExcused(): boolean {
+    if (this.#has(~Pause.isUnread)) return true;
+    if (!this.#has(Pause.isUnread)) return false;
+    // Next to nothing is added while some of it is unsent: so it has read if that has changed.
+    const before = this.#unsentBytes;
+    this.#unsentBytes = this.#unsent;
+    return this.#unsentBytes !== before;
+  }
+
+  get #unsent(): number {
+    const { stream } = this.#connection;
+    return this.#output.fullBytes + (stream.unsentBytes ?? stream.pendingBytes);
+  }
+
+  get #isUnread(): boolean {
+    const { stream, context } = this.#connection;
+    if (stream.pendingBytes === 0) return false;
+    return this.#output.waitingBytes > 2 * context.memory.outputBytes;
+  }
+
+  /** The kernel was given everything, and may not have taken all of it. */
+  flushed(): void {
+    const { stream, context, session } = this.#connection;
+    if (this.#pauses !== 0 && this.#has(Pause.isOwedAnswers) && this.#owesFew) {
+      this.#end(Pause.isOwedAnswers, context.core.now);
+    }
+    if (stream.pendingBytes === 0) return;
+    if (session !== null && this.#output.waitingBytes > context.memory.outputBytes) session.isCongested = true;
+    if (!this.#isUnread) return;
+    if (!this.#has(Pause.isUnread)) this.#unsentBytes = this.#unsent;
+    this.#pause(Pause.isUnread);
+  }
+
+  /** The kernel has taken everything. */
+  drained(): void {
+    if (this.#has(Pause.isUnread)) this.#end(Pause.isUnread, this.#connection.context.advanceClock());
+    else this.#readOn();
+  }
+}

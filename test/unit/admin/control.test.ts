@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Commands } from '../../../src/admin/commands.ts';
 import { callControl, serveControl } from '../../../src/admin/control.ts';
@@ -105,6 +106,36 @@ describe('a request that is none is refused with what is wrong, and is in the au
     expect(audited).toEqual([expect.objectContaining({ event: 'command', outcome: 'failed' })]);
     expect(audited[0]!.reason).toMatch(error);
   });
+});
+
+test('whatever is asked is done, or refused as a wrong request', async () => {
+  const asked: string[] = [];
+  const names = Object.keys(commands) as CommandName[];
+  const note = (name: CommandName) => async () => void asked.push(name);
+  const own = new Commands(Object.fromEntries(names.map((name) => [name, note(name)])) as never, null);
+  const command = fc.oneof(fc.constantFrom(...names), fc.jsonValue());
+  const keys = fc.constantFrom(
+    'limit',
+    'cursor',
+    'id',
+    'ids',
+    'address',
+    'directory',
+    'after',
+    'clientId',
+    '__proto__',
+  );
+  const request = fc.oneof(
+    fc.jsonValue(),
+    fc.dictionary(keys, fc.oneof(fc.jsonValue(), fc.constant('all'), fc.nat()), { maxKeys: 1 }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(fc.record({ command, request }), fc.jsonValue()), async (received) => {
+      await own.receive(received).catch((error: unknown) => expect(error).toBeInstanceOf(RequestError));
+    }),
+    { numRuns: 3_000 },
+  );
+  expect(new Set(asked).size).toBeGreaterThan(5);
 });
 
 test('what a request leaves out has its default', async () => {

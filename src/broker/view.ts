@@ -25,7 +25,7 @@ export class BrokerView {
     });
   }
 
-  /** Of connected and absent clients, in the order in which they began. */
+  /** Of connected and absent clients, in no particular order. */
   sessions(request?: PageRequest): Promise<Page<SessionView>> {
     return this.#pages.take('sessions', () => walkSessions(this.#context.core), request);
   }

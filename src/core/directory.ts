@@ -1,3 +1,4 @@
+import { ShardedMap } from '../base/sharded-map.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -15,15 +16,12 @@ export interface SessionDirectory {
   attached(): void;
   /** Its client has gone. Others than those that are here do not count. */
   detached(session: Session): void;
-  /**
-   * In the order in which they were added. May stand still while sessions come and go: it has those once that are here
-   * all the time.
-   */
+  /** In no particular order. May stand still while sessions come and go: it has those once that are here all the time. */
   [Symbol.iterator](): Iterator<Session>;
 }
 
 export class LocalDirectory implements SessionDirectory {
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions = new ShardedMap<string, Session>();
   #connected = 0;
 
   get size(): number {

@@ -3,7 +3,11 @@
  * the node at their end. So a topic of a thousand levels costs no more nodes than one of two.
  */
 
+import { ShardedMap } from '../base/sharded-map.ts';
+
 const none: readonly never[] = [];
+/** Branches of one node, beyond which they no longer stand in one map. */
+const oneMapMax = 4_096;
 
 export abstract class LevelNode<Self extends LevelNode<Self>> {
   /** The levels between the branch that leads here and what is here. */
@@ -13,7 +17,7 @@ export abstract class LevelNode<Self extends LevelNode<Self>> {
   /** The other branch, while it is the only one; a map only once there are several. */
   #onlyLevel: string | null = null;
   #only: Self | null = null;
-  #several: Map<string, Self> | null = null;
+  #several: Map<string, Self> | ShardedMap<string, Self> | null = null;
 
   /** Whether anything is filed here. */
   protected abstract get isInUse(): boolean;
@@ -86,6 +90,8 @@ export abstract class LevelNode<Self extends LevelNode<Self>> {
       this.#several = new Map([[this.#onlyLevel!, this.#only]]);
       this.#onlyLevel = this.#only = null;
     }
+    if (this.#several?.size === oneMapMax && this.#several instanceof Map)
+      this.#several = new ShardedMap(this.#several);
     if (this.#several !== null) this.#several.set(level, child);
     else {
       this.#onlyLevel = level;

@@ -4,6 +4,7 @@
  * What was found is remembered on the topic, while the memory that takes stays within a bound. A change of a
  * subscription voids no other routes than those it concerns, and mends those if it can: see `route-changes.ts`.
  */
+import { ShardedMap } from '../base/sharded-map.ts';
 import { matches, type Topic } from '../protocol/topic.ts';
 import { filterFootprint } from './footprint.ts';
 import { asPublished } from './prepared.ts';
@@ -109,7 +110,7 @@ export class LocalRouter implements Router {
   readonly #tree = new TopicTree<Subscription | SharedGroup>();
   /** For the next search. */
   #idle = new RouteSearch(this.#tree);
-  readonly #groups = new Map<string, SharedGroup>();
+  readonly #groups = new ShardedMap<string, SharedGroup>();
   readonly #changes = new RouteChanges();
   /** Routes that were right when there had been fewer changes are void. */
   #voidBefore = 0;

@@ -9,7 +9,7 @@ import type { Core } from './core.ts';
 import { neverExpires, type Session } from './session.ts';
 import type { Subscription } from './subscription.ts';
 
-/** In the order in which they began. */
+/** In no particular order. */
 export function* walkSessions({ directory }: Core): Walk<SessionView> {
   for (const session of directory) yield sessionView(session);
 }

@@ -6,7 +6,9 @@
  * connection nor the end of the session can lose it or publish it twice. What waits, or is under way for later rounds,
  * has a record in the store, which goes in the same commit in which the published message comes.
  */
+
 import { Account, Category, type Ledger } from '../base/ledger.ts';
+import { ShardedMap } from '../base/sharded-map.ts';
 import { Timer, type TimerWheel } from '../base/timer-wheel.ts';
 import type { AccessPolicy, Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
@@ -62,7 +64,7 @@ export class Wills {
   readonly #account: Account;
   readonly #charged = new Set<PendingWill>();
   /** By client identifier. Whoever comes back takes out its own, so there is one of each client. */
-  readonly #waiting = new Map<string, PendingWill>();
+  readonly #waiting = new ShardedMap<string, PendingWill>();
   /** By client identifier: how many, and who waits for the end of them. */
   readonly #underWay = new Map<string, { wills: number; readonly whenPassed: Set<() => void> }>();
   #count = 0;

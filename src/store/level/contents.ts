@@ -6,6 +6,7 @@
  * Here is only what cannot be told without it. A message that is not here, and has no content of its own in its record,
  * is the only one with the content of its own number.
  */
+import { ShardedMap } from '../../base/sharded-map.ts';
 import { type Message, SharedContent } from '../../protocol/message.ts';
 import type { ResidentMessage } from './message-ring.ts';
 import { isInline } from './records.ts';
@@ -13,7 +14,7 @@ import type { Staged } from './staged.ts';
 
 export class Contents {
   /** By the number of the message. */
-  readonly #byMessage = new Map<number, SharedContent>();
+  readonly #byMessage = new ShardedMap<number, SharedContent>();
 
   /** The content of a message that is staged in this batch; null: it stands in the message's record. */
   take(message: Message, batch: Staged): SharedContent | null {

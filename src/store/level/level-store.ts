@@ -7,6 +7,7 @@
  */
 
 import { systemTimers, type Timers } from '../../base/clock.ts';
+import { ShardedMap } from '../../base/sharded-map.ts';
 import type { Log } from '../../contracts/log.ts';
 import { defaultPipelineLimits } from '../../contracts/pipeline-settings.ts';
 import {
@@ -94,11 +95,11 @@ export class LevelStore implements SessionStore {
   readonly #options: LevelStoreOptions;
   readonly #timers: Timers;
   readonly #writer = new ByteWriter();
-  readonly #sessions = new Map<number, SessionState>();
+  readonly #sessions = new ShardedMap<number, SessionState>();
   /** Of sessions that are removed: what is left of them. */
   readonly #remains = new Map<number, SessionState>();
   /** How many sessions still want a message, where it is more than one. */
-  readonly #references = new Map<number, number>();
+  readonly #references = new ShardedMap<number, number>();
   /** Messages that are not written yet, and the newest of those that are. */
   readonly #resident: MessageRing;
   readonly #contents = new Contents();

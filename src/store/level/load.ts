@@ -2,6 +2,7 @@
  * Reading everything back at the start: sessions and retained messages whole, of queued messages only who waits for
  * them.
  */
+import type { ShardedMap } from '../../base/sharded-map.ts';
 import type { Log } from '../../contracts/log.ts';
 import {
   queuedBytes,
@@ -59,8 +60,8 @@ export interface Loaded {
 /** Fills the store's own state on the way. What is damaged or left over is staged to be set aside or deleted. */
 export async function loadAll(
   database: Database,
-  states: Map<number, SessionState>,
-  references: Map<number, number>,
+  states: ShardedMap<number, SessionState>,
+  references: ShardedMap<number, number>,
   contents: Contents,
   idLists: IdLists,
   staged: Staged,
@@ -140,8 +141,8 @@ async function loadSessions(readEach: ReadEach, staged: Staged): Promise<Map<num
 async function loadRecipients(
   readEach: ReadEach,
   found: Map<number, Found>,
-  states: Map<number, SessionState>,
-  references: Map<number, number>,
+  states: ShardedMap<number, SessionState>,
+  references: ShardedMap<number, number>,
   contents: Contents,
   idLists: IdLists,
   staged: Staged,

@@ -323,6 +323,24 @@ export const mutations: readonly Mutation[] = [
     to: '    return delivery;',
   },
   {
+    name: 'a message that leaves the queue still counts as queued',
+    file: 'core/session-queue.ts',
+    from: '    this.#totals.messages--;\n',
+    to: '',
+  },
+  {
+    name: 'a page of a queue that comes into memory counts as queued once more',
+    file: 'core/session-queue.ts',
+    from: '      this.#addSpilled(-1, -delivery.bytes);\n      this.push(delivery);',
+    to: '      this.#spilled--;\n      this.#spilledBytes -= delivery.bytes;\n      this.push(delivery);',
+  },
+  {
+    name: 'a session that ends with its connection still counts as connected',
+    file: 'core/directory.ts',
+    from: 'if (this.#sessions.get(session.clientId) === session) this.#connected--;',
+    to: 'if (session.expirySeconds > 0) this.#connected--;',
+  },
+  {
     name: 'what is answered stays in the ledger',
     file: 'core/send-window.ts',
     from: '    const delivery = this.#deliveries[slot]!;\n    if (delivery !== null) this.#drop(delivery);\n',

@@ -16,7 +16,9 @@ export interface SessionDirectory {
   attached(): void;
   /** Its client has gone. Others than those that are here do not count. */
   detached(session: Session): void;
-  /** In no particular order. May stand still while sessions come and go: it has those once that are here all the time. */
+  /**
+   * In no particular order. May stand still while sessions come and go: it has each once that is here all the time.
+   */
   [Symbol.iterator](): Iterator<Session>;
 }
 

@@ -173,7 +173,10 @@ export class Judge {
     this.inFlight = new Map();
   }
 
-  /** The broker is done with it, and no crash can have taken that back: what it still has after one, it is not done with. */
+  /**
+   * The broker is done with it, and no crash can have taken that back: what it still has after one, it is not done
+   * with.
+   */
   isGone({ goneIn }: Decision): boolean {
     return goneIn > this.#crashedIn;
   }

@@ -15,7 +15,7 @@
  * | `31` message | content: topic, properties and payload; the number is that of the first message that has it |
  * | `32` sid, packet id | inbound QoS 2 |
  * | `33` sid, packet id | outbound QoS 2; QoS 1 after an orderly stop, and what has become a straggler |
- * | `34` sid, message | long list of subscription identifiers; the number is that of the session's first message with it |
+ * | `34` sid, message | long list of subscription identifiers; the number is the session's first message with it |
  * | `40` topic | retained message |
  * | `f0` key | a record that was set aside because its value was damaged |
  *

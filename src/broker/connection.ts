@@ -3,7 +3,7 @@
  * ends. What packets mean is not decided here but by who gets them, see `client-packets.ts`.
  */
 import { type Account, Category } from '../base/ledger.ts';
-import type { Share } from '../base/scheduler.ts';
+import type { Share, Step } from '../base/scheduler.ts';
 import { ackBytes, encodeAck, encodeAnswer, withoutExplanations } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
 import {
@@ -132,6 +132,14 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   inItsTime(run: () => void): void {
     this.share.run(() => {
       run();
+      return false;
+    });
+  }
+
+  inSteps(step: Step, done: () => void): void {
+    this.share.queue(() => {
+      if (step()) return true;
+      done();
       return false;
     });
   }

@@ -1,3 +1,4 @@
+import type { Step } from '../base/scheduler.ts';
 import type { Awaitable, ClientIdentity } from '../contracts/hooks.ts';
 import type { BrokerContext } from './broker-context.ts';
 
@@ -13,6 +14,8 @@ export interface Asker {
   guard(run: () => void): void;
   /** Runs what follows from a late answer, within the time of whoever asked. */
   inItsTime(run: () => void): void;
+  /** Does a step after the other within that time, with others served in between, and then `done`. */
+  inSteps(step: Step, done: () => void): void;
 }
 
 /**

@@ -46,17 +46,49 @@ function transform(passage: Passage): void {
   withAnswer<PublishVerdict>(asker, 'onPublish', ask, failed, (verdict) => {
     if (passage.isAbandoned) return;
     if (verdict.verdict === 'reject') return passage.refused(verdict.reasonCode, verdict.reason);
-    let messages: Message[];
-    try {
-      messages = messagesOf(verdict, message, seen, context);
-    } catch (err) {
-      // The pipeline's mistake: the client must not pay for it with its connection.
-      const fields = { client: asker.identity?.clientId, topic: seen.topic, err };
-      context.limitedLog.error('pipeline', fields, 'onPublish made an invalid message');
-      return passage.refused(failed.reasonCode);
-    }
-    route(passage, messages);
+    make(passage, messagesOf(verdict, message, seen, context));
   });
+}
+
+/** A script makes a thousand messages of one: so many of them in a step. */
+const madePerStep = 16;
+
+function make(passage: Passage, wanted: Iterator<Message, void>): void {
+  const { asker } = passage;
+  const { pipeline, core } = asker.context;
+  const made: Message[] = [];
+  /** Returns whether there are more. */
+  const makeSome = (): boolean => {
+    for (let left = madePerStep; left > 0; left--) {
+      const { value: message } = wanted.next();
+      if (message === undefined) return false;
+      made.push(message);
+      // All are asked about at one time in the end, so what takes long to find is remembered by then.
+      isPiped(pipeline!, message.topic);
+      core.router.search(message.topic);
+    }
+    return true;
+  };
+  let problem: unknown = null;
+  const makeStep = (): boolean => {
+    try {
+      return makeSome();
+    } catch (err) {
+      problem = err;
+      return false;
+    }
+  };
+  const whenMade = () => {
+    if (passage.isAbandoned) return;
+    if (problem === null) return route(passage, made);
+    // The pipeline's mistake: the client must not pay for it with its connection.
+    const fields = { client: asker.identity?.clientId, topic: passage.message.topic.name, err: problem };
+    asker.context.limitedLog.error('pipeline', fields, 'onPublish made an invalid message');
+    passage.refused(failed.reasonCode);
+  };
+  if (!makeStep()) return whenMade();
+  const rest = () => new Promise<void>((resolve) => asker.inSteps(makeStep, resolve));
+  withAnswer<void>(asker, 'onPublish', rest, undefined, whenMade);
 }
 
 /** Once each class of subscribers has its form. */

@@ -54,23 +54,20 @@ function changed(original: Message, seen: PublishedMessage, change: MessageChang
   return message;
 }
 
-/** Throws if what the verdict says cannot be published. A verdict that rejects gives nothing. */
-export function messagesOf(
+/**
+ * Makes what the verdict says, one message after the other. Throws if one cannot be published. A verdict that rejects
+ * gives nothing.
+ */
+export function* messagesOf(
   verdict: PublishVerdict,
   message: Message,
   seen: PublishedMessage,
   context: BrokerContext,
-): Message[] {
-  switch (verdict.verdict) {
-    case 'keep':
-      return [message];
-    case 'change':
-      return [changed(message, seen, verdict.change, context)];
-    case 'split':
-      return verdict.messages.map((change) => changed(message, seen, change, context));
-    case 'drop':
-    case 'reject':
-      return [];
+): Generator<Message, void> {
+  if (verdict.verdict === 'keep') yield message;
+  else if (verdict.verdict === 'change') yield changed(message, seen, verdict.change, context);
+  else if (verdict.verdict === 'split') {
+    for (const change of verdict.messages) yield changed(message, seen, change, context);
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Publishes a will that is due: it passes what a PUBLISH of its client would, in the name of that client.
  */
+import type { Step } from '../base/scheduler.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { Publication } from '../core/fan-out.ts';
 import type { Prepared } from '../core/prepared.ts';
@@ -60,6 +61,14 @@ class WillPassage implements Passage, Asker, Blamable {
 
   inItsTime(run: () => void): void {
     run();
+  }
+
+  inSteps(step: Step, done: () => void): void {
+    this.context.core.sink.background(() => {
+      if (step()) return true;
+      done();
+      return false;
+    });
   }
 
   fail(error: ProtocolError): void {

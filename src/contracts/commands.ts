@@ -120,7 +120,7 @@ export const commands = {
   sessions: {
     what: 'lists sessions of connected and absent clients',
     request: page,
-    answer: pageOf(sessionView, 'sessions, in the order in which they began'),
+    answer: pageOf(sessionView, 'sessions, in no particular order'),
   },
   connections: {
     what: 'lists connections, with and without CONNECT',

@@ -354,7 +354,7 @@ export class Delivering {
   /** Gets the next page from the store, and goes on when it is there. */
   #loadNext(session: Session): void {
     const { queue } = session;
-    if (queue.isLoading) return;
+    if (queue.isLoading || this.redistribution.mustPassOnBacklog(session)) return;
     queue.isLoading = true;
     if (this.#expiredOnDisk(session) !== null) return this.#sink.work(session, () => this.#dropExpired(session));
     const { position } = queue;

@@ -3,9 +3,10 @@
  * unsubscribes, and, as far as it is in memory, when it loses its connection while another member is there. QoS 2 under
  * way stays with it. [MQTT5 4.8.2-5]
  *
- * A backlog on disk is passed on page by page. A session that has ended stays in the store until then, marked as ended,
- * so that a restart goes on with it. What is passed on keeps its order; what is published meanwhile may come before it,
- * since order is promised for subscriptions that are not shared. [MQTT5 4.6.0-6]
+ * A backlog on disk is passed on page by page, and until it is, no page is read for its client: it would be sent what
+ * others are to get. A session that has ended stays in the store until then, marked as ended, so that a restart goes on
+ * with it. What is passed on keeps its order; what is published meanwhile may come before it, since order is promised
+ * for subscriptions that are not shared. [MQTT5 4.6.0-6]
  */
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
@@ -43,8 +44,6 @@ interface Job {
   /** More is to be passed on than what was looked for so far. */
   mustBeginAgain: boolean;
   isReading: boolean;
-  /** Its client's pages waited meanwhile. */
-  hasRead: boolean;
   readonly whenDone: (() => void)[];
 }
 
@@ -110,7 +109,6 @@ export class Redistribution {
       taken: [],
       isPassing: false,
       isReading: false,
-      hasRead: false,
       mustBeginAgain: false,
       mustRead: isLeft(session, group),
       position: session.queue.position,
@@ -121,13 +119,20 @@ export class Redistribution {
     this.#pass(session, job);
   }
 
+  /** What the session has on disk is to be passed on first: none of it is to be read for its client meanwhile. */
+  mustPassOnBacklog(session: Session): boolean {
+    return this.#jobs.get(session)?.mustRead === true;
+  }
+
   /**
-   * A page of the session's queue has been read for its client: what waited for that goes on, also if the session has
-   * ended.
+   * A page of the session's queue that was asked for before has been read for its client: what waited for that goes on,
+   * also if the session has ended.
    */
   pageLoaded(session: Session): void {
     const job = this.#jobs.get(session);
-    if (job !== undefined && !job.isPassing) this.#readNext(session, job);
+    if (job === undefined) return;
+    if (!job.isPassing) this.#readNext(session, job);
+    else if (job.mustRead) this.#takeOut(session, job);
   }
 
   /** Takes out of the queue what is in memory, and notes what of the window is to go. */
@@ -138,6 +143,10 @@ export class Redistribution {
       }
       job.unanswered.reverse();
     }
+    this.#takeOut(session, job);
+  }
+
+  #takeOut(session: Session, job: Job): void {
     const taken = session.queue.takeOut((delivery) => this.#isLeaving(session, delivery, job.groups));
     this.#claim(session, job, taken);
   }
@@ -145,7 +154,7 @@ export class Redistribution {
   /** The client of the session may be back before these are passed on: they are not read for it any more. */
   #claim(session: Session, job: Job, taken: Delivery[]): void {
     if (session.isPersistent) for (const { message } of taken) this.#store.claimDelivery(session.sid, message.id);
-    job.taken = taken.reverse();
+    job.taken = [...taken.reverse(), ...job.taken];
   }
 
   /** Passes on what is taken and unanswered, at once or, if it is much, with others served in between. */
@@ -209,7 +218,7 @@ export class Redistribution {
     if (this.#isOver || job.isReading || (queue.isLoading && !session.isEnded)) return;
     this.#collect(session, job);
     if (job.unanswered.length > 0 || job.taken.length > 0) return this.#pass(session, job);
-    queue.isLoading = job.isReading = job.hasRead = true;
+    queue.isLoading = job.isReading = true;
     // What its client was given meanwhile is not on disk only.
     job.position = Math.max(job.position, queue.position);
     this.#store.readDeliveries(session.sid, job.position, bytesPerPage, (deliveries, damaged) => {
@@ -236,7 +245,7 @@ export class Redistribution {
   #finish(session: Session, job: Job): void {
     this.#jobs.delete(session);
     for (const call of job.whenDone) call();
-    if (job.hasRead && !session.isEnded) this.#delivering.pump(session);
+    if (job.mustRead && !session.isEnded) this.#delivering.pump(session);
   }
 
   #passOn(session: Session, { message, qos, group, joint }: Delivery): void {

@@ -2,7 +2,9 @@
 import { expect, test } from 'vitest';
 import type { Step } from '../../../src/base/scheduler.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
+import { unsubscribe } from '../../../src/core/handlers/subscribe.ts';
 import { end } from '../../../src/core/lifecycle.ts';
+import type { Session } from '../../../src/core/session.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { PacketType } from '../../../src/protocol/packets.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
@@ -103,4 +105,69 @@ test('what waits on disk is passed on some at a time, in its order', () => {
   }
 
   expect(world.told.filter((line) => line.startsWith('second'))).toEqual(ofTheGroup);
+});
+
+/** Pages that are asked for arrive when the test says so. */
+class LatePages extends PagingStore {
+  readonly onTheWay: (() => void)[] = [];
+
+  override readDeliveries(...page: Parameters<PagingStore['readDeliveries']>): void {
+    this.onTheWay.push(() => super.readDeliveries(...page));
+  }
+}
+
+/** One member is back, and has been sent 10 of 400 messages that waited, most on disk; the other one has just come. */
+function isBack() {
+  const store = new LatePages();
+  const world = new World({ inflight: 10 }, false, store);
+  const storing: Step[] = [];
+  world.core.sink.storing = (step) => void storing.push(step);
+  const first = world.member('first', 1, 'b', '$share/s/a');
+  world.leave(first);
+  for (let i = 0; i < 400; i++) world.publish(`${i}`);
+  world.core.publish(Message.of(Topic.of('b'), Buffer.from('own'), { qos: 1 }), null);
+  const second = world.member('second', 1, '$share/s/a');
+  world.connected('first');
+  return { world, store, storing, first, second };
+}
+
+const answerAll = ({ core }: World, session: Session) => {
+  for (const packetId of [...session.window]) handleAck(core, session, PacketType.puback, packetId, 0);
+};
+
+/** Pages arrive, what is to be passed on is, and both clients answer what they get, until there is nothing more. */
+function settle({ world, store, storing, first, second }: ReturnType<typeof isBack>): void {
+  do {
+    answerAll(world, first);
+    answerAll(world, second);
+    store.onTheWay.shift()?.();
+    if (storing[0]?.() === false) storing.shift();
+  } while (store.onTheWay.length + storing.length + first.window.count + second.window.count > 0);
+}
+
+const got = ({ told }: World, name: string) => told.filter((line) => line.startsWith(`${name} gets`));
+const messages = (name: string, from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => `${name} gets ${from + index} by QoS 1`);
+
+test('a client that unsubscribes is read no page of what goes to the others, and then gets what is its own', () => {
+  const all = isBack();
+  unsubscribe(all.world.core, all.first, '$share/s/a');
+  expect(all.first.queue.spilled).toBeGreaterThan(100);
+
+  settle(all);
+
+  expect(got(all.world, 'first')).toEqual([...messages('first', 0, 10), 'first gets own by QoS 1']);
+  expect(got(all.world, 'second')).toEqual(messages('second', 10, 400));
+});
+
+test('a page that is on its way to a client that unsubscribes goes to the others', () => {
+  const all = isBack();
+  while (all.store.onTheWay.length === 0) answerAll(all.world, all.first);
+  const sent = got(all.world, 'first').length;
+  unsubscribe(all.world.core, all.first, '$share/s/a');
+
+  settle(all);
+
+  expect(got(all.world, 'first')).toEqual([...messages('first', 0, sent), 'first gets own by QoS 1']);
+  expect(got(all.world, 'second')).toEqual(messages('second', sent, 400));
 });

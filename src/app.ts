@@ -240,8 +240,8 @@ function commandsOf(broker: Broker, pipelines: Pipelines, store: SessionStore, q
     const { outcome, messages } = await pipelines.replay(entry);
     let refused = 0;
     for (const { topic, ...fields } of messages) {
-      const { isAccepted } = await broker.publish(topic, fields);
-      if (!isAccepted) refused++;
+      const { reasonCode } = await broker.publish(topic, fields);
+      if (reasonCode >= 0x80) refused++;
     }
     // What was refused stays where it is.
     return refused > 0 && refused === messages.length ? 'rejected' : outcome;

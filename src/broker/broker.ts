@@ -53,7 +53,9 @@ const answersMs = 1_000;
 /** What a database that is given up has to close its files. */
 const lastChanceMs = 1_000;
 
-const outcomeOf = (reasonCode: ReasonCode): PublishOutcome => ({ isAccepted: !isFailure(reasonCode), reasonCode });
+const outcomeOf = (reasonCode: ReasonCode): PublishOutcome => {
+  return { reasonCode, matched: reasonCode === ReasonCode.Success };
+};
 
 export class Broker implements BanList {
   readonly events: BrokerEvents;
@@ -215,8 +217,8 @@ export class Broker implements BanList {
 
   /** The same for one whose publisher has been told already that it was taken: it is not refused. */
   async publishTaken(topicName: string, fields: MessageFields): Promise<void> {
-    const { isAccepted } = await this.#publish(this.#ownMessage(topicName, fields), false);
-    if (!isAccepted) throw new StoreError('not_written', 'the broker is closed');
+    const { reasonCode } = await this.#publish(this.#ownMessage(topicName, fields), false);
+    if (isFailure(reasonCode)) throw new StoreError('not_written', 'the broker is closed');
   }
 
   #ownMessage(topicName: string, fields: MessageFields): Message {

@@ -99,13 +99,14 @@ export type PublishVerdict =
 
 /** What became of a message that the program published. */
 export interface PublishOutcome {
-  /** False: it was refused. Nobody gets it, and it is not retained. */
-  readonly isAccepted: boolean;
   /**
    * What a client would have been answered: Success, NoMatchingSubscribers, QuotaExceeded if it was refused for want of
-   * room, or ServerShuttingDown once the broker is closed.
+   * room, or ServerShuttingDown once the broker is closed. From 0x80 on it was refused: nobody gets it, and it is not
+   * retained.
    */
   readonly reasonCode: ReasonCode;
+  /** Whether it was taken and somebody had subscribed to its topic: the reason code is Success. */
+  readonly matched: boolean;
 }
 
 export interface Hooks {

@@ -124,14 +124,14 @@ test('publish says what became of the message', async () => {
   const limits = { retainedMessages: 1, queueMessages: 1, queuePolicy: 'reject' } as const;
   const broker = await createBroker({ config: { ...inMemory(), limits } });
   const { port } = broker.listeners[0]!;
-  expect(await broker.publish('a', 'x', { qos: 1 })).toEqual({ isAccepted: true, reasonCode: 0x10 });
+  expect(await broker.publish('a', 'x', { qos: 1 })).toEqual({ reasonCode: 0x10, matched: false });
   const away = await WireClient.connect(port, { version: 4, clientId: 'away', clean: false });
   await away.subscribe('a', { qos: 1 });
   await away.disconnect();
-  expect(await broker.publish('a', '1', { qos: 1 })).toEqual({ isAccepted: true, reasonCode: 0 });
-  expect(await broker.publish('a', '2', { qos: 1 })).toEqual({ isAccepted: false, reasonCode: 0x97 });
-  expect(await broker.publish('r/1', 'x', { retain: true })).toEqual({ isAccepted: true, reasonCode: 0x10 });
-  expect(await broker.publish('r/2', 'x', { retain: true })).toEqual({ isAccepted: false, reasonCode: 0x97 });
+  expect(await broker.publish('a', '1', { qos: 1 })).toEqual({ reasonCode: 0, matched: true });
+  expect(await broker.publish('a', '2', { qos: 1 })).toEqual({ reasonCode: 0x97, matched: false });
+  expect(await broker.publish('r/1', 'x', { retain: true })).toEqual({ reasonCode: 0x10, matched: false });
+  expect(await broker.publish('r/2', 'x', { retain: true })).toEqual({ reasonCode: 0x97, matched: false });
   const late = await WireClient.connect(port, { version: 4, clientId: 'away', clean: false });
   expect((await late.next('publish')).payload?.toString()).toBe('1');
   await late.subscribe('r/#');
@@ -191,7 +191,7 @@ test.each(['memory', 'level'] as const)('publish tells a program that the broker
   const broker = await createBroker({ config: { ...inMemory(), store } });
   await Promise.all([broker.close(), broker.close()]);
   for (const options of [{}, { qos: 1 as const, retain: true }]) {
-    expect(await broker.publish('a', 'x', options)).toEqual({ isAccepted: false, reasonCode: 0x8b });
+    expect(await broker.publish('a', 'x', options)).toEqual({ reasonCode: 0x8b, matched: false });
   }
   await rm(directory, { recursive: true });
 });

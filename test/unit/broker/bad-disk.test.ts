@@ -202,8 +202,8 @@ describe.each([
     const world = await onDisk();
     await spoil(world);
     const publish = (topic: string) => world.broker.publish(topic, { payload: Buffer.from('x'), qos: 1 });
-    expect(await publish('kept')).toEqual({ isAccepted: false, reasonCode: 0x97 });
-    expect(await publish('nobody')).toEqual({ isAccepted: true, reasonCode: 0x10 });
+    expect(await publish('kept')).toEqual({ reasonCode: 0x97, matched: false });
+    expect(await publish('nobody')).toEqual({ reasonCode: 0x10, matched: false });
   });
 
   test('it is said in the log, and so is its end', async () => {

@@ -185,7 +185,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a QoS 2 message is sent before its packet identifier is stored',
     file: 'core/delivering.ts',
-    from: 'this.#store.putSending(session.sid, sending, joint?.changes);',
+    from: 'this.#store.putSending(session.sid, sending, delivery.joint?.changes);',
     to: '',
   },
   {
@@ -765,6 +765,12 @@ export const mutations: readonly Mutation[] = [
     file: 'core/delivering.ts',
     from: 'if (joint === null) this.#sink.whenStored(send);\n    else joint.whenStored(send);',
     to: 'this.#sink.whenStored(send);',
+  },
+  {
+    name: 'was: QoS 2 is sent again though the message that it is part of is not stored yet',
+    file: 'core/delivering.ts',
+    from: 'if (qos === 2 && delivery.joint?.isStored === false)',
+    to: 'if (qos > 2)',
   },
   {
     name: 'what is passed on of a message for very many is committed before the rest',

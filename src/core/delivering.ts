@@ -200,9 +200,12 @@ export class Delivering {
     // What waits has higher numbers than what was sent, but for what a crash has brought back.
     const maybeSent = message.id <= session.sentUpTo;
     if (!maybeSent) session.sentUpTo = message.id;
-    // QoS 2 is sent only once its identifier is stored, so the broker would know. [MQTT5 3.3.1-1]
-    if (qos === 2) this.#sendStored(session, delivery, packetId);
-    else this.#sink.publish(session, message, 1, packetId, retain, maybeSent, subscriptionIds);
+    // After a crash the same identifier must stand for the same message, or it would arrive twice.
+    if (qos === 2) {
+      const sending = { packetId, messageId: message.id, isReceived: false };
+      this.#store.putSending(session.sid, sending, delivery.joint?.changes);
+      this.#sendOnceStored(session, delivery, packetId, this.rightsChanges);
+    } else this.#sink.publish(session, message, 1, packetId, retain, maybeSent, subscriptionIds);
     if (session.window.needsNote) this.#note(session);
   }
 
@@ -234,13 +237,13 @@ export class Delivering {
     this.#store.removeDelivery(session.sid, delivery.message.id);
   }
 
-  /** After a crash the same identifier must stand for the same message, or it would arrive twice. */
-  #sendStored(session: Session, delivery: Delivery, packetId: PacketId): void {
+  /**
+   * QoS 2 is sent only once its identifier is stored, so the broker would know. [MQTT5 3.3.1-1] `rightsChanges`: when it
+   * was found that this connection may be sent the message; -1: not yet.
+   */
+  #sendOnceStored(session: Session, delivery: Delivery, packetId: PacketId, rightsChanges: number): void {
     const { joint } = delivery;
-    const sending = { packetId, messageId: delivery.message.id, isReceived: false };
-    this.#store.putSending(session.sid, sending, joint?.changes);
     const { channel } = session;
-    const { rightsChanges } = this;
     const send = () => {
       if (session.channel !== channel || session.window.delivery(packetId) !== delivery) return;
       try {
@@ -255,8 +258,9 @@ export class Delivering {
 
   #sendNowStored(session: Session, delivery: Delivery, packetId: PacketId, rightsChanges: number): void {
     const { message, retain, subscriptionIds } = delivery;
-    if (rightsChanges !== this.rightsChanges && !mayReceive(session, message)) {
-      this.#withdraw(session, packetId, message);
+    const refusal = rightsChanges === this.rightsChanges ? null : this.#refusal(session, delivery);
+    if (refusal !== null) {
+      this.#withdraw(session, packetId, refusal, message);
       return this.pump(session);
     }
     // A whole window may have waited for the same commit: no more of it is written than the client reads.
@@ -271,14 +275,14 @@ export class Delivering {
     if (session.window.awaiting(packetId) !== Awaiting.pubrec) return;
     const delivery = session.window.delivery(packetId)!;
     const { message, retain, subscriptionIds } = delivery;
-    if (!mayReceive(session, message)) return this.#withdraw(session, packetId, message);
+    if (!mayReceive(session, message)) return this.#withdraw(session, packetId, 'notAuthorized', message);
     this.#sink.publish(session, message, 2, packetId, retain, false, subscriptionIds);
   }
 
-  /** The rules have come to forbid a QoS 2 message before it was sent: its identifier is free again. */
-  #withdraw(session: Session, packetId: PacketId, message: Message): void {
+  /** A QoS 2 message must not be sent any more, and has not been: its identifier is free again. */
+  #withdraw(session: Session, packetId: PacketId, reason: DropReason, message: Message): void {
     this.settle(session, packetId);
-    this.#sink.dropped('notAuthorized', session, message);
+    this.#sink.dropped(reason, session, message);
   }
 
   /**
@@ -307,6 +311,8 @@ export class Delivering {
     }
     const delivery = session.window.delivery(packetId)!;
     const { message, qos, retain, subscriptionIds } = delivery;
+    // Others are still given the message: it was not sent before.
+    if (qos === 2 && delivery.joint?.isStored === false) return this.#sendOnceStored(session, delivery, packetId, -1);
     const refusal = this.#refusal(session, delivery);
     if (refusal === null) {
       return this.#sink.publish(session, message, qos, packetId, retain, true, subscriptionIds);

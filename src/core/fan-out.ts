@@ -28,6 +28,8 @@ export class JointCommit {
   /** Null: they are staged, all of them. */
   #changes: ChangeSet | null;
   #whenStored: (() => void)[] = [];
+  /** All of them would survive a crash. */
+  isStored = false;
 
   constructor(store: SessionStore, sink: Sink) {
     this.#store = store;
@@ -49,6 +51,9 @@ export class JointCommit {
   end(): void {
     this.#store.join(this.#changes!);
     this.#changes = null;
+    this.#sink.whenStored(() => {
+      this.isStored = true;
+    });
     for (const callback of this.#whenStored.splice(0)) this.#sink.whenStored(callback);
   }
 }

@@ -96,6 +96,29 @@ test('QoS 2 is sent once all of it is stored, and the publisher is remembered th
   expect(world.told.slice(1)).toEqual(['0', '1', '2', '3'].map((name) => `${name} gets x by QoS 2`));
 });
 
+test('to a client that comes back, QoS 2 goes once all of it is stored, and was not sent before [MQTT5 4.4.0-1]', () => {
+  const { world, sessions, publish } = worldOf('a', 4, 2);
+  const [first] = sessions;
+  world.waiting = [];
+  publish(2);
+  const fanOut = world.core.fanOut!;
+  fanOut.step();
+  world.leave(first!);
+  world.connected(first!.clientId);
+  const storedThen = world.waiting.splice(0);
+  for (const callback of storedThen) callback();
+  expect(world.told).not.toContain('0 gets x by QoS 2');
+
+  world.core.fanOut = fanOut;
+  finish(world);
+  world.leave(first!);
+  world.connected(first!.clientId);
+  expect(world.told).not.toContain('0 gets x by QoS 2');
+  for (const callback of world.waiting.splice(0)) callback();
+
+  expect(world.told.filter((line) => line.startsWith('0 gets x'))).toEqual(['0 gets x by QoS 2']);
+});
+
 test('a delivery that is sent from a queue before the others are given waits for them all the same', () => {
   const { world, store, sessions, publish } = worldOf('a', 4, 2);
   const [first] = sessions;

@@ -225,6 +225,7 @@ export class Scheduler {
   readonly jobs: Share;
   /** Lanes with queued work by level, in the order in which they are served. */
   readonly #active = [new Deque<Lane>(), new Deque<Lane>()] as const;
+  readonly #beforeQueued = new Set<() => void>();
   readonly #roundEnds = new Set<() => void>();
   /** For whom work is done now, and since when. */
   #current: Share | null = null;
@@ -262,6 +263,12 @@ export class Scheduler {
   /** Those that may be served before one of this level that comes now. */
   waitingBefore(level: 0 | 1): number {
     return level === 0 ? this.#active[0].length : this.waiting;
+  }
+
+  /** `run` is called before the queued work of each round until the returned function is called. It must not throw. */
+  beforeQueued(run: () => void): () => void {
+    this.#beforeQueued.add(run);
+    return () => void this.#beforeQueued.delete(run);
   }
 
   /** `run` is called at the end of each round until the returned function is called. It must not throw. */
@@ -356,6 +363,7 @@ export class Scheduler {
   };
 
   #serveAll(): void {
+    for (const run of this.#beforeQueued) run();
     this.#since = this.clock();
     const until = this.#since + roundBudget;
     for (const lanes of this.#active) this.#serve(lanes, until);

@@ -72,7 +72,10 @@ export function createContext(
     outgoing.flush();
   });
   const unwatch = options.garbage?.watch((from, to) => scheduler.forgive(from * 1_000, to * 1_000));
+  // What waited for its time happens now, and not when it came.
+  const beforeQueued = scheduler.beforeQueued(() => context.advanceClock());
   const leaveScheduler = () => {
+    beforeQueued();
     endRounds();
     unwatch?.();
   };

@@ -238,8 +238,8 @@ export class Delivering {
   }
 
   /**
-   * QoS 2 is sent only once its identifier is stored, so the broker would know. [MQTT5 3.3.1-1] `rightsChanges`: when it
-   * was found that this connection may be sent the message; -1: not yet.
+   * QoS 2 is sent only once its identifier is stored, so the broker would know. [MQTT5 3.3.1-1] `rightsChanges`: as it
+   * was when the message was found to be allowed on this connection; -1: that is to be found.
    */
   #sendOnceStored(session: Session, delivery: Delivery, packetId: PacketId, rightsChanges: number): void {
     const { joint } = delivery;

@@ -628,6 +628,25 @@ function come(world: World, connect: object, answers: Packet[]): Peer {
   return peer;
 }
 
+test('what waits for its time happens when it is its turn, not when it came', async () => {
+  let now = 1_000_000;
+  const store = new MemoryStore();
+  const leftAt: (number | null)[] = [];
+  store.putSession = (session?: { disconnectedAt: number | null }) => void leftAt.push(session!.disconnectedAt);
+  const world = await World.start({ clock: { now: () => now }, store });
+  const client = come(world, { clientId: 'c', properties: { sessionExpiryInterval: 20 } }, []);
+
+  world.perReading = 900;
+  client.send({ cmd: 'pingreq' });
+  client.send({ cmd: 'pingreq' });
+  client.send({ cmd: 'disconnect' });
+  now += 80;
+  world.rest();
+
+  expect(leftAt.at(-1)).toBe(now);
+  await world.broker.close();
+});
+
 test('a session whose time is up is over when its client comes back, though that has not been looked at', async () => {
   let now = 1_000_000;
   const world = await World.start({ clock: { now: () => now }, stepSizes: { timers: 1 } });

@@ -24,7 +24,7 @@ export class Answers {
     const session = this.#deliveries.sessionOf(link);
     if (session === null) return;
     const inFlight = this.#deliveries.inFlight(session).get(packetId);
-    if (inFlight === undefined && type === 'puback') return this.#answersFromBefore(session, packetId);
+    if (inFlight === undefined && type === 'puback') return this.#answersFromBefore(link, session, packetId);
     // Of QoS 1, it may be for what was sent on an earlier connection: then it need not come again, unless another
     // member of a shared subscription has got it.
     const isLate = type === 'puback' && inFlight?.qos === 1 && !this.#judge.isGone(inFlight.decision);
@@ -47,7 +47,7 @@ export class Answers {
    * What was in flight at an orderly stop, the broker knows by its identifier until it is answered, over crashes as
    * well.
    */
-  #answersFromBefore({ uid, clientId }: ModelSession, packetId: number): void {
+  #answersFromBefore(link: Link, { uid, clientId }: ModelSession, packetId: number): void {
     const judge: Judge = this.#judge;
     const session = judge.core!.directory.get(clientId);
     if (session?.window.awaiting(packetId) !== Awaiting.puback) return;
@@ -57,6 +57,8 @@ export class Answers {
       return `${clientId}: ${packetId} stood for ${held!.expected!.message.key}`;
     });
     if (held !== undefined) judge.done(held);
+    // It may have been written again before the answer came.
+    if (decision !== null) link.answered.add(decision);
   }
 
   /** PUBREL to a subscriber. */
@@ -82,6 +84,13 @@ export class Answers {
     const inFlight: InFlight = { decision, qos: 2, isReceived: true, isReleased: false };
     this.#deliveries.inFlight(session).set(packetId, inFlight);
     return inFlight;
+  }
+
+  /** A bug of the broker keeps this one back, and ends the connection behind what its client has published. */
+  onUnsent(link: Link, type: string, packetId: number): void {
+    const exchange = link.unanswered.get(`${type} ${packetId}`)?.shift();
+    if (exchange === undefined || (type !== 'puback' && type !== 'pubrec')) return;
+    link.owed[type].splice(link.owed[type].indexOf(exchange), 1);
   }
 
   /** PUBACK or PUBREC to a publisher. */
@@ -156,7 +165,8 @@ export class Answers {
       const filter = key.slice(key.indexOf(' ') + 1);
       const isRefused = hasSenselessHooks && !hasAnswerToFilter(filter);
       // 3.1 has no code for it.
-      const hasNoMemory = judge.memory.hasBeenShort && granted[index]! === (link.version === 5 ? 0x97 : 0x80);
+      const refusal = { 3: 0, 4: 0x80, 5: 0x97 }[link.version];
+      const hasNoMemory = judge.memory.hasBeenShort && granted[index]! === refusal;
       const isGranted = granted[index] === qos || hasNoMemory;
       const isRight = isRefused ? granted[index]! >= 0x80 || link.version === 3 : isGranted;
       judge.check(isRight || (judge.rules !== null && !isRefused), 'a subscription is granted as asked', () => {

@@ -162,9 +162,10 @@ export class Deliveries {
 
   #checkOrder(link: Link, session: ModelSession, qos: QoS, decision: Decision, key: string): void {
     const judge: Judge = this.#judge;
-    const { number, expected, filter } = decision;
-    // Where messages go to some at a time, those of several publishers overtake each other.
-    const row = judge.profile.hasSmallSteps ? `${qos} ${expected?.message.publisher} ${filter}` : `${qos}`;
+    const { number, expected, filter, group } = decision;
+    // Where messages go to some at a time, those of several publishers overtake each other, and what a member of a
+    // shared subscription leaves behind comes between the steps.
+    const row = judge.profile.hasSmallSteps ? `${qos} ${expected?.message.publisher} ${filter ?? group}` : `${qos}`;
     const last = link.last.get(row) ?? 0;
     judge.check(number > last, 'the order of a session [MQTT5 4.6.0-6]', () => {
       return `${link.name} is sent ${key} (decided as ${number}) after ${last}, QoS ${qos}`;

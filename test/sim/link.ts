@@ -93,6 +93,8 @@ export interface Link {
   isGone: boolean;
   /** A bug of the broker has hit it. */
   hasBug: boolean;
+  /** The last time at which it was read, or there was a reason that it was not. */
+  unreadSince: number;
   exchange: Exchange | null;
   readonly unanswered: Map<string, Exchange[]>;
   readonly marks: Map<string, number>;
@@ -138,7 +140,7 @@ export function linkOf(
     ...{ isWillCancelled: false, newExpirySeconds: null, isDetached: false, isGone: false },
     ...{ unanswered: new Map(), marks: new Map(), aliases: new Map(), outstanding: new Set(), last: new Map() },
     ...{ answered: new Set(), asked: new Map(), owed: { puback: [], pubrec: [] } },
-    ...{ hasBug: false, exchange: null, connection: null, wire: null as unknown as Wire },
+    ...{ hasBug: false, unreadSince: 0, exchange: null, connection: null, wire: null as unknown as Wire },
   };
 }
 

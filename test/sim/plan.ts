@@ -126,6 +126,7 @@ export function drawPlan(random: Random): Plan {
   if (isMemoryShort) shortenMemory(random, cast, steps);
   const isReplacing = random.isLucky(0.1);
   if (isReplacing) replaceRetained(random, cast, steps);
+  if (isMemoryShort) holdMuch(random, cast, steps);
   return { clients: cast.clients, steps, hasRules: cast.rules > 0, isMemoryShort, isReplacing };
 }
 
@@ -144,6 +145,26 @@ function shortenMemory(random: Random, cast: Cast, steps: Step[]): void {
       { afterMs: random.between(0, 200), ...burst },
     );
   }
+}
+
+/** A client does not answer the large messages that it is sent, and then others take nearly all memory. */
+function holdMuch(random: Random, cast: Cast, steps: Step[]): void {
+  const holder = random.between(0, cast.clients - 1);
+  const publisher = (holder + 1) % cast.clients;
+  const { request } = connect(random, cast, holder);
+  const neverAnswers = { ...request, habit: 'never', receiveMaximum: 65_535, packetBytesMax: 1_000_000 } as const;
+  const everything = { topic: '#', qos: 1, nl: false, rap: false, rh: 0 } as const;
+  const burst = { ...publish(random, cast, publisher), qos: 1, bytes: largestPayload - 10, times: 12 } as const;
+  steps.splice(
+    random.between(2 * cast.clients, steps.length),
+    0,
+    { afterMs: pause(random, cast), kind: 'memory', part: 0 },
+    { afterMs: 0, kind: 'connect', client: holder, request: neverAnswers },
+    { afterMs: 300, kind: 'subscribe', client: holder, filters: [everything], id: 0 },
+    { afterMs: 300, ...burst },
+    { afterMs: 500, kind: 'memory', part: random.pick([0.96, 1.01]) },
+    { afterMs: random.between(1_500, 3_000), kind: 'memory', part: random.pick(takenParts) },
+  );
 }
 
 function pause(random: Random, cast: Cast): number {
@@ -178,7 +199,7 @@ function draw(random: Random, cast: Cast): Action {
   return { kind: 'answer', client };
 }
 
-function connect(random: Random, cast: Cast, client: number): Action {
+function connect(random: Random, cast: Cast, client: number): Extract<Action, { kind: 'connect' }> {
   const version = random.pick([3, 4, 4, 5, 5, 5] as const);
   const habits: AckHabit[] = ['at once', 'at once', 'late', 'any order'];
   const clean = random.isLucky(cast.clean);
@@ -221,7 +242,7 @@ function subscribe(random: Random, cast: Cast, client: number): Action {
   return { kind: 'subscribe', client, filters: chosen, id: random.pick([0, 0, 1, 2, 200]) };
 }
 
-function publish(random: Random, cast: Cast, client: number): Action {
+function publish(random: Random, cast: Cast, client: number): Extract<Action, { kind: 'publish' }> {
   return {
     kind: 'publish',
     client,

@@ -337,6 +337,7 @@ export function watchConnection(
   connection.sendAck = (type, packetId, reasonCode) => {
     if (isUnlucky()) {
       link.hasBug = true;
+      answers.onUnsent(link, ackNames[type]!, packetId);
       throw new PlantedError(`${link.name}: ${ackNames[type]} ${packetId}`);
     }
     sendAck.call(connection, type, packetId, reasonCode);

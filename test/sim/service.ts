@@ -2,6 +2,7 @@
  * That clients are served: what needs no disk does not wait for one that refuses or hangs, nothing more is taken that
  * such a disk would have to keep, and what comes is answered, in its order.
  */
+import type { Connection } from '../../src/broker/connection.ts';
 import type { Judge } from './judge.ts';
 import { type Link, toleranceMs } from './link.ts';
 import type { Routed } from './model.ts';
@@ -10,6 +11,8 @@ import { largestPayload } from './plan.ts';
 const waitsForNoDisk = 'what needs no disk does not wait for one';
 /** Longer than it takes to authenticate a client. */
 const answeredWithinMs = 300 + toleranceMs;
+/** The broker looks at who waits for memory, and at who takes nothing, ten times a second. */
+const readOnWithinMs = 1_000;
 /** A write that has no answer for so long counts as refused: five seconds, and until the broker looks at it. */
 const patienceMs = 5_500;
 /** So many messages of clients can be in a hook or the pipeline, which makes two of some. */
@@ -46,6 +49,25 @@ export function checkServed(judge: Judge): void {
       const waits = judge.world.time - at;
       judge.check(waits <= answeredWithinMs, waitsForNoDisk, () => `${name} waits for ${what} for ${waits} ms`);
     }
+  }
+}
+
+/**
+ * Whether somebody is not read any more, for no reason: they are not parked, are not owed too many answers, read what
+ * they are sent, and there is memory.
+ */
+export function checkRead(judge: Judge): void {
+  const { time } = judge.world;
+  for (const link of judge.links) {
+    const { wire, name } = link;
+    const { reading, heldAnswers } = link.connection as Connection;
+    const isOwedMany = heldAnswers >= judge.profile.settings.limits.receiveMaximum;
+    const isOver = wire.isClosed || wire.isEnding || wire.hasClientLeft;
+    const isHeldUp = reading.isParked || isOwedMany || judge.memory.mayRefuse;
+    const isExcused = isHeldUp || wire.pendingBytes > 0 || wire.isDraining;
+    if (isOver || !wire.isPaused || isExcused) link.unreadSince = time;
+    const waits = time - link.unreadSince;
+    judge.check(waits <= readOnWithinMs, 'clients are read on', () => `${name} has not been read for ${waits} ms`);
   }
 }
 

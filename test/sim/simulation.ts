@@ -19,7 +19,7 @@ import { drawPlan, type Step, stepText, topics } from './plan.ts';
 import { watchConnection } from './probe.ts';
 import { drawProfile, type Profile, withLittleMemory, withSlowSteps } from './profile.ts';
 import { Rules, type SimulatedRule } from './rules.ts';
-import { checkAllAnswered, checkServed, checkUnwritten } from './service.ts';
+import { checkAllAnswered, checkRead, checkServed, checkUnwritten } from './service.ts';
 import {
   checkBounds,
   checkCommits,
@@ -144,6 +144,7 @@ class Simulation {
     checkCommits(this.judge);
     checkBounds(this.judge);
     checkServed(this.judge);
+    checkRead(this.judge);
     checkUnwritten(this.judge);
     checkLedger(this.judge);
     this.judge.memory.check(this.judge.core!);
@@ -233,6 +234,7 @@ class Simulation {
       },
     );
     link.wire = wire;
+    link.unreadSince = this.world.time;
     const connection = this.host.broker!.accept(wire, 'sim') as Connection | null;
     if (connection === null) return;
     wire.receiver = connection;

@@ -120,7 +120,8 @@ export class Host {
     // Where messages go to some at a time, more can come in between, and the process can end.
     const isSlow = () => this.#profile.hasSmallSteps && random.isLucky(0.3);
     return new Scheduler({
-      clock: () => (now += random.between(0, most)),
+      // Never nothing: a step that always has more to do would not come to the end of its round.
+      clock: () => (now += most === 0 ? 1 : random.between(0, most)),
       afterArrivals: (run) => this.#world.after(isSlow() ? random.between(1, 5) : 0, run, life),
       ...(this.#profile.hasSmallSteps && { packetsPerCheck: 1 }),
     });

@@ -275,9 +275,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'was: part of a message that was split is routed although it is refused',
-    file: 'core/handlers/publish.ts',
-    from: 'return publishIfRoom(core, session, messages, done, true);',
-    to: '{ const refused = messages.filter((each) => core.checkRoom([each], session).step() === true);\n  const publication = new Publication(core, messages.filter((each) => !refused.includes(each)), session, (code) => done(refused.length > 0 ? ReasonCode.QuotaExceeded : code));\n  if (publication.begin()) core.fanOut = publication;\n  return; }',
+    file: 'broker/publish.ts',
+    from: 'const publication = new Publication(asker.context.core, messages, origin, done, { isRefusable });',
+    to: 'const { core } = asker.context;\n  const refused = isRefusable ? messages.filter((each) => core.checkRoom([each], origin).step() === true) : [];\n  const publication = new Publication(core, messages.filter((each) => !refused.includes(each)), origin, (each) => done(refused.length > 0 ? ReasonCode.QuotaExceeded : each));',
   },
   {
     name: 'a QoS 1 exchange of an earlier run is over and its record stays',
@@ -658,7 +658,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: the rules are not asked again after a wait for a hook or pipeline',
     file: 'broker/publish.ts',
-    from: 'if (isFailure(code)) return this.refused(code);',
+    from: 'if (isFailure(code)) return publisher.refused(code);',
     to: '',
   },
   {
@@ -669,9 +669,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a QoS 2 message that was allowed is refused when it comes again',
-    file: 'broker/publish.ts',
-    from: '// The first copy was allowed, and is on its way already. [MQTT5 4.3.3-10]\n  if (message.qos === 2 && ',
-    to: 'if (message.qos === 1 && ',
+    file: 'broker/client-publish.ts',
+    from: 'if (isResend(session, message, packetId)) return handlePublish(core, session, message, packetId);\n  counters',
+    to: 'counters',
   },
   // Connections
   {

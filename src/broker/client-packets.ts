@@ -5,6 +5,7 @@
 import { Pressure } from '../base/ledger.ts';
 import { pingresp } from '../codec/encode.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
+import type { Resumable } from '../core/fan-out.ts';
 import { handleAck } from '../core/handlers/acknowledge.ts';
 import { handlePublish } from '../core/handlers/publish.ts';
 import type { Session } from '../core/session.ts';
@@ -13,20 +14,14 @@ import { type Message, never } from '../protocol/message.ts';
 import { type AckType, type ControlPacket, type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isClosedToClients } from '../protocol/topic.ts';
+import { publishInSteps, refusePublish, ruledCode } from './client-publish.ts';
 import type { Connection } from './connection.ts';
 import type { Open } from './connection-state.ts';
 import { handleControlPacket } from './control-packets.ts';
 import { whenStoreKeepsUp } from './late-answers.ts';
 import { unlimited } from './pace.ts';
 import { mayChange } from './pipeline-messages.ts';
-import {
-  mustBeStored,
-  publishThroughHooks,
-  publishWhenStored,
-  refusePublish,
-  ruledCode,
-  takeFanOut,
-} from './publish.ts';
+import { mustBeStored } from './publish.ts';
 
 /** Retained messages of QoS 0 that a client may have in one commit. */
 const retainedQoS0PerCommit = 32;
@@ -102,7 +97,7 @@ export class ClientPackets implements PacketReceiver {
     const connection = this.#connection;
     const { context } = connection;
     if (context.storeHealth.isStrained && mustBeStored(context, session, message)) {
-      return publishWhenStored(connection, session, message, packetId);
+      return publishInSteps(connection, session, message, packetId, true);
     }
     if (context.memory.ledger.pressure >= Pressure.refusal && packetId !== 0 && connection.traits.hasProperties) {
       // Whoever holds much gets no more done; who cannot be told is refused where the message would have to be kept.
@@ -115,10 +110,17 @@ export class ClientPackets implements PacketReceiver {
       hooks.authorizePublish !== undefined ||
       (pipeline !== null && mayChange(pipeline, core.router, message.topic))
     ) {
-      publishThroughHooks(connection, session, message, packetId);
-    } else handlePublish(core, session, message, packetId, true);
-    if (core.fanOut !== null) takeFanOut(connection);
+      publishInSteps(connection, session, message, packetId, false);
+    } else {
+      handlePublish(core, session, message, packetId, true);
+      if (core.fanOut !== null) this.#fanOut(core.takeFanOut()!);
+    }
     if (message.retain && packetId === 0) this.#limitRetainedQoS0();
+  }
+
+  /** The message is for very many, or long to look at. */
+  #fanOut(rest: Resumable): void {
+    this.#connection.publishing.fanOut(() => rest.step());
   }
 
   /** QoS 0 has no acknowledgement that slows its publisher down: after so many it is parked until they are stored. */

@@ -3,10 +3,12 @@
  * that is for very many in steps, with everybody else served in between.
  */
 import { Deque } from '../base/deque.ts';
-import { Publication } from '../core/fan-out.ts';
+import type { Step } from '../base/scheduler.ts';
 import type { Message } from '../protocol/message.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
-import { Preparation } from './pipeline-messages.ts';
+import type { Asker } from './late-answers.ts';
+import { type Publisher, publish } from './publish.ts';
 
 /** What becomes of one of them. */
 export interface OwnPublication {
@@ -18,92 +20,146 @@ export interface OwnPublication {
   failed(error: unknown): void;
 }
 
-interface OwnMessage {
-  readonly message: Message;
-  readonly preparation: Preparation;
-  readonly publication: OwnPublication;
-}
-
-export class OwnMessages {
-  readonly #context: BrokerContext;
-  readonly #waitsForDisk: boolean;
+/**
+ * They are published in their order, and there is no end of a connection to fear: a bug on the way of one fails that
+ * one.
+ */
+export class OwnMessages implements Asker {
+  readonly context: BrokerContext;
+  readonly identity = null;
+  readonly clientId = undefined;
+  readonly isClosing = false;
+  /** What is to be stored waits while the disk is behind or takes nothing, and those behind it wait as well. */
+  readonly waitsForDisk: boolean;
   /** The first one is on its way. */
-  readonly #queue = new Deque<OwnMessage>();
-  /** Of the first one, if it is for very many: what is left. */
-  #rest: Publication | null = null;
+  readonly #queue = new Deque<OwnPublisher>();
+  #isPublishing = false;
 
-  /**
-   * `waitsForDisk`: what is to be stored waits while the disk is behind or takes nothing, and those behind it wait as
-   * well.
-   */
   constructor(context: BrokerContext, waitsForDisk: boolean) {
-    this.#context = context;
-    this.#waitsForDisk = waitsForDisk;
+    this.context = context;
+    this.waitsForDisk = waitsForDisk;
   }
 
   publish(message: Message, publication: OwnPublication): void {
-    this.#queue.push({ message, preparation: new Preparation(this.#context, [message]), publication });
-    if (this.#queue.length === 1) this.#publishQueued();
+    this.#queue.push(new OwnPublisher(this, message, publication));
+    this.#publishQueued();
   }
 
   /** The broker is about to close: what is on its way reaches everybody now. */
   finish(): void {
-    while (this.#rest !== null) this.#step(this.#rest);
+    for (let first = this.#queue.peek(); first?.isRunning === true; first = this.#queue.peek()) first.step();
+  }
+
+  /** The first one is over. */
+  next(): void {
+    this.#queue.shift();
+    this.#publishQueued();
   }
 
   #publishQueued(): void {
-    for (let first = this.#queue.peek(); first !== undefined && this.#publish(first); first = this.#queue.peek()) {
-      this.#queue.shift();
-    }
+    if (this.#isPublishing) return;
+    this.#isPublishing = true;
+    for (let first = this.#queue.peek(); first?.begin() === true; first = this.#queue.peek());
+    this.#isPublishing = false;
   }
 
-  #retry(): void {
-    this.#context.advanceClock();
-    this.#publishQueued();
-  }
+  park(): void {}
+  unpark(): void {}
 
-  /** Returns whether it is over; else it goes on later. */
-  #publish(own: OwnMessage): boolean {
-    const { core, storeHealth } = this.#context;
-    const { message, preparation, publication } = own;
+  guard(run: () => void): void {
     try {
-      const waiting = preparation.makeMissing();
-      if (waiting !== null) {
-        void waiting.then(() => this.#retry());
-        return false;
-      }
-      if (this.#waitsForDisk && storeHealth.isStrained && core.mustStore(message, null)) {
-        storeHealth.wait(own, () => this.#retry());
-        return false;
-      }
-      return this.#route(preparation, publication);
+      run();
     } catch (error) {
-      publication.failed(error);
-      return true;
+      this.#queue.peek()?.failed(error);
     }
   }
 
-  #route({ messages }: Preparation, publication: OwnPublication): boolean {
-    const { core } = this.#context;
-    const { staged } = core.store;
-    const done = (code: number) => publication.done(code, staged);
-    const rest = new Publication(core, messages, null, done, { isRefusable: publication.mayRefuse });
-    if (!rest.begin()) return true;
-    this.#rest = rest;
-    core.sink.background(() => this.#step(rest));
-    return false;
+  inItsTime(run: () => void): void {
+    run();
   }
 
-  #step(rest: Publication): boolean {
-    if (this.#rest !== rest) return false;
-    try {
-      if (this.#context.outgoing.inBulk(() => rest.step())) return true;
-    } catch (error) {
-      this.#queue.peek()!.publication.failed(error);
-    }
+  inSteps(step: Step, done: () => void): void {
+    this.context.core.sink.background(() => {
+      if (step()) return true;
+      done();
+      return false;
+    });
+  }
+}
+
+class OwnPublisher implements Publisher {
+  readonly asker: OwnMessages;
+  readonly origin = null;
+  readonly isAsked = false;
+  readonly isAbandoned = false;
+  readonly #message: Message;
+  readonly #publication: OwnPublication;
+  #stagedBefore = 0;
+  #hasBegun = false;
+  /** What is left of one that is for very many. */
+  #rest: Step | null = null;
+
+  constructor(queue: OwnMessages, message: Message, publication: OwnPublication) {
+    this.asker = queue;
+    this.#message = message;
+    this.#publication = publication;
+  }
+
+  get waitsForDisk(): boolean {
+    return this.asker.waitsForDisk;
+  }
+
+  get isRefusable(): boolean {
+    return this.#publication.mayRefuse;
+  }
+
+  /** Steps of it are left. */
+  get isRunning(): boolean {
+    return this.#rest !== null;
+  }
+
+  /** Returns false if it is on its way already. */
+  begin(): boolean {
+    if (this.#hasBegun) return false;
+    this.#hasBegun = true;
+    this.#stagedBefore = this.asker.context.core.store.staged;
+    this.asker.guard(() => publish(this, this.#message));
+    return true;
+  }
+
+  ruledCode(): number {
+    return ReasonCode.Success;
+  }
+
+  refused(reasonCode: number): void {
+    this.published(reasonCode);
+  }
+
+  published(reasonCode: number): void {
+    this.#publication.done(reasonCode, this.#stagedBefore);
+    this.asker.next();
+  }
+
+  failed(error: unknown): void {
     this.#rest = null;
-    this.#queue.shift();
-    this.#publishQueued();
-    return false;
+    this.#publication.failed(error);
+    this.asker.next();
+  }
+
+  work(step: Step): void {
+    this.#rest = step;
+    this.asker.context.core.sink.background(() => this.step());
+  }
+
+  /** Returns whether anything is left of it. */
+  step(): boolean {
+    const rest = this.#rest;
+    if (rest === null) return false;
+    // A step that fails is not tried again.
+    this.#rest = null;
+    this.asker.guard(() => {
+      if (this.asker.context.outgoing.inBulk(rest)) this.#rest = rest;
+    });
+    return this.isRunning;
   }
 }

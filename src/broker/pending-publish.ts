@@ -5,7 +5,6 @@
  */
 import { type Account, Category } from '../base/ledger.ts';
 import type { Step } from '../base/scheduler.ts';
-import type { Resumable } from '../core/fan-out.ts';
 import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
 import type { PendingRoute } from '../core/router.ts';
 import type { Message } from '../protocol/message.ts';
@@ -14,7 +13,7 @@ import type { Outgoing } from './outgoing.ts';
 type Pending =
   | { readonly name: 'waiting'; readonly message: Message }
   | { readonly name: 'routing'; readonly route: PendingRoute; readonly publish: () => void }
-  | { readonly name: 'fanningOut'; readonly rest: Resumable };
+  | { readonly name: 'fanningOut'; readonly step: Step };
 
 export class PendingPublish {
   readonly #outgoing: Outgoing;
@@ -72,8 +71,8 @@ export class PendingPublish {
     this.#run({ name: 'routing', route, publish });
   }
 
-  fanOut(rest: Resumable): void {
-    this.#run({ name: 'fanningOut', rest });
+  fanOut(step: Step): void {
+    this.#run({ name: 'fanningOut', step });
   }
 
   #run(pending: Pending): void {
@@ -98,7 +97,7 @@ export class PendingPublish {
     if (pending === null || pending.name === 'waiting') return;
     // A step that fails is not tried again.
     this.#pending = null;
-    const isLeft = pending.name === 'routing' ? pending.route.step() : this.#outgoing.inBulk(() => pending.rest.step());
+    const isLeft = pending.name === 'routing' ? pending.route.step() : this.#outgoing.inBulk(pending.step);
     if (isLeft) this.#pending = pending;
     else if (pending.name === 'routing') pending.publish();
   }

@@ -1,158 +1,163 @@
 /**
- * A PUBLISH that is not simply routed: it passes hooks or pipelines, waits until the disk takes writes, or is refused.
- * Nothing of it is routed, stored or acknowledged before.
+ * The way of a message from who publishes it to the core, where it is not as short as in `client-packets.ts`. It is
+ * the same for a PUBLISH of a client, for its will, and for messages of the program and of the broker: the message
+ * waits for the disk, passes hooks and pipeline, and gets the forms that classes of subscribers want. Nothing of it is
+ * routed, stored or acknowledged before.
  */
-import { encodeRefusal } from '../codec/encode.ts';
-import { handlePublish, handleTransformed, refusePublish as refuseInCore } from '../core/handlers/publish.ts';
+import type { Step } from '../base/scheduler.ts';
+import type { PublishVerdict } from '../contracts/hooks.ts';
+import { Publication } from '../core/fan-out.ts';
 import type { Prepared } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
-import { type AckType, type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { reportPublishRefused } from './audit-events.ts';
 import type { BrokerContext } from './broker-context.ts';
-import type { Connection } from './connection.ts';
-import { whenStoreKeepsUp } from './late-answers.ts';
-import { type Passage, pass } from './passage.ts';
-import { mayChange } from './pipeline-messages.ts';
+import { type Asker, whenStoreKeepsUp, withAnswer } from './late-answers.ts';
+import { isPiped, mayChange, messagesOf, opened, Preparation } from './pipeline-messages.ts';
 
-export function publishThroughHooks(
-  connection: Connection,
-  session: Session,
-  borrowed: Message,
-  packetId: PacketId,
-): void {
-  const { core } = connection.context;
-  // A resend of a message that has been through already. [MQTT5 4.3.3-10]
-  if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
-  const message = borrowed.keep();
-  // As are its forms for subscribers, which no hook is asked for.
-  connection.context.scheduler.checkSoon();
-  pass(new ClientPublish(connection, session, message, packetId));
-  if (connection.reading.isParked && connection.session === session) connection.publishing.wait(message);
+/** Who publishes, and what becomes of the message. */
+export interface Publisher {
+  readonly asker: Asker;
+  /** For No Local, as it is when the message is routed. Null: nobody's. [MQTT5 3.8.3-3] */
+  readonly origin: Session | null;
+  /** Hooks and pipeline are asked about the message. */
+  readonly isAsked: boolean;
+  /** It is stored only while the disk keeps up. */
+  readonly waitsForDisk: boolean;
+  /** It can be told that nothing was published, where there is no room for all of it. */
+  readonly isRefusable: boolean;
+  /** It is gone, and does without an answer: nothing is to become of the message. */
+  readonly isAbandoned: boolean;
+  /** What the rules say of the message now. They may have changed since it came. */
+  ruledCode(): number;
+  /** Nobody gets the message. `why`: in the words of the pipeline, if it has any. */
+  refused(reasonCode: number, why?: string): void;
+  /** It has reached everybody, or found no room; with the worst of the reason codes. */
+  published(reasonCode: number): void;
+  /** Steps that are left of publishing it. */
+  work(step: Step): void;
 }
 
-/** A PUBLISH whose connection waits until it is through. */
-class ClientPublish implements Passage {
-  readonly asker: Connection;
-  readonly message: Message;
-  readonly #session: Session;
-  readonly #packetId: PacketId;
-  readonly #stagedBefore: number;
+const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError } as const;
 
-  constructor(connection: Connection, session: Session, message: Message, packetId: PacketId) {
-    this.asker = connection;
-    this.message = message;
-    this.#session = session;
-    this.#packetId = packetId;
-    this.#stagedBefore = connection.context.core.store.staged;
-  }
-
-  get isAbandoned(): boolean {
-    return this.asker.session !== this.#session;
-  }
-
-  refused(reasonCode: number, why?: string): void {
-    refusePublish(this.asker, this.#session, this.message, this.#packetId, reasonCode, why);
-  }
-
-  passed(messages: readonly Prepared[]): void {
-    const { core } = this.asker.context;
-    const code = ruledCode(this.#session, this.message);
-    if (isFailure(code)) return this.refused(code);
-    handleTransformed(core, this.#session, this.message.qos, this.#packetId, messages, this.#stagedBefore);
-    takeFanOut(this.asker);
-  }
+/**
+ * Ends, at once or later, with a call of `refused` or `published`, unless the publisher is gone meanwhile. `message`
+ * owns its bytes.
+ */
+export function publish(publisher: Publisher, message: Message): void {
+  const { asker, waitsForDisk } = publisher;
+  if (!waitsForDisk || !mustWait(asker.context, publisher, message)) return authorize(publisher, message);
+  whenStoreKeepsUp(asker, () => {
+    if (publisher.isAbandoned) return;
+    const code = publisher.ruledCode();
+    if (isFailure(code)) publisher.refused(code);
+    else authorize(publisher, message);
+  });
 }
 
-/** Sees to what is left of publishing a message for very many. */
-export function takeFanOut(connection: Connection): void {
-  const { core } = connection.context;
-  const rest = core.fanOut;
-  if (rest === null) return;
-  core.fanOut = null;
-  connection.publishing.fanOut(rest);
-}
-
-/** The rules once more, for a message that had to wait: they may have changed meanwhile. */
-export function ruledCode({ rights }: Session, { topic, qos, retain }: Message): number {
-  return rights?.publish(topic, qos, retain) ?? ReasonCode.Success;
+function mustWait(context: BrokerContext, { origin, isAsked }: Publisher, message: Message): boolean {
+  return context.storeHealth.isStrained && mustBeStored(context, origin, message, isAsked);
 }
 
 /** Whether it is one message more that has to wait for the disk. */
-export function mustBeStored({ core, pipeline }: BrokerContext, origin: Session | null, message: Message): boolean {
+export function mustBeStored(
+  { core, pipeline }: BrokerContext,
+  origin: Session | null,
+  message: Message,
+  isAsked = true,
+): boolean {
   // QoS 0 promises nothing: what of it is stored all the same waits only once too much does.
   if (message.qos === 0 && !core.store.isBehind) return false;
   // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
-  if (pipeline !== null && mayChange(pipeline, core.router, message.topic)) return true;
+  if (isAsked && pipeline !== null && mayChange(pipeline, core.router, message.topic)) return true;
   return core.mustStore(message, origin);
 }
 
-/**
- * The disk takes no writes, or is behind. If it fails, 5.0 is told; before, no answer can say so, and the connection
- * waits. It waits as well if the refusal would have to stay behind an answer that is owed for an earlier message.
- */
-export function publishWhenStored(
-  connection: Connection,
-  session: Session,
-  borrowed: Message,
-  packetId: PacketId,
-): void {
-  const { storeHealth, limitedLog, core } = connection.context;
-  // The first copy was taken: a refusal would free its identifier for the client, and not for us. [MQTT5 4.3.3-10]
-  if (borrowed.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, borrowed, packetId);
-  const isTold = storeHealth.isFailing && packetId !== 0 && connection.traits.hasProperties;
-  if (isTold && connection.heldAnswers === 0) {
-    const type = borrowed.qos === 1 ? PacketType.puback : PacketType.pubrec;
-    return refuseAck(connection, type, packetId, ReasonCode.QuotaExceeded, 'The broker cannot write to its disk');
-  }
-  const message = borrowed.keep();
-  if (storeHealth.isFailing) {
-    const fields = { client: connection.identity?.clientId };
-    limitedLog.warn('waiting', fields, 'a publisher waits until the data directory takes writes again');
-  }
-  whenStoreKeepsUp(connection, () => {
-    if (connection.session !== session) return;
-    const code = ruledCode(session, message);
-    if (isFailure(code)) refusePublish(connection, session, message, packetId, code);
-    else publishThroughHooks(connection, session, message, packetId);
+function authorize(publisher: Publisher, message: Message): void {
+  const { asker, isAsked } = publisher;
+  const { authorizePublish } = asker.context.hooks;
+  if (!isAsked || authorizePublish === undefined) return transform(publisher, message);
+  const ask = () => asker.context.hooks.authorizePublish!(asker.identity!, message.topic, message.qos, message.retain);
+  withAnswer<number>(asker, 'authorizePublish', ask, ReasonCode.NotAuthorized, (code) => {
+    if (publisher.isAbandoned) return;
+    if (isFailure(code)) publisher.refused(code);
+    else transform(publisher, message);
   });
-  if (connection.reading.isParked && connection.session === session) connection.publishing.wait(message);
 }
 
-/** Nobody gets the message; the publisher is told as its version can be. */
-export function refusePublish(
-  connection: Connection,
-  session: Session,
-  message: Message,
-  packetId: PacketId,
-  code: number,
-  why?: string,
-): void {
-  const { counters, log, core } = connection.context;
-  // The first copy was allowed, and is on its way already. [MQTT5 4.3.3-10]
-  if (message.qos === 2 && session.received.has(packetId)) return handlePublish(core, session, message, packetId);
-  counters.publishRefused++;
-  log.debug({ client: connection.identity?.clientId, topic: message.topic.name, reason: code }, 'publish refused');
-  reportPublishRefused(connection, message, code, why);
-  // In words too, where the version has them.
-  if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
-    return refuseAck(connection, message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
-  }
-  refuseInCore(core, session, message.qos, packetId, code);
+function transform(publisher: Publisher, message: Message): void {
+  const { asker, isAsked } = publisher;
+  const { context } = asker;
+  const { pipeline } = context;
+  if (!isAsked || pipeline === null || !isPiped(pipeline, message.topic)) return render(publisher, [message]);
+  const seen = opened(message);
+  const ask = () => pipeline.onPublish(asker.identity!, seen);
+  withAnswer<PublishVerdict>(asker, 'onPublish', ask, failed, (verdict) => {
+    if (publisher.isAbandoned) return;
+    if (verdict.verdict === 'reject') return publisher.refused(verdict.reasonCode, verdict.reason);
+    make(publisher, message, messagesOf(verdict, message, seen, context));
+  });
 }
 
-/** An acknowledgement that says in words why it refuses, where the client wants and can take that. */
-function refuseAck(connection: Connection, type: AckType, packetId: PacketId, reasonCode: number, why: string): void {
-  const { commits, core } = connection.context;
-  const bytes = encodeRefusal(type, packetId, reasonCode, why);
-  if (!connection.wantsProblemInformation || bytes.length > connection.packetBytesMax) {
-    return commits.acknowledge(connection, type, packetId, reasonCode);
-  }
-  commits.answer(connection, core.store.staged, () => {
-    const { state } = connection;
-    if (state.name !== 'open' || !state.isAnswered) return;
-    state.receiveQuota++;
-    connection.sendBytes(bytes);
-  });
+/** A script makes a thousand messages of one: so many of them in a step. */
+const madePerStep = 16;
+
+function make(publisher: Publisher, message: Message, wanted: Iterator<Message, void>): void {
+  const { asker } = publisher;
+  const { pipeline, core } = asker.context;
+  const made: Message[] = [];
+  /** Returns whether there are more. */
+  const makeSome = (): boolean => {
+    for (let left = madePerStep; left > 0; left--) {
+      const { value: next } = wanted.next();
+      if (next === undefined) return false;
+      made.push(next);
+      // All are asked about at one time in the end, so what takes long to find is remembered by then.
+      isPiped(pipeline!, next.topic);
+      core.router.search(next.topic);
+    }
+    return true;
+  };
+  let problem: unknown = null;
+  const makeStep = (): boolean => {
+    try {
+      return makeSome();
+    } catch (err) {
+      problem = err;
+      return false;
+    }
+  };
+  const whenMade = () => {
+    if (publisher.isAbandoned) return;
+    if (problem === null) return render(publisher, made);
+    // The pipeline's mistake: the client must not pay for it with its connection.
+    const fields = { client: asker.identity?.clientId, topic: message.topic.name, err: problem };
+    asker.context.limitedLog.error('pipeline', fields, 'onPublish made an invalid message');
+    publisher.refused(failed.reasonCode);
+  };
+  if (!makeStep()) return whenMade();
+  const rest = () => new Promise<void>((resolve) => asker.inSteps(makeStep, resolve));
+  withAnswer<void>(asker, 'onPublish', rest, undefined, whenMade);
+}
+
+/** Each class of subscribers gets its form. While one is made, somebody of another class may have subscribed. */
+function render(publisher: Publisher, messages: readonly Message[]): void {
+  const { asker } = publisher;
+  const preparation = new Preparation(asker.context, messages);
+  const routeWhenMade = () => {
+    if (publisher.isAbandoned) return;
+    const waiting = preparation.makeMissing();
+    if (waiting === null) route(publisher, preparation.messages);
+    else withAnswer<unknown>(asker, 'onDeliver', () => waiting, null, routeWhenMade);
+  };
+  routeWhenMade();
+}
+
+function route(publisher: Publisher, messages: readonly Prepared[]): void {
+  const code = publisher.ruledCode();
+  if (isFailure(code)) return publisher.refused(code);
+  const { asker, origin, isRefusable } = publisher;
+  const done = (reasonCode: number) => publisher.published(reasonCode);
+  const publication = new Publication(asker.context.core, messages, origin, done, { isRefusable });
+  if (publication.begin()) publisher.work(() => publication.step());
 }

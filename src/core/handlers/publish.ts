@@ -6,7 +6,6 @@ import { type PacketId, PacketType, type QoS } from '../../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../../protocol/reason-codes.ts';
 import type { Core } from '../core.ts';
 import { Publication } from '../fan-out.ts';
-import type { Prepared } from '../prepared.ts';
 import type { Session } from '../session.ts';
 
 /** The message may be borrowed. For `mayPause` see `Core.publish`. */
@@ -23,48 +22,29 @@ export function handlePublish(
   if (isResend(core, session, qos, packetId)) return;
   if (session.traits.hasProperties && core.mayLackRoom(message)) {
     const done = finisher(core, session, qos, packetId, staged);
-    return publishIfRoom(core, session, [{ message: message.keep(), forms: null }], done, mayPause);
+    return publishIfRoom(core, session, message.keep(), done, mayPause);
   }
   const code = core.publish(message, session, null, mayPause);
-  if (core.fanOut === null) return finish(core, session, qos, packetId, code, staged);
+  if (core.fanOut === null) return answerPublish(core, session, qos, packetId, code, staged);
   const done = finisher(core, session, qos, packetId, staged);
   core.fanOut = new Publication(core, [], session, done, { fanOut: core.takeFanOut() });
 }
 
 /**
- * All of it or, where there is no room for all of it, nothing: a part that was routed would come twice when the
+ * To everybody or, where somebody has no room for it, to nobody: a part that was routed would come twice when the
  * publisher tries again.
  */
 function publishIfRoom(
   core: Core,
   session: Session,
-  messages: readonly Prepared[],
+  message: Message,
   done: (reasonCode: number) => void,
   mayPause: boolean,
 ): void {
-  const publication = new Publication(core, messages, session, done, { isRefusable: true });
+  const publication = new Publication(core, [{ message, forms: null }], session, done, { isRefusable: true });
   if (!publication.begin()) return;
   if (mayPause) core.fanOut = publication;
   else while (publication.step());
-}
-
-/**
- * A PUBLISH of this QoS became other messages, or none, on its way through the pipeline. The publisher is answered
- * once, and after what has been stored since `stagedBefore`. The caller takes what is left in `core.fanOut`.
- */
-export function handleTransformed(
-  core: Core,
-  session: Session,
-  qos: QoS,
-  packetId: PacketId,
-  messages: readonly Prepared[],
-  stagedBefore: number,
-): void {
-  if (isResend(core, session, qos, packetId)) return;
-  const done = finisher(core, session, qos, packetId, stagedBefore);
-  if (qos > 0 && session.traits.hasProperties) return publishIfRoom(core, session, messages, done, true);
-  const publication = new Publication(core, messages, session, done);
-  if (publication.begin()) core.fanOut = publication;
 }
 
 /** The first copy is on its way, perhaps still to the disk, so only answer again. [MQTT5 4.3.3-10] */
@@ -74,8 +54,15 @@ function isResend(core: Core, session: Session, qos: QoS, packetId: PacketId): b
   return true;
 }
 
-/** What was published has reached everybody. */
-function finish(core: Core, session: Session, qos: QoS, packetId: PacketId, code: number, staged: number): void {
+/** What was published has reached everybody, or found no room. The answer waits for what was staged since `staged`. */
+export function answerPublish(
+  core: Core,
+  session: Session,
+  qos: QoS,
+  packetId: PacketId,
+  code: number,
+  staged: number,
+): void {
   if (qos === 1) core.answer(session, PacketType.puback, packetId, code, staged);
   if (qos !== 2) return;
   if (!isFailure(code)) remember(core, session, packetId);
@@ -86,7 +73,7 @@ function finish(core: Core, session: Session, qos: QoS, packetId: PacketId, code
 function finisher(core: Core, session: Session, qos: QoS, packetId: PacketId, staged: number): (code: number) => void {
   const { channel } = session;
   return (code) => {
-    if (session.channel === channel) finish(core, session, qos, packetId, code, staged);
+    if (session.channel === channel) answerPublish(core, session, qos, packetId, code, staged);
   };
 }
 

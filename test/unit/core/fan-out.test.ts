@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 import type { ChangeSet, StoredDelivery, StoredSending } from '../../../src/contracts/session-store.ts';
 import { Publication } from '../../../src/core/fan-out.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
-import { handlePublish, handleTransformed } from '../../../src/core/handlers/publish.ts';
+import { answerPublish, handlePublish } from '../../../src/core/handlers/publish.ts';
 import { end } from '../../../src/core/lifecycle.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { PacketType, type QoS } from '../../../src/protocol/packets.ts';
@@ -204,12 +204,14 @@ test('very many messages are published some at a time, and answered after the la
     message: Message.of(Topic.of('a'), Buffer.from(`${i}`), { qos: 1 }),
     forms: null,
   }));
-  handleTransformed(world.core, publisher, 1, 7, messages, world.core.store.staged);
-  const fanOut = world.core.takeFanOut();
+  const { staged } = world.core.store;
+  const done = (code: number) => answerPublish(world.core, publisher, 1, 7, code, staged);
+  const fanOut = new Publication(world.core, messages, publisher, done, { isRefusable: true });
+  expect(fanOut.begin()).toBe(true);
   const gotten = () => world.told.filter((line) => line.startsWith('one gets'));
   let most = gotten().length;
   for (let before = most, isLeft = true; isLeft; before = gotten().length) {
-    isLeft = fanOut!.step();
+    isLeft = fanOut.step();
     most = Math.max(most, gotten().length - before);
   }
   expect(gotten()).toEqual(messages.map((_, i) => `one gets ${i} by QoS 1`));

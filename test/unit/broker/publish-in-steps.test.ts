@@ -1,8 +1,8 @@
 /** What a pipeline makes of one message. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Step } from '../../../src/base/scheduler.ts';
 import type { Asker } from '../../../src/broker/late-answers.ts';
-import { pass } from '../../../src/broker/passage.ts';
+import { publish } from '../../../src/broker/publish.ts';
 import type { MessageChange } from '../../../src/contracts/hooks.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
@@ -36,13 +36,24 @@ function passing(changes: readonly MessageChange[]) {
     inItsTime: (run) => run(),
     inSteps: (step, done) => void steps.push({ step, done }),
   };
-  pass({
-    asker: asker as Asker,
-    message: Message.of(Topic.of('in'), Buffer.from('x')),
-    isAbandoned: false,
-    refused: (code) => void told.push(`refused with ${code}`),
-    passed: (messages) => void told.push(messages.map(({ message }) => message.payload.toString()).join(' ')),
-  });
+  const published = vi.spyOn(core, 'publish');
+  publish(
+    {
+      asker: asker as Asker,
+      origin: null,
+      isAsked: true,
+      waitsForDisk: false,
+      isRefusable: false,
+      isAbandoned: false,
+      ruledCode: () => 0,
+      refused: (code) => void told.push(`refused with ${code}`),
+      published: () => void told.push(published.mock.calls.map(([message]) => message.payload.toString()).join(' ')),
+      work: (step) => {
+        while (step());
+      },
+    },
+    Message.of(Topic.of('in'), Buffer.from('x')),
+  );
   return { steps, told };
 }
 

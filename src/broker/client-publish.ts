@@ -1,0 +1,139 @@
+/**
+ * A PUBLISH of a client that is not simply routed: hooks or a pipeline are asked about it, it waits until the disk
+ * takes writes, or it is refused. The connection takes no packet meanwhile.
+ */
+import type { Step } from '../base/scheduler.ts';
+import { encodeRefusal } from '../codec/encode.ts';
+import { answerPublish, handlePublish, refusePublish as refuseInCore } from '../core/handlers/publish.ts';
+import type { Session } from '../core/session.ts';
+import type { Message } from '../protocol/message.ts';
+import { type AckType, type PacketId, PacketType } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { reportPublishRefused } from './audit-events.ts';
+import type { Connection } from './connection.ts';
+import { type Publisher, publish } from './publish.ts';
+
+/** The first copy has been taken, and is on its way: a resend is only answered again. [MQTT5 4.3.3-10] */
+const isResend = (session: Session, { qos }: Message, packetId: PacketId) => {
+  return qos === 2 && session.received.has(packetId);
+};
+
+/** `waits`: it is to be stored, and the disk takes no writes or is behind. */
+export function publishInSteps(
+  connection: Connection,
+  session: Session,
+  borrowed: Message,
+  packetId: PacketId,
+  waits: boolean,
+): void {
+  const { core, scheduler } = connection.context;
+  if (isResend(session, borrowed, packetId)) return handlePublish(core, session, borrowed, packetId);
+  if (waits && isTold(connection, borrowed, packetId)) return;
+  const message = borrowed.keep();
+  // Nobody knows how long it takes to make forms for subscribers.
+  scheduler.checkSoon();
+  publish(new ClientPublish(connection, session, message, packetId), message);
+  if (connection.reading.isParked && connection.session === session) connection.publishing.wait(message);
+}
+
+/**
+ * If the disk fails, 5.0 is told; before, no answer can say so, and the connection waits. It waits as well if the
+ * refusal would have to stay behind an answer that is owed for an earlier message.
+ */
+function isTold(connection: Connection, message: Message, packetId: PacketId): boolean {
+  const { storeHealth, limitedLog } = connection.context;
+  if (!storeHealth.isFailing) return false;
+  if (packetId !== 0 && connection.traits.hasProperties && connection.heldAnswers === 0) {
+    const type = message.qos === 1 ? PacketType.puback : PacketType.pubrec;
+    refuseAck(connection, type, packetId, ReasonCode.QuotaExceeded, 'The broker cannot write to its disk');
+    return true;
+  }
+  const fields = { client: connection.clientId };
+  limitedLog.warn('waiting', fields, 'a publisher waits until the data directory takes writes again');
+  return false;
+}
+
+class ClientPublish implements Publisher {
+  readonly asker: Connection;
+  readonly origin: Session;
+  readonly isAsked = true;
+  readonly waitsForDisk = true;
+  readonly #message: Message;
+  readonly #packetId: PacketId;
+  readonly #stagedBefore: number;
+
+  constructor(connection: Connection, session: Session, message: Message, packetId: PacketId) {
+    this.asker = connection;
+    this.origin = session;
+    this.#message = message;
+    this.#packetId = packetId;
+    this.#stagedBefore = connection.context.core.store.staged;
+  }
+
+  get isRefusable(): boolean {
+    return this.#packetId !== 0 && this.asker.traits.hasProperties;
+  }
+
+  get isAbandoned(): boolean {
+    return this.asker.session !== this.origin;
+  }
+
+  ruledCode(): number {
+    return ruledCode(this.origin, this.#message);
+  }
+
+  refused(reasonCode: number, why?: string): void {
+    refusePublish(this.asker, this.origin, this.#message, this.#packetId, reasonCode, why);
+  }
+
+  published(reasonCode: number): void {
+    if (this.origin.channel !== this.asker) return;
+    const { core } = this.asker.context;
+    answerPublish(core, this.origin, this.#message.qos, this.#packetId, reasonCode, this.#stagedBefore);
+  }
+
+  work(step: Step): void {
+    this.asker.publishing.fanOut(step);
+  }
+}
+
+/** The rules once more, for a message that had to wait: they may have changed meanwhile. */
+export function ruledCode({ rights }: Session, { topic, qos, retain }: Message): number {
+  return rights?.publish(topic, qos, retain) ?? ReasonCode.Success;
+}
+
+/** Nobody gets the message; the publisher is told as its version can be. */
+export function refusePublish(
+  connection: Connection,
+  session: Session,
+  message: Message,
+  packetId: PacketId,
+  code: number,
+  why?: string,
+): void {
+  const { counters, log, core } = connection.context;
+  if (isResend(session, message, packetId)) return handlePublish(core, session, message, packetId);
+  counters.publishRefused++;
+  log.debug({ client: connection.clientId, topic: message.topic.name, reason: code }, 'publish refused');
+  reportPublishRefused(connection, message, code, why);
+  // In words too, where the version has them.
+  if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
+    return refuseAck(connection, message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
+  }
+  refuseInCore(core, session, message.qos, packetId, code);
+}
+
+/** An acknowledgement that says in words why it refuses, where the client wants and can take that. */
+function refuseAck(connection: Connection, type: AckType, packetId: PacketId, reasonCode: number, why: string): void {
+  const { commits, core } = connection.context;
+  const bytes = encodeRefusal(type, packetId, reasonCode, why);
+  if (!connection.wantsProblemInformation || bytes.length > connection.packetBytesMax) {
+    return commits.acknowledge(connection, type, packetId, reasonCode);
+  }
+  commits.answer(connection, core.store.staged, () => {
+    const { state } = connection;
+    if (state.name !== 'open' || !state.isAnswered) return;
+    state.receiveQuota++;
+    connection.sendBytes(bytes);
+  });
+}

@@ -422,17 +422,34 @@ export class Delivering {
     if (this.#replaySome(session)) this.#sink.work(session, () => this.#replaySome(session));
   }
 
-  /** Returns whether there is more, and room for it. */
+  /**
+   * Looks whether there is another message without waiting for room: whoever has got the last one may leave before
+   * there is room again, and then must not be owed anything after a restart. Returns whether that is still to be found
+   * out.
+   */
+  #hasMoreToFind(session: Session): boolean {
+    while (session.replays.length > 0 && !session.isPreparing && !session.isEnded) {
+      const { messages } = session.replays[0]!;
+      if (messages.find(this.#walk)) return false;
+      if (!messages.isDone) return true;
+      this.#replayDone(session);
+    }
+    return false;
+  }
+
+  /** Returns whether there is more to look for, or to send to a client that has room. */
   #replaySome(session: Session): boolean {
     // Set also while it runs: what is sent may lead back to `pump`.
     session.isReplaying = true;
+    let hasMore = false;
     try {
       this.#walk.stepsLeft = this.#stepSizes.retained;
       while (this.#walk.stepsLeft > 0 && this.#mayReplay(session)) this.#replayNext(session);
+      hasMore = this.#hasMoreToFind(session) || this.#mayReplay(session);
     } finally {
       session.isReplaying = false;
     }
-    if (this.#mayReplay(session)) return (session.isReplaying = true);
+    if (hasMore) return (session.isReplaying = true);
     // What came to wait meanwhile goes first.
     this.pump(session);
     return false;
@@ -466,7 +483,9 @@ export class Delivering {
         if (form !== null && isWanted && mayReceive(session, message)) {
           this.#replayOne(session, subscription, form);
         }
-        if (isLater) this.pump(session);
+        if (!isLater) return;
+        this.pump(session);
+        this.#replay(session);
       } catch (error) {
         this.#sink.failed(session, error);
       }

@@ -98,7 +98,7 @@ export class RetainedMessages {
 
   /** The messages whose topic the filter matches. What is set or deleted meanwhile may appear or not. */
   match(filter: string): RetainedMatches {
-    return new RetainedMatches([this.#rootOf(filter)], filter.split('/'));
+    return new RetainedMatches(this, [this.#rootOf(filter)], filter.split('/'));
   }
 
   /** False only if there are none that the filter matches. It looks at a few nodes, not at all. */
@@ -110,7 +110,7 @@ export class RetainedMessages {
   }
 
   [Symbol.iterator](): RetainedMatches {
-    return new RetainedMatches([this.#root, this.#hiddenRoot], ['#']);
+    return new RetainedMatches(this, [this.#root, this.#hiddenRoot], ['#']);
   }
 
   #rootOf(topic: string): Node {
@@ -130,6 +130,7 @@ const unhurried: Walk = { stepsLeft: Number.POSITIVE_INFINITY };
  * each message on through all their levels.
  */
 export class RetainedMatches implements IterableIterator<Message> {
+  readonly #all: RetainedMessages;
   readonly #levels: readonly string[];
   /**
    * Where a wildcard branched off, innermost last: the nodes still to be seen, and the level that each of them is to
@@ -137,16 +138,33 @@ export class RetainedMatches implements IterableIterator<Message> {
    */
   readonly #branches: Iterator<Node>[];
   readonly #indexes: number[] = [0];
+  /** Of the message that `find` has come to. */
+  #found: Topic | null = null;
   /** There are no more. */
   isDone = false;
 
-  constructor(roots: readonly Node[], levels: readonly string[]) {
+  constructor(all: RetainedMessages, roots: readonly Node[], levels: readonly string[]) {
+    this.#all = all;
     this.#branches = [roots.values()];
     this.#levels = levels;
   }
 
-  /** The next message. Null at the end, or where the walk has taken all steps that it may: see `isDone`. */
+  /**
+   * The next message, as it is now. Null at the end, or where the walk has taken all steps that it may: see `isDone`.
+   */
   take(walk: Walk = unhurried): Message | null {
+    const found = this.#found === null ? null : this.#all.of(this.#found);
+    this.#found = null;
+    return found ?? this.#walk(walk);
+  }
+
+  /** Goes up to the next message and leaves it to `take`. False where `take` would return null. */
+  find(walk: Walk): boolean {
+    this.#found ??= this.#walk(walk)?.topic ?? null;
+    return this.#found !== null;
+  }
+
+  #walk(walk: Walk): Message | null {
     for (let top = this.#branches.length - 1; top >= 0; top = this.#branches.length - 1) {
       if (walk.stepsLeft <= 0) return null;
       walk.stepsLeft--;

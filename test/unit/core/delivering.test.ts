@@ -1,5 +1,6 @@
 /** How the core gives messages to sessions, in cases that need no broker around it. */
 import { expect, test, vi } from 'vitest';
+import type { Step } from '../../../src/base/scheduler.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
 import { subscribe, unsubscribe } from '../../../src/core/handlers/subscribe.ts';
 import { end } from '../../../src/core/lifecycle.ts';
@@ -101,6 +102,50 @@ test('where there are several subscription identifiers, they count in a queue as
   world.publish('x');
   const { size } = Message.of(Topic.of('a'), Buffer.from('x'));
   expect(away.queue.bytes).toBe(size + 3 * 4);
+});
+
+/** A client that takes two messages at a time has been sent, or is about to be, the last of three retained ones. */
+function sentTheLast(forms: (() => void)[] | null) {
+  const replayDone = vi.fn();
+  class Store extends MemoryStore {
+    override replayDone = replayDone;
+  }
+  const world = new World({ inflight: 2 }, false, new Store());
+  const background: Step[] = [];
+  world.core.sink.work = (_session, step) => void background.push(step);
+  if (forms !== null) world.renderVariant = (message, _class, done) => void forms.push(() => done(message));
+  const proceed = () => {
+    for (let step = background.shift(); step !== undefined; step = background.shift()) while (step());
+  };
+  for (const topic of ['r/0', 'r/1', 'r/2']) {
+    world.core.publish(Message.of(Topic.of(topic), Buffer.from(topic), { qos: 1, retain: true }), null);
+  }
+  const client = world.connected('client');
+  world.subscribe(client, 1, 'r/#');
+  world.core.delivering.beginReplays(client);
+  for (proceed(); client.window.count < 2; proceed()) forms?.shift()?.();
+  handleAck(world.core, client, PacketType.puback, 1, 0);
+  proceed();
+  return { world, client, replayDone, proceed };
+}
+
+test('a client that has been sent the last retained message for a subscription is owed none, though it leaves at once', () => {
+  const { world, client, replayDone } = sentTheLast(null);
+  world.leave(client);
+  expect(world.told).toEqual(['client gets r/0 by QoS 1', 'client gets r/1 by QoS 1', 'client gets r/2 by QoS 1']);
+  expect(replayDone).toHaveBeenCalledTimes(1);
+});
+
+test('a client that leaves while the last retained message gets its form is owed none once that waits for it', () => {
+  const forms: (() => void)[] = [];
+  const { world, client, replayDone, proceed } = sentTheLast(forms);
+  world.leave(client);
+  proceed();
+  expect(replayDone).not.toHaveBeenCalled();
+  forms.shift()!();
+  proceed();
+  expect(client.queue.length).toBe(1);
+  expect(replayDone).toHaveBeenCalledTimes(1);
 });
 
 test('a retained message whose form comes while the client is about to come back is a new one in its queue', () => {

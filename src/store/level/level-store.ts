@@ -7,7 +7,7 @@
  */
 
 import { systemTimers, type Timers } from '../../base/clock.ts';
-import { ShardedMap } from '../../base/sharded-map.ts';
+import { NumberedTable } from '../../base/numbered-table.ts';
 import type { Log } from '../../contracts/log.ts';
 import { defaultPipelineLimits } from '../../contracts/pipeline-settings.ts';
 import {
@@ -85,6 +85,8 @@ export interface LevelStoreOptions extends DurabilityOptions {
  * retain.
  */
 const retainedInBatch = 10_000;
+/** A number in an array. */
+const bytesPerId = 8;
 
 export class LevelStore implements SessionStore {
   readonly canPage = true;
@@ -95,11 +97,11 @@ export class LevelStore implements SessionStore {
   readonly #options: LevelStoreOptions;
   readonly #timers: Timers;
   readonly #writer = new ByteWriter();
-  readonly #sessions = new ShardedMap<number, SessionState>();
+  readonly #sessions = new NumberedTable<SessionState>();
   /** Of sessions that are removed: what is left of them. */
   readonly #remains = new Map<number, SessionState>();
   /** How many sessions still want a message, where it is more than one. */
-  readonly #references = new ShardedMap<number, number>();
+  readonly #references = new Map<number, number>();
   /** Messages that are not written yet, and the newest of those that are. */
   readonly #resident: MessageRing;
   readonly #contents = new Contents();
@@ -253,9 +255,10 @@ export class LevelStore implements SessionStore {
     else {
       // All its recipients are staged in the same batch, so it has not been written yet.
       resident.batch!.addRecipient(recipient);
-      resident.add(recipient);
+      resident.recipients.push(recipient);
       this.#references.set(message.id, resident.recipients.length);
     }
+    if (idList !== null) resident.idBytes += idList.length * bytesPerId;
     this.#state(sid).outstanding.push({
       messageId: message.id,
       bytes: queuedBytes(message, delivery.subscriptionIds),
@@ -290,7 +293,7 @@ export class LevelStore implements SessionStore {
     if (idList !== null) this.#collecting.doneIdLists.push(idList);
     const references = this.#references.get(messageId) ?? 1;
     if (references > 2) this.#references.set(messageId, references - 1);
-    else this.#references.delete(messageId);
+    else if (references === 2) this.#references.delete(messageId);
     const resident = this.#resident.get(messageId);
     if (resident !== undefined && resident.batch !== null) {
       // Written without this recipient, or not at all.

@@ -2,7 +2,7 @@
  * Reading everything back at the start: sessions and retained messages whole, of queued messages only who waits for
  * them.
  */
-import type { ShardedMap } from '../../base/sharded-map.ts';
+import type { NumberedTable } from '../../base/numbered-table.ts';
 import type { Log } from '../../contracts/log.ts';
 import {
   queuedBytes,
@@ -60,8 +60,8 @@ export interface Loaded {
 /** Fills the store's own state on the way. What is damaged or left over is staged to be set aside or deleted. */
 export async function loadAll(
   database: Database,
-  states: ShardedMap<number, SessionState>,
-  references: ShardedMap<number, number>,
+  states: NumberedTable<SessionState>,
+  references: Map<number, number>,
   contents: Contents,
   idLists: IdLists,
   staged: Staged,
@@ -141,8 +141,8 @@ async function loadSessions(readEach: ReadEach, staged: Staged): Promise<Map<num
 async function loadRecipients(
   readEach: ReadEach,
   found: Map<number, Found>,
-  states: ShardedMap<number, SessionState>,
-  references: ShardedMap<number, number>,
+  states: NumberedTable<SessionState>,
+  references: Map<number, number>,
   contents: Contents,
   idLists: IdLists,
   staged: Staged,

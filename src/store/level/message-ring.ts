@@ -27,7 +27,7 @@ export class ResidentMessage {
   batch: Staged | null;
   /** It is written, and counts as cached. */
   isCached = false;
-  /** What long lists of identifiers take, which count in full: others may have let go of them. */
+  /** What long lists of identifiers take. They count in full for each message: others may have let go of them. */
   idBytes = 0;
 
   constructor(message: Message, recipients: Recipient[], content: SharedContent | null, batch: Staged | null) {
@@ -35,21 +35,9 @@ export class ResidentMessage {
     this.recipients = recipients;
     this.content = content;
     this.batch = batch;
-    for (const recipient of recipients) this.#countIds(recipient);
-  }
-
-  add(recipient: Recipient): void {
-    this.recipients.push(recipient);
-    this.#countIds(recipient);
-  }
-
-  #countIds({ idList }: Recipient): void {
-    if (idList !== null) this.idBytes += idList.length * idBytes;
   }
 }
 
-/** A number in an array. */
-const idBytes = 8;
 const smallestRing = 1_024;
 /**
  * What is cached is dropped before the ring grows beyond this: an old message must not span all that came and went

@@ -3,7 +3,7 @@
  * from disk.
  */
 import type { Timers } from '../../base/clock.ts';
-import type { ShardedMap } from '../../base/sharded-map.ts';
+import type { NumberedTable } from '../../base/numbered-table.ts';
 import type { Log } from '../../contracts/log.ts';
 import type { Backlog, DeliverySummary, StoredDelivery } from '../../contracts/session-store.ts';
 import type { Contents } from './contents.ts';
@@ -21,7 +21,7 @@ const retryMs = 1_000;
 const attemptsPerReminder = 60;
 
 export interface PagingOptions {
-  readonly sessions: Pick<ShardedMap<number, SessionState>, 'get'>;
+  readonly sessions: Pick<NumberedTable<SessionState>, 'get'>;
   readonly inMemory: MessageRing;
   readonly contents: Contents;
   readonly idLists: IdLists;

@@ -45,12 +45,10 @@ async function list(...argv: string[]): Promise<string> {
 }
 
 test('shows sessions and connections, with names that cannot speak to the terminal', async () => {
-  expect(await list('sessions')).toMatch(
-    new RegExp(
-      `^0 "${away}" {2}away since 20.*Z: 2 subscriptions, 3 messages wait, 0 in flight\n` +
-        `"${here}" \\(user "ada\\\\u001b\\[2J"\\) {2}connected from 127\\.0\\.0\\.1:\\d+: 0 subscriptions, 0 messages wait, 0 in flight\n$`,
-    ),
-  );
+  const awayLine = `"${away}" {2}away since 20.*Z: 2 subscriptions, 3 messages wait, 0 in flight`;
+  const hereLine = `"${here}" \\(user "ada\\\\u001b\\[2J"\\) {2}connected from 127\\.0\\.0\\.1:\\d+: 0 subscriptions, 0 messages wait, 0 in flight`;
+  const lines = (await list('sessions')).replace(/^0 /, '').split('\n');
+  expect(lines.sort()).toEqual(['', awayLine, hereLine].map((line) => expect.stringMatching(`^${line}$`)));
   expect(await list('connections')).toMatch(
     new RegExp(`^0 127\\.0\\.0\\.1:\\d+ {2}"${here}" \\(user .*\\), through mqtt://127\\.0\\.0\\.1:\\d+\n$`),
   );
@@ -66,7 +64,9 @@ test('shows subscriptions, retained messages and a queue', async () => {
 test('shows as many as were asked for, as lines of JSON on request', async () => {
   const [, line, ...others] = (await list('sessions', '--json', '--limit', '1')).split(/ |\n/);
   expect(others).toEqual(['']);
-  expect(JSON.parse(line!)).toMatchObject({ clientId: away, isConnected: false, queuedMessages: 3 });
+  const found = JSON.parse(line!);
+  const isAway = found.clientId === away;
+  expect(found).toMatchObject({ isConnected: !isAway, queuedMessages: isAway ? 3 : 0 });
 });
 
 test.each([[[]], [['all']], [['queue']], [['sessions', 'x']], [['queue', 'a', 'b']]])(
@@ -79,7 +79,7 @@ test.each([[[]], [['all']], [['queue']], [['sessions', 'x']], [['queue', 'a', 'b
 test('a program gives the same commands, and each is in the audit log', async () => {
   const first = await broker.command('sessions', { limit: 1 });
   const second = await broker.command('sessions', { limit: 1, cursor: first.cursor });
-  expect([...first.items, ...second.items].map(({ clientId }) => clientId)).toEqual([away, here]);
+  expect([...first.items, ...second.items].map(({ clientId }) => clientId).sort()).toEqual([away, here]);
   await expect(broker.command('sessions', { limit: 0 })).rejects.toThrow(RequestError);
   await expect(broker.command('sessions', { cursor: 'x' })).rejects.toThrow(/begin anew/);
   expect(await broker.command('bans clear', { address: null })).toEqual({ count: 0 });

@@ -7,6 +7,7 @@ import type { Scheduler } from '../base/scheduler.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
 import type { Audit } from '../contracts/audit.ts';
+import type { Cluster } from '../contracts/cluster.ts';
 import type { CheckedHooks } from '../contracts/hook-answers.ts';
 import type { Log } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
@@ -27,6 +28,10 @@ export interface BrokerContext {
   readonly settings: BrokerSettings;
   readonly hooks: CheckedHooks;
   readonly pipeline: MessagePipeline | null;
+  /** Null: the broker is alone. */
+  readonly cluster: Cluster | null;
+  /** A hook or the cluster is asked about every message. */
+  readonly asksAboutAll: boolean;
   readonly randomBytes: (count: number) => Buffer;
   readonly core: Core;
   readonly scheduler: Scheduler;

@@ -3,6 +3,7 @@ import type { Garbage } from '../base/garbage.ts';
 import type { Scheduler } from '../base/scheduler.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
+import type { Cluster } from '../contracts/cluster.ts';
 import type { InTime } from '../contracts/hook-answers.ts';
 import type { Hooks } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
@@ -19,6 +20,8 @@ export interface BrokerOptions {
   /** Limits how long hooks may take. Default: not at all. */
   readonly inTime?: InTime;
   readonly pipeline?: MessagePipeline;
+  /** Absent: the broker is alone. */
+  readonly cluster?: Cluster;
   /** What clients may do. Absent: everything. */
   readonly access?: AccessPolicy;
   readonly log?: Log;

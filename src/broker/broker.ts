@@ -100,8 +100,8 @@ export class Broker implements BanList {
       this.#stop();
       rejectEnded(error);
     });
-    this.#unpromised = new OwnMessages(this.#context, true);
-    this.#promised = new OwnMessages(this.#context, true);
+    this.#unpromised = new OwnMessages(this.#context, false);
+    this.#promised = new OwnMessages(this.#context, false);
     this.events = this.#context.events;
     this.view = new BrokerView(this.#context, this.#connections);
     this.#store = options.store;

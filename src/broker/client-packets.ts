@@ -105,11 +105,8 @@ export class ClientPackets implements PacketReceiver {
         return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded);
       }
     }
-    const { hooks, pipeline, core } = context;
-    if (
-      hooks.authorizePublish !== undefined ||
-      (pipeline !== null && mayChange(pipeline, core.router, message.topic))
-    ) {
+    const { pipeline, core } = context;
+    if (context.asksAboutAll || (pipeline !== null && mayChange(pipeline, core.router, message.topic))) {
       publishInSteps(connection, session, message, packetId, false);
     } else {
       handlePublish(core, session, message, packetId, true);

@@ -57,6 +57,7 @@ class ClientPublish implements Publisher {
   readonly asker: Connection;
   readonly origin: Session;
   readonly isAsked = true;
+  readonly staysHere = false;
   readonly waitsForDisk = true;
   readonly #message: Message;
   readonly #packetId: PacketId;

@@ -103,6 +103,8 @@ export function createContext(
     settings,
     hooks: checkedHooks(options.hooks ?? {}, options.inTime ?? ((answer) => answer)),
     pipeline: options.pipeline ?? null,
+    cluster: options.cluster ?? null,
+    asksAboutAll: options.hooks?.authorizePublish !== undefined || options.cluster !== undefined,
     randomBytes: options.randomBytes ?? randomBytes,
     core,
     scheduler,

@@ -44,7 +44,7 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
   authenticate(connection, state, packet.password ?? null, properties.authenticationData ?? null, (data) => {
     if (clientId === '') assignOwn(connection, state);
     else checkClientId(connection, state.identity);
-    authorizeWill(connection, state.identity, packet.will, () => accept({ connection, packet, state, data }));
+    authorizeWill(connection, state.identity, packet.will, () => claim({ connection, packet, state, data }));
   });
 }
 
@@ -164,6 +164,18 @@ interface Newcomer {
   readonly state: Authenticating;
   /** For the CONNACK, from the last step of enhanced authentication. */
   readonly data: Buffer | null;
+}
+
+/** Another node may have the client's session. */
+function claim(newcomer: Newcomer): void {
+  const { connection, state } = newcomer;
+  const { cluster } = connection.context;
+  if (cluster === null) return accept(newcomer);
+  const ask = () => cluster.claim(state.identity.clientId);
+  withAnswer<number>(connection, 'claim', ask, ReasonCode.ServerUnavailable, (code) => {
+    if (isFailure(code)) throw new ProtocolError(code as ReasonCode, 'The session cannot be moved to this node now');
+    accept(newcomer);
+  });
 }
 
 /** Begins or resumes the client's session once nothing is in the way, and answers once that would survive a crash. */

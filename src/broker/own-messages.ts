@@ -29,15 +29,15 @@ export class OwnMessages implements Asker {
   readonly identity = null;
   readonly clientId = undefined;
   readonly isClosing = false;
-  /** What is to be stored waits while the disk is behind or takes nothing, and those behind it wait as well. */
-  readonly waitsForDisk: boolean;
+  /** They tell of this process: they are not for other nodes, and do not wait for the disk. */
+  readonly staysHere: boolean;
   /** The first one is on its way. */
   readonly #queue = new Deque<OwnPublisher>();
   #isPublishing = false;
 
-  constructor(context: BrokerContext, waitsForDisk: boolean) {
+  constructor(context: BrokerContext, staysHere: boolean) {
     this.context = context;
-    this.waitsForDisk = waitsForDisk;
+    this.staysHere = staysHere;
   }
 
   publish(message: Message, publication: OwnPublication): void {
@@ -105,8 +105,13 @@ class OwnPublisher implements Publisher {
     this.#publication = publication;
   }
 
+  get staysHere(): boolean {
+    return this.asker.staysHere;
+  }
+
+  /** Those behind it wait as well. */
   get waitsForDisk(): boolean {
-    return this.asker.waitsForDisk;
+    return !this.asker.staysHere;
   }
 
   get isRefusable(): boolean {

@@ -22,6 +22,8 @@ export interface Publisher {
   readonly origin: Session | null;
   /** Hooks and pipeline are asked about the message. */
   readonly isAsked: boolean;
+  /** It is not for other nodes of a cluster. */
+  readonly staysHere: boolean;
   /** It is stored only while the disk keeps up. */
   readonly waitsForDisk: boolean;
   /** It can be told that nothing was published, where there is no room for all of it. */
@@ -156,6 +158,19 @@ function render(publisher: Publisher, messages: readonly Message[]): void {
 function route(publisher: Publisher, messages: readonly Prepared[]): void {
   const code = publisher.ruledCode();
   if (isFailure(code)) return publisher.refused(code);
+  const { asker, staysHere } = publisher;
+  const { cluster } = asker.context;
+  if (cluster === null || staysHere || messages.length === 0) return give(publisher, messages);
+  const ask = () => cluster.forward(messages.map(({ message }) => message));
+  withAnswer<number>(asker, 'forward', ask, ReasonCode.UnspecifiedError, (answer) => {
+    if (publisher.isAbandoned) return;
+    if (isFailure(answer)) publisher.refused(answer);
+    else give(publisher, messages);
+  });
+}
+
+/** To the sessions of this node. */
+function give(publisher: Publisher, messages: readonly Prepared[]): void {
   const { asker, origin, isRefusable } = publisher;
   const done = (reasonCode: number) => publisher.published(reasonCode);
   const publication = new Publication(asker.context.core, messages, origin, done, { isRefusable });

@@ -60,7 +60,7 @@ export class SysTopics {
 
   constructor(context: BrokerContext) {
     this.#context = context;
-    this.#messages = new OwnMessages(context, false);
+    this.#messages = new OwnMessages(context, true);
     const { counters } = context;
     this.#loads = {
       'messages/received': new Load(() => counters.packetsReceived),

@@ -78,10 +78,11 @@ export class Decisions {
     // It may have come, or come back, while the message was given to others.
     const mayBeNew = judge.profile.hasSmallSteps && owner !== undefined;
     if (group === null) {
-      if (mayBeNew && owedTo(owner, number) === null) judge.tell({ kind: 'found', clientId, message: routed });
+      if (mayBeNew && owedTo(owner, number) === null) judge.tell({ kind: 'found', clientId, message: routed, group });
       return this.#make(session, number, owner === undefined ? null : owedTo(owner, number));
     }
     const owed = judge.model.groups.get(number)?.find(({ name }) => name === group);
+    if (mayBeNew && owed === undefined) judge.tell({ kind: 'found', clientId, message: routed, group });
     if (mayBeNew) return this.passOn(session, routed, group);
     return this.#shared(session, owed?.message, group, owed?.members.get(clientId));
   }

@@ -485,5 +485,5 @@ const everybody: ReadonlySet<string> = Object.assign(new Set<string>(), { has: (
 function withoutSubscribers(entry: Entry, messages: ReadonlySet<number>): Entry {
   if ((entry.kind !== 'route' && entry.kind !== 'found') || !messages.has(entry.message.number)) return entry;
   if (entry.kind === 'route') return { ...entry, excluded: everybody };
-  return { kind: 'done', clientId: entry.clientId, number: entry.message.number, group: null };
+  return { kind: 'done', clientId: entry.clientId, number: entry.message.number, group: entry.group };
 }

@@ -69,8 +69,11 @@ export type Entry =
   | { kind: 'subscribe'; clientId: string; filter: string; options: Options; at: number }
   | { kind: 'unsubscribe'; clientId: string; filter: string }
   | { kind: 'route'; message: Routed; excluded: ReadonlySet<string> }
-  /** A message that is given to its subscribers some at a time finds one that has come back meanwhile. */
-  | { kind: 'found'; clientId: string; message: Routed }
+  /**
+   * A message that is given to its subscribers some at a time finds one that has come back meanwhile, or that the rules
+   * have come to allow. `group`: by a shared subscription.
+   */
+  | { kind: 'found'; clientId: string; message: Routed; group: string | null }
   /** A retained message goes to a new subscription, as the topic has it now. */
   | { kind: 'replay'; clientId: string; filter: string; topic: string; number: number }
   /** QoS 0 to a client that is there waits behind others. */
@@ -188,8 +191,15 @@ export class Model {
         session.replays.delete(entry.filter);
         return this.#orphan([entry.filter]);
       case 'found': {
-        const { topic, publisher } = entry.message;
-        const own = this.recipients(topic, publisher, new Set()).own.get(session);
+        const { topic, publisher, number } = entry.message;
+        const { own: all, groups } = this.recipients(topic, publisher, new Set());
+        if (entry.group !== null) {
+          const members = groups.get(entry.group) ?? new Map();
+          const owed = { message: entry.message, name: entry.group, members, isOrphaned: false };
+          if (members.has(entry.clientId)) this.groups.set(number, [...(this.groups.get(number) ?? []), owed]);
+          return;
+        }
+        const own = all.get(session);
         // Only QoS 0 is not owed already.
         const mayBe = own !== undefined && (session.isReady || this.queuesQoS0);
         if (mayBe && (entry.message.qos === 0 || own.every(({ qos }) => qos === 0))) {

@@ -22,7 +22,6 @@ import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
 import type { CommandHandlers } from './contracts/commands.ts';
-import type { InTime } from './contracts/hook-answers.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
 import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
@@ -112,53 +111,10 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
   }
 }
 
-/**
- * Whatever is opened is given to `stop`. Nothing is created in the file system before everything that can be checked
- * has been.
- */
+/** Whatever is opened is given to `stop`. */
 async function openApp(configured: Config, options: AppOptions, stop: Stop): Promise<App> {
-  const config = withinMemory(configured);
-  const log = options.log === undefined ? await createLog(config.log) : programLog(options.log);
-  for (const remark of options.remarks ?? []) log.info({}, remark);
-  const rules = rulesOf(config, options.where);
-  const authentication = await openAuthentication(config, options, log);
-  stop.add(() => authentication?.close());
-  const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log, (error) =>
-    broker.break('the store', error),
-  );
-  const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
-  stop.add((deadline) => deadline.allows(pipelines.close()));
-  const { allowedDollarPrefixes } = config;
-  const authorization = new Authorization({
-    log,
-    allowedDollarPrefixes,
-    changed: (topics) => broker.rulesChanged(topics),
-  });
-  stop.add(() => authorization.close());
-  await configure(pipelines, config, options.where);
-  await checkCertificates({ config, where: options.where ?? pathText });
-  await checkAddresses(config.listeners);
-  const audit = await openAudit(config, log);
-  stop.add((deadline) => audit !== null && deadline.allows(audit.close()));
-  useSteps(pipelines, options);
-  const given = options.hooks ?? {};
-  const hooks = authentication === null ? given : withAuthentication(given, authentication);
-  const settings = withinOpenFiles(config);
-  const inTime: InTime = (answer) => pipelines.deadline.within(answer);
-  const access = authorization.policy;
-  const broker = new Broker({
-    settings,
-    store,
-    log,
-    pipeline: pipelines,
-    hooks,
-    inTime,
-    access,
-    audit,
-    garbage: systemGarbage,
-  });
-  connectParts(broker, pipelines, options, log);
-  authorization.use(rules);
+  const parts = await openParts(withinMemory(configured), options, stop);
+  const { broker, pipelines, log, audit, config, settings } = parts;
   await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
   stop.add(() => {
@@ -170,15 +126,63 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   startTicking(broker, pipelines, stop);
   const listeners: Listener[] = [];
   stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
-  const { reread } = options;
-  const reloads = new Reloads({ reread, log, audit, broker, pipelines, authentication, authorization, listeners });
+  const reloads = new Reloads({ ...parts, reread: options.reread, listeners });
   stop.add((deadline) => deadline.allows(reloads.settled));
   const reload = () => reloads.reload();
-  const handlers = { ...commandsOf(broker, pipelines, store, quarantine), ...listHandlers(broker) };
+  const handlers = { ...commandsOf(parts), ...listHandlers(broker) };
   const commands = new Commands({ reload: async () => ({ summary: await reload() }), ...handlers }, audit);
   await serve(commands, config, options, stop, log);
-  await openListeners({ broker, authentication, config, options, log, audit }, listeners);
+  await openListeners(parts, options, listeners);
   return { broker, pipelines, listeners, reload, commands, close: () => stop.close(), ended: broker.ended };
+}
+
+/** What stands behind the listeners. */
+interface Parts {
+  readonly config: Config;
+  /** The same, within what the system allows of open files. */
+  readonly settings: Config;
+  readonly log: Log;
+  readonly authentication: Authentication | null;
+  readonly authorization: Authorization;
+  readonly store: SessionStore;
+  readonly quarantine: QuarantineStore;
+  readonly pipelines: Pipelines;
+  readonly audit: AuditLog | null;
+  readonly broker: Broker;
+}
+
+/** Nothing is created in the file system before everything that can be checked has been. */
+async function openParts(config: Config, options: AppOptions, stop: Stop): Promise<Parts> {
+  const log = options.log === undefined ? await createLog(config.log) : programLog(options.log);
+  for (const remark of options.remarks ?? []) log.info({}, remark);
+  const rules = rulesOf(config, options.where);
+  const authentication = await openAuthentication(config, options, log);
+  stop.add(() => authentication?.close());
+  const onBug = (error: unknown) => broker.break('the store', error);
+  const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log, onBug);
+  const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
+  stop.add((deadline) => deadline.allows(pipelines.close()));
+  const { allowedDollarPrefixes } = config;
+  const changed = (topics: readonly string[] | null) => broker.rulesChanged(topics);
+  const authorization = new Authorization({ log, allowedDollarPrefixes, changed });
+  stop.add(() => authorization.close());
+  await configure(pipelines, config, options.where);
+  await checkCertificates({ config, where: options.where ?? pathText });
+  await checkAddresses(config.listeners);
+  const audit = await openAudit(config, log);
+  stop.add((deadline) => audit !== null && deadline.allows(audit.close()));
+  useSteps(pipelines, options);
+  const given = options.hooks ?? {};
+  const settings = withinOpenFiles(config);
+  const broker = new Broker({
+    ...{ store, log, audit, pipeline: pipelines, access: authorization.policy, garbage: systemGarbage },
+    settings,
+    hooks: authentication === null ? given : withAuthentication(given, authentication),
+    inTime: (answer) => pipelines.deadline.within(answer),
+  });
+  connectParts(broker, pipelines, options, log);
+  authorization.use(rules);
+  return { config, settings, log, authentication, authorization, store, quarantine, pipelines, audit, broker };
 }
 
 /** The program's steps, behind the configured pipelines; its hook `onPublish` is the last one. */
@@ -209,18 +213,10 @@ function startTicking(broker: Broker, pipelines: Pipelines, stop: Stop): void {
   stop.add(() => clearInterval(ticker));
 }
 
-interface Listening {
-  readonly broker: Broker;
-  readonly authentication: Authentication | null;
-  readonly config: Config;
-  readonly options: AppOptions;
-  readonly log: Log;
-  readonly audit: AuditLog | null;
-}
-
 /** Adds each to `listeners` as soon as it is open, so that a later one that fails leaves none open. */
 async function openListeners(
-  { broker, authentication, config, options, log, audit }: Listening,
+  { broker, authentication, config, log, audit }: Parts,
+  options: AppOptions,
   listeners: Listener[],
 ): Promise<void> {
   for (const [index, settings] of config.listeners.entries()) {
@@ -235,7 +231,7 @@ async function openListeners(
   }
 }
 
-function commandsOf(broker: Broker, pipelines: Pipelines, store: SessionStore, quarantine: QuarantineStore) {
+function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
   const replay = async (entry: QuarantineEntry) => {
     const { outcome, messages } = await pipelines.replay(entry);
     let refused = 0;

@@ -6,10 +6,16 @@ import { byLabel, gauge, type Metric } from '../base/metrics.ts';
 import type { BrokerContext } from './broker-context.ts';
 
 export function gaugesOf(context: BrokerContext): Metric[] {
-  return [...ofClients(context), ...ofMessages(context), ...ofMemory(context), ...ofProcess(context)];
+  return [
+    ...ofSessions(context),
+    ...ofConnections(context),
+    ...ofMessages(context),
+    ...ofMemory(context),
+    ...ofProcess(context),
+  ];
 }
 
-function ofClients({ core, counters, connections, admission, memory }: BrokerContext): Metric[] {
+function ofSessions({ core }: BrokerContext): Metric[] {
   const sessionsByState = () => {
     const { size, connected } = core.directory;
     return byLabel('state', { connected, disconnected: size - connected });
@@ -24,6 +30,11 @@ function ofClients({ core, counters, connections, admission, memory }: BrokerCon
       },
       sessionsByState,
     ),
+  ];
+}
+
+function ofConnections({ counters, connections, admission, memory }: BrokerContext): Metric[] {
+  return [
     gauge(
       {
         name: 'sluice_connections',

@@ -337,7 +337,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a session that ends with its connection still counts as connected',
     file: 'core/directory.ts',
-    from: 'if (this.#sessions.get(session.clientId) === session) this.#connected--;',
+    from: 'if (this.#sessions.get(session.clientId) === session && !session.isOfProgram) this.#connected--;',
     to: 'if (session.expirySeconds > 0) this.#connected--;',
   },
   {

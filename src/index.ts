@@ -7,7 +7,7 @@ import { type EventListeners, startApp } from './app.ts';
 import type { Statistics } from './base/metrics.ts';
 import type { MessageFields } from './broker/create-message.ts';
 import { type BrokerEvents, eventNames } from './broker/events.ts';
-import type { MessageHandler } from './broker/local-client.ts';
+import type { ClientOptions, InProcessClient, MessageHandler } from './broker/local-clients.ts';
 import type { BrokerView } from './broker/view.ts';
 import { assertSafeToListen } from './config/anonymous.ts';
 import { ConfigError } from './config/error.ts';
@@ -25,7 +25,8 @@ export type { Distribution, Labels, Sample, Statistic, Statistics } from './base
 export { CursorError, type Page, type PageRequest } from './base/pages.ts';
 export type { MessageFields } from './broker/create-message.ts';
 export type { BrokerEventMap, BrokerEvents } from './broker/events.ts';
-export type { MessageHandler } from './broker/local-client.ts';
+export type { DeliveryHandler, MessageDelivery } from './broker/local-client.ts';
+export type { ClientOptions, InProcessClient, MessageHandler, SubscribeOptions } from './broker/local-clients.ts';
 export type { BrokerView } from './broker/view.ts';
 export type { Config, ConfigInput } from './config/schema.ts';
 export { type CommandAnswer, type CommandName, type CommandRequest, RequestError } from './contracts/commands.ts';
@@ -45,6 +46,7 @@ export type { Use } from './pipeline/used.ts';
 export { ReasonCode } from './protocol/reason-codes.ts';
 
 const hookNames = ['authenticate', 'authorizePublish', 'authorizeSubscribe', 'onPublish'];
+const clientKeys = ['clientId', 'sessionExpirySeconds', 'receiveMaximum', 'onMessage'];
 const stepKeys = ['name', 'filter', 'onPublish', 'onDeliver'];
 
 export interface BrokerOptions {
@@ -83,9 +85,16 @@ export interface SluiceBroker {
   ): Promise<PublishOutcome>;
   /**
    * Calls `handler` with every message that matches, retained ones first, and returns a function that ends it. Throws a
-   * TypeError if the filter is not valid.
+   * TypeError if the filter is not valid. It takes QoS 0 and waits for nothing: see `client` for more.
    */
   subscribe(topicFilter: string, handler: MessageHandler): () => void;
+  /**
+   * Opens a client within the process, which takes messages at QoS 0 to 2 as fast as its handler is done with them, and
+   * whose session may stay over restarts. Resolves once the session is stored, if it is to stay; what had waited for it
+   * may come before that is known. Rejects with a ConfigError or TypeError if an option is not known or not valid, and
+   * with an Error if a client of this `clientId` is open, if there is no memory for it, or if the broker is closed.
+   */
+  client(options: ClientOptions): Promise<InProcessClient>;
   /**
    * Adds a step for messages to the topics of `filter`, behind the configured pipelines; the returned function takes it
    * out again. An `onPublish` that throws refuses the message, an `onDeliver` that throws keeps it from those
@@ -156,6 +165,10 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     subscribe(topicFilter, handler) {
       if (typeof handler !== 'function') throw new TypeError(`subscribe: the handler of ${topicFilter} is no function`);
       return broker.subscribe(topicFilter, handler);
+    },
+    async client(options) {
+      assertKnownKeys('client', options, clientKeys);
+      return broker.client(options);
     },
     use(step) {
       checkStep(step);

@@ -10,12 +10,14 @@ const systemAfter: After = (ms, run) => {
 };
 
 export class Deadline {
+  readonly limitMs: number;
   readonly #passed: Promise<boolean>;
   #isPassed = false;
   #cancel: () => void = () => {};
 
   /** Infinity: none. `after` calls back once or more often, until the function that it returns is called. */
   constructor(ms: number, after: After = systemAfter) {
+    this.limitMs = ms;
     this.#passed = new Promise((resolve) => {
       if (ms === Number.POSITIVE_INFINITY) return;
       this.#cancel = after(ms, () => {

@@ -16,7 +16,7 @@ import type { Log } from '../contracts/log.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { LimitedLog } from './limited-log.ts';
 
-/** Who pays: a connection, or a subscriber within the process. */
+/** Who pays: a connection, or a client within the process. */
 export interface Blamable {
   /** For the log. */
   readonly clientId: string | undefined;
@@ -100,14 +100,24 @@ export class Boundary {
     this.#options.onBroken(error);
   }
 
-  /** Calls what the program gave us. `what` it is, for the log: `listener of 'connected'`. */
-  callProgram(what: string, call: () => unknown): void {
-    const failed = (err: unknown) => this.#options.limitedLog.error('program', { err }, `a ${what} failed`);
+  /**
+   * Calls what the program gave us. `what` it is, for the log: `listener of 'connected'`. `settled` is told, at once or
+   * when the promise that it returned is settled, whether it failed, and must not throw.
+   */
+  callProgram(what: string, call: () => unknown, settled: (hasFailed: boolean) => void = () => {}): void {
+    const failed = (err: unknown) => {
+      this.#options.limitedLog.error('program', { err }, `a ${what} failed`);
+      settled(true);
+    };
+    let answer: unknown;
+    let isLater: boolean;
     try {
-      const answer = call();
-      if (isThenable(answer)) ownPromise(answer).catch(failed);
+      answer = call();
+      isLater = isThenable(answer);
     } catch (error) {
-      failed(error);
+      return failed(error);
     }
+    if (isLater) ownPromise(answer as PromiseLike<unknown>).then(() => settled(false), failed);
+    else settled(false);
   }
 }

@@ -24,7 +24,7 @@ import type { Counters } from './counters.ts';
 import { createContext } from './create-context.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
 import type { BrokerEvents } from './events.ts';
-import { LocalClient, type MessageHandler } from './local-client.ts';
+import { type ClientOptions, type InProcessClient, LocalClients, type MessageHandler } from './local-clients.ts';
 import { OwnMessages } from './own-messages.ts';
 import { mayPublish } from './publisher-rights.ts';
 import { reclassifySession } from './subscribe.ts';
@@ -48,6 +48,8 @@ const idleCommitMs = 1_000;
 
 /** So long a broker that stops waits for wills that are on their way through hooks and pipeline. */
 const willPatienceMs = 3_000;
+/** So long a broker that stops waits for handlers of the program that are in progress, and half of its time at most. */
+const handlersMs = 5_000;
 /** So long a broker that stops waits for the commit under way before it tells its clients. */
 const answersMs = 1_000;
 /** What a database that is given up has to close its files. */
@@ -70,7 +72,7 @@ export class Broker implements BanList {
   readonly #sysTopics: SysTopics;
   /** From accept to close. */
   readonly #connections = new Set<Connection>();
-  readonly #localClients = new Set<LocalClient>();
+  readonly #localClients: LocalClients;
   /** The program's own messages: those that promise nothing, and the others, each in their order. */
   readonly #unpromised: OwnMessages;
   readonly #promised: OwnMessages;
@@ -102,6 +104,7 @@ export class Broker implements BanList {
     });
     this.#unpromised = new OwnMessages(this.#context, false);
     this.#promised = new OwnMessages(this.#context, false);
+    this.#localClients = new LocalClients(this.#context);
     this.events = this.#context.events;
     this.view = new BrokerView(this.#context, this.#connections);
     this.#store = options.store;
@@ -253,6 +256,7 @@ export class Broker implements BanList {
   /** Whoever still waits for a message of its own would wait for ever. */
   #endPublishing(): void {
     const what = 'The broker has ended: this message is not stored, and perhaps nobody has got it';
+    this.#localClients.end();
     for (const reject of this.#publishing) reject(new StoreError('not_written', what));
     this.#publishing.clear();
   }
@@ -290,12 +294,12 @@ export class Broker implements BanList {
 
   /** Calls `handler` for every message that matches, retained ones first; returns a function that ends it. */
   subscribe(topicFilter: string, handler: MessageHandler): () => void {
-    const client = new LocalClient(this.#context, topicFilter, handler);
-    this.#localClients.add(client);
-    return () => {
-      this.#localClients.delete(client);
-      client.close();
-    };
+    return this.#localClients.subscribe(topicFilter, handler);
+  }
+
+  /** A client within the process: see `SluiceBroker.client`. */
+  client(options: ClientOptions): Promise<InProcessClient> {
+    return this.#localClients.open(options);
   }
 
   /**
@@ -316,7 +320,7 @@ export class Broker implements BanList {
     this.#context.advanceClock();
     const { storeHealth, core, boundary } = this.#context;
     if (boundary.isBroken) return this.#store.abandon();
-    for (const client of this.#localClients) client.close();
+    const handled = this.#localClients.close();
     // What is acknowledged at this moment is so after its commit. Where the disk fails, clients are told without it.
     if (!storeHealth.isFailing) {
       const patience = new Deadline(answersMs, this.#after);
@@ -329,6 +333,11 @@ export class Broker implements BanList {
     core.delivering.redistribution.stop();
     for (const connection of [...this.#connections]) connection.close(reasonCode);
     if (this.#connections.size > 0) await deadline.allows(new Promise<void>((resolve) => (this.#whenEmpty = resolve)));
+    // What is acknowledged by then is stored below; the rest comes again after the next start.
+    const handlers = new Deadline(Math.min(handlersMs, deadline.limitMs / 2), this.#after);
+    await deadline.allows(handlers.allows(handled));
+    handlers.cancel();
+    this.#localClients.abandon();
     // Those that are left then have their records: the next start publishes them.
     const patience = new Deadline(willPatienceMs, this.#after);
     await deadline.allows(patience.allows(core.wills.idle()));

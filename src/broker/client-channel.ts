@@ -4,7 +4,7 @@ import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Blamable } from './boundary.ts';
 
-/** What a connected session hangs on: a network connection, or a subscriber within the process. */
+/** What a connected session hangs on: a network connection, or a client within the process. */
 export interface ClientChannel extends Blamable {
   /** To whom work for this channel is charged. */
   readonly share: Share;

@@ -1,92 +1,311 @@
 /**
- * A subscriber within the process: `broker.subscribe` of the library. To the core it is a session like any other, whose
- * channel calls a function instead of writing to a socket.
+ * A client within the process. To the core it is a session like any other, whose channel calls a handler of the program
+ * instead of writing to a socket.
+ *
+ * It takes messages as a client on the network does. `receiveMaximum` handlers are in progress at a time; meanwhile
+ * `limits.outputBytes` of messages wait here, and more of QoS 1 and 2 in the session's queue. A QoS 1 or 2 message is
+ * acknowledged when its handler is done.
  */
+import { Deque } from '../base/deque.ts';
+import { Category } from '../base/ledger.ts';
 import type { Share } from '../base/scheduler.ts';
 import type { PublishHeader } from '../codec/publish.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
-import { subscribe } from '../core/handlers/subscribe.ts';
-import { attach, disconnected, ready } from '../core/lifecycle.ts';
+import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
+import { handleAck } from '../core/handlers/acknowledge.ts';
+import { subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
+import { connect, disconnected, ready } from '../core/lifecycle.ts';
 import { asPublished } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
+import type { SubscriptionOptions } from '../core/subscription.ts';
 import type { Message } from '../protocol/message.ts';
-import { parseFilter } from '../protocol/topic.ts';
+import { type AckType, type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { ParsedFilter } from '../protocol/topic.ts';
+import { traitsOf } from '../protocol/traits.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { ClientChannel } from './client-channel.ts';
 import { opened } from './pipeline-messages.ts';
 
-/** One that throws, or whose promise rejects, is logged; it gets the next message all the same. */
-export type MessageHandler = (message: PublishedMessage) => unknown;
+/** How a message has come to a client within the process. */
+export interface MessageDelivery {
+  /** The lower of the message's QoS and the subscription's. */
+  readonly qos: QoS;
+  /** The message may have been given to a handler before. */
+  readonly dup: boolean;
+  /** Of the subscriptions that match it, as far as they have one. */
+  readonly subscriptionIdentifiers: readonly number[];
+}
 
-let lastNumber = 0;
+/** The message stays valid until the promise that it returns is settled. */
+export type DeliveryHandler = (message: PublishedMessage, delivery: MessageDelivery) => unknown;
+
+export interface LocalClientOptions {
+  /** The session's client identifier: see `programPrefix`. */
+  readonly name: string;
+  /** What the program calls it, for the log. */
+  readonly clientId: string | undefined;
+  /** `handler of a/b`, for the log. */
+  readonly handlerName: string;
+  readonly handler: DeliveryHandler;
+  readonly expirySeconds: number;
+  /** Handlers in progress at a time; Infinity: any number, and no QoS 0 is dropped. */
+  readonly receiveMaximum: number;
+  readonly onEnd: (client: LocalClient) => void;
+}
+
+/** From its arrival here until its handler is done. */
+interface Incoming {
+  /** They rise in the order of arrival. */
+  readonly number: number;
+  readonly message: Message;
+  readonly qos: QoS;
+  readonly packetId: PacketId;
+  readonly retain: boolean;
+  readonly dup: boolean;
+  readonly subscriptionIdentifiers: readonly number[];
+}
+
+/** Handlers called at the end of one round. */
+const callsPerRound = 256;
 
 export class LocalClient implements ClientChannel {
   heldAnswers = 0;
-  readonly clientId = undefined;
+  readonly clientId: string | undefined;
   readonly share: Share;
+  readonly sessionPresent: boolean;
   readonly #context: BrokerContext;
-  readonly #filter: string;
-  readonly #handler: MessageHandler;
+  readonly #options: LocalClientOptions;
   readonly #session: Session;
-  #waiting: { message: Message; retain: boolean }[] = [];
+  readonly #waiting = new Deque<Incoming>();
+  #waitingBytes = 0;
+  /** Their handlers failed. They are not acknowledged, so they hold places in the session's window. */
+  #failed: Incoming[] = [];
+  /** PUBREL has come for these QoS 2 messages. */
+  #released: PacketId[] = [];
+  #lastNumber = 0;
+  #inProgress = 0;
+  #isInFlushList = false;
+  /** No handler is called any more. */
+  #isStopped = false;
+  #isDetached = false;
+  #whenIdle: (() => void) | null = null;
+  #closed: Promise<void> | null = null;
 
-  /** Throws if `topicFilter` is not valid. */
-  constructor(context: BrokerContext, topicFilter: string, handler: MessageHandler) {
-    const parsed = parseFilter(topicFilter, context.settings.limits);
-    if (parsed === null) throw new TypeError(`Not a valid topic filter: ${JSON.stringify(topicFilter)}`);
+  /** Begins or resumes the session, which has no connection. Messages come after `begin`. */
+  constructor(context: BrokerContext, options: LocalClientOptions) {
     this.#context = context;
+    this.#options = options;
+    this.clientId = options.clientId;
     this.share = context.scheduler.share();
-    this.#filter = topicFilter;
-    this.#handler = handler;
-    context.advanceClock();
-    const session = attach(context.core, `\0local/${++lastNumber}`, this);
+    const { session, sessionPresent } = connect(context.core, {
+      clientId: options.name,
+      traits: traitsOf[5],
+      clean: false,
+      expirySeconds: options.expirySeconds,
+      receiveMaximum: Math.min(options.receiveMaximum, 65_535),
+      packetBytesMax: Number.POSITIVE_INFINITY,
+      will: null,
+      channel: this,
+      identity: null,
+      rights: null,
+    });
     this.#session = session;
-    // QoS 0: within the process nothing is lost on the way, so there is nothing to acknowledge.
-    const options = { qos: 0, noLocal: false, retainAsPublished: true, retainHandling: 0, identifier: 0 } as const;
-    const subscriberClass = asPublished;
-    subscribe(context.core, session, topicFilter, parsed, { ...options, subscriberClass });
-    ready(context.core, session);
+    this.sessionPresent = sessionPresent;
   }
+
+  begin(): void {
+    if (this.isOpen) ready(this.#context.core, this.#session);
+  }
+
+  /** Until it is closed, or the broker ends. */
+  get isOpen(): boolean {
+    return !this.#isStopped && this.#isAttached;
+  }
+
+  get isPersistent(): boolean {
+    return this.#session.isPersistent;
+  }
+
+  get #isAttached(): boolean {
+    return this.#session.channel === this && !this.#context.boundary.isBroken;
+  }
+
+  /** Returns the granted QoS or the code of a failure. Retained messages follow with `begin` or `beginReplays`. */
+  subscribe(topicFilter: string, parsed: ParsedFilter, options: Omit<SubscriptionOptions, 'subscriberClass'>): number {
+    return subscribe(this.#context.core, this.#session, topicFilter, parsed, {
+      ...options,
+      subscriberClass: asPublished,
+    });
+  }
+
+  beginReplays(): void {
+    if (this.isOpen) this.#context.core.delivering.beginReplays(this.#session);
+  }
+
+  /** Whether there was such a subscription. */
+  unsubscribe(topicFilter: string): boolean {
+    return unsubscribe(this.#context.core, this.#session, topicFilter) === ReasonCode.Success;
+  }
+
+  /** The session ends with this client, however long it was to stay. */
+  endSession(): void {
+    this.#session.expirySeconds = 0;
+  }
+
+  // What the core sends
 
   fits(): boolean {
     return true;
   }
 
-  /** The handler is called at the end of the round, when the core is at rest. */
   sendPublish(message: Message, header: PublishHeader): void {
-    if (this.#waiting.length === 0) this.#context.outgoing.touch(this);
-    this.#waiting.push({ message: message.keep(), retain: header.retain });
-  }
-
-  sendAck(): void {}
-
-  flush(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const { message, retain } of waiting) {
-      // A handler may have ended the subscription.
-      if (this.#session.channel !== this) return;
-      const { boundary } = this.#context;
-      boundary.callProgram(`handler of ${this.#filter}`, () => this.#handler({ ...opened(message), retain }));
+    const { qos, packetId, retain, dup, subscriptionIds } = header;
+    const kept = message.keep();
+    hold(this.#session.account, Category.output, kept, deliveryBytes);
+    const number = ++this.#lastNumber;
+    const subscriptionIdentifiers = subscriptionIds ?? [];
+    this.#waiting.push({ number, message: kept, qos, packetId, retain, dup, subscriptionIdentifiers });
+    this.#waitingBytes += kept.size;
+    const { receiveMaximum } = this.#options;
+    if (this.#waitingBytes > this.#context.memory.outputBytes && receiveMaximum !== Number.POSITIVE_INFINITY) {
+      this.#session.isCongested = true;
     }
+    this.#touch();
   }
+
+  /** Of a client that publishes nothing, this is PUBREL. */
+  sendAck(type: AckType, packetId: PacketId): void {
+    if (type !== PacketType.pubrel || !this.#isAttached) return;
+    this.#released.push(packetId);
+    this.#touch();
+  }
+
+  #touch(): void {
+    if (this.#isInFlushList) return;
+    this.#isInFlushList = true;
+    this.#context.outgoing.touch(this);
+  }
+
+  /** Handlers are called at the end of the round, when the core is at rest. */
+  flush(): void {
+    this.#isInFlushList = false;
+    const released = this.#released;
+    this.#released = [];
+    for (const packetId of released) this.#acknowledge(PacketType.pubcomp, packetId);
+    for (let left = Math.min(this.#waiting.length, callsPerRound); left > 0 && this.#mayCall; left--) this.#callNext();
+    if (this.#waiting.length > 0) {
+      if (this.#mayCall) this.#touch();
+    } else if (this.#session.isCongested && this.isOpen) this.#goOn();
+  }
+
+  /** A handler may have closed the client. */
+  get #mayCall(): boolean {
+    return this.#waiting.length > 0 && this.#inProgress < this.#options.receiveMaximum && this.isOpen;
+  }
+
+  #goOn(): void {
+    this.#session.isCongested = false;
+    if (this.#session.hasWaiting) this.#context.core.delivering.pump(this.#session);
+  }
+
+  // Handlers
+
+  #callNext(): void {
+    const incoming = this.#waiting.shift()!;
+    this.#waitingBytes -= incoming.message.size;
+    this.#inProgress++;
+    const { message, retain, qos, dup, subscriptionIdentifiers } = incoming;
+    const { handler, handlerName } = this.#options;
+    const call = () => handler({ ...opened(message), retain }, { qos, dup, subscriptionIdentifiers });
+    this.#context.boundary.callProgram(handlerName, call, (hasFailed) => this.#settled(incoming, hasFailed));
+  }
+
+  #settled(incoming: Incoming, hasFailed: boolean): void {
+    this.#inProgress--;
+    const mustAcknowledge = incoming.qos > 0 && this.#isAttached;
+    if (hasFailed && mustAcknowledge && !this.#isStopped) this.#failed.push(incoming);
+    else this.#letGo(incoming);
+    if (!hasFailed && mustAcknowledge) {
+      this.#acknowledge(incoming.qos === 1 ? PacketType.puback : PacketType.pubrec, incoming.packetId);
+    }
+    if (this.#mayCall) this.#touch();
+    if (this.#inProgress === 0) this.#whenIdle?.();
+  }
+
+  #letGo({ message }: Incoming): void {
+    letGo(this.#session.account, Category.output, message, deliveryBytes);
+  }
+
+  #acknowledge(type: AckType, packetId: PacketId): void {
+    const { boundary, storeHealth, core } = this.#context;
+    // The answers of QoS 2 are stored themselves.
+    if (type !== PacketType.puback && storeHealth.isStrained && this.isPersistent) {
+      return storeHealth.wait({}, () => this.#acknowledge(type, packetId));
+    }
+    boundary.forOne(this, () => {
+      this.#context.timeOfRound();
+      if (this.#isAttached) handleAck(core, this.#session, type, packetId, ReasonCode.Success);
+    });
+  }
+
+  /** Gives the messages whose handlers failed to the handler again, before all others. Returns how many these are. */
+  retry(): number {
+    const failed = this.#failed.sort((one, other) => other.number - one.number);
+    this.#failed = [];
+    for (const incoming of failed) {
+      this.#waiting.unshift({ ...incoming, dup: true });
+      this.#waitingBytes += incoming.message.size;
+    }
+    if (failed.length > 0) this.#touch();
+    return failed.length;
+  }
+
+  // The end
 
   fail(): void {
-    this.close();
+    this.abandon();
   }
 
   endByBug(): void {
-    this.close();
+    this.abandon();
   }
 
+  /** Calls no handler any more, and waits for those in progress, whose messages are acknowledged, before it goes. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    this.#stop();
+    if (this.#session.window.count === 0) this.#detach();
+    else if (this.#isAttached) this.#session.isCongested = true;
+    if (this.#inProgress > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    this.#detach();
+  }
+
+  /** Goes at once. */
   abandon(): void {
-    this.close();
+    this.#stop();
+    this.#detach();
   }
 
-  close(): void {
-    this.#waiting = [];
-    if (this.#session.channel !== this) return;
-    this.#context.advanceClock();
-    disconnected(this.#context.core, this.#session, false);
+  #stop(): void {
+    this.#isStopped = true;
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) this.#letGo(next);
+    for (const incoming of this.#failed) this.#letGo(incoming);
+    this.#failed = [];
+    this.#waitingBytes = 0;
+  }
+
+  #detach(): void {
+    if (this.#isDetached) return;
+    this.#isDetached = true;
+    this.#options.onEnd(this);
+    const { boundary, core } = this.#context;
+    boundary.forOne(this, () => {
+      this.#context.advanceClock();
+      if (this.#isAttached) disconnected(core, this.#session, false);
+    });
   }
 }

@@ -25,7 +25,10 @@ export class BrokerView {
     });
   }
 
-  /** Of connected and absent clients, in no particular order. */
+  /**
+   * Of connected and absent clients, in no particular order. Those of the program have client identifiers that begin
+   * with U+0000.
+   */
   sessions(request?: PageRequest): Promise<Page<SessionView>> {
     return this.#pages.take('sessions', () => walkSessions(this.#context.core), request);
   }

@@ -6,14 +6,15 @@ import type { Session } from './session.ts';
  * Every session is in it from its start to its end, connected or not.
  */
 export interface SessionDirectory {
+  /** Sessions of clients: those of the program within this process do not count. */
   readonly size: number;
-  /** Sessions whose clients are connected. */
+  /** Of these, the ones whose clients are connected. */
   readonly connected: number;
   get(clientId: string): Session | undefined;
   add(session: Session): void;
   remove(session: Session): void;
   /** Its client has come. */
-  attached(): void;
+  attached(session: Session): void;
   /** Its client has gone. Others than those that are here do not count. */
   detached(session: Session): void;
   /**
@@ -25,9 +26,10 @@ export interface SessionDirectory {
 export class LocalDirectory implements SessionDirectory {
   readonly #sessions = new ShardedMap<string, Session>();
   #connected = 0;
+  #ofProgram = 0;
 
   get size(): number {
-    return this.#sessions.size;
+    return this.#sessions.size - this.#ofProgram;
   }
 
   get connected(): number {
@@ -40,18 +42,21 @@ export class LocalDirectory implements SessionDirectory {
 
   add(session: Session): void {
     this.#sessions.set(session.clientId, session);
+    if (session.isOfProgram) this.#ofProgram++;
   }
 
   remove(session: Session): void {
-    if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId);
+    if (this.#sessions.get(session.clientId) !== session) return;
+    this.#sessions.delete(session.clientId);
+    if (session.isOfProgram) this.#ofProgram--;
   }
 
-  attached(): void {
-    this.#connected++;
+  attached(session: Session): void {
+    if (!session.isOfProgram) this.#connected++;
   }
 
   detached(session: Session): void {
-    if (this.#sessions.get(session.clientId) === session) this.#connected--;
+    if (this.#sessions.get(session.clientId) === session && !session.isOfProgram) this.#connected--;
   }
 
   [Symbol.iterator](): Iterator<Session> {

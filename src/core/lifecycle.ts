@@ -29,7 +29,7 @@ export interface ConnectRequest {
   readonly will: SessionWill | null;
   /** The broker's connection. */
   readonly channel: object;
-  /** Kept with the session; null for subscribers within the process. */
+  /** Kept with the session; null for clients within the process. */
   readonly identity: ClientIdentity | null;
   readonly rights: Rights | null;
 }
@@ -79,7 +79,7 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   session.packetBytesMax = request.packetBytesMax;
   session.will = request.will;
   session.channel = request.channel;
-  core.directory.attached();
+  core.directory.attached(session);
   session.disconnectedAt = null;
   identify(core, session, request.identity, request.rights);
   session.isReady = session.isCongested = false;
@@ -88,25 +88,6 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   // CONNACK waits for that, and all that is sent follows.
   if (session.isPersistent) session.window.noted(session.window.next);
   return { session, sessionPresent };
-}
-
-/**
- * A subscriber within the process. It is no client: the directory does not know it, so no CONNECT takes it over, and
- * nothing counts it.
- */
-export function attach(core: Core, name: string, channel: object): Session {
-  const session = new Session(
-    {
-      clientId: name,
-      sid: core.store.nextSessionId(),
-      traits: traitsOf[5],
-      expirySeconds: 0,
-    },
-    core,
-  );
-  session.channel = channel;
-  session.window.resume(core.settings.limits.inflight);
-  return session;
 }
 
 /** The CONNACK has left: what waits for the client follows. */
@@ -191,15 +172,13 @@ export function disconnected(core: Core, session: Session, publishesWill: boolea
 export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'disconnected'): void {
   session.isEnded = true;
   core.timers.cancel(session.expiryTimer);
-  // Subscribers within the process are no clients, and nobody is told of their end.
-  const isClient = core.directory.get(session.clientId) === session;
   core.directory.remove(session);
   core.removeSubscriptions(session);
   // First, so that what stays of the session in the store does not have the will any more.
   core.wills.leave(session);
   leaveBacklog(core, session);
   core.wills.sessionEnded(session.clientId);
-  if (isClient) core.sink.sessionEnded(session, why);
+  if (!session.isOfProgram) core.sink.sessionEnded(session, why);
 }
 
 /**

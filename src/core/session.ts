@@ -21,6 +21,12 @@ import { type QueueTotals, SessionQueue } from './session-queue.ts';
 import type { Membership } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
 
+/**
+ * Begins the client identifiers of the program's own sessions. No CONNECT can have U+0000 in its own, so nobody takes
+ * one over. [MQTT5 1.5.4-2]
+ */
+export const programPrefix = '\0';
+
 /** Session Expiry Interval that means: never. [MQTT5 3.1.2.11.2] */
 export const neverExpires = 0xffffffff;
 
@@ -161,7 +167,7 @@ export class Session {
     if (will !== null) hold(this.account, Category.wills, will.message, willBytes);
   }
 
-  /** Whose it is; null for subscribers within the process. */
+  /** Whose it is; null for clients within the process. */
   get identity(): ClientIdentity | null {
     return this.#identity;
   }
@@ -189,6 +195,11 @@ export class Session {
     const protocolVersion = this.traits.version;
     const ended = this.isEnded ? { hasEnded: true } : {};
     return { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity, progress, ...ended };
+  }
+
+  /** Of a client within this process, which is no client to those who count clients or are told of them. */
+  get isOfProgram(): boolean {
+    return this.clientId.startsWith(programPrefix);
   }
 
   get isConnected(): boolean {

@@ -4,7 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type ConfigInput, createBroker, type EventListeners, type SluiceBroker } from '../../src/index.ts';
+import {
+  type ConfigInput,
+  createBroker,
+  type EventListeners,
+  type InProcessClient,
+  type SluiceBroker,
+} from '../../src/index.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const guide = readFileSync(new URL('../../docs/guides/library.md', import.meta.url), 'utf8');
@@ -57,6 +63,30 @@ test('the example of the guide runs, and its hooks and handlers do what they say
 
   expect(printed).toEqual([`mqtt://127.0.0.1:${port}`, 'd1 is here', 'd2 is here', '{"celsius":21.5,"from":"d1"}']);
   expect(await WireClient.open(port).catch((error: NodeJS.ErrnoException) => error.code)).toBe('ECONNREFUSED');
+});
+
+test('the example of the guide that loses no message gets what was published while its client was closed', async () => {
+  const [, client] = /```ts\n(const orders = [^`]*)```/.exec(guide)!;
+  const AsyncFunction = (async () => {}).constructor as new (
+    ...args: string[]
+  ) => (...args: unknown[]) => Promise<InProcessClient>;
+  const run = new AsyncFunction('broker', 'save', `${client}; return orders;`);
+  const directory = await mkdtemp(join(tmpdir(), 'sluice-library-'));
+  const config: ConfigInput = { ...inMemory(), store: { kind: 'level', directory } };
+  const saved: unknown[] = [];
+  const save = async (topic: string, payload: Buffer, dup: boolean) =>
+    void saved.push([topic, payload.toString(), dup]);
+
+  const before = await createBroker({ config });
+  await (await run(before, save)).close();
+  await before.publish('orders/1', 'tea', { qos: 1 });
+  await before.close();
+  const after = await createBroker({ config });
+  const orders = await run(after, save);
+  await expect.poll(() => saved).toEqual([['orders/1', 'tea', false]]);
+  expect(orders).toMatchObject({ sessionPresent: true, clientId: 'orders' });
+  await after.close();
+  await rm(directory, { recursive: true });
 });
 
 test('what is not a topic or a filter is told to the program, not to a client', async () => {

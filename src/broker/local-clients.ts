@@ -1,0 +1,304 @@
+/**
+ * The clients within the process: `broker.client` and `broker.subscribe` of the library.
+ */
+import type { PublishedMessage } from '../contracts/hooks.ts';
+import { StoreError } from '../contracts/session-store.ts';
+import { sessionOf } from '../core/lifecycle.ts';
+import { neverExpires, programPrefix } from '../core/session.ts';
+import type { QoS } from '../protocol/packets.ts';
+import { describeReason, isFailure } from '../protocol/reason-codes.ts';
+import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
+import type { BrokerContext } from './broker-context.ts';
+import { type DeliveryHandler, LocalClient, type LocalClientOptions } from './local-client.ts';
+
+/** One that throws, or whose promise rejects, is logged; it gets the next message all the same. */
+export type MessageHandler = (message: PublishedMessage) => unknown;
+
+export interface ClientOptions {
+  /**
+   * Names the session, among those of the program: clients on the network have names of their own. Default: none, and a
+   * session that nobody can open again.
+   */
+  readonly clientId?: string;
+  /**
+   * How long the session outlives the client and the broker, in seconds; 4,294,967,295: for good. Needs a `clientId`.
+   * Default: 0, not at all.
+   */
+  readonly sessionExpirySeconds?: number;
+  /**
+   * Handlers in progress at a time, 1 to 65,535, and so QoS 1 and 2 messages in flight. Default, and at most:
+   * `limits.inflight`.
+   */
+  readonly receiveMaximum?: number;
+  /**
+   * Called with each message; those of one QoS in their order. A QoS 1 or 2 message is acknowledged once the call
+   * returns or, if it returns a promise, once that resolves. If it throws or rejects, the log says so and the message
+   * is not acknowledged.
+   */
+  readonly onMessage: DeliveryHandler;
+}
+
+export interface SubscribeOptions {
+  /** The highest QoS at which messages come. Default: 0. */
+  readonly qos?: QoS;
+  /**
+   * 0: retained messages come with each `subscribe`; 1: only if there was no such subscription; 2: none. Default: 0.
+   */
+  readonly retainHandling?: 0 | 1 | 2;
+  /** Whether `retain` of a message is as published, or only true of those that had been retained. Default: true. */
+  readonly retainAsPublished?: boolean;
+  /** Comes with each message of this subscription: 1 to 268,435,455. Default: none. */
+  readonly identifier?: number;
+}
+
+/** What it waits for the store with comes to an end with the broker. */
+interface Owner {
+  readonly context: BrokerContext;
+  readonly hasEnded: boolean;
+  whenStored(client: LocalClient, stagedBefore: number): Promise<void>;
+  storeKeepsUp(): Promise<void>;
+}
+
+/** A client within the process, which takes messages at QoS 0 to 2. */
+export class InProcessClient {
+  readonly #owner: Owner;
+  readonly #client: LocalClient;
+
+  constructor(owner: Owner, client: LocalClient) {
+    this.#owner = owner;
+    this.#client = client;
+  }
+
+  /** Undefined if it has none. */
+  get clientId(): string | undefined {
+    return this.#client.clientId;
+  }
+
+  /** Whether the session was there before, with its subscriptions and what had come for them. */
+  get sessionPresent(): boolean {
+    return this.#client.sessionPresent;
+  }
+
+  /** False once it is closed, or the broker is. */
+  get isOpen(): boolean {
+    return this.#client.isOpen;
+  }
+
+  /**
+   * Resolves once the subscription is stored, if the session is, and then retained messages follow. Rejects with a
+   * TypeError if the filter or an option is not valid, and with an Error if a limit is reached or the client is closed.
+   */
+  async subscribe(topicFilter: string, options: SubscribeOptions = {}): Promise<void> {
+    const { context } = this.#owner;
+    const parsed = parse(context, topicFilter);
+    const { qos, retainHandling, retainAsPublished, identifier } = checked(options);
+    await this.#mayStore();
+    const { staged } = context.core.store;
+    const granted = { qos, noLocal: false, retainHandling, retainAsPublished, identifier };
+    const code = this.#client.subscribe(topicFilter, parsed, granted);
+    if (isFailure(code)) {
+      throw new Error(
+        `Cannot subscribe to ${topicFilter}: ${describeReason(code)} (limits of subscriptions or memory)`,
+      );
+    }
+    await this.#owner.whenStored(this.#client, staged);
+    this.#client.beginReplays();
+  }
+
+  /** Resolves once that is stored, with whether there was such a subscription. */
+  async unsubscribe(topicFilter: string): Promise<boolean> {
+    await this.#mayStore();
+    const { staged } = this.#owner.context.core.store;
+    const existed = this.#client.unsubscribe(topicFilter);
+    await this.#owner.whenStored(this.#client, staged);
+    return existed;
+  }
+
+  /**
+   * Gives the messages whose handlers failed to `onMessage` again, with `dup`, before all others. Returns how many
+   * these are.
+   */
+  retry(): number {
+    return this.#client.retry();
+  }
+
+  /**
+   * Calls `onMessage` no more, waits for the calls in progress (so no call may wait for it), and resolves once what
+   * they acknowledged is stored. The session stays for its `sessionExpirySeconds`; with `endSession` it ends.
+   */
+  async close({ endSession = false }: { readonly endSession?: boolean } = {}): Promise<void> {
+    if (endSession && this.isOpen) this.#client.endSession();
+    await this.#client.close();
+    if (!this.#owner.hasEnded) await this.#owner.whenStored(this.#client, -1);
+  }
+
+  async #mayStore(): Promise<void> {
+    if (this.#client.isPersistent) await this.#owner.storeKeepsUp();
+    if (!this.isOpen) throw new Error('This client is closed');
+    this.#owner.context.advanceClock();
+  }
+}
+
+const isWhole = (value: unknown, least: number, most: number) =>
+  Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+
+/** A missing identifier is 0. Throws a TypeError. */
+function checked({
+  qos = 0,
+  retainHandling = 0,
+  retainAsPublished = true,
+  identifier = 0,
+}: SubscribeOptions): Required<SubscribeOptions> {
+  if (!isWhole(qos, 0, 2)) throw new TypeError('qos: expected 0, 1 or 2');
+  if (!isWhole(retainHandling, 0, 2)) throw new TypeError('retainHandling: expected 0, 1 or 2');
+  if (typeof retainAsPublished !== 'boolean') throw new TypeError('retainAsPublished: expected true or false');
+  if (!isWhole(identifier, 0, 268_435_455)) throw new TypeError('identifier: expected 1 to 268,435,455');
+  return { qos, retainHandling, retainAsPublished, identifier };
+}
+
+function parse({ settings }: BrokerContext, topicFilter: string): ParsedFilter {
+  const parsed = parseFilter(topicFilter, settings.limits);
+  if (parsed === null) throw new TypeError(`Not a valid topic filter: ${JSON.stringify(topicFilter)}`);
+  return parsed;
+}
+
+/** Its record in the store has 65,535 bytes for it, a part of which are ours. */
+const clientIdBytesMax = 65_000;
+
+/** Throws a TypeError. */
+function checkClient({ clientId, sessionExpirySeconds = 0, receiveMaximum = 1, onMessage }: ClientOptions): void {
+  if (typeof onMessage !== 'function') throw new TypeError('onMessage: expected a function');
+  if (!isWhole(receiveMaximum, 1, 65_535)) throw new TypeError('receiveMaximum: expected 1 to 65,535');
+  if (!isWhole(sessionExpirySeconds, 0, neverExpires)) {
+    throw new TypeError('sessionExpirySeconds: expected 0 to 4,294,967,295');
+  }
+  if (clientId === undefined) {
+    if (sessionExpirySeconds === 0) return;
+    throw new TypeError('sessionExpirySeconds: a session that stays needs a clientId to be opened by');
+  }
+  const isText = typeof clientId === 'string' && clientId !== '' && clientId.isWellFormed() && !clientId.includes('\0');
+  if (isText && Buffer.byteLength(clientId) <= clientIdBytesMax) return;
+  throw new TypeError(`clientId: expected text without U+0000, of at most ${clientIdBytesMax} bytes`);
+}
+
+export class LocalClients implements Owner {
+  readonly context: BrokerContext;
+  readonly #clients = new Set<LocalClient>();
+  /** How to tell those that wait for the store that they wait in vain. */
+  readonly #pending = new Set<(error: Error) => void>();
+  #lastNumber = 0;
+  #isClosing = false;
+  /** Nothing more is stored. */
+  hasEnded = false;
+
+  constructor(context: BrokerContext) {
+    this.context = context;
+  }
+
+  /** See `SluiceBroker.subscribe`. */
+  subscribe(topicFilter: string, handler: MessageHandler): () => void {
+    const parsed = parse(this.context, topicFilter);
+    this.context.advanceClock();
+    const client = this.#add({
+      name: this.#nextName(),
+      clientId: undefined,
+      handlerName: `handler of ${topicFilter}`,
+      handler: (message) => handler(message),
+      expirySeconds: 0,
+      receiveMaximum: Number.POSITIVE_INFINITY,
+    });
+    // QoS 0: within the process nothing is lost on the way, so there is nothing to acknowledge.
+    client.subscribe(topicFilter, parsed, {
+      qos: 0,
+      noLocal: false,
+      retainAsPublished: true,
+      retainHandling: 0,
+      identifier: 0,
+    });
+    client.begin();
+    return () => client.abandon();
+  }
+
+  /** See `SluiceBroker.client`. */
+  async open(options: ClientOptions): Promise<InProcessClient> {
+    checkClient(options);
+    const { core } = this.context;
+    const {
+      clientId,
+      sessionExpirySeconds: expirySeconds = 0,
+      receiveMaximum = core.settings.limits.inflight,
+    } = options;
+    // There may be a session of this name, from a time when it was to stay.
+    if (clientId !== undefined) await this.storeKeepsUp();
+    if (this.#isClosing) throw new Error('The broker is closed');
+    this.context.advanceClock();
+    const { staged } = core.store;
+    const name = clientId === undefined ? this.#nextName() : `${programPrefix}program/${clientId}`;
+    const existing = sessionOf(core, name);
+    if (existing?.isConnected) {
+      throw new Error(`The client ${JSON.stringify(clientId)} of this program is open: close it, and wait for that`);
+    }
+    if (existing === undefined && core.ledger.isUsedUp) {
+      throw new Error('There is no memory for this session (limits.memoryBytes)');
+    }
+    const handlerName = clientId === undefined ? 'handler of a client' : `handler of the client ${clientId}`;
+    const handler = options.onMessage;
+    const most = Math.min(receiveMaximum, core.settings.limits.inflight);
+    const client = this.#add({ name, clientId, handlerName, handler, expirySeconds, receiveMaximum: most });
+    await this.whenStored(client, staged);
+    if (!client.isOpen) throw new Error('The broker is closed');
+    client.begin();
+    return new InProcessClient(this, client);
+  }
+
+  #nextName(): string {
+    return `${programPrefix}local/${++this.#lastNumber}`;
+  }
+
+  #add(options: Omit<LocalClientOptions, 'onEnd'>): LocalClient {
+    const client = new LocalClient(this.context, { ...options, onEnd: (ended) => this.#clients.delete(ended) });
+    this.#clients.add(client);
+    return client;
+  }
+
+  whenStored(client: LocalClient, stagedBefore: number): Promise<void> {
+    return this.#waitFor((done) => this.context.commits.whenStored(client, done, stagedBefore));
+  }
+
+  /** Resolves once the disk takes writes and keeps up. */
+  async storeKeepsUp(): Promise<void> {
+    const { storeHealth } = this.context;
+    while (storeHealth.isStrained && !this.#isClosing) await this.#waitFor((done) => storeHealth.wait(done, done));
+  }
+
+  #waitFor(begin: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#pending.add(reject);
+      begin(() => {
+        this.#pending.delete(reject);
+        resolve();
+      });
+    });
+  }
+
+  /** Calls no handler any more. Resolves once those in progress are done. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.all([...this.#clients].map((client) => client.close()));
+  }
+
+  /** Handlers that are in progress now acknowledge nothing any more. */
+  abandon(): void {
+    this.#isClosing = true;
+    for (const client of [...this.#clients]) client.abandon();
+  }
+
+  /** The broker has ended: who waits for the store waits in vain. */
+  end(): void {
+    this.hasEnded = true;
+    this.abandon();
+    const what = 'The broker has ended, and what was asked of this client is perhaps not stored';
+    for (const reject of this.#pending) reject(new StoreError('not_written', what));
+    this.#pending.clear();
+  }
+}

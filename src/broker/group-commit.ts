@@ -2,6 +2,7 @@
  * Everything that is staged in a round of the event loop is committed in one batch at its end, and synced; while that
  * is under way the next batch collects. Answers that promise durability wait for their batch.
  */
+import { assert } from '../base/assert.ts';
 import { Deque } from '../base/deque.ts';
 import type { Scheduler, Share } from '../base/scheduler.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
@@ -50,7 +51,7 @@ class PendingAnswers {
   }
 
   #give(channel: ClientChannel | null, answer: number | (() => void)): void {
-    if (channel !== null) channel.heldAnswers--;
+    if (channel !== null) assert(channel.heldAnswers-- > 0, 'an answer is given that was not owed');
     if (typeof answer !== 'number') answer();
     else channel!.sendAck((answer >>> 24) as AckType, (answer >>> 8) & 0xffff, answer & 0xff);
   }

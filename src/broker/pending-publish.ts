@@ -3,6 +3,7 @@
  * one at most. It waits for a hook or the disk; or its route is found, where that is long; or it is on its way to very
  * many.
  */
+import { assert } from '../base/assert.ts';
 import { type Account, Category } from '../base/ledger.ts';
 import type { Step } from '../base/scheduler.ts';
 import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
@@ -76,6 +77,7 @@ export class PendingPublish {
   }
 
   #run(pending: Pending): void {
+    assert(!this.isRunning, 'a second message is published while the first is on its way');
     this.#become(pending);
     if (!this.#isStepping) this.#work(() => this.step());
   }

@@ -4,6 +4,7 @@
  * For some of them also the packets that are here already wait: then it is parked. What was not read is not late for
  * its keep-alive.
  */
+import { assert } from '../base/assert.ts';
 import type { Share, Step } from '../base/scheduler.ts';
 import type { PacketGate } from '../codec/receiver.ts';
 import type { ByteStream } from '../contracts/transport.ts';
@@ -110,6 +111,7 @@ export class Reading implements PacketGate {
   }
 
   unpark(): void {
+    assert(this.#parks > 0, 'a connection that is not parked is unparked');
     if (--this.#parks > 0) return;
     this.#connection.share.run(() => this.#resume());
   }

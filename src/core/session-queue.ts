@@ -3,6 +3,7 @@
  *
  * The first ones are in memory. Those behind may be left to the store ("spilled"), which gives them back page by page.
  */
+import { assert } from '../base/assert.ts';
 import { Deque } from '../base/deque.ts';
 import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { Backlog } from '../contracts/session-store.ts';
@@ -102,6 +103,7 @@ export class SessionQueue {
   #addSpilled(messages: number, bytes: number): void {
     this.#spilled += messages;
     this.#spilledBytes += bytes;
+    assert(this.#spilled >= 0, 'fewer messages of a queue are on disk than none');
     this.#totals.messages += messages;
     this.#totals.bytes += bytes;
   }

@@ -670,8 +670,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a QoS 2 message that was allowed is refused when it comes again',
     file: 'broker/client-publish.ts',
-    from: 'if (isResend(session, message, packetId)) return handlePublish(core, session, message, packetId);\n  counters',
-    to: 'counters',
+    from: 'if (isResend(session, message, packetId)) return handlePublish(core, session, message, packetId);\n  noteRefusal',
+    to: 'noteRefusal',
   },
   // Connections
   {

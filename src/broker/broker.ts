@@ -265,7 +265,9 @@ export class Broker implements BanList {
   async reclassify(): Promise<void> {
     if (this.#context.pipeline === null) return;
     const budget = { left: 0 };
-    for (const connection of this.#connections) await reclassifySession(connection, budget);
+    for (const connection of this.#connections) {
+      await reclassifySession(connection, budget).catch((error) => this.#context.boundary.blame(connection, error));
+    }
   }
 
   /**

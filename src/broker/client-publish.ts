@@ -8,9 +8,10 @@ import { answerPublish, handlePublish, refusePublish as refuseInCore } from '../
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType } from '../protocol/packets.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { reportPublishRefused } from './audit-events.ts';
 import type { Connection } from './connection.ts';
+import { raiseQuota } from './connection-state.ts';
 import { type Publisher, publish } from './publish.ts';
 
 /** The first copy has been taken, and is on its way: a resend is only answered again. [MQTT5 4.3.3-10] */
@@ -45,7 +46,9 @@ function isTold(connection: Connection, message: Message, packetId: PacketId): b
   if (!storeHealth.isFailing) return false;
   if (packetId !== 0 && connection.traits.hasProperties && connection.heldAnswers === 0) {
     const type = message.qos === 1 ? PacketType.puback : PacketType.pubrec;
-    refuseAck(connection, type, packetId, ReasonCode.QuotaExceeded, 'The broker cannot write to its disk');
+    const why = 'The broker cannot write to its disk';
+    noteRefusal(connection, message, ReasonCode.QuotaExceeded, why);
+    refuseAck(connection, type, packetId, ReasonCode.QuotaExceeded, why);
     return true;
   }
   const fields = { client: connection.clientId };
@@ -88,6 +91,7 @@ class ClientPublish implements Publisher {
   }
 
   published(reasonCode: number): void {
+    if (isFailure(reasonCode)) noteRefusal(this.asker, this.#message, reasonCode);
     if (this.origin.channel !== this.asker) return;
     const { core } = this.asker.context;
     answerPublish(core, this.origin, this.#message.qos, this.#packetId, reasonCode, this.#stagedBefore);
@@ -112,16 +116,21 @@ export function refusePublish(
   code: number,
   why?: string,
 ): void {
-  const { counters, log, core } = connection.context;
+  const { core } = connection.context;
   if (isResend(session, message, packetId)) return handlePublish(core, session, message, packetId);
-  counters.publishRefused++;
-  log.debug({ client: connection.clientId, topic: message.topic.name, reason: code }, 'publish refused');
-  reportPublishRefused(connection, message, code, why);
+  noteRefusal(connection, message, code, why);
   // In words too, where the version has them.
   if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
     return refuseAck(connection, message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
   }
   refuseInCore(core, session, message.qos, packetId, code);
+}
+
+function noteRefusal(connection: Connection, message: Message, code: number, why?: string): void {
+  const { counters, log } = connection.context;
+  counters.publishRefused++;
+  log.debug({ client: connection.clientId, topic: message.topic.name, reason: code }, 'publish refused');
+  reportPublishRefused(connection, message, code, why);
 }
 
 /** An acknowledgement that says in words why it refuses, where the client wants and can take that. */
@@ -134,7 +143,7 @@ function refuseAck(connection: Connection, type: AckType, packetId: PacketId, re
   commits.answer(connection, core.store.staged, () => {
     const { state } = connection;
     if (state.name !== 'open' || !state.isAnswered) return;
-    state.receiveQuota++;
+    raiseQuota(state);
     connection.sendBytes(bytes);
   });
 }

@@ -48,6 +48,8 @@ export interface Open extends Client {
   readonly outboundAliases: OutboundAliases | null;
   /** How many more QoS 1 and 2 messages the client may have in flight. [MQTT5 3.3.4-7] */
   receiveQuota: number;
+  /** What CONNACK told the client. */
+  readonly receiveMaximum: number;
 }
 
 export interface Closing {
@@ -67,6 +69,11 @@ export const opening: Opening = { name: 'opening' };
 export function authenticating(identity: ClientIdentity, method: string | null): Authenticating {
   const exchange = method === null ? null : { method, state: undefined, accepted: null };
   return { name: 'authenticating', identity, isAuthenticated: false, mechanism: null, exchange, awaitsStore: false };
+}
+
+/** One of the client's messages is no longer in flight. Answers to packets that are none of these raise nothing. */
+export function raiseQuota(state: Open): void {
+  if (state.receiveQuota < state.receiveMaximum) state.receiveQuota++;
 }
 
 export function closing(before: ConnectionState, why: string, publishesWill: boolean): Closing {

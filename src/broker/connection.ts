@@ -29,7 +29,7 @@ import { reportDisconnected, reportRefused } from './audit-events.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { ClientChannel } from './client-channel.ts';
 import { refusal } from './connack.ts';
-import { type ConnectionState, closing, type Open, opening } from './connection-state.ts';
+import { type ConnectionState, closing, type Open, opening, raiseQuota } from './connection-state.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Asker } from './late-answers.ts';
 import { type Urgency, urgency } from './outgoing.ts';
@@ -324,14 +324,15 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     const { state } = this;
     if (state.name !== 'open' || !state.isAnswered) return;
     const isEnd = type === PacketType.pubcomp || type === PacketType.puback || isFailure(reasonCode);
-    if (isEnd && type !== PacketType.pubrel) state.receiveQuota++;
+    if (isEnd && type !== PacketType.pubrel) raiseQuota(state);
     const output = this.#output;
     const chunk = output.reserve(ackBytes(reasonCode, this.traits.version));
     const start = output.length;
     output.length = encodeAck(chunk, start, type, packetId, reasonCode, this.traits.version);
     this.context.counters.packetsSent++;
     this.context.counters.bytesSent += output.length - start;
-    this.#touch();
+    // It may be the end of a message for very many, and is itself for one.
+    this.#touch(urgency.now);
   }
 
   /**
@@ -367,11 +368,10 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     this.#touch();
   }
 
-  #touch(): void {
-    const { outgoing } = this.context;
-    if (this.#urgency >= outgoing.urgency) return;
-    this.#urgency = outgoing.urgency;
-    outgoing.touch(this);
+  #touch(wanted: Urgency = this.context.outgoing.urgency): void {
+    if (this.#urgency >= wanted) return;
+    this.#urgency = wanted;
+    this.context.outgoing.touch(this, wanted);
   }
 
   flush(): void {

@@ -8,7 +8,7 @@ import { Metrics } from '../base/metrics.ts';
 import { eventLoop, type Step } from '../base/scheduler.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
-import { checkedHooks } from '../contracts/hook-answers.ts';
+import { checkedCluster, checkedHooks, type InTime } from '../contracts/hook-answers.ts';
 import { silentLog } from '../contracts/log.ts';
 import { Core } from '../core/core.ts';
 import { defaultStepSizes } from '../core/step-sizes.ts';
@@ -45,6 +45,7 @@ export function createContext(
   connections: ReadonlySet<MemoryHolder>,
   onBroken: (error: Error) => void,
 ): BrokerContext {
+  const inTime: InTime = options.inTime ?? ((answer) => answer);
   const { settings, store, scheduler = eventLoop, log = silentLog, audit = null } = options;
   const time = new Timekeeper(options.clock ?? systemClock, (ms) =>
     log.warn({ seconds: Math.round(ms / 1000) }, describeStep(ms)),
@@ -101,9 +102,9 @@ export function createContext(
   });
   const context: BrokerContext = {
     settings,
-    hooks: checkedHooks(options.hooks ?? {}, options.inTime ?? ((answer) => answer)),
+    hooks: checkedHooks(options.hooks ?? {}, inTime),
     pipeline: options.pipeline ?? null,
-    cluster: options.cluster ?? null,
+    cluster: options.cluster === undefined ? null : checkedCluster(options.cluster, inTime),
     asksAboutAll: options.hooks?.authorizePublish !== undefined || options.cluster !== undefined,
     randomBytes: options.randomBytes ?? randomBytes,
     core,

@@ -239,6 +239,7 @@ function openState({ connection, packet, state }: Newcomer, session: Session): O
     inboundAliases: traits.hasProperties ? new InboundAliases(topicAliases) : null,
     outboundAliases: traits.hasProperties && aliases > 0 ? new OutboundAliases(aliases, packetBytesMax) : null,
     receiveQuota: receiveMaximum,
+    receiveMaximum,
   };
 }
 
@@ -305,7 +306,7 @@ function answer(newcomer: Newcomer, state: Open, begun: { sessionPresent: boolea
     state.isAnswered = true;
     connection.deadlines.setKeepAlive(keepAlive);
     tellConnected(connection, state, sessionPresent, keepAlive);
-    if (sessionPresent) void reclassifySession(connection);
+    if (sessionPresent) reclassifySession(connection).catch((error) => context.boundary.blame(connection, error));
     ready(context.core, session);
     if (isParked) connection.unpark();
   });

@@ -41,16 +41,25 @@ export class Outgoing {
   }
 
   /** The channel will be flushed. It says so once for each urgency; flushing it a second time does nothing. */
-  touch(channel: ClientChannel): void {
-    if (this.urgency === urgency.now) this.#now.push(channel);
+  touch(channel: ClientChannel, wanted = this.urgency): void {
+    if (wanted === urgency.now) this.#now.push(channel);
     else this.#bulk.push(channel);
     this.#scheduler.wake();
   }
 
   /** What `run` sends is for very many: it is written when there is time. */
   inBulk<T>(run: () => T): T {
+    return this.#within(urgency.bulk, run);
+  }
+
+  /** What `run` sends is not, though it may follow from something that is. */
+  atOnce<T>(run: () => T): T {
+    return this.#within(urgency.now, run);
+  }
+
+  #within<T>(wanted: Urgency, run: () => T): T {
     const before = this.urgency;
-    this.urgency = urgency.bulk;
+    this.urgency = wanted;
     try {
       return run();
     } finally {

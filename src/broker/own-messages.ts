@@ -20,6 +20,9 @@ export interface OwnPublication {
   failed(error: unknown): void;
 }
 
+/** So many are published before others are served. */
+const publishedPerStep = 64;
+
 /**
  * They are published in their order, and there is no end of a connection to fear: a bug on the way of one fails that
  * one.
@@ -47,20 +50,34 @@ export class OwnMessages implements Asker {
 
   /** The broker is about to close: what is on its way reaches everybody now. */
   finish(): void {
-    for (let first = this.#queue.peek(); first?.isRunning === true; first = this.#queue.peek()) first.step();
+    this.#isPublishing = true;
+    for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
+      if (first.isRunning) first.step();
+      else if (!first.begin()) break;
+    }
+    this.#isPublishing = false;
   }
 
   /** The first one is over. */
   next(): void {
     this.#queue.shift();
-    this.#publishQueued();
+    this.context.outgoing.atOnce(() => this.#publishQueued());
   }
 
+  /** Some of them: very many may have come to wait behind one. */
   #publishQueued(): void {
     if (this.#isPublishing) return;
     this.#isPublishing = true;
-    for (let first = this.#queue.peek(); first?.begin() === true; first = this.#queue.peek());
+    let left = publishedPerStep;
+    while (left > 0 && this.#queue.peek()?.begin() === true) left--;
     this.#isPublishing = false;
+    if (left > 0 || this.#queue.length === 0) return;
+    this.#isPublishing = true;
+    this.context.core.sink.background(() => {
+      this.#isPublishing = false;
+      this.#publishQueued();
+      return false;
+    });
   }
 
   park(): void {}

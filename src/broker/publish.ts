@@ -174,5 +174,5 @@ function give(publisher: Publisher, messages: readonly Prepared[]): void {
   const { asker, origin, isRefusable } = publisher;
   const done = (reasonCode: number) => publisher.published(reasonCode);
   const publication = new Publication(asker.context.core, messages, origin, done, { isRefusable });
-  if (publication.begin()) publisher.work(() => publication.step());
+  if (publication.step()) publisher.work(() => publication.step());
 }

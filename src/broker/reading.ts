@@ -91,8 +91,9 @@ export class Reading implements PacketGate {
 
   /** Reads on, unless something is in the way. */
   #readOn(): void {
-    if (this.#pauses !== 0 || this.#isUnread || this.#connection.isClosing) return;
-    this.#connection.stream.resume();
+    if (this.#pauses !== 0 || this.#connection.isClosing) return;
+    if (this.#isUnread) this.#pauseUntilDrained();
+    else this.#connection.stream.resume();
   }
 
   /** It has been let off, and reads on unless something else is in the way. */
@@ -124,8 +125,10 @@ export class Reading implements PacketGate {
   /** Takes the packets that have come meanwhile. Returns whether its time is used up before the last of them. */
   #resume(): boolean {
     const connection = this.#connection;
+    // Its turn has come, whatever else it waits for: nothing is queued any more.
+    this.#pauses &= ~Pause.hasNoTime;
     if (this.#parks > 0 || this.#has(Pause.isEnding)) return false;
-    this.#pauses &= ~(Pause.waits | Pause.hasNoTime);
+    this.#pauses &= ~Pause.waits;
     if (connection.isClosing) return false;
     connection.heardAt(connection.context.core.now);
     this.#isResuming = true;
@@ -230,7 +233,10 @@ export class Reading implements PacketGate {
     }
     if (stream.pendingBytes === 0) return;
     if (session !== null && this.#output.waitingBytes > context.memory.outputBytes) session.isCongested = true;
-    if (!this.#isUnread) return;
+    if (this.#isUnread) this.#pauseUntilDrained();
+  }
+
+  #pauseUntilDrained(): void {
     if (!this.#has(Pause.isUnread)) this.#unsentBytes = this.#unsent;
     this.#pause(Pause.isUnread);
   }

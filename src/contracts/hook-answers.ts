@@ -2,7 +2,9 @@
  * What hooks and steps of a program may answer. Programs are written without types, too, or by mistake: what is no
  * answer is an error of the hook, which refuses, and is never taken for a yes.
  */
+
 import { isThenable, ownPromise } from '../base/thenable.ts';
+import type { Cluster } from './cluster.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable, Hooks, PublishVerdict } from './hooks.ts';
 import type { DeliverVerdict } from './pipeline.ts';
 
@@ -35,6 +37,14 @@ export function checkedHooks(hooks: Hooks, inTime: InTime): CheckedHooks {
     ...(hooks.authorizeSubscribe && {
       authorizeSubscribe: (...asked) => inTime(checkedAnswer(hooks.authorizeSubscribe!(...asked), asSubscribeCode)),
     }),
+  };
+}
+
+/** What is no valid answer refuses, and the time to answer is limited, as for hooks. */
+export function checkedCluster(cluster: Cluster, inTime: InTime): Cluster {
+  return {
+    claim: (clientId) => inTime(checkedAnswer(cluster.claim(clientId), asPublishCode)),
+    forward: (messages) => inTime(checkedAnswer(cluster.forward(messages), asPublishCode)),
   };
 }
 

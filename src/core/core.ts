@@ -151,12 +151,19 @@ export class Core {
    * Gives a message to everybody who subscribed, and keeps it if it is to be retained. `origin` is the session it came
    * from, for No Local; null for the broker's own. The message may be borrowed. `forms` has it for the classes of
    * subscribers that want another one; a class that is not in it gets the message as it is. With `mayPause` the caller
-   * takes what is left in `fanOut`, and publishes nothing more of `origin` before that is done.
+   * takes what is left in `fanOut`, and publishes nothing more of `origin` before that is done. What is stored of it is
+   * committed with what else is in `joint`.
    *
    * Where there is no room for a copy, that copy is dropped and counted, and the others go out: who can tell the
    * publisher of a refusal asks `checkRoom` before. Returns Success or NoMatchingSubscribers.
    */
-  publish(message: Message, origin: Session | null, forms: Variants | null = null, mayPause = false): ReasonCode {
+  publish(
+    message: Message,
+    origin: Session | null,
+    forms: Variants | null = null,
+    mayPause = false,
+    joint: JointCommit | null = null,
+  ): ReasonCode {
     const route = this.router.route(message.topic);
     if (message.retain) this.#retain(message);
     // It had to wait, for a hook or for the disk. [MQTT5 3.3.2-5]
@@ -167,27 +174,48 @@ export class Core {
 
     const { targets, groups } = route;
     if (mayPause && targets.length + groups.length * targetsPerGroup > this.stepSizes.copies) {
-      this.fanOut = this.#fanOutTo(route, message.keep(), origin, forms);
+      this.fanOut = this.#fanOutTo(route, message.keep(), origin, forms, joint);
       return ReasonCode.Success;
     }
-    const reached = this.#give(message, route, origin, forms, 0, targets.length + groups.length);
+    const total = targets.length + groups.length;
+    const reached =
+      joint === null
+        ? this.#give(message, route, origin, forms, 0, total)
+        : this.#within(joint, () => this.#give(message, route, origin, forms, 0, total));
     return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
   }
 
-  #fanOutTo(route: Route, message: Message, origin: Session | null, forms: Variants | null): FanOut {
+  /** What is delivered in `give` is committed with others. */
+  #within<T>(joint: JointCommit | null, give: () => T): T {
+    this.delivering.joint = joint;
+    try {
+      return give();
+    } finally {
+      this.delivering.joint = null;
+    }
+  }
+
+  /** For messages that are given in several rounds, and committed together. Null: nothing of them is stored. */
+  newJoint(messages: readonly Message[]): JointCommit | null {
+    if (!this.store.outlivesProcess) return null;
+    const mayStore = this.settings.queueQoS0 || messages.some(({ qos }) => qos > 0);
+    return mayStore ? new JointCommit(this.store, this.sink) : null;
+  }
+
+  #fanOutTo(
+    route: Route,
+    message: Message,
+    origin: Session | null,
+    forms: Variants | null,
+    common: JointCommit | null,
+  ): FanOut {
     const { copies, storedCopies } = this.stepSizes;
     const mayStore = message.qos > 0 || this.settings.queueQoS0;
-    const joint = mayStore && this.store.outlivesProcess ? new JointCommit(this.store, this.sink) : null;
-    const give = (from: number, to: number) => {
-      this.delivering.joint = joint;
-      try {
-        return this.#give(message, route, origin, forms, from, to, true);
-      } finally {
-        this.delivering.joint = null;
-      }
-    };
+    const own = common === null ? this.newJoint([message]) : null;
+    const give = (from: number, to: number) =>
+      this.#within(common ?? own, () => this.#give(message, route, origin, forms, from, to, true));
     const total = route.targets.length + route.groups.length;
-    return new FanOut({ give, total, perStep: mayStore ? storedCopies : copies, joint });
+    return new FanOut({ give, total, perStep: mayStore ? storedCopies : copies, joint: own });
   }
 
   /** For whoever sees to what `publish` has left. */

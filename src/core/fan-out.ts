@@ -63,7 +63,7 @@ export interface FanOutOptions {
   readonly give: (from: number, to: number) => number;
   readonly total: number;
   readonly perStep: number;
-  /** Null: nothing of it is stored. */
+  /** Ends with it. Null: nothing of it is stored, or others are committed with it. */
   readonly joint: JointCommit | null;
 }
 
@@ -118,6 +118,8 @@ export class Publication implements Resumable {
   /** The route of the next one is long to find. */
   #search: PendingRoute | null = null;
   #fanOut: FanOut | null;
+  /** Null: there is one message, or nothing is stored. */
+  #joint: JointCommit | null = null;
   #worst: number = ReasonCode.Success;
 
   /** `done` is told the worst of their reason codes. */
@@ -140,8 +142,24 @@ export class Publication implements Resumable {
    * Publishes up to the first message that is for very many, or whose route is long to find, and no more than fit in a
    * step. Returns whether anything is left.
    */
-  begin(): boolean {
-    return this.#check === null ? this.#publishSome() : this.#checkRoom();
+  step(): boolean {
+    try {
+      return this.#step();
+    } catch (error) {
+      // It is over; what it has given so far is stored.
+      this.#joint?.end();
+      throw error;
+    }
+  }
+
+  #step(): boolean {
+    if (this.#check !== null) return this.#checkRoom();
+    if (this.#search !== null) return this.#findRoute();
+    if (this.#fanOut === null) return this.#publishSome();
+    if (this.#fanOut.step()) return true;
+    this.#worst = Math.max(this.#worst, this.#fanOut.reasonCode);
+    this.#fanOut = null;
+    return this.#next < this.#messages.length || this.#end(this.#worst);
   }
 
   #checkRoom(): boolean {
@@ -149,11 +167,22 @@ export class Publication implements Resumable {
     if (isRefused === null) return true;
     this.#check = null;
     if (!isRefused) return this.#publishSome();
-    this.#done(ReasonCode.QuotaExceeded);
+    return this.#end(ReasonCode.QuotaExceeded);
+  }
+
+  /** The answer is committed together with what it is for. */
+  #end(reasonCode: number): false {
+    this.#joint?.end();
+    this.#joint = null;
+    this.#done(reasonCode);
     return false;
   }
 
   #publishSome(): boolean {
+    // A crash between two rounds must not leave the first ones behind: their publisher sends all of it again.
+    if (this.#next === 0 && this.#messages.length > 1) {
+      this.#joint = this.#core.newJoint(this.#messages.map(({ message }) => message));
+    }
     const { copies, storedCopies } = this.#core.stepSizes;
     for (let left = copies; left > 0 && this.#next < this.#messages.length; ) {
       const { message } = this.#messages[this.#next]!;
@@ -163,32 +192,18 @@ export class Publication implements Resumable {
       if (this.#fanOut !== null) return true;
       left -= (copiesPerMessage + reached) * (message.qos === 0 ? 1 : copies / storedCopies);
     }
-    if (this.#next < this.#messages.length) return true;
-    this.#done(this.#worst);
-    return false;
+    return this.#next < this.#messages.length || this.#end(this.#worst);
   }
 
   /** Returns how many it is for, if others follow. */
   #publishNext(): number {
     const { message, forms } = this.#messages[this.#next++]!;
-    const reasonCode = this.#core.publish(message, this.#origin, forms, true);
+    const reasonCode = this.#core.publish(message, this.#origin, forms, true, this.#joint);
     this.#fanOut = this.#core.takeFanOut();
     if (this.#fanOut === null) this.#worst = Math.max(this.#worst, reasonCode);
     if (this.#next === this.#messages.length) return 0;
     const { targets, groups } = this.#core.router.route(message.topic);
     return targets.length + groups.length;
-  }
-
-  step(): boolean {
-    if (this.#check !== null) return this.#checkRoom();
-    if (this.#search !== null) return this.#findRoute();
-    if (this.#fanOut === null) return this.#publishSome();
-    if (this.#fanOut.step()) return true;
-    this.#worst = Math.max(this.#worst, this.#fanOut.reasonCode);
-    this.#fanOut = null;
-    if (this.#next < this.#messages.length) return true;
-    this.#done(this.#worst);
-    return false;
   }
 
   #findRoute(): true {
@@ -204,6 +219,13 @@ interface Publisher {
   readonly router: Pick<Router, 'search' | 'route'>;
   readonly stepSizes: Pick<StepSizes, 'copies' | 'storedCopies'>;
   checkRoom(messages: readonly Prepared[], origin: Session | null): RoomCheck;
-  publish(message: Message, origin: Session | null, forms: Variants | null, mayPause: boolean): number;
+  newJoint(messages: readonly Message[]): JointCommit | null;
+  publish(
+    message: Message,
+    origin: Session | null,
+    forms: Variants | null,
+    mayPause: boolean,
+    joint: JointCommit | null,
+  ): number;
   takeFanOut(): FanOut | null;
 }

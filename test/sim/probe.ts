@@ -78,7 +78,7 @@ function watchDecisions(core: Core, judge: Judge): void {
   let routing: Routing | null = null;
 
   const publish = core.publish.bind(core);
-  core.publish = (message, origin, forms, mayPause) => {
+  core.publish = (message, origin, forms, mayPause, joint) => {
     // Kept before, since a borrowed message may be filled anew meanwhile.
     const kept = message.keep();
     const link = current;
@@ -87,7 +87,7 @@ function watchDecisions(core: Core, judge: Judge): void {
     const own: Routing = { message, tell, routed: null, isNotRetained: false };
     routing = own;
     try {
-      const reasonCode = publish(message, origin, forms, mayPause);
+      const reasonCode = publish(message, origin, forms, mayPause, joint);
       own.routed ??= tell();
       if (core.fanOut !== null) watchFanOut(core.fanOut, kept, own);
       return reasonCode;

@@ -343,6 +343,17 @@ describe('send quota', () => {
     }
   });
 
+  test('answers to what was no message of the client do not raise our Receive Maximum [MQTT5 4.9.0-2]', async () => {
+    const client = await broker.connect({ version: 5 });
+    for (let messageId = 1; messageId <= 10; messageId++) client.send({ cmd: 'pubrel', messageId });
+    await client.collect('pubcomp', 10);
+    for (let messageId = 1; messageId <= 5; messageId++) {
+      client.send({ cmd: 'publish', topic: 'a', payload: 'x', qos: 2, messageId });
+    }
+    const last = await client.closed();
+    expect(last.map(({ cmd, reasonCode }) => [cmd, reasonCode ?? 0]).slice(-1)).toEqual([['disconnect', 0x93]]);
+  });
+
   test('a client that exceeds our Receive Maximum is told 0x93 [MQTT5 3.3.4-7]', async () => {
     const client = await broker.connect({ version: 5 });
     expect(client.connack?.properties?.receiveMaximum).toBe(4);

@@ -42,7 +42,7 @@ function publishIfRoom(
   mayPause: boolean,
 ): void {
   const publication = new Publication(core, [{ message, forms: null }], session, done, { isRefusable: true });
-  if (!publication.begin()) return;
+  if (!publication.step()) return;
   if (mayPause) core.fanOut = publication;
   else while (publication.step());
 }

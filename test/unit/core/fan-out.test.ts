@@ -84,6 +84,21 @@ test.each(['a', '$share/N/a'])(
   },
 );
 
+test('what one PUBLISH became is committed as one, with the identifier of the publisher [MQTT5 4.3.3]', () => {
+  const { world, store, publisher } = worldOf('a', 2, 1);
+  const part = (payload: string) => Message.of(Topic.of('a'), Buffer.from(payload), { qos: 2 });
+  const messages = ['x', 'y', 'z'].map((payload) => ({ message: part(payload), forms: null }));
+  const { staged } = world.core.store;
+  const done = (code: number) => answerPublish(world.core, publisher, 2, 7, code, staged);
+  const publication = new Publication(world.core, messages, publisher, done);
+  let steps = 1;
+  while (publication.step()) steps++;
+
+  expect(steps).toBeGreaterThan(2);
+  expect(store.log.slice(-2)).toEqual(['set 1 joins', 'identifier of the publisher in what is staged']);
+  expect(store.log.filter((line) => /^message for \d+ in set 1$/.test(line))).toHaveLength(6);
+});
+
 test('QoS 2 is sent once all of it is stored, and the publisher is remembered then [MQTT5 4.3.3]', () => {
   const { world, store, publish } = worldOf('a', 4, 2);
   world.waiting = [];
@@ -174,7 +189,7 @@ test('several messages are published in their order, and what follows comes afte
   const publication = new Publication(world.core, messages, null, (code) => {
     result = code;
   });
-  expect(publication.begin()).toBe(true);
+  expect(publication.step()).toBe(true);
   while (publication.step()) expect(result).toBe(-1);
   expect(result).toBe(0);
   expect(world.told.map((line) => line.split(' ')[2])).toEqual([...'xxxyyyzzz']);
@@ -188,7 +203,7 @@ test('the route of each message is found in steps where that is long', () => {
   const route = vi.spyOn(world.core.router, 'route');
   const publication = new Publication(world.core, [{ message, forms: null }], null, () => {});
 
-  expect(publication.begin()).toBe(true);
+  expect(publication.step()).toBe(true);
   expect(publication.step()).toBe(true);
   expect(route).not.toHaveBeenCalled();
   while (publication.step());
@@ -207,7 +222,7 @@ test('very many messages are published some at a time, and answered after the la
   const { staged } = world.core.store;
   const done = (code: number) => answerPublish(world.core, publisher, 1, 7, code, staged);
   const fanOut = new Publication(world.core, messages, publisher, done, { isRefusable: true });
-  expect(fanOut.begin()).toBe(true);
+  expect(fanOut.step()).toBe(true);
   const gotten = () => world.told.filter((line) => line.startsWith('one gets'));
   let most = gotten().length;
   for (let before = most, isLeft = true; isLeft; before = gotten().length) {

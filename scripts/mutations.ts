@@ -373,7 +373,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a client that waits for memory is never read on',
     file: 'broker/reading.ts',
-    from: 'this.#end(Pause.lacksMemory, this.#connection.context.core.now);',
+    from: 'this.#lift(Pause.lacksMemory, this.#connection.context.core.now);',
     to: '',
   },
   {
@@ -757,8 +757,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a message for very many is committed in the middle',
     file: 'core/core.ts',
-    from: 'this.store.outlivesProcess ? new JointCommit(this.store, this.sink) : null;',
-    to: 'this.store.outlivesProcess ? (null as JointCommit | null) : null;',
+    from: 'return mayStore ? new JointCommit(this.store, this.sink) : null;',
+    to: 'return mayStore ? (null as JointCommit | null) : null;',
+  },
+  {
+    name: 'was: what one PUBLISH became is committed part by part',
+    file: 'core/fan-out.ts',
+    from: 'if (this.#next === 0 && this.#messages.length > 1) {',
+    to: 'if (this.#next < 0) {',
   },
   {
     name: 'QoS 2 is sent before the message that it is part of is stored',

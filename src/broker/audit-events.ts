@@ -15,7 +15,7 @@ import type { BrokerContext } from './broker-context.ts';
 import type { ConnectionState } from './connection-state.ts';
 
 /** The connection that it is about. */
-interface Connection {
+interface AuditedConnection {
   readonly context: BrokerContext;
   readonly state: ConnectionState;
   readonly identity: ClientIdentity | null;
@@ -27,7 +27,7 @@ interface Connection {
 
 type Publication = Pick<AccessRequest & { action: 'publish' }, 'topic' | 'qos' | 'retain'>;
 
-function whoIs({ identity, stream, listener }: Connection): Omit<AuditEvent, 'event'> {
+function whoIs({ identity, stream, listener }: AuditedConnection): Omit<AuditEvent, 'event'> {
   const { remoteAddress: from } = stream;
   return identity === null
     ? { from, listener }
@@ -40,7 +40,11 @@ function ruleFor({ core }: BrokerContext, identity: ClientIdentity, request: Acc
   return decision?.isAllowed === false ? decision.rule : undefined;
 }
 
-export function reportConnected(connection: Connection, mechanism: string | null, sessionPresent: boolean): void {
+export function reportConnected(
+  connection: AuditedConnection,
+  mechanism: string | null,
+  sessionPresent: boolean,
+): void {
   const { audit } = connection.context;
   if (audit === null) return;
   const { stream, traits } = connection;
@@ -49,13 +53,13 @@ export function reportConnected(connection: Connection, mechanism: string | null
   audit.record({ event: 'connected', ...whoIs(connection), ...details, sessionPresent });
 }
 
-export function reportDisconnected(connection: Connection, reason: string): void {
+export function reportDisconnected(connection: AuditedConnection, reason: string): void {
   const { audit } = connection.context;
   audit?.record({ event: 'disconnected', ...whoIs(connection), reason });
 }
 
 /** A connection was refused before it was accepted. */
-export function reportRefused(connection: Connection, { reasonCode, message }: ProtocolError): void {
+export function reportRefused(connection: AuditedConnection, { reasonCode, message }: ProtocolError): void {
   const { audit } = connection.context;
   const { ticket, context, state } = connection;
   const event = ticket.hasFailed ? 'authenticationFailed' : 'refused';
@@ -68,7 +72,12 @@ export function reportRefused(connection: Connection, { reasonCode, message }: P
 }
 
 /** `why`: in the words of a hook or a pipeline, if they have any. */
-export function reportPublishRefused(connection: Connection, message: Message, code: number, why?: string): void {
+export function reportPublishRefused(
+  connection: AuditedConnection,
+  message: Message,
+  code: number,
+  why?: string,
+): void {
   const { context, identity } = connection;
   const { audit } = context;
   if (!audit?.wants('publishRefused')) return;
@@ -94,7 +103,12 @@ export function reportWillRefused(
   audit.record({ event: 'willRefused', client, user, from, listener, ...details });
 }
 
-export function reportSubscribeRefused(connection: Connection, topicFilter: string, qos: QoS, code: number): void {
+export function reportSubscribeRefused(
+  connection: AuditedConnection,
+  topicFilter: string,
+  qos: QoS,
+  code: number,
+): void {
   const { context, identity } = connection;
   const { audit } = context;
   if (!audit?.wants('subscribeRefused')) return;
@@ -104,7 +118,7 @@ export function reportSubscribeRefused(connection: Connection, topicFilter: stri
 }
 
 /** The new connection has the client identifier of one that is open. */
-export function reportTakeover(connection: Connection, previous: Connection): void {
+export function reportTakeover(connection: AuditedConnection, previous: AuditedConnection): void {
   const { audit } = connection.context;
   audit?.record({ event: 'takenOver', ...whoIs(connection), reason: `from ${previous.stream.remoteAddress}` });
 }

@@ -49,7 +49,7 @@ export class ClientPackets implements PacketReceiver {
     if (topicAlias !== 0) message.topic = state.inboundAliases!.resolve(topicAlias, message.topic);
     message.expiresAt = message.expirySeconds < 0 ? never : core.now + message.expirySeconds * 1000;
     const { session } = state;
-    if (packetId !== 0) this.#checkQoS(message, packetId, state);
+    if (packetId !== 0) this.#takeQuota(message, packetId, state);
     if (message.retain && !settings.retainAvailable) {
       throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
     }
@@ -64,7 +64,7 @@ export class ClientPackets implements PacketReceiver {
     const search = core.router.search(message.topic);
     if (search === null) return this.#publish(message, packetId, session);
     const kept = message.keep();
-    connection.publishing.route(search, () => this.#publishRouted(kept, packetId, session));
+    connection.pendingPublish.route(search, () => this.#publishRouted(kept, packetId, session));
   }
 
   /** Between CONNECT and CONNACK, where enhanced authentication has AUTH only. [MQTT5 3.1.2-30] */
@@ -73,7 +73,7 @@ export class ClientPackets implements PacketReceiver {
     throw new ProtocolError(ReasonCode.ProtocolError, `${what} before authentication ended`);
   }
 
-  #checkQoS(message: Message, packetId: PacketId, state: Open): void {
+  #takeQuota(message: Message, packetId: PacketId, state: Open): void {
     const { context, traits } = this.#connection;
     if (message.qos > context.settings.maximumQoS) {
       throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${message.qos} exceeds the maximum of this broker`);
@@ -100,7 +100,7 @@ export class ClientPackets implements PacketReceiver {
       return publishInSteps(connection, session, message, packetId, true);
     }
     if (context.memory.ledger.pressure >= Pressure.refusal && packetId !== 0 && connection.traits.hasProperties) {
-      // Whoever holds much gets no more done; who cannot be told is refused where the message would have to be kept.
+      // Clients that hold much are refused. Before 5.0 they cannot be told: only what would have to be kept is refused.
       if (!connection.account.mayAdd(0)) {
         return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded);
       }
@@ -117,7 +117,7 @@ export class ClientPackets implements PacketReceiver {
 
   /** The message is for very many, or long to look at. */
   #fanOut(rest: Resumable): void {
-    this.#connection.publishing.fanOut(() => rest.step());
+    this.#connection.pendingPublish.fanOut(() => rest.step());
   }
 
   /** QoS 0 has no acknowledgement that slows its publisher down: after so many it is parked until they are stored. */

@@ -4,7 +4,7 @@
  */
 import type { Step } from '../base/scheduler.ts';
 import { encodeRefusal } from '../codec/encode.ts';
-import { answerPublish, handlePublish, refusePublish as refuseInCore } from '../core/handlers/publish.ts';
+import { answerPublish, answerRefused, handlePublish } from '../core/handlers/publish.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType } from '../protocol/packets.ts';
@@ -29,19 +29,19 @@ export function publishInSteps(
 ): void {
   const { core, scheduler } = connection.context;
   if (isResend(session, borrowed, packetId)) return handlePublish(core, session, borrowed, packetId);
-  if (waits && isTold(connection, borrowed, packetId)) return;
+  if (waits && refuseIfDiskFails(connection, borrowed, packetId)) return;
   const message = borrowed.keep();
   // Nobody knows how long it takes to make forms for subscribers.
   scheduler.checkSoon();
   publish(new ClientPublish(connection, session, message, packetId), message);
-  if (connection.reading.isParked && connection.session === session) connection.publishing.wait(message);
+  if (connection.reading.isParked && connection.session === session) connection.pendingPublish.wait(message);
 }
 
 /**
  * If the disk fails, 5.0 is told; before, no answer can say so, and the connection waits. It waits as well if the
  * refusal would have to stay behind an answer that is owed for an earlier message.
  */
-function isTold(connection: Connection, message: Message, packetId: PacketId): boolean {
+function refuseIfDiskFails(connection: Connection, message: Message, packetId: PacketId): boolean {
   const { storeHealth, limitedLog } = connection.context;
   if (!storeHealth.isFailing) return false;
   if (packetId !== 0 && connection.traits.hasProperties && connection.heldAnswers === 0) {
@@ -59,7 +59,7 @@ function isTold(connection: Connection, message: Message, packetId: PacketId): b
 class ClientPublish implements Publisher {
   readonly asker: Connection;
   readonly origin: Session;
-  readonly isAsked = true;
+  readonly passesHooks = true;
   readonly staysHere = false;
   readonly waitsForDisk = true;
   readonly #message: Message;
@@ -98,7 +98,7 @@ class ClientPublish implements Publisher {
   }
 
   work(step: Step): void {
-    this.asker.publishing.fanOut(step);
+    this.asker.pendingPublish.fanOut(step);
   }
 }
 
@@ -123,7 +123,7 @@ export function refusePublish(
   if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
     return refuseAck(connection, message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
   }
-  refuseInCore(core, session, message.qos, packetId, code);
+  answerRefused(core, session, message.qos, packetId, code);
 }
 
 function noteRefusal(connection: Connection, message: Message, code: number, why?: string): void {

@@ -57,7 +57,8 @@ export interface Closing {
   readonly why: string;
   /** Null: no CONNECT has come. */
   readonly identity: ClientIdentity | null;
-  readonly isAnnounced: boolean;
+  /** `connected` was emitted. */
+  readonly wasAnswered: boolean;
   /** The session that is still to be told; null: there is none, or it has been. */
   session: Session | null;
   /** False: DISCONNECT came in good order. */
@@ -78,7 +79,7 @@ export function raiseQuota(state: Open): void {
 
 export function closing(before: ConnectionState, why: string, publishesWill: boolean): Closing {
   const identity = before.name === 'opening' ? null : before.identity;
-  const isAnnounced = before.name === 'open' && before.isAnswered;
+  const wasAnswered = before.name === 'open' && before.isAnswered;
   const session = before.name === 'open' ? before.session : null;
-  return { name: 'closing', why, identity, isAnnounced, session, publishesWill };
+  return { name: 'closing', why, identity, wasAnswered, session, publishesWill };
 }

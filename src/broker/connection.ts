@@ -56,7 +56,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   readonly packets: PacketReceiver;
   readonly reading: Reading;
   readonly deadlines: Deadlines;
-  readonly publishing: PendingPublish;
+  readonly pendingPublish: PendingPublish;
   /** Null: it may send as fast as it can. */
   readonly pace: Pace | null;
   state: ConnectionState = opening;
@@ -78,7 +78,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   readonly #output: Output;
   /** Pays for the memory that this connection holds: its client's account, or one for all that are unauthenticated. */
   #account: Account;
-  /** Of packets that are not complete, as charged. */
+  /** In the framer, as charged. */
   #packetBytes = 0;
   /** The transport announces bytes before it hands them over, so `onBytes` does not count them again. */
   #isToldOfArrivals = false;
@@ -92,7 +92,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     this.#account = context.memory.unauthenticated;
     this.#output = new Output(this.stream, context.chunks, this.#account);
     this.reading = new Reading(this, this.#output);
-    this.publishing = new PendingPublish(context.outgoing, this.#account, (step) => this.reading.work(step));
+    this.pendingPublish = new PendingPublish(context.outgoing, this.#account, (step) => this.reading.work(step));
     this.pace = Pace.for(this.reading, context);
     this.deadlines = new Deadlines(this);
     this.packets = packetsOf(this);
@@ -152,7 +152,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     this.reading.unpark();
   }
 
-  heardAt(now: number): void {
+  restartKeepAlive(now: number): void {
     this.deadlines.heardAt = now;
   }
 
@@ -169,7 +169,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   }
 
   #chargeTo(account: Account): void {
-    this.publishing.chargeTo(account);
+    this.pendingPublish.chargeTo(account);
     this.#account.add(Category.packets, -this.#packetBytes);
     this.#account = account;
     account.add(Category.packets, this.#packetBytes);
@@ -205,7 +205,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     if (footprint === this.#packetBytes) return;
     this.#account.add(Category.packets, footprint - this.#packetBytes);
     this.#packetBytes = footprint;
-    if (footprint > 0 && this.reading.mindMemory()) this.context.memory.wait(this);
+    if (footprint > 0 && this.reading.pauseIfMemoryShort()) this.context.memory.wait(this);
   }
 
   memoryFound(now: number): void {
@@ -224,16 +224,16 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   onBytes(bytes: Buffer, start: number, end: number): void {
     if (this.isClosing) return;
     const { share } = this;
-    if (!share.begin()) return this.#keep(bytes, start, end);
+    if (!share.begin()) return this.#feedLater(bytes, start, end);
     const now = this.context.timeOfRound();
     const { counters } = this.context;
     const { packetsReceived } = counters;
     try {
-      this.#take(bytes, start, end);
+      this.#feed(bytes, start, end);
       if (counters.packetsReceived !== packetsReceived) this.deadlines.packet((this.packetSince = now));
       else this.deadlines.partOfPacket(end - start, now);
       if (this.pace !== null) this.pace.bytes(end - start, this.context.core.now);
-      this.reading.mindAnswers();
+      this.reading.pauseIfOwedTooMany();
     } catch (error) {
       this.context.boundary.blame(this, error);
     } finally {
@@ -243,7 +243,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   }
 
   /** Counts them, and hands on the packets in them unless the connection is parked. */
-  #take(bytes: Buffer, start: number, end: number): void {
+  #feed(bytes: Buffer, start: number, end: number): void {
     const { counters, admission } = this.context;
     counters.bytesReceived += end - start;
     if (!this.#isToldOfArrivals && !this.isAnswered) admission.receive(this.ticket, end - start);
@@ -252,16 +252,16 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   }
 
   /** There is no time for these bytes in this round. */
-  #keep(bytes: Buffer, start: number, end: number): void {
+  #feedLater(bytes: Buffer, start: number, end: number): void {
     this.reading.yield();
     this.guard(() => {
-      this.#take(bytes, start, end);
+      this.#feed(bytes, start, end);
       if (this.pace !== null) this.pace.bytes(end - start, this.context.core.now);
     });
   }
 
   takeParked(): void {
-    this.publishing.endWaiting();
+    this.pendingPublish.endWaiting();
     this.#framer.resume();
     this.#chargePackets();
   }
@@ -440,11 +440,11 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
    */
   end(reasonCode: number, why: string): void {
     if (this.isClosing || this.reading.isEnding) return;
-    if (!this.publishing.isRunning) return this.#endNow(reasonCode, why);
-    this.reading.end();
+    if (!this.pendingPublish.isRunning) return this.#endNow(reasonCode, why);
+    this.reading.takeNoMore();
     this.share.queue(() => {
       let isLeft = false;
-      this.guard(() => (isLeft = this.publishing.step()));
+      this.guard(() => (isLeft = this.pendingPublish.step()));
       if (!isLeft) this.guard(() => this.#endNow(reasonCode, why));
       return isLeft;
     });
@@ -527,7 +527,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
       this.#framer.clear();
       this.#chargePackets();
       this.#output.clear();
-      this.publishing.done();
+      this.pendingPublish.done();
       this.context.memory.forget(this);
       this.context.admission.leave(this.ticket, now);
     }
@@ -535,7 +535,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   #announceEnd(): void {
     const { state } = this;
-    if (state.name !== 'closing' || state.identity === null || !state.isAnnounced) return;
+    if (state.name !== 'closing' || state.identity === null || !state.wasAnswered) return;
     const { identity, why } = state;
     reportDisconnected(this, why);
     const fields = { client: identity.clientId, from: this.stream.remoteAddress, why };

@@ -17,7 +17,7 @@ export interface Timed {
   readonly state: ConnectionState;
   /** CONNACK has left. */
   readonly isAnswered: boolean;
-  readonly reading: { readonly isExcused: boolean };
+  readonly reading: { checkExcuse(): boolean };
   guard(run: () => void): void;
   park(): void;
   fail(error: ProtocolError): void;
@@ -109,7 +109,7 @@ export class Deadlines {
     if (stoodStill) this.heardAt = time.resumedAt;
     if (!connection.isAnswered) return stoodStill ? this.connectTaken() : this.#refuseConnect();
     // While we do not read from it, it cannot be late.
-    if (connection.reading.isExcused) this.heardAt = core.now;
+    if (connection.reading.checkExcuse()) this.heardAt = core.now;
     const dueAt = this.heardAt + this.#keepAliveMs;
     if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
     connection.end(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');

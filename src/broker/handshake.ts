@@ -44,7 +44,7 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
   authenticate(connection, state, packet.password ?? null, properties.authenticationData ?? null, (data) => {
     if (clientId === '') assignOwn(connection, state);
     else checkClientId(connection, state.identity);
-    authorizeWill(connection, state.identity, packet.will, () => claim({ connection, packet, state, data }));
+    authorizeWill(connection, state.identity, packet.will, () => claimSession({ connection, packet, state, data }));
   });
 }
 
@@ -89,7 +89,7 @@ function sessionWill(will: Will, now: number, limits: TopicLimits): SessionWill 
   return { message, delaySeconds: will.properties.willDelayInterval ?? 0 };
 }
 
-/** Refused now rather than at the moment when the will would be published, when both are asked again. */
+/** Refuses at CONNECT. Rules and hook are asked again when the will is due. */
 function authorizeWill(
   connection: Connection,
   identity: ClientIdentity,
@@ -167,39 +167,39 @@ interface Newcomer {
 }
 
 /** Another node may have the client's session. */
-function claim(newcomer: Newcomer): void {
+function claimSession(newcomer: Newcomer): void {
   const { connection, state } = newcomer;
   const { cluster } = connection.context;
-  if (cluster === null) return accept(newcomer);
+  if (cluster === null) return admit(newcomer);
   const ask = () => cluster.claim(state.identity.clientId);
   withAnswer<number>(connection, 'claim', ask, ReasonCode.ServerUnavailable, (code) => {
     if (isFailure(code)) throw new ProtocolError(code as ReasonCode, 'The session cannot be moved to this node now');
-    accept(newcomer);
+    admit(newcomer);
   });
 }
 
 /** Begins or resumes the client's session once nothing is in the way, and answers once that would survive a crash. */
-function accept(newcomer: Newcomer): void {
+function admit(newcomer: Newcomer): void {
   const { connection, packet, state } = newcomer;
   const { core, storeHealth, hooks } = connection.context;
   const existing = sessionOf(core, state.identity.clientId);
-  const isStored = expiryOf(newcomer).granted > 0 || packet.will !== undefined || existing?.isStored === true;
+  const isStored = sessionExpiry(newcomer).granted > 0 || packet.will !== undefined || existing?.isStored === true;
   if (isStored && storeHealth.isStrained) {
     state.awaitsStore = true;
     return whenStoreKeepsUp(connection, () => {
       state.awaitsStore = false;
-      accept(newcomer);
+      admit(newcomer);
     });
   }
   if (hooks.authenticate !== undefined) checkOwner(existing, state.identity);
   const previous = openConnection(existing);
-  if (previous?.publishing.isRunning) return behind(connection, previous, () => accept(newcomer));
+  if (previous?.pendingPublish.isRunning) return afterPrevious(connection, previous, () => admit(newcomer));
   checkRoom(connection, state.identity, existing, packet.will);
-  begin(newcomer, existing, previous);
+  openSession(newcomer, existing, previous);
 }
 
 /** `previous`: the client's older connection, which ends with this. */
-function begin(newcomer: Newcomer, existing: Session | undefined, previous: Connection | null): void {
+function openSession(newcomer: Newcomer, existing: Session | undefined, previous: Connection | null): void {
   const { connection, packet, state } = newcomer;
   const { context, traits } = connection;
   const { core, settings, admission, hooks } = context;
@@ -212,7 +212,7 @@ function begin(newcomer: Newcomer, existing: Session | undefined, previous: Conn
     clientId: identity.clientId,
     traits,
     clean: packet.clean || isForeign,
-    expirySeconds: expiryOf(newcomer).granted,
+    expirySeconds: sessionExpiry(newcomer).granted,
     receiveMaximum: packet.properties.receiveMaximum ?? 65_535,
     packetBytesMax: connection.packetBytesMax,
     will: packet.will === undefined ? null : sessionWill(packet.will, core.now, settings.limits),
@@ -223,7 +223,7 @@ function begin(newcomer: Newcomer, existing: Session | undefined, previous: Conn
   const open = openState(newcomer, session);
   connection.open(open);
   connection.deadlines.connectTaken();
-  answer(newcomer, open, { sessionPresent, staged });
+  sendConnack(newcomer, open, { sessionPresent, staged });
 }
 
 function openState({ connection, packet, state }: Newcomer, session: Session): Open {
@@ -244,7 +244,7 @@ function openState({ connection, packet, state }: Newcomer, session: Session): O
 }
 
 /** How long the session outlives its connection, in seconds: as the client wants it, and as it is granted. */
-function expiryOf({ connection, packet }: Newcomer): { wanted: number; granted: number } {
+function sessionExpiry({ connection, packet }: Newcomer): { wanted: number; granted: number } {
   const { sessionExpiryMaximumSeconds: maximum } = connection.context.settings;
   const inPacket = packet.properties.sessionExpiryInterval ?? 0;
   const wanted = connection.traits.hasSessionExpiry ? inPacket : packet.clean ? 0 : maximum;
@@ -277,9 +277,9 @@ function checkRoom(
 }
 
 /** What the client's older connection has published reaches everybody first. */
-function behind(connection: Connection, previous: Connection, then: () => void): void {
+function afterPrevious(connection: Connection, previous: Connection, then: () => void): void {
   connection.park();
-  previous.publishing.whenDone(() => {
+  previous.pendingPublish.whenDone(() => {
     if (connection.isClosing) return;
     connection.guard(then);
     connection.unpark();
@@ -290,7 +290,7 @@ function behind(connection: Connection, previous: Connection, then: () => void):
  * Sends the CONNACK, from which on the client is there. What it sends before is answered after it. `staged`: the
  * CONNACK waits for what was staged since.
  */
-function answer(newcomer: Newcomer, state: Open, begun: { sessionPresent: boolean; staged: number }): void {
+function sendConnack(newcomer: Newcomer, state: Open, begun: { sessionPresent: boolean; staged: number }): void {
   const { connection } = newcomer;
   const { context } = connection;
   const { session } = state;
@@ -357,18 +357,22 @@ function connackProperties(newcomer: Newcomer, { identity, exchange }: Open, kee
   const { connection, packet, data } = newcomer;
   const properties: ConnackProperties = {};
   if (!connection.traits.hasProperties) return properties;
-  const { wanted, granted } = expiryOf(newcomer);
+  const { wanted, granted } = sessionExpiry(newcomer);
   if (packet.clientId === '') properties.assignedClientIdentifier = identity.clientId; // [MQTT5 3.1.3-7]
   if (keepAlive !== packet.keepalive) properties.serverKeepAlive = keepAlive;
   if (granted !== wanted) properties.sessionExpiryInterval = granted;
   if (exchange !== null) properties.authenticationMethod = exchange.method;
   if (data !== null) properties.authenticationData = data;
-  announce(connection, packet, properties);
+  addServerLimits(connection, packet, properties);
   return properties;
 }
 
 /** Only what differs from the standard's default. [MQTT5 3.2.2.3] */
-function announce({ context: { settings } }: Connection, packet: ConnectPacket, properties: ConnackProperties): void {
+function addServerLimits(
+  { context: { settings } }: Connection,
+  packet: ConnectPacket,
+  properties: ConnackProperties,
+): void {
   const { limits } = settings;
   if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum;
   if (limits.topicAliases > 0) properties.topicAliasMaximum = limits.topicAliases;

@@ -1,5 +1,5 @@
 /**
- * Messages of the program, or of the broker itself, which pass no hook and no pipeline: one after the other, and one
+ * Messages of the program, or of the broker itself, which pass no hook and no `onPublish`: one after the other, and one
  * that is for very many in steps, with everybody else served in between.
  */
 import { Deque } from '../base/deque.ts';
@@ -23,16 +23,13 @@ export interface OwnPublication {
 /** So many are published before others are served. */
 const publishedPerStep = 64;
 
-/**
- * They are published in their order, and there is no end of a connection to fear: a bug on the way of one fails that
- * one.
- */
+/** They are published in their order. There is no connection that could end for a bug: it fails the message. */
 export class OwnMessages implements Asker {
   readonly context: BrokerContext;
   readonly identity = null;
   readonly clientId = undefined;
   readonly isClosing = false;
-  /** They tell of this process: they are not for other nodes, and do not wait for the disk. */
+  /** True for $SYS, which tells of this process: it is not for other nodes, and does not wait for the disk. */
   readonly staysHere: boolean;
   /** The first one is on its way. */
   readonly #queue = new Deque<OwnPublisher>();
@@ -107,7 +104,7 @@ export class OwnMessages implements Asker {
 class OwnPublisher implements Publisher {
   readonly asker: OwnMessages;
   readonly origin = null;
-  readonly isAsked = false;
+  readonly passesHooks = false;
   readonly isAbandoned = false;
   readonly #message: Message;
   readonly #publication: OwnPublication;

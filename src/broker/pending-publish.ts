@@ -55,7 +55,7 @@ export class PendingPublish {
     if (this.#pending?.name === 'waiting') this.#become(null);
   }
 
-  /** Who loses its session loses with it what it had waiting. */
+  /** A message that waits belongs to the session that the connection loses. */
   chargeTo(account: Account): void {
     this.endWaiting();
     this.#account = account;
@@ -109,7 +109,7 @@ export class PendingPublish {
     (this.#whenDone ??= []).push(callback);
   }
 
-  /** It has, or never will: the connection is gone. */
+  /** Calls back those who wait for it: it has reached everybody, or its connection is gone. */
   done(): void {
     const waiting = this.#whenDone;
     if (waiting === null) return;

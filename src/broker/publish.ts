@@ -20,8 +20,8 @@ export interface Publisher {
   readonly asker: Asker;
   /** For No Local, as it is when the message is routed. Null: nobody's. [MQTT5 3.8.3-3] */
   readonly origin: Session | null;
-  /** Hooks and pipeline are asked about the message. */
-  readonly isAsked: boolean;
+  /** Hooks and the pipeline's `onPublish` are asked about the message. */
+  readonly passesHooks: boolean;
   /** It is not for other nodes of a cluster. */
   readonly staysHere: boolean;
   /** It is stored only while the disk keeps up. */
@@ -34,7 +34,7 @@ export interface Publisher {
   ruledCode(): number;
   /** Nobody gets the message. `why`: in the words of the pipeline, if it has any. */
   refused(reasonCode: number, why?: string): void;
-  /** It has reached everybody, or found no room; with the worst of the reason codes. */
+  /** It has reached everybody, or nobody for want of room (0x97); with the worst of the reason codes. */
   published(reasonCode: number): void;
   /** Steps that are left of publishing it. */
   work(step: Step): void;
@@ -57,8 +57,8 @@ export function publish(publisher: Publisher, message: Message): void {
   });
 }
 
-function mustWait(context: BrokerContext, { origin, isAsked }: Publisher, message: Message): boolean {
-  return context.storeHealth.isStrained && mustBeStored(context, origin, message, isAsked);
+function mustWait(context: BrokerContext, { origin, passesHooks }: Publisher, message: Message): boolean {
+  return context.storeHealth.isStrained && mustBeStored(context, origin, message, passesHooks);
 }
 
 /** Whether it is one message more that has to wait for the disk. */
@@ -66,19 +66,19 @@ export function mustBeStored(
   { core, pipeline }: BrokerContext,
   origin: Session | null,
   message: Message,
-  isAsked = true,
+  passesHooks = true,
 ): boolean {
   // QoS 0 promises nothing: what of it is stored all the same waits only once too much does.
   if (message.qos === 0 && !core.store.isBehind) return false;
   // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
-  if (isAsked && pipeline !== null && mayChange(pipeline, core.router, message.topic)) return true;
+  if (passesHooks && pipeline !== null && mayChange(pipeline, core.router, message.topic)) return true;
   return core.mustStore(message, origin);
 }
 
 function authorize(publisher: Publisher, message: Message): void {
-  const { asker, isAsked } = publisher;
+  const { asker, passesHooks } = publisher;
   const { authorizePublish } = asker.context.hooks;
-  if (!isAsked || authorizePublish === undefined) return transform(publisher, message);
+  if (!passesHooks || authorizePublish === undefined) return transform(publisher, message);
   const ask = () => asker.context.hooks.authorizePublish!(asker.identity!, message.topic, message.qos, message.retain);
   withAnswer<number>(asker, 'authorizePublish', ask, ReasonCode.NotAuthorized, (code) => {
     if (publisher.isAbandoned) return;
@@ -88,23 +88,23 @@ function authorize(publisher: Publisher, message: Message): void {
 }
 
 function transform(publisher: Publisher, message: Message): void {
-  const { asker, isAsked } = publisher;
+  const { asker, passesHooks } = publisher;
   const { context } = asker;
   const { pipeline } = context;
-  if (!isAsked || pipeline === null || !isPiped(pipeline, message.topic)) return render(publisher, [message]);
+  if (!passesHooks || pipeline === null || !isPiped(pipeline, message.topic)) return render(publisher, [message]);
   const seen = opened(message);
   const ask = () => pipeline.onPublish(asker.identity!, seen);
   withAnswer<PublishVerdict>(asker, 'onPublish', ask, failed, (verdict) => {
     if (publisher.isAbandoned) return;
     if (verdict.verdict === 'reject') return publisher.refused(verdict.reasonCode, verdict.reason);
-    make(publisher, message, messagesOf(verdict, message, seen, context));
+    buildMessages(publisher, message, messagesOf(verdict, message, seen, context));
   });
 }
 
 /** A script makes a thousand messages of one: so many of them in a step. */
 const madePerStep = 16;
 
-function make(publisher: Publisher, message: Message, wanted: Iterator<Message, void>): void {
+function buildMessages(publisher: Publisher, message: Message, wanted: Iterator<Message, void>): void {
   const { asker } = publisher;
   const { pipeline, core } = asker.context;
   const made: Message[] = [];
@@ -160,17 +160,17 @@ function route(publisher: Publisher, messages: readonly Prepared[]): void {
   if (isFailure(code)) return publisher.refused(code);
   const { asker, staysHere } = publisher;
   const { cluster } = asker.context;
-  if (cluster === null || staysHere || messages.length === 0) return give(publisher, messages);
+  if (cluster === null || staysHere || messages.length === 0) return deliverHere(publisher, messages);
   const ask = () => cluster.forward(messages.map(({ message }) => message));
   withAnswer<number>(asker, 'forward', ask, ReasonCode.UnspecifiedError, (answer) => {
     if (publisher.isAbandoned) return;
     if (isFailure(answer)) publisher.refused(answer);
-    else give(publisher, messages);
+    else deliverHere(publisher, messages);
   });
 }
 
 /** To the sessions of this node. */
-function give(publisher: Publisher, messages: readonly Prepared[]): void {
+function deliverHere(publisher: Publisher, messages: readonly Prepared[]): void {
   const { asker, origin, isRefusable } = publisher;
   const done = (reasonCode: number) => publisher.published(reasonCode);
   const publication = new Publication(asker.context.core, messages, origin, done, { isRefusable });

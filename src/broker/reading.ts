@@ -2,7 +2,7 @@
  * Whether a connection is read, and why not. Several reasons may hold at once; it is read when none does.
  *
  * For some of them also the packets that are here already wait: then it is parked. What was not read is not late for
- * its keep-alive.
+ * its keep-alive. A transport may have reasons of its own not to read, see `net/`.
  */
 import { assert } from '../base/assert.ts';
 import type { Share, Step } from '../base/scheduler.ts';
@@ -14,7 +14,10 @@ import type { Output } from './output.ts';
 
 /** Why it is not read: bits. */
 const Pause = {
-  /** Something has to happen first: a hook's answer, a commit, steps of the last packet. */
+  /**
+   * Something has to happen first: a hook or the disk answers, steps of the last packet are done, its pace allows more,
+   * a refusal is due, the client's older connection or its will is done with.
+   */
   waits: 1,
   /** Its client has used up its time of this round. */
   hasNoTime: 2,
@@ -25,7 +28,7 @@ const Pause = {
   /** There is no memory for the rest of its packet. */
   lacksMemory: 16,
   /** It does not read what it is sent, and its answers would grow without end. */
-  isUnread: 32,
+  clientDoesNotRead: 32,
 } as const;
 
 const parked = Pause.waits | Pause.hasNoTime | Pause.isEnding;
@@ -45,7 +48,7 @@ export interface Readable {
   /** Takes the packets that came while it was parked. */
   takeParked(): void;
   /** It could not be heard until now: only from now on can it be late. */
-  heardAt(now: number): void;
+  restartKeepAlive(now: number): void;
 }
 
 export class Reading implements PacketGate {
@@ -92,14 +95,14 @@ export class Reading implements PacketGate {
   /** Reads on, unless something is in the way. */
   #readOn(): void {
     if (this.#pauses !== 0 || this.#connection.isClosing) return;
-    if (this.#isUnread) this.#pauseUntilDrained();
+    if (this.#isClientUnread) this.#pauseUntilDrained();
     else this.#connection.stream.resume();
   }
 
   /** It has been let off, and reads on unless something else is in the way. */
-  #end(pause: number, now: number): void {
+  #lift(pause: number, now: number): void {
     this.#pauses &= ~pause;
-    this.#connection.heardAt(now);
+    this.#connection.restartKeepAlive(now);
     this.#readOn();
   }
 
@@ -118,7 +121,7 @@ export class Reading implements PacketGate {
   }
 
   /** No packet is taken any more. */
-  end(): void {
+  takeNoMore(): void {
     this.#pause(Pause.isEnding);
   }
 
@@ -130,11 +133,11 @@ export class Reading implements PacketGate {
     if (this.#parks > 0 || this.#has(Pause.isEnding)) return false;
     this.#pauses &= ~Pause.waits;
     if (connection.isClosing) return false;
-    connection.heardAt(connection.context.core.now);
+    connection.restartKeepAlive(connection.context.core.now);
     this.#isResuming = true;
     connection.guard(() => {
       connection.takeParked();
-      this.mindAnswers();
+      this.pauseIfOwedTooMany();
       this.#readOn();
     });
     this.#isResuming = false;
@@ -156,21 +159,21 @@ export class Reading implements PacketGate {
   /** Works through this step until it is done, with others served in between. The next packet is taken after that. */
   work(step: Step): void {
     const connection = this.#connection;
-    let isParked = false;
+    let hasParked = false;
     const isDone = connection.share.run(() => {
       let hasMore = false;
       connection.guard(() => (hasMore = step()));
-      if (hasMore || !isParked) return hasMore;
+      if (hasMore || !hasParked) return hasMore;
       this.#isWorking = false;
       this.unpark();
       return false;
     });
     if (isDone) return;
-    isParked = this.#isWorking = true;
+    hasParked = this.#isWorking = true;
     this.park();
   }
 
-  /** The same for something that others are to be served before. */
+  /** Does this once others have been served. The next packet is taken after that. */
   workLater(run: () => void): void {
     this.park();
     this.#isWorking = true;
@@ -183,7 +186,7 @@ export class Reading implements PacketGate {
   }
 
   /** It may have come to be owed more answers than it may be. */
-  mindAnswers(): void {
+  pauseIfOwedTooMany(): void {
     if (!this.#owesFew && !this.#has(Pause.isOwedAnswers)) this.#pause(Pause.isOwedAnswers);
   }
 
@@ -193,7 +196,7 @@ export class Reading implements PacketGate {
   }
 
   /** What has come of a packet may be all that there is memory for. Returns whether it waits for memory since now. */
-  mindMemory(): boolean {
+  pauseIfMemoryShort(): boolean {
     const { session, mayReceive } = this.#connection;
     if (session === null || this.#has(Pause.lacksMemory) || mayReceive) return false;
     this.#pause(Pause.lacksMemory);
@@ -201,13 +204,16 @@ export class Reading implements PacketGate {
   }
 
   memoryFound(): void {
-    this.#end(Pause.lacksMemory, this.#connection.context.core.now);
+    this.#lift(Pause.lacksMemory, this.#connection.context.core.now);
   }
 
-  /** It could not be heard, or has shown by reading that it is there. Asked once in a keep-alive time. */
-  get isExcused(): boolean {
-    if (this.#has(~Pause.isUnread)) return true;
-    if (!this.#has(Pause.isUnread)) return false;
+  /**
+   * Whether its keep-alive does not apply: it was not read for another reason, or has taken some of what it was sent
+   * since this was asked last, once in a keep-alive time.
+   */
+  checkExcuse(): boolean {
+    if (this.#has(~Pause.clientDoesNotRead)) return true;
+    if (!this.#has(Pause.clientDoesNotRead)) return false;
     // Next to nothing is added while some of it is unsent: so it has read if that has changed.
     const before = this.#unsentBytes;
     this.#unsentBytes = this.#unsent;
@@ -219,7 +225,7 @@ export class Reading implements PacketGate {
     return this.#output.fullBytes + (stream.unsentBytes ?? stream.pendingBytes);
   }
 
-  get #isUnread(): boolean {
+  get #isClientUnread(): boolean {
     const { stream, context } = this.#connection;
     if (stream.pendingBytes === 0) return false;
     return this.#output.waitingBytes > 2 * context.memory.outputBytes;
@@ -229,21 +235,22 @@ export class Reading implements PacketGate {
   flushed(): void {
     const { stream, context, session } = this.#connection;
     if (this.#pauses !== 0 && this.#has(Pause.isOwedAnswers) && this.#owesFew) {
-      this.#end(Pause.isOwedAnswers, context.core.now);
+      this.#lift(Pause.isOwedAnswers, context.core.now);
     }
     if (stream.pendingBytes === 0) return;
     if (session !== null && this.#output.waitingBytes > context.memory.outputBytes) session.isCongested = true;
-    if (this.#isUnread) this.#pauseUntilDrained();
+    if (this.#isClientUnread) this.#pauseUntilDrained();
   }
 
   #pauseUntilDrained(): void {
-    if (!this.#has(Pause.isUnread)) this.#unsentBytes = this.#unsent;
-    this.#pause(Pause.isUnread);
+    if (!this.#has(Pause.clientDoesNotRead)) this.#unsentBytes = this.#unsent;
+    this.#pause(Pause.clientDoesNotRead);
   }
 
   /** The kernel has taken everything. */
   drained(): void {
-    if (this.#has(Pause.isUnread)) this.#end(Pause.isUnread, this.#connection.context.advanceClock());
+    if (this.#has(Pause.clientDoesNotRead))
+      this.#lift(Pause.clientDoesNotRead, this.#connection.context.advanceClock());
     else this.#readOn();
   }
 }

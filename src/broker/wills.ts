@@ -21,7 +21,7 @@ export function publishWill(context: BrokerContext, message: Message, will: Pend
 
 /** Its client is gone, so it pays itself for a bug on the way: it is refused. */
 class WillPublisher implements Publisher, Asker, Blamable {
-  readonly isAsked = true;
+  readonly passesHooks = true;
   readonly staysHere = false;
   readonly waitsForDisk = true;
   readonly isRefusable = false;

@@ -193,7 +193,7 @@ export class Framer {
 
   #hold(bytes: Buffer, at: number, end: number, total: number): void {
     const length = end - at;
-    // SliceArena grows with what has come, not with what the header promises.
+    // The buffer grows with what has come, not with what the header promises.
     this.#rest = this.#take(total > 0 ? Math.min(total, Math.max(64, length * 2)) : 64);
     bytes.copy(this.#rest, 0, at, end);
     this.#restLength = length;

@@ -108,7 +108,7 @@ const copiesPerMessage = 2;
 
 /** Messages that are published one after the other, and what follows then. */
 export class Publication implements Resumable {
-  readonly #core: Publisher;
+  readonly #core: PublishingCore;
   readonly #messages: readonly Prepared[];
   readonly #origin: Session | null;
   readonly #done: (reasonCode: number) => void;
@@ -124,7 +124,7 @@ export class Publication implements Resumable {
 
   /** `done` is told the worst of their reason codes. */
   constructor(
-    core: Publisher,
+    core: PublishingCore,
     messages: readonly Prepared[],
     origin: Session | null,
     done: (reasonCode: number) => void,
@@ -215,7 +215,7 @@ export class Publication implements Resumable {
 }
 
 /** The core, as far as it matters here. */
-interface Publisher {
+interface PublishingCore {
   readonly router: Pick<Router, 'search' | 'route'>;
   readonly stepSizes: Pick<StepSizes, 'copies' | 'storedCopies'>;
   checkRoom(messages: readonly Prepared[], origin: Session | null): RoomCheck;

@@ -85,7 +85,8 @@ export function checkLedger(judge: Judge): void {
     const { channel } = session;
     if (channel instanceof Connection && channel.account === session.account) {
       count.ofClient += channel.heldBytes;
-      if (channel.publishing.waiting !== null) count.hold('pipelines', channel.publishing.waiting, deliveryBytes);
+      if (channel.pendingPublish.waiting !== null)
+        count.hold('pipelines', channel.pendingPublish.waiting, deliveryBytes);
     }
     const { bytes } = session.account;
     judge.check(bytes === count.ofClient, 'the ledger is what is held', () => {

@@ -19,7 +19,7 @@ export function handlePublish(
   const { qos } = message;
   if (qos === 0) return void core.publish(message, session, null, mayPause);
   const { staged } = core.store;
-  if (isResend(core, session, qos, packetId)) return;
+  if (answerIfResend(core, session, qos, packetId)) return;
   if (session.traits.hasProperties && core.mayLackRoom(message)) {
     const done = finisher(core, session, qos, packetId, staged);
     return publishIfRoom(core, session, message.keep(), done, mayPause);
@@ -47,8 +47,8 @@ function publishIfRoom(
   else while (publication.step());
 }
 
-/** The first copy is on its way, perhaps still to the disk, so only answer again. [MQTT5 4.3.3-10] */
-function isResend(core: Core, session: Session, qos: QoS, packetId: PacketId): boolean {
+/** The first copy is on its way, perhaps still to the disk: a resend is only answered again. [MQTT5 4.3.3-10] */
+function answerIfResend(core: Core, session: Session, qos: QoS, packetId: PacketId): boolean {
   if (qos !== 2 || !session.received.has(packetId)) return false;
   core.sink.acknowledgeStored(session, PacketType.pubrec, packetId, ReasonCode.Success);
   return true;
@@ -87,7 +87,7 @@ function remember(core: Core, session: Session, packetId: PacketId): void {
  * A PUBLISH that was refused: nothing is routed. Before 5.0 no answer can say so, and a client that gets none sends for
  * ever; it is answered as if all were well. [MQTT3 3.3.5-2]
  */
-export function refusePublish(core: Core, session: Session, qos: QoS, packetId: PacketId, reasonCode: number): void {
+export function answerRefused(core: Core, session: Session, qos: QoS, packetId: PacketId, reasonCode: number): void {
   const { staged } = core.store;
   if (qos === 1) core.answer(session, PacketType.puback, packetId, reasonCode, staged);
   if (qos !== 2) return;

@@ -42,7 +42,7 @@ function passing(changes: readonly MessageChange[]) {
     {
       asker: asker as Asker,
       origin: null,
-      isAsked: true,
+      passesHooks: true,
       staysHere: false,
       waitsForDisk: false,
       isRefusable: false,

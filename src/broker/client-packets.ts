@@ -106,7 +106,11 @@ export class ClientPackets implements PacketReceiver {
       }
     }
     const { pipeline, core } = context;
-    if (context.asksAboutAll || (pipeline !== null && mayChange(pipeline, core.router, message.topic))) {
+    if (
+      context.asksAboutAll ||
+      (packetId !== 0 && connection.traits.hasProperties && core.mayLackRoom(message)) ||
+      (pipeline !== null && mayChange(pipeline, core.router, message.topic))
+    ) {
       publishInSteps(connection, session, message, packetId, false);
     } else {
       handlePublish(core, session, message, packetId, true);

@@ -20,31 +20,10 @@ export function handlePublish(
   if (qos === 0) return void core.publish(message, session, null, mayPause);
   const { staged } = core.store;
   if (answerIfResend(core, session, qos, packetId)) return;
-  if (session.traits.hasProperties && core.mayLackRoom(message)) {
-    const done = finisher(core, session, qos, packetId, staged);
-    return publishIfRoom(core, session, message.keep(), done, mayPause);
-  }
   const code = core.publish(message, session, null, mayPause);
   if (core.fanOut === null) return answerPublish(core, session, qos, packetId, code, staged);
   const done = finisher(core, session, qos, packetId, staged);
   core.fanOut = new Publication(core, [], session, done, { fanOut: core.takeFanOut() });
-}
-
-/**
- * To everybody or, where somebody has no room for it, to nobody: a part that was routed would come twice when the
- * publisher tries again.
- */
-function publishIfRoom(
-  core: Core,
-  session: Session,
-  message: Message,
-  done: (reasonCode: number) => void,
-  mayPause: boolean,
-): void {
-  const publication = new Publication(core, [{ message, forms: null }], session, done, { isRefusable: true });
-  if (!publication.step()) return;
-  if (mayPause) core.fanOut = publication;
-  else while (publication.step());
 }
 
 /** The first copy is on its way, perhaps still to the disk: a resend is only answered again. [MQTT5 4.3.3-10] */

@@ -68,7 +68,10 @@ describe('a message for a session whose queue is full, and for one that is there
     await away(topic, topic, 0);
     const here = await live(topic);
     const publisher = await broker.connect({ version: 5 });
+    const refused = () => broker.sluice.statistics().sluice_messages_refused_total!.samples[0]!.value as number;
+    const before = refused();
     expect((await publisher.publish(topic, 'x', { qos }))?.reasonCode).toBe(0x97);
+    expect(refused()).toBe(before + 1);
     await here.nothingElse();
   });
 

@@ -249,7 +249,12 @@ describe('queuePolicy reject, where a message is for very many', () => {
       };
     }
     const publish = () => {
-      handlePublish(world.core, publisher, Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1 }), 7, true);
+      const message = Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1 });
+      const done = (code: number) => answerPublish(world.core, publisher, 1, 7, code, world.core.store.staged);
+      const publication = new Publication(world.core, [{ message, forms: null }], publisher, done, {
+        isRefusable: true,
+      });
+      if (publication.step()) world.core.fanOut = publication;
     };
     return { world, sessions, looks, publish };
   }

@@ -5,7 +5,7 @@
  * its keep-alive. A transport may have reasons of its own not to read, see `net/`.
  */
 import { assert } from '../base/assert.ts';
-import type { Share, Step } from '../base/scheduler.ts';
+import type { Scheduler, Share, Step } from '../base/scheduler.ts';
 import type { PacketGate } from '../codec/receiver.ts';
 import type { ByteStream } from '../contracts/transport.ts';
 import type { Session } from '../core/session.ts';
@@ -53,6 +53,7 @@ export interface Readable {
 
 export class Reading implements PacketGate {
   readonly #connection: Readable;
+  readonly #scheduler: Scheduler;
   readonly #output: Output;
   /** Reasons of `Pause`. */
   #pauses = 0;
@@ -66,6 +67,7 @@ export class Reading implements PacketGate {
 
   constructor(connection: Readable, output: Output) {
     this.#connection = connection;
+    this.#scheduler = connection.context.scheduler;
     this.#output = output;
   }
 
@@ -146,7 +148,7 @@ export class Reading implements PacketGate {
 
   /** Others are served before the next packet if this client has used up its time. */
   packetDone(): void {
-    if (this.#connection.context.scheduler.packetDone()) this.yield();
+    if (this.#scheduler.packetDone()) this.yield();
   }
 
   /** Its packets go on as soon as there is time. */

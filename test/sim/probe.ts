@@ -9,7 +9,7 @@ import { Connection } from '../../src/broker/connection.ts';
 import type { ConnectionState } from '../../src/broker/connection-state.ts';
 import { queuedBytes } from '../../src/contracts/session-store.ts';
 import type { Core } from '../../src/core/core.ts';
-import type { Resumable } from '../../src/core/fan-out.ts';
+import type { JointCommit, Resumable } from '../../src/core/fan-out.ts';
 import type { Session } from '../../src/core/session.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { PacketType } from '../../src/protocol/packets.ts';
@@ -89,6 +89,7 @@ function watchDecisions(core: Core, judge: Judge): void {
     try {
       const reasonCode = publish(message, origin, forms, mayPause, joint);
       own.routed ??= tell();
+      if (joint) watchJoint(joint, own);
       if (core.fanOut !== null) watchFanOut(core.fanOut, kept, own);
       return reasonCode;
     } finally {
@@ -110,17 +111,33 @@ function watchDecisions(core: Core, judge: Judge): void {
     return check;
   };
 
+  /** Messages that are committed together, by what commits them. */
+  const joined = new WeakMap<JointCommit, number[]>();
+  const watchJoint = (joint: JointCommit, { routed }: Routing): void => {
+    const numbers = joined.get(joint) ?? [];
+    numbers.push(routed!.number);
+    judge.underWay.add(routed!.number);
+    if (joined.has(joint)) return;
+    joined.set(joint, numbers);
+    const end = joint.end.bind(joint);
+    joint.end = () => {
+      end();
+      for (const number of numbers) judge.underWay.delete(number);
+    };
+  };
+
   /** What follows later is still of this message. */
   const watchFanOut = (fanOut: Resumable, message: Message, own: Routing): void => {
     const step = fanOut.step.bind(fanOut);
     const { number } = own.routed!;
+    const isJoined = judge.underWay.has(number);
     judge.underWay.add(number);
     fanOut.step = () => {
       const outer = routing;
       routing = { ...own, message };
       try {
         const hasMore = step();
-        if (!hasMore) judge.underWay.delete(number);
+        if (!hasMore && !isJoined) judge.underWay.delete(number);
         return hasMore;
       } finally {
         routing = outer;

@@ -2,9 +2,9 @@
  * Carries out what the core decided: the sink over real channels, batches and counters.
  */
 import type { Step } from '../base/scheduler.ts';
+import type { PendingWill } from '../core/pending-will.ts';
 import type { Session } from '../core/session.ts';
 import type { DropReason, Sink } from '../core/sink.ts';
-import type { PendingWill } from '../core/wills.ts';
 import { type Message, never } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Boundary } from './boundary.ts';

@@ -3,8 +3,9 @@
  */
 import type { Step } from '../base/scheduler.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { PendingWill } from '../core/pending-will.ts';
 import type { Session } from '../core/session.ts';
-import { type PendingWill, publisherOf } from '../core/wills.ts';
+import { publisherOf } from '../core/wills.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';

@@ -10,7 +10,7 @@ import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Delivery } from './delivery.ts';
-import type { JointCommit } from './fan-out.ts';
+import type { JointCommit } from './joint-commit.ts';
 import { Redistribution } from './redistribution.ts';
 import type { Walk } from './retained.ts';
 import type { Router } from './router.ts';

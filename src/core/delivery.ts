@@ -1,8 +1,7 @@
 import { queuedBytes, type StoredDelivery } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
-import type { JointCommit } from './fan-out.ts';
-import type { Router } from './router.ts';
+import type { JointCommit } from './joint-commit.ts';
 import type { SharedGroup } from './shared-group.ts';
 
 /**
@@ -46,7 +45,7 @@ export class Delivery {
   }
 
   /** As the store has it, which knows a shared subscription by its name. */
-  static restored(stored: StoredDelivery, groups: Pick<Router, 'group'>): Delivery {
+  static restored(stored: StoredDelivery, groups: { group(name: string): SharedGroup | null }): Delivery {
     const { message, qos, retain, subscriptionIds, group: named } = stored;
     const group = named === null ? null : groups.group(named.name);
     // What is not committed yet is what the store was given.

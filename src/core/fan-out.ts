@@ -5,57 +5,19 @@
  * What of it is stored is in one commit, whichever step gave it. So a crash in the middle leaves nothing of it behind;
  * its publisher has no answer, and publishes it again.
  */
-import type { ChangeSet, SessionStore } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { JointCommit } from './joint-commit.ts';
 import type { Prepared, Variants } from './prepared.ts';
 import type { RoomCheck } from './room-check.ts';
 import type { PendingRoute, Router } from './router.ts';
 import type { Session } from './session.ts';
-import type { Sink } from './sink.ts';
 import type { StepSizes } from './step-sizes.ts';
 
 /** What is left of publishing something. */
 export interface Resumable {
   /** Does some more. Returns whether any is left. */
   step(): boolean;
-}
-
-/** Deliveries that are committed together, though they are given in several rounds. */
-export class JointCommit {
-  readonly #store: SessionStore;
-  readonly #sink: Sink;
-  /** Null: they are staged, all of them. */
-  #changes: ChangeSet | null;
-  #whenStored: (() => void)[] = [];
-  /** All of them would survive a crash. */
-  isStored = false;
-
-  constructor(store: SessionStore, sink: Sink) {
-    this.#store = store;
-    this.#sink = sink;
-    this.#changes = store.newChangeSet();
-  }
-
-  get changes(): ChangeSet | null {
-    return this.#changes;
-  }
-
-  /** Calls back once what was given so far would survive a crash. */
-  whenStored(callback: () => void): void {
-    if (this.#changes === null) this.#sink.whenStored(callback);
-    else this.#whenStored.push(callback);
-  }
-
-  /** All are given. */
-  end(): void {
-    this.#store.join(this.#changes!);
-    this.#changes = null;
-    this.#sink.whenStored(() => {
-      this.isStored = true;
-    });
-    for (const callback of this.#whenStored.splice(0)) this.#sink.whenStored(callback);
-  }
 }
 
 export interface FanOutOptions {

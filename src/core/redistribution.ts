@@ -10,9 +10,10 @@
  */
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
+import type { Message } from '../protocol/message.ts';
 import type { PacketId, QoS } from '../protocol/packets.ts';
-import type { Delivering } from './delivering.ts';
 import { Delivery } from './delivery.ts';
+import type { JointCommit } from './joint-commit.ts';
 import type { Router } from './router.ts';
 import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
@@ -24,6 +25,22 @@ const bytesPerPage = 262_144;
 
 /** The caller leaves a group, or its session is over: then also what is on disk goes to others. */
 const isLeft = (session: Session, group: SharedGroup | null) => session.isEnded || group !== null;
+
+/** How messages get to their new owners. */
+interface Deliverer {
+  readonly now: number;
+  joint: JointCommit | null;
+  deliver(
+    session: Session,
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: readonly number[] | null,
+    group: SharedGroup | null,
+  ): void;
+  settle(session: Session, packetId: PacketId): void;
+  pump(session: Session): void;
+}
 
 /** What a session leaves behind, which is being passed on. */
 interface Job {
@@ -52,7 +69,7 @@ export class Redistribution {
   readonly #store: SessionStore;
   readonly #sink: Sink;
   readonly #groups: Pick<Router, 'group'>;
-  readonly #delivering: Delivering;
+  readonly #delivering: Deliverer;
   readonly #perStep: number;
   readonly #jobs = new Map<Session, Job>();
   #isStopping = false;
@@ -63,7 +80,7 @@ export class Redistribution {
     store: SessionStore,
     sink: Sink,
     groups: Pick<Router, 'group'>,
-    delivering: Delivering,
+    delivering: Deliverer,
     perStep: number,
   ) {
     this.#perStep = perStep;

@@ -6,8 +6,8 @@
 import type { Step } from '../base/scheduler.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
+import type { PendingWill } from './pending-will.ts';
 import type { Session } from './session.ts';
-import type { PendingWill } from './wills.ts';
 
 /** Why a message or a part of its way was given up. Every drop is counted under one of these. */
 export const dropReasons = [

@@ -10,43 +10,16 @@
 import { Account, Category, type Ledger } from '../base/ledger.ts';
 import { ShardedMap } from '../base/sharded-map.ts';
 import { Timer, type TimerWheel } from '../base/timer-wheel.ts';
-import type { AccessPolicy, Rights } from '../contracts/access.ts';
+import type { AccessPolicy } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { SessionStore, StoredPendingWill } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure } from '../protocol/reason-codes.ts';
-import type { ProtocolVersion } from '../protocol/traits.ts';
 import { hold, letGo, nameBytes, willBytes } from './footprint.ts';
-import type { Session, SessionWill } from './session.ts';
+import { PendingWill } from './pending-will.ts';
+import type { Session } from './session.ts';
 import type { Sink } from './sink.ts';
-
-/** The will of a client that is gone. */
-export class PendingWill {
-  readonly clientId: string;
-  readonly protocolVersion: ProtocolVersion;
-  readonly identity: ClientIdentity | null;
-  /** Null: everything is allowed. */
-  readonly rights: Rights | null;
-  readonly message: Message;
-  readonly delaySeconds: number;
-  /** Its number in the store; 0: it has no record there. */
-  number = 0;
-  /** Until then the return of its client calls it off, whatever becomes of the session. */
-  graceUntil = Number.NEGATIVE_INFINITY;
-  /** While it waits. */
-  timer: Timer | null = null;
-  isUnderWay = false;
-
-  constructor(of: Omit<StoredPendingWill, 'number' | 'dueAt' | 'will'>, will: SessionWill, rights: Rights | null) {
-    this.clientId = of.clientId;
-    this.protocolVersion = of.protocolVersion;
-    this.identity = of.identity;
-    this.rights = rights;
-    this.message = will.message;
-    this.delaySeconds = will.delaySeconds;
-  }
-}
 
 export interface WillsOptions {
   readonly settings: BrokerSettings;

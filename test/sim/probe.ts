@@ -235,7 +235,7 @@ function watchDecisions(core: Core, judge: Judge): void {
   const stop = core.wills.stop.bind(core.wills);
   core.wills.stop = () => {
     const { durability, settings } = judge.profile;
-    judge.wills.stoppedAt = judge.world.time;
+    judge.wills.stopping();
     judge.wills.isStopping = durability !== 'none' && settings.wills.restartGraceSeconds > 0;
     stop();
   };

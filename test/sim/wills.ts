@@ -23,8 +23,8 @@ interface Due {
 export class Wills {
   /** The broker stops, and its clients find their wills where they left them. */
   isStopping = false;
-  /** When it began to end its connections. */
-  stoppedAt = 0;
+  /** Keys of those that were on their way when it began to end its connections. */
+  #underWayAtStop = new Set<string>();
   /** Whose it is, by its key. */
   readonly #clients = new Map<string, string>();
   /** Who connected when. */
@@ -131,14 +131,19 @@ export class Wills {
     this.#toCheck = [];
   }
 
+  stopping(): void {
+    const underWay = [...this.#judge.model.wills.values()].filter(({ isUnderWay }) => isUnderWay);
+    this.#underWayAtStop = new Set(underWay.map(({ key }) => key));
+  }
+
   /**
-   * An orderly stop waits for those that are on their way when it ends the connections. What becomes due later is for
-   * the next start.
+   * An orderly stop waits for those that are on their way when it ends the connections. What becomes due later, be it in
+   * the same millisecond, is for the next start.
    */
   checkStopped(): void {
-    for (const { key, clientId, isUnderWay, dueAt } of this.#judge.model.wills.values()) {
+    for (const { key, clientId, isUnderWay } of this.#judge.model.wills.values()) {
       this.#judge.check(
-        !isUnderWay || dueAt > this.stoppedAt,
+        !isUnderWay || !this.#underWayAtStop.has(key),
         'a stop lets wills pass',
         () => `${key} of ${clientId} is still under way`,
       );

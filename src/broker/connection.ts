@@ -396,8 +396,9 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     if (session.hasWaiting) this.context.core.delivering.pump(session);
   }
 
-  // The end. We end it (`end`, and what says why → `#endNow` → `#shut`), or the client does (`leave` → `#shut`). Then,
-  // or without any of these, the transport has closed it (`onClose` → `#closed`).
+  // The end. `close`, `fail`, `endByBug` and `endForMemory` call `end`, which lets the last PUBLISH finish, and then
+  // `#endNow` → `#shut`. DISCONNECT from the client: `leave` → `#shut`. `abandon` skips all that. Last, always, the
+  // transport has closed it: `onClose` → `#closed`.
 
   /** The core took the session away, or the broker closes. [MQTT5 4.13] */
   close(reasonCode: number): void {

@@ -4,7 +4,7 @@
  *
  * It takes messages as a client on the network does. `receiveMaximum` handlers are in progress at a time; meanwhile
  * `limits.outputBytes` of messages wait here, and more of QoS 1 and 2 in the session's queue. A QoS 1 or 2 message is
- * acknowledged when its handler is done.
+ * acknowledged when its handler succeeds.
  */
 import { Deque } from '../base/deque.ts';
 import { Category } from '../base/ledger.ts';

@@ -6,6 +6,7 @@
  */
 import type { Share } from '../base/scheduler.ts';
 
+/** `local`: the program's own messages; there is no such listener. */
 export type TransportKind = 'tcp' | 'tls' | 'ws' | 'wss' | 'local';
 
 /** What a client's certificate says of it. */

@@ -238,8 +238,8 @@ export class Delivering {
   }
 
   /**
-   * QoS 2 is sent only once its identifier is stored, so the broker would know. [MQTT5 3.3.1-1] `rightsChanges`: as it
-   * was when the message was found to be allowed on this connection; -1: that is to be found.
+   * QoS 2 is sent only once its identifier is stored, so that a restart knows it. [MQTT5 3.3.1-1] `rightsChanges`: the
+   * count when the rules were asked last; -1: they are asked before it is sent.
    */
   #sendOnceStored(session: Session, delivery: Delivery, packetId: PacketId, rightsChanges: number): void {
     const { joint } = delivery;

@@ -2,8 +2,9 @@
  * A message on its way to very many sessions. Only its publisher waits for the end of it: order is promised among the
  * messages of one publisher. [MQTT5 4.6.0-6]
  *
- * What of it is stored is in one commit, whichever step gave it. So a crash in the middle leaves nothing of it behind;
- * its publisher has no answer, and publishes it again.
+ * Its deliveries are in one commit, whichever step gave them: also those of all parts that a pipeline made of one
+ * PUBLISH, with the publisher's identifier. So a crash in the middle leaves none of them behind; the publisher has no
+ * answer, and publishes it again. What is retained of it is not in that commit: it is set once more then.
  */
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -51,7 +52,7 @@ export class FanOut implements Resumable {
       this.#reached += give(from, this.#next);
       isLeft = this.#next < total;
     } finally {
-      // One that throws is over; what it has given so far is stored.
+      // If a step throws, what was delivered before stays, and is committed.
       if (!isLeft) joint?.end();
     }
     return isLeft;
@@ -108,7 +109,7 @@ export class Publication implements Resumable {
     try {
       return this.#step();
     } catch (error) {
-      // It is over; what it has given so far is stored.
+      // What was delivered before stays, and is committed.
       this.#joint?.end();
       throw error;
     }

@@ -9,8 +9,8 @@ import type { Session } from '../session.ts';
 import { type Subscription, type SubscriptionOptions, storedForm, subscriptionOf } from '../subscription.ts';
 
 /**
- * Returns the code for the SUBACK: the granted QoS or a failure. Retained messages are made ready and leave with the
- * next `pump`, which the broker calls once the SUBACK has left.
+ * Returns the code for the SUBACK: the granted QoS or a failure. Retained messages are noted in `session.replays`; the
+ * broker calls `beginReplays` once the SUBACK has left.
  */
 export function subscribe(
   core: Core,

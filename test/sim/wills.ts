@@ -137,8 +137,8 @@ export class Wills {
   }
 
   /**
-   * An orderly stop waits for those that are on their way when it ends the connections. What becomes due later, be it in
-   * the same millisecond, is for the next start.
+   * An orderly stop waits for those that are on their way when it ends the connections. What becomes due later, be it
+   * in the same millisecond, is for the next start.
    */
   checkStopped(): void {
     for (const { key, clientId, isUnderWay } of this.#judge.model.wills.values()) {

@@ -77,8 +77,8 @@ test('they have the names that dashboards for Mosquitto ask for, and are there a
   const missing = new Set(wanted);
   while (missing.size > 0) {
     const packet = await client.next('publish');
-    expect(packet).toMatchObject({ cmd: 'publish', retain: true });
-    missing.delete(packet.topic!.replace('$SYS/broker/', ''));
+    // Others are published just now.
+    if (packet.retain === true) missing.delete(packet.topic!.replace('$SYS/broker/', ''));
   }
 });
 

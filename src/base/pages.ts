@@ -123,18 +123,19 @@ export class Pages {
     return new Promise((resolve, reject) => {
       const items: Item[] = [];
       let looks = 0;
+      const end = (cursor: string | null): false => {
+        resolve({ items, cursor });
+        return false;
+      };
       const step = (): boolean => {
         for (let left = looksPerStep; left > 0; left--) {
           const { value, done } = walk.next();
-          if (done) resolve({ items, cursor: null });
-          else if (value !== null) items.push(value);
-          if (!done && items.length === limit) resolve({ items, cursor: next });
-          if (done || items.length === limit) return false;
+          if (done) return end(null);
+          if (value !== null) items.push(value);
+          if (items.length === limit) return end(next);
         }
         looks += looksPerStep;
-        if (looks < looksPerPage) return true;
-        resolve({ items, cursor: next });
-        return false;
+        return looks < looksPerPage || end(next);
       };
       this.#options.work(() => {
         try {

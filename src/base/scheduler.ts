@@ -19,6 +19,15 @@ import { Deque } from './deque.ts';
  */
 export type Step = () => boolean;
 
+/** The step, and `done` behind the last of it. */
+export const followedBy =
+  (step: Step, done: () => void): Step =>
+  () => {
+    if (step()) return true;
+    done();
+    return false;
+  };
+
 export interface SchedulerOptions {
   /** Microseconds, from any origin. Default: `performance.now`. */
   readonly clock?: () => number;

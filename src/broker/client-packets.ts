@@ -5,7 +5,6 @@
 import { Pressure } from '../base/ledger.ts';
 import { pingresp } from '../codec/encode.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
-import type { Resumable } from '../core/fan-out.ts';
 import { handleAck } from '../core/handlers/acknowledge.ts';
 import { handlePublish } from '../core/handlers/publish.ts';
 import type { Session } from '../core/session.ts';
@@ -14,14 +13,14 @@ import { type Message, never } from '../protocol/message.ts';
 import { type AckType, type ControlPacket, type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isClosedToClients } from '../protocol/topic.ts';
-import { publishInSteps, refusePublish, ruledCode } from './client-publish.ts';
+import { publishInSteps, refusePublish } from './client-publish.ts';
 import type { Connection } from './connection.ts';
 import type { Open } from './connection-state.ts';
 import { handleControlPacket } from './control-packets.ts';
 import { whenStoreKeepsUp } from './late-answers.ts';
 import { unlimited } from './pace.ts';
 import { mayChange } from './pipeline-messages.ts';
-import { mustBeStored } from './publish.ts';
+import { mustWait, ruledCode } from './publish.ts';
 
 /** Retained messages of QoS 0 that a client may have in one commit. */
 const retainedQoS0PerCommit = 32;
@@ -56,11 +55,8 @@ export class ClientPackets implements PacketReceiver {
     if (isClosedToClients(message.topic.name, settings.allowedDollarPrefixes)) {
       return refusePublish(connection, session, message, packetId, ReasonCode.NotAuthorized);
     }
-    const { rights } = session;
-    if (rights !== null) {
-      const code = rights.publish(message.topic, message.qos, message.retain);
-      if (isFailure(code)) return refusePublish(connection, session, message, packetId, code);
-    }
+    const code = ruledCode(session, message);
+    if (isFailure(code)) return refusePublish(connection, session, message, packetId, code);
     const search = core.router.search(message.topic);
     if (search === null) return this.#publish(message, packetId, session);
     const kept = message.keep();
@@ -96,7 +92,7 @@ export class ClientPackets implements PacketReceiver {
   #publish(message: Message, packetId: PacketId, session: Session): void {
     const connection = this.#connection;
     const { context } = connection;
-    if (context.storeHealth.isStrained && mustBeStored(context, session, message)) {
+    if (mustWait(context, session, message, true)) {
       return publishInSteps(connection, session, message, packetId, true);
     }
     if (context.memory.ledger.pressure >= Pressure.refusal && packetId !== 0 && connection.traits.hasProperties) {
@@ -114,14 +110,10 @@ export class ClientPackets implements PacketReceiver {
       publishInSteps(connection, session, message, packetId, false);
     } else {
       handlePublish(core, session, message, packetId, true);
-      if (core.fanOut !== null) this.#fanOut(core.takeFanOut()!);
+      const rest = core.fanOut === null ? null : core.takeFanOut();
+      if (rest !== null) connection.pendingPublish.fanOut(() => rest.step());
     }
     if (message.retain && packetId === 0) this.#limitRetainedQoS0();
-  }
-
-  /** The message is for very many, or long to look at. */
-  #fanOut(rest: Resumable): void {
-    this.#connection.pendingPublish.fanOut(() => rest.step());
   }
 
   /** QoS 0 has no acknowledgement that slows its publisher down: after so many it is parked until they are stored. */

@@ -7,12 +7,12 @@ import { encodeRefusal } from '../codec/encode.ts';
 import { answerPublish, answerRefused, handlePublish } from '../core/handlers/publish.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
-import { type AckType, type PacketId, PacketType } from '../protocol/packets.ts';
+import { type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { reportPublishRefused } from './audit-events.ts';
 import type { Connection } from './connection.ts';
 import { raiseQuota } from './connection-state.ts';
-import { type Publisher, publish } from './publish.ts';
+import { type Publisher, publish, ruledCode } from './publish.ts';
 
 /** The first copy has been taken, and is on its way: a resend is only answered again. [MQTT5 4.3.3-10] */
 const isResend = (session: Session, { qos }: Message, packetId: PacketId) => {
@@ -45,10 +45,9 @@ function refuseIfDiskFails(connection: Connection, message: Message, packetId: P
   const { storeHealth, limitedLog } = connection.context;
   if (!storeHealth.isFailing) return false;
   if (packetId !== 0 && connection.traits.hasProperties && connection.heldAnswers === 0) {
-    const type = message.qos === 1 ? PacketType.puback : PacketType.pubrec;
     const why = 'The broker cannot write to its disk';
     noteRefusal(connection, message, ReasonCode.QuotaExceeded, why);
-    refuseAck(connection, type, packetId, ReasonCode.QuotaExceeded, why);
+    refuseAck(connection, message, packetId, ReasonCode.QuotaExceeded, why);
     return true;
   }
   const fields = { client: connection.clientId };
@@ -102,11 +101,6 @@ class ClientPublish implements Publisher {
   }
 }
 
-/** The rules once more, for a message that had to wait: they may have changed meanwhile. */
-export function ruledCode({ rights }: Session, { topic, qos, retain }: Message): number {
-  return rights?.publish(topic, qos, retain) ?? ReasonCode.Success;
-}
-
 /** Nobody gets the message; the publisher is told as its version can be. */
 export function refusePublish(
   connection: Connection,
@@ -121,7 +115,7 @@ export function refusePublish(
   noteRefusal(connection, message, code, why);
   // In words too, where the version has them.
   if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
-    return refuseAck(connection, message.qos === 1 ? PacketType.puback : PacketType.pubrec, packetId, code, why);
+    return refuseAck(connection, message, packetId, code, why);
   }
   answerRefused(core, session, message.qos, packetId, code);
 }
@@ -134,11 +128,12 @@ function noteRefusal(connection: Connection, message: Message, code: number, why
 }
 
 /** An acknowledgement that says in words why it refuses, where the client wants and can take that. */
-function refuseAck(connection: Connection, type: AckType, packetId: PacketId, reasonCode: number, why: string): void {
+function refuseAck(connection: Connection, { qos }: Message, packetId: PacketId, code: number, why: string): void {
   const { commits, core } = connection.context;
-  const bytes = encodeRefusal(type, packetId, reasonCode, why);
+  const type = qos === 1 ? PacketType.puback : PacketType.pubrec;
+  const bytes = encodeRefusal(type, packetId, code, why);
   if (!connection.wantsProblemInformation || bytes.length > connection.packetBytesMax) {
-    return commits.acknowledge(connection, type, packetId, reasonCode);
+    return commits.acknowledge(connection, type, packetId, code);
   }
   commits.answer(connection, core.store.staged, () => {
     const { state } = connection;

@@ -3,7 +3,7 @@
  * ends. What packets mean is not decided here but by who gets them, see `client-packets.ts`.
  */
 import { type Account, Category } from '../base/ledger.ts';
-import type { Share, Step } from '../base/scheduler.ts';
+import { followedBy, type Share, type Step } from '../base/scheduler.ts';
 import { ackBytes, encodeAck, encodeAnswer, withoutExplanations } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
 import {
@@ -137,11 +137,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   }
 
   inSteps(step: Step, done: () => void): void {
-    this.share.queue(() => {
-      if (step()) return true;
-      done();
-      return false;
-    });
+    this.share.queue(followedBy(step, done));
   }
 
   park(): void {
@@ -232,7 +228,6 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
       this.#feed(bytes, start, end);
       if (counters.packetsReceived !== packetsReceived) this.deadlines.packet((this.packetSince = now));
       else this.deadlines.partOfPacket(end - start, now);
-      if (this.pace !== null) this.pace.bytes(end - start, this.context.core.now);
       this.reading.pauseIfOwedTooMany();
     } catch (error) {
       this.context.boundary.blame(this, error);
@@ -249,15 +244,13 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     if (!this.#isToldOfArrivals && !this.isAnswered) admission.receive(this.ticket, end - start);
     this.#framer.push(bytes, start, end);
     this.#chargePackets();
+    if (this.pace !== null) this.pace.bytes(end - start, this.context.core.now);
   }
 
   /** There is no time for these bytes in this round. */
   #feedLater(bytes: Buffer, start: number, end: number): void {
     this.reading.yield();
-    this.guard(() => {
-      this.#feed(bytes, start, end);
-      if (this.pace !== null) this.pace.bytes(end - start, this.context.core.now);
-    });
+    this.guard(() => this.#feed(bytes, start, end));
   }
 
   takeParked(): void {
@@ -283,14 +276,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   sendPublish(message: Message, header: PublishHeader): void {
     const state = this.state as Open;
-    const { outboundAliases } = state;
-    if (outboundAliases === null) {
-      header.topicAlias = 0;
-      header.hasTopic = true;
-    } else {
-      outboundAliases.choose(message, header);
-      outboundAliases.sent(message.topic, header);
-    }
+    this.#chooseTopic(message, header);
+    state.outboundAliases?.sent(message.topic, header);
     const { counters } = this.context;
     counters.packetsSent++;
     counters.publishSent++;

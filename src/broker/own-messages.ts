@@ -3,7 +3,7 @@
  * that is for very many in steps, with everybody else served in between.
  */
 import { Deque } from '../base/deque.ts';
-import type { Step } from '../base/scheduler.ts';
+import { followedBy, type Step } from '../base/scheduler.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
@@ -93,11 +93,7 @@ export class OwnMessages implements Asker {
   }
 
   inSteps(step: Step, done: () => void): void {
-    this.context.core.sink.background(() => {
-      if (step()) return true;
-      done();
-      return false;
-    });
+    this.context.core.sink.background(followedBy(step, done));
   }
 }
 

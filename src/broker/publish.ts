@@ -5,6 +5,7 @@
  * routed, stored or acknowledged before.
  */
 import type { Step } from '../base/scheduler.ts';
+import type { Rights } from '../contracts/access.ts';
 import type { PublishVerdict } from '../contracts/hooks.ts';
 import { Publication } from '../core/fan-out.ts';
 import type { Prepared } from '../core/prepared.ts';
@@ -47,8 +48,9 @@ const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecifi
  * owns its bytes.
  */
 export function publish(publisher: Publisher, message: Message): void {
-  const { asker, waitsForDisk } = publisher;
-  if (!waitsForDisk || !mustWait(asker.context, publisher, message)) return authorize(publisher, message);
+  const { asker, origin, waitsForDisk, passesHooks } = publisher;
+  const waits = waitsForDisk && mustWait(asker.context, origin, message, passesHooks);
+  if (!waits) return authorize(publisher, message);
   whenStoreKeepsUp(asker, () => {
     if (publisher.isAbandoned) return;
     const code = publisher.ruledCode();
@@ -57,17 +59,19 @@ export function publish(publisher: Publisher, message: Message): void {
   });
 }
 
-function mustWait(context: BrokerContext, { origin, passesHooks }: Publisher, message: Message): boolean {
-  return context.storeHealth.isStrained && mustBeStored(context, origin, message, passesHooks);
+/** What the rules say of a message. Asked once more of one that had to wait: they may have changed meanwhile. */
+export function ruledCode({ rights }: { readonly rights: Rights | null }, { topic, qos, retain }: Message): number {
+  return rights?.publish(topic, qos, retain) ?? ReasonCode.Success;
 }
 
 /** Whether it is one message more that has to wait for the disk. */
-export function mustBeStored(
-  { core, pipeline }: BrokerContext,
+export function mustWait(
+  { core, pipeline, storeHealth }: BrokerContext,
   origin: Session | null,
   message: Message,
-  passesHooks = true,
+  passesHooks: boolean,
 ): boolean {
+  if (!storeHealth.isStrained) return false;
   // QoS 0 promises nothing: what of it is stored all the same waits only once too much does.
   if (message.qos === 0 && !core.store.isBehind) return false;
   // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
@@ -79,7 +83,7 @@ function authorize(publisher: Publisher, message: Message): void {
   const { asker, passesHooks } = publisher;
   const { authorizePublish } = asker.context.hooks;
   if (!passesHooks || authorizePublish === undefined) return transform(publisher, message);
-  const ask = () => asker.context.hooks.authorizePublish!(asker.identity!, message.topic, message.qos, message.retain);
+  const ask = () => authorizePublish(asker.identity!, message.topic, message.qos, message.retain);
   withAnswer<number>(asker, 'authorizePublish', ask, ReasonCode.NotAuthorized, (code) => {
     if (publisher.isAbandoned) return;
     if (isFailure(code)) publisher.refused(code);

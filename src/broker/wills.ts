@@ -1,7 +1,7 @@
 /**
  * Publishes a will that is due: it passes what a PUBLISH of its client would, in the name of that client.
  */
-import type { Step } from '../base/scheduler.ts';
+import { followedBy, type Step } from '../base/scheduler.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { PendingWill } from '../core/pending-will.ts';
 import type { Session } from '../core/session.ts';
@@ -12,7 +12,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Blamable } from './boundary.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { Asker } from './late-answers.ts';
-import { type Publisher, publish } from './publish.ts';
+import { type Publisher, publish, ruledCode } from './publish.ts';
 
 /** `done` is called in the same go as the will is routed, or refused. */
 export function publishWill(context: BrokerContext, message: Message, will: PendingWill, done: () => void): void {
@@ -69,11 +69,7 @@ class WillPublisher implements Publisher, Asker, Blamable {
   }
 
   inSteps(step: Step, done: () => void): void {
-    this.context.core.sink.background(() => {
-      if (step()) return true;
-      done();
-      return false;
-    });
+    this.context.core.sink.background(followedBy(step, done));
   }
 
   fail(error: ProtocolError): void {
@@ -89,8 +85,7 @@ class WillPublisher implements Publisher, Asker, Blamable {
   }
 
   ruledCode(): number {
-    const { topic, qos, retain } = this.#message;
-    return this.#will.rights?.publish(topic, qos, retain) ?? ReasonCode.Success;
+    return ruledCode(this.#will, this.#message);
   }
 
   refused(reasonCode: number, why?: string): void {

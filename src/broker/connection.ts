@@ -283,28 +283,25 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     counters.publishSent++;
     counters.publishBytesSent += message.payloadEnd - message.payloadStart;
     const remaining = publishRemainingLength(message, header);
+    const total = 1 + varintSize(remaining) + remaining;
     const output = this.#output;
-    if (remaining > largePublish) return this.#sendLarge(message, header, remaining);
-    const chunk = output.reserve(1 + varintSize(remaining) + remaining);
-    const start = output.length;
-    const { lastPublish, chunks } = this.context;
-    let end = lastPublish.copy(chunk, start, message, header, remaining, chunks.generation);
-    if (end === 0) {
-      end = writePublish(chunk, start, message, header, remaining);
-      lastPublish.remember(chunk, start, end, message, header, chunks.generation);
-    }
-    output.length = end;
-    counters.bytesSent += output.length - start;
+    if (remaining > largePublish) output.addLarge(message.keep(), header, remaining);
+    else this.#writePublish(output.reserve(total), message, header, remaining);
+    counters.bytesSent += total;
     // Not only at the end of the round: one round can bring more than the limit.
     if (output.fullBytes > this.context.memory.outputBytes) state.session.isCongested = true;
     this.#touch();
   }
 
-  #sendLarge(message: Message, header: PublishHeader, remaining: number): void {
-    this.#output.addLarge(message.keep(), header, remaining);
-    this.context.counters.bytesSent += 1 + varintSize(remaining) + remaining;
-    if (this.#output.fullBytes > this.context.memory.outputBytes) this.session!.isCongested = true;
-    this.#touch();
+  #writePublish(chunk: Buffer, message: Message, header: PublishHeader, remaining: number): void {
+    const { lastPublish, chunks } = this.context;
+    const start = this.#output.length;
+    let end = lastPublish.copy(chunk, start, message, header, remaining, chunks.generation);
+    if (end === 0) {
+      end = writePublish(chunk, start, message, header, remaining);
+      lastPublish.remember(chunk, start, end, message, header, chunks.generation);
+    }
+    this.#output.length = end;
   }
 
   sendAck(type: AckType, packetId: PacketId, reasonCode: number): void {

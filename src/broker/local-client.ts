@@ -196,7 +196,7 @@ export class LocalClient implements ClientChannel {
     for (let left = Math.min(this.#waiting.length, callsPerRound); left > 0 && this.#mayCall; left--) this.#callNext();
     if (this.#waiting.length > 0) {
       if (this.#mayCall) this.#touch();
-    } else if (this.#session.isCongested && this.isOpen) this.#goOn();
+    } else if (this.#session.isCongested && this.isOpen) this.#drained();
   }
 
   /** A handler may have closed the client. */
@@ -204,7 +204,7 @@ export class LocalClient implements ClientChannel {
     return this.#waiting.length > 0 && this.#inProgress < this.#options.receiveMaximum && this.isOpen;
   }
 
-  #goOn(): void {
+  #drained(): void {
     this.#session.isCongested = false;
     if (this.#session.hasWaiting) this.#context.core.delivering.pump(this.#session);
   }

@@ -1,0 +1,38 @@
+/**
+ * What prom-client measures of Node and of the process: CPU time, the heap, garbage collections, limits. They are the
+ * process's, whichever broker is asked, and are measured from the first time that anybody asks.
+ */
+import { collectDefaultMetrics, Registry } from 'prom-client';
+
+/** As prom-client reads a metric. */
+export interface ReadMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly type: unknown;
+  readonly values: readonly unknown[];
+}
+
+export interface WritableMetric {
+  readonly name: string;
+  get(): ReadMetric | Promise<ReadMetric>;
+}
+
+/**
+ * Left out: what walks through everything that is open, which takes longer the more clients there are
+ * (`sluice_connections` and `process_open_fds` say it), and the event loop's lag, which each reader sets back for all
+ * others (`sluice_event_loop_delay_seconds`).
+ */
+const leftOut = /^(nodejs_active_|nodejs_eventloop_lag|process_open_fds$)/;
+/** prom-client wakes the loop this often to measure the lag that is left out. Milliseconds. */
+const seldom = 86_400_000;
+
+let collected: readonly WritableMetric[] | null = null;
+
+export function processMetrics(): readonly WritableMetric[] {
+  if (collected !== null) return collected;
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: seldom });
+  const all = registry.getMetricsAsArray() as unknown as WritableMetric[];
+  collected = all.filter(({ name }) => !leftOut.test(name));
+  return collected;
+}

@@ -3,6 +3,8 @@
  * memory. The constants of `src/core/footprint.ts` are these figures, rounded up, without the bytes of names and
  * payloads.
  */
+import { Ledger } from '../src/base/ledger.ts';
+import { TimerWheel } from '../src/base/timer-wheel.ts';
 import type { ClientIdentity } from '../src/contracts/hooks.ts';
 import { defaultSettings } from '../src/contracts/settings.ts';
 import { Core } from '../src/core/core.ts';
@@ -18,7 +20,11 @@ import { MemoryStore } from '../src/store/memory.ts';
 import { fail } from './command-line.ts';
 
 const collect = globalThis.gc ?? fail('Run it with node --expose-gc');
-const core = new Core(defaultSettings, new MemoryStore(), new Proxy({} as Sink, { get: () => () => {} }), Date.now());
+const now = Date.now();
+const core = new Core({
+  ...{ settings: defaultSettings, store: new MemoryStore(), sink: new Proxy({} as Sink, { get: () => () => {} }), now },
+  ...{ access: null, timers: new TimerWheel(now), ledger: new Ledger() },
+});
 
 function used(): number {
   for (let i = 0; i < 3; i++) collect();
@@ -48,7 +54,7 @@ function aSession(index: number): Session {
   };
   return connect(core, {
     ...{ clientId, traits: traitsOf[5], clean: false, expirySeconds: 1_000, receiveMaximum: 65_535 },
-    ...{ packetBytesMax: Number.POSITIVE_INFINITY, will: null, channel: {}, identity, rights: null },
+    ...{ packetBytesMax: Number.POSITIVE_INFINITY, will: null, channel: {}, identity },
   }).session;
 }
 

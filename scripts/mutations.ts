@@ -130,7 +130,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: QoS 0 waits for a disk that refuses',
     file: 'broker/publish.ts',
-    from: 'if (message.qos === 0 && !core.store.isBehind) return false;',
+    from: 'if (message.qos === 0 && !store.isBehind) return false;',
     to: '',
   },
   {
@@ -646,8 +646,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'rules are forgotten for clients that are away at a restart',
     file: 'core/lifecycle.ts',
-    from: 'identity === null ? null : (core.access?.rightsOf(identity) ?? null)',
-    to: 'null',
+    from: 'session.rights = identity === null ? null : rightsOf(core, identity);',
+    to: 'session.rights = null;',
   },
   {
     name: 'the rules are not asked about a will that is due',

@@ -83,6 +83,11 @@ export class Ledger {
     this.smallBytes = Math.min(smallAccount.most, Math.max(smallAccount.least, ceiling * smallAccount.part));
   }
 
+  /** `bytes`: as settings have it; 0: there is no limit. */
+  static limitedTo(bytes: number): Ledger {
+    return new Ledger(bytes === 0 ? Number.POSITIVE_INFINITY : bytes);
+  }
+
   get pressure(): Pressure {
     return this.#pressure;
   }

@@ -35,8 +35,8 @@ function whoIs({ identity, stream, listener }: AuditedConnection): Omit<AuditEve
 }
 
 /** Which rule refused, if it was one. */
-function ruleFor({ core }: BrokerContext, identity: ClientIdentity, request: AccessRequest): string | undefined {
-  const decision = core.access?.explain?.(identity, request);
+function ruleFor({ access }: BrokerContext, identity: ClientIdentity, request: AccessRequest): string | undefined {
+  const decision = access?.explain?.(identity, request);
   return decision?.isAllowed === false ? decision.rule : undefined;
 }
 

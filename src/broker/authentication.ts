@@ -104,7 +104,7 @@ function takeIdentity(
   connection.deadlines.endAt(answer.expiresAt ?? null);
   if (state.name !== 'open') return;
   const { core } = connection.context;
-  identify(core, state.session, identity, core.access?.rightsOf(identity) ?? null);
+  identify(core, state.session, identity);
 }
 
 function sendAuth(connection: Connection, { method }: Exchange, reasonCode: number, data: Buffer | null): void {

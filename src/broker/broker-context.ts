@@ -2,17 +2,22 @@
  * What all connections of one broker share.
  */
 import type { ChunkPool } from '../base/chunk-pool.ts';
+import type { Ledger } from '../base/ledger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Scheduler } from '../base/scheduler.ts';
+import type { TimerWheel } from '../base/timer-wheel.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
+import type { AccessPolicy } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Cluster } from '../contracts/cluster.ts';
 import type { CheckedHooks } from '../contracts/hook-answers.ts';
 import type { Log } from '../contracts/log.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
+import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Core } from '../core/core.ts';
+import type { Sink } from '../core/sink.ts';
 import type { Admission } from './admission.ts';
 import type { Boundary } from './boundary.ts';
 import type { Counters } from './counters.ts';
@@ -34,6 +39,14 @@ export interface BrokerContext {
   readonly asksAboutAll: boolean;
   readonly randomBytes: (count: number) => Buffer;
   readonly core: Core;
+  /** What the core tells the world. */
+  readonly sink: Sink;
+  readonly store: SessionStore;
+  /** Null: everybody may do everything. */
+  readonly access: AccessPolicy | null;
+  /** For whatever happens at a time of its own. The core advances it. */
+  readonly timers: TimerWheel;
+  readonly ledger: Ledger;
   readonly scheduler: Scheduler;
   /** The broker has ended: nothing is committed or written at the end of a round any more. */
   readonly leaveScheduler: () => void;

@@ -130,7 +130,7 @@ export class Broker implements BanList {
 
   /** What clients take of memory. */
   get ledger(): Ledger {
-    return this.#context.core.ledger;
+    return this.#context.ledger;
   }
 
   /** Loads what survived and begins to keep time. Connections may be accepted afterwards. */

@@ -70,7 +70,7 @@ class ClientPublish implements Publisher {
     this.origin = session;
     this.#message = message;
     this.#packetId = packetId;
-    this.#stagedBefore = connection.context.core.store.staged;
+    this.#stagedBefore = connection.context.store.staged;
   }
 
   get isRefusable(): boolean {
@@ -129,13 +129,13 @@ function noteRefusal(connection: Connection, message: Message, code: number, why
 
 /** An acknowledgement that says in words why it refuses, where the client wants and can take that. */
 function refuseAck(connection: Connection, { qos }: Message, packetId: PacketId, code: number, why: string): void {
-  const { commits, core } = connection.context;
+  const { commits, store } = connection.context;
   const type = qos === 1 ? PacketType.puback : PacketType.pubrec;
   const bytes = encodeRefusal(type, packetId, code, why);
   if (!connection.wantsProblemInformation || bytes.length > connection.packetBytesMax) {
     return commits.acknowledge(connection, type, packetId, code);
   }
-  commits.answer(connection, core.store.staged, () => {
+  commits.answer(connection, store.staged, () => {
     const { state } = connection;
     if (state.name !== 'open' || !state.isAnswered) return;
     raiseQuota(state);

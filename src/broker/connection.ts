@@ -463,8 +463,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   #shut(why: string, options: { publishesWill: boolean; how: 'end' | 'end once stored' | 'destroy' }): void {
     if (this.isClosing) return;
-    const { core, commits, storeHealth } = this.context;
-    const { staged } = core.store;
+    const { store, commits, storeHealth } = this.context;
+    const { staged } = store;
     this.#becomeClosing(why, options.publishesWill);
     this.#framer.clear();
     this.#chargePackets();

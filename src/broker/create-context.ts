@@ -4,8 +4,10 @@
 import { randomBytes } from 'node:crypto';
 import { ChunkPool } from '../base/chunk-pool.ts';
 import { systemClock } from '../base/clock.ts';
+import { Ledger } from '../base/ledger.ts';
 import { Metrics } from '../base/metrics.ts';
 import { eventLoop, type Step } from '../base/scheduler.ts';
+import { TimerWheel } from '../base/timer-wheel.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
 import { checkedCluster, checkedHooks, type InTime } from '../contracts/hook-answers.ts';
@@ -46,7 +48,7 @@ export function createContext(
   onBroken: (error: Error) => void,
 ): BrokerContext {
   const inTime: InTime = options.inTime ?? ((answer) => answer);
-  const { settings, store, scheduler = eventLoop, log = silentLog, audit = null } = options;
+  const { settings, store, scheduler = eventLoop, log = silentLog, audit = null, access = null } = options;
   const time = new Timekeeper(options.clock ?? systemClock, (ms) =>
     log.warn({ seconds: Math.round(ms / 1000) }, describeStep(ms)),
   );
@@ -92,10 +94,13 @@ export function createContext(
     }
     return time.now;
   };
-  const core = new Core(settings, store, sink, now, options.access ?? null, options.stepSizes);
+  const timers = new TimerWheel(now);
+  const ledger = Ledger.limitedTo(settings.limits.memoryBytes);
+  const core = new Core({ settings, store, sink, access, timers, ledger, now, stepSizes: options.stepSizes });
   const decoder = new PacketDecoder(settings.limits, chunks);
   const memory = new MemoryGuard({
-    ...{ core, decoder, chunks, connections, limitedLog, counters, outputBytes: settings.limits.outputBytes },
+    ...{ core, store, ledger, decoder, chunks, connections, limitedLog, counters },
+    outputBytes: settings.limits.outputBytes,
     work: (step) => sink.background(step),
     garbage: options.garbage ?? null,
     clock: () => scheduler.clock() / 1_000,
@@ -107,7 +112,7 @@ export function createContext(
     cluster: options.cluster === undefined ? null : checkedCluster(options.cluster, inTime),
     asksAboutAll: options.hooks?.authorizePublish !== undefined || options.cluster !== undefined,
     randomBytes: options.randomBytes ?? randomBytes,
-    core,
+    ...{ core, sink, store, access, timers, ledger },
     scheduler,
     leaveScheduler,
     commits,

@@ -41,11 +41,11 @@ export class Deadlines {
   #refusal: ProtocolError | null = null;
 
   constructor(connection: Timed) {
-    const { core, settings } = connection.context;
+    const { core, timers, settings } = connection.context;
     this.#connection = connection;
     this.heardAt = core.now;
     this.#timer = new Timer(() => connection.guard(() => this.#onTimer()));
-    core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
+    timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
   }
 
   /** What was read ended one packet or several. */
@@ -62,16 +62,16 @@ export class Deadlines {
 
   /** The CONNECT has been taken, and the CONNACK waits for the disk: as long for it as for the CONNECT. */
   connectTaken(): void {
-    const { core, settings } = this.#connection.context;
-    core.timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
+    const { core, timers, settings } = this.#connection.context;
+    timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
   }
 
   /** 0: no keep-alive. [MQTT5 3.1.2-22] */
   setKeepAlive(seconds: number): void {
     this.#keepAliveMs = seconds * 1500;
-    const { timers, now } = this.#connection.context.core;
+    const { core, timers } = this.#connection.context;
     if (seconds === 0) timers.cancel(this.#timer);
-    else timers.set(this.#timer, now + this.#keepAliveMs);
+    else timers.set(this.#timer, core.now + this.#keepAliveMs);
   }
 
   /**
@@ -79,23 +79,23 @@ export class Deadlines {
    */
   endAt(time: number | null): void {
     const connection = this.#connection;
-    const { core, time: clock } = connection.context;
+    const { timers, time: clock } = connection.context;
     const expire = () => connection.end(ReasonCode.NotAuthorized, 'the credentials have expired');
-    if (time === null) return core.timers.cancel(this.#endTimer);
+    if (time === null) return timers.cancel(this.#endTimer);
     this.#endTimer ??= new Timer(() => connection.guard(expire));
-    core.timers.set(this.#endTimer, clock.at(time));
+    timers.set(this.#endTimer, clock.at(time));
   }
 
   /** Refuses after so many milliseconds; until then nothing more is read. */
   failLater(error: ProtocolError, delayMs: number): void {
-    const { core } = this.#connection.context;
+    const { core, timers } = this.#connection.context;
     this.#refusal = error;
     this.#connection.park();
-    core.timers.set(this.#timer, core.now + delayMs);
+    timers.set(this.#timer, core.now + delayMs);
   }
 
   clear(): void {
-    const { timers } = this.#connection.context.core;
+    const { timers } = this.#connection.context;
     timers.cancel(this.#timer);
     timers.cancel(this.#endTimer);
   }
@@ -104,14 +104,14 @@ export class Deadlines {
     const connection = this.#connection;
     if (connection.state.name === 'closing') return;
     if (this.#refusal !== null) return connection.fail(this.#refusal);
-    const { time, core } = connection.context;
+    const { time, core, timers } = connection.context;
     const stoodStill = time.resumedAt > this.heardAt;
     if (stoodStill) this.heardAt = time.resumedAt;
     if (!connection.isAnswered) return stoodStill ? this.connectTaken() : this.#refuseConnect();
     // While we do not read from it, it cannot be late.
     if (connection.reading.checkExcuse()) this.heardAt = core.now;
     const dueAt = this.heardAt + this.#keepAliveMs;
-    if (dueAt > core.now) return core.timers.set(this.#timer, dueAt);
+    if (dueAt > core.now) return timers.set(this.#timer, dueAt);
     connection.end(ReasonCode.KeepAliveTimeout, 'keep-alive timeout');
   }
 

@@ -150,7 +150,7 @@ function ofMessages({ core, storeHealth }: BrokerContext): Metric[] {
   ];
 }
 
-function ofMemory({ core: { ledger } }: BrokerContext): Metric[] {
+function ofMemory({ ledger }: BrokerContext): Metric[] {
   const byCategory = () => {
     const figures = Object.entries(Category).map(([name, category]) => [name, ledger.bytesOf(category)]);
     return byLabel('category', Object.fromEntries(figures) as Record<CategoryName, number>);

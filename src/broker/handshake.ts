@@ -97,10 +97,10 @@ function authorizeWill(
   allowed: () => void,
 ): void {
   if (will === undefined) return allowed();
-  const { hooks, core } = connection.context;
+  const { hooks, access } = connection.context;
   const { qos, retain } = will;
   const topic = Topic.of(will.topic);
-  const code = core.access?.rightsOf(identity).will(topic, qos, retain) ?? ReasonCode.Success;
+  const code = access?.rightsOf(identity).will(topic, qos, retain) ?? ReasonCode.Success;
   if (isFailure(code)) return refuseWill(connection, will, code, 'the rules do not allow');
   if (hooks.authorizePublish === undefined) return allowed();
   const ask = () => hooks.authorizePublish!(identity, topic, qos, retain);
@@ -202,11 +202,11 @@ function admit(newcomer: Newcomer): void {
 function openSession(newcomer: Newcomer, existing: Session | undefined, previous: Connection | null): void {
   const { connection, packet, state } = newcomer;
   const { context, traits } = connection;
-  const { core, settings, admission, hooks } = context;
+  const { core, store, settings, admission, hooks } = context;
   const { identity } = state;
   admission.welcome(connection.ticket, identity.username, core.now, previous?.ticket ?? null);
   if (previous !== null) reportTakeover(connection, previous);
-  const { staged } = core.store;
+  const { staged } = store;
   const isForeign = hooks.authenticate !== undefined && isNameless(existing, identity);
   const { session, sessionPresent } = connect(core, {
     clientId: identity.clientId,
@@ -218,7 +218,6 @@ function openSession(newcomer: Newcomer, existing: Session | undefined, previous
     will: packet.will === undefined ? null : sessionWill(packet.will, core.now, settings.limits),
     channel: connection,
     identity,
-    rights: core.access?.rightsOf(identity) ?? null,
   });
   const open = openState(newcomer, session);
   connection.open(open);
@@ -257,12 +256,11 @@ function checkRoom(
   existing: Session | undefined,
   will: Will | undefined,
 ): void {
-  const { core, settings, counters } = context;
+  const { core, ledger, settings, counters } = context;
   const { sessions } = settings.limits;
   if (existing === undefined && core.directory.size >= sessions) {
     throw new ProtocolError(ReasonCode.QuotaExceeded, `There are ${sessions} sessions already (limits.sessions)`);
   }
-  const { ledger } = core;
   const account = existing?.account ?? new Account(ledger);
   const names = nameBytes(identity.clientId) + nameBytes(identity.username);
   const bytes = sessionBytes + (will?.payload.length ?? 0) + names;
@@ -332,16 +330,16 @@ function tellConnected(connection: Connection, state: Open, sessionPresent: bool
  * 4.6.0-6]
  */
 function stayBehindWill(connection: Connection, clientId: string): void {
-  const { timers, wills, now } = connection.context.core;
+  const { core, timers } = connection.context;
   const passed = () => {
     timers.cancel(timer);
     forget?.();
     connection.unpark();
   };
   const timer = new Timer(passed);
-  const forget = wills.whenPassed(clientId, passed);
+  const forget = core.wills.whenPassed(clientId, passed);
   if (forget === null) return;
-  timers.set(timer, now + willPatienceMs);
+  timers.set(timer, core.now + willPatienceMs);
   connection.park();
 }
 

@@ -108,7 +108,6 @@ export class LocalClient implements ClientChannel {
       will: null,
       channel: this,
       identity: null,
-      rights: null,
     });
     this.#session = session;
     this.sessionPresent = sessionPresent;

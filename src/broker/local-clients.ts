@@ -93,7 +93,7 @@ export class InProcessClient {
     const parsed = parse(context, topicFilter);
     const { qos, retainHandling, retainAsPublished, identifier } = checked(options);
     await this.#mayStore();
-    const { staged } = context.core.store;
+    const { staged } = context.store;
     const granted = { qos, noLocal: false, retainHandling, retainAsPublished, identifier };
     const code = this.#client.subscribe(topicFilter, parsed, granted);
     if (isFailure(code)) {
@@ -108,7 +108,7 @@ export class InProcessClient {
   /** Resolves once that is stored, with whether there was such a subscription. */
   async unsubscribe(topicFilter: string): Promise<boolean> {
     await this.#mayStore();
-    const { staged } = this.#owner.context.core.store;
+    const { staged } = this.#owner.context.store;
     const existed = this.#client.unsubscribe(topicFilter);
     await this.#owner.whenStored(this.#client, staged);
     return existed;
@@ -222,28 +222,25 @@ export class LocalClients implements Owner {
   /** See `SluiceBroker.client`. */
   async open(options: ClientOptions): Promise<InProcessClient> {
     checkClient(options);
-    const { core } = this.context;
-    const {
-      clientId,
-      sessionExpirySeconds: expirySeconds = 0,
-      receiveMaximum = core.settings.limits.inflight,
-    } = options;
+    const { core, store, ledger, settings } = this.context;
+    const { inflight } = settings.limits;
+    const { clientId, sessionExpirySeconds: expirySeconds = 0, receiveMaximum = inflight } = options;
     // There may be a session of this name, from a time when it was to stay.
     if (clientId !== undefined) await this.storeKeepsUp();
     if (this.#isClosing) throw new Error('The broker is closed');
     this.context.advanceClock();
-    const { staged } = core.store;
+    const { staged } = store;
     const name = clientId === undefined ? this.#nextName() : `${programPrefix}program/${clientId}`;
     const existing = sessionOf(core, name);
     if (existing?.isConnected) {
       throw new Error(`The client ${JSON.stringify(clientId)} of this program is open: close it, and wait for that`);
     }
-    if (existing === undefined && core.ledger.isUsedUp) {
+    if (existing === undefined && ledger.isUsedUp) {
       throw new Error('There is no memory for this session (limits.memoryBytes)');
     }
     const handlerName = clientId === undefined ? 'handler of a client' : `handler of the client ${clientId}`;
     const handler = options.onMessage;
-    const most = Math.min(receiveMaximum, core.settings.limits.inflight);
+    const most = Math.min(receiveMaximum, inflight);
     const client = this.#add({ name, clientId, handlerName, handler, expirySeconds, receiveMaximum: most });
     await this.whenStored(client, staged);
     if (!client.isOpen) throw new Error('The broker is closed');

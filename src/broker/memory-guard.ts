@@ -7,6 +7,7 @@ import type { Garbage } from '../base/garbage.ts';
 import { Account, Category, type Ledger, Pressure } from '../base/ledger.ts';
 import type { Step } from '../base/scheduler.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
+import type { SessionStore } from '../contracts/session-store.ts';
 import type { ByteStream } from '../contracts/transport.ts';
 import type { Core } from '../core/core.ts';
 import type { Session } from '../core/session.ts';
@@ -60,6 +61,8 @@ export interface MemoryHolder {
 
 export interface MemoryGuardOptions {
   readonly core: Core;
+  readonly store: SessionStore;
+  readonly ledger: Ledger;
   readonly decoder: PacketDecoder;
   readonly chunks: ChunkPool;
   readonly connections: Iterable<MemoryHolder>;
@@ -94,7 +97,7 @@ export class MemoryGuard {
   constructor(options: MemoryGuardOptions) {
     this.#options = options;
     this.outputBytes = options.outputBytes;
-    this.ledger = options.core.ledger;
+    this.ledger = options.ledger;
     this.unauthenticated = new Account(this.ledger);
     this.ledger.onPressure = (pressure, before) => this.#onPressure(pressure, before);
   }
@@ -123,9 +126,9 @@ export class MemoryGuard {
   /** Reads the gauges, and goes on with what memory was too short for. Called several times a second. */
   tick(now: number): void {
     const { ledger } = this;
-    const { core, chunks } = this.#options;
-    ledger.set(Category.staged, core.store.unwrittenBytes);
-    ledger.set(Category.caches, core.store.cachedBytes + chunks.freeBytes);
+    const { core, store, chunks } = this.#options;
+    ledger.set(Category.staged, store.unwrittenBytes);
+    ledger.set(Category.caches, store.cachedBytes + chunks.freeBytes);
     ledger.set(Category.routes, this.#routeBytes + core.router.remainsBytes);
     this.#letGoOn();
     this.#endPatience(now);
@@ -186,17 +189,17 @@ export class MemoryGuard {
 
   /** Returns whether there is more to do. */
   #workSome(): boolean {
-    const { core, chunks, decoder } = this.#options;
+    const { core, store, chunks, decoder } = this.#options;
     const { pressure } = this.ledger;
     const isShort = pressure >= Pressure.caches;
     chunks.economize(isShort);
-    const hasMore = core.store.economize(isShort);
+    const hasMore = store.economize(isShort);
     if (!isShort && !this.#isPatienceOver) return false;
     if (isShort && this.#routeBytes > this.ledger.ceiling * routesPart) {
       core.router.invalidate();
       decoder.topics.clear();
     }
-    this.ledger.set(Category.caches, core.store.cachedBytes + chunks.freeBytes);
+    this.ledger.set(Category.caches, store.cachedBytes + chunks.freeBytes);
     if (pressure < Pressure.queues && !this.#isPatienceOver) return hasMore;
     return this.#lookAtConnections(pressure) || hasMore;
   }

@@ -70,7 +70,7 @@ export class OwnMessages implements Asker {
     this.#isPublishing = false;
     if (left > 0 || this.#queue.length === 0) return;
     this.#isPublishing = true;
-    this.context.core.sink.background(() => {
+    this.context.sink.background(() => {
       this.#isPublishing = false;
       this.#publishQueued();
       return false;
@@ -93,7 +93,7 @@ export class OwnMessages implements Asker {
   }
 
   inSteps(step: Step, done: () => void): void {
-    this.context.core.sink.background(followedBy(step, done));
+    this.context.sink.background(followedBy(step, done));
   }
 }
 
@@ -137,7 +137,7 @@ class OwnPublisher implements Publisher {
   begin(): boolean {
     if (this.#hasBegun) return false;
     this.#hasBegun = true;
-    this.#stagedBefore = this.asker.context.core.store.staged;
+    this.#stagedBefore = this.asker.context.store.staged;
     this.asker.guard(() => publish(this, this.#message));
     return true;
   }
@@ -163,7 +163,7 @@ class OwnPublisher implements Publisher {
 
   work(step: Step): void {
     this.#rest = step;
-    this.asker.context.core.sink.background(() => this.step());
+    this.asker.context.sink.background(() => this.step());
   }
 
   /** Returns whether anything is left of it. */

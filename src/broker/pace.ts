@@ -38,8 +38,8 @@ export class Pace {
   #bytesPaidUntil: number;
   #waitsUntil = 0;
 
-  private constructor(paced: Paced, { core, settings: { limits }, counters }: BrokerContext) {
-    const { timers, now } = core;
+  private constructor(paced: Paced, { timers, core, settings: { limits }, counters }: BrokerContext) {
+    const { now } = core;
     this.#limits = limits;
     this.#counters = counters;
     this.#burstMs = burstMs[limits.rateExcess];

@@ -124,7 +124,7 @@ function formOf(
   if (isWithheld(subscriberClass)) return null;
   const failed = (err: unknown) => {
     const fields = { topic: message.topic.name, subscriberClass, err };
-    context.core.sink.dropped('pipelineFailed', null, message);
+    context.sink.dropped('pipelineFailed', null, message);
     context.limitedLog.error('pipeline', fields, 'a pipeline for subscribers failed');
     return null;
   };

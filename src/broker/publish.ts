@@ -66,14 +66,14 @@ export function ruledCode({ rights }: { readonly rights: Rights | null }, { topi
 
 /** Whether it is one message more that has to wait for the disk. */
 export function mustWait(
-  { core, pipeline, storeHealth }: BrokerContext,
+  { core, store, pipeline, storeHealth }: BrokerContext,
   origin: Session | null,
   message: Message,
   passesHooks: boolean,
 ): boolean {
   if (!storeHealth.isStrained) return false;
   // QoS 0 promises nothing: what of it is stored all the same waits only once too much does.
-  if (message.qos === 0 && !core.store.isBehind) return false;
+  if (message.qos === 0 && !store.isBehind) return false;
   // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
   if (passesHooks && pipeline !== null && mayChange(pipeline, core.router, message.topic)) return true;
   return core.mustStore(message, origin);

@@ -21,7 +21,7 @@ export function mayPublish(
   qos: QoS,
   retain: boolean,
 ): Awaitable<number> {
-  const { core, hooks, settings } = context;
+  const { access, hooks, settings } = context;
   if (isClosedToClients(topicName, settings.allowedDollarPrefixes)) return ReasonCode.NotAuthorized;
   try {
     assertTopicName(topicName, settings.limits);
@@ -29,9 +29,9 @@ export function mayPublish(
     return ReasonCode.TopicNameInvalid;
   }
   const topic = Topic.of(topicName);
-  if (core.access !== null) {
+  if (access !== null) {
     let rights = known.get(client);
-    if (rights === undefined) known.set(client, (rights = core.access.rightsOf(client)));
+    if (rights === undefined) known.set(client, (rights = access.rightsOf(client)));
     const code = rights.publish(topic, qos, retain);
     if (isFailure(code)) return code;
   }

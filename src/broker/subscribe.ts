@@ -53,7 +53,7 @@ interface Progress {
 
 function begin({ context }: Connection, { subscriptions }: SubscribePacket, common: Common | null): Progress {
   const requests = subscriptions[Symbol.iterator]();
-  return { common, requests, granted: [], costLeft: costPerStep, stagedBefore: context.core.store.staged };
+  return { common, requests, granted: [], costLeft: costPerStep, stagedBefore: context.store.staged };
 }
 
 /** So many subscriptions are looked at in one step, or so many put into another class. */
@@ -98,7 +98,7 @@ export async function reclassifySession(connection: Connection, budget = { left:
 function nextStep({ context }: Connection, budget: { left: number }): Promise<void> {
   budget.left = lookedAtPerStep;
   return new Promise((resolve) => {
-    context.core.sink.background(() => {
+    context.sink.background(() => {
       resolve();
       return false;
     });
@@ -223,7 +223,7 @@ interface Unsubscribing extends Pick<Progress, 'granted' | 'stagedBefore'> {
 
 export function handleUnsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
   const filters = packet.unsubscriptions[Symbol.iterator]();
-  const progress = { filters, granted: [], stagedBefore: connection.context.core.store.staged };
+  const progress = { filters, granted: [], stagedBefore: connection.context.store.staged };
   unsubscribeNext(connection, session, packet, progress);
 }
 

@@ -69,7 +69,7 @@ class WillPublisher implements Publisher, Asker, Blamable {
   }
 
   inSteps(step: Step, done: () => void): void {
-    this.context.core.sink.background(followedBy(step, done));
+    this.context.sink.background(followedBy(step, done));
   }
 
   fail(error: ProtocolError): void {
@@ -89,7 +89,7 @@ class WillPublisher implements Publisher, Asker, Blamable {
   }
 
   refused(reasonCode: number, why?: string): void {
-    if (!this.#isOver) this.context.core.sink.willRefused(this.#message, this.#will, reasonCode, why);
+    if (!this.#isOver) this.context.sink.willRefused(this.#message, this.#will, reasonCode, why);
     this.published();
   }
 
@@ -100,7 +100,7 @@ class WillPublisher implements Publisher, Asker, Blamable {
   }
 
   work(step: Step): void {
-    this.context.core.sink.background(() => {
+    this.context.sink.background(() => {
       let isLeft = false;
       this.guard(() => (isLeft = step()));
       return isLeft;

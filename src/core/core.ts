@@ -4,8 +4,8 @@
  * Synchronous, without I/O, clock or chance of its own: the broker says what happened and what time it is, and the core
  * tells the sink what follows. Start reading at `publish` here, then `delivering.ts` and `handlers/`.
  */
-import { Account, Ledger } from '../base/ledger.ts';
-import { TimerWheel } from '../base/timer-wheel.ts';
+import { Account, type Ledger } from '../base/ledger.ts';
+import type { TimerWheel } from '../base/timer-wheel.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
@@ -39,6 +39,22 @@ const nodesPerExpired = 32;
 /** $SYS tells of this process: it is neither stored for the next one, nor do clients make it grow. */
 const isSys = (topicName: string) => topicName.startsWith('$SYS/');
 
+export interface CoreOptions {
+  readonly settings: BrokerSettings;
+  readonly store: SessionStore;
+  readonly sink: Sink;
+  /** Null: everybody may do everything. */
+  readonly access: AccessPolicy | null;
+  /** The core advances it. The caller may set timers of its own in it. */
+  readonly timers: TimerWheel;
+  /** What clients take of memory is charged there, by the core and by the caller. */
+  readonly ledger: Ledger;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  /** Default: `defaultStepSizes`. */
+  readonly stepSizes?: Partial<StepSizes> | undefined;
+}
+
 export class Core {
   readonly settings: BrokerSettings;
   readonly store: SessionStore;
@@ -65,23 +81,14 @@ export class Core {
   #sysRetained = 0;
   #isSweeping = false;
 
-  constructor(
-    settings: BrokerSettings,
-    store: SessionStore,
-    sink: Sink,
-    now: number,
-    access: AccessPolicy | null = null,
-    stepSizes: Partial<StepSizes> = {},
-  ) {
+  constructor({ settings, store, sink, access, timers, ledger, now, stepSizes }: CoreOptions) {
     this.settings = settings;
     this.store = store;
     this.sink = sink;
     this.access = access;
     this.stepSizes = { ...defaultStepSizes, ...stepSizes };
-    const { memoryBytes } = settings.limits;
-    this.ledger = new Ledger(memoryBytes === 0 ? Number.POSITIVE_INFINITY : memoryBytes);
-    this.timers = new TimerWheel(now);
-    const { ledger, timers } = this;
+    this.timers = timers;
+    this.ledger = ledger;
     this.retained = new RetainedMessages(new Account(ledger));
     this.wills = new Wills({ settings, store, sink, access, timers, ledger, now: () => this.#now });
     this.delivering = new Delivering(settings, store, sink, this.router, this.stepSizes);

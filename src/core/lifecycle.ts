@@ -4,7 +4,6 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { Timer } from '../base/timer-wheel.ts';
-import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { RestoredSession, RestoredState } from '../contracts/session-store.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -29,9 +28,8 @@ export interface ConnectRequest {
   readonly will: SessionWill | null;
   /** The broker's connection. */
   readonly channel: object;
-  /** Kept with the session; null for clients within the process. */
+  /** Kept with the session, and decides on its rights; null for clients within the process, which have all. */
   readonly identity: ClientIdentity | null;
-  readonly rights: Rights | null;
 }
 
 /**
@@ -81,7 +79,7 @@ export function connect(core: Core, request: ConnectRequest): { session: Session
   session.channel = request.channel;
   core.directory.attached(session);
   session.disconnectedAt = null;
-  identify(core, session, request.identity, request.rights);
+  identify(core, session, request.identity);
   session.isReady = session.isCongested = false;
   session.window.resume(Math.min(request.receiveMaximum, core.settings.limits.inflight));
   save(core, session);
@@ -113,13 +111,16 @@ function settleMemberships(core: Core, session: Session): void {
 }
 
 /** Whose session it is, and what that lets its client do, from now on. */
-export function identify(core: Core, session: Session, identity: ClientIdentity | null, rights: Rights | null): void {
+export function identify(core: Core, session: Session, identity: ClientIdentity | null): void {
   const before = session.identity;
+  const rights = identity === null ? null : rightsOf(core, identity);
   session.identity = identity;
   session.rights = rights;
   if (rights === null || session.subscriptions.size === 0 || isSame(before, identity)) return;
   core.rightsChangedOf(session);
 }
+
+const rightsOf = ({ access }: Core, identity: ClientIdentity) => access?.rightsOf(identity) ?? null;
 
 /** Whether rules cannot tell the two apart. */
 function isSame(one: ClientIdentity | null, other: ClientIdentity | null): boolean {
@@ -208,7 +209,7 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
     const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, core);
     session.will = will;
     session.identity = identity;
-    session.rights = identity === null ? null : (core.access?.rightsOf(identity) ?? null);
+    session.rights = identity === null ? null : rightsOf(core, identity);
     session.isStored = true;
     session.disconnectedAt = disconnectedAt;
     session.isPersistent ||= record.backlog.messages > 0;

@@ -1,4 +1,6 @@
 /** A core without a broker around it, and clients of it in a few words. */
+import { Ledger } from '../../src/base/ledger.ts';
+import { TimerWheel } from '../../src/base/timer-wheel.ts';
 import {
   type Backlog,
   type DeliverySummary,
@@ -6,7 +8,7 @@ import {
   type SessionStore,
   type StoredDelivery,
 } from '../../src/contracts/session-store.ts';
-import { defaultSettings, type Limits } from '../../src/contracts/settings.ts';
+import { type BrokerSettings, defaultSettings, type Limits } from '../../src/contracts/settings.ts';
 import { Core } from '../../src/core/core.ts';
 import { subscribe } from '../../src/core/handlers/subscribe.ts';
 import { connect, disconnected, ready } from '../../src/core/lifecycle.ts';
@@ -79,6 +81,12 @@ export class PagingStore extends MemoryStore {
   }
 }
 
+/** A core with timers and a ledger of its own, where everybody may do everything. */
+export function aCore(parts: { settings: BrokerSettings; store: SessionStore; sink: Sink; now: number }): Core {
+  const ledger = Ledger.limitedTo(parts.settings.limits.memoryBytes);
+  return new Core({ ...parts, ledger, timers: new TimerWheel(parts.now), access: null });
+}
+
 /** A core, and in `told` what it says. Clients take QoS 1 and 2 messages of any number. */
 export class World {
   readonly told: string[] = [];
@@ -92,7 +100,7 @@ export class World {
   /** `store`: default one that remembers nothing but what was put. */
   constructor(limits: Partial<Limits> = {}, queueQoS0 = false, store?: SessionStore) {
     const settings = { ...defaultSettings, queueQoS0, limits: { ...defaultSettings.limits, ...limits } };
-    this.core = new Core(settings, store ?? this.store, this.#sink(), start);
+    this.core = aCore({ settings, store: store ?? this.store, sink: this.#sink(), now: start });
   }
 
   #sink(): Sink {
@@ -129,7 +137,7 @@ export class World {
   /** Up to the CONNACK, which has not left. */
   connecting(clientId: string, packetBytesMax = Number.POSITIVE_INFINITY, will: SessionWill | null = null): Session {
     const client = { clientId, traits: traitsOf[5], clean: false, expirySeconds: 1_000, receiveMaximum: 65_535 };
-    return connect(this.core, { ...client, packetBytesMax, will, channel: {}, identity: null, rights: null }).session;
+    return connect(this.core, { ...client, packetBytesMax, will, channel: {}, identity: null }).session;
   }
 
   connected(clientId: string, packetBytesMax?: number): Session {

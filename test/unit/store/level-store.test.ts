@@ -9,7 +9,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemTimers } from '../../../src/base/clock.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
-import { Core } from '../../../src/core/core.ts';
 import { restore } from '../../../src/core/lifecycle.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { ByteWriter } from '../../../src/store/level/bytes.ts';
@@ -20,7 +19,7 @@ import { format, idListKey, key, Prefix, packetKey } from '../../../src/store/le
 import { type LevelChanges, Staged } from '../../../src/store/level/staged.ts';
 import { exportTo, importFrom, statistics } from '../../../src/store/level/tools.ts';
 import { aDelivery, aMessage, aSession, committed, read } from '../../contract/session-store.suite.ts';
-import { World } from '../../support/core-world.ts';
+import { aCore, World } from '../../support/core-world.ts';
 import { aClient } from '../../support/pipeline.ts';
 
 let directory = '';
@@ -271,7 +270,7 @@ describe('damage', () => {
 
     const again = aStore();
     const first = await again.load();
-    const core = new Core(defaultSettings, again, new World().core.sink, Date.now());
+    const core = aCore({ settings: defaultSettings, store: again, sink: new World().core.sink, now: Date.now() });
     restore(core, first);
     await committed(again);
     await again.close();

@@ -315,6 +315,12 @@ export const mutations: readonly Mutation[] = [
     from: "this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session, displaced);",
     to: '',
   },
+  {
+    name: 'what fits is dropped as too large',
+    file: 'core/delivering.ts',
+    from: 'if (!this.#sink.fits(session, message, qos, subscriptionIds))',
+    to: 'if (message.payloadBytes + 250 > session.packetBytesMax)',
+  },
   // Memory
   {
     name: 'a message that leaves the queue stays in the ledger',

@@ -138,7 +138,7 @@ export class Answers {
       }
       for (const session of judge.model.sessions.values()) {
         const expected = session.expected.get(number);
-        if (session.expirySeconds === 0 || expected === undefined || this.#mayBeDropped(session, expected)) continue;
+        if (session.expirySeconds === 0 || expected === undefined || this.#isUnstaged(session, expected)) continue;
         promise(`what ${session.clientId} is to get is not on disk`);
       }
       const retained = judge.model.retained.get(sent.topic);
@@ -146,11 +146,10 @@ export class Answers {
     }
   }
 
-  /** It may have been given up, and counted, at once. */
-  #mayBeDropped({ uid }: ModelSession, { message }: Expected): boolean {
-    const { profile, links, world } = this.#judge;
-    if (profile.isTight || message.expiresAt <= world.time) return true;
-    return [...links].some((link) => link.uid === uid && message.payload.length + 60 > link.packetBytesMax);
+  /** Nothing of this copy was ever staged: it was dropped, and counted, at once. */
+  #isUnstaged(session: ModelSession, { message }: Expected): boolean {
+    const { decisions, world } = this.#judge;
+    return message.expiresAt <= world.time || decisions.wasDroppedUnstaged(session, message);
   }
 
   /**

@@ -50,6 +50,8 @@ export class Decisions {
   readonly #taken = new Set<string>();
   /** By message and shared subscription: who was given it, one after the other. */
   readonly #ofGroup = new Map<string, Decision[]>();
+  /** By session and message: copies that were dropped before anything of them was staged. */
+  readonly #unstaged = new Set<string>();
   /** Retained messages that a new subscription was given. */
   readonly #given = new WeakMap<Replay, Set<number>>();
   readonly #judge: Judge;
@@ -167,6 +169,16 @@ export class Decisions {
   recordGone(sid: number, messageId: number): void {
     const decision = this.#byRecord.get(`${sid} ${messageId}`);
     if (decision !== undefined) decision.goneIn = this.#judge.life;
+  }
+
+  /** A copy is dropped when it is given to its session, so the store never has it and no answer waits for it. */
+  droppedUnstaged(session: Session, { number }: Routed): void {
+    const owner = this.#owner(session);
+    if (owner !== undefined) this.#unstaged.add(`${owner.uid} ${number}`);
+  }
+
+  wasDroppedUnstaged({ uid }: ModelSession, { number }: Routed): boolean {
+    return this.#unstaged.has(`${uid} ${number}`);
   }
 
   of(session: Session, delivery: { readonly message: Message } | null | undefined): Decision | null {

@@ -22,7 +22,7 @@ import { keyOf, type Link } from './link.ts';
 import type { Routed } from './model.ts';
 import { PlantedError } from './program.ts';
 import { MakingRoom } from './room.ts';
-import { checkSendingStored } from './state.ts';
+import { checkSendingStored, checkTooLarge } from './state.ts';
 
 const ackNames: Record<number, string> = {
   [PacketType.puback]: 'puback',
@@ -209,9 +209,19 @@ function watchDecisions(core: Core, judge: Judge): void {
     });
   };
 
+  /** What is dropped is the very copy that is being given to the session, and not one that makes room for it. */
+  const noteUnstaged = (session: Session, message: Message): void => {
+    const routed = routing?.routed ?? null;
+    if (routed === null || deciding?.group != null) return;
+    if (routing!.message === message || routedAs.get(message.keep()) === routed) {
+      decisions.droppedUnstaged(session, routed);
+    }
+  };
   const dropped = sink.dropped.bind(sink);
   sink.dropped = (reason, session, message, count = 1) => {
     if (reason === 'queueFull' && session !== null) room?.dropped(session);
+    if (reason === 'packetTooLarge') checkTooLarge(judge, session!, message);
+    if (session !== null && message !== null) noteUnstaged(session, message);
     if (reason === 'retainedLimit' && routing !== null) routing.isNotRetained = true;
     judge.onDropped(reason, session?.clientId ?? null, count);
     dropped(reason, session, message, count);

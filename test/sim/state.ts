@@ -210,6 +210,22 @@ function retainedGrowth({ retained }: Core, messages: readonly Message[]): numbe
   return bytes;
 }
 
+/** Of a PUBLISH, without topic, properties and payload: header, lengths, identifier, expiry, alias. */
+const packetOverhead = 24;
+/** One subscription identifier. */
+const identifierBytes = 5;
+
+/** Only what can exceed the client's Maximum Packet Size is dropped for its size. [MQTT5 3.1.2-24] */
+export function checkTooLarge(judge: Judge, session: Session, message: Message | null): void {
+  if (message === null) return;
+  const { topic, propertiesStart, propertiesEnd, payloadBytes } = message;
+  const content = Buffer.byteLength(topic.name) + propertiesEnd - propertiesStart + payloadBytes;
+  const most = packetOverhead + content + session.subscriptions.size * identifierBytes;
+  judge.check(most > session.packetBytesMax, 'what fits is not dropped as too large', () => {
+    return `${session.clientId} takes ${session.packetBytesMax} bytes, and this is ${most} at most`;
+  });
+}
+
 const staysIn = 'who keeps the rules is not turned away';
 /**
  * Taken over by another connection, for which CONNACK has no code of its own; and once it was in, silent for too long.

@@ -245,9 +245,13 @@ function watchDecisions(core: Core, judge: Judge): void {
   const stop = core.wills.stop.bind(core.wills);
   core.wills.stop = () => {
     const { durability, settings } = judge.profile;
-    judge.wills.stopping();
     judge.wills.isStopping = durability !== 'none' && settings.wills.restartGraceSeconds > 0;
     stop();
+  };
+  const idle = core.wills.idle.bind(core.wills);
+  core.wills.idle = () => {
+    judge.wills.stopWaits();
+    return idle();
   };
   const send = sink.publish.bind(sink);
   sink.publish = (session, message, qos, packetId, retain, dup, ids) => {

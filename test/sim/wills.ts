@@ -23,8 +23,11 @@ interface Due {
 export class Wills {
   /** The broker stops, and its clients find their wills where they left them. */
   isStopping = false;
-  /** Keys of those that were on their way when it began to end its connections. */
-  #underWayAtStop = new Set<string>();
+  /**
+   * Keys of those that were on their way when all connections had ended: the stop waits for them. Null: it has not
+   * begun to.
+   */
+  #awaitedByStop: ReadonlySet<string> | null = null;
   /** Whose it is, by its key. */
   readonly #clients = new Map<string, string>();
   /** Who connected when. */
@@ -50,6 +53,7 @@ export class Wills {
   /** Another process: nothing is under way in it. */
   restarted(): void {
     this.isStopping = false;
+    this.#awaitedByStop = null;
     this.#routed = new Map();
     this.#refused = new Map();
   }
@@ -131,19 +135,17 @@ export class Wills {
     this.#toCheck = [];
   }
 
-  stopping(): void {
+  /** The broker stops and begins to wait for wills: those of the connections that it has just ended are among them. */
+  stopWaits(): void {
     const underWay = [...this.#judge.model.wills.values()].filter(({ isUnderWay }) => isUnderWay);
-    this.#underWayAtStop = new Set(underWay.map(({ key }) => key));
+    this.#awaitedByStop = new Set(underWay.map(({ key }) => key));
   }
 
-  /**
-   * An orderly stop waits for those that are on their way when it ends the connections. What becomes due later, be it
-   * in the same millisecond, is for the next start.
-   */
+  /** What becomes due after the wait, be it in the same millisecond, is for the next start. */
   checkStopped(): void {
     for (const { key, clientId, isUnderWay } of this.#judge.model.wills.values()) {
       this.#judge.check(
-        !isUnderWay || !this.#underWayAtStop.has(key),
+        !isUnderWay || this.#awaitedByStop?.has(key) === false,
         'a stop lets wills pass',
         () => `${key} of ${clientId} is still under way`,
       );

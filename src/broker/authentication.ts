@@ -56,12 +56,15 @@ function step(
   const ask = () => connection.context.hooks.authenticate!(request);
   withAnswer(connection, 'authenticate', ask, failed, (answer) => {
     if (exchange !== null) exchange.state = request.state;
+    const { authentications } = connection.context.counters;
     switch (answer.outcome) {
       case 'accept':
+        authentications.add(answer.mechanism ?? null, 'accepted');
         if (exchange !== null) exchange.accepted = null;
         takeIdentity(connection, state, answer);
         return accepted(answer.data ?? null);
       case 'refuse':
+        authentications.add(answer.mechanism ?? null, 'refused');
         if (answer.hidesUsername === true) forgetUsername(connection, state);
         return refuseCredentials(connection, answer.reasonCode, answer.reason ?? 'Authentication failed');
       case 'continue':

@@ -20,6 +20,7 @@ import type { Core } from '../core/core.ts';
 import type { Sink } from '../core/sink.ts';
 import type { Admission } from './admission.ts';
 import type { Boundary } from './boundary.ts';
+import type { ConnectionCounts } from './connection-counts.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
 import type { GroupCommit } from './group-commit.ts';
@@ -70,6 +71,7 @@ export interface BrokerContext {
   readonly events: BrokerEvents;
   /** Every open connection, from accept to close. */
   readonly connections: ReadonlySet<MemoryHolder>;
+  readonly connectionCounts: ConnectionCounts;
   readonly storeHealth: StoreHealth;
   readonly memory: MemoryGuard;
   readonly time: Timekeeper;

@@ -193,6 +193,7 @@ export class Broker implements BanList {
     const accepted = { stream, listener, ticket, onClosed: this.#onConnectionClosed };
     const connection = new Connection(this.#context, accepted, (opened) => new ClientPackets(opened));
     this.#connections.add(connection);
+    this.#context.connectionCounts.add(stream.kind, 0, 1);
     counters.connectionsAccepted++;
     counters.connectionsMaximum = Math.max(counters.connectionsMaximum, this.#connections.size);
     return connection;
@@ -200,6 +201,7 @@ export class Broker implements BanList {
 
   readonly #onConnectionClosed = (connection: Connection): void => {
     this.#connections.delete(connection);
+    this.#context.connectionCounts.add(connection.stream.kind, connection.countedVersion, -1);
     if (this.#connections.size === 0) this.#whenEmpty?.();
   };
 

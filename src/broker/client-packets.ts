@@ -129,7 +129,9 @@ export class ClientPackets implements PacketReceiver {
     const connection = this.#connection;
     const { session, context } = connection;
     if (session === null) return this.#outOfTurn('An acknowledgement');
-    context.counters.packetsReceived++;
+    const { counters } = context;
+    counters.packetsReceived++;
+    counters.receivedByType[type]!++;
     // The answers of QoS 2 are stored themselves.
     if (type === PacketType.puback || !context.storeHealth.isStrained || !session.isPersistent) {
       return this.takeAck(type, packetId, reasonCode);
@@ -144,12 +146,16 @@ export class ClientPackets implements PacketReceiver {
 
   onPing(): void {
     if (this.#connection.session === null) return this.#outOfTurn('PINGREQ');
-    this.#connection.context.counters.packetsReceived++;
+    const { counters } = this.#connection.context;
+    counters.packetsReceived++;
+    counters.receivedByType[PacketType.pingreq]!++;
     this.#connection.sendBytes(pingresp);
   }
 
   onPacket(packet: ControlPacket): void {
-    this.#connection.context.counters.packetsReceived++;
+    const { counters } = this.#connection.context;
+    counters.packetsReceived++;
+    counters.receivedByType[PacketType[packet.cmd]]!++;
     handleControlPacket(this.#connection, packet);
   }
 }

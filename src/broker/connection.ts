@@ -29,6 +29,7 @@ import { reportDisconnected, reportRefused } from './audit-events.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { ClientChannel } from './client-channel.ts';
 import { refusal } from './connack.ts';
+import type { CountedVersion } from './connection-counts.ts';
 import { type ConnectionState, closing, type Open, opening, raiseQuota } from './connection-state.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Asker } from './late-answers.ts';
@@ -67,6 +68,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   /** Whether reason strings are welcome. [MQTT5 3.1.2-29] */
   wantsProblemInformation = true;
   heldAnswers = 0;
+  /** As what `ConnectionCounts` has it. */
+  countedVersion: CountedVersion = 0;
   /** When the last whole packet came: later bytes belong to an unfinished one. */
   packetSince = 0;
   readonly #onClosed: (connection: Connection) => void;
@@ -162,6 +165,10 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   open(state: Open): void {
     this.state = state;
     this.#chargeTo(state.session.account);
+    const { connectionCounts } = this.context;
+    connectionCounts.add(this.stream.kind, this.countedVersion, -1);
+    this.countedVersion = this.traits.version;
+    connectionCounts.add(this.stream.kind, this.countedVersion, 1);
   }
 
   #chargeTo(account: Account): void {
@@ -279,7 +286,6 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     this.#chooseTopic(message, header);
     state.outboundAliases?.sent(message.topic, header);
     const { counters } = this.context;
-    counters.packetsSent++;
     counters.publishSent++;
     counters.publishBytesSent += message.payloadEnd - message.payloadStart;
     const remaining = publishRemainingLength(message, header);
@@ -313,8 +319,9 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     const chunk = output.reserve(ackBytes(reasonCode, this.traits.version));
     const start = output.length;
     output.length = encodeAck(chunk, start, type, packetId, reasonCode, this.traits.version);
-    this.context.counters.packetsSent++;
-    this.context.counters.bytesSent += output.length - start;
+    const { counters } = this.context;
+    counters.sentByType[type]!++;
+    counters.bytesSent += output.length - start;
     // It may be the end of a message for very many, and is itself for one.
     this.#touch(urgency.now);
   }
@@ -347,8 +354,9 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   sendBytes(bytes: Buffer): void {
     const chunk = this.#output.reserve(bytes.length);
     this.#output.length = copyBytes(bytes, 0, bytes.length, chunk, this.#output.length);
-    this.context.counters.packetsSent++;
-    this.context.counters.bytesSent += bytes.length;
+    const { counters } = this.context;
+    counters.sentByType[bytes[0]! >> 4]!++;
+    counters.bytesSent += bytes.length;
     this.#touch();
   }
 
@@ -447,6 +455,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   #tell(traits: Traits, reasonCode: number, why: string): void {
     if (!this.isAnswered) {
       this.traits = traits;
+      this.context.counters.connects[reasonCode]!++;
       const packet = refusal(traits, reasonCode, why);
       if (packet !== null) this.send(packet);
     } else if (traits.hasServerDisconnect) {

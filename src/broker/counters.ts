@@ -2,8 +2,10 @@
  * What the broker counts of connections, packets and messages. A counter is added here: a property, which whoever
  * counts raises by itself, with its declaration. Figures that are asked for where they are stand in `gauges.ts`.
  */
-import { byLabel, counter, type Metric, type MetricDeclaration } from '../base/metrics.ts';
+import { byLabel, counter, type Metric, type MetricDeclaration, type Sample } from '../base/metrics.ts';
 import { type DropReason, dropReasons } from '../core/sink.ts';
+import { PacketType } from '../protocol/packets.ts';
+import { inConnack, ReasonCode, reasonName } from '../protocol/reason-codes.ts';
 
 /** Limits that keep a client out, slow it or refuse what it asks for; the others drop messages: see `DropReason`. */
 export const limitNames = [
@@ -22,20 +24,57 @@ export const limitNames = [
 ] as const;
 export type LimitName = (typeof limitNames)[number];
 
+/** What a program calls its mechanisms is its own business, but it may not call them by what clients send. */
+const mechanismsMax = 32;
+
+export class AuthenticationCounts {
+  readonly #byMechanism = new Map<string, { accepted: number; refused: number }>();
+
+  /** `mechanism`: null if a program decides and does not say. Beyond 32 of them, they count as `other`. */
+  add(mechanism: string | null, result: 'accepted' | 'refused'): void {
+    let name = mechanism ?? 'program';
+    if (!this.#byMechanism.has(name) && this.#byMechanism.size >= mechanismsMax) name = 'other';
+    let counts = this.#byMechanism.get(name);
+    if (counts === undefined) this.#byMechanism.set(name, (counts = { accepted: 0, refused: 0 }));
+    counts[result]++;
+  }
+
+  *samples(): Generator<Sample<number>> {
+    for (const [mechanism, { accepted, refused }] of this.#byMechanism) {
+      yield { labels: { mechanism, result: 'accepted' }, value: accepted };
+      yield { labels: { mechanism, result: 'refused' }, value: refused };
+    }
+  }
+}
+
+/** Packets that a client may send, and those that it may be sent. */
+const fromClients: readonly (keyof typeof PacketType)[] = [
+  ...(['connect', 'publish', 'puback', 'pubrec', 'pubrel', 'pubcomp'] as const),
+  ...(['subscribe', 'unsubscribe', 'pingreq', 'disconnect', 'auth'] as const),
+];
+const toClients: readonly (keyof typeof PacketType)[] = [
+  ...(['connack', 'publish', 'puback', 'pubrec', 'pubrel', 'pubcomp'] as const),
+  ...(['suback', 'unsuback', 'pingresp', 'disconnect', 'auth'] as const),
+];
+
 export class Counters {
   /** What is counted here. */
   readonly metrics: Metric[] = [];
   readonly startedAt: number;
 
-  packetsReceived: number = this.#counts(() => this.packetsReceived, {
+  /** Packets from clients, of all types. */
+  packetsReceived = 0;
+  /** The same by `PacketType`, without PUBLISH, which `publishReceived` counts: no message costs anything more. */
+  readonly receivedByType: Float64Array = this.#countsPackets(() => this.publishReceived, fromClients, {
     name: 'sluice_packets_received_total',
-    help: 'Packets of any kind from clients',
+    help: 'Packets from clients, by type',
     unit: 'packets',
     topics: ['messages/received'],
   });
-  packetsSent: number = this.#counts(() => this.packetsSent, {
+  /** Packets to clients by `PacketType`, without PUBLISH, which `publishSent` counts. */
+  readonly sentByType: Float64Array = this.#countsPackets(() => this.publishSent, toClients, {
     name: 'sluice_packets_sent_total',
-    help: 'Packets of any kind to clients',
+    help: 'Packets to clients, by type',
     unit: 'packets',
     topics: ['messages/sent'],
   });
@@ -100,6 +139,17 @@ export class Counters {
   });
   /** Most connections at one time: no counter, and among the gauges. */
   connectionsMaximum = 0;
+  /** By reason code: how CONNECT was answered, or would have been if the client's version had a code for it. */
+  readonly connects: Float64Array = this.#countsConnects({
+    name: 'sluice_connects_total',
+    help: 'CONNECT packets that were answered, by the reason code of the answer',
+    unit: 'packets',
+  });
+  readonly authentications: AuthenticationCounts = this.#countsAuthentications({
+    name: 'sluice_authentications_total',
+    help: 'Authentications by mechanism and result; of enhanced authentication, each exchange once',
+    unit: 'authentications',
+  });
   authenticationFailed: number = this.#counts(() => this.authenticationFailed, {
     name: 'sluice_authentications_failed_total',
     help: 'Failed authentications',
@@ -136,6 +186,10 @@ export class Counters {
     this.startedAt = startedAt;
   }
 
+  get packetsSent(): number {
+    return this.sentByType.reduce((sum, count) => sum + count, this.publishSent);
+  }
+
   get droppedInAll(): number {
     return dropReasons.reduce((sum, reason) => sum + this.dropped[reason], 0);
   }
@@ -143,6 +197,33 @@ export class Counters {
   #counts(read: () => number, declaration: MetricDeclaration): number {
     this.metrics.push(counter(declaration, read));
     return 0;
+  }
+
+  #countsPackets(
+    publish: () => number,
+    types: readonly (keyof typeof PacketType)[],
+    declaration: MetricDeclaration,
+  ): Float64Array {
+    const counts = new Float64Array(16);
+    const figures = () => types.map((name) => [name, name === 'publish' ? publish() : counts[PacketType[name]]!]);
+    this.metrics.push(counter(declaration, () => byLabel('type', Object.fromEntries(figures()))));
+    return counts;
+  }
+
+  /** Those that CONNACK has are there from the start. */
+  #countsConnects(declaration: MetricDeclaration): Float64Array {
+    const counts = new Float64Array(256);
+    const codes = [ReasonCode.Success, ...inConnack];
+    const others = () => [...counts.keys()].filter((code) => counts[code]! > 0 && !codes.includes(code as ReasonCode));
+    const figures = () => [...codes, ...others()].map((code) => [reasonName(code) ?? 'unknown', counts[code]!]);
+    this.metrics.push(counter(declaration, () => byLabel('reason', Object.fromEntries(figures()))));
+    return counts;
+  }
+
+  #countsAuthentications(declaration: MetricDeclaration): AuthenticationCounts {
+    const counts = new AuthenticationCounts();
+    this.metrics.push(counter(declaration, () => counts.samples()));
+    return counts;
   }
 
   #countsEach<Name extends string>(

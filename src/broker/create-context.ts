@@ -21,6 +21,7 @@ import { Boundary } from './boundary.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { BrokerOptions } from './broker-options.ts';
 import { BrokerSink, type SinkOptions } from './broker-sink.ts';
+import { ConnectionCounts } from './connection-counts.ts';
 import { Counters } from './counters.ts';
 import { BrokerEvents } from './events.ts';
 import { gaugesOf } from './gauges.ts';
@@ -129,6 +130,7 @@ export function createContext(
     admission: new Admission({ settings, counters, limitedLog, audit }),
     events: new BrokerEvents(boundary),
     connections,
+    connectionCounts: new ConnectionCounts(),
     storeHealth,
     memory,
     time,

@@ -33,16 +33,16 @@ function ofSessions({ core }: BrokerContext): Metric[] {
   ];
 }
 
-function ofConnections({ counters, connections, admission, memory }: BrokerContext): Metric[] {
+function ofConnections({ counters, connectionCounts, admission, memory }: BrokerContext): Metric[] {
   return [
     gauge(
       {
         name: 'sluice_connections',
-        help: 'Connections, with and without CONNECT',
+        help: 'Connections by transport and protocol version, which is none until the client is let in',
         unit: 'connections',
         topics: ['connections/open'],
       },
-      () => connections.size,
+      () => connectionCounts.samples(),
     ),
     gauge(
       {

@@ -302,6 +302,7 @@ function sendConnack(newcomer: Newcomer, state: Open, begun: { sessionPresent: b
     if (connection.isClosing) return;
     if (!connection.sendOrEnd({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;
     state.isAnswered = true;
+    context.counters.connects[ReasonCode.Success]!++;
     connection.deadlines.setKeepAlive(keepAlive);
     tellConnected(connection, state, sessionPresent, keepAlive);
     if (sessionPresent) reclassifySession(connection).catch((error) => context.boundary.blame(connection, error));

@@ -89,6 +89,7 @@ export function asAuthenticationAnswer(answer: unknown, { method }: Authenticati
       assertFields(fields, {
         reason: [isText, 'a string'],
         hidesUsername: [isBoolean, 'true or false'],
+        mechanism: [isText, 'a string'],
       });
       if (!isRefusal(fields.reasonCode)) throw noAnswer(fields.reasonCode, 'a reasonCode from 0x80 to 0xff');
       return answer as AuthenticationAnswer;

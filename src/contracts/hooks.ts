@@ -58,7 +58,7 @@ export type AuthenticationAnswer =
        */
       readonly expiresAt?: number;
       readonly data?: Buffer;
-      /** How the client has shown who it is, for the audit log. */
+      /** How the client has shown who it is, for the audit log and metrics: one of a few names. */
       readonly mechanism?: string;
     }
   /** `reasonCode` is one of MQTT 5.0; older clients get the return code nearest to it. */
@@ -68,6 +68,8 @@ export type AuthenticationAnswer =
       readonly reason?: string;
       /** What CONNECT gave as the user name is a secret, such as a token: nobody is told of it. */
       readonly hidesUsername?: boolean;
+      /** Which mechanism has refused it, for metrics: one of a few names. */
+      readonly mechanism?: string;
     }
   /** Enhanced authentication goes on: AUTH 0x18 with this data; the hook is called again with the client's answer. */
   | { readonly outcome: 'continue'; readonly data: Buffer };

@@ -58,6 +58,11 @@ const names = new Map<number, string>(
     .map(([name, code]) => [code, name.replace(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase()]),
 );
 
+/** For labels: `sessionTakenOver`; null if the standard has no such code. */
+export function reasonName(code: number): string | null {
+  return names.get(code)?.replace(/ (.)/g, (_, letter: string) => letter.toUpperCase()) ?? null;
+}
+
 /** For logs: `0x8e session taken over`. */
 export function describeReason(code: number): string {
   return `0x${code.toString(16).padStart(2, '0')} ${names.get(code) ?? 'unknown reason'}`;
@@ -78,7 +83,7 @@ const sayingItInDisconnect = new Map<number, number>([
 export const disconnectCode = (code: number): number => sayingItInDisconnect.get(code) ?? code;
 
 /** What CONNACK can refuse with. [MQTT5 3.2.2.2] */
-const inConnack = new Set<number>([
+export const inConnack: ReadonlySet<number> = new Set<number>([
   ReasonCode.UnspecifiedError,
   ReasonCode.MalformedPacket,
   ReasonCode.ProtocolError,

@@ -22,6 +22,7 @@ import {
   type Mechanism,
   type MechanismContext,
   noCredentials,
+  type Refusal,
   unavailable,
   unknownMethod,
   wrongCredentials,
@@ -160,13 +161,15 @@ export class Authentication {
       const answer = await this.#ask(mechanism, request);
       if (answer === null) continue;
       if (answer === wrongCredentials) await takeAsLong(chain.mechanisms.slice(index + 1), request);
-      return answer.outcome === 'accept' ? { ...answer, mechanism: mechanism.kind } : answer;
+      return answer.outcome === 'continue' ? answer : { ...answer, mechanism: mechanism.kind };
     }
     const { hook } = this.#options;
     if (hook !== undefined) return asAuthenticationAnswer(await hook(request), request);
-    if (request.method !== null) return unknownMethod;
-    if (request.client.username !== null || request.password !== null) return wrongCredentials;
-    return chain.allowsAnonymous ? { outcome: 'accept', mechanism: 'anonymous' } : noCredentials;
+    if (request.method !== null) return byNobody(unknownMethod);
+    if (request.client.username !== null || request.password !== null) return byNobody(wrongCredentials);
+    return chain.allowsAnonymous
+      ? { outcome: 'accept', mechanism: 'anonymous' }
+      : { ...noCredentials, mechanism: 'anonymous' };
   }
 
   close(): void {
@@ -188,6 +191,9 @@ export class Authentication {
     }
   }
 }
+
+/** No mechanism knows such a client. */
+const byNobody = (refusal: Refusal): Refusal => ({ ...refusal, mechanism: 'none' });
 
 /** What a listener is known by when the configuration is read again, perhaps in another order. */
 function namesOf(listeners: readonly ListenerAuthentication[]): string[] {

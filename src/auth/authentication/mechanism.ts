@@ -65,7 +65,9 @@ export class AuthenticationError extends Error {
   }
 }
 
-const refusal = (reasonCode: number, reason: string): AuthenticationAnswer => ({
+export type Refusal = Extract<AuthenticationAnswer, { readonly outcome: 'refuse' }>;
+
+const refusal = (reasonCode: number, reason: string): Refusal => ({
   outcome: 'refuse',
   reasonCode,
   reason,

@@ -1,15 +1,15 @@
 /** What the broker counts and measures: declared well, counted right, and told without changing it. */
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Statistics } from '../../../src/base/metrics.ts';
 import { Delivery } from '../../../src/core/delivery.ts';
 import type { DropReason } from '../../../src/core/sink.ts';
-import { createBroker } from '../../../src/index.ts';
+import { createBroker, type Hooks, ReasonCode, type SluiceBroker } from '../../../src/index.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { allMetrics } from '../../support/all-metrics.ts';
 import { testBroker } from '../../support/broker.ts';
 import { start, World } from '../../support/core-world.ts';
-import { unique } from '../../support/wire-client.ts';
+import { type ConnectOptions, unique, WireClient } from '../../support/wire-client.ts';
 
 const metrics = await allMetrics();
 
@@ -64,6 +64,76 @@ test('a program reads what clients do, as it is now', async () => {
   await back.collect('publish', 4);
   await expect.poll(() => figure(sluice.statistics(), 'sluice_queued_messages')).toBe(0);
   expect(figure(sluice.statistics(), 'sluice_queued_bytes')).toBe(0);
+});
+
+describe('by kind', () => {
+  const quiet = {
+    listeners: [{ kind: 'tcp' as const, port: 0 }],
+    store: { kind: 'memory' as const },
+    log: { level: 'silent' as const },
+  };
+  let sluice: SluiceBroker;
+  beforeEach(async () => {
+    const authenticate: Hooks['authenticate'] = ({ client }) =>
+      client.username === 'no'
+        ? { outcome: 'refuse', reasonCode: ReasonCode.NotAuthorized, mechanism: 'names' }
+        : { outcome: 'accept', mechanism: client.clientId.startsWith('m') ? client.clientId : 'names' };
+    sluice = await createBroker({ config: { ...quiet, penalties: { delayMs: 0 } }, hooks: { authenticate } });
+  });
+  afterEach(() => sluice.close());
+  const connect = (options: ConnectOptions) => WireClient.connect(sluice.listeners[0]!.port, options);
+  /** Those that are not 0, by the values of their labels. */
+  const figures = (name: string) =>
+    Object.fromEntries(
+      sluice
+        .statistics()
+        [name]!.samples.filter(({ value }) => value !== 0)
+        .map(({ labels, value }) => [Object.values(labels).join(' '), value]),
+    );
+
+  test('packets are counted by type, in and out', async () => {
+    const [publisher, subscriber] = [await connect({ version: 5 }), await connect({ version: 5 })];
+    await subscriber.subscribe('a', { qos: 2 });
+    await publisher.publish('a', 'x', { qos: 2 });
+    await subscriber.acknowledge(await subscriber.next('publish'));
+    await subscriber.nothingElse();
+    await subscriber.unsubscribe('a');
+    const both = { publish: 1, pubrec: 1, pubrel: 1, pubcomp: 1 };
+    const received = { connect: 2, subscribe: 1, unsubscribe: 1, pingreq: 1, ...both };
+    expect(figures('sluice_packets_received_total')).toEqual(received);
+    expect(figures('sluice_packets_sent_total')).toEqual({ connack: 2, suback: 1, unsuback: 1, pingresp: 1, ...both });
+  });
+
+  test('CONNECT by the reason code of its answer, authentication by mechanism', async () => {
+    await connect({ version: 5 });
+    await expect(connect({ version: 5, username: 'no' })).rejects.toThrow('135');
+    await expect(connect({ version: 4, username: 'no' })).rejects.toThrow('5');
+    expect(figures('sluice_connects_total')).toEqual({ success: 1, notAuthorized: 2 });
+    expect(figures('sluice_authentications_total')).toEqual({ 'names accepted': 1, 'names refused': 2 });
+  });
+
+  test('a program that calls mechanisms by what clients send makes no more of them than 33', async () => {
+    for (let i = 0; i < 40; i++) await connect({ clientId: `m${i}` });
+    const named: Record<string, unknown> = figures('sluice_authentications_total');
+    expect(Object.keys(named)).toHaveLength(33);
+    expect(named['other accepted']).toBe(8);
+  });
+
+  test('open connections by transport and version, and none once they are closed', async () => {
+    const clients = [await connect({ version: 5 }), await connect({ version: 4 }), await connect({ version: 3 })];
+    const { port } = sluice.listeners[0]!;
+    clients.push(await WireClient.open(port));
+    await expect
+      .poll(() => figures('sluice_connections'))
+      .toEqual({
+        'tcp none': 1,
+        'tcp 3.1': 1,
+        'tcp 3.1.1': 1,
+        'tcp 5.0': 1,
+      });
+    await Promise.all(clients.map((client) => client.vanish()));
+    await expect.poll(() => figures('sluice_connections')).toEqual({});
+  });
 });
 
 test('a program reads how long stages take, and reading changes nothing', async () => {

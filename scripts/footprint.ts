@@ -7,10 +7,10 @@ import { Ledger } from '../src/base/ledger.ts';
 import { TimerWheel } from '../src/base/timer-wheel.ts';
 import type { ClientIdentity } from '../src/contracts/hooks.ts';
 import { defaultSettings } from '../src/contracts/settings.ts';
-import { Core } from '../src/core/core.ts';
 import { Delivery } from '../src/core/delivery.ts';
 import { subscribe } from '../src/core/handlers/subscribe.ts';
 import { connect } from '../src/core/lifecycle.ts';
+import { CoreParts } from '../src/core/parts.ts';
 import type { Session } from '../src/core/session.ts';
 import type { Sink } from '../src/core/sink.ts';
 import { Message } from '../src/protocol/message.ts';
@@ -21,7 +21,7 @@ import { fail } from './command-line.ts';
 
 const collect = globalThis.gc ?? fail('Run it with node --expose-gc');
 const now = Date.now();
-const core = new Core({
+const core = new CoreParts({
   ...{ settings: defaultSettings, store: new MemoryStore(), sink: new Proxy({} as Sink, { get: () => () => {} }), now },
   ...{ access: null, timers: new TimerWheel(now), ledger: new Ledger() },
 });
@@ -64,7 +64,7 @@ function subscribed(session: Session, filter: string): void {
 }
 
 const retain = (topic: string) => {
-  core.publish(Message.of(Topic.of(topic), Buffer.alloc(40), { retain: true }), null);
+  core.distributor.publish(Message.of(Topic.of(topic), Buffer.alloc(40), { retain: true }), null);
 };
 
 const manyLevels = '/a'.repeat(127);

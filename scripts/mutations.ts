@@ -13,7 +13,7 @@ export const mutations: readonly Mutation[] = [
   // Acknowledgements and the store
   {
     name: 'PUBACK and PUBREC leave before the commit',
-    file: 'core/core.ts',
+    file: 'core/parts.ts',
     from: 'if (this.store.staged === stagedBefore) this.sink.acknowledge',
     to: 'if (this.store.staged >= stagedBefore) this.sink.acknowledge',
   },
@@ -26,8 +26,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'PUBCOMP leaves before the identifier is forgotten on disk',
     file: 'core/handlers/acknowledge.ts',
-    from: 'core.answer(session, PacketType.pubcomp, packetId, ReasonCode.Success, staged);',
-    to: 'core.sink.acknowledge(session, PacketType.pubcomp, packetId, ReasonCode.Success);',
+    from: 'parts.answer(session, PacketType.pubcomp, packetId, ReasonCode.Success, staged);',
+    to: 'parts.sink.acknowledge(session, PacketType.pubcomp, packetId, ReasonCode.Success);',
   },
   {
     name: 'a commit counts as synced although it is not',
@@ -37,8 +37,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a retained message is not stored',
-    file: 'core/core.ts',
-    from: 'if (!isOwn) this.store.putRetained(kept);',
+    file: 'core/retention.ts',
+    from: 'if (!isOwn) store.putRetained(kept);',
     to: '',
   },
   {
@@ -49,8 +49,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a retained message that was removed comes back after a restart',
-    file: 'core/core.ts',
-    from: 'else this.store.removeRetained(topic);',
+    file: 'core/retention.ts',
+    from: 'else this.#options.store.removeRetained(topic);',
     to: '',
   },
   {
@@ -98,7 +98,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'an unsubscription is forgotten at a restart',
     file: 'core/handlers/subscribe.ts',
-    from: 'if (session.isPersistent) core.store.removeSubscription(session.sid, topicFilter);',
+    from: 'if (session.isPersistent) parts.store.removeSubscription(session.sid, topicFilter);',
     to: '',
   },
   // Whose fault it is
@@ -173,14 +173,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'inbound QoS 2 identifiers are forgotten at a restart',
     file: 'core/handlers/publish.ts',
-    from: 'if (session.isPersistent) core.store.putReceived(session.sid, packetId);',
+    from: 'if (session.isPersistent) parts.store.putReceived(session.sid, packetId);',
     to: '',
   },
   {
     name: 'a QoS 2 PUBLISH that comes again is routed again',
     file: 'core/handlers/publish.ts',
-    from: 'if (qos !== 2 || !session.received.has(packetId)) return false;',
-    to: 'if (qos !== 2 || packetId > 0) return false;',
+    from: 'if (!session.received.has(packetId)) return false;',
+    to: 'if (packetId > 0) return false;',
   },
   {
     name: 'a QoS 2 message is sent before its packet identifier is stored',
@@ -216,8 +216,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'Receive Maximum is ignored on resume',
     file: 'core/lifecycle.ts',
-    from: 'session.window.resume(Math.min(request.receiveMaximum, core.settings.limits.inflight));',
-    to: 'session.window.resume(sessionPresent ? 65_535 : Math.min(request.receiveMaximum, core.settings.limits.inflight));',
+    from: 'session.window.resume(Math.min(request.receiveMaximum, parts.settings.limits.inflight));',
+    to: 'session.window.resume(sessionPresent ? 65_535 : Math.min(request.receiveMaximum, parts.settings.limits.inflight));',
   },
   {
     name: 'was: who staged something had to remember that it is to be written',
@@ -275,9 +275,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'was: part of a message that was split is routed although it is refused',
-    file: 'broker/publish.ts',
-    from: 'const publication = new Publication(asker.context.core, messages, origin, done, { isRefusable });',
-    to: 'const { core } = asker.context;\n  const refused = isRefusable ? messages.filter((each) => core.checkRoom([each], origin).step() === true) : [];\n  const publication = new Publication(core, messages.filter((each) => !refused.includes(each)), origin, (each) => done(refused.length > 0 ? ReasonCode.QuotaExceeded : each));',
+    file: 'core/core.ts',
+    from: 'const publication = new Publication(this.#parts.distributor, messages, origin, done, { isRefusable });',
+    to: 'const { distributor } = this.#parts;\n    const refused = isRefusable ? messages.filter((each) => distributor.checkRoom([each], origin).step() === true) : [];\n    const publication = new Publication(distributor, messages.filter((each) => !refused.includes(each)), origin, (each) => done(refused.length > 0 ? 0x97 : each));',
   },
   {
     name: 'a QoS 1 exchange of an earlier run is over and its record stays',
@@ -300,7 +300,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'takeover loses the queue',
     file: 'core/lifecycle.ts',
-    from: 'if (core.store.canPage) session.queue.spillAll();',
+    from: 'if (parts.store.canPage) session.queue.spillAll();',
     to: 'session.queue.takeOut(() => true);',
   },
   {
@@ -384,9 +384,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a retained message for which there is no memory leaves the one before it',
-    file: 'core/core.ts',
-    from: "      this.#forgetRetained(message.topic);\n      return this.sink.dropped('retainedLimit', null, message);",
-    to: "      return this.sink.dropped('retainedLimit', null, message);",
+    file: 'core/retention.ts',
+    from: "      this.#forget(message.topic);\n      return sink.dropped('retainedLimit', null, message);",
+    to: "      return sink.dropped('retainedLimit', null, message);",
   },
   // Sessions, wills, time
   {
@@ -398,7 +398,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a will that waits is published although its client came back',
     file: 'core/lifecycle.ts',
-    from: 'core.wills.clientIsBack(request.clientId, request.identity);',
+    from: 'parts.wills.clientIsBack(request.clientId, request.identity);',
     to: '',
   },
   {
@@ -446,14 +446,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: a crash publishes the wills of all clients at the next start',
     file: 'core/lifecycle.ts',
-    from: 'core.wills.restoreOf(pending, null);',
-    to: 'core.wills.restoreOf(pending, core.now);',
+    from: 'parts.wills.restoreOf(pending, null);',
+    to: 'parts.wills.restoreOf(pending, parts.now);',
   },
   {
     name: 'was: a stop closes the pipelines before wills are through',
     file: 'broker/broker.ts',
-    from: '    core.wills.stop();\n',
-    to: '    await closePipeline();\n    core.wills.stop();\n',
+    from: '    core.stop();\n',
+    to: '    await closePipeline();\n    core.stop();\n',
   },
   {
     name: 'the end of a session publishes its will within the grace after a restart',
@@ -476,19 +476,19 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'session expiry does not count while the broker is down',
     file: 'core/lifecycle.ts',
-    from: 'expireAt(core, session, disconnectedAt + expirySeconds * 1000);',
-    to: 'expireAt(core, session, core.now + expirySeconds * 1000);',
+    from: 'expireAt(parts, session, disconnectedAt + expirySeconds * 1000);',
+    to: 'expireAt(parts, session, parts.now + expirySeconds * 1000);',
   },
   {
     name: 'was: when its connection was lost, a session forgets with the process',
     file: 'core/lifecycle.ts',
-    from: 'expireAt(core, session, core.now + session.expirySeconds * 1000);\n  save(core, session);',
-    to: 'expireAt(core, session, core.now + session.expirySeconds * 1000);',
+    from: 'expireAt(parts, session, parts.now + session.expirySeconds * 1000);\n  save(parts, session);',
+    to: 'expireAt(parts, session, parts.now + session.expirySeconds * 1000);',
   },
   {
     name: 'was: expiry is not looked at after a wait for a hook or the disk',
-    file: 'core/core.ts',
-    from: 'if (message.expiresAt < this.#now) {',
+    file: 'core/distributor.ts',
+    from: 'if (message.expiresAt < this.#delivering.now) {',
     to: 'if (message.expiresAt < 0) {',
   },
   {
@@ -597,8 +597,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: retained messages that a new subscription is owed are forgotten at a restart',
     file: 'core/handlers/subscribe.ts',
-    from: 'if (existing === undefined) save(core, subscription, owesRetained);',
-    to: 'if (existing === undefined) save(core, subscription, false);',
+    from: 'if (existing === undefined) save(parts, subscription, owesRetained);',
+    to: 'if (existing === undefined) save(parts, subscription, false);',
   },
   {
     name: 'was: shared and plain subscription of one session share a number',
@@ -652,7 +652,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'rules are forgotten for clients that are away at a restart',
     file: 'core/lifecycle.ts',
-    from: 'session.rights = identity === null ? null : rightsOf(core, identity);',
+    from: 'session.rights = identity === null ? null : rightsOf(parts, identity);',
     to: 'session.rights = null;',
   },
   {
@@ -676,7 +676,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a QoS 2 message that was allowed is refused when it comes again',
     file: 'broker/client-publish.ts',
-    from: 'if (isResend(session, message, packetId)) return handlePublish(core, session, message, packetId);\n  noteRefusal',
+    from: 'if (message.qos === 2 && core.answerIfResend(session, packetId)) return;\n  noteRefusal',
     to: 'noteRefusal',
   },
   // Connections
@@ -762,8 +762,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a message for very many is committed in the middle',
-    file: 'core/core.ts',
-    from: 'return mayStore ? new JointCommit(this.store, this.sink) : null;',
+    file: 'core/distributor.ts',
+    from: 'return mayStore ? new JointCommit(this.#store, this.#sink) : null;',
     to: 'return mayStore ? (null as JointCommit | null) : null;',
   },
   {
@@ -798,7 +798,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a session that has ended meanwhile gets a message for very many',
-    file: 'core/core.ts',
+    file: 'core/distributor.ts',
     from: '(isLater && !this.#isStillWanted(message, target.session))',
     to: '(isLater && this.#isStillWanted(message, target.session) === null)',
   },

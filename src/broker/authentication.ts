@@ -2,7 +2,6 @@
  * Who may come in: asks the `authenticate` hook, in one step or, with enhanced authentication, in several. [MQTT5 4.12]
  */
 import type { AuthenticationAnswer, AuthenticationRequest } from '../contracts/hooks.ts';
-import { identify } from '../core/lifecycle.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { AuthPacket } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -107,7 +106,7 @@ function takeIdentity(
   connection.deadlines.endAt(answer.expiresAt ?? null);
   if (state.name !== 'open') return;
   const { core } = connection.context;
-  identify(core, state.session, identity);
+  core.identify(state.session, identity);
 }
 
 function sendAuth(connection: Connection, { method }: Exchange, reasonCode: number, data: Buffer | null): void {

@@ -9,8 +9,6 @@ import type { Ban, BanList } from '../contracts/bans.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
 import { type SessionStore, StoreError } from '../contracts/session-store.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
-import { restore } from '../core/lifecycle.ts';
-import { storeWindows } from '../core/shutdown.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
@@ -138,8 +136,7 @@ export class Broker implements BanList {
     const { core, settings } = this.#context;
     const state = await this.#store.load();
     this.#context.advanceClock();
-    for (const message of state.retained) core.retained.set(message);
-    restore(core, state);
+    core.restore(state);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publishFirst(settings.sysIntervalSeconds);
     this.#stopTicking = this.#timers.every(tickMs, () => this.tick());
   }
@@ -338,8 +335,7 @@ export class Broker implements BanList {
     }
     this.#context.advanceClock();
     this.#finishOwn();
-    core.wills.stop();
-    core.delivering.redistribution.stop();
+    core.stop();
     for (const connection of [...this.#connections]) connection.close(reasonCode);
     if (this.#connections.size > 0) await deadline.allows(new Promise<void>((resolve) => (this.#whenEmpty = resolve)));
     // What is acknowledged by then is stored below; the rest comes again after the next start.
@@ -349,7 +345,7 @@ export class Broker implements BanList {
     this.#localClients.abandon();
     // Those that are left then have their records: the next start publishes them.
     const patience = new Deadline(willPatienceMs, this.#after);
-    await deadline.allows(patience.allows(core.wills.idle()));
+    await deadline.allows(patience.allows(core.willsPublished()));
     patience.cancel();
     await deadline.allows(closePipeline());
     this.#finishOwn();
@@ -390,7 +386,7 @@ export class Broker implements BanList {
    * Only once all else is stored: if the disk fails, it is for the next start as after a crash, and that loses nothing.
    */
   async #storeWindows(): Promise<void> {
-    for (const _ of storeWindows(this.#context.core)) await this.#allStored();
+    for (const _ of this.#context.core.storeWindows()) await this.#allStored();
     await this.#allStored();
   }
 

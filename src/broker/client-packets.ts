@@ -5,8 +5,6 @@
 import { Pressure } from '../base/ledger.ts';
 import { pingresp } from '../codec/encode.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
-import { handleAck } from '../core/handlers/acknowledge.ts';
-import { handlePublish } from '../core/handlers/publish.ts';
 import type { Session } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
@@ -57,7 +55,7 @@ export class ClientPackets implements PacketReceiver {
     }
     const code = ruledCode(session, message);
     if (isFailure(code)) return refusePublish(connection, session, message, packetId, code);
-    const search = core.router.search(message.topic);
+    const search = core.searchRoute(message.topic);
     if (search === null) return this.#publish(message, packetId, session);
     const kept = message.keep();
     connection.pendingPublish.route(search, () => this.#publishRouted(kept, packetId, session));
@@ -105,12 +103,11 @@ export class ClientPackets implements PacketReceiver {
     if (
       context.asksAboutAll ||
       (packetId !== 0 && connection.traits.hasProperties && core.mayLackRoom(message)) ||
-      (pipeline !== null && mayChange(pipeline, core.router, message.topic))
+      (pipeline !== null && mayChange(pipeline, core, message.topic))
     ) {
       publishInSteps(connection, session, message, packetId, false);
     } else {
-      handlePublish(core, session, message, packetId, true);
-      const rest = core.fanOut === null ? null : core.takeFanOut();
+      const rest = core.handlePublish(session, message, packetId);
       if (rest !== null) connection.pendingPublish.fanOut(() => rest.step());
     }
     if (message.retain && packetId === 0) this.#limitRetainedQoS0();
@@ -141,7 +138,7 @@ export class ClientPackets implements PacketReceiver {
 
   takeAck(type: AckType, packetId: PacketId, reasonCode: number): void {
     const { session, context } = this.#connection;
-    if (session !== null) handleAck(context.core, session, type, packetId, reasonCode);
+    if (session !== null) context.core.handleAck(session, type, packetId, reasonCode);
   }
 
   onPing(): void {

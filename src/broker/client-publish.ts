@@ -4,7 +4,6 @@
  */
 import type { Step } from '../base/scheduler.ts';
 import { encodeRefusal } from '../codec/encode.ts';
-import { answerPublish, answerRefused, handlePublish } from '../core/handlers/publish.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType } from '../protocol/packets.ts';
@@ -13,11 +12,6 @@ import { reportPublishRefused } from './audit-events.ts';
 import type { Connection } from './connection.ts';
 import { raiseQuota } from './connection-state.ts';
 import { type Publisher, publish, ruledCode } from './publish.ts';
-
-/** The first copy has been taken, and is on its way: a resend is only answered again. [MQTT5 4.3.3-10] */
-const isResend = (session: Session, { qos }: Message, packetId: PacketId) => {
-  return qos === 2 && session.received.has(packetId);
-};
 
 /** `waits`: it is to be stored, and the disk takes no writes or is behind. */
 export function publishInSteps(
@@ -28,7 +22,7 @@ export function publishInSteps(
   waits: boolean,
 ): void {
   const { core, scheduler } = connection.context;
-  if (isResend(session, borrowed, packetId)) return handlePublish(core, session, borrowed, packetId);
+  if (borrowed.qos === 2 && core.answerIfResend(session, packetId)) return;
   if (waits && refuseIfDiskFails(connection, borrowed, packetId)) return;
   const message = borrowed.keep();
   // Nobody knows how long it takes to make forms for subscribers.
@@ -93,7 +87,7 @@ class ClientPublish implements Publisher {
     if (isFailure(reasonCode)) noteRefusal(this.asker, this.#message, reasonCode);
     if (this.origin.channel !== this.asker) return;
     const { core } = this.asker.context;
-    answerPublish(core, this.origin, this.#message.qos, this.#packetId, reasonCode, this.#stagedBefore);
+    core.answerPublish(this.origin, this.#message.qos, this.#packetId, reasonCode, this.#stagedBefore);
   }
 
   work(step: Step): void {
@@ -111,13 +105,13 @@ export function refusePublish(
   why?: string,
 ): void {
   const { core } = connection.context;
-  if (isResend(session, message, packetId)) return handlePublish(core, session, message, packetId);
+  if (message.qos === 2 && core.answerIfResend(session, packetId)) return;
   noteRefusal(connection, message, code, why);
   // In words too, where the version has them.
   if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
     return refuseAck(connection, message, packetId, code, why);
   }
-  answerRefused(core, session, message.qos, packetId, code);
+  core.answerRefused(session, message.qos, packetId, code);
 }
 
 function noteRefusal(connection: Connection, message: Message, code: number, why?: string): void {

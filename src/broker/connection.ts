@@ -17,7 +17,6 @@ import {
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
-import { disconnected } from '../core/lifecycle.ts';
 import type { Session } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
@@ -383,9 +382,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     this.reading.drained();
     const { session } = this;
     if (session === null) return;
-    session.isCongested = false;
     this.context.advanceClock();
-    if (session.hasWaiting) this.context.core.delivering.pump(session);
+    this.context.core.drained(session);
   }
 
   // The end. `close`, `fail`, `endByBug` and `endForMemory` call `end`, which lets the last PUBLISH finish, and then
@@ -545,6 +543,6 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     state.session = null;
     this.#chargeTo(context.memory.unauthenticated);
     context.admission.end(this.ticket, context.core.now);
-    if (session !== null && session.channel === this) disconnected(context.core, session, state.publishesWill);
+    if (session !== null && session.channel === this) context.core.disconnected(session, state.publishesWill);
   }
 }

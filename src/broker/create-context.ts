@@ -14,7 +14,6 @@ import { checkedCluster, checkedHooks, type InTime } from '../contracts/hook-ans
 import { silentLog } from '../contracts/log.ts';
 import { Core } from '../core/core.ts';
 import { defaultStepSizes } from '../core/step-sizes.ts';
-import { publisherOf } from '../core/wills.ts';
 import { Admission } from './admission.ts';
 import { reportWillRefused } from './audit-events.ts';
 import { Boundary } from './boundary.ts';
@@ -140,7 +139,7 @@ export function createContext(
   for (const metrics of [counters.metrics, gaugesOf(context), context.pipeline?.metrics ?? []]) {
     context.metrics.add(metrics);
   }
-  context.decoder.topics.onDisplaced = (topic) => context.core.router.release(topic);
+  context.decoder.topics.onDisplaced = (topic) => context.core.forgetTopic(topic);
   return context;
 }
 
@@ -174,7 +173,7 @@ function createSink(
     publishWill: (message, will, done) => publishWill(context(), message, will, done),
     onWillRefused: ({ topic, qos, retain }, will, code, why) => {
       context().log.debug({ client: will.clientId, topic: topic.name, reason: code }, 'will refused');
-      reportWillRefused(context(), publisherOf(will), { topic: topic.name, qos, retain }, code, why);
+      reportWillRefused(context(), will.publisher, { topic: topic.name, qos, retain }, code, why);
     },
     onSessionEnded: (session, why) => {
       if (why === 'expired') counters.sessionsExpired++;

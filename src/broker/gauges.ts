@@ -17,8 +17,8 @@ export function gaugesOf(context: BrokerContext): Metric[] {
 
 function ofSessions({ core }: BrokerContext): Metric[] {
   const sessionsByState = () => {
-    const { size, connected } = core.directory;
-    return byLabel('state', { connected, disconnected: size - connected });
+    const { sessionCount, connectedCount } = core.view;
+    return byLabel('state', { connected: connectedCount, disconnected: sessionCount - connectedCount });
   };
   return [
     gauge(
@@ -101,7 +101,7 @@ function ofMessages({ core, storeHealth }: BrokerContext): Metric[] {
         unit: 'subscriptions',
         topics: ['subscriptions/count'],
       },
-      () => core.router.subscriptionCount,
+      () => core.view.subscriptionCount,
     ),
     gauge(
       {
@@ -110,7 +110,7 @@ function ofMessages({ core, storeHealth }: BrokerContext): Metric[] {
         unit: 'groups',
         topics: ['shared_subscriptions/count'],
       },
-      () => core.router.sharedGroupCount,
+      () => core.view.sharedGroupCount,
     ),
     gauge(
       {
@@ -119,7 +119,7 @@ function ofMessages({ core, storeHealth }: BrokerContext): Metric[] {
         unit: 'messages',
         topics: ['retained messages/count'],
       },
-      () => core.retained.count,
+      () => core.view.retainedCount,
     ),
     gauge(
       {
@@ -127,7 +127,7 @@ function ofMessages({ core, storeHealth }: BrokerContext): Metric[] {
         help: 'Messages that wait in the queues of sessions, in memory and on disk',
         unit: 'messages',
       },
-      () => core.queued.messages,
+      () => core.view.queuedMessages,
     ),
     gauge(
       {
@@ -136,7 +136,7 @@ function ofMessages({ core, storeHealth }: BrokerContext): Metric[] {
         unit: 'bytes',
         topics: ['store/messages/bytes'],
       },
-      () => core.queued.bytes,
+      () => core.view.queuedBytes,
     ),
     gauge(
       {

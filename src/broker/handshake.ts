@@ -6,7 +6,6 @@ import { Timer } from '../base/timer-wheel.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { isOwnClientId } from '../contracts/settings.ts';
 import { nameBytes, sessionBytes } from '../core/footprint.ts';
-import { connect, ready, sessionOf } from '../core/lifecycle.ts';
 import type { Session, SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
@@ -38,7 +37,7 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
   connection.wantsProblemInformation = properties.requestProblemInformation ?? true;
   if (packet.will !== undefined) checkWill(connection, packet.will);
   if (clientId === '') checkUnnamed(connection.traits, packet);
-  const replaces = openConnection(context.core.directory.get(state.identity.clientId))?.ticket ?? null;
+  const replaces = openConnection(context.core.findSession(state.identity.clientId))?.ticket ?? null;
   context.admission.checkConnect(connection.ticket, state.identity, context.core.now, replaces);
 
   authenticate(connection, state, packet.password ?? null, properties.authenticationData ?? null, (data) => {
@@ -182,7 +181,7 @@ function claimSession(newcomer: Newcomer): void {
 function admit(newcomer: Newcomer): void {
   const { connection, packet, state } = newcomer;
   const { core, storeHealth, hooks } = connection.context;
-  const existing = sessionOf(core, state.identity.clientId);
+  const existing = core.sessionOf(state.identity.clientId);
   const isStored = sessionExpiry(newcomer).granted > 0 || packet.will !== undefined || existing?.isStored === true;
   if (isStored && storeHealth.isStrained) {
     state.awaitsStore = true;
@@ -208,7 +207,7 @@ function openSession(newcomer: Newcomer, existing: Session | undefined, previous
   if (previous !== null) reportTakeover(connection, previous);
   const { staged } = store;
   const isForeign = hooks.authenticate !== undefined && isNameless(existing, identity);
-  const { session, sessionPresent } = connect(core, {
+  const { session, sessionPresent } = core.connect({
     clientId: identity.clientId,
     traits,
     clean: packet.clean || isForeign,
@@ -258,7 +257,7 @@ function checkRoom(
 ): void {
   const { core, ledger, settings, counters } = context;
   const { sessions } = settings.limits;
-  if (existing === undefined && core.directory.size >= sessions) {
+  if (existing === undefined && core.view.sessionCount >= sessions) {
     throw new ProtocolError(ReasonCode.QuotaExceeded, `There are ${sessions} sessions already (limits.sessions)`);
   }
   const account = existing?.account ?? new Account(ledger);
@@ -268,7 +267,7 @@ function checkRoom(
     counters.limited.memoryBytes++;
     throw new ProtocolError(ReasonCode.QuotaExceeded, 'There is no memory for this session (limits.memoryBytes)');
   }
-  if (will !== undefined && core.wills.count >= sessions) {
+  if (will !== undefined && core.view.pendingWillCount >= sessions) {
     const what = `${sessions} wills of clients that have gone wait, or are in a pipeline (limits.sessions)`;
     throw new ProtocolError(ReasonCode.QuotaExceeded, what);
   }
@@ -306,7 +305,7 @@ function sendConnack(newcomer: Newcomer, state: Open, begun: { sessionPresent: b
     connection.deadlines.setKeepAlive(keepAlive);
     tellConnected(connection, state, sessionPresent, keepAlive);
     if (sessionPresent) reclassifySession(connection).catch((error) => context.boundary.blame(connection, error));
-    ready(context.core, session);
+    context.core.ready(session);
     if (isParked) connection.unpark();
   });
   stayBehindWill(connection, session.clientId);
@@ -338,7 +337,7 @@ function stayBehindWill(connection: Connection, clientId: string): void {
     connection.unpark();
   };
   const timer = new Timer(passed);
-  const forget = core.wills.whenPassed(clientId, passed);
+  const forget = core.whenWillPassed(clientId, passed);
   if (forget === null) return;
   timers.set(timer, core.now + willPatienceMs);
   connection.park();

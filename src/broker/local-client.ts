@@ -12,9 +12,6 @@ import type { Share } from '../base/scheduler.ts';
 import type { PublishHeader } from '../codec/publish.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
-import { handleAck } from '../core/handlers/acknowledge.ts';
-import { subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
-import { connect, disconnected, ready } from '../core/lifecycle.ts';
 import { asPublished } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { SubscriptionOptions } from '../core/subscription.ts';
@@ -98,7 +95,7 @@ export class LocalClient implements ClientChannel {
     this.#options = options;
     this.clientId = options.clientId;
     this.share = context.scheduler.share();
-    const { session, sessionPresent } = connect(context.core, {
+    const { session, sessionPresent } = context.core.connect({
       clientId: options.name,
       traits: traitsOf[5],
       clean: false,
@@ -114,7 +111,7 @@ export class LocalClient implements ClientChannel {
   }
 
   begin(): void {
-    if (this.isOpen) ready(this.#context.core, this.#session);
+    if (this.isOpen) this.#context.core.ready(this.#session);
   }
 
   /** Until it is closed, or the broker ends. */
@@ -132,19 +129,19 @@ export class LocalClient implements ClientChannel {
 
   /** Returns the granted QoS or the code of a failure. Retained messages follow with `begin` or `beginReplays`. */
   subscribe(topicFilter: string, parsed: ParsedFilter, options: Omit<SubscriptionOptions, 'subscriberClass'>): number {
-    return subscribe(this.#context.core, this.#session, topicFilter, parsed, {
+    return this.#context.core.subscribe(this.#session, topicFilter, parsed, {
       ...options,
       subscriberClass: asPublished,
     });
   }
 
   beginReplays(): void {
-    if (this.isOpen) this.#context.core.delivering.beginReplays(this.#session);
+    if (this.isOpen) this.#context.core.beginReplays(this.#session);
   }
 
   /** Whether there was such a subscription. */
   unsubscribe(topicFilter: string): boolean {
-    return unsubscribe(this.#context.core, this.#session, topicFilter) === ReasonCode.Success;
+    return this.#context.core.unsubscribe(this.#session, topicFilter) === ReasonCode.Success;
   }
 
   /** The session ends with this client, however long it was to stay. */
@@ -195,17 +192,12 @@ export class LocalClient implements ClientChannel {
     for (let left = Math.min(this.#waiting.length, callsPerRound); left > 0 && this.#mayCall; left--) this.#callNext();
     if (this.#waiting.length > 0) {
       if (this.#mayCall) this.#touch();
-    } else if (this.#session.isCongested && this.isOpen) this.#drained();
+    } else if (this.#session.isCongested && this.isOpen) this.#context.core.drained(this.#session);
   }
 
   /** A handler may have closed the client. */
   get #mayCall(): boolean {
     return this.#waiting.length > 0 && this.#inProgress < this.#options.receiveMaximum && this.isOpen;
-  }
-
-  #drained(): void {
-    this.#session.isCongested = false;
-    if (this.#session.hasWaiting) this.#context.core.delivering.pump(this.#session);
   }
 
   // Handlers
@@ -244,7 +236,7 @@ export class LocalClient implements ClientChannel {
     }
     boundary.forOne(this, () => {
       this.#context.timeOfRound();
-      if (this.#isAttached) handleAck(core, this.#session, type, packetId, ReasonCode.Success);
+      if (this.#isAttached) core.handleAck(this.#session, type, packetId, ReasonCode.Success);
     });
   }
 
@@ -304,7 +296,7 @@ export class LocalClient implements ClientChannel {
     const { boundary, core } = this.#context;
     boundary.forOne(this, () => {
       this.#context.advanceClock();
-      if (this.#isAttached) disconnected(core, this.#session, false);
+      if (this.#isAttached) core.disconnected(this.#session, false);
     });
   }
 }

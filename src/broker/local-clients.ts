@@ -3,7 +3,6 @@
  */
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { StoreError } from '../contracts/session-store.ts';
-import { sessionOf } from '../core/lifecycle.ts';
 import { neverExpires, programPrefix } from '../core/session.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { describeReason, isFailure } from '../protocol/reason-codes.ts';
@@ -231,7 +230,7 @@ export class LocalClients implements Owner {
     this.context.advanceClock();
     const { staged } = store;
     const name = clientId === undefined ? this.#nextName() : `${programPrefix}program/${clientId}`;
-    const existing = sessionOf(core, name);
+    const existing = core.sessionOf(name);
     if (existing?.isConnected) {
       throw new Error(`The client ${JSON.stringify(clientId)} of this program is open: close it, and wait for that`);
     }

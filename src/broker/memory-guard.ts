@@ -120,7 +120,7 @@ export class MemoryGuard {
 
   get #routeBytes(): number {
     const { core, decoder } = this.#options;
-    return core.router.rememberedBytes + decoder.topics.bytes;
+    return core.view.routeBytes + decoder.topics.bytes;
   }
 
   /** Reads the gauges, and goes on with what memory was too short for. Called several times a second. */
@@ -129,7 +129,7 @@ export class MemoryGuard {
     const { core, store, chunks } = this.#options;
     ledger.set(Category.staged, store.unwrittenBytes);
     ledger.set(Category.caches, store.cachedBytes + chunks.freeBytes);
-    ledger.set(Category.routes, this.#routeBytes + core.router.remainsBytes);
+    ledger.set(Category.routes, this.#routeBytes + core.view.removedSubscriptionBytes);
     this.#letGoOn();
     this.#endPatience(now);
     if (ledger.pressure >= Pressure.slowReaders) this.#collectGarbage();
@@ -196,7 +196,7 @@ export class MemoryGuard {
     const hasMore = store.economize(isShort);
     if (!isShort && !this.#isPatienceOver) return false;
     if (isShort && this.#routeBytes > this.ledger.ceiling * routesPart) {
-      core.router.invalidate();
+      core.forgetRoutes();
       decoder.topics.clear();
     }
     this.ledger.set(Category.caches, store.cachedBytes + chunks.freeBytes);
@@ -213,15 +213,11 @@ export class MemoryGuard {
         this.#look = null;
         return this.#disconnectLargest();
       }
-      if (pressure >= Pressure.queues) this.#spill(connection);
+      const { session } = connection;
+      if (pressure >= Pressure.queues && session !== null) this.#options.core.spill(session);
       this.#note(connection, pressure);
     }
     return true;
-  }
-
-  #spill({ session }: MemoryHolder): void {
-    if (session === null || !session.queue.isPaged || session.queue.inMemory === 0) return;
-    session.queue.spillAll();
   }
 
   #note(connection: MemoryHolder, pressure: Pressure): void {

@@ -6,14 +6,14 @@
 import { assert } from '../base/assert.ts';
 import { type Account, Category } from '../base/ledger.ts';
 import type { Step } from '../base/scheduler.ts';
+import type { Resumable } from '../core/fan-out.ts';
 import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
-import type { PendingRoute } from '../core/router.ts';
 import type { Message } from '../protocol/message.ts';
 import type { Outgoing } from './outgoing.ts';
 
 type Pending =
   | { readonly name: 'waiting'; readonly message: Message }
-  | { readonly name: 'routing'; readonly route: PendingRoute; readonly publish: () => void }
+  | { readonly name: 'routing'; readonly route: Resumable; readonly publish: () => void }
   | { readonly name: 'fanningOut'; readonly step: Step };
 
 export class PendingPublish {
@@ -68,7 +68,7 @@ export class PendingPublish {
   }
 
   /** Calls `publish` once the route is found. */
-  route(route: PendingRoute, publish: () => void): void {
+  route(route: Resumable, publish: () => void): void {
     this.#run({ name: 'routing', route, publish });
   }
 

@@ -5,9 +5,8 @@
 import { openProperties } from '../codec/publish-properties.ts';
 import type { Awaitable, MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
+import type { Core } from '../core/core.ts';
 import { asPublished, everybody, isWithheld, type Prepared } from '../core/prepared.ts';
-import { reachesUnclassified, subscriberClassesOf } from '../core/route.ts';
-import type { Router } from '../core/router.ts';
 import type { Message } from '../protocol/message.ts';
 import { isBrokersOwn, type Topic } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
@@ -23,9 +22,8 @@ export function isPiped(pipeline: MessagePipeline, topic: Topic): boolean {
 }
 
 /** Whether a message to this topic may arrive otherwise than it was published. */
-export function mayChange(pipeline: MessagePipeline, router: Router, topic: Topic): boolean {
-  if (isPiped(pipeline, topic)) return true;
-  return router.classifiedCount > 0 && subscriberClassesOf(router.route(topic)).size > 0;
+export function mayChange(pipeline: MessagePipeline, core: Core, topic: Topic): boolean {
+  return isPiped(pipeline, topic) || core.subscriberClasses(topic).size > 0;
 }
 
 /** A message with its properties opened. */
@@ -97,11 +95,8 @@ export class Preparation {
     if (pipeline === null) return null;
     const waiting: Promise<unknown>[] = [];
     for (const each of this.#messages) {
-      const isForAll = isPiped(pipeline, each.message.topic);
-      if (core.router.classifiedCount === 0 && !isForAll) continue;
-      const route = core.router.route(each.message.topic);
-      const classes = subscriberClassesOf(route);
-      if (isForAll && reachesUnclassified(route)) classes.add(everybody);
+      const classes = core.subscriberClasses(each.message.topic, isPiped(pipeline, each.message.topic));
+      if (classes.size === 0) continue;
       const forms = (each.forms ??= new Map());
       for (const subscriberClass of classes) {
         if (forms.has(subscriberClass)) continue;

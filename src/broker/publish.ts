@@ -7,7 +7,6 @@
 import type { Step } from '../base/scheduler.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { PublishVerdict } from '../contracts/hooks.ts';
-import { Publication } from '../core/fan-out.ts';
 import type { Prepared } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
@@ -75,7 +74,7 @@ export function mustWait(
   // QoS 0 promises nothing: what of it is stored all the same waits only once too much does.
   if (message.qos === 0 && !store.isBehind) return false;
   // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
-  if (passesHooks && pipeline !== null && mayChange(pipeline, core.router, message.topic)) return true;
+  if (passesHooks && pipeline !== null && mayChange(pipeline, core, message.topic)) return true;
   return core.mustStore(message, origin);
 }
 
@@ -120,7 +119,7 @@ function buildMessages(publisher: Publisher, message: Message, wanted: Iterator<
       made.push(next);
       // All are asked about at one time in the end, so what takes long to find is remembered by then.
       isPiped(pipeline!, next.topic);
-      core.router.search(next.topic);
+      core.searchRoute(next.topic);
     }
     return true;
   };
@@ -177,6 +176,6 @@ function route(publisher: Publisher, messages: readonly Prepared[]): void {
 function deliverHere(publisher: Publisher, messages: readonly Prepared[]): void {
   const { asker, origin, isRefusable } = publisher;
   const done = (reasonCode: number) => publisher.published(reasonCode);
-  const publication = new Publication(asker.context.core, messages, origin, done, { isRefusable });
-  if (publication.step()) publisher.work(() => publication.step());
+  const rest = asker.context.core.publish(messages, origin, done, { isRefusable });
+  if (rest !== null) publisher.work(() => rest.step());
 }

@@ -4,7 +4,6 @@
  */
 import { lastUserProperty } from '../codec/properties.ts';
 import type { Awaitable } from '../contracts/hooks.ts';
-import { reclassify, subscribe, unsubscribe } from '../core/handlers/subscribe.ts';
 import { withheldFrom } from '../core/prepared.ts';
 import type { Session } from '../core/session.ts';
 import type { SubscriptionOptions } from '../core/subscription.ts';
@@ -85,7 +84,7 @@ export async function reclassifySession(connection: Connection, budget = { left:
     budget.left--;
     if (changed !== subscriberClass) {
       budget.left -= lookedAtPerStep / reclassifiedPerStep;
-      reclassify(context.core, subscription, changed);
+      context.core.reclassify(subscription, changed);
     }
     if (budget.left > 0) continue;
     await nextStep(connection, budget);
@@ -171,7 +170,7 @@ function subscribeNext(connection: Connection, session: Session, packet: Subscri
     if (connection.session !== session) return;
     const codes = granted.map((code) => forVersion(connection, code));
     if (!connection.sendOrEnd({ cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
-    core.delivering.beginReplays(session);
+    core.beginReplays(session);
   });
 }
 
@@ -204,7 +203,7 @@ function subscribeOne(
 ): number {
   const { core, settings, events } = connection.context;
   const qos = Math.min(request.qos, authorizedQoS, settings.maximumQoS) as QoS;
-  const code = subscribe(core, session, request.topic, parsed, {
+  const code = core.subscribe(session, request.topic, parsed, {
     qos,
     noLocal: request.nl,
     retainAsPublished: request.rap,
@@ -244,7 +243,7 @@ function unsubscribeNext(
     const { value: topicFilter, done } = filters.next();
     if (done) break;
     costLeft -= costOf(topicFilter);
-    const code = unsubscribe(core, session, topicFilter);
+    const code = core.unsubscribe(session, topicFilter);
     if (code === ReasonCode.Success) events.emit('unsubscribed', connection.identity!, topicFilter);
     granted.push(code);
   }

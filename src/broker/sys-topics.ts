@@ -131,7 +131,7 @@ export class SysTopics {
         } else for (const { labels, value } of metric.samples()) add(topic, labels, value);
       }
     }
-    values.set('messages/stored', core.queued.messages + core.retained.count);
+    values.set('messages/stored', core.view.queuedMessages + core.view.retainedCount);
     for (const [name, other] of Object.entries(alsoCalled)) values.set(other, values.get(name)!);
     return values;
   }

@@ -5,7 +5,6 @@
  */
 import { type Page, type PageRequest, Pages, type Walk } from '../base/pages.ts';
 import type { ConnectionView, QueuedView, RetainedView, SessionView, SubscriptionView } from '../contracts/views.ts';
-import { walkQueue, walkRetained, walkSessions, walkSubscriptions } from '../core/view.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { Connection } from './connection.ts';
 
@@ -30,7 +29,7 @@ export class BrokerView {
    * with U+0000.
    */
   sessions(request?: PageRequest): Promise<Page<SessionView>> {
-    return this.#pages.take('sessions', () => walkSessions(this.#context.core), request);
+    return this.#pages.take('sessions', () => this.#context.core.view.sessions(), request);
   }
 
   /** With and without CONNECT, the oldest first. */
@@ -40,19 +39,19 @@ export class BrokerView {
 
   /** Of all sessions. */
   subscriptions(request?: PageRequest): Promise<Page<SubscriptionView>> {
-    return this.#pages.take('subscriptions', () => walkSubscriptions(this.#context.core), request);
+    return this.#pages.take('subscriptions', () => this.#context.core.view.subscriptions(), request);
   }
 
   retained(request?: PageRequest): Promise<Page<RetainedView>> {
-    return this.#pages.take('retained', () => walkRetained(this.#context.core), request);
+    return this.#pages.take('retained', () => this.#context.core.view.retained(), request);
   }
 
   /** What waits for a client, in order. Rejects if it has no session. */
   async queue(clientId: string, request?: PageRequest): Promise<Page<QueuedView>> {
     const { core } = this.#context;
-    const session = core.directory.get(clientId);
+    const session = core.findSession(clientId);
     if (session === undefined) throw new Error(`There is no session of client ${JSON.stringify(clientId)}`);
-    return this.#pages.take(`queue ${session.sid}`, () => walkQueue(core, session), request);
+    return this.#pages.take(`queue ${session.sid}`, () => core.view.queue(session), request);
   }
 
   tick(): void {

@@ -5,7 +5,6 @@ import { followedBy, type Step } from '../base/scheduler.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { PendingWill } from '../core/pending-will.ts';
 import type { Session } from '../core/session.ts';
-import { publisherOf } from '../core/wills.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -37,7 +36,7 @@ class WillPublisher implements Publisher, Asker, Blamable {
 
   constructor(context: BrokerContext, message: Message, will: PendingWill, done: () => void) {
     this.context = context;
-    this.identity = publisherOf(will);
+    this.identity = will.publisher;
     this.#message = message;
     this.#will = will;
     this.#done = done;
@@ -53,7 +52,7 @@ class WillPublisher implements Publisher, Asker, Blamable {
 
   /** No Local goes by the client identifier, whose session may be another one by now. [MQTT5 3.8.3-3] */
   get origin(): Session | null {
-    return this.context.core.directory.get(this.#will.clientId) ?? null;
+    return this.context.core.findSession(this.#will.clientId) ?? null;
   }
 
   /** Nothing of its client waits behind it. */

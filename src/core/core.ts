@@ -1,415 +1,276 @@
 /**
- * The broker's rules in one place: what packets, disconnections and time mean for sessions, subscriptions and messages.
- *
- * Synchronous, without I/O, clock or chance of its own: the broker says what happened and what time it is, and the core
- * tells the sink what follows. Start reading at `publish` here, then `delivering.ts` and `handlers/`.
+ * The door of this folder: what may be called from outside, which a test holds to. What follows from a call is in
+ * `handlers/`, `lifecycle.ts` and `distributor.ts`; `parts.ts` has the parts.
  */
-import { Account, type Ledger } from '../base/ledger.ts';
-import type { TimerWheel } from '../base/timer-wheel.ts';
-import type { AccessPolicy } from '../contracts/access.ts';
-import type { SessionStore } from '../contracts/session-store.ts';
-import type { BrokerSettings } from '../contracts/settings.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { RestoredState } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
-import type { Topic } from '../protocol/topic.ts';
-import { Delivering } from './delivering.ts';
-import { LocalDirectory, type SessionDirectory } from './directory.ts';
-import { FanOut, type Resumable } from './fan-out.ts';
-import { retainedFootprint } from './footprint.ts';
-import { JointCommit } from './joint-commit.ts';
-import { type Prepared, type Variants, variantFor } from './prepared.ts';
-import { type RetainedMatches, RetainedMessages } from './retained.ts';
-import { RoomCheck, type RoomCheckOptions } from './room-check.ts';
-import { type Route, targetExcludingOrigin } from './route.ts';
-import { LocalRouter, type Router } from './router.ts';
+import type { ParsedFilter, Topic } from '../protocol/topic.ts';
+import { Publication, type PublicationOptions, type Resumable } from './fan-out.ts';
+import { handleAck } from './handlers/acknowledge.ts';
+import { answerIfResend, answerPublish, answerRefused, handlePublish } from './handlers/publish.ts';
+import { reclassify, subscribe, unsubscribe } from './handlers/subscribe.ts';
+import { type ConnectRequest, connect, disconnected, identify, ready, restore, sessionOf } from './lifecycle.ts';
+import { type CoreOptions, CoreParts } from './parts.ts';
+import { everybody, type Prepared } from './prepared.ts';
+import { reachesUnclassified, subscriberClassesOf } from './route.ts';
 import type { Session } from './session.ts';
-import { QueueTotals } from './session-queue.ts';
-import type { SharedGroup } from './shared-group.ts';
-import type { Sink } from './sink.ts';
-import { defaultStepSizes, type StepSizes } from './step-sizes.ts';
-import { Wills } from './wills.ts';
+import { storeWindows } from './shutdown.ts';
+import type { Subscription, SubscriptionOptions } from './subscription.ts';
+import { CoreView } from './view.ts';
 
-/** To choose a member of a shared subscription, and to store its copy, takes as long as so many copies for sessions. */
-const targetsPerGroup = 4;
+const none: ReadonlySet<string> = new Set();
 
-/** To take out a retained message that has expired costs as much as to look at so many nodes. */
-const nodesPerExpired = 32;
+/** For tests, which look behind the door. */
+export let partsOf: (core: Core) => CoreParts;
 
-/** $SYS tells of this process: it is neither stored for the next one, nor do clients make it grow. */
-const isSys = (topicName: string) => topicName.startsWith('$SYS/');
-
-export interface CoreOptions {
-  readonly settings: BrokerSettings;
-  readonly store: SessionStore;
-  readonly sink: Sink;
-  /** Null: everybody may do everything. */
-  readonly access: AccessPolicy | null;
-  /** The core advances it. The caller may set timers of its own in it. */
-  readonly timers: TimerWheel;
-  /** What clients take of memory is charged there, by the core and by the caller. */
-  readonly ledger: Ledger;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
-  /** Default: `defaultStepSizes`. */
-  readonly stepSizes?: Partial<StepSizes> | undefined;
-}
-
+/**
+ * The broker's rules: what packets, connections that come and go, and time mean for sessions, subscriptions and
+ * messages. It is synchronous and has no I/O, clock or chance of its own: the caller says what happened and what time
+ * it is, and the core tells the `Sink` what follows, in the order in which clients must see it.
+ *
+ * What the caller owes, in the order of a broker's life:
+ *
+ * 1. `restore`, once, with what the store has loaded. Clients come afterwards.
+ * 2. `advance`, with a time that never goes back, before whatever depends on the time, and several times a second
+ *    besides: what is due happens there and nowhere else.
+ * 3. For a client that is let in: `sessionOf`, if it matters whether there is a session; `connect`, with the channel
+ *    that the sink will send on; CONNACK, once what was staged meanwhile is durable; then `ready`. Nothing is sent to
+ *    the client before. If it had another connection, the sink has been told to `disconnect` that one.
+ * 4. For each PUBLISH, once quotas, rules and hooks allow it: `searchRoute`, and what steps that returns; then
+ *    `handlePublish`, which answers by itself. Where that is not the way, `answerIfResend` comes first, for QoS 2, and
+ *    then `answerRefused`; or `publish`, with whatever hooks and pipelines have made of the message, and
+ *    `answerPublish`. That is the way of a message that `mayLackRoom` and whose client can be told so, since only
+ *    `publish` refuses.
+ * 5. `handleAck` for PUBACK, PUBREC, PUBREL and PUBCOMP. `subscribe` for each filter of a SUBSCRIBE, the SUBACK once
+ *    what was staged is durable, and then `beginReplays`. `unsubscribe` for each filter of an UNSUBSCRIBE.
+ * 6. Whoever gets a `Resumable` calls its `step` until that returns false, and takes no packet of the same client
+ *    before.
+ * 7. `isCongested` is set on the session of a client that does not read, and `drained` is called when it does again.
+ * 8. `disconnected`, when the connection is lost, unless the session has lost its channel already.
+ * 9. To stop: `stop`; all connections end; `willsPublished` is waited for, as long as there is patience; `end`; a
+ *    commit; the steps of `storeWindows`, with a commit after each; and the store is closed.
+ *
+ * What changes the store is only staged: committing it is the caller's. Answers that go through the sink wait for their
+ * commit. For those that the caller sends itself (CONNACK, SUBACK, UNSUBACK) it notes `store.staged` before the call,
+ * and waits if that has changed. While the disk takes no writes, it holds back what `mustStore`.
+ */
 export class Core {
-  readonly settings: BrokerSettings;
-  readonly store: SessionStore;
-  readonly sink: Sink;
-  /** Null: everybody may do everything. */
-  readonly access: AccessPolicy | null;
-  readonly router: Router = new LocalRouter();
-  readonly directory: SessionDirectory = new LocalDirectory();
-  readonly retained: RetainedMessages;
-  readonly timers: TimerWheel;
-  readonly wills: Wills;
-  readonly ledger: Ledger;
-  /** What waits in the queues of all sessions. */
-  readonly queued = new QueueTotals();
-  /** More timers are due than one step fires. */
-  #hasDueTimers = false;
-  #isClearing = false;
-  #isOver = false;
-  readonly delivering: Delivering;
-  readonly stepSizes: StepSizes;
-  /** What `publish` left to its caller. */
-  fanOut: Resumable | null = null;
-  #now: number;
-  #sysRetained = 0;
-  #isSweeping = false;
+  /** Counts and lists of what there is. */
+  readonly view: CoreView;
+  readonly #parts: CoreParts;
 
-  constructor({ settings, store, sink, access, timers, ledger, now, stepSizes }: CoreOptions) {
-    this.settings = settings;
-    this.store = store;
-    this.sink = sink;
-    this.access = access;
-    this.stepSizes = { ...defaultStepSizes, ...stepSizes };
-    this.timers = timers;
-    this.ledger = ledger;
-    this.retained = new RetainedMessages(new Account(ledger));
-    this.wills = new Wills({ settings, store, sink, access, timers, ledger, now: () => this.#now });
-    this.delivering = new Delivering(settings, store, sink, this.router, this.stepSizes);
-    this.#now = this.delivering.now = now;
+  static {
+    partsOf = (core) => core.#parts;
   }
 
+  constructor(options: CoreOptions) {
+    this.#parts = new CoreParts(options);
+    this.view = new CoreView(this.#parts);
+  }
+
+  // Start, time and stop
+
+  /** Clients that were connected in the last run have just lost their connections. */
+  restore(state: RestoredState): void {
+    restore(this.#parts, state);
+  }
+
+  /** Milliseconds since the epoch, as `advance` was told last. */
   get now(): number {
-    return this.#now;
+    return this.#parts.now;
   }
 
-  /**
-   * Tells the time: wills and session expiries that are due happen now or, if they are very many, in the background.
-   */
+  /** Fires the timers that are due, the caller's as well: now or, if they are very many, in the background. */
   advance(now: number): void {
-    this.#now = this.delivering.now = now;
-    if (this.#hasDueTimers || !this.#fireTimers()) return;
-    this.#hasDueTimers = true;
-    this.sink.background(() => (this.#hasDueTimers = !this.#isOver && this.#fireTimers()));
-  }
-
-  /** Returns whether more are due. */
-  #fireTimers(): boolean {
-    return !this.timers.advance(this.#now, this.stepSizes.timers);
-  }
-
-  /** Nothing that is left for the background is done any more: the store is about to close. */
-  end(): void {
-    this.#isOver = true;
-    this.delivering.redistribution.end();
+    this.#parts.advance(now);
   }
 
   /**
-   * Of a session that has ended: nothing reaches it any more, and its subscriptions are taken out in the background if
-   * they are many.
+   * The broker will end all connections, which is not their clients' fault: their wills wait for the next start, and
+   * what waits for members of shared subscriptions stays with them.
    */
-  removeSubscriptions(session: Session): void {
-    this.router.removeAll(session.subscriptions.values(), this.stepSizes.subscriptions);
-    session.unsubscribedAll();
-    if (!this.router.hasRemains || this.#isClearing) return;
-    this.#isClearing = true;
-    this.sink.background(() => {
-      this.router.clear(this.stepSizes.subscriptions);
-      return (this.#isClearing = this.router.hasRemains);
-    });
+  stop(): void {
+    this.#parts.wills.stop();
+    this.#parts.delivering.redistribution.stop();
   }
 
-  /** Of a session that has ended: what the store has of it goes in the background if it is much. */
-  removeStored(sid: number): void {
-    const removeSome = () => this.store.removeSession(sid, this.stepSizes.records);
-    if (removeSome()) this.sink.storing(() => !this.#isOver && removeSome());
+  /** Resolves once no will is on its way through rules, hooks and pipelines. */
+  willsPublished(): Promise<void> {
+    return this.#parts.wills.idle();
+  }
+
+  /** Nothing that is left for the background is done any more. */
+  end(): void {
+    this.#parts.end();
+  }
+
+  /** Stages what lets the next run go on where this one was, some of it at each step. */
+  storeWindows(): Generator<void> {
+    return storeWindows(this.#parts);
+  }
+
+  // Sessions
+
+  /** As it is, even if its time is up. */
+  findSession(clientId: string): Session | undefined {
+    return this.#parts.directory.get(clientId);
+  }
+
+  /** For a client that comes: a session whose time is up ends here, and a will that is due is published. */
+  sessionOf(clientId: string): Session | undefined {
+    return sessionOf(this.#parts, clientId);
+  }
+
+  /** Begins or resumes the session. */
+  connect(request: ConnectRequest): { session: Session; sessionPresent: boolean } {
+    return connect(this.#parts, request);
+  }
+
+  /** CONNACK has left: what waits for the client follows. */
+  ready(session: Session): void {
+    ready(this.#parts, session);
+  }
+
+  /** Whose session it is from now on, which decides on what its client may do. */
+  identify(session: Session, identity: ClientIdentity | null): void {
+    identify(this.#parts, session, identity);
+  }
+
+  /** The client reads again: what waits for it follows. */
+  drained(session: Session): void {
+    session.isCongested = false;
+    if (session.hasWaiting) this.#parts.delivering.pump(session);
+  }
+
+  /** Memory is short: what waits for the client, and is on disk, stays there only. */
+  spill({ queue }: Session): void {
+    if (queue.isPaged && queue.inMemory > 0) queue.spillAll();
+  }
+
+  /** `publishesWill`: false only if the client said so. [MQTT5 3.14.4-3] */
+  disconnected(session: Session, publishesWill: boolean): void {
+    disconnected(this.#parts, session, publishesWill);
+  }
+
+  /** Calls back once no will of the client is on its way; returns how to take that back. Null: none is. */
+  whenWillPassed(clientId: string, callback: () => void): (() => void) | null {
+    return this.#parts.wills.whenPassed(clientId, callback);
+  }
+
+  // Messages of clients, and of the broker
+
+  /** Finds the route of a topic, which `handlePublish` needs. Null: it is at hand, or was found with little work. */
+  searchRoute(topic: Topic): Resumable | null {
+    return this.#parts.router.search(topic);
+  }
+
+  /** A PUBLISH, whose message may be borrowed. Null: nothing is left of it. */
+  handlePublish(session: Session, message: Message, packetId: PacketId): Resumable | null {
+    return handlePublish(this.#parts, session, message, packetId);
+  }
+
+  /** Whether the QoS 2 PUBLISH was taken before: then this answers it again, and that is all. [MQTT5 4.3.3-10] */
+  answerIfResend(session: Session, packetId: PacketId): boolean {
+    return answerIfResend(this.#parts, session, packetId);
+  }
+
+  /** What a PUBLISH came to is published, or refused by `publish`. `stagedBefore`: see `Core`. */
+  answerPublish(session: Session, qos: QoS, packetId: PacketId, reasonCode: number, stagedBefore: number): void {
+    answerPublish(this.#parts, session, qos, packetId, reasonCode, stagedBefore);
+  }
+
+  /** A PUBLISH of which nothing is published. */
+  answerRefused(session: Session, qos: QoS, packetId: PacketId, reasonCode: number): void {
+    answerRefused(this.#parts, session, qos, packetId, reasonCode);
+  }
+
+  /**
+   * Publishes the messages one after the other, and calls `done` with the worst of their reason codes. `origin`: the
+   * session that they come from, for No Local. `isRefusable`: if there is no room for all of it, nothing is published,
+   * and the code is 0x97; else only what finds no room is dropped. Null: `done` has been called.
+   */
+  publish(
+    messages: readonly Prepared[],
+    origin: Session | null,
+    done: (reasonCode: number) => void,
+    { isRefusable = false }: Pick<PublicationOptions, 'isRefusable'> = {},
+  ): Resumable | null {
+    const publication = new Publication(this.#parts.distributor, messages, origin, done, { isRefusable });
+    return publication.step() ? publication : null;
+  }
+
+  /** Whether there may be no room for this message, which may be borrowed. */
+  mayLackRoom(message: Message): boolean {
+    return this.#parts.distributor.mayLackRoom(message);
+  }
+
+  /** Whether anything of it would be stored, or remembered for its publisher. */
+  mustStore(message: Message, origin: Session | null): boolean {
+    return this.#parts.distributor.mustStore(message, origin);
+  }
+
+  /**
+   * The classes of subscribers for which a message to this topic needs a form of its own. `forAll`: those without a
+   * class, if it reaches any, stand for one class more, `everybody`.
+   */
+  subscriberClasses(topic: Topic, forAll = false): ReadonlySet<string> {
+    const { router } = this.#parts;
+    if (router.classifiedCount === 0 && !forAll) return none;
+    const route = router.route(topic);
+    const classes = subscriberClassesOf(route);
+    if (forAll && reachesUnclassified(route)) classes.add(everybody);
+    return classes;
+  }
+
+  handleAck(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
+    handleAck(this.#parts, session, type, packetId, reasonCode);
+  }
+
+  // Subscriptions
+
+  /** Returns the code for the SUBACK: the granted QoS or a failure. */
+  subscribe(session: Session, topicFilter: string, parsed: ParsedFilter, options: SubscriptionOptions): number {
+    return subscribe(this.#parts, session, topicFilter, parsed, options);
+  }
+
+  /** SUBACK has left: retained messages for the new subscriptions follow. */
+  beginReplays(session: Session): void {
+    this.#parts.delivering.beginReplays(session);
+  }
+
+  /** Returns the code for the UNSUBACK. */
+  unsubscribe(session: Session, topicFilter: string): number {
+    return unsubscribe(this.#parts, session, topicFilter);
+  }
+
+  /** The pipeline puts a subscription into another class. */
+  reclassify(subscription: Subscription, subscriberClass: string | null): void {
+    reclassify(this.#parts, subscription, subscriberClass);
   }
 
   /**
    * Others may have messages to these topics now (filters; null: to any): what was found out before of those is void.
    */
   rightsChanged(topics: readonly string[] | null): void {
-    this.router.rightsChanged(topics);
-    this.delivering.rightsChanges++;
+    this.#parts.rightsChanged(topics);
   }
 
-  /** The same of one session. */
-  rightsChangedOf(session: Session): void {
-    this.router.rightsChangedOf(session);
-    this.delivering.rightsChanges++;
-  }
+  // Memory
 
-  /**
-   * Gives a message to everybody who subscribed, and keeps it if it is to be retained. `origin` is the session it came
-   * from, for No Local; null for the broker's own. The message may be borrowed. `forms` has it for the classes of
-   * subscribers that want another one; a class that is not in it gets the message as it is. With `mayPause` the caller
-   * takes what is left in `fanOut`, and publishes nothing more of `origin` before that is done. What is stored of it is
-   * committed with what else is in `joint`.
-   *
-   * Where there is no room for a copy, that copy is dropped and counted, and the others go out: who can tell the
-   * publisher of a refusal asks `checkRoom` before. Returns Success or NoMatchingSubscribers.
-   */
-  publish(
-    message: Message,
-    origin: Session | null,
-    forms: Variants | null = null,
-    mayPause = false,
-    joint: JointCommit | null = null,
-  ): ReasonCode {
-    const route = this.router.route(message.topic);
-    if (message.retain) this.#retain(message);
-    // It had to wait, for a hook or for the disk. [MQTT5 3.3.2-5]
-    if (message.expiresAt < this.#now) {
-      this.sink.dropped('expired', null, message);
-      return ReasonCode.Success;
-    }
-
-    const { targets, groups } = route;
-    if (mayPause && targets.length + groups.length * targetsPerGroup > this.stepSizes.copies) {
-      this.fanOut = this.#fanOutTo(route, message.keep(), origin, forms, joint);
-      return ReasonCode.Success;
-    }
-    const total = targets.length + groups.length;
-    const reached =
-      joint === null
-        ? this.#give(message, route, origin, forms, 0, total)
-        : this.#within(joint, () => this.#give(message, route, origin, forms, 0, total));
-    return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
-  }
-
-  /** What is delivered in `give` is committed with others. */
-  #within<T>(joint: JointCommit | null, give: () => T): T {
-    this.delivering.joint = joint;
-    try {
-      return give();
-    } finally {
-      this.delivering.joint = null;
-    }
-  }
-
-  /** For messages that are given in several rounds, and committed together. Null: nothing of them is stored. */
-  newJoint(messages: readonly Message[]): JointCommit | null {
-    if (!this.store.outlivesProcess) return null;
-    const mayStore = this.settings.queueQoS0 || messages.some(({ qos }) => qos > 0);
-    return mayStore ? new JointCommit(this.store, this.sink) : null;
-  }
-
-  #fanOutTo(
-    route: Route,
-    message: Message,
-    origin: Session | null,
-    forms: Variants | null,
-    common: JointCommit | null,
-  ): FanOut {
-    const { copies, storedCopies } = this.stepSizes;
-    const mayStore = message.qos > 0 || this.settings.queueQoS0;
-    const own = common === null ? this.newJoint([message]) : null;
-    const give = (from: number, to: number) =>
-      this.#within(common ?? own, () => this.#give(message, route, origin, forms, from, to, true));
-    const total = route.targets.length + route.groups.length;
-    return new FanOut({ give, total, perStep: mayStore ? storedCopies : copies, joint: own });
-  }
-
-  /** For whoever sees to what `publish` has left. */
-  takeFanOut(): FanOut | null {
-    const { fanOut } = this;
-    this.fanOut = null;
-    return fanOut as FanOut | null;
-  }
-
-  /**
-   * Finds out whether what one PUBLISH came to, all of it together, finds no room somewhere: in the queue of a session
-   * (`queuePolicy: reject`) or among the retained messages. Then none of it is to be published; it is counted here.
-   */
-  checkRoom(messages: readonly Prepared[], origin: Session | null): RoomCheck {
-    const options: RoomCheckOptions = {
-      limits: this.settings.limits,
-      routeOf: (topic) => this.router.route(topic),
-      mayRetain: () => this.#mayRetain(messages),
-      perStep: this.stepSizes.copies,
-      onRefused: (reason, message) => this.sink.dropped(reason, null, message),
-    };
-    return new RoomCheck(options, messages, origin);
-  }
-
-  #mayRetain(messages: readonly Prepared[]): boolean {
-    let bytes = 0;
-    for (const { message } of messages) if (message.retain) bytes += this.#retainedGrowth(message);
-    if (bytes > 0 && !this.retained.account.mayAdd(bytes)) return false;
-    if (this.#retainedRoom >= messages.length) return true;
-    const added = new Set<string>();
-    for (const { message } of messages) if (this.#isNewlyRetained(message)) added.add(message.topic.name);
-    return added.size <= this.#retainedRoom;
-  }
-
-  /** Whether `checkRoom` may find none for this message, which may be borrowed. Nearly always it need not look. */
-  mayLackRoom(message: Message): boolean {
-    return this.settings.limits.queuePolicy === 'reject' || (message.retain && !this.#surelyMayRetain(message));
-  }
-
-  /** Delivers to targets `[from, to)` of a route: first the sessions, then the shared subscriptions. */
-  #give(
-    message: Message,
-    route: Route,
-    origin: Session | null,
-    forms: Variants | null,
-    from: number,
-    to: number,
-    isLater = false,
-  ): number {
-    const { targets, groups } = route;
-    this.delivering.renumbered = null;
-    const sessions = targets.length;
-    let reached = 0;
-    for (let i = from; i < to && i < sessions; i++) {
-      const target = targetExcludingOrigin(targets[i]!, origin);
-      if (target === null || (isLater && !this.#isStillWanted(message, target.session))) continue;
-      const qos = Math.min(message.qos, target.qos) as QoS;
-      const retain = message.retain && target.retainAsPublished;
-      const form = forms === null ? message : variantFor(target.subscriberClass, message, forms);
-      reached++;
-      if (form !== null) this.#deliver(target.session, form, qos, retain, target.subscriptionIds, null);
-    }
-    for (let i = Math.max(from, sessions); i < to; i++) {
-      const group = groups[i - sessions]!;
-      const member = group.pick(null, message, message.qos, this.settings.limits);
-      if (member === null) continue;
-      const qos = Math.min(message.qos, member.qos) as QoS;
-      const ids = member.identifier > 0 ? [member.identifier] : null;
-      const form = forms === null ? message : variantFor(member.subscriberClass, message, forms);
-      reached++;
-      if (form === null) continue;
-      this.#deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);
-    }
-    return reached;
-  }
-
-  /** Neither the publisher nor the other subscribers are to pay for what goes wrong with one. */
-  #deliver(
-    session: Session,
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    subscriptionIds: readonly number[] | null,
-    group: SharedGroup | null,
-  ): void {
-    try {
-      this.delivering.deliver(session, message, qos, retain, subscriptionIds, group);
-    } catch (error) {
-      // What follows from it is another matter.
-      const { joint } = this.delivering;
-      this.delivering.joint = null;
-      this.sink.failed(session, error);
-      this.delivering.joint = joint;
-    }
-  }
-
-  /** In a later round than it was routed in, somebody may be gone, or the rules may have changed. */
-  #isStillWanted(message: Message, session: Session): boolean {
-    if (session.isEnded) return false;
-    if (session.rights?.receive(message.topic.name) !== false) return true;
-    this.sink.dropped('notAuthorized', session, message);
-    return false;
-  }
-
-  /** Answers at once, unless something was staged since `stagedBefore`: then the answer waits until that is durable. */
-  answer(session: Session, type: AckType, packetId: PacketId, reasonCode: number, stagedBefore: number): void {
-    if (this.store.staged === stagedBefore) this.sink.acknowledge(session, type, packetId, reasonCode);
-    else this.sink.acknowledgeStored(session, type, packetId, reasonCode);
-  }
-
-  /**
-   * Takes expired retained messages out of memory and store, in the background. Does nothing while it is at it already.
-   */
+  /** Takes expired retained messages out of memory and store, in the background. */
   sweepRetained(): void {
-    if (this.#isSweeping) return;
-    const all = this.retained[Symbol.iterator]();
-    this.#isSweeping = true;
-    this.sink.storing(() => (this.#isSweeping = !this.#isOver && this.#sweepSome(all)));
+    this.#parts.retention.sweep();
   }
 
-  /** Returns whether there are more to look at. */
-  #sweepSome(all: RetainedMatches): boolean {
-    const walk = { stepsLeft: this.stepSizes.retained };
-    for (let message = all.take(walk); message !== null; message = all.take(walk)) {
-      if (!message.isExpired(this.#now)) continue;
-      walk.stepsLeft -= nodesPerExpired;
-      this.#forgetRetained(message.topic);
-      this.sink.dropped('expired', null, message);
-    }
-    return !all.isDone;
+  /** Memory is short: what was remembered of routes is found again where it is needed. */
+  forgetRoutes(): void {
+    this.#parts.router.invalidate();
   }
 
-  /** Whether `publish` would have anything of it stored, or remembered for its publisher. */
-  mustStore(message: Message, origin: Session | null): boolean {
-    if (message.retain) return true;
-    if (message.qos === 0 && !this.settings.queueQoS0) return false;
-    if (message.qos === 2 && origin?.isPersistent === true) return true;
-    const { targets, groups } = this.router.route(message.topic);
-    const isStored = ({ session, qos }: { session: Session; qos: QoS }) =>
-      session.isPersistent && (Math.min(message.qos, qos) > 0 || this.settings.queueQoS0);
-    return targets.some(isStored) || groups.some((group) => group.maySome(isStored));
-  }
-
-  /** One more than there is room for is counted and not kept. */
-  #retain(message: Message): void {
-    const { name } = message.topic;
-    const isOwn = isSys(name);
-    // An empty payload removes what was retained and is not retained itself. [MQTT5 3.3.1-6] [MQTT5 3.3.1-7]
-    if (message.payloadBytes === 0) return this.#forgetRetained(message.topic);
-    if (isOwn) {
-      if (this.retained.of(message.topic) === null) this.#sysRetained++;
-    } else if (!this.#surelyMayRetain(message) && !this.#mayRetain([{ message, forms: null }])) {
-      // A publisher that cannot be told believes it retained: no message is better than the one before.
-      this.#forgetRetained(message.topic);
-      return this.sink.dropped('retainedLimit', null, message);
-    }
-    const kept = message.keep();
-    this.retained.set(kept);
-    if (!isOwn) this.store.putRetained(kept);
-  }
-
-  #forgetRetained(topic: Topic): void {
-    if (!this.retained.delete(topic.name)) return;
-    if (isSys(topic.name)) this.#sysRetained--;
-    else this.store.removeRetained(topic);
-  }
-
-  /** Whether it would be one more. */
-  #isNewlyRetained({ retain, payloadBytes, topic }: Message): boolean {
-    return retain && payloadBytes > 0 && !isSys(topic.name) && this.retained.of(topic) === null;
-  }
-
-  /** There is room for the message, whatever its topic has: nearly always. */
-  #surelyMayRetain(message: Message): boolean {
-    return this.#retainedRoom > 0 && this.retained.account.mayAdd(retainedFootprint(message));
-  }
-
-  /** By how much it enlarges what is kept. */
-  #retainedGrowth(message: Message): number {
-    if (message.payloadBytes === 0 || isSys(message.topic.name)) return 0;
-    const before = this.retained.of(message.topic);
-    return retainedFootprint(message) - (before === null ? 0 : retainedFootprint(before));
-  }
-
-  /** So many more can be kept. */
-  get #retainedRoom(): number {
-    return this.settings.limits.retainedMessages - (this.retained.count - this.#sysRetained);
+  /** Nobody will publish to this topic for long. */
+  forgetTopic(topic: Topic): void {
+    this.#parts.router.release(topic);
   }
 }

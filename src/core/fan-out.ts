@@ -62,7 +62,7 @@ export class FanOut implements Resumable {
 export interface PublicationOptions {
   /** What is left of a message before these. */
   readonly fanOut?: FanOut | null;
-  /** Where there is no room for all of it, nothing is published: see `Core.checkRoom`. */
+  /** Where there is no room for all of it, nothing is published: see `Distributor.checkRoom`. */
   readonly isRefusable?: boolean;
 }
 
@@ -71,7 +71,7 @@ const copiesPerMessage = 2;
 
 /** Messages that are published one after the other, and what follows then. */
 export class Publication implements Resumable {
-  readonly #core: PublishingCore;
+  readonly #distributor: Publishing;
   readonly #messages: readonly Prepared[];
   readonly #origin: Session | null;
   readonly #done: (reasonCode: number) => void;
@@ -87,18 +87,18 @@ export class Publication implements Resumable {
 
   /** `done` is told the worst of their reason codes. */
   constructor(
-    core: PublishingCore,
+    distributor: Publishing,
     messages: readonly Prepared[],
     origin: Session | null,
     done: (reasonCode: number) => void,
     { fanOut = null, isRefusable = false }: PublicationOptions = {},
   ) {
-    this.#core = core;
+    this.#distributor = distributor;
     this.#messages = messages;
     this.#origin = origin;
     this.#done = done;
     this.#fanOut = fanOut;
-    this.#check = isRefusable ? core.checkRoom(messages, origin) : null;
+    this.#check = isRefusable ? distributor.checkRoom(messages, origin) : null;
   }
 
   /**
@@ -144,12 +144,12 @@ export class Publication implements Resumable {
   #publishSome(): boolean {
     // A crash between two rounds must not leave the first ones behind: their publisher sends all of it again.
     if (this.#next === 0 && this.#messages.length > 1) {
-      this.#joint = this.#core.newJoint(this.#messages.map(({ message }) => message));
+      this.#joint = this.#distributor.newJoint(this.#messages.map(({ message }) => message));
     }
-    const { copies, storedCopies } = this.#core.stepSizes;
+    const { copies, storedCopies } = this.#distributor.stepSizes;
     for (let left = copies; left > 0 && this.#next < this.#messages.length; ) {
       const { message } = this.#messages[this.#next]!;
-      this.#search = this.#core.router.search(message.topic);
+      this.#search = this.#distributor.router.search(message.topic);
       if (this.#search !== null) return true;
       const reached = this.#publishNext();
       if (this.#fanOut !== null) return true;
@@ -161,11 +161,11 @@ export class Publication implements Resumable {
   /** Returns how many it is for, if others follow. */
   #publishNext(): number {
     const { message, forms } = this.#messages[this.#next++]!;
-    const reasonCode = this.#core.publish(message, this.#origin, forms, true, this.#joint);
-    this.#fanOut = this.#core.takeFanOut();
-    if (this.#fanOut === null) this.#worst = Math.max(this.#worst, reasonCode);
+    const outcome = this.#distributor.publish(message, this.#origin, forms, this.#joint);
+    if (typeof outcome === 'number') this.#worst = Math.max(this.#worst, outcome);
+    else this.#fanOut = outcome;
     if (this.#next === this.#messages.length) return 0;
-    const { targets, groups } = this.#core.router.route(message.topic);
+    const { targets, groups } = this.#distributor.router.route(message.topic);
     return targets.length + groups.length;
   }
 
@@ -177,18 +177,11 @@ export class Publication implements Resumable {
   }
 }
 
-/** The core, as far as it matters here. */
-interface PublishingCore {
+/** `Distributor`, as far as it matters here. */
+interface Publishing {
   readonly router: Pick<Router, 'search' | 'route'>;
   readonly stepSizes: Pick<StepSizes, 'copies' | 'storedCopies'>;
   checkRoom(messages: readonly Prepared[], origin: Session | null): RoomCheck;
   newJoint(messages: readonly Message[]): JointCommit | null;
-  publish(
-    message: Message,
-    origin: Session | null,
-    forms: Variants | null,
-    mayPause: boolean,
-    joint: JointCommit | null,
-  ): number;
-  takeFanOut(): FanOut | null;
+  publish(message: Message, origin: Session | null, forms: Variants | null, joint: JointCommit | null): number | FanOut;
 }

@@ -9,8 +9,8 @@ import type { RestoredSession, RestoredState } from '../contracts/session-store.
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
-import type { Core } from './core.ts';
 import { Delivery } from './delivery.ts';
+import type { CoreParts } from './parts.ts';
 import { Awaiting, beyondNote } from './send-window.ts';
 import { neverExpires, Session, type SessionWill } from './session.ts';
 import { subscriptionOf } from './subscription.ts';
@@ -36,13 +36,13 @@ export interface ConnectRequest {
  * The client's session. One whose time is up ends here: thousands may be due together, after a restart above all, and
  * its timer may not have fired.
  */
-export function sessionOf(core: Core, clientId: string): Session | undefined {
-  const { directory, wills, now } = core;
+export function sessionOf(parts: CoreParts, clientId: string): Session | undefined {
+  const { directory, wills, now } = parts;
   const session = directory.get(clientId);
   if (session?.isConnected) return session;
   wills.fireIfDue(clientId);
   if (session === undefined) return undefined;
-  if (now >= expiryOf(session)) end(core, session, 'expired');
+  if (now >= expiryOf(session)) end(parts, session, 'expired');
   return session.isEnded ? undefined : session;
 }
 
@@ -52,75 +52,75 @@ function expiryOf({ disconnectedAt, expirySeconds }: Session): number {
 }
 
 /** Begins or resumes the session. Once the CONNACK has left, the broker calls `ready`. */
-export function connect(core: Core, request: ConnectRequest): { session: Session; sessionPresent: boolean } {
-  let session = sessionOf(core, request.clientId);
+export function connect(parts: CoreParts, request: ConnectRequest): { session: Session; sessionPresent: boolean } {
+  let session = sessionOf(parts, request.clientId);
   if (session?.channel) {
     const { channel } = session;
     // The older connection's will is published unless its delay lets the new connection cancel it. [MQTT5 3.1.4-3]
-    disconnected(core, session, true);
-    core.sink.disconnect(channel, ReasonCode.SessionTakenOver);
+    disconnected(parts, session, true);
+    parts.sink.disconnect(channel, ReasonCode.SessionTakenOver);
   }
   if (session?.isEnded) session = undefined;
   if (session !== undefined && request.clean) {
-    end(core, session, 'clean');
+    end(parts, session, 'clean');
     session = undefined;
   }
-  core.wills.clientIsBack(request.clientId, request.identity);
+  parts.wills.clientIsBack(request.clientId, request.identity);
   const sessionPresent = session !== undefined;
-  session ??= begin(core, request);
+  session ??= begin(parts, request);
 
-  core.timers.cancel(session.expiryTimer);
+  parts.timers.cancel(session.expiryTimer);
   session.traits = request.traits;
   session.expirySeconds = request.expirySeconds;
   session.isPersistent ||= session.outlivesConnection;
-  session.queue.isPaged = session.isPersistent && core.store.canPage;
+  session.queue.isPaged = session.isPersistent && parts.store.canPage;
   session.packetBytesMax = request.packetBytesMax;
   session.will = request.will;
   session.channel = request.channel;
-  core.directory.attached(session);
+  parts.directory.attached(session);
   session.disconnectedAt = null;
-  identify(core, session, request.identity);
+  identify(parts, session, request.identity);
   session.isReady = session.isCongested = false;
-  session.window.resume(Math.min(request.receiveMaximum, core.settings.limits.inflight));
-  save(core, session);
+  session.window.resume(Math.min(request.receiveMaximum, parts.settings.limits.inflight));
+  save(parts, session);
   // CONNACK waits for that, and all that is sent follows.
   if (session.isPersistent) session.window.noted(session.window.next);
   return { session, sessionPresent };
 }
 
 /** The CONNACK has left: what waits for the client follows. */
-export function ready(core: Core, session: Session): void {
+export function ready(parts: CoreParts, session: Session): void {
   session.isReady = true;
-  settleMemberships(core, session);
-  core.delivering.pump(session);
+  settleMemberships(parts, session);
+  parts.delivering.pump(session);
 }
 
 /** Its shared subscriptions learn that the client has come or gone, in the background if they are many. */
-function settleMemberships(core: Core, session: Session): void {
+function settleMemberships(parts: CoreParts, session: Session): void {
   if (session.memberships === null) return;
   const members = session.memberships.values();
   const step = () => {
-    for (let left = core.stepSizes.subscriptions; left > 0; left--) {
+    for (let left = parts.stepSizes.subscriptions; left > 0; left--) {
       const { value: member, done } = members.next();
       if (done) return false;
       member.group.settle(member);
     }
     return true;
   };
-  if (step()) core.sink.background(step);
+  if (step()) parts.sink.background(step);
 }
 
 /** Whose session it is, and what that lets its client do, from now on. */
-export function identify(core: Core, session: Session, identity: ClientIdentity | null): void {
+export function identify(parts: CoreParts, session: Session, identity: ClientIdentity | null): void {
   const before = session.identity;
-  const rights = identity === null ? null : rightsOf(core, identity);
+  const rights = identity === null ? null : rightsOf(parts, identity);
   session.identity = identity;
   session.rights = rights;
   if (rights === null || session.subscriptions.size === 0 || isSame(before, identity)) return;
-  core.rightsChangedOf(session);
+  parts.rightsChangedOf(session);
 }
 
-const rightsOf = ({ access }: Core, identity: ClientIdentity) => access?.rightsOf(identity) ?? null;
+const rightsOf = ({ access }: CoreParts, identity: ClientIdentity) => access?.rightsOf(identity) ?? null;
 
 /** Whether rules cannot tell the two apart. */
 function isSame(one: ClientIdentity | null, other: ClientIdentity | null): boolean {
@@ -131,89 +131,90 @@ function isSame(one: ClientIdentity | null, other: ClientIdentity | null): boole
   return isDeepStrictEqual(withoutPort(one), withoutPort(other));
 }
 
-function begin(core: Core, { clientId, traits, expirySeconds }: ConnectRequest): Session {
-  const session = new Session({ clientId, sid: core.store.nextSessionId(), traits, expirySeconds }, core);
-  core.directory.add(session);
+function begin(parts: CoreParts, { clientId, traits, expirySeconds }: ConnectRequest): Session {
+  const session = new Session({ clientId, sid: parts.store.nextSessionId(), traits, expirySeconds }, parts);
+  parts.directory.add(session);
   return session;
 }
 
-function expireAt(core: Core, session: Session, time: number): void {
-  core.timers.set((session.expiryTimer ??= new Timer(() => end(core, session, 'expired'))), time);
+function expireAt(parts: CoreParts, session: Session, time: number): void {
+  parts.timers.set((session.expiryTimer ??= new Timer(() => end(parts, session, 'expired'))), time);
 }
 
 /** In the store belongs what outlives the connection: the session, or at least a will that a crash must not lose. */
-function save(core: Core, session: Session): void {
+function save(parts: CoreParts, session: Session): void {
   if (!session.isPersistent && session.will === null && !session.isStored) return;
   session.isStored = true;
-  core.store.putSession(session.stored);
+  parts.store.putSession(session.stored);
 }
 
 /** The connection is gone; `publishesWill` is false only if the client said so. [MQTT5 3.14.4-3] */
-export function disconnected(core: Core, session: Session, publishesWill: boolean): void {
+export function disconnected(parts: CoreParts, session: Session, publishesWill: boolean): void {
   // Who was sent no CONNACK was never connected, so there is nothing to tell others of.
   if (!publishesWill || !session.isReady) session.will = null;
   // After a restart, those that were connected have no channel any more.
-  if (session.channel !== null) core.directory.detached(session);
+  if (session.channel !== null) parts.directory.detached(session);
   session.channel = null;
-  session.disconnectedAt = core.now;
+  session.disconnectedAt = parts.now;
   session.isReady = session.isCongested = false;
   // All of the window is to be sent again.
   session.heldBack = null;
   session.packetBytesMax = Number.POSITIVE_INFINITY;
-  if (!session.outlivesConnection) return end(core, session, 'disconnected');
-  settleMemberships(core, session);
-  core.delivering.redistribution.begin(session, null);
-  if (core.store.canPage) session.queue.spillAll();
-  core.wills.leave(session);
-  if (session.expirySeconds !== neverExpires) expireAt(core, session, core.now + session.expirySeconds * 1000);
-  save(core, session);
+  if (!session.outlivesConnection) return end(parts, session, 'disconnected');
+  settleMemberships(parts, session);
+  parts.delivering.redistribution.begin(session, null);
+  if (parts.store.canPage) session.queue.spillAll();
+  parts.wills.leave(session);
+  if (session.expirySeconds !== neverExpires) expireAt(parts, session, parts.now + session.expirySeconds * 1000);
+  save(parts, session);
 }
 
 /** Ends a session whose client is away. A will that still waits is published now. [MQTT5 3.1.3-9] */
-export function end(core: Core, session: Session, why: 'expired' | 'clean' | 'disconnected'): void {
+export function end(parts: CoreParts, session: Session, why: 'expired' | 'clean' | 'disconnected'): void {
   session.isEnded = true;
-  core.timers.cancel(session.expiryTimer);
-  core.directory.remove(session);
-  core.removeSubscriptions(session);
+  parts.timers.cancel(session.expiryTimer);
+  parts.directory.remove(session);
+  parts.removeSubscriptions(session);
   // First, so that what stays of the session in the store does not have the will any more.
-  core.wills.leave(session);
-  leaveBacklog(core, session);
-  core.wills.sessionEnded(session.clientId);
-  if (!session.isOfProgram) core.sink.sessionEnded(session, why);
+  parts.wills.leave(session);
+  leaveBacklog(parts, session);
+  parts.wills.sessionEnded(session.clientId);
+  if (!session.isOfProgram) parts.sink.sessionEnded(session, why);
 }
 
 /**
  * What other members of its shared subscriptions are to get is passed on, and then nothing is kept of a session that
  * has ended.
  */
-function leaveBacklog(core: Core, session: Session): void {
+function leaveBacklog(parts: CoreParts, session: Session): void {
   let isGone = false;
-  core.delivering.redistribution.begin(session, null, () => {
+  parts.delivering.redistribution.begin(session, null, () => {
     isGone = true;
-    for (const { message } of session.queue) core.sink.dropped('sessionEnded', session, message);
-    if (session.queue.spilled > 0) core.sink.dropped('sessionEnded', session, null, session.queue.spilled);
-    if (session.isStored) core.removeStored(session.sid);
+    for (const { message } of session.queue) parts.sink.dropped('sessionEnded', session, message);
+    if (session.queue.spilled > 0) parts.sink.dropped('sessionEnded', session, null, session.queue.spilled);
+    if (session.isStored) parts.removeStored(session.sid);
     session.end();
   });
   // Until then, a restart has to know that it has ended.
-  if (!isGone) save(core, session);
+  if (!isGone) save(parts, session);
 }
 
-/** Puts back the sessions and wills of the last run. Those whose connection was open have just lost it. */
-export function restore(core: Core, { sessions, wills, lastMessageId }: RestoredState): void {
+/** Puts back sessions, wills and retained messages. Those whose connection was open have just lost it. */
+export function restore(parts: CoreParts, { sessions, wills, retained, lastMessageId }: RestoredState): void {
+  for (const message of retained) parts.retained.set(message);
   const wereOpen: Session[] = [];
   const hadEnded: Session[] = [];
   const restored: [Session, RestoredSession][] = [];
   for (const record of sessions) {
     const { sid, clientId, protocolVersion, expirySeconds, disconnectedAt, will, identity } = record.session;
-    const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, core);
+    const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, parts);
     session.will = will;
     session.identity = identity;
-    session.rights = identity === null ? null : rightsOf(core, identity);
+    session.rights = identity === null ? null : rightsOf(parts, identity);
     session.isStored = true;
     session.disconnectedAt = disconnectedAt;
     session.isPersistent ||= record.backlog.messages > 0;
-    session.queue.isPaged = session.isPersistent && core.store.canPage;
+    session.queue.isPaged = session.isPersistent && parts.store.canPage;
     session.mayHoldShared = record.holdsShared === true;
     restored.push([session, record]);
     if (record.session.hasEnded === true) {
@@ -221,48 +222,48 @@ export function restore(core: Core, { sessions, wills, lastMessageId }: Restored
       hadEnded.push(session);
       continue;
     }
-    core.directory.add(session);
+    parts.directory.add(session);
     for (const stored of record.subscriptions) {
       const parsed = parseFilter(stored.topicFilter);
       if (parsed === null) continue;
       const { filter, shareName } = parsed;
       const subscription = subscriptionOf(session, stored.topicFilter, parsed, stored);
       session.subscriptions.set(stored.topicFilter, subscription);
-      if (stored.owesRetained) session.replays.push({ subscription, messages: core.retained.match(filter) });
+      if (stored.owesRetained) session.replays.push({ subscription, messages: parts.retained.match(filter) });
       session.subscribed(Buffer.byteLength(stored.topicFilter));
-      core.router.add(subscription);
+      parts.router.add(subscription);
       session.mayHoldShared ||= shareName !== null;
     }
     if (disconnectedAt === null) wereOpen.push(session);
     else {
       const pending = takeWill(session);
       if (pending !== null) {
-        core.wills.restoreOf(pending, disconnectedAt);
-        save(core, session);
+        parts.wills.restoreOf(pending, disconnectedAt);
+        save(parts, session);
       }
-      if (expirySeconds !== neverExpires) expireAt(core, session, disconnectedAt + expirySeconds * 1000);
+      if (expirySeconds !== neverExpires) expireAt(parts, session, disconnectedAt + expirySeconds * 1000);
     }
   }
   // Shared groups exist only when all subscriptions do.
   for (const [session, record] of restored) {
-    restoreQueue(core, session, record);
+    restoreQueue(parts, session, record);
     restoreProgress(session, record, lastMessageId);
   }
-  for (const session of hadEnded) leaveBacklog(core, session);
+  for (const session of hadEnded) leaveBacklog(parts, session);
   const leftBehind = wereOpen.map(takeWill);
-  for (const session of wereOpen) disconnected(core, session, true);
+  for (const session of wereOpen) disconnected(parts, session, true);
   // Behind all sessions that end with their connections: a full queue of theirs must not keep out the wills of others.
-  core.wills.restore(wills);
-  for (const pending of leftBehind) if (pending !== null) core.wills.restoreOf(pending, null);
+  parts.wills.restore(wills);
+  for (const pending of leftBehind) if (pending !== null) parts.wills.restoreOf(pending, null);
 }
 
-function restoreQueue(core: Core, session: Session, record: RestoredSession): void {
+function restoreQueue(parts: CoreParts, session: Session, record: RestoredSession): void {
   for (const { packetId, isReceived, delivery } of record.sendings) {
     const awaiting = delivery.qos === 1 ? Awaiting.puback : isReceived ? Awaiting.pubcomp : Awaiting.pubrec;
-    session.window.restore(packetId, Delivery.restored(delivery, core.router), awaiting);
+    session.window.restore(packetId, Delivery.restored(delivery, parts.router), awaiting);
   }
   for (const packetId of record.received) session.received.add(packetId);
-  session.queue.restoreSpilled(record.backlog, core.settings.limits);
+  session.queue.restoreSpilled(record.backlog, parts.settings.limits);
 }
 
 /** Of a session that was connected until a crash, all may have been sent, and by identifiers that nobody wrote down. */

@@ -31,4 +31,14 @@ export class PendingWill {
     this.message = will.message;
     this.delaySeconds = will.delaySeconds;
   }
+
+  /**
+   * In whose name it is published. Of some sessions that older versions stored, nothing is known but the client's
+   * identifier.
+   */
+  get publisher(): ClientIdentity {
+    const { identity, clientId, protocolVersion } = this;
+    const nowhere = { transport: 'tcp', remoteAddress: '', listener: '' } as const;
+    return identity ?? { clientId, username: null, protocolVersion, ...nowhere, groups: [], attributes: {} };
+  }
 }

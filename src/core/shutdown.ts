@@ -1,5 +1,5 @@
 /** What an orderly stop writes down, so that the next run of the broker goes on where this one was. */
-import type { Core } from './core.ts';
+import type { CoreParts } from './parts.ts';
 import { Awaiting } from './send-window.ts';
 
 /** So many records in one go. */
@@ -9,7 +9,7 @@ const recordsInRow = 1_000;
  * Under which identifiers QoS 1 messages are in flight; of QoS 2 the store knows. Some of it at each step, since there
  * may be thousands for each of thousands of clients.
  */
-export function* storeWindows({ directory, store }: Core): Generator<void> {
+export function* storeWindows({ directory, store }: CoreParts): Generator<void> {
   let records = 0;
   for (const { sid, window, isPersistent } of directory) {
     if (!isPersistent || window.count === 0) continue;

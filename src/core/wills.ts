@@ -214,15 +214,6 @@ export class Wills {
   }
 }
 
-/**
- * In whose name it is published. Of some sessions that older versions stored, nothing is known but the client's
- * identifier.
- */
-export function publisherOf({ identity, clientId, protocolVersion }: PendingWill): ClientIdentity {
-  const nowhere = { transport: 'tcp', remoteAddress: '', listener: '' } as const;
-  return identity ?? { clientId, username: null, protocolVersion, ...nowhere, groups: [], attributes: {} };
-}
-
 /** Takes the will off its session: the client is gone. */
 export function takeWill(session: Session): PendingWill | null {
   const { clientId, traits, identity, rights, will } = session;

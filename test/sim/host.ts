@@ -7,6 +7,7 @@ import type { Connection } from '../../src/broker/connection.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable, Hooks } from '../../src/contracts/hooks.ts';
 import type { Log } from '../../src/contracts/log.ts';
 import { type SessionStore, StoreError } from '../../src/contracts/session-store.ts';
+import { partsOf } from '../../src/core/core.ts';
 import type { Pipelines } from '../../src/pipeline/pipelines.ts';
 import { LevelStore } from '../../src/store/level/level-store.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
@@ -93,7 +94,8 @@ export class Host {
       new Wire(this.#world, this.#random, this.#profile.wire, life, 4, 'probe', noEnds),
       'sim',
     );
-    const { core, counters, chunks, connections } = (probe as Connection).context;
+    const { core: door, counters, chunks, connections } = (probe as Connection).context;
+    const core = partsOf(door);
     probe!.onClose(null);
     watchCore(core, broker, this.#judge);
     watchChunks(chunks, this.#judge);

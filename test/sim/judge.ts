@@ -6,7 +6,7 @@
  */
 import type { Connection } from '../../src/broker/connection.ts';
 import type { Counters } from '../../src/broker/counters.ts';
-import type { Core } from '../../src/core/core.ts';
+import type { CoreParts } from '../../src/core/parts.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { DropReason } from '../../src/core/sink.ts';
 import type { Message } from '../../src/protocol/message.ts';
@@ -37,7 +37,7 @@ export class Judge {
   readonly droppedOf = new Map<string, number>();
   /** Of that, what its counters of earlier lives said. */
   countedBefore = 0;
-  core: Core | null = null;
+  core: CoreParts | null = null;
   counters: Counters | null = null;
   /** That the broker has. */
   connections: ReadonlySet<Connection> = new Set();
@@ -206,7 +206,7 @@ export class Judge {
     this.tell({ kind: 'started', at });
   }
 
-  restarted(core: Core, counters: Counters, connections: ReadonlySet<Connection>): void {
+  restarted(core: CoreParts, counters: Counters, connections: ReadonlySet<Connection>): void {
     this.life++;
     this.countedBefore += this.counters?.droppedInAll ?? 0;
     this.core = core;

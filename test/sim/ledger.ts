@@ -4,7 +4,6 @@
  */
 import { Category, type CategoryName } from '../../src/base/ledger.ts';
 import { Connection } from '../../src/broker/connection.ts';
-import type { Core } from '../../src/core/core.ts';
 import {
   aroundRetained,
   deliveryBytes,
@@ -14,15 +13,16 @@ import {
   sessionBytes,
   willBytes,
 } from '../../src/core/footprint.ts';
+import type { CoreParts } from '../../src/core/parts.ts';
 import { slotBytes, stragglerBytes } from '../../src/core/send-window.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { Judge } from './judge.ts';
 
 /** Every session from its beginning to its end: those that have ended may still have a backlog to pass on. */
-const living = new WeakMap<Core, Set<Session>>();
+const living = new WeakMap<CoreParts, Set<Session>>();
 
-export function watchSessions(core: Core, judge: Judge): void {
+export function watchSessions(core: CoreParts, judge: Judge): void {
   // Retained messages that nobody can see.
   core.ledger.add(Category.retained, judge.memory.taken);
   const sessions = new Set<Session>();
@@ -121,7 +121,7 @@ export function checkLedger(judge: Judge): void {
 }
 
 /** What is counted as it changes is what a look at all sessions finds. */
-function checkTotals(judge: Judge, { directory, queued }: Core): void {
+function checkTotals(judge: Judge, { directory, queued }: CoreParts): void {
   let [connected, messages, bytes] = [0, 0, 0];
   for (const session of directory) if (session.isConnected) connected++;
   for (const { queue } of living.get(judge.core!)!) {

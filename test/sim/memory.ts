@@ -5,7 +5,7 @@
  */
 import { Category, Pressure } from '../../src/base/ledger.ts';
 import { Connection } from '../../src/broker/connection.ts';
-import type { Core } from '../../src/core/core.ts';
+import type { CoreParts } from '../../src/core/parts.ts';
 import type { Judge } from './judge.ts';
 import { toleranceMs } from './link.ts';
 
@@ -31,7 +31,7 @@ export class Memory {
   }
 
   /** Others take this part of all memory from now on. */
-  take(part: number, core: Core | null): void {
+  take(part: number, core: CoreParts | null): void {
     const { world, profile } = this.#judge;
     const before = this.taken;
     this.taken = Math.floor(part * profile.settings.limits.memoryBytes);
@@ -47,7 +47,7 @@ export class Memory {
   }
 
   /** Who holds much while memory is nearly used up does not stay connected. */
-  check(core: Core): void {
+  check(core: CoreParts): void {
     const { time } = this.#judge.world;
     const before = this.#inTheWay;
     this.#inTheWay = new Map();

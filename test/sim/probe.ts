@@ -8,9 +8,9 @@ import { ClientPackets } from '../../src/broker/client-packets.ts';
 import { Connection } from '../../src/broker/connection.ts';
 import type { ConnectionState } from '../../src/broker/connection-state.ts';
 import { queuedBytes } from '../../src/contracts/session-store.ts';
-import type { Core } from '../../src/core/core.ts';
 import type { Resumable } from '../../src/core/fan-out.ts';
 import type { JointCommit } from '../../src/core/joint-commit.ts';
+import type { CoreParts } from '../../src/core/parts.ts';
 import type { Session } from '../../src/core/session.ts';
 import { Message } from '../../src/protocol/message.ts';
 import { PacketType } from '../../src/protocol/packets.ts';
@@ -48,7 +48,7 @@ Message.prototype.renumbered = function (this: Message, id: number): Message {
   return copy;
 };
 
-export function watchCore(core: Core, broker: Broker, judge: Judge): void {
+export function watchCore(core: CoreParts, broker: Broker, judge: Judge): void {
   watchDecisions(core, judge);
   watchSessions(core, judge);
   broker.events.on('connected', ({ clientId }) => judge.tell({ kind: 'ready', clientId }));
@@ -73,13 +73,13 @@ interface Routing {
 }
 
 /** Follows each copy of a message from the decision to the connection. */
-function watchDecisions(core: Core, judge: Judge): void {
-  const { delivering, store, sink } = core;
+function watchDecisions(core: CoreParts, judge: Judge): void {
+  const { delivering, distributor, store, sink } = core;
   const { decisions } = judge;
   let routing: Routing | null = null;
 
-  const publish = core.publish.bind(core);
-  core.publish = (message, origin, forms, mayPause, joint) => {
+  const publish = distributor.publish.bind(distributor);
+  distributor.publish = (message, origin, forms, joint) => {
     // Kept before, since a borrowed message may be filled anew meanwhile.
     const kept = message.keep();
     const link = current;
@@ -88,18 +88,18 @@ function watchDecisions(core: Core, judge: Judge): void {
     const own: Routing = { message, tell, routed: null, isNotRetained: false };
     routing = own;
     try {
-      const reasonCode = publish(message, origin, forms, mayPause, joint);
+      const outcome = publish(message, origin, forms, joint);
       own.routed ??= tell();
       if (joint) watchJoint(joint, own);
-      if (core.fanOut !== null) watchFanOut(core.fanOut, kept, own);
-      return reasonCode;
+      if (typeof outcome !== 'number') watchFanOut(outcome, kept, own);
+      return outcome;
     } finally {
       routing = outer;
     }
   };
 
-  const checkRoom = core.checkRoom.bind(core);
-  core.checkRoom = (messages, origin) => {
+  const checkRoom = distributor.checkRoom.bind(distributor);
+  distributor.checkRoom = (messages, origin) => {
     const check = checkRoom(messages, origin);
     const link = current;
     const kept = messages.map(({ message }) => message.keep());

@@ -2,8 +2,8 @@
 import { ChunkPool, largeChunk } from '../../src/base/chunk-pool.ts';
 import { Category } from '../../src/base/ledger.ts';
 import { queuedBytes } from '../../src/contracts/session-store.ts';
-import type { Core } from '../../src/core/core.ts';
 import { retainedFootprint } from '../../src/core/footprint.ts';
+import type { CoreParts } from '../../src/core/parts.ts';
 import type { Session } from '../../src/core/session.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import { key, Prefix, packetKey } from '../../src/store/level/records.ts';
@@ -200,7 +200,7 @@ export function lacksRoom(
 }
 
 /** By how much messages that are to be retained enlarge what is. */
-function retainedGrowth({ retained }: Core, messages: readonly Message[]): number {
+function retainedGrowth({ retained }: CoreParts, messages: readonly Message[]): number {
   let bytes = 0;
   for (const message of messages) {
     const before = retained.of(message.topic);

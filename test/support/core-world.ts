@@ -9,9 +9,10 @@ import {
   type StoredDelivery,
 } from '../../src/contracts/session-store.ts';
 import { type BrokerSettings, defaultSettings, type Limits } from '../../src/contracts/settings.ts';
-import { Core } from '../../src/core/core.ts';
+import { Core, partsOf } from '../../src/core/core.ts';
 import { subscribe } from '../../src/core/handlers/subscribe.ts';
 import { connect, disconnected, ready } from '../../src/core/lifecycle.ts';
+import type { CoreParts } from '../../src/core/parts.ts';
 import type { Session, SessionWill } from '../../src/core/session.ts';
 import type { Sink } from '../../src/core/sink.ts';
 import { Message } from '../../src/protocol/message.ts';
@@ -93,14 +94,17 @@ export class World {
   /** What waits for a commit; null: nothing does. */
   waiting: (() => void)[] | null = null;
   readonly store = new RecordingStore();
-  readonly core: Core;
+  readonly door: Core;
+  /** What is behind the door. */
+  readonly core: CoreParts;
   /** What is asked for retained messages in another form. */
   renderVariant: Sink['renderVariant'] = (message, _class, done) => done(message);
 
   /** `store`: default one that remembers nothing but what was put. */
   constructor(limits: Partial<Limits> = {}, queueQoS0 = false, store?: SessionStore) {
     const settings = { ...defaultSettings, queueQoS0, limits: { ...defaultSettings.limits, ...limits } };
-    this.core = aCore({ settings, store: store ?? this.store, sink: this.#sink(), now: start });
+    this.door = aCore({ settings, store: store ?? this.store, sink: this.#sink(), now: start });
+    this.core = partsOf(this.door);
   }
 
   #sink(): Sink {
@@ -164,18 +168,18 @@ export class World {
   publish(payload: string, qos: QoS = 1, expiresAt = Number.POSITIVE_INFINITY, origin: Session | null = null) {
     const message = Message.of(Topic.of('a'), Buffer.from(payload), { qos });
     message.expiresAt = expiresAt;
-    return this.core.publish(message, origin);
+    return this.core.distributor.publish(message, origin);
   }
 
   /** As the PUBLISH of a client that can be told that there is no room. */
   publishOrRefuse(payload: string, origin: Session | null = null) {
     const message = Message.of(Topic.of('a'), Buffer.from(payload), { qos: 1 });
-    return this.refuses(message, origin) ? ReasonCode.QuotaExceeded : this.core.publish(message, origin);
+    return this.refuses(message, origin) ? ReasonCode.QuotaExceeded : this.core.distributor.publish(message, origin);
   }
 
   refuses(message: Message, origin: Session | null): boolean {
-    if (!this.core.mayLackRoom(message)) return false;
-    const check = this.core.checkRoom([{ message, forms: null }], origin);
+    if (!this.core.distributor.mayLackRoom(message)) return false;
+    const check = this.core.distributor.checkRoom([{ message, forms: null }], origin);
     for (;;) {
       const isRefused = check.step();
       if (isRefused !== null) return isRefused;

@@ -9,68 +9,74 @@
 import { ProtocolError } from '../../protocol/errors.ts';
 import { type AckType, type PacketId, PacketType } from '../../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../../protocol/reason-codes.ts';
-import type { Core } from '../core.ts';
+import type { CoreParts } from '../parts.ts';
 import { Awaiting } from '../send-window.ts';
 import type { Session } from '../session.ts';
 
-export function handleAck(core: Core, session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
+export function handleAck(
+  parts: CoreParts,
+  session: Session,
+  type: AckType,
+  packetId: PacketId,
+  reasonCode: number,
+): void {
   switch (type) {
     case PacketType.puback:
-      return handlePuback(core, session, packetId);
+      return handlePuback(parts, session, packetId);
     case PacketType.pubrec:
-      return handlePubrec(core, session, packetId, reasonCode);
+      return handlePubrec(parts, session, packetId, reasonCode);
     case PacketType.pubrel:
-      return handlePubrel(core, session, packetId);
+      return handlePubrel(parts, session, packetId);
     case PacketType.pubcomp:
-      return handlePubcomp(core, session, packetId);
+      return handlePubcomp(parts, session, packetId);
   }
 }
 
-function handlePuback(core: Core, session: Session, packetId: PacketId): void {
+function handlePuback(parts: CoreParts, session: Session, packetId: PacketId): void {
   const awaiting = session.window.awaiting(packetId);
-  if (awaiting === Awaiting.puback) return finish(core, session, packetId);
+  if (awaiting === Awaiting.puback) return finish(parts, session, packetId);
   if (awaiting !== Awaiting.nothing) throw outOfState('PUBACK', packetId, awaiting);
 }
 
-function handlePubrec(core: Core, session: Session, packetId: PacketId, reasonCode: number): void {
+function handlePubrec(parts: CoreParts, session: Session, packetId: PacketId, reasonCode: number): void {
   const { window } = session;
   switch (window.awaiting(packetId)) {
     case Awaiting.pubrec: {
       // A refused PUBREC ends the exchange; only an accepted one leads to PUBREL. [MQTT5 4.3.3-4]
-      if (isFailure(reasonCode)) return finish(core, session, packetId);
-      const { staged } = core.store;
+      if (isFailure(reasonCode)) return finish(parts, session, packetId);
+      const { staged } = parts.store;
       window.received(packetId);
       if (session.isPersistent) {
         const messageId = window.delivery(packetId)!.message.id;
-        core.store.putSending(session.sid, { packetId, messageId, isReceived: true });
+        parts.store.putSending(session.sid, { packetId, messageId, isReceived: true });
       }
-      return core.answer(session, PacketType.pubrel, packetId, ReasonCode.Success, staged);
+      return parts.answer(session, PacketType.pubrel, packetId, ReasonCode.Success, staged);
     }
     case Awaiting.pubcomp:
       // It was sent again: our PUBREL may have got lost with a connection.
-      return answerAgain(core, session, PacketType.pubrel, packetId, ReasonCode.Success);
+      return answerAgain(parts, session, PacketType.pubrel, packetId, ReasonCode.Success);
     case Awaiting.puback:
       throw outOfState('PUBREC', packetId, Awaiting.puback);
     default:
-      return core.sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.PacketIdentifierNotFound);
+      return parts.sink.acknowledge(session, PacketType.pubrel, packetId, ReasonCode.PacketIdentifierNotFound);
   }
 }
 
 /**
  * PUBCOMP frees the identifier: a crash must not bring it back, or the next message that has it passes for a resend.
  */
-function handlePubrel(core: Core, session: Session, packetId: PacketId): void {
+function handlePubrel(parts: CoreParts, session: Session, packetId: PacketId): void {
   if (!session.received.delete(packetId)) {
-    return answerAgain(core, session, PacketType.pubcomp, packetId, ReasonCode.PacketIdentifierNotFound);
+    return answerAgain(parts, session, PacketType.pubcomp, packetId, ReasonCode.PacketIdentifierNotFound);
   }
-  const { staged } = core.store;
-  if (session.isPersistent) core.store.removeReceived(session.sid, packetId);
-  core.answer(session, PacketType.pubcomp, packetId, ReasonCode.Success, staged);
+  const { staged } = parts.store;
+  if (session.isPersistent) parts.store.removeReceived(session.sid, packetId);
+  parts.answer(session, PacketType.pubcomp, packetId, ReasonCode.Success, staged);
 }
 
-function handlePubcomp(core: Core, session: Session, packetId: PacketId): void {
+function handlePubcomp(parts: CoreParts, session: Session, packetId: PacketId): void {
   const awaiting = session.window.awaiting(packetId);
-  if (awaiting === Awaiting.pubcomp) return finish(core, session, packetId);
+  if (awaiting === Awaiting.pubcomp) return finish(parts, session, packetId);
   if (awaiting !== Awaiting.nothing) throw outOfState('PUBCOMP', packetId, awaiting);
 }
 
@@ -84,13 +90,13 @@ function outOfState(packet: string, packetId: PacketId, awaiting: Exclude<Awaiti
 /**
  * What the first answer waits for may still be on its way to the disk; of a session that is not stored it is nothing.
  */
-function answerAgain(core: Core, session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
-  if (session.isPersistent) core.sink.acknowledgeStored(session, type, packetId, reasonCode);
-  else core.sink.acknowledge(session, type, packetId, reasonCode);
+function answerAgain(parts: CoreParts, session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
+  if (session.isPersistent) parts.sink.acknowledgeStored(session, type, packetId, reasonCode);
+  else parts.sink.acknowledge(session, type, packetId, reasonCode);
 }
 
 /** The client has the message, or will not have it: forget it and send what waited for room. */
-function finish(core: Core, session: Session, packetId: PacketId): void {
-  core.delivering.settle(session, packetId);
-  if (session.hasWaiting) core.delivering.pump(session);
+function finish(parts: CoreParts, session: Session, packetId: PacketId): void {
+  parts.delivering.settle(session, packetId);
+  if (session.hasWaiting) parts.delivering.pump(session);
 }

@@ -3,8 +3,8 @@
  */
 import { ReasonCode } from '../../protocol/reason-codes.ts';
 import type { ParsedFilter } from '../../protocol/topic.ts';
-import type { Core } from '../core.ts';
 import { filterFootprint } from '../footprint.ts';
+import type { CoreParts } from '../parts.ts';
 import type { Session } from '../session.ts';
 import { type Subscription, type SubscriptionOptions, storedForm, subscriptionOf } from '../subscription.ts';
 
@@ -13,7 +13,7 @@ import { type Subscription, type SubscriptionOptions, storedForm, subscriptionOf
  * broker calls `beginReplays` once the SUBACK has left.
  */
 export function subscribe(
-  core: Core,
+  parts: CoreParts,
   session: Session,
   topicFilter: string,
   parsed: ParsedFilter,
@@ -21,7 +21,7 @@ export function subscribe(
 ): number {
   const existing = session.subscriptions.get(topicFilter);
   if (existing === undefined) {
-    const { subscriptionsPerSession, subscriptionBytesPerSession } = core.settings.limits;
+    const { subscriptionsPerSession, subscriptionBytesPerSession } = parts.settings.limits;
     const filterBytes = Buffer.byteLength(topicFilter);
     if (session.subscriptions.size >= subscriptionsPerSession) return ReasonCode.QuotaExceeded;
     if (session.filterBytes + filterBytes > subscriptionBytesPerSession) return ReasonCode.QuotaExceeded;
@@ -34,9 +34,9 @@ export function subscribe(
   // Who comes back and subscribes to all of it again changes no route.
   if (!isAsBefore) {
     // In this order, so that a shared subscription with no other member stays the same one, with what waits for it.
-    core.router.add(subscription);
+    parts.router.add(subscription);
     session.mayHoldShared ||= shareName !== null;
-    if (existing !== undefined) core.router.remove(existing);
+    if (existing !== undefined) parts.router.remove(existing);
     session.subscriptions.set(topicFilter, subscription);
   }
   // Shared subscriptions get no retained messages. [MQTT5 4.8.2] Retain Handling: [MQTT5 3.3.1-9] to [MQTT5 3.3.1-11]
@@ -44,12 +44,12 @@ export function subscribe(
   let owesRetained = false;
   if (wantsRetained && shareName === null) {
     if (existing !== undefined) dropReplays(session, topicFilter);
-    owesRetained = core.retained.mayHave(filter);
-    if (owesRetained) session.replays.push({ subscription, messages: core.retained.match(filter) });
+    owesRetained = parts.retained.mayHave(filter);
+    if (owesRetained) session.replays.push({ subscription, messages: parts.retained.match(filter) });
   }
   // A new one owes nothing from before: the replays of all others need not be looked through.
-  if (existing === undefined) save(core, subscription, owesRetained);
-  else saveAgain(core, subscription);
+  if (existing === undefined) save(parts, subscription, owesRetained);
+  else saveAgain(parts, subscription);
   return options.qos;
 }
 
@@ -65,45 +65,45 @@ function isSame(subscription: Subscription, options: SubscriptionOptions): boole
 }
 
 /** The pipeline puts a subscription into another class: what is published from now on comes in another form. */
-export function reclassify(core: Core, subscription: Subscription, subscriberClass: string | null): void {
+export function reclassify(parts: CoreParts, subscription: Subscription, subscriberClass: string | null): void {
   if (subscription.subscriberClass === subscriberClass) return;
   const { session, topicFilter } = subscription;
   const inClass = (one: Subscription) => subscriptionOf(session, topicFilter, one, { ...one, subscriberClass });
   const changed = inClass(subscription);
-  core.router.add(changed);
-  core.router.remove(subscription);
+  parts.router.add(changed);
+  parts.router.remove(subscription);
   session.subscriptions.set(topicFilter, changed);
   for (const replay of session.replays) {
     if (replay.subscription.topicFilter === topicFilter) replay.subscription = inClass(replay.subscription);
   }
-  saveAgain(core, changed);
+  saveAgain(parts, changed);
 }
 
 /** Stored with its subscription, a replay that a restart cuts short begins again after it. */
-function save(core: Core, subscription: Subscription, owesRetained: boolean): void {
+function save(parts: CoreParts, subscription: Subscription, owesRetained: boolean): void {
   const { session } = subscription;
-  if (session.isPersistent) core.store.putSubscription(session.sid, storedForm(subscription, owesRetained));
+  if (session.isPersistent) parts.store.putSubscription(session.sid, storedForm(subscription, owesRetained));
 }
 
-function saveAgain(core: Core, subscription: Subscription): void {
+function saveAgain(parts: CoreParts, subscription: Subscription): void {
   const { replays } = subscription.session;
   save(
-    core,
+    parts,
     subscription,
     replays.some((replay) => replay.subscription.topicFilter === subscription.topicFilter),
   );
 }
 
 /** Returns the code for the UNSUBACK. */
-export function unsubscribe(core: Core, session: Session, topicFilter: string): number {
+export function unsubscribe(parts: CoreParts, session: Session, topicFilter: string): number {
   const subscription = session.subscriptions.get(topicFilter);
   if (subscription === undefined) return ReasonCode.NoSubscriptionExisted;
   session.subscriptions.delete(topicFilter);
   session.unsubscribed(Buffer.byteLength(topicFilter));
   dropReplays(session, topicFilter);
-  const group = core.router.remove(subscription);
-  if (group !== null) core.delivering.redistribution.begin(session, group);
-  if (session.isPersistent) core.store.removeSubscription(session.sid, topicFilter);
+  const group = parts.router.remove(subscription);
+  if (group !== null) parts.delivering.redistribution.begin(session, group);
+  if (session.isPersistent) parts.store.removeSubscription(session.sid, topicFilter);
   return ReasonCode.Success;
 }
 

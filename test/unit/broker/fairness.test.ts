@@ -11,6 +11,7 @@ import type { AuthenticationRequest, Hooks } from '../../../src/contracts/hooks.
 import type { MessagePipeline } from '../../../src/contracts/pipeline.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { type BrokerSettings, defaultSettings } from '../../../src/contracts/settings.ts';
+import { partsOf } from '../../../src/core/core.ts';
 import { defaultStepSizes, type StepSizes } from '../../../src/core/step-sizes.ts';
 import { MemoryStore } from '../../../src/store/memory.ts';
 import { Peer } from '../../support/peer.ts';
@@ -704,7 +705,7 @@ test('the subscriptions of a session that ends with very many are taken out over
   client.send({ cmd: 'subscribe', messageId: 1, subscriptions });
   const publisher = world.connect('publisher');
   world.rest();
-  const { router } = (client.receiver as Connection).context.core;
+  const { router } = partsOf((client.receiver as Connection).context.core);
 
   client.destroy();
   publisher.send(message);

@@ -12,10 +12,10 @@ import { World } from '../../support/core-world.ts';
 function passing(changes: readonly MessageChange[]) {
   const steps: { step: Step; done: () => void }[] = [];
   const told: string[] = [];
-  const { core } = new World();
+  const { core, door } = new World();
   const asker: Partial<Asker> = {
     context: {
-      core,
+      core: door,
       hooks: {},
       settings: core.settings,
       cluster: null,
@@ -37,7 +37,7 @@ function passing(changes: readonly MessageChange[]) {
     inItsTime: (run) => run(),
     inSteps: (step, done) => void steps.push({ step, done }),
   };
-  const published = vi.spyOn(core, 'publish');
+  const published = vi.spyOn(core.distributor, 'publish');
   publish(
     {
       asker: asker as Asker,

@@ -10,7 +10,6 @@ import {
   subscriptionView,
 } from '../../../src/contracts/views.ts';
 import { end } from '../../../src/core/lifecycle.ts';
-import { walkQueue, walkRetained, walkSessions, walkSubscriptions } from '../../../src/core/view.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { testBroker } from '../../support/broker.ts';
@@ -114,7 +113,7 @@ describe('the queue of a session', () => {
     for (let i = 0; i < 300; i++) world.publish(`${i}`);
     const { queue } = session;
     expect([queue.length, queue.spilled]).toEqual([300, 44]);
-    const items = listed(walkQueue(world.core, session)) as { topic: string | null }[];
+    const items = listed(world.door.view.queue(session)) as { topic: string | null }[];
     expect(items).toHaveLength(300);
     expect(items.map(({ topic }) => topic === null).lastIndexOf(false)).toBe(255);
   });
@@ -124,13 +123,13 @@ describe('the queue of a session', () => {
     const session = world.member('a', 1, 'a');
     session.isCongested = true;
     for (let i = 0; i < 10; i++) world.publish(`${i}`);
-    const walk = walkQueue(world.core, session);
+    const walk = world.door.view.queue(session);
     for (let i = 0; i < 4; i++) walk.next();
     world.leave(session);
     world.publish('later');
     expect(listed(walk)).toHaveLength(7);
 
-    const other = walkQueue(world.core, session);
+    const other = world.door.view.queue(session);
     other.next();
     end(world.core, session, 'expired');
     expect(listed(other)).toEqual([]);
@@ -141,7 +140,7 @@ test('a look at a session makes nothing of it that was not there', () => {
   const world = new World();
   const session = world.connected('idle');
   const before = session.account.bytes;
-  const walks = [walkSessions(world.core), walkSubscriptions(world.core)];
+  const walks = [world.door.view.sessions(), world.door.view.subscriptions()];
   expect(walks.map((walk) => walk.next().value)).toEqual([expect.objectContaining({ subscriptions: 0 }), null]);
   expect([session.account.bytes, session.subscriptionCount]).toEqual([before, 0]);
 });
@@ -150,7 +149,7 @@ test('a walk through subscriptions passes over sessions without one, a look each
   const world = new World();
   for (let i = 0; i < 1_000; i++) world.connected(`c${i}`);
   world.member('last', 1, 'a');
-  const walk = walkSubscriptions(world.core);
+  const walk = world.door.view.subscriptions();
   const looks = Array.from({ length: 1_001 }, () => walk.next().value);
   expect(looks.filter((look) => look !== null)).toMatchObject([{ clientId: 'last' }]);
 });
@@ -185,7 +184,7 @@ test('a page costs the same at the beginning and at the end of very many session
   let page: Page<{ clientId: string }> = { items: [], cursor: null };
   do {
     steps = 0;
-    page = await pages.take('sessions', () => walkSessions(core), { cursor: page.cursor, limit: 1_000 });
+    page = await pages.take('sessions', () => world.door.view.sessions(), { cursor: page.cursor, limit: 1_000 });
     listed.push(...page.items.map(({ clientId }) => clientId));
     if (page.cursor !== null) costs.add(steps);
     endSome();
@@ -231,7 +230,7 @@ class Changing {
     const name = `c${who}`;
     const session = core.directory.get(name);
     const retain = (payload: string) => {
-      core.publish(Message.of(Topic.of(topic), Buffer.from(payload), { retain: true }), null);
+      core.distributor.publish(Message.of(Topic.of(topic), Buffer.from(payload), { retain: true }), null);
     };
     if (what === 'retain') retain('x');
     else if (what === 'forget') {
@@ -260,12 +259,12 @@ test('what is there all the time is seen once, whatever clients do between two l
   fc.assert(
     fc.property(actions, fc.integer({ min: 1, max: 9 }), (all, everyLooks) => {
       const changing = new Changing();
-      const { core } = changing.world;
+      const { view } = changing.world.door;
       const seen = { sessions: [] as string[], subscriptions: [] as string[], retained: [] as string[] };
       const walks = {
-        sessions: walkSessions(core),
-        subscriptions: walkSubscriptions(core),
-        retained: walkRetained(core),
+        sessions: view.sessions(),
+        subscriptions: view.subscriptions(),
+        retained: view.retained(),
       };
       const isDone = { sessions: false, subscriptions: false, retained: false };
       const left = [...all];

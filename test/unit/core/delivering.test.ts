@@ -1,6 +1,7 @@
 /** How the core gives messages to sessions, in cases that need no broker around it. */
 import { expect, test, vi } from 'vitest';
 import type { Step } from '../../../src/base/scheduler.ts';
+import type { Resumable } from '../../../src/core/fan-out.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
 import { subscribe, unsubscribe } from '../../../src/core/handlers/subscribe.ts';
 import { end } from '../../../src/core/lifecycle.ts';
@@ -36,7 +37,7 @@ test('one that subscribed again and then unsubscribes leaves its messages to the
 
 test('a retained message whose form comes while the client is away waits in its queue', () => {
   const world = new World();
-  world.core.publish(Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1, retain: true }), null);
+  world.core.distributor.publish(Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1, retain: true }), null);
   const client = world.connected('client');
   let answer = () => {};
   world.renderVariant = (message, _class, done) => {
@@ -55,9 +56,9 @@ test('a message that expired while a hook or the disk kept it waiting goes to no
   world.member('client', 1, 'a');
   const message = Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1 });
   message.expiresAt = start;
-  world.core.publish(message, null);
+  world.core.distributor.publish(message, null);
   world.core.advance(start + 1);
-  world.core.publish(message, null);
+  world.core.distributor.publish(message, null);
   expect(world.told).toEqual(['client gets x by QoS 1', 'dropped: expired']);
 });
 
@@ -118,7 +119,7 @@ function sentTheLast(forms: (() => void)[] | null) {
     for (let step = background.shift(); step !== undefined; step = background.shift()) while (step());
   };
   for (const topic of ['r/0', 'r/1', 'r/2']) {
-    world.core.publish(Message.of(Topic.of(topic), Buffer.from(topic), { qos: 1, retain: true }), null);
+    world.core.distributor.publish(Message.of(Topic.of(topic), Buffer.from(topic), { qos: 1, retain: true }), null);
   }
   const client = world.connected('client');
   world.subscribe(client, 1, 'r/#');
@@ -152,7 +153,7 @@ test('a retained message whose form comes while the client is about to come back
   const world = new World({}, true);
   world.leave(world.member('away', 1, 'a'));
   const retained = Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1, retain: true });
-  world.core.publish(retained, null);
+  world.core.distributor.publish(retained, null);
   const late = world.connected('late');
   let answer = () => {};
   world.renderVariant = (message, _class, done) => {
@@ -172,13 +173,13 @@ test('a retained message whose form comes while the client is about to come back
 
 test('who may not read any more is not given the rest of a message that goes to some at a time', () => {
   const world = new World();
-  Object.defineProperty(world.core, 'stepSizes', { value: { ...defaultStepSizes, copies: 2 } });
+  Object.defineProperty(world.core.distributor, 'stepSizes', { value: { ...defaultStepSizes, copies: 2 } });
   const [, , last] = ['a', 'b', 'c'].map((clientId) => world.member(clientId, 0, 't'));
-  world.core.publish(Message.of(Topic.of('t'), Buffer.from('x')), null, null, true);
+  const rest = world.core.distributor.publish(Message.of(Topic.of('t'), Buffer.from('x')), null) as Resumable;
 
-  expect(world.core.fanOut!.step()).toBe(true);
+  expect(rest.step()).toBe(true);
   last!.rights = { receive: () => false } as never;
-  expect(world.core.fanOut!.step()).toBe(false);
+  expect(rest.step()).toBe(false);
   expect(world.told).toEqual(['a gets x by QoS 0', 'b gets x by QoS 0', 'dropped: notAuthorized']);
 });
 
@@ -194,7 +195,7 @@ test('with queuePolicy reject, only the copy of the full session is dropped, and
 test('a message that cannot be retained any more goes out, and is counted as not retained', () => {
   const world = new World({ retainedMessages: 0 });
   world.member('here', 1, 'a');
-  world.core.publish(Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1, retain: true }), null);
+  world.core.distributor.publish(Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1, retain: true }), null);
   expect(world.told).toEqual(['dropped: retainedLimit', 'here gets x by QoS 1']);
   expect(world.core.retained.count).toBe(0);
 });
@@ -203,10 +204,10 @@ test('messages under $SYS that expire make no room for clients, nor take any', (
   const world = new World({ retainedMessages: 1 });
   const own = Message.of(Topic.of('$SYS/a'), Buffer.from('x'), { retain: true });
   own.expiresAt = world.core.now;
-  world.core.publish(own, null);
-  world.core.sweepRetained();
+  world.core.distributor.publish(own, null);
+  world.core.retention.sweep();
   for (const name of ['a', 'b']) {
-    world.core.publish(Message.of(Topic.of(name), Buffer.from('x'), { retain: true }), null);
+    world.core.distributor.publish(Message.of(Topic.of(name), Buffer.from('x'), { retain: true }), null);
   }
   expect(world.told).toEqual(['dropped: expired', 'dropped: retainedLimit']);
   expect(world.core.retained.count).toBe(1);

@@ -1,7 +1,7 @@
 /** A message for very many: given in steps, committed as one. */
 import { describe, expect, test, vi } from 'vitest';
 import type { ChangeSet, StoredDelivery, StoredSending } from '../../../src/contracts/session-store.ts';
-import { Publication } from '../../../src/core/fan-out.ts';
+import { Publication, type Resumable } from '../../../src/core/fan-out.ts';
 import { handleAck } from '../../../src/core/handlers/acknowledge.ts';
 import { answerPublish, handlePublish } from '../../../src/core/handlers/publish.ts';
 import { end } from '../../../src/core/lifecycle.ts';
@@ -47,23 +47,24 @@ class SetStore extends MemoryStore {
 function worldOf(filter: string, count: number, qos: QoS, limits = {}) {
   const store = new SetStore();
   const world = new World(limits, false, store);
-  Object.defineProperty(world.core, 'stepSizes', { value: { copies: 1, storedCopies: 2, subscriptions: 1_000 } });
+  Object.defineProperty(world.core.distributor, 'stepSizes', {
+    value: { copies: 1, storedCopies: 2, subscriptions: 1_000 },
+  });
   const publisher = world.connected('publisher');
   const sessions = Array.from({ length: count }, (_, index) =>
     world.member(`${index}`, qos, filter.replace('N', `${index}`)),
   );
   const publish = (publishedQoS: QoS) => {
-    handlePublish(world.core, publisher, Message.of(Topic.of('a'), Buffer.from('x'), { qos: publishedQoS }), 7, true);
+    const message = Message.of(Topic.of('a'), Buffer.from('x'), { qos: publishedQoS });
+    return handlePublish(world.core, publisher, message, 7)!;
   };
   return { world, store, publisher, sessions, publish };
 }
 
 /** How many steps it takes. */
-function finish(world: World): number {
-  const { fanOut } = world.core;
-  world.core.fanOut = null;
+function finish(fanOut: Resumable): number {
   let steps = 1;
-  while (fanOut!.step()) steps++;
+  while (fanOut.step()) steps++;
   return steps;
 }
 
@@ -71,12 +72,12 @@ test.each(['a', '$share/N/a'])(
   'a QoS 1 message to %s is given in steps, joins what is staged in one, and is answered then',
   (filter) => {
     const { world, store, publish } = worldOf(filter, 5, 1);
-    publish(1);
+    const fanOut = publish(1);
     expect(world.told).toEqual([]);
-    const fanOut = world.core.fanOut!;
+
     expect(fanOut.step()).toBe(true);
     expect(world.told).toEqual(['0 gets x by QoS 1', '1 gets x by QoS 1']);
-    expect(finish(world)).toBe(2);
+    expect(finish(fanOut)).toBe(2);
     expect(world.told.at(-1)).toBe(`publisher gets ${PacketType.puback} for 7`);
     const inSet = store.log.filter((line) => line.endsWith('in set 1'));
     expect([inSet.length, store.log.at(-1)]).toEqual([5, 'set 1 joins']);
@@ -90,7 +91,7 @@ test('what one PUBLISH became is committed as one, with the identifier of the pu
   const messages = ['x', 'y', 'z'].map((payload) => ({ message: part(payload), forms: null }));
   const { staged } = world.core.store;
   const done = (code: number) => answerPublish(world.core, publisher, 2, 7, code, staged);
-  const publication = new Publication(world.core, messages, publisher, done);
+  const publication = new Publication(world.core.distributor, messages, publisher, done);
   let steps = 1;
   while (publication.step()) steps++;
 
@@ -102,8 +103,7 @@ test('what one PUBLISH became is committed as one, with the identifier of the pu
 test('QoS 2 is sent once all of it is stored, and the publisher is remembered then [MQTT5 4.3.3]', () => {
   const { world, store, publish } = worldOf('a', 4, 2);
   world.waiting = [];
-  publish(2);
-  expect(finish(world)).toBe(2);
+  expect(finish(publish(2))).toBe(2);
   expect(store.log.slice(-2)).toEqual(['set 1 joins', 'identifier of the publisher in what is staged']);
   expect(store.log.filter((line) => /^identifier for \d+ in set 1$/.test(line))).toHaveLength(4);
   expect(world.told).toEqual([`publisher gets ${PacketType.pubrec} for 7`]);
@@ -115,8 +115,7 @@ test('to a client that comes back, QoS 2 goes once all of it is stored, and was 
   const { world, sessions, publish } = worldOf('a', 4, 2);
   const [first] = sessions;
   world.waiting = [];
-  publish(2);
-  const fanOut = world.core.fanOut!;
+  const fanOut = publish(2);
   fanOut.step();
   world.leave(first!);
   world.connected(first!.clientId);
@@ -124,8 +123,7 @@ test('to a client that comes back, QoS 2 goes once all of it is stored, and was 
   for (const callback of storedThen) callback();
   expect(world.told).not.toContain('0 gets x by QoS 2');
 
-  world.core.fanOut = fanOut;
-  finish(world);
+  finish(fanOut);
   world.leave(first!);
   world.connected(first!.clientId);
   expect(world.told).not.toContain('0 gets x by QoS 2');
@@ -137,12 +135,12 @@ test('to a client that comes back, QoS 2 goes once all of it is stored, and was 
 test('a delivery that is sent from a queue before the others are given waits for them all the same', () => {
   const { world, store, sessions, publish } = worldOf('a', 4, 2);
   const [first] = sessions;
-  world.core.publish(Message.of(Topic.of('a'), Buffer.from('before'), { qos: 2 }), null);
+  const before = Message.of(Topic.of('a'), Buffer.from('before'), { qos: 2 });
+  for (const session of sessions) world.core.delivering.deliver(session, before, 2, false, null, null);
   first!.window.resume(1);
   handleAck(world.core, first!, PacketType.pubrec, 1, 0);
   store.log.length = 0;
-  publish(2);
-  const fanOut = world.core.fanOut!;
+  const fanOut = publish(2);
   fanOut.step();
   expect(store.log.filter((line) => line.startsWith('identifier'))).toEqual([
     `identifier for ${sessions[1]!.sid} in set 1`,
@@ -153,28 +151,25 @@ test('a delivery that is sent from a queue before the others are given waits for
   world.core.delivering.pump(first!);
   expect(store.log.at(-1)).toBe(`identifier for ${first!.sid} in set 1`);
   expect(world.told).not.toContain('0 gets x by QoS 2');
-  world.core.fanOut = fanOut;
-  finish(world);
+  finish(fanOut);
   expect(world.told).toContain('0 gets x by QoS 2');
 });
 
 test('a session that has ended before its step gets nothing', () => {
   const { world, store, sessions, publish } = worldOf('a', 5, 1);
-  publish(1);
+  const fanOut = publish(1);
   world.leave(sessions[0]!);
   end(world.core, sessions[0]!, 'expired');
-  finish(world);
+  finish(fanOut);
   expect(store.log.filter((line) => line.startsWith(`message for ${sessions[0]!.sid} `))).toEqual([]);
 });
 
 test('sessions that had a later message in between share one copy with a number of its own', () => {
   const { world, store, publish } = worldOf('a', 6, 1);
-  publish(1);
-  const fanOut = world.core.fanOut!;
+  const fanOut = publish(1);
   fanOut.step();
-  world.core.publish(Message.of(Topic.of('a'), Buffer.from('y'), { qos: 1 }), null);
-  world.core.fanOut = fanOut;
-  finish(world);
+  finish(world.core.distributor.publish(Message.of(Topic.of('a'), Buffer.from('y'), { qos: 1 }), null) as Resumable);
+  finish(fanOut);
   // x for the first two, y, and x for two at a time.
   expect(store.messageIds.size).toBe(4);
 });
@@ -186,7 +181,7 @@ test('several messages are published in their order, and what follows comes afte
     forms: null,
   }));
   let result = -1;
-  const publication = new Publication(world.core, messages, null, (code) => {
+  const publication = new Publication(world.core.distributor, messages, null, (code) => {
     result = code;
   });
   expect(publication.step()).toBe(true);
@@ -201,7 +196,7 @@ test('the route of each message is found in steps where that is long', () => {
   for (let i = 0; i < 10_000; i++) world.subscribe(many, 0, `$share/g${i}/b`);
   const message = Message.of(Topic.of('b'), Buffer.from('x'), { qos: 0 });
   const route = vi.spyOn(world.core.router, 'route');
-  const publication = new Publication(world.core, [{ message, forms: null }], null, () => {});
+  const publication = new Publication(world.core.distributor, [{ message, forms: null }], null, () => {});
 
   expect(publication.step()).toBe(true);
   expect(publication.step()).toBe(true);
@@ -221,7 +216,7 @@ test('very many messages are published some at a time, and answered after the la
   }));
   const { staged } = world.core.store;
   const done = (code: number) => answerPublish(world.core, publisher, 1, 7, code, staged);
-  const fanOut = new Publication(world.core, messages, publisher, done, { isRefusable: true });
+  const fanOut = new Publication(world.core.distributor, messages, publisher, done, { isRefusable: true });
   expect(fanOut.step()).toBe(true);
   const gotten = () => world.told.filter((line) => line.startsWith('one gets'));
   let most = gotten().length;
@@ -251,20 +246,21 @@ describe('queuePolicy reject, where a message is for very many', () => {
     const publish = () => {
       const message = Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1 });
       const done = (code: number) => answerPublish(world.core, publisher, 1, 7, code, world.core.store.staged);
-      const publication = new Publication(world.core, [{ message, forms: null }], publisher, done, {
+      const publication = new Publication(world.core.distributor, [{ message, forms: null }], publisher, done, {
         isRefusable: true,
       });
-      if (publication.step()) world.core.fanOut = publication;
+      expect(publication.step()).toBe(true);
+      return publication;
     };
     return { world, sessions, looks, publish };
   }
 
   test('their queues are looked at some at a time, before any of them gets it', () => {
     const { world, sessions, looks, publish } = rejecting(1_000);
-    publish();
+    const publication = publish();
     expect(looks.mock.calls.length).toBeLessThan(200);
     expect(sessions.every(({ queue }) => queue.length === 0)).toBe(true);
-    finish(world);
+    finish(publication);
     expect(sessions.every(({ queue }) => queue.length === 1)).toBe(true);
     expect(world.told).toEqual([`publisher gets ${PacketType.puback} for 7`]);
   });
@@ -272,9 +268,8 @@ describe('queuePolicy reject, where a message is for very many', () => {
   test('one that is full at the end of them refuses the message, and nobody gets it', () => {
     const { world, sessions, publish } = rejecting(1_000);
     world.leave(world.member('last', 1, 'a', 'b'));
-    world.core.publish(Message.of(Topic.of('b'), Buffer.from('full'), { qos: 1 }), null);
-    publish();
-    finish(world);
+    world.core.distributor.publish(Message.of(Topic.of('b'), Buffer.from('full'), { qos: 1 }), null);
+    finish(publish());
     expect(sessions.every(({ queue }) => queue.length === 0)).toBe(true);
     expect(world.told).toEqual(['dropped: queueFull', `publisher gets ${PacketType.puback} for 7`]);
   });

@@ -26,11 +26,11 @@ test('a message that many sessions wait for counts for each of them, and once in
 
 test('what is retained is charged until it is replaced or removed', () => {
   const { core } = new World();
-  core.publish(retained('a', 'x'.repeat(50_000)), null);
+  core.distributor.publish(retained('a', 'x'.repeat(50_000)), null);
   const before = core.ledger.bytes;
-  core.publish(retained('a', 'x'.repeat(10_000)), null);
+  core.distributor.publish(retained('a', 'x'.repeat(10_000)), null);
   expect(before - core.ledger.bytes).toBe(40_000);
-  core.publish(retained('a', ''), null);
+  core.distributor.publish(retained('a', ''), null);
   expect(core.ledger.bytes).toBe(0);
 });
 
@@ -38,13 +38,13 @@ test('retained messages that would take more than their share are refused, or dr
   const world = new World({ memoryBytes: 1_000_000 });
   const { core } = world;
   const payload = 'x'.repeat(100_000);
-  for (let i = 0; i < 20; i++) core.publish(retained(`topic/${i}`, payload), null);
+  for (let i = 0; i < 20; i++) core.distributor.publish(retained(`topic/${i}`, payload), null);
   expect(core.retained.count).toBe(4);
   expect(world.told).toHaveLength(16);
   expect(world.refuses(retained('one/more', payload), null)).toBe(true);
   // What is not larger than what it replaces always finds room, and what is larger takes its place and is not kept.
   expect(world.refuses(retained('topic/1', payload), null)).toBe(false);
-  core.publish(retained('topic/1', 'x'.repeat(300_000)), null);
+  core.distributor.publish(retained('topic/1', 'x'.repeat(300_000)), null);
   expect(core.retained.get('topic/1')).toBeNull();
 });
 
@@ -71,7 +71,7 @@ test('nothing is charged any more once everything is gone', () => {
   expect(core.ledger.bytesOf(Category.inFlight)).toBeGreaterThan(0);
   core.advance(core.now + 2_000_000);
   expect(core.directory.size).toBe(0);
-  core.publish(retained('will', ''), null);
+  core.distributor.publish(retained('will', ''), null);
   core.ledger.assertSound();
   expect(core.ledger.bytes).toBe(0);
 });

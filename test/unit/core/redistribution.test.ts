@@ -72,7 +72,7 @@ function leftWaiting(inMemory: boolean) {
   const first = world.member('first', 1, 'b', '$share/s/a');
   first.isCongested = true;
   if (!inMemory) world.leave(first);
-  world.core.publish(Message.of(Topic.of('b'), Buffer.from('own'), { qos: 1 }), null);
+  world.core.distributor.publish(Message.of(Topic.of('b'), Buffer.from('own'), { qos: 1 }), null);
   for (let i = 0; i < 200; i++) world.publish(`${i}`);
   const second = world.member('second', 1, '$share/s/a');
   world.told.length = 0;
@@ -125,7 +125,7 @@ function isBack() {
   const first = world.member('first', 1, 'b', '$share/s/a');
   world.leave(first);
   for (let i = 0; i < 400; i++) world.publish(`${i}`);
-  world.core.publish(Message.of(Topic.of('b'), Buffer.from('own'), { qos: 1 }), null);
+  world.core.distributor.publish(Message.of(Topic.of('b'), Buffer.from('own'), { qos: 1 }), null);
   const second = world.member('second', 1, '$share/s/a');
   world.connected('first');
   return { world, store, storing, first, second };

@@ -270,8 +270,8 @@ describe('damage', () => {
 
     const again = aStore();
     const first = await again.load();
-    const core = aCore({ settings: defaultSettings, store: again, sink: new World().core.sink, now: Date.now() });
-    restore(core, first);
+    const { sink } = new World().core;
+    aCore({ settings: defaultSettings, store: again, sink, now: Date.now() }).restore(first);
     await committed(again);
     await again.close();
 

@@ -1,0 +1,221 @@
+/**
+ * Gives a message to everybody who subscribed: at once, or in steps where they are very many.
+ */
+import type { SessionStore } from '../contracts/session-store.ts';
+import type { BrokerSettings } from '../contracts/settings.ts';
+import type { Message } from '../protocol/message.ts';
+import type { QoS } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import type { Delivering } from './delivering.ts';
+import { FanOut } from './fan-out.ts';
+import { JointCommit } from './joint-commit.ts';
+import { type Prepared, type Variants, variantFor } from './prepared.ts';
+import type { Retention } from './retention.ts';
+import { RoomCheck, type RoomCheckOptions } from './room-check.ts';
+import { type Route, targetExcludingOrigin } from './route.ts';
+import type { Router } from './router.ts';
+import type { Session } from './session.ts';
+import type { SharedGroup } from './shared-group.ts';
+import type { Sink } from './sink.ts';
+import type { StepSizes } from './step-sizes.ts';
+
+/** To choose a member of a shared subscription, and to store its copy, takes as long as so many copies for sessions. */
+const targetsPerGroup = 4;
+
+export interface DistributorOptions {
+  readonly settings: BrokerSettings;
+  readonly store: SessionStore;
+  readonly sink: Sink;
+  readonly router: Router;
+  readonly delivering: Delivering;
+  readonly retention: Retention;
+  readonly stepSizes: StepSizes;
+}
+
+export class Distributor {
+  readonly router: Router;
+  readonly stepSizes: StepSizes;
+  readonly #settings: BrokerSettings;
+  readonly #store: SessionStore;
+  readonly #sink: Sink;
+  readonly #delivering: Delivering;
+  readonly #retention: Retention;
+
+  constructor({ settings, store, sink, router, delivering, retention, stepSizes }: DistributorOptions) {
+    this.#settings = settings;
+    this.#store = store;
+    this.#sink = sink;
+    this.router = router;
+    this.#delivering = delivering;
+    this.#retention = retention;
+    this.stepSizes = stepSizes;
+  }
+
+  /**
+   * Gives a message to everybody who subscribed, and keeps it if it is to be retained. `origin` is the session it came
+   * from, for No Local; null for the broker's own. The message may be borrowed. `forms` has it for the classes of
+   * subscribers that want another one; a class that is not in it gets the message as it is. What is stored of it is
+   * committed with what else is in `joint`.
+   *
+   * Where there is no room for a copy, that copy is dropped and counted, and the others go out: who can tell the
+   * publisher of a refusal asks `checkRoom` before. Returns Success or NoMatchingSubscribers. Of a message for very
+   * many it returns what is left to do, which is all of it: nothing more of `origin` is to be published before that is
+   * done.
+   */
+  publish(
+    message: Message,
+    origin: Session | null,
+    forms: Variants | null = null,
+    joint: JointCommit | null = null,
+  ): ReasonCode | FanOut {
+    const route = this.router.route(message.topic);
+    if (message.retain) this.#retention.retain(message);
+    // It had to wait, for a hook or for the disk. [MQTT5 3.3.2-5]
+    if (message.expiresAt < this.#delivering.now) {
+      this.#sink.dropped('expired', null, message);
+      return ReasonCode.Success;
+    }
+
+    const { targets, groups } = route;
+    if (targets.length + groups.length * targetsPerGroup > this.stepSizes.copies) {
+      return this.#fanOutTo(route, message.keep(), origin, forms, joint);
+    }
+    const total = targets.length + groups.length;
+    const reached =
+      joint === null
+        ? this.#give(message, route, origin, forms, 0, total)
+        : this.#within(joint, () => this.#give(message, route, origin, forms, 0, total));
+    return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+  }
+
+  /** What is delivered in `give` is committed with others. */
+  #within<T>(joint: JointCommit | null, give: () => T): T {
+    this.#delivering.joint = joint;
+    try {
+      return give();
+    } finally {
+      this.#delivering.joint = null;
+    }
+  }
+
+  /** For messages that are given in several rounds, and committed together. Null: nothing of them is stored. */
+  newJoint(messages: readonly Message[]): JointCommit | null {
+    if (!this.#store.outlivesProcess) return null;
+    const mayStore = this.#settings.queueQoS0 || messages.some(({ qos }) => qos > 0);
+    return mayStore ? new JointCommit(this.#store, this.#sink) : null;
+  }
+
+  #fanOutTo(
+    route: Route,
+    message: Message,
+    origin: Session | null,
+    forms: Variants | null,
+    common: JointCommit | null,
+  ): FanOut {
+    const { copies, storedCopies } = this.stepSizes;
+    const mayStore = message.qos > 0 || this.#settings.queueQoS0;
+    const own = common === null ? this.newJoint([message]) : null;
+    const give = (from: number, to: number) =>
+      this.#within(common ?? own, () => this.#give(message, route, origin, forms, from, to, true));
+    const total = route.targets.length + route.groups.length;
+    return new FanOut({ give, total, perStep: mayStore ? storedCopies : copies, joint: own });
+  }
+
+  /**
+   * Finds out whether what one PUBLISH came to, all of it together, finds no room somewhere: in the queue of a session
+   * (`queuePolicy: reject`) or among the retained messages. Then none of it is to be published; it is counted here.
+   */
+  checkRoom(messages: readonly Prepared[], origin: Session | null): RoomCheck {
+    const options: RoomCheckOptions = {
+      limits: this.#settings.limits,
+      routeOf: (topic) => this.router.route(topic),
+      mayRetain: () => this.#retention.mayRetain(messages),
+      perStep: this.stepSizes.copies,
+      onRefused: (reason, message) => this.#sink.dropped(reason, null, message),
+    };
+    return new RoomCheck(options, messages, origin);
+  }
+
+  /** Whether `checkRoom` may find none for this message, which may be borrowed. Nearly always it need not look. */
+  mayLackRoom(message: Message): boolean {
+    return (
+      this.#settings.limits.queuePolicy === 'reject' || (message.retain && !this.#retention.surelyMayRetain(message))
+    );
+  }
+
+  /** Delivers to targets `[from, to)` of a route: first the sessions, then the shared subscriptions. */
+  #give(
+    message: Message,
+    route: Route,
+    origin: Session | null,
+    forms: Variants | null,
+    from: number,
+    to: number,
+    isLater = false,
+  ): number {
+    const { targets, groups } = route;
+    this.#delivering.renumbered = null;
+    const sessions = targets.length;
+    let reached = 0;
+    for (let i = from; i < to && i < sessions; i++) {
+      const target = targetExcludingOrigin(targets[i]!, origin);
+      if (target === null || (isLater && !this.#isStillWanted(message, target.session))) continue;
+      const qos = Math.min(message.qos, target.qos) as QoS;
+      const retain = message.retain && target.retainAsPublished;
+      const form = forms === null ? message : variantFor(target.subscriberClass, message, forms);
+      reached++;
+      if (form !== null) this.#deliver(target.session, form, qos, retain, target.subscriptionIds, null);
+    }
+    for (let i = Math.max(from, sessions); i < to; i++) {
+      const group = groups[i - sessions]!;
+      const member = group.pick(null, message, message.qos, this.#settings.limits);
+      if (member === null) continue;
+      const qos = Math.min(message.qos, member.qos) as QoS;
+      const ids = member.identifier > 0 ? [member.identifier] : null;
+      const form = forms === null ? message : variantFor(member.subscriberClass, message, forms);
+      reached++;
+      if (form === null) continue;
+      this.#deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);
+    }
+    return reached;
+  }
+
+  /** Neither the publisher nor the other subscribers are to pay for what goes wrong with one. */
+  #deliver(
+    session: Session,
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIds: readonly number[] | null,
+    group: SharedGroup | null,
+  ): void {
+    try {
+      this.#delivering.deliver(session, message, qos, retain, subscriptionIds, group);
+    } catch (error) {
+      // What follows from it is another matter.
+      const { joint } = this.#delivering;
+      this.#delivering.joint = null;
+      this.#sink.failed(session, error);
+      this.#delivering.joint = joint;
+    }
+  }
+
+  /** In a later round than it was routed in, somebody may be gone, or the rules may have changed. */
+  #isStillWanted(message: Message, session: Session): boolean {
+    if (session.isEnded) return false;
+    if (session.rights?.receive(message.topic.name) !== false) return true;
+    this.#sink.dropped('notAuthorized', session, message);
+    return false;
+  }
+
+  /** Whether `publish` would have anything of it stored, or remembered for its publisher. */
+  mustStore(message: Message, origin: Session | null): boolean {
+    if (message.retain) return true;
+    if (message.qos === 0 && !this.#settings.queueQoS0) return false;
+    if (message.qos === 2 && origin?.isPersistent === true) return true;
+    const { targets, groups } = this.router.route(message.topic);
+    const isStored = ({ session, qos }: { session: Session; qos: QoS }) =>
+      session.isPersistent && (Math.min(message.qos, qos) > 0 || this.#settings.queueQoS0);
+    return targets.some(isStored) || groups.some((group) => group.maySome(isStored));
+  }
+}

@@ -11,6 +11,12 @@ export const secondsBounds: readonly number[] = [1e-5, 1e-4, 1e-3, 0.01, 0.1, 1]
   5 * each,
 ]);
 
+/** For numbers of things: 1, 2, 4 … 16,384. */
+export const powersOf2: readonly number[] = Array.from({ length: 15 }, (_, power) => 2 ** power);
+
+/** For delays that are known to a millisecond: from 1 millisecond to 5 seconds. */
+export const delayBounds: readonly number[] = secondsBounds.filter((bound) => bound >= 0.001);
+
 export class Histogram {
   /** Upper ends of the buckets, ascending; behind the last one there is another bucket without an end. */
   readonly bounds: readonly number[];

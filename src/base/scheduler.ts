@@ -12,6 +12,7 @@
  */
 import { assert } from './assert.ts';
 import { Deque } from './deque.ts';
+import { Histogram } from './histogram.ts';
 
 /**
  * Does a small part of some work, a tenth of a millisecond at most, and returns whether there is more of it. Must not
@@ -67,6 +68,8 @@ class Lane {
   #isServed = false;
   /** By this round the scheduler comes to it again. */
   #servedBy = 0;
+  /** Since when what is queued waits for its turn, in microseconds of the scheduler's clock. */
+  #waitsSince = 0;
 
   constructor(share: Share, level: 0 | 1, rotates: boolean) {
     this.share = share;
@@ -87,6 +90,7 @@ class Lane {
     this.#steps.push(step);
     // While it is served it is not in the scheduler's list, and comes into it again if anything is left.
     if (this.#steps.length > 1 || this.#isServed) return;
+    this.#waitsSince = this.share.scheduler.recently();
     this.share.scheduler.activate(this);
     this.#expect();
   }
@@ -98,10 +102,13 @@ class Lane {
     const { round } = share.scheduler;
     assert(round <= this.#servedBy, 'a share with work waits longer than what it owes and those before it explain');
     this.#isServed = true;
+    const hasTime = share.balance > 0;
+    if (hasTime) share.scheduler.waited(this.level, this.#waitsSince);
     try {
       while (share.balance > 0 && this.#steps.length > 0) this.#takeNext();
     } finally {
       this.#isServed = false;
+      if (hasTime && this.#steps.length > 0) this.#waitsSince = share.scheduler.recently();
       this.#expect();
     }
   }
@@ -250,6 +257,8 @@ export class Scheduler {
   #forgivenUntil = 0;
   /** The round that has begun, with the first work in it; 0: none has, what comes next may come at any time. */
   begun = 0;
+  /** How long queued work waits until some of it is done, in seconds: work that somebody waits for, and the other. */
+  readonly waits: readonly [Histogram, Histogram] = [new Histogram(), new Histogram()];
   #isEnding = false;
 
   constructor({ clock = microseconds, afterArrivals = setImmediate, packetsPerCheck = 16 }: SchedulerOptions = {}) {
@@ -347,6 +356,16 @@ export class Scheduler {
     if (--this.#depth > 0) return;
     this.isSpent();
     this.#current = null;
+  }
+
+  /** For lanes: the time, as it was read last by the work that is being done. */
+  recently(): number {
+    return this.#current === null ? this.clock() : this.#since;
+  }
+
+  /** For lanes: some of its queued work is done now. */
+  waited(level: 0 | 1, since: number): void {
+    this.waits[level].add((this.#since - since) / 1e6);
   }
 
   /** For lanes: it has queued work. */

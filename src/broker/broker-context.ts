@@ -5,6 +5,7 @@ import type { ChunkPool } from '../base/chunk-pool.ts';
 import type { Ledger } from '../base/ledger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Scheduler } from '../base/scheduler.ts';
+import type { TickDelay } from '../base/tick-delay.ts';
 import type { TimerWheel } from '../base/timer-wheel.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
@@ -75,6 +76,7 @@ export interface BrokerContext {
   readonly storeHealth: StoreHealth;
   readonly memory: MemoryGuard;
   readonly time: Timekeeper;
+  readonly tickDelay: TickDelay;
   /** Reads the clock, and lets happen what is due. Milliseconds since the epoch. */
   advanceClock(): number;
   /**

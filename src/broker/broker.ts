@@ -19,7 +19,7 @@ import type { BrokerOptions } from './broker-options.ts';
 import { ClientPackets } from './client-packets.ts';
 import { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
-import { createContext } from './create-context.ts';
+import { createContext, tickMs } from './create-context.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
 import type { BrokerEvents } from './events.ts';
 import { type ClientOptions, type InProcessClient, LocalClients, type MessageHandler } from './local-clients.ts';
@@ -37,8 +37,6 @@ export interface CloseOptions {
   readonly deadline?: Deadline;
 }
 
-/** Timers of the core are looked at this often; they are never early, and late by this much at most. */
-const tickMs = 100;
 /** Between two rounds in which expired retained messages leave memory; before, they are only not sent. */
 const sweepSeconds = 60;
 /** What no answer waits for (deletions, acknowledgement floors) is written within this time. */
@@ -138,7 +136,11 @@ export class Broker implements BanList {
     this.#context.advanceClock();
     core.restore(state);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publishFirst(settings.sysIntervalSeconds);
-    this.#stopTicking = this.#timers.every(tickMs, () => this.tick());
+    const { tickDelay, scheduler } = this.#context;
+    this.#stopTicking = this.#timers.every(tickMs, () => {
+      tickDelay.tick(scheduler.clock());
+      this.tick();
+    });
   }
 
   /** Looks at the clock. */

@@ -7,6 +7,7 @@ import { systemClock } from '../base/clock.ts';
 import { Ledger } from '../base/ledger.ts';
 import { Metrics } from '../base/metrics.ts';
 import { eventLoop, type Step } from '../base/scheduler.ts';
+import { TickDelay } from '../base/tick-delay.ts';
 import { TimerWheel } from '../base/timer-wheel.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
@@ -32,6 +33,9 @@ import { renderVariant } from './pipeline-messages.ts';
 import { StoreHealth } from './store-health.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { publishWill } from './wills.ts';
+
+/** Timers of the core are looked at this often; they are never early, and late by this much at most. */
+export const tickMs = 100;
 
 const describeStep = (ms: number) =>
   ms < 0
@@ -133,6 +137,7 @@ export function createContext(
     storeHealth,
     memory,
     time,
+    tickDelay: new TickDelay(tickMs),
     advanceClock,
     timeOfRound: () => (scheduler.begun > 0 && scheduler.begun === readInRound ? time.now : advanceClock()),
   };

@@ -2,7 +2,7 @@
  * Figures that are asked for where they are: what there is at this moment. What is counted stands in `counters.ts`.
  */
 import { Category, type CategoryName } from '../base/ledger.ts';
-import { byLabel, gauge, type Metric } from '../base/metrics.ts';
+import { byLabel, gauge, histogram, type Metric } from '../base/metrics.ts';
 import type { BrokerContext } from './broker-context.ts';
 
 export function gaugesOf(context: BrokerContext): Metric[] {
@@ -10,6 +10,7 @@ export function gaugesOf(context: BrokerContext): Metric[] {
     ...ofSessions(context),
     ...ofConnections(context),
     ...ofMessages(context),
+    ...ofTime(context),
     ...ofMemory(context),
     ...ofProcess(context),
   ];
@@ -92,7 +93,7 @@ function ofConnections({ counters, connectionCounts, admission, memory }: Broker
   ];
 }
 
-function ofMessages({ core, storeHealth }: BrokerContext): Metric[] {
+function ofMessages({ core, storeHealth, commits }: BrokerContext): Metric[] {
   return [
     gauge(
       {
@@ -146,6 +147,47 @@ function ofMessages({ core, storeHealth }: BrokerContext): Metric[] {
         topics: ['store/failing'],
       },
       () => (storeHealth.isFailing ? 1 : 0),
+    ),
+    histogram(
+      {
+        name: 'sluice_commit_seconds',
+        help: 'How long commits took, with the sync that their durability asks for',
+        unit: 'seconds',
+      },
+      () => [{ labels: {}, value: commits.seconds }],
+    ),
+    histogram(
+      {
+        name: 'sluice_commit_records',
+        help: 'Records that were written or deleted by one commit',
+        unit: 'records',
+      },
+      () => [{ labels: {}, value: commits.records }],
+    ),
+  ];
+}
+
+function ofTime({ scheduler, tickDelay }: BrokerContext): Metric[] {
+  const [work, background] = scheduler.waits;
+  return [
+    histogram(
+      {
+        name: 'sluice_event_loop_delay_seconds',
+        help: 'How much later than due the event loop came to a timer of every 100 ms',
+        unit: 'seconds',
+      },
+      () => [{ labels: {}, value: tickDelay.seconds }],
+    ),
+    histogram(
+      {
+        name: 'sluice_scheduler_wait_seconds',
+        help: 'How long queued work waited for its next turn: what is wanted at once, and what is not',
+        unit: 'seconds',
+      },
+      () => [
+        { labels: { work: 'foreground' }, value: work },
+        { labels: { work: 'background' }, value: background },
+      ],
     ),
   ];
 }

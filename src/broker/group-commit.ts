@@ -4,6 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { Deque } from '../base/deque.ts';
+import { Histogram, powersOf2 } from '../base/histogram.ts';
 import type { Scheduler, Share } from '../base/scheduler.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { AckType, PacketId } from '../protocol/packets.ts';
@@ -58,6 +59,9 @@ class PendingAnswers {
 }
 
 export class GroupCommit {
+  /** From the end of the round to the disk's answer. */
+  readonly seconds = new Histogram();
+  readonly records = new Histogram(powersOf2);
   readonly #options: GroupCommitOptions;
   #isWanted = false;
   #isCommitting = false;
@@ -146,20 +150,29 @@ export class GroupCommit {
   }
 
   #commit(isIdle: boolean): void {
-    const { store, health, boundary, advanceClock } = this.#options;
+    const { store, health, boundary, scheduler, advanceClock } = this.#options;
     if (boundary.isBroken) return;
     if (this.#isCommitting || (!isIdle && store.isDurable && this.#held.answers.length === 0)) return;
     this.#isCommitting = true;
     const held = this.#held;
     this.#held = new PendingAnswers();
     health.begun();
+    const [since, recordsBefore] = [scheduler.clock(), store.recordsWritten];
     store.commit(() => {
       this.#isCommitting = false;
+      this.#measure(scheduler.clock() - since, store.recordsWritten - recordsBefore);
       advanceClock();
       this.#release(held);
       health.committed();
       if (!store.isDurable || this.#held.answers.length > 0) this.schedule();
     });
+  }
+
+  #measure(microseconds: number, records: number): void {
+    // What was staged may have been taken back: then nothing was written.
+    if (!(records > 0)) return;
+    this.seconds.add(microseconds / 1e6);
+    this.records.add(records);
   }
 
   /** In the order of the batches, and of the answers in each. */

@@ -236,6 +236,8 @@ export interface SessionStore {
    * under way at a time. While the disk refuses, the call back is late: see `isFailing`.
    */
   commit(done: () => void): void;
+  /** By the commits since the start, in all. */
+  readonly recordsWritten: number;
   /** The last commit did not succeed and is being tried again: nothing new can be promised. */
   readonly isFailing: boolean;
   /** Why, in words for an operator; null while nothing fails. */

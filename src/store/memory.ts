@@ -68,6 +68,8 @@ export class MemoryStore implements SessionStore {
     return false;
   }
 
+  readonly recordsWritten = 0;
+
   commit(done: () => void): void {
     done();
   }

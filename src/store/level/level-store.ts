@@ -92,6 +92,7 @@ export class LevelStore implements SessionStore {
   readonly canPage = true;
   readonly outlivesProcess = true;
   staged = 0;
+  recordsWritten = 0;
   onUrgent: () => void = () => {};
   readonly quarantine: LevelQuarantine;
   readonly #options: LevelStoreOptions;
@@ -480,8 +481,10 @@ export class LevelStore implements SessionStore {
       yield* batch.fill(into, writer, recordsInRow);
       for (const [at, floor] of floors) into.put(at, writeFloor(writer, floor));
     }
+    const { records } = batch;
     const finish = () => {
       this.#committing = null;
+      this.recordsWritten += records;
       batch.written();
       for (const { message, recipients } of batch.messages)
         if (recipients.length > 0) this.#resident.written(message.id);

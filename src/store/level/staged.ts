@@ -109,6 +109,13 @@ export class Staged {
     return this.wanted + this.#retained.size + this.#records.length + this.quarantined.size;
   }
 
+  /** How many records are put or deleted. */
+  get records(): number {
+    const { doneMessages, doneContents, doneIdLists, floors } = this;
+    const done = doneMessages.length + doneContents.length + doneIdLists.length;
+    return this.changes + this.#contents.length + this.#idLists.length + done + floors.size;
+  }
+
   /** One of the messages lost its last recipient. The list must not grow while all that comes is taken back at once. */
   takenBack(): void {
     if (--this.wanted > 0) return;

@@ -194,3 +194,34 @@ test('rounds end while there is work, or if somebody asks for it', () => {
   rounds.rest();
   expect(ends).toBe(2);
 });
+
+test('it is measured how long queued work waited, from its coming to its turn and from one turn to the next', () => {
+  const { rounds, scheduler, work, shares } = setUp();
+  const [share, other] = shares(2) as [Share, Share];
+  share.queue(work('a', 1_200, 2));
+  rounds.now += 300;
+  rounds.round();
+  other.queueBackground(work('b'));
+  rounds.now += 4_000;
+  rounds.rest();
+
+  const [wanted, background] = scheduler.waits.map(({ counts, sum }) => ({
+    count: counts.reduce((a, b) => a + b),
+    sum,
+  }));
+  expect(wanted).toEqual({ count: 2, sum: expect.closeTo(0.0043) });
+  expect(background).toEqual({ count: 1, sum: expect.closeTo(0.0052) });
+});
+
+test('work that waits for what its share owes has waited all that time', () => {
+  const { rounds, scheduler, work, news } = setUp();
+  const share = scheduler.share();
+  share.run(work('a', 3_500));
+  share.run(work('b'));
+  for (let i = 0; i < 3; i++) {
+    rounds.now += 1_000;
+    rounds.round();
+  }
+  expect(news()).toBe('ab');
+  expect(scheduler.waits[0].sum).toBeCloseTo(0.003);
+});

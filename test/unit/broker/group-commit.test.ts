@@ -53,3 +53,27 @@ test('of very many answers to one commit some are given in a round, and none get
   rounds.rest();
   expect(given).toEqual([1, 2, 3, 4, 5, 6]);
 });
+
+test('it is measured how long a commit took and how many records it had, if it had any', () => {
+  const rounds = new Rounds();
+  const commits: (() => void)[] = [];
+  const commit = (done: () => void) => commits.push(done);
+  const store = { staged: 1, isDurable: false, recordsWritten: 10, onUrgent() {}, commit };
+  const group = new GroupCommit({
+    store: store as unknown as SessionStore,
+    health: new StoreHealth(store as unknown as SessionStore, silentLog),
+    scheduler: rounds.scheduler,
+    answersPerStep: 2,
+    boundary: { isBroken: false } as Boundary,
+    advanceClock: () => {},
+  });
+  for (const records of [3, 0]) {
+    group.schedule();
+    group.endRound();
+    rounds.now += 2_000;
+    store.recordsWritten += records;
+    commits.shift()!();
+  }
+  expect([group.seconds.sum, group.records.sum]).toEqual([expect.closeTo(0.002), 3]);
+  expect([...group.records.counts].indexOf(1)).toBe(group.records.bounds.indexOf(4));
+});

@@ -29,6 +29,7 @@ import type { SessionStore } from './contracts/session-store.ts';
 import { defaultLimits } from './contracts/settings.ts';
 import type { ByteStream, Listener } from './contracts/transport.ts';
 import { checkAddresses, listen } from './net/listen.ts';
+import { listenerMetrics } from './net/metrics.ts';
 import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-files.ts';
 import type { ListenerOptions } from './net/options.ts';
 import { loadTls } from './net/tls-material.ts';
@@ -125,6 +126,8 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   tellConnections(settings, config, log);
   startTicking(broker, pipelines, stop);
   const listeners: Listener[] = [];
+  broker.metrics.add(listenerMetrics(listeners, Date.now));
+  if (parts.store instanceof LevelStore) broker.metrics.add(parts.store.metrics);
   stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
   const reloads = new Reloads({ ...parts, reread: options.reread, listeners });
   stop.add((deadline) => deadline.allows(reloads.settled));

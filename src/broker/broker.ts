@@ -4,7 +4,7 @@
 import { systemTimers, type Timers } from '../base/clock.ts';
 import { type After, Deadline } from '../base/deadline.ts';
 import type { Ledger } from '../base/ledger.ts';
-import { type Metric, type Statistics, statisticsOf } from '../base/metrics.ts';
+import { type Metrics, type Statistics, statisticsOf } from '../base/metrics.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
 import { type SessionStore, StoreError } from '../contracts/session-store.ts';
@@ -114,8 +114,8 @@ export class Broker implements BanList {
     return this.#context.counters;
   }
 
-  /** For who tells of them in another form. */
-  get metrics(): Iterable<Metric> {
+  /** For who adds to them, or tells of them in another form. */
+  get metrics(): Metrics {
     return this.#context.metrics;
   }
 

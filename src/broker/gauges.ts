@@ -1,8 +1,9 @@
 /**
  * Figures that are asked for where they are: what there is at this moment. What is counted stands in `counters.ts`.
  */
+import { statSync } from 'node:fs';
 import { Category, type CategoryName } from '../base/ledger.ts';
-import { byLabel, gauge, histogram, type Metric } from '../base/metrics.ts';
+import { byLabel, gauge, histogram, type Metric, type Sample } from '../base/metrics.ts';
 import type { BrokerContext } from './broker-context.ts';
 
 export function gaugesOf(context: BrokerContext): Metric[] {
@@ -10,6 +11,7 @@ export function gaugesOf(context: BrokerContext): Metric[] {
     ...ofSessions(context),
     ...ofConnections(context),
     ...ofMessages(context),
+    ...ofStore(context),
     ...ofTime(context),
     ...ofMemory(context),
     ...ofProcess(context),
@@ -93,7 +95,7 @@ function ofConnections({ counters, connectionCounts, admission, memory }: Broker
   ];
 }
 
-function ofMessages({ core, storeHealth, commits }: BrokerContext): Metric[] {
+function ofMessages({ core }: BrokerContext): Metric[] {
   return [
     gauge(
       {
@@ -124,6 +126,14 @@ function ofMessages({ core, storeHealth, commits }: BrokerContext): Metric[] {
     ),
     gauge(
       {
+        name: 'sluice_retained_bytes',
+        help: 'Payloads, properties and topics of retained messages',
+        unit: 'bytes',
+      },
+      () => core.view.retainedBytes,
+    ),
+    gauge(
+      {
         name: 'sluice_queued_messages',
         help: 'Messages that wait in the queues of sessions, in memory and on disk',
         unit: 'messages',
@@ -139,6 +149,11 @@ function ofMessages({ core, storeHealth, commits }: BrokerContext): Metric[] {
       },
       () => core.view.queuedBytes,
     ),
+  ];
+}
+
+function ofStore({ storeHealth, commits }: BrokerContext): Metric[] {
+  return [
     gauge(
       {
         name: 'sluice_store_failing',
@@ -246,6 +261,12 @@ function ofMemory({ ledger }: BrokerContext): Metric[] {
   ];
 }
 
+/** Linux counts them from 6.2 on; before, somebody would have to walk through them all. */
+function openFiles(): Sample<number>[] {
+  const count = statSync('/proc/self/fd', { throwIfNoEntry: false })?.size ?? 0;
+  return count === 0 ? [] : [{ labels: {}, value: count }];
+}
+
 function ofProcess({ counters }: BrokerContext): Metric[] {
   let rssBytes = 0;
   const rss = () => {
@@ -268,6 +289,10 @@ function ofProcess({ counters }: BrokerContext): Metric[] {
     gauge(
       { name: 'sluice_start_time_seconds', help: 'When the broker started, since the epoch', unit: 'seconds' },
       () => counters.startedAt / 1_000,
+    ),
+    gauge(
+      { name: 'process_open_fds', help: 'File descriptors that are open, where the system counts them', unit: 'files' },
+      openFiles,
     ),
   ];
 }

@@ -91,6 +91,14 @@ export interface ByteReceiver {
  */
 export type Accept = (stream: ByteStream) => ByteReceiver | null;
 
+export interface ExpiringFile {
+  readonly kind: 'certificate' | 'authority' | 'revocations';
+  /** The setting and the file: `tls.certFile /etc/sluice/server.pem`. */
+  readonly name: string;
+  /** When its validity ends, in milliseconds since the epoch. */
+  readonly until: number;
+}
+
 export interface Listener {
   readonly kind: TransportKind;
   readonly host: string;
@@ -98,6 +106,8 @@ export interface Listener {
   readonly port: number;
   /** As a client would write it: `mqtt://127.0.0.1:1883`, `wss://0.0.0.0:8084/mqtt`. */
   readonly url: string;
+  /** What ends some day of the files in use: certificates, authorities, revocation lists. None without TLS. */
+  readonly expiring: readonly ExpiringFile[];
   /**
    * Reads certificates, keys, authorities and revocation lists anew, for new connections. Rejects, saying what is wrong
    * with them, and then the old ones stay in use. Without TLS there is nothing to do.

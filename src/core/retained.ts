@@ -37,6 +37,7 @@ export class RetainedMessages {
   readonly #hiddenRoot = new Node();
   readonly #bytes = new RetainedBytes();
   #count = 0;
+  #messageBytes = 0;
 
   constructor(account = new Account(unlimited)) {
     this.account = account;
@@ -44,6 +45,11 @@ export class RetainedMessages {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Their payloads, properties and topics. */
+  get messageBytes(): number {
+    return this.#messageBytes;
   }
 
   /** What their slabs take, beside messages that have buffers of their own. */
@@ -75,6 +81,7 @@ export class RetainedMessages {
     node.message = message;
     topic.retainedNode = node;
     this.#bytes.moveIn(message);
+    this.#messageBytes += message.size;
     hold(this.account, Category.retained, message, aroundRetained(message));
   }
 
@@ -93,6 +100,7 @@ export class RetainedMessages {
 
   #letGo(message: Message): void {
     this.#bytes.moveOut(message);
+    this.#messageBytes -= message.size;
     letGo(this.account, Category.retained, message, aroundRetained(message));
   }
 

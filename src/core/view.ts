@@ -40,6 +40,11 @@ export class CoreView {
     return this.#parts.retained.count;
   }
 
+  /** Payloads, properties and topics of retained messages. */
+  get retainedBytes(): number {
+    return this.#parts.retained.messageBytes;
+  }
+
   /** Wills of clients that are gone, which wait or are on their way. */
   get pendingWillCount(): number {
     return this.#parts.wills.count;

@@ -71,6 +71,9 @@ export async function listen(
     host,
     port,
     url,
+    get expiring() {
+      return contexts?.dated ?? [];
+    },
     reloadCertificates: async () => contexts?.reload(),
     // The callback of `close` waits for open connections as well, which are the broker's; the port is free at once.
     close: async () => {

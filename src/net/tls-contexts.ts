@@ -7,7 +7,7 @@ import { FileWatch } from '../base/file-watch.ts';
 import type { Log } from '../contracts/log.ts';
 import { ExpiryWatch } from './expiry.ts';
 import type { TlsOptions } from './options.ts';
-import { filesOf, loadTls, type TlsMaterial } from './tls-material.ts';
+import { type Dated, filesOf, loadTls, type TlsMaterial } from './tls-material.ts';
 
 const pollMs = 1_000;
 const expiryCheckMs = 2_000;
@@ -34,6 +34,11 @@ export class TlsContexts {
   /** Rejects with one line that says which file is wrong and what to do. */
   static async load(options: TlsOptions, log: Log): Promise<TlsContexts> {
     return new TlsContexts(options, log, await loadTls(options));
+  }
+
+  /** Of the files in use. */
+  get dated(): readonly Dated[] {
+    return this.#material.dated;
   }
 
   /** For the creation of the server. */

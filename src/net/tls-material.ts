@@ -6,6 +6,7 @@ import { constants, createHash, createPrivateKey, X509Certificate } from 'node:c
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { certificatesIn } from '../base/pem.ts';
+import type { ExpiringFile } from '../contracts/transport.ts';
 import type { CertificateOptions, NamedCertificateOptions, TlsOptions } from './options.ts';
 import { readRevocationLists } from './revocations.ts';
 
@@ -20,13 +21,9 @@ export interface TlsMaterial {
   readonly digest: string;
 }
 
-export interface Dated {
-  readonly kind: 'certificate' | 'authority' | 'revocations';
-  /** The setting and the file. */
-  readonly name: string;
-  /** In milliseconds since the epoch. */
+export interface Dated extends ExpiringFile {
+  /** When its validity begins, in milliseconds since the epoch. */
   readonly from: number;
-  readonly until: number;
 }
 
 /**

@@ -1,12 +1,23 @@
-/** Every metric that there is, of a broker with a pipeline that has not been started. */
+/** Every metric that there is, of a broker with a pipeline and a TLS listener that has not been started. */
 import type { Metric } from '../../src/base/metrics.ts';
 import { createContext } from '../../src/broker/create-context.ts';
 import { defaultSettings } from '../../src/contracts/settings.ts';
+import type { Listener } from '../../src/contracts/transport.ts';
+import { listenerMetrics } from '../../src/net/metrics.ts';
+import { storeMetrics } from '../../src/store/level/metrics.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { benchWith } from './pipeline.ts';
+
+const listener = {
+  url: 'mqtts://127.0.0.1:8883',
+  expiring: [{ kind: 'certificate', name: 'tls.certFile server.pem', until: 1_000 }],
+} as unknown as Listener;
 
 export async function allMetrics(): Promise<Metric[]> {
   const { pipelines } = await benchWith([{ decode: 'json' }]);
   const options = { settings: defaultSettings, store: new MemoryStore(), pipeline: pipelines };
-  return [...createContext(options, new Set(), () => {}).metrics];
+  const { metrics } = createContext(options, new Set(), () => {});
+  metrics.add(listenerMetrics([listener], () => 0));
+  metrics.add(storeMetrics('.', async () => 0));
+  return [...metrics];
 }

@@ -239,6 +239,11 @@ export class Database {
     }
   }
 
+  /** What all records take on disk, about, without what was written lately; null where the disk does not tell. */
+  async diskBytes(): Promise<number | null> {
+    return (await this.#db.approximateSize?.(Buffer.of(0), Buffer.of(255))) ?? null;
+  }
+
   /** Whether writing fails at the moment. */
   get isFailing(): boolean {
     return this.failure !== null;

@@ -35,6 +35,8 @@ export interface KeyValues {
   del(key: Buffer, options: { readonly sync: boolean }): Promise<void>;
   batch(): Batch;
   iterator(range: Range): AsyncIterable<[Buffer, Buffer]> & { all(): Promise<[Buffer, Buffer][]> };
+  /** What records with keys from `start` to `end` take on disk, about, without what was written lately. */
+  approximateSize?(start: Buffer, end: Buffer): Promise<number>;
   close(): Promise<void>;
 }
 

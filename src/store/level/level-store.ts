@@ -7,6 +7,7 @@
  */
 
 import { systemTimers, type Timers } from '../../base/clock.ts';
+import type { Metric } from '../../base/metrics.ts';
 import { NumberedTable } from '../../base/numbered-table.ts';
 import type { Log } from '../../contracts/log.ts';
 import { defaultPipelineLimits } from '../../contracts/pipeline-settings.ts';
@@ -33,6 +34,7 @@ import { type Durability, type DurabilityOptions, durabilityOf } from './durabil
 import { IdLists } from './id-lists.ts';
 import { loadAll } from './load.ts';
 import { MessageRing, type Recipient, ResidentMessage } from './message-ring.ts';
+import { storeMetrics } from './metrics.ts';
 import type { Entry } from './outstanding.ts';
 import { type PageReader, Paging } from './paging.ts';
 import { LevelQuarantine, type QuarantineLimits } from './quarantine.ts';
@@ -507,6 +509,10 @@ export class LevelStore implements SessionStore {
 
   #commitRecord(): Buffer {
     return writeCommit(this.#writer, { lastMessageId: this.#lastMessageId, lastSessionId: this.#lastSessionId });
+  }
+
+  get metrics(): Metric[] {
+    return storeMetrics(this.#options.directory, async () => (await this.#database?.diskBytes()) ?? null);
   }
 
   /**

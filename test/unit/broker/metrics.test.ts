@@ -53,6 +53,7 @@ test('a program reads what clients do, as it is now', async () => {
   expect(grown('sluice_queued_messages')).toBe(3);
   expect(grown('sluice_queued_bytes')).toBeGreaterThanOrEqual(3 * (topic.length + 5));
   expect(grown('sluice_retained_messages')).toBe(1);
+  expect(grown('sluice_retained_bytes')).toBeGreaterThanOrEqual(topic.length + 5);
   expect([figure(after, 'sluice_sessions', 'connected'), figure(after, 'sluice_sessions', 'disconnected')]).toEqual([
     1, 1,
   ]);

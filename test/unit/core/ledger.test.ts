@@ -30,8 +30,9 @@ test('what is retained is charged until it is replaced or removed', () => {
   const before = core.ledger.bytes;
   core.distributor.publish(retained('a', 'x'.repeat(10_000)), null);
   expect(before - core.ledger.bytes).toBe(40_000);
+  expect(core.retained.messageBytes).toBe(10_000 + 'a'.length + 2);
   core.distributor.publish(retained('a', ''), null);
-  expect(core.ledger.bytes).toBe(0);
+  expect([core.ledger.bytes, core.retained.messageBytes]).toEqual([0, 0]);
 });
 
 test('retained messages that would take more than their share are refused, or dropped and counted', () => {

@@ -361,6 +361,9 @@ test('a reload takes over at once, or says what is wrong', async () => {
   put(second);
   await listener.reloadCertificates();
   expect(await shown(listener)).toBe(serialOf(second));
+  const [own] = listener.expiring;
+  expect(own).toMatchObject({ kind: 'certificate', name: `tls.certFile ${files.certFile}` });
+  expect(own!.until).toBe(Date.parse(new X509Certificate(readFileSync(files.certFile)).validTo));
   unlinkSync(files.certFile);
   await expect(listener.reloadCertificates()).rejects.toThrow(/^Cannot read tls\.certFile .*: there is no such file/);
   expect(await shown(listener)).toBe(serialOf(second));

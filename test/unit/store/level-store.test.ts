@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { Level } from 'level';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { systemTimers } from '../../../src/base/clock.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
@@ -880,4 +880,23 @@ describe('long lists of subscription identifiers', () => {
     expect(store.cachedBytes).toBeGreaterThan(900_000);
     await store.close();
   });
+});
+
+test('a store knows what it takes of the disk, what it has written and what the disk has left', async () => {
+  const store = aStore();
+  await store.load();
+  const sid = store.nextSessionId();
+  store.putSession(aSession(sid));
+  const written = () => store.recordsWritten;
+  expect(written()).toBe(0);
+  for (let i = 0; i < 3; i++) store.putDelivery(sid, aDelivery(aMessage(store.nextMessageId(), 'x')));
+  await committed(store);
+  expect(written()).toBe(4);
+
+  const { metrics } = store;
+  const figures = () => metrics.flatMap(({ samples }) => [...samples()].map(({ value }) => value));
+  expect(figures()).toEqual([]);
+  await vi.waitUntil(() => figures().length === 2);
+  expect(figures()[1]).toBeGreaterThan(1_000_000);
+  await store.close();
 });

@@ -1,0 +1,25 @@
+/** What listeners measure. */
+import { gauge, type Metric, type Sample } from '../base/metrics.ts';
+import type { ExpiringFile, Listener } from '../contracts/transport.ts';
+
+/** `now`: milliseconds since the epoch. */
+export function listenerMetrics(listeners: readonly Listener[], now: () => number): Metric[] {
+  return [
+    gauge(
+      {
+        name: 'sluice_certificate_remaining_seconds',
+        help: 'Time until the certificates of a listener end, the first of each kind; below 0 once one has ended',
+        unit: 'seconds',
+      },
+      () => remaining(listeners, now()),
+    ),
+  ];
+}
+
+function* remaining(listeners: readonly Listener[], now: number): Generator<Sample<number>> {
+  for (const { url, expiring } of listeners) {
+    const first = new Map<ExpiringFile['kind'], number>();
+    for (const { kind, until } of expiring) first.set(kind, Math.min(until, first.get(kind) ?? until));
+    for (const [kind, until] of first) yield { labels: { listener: url, kind }, value: (until - now) / 1_000 };
+  }
+}

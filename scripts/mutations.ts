@@ -276,8 +276,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: part of a message that was split is routed although it is refused',
     file: 'core/core.ts',
-    from: 'const publication = new Publication(this.#parts.distributor, messages, origin, done, { isRefusable });',
-    to: 'const { distributor } = this.#parts;\n    const refused = isRefusable ? messages.filter((each) => distributor.checkRoom([each], origin).step() === true) : [];\n    const publication = new Publication(distributor, messages.filter((each) => !refused.includes(each)), origin, (each) => done(refused.length > 0 ? 0x97 : each));',
+    from: 'const publication = new Publication(this.#parts.distributor, messages, from, done, { isRefusable });',
+    to: 'const { distributor } = this.#parts;\n    const refused = isRefusable ? messages.filter((each) => distributor.checkRoom([each], from).step() === true) : [];\n    const publication = new Publication(distributor, messages.filter((each) => !refused.includes(each)), from, (each) => done(refused.length > 0 ? 0x97 : each));',
   },
   {
     name: 'a QoS 1 exchange of an earlier run is over and its record stays',

@@ -21,7 +21,7 @@ import { silentLog } from '../src/contracts/log.ts';
 import { defaultPipelineLimits } from '../src/contracts/pipeline-settings.ts';
 import type { StoredSession } from '../src/contracts/session-store.ts';
 import type { ByteStream } from '../src/contracts/transport.ts';
-import { neverExpires } from '../src/core/session.ts';
+import { neverExpires } from '../src/core/client-session.ts';
 import { Pipelines } from '../src/pipeline/pipelines.ts';
 import { Message } from '../src/protocol/message.ts';
 import { Topic } from '../src/protocol/topic.ts';

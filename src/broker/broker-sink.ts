@@ -2,8 +2,8 @@
  * Carries out what the core decided: the sink over real channels, batches and counters.
  */
 import type { Step } from '../base/scheduler.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import type { PendingWill } from '../core/pending-will.ts';
-import type { Session } from '../core/session.ts';
 import type { DropReason, Sink } from '../core/sink.ts';
 import { type Message, never } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
@@ -26,7 +26,7 @@ export interface SinkOptions {
   ) => void;
   readonly publishWill: (message: Message, will: PendingWill, done: () => void) => void;
   readonly onWillRefused: (message: Message, will: PendingWill, reasonCode: number, why?: string) => void;
-  readonly onSessionEnded: (session: Session, why: string) => void;
+  readonly onSessionEnded: (session: ClientSession, why: string) => void;
 }
 
 export class BrokerSink implements Sink {
@@ -40,7 +40,7 @@ export class BrokerSink implements Sink {
   }
 
   publish(
-    session: Session,
+    session: ClientSession,
     message: Message,
     qos: QoS,
     packetId: PacketId,
@@ -64,7 +64,7 @@ export class BrokerSink implements Sink {
     return Math.max(0, Math.ceil((message.expiresAt - this.#options.now()) / 1000));
   }
 
-  fits(session: Session, message: Message, qos: QoS, subscriptionIds: readonly number[] | null): boolean {
+  fits(session: ClientSession, message: Message, qos: QoS, subscriptionIds: readonly number[] | null): boolean {
     const header = this.#header;
     header.qos = qos;
     header.hasProperties = session.traits.hasProperties;
@@ -77,20 +77,20 @@ export class BrokerSink implements Sink {
     this.#commits.whenStored(null, callback);
   }
 
-  failed(session: Session, error: unknown): void {
+  failed(session: ClientSession, error: unknown): void {
     const channel = session.channel as ClientChannel | null;
     if (channel === null) this.#options.boundary.blameSession(session.clientId, error);
     else this.#options.boundary.blame(channel, error);
   }
 
-  work(session: Session, step: Step): void {
+  work(session: ClientSession, step: Step): void {
     const channel = session.channel as ClientChannel | null;
     if (channel === null) return this.#options.background(() => this.#tryStep(session, step));
     channel.share.queueBackground(() => this.#tryStep(session, step));
   }
 
   /** What fails is over, and costs the session's connection. */
-  #tryStep(session: Session, step: Step): boolean {
+  #tryStep(session: ClientSession, step: Step): boolean {
     try {
       return step();
     } catch (error) {
@@ -107,11 +107,11 @@ export class BrokerSink implements Sink {
     this.#options.storing(step);
   }
 
-  acknowledge(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
+  acknowledge(session: ClientSession, type: AckType, packetId: PacketId, reasonCode: number): void {
     this.#commits.acknowledge(session.channel as ClientChannel, type, packetId, reasonCode);
   }
 
-  acknowledgeStored(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
+  acknowledgeStored(session: ClientSession, type: AckType, packetId: PacketId, reasonCode: number): void {
     this.#commits.acknowledgeStored(session.channel as ClientChannel, type, packetId, reasonCode);
   }
 
@@ -132,11 +132,11 @@ export class BrokerSink implements Sink {
     this.#options.onWillRefused(message, will, reasonCode, why);
   }
 
-  dropped(reason: DropReason, _session: Session | null, _message: Message | null, count = 1): void {
+  dropped(reason: DropReason, _session: ClientSession | null, _message: Message | null, count = 1): void {
     this.#options.counters.dropped[reason] += count;
   }
 
-  sessionEnded(session: Session, why: string): void {
+  sessionEnded(session: ClientSession, why: string): void {
     this.#options.onSessionEnded(session, why);
   }
 }

@@ -5,7 +5,7 @@
 import { Pressure } from '../base/ledger.ts';
 import { pingresp } from '../codec/encode.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
-import type { Session } from '../core/session.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
 import { type AckType, type ControlPacket, type PacketId, PacketType } from '../protocol/packets.ts';
@@ -80,14 +80,14 @@ export class ClientPackets implements PacketReceiver {
   }
 
   /** The rules once more: they may have changed while the route was found. */
-  #publishRouted(message: Message, packetId: PacketId, session: Session): void {
+  #publishRouted(message: Message, packetId: PacketId, session: ClientSession): void {
     if (this.#connection.session !== session) return;
     const code = ruledCode(session, message);
     if (isFailure(code)) refusePublish(this.#connection, session, message, packetId, code);
     else this.#publish(message, packetId, session);
   }
 
-  #publish(message: Message, packetId: PacketId, session: Session): void {
+  #publish(message: Message, packetId: PacketId, session: ClientSession): void {
     const connection = this.#connection;
     const { context } = connection;
     if (mustWait(context, session, message, true)) {

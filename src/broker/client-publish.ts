@@ -4,7 +4,7 @@
  */
 import type { Step } from '../base/scheduler.ts';
 import { encodeRefusal } from '../codec/encode.ts';
-import type { Session } from '../core/session.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
@@ -16,7 +16,7 @@ import { type Publisher, publish, ruledCode } from './publish.ts';
 /** `waits`: it is to be stored, and the disk takes no writes or is behind. */
 export function publishInSteps(
   connection: Connection,
-  session: Session,
+  session: ClientSession,
   borrowed: Message,
   packetId: PacketId,
   waits: boolean,
@@ -51,7 +51,7 @@ function refuseIfDiskFails(connection: Connection, message: Message, packetId: P
 
 class ClientPublish implements Publisher {
   readonly asker: Connection;
-  readonly origin: Session;
+  readonly origin: ClientSession;
   readonly passesHooks = true;
   readonly staysHere = false;
   readonly waitsForDisk = true;
@@ -59,7 +59,7 @@ class ClientPublish implements Publisher {
   readonly #packetId: PacketId;
   readonly #stagedBefore: number;
 
-  constructor(connection: Connection, session: Session, message: Message, packetId: PacketId) {
+  constructor(connection: Connection, session: ClientSession, message: Message, packetId: PacketId) {
     this.asker = connection;
     this.origin = session;
     this.#message = message;
@@ -98,7 +98,7 @@ class ClientPublish implements Publisher {
 /** Nobody gets the message; the publisher is told as its version can be. */
 export function refusePublish(
   connection: Connection,
-  session: Session,
+  session: ClientSession,
   message: Message,
   packetId: PacketId,
   code: number,

@@ -3,7 +3,7 @@
  * may come in, `open` with a session, and `closing` once it is decided that it ends.
  */
 import type { ClientIdentity } from '../contracts/hooks.ts';
-import type { Session } from '../core/session.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
 export type ConnectionState = Opening | Authenticating | Open | Closing;
@@ -41,7 +41,7 @@ export interface Authenticating extends Client {
 
 export interface Open extends Client {
   readonly name: 'open';
-  readonly session: Session;
+  readonly session: ClientSession;
   /** CONNACK has left and `connected` was emitted, so `disconnected` must be. */
   isAnswered: boolean;
   readonly inboundAliases: InboundAliases | null;
@@ -60,7 +60,7 @@ export interface Closing {
   /** `connected` was emitted. */
   readonly wasAnswered: boolean;
   /** The session that is still to be told; null: there is none, or it has been. */
-  session: Session | null;
+  session: ClientSession | null;
   /** False: DISCONNECT came in good order. */
   readonly publishesWill: boolean;
 }

@@ -17,7 +17,7 @@ import {
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
-import type { Session } from '../core/session.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType, type ServerPacket } from '../protocol/packets.ts';
@@ -101,7 +101,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     this.#framer = new Framer(context.decoder, this.packets, this.reading);
   }
 
-  get session(): Session | null {
+  get session(): ClientSession | null {
     return this.state.name === 'open' ? this.state.session : null;
   }
 

@@ -1,7 +1,7 @@
 /**
  * What comes seldom: each packet but PUBLISH, its acknowledgements and PINGREQ.
  */
-import type { Session } from '../core/session.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ControlPacket, DisconnectPacket } from '../protocol/packets.ts';
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
@@ -34,14 +34,14 @@ export function handleControlPacket(connection: Connection, packet: ControlPacke
 }
 
 /** A client can subscribe as often as it likes: what is to be stored of it is bounded, as what it publishes is. */
-function whenSubscriptionsAreStored(connection: Connection, session: Session, then: () => void): void {
+function whenSubscriptionsAreStored(connection: Connection, session: ClientSession, then: () => void): void {
   if (!session.isPersistent) return then();
   whenStoreKeepsUp(connection, () => {
     if (connection.session === session) then();
   });
 }
 
-function handleDisconnect(connection: Connection, session: Session, packet: DisconnectPacket): void {
+function handleDisconnect(connection: Connection, session: ClientSession, packet: DisconnectPacket): void {
   const { reasonCode, properties } = packet;
   if (properties.sessionExpiryInterval !== undefined) {
     changeExpiry(session, properties.sessionExpiryInterval, connection.context.settings.sessionExpiryMaximumSeconds);
@@ -50,7 +50,7 @@ function handleDisconnect(connection: Connection, session: Session, packet: Disc
   connection.leave(why, reasonCode !== ReasonCode.NormalDisconnection);
 }
 
-function changeExpiry(session: Session, seconds: number, maximum: number): void {
+function changeExpiry(session: ClientSession, seconds: number, maximum: number): void {
   if (session.expirySeconds === 0 && seconds > 0) {
     const what = 'DISCONNECT sets a Session Expiry Interval, though CONNECT had 0'; // [MQTT5 3.14.2-2]
     throw new ProtocolError(ReasonCode.ProtocolError, what);

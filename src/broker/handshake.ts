@@ -5,8 +5,8 @@ import { Account } from '../base/ledger.ts';
 import { Timer } from '../base/timer-wheel.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { isOwnClientId } from '../contracts/settings.ts';
+import type { ClientSession, SessionWill } from '../core/client-session.ts';
 import { nameBytes, sessionBytes } from '../core/footprint.ts';
-import type { Session, SessionWill } from '../core/session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
@@ -117,7 +117,7 @@ function refuseWill({ context, identity, traits }: Connection, will: Will, code:
 }
 
 /** Null as well if the client lives within the process. */
-function openConnection(session: Session | undefined): Connection | null {
+function openConnection(session: ClientSession | undefined): Connection | null {
   const channel = session?.channel ?? null;
   return channel !== null && 'ticket' in channel ? (channel as Connection) : null;
 }
@@ -144,14 +144,14 @@ function assignOwn(connection: Connection, state: Authenticating): void {
 }
 
 /** Who knows another client's identifier must not get its queue, nor end its connection. */
-function checkOwner(existing: Session | undefined, { username }: ClientIdentity): void {
+function checkOwner(existing: ClientSession | undefined, { username }: ClientIdentity): void {
   const owner = existing?.identity?.username ?? null;
   if (owner === null || owner === username) return;
   throw new ProtocolError(ReasonCode.NotAuthorized, 'The client identifier belongs to another user');
 }
 
 /** A user does not inherit what somebody without a name may have put into a session under this identifier. */
-function isNameless(existing: Session | undefined, { username }: ClientIdentity): boolean {
+function isNameless(existing: ClientSession | undefined, { username }: ClientIdentity): boolean {
   const owner = existing?.identity ?? null;
   return username !== null && owner !== null && owner.username === null;
 }
@@ -198,7 +198,7 @@ function admit(newcomer: Newcomer): void {
 }
 
 /** `previous`: the client's older connection, which ends with this. */
-function openSession(newcomer: Newcomer, existing: Session | undefined, previous: Connection | null): void {
+function openSession(newcomer: Newcomer, existing: ClientSession | undefined, previous: Connection | null): void {
   const { connection, packet, state } = newcomer;
   const { context, traits } = connection;
   const { core, store, settings, admission, hooks } = context;
@@ -224,7 +224,7 @@ function openSession(newcomer: Newcomer, existing: Session | undefined, previous
   sendConnack(newcomer, open, { sessionPresent, staged });
 }
 
-function openState({ connection, packet, state }: Newcomer, session: Session): Open {
+function openState({ connection, packet, state }: Newcomer, session: ClientSession): Open {
   const { context, traits, packetBytesMax } = connection;
   const { settings } = context;
   const { identity, isAuthenticated, mechanism, exchange } = state;
@@ -252,7 +252,7 @@ function sessionExpiry({ connection, packet }: Newcomer): { wanted: number; gran
 function checkRoom(
   { context }: Connection,
   identity: ClientIdentity,
-  existing: Session | undefined,
+  existing: ClientSession | undefined,
   will: Will | undefined,
 ): void {
   const { core, ledger, settings, counters } = context;

@@ -11,10 +11,9 @@ import { Category } from '../base/ledger.ts';
 import type { Share } from '../base/scheduler.ts';
 import type { PublishHeader } from '../codec/publish.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
+import type { ClientSession, SubscriptionOptions } from '../core/client-session.ts';
 import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
 import { asPublished } from '../core/prepared.ts';
-import type { Session } from '../core/session.ts';
-import type { SubscriptionOptions } from '../core/subscription.ts';
 import type { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -73,7 +72,7 @@ export class LocalClient implements ClientChannel {
   readonly sessionPresent: boolean;
   readonly #context: BrokerContext;
   readonly #options: LocalClientOptions;
-  readonly #session: Session;
+  readonly #session: ClientSession;
   readonly #waiting = new Deque<Incoming>();
   #waitingBytes = 0;
   /** Their handlers failed. They are not acknowledged, so they hold places in the session's window. */

@@ -3,7 +3,7 @@
  */
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { StoreError } from '../contracts/session-store.ts';
-import { neverExpires, programPrefix } from '../core/session.ts';
+import { neverExpires, programPrefix } from '../core/client-session.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { describeReason, isFailure } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';

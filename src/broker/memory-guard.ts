@@ -9,8 +9,8 @@ import type { Step } from '../base/scheduler.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { ByteStream } from '../contracts/transport.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import type { Core } from '../core/core.ts';
-import type { Session } from '../core/session.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Counters } from './counters.ts';
 import type { LimitedLog } from './limited-log.ts';
@@ -45,7 +45,7 @@ export interface MemoryHolder {
   readonly account: Account;
   readonly clientId: string | undefined;
   readonly stream: Pick<ByteStream, 'remoteAddress'>;
-  readonly session: Session | null;
+  readonly session: ClientSession | null;
   readonly isClosing: boolean;
   /** How much more memory the packet under way wants until it is complete. */
   readonly missingBytes: number;

@@ -7,8 +7,8 @@
 import type { Step } from '../base/scheduler.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { PublishVerdict } from '../contracts/hooks.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import type { Prepared } from '../core/prepared.ts';
-import type { Session } from '../core/session.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
@@ -19,7 +19,7 @@ import { isPiped, mayChange, messagesOf, opened, Preparation } from './pipeline-
 export interface Publisher {
   readonly asker: Asker;
   /** For No Local, as it is when the message is routed. Null: nobody's. [MQTT5 3.8.3-3] */
-  readonly origin: Session | null;
+  readonly origin: ClientSession | null;
   /** Hooks and the pipeline's `onPublish` are asked about the message. */
   readonly passesHooks: boolean;
   /** It is not for other nodes of a cluster. */
@@ -66,7 +66,7 @@ export function ruledCode({ rights }: { readonly rights: Rights | null }, { topi
 /** Whether it is one message more that has to wait for the disk. */
 export function mustWait(
   { core, store, pipeline, storeHealth }: BrokerContext,
-  origin: Session | null,
+  origin: ClientSession | null,
   message: Message,
   passesHooks: boolean,
 ): boolean {

@@ -8,7 +8,7 @@ import { assert } from '../base/assert.ts';
 import type { Scheduler, Share, Step } from '../base/scheduler.ts';
 import type { PacketGate } from '../codec/receiver.ts';
 import type { ByteStream } from '../contracts/transport.ts';
-import type { Session } from '../core/session.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { Output } from './output.ts';
 
@@ -38,7 +38,7 @@ export interface Readable {
   readonly context: BrokerContext;
   readonly stream: ByteStream;
   readonly share: Share;
-  readonly session: Session | null;
+  readonly session: ClientSession | null;
   readonly isClosing: boolean;
   /** Answers that wait for a commit. */
   readonly heldAnswers: number;

@@ -4,9 +4,8 @@
  */
 import { lastUserProperty } from '../codec/properties.ts';
 import type { Awaitable } from '../contracts/hooks.ts';
+import type { ClientSession, SubscriptionOptions } from '../core/client-session.ts';
 import { withheldFrom } from '../core/prepared.ts';
-import type { Session } from '../core/session.ts';
-import type { SubscriptionOptions } from '../core/subscription.ts';
 import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
@@ -19,7 +18,7 @@ const costPerStep = 1_024;
 /** A long filter costs by its length, since it may be all levels. */
 const costOf = (topicFilter: string) => 32 + topicFilter.length;
 
-export function handleSubscribe(connection: Connection, session: Session, packet: SubscribePacket): void {
+export function handleSubscribe(connection: Connection, session: ClientSession, packet: SubscribePacket): void {
   const identifier = packet.properties.subscriptionIdentifier ?? 0;
   const { pipeline } = connection.context;
   if (pipeline === null) {
@@ -78,13 +77,12 @@ export async function reclassifySession(connection: Connection, budget = { left:
     }
     // Meanwhile the client may have gone, or unsubscribed.
     if (session.channel !== connection) return;
-    const subscription = session.subscriptions.get(topicFilter);
-    if (subscription === undefined) continue;
+    if (!session.subscriptions.has(topicFilter)) continue;
     const changed = wanted.get(subscriberClass)!;
     budget.left--;
     if (changed !== subscriberClass) {
       budget.left -= lookedAtPerStep / reclassifiedPerStep;
-      context.core.reclassify(subscription, changed);
+      context.core.reclassify(session, topicFilter, changed);
     }
     if (budget.left > 0) continue;
     await nextStep(connection, budget);
@@ -126,7 +124,12 @@ function classNow(
 }
 
 /** Works through the filters; a hook that answers later is waited for in between, and others are served in between. */
-function subscribeNext(connection: Connection, session: Session, packet: SubscribePacket, progress: Progress): void {
+function subscribeNext(
+  connection: Connection,
+  session: ClientSession,
+  packet: SubscribePacket,
+  progress: Progress,
+): void {
   const { hooks, core } = connection.context;
   const { granted, common, requests } = progress;
   for (;;) {
@@ -195,7 +198,7 @@ function refusalOf({ context: { settings, counters } }: Connection, parsed: Pars
 
 function subscribeOne(
   connection: Connection,
-  session: Session,
+  session: ClientSession,
   request: SubscriptionRequest,
   parsed: ParsedFilter,
   { identifier, subscriberClass }: Common,
@@ -220,7 +223,7 @@ interface Unsubscribing extends Pick<Progress, 'granted' | 'stagedBefore'> {
   readonly filters: Iterator<string>;
 }
 
-export function handleUnsubscribe(connection: Connection, session: Session, packet: UnsubscribePacket): void {
+export function handleUnsubscribe(connection: Connection, session: ClientSession, packet: UnsubscribePacket): void {
   const filters = packet.unsubscriptions[Symbol.iterator]();
   const progress = { filters, granted: [], stagedBefore: connection.context.store.staged };
   unsubscribeNext(connection, session, packet, progress);
@@ -228,7 +231,7 @@ export function handleUnsubscribe(connection: Connection, session: Session, pack
 
 function unsubscribeNext(
   connection: Connection,
-  session: Session,
+  session: ClientSession,
   packet: UnsubscribePacket,
   progress: Unsubscribing,
 ): void {

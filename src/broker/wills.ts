@@ -3,8 +3,8 @@
  */
 import { followedBy, type Step } from '../base/scheduler.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import type { PendingWill } from '../core/pending-will.ts';
-import type { Session } from '../core/session.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -51,7 +51,7 @@ class WillPublisher implements Publisher, Asker, Blamable {
   }
 
   /** No Local goes by the client identifier, whose session may be another one by now. [MQTT5 3.8.3-3] */
-  get origin(): Session | null {
+  get origin(): ClientSession | null {
     return this.context.core.findSession(this.#will.clientId) ?? null;
   }
 

@@ -7,6 +7,7 @@ import type { RestoredState } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { ParsedFilter, Topic } from '../protocol/topic.ts';
+import type { ClientSession, SubscriptionOptions } from './client-session.ts';
 import { Publication, type PublicationOptions, type Resumable } from './fan-out.ts';
 import { handleAck } from './handlers/acknowledge.ts';
 import { answerIfResend, answerPublish, answerRefused, handlePublish } from './handlers/publish.ts';
@@ -17,10 +18,12 @@ import { everybody, type Prepared } from './prepared.ts';
 import { reachesUnclassified, subscriberClassesOf } from './route.ts';
 import type { Session } from './session.ts';
 import { storeWindows } from './shutdown.ts';
-import type { Subscription, SubscriptionOptions } from './subscription.ts';
 import { CoreView } from './view.ts';
 
 const none: ReadonlySet<string> = new Set();
+
+/** All that callers have are sessions of this core. */
+const own = (session: ClientSession) => session as Session;
 
 /** For tests, which look behind the door. */
 export let partsOf: (core: Core) => CoreParts;
@@ -114,44 +117,45 @@ export class Core {
   // Sessions
 
   /** As it is, even if its time is up. */
-  findSession(clientId: string): Session | undefined {
+  findSession(clientId: string): ClientSession | undefined {
     return this.#parts.directory.get(clientId);
   }
 
   /** For a client that comes: a session whose time is up ends here, and a will that is due is published. */
-  sessionOf(clientId: string): Session | undefined {
+  sessionOf(clientId: string): ClientSession | undefined {
     return sessionOf(this.#parts, clientId);
   }
 
   /** Begins or resumes the session. */
-  connect(request: ConnectRequest): { session: Session; sessionPresent: boolean } {
+  connect(request: ConnectRequest): { session: ClientSession; sessionPresent: boolean } {
     return connect(this.#parts, request);
   }
 
   /** CONNACK has left: what waits for the client follows. */
-  ready(session: Session): void {
-    ready(this.#parts, session);
+  ready(session: ClientSession): void {
+    ready(this.#parts, own(session));
   }
 
   /** Whose session it is from now on, which decides on what its client may do. */
-  identify(session: Session, identity: ClientIdentity | null): void {
-    identify(this.#parts, session, identity);
+  identify(session: ClientSession, identity: ClientIdentity | null): void {
+    identify(this.#parts, own(session), identity);
   }
 
   /** The client reads again: what waits for it follows. */
-  drained(session: Session): void {
+  drained(session: ClientSession): void {
     session.isCongested = false;
-    if (session.hasWaiting) this.#parts.delivering.pump(session);
+    if (own(session).hasWaiting) this.#parts.delivering.pump(own(session));
   }
 
   /** Memory is short: what waits for the client, and is on disk, stays there only. */
-  spill({ queue }: Session): void {
+  spill(session: ClientSession): void {
+    const { queue } = own(session);
     if (queue.isPaged && queue.inMemory > 0) queue.spillAll();
   }
 
   /** `publishesWill`: false only if the client said so. [MQTT5 3.14.4-3] */
-  disconnected(session: Session, publishesWill: boolean): void {
-    disconnected(this.#parts, session, publishesWill);
+  disconnected(session: ClientSession, publishesWill: boolean): void {
+    disconnected(this.#parts, own(session), publishesWill);
   }
 
   /** Calls back once no will of the client is on its way; returns how to take that back. Null: none is. */
@@ -167,23 +171,23 @@ export class Core {
   }
 
   /** A PUBLISH, whose message may be borrowed. Null: nothing is left of it. */
-  handlePublish(session: Session, message: Message, packetId: PacketId): Resumable | null {
-    return handlePublish(this.#parts, session, message, packetId);
+  handlePublish(session: ClientSession, message: Message, packetId: PacketId): Resumable | null {
+    return handlePublish(this.#parts, own(session), message, packetId);
   }
 
   /** Whether the QoS 2 PUBLISH was taken before: then this answers it again, and that is all. [MQTT5 4.3.3-10] */
-  answerIfResend(session: Session, packetId: PacketId): boolean {
-    return answerIfResend(this.#parts, session, packetId);
+  answerIfResend(session: ClientSession, packetId: PacketId): boolean {
+    return answerIfResend(this.#parts, own(session), packetId);
   }
 
   /** What a PUBLISH came to is published, or refused by `publish`. `stagedBefore`: see `Core`. */
-  answerPublish(session: Session, qos: QoS, packetId: PacketId, reasonCode: number, stagedBefore: number): void {
-    answerPublish(this.#parts, session, qos, packetId, reasonCode, stagedBefore);
+  answerPublish(session: ClientSession, qos: QoS, packetId: PacketId, reasonCode: number, stagedBefore: number): void {
+    answerPublish(this.#parts, own(session), qos, packetId, reasonCode, stagedBefore);
   }
 
   /** A PUBLISH of which nothing is published. */
-  answerRefused(session: Session, qos: QoS, packetId: PacketId, reasonCode: number): void {
-    answerRefused(this.#parts, session, qos, packetId, reasonCode);
+  answerRefused(session: ClientSession, qos: QoS, packetId: PacketId, reasonCode: number): void {
+    answerRefused(this.#parts, own(session), qos, packetId, reasonCode);
   }
 
   /**
@@ -193,11 +197,12 @@ export class Core {
    */
   publish(
     messages: readonly Prepared[],
-    origin: Session | null,
+    origin: ClientSession | null,
     done: (reasonCode: number) => void,
     { isRefusable = false }: Pick<PublicationOptions, 'isRefusable'> = {},
   ): Resumable | null {
-    const publication = new Publication(this.#parts.distributor, messages, origin, done, { isRefusable });
+    const from = origin as Session | null;
+    const publication = new Publication(this.#parts.distributor, messages, from, done, { isRefusable });
     return publication.step() ? publication : null;
   }
 
@@ -207,8 +212,8 @@ export class Core {
   }
 
   /** Whether anything of it would be stored, or remembered for its publisher. */
-  mustStore(message: Message, origin: Session | null): boolean {
-    return this.#parts.distributor.mustStore(message, origin);
+  mustStore(message: Message, origin: ClientSession | null): boolean {
+    return this.#parts.distributor.mustStore(message, origin as Session | null);
   }
 
   /**
@@ -224,30 +229,31 @@ export class Core {
     return classes;
   }
 
-  handleAck(session: Session, type: AckType, packetId: PacketId, reasonCode: number): void {
-    handleAck(this.#parts, session, type, packetId, reasonCode);
+  handleAck(session: ClientSession, type: AckType, packetId: PacketId, reasonCode: number): void {
+    handleAck(this.#parts, own(session), type, packetId, reasonCode);
   }
 
   // Subscriptions
 
   /** Returns the code for the SUBACK: the granted QoS or a failure. */
-  subscribe(session: Session, topicFilter: string, parsed: ParsedFilter, options: SubscriptionOptions): number {
-    return subscribe(this.#parts, session, topicFilter, parsed, options);
+  subscribe(session: ClientSession, topicFilter: string, parsed: ParsedFilter, options: SubscriptionOptions): number {
+    return subscribe(this.#parts, own(session), topicFilter, parsed, options);
   }
 
   /** SUBACK has left: retained messages for the new subscriptions follow. */
-  beginReplays(session: Session): void {
-    this.#parts.delivering.beginReplays(session);
+  beginReplays(session: ClientSession): void {
+    this.#parts.delivering.beginReplays(own(session));
   }
 
   /** Returns the code for the UNSUBACK. */
-  unsubscribe(session: Session, topicFilter: string): number {
-    return unsubscribe(this.#parts, session, topicFilter);
+  unsubscribe(session: ClientSession, topicFilter: string): number {
+    return unsubscribe(this.#parts, own(session), topicFilter);
   }
 
   /** The pipeline puts a subscription into another class. */
-  reclassify(subscription: Subscription, subscriberClass: string | null): void {
-    reclassify(this.#parts, subscription, subscriberClass);
+  reclassify(session: ClientSession, topicFilter: string, subscriberClass: string | null): void {
+    const subscription = own(session).subscriptions.get(topicFilter);
+    if (subscription !== undefined) reclassify(this.#parts, subscription, subscriberClass);
   }
 
   /**

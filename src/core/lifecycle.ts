@@ -9,10 +9,11 @@ import type { RestoredSession, RestoredState } from '../contracts/session-store.
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
+import { neverExpires, type SessionWill } from './client-session.ts';
 import { Delivery } from './delivery.ts';
 import type { CoreParts } from './parts.ts';
 import { Awaiting, beyondNote } from './send-window.ts';
-import { neverExpires, Session, type SessionWill } from './session.ts';
+import { Session } from './session.ts';
 import { subscriptionOf } from './subscription.ts';
 import { takeWill } from './wills.ts';
 

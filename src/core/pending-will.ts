@@ -4,7 +4,7 @@ import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { StoredPendingWill } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { ProtocolVersion } from '../protocol/traits.ts';
-import type { SessionWill } from './session.ts';
+import type { SessionWill } from './client-session.ts';
 
 /** The will of a client that is gone. */
 export class PendingWill {

@@ -10,10 +10,10 @@ import type { Timer } from '../base/timer-wheel.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { StoredSession } from '../contracts/session-store.ts';
-import type { Message } from '../protocol/message.ts';
 import { PacketIdSet } from '../protocol/packet-id-set.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
+import { type ClientSession, programPrefix, type SessionWill } from './client-session.ts';
 import { filterFootprint, filtersFootprint, hold, letGo, nameBytes, sessionBytes, willBytes } from './footprint.ts';
 import type { Replay } from './retained.ts';
 import { SendWindow } from './send-window.ts';
@@ -21,21 +21,7 @@ import { type QueueTotals, SessionQueue } from './session-queue.ts';
 import type { Membership } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
 
-/**
- * Begins the client identifiers of the program's own sessions. No CONNECT can have U+0000 in its own, so nobody takes
- * one over. [MQTT5 1.5.4-2]
- */
-export const programPrefix = '\0';
-
-/** Session Expiry Interval that means: never. [MQTT5 3.1.2.11.2] */
-export const neverExpires = 0xffffffff;
-
-export interface SessionWill {
-  readonly message: Message;
-  readonly delaySeconds: number;
-}
-
-export class Session {
+export class Session implements ClientSession {
   /** What the client makes the broker hold, its connection included. */
   readonly account: Account;
   readonly clientId: string;

@@ -1,20 +1,8 @@
 import type { StoredSubscription } from '../contracts/session-store.ts';
-import type { QoS } from '../protocol/packets.ts';
 import type { ParsedFilter } from '../protocol/topic.ts';
+import type { SubscriptionOptions } from './client-session.ts';
 import type { Target } from './route.ts';
 import type { Session } from './session.ts';
-
-export interface SubscriptionOptions {
-  /** What is granted. */
-  readonly qos: QoS;
-  readonly noLocal: boolean;
-  readonly retainAsPublished: boolean;
-  readonly retainHandling: 0 | 1 | 2;
-  /** 0: none. */
-  readonly identifier: number;
-  /** Which form of a message it gets, by the name that the pipeline gave it; null: as published. */
-  readonly subscriberClass: string | null;
-}
 
 /** One topic filter of one session, with its options. [MQTT5 3.8.3.1] */
 export interface Subscription extends SubscriptionOptions {

@@ -5,8 +5,9 @@
 import type { Walk } from '../base/pages.ts';
 import type { QueuedView, RetainedView, SessionView, SubscriptionView } from '../contracts/views.ts';
 import { type Message, never } from '../protocol/message.ts';
+import { type ClientSession, neverExpires } from './client-session.ts';
 import type { CoreParts } from './parts.ts';
-import { neverExpires, type Session } from './session.ts';
+import type { Session } from './session.ts';
 import type { Subscription } from './subscription.ts';
 
 export class CoreView {
@@ -97,7 +98,8 @@ export class CoreView {
    * What waits for a session, in order: what is in memory as it was when the walk began, and then what is on disk. Of
    * that, the store is not asked for more than it has at hand.
    */
-  *queue(session: Session): Walk<QueuedView> {
+  *queue(ofSession: ClientSession): Walk<QueuedView> {
+    const session = ofSession as Session;
     const { store } = this.#parts;
     const { queue, sid } = session;
     const inMemory = [...queue];

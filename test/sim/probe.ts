@@ -382,8 +382,9 @@ export function watchConnection(
       state = next;
       if (next.name === 'open') {
         judge.onConnected(link);
-        watchSession(next.session, judge);
-        if (!watchedReceived.has(next.session)) watchReceived(next.session, judge);
+        const session = next.session as Session;
+        watchSession(session, judge);
+        if (!watchedReceived.has(session)) watchReceived(session, judge);
       } else if (wasOpen) judge.onDetached(link);
     },
   });

@@ -9,11 +9,12 @@ import {
   type StoredDelivery,
 } from '../../src/contracts/session-store.ts';
 import { type BrokerSettings, defaultSettings, type Limits } from '../../src/contracts/settings.ts';
+import type { SessionWill } from '../../src/core/client-session.ts';
 import { Core, partsOf } from '../../src/core/core.ts';
 import { subscribe } from '../../src/core/handlers/subscribe.ts';
 import { connect, disconnected, ready } from '../../src/core/lifecycle.ts';
 import type { CoreParts } from '../../src/core/parts.ts';
-import type { Session, SessionWill } from '../../src/core/session.ts';
+import type { Session } from '../../src/core/session.ts';
 import type { Sink } from '../../src/core/sink.ts';
 import { Message } from '../../src/protocol/message.ts';
 import type { QoS } from '../../src/protocol/packets.ts';

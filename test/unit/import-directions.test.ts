@@ -133,6 +133,42 @@ test('each package is imported by its owner only', () => {
   expect(strays).toEqual([]);
 });
 
+/** What others than `core/` itself may import from there. All else is behind its door. */
+const coreDoor: Readonly<Record<string, readonly string[]>> = {
+  'core.ts': ['Core'],
+  'client-session.ts': ['ClientSession', 'SessionWill', 'SubscriptionOptions', 'neverExpires', 'programPrefix'],
+  'fan-out.ts': ['Resumable'],
+  'footprint.ts': ['deliveryBytes', 'hold', 'letGo', 'messageFootprint', 'nameBytes', 'sessionBytes'],
+  'pending-will.ts': ['PendingWill'],
+  'prepared.ts': ['Prepared', 'asPublished', 'everybody', 'isWithheld', 'withheldFrom'],
+  'sink.ts': ['DropReason', 'Sink', 'dropReasons'],
+  'step-sizes.ts': ['StepSizes', 'defaultStepSizes'],
+};
+
+/** Each as the file that a statement imports from, and a name. */
+function namesImportedBy(file: string): [from: string, name: string][] {
+  const text = readFileSync(file, 'utf8');
+  return [...text.matchAll(/^(?:import|export) ([^;]*?) from '(\.[^']+)';/gm)].flatMap(([, what, from]) => {
+    const names = what!
+      .replaceAll(/[{}]|\btype\b/g, ' ')
+      .split(',')
+      .map((name) => name.trim().split(' ')[0]!);
+    return names.filter((name) => name !== '').map((name) => [resolve(dirname(file), from!), name] as [string, string]);
+  });
+}
+
+test('of the core, others import its door only', () => {
+  const isOf = (file: string, name: string) => coreDoor[relative(join(source, 'core'), file)]?.includes(name) === true;
+  const outside = files.filter((file) => layerOf(file) !== 'core');
+  const imported = outside.flatMap((file) => {
+    const fromCore = namesImportedBy(file).filter(([from]) => layerOf(from) === 'core');
+    return fromCore.map(([from, name]) => ({ file: relative(source, file), from, name }));
+  });
+  expect(imported.length).toBeGreaterThan(20);
+  const behindIt = imported.filter(({ from, name }) => !isOf(from, name));
+  expect(behindIt.map(({ file, from, name }) => `${file} imports ${name} of ${relative(source, from)}`)).toEqual([]);
+});
+
 /** What is loaded with a file. Types are not, and `import()` is when it is reached. */
 function loadedWith(file: string): string[] {
   const text = readFileSync(file, 'utf8').replaceAll(/^(import|export) type [^;]+;/gm, '');

@@ -3,10 +3,11 @@
  */
 import { ReasonCode } from '../../protocol/reason-codes.ts';
 import type { ParsedFilter } from '../../protocol/topic.ts';
+import type { SubscriptionOptions } from '../client-session.ts';
 import { filterFootprint } from '../footprint.ts';
 import type { CoreParts } from '../parts.ts';
 import type { Session } from '../session.ts';
-import { type Subscription, type SubscriptionOptions, storedForm, subscriptionOf } from '../subscription.ts';
+import { type Subscription, storedForm, subscriptionOf } from '../subscription.ts';
 
 /**
  * Returns the code for the SUBACK: the granted QoS or a failure. Retained messages are noted in `session.replays`; the

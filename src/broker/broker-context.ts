@@ -34,7 +34,7 @@ import type { Timekeeper } from './timekeeper.ts';
 export interface BrokerContext {
   readonly settings: BrokerSettings;
   readonly hooks: CheckedHooks;
-  readonly pipeline: MessagePipeline | null;
+  readonly pipeline: MessagePipeline;
   /** Null: the broker is alone. */
   readonly cluster: Cluster | null;
   /** A hook or the cluster is asked about every message. */

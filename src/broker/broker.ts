@@ -269,7 +269,6 @@ export class Broker implements BanList {
 
   /** The pipeline has changed: connected clients get what they subscribed to in the form that it says now. */
   async reclassify(): Promise<void> {
-    if (this.#context.pipeline === null) return;
     const budget = { left: 0 };
     for (const connection of this.#connections) {
       await reclassifySession(connection, budget).catch((error) => this.#context.boundary.blame(connection, error));

@@ -103,7 +103,7 @@ export class ClientPackets implements PacketReceiver {
     if (
       context.asksAboutAll ||
       (packetId !== 0 && connection.traits.hasProperties && core.mayLackRoom(message)) ||
-      (pipeline !== null && mayChange(pipeline, core, message.topic))
+      mayChange(pipeline, core, message.topic)
     ) {
       publishInSteps(connection, session, message, packetId, false);
     } else {

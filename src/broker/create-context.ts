@@ -13,6 +13,7 @@ import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
 import { checkedCluster, checkedHooks, type InTime } from '../contracts/hook-answers.ts';
 import { silentLog } from '../contracts/log.ts';
+import { noPipeline } from '../contracts/pipeline.ts';
 import { Core } from '../core/core.ts';
 import { defaultStepSizes } from '../core/step-sizes.ts';
 import { Admission } from './admission.ts';
@@ -112,7 +113,7 @@ export function createContext(
   const context: BrokerContext = {
     settings,
     hooks: checkedHooks(options.hooks ?? {}, inTime),
-    pipeline: options.pipeline ?? null,
+    pipeline: options.pipeline ?? noPipeline,
     cluster: options.cluster === undefined ? null : checkedCluster(options.cluster, inTime),
     asksAboutAll: options.hooks?.authorizePublish !== undefined || options.cluster !== undefined,
     randomBytes: options.randomBytes ?? randomBytes,
@@ -141,7 +142,7 @@ export function createContext(
     advanceClock,
     timeOfRound: () => (scheduler.begun > 0 && scheduler.begun === readInRound ? time.now : advanceClock()),
   };
-  for (const metrics of [counters.metrics, gaugesOf(context), context.pipeline?.metrics ?? []]) {
+  for (const metrics of [counters.metrics, gaugesOf(context), context.pipeline.metrics]) {
     context.metrics.add(metrics);
   }
   context.decoder.topics.onDisplaced = (topic) => context.core.forgetTopic(topic);

@@ -42,7 +42,7 @@ export function opened(message: Message): PublishedMessage {
 function changed(original: Message, seen: PublishedMessage, change: MessageChange, context: BrokerContext): Message {
   const next: PublishedMessage = { ...seen, ...change };
   const known = next.topic === seen.topic ? original.topic : undefined;
-  const isOurs = context.pipeline?.gaveAway?.(next.payload);
+  const isOurs = context.pipeline.gaveAway?.(next.payload);
   const message = createMessage(next.topic, next, context.core.now, context.settings.limits, known, isOurs);
   if (known === undefined && isBrokersOwn(next.topic)) {
     throw new Error(`a message to ${next.topic}, which is for the broker only`);
@@ -92,7 +92,6 @@ export class Preparation {
    */
   makeMissing(): Promise<unknown> | null {
     const { pipeline, core } = this.#context;
-    if (pipeline === null) return null;
     const waiting: Promise<unknown>[] = [];
     for (const each of this.#messages) {
       const classes = core.subscriberClasses(each.message.topic, isPiped(pipeline, each.message.topic));
@@ -129,7 +128,7 @@ function formOf(
       if (verdict.verdict === 'drop') return null;
       return verdict.verdict === 'keep' ? message : changed(message, seen, verdict.message, context);
     };
-    const verdict = context.pipeline!.onDeliver(seen, subscriberClass, isRetained);
+    const verdict = context.pipeline.onDeliver(seen, subscriberClass, isRetained);
     return verdict instanceof Promise ? verdict.then(toForm).catch(failed) : toForm(verdict);
   } catch (error) {
     return failed(error);
@@ -144,8 +143,8 @@ export function renderVariant(
   done: (form: Message | null) => void,
 ): void {
   const { pipeline } = context;
-  const isAsItIs = subscriberClass === null ? pipeline === null || !isPiped(pipeline, message.topic) : false;
-  if (pipeline === null || isAsItIs || subscriberClass === asPublished) return done(message);
+  const isAsItIs = subscriberClass === null ? !isPiped(pipeline, message.topic) : subscriberClass === asPublished;
+  if (isAsItIs) return done(message);
   const form = formOf(context, message, subscriberClass ?? everybody, true);
   if (!(form instanceof Promise)) return done(form);
   form.then((settled) => {

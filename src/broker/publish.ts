@@ -74,7 +74,7 @@ export function mustWait(
   // QoS 0 promises nothing: what of it is stored all the same waits only once too much does.
   if (message.qos === 0 && !store.isBehind) return false;
   // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
-  if (passesHooks && pipeline !== null && mayChange(pipeline, core, message.topic)) return true;
+  if (passesHooks && mayChange(pipeline, core, message.topic)) return true;
   return core.mustStore(message, origin);
 }
 
@@ -94,7 +94,7 @@ function transform(publisher: Publisher, message: Message): void {
   const { asker, passesHooks } = publisher;
   const { context } = asker;
   const { pipeline } = context;
-  if (!passesHooks || pipeline === null || !isPiped(pipeline, message.topic)) return render(publisher, [message]);
+  if (!passesHooks || !isPiped(pipeline, message.topic)) return render(publisher, [message]);
   const seen = opened(message);
   const ask = () => pipeline.onPublish(asker.identity!, seen);
   withAnswer<PublishVerdict>(asker, 'onPublish', ask, failed, (verdict) => {
@@ -118,7 +118,7 @@ function buildMessages(publisher: Publisher, message: Message, wanted: Iterator<
       if (next === undefined) return false;
       made.push(next);
       // All are asked about at one time in the end, so what takes long to find is remembered by then.
-      isPiped(pipeline!, next.topic);
+      isPiped(pipeline, next.topic);
       core.searchRoute(next.topic);
     }
     return true;

@@ -21,9 +21,6 @@ const costOf = (topicFilter: string) => 32 + topicFilter.length;
 export function handleSubscribe(connection: Connection, session: ClientSession, packet: SubscribePacket): void {
   const identifier = packet.properties.subscriptionIdentifier ?? 0;
   const { pipeline } = connection.context;
-  if (pipeline === null) {
-    return subscribeNext(connection, session, packet, begin(connection, packet, { identifier, subscriberClass: null }));
-  }
   const accept = lastUserProperty(packet.properties, 'accept') ?? null;
   const ask = () => pipeline.classify(connection.identity!, accept);
   withAnswer<string | null | undefined>(connection, 'classify', ask, undefined, (subscriberClass) => {
@@ -65,7 +62,7 @@ const reclassifiedPerStep = 250;
  */
 export async function reclassifySession(connection: Connection, budget = { left: lookedAtPerStep }): Promise<void> {
   const { session, context } = connection;
-  if (session === null || connection.identity === null || context.pipeline === null) return;
+  if (session === null || connection.identity === null) return;
   if (--budget.left <= 0) await nextStep(connection, budget);
   /** What each class becomes: one question for all subscriptions in it. */
   const wanted = new Map<string | null, string | null>();
@@ -115,7 +112,7 @@ function classNow(
     return withheldFrom(subscriberClass);
   };
   try {
-    const answer = context.pipeline!.reclassify(identity!, subscriberClass);
+    const answer = context.pipeline.reclassify(identity!, subscriberClass);
     if (!(answer instanceof Promise)) return answer;
     return answer.catch(failed).finally(() => context.advanceClock());
   } catch (error) {

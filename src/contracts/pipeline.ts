@@ -41,6 +41,17 @@ export interface MessagePipeline {
   readonly metrics: readonly Metric[];
 }
 
+/** Every message stays as it is, and no subscriber is in a class. */
+export const noPipeline: MessagePipeline = {
+  generation: 0,
+  concerns: () => false,
+  onPublish: () => ({ verdict: 'keep' }),
+  classify: () => null,
+  reclassify: () => null,
+  onDeliver: () => ({ verdict: 'keep' }),
+  metrics: [],
+};
+
 /**
  * Whether a client may publish what configured stages made of its message: 0, or the reason code that refuses. Asked
  * where a stage that is not `trusted` changed topic, QoS or retain, under the rules as they are then.

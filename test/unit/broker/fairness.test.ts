@@ -8,7 +8,7 @@ import type { Clock } from '../../../src/base/clock.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { Connection } from '../../../src/broker/connection.ts';
 import type { AuthenticationRequest, Hooks } from '../../../src/contracts/hooks.ts';
-import type { MessagePipeline } from '../../../src/contracts/pipeline.ts';
+import { type MessagePipeline, noPipeline } from '../../../src/contracts/pipeline.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { type BrokerSettings, defaultSettings } from '../../../src/contracts/settings.ts';
 import { partsOf } from '../../../src/core/core.ts';
@@ -233,15 +233,15 @@ test('what follows from a late answer is in the time of the client that waited f
   const answers: ((code: number) => void)[] = [];
   const hooks: Hooks = { authorizePublish: () => new Promise((resolve) => void answers.push(resolve)) };
   let transformed = 0;
-  const pipeline = {
-    generation: 0,
+  const pipeline: MessagePipeline = {
+    ...noPipeline,
     concerns: () => true,
     onPublish() {
       world.now += 5_000;
       transformed++;
-      return { verdict: 'drop' } as const;
+      return { verdict: 'drop' };
     },
-  } as Partial<MessagePipeline> as MessagePipeline;
+  };
   const world = await World.start({ hooks, pipeline });
   const client = world.connect('client');
   world.rest();

@@ -2,7 +2,8 @@
 import type { StageSettings } from '../contracts/pipeline-settings.ts';
 import { stageKinds } from '../contracts/stage-kinds.ts';
 import { PipelineError } from './errors.ts';
-import type { Stage, StageTools } from './stages/stage.ts';
+import type { Stage } from './stages/stage.ts';
+import type { StageTools } from './stages/stage-tools.ts';
 import { offloading } from './thread/offloading.ts';
 
 type Kind = (typeof stageKinds)[number];

@@ -1,13 +1,6 @@
 import type { Awaitable, ClientIdentity, PublishedMessage } from '../contracts/hooks.ts';
 import type { PipelineSettings } from '../contracts/pipeline-settings.ts';
-import type { Publishers } from './publishers.ts';
-
-/** Who published a message, as far as it is known: a quarantined message is replayed for a client that may be gone. */
-export interface Publisher {
-  readonly clientId: string;
-  readonly username: string | null;
-  readonly listener: string | null;
-}
+import type { Publisher, Publishers } from './publishers.ts';
 
 export interface PartContext {
   /** Null for what did not come from a client just now: a replay, what a stage had held back. */

@@ -5,7 +5,13 @@
  * allowed that would have to be asked for.
  */
 import type { ClientIdentity } from '../contracts/hooks.ts';
-import type { PartContext } from './part.ts';
+
+/** Who published a message, as far as it is known: a quarantined message is replayed for a client that may be gone. */
+export interface Publisher {
+  readonly clientId: string;
+  readonly username: string | null;
+  readonly listener: string | null;
+}
 
 const publishersMax = 100;
 
@@ -34,7 +40,13 @@ export class Publishers {
 }
 
 /** Who published what is on its way: a client, or what a quarantined message tells of one. Null: nobody knows. */
-export function publisherIn({ client, publisher }: Pick<PartContext, 'client' | 'publisher'>): ClientIdentity | null {
+export function publisherIn({
+  client,
+  publisher,
+}: {
+  readonly client: ClientIdentity | null;
+  readonly publisher: Publisher | null;
+}): ClientIdentity | null {
   if (client !== null || publisher === null) return client;
   const { clientId, username } = publisher;
   return {

@@ -11,7 +11,8 @@ import { PipelineError } from '../errors.ts';
 import type { Item } from '../item.ts';
 import { loopBytes } from '../loop-limits.ts';
 import { type PackedValue, unpack } from '../packed.ts';
-import type { Outcome, Stage, StageContext, StageTools } from '../stages/stage.ts';
+import type { Outcome, Stage, StageContext } from '../stages/stage.ts';
+import type { StageTools } from '../stages/stage-tools.ts';
 import { hereOrThere } from '../thread/offloading.ts';
 import { messageFor, outcomeOf, type ScriptAnswer, type ScriptMessage } from './message.ts';
 

@@ -2,7 +2,8 @@
 import type { StageSettings } from '../../contracts/pipeline-settings.ts';
 import { PipelineError } from '../errors.ts';
 import { fromFile } from '../formats/formats.ts';
-import type { Stage, StageTools } from '../stages/stage.ts';
+import type { Stage } from '../stages/stage.ts';
+import type { StageTools } from '../stages/stage-tools.ts';
 import { ScriptHost } from './host.ts';
 
 type Settings = NonNullable<StageSettings['script']>;

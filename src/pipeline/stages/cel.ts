@@ -3,7 +3,8 @@ import { Environment } from '@marcbachmann/cel-js';
 import { PipelineError, StageFailure } from '../errors.ts';
 import type { Item } from '../item.ts';
 import { celBytesMax } from './cel-bound.ts';
-import type { Stage, StageContext, StageTools } from './stage.ts';
+import type { Stage, StageContext } from './stage.ts';
+import type { StageTools } from './stage-tools.ts';
 
 export function celFilter(text: string, { path }: StageTools): Stage {
   const { evaluate, isShort } = celExpression(text, path);

@@ -7,7 +7,8 @@ import { loopBytes } from '../loop-limits.ts';
 import { getAt, withAt, withoutAt } from '../paths.ts';
 import { regexCharactersMax } from '../regex-bound.ts';
 import { readsValue, type Template, template, topicTemplate } from '../template.ts';
-import type { Stage, StageContext, StageTools } from './stage.ts';
+import type { Stage, StageContext } from './stage.ts';
+import type { StageTools } from './stage-tools.ts';
 
 export function setStage(settings: SetSettings, { path }: StageTools): Stage {
   const fields = Object.entries(settings.fields ?? {}).map(([at, value]) => {

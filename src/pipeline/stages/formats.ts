@@ -2,7 +2,8 @@
 import type { FormatSettings, StageSettings } from '../../contracts/pipeline-settings.ts';
 import type { ByteCodec, Format } from '../formats/format.ts';
 import type { Item } from '../item.ts';
-import type { Stage, StageTools } from './stage.ts';
+import type { Stage } from './stage.ts';
+import type { StageTools } from './stage-tools.ts';
 
 function decode(item: Item, from: Format | ByteCodec): void {
   if (from.kind === 'format') return item.decode(from);

@@ -5,7 +5,8 @@ import { TooLarge, weigh } from '../formats/format.ts';
 import type { Item } from '../item.ts';
 import { loopBytes } from '../loop-limits.ts';
 import { isShortExpression } from './jsonata-bound.ts';
-import type { Stage, StageContext, StageTools } from './stage.ts';
+import type { Stage, StageContext } from './stage.ts';
+import type { StageTools } from './stage-tools.ts';
 
 /** How long one evaluation may take in the stage thread, and how deep functions may call each other. */
 const jsonataMsMax = 100;

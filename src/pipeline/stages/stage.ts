@@ -1,12 +1,6 @@
 import type { Awaitable } from '../../contracts/hooks.ts';
-import type { PipelineLimits } from '../../contracts/pipeline-settings.ts';
-import type { KnownFormats } from '../formats/formats.ts';
-import type { SchemaFiles } from '../formats/schema-files.ts';
 import type { Item } from '../item.ts';
-import type { ValueLimits } from '../loop-limits.ts';
 import type { PartContext } from '../part.ts';
-import type { StepDeadline } from '../step-deadline.ts';
-import type { StageThread } from '../thread/stage-thread.ts';
 
 /** What a stage knows beside the message. */
 export type StageContext = Pick<PartContext, 'client' | 'publisher' | 'now' | 'subscriberClass' | 'isRetained'>;
@@ -32,25 +26,4 @@ export interface Stage {
   /** All that is held back: the pipeline ends. There if `due` is. */
   drain?(): Iterable<Item>;
   close?(): void;
-}
-
-/** What stages are made with. */
-export interface StageTools {
-  readonly formats: KnownFormats;
-  readonly limits: ValueLimits;
-  readonly files: SchemaFiles;
-  /** Where the stage's settings stand, for errors. */
-  readonly path: readonly (string | number)[];
-  /** Null in the stage thread. */
-  readonly loop: LoopTools | null;
-}
-
-/** What there is beside the event loop only. */
-export interface LoopTools {
-  readonly deadline: StepDeadline;
-  readonly thread: StageThread;
-  /** Those of the configuration. */
-  readonly limits: PipelineLimits;
-  /** For the log, at most once in a while. */
-  readonly warn: (what: string) => void;
 }

@@ -15,7 +15,8 @@ import { loopValueBytes } from '../loop-limits.ts';
 import { type PackedValue, pack, packedBytes } from '../packed.ts';
 import { getAt } from '../paths.ts';
 import { Publishers, publisherIn } from '../publishers.ts';
-import type { Stage, StageContext, StageTools } from './stage.ts';
+import type { Stage, StageContext } from './stage.ts';
+import type { StageTools } from './stage-tools.ts';
 
 /** One topic in the order in which they were set. */
 interface Entry<T> {

@@ -4,7 +4,8 @@ import type { StageSettings } from '../../contracts/pipeline-settings.ts';
 import { PipelineError, StageFailure } from '../errors.ts';
 import { getAt, withAt } from '../paths.ts';
 import { valueStage } from './fields.ts';
-import type { Stage, StageTools } from './stage.ts';
+import type { Stage } from './stage.ts';
+import type { StageTools } from './stage-tools.ts';
 
 type Convert = (quantity: number, unit: string) => { to(unit: string): number };
 

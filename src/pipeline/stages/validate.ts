@@ -7,7 +7,8 @@ import type { Format } from '../formats/format.ts';
 import { fromFile } from '../formats/formats.ts';
 import { jsonable } from '../formats/json.ts';
 import { schemaBytesMax } from './schema-bound.ts';
-import type { Stage, StageTools } from './stage.ts';
+import type { Stage } from './stage.ts';
+import type { StageTools } from './stage-tools.ts';
 
 export function validateStage(settings: NonNullable<StageSettings['validate']>, tools: StageTools): Stage {
   const { formats, files, path } = tools;

@@ -5,10 +5,14 @@
  * one. The counts are made anew at a start, as those of `Contents` are.
  */
 import type { IdListReference } from './records.ts';
-import type { Staged } from './staged.ts';
 
 /** Shorter ones stand with the recipient: a record of its own takes as much as so many identifiers. */
 export const longListMin = 64;
+
+/** What the lists of a batch are committed with: `Staged`, as far as it matters here. */
+interface Batch {
+  addIdList(list: IdList, ids: readonly number[]): void;
+}
 
 export class IdList implements IdListReference {
   readonly sid: number;
@@ -17,7 +21,7 @@ export class IdList implements IdListReference {
   /** How many stored messages of the session have it. Once it falls back to 0 the list is gone, and not used again. */
   references = 0;
   /** What commits it, until that is under way: no earlier commit may have a message that relies on it. */
-  batch: Staged | null = null;
+  batch: Batch | null = null;
   /** As long as somebody has them. */
   ids: WeakRef<readonly number[]> | null = null;
 
@@ -39,7 +43,7 @@ export class IdLists {
   }
 
   /** The list of a message that is staged in this batch; null: it is short, and stands with the recipient. */
-  take(sid: number, messageId: number, ids: readonly number[] | null, batch: Staged): IdList | null {
+  take(sid: number, messageId: number, ids: readonly number[] | null, batch: Batch): IdList | null {
     if (ids === null || ids.length < this.#longListMin) return null;
     let list = this.#byIds.get(ids);
     // What another batch brings may come later than this one.

@@ -6,13 +6,18 @@
 import type { StoredDelivery } from '../../contracts/session-store.ts';
 import type { Message, SharedContent } from '../../protocol/message.ts';
 import type { IdList } from './id-lists.ts';
-import type { Staged } from './staged.ts';
 
 export interface Recipient {
   readonly sid: number;
   readonly delivery: StoredDelivery;
   /** What has a record of its own, perhaps for other messages as well; null: its identifiers stand with it. */
   readonly idList: IdList | null;
+}
+
+/** What a message is committed with: `Staged`, as far as it matters here. */
+interface Batch {
+  addRecipient(recipient: Recipient): void;
+  takenBack(): void;
 }
 
 export class ResidentMessage {
@@ -24,13 +29,13 @@ export class ResidentMessage {
    */
   readonly content: SharedContent | null;
   /** Where it was staged, until that is under way: then nothing of it can be taken back any more. */
-  batch: Staged | null;
+  batch: Batch | null;
   /** It is written, and counts as cached. */
   isCached = false;
   /** What long lists of identifiers take. They count in full for each message: others may have let go of them. */
   idBytes = 0;
 
-  constructor(message: Message, recipients: Recipient[], content: SharedContent | null, batch: Staged | null) {
+  constructor(message: Message, recipients: Recipient[], content: SharedContent | null, batch: Batch | null) {
     this.message = message;
     this.recipients = recipients;
     this.content = content;

@@ -37,13 +37,12 @@ import type {
   StoredSubscription,
   StoredWill,
 } from '../../contracts/session-store.ts';
-import { Message, never } from '../../protocol/message.ts';
+import { Message, never, type SharedContent } from '../../protocol/message.ts';
 import type { QoS } from '../../protocol/packets.ts';
 import { Topic, widestTopicLimits } from '../../protocol/topic.ts';
 import type { ProtocolVersion } from '../../protocol/traits.ts';
 import { ByteReader, type ByteWriter, CorruptValue } from './bytes.ts';
 import { readIdentity, writeIdentity } from './identity.ts';
-import type { ResidentMessage } from './message-ring.ts';
 
 export const format = 5;
 /** Older ones cannot be read. */
@@ -156,7 +155,20 @@ const contentElsewhere = 128;
 
 const [idsHere, idsElsewhere] = [8, 32];
 
-export function writeMessage(out: ByteWriter, { message, recipients, content }: ResidentMessage): Buffer {
+/** A message with its recipients. */
+interface MessageRecord {
+  readonly message: Message;
+  readonly recipients: readonly {
+    readonly sid: number;
+    readonly delivery: StoredDelivery;
+    /** Null: its identifiers stand here. */
+    readonly idList: IdListReference | null;
+  }[];
+  /** Null: it stands here. */
+  readonly content: SharedContent | null;
+}
+
+export function writeMessage(out: ByteWriter, { message, recipients, content }: MessageRecord): Buffer {
   out.begin().varint(message.size).f64(expiryOf(message.expiresAt)).varint(recipients.length);
   for (const { sid, delivery, idList } of recipients) {
     const { qos, retain, subscriptionIds, group } = delivery;

@@ -16,14 +16,17 @@ export function handlePublish(
   packetId: PacketId,
 ): Resumable | null {
   const { qos } = message;
+  if (qos === 0) {
+    const outcome = parts.distributor.publish(message, session);
+    return typeof outcome === 'number' ? null : outcome;
+  }
   const { staged } = parts.store;
   if (qos === 2 && answerIfResend(parts, session, packetId)) return null;
   const outcome = parts.distributor.publish(message, session);
   if (typeof outcome === 'number') {
-    if (qos > 0) answerPublish(parts, session, qos, packetId, outcome, staged);
+    answerPublish(parts, session, qos, packetId, outcome, staged);
     return null;
   }
-  if (qos === 0) return outcome;
   const done = finisher(parts, session, qos, packetId, staged);
   return new Publication(parts.distributor, [], session, done, { fanOut: outcome });
 }

@@ -227,7 +227,16 @@ await broker.start();
 console.error(`started in ${Math.round(performance.now() - loadedAt)} ms`);
 const reloads = new Reloads({
   reread: () => ({ config: parseConfig(input), where: String }),
-  ...{ log: silentLog, audit: null, broker, pipelines, authentication: null, authorization, listeners: [] },
+  ...{
+    log: silentLog,
+    audit: null,
+    broker,
+    pipelines,
+    authentication: null,
+    authorization,
+    listeners: [],
+    adminListeners: [],
+  },
 });
 
 /** A client without a network. */

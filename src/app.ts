@@ -2,12 +2,16 @@
  * The composition root: configuration in, running system out. The only file that knows all parts.
  */
 
+import { join } from 'node:path';
 import { AuditLog } from './admin/audit.ts';
 import { banHandlers } from './admin/bans.ts';
 import { Commands } from './admin/commands.ts';
-import { serveControl, socketBeside, socketIn } from './admin/control.ts';
+import { socketBeside, socketIn } from './admin/control-socket.ts';
 import { createLog, programLog } from './admin/log.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
+import { Api, type ApiListener, type ApiListenerOptions } from './api/api.ts';
+import { keyHandlers } from './api/key-commands.ts';
+import { Keys } from './api/keys.ts';
 import type { Authentication } from './auth/authentication/authentication.ts';
 import { Authorization } from './auth/authorization/authorization.ts';
 import { openAuthentication, withAuthentication } from './authentication.ts';
@@ -22,6 +26,7 @@ import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
 import type { CommandHandlers } from './contracts/commands.ts';
+import { CommandFailure } from './contracts/failures.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
 import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
@@ -31,7 +36,7 @@ import type { ByteStream, Listener } from './contracts/transport.ts';
 import { checkAddresses, listen } from './net/listen.ts';
 import { listenerMetrics } from './net/metrics.ts';
 import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-files.ts';
-import type { ListenerOptions } from './net/options.ts';
+import type { ListenerOptions, TlsOptions } from './net/options.ts';
 import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
@@ -55,6 +60,8 @@ export interface App {
   readonly commands: Commands;
   /** What was bound, in the order of the configuration. */
   readonly listeners: readonly Listener[];
+  /** Where the HTTP API is. */
+  readonly adminListeners: readonly ApiListener[];
   /**
    * Rejects if a bug in what all connections share has ended the broker: then it is to be closed. See `Broker.ended`.
    */
@@ -92,6 +99,8 @@ export interface AppOptions {
    * takes none.
    */
   readonly commandsFor?: string;
+  /** The HTTP API listens there if the configuration does not say where, and if that is free. */
+  readonly usualAdminListener?: ApiListenerOptions;
   /** Start although a part of what was acknowledged is lost. */
   readonly acceptLoss?: boolean;
 }
@@ -129,14 +138,21 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   broker.metrics.add(listenerMetrics(listeners, Date.now));
   if (parts.store instanceof LevelStore) broker.metrics.add(parts.store.metrics);
   stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
-  const reloads = new Reloads({ ...parts, reread: options.reread, listeners });
+  const adminListeners: ApiListener[] = [];
+  const reloads = new Reloads({ ...parts, reread: options.reread, listeners, adminListeners });
   stop.add((deadline) => deadline.allows(reloads.settled));
   const reload = () => reloads.reload();
-  const handlers = { ...commandsOf(parts), ...listHandlers(broker) };
-  const commands = new Commands({ reload: async () => ({ summary: await reload() }), ...handlers }, audit);
-  await serve(commands, config, options, stop, log);
+  const keys = await openKeys(config);
+  const handlers = { ...commandsOf(parts), ...listHandlers(broker), ...keyHandlers(keys, Date.now) };
+  const reloadHandler: CommandHandlers['reload'] = () => reload().then((summary) => ({ summary }), refusedByConfig);
+  const commands = new Commands({ reload: reloadHandler, ...handlers }, audit);
+  const api = new Api({ commands, keys, log, version, now: Date.now, names: config.admin });
+  stop.add(() => api.close());
+  await openSocket(api, config, options, log);
+  await openAdminListeners(api, config, options, log, adminListeners);
   await openListeners(parts, options, listeners);
-  return { broker, pipelines, listeners, reload, commands, close: () => stop.close(), ended: broker.ended };
+  const close = () => stop.close();
+  return { broker, pipelines, listeners, adminListeners, reload, commands, close, ended: broker.ended };
 }
 
 /** What stands behind the listeners. */
@@ -246,38 +262,68 @@ function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
     return refused > 0 && refused === messages.length ? 'rejected' : outcome;
   };
   const backup: CommandHandlers['backup'] = async ({ directory }) => {
-    if (store instanceof LevelStore) return { records: await store.backup(directory) };
-    throw new Error('This broker keeps its data in memory: there is nothing to copy');
+    if (store instanceof LevelStore) return { records: await store.backup(directory).catch(refusedByDisk) };
+    throw new CommandFailure('conflict', 'This broker keeps its data in memory: there is nothing to copy');
   };
   return { backup, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
 }
 
 function listHandlers({ view }: Broker) {
-  const lists: Pick<CommandHandlers, 'sessions' | 'connections' | 'subscriptions' | 'retained' | 'queue'> = {
-    sessions: (request) => view.sessions(request),
-    connections: (request) => view.connections(request),
-    subscriptions: (request) => view.subscriptions(request),
-    retained: (request) => view.retained(request),
-    queue: ({ clientId, ...request }) => view.queue(clientId, request),
-  };
-  return lists;
+  return {
+    'clients list': (request) => view.sessions(request),
+    'connections list': (request) => view.connections(request),
+    'subscriptions list': (request) => view.subscriptions(request),
+    'retained list': (request) => view.retained(request),
+    'queue list': ({ clientId, ...request }) => view.queue(clientId, request),
+  } satisfies Partial<CommandHandlers>;
 }
 
-/** Commands of `sluice` to the running broker. */
-async function serve(
-  commands: Commands,
-  { store }: Config,
-  { commandsFor }: AppOptions,
-  stop: Stop,
-  log: Log,
-): Promise<void> {
+/** The operator can mend what is wrong with a file or a folder. */
+const refusedByDisk = (cause: Error): never => {
+  throw new CommandFailure('conflict', cause.message, { cause });
+};
+
+const refusedByConfig = (cause: Error): never => {
+  throw new CommandFailure('conflict', cause.message, { cause });
+};
+
+/** Beside the data; those of a broker without are forgotten at its end. */
+function openKeys({ store }: Config): Promise<Keys> {
+  return Keys.open(store.kind === 'level' ? join(store.directory, 'api-keys.json') : null);
+}
+
+/** For commands of `sluice` to the running broker. */
+async function openSocket(api: Api, { store }: Config, { commandsFor }: AppOptions, log: Log): Promise<void> {
   if (store.kind === 'memory' && commandsFor === undefined) return;
   try {
-    const path = store.kind === 'level' ? socketIn(store.directory) : socketBeside(commandsFor!);
-    stop.add(await serveControl(path, commands));
+    await api.listenOnSocket(store.kind === 'level' ? socketIn(store.directory) : socketBeside(commandsFor!));
   } catch (error) {
     const cause = (error as Error).message;
     log.warn({ cause }, 'commands such as `sluice backup` cannot reach this broker: no socket for them');
+  }
+}
+
+/** Whoever has asked for no listener need not give up a start because another process has its port. */
+async function openAdminListeners(
+  api: Api,
+  { admin }: Config,
+  { usualAdminListener: usual }: AppOptions,
+  log: Log,
+  opened: ApiListener[],
+): Promise<void> {
+  const wanted = admin.listeners ?? (usual === undefined ? [] : [usual]);
+  for (const [index, settings] of wanted.entries()) {
+    try {
+      const listener = await api.listen(settings);
+      opened.push(listener);
+      log.info({ url: listener.url }, 'the HTTP API listens');
+    } catch (error) {
+      const cause = (error as Error).message;
+      const what = `The HTTP API cannot listen on ${settings.host}:${settings.port}: ${cause}`;
+      if (admin.listeners !== undefined)
+        throw new ConfigError(`${what}; see admin.listeners.${index}`, { cause: error });
+      log.warn({ cause }, `${what}; the broker runs without it`);
+    }
   }
 }
 
@@ -291,10 +337,16 @@ async function openAudit({ audit: { file, maxBytes, keep } }: Config, log: Log):
 
 /** Rejects with a ConfigError if the files of a TLS listener cannot be used. */
 export async function checkCertificates({ config, where }: Pick<ReadConfig, 'config' | 'where'>): Promise<void> {
-  for (const [index, listener] of config.listeners.entries()) {
-    if (!('tls' in listener)) continue;
-    await loadTls(listener.tls).catch((cause: Error) => {
-      throw new ConfigError(`${where(['listeners', index, 'tls'])}: ${cause.message}`, { cause });
+  const of = (path: Path, listeners: readonly object[]) =>
+    listeners.map((listener, index) => ({
+      path: [...path, index, 'tls'],
+      tls: (listener as { tls?: TlsOptions }).tls,
+    }));
+  const all = [...of(['listeners'], config.listeners), ...of(['admin', 'listeners'], config.admin.listeners ?? [])];
+  for (const { path, tls } of all) {
+    if (tls === undefined) continue;
+    await loadTls(tls).catch((cause: Error) => {
+      throw new ConfigError(`${where(path)}: ${cause.message}`, { cause });
     });
   }
 }

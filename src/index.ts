@@ -14,7 +14,7 @@ import { ConfigError } from './config/error.ts';
 import { assertFunctions, assertKnownKeys } from './config/known-keys.ts';
 import { parseConfig } from './config/load.ts';
 import type { ConfigInput } from './config/schema.ts';
-import type { CommandAnswer, CommandName, CommandRequest } from './contracts/commands.ts';
+import type { CommandAnswer, CommandRequest, SingleName } from './contracts/commands.ts';
 import type { Hooks, PublishOutcome } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
 import type { Listener } from './contracts/transport.ts';
@@ -29,7 +29,8 @@ export type { DeliveryHandler, MessageDelivery } from './broker/local-client.ts'
 export type { ClientOptions, InProcessClient, MessageHandler, SubscribeOptions } from './broker/local-clients.ts';
 export type { BrokerView } from './broker/view.ts';
 export type { Config, ConfigInput } from './config/schema.ts';
-export { type CommandAnswer, type CommandName, type CommandRequest, RequestError } from './contracts/commands.ts';
+export type { CommandAnswer, CommandName, CommandRequest, SingleName } from './contracts/commands.ts';
+export { CommandFailure, type FailureKind, RequestError } from './contracts/failures.ts';
 export type * from './contracts/hooks.ts';
 export type { Log } from './contracts/log.ts';
 export type { DeliverVerdict } from './contracts/pipeline.ts';
@@ -103,9 +104,9 @@ export interface SluiceBroker {
   use(step: Use): () => void;
   /**
    * A command as `sluice` gives it to a running broker: docs/reference/commands.md has all of them. Rejects with a
-   * RequestError if it is asked wrongly, and with an Error that says what did not work.
+   * CommandFailure that says why it is not carried out, a RequestError if it is asked wrongly.
    */
-  command<Name extends CommandName>(name: Name, request: CommandRequest<Name>): Promise<CommandAnswer<Name>>;
+  command<Name extends SingleName>(name: Name, request: CommandRequest<Name>): Promise<CommandAnswer<Name>>;
   /**
    * Sessions, connections, subscriptions, retained messages and queues as they are, page by page. Costs nothing while
    * nobody asks.

@@ -26,6 +26,7 @@ export interface ReloadParts {
   readonly authentication: Authentication | null;
   readonly authorization: Authorization;
   readonly listeners: readonly Listener[];
+  readonly adminListeners: readonly Pick<Listener, 'reloadCertificates'>[];
 }
 
 export class Reloads {
@@ -44,14 +45,15 @@ export class Reloads {
   }
 
   async #reload(): Promise<string> {
-    const { reread, log, audit, broker, pipelines, authentication, authorization, listeners } = this.#parts;
+    const { reread, log, audit, broker, pipelines, authentication, authorization } = this.#parts;
     if (reread === undefined)
       throw new ConfigError(
         'The broker was started without a configuration file (--config), so there is nothing to read again',
       );
     try {
+      const { listeners, adminListeners } = this.#parts;
       // First, so that a mistake in the pipelines does not keep a renewed certificate from being used.
-      await Promise.all(listeners.map((listener) => listener.reloadCertificates()));
+      await Promise.all([...listeners, ...adminListeners].map((listener) => listener.reloadCertificates()));
       const { config: next, where } = reread();
       const nextRules = rulesOf(next, where);
       const prepared = await prepareAuthentication(authentication, next, where);

@@ -147,7 +147,7 @@ export default () => async ({ payload }) => {
   async #command(): Promise<Command> {
     if (this.#name === 'sluice') {
       const config = this.#writeConfig();
-      const listeners = ['--port', '0', '--ws-port', '0'];
+      const listeners = ['--port', '0', '--ws-port', '0', '--admin-port', '0'];
       const args = [...startCommand(), '--config', config, ...listeners, '--data-dir', this.#dataDirectory];
       const environment = {
         SLUICE_STORE_DURABILITY: this.#durability,

@@ -1,6 +1,7 @@
 /** What `sluice bans` asks of a running broker. */
 import type { BanList } from '../contracts/bans.ts';
-import { addressOfBans, type CommandHandlers } from '../contracts/commands.ts';
+import { addressOfBans } from '../contracts/commands/access.ts';
+import type { CommandHandlers } from '../contracts/commands.ts';
 
 export function banHandlers(list: BanList): Pick<CommandHandlers, 'bans list' | 'bans clear'> {
   return {

@@ -1,6 +1,7 @@
 /**
- * All commands of a running broker. However one comes in, by the socket or from the program, it runs here: its request
- * is checked, and it is in the audit log with what became of it.
+ * All commands of a running broker. However one comes in, from the command line, over HTTP or from the program, it runs
+ * here: whoever gives it must be allowed to, its request is checked, and what changes something is in the audit log
+ * with what became of it.
  */
 import type { Audit } from '../contracts/audit.ts';
 import {
@@ -10,10 +11,21 @@ import {
   type CommandRequest,
   checkedName,
   checkedRequest,
-  RequestError,
+  commands,
+  type SingleName,
+  type StreamName,
 } from '../contracts/commands.ts';
+import { CommandFailure } from '../contracts/failures.ts';
+import { type Caller, mayCall, program } from '../contracts/roles.ts';
 
-const shape = 'A request is an object with "command", its name, and "request", an object';
+type Single = (request: object, caller: Caller) => Promise<object>;
+type Stream = (request: object, caller: Caller, signal: AbortSignal) => AsyncIterable<object>;
+
+/** A request in the audit log is cut to so many characters. */
+const requestTextMax = 1_024;
+/** What the audit log never has. */
+const secretKeys = new Set(['password', 'payload', 'token']);
+const withoutSecrets = (key: string, value: unknown) => (secretKeys.has(key) ? '…' : value);
 
 export class Commands {
   readonly #handlers: CommandHandlers;
@@ -24,35 +36,75 @@ export class Commands {
     this.#audit = audit;
   }
 
-  /** Rejects with what to tell the operator; with a RequestError if it is asked wrongly. */
-  run<Name extends CommandName>(command: Name, request: CommandRequest<Name>): Promise<CommandAnswer<Name>> {
-    return this.#run(command, request) as Promise<CommandAnswer<Name>>;
+  /**
+   * Rejects with a CommandFailure that tells the operator why it is not carried out, a RequestError if it is asked
+   * wrongly; with anything else for a bug.
+   */
+  run<Name extends SingleName>(
+    command: Name,
+    request: CommandRequest<Name>,
+    caller: Caller = program,
+  ): Promise<CommandAnswer<Name>> {
+    return this.receive(command, request, caller) as Promise<CommandAnswer<Name>>;
   }
 
-  /** The same for a request that may be anything: an object with `command` and `request`. */
-  async receive(received: unknown): Promise<object> {
-    const { command, request } = (received ?? {}) as { command?: unknown; request?: unknown };
-    if (typeof command === 'string') return this.#run(command, request ?? {});
-    return this.refuse(shape);
-  }
-
-  async #run(command: string, given: unknown): Promise<object> {
-    const request = JSON.stringify(given);
+  /** The same for a name and a request that may be anything. */
+  async receive(command: string, given: unknown, caller: Caller): Promise<object> {
+    const changes = !isRead(command);
     try {
-      const name = checkedName(command);
-      const handler = this.#handlers[name] as (request: object) => Promise<object>;
-      const answer = await handler(checkedRequest(name, given));
-      this.#audit?.record({ event: 'command', command, request, outcome: 'done' });
+      const { name, request } = this.#admit(command, given, caller);
+      const answer = await (this.#handlers[name] as Single)(request, caller);
+      if (changes) this.#record(command, given, caller, { outcome: 'done' });
       return answer;
     } catch (error) {
-      this.#audit?.record({ event: 'command', command, request, outcome: 'failed', reason: (error as Error).message });
+      if (changes || isForbidden(error)) this.#failed(command, given, caller, error);
       throw error;
     }
   }
 
-  /** What came can be no request. Throws a RequestError that says so. */
-  refuse(reason: string): never {
-    this.#audit?.record({ event: 'command', outcome: 'failed', reason });
-    throw new RequestError(reason);
+  /** Throws as `run` rejects, for what can be told before the first event. */
+  stream<Name extends StreamName>(
+    command: Name,
+    given: unknown,
+    caller: Caller,
+    signal: AbortSignal,
+  ): AsyncIterable<CommandAnswer<Name>>;
+  stream(command: string, given: unknown, caller: Caller, signal: AbortSignal): AsyncIterable<object>;
+  stream(command: string, given: unknown, caller: Caller, signal: AbortSignal): AsyncIterable<object> {
+    try {
+      const { name, request } = this.#admit(command, given, caller);
+      const events = (this.#handlers[name] as unknown as Stream)(request, caller, signal);
+      this.#record(command, given, caller, { outcome: 'begun' });
+      return events;
+    } catch (error) {
+      this.#failed(command, given, caller, error);
+      throw error;
+    }
+  }
+
+  #admit(command: string, given: unknown, caller: Caller): { name: CommandName; request: object } {
+    const name = checkedName(command);
+    const { role, area } = commands[name];
+    if (!mayCall(caller, { role, area })) {
+      const needed = `the role ${role} for the area ${area}`;
+      throw new CommandFailure('forbidden', `${caller.name} may not give the command ${name}: it needs ${needed}`);
+    }
+    return { name, request: checkedRequest(name, given) };
+  }
+
+  #failed(command: string, given: unknown, caller: Caller, error: unknown): void {
+    this.#record(command, given, caller, { outcome: 'failed', reason: (error as Error).message });
+  }
+
+  #record(command: string, given: unknown, { name, from }: Caller, became: { outcome: string; reason?: string }): void {
+    if (this.#audit === null) return;
+    const request = (JSON.stringify(given, withoutSecrets) ?? '').slice(0, requestTextMax);
+    this.#audit.record({ event: 'command', command, request, by: name, ...(from === null ? {} : { from }), ...became });
   }
 }
+
+/** What only reads is not in the audit log, unless it was forbidden. */
+const isRead = (command: string) =>
+  Object.hasOwn(commands, command) && commands[command as CommandName].route.startsWith('GET ');
+
+const isForbidden = (error: unknown) => error instanceof CommandFailure && error.kind === 'forbidden';

@@ -1,5 +1,7 @@
 /** What `sluice quarantine` asks of a running broker. */
-import type { CommandHandlers, Quarantined } from '../contracts/commands.ts';
+import type { Quarantined } from '../contracts/commands/quarantine.ts';
+import type { CommandHandlers } from '../contracts/commands.ts';
+import { CommandFailure } from '../contracts/failures.ts';
 import type { QuarantineEntry, QuarantineStore } from '../contracts/pipeline.ts';
 
 export interface QuarantineTools {
@@ -55,7 +57,8 @@ function listed({ message, ...entry }: QuarantineEntry): Quarantined {
 
 async function find(store: QuarantineStore, id: number): Promise<QuarantineEntry> {
   const entry = await store.get(id);
-  if (entry === null) throw new Error(`There is no quarantined message ${id}; see sluice quarantine list`);
+  if (entry === null)
+    throw new CommandFailure('not-found', `There is no quarantined message ${id}; see sluice quarantine list`);
   return entry;
 }
 

@@ -4,6 +4,7 @@
  * Pages are made in the share of the broker's own jobs: however many somebody asks for, clients are served in between.
  */
 import { type Page, type PageRequest, Pages, type Walk } from '../base/pages.ts';
+import { CommandFailure } from '../contracts/failures.ts';
 import type { ConnectionView, QueuedView, RetainedView, SessionView, SubscriptionView } from '../contracts/views.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { Connection } from './connection.ts';
@@ -50,7 +51,9 @@ export class BrokerView {
   async queue(clientId: string, request?: PageRequest): Promise<Page<QueuedView>> {
     const { core } = this.#context;
     const session = core.findSession(clientId);
-    if (session === undefined) throw new Error(`There is no session of client ${JSON.stringify(clientId)}`);
+    if (session === undefined) {
+      throw new CommandFailure('not-found', `There is no session of client ${JSON.stringify(clientId)}`);
+    }
     return this.#pages.take(`queue ${session.sid}`, () => core.view.queue(session), request);
   }
 

@@ -2,7 +2,7 @@
 import { printable } from '../base/printable.ts';
 import type { CommandAnswer } from '../contracts/commands.ts';
 import { type Io, writeLine } from './io.ts';
-import { callBroker } from './running.ts';
+import { callBroker, runningBroker, runningHelp, runningOptions } from './running.ts';
 import { CommandError, readOptions, wholeNumber } from './usage.ts';
 
 const help = `sluice list sessions          sessions of connected and absent clients
@@ -12,21 +12,29 @@ sluice list retained          retained messages
 sluice list queue CLIENT      messages that wait for a client
 
   --limit N         so many at most (all)
-  --data-dir DIR    of the running broker (./data)
   --json            a line of JSON per item
-
+${runningHelp}
 What comes or goes while the list is read may be in it or not.
 `;
 
 const options = {
-  'data-dir': { type: 'string', default: './data' },
+  ...runningOptions,
   limit: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
 
-type ListName = 'sessions' | 'connections' | 'subscriptions' | 'retained' | 'queue';
-type Lists = { readonly [Name in ListName]: CommandAnswer<Name>['items'][number] };
+const commandOf = {
+  sessions: 'clients list',
+  connections: 'connections list',
+  subscriptions: 'subscriptions list',
+  retained: 'retained list',
+  queue: 'queue list',
+} as const;
+
+type ListName = keyof typeof commandOf;
+type ListPage<Name extends ListName> = CommandAnswer<(typeof commandOf)[Name]>;
+type Lists = { readonly [Name in ListName]: ListPage<Name>['items'][number] };
 
 /** One item in a line for people. */
 const lineOf: { readonly [Name in ListName]: (item: Lists[Name]) => string } = {
@@ -56,24 +64,25 @@ const expiring = (expiresAt: number | null) =>
 const isList = (name: string): name is ListName => Object.hasOwn(lineOf, name);
 const pageItems = 1_000;
 
-export async function list(argv: readonly string[], { stdout }: Io): Promise<void> {
+export async function list(argv: readonly string[], io: Io): Promise<void> {
   const { values, positionals } = readOptions('list', argv, options);
+  const { stdout } = io;
   if (values.help) return void stdout.write(help);
   const [name = '', clientId, ...more] = positionals;
   if (!isList(name) || (clientId !== undefined) !== (name === 'queue') || more.length > 0) {
     const use = 'Use: sluice list sessions, connections, subscriptions, retained, or queue CLIENT';
     throw new CommandError(`${use}; see sluice list --help`, 2);
   }
-  const directory = values['data-dir'];
-  const pageAt = (cursor: string | null, limit: number): Promise<CommandAnswer<ListName>> =>
+  const broker = runningBroker(values, io);
+  const pageAt = (cursor: string | null, limit: number): Promise<ListPage<ListName>> =>
     name === 'queue'
-      ? callBroker(directory, name, { clientId: clientId!, cursor, limit })
-      : callBroker(directory, name, { cursor, limit });
+      ? callBroker(broker, commandOf[name], { clientId: clientId!, cursor, limit })
+      : callBroker(broker, commandOf[name], { cursor, limit });
   let left = Number.POSITIVE_INFINITY;
   if (values.limit !== undefined) left = wholeNumber('--limit', values.limit, 1, Number.MAX_SAFE_INTEGER);
   let cursor: string | null = null;
   do {
-    const page: CommandAnswer<ListName> = await pageAt(cursor, Math.min(left, pageItems));
+    const page: ListPage<ListName> = await pageAt(cursor, Math.min(left, pageItems));
     for (const item of page.items) {
       await writeLine(values.json ? JSON.stringify(item) : lineOf[name](item as never), stdout);
     }

@@ -2,13 +2,12 @@
  * `sluice passwd`: adds users to a password file, changes their passwords, takes them out. The letters are
  * mosquitto_passwd's.
  */
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { ReadStream } from 'node:tty';
 import { type HashName, hashNames, hashPassword } from '../auth/authentication/password-hash.ts';
 import { saslPrep } from '../auth/authentication/scram-credentials.ts';
+import { writeInPlace } from '../base/write-in-place.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
 
@@ -103,37 +102,10 @@ const nameIn = (line: string) => {
   return text.startsWith('#') || !text.includes(':') ? null : text.slice(0, text.indexOf(':')).trim();
 };
 
-/** A broker that reads it meanwhile sees the old file or the new one, and nobody sees any who is not to. */
-async function replaceFile(name: string, text: string): Promise<void> {
-  // What a link leads to is changed, and not the link.
-  const file = await realpath(name).catch(() => name);
-  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
-  try {
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await keepReaders(file, handle);
-      await handle.writeFile(text, 'latin1');
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw new CommandError(`Cannot write ${name}: ${(error as Error).message}`);
-  }
-}
-
-/**
- * The file of a broker that runs as a user of its own stays readable to it when root changes a password: as its owner,
- * or by its group. That all the world could read it is not kept.
- */
-async function keepReaders(file: string, handle: FileHandle): Promise<void> {
-  const old = await stat(file).catch(() => null);
-  if (old === null) return;
-  if (process.getuid?.() === 0) await handle.chown(old.uid, old.gid);
-  const { gid } = await handle.stat();
-  if (gid === old.gid && (old.mode & 0o007) === 0) await handle.chmod(0o600 | (old.mode & 0o070));
+async function replaceFile(file: string, text: string): Promise<void> {
+  await writeInPlace(file, Buffer.from(text, 'latin1')).catch((error: Error) => {
+    throw new CommandError(`Cannot write ${file}: ${error.message}`);
+  });
 }
 
 async function askTwice(io: Io): Promise<string> {

@@ -1,7 +1,7 @@
 /** `sluice quarantine`: messages that a pipeline could not handle, of a running broker. */
-import type { Quarantined } from '../contracts/commands.ts';
+import type { Quarantined } from '../contracts/commands/quarantine.ts';
 import { type Io, isPrintable } from './io.ts';
-import { callBroker } from './running.ts';
+import { callBroker, type RunningBroker, runningBroker, runningHelp, runningOptions } from './running.ts';
 import { CommandError, readOptions } from './usage.ts';
 
 const help = `sluice quarantine list                what a pipeline could not handle, oldest first
@@ -9,12 +9,11 @@ sluice quarantine show NUMBER         one message, with its payload
 sluice quarantine replay NUMBER… | all   send them through the pipelines as they are now, in order
 sluice quarantine drop NUMBER… | all     forget them
 
-  --data-dir DIR    of the running broker (./data)
-  --json            a line of JSON per message, for list and show
+${runningHelp}  --json            a line of JSON per message, for list and show
 `;
 
 const options = {
-  'data-dir': { type: 'string', default: './data' },
+  ...runningOptions,
   json: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
@@ -23,26 +22,26 @@ export async function quarantine(argv: readonly string[], io: Io): Promise<void>
   const { values, positionals } = readOptions('quarantine', argv, options);
   if (values.help) return void io.stdout.write(help);
   const [action, ...numbers] = positionals;
-  const directory = values['data-dir'];
+  const broker = runningBroker(values, io);
   const isJson = values.json ?? false;
   switch (action) {
     case 'list':
-      if (numbers.length === 0) return list(directory, isJson, io);
+      if (numbers.length === 0) return list(broker, isJson, io);
       break;
     case 'show':
-      if (numbers.length === 1) return show(directory, numbers[0]!, isJson, io);
+      if (numbers.length === 1) return show(broker, numbers[0]!, isJson, io);
       break;
     case 'replay':
     case 'drop':
-      if (numbers.length > 0) return change(action, directory, numbers, io);
+      if (numbers.length > 0) return change(action, broker, numbers, io);
   }
   throw new CommandError('Use: sluice quarantine list, show, replay or drop; see sluice quarantine --help', 2);
 }
 
-async function list(directory: string, isJson: boolean, { stdout }: Io): Promise<void> {
+async function list(broker: RunningBroker, isJson: boolean, { stdout }: Io): Promise<void> {
   let shown = 0;
   for (let after = 0; ; ) {
-    const { entries, count } = await callBroker(directory, 'quarantine list', { after });
+    const { entries, count } = await callBroker(broker, 'quarantine list', { after });
     for (const entry of entries) stdout.write(isJson ? `${JSON.stringify(entry)}\n` : `${entryLine(entry)}\n`);
     shown += entries.length;
     if (entries.length === 0 || shown >= count) break;
@@ -56,8 +55,8 @@ function entryLine({ id, time, topic, bytes, pipeline, stage, reason, clientId }
   return `${id}  ${new Date(time).toISOString()}  ${topic}  ${bytes} bytes${from}\n    ${pipeline}, stage ${stage}: ${reason}`;
 }
 
-async function show(directory: string, number: string, isJson: boolean, { stdout }: Io): Promise<void> {
-  const shown = await callBroker(directory, 'quarantine show', { id: numberOf(number) });
+async function show(broker: RunningBroker, number: string, isJson: boolean, { stdout }: Io): Promise<void> {
+  const shown = await callBroker(broker, 'quarantine show', { id: numberOf(number) });
   if (isJson) return void stdout.write(`${JSON.stringify(shown)}\n`);
   const { payload, username, version, qos, retain, contentType, userProperties } = shown;
   const bytes = Buffer.from(payload, 'base64');
@@ -71,16 +70,16 @@ async function show(directory: string, number: string, isJson: boolean, { stdout
 
 async function change(
   action: 'replay' | 'drop',
-  directory: string,
+  broker: RunningBroker,
   numbers: readonly string[],
   { stdout }: Io,
 ): Promise<void> {
   const ids = numbers.length === 1 && numbers[0] === 'all' ? 'all' : numbers.map(numberOf);
   if (action === 'drop') {
-    const { count } = await callBroker(directory, 'quarantine drop', { ids });
+    const { count } = await callBroker(broker, 'quarantine drop', { ids });
     return void stdout.write(`${count} dropped\n`);
   }
-  const { published, dropped, rejected, quarantined } = await callBroker(directory, 'quarantine replay', { ids });
+  const { published, dropped, rejected, quarantined } = await callBroker(broker, 'quarantine replay', { ids });
   stdout.write(
     `${published} published, ${dropped} dropped, ${rejected} rejected, ${quarantined} in quarantine again\n`,
   );

@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   bans: async () => (await import('./bans.ts')).bans,
   list: async () => (await import('./list.ts')).list,
   reload: async () => (await import('./reload.ts')).reload,
+  admin: async () => (await import('./admin.ts')).admin,
   cert: async () => (await import('./cert.ts')).cert,
   backup: async () => (await import('./db.ts')).backup,
 };
@@ -40,6 +41,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice passwd FILE USER        add a user to a password file, or change the password
   sluice bans list|clear         bans of a running broker
   sluice list sessions|…         what a running broker has
+  sluice admin key create|…      keys of the HTTP API
   sluice reload                  apply a changed configuration to a running broker
   sluice cert                    make certificates for development
   sluice backup DIR              copy the data of a running broker

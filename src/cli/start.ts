@@ -14,6 +14,8 @@ const graceSeconds = 2;
 
 /** Where the commands of `sluice` look for a broker that is not named otherwise. */
 const usualDirectory = './data';
+/** Where the HTTP API is if the configuration does not say where. */
+const usualAdminListener = { host: '127.0.0.1', port: 18_083 };
 
 const help = `sluice start [options]
 
@@ -21,6 +23,7 @@ const help = `sluice start [options]
   --host HOST          address of all listeners, instead of the configured one
   --port N             port of the TCP listener (1883; 0: any that is free)
   --ws-port N          port of the WebSocket listener (8083; 0: any that is free)
+  --admin-port N       port of the HTTP API (18083, if that is free; 0: any that is free)
   --data-dir DIR       where sessions, queues and retained messages are kept (./data)
   --memory             keep everything in memory only: a restart forgets it
   --accept-loss        start although a part of what was acknowledged is lost
@@ -39,6 +42,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
     host: { type: 'string' },
     port: { type: 'string' },
     'ws-port': { type: 'string' },
+    'admin-port': { type: 'string' },
     'data-dir': { type: 'string' },
     memory: { type: 'boolean' },
     'accept-loss': { type: 'boolean' },
@@ -62,7 +66,8 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   io.keepFilesPrivate();
   const acceptLoss = values['accept-loss'] ?? false;
   const reread = values.config === undefined ? {} : { reread: read };
-  const options = { acceptLoss, where, remarks, environment: io.environment, commandsFor: usualDirectory, ...reread };
+  const usual = { commandsFor: usualDirectory, usualAdminListener };
+  const options = { acceptLoss, where, remarks, environment: io.environment, ...usual, ...reread };
   const starting = startWith(config, options);
   const closed = closedBySignal(starting, config.shutdownSeconds, io);
   // From now on, or one that comes early would end the process. What goes wrong stands in the log, or ends the start.
@@ -72,6 +77,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
     throw error;
   });
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
+  for (const { url } of app.adminListeners) io.stdout.write(`HTTP API on ${url}/api/v1\n`);
   io.stdout.write(`process ${process.pid}\n`);
   await Promise.race([closed, brokenDown(app, config.shutdownSeconds, io)]).finally(off);
 }
@@ -105,6 +111,8 @@ function withOptions(config: Config, values: Record<string, string | boolean | u
   if (host !== undefined) for (const listener of changed.listeners) listener.host = host;
   setPort(changed, 'tcp', '--port', values.port);
   setPort(changed, 'ws', '--ws-port', values['ws-port']);
+  const adminPort = values['admin-port'] as string | undefined;
+  if (adminPort !== undefined) setAdminPort(changed, adminPort);
   const directory = values['data-dir'] as string | undefined;
   if (values.memory === true) changed.store = { kind: 'memory' };
   else if (directory !== undefined && changed.store.kind === 'level') changed.store.directory = directory;
@@ -122,6 +130,17 @@ function setPort(config: ConfigDraft, kind: 'tcp' | 'ws', option: string, text: 
     const found = listener === undefined ? 'none' : `${others.length + 1} of them`;
     const what = `${option} sets the port of the ${kind} listener, and the configuration has ${found}`;
     throw new CommandError(`${what}; set it there, or by SLUICE_LISTENERS_0_PORT`, 2);
+  }
+  listener.port = port;
+}
+
+function setAdminPort({ admin }: ConfigDraft, text: string): void {
+  const port = wholeNumber('--admin-port', text, 0, 65_535);
+  const listeners = (admin.listeners ??= [{ ...usualAdminListener }]);
+  const [listener, ...others] = listeners;
+  if (listener === undefined || others.length > 0) {
+    const what = `--admin-port sets the port of the one listener of the HTTP API, and there are ${listeners.length}`;
+    throw new CommandError(`${what}; set it in the configuration`, 2);
   }
   listener.port = port;
 }

@@ -12,8 +12,8 @@ export class CommandError extends Error {
   readonly exitCode: number;
 
   /** Exit codes: 1 it did not work, 2 it was called wrongly, 70 a bug in Sluice. */
-  constructor(message: string, exitCode: 1 | 2 | 70 = 1) {
-    super(message);
+  constructor(message: string, exitCode: 1 | 2 | 70 = 1, options?: ErrorOptions) {
+    super(message, options);
     this.exitCode = exitCode;
   }
 }
@@ -50,4 +50,13 @@ export function wholeNumber(name: string, text: string, minimum: number, maximum
 export function noPositionals(command: string, positionals: readonly string[]): void {
   if (positionals.length === 0) return;
   throw new CommandError(`Unexpected argument "${positionals[0]}"; see sluice ${command} --help`, 2);
+}
+
+const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** A time such as `90s`, `10m`, `12h` or `30d`, in seconds, for the option called `name`. */
+export function durationSeconds(name: string, text: string): number {
+  const [, number, unit] = /^([1-9]\d{0,7})([smhd])$/.exec(text) ?? [];
+  if (number !== undefined && unit !== undefined) return Number(number) * unitSeconds[unit]!;
+  throw new CommandError(`${name} wants a time as 90s, 10m, 12h or 30d, not "${text}"`, 2);
 }

@@ -24,7 +24,7 @@ function onePassphrase(setting: { passphraseFile?: unknown; passphraseEnv?: unkn
 
 const serverName = z.string().regex(/^(\*\.)?[^*\s]+$/, 'a host name, which may begin with "*."');
 
-const tls = z
+export const tls = z
   .strictObject({
     ...certificate,
     certificates: z
@@ -96,7 +96,7 @@ const address = (defaultPort: number) => ({
 });
 
 /** What a browser sends: no path, no capitals, no port that the scheme implies. Anything else would never match. */
-const origin = z
+export const origin = z
   .string()
   .refine(
     (text) => text === '*' || text === 'null' || /^[a-z][a-z\d+.-]*:\/\/[^/?#A-Z]+$/.test(text),

@@ -106,10 +106,12 @@ function chosen(node: unknown, value: unknown): Partial<SchemaNode> {
 function withAbsolutePaths(config: Config, folder: string): Config {
   const listeners = config.listeners.map((plain) => {
     const listener = withOwnFiles(plain, folder);
-    if (!('tls' in listener)) return listener;
-    const certificates = listener.tls.certificates.map((each) => withAbsoluteNames(each, folder));
-    return { ...listener, tls: { ...withAbsoluteNames(listener.tls, folder), certificates } };
+    return 'tls' in listener ? { ...listener, tls: withCertificates(listener.tls, folder) } : listener;
   });
+  const adminListeners = config.admin.listeners?.map((listener) =>
+    listener.tls === undefined ? listener : { ...listener, tls: withCertificates(listener.tls, folder) },
+  );
+  const admin = { ...config.admin, ...(adminListeners === undefined ? {} : { listeners: adminListeners }) };
   const authentication = config.authentication.map((mechanism) => withAbsoluteNames(mechanism, folder));
   const pipelines = config.pipelines.map((each) =>
     mapFiles(each, (file) => resolve(folder, file)),
@@ -120,9 +122,18 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   const { store } = config;
   const authorization = withAbsoluteNames(config.authorization, folder);
   const audit = withAbsoluteNames(config.audit, folder);
-  const absolute = { ...config, listeners, authentication, authorization, audit, pipelines, tests };
+  const absolute = { ...config, listeners, admin, authentication, authorization, audit, pipelines, tests };
   if (store.kind === 'memory') return absolute;
   return { ...absolute, store: { ...store, directory: resolve(folder, store.directory) } };
+}
+
+type TlsSettings = NonNullable<NonNullable<Config['admin']['listeners']>[number]['tls']>;
+
+function withCertificates<T extends TlsSettings>(tls: T, folder: string): T {
+  return {
+    ...withAbsoluteNames(tls, folder),
+    certificates: tls.certificates.map((each) => withAbsoluteNames(each, folder)),
+  };
 }
 
 /** Of a listener: the files that its own mechanisms of authentication name. */

@@ -9,6 +9,7 @@ import { authorization } from '../contracts/authorization-settings.ts';
 import { pipelineLimits, pipelines, pipelineTest, topicFilter } from '../contracts/pipeline-settings.ts';
 import { brokerSettings } from '../contracts/settings.ts';
 import { bytes, milliseconds, seconds, text, whole } from '../contracts/values.ts';
+import { admin } from './admin-schema.ts';
 import { listener } from './listener-schema.ts';
 
 const durability = z.enum(['sync', 'os', 'memory']);
@@ -75,6 +76,7 @@ export const schema = z.strictObject({
     .array(pipelineTest)
     .default([])
     .describe('messages for pipelines and their expected results, run by `sluice config check`'),
+  admin: admin.prefault({}).describe('the [HTTP API](../guides/http-api.md) of a running broker'),
   audit: audit.prefault({}).describe('a file that tells who connected, what was refused and which commands were given'),
   log: z
     .strictObject({

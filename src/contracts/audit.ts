@@ -48,7 +48,9 @@ export interface AuditEvent {
   readonly rule?: string | undefined;
   readonly until?: string;
   readonly command?: string;
-  /** Of a command, as JSON. */
+  /** Who gave a command: `control socket`, `program`, `key backup-job`. */
+  readonly by?: string;
+  /** Of a command, as JSON, cut if it is long. */
   readonly request?: string;
   readonly outcome?: string;
 }

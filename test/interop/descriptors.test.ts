@@ -55,7 +55,7 @@ interface Started {
 /** With so many file descriptors. */
 async function startBroker(openFiles: number): Promise<Started> {
   const directory = mkdtempSync(join(tmpdir(), 'sluice-descriptors-'));
-  const args = [mainFile, 'start', '--port', '0', '--ws-port', '0', '--data-dir', directory];
+  const args = [mainFile, 'start', '--port', '0', '--ws-port', '0', '--admin-port', '0', '--data-dir', directory];
   const child = spawn('sh', ['-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, process.execPath, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, SLUICE_SYS_INTERVAL_SECONDS: '1' },

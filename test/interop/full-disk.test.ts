@@ -28,7 +28,20 @@ test.runIf(isMounted)(
     const data = join(directory, 'stopped');
     const config = join(tmpdir(), `sluice-stop-${process.pid}.yaml`);
     writeFileSync(config, 'shutdownSeconds: 2\n');
-    const args = [mainFile, 'start', '--config', config, '--port', '0', '--ws-port', '0', '--data-dir', data];
+    const args = [
+      mainFile,
+      'start',
+      '--config',
+      config,
+      '--port',
+      '0',
+      '--ws-port',
+      '0',
+      '--admin-port',
+      '0',
+      '--data-dir',
+      data,
+    ];
     const child = spawn(process.execPath, args, { stdio: 'pipe' });
     let [out, err] = ['', ''];
     child.stdout.on('data', (bytes: Buffer) => (out += bytes.toString()));

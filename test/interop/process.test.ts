@@ -44,7 +44,19 @@ interface Started {
 
 /** `log`: a file in the place of the pipe for standard error. */
 async function startBroker(argv: readonly string[] = [], log: number | 'pipe' = 'pipe'): Promise<Started> {
-  const args = [mainFile, 'start', '--port', '0', '--ws-port', '0', '--data-dir', directory, ...argv];
+  const args = [
+    mainFile,
+    'start',
+    '--port',
+    '0',
+    '--ws-port',
+    '0',
+    '--admin-port',
+    '0',
+    '--data-dir',
+    directory,
+    ...argv,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', log] });
   running.add(child);
   let text = '';
@@ -138,7 +150,7 @@ test.runIf(process.platform !== 'win32')(
       SLUICE_PORT: 'tcp://10.0.0.1:1883',
     };
     const env = { ...process.env, ...kubernetes };
-    const args = [mainFile, 'start', '--config', config, '--port', '0', '--ws-port', '0'];
+    const args = [mainFile, 'start', '--config', config, '--port', '0', '--ws-port', '0', '--admin-port', '0'];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env });
     running.add(child);
     const ended = once(child, 'exit').then((end) => {

@@ -24,7 +24,7 @@ export class LongestBroker {
 
   static async start(directory: string): Promise<LongestBroker> {
     await build();
-    const argv = [mainFile, 'start', '--port', '0', '--ws-port', '0', '--data-dir', directory];
+    const argv = [mainFile, 'start', '--port', '0', '--ws-port', '0', '--admin-port', '0', '--data-dir', directory];
     const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
     let log = '';
     child.stderr.on('data', (bytes: Buffer) => (log += bytes.toString()));

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type App, startApp } from '../../../src/app.ts';
 import { parseConfig } from '../../../src/config/load.ts';
 import type { Hooks } from '../../../src/contracts/hooks.ts';
+import { program } from '../../../src/contracts/roles.ts';
 import { WireClient } from '../../support/wire-client.ts';
 import { sluice } from './fake-io.ts';
 
@@ -60,5 +61,5 @@ test('lists who is shut out, with names that cannot speak to the terminal, and l
 });
 
 test.each(['constructor', '__proto__', 'toString'])('"%s" is no command', async (command) => {
-  await expect(app.commands.receive({ command })).rejects.toThrow('knows no command');
+  await expect(app.commands.receive(command, {}, program)).rejects.toThrow('knows no command');
 });

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { type App, startApp } from '../../../src/app.ts';
 import { parseConfig } from '../../../src/config/load.ts';
+import { program } from '../../../src/contracts/roles.ts';
 import type { ConfigInput } from '../../../src/index.ts';
 import { sluice } from './fake-io.ts';
 
@@ -62,7 +63,7 @@ describe('a broker that keeps its data in memory', () => {
   });
 });
 
-test('every command is in the audit log, whatever it is and whatever became of it', async () => {
+test('every command that changes something is in the audit log, whatever became of it', async () => {
   const directory = freshDirectory();
   const file = join(folder, `audit-${lastCase}.log`);
   const app = await startApp(parseConfig({ ...quiet, store: { directory }, audit: { file } }));
@@ -70,14 +71,13 @@ test('every command is in the audit log, whatever it is and whatever became of i
   expect((await sluice('backup', target, '--data-dir', directory)).code).toBe(0);
   expect((await sluice('backup', target, '--data-dir', directory)).code).toBe(1);
   await sluice('bans', 'list', '--data-dir', directory);
-  await expect(app.commands.receive({ command: 'no such thing' })).rejects.toThrow(/knows no command/);
+  await expect(app.commands.receive('no such thing', {}, program)).rejects.toThrow(/knows no command/);
   await app.close();
   const events = readFileSync(file, 'utf8').trimEnd().split('\n');
   const commands = events.map((line) => JSON.parse(line)).filter(({ event }) => event === 'command');
   expect(commands.map(({ command, outcome }) => [command, outcome])).toEqual([
     ['backup', 'done'],
     ['backup', 'failed'],
-    ['bans list', 'done'],
     ['no such thing', 'failed'],
   ]);
 });

@@ -14,7 +14,7 @@ const directory = mkdtempSync(join(tmpdir(), 'sluice-start-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 afterEach(() => vi.useRealTimers());
 
-const quiet = ['--memory', '--port', '0', '--ws-port', '0', '--log-level', 'silent'];
+const quiet = ['--memory', '--port', '0', '--ws-port', '0', '--admin-port', '0', '--log-level', 'silent'];
 
 function fileWith(text: string): string {
   const file = join(mkdtempSync(join(directory, 'case-')), 'sluice.yaml');
@@ -28,6 +28,7 @@ function fakeApp() {
   const app = {
     ended: new Promise<void>(() => {}),
     listeners: [{ url: 'mqtt://127.0.0.1:1883' }, { url: 'ws://127.0.0.1:8083/mqtt' }],
+    adminListeners: [{ url: 'http://127.0.0.1:18083' }],
     close: vi.fn(() => new Promise<void>((resolve) => (closed = resolve))),
   };
   const startWith = vi.fn(async () => app as unknown as App);
@@ -60,6 +61,7 @@ test('it tells each listener and the process, and a signal ends it with 0', asyn
   expect(lines).toEqual([
     expect.stringMatching(/^Sluice \S+ listening on mqtt:\/\/127\.0\.0\.1:\d+$/),
     expect.stringMatching(/^Sluice \S+ listening on ws:\/\/127\.0\.0\.1:\d+\/mqtt$/),
+    expect.stringMatching(/^HTTP API on http:\/\/127\.0\.0\.1:\d+\/api\/v1$/),
     `process ${process.pid}`,
   ]);
   expect({ exits: io.exits, err: io.stderr.text }).toEqual({ exits: [], err: '' });

@@ -1,9 +1,10 @@
 /**
- * The tables of commands to a running broker in the page of commands. `<!-- commands -->` stands before the table of
- * all, `<!-- items: sessions -->` before the keys of the items that a command answers.
+ * The tables in the page of the HTTP API. `<!-- commands -->` stands before the table of all commands, `<!-- items:
+ * clients list -->` before the keys of the items that one answers, `<!-- problems -->` before the kinds of refusals.
  */
 import { z } from 'zod';
 import { type CommandName, commands } from '../../../src/contracts/commands.ts';
+import { failures } from '../../../src/contracts/failures.ts';
 
 export interface Key {
   readonly command: string;
@@ -71,7 +72,11 @@ const told = (keys: readonly Key[]) =>
   keys.map(({ name, description, defaultValue }) => `\`${name}\`${shown(defaultValue)}: ${description}`).join('; ');
 
 function commandRows(): string {
-  const rows = all.map((name) => [`\`${name}\``, commands[name].what, told(requestKeys(name)), told(answerKeys(name))]);
+  const rows = all.map((name) => {
+    const { what, route, role, area } = commands[name];
+    const keys = [told(requestKeys(name)), told(answerKeys(name))];
+    return [`\`${name}\``, what, `\`${route}\``, `${role}, ${area}`, ...keys];
+  });
   return rows.map((cells) => `| ${cells.join(' | ')} |\n`).join('');
 }
 
@@ -81,10 +86,17 @@ function itemRows(command: CommandName): string {
     .join('');
 }
 
-const table = /^(<!-- (commands|items: (.+)) -->\n\n?\|.*\n\|[-|]+\n)(?:\|.*\n)*/gm;
+function problemRows(): string {
+  return Object.entries(failures)
+    .map(([kind, { status, title, remedy }]) => `| \`${kind}\` | ${status} | ${title} | ${remedy} |\n`)
+    .join('');
+}
+
+const table = /^(<!-- (commands|problems|items: (.+)) -->\n\n?\|.*\n\|[-|]+\n)(?:\|.*\n)*/gm;
 
 export function withTables(page: string): string {
   return page.replace(table, (_, head: string, what: string, command: CommandName) => {
+    if (what === 'problems') return `${head}${problemRows()}`;
     return `${head}${what === 'commands' ? commandRows() : itemRows(command)}`;
   });
 }

@@ -1,10 +1,12 @@
-/** The page of commands says of those to a running broker what their schemas say. `npm run docs:commands` writes it. */
+/** The page of the HTTP API and its OpenAPI document say what the schemas of the commands say. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { openApi } from '../../../src/api/openapi.ts';
+import { version } from '../../../src/broker/version.ts';
 import { allKeys, commandsWithItems, withTables } from './command-tables.ts';
 import { root, textOf } from './pages.ts';
 
-const page = 'docs/reference/commands.md';
+const page = 'docs/reference/http-api.md';
 
 test('every key of a request or answer has a description', () => {
   expect(allKeys.length).toBeGreaterThan(60);
@@ -16,4 +18,9 @@ test('the tables say what the schemas say (npm run docs:commands writes them)', 
   expect(text).toContain('<!-- commands -->');
   expect(commandsWithItems.filter((name) => !text.includes(`<!-- items: ${name} -->`))).toEqual([]);
   await expect(withTables(text)).toMatchFileSnapshot(join(root, page));
+});
+
+test('the OpenAPI document is that of the commands (npm run docs:commands writes it)', async () => {
+  const text = `${JSON.stringify(openApi(version), null, 2)}\n`;
+  await expect(text).toMatchFileSnapshot(join(root, 'docs/reference/openapi.json'));
 });

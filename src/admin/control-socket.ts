@@ -1,0 +1,37 @@
+/**
+ * Where a running broker takes commands from whoever may use its files: a socket, readable by its owner only. It is in
+ * the data directory; of a broker that keeps its data in memory, in a directory of the user's own for temporary files,
+ * by the name of the data directory that it would have.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/** The kernel takes no longer path for a socket: 108 bytes on Linux, 104 on macOS, with a zero at the end. */
+const pathBytesMax = 103;
+
+/** Of a broker whose data is in this directory, which must exist. */
+export function socketIn(directory: string): string {
+  const inside = join(realpathSync(directory), 'control.sock');
+  return Buffer.byteLength(inside) <= pathBytesMax ? inside : socketBeside(directory);
+}
+
+/** Of a broker without a data directory; this is the one that it would have. */
+export function socketBeside(directory: string): string {
+  const real = existsSync(directory) ? realpathSync(directory) : resolve(directory);
+  const name = createHash('sha256').update(real).digest('hex').slice(0, 16);
+  return join(ownDirectory(), `${name}.sock`);
+}
+
+/** Others can write beside it, but not into it. */
+function ownDirectory(): string {
+  const { uid, username } = userInfo();
+  const own = join(tmpdir(), `sluice-${uid < 0 ? username : uid}`);
+  mkdirSync(own, { recursive: true, mode: 0o700 });
+  const found = lstatSync(own);
+  if (uid >= 0 && (!found.isDirectory() || found.uid !== uid || (found.mode & 0o077) !== 0)) {
+    throw new Error(`${own} is not a directory that only you can use; remove it`);
+  }
+  return own;
+}

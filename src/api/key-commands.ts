@@ -1,0 +1,23 @@
+/** What carries out commands about keys. */
+
+import type { KeyView } from '../contracts/commands/keys.ts';
+import type { CommandHandlers } from '../contracts/commands.ts';
+import type { ApiKey, Keys } from './keys.ts';
+
+type Handlers = Pick<CommandHandlers, 'keys list' | 'keys create' | 'keys delete'>;
+
+export function keyHandlers(keys: Keys, now: () => number): Handlers {
+  return {
+    'keys list': async () => ({ keys: keys.list().map(viewOf) }),
+    async 'keys create'({ expiresInSeconds, ...wanted }) {
+      const expiresAt = expiresInSeconds === null ? null : now() + expiresInSeconds * 1_000;
+      const { key, secret } = await keys.create({ ...wanted, expiresAt }, now());
+      return { ...viewOf(key), key: secret };
+    },
+    'keys delete': async ({ id }) => viewOf(await keys.delete(id)),
+  };
+}
+
+function viewOf({ hash: _, ...key }: ApiKey): KeyView {
+  return key;
+}

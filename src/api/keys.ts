@@ -1,0 +1,111 @@
+/**
+ * Keys of the API: what may show it may do what the key is for. Only a hash of each is kept, in a file of the data
+ * directory; a broker without one forgets them at its end.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { writeInPlace } from '../base/write-in-place.ts';
+import { CommandFailure } from '../contracts/failures.ts';
+import { areas, roles } from '../contracts/roles.ts';
+
+const keysMax = 1_000;
+const secretBytes = 32;
+
+const stored = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  role: z.enum(roles),
+  areas: z.array(z.enum(areas)),
+  username: z.string().nullable(),
+  createdAt: z.number(),
+  expiresAt: z.number().nullable(),
+  /** SHA-256 of the secret part, in hexadecimal: it has 256 bits of chance, so it needs no slow hash. */
+  hash: z.string(),
+});
+export type ApiKey = Readonly<z.output<typeof stored>>;
+const file = z.strictObject({ format: z.literal(1), keys: z.array(stored) });
+
+export type NewKey = Pick<ApiKey, 'name' | 'role' | 'areas' | 'username' | 'expiresAt'>;
+
+/** `sluice_` lets scanners of secrets find one that went astray. */
+const form = /^sluice_([\w-]{8})_([\w-]{43})$/;
+const hashOf = (secret: string) => createHash('sha256').update(secret).digest();
+
+export class Keys {
+  readonly #path: string | null;
+  readonly #keys: Map<string, ApiKey>;
+  /** One write after the other. */
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(path: string | null, keys: readonly ApiKey[]) {
+    this.#path = path;
+    this.#keys = new Map(keys.map((key) => [key.id, key]));
+  }
+
+  /** Null: they are kept in memory only. Rejects if the file is there and cannot be used. */
+  static async open(path: string | null): Promise<Keys> {
+    if (path === null) return new Keys(null, []);
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Keys(path, []);
+      throw error;
+    }
+    try {
+      return new Keys(path, file.parse(JSON.parse(text)).keys);
+    } catch (cause) {
+      throw new Error(`${path} cannot be used; restore it, or remove it and make new keys`, { cause });
+    }
+  }
+
+  list(): readonly ApiKey[] {
+    return [...this.#keys.values()];
+  }
+
+  /** Resolves once it is stored, with the only copy of the key itself. Rejects if there are too many. */
+  async create(wanted: NewKey, now: number): Promise<{ readonly key: ApiKey; readonly secret: string }> {
+    for (const { id, expiresAt } of this.list()) if (expiresAt !== null && expiresAt <= now) this.#keys.delete(id);
+    if (this.#keys.size >= keysMax) {
+      throw new CommandFailure('conflict', `There are ${keysMax} keys already; delete one that nobody uses`);
+    }
+    const id = randomBytes(6).toString('base64url');
+    const secret = randomBytes(secretBytes).toString('base64url');
+    const key: ApiKey = { ...wanted, id, createdAt: now, hash: hashOf(secret).toString('hex') };
+    this.#keys.set(id, key);
+    await this.#write().catch((error: unknown) => {
+      this.#keys.delete(id);
+      throw error;
+    });
+    return { key, secret: `sluice_${id}_${secret}` };
+  }
+
+  /** Resolves once that is stored. Whoever uses it is refused from now on. */
+  async delete(id: string): Promise<ApiKey> {
+    const key = this.#keys.get(id);
+    if (key === undefined) throw new CommandFailure('not-found', `There is no key ${JSON.stringify(id)}`);
+    this.#keys.delete(id);
+    await this.#write();
+    return key;
+  }
+
+  /** Null if it is none, or has expired. */
+  find(text: string, now: number): ApiKey | null {
+    const [, id, secret] = form.exec(text) ?? [];
+    if (id === undefined || secret === undefined) return null;
+    const key = this.#keys.get(id);
+    if (key === undefined || (key.expiresAt !== null && key.expiresAt <= now)) return null;
+    return timingSafeEqual(hashOf(secret), Buffer.from(key.hash, 'hex')) ? key : null;
+  }
+
+  #write(): Promise<void> {
+    const path = this.#path;
+    if (path === null) return Promise.resolve();
+    const content = () => Buffer.from(`${JSON.stringify({ format: 1, keys: this.list() }, null, 2)}\n`);
+    const write = () => writeInPlace(path, content());
+    const written = this.#writing.then(write);
+    this.#writing = written.catch(() => {});
+    return written;
+  }
+}

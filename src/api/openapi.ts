@@ -1,0 +1,142 @@
+/** The API's own description: OpenAPI 3.1, made of what the commands declare. */
+import { z } from 'zod';
+import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
+import { type CommandName, commands } from '../contracts/commands.ts';
+import { failures } from '../contracts/failures.ts';
+import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** `bansList` of `bans list`. */
+const operationId = (name: string) => name.replaceAll(/ (\w)/g, (_, letter: string) => letter.toUpperCase());
+
+function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+    io,
+    unrepresentable: 'any',
+    override: ({ jsonSchema }) => {
+      // A unit is in the text.
+      const node = jsonSchema as { unit?: string; description?: string };
+      if (node.unit === undefined) return;
+      if (node.description?.includes(node.unit) === false) node.description += `, in ${node.unit}`;
+      delete node.unit;
+    },
+  }) as Record<string, unknown>;
+  return rest;
+}
+
+const problemResponse = { $ref: '#/components/responses/problem' };
+
+function operation(name: CommandName, declaration: CommandDeclaration): Json {
+  const { what, role, area, request, answer, route, isStream = false } = declaration;
+  const { method, path } = splitRoute(route);
+  const { properties = {}, required = [] } = schemaOf(request, 'input') as {
+    properties?: Record<string, Json>;
+    required?: string[];
+  };
+  const isInPath = (key: string) => path.includes(`{${key}}`);
+  const takesBody = hasBody(method);
+  const entries = Object.entries(properties);
+  const parameters = entries
+    .filter(([key]) => isInPath(key) || !takesBody)
+    .map(([key, { description, ...schema }]) => ({
+      name: key,
+      in: isInPath(key) ? 'path' : 'query',
+      required: isInPath(key) || required.includes(key),
+      description,
+      schema: withoutNull(schema),
+    }));
+  const inBody = entries.filter(([key]) => !isInPath(key));
+  const needed = required.filter((key) => !isInPath(key));
+  const body = {
+    type: 'object',
+    properties: Object.fromEntries(inBody),
+    additionalProperties: false,
+    ...(needed.length > 0 ? { required: needed } : {}),
+  };
+  const event = schemaOf(answer, 'output');
+  const content = isStream
+    ? { 'application/x-ndjson': { schema: event }, 'text/event-stream': { schema: { type: 'string' } } }
+    : { 'application/json': { schema: event } };
+  return {
+    operationId: operationId(name),
+    summary: what,
+    description: `Needs the role ${role}, for the area ${area}.`,
+    tags: [area],
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(takesBody && inBody.length > 0
+      ? { requestBody: { required: needed.length > 0, content: { 'application/json': { schema: body } } } }
+      : {}),
+    responses: {
+      200: { description: isStream ? 'events, one after the other' : 'done', content },
+      default: problemResponse,
+    },
+  };
+}
+
+/** A parameter that is not there is null. */
+function withoutNull(schema: Json): Json {
+  const { anyOf, default: given, ...others } = schema as { anyOf?: Json[]; default?: unknown; type?: string[] };
+  const types = Array.isArray(others.type) ? others.type.filter((type) => type !== 'null') : null;
+  const rest = types === null ? others : { ...others, type: types.length === 1 ? types[0] : types };
+  const kept = given === undefined || given === null ? {} : { default: given };
+  const kinds = anyOf?.filter(({ type }) => type !== 'null');
+  if (kinds === undefined) return { ...rest, ...kept };
+  return kinds.length === 1 ? { ...rest, ...kinds[0], ...kept } : { ...rest, anyOf: kinds, ...kept };
+}
+
+const problemSchema = {
+  type: 'object',
+  description: 'A problem document (RFC 9457)',
+  properties: {
+    type: { type: 'string', enum: Object.keys(failures).map((kind) => `${apiPath}/problems/${kind}`) },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string', description: 'what happened' },
+    remedy: { type: 'string', description: 'what to do' },
+    errors: {
+      type: 'array',
+      description: 'of an invalid request: what is wrong where',
+      items: {
+        type: 'object',
+        properties: { at: { type: 'string' }, message: { type: 'string' } },
+        required: ['at', 'message'],
+        additionalProperties: false,
+      },
+    },
+  },
+  required: ['type', 'title', 'status', 'detail', 'remedy'],
+  additionalProperties: false,
+};
+
+export function openApi(version: string): Json {
+  const paths: Record<string, Record<string, Json>> = {};
+  for (const name of Object.keys(commands) as CommandName[]) {
+    const declaration: CommandDeclaration = commands[name];
+    const { method, path } = splitRoute(declaration.route);
+    const operations = (paths[apiPath + path] ??= {});
+    operations[method.toLowerCase()] = operation(name, declaration);
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Sluice',
+      version,
+      description: 'See and steer a running broker. Failures are problem documents (RFC 9457).',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    security: [{ key: [] }],
+    paths,
+    components: {
+      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'a key of `sluice admin key create`' } },
+      schemas: { Problem: problemSchema },
+      responses: {
+        problem: {
+          description: 'it was not done',
+          content: { [problemMediaType]: { schema: { $ref: '#/components/schemas/Problem' } } },
+        },
+      },
+    },
+  };
+}

@@ -1,0 +1,54 @@
+/**
+ * The request of a command out of path, query and body: text becomes the number, boolean or list that the command's
+ * schema wants there. What does not look like one stays text, which the schema refuses in its own words.
+ */
+import { z } from 'zod';
+import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
+
+type Kind = 'number' | 'boolean' | 'array' | 'string';
+
+interface Node {
+  readonly type?: string;
+  readonly anyOf?: readonly Node[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly items?: Node;
+}
+
+function kindsOf(node: Node): Kind[] {
+  if (node.anyOf !== undefined) return node.anyOf.flatMap(kindsOf);
+  if (node.enum !== undefined) return node.enum.map((value) => typeof value as Kind);
+  if (node.const !== undefined) return [typeof node.const as Kind];
+  if (node.type === 'integer' || node.type === 'number') return ['number'];
+  if (node.type === 'boolean') return ['boolean'];
+  if (node.type === 'array') return ['array', ...kindsOf(node.items ?? {})];
+  return node.type === 'string' ? ['string'] : [];
+}
+
+export class TextKeys {
+  readonly #kinds: ReadonlyMap<string, readonly Kind[]>;
+
+  constructor({ request }: Pick<CommandDeclaration, 'request'>) {
+    const { properties = {} } = z.toJSONSchema(request, { io: 'input', unrepresentable: 'any' });
+    this.#kinds = new Map(Object.entries(properties).map(([key, node]) => [key, kindsOf(node as Node)]));
+  }
+
+  /** A key that comes several times has a list. Keys that the command does not know stay, to be refused by it. */
+  read(given: Readonly<Record<string, string | string[]>>): Record<string, unknown> {
+    const request: Record<string, unknown> = {};
+    for (const [key, text] of Object.entries(given)) {
+      const kinds = this.#kinds.get(key) ?? [];
+      request[key] = kinds.includes('array')
+        ? [text].flat().map((each) => typedValue(each, kinds))
+        : typedValue(text, kinds);
+    }
+    return request;
+  }
+}
+
+function typedValue(text: string | string[], kinds: readonly Kind[]): unknown {
+  if (typeof text !== 'string') return text;
+  if (kinds.includes('number') && /^-?\d{1,16}(\.\d+)?$/.test(text)) return Number(text);
+  if (kinds.includes('boolean') && (text === 'true' || text === 'false')) return text === 'true';
+  return text;
+}

@@ -1,0 +1,147 @@
+/** A route for each command, from what its declaration says. */
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Commands } from '../admin/commands.ts';
+import type { CommandDeclaration, Method } from '../contracts/commands/declaration.ts';
+import { type CommandName, commands } from '../contracts/commands.ts';
+import { CommandFailure, failures } from '../contracts/failures.ts';
+import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
+import type { Caller } from '../contracts/roles.ts';
+import { type Problem, problemOf } from './problem.ts';
+import { TextKeys } from './query.ts';
+import type { StreamPlaces } from './stream-places.ts';
+
+const methods: readonly Method[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+
+export interface RouteTools {
+  readonly commands: Commands;
+  /** Throws a CommandFailure if nobody has shown who asks. */
+  readonly callerOf: (request: FastifyRequest) => Caller;
+  readonly streams: StreamPlaces;
+}
+
+/** `/clients/:clientId` as fastify has it, for `/clients/{clientId}`. */
+const pattern = (path: string) => apiPath + path.replaceAll(/\{(\w+)\}/g, ':$1');
+
+export function addRoutes(app: FastifyInstance, tools: RouteTools): void {
+  const taken = new Map<string, Method[]>();
+  for (const name of Object.keys(commands) as CommandName[]) {
+    const declaration: CommandDeclaration = commands[name];
+    const { method, path } = splitRoute(declaration.route);
+    const url = pattern(path);
+    taken.set(url, [...(taken.get(url) ?? []), method]);
+    app.route({ method, url, handler: handlerOf(name, declaration, tools) });
+  }
+  for (const [url, known] of taken) refuseOthers(app, url, known);
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+
+function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: RouteTools): Handler {
+  const text = new TextKeys(declaration);
+  const { method } = splitRoute(declaration.route);
+  const takesBody = hasBody(method);
+  const requestOf = ({ params, query, body }: FastifyRequest): unknown => {
+    const inText = text.read({ ...(takesBody ? {} : (query as object)), ...(params as object) });
+    if (!takesBody) return inText;
+    const given = body ?? {};
+    // Anything but an object is refused by the schema.
+    return typeof given !== 'object' || Array.isArray(given) ? given : { ...given, ...inText };
+  };
+  if (declaration.isStream) return (request, reply) => stream(name, requestOf(request), request, reply, tools);
+  return async (request, reply) => {
+    const answer = await tools.commands.receive(name, requestOf(request), tools.callerOf(request));
+    return reply.type('application/json').send(Buffer.from(JSON.stringify(answer)));
+  };
+}
+
+/** A path that is there answers other methods with those that it takes. [RFC 9110 15.5.6] */
+function refuseOthers(app: FastifyInstance, url: string, known: readonly Method[]): void {
+  const others = methods.filter((method) => !known.includes(method));
+  const allowed = known.includes('GET') ? ['GET', 'HEAD', ...known.filter((each) => each !== 'GET')] : known;
+  app.route({
+    method: others,
+    url,
+    exposeHeadRoute: false,
+    handler: async ({ method }, reply) => {
+      const detail = `${method} is not taken here; ${allowed.join(', ')} ${allowed.length > 1 ? 'are' : 'is'}`;
+      return sendProblem(reply.header('Allow', allowed.join(', ')), problemOf('no-such-method', detail));
+    },
+  });
+}
+
+/** As bytes, since the framework would add a character set to text, which JSON has not. */
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  if (problem.status === failures.unauthenticated.status) reply.header('WWW-Authenticate', 'Bearer');
+  return reply
+    .code(problem.status)
+    .type(problemMediaType)
+    .send(Buffer.from(JSON.stringify(problem)));
+}
+
+const eventStream = 'text/event-stream';
+const jsonLines = 'application/x-ndjson';
+/** Proxies end a connection on which nothing comes. */
+const heartbeatMs = 15_000;
+
+/** Events as a client wants them: server-sent events or a line of JSON each. */
+async function stream(
+  name: CommandName,
+  given: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { commands, callerOf, streams }: RouteTools,
+): Promise<unknown> {
+  const { accept = '*/*' } = request.headers;
+  const type = accept.includes(eventStream) ? eventStream : jsonLines;
+  if (type === jsonLines && !/\*\/\*|application\/(\*|x-ndjson)/.test(accept)) {
+    throw new CommandFailure('not-acceptable', `A stream is ${eventStream} or ${jsonLines}, not ${accept}`);
+  }
+  const caller = callerOf(request);
+  const leave = streams.take(caller);
+  const ended = new AbortController();
+  reply.raw.once('close', () => {
+    ended.abort();
+    leave();
+  });
+  let events: AsyncIterable<object>;
+  try {
+    events = commands.stream(name, given, caller, AbortSignal.any([ended.signal, streams.closing]));
+  } catch (error) {
+    leave();
+    throw error;
+  }
+  return reply
+    .type(type === eventStream ? `${eventStream}; charset=utf-8` : jsonLines)
+    .header('X-Accel-Buffering', 'no')
+    .send(Readable.from(type === eventStream ? serverSent(events) : lines(events), { objectMode: false }));
+}
+
+async function* lines(events: AsyncIterable<object>): AsyncGenerator<string> {
+  for await (const event of events) yield `${JSON.stringify(event)}\n`;
+}
+
+async function* serverSent(events: AsyncIterable<object>): AsyncGenerator<string> {
+  // Something has to come first, so that the client knows that it is connected.
+  yield ':\n\n';
+  const iterator = events[Symbol.asyncIterator]();
+  let next = iterator.next();
+  try {
+    for (;;) {
+      let timer: NodeJS.Timeout | undefined;
+      const silence = new Promise<null>((resolve) => {
+        timer = setTimeout(resolve, heartbeatMs, null);
+      });
+      const result = await Promise.race([next, silence]).finally(() => clearTimeout(timer));
+      if (result === null) {
+        yield ':\n\n';
+        continue;
+      }
+      if (result.done) return;
+      yield `data: ${JSON.stringify(result.value)}\n\n`;
+      next = iterator.next();
+    }
+  } finally {
+    await iterator.return?.();
+  }
+}

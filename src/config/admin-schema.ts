@@ -1,0 +1,31 @@
+/** What a configuration may say of the HTTP API. */
+import { z } from 'zod';
+import { text, whole } from '../contracts/values.ts';
+import { origin, tls } from './listener-schema.ts';
+
+const adminListener = z.strictObject({
+  host: text.default('127.0.0.1').describe('address to listen on'),
+  port: whole(0, 65_535).default(18_083).describe('0 takes any that is free'),
+  tls: tls.optional().describe('without it, plain HTTP'),
+});
+
+export const admin = z.strictObject({
+  listeners: z
+    .array(adminListener)
+    .max(16)
+    .optional()
+    .describe(
+      'addresses of the HTTP API. Without it, `sluice start` takes http://127.0.0.1:18083 if that is free, and a ' +
+        "program's broker none",
+    ),
+  hosts: z
+    .array(z.string().regex(/^[a-z\d.-]+$/, 'a host name in lower case, as broker.example'))
+    .max(100)
+    .default([])
+    .describe('names of this machine by which it may be asked, besides its addresses and `localhost`'),
+  origins: z
+    .array(origin)
+    .max(100)
+    .default([])
+    .describe('web pages that may ask, as `https://ops.example`, besides those that the API serves'),
+});

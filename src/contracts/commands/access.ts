@@ -1,0 +1,39 @@
+/** Who is shut out. */
+import { z } from 'zod';
+import { canonicalAddress, sourceOf } from '../../base/addresses.ts';
+import { ban } from '../bans.ts';
+import { type CommandDeclarations, count, nothing } from './declaration.ts';
+
+/** As bans know it: of IPv6, a network. */
+const bannedAddress = (given: string): string | null => {
+  const address = canonicalAddress(given.replace(/\/64$/, ''));
+  return address === null ? null : sourceOf(address);
+};
+
+export const accessCommands = {
+  'bans list': {
+    what: 'tells who is banned',
+    area: 'access',
+    role: 'viewer',
+    route: 'GET /bans',
+    request: nothing,
+    answer: z.strictObject({ bans: z.array(ban).readonly().describe('bans; the one that ends first comes first') }),
+  },
+  'bans clear': {
+    what: 'lifts bans of an address, and of users and clients from it',
+    area: 'access',
+    role: 'operator',
+    route: 'POST /bans/clear',
+    request: z.strictObject({
+      address: z
+        .string()
+        .refine((given) => bannedAddress(given) !== null, 'an address, as bans list gives it')
+        .nullable()
+        .describe('address, as `bans list` gives it; null: all'),
+    }),
+    answer: count('bans that were lifted'),
+  },
+} as const satisfies CommandDeclarations;
+
+/** Of an address that a request named. */
+export const addressOfBans = (given: string): string => bannedAddress(given)!;

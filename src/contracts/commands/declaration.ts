@@ -1,0 +1,46 @@
+/** What each command says of itself, and parts that several have. */
+import { z } from 'zod';
+import { pageItemsMax } from '../../base/pages.ts';
+import type { Area, Role } from '../roles.ts';
+import { whole } from '../values.ts';
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+export interface CommandDeclaration {
+  /** In one line: "lists sessions of …". */
+  readonly what: string;
+  readonly area: Area;
+  /** The least that is needed. */
+  readonly role: Role;
+  /**
+   * In the HTTP API, below `/api/v1`. A key of the request in braces is part of the path; the others are in the query
+   * of GET and DELETE, else in the body. What GET does changes nothing.
+   */
+  readonly route: `${Method} /${string}`;
+  readonly request: z.ZodObject;
+  /** Of a stream: one event. */
+  readonly answer: z.ZodObject;
+  /** It answers event after event until whoever asks has enough. */
+  readonly isStream?: true;
+}
+
+export type CommandDeclarations = Readonly<Record<string, CommandDeclaration>>;
+
+export const nothing = z.strictObject({});
+export const count = (of: string) => z.strictObject({ count: z.int().describe(of) });
+
+export const pageKeys = {
+  cursor: z.string().nullable().default(null).describe('of the page before; null: the first page'),
+  limit: whole(1, pageItemsMax).default(100).describe('items at most'),
+};
+export const page = z.strictObject(pageKeys);
+export const pageOf = <Item extends z.ZodType>(item: Item, items: string) =>
+  z.strictObject({
+    items: z.array(item).readonly().describe(items),
+    cursor: z.string().nullable().describe('for the next page; null: there is none'),
+  });
+
+/** The same for a request with keys of its own. */
+export const pageWith = <Keys extends z.ZodRawShape>(keys: Keys) => z.strictObject({ ...keys, ...pageKeys });
+
+export const clientIdKey = z.string().min(1).describe('client identifier');

@@ -30,6 +30,7 @@ import type { MemoryGuard, MemoryHolder } from './memory-guard.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
+import type { TopicMetrics } from './topic-metrics.ts';
 
 export interface BrokerContext {
   readonly settings: BrokerSettings;
@@ -62,6 +63,8 @@ export interface BrokerContext {
   /** Encoded once, for however many subscribers. */
   readonly lastPublish: LastPublish;
   readonly counters: Counters;
+  /** Null: nobody wants topics counted apart. */
+  readonly topicMetrics: TopicMetrics | null;
   /** Whatever is counted and measured, for whoever tells of it. */
   readonly metrics: Metrics;
   readonly log: Log;

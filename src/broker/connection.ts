@@ -284,9 +284,11 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     const state = this.state as Open;
     this.#chooseTopic(message, header);
     state.outboundAliases?.sent(message.topic, header);
-    const { counters } = this.context;
+    const { counters, topicMetrics } = this.context;
+    const payloadBytes = message.payloadEnd - message.payloadStart;
     counters.publishSent++;
-    counters.publishBytesSent += message.payloadEnd - message.payloadStart;
+    counters.publishBytesSent += payloadBytes;
+    if (topicMetrics !== null) topicMetrics.sent(message.topic, payloadBytes);
     const remaining = publishRemainingLength(message, header);
     const total = 1 + varintSize(remaining) + remaining;
     const output = this.#output;

@@ -33,6 +33,7 @@ import { Outgoing } from './outgoing.ts';
 import { renderVariant } from './pipeline-messages.ts';
 import { StoreHealth } from './store-health.ts';
 import { Timekeeper } from './timekeeper.ts';
+import { TopicMetrics } from './topic-metrics.ts';
 import { publishWill } from './wills.ts';
 
 /** Timers of the core are looked at this often; they are never early, and late by this much at most. */
@@ -127,6 +128,7 @@ export function createContext(
     chunks,
     lastPublish: new LastPublish(),
     counters,
+    topicMetrics: TopicMetrics.of(settings.metrics.topics),
     metrics: new Metrics(),
     log,
     limitedLog,
@@ -142,7 +144,8 @@ export function createContext(
     advanceClock,
     timeOfRound: () => (scheduler.begun > 0 && scheduler.begun === readInRound ? time.now : advanceClock()),
   };
-  for (const metrics of [counters.metrics, gaugesOf(context), context.pipeline.metrics]) {
+  const { pipeline, topicMetrics } = context;
+  for (const metrics of [counters.metrics, gaugesOf(context), pipeline.metrics, topicMetrics?.metrics ?? []]) {
     context.metrics.add(metrics);
   }
   context.decoder.topics.onDisplaced = (topic) => context.core.forgetTopic(topic);

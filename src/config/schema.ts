@@ -6,9 +6,9 @@ import { z } from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { authentication, authenticationLimits } from '../contracts/authentication.ts';
 import { authorization } from '../contracts/authorization-settings.ts';
-import { pipelineLimits, pipelines, pipelineTest, topicFilter } from '../contracts/pipeline-settings.ts';
+import { pipelineLimits, pipelines, pipelineTest } from '../contracts/pipeline-settings.ts';
 import { brokerSettings } from '../contracts/settings.ts';
-import { bytes, milliseconds, seconds, text, whole } from '../contracts/values.ts';
+import { bytes, milliseconds, seconds, text, topicFilter, whole } from '../contracts/values.ts';
 import { admin } from './admin-schema.ts';
 import { listener } from './listener-schema.ts';
 

@@ -4,15 +4,10 @@
  */
 import { z } from 'zod';
 import { type DeepReadonly, deepFreeze } from '../base/freeze.ts';
-import { parseFilter } from '../protocol/topic.ts';
 import { redirectingKinds, stageKinds } from './stage-kinds.ts';
-import { bytes, milliseconds, qos, seconds, text, whole } from './values.ts';
+import { bytes, milliseconds, qos, seconds, text, topicFilter, whole } from './values.ts';
 
 const duration = z.number().positive().max(31_536_000);
-
-export const topicFilter = z
-  .string()
-  .refine((filter) => parseFilter(filter)?.shareName === null, 'a topic filter, such as factory/+/temperature');
 
 const binaryField = z.strictObject({
   name: text.describe('the field that it becomes'),

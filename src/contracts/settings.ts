@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { type DeepReadonly, deepFreeze } from '../base/freeze.ts';
 import { brokersPrefixes } from '../protocol/topic.ts';
-import { bytes, milliseconds, network, qos, seconds, whole } from './values.ts';
+import { bytes, milliseconds, network, qos, seconds, topicFilter, whole } from './values.ts';
 
 /**
  * What to do with a QoS 1 or 2 message for a session whose queue is full. `reject`: all or nothing for a publisher that
@@ -205,6 +205,31 @@ const wills = z.strictObject({
 
 export type Wills = DeepReadonly<z.output<typeof wills>>;
 
+const [collectionsMax, filtersMax] = [64, 256];
+
+const metrics = z.strictObject({
+  topics: z
+    .array(
+      z.strictObject({
+        name: z
+          .string()
+          .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'letters, digits, "_", "." and "-", 64 at most')
+          .describe('what the label `collection` says'),
+        filters: z.array(topicFilter).min(1).describe('topic filters; a topic that several of them match counts once'),
+      }),
+    )
+    .max(collectionsMax)
+    .refine((collections) => new Set(collections.map(({ name }) => name)).size === collections.length, 'each name once')
+    .refine(
+      (collections) => collections.reduce((sum, { filters }) => sum + filters.length, 0) <= filtersMax,
+      `at most ${filtersMax} filters in all`,
+    )
+    .default([])
+    .describe('collections of topics whose messages and bytes are counted apart; 64 with 256 filters at most'),
+});
+
+export type TopicCollection = DeepReadonly<z.output<typeof metrics>>['topics'][number];
+
 /** [MQTT5 4.7.2] */
 const dollarPrefix = z
   .string()
@@ -259,6 +284,7 @@ export const brokerSettings = z.strictObject({
   sysIntervalSeconds: seconds(0, 86_400)
     .default(10)
     .describe('between two publications of the [`$SYS` topics](sys-topics.md); 0: none'),
+  metrics: metrics.prefault({}).describe('which topics are counted apart'),
 });
 
 export type BrokerSettings = DeepReadonly<z.output<typeof brokerSettings>>;

@@ -39,6 +39,8 @@ export class Topic {
   rightsCode = 0;
   /** A slot for what is retained: where it stands. */
   retainedNode: object | null = null;
+  /** A slot for topic metrics: the collections that it belongs to; null: nobody has looked yet. */
+  collections: readonly object[] | null = null;
 
   /** `utf8[start, end)` is the name. */
   constructor(name: string, utf8: Buffer, start: number, end: number) {
@@ -173,11 +175,12 @@ export function hasValidWildcards(filter: string): boolean {
  * `$`. [MQTT5 4.7.2-1]
  */
 export function matches(filter: string, topic: string): boolean {
-  if (topic.startsWith('$') && !filter.startsWith('$')) {
-    if (filter.startsWith('+') || filter.startsWith('#')) return false;
-  }
-  const wanted = filter.split('/');
-  const levels = topic.split('/');
+  return levelsMatch(filter.split('/'), topic.split('/'));
+}
+
+/** The same for a filter and a name that are split already. */
+export function levelsMatch(wanted: readonly string[], levels: readonly string[]): boolean {
+  if (levels[0]!.startsWith('$') && (wanted[0] === '+' || wanted[0] === '#')) return false;
   for (let i = 0; i < wanted.length; i++) {
     if (wanted[i] === '#') return true;
     if (i >= levels.length || (wanted[i] !== '+' && wanted[i] !== levels[i])) return false;

@@ -13,11 +13,14 @@ const listener = {
   expiring: [{ kind: 'certificate', name: 'tls.certFile server.pem', until: 1_000 }],
 } as unknown as Listener;
 
+const metrics = { topics: [{ name: 'telemetry', filters: ['telemetry/#'] }] };
+const settings = { ...defaultSettings, metrics };
+
 export async function allMetrics(): Promise<Metric[]> {
   const { pipelines } = await benchWith([{ decode: 'json' }]);
-  const options = { settings: defaultSettings, store: new MemoryStore(), pipeline: pipelines };
-  const { metrics } = createContext(options, new Set(), () => {});
-  metrics.add(listenerMetrics([listener], () => 0));
-  metrics.add(storeMetrics('.', async () => 0));
-  return [...metrics];
+  const options = { settings, store: new MemoryStore(), pipeline: pipelines };
+  const { metrics: registry } = createContext(options, new Set(), () => {});
+  registry.add(listenerMetrics([listener], () => 0));
+  registry.add(storeMetrics('.', async () => 0));
+  return [...registry];
 }

@@ -51,6 +51,7 @@ const opaque = new Set([
   'listeners.authentication',
   'listeners.tls.certificates',
   'store.topics',
+  'metrics.topics',
 ]);
 
 /** Alternatives of which each key means the same in all that have it: they stand together. */

@@ -1,6 +1,6 @@
 /** An API with handlers of a test behind it, and a client of it. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type IncomingHttpHeaders, request } from 'node:http';
+import { type Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Commands } from '../../../src/admin/commands.ts';
@@ -24,6 +24,8 @@ export interface Asked {
   readonly key?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** Default: a connection of its own. */
+  readonly agent?: Agent;
 }
 
 export class TestApi {
@@ -87,12 +89,7 @@ export class TestApi {
   }
 
   /** Over the network, or on the socket where `socket` says so. */
-  ask(
-    method: string,
-    path: string,
-    { key, headers = {}, body }: Asked & { socket?: boolean } = {},
-    socket = false,
-  ): Promise<Answer> {
+  ask(method: string, path: string, { key, headers = {}, body, agent }: Asked = {}, socket = false): Promise<Answer> {
     const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     const all = {
       ...(key === undefined ? {} : { Authorization: `Bearer ${key}` }),
@@ -104,7 +101,7 @@ export class TestApi {
     const { hostname, port } = new URL(this.url);
     const target = socket ? { socketPath: this.socketPath } : { hostname, port };
     return new Promise((resolve, reject) => {
-      const asked = request({ ...target, method, path, headers: all, agent: false }, async (response) => {
+      const asked = request({ ...target, method, path, headers: all, agent: agent ?? false }, async (response) => {
         const chunks: Buffer[] = [];
         for await (const chunk of response) chunks.push(chunk as Buffer);
         const answer = Buffer.concat(chunks).toString();

@@ -1,0 +1,91 @@
+/**
+ * Who may give which command: every command × role × area × way in. What is expected is worked out here from the
+ * declarations alone, so a command that is added is covered, and a mistake in `mayCall` is seen.
+ */
+import { Agent } from 'node:http';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type CommandName, commands } from '../../../src/contracts/commands.ts';
+import { CommandFailure } from '../../../src/contracts/failures.ts';
+import { splitRoute } from '../../../src/contracts/http.ts';
+import { areas, type Role, roles } from '../../../src/contracts/roles.ts';
+import { TestApi } from './api-client.ts';
+
+let api: TestApi;
+const agent = new Agent({ keepAlive: true });
+const names = Object.keys(commands) as CommandName[];
+
+beforeAll(async () => {
+  api = await TestApi.open();
+  for (const name of names) {
+    api.handlers[name] = (() => {
+      throw new CommandFailure('conflict', 'reached');
+    }) as never;
+  }
+});
+afterAll(async () => {
+  agent.destroy();
+  await api.close();
+});
+
+/** As the guide has it: what a key of the role on the left may do. */
+const mayDo: Readonly<Record<Role, readonly Role[]>> = {
+  viewer: ['viewer'],
+  publisher: ['publisher'],
+  operator: ['viewer', 'publisher', 'operator'],
+  admin: ['viewer', 'publisher', 'operator', 'admin'],
+};
+
+/** Whoever may is told what is wrong with the request, or gets to the handler; both are neither 401 nor 403. */
+async function statusOf(name: CommandName, key: string | undefined, isOnSocket = false): Promise<number> {
+  const { method, path } = splitRoute(commands[name].route);
+  const filled = path.replaceAll(/\{\w+\}/g, '1');
+  return (await api.ask(method, `/api/v1${filled}`, { key, agent }, isOnSocket)).status;
+}
+
+/** What a request with too little in it, or one that the handler refuses, is answered. */
+const reached = [400, 409];
+
+describe.each(roles)('a key of the role %s', (role) => {
+  test.each(areas)('for the area %s may give exactly the commands that say so', async (area) => {
+    const key = await api.keyFor(role, [area]);
+    for (const name of names) {
+      const { role: needed, area: about } = commands[name];
+      const status = await statusOf(name, key);
+      if (mayDo[role].includes(needed) && about === area) expect(reached, `${name}: ${status}`).toContain(status);
+      else expect(status, name).toBe(403);
+    }
+  });
+
+  test('for all areas may give what its role allows', async () => {
+    const key = await api.keyFor(role, [...areas]);
+    for (const name of names) {
+      const status = await statusOf(name, key);
+      if (mayDo[role].includes(commands[name].role)) expect(reached, `${name}: ${status}`).toContain(status);
+      else expect(status, name).toBe(403);
+    }
+  });
+});
+
+test('without anything to show, no command is given', async () => {
+  for (const name of names) expect(await statusOf(name, undefined), name).toBe(401);
+});
+
+test('on the socket every command is given', async () => {
+  for (const name of names) expect(reached, name).toContain(await statusOf(name, undefined, true));
+});
+
+test('what is forbidden is in the audit log with who and from where, and what is done as well', async () => {
+  api.audited.length = 0;
+  const key = await api.keyFor('viewer', ['clients']);
+  await statusOf('reload', key);
+  expect(api.audited).toMatchObject([{ command: 'reload', by: 'key viewer', outcome: 'failed' }]);
+  for (const name of names) {
+    api.audited.length = 0;
+    await statusOf(name, await api.keyFor('admin', [...areas]));
+    const isChange = !commands[name].route.startsWith('GET ') || 'isStream' in commands[name];
+    const from = expect.stringMatching(/^127\.0\.0\.1:\d+$/);
+    expect(api.audited, name).toEqual(
+      isChange ? [expect.objectContaining({ event: 'command', command: name, by: 'key admin', from })] : [],
+    );
+  }
+});

@@ -81,6 +81,8 @@ export class Broker implements BanList {
   #lastSysAt: number;
   #lastSweepAt: number;
   #lastIdleCommitAt: number;
+  /** The data is loaded. */
+  #isStarted = false;
   #isClosing = false;
   /** The store is closing: nothing is published any more. */
   #isClosed = false;
@@ -124,6 +126,17 @@ export class Broker implements BanList {
     return statisticsOf(this.#context.metrics);
   }
 
+  /** For probes: see `BrokerCondition` of the API. */
+  get condition(): {
+    readonly phase: 'starting' | 'running' | 'stopping';
+    readonly isBroken: boolean;
+    readonly isStoreFailing: boolean;
+  } {
+    const { boundary, storeHealth } = this.#context;
+    const phase = this.#isClosing ? 'stopping' : this.#isStarted ? 'running' : 'starting';
+    return { phase, isBroken: boundary.isBroken, isStoreFailing: storeHealth.isFailing };
+  }
+
   /** What clients take of memory. */
   get ledger(): Ledger {
     return this.#context.ledger;
@@ -136,6 +149,7 @@ export class Broker implements BanList {
     this.#context.advanceClock();
     core.restore(state);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publishFirst(settings.sysIntervalSeconds);
+    this.#isStarted = true;
     const { tickDelay, scheduler } = this.#context;
     this.#stopTicking = this.#timers.every(tickMs, () => {
       tickDelay.tick(scheduler.clock());

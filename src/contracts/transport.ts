@@ -106,6 +106,8 @@ export interface Listener {
   readonly port: number;
   /** As a client would write it: `mqtt://127.0.0.1:1883`, `wss://0.0.0.0:8084/mqtt`. */
   readonly url: string;
+  /** False once it is closed. */
+  readonly isListening: boolean;
   /** What ends some day of the files in use: certificates, authorities, revocation lists. None without TLS. */
   readonly expiring: readonly ExpiringFile[];
   /**

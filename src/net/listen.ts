@@ -71,6 +71,9 @@ export async function listen(
     host,
     port,
     url,
+    get isListening() {
+      return server.listening;
+    },
     get expiring() {
       return contexts?.dated ?? [];
     },

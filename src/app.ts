@@ -10,6 +10,7 @@ import { socketBeside, socketIn } from './admin/control-socket.ts';
 import { createLog, programLog } from './admin/log.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import { Api, type ApiListener, type ApiListenerOptions } from './api/api.ts';
+import { MetricsExposition } from './api/exposition.ts';
 import { keyHandlers } from './api/key-commands.ts';
 import { Keys } from './api/keys.ts';
 import type { Authentication } from './auth/authentication/authentication.ts';
@@ -146,7 +147,8 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const handlers = { ...commandsOf(parts), ...listHandlers(broker), ...keyHandlers(keys, Date.now) };
   const reloadHandler: CommandHandlers['reload'] = () => reload().then((summary) => ({ summary }), refusedByConfig);
   const commands = new Commands({ reload: reloadHandler, ...handlers }, audit);
-  const api = new Api({ commands, keys, log, version, now: Date.now, names: config.admin });
+  const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics };
+  const api = new Api({ commands, keys, log, version, now: Date.now, names: config.admin, monitoring });
   stop.add(() => api.close());
   await openSocket(api, config, options, log);
   await openAdminListeners(api, config, options, log, adminListeners);

@@ -7,6 +7,7 @@ import type { Log } from '../contracts/log.ts';
 import type { Caller } from '../contracts/roles.ts';
 import { callerOf } from './callers.ts';
 import type { Keys } from './keys.ts';
+import { addMonitoring, type Monitoring } from './monitoring.ts';
 import { openApi } from './openapi.ts';
 import { checkHost, type KnownNames } from './own-host.ts';
 import { problemFrom, problemOf } from './problem.ts';
@@ -20,6 +21,7 @@ export interface ApiTools {
   readonly version: string;
   readonly now: () => number;
   readonly names: KnownNames;
+  readonly monitoring: Monitoring;
 }
 
 const bodyBytesMax = 1_048_576;
@@ -55,6 +57,7 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces): Promise
   });
   addRoutes(app, { commands, callerOf: (request) => callers.get(request)!, streams });
   addDescriptions(app, tools);
+  addMonitoring(app, tools);
   await app.ready();
   return app;
 }

@@ -28,4 +28,11 @@ export const admin = z.strictObject({
     .max(100)
     .default([])
     .describe('web pages that may ask, as `https://ops.example`, besides those that the API serves'),
+  metrics: z
+    .enum(['loopback', 'open', 'key'])
+    .default('loopback')
+    .describe(
+      'who may read [`/metrics`](../guides/monitoring.md) without a key: whoever reaches a listener on a loopback ' +
+        'address, everybody (`open`), or nobody (`key`). Behind a proxy on this machine, use `key`',
+    ),
 });

@@ -7,6 +7,7 @@ import { Commands } from '../../../src/admin/commands.ts';
 import { Api } from '../../../src/api/api.ts';
 import { keyHandlers } from '../../../src/api/key-commands.ts';
 import { Keys } from '../../../src/api/keys.ts';
+import type { Monitoring } from '../../../src/api/monitoring.ts';
 import type { AuditEvent } from '../../../src/contracts/audit.ts';
 import { type CommandHandlers, type CommandName, commands } from '../../../src/contracts/commands.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
@@ -36,6 +37,10 @@ export class TestApi {
   handlers: { -readonly [Name in CommandName]?: CommandHandlers[Name] } = {};
   now = Date.now();
   readonly names = { hosts: ['broker.example'], origins: ['https://ops.example'] };
+  readonly monitoring: { exposition: Monitoring['exposition']; metrics: Monitoring['metrics'] } = {
+    exposition: { read: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'sluice_sessions 1\n' }) },
+    metrics: 'loopback',
+  };
   keys!: Keys;
   api!: Api;
   url = '';
@@ -64,6 +69,7 @@ export class TestApi {
       version: '1.2.3',
       now,
       names: opened.names,
+      monitoring: opened.monitoring,
     });
     await opened.api.listenOnSocket(opened.socketPath);
     opened.url = (await opened.api.listen({ host: '127.0.0.1', port: 0 })).url;

@@ -1,0 +1,41 @@
+/** What monitoring asks for, beside the API: metrics for Prometheus. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { CommandFailure } from '../contracts/failures.ts';
+import { mayCall } from '../contracts/roles.ts';
+import { callerOf } from './callers.ts';
+import type { MetricsExposition } from './exposition.ts';
+import type { Keys } from './keys.ts';
+import { placeOf } from './place.ts';
+
+export interface Monitoring {
+  readonly exposition: Pick<MetricsExposition, 'read'>;
+  /** Who may read metrics without a key: whoever reaches a listener on a loopback address, everybody, or nobody. */
+  readonly metrics: 'loopback' | 'open' | 'key';
+}
+
+export interface MonitoringTools {
+  readonly keys: Keys;
+  readonly now: () => number;
+  readonly monitoring: Monitoring;
+}
+
+/** What a reader of metrics needs, where a key is needed. */
+const needed = { role: 'viewer', area: 'broker' } as const;
+
+export function addMonitoring(app: FastifyInstance, tools: MonitoringTools): void {
+  const { exposition } = tools.monitoring;
+  app.get('/metrics', { config: { isPublic: true } }, async (request, reply) => {
+    checkReader(request, tools);
+    const { contentType, body } = await exposition.read({ accept: request.headers.accept });
+    return reply.type(contentType).send(Buffer.from(body));
+  });
+}
+
+/** Throws a CommandFailure if whoever asks may not read metrics. */
+function checkReader({ raw }: FastifyRequest, { monitoring: { metrics }, keys, now }: MonitoringTools): void {
+  if (metrics === 'open' || (metrics === 'loopback' && placeOf(raw).isLoopback)) return;
+  const caller = callerOf(raw, keys, now());
+  if (mayCall(caller, needed)) return;
+  const what = `the role ${needed.role} for the area ${needed.area}`;
+  throw new CommandFailure('forbidden', `${caller.name} may not read metrics: it needs ${what}`);
+}

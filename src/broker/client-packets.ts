@@ -94,7 +94,7 @@ export class ClientPackets implements PacketReceiver {
     if (mustWait(context, session, message, true)) {
       return publishInSteps(connection, session, message, packetId, true);
     }
-    if (context.memory.ledger.pressure >= Pressure.refusal && packetId !== 0 && connection.traits.hasProperties) {
+    if (context.ledger.pressure >= Pressure.refusal && packetId !== 0 && connection.traits.hasProperties) {
       // Clients that hold much are refused. Before 5.0 they cannot be told: only what would have to be kept is refused.
       if (!connection.account.mayAdd(0)) {
         return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded);

@@ -41,11 +41,11 @@ export let partsOf: (core: Core) => CoreParts;
  * 3. For a client that is let in: `sessionOf`, if it matters whether there is a session; `connect`, with the channel
  *    that the sink will send on; CONNACK, once what was staged meanwhile is durable; then `ready`. Nothing is sent to
  *    the client before. If it had another connection, the sink has been told to `disconnect` that one.
- * 4. For each PUBLISH, once quotas, rules and hooks allow it: `searchRoute`, and what steps that returns; then
- *    `handlePublish`, which answers by itself. Where that is not the way, `answerIfResend` comes first, for QoS 2, and
- *    then `answerRefused`; or `publish`, with whatever hooks and pipelines have made of the message, and
- *    `answerPublish`. That is the way of a message that `mayLackRoom` and whose client can be told so, since only
- *    `publish` refuses.
+ * 4. For each PUBLISH of a client one of these, the last two after `answerIfResend` if its QoS is 2:
+ *    - `searchRoute`, with the steps that it leaves, and then `handlePublish`, which answers by itself.
+ *    - `publish`, and `answerPublish` when that is done: for what hooks and pipelines have made of the message, and for
+ *      a message that `mayLackRoom` and whose client can be told so.
+ *    - `answerRefused`, where quotas, rules or hooks do not allow it.
  * 5. `handleAck` for PUBACK, PUBREC, PUBREL and PUBCOMP. `subscribe` for each filter of a SUBSCRIBE, the SUBACK once
  *    what was staged is durable, and then `beginReplays`. `unsubscribe` for each filter of an UNSUBSCRIBE.
  * 6. Whoever gets a `Resumable` calls its `step` until that returns false, and takes no packet of the same client

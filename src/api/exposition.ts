@@ -4,10 +4,9 @@
  *
  * Nothing here is global but what is the process's own, so several brokers of a process do not clash.
  */
-import { Registry, type RegistryContentType } from 'prom-client';
 import type { Histogram } from '../base/histogram.ts';
 import type { Labels, Metric, Sample } from '../base/metrics.ts';
-import { processMetrics, type WritableMetric } from './process-metrics.ts';
+import type { Format, WritableMetric } from './prometheus.ts';
 
 export interface Exposition {
   /** For the header of the same name. */
@@ -32,25 +31,6 @@ const linesAtOnce = 200;
 /** Milliseconds after which others come first. */
 const longestMs = 1;
 
-/** What its type does not declare. */
-interface Writer {
-  readonly contentType: string;
-  getMetricsAsString(metric: WritableMetric): Promise<string>;
-}
-
-const formats = {
-  text: registryOf(Registry.PROMETHEUS_CONTENT_TYPE),
-  openMetrics: registryOf(Registry.OPENMETRICS_CONTENT_TYPE),
-} as const;
-type Format = keyof typeof formats;
-
-/** It writes, and holds no metrics. */
-function registryOf(contentType: RegistryContentType): Writer {
-  const registry = new Registry<RegistryContentType>();
-  registry.setContentType(contentType);
-  return registry as unknown as Writer;
-}
-
 export class MetricsExposition {
   readonly #metrics: Iterable<Metric>;
   /** Under way: whoever asks meanwhile gets the same, so any number of readers costs as much as one. */
@@ -72,7 +52,9 @@ export class MetricsExposition {
   }
 
   async #write(format: Format): Promise<Exposition> {
-    const writer = formats[format];
+    // A broker that nobody asks does not load it: it takes 13 MB.
+    const { writers, processMetrics } = await import('./prometheus.ts');
+    const writer = writers[format];
     const parts: string[] = [];
     const names = new Set<string>();
     let since = performance.now();

@@ -1,8 +1,7 @@
 /**
- * What prom-client measures of Node and of the process: CPU time, the heap, garbage collections, limits. They are the
- * process's, whichever broker is asked, and are measured from the first time that anybody asks.
+ * What is taken of prom-client: its formats, and what it measures of Node and of the process.
  */
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import { collectDefaultMetrics, Registry, type RegistryContentType } from 'prom-client';
 
 /** As prom-client reads a metric. */
 export interface ReadMetric {
@@ -17,6 +16,25 @@ export interface WritableMetric {
   get(): ReadMetric | Promise<ReadMetric>;
 }
 
+/** What the type of a registry does not declare. */
+interface Writer {
+  readonly contentType: string;
+  getMetricsAsString(metric: WritableMetric): Promise<string>;
+}
+
+/** They write, and hold no metrics. */
+export const writers = {
+  text: writerOf(Registry.PROMETHEUS_CONTENT_TYPE),
+  openMetrics: writerOf(Registry.OPENMETRICS_CONTENT_TYPE),
+} as const;
+export type Format = keyof typeof writers;
+
+function writerOf(contentType: RegistryContentType): Writer {
+  const registry = new Registry<RegistryContentType>();
+  registry.setContentType(contentType);
+  return registry as unknown as Writer;
+}
+
 /**
  * Left out: what walks through everything that is open, which takes longer the more clients there are
  * (`sluice_connections` and `process_open_fds` say it), and the event loop's lag, which each reader sets back for all
@@ -28,6 +46,10 @@ const seldom = 86_400_000;
 
 let collected: readonly WritableMetric[] | null = null;
 
+/**
+ * CPU time, the heap, garbage collections, limits: they are the process's, whichever broker is asked, and are measured
+ * from the first time that anybody asks.
+ */
 export function processMetrics(): readonly WritableMetric[] {
   if (collected !== null) return collected;
   const registry = new Registry();

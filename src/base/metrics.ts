@@ -26,6 +26,8 @@ export interface MetricDeclaration {
   readonly help: string;
   /** What one is: `bytes`, `seconds`, or what is counted, in the plural. */
   readonly unit: string;
+  /** When it calls for somebody, and what it means then; without a full stop. Absent: it needs no watching. */
+  readonly worry?: string;
   /**
    * Topics below `$SYS/broker/` that have it, too. `{label}` stands for the label's value; a topic that leaves a label
    * out has the sum. Of a histogram, they have the 99th percentile in microseconds of what came lately.

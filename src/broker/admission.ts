@@ -8,13 +8,13 @@
  */
 import { AddressSet, addressOf, sourceOf } from '../base/addresses.ts';
 import { LeakyBuckets } from '../base/ttl-table.ts';
+import type { Audit } from '../contracts/audit.ts';
 import type { Ban } from '../contracts/bans.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { BrokerSettings, Limits } from '../contracts/settings.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Counters, LimitName } from './counters.ts';
-import type { Journal } from './journal.ts';
 import type { LimitedLog } from './limited-log.ts';
 import { Penalties, type Suspect } from './penalties.ts';
 
@@ -73,7 +73,7 @@ export interface AdmissionOptions {
   readonly settings: BrokerSettings;
   readonly counters: Counters;
   readonly limitedLog: LimitedLog;
-  readonly journal: Journal;
+  readonly audit: Audit | null;
 }
 
 export class Admission {
@@ -178,13 +178,13 @@ export class Admission {
   }
 
   #turnAway(limit: LimitName, from: string, listener: string): null {
-    const { counters, limitedLog, journal, settings } = this.#options;
+    const { counters, limitedLog, audit, settings } = this.#options;
     counters.limited[limit]++;
     counters.connectionsRefused++;
     const value = settings.limits[limit as keyof Limits];
     const what = limit === 'bans' ? 'the address is banned' : `limits.${limit} (${value}) is reached`;
     limitedLog.warn('turnedAway', { from, listener }, `connection refused: ${what}`);
-    journal.turnedAway(from, listener, what);
+    if (audit?.wants('refused')) audit.record({ event: 'refused', from, listener, reason: what });
     return null;
   }
 
@@ -318,12 +318,13 @@ export class Admission {
   }
 
   #banned(ban: Ban): void {
-    const { counters, limitedLog, journal } = this.#options;
+    const { counters, limitedLog, audit } = this.#options;
     counters.banned++;
     const { address, user, client, why, until } = ban;
     const ends = new Date(until).toISOString();
     limitedLog.warn('banned', { address, user, client, until: ends }, `banned: ${why}`);
-    journal.banned(ban);
+    if (!audit?.wants('banned')) return;
+    audit.record({ event: 'banned', from: address, user, client, reason: why, until: ends });
   }
 }
 

@@ -45,7 +45,6 @@ export class ClientPackets implements PacketReceiver {
     // Only 5.0 has aliases, and there the connection has a table of them.
     if (topicAlias !== 0) message.topic = state.inboundAliases!.resolve(topicAlias, message.topic);
     if (context.topicMetrics !== null) context.topicMetrics.received(message.topic, message.payloadBytes);
-    message.publisher = state.publisher;
     message.expiresAt = message.expirySeconds < 0 ? never : core.now + message.expirySeconds * 1000;
     const { session } = state;
     if (packetId !== 0) this.#takeQuota(message, packetId, state);
@@ -53,10 +52,10 @@ export class ClientPackets implements PacketReceiver {
       throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
     }
     if (isClosedToClients(message.topic.name, settings.allowedDollarPrefixes)) {
-      return refusePublish(connection, session, message, packetId, ReasonCode.NotAuthorized, 'closedTopic');
+      return refusePublish(connection, session, message, packetId, ReasonCode.NotAuthorized);
     }
     const code = ruledCode(session, message);
-    if (isFailure(code)) return refusePublish(connection, session, message, packetId, code, 'rules');
+    if (isFailure(code)) return refusePublish(connection, session, message, packetId, code);
     const search = core.searchRoute(message.topic);
     if (search === null) return this.#publish(message, packetId, session);
     const kept = message.keep();
@@ -85,7 +84,7 @@ export class ClientPackets implements PacketReceiver {
   #publishRouted(message: Message, packetId: PacketId, session: ClientSession): void {
     if (this.#connection.session !== session) return;
     const code = ruledCode(session, message);
-    if (isFailure(code)) refusePublish(this.#connection, session, message, packetId, code, 'rules');
+    if (isFailure(code)) refusePublish(this.#connection, session, message, packetId, code);
     else this.#publish(message, packetId, session);
   }
 
@@ -98,7 +97,7 @@ export class ClientPackets implements PacketReceiver {
     if (context.ledger.pressure >= Pressure.refusal && packetId !== 0 && connection.traits.hasProperties) {
       // Clients that hold much are refused. Before 5.0 they cannot be told: only what would have to be kept is refused.
       if (!connection.account.mayAdd(0)) {
-        return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded, 'memory');
+        return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded);
       }
     }
     const { pipeline, core } = context;

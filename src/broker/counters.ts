@@ -118,12 +118,14 @@ export class Counters {
     name: 'sluice_messages_refused_total',
     help: 'Messages that were refused, with a reason code where the client can be told',
     unit: 'messages',
+    worry: 'it rises: rules, limits or full queues refuse what clients publish',
     topics: ['publish/messages/refused'],
   });
   readonly dropped: Record<DropReason, number> = this.#countsEach(() => this.dropped, 'reason', dropReasons, {
     name: 'sluice_messages_dropped_total',
     help: 'Copies of messages that were dropped, by reason: one for each session that does not get a message',
     unit: 'messages',
+    worry: 'it rises: somebody does not get messages, and the reason says why',
     topics: ['publish/messages/dropped', 'publish/messages/dropped/{reason}'],
   });
   connectionsAccepted: number = this.#counts(() => this.connectionsAccepted, {
@@ -135,6 +137,7 @@ export class Counters {
     name: 'sluice_connections_refused_total',
     help: 'Connections that were turned away for a limit or a ban',
     unit: 'connections',
+    worry: 'it rises: a limit or a ban keeps clients out; sluice_limits_reached_total says which',
     topics: ['connections/refused'],
   });
   /** Most connections at one time: no counter, and among the gauges. */
@@ -144,28 +147,33 @@ export class Counters {
     name: 'sluice_connects_total',
     help: 'CONNECT packets that were answered, by the reason code of the answer',
     unit: 'packets',
+    worry: 'one of the reasons other than success rises: clients are misconfigured, or attack',
   });
   readonly authentications: AuthenticationCounts = this.#countsAuthentications({
     name: 'sluice_authentications_total',
     help: 'Authentications by mechanism and result; of enhanced authentication, each exchange once',
     unit: 'authentications',
+    worry: 'refusals rise: an old password in a fleet, or somebody who guesses',
   });
   authenticationFailed: number = this.#counts(() => this.authenticationFailed, {
     name: 'sluice_authentications_failed_total',
     help: 'Failed authentications',
     unit: 'authentications',
+    worry: 'it rises: the same',
     topics: ['authentication/failed'],
   });
   banned: number = this.#counts(() => this.banned, {
     name: 'sluice_bans_imposed_total',
     help: 'Bans of addresses, users and clients',
     unit: 'bans',
+    worry: 'it rises: `sluice bans list` says who is banned',
     topics: ['bans/imposed'],
   });
   protocolErrors: number = this.#counts(() => this.protocolErrors, {
     name: 'sluice_protocol_errors_total',
     help: 'Connections that ended because the client broke the protocol, a limit or a rule',
     unit: 'connections',
+    worry: 'it rises: a client is broken, or something that is no client connects',
     topics: ['protocol errors/count'],
   });
   sessionsExpired: number = this.#counts(() => this.sessionsExpired, {
@@ -178,6 +186,7 @@ export class Counters {
     name: 'sluice_limits_reached_total',
     help: 'How often a limit refused or slowed somebody',
     unit: 'times',
+    worry: 'it rises: that limit is too low, or a client too greedy',
     topics: ['limits/{limit}/reached'],
   });
 

@@ -10,6 +10,7 @@ export function listenerMetrics(listeners: readonly Listener[], now: () => numbe
         name: 'sluice_certificate_remaining_seconds',
         help: 'Time until the certificates of a listener end, the first of each kind; below 0 once one has ended',
         unit: 'seconds',
+        worry: 'it is below 14 days (1,209,600 s), unless the certificate lives shorter and is renewed by itself',
       },
       () => remaining(listeners, now()),
     ),

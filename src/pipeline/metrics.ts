@@ -2,7 +2,7 @@
  * What pipelines count and measure, by pipeline and stage. A stage counts by itself, in `stage-run.ts`; a pipeline that
  * a reload changes begins anew.
  */
-import { counter, gauge, histogram, type Metric, type Sample } from '../base/metrics.ts';
+import { counter, gauge, histogram, type Metric, type MetricDeclaration, type Sample } from '../base/metrics.ts';
 import type { QuarantineStore } from '../contracts/pipeline.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { StageCounters, StageRun } from './stage-run.ts';
@@ -16,12 +16,12 @@ export interface MeasuredPipelines {
   readonly quarantineDropped: () => number;
 }
 
-const ofStages: Readonly<Record<keyof StageCounters, string>> = {
-  in: 'Messages that came into a stage since its pipeline was loaded',
-  out: 'Messages that went out of a stage',
-  dropped: 'Messages that a stage dropped',
-  failed: 'Messages that a stage could not handle',
-  lossy: 'Losses in conversions of a stage',
+const ofStages: Readonly<Record<keyof StageCounters, Pick<MetricDeclaration, 'help' | 'worry'>>> = {
+  in: { help: 'Messages that came into a stage since its pipeline was loaded' },
+  out: { help: 'Messages that went out of a stage' },
+  dropped: { help: 'Messages that a stage dropped' },
+  failed: { help: 'Messages that a stage could not handle', worry: 'it rises: messages do not fit the stage' },
+  lossy: { help: 'Losses in conversions of a stage', worry: 'it rises, and the numbers must be exact' },
 };
 
 export function pipelineMetrics(measured: MeasuredPipelines): Metric[] {
@@ -37,11 +37,11 @@ function stageMetrics(configured: () => readonly Pipeline[]): Metric[] {
       }
     }
   }
-  const counts = Object.entries(ofStages).map(([name, help]) =>
+  const counts = Object.entries(ofStages).map(([name, said]) =>
     counter(
       {
         name: `sluice_pipeline_stage_${name}_total`,
-        help,
+        ...said,
         unit: name === 'lossy' ? 'losses' : 'messages',
         topics: [`pipelines/{pipeline}/{stage}/${name}`],
       },
@@ -53,6 +53,7 @@ function stageMetrics(configured: () => readonly Pipeline[]): Metric[] {
       name: 'sluice_pipeline_stage_seconds',
       help: 'How long a stage took for a message, with the time that a script or plugin let it wait',
       unit: 'seconds',
+      worry: 'the 99th percentile rises: the stage slows its publishers down',
       topics: ['pipelines/{pipeline}/{stage}/microseconds/p99'],
     },
     () => samples((stage) => stage.durations),
@@ -69,6 +70,7 @@ function quarantineMetrics({ configured, quarantine, quarantineDropped }: Measur
         name: 'sluice_quarantine_messages',
         help: 'Messages in quarantine',
         unit: 'messages',
+        worry: 'it rises: messages do not fit the pipeline',
         topics: ['pipelines/quarantine/messages'],
       },
       () => ifAny(quarantine.count),
@@ -87,6 +89,7 @@ function quarantineMetrics({ configured, quarantine, quarantineDropped }: Measur
         name: 'sluice_quarantine_dropped_total',
         help: 'Quarantined messages that were given up',
         unit: 'messages',
+        worry: 'it rises: quarantined messages are lost for newer ones',
         topics: ['pipelines/quarantine/dropped'],
       },
       () => ifAny(quarantineDropped()),
@@ -100,6 +103,7 @@ function threadMetric(thread: StageThread): Metric {
       name: 'sluice_stage_thread_replaced_total',
       help: 'How often the stage thread was replaced, once it has been started',
       unit: 'times',
+      worry: 'it rises: a stage takes too long for some messages, or crashes',
       topics: ['pipelines/thread/stopped'],
     },
     () => (thread.isStarted ? [{ labels: {}, value: thread.losses }] : []),

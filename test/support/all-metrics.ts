@@ -19,7 +19,8 @@ const settings = { ...defaultSettings, metrics };
 export async function allMetrics(): Promise<Metric[]> {
   const { pipelines } = await benchWith([{ decode: 'json' }]);
   const options = { settings, store: new MemoryStore(), pipeline: pipelines };
-  const { metrics: registry } = createContext(options, new Set(), () => {});
+  const { metrics: registry, counters } = createContext(options, new Set(), () => {});
+  counters.authentications.add('password-file', 'accepted');
   registry.add(listenerMetrics([listener], () => 0));
   registry.add(storeMetrics('.', async () => 0));
   return [...registry];

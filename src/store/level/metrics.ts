@@ -24,6 +24,7 @@ export function storeMetrics(directory: string, diskBytes: () => Promise<number 
         name: 'sluice_store_disk_free_bytes',
         help: 'What the file system with the data directory has left',
         unit: 'bytes',
+        worry: 'it will be used up within a day',
       },
       () => ifKnown(free.value),
     ),

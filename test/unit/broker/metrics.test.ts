@@ -14,16 +14,20 @@ import { type ConnectOptions, unique, WireClient } from '../../support/wire-clie
 const metrics = await allMetrics();
 
 describe('metrics are declared as Prometheus expects them', () => {
-  test.each(metrics.map((metric) => [metric.name, metric] as const))('%s', (name, { kind, help, unit, samples }) => {
-    expect(name).toMatch(/^[a-z][a-z0-9]*(_[a-z0-9]+)+$/);
-    expect(name.endsWith('_total')).toBe(kind === 'counter');
-    expect(/_bytes(_total)?$/.test(name)).toBe(unit === 'bytes');
-    expect(/_seconds(_total)?$/.test(name)).toBe(unit === 'seconds');
-    expect(help).toMatch(/^[A-Z0-9].*[^.\s]$/);
-    const labels = [...samples()].map((sample) => Object.entries(sample.labels).flat().join(' '));
-    expect(new Set(labels).size).toBe(labels.length);
-    expect(labels.join('')).not.toMatch(/["\\\n]/);
-  });
+  test.each(metrics.map((metric) => [metric.name, metric] as const))(
+    '%s',
+    (name, { kind, help, worry = '', unit, samples }) => {
+      expect(name).toMatch(/^[a-z][a-z0-9]*(_[a-z0-9]+)+$/);
+      expect(name.endsWith('_total')).toBe(kind === 'counter');
+      expect(/_bytes(_total)?$/.test(name)).toBe(unit === 'bytes');
+      expect(/_seconds(_total)?$/.test(name)).toBe(unit === 'seconds');
+      expect(help).toMatch(/^[A-Z0-9].*[^.\s]$/);
+      expect(worry).toMatch(/^$|^[a-z].*[^.\s]$/);
+      const labels = [...samples()].map((sample) => Object.entries(sample.labels).flat().join(' '));
+      expect(new Set(labels).size).toBe(labels.length);
+      expect(labels.join('')).not.toMatch(/["\\\n]/);
+    },
+  );
 
   test('and no topic is of two metrics', () => {
     const topics = metrics.flatMap((metric) => metric.topics ?? []);

@@ -7,9 +7,9 @@ import { root, textOf } from './pages.ts';
 
 const page = 'docs/reference/metrics.md';
 
-function rowOf({ name, kind, unit, help, topics = [], samples }: Metric): string {
+function rowOf({ name, kind, unit, help, worry = '', topics = [], samples }: Metric): string {
   const labels = new Set([...samples()].flatMap((sample) => Object.keys(sample.labels)));
-  const cells = [name, kind, unit, [...labels].map((label) => `\`${label}\``).join(', '), help];
+  const cells = [name, kind, unit, [...labels].map((label) => `\`${label}\``).join(', '), help, worry];
   return `| \`${cells[0]}\` | ${cells.slice(1).join(' | ')} | ${topics.map((topic) => `\`${topic}\``).join(', ')} |`;
 }
 

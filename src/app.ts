@@ -136,10 +136,10 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   tellConnections(settings, config, log);
   startTicking(broker, pipelines, stop);
   const listeners: Listener[] = [];
-  broker.metrics.add(listenerMetrics(listeners, Date.now));
   if (parts.store instanceof LevelStore) broker.metrics.add(parts.store.metrics);
   stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
   const adminListeners: ApiListener[] = [];
+  broker.metrics.add(listenerMetrics(() => [...listeners, ...adminListeners], Date.now));
   const reloads = new Reloads({ ...parts, reread: options.reread, listeners, adminListeners });
   stop.add((deadline) => deadline.allows(reloads.settled));
   const reload = () => reloads.reload();

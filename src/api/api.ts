@@ -10,6 +10,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import { type AddressInfo, connect, isIPv6 } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { isLoopbackHost } from '../base/addresses.ts';
+import type { ExpiringFile } from '../contracts/transport.ts';
 import type { TlsOptions } from '../net/options.ts';
 import { TlsContexts } from '../net/tls-contexts.ts';
 import type { ApiTools } from './app.ts';
@@ -35,6 +36,8 @@ export interface ApiListenerOptions {
 export interface ApiListener {
   /** What was bound: `http://127.0.0.1:18083`. */
   readonly url: string;
+  /** What ends some day of the files in use. None without TLS. */
+  readonly expiring: readonly ExpiringFile[];
   reloadCertificates(): Promise<void>;
 }
 
@@ -75,7 +78,13 @@ export class Api {
       this.#contexts.add(contexts);
       contexts.serve(server as TlsServer, url);
     }
-    return { url, reloadCertificates: async () => contexts?.reload() };
+    return {
+      url,
+      get expiring() {
+        return contexts?.dated ?? [];
+      },
+      reloadCertificates: async () => contexts?.reload(),
+    };
   }
 
   #serve(server: Server, place: Place): void {

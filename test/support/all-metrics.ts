@@ -2,16 +2,15 @@
 import type { Metric } from '../../src/base/metrics.ts';
 import { createContext } from '../../src/broker/create-context.ts';
 import { defaultSettings } from '../../src/contracts/settings.ts';
-import type { Listener } from '../../src/contracts/transport.ts';
-import { listenerMetrics } from '../../src/net/metrics.ts';
+import { listenerMetrics, type MeasuredListener } from '../../src/net/metrics.ts';
 import { storeMetrics } from '../../src/store/level/metrics.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { benchWith } from './pipeline.ts';
 
-const listener = {
+const listener: MeasuredListener = {
   url: 'mqtts://127.0.0.1:8883',
   expiring: [{ kind: 'certificate', name: 'tls.certFile server.pem', until: 1_000 }],
-} as unknown as Listener;
+};
 
 const metrics = { topics: [{ name: 'telemetry', filters: ['telemetry/#'] }] };
 const settings = { ...defaultSettings, metrics };
@@ -21,7 +20,12 @@ export async function allMetrics(): Promise<Metric[]> {
   const options = { settings, store: new MemoryStore(), pipeline: pipelines };
   const { metrics: registry, counters } = createContext(options, new Set(), () => {});
   counters.authentications.add('password-file', 'accepted');
-  registry.add(listenerMetrics([listener], () => 0));
+  registry.add(
+    listenerMetrics(
+      () => [listener],
+      () => 0,
+    ),
+  );
   registry.add(storeMetrics('.', async () => 0));
   return [...registry];
 }

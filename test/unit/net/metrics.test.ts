@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ExpiringFile, Listener } from '../../../src/contracts/transport.ts';
+import type { ExpiringFile } from '../../../src/contracts/transport.ts';
 import { listenerMetrics } from '../../../src/net/metrics.ts';
 
 const file = (kind: ExpiringFile['kind'], until: number): ExpiringFile => ({ kind, name: 'a file', until });
@@ -11,8 +11,11 @@ test('of each kind and listener the file that ends first is told, and one that h
       url: 'mqtts://b',
       expiring: [file('certificate', 90_000), file('authority', 5_000), file('certificate', 20_000)],
     },
-  ] as unknown as Listener[];
-  const [metric] = listenerMetrics(listeners, () => 10_000);
+  ];
+  const [metric] = listenerMetrics(
+    () => listeners,
+    () => 10_000,
+  );
 
   expect([...metric!.samples()]).toEqual([
     { labels: { listener: 'mqtts://b', kind: 'certificate' }, value: 10 },

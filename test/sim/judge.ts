@@ -1,8 +1,8 @@
 /**
  * The judge sees what the broker does, packet by packet, tells the oracle, and says when something does not hold. This
  * file has the story: what the broker decided, and how much of it is on disk. What is judged of it is in
- * `deliveries.ts` (PUBLISH to clients), `answers.ts`, `wills.ts`, `state.ts` (what the broker knows and holds) and
- * `missing.ts`.
+ * `deliveries.ts` (PUBLISH to clients), `answers.ts`, `common-commits.ts`, `wills.ts`, `state.ts` (what the broker
+ * knows and holds) and `missing.ts`.
  */
 import type { Connection } from '../../src/broker/connection.ts';
 import type { Counters } from '../../src/broker/counters.ts';
@@ -12,6 +12,7 @@ import type { DropReason } from '../../src/core/sink.ts';
 import type { Message } from '../../src/protocol/message.ts';
 import type { ControlPacket } from '../../src/protocol/packets.ts';
 import type { LevelStore } from '../../src/store/level/level-store.ts';
+import { CommonCommits } from './common-commits.ts';
 import { type Decision, Decisions } from './decisions.ts';
 import type { Mark, SimulatedDisk } from './disk.ts';
 import { type Exchange, type InFlight, identifier, keyOf, type Link, type SentPublish } from './link.ts';
@@ -57,12 +58,11 @@ export class Judge {
   readonly wills: Wills;
   readonly memory: Memory;
   readonly decisions: Decisions;
+  readonly commonCommits: CommonCommits;
   /** In-flight messages by session. */
   inFlight = new Map<number, Map<number, InFlight>>();
   /** By client and packet identifier: what acknowledging a QoS 2 message promises. */
   readonly receivedMarks = new Map<string, Map<number, number>>();
-  /** Messages that not all of their subscribers have got yet, by their numbers: they are committed as one, later. */
-  readonly underWay = new Set<number>();
   readonly links = new Set<Link>();
   /** A client asked to publish it, and nothing else may be routed. */
   readonly published = new Map<string, SentPublish>();
@@ -95,6 +95,7 @@ export class Judge {
     this.wills = new Wills(this);
     this.memory = new Memory(this);
     this.decisions = new Decisions(this);
+    this.commonCommits = new CommonCommits(this);
   }
 
   #newModel(): Model {
@@ -145,14 +146,14 @@ export class Judge {
 
   /** What a batch has that is filled now. */
   get mark(): Mark {
-    return { entries: this.log.length, without: new Set(this.underWay) };
+    return { entries: this.log.length, without: new Set(this.commonCommits.underWay) };
   }
 
   /** What the disk has of the story is all that there is; the rest of it never was. */
   rewind({ entries, without }: Mark, isOrderly: boolean): void {
     this.log.length = entries;
     if (without.size > 0) this.log = this.log.map((entry) => withoutSubscribers(entry, without));
-    this.underWay.clear();
+    this.commonCommits.restarted();
     this.receivedMarks.clear();
     this.model = this.#newModel();
     this.wills.restarted();
@@ -333,6 +334,7 @@ export class Judge {
     if (exchange !== null && !isWill) {
       exchange.numbers.push(number);
       exchange.marks.set(number, this.log.length);
+      this.commonCommits.onRouted(exchange, number);
     }
     return routed;
   }

@@ -75,7 +75,8 @@ interface Routing {
 /** Follows each copy of a message from the decision to the connection. */
 function watchDecisions(core: CoreParts, judge: Judge): void {
   const { delivering, distributor, store, sink } = core;
-  const { decisions } = judge;
+  const { decisions, commonCommits } = judge;
+  const { underWay } = commonCommits;
   let routing: Routing | null = null;
 
   const publish = distributor.publish.bind(distributor);
@@ -117,13 +118,13 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
   const watchJoint = (joint: JointCommit, { routed }: Routing): void => {
     const numbers = joined.get(joint) ?? [];
     numbers.push(routed!.number);
-    judge.underWay.add(routed!.number);
+    underWay.add(routed!.number);
     if (joined.has(joint)) return;
     joined.set(joint, numbers);
     const end = joint.end.bind(joint);
     joint.end = () => {
       end();
-      for (const number of numbers) judge.underWay.delete(number);
+      for (const number of numbers) underWay.delete(number);
     };
   };
 
@@ -131,14 +132,14 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
   const watchFanOut = (fanOut: Resumable, message: Message, own: Routing): void => {
     const step = fanOut.step.bind(fanOut);
     const { number } = own.routed!;
-    const isJoined = judge.underWay.has(number);
-    judge.underWay.add(number);
+    const isJoined = underWay.has(number);
+    underWay.add(number);
     fanOut.step = () => {
       const outer = routing;
       routing = { ...own, message };
       try {
         const hasMore = step();
-        if (!hasMore && !isJoined) judge.underWay.delete(number);
+        if (!hasMore && !isJoined) underWay.delete(number);
         return hasMore;
       } finally {
         routing = outer;
@@ -182,6 +183,7 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
   store.putDelivery = (sid, delivery, changes) => {
     decisions.waits(deciding!);
     decisions.isInRecord(sid, delivery.message.id, deciding!);
+    commonCommits.onStored(deciding!, changes != null);
     putDelivery(sid, delivery, changes);
   };
   const removeDelivery = store.removeDelivery.bind(store);

@@ -100,7 +100,10 @@ class Simulation {
     this.judge = new Judge(this.world, profile, rules);
     this.#deliveries = new Deliveries(this.judge);
     this.#answers = new Answers(this.judge, this.#deliveries);
-    this.#disk = new SimulatedDisk(this.world, random.fork(), profile.disk, () => this.judge.mark);
+    this.#disk = new SimulatedDisk(this.world, random.fork(), profile.disk, () => {
+      this.host.guard(() => this.judge.commonCommits.onBatch());
+      return this.judge.mark;
+    });
     this.judge.disk = this.#disk;
     this.host = new Host(this.judge, this.#random, this.#disk);
     const around = {

@@ -61,8 +61,11 @@ export const topics = ['a', 'a/b', 'a/b/c', 'x', 'x/y'];
 /** With the number in front of it. */
 export const largestPayload = 100_000;
 const filters = ['a', 'a/b', '#', 'a/#', '+/b', 'x', 'x/+', '+', 'a/+/c'];
-/** No two of them match the same topic: which of two a message came by, a client could not tell. */
+/** No two of them match the same topic. */
 const sharedFilters = ['$share/g/a/#', '$share/g/x', '$share/h/x/+'];
+
+/** They all do. */
+const groupsOfOne = ['$share/g/a/#', '$share/h/a/#', '$share/i/a/#', '$share/j/a/#'];
 
 const diskStates: readonly DiskState[] = ['takes', 'takes', 'refuses', 'hangs'];
 
@@ -92,6 +95,8 @@ export interface Plan {
   readonly isMemoryShort: boolean;
   /** What is retained is replaced while somebody subscribes to it. */
   readonly isReplacing: boolean;
+  /** Members of several shared subscriptions leave while a message is on its way to all of these. */
+  readonly isLeaving: boolean;
 }
 
 export function drawPlan(random: Random): Plan {
@@ -127,7 +132,9 @@ export function drawPlan(random: Random): Plan {
   const isReplacing = random.isLucky(0.1);
   if (isReplacing) replaceRetained(random, cast, steps);
   if (isMemoryShort) holdMuch(random, cast, steps);
-  return { clients: cast.clients, steps, hasRules: cast.rules > 0, isMemoryShort, isReplacing };
+  const isLeaving = random.isLucky(0.1);
+  if (isLeaving) leaveGroups(random, cast, steps);
+  return { clients: cast.clients, steps, hasRules: cast.rules > 0, isMemoryShort, isReplacing, isLeaving };
 }
 
 /** Parts of all memory that others take: up to the levels at which clients are refused more, and are disconnected. */
@@ -283,6 +290,37 @@ function replaceRetained(random: Random, cast: Cast, steps: Step[]): void {
       const afterMs = count === 0 ? random.between(100, 200) : random.pick([0, 0, 1]);
       added.push({ ...message, afterMs, kind: 'publish', client: publisher, usesAlias: false, times: 1 });
       if (count === 3 || (count > 0 && random.isLucky(0.3))) added.push(everything(subscriber));
+    }
+    steps.splice(random.between(2 * cast.clients, steps.length), 0, ...added);
+  }
+}
+
+/**
+ * Members of shared subscriptions do not answer, and are lost, when others have not got the same message yet: what they
+ * had goes to the other members before all of it is given.
+ */
+function leaveGroups(random: Random, cast: Cast, steps: Step[]): void {
+  const all = Array.from({ length: cast.clients }, (_, client) => client);
+  const filters = groupsOfOne.map((topic) => ({ topic, qos: 1, nl: false, rap: false, rh: 0 }) as const);
+  const enter = (client: number): Step => {
+    const { request } = connect(random, cast, client);
+    const answersNothing = { ...request, clean: false, receiveMaximum: 65_535, habit: 'never' } as const;
+    return { afterMs: 0, kind: 'connect', client, request: answersNothing };
+  };
+  for (let left = random.between(1, 3); left > 0; left--) {
+    const added = all.map(enter);
+    for (const client of all)
+      added.push({ afterMs: client === 0 ? 300 : 0, kind: 'subscribe', client, filters, id: 0 });
+    for (let count = 0; count < 4; count++) {
+      const publisher = random.between(0, cast.clients - 1);
+      const message = publish(random, cast, publisher);
+      const member = (publisher + random.between(1, cast.clients - 1)) % cast.clients;
+      const topic = random.pick(['a', 'a/b', 'a/b/c']);
+      added.push(
+        { ...message, afterMs: 200, topic, qos: random.pick([1, 2] as const), expirySeconds: -1, times: 1 },
+        { afterMs: random.between(0, 8), kind: 'vanish', client: member, how: 'reset' },
+        { ...enter(member), afterMs: random.between(0, 200) },
+      );
     }
     steps.splice(random.between(2 * cast.clients, steps.length), 0, ...added);
   }

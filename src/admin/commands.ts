@@ -3,6 +3,7 @@
  * here: whoever gives it must be allowed to, its request is checked, and what changes something is in the audit log
  * with what became of it.
  */
+import { excerpt } from '../base/excerpt.ts';
 import type { Audit } from '../contracts/audit.ts';
 import {
   type CommandAnswer,
@@ -25,7 +26,6 @@ type Stream = (request: object, caller: Caller, signal: AbortSignal) => AsyncIte
 const requestTextMax = 1_024;
 /** What the audit log never has. */
 const secretKeys = new Set(['password', 'payload', 'token']);
-const withoutSecrets = (key: string, value: unknown) => (secretKeys.has(key) ? '…' : value);
 
 export class Commands {
   readonly #handlers: CommandHandlers;
@@ -98,7 +98,7 @@ export class Commands {
 
   #record(command: string, given: unknown, { name, from }: Caller, became: { outcome: string; reason?: string }): void {
     if (this.#audit === null) return;
-    const request = (JSON.stringify(given, withoutSecrets) ?? '').slice(0, requestTextMax);
+    const request = excerpt(given, { charactersMax: requestTextMax, secretKeys });
     this.#audit.record({ event: 'command', command, request, by: name, ...(from === null ? {} : { from }), ...became });
   }
 }

@@ -14,17 +14,23 @@ import type { ExpiringFile } from '../contracts/transport.ts';
 import type { TlsOptions } from '../net/options.ts';
 import { TlsContexts } from '../net/tls-contexts.ts';
 import type { ApiTools } from './app.ts';
-import { type Place, setPlace } from './place.ts';
+import { Door } from './door.ts';
+import type { Place } from './place.ts';
 import { StreamPlaces } from './stream-places.ts';
 
-/** Of one listener. */
-const connectionsMax = 256;
 const limits = {
   requestTimeout: 30_000,
   headersTimeout: 10_000,
   keepAliveTimeout: 30_000,
   connectionsCheckingInterval: 5_000,
+  maxHeaderSize: 16_384,
+  // Node would answer that without a problem document.
+  requireHostHeader: false,
+  // A peer that is gone without saying so holds no stream.
+  keepAlive: true,
+  keepAliveInitialDelay: 60_000,
 };
+const handshakeTimeout = 10_000;
 
 export interface ApiListenerOptions {
   readonly host: string;
@@ -46,10 +52,12 @@ export class Api {
   readonly #streams = new StreamPlaces();
   readonly #servers = new Set<Server>();
   readonly #contexts = new Set<TlsContexts>();
+  readonly #door: Door;
   #app: Promise<FastifyInstance> | null = null;
 
   constructor(tools: ApiTools) {
     this.#tools = tools;
+    this.#door = new Door(tools);
   }
 
   /** Readable by its owner only. Rejects if there can be no socket, for example on a file system that has none. */
@@ -67,7 +75,9 @@ export class Api {
   async listen({ host, port, tls }: ApiListenerOptions): Promise<ApiListener> {
     const contexts = tls === undefined ? null : await TlsContexts.load(tls, this.#tools.log);
     const server =
-      contexts === null ? createServer(limits) : createTlsServer({ ...limits, ...contexts.serverOptions() });
+      contexts === null
+        ? createServer(limits)
+        : createTlsServer({ ...limits, handshakeTimeout, ...contexts.serverOptions() });
     const kind = contexts === null ? 'http' : 'https';
     server.listen({ host, port });
     await once(server, 'listening');
@@ -89,11 +99,7 @@ export class Api {
 
   #serve(server: Server, place: Place): void {
     this.#servers.add(server);
-    server.maxConnections = connectionsMax;
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      setPlace(request, place);
-      void this.#handle(request, response);
-    });
+    this.#door.open(server, place, (request, response) => void this.#handle(request, response));
     // One connection is lost; the listener goes on.
     server.on('error', (error) =>
       this.#tools.log.warn({ listener: place.url, cause: error.message }, 'a listener of the API failed'),

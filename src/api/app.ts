@@ -5,21 +5,22 @@ import { CommandFailure, type FailureKind, failures } from '../contracts/failure
 import { apiPath, problemsPath } from '../contracts/http.ts';
 import type { Log } from '../contracts/log.ts';
 import type { Caller } from '../contracts/roles.ts';
-import { callerOf } from './callers.ts';
-import type { Keys } from './keys.ts';
+import { BodyRoom, readBody } from './bodies.ts';
+import { Callers, type CallerTools, CredentialsFailure } from './callers.ts';
+import { Delays } from './delays.ts';
+import type { DoorTools } from './door.ts';
 import { addMonitoring, type Monitoring } from './monitoring.ts';
 import { openApi } from './openapi.ts';
-import { checkHost, type KnownNames } from './own-host.ts';
-import { problemFrom, problemOf } from './problem.ts';
-import { addRoutes, sendProblem } from './routes.ts';
+import { checkHeaders, checkHost, type KnownNames } from './own-host.ts';
+import { problemFrom, problemOf, retryAfter } from './problem.ts';
+import { addRoutes, methods, sendProblem } from './routes.ts';
 import type { StreamPlaces } from './stream-places.ts';
 
-export interface ApiTools {
+export interface ApiTools extends CallerTools, DoorTools {
+  readonly limits: CallerTools['limits'] & DoorTools['limits'];
   readonly commands: Commands;
-  readonly keys: Keys;
   readonly log: Log;
   readonly version: string;
-  readonly now: () => number;
   readonly names: KnownNames;
   readonly monitoring: Monitoring;
 }
@@ -28,6 +29,8 @@ const bodyBytesMax = 1_048_576;
 /** Of a part of the path; a client identifier has 65,535 bytes at most, and headers less than that in all. */
 const parameterCharactersMax = 200_000;
 
+/** Of a path that is told. */
+const shownMax = 200;
 const headers = {
   'Cache-Control': 'no-store',
   'X-Content-Type-Options': 'nosniff',
@@ -37,27 +40,51 @@ const headers = {
 
 export async function createApp(tools: ApiTools, streams: StreamPlaces): Promise<FastifyInstance> {
   const { commands, log } = tools;
-  const app = Fastify({ bodyLimit: bodyBytesMax, routerOptions: { maxParamLength: parameterCharactersMax } });
-  const callers = new WeakMap<FastifyRequest, Caller>();
+  const app = Fastify({
+    bodyLimit: bodyBytesMax,
+    routerOptions: { maxParamLength: parameterCharactersMax },
+    frameworkErrors: (_, { url }, reply) => {
+      const detail = `There can be nothing at ${url.slice(0, shownMax)}`;
+      return sendProblem(reply.headers(headers), problemOf('invalid-request', detail));
+    },
+  });
+  const callers = new Callers(tools);
+  const delays = new Delays();
+  const known = new WeakMap<FastifyRequest, Caller>();
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(headers);
+    checkHeaders(request.raw);
     checkHost(request.raw, tools.names);
     // Before any of the body is read.
-    if (!isPublic(request)) callers.set(request, callerOf(request.raw, tools.keys, tools.now()));
+    if (!isPublic(request)) known.set(request, callers.of(request.raw));
   });
-  app.setErrorHandler((error, request, reply) => {
+  const bodies = new BodyRoom();
+  app.addHook('preParsing', async ({ raw, routeOptions: { bodyLimit } }, reply) => {
+    bodies.take(raw, reply.raw, bodyLimit ?? bodyBytesMax);
+    if (raw.headers.expect !== undefined) reply.raw.writeContinue();
+  });
+  // What has not come is not waited for, and not read.
+  app.addHook('onSend', async ({ raw }, reply) => {
+    if (!raw.complete) reply.header('Connection', 'close');
+  });
+  app.removeContentTypeParser(['application/json', 'text/plain']);
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readBody);
+  app.setErrorHandler(async (error, request, reply) => {
+    if (error instanceof CredentialsFailure) await delays.wait(error.delayMs, reply.raw);
     const problem = problemFrom(error);
-    if (problem !== null) return sendProblem(reply, problem);
-    log.error({ err: error, method: request.method, path: request.url.slice(0, 200) }, 'a request to the API failed');
+    if (problem !== null) return sendProblem(reply, problem, retryAfter(error));
+    const path = request.url.slice(0, shownMax);
+    log.error({ err: error, method: request.method, path }, 'a request to the API failed');
     return sendProblem(reply, problemOf('internal-error', 'The log has more'));
   });
   app.setNotFoundHandler(({ method, url }, reply) => {
-    const detail = `There is nothing for ${method} ${url.slice(0, 200)}`;
-    return sendProblem(reply, problemOf('no-such-path', detail));
+    const detail = `There is nothing for ${method} ${url.slice(0, shownMax)}`;
+    if (methods.includes(method)) return sendProblem(reply, problemOf('no-such-path', detail));
+    return sendProblem(reply.header('Allow', methods.join(', ')), problemOf('no-such-method', detail));
   });
-  addRoutes(app, { commands, callerOf: (request) => callers.get(request)!, streams });
+  addRoutes(app, { commands, callerOf: (request) => known.get(request)!, streams });
   addDescriptions(app, tools);
-  addMonitoring(app, tools);
+  addMonitoring(app, tools, callers);
   await app.ready();
   return app;
 }

@@ -1,17 +1,72 @@
-/** Who asks. */
+/** Who asks: what a request shows, and what it costs to show something wrong. */
 import type { IncomingMessage } from 'node:http';
+import type { Audit } from '../contracts/audit.ts';
 import { CommandFailure } from '../contracts/failures.ts';
+import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import { type Caller, controlSocket } from '../contracts/roles.ts';
 import type { Keys } from './keys.ts';
-import { fromOf, placeOf } from './place.ts';
+import { fromOf, placeOf, sourceFrom } from './place.ts';
+import { RequestRate } from './rates.ts';
 
-/** Throws a CommandFailure if nobody has shown who asks. */
-export function callerOf(request: IncomingMessage, keys: Keys, now: number): Caller {
-  if (placeOf(request).kind === 'socket') return controlSocket;
-  const { authorization } = request.headers;
-  if (authorization === undefined) throw new CommandFailure('unauthenticated', 'The request has no key');
-  const [, given] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
-  const key = given === undefined ? null : keys.find(given, now);
-  if (key === null) throw new CommandFailure('unauthenticated', 'The key is not known, or has expired');
-  return { name: `key ${key.name}`, from: fromOf(request), role: key.role, areas: key.areas, username: key.username };
+export interface CallerTools {
+  readonly keys: Keys;
+  readonly penalties: LoginPenalties;
+  readonly audit: Audit | null;
+  readonly now: () => number;
+  readonly limits: { readonly requestsPerSecondPerCaller: number };
+}
+
+/** What was shown is wrong. The answer is to be kept back for a while, since it is not the first time. */
+export class CredentialsFailure extends CommandFailure {
+  readonly delayMs: number;
+
+  constructor(kind: 'unauthenticated' | 'wrong-credentials', message: string, delayMs: number) {
+    super(kind, message);
+    this.delayMs = delayMs;
+  }
+}
+
+export class Callers {
+  readonly #tools: CallerTools;
+  readonly #rate: RequestRate;
+
+  constructor(tools: CallerTools) {
+    this.#tools = tools;
+    this.#rate = new RequestRate(tools.limits.requestsPerSecondPerCaller);
+  }
+
+  /** Throws a CommandFailure if nobody has shown who asks, or if they ask too often. */
+  of(request: IncomingMessage): Caller {
+    if (placeOf(request).kind === 'socket') return controlSocket;
+    const caller = this.#find(request);
+    this.#rate.take(caller.name, this.#tools.now(), 'requestsPerSecondPerCaller');
+    return caller;
+  }
+
+  #find(request: IncomingMessage): Caller {
+    const { keys, now } = this.#tools;
+    const { authorization } = request.headers;
+    if (authorization === undefined) throw new CommandFailure('unauthenticated', 'The request has no key');
+    const [, given] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
+    const key = given === undefined ? null : keys.find(given, now());
+    if (key === null) throw this.refused(request, null, 'unauthenticated', 'The key is not known, or has expired');
+    return { name: `key ${key.name}`, from: fromOf(request), role: key.role, areas: key.areas, username: key.username };
+  }
+
+  /** Counts wrong credentials, and writes them down. `user`: null where they were a key. */
+  refused(
+    request: IncomingMessage,
+    user: string | null,
+    kind: 'unauthenticated' | 'wrong-credentials',
+    message: string,
+  ): CredentialsFailure {
+    const { penalties, audit } = this.#tools;
+    if (audit?.wants('authenticationFailed') === true) {
+      const mechanism = user === null ? 'API key' : 'API login';
+      const from = fromOf(request) ?? 'control socket';
+      audit.record({ event: 'authenticationFailed', user, from, listener: placeOf(request).url, mechanism });
+    }
+    const source = sourceFrom(request.socket, penalties);
+    return new CredentialsFailure(kind, message, source === null ? 0 : penalties.failed(source, user));
+  }
 }

@@ -2,9 +2,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { CommandFailure } from '../contracts/failures.ts';
 import { mayCall } from '../contracts/roles.ts';
-import { callerOf } from './callers.ts';
+import type { Callers } from './callers.ts';
 import type { MetricsExposition } from './exposition.ts';
-import type { Keys } from './keys.ts';
 import { placeOf } from './place.ts';
 
 export interface Monitoring {
@@ -14,27 +13,25 @@ export interface Monitoring {
 }
 
 export interface MonitoringTools {
-  readonly keys: Keys;
-  readonly now: () => number;
   readonly monitoring: Monitoring;
 }
 
 /** What a reader of metrics needs, where a key is needed. */
 const needed = { role: 'viewer', area: 'broker' } as const;
 
-export function addMonitoring(app: FastifyInstance, tools: MonitoringTools): void {
-  const { exposition } = tools.monitoring;
+export function addMonitoring(app: FastifyInstance, { monitoring }: MonitoringTools, callers: Callers): void {
+  const { exposition, metrics } = monitoring;
   app.get('/metrics', { config: { isPublic: true } }, async (request, reply) => {
-    checkReader(request, tools);
+    checkReader(request, metrics, callers);
     const { contentType, body } = await exposition.read({ accept: request.headers.accept });
     return reply.type(contentType).send(Buffer.from(body));
   });
 }
 
 /** Throws a CommandFailure if whoever asks may not read metrics. */
-function checkReader({ raw }: FastifyRequest, { monitoring: { metrics }, keys, now }: MonitoringTools): void {
+function checkReader({ raw }: FastifyRequest, metrics: Monitoring['metrics'], callers: Callers): void {
   if (metrics === 'open' || (metrics === 'loopback' && placeOf(raw).isLoopback)) return;
-  const caller = callerOf(raw, keys, now());
+  const caller = callers.of(raw);
   if (mayCall(caller, needed)) return;
   const what = `the role ${needed.role} for the area ${needed.area}`;
   throw new CommandFailure('forbidden', `${caller.name} may not read metrics: it needs ${what}`);

@@ -1,5 +1,7 @@
 /** Where a request came in. */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { LoginPenalties } from '../contracts/login-penalties.ts';
 
 export interface Place {
   /** `socket`: that of the data directory, where the permissions of its file are the access. */
@@ -19,4 +21,9 @@ export function fromOf(request: IncomingMessage): string | null {
   const { remoteAddress, remotePort } = request.socket;
   if (remoteAddress === undefined) return null;
   return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+}
+
+/** What limits and penalties count whoever asks under; null: on the socket, exempt, or gone. */
+export function sourceFrom({ remoteAddress }: Socket, { sourceOf }: Pick<LoginPenalties, 'sourceOf'>): string | null {
+  return remoteAddress === undefined ? null : sourceOf(remoteAddress);
 }

@@ -32,3 +32,9 @@ export function problemFrom(error: unknown): Problem | null {
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return problemOf('media-type', message);
   return problemOf('invalid-request', message);
 }
+
+/** For the header `Retry-After`; null: it says nothing. */
+export function retryAfter(error: unknown): number | null {
+  if (!(error instanceof CommandFailure)) return null;
+  return error.retryAfterSeconds ?? (error.kind === 'too-many-requests' ? 1 : null);
+}

@@ -35,14 +35,13 @@ export class TextKeys {
 
   /** A key that comes several times has a list. Keys that the command does not know stay, to be refused by it. */
   read(given: Readonly<Record<string, string | string[]>>): Record<string, unknown> {
-    const request: Record<string, unknown> = {};
-    for (const [key, text] of Object.entries(given)) {
+    const typed = ([key, text]: [string, string | string[]]): [string, unknown] => {
       const kinds = this.#kinds.get(key) ?? [];
-      request[key] = kinds.includes('array')
-        ? [text].flat().map((each) => typedValue(each, kinds))
-        : typedValue(text, kinds);
-    }
-    return request;
+      const isList = kinds.includes('array');
+      return [key, isList ? [text].flat().map((each) => typedValue(each, kinds)) : typedValue(text, kinds)];
+    };
+    // Not by assignment, to which __proto__ is no key.
+    return Object.fromEntries(Object.entries(given).map(typed));
   }
 }
 

@@ -11,7 +11,8 @@ import { type Problem, problemOf } from './problem.ts';
 import { TextKeys } from './query.ts';
 import type { StreamPlaces } from './stream-places.ts';
 
-const methods: readonly Method[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+/** Those that any path takes, or refuses as one that it does not. */
+export const methods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 
 export interface RouteTools {
   readonly commands: Commands;
@@ -57,8 +58,8 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
 
 /** A path that is there answers other methods with those that it takes. [RFC 9110 15.5.6] */
 function refuseOthers(app: FastifyInstance, url: string, known: readonly Method[]): void {
-  const others = methods.filter((method) => !known.includes(method));
   const allowed = known.includes('GET') ? ['GET', 'HEAD', ...known.filter((each) => each !== 'GET')] : known;
+  const others = methods.filter((method) => !(allowed as readonly string[]).includes(method));
   app.route({
     method: others,
     url,
@@ -71,7 +72,12 @@ function refuseOthers(app: FastifyInstance, url: string, known: readonly Method[
 }
 
 /** As bytes, since the framework would add a character set to text, which JSON has not. */
-export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+export function sendProblem(
+  reply: FastifyReply,
+  problem: Problem,
+  retryAfterSeconds: number | null = null,
+): FastifyReply {
+  if (retryAfterSeconds !== null) reply.header('Retry-After', retryAfterSeconds);
   if (problem.status === failures.unauthenticated.status) reply.header('WWW-Authenticate', 'Bearer');
   return reply
     .code(problem.status)

@@ -114,6 +114,11 @@ export class Admission {
     return this.#delayed;
   }
 
+  /** What the limits per address count an address under; null: it is exempt. */
+  sourceFrom(address: string): string | null {
+    return this.#exempt.has(address) ? null : sourceOf(address);
+  }
+
   /** A connection has come. Null: there is no room for it. */
   arrive(remoteAddress: string, listener: string, now: number): ConnectionTicket | null {
     const { limits } = this.#options.settings;
@@ -123,8 +128,7 @@ export class Admission {
     if (this.#unknown >= limits.unauthenticatedConnections) {
       return this.#turnAway('unauthenticatedConnections', remoteAddress, listener);
     }
-    const plain = addressOf(remoteAddress);
-    const address = this.#exempt.has(plain) ? null : sourceOf(plain);
+    const address = this.sourceFrom(addressOf(remoteAddress));
     // Half of the room at most: one address alone keeps nobody else out.
     const share = address === null ? null : (this.#shares.get(address) ?? { connections: 0, bytes: 0 });
     if (share !== null && share.connections >= Math.ceil(limits.unauthenticatedConnections / 2)) {

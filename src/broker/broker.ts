@@ -7,6 +7,7 @@ import type { Ledger } from '../base/ledger.ts';
 import { type Metrics, type Statistics, statisticsOf } from '../base/metrics.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
+import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import { type SessionStore, StoreError } from '../contracts/session-store.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -23,6 +24,7 @@ import { createContext, tickMs } from './create-context.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
 import type { BrokerEvents } from './events.ts';
 import { type ClientOptions, type InProcessClient, LocalClients, type MessageHandler } from './local-clients.ts';
+import { loginPenalties } from './login-penalties.ts';
 import { OwnMessages } from './own-messages.ts';
 import { mayPublish } from './publisher-rights.ts';
 import { reclassifySession } from './subscribe.ts';
@@ -58,6 +60,8 @@ const outcomeOf = (reasonCode: ReasonCode): PublishOutcome => {
 export class Broker implements BanList {
   readonly events: BrokerEvents;
   readonly view: BrokerView;
+  /** For whoever checks credentials elsewhere than at CONNECT. */
+  readonly loginPenalties: LoginPenalties;
   /**
    * Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is
    * to be closed.
@@ -105,6 +109,7 @@ export class Broker implements BanList {
     this.#localClients = new LocalClients(this.#context);
     this.events = this.#context.events;
     this.view = new BrokerView(this.#context, this.#connections);
+    this.loginPenalties = loginPenalties(this.#context);
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;
     this.#after = options.timers?.every;

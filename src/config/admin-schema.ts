@@ -18,6 +18,21 @@ export const admin = z.strictObject({
       'addresses of the HTTP API. Without it, `sluice start` takes http://127.0.0.1:18083 if that is free, and a ' +
         "program's broker none",
     ),
+  connections: whole(1, 10_000)
+    .default(256)
+    .describe('connections to all these listeners. Beyond, one that asks nothing is closed for a new one'),
+  connectionsPerAddress: whole(0, 10_000)
+    .default(64)
+    .describe('those of one address, unless `limits.exemptAddresses` has it. 0: any number'),
+  requestsPerSecondPerAddress: whole(0, 100_000)
+    .default(500)
+    .describe(
+      "requests of one address over time, unless `limits.exemptAddresses` has it; two seconds' worth may come at once. " +
+        '0: any number',
+    ),
+  requestsPerSecondPerCaller: whole(0, 100_000)
+    .default(500)
+    .describe('the same of one key or user, from wherever they come'),
   hosts: z
     .array(z.string().regex(/^[a-z\d.-]+$/, 'a host name in lower case, as broker.example'))
     .max(100)

@@ -78,11 +78,17 @@ export function checkedAnswer<Name extends CommandName>(name: Name, answer: unkn
 
 const inWords = ({ at, message }: RequestFault) => (at === '' ? message : `${at}: ${message}`);
 
+/** Whoever has made more mistakes finds the next ones by mending these. */
+const faultsMax = 20;
+
 function faultsOf({ issues }: z.ZodError, input: unknown): RequestFault[] {
-  return issues.flatMap((issue) => {
+  const faults = issues.slice(0, faultsMax).flatMap((issue) => {
     const path = issue.path.map(String);
     if (issue.code === 'unrecognized_keys')
-      return issue.keys.map((key) => ({ at: [...path, key].join('.'), message: 'there is no such key' }));
+      return issue.keys
+        .slice(0, faultsMax)
+        .map((key) => ({ at: [...path, key.slice(0, 100)].join('.'), message: 'there is no such key' }));
     return { at: path.join('.'), message: `${expectation(issue)}, ${finding(issue, input)}` };
   });
+  return faults.slice(0, faultsMax);
 }

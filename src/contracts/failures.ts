@@ -14,6 +14,12 @@ export const failures = {
     remedy:
       'Send `Authorization: Bearer KEY`, with a key that `sluice admin key create` made and that has not expired.',
   },
+  'wrong-credentials': {
+    status: 401,
+    title: 'The user name or the password is wrong',
+    remedy:
+      'Log in as a user of a password file that `admin.users` names, or with a new link of `sluice admin login-link`.',
+  },
   forbidden: {
     status: 403,
     title: 'Whoever asks may not do this',
@@ -28,6 +34,11 @@ export const failures = {
     status: 403,
     title: 'A web page of another origin asks',
     remedy: 'Add its origin to `admin.origins` if it may.',
+  },
+  'csrf-refused': {
+    status: 403,
+    title: 'The request does not show that the page of its session sent it',
+    remedy: 'Send the header `X-CSRF-Token` with the token that GET /api/v1/login answers.',
   },
   banned: {
     status: 403,
@@ -53,6 +64,11 @@ export const failures = {
     status: 406,
     title: 'The answer cannot be had in this form',
     remedy: 'Ask for application/json, or of a stream for text/event-stream or application/x-ndjson.',
+  },
+  timeout: {
+    status: 408,
+    title: 'The request did not come in time',
+    remedy: 'Send headers within 10 seconds, and all of the request within 30.',
   },
   conflict: {
     status: 409,
@@ -84,6 +100,11 @@ export const failures = {
     title: 'Too many requests',
     remedy: 'Wait for as many seconds as `Retry-After` says.',
   },
+  'headers-too-large': {
+    status: 431,
+    title: 'The headers are too large',
+    remedy: 'Send path, query and headers of less than 16 kB in all.',
+  },
   'internal-error': {
     status: 500,
     title: 'A bug in Sluice',
@@ -103,14 +124,22 @@ export const failures = {
 
 export type FailureKind = keyof typeof failures;
 
+export interface FailureOptions extends ErrorOptions {
+  /** After which it is worth another try. */
+  readonly retryAfterSeconds?: number;
+}
+
 /** A command was not carried out; the message says why, to the operator. */
 export class CommandFailure extends Error {
   override readonly name: string = 'CommandFailure';
   readonly kind: FailureKind;
+  /** Null: nobody knows. */
+  readonly retryAfterSeconds: number | null;
 
-  constructor(kind: FailureKind, message: string, options?: ErrorOptions) {
+  constructor(kind: FailureKind, message: string, options: FailureOptions = {}) {
     super(message, options);
     this.kind = kind;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? null;
   }
 }
 

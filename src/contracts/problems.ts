@@ -1,5 +1,6 @@
 /** What is wrong with values that a schema has refused, in words for whoever wrote them. */
 import type { z } from 'zod';
+import { excerpt } from '../base/excerpt.ts';
 
 /** What should stand where the issue is. */
 export function expectation(issue: z.core.$ZodIssue): string {
@@ -20,5 +21,5 @@ export function expectation(issue: z.core.$ZodIssue): string {
 /** What stands there instead. */
 export function finding({ path }: z.core.$ZodIssue, input: unknown): string {
   const found = path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], input);
-  return found === undefined ? 'it is missing' : `found ${JSON.stringify(found)}`;
+  return found === undefined ? 'it is missing' : `found ${excerpt(found)}`;
 }

@@ -39,6 +39,7 @@ export const keyCommands = {
       areas: z
         .array(z.enum(areas))
         .min(1)
+        .max(areas.length)
         .default([...areas])
         .describe('what about; all of them by default'),
       username: z

@@ -5,8 +5,8 @@ import { type CommandDeclarations, count } from './declaration.ts';
 
 const number = whole(1).describe('number of a message');
 const chosen = z
-  .union([z.literal('all'), z.array(number).min(1)], 'numbers of messages, or all')
-  .describe('numbers of messages, or `all`');
+  .union([z.literal('all'), z.array(number).min(1).max(1_000)], 'up to 1,000 numbers of messages, or all')
+  .describe('up to 1,000 numbers of messages, or `all`');
 
 const quarantined = z.strictObject({
   id: whole(1).describe('number; it rises with every message'),

@@ -11,6 +11,7 @@ import type { Monitoring } from '../../../src/api/monitoring.ts';
 import type { AuditEvent } from '../../../src/contracts/audit.ts';
 import { type CommandHandlers, type CommandName, commands } from '../../../src/contracts/commands.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
+import { type LoginPenalties, noPenalties } from '../../../src/contracts/login-penalties.ts';
 
 export interface Answer {
   readonly status: number;
@@ -45,8 +46,17 @@ export class TestApi {
   api!: Api;
   url = '';
 
-  static async open(): Promise<TestApi> {
-    const opened = new TestApi();
+  /** Without bans; a test that wants some sets what is asked. */
+  penalties: LoginPenalties = { ...noPenalties };
+  limits = {
+    connections: 100,
+    connectionsPerAddress: 0,
+    requestsPerSecondPerAddress: 0,
+    requestsPerSecondPerCaller: 0,
+  };
+
+  static async open(options: Partial<Pick<TestApi, 'penalties' | 'limits'>> = {}): Promise<TestApi> {
+    const opened = Object.assign(new TestApi(), options);
     opened.keys = await Keys.open(join(opened.directory, 'api-keys.json'));
     const unexpected = async (): Promise<never> => {
       throw new Error('not asked in this test');
@@ -70,6 +80,9 @@ export class TestApi {
       now,
       names: opened.names,
       monitoring: opened.monitoring,
+      audit,
+      penalties: opened.penalties,
+      limits: opened.limits,
     });
     await opened.api.listenOnSocket(opened.socketPath);
     opened.url = (await opened.api.listen({ host: '127.0.0.1', port: 0 })).url;

@@ -1,0 +1,78 @@
+/**
+ * Bodies of requests: how much of them there may be at one time, and what JSON may look like. What is made of a body
+ * costs by its values more than by its bytes, so these are counted before anything is made.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyRequest } from 'fastify';
+import { CommandFailure } from '../contracts/failures.ts';
+
+/** Of all bodies that come in or are worked on. */
+const inAllMax = 33_554_432;
+/** Objects and lists within each other. */
+const depthMax = 64;
+/** In one body; a page of messages has some thousands. */
+const valuesMax = 50_000;
+
+export class BodyRoom {
+  #inAll = 0;
+
+  /** Until the request is answered. Throws a CommandFailure if there is no room for it. */
+  take(request: IncomingMessage, response: ServerResponse, bytesMax: number): void {
+    const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+    const bytes = Math.min(bytesMax, encoding === undefined ? Number(length ?? 0) : bytesMax);
+    if (bytes === 0) return;
+    if (this.#inAll + bytes > inAllMax) {
+      throw new CommandFailure('unavailable', 'Too much is being sent at one time', { retryAfterSeconds: 1 });
+    }
+    this.#inAll += bytes;
+    response.once('close', () => {
+      this.#inAll -= bytes;
+    });
+  }
+}
+
+/** For `addContentTypeParser`. An empty body is none. */
+export async function readBody(_: FastifyRequest, body: Buffer): Promise<unknown> {
+  if (body.length === 0) return undefined;
+  checkShape(body);
+  const text = body.toString();
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new CommandFailure('invalid-request', `The body is not valid JSON: ${(error as Error).message}`);
+  }
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const comma = 0x2c;
+const opening = new Set([0x5b, 0x7b]);
+const closing = new Set([0x5d, 0x7d]);
+
+/** Throws a CommandFailure. Of what is no JSON it says nothing. */
+export function checkShape(body: Uint8Array): void {
+  let depth = 0;
+  let values = 1;
+  for (let i = 0; i < body.length; i++) {
+    const byte = body[i]!;
+    if (byte === quote) {
+      // Long texts are what large bodies are made of.
+      i = endOfText(body, i);
+    } else if (byte === comma) values++;
+    else if (opening.has(byte)) {
+      values++;
+      if (++depth > depthMax) throw new CommandFailure('invalid-request', `The body is nested deeper than ${depthMax}`);
+    } else if (closing.has(byte)) depth--;
+    if (values > valuesMax) throw new CommandFailure('too-large', `The body has more than ${valuesMax} values`);
+  }
+}
+
+/** Where the quote is that ends the text which begins at `start`. */
+function endOfText(body: Uint8Array, start: number): number {
+  for (let end = body.indexOf(quote, start + 1); end !== -1; end = body.indexOf(quote, end + 1)) {
+    let escapes = 0;
+    while (body[end - 1 - escapes] === backslash) escapes++;
+    if (escapes % 2 === 0) return end;
+  }
+  return body.length;
+}

@@ -1,0 +1,121 @@
+/**
+ * What every request passes before anything else is done for it: bans, rates, and how much one connection may ask
+ * without waiting for answers.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { CommandFailure } from '../contracts/failures.ts';
+import type { LoginPenalties } from '../contracts/login-penalties.ts';
+import { ApiConnections, type ConnectionLimits, nameOf } from './connections.ts';
+import { type Place, setPlace, sourceFrom } from './place.ts';
+import { problemFrom, problemOf, retryAfter } from './problem.ts';
+import { RequestRate } from './rates.ts';
+import { problemOfParser, refuse, refuseSocket } from './raw-answers.ts';
+
+export interface DoorLimits extends ConnectionLimits {
+  readonly requestsPerSecondPerAddress: number;
+}
+
+export interface DoorTools {
+  readonly limits: DoorLimits;
+  readonly penalties: LoginPenalties;
+  readonly now: () => number;
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Requests that one connection may have under way. Hardly any client sends a second one before it has its answer. */
+const pipelinedMax = 16;
+/** On the control socket, whose owner has other means. */
+const socketConnectionsMax = 256;
+/** A client that reads nothing of its answer for this long is gone. */
+const unreadMs = 30_000;
+
+export class Door {
+  readonly #tools: DoorTools;
+  readonly #connections: ApiConnections;
+  readonly #rate: RequestRate;
+
+  constructor(tools: DoorTools) {
+    this.#tools = tools;
+    this.#connections = new ApiConnections(tools.limits);
+    this.#rate = new RequestRate(tools.limits.requestsPerSecondPerAddress);
+  }
+
+  /** `handle` gets the requests that come in at this server. */
+  open(server: Server, place: Place, handle: Handler): void {
+    if (place.kind === 'socket') server.maxConnections = socketConnectionsMax;
+    else server.on('connection', (socket: Socket) => this.#accept(socket, place));
+    const take: Handler = (request, response) => {
+      setPlace(request, place);
+      if (this.#lets(request, response)) handle(request, response);
+    };
+    server.on('request', take);
+    // The body is asked for once it is known that it will be read.
+    server.on('checkContinue', take);
+    server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
+      refuse(response, problemOf('invalid-request', 'The header Expect may say 100-continue only'));
+    });
+    server.on('connect', (_: IncomingMessage, socket: Socket) => {
+      refuseSocket(socket, problemOf('no-such-path', 'This is no proxy'));
+    });
+    server.on('clientError', (error: Error, socket: Socket) => {
+      const problem = problemOfParser(error);
+      if (problem === null || isOwedAnother(socket)) socket.destroy();
+      else refuseSocket(socket, problem);
+    });
+    server.timeout = unreadMs;
+    server.on('timeout', (socket: Socket) => {
+      if (socket.writableLength > 0) socket.destroy();
+    });
+  }
+
+  #accept(socket: Socket, { kind }: Place): void {
+    const source = sourceFrom(socket, this.#tools.penalties);
+    // Whoever would have to be told over TLS costs a handshake first.
+    const isBanned = kind === 'https' && source !== null && this.#tools.penalties.banOf(source, null) !== null;
+    if (socket.remoteAddress === undefined || isBanned || !this.#connections.add(socket, source)) socket.destroy();
+  }
+
+  /** Whether the request goes on; else it is answered, or its connection is gone. */
+  #lets(request: IncomingMessage, response: ServerResponse): boolean {
+    const { socket } = request;
+    const name = nameOf(socket);
+    response.once('close', () => this.#connections.end(name));
+    if (this.#connections.begin(socket) > pipelinedMax) {
+      stopReading(socket);
+      return false;
+    }
+    try {
+      const source = sourceFrom(socket, this.#tools.penalties);
+      if (source !== null) this.#check(source);
+      return true;
+    } catch (error) {
+      const seconds = retryAfter(error);
+      refuse(response, problemFrom(error)!, seconds === null ? {} : { 'Retry-After': `${seconds}` });
+      return false;
+    }
+  }
+
+  #check(source: string): void {
+    const { penalties, now } = this.#tools;
+    const ban = penalties.banOf(source, null);
+    if (ban !== null) {
+      const what = `Banned until ${new Date(ban.until).toISOString()}: ${ban.why}`;
+      throw new CommandFailure('banned', what);
+    }
+    this.#rate.take(source, now(), 'requestsPerSecondPerAddress');
+  }
+}
+
+/** Whether the client would take the answer for that to an earlier request. */
+function isOwedAnother(socket: Socket): boolean {
+  const response = (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null;
+  return response !== null && (response.headersSent || response.req.complete);
+}
+
+/** What is left of the bytes that were read is not looked at any more, where Node lets us say so. */
+function stopReading(socket: Socket): void {
+  (socket as { parser?: { pause?: () => void } | null }).parser?.pause?.();
+  socket.destroy();
+}

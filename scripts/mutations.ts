@@ -664,7 +664,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: the rules are not asked again after a wait for a hook or pipeline',
     file: 'broker/publish.ts',
-    from: 'if (isFailure(code)) return publisher.refused(code);',
+    from: "if (isFailure(code)) return publisher.refused(code, 'rules');",
     to: '',
   },
   {

@@ -273,13 +273,15 @@ function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
   return { backup, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
 }
 
-function listHandlers({ view }: Broker) {
+function listHandlers({ view, drops }: Broker) {
   return {
     'clients list': (request) => view.sessions(request),
     'connections list': (request) => view.connections(request),
     'subscriptions list': (request) => view.subscriptions(request),
     'retained list': (request) => view.retained(request),
     'queue list': ({ clientId, ...request }) => view.queue(clientId, request),
+    'drops list': (request) => drops.list(request),
+    'drops unmatched': (request) => drops.unmatched(request),
   } satisfies Partial<CommandHandlers>;
 }
 

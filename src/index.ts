@@ -6,6 +6,7 @@
 import { type EventListeners, startApp } from './app.ts';
 import type { Statistics } from './base/metrics.ts';
 import type { MessageFields } from './broker/create-message.ts';
+import type { Drops } from './broker/drops.ts';
 import { type BrokerEvents, eventNames } from './broker/events.ts';
 import type { ClientOptions, InProcessClient, MessageHandler } from './broker/local-clients.ts';
 import type { BrokerView } from './broker/view.ts';
@@ -24,12 +25,14 @@ export type { EventListeners } from './app.ts';
 export type { Distribution, Labels, Sample, Statistic, Statistics } from './base/metrics.ts';
 export { CursorError, type Page, type PageRequest } from './base/pages.ts';
 export type { MessageFields } from './broker/create-message.ts';
+export type { DropFilter, Drops } from './broker/drops.ts';
 export type { BrokerEventMap, BrokerEvents } from './broker/events.ts';
 export type { DeliveryHandler, MessageDelivery } from './broker/local-client.ts';
 export type { ClientOptions, InProcessClient, MessageHandler, SubscribeOptions } from './broker/local-clients.ts';
 export type { BrokerView } from './broker/view.ts';
 export type { Config, ConfigInput } from './config/schema.ts';
 export type { CommandAnswer, CommandName, CommandRequest, SingleName } from './contracts/commands.ts';
+export type { DropReasonName, DropView, PublisherView, UnmatchedView } from './contracts/drops.ts';
 export { CommandFailure, type FailureKind, RequestError } from './contracts/failures.ts';
 export type * from './contracts/hooks.ts';
 export type { Log } from './contracts/log.ts';
@@ -112,6 +115,8 @@ export interface SluiceBroker {
    * nobody asks.
    */
   readonly view: BrokerView;
+  /** What was dropped and refused last, and topics to which nobody had subscribed: the reasons are in `DropView`. */
+  readonly drops: Drops;
   /** What the broker counts and measures, by the name of the metric, as it is now: see docs/reference/metrics.md. */
   statistics(): Statistics;
   /**
@@ -182,6 +187,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     },
     command: (name, request) => commands.run(name, request),
     view: broker.view,
+    drops: broker.drops,
     statistics: () => broker.statistics(),
     close,
   };

@@ -8,7 +8,7 @@ import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
 type Kind = 'number' | 'boolean' | 'array' | 'string';
 
 interface Node {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly anyOf?: readonly Node[];
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
@@ -19,10 +19,12 @@ function kindsOf(node: Node): Kind[] {
   if (node.anyOf !== undefined) return node.anyOf.flatMap(kindsOf);
   if (node.enum !== undefined) return node.enum.map((value) => typeof value as Kind);
   if (node.const !== undefined) return [typeof node.const as Kind];
-  if (node.type === 'integer' || node.type === 'number') return ['number'];
-  if (node.type === 'boolean') return ['boolean'];
-  if (node.type === 'array') return ['array', ...kindsOf(node.items ?? {})];
-  return node.type === 'string' ? ['string'] : [];
+  const types = node.type === undefined ? [] : [node.type].flat();
+  return types.flatMap((type): Kind[] => {
+    if (type === 'integer' || type === 'number') return ['number'];
+    if (type === 'array') return ['array', ...kindsOf(node.items ?? {})];
+    return type === 'boolean' || type === 'string' ? [type] : [];
+  });
 }
 
 export class TextKeys {

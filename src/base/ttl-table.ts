@@ -41,8 +41,9 @@ export class TtlTable<T extends Passing> {
     return null;
   }
 
-  set(name: string, entry: T): void {
-    if (this.#entriesMax === 0) return;
+  /** Returns the entry in whose place it comes: its own before, or another one's for which there is no room. */
+  set(name: string, entry: T): T | null {
+    if (this.#entriesMax === 0) return null;
     let slot = this.#slots.get(name);
     if (slot === undefined) {
       slot = this.#names.length < this.#entriesMax ? this.#names.length : this.#leastLasting();
@@ -50,7 +51,9 @@ export class TtlTable<T extends Passing> {
       this.#names[slot] = name;
       this.#slots.set(name, slot);
     }
+    const before = this.#entries[slot] ?? null;
     this.#entries[slot] = entry;
+    return before;
   }
 
   delete(name: string): boolean {

@@ -8,13 +8,13 @@
  */
 import { AddressSet, addressOf, sourceOf } from '../base/addresses.ts';
 import { LeakyBuckets } from '../base/ttl-table.ts';
-import type { Audit } from '../contracts/audit.ts';
 import type { Ban } from '../contracts/bans.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { BrokerSettings, Limits } from '../contracts/settings.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Counters, LimitName } from './counters.ts';
+import type { Journal } from './journal.ts';
 import type { LimitedLog } from './limited-log.ts';
 import { Penalties, type Suspect } from './penalties.ts';
 
@@ -73,7 +73,7 @@ export interface AdmissionOptions {
   readonly settings: BrokerSettings;
   readonly counters: Counters;
   readonly limitedLog: LimitedLog;
-  readonly audit: Audit | null;
+  readonly journal: Journal;
 }
 
 export class Admission {
@@ -182,13 +182,13 @@ export class Admission {
   }
 
   #turnAway(limit: LimitName, from: string, listener: string): null {
-    const { counters, limitedLog, audit, settings } = this.#options;
+    const { counters, limitedLog, journal, settings } = this.#options;
     counters.limited[limit]++;
     counters.connectionsRefused++;
     const value = settings.limits[limit as keyof Limits];
     const what = limit === 'bans' ? 'the address is banned' : `limits.${limit} (${value}) is reached`;
     limitedLog.warn('turnedAway', { from, listener }, `connection refused: ${what}`);
-    if (audit?.wants('refused')) audit.record({ event: 'refused', from, listener, reason: what });
+    journal.turnedAway(from, listener, what);
     return null;
   }
 
@@ -322,13 +322,12 @@ export class Admission {
   }
 
   #banned(ban: Ban): void {
-    const { counters, limitedLog, audit } = this.#options;
+    const { counters, limitedLog, journal } = this.#options;
     counters.banned++;
     const { address, user, client, why, until } = ban;
     const ends = new Date(until).toISOString();
     limitedLog.warn('banned', { address, user, client, until: ends }, `banned: ${why}`);
-    if (!audit?.wants('banned')) return;
-    audit.record({ event: 'banned', from: address, user, client, reason: why, until: ends });
+    journal.banned(ban);
   }
 }
 

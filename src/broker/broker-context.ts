@@ -10,7 +10,6 @@ import type { TimerWheel } from '../base/timer-wheel.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
-import type { Audit } from '../contracts/audit.ts';
 import type { Cluster } from '../contracts/cluster.ts';
 import type { CheckedHooks } from '../contracts/hook-answers.ts';
 import type { Log } from '../contracts/log.ts';
@@ -25,6 +24,7 @@ import type { ConnectionCounts } from './connection-counts.ts';
 import type { Counters } from './counters.ts';
 import type { BrokerEvents } from './events.ts';
 import type { GroupCommit } from './group-commit.ts';
+import type { Journal } from './journal.ts';
 import type { LimitedLog } from './limited-log.ts';
 import type { MemoryGuard, MemoryHolder } from './memory-guard.ts';
 import type { Outgoing } from './outgoing.ts';
@@ -70,7 +70,8 @@ export interface BrokerContext {
   readonly log: Log;
   /** For what anybody could fill the log with. */
   readonly limitedLog: LimitedLog;
-  readonly audit: Audit | null;
+  /** Where whoever decides about a message or a client reports it. */
+  readonly journal: Journal;
   readonly admission: Admission;
   readonly events: BrokerEvents;
   /** Every open connection, from accept to close. */

@@ -2,20 +2,24 @@
  * Carries out what the core decided: the sink over real channels, batches and counters.
  */
 import type { Step } from '../base/scheduler.ts';
+import type { Log } from '../contracts/log.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { PendingWill } from '../core/pending-will.ts';
-import type { DropReason, Sink } from '../core/sink.ts';
+import type { DropReason, Sink, SkipReason } from '../core/sink.ts';
 import { type Message, never } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Boundary } from './boundary.ts';
 import { type ClientChannel, ReusedHeader } from './client-channel.ts';
 import type { Counters } from './counters.ts';
 import type { GroupCommit } from './group-commit.ts';
+import type { Journal } from './journal.ts';
 
 export interface SinkOptions {
   readonly commits: GroupCommit;
   readonly boundary: Boundary;
   readonly counters: Counters;
+  readonly journal: Journal;
+  readonly log: Log;
   readonly now: () => number;
   readonly background: (step: Step) => void;
   readonly storing: (step: Step) => void;
@@ -25,7 +29,6 @@ export interface SinkOptions {
     done: (form: Message | null) => void,
   ) => void;
   readonly publishWill: (message: Message, will: PendingWill, done: () => void) => void;
-  readonly onWillRefused: (message: Message, will: PendingWill, reasonCode: number, why?: string) => void;
   readonly onSessionEnded: (session: ClientSession, why: string) => void;
 }
 
@@ -33,10 +36,16 @@ export class BrokerSink implements Sink {
   readonly #options: SinkOptions;
   readonly #commits: GroupCommit;
   readonly #header = new ReusedHeader();
+  readonly #counters: Counters;
+  readonly #journal: Journal;
+  /** Whose queue keeps a message from everybody. */
+  #withoutRoom: ClientSession | null = null;
 
   constructor(options: SinkOptions) {
     this.#options = options;
     this.#commits = options.commits;
+    this.#counters = options.counters;
+    this.#journal = options.journal;
   }
 
   publish(
@@ -129,11 +138,28 @@ export class BrokerSink implements Sink {
 
   willRefused(message: Message, will: PendingWill, reasonCode: number, why?: string): void {
     this.dropped('willRefused', null, message);
-    this.#options.onWillRefused(message, will, reasonCode, why);
+    const fields = { client: will.clientId, topic: message.topic.name, reason: reasonCode };
+    this.#options.log.debug(fields, 'will refused');
+    this.#journal.willRefused(will.publisher, message, reasonCode, why);
   }
 
-  dropped(reason: DropReason, _session: ClientSession | null, _message: Message | null, count = 1): void {
-    this.#options.counters.dropped[reason] += count;
+  dropped(reason: DropReason, session: ClientSession | null, message: Message | null, count = 1): void {
+    this.#counters.dropped[reason] += count;
+    this.#journal.dropped(reason, session ?? this.#withoutRoom, message, count);
+  }
+
+  noRoom(reason: 'queueFull' | 'retainedLimit', session: ClientSession | null, message: Message | null): void {
+    this.#withoutRoom = session;
+    this.dropped(reason, null, message);
+    this.#withoutRoom = null;
+  }
+
+  skipped(reason: SkipReason, session: ClientSession, message: Message): void {
+    this.#journal.skipped(reason, session, message);
+  }
+
+  unmatched(message: Message): void {
+    this.#journal.unmatched(message);
   }
 
   sessionEnded(session: ClientSession, why: string): void {

@@ -7,12 +7,17 @@ import type { Ledger } from '../base/ledger.ts';
 import { type Metrics, type Statistics, statisticsOf } from '../base/metrics.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
+<<<<<<< main
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import { type SessionStore, StoreError } from '../contracts/session-store.ts';
+=======
+import { type RestoredState, type SessionStore, type StoredWill, StoreError } from '../contracts/session-store.ts';
+>>>>>>> c0028d6719a9f50cef5d00bf99755e62749b51a9
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
+import { programPublisher, willPublisher } from '../protocol/publisher.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
@@ -22,6 +27,7 @@ import { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import { createContext, tickMs } from './create-context.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
+import { Drops } from './drops.ts';
 import type { BrokerEvents } from './events.ts';
 import { type ClientOptions, type InProcessClient, LocalClients, type MessageHandler } from './local-clients.ts';
 import { loginPenalties } from './login-penalties.ts';
@@ -57,11 +63,25 @@ const outcomeOf = (reasonCode: ReasonCode): PublishOutcome => {
   return { reasonCode, matched: reasonCode === ReasonCode.Success };
 };
 
+/** Before anybody holds them: what a message counts for in memory does not change then. */
+function nameWills({ sessions, wills }: RestoredState): void {
+  const name = (will: StoredWill | null, clientId: string) => {
+    if (will !== null) will.message.publisher = willPublisher(clientId);
+  };
+  for (const { session } of sessions) name(session.will, session.clientId);
+  for (const { will, clientId } of wills) name(will, clientId);
+}
+
 export class Broker implements BanList {
   readonly events: BrokerEvents;
   readonly view: BrokerView;
+<<<<<<< main
   /** For whoever checks credentials elsewhere than at CONNECT. */
   readonly loginPenalties: LoginPenalties;
+=======
+  /** What was dropped and refused last, and for whom nobody had subscribed. */
+  readonly drops: Drops;
+>>>>>>> c0028d6719a9f50cef5d00bf99755e62749b51a9
   /**
    * Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is
    * to be closed.
@@ -109,7 +129,11 @@ export class Broker implements BanList {
     this.#localClients = new LocalClients(this.#context);
     this.events = this.#context.events;
     this.view = new BrokerView(this.#context, this.#connections);
+<<<<<<< main
     this.loginPenalties = loginPenalties(this.#context);
+=======
+    this.drops = new Drops(this.#context);
+>>>>>>> c0028d6719a9f50cef5d00bf99755e62749b51a9
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;
     this.#after = options.timers?.every;
@@ -152,6 +176,7 @@ export class Broker implements BanList {
     const { core, settings } = this.#context;
     const state = await this.#store.load();
     this.#context.advanceClock();
+    nameWills(state);
     core.restore(state);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publishFirst(settings.sysIntervalSeconds);
     this.#isStarted = true;
@@ -185,6 +210,7 @@ export class Broker implements BanList {
     storeHealth.tick();
     memory.tick(now);
     this.view.tick();
+    this.drops.tick();
   }
 
   /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */
@@ -252,6 +278,7 @@ export class Broker implements BanList {
   #ownMessage(topicName: string, fields: MessageFields): Message {
     const now = this.#context.advanceClock();
     const message = createMessage(topicName, fields, now, this.#context.settings.limits);
+    message.publisher = programPublisher;
     if (isBrokersOwn(topicName)) {
       throw new ProtocolError(ReasonCode.TopicNameInvalid, `Only the broker itself publishes to ${topicName}`);
     }
@@ -309,8 +336,9 @@ export class Broker implements BanList {
 
   /** A message that a pipeline had held back may not go where the pipeline sends it. */
   refusedLate(refused: { pipeline: string; topic: string; reason: string }): void {
-    const { counters, limitedLog } = this.#context;
+    const { counters, limitedLog, journal } = this.#context;
     counters.dropped.notAuthorized++;
+    journal.refusedLate(refused.topic, `pipeline ${refused.pipeline}: ${refused.reason}`);
     limitedLog.warn(
       'refused',
       refused,

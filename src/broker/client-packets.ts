@@ -45,6 +45,7 @@ export class ClientPackets implements PacketReceiver {
     // Only 5.0 has aliases, and there the connection has a table of them.
     if (topicAlias !== 0) message.topic = state.inboundAliases!.resolve(topicAlias, message.topic);
     if (context.topicMetrics !== null) context.topicMetrics.received(message.topic, message.payloadBytes);
+    message.publisher = state.publisher;
     message.expiresAt = message.expirySeconds < 0 ? never : core.now + message.expirySeconds * 1000;
     const { session } = state;
     if (packetId !== 0) this.#takeQuota(message, packetId, state);
@@ -52,10 +53,10 @@ export class ClientPackets implements PacketReceiver {
       throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
     }
     if (isClosedToClients(message.topic.name, settings.allowedDollarPrefixes)) {
-      return refusePublish(connection, session, message, packetId, ReasonCode.NotAuthorized);
+      return refusePublish(connection, session, message, packetId, ReasonCode.NotAuthorized, 'closedTopic');
     }
     const code = ruledCode(session, message);
-    if (isFailure(code)) return refusePublish(connection, session, message, packetId, code);
+    if (isFailure(code)) return refusePublish(connection, session, message, packetId, code, 'rules');
     const search = core.searchRoute(message.topic);
     if (search === null) return this.#publish(message, packetId, session);
     const kept = message.keep();
@@ -84,7 +85,7 @@ export class ClientPackets implements PacketReceiver {
   #publishRouted(message: Message, packetId: PacketId, session: ClientSession): void {
     if (this.#connection.session !== session) return;
     const code = ruledCode(session, message);
-    if (isFailure(code)) refusePublish(this.#connection, session, message, packetId, code);
+    if (isFailure(code)) refusePublish(this.#connection, session, message, packetId, code, 'rules');
     else this.#publish(message, packetId, session);
   }
 
@@ -97,7 +98,7 @@ export class ClientPackets implements PacketReceiver {
     if (context.ledger.pressure >= Pressure.refusal && packetId !== 0 && connection.traits.hasProperties) {
       // Clients that hold much are refused. Before 5.0 they cannot be told: only what would have to be kept is refused.
       if (!connection.account.mayAdd(0)) {
-        return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded);
+        return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded, 'memory');
       }
     }
     const { pipeline, core } = context;

@@ -8,9 +8,9 @@ import type { ClientSession } from '../core/client-session.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { reportPublishRefused } from './audit-events.ts';
 import type { Connection } from './connection.ts';
 import { raiseQuota } from './connection-state.ts';
+import type { RefusedBy } from './journal.ts';
 import { type Publisher, publish, ruledCode } from './publish.ts';
 
 /** `waits`: it is to be stored, and the disk takes no writes or is behind. */
@@ -40,7 +40,7 @@ function refuseIfDiskFails(connection: Connection, message: Message, packetId: P
   if (!storeHealth.isFailing) return false;
   if (packetId !== 0 && connection.traits.hasProperties && connection.heldAnswers === 0) {
     const why = 'The broker cannot write to its disk';
-    noteRefusal(connection, message, ReasonCode.QuotaExceeded, why);
+    noteRefusal(connection, message, ReasonCode.QuotaExceeded, 'disk', why);
     refuseAck(connection, message, packetId, ReasonCode.QuotaExceeded, why);
     return true;
   }
@@ -79,12 +79,12 @@ class ClientPublish implements Publisher {
     return ruledCode(this.origin, this.#message);
   }
 
-  refused(reasonCode: number, why?: string): void {
-    refusePublish(this.asker, this.origin, this.#message, this.#packetId, reasonCode, why);
+  refused(reasonCode: number, by: RefusedBy, why?: string, stage?: string): void {
+    refusePublish(this.asker, this.origin, this.#message, this.#packetId, reasonCode, by, why, stage);
   }
 
   published(reasonCode: number): void {
-    if (isFailure(reasonCode)) noteRefusal(this.asker, this.#message, reasonCode);
+    if (isFailure(reasonCode)) noteRefusal(this.asker, this.#message, reasonCode, 'room');
     if (this.origin.channel !== this.asker) return;
     const { core } = this.asker.context;
     core.answerPublish(this.origin, this.#message.qos, this.#packetId, reasonCode, this.#stagedBefore);
@@ -102,11 +102,13 @@ export function refusePublish(
   message: Message,
   packetId: PacketId,
   code: number,
+  by: RefusedBy,
   why?: string,
+  stage?: string,
 ): void {
   const { core } = connection.context;
   if (message.qos === 2 && core.answerIfResend(session, packetId)) return;
-  noteRefusal(connection, message, code, why);
+  noteRefusal(connection, message, code, by, why, stage);
   // In words too, where the version has them.
   if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
     return refuseAck(connection, message, packetId, code, why);
@@ -114,11 +116,18 @@ export function refusePublish(
   core.answerRefused(session, message.qos, packetId, code);
 }
 
-function noteRefusal(connection: Connection, message: Message, code: number, why?: string): void {
-  const { counters, log } = connection.context;
+function noteRefusal(
+  connection: Connection,
+  message: Message,
+  code: number,
+  by: RefusedBy,
+  why?: string,
+  stage?: string,
+): void {
+  const { counters, log, journal } = connection.context;
   counters.publishRefused++;
   log.debug({ client: connection.clientId, topic: message.topic.name, reason: code }, 'publish refused');
-  reportPublishRefused(connection, message, code, why);
+  journal.publishRefused(connection, message, code, by, why, stage);
 }
 
 /** An acknowledgement that says in words why it refuses, where the client wants and can take that. */

@@ -42,6 +42,8 @@ export interface Authenticating extends Client {
 export interface Open extends Client {
   readonly name: 'open';
   readonly session: ClientSession;
+  /** Stands on each of its messages: see `protocol/publisher.ts`. */
+  readonly publisher: string;
   /** CONNACK has left and `connected` was emitted, so `disconnected` must be. */
   isAnswered: boolean;
   readonly inboundAliases: InboundAliases | null;

@@ -24,7 +24,6 @@ import { type AckType, type PacketId, PacketType, type ServerPacket } from '../p
 import { describeReason, disconnectCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import type { ConnectionTicket } from './admission.ts';
-import { reportDisconnected, reportRefused } from './audit-events.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { ClientChannel } from './client-channel.ts';
 import { refusal } from './connack.ts';
@@ -228,7 +227,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     const { share } = this;
     if (!share.begin()) return this.#feedLater(bytes, start, end);
     const now = this.context.timeOfRound();
-    const { counters } = this.context;
+    const { counters, journal } = this.context;
+    journal.publishing = this.identity;
     const { packetsReceived } = counters;
     try {
       this.#feed(bytes, start, end);
@@ -405,7 +405,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     if (this.#framer.version === 0 && error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.connectBytes++;
     const fields = { client: this.clientId, from: this.stream.remoteAddress, reason: error.reasonCode };
     limitedLog.warn('refused', fields, `refused: ${error.message}`);
-    if (!this.isAnswered) reportRefused(this, error);
+    this.context.journal.failed(this, error, this.isAnswered);
     this.end(error.reasonCode, error.message);
   }
 
@@ -531,7 +531,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     const { state } = this;
     if (state.name !== 'closing' || state.identity === null || !state.wasAnswered) return;
     const { identity, why } = state;
-    reportDisconnected(this, why);
+    this.context.journal.disconnected(this, why);
     const fields = { client: identity.clientId, from: this.stream.remoteAddress, why };
     this.context.limitedLog.info('disconnected', fields, 'client disconnected');
     this.context.events.emit('disconnected', identity, why);

@@ -17,7 +17,6 @@ import { noPipeline } from '../contracts/pipeline.ts';
 import { Core } from '../core/core.ts';
 import { defaultStepSizes } from '../core/step-sizes.ts';
 import { Admission } from './admission.ts';
-import { reportWillRefused } from './audit-events.ts';
 import { Boundary } from './boundary.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { BrokerOptions } from './broker-options.ts';
@@ -27,6 +26,7 @@ import { Counters } from './counters.ts';
 import { BrokerEvents } from './events.ts';
 import { gaugesOf } from './gauges.ts';
 import { GroupCommit } from './group-commit.ts';
+import { Journal } from './journal.ts';
 import { createLimitedLog } from './limited-log.ts';
 import { MemoryGuard, type MemoryHolder } from './memory-guard.ts';
 import { Outgoing } from './outgoing.ts';
@@ -88,7 +88,8 @@ export function createContext(
     endRounds();
     unwatch?.();
   };
-  const sink = createSink({ commits, boundary, counters }, () => context);
+  const journal = new Journal({ settings, audit, access, time });
+  const sink = createSink({ commits, boundary, counters, journal, log }, () => context);
   let readInRound = 0;
   const advanceClock = () => {
     readInRound = scheduler.begun;
@@ -132,8 +133,8 @@ export function createContext(
     metrics: new Metrics(),
     log,
     limitedLog,
-    audit,
-    admission: new Admission({ settings, counters, limitedLog, audit }),
+    journal,
+    admission: new Admission({ settings, counters, limitedLog, journal }),
     events: new BrokerEvents(boundary),
     connections,
     connectionCounts: new ConnectionCounts(),
@@ -153,7 +154,7 @@ export function createContext(
 }
 
 function createSink(
-  parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters'>,
+  parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters' | 'journal' | 'log'>,
   context: () => BrokerContext,
 ): BrokerSink {
   const { boundary, counters } = parts;
@@ -180,10 +181,6 @@ function createSink(
     storing,
     renderVariant: (message, subscriberClass, done) => renderVariant(context(), message, subscriberClass, done),
     publishWill: (message, will, done) => publishWill(context(), message, will, done),
-    onWillRefused: ({ topic, qos, retain }, will, code, why) => {
-      context().log.debug({ client: will.clientId, topic: topic.name, reason: code }, 'will refused');
-      reportWillRefused(context(), will.publisher, { topic: topic.name, qos, retain }, code, why);
-    },
     onSessionEnded: (session, why) => {
       if (why === 'expired') counters.sessionsExpired++;
       context().log.debug({ client: session.clientId, why }, 'session ended');

@@ -9,10 +9,10 @@ import type { ClientSession, SessionWill } from '../core/client-session.ts';
 import { nameBytes, sessionBytes } from '../core/footprint.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
+import { clientPublisher, willPublisher } from '../protocol/publisher.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, isClosedToClients, Topic, type TopicLimits } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
-import { reportConnected, reportTakeover, reportWillRefused } from './audit-events.ts';
 import { authenticate } from './authentication.ts';
 import type { Connection } from './connection.ts';
 import { type Authenticating, authenticating, type Open } from './connection-state.ts';
@@ -83,8 +83,9 @@ function checkWill(connection: Connection, will: Will): void {
   }
 }
 
-function sessionWill(will: Will, now: number, limits: TopicLimits): SessionWill {
+function sessionWill(will: Will, clientId: string, now: number, limits: TopicLimits): SessionWill {
   const message = createMessage(will.topic, { ...will, ...will.properties }, now, limits);
+  message.publisher = willPublisher(clientId);
   return { message, delaySeconds: will.properties.willDelayInterval ?? 0 };
 }
 
@@ -100,19 +101,20 @@ function authorizeWill(
   const { qos, retain } = will;
   const topic = Topic.of(will.topic);
   const code = access?.rightsOf(identity).will(topic, qos, retain) ?? ReasonCode.Success;
-  if (isFailure(code)) return refuseWill(connection, will, code, 'the rules do not allow');
+  if (isFailure(code)) return refuseWill(connection, will, code, 'rules');
   if (hooks.authorizePublish === undefined) return allowed();
   const ask = () => hooks.authorizePublish!(identity, topic, qos, retain);
   withAnswer<number>(connection, 'authorizePublish', ask, ReasonCode.NotAuthorized, (answer) => {
-    if (isFailure(answer)) refuseWill(connection, will, answer, 'it may not publish to');
+    if (isFailure(answer)) refuseWill(connection, will, answer, 'hook');
     else allowed();
   });
 }
 
-function refuseWill({ context, identity, traits }: Connection, will: Will, code: number, why: string): never {
-  reportWillRefused(context, identity!, will, code);
+function refuseWill(connection: Connection, will: Will, code: number, by: 'rules' | 'hook'): never {
+  connection.context.journal.willNotAllowed(connection, will, code, by);
+  const why = by === 'rules' ? 'the rules do not allow' : 'it may not publish to';
   // Before 5.0 only one code says so. [MQTT3 3.2.2-4]
-  const reasonCode = traits.hasProperties ? (code as ReasonCode) : ReasonCode.NotAuthorized;
+  const reasonCode = connection.traits.hasProperties ? (code as ReasonCode) : ReasonCode.NotAuthorized;
   throw new ProtocolError(reasonCode, `A will to ${will.topic}, which ${why}`);
 }
 
@@ -204,7 +206,7 @@ function openSession(newcomer: Newcomer, existing: ClientSession | undefined, pr
   const { core, store, settings, admission, hooks } = context;
   const { identity } = state;
   admission.welcome(connection.ticket, identity.username, core.now, previous?.ticket ?? null);
-  if (previous !== null) reportTakeover(connection, previous);
+  if (previous !== null) context.journal.takenOver(connection, previous);
   const { staged } = store;
   const isForeign = hooks.authenticate !== undefined && isNameless(existing, identity);
   const { session, sessionPresent } = core.connect({
@@ -214,7 +216,7 @@ function openSession(newcomer: Newcomer, existing: ClientSession | undefined, pr
     expirySeconds: sessionExpiry(newcomer).granted,
     receiveMaximum: packet.properties.receiveMaximum ?? 65_535,
     packetBytesMax: connection.packetBytesMax,
-    will: packet.will === undefined ? null : sessionWill(packet.will, core.now, settings.limits),
+    will: packet.will === undefined ? null : sessionWill(packet.will, identity.clientId, core.now, settings.limits),
     channel: connection,
     identity,
   });
@@ -233,6 +235,7 @@ function openState({ connection, packet, state }: Newcomer, session: ClientSessi
   return {
     name: 'open',
     ...{ session, identity, isAuthenticated, mechanism, exchange },
+    publisher: clientPublisher(session.clientId),
     isAnswered: false,
     inboundAliases: traits.hasProperties ? new InboundAliases(topicAliases) : null,
     outboundAliases: traits.hasProperties && aliases > 0 ? new OutboundAliases(aliases, packetBytesMax) : null,
@@ -321,7 +324,7 @@ function tellConnected(connection: Connection, state: Open, sessionPresent: bool
   const fields = { client, from, version: traits.label, sessionPresent, keepAlive };
   context.limitedLog.info('connected', fields, 'client connected');
   context.events.emit('connected', identity, { sessionPresent });
-  reportConnected(connection, mechanism, sessionPresent);
+  context.journal.connected(connection, mechanism, sessionPresent);
 }
 
 /**

@@ -5,8 +5,9 @@
 import { Deque } from '../base/deque.ts';
 import { followedBy, type Step } from '../base/scheduler.ts';
 import type { Message } from '../protocol/message.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
+import type { RefusedBy } from './journal.ts';
 import type { Asker } from './late-answers.ts';
 import { type Publisher, publish } from './publish.ts';
 
@@ -146,11 +147,17 @@ class OwnPublisher implements Publisher {
     return ReasonCode.Success;
   }
 
-  refused(reasonCode: number): void {
-    this.published(reasonCode);
+  refused(reasonCode: number, by: RefusedBy): void {
+    this.asker.context.journal.ownRefused(this.#message, reasonCode, by);
+    this.#end(reasonCode);
   }
 
   published(reasonCode: number): void {
+    if (isFailure(reasonCode)) this.asker.context.journal.ownRefused(this.#message, reasonCode, 'room');
+    this.#end(reasonCode);
+  }
+
+  #end(reasonCode: number): void {
     this.#publication.done(reasonCode, this.#stagedBefore);
     this.asker.next();
   }

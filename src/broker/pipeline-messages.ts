@@ -47,6 +47,7 @@ function changed(original: Message, seen: PublishedMessage, change: MessageChang
   if (known === undefined && isBrokersOwn(next.topic)) {
     throw new Error(`a message to ${next.topic}, which is for the broker only`);
   }
+  message.publisher = original.publisher;
   // The time that a message has left goes on from when it was received.
   if (next.messageExpiryInterval === seen.messageExpiryInterval) message.expiresAt = original.expiresAt;
   return message;
@@ -119,13 +120,17 @@ function formOf(
   const failed = (err: unknown) => {
     const fields = { topic: message.topic.name, subscriberClass, err };
     context.sink.dropped('pipelineFailed', null, message);
+    context.journal.pipelineFailed(message, subscriberClass, err);
     context.limitedLog.error('pipeline', fields, 'a pipeline for subscribers failed');
     return null;
   };
   try {
     const seen = opened(message);
     const toForm = (verdict: Awaited<ReturnType<MessagePipeline['onDeliver']>>) => {
-      if (verdict.verdict === 'drop') return null;
+      if (verdict.verdict === 'drop') {
+        context.journal.withheldFromClass(message, subscriberClass, verdict.end ?? null);
+        return null;
+      }
       return verdict.verdict === 'keep' ? message : changed(message, seen, verdict.message, context);
     };
     const verdict = context.pipeline.onDeliver(seen, subscriberClass, isRetained);

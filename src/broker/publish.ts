@@ -6,12 +6,13 @@
  */
 import type { Step } from '../base/scheduler.ts';
 import type { Rights } from '../contracts/access.ts';
-import type { PublishVerdict } from '../contracts/hooks.ts';
+import type { PipelineVerdict, StageEnd } from '../contracts/pipeline.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { Prepared } from '../core/prepared.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
+import type { RefusedBy } from './journal.ts';
 import { type Asker, whenStoreKeepsUp, withAnswer } from './late-answers.ts';
 import { isPiped, mayChange, messagesOf, opened, Preparation } from './pipeline-messages.ts';
 
@@ -32,13 +33,16 @@ export interface Publisher {
   readonly isAbandoned: boolean;
   /** What the rules say of the message now. They may have changed since it came. */
   ruledCode(): number;
-  /** Nobody gets the message. `why`: in the words of the pipeline, if it has any. */
-  refused(reasonCode: number, why?: string): void;
+  /** Nobody gets the message. `why`: in the words of the pipeline, if it has any; `stage`: which of its stages. */
+  refused(reasonCode: number, by: RefusedBy, why?: string, stage?: string): void;
   /** It has reached everybody, or nobody for want of room (0x97); with the worst of the reason codes. */
   published(reasonCode: number): void;
   /** Steps that are left of publishing it. */
   work(step: Step): void;
 }
+
+/** A pipeline that does not say which of its stages it was. */
+const aStep: StageEnd = { stage: 'a step of the pipeline', how: 'dropped', why: null };
 
 const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError } as const;
 
@@ -53,7 +57,7 @@ export function publish(publisher: Publisher, message: Message): void {
   whenStoreKeepsUp(asker, () => {
     if (publisher.isAbandoned) return;
     const code = publisher.ruledCode();
-    if (isFailure(code)) publisher.refused(code);
+    if (isFailure(code)) publisher.refused(code, 'rules');
     else authorize(publisher, message);
   });
 }
@@ -85,7 +89,7 @@ function authorize(publisher: Publisher, message: Message): void {
   const ask = () => authorizePublish(asker.identity!, message.topic, message.qos, message.retain);
   withAnswer<number>(asker, 'authorizePublish', ask, ReasonCode.NotAuthorized, (code) => {
     if (publisher.isAbandoned) return;
-    if (isFailure(code)) publisher.refused(code);
+    if (isFailure(code)) publisher.refused(code, 'hook');
     else transform(publisher, message);
   });
 }
@@ -97,9 +101,12 @@ function transform(publisher: Publisher, message: Message): void {
   if (!passesHooks || !isPiped(pipeline, message.topic)) return render(publisher, [message]);
   const seen = opened(message);
   const ask = () => pipeline.onPublish(asker.identity!, seen);
-  withAnswer<PublishVerdict>(asker, 'onPublish', ask, failed, (verdict) => {
+  withAnswer<PipelineVerdict>(asker, 'onPublish', ask, failed, (verdict) => {
     if (publisher.isAbandoned) return;
-    if (verdict.verdict === 'reject') return publisher.refused(verdict.reasonCode, verdict.reason);
+    if (verdict.verdict === 'reject') {
+      return publisher.refused(verdict.reasonCode, 'pipeline', verdict.reason, verdict.end?.stage);
+    }
+    if (verdict.verdict === 'drop') context.journal.endedInPipeline(message, verdict.end ?? aStep);
     buildMessages(publisher, message, messagesOf(verdict, message, seen, context));
   });
 }
@@ -138,7 +145,7 @@ function buildMessages(publisher: Publisher, message: Message, wanted: Iterator<
     // The pipeline's mistake: the client must not pay for it with its connection.
     const fields = { client: asker.identity?.clientId, topic: message.topic.name, err: problem };
     asker.context.limitedLog.error('pipeline', fields, 'onPublish made an invalid message');
-    publisher.refused(failed.reasonCode);
+    publisher.refused(failed.reasonCode, 'pipeline', 'onPublish made an invalid message');
   };
   if (!makeStep()) return whenMade();
   const rest = () => new Promise<void>((resolve) => asker.inSteps(makeStep, resolve));
@@ -160,14 +167,14 @@ function render(publisher: Publisher, messages: readonly Message[]): void {
 
 function route(publisher: Publisher, messages: readonly Prepared[]): void {
   const code = publisher.ruledCode();
-  if (isFailure(code)) return publisher.refused(code);
+  if (isFailure(code)) return publisher.refused(code, 'rules');
   const { asker, staysHere } = publisher;
   const { cluster } = asker.context;
   if (cluster === null || staysHere || messages.length === 0) return deliverHere(publisher, messages);
   const ask = () => cluster.forward(messages.map(({ message }) => message));
   withAnswer<number>(asker, 'forward', ask, ReasonCode.UnspecifiedError, (answer) => {
     if (publisher.isAbandoned) return;
-    if (isFailure(answer)) publisher.refused(answer);
+    if (isFailure(answer)) publisher.refused(answer, 'cluster');
     else deliverHere(publisher, messages);
   });
 }

@@ -9,7 +9,6 @@ import { withheldFrom } from '../core/prepared.ts';
 import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
-import { reportSubscribeRefused } from './audit-events.ts';
 import type { Connection } from './connection.ts';
 import { withAnswer } from './late-answers.ts';
 
@@ -148,20 +147,23 @@ function subscribeNext(
           : refusalOf(connection, parsed);
     const askRules = () => session.rights?.subscribe(parsed!, request.qos) ?? request.qos;
     const ruled = refusal !== 0 ? refusal : askRules();
-    const settle = (code: number) => {
+    const settle = (code: number, by: SubscribeRefusedBy) => {
       granted.push(code);
-      if (isFailure(code)) reportSubscribeRefused(connection, request.topic, request.qos, code);
+      if (isFailure(code)) reportRefused(connection, request, code, by);
     };
-    const allow = (code: number) =>
-      settle(isFailure(code) ? code : subscribeOne(connection, session, request, parsed!, common!, code));
-    if (isFailure(ruled)) settle(ruled);
-    else if (hooks.authorizeSubscribe === undefined) allow(ruled);
+    const allow = (code: number, by: SubscribeRefusedBy) => {
+      if (isFailure(code)) settle(code, by);
+      else settle(subscribeOne(connection, session, request, parsed!, common!, code), 'limits');
+    };
+    if (isFailure(ruled)) settle(ruled, refusal !== 0 ? 'limits' : 'rules');
+    else if (hooks.authorizeSubscribe === undefined) allow(ruled, 'rules');
     else {
       const ask = () => hooks.authorizeSubscribe!(connection.identity!, request.topic, ruled as QoS);
       return withAnswer(connection, 'authorizeSubscribe', ask, ReasonCode.NotAuthorized, (code) => {
         if (connection.session !== session) return;
         // The rules may have changed meanwhile, and what they grant is the most.
-        allow(isFailure(code) ? code : strictest(code, askRules()));
+        if (isFailure(code)) settle(code, 'hook');
+        else allow(strictest(code, askRules()), 'rules');
         subscribeNext(connection, session, packet, progress);
       });
     }
@@ -172,6 +174,29 @@ function subscribeNext(
     if (!connection.sendOrEnd({ cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;
     core.beginReplays(session);
   });
+}
+
+type SubscribeRefusedBy = 'limits' | 'rules' | 'hook';
+
+function reportRefused(
+  connection: Connection,
+  { topic, qos }: SubscriptionRequest,
+  code: number,
+  by: SubscribeRefusedBy,
+): void {
+  const { journal, settings } = connection.context;
+  if (by !== 'limits') return journal.subscribeRefused(connection, topic, qos, code, by);
+  const { subscriptionsPerSession, subscriptionBytesPerSession, topicBytes, topicLevels } = settings.limits;
+  const causes: Partial<Record<number, string>> = {
+    [ReasonCode.TopicFilterInvalid]: `no valid topic filter (limits.topicBytes: ${topicBytes}, limits.topicLevels: ${topicLevels})`,
+    [ReasonCode.ImplementationSpecificError]: 'the pipelines could not tell in which form it gets messages',
+    [ReasonCode.WildcardSubscriptionsNotSupported]: 'wildcardSubscriptions: false',
+    [ReasonCode.SharedSubscriptionsNotSupported]: 'sharedSubscriptions: false',
+    [ReasonCode.NotAuthorized]: 'wildcardsAtTopLevel: false',
+    [ReasonCode.UnspecifiedError]: 'refusedFilters names it',
+    [ReasonCode.QuotaExceeded]: `limits.subscriptionsPerSession: ${subscriptionsPerSession}, limits.subscriptionBytesPerSession: ${subscriptionBytesPerSession}, or limits.memoryBytes`,
+  };
+  journal.subscribeRefused(connection, topic, qos, code, 'room', causes[code]);
 }
 
 const strictest = (granted: number, ruled: number) => (isFailure(ruled) ? ruled : Math.min(granted, ruled));

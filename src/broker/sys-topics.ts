@@ -4,6 +4,7 @@
  */
 import { type Histogram, RecentCounts } from '../base/histogram.ts';
 import type { Labels } from '../base/metrics.ts';
+import { brokerPublisher } from '../protocol/publisher.ts';
 import { Topic, widestTopicLimits } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { createMessage } from './create-message.ts';
@@ -157,6 +158,7 @@ export class SysTopics {
     const { now } = this.#context.core;
     // The limits are for topics of clients.
     const message = createMessage(topic.name, { payload, retain: true, contentType }, now, widestTopicLimits, topic);
+    message.publisher = brokerPublisher;
     const { boundary } = this.#context;
     const failed = (error: unknown) => boundary.break('$SYS', error);
     this.#messages.publish(message, { mayRefuse: false, done() {}, failed });

@@ -10,6 +10,7 @@ import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Blamable } from './boundary.ts';
 import type { BrokerContext } from './broker-context.ts';
+import type { RefusedBy } from './journal.ts';
 import type { Asker } from './late-answers.ts';
 import { type Publisher, publish, ruledCode } from './publish.ts';
 
@@ -72,11 +73,11 @@ class WillPublisher implements Publisher, Asker, Blamable {
   }
 
   fail(error: ProtocolError): void {
-    this.refused(error.reasonCode, error.message);
+    this.refused(error.reasonCode, 'pipeline', error.message);
   }
 
   endByBug(): void {
-    this.refused(ReasonCode.ImplementationSpecificError, 'internal error');
+    this.refused(ReasonCode.ImplementationSpecificError, 'pipeline', 'internal error');
   }
 
   abandon(): void {
@@ -87,7 +88,8 @@ class WillPublisher implements Publisher, Asker, Blamable {
     return ruledCode(this.#will, this.#message);
   }
 
-  refused(reasonCode: number, why?: string): void {
+  refused(reasonCode: number, by: RefusedBy, inWords?: string): void {
+    const why = inWords ?? (by === 'rules' ? undefined : `the ${by} refused it`);
     if (!this.#isOver) this.context.sink.willRefused(this.#message, this.#will, reasonCode, why);
     this.published();
   }

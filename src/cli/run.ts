@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   access: async () => (await import('./access.ts')).access,
   passwd: async () => (await import('./passwd.ts')).passwd,
   bans: async () => (await import('./bans.ts')).bans,
+  drops: async () => (await import('./drops.ts')).drops,
   list: async () => (await import('./list.ts')).list,
   reload: async () => (await import('./reload.ts')).reload,
   admin: async () => (await import('./admin.ts')).admin,
@@ -41,6 +42,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice passwd FILE USER        add a user to a password file, or change the password
   sluice bans list|clear         bans of a running broker
   sluice list sessions|…         what a running broker has
+  sluice drops                   what was dropped and refused last, and why
   sluice admin key create|…      keys of the HTTP API
   sluice reload                  apply a changed configuration to a running broker
   sluice cert                    make certificates for development

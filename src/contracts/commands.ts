@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { nearest } from '../base/nearest.ts';
 import { accessCommands } from './commands/access.ts';
 import { brokerCommands } from './commands/broker.ts';
+import { diagnosticsCommands } from './commands/diagnostics.ts';
 import { keyCommands } from './commands/keys.ts';
 import { listCommands } from './commands/lists.ts';
 import { quarantineCommands } from './commands/quarantine.ts';
@@ -19,6 +20,7 @@ export const commands = {
   ...listCommands,
   ...accessCommands,
   ...quarantineCommands,
+  ...diagnosticsCommands,
   ...keyCommands,
 } as const;
 

@@ -3,11 +3,23 @@ import type { Metric } from '../base/metrics.ts';
 import type { QoS } from '../protocol/packets.ts';
 import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from './hooks.ts';
 
+/** Where a message went no further, and why. */
+export interface StageEnd {
+  /** `pipeline "x", stage 2 validate`, or `step "x"` of a program. */
+  readonly stage: string;
+  /** `held`: it is part of a message that comes later. */
+  readonly how: 'dropped' | 'held' | 'quarantined' | 'rejected';
+  readonly why: string | null;
+}
+
+/** What the pipeline says of a message, and what ended its way if something did. */
+export type PipelineVerdict = PublishVerdict & { readonly end?: StageEnd | null };
+
 /** What subscribers of one class get of a message: as it is, changed, or nothing. */
 export type DeliverVerdict =
   | { readonly verdict: 'keep' }
   | { readonly verdict: 'change'; readonly message: PublishedMessage }
-  | { readonly verdict: 'drop' };
+  | { readonly verdict: 'drop'; readonly end?: StageEnd | null };
 
 export interface MessagePipeline {
   /** Rises when what the pipeline does changes: answers of `concerns` and `classify` that were remembered are void. */
@@ -18,7 +30,7 @@ export interface MessagePipeline {
    */
   concerns(topicName: string): boolean;
   /** Before routing, storing and acknowledging. Of a will, `client` is whose it is. */
-  onPublish(client: ClientIdentity, message: PublishedMessage): Awaitable<PublishVerdict>;
+  onPublish(client: ClientIdentity, message: PublishedMessage): Awaitable<PipelineVerdict>;
   /**
    * The class of subscribers that a subscription belongs to, or null for those who get messages as they were published.
    * All of one class get the same, so it is made once for them. `accept` is the user property of that name of

@@ -203,6 +203,18 @@ const wills = z.strictObject({
     ),
 });
 
+/** What is kept for whoever asks why a message did not arrive. */
+const diagnostics = z.strictObject({
+  drops: whole(0, 100_000)
+    .default(1_000)
+    .describe(
+      'entries of [the ring of drops and refusals](../guides/why-did-it-not-arrive.md), of each reason. 0: none are kept',
+    ),
+  unmatchedTopics: whole(0, 10_000)
+    .default(1_000)
+    .describe('topics that are counted to which nobody had subscribed. 0: none'),
+});
+
 export type Wills = DeepReadonly<z.output<typeof wills>>;
 
 const [collectionsMax, filtersMax] = [64, 256];
@@ -247,6 +259,7 @@ export const brokerSettings = z.strictObject({
     .describe('what one client, or all together, may take; what goes beyond is refused or dropped, and counted'),
   penalties: penalties.prefault({}).describe('what becomes of those whose authentication fails again and again'),
   wills: wills.prefault({}).describe('what becomes of wills when the broker itself ends'),
+  diagnostics: diagnostics.prefault({}).describe('what is kept for whoever asks why a message did not arrive'),
   /** Whether client identifiers may be anything, or show whose they are: see `isOwnClientId`. */
   clientIds: z
     .enum(['any', 'own'])

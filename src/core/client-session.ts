@@ -59,6 +59,12 @@ export interface ClientSession {
   readonly received: { has(packetId: PacketId): boolean };
   /** QoS 1 and 2 messages sent and not yet acknowledged. */
   readonly window: { readonly count: number };
+  /** Messages that wait for it, and what these take: see `queuedBytes`. */
+  readonly queue: { readonly length: number; readonly bytes: number };
+  /** The largest packet that the client takes, in bytes. */
+  readonly packetBytesMax: number;
+  /** When its last connection was lost, in milliseconds since the epoch; null while it has one. */
+  readonly disconnectedAt: number | null;
   /** Set while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
   isCongested: boolean;
   /** How long it outlives its connection, in seconds; 0: not at all. DISCONNECT may change it. */

@@ -90,7 +90,7 @@ export class Delivering {
         return this.#sink.dropped('packetTooLarge', session, message);
     }
     if (qos === 0 && (session.isReady || !this.#settings.queueQoS0)) {
-      if (!session.isReady) return;
+      if (!session.isReady) return this.#sink.skipped('clientAway', session, message);
       if (session.isCongested) return this.#sink.dropped('slowConsumer', session, message);
     }
     // Not past others of QoS 0 that were kept while the client was away. [MQTT5 4.6.0-6]

@@ -85,7 +85,9 @@ export class Distributor {
       joint === null
         ? this.#give(message, route, origin, forms, 0, total)
         : this.#within(joint, () => this.#give(message, route, origin, forms, 0, total));
-    return reached > 0 ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers;
+    if (reached > 0) return ReasonCode.Success;
+    if (total === 0) this.#sink.unmatched(message);
+    return ReasonCode.NoMatchingSubscribers;
   }
 
   /** What is delivered in `give` is committed with others. */
@@ -131,7 +133,7 @@ export class Distributor {
       routeOf: (topic) => this.router.route(topic),
       mayRetain: () => this.#retention.mayRetain(messages),
       perStep: this.stepSizes.copies,
-      onRefused: (reason, message) => this.#sink.dropped(reason, null, message),
+      onRefused: (reason, session, message) => this.#sink.noRoom(reason, session, message),
     };
     return new RoomCheck(options, messages, origin);
   }
@@ -159,7 +161,11 @@ export class Distributor {
     let reached = 0;
     for (let i = from; i < to && i < sessions; i++) {
       const target = targetExcludingOrigin(targets[i]!, origin);
-      if (target === null || (isLater && !this.#isStillWanted(message, target.session))) continue;
+      if (target === null) {
+        if (targets[i]!.session === origin) this.#sink.skipped('noLocal', origin, message);
+        continue;
+      }
+      if (isLater && !this.#isStillWanted(message, target.session)) continue;
       const qos = Math.min(message.qos, target.qos) as QoS;
       const retain = message.retain && target.retainAsPublished;
       const form = forms === null ? message : variantFor(target.subscriberClass, message, forms);

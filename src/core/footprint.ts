@@ -27,7 +27,8 @@ export const filterFootprint = (filterBytes: number): number => filtersFootprint
 /** Of so many filters, which have so many bytes together. */
 export const filtersFootprint = (count: number, bytes: number): number =>
   count * subscriptionBytes + levelFactor * bytes;
-export const messageFootprint = (message: Message): number => message.size + messageBytes;
+export const messageFootprint = (message: Message): number =>
+  message.size + messageBytes + nameBytes(message.publisher);
 /** Around a retained message. */
 export const aroundRetained = ({ topic }: Message): number => retainedBytes + levelFactor * topic.encodedBytes;
 export const retainedFootprint = (message: Message): number => messageFootprint(message) + aroundRetained(message);

@@ -33,8 +33,11 @@ export interface RoomCheckOptions {
   readonly mayRetain: () => boolean;
   /** So many receivers are looked at in one step. */
   readonly perStep: number;
-  /** Told once, if there is no room, and for which message; null: for several together. */
-  readonly onRefused: (reason: 'queueFull' | 'retainedLimit', message: Message | null) => void;
+  /**
+   * Told once, if there is no room: for which session, null if it is a shared subscription or what is retained, and for
+   * which message, null if it is for several together.
+   */
+  readonly onRefused: (reason: 'queueFull' | 'retainedLimit', session: Session | null, message: Message | null) => void;
 }
 
 /** The members of a shared subscription that are looked at take as long as so many receivers. */
@@ -72,14 +75,14 @@ export class RoomCheck {
         if (left <= 0) return null;
         left -= this.#at < targets.length ? 1 : receiversPerGroup;
         if (this.#take(this.#route, this.#at, prepared)) continue;
-        onRefused('queueFull', prepared.message);
+        onRefused('queueFull', targets[this.#at]?.session ?? null, prepared.message);
         return true;
       }
       this.#route = null;
       this.#at = 0;
     }
     if (mayRetain()) return false;
-    onRefused('retainedLimit', this.#messages.length === 1 ? this.#messages[0]!.message : null);
+    onRefused('retainedLimit', null, this.#messages.length === 1 ? this.#messages[0]!.message : null);
     return true;
   }
 

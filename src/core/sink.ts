@@ -24,6 +24,12 @@ export const dropReasons = [
 ] as const;
 export type DropReason = (typeof dropReasons)[number];
 
+/**
+ * Why a session is passed over by what its subscriptions ask for: QoS 0 while its client is away, or No Local. Nothing
+ * is lost by it that was promised, so it counts as no drop.
+ */
+export type SkipReason = 'clientAway' | 'noLocal';
+
 export interface Sink {
   /** Sends a PUBLISH on the session's connection. The message may be borrowed. */
   publish(
@@ -71,6 +77,15 @@ export interface Sink {
    * memory, or they are several. Only of those there may be more than one (`count`).
    */
   dropped(reason: DropReason, session: Session | null, message: Message | null, count?: number): void;
+  /**
+   * None of what one PUBLISH came to is published, since there is no room: in the queue of this session, of a member of
+   * a shared subscription (null), or among the retained messages (null). It counts as one drop. See `dropped`.
+   */
+  noRoom(reason: 'queueFull' | 'retainedLimit', session: Session | null, message: Message | null): void;
+  /** The session does not get this message, which may be borrowed. */
+  skipped(reason: SkipReason, session: Session, message: Message): void;
+  /** Nobody has subscribed to the topic of this message, which may be borrowed. */
+  unmatched(message: Message): void;
   /** For the log: a session is over. */
   sessionEnded(session: Session, why: 'expired' | 'clean' | 'disconnected'): void;
 }

@@ -120,6 +120,7 @@ export class Pipeline implements Part {
     }
     const limitedLog = new RateLimitedLog(log, logLimits, this.#options.now);
     const run = new StageRun({
+      pipeline: this.name,
       name,
       stage,
       onError,

@@ -9,12 +9,13 @@ import { systemTimers, type Timers } from '../base/clock.ts';
 import type { Metric } from '../base/metrics.ts';
 import { printable } from '../base/printable.ts';
 import { RateLimitedLog } from '../base/rate-limited-log.ts';
-import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
+import type { Awaitable, ClientIdentity, PublishedMessage } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
 import type {
   DeliverVerdict,
   MayPublish,
   MessagePipeline,
+  PipelineVerdict,
   QuarantinedMessage,
   QuarantineEntry,
   QuarantineStore,
@@ -26,7 +27,7 @@ import type { AcceptedFormats } from './accept.ts';
 import { PipelineError, Rejection } from './errors.ts';
 import { pipelineMetrics } from './metrics.ts';
 import { hasArrived } from './packed.ts';
-import { type Part, partContext } from './part.ts';
+import { type Part, type PartContext, partContext } from './part.ts';
 import { through } from './passage.ts';
 import { Pauses } from './pauses.ts';
 import type { Pipeline, PipelineOptions } from './pipeline.ts';
@@ -56,7 +57,6 @@ export interface Replayed {
 }
 
 const keep = { verdict: 'keep' } as const;
-const drop = { verdict: 'drop' } as const;
 
 const logLimits = {
   intervalMs: 60_000,
@@ -234,16 +234,17 @@ export class Pipelines implements MessagePipeline {
     return hasArrived(payload);
   }
 
-  onPublish(client: ClientIdentity | null, message: PublishedMessage): Awaitable<PublishVerdict> {
+  onPublish(client: ClientIdentity | null, message: PublishedMessage): Awaitable<PipelineVerdict> {
     // The connection is about to be closed, unanswered, so the client sends it again.
     if (this.#isClosed) return new Promise(() => {});
     const context = partContext(this.#options.now(), { client, publisher: client, original: message });
     try {
       const messages = through(this.#onPublish, 0, message, context);
-      if (!(messages instanceof Promise)) return verdictOf(messages, message);
-      return this.#underWay.add(messages.then((settled) => verdictOf(settled, message), rejected));
+      if (!(messages instanceof Promise)) return verdictOf(messages, message, context);
+      const settled = (made: readonly PublishedMessage[]) => verdictOf(made, message, context);
+      return this.#underWay.add(messages.then(settled, (error) => rejected(error, context)));
     } catch (error) {
-      return rejected(error);
+      return rejected(error, context);
     }
   }
 
@@ -365,7 +366,7 @@ export class Pipelines implements MessagePipeline {
       return made === message ? keep : { verdict: 'change', message: made };
     };
     const finish = ([made]: readonly PublishedMessage[]): Awaitable<DeliverVerdict> => {
-      if (made === undefined) return drop;
+      if (made === undefined) return { verdict: 'drop', end: context.end };
       if (contentType === null) return changedTo(made);
       if (this.#accepted === null) return this.#formats().then(() => finish([made]));
       const converted = this.#accepted.convert(made, contentType);
@@ -373,9 +374,10 @@ export class Pipelines implements MessagePipeline {
     };
     try {
       const messages = through(parts, 0, message, context);
-      return messages instanceof Promise ? this.#underWay.add(messages.then(finish, dropped)) : finish(messages);
+      if (!(messages instanceof Promise)) return finish(messages);
+      return this.#underWay.add(messages.then(finish, (error) => dropped(error, context)));
     } catch (error) {
-      return dropped(error);
+      return dropped(error, context);
     }
   }
 
@@ -393,20 +395,24 @@ export class Pipelines implements MessagePipeline {
   }
 }
 
-function verdictOf(messages: readonly PublishedMessage[], original: PublishedMessage): PublishVerdict {
-  if (messages.length === 0) return drop;
+function verdictOf(
+  messages: readonly PublishedMessage[],
+  original: PublishedMessage,
+  { end }: PartContext,
+): PipelineVerdict {
+  if (messages.length === 0) return { verdict: 'drop', end };
   if (messages.length > 1) return { verdict: 'split', messages };
   return messages[0] === original ? keep : { verdict: 'change', change: messages[0]! };
 }
 
-function rejected(error: unknown): PublishVerdict {
+function rejected(error: unknown, { end }: PartContext): PipelineVerdict {
   if (!(error instanceof Rejection)) throw error;
   const { reasonCode, message: reason } = error;
-  return { verdict: 'reject', reasonCode, ...(reason === '' ? {} : { reason }) };
+  return { verdict: 'reject', reasonCode, end, ...(reason === '' ? {} : { reason }) };
 }
 
 /** Nobody can be told of a rejection any more; the stage has counted it. */
-function dropped(error: unknown): DeliverVerdict {
-  if (error instanceof Rejection) return drop;
+function dropped(error: unknown, { end }: PartContext): DeliverVerdict {
+  if (error instanceof Rejection) return { verdict: 'drop', end };
   throw error;
 }

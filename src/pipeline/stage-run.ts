@@ -4,7 +4,7 @@
 import { Histogram } from '../base/histogram.ts';
 import { printableWithin } from '../base/printable.ts';
 import type { Awaitable } from '../contracts/hooks.ts';
-import type { QuarantinedMessage } from '../contracts/pipeline.ts';
+import type { QuarantinedMessage, StageEnd } from '../contracts/pipeline.ts';
 import type { OnError } from '../contracts/pipeline-settings.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { failureReason, Rejection, StageFailure } from './errors.ts';
@@ -30,6 +30,8 @@ export interface StageCounters {
 export type Trace = (run: StageRun, outcome: readonly Item[] | Error, microseconds: number) => void;
 
 export interface StageRunOptions {
+  /** The name of its pipeline. */
+  readonly pipeline: string;
   /** `2 validate` */
   readonly name: string;
   readonly stage: Stage;
@@ -102,10 +104,16 @@ export class StageRun {
     const milliseconds = performance.now() - startedAt;
     this.durations.add(milliseconds / 1_000);
     if (outcome === true) counters.out++;
-    else if (outcome === false || outcome.length === 0) counters.dropped++;
-    else counters.out += outcome.length;
+    else if (outcome === false || outcome.length === 0) {
+      counters.dropped++;
+      this.#ended(context, this.stage.due === undefined ? 'dropped' : 'held');
+    } else counters.out += outcome.length;
     this.trace?.(this, outcome === true ? [item] : outcome === false ? [] : outcome, milliseconds * 1000);
     return outcome;
+  }
+
+  #ended(context: PartContext, how: StageEnd['how'], why: string | null = null): void {
+    context.end = { stage: `pipeline ${JSON.stringify(this.#options.pipeline)}, stage ${this.name}`, how, why };
   }
 
   /** The stage that redirected a message last says whether its publisher must have the right to publish it so. */
@@ -127,7 +135,10 @@ export class StageRun {
     const reason = printableWithin(failureReason(error), reasonBytesMax);
     this.counters.failed++;
     this.counters.lossy += item.takeLosses();
-    if (error instanceof Rejection) throw error;
+    if (error instanceof Rejection) {
+      this.#ended(context, 'rejected', reason);
+      throw error;
+    }
     this.#options.onFailure(this, reason, item);
     switch (this.#options.onError) {
       case 'pass':
@@ -139,11 +150,14 @@ export class StageRun {
         ];
         return true;
       case 'reject':
+        this.#ended(context, 'rejected', reason);
         throw new Rejection(ReasonCode.PayloadFormatInvalid, reason);
       case 'quarantine':
         this.#options.quarantine({ stage: this.name, reason }, item, context);
+        this.#ended(context, 'quarantined', reason);
         return false;
       case 'drop':
+        this.#ended(context, 'dropped', reason);
         return false;
     }
   }

@@ -8,7 +8,7 @@ import type {
   PublishedMessage,
   PublishVerdict,
 } from '../contracts/hooks.ts';
-import type { DeliverVerdict } from '../contracts/pipeline.ts';
+import type { DeliverVerdict, StageEnd } from '../contracts/pipeline.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { Rejection } from './errors.ts';
 import type { Part } from './part.ts';
@@ -40,8 +40,12 @@ export function partsOf({ name = `use-${++lastNumber}`, filter, onPublish, onDel
     parts.push({
       ...common,
       on: 'publish',
-      run(message, { client }) {
-        return checkedAnswer(onPublish(client, message), (answer) => published(asPublishVerdict(answer), message));
+      run(message, context) {
+        return checkedAnswer(onPublish(context.client, message), (answer) => {
+          const made = published(asPublishVerdict(answer), message);
+          if (made.length === 0) context.end = droppedBy(name);
+          return made;
+        });
       },
     });
   }
@@ -49,13 +53,19 @@ export function partsOf({ name = `use-${++lastNumber}`, filter, onPublish, onDel
     parts.push({
       ...common,
       on: 'deliver',
-      run(message) {
-        return checkedAnswer(onDeliver(message), (answer) => delivered(asDeliverVerdict(answer), message));
+      run(message, context) {
+        return checkedAnswer(onDeliver(message), (answer) => {
+          const made = delivered(asDeliverVerdict(answer), message);
+          if (made.length === 0) context.end = droppedBy(name);
+          return made;
+        });
       },
     });
   }
   return parts;
 }
+
+const droppedBy = (name: string): StageEnd => ({ stage: `step ${JSON.stringify(name)}`, how: 'dropped', why: null });
 
 function published(verdict: PublishVerdict, message: PublishedMessage): readonly PublishedMessage[] {
   const changed = (change: MessageChange) => ({ ...message, ...change });

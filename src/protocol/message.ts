@@ -68,6 +68,8 @@ export class Message {
   content: SharedContent | null = null;
   /** Rises each time a borrowed message is filled anew: the same object, another message. */
   serial = 0;
+  /** Who published it: see `publisher.ts`. Null: not known any more. */
+  publisher: string | null = null;
   /** A slot for what is retained: where its bytes lie. */
   slab: object | null = null;
   #isBorrowed = false;
@@ -169,6 +171,7 @@ export class Message {
     copy.expirySeconds = kept.expirySeconds;
     copy.expiresAt = kept.expiresAt;
     copy.content = kept.content;
+    copy.publisher = kept.publisher;
     copy.id = id;
     copy.#original = kept.original;
     return copy;
@@ -201,6 +204,7 @@ export class Message {
     copy.retain = this.retain;
     copy.expirySeconds = this.expirySeconds;
     copy.expiresAt = this.expiresAt;
+    copy.publisher = this.publisher;
     return copy;
   }
 

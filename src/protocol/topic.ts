@@ -41,6 +41,8 @@ export class Topic {
   retainedNode: object | null = null;
   /** A slot for topic metrics: the collections that it belongs to; null: nobody has looked yet. */
   collections: readonly object[] | null = null;
+  /** A slot for topics to which nobody has subscribed: where messages to them are counted. */
+  unmatched: object | null = null;
 
   /** `utf8[start, end)` is the name. */
   constructor(name: string, utf8: Buffer, start: number, end: number) {

@@ -135,6 +135,9 @@ export class World {
       },
       willRefused: ({ payload }) => void this.told.push(`refused: will ${payload}`),
       dropped: (reason) => void this.told.push(`dropped: ${reason}`),
+      noRoom: (reason) => void this.told.push(`dropped: ${reason}`),
+      skipped: () => {},
+      unmatched: () => {},
       sessionEnded: () => {},
     };
   }

@@ -4,7 +4,7 @@ import { parseConfig } from '../../src/config/load.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import type { ClientIdentity, PublishedMessage, PublishVerdict } from '../../src/contracts/hooks.ts';
 import { silentLog } from '../../src/contracts/log.ts';
-import type { QuarantineEntry } from '../../src/contracts/pipeline.ts';
+import type { QuarantineEntry, StageEnd } from '../../src/contracts/pipeline.ts';
 import { Pipelines, type PipelinesOptions } from '../../src/pipeline/pipelines.ts';
 import { changesOf } from '../../src/pipeline/testing.ts';
 import { MemoryQuarantine } from '../../src/store/memory-quarantine.ts';
@@ -44,6 +44,8 @@ export class PipelineBench {
   now = Date.parse('2026-01-02T03:04:05Z');
   readonly warnings: string[] = [];
   readonly emitted: PublishedMessage[] = [];
+  /** Where the last message went no further, if it did not. */
+  end: StageEnd | null = null;
   readonly quarantine: MemoryQuarantine;
   readonly pipelines: Pipelines;
 
@@ -60,8 +62,11 @@ export class PipelineBench {
     await this.pipelines.configure(parseConfig({ pipelines }).pipelines);
   }
 
+  /** The verdict; where the message went no further is in `end`. */
   async publish(message: PublishedMessage, client: ClientIdentity | null = aClient): Promise<PublishVerdict> {
-    return this.pipelines.onPublish(client, message);
+    const { end = null, ...verdict } = await this.pipelines.onPublish(client, message);
+    this.end = end;
+    return verdict;
   }
 
   /** What would be routed. */

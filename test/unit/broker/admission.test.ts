@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Admission, type ConnectionTicket } from '../../../src/broker/admission.ts';
 import { Counters } from '../../../src/broker/counters.ts';
+import { Journal } from '../../../src/broker/journal.ts';
 import { createLimitedLog } from '../../../src/broker/limited-log.ts';
 import type { AuditEvent } from '../../../src/contracts/audit.ts';
 import type { ClientIdentity } from '../../../src/contracts/hooks.ts';
@@ -27,7 +28,12 @@ class Door {
       },
       counters: this.counters,
       limitedLog: createLimitedLog(silentLog, () => this.now),
-      audit: { wants: () => true, record: (event) => this.events.push(event) },
+      journal: new Journal({
+        settings: defaultSettings,
+        audit: { wants: () => true, record: (event) => this.events.push(event) },
+        access: null,
+        time: this,
+      }),
     });
   }
 

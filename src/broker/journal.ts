@@ -1,0 +1,322 @@
+/**
+ * What the broker decides about messages and clients is reported here, once, by whoever decides it: the audit log and
+ * the ring of drops hear of it, each as far as it is concerned. Nobody who decides knows who listens.
+ *
+ * Drops may be very many: `dropped` allocates nothing.
+ */
+import { RateLimit } from '../base/rate-limit.ts';
+import type { AccessPolicy, AccessRequest } from '../contracts/access.ts';
+import type { Audit } from '../contracts/audit.ts';
+import type { Ban } from '../contracts/bans.ts';
+import type { DropReasonName } from '../contracts/drops.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { StageEnd } from '../contracts/pipeline.ts';
+import type { BrokerSettings } from '../contracts/settings.ts';
+import type { ClientSession } from '../core/client-session.ts';
+import type { DropReason, SkipReason } from '../core/sink.ts';
+import type { ProtocolError } from '../protocol/errors.ts';
+import { type Message, never } from '../protocol/message.ts';
+import type { QoS } from '../protocol/packets.ts';
+import { brokerPublisher, clientPublisher, willPublisher } from '../protocol/publisher.ts';
+import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
+import { AuditEvents, type AuditedConnection, isUsernameKnown } from './audit-events.ts';
+import { type Drop, DropRing } from './drop-ring.ts';
+import { UnmatchedTopics } from './unmatched-topics.ts';
+
+/** Who refuses a PUBLISH, or a will. */
+export type RefusedBy =
+  /** Clients do not publish to topics that begin with `$`. */
+  'closedTopic' | 'rules' | 'hook' | 'pipeline' | 'cluster' | 'disk' | 'memory' | 'room';
+
+const reasonsBy: Readonly<Record<RefusedBy, DropReasonName>> = {
+  closedTopic: 'publishNotAllowed',
+  rules: 'publishNotAllowed',
+  hook: 'publishNotAllowed',
+  pipeline: 'pipelineRejected',
+  cluster: 'clusterRefused',
+  disk: 'diskFailing',
+  memory: 'memoryFull',
+  room: 'noRoom',
+};
+
+/** To find out which rule refused takes some microseconds, and anybody can be refused as often as they like. */
+const ruleLimits = { intervalMs: 1_000, most: { rule: 500 } };
+
+export interface JournalOptions {
+  readonly settings: BrokerSettings;
+  readonly audit: Audit | null;
+  readonly access: AccessPolicy | null;
+  /** As it was read last. */
+  readonly time: { readonly now: number };
+}
+
+/** One drop, filled anew each time. */
+class ReusedDrop implements Drop {
+  topic: string | null = null;
+  qos = -1;
+  bytes = 0;
+  publisher: string | null = null;
+  username: string | null = null;
+  address: string | null = null;
+  recipient: string | null = null;
+  detail: string | null = null;
+  figure = 0;
+  limit = 0;
+}
+
+export class Journal {
+  readonly drops: DropRing;
+  readonly unmatchedTopics: UnmatchedTopics;
+  /** Whose packets are being handled, as far as it is known: for the user and address of a publisher. */
+  publishing: ClientIdentity | null = null;
+  readonly #audit: AuditEvents;
+  readonly #access: AccessPolicy | null;
+  readonly #time: { readonly now: number };
+  readonly #ruleLimit: RateLimit<'rule'>;
+  readonly #drop = new ReusedDrop();
+
+  constructor({ settings, audit, access, time }: JournalOptions) {
+    this.drops = new DropRing(settings.diagnostics.drops);
+    this.unmatchedTopics = new UnmatchedTopics(settings.diagnostics.unmatchedTopics);
+    this.#audit = new AuditEvents(audit);
+    this.#access = access;
+    this.#time = time;
+    this.#ruleLimit = new RateLimit(
+      ruleLimits,
+      () => time.now,
+      () => {},
+    );
+  }
+
+  // Connections
+
+  /** There is no room for a connection, or it is banned: it is closed before anything of it is read. */
+  turnedAway(from: string, listener: string, why: string): void {
+    this.#audit.turnedAway(from, listener, why);
+    const drop = this.#begin(null, null, why);
+    drop.address = from;
+    this.#end('turnedAway', drop);
+  }
+
+  banned(ban: Ban): void {
+    this.#audit.banned(ban);
+  }
+
+  connected(connection: AuditedConnection, mechanism: string | null, sessionPresent: boolean): void {
+    this.#audit.connected(connection, mechanism, sessionPresent);
+  }
+
+  disconnected(connection: AuditedConnection, why: string): void {
+    this.#audit.disconnected(connection, why);
+  }
+
+  /** The new connection has the client identifier of one that is open. */
+  takenOver(connection: AuditedConnection, previous: AuditedConnection): void {
+    this.#audit.takenOver(connection, previous);
+  }
+
+  /** The client broke the protocol or a limit, or may not come in. `wasAnswered`: its CONNACK had left. */
+  failed(connection: AuditedConnection, error: ProtocolError, wasAnswered: boolean): void {
+    if (!wasAnswered) this.#audit.refused(connection, error);
+    const drop = this.#begin(null, null, `${error.message} (${describeReason(error.reasonCode)})`);
+    this.#from(drop, connection);
+    this.#end(wasAnswered ? 'protocolError' : connectReason(connection, error), drop);
+  }
+
+  // What clients ask for
+
+  /** `why`: in the words of a pipeline, if it has any; `stage`: which of its stages it was. */
+  publishRefused(
+    connection: AuditedConnection,
+    message: Message,
+    code: number,
+    by: RefusedBy,
+    why?: string,
+    stage?: string,
+  ): void {
+    const { topic, qos, retain } = message;
+    const identity = connection.identity!;
+    const isAudited = this.#audit.wants('publishRefused');
+    const rule = this.#ruleOf(by, identity, { action: 'publish', topic: topic.name, qos, retain }, isAudited);
+    if (isAudited) this.#audit.publishRefused(connection, message, code, rule, why);
+    const detail = refusalDetail(by, code, rule, why);
+    const drop = this.#begin(message, null, stage === undefined ? detail : `${stage}: ${detail}`);
+    this.#from(drop, connection);
+    this.#end(reasonsBy[by], drop, 1, message.topic.start);
+  }
+
+  /** `why`: which limit or setting, if it was one. */
+  subscribeRefused(
+    connection: AuditedConnection,
+    topicFilter: string,
+    qos: QoS,
+    code: number,
+    by: RefusedBy,
+    why?: string,
+  ): void {
+    const request = { action: 'subscribe', filter: topicFilter, qos } as const;
+    const isAudited = this.#audit.wants('subscribeRefused');
+    const rule = this.#ruleOf(by, connection.identity!, request, isAudited);
+    if (isAudited) this.#audit.subscribeRefused(connection, topicFilter, qos, code, rule);
+    const drop = this.#begin(null, null, refusalDetail(by, code, rule, why));
+    drop.topic = topicFilter;
+    drop.qos = qos;
+    this.#from(drop, connection);
+    this.#end('subscribeRefused', drop);
+  }
+
+  /** At CONNECT, which is refused for it. */
+  willNotAllowed(
+    connection: AuditedConnection,
+    will: Pick<AccessRequest & { action: 'publish' }, 'topic' | 'qos' | 'retain'>,
+    code: number,
+    by: RefusedBy,
+  ): void {
+    const identity = connection.identity!;
+    const isAudited = this.#audit.wants('willRefused');
+    const rule = this.#ruleOf(by, identity, { action: 'publish', ...will }, isAudited);
+    if (isAudited) this.#audit.willRefused(identity, will, code, rule);
+    const drop = this.#begin(null, null, refusalDetail(by, code, rule));
+    drop.topic = will.topic;
+    drop.qos = will.qos;
+    this.#from(drop, connection);
+    this.#end('willNotAllowed', drop);
+  }
+
+  // Messages
+
+  /** The will of a client, that was due: by the rules, unless there is a `why`. */
+  willRefused(identity: ClientIdentity, message: Message, code: number, why?: string): void {
+    const by = why === undefined ? 'rules' : 'pipeline';
+    const will = { topic: message.topic.name, qos: message.qos, retain: message.retain };
+    const isAudited = this.#audit.wants('willRefused');
+    const rule = this.#ruleOf(by, identity, { action: 'publish', ...will }, isAudited);
+    if (isAudited) this.#audit.willRefused(identity, will, code, rule, why);
+    const drop = this.#begin(message, null, refusalDetail(by, code, rule, why));
+    drop.publisher = willPublisher(identity.clientId);
+    drop.username = identity.username;
+    drop.address = identity.remoteAddress;
+    this.#end('willRefused', drop);
+  }
+
+  /** A message of the program's, or of the broker's, was refused. */
+  ownRefused(message: Message, code: number, by: RefusedBy): void {
+    this.#end(reasonsBy[by], this.#begin(message, null, refusalDetail(by, code)));
+  }
+
+  /** The core gave up a message, or `count` of them that are on disk: see `Sink.dropped`. */
+  dropped(reason: DropReason, session: ClientSession | null, message: Message | null, count: number): void {
+    // Whoever gives up these says more of it: `willRefused`, `pipelineFailed`.
+    if (reason === 'willRefused' || reason === 'pipelineFailed') return;
+    const drop = this.#begin(message, session, null);
+    if (reason === 'queueFull' && session !== null) {
+      drop.figure = session.queue.length;
+      drop.limit = session.queue.bytes;
+    } else if (reason === 'expired' && message !== null && message.expiresAt !== never) {
+      drop.figure = message.expiresAt;
+      drop.limit = message.expirySeconds;
+    } else if (reason === 'packetTooLarge' && session !== null) {
+      drop.figure = message?.size ?? 0;
+      drop.limit = session.packetBytesMax;
+    } else if (reason === 'notAuthorized' && session !== null && session.identity !== null && message !== null) {
+      const request = { action: 'receive', topic: message.topic.name } as const;
+      const rule = this.#ruleOf('rules', session.identity, request, false);
+      drop.detail = rule ?? null;
+    }
+    this.#end(reason, drop, count, hashOf(session, message));
+  }
+
+  /** See `Sink.skipped`. */
+  skipped(reason: SkipReason, session: ClientSession, message: Message): void {
+    const drop = this.#begin(message, session, null);
+    drop.figure = session.disconnectedAt ?? 0;
+    this.#end(reason, drop, 1, hashOf(session, message));
+  }
+
+  /** See `Sink.unmatched`. */
+  unmatched({ topic, publisher }: Message): void {
+    if (publisher !== brokerPublisher) this.unmatchedTopics.add(topic, publisher, this.#time.now);
+  }
+
+  /** A stage of a pipeline, or a step of the program, gave up a message of this publisher. */
+  endedInPipeline(message: Message, end: StageEnd): void {
+    const reason = end.how === 'held' ? 'pipelineHeld' : end.how === 'quarantined' ? 'quarantined' : 'pipelineDropped';
+    const detail = end.why === null ? end.stage : `${end.stage}: ${end.why}`;
+    this.#end(reason, this.#begin(message, null, detail), 1, hashOf(null, message));
+  }
+
+  /** The form for a class of subscribers is none, so they do not get the message. */
+  withheldFromClass(message: Message, subscriberClass: string, end: StageEnd | null): void {
+    const stage = end === null ? 'a step of the pipeline' : end.why === null ? end.stage : `${end.stage}: ${end.why}`;
+    const detail = `${stage}, for subscribers of the class ${JSON.stringify(subscriberClass)}`;
+    this.#end('pipelineDropped', this.#begin(message, null, detail), 1, hashOf(null, message));
+  }
+
+  pipelineFailed(message: Message, subscriberClass: string, error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    const detail = `for subscribers of the class ${JSON.stringify(subscriberClass)}: ${why}`;
+    this.#end('pipelineFailed', this.#begin(message, null, detail), 1, hashOf(null, message));
+  }
+
+  /** What a pipeline had held back may not go where the pipeline sends it. */
+  refusedLate(topic: string, detail: string): void {
+    const drop = this.#begin(null, null, detail);
+    drop.topic = topic;
+    this.#end('notAuthorized', drop);
+  }
+
+  #begin(message: Message | null, session: ClientSession | null, detail: string | null): ReusedDrop {
+    const drop = this.#drop;
+    drop.topic = message === null ? null : message.topic.name;
+    drop.qos = message === null ? -1 : message.qos;
+    drop.bytes = message === null ? 0 : message.payloadBytes;
+    const publisher = (drop.publisher = message === null ? null : message.publisher);
+    const { publishing } = this;
+    const isPublishing = publisher !== null && publishing !== null && publishing.clientId === publisher;
+    drop.username = isPublishing ? publishing.username : null;
+    drop.address = isPublishing ? publishing.remoteAddress : null;
+    drop.recipient = session === null ? null : session.clientId;
+    drop.detail = detail;
+    drop.figure = drop.limit = 0;
+    return drop;
+  }
+
+  #from(drop: ReusedDrop, connection: AuditedConnection): void {
+    const { identity, stream } = connection;
+    drop.publisher = identity === null ? null : clientPublisher(identity.clientId);
+    drop.username = isUsernameKnown(connection) && identity !== null ? identity.username : null;
+    drop.address = stream.remoteAddress;
+  }
+
+  #end(reason: DropReasonName, drop: ReusedDrop, count = 1, hash = 0): void {
+    this.drops.add(reason, drop, this.#time.now, count, hash);
+  }
+
+  /** Which rule refuses, if it is one. `isAudited`: the audit log limits how often it asks. */
+  #ruleOf(by: RefusedBy, identity: ClientIdentity, request: AccessRequest, isAudited: boolean): string | undefined {
+    if (by !== 'rules' && by !== 'closedTopic') return undefined;
+    const explain = this.#access?.explain;
+    if (explain === undefined) return undefined;
+    if (!isAudited && !this.#ruleLimit.allows('rule'))
+      return `the rules (which of them was not looked up: very many are refused)`;
+    const decision = explain.call(this.#access, identity, request);
+    return decision.isAllowed ? undefined : decision.rule;
+  }
+}
+
+function connectReason({ ticket }: AuditedConnection, { reasonCode }: ProtocolError): DropReasonName {
+  if (ticket.hasFailed) return 'authenticationFailed';
+  return reasonCode === ReasonCode.Banned ? 'banned' : 'connectRefused';
+}
+
+function refusalDetail(by: RefusedBy, code: number, rule?: string, why?: string): string {
+  const inWords = describeReason(code);
+  if (rule !== undefined) return rule;
+  if (why !== undefined) return `${why} (${inWords})`;
+  return by === 'hook' ? `the hook of the program answered ${inWords}` : inWords;
+}
+
+/** Tells apart what is dropped at one time. */
+function hashOf(session: ClientSession | null, message: Message | null): number {
+  return (session === null ? 0 : session.sid * 31) + (message === null ? 0 : message.topic.start);
+}

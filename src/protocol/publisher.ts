@@ -1,0 +1,26 @@
+/**
+ * Who published a message, as one short text that the message carries on its way: whoever gives it up can tell whose it
+ * was. A client's own identifier stands for it; texts that begin with U+0000, which no identifier does, for the others.
+ */
+import { cutText } from '../base/cut-text.ts';
+
+/** Of a client identifier, so many characters at most: very many messages may carry one. */
+export const publisherCharactersMax = 64;
+
+/** The program around the broker, or a pipeline that had held back what others published. */
+export const programPublisher = '\0program';
+/** The broker itself: `$SYS`. */
+export const brokerPublisher = '\0broker';
+const willPrefix = '\0will:';
+
+export const clientPublisher = (clientId: string): string => cutText(clientId, publisherCharactersMax);
+export const willPublisher = (clientId: string): string => `${willPrefix}${clientPublisher(clientId)}`;
+
+export type PublisherKind = 'client' | 'will' | 'program' | 'broker';
+
+/** What such a text says. */
+export function readPublisher(publisher: string): { kind: PublisherKind; clientId: string | null } {
+  if (!publisher.startsWith('\0')) return { kind: 'client', clientId: publisher };
+  if (publisher.startsWith(willPrefix)) return { kind: 'will', clientId: publisher.slice(willPrefix.length) };
+  return { kind: publisher === brokerPublisher ? 'broker' : 'program', clientId: null };
+}

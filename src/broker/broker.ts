@@ -7,12 +7,8 @@ import type { Ledger } from '../base/ledger.ts';
 import { type Metrics, type Statistics, statisticsOf } from '../base/metrics.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
-<<<<<<< main
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import { type SessionStore, StoreError } from '../contracts/session-store.ts';
-=======
-import { type RestoredState, type SessionStore, type StoredWill, StoreError } from '../contracts/session-store.ts';
->>>>>>> c0028d6719a9f50cef5d00bf99755e62749b51a9
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
@@ -75,13 +71,10 @@ function nameWills({ sessions, wills }: RestoredState): void {
 export class Broker implements BanList {
   readonly events: BrokerEvents;
   readonly view: BrokerView;
-<<<<<<< main
   /** For whoever checks credentials elsewhere than at CONNECT. */
   readonly loginPenalties: LoginPenalties;
-=======
   /** What was dropped and refused last, and for whom nobody had subscribed. */
   readonly drops: Drops;
->>>>>>> c0028d6719a9f50cef5d00bf99755e62749b51a9
   /**
    * Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is
    * to be closed.
@@ -129,11 +122,8 @@ export class Broker implements BanList {
     this.#localClients = new LocalClients(this.#context);
     this.events = this.#context.events;
     this.view = new BrokerView(this.#context, this.#connections);
-<<<<<<< main
     this.loginPenalties = loginPenalties(this.#context);
-=======
     this.drops = new Drops(this.#context);
->>>>>>> c0028d6719a9f50cef5d00bf99755e62749b51a9
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;
     this.#after = options.timers?.every;

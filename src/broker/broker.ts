@@ -8,7 +8,7 @@ import { type Metrics, type Statistics, statisticsOf } from '../base/metrics.ts'
 import type { Ban, BanList } from '../contracts/bans.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
-import { type SessionStore, StoreError } from '../contracts/session-store.ts';
+import { type RestoredState, type SessionStore, type StoredWill, StoreError } from '../contracts/session-store.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';

@@ -294,8 +294,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'new messages overtake the queue',
     file: 'core/session.ts',
-    from: 'this.isCongested ||\n      this.queue.length > 0 ||\n',
-    to: 'this.isCongested ||\n',
+    from: "return this.queue.length > 0 ? 'queue' : null;",
+    to: 'return null;',
   },
   {
     name: 'takeover loses the queue',
@@ -713,7 +713,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a client that does not read is sent more and more of QoS 0',
     file: 'core/delivering.ts',
-    from: "if (session.isCongested) return this.#sink.dropped('slowConsumer', session, message);",
+    from: "if (loss === 'slowConsumer') return this.#sink.dropped('slowConsumer', session, message);",
     to: '',
   },
   {

@@ -41,7 +41,7 @@ import type { ListenerOptions, TlsOptions } from './net/options.ts';
 import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
-import { configure } from './pipelines.ts';
+import { configure, RunningPipelineTrials } from './pipelines.ts';
 import { Reloads } from './reload.ts';
 import { rulesOf } from './rules.ts';
 import { LevelStore } from './store/level/level-store.ts';
@@ -144,7 +144,12 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   stop.add((deadline) => deadline.allows(reloads.settled));
   const reload = () => reloads.reload();
   const keys = await openKeys(config);
-  const handlers = { ...commandsOf(parts), ...listHandlers(broker), ...keyHandlers(keys, Date.now) };
+  const handlers = {
+    ...commandsOf(parts),
+    ...explainHandlers(parts),
+    ...listHandlers(broker),
+    ...keyHandlers(keys, Date.now),
+  };
   const reloadHandler: CommandHandlers['reload'] = () => reload().then((summary) => ({ summary }), refusedByConfig);
   const commands = new Commands({ reload: reloadHandler, ...handlers }, audit);
   const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics };
@@ -271,6 +276,11 @@ function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
     throw new CommandFailure('conflict', 'This broker keeps its data in memory: there is nothing to copy');
   };
   return { backup, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
+}
+
+function explainHandlers({ broker, pipelines, config }: Parts) {
+  const trials = new RunningPipelineTrials(pipelines, config.pipelineLimits);
+  return { explain: (request) => broker.explain(request, trials) } satisfies Partial<CommandHandlers>;
 }
 
 function listHandlers({ view, drops }: Broker) {

@@ -7,11 +7,13 @@ import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { pathText } from './config/source.ts';
+import { CommandFailure } from './contracts/failures.ts';
 import { silentLog } from './contracts/log.ts';
-import type { PipelineTest } from './contracts/pipeline-settings.ts';
+import type { MayPublish, PipelineTrial, PipelineTrials } from './contracts/pipeline.ts';
+import type { PipelineLimits, PipelineTest } from './contracts/pipeline-settings.ts';
 import { PipelineError } from './pipeline/errors.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
-import { compare, type StageTrace, type Trial, type TrialResult, tryOut } from './pipeline/testing.ts';
+import { compare, type StageTrace, StageTrial, type Trial, type TrialResult, tryOut } from './pipeline/testing.ts';
 import { matches } from './protocol/topic.ts';
 import { publishingUnder } from './rules.ts';
 import { MemoryQuarantine } from './store/memory-quarantine.ts';
@@ -45,6 +47,59 @@ export async function testBench(read: ReadConfig, now: () => number = Date.now):
   };
 }
 
+/** So many trials wait for others; they come one after the other, since each sets pipelines up. */
+const trialsWaitingMax = 8;
+
+/** Trials of the pipelines that a broker has configured. */
+export class RunningPipelineTrials implements PipelineTrials {
+  readonly #pipelines: Pipelines;
+  readonly #limits: PipelineLimits;
+  #last: Promise<void> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(pipelines: Pipelines, limits: PipelineLimits) {
+    this.#pipelines = pipelines;
+    this.#limits = limits;
+  }
+
+  async open(topicName: string, mayPublish: MayPublish): Promise<PipelineTrial> {
+    if (this.#waiting >= trialsWaitingMax) {
+      throw new CommandFailure('unavailable', 'Too many messages are being tried on the pipelines at this moment');
+    }
+    const before = this.#last;
+    let done = () => {};
+    this.#last = new Promise((resolve) => (done = resolve));
+    this.#waiting++;
+    await before;
+    try {
+      const trial = await this.#open(topicName, mayPublish);
+      const end = () => {
+        this.#waiting--;
+        done();
+      };
+      return {
+        publish: (client, message) => trial.publish(client, message),
+        deliver: (message, subscriberClass) => trial.deliver(message, subscriberClass),
+        close: () => trial.close().finally(end),
+      };
+    } catch (error) {
+      this.#waiting--;
+      done();
+      throw error;
+    }
+  }
+
+  async #open(topicName: string, mayPublish: MayPublish): Promise<StageTrial> {
+    const limits = this.#limits;
+    const quarantine = new MemoryQuarantine(limits);
+    const pipelines = new Pipelines({ limits, log: silentLog, quarantine, now: Date.now });
+    pipelines.mayPublish = mayPublish;
+    const all = this.#pipelines.configured.map(({ settings }) => settings);
+    await pipelines.configure(thoseConcerned(all, topicName));
+    return new StageTrial(pipelines, quarantine);
+  }
+}
+
 /** Runs the `tests` of a configuration, each on pipelines that remember nothing; returns what is wrong, a line each. */
 export async function failedTests(read: ReadConfig): Promise<string[]> {
   const problems: string[] = [];
@@ -63,10 +118,17 @@ export async function failedTests(read: ReadConfig): Promise<string[]> {
 }
 
 /** The pipelines that a message can meet: a script need not be started for a test that has nothing to do with it. */
-function concerned(config: Config, { topic }: PipelineTest): Config {
-  const matching = config.pipelines.filter(({ filter }) => matches(filter, topic));
+const concerned = (config: Config, { topic }: PipelineTest): Config => {
+  return { ...config, pipelines: thoseConcerned(config.pipelines, topic) };
+};
+
+function thoseConcerned<Settings extends Config['pipelines'][number]>(
+  pipelines: readonly Settings[],
+  topic: string,
+): Settings[] {
+  const matching = pipelines.filter(({ filter }) => matches(filter, topic));
   const movesOn = matching.some(({ stages }) => stages.some((stage) => stage.topic ?? stage.script ?? stage.plugin));
-  return movesOn ? config : { ...config, pipelines: matching };
+  return movesOn ? [...pipelines] : matching;
 }
 
 function trialOf({

@@ -6,8 +6,10 @@ import { type After, Deadline } from '../base/deadline.ts';
 import type { Ledger } from '../base/ledger.ts';
 import { type Metrics, type Statistics, statisticsOf } from '../base/metrics.ts';
 import type { Ban, BanList } from '../contracts/bans.ts';
+import type { Explanation } from '../contracts/explain.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
+import type { PipelineTrials } from '../contracts/pipeline.ts';
 import { type RestoredState, type SessionStore, type StoredWill, StoreError } from '../contracts/session-store.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -25,6 +27,7 @@ import { createContext, tickMs } from './create-context.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
 import { Drops } from './drops.ts';
 import type { BrokerEvents } from './events.ts';
+import { type ExplainRequest, explain } from './explain.ts';
 import { type ClientOptions, type InProcessClient, LocalClients, type MessageHandler } from './local-clients.ts';
 import { loginPenalties } from './login-penalties.ts';
 import { OwnMessages } from './own-messages.ts';
@@ -238,6 +241,11 @@ export class Broker implements BanList {
     this.#context.connectionCounts.add(connection.stream.kind, connection.countedVersion, -1);
     if (this.#connections.size === 0) this.#whenEmpty?.();
   };
+
+  /** Whether a message would arrive, and why not: see `explain.ts`. `trials`: null: pipelines cannot be tried. */
+  explain(request: ExplainRequest, trials: PipelineTrials | null = null): Promise<Explanation> {
+    return explain(this.#context, request, { isClosing: this.#isClosing, trials, drops: this.drops });
+  }
 
   bans(): readonly Ban[] {
     return this.#context.admission.penalties.bans.list(this.#context.advanceClock());

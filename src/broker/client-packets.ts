@@ -2,7 +2,6 @@
  * What the packets of a connection mean. Here are those that come often, PUBLISH, its acknowledgements and PINGREQ; the
  * others are in `control-packets.ts`.
  */
-import { Pressure } from '../base/ledger.ts';
 import { pingresp } from '../codec/encode.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientSession } from '../core/client-session.ts';
@@ -19,6 +18,7 @@ import { whenStoreKeepsUp } from './late-answers.ts';
 import { unlimited } from './pace.ts';
 import { mayChange } from './pipeline-messages.ts';
 import { mustWait, ruledCode } from './publish.ts';
+import { faultOfRequest } from './publish-limits.ts';
 
 /** Retained messages of QoS 0 that a client may have in one commit. */
 const retainedQoS0PerCommit = 32;
@@ -48,10 +48,9 @@ export class ClientPackets implements PacketReceiver {
     message.publisher = state.publisher;
     message.expiresAt = message.expirySeconds < 0 ? never : core.now + message.expirySeconds * 1000;
     const { session } = state;
+    const fault = faultOfRequest(settings, message);
+    if (fault !== null) throw new ProtocolError(fault.reasonCode, fault.text);
     if (packetId !== 0) this.#takeQuota(message, packetId, state);
-    if (message.retain && !settings.retainAvailable) {
-      throw new ProtocolError(ReasonCode.RetainNotSupported, 'A retained message, though CONNACK said there are none');
-    }
     if (isClosedToClients(message.topic.name, settings.allowedDollarPrefixes)) {
       return refusePublish(connection, session, message, packetId, ReasonCode.NotAuthorized, 'closedTopic');
     }
@@ -70,10 +69,7 @@ export class ClientPackets implements PacketReceiver {
   }
 
   #takeQuota(message: Message, packetId: PacketId, state: Open): void {
-    const { context, traits } = this.#connection;
-    if (message.qos > context.settings.maximumQoS) {
-      throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${message.qos} exceeds the maximum of this broker`);
-    }
+    const { traits } = this.#connection;
     if (message.qos === 2 && state.session.received.has(packetId)) return;
     // Only 5.0 tells the client a quota, so only there it can exceed one. [MQTT5 3.3.4-7]
     if (state.receiveQuota-- <= 0 && traits.hasProperties) {
@@ -95,11 +91,9 @@ export class ClientPackets implements PacketReceiver {
     if (mustWait(context, session, message, true)) {
       return publishInSteps(connection, session, message, packetId, true);
     }
-    if (context.ledger.pressure >= Pressure.refusal && packetId !== 0 && connection.traits.hasProperties) {
-      // Clients that hold much are refused. Before 5.0 they cannot be told: only what would have to be kept is refused.
-      if (!connection.account.mayAdd(0)) {
-        return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded, 'memory');
-      }
+    // Clients that hold much are refused. Before 5.0 they cannot be told: only what would have to be kept is refused.
+    if (packetId !== 0 && connection.traits.hasProperties && context.memory.refuses(connection.account)) {
+      return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded, 'memory');
     }
     const { pipeline, core } = context;
     if (

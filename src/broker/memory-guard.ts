@@ -107,6 +107,11 @@ export class MemoryGuard {
     return this.#waiting.size;
   }
 
+  /** Memory is short, and this client holds so much that it may make the broker hold no more. */
+  refuses(account: Account): boolean {
+    return this.ledger.pressure >= Pressure.refusal && !account.mayAdd(0);
+  }
+
   #onPressure(pressure: Pressure, before: Pressure): void {
     const { outputBytes, limitedLog } = this.#options;
     const isShort = pressure >= Pressure.slowReaders;

@@ -79,6 +79,11 @@ export class Pace {
     if (this.#bytesPaidUntil > now) this.#exceeded('bytesPerSecond', this.#bytesPaidUntil);
   }
 
+  /** What it sends is not read until it is paid for. */
+  get isExceeded(): boolean {
+    return this.#timer.isSet;
+  }
+
   end(): void {
     this.#timers.cancel(this.#timer);
   }

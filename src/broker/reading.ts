@@ -31,6 +31,14 @@ const Pause = {
   clientDoesNotRead: 32,
 } as const;
 
+const reasonTexts: readonly (readonly [pause: number, text: string])[] = [
+  [Pause.waits, 'a hook, a pipeline, the disk or its pace lets an earlier packet wait'],
+  [Pause.isEnding, 'its connection is ending'],
+  [Pause.isOwedAnswers, 'it is owed as many answers as it may be (limits.receiveMaximum)'],
+  [Pause.lacksMemory, 'there is no memory for the rest of its packet (limits.memoryBytes)'],
+  [Pause.clientDoesNotRead, 'it does not read what it is sent'],
+];
+
 const parked = Pause.waits | Pause.hasNoTime | Pause.isEnding;
 
 /** The connection that is read. */
@@ -73,6 +81,11 @@ export class Reading implements PacketGate {
 
   get isParked(): boolean {
     return (this.#pauses & parked) !== 0;
+  }
+
+  /** Why it is not read at this moment, in words; those that pass within a round are left out. */
+  get reasons(): readonly string[] {
+    return reasonTexts.filter(([pause]) => this.#has(pause)).map(([, text]) => text);
   }
 
   /** It ends as soon as its last message has reached everybody. */

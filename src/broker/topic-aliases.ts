@@ -15,12 +15,17 @@ export class InboundAliases {
     this.#topics = new Array(maximum);
   }
 
+  /** Whether it is above the maximum that CONNACK told. */
+  exceeds(alias: number): boolean {
+    return alias > this.#topics.length;
+  }
+
   /**
    * Sets the alias if the packet names a topic, and returns the topic it stands for. Throws a ProtocolError if there is
    * none.
    */
   resolve(alias: number, topic: Topic): Topic {
-    if (alias > this.#topics.length) {
+    if (this.exceeds(alias)) {
       throw new ProtocolError(ReasonCode.TopicAliasInvalid, `Topic Alias ${alias} exceeds the maximum in CONNACK`);
     }
     if (topic !== noTopic) this.#topics[alias - 1] = topic;

@@ -44,6 +44,13 @@ export class PacketDecoder {
     this.topics = new TopicTable(limits);
     this.publish = new PublishDecoder(Message.borrowed(noTopic), this.topics, limits.propertyBytes);
   }
+
+  /** Throws a ProtocolError if a packet behind the CONNECT may not have `total` bytes. */
+  checkPacketSize(total: number, type: number): void {
+    if (total > this.packetBytesMax) checkSize('packet', total, this.packetBytesMax, 'limits.packetBytes');
+    if (total <= this.controlBytesMax || type === PacketType.publish) return;
+    checkSize('packet other than PUBLISH', total, this.controlBytesMax, 'limits.controlBytes');
+  }
 }
 
 function checkSize(what: string, total: number, max: number, limit: string): void {
@@ -186,9 +193,7 @@ export class Framer {
   #checkSize(total: number, type: number): void {
     const decoder = this.#decoder;
     if (this.version === 0) return checkSize('CONNECT', total, decoder.connectBytesMax, 'limits.connectBytes');
-    if (total > decoder.packetBytesMax) checkSize('packet', total, decoder.packetBytesMax, 'limits.packetBytes');
-    if (total <= decoder.controlBytesMax || type === PacketType.publish) return;
-    checkSize('packet other than PUBLISH', total, decoder.controlBytesMax, 'limits.controlBytes');
+    decoder.checkPacketSize(total, type);
   }
 
   #hold(bytes: Buffer, at: number, end: number, total: number): void {

@@ -8,6 +8,7 @@ import { nearest } from '../base/nearest.ts';
 import { accessCommands } from './commands/access.ts';
 import { brokerCommands } from './commands/broker.ts';
 import { diagnosticsCommands } from './commands/diagnostics.ts';
+import { explainCommands } from './commands/explain.ts';
 import { keyCommands } from './commands/keys.ts';
 import { listCommands } from './commands/lists.ts';
 import { quarantineCommands } from './commands/quarantine.ts';
@@ -21,6 +22,7 @@ export const commands = {
   ...accessCommands,
   ...quarantineCommands,
   ...diagnosticsCommands,
+  ...explainCommands,
   ...keyCommands,
 } as const;
 

@@ -49,8 +49,49 @@ export interface MessagePipeline {
    * none.
    */
   gaveAway?(payload: Uint8Array): boolean;
+  /**
+   * Which steps messages to this topic go through, if it can say; of those on the way to subscribers, for this class of
+   * them (see `classify`) or, by default, for any.
+   */
+  concerning?(topicName: string, subscriberClass?: string | null): readonly ConcernedStep[];
   /** What it counts and measures. */
   readonly metrics: readonly Metric[];
+}
+
+/** A pipeline, or a step of the program, that messages to a topic go through. */
+export interface ConcernedStep {
+  readonly name: string;
+  readonly on: 'publish' | 'deliver';
+  /** Functions, which cannot be asked without effect. */
+  readonly isOfProgram: boolean;
+  /** Place and kind of each, as `2 validate`. */
+  readonly stages: readonly string[];
+  /** Those of these stages that decide by what came before. */
+  readonly remembering: readonly string[];
+}
+
+/** What became of one message at a trial. */
+export type TrialOutcome =
+  | { readonly outcome: 'published'; readonly messages: readonly PublishedMessage[] }
+  | {
+      readonly outcome: 'dropped' | 'quarantined' | 'rejected';
+      /** Which stage of which pipeline. */
+      readonly where: string;
+      /** Empty: it gives none. */
+      readonly reason: string;
+    };
+
+/** One message through pipelines like those in use, which remember nothing and have no effect. */
+export interface PipelineTrial {
+  publish(client: ClientIdentity | null, message: PublishedMessage): Promise<TrialOutcome>;
+  deliver(message: PublishedMessage, subscriberClass: string): Promise<TrialOutcome>;
+  close(): Promise<void>;
+}
+
+/** Makes trials of the pipelines that are configured at the moment. */
+export interface PipelineTrials {
+  /** Rejects with a CommandFailure while too many others are under way. */
+  open(topicName: string, mayPublish: MayPublish): Promise<PipelineTrial>;
 }
 
 /** Every message stays as it is, and no subscriber is in a class. */

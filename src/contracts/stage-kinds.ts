@@ -24,3 +24,15 @@ export const stageKinds = [
 
 /** Those that can give a message another topic, QoS or retain. */
 export const redirectingKinds = ['topic', 'set', 'script', 'plugin'] as const;
+
+/** Those that may decide by what came before. */
+export const rememberingKinds = [
+  'throttle',
+  'deadband',
+  'on-change',
+  'aggregate',
+  'dedupe',
+  'batch',
+  'script',
+  'plugin',
+] as const;

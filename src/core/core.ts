@@ -13,9 +13,10 @@ import { handleAck } from './handlers/acknowledge.ts';
 import { answerIfResend, answerPublish, answerRefused, handlePublish } from './handlers/publish.ts';
 import { reclassify, subscribe, unsubscribe } from './handlers/subscribe.ts';
 import { type ConnectRequest, connect, disconnected, identify, ready, restore, sessionOf } from './lifecycle.ts';
+import { type Outlook, outlook, type Receivers, receivers, targetOfAll } from './outlook.ts';
 import { type CoreOptions, CoreParts } from './parts.ts';
 import { everybody, type Prepared } from './prepared.ts';
-import { reachesUnclassified, subscriberClassesOf } from './route.ts';
+import { reachesUnclassified, subscriberClassesOf, type Target } from './route.ts';
 import type { Session } from './session.ts';
 import { storeWindows } from './shutdown.ts';
 import { CoreView } from './view.ts';
@@ -261,6 +262,46 @@ export class Core {
    */
   rightsChanged(topics: readonly string[] | null): void {
     this.#parts.rightsChanged(topics);
+  }
+
+  // Looking ahead: what would become of a message. Nothing changes by it.
+
+  /** Who gets what others publish to the topic, with the first `most` of each kind. See `searchRoute`. */
+  receivers(topic: Topic, most: number): Receivers {
+    return receivers(this.#parts, topic, most);
+  }
+
+  /**
+   * What these subscriptions of the session, none of them shared, come to for a message from `origin`; null: nothing.
+   */
+  targetOf(
+    session: ClientSession,
+    topicFilters: readonly string[],
+    origin: ClientSession | null,
+  ): Pick<Target, 'qos' | 'subscriptionIds' | 'subscriberClass'> | null {
+    const all = topicFilters.flatMap((each) => own(session).subscriptions.get(each) ?? []);
+    return targetOfAll(all, origin as Session | null);
+  }
+
+  /** How many members the shared subscription has that this filter, with `$share`, names. */
+  sharedMembers({ shareName, filter }: ParsedFilter): number {
+    return this.#parts.router.group(`${shareName}/${filter}`)?.size ?? 0;
+  }
+
+  outlook(session: ClientSession, message: Message, qos: QoS, subscriptionIds: readonly number[] | null): Outlook {
+    return outlook(this.#parts, own(session), message, qos, subscriptionIds);
+  }
+
+  /**
+   * Whether `publish` would refuse these for want of room. `done` is told what there is no room for: a queue, of this
+   * session or of a shared subscription, or one more retained message; null: there is room.
+   */
+  lookForRoom(
+    messages: readonly Prepared[],
+    origin: ClientSession | null,
+    done: (lacking: 'queueFull' | 'retainedLimit' | null, clientId: string | null) => void,
+  ): Resumable {
+    return this.#parts.distributor.lookForRoom(messages, origin as Session | null, done);
   }
 
   // Memory

@@ -10,6 +10,7 @@ import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Delivery } from './delivery.ts';
+import { givesWay, lossOfQoS0 } from './delivery-rules.ts';
 import type { JointCommit } from './joint-commit.ts';
 import { Redistribution } from './redistribution.ts';
 import type { Walk } from './retained.ts';
@@ -89,9 +90,10 @@ export class Delivering {
       if (!this.#sink.fits(session, message, qos, subscriptionIds))
         return this.#sink.dropped('packetTooLarge', session, message);
     }
-    if (qos === 0 && (session.isReady || !this.#settings.queueQoS0)) {
-      if (!session.isReady) return this.#sink.skipped('clientAway', session, message);
-      if (session.isCongested) return this.#sink.dropped('slowConsumer', session, message);
+    if (qos === 0) {
+      const loss = lossOfQoS0(session, this.#settings.queueQoS0);
+      if (loss === 'clientAway') return this.#sink.skipped('clientAway', session, message);
+      if (loss === 'slowConsumer') return this.#sink.dropped('slowConsumer', session, message);
     }
     // Not past others of QoS 0 that were kept while the client was away. [MQTT5 4.6.0-6]
     const mustWait = this.#settings.queueQoS0 && (!session.isReady || session.queue.length > 0);
@@ -161,12 +163,12 @@ export class Delivering {
     }
     const most = Math.max(droppedAtOnce, limits.queueMessages / goesToDropAll);
     for (let dropped = 0; dropped < most && !queue.hasRoomFor(bytes, limits); dropped++) {
-      const oldest = this.#oldest(session);
-      const isExpired = oldest !== null && oldest.expiresAt <= this.now;
-      if (oldest === null || (!isExpired && limits.queuePolicy !== 'drop-oldest')) {
+      const oldest = this.oldest(session);
+      if (oldest === null || givesWay(oldest, this.now, limits)) {
         this.#sink.dropped('queueFull', session, delivery.message);
         return false;
       }
+      const isExpired = oldest.expiresAt <= this.now;
       const displaced = queue.inMemory > 0 ? queue.drop() : queue.dropSpilled(oldest.messageId, oldest.bytes);
       if (session.isPersistent) this.#store.removeDelivery(session.sid, oldest.messageId);
       this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session, displaced);
@@ -174,7 +176,8 @@ export class Delivering {
     return true;
   }
 
-  #oldest(session: Session): DeliverySummary | null {
+  /** The first of what waits, which makes room for others. */
+  oldest(session: Session): DeliverySummary | null {
     const first = session.queue.peek();
     if (first !== undefined) {
       return { messageId: first.message.id, bytes: first.bytes, expiresAt: first.message.expiresAt };

@@ -7,7 +7,7 @@ import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Delivering } from './delivering.ts';
-import { FanOut } from './fan-out.ts';
+import { FanOut, type Resumable } from './fan-out.ts';
 import { JointCommit } from './joint-commit.ts';
 import { type Prepared, type Variants, variantFor } from './prepared.ts';
 import type { Retention } from './retention.ts';
@@ -127,15 +127,40 @@ export class Distributor {
    * Finds out whether what one PUBLISH came to, all of it together, finds no room somewhere: in the queue of a session
    * (`queuePolicy: reject`) or among the retained messages. Then none of it is to be published; it is counted here.
    */
-  checkRoom(messages: readonly Prepared[], origin: Session | null): RoomCheck {
+  checkRoom(
+    messages: readonly Prepared[],
+    origin: Session | null,
+    onRefused: RoomCheckOptions['onRefused'] = (reason, session, message) =>
+      this.#sink.noRoom(reason, session, message),
+  ): RoomCheck {
     const options: RoomCheckOptions = {
       limits: this.#settings.limits,
       routeOf: (topic) => this.router.route(topic),
       mayRetain: () => this.#retention.mayRetain(messages),
       perStep: this.stepSizes.copies,
-      onRefused: (reason, session, message) => this.#sink.noRoom(reason, session, message),
+      onRefused,
     };
     return new RoomCheck(options, messages, origin);
+  }
+
+  /** The same for whoever only asks: see `Core.lookForRoom`. */
+  lookForRoom(
+    messages: readonly Prepared[],
+    origin: Session | null,
+    done: (lacking: 'queueFull' | 'retainedLimit' | null, clientId: string | null) => void,
+  ): Resumable {
+    let refused: Parameters<typeof done> = [null, null];
+    const check = this.checkRoom(
+      messages,
+      origin,
+      (reason, session) => (refused = [reason, session?.clientId ?? null]),
+    );
+    const step = () => {
+      if (check.step() === null) return true;
+      done(...refused);
+      return false;
+    };
+    return { step };
   }
 
   /** Whether `checkRoom` may find none for this message, which may be borrowed. Nearly always it need not look. */

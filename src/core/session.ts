@@ -21,6 +21,12 @@ import { type QueueTotals, SessionQueue } from './session-queue.ts';
 import type { Membership } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
 
+/**
+ * The client comes back; reads what it was sent; acknowledges what is in flight, in number or, where memory is short,
+ * in bytes; has what is sent again; has what waits already.
+ */
+export type WaitsFor = 'client' | 'reading' | 'acknowledgements' | 'memory' | 'resends' | 'queue';
+
 export class Session implements ClientSession {
   /** What the client makes the broker hold, its connection included. */
   readonly account: Account;
@@ -198,14 +204,17 @@ export class Session implements ClientSession {
 
   /** A QoS 1 or 2 message cannot be sent now without overtaking another one or the client's send quota. */
   get mustQueue(): boolean {
-    return (
-      !this.isReady ||
-      this.isCongested ||
-      this.queue.length > 0 ||
-      this.window.isFull ||
-      this.window.hasResends ||
-      this.window.isHeavy
-    );
+    return this.waitsFor !== null;
+  }
+
+  /** What a QoS 1 or 2 message has to wait for; null: it can be sent. */
+  get waitsFor(): WaitsFor | null {
+    if (!this.isReady) return 'client';
+    if (this.isCongested) return 'reading';
+    if (this.window.isFull) return 'acknowledgements';
+    if (this.window.hasResends) return 'resends';
+    if (this.window.isHeavy) return 'memory';
+    return this.queue.length > 0 ? 'queue' : null;
   }
 
   /** Something waits to be sent as soon as there is room. */

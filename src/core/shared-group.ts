@@ -109,6 +109,10 @@ export class SharedGroup {
     this.filter = filter;
   }
 
+  get size(): number {
+    return this.#size;
+  }
+
   get isEmpty(): boolean {
     return this.#size === 0;
   }

@@ -12,6 +12,7 @@ import { RateLimitedLog } from '../base/rate-limited-log.ts';
 import type { Awaitable, ClientIdentity, PublishedMessage } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
 import type {
+  ConcernedStep,
   DeliverVerdict,
   MayPublish,
   MessagePipeline,
@@ -21,6 +22,7 @@ import type {
   QuarantineStore,
 } from '../contracts/pipeline.ts';
 import type { PipelineLimits, PipelineSettings } from '../contracts/pipeline-settings.ts';
+import { rememberingKinds } from '../contracts/stage-kinds.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { matches } from '../protocol/topic.ts';
 import type { AcceptedFormats } from './accept.ts';
@@ -230,6 +232,22 @@ export class Pipelines implements MessagePipeline {
     return this.#onPublish.some(concerned) || this.#onDeliver.some((part) => isForAll(part) && concerned(part));
   }
 
+  concerning(topicName: string, subscriberClass?: string | null): readonly ConcernedStep[] {
+    const names = subscriberClass == null ? [] : parseClassName(subscriberClass).names;
+    const isFor = (part: Part) =>
+      subscriberClass === undefined || part.on === 'publish' || isForAll(part) || names.includes(part.name);
+    const isConcerned = (part: Part) => (part.filter === null || matches(part.filter, topicName)) && isFor(part);
+    const configured = this.#configured.filter(isConcerned).map(({ name, on, stages, settings }) => {
+      const stageNames = stages.map((stage) => stage.name);
+      const remembering = stageNames.filter((_, index) => remembers(settings.stages[index]!));
+      return { name, on, isOfProgram: false, stages: stageNames, remembering };
+    });
+    const used = this.#used.filter(isConcerned).map(({ name, on }) => {
+      return { name, on, isOfProgram: true, stages: [], remembering: [] };
+    });
+    return [...configured, ...used];
+  }
+
   gaveAway(payload: Uint8Array): boolean {
     return hasArrived(payload);
   }
@@ -394,6 +412,8 @@ export class Pipelines implements MessagePipeline {
     });
   }
 }
+
+const remembers = (settings: PipelineSettings['stages'][number]) => rememberingKinds.some((kind) => kind in settings);
 
 function verdictOf(
   messages: readonly PublishedMessage[],

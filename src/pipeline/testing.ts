@@ -3,7 +3,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
-import type { DeliverVerdict, QuarantineStore } from '../contracts/pipeline.ts';
+import type { DeliverVerdict, PipelineTrial, QuarantineStore, TrialOutcome } from '../contracts/pipeline.ts';
 import type { Item } from './item.ts';
 import type { Pipelines } from './pipelines.ts';
 
@@ -72,13 +72,63 @@ export async function tryOut(
     await deliver(changesOf(await pipelines.onPublish(client, earlier), earlier));
   }
   traceStages(pipelines, onStage);
+  const published = await tryPublishing(pipelines, quarantine, client, message);
+  if (!Array.isArray(published)) return published;
+  const messages = await deliver([...published, ...held]);
+  return messages.length === 0 ? { outcome: 'dropped' } : { outcome: 'published', messages };
+}
+
+/** What would be routed, but for what a stage had held back: that is emitted. Else what has become of it. */
+async function tryPublishing(
+  pipelines: Pipelines,
+  quarantine: QuarantineStore,
+  client: ClientIdentity | null,
+  message: PublishedMessage,
+): Promise<PublishedMessage[] | Exclude<TrialResult, { outcome: 'published' }>> {
   const verdict = await pipelines.onPublish(client, message);
   if (verdict.verdict === 'reject') return { outcome: 'rejected', reason: verdict.reason ?? '' };
   await pipelines.flush();
-  const routed = [...changesOf(verdict, message), ...held];
-  if (quarantine.count > 0) return { outcome: 'quarantined' };
-  const messages = await deliver(routed);
-  return messages.length === 0 ? { outcome: 'dropped' } : { outcome: 'published', messages };
+  return quarantine.count > 0 ? { outcome: 'quarantined' } : changesOf(verdict, message);
+}
+
+/** The stages of pipelines that nobody else uses, for one message on the way to its subscribers. */
+export class StageTrial implements PipelineTrial {
+  readonly #pipelines: Pipelines;
+  readonly #quarantine: QuarantineStore;
+  #last: StageTrace | null = null;
+
+  constructor(pipelines: Pipelines, quarantine: QuarantineStore) {
+    this.#pipelines = pipelines;
+    this.#quarantine = quarantine;
+    traceStages(pipelines, (trace) => (this.#last = trace));
+  }
+
+  async publish(client: ClientIdentity | null, message: PublishedMessage): Promise<TrialOutcome> {
+    const held: PublishedMessage[] = [];
+    this.#pipelines.emit = async (each) => void held.push(each);
+    const published = await tryPublishing(this.#pipelines, this.#quarantine, client, message);
+    if (!Array.isArray(published)) return this.#ended(published.outcome, 'reason' in published ? published.reason : '');
+    const messages = [...published, ...held];
+    return messages.length === 0 ? this.#ended('dropped') : { outcome: 'published', messages };
+  }
+
+  async deliver(message: PublishedMessage, subscriberClass: string): Promise<TrialOutcome> {
+    const verdict = await this.#pipelines.onDeliver(message, subscriberClass, false);
+    if (verdict.verdict === 'drop') return this.#ended('dropped');
+    return { outcome: 'published', messages: [verdict.verdict === 'keep' ? message : verdict.message] };
+  }
+
+  /** The last stage that was run is the one that ended it. */
+  #ended(outcome: 'dropped' | 'quarantined' | 'rejected', given = ''): TrialOutcome {
+    const last = this.#last;
+    const where = last === null ? 'a pipeline' : `pipeline ${last.pipeline}, stage ${last.stage}`;
+    const reason = given === '' && last?.outcome instanceof Error ? last.outcome.message : given;
+    return { outcome, where, reason };
+  }
+
+  close(): Promise<void> {
+    return this.#pipelines.close();
+  }
 }
 
 function traceStages(pipelines: Pipelines, onStage: (trace: StageTrace) => void): void {

@@ -1,0 +1,215 @@
+/**
+ * Whether a message would arrive, and what stands in its way: the way of a PUBLISH, asked step by step and not gone.
+ * Nothing is sent, stored, counted or remembered.
+ */
+import { type Page, pageItemsMax } from '../base/pages.ts';
+import type { CommandInput } from '../contracts/commands.ts';
+import type { DropView } from '../contracts/drops.ts';
+import type { Explanation } from '../contracts/explain.ts';
+import type { PipelineTrial, PipelineTrials } from '../contracts/pipeline.ts';
+import type { Resumable } from '../core/fan-out.ts';
+import { Message } from '../protocol/message.ts';
+import { matches, Topic } from '../protocol/topic.ts';
+import { topicsNear } from '../protocol/topic-difference.ts';
+import type { BrokerContext } from './broker-context.ts';
+import type { Drops } from './drops.ts';
+import { Findings } from './explain-findings.ts';
+import { explainPipelines, mayPublishByRules } from './explain-pipeline.ts';
+import { type ExplainedPublisher, explainPublisher, explainStore, explainTopic } from './explain-publisher.ts';
+import { explainReceiver } from './explain-receiver.ts';
+
+export type ExplainRequest = CommandInput<'explain'>;
+
+/** So many receivers are named. */
+const receiversMost = 20;
+
+/** So many drops and refusals are told, the newest ones. */
+const dropsMost = 20;
+
+export interface ExplainSources {
+  /** The broker takes nothing in any more. */
+  readonly isClosing: boolean;
+  /** Null: pipelines cannot be tried. */
+  readonly trials: PipelineTrials | null;
+  readonly drops: Drops;
+}
+
+export async function explain(
+  context: BrokerContext,
+  request: ExplainRequest,
+  { isClosing, trials, drops }: ExplainSources,
+): Promise<Explanation> {
+  context.advanceClock();
+  const findings = new Findings();
+  if (isClosing) findings.stops('broker', 'the broker is stopping', 'Wait until it is back.');
+  const history = request.since === null ? null : await explainHistory(drops, request, request.since);
+  if (!explainTopic(context, request.topic, findings)) return answer(findings, null, history);
+  const message = messageOf(context, request);
+  const publisher = explainPublisher(context, request, message, findings);
+  const receivers = await withTrial(context, request, trials, async (trial) => {
+    const { authorizePublish } = context.hooks;
+    if (authorizePublish !== undefined && request.from !== null) {
+      findings.depends('hook', 'the hook authorizePublish of the program decides about it, and cannot be asked');
+    }
+    const made = await explainPipelines(context, publisher.identity, message, trial, findings);
+    explainStore(context, publisher, message, findings);
+    if (made === null) return null;
+    return explainRoute(context, request, publisher, made, trial, findings);
+  });
+  return answer(findings, receivers, history);
+}
+
+function answer(findings: Findings, receivers: Explanation['receivers'], history: Explanation['drops']): Explanation {
+  return { ...findings.conclusion, findings: findings.all, receivers, drops: history };
+}
+
+/** What was dropped or refused of this topic, as far as it can concern these clients. */
+async function explainHistory(
+  drops: Drops,
+  { topic, from, to }: ExplainRequest,
+  since: number,
+): Promise<readonly DropView[]> {
+  const found: DropView[] = [];
+  const isWanted = ({ recipient, publisher }: DropView) =>
+    (to === null || recipient === null || recipient === to) &&
+    (from === null || publisher === null || publisher.clientId === null || publisher.clientId === from);
+  for (let cursor: string | null = null; ; ) {
+    const page: Page<DropView> = await drops.list({ topic, since, limit: pageItemsMax, cursor });
+    found.push(...page.items.filter(isWanted));
+    cursor = page.cursor;
+    if (cursor === null || found.length >= dropsMost) return found.slice(0, dropsMost);
+  }
+}
+
+/** Without a payload, all that matters is its size. */
+function messageOf({ core }: BrokerContext, request: ExplainRequest): Message {
+  const { topic, payload, payloadBytes, qos, retain, expirySeconds } = request;
+  const message = Message.of(Topic.of(topic), Buffer.from(payload ?? ''), { qos, retain });
+  if (payload === null) message.payloadEnd = message.payloadStart + (payloadBytes ?? 1);
+  if (expirySeconds === null) return message;
+  message.expirySeconds = expirySeconds;
+  message.expiresAt = core.now + expirySeconds * 1000;
+  return message;
+}
+
+/** With pipelines to try it on, if there are any in its way and its payload is known. */
+async function withTrial<T>(
+  context: BrokerContext,
+  { payload, topic }: ExplainRequest,
+  trials: PipelineTrials | null,
+  run: (trial: PipelineTrial | null) => Promise<T>,
+): Promise<T> {
+  const all = context.pipeline.concerning?.(topic) ?? [];
+  if (trials === null || payload === null || all.every(({ isOfProgram }) => isOfProgram)) return run(null);
+  const trial = await trials.open(topic, mayPublishByRules(context));
+  try {
+    return await run(trial);
+  } finally {
+    await trial.close();
+  }
+}
+
+async function explainRoute(
+  context: BrokerContext,
+  { to }: ExplainRequest,
+  publisher: ExplainedPublisher,
+  made: readonly Message[],
+  trial: PipelineTrial | null,
+  findings: Findings,
+): Promise<Explanation['receivers']> {
+  const { origin } = publisher;
+  if (context.cluster !== null) {
+    findings.depends('cluster', 'the other nodes are told of it, and one of them may have the session');
+  }
+  await explainRoom(context, publisher, made, findings);
+  const message = made.find((each) => to !== null && wants(context, to, each)) ?? made[0]!;
+  if (to === null) return explainReceivers(context, message, findings);
+  await explainReceiver({ context, to, message, origin, trial, findings });
+  return null;
+}
+
+/** Of several that a pipeline made, one that the receiver subscribes to. */
+function wants({ core }: BrokerContext, to: string, { topic }: Message): boolean {
+  const filters = core.findSession(to)?.subscriptions.keys() ?? [];
+  for (const each of filters) if (matches(each, topic.name)) return true;
+  return false;
+}
+
+/** `queuePolicy: reject`, and retained messages: nobody gets a message that is refused for want of room. */
+async function explainRoom(
+  context: BrokerContext,
+  { origin, isRefusable }: ExplainedPublisher,
+  made: readonly Message[],
+  findings: Findings,
+): Promise<void> {
+  const { core } = context;
+  if (!made.some((message) => core.mayLackRoom(message))) return;
+  for (const { topic } of made) await finished(context, core.searchRoute(topic));
+  const prepared = made.map((message) => ({ message, forms: null }));
+  const found: { lacking: 'queueFull' | 'retainedLimit' | null; clientId: string | null } = {
+    lacking: null,
+    clientId: null,
+  };
+  const look = core.lookForRoom(prepared, origin, (lacking, clientId) => Object.assign(found, { lacking, clientId }));
+  await finished(context, look);
+  for (const { topic } of made) core.forgetTopic(topic);
+  const { lacking, clientId } = found;
+  if (lacking === null) return findings.passes('room', 'there is room for it');
+  if (lacking === 'queueFull') {
+    const whose = clientId === null ? 'a shared subscription' : JSON.stringify(clientId);
+    const text = `the queue of ${whose} is full (queuePolicy: reject)`;
+    if (isRefusable) findings.stops('room', `${text}: the publisher gets 0x97, and nobody gets it`, 'See its queue.');
+    else findings.passes('room', `${text}; all others get it, since the publisher cannot be told`);
+  } else {
+    const text = 'there is no room for one more retained message (limits.retainedMessages, limits.memoryBytes)';
+    if (isRefusable) findings.stops('room', `${text}: the publisher gets 0x97, and nobody gets it`, 'Raise the limit.');
+    else findings.passes('room', `${text}; it is delivered, and not retained`);
+  }
+}
+
+/** In the background, with clients served in between. */
+function finished({ scheduler }: BrokerContext, rest: Resumable | null): Promise<void> {
+  if (rest === null) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    scheduler.jobs.queueBackground(() => {
+      try {
+        if (rest.step()) return true;
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
+      return false;
+    });
+  });
+}
+
+async function receiversOf(context: BrokerContext, topic: Topic) {
+  const { core } = context;
+  await finished(context, core.searchRoute(topic));
+  const { sessions, sharedGroups, first, firstGroups } = core.receivers(topic, receiversMost);
+  core.forgetTopic(topic);
+  return { sessions, sharedGroups, clientIds: first, groups: firstGroups };
+}
+
+async function explainReceivers(
+  context: BrokerContext,
+  { topic }: Message,
+  findings: Findings,
+): Promise<Explanation['receivers']> {
+  const receivers = await receiversOf(context, topic);
+  const { sessions, sharedGroups } = receivers;
+  if (sessions + sharedGroups > 0) {
+    const text = `${sessions} sessions subscribe to it and may have it, and ${sharedGroups} shared subscriptions`;
+    findings.passes('subscription', `${text}; name one of them to look closer`);
+    return receivers;
+  }
+  const near: string[] = [];
+  for (const each of topicsNear(topic.name)) {
+    const others = await receiversOf(context, Topic.of(each));
+    if (others.sessions + others.sharedGroups > 0) near.push(JSON.stringify(each));
+  }
+  const others = near.length === 0 ? '' : `; there are subscribers to ${near.join(' and to ')}`;
+  const remedy = 'Compare topic and topic filters letter by letter.';
+  findings.stops('subscription', `nobody who may have it has subscribed to ${topic.name}${others}`, remedy);
+  return receivers;
+}

@@ -1,0 +1,47 @@
+/** Whether a message would arrive, and why not. */
+import { z } from 'zod';
+import { explanation } from '../explain.ts';
+import { qos, whole } from '../values.ts';
+import type { CommandDeclarations } from './declaration.ts';
+
+const client = (what: string) => z.string().min(1).max(65_535).nullable().default(null).describe(what);
+
+export const explainCommands = {
+  explain: {
+    what: 'tells whether a message would arrive, and what stands in its way, without sending anything',
+    area: 'diagnostics',
+    role: 'viewer',
+    route: 'GET /explain',
+    request: z.strictObject({
+      topic: z.string().max(65_535).describe('topic that it would be published to'),
+      from: client('client that would publish it; null: nobody in particular, and its rights are not looked at'),
+      to: client('client that should get it; null: whoever would'),
+      qos: qos.default(0).describe('QoS it would be published with'),
+      retain: z.boolean().default(false).describe('whether it would be retained'),
+      payload: z
+        .string()
+        .nullable()
+        .default(null)
+        .describe('payload as text, which pipelines are tried on; null: not known'),
+      payloadBytes: whole(0, 268_435_455)
+        .nullable()
+        .default(null)
+        .describe('size of the payload, in bytes, where it is not given itself; null: 1'),
+      expirySeconds: whole(0, 0xffffffff)
+        .nullable()
+        .default(null)
+        .describe('Message Expiry Interval, in seconds; null: none'),
+      topicAlias: whole(1, 65_535)
+        .nullable()
+        .default(null)
+        .describe('Topic Alias it would be published with; null: none'),
+      since: z
+        .number()
+        .min(0)
+        .nullable()
+        .default(null)
+        .describe('looks for drops and refusals since then as well, in milliseconds since the epoch; null: not'),
+    }),
+    answer: explanation,
+  },
+} as const satisfies CommandDeclarations;

@@ -10,6 +10,7 @@ import type { Drops } from './broker/drops.ts';
 import { type BrokerEvents, eventNames } from './broker/events.ts';
 import type { ClientOptions, InProcessClient, MessageHandler } from './broker/local-clients.ts';
 import type { BrokerView } from './broker/view.ts';
+import { type BrokerCalls, brokerCalls } from './broker-calls.ts';
 import { assertSafeToListen } from './config/anonymous.ts';
 import { ConfigError } from './config/error.ts';
 import { assertFunctions, assertKnownKeys } from './config/known-keys.ts';
@@ -67,7 +68,7 @@ export interface BrokerOptions {
   readonly on?: EventListeners;
 }
 
-export interface SluiceBroker {
+export interface SluiceBroker extends BrokerCalls {
   readonly listeners: readonly Listener[];
   readonly events: BrokerEvents;
   /**
@@ -106,7 +107,8 @@ export interface SluiceBroker {
    */
   use(step: Use): () => void;
   /**
-   * A command as `sluice` gives it to a running broker: docs/reference/commands.md has all of them. Rejects with a
+   * A command as `sluice` gives it to a running broker: docs/reference/http-api.md has all of them. One of two words is
+   * a method as well: `broker.clients.list({ limit: 5 })`. Rejects with a
    * CommandFailure that says why it is not carried out, a RequestError if it is asked wrongly.
    */
   command<Name extends SingleName>(name: Name, request: CommandRequest<Name>): Promise<CommandAnswer<Name>>;
@@ -162,6 +164,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     ...(options.on === undefined ? {} : { on: options.on }),
   });
   return {
+    ...brokerCalls(commands),
     listeners,
     events: broker.events,
     ended,

@@ -7,7 +7,7 @@ export function banHandlers(list: BanList): Pick<CommandHandlers, 'bans list' | 
   return {
     'bans list': async () => ({ bans: list.bans() }),
     'bans clear': async ({ address }) => ({
-      count: list.clearBans(address === null ? null : addressOfBans(address)),
+      count: list.clearBans(address === 'all' ? null : addressOfBans(address)),
     }),
   };
 }

@@ -7,8 +7,8 @@ import { type CommandName, commands } from '../contracts/commands.ts';
 import { CommandFailure, failures } from '../contracts/failures.ts';
 import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
 import type { Caller } from '../contracts/roles.ts';
+import { TextKeys } from '../contracts/text-keys.ts';
 import { type Problem, problemOf } from './problem.ts';
-import { TextKeys } from './query.ts';
 import type { StreamPlaces } from './stream-places.ts';
 
 /** Those that any path takes, or refuses as one that it does not. */

@@ -1,8 +1,6 @@
-/** `sluice db` and `sluice backup`: looking after the data directory. */
-import { resolve } from 'node:path';
+/** `sluice db`: looking after the data directory of a stopped broker. */
 import { check, exportTo, importFrom, type QueueStatistics, statistics } from '../store/level/tools.ts';
 import { type Io, writeLine } from './io.ts';
-import { callBroker, runningBroker, runningHelp, runningOptions } from './running.ts';
 import { CommandError, readOptions } from './usage.ts';
 
 const help = `sluice db check     read every record, and tell which are damaged; exit code 1 if some are
@@ -67,23 +65,4 @@ async function printStatistics(directory: string, { stdout }: Io): Promise<void>
 function queueLine({ clientId, messages, bytes, awaySince, subscriptions }: QueueStatistics): string {
   const away = awaySince === null ? 'was connected' : `away since ${new Date(awaySince).toISOString()}`;
   return `  ${JSON.stringify(clientId)}: ${messages} messages, ${bytes} bytes, ${subscriptions} subscriptions, ${away}`;
-}
-
-const backupHelp = `sluice backup DIR [options]
-
-Copies the data of the running broker, as it is at one moment, into an empty directory. To go back to it, stop the broker
-and start it with --data-dir on the copy.
-
-${runningHelp}`;
-
-export async function backup(argv: readonly string[], io: Io): Promise<void> {
-  const { values, positionals } = readOptions('backup', argv, { ...runningOptions, help: { type: 'boolean' } });
-  if (values.help) return void io.stdout.write(backupHelp);
-  const [target, ...rest] = positionals;
-  if (target === undefined || rest.length > 0)
-    throw new CommandError('Use: sluice backup DIR; see sluice backup --help', 2);
-  const into = resolve(target);
-  const otherwise = ', or copy the directory of a stopped one';
-  const { records } = await callBroker(runningBroker(values, io), 'backup', { directory: into }, otherwise);
-  io.stdout.write(`${records} records copied into ${into}\n`);
 }

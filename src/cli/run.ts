@@ -15,16 +15,11 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./config.ts')).config,
   db: async () => (await import('./db.ts')).db,
   pipeline: async () => (await import('./pipeline.ts')).pipeline,
-  quarantine: async () => (await import('./quarantine.ts')).quarantine,
   access: async () => (await import('./access.ts')).access,
   passwd: async () => (await import('./passwd.ts')).passwd,
-  bans: async () => (await import('./bans.ts')).bans,
   drops: async () => (await import('./drops.ts')).drops,
-  list: async () => (await import('./list.ts')).list,
-  reload: async () => (await import('./reload.ts')).reload,
   admin: async () => (await import('./admin.ts')).admin,
   cert: async () => (await import('./cert.ts')).cert,
-  backup: async () => (await import('./db.ts')).backup,
 };
 
 const help = `Sluice ${version}, an MQTT broker
@@ -37,19 +32,16 @@ const help = `Sluice ${version}, an MQTT broker
   sluice config schema           print the JSON Schema of configurations, for editors
   sluice db check|stats|…        look into the data of a stopped broker
   sluice pipeline test …         try a message on the pipelines of a configuration
-  sluice quarantine list|…       what a pipeline could not handle
   sluice access explain …        what a client may do, and which rule says so
   sluice passwd FILE USER        add a user to a password file, or change the password
-  sluice bans list|clear         bans of a running broker
-  sluice list sessions|…         what a running broker has
-  sluice drops                   what was dropped and refused last, and why
-  sluice admin key create|…      keys of the HTTP API
-  sluice reload                  apply a changed configuration to a running broker
   sluice cert                    make certificates for development
-  sluice backup DIR              copy the data of a running broker
+  sluice admin key create|…      keys of the HTTP API of a running broker
+  sluice drops                   what a running broker dropped and refused last
 
-sluice COMMAND --help tells the options of a command.
+To a running broker, on its machine or at a --url:
+
 `;
+const helpEnd = '\nsluice COMMAND --help tells the options of a command.\n';
 
 /** Resolves with the exit code: 0 done, 1 it did not work, 2 it was called wrongly. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
@@ -65,13 +57,24 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 
 async function runCommand([name, ...argv]: readonly string[], io: Io): Promise<void> {
   if (name === '--version' || name === '-V') return void io.stdout.write(`${version}\n`);
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') return void io.stdout.write(help);
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') return printHelp(io);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command !== undefined) return (await command())(argv, io);
+  const { brokerCommand, brokerWords } = await import('./broker-command.ts');
+  const toBroker = brokerCommand(name);
+  if (toBroker !== null) return toBroker(argv, io);
   const what = name.startsWith('-') ? 'option' : 'command';
-  const suggestion = nearest(name, what === 'option' ? ['--help', '--version'] : Object.keys(commands));
+  const suggestion = nearest(
+    name,
+    what === 'option' ? ['--help', '--version'] : [...Object.keys(commands), ...brokerWords],
+  );
   const hint = suggestion === null ? '' : `did you mean ${suggestion}? Or `;
   throw new CommandError(`There is no ${what} ${name}; ${hint}see sluice --help`, 2);
+}
+
+async function printHelp({ stdout }: Io): Promise<void> {
+  const { brokerHelp } = await import('./broker-command.ts');
+  stdout.write(help + brokerHelp(Object.keys(commands)) + helpEnd);
 }
 
 /** What the world or the user did is told in its own words; a bug of ours with its stack. */

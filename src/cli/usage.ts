@@ -23,9 +23,16 @@ export function readOptions<T extends Options>(
   command: string,
   argv: readonly string[],
   options: T,
+  { allowNegative = false }: { readonly allowNegative?: boolean } = {},
 ): ReturnType<typeof parseArgs<{ options: T; allowPositionals: true; strict: true }>> {
   try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true as const, strict: true as const });
+    return parseArgs({
+      args: [...argv],
+      options,
+      allowNegative,
+      allowPositionals: true as const,
+      strict: true as const,
+    });
   } catch (error) {
     throw new CommandError(explain(command, error as NodeJS.ErrnoException, options), 2);
   }

@@ -149,8 +149,8 @@ test('what does not fit waits in quarantine, and is replayed after the pipeline 
 
   const listed = await sluice('quarantine', 'list', '--data-dir', data);
   expect(listed).toContain('factory/9/temperature');
-  expect(listed).toContain(`temperature, stage 2 validate: the value must have required property 'f'`);
-  const id = listed.trim().split(/\s/)[0]!;
+  expect(listed).toMatch(/temperature +2 validate +the value must have required property 'f'/);
+  const id = /^(\d+) /m.exec(listed)![1]!;
   expect(await sluice('quarantine', 'show', id, '--data-dir', data)).toContain('6b656c76696e');
   await expect(sluice('quarantine', 'show', '999999', '--data-dir', data)).rejects.toMatchObject({
     stderr: 'There is no quarantined message 999999; see sluice quarantine list\n',
@@ -196,7 +196,7 @@ test('what was quarantined, and what waits for a dashboard, is there after the b
   await start();
 
   expect(await sluice('quarantine', 'list', '--data-dir', data)).toMatch(
-    /factory\/3\/temperature .* from "thermometer-3"\n {4}temperature, stage 2 validate/,
+    /factory\/3\/temperature +\d+ +temperature +2 validate/,
   );
   // The message comes with CONNACK: whoever waits for it must be there before.
   const again = connectNow(urls[0]!, { clientId: 'dashboard-asleep', reconnectPeriod: 0, ...asleep });

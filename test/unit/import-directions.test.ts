@@ -52,7 +52,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'contracts',
     'base',
   ],
-  'index.ts': ['app.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol', 'base'],
+  'broker-calls.ts': ['admin', 'contracts'],
+  'index.ts': ['app.ts', 'broker-calls.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol', 'base'],
   cli: [
     'app.ts',
     'authentication.ts',

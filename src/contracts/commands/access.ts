@@ -27,9 +27,11 @@ export const accessCommands = {
     request: z.strictObject({
       address: z
         .string()
-        .refine((given) => bannedAddress(given) !== null, 'an address, as bans list gives it')
-        .nullable()
-        .describe('address, as `bans list` gives it; null: all'),
+        .refine(
+          (given) => given === 'all' || bannedAddress(given) !== null,
+          'an address, as bans list gives it, or all',
+        )
+        .describe('address, as `bans list` gives it, or `all`'),
     }),
     answer: count('bans that were lifted'),
   },

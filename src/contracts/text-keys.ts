@@ -1,0 +1,85 @@
+/**
+ * Requests out of text, as queries of HTTP and command lines have it: text becomes the number, boolean, list or object
+ * that the command's schema wants there. What does not look like one stays text, which the schema refuses in its own
+ * words.
+ */
+import { z } from 'zod';
+import type { CommandDeclaration } from './commands/declaration.ts';
+
+export type TextKind = 'number' | 'boolean' | 'array' | 'object' | 'string';
+
+interface Node {
+  readonly type?: string | readonly string[];
+  readonly anyOf?: readonly Node[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly items?: Node;
+  readonly description?: string;
+  readonly default?: unknown;
+}
+
+function kindsOf(node: Node): TextKind[] {
+  if (node.anyOf !== undefined) return node.anyOf.flatMap(kindsOf);
+  if (node.enum !== undefined) return node.enum.map((value) => typeof value as TextKind);
+  if (node.const !== undefined) return [typeof node.const as TextKind];
+  return [node.type ?? []].flat().flatMap((type): TextKind[] => {
+    if (type === 'integer' || type === 'number') return ['number'];
+    if (type === 'array') return ['array', ...kindsOf(node.items ?? {})];
+    return type === 'boolean' || type === 'object' || type === 'string' ? [type] : [];
+  });
+}
+
+export interface TextKey {
+  readonly name: string;
+  /** What it may be; of a list, also what its items may be. */
+  readonly kinds: readonly TextKind[];
+  readonly description: string;
+  readonly isRequired: boolean;
+  /** Undefined: none. */
+  readonly defaultValue: unknown;
+}
+
+export class TextKeys {
+  readonly #keys: ReadonlyMap<string, TextKey>;
+
+  constructor({ request }: Pick<CommandDeclaration, 'request'>) {
+    const schema = z.toJSONSchema(request, { io: 'input', unrepresentable: 'any' });
+    const { properties = {}, required = [] } = schema as { properties?: Record<string, Node>; required?: string[] };
+    const keys = Object.entries(properties).map(([name, node]): [string, TextKey] => {
+      const { description = '', default: defaultValue } = node;
+      return [name, { name, kinds: kindsOf(node), description, isRequired: required.includes(name), defaultValue }];
+    });
+    this.#keys = new Map(keys);
+  }
+
+  [Symbol.iterator](): Iterator<TextKey> {
+    return this.#keys.values();
+  }
+
+  get(name: string): TextKey | undefined {
+    return this.#keys.get(name);
+  }
+
+  /** A key that comes several times has a list. Keys that the command does not know stay, to be refused by it. */
+  read(given: Readonly<Record<string, string | readonly string[]>>): Record<string, unknown> {
+    const entries = Object.entries(given).map(([name, text]) => {
+      const kinds = this.#keys.get(name)?.kinds ?? [];
+      const isList = kinds.includes('array') && !(kinds.includes('string') && text === 'all');
+      return [name, isList ? [text].flat().map((each) => typedValue(each, kinds)) : typedValue(text, kinds)] as const;
+    });
+    // Not by assignment, to which __proto__ is no key.
+    return Object.fromEntries(entries);
+  }
+}
+
+function typedValue(text: string | readonly string[], kinds: readonly TextKind[]): unknown {
+  if (typeof text !== 'string') return text;
+  if (kinds.includes('number') && /^-?\d{1,16}(\.\d+)?$/.test(text)) return Number(text);
+  if (kinds.includes('boolean') && (text === 'true' || text === 'false')) return text === 'true';
+  if (kinds.includes('object') && text.startsWith('{')) {
+    try {
+      return JSON.parse(text);
+    } catch {}
+  }
+  return text;
+}

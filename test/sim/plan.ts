@@ -97,6 +97,8 @@ export interface Plan {
   readonly isReplacing: boolean;
   /** Members of several shared subscriptions leave while a message is on its way to all of these. */
   readonly isLeaving: boolean;
+  /** A client that does not read is sent many large messages of QoS 2. */
+  readonly isFlooding: boolean;
 }
 
 export function drawPlan(random: Random): Plan {
@@ -134,7 +136,10 @@ export function drawPlan(random: Random): Plan {
   if (isMemoryShort) holdMuch(random, cast, steps);
   const isLeaving = random.isLucky(0.1);
   if (isLeaving) leaveGroups(random, cast, steps);
-  return { clients: cast.clients, steps, hasRules: cast.rules > 0, isMemoryShort, isReplacing, isLeaving };
+  const isFlooding = random.isLucky(0.03);
+  if (isFlooding) floodSlowReader(random, cast, steps);
+  const hasRules = cast.rules > 0;
+  return { clients: cast.clients, steps, hasRules, isMemoryShort, isReplacing, isLeaving, isFlooding };
 }
 
 /** Parts of all memory that others take: up to the levels at which clients are refused more, and are disconnected. */
@@ -324,6 +329,25 @@ function leaveGroups(random: Random, cast: Cast, steps: Step[]): void {
     }
     steps.splice(random.between(2 * cast.clients, steps.length), 0, ...added);
   }
+}
+
+/** Many large messages of QoS 2 wait for one commit, and then for a client that reads nothing. */
+function floodSlowReader(random: Random, cast: Cast, steps: Step[]): void {
+  const reader = random.between(0, cast.clients - 1);
+  const publisher = (reader + 1) % cast.clients;
+  const { request } = connect(random, cast, reader);
+  const takesAll = { ...request, clean: false, receiveMaximum: 65_535, packetBytesMax: 1_000_000 } as const;
+  const everything = { topic: '#', qos: 2, nl: false, rap: false, rh: 2 } as const;
+  const burst = { ...publish(random, cast, publisher), qos: 2, bytes: largestPayload - 10, times: 12 } as const;
+  steps.splice(
+    random.between(2 * cast.clients, steps.length),
+    0,
+    { afterMs: pause(random, cast), kind: 'connect', client: reader, request: takesAll },
+    { afterMs: 300, kind: 'subscribe', client: reader, filters: [everything], id: 0 },
+    { afterMs: 300, kind: 'reading', client: reader, isReading: false },
+    { afterMs: random.between(0, 50), ...burst },
+    { afterMs: random.between(500, 1_500), kind: 'reading', client: reader, isReading: true },
+  );
 }
 
 /** A step as a person reads it. */

@@ -44,7 +44,7 @@ export function withLittleMemory(profile: Profile): Profile {
   const limits = { ...settings.limits, memoryBytes: littleMemoryBytes };
   return {
     ...profile,
-    memoryTaken: (memoryTaken / memoryBytes) * littleMemoryBytes,
+    memoryTaken: Math.round((memoryTaken / memoryBytes) * littleMemoryBytes),
     settings: { ...settings, limits },
   };
 }
@@ -52,6 +52,13 @@ export function withLittleMemory(profile: Profile): Profile {
 /** A message is given to one subscriber in a round, and what others do, and commits, come in between. */
 export function withSlowSteps(profile: Profile): Profile {
   return { ...profile, hasSmallSteps: true, workMicroseconds: 2_000, disk: { ...profile.disk, writeMs: 1 } };
+}
+
+/** A client may have much in flight, and little of it may wait to be read. Commits take so long that many share one. */
+export function withSlowReader(profile: Profile): Profile {
+  const { settings, disk } = profile;
+  const limits = { ...settings.limits, outputBytes: 8_192, inflight: 1_024, receiveMaximum: 1_024 };
+  return { ...profile, disk: { ...disk, writeMs: 100 }, settings: { ...settings, limits } };
 }
 
 export function drawProfile(random: Random): Profile {

@@ -17,7 +17,7 @@ import { checkMissing } from './missing.ts';
 import { type Packet, Wire } from './network.ts';
 import { drawPlan, type Step, stepText, topics } from './plan.ts';
 import { watchConnection } from './probe.ts';
-import { drawProfile, type Profile, withLittleMemory, withSlowSteps } from './profile.ts';
+import { drawProfile, type Profile, withLittleMemory, withSlowReader, withSlowSteps } from './profile.ts';
 import { Rules, type SimulatedRule } from './rules.ts';
 import { checkAllAnswered, checkRead, checkServed, checkUnwritten } from './service.ts';
 import {
@@ -54,7 +54,8 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
   const drawn = drawProfile(random.fork());
   const plan = drawPlan(random.fork());
   const roomy = plan.isMemoryShort ? withLittleMemory(drawn) : drawn;
-  const profile = plan.isReplacing || plan.isLeaving ? withSlowSteps(roomy) : roomy;
+  const slow = plan.isReplacing || plan.isLeaving ? withSlowSteps(roomy) : roomy;
+  const profile = plan.isFlooding ? withSlowReader(slow) : slow;
   const steps = options.steps ?? plan.steps;
   const rules = plan.hasRules ? new Rules() : null;
   const simulation = new Simulation(random, profile, rules, plan.clients, options.isTraced ?? false);

@@ -791,6 +791,12 @@ export const mutations: readonly Mutation[] = [
     to: 'this.#delivering.joint = null;',
   },
   {
+    name: 'was: what a session without a record passes on of a message for very many is committed before the rest',
+    file: 'core/delivering.ts',
+    from: 'const joint = session.isPersistent || group !== null ? this.joint : null;',
+    to: 'const joint = session.isPersistent ? this.joint : null;',
+  },
+  {
     name: 'a session that ends is forgotten before all of it is passed on',
     file: 'core/redistribution.ts',
     from: '    this.#collect(session, job);\n    this.#jobs.set(session, job);\n    this.#pass(session, job);',

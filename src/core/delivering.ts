@@ -106,7 +106,8 @@ export class Delivering {
       return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
     }
     const kept = session.isPersistent ? this.#numbered(session, message.keep()) : message.keep();
-    const joint = session.isPersistent ? this.joint : null;
+    // Of a shared subscription, it may go to another member, which is stored, before the rest is given.
+    const joint = session.isPersistent || group !== null ? this.joint : null;
     const delivery = new Delivery(kept, qos, retain, subscriptionIds, group, joint);
     if (session.isPersistent) {
       if (session.mustQueue) return this.#enqueueStored(session, delivery);

@@ -174,6 +174,24 @@ test('sessions that had a later message in between share one copy with a number 
   expect(store.messageIds.size).toBe(4);
 });
 
+test('what a client without a stored session leaves to another one is committed with the rest [MQTT5 4.3.3]', () => {
+  const { world, store, sessions, publish } = worldOf('$share/N/a', 4, 1);
+  const [first, , , last] = sessions;
+  Object.assign(first!, { isPersistent: false, expirySeconds: 0 });
+  world.subscribe(last!, 1, '$share/0/a');
+  const fanOut = publish(1);
+  fanOut.step();
+  expect(world.told).toContain('0 gets x by QoS 1');
+
+  world.leave(first!);
+  expect(world.told).toContain('3 gets x by QoS 1');
+  finish(fanOut);
+
+  const stored = store.log.filter((line) => line.startsWith('message'));
+  expect(stored).toHaveLength(4);
+  expect(stored.filter((line) => !line.endsWith('in set 1'))).toEqual([]);
+});
+
 test('several messages are published in their order, and what follows comes after the last', () => {
   const { world } = worldOf('a', 3, 1);
   const messages = ['x', 'y', 'z'].map((payload) => ({

@@ -280,7 +280,10 @@ function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
 
 function explainHandlers({ broker, pipelines, config }: Parts) {
   const trials = new RunningPipelineTrials(pipelines, config.pipelineLimits);
-  return { explain: (request) => broker.explain(request, trials) } satisfies Partial<CommandHandlers>;
+  return {
+    explain: (request) => broker.explain(request, trials),
+    'clients slow': async ({ most }) => ({ items: broker.slowClients(most) }),
+  } satisfies Partial<CommandHandlers>;
 }
 
 function listHandlers({ view, drops }: Broker) {

@@ -13,6 +13,7 @@ import { type ClientChannel, ReusedHeader } from './client-channel.ts';
 import type { Counters } from './counters.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { Journal } from './journal.ts';
+import type { SlowClients } from './slow-clients.ts';
 
 export interface SinkOptions {
   readonly commits: GroupCommit;
@@ -21,6 +22,7 @@ export interface SinkOptions {
   readonly journal: Journal;
   readonly log: Log;
   readonly now: () => number;
+  readonly slowClients: SlowClients;
   readonly background: (step: Step) => void;
   readonly storing: (step: Step) => void;
   readonly renderVariant: (
@@ -160,6 +162,10 @@ export class BrokerSink implements Sink {
 
   unmatched(message: Message): void {
     this.#journal.unmatched(message);
+  }
+
+  slow(session: ClientSession, ms: number, isAcknowledged: boolean): void {
+    this.#options.slowClients.note(session, ms, isAcknowledged, this.#options.now());
   }
 
   sessionEnded(session: ClientSession, why: string): void {

@@ -11,6 +11,7 @@ import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hoo
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import type { PipelineTrials } from '../contracts/pipeline.ts';
 import { type RestoredState, type SessionStore, type StoredWill, StoreError } from '../contracts/session-store.ts';
+import type { SlowClient } from '../contracts/slow-clients.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
@@ -245,6 +246,11 @@ export class Broker implements BanList {
   /** Whether a message would arrive, and why not: see `explain.ts`. `trials`: null: pipelines cannot be tried. */
   explain(request: ExplainRequest, trials: PipelineTrials | null = null): Promise<Explanation> {
     return explain(this.#context, request, { isClosing: this.#isClosing, trials, drops: this.drops });
+  }
+
+  /** The clients that took longest to acknowledge, the slowest first. */
+  slowClients(most: number): readonly SlowClient[] {
+    return this.#context.slowClients.list(most, this.#context.advanceClock());
   }
 
   bans(): readonly Ban[] {

@@ -31,6 +31,7 @@ import { createLimitedLog } from './limited-log.ts';
 import { MemoryGuard, type MemoryHolder } from './memory-guard.ts';
 import { Outgoing } from './outgoing.ts';
 import { renderVariant } from './pipeline-messages.ts';
+import { SlowClients } from './slow-clients.ts';
 import { StoreHealth } from './store-health.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { TopicMetrics } from './topic-metrics.ts';
@@ -89,7 +90,8 @@ export function createContext(
     unwatch?.();
   };
   const journal = new Journal({ settings, audit, access, time });
-  const sink = createSink({ commits, boundary, counters, journal, log }, () => context);
+  const slowClients = new SlowClients();
+  const sink = createSink({ commits, boundary, counters, journal, log, slowClients }, () => context);
   let readInRound = 0;
   const advanceClock = () => {
     readInRound = scheduler.begun;
@@ -134,6 +136,7 @@ export function createContext(
     log,
     limitedLog,
     journal,
+    slowClients,
     admission: new Admission({ settings, counters, limitedLog, journal }),
     events: new BrokerEvents(boundary),
     connections,
@@ -154,7 +157,7 @@ export function createContext(
 }
 
 function createSink(
-  parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters' | 'journal' | 'log'>,
+  parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters' | 'journal' | 'log' | 'slowClients'>,
   context: () => BrokerContext,
 ): BrokerSink {
   const { boundary, counters } = parts;

@@ -42,7 +42,7 @@ export async function explain(
   context.advanceClock();
   const findings = new Findings();
   if (isClosing) findings.stops('broker', 'the broker is stopping', 'Wait until it is back.');
-  const history = request.since === null ? null : await explainHistory(drops, request, request.since);
+  const history = await explainHistory(context, drops, request);
   if (!explainTopic(context, request.topic, findings)) return answer(findings, null, history);
   const message = messageOf(context, request);
   const publisher = explainPublisher(context, request, message, findings);
@@ -65,10 +65,12 @@ function answer(findings: Findings, receivers: Explanation['receivers'], history
 
 /** What was dropped or refused of this topic, as far as it can concern these clients. */
 async function explainHistory(
+  { core }: BrokerContext,
   drops: Drops,
-  { topic, from, to }: ExplainRequest,
-  since: number,
-): Promise<readonly DropView[]> {
+  { topic, from, to, sinceSeconds }: ExplainRequest,
+): Promise<readonly DropView[] | null> {
+  if (sinceSeconds === null) return null;
+  const since = core.now - sinceSeconds * 1000;
   const found: DropView[] = [];
   const isWanted = ({ recipient, publisher }: DropView) =>
     (to === null || recipient === null || recipient === to) &&

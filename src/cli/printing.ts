@@ -11,6 +11,7 @@ export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } =
   'retained list': ['topic', 'qos', 'payloadBytes', 'expiresAt'],
   'queue list': ['topic', 'qos', 'bytes', 'expiresAt'],
   'bans list': ['address', 'user', 'client', 'until', 'why'],
+  'clients slow': ['clientId', 'username', 'worstMs', 'lastMs', 'isAcknowledged', 'count', 'lastTime'],
   'quarantine list': ['id', 'time', 'topic', 'bytes', 'pipeline', 'stage', 'reason'],
   'keys list': ['id', 'name', 'role', 'areas', 'username', 'expiresAt'],
 };
@@ -18,11 +19,34 @@ export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } =
 /** What is said where there is nothing to be listed. */
 export const emptyText: { readonly [Name in CommandName]?: string } = {
   'bans list': 'Nobody is banned',
+  'clients slow': 'No client takes long to acknowledge',
   'quarantine list': 'The quarantine is empty',
   'keys list': 'There are no keys',
 };
 
 type Phrase<Name extends CommandName> = (answer: CommandAnswer<Name>, request: CommandInput<Name>) => string;
+
+/** A line for each finding, and in the end what they come to. */
+function explained({ findings, receivers, drops, arrives, conclusion, remedy }: CommandAnswer<'explain'>): string {
+  const marks = { passes: 'ok', stops: 'STOPS', depends: 'depends' } as const;
+  const lines = findings.map(({ verdict, step, text }) => `${marks[verdict].padEnd(8)}${step.padEnd(13)}${text}`);
+  const names = receivers === null ? [] : [...receivers.clientIds, ...receivers.groups.map((name) => `$share/${name}`)];
+  if (names.length > 0) lines.push('', 'Receivers', ...names.map((name) => `  ${name}`));
+  if (drops !== null) {
+    lines.push(
+      '',
+      drops.length === 0 ? 'Nothing of this topic was dropped or refused since' : 'Dropped or refused since',
+    );
+    for (const { lastTime, kind, reason, count, recipient, detail } of drops) {
+      const to = recipient === null ? '' : `, for ${recipient}`;
+      lines.push(`  ${new Date(lastTime).toISOString()}  ${kind} ${reason}, ${count} times${to}: ${detail}`);
+    }
+  }
+  const verdict = { yes: 'It would arrive', no: 'It would not arrive', depends: 'It depends' }[arrives];
+  lines.push('', arrives === 'yes' ? verdict : `${verdict}: ${conclusion}`);
+  if (remedy !== null) lines.push(remedy);
+  return lines.map(printable).join('\n');
+}
 
 /** What has been done, in words. */
 export const phrases: { readonly [Name in CommandName]?: Phrase<Name> } = {
@@ -30,6 +54,7 @@ export const phrases: { readonly [Name in CommandName]?: Phrase<Name> } = {
   backup: ({ records }, { directory }) => `${records} records copied into ${directory}`,
   'bans clear': ({ count }) => `${count} let in again`,
   'quarantine show': ({ payload, ...entry }) => [...linesOf(entry), '', payloadText(payload)].join('\n'),
+  explain: (answer) => explained(answer),
   'quarantine drop': ({ count }) => `${count} dropped`,
   'quarantine replay': ({ published, dropped, rejected, quarantined }) =>
     `${published} published, ${dropped} dropped, ${rejected} rejected, ${quarantined} in quarantine again`,
@@ -41,7 +66,7 @@ function payloadText(base64: string): string {
   return bytes.toString(isPrintable(bytes) ? 'utf8' : 'hex');
 }
 
-const isTime = (key: string) => /(^time|^since|^until|At)$/.test(key);
+const isTime = (key: string) => /(^time|Time|^since|^until|At)$/.test(key);
 
 /** In one line, so that it cannot speak to the terminal. Null and what is not there are a dash. */
 function cellOf(key: string, value: unknown): string {

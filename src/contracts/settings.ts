@@ -213,6 +213,11 @@ const diagnostics = z.strictObject({
   unmatchedTopics: whole(0, 10_000)
     .default(1_000)
     .describe('topics that are counted to which nobody had subscribed. 0: none'),
+  slowClientMs: milliseconds(0, 3_600_000)
+    .default(1_000)
+    .describe(
+      'a client is [slow](../guides/why-did-it-not-arrive.md#slow-subscribers) that acknowledges so long after a message came for it. 0: none is',
+    ),
 });
 
 export type Wills = DeepReadonly<z.output<typeof wills>>;

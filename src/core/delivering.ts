@@ -9,6 +9,7 @@ import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import { AckTiming } from './ack-timing.ts';
 import { Delivery } from './delivery.ts';
 import { givesWay, lossOfQoS0 } from './delivery-rules.ts';
 import type { JointCommit } from './joint-commit.ts';
@@ -60,6 +61,8 @@ export class Delivering {
   renumbered: Message | null = null;
   /** How often the rights of sessions have changed: what was allowed before is to be asked again. */
   rightsChanges = 0;
+  /** Rises with each second. Of each session, the first message in a round is timed. */
+  timingRound = 0;
 
   constructor(
     settings: BrokerSettings,
@@ -95,6 +98,7 @@ export class Delivering {
       if (loss === 'clientAway') return this.#sink.skipped('clientAway', session, message);
       if (loss === 'slowConsumer') return this.#sink.dropped('slowConsumer', session, message);
     }
+    if (qos !== 0 && session.timedRound !== this.timingRound) this.#time(session);
     // Not past others of QoS 0 that were kept while the client was away. [MQTT5 4.6.0-6]
     const mustWait = this.#settings.queueQoS0 && (!session.isReady || session.queue.length > 0);
     if (qos === 0 && !mustWait) {
@@ -114,6 +118,25 @@ export class Delivering {
       this.#store.putDelivery(session.sid, delivery, joint?.changes);
     } else if (session.mustQueue) return this.enqueue(session, delivery);
     this.#send(session, delivery);
+  }
+
+  /** The first QoS 1 or 2 message for it in a second. */
+  #time(session: Session): void {
+    session.timedRound = this.timingRound;
+    const { slowClientMs } = this.#settings.diagnostics;
+    if (!session.isReady || slowClientMs === 0) return;
+    const { timing, window, queue } = session;
+    if (timing === null) session.timing = new AckTiming(this.now, window.count + queue.length + 1);
+    else if (this.now - timing.since >= slowClientMs) this.#sink.slow(session, this.now - timing.since, false);
+  }
+
+  /** One less is to come to the client before the message that is timed. */
+  #timed(session: Session, timing: AckTiming): void {
+    timing.left--;
+    if (timing.left > 0 && (session.window.count > 0 || session.queue.length > 0)) return;
+    session.timing = null;
+    const ms = this.now - timing.since;
+    if (ms >= this.#settings.diagnostics.slowClientMs) this.#sink.slow(session, ms, true);
   }
 
   /** With a number above that of every earlier message of the session. */
@@ -170,6 +193,7 @@ export class Delivering {
         return false;
       }
       const isExpired = oldest.expiresAt <= this.now;
+      if (session.timing !== null) session.timing.left--;
       const displaced = queue.inMemory > 0 ? queue.drop() : queue.dropSpilled(oldest.messageId, oldest.bytes);
       if (session.isPersistent) this.#store.removeDelivery(session.sid, oldest.messageId);
       this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session, displaced);
@@ -236,6 +260,7 @@ export class Delivering {
     const delivery = window.delivery(packetId);
     const isKnownById = delivery?.qos === 2 || window.isStraggler(packetId);
     window.settle(packetId);
+    if (session.timing !== null) this.#timed(session, session.timing);
     if (delivery === null || !session.isPersistent) return;
     if (isKnownById) this.#store.removeSending(session.sid, packetId);
     this.#store.removeDelivery(session.sid, delivery.message.id);

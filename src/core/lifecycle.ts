@@ -158,6 +158,7 @@ export function disconnected(parts: CoreParts, session: Session, publishesWill: 
   session.channel = null;
   session.disconnectedAt = parts.now;
   session.isReady = session.isCongested = false;
+  session.timing = null;
   // All of the window is to be sent again.
   session.heldBack = null;
   session.packetBytesMax = Number.POSITIVE_INFINITY;

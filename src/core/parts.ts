@@ -36,6 +36,9 @@ export interface CoreOptions {
   readonly stepSizes?: Partial<StepSizes> | undefined;
 }
 
+/** Of each session, so often the acknowledgement of a message is timed. */
+const timingRoundMs = 1_000;
+
 export class CoreParts {
   readonly settings: BrokerSettings;
   readonly store: SessionStore;
@@ -100,6 +103,7 @@ export class CoreParts {
 
   advance(now: number): void {
     this.#now = this.delivering.now = now;
+    this.delivering.timingRound = Math.trunc(now / timingRoundMs) & 0x3fff_ffff;
     if (this.#hasDueTimers || !this.#fireTimers()) return;
     this.#hasDueTimers = true;
     this.sink.background(() => (this.#hasDueTimers = !this.#isOver && this.#fireTimers()));

@@ -13,6 +13,7 @@ import type { StoredSession } from '../contracts/session-store.ts';
 import { PacketIdSet } from '../protocol/packet-id-set.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
+import type { AckTiming } from './ack-timing.ts';
 import { type ClientSession, programPrefix, type SessionWill } from './client-session.ts';
 import { filterFootprint, filtersFootprint, hold, letGo, nameBytes, sessionBytes, willBytes } from './footprint.ts';
 import type { Replay } from './retained.ts';
@@ -83,6 +84,10 @@ export class Session implements ClientSession {
   mayHoldShared = false;
   /** Of its shared subscriptions; null: it has had none. */
   memberships: Map<Subscription, Membership> | null = null;
+  /** The round of `Delivering.timingRound` in which a message for it was timed last. */
+  timedRound = 0;
+  /** A message on its way to the client, whose acknowledgement is timed; null: there is none. */
+  timing: AckTiming | null = null;
   /** Its place among the targets of the route that was found last. */
   routePlace = 0;
   /**

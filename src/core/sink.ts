@@ -86,6 +86,11 @@ export interface Sink {
   skipped(reason: SkipReason, session: Session, message: Message): void;
   /** Nobody has subscribed to the topic of this message, which may be borrowed. */
   unmatched(message: Message): void;
+  /**
+   * A client takes long: it has acknowledged a message (`isAcknowledged`) so many milliseconds after that came for it,
+   * or has not yet. Told of those above the setting `slowClientMs`, of each once in a second at most.
+   */
+  slow(session: Session, ms: number, isAcknowledged: boolean): void;
   /** For the log: a session is over. */
   sessionEnded(session: Session, why: 'expired' | 'clean' | 'disconnected'): void;
 }

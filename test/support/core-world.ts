@@ -138,6 +138,7 @@ export class World {
       noRoom: (reason) => void this.told.push(`dropped: ${reason}`),
       skipped: () => {},
       unmatched: () => {},
+      slow: () => {},
       sessionEnded: () => {},
     };
   }

@@ -1,6 +1,7 @@
 /** Whether a message would arrive, and why not. */
 import { z } from 'zod';
 import { explanation } from '../explain.ts';
+import { slowClient } from '../slow-clients.ts';
 import { qos, whole } from '../values.ts';
 import type { CommandDeclarations } from './declaration.ts';
 
@@ -35,13 +36,20 @@ export const explainCommands = {
         .nullable()
         .default(null)
         .describe('Topic Alias it would be published with; null: none'),
-      since: z
-        .number()
-        .min(0)
+      sinceSeconds: whole(0, 0xffffffff)
         .nullable()
         .default(null)
-        .describe('looks for drops and refusals since then as well, in milliseconds since the epoch; null: not'),
+        .describe('tells what was dropped and refused of this topic in so many seconds; null: not asked'),
     }),
     answer: explanation,
+  },
+  'clients slow': {
+    what: 'lists the clients that took longest to acknowledge',
+    area: 'diagnostics',
+    role: 'viewer',
+    // Below `/clients/` it would stand in the way of a client of this name.
+    route: 'GET /slow-clients',
+    request: z.strictObject({ most: whole(1, 100).default(20).describe('clients at most') }),
+    answer: z.strictObject({ items: z.array(slowClient).readonly().describe('clients, the slowest first') }),
   },
 } as const satisfies CommandDeclarations;

@@ -736,15 +736,13 @@ test('without a receiver it counts those who would get it, or names topics that 
 
 test('with a time it tells what was dropped and refused since then', async () => {
   const { sluice, a, b } = await open({ title: '', expected: null, really: 'arrives' });
-  const since = Date.now();
   await b!.disconnect();
   await a.publish('a/b', 'it', { qos: 0 });
   await a.publish('a/other', 'it', { qos: 0 });
   await a.nothingElse();
   const request = { topic: 'a/b', from: 'A', to: 'B' };
-  const { drops } = await sluice.command('explain', { ...request, since });
+  const { drops } = await sluice.command('explain', { ...request, sinceSeconds: 60 });
   expect(drops).toMatchObject([{ reason: 'clientAway', topic: 'a/b', recipient: 'B', publisher: { clientId: 'A' } }]);
-  expect((await sluice.command('explain', { ...request, to: 'C', since })).drops).toEqual([]);
-  expect((await sluice.command('explain', { ...request, since: Date.now() + 60_000 })).drops).toEqual([]);
+  expect((await sluice.command('explain', { ...request, to: 'C', sinceSeconds: 60 })).drops).toEqual([]);
   expect((await sluice.command('explain', request)).drops).toBe(null);
 });

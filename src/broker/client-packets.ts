@@ -44,7 +44,7 @@ export class ClientPackets implements PacketReceiver {
     counters.publishBytesReceived += message.payloadBytes;
     // Only 5.0 has aliases, and there the connection has a table of them.
     if (topicAlias !== 0) message.topic = state.inboundAliases!.resolve(topicAlias, message.topic);
-    if (context.topicMetrics !== null) context.topicMetrics.received(message.topic, message.payloadBytes);
+    if (context.topicMetrics !== null) context.topicMetrics.received(message);
     message.publisher = state.publisher;
     message.expiresAt = message.expirySeconds < 0 ? never : core.now + message.expirySeconds * 1000;
     const { session } = state;

@@ -285,10 +285,9 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     this.#chooseTopic(message, header);
     state.outboundAliases?.sent(message.topic, header);
     const { counters, topicMetrics } = this.context;
-    const payloadBytes = message.payloadEnd - message.payloadStart;
     counters.publishSent++;
-    counters.publishBytesSent += payloadBytes;
-    if (topicMetrics !== null) topicMetrics.sent(message.topic, payloadBytes);
+    counters.publishBytesSent += message.payloadEnd - message.payloadStart;
+    if (topicMetrics !== null) topicMetrics.sent(message);
     const remaining = publishRemainingLength(message, header);
     const total = 1 + varintSize(remaining) + remaining;
     const output = this.#output;

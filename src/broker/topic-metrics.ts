@@ -5,6 +5,7 @@
  */
 import { counter, type Metric, type MetricDeclaration, type Sample } from '../base/metrics.ts';
 import type { TopicCollection } from '../contracts/settings.ts';
+import type { Message } from '../protocol/message.ts';
 import { levelsMatch, levelsOf, type Topic } from '../protocol/topic.ts';
 
 class Collection {
@@ -60,20 +61,19 @@ export class TopicMetrics {
     this.#collections = collections.map((each) => new Collection(each));
   }
 
-  /** `bytes`: of the payload. */
-  received(topic: Topic, bytes: number): void {
+  received({ topic, payloadBytes }: Message): void {
     const collections = this.#of(topic);
     for (let i = 0; i < collections.length; i++) {
       collections[i]!.received++;
-      collections[i]!.receivedBytes += bytes;
+      collections[i]!.receivedBytes += payloadBytes;
     }
   }
 
-  sent(topic: Topic, bytes: number): void {
+  sent({ topic, payloadBytes }: Message): void {
     const collections = this.#of(topic);
     for (let i = 0; i < collections.length; i++) {
       collections[i]!.sent++;
-      collections[i]!.sentBytes += bytes;
+      collections[i]!.sentBytes += payloadBytes;
     }
   }
 

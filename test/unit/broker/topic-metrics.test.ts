@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { TopicMetrics } from '../../../src/broker/topic-metrics.ts';
 import { brokerSettings } from '../../../src/contracts/settings.ts';
+import { Message } from '../../../src/protocol/message.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { testBroker } from '../../support/broker.ts';
 
@@ -43,11 +44,12 @@ describe('what clients publish and get', () => {
 test('a topic is looked up once, and topics of no collection share one answer', () => {
   const metrics = TopicMetrics.of(topics)!;
   const [one, other, plant] = [Topic.of('one'), Topic.of('$plant/other'), Topic.of('plant/2/state')];
-  for (const topic of [one, other, plant]) metrics.sent(topic, 1);
+  const message = (topic: Topic) => Message.of(topic, Buffer.alloc(1));
+  for (const topic of [one, other, plant]) metrics.sent(message(topic));
   expect(one.collections).toHaveLength(0);
   expect(other.collections).toBe(one.collections);
   const found = plant.collections;
-  metrics.received(plant, 1);
+  metrics.received(message(plant));
   expect(plant.collections).toBe(found);
 });
 

@@ -74,6 +74,6 @@ test('it is measured how long a commit took and how many records it had, if it h
     store.recordsWritten += records;
     commits.shift()!();
   }
-  expect([group.seconds.sum, group.records.sum]).toEqual([expect.closeTo(0.002), 3]);
+  expect([group.seconds.sum, group.records.sum]).toEqual([expect.closeTo(0.002, 6), 3]);
   expect([...group.records.counts].indexOf(1)).toBe(group.records.bounds.indexOf(4));
 });

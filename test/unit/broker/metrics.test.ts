@@ -124,6 +124,20 @@ describe('by kind', () => {
     expect(named['other accepted']).toBe(8);
   });
 
+  test('whatever clients invent, there are no more figures than before', async () => {
+    const count = () => Object.values(sluice.statistics()).reduce((sum, { samples }) => sum + samples.length, 0);
+    const visit = async (name: string, version: 4 | 5) => {
+      const client = await connect({ version, clientId: `c-${name}`, username: `u-${name}` });
+      await client.subscribe(`${name}/#`, { qos: 1 });
+      await client.publish(`elsewhere/${name}`, 'x', { qos: 1, retain: true });
+      await client.vanish();
+    };
+    await visit('first', 5);
+    const before = count();
+    for (let i = 0; i < 20; i++) await visit(`${i}`, i % 2 === 0 ? 5 : 4);
+    expect(count()).toBe(before);
+  });
+
   test('open connections by transport and version, and none once they are closed', async () => {
     const clients = [await connect({ version: 5 }), await connect({ version: 4 }), await connect({ version: 3 })];
     const { port } = sluice.listeners[0]!;

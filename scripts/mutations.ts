@@ -679,6 +679,12 @@ export const mutations: readonly Mutation[] = [
     from: 'if (message.qos === 2 && core.answerIfResend(session, packetId)) return;\n  noteRefusal',
     to: 'noteRefusal',
   },
+  {
+    name: 'was: what the rules come to forbid to all members of a shared subscription is not counted',
+    file: 'core/distributor.ts',
+    from: "if (this.#delivering.rightsChanges !== routedAt) this.#sink.dropped('notAuthorized', null, message);",
+    to: '',
+  },
   // Connections
   {
     name: 'a client that left while it was authenticated comes in',
@@ -805,8 +811,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a session that has ended meanwhile gets a message for very many',
     file: 'core/distributor.ts',
-    from: '(isLater && !this.#isStillWanted(message, target.session))',
-    to: '(isLater && this.#isStillWanted(message, target.session) === null)',
+    from: '(routedAt !== null && !this.#isStillWanted(message, target.session))',
+    to: '(routedAt !== null && this.#isStillWanted(message, target.session) === null)',
   },
   {
     name: 'a message relies on content that may be committed later',

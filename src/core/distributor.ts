@@ -117,8 +117,9 @@ export class Distributor {
     const { copies, storedCopies } = this.stepSizes;
     const mayStore = message.qos > 0 || this.#settings.queueQoS0;
     const own = common === null ? this.newJoint([message]) : null;
+    const { rightsChanges } = this.#delivering;
     const give = (from: number, to: number) =>
-      this.#within(common ?? own, () => this.#give(message, route, origin, forms, from, to, true));
+      this.#within(common ?? own, () => this.#give(message, route, origin, forms, from, to, rightsChanges));
     const total = route.targets.length + route.groups.length;
     return new FanOut({ give, total, perStep: mayStore ? storedCopies : copies, joint: own });
   }
@@ -170,7 +171,10 @@ export class Distributor {
     );
   }
 
-  /** Delivers to targets `[from, to)` of a route: first the sessions, then the shared subscriptions. */
+  /**
+   * Delivers to targets `[from, to)` of a route: first the sessions, then the shared subscriptions. `routedAt`:
+   * `rightsChanges` when it was routed, if that may have been in an earlier round.
+   */
   #give(
     message: Message,
     route: Route,
@@ -178,7 +182,7 @@ export class Distributor {
     forms: Variants | null,
     from: number,
     to: number,
-    isLater = false,
+    routedAt: number | null = null,
   ): number {
     const { targets, groups } = route;
     this.#delivering.renumbered = null;
@@ -190,7 +194,7 @@ export class Distributor {
         if (targets[i]!.session === origin) this.#sink.skipped('noLocal', origin, message);
         continue;
       }
-      if (isLater && !this.#isStillWanted(message, target.session)) continue;
+      if (routedAt !== null && !this.#isStillWanted(message, target.session)) continue;
       const qos = Math.min(message.qos, target.qos) as QoS;
       const retain = message.retain && target.retainAsPublished;
       const form = forms === null ? message : variantFor(target.subscriberClass, message, forms);
@@ -200,7 +204,10 @@ export class Distributor {
     for (let i = Math.max(from, sessions); i < to; i++) {
       const group = groups[i - sessions]!;
       const member = group.pick(null, message, message.qos, this.#settings.limits);
-      if (member === null) continue;
+      if (member === null) {
+        if (routedAt !== null) this.#noMember(message, routedAt);
+        continue;
+      }
       const qos = Math.min(message.qos, member.qos) as QoS;
       const ids = member.identifier > 0 ? [member.identifier] : null;
       const form = forms === null ? message : variantFor(member.subscriberClass, message, forms);
@@ -229,6 +236,11 @@ export class Distributor {
       this.#sink.failed(session, error);
       this.#delivering.joint = joint;
     }
+  }
+
+  /** Of those who could have had it when it was routed none may have it now. */
+  #noMember(message: Message, routedAt: number): void {
+    if (this.#delivering.rightsChanges !== routedAt) this.#sink.dropped('notAuthorized', null, message);
   }
 
   /** In a later round than it was routed in, somebody may be gone, or the rules may have changed. */

@@ -192,6 +192,17 @@ test('what a client without a stored session leaves to another one is committed 
   expect(stored.filter((line) => !line.endsWith('in set 1'))).toEqual([]);
 });
 
+test('where the rules come to forbid it to all members of a shared subscription, that is a drop and is counted', () => {
+  const { world, sessions, publish } = worldOf('$share/N/a', 4, 1);
+  const fanOut = publish(1);
+  fanOut.step();
+  for (const session of sessions.slice(2)) Object.assign(session, { rights: { receive: () => false } });
+  world.core.delivering.rightsChanges++;
+  finish(fanOut);
+
+  expect(world.told.filter((line) => line.startsWith('dropped'))).toEqual(Array(2).fill('dropped: notAuthorized'));
+});
+
 test('several messages are published in their order, and what follows comes after the last', () => {
   const { world } = worldOf('a', 3, 1);
   const messages = ['x', 'y', 'z'].map((payload) => ({

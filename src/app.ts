@@ -282,6 +282,7 @@ function explainHandlers({ broker, pipelines, config }: Parts) {
   const trials = new RunningPipelineTrials(pipelines, config.pipelineLimits);
   return {
     explain: (request) => broker.explain(request, trials),
+    'publish-probe': (request, caller) => broker.publishProbe(request, caller),
     'clients slow': async ({ most }) => ({ items: broker.slowClients(most) }),
   } satisfies Partial<CommandHandlers>;
 }

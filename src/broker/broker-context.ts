@@ -28,6 +28,7 @@ import type { Journal } from './journal.ts';
 import type { LimitedLog } from './limited-log.ts';
 import type { MemoryGuard, MemoryHolder } from './memory-guard.ts';
 import type { Outgoing } from './outgoing.ts';
+import type { Probes } from './probes.ts';
 import type { SlowClients } from './slow-clients.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
@@ -78,6 +79,8 @@ export interface BrokerContext {
   /** Every open connection, from accept to close. */
   readonly connections: ReadonlySet<MemoryHolder>;
   readonly connectionCounts: ConnectionCounts;
+  /** Marked messages that are watched on their way. */
+  readonly probes: Probes;
   /** Who takes long to acknowledge. */
   readonly slowClients: SlowClients;
   readonly storeHealth: StoreHealth;

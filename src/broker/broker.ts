@@ -10,6 +10,8 @@ import type { Explanation } from '../contracts/explain.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import type { PipelineTrials } from '../contracts/pipeline.ts';
+import type { ProbeReport } from '../contracts/probe.ts';
+import type { Caller } from '../contracts/roles.ts';
 import { type RestoredState, type SessionStore, type StoredWill, StoreError } from '../contracts/session-store.ts';
 import type { SlowClient } from '../contracts/slow-clients.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
@@ -32,6 +34,7 @@ import { type ExplainRequest, explain } from './explain.ts';
 import { type ClientOptions, type InProcessClient, LocalClients, type MessageHandler } from './local-clients.ts';
 import { loginPenalties } from './login-penalties.ts';
 import { OwnMessages } from './own-messages.ts';
+import { type ProbeRequest, publishProbe } from './probe-command.ts';
 import { mayPublish } from './publisher-rights.ts';
 import { reclassifySession } from './subscribe.ts';
 import { SysTopics } from './sys-topics.ts';
@@ -246,6 +249,11 @@ export class Broker implements BanList {
   /** Whether a message would arrive, and why not: see `explain.ts`. `trials`: null: pipelines cannot be tried. */
   explain(request: ExplainRequest, trials: PipelineTrials | null = null): Promise<Explanation> {
     return explain(this.#context, request, { isClosing: this.#isClosing, trials, drops: this.drops });
+  }
+
+  /** Publishes a marked message as one of the program's own, and tells what became of it at each recipient. */
+  publishProbe(request: ProbeRequest, caller: Caller): Promise<ProbeReport> {
+    return publishProbe(this.#context, request, caller, (topic, fields) => this.publish(topic, fields));
   }
 
   /** The clients that took longest to acknowledge, the slowest first. */

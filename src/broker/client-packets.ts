@@ -134,7 +134,10 @@ export class ClientPackets implements PacketReceiver {
 
   takeAck(type: AckType, packetId: PacketId, reasonCode: number): void {
     const { session, context } = this.#connection;
-    if (session !== null) context.core.handleAck(session, type, packetId, reasonCode);
+    if (session === null) return;
+    const { core, probes } = context;
+    if (probes.isActive) probes.acknowledged(session, type, packetId, reasonCode, core.now);
+    core.handleAck(session, type, packetId, reasonCode);
   }
 
   onPing(): void {

@@ -31,6 +31,7 @@ import { createLimitedLog } from './limited-log.ts';
 import { MemoryGuard, type MemoryHolder } from './memory-guard.ts';
 import { Outgoing } from './outgoing.ts';
 import { renderVariant } from './pipeline-messages.ts';
+import { Probes } from './probes.ts';
 import { SlowClients } from './slow-clients.ts';
 import { StoreHealth } from './store-health.ts';
 import { Timekeeper } from './timekeeper.ts';
@@ -91,7 +92,8 @@ export function createContext(
   };
   const journal = new Journal({ settings, audit, access, time });
   const slowClients = new SlowClients();
-  const sink = createSink({ commits, boundary, counters, journal, log, slowClients }, () => context);
+  const probes = new Probes();
+  const sink = createSink({ commits, boundary, counters, journal, log, slowClients, probes }, () => context);
   let readInRound = 0;
   const advanceClock = () => {
     readInRound = scheduler.begun;
@@ -137,6 +139,7 @@ export function createContext(
     limitedLog,
     journal,
     slowClients,
+    probes,
     admission: new Admission({ settings, counters, limitedLog, journal }),
     events: new BrokerEvents(boundary),
     connections,
@@ -157,7 +160,7 @@ export function createContext(
 }
 
 function createSink(
-  parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters' | 'journal' | 'log' | 'slowClients'>,
+  parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters' | 'journal' | 'log' | 'slowClients' | 'probes'>,
   context: () => BrokerContext,
 ): BrokerSink {
   const { boundary, counters } = parts;

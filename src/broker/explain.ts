@@ -170,7 +170,7 @@ async function explainRoom(
 }
 
 /** In the background, with clients served in between. */
-function finished({ scheduler }: BrokerContext, rest: Resumable | null): Promise<void> {
+export function finished({ scheduler }: BrokerContext, rest: Resumable | null): Promise<void> {
   if (rest === null) return Promise.resolve();
   return new Promise((resolve, reject) => {
     scheduler.jobs.queueBackground(() => {

@@ -228,14 +228,16 @@ export class LocalClient implements ClientChannel {
   }
 
   #acknowledge(type: AckType, packetId: PacketId): void {
-    const { boundary, storeHealth, core } = this.#context;
+    const { boundary, storeHealth, core, probes } = this.#context;
     // The answers of QoS 2 are stored themselves.
     if (type !== PacketType.puback && storeHealth.isStrained && this.isPersistent) {
       return storeHealth.wait({}, () => this.#acknowledge(type, packetId));
     }
     boundary.forOne(this, () => {
       this.#context.timeOfRound();
-      if (this.#isAttached) core.handleAck(this.#session, type, packetId, ReasonCode.Success);
+      if (!this.#isAttached) return;
+      if (probes.isActive) probes.acknowledged(this.#session, type, packetId, ReasonCode.Success, core.now);
+      core.handleAck(this.#session, type, packetId, ReasonCode.Success);
     });
   }
 

@@ -1,6 +1,7 @@
 /** Whether a message would arrive, and why not. */
 import { z } from 'zod';
 import { explanation } from '../explain.ts';
+import { probeReport } from '../probe.ts';
 import { slowClient } from '../slow-clients.ts';
 import { qos, whole } from '../values.ts';
 import type { CommandDeclarations } from './declaration.ts';
@@ -42,6 +43,18 @@ export const explainCommands = {
         .describe('tells what was dropped and refused of this topic in so many seconds; null: not asked'),
     }),
     answer: explanation,
+  },
+  'publish-probe': {
+    what: 'publishes a marked message, and tells what became of it at each recipient',
+    area: 'diagnostics',
+    role: 'operator',
+    route: 'POST /probe',
+    request: z.strictObject({
+      topic: z.string().max(65_535).describe('topic that it is published to'),
+      qos: qos.default(1).describe('QoS it is published with'),
+      timeoutSeconds: whole(1, 60).default(10).describe('how long acknowledgements are waited for, in seconds'),
+    }),
+    answer: probeReport,
   },
   'clients slow': {
     what: 'lists the clients that took longest to acknowledge',

@@ -53,7 +53,7 @@ test('commands in examples exist, and so do their options', async () => {
   const examples = manual
     .flatMap(blocksOf)
     .filter(({ language }) => language === 'sh')
-    .flatMap(({ page, text }) => [...text.matchAll(/^npx sluice (\w+)(.*)$/gm)].map((match) => ({ page, match })));
+    .flatMap(({ page, text }) => [...text.matchAll(/^npx sluice ([\w-]+)(.*)$/gm)].map((match) => ({ page, match })));
   expect(examples.length).toBeGreaterThan(20);
   const helpOf = new Map<string, string>();
   for (const { match } of examples) helpOf.set(match[1]!, await printedBy(match[1]!, '--help'));

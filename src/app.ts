@@ -147,7 +147,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const handlers = {
     ...commandsOf(parts),
     ...explainHandlers(parts),
-    ...listHandlers(broker),
+    ...broker.commandHandlers,
     ...keyHandlers(keys, Date.now),
   };
   const reloadHandler: CommandHandlers['reload'] = () => reload().then((summary) => ({ summary }), refusedByConfig);
@@ -284,18 +284,6 @@ function explainHandlers({ broker, pipelines, config }: Parts) {
     explain: (request) => broker.explain(request, trials),
     'publish-probe': (request, caller) => broker.publishProbe(request, caller),
     'clients slow': async ({ most }) => ({ items: broker.slowClients(most) }),
-  } satisfies Partial<CommandHandlers>;
-}
-
-function listHandlers({ view, drops }: Broker) {
-  return {
-    'clients list': (request) => view.sessions(request),
-    'connections list': (request) => view.connections(request),
-    'subscriptions list': (request) => view.subscriptions(request),
-    'retained list': (request) => view.retained(request),
-    'queue list': ({ clientId, ...request }) => view.queue(clientId, request),
-    'drops list': (request) => drops.list(request),
-    'drops unmatched': (request) => drops.unmatched(request),
   } satisfies Partial<CommandHandlers>;
 }
 

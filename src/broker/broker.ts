@@ -21,6 +21,7 @@ import type { QoS } from '../protocol/packets.ts';
 import { programPublisher, willPublisher } from '../protocol/publisher.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn } from '../protocol/topic.ts';
+import { type BrokerCommandHandlers, brokerCommandHandlers } from './broker-commands.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { BrokerOptions } from './broker-options.ts';
 import { ClientPackets } from './client-packets.ts';
@@ -36,6 +37,7 @@ import { loginPenalties } from './login-penalties.ts';
 import { OwnMessages } from './own-messages.ts';
 import { type ProbeRequest, publishProbe } from './probe-command.ts';
 import { mayPublish } from './publisher-rights.ts';
+import { StoreWaits } from './store-waits.ts';
 import { reclassifySession } from './subscribe.ts';
 import { SysTopics } from './sys-topics.ts';
 import { BrokerView } from './view.ts';
@@ -82,6 +84,8 @@ export class Broker implements BanList {
   readonly loginPenalties: LoginPenalties;
   /** What was dropped and refused last, and for whom nobody had subscribed. */
   readonly drops: Drops;
+  /** What it does for operators and programs by itself. */
+  readonly commandHandlers: BrokerCommandHandlers;
   /**
    * Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is
    * to be closed.
@@ -93,6 +97,7 @@ export class Broker implements BanList {
   /** From accept to close. */
   readonly #connections = new Set<Connection>();
   readonly #localClients: LocalClients;
+  readonly #stored: StoreWaits;
   /** The program's own messages: those that promise nothing, and the others, each in their order. */
   readonly #unpromised: OwnMessages;
   readonly #promised: OwnMessages;
@@ -126,11 +131,18 @@ export class Broker implements BanList {
     });
     this.#unpromised = new OwnMessages(this.#context, false);
     this.#promised = new OwnMessages(this.#context, false);
-    this.#localClients = new LocalClients(this.#context);
+    this.#stored = new StoreWaits(this.#context);
+    this.#localClients = new LocalClients(this.#context, this.#stored);
     this.events = this.#context.events;
     this.view = new BrokerView(this.#context, this.#connections);
     this.loginPenalties = loginPenalties(this.#context);
     this.drops = new Drops(this.#context);
+    this.commandHandlers = brokerCommandHandlers({
+      context: this.#context,
+      view: this.view,
+      drops: this.drops,
+      stored: this.#stored,
+    });
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;
     this.#after = options.timers?.every;
@@ -320,7 +332,8 @@ export class Broker implements BanList {
   /** Whoever still waits for a message of its own would wait for ever. */
   #endPublishing(): void {
     const what = 'The broker has ended: this message is not stored, and perhaps nobody has got it';
-    this.#localClients.end();
+    this.#stored.end();
+    this.#localClients.abandon();
     for (const reject of this.#publishing) reject(new StoreError('not_written', what));
     this.#publishing.clear();
   }

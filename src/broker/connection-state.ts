@@ -46,6 +46,8 @@ export interface Open extends Client {
   readonly publisher: string;
   /** CONNACK has left and `connected` was emitted, so `disconnected` must be. */
   isAnswered: boolean;
+  /** When CONNACK left, in milliseconds since the epoch; 0: it has not. */
+  connectedAt: number;
   readonly inboundAliases: InboundAliases | null;
   readonly outboundAliases: OutboundAliases | null;
   /** How many more QoS 1 and 2 messages the client may have in flight. [MQTT5 3.3.4-7] */

@@ -3,6 +3,7 @@
  * ends. What packets mean is not decided here but by who gets them, see `client-packets.ts`.
  */
 import { type Account, Category } from '../base/ledger.ts';
+import { printableWithin } from '../base/printable.ts';
 import { followedBy, type Share, type Step } from '../base/scheduler.ts';
 import { ackBytes, encodeAck, encodeAnswer, withoutExplanations } from '../codec/encode.ts';
 import { Framer } from '../codec/framer.ts';
@@ -45,6 +46,9 @@ export interface Accepted {
   readonly ticket: ConnectionTicket;
   readonly onClosed: (connection: Connection) => void;
 }
+
+/** Of the reason that a session keeps. */
+const reasonBytesMax = 256;
 
 export class Connection implements ByteReceiver, ClientChannel, Asker, Readable {
   readonly context: BrokerContext;
@@ -430,24 +434,24 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
    * Says so, as far as the client's version can be told, and closes. What it has published reaches everybody before its
    * will does, and before anything that its client publishes next, so it ends behind that.
    */
-  end(reasonCode: number, why: string): void {
+  end(reasonCode: number, why: string, publishesWill = true): void {
     if (this.isClosing || this.reading.isEnding) return;
-    if (!this.pendingPublish.isRunning) return this.#endNow(reasonCode, why);
+    if (!this.pendingPublish.isRunning) return this.#endNow(reasonCode, why, publishesWill);
     this.reading.takeNoMore();
     this.share.queue(() => {
       let isLeft = false;
       this.guard(() => (isLeft = this.pendingPublish.step()));
-      if (!isLeft) this.guard(() => this.#endNow(reasonCode, why));
+      if (!isLeft) this.guard(() => this.#endNow(reasonCode, why, publishesWill));
       return isLeft;
     });
   }
 
-  #endNow(reasonCode: number, why: string): void {
+  #endNow(reasonCode: number, why: string, publishesWill: boolean): void {
     if (this.isClosing) return;
     // A peer whose version is not known cannot be told anything: what it has sent need not be read to its end.
     const { version } = this.#framer;
     if (version !== 0) this.#tell(traitsOf[version], reasonCode, why);
-    this.#shut(why, { publishesWill: true, how: version === 0 ? 'destroy' : 'end' });
+    this.#shut(why, { publishesWill, how: version === 0 ? 'destroy' : 'end' });
   }
 
   /** Why it ends. */
@@ -544,6 +548,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     state.session = null;
     this.#chargeTo(context.memory.unauthenticated);
     context.admission.end(this.ticket, context.core.now);
-    if (session !== null && session.channel === this) context.core.disconnected(session, state.publishesWill);
+    if (session === null || session.channel !== this) return;
+    session.disconnectReason = printableWithin(state.why, reasonBytesMax);
+    context.core.disconnected(session, state.publishesWill);
   }
 }

@@ -48,6 +48,11 @@ export class Deadlines {
     timers.set(this.#timer, core.now + settings.limits.connectTimeoutSeconds * 1000);
   }
 
+  /** As CONNACK said it, or CONNECT; 0: none. */
+  get keepAliveSeconds(): number {
+    return this.#keepAliveMs / 1_500;
+  }
+
   /** What was read ended one packet or several. */
   packet(now: number): void {
     this.heardAt = now;

@@ -10,7 +10,7 @@ import { nameBytes, sessionBytes } from '../core/footprint.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ConnackProperties, ConnectPacket, Will } from '../protocol/packets.ts';
 import { clientPublisher, willPublisher } from '../protocol/publisher.ts';
-import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { describeReason, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { assertTopicName, isClosedToClients, Topic, type TopicLimits } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
@@ -206,7 +206,10 @@ function openSession(newcomer: Newcomer, existing: ClientSession | undefined, pr
   const { core, store, settings, admission, hooks } = context;
   const { identity } = state;
   admission.welcome(connection.ticket, identity.username, core.now, previous?.ticket ?? null);
-  if (previous !== null) context.journal.takenOver(connection, previous);
+  if (existing !== undefined && previous !== null) {
+    existing.disconnectReason = describeReason(ReasonCode.SessionTakenOver);
+    context.journal.takenOver(connection, previous);
+  }
   const { staged } = store;
   const isForeign = hooks.authenticate !== undefined && isNameless(existing, identity);
   const { session, sessionPresent } = core.connect({
@@ -237,6 +240,7 @@ function openState({ connection, packet, state }: Newcomer, session: ClientSessi
     ...{ session, identity, isAuthenticated, mechanism, exchange },
     publisher: clientPublisher(session.clientId),
     isAnswered: false,
+    connectedAt: 0,
     inboundAliases: traits.hasProperties ? new InboundAliases(topicAliases) : null,
     outboundAliases: traits.hasProperties && aliases > 0 ? new OutboundAliases(aliases, packetBytesMax) : null,
     receiveQuota: receiveMaximum,
@@ -304,6 +308,7 @@ function sendConnack(newcomer: Newcomer, state: Open, begun: { sessionPresent: b
     if (connection.isClosing) return;
     if (!connection.sendOrEnd({ cmd: 'connack', sessionPresent, reasonCode: ReasonCode.Success, properties })) return;
     state.isAnswered = true;
+    state.connectedAt = context.core.now;
     context.counters.connects[ReasonCode.Success]!++;
     connection.deadlines.setKeepAlive(keepAlive);
     tellConnected(connection, state, sessionPresent, keepAlive);

@@ -2,13 +2,13 @@
  * The clients within the process: `broker.client` and `broker.subscribe` of the library.
  */
 import type { PublishedMessage } from '../contracts/hooks.ts';
-import { StoreError } from '../contracts/session-store.ts';
 import { neverExpires, programPrefix } from '../core/client-session.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { describeReason, isFailure } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { type DeliveryHandler, LocalClient, type LocalClientOptions } from './local-client.ts';
+import type { StoreWaits } from './store-waits.ts';
 
 /** One that throws, or whose promise rejects, is logged; it gets the next message all the same. */
 export type MessageHandler = (message: PublishedMessage) => unknown;
@@ -50,12 +50,9 @@ export interface SubscribeOptions {
   readonly identifier?: number;
 }
 
-/** What it waits for the store with comes to an end with the broker. */
 interface Owner {
   readonly context: BrokerContext;
-  readonly hasEnded: boolean;
-  whenStored(client: LocalClient, stagedBefore: number): Promise<void>;
-  storeKeepsUp(): Promise<void>;
+  readonly stored: StoreWaits;
 }
 
 /** A client within the process, which takes messages at QoS 0 to 2. */
@@ -100,7 +97,7 @@ export class InProcessClient {
         `Cannot subscribe to ${topicFilter}: ${describeReason(code)} (limits of subscriptions or memory)`,
       );
     }
-    await this.#owner.whenStored(this.#client, staged);
+    await this.#owner.stored.whenStored(this.#client, staged);
     this.#client.beginReplays();
   }
 
@@ -109,7 +106,7 @@ export class InProcessClient {
     await this.#mayStore();
     const { staged } = this.#owner.context.store;
     const existed = this.#client.unsubscribe(topicFilter);
-    await this.#owner.whenStored(this.#client, staged);
+    await this.#owner.stored.whenStored(this.#client, staged);
     return existed;
   }
 
@@ -128,11 +125,12 @@ export class InProcessClient {
   async close({ endSession = false }: { readonly endSession?: boolean } = {}): Promise<void> {
     if (endSession && this.isOpen) this.#client.endSession();
     await this.#client.close();
-    if (!this.#owner.hasEnded) await this.#owner.whenStored(this.#client, -1);
+    const { stored } = this.#owner;
+    if (!stored.hasEnded) await stored.whenStored(this.#client, -1);
   }
 
   async #mayStore(): Promise<void> {
-    if (this.#client.isPersistent) await this.#owner.storeKeepsUp();
+    if (this.#client.isPersistent) await this.#owner.stored.storeKeepsUp();
     if (!this.isOpen) throw new Error('This client is closed');
     this.#owner.context.advanceClock();
   }
@@ -182,16 +180,14 @@ function checkClient({ clientId, sessionExpirySeconds = 0, receiveMaximum = 1, o
 
 export class LocalClients implements Owner {
   readonly context: BrokerContext;
+  readonly stored: StoreWaits;
   readonly #clients = new Set<LocalClient>();
-  /** How to tell those that wait for the store that they wait in vain. */
-  readonly #pending = new Set<(error: Error) => void>();
   #lastNumber = 0;
   #isClosing = false;
-  /** Nothing more is stored. */
-  hasEnded = false;
 
-  constructor(context: BrokerContext) {
+  constructor(context: BrokerContext, stored: StoreWaits) {
     this.context = context;
+    this.stored = stored;
   }
 
   /** See `SluiceBroker.subscribe`. */
@@ -225,7 +221,7 @@ export class LocalClients implements Owner {
     const { inflight } = settings.limits;
     const { clientId, sessionExpirySeconds: expirySeconds = 0, receiveMaximum = inflight } = options;
     // There may be a session of this name, from a time when it was to stay.
-    if (clientId !== undefined) await this.storeKeepsUp();
+    if (clientId !== undefined) await this.stored.storeKeepsUp();
     if (this.#isClosing) throw new Error('The broker is closed');
     this.context.advanceClock();
     const { staged } = store;
@@ -241,7 +237,7 @@ export class LocalClients implements Owner {
     const handler = options.onMessage;
     const most = Math.min(receiveMaximum, inflight);
     const client = this.#add({ name, clientId, handlerName, handler, expirySeconds, receiveMaximum: most });
-    await this.whenStored(client, staged);
+    await this.stored.whenStored(client, staged);
     if (!client.isOpen) throw new Error('The broker is closed');
     client.begin();
     return new InProcessClient(this, client);
@@ -257,44 +253,17 @@ export class LocalClients implements Owner {
     return client;
   }
 
-  whenStored(client: LocalClient, stagedBefore: number): Promise<void> {
-    return this.#waitFor((done) => this.context.commits.whenStored(client, done, stagedBefore));
-  }
-
-  /** Resolves once the disk takes writes and keeps up. */
-  async storeKeepsUp(): Promise<void> {
-    const { storeHealth } = this.context;
-    while (storeHealth.isStrained && !this.#isClosing) await this.#waitFor((done) => storeHealth.wait(done, done));
-  }
-
-  #waitFor(begin: (done: () => void) => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#pending.add(reject);
-      begin(() => {
-        this.#pending.delete(reject);
-        resolve();
-      });
-    });
-  }
-
   /** Calls no handler any more. Resolves once those in progress are done. */
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.stored.close();
     await Promise.all([...this.#clients].map((client) => client.close()));
   }
 
   /** Handlers that are in progress now acknowledge nothing any more. */
   abandon(): void {
     this.#isClosing = true;
+    this.stored.close();
     for (const client of [...this.#clients]) client.abandon();
-  }
-
-  /** The broker has ended: who waits for the store waits in vain. */
-  end(): void {
-    this.hasEnded = true;
-    this.abandon();
-    const what = 'The broker has ended, and what was asked of this client is perhaps not stored';
-    for (const reject of this.#pending) reject(new StoreError('not_written', what));
-    this.#pending.clear();
   }
 }

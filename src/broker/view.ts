@@ -4,10 +4,25 @@
  * Pages are made in the share of the broker's own jobs: however many somebody asks for, clients are served in between.
  */
 import { type Page, type PageRequest, Pages, type Walk } from '../base/pages.ts';
-import { CommandFailure } from '../contracts/failures.ts';
-import type { ConnectionView, QueuedView, RetainedView, SessionView, SubscriptionView } from '../contracts/views.ts';
+import { CommandFailure, RequestError } from '../contracts/failures.ts';
+import type {
+  ClientFilter,
+  ClientView,
+  ConnectionView,
+  InflightView,
+  QueuedView,
+  RetainedFilter,
+  RetainedView,
+  SessionView,
+  SubscriberView,
+  SubscriptionFilter,
+  SubscriptionView,
+} from '../contracts/views.ts';
+import type { ClientSession } from '../core/client-session.ts';
+import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
-import type { Connection } from './connection.ts';
+import { clientTest, type FilteredClient } from './client-filter.ts';
+import { Connection } from './connection.ts';
 
 export class BrokerView {
   readonly #context: BrokerContext;
@@ -27,34 +42,85 @@ export class BrokerView {
 
   /**
    * Of connected and absent clients, in no particular order. Those of the program have client identifiers that begin
-   * with U+0000.
+   * with U+0000. A page after the first goes on with the filter of the first.
    */
-  sessions(request?: PageRequest): Promise<Page<SessionView>> {
-    return this.#pages.take('sessions', () => this.#context.core.view.sessions(), request);
+  async sessions(request: PageRequest & ClientFilter = {}): Promise<Page<SessionView>> {
+    const { core } = this.#context;
+    const test = clientTest(request);
+    const isWanted = (session: ClientSession) => test(ofSession(session));
+    const { clientId } = request;
+    const walk = () => {
+      if (!isGiven(clientId)) return core.view.sessions(isWanted);
+      const session = core.findSession(clientId);
+      return oneOrNone(session === undefined || !isWanted(session) ? null : core.view.session(session));
+    };
+    return this.#pages.take('sessions', walk, request);
   }
 
-  /** With and without CONNECT, the oldest first. */
-  connections(request?: PageRequest): Promise<Page<ConnectionView>> {
-    return this.#pages.take('connections', () => walkConnections(this.#connections), request);
+  /** With and without CONNECT, the oldest first. Whose client is not known has neither name nor version. */
+  async connections(request: PageRequest & ClientFilter = {}): Promise<Page<ConnectionView>> {
+    const test = clientTest(request);
+    const isWanted = (connection: Connection) => test(ofConnection(connection));
+    const { clientId } = request;
+    const walk = () => {
+      if (!isGiven(clientId)) return walkConnections(this.#connections, isWanted);
+      const connection = connectionOf(this.#context.core.findSession(clientId));
+      return oneOrNone(connection === null || !isWanted(connection) ? null : connectionView(connection));
+    };
+    return this.#pages.take('connections', walk, request);
   }
 
-  /** Of all sessions. */
-  subscriptions(request?: PageRequest): Promise<Page<SubscriptionView>> {
-    return this.#pages.take('subscriptions', () => this.#context.core.view.subscriptions(), request);
+  /** Of all sessions, of one, or those with one filter. */
+  async subscriptions(request: PageRequest & SubscriptionFilter = {}): Promise<Page<SubscriptionView>> {
+    const { core } = this.#context;
+    const { clientId, topicFilter } = request;
+    const walk = () => {
+      if (!isGiven(clientId)) {
+        return isGiven(topicFilter) ? core.view.subscriptionsWith(topicFilter) : core.view.subscriptions();
+      }
+      const session = core.findSession(clientId);
+      if (session === undefined) return oneOrNone<SubscriptionView>(null);
+      return core.view.subscriptionsOf(session, topicFilter ?? null);
+    };
+    return this.#pages.take('subscriptions', walk, request);
   }
 
-  retained(request?: PageRequest): Promise<Page<RetainedView>> {
-    return this.#pages.take('retained', () => this.#context.core.view.retained(), request);
+  /** Those whose topics the filter matches; all by default. */
+  async retained(request: PageRequest & RetainedFilter = {}): Promise<Page<RetainedView>> {
+    const { topicFilter = null } = request;
+    if (topicFilter !== null) checkFilter(topicFilter);
+    return this.#pages.take('retained', () => this.#context.core.view.retained(topicFilter), request);
+  }
+
+  /** Subscriptions that a message to this topic matches, and whose clients may have it. */
+  async subscribers(topic: string, request?: PageRequest): Promise<Page<SubscriberView>> {
+    return this.#pages.take('subscribers', () => this.#context.core.view.subscribers(topic), request);
   }
 
   /** What waits for a client, in order. Rejects if it has no session. */
   async queue(clientId: string, request?: PageRequest): Promise<Page<QueuedView>> {
     const { core } = this.#context;
-    const session = core.findSession(clientId);
-    if (session === undefined) {
-      throw new CommandFailure('not-found', `There is no session of client ${JSON.stringify(clientId)}`);
-    }
+    const session = this.#sessionOf(clientId);
     return this.#pages.take(`queue ${session.sid}`, () => core.view.queue(session), request);
+  }
+
+  /** What is in flight to a client, in the order of sending, and from it. Rejects if it has no session. */
+  async inFlight(clientId: string, request?: PageRequest): Promise<Page<InflightView>> {
+    const { core } = this.#context;
+    const session = this.#sessionOf(clientId);
+    return this.#pages.take(`inflight ${session.sid}`, () => core.view.inFlight(session), request);
+  }
+
+  /** Rejects if it has no session. */
+  async client(clientId: string): Promise<ClientView> {
+    const session = this.#sessionOf(clientId);
+    const connection = connectionOf(session);
+    const details = this.#context.core.view.details(session);
+    return { ...details, connection: connection === null ? null : openConnectionView(connection) };
+  }
+
+  #sessionOf(clientId: string): ClientSession {
+    return sessionOf(this.#context, clientId);
   }
 
   tick(): void {
@@ -62,8 +128,68 @@ export class BrokerView {
   }
 }
 
-function* walkConnections(connections: Iterable<Connection>): Walk<ConnectionView> {
-  for (const connection of connections) yield connectionView(connection);
+/** Throws a CommandFailure if there is none. */
+export function sessionOf({ core }: BrokerContext, clientId: string): ClientSession {
+  const session = core.findSession(clientId);
+  if (session !== undefined) return session;
+  throw new CommandFailure('not-found', `There is no session of client ${JSON.stringify(clientId)}`);
+}
+
+/** Null: its client is away, or lives within the process. */
+export function connectionOf(session: ClientSession | undefined): Connection | null {
+  const channel = session?.channel ?? null;
+  return channel instanceof Connection ? channel : null;
+}
+
+/** Throws a RequestError. */
+export function checkFilter(topicFilter: string): ParsedFilter {
+  const parsed = parseFilter(topicFilter);
+  if (parsed !== null) return parsed;
+  const message = `expected a topic filter, found ${JSON.stringify(topicFilter)}`;
+  throw new RequestError(`topicFilter: ${message}`, [{ at: 'topicFilter', message }]);
+}
+
+const isGiven = (wanted: string | null | undefined): wanted is string => wanted !== null && wanted !== undefined;
+
+function* oneOrNone<Item>(item: Item | null): Walk<Item> {
+  if (item !== null) yield item;
+}
+
+const ofSession = ({ clientId, identity, isConnected, traits }: ClientSession): FilteredClient => ({
+  clientId,
+  username: identity?.username ?? null,
+  address: identity?.remoteAddress ?? null,
+  isConnected,
+  protocolVersion: traits.version,
+});
+
+function ofConnection({ isAnswered, identity, stream, traits }: Connection): FilteredClient {
+  const { clientId = null, username = null } = (isAnswered ? identity : null) ?? {};
+  const protocolVersion = isAnswered ? traits.version : null;
+  return { clientId, username, address: stream.remoteAddress, isConnected: isAnswered, protocolVersion };
+}
+
+function* walkConnections(
+  connections: Iterable<Connection>,
+  isWanted: (connection: Connection) => boolean,
+): Walk<ConnectionView> {
+  for (const connection of connections) yield isWanted(connection) ? connectionView(connection) : null;
+}
+
+function openConnectionView(connection: Connection): ClientView['connection'] {
+  const { stream, listener, state, deadlines, heldBytes } = connection;
+  const open = state.name === 'open' ? state : null;
+  return {
+    address: stream.remoteAddress,
+    listener,
+    transport: stream.kind,
+    tls: stream.tlsVersion ?? null,
+    connectedAt: open === null || open.connectedAt === 0 ? null : open.connectedAt,
+    keepAliveSeconds: deadlines.keepAliveSeconds,
+    publishing: open === null ? 0 : open.receiveMaximum - open.receiveQuota,
+    isCongested: open?.session.isCongested === true,
+    memoryBytes: heldBytes,
+  };
 }
 
 function connectionView(connection: Connection): ConnectionView {

@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { nearest } from '../base/nearest.ts';
 import { accessCommands } from './commands/access.ts';
 import { brokerCommands } from './commands/broker.ts';
+import { clientCommands } from './commands/clients.ts';
 import { diagnosticsCommands } from './commands/diagnostics.ts';
 import { explainCommands } from './commands/explain.ts';
 import { keyCommands } from './commands/keys.ts';
@@ -19,6 +20,7 @@ import type { Caller } from './roles.ts';
 export const commands = {
   ...brokerCommands,
   ...listCommands,
+  ...clientCommands,
   ...accessCommands,
   ...quarantineCommands,
   ...diagnosticsCommands,

@@ -62,6 +62,11 @@ export const dropReasonTexts = {
     what: 'a pipeline for subscribers failed on it',
     advice: 'the log has the error; `sluice pipeline test`',
   },
+  purged: {
+    kind: 'dropped',
+    what: "an operator emptied the client's queue, where it waited",
+    advice: 'ask who gave the command `queue purge`: the audit log says',
+  },
   pipelineDropped: {
     kind: 'dropped',
     what: 'a stage of a pipeline, or a step of the program, dropped it',

@@ -15,6 +15,25 @@ export const qos = z.literal([0, 1, 2]);
 export const networkText = 'an address, or a network such as 10.0.0.0/8';
 export const network = z.string().refine(isNetwork, networkText);
 
+/** Longest text of a packet: its length has two bytes there. */
+const textCharactersMax = 65_535;
+/** The standard's form; how long and deep it may be is up to the broker. [MQTT5 4.7] */
+export const topicName = z
+  .string()
+  .max(textCharactersMax)
+  .regex(/^[^+#\u0000]+$/, 'a topic name: not empty, without wildcards');
+const filterForm = /^(?!\$share\/)(?!$)(?:#|(?:[^+#/\u0000]*|\+)(?:\/(?:[^+#/\u0000]*|\+))*(?:\/#)?)$/;
+/** Of topics, so none of a shared subscription. */
 export const topicFilter = z
   .string()
+  .max(textCharactersMax)
+  .regex(filterForm, 'a topic filter, such as factory/+/temperature')
   .refine((filter) => parseFilter(filter)?.shareName === null, 'a topic filter, such as factory/+/temperature');
+/** As a client subscribes, `$share/{share name}/…` included. */
+export const subscriptionFilter = z
+  .string()
+  .max(textCharactersMax)
+  .regex(
+    /^(?!\$share\/(?:[^/]*$|\/|[^/]*[+#]|[^/]+\/$))(?!$)(?:#|(?:[^+#/\u0000]*|\+)(?:\/(?:[^+#/\u0000]*|\+))*(?:\/#)?)$/,
+    'a topic filter, such as factory/+/temperature or $share/group/factory/#',
+  );

@@ -31,6 +31,89 @@ export const sessionView = z.strictObject({
 });
 export type SessionView = z.output<typeof sessionView>;
 
+const will = z.strictObject({
+  topic: z.string().describe('topic'),
+  qos: qos.describe('QoS'),
+  retain: z.boolean().describe('whether it is to be retained'),
+  payloadBytes: bytes.describe('size of the payload'),
+  delaySeconds: z.number().describe('how long it waits after the end of the connection'),
+});
+
+export const sessionDetails = sessionView.extend({
+  groups: z.array(z.string()).readonly().describe('groups that authentication put its user in'),
+  receivedInFlight: z.int().describe('QoS 2 messages of the client that it has not released'),
+  will: will.nullable().describe('the will that waits for the end of its connection, or for its delay; null: none'),
+  disconnectReason: z.string().nullable().describe('why its last connection ended; null: not known since the start'),
+});
+export type SessionDetails = z.output<typeof sessionDetails>;
+
+export const clientView = sessionDetails.extend({
+  connection: z
+    .strictObject({
+      address: z.string().describe('`address:port` of the client'),
+      listener: z.string().describe('URL of the listener'),
+      transport: z.enum(['tcp', 'tls', 'ws', 'wss', 'local']).describe('how it came'),
+      tls: z.string().nullable().describe('version of TLS; null: none'),
+      connectedAt: z.number().nullable().describe('when CONNACK left, in milliseconds since the epoch; null: it waits'),
+      keepAliveSeconds: z.number().describe('keep-alive; 0: none'),
+      publishing: z.int().describe('QoS 1 and 2 messages of the client that are not acknowledged'),
+      isCongested: z.boolean().describe('whether the client does not read what it is sent'),
+      memoryBytes: bytes.describe('unfinished packets, and what is not yet sent'),
+    })
+    .nullable()
+    .describe('its connection; null: it is away, or lives within the process of the broker'),
+});
+export type ClientView = z.output<typeof clientView>;
+
+export const inflightView = z.strictObject({
+  direction: z.enum(['toClient', 'fromClient']).describe('who publishes it'),
+  packetId: z.int().describe('packet identifier'),
+  awaits: z.enum(['puback', 'pubrec', 'pubcomp', 'pubrel']).describe('what the client is to send next'),
+  qos: z.literal([1, 2]).describe('QoS'),
+  topic: z
+    .string()
+    .nullable()
+    .describe('topic; null where the message is not kept: from the client, or the session ends with its connection'),
+  bytes: bytes.nullable().describe('payload, properties and topic; null in the same case'),
+  expiresAt,
+});
+export type InflightView = z.output<typeof inflightView>;
+
+export const subscriberView = z.strictObject({
+  clientId,
+  isConnected: z.boolean().describe('whether its client is connected'),
+  topicFilter: z.string().describe('as the client wrote it'),
+  qos: qos.describe('the QoS that was granted'),
+  shareName: z
+    .string()
+    .nullable()
+    .describe('of a shared subscription: one of those with this name and filter gets it; null: it is not shared'),
+});
+export type SubscriberView = z.output<typeof subscriberView>;
+
+/** Which clients; what is null or absent does not matter. */
+export interface ClientFilter {
+  readonly clientId?: string | null | undefined;
+  readonly clientIdPrefix?: string | null | undefined;
+  readonly clientIdContains?: string | null | undefined;
+  readonly username?: string | null | undefined;
+  /** Address or network. */
+  readonly address?: string | null | undefined;
+  readonly connected?: boolean | null | undefined;
+  readonly protocolVersion?: 3 | 4 | 5 | null | undefined;
+}
+
+export interface SubscriptionFilter {
+  readonly clientId?: string | null | undefined;
+  /** The filter itself, and not topics that it matches. */
+  readonly topicFilter?: string | null | undefined;
+}
+
+export interface RetainedFilter {
+  /** Matches the topics. */
+  readonly topicFilter?: string | null | undefined;
+}
+
 export const connectionView = z.strictObject({
   address: z.string().describe('`address:port` of the client'),
   listener: z.string().describe('URL of the listener'),

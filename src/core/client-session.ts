@@ -69,4 +69,6 @@ export interface ClientSession {
   isCongested: boolean;
   /** How long it outlives its connection, in seconds; 0: not at all. DISCONNECT may change it. */
   expirySeconds: number;
+  /** Why its last connection ended, for people; null: it is not known. Charged to its account. */
+  disconnectReason: string | null;
 }

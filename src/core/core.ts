@@ -12,7 +12,7 @@ import { Publication, type PublicationOptions, type Resumable } from './fan-out.
 import { handleAck } from './handlers/acknowledge.ts';
 import { answerIfResend, answerPublish, answerRefused, handlePublish } from './handlers/publish.ts';
 import { reclassify, subscribe, unsubscribe } from './handlers/subscribe.ts';
-import { type ConnectRequest, connect, disconnected, identify, ready, restore, sessionOf } from './lifecycle.ts';
+import { type ConnectRequest, connect, disconnected, end, identify, ready, restore, sessionOf } from './lifecycle.ts';
 import { type Outlook, outlook, type Receivers, receivers, targetOfAll } from './outlook.ts';
 import { type CoreOptions, CoreParts } from './parts.ts';
 import { everybody, type Prepared } from './prepared.ts';
@@ -157,6 +157,16 @@ export class Core {
   /** `publishesWill`: false only if the client said so. [MQTT5 3.14.4-3] */
   disconnected(session: ClientSession, publishesWill: boolean): void {
     disconnected(this.#parts, own(session), publishesWill);
+  }
+
+  /** Of a client that is away. Its will, if it waits, is published. */
+  endSession(session: ClientSession): void {
+    end(this.#parts, own(session), 'deleted');
+  }
+
+  /** Drops the oldest messages that wait for the client, so many at most; returns how many these are. */
+  purgeQueue(session: ClientSession, most: number): number {
+    return this.#parts.delivering.purge(own(session), most);
   }
 
   /** Calls back once no will of the client is on its way; returns how to take that back. Null: none is. */

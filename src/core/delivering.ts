@@ -193,12 +193,28 @@ export class Delivering {
         return false;
       }
       const isExpired = oldest.expiresAt <= this.now;
-      if (session.timing !== null) session.timing.left--;
-      const displaced = queue.inMemory > 0 ? queue.drop() : queue.dropSpilled(oldest.messageId, oldest.bytes);
-      if (session.isPersistent) this.#store.removeDelivery(session.sid, oldest.messageId);
-      this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session, displaced);
+      this.#drop(session, oldest, isExpired ? 'expired' : 'queueFull');
     }
     return true;
+  }
+
+  #drop(session: Session, oldest: DeliverySummary, reason: DropReason): void {
+    const { queue } = session;
+    if (session.timing !== null) session.timing.left--;
+    const dropped = queue.inMemory > 0 ? queue.drop() : queue.dropSpilled(oldest.messageId, oldest.bytes);
+    if (session.isPersistent) this.#store.removeDelivery(session.sid, oldest.messageId);
+    this.#sink.dropped(reason, session, dropped);
+  }
+
+  /** Drops the oldest messages that wait, so many at most; returns how many these are. */
+  purge(session: Session, most: number): number {
+    let dropped = 0;
+    for (; dropped < most; dropped++) {
+      const oldest = this.oldest(session);
+      if (oldest === null) break;
+      this.#drop(session, oldest, 'purged');
+    }
+    return dropped;
   }
 
   /** The first of what waits, which makes room for others. */

@@ -172,7 +172,7 @@ export function disconnected(parts: CoreParts, session: Session, publishesWill: 
 }
 
 /** Ends a session whose client is away. A will that still waits is published now. [MQTT5 3.1.3-9] */
-export function end(parts: CoreParts, session: Session, why: 'expired' | 'clean' | 'disconnected'): void {
+export function end(parts: CoreParts, session: Session, why: 'expired' | 'clean' | 'disconnected' | 'deleted'): void {
   session.isEnded = true;
   parts.timers.cancel(session.expiryTimer);
   parts.directory.remove(session);

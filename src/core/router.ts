@@ -5,7 +5,7 @@
  * subscription voids no other routes than those it concerns, and mends those if it can: see `route-changes.ts`.
  */
 import { ShardedMap } from '../base/sharded-map.ts';
-import { matches, type Topic } from '../protocol/topic.ts';
+import { matches, type ParsedFilter, type Topic } from '../protocol/topic.ts';
 import { filterFootprint } from './footprint.ts';
 import { asPublished } from './prepared.ts';
 import { type Route, type Target, targetOf } from './route.ts';
@@ -14,7 +14,7 @@ import { RouteSearch } from './route-search.ts';
 import type { Session } from './session.ts';
 import { SharedGroup } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
-import { TopicTree } from './topic-tree.ts';
+import { TopicTree, type TreeSearch } from './topic-tree.ts';
 
 /**
  * The seam for several workers or machines: a publish goes to what `route` finds here, and to the nodes that asked for
@@ -41,6 +41,10 @@ export interface Router {
   clear(most: number): void;
   /** The shared subscription of that name, `{share name}/{filter}`. */
   group(name: string): SharedGroup | null;
+  /** Subscriptions with just this filter, those of sessions that have ended included. */
+  subscriptionsWith(filter: Pick<ParsedFilter, 'filter' | 'shareName'>): Iterable<Subscription>;
+  /** Finds what matches a topic, whatever the rules say of it: see `TopicTree.search`. */
+  searchMatching(): TreeSearch<Subscription | SharedGroup>;
   /**
    * As things are now. Leaves out sessions that may not have messages to this topic; may have some that have ended: see
    * `targetExcludingOrigin`.
@@ -206,6 +210,15 @@ export class LocalRouter implements Router {
 
   group(name: string): SharedGroup | null {
     return this.#groups.get(name) ?? null;
+  }
+
+  *subscriptionsWith({ filter, shareName }: Pick<ParsedFilter, 'filter' | 'shareName'>): Generator<Subscription> {
+    if (shareName !== null) return yield* this.group(`${shareName}/${filter}`)?.members ?? [];
+    for (const each of this.#tree.under(filter)) if (!(each instanceof SharedGroup)) yield each;
+  }
+
+  searchMatching(): TreeSearch<Subscription | SharedGroup> {
+    return this.#tree.search();
   }
 
   get rememberedBytes(): number {

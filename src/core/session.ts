@@ -70,6 +70,7 @@ export class Session implements ClientSession {
   sentUpTo = 0;
   #will: SessionWill | null = null;
   #identity: ClientIdentity | null = null;
+  #disconnectReason: string | null = null;
   /** Null: everything is allowed. */
   rights: Rights | null = null;
   /** Made when it is first set: sessions that end with their connection need none. */
@@ -153,6 +154,11 @@ export class Session implements ClientSession {
     return (this.#received ??= new PacketIdSet(this.account));
   }
 
+  /** Makes no table where there is none. */
+  get receivedCount(): number {
+    return this.#received?.size ?? 0;
+  }
+
   /** Of the client that is connected; from then on it is one of `Wills`. */
   get will(): SessionWill | null {
     return this.#will;
@@ -175,10 +181,20 @@ export class Session implements ClientSession {
     this.account.add(Category.sessions, nameBytes(identity?.username ?? null) - before);
   }
 
+  /** Why its last connection ended, for people; null: it is not known. */
+  get disconnectReason(): string | null {
+    return this.#disconnectReason;
+  }
+
+  set disconnectReason(reason: string | null) {
+    this.account.add(Category.sessions, nameBytes(reason) - nameBytes(this.#disconnectReason));
+    this.#disconnectReason = reason;
+  }
+
   /** It is over, and nothing of it is kept any more. */
   end(): void {
     const { account } = this;
-    this.will = this.identity = null;
+    this.will = this.identity = this.disconnectReason = null;
     this.queue.end();
     this.window.end();
     this.#received?.clear();

@@ -153,6 +153,12 @@ export class SharedGroup {
     });
   }
 
+  /** All of them, as they are now. */
+  get members(): Subscription[] {
+    const rings = [this.#free, this.#busy, this.#away, this.#stuck, this.#full, this.#lossy];
+    return rings.flatMap((ring) => ring.leading(ring.size)).map(({ subscription }) => subscription);
+  }
+
   /** Of its members, without those that get messages as published. */
   get subscriberClasses(): Iterable<string> {
     return this.#classes.keys();

@@ -21,6 +21,7 @@ export const dropReasons = [
   'notAuthorized',
   'willRefused',
   'pipelineFailed',
+  'purged',
 ] as const;
 export type DropReason = (typeof dropReasons)[number];
 
@@ -92,5 +93,5 @@ export interface Sink {
    */
   slow(session: Session, ms: number, isAcknowledged: boolean): void;
   /** For the log: a session is over. */
-  sessionEnded(session: Session, why: 'expired' | 'clean' | 'disconnected'): void;
+  sessionEnded(session: Session, why: 'expired' | 'clean' | 'disconnected' | 'deleted'): void;
 }

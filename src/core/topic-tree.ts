@@ -51,6 +51,14 @@ export class TopicTree<T> {
     this.#root.prune(levels);
   }
 
+  /** Everything that is filed under just this filter. What changes meanwhile may be missed. */
+  under(filter: string): Iterable<T> {
+    const { levels, isOpen } = parse(filter);
+    const node = this.#root.descend(levels);
+    const bag = (isOpen ? node?.hashItems : node?.items) ?? [];
+    return bag instanceof Set ? bag : bag.slice();
+  }
+
   /**
    * Finds everything whose filter matches a name; an item under two filters comes twice. What changes meanwhile may be
    * missed.

@@ -3,12 +3,28 @@
  * changes nothing, and each step of a walk is a look at one session, subscription or node.
  */
 import type { Walk } from '../base/pages.ts';
-import type { QueuedView, RetainedView, SessionView, SubscriptionView } from '../contracts/views.ts';
+import type {
+  InflightView,
+  QueuedView,
+  RetainedView,
+  SessionDetails,
+  SessionView,
+  SubscriberView,
+  SubscriptionView,
+} from '../contracts/views.ts';
 import { type Message, never } from '../protocol/message.ts';
-import { type ClientSession, neverExpires } from './client-session.ts';
+import type { PacketId } from '../protocol/packets.ts';
+import { parseFilter } from '../protocol/topic.ts';
+import { type ClientSession, neverExpires, type SessionWill } from './client-session.ts';
+import type { Delivery } from './delivery.ts';
 import type { CoreParts } from './parts.ts';
+import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
+import { SharedGroup } from './shared-group.ts';
 import type { Subscription } from './subscription.ts';
+
+/** Of the topic tree, in one look. */
+const nodesPerLook = 16;
 
 export class CoreView {
   readonly #parts: CoreParts;
@@ -70,27 +86,99 @@ export class CoreView {
     return this.#parts.router.remainsBytes;
   }
 
-  /** In no particular order. */
-  *sessions(): Walk<SessionView> {
-    for (const session of this.#parts.directory) yield sessionView(session);
+  /** In no particular order. A session that is not wanted costs a look. */
+  *sessions(isWanted: (session: ClientSession) => boolean = () => true): Walk<SessionView> {
+    for (const session of this.#parts.directory) yield isWanted(session) ? sessionView(session) : null;
+  }
+
+  session(session: ClientSession): SessionView {
+    return sessionView(session as Session);
+  }
+
+  /** What its client left to the core: its will, and what is in flight. */
+  details(ofSession: ClientSession): SessionDetails {
+    const session = ofSession as Session;
+    const { clientId, identity, receivedCount, disconnectReason } = session;
+    const will = session.will ?? this.#parts.wills.waitingOf(clientId) ?? null;
+    return {
+      ...sessionView(session),
+      groups: identity?.groups ?? [],
+      receivedInFlight: receivedCount,
+      will: will === null ? null : willView(will),
+      disconnectReason,
+    };
   }
 
   /** By session, and of each in the order in which they were made. */
   *subscriptions(): Walk<SubscriptionView> {
     for (const session of this.#parts.directory) {
       if (session.subscriptionCount === 0) yield null;
-      else for (const each of session.subscriptions.values()) yield subscriptionView(each);
+      else yield* this.subscriptionsOf(session);
     }
   }
 
-  /** In no particular order; those below `$` come last. */
-  *retained(): Walk<RetainedView> {
-    const all = this.#parts.retained[Symbol.iterator]();
+  /** `topicFilter`: the one with just this filter; null: all. */
+  *subscriptionsOf(ofSession: ClientSession, topicFilter: string | null = null): Generator<SubscriptionView, void> {
+    const session = ofSession as Session;
+    if (session.subscriptionCount === 0) return;
+    if (topicFilter === null) for (const each of session.subscriptions.values()) yield subscriptionView(each);
+    else {
+      const subscription = session.subscriptions.get(topicFilter);
+      if (subscription !== undefined) yield subscriptionView(subscription);
+    }
+  }
+
+  /** Those with just this filter, as their clients wrote it. */
+  *subscriptionsWith(topicFilter: string): Walk<SubscriptionView> {
+    const parsed = parseFilter(topicFilter);
+    if (parsed === null) return;
+    for (const each of this.#parts.router.subscriptionsWith(parsed)) {
+      yield each.session.isEnded ? null : subscriptionView(each);
+    }
+  }
+
+  /** Whose subscriptions a message to this topic matches, if the rules allow them to have it. */
+  *subscribers(topicName: string): Walk<SubscriberView> {
+    const search = this.#parts.router.searchMatching();
+    search.begin(topicName);
+    const found: (Subscription | SharedGroup)[] = [];
+    for (let hasMore = true; hasMore; ) {
+      found.length = 0;
+      hasMore = search.step(nodesPerLook, found);
+      if (found.length === 0) yield null;
+      for (const item of found) {
+        for (const each of item instanceof SharedGroup ? item.members : [item]) {
+          yield mayReceive(each.session, topicName) ? subscriberView(each) : null;
+        }
+      }
+    }
+  }
+
+  /** In no particular order; those below `$` come last. `topicFilter`: those that it matches, null: all. */
+  *retained(topicFilter: string | null = null): Walk<RetainedView> {
+    const { retained } = this.#parts;
+    const all = topicFilter === null ? retained[Symbol.iterator]() : retained.match(topicFilter);
     const walk = { stepsLeft: 0 };
     while (!all.isDone) {
       walk.stepsLeft = 1;
       const message = all.take(walk);
       yield message === null ? null : retainedView(message);
+    }
+  }
+
+  /** In flight to the client, in the order of sending, as it was when the walk began; and then from it. */
+  *inFlight(ofSession: ClientSession): Walk<InflightView> {
+    const session = ofSession as Session;
+    const { window } = session;
+    const received = session.receivedCount === 0 ? [] : [...session.received];
+    for (const packetId of [...window]) {
+      const awaiting = window.awaiting(packetId);
+      if (awaiting === Awaiting.nothing) yield null;
+      else yield sentView(packetId, awaiting, window.delivery(packetId));
+    }
+    for (const packetId of received) {
+      if (session.receivedCount === 0 || !session.received.has(packetId)) yield null;
+      else yield { direction: 'fromClient', packetId, awaits: 'pubrel', qos: 2, ...withoutMessage };
     }
   }
 
@@ -135,6 +223,30 @@ function sessionView(session: Session): SessionView {
     memoryBytes: session.account.bytes,
   };
 }
+
+function willView({ message, delaySeconds }: SessionWill): SessionDetails['will'] {
+  const { topic, qos, retain, payloadBytes } = message;
+  return { topic: topic.name, qos, retain, payloadBytes, delaySeconds };
+}
+
+const withoutMessage = { topic: null, bytes: null, expiresAt: null } as const;
+
+/** Of a session that ends with its connection, what was sent is not kept. */
+function sentView(packetId: PacketId, awaiting: Awaiting, delivery: Delivery | null): InflightView {
+  const awaits = awaiting === Awaiting.puback ? 'puback' : awaiting === Awaiting.pubrec ? 'pubrec' : 'pubcomp';
+  const common = { direction: 'toClient', packetId, awaits, qos: awaits === 'puback' ? 1 : 2 } as const;
+  if (delivery === null) return { ...common, ...withoutMessage };
+  const { message, bytes } = delivery;
+  return { ...common, topic: message.topic.name, bytes, expiresAt: timeOf(message.expiresAt) };
+}
+
+function subscriberView({ session, topicFilter, qos, shareName }: Subscription): SubscriberView {
+  const { clientId, isConnected } = session;
+  return { clientId, isConnected, topicFilter, qos, shareName };
+}
+
+const mayReceive = ({ isEnded, rights }: Session, topicName: string) =>
+  !isEnded && rights?.receive(topicName) !== false;
 
 function subscriptionView(subscription: Subscription): SubscriptionView {
   const { session, topicFilter, qos, noLocal, retainAsPublished, retainHandling, identifier } = subscription;

@@ -73,6 +73,11 @@ export class Wills {
     return () => underWay.whenPassed.delete(callback);
   }
 
+  /** The will of a client that is gone, which waits for its delay. */
+  waitingOf(clientId: string): PendingWill | undefined {
+    return this.#waiting.get(clientId);
+  }
+
   /** The session's connection is gone. [MQTT5 3.1.2-8] */
   leave(session: Session): void {
     const pending = takeWill(session);

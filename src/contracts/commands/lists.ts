@@ -1,6 +1,22 @@
 /** What there is: see `broker/view.ts`. */
+import { z } from 'zod';
+import { topicFilter } from '../values.ts';
 import { connectionView, queuedView, retainedView, sessionView, subscriptionView } from '../views.ts';
-import { type CommandDeclarations, clientIdKey, page, pageOf, pageWith } from './declaration.ts';
+import { type CommandDeclarations, clientIdKey, pageOf, pageWith } from './declaration.ts';
+
+const optional = <Schema extends z.ZodType>(schema: Schema, of: string) => schema.nullable().default(null).describe(of);
+
+const address = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'an address, or a network such as 10.0.0.0/8');
+
+const clientKeys = {
+  clientId: optional(z.string(), 'the client with this identifier; null: all'),
+  clientIdPrefix: optional(z.string(), 'clients whose identifiers begin so'),
+  clientIdContains: optional(z.string(), 'clients whose identifiers have this in them'),
+  username: optional(z.string(), 'clients of this user'),
+  address: optional(address, 'clients from this address, or network such as 10.0.0.0/8'),
+  protocolVersion: optional(z.literal([3, 4, 5]), '3: MQTT 3.1, 4: 3.1.1, 5: 5.0'),
+};
+const connected = optional(z.boolean(), 'only those that are connected (true), or are not (false)');
 
 export const listCommands = {
   'clients list': {
@@ -8,7 +24,7 @@ export const listCommands = {
     area: 'clients',
     role: 'viewer',
     route: 'GET /clients',
-    request: page,
+    request: pageWith({ ...clientKeys, connected }),
     answer: pageOf(sessionView, 'sessions, in no particular order'),
   },
   'connections list': {
@@ -16,15 +32,18 @@ export const listCommands = {
     area: 'clients',
     role: 'viewer',
     route: 'GET /connections',
-    request: page,
+    request: pageWith(clientKeys),
     answer: pageOf(connectionView, 'connections, the oldest first'),
   },
   'subscriptions list': {
-    what: 'lists subscriptions of all sessions',
+    what: 'lists subscriptions of all sessions, of one client, or those with one filter',
     area: 'clients',
     role: 'viewer',
     route: 'GET /subscriptions',
-    request: page,
+    request: pageWith({
+      clientId: optional(z.string(), 'those of this client; null: of all'),
+      topicFilter: optional(z.string(), 'those with just this filter, as their clients wrote it'),
+    }),
     answer: pageOf(subscriptionView, 'subscriptions, by session'),
   },
   'retained list': {
@@ -32,7 +51,7 @@ export const listCommands = {
     area: 'retained',
     role: 'viewer',
     route: 'GET /retained',
-    request: page,
+    request: pageWith({ topicFilter: optional(topicFilter, 'those whose topics it matches; null: all') }),
     answer: pageOf(retainedView, 'retained messages, in no particular order'),
   },
   'queue list': {

@@ -1,0 +1,31 @@
+/** What operators and programs ask of the broker itself: each part has its commands in a file of its own. */
+import type { CommandHandlers } from '../contracts/commands.ts';
+import type { BrokerContext } from './broker-context.ts';
+import { clientHandlers } from './client-commands.ts';
+import type { Drops } from './drops.ts';
+import type { StoreWaits } from './store-waits.ts';
+import type { BrokerView } from './view.ts';
+
+function listHandlers(view: BrokerView, drops: Drops) {
+  return {
+    'clients list': (request) => view.sessions(request),
+    'connections list': (request) => view.connections(request),
+    'subscriptions list': (request) => view.subscriptions(request),
+    'retained list': (request) => view.retained(request),
+    'queue list': ({ clientId, ...request }) => view.queue(clientId, request),
+    'drops list': (request) => drops.list(request),
+    'drops unmatched': (request) => drops.unmatched(request),
+  } satisfies Partial<CommandHandlers>;
+}
+
+export interface CommandTools {
+  readonly context: BrokerContext;
+  readonly view: BrokerView;
+  readonly drops: Drops;
+  readonly stored: StoreWaits;
+}
+
+export function brokerCommandHandlers({ context, view, drops, stored }: CommandTools) {
+  return { ...listHandlers(view, drops), ...clientHandlers(context, view, stored) };
+}
+export type BrokerCommandHandlers = ReturnType<typeof brokerCommandHandlers>;

@@ -1,0 +1,54 @@
+/** Promises of what waits for the store. They reject when the broker ends: whoever still waits then waits in vain. */
+import { StoreError } from '../contracts/session-store.ts';
+import type { BrokerContext } from './broker-context.ts';
+import type { ClientChannel } from './client-channel.ts';
+
+export class StoreWaits {
+  readonly #context: BrokerContext;
+  readonly #pending = new Set<(error: Error) => void>();
+  #isClosing = false;
+  /** Nothing more is stored. */
+  hasEnded = false;
+
+  constructor(context: BrokerContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Resolves once what was staged since `stagedBefore` is durable. `channel` pays for what fails then; null: nobody.
+   */
+  whenStored(channel: ClientChannel | null, stagedBefore: number): Promise<void> {
+    return this.#waitFor((done) => this.#context.commits.whenStored(channel, done, stagedBefore));
+  }
+
+  /** Resolves once the disk takes writes and keeps up, or the broker closes. */
+  async storeKeepsUp(): Promise<void> {
+    const { storeHealth } = this.#context;
+    while (storeHealth.isStrained && !this.#isClosing) await this.#waitFor((done) => storeHealth.wait(done, done));
+  }
+
+  #waitFor(begin: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.hasEnded) return reject(inVain());
+      this.#pending.add(reject);
+      begin(() => {
+        this.#pending.delete(reject);
+        resolve();
+      });
+    });
+  }
+
+  /** The broker closes: a disk that does not keep up is waited for no longer. */
+  close(): void {
+    this.#isClosing = true;
+  }
+
+  end(): void {
+    this.hasEnded = true;
+    for (const reject of this.#pending) reject(inVain());
+    this.#pending.clear();
+  }
+}
+
+const inVain = () =>
+  new StoreError('not_written', 'The broker has ended, and what was asked of it is perhaps not stored');

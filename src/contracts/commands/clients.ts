@@ -1,0 +1,53 @@
+/** One client, its session, and what waits for it. */
+import { z } from 'zod';
+import { clientView, inflightView } from '../views.ts';
+import { type CommandDeclarations, clientIdKey, count, pageOf, pageWith } from './declaration.ts';
+
+const ofClient = z.strictObject({ clientId: clientIdKey });
+const wasConnected = z.strictObject({ wasConnected: z.boolean().describe('whether it was connected') });
+
+export const clientCommands = {
+  'clients show': {
+    what: 'shows a client: its session, its connection, its will, and what waits',
+    area: 'clients',
+    role: 'viewer',
+    route: 'GET /clients/{clientId}',
+    request: ofClient,
+    answer: clientView,
+  },
+  'clients disconnect': {
+    what: 'ends the connection of a client with the reason 0x98, administrative action; its session stays for its time',
+    area: 'clients',
+    role: 'operator',
+    route: 'POST /clients/{clientId}/disconnect',
+    request: z.strictObject({
+      clientId: clientIdKey,
+      publishWill: z.boolean().default(true).describe('whether its will is published, as after any lost connection'),
+    }),
+    answer: wasConnected,
+  },
+  'sessions delete': {
+    what: 'disconnects a client, and ends its session with its subscriptions and all that waits for it',
+    area: 'clients',
+    role: 'operator',
+    route: 'DELETE /clients/{clientId}/session',
+    request: ofClient,
+    answer: wasConnected,
+  },
+  'queue purge': {
+    what: 'drops what waits for a client at this moment, which counts as dropped (`purged`)',
+    area: 'clients',
+    role: 'operator',
+    route: 'DELETE /clients/{clientId}/queue',
+    request: ofClient,
+    answer: count('messages that were dropped; what is in flight stays'),
+  },
+  'inflight list': {
+    what: 'lists messages in flight to a client, and those of QoS 2 from it',
+    area: 'clients',
+    role: 'viewer',
+    route: 'GET /clients/{clientId}/inflight',
+    request: pageWith({ clientId: clientIdKey }),
+    answer: pageOf(inflightView, 'to the client in the order of sending, and then from it'),
+  },
+} as const satisfies CommandDeclarations;

@@ -312,7 +312,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a message dropped from a full queue is not counted',
     file: 'core/delivering.ts',
-    from: "this.#sink.dropped(isExpired ? 'expired' : 'queueFull', session, displaced);",
+    from: 'this.#sink.dropped(reason, session, dropped);',
     to: '',
   },
   {

@@ -153,9 +153,10 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const reloadHandler: CommandHandlers['reload'] = () => reload().then((summary) => ({ summary }), refusedByConfig);
   const commands = new Commands({ reload: reloadHandler, ...handlers }, audit);
   const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics };
+  const { packetBytes } = config.limits;
   const api = new Api({
     ...{ commands, keys, log, audit, version, now: Date.now, names: config.admin, limits: config.admin },
-    ...{ penalties: broker.loginPenalties, monitoring },
+    ...{ penalties: broker.loginPenalties, monitoring, packetBytes },
   });
   stop.add(() => api.close());
   await openSocket(api, config, options, log);

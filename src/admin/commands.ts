@@ -18,6 +18,7 @@ import {
 } from '../contracts/commands.ts';
 import { CommandFailure } from '../contracts/failures.ts';
 import { type Caller, mayCall, program } from '../contracts/roles.ts';
+import { StoreError } from '../contracts/session-store.ts';
 
 type Single = (request: object, caller: Caller) => Promise<object>;
 type Stream = (request: object, caller: Caller, signal: AbortSignal) => AsyncIterable<object>;
@@ -25,7 +26,7 @@ type Stream = (request: object, caller: Caller, signal: AbortSignal) => AsyncIte
 /** A request in the audit log is cut to so many characters. */
 const requestTextMax = 1_024;
 /** What the audit log never has. */
-const secretKeys = new Set(['password', 'payload', 'token']);
+const secretKeys = new Set(['password', 'payload', 'payloadBase64', 'token']);
 
 export class Commands {
   readonly #handlers: CommandHandlers;
@@ -50,7 +51,7 @@ export class Commands {
 
   /** The same for a name and a request that may be anything. */
   async receive(command: string, given: unknown, caller: Caller): Promise<object> {
-    const changes = !isRead(command);
+    const changes = !isRead(command) && !isTraffic(command);
     try {
       const { name, request } = this.#admit(command, given, caller);
       const answer = await (this.#handlers[name] as Single)(request, caller);
@@ -58,7 +59,7 @@ export class Commands {
       return answer;
     } catch (error) {
       if (changes || isForbidden(error)) this.#failed(command, given, caller, error);
-      throw error;
+      throw error instanceof StoreError ? new CommandFailure('unavailable', error.message, { cause: error }) : error;
     }
   }
 
@@ -102,6 +103,10 @@ export class Commands {
     this.#audit.record({ event: 'command', command, request, by: name, ...(from === null ? {} : { from }), ...became });
   }
 }
+
+/** Messages are not, either. */
+const isTraffic = (command: string) =>
+  Object.hasOwn(commands, command) && 'isTraffic' in commands[command as CommandName];
 
 /** What only reads is not in the audit log, unless it was forbidden. */
 const isRead = (command: string) =>

@@ -5,10 +5,12 @@ import { CommandFailure, type FailureKind, failures } from '../contracts/failure
 import { apiPath, problemsPath } from '../contracts/http.ts';
 import type { Log } from '../contracts/log.ts';
 import type { Caller } from '../contracts/roles.ts';
-import { BodyRoom, readBody } from './bodies.ts';
+import { defaultLimits } from '../contracts/settings.ts';
+import { BodyRoom, largeBodyBytes, readBody } from './bodies.ts';
 import { Callers, type CallerTools, CredentialsFailure } from './callers.ts';
 import { Delays } from './delays.ts';
 import type { DoorTools } from './door.ts';
+import { IdempotencyTable } from './idempotency.ts';
 import { addMonitoring, type Monitoring } from './monitoring.ts';
 import { openApi } from './openapi.ts';
 import { checkHeaders, checkHost, type KnownNames } from './own-host.ts';
@@ -23,6 +25,8 @@ export interface ApiTools extends CallerTools, DoorTools {
   readonly version: string;
   readonly names: KnownNames;
   readonly monitoring: Monitoring;
+  /** Largest message that may be published. Default: that of the settings. */
+  readonly packetBytes?: number;
 }
 
 const bodyBytesMax = 1_048_576;
@@ -58,7 +62,8 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces): Promise
     // Before any of the body is read.
     if (!isPublic(request)) known.set(request, callers.of(request.raw));
   });
-  const bodies = new BodyRoom();
+  const largest = largeBodyBytes(tools.packetBytes ?? defaultLimits.packetBytes);
+  const bodies = new BodyRoom(largest);
   app.addHook('preParsing', async ({ raw, routeOptions: { bodyLimit } }, reply) => {
     bodies.take(raw, reply.raw, bodyLimit ?? bodyBytesMax);
     if (raw.headers.expect !== undefined) reply.raw.writeContinue();
@@ -82,7 +87,13 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces): Promise
     if (methods.includes(method)) return sendProblem(reply, problemOf('no-such-path', detail));
     return sendProblem(reply.header('Allow', methods.join(', ')), problemOf('no-such-method', detail));
   });
-  addRoutes(app, { commands, callerOf: (request) => known.get(request)!, streams });
+  addRoutes(app, {
+    commands,
+    callerOf: (request) => known.get(request)!,
+    streams,
+    largeBodyBytes: largest,
+    idempotency: new IdempotencyTable(tools.now),
+  });
   addDescriptions(app, tools);
   addMonitoring(app, tools, callers);
   await app.ready();

@@ -13,15 +13,27 @@ const depthMax = 64;
 /** In one body; a page of messages has some thousands. */
 const valuesMax = 50_000;
 
+/** Beside the payload of a message: its other properties, and what JSON needs around them. */
+const aroundMessageBytes = 1_048_576;
+
+/** Of a request that publishes: a message of the largest packet, in base64. */
+export const largeBodyBytes = (packetBytes: number): number => Math.ceil((packetBytes * 4) / 3) + aroundMessageBytes;
+
 export class BodyRoom {
+  readonly #most: number;
   #inAll = 0;
+
+  /** `largestBody`: there is room for one of them, whatever its size. */
+  constructor(largestBody = 0) {
+    this.#most = Math.max(inAllMax, largestBody);
+  }
 
   /** Until the request is answered. Throws a CommandFailure if there is no room for it. */
   take(request: IncomingMessage, response: ServerResponse, bytesMax: number): void {
     const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
     const bytes = Math.min(bytesMax, encoding === undefined ? Number(length ?? 0) : bytesMax);
     if (bytes === 0) return;
-    if (this.#inAll + bytes > inAllMax) {
+    if (this.#inAll + bytes > this.#most) {
       throw new CommandFailure('unavailable', 'Too much is being sent at one time', { retryAfterSeconds: 1 });
     }
     this.#inAll += bytes;

@@ -27,6 +27,14 @@ function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
 
 const problemResponse = { $ref: '#/components/responses/problem' };
 
+const idempotencyKey = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description: 'sent again with the same key within ten minutes, the request is answered again and not done again',
+  schema: { type: 'string', pattern: '^[!-~]{1,255}$' },
+};
+
 function operation(name: CommandName, declaration: CommandDeclaration): Json {
   const { what, role, area, request, answer, route, isStream = false } = declaration;
   const { method, path } = splitRoute(route);
@@ -37,7 +45,7 @@ function operation(name: CommandName, declaration: CommandDeclaration): Json {
   const isInPath = (key: string) => path.includes(`{${key}}`);
   const takesBody = hasBody(method);
   const entries = Object.entries(properties);
-  const parameters = entries
+  const parameters: Json[] = entries
     .filter(([key]) => isInPath(key) || !takesBody)
     .map(([key, { description, ...schema }]) => ({
       name: key,
@@ -46,6 +54,7 @@ function operation(name: CommandName, declaration: CommandDeclaration): Json {
       description,
       schema: withoutNull(schema),
     }));
+  if (declaration.takesIdempotencyKey === true) parameters.push(idempotencyKey);
   const inBody = entries.filter(([key]) => !isInPath(key));
   const needed = required.filter((key) => !isInPath(key));
   const body = {

@@ -8,6 +8,7 @@ import { CommandFailure, failures } from '../contracts/failures.ts';
 import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
 import type { Caller } from '../contracts/roles.ts';
 import { TextKeys } from '../contracts/text-keys.ts';
+import type { IdempotencyTable } from './idempotency.ts';
 import { type Problem, problemOf } from './problem.ts';
 import type { StreamPlaces } from './stream-places.ts';
 
@@ -19,7 +20,12 @@ export interface RouteTools {
   /** Throws a CommandFailure if nobody has shown who asks. */
   readonly callerOf: (request: FastifyRequest) => Caller;
   readonly streams: StreamPlaces;
+  /** Of a body that has messages. */
+  readonly largeBodyBytes: number;
+  readonly idempotency: IdempotencyTable;
 }
+
+const idempotencyKey = 'idempotency-key';
 
 /** `/clients/:clientId` as fastify has it, for `/clients/{clientId}`. */
 const pattern = (path: string) => apiPath + path.replaceAll(/\{(\w+)\}/g, ':$1');
@@ -31,7 +37,8 @@ export function addRoutes(app: FastifyInstance, tools: RouteTools): void {
     const { method, path } = splitRoute(declaration.route);
     const url = pattern(path);
     taken.set(url, [...(taken.get(url) ?? []), method]);
-    app.route({ method, url, handler: handlerOf(name, declaration, tools) });
+    const large = declaration.hasLargeBody === true ? { bodyLimit: tools.largeBodyBytes } : {};
+    app.route({ method, url, handler: handlerOf(name, declaration, tools), ...large });
   }
   for (const [url, known] of taken) refuseOthers(app, url, known);
 }
@@ -42,7 +49,10 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
   const text = new TextKeys(declaration);
   const { method } = splitRoute(declaration.route);
   const takesBody = hasBody(method);
-  const requestOf = ({ params, query, body }: FastifyRequest): unknown => {
+  const requestOf = ({ params, query, body, method, url }: FastifyRequest): unknown => {
+    if (Object.values(params as object).includes('')) {
+      throw new CommandFailure('no-such-path', `There is nothing for ${method} ${url.slice(0, 200)}`);
+    }
     const inText = text.read({ ...(takesBody ? {} : (query as object)), ...(params as object) });
     if (!takesBody) return inText;
     const given = body ?? {};
@@ -51,8 +61,13 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
   };
   if (declaration.isStream) return (request, reply) => stream(name, requestOf(request), request, reply, tools);
   return async (request, reply) => {
-    const answer = await tools.commands.receive(name, requestOf(request), tools.callerOf(request));
-    return reply.type('application/json').send(Buffer.from(JSON.stringify(answer)));
+    const given = requestOf(request);
+    const caller = tools.callerOf(request);
+    const run = async () => JSON.stringify(await tools.commands.receive(name, given, caller));
+    const key = declaration.takesIdempotencyKey === true ? request.headers[idempotencyKey] : undefined;
+    const answer =
+      key === undefined ? run() : tools.idempotency.once({ key: String(key), caller, command: name, given }, run);
+    return reply.type('application/json').send(Buffer.from(await answer));
   };
 }
 

@@ -1,9 +1,8 @@
 /** What operators and programs ask of the broker itself: each part has its commands in a file of its own. */
 import type { CommandHandlers } from '../contracts/commands.ts';
-import type { BrokerContext } from './broker-context.ts';
 import { clientHandlers } from './client-commands.ts';
 import type { Drops } from './drops.ts';
-import type { StoreWaits } from './store-waits.ts';
+import { messageHandlers, type PublishTools } from './message-commands.ts';
 import type { BrokerView } from './view.ts';
 
 function listHandlers(view: BrokerView, drops: Drops) {
@@ -18,14 +17,17 @@ function listHandlers(view: BrokerView, drops: Drops) {
   } satisfies Partial<CommandHandlers>;
 }
 
-export interface CommandTools {
-  readonly context: BrokerContext;
+export interface CommandTools extends PublishTools {
   readonly view: BrokerView;
   readonly drops: Drops;
-  readonly stored: StoreWaits;
 }
 
-export function brokerCommandHandlers({ context, view, drops, stored }: CommandTools) {
-  return { ...listHandlers(view, drops), ...clientHandlers(context, view, stored) };
+export function brokerCommandHandlers(tools: CommandTools) {
+  const { context, view, drops, stored } = tools;
+  return {
+    ...listHandlers(view, drops),
+    ...clientHandlers(context, view, stored),
+    ...messageHandlers(tools),
+  };
 }
 export type BrokerCommandHandlers = ReturnType<typeof brokerCommandHandlers>;

@@ -142,6 +142,8 @@ export class Broker implements BanList {
       view: this.view,
       drops: this.drops,
       stored: this.#stored,
+      clients: this.#localClients,
+      publish: (topic, fields) => this.publish(topic, fields),
     });
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;

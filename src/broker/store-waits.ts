@@ -1,4 +1,4 @@
-/** Promises of what waits for the store. They reject when the broker ends: whoever still waits then waits in vain. */
+/** Promises of what the broker does later. They reject when it ends: whoever still waits then waits in vain. */
 import { StoreError } from '../contracts/session-store.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { ClientChannel } from './client-channel.ts';
@@ -18,22 +18,23 @@ export class StoreWaits {
    * Resolves once what was staged since `stagedBefore` is durable. `channel` pays for what fails then; null: nobody.
    */
   whenStored(channel: ClientChannel | null, stagedBefore: number): Promise<void> {
-    return this.#waitFor((done) => this.#context.commits.whenStored(channel, done, stagedBefore));
+    return this.until((done) => this.#context.commits.whenStored(channel, done, stagedBefore));
   }
 
   /** Resolves once the disk takes writes and keeps up, or the broker closes. */
   async storeKeepsUp(): Promise<void> {
     const { storeHealth } = this.#context;
-    while (storeHealth.isStrained && !this.#isClosing) await this.#waitFor((done) => storeHealth.wait(done, done));
+    while (storeHealth.isStrained && !this.#isClosing) await this.until<void>((done) => storeHealth.wait(done, done));
   }
 
-  #waitFor(begin: (done: () => void) => void): Promise<void> {
+  /** Resolves with what `done` is called with. */
+  until<Value = void>(begin: (done: (value: Value) => void) => void): Promise<Value> {
     return new Promise((resolve, reject) => {
       if (this.hasEnded) return reject(inVain());
       this.#pending.add(reject);
-      begin(() => {
+      begin((value) => {
         this.#pending.delete(reject);
-        resolve();
+        resolve(value);
       });
     });
   }

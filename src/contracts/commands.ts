@@ -12,6 +12,7 @@ import { diagnosticsCommands } from './commands/diagnostics.ts';
 import { explainCommands } from './commands/explain.ts';
 import { keyCommands } from './commands/keys.ts';
 import { listCommands } from './commands/lists.ts';
+import { messageCommands } from './commands/messages.ts';
 import { quarantineCommands } from './commands/quarantine.ts';
 import { RequestError, type RequestFault } from './failures.ts';
 import { expectation, finding } from './problems.ts';
@@ -21,6 +22,7 @@ export const commands = {
   ...brokerCommands,
   ...listCommands,
   ...clientCommands,
+  ...messageCommands,
   ...accessCommands,
   ...quarantineCommands,
   ...diagnosticsCommands,

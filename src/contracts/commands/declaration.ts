@@ -22,6 +22,12 @@ export interface CommandDeclaration {
   readonly answer: z.ZodObject;
   /** It answers event after event until whoever asks has enough. */
   readonly isStream?: true;
+  /** It is about messages and not about the broker: what is done is not in the audit log, only what was refused. */
+  readonly isTraffic?: true;
+  /** Its body may be as large as messages are. */
+  readonly hasLargeBody?: true;
+  /** Sent again with the same `Idempotency-Key`, it is answered again and not done again. */
+  readonly takesIdempotencyKey?: true;
 }
 
 export type CommandDeclarations = Readonly<Record<string, CommandDeclaration>>;

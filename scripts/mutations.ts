@@ -385,7 +385,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a retained message for which there is no memory leaves the one before it',
     file: 'core/retention.ts',
-    from: "      this.#forget(message.topic);\n      return sink.dropped('retainedLimit', null, message);",
+    from: "      this.delete(message.topic);\n      return sink.dropped('retainedLimit', null, message);",
     to: "      return sink.dropped('retainedLimit', null, message);",
   },
   // Sessions, wills, time

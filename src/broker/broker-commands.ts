@@ -3,6 +3,8 @@ import type { CommandHandlers } from '../contracts/commands.ts';
 import { clientHandlers } from './client-commands.ts';
 import type { Drops } from './drops.ts';
 import { messageHandlers, type PublishTools } from './message-commands.ts';
+import { retainedHandlers } from './retained-commands.ts';
+import { subscriptionHandlers } from './subscription-commands.ts';
 import type { BrokerView } from './view.ts';
 
 function listHandlers(view: BrokerView, drops: Drops) {
@@ -28,6 +30,8 @@ export function brokerCommandHandlers(tools: CommandTools) {
     ...listHandlers(view, drops),
     ...clientHandlers(context, view, stored),
     ...messageHandlers(tools),
+    ...retainedHandlers(tools),
+    ...subscriptionHandlers(context, view, stored),
   };
 }
 export type BrokerCommandHandlers = ReturnType<typeof brokerCommandHandlers>;

@@ -9,6 +9,7 @@ import { withheldFrom } from '../core/prepared.ts';
 import type { QoS, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
+import type { BrokerContext } from './broker-context.ts';
 import type { Connection } from './connection.ts';
 import { withAnswer } from './late-answers.ts';
 
@@ -144,7 +145,7 @@ function subscribeNext(
         ? ReasonCode.TopicFilterInvalid
         : common === null
           ? ReasonCode.ImplementationSpecificError
-          : refusalOf(connection, parsed);
+          : refusalOf(connection.context, parsed);
     const askRules = () => session.rights?.subscribe(parsed!, request.qos) ?? request.qos;
     const ruled = refusal !== 0 ? refusal : askRules();
     const settle = (code: number, by: SubscribeRefusedBy) => {
@@ -207,7 +208,7 @@ function forVersion({ traits }: Connection, code: number): number {
 }
 
 /** 0 if nothing speaks against it. */
-function refusalOf({ context: { settings, counters } }: Connection, parsed: ParsedFilter): number {
+export function refusalOf({ settings, counters }: BrokerContext, parsed: ParsedFilter): number {
   if (parsed.hasWildcard && !settings.wildcardSubscriptions) return ReasonCode.WildcardSubscriptionsNotSupported;
   if (parsed.shareName !== null && !settings.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported;
   if (!settings.wildcardsAtTopLevel && /^[+#](\/|$)/.test(parsed.filter)) {

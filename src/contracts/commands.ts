@@ -14,6 +14,8 @@ import { keyCommands } from './commands/keys.ts';
 import { listCommands } from './commands/lists.ts';
 import { messageCommands } from './commands/messages.ts';
 import { quarantineCommands } from './commands/quarantine.ts';
+import { retainedCommands } from './commands/retained.ts';
+import { subscriptionCommands } from './commands/subscriptions.ts';
 import { RequestError, type RequestFault } from './failures.ts';
 import { expectation, finding } from './problems.ts';
 import type { Caller } from './roles.ts';
@@ -23,6 +25,8 @@ export const commands = {
   ...listCommands,
   ...clientCommands,
   ...messageCommands,
+  ...retainedCommands,
+  ...subscriptionCommands,
   ...accessCommands,
   ...quarantineCommands,
   ...diagnosticsCommands,

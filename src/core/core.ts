@@ -16,6 +16,7 @@ import { type ConnectRequest, connect, disconnected, end, identify, ready, resto
 import { type Outlook, outlook, type Receivers, receivers, targetOfAll } from './outlook.ts';
 import { type CoreOptions, CoreParts } from './parts.ts';
 import { everybody, type Prepared } from './prepared.ts';
+import type { Clearing } from './retention.ts';
 import { reachesUnclassified, subscriberClassesOf, type Target } from './route.ts';
 import type { Session } from './session.ts';
 import { storeWindows } from './shutdown.ts';
@@ -312,6 +313,24 @@ export class Core {
     done: (lacking: 'queueFull' | 'retainedLimit' | null, clientId: string | null) => void,
   ): Resumable {
     return this.#parts.distributor.lookForRoom(messages, origin as Session | null, done);
+  }
+
+  // Retained messages
+
+  /** Null: the topic has none, or it has expired. */
+  retained(topicName: string): Message | null {
+    const message = this.#parts.retained.get(topicName);
+    return message === null || message.isExpired(this.now) ? null : message;
+  }
+
+  /** Nobody is told. Returns whether there was one. */
+  deleteRetained(topic: Topic): boolean {
+    return this.#parts.retention.delete(topic);
+  }
+
+  /** Deletes those whose topics the filter matches, without those of `$SYS`: so many as `step` is called for. */
+  clearRetained(topicFilter: string): Pick<Clearing, 'step' | 'count'> {
+    return this.#parts.retention.clear(topicFilter);
   }
 
   // Memory

@@ -10,8 +10,8 @@ import { retainedFootprint } from './footprint.ts';
 import type { RetainedMatches, RetainedMessages } from './retained.ts';
 import type { Sink } from './sink.ts';
 
-/** To take out a retained message that has expired costs as much as to look at so many nodes. */
-const nodesPerExpired = 32;
+/** To take out a retained message costs as much as to look at so many nodes. */
+const nodesPerDeletion = 32;
 
 /** $SYS tells of this process: it is neither stored for the next one, nor do clients make it grow. */
 const isSys = (topicName: string) => topicName.startsWith('$SYS/');
@@ -44,12 +44,12 @@ export class Retention {
     const { store, sink } = this.#options;
     const isOwn = isSys(message.topic.name);
     // An empty payload removes what was retained and is not retained itself. [MQTT5 3.3.1-6] [MQTT5 3.3.1-7]
-    if (message.payloadBytes === 0) return this.#forget(message.topic);
+    if (message.payloadBytes === 0) return void this.delete(message.topic);
     if (isOwn) {
       if (this.#retained.of(message.topic) === null) this.#sysRetained++;
     } else if (!this.surelyMayRetain(message) && !this.mayRetain([{ message }])) {
       // A publisher that cannot be told believes it retained: no message is better than the one before.
-      this.#forget(message.topic);
+      this.delete(message.topic);
       return sink.dropped('retainedLimit', null, message);
     }
     const kept = message.keep();
@@ -57,10 +57,17 @@ export class Retention {
     if (!isOwn) store.putRetained(kept);
   }
 
-  #forget(topic: Topic): void {
-    if (!this.#retained.delete(topic.name)) return;
+  /** Returns whether there was one. */
+  delete(topic: Topic): boolean {
+    if (!this.#retained.delete(topic.name)) return false;
     if (isSys(topic.name)) this.#sysRetained--;
     else this.#options.store.removeRetained(topic);
+    return true;
+  }
+
+  /** Deletes those that the filter matches, but for the broker's own, step by step. */
+  clear(topicFilter: string): Clearing {
+    return new Clearing(this, this.#retained.match(topicFilter));
   }
 
   /** Whether there is room for all of them. */
@@ -112,8 +119,8 @@ export class Retention {
     const walk = { stepsLeft: perStep };
     for (let message = all.take(walk); message !== null; message = all.take(walk)) {
       if (!message.isExpired(now())) continue;
-      walk.stepsLeft -= nodesPerExpired;
-      this.#forget(message.topic);
+      walk.stepsLeft -= nodesPerDeletion;
+      this.delete(message.topic);
       sink.dropped('expired', null, message);
     }
     return !all.isDone;
@@ -122,5 +129,29 @@ export class Retention {
   /** What has expired stays until the next start. */
   end(): void {
     this.#isOver = true;
+  }
+}
+
+/** Deletes retained messages, some in each step. */
+export class Clearing {
+  /** How many have been deleted. */
+  count = 0;
+  readonly #retention: Retention;
+  readonly #matches: RetainedMatches;
+
+  constructor(retention: Retention, matches: RetainedMatches) {
+    this.#retention = retention;
+    this.#matches = matches;
+  }
+
+  /** Looks at no more than about so many nodes of the tree. Returns whether there are more. */
+  step(nodes: number): boolean {
+    const walk = { stepsLeft: nodes };
+    for (let message = this.#matches.take(walk); message !== null; message = this.#matches.take(walk)) {
+      if (isSys(message.topic.name)) continue;
+      walk.stepsLeft -= nodesPerDeletion;
+      if (this.#retention.delete(message.topic)) this.count++;
+    }
+    return !this.#matches.isDone;
   }
 }

@@ -4,6 +4,7 @@ import { clientHandlers } from './client-commands.ts';
 import type { Drops } from './drops.ts';
 import { messageHandlers, type PublishTools } from './message-commands.ts';
 import { retainedHandlers } from './retained-commands.ts';
+import { streamHandlers } from './stream-commands.ts';
 import { subscriptionHandlers } from './subscription-commands.ts';
 import type { BrokerView } from './view.ts';
 
@@ -31,6 +32,7 @@ export function brokerCommandHandlers(tools: CommandTools) {
     ...clientHandlers(context, view, stored),
     ...messageHandlers(tools),
     ...retainedHandlers(tools),
+    ...streamHandlers(tools),
     ...subscriptionHandlers(context, view, stored),
   };
 }

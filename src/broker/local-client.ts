@@ -10,13 +10,12 @@ import { Deque } from '../base/deque.ts';
 import { Category } from '../base/ledger.ts';
 import type { Share } from '../base/scheduler.ts';
 import type { PublishHeader } from '../codec/publish.ts';
-import type { PublishedMessage } from '../contracts/hooks.ts';
+import type { ClientIdentity, PublishedMessage } from '../contracts/hooks.ts';
 import type { ClientSession, SubscriptionOptions } from '../core/client-session.ts';
 import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
-import { asPublished } from '../core/prepared.ts';
 import type { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
-import { ReasonCode } from '../protocol/reason-codes.ts';
+import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { ParsedFilter } from '../protocol/topic.ts';
 import { traitsOf } from '../protocol/traits.ts';
 import type { BrokerContext } from './broker-context.ts';
@@ -31,6 +30,11 @@ export interface MessageDelivery {
   readonly dup: boolean;
   /** Of the subscriptions that match it, as far as they have one. */
   readonly subscriptionIdentifiers: readonly number[];
+  /**
+   * Its number in a session that stays, which rises from message to message and is the same when it comes again; 0: it
+   * has none.
+   */
+  readonly number: number;
 }
 
 /** The message stays valid until the promise that it returns is settled. */
@@ -47,6 +51,12 @@ export interface LocalClientOptions {
   readonly expirySeconds: number;
   /** Handlers in progress at a time; Infinity: any number, and no QoS 0 is dropped. */
   readonly receiveMaximum: number;
+  /** QoS 1 and 2 messages in flight, of which each has its handler in progress. Default: `receiveMaximum`. */
+  readonly inFlightMax?: number;
+  /** Under whose rules it subscribes and receives; null: under none. */
+  readonly identity: ClientIdentity | null;
+  /** Which form of messages it gets. */
+  readonly subscriberClass: string | null;
   readonly onEnd: (client: LocalClient) => void;
 }
 
@@ -99,11 +109,11 @@ export class LocalClient implements ClientChannel {
       traits: traitsOf[5],
       clean: false,
       expirySeconds: options.expirySeconds,
-      receiveMaximum: Math.min(options.receiveMaximum, 65_535),
+      receiveMaximum: Math.min(options.inFlightMax ?? options.receiveMaximum, 65_535),
       packetBytesMax: Number.POSITIVE_INFINITY,
       will: null,
       channel: this,
-      identity: null,
+      identity: options.identity,
     });
     this.#session = session;
     this.sessionPresent = sessionPresent;
@@ -128,14 +138,21 @@ export class LocalClient implements ClientChannel {
 
   /** Returns the granted QoS or the code of a failure. Retained messages follow with `begin` or `beginReplays`. */
   subscribe(topicFilter: string, parsed: ParsedFilter, options: Omit<SubscriptionOptions, 'subscriberClass'>): number {
+    const ruled = this.#session.rights?.subscribe(parsed, options.qos) ?? options.qos;
+    if (isFailure(ruled)) return ruled;
     return this.#context.core.subscribe(this.#session, topicFilter, parsed, {
       ...options,
-      subscriberClass: asPublished,
+      qos: Math.min(options.qos, ruled) as QoS,
+      subscriberClass: this.#options.subscriberClass,
     });
   }
 
   beginReplays(): void {
     if (this.isOpen) this.#context.core.beginReplays(this.#session);
+  }
+
+  get topicFilters(): readonly string[] {
+    return [...this.#session.subscriptions.keys()];
   }
 
   /** Whether there was such a subscription. */
@@ -207,7 +224,8 @@ export class LocalClient implements ClientChannel {
     this.#inProgress++;
     const { message, retain, qos, dup, subscriptionIdentifiers } = incoming;
     const { handler, handlerName } = this.#options;
-    const call = () => handler({ ...opened(message), retain }, { qos, dup, subscriptionIdentifiers });
+    const number = this.isPersistent ? message.id : 0;
+    const call = () => handler({ ...opened(message), retain }, { qos, dup, subscriptionIdentifiers, number });
     this.#context.boundary.callProgram(handlerName, call, (hasFailed) => this.#settled(incoming, hasFailed));
   }
 

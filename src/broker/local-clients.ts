@@ -3,6 +3,7 @@
  */
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { neverExpires, programPrefix } from '../core/client-session.ts';
+import { asPublished } from '../core/prepared.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { describeReason, isFailure } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
@@ -118,6 +119,16 @@ export class InProcessClient {
     return this.#client.retry();
   }
 
+  /** Of the session, as it is now. */
+  get topicFilters(): readonly string[] {
+    return this.#client.topicFilters;
+  }
+
+  /** Goes at once: what calls in progress have is not acknowledged, and comes again if the session stays. */
+  abandon(): void {
+    this.#client.abandon();
+  }
+
   /**
    * Calls `onMessage` no more, waits for the calls in progress (so no call may wait for it), and resolves once what
    * they acknowledged is stored. The session stays for its `sessionExpirySeconds`; with `endSession` it ends.
@@ -178,6 +189,13 @@ function checkClient({ clientId, sessionExpirySeconds = 0, receiveMaximum = 1, o
   throw new TypeError(`clientId: expected text without U+0000, of at most ${clientIdBytesMax} bytes`);
 }
 
+/** Under nobody's rules, and messages come as they were published. */
+const asProgram = { identity: null, subscriberClass: asPublished } as const;
+
+export interface SessionOptions extends Omit<LocalClientOptions, 'onEnd' | 'name'> {
+  readonly name: string | null;
+}
+
 export class LocalClients implements Owner {
   readonly context: BrokerContext;
   readonly stored: StoreWaits;
@@ -201,6 +219,7 @@ export class LocalClients implements Owner {
       handler: (message) => handler(message),
       expirySeconds: 0,
       receiveMaximum: Number.POSITIVE_INFINITY,
+      ...asProgram,
     });
     // QoS 0: within the process nothing is lost on the way, so there is nothing to acknowledge.
     client.subscribe(topicFilter, parsed, {
@@ -217,26 +236,38 @@ export class LocalClients implements Owner {
   /** See `SluiceBroker.client`. */
   async open(options: ClientOptions): Promise<InProcessClient> {
     checkClient(options);
-    const { core, store, ledger, settings } = this.context;
-    const { inflight } = settings.limits;
+    const { inflight } = this.context.settings.limits;
     const { clientId, sessionExpirySeconds: expirySeconds = 0, receiveMaximum = inflight } = options;
+    const handlerName = clientId === undefined ? 'handler of a client' : `handler of the client ${clientId}`;
+    return this.openSession({
+      name: clientId === undefined ? null : `${programPrefix}program/${clientId}`,
+      clientId,
+      handlerName,
+      handler: options.onMessage,
+      expirySeconds,
+      receiveMaximum: Math.min(receiveMaximum, inflight),
+      ...asProgram,
+    });
+  }
+
+  /** The same for a session that is named otherwise, with `programPrefix` before it; null: it has no name. */
+  async openSession(wanted: SessionOptions): Promise<InProcessClient> {
+    const { core, store, ledger } = this.context;
     // There may be a session of this name, from a time when it was to stay.
-    if (clientId !== undefined) await this.stored.storeKeepsUp();
+    if (wanted.name !== null) await this.stored.storeKeepsUp();
     if (this.#isClosing) throw new Error('The broker is closed');
     this.context.advanceClock();
     const { staged } = store;
-    const name = clientId === undefined ? this.#nextName() : `${programPrefix}program/${clientId}`;
+    const name = wanted.name ?? this.#nextName();
     const existing = core.sessionOf(name);
     if (existing?.isConnected) {
+      const { clientId } = wanted;
       throw new Error(`The client ${JSON.stringify(clientId)} of this program is open: close it, and wait for that`);
     }
     if (existing === undefined && ledger.isUsedUp) {
       throw new Error('There is no memory for this session (limits.memoryBytes)');
     }
-    const handlerName = clientId === undefined ? 'handler of a client' : `handler of the client ${clientId}`;
-    const handler = options.onMessage;
-    const most = Math.min(receiveMaximum, inflight);
-    const client = this.#add({ name, clientId, handlerName, handler, expirySeconds, receiveMaximum: most });
+    const client = this.#add({ ...wanted, name });
     await this.stored.whenStored(client, staged);
     if (!client.isOpen) throw new Error('The broker is closed');
     client.begin();

@@ -1,6 +1,6 @@
 /** Publishing, and asking for an answer. */
 import { z } from 'zod';
-import { qos, seconds, topicName } from '../values.ts';
+import { qos, seconds, subscriptionFilter, topicName } from '../values.ts';
 import type { CommandDeclarations } from './declaration.ts';
 
 /** As UTF-8 it fits into the two bytes of length that a packet has for it. [MQTT5 1.5.4] */
@@ -61,7 +61,57 @@ export const messageView = z.strictObject({
 });
 export type MessageView = z.output<typeof messageView>;
 
+const streamName = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/, 'up to 64 letters, digits and . - _')
+  .describe('name of the stream, among those of this key');
+
+const streamEvent = z.strictObject({
+  event: z.enum(['opened', 'message', 'dropped', 'ended']).describe('what happened'),
+  message: messageView
+    .extend({ payload: z.string().describe('payload, in the form that was asked for') })
+    .nullable()
+    .describe('of `message`: the message'),
+  number: z.int().nullable().describe('of `message` in a stream with a name: what `messages acknowledge` takes'),
+  count: z.int().nullable().describe('of `dropped`: messages of QoS 0 for which this reader was too slow'),
+  reason: z.string().nullable().describe('of `ended`: why'),
+});
+export type StreamEvent = z.output<typeof streamEvent>;
+
 export const messageCommands = {
+  'messages stream': {
+    what: 'gives messages as they come; a stream with a name goes on where it was, with what is not acknowledged',
+    area: 'messages',
+    role: 'publisher',
+    route: 'GET /messages/stream',
+    isStream: true,
+    request: z.strictObject({
+      filter: z
+        .array(subscriptionFilter)
+        .min(1)
+        .max(100)
+        .describe('topic filters, `$share/…` included; a stream with a name has these and no others from now on'),
+      qos: z.literal([0, 1]).default(0).describe('QoS; with a name it is 1'),
+      payload: z.enum(['text', 'base64']).default('text').describe('how payloads are written'),
+      name: streamName.nullable().default(null).describe('its session stays, by this name; null: it does not'),
+      keepSeconds: seconds(1, 0xffffffff)
+        .default(86_400)
+        .describe('how long the session of a stream with a name outlives it'),
+    }),
+    answer: streamEvent,
+  },
+  'messages acknowledge': {
+    what: 'acknowledges messages of an open stream with a name, so that they do not come again',
+    area: 'messages',
+    role: 'publisher',
+    route: 'POST /messages/ack',
+    isTraffic: true,
+    request: z.strictObject({
+      name: streamName,
+      upTo: z.int().min(1).describe('number of the last message; all before it are acknowledged too'),
+    }),
+    answer: z.strictObject({ count: z.int().describe('messages that were acknowledged by this') }),
+  },
   publish: {
     what: 'publishes messages, one after the other, and says what became of each once it is stored',
     area: 'messages',

@@ -1,0 +1,209 @@
+/** Messages as a stream of events over HTTP: whose they are, what is acknowledged, and what a slow reader misses. */
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { describe, expect, test } from 'vitest';
+import { MessageStream } from '../../../src/broker/message-stream.ts';
+import type { StreamEvent } from '../../../src/contracts/commands/messages.ts';
+import { apiBroker } from '../../support/api-broker.ts';
+import { unique } from '../../support/wire-client.ts';
+
+const broker = apiBroker({
+  authorization: {
+    default: 'allow',
+    rules: [{ deny: 'subscribe', topics: ['secret/#'], for: { username: 'ada' } }],
+  },
+});
+
+/** Reads line by line; the first one says that it is open. */
+class Lines {
+  readonly response: IncomingMessage;
+  readonly #events: AsyncGenerator<StreamEvent>;
+
+  constructor(response: IncomingMessage) {
+    this.response = response;
+    this.#events = this.#read();
+  }
+
+  async *#read(): AsyncGenerator<StreamEvent> {
+    let text = '';
+    for await (const chunk of this.response) {
+      text += chunk;
+      for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n')) {
+        yield JSON.parse(text.slice(0, end)) as StreamEvent;
+        text = text.slice(end + 1);
+      }
+    }
+  }
+
+  async next(): Promise<StreamEvent> {
+    const { value, done } = await this.#events.next();
+    if (done === true) throw new Error('the stream has ended');
+    return value;
+  }
+
+  async close(): Promise<void> {
+    if (this.response.closed) return;
+    const closed = once(this.response, 'close');
+    this.response.destroy();
+    await closed;
+  }
+}
+
+async function stream(query: string, asked = {}): Promise<Lines> {
+  const headers = { Accept: 'application/x-ndjson' };
+  const lines = new Lines(await broker.open('GET', `/messages/stream?${query}`, { headers, ...asked }));
+  expect(await lines.next()).toMatchObject({ event: 'opened' });
+  return lines;
+}
+
+const filterOf = (...filters: string[]) => filters.map((filter) => `filter=${encodeURIComponent(filter)}`).join('&');
+
+describe('messages stream', () => {
+  test('gives messages of several filters with their properties, retained ones first', async () => {
+    const base = unique('stream');
+    await broker.sluice.publish(`${base}/kept`, 'old', { retain: true });
+    const lines = await stream(`${filterOf(`${base}/kept`, `${base}/+/x`)}&payload=base64`);
+    expect(await lines.next()).toMatchObject({ message: { topic: `${base}/kept`, retain: true } });
+    await broker.sluice.publish(`${base}/1/x`, Buffer.from([255]), { contentType: 'a/b', qos: 1 });
+    expect(await lines.next()).toEqual({
+      event: 'message',
+      message: {
+        ...{ topic: `${base}/1/x`, payload: '/w==', qos: 1, retain: false, contentType: 'a/b' },
+        ...{ messageExpirySeconds: null, payloadFormatIndicator: null, responseTopic: null, correlationData: null },
+        userProperties: [],
+      },
+      number: null,
+      count: null,
+      reason: null,
+    });
+    await lines.close();
+  });
+
+  test('comes as server-sent events to who asks for them', async () => {
+    const topic = unique('sse');
+    const headers = { Accept: 'text/event-stream' };
+    const response = await broker.open('GET', `/messages/stream?${filterOf(topic)}`, { headers });
+    expect(response.headers['content-type']).toBe('text/event-stream; charset=utf-8');
+    let text = '';
+    for await (const chunk of response) {
+      const wasOpened = text.includes('"opened"');
+      text += chunk;
+      if (!wasOpened && text.includes('"opened"')) await broker.sluice.publish(topic, 'x');
+      if (text.includes(topic)) break;
+    }
+    expect(text).toMatch(/^:\n\ndata: \{"event":"opened".*\n\ndata: \{"event":"message".*\n\n$/);
+  });
+
+  test('goes by the rules of the user, at its begin and after', async () => {
+    const key = await broker.keyFor('publisher', 'ada');
+    expect((await broker.ask('GET', `/messages/stream?${filterOf('secret/a')}`, { key })).status).toBe(403);
+    const topic = unique('open');
+    const lines = await stream(filterOf('+/b', '+'), { key });
+    await broker.sluice.publish('secret/b', 'x');
+    await broker.sluice.publish(topic, 'y');
+    expect(await lines.next()).toMatchObject({ message: { topic } });
+    await lines.close();
+    const viewer = await broker.keyFor('viewer');
+    expect((await broker.ask('GET', `/messages/stream?${filterOf('a')}`, { key: viewer })).status).toBe(403);
+  });
+
+  test('leaves no session behind without a name', async () => {
+    const lines = await stream(filterOf('a'));
+    const sessions = async () => (await broker.sluice.command('clients list', { clientIdPrefix: '\0' })).items;
+    expect(await sessions()).toHaveLength(1);
+    await lines.close();
+    await expect.poll(sessions).toEqual([]);
+  });
+});
+
+describe('a stream with a name', () => {
+  const acknowledge = (name: string, upTo: number) => broker.ask('POST', '/messages/ack', { body: { name, upTo } });
+
+  test('goes on where it was, also after a restart, with what was not acknowledged', async () => {
+    const [name, topic] = [unique('named'), unique('topic')];
+    const query = `${filterOf(topic)}&name=${name}`;
+    const first = await stream(query);
+    for (const payload of ['1', '2', '3']) await broker.sluice.publish(topic, payload, { qos: 1 });
+    const got = [await first.next(), await first.next(), await first.next()];
+    expect(got.map(({ message }) => message!.payload)).toEqual(['1', '2', '3']);
+    expect((await acknowledge(name, got[1]!.number!)).json).toEqual({ count: 2 });
+    await first.close();
+    await broker.sluice.publish(topic, '4', { qos: 1 });
+    await broker.restart();
+    await broker.sluice.publish(topic, '5', { qos: 1 });
+    const second = await stream(query);
+    const again = [await second.next(), await second.next(), await second.next()];
+    expect(again.map(({ message }) => message!.payload)).toEqual(['3', '4', '5']);
+    expect(again[0]!.number).toBe(got[2]!.number);
+    expect((await acknowledge(name, again[2]!.number!)).json).toEqual({ count: 3 });
+    expect((await acknowledge(name, again[2]!.number!)).json).toEqual({ count: 0 });
+    await second.close();
+    const third = await stream(query);
+    await broker.sluice.publish(topic, '6', { qos: 1 });
+    expect(await third.next()).toMatchObject({ message: { payload: '6' } });
+    await third.close();
+  });
+
+  test('takes the place of the one before it', async () => {
+    const [name, topic] = [unique('named'), unique('topic')];
+    const query = `${filterOf(topic)}&name=${name}`;
+    const first = await stream(query);
+    const second = await stream(query);
+    expect(await first.next()).toMatchObject({ event: 'ended', reason: 'another stream took its name' });
+    await broker.sluice.publish(topic, 'x', { qos: 1 });
+    expect(await second.next()).toMatchObject({ message: { topic } });
+    await second.close();
+  });
+
+  test('has the filters that it was opened with last', async () => {
+    const [name, one, two] = [unique('named'), unique('one'), unique('two')];
+    await (await stream(`${filterOf(one)}&name=${name}`)).close();
+    const lines = await stream(`${filterOf(two)}&name=${name}`);
+    await broker.sluice.publish(one, 'x', { qos: 1 });
+    await broker.sluice.publish(two, 'y', { qos: 1 });
+    expect(await lines.next()).toMatchObject({ message: { topic: two } });
+    await lines.close();
+  });
+
+  test('is of one key, and must be open to be acknowledged', async () => {
+    const name = unique('named');
+    expect((await acknowledge(name, 1)).status).toBe(409);
+    const lines = await stream(`${filterOf('a')}&name=${name}`);
+    const key = await broker.keyFor('publisher', 'bob');
+    const other = await broker.ask('POST', '/messages/ack', { key, body: { name, upTo: 1 } });
+    expect(other.status).toBe(409);
+    await lines.close();
+  });
+});
+
+test('a reader that is slow loses QoS 0, and is told how much; QoS 1 waits', async () => {
+  const client = { abandon() {} };
+  const stream = new MessageStream({
+    payload: 'text',
+    isNamed: false,
+    open: async () => client as never,
+    onEnd() {},
+  });
+  const events = stream.events(new AbortController().signal);
+  expect((await events.next()).value).toMatchObject({ event: 'opened' });
+  const give = (payload: string, qos: 0 | 1) => {
+    const message = { topic: 't', payload: Buffer.from(payload), qos, retain: false, userProperties: [] };
+    return stream.take(message as never, { qos, dup: false, subscriptionIdentifiers: [], number: 0 });
+  };
+  for (let i = 0; i < 1_500; i++) give(`${i}`, 0);
+  let isAcknowledged = false;
+  void give('last', 1)!.then(() => (isAcknowledged = true));
+  const read: StreamEvent[] = [];
+  for (let i = 0; i < 1_002; i++) read.push((await events.next()).value as StreamEvent);
+  expect(read[0]).toMatchObject({ event: 'dropped', count: 500 });
+  expect(read.slice(1).map(({ message }) => message!.payload)).toEqual([
+    ...Array.from({ length: 1_000 }, (_, i) => `${i}`),
+    'last',
+  ]);
+  expect(isAcknowledged).toBe(false);
+  const next = events.next();
+  await expect.poll(() => isAcknowledged).toBe(true);
+  stream.end('over');
+  expect((await next).value).toMatchObject({ event: 'ended', reason: 'over' });
+  expect((await events.next()).done).toBe(true);
+});

@@ -26,6 +26,7 @@ import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
+import { hasAuthentication } from './contracts/authentication.ts';
 import type { CommandHandlers } from './contracts/commands.ts';
 import { CommandFailure } from './contracts/failures.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
@@ -93,6 +94,8 @@ export interface AppOptions {
   readonly remarks?: readonly string[];
   /** Where secrets may come from that the configuration only names. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Where the configuration comes from, for the log. Absent: no file. */
+  readonly configFile?: string;
   /** How `reload` reads the configuration anew; without it there is nothing to reload from. */
   readonly reread?: () => Pick<ReadConfig, 'config' | 'where'>;
   /**
@@ -184,6 +187,7 @@ interface Parts {
 /** Nothing is created in the file system before everything that can be checked has been. */
 async function openParts(config: Config, options: AppOptions, stop: Stop): Promise<Parts> {
   const log = options.log === undefined ? await createLog(config.log) : programLog(options.log);
+  tellStart(config, options, log);
   for (const remark of options.remarks ?? []) log.info({}, remark);
   const rules = rulesOf(config, options.where);
   const authentication = await openAuthentication(config, options, log);
@@ -410,6 +414,18 @@ function withinOpenFiles(config: Config): Config {
   const openFiles = openFilesMax();
   if (openFiles === null || config.limits.connections <= connectionsWithin(openFiles)) return config;
   return { ...config, limits: { ...config.limits, connections: connectionsWithin(openFiles) } };
+}
+
+/** For whoever reads the log later: which broker this was. */
+function tellStart(config: Config, { configFile, hooks }: AppOptions, log: Log): void {
+  const { store, allowAnonymous } = config;
+  const mechanisms = config.authentication.map(({ kind }) => kind);
+  const own = hooks?.authenticate === undefined ? [] : ['hook'];
+  const anonymous = allowAnonymous ? ['anonymous'] : hasAuthentication(config) ? [] : ['anonymous from this machine'];
+  const data =
+    store.kind === 'memory' ? { durability: 'memory only' } : { data: store.directory, durability: store.durability };
+  const access = [...mechanisms, ...own, ...(own.length > 0 ? [] : anonymous)].join(', ');
+  log.info({ version, config: configFile ?? 'none', ...data, access }, 'starting');
 }
 
 function tellConnections({ limits: { connections } }: Config, config: Config, log: Log): void {

@@ -107,7 +107,13 @@ function isoTime(): string {
 async function terminal(output?: NodeJS.WritableStream): Promise<DestinationStream> {
   // Loaded when it is used: it takes as long as the rest of the broker.
   const { default: pretty } = await import('pino-pretty');
-  return pretty({ colorize: true, destination: output ?? 2, sync: true, translateTime: 'HH:MM:ss.l' });
+  return pretty({
+    colorize: true,
+    destination: output ?? 2,
+    sync: true,
+    translateTime: 'HH:MM:ss.l',
+    singleLine: true,
+  });
 }
 
 /** Standard error, a few times a second or when a good deal has come, and once more at the end. */

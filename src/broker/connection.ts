@@ -406,8 +406,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     const { counters, limitedLog } = this.context;
     counters.protocolErrors++;
     if (this.#framer.version === 0 && error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.connectBytes++;
-    const fields = { client: this.clientId, from: this.stream.remoteAddress, reason: error.reasonCode };
-    limitedLog.warn('refused', fields, `refused: ${error.message}`);
+    limitedLog.warn('refused', { ...this.#whoseLine(), reason: error.reasonCode }, `refused: ${error.message}`);
     this.context.journal.failed(this, error, this.isAnswered);
     this.end(error.reasonCode, error.message);
   }
@@ -535,9 +534,16 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     if (state.name !== 'closing' || state.identity === null || !state.wasAnswered) return;
     const { identity, why } = state;
     this.context.journal.disconnected(this, why);
-    const fields = { client: identity.clientId, from: this.stream.remoteAddress, why };
-    this.context.limitedLog.info('disconnected', fields, 'client disconnected');
+    this.context.limitedLog.info('disconnected', { ...this.#whoseLine(), why }, 'client disconnected');
     this.context.events.emit('disconnected', identity, why);
+  }
+
+  /** In log lines. Before somebody has vouched for it, a user name may be a secret. */
+  #whoseLine(): object {
+    const { state, identity, stream, listener } = this;
+    const isKnown = this.isAnswered || (state.name === 'closing' && state.wasAnswered);
+    const user = isKnown ? identity?.username : null;
+    return { client: this.clientId, ...(user == null ? {} : { user }), from: stream.remoteAddress, listener };
   }
 
   /** The session, if there is one, learns that the connection is gone. */

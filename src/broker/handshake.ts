@@ -325,8 +325,9 @@ function sendConnack(newcomer: Newcomer, state: Open, begun: { sessionPresent: b
 function tellConnected(connection: Connection, state: Open, sessionPresent: boolean, keepAlive: number): void {
   const { context, traits } = connection;
   const { identity, mechanism } = state;
-  const { clientId: client, remoteAddress: from } = identity;
-  const fields = { client, from, version: traits.label, sessionPresent, keepAlive };
+  const { clientId: client, username, remoteAddress: from, listener } = identity;
+  const user = username === null ? {} : { user: username };
+  const fields = { client, ...user, from, listener, version: traits.label, sessionPresent, keepAlive };
   context.limitedLog.info('connected', fields, 'client connected');
   context.events.emit('connected', identity, { sessionPresent });
   context.journal.connected(connection, mechanism, sessionPresent);

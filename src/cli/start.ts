@@ -65,7 +65,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   io.tuneEngine();
   io.keepFilesPrivate();
   const acceptLoss = values['accept-loss'] ?? false;
-  const reread = values.config === undefined ? {} : { reread: read };
+  const reread = values.config === undefined ? {} : { reread: read, configFile: values.config };
   const usual = { commandsFor: usualDirectory, usualAdminListener };
   const options = { acceptLoss, where, remarks, environment: io.environment, ...usual, ...reread };
   const starting = startWith(config, options);

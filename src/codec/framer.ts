@@ -4,6 +4,7 @@
  * Packets that lie whole in the read buffer are decoded there. Only an unfinished packet is copied, and each of its
  * bytes once. The size limit is applied to the length header, before anything is buffered. [MQTT5 2.1.4]
  */
+
 import { ChunkPool, largeChunk, largestPooledChunk } from '../base/chunk-pool.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { Message } from '../protocol/message.ts';
@@ -13,6 +14,7 @@ import { noTopic, type TopicLimits } from '../protocol/topic.ts';
 import { TopicTable } from '../protocol/topic-table.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import { checkPing, decodeAck, decodePacket, peekProtocolVersion } from './decode.ts';
+import { otherProtocol } from './other-protocol.ts';
 import { PublishDecoder } from './publish.ts';
 import type { PacketGate, PacketReceiver } from './receiver.ts';
 
@@ -70,6 +72,16 @@ const filledPart = 1 / 8;
 function largerRoom(room: number, length: number, total: number): number {
   if (room >= largestPooledChunk && room >= total * filledPart) return total;
   return Math.min(total, 2 * length);
+}
+
+/** First byte of every CONNECT: its flags are reserved. [MQTT5 2.1.3-1] */
+const connectHeader = PacketType.connect << 4;
+
+function checkFirstByte(bytes: Buffer, at: number, end: number): void {
+  const other = otherProtocol(bytes, at, end);
+  if (other === null && bytes[at]! >> 4 === PacketType.connect) return;
+  const what = 'The first packet is not CONNECT';
+  throw new ProtocolError(ReasonCode.ProtocolError, other === null ? what : `${what}: ${other}`);
 }
 
 /** A length header has at most this many bytes after the packet's first one. */
@@ -166,9 +178,7 @@ export class Framer {
   /** The size of the packet that begins at `at`, fixed header included, or 0 if its length is not complete yet. */
   #packetSize(bytes: Buffer, at: number, end: number): number {
     // Told by its first byte, so that a client of another protocol is not waited for. [MQTT5 3.1.0-1]
-    if (this.version === 0 && bytes[at]! >> 4 !== PacketType.connect) {
-      throw new ProtocolError(ReasonCode.ProtocolError, 'The first packet is not CONNECT');
-    }
+    if (this.version === 0 && bytes[at] !== connectHeader) checkFirstByte(bytes, at, end);
     let length = 0;
     let multiplier = 1;
     for (let i = at + 1; i < end; i++) {

@@ -211,7 +211,7 @@ describe('a broker', () => {
     expect(events('publishRefused')).toMatchObject([{ ...refusal, topic: 'secret/1', qos: 1, retain: false }]);
     expect(events('subscribeRefused')).toMatchObject([{ ...refusal, topic: 'secret/#', qos: 1 }]);
     expect(events('authenticationFailed')).toMatchObject([{ client: 'w', user: 'u', reason: 'Wrong password' }]);
-    expect(events('refused')).toMatchObject([{ reason: 'The first packet is not CONNECT' }]);
+    expect(events('refused')).toMatchObject([{ reason: expect.stringMatching(/^The first packet is not CONNECT/) }]);
     expect(readFileSync(file, 'utf8')).not.toMatch(/the payload|"wrong"/);
   });
 

@@ -95,7 +95,13 @@ export class RunningPipelineTrials implements PipelineTrials {
     const pipelines = new Pipelines({ limits, log: silentLog, quarantine, now: Date.now });
     pipelines.mayPublish = mayPublish;
     const all = this.#pipelines.configured.map(({ settings }) => settings);
-    await pipelines.configure(thoseConcerned(all, topicName));
+    try {
+      await pipelines.configure(thoseConcerned(all, topicName));
+    } catch (error) {
+      if (!(error instanceof PipelineError)) throw error;
+      // A file of theirs that was there at the start, for example.
+      throw new CommandFailure('conflict', `The pipelines cannot be tried: ${error.message}`, { cause: error });
+    }
     return new StageTrial(pipelines, quarantine);
   }
 }

@@ -1,9 +1,10 @@
 /** `explain`: what pipelines would make of the message, tried out on copies of them. */
 import type { ClientIdentity, PublishedMessage } from '../contracts/hooks.ts';
 import type { ConcernedStep, PipelineTrial, TrialOutcome } from '../contracts/pipeline.ts';
+import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { isClosedToClients, Topic } from '../protocol/topic.ts';
+import { isBrokersOwn, isClosedToClients, Topic } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { createMessage } from './create-message.ts';
 import type { Findings } from './explain-findings.ts';
@@ -52,11 +53,27 @@ export async function explainPipelines(
     'pipeline',
     `it goes through ${stepsText(steps)}, and comes out for ${topics.slice(0, 5).join(', ')}`,
   );
-  return tried.messages.map((each) => made(context, each));
+  return madeOf(context, tried.messages, 'pipeline', findings);
 }
 
-const made = ({ core, settings }: BrokerContext, { topic, ...fields }: PublishedMessage): Message =>
-  createMessage(topic, fields, core.now, settings.limits);
+/** Null: what a stage made cannot be published. */
+function madeOf(
+  { core, settings }: BrokerContext,
+  messages: readonly PublishedMessage[],
+  step: 'pipeline' | 'form',
+  findings: Findings,
+): readonly Message[] | null {
+  try {
+    return messages.map(({ topic, ...fields }) => {
+      if (isBrokersOwn(topic)) throw new ProtocolError(ReasonCode.TopicNameInvalid, `${topic} is for the broker only`);
+      return createMessage(topic, fields, core.now, settings.limits);
+    });
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    findings.stops(step, `a stage makes a message that cannot be published: ${error.message}`, tryRemedy);
+    return null;
+  }
+}
 
 const outcomeTexts = {
   dropped: 'drops it',
@@ -95,7 +112,7 @@ export async function deliveredForm(
     return null;
   }
   findings.passes('form', `it goes through ${stepsText(steps)} on its way to this client`);
-  return made(context, tried.messages[0]!);
+  return madeOf(context, tried.messages, 'form', findings)?.[0] ?? null;
 }
 
 /** What the rules alone say, for what stages make of a message: hooks cannot be asked without effect. */

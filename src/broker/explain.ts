@@ -9,20 +9,22 @@ import type { Explanation } from '../contracts/explain.ts';
 import type { PipelineTrial, PipelineTrials } from '../contracts/pipeline.ts';
 import type { Resumable } from '../core/fan-out.ts';
 import { Message } from '../protocol/message.ts';
-import { matches, Topic } from '../protocol/topic.ts';
+import { Topic } from '../protocol/topic.ts';
 import { topicsNear } from '../protocol/topic-difference.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { Drops } from './drops.ts';
 import { Findings } from './explain-findings.ts';
 import { explainPipelines, mayPublishByRules } from './explain-pipeline.ts';
 import { type ExplainedPublisher, explainPublisher, explainStore, explainTopic } from './explain-publisher.ts';
-import { explainReceiver } from './explain-receiver.ts';
+import { explainReceiver, lookAtSubscriptions } from './explain-receiver.ts';
 
 export type ExplainRequest = CommandInput<'explain'>;
 
 /** So many receivers are named. */
 const receiversMost = 20;
 
+/** Of messages that a pipeline makes of one, so many are looked at for one that the receiver wants. */
+const madeMost = 10;
 /** So many drops and refusals are told, the newest ones. */
 const dropsMost = 20;
 
@@ -52,7 +54,7 @@ export async function explain(
       findings.depends('hook', 'the hook authorizePublish of the program decides about it, and cannot be asked');
     }
     const made = await explainPipelines(context, publisher.identity, message, trial, findings);
-    explainStore(context, publisher, message, findings);
+    await explainDisk(context, publisher, message, findings);
     if (made === null) return null;
     return explainRoute(context, request, publisher, made, trial, findings);
   });
@@ -111,6 +113,19 @@ async function withTrial<T>(
   }
 }
 
+/** Who would get it decides on what must be stored, but that matters only while the disk is behind. */
+async function explainDisk(
+  context: BrokerContext,
+  publisher: ExplainedPublisher,
+  message: Message,
+  findings: Findings,
+): Promise<void> {
+  const { core, storeHealth } = context;
+  if (storeHealth.isStrained) await finished(context, core.searchRoute(message.topic));
+  explainStore(context, publisher, message, findings);
+  core.forgetTopic(message.topic);
+}
+
 async function explainRoute(
   context: BrokerContext,
   { to }: ExplainRequest,
@@ -124,17 +139,21 @@ async function explainRoute(
     findings.depends('cluster', 'the other nodes are told of it, and one of them may have the session');
   }
   await explainRoom(context, publisher, made, findings);
-  const message = made.find((each) => to !== null && wants(context, to, each)) ?? made[0]!;
+  const message = await oneFor(context, to, made);
   if (to === null) return explainReceivers(context, message, findings);
   await explainReceiver({ context, to, message, origin, trial, findings });
   return null;
 }
 
-/** Of several that a pipeline made, one that the receiver subscribes to. */
-function wants({ core }: BrokerContext, to: string, { topic }: Message): boolean {
-  const filters = core.findSession(to)?.subscriptions.keys() ?? [];
-  for (const each of filters) if (matches(each, topic.name)) return true;
-  return false;
+/** Of several that a pipeline made, one of the first that the receiver subscribes to. */
+async function oneFor(context: BrokerContext, to: string | null, made: readonly Message[]): Promise<Message> {
+  const session = to === null || made.length === 1 ? undefined : context.core.findSession(to);
+  if (session === undefined) return made[0]!;
+  for (const each of made.slice(0, madeMost)) {
+    const { matching } = await lookAtSubscriptions(context, session, each.topic.name);
+    if (matching.length > 0) return each;
+  }
+  return made[0]!;
 }
 
 /** `queuePolicy: reject`, and retained messages: nobody gets a message that is refused for want of room. */

@@ -6,7 +6,7 @@ import type { Caller } from '../contracts/roles.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { describeReason, isFailure } from '../protocol/reason-codes.ts';
-import { assertTopicName, isBrokersOwn, Topic } from '../protocol/topic.ts';
+import { assertTopicName, Topic } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { MessageFields } from './create-message.ts';
 import { finished } from './explain.ts';
@@ -63,15 +63,13 @@ export async function publishProbe(
   }
 }
 
+/** Of a topic name as the standard has it, which may be longer or deeper than this broker takes. */
 function checkTopic({ settings }: BrokerContext, topic: string): void {
   try {
     assertTopicName(topic, settings.limits);
   } catch (error) {
-    if (error instanceof ProtocolError) throw new CommandFailure('invalid-request', error.message);
+    if (error instanceof ProtocolError) throw new CommandFailure('conflict', error.message, { cause: error });
     throw error;
-  }
-  if (isBrokersOwn(topic)) {
-    throw new CommandFailure('invalid-request', `Only the broker itself publishes to ${JSON.stringify(topic)}`);
   }
 }
 

@@ -22,7 +22,7 @@ export function topicDifference(filter: string, topic: string): TopicDifference 
   return (
     hiddenByDollar(filter, topic) ??
     slashAtOneEnd(filter, topic) ??
-    sameButFor(filter, topic) ??
+    sameButFor(filter, topic, wanted, found) ??
     starForWildcard(filter, topic) ??
     byLevel(wanted, found)
   );
@@ -48,24 +48,27 @@ function slashAtOneEnd(filter: string, topic: string): TopicDifference | null {
   return null;
 }
 
-const folds: readonly { readonly text: string; readonly fold: (text: string) => string }[] = [
-  { text: 'upper and lower case differ', fold: (text) => text.toLowerCase() },
-  {
-    text: 'white space differs',
-    fold: (text) =>
-      text
-        .split('/')
-        .map((level) => level.trim())
-        .join('/'),
-  },
-  { text: 'characters look the same and are not (Unicode normalization)', fold: (text) => text.normalize('NFC') },
+const folds: readonly { readonly text: string; readonly fold: (level: string) => string }[] = [
+  { text: 'upper and lower case differ', fold: (level) => level.toLowerCase() },
+  { text: 'white space differs', fold: (level) => level.trim() },
+  { text: 'characters look the same and are not (Unicode normalization)', fold: (level) => level.normalize('NFC') },
 ];
 
-function sameButFor(filter: string, topic: string): TopicDifference | null {
-  const fold = folds.find(({ fold: folded }) => matches(folded(filter), folded(topic)));
-  if (fold === undefined) return null;
-  const level = filter.split('/').findIndex((each, index) => each !== '+' && each !== topic.split('/')[index]);
-  return { text: `${fold.text} in level ${level + 1}`, distance: 1 };
+function sameButFor(
+  filter: string,
+  topic: string,
+  wanted: readonly string[],
+  found: readonly string[],
+): TopicDifference | null {
+  const first = wanted.findIndex((level, index) => level !== '+' && level !== found[index]);
+  const other = found[first];
+  if (other === undefined) return null;
+  const all = (text: string, fold: (level: string) => string) => text.split('/').map(fold).join('/');
+  for (const { text, fold } of folds) {
+    if (fold(wanted[first]!) !== fold(other) || !matches(all(filter, fold), all(topic, fold))) continue;
+    return { text: `${text} in level ${first + 1}`, distance: 1 };
+  }
+  return null;
 }
 
 function starForWildcard(filter: string, topic: string): TopicDifference | null {

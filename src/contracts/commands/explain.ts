@@ -50,7 +50,14 @@ export const explainCommands = {
     role: 'operator',
     route: 'POST /probe',
     request: z.strictObject({
-      topic: z.string().max(65_535).describe('topic that it is published to'),
+      topic: z
+        .string()
+        .max(65_535)
+        .regex(
+          /^(?!\$(?:SYS|share)(?:\/|$))[^+#\u0000]+$/,
+          'a topic name without wildcards, and not below $SYS or $share',
+        )
+        .describe('topic that it is published to'),
       qos: qos.default(1).describe('QoS it is published with'),
       timeoutSeconds: whole(1, 60).default(10).describe('how long acknowledgements are waited for, in seconds'),
     }),

@@ -48,6 +48,7 @@ interface Mishap {
 }
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-explain-'));
+const plugin = (name: string) => join(import.meta.dirname, '../../support/plugins', name);
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
@@ -511,6 +512,30 @@ const mishaps: readonly Mishap[] = [
     asked: { payload: '{}' },
     expected: ['no', 'pipeline', /may not publish to secret\/x/],
     really: 'stays away',
+  },
+  {
+    title: 'a pipeline that makes a message to a topic of the broker',
+    options: {
+      config: { pipelines: [{ name: 'forge', filter: 'a/b', stages: [{ topic: '$SYS/x', trusted: true }] }] },
+    },
+    filter: '$SYS/x',
+    publish: { payload: '{}' },
+    asked: { payload: '{}' },
+    expected: ['no', 'pipeline', /\$SYS\/x is for the broker only/],
+    really: 'stays away',
+  },
+  {
+    title: 'a pipeline that makes several, of which B wants the second',
+    options: {
+      config: {
+        pipelines: [{ name: 'split', filter: 'a/b', stages: [{ plugin: { file: plugin('split.js') } }] }],
+      },
+    },
+    filter: 'a/b/1',
+    publish: { payload: '[1,2,3]' },
+    asked: { payload: '[1,2,3]' },
+    expected: ['depends', 'pipeline', /what came before it decides as well: split: 1 plugin/],
+    really: 'arrives',
   },
   {
     title: 'a pipeline on the way to B',

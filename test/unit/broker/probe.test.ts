@@ -108,9 +108,16 @@ test('nobody has subscribed: that is over at once', async () => {
   expect(await probe(topic)).toMatchObject({ isSettled: true, sessions: 0, recipients: [], reasonCode: 0x10 });
 });
 
-test.each(['', 'a/+', '$SYS/x'])('a topic that nobody may publish to is refused in words (%j)', async (topic) => {
-  await expect(probe(topic)).rejects.toMatchObject({ kind: 'invalid-request' });
+test('a topic with more levels than this broker takes is refused', async () => {
+  await expect(probe('a/'.repeat(200))).rejects.toMatchObject({ kind: 'conflict' });
 });
+
+test.each(['', 'a/+', '$SYS/x', '$share'])(
+  'a topic that nobody may publish to is refused in words (%j)',
+  async (topic) => {
+    await expect(probe(topic)).rejects.toMatchObject({ kind: 'invalid-request' });
+  },
+);
 
 test('beyond a thousand recipients it only counts', () => {
   const watched = new Probe(

@@ -41,6 +41,8 @@ export async function explainReceiver(question: ReceiverQuestion): Promise<void>
   const { context, to, message, findings } = question;
   const session = context.core.findSession(to);
   if (session === undefined || isOver(context, session)) {
+    if (context.cluster !== null)
+      return findings.depends('session', 'its session may be at another node, and is not here');
     const text = `there is no session of ${JSON.stringify(to)}: it was never connected, or its session has ended`;
     const remedy = 'Compare the client identifier; for a session that stays, no Clean Start and a Session Expiry.';
     return findings.stops('session', text, remedy);

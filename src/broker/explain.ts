@@ -136,7 +136,7 @@ async function explainRoute(
 ): Promise<Explanation['receivers']> {
   const { origin } = publisher;
   if (context.cluster !== null) {
-    findings.depends('cluster', 'the other nodes are told of it, and one of them may have the session');
+    findings.depends('cluster', 'the other nodes are asked to take it, and may refuse it for all');
   }
   await explainRoom(context, publisher, made, findings);
   const message = await oneFor(context, to, made);

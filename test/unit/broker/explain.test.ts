@@ -6,8 +6,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
+import { Broker } from '../../../src/broker/broker.ts';
 import { type CommandRequest, checkedRequest } from '../../../src/contracts/commands.ts';
+import { defaultSettings } from '../../../src/contracts/settings.ts';
 import { type BrokerOptions, createBroker, type SluiceBroker } from '../../../src/index.ts';
+import { listen } from '../../../src/net/listen.ts';
+import { MemoryStore } from '../../../src/store/memory.ts';
 import { BadDisk, brokerOn } from '../../support/bad-disk.ts';
 import { type ConnectOptions, type Received, WireClient } from '../../support/wire-client.ts';
 
@@ -730,6 +734,29 @@ test('the disk takes no writes: 5.0 publishers are refused, and the message does
     conclusion: 'the disk takes no writes: the message is refused with 0x97',
   });
   expect((await a.publish('a/b', 'it', { qos: 1 }))?.reasonCode).toBe(0x97);
+});
+
+test('another node of the cluster decides, or has the session', async () => {
+  const cluster = { claim: () => 0, forward: () => 0x97 };
+  const broker = new Broker({ settings: defaultSettings, store: new MemoryStore(), cluster });
+  await broker.start();
+  const here = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+  const listener = await listen(here, (url) => (stream) => broker.accept(stream, url));
+  closing.push(() => broker.close());
+  closing.push(() => listener.close());
+  const connect = (clientId: string) => WireClient.connect(listener.port, { version: 5, clientId });
+  const [a, b] = [await connect('A'), await connect('B')];
+  await b.subscribe('a/b', { qos: 1 });
+  const asked = { ...unasked, topic: 'a/b', from: 'A', qos: 1 } as const;
+  expect(await broker.explain({ ...asked, to: 'B' })).toMatchObject({ arrives: 'depends', step: 'cluster' });
+  const { findings } = await broker.explain({ ...asked, to: 'elsewhere' });
+  expect(findings.at(-1)).toMatchObject({
+    step: 'session',
+    verdict: 'depends',
+    text: expect.stringMatching(/another node/),
+  });
+  expect((await a.publish('a/b', 'it', { qos: 1 }))?.reasonCode).toBe(0x97);
+  await b.nothingElse();
 });
 
 test('a broker that stops takes nothing in', async () => {

@@ -1,5 +1,5 @@
 /** Which of very many clients a list has. */
-import { AddressSet, addressOf, isNetwork } from '../base/addresses.ts';
+import { AddressSet, addressOf, canonicalAddress, isNetwork } from '../base/addresses.ts';
 import { RequestError } from '../contracts/failures.ts';
 import { networkText } from '../contracts/values.ts';
 import type { ClientFilter } from '../contracts/views.ts';
@@ -39,7 +39,8 @@ export function clientTest(filter: ClientFilter): Test {
 
 function networks(address: string | null | undefined): AddressSet | null {
   if (address === null || address === undefined) return null;
-  if (isNetwork(address)) return new AddressSet([address]);
+  const known = isNetwork(address) ? address : canonicalAddress(address);
+  if (known !== null) return new AddressSet([known]);
   const message = `expected ${networkText}, found ${JSON.stringify(address)}`;
   throw new RequestError(`address: ${message}`, [{ at: 'address', message }]);
 }

@@ -39,6 +39,7 @@ describe('clients list', () => {
     [{ protocolVersion: 4 }, [valve]],
     [{ address: '127.0.0.1' }, everybody],
     [{ address: '127.0.0.0/8' }, everybody],
+    [{ address: '::ffff:127.0.0.1' }, everybody],
     [{ address: '10.0.0.0/8' }, []],
     [{ address: '::1' }, []],
   ])('with %j', async (request, wanted) => {

@@ -5,15 +5,25 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { apiBroker } from '../../support/api-broker.ts';
 import { unique, type WireClient } from '../../support/wire-client.ts';
 
-const broker = apiBroker({
-  authorization: {
-    default: 'allow',
-    rules: [
-      { deny: 'publish', topics: ['secret/#'], for: { username: 'ada' } },
-      { deny: 'subscribe', topics: ['sluice/responses/#'], for: { username: 'eve' } },
-    ],
+const broker = apiBroker(
+  {
+    authorization: {
+      default: 'allow',
+      rules: [
+        { deny: 'publish', topics: ['secret/#'], for: { username: 'ada' } },
+        { deny: 'subscribe', topics: ['sluice/responses/#'], for: { username: 'eve' } },
+      ],
+    },
   },
-});
+  {
+    authorizePublish: (client, topic) => (topic.name === 'hooked' && client.username === 'bob' ? 0x87 : 0),
+    onPublish(client, { topic }) {
+      if (topic === 'rejected') return { verdict: 'reject', reasonCode: 0x99, reason: 'no number' };
+      if (topic !== 'changed') return { verdict: 'keep' };
+      return { verdict: 'change', change: { payload: Buffer.from(`of ${client.username}`) } };
+    },
+  },
+);
 const publish = (messages: object[], asked = {}) => broker.ask('POST', '/publish', { body: { messages }, ...asked });
 
 describe('publish', () => {
@@ -101,6 +111,20 @@ describe('publish', () => {
       (await publish(messages, asked)).json.outcomes.map(({ reasonCode }: { reasonCode: number }) => reasonCode);
     expect(await codes({ key })).toEqual([0x87, 0x87, 0x10]);
     expect(await codes({})).toEqual([0x10, 0x10, 0x10]);
+  });
+
+  test('of a key with a user passes hooks and pipelines, and that of another key passes none', async () => {
+    await watcher.subscribe('changed');
+    const key = await broker.keyFor('publisher', 'bob');
+    const messages = ['hooked', 'rejected', 'changed'].map((each) => ({ topic: each, payload: 'x' }));
+    expect((await publish(messages, { key })).json.outcomes).toEqual([
+      { reasonCode: 0x87, matched: false, reason: expect.stringMatching(/not authorized/) },
+      { reasonCode: 0x99, matched: false, reason: 'no number' },
+      { reasonCode: 0, matched: true, reason: null },
+    ]);
+    expect(`${(await watcher.next('publish')).payload}`).toBe('of bob');
+    await publish(messages);
+    expect(`${(await watcher.next('publish')).payload}`).toBe('x');
   });
 
   test.each([

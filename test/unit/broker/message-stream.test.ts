@@ -144,6 +144,20 @@ describe('a stream with a name', () => {
     await third.close();
   });
 
+  test('holds nobody up when the broker stops, and loses nothing', async () => {
+    const [name, topic] = [unique('named'), unique('topic')];
+    const query = `${filterOf(topic)}&name=${name}`;
+    const open = await stream(query);
+    await broker.sluice.publish(topic, 'x', { qos: 1 });
+    await open.next();
+    const begun = performance.now();
+    await broker.restart();
+    expect(performance.now() - begun).toBeLessThan(4_000);
+    const again = await stream(query);
+    expect(await again.next()).toMatchObject({ message: { payload: 'x' } });
+    await again.close();
+  });
+
   test('takes the place of the one before it', async () => {
     const [name, topic] = [unique('named'), unique('topic')];
     const query = `${filterOf(topic)}&name=${name}`;

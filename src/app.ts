@@ -9,6 +9,7 @@ import { Commands } from './admin/commands.ts';
 import { socketBeside, socketIn } from './admin/control-socket.ts';
 import { createLog, programLog } from './admin/log.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
+import { traceHandlers } from './admin/traces.ts';
 import { Api, type ApiListener, type ApiListenerOptions } from './api/api.ts';
 import { MetricsExposition } from './api/exposition.ts';
 import { keyHandlers } from './api/key-commands.ts';
@@ -152,6 +153,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
     ...explainHandlers(parts),
     ...broker.commandHandlers,
     ...keyHandlers(keys, Date.now),
+    ...traceHandlers(broker.traces),
   };
   const reloadHandler: CommandHandlers['reload'] = () => reload().then((summary) => ({ summary }), refusedByConfig);
   const commands = new Commands({ reload: reloadHandler, ...handlers }, audit);

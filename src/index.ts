@@ -19,6 +19,7 @@ import type { ConfigInput } from './config/schema.ts';
 import type { CommandAnswer, CommandRequest, SingleName } from './contracts/commands.ts';
 import type { Hooks, PublishOutcome } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
+import type { TraceEventView } from './contracts/traces.ts';
 import type { Listener } from './contracts/transport.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
 
@@ -38,6 +39,7 @@ export { CommandFailure, type FailureKind, RequestError } from './contracts/fail
 export type * from './contracts/hooks.ts';
 export type { Log } from './contracts/log.ts';
 export type { DeliverVerdict } from './contracts/pipeline.ts';
+export type { TraceEventView, TraceRequest, TraceView } from './contracts/traces.ts';
 export type { Listener } from './contracts/transport.ts';
 export type {
   ConnectionView,
@@ -119,6 +121,11 @@ export interface SluiceBroker extends BrokerCalls {
   readonly view: BrokerView;
   /** What was dropped and refused last, and topics to which nobody had subscribed: the reasons are in `DropView`. */
   readonly drops: Drops;
+  /**
+   * Client traces, as the commands `traces …`; `events` gives them as they come, until the trace ends or `signal` is
+   * aborted. Throws a CommandFailure if there is no such trace.
+   */
+  readonly traces: BrokerCalls['traces'] & { events(id: string, signal: AbortSignal): AsyncIterable<TraceEventView> };
   /** What the broker counts and measures, by the name of the metric, as it is now: see docs/reference/metrics.md. */
   statistics(): Statistics;
   /**
@@ -163,8 +170,9 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     ...(options.use === undefined ? {} : { use: options.use }),
     ...(options.on === undefined ? {} : { on: options.on }),
   });
+  const calls = brokerCalls(commands);
   return {
-    ...brokerCalls(commands),
+    ...calls,
     listeners,
     events: broker.events,
     ended,
@@ -191,6 +199,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     command: (name, request) => commands.run(name, request),
     view: broker.view,
     drops: broker.drops,
+    traces: { ...calls.traces, events: (id, signal) => broker.traces.events(id, signal) },
     statistics: () => broker.statistics(),
     close,
   };

@@ -34,6 +34,11 @@ export class Deque<T> {
     return this.#length === 0 ? undefined : this.#ring[(this.#head + this.#length - 1) & (this.#ring.length - 1)];
   }
 
+  /** The one behind `index` others; undefined if they are fewer. */
+  at(index: number): T | undefined {
+    return index < this.#length ? this.#ring[(this.#head + index) & (this.#ring.length - 1)] : undefined;
+  }
+
   shift(): T | undefined {
     if (this.#length === 0) return undefined;
     const item = this.#ring[this.#head];

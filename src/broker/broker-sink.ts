@@ -167,6 +167,10 @@ export class BrokerSink implements Sink {
     if (this.#probes.isActive) this.#probes.dropped(reason, session, message);
   }
 
+  queued(session: ClientSession, message: Message): void {
+    this.#journal.queued(session, message);
+  }
+
   unmatched(message: Message): void {
     this.#journal.unmatched(message);
   }

@@ -40,6 +40,7 @@ import { mayPublish } from './publisher-rights.ts';
 import { StoreWaits } from './store-waits.ts';
 import { reclassifySession } from './subscribe.ts';
 import { SysTopics } from './sys-topics.ts';
+import type { Traces } from './traces.ts';
 import { BrokerView } from './view.ts';
 
 export interface CloseOptions {
@@ -86,6 +87,8 @@ export class Broker implements BanList {
   readonly drops: Drops;
   /** What it does for operators and programs by itself. */
   readonly commandHandlers: BrokerCommandHandlers;
+  /** Client traces. */
+  readonly traces: Traces;
   /**
    * Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is
    * to be closed.
@@ -145,6 +148,7 @@ export class Broker implements BanList {
       clients: this.#localClients,
       publish: (topic, fields) => this.publish(topic, fields),
     });
+    this.traces = this.#context.journal.traces;
     this.#store = options.store;
     this.#timers = options.timers ?? systemTimers;
     this.#after = options.timers?.every;
@@ -222,6 +226,7 @@ export class Broker implements BanList {
     memory.tick(now);
     this.view.tick();
     this.drops.tick();
+    this.traces.tick();
   }
 
   /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */
@@ -432,6 +437,7 @@ export class Broker implements BanList {
     await this.#closeStore(deadline).finally(() => {
       this.#context.leaveScheduler();
       this.#endPublishing();
+      this.traces.close();
       this.#resolveEnded();
     });
   }

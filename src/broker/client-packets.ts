@@ -33,7 +33,7 @@ export class ClientPackets implements PacketReceiver {
     this.#connection = connection;
   }
 
-  onPublish(message: Message, packetId: PacketId, _dup: boolean, topicAlias: number): void {
+  onPublish(message: Message, packetId: PacketId, dup: boolean, topicAlias: number): void {
     const connection = this.#connection;
     const { context, state } = connection;
     if (state.name !== 'open') return this.#outOfTurn('PUBLISH');
@@ -46,6 +46,9 @@ export class ClientPackets implements PacketReceiver {
     if (topicAlias !== 0) message.topic = state.inboundAliases!.resolve(topicAlias, message.topic);
     if (context.topicMetrics !== null) context.topicMetrics.received(message);
     message.publisher = state.publisher;
+    const { tracer } = context.journal;
+    const isTraced = tracer?.concerns(connection, message.topic, null) === true;
+    if (isTraced) tracer!.publishReceived(connection, message, packetId, dup, topicAlias);
     message.expiresAt = message.expirySeconds < 0 ? never : core.now + message.expirySeconds * 1000;
     const { session } = state;
     const fault = faultOfRequest(settings, message);
@@ -56,6 +59,7 @@ export class ClientPackets implements PacketReceiver {
     }
     const code = ruledCode(session, message);
     if (isFailure(code)) return refusePublish(connection, session, message, packetId, code, 'rules');
+    if (isTraced) context.journal.publishAllowed(state.identity, message);
     const search = core.searchRoute(message.topic);
     if (search === null) return this.#publish(message, packetId, session);
     const kept = message.keep();
@@ -122,9 +126,11 @@ export class ClientPackets implements PacketReceiver {
     const connection = this.#connection;
     const { session, context } = connection;
     if (session === null) return this.#outOfTurn('An acknowledgement');
-    const { counters } = context;
+    const { counters, journal } = context;
+    const { tracer } = journal;
     counters.packetsReceived++;
     counters.receivedByType[type]!++;
+    if (tracer?.concerns(connection, null, null)) tracer.ackReceived(connection, type, packetId, reasonCode);
     // The answers of QoS 2 are stored themselves.
     if (type === PacketType.puback || !context.storeHealth.isStrained || !session.isPersistent) {
       return this.takeAck(type, packetId, reasonCode);
@@ -142,16 +148,18 @@ export class ClientPackets implements PacketReceiver {
 
   onPing(): void {
     if (this.#connection.session === null) return this.#outOfTurn('PINGREQ');
-    const { counters } = this.#connection.context;
+    const { counters, journal } = this.#connection.context;
     counters.packetsReceived++;
     counters.receivedByType[PacketType.pingreq]!++;
+    journal.tracer?.ping(this.#connection);
     this.#connection.sendBytes(pingresp);
   }
 
   onPacket(packet: ControlPacket): void {
-    const { counters } = this.#connection.context;
+    const { counters, journal } = this.#connection.context;
     counters.packetsReceived++;
     counters.receivedByType[PacketType[packet.cmd]]!++;
+    journal.tracer?.packetReceived(this.#connection, packet);
     handleControlPacket(this.#connection, packet);
   }
 }

@@ -142,6 +142,7 @@ function refuseAck(connection: Connection, { qos }: Message, packetId: PacketId,
     const { state } = connection;
     if (state.name !== 'open' || !state.isAnswered) return;
     raiseQuota(state);
+    connection.context.journal.tracer?.ackSent(connection, type, packetId, code, why);
     connection.sendBytes(bytes);
   });
 }

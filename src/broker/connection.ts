@@ -70,6 +70,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   /** Whether reason strings are welcome. [MQTT5 3.1.2-29] */
   wantsProblemInformation = true;
   heldAnswers = 0;
+  /** See `TracedConnection`. */
+  traced = -1;
   /** As what `ConnectionCounts` has it. */
   countedVersion: CountedVersion = 0;
   /** When the last whole packet came: later bytes belong to an unfinished one. */
@@ -166,6 +168,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   /** The client may come in. */
   open(state: Open): void {
     this.state = state;
+    this.traced = -1;
     this.#chargeTo(state.session.account);
     const { connectionCounts } = this.context;
     connectionCounts.add(this.stream.kind, this.countedVersion, -1);
@@ -288,7 +291,9 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     const state = this.state as Open;
     this.#chooseTopic(message, header);
     state.outboundAliases?.sent(message.topic, header);
-    const { counters, topicMetrics } = this.context;
+    const { counters, topicMetrics, journal } = this.context;
+    const { tracer } = journal;
+    if (tracer?.concerns(this, message.topic, message.publisher)) tracer.publishSent(this, message, header);
     counters.publishSent++;
     counters.publishBytesSent += message.payloadEnd - message.payloadStart;
     if (topicMetrics !== null) topicMetrics.sent(message);
@@ -319,6 +324,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     if (state.name !== 'open' || !state.isAnswered) return;
     const isEnd = type === PacketType.pubcomp || type === PacketType.puback || isFailure(reasonCode);
     if (isEnd && type !== PacketType.pubrel) raiseQuota(state);
+    const { tracer } = this.context.journal;
+    if (tracer?.concerns(this, null, null)) tracer.ackSent(this, type, packetId, reasonCode);
     const output = this.#output;
     const chunk = output.reserve(ackBytes(reasonCode, this.traits.version));
     const start = output.length;
@@ -340,6 +347,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     let bytes = encodeAnswer(mayExplain ? packet : withoutExplanations(packet), traits.version);
     if (bytes.length > packetBytesMax) bytes = encodeAnswer(withoutExplanations(packet), traits.version);
     if (bytes.length > packetBytesMax) return false;
+    this.context.journal.tracer?.packetSent(this, packet);
     this.sendBytes(bytes);
     return true;
   }

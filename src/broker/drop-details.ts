@@ -5,6 +5,8 @@ import type { BrokerSettings } from '../contracts/settings.ts';
 import { readPublisher } from '../protocol/publisher.ts';
 import type { DropEntry } from './drop-ring.ts';
 
+type DetailedDrop = Pick<DropEntry, 'reason' | 'figure' | 'limit' | 'bytes'>;
+
 export function dropViewOf(entry: DropEntry, settings: BrokerSettings): DropView {
   const { time, lastTime, count, reason, topic, qos, bytes, recipient } = entry;
   return {
@@ -31,7 +33,8 @@ export function publisherView(
   return address === null ? null : { kind: 'client', clientId: null, username, address };
 }
 
-function detailOf(entry: DropEntry, settings: BrokerSettings): string {
+/** For entries that have no words of their own. */
+export function detailOf(entry: DetailedDrop, settings: BrokerSettings): string {
   const { reason, figure, limit } = entry;
   switch (reason) {
     case 'slowConsumer':
@@ -52,7 +55,7 @@ function detailOf(entry: DropEntry, settings: BrokerSettings): string {
 }
 
 /** The queue as it was: one message less, where the oldest one has made room. */
-function queueDetail({ figure, limit, bytes }: DropEntry, { limits }: BrokerSettings): string {
+function queueDetail({ figure, limit, bytes }: DetailedDrop, { limits }: BrokerSettings): string {
   const { queueMessages, queueBytes, queuePolicy } = limits;
   const policy = `queuePolicy: ${queuePolicy}`;
   if (figure + 1 >= queueMessages) return `${figure} messages wait (limits.queueMessages: ${queueMessages}, ${policy})`;

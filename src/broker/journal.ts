@@ -1,6 +1,6 @@
 /**
- * What the broker decides about messages and clients is reported here, once, by whoever decides it: the audit log and
- * the ring of drops hear of it, each as far as it is concerned. Nobody who decides knows who listens.
+ * What the broker decides about messages and clients is reported here, once, by whoever decides it: the audit log, the
+ * ring of drops and client traces hear of it, each as far as it is concerned. Nobody who decides knows who listens.
  *
  * Drops may be very many: `dropped` allocates nothing.
  */
@@ -8,19 +8,22 @@ import { RateLimit } from '../base/rate-limit.ts';
 import type { AccessPolicy, AccessRequest } from '../contracts/access.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Ban } from '../contracts/bans.ts';
-import type { DropReasonName } from '../contracts/drops.ts';
+import { type DropReasonName, dropReasonTexts } from '../contracts/drops.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
-import type { StageEnd } from '../contracts/pipeline.ts';
+import type { StageEnd, StageReport } from '../contracts/pipeline.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { DropReason, SkipReason } from '../core/sink.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
-import { brokerPublisher, clientPublisher, willPublisher } from '../protocol/publisher.ts';
+import { brokerPublisher, clientPublisher, readPublisher, willPublisher } from '../protocol/publisher.ts';
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
+import type { Topic } from '../protocol/topic.ts';
 import { AuditEvents, type AuditedConnection, isUsernameKnown } from './audit-events.ts';
+import { detailOf } from './drop-details.ts';
 import { type Drop, DropRing } from './drop-ring.ts';
+import { Traces } from './traces.ts';
 import { UnmatchedTopics } from './unmatched-topics.ts';
 
 /** Who refuses a PUBLISH, or a will. */
@@ -66,6 +69,9 @@ class ReusedDrop implements Drop {
 
 export class Journal {
   readonly drops: DropRing;
+  readonly traces: Traces;
+  /** Of packets and other things that only traces want to know. Null: no trace goes on. */
+  tracer: Traces | null = null;
   readonly unmatchedTopics: UnmatchedTopics;
   /** Whose packets are being handled, as far as it is known: for the user and address of a publisher. */
   publishing: ClientIdentity | null = null;
@@ -74,12 +80,21 @@ export class Journal {
   readonly #time: { readonly now: number };
   readonly #ruleLimit: RateLimit<'rule'>;
   readonly #drop = new ReusedDrop();
+  readonly #settings: BrokerSettings;
+  /** What the drop is about that is told now. */
+  #message: Message | null = null;
+  #session: ClientSession | null = null;
 
   constructor({ settings, audit, access, time }: JournalOptions) {
     this.drops = new DropRing(settings.diagnostics.drops);
     this.unmatchedTopics = new UnmatchedTopics(settings.diagnostics.unmatchedTopics);
     this.#audit = new AuditEvents(audit);
+    const onActive = (isActive: boolean) => {
+      this.tracer = isActive ? this.traces : null;
+    };
+    this.traces = new Traces({ settings, audit, time, onActive });
     this.#access = access;
+    this.#settings = settings;
     this.#time = time;
     this.#ruleLimit = new RateLimit(
       ruleLimits,
@@ -104,15 +119,23 @@ export class Journal {
 
   connected(connection: AuditedConnection, mechanism: string | null, sessionPresent: boolean): void {
     this.#audit.connected(connection, mechanism, sessionPresent);
+    this.tracer?.decision('connected', connection, null, () => ({
+      username: connection.identity?.username ?? null,
+      mechanism,
+      session: sessionPresent ? 'resumed' : 'new',
+    }));
   }
 
   disconnected(connection: AuditedConnection, why: string): void {
     this.#audit.disconnected(connection, why);
+    this.tracer?.decision('disconnected', connection, null, () => ({ why }));
   }
 
   /** The new connection has the client identifier of one that is open. */
   takenOver(connection: AuditedConnection, previous: AuditedConnection): void {
     this.#audit.takenOver(connection, previous);
+    const from = previous.stream.remoteAddress;
+    this.tracer?.decision('takenOver', connection, null, () => ({ from }));
   }
 
   /** The client broke the protocol or a limit, or may not come in. `wasAnswered`: its CONNACK had left. */
@@ -234,8 +257,38 @@ export class Journal {
   }
 
   /** See `Sink.unmatched`. */
-  unmatched({ topic, publisher }: Message): void {
+  unmatched(message: Message): void {
+    const { topic, publisher } = message;
     if (publisher !== brokerPublisher) this.unmatchedTopics.add(topic, publisher, this.#time.now);
+    this.tracer?.unmatched(message);
+  }
+
+  /** See `Sink.queued`. */
+  queued(session: ClientSession, message: Message): void {
+    this.tracer?.queued(session, message);
+  }
+
+  /** The rules let the client publish it. For traces only. */
+  publishAllowed(client: ClientIdentity, { topic, qos, retain }: Message): void {
+    this.#allowed(client, topic, { action: 'publish', topic: topic.name, qos, retain }, {});
+  }
+
+  /** The rules, and the hook if there is one, let the client subscribe. */
+  subscribeAllowed(client: ClientIdentity, filter: string, qos: QoS, granted: number): void {
+    if (this.tracer !== null) this.#allowed(client, null, { action: 'subscribe', filter, qos }, { granted });
+  }
+
+  #allowed(client: ClientIdentity, topic: Topic | null, request: AccessRequest, outcome: object): void {
+    this.tracer?.rule(client, topic, request, () => {
+      const rule = this.#access?.explain?.(client, request).rule;
+      return { isAllowed: true, ...outcome, ...(rule === undefined ? {} : { rule }) };
+    });
+  }
+
+  /** To whom the pipeline tells what its stages do with a message; undefined: nobody wants to know. */
+  stageReport(client: ClientIdentity | null, { topic }: Message): StageReport | undefined {
+    const { tracer } = this;
+    return tracer === null ? undefined : (done) => tracer.stage(client, topic, () => ({ topic: topic.name, ...done }));
   }
 
   /** A stage of a pipeline, or a step of the program, gave up a message of this publisher. */
@@ -278,6 +331,8 @@ export class Journal {
     drop.recipient = session === null ? null : session.clientId;
     drop.detail = detail;
     drop.figure = drop.limit = 0;
+    this.#message = message;
+    this.#session = session;
     return drop;
   }
 
@@ -290,6 +345,28 @@ export class Journal {
 
   #end(reason: DropReasonName, drop: ReusedDrop, count = 1, hash = 0): void {
     this.drops.add(reason, drop, this.#time.now, count, hash);
+    if (this.tracer !== null) this.#trace(this.tracer, reason, drop, count);
+    this.#message = this.#session = null;
+  }
+
+  #trace(tracer: Traces, reason: DropReasonName, drop: ReusedDrop, count: number): void {
+    const { publisher, username, address, topic, qos, bytes, recipient } = drop;
+    const details = () => {
+      const detail = drop.detail ?? detailOf({ ...drop, reason }, this.#settings);
+      const of = topic === null ? {} : { topic, ...(qos < 0 ? {} : { qos }), bytes };
+      const whose = publisher === null || this.#session === null ? {} : { publisher: readPublisher(publisher) };
+      return {
+        reason,
+        detail,
+        ...of,
+        ...whose,
+        ...(recipient === null ? {} : { recipient }),
+        ...(count > 1 ? { count } : {}),
+      };
+    };
+    const from = publisher === null ? null : readPublisher(publisher).clientId;
+    const about = { session: this.#session, client: { clientId: from, username, address }, publisher };
+    tracer.dropped(dropReasonTexts[reason].kind, about, this.#message?.topic ?? null, details);
   }
 
   /** Which rule refuses, if it is one. `isAudited`: the audit log limits how often it asks. */

@@ -100,7 +100,7 @@ function transform(publisher: Publisher, message: Message): void {
   const { pipeline } = context;
   if (!passesHooks || !isPiped(pipeline, message.topic)) return render(publisher, [message]);
   const seen = opened(message);
-  const ask = () => pipeline.onPublish(asker.identity!, seen);
+  const ask = () => pipeline.onPublish(asker.identity!, seen, context.journal.stageReport(asker.identity, message));
   withAnswer<PipelineVerdict>(asker, 'onPublish', ask, failed, (verdict) => {
     if (publisher.isAbandoned) return;
     if (verdict.verdict === 'reject') {

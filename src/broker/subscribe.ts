@@ -151,6 +151,7 @@ function subscribeNext(
     const settle = (code: number, by: SubscribeRefusedBy) => {
       granted.push(code);
       if (isFailure(code)) reportRefused(connection, request, code, by);
+      else connection.context.journal.subscribeAllowed(connection.identity!, request.topic, request.qos, code);
     };
     const allow = (code: number, by: SubscribeRefusedBy) => {
       if (isFailure(code)) settle(code, by);

@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   pipeline: async () => (await import('./pipeline.ts')).pipeline,
   access: async () => (await import('./access.ts')).access,
   passwd: async () => (await import('./passwd.ts')).passwd,
+  trace: async () => (await import('./trace.ts')).trace,
   drops: async () => (await import('./drops.ts')).drops,
   admin: async () => (await import('./admin.ts')).admin,
   cert: async () => (await import('./cert.ts')).cert,
@@ -37,6 +38,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice cert                    make certificates for development
   sluice admin key create|…      keys of the HTTP API of a running broker
   sluice drops                   what a running broker dropped and refused last
+  sluice trace start|list|…      what happens with a client or topic, as it happens
 
 To a running broker, on its machine or at a --url:
 

@@ -108,10 +108,13 @@ export async function* streamFromBroker<Name extends StreamName>(
   signal: AbortSignal,
 ): AsyncGenerator<CommandAnswer<Name>> {
   const response = await ask(broker, name, request as object, '');
+  const lines = createInterface({ input: response });
+  // It takes no notice of a stream that is cut off.
+  response.once('close', () => lines.close());
   const stop = () => response.destroy();
   signal.addEventListener('abort', stop);
   try {
-    for await (const line of createInterface({ input: response })) yield checkedAnswer(name, JSON.parse(line));
+    for await (const line of lines) yield checkedAnswer(name, JSON.parse(line));
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {

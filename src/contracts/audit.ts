@@ -26,6 +26,9 @@ export interface AuditEvent {
     | 'subscribeRefused'
     /** The configuration was read anew. */
     | 'reloaded'
+    /** A client trace: `by` whom, and of which client, user, address or topic. */
+    | 'traceStarted'
+    | 'traceStopped'
     /** A command to the running broker, on its socket or from the program. */
     | 'command';
   readonly client?: string | null | undefined;

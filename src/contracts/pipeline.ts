@@ -12,6 +12,16 @@ export interface StageEnd {
   readonly why: string | null;
 }
 
+/** Told of what each stage does with a message, for client traces. */
+export type StageReport = (done: {
+  readonly stage: string;
+  readonly outcome: 'passed' | StageEnd['how'];
+  /** That go on in its place. */
+  readonly messages: number;
+  readonly microseconds: number;
+  readonly why?: string;
+}) => void;
+
 /** What the pipeline says of a message, and what ended its way if something did. */
 export type PipelineVerdict = PublishVerdict & { readonly end?: StageEnd | null };
 
@@ -30,7 +40,7 @@ export interface MessagePipeline {
    */
   concerns(topicName: string): boolean;
   /** Before routing, storing and acknowledging. Of a will, `client` is whose it is. */
-  onPublish(client: ClientIdentity, message: PublishedMessage): Awaitable<PipelineVerdict>;
+  onPublish(client: ClientIdentity, message: PublishedMessage, report?: StageReport): Awaitable<PipelineVerdict>;
   /**
    * The class of subscribers that a subscription belongs to, or null for those who get messages as they were published.
    * All of one class get the same, so it is made once for them. `accept` is the user property of that name of

@@ -218,6 +218,12 @@ const diagnostics = z.strictObject({
     .describe(
       'a client is [slow](../guides/why-did-it-not-arrive.md#slow-subscribers) that acknowledges so long after a message came for it. 0: none is',
     ),
+  traces: whole(0, 64)
+    .default(8)
+    .describe(
+      '[client traces](../guides/why-did-it-not-arrive.md#trace-a-client) at one time, with those that have ended',
+    ),
+  traceBytes: bytes(10_000, 1_073_741_824).default(10_485_760).describe('memory that the events of one trace take'),
 });
 
 export type Wills = DeepReadonly<z.output<typeof wills>>;

@@ -168,11 +168,14 @@ export class Delivering {
       ledger.pressure < Pressure.queues && queue.inMemory < inMemoryMessages && queue.inMemoryBytes < inMemoryBytes;
     if (queue.spilled === 0 && (!this.#store.canPage || (isWantedInMemory && hasMemory))) queue.push(delivery);
     else queue.spill(delivery);
+    this.#sink.queued(session, delivery.message);
   }
 
   /** Appends to the queue of a session, in memory; what is in the store already stays there. */
   enqueue(session: Session, delivery: Delivery): void {
-    if (this.#hasMadeRoom(session, delivery)) session.queue.push(delivery);
+    if (!this.#hasMadeRoom(session, delivery)) return;
+    session.queue.push(delivery);
+    this.#sink.queued(session, delivery.message);
   }
 
   /** Applies the queue's limits; false if the new message is the one to drop. */

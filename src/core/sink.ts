@@ -85,6 +85,8 @@ export interface Sink {
   noRoom(reason: 'queueFull' | 'retainedLimit', session: Session | null, message: Message | null): void;
   /** The session does not get this message, which may be borrowed. */
   skipped(reason: SkipReason, session: Session, message: Message): void;
+  /** A message waits for this session from now on. */
+  queued(session: Session, message: Message): void;
   /** Nobody has subscribed to the topic of this message, which may be borrowed. */
   unmatched(message: Message): void;
   /**

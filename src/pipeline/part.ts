@@ -1,5 +1,5 @@
 import type { Awaitable, ClientIdentity, PublishedMessage } from '../contracts/hooks.ts';
-import type { StageEnd } from '../contracts/pipeline.ts';
+import type { StageEnd, StageReport } from '../contracts/pipeline.ts';
 import type { PipelineSettings } from '../contracts/pipeline-settings.ts';
 import type { Publisher, Publishers } from './publishers.ts';
 
@@ -21,13 +21,15 @@ export interface PartContext {
   quarantined: number;
   /** Where the message, or a part of what was made of it, went no further last. */
   end: StageEnd | null;
+  /** Told of each stage; null: nobody wants to know. */
+  readonly report: StageReport | null;
 }
 
 /** For each message anew, so it is written out: spread objects would take longer than a short stage. */
 export function partContext(now: number, fields: Partial<PartContext> = {}): PartContext {
   const { client = null, publisher = null, original = null, publishers = null } = fields;
-  const { subscriberClass = null, isRetained = false, quarantined = 0 } = fields;
-  return { client, publisher, now, original, publishers, subscriberClass, isRetained, quarantined, end: null };
+  const { subscriberClass = null, isRetained = false, quarantined = 0, report = null } = fields;
+  return { client, publisher, now, original, publishers, subscriberClass, isRetained, quarantined, end: null, report };
 }
 
 /** Something that messages to some topics go through: a configured pipeline, or what a program gave to `use`. */

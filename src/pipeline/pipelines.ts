@@ -20,6 +20,7 @@ import type {
   QuarantinedMessage,
   QuarantineEntry,
   QuarantineStore,
+  StageReport,
 } from '../contracts/pipeline.ts';
 import type { PipelineLimits, PipelineSettings } from '../contracts/pipeline-settings.ts';
 import { rememberingKinds } from '../contracts/stage-kinds.ts';
@@ -252,10 +253,14 @@ export class Pipelines implements MessagePipeline {
     return hasArrived(payload);
   }
 
-  onPublish(client: ClientIdentity | null, message: PublishedMessage): Awaitable<PipelineVerdict> {
+  onPublish(
+    client: ClientIdentity | null,
+    message: PublishedMessage,
+    report: StageReport | null = null,
+  ): Awaitable<PipelineVerdict> {
     // The connection is about to be closed, unanswered, so the client sends it again.
     if (this.#isClosed) return new Promise(() => {});
-    const context = partContext(this.#options.now(), { client, publisher: client, original: message });
+    const context = partContext(this.#options.now(), { client, publisher: client, original: message, report });
     try {
       const messages = through(this.#onPublish, 0, message, context);
       if (!(messages instanceof Promise)) return verdictOf(messages, message, context);

@@ -4,7 +4,7 @@
 import { Histogram } from '../base/histogram.ts';
 import { printableWithin } from '../base/printable.ts';
 import type { Awaitable } from '../contracts/hooks.ts';
-import type { QuarantinedMessage, StageEnd } from '../contracts/pipeline.ts';
+import type { QuarantinedMessage, StageEnd, StageReport } from '../contracts/pipeline.ts';
 import type { OnError } from '../contracts/pipeline-settings.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { failureReason, Rejection, StageFailure } from './errors.ts';
@@ -108,12 +108,23 @@ export class StageRun {
       counters.dropped++;
       this.#ended(context, this.stage.due === undefined ? 'dropped' : 'held');
     } else counters.out += outcome.length;
+    if (context.report !== null) this.#report(context.report, context, outcome, milliseconds);
     this.trace?.(this, outcome === true ? [item] : outcome === false ? [] : outcome, milliseconds * 1000);
     return outcome;
   }
 
+  get #title(): string {
+    return `pipeline ${JSON.stringify(this.#options.pipeline)}, stage ${this.name}`;
+  }
+
+  #report(report: StageReport, { end }: PartContext, outcome: Outcome, milliseconds: number): void {
+    const messages = outcome === true ? 1 : outcome === false ? 0 : outcome.length;
+    const how = messages > 0 ? 'passed' : end!.how;
+    report({ stage: this.#title, outcome: how, messages, microseconds: Math.round(milliseconds * 1000) });
+  }
+
   #ended(context: PartContext, how: StageEnd['how'], why: string | null = null): void {
-    context.end = { stage: `pipeline ${JSON.stringify(this.#options.pipeline)}, stage ${this.name}`, how, why };
+    context.end = { stage: this.#title, how, why };
   }
 
   /** The stage that redirected a message last says whether its publisher must have the right to publish it so. */
@@ -126,6 +137,16 @@ export class StageRun {
     const milliseconds = performance.now() - startedAt;
     this.durations.add(milliseconds / 1_000);
     this.trace?.(this, error as Error, milliseconds * 1000);
+    const { report } = context;
+    if (report === null) return this.failed(error, item, context);
+    const why = printableWithin(failureReason(error), reasonBytesMax);
+    report({
+      stage: this.#title,
+      outcome: outcomeOf(this.#options.onError),
+      messages: 0,
+      microseconds: milliseconds * 1000,
+      why,
+    });
     return this.failed(error, item, context);
   }
 
@@ -161,4 +182,10 @@ export class StageRun {
         return false;
     }
   }
+}
+
+/** What becomes of a message on which the stage fails. */
+function outcomeOf(onError: OnError): 'passed' | StageEnd['how'] {
+  if (onError === 'pass' || onError === 'tag') return 'passed';
+  return onError === 'quarantine' ? 'quarantined' : onError === 'reject' ? 'rejected' : 'dropped';
 }

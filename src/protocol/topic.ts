@@ -43,6 +43,8 @@ export class Topic {
   collections: readonly object[] | null = null;
   /** A slot for topics to which nobody has subscribed: where messages to them are counted. */
   unmatched: object | null = null;
+  /** A slot for client traces: whether one is about it, and which state of the traces that was for. */
+  traced = -1;
 
   /** `utf8[start, end)` is the name. */
   constructor(name: string, utf8: Buffer, start: number, end: number) {

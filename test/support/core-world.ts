@@ -139,6 +139,7 @@ export class World {
       skipped: () => {},
       unmatched: () => {},
       slow: () => {},
+      queued: () => {},
       sessionEnded: () => {},
     };
   }

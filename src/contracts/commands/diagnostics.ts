@@ -1,9 +1,12 @@
-/** Why a message did not arrive: see `broker/drops.ts`. */
+/** Why a message did not arrive: see `broker/drops.ts` and `broker/traces.ts`. */
 import { z } from 'zod';
 import { dropReasonNames, dropView, unmatchedView } from '../drops.ts';
-import { type CommandDeclarations, pageOf, pageWith } from './declaration.ts';
+import { traceEventView, traceRequest, traceView } from '../traces.ts';
+import { type CommandDeclarations, nothing, pageOf, pageWith } from './declaration.ts';
 
 const topic = z.string().nullable().default(null).describe('topic filter that the topic matches; null: any');
+
+const traceId = z.string().min(1).describe('name of the trace');
 
 export const diagnosticsCommands = {
   'drops list': {
@@ -27,5 +30,38 @@ export const diagnosticsCommands = {
     route: 'GET /drops/unmatched',
     request: pageWith({ topic }),
     answer: pageOf(unmatchedView, 'topics, those with the most messages first'),
+  },
+  'traces list': {
+    what: 'lists client traces that go on, and the last ones that have ended',
+    area: 'diagnostics',
+    role: 'viewer',
+    route: 'GET /traces',
+    request: nothing,
+    answer: z.strictObject({ items: z.array(traceView).readonly().describe('traces, the oldest first') }),
+  },
+  'traces start': {
+    what: 'begins a client trace, which ends by itself',
+    area: 'diagnostics',
+    role: 'operator',
+    route: 'POST /traces',
+    request: traceRequest,
+    answer: traceView,
+  },
+  'traces stop': {
+    what: 'ends a client trace; its events can still be read for a while',
+    area: 'diagnostics',
+    role: 'operator',
+    route: 'POST /traces/{id}/stop',
+    request: z.strictObject({ id: traceId }),
+    answer: traceView,
+  },
+  'traces events': {
+    what: 'gives the events of a client trace, from the first that is kept and then as they come, until it ends',
+    area: 'diagnostics',
+    role: 'operator',
+    route: 'GET /traces/{id}/events',
+    request: z.strictObject({ id: traceId }),
+    answer: traceEventView,
+    isStream: true,
   },
 } as const satisfies CommandDeclarations;

@@ -22,6 +22,7 @@ function passing(changes: readonly MessageChange[]) {
       scheduler: { checkSoon() {} },
       limitedLog: { error: (_kind: string, _fields: object, text: string) => void told.push(text) },
       advanceClock() {},
+      journal: { stageReport: () => undefined },
       pipeline: {
         generation: 1,
         concerns: (topic: string) => topic === 'in',

@@ -15,7 +15,7 @@ import { addMonitoring, type Monitoring } from './monitoring.ts';
 import { openApi } from './openapi.ts';
 import { checkHeaders, checkHost, type KnownNames } from './own-host.ts';
 import { problemFrom, problemOf, retryAfter } from './problem.ts';
-import { addRoutes, methods, sendProblem } from './routes.ts';
+import { addRoutes, sendProblem } from './routes.ts';
 import type { StreamPlaces } from './stream-places.ts';
 
 export interface ApiTools extends CallerTools, DoorTools {
@@ -84,8 +84,7 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces): Promise
   });
   app.setNotFoundHandler(({ method, url }, reply) => {
     const detail = `There is nothing for ${method} ${url.slice(0, shownMax)}`;
-    if (methods.includes(method)) return sendProblem(reply, problemOf('no-such-path', detail));
-    return sendProblem(reply.header('Allow', methods.join(', ')), problemOf('no-such-method', detail));
+    return sendProblem(reply, problemOf('no-such-path', detail));
   });
   addRoutes(app, {
     commands,

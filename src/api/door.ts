@@ -24,6 +24,8 @@ export interface DoorTools {
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
+/** Those that any path takes, or refuses as one that it does not; no path knows others. */
+export const methods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 /** Requests that one connection may have under way. Hardly any client sends a second one before it has its answer. */
 const pipelinedMax = 16;
 /** On the control socket, whose owner has other means. */
@@ -84,6 +86,11 @@ export class Door {
     response.once('close', () => this.#connections.end(name));
     if (this.#connections.begin(socket) > pipelinedMax) {
       stopReading(socket);
+      return false;
+    }
+    if (!methods.includes(request.method ?? '')) {
+      const detail = `${request.method} is taken by no path`;
+      refuse(response, problemOf('no-such-method', detail), { Allow: methods.join(', ') });
       return false;
     }
     try {

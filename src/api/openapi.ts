@@ -78,6 +78,7 @@ function operation(name: CommandName, declaration: CommandDeclaration): Json {
       : {}),
     responses: {
       200: { description: isStream ? 'events, one after the other' : 'done', content },
+      '4XX': problemResponse,
       default: problemResponse,
     },
   };

@@ -8,12 +8,10 @@ import { CommandFailure, failures } from '../contracts/failures.ts';
 import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
 import type { Caller } from '../contracts/roles.ts';
 import { TextKeys } from '../contracts/text-keys.ts';
+import { methods } from './door.ts';
 import type { IdempotencyTable } from './idempotency.ts';
 import { type Problem, problemOf } from './problem.ts';
 import type { StreamPlaces } from './stream-places.ts';
-
-/** Those that any path takes, or refuses as one that it does not. */
-export const methods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 
 export interface RouteTools {
   readonly commands: Commands;

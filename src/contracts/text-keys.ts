@@ -72,9 +72,12 @@ export class TextKeys {
   }
 }
 
+/** As JSON has them. What has too many digits for a number stays text. */
+const number = /^-?\d{1,16}(\.\d{1,20})?(e[+-]?\d{1,3})?$/i;
+
 function typedValue(text: string | readonly string[], kinds: readonly TextKind[]): unknown {
   if (typeof text !== 'string') return text;
-  if (kinds.includes('number') && /^-?\d{1,16}(\.\d+)?$/.test(text)) return Number(text);
+  if (kinds.includes('number') && number.test(text)) return Number(text);
   if (kinds.includes('boolean') && (text === 'true' || text === 'false')) return text === 'true';
   if (kinds.includes('object') && text.startsWith('{')) {
     try {

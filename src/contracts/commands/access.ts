@@ -10,6 +10,14 @@ const bannedAddress = (given: string): string | null => {
   return address === null ? null : sourceOf(address);
 };
 
+/** The same for JSON Schema. */
+const addressForms = [
+  { type: 'string', const: 'all' },
+  { type: 'string', format: 'ipv4' },
+  { type: 'string', format: 'ipv6' },
+  { type: 'string', pattern: '^([0-9a-f]{1,4}:){4}:/64$' },
+];
+
 export const accessCommands = {
   'bans list': {
     what: 'tells who is banned',
@@ -31,6 +39,7 @@ export const accessCommands = {
           (given) => given === 'all' || bannedAddress(given) !== null,
           'an address, as bans list gives it, or all',
         )
+        .meta({ anyOf: addressForms })
         .describe('address, as `bans list` gives it, or `all`'),
     }),
     answer: count('bans that were lifted'),

@@ -14,6 +14,9 @@ import { Api, type ApiListener, type ApiListenerOptions } from './api/api.ts';
 import { MetricsExposition } from './api/exposition.ts';
 import { keyHandlers } from './api/key-commands.ts';
 import { Keys } from './api/keys.ts';
+import type { Login } from './api/login.ts';
+import { LoginLinks, loginLinkHandlers } from './api/login-links.ts';
+import { LoginSessions } from './api/login-sessions.ts';
 import type { Authentication } from './auth/authentication/authentication.ts';
 import { Authorization } from './auth/authorization/authorization.ts';
 import { openAuthentication, withAuthentication } from './authentication.ts';
@@ -155,13 +158,17 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
     ...keyHandlers(keys, Date.now),
     ...traceHandlers(broker.traces),
   };
+  const links = new LoginLinks();
+  const urls = () => adminListeners.map(({ url }) => url);
   const reloadHandler: CommandHandlers['reload'] = () => reload().then((summary) => ({ summary }), refusedByConfig);
-  const commands = new Commands({ reload: reloadHandler, ...handlers }, audit);
+  const linkHandlers = loginLinkHandlers(links, Date.now, urls);
+  const commands = new Commands({ reload: reloadHandler, ...linkHandlers, ...handlers }, audit);
   const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics };
   const { packetBytes } = config.limits;
   const api = new Api({
     ...{ commands, keys, log, audit, version, now: Date.now, names: config.admin, limits: config.admin },
     ...{ penalties: broker.loginPenalties, monitoring, packetBytes },
+    ...{ sessions: new LoginSessions(), login: loginOf(parts, links) },
   });
   stop.add(() => api.close());
   await openSocket(api, config, options, log);
@@ -302,6 +309,14 @@ const refusedByDisk = (cause: Error): never => {
 const refusedByConfig = (cause: Error): never => {
   throw new CommandFailure('conflict', cause.message, { cause });
 };
+
+function loginOf({ authentication, config: { admin } }: Parts, links: LoginLinks): Login {
+  const checkPassword =
+    authentication === null
+      ? null
+      : (username: string, password: Buffer) => authentication.checkPassword(username, password);
+  return { users: admin.users ?? [], checkPassword, links };
+}
 
 /** Beside the data; those of a broker without are forgotten at its end. */
 function openKeys({ store }: Config): Promise<Keys> {

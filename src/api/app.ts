@@ -11,6 +11,7 @@ import { Callers, type CallerTools, CredentialsFailure } from './callers.ts';
 import { Delays } from './delays.ts';
 import type { DoorTools } from './door.ts';
 import { IdempotencyTable } from './idempotency.ts';
+import { addLogin, type LoginTools } from './login.ts';
 import { addMonitoring, type Monitoring } from './monitoring.ts';
 import { openApi } from './openapi.ts';
 import { checkHeaders, checkHost, type KnownNames } from './own-host.ts';
@@ -18,7 +19,7 @@ import { problemFrom, problemOf, retryAfter } from './problem.ts';
 import { addRoutes, sendProblem } from './routes.ts';
 import type { StreamPlaces } from './stream-places.ts';
 
-export interface ApiTools extends CallerTools, DoorTools {
+export interface ApiTools extends LoginTools, DoorTools {
   readonly limits: CallerTools['limits'] & DoorTools['limits'];
   readonly commands: Commands;
   readonly log: Log;
@@ -94,6 +95,7 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces): Promise
     idempotency: new IdempotencyTable(tools.now),
   });
   addDescriptions(app, tools);
+  addLogin(app, tools, callers);
   addMonitoring(app, tools, callers);
   await app.ready();
   return app;

@@ -2,18 +2,34 @@
 import type { IncomingMessage } from 'node:http';
 import type { Audit } from '../contracts/audit.ts';
 import { CommandFailure } from '../contracts/failures.ts';
+import { sessionCookie } from '../contracts/login.ts';
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import { type Caller, controlSocket } from '../contracts/roles.ts';
 import type { Keys } from './keys.ts';
+import { isTokenOf, type LoginSession, type LoginSessions } from './login-sessions.ts';
 import { fromOf, placeOf, sourceFrom } from './place.ts';
 import { RequestRate } from './rates.ts';
 
 export interface CallerTools {
   readonly keys: Keys;
+  readonly sessions: LoginSessions;
   readonly penalties: LoginPenalties;
   readonly audit: Audit | null;
   readonly now: () => number;
   readonly limits: { readonly requestsPerSecondPerCaller: number };
+}
+
+const safeMethods = new Set(['GET', 'HEAD']);
+/** What browsers say of a request that the page itself, or its user, makes. */
+const ownSites = new Set(['none', 'same-origin']);
+
+/** Of the session; null: there is none, or several, of which anybody may have set the other ones. */
+export function cookieOf({ headers: { cookie = '' } }: IncomingMessage): string | null {
+  const found = cookie.split(';').flatMap((pair) => {
+    const [, name, value] = /^ *([^=]*)=(.*?) *$/.exec(pair) ?? [];
+    return name === sessionCookie && value !== undefined ? [value] : [];
+  });
+  return found.length === 1 && found[0] !== '' ? found[0]! : null;
 }
 
 /** What was shown is wrong. The answer is to be kept back for a while, since it is not the first time. */
@@ -38,12 +54,30 @@ export class Callers {
   /** Throws a CommandFailure if nobody has shown who asks, or if they ask too often. */
   of(request: IncomingMessage): Caller {
     if (placeOf(request).kind === 'socket') return controlSocket;
-    const caller = this.#find(request);
+    const session = this.sessionOf(request);
+    const caller = session === null ? this.#ofKey(request) : { ...session.who, from: fromOf(request) };
     this.#rate.take(caller.name, this.#tools.now(), 'requestsPerSecondPerCaller');
     return caller;
   }
 
-  #find(request: IncomingMessage): Caller {
+  /**
+   * Null for whoever shows a key, or nothing, or asks on the socket. Throws a CommandFailure if the session has ended,
+   * or if not its own page asks to change something.
+   */
+  sessionOf(request: IncomingMessage): LoginSession | null {
+    const { method = '', headers } = request;
+    const cookie = cookieOf(request);
+    if (cookie === null || headers.authorization !== undefined || placeOf(request).kind === 'socket') return null;
+    const session = this.#tools.sessions.find(cookie, this.#tools.now());
+    if (session === null) throw new CommandFailure('unauthenticated', 'The session has ended; log in again');
+    if (!ownSites.has(`${headers['sec-fetch-site'] ?? 'none'}`)) {
+      throw new CommandFailure('origin-refused', 'A page of another site asks in the name of this session');
+    }
+    if (safeMethods.has(method) || isTokenOf(session, headers['x-csrf-token'])) return session;
+    throw new CommandFailure('csrf-refused', 'The header X-CSRF-Token is missing, or is not that of the session');
+  }
+
+  #ofKey(request: IncomingMessage): Caller {
     const { keys, now } = this.#tools;
     const { authorization } = request.headers;
     if (authorization === undefined) throw new CommandFailure('unauthenticated', 'The request has no key');

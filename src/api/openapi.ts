@@ -4,6 +4,7 @@ import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
 import { type CommandName, commands } from '../contracts/commands.ts';
 import { failures } from '../contracts/failures.ts';
 import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
+import { loginAnswer, loginRequest, sessionCookie } from '../contracts/login.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -95,6 +96,32 @@ function withoutNull(schema: Json): Json {
   return kinds.length === 1 ? { ...rest, ...kinds[0], ...kept } : { ...rest, anyOf: kinds, ...kept };
 }
 
+/** Login is no command: whoever asks for it is nobody yet. */
+function loginPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> {
+  const tags = ['login'];
+  const refusals = { '4XX': problemResponse, default: problemResponse };
+  const who = { description: 'who asks', content: { 'application/json': { schema: schemaOf(loginAnswer, 'output') } } };
+  return {
+    [`${apiPath}/login`]: {
+      get: { operationId: 'loginShow', summary: 'tells who asks', tags, responses: { 200: who, ...refusals } },
+      post: {
+        operationId: 'loginCreate',
+        summary: 'logs in with a user name and a password, or with the token of a link, for a cookie',
+        tags,
+        security: [],
+        requestBody: { required: true, content: { 'application/json': { schema: schemaOf(loginRequest, 'input') } } },
+        responses: { 200: who, ...refusals },
+      },
+      delete: {
+        operationId: 'loginDelete',
+        summary: 'logs out',
+        tags,
+        responses: { 204: { description: 'the session has ended' }, ...refusals },
+      },
+    },
+  };
+}
+
 const problemSchema = {
   type: 'object',
   description: 'A problem document (RFC 9457)',
@@ -127,6 +154,7 @@ export function openApi(version: string): Json {
     const operations = (paths[apiPath + path] ??= {});
     operations[method.toLowerCase()] = operation(name, declaration);
   }
+  Object.assign(paths, loginPaths());
   return {
     openapi: '3.1.0',
     info: {
@@ -136,10 +164,19 @@ export function openApi(version: string): Json {
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
-    security: [{ key: [] }],
+    security: [{ key: [] }, { session: [] }],
     paths,
     components: {
-      securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'a key of `sluice admin key create`' } },
+      securitySchemes: {
+        key: { type: 'http', scheme: 'bearer', description: 'a key of `sluice admin key create`' },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: sessionCookie,
+          description:
+            'of POST /login; what changes something needs its `csrfToken` as the header X-CSRF-Token as well',
+        },
+      },
       schemas: { Problem: problemSchema },
       responses: {
         problem: {

@@ -8,13 +8,14 @@ import { CommandError, durationSeconds, readOptions } from './usage.ts';
 const help = `sluice admin key list             keys of the HTTP API, without the keys themselves
 sluice admin key create NAME      make one, and print it: it is shown this once
 sluice admin key delete ID        end one
+sluice admin login-link           print a link that logs in as an admin, once and within ten minutes
 
   --role ROLE       ${roles.join(', ')}. For create; required
   --area AREA       only for this area; several times for several (all of them):
                     ${areas.join(', ')}
   --user NAME       what it publishes and subscribes is under the rules of this user
   --for TIME        how long it is valid, as 12h or 90d (for ever)
-  --json            a line of JSON per key
+  --json            as JSON, a line per key
 ${runningHelp}`;
 
 const options = {
@@ -33,6 +34,11 @@ export async function admin(argv: readonly string[], io: Io): Promise<void> {
   if (values.help) return void stdout.write(help);
   const [what, action, name, ...more] = positionals;
   const show = (key: KeyView) => void stdout.write(`${values.json ? JSON.stringify(key) : lineOf(key)}\n`);
+  if (what === 'login-link' && action === undefined) {
+    const { urls, token } = await callBroker(runningBroker(values, io), 'login-links create', {});
+    if (urls.length === 0) throw new CommandError('The HTTP API listens nowhere; see admin.listeners');
+    return void stdout.write(`${values.json ? JSON.stringify({ urls, token }) : urls.join('\n')}\n`);
+  }
   if (what === 'key' && more.length === 0) {
     const broker = runningBroker(values, io);
     if (action === 'list' && name === undefined) {
@@ -53,7 +59,10 @@ export async function admin(argv: readonly string[], io: Io): Promise<void> {
     }
     if (action === 'delete' && name !== undefined) return show(await callBroker(broker, 'keys delete', { id: name }));
   }
-  throw new CommandError('Use: sluice admin key list, create NAME, or delete ID; see sluice admin --help', 2);
+  throw new CommandError(
+    'Use: sluice admin key list, create NAME, delete ID, or sluice admin login-link; see sluice admin --help',
+    2,
+  );
 }
 
 function among(option: string, value: string | undefined, known: readonly string[]): string {

@@ -1,5 +1,6 @@
 /** What a configuration may say of the HTTP API. */
 import { z } from 'zod';
+import { loginUser } from '../contracts/login.ts';
 import { text, whole } from '../contracts/values.ts';
 import { origin, tls } from './listener-schema.ts';
 
@@ -17,6 +18,14 @@ export const admin = z.strictObject({
     .describe(
       'addresses of the HTTP API. Without it, `sluice start` takes http://127.0.0.1:18083 if that is free, and a ' +
         "program's broker none",
+    ),
+  users: z
+    .array(loginUser)
+    .max(100)
+    .refine((users) => new Set(users.map(({ username }) => username)).size === users.length, 'each user once')
+    .optional()
+    .describe(
+      'users of the password files under `authentication` who may [log in](../guides/http-api.md#log-in-with-a-password)',
     ),
   connections: whole(1, 10_000)
     .default(256)

@@ -45,50 +45,58 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] a
 /** The listeners of a configuration that names none. */
 export const defaultListeners = [{ kind: 'tcp' }, { kind: 'ws' }] as const;
 
-export const schema = z.strictObject({
-  ...brokerSettings.shape,
-  listeners: z
-    .array(listener)
-    .min(1)
-    .default(() => defaultListeners.map((each) => listener.parse(each)))
-    .describe('addresses to listen on'),
-  allowAnonymous: z
-    .boolean()
-    .default(false)
-    .describe(
-      'lets in clients without a user name. Without any authentication, other machines may connect only with this',
-    ),
-  authentication: authentication
-    .default([])
-    .describe(
-      'mechanisms by which clients show who they are, tried in this order; see [Decide who may ' +
-        'connect](../guides/authentication.md)',
-    ),
-  authenticationLimits: authenticationLimits.prefault({}).describe('how passwords of password files are checked'),
-  authorization: authorization
-    .prefault({})
-    .describe('what clients may do; see [Decide what clients may do](../guides/authorization.md)'),
-  store: store.prefault({}).describe('where sessions, queued messages and retained messages are kept'),
-  shutdownSeconds: seconds(1, 3_600).default(10).describe('how long [a stop](start-and-stop.md) may take in all'),
-  pipelines: pipelines.default([]).describe('see [Transform messages](../guides/transform-messages.md)'),
-  pipelineLimits: pipelineLimits.prefault({}).describe('what bounds pipelines'),
-  tests: z
-    .array(pipelineTest)
-    .default([])
-    .describe('messages for pipelines and their expected results, run by `sluice config check`'),
-  admin: admin.prefault({}).describe('the [HTTP API](../guides/http-api.md) of a running broker'),
-  audit: audit.prefault({}).describe('a file that tells who connected, what was refused and which commands were given'),
-  log: z
-    .strictObject({
-      level: z.enum(logLevels).default('info').describe('the least important lines that are written'),
-      format: z
-        .enum(['auto', 'pretty', 'json'])
-        .default('auto')
-        .describe('`auto`: pretty on a terminal and JSON elsewhere'),
-    })
-    .prefault({})
-    .describe('what is logged, and how'),
-});
+export const schema = z
+  .strictObject({
+    ...brokerSettings.shape,
+    listeners: z
+      .array(listener)
+      .min(1)
+      .default(() => defaultListeners.map((each) => listener.parse(each)))
+      .describe('addresses to listen on'),
+    allowAnonymous: z
+      .boolean()
+      .default(false)
+      .describe(
+        'lets in clients without a user name. Without any authentication, other machines may connect only with this',
+      ),
+    authentication: authentication
+      .default([])
+      .describe(
+        'mechanisms by which clients show who they are, tried in this order; see [Decide who may ' +
+          'connect](../guides/authentication.md)',
+      ),
+    authenticationLimits: authenticationLimits.prefault({}).describe('how passwords of password files are checked'),
+    authorization: authorization
+      .prefault({})
+      .describe('what clients may do; see [Decide what clients may do](../guides/authorization.md)'),
+    store: store.prefault({}).describe('where sessions, queued messages and retained messages are kept'),
+    shutdownSeconds: seconds(1, 3_600).default(10).describe('how long [a stop](start-and-stop.md) may take in all'),
+    pipelines: pipelines.default([]).describe('see [Transform messages](../guides/transform-messages.md)'),
+    pipelineLimits: pipelineLimits.prefault({}).describe('what bounds pipelines'),
+    tests: z
+      .array(pipelineTest)
+      .default([])
+      .describe('messages for pipelines and their expected results, run by `sluice config check`'),
+    admin: admin.prefault({}).describe('the [HTTP API](../guides/http-api.md) of a running broker'),
+    audit: audit
+      .prefault({})
+      .describe('a file that tells who connected, what was refused and which commands were given'),
+    log: z
+      .strictObject({
+        level: z.enum(logLevels).default('info').describe('the least important lines that are written'),
+        format: z
+          .enum(['auto', 'pretty', 'json'])
+          .default('auto')
+          .describe('`auto`: pretty on a terminal and JSON elsewhere'),
+      })
+      .prefault({})
+      .describe('what is logged, and how'),
+  })
+  .refine(
+    ({ admin: { users }, authentication: mechanisms }) =>
+      users === undefined || mechanisms.some(({ kind }) => kind === 'password-file'),
+    { path: ['admin', 'users'], error: 'a password-file under `authentication`, which has the passwords of users' },
+  );
 
 export type Config = DeepReadonly<z.output<typeof schema>>;
 /** A copy that may be changed before it is checked again. */

@@ -11,8 +11,9 @@ import type {
   MechanismSettings,
 } from '../../contracts/authentication.ts';
 import { asAuthenticationAnswer } from '../../contracts/hook-answers.ts';
-import type { AuthenticationAnswer, AuthenticationRequest, Hooks } from '../../contracts/hooks.ts';
+import type { AuthenticationAnswer, AuthenticationRequest, ClientIdentity, Hooks } from '../../contracts/hooks.ts';
 import type { Log } from '../../contracts/log.ts';
+import type { PasswordAnswer } from '../../contracts/login.ts';
 import { HashThreads } from './hash-threads.ts';
 import {
   AuthenticationError,
@@ -39,6 +40,8 @@ interface Rules {
   /** By the names of the listeners. */
   readonly listeners: ReadonlyMap<string, Chain>;
   readonly mechanisms: readonly Mechanism[];
+  /** Of them, the password files for all listeners. */
+  readonly passwordFiles: readonly Mechanism[];
 }
 
 /** What takes the place of the present mechanisms, or is given up. */
@@ -67,7 +70,7 @@ export class Authentication {
   readonly #hashes: HashThreads;
   readonly #waitMsMax: number;
   readonly #failureLog: FailureLog;
-  #rules: Rules = { listeners: new Map(), mechanisms: [] };
+  #rules: Rules = { listeners: new Map(), mechanisms: [], passwordFiles: [] };
 
   private constructor(options: AuthenticationOptions) {
     this.#options = options;
@@ -127,7 +130,8 @@ export class Authentication {
       apply: () => {
         closeAll(this.#rules.mechanisms);
         const chains = settings.listeners.map((listener, index) => [names[index]!, chainOf(listener)] as const);
-        this.#rules = { listeners: new Map(chains), mechanisms };
+        const passwordFiles = opened.get(authentication)!.filter(({ kind }) => kind === 'password-file');
+        this.#rules = { listeners: new Map(chains), mechanisms, passwordFiles };
       },
       discard: () => closeAll(mechanisms),
     };
@@ -172,6 +176,25 @@ export class Authentication {
       : { ...noCredentials, mechanism: 'anonymous' };
   }
 
+  /**
+   * For people who log in to the HTTP API: asks the password files for all listeners, in their order, with the same
+   * limits as for clients.
+   */
+  async checkPassword(username: string, password: Buffer): Promise<PasswordAnswer> {
+    const request = { client: { ...nobody, username }, password, ...noExchange };
+    const answers: (AuthenticationAnswer | null)[] = [];
+    for (const file of this.#rules.passwordFiles) {
+      const answer = await this.#ask(file, request);
+      answers.push(answer);
+      if (answer !== null) break;
+    }
+    const last = answers.at(-1) ?? null;
+    if (last === wrongCredentials) await takeAsLong(this.#rules.passwordFiles.slice(answers.length), request);
+    if (last === busy) return 'busy';
+    if (last === unavailable) return 'unavailable';
+    return last?.outcome === 'accept' ? 'right' : 'wrong';
+  }
+
   close(): void {
     closeAll(this.#rules.mechanisms);
     this.#hashes.close();
@@ -191,6 +214,18 @@ export class Authentication {
     }
   }
 }
+
+/** Whoever logs in without being a client. */
+const nobody: Omit<ClientIdentity, 'username'> = {
+  clientId: '',
+  protocolVersion: 5,
+  transport: 'tcp',
+  remoteAddress: '',
+  listener: '',
+  groups: [],
+  attributes: {},
+};
+const noExchange = { certificate: null, method: null, data: null, isReAuthentication: false, state: undefined };
 
 /** No mechanism knows such a client. */
 const byNobody = (refusal: Refusal): Refusal => ({ ...refusal, mechanism: 'none' });

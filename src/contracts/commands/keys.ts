@@ -66,4 +66,16 @@ export const keyCommands = {
     request: z.strictObject({ id: z.string().min(1).describe('its number, as `keys list` gives it') }),
     answer: key,
   },
+  'login-links create': {
+    what: 'makes a link that logs in as an admin, once and within ten minutes',
+    area: 'keys',
+    role: 'admin',
+    route: 'POST /login-links',
+    request: nothing,
+    answer: z.strictObject({
+      token: z.string().describe('what logs in'),
+      urls: z.array(z.string()).readonly().describe('the link, for each address where the API listens'),
+      expiresAt: z.number().describe('when it expires, in milliseconds since the epoch'),
+    }),
+  },
 } as const satisfies CommandDeclarations;

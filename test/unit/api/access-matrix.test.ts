@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CommandName, commands } from '../../../src/contracts/commands.ts';
 import { CommandFailure } from '../../../src/contracts/failures.ts';
 import { splitRoute } from '../../../src/contracts/http.ts';
-import { areas, type Role, roles } from '../../../src/contracts/roles.ts';
+import { sessionCookie } from '../../../src/contracts/login.ts';
+import { type Area, areas, type Role, roles } from '../../../src/contracts/roles.ts';
 import { TestApi } from './api-client.ts';
 
 let api: TestApi;
@@ -42,26 +43,37 @@ async function statusOf(name: CommandName, key: string | undefined, isOnSocket =
   return (await api.ask(method, `/api/v1${filled}`, { key, agent }, isOnSocket)).status;
 }
 
+/** The same by the cookie of a session, with its token. */
+async function statusByCookie(name: CommandName, role: Role, about: readonly Area[]): Promise<number> {
+  const who = { name: `user ${role}`, role, areas: about, username: role };
+  const { cookie, session } = api.sessions.create(who, api.now);
+  const { method, path } = splitRoute(commands[name].route);
+  const headers = { Cookie: `${sessionCookie}=${cookie}`, 'X-CSRF-Token': session.csrfToken };
+  return (await api.ask(method, `/api/v1${path.replaceAll(/\{\w+\}/g, '1')}`, { headers, agent })).status;
+}
+
 /** What a request with too little in it, or one that the handler refuses, is answered. */
 const reached = [400, 409];
 
-describe.each(roles)('a key of the role %s', (role) => {
+describe.each(roles)('a key, or the session of a user, of the role %s', (role) => {
   test.each(areas)('for the area %s may give exactly the commands that say so', async (area) => {
     const key = await api.keyFor(role, [area]);
     for (const name of names) {
       const { role: needed, area: about } = commands[name];
-      const status = await statusOf(name, key);
-      if (mayDo[role].includes(needed) && about === area) expect(reached, `${name}: ${status}`).toContain(status);
-      else expect(status, name).toBe(403);
+      for (const status of [await statusOf(name, key), await statusByCookie(name, role, [area])]) {
+        if (mayDo[role].includes(needed) && about === area) expect(reached, `${name}: ${status}`).toContain(status);
+        else expect(status, name).toBe(403);
+      }
     }
   });
 
   test('for all areas may give what its role allows', async () => {
     const key = await api.keyFor(role, [...areas]);
     for (const name of names) {
-      const status = await statusOf(name, key);
-      if (mayDo[role].includes(commands[name].role)) expect(reached, `${name}: ${status}`).toContain(status);
-      else expect(status, name).toBe(403);
+      for (const status of [await statusOf(name, key), await statusByCookie(name, role, areas)]) {
+        if (mayDo[role].includes(commands[name].role)) expect(reached, `${name}: ${status}`).toContain(status);
+        else expect(status, name).toBe(403);
+      }
     }
   });
 });

@@ -7,6 +7,9 @@ import { Commands } from '../../../src/admin/commands.ts';
 import { Api } from '../../../src/api/api.ts';
 import { keyHandlers } from '../../../src/api/key-commands.ts';
 import { Keys } from '../../../src/api/keys.ts';
+import type { Login } from '../../../src/api/login.ts';
+import { LoginLinks, loginLinkHandlers } from '../../../src/api/login-links.ts';
+import { LoginSessions } from '../../../src/api/login-sessions.ts';
 import type { Monitoring } from '../../../src/api/monitoring.ts';
 import type { AuditEvent } from '../../../src/contracts/audit.ts';
 import { type CommandHandlers, type CommandName, commands } from '../../../src/contracts/commands.ts';
@@ -43,6 +46,10 @@ export class TestApi {
     metrics: 'loopback',
   };
   keys!: Keys;
+  readonly sessions = new LoginSessions();
+  readonly links = new LoginLinks();
+  /** A test adds users, and says what their passwords are. */
+  login: Login = { users: [], checkPassword: null, links: this.links };
   api!: Api;
   url = '';
 
@@ -55,7 +62,7 @@ export class TestApi {
     requestsPerSecondPerCaller: 0,
   };
 
-  static async open(options: Partial<Pick<TestApi, 'penalties' | 'limits'>> = {}): Promise<TestApi> {
+  static async open(options: Partial<Pick<TestApi, 'penalties' | 'limits' | 'login'>> = {}): Promise<TestApi> {
     const opened = Object.assign(new TestApi(), options);
     opened.keys = await Keys.open(join(opened.directory, 'api-keys.json'));
     const unexpected = async (): Promise<never> => {
@@ -72,6 +79,10 @@ export class TestApi {
     const log = { ...silentLog, error: (...line: unknown[]) => void opened.logged.push(line) };
     const now = () => opened.now;
     Object.assign(opened.handlers, keyHandlers(opened.keys, now));
+    Object.assign(
+      opened.handlers,
+      loginLinkHandlers(opened.links, now, () => [opened.url]),
+    );
     opened.api = new Api({
       commands: new Commands(all, audit),
       keys: opened.keys,
@@ -81,6 +92,8 @@ export class TestApi {
       names: opened.names,
       monitoring: opened.monitoring,
       audit,
+      sessions: opened.sessions,
+      login: opened.login,
       penalties: opened.penalties,
       limits: opened.limits,
     });

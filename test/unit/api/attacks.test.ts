@@ -243,17 +243,12 @@ describe('queries and bodies', () => {
   ])('JSON %s is refused without holding anybody up', async (_, body, status) => {
     api.handlers['quarantine drop'] = async () => ({ count: 0 });
     const all = await api.keyFor('admin', ['pipelines']);
-    let longest = 0;
-    let last = performance.now();
-    const watch = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last);
-      last = performance.now();
-    }, 1);
+    const before = process.cpuUsage();
     const answer = await api.ask('POST', '/api/v1/quarantine/drop', { key: all, body });
-    clearInterval(watch);
+    const { user, system } = process.cpuUsage(before);
     expect(answer.status, answer.text).toBe(status);
     expect(answer.text.length).toBeLessThan(20_000);
-    expect(longest).toBeLessThan(400);
+    expect((user + system) / 1_000).toBeLessThan(400);
     expect(({} as { role?: string }).role).toBeUndefined();
     expect(JSON.stringify(api.audited).length).toBeLessThan(20_000);
   });

@@ -1,4 +1,5 @@
 /** What is in `deploy/`, and what pages say of metrics, uses metrics and labels that there are. */
+
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { processMetrics } from '../../../src/api/prometheus.ts';
 import type { Metric } from '../../../src/base/metrics.ts';
+import { sessionCookie } from '../../../src/contracts/login.ts';
 import { allMetrics } from '../../support/all-metrics.ts';
 import { hasPromtool } from '../../support/prometheus.ts';
 import { manual, root, textOf } from './pages.ts';
@@ -19,7 +21,7 @@ for (const { name, kind } of metrics.values()) {
 for (const part of ['bucket', 'sum', 'count']) names.add(`nodejs_gc_duration_seconds_${part}`);
 
 /** What HAProxy calls its back ends, in an example. */
-for (const name of ['sluice_tls', 'sluice_tcp']) names.add(name);
+for (const name of ['sluice_tls', 'sluice_tcp', sessionCookie]) names.add(name);
 
 const deployed = readdirSync(join(root, 'deploy'), { recursive: true, encoding: 'utf8' })
   .filter((file) => /\.(yml|json)$/.test(file))

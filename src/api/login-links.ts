@@ -1,0 +1,44 @@
+/** Tokens that log in as an admin: each once, within ten minutes. Whoever may use the broker's files can make one. */
+import { createHash, randomBytes } from 'node:crypto';
+import type { CommandHandlers } from '../contracts/commands.ts';
+
+const validMs = 10 * 60_000;
+/** A further one ends the oldest. */
+const linksMax = 16;
+
+const hashOf = (token: string) => createHash('sha256').update(token).digest('base64');
+
+export class LoginLinks {
+  /** When each expires, by the hash of its token; the oldest first. */
+  readonly #links = new Map<string, number>();
+
+  create(now: number): { readonly token: string; readonly expiresAt: number } {
+    if (this.#links.size >= linksMax) this.#links.delete(this.#links.keys().next().value!);
+    const token = randomBytes(32).toString('base64url');
+    const expiresAt = now + validMs;
+    this.#links.set(hashOf(token), expiresAt);
+    return { token, expiresAt };
+  }
+
+  /** Whether this is one; it is none from now on. */
+  use(token: string, now: number): boolean {
+    const hash = hashOf(token);
+    const expiresAt = this.#links.get(hash);
+    this.#links.delete(hash);
+    return expiresAt !== undefined && now < expiresAt;
+  }
+}
+
+/** `urls`: where the API listens. The token is behind `#`, which browsers send to nobody. */
+export function loginLinkHandlers(
+  links: LoginLinks,
+  now: () => number,
+  urls: () => readonly string[],
+): Pick<CommandHandlers, 'login-links create'> {
+  return {
+    async 'login-links create'() {
+      const { token, expiresAt } = links.create(now());
+      return { token, urls: urls().map((url) => `${url}/#token=${token}`), expiresAt };
+    },
+  };
+}

@@ -17,6 +17,7 @@ const makers: Readonly<Record<string, () => Promise<MakeTarget>>> = {
   rules: async () => (await import('./targets/rules.ts')).rules,
   jwt: async () => (await import('./targets/tokens.ts')).jwt,
   answers: async () => (await import('./targets/answers.ts')).answers,
+  api: async () => (await import('./targets/api.ts')).api,
   certificates: async () => (await import('./targets/certificates.ts')).certificates,
   ...Object.fromEntries(formatNames.map((name) => [name, async () => () => formatTarget(name)])),
 };

@@ -27,9 +27,10 @@ const upgrade = (extra = '', path = '/mqtt') =>
   `Sec-WebSocket-Key: ${createHash('md5').update('').digest('base64')}\r\n` +
   `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n${extra}\r\n`;
 
-class MemorySocket extends Duplex {
+/** What arrives is pushed into it; what is written is counted and forgotten. */
+export class MemorySocket extends Duplex {
   readonly remoteAddress = '127.0.0.1';
-  readonly remotePort = 50_000;
+  readonly remotePort: number = 50_000;
   bytesRead = 0;
   bytesOut = 0;
   /** Of the last frame, if it closes. */

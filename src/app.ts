@@ -343,6 +343,8 @@ async function openAdminListeners(
   opened: ApiListener[],
 ): Promise<void> {
   const wanted = admin.listeners ?? (usual === undefined ? [] : [usual]);
+  // Whoever has asked for none may never use it.
+  if ((admin.listeners?.length ?? 0) > 0) await api.load();
   for (const [index, settings] of wanted.entries()) {
     try {
       const listener = await api.listen(settings);

@@ -1,6 +1,7 @@
 /** All attacks. Names are unique: `--only` and the attacker's process find them by it. */
 import type { Row } from './row.ts';
 import { access } from './rows/access.ts';
+import { api } from './rows/api.ts';
 import { connections } from './rows/connections.ts';
 import { memory } from './rows/memory.ts';
 import { packets } from './rows/packets.ts';
@@ -16,6 +17,7 @@ export const rows: readonly Row[] = [
   ...packets,
   ...connections,
   ...access,
+  ...api,
   ...pipelines,
   ...sessions,
   ...memory,

@@ -106,10 +106,15 @@ export class Api {
     );
   }
 
-  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** Loads what requests need, which stops the event loop for some hundredths of a second at the first of them else. */
+  load(): Promise<FastifyInstance> {
     this.#app ??= import('./app.ts').then(({ createApp }) => createApp(this.#tools, this.#streams));
+    return this.#app;
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      (await this.#app).routing(request, response);
+      (await this.load()).routing(request, response);
     } catch (err) {
       this.#tools.log.error({ err }, 'the API cannot be loaded');
       response.destroy();

@@ -48,6 +48,7 @@ export class Door {
   open(server: Server, place: Place, handle: Handler): void {
     if (place.kind === 'socket') server.maxConnections = socketConnectionsMax;
     else server.on('connection', (socket: Socket) => this.#accept(socket, place));
+    server.on(place.kind === 'https' ? 'secureConnection' : 'connection', readInPieces);
     const take: Handler = (request, response) => {
       setPlace(request, place);
       if (this.#lets(request, response)) handle(request, response);
@@ -85,7 +86,7 @@ export class Door {
     const name = nameOf(socket);
     response.once('close', () => this.#connections.end(name));
     if (this.#connections.begin(socket) > pipelinedMax) {
-      stopReading(socket);
+      socket.destroy();
       return false;
     }
     if (!methods.includes(request.method ?? '')) {
@@ -121,8 +122,25 @@ function isOwedAnother(socket: Socket): boolean {
   return response !== null && (response.headersSent || response.req.complete);
 }
 
-/** What is left of the bytes that were read is not looked at any more, where Node lets us say so. */
-function stopReading(socket: Socket): void {
-  (socket as { parser?: { pause?: () => void } | null }).parser?.pause?.();
-  socket.destroy();
+/** Of what was read in one go. The shortest request has 28 bytes. */
+const pieceBytes = 1_024;
+
+/**
+ * Node's parser calls for every request in what it is given, some thousands in one read, and cannot be stopped
+ * meanwhile. So it gets a little at a time, and no more once the connection is given up.
+ */
+function readInPieces(socket: Socket): void {
+  const [parse] = socket.listeners('data') as [((bytes: Buffer) => void)?];
+  if (parse === undefined) return;
+  const read = (bytes: Buffer) => {
+    for (let at = 0; at < bytes.length && !socket.destroyed; at += pieceBytes) {
+      // Somebody else reads from now on, after an upgrade.
+      const isOver = (socket as { parser?: object | null }).parser == null;
+      if (isOver) socket.off('data', read);
+      if (isOver || socket.isPaused()) return void socket.unshift(bytes.subarray(at));
+      parse(bytes.subarray(at, at + pieceBytes));
+    }
+  };
+  socket.off('data', parse);
+  socket.on('data', read);
 }

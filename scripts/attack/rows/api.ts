@@ -1,0 +1,192 @@
+/**
+ * The HTTP API: whoever reaches a listener of it, with and without a key, must not slow the clients of MQTT. The
+ * attacker has an address that no limit exempts.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { projectRoot } from '../../project-root.ts';
+import { type Attacker, attackersAddress } from '../attacker.ts';
+import type { Row } from '../row.ts';
+
+const sluice = (...args: string[]) =>
+  execFileSync(process.execPath, [join(projectRoot(), 'dist/cli/main.js'), ...args], { encoding: 'utf8' });
+
+const needs = () => ({ admin: { listeners: [{ port: 0 }] } });
+
+/** Where it listens, as the broker's log says. */
+async function addressOf({ task: { folder }, delay }: Attacker): Promise<URL> {
+  for (let i = 0; i < 50; i++) {
+    const [, url] = /"url":"(http:[^"]+)"/.exec(readFileSync(join(folder, 'log'), 'utf8')) ?? [];
+    if (url !== undefined) return new URL(url);
+    await delay(0.1);
+  }
+  throw new Error('the HTTP API does not listen');
+}
+
+const keyOf = ({ task: { folder } }: Attacker, role: string): string =>
+  sluice('admin', 'key', 'create', role, '--role', role, '--data-dir', join(folder, 'data')).trim();
+
+const from = attackersAddress === undefined ? {} : { localAddress: attackersAddress };
+
+function open({ hostname, port }: URL): Socket {
+  return connect({ host: hostname, port: Number(port), ...from }).on('error', () => {});
+}
+
+interface Asked {
+  readonly method?: string;
+  readonly key?: string;
+  readonly body?: string;
+  readonly agent?: Agent;
+}
+
+/** The status of the answer, which is read; 0: the connection ended before. */
+function ask(
+  url: URL,
+  path: string,
+  { method = 'GET', key, body, agent }: Asked,
+): Promise<[status: number, text: string]> {
+  const headers = {
+    ...(key === undefined ? {} : { Authorization: `Bearer ${key}` }),
+    ...(body === undefined ? {} : { 'Content-Type': 'application/json', 'Content-Length': body.length }),
+  };
+  return new Promise((resolve) => {
+    const { hostname, port } = url;
+    const asked = request(
+      { hostname, port, path, method, headers, agent: agent ?? false, ...from },
+      async (response) => {
+        let text = '';
+        try {
+          for await (const chunk of response) text += chunk;
+        } catch {}
+        resolve([response.statusCode ?? 0, text]);
+      },
+    );
+    asked.on('error', () => resolve([0, '']));
+    asked.end(body);
+  });
+}
+
+/** For so many seconds, so many at a time. Says how often each status was answered. */
+async function loop(attacker: Attacker, seconds: number, atOnce: number, work: (i: number) => Promise<number>) {
+  const statuses = new Map<number, number>();
+  const end = performance.now() + seconds * 1_000;
+  let index = 0;
+  const some = async () => {
+    while (performance.now() < end) {
+      const status = await work(index++);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      // A connection that is turned away at once would else be all that this process sees.
+      if (status === 0) await attacker.delay(0.01);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, some));
+  const shown = [...statuses].map(([status, count]) => `${count} × ${status === 0 ? 'no answer' : status}`);
+  attacker.fact(`answers: ${shown.join(', ')}`);
+}
+
+/** Half a million commas or so: as much as is not refused by its size. */
+const values = `{"ids":[${'0,'.repeat(49_000)}0]}`;
+
+export const api: readonly Row[] = [
+  {
+    name: '500 connections to the HTTP API that send their requests byte by byte',
+    isInShortForm: true,
+    needs,
+    async run(attacker) {
+      const url = await addressOf(attacker);
+      const sockets = Array.from({ length: attacker.size(50, 500) }, () => open(url));
+      const text =
+        'POST /api/v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000\r\nContent-Type: application/json\r\n\r\n{';
+      const end = performance.now() + attacker.size(1, 20) * 1_000;
+      for (let i = 0; performance.now() < end; i++) {
+        for (const socket of sockets) if (!socket.destroyed) socket.write(text[i % text.length]!);
+        await attacker.delay(0.05);
+      }
+      attacker.fact(`${sockets.filter(({ destroyed }) => !destroyed).length} connections stayed`);
+      for (const socket of sockets) socket.destroy();
+    },
+  },
+  {
+    name: 'wrong keys over the HTTP API, 50 at a time',
+    isInShortForm: true,
+    needs,
+    async run(attacker) {
+      const url = await addressOf(attacker);
+      const key = `sluice_${'a'.repeat(8)}_${'b'.repeat(43)}`;
+      await loop(attacker, attacker.size(1, 15), 50, async () => (await ask(url, '/api/v1/clients', { key }))[0]);
+    },
+  },
+  {
+    name: 'wrong passwords over the HTTP API, 50 at a time, from an address that is never banned',
+    needs(folder) {
+      const file = join(folder, 'passwords');
+      sluice('passwd', '-c', '-b', file, 'ada', 'right');
+      return {
+        allowAnonymous: true,
+        authentication: [{ kind: 'password-file', file }],
+        penalties: { failuresPerUser: 0, failuresPerAddress: 0, delayMs: 0 },
+        admin: { listeners: [{ port: 0 }], users: [{ username: 'ada', role: 'viewer' }] },
+      };
+    },
+    async run(attacker) {
+      const url = await addressOf(attacker);
+      await loop(attacker, attacker.size(1, 15), 50, async (i) => {
+        const body = JSON.stringify({ username: 'ada', password: `guess ${i}` });
+        return (await ask(url, '/api/v1/login', { method: 'POST', body }))[0];
+      });
+    },
+  },
+  {
+    name: 'lists of 10,000 sessions over the HTTP API in a loop, 32 at a time',
+    isInShortForm: true,
+    needs,
+    async prepare(attacker) {
+      await attacker.absentSessions(attacker.size(200, 10_000), 'listed', (i) => [`a/${i}/#`]);
+    },
+    async run(attacker) {
+      const url = await addressOf(attacker);
+      const key = keyOf(attacker, 'viewer');
+      const agent = new Agent({ keepAlive: true });
+      let bytes = 0;
+      await loop(attacker, attacker.size(1, 15), 32, async (i) => {
+        const path = i % 2 === 0 ? '/api/v1/clients?limit=1000' : '/api/v1/subscriptions?limit=1000';
+        const [status, text] = await ask(url, path, { key, agent });
+        bytes += text.length;
+        return status;
+      });
+      attacker.fact(`${(bytes / 1_048_576).toFixed(0)} MiB of lists`);
+      agent.destroy();
+    },
+  },
+  {
+    name: 'bodies of 49,000 wrong values over the HTTP API, 32 at a time',
+    needs,
+    async run(attacker) {
+      const url = await addressOf(attacker);
+      const key = keyOf(attacker, 'admin');
+      await loop(attacker, attacker.size(1, 15), 32, async () => {
+        return (await ask(url, '/api/v1/quarantine/drop', { method: 'POST', key, body: values }))[0];
+      });
+    },
+  },
+  {
+    name: 'thousands of requests on one connection of the HTTP API, without waiting for answers',
+    needs,
+    async run(attacker) {
+      const url = await addressOf(attacker);
+      const requests = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2_000));
+      await loop(attacker, attacker.size(1, 15), 16, async () => {
+        const socket = open(url);
+        socket.resume();
+        await new Promise((resolve) => {
+          socket.once('close', resolve);
+          socket.write(requests);
+        });
+        return 0;
+      });
+    },
+  },
+];

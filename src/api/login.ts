@@ -16,6 +16,7 @@ import { type Callers, type CallerTools, cookieOf } from './callers.ts';
 import type { LoginLinks } from './login-links.ts';
 import type { LoginSession } from './login-sessions.ts';
 import { fromOf, placeOf, sourceFrom } from './place.ts';
+import { refuseOthers } from './routes.ts';
 
 export interface Login {
   /** Those who may. */
@@ -64,6 +65,7 @@ export function addLogin(app: FastifyInstance, tools: LoginTools, callers: Calle
       .code(204)
       .send();
   });
+  refuseOthers(app, loginPath, ['GET', 'POST', 'DELETE']);
 }
 
 class LoginCheck {

@@ -70,7 +70,7 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
 }
 
 /** A path that is there answers other methods with those that it takes. [RFC 9110 15.5.6] */
-function refuseOthers(app: FastifyInstance, url: string, known: readonly Method[]): void {
+export function refuseOthers(app: FastifyInstance, url: string, known: readonly Method[]): void {
   const allowed = known.includes('GET') ? ['GET', 'HEAD', ...known.filter((each) => each !== 'GET')] : known;
   const others = methods.filter((method) => !(allowed as readonly string[]).includes(method));
   app.route({

@@ -17,6 +17,7 @@ import type { ApiTools } from './app.ts';
 import { Door } from './door.ts';
 import type { Place } from './place.ts';
 import { StreamPlaces } from './stream-places.ts';
+import { Turns } from './turns.ts';
 
 const limits = {
   requestTimeout: 30_000,
@@ -50,6 +51,7 @@ export interface ApiListener {
 export class Api {
   readonly #tools: ApiTools;
   readonly #streams = new StreamPlaces();
+  readonly #turns = new Turns();
   readonly #servers = new Set<Server>();
   readonly #contexts = new Set<TlsContexts>();
   readonly #door: Door;
@@ -108,13 +110,15 @@ export class Api {
 
   /** Loads what requests need, which stops the event loop for some hundredths of a second at the first of them else. */
   load(): Promise<FastifyInstance> {
-    this.#app ??= import('./app.ts').then(({ createApp }) => createApp(this.#tools, this.#streams));
+    this.#app ??= import('./app.ts').then(({ createApp }) => createApp(this.#tools, this.#streams, this.#turns));
     return this.#app;
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      (await this.load()).routing(request, response);
+      const app = await this.load();
+      await this.#turns.next();
+      if (!response.destroyed) app.routing(request, response);
     } catch (err) {
       this.#tools.log.error({ err }, 'the API cannot be loaded');
       response.destroy();

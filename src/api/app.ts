@@ -6,7 +6,7 @@ import { apiPath, problemsPath } from '../contracts/http.ts';
 import type { Log } from '../contracts/log.ts';
 import type { Caller } from '../contracts/roles.ts';
 import { defaultLimits } from '../contracts/settings.ts';
-import { BodyRoom, largeBodyBytes, readBody } from './bodies.ts';
+import { BodyRoom, bodyReader, largeBodyBytes } from './bodies.ts';
 import { Callers, type CallerTools, CredentialsFailure } from './callers.ts';
 import { Delays } from './delays.ts';
 import type { DoorTools } from './door.ts';
@@ -18,6 +18,7 @@ import { checkHeaders, checkHost, type KnownNames } from './own-host.ts';
 import { problemFrom, problemOf, retryAfter } from './problem.ts';
 import { addRoutes, sendProblem } from './routes.ts';
 import type { StreamPlaces } from './stream-places.ts';
+import type { Turns } from './turns.ts';
 
 export interface ApiTools extends LoginTools, DoorTools {
   readonly limits: CallerTools['limits'] & DoorTools['limits'];
@@ -43,7 +44,7 @@ const headers = {
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
 };
 
-export async function createApp(tools: ApiTools, streams: StreamPlaces): Promise<FastifyInstance> {
+export async function createApp(tools: ApiTools, streams: StreamPlaces, turns: Turns): Promise<FastifyInstance> {
   const { commands, log } = tools;
   const app = Fastify({
     bodyLimit: bodyBytesMax,
@@ -74,7 +75,7 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces): Promise
     if (!raw.complete) reply.header('Connection', 'close');
   });
   app.removeContentTypeParser(['application/json', 'text/plain']);
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, readBody);
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, bodyReader(turns));
   app.setErrorHandler(async (error, request, reply) => {
     if (error instanceof CredentialsFailure) await delays.wait(error.delayMs, reply.raw);
     const problem = problemFrom(error);
@@ -91,6 +92,7 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces): Promise
     commands,
     callerOf: (request) => known.get(request)!,
     streams,
+    turns,
     largeBodyBytes: largest,
     idempotency: new IdempotencyTable(tools.now),
   });

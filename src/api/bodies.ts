@@ -5,13 +5,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { CommandFailure } from '../contracts/failures.ts';
+import type { Turns } from './turns.ts';
 
 /** Of all bodies that come in or are worked on. */
 const inAllMax = 33_554_432;
 /** Objects and lists within each other. */
 const depthMax = 64;
 /** In one body; a page of messages has some thousands. */
-const valuesMax = 50_000;
+const valuesMax = 20_000;
 
 /** Beside the payload of a message: its other properties, and what JSON needs around them. */
 const aroundMessageBytes = 1_048_576;
@@ -44,8 +45,16 @@ export class BodyRoom {
 }
 
 /** For `addContentTypeParser`. An empty body is none. */
-export async function readBody(_: FastifyRequest, body: Buffer): Promise<unknown> {
+export const bodyReader = (turns: Turns) => async (_: FastifyRequest, body: Buffer) => {
   if (body.length === 0) return undefined;
+  if (body.length > smallBytes) await turns.next();
+  return read(body);
+};
+
+/** Smaller ones are read in the turn in which their request came. */
+const smallBytes = 4_096;
+
+function read(body: Buffer): unknown {
   checkShape(body);
   const text = body.toString();
   try {

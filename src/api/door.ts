@@ -27,7 +27,7 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 /** Those that any path takes, or refuses as one that it does not; no path knows others. */
 export const methods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 /** Requests that one connection may have under way. Hardly any client sends a second one before it has its answer. */
-const pipelinedMax = 16;
+const pipelinedMax = 8;
 /** On the control socket, whose owner has other means. */
 const socketConnectionsMax = 256;
 /** A client that reads nothing of its answer for this long is gone. */
@@ -123,7 +123,7 @@ function isOwedAnother(socket: Socket): boolean {
 }
 
 /** Of what was read in one go. The shortest request has 28 bytes. */
-const pieceBytes = 1_024;
+const pieceBytes = 512;
 
 /**
  * Node's parser calls for every request in what it is given, some thousands in one read, and cannot be stopped
@@ -133,7 +133,7 @@ function readInPieces(socket: Socket): void {
   const [parse] = socket.listeners('data') as [((bytes: Buffer) => void)?];
   if (parse === undefined) return;
   const read = (bytes: Buffer) => {
-    for (let at = 0; at < bytes.length && !socket.destroyed; at += pieceBytes) {
+    for (let at = 0; at < bytes.length && !socket.destroyed && !socket.writableEnded; at += pieceBytes) {
       // Somebody else reads from now on, after an upgrade.
       const isOver = (socket as { parser?: object | null }).parser == null;
       if (isOver) socket.off('data', read);

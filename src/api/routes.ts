@@ -12,6 +12,7 @@ import { methods } from './door.ts';
 import type { IdempotencyTable } from './idempotency.ts';
 import { type Problem, problemOf } from './problem.ts';
 import type { StreamPlaces } from './stream-places.ts';
+import type { Turns } from './turns.ts';
 
 export interface RouteTools {
   readonly commands: Commands;
@@ -21,6 +22,7 @@ export interface RouteTools {
   /** Of a body that has messages. */
   readonly largeBodyBytes: number;
   readonly idempotency: IdempotencyTable;
+  readonly turns: Turns;
 }
 
 const idempotencyKey = 'idempotency-key';
@@ -61,7 +63,12 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
   return async (request, reply) => {
     const given = requestOf(request);
     const caller = tools.callerOf(request);
-    const run = async () => JSON.stringify(await tools.commands.receive(name, given, caller));
+    const run = async () => {
+      const done = await tools.commands.receive(name, given, caller);
+      // Pages are long.
+      await tools.turns.next();
+      return JSON.stringify(done);
+    };
     const key = declaration.takesIdempotencyKey === true ? request.headers[idempotencyKey] : undefined;
     const answer =
       key === undefined ? run() : tools.idempotency.once({ key: String(key), caller, command: name, given }, run);

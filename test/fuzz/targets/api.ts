@@ -13,6 +13,7 @@ import { Keys } from '../../../src/api/keys.ts';
 import { LoginLinks } from '../../../src/api/login-links.ts';
 import { LoginSessions } from '../../../src/api/login-sessions.ts';
 import { StreamPlaces } from '../../../src/api/stream-places.ts';
+import { Turns } from '../../../src/api/turns.ts';
 import { startApp } from '../../../src/app.ts';
 import { parseConfig } from '../../../src/config/load.ts';
 import { type CommandName, commands } from '../../../src/contracts/commands.ts';
@@ -65,7 +66,7 @@ export async function api(): Promise<Target> {
     monitoring: { exposition: new MetricsExposition(broker.broker.metrics), metrics: 'open' as const },
   };
   const streams = new StreamPlaces();
-  const app = await createApp(tools as never, streams);
+  const app = await createApp(tools as never, streams, new Turns());
   const server = createServer({ requireHostHeader: false, maxHeaderSize: 16_384 });
   let statuses: number[] = [];
   const handle = (request: IncomingMessage, response: ServerResponse) => {

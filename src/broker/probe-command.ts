@@ -1,20 +1,25 @@
 /** `publish-probe`: publishes a marked message, and tells what became of it at each recipient. */
 import { CommandFailure } from '../contracts/failures.ts';
-import type { ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
+import type { PublishOutcome } from '../contracts/hooks.ts';
 import type { ProbeReport } from '../contracts/probe.ts';
 import type { Caller } from '../contracts/roles.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { QoS } from '../protocol/packets.ts';
+import { clientPublisher } from '../protocol/publisher.ts';
 import { describeReason, isFailure } from '../protocol/reason-codes.ts';
 import { assertTopicName, Topic } from '../protocol/topic.ts';
+import { identityOf } from './api-identity.ts';
 import type { BrokerContext } from './broker-context.ts';
-import type { MessageFields } from './create-message.ts';
+import { createMessage, type MessageFields } from './create-message.ts';
 import { finished } from './explain.ts';
 import { Probe, probeProperty, recipientsMost, settled } from './probes.ts';
+import { publishAs, type User } from './user-publish.ts';
 
 export interface ProbeRequest {
   readonly topic: string;
   readonly qos: QoS;
+  /** In whose name; null: as the program does, or the user whose name the caller's key has. */
+  readonly from: string | null;
   readonly timeoutSeconds: number;
 }
 
@@ -25,15 +30,62 @@ const numberBytes = 12;
 /** `publish`: as the program does. */
 export async function publishProbe(
   context: BrokerContext,
-  { topic, qos, timeoutSeconds }: ProbeRequest,
+  request: ProbeRequest,
   caller: Caller,
   publish: (topic: string, fields: MessageFields) => Promise<PublishOutcome>,
 ): Promise<ProbeReport> {
-  const { core, probes, timers, randomBytes } = context;
-  checkTopic(context, topic);
-  checkRights(context, topic, qos, caller);
+  const { probes, randomBytes } = context;
+  checkTopic(context, request.topic);
+  const user = publisherOf(context, request.from, caller);
   if (probes.count >= probesMost) throw new CommandFailure('too-many-requests', `${probesMost} probes are under way`);
   const id = randomBytes(numberBytes).toString('hex');
+  const fields: MessageFields = {
+    payload: Buffer.from(`Sluice probe ${id}`),
+    qos: request.qos,
+    contentType: 'text/plain',
+    userProperties: [[probeProperty, id]],
+  };
+  return watch(context, request, id, async () => {
+    if (user !== null) return publishOfUser(context, user, request.topic, fields);
+    const { reasonCode } = await publish(request.topic, fields);
+    return { reasonCode, reason: isFailure(reasonCode) ? describeReason(reasonCode) : null };
+  });
+}
+
+/** Null: the program itself. */
+function publisherOf({ core, access }: BrokerContext, from: string | null, caller: Caller): User | null {
+  const identity = identityOf(caller);
+  if (from === null) return identity === null ? null : { identity, rights: access?.rightsOf(identity) ?? null };
+  if (identity !== null) {
+    throw new CommandFailure('forbidden', `${caller.name} publishes as ${identity.username} only, and not as a client`);
+  }
+  const session = core.findSession(from);
+  if (session?.identity == null) {
+    throw new CommandFailure('not-found', `There is no session of client ${JSON.stringify(from)}`);
+  }
+  return { identity: session.identity, rights: session.rights };
+}
+
+type Published = Pick<ProbeReport, 'reasonCode' | 'reason'>;
+
+function publishOfUser(context: BrokerContext, user: User, topic: string, fields: MessageFields): Promise<Published> {
+  const message = createMessage(topic, fields, context.core.now, context.settings.limits);
+  message.publisher = clientPublisher(user.identity.clientId);
+  return new Promise((resolve) => {
+    publishAs(context, user, message, (reasonCode, why) => {
+      resolve({ reasonCode, reason: isFailure(reasonCode) ? (why ?? describeReason(reasonCode)) : null });
+    });
+  });
+}
+
+/** From before it is published until all has become of it that is expected, or the deadline. */
+async function watch(
+  context: BrokerContext,
+  { topic, timeoutSeconds }: ProbeRequest,
+  id: string,
+  publish: () => Promise<Published>,
+): Promise<ProbeReport> {
+  const { core, probes, timers } = context;
   const of = Topic.of(topic);
   await finished(context, core.searchRoute(of));
   const { first, sessions, sharedGroups } = core.receivers(of, recipientsMost);
@@ -42,22 +94,23 @@ export async function publishProbe(
   const probe = new Probe(id, first, now);
   probes.add(probe);
   try {
-    const fields = { payload: Buffer.from(`Sluice probe ${id}`), qos, contentType: 'text/plain' };
     const isConnected = (clientId: string) => core.findSession(clientId)?.isConnected === true;
     const inTime = settled(probe, () => probe.isSettled(isConnected), timers, now + timeoutSeconds * 1_000);
-    const { reasonCode } = await publish(topic, { ...fields, userProperties: [[probeProperty, id]] });
-    probe.published();
-    const isSettled = await inTime;
-    const reason = isFailure(reasonCode) ? describeReason(reasonCode) : null;
-    return {
-      id,
-      reasonCode,
-      reason,
-      sessions,
-      sharedGroups,
-      isSettled,
-      ...probe.report((each) => core.findSession(each)),
-    };
+    let published: Published | null = null;
+    const publishing = publish().then((outcome) => {
+      published = outcome;
+      probe.published(isFailure(outcome.reasonCode));
+    });
+    // It may wait for the disk, or for a hook, for longer than this does.
+    const isSettled = await Promise.race([inTime, publishing.then(() => inTime)]);
+    if (published === null) {
+      throw new CommandFailure(
+        'no-answer',
+        `It is not published within ${timeoutSeconds} s: the disk or a hook is slow`,
+      );
+    }
+    const { recipients, counts } = probe.report((each) => core.findSession(each));
+    return { id, ...(published as Published), sessions, sharedGroups, isSettled, counts, recipients };
   } finally {
     probes.remove(probe);
   }
@@ -71,17 +124,4 @@ function checkTopic({ settings }: BrokerContext, topic: string): void {
     if (error instanceof ProtocolError) throw new CommandFailure('conflict', error.message, { cause: error });
     throw error;
   }
-}
-
-/** A caller who is under the rules of a user publishes no probe where that user may not. */
-function checkRights({ access }: BrokerContext, topic: string, qos: QoS, { name, from, username }: Caller): void {
-  if (access === null || username === null) return;
-  const identity: ClientIdentity = {
-    ...{ clientId: name, username, protocolVersion: 5, transport: 'tcp', remoteAddress: from ?? '', listener: 'http' },
-    groups: [],
-    attributes: {},
-  };
-  const code = access.rightsOf(identity).publish(Topic.of(topic), qos, false);
-  if (!isFailure(code)) return;
-  throw new CommandFailure('forbidden', `The user ${username} may not publish to ${topic}`);
 }

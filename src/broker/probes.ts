@@ -26,6 +26,8 @@ export class Probe {
   /** By client: the packet identifier that the message was sent with, while it is not acknowledged. */
   readonly #inFlight = new Map<string, PacketId>();
   #isPublished = false;
+  /** Nobody gets it. */
+  #isRefused = false;
   /** Recipients beyond those that are watched. */
   #othersSent = 0;
   #othersDropped = 0;
@@ -88,14 +90,16 @@ export class Probe {
   }
 
   /** It has gone the whole way: whoever it was not sent to has it in a queue, or gets nothing. */
-  published(): void {
+  published(isRefused = false): void {
     this.#isPublished = true;
+    this.#isRefused = isRefused;
     this.onChange();
   }
 
   /** Whether nothing more is to be expected but from clients that are away. */
   isSettled(isConnected: (clientId: string) => boolean): boolean {
     if (!this.#isPublished) return false;
+    if (this.#isRefused) return true;
     for (const { clientId, state, qos } of this.#recipients.values()) {
       const isOpen = state === 'waiting' || (state === 'sent' && qos !== 0);
       if (isOpen && isConnected(clientId)) return false;

@@ -59,6 +59,9 @@ export const explainCommands = {
         )
         .describe('topic that it is published to'),
       qos: qos.default(1).describe('QoS it is published with'),
+      from: client(
+        'client in whose name it is published, under its rules and through the pipelines; null: the program',
+      ),
       timeoutSeconds: whole(1, 60).default(10).describe('how long acknowledgements are waited for, in seconds'),
     }),
     answer: probeReport,

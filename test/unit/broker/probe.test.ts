@@ -6,11 +6,13 @@ import { type Received, unique, type WireClient } from '../../support/wire-clien
 
 const broker = testBroker({
   limits: { queueMessages: 1, queuePolicy: 'drop-newest' },
+  authorization: { rules: [{ deny: 'publish', topics: ['in/#'], for: { username: 'denied' } }, { allow: 'all' }] },
   pipelines: [
+    { name: 'json', filter: 'refused/#', stages: [{ decode: 'json', onError: 'reject' }] },
     { name: 'none', filter: 'withheld/#', on: 'deliver', for: { username: 'nobody' }, stages: [{ filter: 'false' }] },
   ],
 });
-const probe = (topic: string, more: { qos?: 0 | 1 | 2; timeoutSeconds?: number } = {}) =>
+const probe = (topic: string, more: { qos?: 0 | 1 | 2; from?: string; timeoutSeconds?: number } = {}) =>
   broker.sluice.command('publish-probe', { topic, ...more });
 
 const lasting = (clientId: string, properties: object = {}) =>
@@ -101,6 +103,23 @@ test('a member of a shared subscription that gets it is one of them, and so is a
   expect({ sharedGroups, counts }).toMatchObject({ sharedGroups: 1, counts: { acknowledged: 2 } });
   expect(recipients.map(({ clientId }) => clientId)).toContain(member);
   await own.close();
+});
+
+test('in the name of a client it is under its rules, and goes through the pipelines', async () => {
+  const [allowed, denied] = [unique('allowed'), unique('denied')];
+  await broker.connect({ version: 5, clientId: allowed });
+  await broker.connect({ version: 5, clientId: denied, username: 'denied' });
+  const client = await subscriber(unique('reader'), 'in/a', 0);
+  expect(await probe('in/a', { from: denied })).toMatchObject({
+    reasonCode: 0x87,
+    isSettled: true,
+    counts: { withheld: 1 },
+  });
+  expect(await probe('in/a', { from: allowed })).toMatchObject({ reasonCode: 0, counts: { sent: 1 } });
+  expect((await client.next('publish')).qos).toBe(0);
+  const { reasonCode, reason } = await probe('refused/a', { from: allowed });
+  expect({ reasonCode, reason }).toEqual({ reasonCode: 0x99, reason: expect.stringMatching(/not JSON/) });
+  await expect(probe('in/a', { from: 'nobody' })).rejects.toMatchObject({ kind: 'not-found' });
 });
 
 test('nobody has subscribed: that is over at once', async () => {

@@ -138,7 +138,11 @@ function checkTotals(judge: Judge, { directory, queued }: CoreParts): void {
 
 function countSession(count: Count, session: Session): void {
   const { queue, window, will, received, identity } = session;
-  count.add('sessions', sessionBytes + nameBytes(session.clientId) + nameBytes(identity?.username ?? null));
+  const texts = [session.clientId, identity?.username ?? null, session.disconnectReason];
+  count.add(
+    'sessions',
+    texts.reduce((sum, text) => sum + nameBytes(text), sessionBytes),
+  );
   for (const filter of session.subscriptions.keys()) {
     count.add('subscriptions', filterFootprint(Buffer.byteLength(filter)));
   }

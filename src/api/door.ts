@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { LeakyBuckets } from '../base/ttl-table.ts';
 import { CommandFailure } from '../contracts/failures.ts';
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import { ApiConnections, type ConnectionLimits, nameOf } from './connections.ts';
@@ -28,6 +29,8 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 export const methods: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 /** Requests that one connection may have under way. Hardly any client sends a second one before it has its answer. */
 const pipelinedMax = 8;
+const toldPerSecond = 10;
+const toldMax = 4_096;
 /** On the control socket, whose owner has other means. */
 const socketConnectionsMax = 256;
 /** A client that reads nothing of its answer for this long is gone. */
@@ -37,6 +40,8 @@ export class Door {
   readonly #tools: DoorTools;
   readonly #connections: ApiConnections;
   readonly #rate: RequestRate;
+  /** Who was told in the last second that they are refused. */
+  readonly #told = new LeakyBuckets(1_000 / toldPerSecond, toldMax);
 
   constructor(tools: DoorTools) {
     this.#tools = tools;
@@ -75,9 +80,15 @@ export class Door {
 
   #accept(socket: Socket, { kind }: Place): void {
     const source = sourceFrom(socket, this.#tools.penalties);
-    // Whoever would have to be told over TLS costs a handshake first.
-    const isBanned = kind === 'https' && source !== null && this.#tools.penalties.banOf(source, null) !== null;
-    if (socket.remoteAddress === undefined || isBanned || !this.#connections.add(socket, source)) socket.destroy();
+    const isUnwelcome = source !== null && this.#isUnwelcome(source, kind === 'https');
+    if (socket.remoteAddress === undefined || isUnwelcome || !this.#connections.add(socket, source)) socket.destroy();
+  }
+
+  /** Whoever would be refused is told so some times a second. Over TLS that would cost a handshake first. */
+  #isUnwelcome(source: string, isTls: boolean): boolean {
+    const { penalties, now } = this.#tools;
+    if (penalties.banOf(source, null) === null && !this.#rate.isSpent(source, now())) return false;
+    return isTls || this.#told.level(source, now()) + 1 > toldPerSecond;
   }
 
   /** Whether the request goes on; else it is answered, or its connection is gone. */
@@ -86,6 +97,8 @@ export class Door {
     const name = nameOf(socket);
     response.once('close', () => this.#connections.end(name));
     if (this.#connections.begin(socket) > pipelinedMax) {
+      const source = sourceFrom(socket, this.#tools.penalties);
+      if (source !== null && !socket.destroyed) this.#rate.spend(source, this.#tools.now());
       socket.destroy();
       return false;
     }
@@ -99,6 +112,8 @@ export class Door {
       if (source !== null) this.#check(source);
       return true;
     } catch (error) {
+      const told = sourceFrom(socket, this.#tools.penalties);
+      if (told !== null) this.#told.add(told, this.#tools.now());
       const seconds = retryAfter(error);
       refuse(response, problemFrom(error)!, seconds === null ? {} : { 'Retry-After': `${seconds}` });
       return false;

@@ -17,6 +17,16 @@ export class RequestRate {
     this.#buckets = new LeakyBuckets(1_000 / Math.max(1, perSecond), watchedMax);
   }
 
+  /** Whether `take` would throw. */
+  isSpent(source: string, now: number): boolean {
+    return this.#perSecond > 0 && this.#buckets.level(source, now) + 1 > this.#perSecond * burstSeconds;
+  }
+
+  /** Counts as many requests as come within a second, for one that is no caller's who wants answers. */
+  spend(source: string, now: number): void {
+    for (let i = 0; i < this.#perSecond; i++) this.#buckets.add(source, now);
+  }
+
   /** Counts a request; throws a CommandFailure, and does not count it, if it is one too many. */
   take(source: string, now: number, limit: string): void {
     if (this.#perSecond === 0) return;

@@ -369,6 +369,23 @@ describe('too much at once', () => {
     await once(first, 'close');
   });
 
+  test('whoever is refused is told ten times a second, and then nothing', async () => {
+    const ban = { address: '127.0.0.1', user: null, client: null, why: 'it was time', since: 0, until: Date.now() };
+    await reopen({
+      penalties: { sourceOf: (address) => address, banOf: () => ban, failed: () => 0, succeeded: () => {} },
+    });
+    const asked = () =>
+      api.ask('GET', '/api/v1/clients', { key }).then(
+        ({ status }) => status,
+        () => 'closed',
+      );
+    for (let i = 0; i < 10; i++) expect(await asked()).toBe(403);
+    expect(await asked()).toBe('closed');
+    api.now += 1_000;
+    expect(await asked()).toBe(403);
+    expect((await api.onSocket('GET', '/api/v1/clients')).status).toBe(200);
+  });
+
   test('wrong keys count for their address, are kept back, and end in a ban that every answer tells', async () => {
     const failures: unknown[] = [];
     let ban: Ban | null = null;

@@ -16,6 +16,7 @@ RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data
 EXPOSE 1883 8083
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s CMD ["node", "dist/cli/main.js", "health", "--data-dir", "/data"]
 # A container is reached from outside, so this lets anybody in: put it on a network of its own, or use a configuration.
 # How V8 collects what is young, as `npm start` has it: see docs/measurements/performance-work.md.
 ENTRYPOINT ["node", "--no-parallel-scavenge", "--max-semi-space-size=4", "--minor-gc-task-trigger=25", "dist/cli/main.js"]

@@ -2,16 +2,22 @@
  * The composition root: configuration in, running system out. The only file that knows all parts.
  */
 
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { accessHandlers } from './admin/access.ts';
+import { Alarms, alarmHandlers } from './admin/alarms.ts';
 import { AuditLog } from './admin/audit.ts';
 import { banHandlers } from './admin/bans.ts';
 import { Commands } from './admin/commands.ts';
 import { socketBeside, socketIn } from './admin/control-socket.ts';
+import { listenerHandlers } from './admin/listeners.ts';
 import { createLog, programLog } from './admin/log.ts';
+import { logHandlers, TemporaryLevel } from './admin/log-level.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import { traceHandlers } from './admin/traces.ts';
+import { type AlarmSources, alarmsOf } from './alarms.ts';
 import { Api, type ApiListener, type ApiListenerOptions } from './api/api.ts';
 import { MetricsExposition } from './api/exposition.ts';
+import type { BrokerCondition } from './api/health.ts';
 import { keyHandlers } from './api/key-commands.ts';
 import { Keys } from './api/keys.ts';
 import type { Login } from './api/login.ts';
@@ -27,6 +33,7 @@ import { Broker } from './broker/broker.ts';
 import { type BrokerEventMap, eventNames } from './broker/events.ts';
 import { version } from './broker/version.ts';
 import { ConfigError } from './config/error.ts';
+import { ConfigInForce } from './config/in-force.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
@@ -43,15 +50,19 @@ import { checkAddresses, listen } from './net/listen.ts';
 import { listenerMetrics } from './net/metrics.ts';
 import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-files.ts';
 import type { ListenerOptions, TlsOptions } from './net/options.ts';
+import { RestartableListener } from './net/restartable.ts';
 import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
+import { pipelineHandlers } from './pipeline-commands.ts';
 import { configure, RunningPipelineTrials } from './pipelines.ts';
 import { Reloads } from './reload.ts';
 import { rulesOf } from './rules.ts';
+import { StatusPage } from './status.ts';
 import { LevelStore } from './store/level/level-store.ts';
 import { MemoryStore } from './store/memory.ts';
 import { MemoryQuarantine } from './store/memory-quarantine.ts';
+import { PasswordFiles } from './users.ts';
 
 export interface App {
   readonly broker: Broker;
@@ -115,6 +126,8 @@ export interface AppOptions {
 
 /** Windows of stages that hold messages back are looked at this often. */
 const pipelineTickMs = 100;
+/** Alarms and rates are looked at this often. */
+const lookMs = 1_000;
 
 const keep = { verdict: 'keep' } as const;
 
@@ -142,29 +155,36 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   stop.add((deadline) => broker.close({ closePipeline: () => pipelines.close(), deadline }));
   tellConnections(settings, config, log);
   startTicking(broker, pipelines, stop);
-  const listeners: Listener[] = [];
+  const listeners: RestartableListener[] = [];
   if (parts.store instanceof LevelStore) broker.metrics.add(parts.store.metrics);
   stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
   const adminListeners: ApiListener[] = [];
   broker.metrics.add(listenerMetrics(() => [...listeners, ...adminListeners], Date.now));
-  const reloads = new Reloads({ ...parts, reread: options.reread, listeners, adminListeners });
+  const { reread } = options;
+  const inForce = new ConfigInForce({
+    written: configured,
+    effective: settings,
+    reread: reread === undefined ? undefined : () => reread().config,
+  });
+  const applied = (next: Config) => inForce.reloaded(next);
+  const reloads = new Reloads({ ...parts, reread, applied, listeners, adminListeners });
   stop.add((deadline) => deadline.allows(reloads.settled));
   const reload = () => reloads.reload();
+  let isOpen = false;
+  const condition = () => conditionOf(broker, config, listeners, isOpen);
+  const alarms = openAlarms(parts, [listeners, adminListeners]);
+  const status = new StatusPage({
+    ...{ broker, config, listeners, adminListeners, alarms, now: Date.now },
+    configFile: options.configFile === undefined ? null : resolve(options.configFile),
+    phase: () => condition().phase,
+  });
+  startLooking(alarms, status, stop);
   const keys = await openKeys(config);
-  const handlers = {
-    ...commandsOf(parts),
-    ...explainHandlers(parts),
-    ...broker.commandHandlers,
-    ...keyHandlers(keys, Date.now),
-    ...traceHandlers(broker.traces),
-  };
   const links = new LoginLinks();
-  const urls = () => adminListeners.map(({ url }) => url);
-  const reloadHandler: CommandHandlers['reload'] = () => reload().then((summary) => ({ summary }), refusedByConfig);
-  const linkHandlers = loginLinkHandlers(links, Date.now, urls);
-  const commands = new Commands({ reload: reloadHandler, ...linkHandlers, ...handlers }, audit);
-  const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics };
   const { packetBytes } = config.limits;
+  const running: Running = { listeners, adminListeners, alarms, status, inForce, keys, links, reload };
+  const commands = new Commands(handlersOf(parts, running, options), audit);
+  const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics, condition };
   const api = new Api({
     ...{ commands, keys, log, audit, version, now: Date.now, names: config.admin, limits: config.admin },
     ...{ penalties: broker.loginPenalties, monitoring, packetBytes },
@@ -174,8 +194,47 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   await openSocket(api, config, options, log);
   await openAdminListeners(api, config, options, log, adminListeners);
   await openListeners(parts, options, listeners);
+  isOpen = true;
   const close = () => stop.close();
   return { broker, pipelines, listeners, adminListeners, reload, commands, close, ended: broker.ended };
+}
+
+/** `listeners`: those there are at any time. */
+function openAlarms(
+  { broker, audit, log, store }: Parts,
+  listeners: readonly (readonly Pick<Listener, 'url' | 'expiring'>[])[],
+): Alarms {
+  const free =
+    store instanceof LevelStore ? store.metrics.find(({ name }) => name === 'sluice_store_disk_free_bytes') : undefined;
+  const sources: AlarmSources = {
+    figures: () => broker.figures(),
+    diskFreeBytes: () => ([...(free?.samples() ?? [])][0]?.value as number | undefined) ?? null,
+    listeners: () => listeners.flat(),
+    audit,
+  };
+  const alarms = new Alarms(alarmsOf(sources), log, Date.now);
+  broker.metrics.add(alarms.metrics);
+  return alarms;
+}
+
+function startLooking(alarms: Alarms, status: StatusPage, stop: Stop): void {
+  const look = () => {
+    alarms.look();
+    status.tick();
+  };
+  look();
+  const looking = setInterval(look, lookMs).unref();
+  stop.add(() => clearInterval(looking));
+}
+
+/** `isOpen`: all listeners have been opened. */
+function conditionOf(broker: Broker, config: Config, listeners: readonly Listener[], isOpen: boolean): BrokerCondition {
+  const { phase, ...condition } = broker.condition;
+  return {
+    ...condition,
+    phase: phase === 'running' && !isOpen ? 'starting' : phase,
+    listeners: config.listeners.map((_, index) => ({ isListening: listeners[index]?.isListening ?? false })),
+  };
 }
 
 /** What stands behind the listeners. */
@@ -184,6 +243,7 @@ interface Parts {
   /** The same, within what the system allows of open files. */
   readonly settings: Config;
   readonly log: Log;
+  readonly level: TemporaryLevel;
   readonly authentication: Authentication | null;
   readonly authorization: Authorization;
   readonly store: SessionStore;
@@ -195,8 +255,11 @@ interface Parts {
 
 /** Nothing is created in the file system before everything that can be checked has been. */
 async function openParts(config: Config, options: AppOptions, stop: Stop): Promise<Parts> {
-  const log = options.log === undefined ? await createLog(config.log) : programLog(options.log);
+  const ownLog = options.log === undefined ? await createLog(config.log) : null;
+  const log = ownLog ?? programLog(options.log!);
   tellStart(config, options, log);
+  const level = new TemporaryLevel(ownLog, config.log.level);
+  stop.add(() => level.close());
   for (const remark of options.remarks ?? []) log.info({}, remark);
   const rules = rulesOf(config, options.where);
   const authentication = await openAuthentication(config, options, log);
@@ -225,7 +288,7 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
   });
   connectParts(broker, pipelines, options, log);
   authorization.use(rules);
-  return { config, settings, log, authentication, authorization, store, quarantine, pipelines, audit, broker };
+  return { config, settings, log, level, authentication, authorization, store, quarantine, pipelines, audit, broker };
 }
 
 /** The program's steps, behind the configured pipelines; its hook `onPublish` is the last one. */
@@ -260,7 +323,7 @@ function startTicking(broker: Broker, pipelines: Pipelines, stop: Stop): void {
 async function openListeners(
   { broker, authentication, config, log, audit }: Parts,
   options: AppOptions,
-  listeners: Listener[],
+  listeners: RestartableListener[],
 ): Promise<void> {
   for (const [index, settings] of config.listeners.entries()) {
     const accept = (url: string) => {
@@ -268,10 +331,59 @@ async function openListeners(
       return (stream: ByteStream) => broker.accept(stream, url);
     };
     const isAnonymous = () => authentication?.allowsAnonymous(index) ?? options.hooks?.authenticate === undefined;
-    const listener = await listen(listenerOptions(settings, isAnonymous), accept, log, audit);
+    const wanted = listenerOptions(settings, isAnonymous);
+    const open = (port: number) => listen({ ...wanted, port }, accept, log, audit);
+    const listener = await RestartableListener.open(open, settings.port);
     listeners.push(listener);
     log.info({ url: listener.url }, 'listening');
   }
+}
+
+/** What is put together for a broker that runs. */
+interface Running {
+  readonly listeners: readonly RestartableListener[];
+  readonly adminListeners: readonly ApiListener[];
+  readonly alarms: Alarms;
+  readonly status: StatusPage;
+  readonly inForce: ConfigInForce;
+  readonly keys: Keys;
+  readonly links: LoginLinks;
+  readonly reload: () => Promise<string>;
+}
+
+function handlersOf(parts: Parts, running: Running, { configFile }: AppOptions): CommandHandlers {
+  const { broker } = parts;
+  const { listeners, adminListeners, alarms, status, inForce, keys, links, reload } = running;
+  return {
+    status: async () => status.read(),
+    'config show': async () => ({ file: configFile === undefined ? null : resolve(configFile), ...inForce.view() }),
+    reload: () => reload().then((summary) => ({ summary }), refusedByConfig),
+    ...alarmHandlers(alarms),
+    ...new PasswordFiles(() => inForce.config).handlers,
+    ...logHandlers(parts.level, Date.now),
+    drain: async ({ perSecond, serverReference }) => {
+      const { since } = broker.drain({ perSecond, serverReference });
+      const { connected } = broker.figures().clients;
+      return { since, connected, perSecond, expectedSeconds: Math.ceil(connected / perSecond) };
+    },
+    'drain cancel': async () => ({ wasDraining: broker.cancelDrain() }),
+    ...accessHandlers({
+      policy: parts.authorization.policy,
+      identityOf: (clientId) => broker.identityOf(clientId),
+      clientIds: parts.config.clientIds,
+    }),
+    ...listenerHandlers({
+      ...{ listeners, adminListeners, now: Date.now },
+      countOf: (url) => broker.listenerCounts.of(url),
+      disconnectFrom: (url) => broker.disconnectFrom(url),
+    }),
+    ...commandsOf(parts),
+    ...explainHandlers(parts),
+    ...broker.commandHandlers,
+    ...keyHandlers(keys, Date.now),
+    ...traceHandlers(broker.traces),
+    ...loginLinkHandlers(links, Date.now, () => adminListeners.map(({ url }) => url)),
+  };
 }
 
 function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
@@ -292,11 +404,16 @@ function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
   return { backup, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
 }
 
-function explainHandlers({ broker, pipelines, config }: Parts) {
+function explainHandlers({ broker, pipelines, quarantine, authorization, config }: Parts) {
   const trials = new RunningPipelineTrials(pipelines, config.pipelineLimits);
   return {
     explain: (request) => broker.explain(request, trials),
     'publish-probe': (request, caller) => broker.publishProbe(request, caller),
+    ...pipelineHandlers({
+      ...{ pipelines, quarantine, trials },
+      mayPublish: (client, topic, qos, retain) =>
+        authorization.policy.explain(client, { action: 'publish', topic, qos, retain }).code,
+    }),
     'clients slow': async ({ most }) => ({ items: broker.slowClients(most) }),
   } satisfies Partial<CommandHandlers>;
 }

@@ -70,7 +70,8 @@ export interface BrokerOptions {
   readonly on?: EventListeners;
 }
 
-export interface SluiceBroker extends BrokerCalls {
+/** Commands about `listeners` are given by `command`. */
+export interface SluiceBroker extends Omit<BrokerCalls, 'listeners'> {
   readonly listeners: readonly Listener[];
   readonly events: BrokerEvents;
   /**

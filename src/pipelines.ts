@@ -63,6 +63,34 @@ export class RunningPipelineTrials implements PipelineTrials {
   }
 
   async open(topicName: string, mayPublish: MayPublish): Promise<PipelineTrial> {
+    const end = await this.#turn();
+    try {
+      const { pipelines, quarantine } = await this.#like(topicName, mayPublish);
+      const trial = new StageTrial(pipelines, quarantine);
+      return {
+        publish: (client, message) => trial.publish(client, message),
+        deliver: (message, subscriberClass) => trial.deliver(message, subscriberClass),
+        close: () => trial.close().finally(end),
+      };
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  /** One message, with what each stage makes of it. Rejects as `open` does. */
+  async tryOut(trial: Trial, mayPublish: MayPublish, onStage: (trace: StageTrace) => void): Promise<TrialResult> {
+    const end = await this.#turn();
+    try {
+      const { pipelines, quarantine } = await this.#like(trial.message.topic, mayPublish);
+      return await tryOut(pipelines, quarantine, trial, onStage).finally(() => pipelines.close());
+    } finally {
+      end();
+    }
+  }
+
+  /** Resolves when it is one's turn, with how to end it. Rejects with a CommandFailure if too many wait. */
+  async #turn(): Promise<() => void> {
     if (this.#waiting >= trialsWaitingMax) {
       throw new CommandFailure('unavailable', 'Too many messages are being tried on the pipelines at this moment');
     }
@@ -71,25 +99,17 @@ export class RunningPipelineTrials implements PipelineTrials {
     this.#last = new Promise((resolve) => (done = resolve));
     this.#waiting++;
     await before;
-    try {
-      const trial = await this.#open(topicName, mayPublish);
-      const end = () => {
-        this.#waiting--;
-        done();
-      };
-      return {
-        publish: (client, message) => trial.publish(client, message),
-        deliver: (message, subscriberClass) => trial.deliver(message, subscriberClass),
-        close: () => trial.close().finally(end),
-      };
-    } catch (error) {
+    return () => {
       this.#waiting--;
       done();
-      throw error;
-    }
+    };
   }
 
-  async #open(topicName: string, mayPublish: MayPublish): Promise<StageTrial> {
+  /** Pipelines of the same settings that messages to this topic can meet. */
+  async #like(
+    topicName: string,
+    mayPublish: MayPublish,
+  ): Promise<{ pipelines: Pipelines; quarantine: MemoryQuarantine }> {
     const limits = this.#limits;
     const quarantine = new MemoryQuarantine(limits);
     const pipelines = new Pipelines({ limits, log: silentLog, quarantine, now: Date.now });
@@ -102,7 +122,7 @@ export class RunningPipelineTrials implements PipelineTrials {
       // A file of theirs that was there at the start, for example.
       throw new CommandFailure('conflict', `The pipelines cannot be tried: ${error.message}`, { cause: error });
     }
-    return new StageTrial(pipelines, quarantine);
+    return { pipelines, quarantine };
   }
 }
 

@@ -10,6 +10,7 @@ import { prepareAuthentication } from './authentication.ts';
 import type { Broker } from './broker/broker.ts';
 import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
+import type { Config } from './config/schema.ts';
 import type { Log } from './contracts/log.ts';
 import type { Listener } from './contracts/transport.ts';
 import type { Pipelines } from './pipeline/pipelines.ts';
@@ -19,6 +20,8 @@ import { rulesOf } from './rules.ts';
 export interface ReloadParts {
   /** Reads the configuration anew. Absent: there is nothing to read again. */
   readonly reread: (() => Pick<ReadConfig, 'config' | 'where'>) | undefined;
+  /** Told of what was applied. */
+  readonly applied: (config: Config) => void;
   readonly log: Log;
   readonly audit: AuditLog | null;
   readonly broker: Broker;
@@ -63,6 +66,7 @@ export class Reloads {
       });
       prepared?.apply();
       authorization.use(nextRules);
+      this.#parts.applied(next);
       await broker.reclassify();
       const text = `${next.pipelines.length} pipelines reloaded, with authentication, rules and certificates; other settings take effect at the next start`;
       log.info({}, text);

@@ -105,6 +105,21 @@ export class AuditLog implements Audit {
     this.#start();
   }
 
+  /** The file takes nothing at present: it is tried again and again. */
+  get isFailing(): boolean {
+    return this.#complainedAt !== Number.NEGATIVE_INFINITY;
+  }
+
+  /** Events that are not written yet. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Events that there was no room for since something was written. */
+  get lost(): number {
+    return this.#lost;
+  }
+
   /** Goes on in a new file, if the old one was moved away. */
   reopen(): void {
     this.#mustReopen = true;

@@ -1,13 +1,26 @@
-/** What `sluice bans` asks of a running broker. */
+/** What carries out commands about bans. */
 import type { BanList } from '../contracts/bans.ts';
 import { addressOfBans } from '../contracts/commands/access.ts';
 import type { CommandHandlers } from '../contracts/commands.ts';
+import { CommandFailure } from '../contracts/failures.ts';
 
-export function banHandlers(list: BanList): Pick<CommandHandlers, 'bans list' | 'bans clear'> {
+type Handlers = Pick<CommandHandlers, 'bans list' | 'bans create' | 'bans clear'>;
+
+const addressOf = (given: string | null) => (given === null ? null : addressOfBans(given));
+
+export function banHandlers(list: BanList): Handlers {
   return {
     'bans list': async () => ({ bans: list.bans() }),
-    'bans clear': async ({ address }) => ({
-      count: list.clearBans(address === 'all' ? null : addressOfBans(address)),
+    async 'bans create'({ address, user, client, disconnect, ...wanted }) {
+      if ((address === null && user === null && client === null) || (user !== null && client !== null)) {
+        throw new CommandFailure('conflict', 'A ban is of an address, a user or a client, of the last two only one');
+      }
+      const ban = list.ban({ ...wanted, address: addressOf(address), user, client });
+      if (ban === null) throw new CommandFailure('conflict', 'There are too many bans of operators; clear some first');
+      return { ban, disconnected: disconnect ? await list.disconnectBanned(ban) : 0 };
+    },
+    'bans clear': async ({ address, user, client }) => ({
+      count: list.clearBans({ address: address === 'all' ? null : addressOfBans(address), user, client }),
     }),
   };
 }

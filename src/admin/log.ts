@@ -2,13 +2,17 @@
  * The broker's own log, on standard error: readable on a terminal, a JSON object per line elsewhere. What unknown peers
  * have chosen (client identifiers, topics, reasons) can neither write lines of its own nor speak to the terminal.
  */
-import { type DestinationStream, destination, pino } from 'pino';
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import { printable } from '../base/printable.ts';
 import { isThenable, ownPromise } from '../base/thenable.ts';
-import { type Log, silentLog } from '../contracts/log.ts';
+import type { Log } from '../contracts/log.ts';
+
+/** From the least important lines to none. */
+const importance = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, silent: 5 } as const;
+export type LogLevel = keyof typeof importance;
 
 export interface LogSettings {
-  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly level: LogLevel;
   readonly format: 'auto' | 'pretty' | 'json';
 }
 
@@ -20,24 +24,42 @@ const logBytesMax = 4_194_304;
 const writeLength = 65_536;
 const writeDelayMs = 200;
 
-/** `output`: instead of standard error. */
-export async function createLog({ level, format }: LogSettings, output?: NodeJS.WritableStream): Promise<Log> {
-  if (level === 'silent') return silentLog;
+/** The broker's own. */
+export interface AdjustableLog extends Log {
+  /** Resolves once lines are written from this level on. */
+  setLevel(level: LogLevel): Promise<void>;
+}
+
+/** `output`: instead of standard error. Nothing is opened while the level is `silent`. */
+export async function createLog(
+  { level, format }: LogSettings,
+  output?: NodeJS.WritableStream,
+): Promise<AdjustableLog> {
   const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
-  const options = { level, base: null, timestamp: isoTime };
-  const log = pino(options, isPretty ? await terminal(output) : (output ?? logOutput()));
+  const open = async () => {
+    const options = { level: 'trace', base: null, timestamp: isoTime };
+    return pino(options, isPretty ? await terminal(output) : (output ?? logOutput()));
+  };
+  let log: Logger | null = null;
+  let least: number = importance.silent;
+  const setLevel = async (wanted: LogLevel) => {
+    if (wanted !== 'silent') log ??= await open();
+    least = importance[wanted];
+  };
+  await setLevel(level);
   const write = (name: 'debug' | 'info' | 'warn' | 'error') => {
-    const method = log[name].bind(log);
+    const own = importance[name];
     return (fields: object, message: string) => {
+      if (own < least || log === null) return;
       try {
-        method(harmless(fields), printable(message));
+        log[name](harmless(fields), printable(message));
       } catch {
         // What programs throw may be anything, also what throws when it is looked at.
-        method({ err: 'it cannot be shown' }, printable(message));
+        log[name]({ err: 'it cannot be shown' }, printable(message));
       }
     };
   };
-  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error'), setLevel };
 }
 
 /**

@@ -44,6 +44,7 @@ export interface ApiListener {
   /** What was bound: `http://127.0.0.1:18083`. */
   readonly url: string;
   /** What ends some day of the files in use. None without TLS. */
+  /** What ends some day of its files: see `Listener`. */
   readonly expiring: readonly ExpiringFile[];
   reloadCertificates(): Promise<void>;
 }

@@ -60,7 +60,7 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces, turns: T
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(headers);
     checkHeaders(request.raw);
-    checkHost(request.raw, tools.names);
+    if (!isForAnyHost(request)) checkHost(request.raw, tools.names);
     // Before any of the body is read.
     if (!isPublic(request)) known.set(request, callers.of(request.raw));
   });
@@ -105,6 +105,8 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces, turns: T
 
 /** What says nothing of this broker. */
 const isPublic = ({ routeOptions: { config } }: FastifyRequest) => (config as { isPublic?: true }).isPublic === true;
+const isForAnyHost = ({ routeOptions: { config } }: FastifyRequest) =>
+  (config as { isForAnyHost?: true }).isForAnyHost === true;
 const open = { config: { isPublic: true } } as const;
 
 function addDescriptions(app: FastifyInstance, { version }: ApiTools): void {

@@ -49,6 +49,8 @@ interface Share {
 
 /** One connection, from accept to close, as admission sees it. Only `Admission` changes it. */
 export interface ConnectionTicket {
+  /** Where it comes from; of IPv6, a network. */
+  readonly source: string;
   /** What the limits per address count it under; null: it is exempt. */
   readonly address: string | null;
   /** What all that are unknown take that come from there. */
@@ -147,6 +149,7 @@ export class Admission {
       this.#shares.set(address, share);
     }
     return {
+      source: sourceOf(addressOf(remoteAddress)),
       address,
       share,
       unwelcome,
@@ -233,11 +236,18 @@ export class Admission {
   }
 
   #checkBans(ticket: ConnectionTicket, now: number): void {
-    const suspect = suspectOf(ticket);
-    const ban = suspect === null ? null : this.penalties.find(suspect, now);
+    const ban = this.#banOf(ticket, now);
     if (ban === null) return;
     this.#options.counters.limited.bans++;
     throw bannedError(ban);
+  }
+
+  /** Exempt addresses are exempt from penalties, and not from what an operator says. */
+  #banOf(ticket: ConnectionTicket, now: number): Ban | null {
+    const { source: address, user, client } = ticket;
+    const suspect = suspectOf(ticket);
+    if (suspect !== null) return this.penalties.find(suspect, now);
+    return client === null ? null : this.penalties.findImposed({ address, user, client }, now);
   }
 
   /** Its credentials were refused with this code. Returns for how many milliseconds the answer is to be kept back. */

@@ -75,7 +75,14 @@ export class AuditEvents {
   banned({ address, user, client, why, until }: Ban): void {
     if (!this.wants('banned')) return;
     const ends = new Date(until).toISOString();
-    this.#audit!.record({ event: 'banned', from: address, user, client, reason: why, until: ends });
+    this.#audit!.record({
+      event: 'banned',
+      ...(address === null ? {} : { from: address }),
+      user,
+      client,
+      reason: why,
+      until: ends,
+    });
   }
 
   /** A connection was refused before it was accepted. */

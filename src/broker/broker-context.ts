@@ -22,6 +22,7 @@ import type { Admission } from './admission.ts';
 import type { Boundary } from './boundary.ts';
 import type { ConnectionCounts } from './connection-counts.ts';
 import type { Counters } from './counters.ts';
+import type { Drain } from './drain.ts';
 import type { BrokerEvents } from './events.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { Journal } from './journal.ts';
@@ -84,6 +85,7 @@ export interface BrokerContext {
   /** Who takes long to acknowledge. */
   readonly slowClients: SlowClients;
   readonly storeHealth: StoreHealth;
+  readonly drain: Drain;
   readonly memory: MemoryGuard;
   readonly time: Timekeeper;
   readonly tickDelay: TickDelay;

@@ -5,7 +5,7 @@ import { systemTimers, type Timers } from '../base/clock.ts';
 import { type After, Deadline } from '../base/deadline.ts';
 import type { Ledger } from '../base/ledger.ts';
 import { type Metrics, type Statistics, statisticsOf } from '../base/metrics.ts';
-import type { Ban, BanList } from '../contracts/bans.ts';
+import type { Ban, BanList, BanTarget, NewBan } from '../contracts/bans.ts';
 import type { Explanation } from '../contracts/explain.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
@@ -21,6 +21,7 @@ import type { QoS } from '../protocol/packets.ts';
 import { programPublisher, willPublisher } from '../protocol/publisher.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn } from '../protocol/topic.ts';
+import { shortName } from './bans.ts';
 import { type BrokerCommandHandlers, brokerCommandHandlers } from './broker-commands.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { BrokerOptions } from './broker-options.ts';
@@ -29,9 +30,13 @@ import { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import { createContext, tickMs } from './create-context.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
+import { disconnectWhere } from './disconnect.ts';
+import type { DrainOptions, DrainState } from './drain.ts';
 import { Drops } from './drops.ts';
 import type { BrokerEvents } from './events.ts';
 import { type ExplainRequest, explain } from './explain.ts';
+import { type BrokerFigures, figuresOf } from './figures.ts';
+import { ListenerCounts } from './listener-counts.ts';
 import { type ClientOptions, type InProcessClient, LocalClients, type MessageHandler } from './local-clients.ts';
 import { loginPenalties } from './login-penalties.ts';
 import { OwnMessages } from './own-messages.ts';
@@ -89,6 +94,7 @@ export class Broker implements BanList {
   readonly commandHandlers: BrokerCommandHandlers;
   /** Client traces. */
   readonly traces: Traces;
+  readonly listenerCounts = new ListenerCounts();
   /**
    * Resolves when the broker has been closed. Rejects if a bug in what all connections share has ended it: then it is
    * to be closed.
@@ -172,13 +178,19 @@ export class Broker implements BanList {
 
   /** For probes: see `BrokerCondition` of the API. */
   get condition(): {
-    readonly phase: 'starting' | 'running' | 'stopping';
+    readonly phase: 'starting' | 'running' | 'draining' | 'stopping';
     readonly isBroken: boolean;
     readonly isStoreFailing: boolean;
   } {
-    const { boundary, storeHealth } = this.#context;
-    const phase = this.#isClosing ? 'stopping' : this.#isStarted ? 'running' : 'starting';
+    const { boundary, storeHealth, drain } = this.#context;
+    const running = drain.state === null ? 'running' : 'draining';
+    const phase = this.#isClosing ? 'stopping' : this.#isStarted ? running : 'starting';
     return { phase, isBroken: boundary.isBroken, isStoreFailing: storeHealth.isFailing };
+  }
+
+  /** What it is at, in a few figures. */
+  figures(): BrokerFigures {
+    return figuresOf(this.#context);
   }
 
   /** What clients take of memory. */
@@ -208,7 +220,7 @@ export class Broker implements BanList {
   }
 
   #tick(): void {
-    const { settings, core, commits, limitedLog, storeHealth, memory } = this.#context;
+    const { settings, core, commits, limitedLog, storeHealth, memory, drain } = this.#context;
     const now = this.#context.advanceClock();
     const sinceSys = (now - this.#lastSysAt) / 1000;
     const isSysDue = settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds;
@@ -223,6 +235,7 @@ export class Broker implements BanList {
       commits.commitIdle();
     }
     storeHealth.tick();
+    drain.tick(this.#connections);
     memory.tick(now);
     this.view.tick();
     this.drops.tick();
@@ -245,22 +258,28 @@ export class Broker implements BanList {
     const now = this.#context.advanceClock();
     if (this.#isClosing || boundary.isBroken) {
       counters.connectionsRefused++;
+      this.listenerCounts.refused(listener);
       log.debug({ from: stream.remoteAddress, listener }, 'connection refused: the broker is closing');
       return null;
     }
     const ticket = admission.arrive(stream.remoteAddress, listener, now);
-    if (ticket === null) return null;
+    if (ticket === null) {
+      this.listenerCounts.refused(listener);
+      return null;
+    }
     const accepted = { stream, listener, ticket, onClosed: this.#onConnectionClosed };
     const connection = new Connection(this.#context, accepted, (opened) => new ClientPackets(opened));
     this.#connections.add(connection);
     this.#context.connectionCounts.add(stream.kind, 0, 1);
     counters.connectionsAccepted++;
+    this.listenerCounts.accepted(listener);
     counters.connectionsMaximum = Math.max(counters.connectionsMaximum, this.#connections.size);
     return connection;
   }
 
   readonly #onConnectionClosed = (connection: Connection): void => {
     this.#connections.delete(connection);
+    this.listenerCounts.closed(connection.listener);
     this.#context.connectionCounts.add(connection.stream.kind, connection.countedVersion, -1);
     if (this.#connections.size === 0) this.#whenEmpty?.();
   };
@@ -280,12 +299,48 @@ export class Broker implements BanList {
     return this.#context.slowClients.list(most, this.#context.advanceClock());
   }
 
+  /** Ends the connections that came through this listener. Resolves with how many, once all are told. */
+  disconnectFrom(listener: string): Promise<number> {
+    const isMeant = (connection: Connection) => connection.listener === listener;
+    const { AdministrativeAction } = ReasonCode;
+    return disconnectWhere(this.#context, this.#connections, isMeant, AdministrativeAction, 'its listener was stopped');
+  }
+
+  /** Takes no new clients, and sends away those that are here, at a pace. Clients of the program stay. */
+  drain(options: DrainOptions): DrainState {
+    return this.#context.drain.begin(options, this.#context.advanceClock());
+  }
+
+  /** Takes clients again. Returns whether it did not. */
+  cancelDrain(): boolean {
+    return this.#context.drain.cancel();
+  }
+
+  /** As whom a client with a session came in last. Null: it has none, or it was not said. */
+  identityOf(clientId: string): ClientIdentity | null {
+    return this.#context.core.sessionOf(clientId)?.identity ?? null;
+  }
+
   bans(): readonly Ban[] {
     return this.#context.admission.penalties.bans.list(this.#context.advanceClock());
   }
 
-  clearBans(address: string | null): number {
-    return this.#context.admission.penalties.pardon(address, this.#context.advanceClock());
+  clearBans(whom: BanTarget): number {
+    return this.#context.admission.penalties.pardon(whom, this.#context.advanceClock());
+  }
+
+  ban(wanted: NewBan): Ban | null {
+    return this.#context.admission.penalties.impose(wanted, this.#context.advanceClock());
+  }
+
+  disconnectBanned({ address, user, client }: BanTarget): Promise<number> {
+    const isMeant = ({ ticket }: Connection) =>
+      (address === null || ticket.source === address) &&
+      (user === null || (ticket.user !== null && shortName(ticket.user) === user)) &&
+      (client === null || (ticket.client !== null && shortName(ticket.client) === client));
+    // That it is banned only a CONNACK says. [MQTT5 3.14.2.1]
+    const { AdministrativeAction } = ReasonCode;
+    return disconnectWhere(this.#context, this.#connections, isMeant, AdministrativeAction, 'banned by an operator');
   }
 
   /**

@@ -12,6 +12,7 @@ const returnCodes = new Map<number, number>([
   [ReasonCode.ServerUnavailable, 3],
   [ReasonCode.ServerBusy, 3],
   [ReasonCode.ServerShuttingDown, 3],
+  [ReasonCode.UseAnotherServer, 3],
   [ReasonCode.QuotaExceeded, 3],
   [ReasonCode.ConnectionRateExceeded, 3],
   [ReasonCode.BadUserNameOrPassword, 4],
@@ -21,9 +22,14 @@ const returnCodes = new Map<number, number>([
 ]);
 
 /** Null: the client's version has no code for this reason, and the connection just ends. */
-export function refusal(traits: Traits, reasonCode: number, why: string): ServerPacket | null {
+export function refusal(
+  traits: Traits,
+  reasonCode: number,
+  why: string,
+  reference: { readonly serverReference?: string } = {},
+): ServerPacket | null {
   if (traits.hasProperties) {
-    const properties = { reasonString: why };
+    const properties = { reasonString: why, ...reference };
     return { cmd: 'connack', sessionPresent: false, reasonCode: connackCode(reasonCode), properties };
   }
   const returnCode = returnCodes.get(reasonCode);

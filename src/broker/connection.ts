@@ -466,12 +466,19 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     if (!this.isAnswered) {
       this.traits = traits;
       this.context.counters.connects[reasonCode]!++;
-      const packet = refusal(traits, reasonCode, why);
+      const packet = refusal(traits, reasonCode, why, this.#referenceFor(reasonCode));
       if (packet !== null) this.send(packet);
     } else if (traits.hasServerDisconnect) {
-      const properties = isFailure(reasonCode) && this.wantsProblemInformation ? { reasonString: why } : {};
+      const explanation = isFailure(reasonCode) && this.wantsProblemInformation ? { reasonString: why } : {};
+      const properties = { ...explanation, ...this.#referenceFor(reasonCode) };
       this.send({ cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties });
     }
+  }
+
+  /** Where the client should go instead. [MQTT5 4.11] */
+  #referenceFor(reasonCode: number): { readonly serverReference?: string } {
+    const serverReference = this.context.drain.state?.serverReference ?? null;
+    return reasonCode === ReasonCode.UseAnotherServer && serverReference !== null ? { serverReference } : {};
   }
 
   /** The client said that it goes. [MQTT5 3.14] */

@@ -23,6 +23,7 @@ import type { BrokerOptions } from './broker-options.ts';
 import { BrokerSink, type SinkOptions } from './broker-sink.ts';
 import { ConnectionCounts } from './connection-counts.ts';
 import { Counters } from './counters.ts';
+import { Drain } from './drain.ts';
 import { BrokerEvents } from './events.ts';
 import { gaugesOf } from './gauges.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -145,6 +146,7 @@ export function createContext(
     connections,
     connectionCounts: new ConnectionCounts(),
     storeHealth,
+    drain: new Drain(scheduler, log),
     memory,
     time,
     tickDelay: new TickDelay(tickMs),

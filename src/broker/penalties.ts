@@ -6,7 +6,7 @@
  * or shut out its owner, who is elsewhere.
  */
 import { LeakyBuckets } from '../base/ttl-table.ts';
-import type { Ban } from '../contracts/bans.ts';
+import type { Ban, BanTarget, NewBan } from '../contracts/bans.ts';
 import type { Penalties as PenaltySettings } from '../contracts/settings.ts';
 import { Bans, keyOf, shortName } from './bans.ts';
 
@@ -70,17 +70,31 @@ export class Penalties {
     if (flaps >= flapsPerMinute) this.#ban(address, null, client, 'connected and left too often', now);
   }
 
-  /**
-   * Lets in again who is banned at this address, or everybody, and forgets what led to it. Returns how many bans that
-   * were.
-   */
-  pardon(address: string | null, now: number): number {
-    const bans = this.bans.list(now).filter((ban) => address === null || ban.address === address);
+  /** Of operators only. */
+  findImposed({ address, user, client }: Suspect, now: number): Ban | null {
+    const names = { user: user === null ? null : shortName(user), client: shortName(client) };
+    return this.bans.findImposed({ address, ...names }, now);
+  }
+
+  /** By an operator. Null: there are too many. */
+  impose({ address, user, client, forSeconds, why }: NewBan, now: number): Ban | null {
+    const names = { user: user === null ? null : shortName(user), client: client === null ? null : shortName(client) };
+    const ban = { address, ...names, why, since: now, until: now + forSeconds * 1_000 };
+    return this.bans.impose(ban) ? ban : null;
+  }
+
+  /** Lets in again who is banned there, and forgets what led to it. Returns how many bans that were. */
+  pardon({ address, user, client }: BanTarget, now: number): number {
+    const isMeant = (wanted: string | null, found: string | null) => wanted === null || shortName(wanted) === found;
+    const bans = this.bans
+      .list(now)
+      .filter((ban) => (address === null || ban.address === address) && isMeant(user, ban.user))
+      .filter((ban) => isMeant(client, ban.client));
     for (const ban of bans) {
       const key = keyOf(ban.address, ban.user, ban.client);
       this.bans.delete(key);
       for (const buckets of [this.#users, this.#flaps]) buckets.empty(key);
-      this.#addresses.empty(ban.address);
+      if (ban.address !== null) this.#addresses.empty(ban.address);
     }
     return bans.length;
   }

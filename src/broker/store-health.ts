@@ -8,6 +8,7 @@
  */
 import type { Log } from '../contracts/log.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
+import type { StoreState } from '../contracts/status.ts';
 
 /** The broker ticks ten times a second. Ticks and not the clock: a process that stood still is not the disk's fault. */
 const ticksPerSecond = 10;
@@ -41,6 +42,13 @@ export class StoreHealth {
   /** Nothing more should be staged: the disk is failing, or behind. */
   get isStrained(): boolean {
     return this.#store.isBehind || this.#isHanging || this.#store.isFailing;
+  }
+
+  /** For who is told of it. */
+  get state(): StoreState {
+    if (this.#isHanging) return 'hanging';
+    if (this.#store.isFailing) return 'refusing';
+    return this.#store.isBehind ? 'slow' : 'ok';
   }
 
   /** Calls back once the disk may keep up again: whoever waited first looks first, and perhaps has to wait anew. */

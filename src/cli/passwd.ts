@@ -5,8 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { ReadStream } from 'node:tty';
-import { type HashName, hashNames, hashPassword } from '../auth/authentication/password-hash.ts';
-import { saslPrep } from '../auth/authentication/scram-credentials.ts';
+import { type HashName, hashNames } from '../auth/authentication/password-hash.ts';
+import { checkedUserName, lineFor, linesIn, withLine, withoutName } from '../auth/authentication/password-lines.ts';
 import { writeInPlace } from '../base/write-in-place.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
@@ -41,19 +41,25 @@ export async function passwd(argv: readonly string[], io: Io): Promise<void> {
   }
   if (isDelete && (create || batch)) throw new CommandError('-D takes a user out: leave out -c and -b', 2);
   const hash = hashNameOf(values.hash, values.scram ?? false);
-  const name = checkedName(user, hash === 'scram-sha-256');
+  const name = await orTell(() => checkedUserName(user, hash), 2);
   const lines = create ? [] : await linesOf(file, isDelete);
-  const at = lines.findIndex((line) => nameIn(line) === name);
-  const others = lines.filter((line) => nameIn(line) !== name);
   if (isDelete) {
-    if (at < 0) throw new CommandError(`${file} has no user ${name}`);
+    const others = withoutName(lines, name);
+    if (others.length === lines.length) throw new CommandError(`${file} has no user ${name}`);
     return replaceFile(file, others.join(''));
   }
   const password = word ?? (await askTwice(io));
   if (password === '') throw new CommandError('An empty password: nothing was changed');
-  const line = Buffer.from(`${name}:${await hashed(hash, password)}\n`).toString('latin1');
-  // In its place, and no second one after it: of two lines the last would count.
-  await replaceFile(file, others.toSpliced(at < 0 ? others.length : at, 0, line).join(''));
+  const line = await orTell(() => lineFor(name, hash, password), 1);
+  await replaceFile(file, withLine(lines, name, line).join(''));
+}
+
+async function orTell<Result>(action: () => Result | Promise<Result>, exitCode: 1 | 2): Promise<Result> {
+  try {
+    return await action();
+  } catch (error) {
+    throw new CommandError((error as Error).message, exitCode);
+  }
 }
 
 function hashNameOf(given: string | undefined, scram: boolean): HashName {
@@ -63,44 +69,16 @@ function hashNameOf(given: string | undefined, scram: boolean): HashName {
   return name;
 }
 
-function checkedName(user: string, isScram: boolean): string {
-  if (user === '' || user !== user.trim() || /[:\p{Cc}]/u.test(user) || user.startsWith('#')) {
-    throw new CommandError('A user name has no colon, no control character, no # in front and no space around it', 2);
-  }
-  if (Buffer.byteLength(user) > 65_535) throw new CommandError('A user name has 65,535 bytes at most', 2);
-  return isScram ? prepared(user, 'user name') : user;
-}
-
-function prepared(text: string, what: string): string {
-  try {
-    return saslPrep(text);
-  } catch (error) {
-    throw new CommandError(`SCRAM cannot use this ${what}: ${(error as Error).message}`);
-  }
-}
-
-const hashed = (name: HashName, password: string) =>
-  hashPassword(name, Buffer.from(name === 'scram-sha-256' ? prepared(password, 'password') : password));
-
-/**
- * Each with its line end, a character for each byte: what is no UTF-8 must stay as it is. A file that is not there yet
- * has none, unless there must be something in it.
- */
+/** A file that is not there yet has none, unless there must be something in it. */
 async function linesOf(file: string, mustExist: boolean): Promise<string[]> {
   try {
-    const lines = (await readFile(file, 'latin1')).match(/[^\n]*\n|[^\n]+$/g) ?? [];
-    return lines.map((line) => (line.endsWith('\n') ? line : `${line}\n`));
+    return linesIn(await readFile(file, 'latin1'));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT') throw new CommandError(`Cannot read ${file}: ${message}`);
     throw new CommandError(`There is no file ${file}${mustExist ? '' : '; -c makes it'}`);
   }
 }
-
-const nameIn = (line: string) => {
-  const text = Buffer.from(line, 'latin1').toString().trim();
-  return text.startsWith('#') || !text.includes(':') ? null : text.slice(0, text.indexOf(':')).trim();
-};
 
 async function replaceFile(file: string, text: string): Promise<void> {
   await writeInPlace(file, Buffer.from(text, 'latin1')).catch((error: Error) => {

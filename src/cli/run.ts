@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   passwd: async () => (await import('./passwd.ts')).passwd,
   trace: async () => (await import('./trace.ts')).trace,
   drops: async () => (await import('./drops.ts')).drops,
+  health: async () => (await import('./health.ts')).health,
   admin: async () => (await import('./admin.ts')).admin,
   cert: async () => (await import('./cert.ts')).cert,
 };
@@ -39,6 +40,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice admin key create|…      keys of the HTTP API of a running broker
   sluice drops                   what a running broker dropped and refused last
   sluice trace start|list|…      what happens with a client or topic, as it happens
+  sluice health                  whether a running broker takes clients, by the exit code
 
 To a running broker, on its machine or at a --url:
 

@@ -100,6 +100,17 @@ export async function callBroker<Name extends SingleName>(
   return checkedAnswer(name, await jsonOf(response));
 }
 
+/** What it answers at a path beside the API. */
+export async function getFromBroker(broker: RunningBroker, path: string): Promise<{ status: number; json: unknown }> {
+  const response = await reach(broker, { method: 'GET', path, body: null }, '');
+  try {
+    return { status: response.statusCode!, json: await jsonOf(response) };
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw new CommandError(`What answers there is no Sluice broker: ${path} is no JSON`, 1, { cause });
+  }
+}
+
 /** Event after event, until `signal` is aborted. */
 export async function* streamFromBroker<Name extends StreamName>(
   broker: RunningBroker,

@@ -11,6 +11,7 @@ export function jsonSchema(): object {
       if (isDefaultVarying === true) delete node.default;
       delete node.isDefaultVarying;
       delete node.beyond;
+      delete node.isSecret;
       if (description === undefined) return;
       node.description = withoutLinks(beyond ? `${description}. Beyond it: ${beyond}` : description);
     },

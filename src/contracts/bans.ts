@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 export const ban = z
   .strictObject({
-    address: z.string().describe('address; of IPv6, a network of 64 bits'),
+    address: z.string().nullable().describe('address; of IPv6, a network of 64 bits; null: everywhere'),
     user: z.string().nullable().describe('user name; null: everybody from there'),
     client: z.string().nullable().describe('client identifier; null: everybody from there'),
     why: z.string().describe('the reason'),
@@ -16,6 +16,19 @@ export type Ban = z.output<typeof ban>;
 export interface BanList {
   /** The one that ends first comes first. */
   bans(): readonly Ban[];
-  /** Of this address, with all bans of users and clients there; null: all. Returns how many there were. */
-  clearBans(address: string | null): number;
+  /** Of this address, with those of users and clients there, and of these names. Returns how many there were. */
+  clearBans(whom: BanTarget): number;
+  /** Shuts out who comes from now on. Null: there are too many bans. */
+  ban(wanted: NewBan): Ban | null;
+  /** Ends the connections of those whom this ban shuts out. Resolves with how many. */
+  disconnectBanned(ban: Ban): Promise<number>;
+}
+
+/** Null: any. */
+export type BanTarget = Pick<Ban, 'address' | 'user' | 'client'>;
+
+/** What an operator asks for. */
+export interface NewBan extends BanTarget {
+  readonly forSeconds: number;
+  readonly why: string;
 }

@@ -6,22 +6,32 @@
 import type { z } from 'zod';
 import { nearest } from '../base/nearest.ts';
 import { accessCommands } from './commands/access.ts';
+import { alarmCommands } from './commands/alarms.ts';
 import { brokerCommands } from './commands/broker.ts';
 import { clientCommands } from './commands/clients.ts';
 import { diagnosticsCommands } from './commands/diagnostics.ts';
 import { explainCommands } from './commands/explain.ts';
 import { keyCommands } from './commands/keys.ts';
+import { listenerCommands } from './commands/listeners.ts';
 import { listCommands } from './commands/lists.ts';
 import { messageCommands } from './commands/messages.ts';
+import { operationCommands } from './commands/operation.ts';
+import { pipelineCommands } from './commands/pipelines.ts';
 import { quarantineCommands } from './commands/quarantine.ts';
 import { retainedCommands } from './commands/retained.ts';
 import { subscriptionCommands } from './commands/subscriptions.ts';
+import { userCommands } from './commands/users.ts';
 import { RequestError, type RequestFault } from './failures.ts';
 import { expectation, finding } from './problems.ts';
 import type { Caller } from './roles.ts';
 
 export const commands = {
   ...brokerCommands,
+  ...alarmCommands,
+  ...listenerCommands,
+  ...operationCommands,
+  ...pipelineCommands,
+  ...userCommands,
   ...listCommands,
   ...clientCommands,
   ...messageCommands,

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { type DeepReadonly, deepFreeze } from '../base/freeze.ts';
 import { redirectingKinds, stageKinds } from './stage-kinds.ts';
-import { bytes, milliseconds, qos, seconds, text, topicFilter, whole } from './values.ts';
+import { bytes, milliseconds, qos, seconds, secret, text, topicFilter, whole } from './values.ts';
 
 const duration = z.number().positive().max(31_536_000);
 
@@ -260,7 +260,7 @@ const stage = z
     plugin: z
       .strictObject({
         file: text.describe('a module of JavaScript'),
-        options: z.unknown().optional().describe('what its default export is called with'),
+        options: secret(z.unknown()).optional().describe('what its default export is called with'),
       })
       .optional()
       .describe('calls a module of the operator with each message'),

@@ -95,6 +95,14 @@ export interface ExpiringFile {
   readonly kind: 'certificate' | 'authority' | 'revocations';
   /** The setting and the file: `tls.certFile /etc/sluice/server.pem`. */
   readonly name: string;
+  readonly file: string;
+  /** Whose it is, and who vouches for it; of revocations null, and who revoked. */
+  readonly subject: string | null;
+  readonly issuer: string | null;
+  /** As Node writes them: `DNS:mqtt.example`, `IP Address:10.0.0.5`. */
+  readonly subjectAltNames: readonly string[];
+  /** When its validity begins, in milliseconds since the epoch. */
+  readonly from: number;
   /** When its validity ends, in milliseconds since the epoch. */
   readonly until: number;
 }

@@ -10,6 +10,8 @@ export const seconds = wholeOf('seconds');
 export const milliseconds = wholeOf('milliseconds');
 export const bytes = wholeOf('bytes');
 export const text = z.string().min(1);
+/** Nobody is shown it: see `config/masked.ts`. */
+export const secret = <Schema extends z.ZodType>(schema: Schema) => schema.meta({ isSecret: true });
 export const qos = z.literal([0, 1, 2]);
 
 export const networkText = 'an address, or a network such as 10.0.0.0/8';

@@ -3,7 +3,7 @@
  * Lists of revoked certificates live shorter: once when a tenth of their time is left, and when they have ended.
  */
 import type { Log } from '../contracts/log.ts';
-import type { Dated } from './tls-material.ts';
+import type { ExpiringFile } from '../contracts/transport.ts';
 
 const dayMs = 86_400_000;
 const daysBefore = [30, 7, 1];
@@ -11,11 +11,11 @@ const daysBefore = [30, 7, 1];
 const shortLivedShare = 3;
 
 export class ExpiryWatch {
-  readonly #dated: readonly Dated[];
+  readonly #dated: readonly ExpiringFile[];
   /** The stages that lie behind each of them and were told; the last stage is the end. */
-  readonly #told = new Map<Dated, number>();
+  readonly #told = new Map<ExpiringFile, number>();
 
-  constructor(dated: readonly Dated[]) {
+  constructor(dated: readonly ExpiringFile[]) {
     this.#dated = dated;
   }
 
@@ -29,22 +29,27 @@ export class ExpiryWatch {
           `${each.name} is not valid before ${dayOf(each.from)}; is the clock of this machine right?`,
         );
       }
-      const behind = stagesOf(each).filter((stage) => now >= stage).length;
+      const behind = stagesBehind(each, now);
       if (behind <= (this.#told.get(each) ?? 0)) continue;
       this.#told.set(each, behind);
       if (now >= each.until) log.error({ listener }, ended(each));
-      else log.warn({ listener }, `${each.name} ends in ${left(each.until - now)}, on ${dayOf(each.until)}; renew it`);
+      else
+        log.warn({ listener }, `${each.name} ends in ${endsIn(each.until - now)}, on ${dayOf(each.until)}; renew it`);
     }
   }
 }
 
-function stagesOf({ kind, from, until }: Dated): number[] {
+/** So many of the times are behind at which somebody should be told that it ends. 0: there is time. */
+export const stagesBehind = (each: ExpiringFile, now: number): number =>
+  stagesOf(each).filter((stage) => now >= stage).length;
+
+function stagesOf({ kind, from, until }: ExpiringFile): number[] {
   const life = until - from;
   const before = kind === 'revocations' ? [life / 10] : daysBefore.map((days) => days * dayMs);
   return [...before.filter((each) => each * shortLivedShare <= life), 0].map((each) => until - each);
 }
 
-function ended({ kind, name, until }: Dated): string {
+function ended({ kind, name, until }: ExpiringFile): string {
   switch (kind) {
     case 'certificate':
       return `${name} has ended on ${dayOf(until)}: clients that check it do not connect; renew it`;
@@ -57,7 +62,8 @@ function ended({ kind, name, until }: Dated): string {
 
 const dayOf = (time: number) => new Date(time).toISOString().slice(0, 10);
 
-function left(ms: number): string {
+/** In words. */
+export function endsIn(ms: number): string {
   const hours = Math.ceil(ms / 3_600_000);
   return hours < 48 ? `${hours} hours` : `${Math.round(hours / 24)} days`;
 }

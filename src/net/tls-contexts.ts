@@ -5,9 +5,10 @@
 import type { SecureContext, Server, TlsOptions as ServerOptions } from 'node:tls';
 import { FileWatch } from '../base/file-watch.ts';
 import type { Log } from '../contracts/log.ts';
+import type { ExpiringFile } from '../contracts/transport.ts';
 import { ExpiryWatch } from './expiry.ts';
 import type { TlsOptions } from './options.ts';
-import { type Dated, filesOf, loadTls, type TlsMaterial } from './tls-material.ts';
+import { filesOf, loadTls, type TlsMaterial } from './tls-material.ts';
 
 const pollMs = 1_000;
 const expiryCheckMs = 2_000;
@@ -37,7 +38,7 @@ export class TlsContexts {
   }
 
   /** Of the files in use. */
-  get dated(): readonly Dated[] {
+  get dated(): readonly ExpiringFile[] {
     return this.#material.dated;
   }
 

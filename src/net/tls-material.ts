@@ -16,14 +16,9 @@ export interface TlsMaterial {
   /** By server name in lower case; a wildcard stands with its `*.`. */
   readonly byName: ReadonlyMap<string, SecureContext>;
   /** What ends some day, the listener's own certificates first. */
-  readonly dated: readonly Dated[];
+  readonly dated: readonly ExpiringFile[];
   /** The same for the same content. */
   readonly digest: string;
-}
-
-export interface Dated extends ExpiringFile {
-  /** When its validity begins, in milliseconds since the epoch. */
-  readonly from: number;
 }
 
 /**
@@ -62,7 +57,7 @@ export async function loadTls(options: TlsOptions): Promise<TlsMaterial> {
     );
   }
   const digest = createHash('sha256');
-  const dated: Dated[] = [];
+  const dated: ExpiringFile[] = [];
   const common: SecureContextOptions = {
     minVersion: options.minVersion ?? 'TLSv1.2',
     ciphers: options.ciphers ?? defaultCiphers,
@@ -106,7 +101,7 @@ async function certificateOf(
   options: CertificateOptions,
   setting: string,
   digest: Digest,
-  dated: Dated[],
+  dated: ExpiringFile[],
 ): Promise<OwnCertificate> {
   const { certFile, keyFile } = options;
   const cert = await read(certFile, `${setting}.certFile`, digest);
@@ -120,7 +115,7 @@ async function certificateOf(
         "the server's own certificate first in its file",
     );
   }
-  dated.push(datesOf('certificate', `${setting}.certFile ${certFile}`, certificate));
+  dated.push(datesOf('certificate', `${setting}.certFile`, certFile, certificate));
   return { certificate, cert, key, ...(passphrase === undefined ? {} : { passphrase }) };
 }
 
@@ -163,33 +158,56 @@ function namesOf({ serverNames }: NamedCertificateOptions, certificate: X509Cert
 const dnsNamesOf = ({ subjectAltName }: X509Certificate) =>
   [...(subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"]+)/g)].map(([, name]) => name!.toLowerCase());
 
-async function authoritiesOf(file: string, digest: Digest, dated: Dated[]): Promise<Buffer> {
+async function authoritiesOf(file: string, digest: Digest, dated: ExpiringFile[]): Promise<Buffer> {
   const ca = await read(file, 'tls.caFile', digest);
   for (const authority of parsed('tls.caFile', file, 'a certificate', () => certificatesIn(ca))) {
-    dated.push(datesOf('authority', `tls.caFile ${file}`, authority));
+    dated.push(datesOf('authority', 'tls.caFile', file, authority));
   }
   return ca;
 }
 
-async function revocationsOf(file: string, digest: Digest, dated: Dated[]): Promise<string[]> {
+async function revocationsOf(file: string, digest: Digest, dated: ExpiringFile[]): Promise<string[]> {
   const bytes = await read(file, 'tls.crlFile', digest);
   const lists = parsed('tls.crlFile', file, 'a certificate revocation list', () => readRevocationLists(bytes));
   for (const { thisUpdate, nextUpdate } of lists) {
     if (nextUpdate === null) continue;
-    dated.push({ kind: 'revocations', name: `tls.crlFile ${file}`, from: thisUpdate, until: nextUpdate });
+    dated.push({
+      kind: 'revocations',
+      name: `tls.crlFile ${file}`,
+      file,
+      subject: null,
+      issuer: null,
+      subjectAltNames: [],
+      from: thisUpdate,
+      until: nextUpdate,
+    });
   }
   return lists.map(({ pem }) => pem);
 }
 
-function datesOf(kind: Dated['kind'], name: string, { validFrom, validTo }: X509Certificate): Dated {
+function datesOf(
+  kind: ExpiringFile['kind'],
+  setting: string,
+  file: string,
+  { validFrom, validTo, subject, issuer, subjectAltName }: X509Certificate,
+): ExpiringFile {
+  const name = `${setting} ${file}`;
   const [from, until] = [Date.parse(validFrom), Date.parse(validTo)];
   if (Number.isNaN(from + until)) {
     throw new Error(
       `Cannot use ${name}: the dates of its validity cannot be read; give one that was made as it should be`,
     );
   }
-  return { kind, name, from, until };
+  return {
+    ...{ kind, name, file, from, until },
+    subject: inOneLine(subject),
+    issuer: inOneLine(issuer),
+    subjectAltNames: subjectAltName?.split(', ') ?? [],
+  };
 }
+
+/** As Node writes a distinguished name, a part of it in each line. */
+const inOneLine = (name: string | undefined) => name?.replaceAll('\n', ', ') ?? null;
 
 /** What only OpenSSL finds: certificates further down a file, keys that are too short, ciphers that do not exist. */
 function contextOf(options: SecureContextOptions, setting: string): SecureContext {

@@ -1,17 +1,23 @@
 /** Every metric that there is, of a broker with a pipeline and a TLS listener that has not been started. */
+import { Alarms } from '../../src/admin/alarms.ts';
+import { alarmsOf } from '../../src/alarms.ts';
 import type { Metric } from '../../src/base/metrics.ts';
 import { createContext } from '../../src/broker/create-context.ts';
+import type { BrokerFigures } from '../../src/broker/figures.ts';
+import { silentLog } from '../../src/contracts/log.ts';
 import { defaultSettings } from '../../src/contracts/settings.ts';
 import { listenerMetrics, type MeasuredListener } from '../../src/net/metrics.ts';
 import { storeMetrics } from '../../src/store/level/metrics.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { benchWith } from './pipeline.ts';
 
+const unnamed = { file: 'server.pem', subject: null, issuer: null, subjectAltNames: [], from: 0 };
 const listener: MeasuredListener = {
   url: 'mqtts://127.0.0.1:8883',
-  expiring: [{ kind: 'certificate', name: 'tls.certFile server.pem', until: 1_000 }],
+  expiring: [{ kind: 'certificate', name: 'tls.certFile server.pem', until: 1_000, ...unnamed }],
 };
 
+const figures = {} as BrokerFigures;
 const metrics = { topics: [{ name: 'telemetry', filters: ['telemetry/#'] }] };
 const settings = { ...defaultSettings, metrics };
 
@@ -26,6 +32,8 @@ export async function allMetrics(): Promise<Metric[]> {
       () => 0,
     ),
   );
+  const alarms = alarmsOf({ figures: () => figures, diskFreeBytes: () => null, listeners: () => [], audit: null });
+  registry.add(new Alarms(alarms, silentLog, () => 0).metrics);
   registry.add(storeMetrics('.', async () => 0));
   return [...registry];
 }

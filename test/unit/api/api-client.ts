@@ -41,9 +41,10 @@ export class TestApi {
   handlers: { -readonly [Name in CommandName]?: CommandHandlers[Name] } = {};
   now = Date.now();
   readonly names = { hosts: ['broker.example'], origins: ['https://ops.example'] };
-  readonly monitoring: { exposition: Monitoring['exposition']; metrics: Monitoring['metrics'] } = {
+  readonly monitoring: { -readonly [Name in keyof Monitoring]: Monitoring[Name] } = {
     exposition: { read: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'sluice_sessions 1\n' }) },
     metrics: 'loopback',
+    condition: () => ({ phase: 'running', isBroken: false, isStoreFailing: false, listeners: [] }),
   };
   keys!: Keys;
   readonly sessions = new LoginSessions();

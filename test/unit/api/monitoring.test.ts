@@ -50,3 +50,19 @@ describe('metrics', () => {
     }
   });
 });
+
+describe('probes', () => {
+  test.each(['/livez', '/readyz', '/startupz'])('%s is open to everybody, under any name', async (path) => {
+    const { status, json } = await api.ask('GET', path, { headers: { Host: 'balancer.example' } });
+    expect({ status, json }).toMatchObject({ status: 200, json: { status: 'ok' } });
+  });
+
+  test('say with their status what is not all right', async () => {
+    const { condition } = api.monitoring;
+    api.monitoring.condition = () => ({ ...condition(), isStoreFailing: true });
+    const statuses = ['/livez', '/readyz', '/startupz'].map(async (path) => (await api.ask('GET', path)).status);
+    expect(await Promise.all(statuses)).toEqual([200, 503, 200]);
+    const { checks } = (await api.ask('GET', '/readyz')).json;
+    expect(checks).toContainEqual({ name: 'store', isOk: false, reason: expect.stringMatching(/disk/) });
+  });
+});

@@ -184,11 +184,11 @@ describe('penalties', () => {
       { address: '192.0.2.1', user: 'bob' },
       { address: '192.0.2.2', user: null },
     ]);
-    expect(door.admission.penalties.pardon('192.0.2.3', door.now)).toBe(0);
-    expect(door.admission.penalties.pardon('192.0.2.1', door.now)).toBe(1);
+    expect(door.admission.penalties.pardon({ address: '192.0.2.3', user: null, client: null }, door.now)).toBe(0);
+    expect(door.admission.penalties.pardon({ address: '192.0.2.1', user: null, client: null }, door.now)).toBe(1);
     expect(door.fail('192.0.2.1', 'bob')).toBe(250);
     expect(door.try('192.0.2.1', 'bob')).toBe(0);
-    expect(door.admission.penalties.pardon(null, door.now)).toBe(1);
+    expect(door.admission.penalties.pardon({ address: null, user: null, client: null }, door.now)).toBe(1);
     expect(door.try('192.0.2.2', 'x')).toBe(0);
   });
 

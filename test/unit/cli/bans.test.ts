@@ -57,7 +57,9 @@ test('lists who is shut out, with names that cannot speak to the terminal, and l
     '2 bans clear: address: expected an address, as bans list gives it, or all, found "10.0.0.300"\n',
   );
   expect(await bans('clear')).toBe('2 sluice bans clear ADDRESS: ADDRESS is missing\n');
-  expect(await bans('clears')).toMatch(/^2 sluice bans has no clears; did you mean clear\? There are list, clear;/);
+  expect(await bans('clears')).toMatch(
+    /^2 sluice bans has no clears; did you mean clear\? There are list, create, clear;/,
+  );
 });
 
 test.each(['constructor', '__proto__', 'toString'])('"%s" is no command', async (command) => {

@@ -61,7 +61,9 @@ function itemKeys(command: CommandName): Key[] {
   const lists = Object.values(schemaOf(command, 'answer').properties ?? {}).filter(
     ({ items }) => items?.type === 'object',
   );
-  return lists.flatMap(({ items }) => keysOf(command, items!));
+  const keys = lists.flatMap(({ items }) => keysOf(command, items!));
+  // Two lists may have the same items.
+  return keys.filter(({ name }, index) => keys.findIndex((key) => key.name === name) === index);
 }
 
 export const allKeys = all.flatMap((name) => [...requestKeys(name), ...answerKeys(name), ...itemKeys(name)]);

@@ -1,8 +1,8 @@
 /** What is said in time before a certificate or a revocation list ends. */
 import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { silentLog } from '../../../src/contracts/log.ts';
+import type { ExpiringFile } from '../../../src/contracts/transport.ts';
 import { ExpiryWatch } from '../../../src/net/expiry.ts';
-import type { Dated } from '../../../src/net/tls-material.ts';
 import { Certificates } from '../../support/certificates.ts';
 import { Listening, optionsOf } from './listening.ts';
 
@@ -18,9 +18,11 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const end = Date.parse('2030-06-30T12:00:00Z');
 
+const rest = { file: 'it', subject: null, issuer: null, subjectAltNames: [] };
+
 /** What is said in a life of so many days, looked at every hour from its begin to two days behind its end. */
-function said(kind: Dated['kind'], days: number): string[] {
-  const dated = { kind, name: 'it', from: end - days * dayMs, until: end };
+function said(kind: ExpiringFile['kind'], days: number): string[] {
+  const dated = { kind, name: 'it', ...rest, from: end - days * dayMs, until: end };
   const watch = new ExpiryWatch([dated]);
   const lines: string[] = [];
   const say = (level: string, now: number) => (_fields: object, message: string) => {
@@ -60,7 +62,7 @@ test('a revocation list: when a tenth of its time is left, and at its end', () =
 });
 
 test('what is looked at late is said once, as it is then', () => {
-  const watch = new ExpiryWatch([{ kind: 'certificate', name: 'it', from: end - 365 * dayMs, until: end }]);
+  const watch = new ExpiryWatch([{ kind: 'certificate', name: 'it', ...rest, from: end - 365 * dayMs, until: end }]);
   const lines: string[] = [];
   const log = { ...silentLog, warn: (_fields: object, message: string) => void lines.push(message) };
   for (let look = 0; look < 3; look++) watch.look(end - 3 * dayMs, log, 'mqtts://x');
@@ -68,7 +70,7 @@ test('what is looked at late is said once, as it is then', () => {
 });
 
 test('one that is not valid yet is said at once', () => {
-  const watch = new ExpiryWatch([{ kind: 'certificate', name: 'it', from: end, until: end + 365 * dayMs }]);
+  const watch = new ExpiryWatch([{ kind: 'certificate', name: 'it', ...rest, from: end, until: end + 365 * dayMs }]);
   const lines: string[] = [];
   const log = { ...silentLog, warn: (_fields: object, message: string) => void lines.push(message) };
   for (let look = 0; look < 3; look++) watch.look(end - dayMs, log, 'mqtts://x');

@@ -2,7 +2,10 @@ import { expect, test } from 'vitest';
 import type { ExpiringFile } from '../../../src/contracts/transport.ts';
 import { listenerMetrics } from '../../../src/net/metrics.ts';
 
-const file = (kind: ExpiringFile['kind'], until: number): ExpiringFile => ({ kind, name: 'a file', until });
+const file = (kind: ExpiringFile['kind'], until: number): ExpiringFile => ({
+  ...{ kind, name: 'a file', file: 'a file', subject: null, issuer: null, subjectAltNames: [] },
+  ...{ from: 0, until },
+});
 
 test('of each kind and listener the file that ends first is told, and one that has ended is below 0', () => {
   const listeners = [

@@ -1,0 +1,57 @@
+/** What an operator does to a running broker as a whole. */
+import { z } from 'zod';
+import { whole } from '../values.ts';
+import { type CommandDeclarations, nothing } from './declaration.ts';
+
+const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+const reference = /^[!-~]+( [!-~]+)*$/;
+
+export const operationCommands = {
+  drain: {
+    what: 'takes no new clients, and sends away those that are here, at a pace',
+    area: 'broker',
+    role: 'operator',
+    route: 'POST /broker/drain',
+    request: z.strictObject({
+      perSecond: whole(1, 10_000).default(100).describe('clients that are sent away in a second'),
+      serverReference: z
+        .string()
+        .regex(reference, 'one or several addresses, with a space between two')
+        .max(1_000)
+        .nullable()
+        .default(null)
+        .describe('where MQTT 5 clients are told to go (Server Reference), as `other.example:8883`; null: nowhere'),
+    }),
+    answer: z.strictObject({
+      since: z.number().describe('when it began, in milliseconds since the epoch'),
+      connected: z.int().describe('clients that are still here'),
+      perSecond: z.int().describe('clients that are sent away in a second'),
+      expectedSeconds: z.int().describe('about how long that takes, in seconds'),
+    }),
+  },
+  'drain cancel': {
+    what: 'takes clients again',
+    area: 'broker',
+    role: 'operator',
+    route: 'DELETE /broker/drain',
+    request: nothing,
+    answer: z.strictObject({ wasDraining: z.boolean().describe('whether it did not take any') }),
+  },
+  'log level': {
+    what: 'changes how much is logged, for a time',
+    area: 'diagnostics',
+    role: 'operator',
+    route: 'POST /broker/log',
+    request: z.strictObject({
+      level: z.enum(levels).describe('the least important lines that are written'),
+      forSeconds: whole(1, 86_400).meta({ unit: 'seconds' }).default(600).describe('for how long, in seconds'),
+    }),
+    answer: z.strictObject({
+      level: z.enum(['trace', ...levels]).describe('the least important lines that are written now'),
+      until: z
+        .number()
+        .nullable()
+        .describe('when it is as configured again, in milliseconds since the epoch; null: it is'),
+    }),
+  },
+} as const satisfies CommandDeclarations;

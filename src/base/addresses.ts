@@ -73,11 +73,12 @@ export function addressBytes(address: string): Buffer {
 function networkOf(text: string): Network | null {
   const [, address = '', length] = /^([^/]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? [];
   // What a mapped address would mean with a prefix length is not obvious: say it as IPv4.
-  if (isIP(address) === 0 || canonicalAddress(address)!.includes('.') !== (isIP(address) === 4)) return null;
+  const canonical = canonicalAddress(address);
+  if (canonical === null || isIP(canonical) !== isIP(address)) return null;
   const isIPv6 = isIP(address) === 6;
   const bits = isIPv6 ? 128 : 32;
   const prefixLength = length === undefined ? bits : Number(length);
-  return prefixLength > bits ? null : { address, prefixLength, family: isIPv6 ? 'ipv6' : 'ipv4' };
+  return prefixLength > bits ? null : { address: canonical, prefixLength, family: isIPv6 ? 'ipv6' : 'ipv4' };
 }
 
 /** The address in `address:port`, whose IPv6 addresses may stand in brackets. */

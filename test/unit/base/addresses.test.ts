@@ -64,3 +64,11 @@ describe('a set of networks', () => {
     expect(() => new AddressSet([text])).toThrow(text);
   });
 });
+
+test('an IPv6 address whose end may be written as IPv4, or that names a zone, is a network of one', () => {
+  for (const address of ['::1:2107', '::0.1.33.7', 'fe80::1%eth0']) {
+    expect(isNetwork(address), address).toBe(true);
+    expect(new AddressSet([address]).has(address), address).toBe(true);
+  }
+  expect(isNetwork('::ffff:10.0.0.1')).toBe(false);
+});

@@ -844,4 +844,10 @@ export const mutations: readonly Mutation[] = [
     from: 'if (idList !== null) this.#collecting.doneIdLists.push(idList);',
     to: '',
   },
+  {
+    name: 'was: a client is told that its session is gone before the store has that',
+    file: 'core/lifecycle.ts',
+    from: 'const isEndUnstored = !sessionPresent && parts.unstoredEnds.has(request.clientId);',
+    to: 'const isEndUnstored = false;',
+  },
 ];

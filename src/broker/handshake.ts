@@ -201,6 +201,9 @@ function admit(newcomer: Newcomer): void {
   openSession(newcomer, existing, previous);
 }
 
+/** Stands for a number of staged changes before all that are staged. */
+const everything = -1;
+
 /** `previous`: the client's older connection, which ends with this. */
 function openSession(newcomer: Newcomer, existing: ClientSession | undefined, previous: Connection | null): void {
   const { connection, packet, state } = newcomer;
@@ -214,7 +217,7 @@ function openSession(newcomer: Newcomer, existing: ClientSession | undefined, pr
   }
   const { staged } = store;
   const isForeign = hooks.authenticate !== undefined && isNameless(existing, identity);
-  const { session, sessionPresent } = core.connect({
+  const { session, sessionPresent, isEndUnstored } = core.connect({
     clientId: identity.clientId,
     traits,
     clean: packet.clean || isForeign,
@@ -228,7 +231,8 @@ function openSession(newcomer: Newcomer, existing: ClientSession | undefined, pr
   const open = openState(newcomer, session);
   connection.open(open);
   connection.deadlines.connectTaken();
-  sendConnack(newcomer, open, { sessionPresent, staged });
+  // Whoever is told that the session is gone has forgotten it: it must not be there again after a crash.
+  sendConnack(newcomer, open, { sessionPresent, staged: isEndUnstored ? everything : staged });
 }
 
 function openState({ connection, packet, state }: Newcomer, session: ClientSession): Open {

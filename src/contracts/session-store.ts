@@ -211,6 +211,8 @@ export interface SessionStore {
 
   /** Counts the changes that an answer has to wait for: it has risen if something was staged in between. */
   readonly staged: number;
+  /** How many of these changes are durable: all that were counted up to this number. */
+  readonly durableChanges: number;
   /** Whether anything at all is staged. What no answer waits for may stay so for a second or two. */
   readonly hasStaged: boolean;
   /** Memory that what waits for the disk takes, about; sets of changes that are not joined yet are part of it. */

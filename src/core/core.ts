@@ -12,7 +12,17 @@ import { Publication, type PublicationOptions, type Resumable } from './fan-out.
 import { handleAck } from './handlers/acknowledge.ts';
 import { answerIfResend, answerPublish, answerRefused, handlePublish } from './handlers/publish.ts';
 import { reclassify, subscribe, unsubscribe } from './handlers/subscribe.ts';
-import { type ConnectRequest, connect, disconnected, end, identify, ready, restore, sessionOf } from './lifecycle.ts';
+import {
+  type Connected,
+  type ConnectRequest,
+  connect,
+  disconnected,
+  end,
+  identify,
+  ready,
+  restore,
+  sessionOf,
+} from './lifecycle.ts';
 import { type Outlook, outlook, type Receivers, receivers, targetOfAll } from './outlook.ts';
 import { type CoreOptions, CoreParts } from './parts.ts';
 import { everybody, type Prepared } from './prepared.ts';
@@ -41,8 +51,9 @@ export let partsOf: (core: Core) => CoreParts;
  * 2. `advance`, with a time that never goes back, before whatever depends on the time, and several times a second
  *    besides: what is due happens there and nowhere else.
  * 3. For a client that is let in: `sessionOf`, if it matters whether there is a session; `connect`, with the channel
- *    that the sink will send on; CONNACK, once what was staged meanwhile is durable; then `ready`. Nothing is sent to
- *    the client before. If it had another connection, the sink has been told to `disconnect` that one.
+ *    that the sink will send on; CONNACK, once what was staged meanwhile is durable, or all that is staged if
+ *    `isEndUnstored`; then `ready`. Nothing is sent to the client before. If it had another connection, the sink has
+ *    been told to `disconnect` that one.
  * 4. For each PUBLISH of a client one of these, the last two after `answerIfResend` if its QoS is 2:
  *    - `searchRoute`, with the steps that it leaves, and then `handlePublish`, which answers by itself.
  *    - `publish`, and `answerPublish` when that is done: for what hooks and pipelines have made of the message, and for
@@ -129,7 +140,7 @@ export class Core {
   }
 
   /** Begins or resumes the session. */
-  connect(request: ConnectRequest): { session: ClientSession; sessionPresent: boolean } {
+  connect(request: ConnectRequest): Connected<ClientSession> {
     return connect(this.#parts, request);
   }
 

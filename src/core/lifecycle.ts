@@ -52,8 +52,15 @@ function expiryOf({ disconnectedAt, expirySeconds }: Session): number {
   return expirySeconds === neverExpires ? Number.POSITIVE_INFINITY : disconnectedAt! + expirySeconds * 1000;
 }
 
+export interface Connected<AnySession> {
+  readonly session: AnySession;
+  readonly sessionPresent: boolean;
+  /** The client had a session of which the store does not have yet that it has ended. */
+  readonly isEndUnstored: boolean;
+}
+
 /** Begins or resumes the session. Once the CONNACK has left, the broker calls `ready`. */
-export function connect(parts: CoreParts, request: ConnectRequest): { session: Session; sessionPresent: boolean } {
+export function connect(parts: CoreParts, request: ConnectRequest): Connected<Session> {
   let session = sessionOf(parts, request.clientId);
   if (session?.channel) {
     const { channel } = session;
@@ -68,6 +75,7 @@ export function connect(parts: CoreParts, request: ConnectRequest): { session: S
   }
   parts.wills.clientIsBack(request.clientId, request.identity);
   const sessionPresent = session !== undefined;
+  const isEndUnstored = !sessionPresent && parts.unstoredEnds.has(request.clientId);
   session ??= begin(parts, request);
 
   parts.timers.cancel(session.expiryTimer);
@@ -86,7 +94,7 @@ export function connect(parts: CoreParts, request: ConnectRequest): { session: S
   save(parts, session);
   // CONNACK waits for that, and all that is sent follows.
   if (session.isPersistent) session.window.noted(session.window.next);
-  return { session, sessionPresent };
+  return { session, sessionPresent, isEndUnstored };
 }
 
 /** The CONNACK has left: what waits for the client follows. */
@@ -180,6 +188,7 @@ export function end(parts: CoreParts, session: Session, why: 'expired' | 'clean'
   // First, so that what stays of the session in the store does not have the will any more.
   parts.wills.leave(session);
   leaveBacklog(parts, session);
+  if (session.isStored) parts.unstoredEnds.add(session.clientId);
   parts.wills.sessionEnded(session.clientId);
   if (!session.isOfProgram) parts.sink.sessionEnded(session, why);
 }

@@ -18,6 +18,7 @@ import type { Session } from './session.ts';
 import { QueueTotals } from './session-queue.ts';
 import type { Sink } from './sink.ts';
 import { defaultStepSizes, type StepSizes } from './step-sizes.ts';
+import { UnstoredEnds } from './unstored-ends.ts';
 import { Wills } from './wills.ts';
 
 export interface CoreOptions {
@@ -49,6 +50,7 @@ export class CoreParts {
   readonly stepSizes: StepSizes;
   readonly router: Router = new LocalRouter();
   readonly directory: SessionDirectory = new LocalDirectory();
+  readonly unstoredEnds: UnstoredEnds;
   readonly retained: RetainedMessages;
   readonly retention: Retention;
   readonly wills: Wills;
@@ -71,6 +73,7 @@ export class CoreParts {
     this.timers = timers;
     this.ledger = ledger;
     this.stepSizes = { ...defaultStepSizes, ...stepSizes };
+    this.unstoredEnds = new UnstoredEnds(store);
     this.retained = new RetainedMessages(new Account(ledger));
     this.wills = new Wills({ settings, store, sink, access, timers, ledger, now: () => this.#now });
     this.delivering = new Delivering(settings, store, sink, this.router, this.stepSizes);

@@ -8,6 +8,7 @@ export class MemoryStore implements SessionStore {
   #lastSessionId = 0;
   #lastMessageId = 0;
   readonly staged = 0;
+  readonly durableChanges = 0;
   readonly hasStaged = false;
   readonly isBehind = false;
   readonly cachedBytes = 0;

@@ -94,6 +94,7 @@ export class LevelStore implements SessionStore {
   readonly canPage = true;
   readonly outlivesProcess = true;
   staged = 0;
+  durableChanges = 0;
   recordsWritten = 0;
   onUrgent: () => void = () => {};
   readonly quarantine: LevelQuarantine;
@@ -464,12 +465,14 @@ export class LevelStore implements SessionStore {
   #nothingToWrite(done: () => void): void {
     this.#collecting.written();
     this.#collecting = new Staged(this.#unwritten);
+    this.durableChanges = this.staged;
     done();
   }
 
   #write(done: () => void): void {
     if (this.#collecting.isEmpty) return this.#nothingToWrite(done);
     const batch = this.#collecting;
+    const upTo = this.staged;
     this.#collecting = new Staged(this.#unwritten);
     this.#committing = batch;
     batch.seal();
@@ -487,6 +490,7 @@ export class LevelStore implements SessionStore {
     const finish = () => {
       this.#committing = null;
       this.recordsWritten += records;
+      this.durableChanges = upTo;
       batch.written();
       for (const { message, recipients } of batch.messages)
         if (recipients.length > 0) this.#resident.written(message.id);

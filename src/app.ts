@@ -153,6 +153,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
     audit?.record({ event: 'stopped' });
   });
   stop.add((deadline) => broker.close({ closePipeline: () => pipelines.close(), deadline }));
+  tellStart(config, options, log);
   tellConnections(settings, config, log);
   startTicking(broker, pipelines, stop);
   const listeners: RestartableListener[] = [];
@@ -257,7 +258,6 @@ interface Parts {
 async function openParts(config: Config, options: AppOptions, stop: Stop): Promise<Parts> {
   const ownLog = options.log === undefined ? await createLog(config.log) : null;
   const log = ownLog ?? programLog(options.log!);
-  tellStart(config, options, log);
   const level = new TemporaryLevel(ownLog, config.log.level);
   stop.add(() => level.close());
   for (const remark of options.remarks ?? []) log.info({}, remark);
@@ -561,7 +561,7 @@ function tellStart(config: Config, { configFile, hooks }: AppOptions, log: Log):
   const data =
     store.kind === 'memory' ? { durability: 'memory only' } : { data: store.directory, durability: store.durability };
   const access = [...mechanisms, ...own, ...(own.length > 0 ? [] : anonymous)].join(', ');
-  log.info({ version, config: configFile ?? 'none', ...data, access }, 'starting');
+  log.info({ version, config: configFile ?? 'none', ...data, access }, 'started');
 }
 
 function tellConnections({ limits: { connections } }: Config, config: Config, log: Log): void {

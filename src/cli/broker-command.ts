@@ -33,9 +33,13 @@ const pageKeys = new Set(['cursor', 'limit', 'after']);
 const pageItems = 1_000;
 const watchMs = 2_000;
 
+/** Words whose commands have another word on the command line: `sluice admin key`, `sluice trace`. */
+const renamed = new Set(['keys', 'traces']);
+
 const words = new Map<string, Map<string, CommandName>>();
 for (const name of Object.keys(commands) as CommandName[]) {
   const [word = '', verb = ''] = name.split(' ');
+  if (renamed.has(word)) continue;
   const verbs = words.get(word) ?? new Map<string, CommandName>();
   words.set(word, verbs.set(verb, name));
 }
@@ -43,7 +47,7 @@ for (const name of Object.keys(commands) as CommandName[]) {
 /** A line for each, but for those that have a command of their own by that word. */
 export function brokerHelp(others: readonly string[]): string {
   const lines = [...words].map(([word, verbs]) => {
-    if (word === 'keys' || others.includes(word)) return '';
+    if (others.includes(word)) return '';
     const name = verbs.get('') ?? verbs.get('list') ?? [...verbs.values()][0]!;
     const more = [...verbs.keys()].filter((verb) => verb !== '' && verb !== 'list');
     const rest = more.length === 0 ? '' : `; also ${more.join(', ')}`;

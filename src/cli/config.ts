@@ -13,11 +13,14 @@ import { CommandError, readOptions } from './usage.ts';
 const help = `sluice config check FILE     tell what is wrong with a configuration; exit code 1 if something is
 sluice config example       print a configuration with every setting and its default
 sluice config schema        print the JSON Schema of configurations, for editors
+sluice config show          what is in force in a running broker, and what a reload would change; see
+                            sluice config show --help
 `;
 
 const exampleFile = new URL('../../config/sluice.yaml', import.meta.url);
 
 export async function config(argv: readonly string[], io: Io): Promise<void> {
+  if (argv[0] === 'show') return (await import('./broker-command.ts')).brokerCommand('config')!(argv, io);
   const { values, positionals } = readOptions('config', argv, { help: { type: 'boolean' } });
   if (values.help) return void io.stdout.write(help);
   const [action, file, ...rest] = positionals;
@@ -26,7 +29,7 @@ export async function config(argv: readonly string[], io: Io): Promise<void> {
     return void io.stdout.write(`${JSON.stringify(jsonSchema(), null, 2)}\n`);
   }
   if (action !== 'check' || file === undefined || rest.length > 0) {
-    throw new CommandError('Use: sluice config check FILE, sluice config example, or sluice config schema', 2);
+    throw new CommandError('Use: sluice config check FILE, example, schema, or show; see sluice config --help', 2);
   }
   const read = readConfig(file, {});
   assertSafeToListen(read.config);

@@ -32,6 +32,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice config check FILE       tell what is wrong with a configuration
   sluice config example          print a configuration with everything in it
   sluice config schema           print the JSON Schema of configurations, for editors
+  sluice config show             what is in force in a running broker
   sluice db check|stats|…        look into the data of a stopped broker
   sluice pipeline test …         try a message on the pipelines of a configuration
   sluice access explain …        what a client may do, and which rule says so

@@ -19,7 +19,7 @@ describe('called wrongly: one line that says what to do, and exit code 2', () =>
     'start --log-level loud': '--log-level wants one of trace, debug, info, warn, error, silent, not "loud"',
     'start --memory --data-dir d':
       '--memory keeps nothing on disk, and --data-dir says where on disk: give one of them',
-    'config chck x': 'Use: sluice config check FILE, sluice config example, or sluice config schema',
+    'config chck x': 'Use: sluice config check FILE, example, schema, or show; see sluice config --help',
     'pub -m x': 'Which topic? Give -t TOPIC; see sluice pub --help',
     'pub -t a': 'Give one of -m TEXT, -f FILE, -l, -s and -n; see sluice pub --help',
     'pub -t a -m x -n': 'Give one of -m TEXT, -f FILE, -l, -s and -n; see sluice pub --help',

@@ -1,9 +1,10 @@
 /**
  * The database in other forms: lines of JSON and back, and a copy of it. One batch is in memory at a time.
  */
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { StoreError } from '../../contracts/session-store.ts';
 import type { Database } from './database.ts';
+import { makeDirectory } from './make-directory.ts';
 import { oldestFormat, Prefix } from './records.ts';
 
 /** Records per batch written. */
@@ -98,10 +99,14 @@ function assertHeader(line: Record<string, unknown>, format: number): void {
   }
 }
 
-/** Refuses a directory with something in it. */
+/** Makes it if it is missing. Rejects with a StoreError if there is something in it, or it cannot be made or read. */
 export async function assertEmpty(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true });
-  if ((await readdir(directory)).length > 0) {
+  const names = await makeDirectory(directory)
+    .then(() => readdir(directory))
+    .catch((cause: Error) => {
+      throw new StoreError('unusable', `Cannot use ${directory}: ${cause.message}; name another directory`, { cause });
+    });
+  if (names.length > 0) {
     throw new StoreError('unusable', `${directory} is not empty; name a directory that is, or does not exist yet`);
   }
 }

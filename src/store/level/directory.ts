@@ -1,9 +1,10 @@
 /** The data directory itself: there, and closed to everybody else on the machine. */
-import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
+import { chmod, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '../../contracts/log.ts';
 import { StoreError } from '../../contracts/session-store.ts';
 import { lastCommitName } from './last-commit.ts';
+import { makeDirectory } from './make-directory.ts';
 
 const ownNames =
   /^(CURRENT|MANIFEST-\d+|\d+\.(ldb|sst|log|dbtmp)|LOCK|LOG(\.old)?|control\.sock|lost|damaged-.*|salvag.*|installing)$/;
@@ -27,7 +28,7 @@ export async function prepareDirectory({ directory, mustExist, log }: DirectoryO
     });
   }
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory, 0o700);
   } catch (cause) {
     const what = `Cannot make the data directory ${directory}: ${(cause as Error).message}; choose another with --data-dir`;
     throw new StoreError('unusable', what, { cause });

@@ -18,6 +18,7 @@ import { writeInPlace } from './base/write-in-place.ts';
 import type { Config } from './config/schema.ts';
 import type { CommandHandlers } from './contracts/commands.ts';
 import { CommandFailure } from './contracts/failures.ts';
+import { type Caller, covers } from './contracts/roles.ts';
 
 interface PasswordFile {
   readonly path: string;
@@ -40,8 +41,8 @@ export class PasswordFiles {
   get handlers(): Pick<CommandHandlers, 'users list' | 'users put' | 'users delete'> {
     return {
       'users list': async ({ file, cursor, limit }) => this.#list(this.#find(file), cursor, limit),
-      'users put': ({ username, password, file }) => this.#put(this.#find(file), username, password),
-      'users delete': ({ username, file }) => this.#delete(this.#find(file), username),
+      'users put': ({ username, password, file }, caller) => this.#put(this.#find(file), username, password, caller),
+      'users delete': ({ username, file }, caller) => this.#delete(this.#find(file), username, caller),
     };
   }
 
@@ -69,19 +70,27 @@ export class PasswordFiles {
     return { items, cursor: at < lines.length ? String(at) : null };
   }
 
-  async #put({ path, hash }: PasswordFile, username: string, password: string) {
-    const { name, line } = await orRefuse(async () => {
-      const name = checkedUserName(username, hash);
-      return { name, line: await lineFor(name, hash, password) };
-    });
+  /** Whoever can set a password can log in with it. */
+  #refuseBeyond(caller: Caller, name: string, hash: HashName): void {
+    const login = this.#config().admin.users?.find(({ username }) => isSame(username, name, hash));
+    if (login === undefined || covers(caller, login)) return;
+    const may = `may do more by admin.users than ${caller.name}`;
+    throw new CommandFailure('forbidden', `The user ${JSON.stringify(name)} ${may}, who may not change that user`);
+  }
+
+  async #put({ path, hash }: PasswordFile, username: string, password: string, caller: Caller) {
+    const name = await orRefuse(async () => checkedUserName(username, hash));
+    this.#refuseBeyond(caller, name, hash);
+    const line = await orRefuse(() => lineFor(name, hash, password));
     return this.#change(path, (lines) => {
       const isNew = !hasName(lines, name);
       return { lines: withLine(lines, name, line), answer: { username: name, file: path, isNew } };
     });
   }
 
-  async #delete({ path, hash }: PasswordFile, username: string) {
+  async #delete({ path, hash }: PasswordFile, username: string, caller: Caller) {
     const name = await orRefuse(async () => checkedUserName(username, hash));
+    this.#refuseBeyond(caller, name, hash);
     return this.#change(path, (lines) => {
       const others = withoutName(lines, name);
       if (others.length < lines.length) return { lines: others, answer: { username: name, file: path } };
@@ -113,6 +122,15 @@ function filesOf({ authentication, listeners }: Config): PasswordFile[] {
     files.set(mechanism.file, { path: mechanism.file, hash: 'argon2id' });
   }
   return [...files.values()];
+}
+
+/** Whether a name of the configuration is this one of a file, which may have it in another form. */
+function isSame(configured: string, name: string, hash: HashName): boolean {
+  try {
+    return configured === name || checkedUserName(configured, hash) === name;
+  } catch {
+    return false;
+  }
 }
 
 const linesOf = async (path: string) => linesIn(await readFile(path, 'latin1').catch(refusedByDisk));

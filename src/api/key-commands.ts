@@ -2,6 +2,8 @@
 
 import type { KeyView } from '../contracts/commands/keys.ts';
 import type { CommandHandlers } from '../contracts/commands.ts';
+import { CommandFailure } from '../contracts/failures.ts';
+import { areasBeyond, covers } from '../contracts/roles.ts';
 import type { ApiKey, Keys } from './keys.ts';
 
 type Handlers = Pick<CommandHandlers, 'keys list' | 'keys create' | 'keys delete'>;
@@ -9,7 +11,11 @@ type Handlers = Pick<CommandHandlers, 'keys list' | 'keys create' | 'keys delete
 export function keyHandlers(keys: Keys, now: () => number): Handlers {
   return {
     'keys list': async () => ({ keys: keys.list().map(viewOf) }),
-    async 'keys create'({ expiresInSeconds, ...wanted }) {
+    async 'keys create'({ expiresInSeconds, ...wanted }, caller) {
+      if (!covers(caller, wanted)) {
+        const remedy = `leave out ${areasBeyond(caller, wanted)}`;
+        throw new CommandFailure('forbidden', `${caller.name} makes no key that may do more than itself; ${remedy}`);
+      }
       const expiresAt = expiresInSeconds === null ? null : now() + expiresInSeconds * 1_000;
       const { key, secret } = await keys.create({ ...wanted, expiresAt }, now());
       return { ...viewOf(key), key: secret };

@@ -1,6 +1,8 @@
 /** Tokens that log in as an admin: each once, within ten minutes. Whoever may use the broker's files can make one. */
 import { createHash, randomBytes } from 'node:crypto';
 import type { CommandHandlers } from '../contracts/commands.ts';
+import { CommandFailure } from '../contracts/failures.ts';
+import { areas, covers } from '../contracts/roles.ts';
 
 const validMs = 10 * 60_000;
 /** A further one ends the oldest. */
@@ -36,7 +38,10 @@ export function loginLinkHandlers(
   urls: () => readonly string[],
 ): Pick<CommandHandlers, 'login-links create'> {
   return {
-    async 'login-links create'() {
+    async 'login-links create'(_, caller) {
+      if (!covers(caller, { role: 'admin', areas })) {
+        throw new CommandFailure('forbidden', `${caller.name} is not for all areas, as who logs in by a link is`);
+      }
       const { token, expiresAt } = links.create(now());
       return { token, urls: urls().map((url) => `${url}/#token=${token}`), expiresAt };
     },

@@ -45,3 +45,14 @@ export const program: Caller = { name: 'program', from: null, role: 'admin', are
 
 export const mayCall = (caller: Caller, needed: { readonly role: Role; readonly area: Area }): boolean =>
   included[caller.role].includes(needed.role) && caller.areas.includes(needed.area);
+
+/** What a key or a user may do. */
+export type Power = Pick<Caller, 'role' | 'areas'>;
+
+/** Whether somebody with the one may do all that somebody with the other may: nobody hands out more than they have. */
+export const covers = (own: Power, other: Power): boolean =>
+  included[own.role].includes(other.role) && other.areas.every((area) => own.areas.includes(area));
+
+/** Areas of the one that the other has not, for a message. */
+export const areasBeyond = (own: Power, other: Power): string =>
+  other.areas.filter((area) => !own.areas.includes(area)).join(', ');

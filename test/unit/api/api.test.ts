@@ -6,7 +6,7 @@ import { Commands } from '../../../src/admin/commands.ts';
 import { CursorError } from '../../../src/base/pages.ts';
 import { type CommandHandlers, type CommandName, commands } from '../../../src/contracts/commands.ts';
 import { CommandFailure, RequestError } from '../../../src/contracts/failures.ts';
-import { program } from '../../../src/contracts/roles.ts';
+import { areas, program } from '../../../src/contracts/roles.ts';
 import { TestApi } from './api-client.ts';
 
 let api: TestApi;
@@ -61,14 +61,15 @@ describe('a request over the network', () => {
     const admin = await api.keyFor('admin');
     const made = await api.ask('POST', '/api/v1/keys', {
       key: admin,
-      body: { name: 'a', role: 'viewer', expiresInSeconds: 9 },
+      body: { name: 'a', role: 'viewer', areas: ['clients'], expiresInSeconds: 9 },
     });
     expect(made.json).toMatchObject({
       name: 'a',
       role: 'viewer',
       key: expect.stringMatching(/^sluice_[\w-]{8}_[\w-]{43}$/),
     });
-    const other = await api.ask('POST', '/api/v1/keys', { key: admin, body: { name: 'b', role: 'viewer' } });
+    const body = { name: 'b', role: 'viewer', areas: ['clients'] };
+    const other = await api.ask('POST', '/api/v1/keys', { key: admin, body });
     const ask = async ({ json }: typeof made) => (await api.ask('GET', '/api/v1/clients', { key: json.key })).status;
     expect([await ask(made), await ask(other)]).toEqual([200, 200]);
     api.now += 9_000;
@@ -76,6 +77,25 @@ describe('a request over the network', () => {
     expect((await api.ask('DELETE', `/api/v1/keys/${other.json.id}`, { key: admin })).status).toBe(200);
     expect(await ask(other)).toBe(401);
     expect((await api.ask('GET', '/api/v1/keys', { key: admin })).text).not.toContain('hash');
+  });
+});
+
+describe('a key of an admin for some areas', () => {
+  test('makes no key for others, which would give it those', async () => {
+    const key = await api.keyFor('admin', ['keys', 'clients']);
+    const make = (more: object) =>
+      api.ask('POST', '/api/v1/keys', { key, body: { name: 'a', role: 'viewer', ...more } });
+    for (const more of [{}, { areas: ['keys', 'access'] }]) {
+      const refused = await make(more);
+      expect(refused).toMatchObject({ status: 403, json: { detail: expect.stringMatching(/leave out .*access/) } });
+    }
+    expect((await make({ role: 'admin', areas: ['clients', 'keys'] })).status).toBe(200);
+  });
+
+  test('makes no link to log in, which is for all areas', async () => {
+    const ask = (key: string) => api.ask('POST', '/api/v1/login-links', { key });
+    expect((await ask(await api.keyFor('admin', ['keys']))).status).toBe(403);
+    expect((await ask(await api.keyFor('admin', [...areas]))).status).toBe(200);
   });
 });
 

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Area, Caller } from '../../../src/contracts/roles.ts';
 import { unique, WireClient } from '../../support/wire-client.ts';
 import { RunningApp } from './running-app.ts';
 
@@ -48,6 +49,24 @@ test('a user who is added may connect, with another password once that was chang
   expect((await running.ask('DELETE', '/users/ada')).json).toEqual({ username: 'ada', file });
   expect(readFileSync(file, 'utf8')).toBe('# people\n');
   await expect.poll(() => isLetIn('ada', 'second'), { timeout: 10_000 }).toBe(false);
+});
+
+test('a user who may log in is changed only by who may do as much', async () => {
+  await running.stop();
+  const users = [{ username: 'boss', role: 'admin' as const, areas: ['access' as const, 'keys' as const] }];
+  running = await RunningApp.start({
+    authentication: [{ kind: 'password-file', file }],
+    admin: { listeners: [{ port: 0 }], users },
+  });
+  const as = (areas: Area[]): Caller => ({ name: 'key a', from: null, role: 'admin', areas, username: null });
+  const { commands } = running.app;
+  const put = (username: string, areas: Area[]) => commands.run('users put', { username, password: 'word' }, as(areas));
+  await expect(put('boss', ['access'])).rejects.toMatchObject({ kind: 'forbidden' });
+  await put('boss', ['access', 'keys']);
+  await put('ada', ['access']);
+  const remove = commands.run('users delete', { username: 'boss' }, as(['access']));
+  await expect(remove).rejects.toMatchObject({ kind: 'forbidden' });
+  expect(readFileSync(file, 'utf8')).toMatch(/^boss:/m);
 });
 
 test('users are listed page by page, and changes at one time all count', async () => {

@@ -1,4 +1,5 @@
 /** What `sluice quarantine` asks of a running broker. */
+import { setImmediate } from 'node:timers/promises';
 import type { Quarantined } from '../contracts/commands/quarantine.ts';
 import type { CommandHandlers } from '../contracts/commands.ts';
 import { CommandFailure } from '../contracts/failures.ts';
@@ -12,39 +13,59 @@ export interface QuarantineTools {
   readonly replay: (entry: QuarantineEntry) => Promise<'published' | 'dropped' | 'quarantined' | 'rejected'>;
 }
 
-const pageEntries = 200;
+/** The event loop gets a turn after so many entries were dropped. */
+const dropsPerTurn = 100;
 
 type Handlers = Pick<CommandHandlers, 'quarantine list' | 'quarantine show' | 'quarantine replay' | 'quarantine drop'>;
 
 export function quarantineHandlers({ store, replay }: QuarantineTools): Handlers {
+  // Two replays at one time would publish the same messages twice.
+  const inTurn = oneAtATime();
   return {
     async 'quarantine list'({ after, limit }) {
       const entries = await store.list(after, limit);
       return { entries: entries.map(listed), count: store.count };
     },
     async 'quarantine show'({ id }) {
-      const entry = await find(store, id);
+      const entry = await store.get(id);
+      if (entry === null) throw notFound(id);
       const { payload, userProperties } = entry.message;
       return { ...listed(entry), payload: payload.toString('base64'), userProperties: userProperties.map(pairOf) };
     },
-    async 'quarantine drop'({ ids }) {
-      let count = 0;
-      for await (const { id } of chosen(store, ids)) {
-        store.remove(id);
-        count++;
-      }
-      return { count };
-    },
-    async 'quarantine replay'({ ids }) {
-      const result = { published: 0, dropped: 0, rejected: 0, quarantined: 0 };
-      for await (const entry of chosen(store, ids)) {
-        // One that fails again goes into quarantine under a new number; one that is refused stays under its old one.
-        const outcome = await replay(entry);
-        if (outcome !== 'rejected') store.remove(entry.id);
-        result[outcome]++;
-      }
-      return result;
-    },
+    'quarantine drop': ({ ids }) =>
+      inTurn(async () => {
+        let count = 0;
+        for (const id of chosen(store, ids)) {
+          if (!store.has(id)) continue;
+          store.remove(id);
+          if (++count % dropsPerTurn === 0) await setImmediate();
+        }
+        return { count };
+      }),
+    'quarantine replay': ({ ids }) =>
+      inTurn(async () => {
+        const result = { published: 0, dropped: 0, rejected: 0, quarantined: 0 };
+        for (const id of chosen(store, ids)) {
+          const entry = await store.get(id);
+          // It had to make room for another one meanwhile.
+          if (entry === null) continue;
+          // One that fails again goes into quarantine under a new number; one that is refused stays under its old one.
+          const outcome = await replay(entry);
+          if (outcome !== 'rejected') store.remove(id);
+          result[outcome]++;
+        }
+        return result;
+      }),
+  };
+}
+
+/** Begins what it is given once all that it was given before has ended. */
+function oneAtATime(): <Result>(work: () => Promise<Result>) => Promise<Result> {
+  let previous: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const result = previous.then(work);
+    previous = result.catch(() => {});
+    return result;
   };
 }
 
@@ -55,26 +76,19 @@ function listed({ message, ...entry }: QuarantineEntry): Quarantined {
   return { ...entry, topic, qos, retain, contentType, bytes: payload.length };
 }
 
-async function find(store: QuarantineStore, id: number): Promise<QuarantineEntry> {
-  const entry = await store.get(id);
-  if (entry === null)
-    throw new CommandFailure('not-found', `There is no quarantined message ${id}; see sluice quarantine list`);
-  return entry;
-}
+const notFound = (id: number) =>
+  new CommandFailure('not-found', `There is no quarantined message ${id}; see sluice quarantine list`);
 
-/** In order, and only what was there at the beginning. */
-async function* chosen(store: QuarantineStore, ids: 'all' | readonly number[]): AsyncGenerator<QuarantineEntry> {
+/**
+ * Numbers in order, each once, and of all only those that are there at the beginning. Throws before the first one if
+ * one that is asked for is not there; it may be gone by the time it is reached.
+ */
+function* chosen(store: QuarantineStore, ids: 'all' | readonly number[]): Generator<number> {
   if (ids !== 'all') {
-    for (const id of ids) await find(store, id);
-    for (const id of ids.toSorted((a, b) => a - b)) yield await find(store, id);
+    for (const id of ids) if (!store.has(id)) throw notFound(id);
+    yield* [...new Set(ids)].sort((a, b) => a - b);
     return;
   }
-  let left = store.count;
-  for (let after = 0; left > 0; ) {
-    const page = await store.list(after, Math.min(left, pageEntries));
-    if (page.length === 0) return;
-    for (const entry of page) yield entry;
-    after = page.at(-1)!.id;
-    left -= page.length;
-  }
+  const { lastId } = store;
+  for (let id = store.next(0); id !== null && id <= lastId; id = store.next(id)) yield id;
 }

@@ -146,6 +146,8 @@ export interface QuarantineEntry extends QuarantinedMessage {
 export interface QuarantineStore {
   readonly count: number;
   readonly bytes: number;
+  /** Number of the newest message; less than every number that is given out later. */
+  readonly lastId: number;
   /**
    * Staged with what the store commits next, so that an acknowledgement can wait for it. Returns how many of the oldest
    * had to make room.
@@ -154,5 +156,8 @@ export interface QuarantineStore {
   /** In the order of their numbers, those above `afterId`, at most `limit`. */
   list(afterId: number, limit: number): Promise<QuarantineEntry[]>;
   get(id: number): Promise<QuarantineEntry | null>;
+  has(id: number): boolean;
+  /** The lowest number above `afterId`; null: there is none. */
+  next(afterId: number): number | null;
   remove(id: number): void;
 }

@@ -10,6 +10,11 @@ export class AscendingIds {
     this.#ids.push(id);
   }
 
+  /** The highest; 0: all have been forgotten. */
+  get last(): number {
+    return this.#ids.at(-1) ?? 0;
+  }
+
   /** The first that is still there; those before it are forgotten. */
   oldest(isThere: (id: number) => boolean): number | undefined {
     while (this.#first < this.#ids.length && !isThere(this.#ids[this.#first]!)) this.#first++;

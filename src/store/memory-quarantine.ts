@@ -26,6 +26,10 @@ export class MemoryQuarantine implements QuarantineStore {
     return this.#entries.size;
   }
 
+  get lastId(): number {
+    return this.#ids.last;
+  }
+
   put(quarantined: QuarantinedMessage): number {
     const id = ++this.#lastId;
     const message = { ...quarantined.message, payload: Buffer.from(quarantined.message.payload) };
@@ -54,6 +58,15 @@ export class MemoryQuarantine implements QuarantineStore {
 
   async get(id: number): Promise<QuarantineEntry | null> {
     return this.#entries.get(id) ?? null;
+  }
+
+  has(id: number): boolean {
+    return this.#entries.has(id);
+  }
+
+  next(afterId: number): number | null {
+    for (const id of this.#ids.above(afterId)) if (this.#entries.has(id)) return id;
+    return null;
   }
 
   remove(id: number): void {

@@ -81,6 +81,16 @@ describe.each([
     expect([await store.get(entry!.id), store.count, store.bytes]).toEqual([null, 0, 0]);
   });
 
+  test('goes from number to number', async () => {
+    const store = await create();
+    for (const payload of ['1', '2', '3']) store.put(aMessage(payload));
+    const [first, second, third] = (await store.list(0, 10)).map(({ id }) => id);
+    store.remove(second!);
+    expect([0, first!, third!].map((id) => store.next(id))).toEqual([first, third, null]);
+    expect([first!, second!].map((id) => store.has(id))).toEqual([true, false]);
+    expect(store.lastId).toBe(third);
+  });
+
   test('counts properties as well as payloads', async () => {
     const store = await create();
     const message = aPublish('x', { userProperties: [['a', 'x'.repeat(3_500)]] });

@@ -41,6 +41,10 @@ export class LevelQuarantine implements QuarantineStore {
     return this.#sizes.size;
   }
 
+  get lastId(): number {
+    return this.#ids.last;
+  }
+
   /** For the start. */
   restore(at: Buffer, value: Buffer): void {
     readQuarantined(value, numberOf(at));
@@ -84,6 +88,15 @@ export class LevelQuarantine implements QuarantineStore {
     if (staged !== undefined) return readQuarantined(staged, id);
     const [value] = await this.#options.database().getMany([key(Prefix.quarantine, id)]);
     return value === undefined ? null : readQuarantined(value, id);
+  }
+
+  has(id: number): boolean {
+    return this.#sizes.has(id);
+  }
+
+  next(afterId: number): number | null {
+    for (const id of this.#ids.above(afterId)) if (this.#sizes.has(id)) return id;
+    return null;
   }
 
   remove(id: number): void {

@@ -20,7 +20,7 @@ import { CommandFailure } from '../contracts/failures.ts';
 import { type Caller, mayCall, program } from '../contracts/roles.ts';
 import { StoreError } from '../contracts/session-store.ts';
 
-type Single = (request: object, caller: Caller) => Promise<object>;
+type Single = (request: object, caller: Caller, signal?: AbortSignal) => Promise<object>;
 type Stream = (request: object, caller: Caller, signal: AbortSignal) => AsyncIterable<object>;
 
 /** A request in the audit log is cut to so many characters. */
@@ -49,12 +49,12 @@ export class Commands {
     return this.receive(command, request, caller) as Promise<CommandAnswer<Name>>;
   }
 
-  /** The same for a name and a request that may be anything. */
-  async receive(command: string, given: unknown, caller: Caller): Promise<object> {
+  /** The same for a name and a request that may be anything. `signal` is aborted when nobody waits for the answer. */
+  async receive(command: string, given: unknown, caller: Caller, signal?: AbortSignal): Promise<object> {
     const changes = !isRead(command) && !isTraffic(command);
     try {
       const { name, request } = this.#admit(command, given, caller);
-      const answer = await (this.#handlers[name] as Single)(request, caller);
+      const answer = await (this.#handlers[name] as Single)(request, caller, signal);
       if (changes) this.#record(command, given, caller, { outcome: 'done' });
       return answer;
     } catch (error) {

@@ -63,17 +63,27 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
   return async (request, reply) => {
     const given = requestOf(request);
     const caller = tools.callerOf(request);
-    const run = async () => {
-      const done = await tools.commands.receive(name, given, caller);
+    const run = async (signal?: AbortSignal) => {
+      const done = await tools.commands.receive(name, given, caller, signal);
       // Pages are long.
       await tools.turns.next();
       return JSON.stringify(done);
     };
     const key = declaration.takesIdempotencyKey === true ? request.headers[idempotencyKey] : undefined;
+    // With a key, whoever has gone may come again for the answer.
     const answer =
-      key === undefined ? run() : tools.idempotency.once({ key: String(key), caller, command: name, given }, run);
+      key === undefined
+        ? run(closingOf(reply))
+        : tools.idempotency.once({ key: String(key), caller, command: name, given }, () => run());
     return reply.type('application/json').send(Buffer.from(await answer));
   };
+}
+
+/** Aborted when the response is sent, or nobody is there to read it. */
+function closingOf({ raw }: FastifyReply): AbortSignal {
+  const closed = new AbortController();
+  raw.once('close', () => closed.abort());
+  return closed.signal;
 }
 
 /** A path that is there answers other methods with those that it takes. [RFC 9110 15.5.6] */

@@ -12,6 +12,7 @@ import { identityOf } from './api-identity.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { createMessage, type MessageFields } from './create-message.ts';
 import type { LocalClients } from './local-clients.ts';
+import { RequestPlaces } from './request-places.ts';
 import type { StoreWaits } from './store-waits.ts';
 import { publishAs, type User } from './user-publish.ts';
 
@@ -25,24 +26,18 @@ export interface PublishTools {
 
 /** So many are published before others are served. */
 const publishedPerStep = 16;
-/** Requests that wait for their answers. */
-const requestsMax = 256;
-
 export function messageHandlers(tools: PublishTools) {
-  let waiting = 0;
+  const places = new RequestPlaces();
   return {
     async publish({ messages }, caller) {
       return { outcomes: await publishAll(tools, messages, caller) };
     },
-    async request(request, caller) {
-      if (waiting >= requestsMax) {
-        throw new CommandFailure('too-many-requests', `${waiting} requests wait for their answers`);
-      }
-      waiting++;
+    async request(request, caller, signal) {
+      const leave = places.take(caller);
       try {
-        return await ask(tools, request, caller);
+        return await ask(tools, request, caller, signal);
       } finally {
-        waiting--;
+        leave();
       }
     },
   } satisfies Partial<CommandHandlers>;
@@ -152,7 +147,12 @@ export function viewOf(message: PublishedMessage): MessageView {
 }
 
 /** Subscribes to the topic of the answer before it publishes: the first message with the same Correlation Data. */
-async function ask(tools: PublishTools, request: CommandInput<'request'>, caller: Caller): Promise<MessageView> {
+async function ask(
+  tools: PublishTools,
+  request: CommandInput<'request'>,
+  caller: Caller,
+  signal?: AbortSignal,
+): Promise<MessageView> {
   const { context, clients } = tools;
   const { timeoutSeconds, ...content } = request;
   const responseTopic = request.responseTopic ?? `sluice/responses/${context.randomBytes(12).toString('hex')}`;
@@ -171,7 +171,7 @@ async function ask(tools: PublishTools, request: CommandInput<'request'>, caller
     const message = { ...content, responseTopic, correlationData: correlationData.toString('base64'), retain: false };
     const [outcome] = await publishAll(tools, [message], caller);
     checkSent(outcome!, request.topic);
-    return await within(tools, timeoutSeconds, answer);
+    return await within(tools, timeoutSeconds, answer, signal);
   } finally {
     await client.close();
   }
@@ -203,16 +203,21 @@ async function within(
   { context, stored }: PublishTools,
   seconds: number,
   answer: Promise<MessageView>,
+  signal?: AbortSignal,
 ): Promise<MessageView> {
   const { timers, core } = context;
   const first = await stored.until<MessageView | null>((done) => {
     const timer = new Timer(() => done(null));
     timers.set(timer, core.now + seconds * 1_000);
-    void answer.then((message) => {
+    const end = (message: MessageView | null) => {
       timers.cancel(timer);
       done(message);
-    });
+    };
+    void answer.then(end);
+    signal?.addEventListener('abort', () => end(null));
+    if (signal?.aborted) end(null);
   });
   if (first !== null) return first;
+  if (signal?.aborted) throw new CommandFailure('no-answer', 'Whoever asked has gone');
   throw new CommandFailure('no-answer', `No answer came within ${seconds} s`);
 }

@@ -60,10 +60,14 @@ export type CommandAnswer<Name extends CommandName> = z.output<Commands[Name]['a
 
 /**
  * What carries out the commands. Each may reject with a CommandFailure that tells the operator why it does not; any
- * other error is a bug. A stream ends when `signal` is aborted.
+ * other error is a bug. A stream ends when `signal` is aborted; for others that says that nobody waits for the answer.
  */
 export type CommandHandlers = {
-  readonly [Name in SingleName]: (request: CommandInput<Name>, caller: Caller) => Promise<CommandAnswer<Name>>;
+  readonly [Name in SingleName]: (
+    request: CommandInput<Name>,
+    caller: Caller,
+    signal?: AbortSignal,
+  ) => Promise<CommandAnswer<Name>>;
 } & {
   readonly [Name in StreamName]: (
     request: CommandInput<Name>,

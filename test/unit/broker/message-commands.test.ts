@@ -232,6 +232,29 @@ describe('request', () => {
     expect((await ask({ topic: 'open' }, { key: eve })).status).toBe(403);
   });
 
+  test('of one key may wait with 64 others, and waits no longer once whoever asked has gone', async () => {
+    const topic = unique('held');
+    const listener = await broker.connect({ version: 5 });
+    await listener.subscribe(topic);
+    const body = JSON.stringify({ topic, timeoutSeconds: 60 });
+    const head = 'POST /api/v1/request HTTP/1.1\r\nHost: localhost\r\n';
+    const sockets = Array.from({ length: 64 }, () => {
+      const socket = connect(join(broker.directory, 'control.sock'));
+      socket.write(`${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+      return socket;
+    });
+    await listener.collect('publish', 64);
+    const waiting = async () =>
+      (await broker.sluice.command('clients list', { clientIdPrefix: '\0', limit: 100 })).items.length;
+    expect(await waiting()).toBe(64);
+    expect((await ask({ topic })).status).toBe(429);
+    const other = await broker.keyFor('publisher');
+    expect((await ask({ topic: unique('nobody') }, { key: other })).status).toBe(504);
+    for (const socket of sockets) socket.destroy();
+    await expect.poll(waiting).toBe(0);
+    await listener.disconnect();
+  });
+
   test('leaves no client behind', async () => {
     const { items } = await broker.sluice.command('clients list', { clientIdPrefix: '\0' });
     expect(items).toEqual([]);

@@ -13,6 +13,7 @@ import { answerOf } from './late-answers.ts';
 import type { InProcessClient } from './local-clients.ts';
 import type { PublishTools } from './message-commands.ts';
 import { MessageStream } from './message-stream.ts';
+import { StreamNames } from './stream-names.ts';
 import { refusalOf } from './subscribe.ts';
 
 /** QoS 1 messages that are read and not acknowledged, at most. */
@@ -24,12 +25,14 @@ export function streamHandlers(tools: PublishTools) {
   const { context } = tools;
   /** Those with names, by the name of their session. */
   const named = new Map<string, MessageStream>();
+  const names = new StreamNames(context);
   return {
     'messages stream'(request, caller, signal) {
       const identity = identityOf(caller);
       checkFilters(context, identity, request);
       const { payload, name } = request;
       const session = name === null ? null : sessionName(caller, name);
+      if (session !== null) names.take(caller.name, session);
       const stream = new MessageStream({
         payload,
         isNamed: name !== null,

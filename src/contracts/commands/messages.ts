@@ -94,7 +94,7 @@ export const messageCommands = {
       qos: z.literal([0, 1]).default(0).describe('QoS; with a name it is 1'),
       payload: z.enum(['text', 'base64']).default('text').describe('how payloads are written'),
       name: streamName.nullable().default(null).describe('its session stays, by this name; null: it does not'),
-      keepSeconds: seconds(1, 0xffffffff)
+      keepSeconds: seconds(1, 2_592_000)
         .default(86_400)
         .describe('how long the session of a stream with a name outlives it'),
     }),

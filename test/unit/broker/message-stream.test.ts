@@ -179,6 +179,18 @@ describe('a stream with a name', () => {
     await lines.close();
   });
 
+  test('is one of a hundred of its key, and stays for 30 days at most', async () => {
+    const key = await broker.keyFor('publisher', 'many');
+    const open = (name: string) => `${filterOf('a')}&name=${name}`;
+    for (let i = 0; i < 100; i++) await (await stream(open(`many${i}`), { key })).close();
+    const refused = await broker.ask('GET', `/messages/stream?${open('more')}`, { key });
+    expect(refused).toMatchObject({ status: 409, json: { detail: expect.stringContaining('100 streams') } });
+    await (await stream(open('many7'), { key })).close();
+    await (await stream(open('other'))).close();
+    const tooLong = await broker.ask('GET', `/messages/stream?${open('many8')}&keepSeconds=2592001`, { key });
+    expect(tooLong.status).toBe(400);
+  });
+
   test('is of one key, and must be open to be acknowledged', async () => {
     const name = unique('named');
     expect((await acknowledge(name, 1)).status).toBe(409);

@@ -39,9 +39,10 @@ const idempotencyKey = {
 function operation(name: CommandName, declaration: CommandDeclaration): Json {
   const { what, role, area, request, answer, route, isStream = false } = declaration;
   const { method, path } = splitRoute(route);
-  const { properties = {}, required = [] } = schemaOf(request, 'input') as {
+  const { properties = {}, required = [], oneOf } = schemaOf(request, 'input') as {
     properties?: Record<string, Json>;
     required?: string[];
+    oneOf?: Json[];
   };
   const isInPath = (key: string) => path.includes(`{${key}}`);
   const takesBody = hasBody(method);
@@ -63,6 +64,7 @@ function operation(name: CommandName, declaration: CommandDeclaration): Json {
     properties: Object.fromEntries(inBody),
     additionalProperties: false,
     ...(needed.length > 0 ? { required: needed } : {}),
+    ...(oneOf === undefined ? {} : { oneOf }),
   };
   const event = schemaOf(answer, 'output');
   const content = isStream
@@ -75,7 +77,7 @@ function operation(name: CommandName, declaration: CommandDeclaration): Json {
     tags: [area],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(takesBody && inBody.length > 0
-      ? { requestBody: { required: needed.length > 0, content: { 'application/json': { schema: body } } } }
+      ? { requestBody: { required: needed.length > 0 || oneOf !== undefined, content: { 'application/json': { schema: body } } } }
       : {}),
     responses: {
       200: { description: isStream ? 'events, one after the other' : 'done', content },

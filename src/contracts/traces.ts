@@ -52,7 +52,9 @@ export const traceRequest = z
     {
       message: 'exactly one of clientId, username, address and topic',
     },
-  );
+  )
+  // For the description of the API: a check is code.
+  .meta({ oneOf: ['clientId', 'username', 'address', 'topic'].map((key) => ({ required: [key] })) });
 export type TraceRequest = z.input<typeof traceRequest>;
 
 const time = 'in milliseconds since the epoch';

@@ -50,7 +50,7 @@ export class Decisions {
   readonly #taken = new Set<string>();
   /** By message and shared subscription: who was given it, one after the other. */
   readonly #ofGroup = new Map<string, Decision[]>();
-  /** By session and message: copies that were dropped before anything of them was staged. */
+  /** By session and message: copies of which the store need not have anything, since they were dropped and counted. */
   readonly #unstaged = new Set<string>();
   /** Retained messages that a new subscription was given. */
   readonly #given = new WeakMap<Replay, Set<number>>();
@@ -171,7 +171,7 @@ export class Decisions {
     if (decision !== undefined) decision.goneIn = this.#judge.life;
   }
 
-  /** A copy is dropped when it is given to its session, so the store never has it and no answer waits for it. */
+  /** A copy is dropped when it is given to its session, or for a later one: no answer waits until the store has it. */
   droppedUnstaged(session: Session, { number }: Routed): void {
     const owner = this.#owner(session);
     if (owner !== undefined) this.#unstaged.add(`${owner.uid} ${number}`);

@@ -219,11 +219,17 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
       decisions.droppedUnstaged(session, routed);
     }
   };
+  /** It made room for another one, perhaps before its batch was written: then nothing of it is. */
+  const noteDisplaced = (session: Session, message: Message): void => {
+    const routed = decisions.inRecord(session.sid, message.id)?.expected?.message;
+    if (routed !== undefined) decisions.droppedUnstaged(session, routed);
+  };
   const dropped = sink.dropped.bind(sink);
   sink.dropped = (reason, session, message, count = 1) => {
     if (reason === 'queueFull' && session !== null) room?.dropped(session);
     if (reason === 'packetTooLarge') checkTooLarge(judge, session!, message);
     if (session !== null && message !== null) noteUnstaged(session, message);
+    if (reason === 'queueFull' && session !== null && message !== null) noteDisplaced(session, message);
     if (reason === 'retainedLimit' && routing !== null) routing.isNotRetained = true;
     judge.onDropped(reason, session?.clientId ?? null, count);
     dropped(reason, session, message, count);

@@ -483,6 +483,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   /** The client said that it goes. [MQTT5 3.14] */
   leave(why: string, publishesWill: boolean): void {
+    // The session's time begins now, and not when the round did.
+    this.context.advanceClock();
     // Our closing is all the answer there is: a will that was called off must not come back after a crash.
     this.#shut(why, { publishesWill, how: 'end once stored' });
   }

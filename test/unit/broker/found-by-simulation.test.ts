@@ -18,7 +18,7 @@ import { PacketType } from '../../../src/protocol/packets.ts';
 import { ReasonCode } from '../../../src/protocol/reason-codes.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
 import { RecordingStore, start, World } from '../../support/core-world.ts';
-import { timeless } from '../../support/rounds.ts';
+import { Rounds, timeless } from '../../support/rounds.ts';
 import { wire } from '../../support/wire.ts';
 import { type ConnectOptions, type Received, WireClient } from '../../support/wire-client.ts';
 
@@ -300,4 +300,39 @@ test('the time at which the last clients are left is the time after the last com
   isDurable = false;
   await broker.close();
   expect(store.leftAt).toEqual([null, start + 10_000]);
+});
+
+test('a client that says DISCONNECT late in a round is gone from then on, and not from the beginning of the round', () => {
+  let now = start;
+  const rounds = new Rounds();
+  const store = new RecordingStore();
+  const broker = new Broker({
+    scheduler: rounds.scheduler,
+    settings: { ...defaultSettings, sysIntervalSeconds: 0 },
+    store,
+    log: silentLog,
+    clock: { now: () => now },
+    timers: { after: () => {}, every: () => () => {} },
+  });
+  const open = (): ByteReceiver => {
+    let receiver: ByteReceiver | null = null;
+    const close = () => receiver!.onClose(null);
+    const stream: ByteStream = {
+      ...{ kind: 'tcp', remoteAddress: '127.0.0.1:50000', certificate: null, pendingBytes: 0 },
+      ...{ write() {}, pause() {}, resume() {}, end: close, destroy: close },
+    };
+    receiver = broker.accept(stream, 'mqtt://127.0.0.1:1883')!;
+    return receiver;
+  };
+  const send = (to: ByteReceiver, bytes: Buffer) => to.onBytes(bytes, 0, bytes.length);
+  const [leaving, other] = [open(), open()];
+  send(leaving, Buffer.from(wire`10 { 'MQTT' 04 00 0000 'c' }`));
+  send(other, Buffer.from(wire`10 { 'MQTT' 04 02 0000 'd' }`));
+  rounds.rest();
+  now += 1_000;
+  send(other, Buffer.from(wire`c0 { }`));
+  now += 50;
+  send(leaving, Buffer.from(wire`e0 { }`));
+  rounds.rest();
+  expect(store.leftAt).toEqual([null, start + 1_050]);
 });

@@ -83,7 +83,7 @@ function ofLoad({ figures }: AlarmSources): AlarmDeclaration[] {
       name: 'memory-high',
       severity: 'warning',
       what: 'Clients hold so much memory that queues leave it; critical once clients are refused or disconnected',
-      remedy: 'See which clients hold most (sluice list sessions), and docs/reference/memory.md for what gives when',
+      remedy: 'See which clients hold most (sluice clients), and docs/reference/memory.md for what gives when',
       lastsSeconds: 5,
       awaySeconds: 30,
       look: () => {
@@ -102,7 +102,7 @@ function ofLoad({ figures }: AlarmSources): AlarmDeclaration[] {
       severity: 'warning',
       what: 'Messages find the queue of a session full',
       remedy:
-        'See whose queues are full (sluice list sessions); those clients are absent or too slow, or limits.queueMessages is too low',
+        'See whose queues are full (sluice clients); those clients are absent or too slow, or limits.queueMessages is too low',
       awaySeconds: 60,
       look: rising(figures, 'queueFull', (rise) => `${rise} messages found the queue of a session full`),
     },

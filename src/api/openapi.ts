@@ -39,7 +39,11 @@ const idempotencyKey = {
 function operation(name: CommandName, declaration: CommandDeclaration): Json {
   const { what, role, area, request, answer, route, isStream = false } = declaration;
   const { method, path } = splitRoute(route);
-  const { properties = {}, required = [], oneOf } = schemaOf(request, 'input') as {
+  const {
+    properties = {},
+    required = [],
+    oneOf,
+  } = schemaOf(request, 'input') as {
     properties?: Record<string, Json>;
     required?: string[];
     oneOf?: Json[];
@@ -77,7 +81,12 @@ function operation(name: CommandName, declaration: CommandDeclaration): Json {
     tags: [area],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(takesBody && inBody.length > 0
-      ? { requestBody: { required: needed.length > 0 || oneOf !== undefined, content: { 'application/json': { schema: body } } } }
+      ? {
+          requestBody: {
+            required: needed.length > 0 || oneOf !== undefined,
+            content: { 'application/json': { schema: body } },
+          },
+        }
       : {}),
     responses: {
       200: { description: isStream ? 'events, one after the other' : 'done', content },

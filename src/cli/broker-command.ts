@@ -84,9 +84,9 @@ async function run(
 function unknownVerb(word: string, verbs: ReadonlyMap<string, CommandName>, given: string | undefined): CommandError {
   const known = [...verbs.keys()].filter((verb) => verb !== '');
   const suggestion = given === undefined ? null : nearest(given, known);
-  const hint = suggestion === null ? '' : `; did you mean ${suggestion}?`;
-  const what = given === undefined ? 'needs a word more' : `has no ${given}`;
-  return new CommandError(`sluice ${word} ${what}${hint} There are ${known.join(', ')}; see sluice ${word} --help`, 2);
+  const hint = suggestion === null ? '' : ` Did you mean ${suggestion}?`;
+  const what = given === undefined ? `sluice ${word} wants one word more` : `There is no sluice ${word} ${given}`;
+  return new CommandError(`${what}.${hint} It takes: ${known.join(', ')}; see sluice ${word} --help`, 2);
 }
 
 const kebab = (key: string) => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -94,7 +94,9 @@ export function publisherText(publisher: PublisherView | null): string {
   const name = clientId === null ? (kind === 'client' ? '' : `the ${kind}`) : `"${printable(clientId)}"`;
   const who = kind === 'will' ? `the will of ${name}` : name;
   const user = username === null ? '' : ` (user "${printable(username)}")`;
-  return `${who}${user}${address === null ? '' : ` at ${printable(address)}`}`.trim();
+  const named = `${who}${user}`.trim();
+  const at = address === null ? '' : printable(address);
+  return named === '' || at === '' ? `${named}${at}` : `${named} at ${at}`;
 }
 
 function dropLine({ lastTime, kind, reason, count, topic, qos, publisher, recipient, detail }: DropItem): string {

@@ -54,6 +54,13 @@ export const phrases: { readonly [Name in CommandName]?: Phrase<Name> } = {
   backup: ({ records }, { directory }) => `${records} records copied into ${directory}`,
   'bans clear': ({ count }) => `${count} let in again`,
   'quarantine show': ({ payload, ...entry }) => [...linesOf(entry), '', payloadText(payload)].join('\n'),
+  'retained show': ({ payload, ...message }) => [...linesOf(message), '', payloadText(payload)].join('\n'),
+  request: ({ payload }) => payloadText(payload),
+  'alarms list': ({ active, past }) =>
+    [
+      ...(active.length === 0 ? ['No alarm is active'] : active.flatMap((alarm) => ['', ...linesOf(alarm)])),
+      ...(past.length === 0 ? [] : ['', 'Past:', ...past.flatMap((alarm) => ['', ...linesOf(alarm, '  ')])]),
+    ].join('\n'),
   explain: (answer) => explained(answer),
   'quarantine drop': ({ count }) => `${count} dropped`,
   'quarantine replay': ({ published, dropped, rejected, quarantined }) =>

@@ -159,6 +159,11 @@ async function refusal(response: IncomingMessage): Promise<CommandError> {
   }
   const { type, detail, remedy } = (await jsonOf(response)) as { type: string; detail: string; remedy: string };
   const isPlain = ['not-found', 'conflict', 'invalid-request'].some((kind) => type === `${problemsPath}/${kind}`);
+  if (type === `${problemsPath}/unauthenticated`) {
+    return new CommandError(
+      `${detail}. Give one by the environment variable SLUICE_KEY; sluice admin key create makes it`,
+    );
+  }
   return new CommandError(isPlain ? detail : `${detail}. ${remedy}`);
 }
 

@@ -58,7 +58,7 @@ test('lists who is shut out, with names that cannot speak to the terminal, and l
   );
   expect(await bans('clear')).toBe('2 sluice bans clear ADDRESS: ADDRESS is missing\n');
   expect(await bans('clears')).toMatch(
-    /^2 sluice bans has no clears; did you mean clear\? There are list, create, clear;/,
+    /^2 There is no sluice bans clears. Did you mean clear\? It takes: list, create, clear;/,
   );
 });
 

@@ -85,7 +85,7 @@ test('shows as many as were asked for, as lines of JSON on request', async () =>
 test.each([
   [['queue'], 'sluice queue list CLIENT_ID: CLIENT_ID is missing'],
   [['queue', 'a', 'b'], 'sluice queue list CLIENT_ID: unexpected "b"'],
-  [['clients', 'lits'], 'sluice clients has no lits; did you mean list?'],
+  [['clients', 'lits'], 'There is no sluice clients lits. Did you mean list?'],
   [['clients', '--limit', '0'], '--limit wants a whole number from 1'],
   [['clients', '--lmit', '1'], 'Unknown option --lmit; did you mean --limit?'],
   [['clients', '--url', 'mqtt://x'], '--url wants an address as http://127.0.0.1:18083, not "mqtt://x"'],

@@ -1,6 +1,5 @@
 /** What `sluice quarantine` asks of a running broker. */
 import { setImmediate } from 'node:timers/promises';
-import type { Quarantined } from '../contracts/commands/quarantine.ts';
 import type { CommandHandlers } from '../contracts/commands.ts';
 import { CommandFailure } from '../contracts/failures.ts';
 import type { QuarantineEntry, QuarantineStore } from '../contracts/pipeline.ts';
@@ -23,14 +22,15 @@ export function quarantineHandlers({ store, replay }: QuarantineTools): Handlers
   const inTurn = oneAtATime();
   return {
     async 'quarantine list'({ after, limit }) {
-      const entries = await store.list(after, limit);
-      return { entries: entries.map(listed), count: store.count };
+      return { entries: store.list(after, limit), count: store.count };
     },
     async 'quarantine show'({ id }) {
       const entry = await store.get(id);
       if (entry === null) throw notFound(id);
-      const { payload, userProperties } = entry.message;
-      return { ...listed(entry), payload: payload.toString('base64'), userProperties: userProperties.map(pairOf) };
+      const { message, ...about } = entry;
+      const { topic, qos, retain, contentType, payload, userProperties } = message;
+      const listed = { ...about, topic, qos, retain, contentType, bytes: payload.length };
+      return { ...listed, payload: payload.toString('base64'), userProperties: userProperties.map(pairOf) };
     },
     'quarantine drop': ({ ids }) =>
       inTurn(async () => {
@@ -70,11 +70,6 @@ function oneAtATime(): <Result>(work: () => Promise<Result>) => Promise<Result> 
 }
 
 const pairOf = ([name, value]: readonly [string, string]): [string, string] => [name, value];
-
-function listed({ message, ...entry }: QuarantineEntry): Quarantined {
-  const { topic, qos, retain, contentType, payload } = message;
-  return { ...entry, topic, qos, retain, contentType, bytes: payload.length };
-}
 
 const notFound = (id: number) =>
   new CommandFailure('not-found', `There is no quarantined message ${id}; see sluice quarantine list`);

@@ -142,6 +142,16 @@ export interface QuarantineEntry extends QuarantinedMessage {
   readonly id: number;
 }
 
+/** What a list shows of a quarantined message. */
+export interface QuarantineSummary extends Omit<QuarantineEntry, 'message'> {
+  readonly topic: string;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly contentType: string | undefined;
+  /** Size of the payload. */
+  readonly bytes: number;
+}
+
 /** Where quarantined messages are kept. `test/contract/quarantine.test.ts` holds every implementation to this. */
 export interface QuarantineStore {
   readonly count: number;
@@ -153,8 +163,11 @@ export interface QuarantineStore {
    * had to make room.
    */
   put(message: QuarantinedMessage): number;
-  /** In the order of their numbers, those above `afterId`, at most `limit`. */
-  list(afterId: number, limit: number): Promise<QuarantineEntry[]>;
+  /**
+   * In the order of their numbers, those above `afterId`: at most `limit`, fewer where their texts are long, and at
+   * least one if there is one. Reads nothing from disk.
+   */
+  list(afterId: number, limit: number): QuarantineSummary[];
   get(id: number): Promise<QuarantineEntry | null>;
   has(id: number): boolean;
   /** The lowest number above `afterId`; null: there is none. */

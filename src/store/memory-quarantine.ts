@@ -1,6 +1,7 @@
 /** Quarantined messages of a broker that keeps nothing on disk. */
-import type { QuarantinedMessage, QuarantineEntry, QuarantineStore } from '../contracts/pipeline.ts';
+import type { QuarantinedMessage, QuarantineEntry, QuarantineStore, QuarantineSummary } from '../contracts/pipeline.ts';
 import { AscendingIds } from './ascending-ids.ts';
+import { pageOf, summaryOf } from './quarantine-summary.ts';
 
 /** What an entry takes beside its payload and texts, about. */
 const entryBytes = 500;
@@ -46,14 +47,15 @@ export class MemoryQuarantine implements QuarantineStore {
     return dropped;
   }
 
-  async list(afterId: number, limit: number): Promise<QuarantineEntry[]> {
-    const found: QuarantineEntry[] = [];
+  list(afterId: number, limit: number): QuarantineSummary[] {
+    return pageOf(this.#above(afterId), limit);
+  }
+
+  *#above(afterId: number): Generator<QuarantineSummary> {
     for (const id of this.#ids.above(afterId)) {
-      if (found.length === limit) break;
       const entry = this.#entries.get(id);
-      if (entry !== undefined) found.push(entry);
+      if (entry !== undefined) yield summaryOf(entry);
     }
-    return found;
   }
 
   async get(id: number): Promise<QuarantineEntry | null> {

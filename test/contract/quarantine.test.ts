@@ -51,8 +51,8 @@ async function level(directory?: string): Promise<LevelStore> {
   return store;
 }
 
-const payloads = async (store: QuarantineStore) =>
-  (await store.list(0, 10)).map(({ message }) => message.payload.toString());
+const payloads = (store: QuarantineStore) =>
+  Promise.all(store.list(0, 10).map(async ({ id }) => (await store.get(id))!.message.payload.toString()));
 
 describe.each([
   ['in memory', async (): Promise<QuarantineStore> => new MemoryQuarantine(limits)],
@@ -61,21 +61,24 @@ describe.each([
   test('gives back what was put, in order, and by number', async () => {
     const store = await create();
     for (const payload of ['1', '2']) expect(store.put(aMessage(payload))).toBe(0);
-    const [first, second] = await store.list(0, 10);
+    const [first, second] = store.list(0, 10);
     expect(first!.id).toBeLessThan(second!.id);
-    const { id, ...rest } = second!;
+    const { topic, qos, retain } = aMessage('2').message;
+    const { message: _, ...about } = aMessage('2');
+    const shown = { topic, qos, retain, contentType: 'text/plain', bytes: 1 };
+    expect(second).toEqual({ ...about, ...shown, id: second!.id });
+    const { id, ...rest } = (await store.get(second!.id))!;
     expect(rest.message.payload.toString()).toBe('2');
     expect({ ...rest, message: null }).toEqual({ ...aMessage('2'), message: null });
     expect({ ...rest.message, payload: null }).toEqual({ ...aMessage('2').message, payload: null });
-    expect((await store.get(id))?.message.payload.toString()).toBe('2');
-    expect((await store.list(first!.id, 1)).map((each) => each.id)).toEqual([id]);
+    expect(store.list(first!.id, 1).map((each) => each.id)).toEqual([id]);
     expect(store.count).toBe(2);
   });
 
   test('forgets what is removed', async () => {
     const store = await create();
     store.put(aMessage('1'));
-    const [entry] = await store.list(0, 1);
+    const [entry] = store.list(0, 1);
     store.remove(entry!.id);
     store.remove(entry!.id);
     expect([await store.get(entry!.id), store.count, store.bytes]).toEqual([null, 0, 0]);
@@ -84,7 +87,7 @@ describe.each([
   test('goes from number to number', async () => {
     const store = await create();
     for (const payload of ['1', '2', '3']) store.put(aMessage(payload));
-    const [first, second, third] = (await store.list(0, 10)).map(({ id }) => id);
+    const [first, second, third] = store.list(0, 10).map(({ id }) => id);
     store.remove(second!);
     expect([0, first!, third!].map((id) => store.next(id))).toEqual([first, third, null]);
     expect([first!, second!].map((id) => store.has(id))).toEqual([true, false]);
@@ -124,16 +127,16 @@ test('on LevelDB, what was committed is there after a restart, with numbers that
   store.quarantine.put(aMessage('1'));
   expect(store.staged).toBe(1);
   await new Promise<void>((resolve) => store.commit(resolve));
-  const [first] = await store.quarantine.list(0, 1);
+  const [first] = store.quarantine.list(0, 1);
   store.quarantine.remove(first!.id);
   store.quarantine.put(aMessage('2'));
   await store.close();
   open.length = 0;
   const again = await level(directory);
-  const [entry] = await again.quarantine.list(0, 10);
-  expect(entry?.message.payload.toString()).toBe('2');
+  const [entry] = again.quarantine.list(0, 10);
+  expect((await again.quarantine.get(entry!.id))?.message.payload.toString()).toBe('2');
   again.quarantine.put(aMessage('3'));
-  expect((await again.quarantine.list(entry!.id, 1))[0]?.id).toBeGreaterThan(entry!.id);
+  expect(again.quarantine.list(entry!.id, 1)[0]?.id).toBeGreaterThan(entry!.id);
   expect(again.quarantine.count).toBe(2);
   await again.close();
   open.length = 0;
@@ -145,6 +148,27 @@ test('on LevelDB, what was committed is there after a restart, with numbers that
   const { Readable } = await import('node:stream');
   await importFrom(copy, Readable.from(lines.map((line) => `${line}\n`)));
   expect(await payloads((await level(copy)).quarantine)).toEqual(['2', '3']);
+});
+
+test('on LevelDB, a list reads nothing from disk', async () => {
+  const store = await level();
+  store.quarantine.put(aMessage('x'.repeat(1_000)));
+  await new Promise<void>((resolve) => store.commit(resolve));
+  await store.close();
+  expect(store.quarantine.list(0, 10)).toMatchObject([{ bytes: 1_000, stage: '1 decode' }]);
+  const again = await level(directories[0]);
+  await again.close();
+  expect(again.quarantine.list(0, 10)).toEqual(store.quarantine.list(0, 10));
+  open.length = 0;
+});
+
+test('a page ends where its texts are long, and goes on behind them', () => {
+  const store = new MemoryQuarantine({ quarantineMessages: 100, quarantineBytes: 10_000_000 });
+  const message = aPublish('', { topic: 't'.repeat(60_000) });
+  for (let i = 0; i < 20; i++) store.put(aMessage('', { message }));
+  const sizes: number[] = [];
+  for (let page = store.list(0, 200); page.length > 0; page = store.list(page.at(-1)!.id, 200)) sizes.push(page.length);
+  expect(sizes).toEqual([9, 9, 2]);
 });
 
 test('on LevelDB, what makes room for others before it is written takes neither memory nor disk', async () => {

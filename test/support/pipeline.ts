@@ -75,7 +75,8 @@ export class PipelineBench {
   }
 
   async quarantined(): Promise<QuarantineEntry[]> {
-    return this.quarantine.list(0, 1_000);
+    const entries = this.quarantine.list(0, 1_000).map(({ id }) => this.quarantine.get(id));
+    return (await Promise.all(entries)).filter((entry) => entry !== null);
   }
 
   counters(stage: string): Record<string, number> {

@@ -23,7 +23,6 @@ const quarantined = z.strictObject({
   stage: z.string().describe('place and kind of the stage, as `2 validate`'),
   reason: z.string().describe('why the stage could not handle it'),
 });
-export type Quarantined = z.output<typeof quarantined>;
 
 export const quarantineCommands = {
   'quarantine list': {
@@ -33,10 +32,13 @@ export const quarantineCommands = {
     route: 'GET /quarantine',
     request: z.strictObject({
       after: whole(0).default(0).describe('number of the last message of the page before'),
-      limit: whole(1, 200).default(200).describe('messages at most'),
+      limit: whole(1, 200).default(200).describe('messages at most; there are fewer where their texts are long'),
     }),
     answer: z.strictObject({
-      entries: z.array(quarantined).readonly().describe('messages, without their payloads'),
+      entries: z
+        .array(quarantined)
+        .readonly()
+        .describe('messages, without their payloads; none: that was the last page'),
       count: z.int().describe('how many there are in all'),
     }),
   },

@@ -1,9 +1,16 @@
 /**
- * Quarantined messages in the database: a record each, staged with what the store commits next. In memory stays how
- * large each is. One that has to make room before it is written never touches the disk.
+ * Quarantined messages in the database: a record each, staged with what the store commits next. In memory stay how
+ * large each is, and its texts without the payload, so lists need no disk; the texts count in the size. A message that
+ * has to make room before it is written never touches the disk.
  */
-import type { QuarantinedMessage, QuarantineEntry, QuarantineStore } from '../../contracts/pipeline.ts';
+import type {
+  QuarantinedMessage,
+  QuarantineEntry,
+  QuarantineStore,
+  QuarantineSummary,
+} from '../../contracts/pipeline.ts';
 import { AscendingIds } from '../ascending-ids.ts';
+import { pageOf, summaryOf } from '../quarantine-summary.ts';
 import type { ByteWriter } from './bytes.ts';
 import type { Database } from './database.ts';
 import { key, numberOf, Prefix, readQuarantined, writeQuarantined } from './records.ts';
@@ -29,8 +36,8 @@ export interface QuarantineOptions {
 export class LevelQuarantine implements QuarantineStore {
   bytes = 0;
   readonly #options: QuarantineOptions;
-  /** Bytes by number, in order. */
-  readonly #sizes = new Map<number, number>();
+  /** By number, in order; `size`: bytes of the record. */
+  readonly #kept = new Map<number, { readonly size: number; readonly summary: QuarantineSummary }>();
   readonly #ids = new AscendingIds();
 
   constructor(options: QuarantineOptions) {
@@ -38,7 +45,7 @@ export class LevelQuarantine implements QuarantineStore {
   }
 
   get count(): number {
-    return this.#sizes.size;
+    return this.#kept.size;
   }
 
   get lastId(): number {
@@ -47,42 +54,44 @@ export class LevelQuarantine implements QuarantineStore {
 
   /** For the start. */
   restore(at: Buffer, value: Buffer): void {
-    readQuarantined(value, numberOf(at));
-    this.#sizes.set(numberOf(at), value.length);
-    this.#ids.add(numberOf(at));
-    this.bytes += value.length;
+    const id = numberOf(at);
+    this.#keep(value.length, summaryOf(readQuarantined(value, id)));
+  }
+
+  #keep(size: number, summary: QuarantineSummary): void {
+    this.#kept.set(summary.id, { size, summary });
+    this.#ids.add(summary.id);
+    this.bytes += size;
   }
 
   put(message: QuarantinedMessage): number {
     const { nextId, collecting, onStaged, writer, limits } = this.#options;
     const id = nextId();
     const value = writeQuarantined(writer, message);
-    const size = value.length;
     collecting().quarantine(id, value);
     onStaged();
-    this.#sizes.set(id, size);
-    this.#ids.add(id);
-    this.bytes += size;
+    this.#keep(value.length, summaryOf({ ...message, id }));
     let dropped = 0;
-    while (this.#sizes.size > limits.quarantineMessages || this.bytes > limits.quarantineBytes) {
-      this.remove(this.#ids.oldest((each) => this.#sizes.has(each))!);
+    while (this.#kept.size > limits.quarantineMessages || this.bytes > limits.quarantineBytes) {
+      this.remove(this.#ids.oldest((each) => this.#kept.has(each))!);
       dropped++;
     }
     return dropped;
   }
 
-  async list(afterId: number, limit: number): Promise<QuarantineEntry[]> {
-    const ids = [];
+  list(afterId: number, limit: number): QuarantineSummary[] {
+    return pageOf(this.#above(afterId), limit);
+  }
+
+  *#above(afterId: number): Generator<QuarantineSummary> {
     for (const id of this.#ids.above(afterId)) {
-      if (ids.length === limit) break;
-      if (this.#sizes.has(id)) ids.push(id);
+      const kept = this.#kept.get(id);
+      if (kept !== undefined) yield kept.summary;
     }
-    const entries = await Promise.all(ids.map((id) => this.get(id)));
-    return entries.filter((entry) => entry !== null);
   }
 
   async get(id: number): Promise<QuarantineEntry | null> {
-    if (!this.#sizes.has(id)) return null;
+    if (!this.#kept.has(id)) return null;
     const { collecting, committing } = this.#options;
     const staged = collecting().quarantined.get(id) ?? committing()?.quarantined.get(id);
     if (staged !== undefined) return readQuarantined(staged, id);
@@ -91,19 +100,19 @@ export class LevelQuarantine implements QuarantineStore {
   }
 
   has(id: number): boolean {
-    return this.#sizes.has(id);
+    return this.#kept.has(id);
   }
 
   next(afterId: number): number | null {
-    for (const id of this.#ids.above(afterId)) if (this.#sizes.has(id)) return id;
+    for (const id of this.#ids.above(afterId)) if (this.#kept.has(id)) return id;
     return null;
   }
 
   remove(id: number): void {
-    const size = this.#sizes.get(id);
-    if (size === undefined) return;
-    this.#sizes.delete(id);
-    this.bytes -= size;
+    const kept = this.#kept.get(id);
+    if (kept === undefined) return;
+    this.#kept.delete(id);
+    this.bytes -= kept.size;
     const staged = this.#options.collecting();
     if (!staged.takeBackQuarantined(id)) staged.delete(key(Prefix.quarantine, id));
   }

@@ -40,7 +40,7 @@ export interface Drop {
 
 export class DropEntry implements Drop {
   reason: DropReasonName = 'slowConsumer';
-  /** Rises with every entry. */
+  /** Rises with every entry; 0: it is in no ring. */
   number = 0;
   time = 0;
   lastTime = 0;
@@ -55,6 +55,12 @@ export class DropEntry implements Drop {
   detail: string | null = null;
   figure = 0;
   limit = 0;
+
+  /** It has left its ring: what is dropped from now on does not count in it, and its texts take no memory. */
+  clear(): void {
+    this.number = 0;
+    this.topic = this.publisher = this.username = this.address = this.recipient = this.detail = null;
+  }
 
   /** Of its texts. */
   get characters(): number {
@@ -98,7 +104,9 @@ class Ring {
   }
 
   #forgetOldest(): void {
-    this.#characters -= this.at(this.begin++).characters;
+    const entry = this.at(this.begin++);
+    this.#characters -= entry.characters;
+    entry.clear();
   }
 
   filled(entry: DropEntry): void {
@@ -190,9 +198,13 @@ export class DropRing {
   }
 }
 
-/** Long names are cut in the entry, so they are never the same: such entries are not counted together. */
+/**
+ * Long names are cut in the entry, so they are never the same: such entries are not counted together. Nor is anything
+ * counted in an entry that no list shows any more.
+ */
 function isSame(entry: DropEntry, drop: Drop): boolean {
   return (
+    entry.number > 0 &&
     entry.recipient === drop.recipient &&
     entry.topic === drop.topic &&
     entry.publisher === drop.publisher &&

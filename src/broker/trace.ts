@@ -86,12 +86,13 @@ export class Trace {
     return this.options.topic !== null && matches(this.options.topic, name);
   }
 
-  add(event: TraceEventName, client: TracedClient, details: object, now: number): void {
+  /** `details` is called only if the event is not left out: what it finds out may take longer than all the rest. */
+  add(event: TraceEventName, client: TracedClient, details: (trace: Trace) => object, now: number): void {
     if (++this.#sinceTick > eventsPerTick) {
       this.#omittedSinceTick++;
       return;
     }
-    this.#append(event, client, details, now);
+    this.#append(event, client, details(this), now);
   }
 
   #append(event: TraceEventName, { clientId, address }: TracedClient, details: object, now: number): void {

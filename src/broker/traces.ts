@@ -298,7 +298,7 @@ export class Traces implements ClientTraces {
         (isTracedTopic && trace.concernsTopic(topic)) ||
         // What becomes of its messages is part of a client's trace, whoever is to get them.
         (publisher !== null && trace.publisher === publisher);
-      if (isWanted) trace.add(event, client, details(trace), this.#options.time.now);
+      if (isWanted) trace.add(event, client, details, this.#options.time.now);
     }
   }
 

@@ -66,6 +66,22 @@ describe('the ring of drops', () => {
     expect(all(ring)[0]!.topic).toMatch(/^999x{252}…$/);
   });
 
+  test('shows a drop whose earlier entry had to make room for long texts', () => {
+    const ring = new DropRing(4);
+    const bare = { publisher: null, recipient: null, topic: null };
+    for (const fields of [{ topic: 'again' }, bare]) {
+      const again = drop(fields);
+      ring.add('queueFull', again, now, 1, 5);
+      // Two of these take all characters of the ring: there is still a place left for what they displace.
+      for (let i = 0; i < 2; i++) {
+        const long = drop({ topic: `${i}`.padEnd(250), username: 'u'.repeat(120), detail: 'd'.repeat(290) });
+        ring.add('queueFull', long, now, 1, 6 + i);
+      }
+      ring.add('queueFull', again, now, 1, 5);
+      expect(all(ring)[0]).toMatchObject({ topic: again.topic, count: 1 });
+    }
+  });
+
   test('is walked through while it is written to, without an entry twice', () => {
     const ring = new DropRing(4);
     for (let i = 0; i < 4; i++) ring.add('queueFull', drop({ topic: `${i}` }), now, 1, i);

@@ -2,9 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Trace } from '../../../src/broker/trace.ts';
+import { Traces } from '../../../src/broker/traces.ts';
+import { defaultSettings } from '../../../src/contracts/settings.ts';
 import { type TraceEventView, traceEventView, traceView } from '../../../src/contracts/traces.ts';
 import { RequestError, type TraceRequest } from '../../../src/index.ts';
 import { testBroker } from '../../support/broker.ts';
+import { aClient } from '../../support/pipeline.ts';
 import { unique } from '../../support/wire-client.ts';
 
 const audit = `${process.env.TMPDIR ?? '/tmp'}/${unique('sluice-traces')}.ndjson`;
@@ -231,7 +234,7 @@ describe('traces are bounded', () => {
 
   test('in memory: the oldest events go, and are counted', () => {
     const trace = new Trace({ ...options, startedAt: 0, endsAt: 1_000, bytesMax: 10_000 });
-    for (let i = 0; i < 500; i++) trace.add('rule', nobody, { text: 'x'.repeat(60_000) }, i);
+    for (let i = 0; i < 500; i++) trace.add('rule', nobody, () => ({ text: 'x'.repeat(60_000) }), i);
     const { events, omitted } = trace.read(0, 1_000);
     expect(trace.view.bytes).toBeLessThanOrEqual(10_000);
     expect(trace.view).toMatchObject({ events: 500, omitted: 500 - events.length });
@@ -241,14 +244,26 @@ describe('traces are bounded', () => {
 
   test('in events: what is too much for a tenth of a second is left out, and said so', () => {
     const trace = new Trace({ ...options, startedAt: 0, endsAt: 1_000, bytesMax: 10_000_000 });
-    for (let i = 0; i < 1_500; i++) trace.add('rule', nobody, {}, 0);
+    for (let i = 0; i < 1_500; i++) trace.add('rule', nobody, () => ({}), 0);
     expect(trace.tick(100)).toBe(true);
-    trace.add('rule', nobody, {}, 101);
+    trace.add('rule', nobody, () => ({}), 101);
     expect(trace.read(999, 10).events).toMatchObject([
       { event: 'rule', number: 1_000 },
       { event: 'omitted', details: { count: 500 } },
       { event: 'rule', number: 1_002 },
     ]);
+  });
+
+  test('in work: nobody explains an event that is left out', () => {
+    const settings = { ...defaultSettings, sysIntervalSeconds: 0 };
+    const traces = new Traces({ settings, audit: null, time: { now: 0 }, onActive: () => {} });
+    traces.start({ clientId: aClient.clientId });
+    const request = { action: 'publish', topic: 'a', qos: 0, retain: false } as const;
+    let explained = 0;
+    const explain = () => ({ number: ++explained });
+    for (let i = 0; i < 1_500; i++) traces.rule(aClient, null, request, explain);
+    expect(explained).toBe(1_000);
+    traces.close();
   });
 
   test('in time: it ends by itself', () => {

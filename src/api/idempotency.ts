@@ -10,15 +10,19 @@ const keptMs = 600_000;
 /** Of all callers, and of one. */
 const keysMax = 20_000;
 const keysOfCallerMax = 10_000;
-/** An answer has some tens of bytes for each message. */
-const answerBytesMax = 16_777_216;
+/** Of an answer that is kept: those to `publish` have some tens of bytes for each message. */
+const answerBytesMax = 131_072;
+/** Of the answers of one caller, and of all. One for which there is no room is not kept, only that it was given. */
+const bytesOfCallerMax = 2_097_152;
+const bytesMax = 33_554_432;
 const form = /^[\x21-\x7e]{1,255}$/;
 
 interface Kept {
   readonly caller: string;
   readonly request: string;
-  readonly answer: Promise<string>;
-  /** Of the answer; 0 while it is under way. */
+  /** Rejects with a CommandFailure if the answer is not kept. */
+  answer: Promise<string>;
+  /** Of the answer; 0 while it is under way, and if it is not kept. */
   bytes: number;
   /** Milliseconds since the epoch. */
   readonly until: number;
@@ -31,12 +35,17 @@ export interface IdempotentRequest {
   readonly given: unknown;
 }
 
+interface Used {
+  keys: number;
+  bytes: number;
+}
+
 export class IdempotencyTable {
   readonly #now: () => number;
   /** The one that is forgotten first comes first. */
   readonly #kept = new Map<string, Kept>();
-  readonly #ofCaller = new Map<string, number>();
-  #answerBytes = 0;
+  readonly #ofCaller = new Map<string, Used>();
+  #bytes = 0;
 
   constructor(now: () => number) {
     this.#now = now;
@@ -68,23 +77,34 @@ export class IdempotencyTable {
   }
 
   async #begin(id: string, caller: string, request: string, run: () => Promise<string>): Promise<string> {
-    const own = this.#ofCaller.get(caller) ?? 0;
-    if (this.#kept.size >= keysMax || own >= keysOfCallerMax || this.#answerBytes >= answerBytesMax) {
-      const what = `${this.#kept.size} idempotency keys of the last ten minutes are remembered, ${own} of them yours`;
+    const own = this.#ofCaller.get(caller) ?? { keys: 0, bytes: 0 };
+    if (this.#kept.size >= keysMax || own.keys >= keysOfCallerMax) {
+      const what = `${this.#kept.size} idempotency keys of the last ten minutes are remembered, ${own.keys} of them yours`;
       throw new CommandFailure('too-many-requests', `${what}: wait, or send the request without one`);
     }
-    const kept = { caller, request, answer: run(), bytes: 0, until: this.#now() + keptMs };
+    const kept: Kept = { caller, request, answer: run(), bytes: 0, until: this.#now() + keptMs };
     this.#kept.set(id, kept);
-    this.#ofCaller.set(caller, own + 1);
+    this.#ofCaller.set(caller, own);
+    own.keys++;
     try {
       const answer = await kept.answer;
-      kept.bytes = answer.length;
-      if (this.#kept.get(id) === kept) this.#answerBytes += kept.bytes;
+      if (this.#kept.get(id) === kept) this.#keep(kept, own, Buffer.byteLength(answer));
       return answer;
     } catch (error) {
       if (!wasDone(error)) this.#forget(id, kept);
       throw error;
     }
+  }
+
+  #keep(kept: Kept, own: Used, bytes: number): void {
+    const hasRoom = own.bytes + bytes <= bytesOfCallerMax && this.#bytes + bytes <= bytesMax;
+    if (bytes > answerBytesMax || !hasRoom) {
+      kept.answer = notKept(bytes);
+      return;
+    }
+    kept.bytes = bytes;
+    own.bytes += bytes;
+    this.#bytes += bytes;
   }
 
   #forgetOld(): void {
@@ -97,12 +117,20 @@ export class IdempotencyTable {
 
   #forget(id: string, kept: Kept): void {
     if (!this.#kept.delete(id)) return;
-    this.#answerBytes -= kept.bytes;
-    const left = this.#ofCaller.get(kept.caller)! - 1;
-    if (left > 0) this.#ofCaller.set(kept.caller, left);
-    else this.#ofCaller.delete(kept.caller);
+    this.#bytes -= kept.bytes;
+    const own = this.#ofCaller.get(kept.caller)!;
+    own.bytes -= kept.bytes;
+    if (--own.keys === 0) this.#ofCaller.delete(kept.caller);
   }
 }
 
 /** A request was published, and not answered. */
 const wasDone = (error: unknown) => error instanceof CommandFailure && error.kind === 'no-answer';
+
+function notKept(bytes: number): Promise<string> {
+  const what = `The request was carried out, and its answer of ${bytes} bytes was too long to be kept`;
+  const answer = Promise.reject(new CommandFailure('conflict', what));
+  // Perhaps nobody asks again.
+  answer.catch(() => {});
+  return answer;
+}

@@ -40,4 +40,29 @@ describe('the table of idempotency keys', () => {
     await once('c', 0);
     expect(table.size).toBe(1);
   });
+
+  test('keeps no long answer, only that it was given', async () => {
+    const table = new IdempotencyTable(() => now);
+    let runs = 0;
+    const run = async () => `${++runs}`.padEnd(131_073);
+    expect(await table.once(request, run)).toHaveLength(131_073);
+    await expect(table.once(request, run)).rejects.toMatchObject({ kind: 'conflict' });
+    expect(runs).toBe(1);
+    for (let i = 0; i < 200; i++) await table.once({ ...request, key: `long${i}` }, run);
+  });
+
+  test('has room for the answers of others whatever one caller was answered', async () => {
+    const table = new IdempotencyTable(() => now);
+    const once = (name: string, key: string, answer: string) =>
+      table.once({ ...request, key, caller: { ...program, name } }, async () => answer);
+    const long = ' '.repeat(131_072);
+    for (let i = 0; i < 1_000; i++) await once('a', `${i}`, long);
+    expect(await once('a', '15', '')).toBe(long);
+    await expect(once('a', '16', '')).rejects.toMatchObject({ kind: 'conflict' });
+    await once('b', 'k', long);
+    expect(await once('b', 'k', '')).toBe(long);
+    now += 600_000;
+    await once('a', '16', long);
+    expect(await once('a', '16', '')).toBe(long);
+  });
 });

@@ -43,6 +43,7 @@ import { CommandFailure } from './contracts/failures.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
 import type { Log } from './contracts/log.ts';
 import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
+import { mayCall } from './contracts/roles.ts';
 import type { SessionStore } from './contracts/session-store.ts';
 import { defaultLimits } from './contracts/settings.ts';
 import type { ByteStream, Listener } from './contracts/transport.ts';
@@ -407,7 +408,13 @@ function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
 function explainHandlers({ broker, pipelines, quarantine, authorization, config }: Parts) {
   const trials = new RunningPipelineTrials(pipelines, config.pipelineLimits);
   return {
-    explain: (request) => broker.explain(request, trials),
+    async explain(request, caller) {
+      // Pipelines are made anew to try a payload, which is much work for one who only looks.
+      if (request.payload !== null && !mayCall(caller, { role: 'operator', area: 'diagnostics' })) {
+        throw new CommandFailure('forbidden', `${caller.name} may not try a payload: that needs the role operator`);
+      }
+      return broker.explain(request, trials);
+    },
     'publish-probe': (request, caller) => broker.publishProbe(request, caller),
     ...pipelineHandlers({
       ...{ pipelines, quarantine, trials },

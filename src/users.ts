@@ -2,7 +2,7 @@
  * Users of the password files that the configuration names, for commands. A change is used once the broker sees the
  * file's, within a second or so.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import type { HashName } from './auth/authentication/password-hash.ts';
 import {
   checkedUserName,
@@ -27,11 +27,16 @@ interface PasswordFile {
 
 /** Lines that are looked at in one go, which takes less than a millisecond. */
 const linesPerStep = 500;
+/** The lines of a file whose list nobody goes on with are forgotten. */
+const listedMs = 60_000;
 
 export class PasswordFiles {
   readonly #config: () => Config;
   /** One change after the other. */
   #changing: Promise<unknown> = Promise.resolve();
+  /** The file that was listed last, as it was then: a list of many pages reads it once. */
+  #listed: { readonly version: string; readonly lines: Promise<string[]> } | null = null;
+  #forgetting: NodeJS.Timeout | undefined;
 
   /** `config`: the one in force. */
   constructor(config: () => Config) {
@@ -59,7 +64,7 @@ export class PasswordFiles {
   /** The cursor is the line from which on to look. */
   async #list({ path }: PasswordFile, cursor: string | null, limit: number) {
     if (cursor !== null && !/^\d{1,9}$/.test(cursor)) throw new CursorError('The cursor is of no list; begin anew');
-    const lines = await linesOf(path);
+    const lines = await this.#linesToList(path);
     const items: { username: string; file: string }[] = [];
     let at = Number(cursor ?? 0);
     for (; at < lines.length && items.length < limit; at++) {
@@ -76,6 +81,19 @@ export class PasswordFiles {
     if (login === undefined || covers(caller, login)) return;
     const may = `may do more by admin.users than ${caller.name}`;
     throw new CommandFailure('forbidden', `The user ${JSON.stringify(name)} ${may}, who may not change that user`);
+  }
+
+  async #linesToList(path: string): Promise<string[]> {
+    const { mtimeNs, ctimeNs, size, ino } = await stat(path, { bigint: true }).catch(refusedByDisk);
+    const version = JSON.stringify([path, `${mtimeNs} ${ctimeNs} ${size} ${ino}`]);
+    if (this.#listed?.version !== version) this.#listed = { version, lines: linesOf(path) };
+    const { lines } = this.#listed;
+    clearTimeout(this.#forgetting);
+    this.#forgetting = setTimeout(() => (this.#listed = null), listedMs).unref();
+    return lines.catch((error) => {
+      this.#listed = null;
+      throw error;
+    });
   }
 
   async #put({ path, hash }: PasswordFile, username: string, password: string, caller: Caller) {

@@ -24,7 +24,7 @@ export const explainCommands = {
         .string()
         .nullable()
         .default(null)
-        .describe('payload as text, which pipelines are tried on; null: not known'),
+        .describe('payload as text, which pipelines are tried on: needs the role operator; null: not known'),
       payloadBytes: whole(0, 268_435_455)
         .nullable()
         .default(null)

@@ -25,8 +25,6 @@ type Stream = (request: object, caller: Caller, signal: AbortSignal) => AsyncIte
 
 /** A request in the audit log is cut to so many characters. */
 const requestTextMax = 1_024;
-/** What the audit log never has. */
-const secretKeys = new Set(['password', 'payload', 'payloadBase64', 'token']);
 
 export class Commands {
   readonly #handlers: CommandHandlers;
@@ -99,9 +97,16 @@ export class Commands {
 
   #record(command: string, given: unknown, { name, from }: Caller, became: { outcome: string; reason?: string }): void {
     if (this.#audit === null) return;
-    const request = excerpt(given, { charactersMax: requestTextMax, secretKeys });
+    const request = excerpt(known(command, given), { charactersMax: requestTextMax });
     this.#audit.record({ event: 'command', command, request, by: name, ...(from === null ? {} : { from }), ...became });
   }
+}
+
+/** Of a request, what the command asks for: another key may be a misspelt one of a secret. */
+function known(command: string, given: unknown): object {
+  if (typeof given !== 'object' || given === null || !Object.hasOwn(commands, command)) return {};
+  const keys = Object.keys(commands[command as CommandName].request.shape).filter((key) => Object.hasOwn(given, key));
+  return Object.fromEntries(keys.map((key) => [key, (given as Record<string, unknown>)[key]]));
 }
 
 /** Messages are not, either. */

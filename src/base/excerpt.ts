@@ -1,24 +1,26 @@
 /**
  * The beginning of a value as JSON, for messages and logs: whatever its size and depth, it costs as little as what is
- * shown.
+ * shown. What `secrets.ts` takes for a secret is not shown.
  */
+import { isSecretName, mask, withoutCredentials } from './secrets.ts';
 
 export interface ExcerptOptions {
   /** Default: 200. */
   readonly charactersMax?: number;
-  /** Values of these keys are not shown. */
-  readonly secretKeys?: ReadonlySet<string>;
 }
 
 const depthMax = 8;
 const entriesMax = 100;
+/** Looked at for a password before an @. */
+const urlCharactersMax = 16_384;
 
-export function excerpt(value: unknown, { charactersMax = 200, secretKeys }: ExcerptOptions = {}): string {
+export function excerpt(value: unknown, { charactersMax = 200 }: ExcerptOptions = {}): string {
   let charactersLeft = charactersMax;
   const cut = (node: unknown, depth: number): unknown => {
     charactersLeft--;
     if (typeof node === 'string') {
-      const text = node.length > charactersMax ? `${node.slice(0, charactersMax)}…` : node;
+      const shown = withoutCredentials(node.slice(0, urlCharactersMax));
+      const text = shown.length > charactersMax ? `${shown.slice(0, charactersMax)}…` : shown;
       charactersLeft -= text.length;
       return text;
     }
@@ -29,7 +31,7 @@ export function excerpt(value: unknown, { charactersMax = 200, secretKeys }: Exc
     for (const key in node) {
       if (entries.length >= room()) break;
       charactersLeft -= key.length;
-      const shown = secretKeys?.has(key) === true ? '…' : cut((node as Record<string, unknown>)[key], depth + 1);
+      const shown = isSecretName(key) ? mask : cut((node as Record<string, unknown>)[key], depth + 1);
       entries.push([key.slice(0, charactersMax), shown]);
     }
     return Object.fromEntries(entries);

@@ -2,11 +2,9 @@
  * A configuration for others to see, without its secrets: what the schema marks as one (`secret` in
  * `contracts/values.ts`), and what may be one in a URL.
  */
+import { mask, withoutCredentials } from '../base/secrets.ts';
 import { schema } from './schema.ts';
 import { type SchemaNode, unwrapped } from './schema-node.ts';
-
-/** Instead of a secret. */
-export const mask = '***';
 
 interface Marked {
   readonly def?: { readonly innerType?: unknown; readonly out?: unknown };
@@ -41,11 +39,4 @@ function chosen(node: SchemaNode, value: unknown): Partial<SchemaNode> {
   const { kind } = value as { kind?: unknown };
   const named = maps.find(({ shape }) => shape!.kind !== undefined && unwrapped(shape!.kind).value === kind);
   return named ?? { shape: Object.assign({}, ...maps.map(({ shape }) => shape)) };
-}
-
-/** Of a URL, names with passwords and the values of its query. */
-function withoutCredentials(text: string): string {
-  const [, scheme, rest] = /^([a-z][a-z\d+.-]*:\/\/)(.*)$/is.exec(text) ?? [];
-  if (scheme === undefined || rest === undefined) return text;
-  return scheme + rest.replace(/^[^/?#]*@/, `${mask}@`).replaceAll(/([?&][^=&#]*=)[^&#]*/g, `$1${mask}`);
 }

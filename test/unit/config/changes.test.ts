@@ -102,3 +102,18 @@ test('a file that is not valid any more is a problem, and no change', () => {
   const unread = new ConfigInForce({ written: config, effective: config, reread: undefined });
   expect(unread.view()).toEqual({ config, changes: null, problem: null });
 });
+
+test('what is not valid is told without its secrets', () => {
+  const options = { password: 'hush' };
+  const wrong = [
+    { pipelines: [{ name: 'a', filter: 'a', stages: [{ plugin: { file: 1, options } }] }] },
+    { pipelines: [{ name: 'a', filter: 'a', stages: { plugin: { options } } }] },
+    { authentication: [{ kind: 'http', url: 'https://user:hush@host/' }] },
+  ];
+  for (const each of wrong) {
+    const reread = () => parseConfig(each as never);
+    const { problem } = new ConfigInForce({ written: parseConfig({}), effective: parseConfig({}), reread }).view();
+    expect(problem).toContain('expected');
+    expect(problem).not.toContain('hush');
+  }
+});

@@ -78,7 +78,7 @@ test('a file that holds no settings is told as such, whatever the variables', ()
   writeFileSync(file, 'hello\n');
 
   expect(problemsOf({ SLUICE_LOG_LEVEL: 'warn' }, file)).toEqual([
-    `${file}:1:1: (the whole file): expected object, found "hello"`,
+    `${file}:1:1: (the whole file): expected object, found text`,
   ]);
 });
 

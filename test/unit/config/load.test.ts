@@ -62,7 +62,7 @@ describe('what is wrong is told with line, column, path and what was expected', 
       [' Unresolved alias (the anchor must be set before the alias): none'],
     ],
     'a tag': ['limits: !custom\n  inflight: 3\n', ['1:9: Unresolved tag: !custom']],
-    'no settings at all': ['hello\n', ['1:1: (the whole file): expected object, found "hello"']],
+    'no settings at all': ['hello\n', ['1:1: (the whole file): expected object, found text']],
     'an unknown key of a store without a kind': [
       'store: { directry: here }\n',
       ['1:10: store.directry: there is no such setting; did you mean directory?'],

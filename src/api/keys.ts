@@ -35,6 +35,8 @@ const hashOf = (secret: string) => createHash('sha256').update(secret).digest();
 export class Keys {
   readonly #path: string | null;
   readonly #keys: Map<string, ApiKey>;
+  /** Not valid any more, and perhaps still in the file: a write that succeeds takes them out. */
+  readonly #revoked = new Map<string, ApiKey>();
   /** One write after the other. */
   #writing: Promise<void> = Promise.resolve();
 
@@ -64,7 +66,10 @@ export class Keys {
     return [...this.#keys.values()];
   }
 
-  /** Resolves once it is stored, with the only copy of the key itself. Rejects if there are too many. */
+  /**
+   * Resolves once it is stored, with the only copy of the key itself. Rejects with a CommandFailure if there are too
+   * many, or if it cannot be stored.
+   */
   async create(wanted: NewKey, now: number): Promise<{ readonly key: ApiKey; readonly secret: string }> {
     for (const { id, expiresAt } of this.list()) if (expiresAt !== null && expiresAt <= now) this.#keys.delete(id);
     if (this.#keys.size >= keysMax) {
@@ -76,17 +81,23 @@ export class Keys {
     this.#keys.set(id, key);
     await this.#write().catch((error: unknown) => {
       this.#keys.delete(id);
-      throw error;
+      throw notStored('The key was not made', error);
     });
     return { key, secret: `sluice_${id}_${secret}` };
   }
 
-  /** Resolves once that is stored. Whoever uses it is refused from now on. */
+  /**
+   * Resolves once that is stored. Whoever uses it is refused from now on, also where that cannot be stored: then it
+   * rejects with a CommandFailure, and may be tried again.
+   */
   async delete(id: string): Promise<ApiKey> {
-    const key = this.#keys.get(id);
+    const key = this.#keys.get(id) ?? this.#revoked.get(id);
     if (key === undefined) throw new CommandFailure('not-found', `There is no key ${JSON.stringify(id)}`);
     this.#keys.delete(id);
-    await this.#write();
+    this.#revoked.set(id, key);
+    await this.#write().catch((error: unknown) => {
+      throw notStored('The key is refused from now on, but valid again after a restart: delete it once more', error);
+    });
     return key;
   }
 
@@ -101,11 +112,20 @@ export class Keys {
 
   #write(): Promise<void> {
     const path = this.#path;
-    if (path === null) return Promise.resolve();
-    const content = () => Buffer.from(`${JSON.stringify({ format: 1, keys: this.list() }, null, 2)}\n`);
-    const write = () => writeInPlace(path, content());
+    if (path === null) {
+      this.#revoked.clear();
+      return Promise.resolve();
+    }
+    const write = async () => {
+      const left = [...this.#revoked.keys()];
+      await writeInPlace(path, Buffer.from(`${JSON.stringify({ format: 1, keys: this.list() }, null, 2)}\n`));
+      for (const id of left) this.#revoked.delete(id);
+    };
     const written = this.#writing.then(write);
     this.#writing = written.catch(() => {});
     return written;
   }
 }
+
+const notStored = (what: string, cause: unknown) =>
+  new CommandFailure('unavailable', `${what} (${(cause as Error).message})`, { cause });

@@ -91,6 +91,7 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces, turns: T
   addRoutes(app, {
     commands,
     callerOf: (request) => known.get(request)!,
+    isStillValid: ({ raw }) => callers.isStillValid(raw),
     streams,
     turns,
     largeBodyBytes: largest,

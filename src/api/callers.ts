@@ -5,7 +5,7 @@ import { CommandFailure } from '../contracts/failures.ts';
 import { sessionCookie } from '../contracts/login.ts';
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import { type Caller, controlSocket } from '../contracts/roles.ts';
-import type { Keys } from './keys.ts';
+import type { ApiKey, Keys } from './keys.ts';
 import { isTokenOf, type LoginSession, type LoginSessions } from './login-sessions.ts';
 import { fromOf, placeOf, sourceFrom } from './place.ts';
 import { RequestRate } from './rates.ts';
@@ -77,12 +77,24 @@ export class Callers {
     throw new CommandFailure('csrf-refused', 'The header X-CSRF-Token is missing, or is not that of the session');
   }
 
-  #ofKey(request: IncomingMessage): Caller {
+  /** Whether the key or the session with which a request was let in is still valid. */
+  isStillValid(request: IncomingMessage): boolean {
+    if (placeOf(request).kind === 'socket') return true;
+    if (request.headers.authorization !== undefined) return this.#keyIn(request) !== null;
+    const cookie = cookieOf(request);
+    return cookie !== null && this.#tools.sessions.has(cookie, this.#tools.now());
+  }
+
+  #keyIn({ headers: { authorization = '' } }: IncomingMessage): ApiKey | null {
     const { keys, now } = this.#tools;
+    const [, given] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
+    return given === undefined ? null : keys.find(given, now());
+  }
+
+  #ofKey(request: IncomingMessage): Caller {
     const { authorization } = request.headers;
     if (authorization === undefined) throw new CommandFailure('unauthenticated', 'The request has no key');
-    const [, given] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
-    const key = given === undefined ? null : keys.find(given, now());
+    const key = this.#keyIn(request);
     if (key === null) throw this.refused(request, null, 'unauthenticated', 'The key is not known, or has expired');
     return { name: `key ${key.name}`, from: fromOf(request), role: key.role, areas: key.areas, username: key.username };
   }

@@ -56,6 +56,12 @@ export class LoginSessions {
     return session;
   }
 
+  /** Whether there is one; that is no use of it. */
+  has(cookie: string, now: number): boolean {
+    const session = this.#sessions.get(hashOf(cookie));
+    return session !== undefined && !hasEnded(session, now);
+  }
+
   end(cookie: string): void {
     this.#sessions.delete(hashOf(cookie));
   }

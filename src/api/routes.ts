@@ -18,6 +18,8 @@ export interface RouteTools {
   readonly commands: Commands;
   /** Throws a CommandFailure if nobody has shown who asks. */
   readonly callerOf: (request: FastifyRequest) => Caller;
+  /** Whether what showed who asks is still valid: a stream outlives neither its key nor its session. */
+  readonly isStillValid: (request: FastifyRequest) => boolean;
   readonly streams: StreamPlaces;
   /** Of a body that has messages. */
   readonly largeBodyBytes: number;
@@ -32,15 +34,19 @@ const pattern = (path: string) => apiPath + path.replaceAll(/\{(\w+)\}/g, ':$1')
 
 export function addRoutes(app: FastifyInstance, tools: RouteTools): void {
   const taken = new Map<string, Method[]>();
+  const streams = new Set<string>();
   for (const name of Object.keys(commands) as CommandName[]) {
     const declaration: CommandDeclaration = commands[name];
     const { method, path } = splitRoute(declaration.route);
     const url = pattern(path);
     taken.set(url, [...(taken.get(url) ?? []), method]);
     const large = declaration.hasLargeBody === true ? { bodyLimit: tools.largeBodyBytes } : {};
-    app.route({ method, url, handler: handlerOf(name, declaration, tools), ...large });
+    // HEAD would begin a stream, and end another of the same name.
+    if (declaration.isStream) streams.add(url);
+    const exposeHeadRoute = method === 'GET' && declaration.isStream !== true;
+    app.route({ method, url, exposeHeadRoute, handler: handlerOf(name, declaration, tools), ...large });
   }
-  for (const [url, known] of taken) refuseOthers(app, url, known);
+  for (const [url, known] of taken) refuseOthers(app, url, known, !streams.has(url));
 }
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
@@ -87,8 +93,9 @@ function closingOf({ raw }: FastifyReply): AbortSignal {
 }
 
 /** A path that is there answers other methods with those that it takes. [RFC 9110 15.5.6] */
-export function refuseOthers(app: FastifyInstance, url: string, known: readonly Method[]): void {
-  const allowed = known.includes('GET') ? ['GET', 'HEAD', ...known.filter((each) => each !== 'GET')] : known;
+export function refuseOthers(app: FastifyInstance, url: string, known: readonly Method[], hasHead = true): void {
+  const head = known.includes('GET') && hasHead ? ['HEAD'] : [];
+  const allowed = known.flatMap((each) => (each === 'GET' ? ['GET', ...head] : [each]));
   const others = methods.filter((method) => !(allowed as readonly string[]).includes(method));
   app.route({
     method: others,
@@ -117,6 +124,8 @@ export function sendProblem(
 
 const eventStream = 'text/event-stream';
 const jsonLines = 'application/x-ndjson';
+/** How often a stream looks whether its key or session is still valid. */
+const validityMs = 1_000;
 /** Proxies end a connection on which nothing comes. */
 const heartbeatMs = 15_000;
 
@@ -126,7 +135,7 @@ async function stream(
   given: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  { commands, callerOf, streams }: RouteTools,
+  { commands, callerOf, isStillValid, streams }: RouteTools,
 ): Promise<unknown> {
   const { accept = '*/*' } = request.headers;
   const type = accept.includes(eventStream) ? eventStream : jsonLines;
@@ -136,7 +145,9 @@ async function stream(
   const caller = callerOf(request);
   const leave = streams.take(caller);
   const ended = new AbortController();
+  const watch = setInterval(() => isStillValid(request) || ended.abort(), validityMs).unref();
   reply.raw.once('close', () => {
+    clearInterval(watch);
     ended.abort();
     leave();
   });

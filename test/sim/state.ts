@@ -179,11 +179,14 @@ export function lacksRoom(
     const session = core.directory.get(clientId);
     if (session === undefined) return false;
     const { queue, window, mustQueue } = session;
-    // Of several, a session may get each by a shared subscription as well.
-    const copies = together.length > 1 ? 2 * together.length : 1;
+    // Of several, a session gets each by its own subscriptions and by each shared one that it is a member of.
+    const isOwn = [...own.keys()].some((each) => each.clientId === clientId);
+    const ways =
+      Number(isOwn) + [...groups.values()].filter((members) => [...members.keys()].includes(clientId)).length;
+    const copies = together.length > 1 ? ways * together.length : 1;
     const isSentAtOnce = !mustQueue && window.room >= copies;
     const each = together.map((message) => queuedBytes(message, ids));
-    const bytes = together.length > 1 ? each.reduce((sum, size) => sum + 2 * size, 0) : each[0]!;
+    const bytes = together.length > 1 ? each.reduce((sum, size) => sum + ways * size, 0) : each[0]!;
     const hasRoom = queue.length + copies <= limits.queueMessages && queue.hasRoomFor(bytes, limits);
     return !isSentAtOnce && !hasRoom;
   };

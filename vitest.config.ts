@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-/** They look at what their process has: open files, heap, threads. */
-const alone = ['test/unit/net/open-files.test.ts', 'test/fuzz/findings.test.ts'];
+/** They look at what their process has (open files, heap, threads), or replace a module. */
+const alone = ['test/unit/net/open-files.test.ts', 'test/fuzz/findings.test.ts', 'test/unit/users.test.ts'];
 
 export default defineConfig({
   test: {

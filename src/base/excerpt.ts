@@ -26,7 +26,12 @@ export function excerpt(value: unknown, { charactersMax = 200 }: ExcerptOptions 
     }
     if (typeof node !== 'object' || node === null) return node;
     if (depth === depthMax || charactersLeft <= 0) return '…';
-    if (Array.isArray(node)) return node.slice(0, room()).map((each) => cut(each, depth + 1));
+    if (Array.isArray(node)) {
+      const shown: unknown[] = [];
+      // `slice` and `map` would ask the list for its constructor, which whoever made it may have set.
+      for (let at = 0, most = Math.min(node.length, room()); at < most; at++) shown.push(cut(node[at], depth + 1));
+      return shown;
+    }
     const entries: [string, unknown][] = [];
     for (const key in node) {
       if (entries.length >= room()) break;

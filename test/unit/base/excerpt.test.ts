@@ -32,3 +32,7 @@ test('secrets are left out, wherever they stand, and __proto__ is a key like any
   const text = excerpt(value);
   expect(text).toBe('{"password":"***","__proto__":{"password":"***"},"list":[{"password":"***"}]}');
 });
+
+test('a list that has another constructor is shown as others are', () => {
+  expect(excerpt(Object.assign([1, 2], { constructor: 7 }))).toBe('[1,2]');
+});

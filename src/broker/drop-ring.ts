@@ -38,13 +38,8 @@ export interface Drop {
   readonly limit: number;
 }
 
-export class DropEntry implements Drop {
-  reason: DropReasonName = 'slowConsumer';
-  /** Rises with every entry; 0: it is in no ring. */
-  number = 0;
-  time = 0;
-  lastTime = 0;
-  count = 0;
+/** A drop whose fields are filled anew each time. */
+export class ReusedDrop implements Drop {
   topic: string | null = null;
   qos = -1;
   bytes = 0;
@@ -55,6 +50,15 @@ export class DropEntry implements Drop {
   detail: string | null = null;
   figure = 0;
   limit = 0;
+}
+
+export class DropEntry extends ReusedDrop {
+  reason: DropReasonName = 'slowConsumer';
+  /** Rises with every entry; 0: it is in no ring. */
+  number = 0;
+  time = 0;
+  lastTime = 0;
+  count = 0;
 
   /** It has left its ring: what is dropped from now on does not count in it, and its texts take no memory. */
   clear(): void {

@@ -22,7 +22,7 @@ import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Topic } from '../protocol/topic.ts';
 import { AuditEvents, type AuditedConnection, isUsernameKnown } from './audit-events.ts';
 import { detailOf } from './drop-details.ts';
-import { type Drop, DropRing } from './drop-ring.ts';
+import { DropRing, ReusedDrop } from './drop-ring.ts';
 import { Traces } from './traces.ts';
 import { UnmatchedTopics } from './unmatched-topics.ts';
 
@@ -51,20 +51,6 @@ export interface JournalOptions {
   readonly access: AccessPolicy | null;
   /** As it was read last. */
   readonly time: { readonly now: number };
-}
-
-/** One drop, filled anew each time. */
-class ReusedDrop implements Drop {
-  topic: string | null = null;
-  qos = -1;
-  bytes = 0;
-  publisher: string | null = null;
-  username: string | null = null;
-  address: string | null = null;
-  recipient: string | null = null;
-  detail: string | null = null;
-  figure = 0;
-  limit = 0;
 }
 
 export class Journal {

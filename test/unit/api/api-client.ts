@@ -1,6 +1,6 @@
 /** An API with handlers of a test behind it, and a client of it. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type Agent, type IncomingHttpHeaders, request } from 'node:http';
+import { type Agent, type IncomingHttpHeaders, type RequestOptions, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Commands } from '../../../src/admin/commands.ts';
@@ -31,6 +31,24 @@ export interface Asked {
   readonly body?: unknown;
   /** Default: a connection of its own. */
   readonly agent?: Agent;
+}
+
+/** Sends a request and reads all of the answer. */
+export function answerTo(options: RequestOptions, body: string | undefined): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(options, async (response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk as Buffer);
+      const text = Buffer.concat(chunks).toString();
+      let json: unknown;
+      try {
+        json = JSON.parse(text);
+      } catch {}
+      resolve({ status: response.statusCode!, headers: response.headers, text, json });
+    });
+    asked.on('error', reject);
+    asked.end(body);
+  });
 }
 
 export class TestApi {
@@ -133,20 +151,7 @@ export class TestApi {
     };
     const { hostname, port } = new URL(this.url);
     const target = socket ? { socketPath: this.socketPath } : { hostname, port };
-    return new Promise((resolve, reject) => {
-      const asked = request({ ...target, method, path, headers: all, agent: agent ?? false }, async (response) => {
-        const chunks: Buffer[] = [];
-        for await (const chunk of response) chunks.push(chunk as Buffer);
-        const answer = Buffer.concat(chunks).toString();
-        let json: unknown;
-        try {
-          json = JSON.parse(answer);
-        } catch {}
-        resolve({ status: response.statusCode!, headers: response.headers, text: answer, json });
-      });
-      asked.on('error', reject);
-      asked.end(text);
-    });
+    return answerTo({ ...target, method, path, headers: all, agent: agent ?? false }, text as string | undefined);
   }
 
   onSocket(method: string, path: string, asked: Asked = {}): Promise<Answer> {

@@ -1,12 +1,11 @@
 /** A whole broker with its HTTP API, and requests to it. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type App, type AppOptions, startApp } from '../../../src/app.ts';
 import { parseConfig } from '../../../src/config/load.ts';
 import type { ConfigInput } from '../../../src/config/schema.ts';
-import type { Answer } from './api-client.ts';
+import { type Answer, answerTo } from './api-client.ts';
 
 export class RunningApp {
   readonly directory: string;
@@ -48,20 +47,7 @@ export class RunningApp {
       socketPath: join(this.directory, 'data', 'control.sock'),
       path: path.startsWith('//') ? path.slice(1) : `/api/v1${path}`,
     };
-    return new Promise((resolve, reject) => {
-      const asked = request({ ...target, method, headers: all, agent: false }, async (response) => {
-        const chunks: Buffer[] = [];
-        for await (const chunk of response) chunks.push(chunk as Buffer);
-        const answer = Buffer.concat(chunks).toString();
-        let json: unknown;
-        try {
-          json = JSON.parse(answer);
-        } catch {}
-        resolve({ status: response.statusCode!, headers: response.headers, text: answer, json });
-      });
-      asked.on('error', reject);
-      asked.end(text);
-    });
+    return answerTo({ ...target, method, headers: all, agent: false }, text);
   }
 
   async stop(): Promise<void> {

@@ -2,19 +2,16 @@
  * Publishes in the name of a user who has no connection: a command of a key that publishes under the rules of one. Its
  * messages pass what a PUBLISH of that user would.
  */
-import { followedBy, type Step } from '../base/scheduler.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
-import type { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isClosedToClients } from '../protocol/topic.ts';
-import type { Blamable } from './boundary.ts';
+import { AbsentPublisher } from './absent-publisher.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { RefusedBy } from './journal.ts';
-import type { Asker } from './late-answers.ts';
 import { isPiped } from './pipeline-messages.ts';
-import { type Publisher, publish, ruledCode } from './publish.ts';
+import { publish, ruledCode } from './publish.ts';
 
 export interface User {
   readonly identity: ClientIdentity;
@@ -49,61 +46,19 @@ function refusalOf(context: BrokerContext, user: User, message: Message): [code:
 }
 
 /** There is no connection that a bug on the way could cost: the message is refused. */
-class UserPublisher implements Publisher, Asker, Blamable {
-  readonly passesHooks = true;
-  readonly staysHere = false;
-  readonly waitsForDisk = true;
+class UserPublisher extends AbsentPublisher {
   readonly isRefusable = true;
-  readonly isAbandoned = false;
-  readonly isClosing = false;
   readonly origin = null;
-  readonly context: BrokerContext;
   readonly #user: User;
   readonly #message: Message;
   readonly #done: UserPublished;
   #isOver = false;
 
   constructor(context: BrokerContext, user: User, message: Message, done: UserPublished) {
-    this.context = context;
+    super(context, user.identity);
     this.#user = user;
     this.#message = message;
     this.#done = done;
-  }
-
-  get identity(): ClientIdentity {
-    return this.#user.identity;
-  }
-
-  get clientId(): string {
-    return this.identity.clientId;
-  }
-
-  get asker(): Asker {
-    return this;
-  }
-
-  /** Nothing waits behind it. */
-  park(): void {}
-  unpark(): void {}
-
-  guard(run: () => void): void {
-    this.context.boundary.forOne(this, run);
-  }
-
-  inItsTime(run: () => void): void {
-    run();
-  }
-
-  inSteps(step: Step, done: () => void): void {
-    this.context.sink.background(followedBy(step, done));
-  }
-
-  fail(error: ProtocolError): void {
-    this.refused(error.reasonCode, 'pipeline', error.message);
-  }
-
-  endByBug(): void {
-    this.refused(ReasonCode.ImplementationSpecificError, 'pipeline', 'internal error');
   }
 
   abandon(): void {
@@ -131,13 +86,5 @@ class UserPublisher implements Publisher, Asker, Blamable {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#done(reasonCode, reason);
-  }
-
-  work(step: Step): void {
-    this.context.sink.background(() => {
-      let isLeft = false;
-      this.guard(() => (isLeft = step()));
-      return isLeft;
-    });
   }
 }

@@ -65,7 +65,10 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
     // Anything but an object is refused by the schema.
     return typeof given !== 'object' || Array.isArray(given) ? given : { ...given, ...inText };
   };
-  if (declaration.isStream) return (request, reply) => stream(name, requestOf(request), request, reply, tools);
+  if (declaration.isStream) {
+    const textOf = declaration.sharesEvents ? writtenOnce() : JSON.stringify;
+    return (request, reply) => stream(name, requestOf(request), request, reply, { ...tools, textOf });
+  }
   return async (request, reply) => {
     const given = requestOf(request);
     const caller = tools.callerOf(request);
@@ -135,7 +138,7 @@ async function stream(
   given: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  { commands, callerOf, isStillValid, streams }: RouteTools,
+  { commands, callerOf, isStillValid, streams, textOf }: RouteTools & { readonly textOf: TextOf },
 ): Promise<unknown> {
   const { accept = '*/*' } = request.headers;
   const type = accept.includes(eventStream) ? eventStream : jsonLines;
@@ -161,14 +164,28 @@ async function stream(
   return reply
     .type(type === eventStream ? `${eventStream}; charset=utf-8` : jsonLines)
     .header('X-Accel-Buffering', 'no')
-    .send(Readable.from(type === eventStream ? serverSent(events) : lines(events), { objectMode: false }));
+    .send(
+      Readable.from(type === eventStream ? serverSent(events, textOf) : lines(events, textOf), { objectMode: false }),
+    );
 }
 
-async function* lines(events: AsyncIterable<object>): AsyncGenerator<string> {
-  for await (const event of events) yield `${JSON.stringify(event)}\n`;
+type TextOf = (event: object) => string;
+
+/** For an event that goes to many readers. */
+function writtenOnce(): TextOf {
+  const texts = new WeakMap<object, string>();
+  return (event) => {
+    let text = texts.get(event);
+    if (text === undefined) texts.set(event, (text = JSON.stringify(event)));
+    return text;
+  };
 }
 
-async function* serverSent(events: AsyncIterable<object>): AsyncGenerator<string> {
+async function* lines(events: AsyncIterable<object>, textOf: TextOf): AsyncGenerator<string> {
+  for await (const event of events) yield `${textOf(event)}\n`;
+}
+
+async function* serverSent(events: AsyncIterable<object>, textOf: TextOf): AsyncGenerator<string> {
   // Something has to come first, so that the client knows that it is connected.
   yield ':\n\n';
   const iterator = events[Symbol.asyncIterator]();
@@ -185,7 +202,7 @@ async function* serverSent(events: AsyncIterable<object>): AsyncGenerator<string
         continue;
       }
       if (result.done) return;
-      yield `data: ${JSON.stringify(result.value)}\n\n`;
+      yield `data: ${textOf(result.value)}\n\n`;
       next = iterator.next();
     }
   } finally {

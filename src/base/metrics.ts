@@ -83,6 +83,11 @@ export class Metrics {
     }
   }
 
+  /** Undefined: there is none of this name. */
+  get(name: string): Metric | undefined {
+    return this.#all.get(name);
+  }
+
   [Symbol.iterator](): Iterator<Metric> {
     return this.#all.values();
   }

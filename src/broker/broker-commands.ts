@@ -2,6 +2,7 @@
 import type { CommandHandlers } from '../contracts/commands.ts';
 import { clientHandlers } from './client-commands.ts';
 import type { Drops } from './drops.ts';
+import type { FigureHistory } from './figure-history.ts';
 import { messageHandlers, type PublishTools } from './message-commands.ts';
 import { retainedHandlers } from './retained-commands.ts';
 import { streamHandlers } from './stream-commands.ts';
@@ -23,12 +24,14 @@ function listHandlers(view: BrokerView, drops: Drops) {
 export interface CommandTools extends PublishTools {
   readonly view: BrokerView;
   readonly drops: Drops;
+  readonly figures: FigureHistory;
 }
 
 export function brokerCommandHandlers(tools: CommandTools) {
-  const { context, view, drops, stored } = tools;
+  const { context, view, drops, stored, figures } = tools;
   return {
     ...listHandlers(view, drops),
+    ...figures.handlers,
     ...clientHandlers(context, view, stored),
     ...messageHandlers(tools),
     ...retainedHandlers(tools),

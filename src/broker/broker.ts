@@ -35,6 +35,7 @@ import type { DrainOptions, DrainState } from './drain.ts';
 import { Drops } from './drops.ts';
 import type { BrokerEvents } from './events.ts';
 import { type ExplainRequest, explain } from './explain.ts';
+import { FigureHistory } from './figure-history.ts';
 import { type BrokerFigures, figuresOf } from './figures.ts';
 import { ListenerCounts } from './listener-counts.ts';
 import { type ClientOptions, type InProcessClient, LocalClients, type MessageHandler } from './local-clients.ts';
@@ -106,6 +107,7 @@ export class Broker implements BanList {
   /** From accept to close. */
   readonly #connections = new Set<Connection>();
   readonly #localClients: LocalClients;
+  readonly #figureHistory: FigureHistory;
   readonly #stored: StoreWaits;
   /** The program's own messages: those that promise nothing, and the others, each in their order. */
   readonly #unpromised: OwnMessages;
@@ -146,10 +148,12 @@ export class Broker implements BanList {
     this.view = new BrokerView(this.#context, this.#connections);
     this.loginPenalties = loginPenalties(this.#context);
     this.drops = new Drops(this.#context);
+    this.#figureHistory = new FigureHistory(this.#context.metrics, this.#context.core.now);
     this.commandHandlers = brokerCommandHandlers({
       context: this.#context,
       view: this.view,
       drops: this.drops,
+      figures: this.#figureHistory,
       stored: this.#stored,
       clients: this.#localClients,
       publish: (topic, fields) => this.publish(topic, fields),
@@ -240,6 +244,7 @@ export class Broker implements BanList {
     this.view.tick();
     this.drops.tick();
     this.traces.tick();
+    this.#figureHistory.tick(now);
   }
 
   /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */
@@ -493,6 +498,7 @@ export class Broker implements BanList {
       this.#context.leaveScheduler();
       this.#endPublishing();
       this.traces.close();
+      this.#figureHistory.close();
       this.#resolveEnded();
     });
   }

@@ -3,7 +3,7 @@
  */
 import { statSync } from 'node:fs';
 import { Category, type CategoryName } from '../base/ledger.ts';
-import { byLabel, gauge, histogram, type Metric, type Sample } from '../base/metrics.ts';
+import { byLabel, counter, gauge, histogram, type Metric, type Sample } from '../base/metrics.ts';
 import type { BrokerContext } from './broker-context.ts';
 
 export function gaugesOf(context: BrokerContext): Metric[] {
@@ -300,6 +300,17 @@ function ofProcess({ counters }: BrokerContext): Metric[] {
         topics: ['heap/current'],
       },
       rss,
+    ),
+    counter(
+      {
+        name: 'process_cpu_seconds_total',
+        help: 'Processor time of the process, with all its threads',
+        unit: 'seconds',
+      },
+      () => {
+        const { user, system } = process.cpuUsage();
+        return (user + system) / 1e6;
+      },
     ),
     gauge(
       {

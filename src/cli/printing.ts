@@ -10,6 +10,7 @@ export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } =
   'subscriptions list': ['clientId', 'topicFilter', 'qos'],
   'retained list': ['topic', 'qos', 'payloadBytes', 'expiresAt'],
   'queue list': ['topic', 'qos', 'bytes', 'expiresAt'],
+  'figures list': ['name', 'unit', 'what'],
   'bans list': ['address', 'user', 'client', 'until', 'why'],
   'clients slow': ['clientId', 'username', 'worstMs', 'lastMs', 'isAcknowledged', 'count', 'lastTime'],
   'quarantine list': ['id', 'time', 'topic', 'bytes', 'pipeline', 'stage', 'reason'],

@@ -11,6 +11,7 @@ import { brokerCommands } from './commands/broker.ts';
 import { clientCommands } from './commands/clients.ts';
 import { diagnosticsCommands } from './commands/diagnostics.ts';
 import { explainCommands } from './commands/explain.ts';
+import { figureCommands } from './commands/figures.ts';
 import { keyCommands } from './commands/keys.ts';
 import { listenerCommands } from './commands/listeners.ts';
 import { listCommands } from './commands/lists.ts';
@@ -28,6 +29,7 @@ import type { Caller } from './roles.ts';
 export const commands = {
   ...brokerCommands,
   ...alarmCommands,
+  ...figureCommands,
   ...listenerCommands,
   ...operationCommands,
   ...pipelineCommands,

@@ -22,6 +22,8 @@ export interface CommandDeclaration {
   readonly answer: z.ZodObject;
   /** It answers event after event until whoever asks has enough. */
   readonly isStream?: true;
+  /** Its readers share their events: one of them is written once, and not for each reader. */
+  readonly sharesEvents?: true;
   /** It is about messages and not about the broker: what is done is not in the audit log, only what was refused. */
   readonly isTraffic?: true;
   /** Its body may be as large as messages are. */

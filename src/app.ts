@@ -56,7 +56,7 @@ import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
 import { pipelineHandlers } from './pipeline-commands.ts';
-import { configure, RunningPipelineTrials } from './pipelines.ts';
+import { configure, openDecoding, RunningPipelineTrials } from './pipelines.ts';
 import { Reloads } from './reload.ts';
 import { rulesOf } from './rules.ts';
 import { StatusPage } from './status.ts';
@@ -274,6 +274,8 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
   const authorization = new Authorization({ log, allowedDollarPrefixes, changed });
   stop.add(() => authorization.close());
   await configure(pipelines, config, options.where);
+  const payloads = await openDecoding(config, log, options.where);
+  stop.add(() => payloads.close());
   await checkCertificates({ config, where: options.where ?? pathText });
   await checkAddresses(config.listeners);
   const audit = await openAudit(config, log);
@@ -282,7 +284,7 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
   const given = options.hooks ?? {};
   const settings = withinOpenFiles(config);
   const broker = new Broker({
-    ...{ store, log, audit, pipeline: pipelines, access: authorization.policy, garbage: systemGarbage },
+    ...{ store, log, audit, pipeline: pipelines, access: authorization.policy, garbage: systemGarbage, payloads },
     settings,
     hooks: authentication === null ? given : withAuthentication(given, authentication),
     inTime: (answer) => pipelines.deadline.within(answer),

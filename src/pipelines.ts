@@ -8,9 +8,10 @@ import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { pathText } from './config/source.ts';
 import { CommandFailure } from './contracts/failures.ts';
-import { silentLog } from './contracts/log.ts';
+import { type Log, silentLog } from './contracts/log.ts';
 import type { MayPublish, PipelineTrial, PipelineTrials } from './contracts/pipeline.ts';
 import type { PipelineLimits, PipelineTest } from './contracts/pipeline-settings.ts';
+import { Decoding } from './pipeline/decoding.ts';
 import { PipelineError } from './pipeline/errors.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { compare, type StageTrace, StageTrial, type Trial, type TrialResult, tryOut } from './pipeline/testing.ts';
@@ -20,13 +21,21 @@ import { MemoryQuarantine } from './store/memory-quarantine.ts';
 
 /** What a pipeline has to say of its settings is told with the place where they stand. */
 export async function configure(pipelines: Pipelines, config: Config, where = pathText): Promise<void> {
-  try {
-    await pipelines.configure(config.pipelines);
-  } catch (error) {
-    if (!(error instanceof PipelineError)) throw error;
-    throw new ConfigError(`${where(error.path)}: ${error.message}`, { cause: error });
-  }
+  await pipelines.configure(config.pipelines).catch(refusedAt(where));
 }
+
+/** What reads payloads for those who look on. Rejects with a ConfigError for a schema whose file cannot be used. */
+export async function openDecoding(config: Config, log: Log, where = pathText): Promise<Decoding> {
+  const { payloadSchemas: schemas, pipelineLimits: limits } = config;
+  const decoding = new Decoding({ schemas, limits, warn: (what) => log.warn({}, what) });
+  await decoding.check().catch(refusedAt(where));
+  return decoding;
+}
+
+const refusedAt = (where: typeof pathText) => (error: unknown) => {
+  if (!(error instanceof PipelineError)) throw error;
+  throw new ConfigError(`${where(error.path)}: ${error.message}`, { cause: error });
+};
 
 /** Pipelines without a broker, to try messages on. */
 export interface TestBench {

@@ -13,6 +13,7 @@ import type { AccessPolicy } from '../contracts/access.ts';
 import type { Cluster } from '../contracts/cluster.ts';
 import type { CheckedHooks } from '../contracts/hook-answers.ts';
 import type { Log } from '../contracts/log.ts';
+import type { PayloadDecoding } from '../contracts/payloads.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
@@ -39,6 +40,8 @@ export interface BrokerContext {
   readonly settings: BrokerSettings;
   readonly hooks: CheckedHooks;
   readonly pipeline: MessagePipeline;
+  /** Reads payloads for those who look on. */
+  readonly payloads: PayloadDecoding;
   /** Null: the broker is alone. */
   readonly cluster: Cluster | null;
   /** A hook or the cluster is asked about every message. */

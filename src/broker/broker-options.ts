@@ -7,6 +7,7 @@ import type { Cluster } from '../contracts/cluster.ts';
 import type { InTime } from '../contracts/hook-answers.ts';
 import type { Hooks } from '../contracts/hooks.ts';
 import type { Log } from '../contracts/log.ts';
+import type { PayloadDecoding } from '../contracts/payloads.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
@@ -20,6 +21,8 @@ export interface BrokerOptions {
   /** Limits how long hooks may take. Default: not at all. */
   readonly inTime?: InTime;
   readonly pipeline?: MessagePipeline;
+  /** Reads payloads for streams of messages. Default: as text, base64 and hexadecimal digits only. */
+  readonly payloads?: PayloadDecoding;
   /** Absent: the broker is alone. */
   readonly cluster?: Cluster;
   /** What clients may do. Absent: everything. */

@@ -13,6 +13,7 @@ import { PacketDecoder } from '../codec/framer.ts';
 import { LastPublish } from '../codec/publish.ts';
 import { checkedCluster, checkedHooks, type InTime } from '../contracts/hook-answers.ts';
 import { silentLog } from '../contracts/log.ts';
+import { plainDecoding } from '../contracts/payloads.ts';
 import { noPipeline } from '../contracts/pipeline.ts';
 import { Core } from '../core/core.ts';
 import { defaultStepSizes } from '../core/step-sizes.ts';
@@ -121,6 +122,7 @@ export function createContext(
     settings,
     hooks: checkedHooks(options.hooks ?? {}, inTime),
     pipeline: options.pipeline ?? noPipeline,
+    payloads: options.payloads ?? plainDecoding,
     cluster: options.cluster === undefined ? null : checkedCluster(options.cluster, inTime),
     asksAboutAll: options.hooks?.authorizePublish !== undefined || options.cluster !== undefined,
     randomBytes: options.randomBytes ?? randomBytes,

@@ -131,10 +131,14 @@ export function fieldsOf(message: Omit<MessageToPublish, 'topic'>): MessageField
 }
 
 export function viewOf(message: PublishedMessage): MessageView {
-  const { topic, payload, qos, retain, userProperties } = message;
+  return { ...propertiesOf(message), payload: message.payload.toString('base64') };
+}
+
+/** All but the payload. */
+export function propertiesOf(message: PublishedMessage): Omit<MessageView, 'payload'> {
+  const { topic, qos, retain, userProperties } = message;
   return {
     topic,
-    payload: payload.toString('base64'),
     qos,
     retain,
     messageExpirySeconds: message.messageExpiryInterval ?? null,

@@ -6,9 +6,10 @@
 import { Deque } from '../base/deque.ts';
 import type { StreamEvent } from '../contracts/commands/messages.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
+import type { PayloadReader } from '../contracts/payloads.ts';
 import type { MessageDelivery } from './local-client.ts';
 import type { InProcessClient } from './local-clients.ts';
-import { viewOf } from './message-commands.ts';
+import { propertiesOf } from './message-commands.ts';
 
 /** What waits for the reader. */
 const waitingBytesMax = 1_048_576;
@@ -28,7 +29,7 @@ const eventOf = (event: StreamEvent['event'], about: Partial<StreamEvent> = {}):
 };
 
 export interface StreamOptions {
-  readonly payload: 'text' | 'base64';
+  readonly read: PayloadReader;
   readonly isNamed: boolean;
   /** Opens its client and subscribes. */
   readonly open: (stream: MessageStream) => Promise<InProcessClient>;
@@ -112,8 +113,8 @@ export class MessageStream {
   async *#give({ message, bytes, number, acknowledge }: Waiting): AsyncGenerator<StreamEvent> {
     this.#waitingBytes -= bytes;
     if (acknowledge !== null && number !== null) this.#unacknowledged.set(number, acknowledge);
-    const payload = message.payload.toString(this.#options.payload === 'text' ? 'utf8' : 'base64');
-    yield eventOf('message', { message: { ...viewOf(message), payload }, number });
+    const view = await this.#options.read(message);
+    yield eventOf('message', { message: { ...propertiesOf(message), ...view }, number });
     if (number === null) acknowledge?.();
   }
 

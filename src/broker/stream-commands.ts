@@ -30,11 +30,12 @@ export function streamHandlers(tools: PublishTools) {
     'messages stream'(request, caller, signal) {
       const identity = identityOf(caller);
       checkFilters(context, identity, request);
-      const { payload, name } = request;
+      const { decode, name } = request;
+      const read = context.payloads.reader(decode, caller.name);
       const session = name === null ? null : sessionName(caller, name);
       if (session !== null) names.take(caller.name, session);
       const stream = new MessageStream({
-        payload,
+        read,
         isNamed: name !== null,
         open: async (opening) => {
           if (session !== null) {

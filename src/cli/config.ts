@@ -5,7 +5,8 @@ import { checkAuthentication } from '../authentication.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { jsonSchema } from '../config/json-schema.ts';
 import { readConfig } from '../config/load.ts';
-import { failedTests, testBench } from '../pipelines.ts';
+import { silentLog } from '../contracts/log.ts';
+import { failedTests, openDecoding, testBench } from '../pipelines.ts';
 import { rulesOf } from '../rules.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
@@ -43,6 +44,7 @@ export async function config(argv: readonly string[], io: Io): Promise<void> {
     io.stdout.write(`${where}: the only path then; several are in its place as paths: [${listener.path}, …]\n`);
   }
   await (await testBench(read)).close(); // whether its pipelines can be built
+  (await openDecoding(read.config, silentLog, read.where)).close(); // and its schemas read
   const failed = await failedTests(read);
   const { length } = read.config.tests;
   if (failed.length > 0) throw new CommandError(`${failed.join('\n')}\n${failed.length} of ${length} tests failed`);

@@ -6,6 +6,7 @@ import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { deepFreeze } from '../base/freeze.ts';
 import { nearest } from '../base/nearest.ts';
+import { mapSchemaFile } from '../contracts/payload-schemas.ts';
 import { mapFiles } from '../contracts/pipeline-files.ts';
 import { expectation, finding } from '../contracts/problems.ts';
 import { applyEnvironment } from './environment.ts';
@@ -116,13 +117,24 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   const pipelines = config.pipelines.map((each) =>
     mapFiles(each, (file) => resolve(folder, file)),
   ) as Config['pipelines'];
+  const payloadSchemas = config.payloadSchemas.map((each) => mapSchemaFile(each, (file) => resolve(folder, file)));
   const tests = config.tests.map((test) => {
     return test.payloadFile === undefined ? test : { ...test, payloadFile: resolve(folder, test.payloadFile) };
   });
   const { store } = config;
   const authorization = withAbsoluteNames(config.authorization, folder);
   const audit = withAbsoluteNames(config.audit, folder);
-  const absolute = { ...config, listeners, admin, authentication, authorization, audit, pipelines, tests };
+  const absolute = {
+    ...config,
+    listeners,
+    admin,
+    authentication,
+    authorization,
+    audit,
+    pipelines,
+    payloadSchemas,
+    tests,
+  };
   if (store.kind === 'memory') return absolute;
   return { ...absolute, store: { ...store, directory: resolve(folder, store.directory) } };
 }

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { authentication, authenticationLimits } from '../contracts/authentication.ts';
 import { authorization } from '../contracts/authorization-settings.ts';
+import { payloadSchemas } from '../contracts/payload-schemas.ts';
 import { pipelineLimits, pipelines, pipelineTest } from '../contracts/pipeline-settings.ts';
 import { brokerSettings } from '../contracts/settings.ts';
 import { bytes, milliseconds, seconds, text, topicFilter, whole } from '../contracts/values.ts';
@@ -73,6 +74,12 @@ export const schema = z
     shutdownSeconds: seconds(1, 3_600).default(10).describe('how long [a stop](start-and-stop.md) may take in all'),
     pipelines: pipelines.default([]).describe('see [Transform messages](../guides/transform-messages.md)'),
     pipelineLimits: pipelineLimits.prefault({}).describe('what bounds pipelines'),
+    payloadSchemas: payloadSchemas
+      .default([])
+      .describe(
+        'schemas of payloads, for whoever [reads messages over HTTP](../guides/http-api.md#payloads) or in the ' +
+          'dashboard; a pipeline names its own',
+      ),
     tests: z
       .array(pipelineTest)
       .default([])

@@ -56,11 +56,11 @@ const binaryField = z.strictObject({
 
 export type BinaryField = DeepReadonly<z.output<typeof binaryField>>;
 
-const protobuf = z.strictObject({
+export const protobuf = z.strictObject({
   file: text.describe('a .proto file'),
   type: text.describe('a message in it, with its package'),
 });
-const avro = z.strictObject({ file: text.describe('an Avro schema, .avsc') });
+export const avro = z.strictObject({ file: text.describe('an Avro schema, .avsc') });
 
 const textFormats = ['json', 'cbor', 'msgpack', 'text', 'csv', 'sparkplug'] as const;
 /** These turn bytes into other bytes. */

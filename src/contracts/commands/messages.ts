@@ -1,5 +1,6 @@
 /** Publishing, and asking for an answer. */
 import { z } from 'zod';
+import { decode, payloadViewKeys } from '../payloads.ts';
 import { qos, seconds, subscriptionFilter, topicName } from '../values.ts';
 import type { CommandDeclarations } from './declaration.ts';
 
@@ -68,10 +69,7 @@ const streamName = z
 
 const streamEvent = z.strictObject({
   event: z.enum(['opened', 'message', 'dropped', 'ended']).describe('what happened'),
-  message: messageView
-    .extend({ payload: z.string().describe('payload, in the form that was asked for') })
-    .nullable()
-    .describe('of `message`: the message'),
+  message: messageView.extend(payloadViewKeys).nullable().describe('of `message`: the message'),
   number: z.int().nullable().describe('of `message` in a stream with a name: what `messages acknowledge` takes'),
   count: z.int().nullable().describe('of `dropped`: messages of QoS 0 for which this reader was too slow'),
   reason: z.string().nullable().describe('of `ended`: why'),
@@ -92,7 +90,7 @@ export const messageCommands = {
         .max(100)
         .describe('topic filters, `$share/…` included; a stream with a name has these and no others from now on'),
       qos: z.literal([0, 1]).default(0).describe('QoS; with a name it is 1'),
-      payload: z.enum(['text', 'base64']).default('text').describe('how payloads are written'),
+      decode: decode.default('text'),
       name: streamName.nullable().default(null).describe('its session stays, by this name; null: it does not'),
       keepSeconds: seconds(1, 2_592_000)
         .default(86_400)

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { MessageStream } from '../../../src/broker/message-stream.ts';
 import type { StreamEvent } from '../../../src/contracts/commands/messages.ts';
+import { plainDecoding } from '../../../src/contracts/payloads.ts';
 import { apiBroker } from '../../support/api-broker.ts';
 import { unique } from '../../support/wire-client.ts';
 
@@ -62,7 +63,7 @@ describe('messages stream', () => {
   test('gives messages of several filters with their properties, retained ones first', async () => {
     const base = unique('stream');
     await broker.sluice.publish(`${base}/kept`, 'old', { retain: true });
-    const lines = await stream(`${filterOf(`${base}/kept`, `${base}/+/x`)}&payload=base64`);
+    const lines = await stream(`${filterOf(`${base}/kept`, `${base}/+/x`)}&decode=base64`);
     expect(await lines.next()).toMatchObject({ message: { topic: `${base}/kept`, retain: true } });
     await broker.sluice.publish(`${base}/1/x`, Buffer.from([255]), { contentType: 'a/b', qos: 1 });
     expect(await lines.next()).toEqual({
@@ -71,6 +72,7 @@ describe('messages stream', () => {
         ...{ topic: `${base}/1/x`, payload: '/w==', qos: 1, retain: false, contentType: 'a/b' },
         ...{ messageExpirySeconds: null, payloadFormatIndicator: null, responseTopic: null, correlationData: null },
         userProperties: [],
+        ...{ encoding: 'base64', format: null, decodeError: null },
       },
       number: null,
       count: null,
@@ -78,6 +80,28 @@ describe('messages stream', () => {
     });
     await lines.close();
   });
+
+  test('reads payloads as they are asked to be read, and gives what cannot be read with the reason', async () => {
+    const topic = unique('decode');
+    const lines = await stream(`${filterOf(topic)}&decode=auto`);
+    const payloads = [Buffer.from('{"t": 21}'), Buffer.of(0xa1, 0x61, 0x74, 0x15), Buffer.of(0, 1, 255)];
+    for (const payload of payloads) await broker.sluice.publish(topic, payload, { qos: 1 });
+    expect((await lines.next()).message).toMatchObject({ payload: '{"t":21}', encoding: 'json', format: 'json' });
+    expect((await lines.next()).message).toMatchObject({ payload: '{"t":21}', encoding: 'json', format: 'cbor' });
+    expect((await lines.next()).message).toMatchObject({
+      ...{ payload: 'AAH/', encoding: 'base64', format: null },
+      decodeError: 'it is none of JSON, CBOR, MessagePack and text',
+    });
+    await lines.close();
+  });
+
+  test.each(['protobuf:other', 'avro:other', 'xml', 'protobuf:../../etc/passwd'])(
+    'begins with no decoding that there is not, such as %s',
+    async (decode) => {
+      const { status } = await broker.ask('GET', `/messages/stream?${filterOf('a')}&decode=${decode}`);
+      expect(status).toBe(decode.endsWith('other') ? 409 : 400);
+    },
+  );
 
   test('comes as server-sent events to who asks for them', async () => {
     const topic = unique('sse');
@@ -205,7 +229,7 @@ describe('a stream with a name', () => {
 test('a reader that is slow loses QoS 0, and is told how much; QoS 1 waits', async () => {
   const client = { abandon() {} };
   const stream = new MessageStream({
-    payload: 'text',
+    read: plainDecoding.reader('text', 'test'),
     isNamed: false,
     open: async () => client as never,
     onEnd() {},

@@ -47,6 +47,7 @@ interface Meta {
 const opaque = new Set([
   'pipelines',
   'tests',
+  'payloadSchemas',
   'authorization.rules',
   'listeners.authentication',
   'listeners.tls.certificates',

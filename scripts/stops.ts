@@ -229,7 +229,8 @@ const reloads = new Reloads({
   reread: () => ({ config: parseConfig(input), where: String }),
   applied: () => {},
   ...{
-    log: silentLog,
+    logs: { broker: silentLog },
+    reopenLogs: async () => {},
     audit: null,
     broker,
     pipelines,

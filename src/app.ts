@@ -5,13 +5,12 @@
 import { join, resolve } from 'node:path';
 import { accessHandlers } from './admin/access.ts';
 import { Alarms, alarmHandlers } from './admin/alarms.ts';
-import { AuditLog } from './admin/audit.ts';
+import type { AuditLog } from './admin/audit.ts';
 import { banHandlers } from './admin/bans.ts';
 import { Commands } from './admin/commands.ts';
 import { socketBeside, socketIn } from './admin/control-socket.ts';
 import { listenerHandlers } from './admin/listeners.ts';
-import { createLog, programLog } from './admin/log.ts';
-import { logHandlers, TemporaryLevel } from './admin/log-level.ts';
+import { logHandlers, TemporaryLevels } from './admin/log-level.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
 import { traceHandlers } from './admin/traces.ts';
 import { type AlarmSources, alarmsOf } from './alarms.ts';
@@ -37,16 +36,15 @@ import { ConfigInForce } from './config/in-force.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
-import { hasAuthentication } from './contracts/authentication.ts';
 import type { CommandHandlers } from './contracts/commands.ts';
 import { CommandFailure } from './contracts/failures.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
-import type { Log } from './contracts/log.ts';
+import type { Log, PartLogs } from './contracts/log.ts';
 import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
 import { mayCall } from './contracts/roles.ts';
 import type { SessionStore } from './contracts/session-store.ts';
-import { defaultLimits } from './contracts/settings.ts';
 import type { ByteStream, Listener } from './contracts/transport.ts';
+import { openAudit, openLog, tellConnections, tellStart } from './logs.ts';
 import { checkAddresses, listen } from './net/listen.ts';
 import { listenerMetrics } from './net/metrics.ts';
 import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-files.ts';
@@ -74,6 +72,11 @@ export interface App {
    * and that part has not changed.
    */
   reload(): Promise<string>;
+  /**
+   * What SIGHUP asks for: opens the log and the audit log anew, and reloads the configuration where there is a file of
+   * it. Never rejects: the log says what went wrong.
+   */
+  hangUp(): Promise<void>;
   /** Commands as `sluice` sends them to a running broker. */
   readonly commands: Commands;
   /** What was bound, in the order of the configuration. */
@@ -146,15 +149,16 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 /** Whatever is opened is given to `stop`. */
 async function openApp(configured: Config, options: AppOptions, stop: Stop): Promise<App> {
   const parts = await openParts(withinMemory(configured), options, stop);
-  const { broker, pipelines, log, audit, config, settings } = parts;
+  const { broker, pipelines, logs, audit, config, settings } = parts;
+  const log = logs.broker;
+  let isOpen = false;
   await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
   stop.add(() => {
-    log.info({}, 'stopped');
+    if (isOpen) log.info({}, 'stopped');
     audit?.record({ event: 'stopped' });
   });
   stop.add((deadline) => broker.close({ closePipeline: () => pipelines.close(), deadline }));
-  tellStart(config, options, log);
   tellConnections(settings, config, log);
   startTicking(broker, pipelines, stop);
   const listeners: RestartableListener[] = [];
@@ -172,7 +176,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const reloads = new Reloads({ ...parts, reread, applied, listeners, adminListeners });
   stop.add((deadline) => deadline.allows(reloads.settled));
   const reload = () => reloads.reload();
-  let isOpen = false;
+  const hangUp = () => reloads.hangUp();
   const condition = () => conditionOf(broker, config, listeners, isOpen);
   const alarms = openAlarms(parts, [listeners, adminListeners]);
   const status = new StatusPage({
@@ -188,22 +192,23 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const commands = new Commands(handlersOf(parts, running, options), audit);
   const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics, condition };
   const api = new Api({
-    ...{ commands, keys, log, audit, version, now: Date.now, names: config.admin, limits: config.admin },
+    ...{ commands, keys, log: logs.api, audit, version, now: Date.now, names: config.admin, limits: config.admin },
     ...{ penalties: broker.loginPenalties, monitoring, packetBytes },
     ...{ sessions: new LoginSessions(), login: loginOf(parts, links) },
   });
   stop.add(() => api.close());
-  await openSocket(api, config, options, log);
-  await openAdminListeners(api, config, options, log, adminListeners);
+  await openSocket(api, config, options, logs.api);
+  await openAdminListeners(api, config, options, logs.api, adminListeners);
   await openListeners(parts, options, listeners);
   isOpen = true;
+  tellStart({ config, ...options, listeners, adminListeners }, log);
   const close = () => stop.close();
-  return { broker, pipelines, listeners, adminListeners, reload, commands, close, ended: broker.ended };
+  return { broker, pipelines, listeners, adminListeners, reload, hangUp, commands, close, ended: broker.ended };
 }
 
 /** `listeners`: those there are at any time. */
 function openAlarms(
-  { broker, audit, log, store }: Parts,
+  { broker, audit, logs, store }: Parts,
   listeners: readonly (readonly Pick<Listener, 'url' | 'expiring'>[])[],
 ): Alarms {
   const free =
@@ -214,7 +219,7 @@ function openAlarms(
     listeners: () => listeners.flat(),
     audit,
   };
-  const alarms = new Alarms(alarmsOf(sources), log, Date.now);
+  const alarms = new Alarms(alarmsOf(sources), logs.broker, Date.now);
   broker.metrics.add(alarms.metrics);
   return alarms;
 }
@@ -244,8 +249,10 @@ interface Parts {
   readonly config: Config;
   /** The same, within what the system allows of open files. */
   readonly settings: Config;
-  readonly log: Log;
-  readonly level: TemporaryLevel;
+  readonly logs: PartLogs;
+  readonly level: TemporaryLevels;
+  /** Opens the log and the audit log anew. */
+  readonly reopenLogs: () => Promise<void>;
   readonly authentication: Authentication | null;
   readonly authorization: Authorization;
   readonly store: SessionStore;
@@ -257,24 +264,25 @@ interface Parts {
 
 /** Nothing is created in the file system before everything that can be checked has been. */
 async function openParts(config: Config, options: AppOptions, stop: Stop): Promise<Parts> {
-  const ownLog = options.log === undefined ? await createLog(config.log) : null;
-  const log = ownLog ?? programLog(options.log!);
-  const level = new TemporaryLevel(ownLog, config.log.level);
+  const { ownLog, logs } = await openLog(config, options.log);
+  stop.add((deadline) => ownLog !== null && deadline.allows(ownLog.close()));
+  const log = logs.broker;
+  const level = new TemporaryLevels(ownLog, config.log.level);
   stop.add(() => level.close());
   for (const remark of options.remarks ?? []) log.info({}, remark);
   const rules = rulesOf(config, options.where);
-  const authentication = await openAuthentication(config, options, log);
+  const authentication = await openAuthentication(config, options, logs.auth);
   stop.add(() => authentication?.close());
   const onBug = (error: unknown) => broker.break('the store', error);
-  const { store, quarantine } = createStore(config, options.acceptLoss ?? false, log, onBug);
-  const pipelines = new Pipelines({ limits: config.pipelineLimits, log, quarantine, now: Date.now });
+  const { store, quarantine } = createStore(config, options.acceptLoss ?? false, logs.store, onBug);
+  const pipelines = new Pipelines({ limits: config.pipelineLimits, log: logs.pipeline, quarantine, now: Date.now });
   stop.add((deadline) => deadline.allows(pipelines.close()));
   const { allowedDollarPrefixes } = config;
   const changed = (topics: readonly string[] | null) => broker.rulesChanged(topics);
-  const authorization = new Authorization({ log, allowedDollarPrefixes, changed });
+  const authorization = new Authorization({ log: logs.auth, allowedDollarPrefixes, changed });
   stop.add(() => authorization.close());
   await configure(pipelines, config, options.where);
-  const payloads = await openDecoding(config, log, options.where);
+  const payloads = await openDecoding(config, logs.pipeline, options.where);
   stop.add(() => payloads.close());
   await checkCertificates({ config, where: options.where ?? pathText });
   await checkAddresses(config.listeners);
@@ -284,14 +292,20 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
   const given = options.hooks ?? {};
   const settings = withinOpenFiles(config);
   const broker = new Broker({
-    ...{ store, log, audit, pipeline: pipelines, access: authorization.policy, garbage: systemGarbage, payloads },
+    ...{ store, log, sessionLog: logs.session, audit, pipeline: pipelines },
+    ...{ access: authorization.policy, garbage: systemGarbage, payloads },
     settings,
     hooks: authentication === null ? given : withAuthentication(given, authentication),
     inTime: (answer) => pipelines.deadline.within(answer),
   });
-  connectParts(broker, pipelines, options, log);
+  connectParts(broker, pipelines, options, logs.pipeline);
   authorization.use(rules);
-  return { config, settings, log, level, authentication, authorization, store, quarantine, pipelines, audit, broker };
+  const reopenLogs = async () => {
+    audit?.reopen();
+    await ownLog?.reopen();
+  };
+  const opened = { authentication, authorization, store, quarantine, pipelines, audit, broker };
+  return { config, settings, logs, level, reopenLogs, ...opened };
 }
 
 /** The program's steps, behind the configured pipelines; its hook `onPublish` is the last one. */
@@ -324,7 +338,7 @@ function startTicking(broker: Broker, pipelines: Pipelines, stop: Stop): void {
 
 /** Adds each to `listeners` as soon as it is open, so that a later one that fails leaves none open. */
 async function openListeners(
-  { broker, authentication, config, log, audit }: Parts,
+  { broker, authentication, config, logs: { listener: log }, audit }: Parts,
   options: AppOptions,
   listeners: RestartableListener[],
 ): Promise<void> {
@@ -486,14 +500,6 @@ async function openAdminListeners(
   }
 }
 
-/** Null where none is wanted. */
-async function openAudit({ audit: { file, maxBytes, keep } }: Config, log: Log): Promise<AuditLog | null> {
-  if (file === undefined) return null;
-  return AuditLog.open({ file, maxBytes, keep, log }).catch((cause: Error) => {
-    throw new ConfigError(`Cannot open the audit log: ${cause.message}; see audit.file`, { cause });
-  });
-}
-
 /** Rejects with a ConfigError if the files of a TLS listener cannot be used. */
 export async function checkCertificates({ config, where }: Pick<ReadConfig, 'config' | 'where'>): Promise<void> {
   const of = (path: Path, listeners: readonly object[]) =>
@@ -559,25 +565,4 @@ function withinOpenFiles(config: Config): Config {
   const openFiles = openFilesMax();
   if (openFiles === null || config.limits.connections <= connectionsWithin(openFiles)) return config;
   return { ...config, limits: { ...config.limits, connections: connectionsWithin(openFiles) } };
-}
-
-/** For whoever reads the log later: which broker this was. */
-function tellStart(config: Config, { configFile, hooks }: AppOptions, log: Log): void {
-  const { store, allowAnonymous } = config;
-  const mechanisms = config.authentication.map(({ kind }) => kind);
-  const own = hooks?.authenticate === undefined ? [] : ['hook'];
-  const anonymous = allowAnonymous ? ['anonymous'] : hasAuthentication(config) ? [] : ['anonymous from this machine'];
-  const data =
-    store.kind === 'memory' ? { durability: 'memory only' } : { data: store.directory, durability: store.durability };
-  const access = [...mechanisms, ...own, ...(own.length > 0 ? [] : anonymous)].join(', ');
-  log.info({ version, config: configFile ?? 'none', ...data, access }, 'started');
-}
-
-function tellConnections({ limits: { connections } }: Config, config: Config, log: Log): void {
-  const wanted = config.limits.connections;
-  if (connections === wanted) return;
-  const why = 'fewer connections are taken than limits.connections says: raise the limit of open files (ulimit -n)';
-  // Whoever has not asked for a number need not be warned that it is another one.
-  const isAsked = wanted !== defaultLimits.connections;
-  log[isAsked ? 'warn' : 'info']({ connections, wanted }, why);
 }

@@ -22,7 +22,8 @@ export interface ReloadParts {
   readonly reread: (() => Pick<ReadConfig, 'config' | 'where'>) | undefined;
   /** Told of what was applied. */
   readonly applied: (config: Config) => void;
-  readonly log: Log;
+  readonly logs: { readonly broker: Log };
+  readonly reopenLogs: () => Promise<void>;
   readonly audit: AuditLog | null;
   readonly broker: Broker;
   readonly pipelines: Pipelines;
@@ -47,8 +48,19 @@ export class Reloads {
     return reloaded;
   }
 
+  /** What SIGHUP asks for. Never rejects: the log says what went wrong. */
+  async hangUp(): Promise<void> {
+    if (this.#parts.reread !== undefined) return void (await this.reload().catch(() => {}));
+    await this.#parts.reopenLogs();
+    const text = 'the log files were opened anew; there is no configuration to read again, without --config';
+    this.#parts.logs.broker.info({}, text);
+  }
+
   async #reload(): Promise<string> {
-    const { reread, log, audit, broker, pipelines, authentication, authorization } = this.#parts;
+    const { reread, audit, broker, pipelines, authentication, authorization } = this.#parts;
+    const log = this.#parts.logs.broker;
+    // Whatever becomes of the rest: who moved the files away waits for this.
+    await this.#parts.reopenLogs();
     if (reread === undefined)
       throw new ConfigError(
         'The broker was started without a configuration file (--config), so there is nothing to read again',
@@ -70,7 +82,6 @@ export class Reloads {
       await broker.reclassify();
       const text = `${next.pipelines.length} pipelines reloaded, with authentication, rules and certificates; other settings take effect at the next start`;
       log.info({}, text);
-      audit?.reopen();
       audit?.record({ event: 'reloaded', outcome: 'done' });
       return text;
     } catch (error) {

@@ -1,65 +1,72 @@
 /**
- * The broker's own log, on standard error: readable on a terminal, a JSON object per line elsewhere. What unknown peers
- * have chosen (client identifiers, topics, reasons) can neither write lines of its own nor speak to the terminal.
+ * The broker's own log: what of it is written, and in which words. What unknown peers have chosen (client identifiers,
+ * topics, reasons) can neither write lines of its own nor speak to the terminal. Where it goes is in `log-output.ts`.
  */
-import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import { pino } from 'pino';
 import { printable } from '../base/printable.ts';
 import { isThenable, ownPromise } from '../base/thenable.ts';
-import type { Log } from '../contracts/log.ts';
+import { type Log, type LogLevel, type LogPart, logLevels, logPartNames, type PartLogs } from '../contracts/log.ts';
+import type { FormatSettings } from './log-format.ts';
+import { type LogOutput, openOutput } from './log-output.ts';
 
-/** From the least important lines to none. */
-const importance = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, silent: 5 } as const;
-export type LogLevel = keyof typeof importance;
-
-export interface LogSettings {
+export interface LogSettings extends FormatSettings {
   readonly level: LogLevel;
-  readonly format: 'auto' | 'pretty' | 'json';
 }
 
+const importanceOf = (level: LogLevel) => logLevels.indexOf(level);
 const levelNames = 'debug, info, warn and error';
 
-/** Of log lines that wait to be read. */
-const logBytesMax = 4_194_304;
-/** Lines are written when so many characters have come, or a fifth of a second after the first of them. */
-const writeLength = 65_536;
-const writeDelayMs = 200;
-
 /** The broker's own. */
-export interface AdjustableLog extends Log {
-  /** Resolves once lines are written from this level on. */
-  setLevel(level: LogLevel): Promise<void>;
+export interface OwnLog {
+  /** Each line says of which part it is. */
+  readonly parts: PartLogs;
+  /** Resolves once lines of this part are written from this level on. */
+  setLevel(part: LogPart, level: LogLevel): Promise<void>;
+  /** Goes on in a new file, if the old one was moved away. Resolves when it does, or cannot, which is said. */
+  reopen(): Promise<void>;
+  /** Resolves when everything is written, or cannot be. */
+  close(): Promise<void>;
 }
 
-/** `output`: instead of standard error. Nothing is opened while the level is `silent`. */
-export async function createLog(
-  { level, format }: LogSettings,
-  output?: NodeJS.WritableStream,
-): Promise<AdjustableLog> {
-  const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
-  const open = async () => {
-    const options = { level: 'trace', base: null, timestamp: isoTime };
-    return pino(options, isPretty ? await terminal(output) : (output ?? logOutput()));
+/**
+ * `given`: an output instead of standard error or a file. Nothing is opened while the level is `silent`. Rejects if the
+ * file cannot be opened.
+ */
+export async function createLog(settings: LogSettings, given?: NodeJS.WritableStream): Promise<OwnLog> {
+  let output: LogOutput | null = null;
+  const writer = pino({ level: 'trace', base: null, timestamp: isoTime }, { write: (line) => output!.write(line) });
+  const least = Object.fromEntries(logPartNames.map((part) => [part, importanceOf(settings.level)]));
+  const setLevel = async (part: LogPart, level: LogLevel) => {
+    if (level !== 'silent') output ??= await openOutput(settings, given);
+    least[part] = importanceOf(level);
   };
-  let log: Logger | null = null;
-  let least: number = importance.silent;
-  const setLevel = async (wanted: LogLevel) => {
-    if (wanted !== 'silent') log ??= await open();
-    least = importance[wanted];
-  };
-  await setLevel(level);
-  const write = (name: 'debug' | 'info' | 'warn' | 'error') => {
-    const own = importance[name];
-    return (fields: object, message: string) => {
-      if (own < least || log === null) return;
-      try {
-        log[name](harmless(fields), printable(message));
-      } catch {
-        // What programs throw may be anything, also what throws when it is looked at.
-        log[name]({ err: 'it cannot be shown' }, printable(message));
-      }
+  if (settings.level !== 'silent') output = await openOutput(settings, given);
+  const logOf = (part: LogPart): Log => {
+    const own = writer.child({ part });
+    const write = (name: keyof Log) => {
+      const importance = importanceOf(name);
+      return (fields: object, message: string) => {
+        if (importance < least[part]! || output === null) return;
+        try {
+          own[name](harmless(fields), printable(message));
+        } catch {
+          // What programs throw may be anything, also what throws when it is looked at.
+          own[name]({ err: 'it cannot be shown' }, printable(message));
+        }
+      };
     };
+    return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
   };
-  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error'), setLevel };
+  return {
+    parts: Object.fromEntries(logPartNames.map((part) => [part, logOf(part)])) as PartLogs,
+    setLevel,
+    reopen: async () => output?.reopen(),
+    async close() {
+      const last = output;
+      output = null;
+      await last?.close();
+    },
+  };
 }
 
 /**
@@ -124,85 +131,4 @@ function isoTime(): string {
     lastTimeText = `,"time":"${new Date(now).toISOString()}"`;
   }
   return lastTimeText;
-}
-
-async function terminal(output?: NodeJS.WritableStream): Promise<DestinationStream> {
-  // Loaded when it is used: it takes as long as the rest of the broker.
-  const { default: pretty } = await import('pino-pretty');
-  return pretty({
-    colorize: true,
-    destination: output ?? 2,
-    sync: true,
-    translateTime: 'HH:MM:ss.l',
-    singleLine: true,
-  });
-}
-
-/** Standard error, a few times a second or when a good deal has come, and once more at the end. */
-function logOutput(): DestinationStream {
-  const output = patient(destination({ fd: 2, sync: false, maxLength: logBytesMax }));
-  const lines = new GatheredLines((text) => output.write(text));
-  process.once('exit', () => {
-    output.flushSync();
-    // A write that `output` began now would not be carried out any more.
-    const last = patient(destination({ fd: 2, sync: true }));
-    last.write(lines.take());
-    last.flushSync();
-  });
-  let lost = 0;
-  // Whoever reads the log does not, and the broker goes on.
-  output.on('drop', (text: string) => (lost += text.split('\n').length - 1));
-  output.on('drain', () => {
-    if (lost === 0) return;
-    const level = 40; // warn
-    const msg = `${lost} log lines were lost, because standard error was not read`;
-    lost = 0;
-    output.write(`${JSON.stringify({ level, time: new Date().toISOString(), msg })}\n`);
-  });
-  return lines;
-}
-
-/**
- * A full disk below the log, or nobody at its other end, is no reason to end: what could not be written is tried again
- * with the next line. At the end of the process it is given up, where pino would try for ever.
- */
-function patient<T extends ReturnType<typeof destination>>(output: T): T {
-  const flushSync = output.flushSync.bind(output);
-  output.on('error', () => (output.flushSync = () => {}));
-  output.on('write', () => (output.flushSync = flushSync));
-  return output;
-}
-
-/**
- * Lines on their way to `output`, together. pino's destination could gather them itself, but measures all it has with
- * every line, which makes a burst of them cost several times as much.
- */
-export class GatheredLines implements DestinationStream {
-  readonly #output: (text: string) => void;
-  #text = '';
-  #timer: NodeJS.Timeout | null = null;
-
-  constructor(output: (text: string) => void) {
-    this.#output = output;
-  }
-
-  write(line: string): void {
-    this.#text += line;
-    if (this.#text.length >= writeLength) return this.flush();
-    this.#timer ??= setTimeout(() => this.flush(), writeDelayMs).unref();
-  }
-
-  flush(): void {
-    const text = this.take();
-    if (text !== '') this.#output(text);
-  }
-
-  /** What was not written yet; the caller writes it. */
-  take(): string {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    const text = this.#text;
-    this.#text = '';
-    return text;
-  }
 }

@@ -74,6 +74,10 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces, turns: T
   app.addHook('onSend', async ({ raw }, reply) => {
     if (!raw.complete) reply.header('Connection', 'close');
   });
+  app.addHook('onResponse', async ({ method, url }, { statusCode, elapsedTime }) => {
+    const path = url.slice(0, shownMax).split('?', 1)[0]!;
+    log.debug({ method, path, status: statusCode, ms: Math.round(elapsedTime) }, 'a request was answered');
+  });
   app.removeContentTypeParser(['application/json', 'text/plain']);
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, bodyReader(turns));
   app.setErrorHandler(async (error, request, reply) => {

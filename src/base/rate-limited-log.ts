@@ -14,14 +14,14 @@ interface Line {
 }
 
 export class RateLimitedLog<Kind extends string> {
-  readonly #log: LeveledLog;
+  readonly #logOf: (kind: Kind) => LeveledLog;
   readonly #limit: RateLimit<Kind>;
   /** The last line of each kind that was left out in its interval. */
   readonly #last = new Map<Kind, Line>();
 
-  /** `limits.most` are lines. `now` is in milliseconds from anywhere. */
-  constructor(log: LeveledLog, limits: RateLimits<Kind>, now: () => number) {
-    this.#log = log;
+  /** `log`: one for all kinds, or that of each. `limits.most` are lines. `now` is in milliseconds from anywhere. */
+  constructor(log: LeveledLog | ((kind: Kind) => LeveledLog), limits: RateLimits<Kind>, now: () => number) {
+    this.#logOf = typeof log === 'function' ? log : () => log;
     this.#limit = new RateLimit(limits, now, (kind, count) => this.#writeSum(kind, count));
   }
 
@@ -43,7 +43,7 @@ export class RateLimitedLog<Kind extends string> {
   }
 
   #write(kind: Kind, line: Line): void {
-    if (this.#limit.allows(kind)) this.#log[line.level](line.fields, line.message);
+    if (this.#limit.allows(kind)) this.#logOf(kind)[line.level](line.fields, line.message);
     else this.#last.set(kind, line);
   }
 
@@ -51,6 +51,6 @@ export class RateLimitedLog<Kind extends string> {
     const { level, fields, message } = this.#last.get(kind)!;
     this.#last.delete(kind);
     const sum = `and ${count} more such lines; the last: ${message}`;
-    this.#log[level === 'info' ? 'info' : 'warn']({ ...fields, count }, sum);
+    this.#logOf(kind)[level === 'info' ? 'info' : 'warn']({ ...fields, count }, sum);
   }
 }

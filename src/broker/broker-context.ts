@@ -74,6 +74,8 @@ export interface BrokerContext {
   /** Whatever is counted and measured, for whoever tells of it. */
   readonly metrics: Metrics;
   readonly log: Log;
+  /** For what is about one client or session. */
+  readonly sessionLog: Log;
   /** For what anybody could fill the log with. */
   readonly limitedLog: LimitedLog;
   /** Where whoever decides about a message or a client reports it. */

@@ -28,6 +28,8 @@ export interface BrokerOptions {
   /** What clients may do. Absent: everything. */
   readonly access?: AccessPolicy;
   readonly log?: Log;
+  /** For what is about one client or session; by default the same. */
+  readonly sessionLog?: Log;
   readonly audit?: Audit | null;
   readonly clock?: Clock;
   readonly timers?: Timers;

@@ -259,12 +259,12 @@ export class Broker implements BanList {
   }
 
   #accept(stream: ByteStream, listener: string): ByteReceiver | null {
-    const { counters, admission, log, boundary } = this.#context;
+    const { counters, admission, sessionLog, boundary } = this.#context;
     const now = this.#context.advanceClock();
     if (this.#isClosing || boundary.isBroken) {
       counters.connectionsRefused++;
       this.listenerCounts.refused(listener);
-      log.debug({ from: stream.remoteAddress, listener }, 'connection refused: the broker is closing');
+      sessionLog.debug({ from: stream.remoteAddress, listener }, 'connection refused: the broker is closing');
       return null;
     }
     const ticket = admission.arrive(stream.remoteAddress, listener, now);

@@ -124,9 +124,9 @@ function noteRefusal(
   why?: string,
   stage?: string,
 ): void {
-  const { counters, log, journal } = connection.context;
+  const { counters, sessionLog, journal } = connection.context;
   counters.publishRefused++;
-  log.debug({ client: connection.clientId, topic: message.topic.name, reason: code }, 'publish refused');
+  sessionLog.debug({ client: connection.clientId, topic: message.topic.name, reason: code }, 'publish refused');
   journal.publishRefused(connection, message, code, by, why, stage);
 }
 

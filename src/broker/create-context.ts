@@ -59,12 +59,13 @@ export function createContext(
 ): BrokerContext {
   const inTime: InTime = options.inTime ?? ((answer) => answer);
   const { settings, store, scheduler = eventLoop, log = silentLog, audit = null, access = null } = options;
+  const { sessionLog = log } = options;
   const time = new Timekeeper(options.clock ?? systemClock, (ms) =>
     log.warn({ seconds: Math.round(ms / 1000) }, describeStep(ms)),
   );
   const { now } = time;
   const counters = new Counters(now);
-  const limitedLog = createLimitedLog(log, () => time.now);
+  const limitedLog = createLimitedLog(log, sessionLog, () => time.now);
   const chunks = new ChunkPool();
   const boundary = new Boundary({ log, limitedLog, onBroken });
   const storeHealth = new StoreHealth(store, log);
@@ -95,7 +96,10 @@ export function createContext(
   const journal = new Journal({ settings, audit, access, time });
   const slowClients = new SlowClients();
   const probes = new Probes();
-  const sink = createSink({ commits, boundary, counters, journal, log, slowClients, probes }, () => context);
+  const sink = createSink(
+    { commits, boundary, counters, journal, log: sessionLog, slowClients, probes },
+    () => context,
+  );
   let readInRound = 0;
   const advanceClock = () => {
     readInRound = scheduler.begun;
@@ -139,6 +143,7 @@ export function createContext(
     topicMetrics: TopicMetrics.of(settings.metrics.topics),
     metrics: new Metrics(),
     log,
+    sessionLog,
     limitedLog,
     journal,
     slowClients,
@@ -193,7 +198,7 @@ function createSink(
     publishWill: (message, will, done) => publishWill(context(), message, will, done),
     onSessionEnded: (session, why) => {
       if (why === 'expired') counters.sessionsExpired++;
-      context().log.debug({ client: session.clientId, why }, 'session ended');
+      context().sessionLog.debug({ client: session.clientId, why }, 'session ended');
       context().events.emit('sessionEnded', session.clientId, why);
     },
   });

@@ -28,6 +28,12 @@ const limits = {
   },
 };
 
-export type LimitedLog = RateLimitedLog<keyof typeof limits.most>;
+type Kind = keyof typeof limits.most;
+export type LimitedLog = RateLimitedLog<Kind>;
 
-export const createLimitedLog = (log: Log, now: () => number): LimitedLog => new RateLimitedLog(log, limits, now);
+/** Kinds that are about one client. */
+const ofSessions = new Set<Kind>(['connected', 'disconnected', 'turnedAway', 'refused', 'banned', 'waiting']);
+
+/** `sessionLog`: for what is about one client. */
+export const createLimitedLog = (log: Log, sessionLog: Log, now: () => number): LimitedLog =>
+  new RateLimitedLog((kind) => (ofSessions.has(kind) ? sessionLog : log), limits, now);

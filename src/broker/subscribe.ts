@@ -170,7 +170,9 @@ function subscribeNext(
       });
     }
   }
-  connection.context.commits.answer(connection, progress.stagedBefore, () => {
+  const { commits, sessionLog } = connection.context;
+  sessionLog.debug({ client: session.clientId, filters: granted.length }, 'subscribed, or refused');
+  commits.answer(connection, progress.stagedBefore, () => {
     if (connection.session !== session) return;
     const codes = granted.map((code) => forVersion(connection, code));
     if (!connection.sendOrEnd({ cmd: 'suback', messageId: packet.messageId, granted: codes, properties: {} })) return;

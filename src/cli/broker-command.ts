@@ -24,6 +24,7 @@ import { CommandError, durationSeconds, readOptions, wholeNumber } from './usage
 /** Keys that are arguments although the path has them not. */
 const argumentOf: { readonly [Name in CommandName]?: string } = {
   backup: 'directory',
+  'log level': 'level',
   'bans clear': 'address',
   'quarantine replay': 'ids',
   'quarantine drop': 'ids',

@@ -3,7 +3,8 @@ import { type App, startApp } from '../app.ts';
 import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { parseConfig, readConfig } from '../config/load.ts';
-import { type Config, type ConfigDraft, logLevels } from '../config/schema.ts';
+import type { Config, ConfigDraft } from '../config/schema.ts';
+import { logLevels } from '../contracts/log.ts';
 import type { Io } from './io.ts';
 import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
 
@@ -71,7 +72,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   const starting = startWith(config, options);
   const closed = closedBySignal(starting, config.shutdownSeconds, io);
   // From now on, or one that comes early would end the process. What goes wrong stands in the log, or ends the start.
-  const off = io.onReload(() => void starting.then((app) => app.reload()).catch(() => {}));
+  const off = io.onReload(() => void starting.then((app) => app.hangUp()).catch(() => {}));
   const app = await starting.catch((error) => {
     off();
     throw error;

@@ -124,6 +124,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   const { store } = config;
   const authorization = withAbsoluteNames(config.authorization, folder);
   const audit = withAbsoluteNames(config.audit, folder);
+  const log = withAbsoluteNames(config.log, folder);
   const absolute = {
     ...config,
     listeners,
@@ -131,6 +132,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     authentication,
     authorization,
     audit,
+    log,
     pipelines,
     payloadSchemas,
     tests,

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { authentication, authenticationLimits } from '../contracts/authentication.ts';
 import { authorization } from '../contracts/authorization-settings.ts';
+import { logLevels } from '../contracts/log.ts';
 import { payloadSchemas } from '../contracts/payload-schemas.ts';
 import { pipelineLimits, pipelines, pipelineTest } from '../contracts/pipeline-settings.ts';
 import { brokerSettings } from '../contracts/settings.ts';
@@ -40,8 +41,6 @@ const audit = z.strictObject({
   maxBytes: bytes(4_096).default(104_857_600).describe('size at which the file is rotated'),
   keep: whole(0, 1_000).default(10).describe('old files that are kept, `audit.ndjson.1` the newest'),
 });
-
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
 /** The listeners of a configuration that names none. */
 export const defaultListeners = [{ kind: 'tcp' }, { kind: 'ws' }] as const;
@@ -92,9 +91,15 @@ export const schema = z
       .strictObject({
         level: z.enum(logLevels).default('info').describe('the least important lines that are written'),
         format: z
-          .enum(['auto', 'pretty', 'json'])
+          .enum(['auto', 'pretty', 'json', 'journald'])
           .default('auto')
-          .describe('`auto`: pretty on a terminal and JSON elsewhere'),
+          .describe(
+            '`auto`: pretty on a terminal, `journald` (text behind the priority, as `<6>`) where standard error goes to ' +
+              'the journal of systemd, and JSON elsewhere and in a file',
+          ),
+        file: text
+          .optional()
+          .describe('the file that it goes to; without it, standard error. SIGHUP and `sluice reload` open it anew'),
       })
       .prefault({})
       .describe('what is logged, and how'),

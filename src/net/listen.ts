@@ -50,7 +50,11 @@ export async function listen(
   const handshakes = hasHandshake(options)
     ? new Handshakes(options.handshakeTimeoutSeconds ?? defaultHandshakeSeconds, handshakesMax, listenerLog)
     : null;
-  const server = createServer(options, { contexts, handshakes, listenerLog, accept: (stream) => acceptStream(stream) });
+  const acceptAndTell: Accept = (stream) => {
+    log.debug({ from: stream.remoteAddress, listener: listenerLog.listener }, 'a connection came');
+    return acceptStream(stream);
+  };
+  const server = createServer(options, { contexts, handshakes, listenerLog, accept: acceptAndTell });
   if (handshakes !== null) server.on('connection', (socket: Socket) => handshakes.begin(socket));
   containEvents(server, listenerLog);
   server.listen({ host, port: options.port, backlog: options.backlog ?? defaultBacklog });

@@ -24,10 +24,12 @@ const limits = {
 export class ListenerLog {
   /** The listener's URL, once it has one. */
   listener = '';
+  readonly #plainLog: Log;
   readonly #log: RateLimitedLog<keyof typeof limits.most>;
   readonly #audit: Audit | null;
 
   constructor(log: Log, audit: Audit | null) {
+    this.#plainLog = log;
     this.#log = new RateLimitedLog(log, limits, () => performance.now());
     this.#audit = audit;
   }
@@ -38,9 +40,10 @@ export class ListenerLog {
     this.audit(from, reason);
   }
 
-  /** For the audit log alone: nothing that an operator could do better. */
+  /** For the audit log, and the log at `debug`: nothing that an operator could do better. */
   audit(from: string, reason: string): void {
     const { listener } = this;
+    this.#plainLog.debug({ from, listener, reason }, 'turned away before MQTT');
     if (this.#audit?.wants('handshakeRefused')) {
       this.#audit.record({ event: 'handshakeRefused', from, listener, reason });
     }

@@ -220,6 +220,8 @@ export class Pipelines implements MessagePipeline {
 
   #quarantine(entry: QuarantinedMessage): void {
     const dropped = this.#options.quarantine.put(entry);
+    const { pipeline, stage, reason } = entry;
+    this.#options.log.debug({ pipeline, stage, reason }, 'a message went into quarantine');
     if (dropped > 0 && this.#quarantineDropped === 0) {
       this.#options.log.warn({}, 'the quarantine is full (pipelineLimits): the oldest messages in it are given up');
     }

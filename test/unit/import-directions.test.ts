@@ -40,8 +40,10 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   'users.ts': ['config', 'auth', 'contracts', 'base'],
   'alarms.ts': ['broker', 'net', 'admin', 'contracts'],
   'status.ts': ['broker', 'config', 'admin', 'contracts'],
+  'logs.ts': ['broker', 'config', 'admin', 'contracts'],
   'app.ts': [
     'alarms.ts',
+    'logs.ts',
     'users.ts',
     'pipeline-commands.ts',
     'status.ts',

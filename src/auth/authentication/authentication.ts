@@ -155,6 +155,9 @@ export class Authentication {
     const chain = this.#rules.listeners.get(this.#listenerNames.get(request.client.listener) ?? '');
     if (chain === undefined) return unavailable;
     const answer = await this.#decide(chain, request);
+    const { clientId, remoteAddress: from, listener } = request.client;
+    const { outcome, mechanism = null } = answer as { outcome: string; mechanism?: string };
+    this.#options.log.debug({ client: clientId, from, listener, mechanism, outcome }, 'a client was asked who it is');
     if (answer.outcome !== 'refuse') return answer;
     const hidesUsername = chain.mechanisms.some((mechanism) => mechanism.hasSecretName?.(request));
     return hidesUsername ? { ...answer, hidesUsername } : answer;

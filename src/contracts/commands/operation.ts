@@ -1,5 +1,6 @@
 /** What an operator does to a running broker as a whole. */
 import { z } from 'zod';
+import { logLevels, logPartNames } from '../log.ts';
 import { whole } from '../values.ts';
 import { type CommandDeclarations, nothing } from './declaration.ts';
 
@@ -38,20 +39,37 @@ export const operationCommands = {
     answer: z.strictObject({ wasDraining: z.boolean().describe('whether it did not take any') }),
   },
   'log level': {
-    what: 'changes how much is logged, for a time',
+    what: 'changes how much is logged, of everything or of a part, for a time',
     area: 'diagnostics',
     role: 'operator',
     route: 'POST /broker/log',
     request: z.strictObject({
       level: z.enum(levels).describe('the least important lines that are written'),
+      part: z
+        .enum(logPartNames)
+        .nullable()
+        .default(null)
+        .describe('only of this part of the broker, which its lines name; null: all of them'),
       forSeconds: whole(1, 86_400).meta({ unit: 'seconds' }).default(600).describe('for how long, in seconds'),
     }),
     answer: z.strictObject({
-      level: z.enum(['trace', ...levels]).describe('the least important lines that are written now'),
+      level: z
+        .enum(logLevels)
+        .describe('the least important lines that are written now, of parts not named in `parts`'),
       until: z
         .number()
         .nullable()
         .describe('when it is as configured again, in milliseconds since the epoch; null: it is'),
+      parts: z
+        .array(
+          z.strictObject({
+            part: z.enum(logPartNames).describe('part'),
+            level: z.enum(logLevels).describe('the least important lines of it that are written now'),
+            until: z.number().describe('until when, in milliseconds since the epoch'),
+          }),
+        )
+        .readonly()
+        .describe('parts that have a level of their own now'),
     }),
   },
 } as const satisfies CommandDeclarations;

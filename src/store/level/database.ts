@@ -267,6 +267,7 @@ export class Database {
       if (this.commitNumber === number) break;
     }
     this.commitNumber = number;
+    this.#options.log.debug({ number, isSynced: sync }, 'a commit is written');
     if (sync) this.#lastCommit?.note(number);
     if (this.isFailing) this.#options.log.warn({}, 'the data directory takes writes again: acknowledging goes on');
     this.failure = null;

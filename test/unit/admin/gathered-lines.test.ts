@@ -1,6 +1,6 @@
 /** Log lines on their way out. */
 import { expect, test, vi } from 'vitest';
-import { GatheredLines } from '../../../src/admin/log.ts';
+import { GatheredLines } from '../../../src/admin/gathered-lines.ts';
 
 const line = `${'x'.repeat(1_023)}\n`;
 

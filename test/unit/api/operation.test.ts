@@ -2,7 +2,7 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { createLog } from '../../../src/admin/log.ts';
-import { TemporaryLevel } from '../../../src/admin/log-level.ts';
+import { TemporaryLevels } from '../../../src/admin/log-level.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import { unique, WireClient } from '../../support/wire-client.ts';
 import { RunningApp } from './running-app.ts';
@@ -74,15 +74,15 @@ describe('the level of the log', () => {
         .filter(Boolean)
         .map((line) => JSON.parse(line).msg);
     const log = await createLog({ level: 'silent', format: 'json' }, output);
-    const level = new TemporaryLevel(log, 'silent');
-    log.error({}, 'before');
-    expect(await level.set('debug', 60, 1_000)).toEqual({ level: 'debug', until: 61_000 });
-    log.debug({}, 'meanwhile');
+    const level = new TemporaryLevels(log, 'silent');
+    log.parts.api.error({}, 'before');
+    expect(await level.set(null, 'debug', 60, 1_000)).toEqual({ level: 'debug', until: 61_000, parts: [] });
+    log.parts.api.debug({}, 'meanwhile');
     expect(lines()).toEqual(['the level of the log was changed for a time', 'meanwhile']);
     await vi.advanceTimersByTimeAsync(60_000);
-    log.error({}, 'behind');
-    expect(lines()).toEqual(['the level of the log is as configured again']);
-    expect(await level.set('silent', 60, 1_000)).toEqual({ level: 'silent', until: null });
+    log.parts.api.error({}, 'behind');
+    expect(lines()).toEqual(['the level of the log is again what it was before']);
+    expect(await level.set(null, 'silent', 60, 1_000)).toEqual({ level: 'silent', until: null, parts: [] });
   });
 
   test('is not that of a program with a log of its own', async () => {
@@ -99,7 +99,7 @@ describe('the level of the log', () => {
     const running = await RunningApp.start();
     try {
       const { status, json } = await running.ask('POST', '/broker/log', { level: 'silent', forSeconds: 5 });
-      expect({ status, json }).toEqual({ status: 200, json: { level: 'silent', until: null } });
+      expect({ status, json }).toEqual({ status: 200, json: { level: 'silent', until: null, parts: [] } });
     } finally {
       await running.stop();
     }

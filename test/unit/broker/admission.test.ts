@@ -27,7 +27,7 @@ class Door {
         penalties: { ...defaultPenalties, ...penalties },
       },
       counters: this.counters,
-      limitedLog: createLimitedLog(silentLog, () => this.now),
+      limitedLog: createLimitedLog(silentLog, silentLog, () => this.now),
       journal: new Journal({
         settings: defaultSettings,
         audit: { wants: () => true, record: (event) => this.events.push(event) },

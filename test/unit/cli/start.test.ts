@@ -189,16 +189,16 @@ test('the options still hold when the configuration is read again', async () => 
 
 test('a reload that is asked for before it has started happens once it has', async () => {
   const { app, finishClosing } = fakeApp();
-  const reload = vi.fn(async () => {});
+  const hangUp = vi.fn(async () => {});
   let started = (_app: App) => {};
   const startWith = () => new Promise<App>((resolve) => (started = resolve));
   const io = new FakeIo();
   const running = start(quiet, io, startWith as typeof startApp);
   io.reload();
-  expect(reload).not.toHaveBeenCalled();
-  started({ ...app, reload } as unknown as App);
+  expect(hangUp).not.toHaveBeenCalled();
+  started({ ...app, hangUp } as unknown as App);
   await io.stdout.until(/process/);
-  expect(reload).toHaveBeenCalledOnce();
+  expect(hangUp).toHaveBeenCalledOnce();
   io.signal();
   await vi.waitFor(() => expect(app.close).toHaveBeenCalled());
   finishClosing();

@@ -6,12 +6,14 @@ import { join, resolve } from 'node:path';
 import { accessHandlers } from './admin/access.ts';
 import { Alarms, alarmHandlers } from './admin/alarms.ts';
 import type { AuditLog } from './admin/audit.ts';
+import { auditHandlers } from './admin/audit-reader.ts';
 import { banHandlers } from './admin/bans.ts';
 import { Commands } from './admin/commands.ts';
 import { socketBeside, socketIn } from './admin/control-socket.ts';
 import { listenerHandlers } from './admin/listeners.ts';
 import { logHandlers, TemporaryLevels } from './admin/log-level.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
+import { RecentLog } from './admin/recent-log.ts';
 import { traceHandlers } from './admin/traces.ts';
 import { type AlarmSources, alarmsOf } from './alarms.ts';
 import { Api, type ApiListener, type ApiListenerOptions } from './api/api.ts';
@@ -251,6 +253,7 @@ interface Parts {
   readonly settings: Config;
   readonly logs: PartLogs;
   readonly level: TemporaryLevels;
+  readonly recentLog: RecentLog;
   /** Opens the log and the audit log anew. */
   readonly reopenLogs: () => Promise<void>;
   readonly authentication: Authentication | null;
@@ -264,7 +267,9 @@ interface Parts {
 
 /** Nothing is created in the file system before everything that can be checked has been. */
 async function openParts(config: Config, options: AppOptions, stop: Stop): Promise<Parts> {
-  const { ownLog, logs } = await openLog(config, options.log);
+  const recentLog = new RecentLog(Date.now);
+  stop.add(() => recentLog.close());
+  const { ownLog, logs } = await openLog(config, options.log, recentLog.tell);
   stop.add((deadline) => ownLog !== null && deadline.allows(ownLog.close()));
   const log = logs.broker;
   const level = new TemporaryLevels(ownLog, config.log.level);
@@ -305,7 +310,7 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
     await ownLog?.reopen();
   };
   const opened = { authentication, authorization, store, quarantine, pipelines, audit, broker };
-  return { config, settings, logs, level, reopenLogs, ...opened };
+  return { config, settings, logs, level, recentLog, reopenLogs, ...opened };
 }
 
 /** The program's steps, behind the configured pipelines; its hook `onPublish` is the last one. */
@@ -378,6 +383,8 @@ function handlersOf(parts: Parts, running: Running, { configFile }: AppOptions):
     ...alarmHandlers(alarms),
     ...new PasswordFiles(() => inForce.config).handlers,
     ...logHandlers(parts.level, Date.now),
+    ...parts.recentLog.handlers,
+    ...auditHandlers(parts.audit),
     drain: async ({ perSecond, serverReference }) => {
       const { since } = broker.drain({ perSecond, serverReference });
       const { connected } = broker.figures().clients;

@@ -1,6 +1,7 @@
 /** The log and the audit log of a configuration, and what the log says of a start. */
 import { AuditLog } from './admin/audit.ts';
 import { createLog, type OwnLog, programLog } from './admin/log.ts';
+import type { LineListener } from './admin/recent-log.ts';
 import { version } from './broker/version.ts';
 import { ConfigError } from './config/error.ts';
 import type { Config } from './config/schema.ts';
@@ -15,10 +16,12 @@ interface Logs {
   readonly logs: PartLogs;
 }
 
-/** `given`: the program's own. Rejects with a ConfigError if the file cannot be opened. */
-export async function openLog({ log: settings }: Config, given: Log | undefined): Promise<Logs> {
-  if (given !== undefined) return { ownLog: null, logs: logForAllParts(programLog(given)) };
-  const ownLog = await createLog(settings).catch((cause: Error) => {
+/** `given`: the program's own; `tell`: told of each line. Rejects with a ConfigError if the file cannot be opened. */
+export async function openLog({ log: settings }: Config, given: Log | undefined, tell: LineListener): Promise<Logs> {
+  if (given !== undefined) {
+    return { ownLog: null, logs: logForAllParts(programLog(given, { tell, level: settings.level })) };
+  }
+  const ownLog = await createLog(settings, undefined, tell).catch((cause: Error) => {
     throw new ConfigError(`Cannot open the log: ${cause.message}; see log.file`, { cause });
   });
   return { ownLog, logs: ownLog.parts };

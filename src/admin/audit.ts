@@ -10,6 +10,7 @@ import { existsSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { jsonLine } from '../base/printable.ts';
 import { RateLimit } from '../base/rate-limit.ts';
+import { RecentItems } from '../base/recent-items.ts';
 import type { Audit, AuditEvent } from '../contracts/audit.ts';
 import type { Log } from '../contracts/log.ts';
 
@@ -42,12 +43,20 @@ const isLimited = (kind: Kind): kind is LimitedKind => Object.hasOwn(limits.most
 const tickMs = 1_000;
 /** Events that wait to be written. */
 const waitingBytesMax = 4_194_304;
+/** Events that are kept for whoever follows them. */
+const [recentMax, recentBytesMax] = [200, 524_288];
 const retryMs = 1_000;
 /** While nothing can be written, the broker's own log says so this often. */
 const complainMs = 60_000;
 
 export class AuditLog implements Audit {
   readonly #options: AuditOptions;
+  /** The last events since the start, a line each. */
+  readonly recent = new RecentItems<{ readonly line: string }>({
+    itemsMax: recentMax,
+    bytesMax: recentBytesMax,
+    bytesOf: ({ line }) => 2 * line.length,
+  });
   readonly #limit = new RateLimit<LimitedKind>(
     limits,
     () => performance.now(),
@@ -96,6 +105,7 @@ export class AuditLog implements Audit {
   }
 
   #add(line: string): void {
+    this.recent.add({ line });
     if (this.#waitingBytes + line.length > waitingBytesMax) {
       this.#lost++;
       return;
@@ -103,6 +113,10 @@ export class AuditLog implements Audit {
     this.#waiting.push(`${line}\n`);
     this.#waitingBytes += line.length + 1;
     this.#start();
+  }
+
+  get file(): string {
+    return this.#options.file;
   }
 
   /** The file takes nothing at present: it is tried again and again. */
@@ -130,6 +144,7 @@ export class AuditLog implements Audit {
   async close(): Promise<void> {
     clearInterval(this.#ticker);
     this.#limit.end();
+    this.recent.close();
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#retry = null;
     this.#start();

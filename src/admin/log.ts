@@ -8,6 +8,7 @@ import { isThenable, ownPromise } from '../base/thenable.ts';
 import { type Log, type LogLevel, type LogPart, logLevels, logPartNames, type PartLogs } from '../contracts/log.ts';
 import type { FormatSettings } from './log-format.ts';
 import { type LogOutput, openOutput } from './log-output.ts';
+import type { LineListener } from './recent-log.ts';
 
 export interface LogSettings extends FormatSettings {
   readonly level: LogLevel;
@@ -30,9 +31,13 @@ export interface OwnLog {
 
 /**
  * `given`: an output instead of standard error or a file. Nothing is opened while the level is `silent`. Rejects if the
- * file cannot be opened.
+ * file cannot be opened. `tell` hears of each line that is written.
  */
-export async function createLog(settings: LogSettings, given?: NodeJS.WritableStream): Promise<OwnLog> {
+export async function createLog(
+  settings: LogSettings,
+  given?: NodeJS.WritableStream,
+  tell: LineListener = tellNobody,
+): Promise<OwnLog> {
   let output: LogOutput | null = null;
   const writer = pino({ level: 'trace', base: null, timestamp: isoTime }, { write: (line) => output!.write(line) });
   const least = Object.fromEntries(logPartNames.map((part) => [part, importanceOf(settings.level)]));
@@ -47,11 +52,15 @@ export async function createLog(settings: LogSettings, given?: NodeJS.WritableSt
       const importance = importanceOf(name);
       return (fields: object, message: string) => {
         if (importance < least[part]! || output === null) return;
+        const text = printable(message);
         try {
-          own[name](harmless(fields), printable(message));
+          const shown = harmless(fields);
+          own[name](shown, text);
+          tell(part, name, shown, text);
         } catch {
           // What programs throw may be anything, also what throws when it is looked at.
-          own[name]({ err: 'it cannot be shown' }, printable(message));
+          own[name](unshowable, text);
+          tell(part, name, unshowable, text);
         }
       };
     };
@@ -69,16 +78,27 @@ export async function createLog(settings: LogSettings, given?: NodeJS.WritableSt
   };
 }
 
+const tellNobody: LineListener = () => {};
+const unshowable = { err: 'it cannot be shown' };
+
+export interface ProgramLogOptions {
+  /** Told of lines from `level` on, whatever the program writes. Default: nobody. */
+  readonly tell?: LineListener;
+  readonly level?: LogLevel;
+}
+
 /**
  * The program's own log: told as harmless things as the broker's own, and a fault of it, at once or in a promise, is
  * not the broker's. Throws a TypeError if it lacks a method.
  */
-export function programLog(log: Log): Log {
+export function programLog(log: Log, { tell = tellNobody, level = 'info' }: ProgramLogOptions = {}): Log {
   const write = (name: keyof Log) => {
     if (typeof log[name] !== 'function') throw new TypeError(`log.${name} is not a function; a log has ${levelNames}`);
     return (fields: object, message: string) => {
+      const text = printable(message);
       try {
-        const done = log[name](harmlessTexts(fields), printable(message)) as unknown;
+        if (importanceOf(name) >= importanceOf(level)) tell(null, name, harmless(fields), text);
+        const done = log[name](harmlessTexts(fields), text) as unknown;
         if (isThenable(done)) ownPromise(done).catch(() => {});
       } catch {
         // There is nobody left who could be told.

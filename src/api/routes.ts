@@ -165,7 +165,9 @@ async function stream(
     .type(type === eventStream ? `${eventStream}; charset=utf-8` : jsonLines)
     .header('X-Accel-Buffering', 'no')
     .send(
-      Readable.from(type === eventStream ? serverSent(events, textOf) : lines(events, textOf), { objectMode: false }),
+      Readable.from(type === eventStream ? serverSent(events, textOf) : lines(events, textOf, reply), {
+        objectMode: false,
+      }),
     );
 }
 
@@ -181,7 +183,9 @@ function writtenOnce(): TextOf {
   };
 }
 
-async function* lines(events: AsyncIterable<object>, textOf: TextOf): AsyncGenerator<string> {
+async function* lines(events: AsyncIterable<object>, textOf: TextOf, { raw }: FastifyReply): AsyncGenerator<string> {
+  // The first event may be long in coming, and the client is to know that it is connected.
+  raw.flushHeaders();
   for await (const event of events) yield `${textOf(event)}\n`;
 }
 

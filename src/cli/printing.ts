@@ -10,6 +10,8 @@ export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } =
   'subscriptions list': ['clientId', 'topicFilter', 'qos'],
   'retained list': ['topic', 'qos', 'payloadBytes', 'expiresAt'],
   'queue list': ['topic', 'qos', 'bytes', 'expiresAt'],
+  'log list': ['time', 'level', 'part', 'message', 'fields'],
+  'audit list': ['time', 'event', 'client', 'user', 'from', 'by', 'topic', 'command', 'outcome', 'reason'],
   'figures list': ['name', 'unit', 'what'],
   'bans list': ['address', 'user', 'client', 'until', 'why'],
   'clients slow': ['clientId', 'username', 'worstMs', 'lastMs', 'isAcknowledged', 'count', 'lastTime'],
@@ -20,6 +22,8 @@ export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } =
 /** What is said where there is nothing to be listed. */
 export const emptyText: { readonly [Name in CommandName]?: string } = {
   'bans list': 'Nobody is banned',
+  'log list': 'The log has no such line',
+  'audit list': 'The audit log has no such event',
   'clients slow': 'No client takes long to acknowledge',
   'quarantine list': 'The quarantine is empty',
   'keys list': 'There are no keys',

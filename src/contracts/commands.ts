@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { nearest } from '../base/nearest.ts';
 import { accessCommands } from './commands/access.ts';
 import { alarmCommands } from './commands/alarms.ts';
+import { auditCommands } from './commands/audit.ts';
 import { brokerCommands } from './commands/broker.ts';
 import { clientCommands } from './commands/clients.ts';
 import { diagnosticsCommands } from './commands/diagnostics.ts';
@@ -40,6 +41,7 @@ export const commands = {
   ...retainedCommands,
   ...subscriptionCommands,
   ...accessCommands,
+  ...auditCommands,
   ...quarantineCommands,
   ...diagnosticsCommands,
   ...explainCommands,

@@ -7,6 +7,7 @@ export class Latest<Value extends object> {
   /** Of the value. */
   #number = 0;
   #isClosed = false;
+  #problem: unknown = null;
   readonly #waiting = new Set<() => void>();
 
   /** Null: there was none yet. */
@@ -20,9 +21,10 @@ export class Latest<Value extends object> {
     this.#wake();
   }
 
-  /** There will be no more: readers end. */
-  close(): void {
+  /** There will be no more: readers end, with this error if there is one. */
+  close(problem: unknown = null): void {
     this.#isClosed = true;
+    this.#problem = problem;
     this.#wake();
   }
 
@@ -36,6 +38,7 @@ export class Latest<Value extends object> {
         yield this.#value;
       }
     }
+    if (this.#problem !== null) throw this.#problem;
   }
 
   #next(signal: AbortSignal): Promise<void> {

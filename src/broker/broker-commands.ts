@@ -7,6 +7,8 @@ import { messageHandlers, type PublishTools } from './message-commands.ts';
 import { retainedHandlers } from './retained-commands.ts';
 import { streamHandlers } from './stream-commands.ts';
 import { subscriptionHandlers } from './subscription-commands.ts';
+import { topicHandlers } from './topic-commands.ts';
+import type { TopicWatches } from './topic-watches.ts';
 import type { BrokerView } from './view.ts';
 
 function listHandlers(view: BrokerView, drops: Drops) {
@@ -25,10 +27,11 @@ export interface CommandTools extends PublishTools {
   readonly view: BrokerView;
   readonly drops: Drops;
   readonly figures: FigureHistory;
+  readonly topicWatches: TopicWatches;
 }
 
 export function brokerCommandHandlers(tools: CommandTools) {
-  const { context, view, drops, stored, figures } = tools;
+  const { context, view, drops, stored, figures, topicWatches } = tools;
   return {
     ...listHandlers(view, drops),
     ...figures.handlers,
@@ -37,6 +40,7 @@ export function brokerCommandHandlers(tools: CommandTools) {
     ...retainedHandlers(tools),
     ...streamHandlers(tools),
     ...subscriptionHandlers(context, view, stored),
+    ...topicHandlers(context, topicWatches),
   };
 }
 export type BrokerCommandHandlers = ReturnType<typeof brokerCommandHandlers>;

@@ -46,6 +46,7 @@ import { mayPublish } from './publisher-rights.ts';
 import { StoreWaits } from './store-waits.ts';
 import { reclassifySession } from './subscribe.ts';
 import { SysTopics } from './sys-topics.ts';
+import { TopicWatches } from './topic-watches.ts';
 import type { Traces } from './traces.ts';
 import { BrokerView } from './view.ts';
 
@@ -84,6 +85,19 @@ function nameWills({ sessions, wills }: RestoredState): void {
   for (const { will, clientId } of wills) name(will, clientId);
 }
 
+function watchesOf({ core, scheduler, advanceClock }: BrokerContext): TopicWatches {
+  return new TopicWatches({
+    observe: (observer) => core.observe(observer),
+    now: () => core.now,
+    retained: (topicFilter) => core.view.retained(topicFilter),
+    work: (step) =>
+      scheduler.jobs.queueBackground(() => {
+        advanceClock();
+        return step();
+      }),
+  });
+}
+
 export class Broker implements BanList {
   readonly events: BrokerEvents;
   readonly view: BrokerView;
@@ -108,6 +122,7 @@ export class Broker implements BanList {
   readonly #connections = new Set<Connection>();
   readonly #localClients: LocalClients;
   readonly #figureHistory: FigureHistory;
+  readonly #topicWatches: TopicWatches;
   readonly #stored: StoreWaits;
   /** The program's own messages: those that promise nothing, and the others, each in their order. */
   readonly #unpromised: OwnMessages;
@@ -149,11 +164,13 @@ export class Broker implements BanList {
     this.loginPenalties = loginPenalties(this.#context);
     this.drops = new Drops(this.#context);
     this.#figureHistory = new FigureHistory(this.#context.metrics, this.#context.core.now);
+    this.#topicWatches = watchesOf(this.#context);
     this.commandHandlers = brokerCommandHandlers({
       context: this.#context,
       view: this.view,
       drops: this.drops,
       figures: this.#figureHistory,
+      topicWatches: this.#topicWatches,
       stored: this.#stored,
       clients: this.#localClients,
       publish: (topic, fields) => this.publish(topic, fields),
@@ -245,6 +262,7 @@ export class Broker implements BanList {
     this.drops.tick();
     this.traces.tick();
     this.#figureHistory.tick(now);
+    this.#topicWatches.tick(now);
   }
 
   /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */
@@ -499,6 +517,7 @@ export class Broker implements BanList {
       this.#endPublishing();
       this.traces.close();
       this.#figureHistory.close();
+      this.#topicWatches.close();
       this.#resolveEnded();
     });
   }

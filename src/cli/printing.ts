@@ -12,6 +12,7 @@ export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } =
   'queue list': ['topic', 'qos', 'bytes', 'expiresAt'],
   'log list': ['time', 'level', 'part', 'message', 'fields'],
   'audit list': ['time', 'event', 'client', 'user', 'from', 'by', 'topic', 'command', 'outcome', 'reason'],
+  'topics tree': ['topic', 'isRetained', 'own', 'below', 'topicsBelow', 'last'],
   'figures list': ['name', 'unit', 'what'],
   'bans list': ['address', 'user', 'client', 'until', 'why'],
   'clients slow': ['clientId', 'username', 'worstMs', 'lastMs', 'isAcknowledged', 'count', 'lastTime'],

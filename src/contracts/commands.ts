@@ -22,6 +22,7 @@ import { pipelineCommands } from './commands/pipelines.ts';
 import { quarantineCommands } from './commands/quarantine.ts';
 import { retainedCommands } from './commands/retained.ts';
 import { subscriptionCommands } from './commands/subscriptions.ts';
+import { topicCommands } from './commands/topics.ts';
 import { userCommands } from './commands/users.ts';
 import { RequestError, type RequestFault } from './failures.ts';
 import { expectation, finding } from './problems.ts';
@@ -38,6 +39,7 @@ export const commands = {
   ...listCommands,
   ...clientCommands,
   ...messageCommands,
+  ...topicCommands,
   ...retainedCommands,
   ...subscriptionCommands,
   ...accessCommands,

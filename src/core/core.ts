@@ -229,6 +229,11 @@ export class Core {
     return publication.step() ? publication : null;
   }
 
+  /** Tells `observer` of each message that is published from now on, which may be borrowed. Null: nobody. */
+  observe(observer: ((message: Message) => void) | null): void {
+    this.#parts.distributor.observer = observer;
+  }
+
   /** Whether there may be no room for this message, which may be borrowed. */
   mayLackRoom(message: Message): boolean {
     return this.#parts.distributor.mayLackRoom(message);

@@ -40,6 +40,8 @@ export class Distributor {
   readonly #sink: Sink;
   readonly #delivering: Delivering;
   readonly #retention: Retention;
+  /** Told of each message that is published. Null: nobody looks. */
+  observer: ((message: Message) => void) | null = null;
 
   constructor({ settings, store, sink, router, delivering, retention, stepSizes }: DistributorOptions) {
     this.#settings = settings;
@@ -76,6 +78,7 @@ export class Distributor {
       return ReasonCode.Success;
     }
 
+    if (this.observer !== null) this.observer(message);
     const { targets, groups } = route;
     if (targets.length + groups.length * targetsPerGroup > this.stepSizes.copies) {
       return this.#fanOutTo(route, message.keep(), origin, forms, joint);

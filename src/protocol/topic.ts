@@ -43,6 +43,8 @@ export class Topic {
   collections: readonly object[] | null = null;
   /** A slot for topics to which nobody has subscribed: where messages to them are counted. */
   unmatched: object | null = null;
+  /** A slot for whoever looks at the tree of topics: where messages to it count; null: nobody has looked. */
+  watched: object | null = null;
   /** A slot for client traces: whether one is about it, and which state of the traces that was for. */
   traced = -1;
 

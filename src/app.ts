@@ -189,6 +189,8 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   startLooking(alarms, status, stop);
   const keys = await openKeys(config);
   const links = new LoginLinks();
+  const sessions = await openSessions(config, log);
+  stop.add(() => sessions.close());
   const { packetBytes } = config.limits;
   const running: Running = { listeners, adminListeners, alarms, status, inForce, keys, links, reload };
   const commands = new Commands(handlersOf(parts, running, options), audit);
@@ -196,7 +198,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const api = new Api({
     ...{ commands, keys, log: logs.api, audit, version, now: Date.now, names: config.admin, limits: config.admin },
     ...{ penalties: broker.loginPenalties, monitoring, packetBytes },
-    ...{ sessions: new LoginSessions(), login: loginOf(parts, links) },
+    ...{ sessions, login: loginOf(parts, links) },
   });
   stop.add(() => api.close());
   await openSocket(api, config, options, logs.api);
@@ -468,6 +470,12 @@ function loginOf({ authentication, config: { admin } }: Parts, links: LoginLinks
 /** Beside the data; those of a broker without are forgotten at its end. */
 function openKeys({ store }: Config): Promise<Keys> {
   return Keys.open(store.kind === 'level' ? join(store.directory, 'api-keys.json') : null);
+}
+
+/** The same of people who have logged in. */
+function openSessions({ store, admin: { users = [] } }: Config, log: Log): Promise<LoginSessions> {
+  const path = store.kind === 'level' ? join(store.directory, 'login-sessions.json') : null;
+  return LoginSessions.open({ path, users, log });
 }
 
 /** For commands of `sluice` to the running broker. */

@@ -8,6 +8,7 @@ import type { Caller } from '../contracts/roles.ts';
 import { defaultLimits } from '../contracts/settings.ts';
 import { BodyRoom, bodyReader, largeBodyBytes } from './bodies.ts';
 import { Callers, type CallerTools, CredentialsFailure } from './callers.ts';
+import { addDashboard } from './dashboard.ts';
 import { Delays } from './delays.ts';
 import type { DoorTools } from './door.ts';
 import { IdempotencyTable } from './idempotency.ts';
@@ -102,6 +103,7 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces, turns: T
     idempotency: new IdempotencyTable(tools.now),
   });
   addDescriptions(app, tools);
+  addDashboard(app);
   addLogin(app, tools, callers);
   addMonitoring(app, tools, callers);
   await app.ready();

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { CommandHandlers } from '../contracts/commands.ts';
 import { CommandFailure } from '../contracts/failures.ts';
+import { dashboardPath } from '../contracts/http.ts';
 import { areas, covers } from '../contracts/roles.ts';
 
 const validMs = 10 * 60_000;
@@ -43,7 +44,7 @@ export function loginLinkHandlers(
         throw new CommandFailure('forbidden', `${caller.name} is not for all areas, as who logs in by a link is`);
       }
       const { token, expiresAt } = links.create(now());
-      return { token, urls: urls().map((url) => `${url}/#token=${token}`), expiresAt };
+      return { token, urls: urls().map((url) => `${url}${dashboardPath}/#token=${token}`), expiresAt };
     },
   };
 }

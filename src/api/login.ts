@@ -14,7 +14,7 @@ import {
 import { areas } from '../contracts/roles.ts';
 import { type Callers, type CallerTools, cookieOf } from './callers.ts';
 import type { LoginLinks } from './login-links.ts';
-import type { LoginSession } from './login-sessions.ts';
+import { type LoginSession, linkLifetime } from './login-sessions.ts';
 import { fromOf, placeOf, sourceFrom } from './place.ts';
 import { refuseOthers } from './routes.ts';
 
@@ -46,8 +46,9 @@ export function addLogin(app: FastifyInstance, tools: LoginTools, callers: Calle
     const before = cookieOf(raw);
     if (before !== null) sessions.end(before);
     const { cookie, session } = sessions.create(who, now());
+    await sessions.stored();
     record(tools, 'login', who, raw);
-    reply.header('Set-Cookie', setCookie(raw, cookie));
+    reply.header('Set-Cookie', setCookie(raw, cookie, keptSecondsOf(who)));
     return answer(reply, of(who, session));
   });
   app.get(loginPath, async ({ raw }, reply) => {
@@ -59,6 +60,7 @@ export function addLogin(app: FastifyInstance, tools: LoginTools, callers: Calle
     const session = callers.sessionOf(raw);
     if (session === null) throw new CommandFailure('conflict', 'Whoever shows a key has no session to end');
     sessions.end(cookieOf(raw)!);
+    await sessions.stored();
     record(tools, 'logout', session.who, raw);
     return reply
       .header('Set-Cookie', setCookie(raw, '', 0))
@@ -136,6 +138,9 @@ const of = ({ name, username, role, areas }: LoggedIn, session: LoginSession | n
 /** As bytes, since the framework would add a character set, which JSON has not. */
 const answer = (reply: FastifyReply, what: LoginAnswer) =>
   reply.type('application/json').send(Buffer.from(JSON.stringify(what)));
+
+/** Undefined: until the browser ends. Whoever came by a link has no password to come back with. */
+const keptSecondsOf = ({ username }: LoggedIn) => (username === null ? linkLifetime.absoluteMs / 1_000 : undefined);
 
 /** No script of a page can read it, and no page of elsewhere makes the browser send it. */
 function setCookie(request: IncomingMessage, value: string, maxAgeSeconds?: number): string {

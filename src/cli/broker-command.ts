@@ -22,7 +22,7 @@ import {
 import { CommandError, durationSeconds, readOptions, wholeNumber } from './usage.ts';
 
 /** Keys that are arguments although the path has them not. */
-const argumentOf: { readonly [Name in CommandName]?: string } = {
+export const argumentOf: { readonly [Name in CommandName]?: string } = {
   backup: 'directory',
   'log level': 'level',
   'bans clear': 'address',

@@ -4,9 +4,14 @@ import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { parseConfig, readConfig } from '../config/load.ts';
 import type { Config, ConfigDraft } from '../config/schema.ts';
+import type { CommandAnswer } from '../contracts/commands.ts';
+import { dashboardPath } from '../contracts/http.ts';
 import { logLevels } from '../contracts/log.ts';
+import { program } from '../contracts/roles.ts';
 import type { Io } from './io.ts';
 import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
+
+type LoginLink = CommandAnswer<'login-links create'>;
 
 /** As sysexits.h has it: an internal error of the program. */
 const bugExitCode = 70;
@@ -79,8 +84,27 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   });
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
   for (const { url } of app.adminListeners) io.stdout.write(`HTTP API on ${url}/api/v1\n`);
+  await tellDashboard(app, config, io);
   io.stdout.write(`process ${process.pid}\n`);
   await Promise.race([closed, brokenDown(app, config.shutdownSeconds, io)]).finally(off);
+}
+
+/**
+ * Whoever starts a broker by hand gets a link that logs in. It is an admin's for some minutes, so it is in no log: only
+ * a terminal shows it, and only where nobody has a password to log in with.
+ */
+async function tellDashboard(app: App, { admin: { users = [] } }: Config, { stdout }: Io): Promise<void> {
+  const [first] = app.adminListeners;
+  if (first === undefined) return;
+  const url = `${first.url}${dashboardPath}/`;
+  if (users.length > 0) return void stdout.write(`Dashboard on ${url}\n`);
+  if (!('isTTY' in stdout) || stdout.isTTY !== true) {
+    return void stdout.write(`Dashboard on ${url} (sluice admin login-link prints a link that logs in)\n`);
+  }
+  const { urls } = (await app.commands.receive('login-links create', {}, program)) as LoginLink;
+  stdout.write(
+    `Dashboard on ${urls[0]}\n  (logs in once, within ten minutes; sluice admin login-link prints another one)\n`,
+  );
 }
 
 /**

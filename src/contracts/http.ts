@@ -4,6 +4,8 @@ import type { CommandDeclaration, Method } from './commands/declaration.ts';
 import { type CommandName, commands } from './commands.ts';
 
 export const apiPath = '/api/v1';
+/** Of the pages for people, on the same listeners. */
+export const dashboardPath = '/dashboard';
 export const problemsPath = `${apiPath}/problems`;
 export const problemMediaType = 'application/problem+json';
 

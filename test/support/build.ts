@@ -15,11 +15,21 @@ const staleMs = 60_000;
 
 export async function build(): Promise<void> {
   if (!isLocked() && isFresh()) return;
+  await alone(() => {
+    if (!isFresh()) run('node_modules/typescript/bin/tsc', '-p', 'src');
+  });
+}
+
+/** The dashboard as it is served; its build looks by itself whether there is something to do. */
+export const buildDashboard = (): Promise<void> => alone(() => run('src/dashboard/build.mjs'));
+
+const run = (...argv: [string, ...string[]]) => void execFileSync(process.execPath, argv, { cwd: root });
+
+async function alone(work: () => void): Promise<void> {
   mkdirSync(join(root, 'dist'), { recursive: true });
   while (!tryLock()) await new Promise((resolve) => setTimeout(resolve, 50));
   try {
-    if (isFresh()) return;
-    execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'src'], { cwd: root });
+    work();
   } finally {
     rmdirSync(lock);
   }
@@ -42,7 +52,7 @@ const isLocked = () => statSync(lock, { throwIfNoEntry: false }) !== undefined;
 function isFresh(): boolean {
   const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
   return sources
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => name.endsWith('.ts') && !name.startsWith('dashboard/'))
     .every((name) => {
       const built = statSync(join(root, 'dist', name.replace(/\.ts$/, '.js')), { throwIfNoEntry: false });
       return built !== undefined && built.mtimeMs >= statSync(join(root, 'src', name)).mtimeMs;

@@ -10,7 +10,7 @@ const columnsMax = 120;
 
 test.each(['src', 'test', 'scripts'])('comments in %s keep to 120 columns', (folder) => {
   const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).filter(
-    (file) => file.endsWith('.ts') && !file.startsWith('dist'),
+    (file) => /\.tsx?$/.test(file) && !file.startsWith('dist'),
   );
   const wide = files.flatMap((file) => {
     const lines = readFileSync(join(root, folder, file), 'utf8').split('\n');

@@ -22,6 +22,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   auth: ['contracts', 'protocol', 'base'],
   api: ['admin', 'net', 'contracts', 'protocol', 'base'],
   broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
+  // Its only way to the rest is the HTTP API.
+  dashboard: [],
   'rules.ts': ['config', 'auth', 'contracts'],
   'pipelines.ts': ['rules.ts', 'config', 'store', 'pipeline', 'contracts', 'protocol'],
   'authentication.ts': ['config', 'auth', 'contracts'],
@@ -105,6 +107,12 @@ const packageOwners: Readonly<Record<string, readonly string[]>> = {
   convert: ['pipeline'],
   'csv-parse/sync': ['pipeline'],
   'lossless-json': ['pipeline'],
+  preact: ['dashboard'],
+  'preact/hooks': ['dashboard'],
+  'preact-iso/lazy': ['dashboard'],
+  'preact-iso/router': ['dashboard'],
+  '@preact/signals': ['dashboard'],
+  uplot: ['dashboard'],
   'quickjs-emscripten-core': ['pipeline'],
   '@jitl/quickjs-ng-wasmfile-release-sync': ['pipeline'],
 };
@@ -117,7 +125,7 @@ function importsOf(file: string): string[] {
 }
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.ts'))
+  .filter((file) => /\.tsx?$/.test(file))
   .map((file) => join(source, file));
 
 test('every folder of src has a place in the layers', () => {

@@ -210,7 +210,7 @@ describe('a session', () => {
 test('a link logs in as an admin, once and within ten minutes', async () => {
   const link = async () => (await api.onSocket('POST', '/api/v1/login-links')).json;
   const { token, urls } = await link();
-  expect(urls).toEqual([`${api.url}/#token=${token}`]);
+  expect(urls).toEqual([`${api.url}/dashboard/#token=${token}`]);
   const answer = await logIn({ token });
   expect(answer).toMatchObject({ status: 200, json: { name: 'login link', role: 'admin', username: null } });
   expect((await asked('GET', '/api/v1/keys', cookieIn(answer))).status).toBe(200);

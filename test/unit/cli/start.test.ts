@@ -62,6 +62,7 @@ test('it tells each listener and the process, and a signal ends it with 0', asyn
     expect.stringMatching(/^Sluice \S+ listening on mqtt:\/\/127\.0\.0\.1:\d+$/),
     expect.stringMatching(/^Sluice \S+ listening on ws:\/\/127\.0\.0\.1:\d+\/mqtt$/),
     expect.stringMatching(/^HTTP API on http:\/\/127\.0\.0\.1:\d+\/api\/v1$/),
+    expect.stringMatching(/^Dashboard on http:\/\/127\.0\.0\.1:\d+\/dashboard\/ \(sluice admin login-link prints /),
     `process ${process.pid}`,
   ]);
   expect({ exits: io.exits, err: io.stderr.text }).toEqual({ exits: [], err: '' });

@@ -1,0 +1,43 @@
+/** The pages, in the order in which they are offered. A page is loaded when somebody goes there. */
+import lazy from 'preact-iso/lazy';
+import type { CommandName } from '../api/operations.ts';
+import type { IconName } from '../parts/icon.tsx';
+import { texts } from '../texts.ts';
+import { loaded } from './load.ts';
+
+export interface PageEntry {
+  /** As the router has it: `/clients/:clientId`. */
+  readonly path: string;
+  readonly title: string;
+  /** Of the entry in the navigation; without one, other pages lead there. */
+  readonly icon?: IconName;
+  /** Commands of which whoever may give none does not see the page. */
+  readonly needs: readonly CommandName[];
+  // biome-ignore lint/suspicious/noExplicitAny: the router gives a page what is in its path
+  readonly page: any;
+}
+
+const { titles } = texts;
+
+export const pages: readonly PageEntry[] = [
+  {
+    path: '/',
+    title: titles.overview,
+    icon: 'overview',
+    needs: ['status'],
+    page: lazy(() => loaded(() => import('../pages/overview/overview.tsx')).then(({ Overview }) => Overview)),
+  },
+  {
+    path: '/clients',
+    title: titles.clients,
+    icon: 'clients',
+    needs: ['clients list'],
+    page: lazy(() => loaded(() => import('../pages/clients/clients.tsx')).then(({ Clients }) => Clients)),
+  },
+  {
+    path: '/clients/:clientId',
+    title: titles.client,
+    needs: ['clients show'],
+    page: lazy(() => loaded(() => import('../pages/client/client.tsx')).then(({ Client }) => Client)),
+  },
+];

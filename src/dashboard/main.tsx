@@ -1,0 +1,18 @@
+/** The dashboard: a page that speaks the public HTTP API of one broker, and nothing else. */
+import { render } from 'preact';
+import { findSession, logIn } from './api/session.ts';
+import { takeToken } from './app/address.tsx';
+import { App } from './app/app.tsx';
+import './app/theme.ts';
+import { tellFailed } from './parts/toasts.tsx';
+
+const token = takeToken();
+render(<App />, document.getElementById('app')!);
+if (token === null) void findSession();
+else {
+  logIn({ token }).catch(async (error: Error) => {
+    // Whoever has a session needs no link: it may be the second click on it.
+    await findSession();
+    tellFailed(error);
+  });
+}

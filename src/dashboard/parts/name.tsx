@@ -1,0 +1,36 @@
+/**
+ * A text that a client chose: an identifier, a topic, a user name. It may be very long, run from right to left, or have
+ * characters that cannot be seen; it stays in its place and is never markup.
+ */
+interface NameProps {
+  readonly text: string;
+  /** Characters that are shown at most. */
+  readonly most?: number;
+}
+
+const titleMost = 1_000;
+
+export function Name({ text, most = 120 }: NameProps) {
+  const shown = visible(cut(text, most));
+  return (
+    <bdi class="name" title={shown === text ? undefined : visible(cut(text, titleMost))}>
+      {shown}
+    </bdi>
+  );
+}
+
+/** Without the second half of a character. */
+export function cut(text: string, most: number): string {
+  if (text.length <= most) return text;
+  return `${text.slice(0, most).replace(/[\uD800-\uDBFF]$/, '')}…`;
+}
+
+/** Control characters, and those that turn the direction of what follows, as pictures or codes. */
+export function visible(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF]/gu, (character) => {
+    const code = character.codePointAt(0)!;
+    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+    if (code === 0x7f) return '\u2421';
+    return `‹${code.toString(16).toUpperCase().padStart(4, '0')}›`;
+  });
+}

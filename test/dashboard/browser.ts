@@ -1,0 +1,156 @@
+/**
+ * The dashboard of a real broker in a real browser: Chromium, where it is installed. Elsewhere these tests are left
+ * out, and a line says so.
+ */
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
+import { silentLog } from '../../src/contracts/log.ts';
+import { type ConfigInput, createBroker, type SluiceBroker } from '../../src/index.ts';
+import { buildDashboard } from '../support/build.ts';
+
+const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find((path) => existsSync(path));
+if (executablePath === undefined) console.log('no chromium: the dashboard is not tried in a browser');
+
+export const describeInBrowser = describe.runIf(executablePath !== undefined);
+
+export interface Dashboard {
+  readonly sluice: SluiceBroker;
+  readonly directory: string;
+  /** `http://127.0.0.1:…/dashboard/`. */
+  readonly url: string;
+  readonly mqttUrl: string;
+  /** A page of a browser that has just been started; what goes wrong in it fails the test. */
+  newPage(options?: BrowserContextOptions): Promise<Page>;
+  /** The same, logged in, at this place: `#/clients`. */
+  open(place: string, options?: BrowserContextOptions): Promise<Page>;
+  /** A client that is connected and has subscribed; it goes at the end of the test. */
+  connect(clientId: string, topics?: readonly string[], options?: IClientOptions): Promise<MqttClient>;
+  stop(): Promise<void>;
+  /** With the same addresses. */
+  start(): Promise<void>;
+}
+
+/** Called once in a file, outside of its tests. */
+export function dashboard(config: ConfigInput = {}): Dashboard {
+  let directory = '';
+  let sluice: SluiceBroker | null = null;
+  let browser: Browser;
+  let url = '';
+  let mqttPort = 0;
+  let adminPort = 0;
+  const clients: MqttClient[] = [];
+  const faults: string[] = [];
+
+  const start = async () => {
+    const info = (fields: object, message?: string) => {
+      if (message === 'the HTTP API listens') ({ url } = fields as { url: string });
+    };
+    const admin = { listeners: [{ port: adminPort }], ...config.admin };
+    const listeners = [{ kind: 'tcp' as const, port: mqttPort }];
+    const store = { kind: 'level' as const, directory: join(directory, 'data') };
+    sluice = await createBroker({
+      config: { listeners, store, ...config, admin },
+      log: { ...silentLog, info },
+    });
+    mqttPort = sluice.listeners[0]!.port;
+    adminPort = Number(new URL(url).port);
+  };
+  beforeAll(async () => {
+    await buildDashboard();
+    directory = await mkdtemp(join(tmpdir(), 'sluice-dashboard-'));
+    await start();
+    browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox', '--disable-gpu'] });
+  }, 60_000);
+  afterEach(async () => {
+    for (const context of browser.contexts()) await context.close();
+    for (const client of clients.splice(0)) client.end(true);
+    expect(faults.splice(0), 'what went wrong in the page').toEqual([]);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await sluice?.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  const it: Dashboard = {
+    get sluice() {
+      return sluice!;
+    },
+    get directory() {
+      return directory;
+    },
+    get url() {
+      return `${url}/dashboard/`;
+    },
+    get mqttUrl() {
+      return `mqtt://127.0.0.1:${mqttPort}`;
+    },
+    async newPage(options = {}) {
+      const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...options });
+      const page = await context.newPage();
+      page.setDefaultTimeout(20_000);
+      page.on('pageerror', (error) => faults.push(`${error}`));
+      page.on('console', (message) => {
+        // The browser itself says so of every request that fails.
+        if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
+          faults.push(message.text());
+        }
+      });
+      return page;
+    },
+    async open(place, options) {
+      const page = await it.newPage(options);
+      const { token } = await sluice!.command('login-links create', {});
+      await page.goto(`${it.url}#token=${token}`);
+      await page.getByRole('link', { name: 'Sluice' }).waitFor();
+      if (place !== '#/') await page.goto(it.url + place);
+      return page;
+    },
+    async connect(clientId, topics = [], options = {}) {
+      const client = mqtt.connect(it.mqttUrl, {
+        clientId,
+        protocolVersion: 5,
+        clean: false,
+        reconnectPeriod: 0,
+        properties: { sessionExpiryInterval: 3_600 },
+        ...options,
+      });
+      clients.push(client);
+      client.on('error', () => {});
+      await new Promise<void>((resolve, reject) => {
+        client.once('connect', () => resolve());
+        client.once('error', reject);
+      });
+      if (topics.length > 0) await client.subscribeAsync([...topics], { qos: 1 });
+      return client;
+    },
+    async stop() {
+      await sluice!.close();
+    },
+    start,
+  };
+  return it;
+}
+
+/** Names that clients have chosen to do harm, or only to be long. */
+export const hostileNames: readonly string[] = [
+  '<script>window.hacked = true</script>',
+  '"><img src=x onerror="window.hacked = true">',
+  "' onmouseover='window.hacked = true",
+  'javascript:window.hacked = true',
+  '{{constructor.constructor("window.hacked = true")()}}',
+  '\u202Eevil\u202D from right to left',
+  'مستشعر-الحرارة',
+  '__proto__',
+  'a/b?c=d&e#f%2F../..',
+  'x'.repeat(15_000),
+];
+
+/** Whether something stands out of the page to the side. */
+export const overflows = (page: Page): Promise<boolean> =>
+  page.evaluate<boolean>('document.documentElement.scrollWidth > document.documentElement.clientWidth');

@@ -176,10 +176,12 @@ export class BrokerSink implements Sink {
   }
 
   slow(session: ClientSession, ms: number, isAcknowledged: boolean): void {
+    this.#journal.slow(session, isAcknowledged);
     this.#options.slowClients.note(session, ms, isAcknowledged, this.#options.now());
   }
 
   sessionEnded(session: ClientSession, why: string): void {
+    this.#journal.sessionEnded(session, why);
     this.#options.onSessionEnded(session, why);
   }
 }

@@ -15,6 +15,7 @@ const why = 'disconnected by an operator';
 export function clientHandlers(context: BrokerContext, view: BrokerView, stored: StoreWaits) {
   return {
     'clients show': ({ clientId }) => view.client(clientId),
+    'clients timeline': async ({ clientId }) => ({ items: context.journal.timelines.list(clientId) }),
     'inflight list': ({ clientId, ...request }) => view.inFlight(clientId, request),
     async 'clients disconnect'({ clientId, publishWill }) {
       const session = await changeable(context, stored, clientId);

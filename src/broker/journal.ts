@@ -12,6 +12,7 @@ import { type DropReasonName, dropReasonTexts } from '../contracts/drops.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { StageEnd, StageReport } from '../contracts/pipeline.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
+import type { TimelineEventName } from '../contracts/timeline.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { DropReason, SkipReason } from '../core/sink.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
@@ -21,6 +22,7 @@ import { brokerPublisher, clientPublisher, readPublisher, willPublisher } from '
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Topic } from '../protocol/topic.ts';
 import { AuditEvents, type AuditedConnection, isUsernameKnown } from './audit-events.ts';
+import { ClientTimelines } from './client-timelines.ts';
 import { detailOf } from './drop-details.ts';
 import { DropRing, ReusedDrop } from './drop-ring.ts';
 import { Traces } from './traces.ts';
@@ -59,6 +61,7 @@ export class Journal {
   /** Of packets and other things that only traces want to know. Null: no trace goes on. */
   tracer: Traces | null = null;
   readonly unmatchedTopics: UnmatchedTopics;
+  readonly timelines: ClientTimelines;
   /** Whose packets are being handled, as far as it is known: for the user and address of a publisher. */
   publishing: ClientIdentity | null = null;
   readonly #audit: AuditEvents;
@@ -74,6 +77,7 @@ export class Journal {
   constructor({ settings, audit, access, time }: JournalOptions) {
     this.drops = new DropRing(settings.diagnostics.drops);
     this.unmatchedTopics = new UnmatchedTopics(settings.diagnostics.unmatchedTopics);
+    this.timelines = new ClientTimelines(settings.diagnostics.clientEvents);
     this.#audit = new AuditEvents(audit);
     const onActive = (isActive: boolean) => {
       this.tracer = isActive ? this.traces : null;
@@ -101,10 +105,17 @@ export class Journal {
 
   banned(ban: Ban): void {
     this.#audit.banned(ban);
+    const { client, why, until } = ban;
+    const detail = `until ${new Date(until).toISOString()}: ${why}`;
+    if (client !== null) this.timelines.addIfKnown(client, 'banned', { detail }, this.#time.now);
   }
 
   connected(connection: AuditedConnection, mechanism: string | null, sessionPresent: boolean): void {
     this.#audit.connected(connection, mechanism, sessionPresent);
+    const user = connection.identity?.username ?? null;
+    const session = sessionPresent ? 'session resumed' : 'new session';
+    const as = user === null ? '' : `, as ${user}`;
+    this.#note(connection, 'connected', `MQTT ${connection.traits.label}, ${session}${as}`);
     this.tracer?.decision('connected', connection, null, () => ({
       username: connection.identity?.username ?? null,
       mechanism,
@@ -114,6 +125,7 @@ export class Journal {
 
   disconnected(connection: AuditedConnection, why: string): void {
     this.#audit.disconnected(connection, why);
+    this.#note(connection, 'disconnected', why);
     this.tracer?.decision('disconnected', connection, null, () => ({ why }));
   }
 
@@ -121,6 +133,7 @@ export class Journal {
   takenOver(connection: AuditedConnection, previous: AuditedConnection): void {
     this.#audit.takenOver(connection, previous);
     const from = previous.stream.remoteAddress;
+    this.#note(connection, 'takenOver', 'another connection has come with its client identifier');
     this.tracer?.decision('takenOver', connection, null, () => ({ from }));
   }
 
@@ -129,6 +142,8 @@ export class Journal {
     if (!wasAnswered) this.#audit.refused(connection, error);
     const drop = this.#begin(null, null, `${error.message} (${describeReason(error.reasonCode)})`);
     this.#from(drop, connection);
+    if (wasAnswered) this.#note(connection, 'protocolError', drop.detail!);
+    else this.#noteStranger(connection, drop.detail!);
     this.#end(wasAnswered ? 'protocolError' : connectReason(connection, error), drop);
   }
 
@@ -151,6 +166,7 @@ export class Journal {
     const detail = refusalDetail(by, code, rule, why);
     const drop = this.#begin(message, null, stage === undefined ? detail : `${stage}: ${detail}`);
     this.#from(drop, connection);
+    this.#note(connection, 'publishRefused', drop.detail!, topic.name);
     this.#end(reasonsBy[by], drop, 1, message.topic.start);
   }
 
@@ -171,6 +187,7 @@ export class Journal {
     drop.topic = topicFilter;
     drop.qos = qos;
     this.#from(drop, connection);
+    this.#note(connection, 'subscribeRefused', drop.detail!, topicFilter);
     this.#end('subscribeRefused', drop);
   }
 
@@ -203,6 +220,8 @@ export class Journal {
     if (isAudited) this.#audit.willRefused(identity, will, code, rule, why);
     const drop = this.#begin(message, null, refusalDetail(by, code, rule, why));
     drop.publisher = willPublisher(identity.clientId);
+    const told = { detail: drop.detail!, topic: message.topic.name };
+    this.timelines.add(identity.clientId, 'willRefused', told, this.#time.now);
     drop.username = identity.username;
     drop.address = identity.remoteAddress;
     this.#end('willRefused', drop);
@@ -232,11 +251,13 @@ export class Journal {
       const rule = this.#ruleOf('rules', session.identity, request, false);
       drop.detail = rule ?? null;
     }
+    if (session !== null) this.timelines.dropped(session, reason, drop.topic, count, this.#time.now);
     this.#end(reason, drop, count, hashOf(session, message));
   }
 
   /** See `Sink.skipped`. */
   skipped(reason: SkipReason, session: ClientSession, message: Message): void {
+    if (reason === 'clientAway') this.timelines.dropped(session, reason, message.topic.name, 1, this.#time.now);
     const drop = this.#begin(message, session, null);
     drop.figure = session.disconnectedAt ?? 0;
     this.#end(reason, drop, 1, hashOf(session, message));
@@ -262,6 +283,33 @@ export class Journal {
   /** The rules, and the hook if there is one, let the client subscribe. */
   subscribeAllowed(client: ClientIdentity, filter: string, qos: QoS, granted: number): void {
     if (this.tracer !== null) this.#allowed(client, null, { action: 'subscribe', filter, qos }, { granted });
+    const told = { detail: `QoS ${granted}`, topic: filter, address: client.remoteAddress };
+    this.timelines.add(client.clientId, 'subscribed', told, this.#time.now);
+  }
+
+  unsubscribed({ clientId, remoteAddress: address }: ClientIdentity, filter: string): void {
+    this.timelines.add(clientId, 'unsubscribed', { detail: 'by the client', topic: filter, address }, this.#time.now);
+  }
+
+  // Sessions
+
+  /** See `Sink.sessionEnded`. */
+  sessionEnded({ clientId }: ClientSession, why: string): void {
+    this.timelines.add(clientId, 'sessionEnded', { detail: why }, this.#time.now);
+  }
+
+  /** See `Sink.slow`. */
+  slow({ clientId }: ClientSession, isAcknowledged: boolean): void {
+    const detail = isAcknowledged
+      ? 'it took long to acknowledge a message'
+      : 'it has not acknowledged a message for long';
+    this.timelines.add(clientId, 'slow', { detail }, this.#time.now);
+  }
+
+  /** The will of a client has reached everybody. */
+  willPublished({ clientId }: Pick<ClientIdentity, 'clientId'>, message: Message): void {
+    const told = { detail: `QoS ${message.qos}`, topic: message.topic.name };
+    this.timelines.add(clientId, 'willPublished', told, this.#time.now);
   }
 
   #allowed(client: ClientIdentity, topic: Topic | null, request: AccessRequest, outcome: object): void {
@@ -302,6 +350,19 @@ export class Journal {
     const drop = this.#begin(null, null, detail);
     drop.topic = topic;
     this.#end('notAuthorized', drop);
+  }
+
+  #note(connection: AuditedConnection, event: TimelineEventName, detail: string, topic: string | null = null): void {
+    const { identity, stream } = connection;
+    if (identity === null) return;
+    this.timelines.add(identity.clientId, event, { detail, topic, address: stream.remoteAddress }, this.#time.now);
+  }
+
+  /** Whoever was not let in may have named any client. */
+  #noteStranger({ identity, stream }: AuditedConnection, detail: string): void {
+    if (identity === null) return;
+    const told = { detail, address: stream.remoteAddress };
+    this.timelines.addIfKnown(identity.clientId, 'connectRefused', told, this.#time.now);
   }
 
   #begin(message: Message | null, session: ClientSession | null, detail: string | null): ReusedDrop {

@@ -273,7 +273,10 @@ function unsubscribeNext(
     if (done) break;
     costLeft -= costOf(topicFilter);
     const code = core.unsubscribe(session, topicFilter);
-    if (code === ReasonCode.Success) events.emit('unsubscribed', connection.identity!, topicFilter);
+    if (code === ReasonCode.Success) {
+      events.emit('unsubscribed', connection.identity!, topicFilter);
+      connection.context.journal.unsubscribed(connection.identity!, topicFilter);
+    }
     granted.push(code);
   }
   commits.answer(connection, stagedBefore, () => {

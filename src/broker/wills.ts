@@ -36,7 +36,7 @@ class WillPublisher extends AbsentPublisher {
   }
 
   abandon(): void {
-    this.published();
+    this.#end();
   }
 
   ruledCode(): number {
@@ -46,10 +46,15 @@ class WillPublisher extends AbsentPublisher {
   refused(reasonCode: number, by: RefusedBy, inWords?: string): void {
     const why = inWords ?? (by === 'rules' ? undefined : `the ${by} refused it`);
     if (!this.#isOver) this.context.sink.willRefused(this.#message, this.#will, reasonCode, why);
-    this.published();
+    this.#end();
   }
 
   published(): void {
+    if (!this.#isOver) this.context.journal.willPublished(this.#will, this.#message);
+    this.#end();
+  }
+
+  #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#done();

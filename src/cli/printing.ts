@@ -13,6 +13,7 @@ export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } =
   'log list': ['time', 'level', 'part', 'message', 'fields'],
   'audit list': ['time', 'event', 'client', 'user', 'from', 'by', 'topic', 'command', 'outcome', 'reason'],
   'topics tree': ['topic', 'isRetained', 'own', 'below', 'topicsBelow', 'last'],
+  'clients timeline': ['time', 'lastTime', 'count', 'event', 'detail', 'topic', 'address'],
   'figures list': ['name', 'unit', 'what'],
   'bans list': ['address', 'user', 'client', 'until', 'why'],
   'clients slow': ['clientId', 'username', 'worstMs', 'lastMs', 'isAcknowledged', 'count', 'lastTime'],
@@ -22,6 +23,7 @@ export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } =
 
 /** What is said where there is nothing to be listed. */
 export const emptyText: { readonly [Name in CommandName]?: string } = {
+  'clients timeline': 'Nothing is known of what happened to this client',
   'bans list': 'Nobody is banned',
   'log list': 'The log has no such line',
   'audit list': 'The audit log has no such event',

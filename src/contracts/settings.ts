@@ -223,6 +223,11 @@ const diagnostics = z.strictObject({
     .describe(
       '[client traces](../guides/why-did-it-not-arrive.md#trace-a-client) at one time, with those that have ended',
     ),
+  clientEvents: whole(0, 1_000_000)
+    .default(20_000)
+    .describe(
+      '[what happened to clients](../guides/why-did-it-not-arrive.md#what-happened-to-a-client): events of all of them, 64 of one at most. 0: none are kept',
+    ),
   traceBytes: bytes(10_000, 1_073_741_824).default(10_485_760).describe('memory that the events of one trace take'),
 });
 

@@ -71,4 +71,6 @@ export interface ClientSession {
   expirySeconds: number;
   /** Why its last connection ended, for people; null: it is not known. Charged to its account. */
   disconnectReason: string | null;
+  /** A slot for whoever notes what happens to it. */
+  timeline: object | null;
 }

@@ -52,6 +52,8 @@ export class Session implements ClientSession {
    * stored.
    */
   heldBack: Deque<PacketId> | null = null;
+  /** A slot for whoever notes what happens to it. */
+  timeline: object | null = null;
   /** The largest packet the client takes, in bytes. [MQTT5 3.1.2-24] */
   packetBytesMax: number = Number.POSITIVE_INFINITY;
   /** Of all their filters, as UTF-8. */

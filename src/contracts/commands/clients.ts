@@ -1,5 +1,6 @@
 /** One client, its session, and what waits for it. */
 import { z } from 'zod';
+import { timelineEventView } from '../timeline.ts';
 import { clientView, inflightView } from '../views.ts';
 import { type CommandDeclarations, clientIdKey, count, pageOf, pageWith } from './declaration.ts';
 
@@ -14,6 +15,16 @@ export const clientCommands = {
     route: 'GET /clients/{clientId}',
     request: ofClient,
     answer: clientView,
+  },
+  'clients timeline': {
+    what: 'tells what happened to a client lately: how it came and went, what it was refused, what it did not get',
+    area: 'clients',
+    role: 'viewer',
+    route: 'GET /clients/{clientId}/timeline',
+    request: ofClient,
+    answer: z.strictObject({
+      items: z.array(timelineEventView).readonly().describe('the last events, 64 at most, the newest first'),
+    }),
   },
   'clients disconnect': {
     what: 'ends the connection of a client with the reason 0x98, administrative action; its session stays for its time',

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, vi } from 'vitest';
 import { silentLog } from '../../src/contracts/log.ts';
 import { type ConfigInput, createBroker, type SluiceBroker } from '../../src/index.ts';
 import { buildDashboard } from '../support/build.ts';
@@ -37,6 +37,8 @@ export interface Dashboard {
 
 /** Called once in a file, outside of its tests. */
 export function dashboard(config: ConfigInput = {}): Dashboard {
+  // A browser and a broker on a machine that does much else.
+  vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
   let directory = '';
   let sluice: SluiceBroker | null = null;
   let browser: Browser;
@@ -93,7 +95,7 @@ export function dashboard(config: ConfigInput = {}): Dashboard {
     async newPage(options = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...options });
       const page = await context.newPage();
-      page.setDefaultTimeout(20_000);
+      page.setDefaultTimeout(40_000);
       page.on('pageerror', (error) => faults.push(`${error}`));
       page.on('console', (message) => {
         // The browser itself says so of every request that fails.
@@ -136,6 +138,9 @@ export function dashboard(config: ConfigInput = {}): Dashboard {
   };
   return it;
 }
+
+/** Asks again and again until what is expected of it is so. */
+export const eventually = <Value>(value: () => Value | Promise<Value>) => expect.poll(value, { timeout: 60_000 });
 
 /** Names that clients have chosen to do harm, or only to be long. */
 export const hostileNames: readonly string[] = [

@@ -1,7 +1,7 @@
 /** What holds on every page: everybody can use it, it fits, and no name of a client breaks it. */
 import { AxeBuilder } from '@axe-core/playwright';
 import { beforeAll, expect, test } from 'vitest';
-import { dashboard, describeInBrowser, hostileNames, overflows } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, hostileNames, overflows } from './browser.ts';
 
 /** A page that is added is added here. */
 const places = {
@@ -23,29 +23,25 @@ describeInBrowser('every page', () => {
     for (let n = 0; n < 5; n++) await publisher.publishAsync(`plant/${n}`, 'x', { qos: 1 });
   });
 
-  test.each(Object.entries(places))(
-    'has nothing that hinders anybody, in both themes: %s',
-    async (_, place) => {
-      await broker.connect('sensor-1', ['plant/+/temperature']);
-      const page = await broker.open(place, { reducedMotion: 'reduce' });
-      await page.getByRole('main').waitFor();
-      await expect.poll(() => page.locator('.loading').count(), { timeout: 20_000 }).toBe(0);
-      for (const colorScheme of ['light', 'dark'] as const) {
-        await page.emulateMedia({ colorScheme });
-        const axe = new AxeBuilder({ page });
-        // Only colours differ.
-        const { violations } = await (colorScheme === 'light' ? axe : axe.withRules(['color-contrast'])).analyze();
-        expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
-      }
-    },
-    90_000,
-  );
+  test.each(Object.entries(places))('has nothing that hinders anybody, in both themes: %s', async (_, place) => {
+    await broker.connect('sensor-1', ['plant/+/temperature']);
+    const page = await broker.open(place, { reducedMotion: 'reduce' });
+    await page.getByRole('main').waitFor();
+    await eventually(() => page.locator('.loading').count()).toBe(0);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      const axe = new AxeBuilder({ page });
+      // Only colours differ.
+      const { violations } = await (colorScheme === 'light' ? axe : axe.withRules(['color-contrast'])).analyze();
+      expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
+    }
+  });
 
   test.each(Object.entries(places))('fits on a phone, and at 200 %%: %s', async (_, place) => {
     await broker.connect('sensor-1', ['plant/+/temperature']);
     const page = await broker.open(place, { viewport: { width: 360, height: 740 } });
     await page.getByRole('main').waitFor();
-    await expect.poll(() => page.locator('.loading').count(), { timeout: 20_000 }).toBe(0);
+    await eventually(() => page.locator('.loading').count()).toBe(0);
     expect(await overflows(page)).toBe(false);
     // A window of 1280 by 1024 at 200 %.
     await page.setViewportSize({ width: 640, height: 512 });
@@ -57,7 +53,7 @@ describeInBrowser('every page', () => {
       await broker.connect(name, [`${name.slice(0, 1_000).replaceAll(/[#+]/g, '')}/x`]);
     }
     const page = await broker.open('#/clients');
-    await expect.poll(() => page.locator('tbody tr').count()).toBeGreaterThanOrEqual(hostileNames.length);
+    await eventually(() => page.locator('tbody tr').count()).toBeGreaterThanOrEqual(hostileNames.length);
     expect(await overflows(page)).toBe(false);
     for (const name of hostileNames) {
       // What is longer than a header may be cannot be asked for one by one.
@@ -94,7 +90,7 @@ describeInBrowser('every page', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('dialog').waitFor();
     await page.keyboard.press('Escape');
-    await expect.poll(() => page.getByRole('dialog').count()).toBe(0);
+    await eventually(() => page.getByRole('dialog').count()).toBe(0);
     expect(await focused()).toBe('Disconnect');
   });
 });

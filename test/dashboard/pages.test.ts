@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { run } from '../../src/cli/run.ts';
 import { FakeIo } from '../unit/cli/fake-io.ts';
-import { dashboard, describeInBrowser } from './browser.ts';
+import { dashboard, describeInBrowser, eventually } from './browser.ts';
 
 describeInBrowser('the dashboard', () => {
   const broker = dashboard();
@@ -24,7 +24,7 @@ describeInBrowser('the dashboard', () => {
     const received = page.locator('.figure', { hasText: 'Messages in' });
     await received.waitFor();
     const publishing = setInterval(() => publisher.publish('load/1', 'x'), 20);
-    await expect.poll(() => received.locator('.figure-value').textContent(), { timeout: 20_000 }).toMatch(/^[1-9]/);
+    await eventually(() => received.locator('.figure-value').textContent()).toMatch(/^[1-9]/);
     clearInterval(publishing);
     await page.getByRole('button', { name: 'About: Messages in' }).click();
     const popover = page.locator('.popover:popover-open');
@@ -42,7 +42,7 @@ describeInBrowser('the dashboard', () => {
     for (let n = 0; n < count; n++) {
       const chart = charts.nth(n);
       await chart.getByRole('button', { name: 'as a table' }).click();
-      await expect.poll(() => chart.locator('tbody tr').count(), { timeout: 20_000 }).toBeGreaterThan(0);
+      await eventually(() => chart.locator('tbody tr').count()).toBeGreaterThan(0);
     }
   });
 
@@ -51,13 +51,14 @@ describeInBrowser('the dashboard', () => {
     const page = await broker.open('#/clients');
     const rows = page.locator('tbody tr');
     await page.getByRole('searchbox').fill('pump');
-    await expect
-      .poll(() => rows.allTextContents())
-      .toEqual([expect.stringContaining('pump-'), expect.stringContaining('pump-')]);
+    await eventually(() => rows.allTextContents()).toEqual([
+      expect.stringContaining('pump-'),
+      expect.stringContaining('pump-'),
+    ]);
     await page.getByRole('searchbox').fill('no such client');
     await page.getByText('No client fits').waitFor();
     await page.getByRole('link', { name: 'Show all' }).click();
-    await expect.poll(() => rows.count()).toBeGreaterThanOrEqual(3);
+    await eventually(() => rows.count()).toBeGreaterThanOrEqual(3);
     await page.getByRole('button', { name: 'Columns' }).click();
     await page.getByRole('checkbox', { name: 'Protocol' }).check();
     await page.reload();
@@ -92,7 +93,7 @@ describeInBrowser('the dashboard', () => {
     const publisher = await broker.connect('publisher');
     for (let n = 0; n < 3; n++) await publisher.publishAsync(`jobs/${n}`, 'x', { qos: 1 });
     const page = await broker.open('#/clients/away?tab=queue');
-    await expect.poll(() => page.locator('tbody tr').count()).toBe(3);
+    await eventually(() => page.locator('tbody tr').count()).toBe(3);
     await page.getByRole('button', { name: 'Empty the queue' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Empty the queue' }).click();
     await page.getByText('Dropped 3 messages that waited for away').waitFor();
@@ -113,9 +114,9 @@ describeInBrowser('the dashboard', () => {
     await page.getByText('Nothing has happened yet').waitFor();
     await traced.publishAsync('trace/here', '<b>hello</b>', { qos: 1 });
     const events = page.getByRole('list', { name: 'Events, the newest first' }).getByRole('listitem');
-    await expect
-      .poll(() => events.allTextContents())
-      .toContainEqual(expect.stringMatching(/→ PUBLISH.*trace\/here.*<b>hello<\/b>/));
+    await eventually(() => events.allTextContents()).toContainEqual(
+      expect.stringMatching(/→ PUBLISH.*trace\/here.*<b>hello<\/b>/),
+    );
     expect((await events.allTextContents()).join()).toMatch(/← PUBLISH/);
     await page.getByRole('button', { name: 'End it' }).click();
     await page.getByText(/The trace has ended, with \d+ events/).waitFor();

@@ -2,8 +2,9 @@
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect, test } from 'vitest';
-import { dashboard, describeInBrowser } from './browser.ts';
+import { afterAll, expect, test } from 'vitest';
+import { Certificates } from '../support/certificates.ts';
+import { dashboard, describeInBrowser, eventually } from './browser.ts';
 
 describeInBrowser('whoever logs in', () => {
   const broker = dashboard();
@@ -40,13 +41,27 @@ describeInBrowser('whoever logs in', () => {
     await page.getByText('The broker does not answer.').waitFor();
     client.end(true);
     await broker.start();
-    await expect.poll(() => page.getByText('The broker does not answer.').count(), { timeout: 30_000 }).toBe(0);
+    await eventually(() => page.getByText('The broker does not answer.').count()).toBe(0);
     await page.getByText('Not connected').waitFor();
     await page.reload();
     await page.getByRole('heading', { name: 'survivor' }).waitFor();
     await page.getByRole('button', { name: 'Account' }).click();
     await page.getByRole('button', { name: 'Log out' }).click();
     await page.getByRole('heading', { name: 'Log in' }).waitFor();
+  });
+});
+
+describeInBrowser('over TLS', () => {
+  const certificates = new Certificates();
+  afterAll(() => certificates.remove());
+  const broker = dashboard({ admin: { listeners: [{ port: 0, tls: certificates.server('dashboard') }] } });
+
+  test('the page works, and the cookie is for TLS only', async () => {
+    const page = await broker.open('#/clients', { ignoreHTTPSErrors: true });
+    await page.getByRole('heading', { name: 'Clients', level: 1 }).waitFor();
+    expect(page.url()).toMatch(/^https:/);
+    const cookies = await page.context().cookies();
+    expect(cookies).toMatchObject([{ name: 'sluice_session', secure: true, httpOnly: true, sameSite: 'Strict' }]);
   });
 });
 

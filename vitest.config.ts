@@ -10,6 +10,7 @@ export default defineConfig({
     // A test waits for events; these only end one that would wait for ever on a slow machine.
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    expect: { poll: { timeout: 20_000 } },
     benchmark: { include: ['test/bench/**/*.bench.ts'] },
     reporters: ['default', './test/support/closing-line.ts'],
     projects: [

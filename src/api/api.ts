@@ -18,6 +18,7 @@ import { Door } from './door.ts';
 import type { Place } from './place.ts';
 import { StreamPlaces } from './stream-places.ts';
 import { Turns } from './turns.ts';
+import { ApiRequest } from './upgrades.ts';
 
 const limits = {
   requestTimeout: 30_000,
@@ -30,6 +31,7 @@ const limits = {
   // A peer that is gone without saying so holds no stream.
   keepAlive: true,
   keepAliveInitialDelay: 60_000,
+  IncomingMessage: ApiRequest,
 };
 const handshakeTimeout = 10_000;
 

@@ -94,7 +94,7 @@ export async function createApp(tools: ApiTools, streams: StreamPlaces, turns: T
     return sendProblem(reply, problemOf('no-such-path', detail));
   });
   addRoutes(app, {
-    commands,
+    ...{ commands, log },
     callerOf: (request) => known.get(request)!,
     isStillValid: ({ raw }) => callers.isStillValid(raw),
     streams,

@@ -9,6 +9,7 @@ import type { ApiKey, Keys } from './keys.ts';
 import { isTokenOf, type LoginSession, type LoginSessions } from './login-sessions.ts';
 import { fromOf, placeOf, sourceFrom } from './place.ts';
 import { RequestRate } from './rates.ts';
+import { upgradeOf } from './upgrades.ts';
 
 export interface CallerTools {
   readonly keys: Keys;
@@ -70,7 +71,9 @@ export class Callers {
     if (cookie === null || headers.authorization !== undefined || placeOf(request).kind === 'socket') return null;
     const session = this.#tools.sessions.find(cookie, this.#tools.now());
     if (session === null) throw new CommandFailure('unauthenticated', 'The session has ended; log in again');
-    if (!ownSites.has(`${headers['sec-fetch-site'] ?? 'none'}`)) {
+    // A browser always names the page that opens a WebSocket; which pages may was asked before.
+    const isNameless = upgradeOf(request) !== null && headers.origin === undefined;
+    if (isNameless || !ownSites.has(`${headers['sec-fetch-site'] ?? 'none'}`)) {
       throw new CommandFailure('origin-refused', 'A page of another site asks in the name of this session');
     }
     if (safeMethods.has(method) || isTokenOf(session, headers['x-csrf-token'])) return session;

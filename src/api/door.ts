@@ -11,7 +11,8 @@ import { ApiConnections, type ConnectionLimits, nameOf } from './connections.ts'
 import { type Place, setPlace, sourceFrom } from './place.ts';
 import { problemFrom, problemOf, retryAfter } from './problem.ts';
 import { RequestRate } from './rates.ts';
-import { problemOfParser, refuse, refuseSocket } from './raw-answers.ts';
+import { announcesBody, problemOfParser, refuse, refuseSocket } from './raw-answers.ts';
+import { responseTo } from './upgrades.ts';
 
 export interface DoorLimits extends ConnectionLimits {
   readonly requestsPerSecondPerAddress: number;
@@ -63,6 +64,12 @@ export class Door {
     server.on('checkContinue', take);
     server.on('checkExpectation', (_: IncomingMessage, response: ServerResponse) => {
       refuse(response, problemOf('invalid-request', 'The header Expect may say 100-continue only'));
+    });
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      readByOthers(socket);
+      // Nobody would read it.
+      if (announcesBody(request)) refuseSocket(socket, problemOf('invalid-request', 'A handshake has no body'));
+      else take(request, responseTo(request, socket, head));
     });
     server.on('connect', (_: IncomingMessage, socket: Socket) => {
       refuseSocket(socket, problemOf('no-such-path', 'This is no proxy'));
@@ -151,11 +158,19 @@ function readInPieces(socket: Socket): void {
     for (let at = 0; at < bytes.length && !socket.destroyed && !socket.writableEnded; at += pieceBytes) {
       // Somebody else reads from now on, after an upgrade.
       const isOver = (socket as { parser?: object | null }).parser == null;
-      if (isOver) socket.off('data', read);
       if (isOver || socket.isPaused()) return void socket.unshift(bytes.subarray(at));
       parse(bytes.subarray(at, at + pieceBytes));
     }
   };
   socket.off('data', parse);
   socket.on('data', read);
+  readers.set(socket, read);
+}
+
+const readers = new WeakMap<Socket, (bytes: Buffer) => void>();
+
+/** What follows is not for Node's parser. */
+function readByOthers(socket: Socket): void {
+  const read = readers.get(socket);
+  if (read !== undefined) socket.off('data', read);
 }

@@ -28,6 +28,10 @@ function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
 
 const problemResponse = { $ref: '#/components/responses/problem' };
 
+const overWebSocket =
+  'over a WebSocket, each message of which is an event in JSON; to a stream of messages with a name a client sends ' +
+  '`{"acknowledge": number}`';
+
 const idempotencyKey = {
   name: 'Idempotency-Key',
   in: 'header',
@@ -89,6 +93,7 @@ function operation(name: CommandName, declaration: CommandDeclaration): Json {
         }
       : {}),
     responses: {
+      ...(isStream ? { 101: { description: overWebSocket } } : {}),
       200: { description: isStream ? 'events, one after the other' : 'done', content },
       '4XX': problemResponse,
       default: problemResponse,

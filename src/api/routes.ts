@@ -1,26 +1,17 @@
 /** A route for each command, from what its declaration says. */
-import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Commands } from '../admin/commands.ts';
 import type { CommandDeclaration, Method } from '../contracts/commands/declaration.ts';
 import { type CommandName, commands } from '../contracts/commands.ts';
 import { CommandFailure, failures } from '../contracts/failures.ts';
 import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
-import type { Caller } from '../contracts/roles.ts';
 import { TextKeys } from '../contracts/text-keys.ts';
 import { methods } from './door.ts';
 import type { IdempotencyTable } from './idempotency.ts';
 import { type Problem, problemOf } from './problem.ts';
-import type { StreamPlaces } from './stream-places.ts';
+import { type StreamTools, sendStream, writtenOnce } from './streams.ts';
 import type { Turns } from './turns.ts';
 
-export interface RouteTools {
-  readonly commands: Commands;
-  /** Throws a CommandFailure if nobody has shown who asks. */
-  readonly callerOf: (request: FastifyRequest) => Caller;
-  /** Whether what showed who asks is still valid: a stream outlives neither its key nor its session. */
-  readonly isStillValid: (request: FastifyRequest) => boolean;
-  readonly streams: StreamPlaces;
+export interface RouteTools extends Omit<StreamTools, 'textOf'> {
   /** Of a body that has messages. */
   readonly largeBodyBytes: number;
   readonly idempotency: IdempotencyTable;
@@ -67,7 +58,7 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
   };
   if (declaration.isStream) {
     const textOf = declaration.sharesEvents ? writtenOnce() : JSON.stringify;
-    return (request, reply) => stream(name, requestOf(request), request, reply, { ...tools, textOf });
+    return (request, reply) => sendStream(name, requestOf(request), request, reply, { ...tools, textOf });
   }
   return async (request, reply) => {
     const given = requestOf(request);
@@ -123,93 +114,4 @@ export function sendProblem(
     .code(problem.status)
     .type(problemMediaType)
     .send(Buffer.from(JSON.stringify(problem)));
-}
-
-const eventStream = 'text/event-stream';
-const jsonLines = 'application/x-ndjson';
-/** How often a stream looks whether its key or session is still valid. */
-const validityMs = 1_000;
-/** Proxies end a connection on which nothing comes. */
-const heartbeatMs = 15_000;
-
-/** Events as a client wants them: server-sent events or a line of JSON each. */
-async function stream(
-  name: CommandName,
-  given: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { commands, callerOf, isStillValid, streams, textOf }: RouteTools & { readonly textOf: TextOf },
-): Promise<unknown> {
-  const { accept = '*/*' } = request.headers;
-  const type = accept.includes(eventStream) ? eventStream : jsonLines;
-  if (type === jsonLines && !/\*\/\*|application\/(\*|x-ndjson)/.test(accept)) {
-    throw new CommandFailure('not-acceptable', `A stream is ${eventStream} or ${jsonLines}, not ${accept}`);
-  }
-  const caller = callerOf(request);
-  const leave = streams.take(caller);
-  const ended = new AbortController();
-  const watch = setInterval(() => isStillValid(request) || ended.abort(), validityMs).unref();
-  reply.raw.once('close', () => {
-    clearInterval(watch);
-    ended.abort();
-    leave();
-  });
-  let events: AsyncIterable<object>;
-  try {
-    events = commands.stream(name, given, caller, AbortSignal.any([ended.signal, streams.closing]));
-  } catch (error) {
-    leave();
-    throw error;
-  }
-  return reply
-    .type(type === eventStream ? `${eventStream}; charset=utf-8` : jsonLines)
-    .header('X-Accel-Buffering', 'no')
-    .send(
-      Readable.from(type === eventStream ? serverSent(events, textOf) : lines(events, textOf, reply), {
-        objectMode: false,
-      }),
-    );
-}
-
-type TextOf = (event: object) => string;
-
-/** For an event that goes to many readers. */
-function writtenOnce(): TextOf {
-  const texts = new WeakMap<object, string>();
-  return (event) => {
-    let text = texts.get(event);
-    if (text === undefined) texts.set(event, (text = JSON.stringify(event)));
-    return text;
-  };
-}
-
-async function* lines(events: AsyncIterable<object>, textOf: TextOf, { raw }: FastifyReply): AsyncGenerator<string> {
-  // The first event may be long in coming, and the client is to know that it is connected.
-  raw.flushHeaders();
-  for await (const event of events) yield `${textOf(event)}\n`;
-}
-
-async function* serverSent(events: AsyncIterable<object>, textOf: TextOf): AsyncGenerator<string> {
-  // Something has to come first, so that the client knows that it is connected.
-  yield ':\n\n';
-  const iterator = events[Symbol.asyncIterator]();
-  let next = iterator.next();
-  try {
-    for (;;) {
-      let timer: NodeJS.Timeout | undefined;
-      const silence = new Promise<null>((resolve) => {
-        timer = setTimeout(resolve, heartbeatMs, null);
-      });
-      const result = await Promise.race([next, silence]).finally(() => clearTimeout(timer));
-      if (result === null) {
-        yield ':\n\n';
-        continue;
-      }
-      if (result.done) return;
-      yield `data: ${textOf(result.value)}\n\n`;
-      next = iterator.next();
-    }
-  } finally {
-    await iterator.return?.();
-  }
 }

@@ -30,6 +30,8 @@ export interface ApiBroker {
   readonly sluice: SluiceBroker;
   readonly directory: string;
   readonly port: number;
+  /** Of its HTTP API. */
+  readonly url: string;
   connect(options?: ConnectOptions): Promise<WireClient>;
   /** A client of MQTT 5 whose session stays. */
   stay(clientId: string, options?: ConnectOptions): Promise<WireClient>;
@@ -79,6 +81,9 @@ export function apiBroker(config: ConfigInput = {}, hooks?: Hooks): ApiBroker {
     },
     get port() {
       return sluice!.listeners[0]!.port;
+    },
+    get url() {
+      return url;
     },
     connect: (options) => WireClient.connect(broker.port, options),
     stay(clientId, options = {}) {

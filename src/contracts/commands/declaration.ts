@@ -24,6 +24,8 @@ export interface CommandDeclaration {
   readonly isStream?: true;
   /** Its readers share their events: one of them is written once, and not for each reader. */
   readonly sharesEvents?: true;
+  /** Over a WebSocket, what `{"acknowledge": number}` means: a command with `name`, that of the stream, and `upTo`. */
+  readonly acknowledgedBy?: string;
   /** It is about messages and not about the broker: what is done is not in the audit log, only what was refused. */
   readonly isTraffic?: true;
   /** Its body may be as large as messages are. */

@@ -76,6 +76,11 @@ const streamEvent = z.strictObject({
 });
 export type StreamEvent = z.output<typeof streamEvent>;
 
+/** What a client may send over the WebSocket of a stream with a name. */
+export const streamMessage = z.strictObject({
+  acknowledge: z.int().min(1).describe('number of the last message; all before it are acknowledged too'),
+});
+
 export const messageCommands = {
   'messages stream': {
     what: 'gives messages as they come; a stream with a name goes on where it was, with what is not acknowledged',
@@ -83,6 +88,7 @@ export const messageCommands = {
     role: 'publisher',
     route: 'GET /messages/stream',
     isStream: true,
+    acknowledgedBy: 'messages acknowledge',
     request: z.strictObject({
       filter: z
         .array(subscriptionFilter)

@@ -101,6 +101,9 @@ export async function api(): Promise<Target> {
         'Expect: 100-continue\r\n',
         'Connection: close\r\n',
         'Accept: text/event-stream\r\n',
+        'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n',
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n',
+        '\x81\x91\0\0\0\0{"acknowledge":1}',
       ],
       ...[
         '/api/v1/',
@@ -162,6 +165,11 @@ function* seedsOfCommands(): Generator<string> {
   }
 }
 
+const handshake = [
+  ...['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'],
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+];
+
 const others = [
   head('GET /metrics', 'Accept: application/openmetrics-text'),
   head('GET /api/v1/openapi.json'),
@@ -178,4 +186,10 @@ const others = [
   head('POST /api/v1/bans/clear', 'Content-Type: application/json', 'Transfer-Encoding: chunked') +
     '11\r\n{"address":"all"}\r\n0\r\n\r\n',
   head('GET /api/v1/clients').repeat(3),
+  head('GET /api/v1/clients', 'Connection: Upgrade', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABk'),
+  // An acknowledgement and a close behind it.
+  ...['messages/stream?filter=a&name=b', 'messages/stream?filter=a&decode=auto', 'clients'].map((path) => {
+    const frames = '\x81\x91\0\0\0\0{"acknowledge":1}\x88\x82\0\0\0\0\x03\xe8';
+    return head(`GET /api/v1/${path}`, ...handshake) + frames;
+  }),
 ];

@@ -7,7 +7,9 @@ import { dashboard, describeInBrowser, eventually, hostileNames, overflows } fro
 const places = {
   overview: '#/',
   clients: '#/clients',
-  'a client that is connected': '#/clients/sensor-1',
+  'a client that is connected': '#/clients/sensor-1?tab=subscriptions',
+  'what happened to a client': '#/clients/sensor-1',
+  'a trace': '#/clients/sensor-1?tab=trace',
   'a client that is away': '#/clients/sensor-2?tab=queue',
   'a client that is not there': '#/clients/nobody',
   'no page': '#/nowhere',

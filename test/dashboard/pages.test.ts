@@ -105,6 +105,19 @@ describeInBrowser('the dashboard', () => {
     expect((await broker.sluice.clients.list({ clientId: 'away' })).items).toEqual([]);
   });
 
+  test('what happened to a client is told, the newest first', async () => {
+    const seen = await broker.connect('seen', ['news/#']);
+    await seen.endAsync();
+    const page = await broker.open('#/clients/seen');
+    const events = page.getByRole('list', { name: 'What happened to this client' }).getByRole('listitem');
+    await eventually(() => events.locator('strong').allTextContents()).toEqual([
+      'Disconnected',
+      'Subscribed',
+      'Connected',
+    ]);
+    expect(await events.nth(1).textContent()).toContain('news/#');
+  });
+
   test('a trace shows what happens with a client, packet by packet, until it is ended', async () => {
     const traced = await broker.connect('traced', ['trace/#']);
     const page = await broker.open('#/clients/traced?tab=trace');

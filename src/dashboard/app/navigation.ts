@@ -1,5 +1,6 @@
 /** The pages, in the order in which they are offered. A page is loaded when somebody goes there. */
 import lazy from 'preact-iso/lazy';
+import { exec } from 'preact-iso/router';
 import type { CommandName } from '../api/operations.ts';
 import type { IconName } from '../parts/icon.tsx';
 import { texts } from '../texts.ts';
@@ -41,3 +42,7 @@ export const pages: readonly PageEntry[] = [
     page: lazy(() => loaded(() => import('../pages/client/client.tsx')).then(({ Client }) => Client)),
   },
 ];
+
+/** Undefined: there is no such page. */
+export const entryAt = (path: string): PageEntry | undefined =>
+  pages.find((entry) => exec(path, entry.path, { path, query: {}, params: {} }) !== undefined);

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ErrorBoundary } from 'preact-iso/lazy';
-import { exec, Route, Router } from 'preact-iso/router';
+import { Route, Router } from 'preact-iso/router';
 import { mayCall } from '../api/rights.ts';
 import { logOut, session } from '../api/session.ts';
 import { Icon, type IconName } from '../parts/icon.tsx';
@@ -11,14 +11,12 @@ import { Popover } from '../parts/popover.tsx';
 import { Empty } from '../parts/states.tsx';
 import { texts } from '../texts.ts';
 import { address } from './address.tsx';
-import { type PageEntry, pages } from './navigation.ts';
+import { entryAt, type PageEntry, pages } from './navigation.ts';
 import { type Theme, theme, themes } from './theme.ts';
 
 const { shell: text } = texts;
 
 const maySee = ({ needs }: PageEntry): boolean => needs.some(mayCall);
-const entryAt = (path: string): PageEntry | undefined =>
-  pages.find((entry) => exec(path, entry.path, { pathParams: {} } as never) !== undefined);
 
 export function Shell() {
   const [isMenuOpen, setMenuOpen] = useState(false);

@@ -29,6 +29,10 @@ export interface ChartProps {
 }
 
 const rowsMost = 60;
+const loadPlot = () => loaded(() => import('./plot.tsx'));
+
+/** For pages whose charts will be there a moment later than themselves. */
+export const preloadPlot = (): void => void loadPlot().catch(() => {});
 
 export function Chart(props: ChartProps) {
   const { title, about, times, series, format = compact } = props;
@@ -79,7 +83,7 @@ export function Chart(props: ChartProps) {
 function Drawing(props: ChartProps) {
   const [plot, setPlot] = useState<{ readonly Plot: ComponentType<ChartProps> } | null>(null);
   useEffect(() => {
-    void loaded(() => import('./plot.tsx')).then(setPlot, () => {});
+    void loadPlot().then(setPlot, () => {});
   }, []);
   if (plot === null) {
     return (

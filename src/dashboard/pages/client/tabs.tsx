@@ -8,6 +8,7 @@ import { Empty } from '../../parts/states.tsx';
 import type { Column } from '../../parts/table.tsx';
 import { Tabs } from '../../parts/tabs.tsx';
 import { texts } from '../../texts.ts';
+import { ClientTimeline } from './timeline.tsx';
 import { ClientTrace } from './trace.tsx';
 
 const { lists: text } = texts.client;
@@ -42,13 +43,14 @@ const inflightColumns: readonly Column<ItemOf<'inflight list'>>[] = [
 
 export function ClientTabs({ client }: { readonly client: AnswerOf<'clients show'> }) {
   const { clientId, subscriptions, queuedMessages, inFlight, receivedInFlight } = client;
-  const chosen = address.value.query.tab ?? 'subscriptions';
+  const chosen = address.value.query.tab ?? 'timeline';
   return (
     <Tabs
       label={text.label}
       chosen={chosen}
       onChoose={(tab) => setQuery({ tab })}
       tabs={[
+        { id: 'timeline', title: text.timeline, body: () => <ClientTimeline clientId={clientId} /> },
         {
           id: 'subscriptions',
           title: text.subscriptions,

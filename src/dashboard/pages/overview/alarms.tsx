@@ -23,7 +23,7 @@ export function Alarms({ alarms }: { readonly alarms: AnswerOf<'status'>['alarms
             <Icon name={severity === 'critical' ? 'critical' : 'warning'} />
             <div>
               <p class="wrap">
-                <strong>{text.severities[severity]}</strong> {what}
+                <strong class="alarm-severity">{text.severities[severity]}</strong> {what}
               </p>
               <p class="alarm-remedy wrap">{remedy}</p>
             </div>

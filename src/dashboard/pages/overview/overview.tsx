@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks';
 import { address, setQuery } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { duration, exactTime } from '../../format.ts';
+import { preloadPlot } from '../../parts/chart.tsx';
 import { Choice } from '../../parts/choice.tsx';
 import { Failed, Loading } from '../../parts/states.tsx';
 import { texts } from '../../texts.ts';
@@ -14,6 +15,8 @@ import { Tiles } from './tiles.tsx';
 
 const { overview: text, titles } = texts;
 const everyMs = 10_000;
+
+preloadPlot();
 
 export function Overview() {
   const { answer: status, error, ask } = useAnswer('status', {}, { everyMs });

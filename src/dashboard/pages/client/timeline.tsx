@@ -1,0 +1,67 @@
+/** What happened to this client lately: how it came and went, what it was refused, what it did not get. */
+import type { AnswerOf } from '../../api/client.ts';
+import { useAnswer } from '../../app/queries.ts';
+import { exactTime, number, time } from '../../format.ts';
+import { Name } from '../../parts/name.tsx';
+import { Empty, Failed, Loading } from '../../parts/states.tsx';
+import { texts } from '../../texts.ts';
+
+const { timeline: text } = texts.client;
+const everyMs = 5_000;
+
+type TimelineEvent = AnswerOf<'clients timeline'>['items'][number];
+
+export function ClientTimeline({ clientId }: { readonly clientId: string }) {
+  const { answer, error, ask } = useAnswer('clients timeline', { clientId }, { everyMs });
+  if (answer === undefined) return error === null ? <Loading /> : <Failed error={error} again={ask} />;
+  if (answer.items.length === 0) return <Empty title={text.none}>{text.noneMeans}</Empty>;
+  return (
+    <ol class="events" aria-label={text.title}>
+      {answer.items.map((each) => (
+        <li key={`${each.event} ${each.time} ${each.topic}`} class={`event ${kinds[each.event]}`}>
+          <time dateTime={new Date(each.lastTime).toISOString()} title={exactTime(each.lastTime)}>
+            {time(each.lastTime)}
+          </time>
+          <strong>{text.events[each.event]}</strong>
+          <div>
+            <Details event={each} />
+          </div>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function Details({ event: { detail, topic, address, count, time: first } }: { readonly event: TimelineEvent }) {
+  return (
+    <>
+      {detail !== '' && <Name text={detail} most={500} />}
+      {topic !== null && (
+        <>
+          {' '}
+          <Name text={topic} />
+        </>
+      )}
+      {address !== null && <span class="quiet"> {text.from(address)}</span>}
+      {count > 1 && <span class="quiet"> {text.again(number(count), time(first))}</span>}
+    </>
+  );
+}
+
+const kinds: Readonly<Record<TimelineEvent['event'], string>> = {
+  connected: 'good',
+  takenOver: 'odd',
+  disconnected: '',
+  connectRefused: 'bad',
+  protocolError: 'bad',
+  subscribed: '',
+  unsubscribed: '',
+  subscribeRefused: 'bad',
+  publishRefused: 'bad',
+  dropped: 'bad',
+  slow: 'odd',
+  willPublished: 'odd',
+  willRefused: 'bad',
+  banned: 'bad',
+  sessionEnded: 'odd',
+};

@@ -1,6 +1,7 @@
 /** What holds on every page: everybody can use it, it fits, and no name of a client breaks it. */
 import { AxeBuilder } from '@axe-core/playwright';
-import { beforeAll, expect, test } from 'vitest';
+import type { Page } from 'playwright-core';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { dashboard, describeInBrowser, eventually, hostileNames, overflows } from './browser.ts';
 
 /** A page that is added is added here. */
@@ -12,6 +13,16 @@ const places = {
   'a trace': '#/clients/sensor-1?tab=trace',
   'a client that is away': '#/clients/sensor-2?tab=queue',
   'a client that is not there': '#/clients/nobody',
+  topics: '#/topics',
+  'a topic': '#/topics?below=plant/kept/',
+  'who subscribes to a topic': '#/topics?below=plant/kept/&tab=subscribers',
+  'what happened': '#/happened',
+  'an explanation': '#/happened?topic=plant/1&to=sensor-2&qos=1',
+  drops: '#/happened?tab=drops',
+  'slow clients': '#/happened?tab=slow',
+  'retained messages': '#/retained',
+  'a retained message': '#/retained?topic=plant/kept',
+  'the console': '#/console?topic=plant/1&filter=plant/%23',
   'no page': '#/nowhere',
 } as const;
 
@@ -23,6 +34,7 @@ describeInBrowser('every page', () => {
     await away.endAsync();
     const publisher = await broker.connect('publisher', []);
     for (let n = 0; n < 5; n++) await publisher.publishAsync(`plant/${n}`, 'x', { qos: 1 });
+    await publisher.publishAsync('plant/kept', '{"t":21.5}', { qos: 1, retain: true });
   });
 
   test.each(Object.entries(places))('has nothing that hinders anybody, in both themes: %s', async (_, place) => {
@@ -66,6 +78,57 @@ describeInBrowser('every page', () => {
       expect(await page.getByRole('main').locator('script, img').count(), name).toBe(0);
     }
     expect(await page.evaluate("'hacked' in window")).toBe(false);
+  });
+
+  describe('topics and payloads that somebody chose to do harm', () => {
+    const topicOf = (name: string) => `hostile/${name.slice(0, 1_000).replaceAll(/[#+]/g, '')}`;
+    const filter = encodeURIComponent('hostile/#');
+
+    beforeAll(async () => {
+      const publisher = await broker.connect('hostile publisher');
+      for (const name of hostileNames) {
+        const properties = { contentType: name.slice(0, 1_000), userProperties: { name: name.slice(0, 1_000) } };
+        await publisher.publishAsync(topicOf(name), name, { qos: 1, retain: true, properties });
+      }
+    });
+
+    async function isUnharmed(page: Page, what: string): Promise<void> {
+      expect(await overflows(page), what).toBe(false);
+      expect(await page.getByRole('main').locator('script, img').count(), what).toBe(0);
+      expect(await page.evaluate("'hacked' in window"), what).toBe(false);
+    }
+
+    test.each(['#/topics?below=hostile/', `#/retained?q=${filter}`, '#/happened?tab=unmatched'])(
+      'are shown as they are: %s',
+      async (place) => {
+        const page = await broker.open(place);
+        // One is longer than what the page of topics tells apart.
+        const rows = () => page.locator('tbody tr').count();
+        await eventually(rows).toBeGreaterThanOrEqual(hostileNames.length - 1);
+        await isUnharmed(page, place);
+      },
+    );
+
+    test('are shown as they are in the console', async () => {
+      const page = await broker.open(`#/console?filter=${filter}`);
+      await page.getByRole('button', { name: 'Subscribe' }).click();
+      const messages = page.locator('.messages > li');
+      await eventually(() => messages.count()).toBe(hostileNames.length);
+      for (let at = 0; at < hostileNames.length; at++) await messages.nth(at).locator('summary').click();
+      await isUnharmed(page, 'console');
+    });
+
+    test('are shown as they are one by one', async () => {
+      const page = await broker.open('#/retained');
+      for (const name of hostileNames) {
+        await page.goto(`${broker.url}#/retained?${new URLSearchParams({ topic: topicOf(name) })}`);
+        await page.locator('.payload').waitFor();
+        await isUnharmed(page, name);
+      }
+      await page.goto(`${broker.url}#/topics?${new URLSearchParams({ below: `${topicOf(hostileNames[0]!)}/` })}`);
+      await page.getByRole('tab', { name: 'Subscribers' }).waitFor();
+      await isUnharmed(page, 'topics');
+    });
   });
 
   test('can be reached and left by the keyboard alone', async () => {

@@ -54,10 +54,13 @@ export const topicTree = z.strictObject({
 export type TopicTree = z.output<typeof topicTree>;
 
 const wanted = {
-  prefix: topicName
+  prefix: z
+    .union([z.literal(''), topicName])
     .nullable()
     .default(null)
-    .describe('topic that the others are directly below, as `factory/hall 1`; null: first levels'),
+    .describe(
+      'topic that the others are directly below, as `factory/hall 1`; empty: those that begin with `/`; null: first levels',
+    ),
   contains: z.string().max(256).default('').describe('only topics whose level has this in it, in capitals or not'),
   decode: decode.default('auto'),
 };

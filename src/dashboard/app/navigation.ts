@@ -41,6 +41,34 @@ export const pages: readonly PageEntry[] = [
     needs: ['clients show'],
     page: lazy(() => loaded(() => import('../pages/client/client.tsx')).then(({ Client }) => Client)),
   },
+  {
+    path: '/topics',
+    title: titles.topics,
+    icon: 'topics',
+    needs: ['topics watch'],
+    page: lazy(() => loaded(() => import('../pages/topics/topics.tsx')).then(({ Topics }) => Topics)),
+  },
+  {
+    path: '/happened',
+    title: titles.happened,
+    icon: 'search',
+    needs: ['explain', 'drops list'],
+    page: lazy(() => loaded(() => import('../pages/happened/happened.tsx')).then(({ Happened }) => Happened)),
+  },
+  {
+    path: '/retained',
+    title: titles.retained,
+    icon: 'retained',
+    needs: ['retained list'],
+    page: lazy(() => loaded(() => import('../pages/retained/retained.tsx')).then(({ Retained }) => Retained)),
+  },
+  {
+    path: '/console',
+    title: titles.console,
+    icon: 'console',
+    needs: ['publish', 'messages stream'],
+    page: lazy(() => loaded(() => import('../pages/console/console.tsx')).then(({ Console }) => Console)),
+  },
 ];
 
 /** Undefined: there is no such page. */

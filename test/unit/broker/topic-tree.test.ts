@@ -99,6 +99,16 @@ describe('topics watch', () => {
     expect(item!.own.messageRate).toBeGreaterThan(1);
   });
 
+  test('topics that begin with a slash are below an empty level', async () => {
+    const base = unique('slash');
+    const lines = await watch('prefix=');
+    expect(await lines.next()).toMatchObject({ prefix: '' });
+    await broker.sluice.publish(`/${base}`, 'x');
+    const tree = await lines.until((each) => levelOf(each, base) !== undefined);
+    expect(levelOf(tree, base)).toMatchObject({ topic: `/${base}`, own: { messages: 1 } });
+    await lines.close();
+  });
+
   test('messages decode tells what is in a payload', async () => {
     const ask = (body: object) => broker.ask('POST', '/messages/decode', { body: { topic: 'a', ...body } });
     const payload = Buffer.from('a1617401', 'hex').toString('base64');

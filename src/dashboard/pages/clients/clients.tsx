@@ -1,16 +1,15 @@
 /** Clients that have a session: looked for as one types, however many there are. */
-import { useEffect, useRef, useState } from 'preact/hooks';
 import type { RequestOf } from '../../api/client.ts';
 import { address, linkTo, setQuery } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { number } from '../../format.ts';
 import { PagedTable } from '../../parts/paged-table.tsx';
+import { Search } from '../../parts/search.tsx';
 import { Empty } from '../../parts/states.tsx';
 import { texts } from '../../texts.ts';
 import { clientColumns } from './columns.tsx';
 
 const { clients: text, titles } = texts;
-const pauseMs = 200;
 const states = ['all', 'connected', 'absent'] as const;
 
 export function Clients() {
@@ -61,44 +60,5 @@ export function Clients() {
         }
       />
     </div>
-  );
-}
-
-interface SearchProps {
-  readonly value: string;
-  readonly label: string;
-  readonly onSearch: (text: string) => void;
-}
-
-/** Tells once nobody has typed for a moment. */
-function Search({ value, label, onSearch }: SearchProps) {
-  const [typed, setTyped] = useState(value);
-  const told = useRef(value);
-  useEffect(() => {
-    // By a link, or the button to go back.
-    if (value !== told.current) setTyped(value);
-    told.current = value;
-  }, [value]);
-  useEffect(() => {
-    if (typed === told.current) return;
-    const timer = setTimeout(() => {
-      told.current = typed;
-      onSearch(typed);
-    }, pauseMs);
-    return () => clearTimeout(timer);
-  }, [typed]);
-  return (
-    <label class="search">
-      <span class="unseen">{label}</span>
-      <input
-        type="search"
-        placeholder={label}
-        value={typed}
-        spellcheck={false}
-        autocomplete="off"
-        dir="auto"
-        onInput={({ currentTarget }) => setTyped(currentTarget.value)}
-      />
-    </label>
   );
 }

@@ -1,0 +1,54 @@
+/** What the lists of drops say of each. */
+import type { AnswerOf } from '../../api/client.ts';
+import { linkTo } from '../../app/address.tsx';
+import { exactTime, number, time } from '../../format.ts';
+import { Name } from '../../parts/name.tsx';
+import type { Column } from '../../parts/table.tsx';
+import { texts } from '../../texts.ts';
+
+const { happened: text } = texts;
+
+export type Drop = AnswerOf<'drops list'>['items'][number];
+
+export const keyOfDrop = (drop: Drop, index: number) => `${drop.time} ${drop.reason} ${index}`;
+
+export function Publisher({ publisher }: Pick<Drop, 'publisher'>) {
+  if (publisher === null) return '–';
+  const { kind, clientId } = publisher;
+  if (clientId === null) return text.publishers[kind];
+  return (
+    <a href={linkTo(['clients', clientId])}>
+      {kind === 'will' && `${text.publishers.will} `}
+      <Name text={clientId} most={40} />
+    </a>
+  );
+}
+
+export const dropColumns: readonly Column<Drop>[] = [
+  {
+    id: 'time',
+    title: text.time,
+    cell: ({ lastTime }) => <span title={exactTime(lastTime)}>{time(lastTime)}</span>,
+  },
+  { id: 'count', title: text.count, isNumber: true, cell: ({ count }) => number(count) },
+  {
+    id: 'reason',
+    title: text.reason,
+    cell: ({ reason, kind }) => <span class={kind === 'dropped' ? 'badge warning' : 'badge critical'}>{reason}</span>,
+  },
+  { id: 'topic', title: text.topic, cell: ({ topic }) => (topic === null ? '–' : <Name text={topic} most={60} />) },
+  { id: 'publisher', title: text.publisher, cell: (drop) => <Publisher publisher={drop.publisher} /> },
+  {
+    id: 'recipient',
+    title: text.recipient,
+    cell: ({ recipient }) =>
+      recipient === null ? (
+        '–'
+      ) : (
+        <a href={linkTo(['clients', recipient])}>
+          <Name text={recipient} most={40} />
+        </a>
+      ),
+  },
+  { id: 'detail', title: text.detail, cell: ({ detail }) => <Name text={detail} most={160} /> },
+];

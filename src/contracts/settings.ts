@@ -224,7 +224,7 @@ const diagnostics = z.strictObject({
       '[client traces](../guides/why-did-it-not-arrive.md#trace-a-client) at one time, with those that have ended',
     ),
   clientEvents: whole(0, 1_000_000)
-    .default(20_000)
+    .default(10_000)
     .describe(
       '[what happened to clients](../guides/why-did-it-not-arrive.md#what-happened-to-a-client): events of all of them, 64 of one at most. 0: none are kept',
     ),

@@ -69,6 +69,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   packetBytesMax: number = Number.POSITIVE_INFINITY;
   /** Whether reason strings are welcome. [MQTT5 3.1.2-29] */
   wantsProblemInformation = true;
+  /** See `ConnectPacket.isBridge`. */
+  isBridge = false;
   heldAnswers = 0;
   /** See `TracedConnection`. */
   traced = -1;

@@ -35,6 +35,7 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
   connection.state = state;
   connection.packetBytesMax = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
   connection.wantsProblemInformation = properties.requestProblemInformation ?? true;
+  connection.isBridge = packet.isBridge === true;
   const { refusal } = context.drain;
   if (refusal !== null) return connection.end(refusal.reasonCode, refusal.why);
   if (packet.will !== undefined) checkWill(connection, packet.will);

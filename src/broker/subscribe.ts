@@ -230,12 +230,13 @@ function subscribeOne(
   { identifier, subscriberClass }: Common,
   authorizedQoS: number,
 ): number {
-  const { core, settings, events } = connection.context;
+  const { isBridge, context } = connection;
+  const { core, settings, events } = context;
   const qos = Math.min(request.qos, authorizedQoS, settings.maximumQoS) as QoS;
   const code = core.subscribe(session, request.topic, parsed, {
     qos,
-    noLocal: request.nl,
-    retainAsPublished: request.rap,
+    noLocal: request.nl || (isBridge && parsed.shareName === null),
+    retainAsPublished: request.rap || isBridge,
     retainHandling: request.rh,
     identifier,
     subscriberClass,

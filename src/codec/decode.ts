@@ -64,27 +64,29 @@ export function decodePacket(
   }
 }
 
-/** PINGREQ has nothing to decode. */
+/** PINGREQ and PINGRESP have nothing to decode. */
 export function checkPing(header: number, start: number, end: number): void {
-  checkFlags(PacketType.pingreq, header & 15, 0);
-  if (end > start) throw malformed(`PINGREQ: ${end - start} bytes too many at its end`);
+  const type = header >> 4;
+  checkFlags(type, header & 15, 0);
+  const name = type === PacketType.pingreq ? 'PINGREQ' : 'PINGRESP';
+  if (end > start) throw malformed(`${name}: ${end - start} bytes too many at its end`);
 }
 
 /** [MQTT5 2.1.3-1] */
-function checkFlags(type: number, flags: number, version: ProtocolVersion | 0): void {
+export function checkFlags(type: number, flags: number, version: ProtocolVersion | 0): void {
   const hasQoS1 = type === PacketType.pubrel || type === PacketType.subscribe || type === PacketType.unsubscribe;
   const isResent = hasQoS1 && (flags & dupFlag) !== 0 && version !== 0 && traitsOf[version].resendsWithDup;
   if ((isResent ? flags - dupFlag : flags) === (hasQoS1 ? 2 : 0)) return;
   throw malformed(`Packet type ${type} with flags ${flags}`);
 }
 
-const hasProperties = (version: ProtocolVersion | 0) => version !== 0 && traitsOf[version].hasProperties;
+export const hasProperties = (version: ProtocolVersion | 0) => version !== 0 && traitsOf[version].hasProperties;
 
-/**
- * Mosquitto's bridges set this bit of the level: to be told apart from clients, or answered that they are not known as
- * such.
- */
-const bridgeFlag = 0x80;
+/** Bridges set this bit of the level before 5.0: see `ConnectPacket.isBridge`. */
+export const bridgeFlag = 0x80;
+/** The level that they mean, where it is one that has the bit. */
+const withoutBridgeFlag = (level: number) =>
+  level > bridgeFlag && level < (bridgeFlag | 5) ? level - bridgeFlag : level;
 
 /**
  * In which version's form a CONNECT is answered, whatever else it says: its own, or the nearest if that is none of
@@ -96,7 +98,7 @@ export function peekProtocolVersion(bytes: Buffer, start: number, end: number): 
   if (levelAt >= end) return 0;
   const name = bytes.toString('latin1', start + 2, levelAt);
   const level = bytes[levelAt]!;
-  const known = Object.hasOwn(versions, name) ? versions[name]!.get(level) : undefined;
+  const known = Object.hasOwn(versions, name) ? versions[name]!.get(withoutBridgeFlag(level)) : undefined;
   if (known !== undefined) return known;
   // Who comes after 5.0 will know its CONNACK; all others know that of 3.1.1. [MQTT5 3.1.2-2] [MQTT3 3.1.2-2]
   return name === 'MQTT' && (level & ~bridgeFlag) >= 5 ? 5 : 4;
@@ -105,7 +107,7 @@ export function peekProtocolVersion(bytes: Buffer, start: number, end: number): 
 function decodeConnect(reader: Reader): ConnectPacket {
   const name = reader.text('protocol name');
   const level = reader.u8('protocol level');
-  const protocolVersion = Object.hasOwn(versions, name) ? versions[name]!.get(level) : undefined;
+  const protocolVersion = Object.hasOwn(versions, name) ? versions[name]!.get(withoutBridgeFlag(level)) : undefined;
   if (protocolVersion === undefined) {
     const what = `Protocol ${JSON.stringify(name)} level ${level}: this broker speaks MQTT 3.1, 3.1.1 and 5.0`;
     throw new ProtocolError(ReasonCode.UnsupportedProtocolVersion, what);
@@ -131,6 +133,7 @@ function decodeConnect(reader: Reader): ConnectPacket {
     keepalive,
     properties,
   };
+  if (level > bridgeFlag) packet.isBridge = true;
   const will = decodeWill(reader, flags, traits.hasProperties);
   if (will !== null) packet.will = will;
   if (hasUsername) packet.username = reader.text('user name');
@@ -157,7 +160,7 @@ function decodeWill(reader: Reader, flags: number, withProperties: boolean): Wil
   return { topic, payload: reader.binary('will payload'), qos: qos as QoS, retain, properties };
 }
 
-function packetId(reader: Reader, packet: string): number {
+export function packetId(reader: Reader, packet: string): number {
   const id = reader.u16('packet identifier');
   if (id === 0) throw malformed(`${packet} with packet identifier 0`); // [MQTT5 2.2.1-3]
   return id;

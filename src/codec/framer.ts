@@ -8,18 +8,22 @@
 import { ChunkPool, largeChunk, largestPooledChunk } from '../base/chunk-pool.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { Message } from '../protocol/message.ts';
-import { type AckType, PacketType } from '../protocol/packets.ts';
+import { type AckType, type ControlPacket, PacketType } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic, type TopicLimits } from '../protocol/topic.ts';
 import { TopicTable } from '../protocol/topic-table.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
-import { checkPing, decodeAck, decodePacket, peekProtocolVersion } from './decode.ts';
+import { checkPing, decodeAck, peekProtocolVersion } from './decode.ts';
 import { otherProtocol } from './other-protocol.ts';
 import { PublishDecoder } from './publish.ts';
 import type { PacketGate, PacketReceiver } from './receiver.ts';
+import { fromClients, type PacketSource } from './source.ts';
 
-/** What all connections of a broker share: the topics, the one message that is decoded into, the limits. */
-export class PacketDecoder {
+/**
+ * What all connections of a kind share: the topics, the one message that is decoded into, the limits, and whose packets
+ * these are.
+ */
+export class PacketDecoder<Packet = ControlPacket> {
   readonly packetBytesMax: number;
   /** Of a CONNECT: nothing is known of who sends it. */
   readonly connectBytesMax: number;
@@ -29,6 +33,7 @@ export class PacketDecoder {
   readonly publish: PublishDecoder;
   /** For packets that arrive in many reads. */
   readonly chunks: ChunkPool;
+  readonly source: PacketSource<Packet>;
 
   constructor(
     limits: TopicLimits & {
@@ -38,13 +43,21 @@ export class PacketDecoder {
       readonly propertyBytes: number;
     },
     chunks = new ChunkPool(),
+    source: PacketSource<Packet> = fromClients as PacketSource<never>,
   ) {
     this.chunks = chunks;
+    this.source = source;
     this.packetBytesMax = limits.packetBytes;
     this.connectBytesMax = Math.min(limits.packetBytes, limits.connectBytes);
     this.controlBytesMax = Math.min(limits.packetBytes, limits.controlBytes);
     this.topics = new TopicTable(limits);
-    this.publish = new PublishDecoder(Message.borrowed(noTopic), this.topics, limits.propertyBytes);
+    const { identifiesSubscriptions } = source;
+    this.publish = new PublishDecoder(
+      Message.borrowed(noTopic),
+      this.topics,
+      limits.propertyBytes,
+      identifiesSubscriptions,
+    );
   }
 
   /** Throws a ProtocolError if a packet behind the CONNECT may not have `total` bytes. */
@@ -87,13 +100,14 @@ function checkFirstByte(bytes: Buffer, at: number, end: number): void {
 /** A length header has at most this many bytes after the packet's first one. */
 const lengthBytesMax = 4;
 
-export class Framer {
+export class Framer<Packet = ControlPacket> {
   /**
-   * In which version's form the client is answered: known even if the rest of its CONNECT is malformed; 0 before it.
+   * In which version's form the client is answered: known even if the rest of its CONNECT is malformed; 0 before it. Who
+   * has sent the CONNECT sets it before anything is read.
    */
   version: ProtocolVersion | 0 = 0;
-  readonly #decoder: PacketDecoder;
-  readonly #receiver: PacketReceiver;
+  readonly #decoder: PacketDecoder<Packet>;
+  readonly #receiver: PacketReceiver<Packet>;
   readonly #gate: PacketGate;
   /** The bytes of a packet that is not complete yet: `#rest[0, #restLength)`. */
   #rest: Buffer | null = null;
@@ -105,7 +119,7 @@ export class Framer {
    */
   #resumed: Buffer | null = null;
 
-  constructor(decoder: PacketDecoder, receiver: PacketReceiver, gate: PacketGate) {
+  constructor(decoder: PacketDecoder<Packet>, receiver: PacketReceiver<Packet>, gate: PacketGate) {
     this.#decoder = decoder;
     this.#receiver = receiver;
     this.#gate = gate;
@@ -278,12 +292,12 @@ export class Framer {
     } else if (type >= PacketType.puback && type <= PacketType.pubcomp) {
       const ack = decodeAck(type as AckType, header & 15, bytes, body, end, version as ProtocolVersion);
       this.#receiver.onAck(type as AckType, ack >> 8, ack & 255);
-    } else if (type === PacketType.pingreq) {
+    } else if (type === this.#decoder.source.ping) {
       checkPing(header, body, end);
       this.#receiver.onPing();
     } else {
       if (type === PacketType.connect && version === 0) this.version = peekProtocolVersion(bytes, body, end);
-      this.#receiver.onPacket(decodePacket(header, bytes, body, end, this.version));
+      this.#receiver.onPacket(this.#decoder.source.decode(header, bytes, body, end, this.version));
     }
     this.#gate.packetDone();
   }

@@ -69,7 +69,7 @@ const encodings: Readonly<Record<PropertyName, Encoding>> = {
   sharedSubscriptionAvailable: 'flag',
 };
 
-/** [MQTT5 2.2.2.2] Of the answers only those that clients send as well; PUBLISH is read in `publish.ts`. */
+/** [MQTT5 2.2.2.2] PUBLISH is read in `publish.ts`, but for what is open of a message. */
 const allowed = {
   CONNECT: [
     'sessionExpiryInterval',
@@ -92,7 +92,28 @@ const allowed = {
     'userProperties',
   ],
   PUBLISH: ['payloadFormatIndicator', 'contentType', 'responseTopic', 'correlationData', 'userProperties'],
+  CONNACK: [
+    'sessionExpiryInterval',
+    'receiveMaximum',
+    'maximumQoS',
+    'retainAvailable',
+    'maximumPacketSize',
+    'assignedClientIdentifier',
+    'topicAliasMaximum',
+    'reasonString',
+    'userProperties',
+    'wildcardSubscriptionAvailable',
+    'subscriptionIdentifiersAvailable',
+    'sharedSubscriptionAvailable',
+    'serverKeepAlive',
+    'responseInformation',
+    'serverReference',
+    'authenticationMethod',
+    'authenticationData',
+  ],
   acknowledgement: ['reasonString', 'userProperties'],
+  SUBACK: ['reasonString', 'userProperties'],
+  UNSUBACK: ['reasonString', 'userProperties'],
   SUBSCRIBE: ['subscriptionIdentifier', 'userProperties'],
   UNSUBSCRIBE: ['userProperties'],
   DISCONNECT: ['sessionExpiryInterval', 'serverReference', 'reasonString', 'userProperties'],

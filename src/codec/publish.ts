@@ -22,12 +22,15 @@ export class PublishDecoder {
   topicAlias = 0;
   readonly #topics: TopicTable;
   readonly #propertyBytesMax: number;
+  /** It may have subscription identifiers, which are cut out as well. */
+  readonly #isFromServer: boolean;
 
   /** `propertyBytesMax`: each property is checked at once, and a megabyte of them takes tens of milliseconds. */
-  constructor(message: Message, topics: TopicTable, propertyBytesMax: number) {
+  constructor(message: Message, topics: TopicTable, propertyBytesMax: number, isFromServer = false) {
     this.message = message;
     this.#topics = topics;
     this.#propertyBytesMax = propertyBytesMax;
+    this.#isFromServer = isFromServer;
   }
 
   /** The packet is `bytes[start, end)` without its fixed header, whose first byte is `header`. */
@@ -92,6 +95,7 @@ export class PublishDecoder {
   /** Checks each property once, and cuts out those that are this hop's business. */
   #walk(bytes: Buffer, start: number, end: number): void {
     let seen = 0;
+    let isCut = false;
     let at = start;
     while (at < end) {
       const from = at;
@@ -132,20 +136,24 @@ export class PublishDecoder {
           at = skipString(bytes, skipString(bytes, at, end), end);
           break;
         case PropertyId.subscriptionIdentifier:
-          throw violation('PUBLISH from a client with a Subscription Identifier'); // [MQTT5 3.3.4-6]
+          if (!this.#isFromServer) throw violation('PUBLISH from a client with a Subscription Identifier'); // [MQTT5 3.3.4-6]
+          at = skipIdentifier(bytes, at, end);
+          isCut = true;
+          break;
         default:
           throw malformed(`PUBLISH with property 0x${id.toString(16)}, which it cannot have`); // [MQTT5 2.2.2.2]
       }
       if (at > end) throw malformed('PUBLISH ends within a property');
-      if (id === PropertyId.userProperties) continue;
+      // There may be several of either.
+      if (id === PropertyId.userProperties || id === PropertyId.subscriptionIdentifier) continue;
       const bit = 1 << (id % 30); // tells the ids above apart
       if ((seen & bit) !== 0) throw violation(`PUBLISH with property 0x${id.toString(16)} twice`);
       seen |= bit;
     }
-    if (this.topicAlias > 0 || this.message.expirySeconds >= 0) this.#cutOut(start, end);
+    if (isCut || this.topicAlias > 0 || this.message.expirySeconds >= 0) this.#cutOut(start, end);
   }
 
-  /** Leaves the message without alias and expiry, which each receiver gets anew, in otherwise the same order. */
+  /** Leaves the message without what each receiver gets anew (`isOfThisHop`), in otherwise the same order. */
   #cutOut(start: number, end: number): void {
     const message = this.message;
     const { bytes } = message;
@@ -155,7 +163,7 @@ export class PublishDecoder {
     for (let at = start; at < end; ) {
       const next = propertyEnd(bytes, at);
       const id = bytes[at]!;
-      if (id !== PropertyId.topicAlias && id !== PropertyId.messageExpiryInterval) kept.push(at, next);
+      if (!isOfThisHop(id)) kept.push(at, next);
       at = next;
     }
     for (let i = kept.length - 2; i >= 0; i -= 2) {
@@ -166,6 +174,9 @@ export class PublishDecoder {
     message.propertiesStart = write;
   }
 }
+
+const isOfThisHop = (id: number) =>
+  id === PropertyId.topicAlias || id === PropertyId.messageExpiryInterval || id === PropertyId.subscriptionIdentifier;
 
 /** The end of a property that has been checked before. */
 function propertyEnd(bytes: Buffer, at: number): number {
@@ -179,6 +190,10 @@ function propertyEnd(bytes: Buffer, at: number): number {
       return at + 3;
     case PropertyId.userProperties:
       return text(text(at + 1));
+    case PropertyId.subscriptionIdentifier:
+      at++;
+      while (bytes[at]! >= 128) at++;
+      return at + 1;
     default:
       return text(at + 1);
   }
@@ -192,6 +207,18 @@ function skipString(bytes: Buffer, at: number, end: number): number {
   const fault = faultOfText(bytes, from, to);
   if (fault !== null) throw malformed(`A property ${fault}`);
   return to;
+}
+
+/** Returns the end of a variable byte integer that is neither 0 nor longer than it need be. */
+function skipIdentifier(bytes: Buffer, at: number, end: number): number {
+  const from = at;
+  while (at < end && at < from + 3 && bytes[at]! >= 128) at++;
+  if (at >= end) throw malformed('PUBLISH ends within a property');
+  if (bytes[at]! >= 128) throw malformed('Subscription Identifier has more than four bytes');
+  if (bytes[at] !== 0) return at + 1;
+  throw at === from
+    ? violation('Subscription Identifier is 0')
+    : malformed('Subscription Identifier is not in its shortest form');
 }
 
 /** Reads a variable byte integer of at least two bytes. [MQTT5 1.5.5] */

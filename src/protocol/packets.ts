@@ -50,6 +50,11 @@ export interface ConnectPacket {
   clean: boolean;
   /** Seconds; 0 turns keep-alive off. */
   keepalive: number;
+  /**
+   * Before 5.0: it is a bridge, which gets nothing back that it brought, and messages retained as they were published.
+   * 5.0 has options of a subscription for both.
+   */
+  isBridge?: true;
   will?: Will;
   username?: string;
   password?: Buffer;

@@ -2,6 +2,7 @@
  * The composition root: configuration in, running system out. The only file that knows all parts.
  */
 
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { accessHandlers } from './admin/access.ts';
 import { Alarms, alarmHandlers } from './admin/alarms.ts';
@@ -30,6 +31,7 @@ import { openAuthentication, withAuthentication } from './authentication.ts';
 import { systemGarbage } from './base/garbage.ts';
 import { memoryCeiling } from './base/memory-ceiling.ts';
 import { Stop } from './base/stop.ts';
+import { Bridges } from './bridge/bridges.ts';
 import { Broker } from './broker/broker.ts';
 import { type BrokerEventMap, eventNames } from './broker/events.ts';
 import { version } from './broker/version.ts';
@@ -47,11 +49,13 @@ import { mayCall } from './contracts/roles.ts';
 import type { SessionStore } from './contracts/session-store.ts';
 import type { ByteStream, Listener } from './contracts/transport.ts';
 import { openAudit, openLog, tellConnections, tellStart } from './logs.ts';
+import { dial } from './net/connect.ts';
 import { checkAddresses, listen } from './net/listen.ts';
 import { listenerMetrics } from './net/metrics.ts';
 import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-files.ts';
 import type { ListenerOptions, TlsOptions } from './net/options.ts';
 import { RestartableListener } from './net/restartable.ts';
+import { clientTls } from './net/tls-client.ts';
 import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
@@ -68,6 +72,7 @@ import { PasswordFiles } from './users.ts';
 export interface App {
   readonly broker: Broker;
   readonly pipelines: Pipelines;
+  readonly bridges: Bridges;
   /**
    * Reads the configuration and the files of TLS listeners anew: pipelines, rules and certificates take the place of
    * those in use; nobody is disconnected. Resolves with what to tell the operator. Rejects if something is not valid,
@@ -163,6 +168,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   stop.add((deadline) => broker.close({ closePipeline: () => pipelines.close(), deadline }));
   tellConnections(settings, config, log);
   startTicking(broker, pipelines, stop);
+  const bridges = openBridges(parts, options);
   const listeners: RestartableListener[] = [];
   if (parts.store instanceof LevelStore) broker.metrics.add(parts.store.metrics);
   stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
@@ -206,8 +212,39 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   await openListeners(parts, options, listeners);
   isOpen = true;
   tellStart({ config, ...options, listeners, adminListeners }, log);
+  await bridges.use(config.bridges);
   const close = () => stop.close();
-  return { broker, pipelines, listeners, adminListeners, reload, hangUp, commands, close, ended: broker.ended };
+  return {
+    broker,
+    pipelines,
+    bridges,
+    listeners,
+    adminListeners,
+    reload,
+    hangUp,
+    commands,
+    close,
+    ended: broker.ended,
+  };
+}
+
+function openBridges({ broker, quarantine, settings }: Parts, { environment = {} }: AppOptions): Bridges {
+  const frameBytesMax = 2 * settings.limits.packetBytes;
+  return broker.attach(
+    (context) =>
+      new Bridges(context, {
+        ...{ quarantine, environment },
+        clientIdOf: (name) => `${hostname()}.${name}`,
+        dial: ({ address, tls, timeoutMs }, accept, failed) => {
+          const isSecure = address.kind === 'tls' || address.kind === 'wss';
+          return dial(
+            { address, tls: isSecure ? () => clientTls(tls ?? {}) : null, timeoutMs, frameBytesMax },
+            accept,
+            failed,
+          );
+        },
+      }),
+  );
 }
 
 /** `listeners`: those there are at any time. */

@@ -21,6 +21,7 @@ import type { QoS } from '../protocol/packets.ts';
 import { programPublisher, willPublisher } from '../protocol/publisher.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn } from '../protocol/topic.ts';
+import type { Attachment } from './attachment.ts';
 import { shortName } from './bans.ts';
 import { type BrokerCommandHandlers, brokerCommandHandlers } from './broker-commands.ts';
 import type { BrokerContext } from './broker-context.ts';
@@ -124,6 +125,7 @@ export class Broker implements BanList {
   readonly #figureHistory: FigureHistory;
   readonly #topicWatches: TopicWatches;
   readonly #stored: StoreWaits;
+  readonly #attachments: Attachment[] = [];
   /** The program's own messages: those that promise nothing, and the others, each in their order. */
   readonly #unpromised: OwnMessages;
   readonly #promised: OwnMessages;
@@ -233,6 +235,13 @@ export class Broker implements BanList {
       tickDelay.tick(scheduler.clock());
       this.tick();
     });
+  }
+
+  /** A part that works within this broker from its start on. */
+  attach<Part extends Attachment>(make: (context: BrokerContext) => Part): Part {
+    const part = make(this.#context);
+    this.#attachments.push(part);
+    return part;
   }
 
   /** Looks at the clock. */
@@ -419,6 +428,7 @@ export class Broker implements BanList {
     const what = 'The broker has ended: this message is not stored, and perhaps nobody has got it';
     this.#stored.end();
     this.#localClients.abandon();
+    for (const part of this.#attachments) part.abandon();
     for (const reject of this.#publishing) reject(new StoreError('not_written', what));
     this.#publishing.clear();
   }
@@ -484,7 +494,7 @@ export class Broker implements BanList {
     this.#context.advanceClock();
     const { storeHealth, core, boundary } = this.#context;
     if (boundary.isBroken) return this.#store.abandon();
-    const handled = this.#localClients.close();
+    const handled = Promise.all([this.#localClients.close(), ...this.#attachments.map((part) => part.close())]);
     // What is acknowledged at this moment is so after its commit. Where the disk fails, clients are told without it.
     if (!storeHealth.isFailing) {
       const patience = new Deadline(answersMs, this.#after);
@@ -501,6 +511,7 @@ export class Broker implements BanList {
     await deadline.allows(handlers.allows(handled));
     handlers.cancel();
     this.#localClients.abandon();
+    for (const part of this.#attachments) part.abandon();
     // Those that are left then have their records: the next start publishes them.
     const patience = new Deadline(willPatienceMs, this.#after);
     await deadline.allows(patience.allows(core.willsPublished()));

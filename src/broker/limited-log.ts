@@ -19,6 +19,8 @@ const limits = {
     waiting: 20,
     /** What a pipeline made of a message cannot be used. */
     pipeline: 20,
+    /** A bridge has found its peer or lost it, or has a message that cannot go over it. */
+    bridge: 100,
     /** A hook failed, or answered what is no answer. */
     hook: 20,
     /** A listener or handler of the program failed. */

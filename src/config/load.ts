@@ -121,6 +121,10 @@ function withAbsolutePaths(config: Config, folder: string): Config {
   const tests = config.tests.map((test) => {
     return test.payloadFile === undefined ? test : { ...test, payloadFile: resolve(folder, test.payloadFile) };
   });
+  const bridges = config.bridges.map((bridge) => {
+    const own = withAbsoluteNames(bridge, folder);
+    return bridge.tls === undefined ? own : { ...own, tls: withAbsoluteNames(bridge.tls, folder) };
+  });
   const { store } = config;
   const authorization = withAbsoluteNames(config.authorization, folder);
   const audit = withAbsoluteNames(config.audit, folder);
@@ -136,6 +140,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     pipelines,
     payloadSchemas,
     tests,
+    bridges,
   };
   if (store.kind === 'memory') return absolute;
   return { ...absolute, store: { ...store, directory: resolve(folder, store.directory) } };

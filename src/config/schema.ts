@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { authentication, authenticationLimits } from '../contracts/authentication.ts';
 import { authorization } from '../contracts/authorization-settings.ts';
+import { bridges } from '../contracts/bridge-settings.ts';
 import { logLevels } from '../contracts/log.ts';
 import { payloadSchemas } from '../contracts/payload-schemas.ts';
 import { pipelineLimits, pipelines, pipelineTest } from '../contracts/pipeline-settings.ts';
@@ -79,6 +80,7 @@ export const schema = z
         'schemas of payloads, for whoever [reads messages over HTTP](../guides/http-api.md#payloads) or in the ' +
           'dashboard; a pipeline names its own',
       ),
+    bridges: bridges.describe('connections to other brokers; see [Bridge to other brokers](../guides/bridge.md)'),
     tests: z
       .array(pipelineTest)
       .default([])

@@ -91,6 +91,16 @@ export interface ByteReceiver {
  */
 export type Accept = (stream: ByteStream) => ByteReceiver | null;
 
+/** Where a connection outwards goes to. */
+export interface PeerAddress {
+  readonly kind: Exclude<TransportKind, 'local'>;
+  /** A name or an address. */
+  readonly host: string;
+  readonly port: number;
+  /** Of WebSocket, with its slash; else empty. */
+  readonly path: string;
+}
+
 export interface ExpiringFile {
   readonly kind: 'certificate' | 'authority' | 'revocations';
   /** The setting and the file: `tls.certFile /etc/sluice/server.pem`. */

@@ -57,8 +57,8 @@ export interface ClientSession {
   readonly subscriptions: ReadonlyMap<string, SubscriptionOptions>;
   /** Packet identifiers of QoS 2 messages received and not yet released. */
   readonly received: { has(packetId: PacketId): boolean };
-  /** QoS 1 and 2 messages sent and not yet acknowledged. */
-  readonly window: { readonly count: number };
+  /** QoS 1 and 2 messages sent and not yet acknowledged; and a packet identifier that none will have for long. */
+  readonly window: { readonly count: number; readonly distantId: PacketId };
   /** Messages that wait for it, and what these take: see `queuedBytes`. */
   readonly queue: { readonly length: number; readonly bytes: number };
   /** The largest packet that the client takes, in bytes. */

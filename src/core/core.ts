@@ -10,7 +10,7 @@ import type { ParsedFilter, Topic } from '../protocol/topic.ts';
 import type { ClientSession, SubscriptionOptions } from './client-session.ts';
 import { Publication, type PublicationOptions, type Resumable } from './fan-out.ts';
 import { handleAck } from './handlers/acknowledge.ts';
-import { answerIfResend, answerPublish, answerRefused, handlePublish } from './handlers/publish.ts';
+import { answerIfResend, answerPublish, answerRefused, forgetReceived, handlePublish } from './handlers/publish.ts';
 import { reclassify, subscribe, unsubscribe } from './handlers/subscribe.ts';
 import {
   type Connected,
@@ -255,6 +255,19 @@ export class Core {
     const classes = subscriberClassesOf(route);
     if (forAll && reachesUnclassified(route)) classes.add(everybody);
     return classes;
+  }
+
+  /** The message that was sent with this packet identifier and is not acknowledged yet; null: none is known. */
+  inFlight(session: ClientSession, packetId: PacketId): Message | null {
+    return own(session).window.delivery(packetId)?.message ?? null;
+  }
+
+  /**
+   * The other side has forgotten its part of the session: the packet identifiers of the QoS 2 messages that it had sent
+   * stand for nothing any more. [MQTT5 3.2.2-5]
+   */
+  forgetReceived(session: ClientSession): void {
+    forgetReceived(this.#parts, own(session));
   }
 
   handleAck(session: ClientSession, type: AckType, packetId: PacketId, reasonCode: number): void {

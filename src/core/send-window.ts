@@ -125,6 +125,13 @@ export class SendWindow {
     return this.#next;
   }
 
+  /** One that is free, and far from being given: for another packet that has one, such as SUBSCRIBE. */
+  get distantId(): PacketId {
+    let id = advanced(this.#next, 2 * ringMax);
+    while (this.awaiting(id) !== Awaiting.nothing) id = following(id);
+    return id;
+  }
+
   /** There is something to write down. */
   get needsNote(): boolean {
     return this.isPastNote || this.#outgrown !== null;

@@ -79,3 +79,22 @@ export interface WssOptions extends WebSocketAddress {
 
 export type WebSocketOptions = WsOptions | WssOptions;
 export type ListenerOptions = TcpOptions | TlsListenerOptions | WebSocketOptions;
+
+/** Of a connection outwards. */
+export interface ClientTlsOptions {
+  /** Authorities that vouch for the server. Default: those that Node has. */
+  readonly caFile?: string | undefined;
+  /** PEM: the certificate that is shown to the server, and its key. Default: none. */
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+  readonly passphraseFile?: string | undefined;
+  readonly passphraseEnv?: string | undefined;
+  /** The name that is asked for (SNI), and that the certificate must have. Default: the host. */
+  readonly serverName?: string | undefined;
+  /** Protocols to choose from (ALPN). Default: none are named. */
+  readonly alpn?: readonly string[] | undefined;
+  /** False: the certificate may have any name, as long as an authority vouches for it. Default: true. */
+  readonly verifyName?: boolean | undefined;
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  readonly ciphers?: string | undefined;
+}

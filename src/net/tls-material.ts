@@ -97,7 +97,8 @@ interface OwnCertificate {
   readonly passphrase?: string;
 }
 
-async function certificateOf(
+/** A certificate with its key; `setting`: where they are set. */
+export async function certificateOf(
   options: CertificateOptions,
   setting: string,
   digest: Digest,
@@ -158,7 +159,7 @@ function namesOf({ serverNames }: NamedCertificateOptions, certificate: X509Cert
 const dnsNamesOf = ({ subjectAltName }: X509Certificate) =>
   [...(subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"]+)/g)].map(([, name]) => name!.toLowerCase());
 
-async function authoritiesOf(file: string, digest: Digest, dated: ExpiringFile[]): Promise<Buffer> {
+export async function authoritiesOf(file: string, digest: Digest, dated: ExpiringFile[]): Promise<Buffer> {
   const ca = await read(file, 'tls.caFile', digest);
   for (const authority of parsed('tls.caFile', file, 'a certificate', () => certificatesIn(ca))) {
     dated.push(datesOf('authority', 'tls.caFile', file, authority));

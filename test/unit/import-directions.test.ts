@@ -24,6 +24,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
   // Its only way to the rest is the HTTP API.
   dashboard: [],
+  bridge: ['broker', 'core', 'codec', 'contracts', 'protocol', 'base'],
   'rules.ts': ['config', 'auth', 'contracts'],
   'pipelines.ts': ['rules.ts', 'config', 'store', 'pipeline', 'contracts', 'protocol'],
   'authentication.ts': ['config', 'auth', 'contracts'],
@@ -53,6 +54,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'authentication.ts',
     'pipelines.ts',
     'rules.ts',
+    'bridge',
     'broker',
     'config',
     'net',

@@ -73,6 +73,15 @@ function remember(parts: CoreParts, session: Session, packetId: PacketId): void 
   if (session.isPersistent) parts.store.putReceived(session.sid, packetId);
 }
 
+/** See `Core.forgetReceived`. */
+export function forgetReceived(parts: CoreParts, session: Session): void {
+  if (session.receivedCount === 0) return;
+  if (session.isPersistent) {
+    for (const packetId of session.received) parts.store.removeReceived(session.sid, packetId);
+  }
+  session.received.clear();
+}
+
 /**
  * A PUBLISH that was refused: nothing is routed. Before 5.0 no answer can say so, and a client that gets none sends for
  * ever; it is answered as if all were well. [MQTT3 3.3.5-2]

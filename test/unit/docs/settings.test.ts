@@ -52,7 +52,7 @@ function wholeSample(): Record<string, unknown> {
     // Below a list of the top level stand more of its items; elsewhere, a key that the sample leaves out.
     return indent === '' ? `  ${text}` : `${indent}${text}`;
   });
-  return parse(shown.join('\n').replace(/^authentication: \[\]$/m, 'authentication:')) as Record<string, unknown>;
+  return parse(shown.join('\n').replace(/^(authentication|bridges): \[\]$/gm, '$1:')) as Record<string, unknown>;
 }
 
 /** All values that a path has in the sample: those of each item of a list, of the kind if it names one. */

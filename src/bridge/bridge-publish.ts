@@ -1,0 +1,78 @@
+/**
+ * A message of the peer that is not simply routed: hooks or a pipeline are asked about it, or it waits until the disk
+ * takes writes. The link takes no packet meanwhile, so nothing of the peer overtakes it.
+ */
+import type { Step } from '../base/scheduler.ts';
+import type { RefusedBy } from '../broker/journal.ts';
+import { type Publisher, publish } from '../broker/publish.ts';
+import type { ClientSession } from '../core/client-session.ts';
+import type { Message } from '../protocol/message.ts';
+import type { PacketId } from '../protocol/packets.ts';
+import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
+import type { Link } from './link.ts';
+
+/** It cannot be published here. */
+export type RefusedHere = (message: Message, why: string) => void;
+
+export function publishInSteps(
+  link: Link,
+  session: ClientSession,
+  borrowed: Message,
+  packetId: PacketId,
+  refused: RefusedHere,
+): void {
+  const { core, scheduler } = link.context;
+  if (borrowed.qos === 2 && core.answerIfResend(session, packetId)) return;
+  const message = borrowed.keep();
+  scheduler.checkSoon();
+  publish(new BridgePublish(link, session, message, packetId, refused), message);
+  if (link.reading.isParked && link.session === session) link.pendingPublish.wait(message);
+}
+
+class BridgePublish implements Publisher {
+  readonly asker: Link;
+  readonly origin: ClientSession;
+  readonly passesHooks = true;
+  readonly staysHere = false;
+  readonly waitsForDisk = true;
+  /** A peer cannot be told that there is no room so that it sends again: what finds none is dropped, and counted. */
+  readonly isRefusable = false;
+  readonly #message: Message;
+  readonly #packetId: PacketId;
+  readonly #refused: RefusedHere;
+  readonly #stagedBefore: number;
+
+  constructor(link: Link, session: ClientSession, message: Message, packetId: PacketId, refused: RefusedHere) {
+    this.asker = link;
+    this.origin = session;
+    this.#message = message;
+    this.#packetId = packetId;
+    this.#refused = refused;
+    this.#stagedBefore = link.context.store.staged;
+  }
+
+  get isAbandoned(): boolean {
+    return this.asker.session !== this.origin;
+  }
+
+  ruledCode(): number {
+    return ReasonCode.Success;
+  }
+
+  refused(reasonCode: number, by: RefusedBy, why?: string): void {
+    const { journal } = this.asker.context;
+    journal.ownRefused(this.#message, reasonCode, by);
+    this.#refused(this.#message, why ?? `the ${by} refused it (${describeReason(reasonCode)})`);
+    this.published();
+  }
+
+  published(): void {
+    if (this.origin.channel !== this.asker) return;
+    const { core } = this.asker.context;
+    core.answerPublish(this.origin, this.#message.qos, this.#packetId, ReasonCode.Success, this.#stagedBefore);
+  }
+
+  work(step: Step): void {
+    this.asker.pendingPublish.fanOut(step);
+  }
+}

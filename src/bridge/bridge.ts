@@ -1,0 +1,442 @@
+/**
+ * One bridge: an ordinary durable session, whose client is a broker elsewhere. This keeps the link to it: connects,
+ * waits after a failure, tries the next address or an older version, and gives the session its channel.
+ */
+import { Timer } from '../base/timer-wheel.ts';
+import type { BrokerContext } from '../broker/broker-context.ts';
+import type { PacketDecoder } from '../codec/framer.ts';
+import { openProperties } from '../codec/publish-properties.ts';
+import { type BridgeSettings, parseAddress } from '../contracts/bridge-settings.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { QuarantineStore } from '../contracts/pipeline.ts';
+import type { Accept, PeerAddress } from '../contracts/transport.ts';
+import { type ClientSession, neverExpires, programPrefix } from '../core/client-session.ts';
+import type { Message } from '../protocol/message.ts';
+import type { ConnackPacket, ServerPacket } from '../protocol/packets.ts';
+import { programPublisher } from '../protocol/publisher.ts';
+import { describeReason, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
+import { parseFilter } from '../protocol/topic.ts';
+import { traitsOf } from '../protocol/traits.ts';
+import { Backoff } from './backoff.ts';
+import { type Credentials, credentialsOf } from './credentials.ts';
+import { FromPeer } from './from-peer.ts';
+import { connectPacket, type Manner, mannersOf, refusesVersion } from './greeting.ts';
+import { Link } from './link.ts';
+import { peerLimits } from './peer-limits.ts';
+import { PeerSubscriptions } from './subscriptions.ts';
+import { TopicMap } from './topic-map.ts';
+
+/** Connects, and calls one of the two, once; returns how to give up. See `net/connect.ts`. */
+export type Dial = (
+  to: { readonly address: PeerAddress; readonly tls: BridgeSettings['tls']; readonly timeoutMs: number },
+  accept: Accept,
+  failed: (error: Error) => void,
+) => () => void;
+
+/** What all bridges of a broker have in common. */
+export interface BridgeWorld {
+  readonly context: BrokerContext;
+  readonly dial: Dial;
+  readonly quarantine: QuarantineStore;
+  readonly decoder: PacketDecoder<ServerPacket>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** As whom a bridge connects that does not say. */
+  readonly clientIdOf: (name: string) => string;
+}
+
+export type BridgeState = 'stopped' | 'waiting' | 'connecting' | 'connected';
+
+/** A link that has lasted so long counts as one that works: the next attempt comes soon. */
+const stableMs = 10_000;
+
+export const sessionNameOf = (name: string) => `${programPrefix}bridge/${name}`;
+
+export class Bridge {
+  readonly #world: BridgeWorld;
+  settings: BridgeSettings;
+  #state: BridgeState = 'stopped';
+  #out: TopicMap;
+  #in: TopicMap;
+  #manners: readonly Manner[];
+  #manner = 0;
+  #backoff: Backoff;
+  /** Of `addresses`: the one that is tried, or was last. */
+  #address = 0;
+  /** Addresses that have failed in a row. */
+  #failures = 0;
+  #link: Link | null = null;
+  #subscriptions: PeerSubscriptions | null = null;
+  /** Ends an attempt that has no link yet. */
+  #giveUp: (() => void) | null = null;
+  /** For the next attempt, or the end of the one under way. */
+  readonly #timer: Timer;
+  /** Why it is not connected. */
+  #problem: string | null = null;
+  /** Filters that it has subscribed to at the peer, in this run. */
+  #subscribed = new Set<string>();
+  #whenClosed: (() => void) | null = null;
+
+  constructor(world: BridgeWorld, settings: BridgeSettings) {
+    this.#world = world;
+    this.settings = settings;
+    this.#out = new TopicMap(settings.topics, 'out');
+    this.#in = new TopicMap(settings.topics, 'in');
+    this.#manners = mannersOf(settings.version);
+    this.#backoff = this.#newBackoff();
+    this.#timer = new Timer(() => this.#onTimer());
+  }
+
+  get name(): string {
+    return this.settings.name;
+  }
+
+  get state(): BridgeState {
+    return this.#state;
+  }
+
+  /** Why it is not connected; null: it is, or nothing has gone wrong. */
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  /** What it subscribes to at the peer has been granted or refused, so what is published there from now on comes. */
+  get isSubscribed(): boolean {
+    return this.#state === 'connected' && this.#subscriptions?.areAnswered === true;
+  }
+
+  get session(): ClientSession | null {
+    return this.#world.context.core.findSession(sessionNameOf(this.name)) ?? null;
+  }
+
+  #newBackoff(): Backoff {
+    const { minimumMs, maximumMs } = this.settings.reconnect;
+    const random = () => this.#world.context.randomBytes(4).readUInt32BE() / 2 ** 32;
+    return new Backoff({ minimumMs, maximumMs, random });
+  }
+
+  // The session
+
+  /** Its session is there from now on, whether the peer is or not. */
+  begin(): void {
+    this.#subscribeHere();
+    if (this.settings.start === 'automatic') this.resume();
+  }
+
+  #subscribeHere(): void {
+    const { context } = this.#world;
+    const { core, log, settings } = context;
+    context.advanceClock();
+    const session = this.session ?? this.#newSession();
+    const wanted = new Set(this.#out.entries.map(({ filter }) => filter));
+    for (const filter of [...session.subscriptions.keys()]) if (!wanted.has(filter)) core.unsubscribe(session, filter);
+    for (const { filter, qos, retain } of this.#out.entries) {
+      const code = core.subscribe(session, filter, parseFilter(filter, settings.limits)!, {
+        qos,
+        noLocal: true,
+        retainAsPublished: true,
+        retainHandling: retain === 'as-published' ? 2 : 1,
+        identifier: 0,
+        subscriberClass: null,
+      });
+      if (isFailure(code))
+        log.error({ bridge: this.name, filter, reason: describeReason(code) }, 'a bridge cannot subscribe here');
+    }
+    if (session.isConnected) core.beginReplays(session);
+  }
+
+  /** It begins without a peer. */
+  #newSession(): ClientSession {
+    const { core } = this.#world.context;
+    const { session } = core.connect({
+      ...this.#sessionRequest,
+      traits: traitsOf[5],
+      receiveMaximum: this.settings.maxInflight,
+      channel: {},
+    });
+    core.disconnected(session, false);
+    return session;
+  }
+
+  get #sessionRequest() {
+    return {
+      clientId: sessionNameOf(this.name),
+      clean: false,
+      expirySeconds: neverExpires,
+      packetBytesMax: Number.POSITIVE_INFINITY,
+      will: null,
+      identity: null,
+    };
+  }
+
+  // Attempts
+
+  /** Connects, unless it does so already. */
+  resume(): void {
+    if (this.#state !== 'stopped') return;
+    this.#failures = 0;
+    this.#attempt();
+  }
+
+  /** Ends the link and makes no other. What is published goes on to wait for the peer. */
+  pause(why = 'paused'): void {
+    this.#stop();
+    this.#link?.end(why);
+    this.#problem = null;
+  }
+
+  #stop(): void {
+    this.#state = 'stopped';
+    this.#world.context.timers.cancel(this.#timer);
+    this.#giveUp?.();
+    this.#giveUp = null;
+  }
+
+  #setTimer(ms: number): void {
+    const { timers, core } = this.#world.context;
+    timers.set(this.#timer, core.now + ms);
+  }
+
+  #onTimer(): void {
+    if (this.#state === 'waiting') this.#attempt();
+    else if (this.#state === 'connecting') this.#late();
+  }
+
+  #late(): void {
+    const why = `no CONNACK within ${this.settings.connectTimeoutSeconds} s`;
+    if (this.#link !== null) return this.#link.cut(why);
+    this.#giveUp?.();
+    this.#failed(why);
+  }
+
+  #attempt(): void {
+    const { settings } = this;
+    this.#state = 'connecting';
+    const timeoutMs = settings.connectTimeoutSeconds * 1_000;
+    this.#setTimer(timeoutMs);
+    const address = parseAddress(settings.addresses[this.#address]!)!;
+    let isOver = false;
+    let abandon: (() => void) | null = null;
+    this.#giveUp = () => {
+      isOver = true;
+      abandon?.();
+    };
+    const failed = (error: Error) => {
+      if (isOver) return;
+      isOver = true;
+      this.#world.context.advanceClock();
+      this.#failed(error.message);
+    };
+    credentialsOf(settings, this.#world.environment).then((credentials) => {
+      if (isOver) return;
+      const accept: Accept = (stream) => {
+        this.#giveUp = null;
+        this.#world.context.advanceClock();
+        return this.#greet(new Link(this.#linkOptions(address), stream, (link) => this.#packetsOf(link)), credentials);
+      };
+      abandon = this.#world.dial({ address, tls: settings.tls, timeoutMs }, accept, failed);
+    }, failed);
+  }
+
+  #greet(link: Link, credentials: Credentials): Link {
+    this.#link = link;
+    const { clientId = this.#world.clientIdOf(this.name) } = this.settings;
+    const { limits } = this.#world.context.settings;
+    const who = { ...credentials, clientId };
+    link.guard(() => link.send(connectPacket(this.settings, this.#manners[this.#manner]!, who, limits)));
+    return link;
+  }
+
+  #linkOptions(address: PeerAddress): ConstructorParameters<typeof Link>[0] {
+    const { context, decoder } = this.#world;
+    const { version } = this.#manners[this.#manner]!;
+    const url = this.settings.addresses[this.#address]!;
+    const identity: ClientIdentity = {
+      clientId: `bridge ${this.name}`,
+      username: null,
+      protocolVersion: version,
+      transport: address.kind,
+      remoteAddress: `${address.host}:${address.port}`,
+      listener: url,
+      groups: [],
+      attributes: {},
+    };
+    return {
+      ...{ context, decoder, identity },
+      name: this.name,
+      traits: traitsOf[version],
+      out: this.#out,
+      unsendable: (message, why) => this.#keepForOperator(message, 'out', why),
+      onEnd: (link, why) => this.#ended(link, why),
+    };
+  }
+
+  #packetsOf(link: Link): FromPeer {
+    return new FromPeer(link, {
+      topics: this.#in,
+      publisher: programPublisher,
+      topicAliasMaximum: this.#world.context.settings.limits.topicAliases,
+      onPacket: (packet) => this.#onPacket(link, packet),
+      refused: (message, why, isKept) => {
+        if (isKept) this.#keepForOperator(message, 'in', why);
+      },
+      refusedByPeer: (message, code) =>
+        this.#keepForOperator(message, 'out', `the peer refuses it: ${describeReason(code)}`),
+    });
+  }
+
+  // Packets that are seldom
+
+  #onPacket(link: Link, packet: ServerPacket): void {
+    if (link !== this.#link) return;
+    switch (packet.cmd) {
+      case 'connack':
+        if (link.session !== null) return link.end('a second CONNACK', ReasonCode.ProtocolError);
+        return this.#greeted(link, packet);
+      case 'suback':
+        return this.#subscriptions?.answered(packet);
+      case 'unsuback':
+        return;
+      case 'disconnect':
+        return link.cut(
+          `the peer ends the connection: ${describeReason(packet.reasonCode)}${inWords(packet.properties.reasonString)}`,
+        );
+      case 'auth':
+        return link.end(
+          'the peer wants an authentication method that a bridge does not have',
+          ReasonCode.ProtocolError,
+        );
+    }
+  }
+
+  #greeted(link: Link, packet: ConnackPacket): void {
+    const { reasonCode, properties } = packet;
+    if (reasonCode !== 0) {
+      if (refusesVersion(reasonCode) && this.#manner < this.#manners.length - 1) this.#manner++;
+      return link.cut(`the peer refuses the bridge: ${describeReason(reasonCode)}${inWords(properties.reasonString)}`);
+    }
+    const { context } = this.#world;
+    const { core, store, commits } = context;
+    const limits = peerLimits(packet, link.traits, this.settings);
+    const { staged } = store;
+    const { session } = core.connect({
+      ...this.#sessionRequest,
+      traits: link.traits,
+      receiveMaximum: Math.min(limits.receiveMaximum, this.settings.maxInflight),
+      channel: link,
+    });
+    if (!packet.sessionPresent) core.forgetReceived(session);
+    link.attached(session, limits);
+    link.park();
+    commits.whenStored(
+      link,
+      () => {
+        if (link.session === session) this.#open(link, session, packet);
+        link.unpark();
+      },
+      staged,
+    );
+  }
+
+  #open(link: Link, session: ClientSession, { sessionPresent }: ConnackPacket): void {
+    const { context } = this.#world;
+    context.timers.cancel(this.#timer);
+    this.#state = 'connected';
+    this.#problem = null;
+    this.#failures = 0;
+    const { label } = link.traits;
+    const fields = { bridge: this.name, peer: link.identity.listener, version: label, sessionPresent };
+    context.limitedLog.info('bridge', fields, 'bridge connected');
+    this.#subscribeThere(link, sessionPresent);
+    context.core.ready(session);
+  }
+
+  #subscribeThere(link: Link, sessionPresent: boolean): void {
+    this.#subscriptions = new PeerSubscriptions({ link, log: this.#world.context.log, name: this.name });
+    if (!sessionPresent) this.#subscribed.clear();
+    // Before 5.0 all that is retained would come with each SUBSCRIBE.
+    const wanted = this.#in.entries.filter(({ filter }) => link.traits.hasProperties || !this.#subscribed.has(filter));
+    const filters = new Set(this.#in.entries.map(({ filter }) => filter));
+    this.#subscriptions.unsubscribe([...this.#subscribed].filter((filter) => !filters.has(filter)));
+    this.#subscriptions.subscribe(wanted);
+    this.#subscribed = filters;
+  }
+
+  // The end of a link
+
+  #ended(link: Link, why: string): void {
+    if (link !== this.#link) return;
+    this.#link = null;
+    this.#subscriptions = null;
+    const wasConnected = this.#state === 'connected';
+    if (this.#whenClosed !== null) this.#whenClosed();
+    if (this.#state === 'stopped') return;
+    if (!wasConnected) return this.#failed(why);
+    const { core } = this.#world.context;
+    if (core.now - link.startedAt >= stableMs) this.#backoff.reset();
+    this.#address = this.settings.roundRobin ? this.#nextAddress : 0;
+    this.#wait(why, this.#backoff.next());
+  }
+
+  get #nextAddress(): number {
+    return (this.#address + 1) % this.settings.addresses.length;
+  }
+
+  /** The attempt has come to nothing: the next address is tried, and after the last one there is a pause. */
+  #failed(why: string): void {
+    this.#giveUp = null;
+    this.#failures++;
+    this.#address = this.#nextAddress;
+    const hasTriedAll = this.#failures % this.settings.addresses.length === 0;
+    this.#wait(why, hasTriedAll ? this.#backoff.next() : 0);
+  }
+
+  #wait(why: string, ms: number): void {
+    this.#state = 'waiting';
+    this.#problem = why;
+    const fields = { bridge: this.name, seconds: Math.round(ms / 100) / 10, why };
+    this.#world.context.limitedLog.warn('bridge', fields, 'bridge not connected');
+    this.#setTimer(ms);
+  }
+
+  /** It can never be delivered: it is in the quarantine, whose list says why. */
+  #keepForOperator(message: Message, direction: 'in' | 'out', reason: string): void {
+    const { quarantine, context } = this.#world;
+    const { topic, payload, qos, retain, expirySeconds } = message.keep();
+    const published = {
+      ...{ topic: topic.name, payload: Buffer.from(payload), qos, retain },
+      messageExpiryInterval: expirySeconds < 0 ? undefined : expirySeconds,
+      ...openProperties(message),
+    };
+    quarantine.put({
+      message: published,
+      clientId: null,
+      username: null,
+      pipeline: `bridge ${this.name}`,
+      version: '',
+      stage: direction,
+      reason,
+      time: context.core.now,
+    });
+    context.limitedLog.warn(
+      'bridge',
+      { bridge: this.name, topic: topic.name, reason },
+      'a message cannot go over the bridge, and is in the quarantine',
+    );
+  }
+
+  /** Says goodbye to the peer. Resolves once what it was sent before is written. */
+  async close(): Promise<void> {
+    this.#stop();
+    if (this.#link === null) return;
+    const closed = new Promise<void>((resolve) => (this.#whenClosed = resolve));
+    this.#link.end('the broker stops', ReasonCode.NormalDisconnection);
+    await closed;
+  }
+
+  abandon(): void {
+    this.#stop();
+    this.#link?.cut('the broker has ended');
+  }
+}
+
+const inWords = (reason: string | undefined) => (reason === undefined ? '' : ` (${reason})`);

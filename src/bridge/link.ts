@@ -1,0 +1,354 @@
+/**
+ * One connection to the peer, from its first byte to its last: to the core, it is the channel of the bridge's session,
+ * like the connection of a client; to the peer, it is a client.
+ *
+ * What comes from the peer goes to `packets` (see `from-peer.ts`), and what the core sends through `Outbound`.
+ */
+import { type Account, Category } from '../base/ledger.ts';
+import { followedBy, type Share, type Step } from '../base/scheduler.ts';
+import { Timer } from '../base/timer-wheel.ts';
+import type { BrokerContext } from '../broker/broker-context.ts';
+import type { ClientChannel } from '../broker/client-channel.ts';
+import type { Asker } from '../broker/late-answers.ts';
+import { Output } from '../broker/output.ts';
+import { PendingPublish } from '../broker/pending-publish.ts';
+import { type Readable, Reading } from '../broker/reading.ts';
+import { ackBytes, encodeAck } from '../codec/encode.ts';
+import { encodeRequest, pingreq } from '../codec/encode-client.ts';
+import { Framer, type PacketDecoder } from '../codec/framer.ts';
+import { copyBytes, type PublishHeader } from '../codec/publish.ts';
+import type { PacketReceiver } from '../codec/receiver.ts';
+import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
+import type { ClientSession } from '../core/client-session.ts';
+import type { ProtocolError } from '../protocol/errors.ts';
+import type { Message } from '../protocol/message.ts';
+import { type AckType, type ControlPacket, type PacketId, PacketType, type ServerPacket } from '../protocol/packets.ts';
+import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
+import type { Traits } from '../protocol/traits.ts';
+import { Outbound } from './outbound.ts';
+import { noLimits, type PeerLimits } from './peer-limits.ts';
+import type { TopicMap } from './topic-map.ts';
+
+export interface LinkOptions {
+  readonly context: BrokerContext;
+  /** Of the bridge, for the log. */
+  readonly name: string;
+  readonly identity: ClientIdentity;
+  readonly traits: Traits;
+  readonly decoder: PacketDecoder<ServerPacket>;
+  readonly out: TopicMap;
+  /** It can never be sent: it is kept for the operator. */
+  readonly unsendable: (message: Message, why: string) => void;
+  /** It has begun to end. Called once. */
+  readonly onEnd: (link: Link, why: string) => void;
+}
+
+/** What is given to the core by itself in one round, and not by the peer. */
+const flushesMax = 16;
+
+export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
+  readonly context: BrokerContext;
+  readonly stream: ByteStream;
+  readonly share: Share;
+  readonly reading: Reading;
+  readonly pendingPublish: PendingPublish;
+  readonly clientId: string;
+  readonly identity: ClientIdentity;
+  readonly traits: Traits;
+  readonly startedAt: number;
+  session: ClientSession | null = null;
+  isClosing = false;
+  heldAnswers = 0;
+  limits: PeerLimits = noLimits;
+  outbound: Outbound;
+  /** When the peer was heard last, and when it was sent something; milliseconds since the epoch. */
+  heardAt: number;
+  #sentAt: number;
+  /** A PINGREQ has no answer yet. */
+  #isPinged = false;
+  readonly #options: LinkOptions;
+  readonly #framer: Framer<ServerPacket>;
+  readonly #output: Output;
+  readonly #keepAlive: Timer;
+  #account: Account;
+  #packetBytes = 0;
+  #isInFlushList = false;
+
+  constructor(options: LinkOptions, stream: ByteStream, packetsOf: (link: Link) => PacketReceiver<ServerPacket>) {
+    const { context, traits, identity } = options;
+    this.#options = options;
+    this.context = context;
+    this.stream = stream;
+    this.traits = traits;
+    this.identity = identity;
+    this.clientId = identity.clientId;
+    this.share = context.scheduler.share();
+    this.#account = context.memory.unauthenticated;
+    this.#output = new Output(stream, context.chunks, this.#account);
+    this.reading = new Reading(this, this.#output);
+    this.pendingPublish = new PendingPublish(context.outgoing, this.#account, (step) => this.reading.work(step));
+    this.outbound = this.#newOutbound();
+    this.#framer = new Framer(options.decoder, packetsOf(this), this.reading);
+    this.#framer.version = traits.version;
+    this.startedAt = this.heardAt = this.#sentAt = context.core.now;
+    this.#keepAlive = new Timer(() => this.guard(() => this.#checkKeepAlive()));
+  }
+
+  #newOutbound(): Outbound {
+    const { out: topics, unsendable } = this.#options;
+    return new Outbound({ output: this.#output, topics, limits: this.limits, unsendable });
+  }
+
+  /** The peer has let the bridge in: it is the channel of this session from now on. */
+  attached(session: ClientSession, limits: PeerLimits): void {
+    this.session = session;
+    this.limits = limits;
+    this.outbound = this.#newOutbound();
+    this.#chargeTo(session.account);
+    const { keepAliveSeconds } = limits;
+    if (keepAliveSeconds > 0) this.#watch(this.heardAt + keepAliveSeconds * 1_000);
+  }
+
+  #chargeTo(account: Account): void {
+    this.pendingPublish.chargeTo(account);
+    this.#account.add(Category.packets, -this.#packetBytes);
+    this.#account = account;
+    account.add(Category.packets, this.#packetBytes);
+    this.#output.chargeTo(account);
+  }
+
+  // The asker of hooks, and the reader
+
+  guard(run: () => void): void {
+    this.context.boundary.forOne(this, run);
+  }
+
+  inItsTime(run: () => void): void {
+    this.share.run(() => {
+      run();
+      return false;
+    });
+  }
+
+  inSteps(step: Step, done: () => void): void {
+    this.share.queue(followedBy(step, done));
+  }
+
+  park(): void {
+    this.reading.park();
+  }
+
+  unpark(): void {
+    this.reading.unpark();
+  }
+
+  restartKeepAlive(now: number): void {
+    this.heardAt = now;
+  }
+
+  /** Of one peer there is one packet under way, within `limits.packetBytes`. */
+  get mayReceive(): boolean {
+    return true;
+  }
+
+  // Bytes in
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    if (this.isClosing) return;
+    const { share } = this;
+    if (!share.begin()) {
+      this.reading.yield();
+      return this.guard(() => this.#feed(bytes, start, end));
+    }
+    this.heardAt = this.context.timeOfRound();
+    this.context.journal.publishing = null;
+    try {
+      this.#feed(bytes, start, end);
+      this.reading.pauseIfOwedTooMany();
+    } catch (error) {
+      this.context.boundary.blame(this, error);
+    } finally {
+      share.end();
+    }
+    if (share.balance <= 0) this.reading.yield();
+  }
+
+  #feed(bytes: Buffer, start: number, end: number): void {
+    this.#framer.push(bytes, start, end);
+    this.#chargePackets();
+  }
+
+  #chargePackets(): void {
+    const { footprint } = this.#framer;
+    this.#account.add(Category.packets, footprint - this.#packetBytes);
+    this.#packetBytes = footprint;
+  }
+
+  takeParked(): void {
+    this.pendingPublish.endWaiting();
+    this.#framer.resume();
+    this.#chargePackets();
+  }
+
+  // Packets out
+
+  /** What does not is kept for the operator, and told apart in `Outbound`. */
+  fits(): boolean {
+    return true;
+  }
+
+  sendPublish(message: Message, header: PublishHeader): void {
+    this.outbound.send(message, header);
+    if (this.#output.fullBytes > this.context.memory.outputBytes) this.session!.isCongested = true;
+    this.#touch();
+  }
+
+  sendAck(type: AckType, packetId: PacketId, reasonCode: number): void {
+    if (this.isClosing) return;
+    this.#touch();
+    if (type === PacketType.pubrel && !this.outbound.mustRelease(packetId)) return;
+    const chunk = this.#output.reserve(ackBytes(reasonCode, this.traits.version));
+    this.#output.length = encodeAck(chunk, this.#output.length, type, packetId, reasonCode, this.traits.version);
+  }
+
+  /** Throws a RangeError if a text of it is too long. */
+  send(packet: ControlPacket): void {
+    this.#sendBytes(encodeRequest(packet, this.traits.version));
+  }
+
+  #sendBytes(bytes: Buffer): void {
+    const chunk = this.#output.reserve(bytes.length);
+    this.#output.length = copyBytes(bytes, 0, bytes.length, chunk, this.#output.length);
+    this.#touch();
+  }
+
+  #touch(): void {
+    if (this.#isInFlushList) return;
+    this.#isInFlushList = true;
+    this.context.outgoing.touch(this);
+  }
+
+  flush(): void {
+    if (!this.#isInFlushList) return;
+    for (let left = flushesMax; left > 0 && this.outbound.owesAnswers; left--) this.#answerItself();
+    this.#isInFlushList = false;
+    this.#sentAt = this.context.core.now;
+    this.#output.flush();
+    this.reading.flushed();
+    if (this.outbound.owesAnswers) this.#touch();
+  }
+
+  #answerItself(): void {
+    const { context } = this;
+    context.timeOfRound();
+    for (const { type, packetId, reasonCode } of this.outbound.takeAnswers()) {
+      if (this.session === null) return;
+      context.core.handleAck(this.session, type, packetId, reasonCode);
+    }
+  }
+
+  onDrain(): void {
+    this.guard(() => this.#drained());
+  }
+
+  #drained(): void {
+    this.#output.flush();
+    if (this.stream.pendingBytes > 0) return;
+    this.reading.drained();
+    if (this.session === null) return;
+    this.context.advanceClock();
+    this.context.core.drained(this.session);
+  }
+
+  // Whether the peer is there
+
+  #watch(at: number): void {
+    this.context.timers.set(this.#keepAlive, at);
+  }
+
+  /** After one keep-alive of silence it is asked, and after half of one more it counts as gone. */
+  #checkKeepAlive(): void {
+    if (this.isClosing) return;
+    const { time, core } = this.context;
+    const ms = this.limits.keepAliveSeconds * 1_000;
+    // While the process stood still, or while it is not read, the peer cannot be late.
+    if (time.resumedAt > this.heardAt) this.heardAt = time.resumedAt;
+    if (this.reading.checkExcuse()) this.heardAt = core.now;
+    if (core.now >= this.heardAt + 1.5 * ms)
+      return this.cut('the peer does not answer: nothing was heard of it for 1.5 keep-alives');
+    if (core.now >= Math.min(this.heardAt, this.#sentAt) + ms && !this.#isPinged) {
+      this.#isPinged = true;
+      this.#sendBytes(pingreq);
+    }
+    const due = this.#isPinged ? this.heardAt + 1.5 * ms : Math.min(this.heardAt, this.#sentAt) + ms;
+    this.#watch(Math.max(due, core.now + 1));
+  }
+
+  ponged(): void {
+    this.#isPinged = false;
+    this.#watch(Math.min(this.heardAt, this.#sentAt) + this.limits.keepAliveSeconds * 1_000);
+  }
+
+  // The end
+
+  /** The peer broke the protocol: it is told so, as far as its version can be. */
+  fail(error: ProtocolError): void {
+    this.end(error.message, error.reasonCode);
+  }
+
+  endByBug(): void {
+    this.end('internal error', ReasonCode.ImplementationSpecificError);
+  }
+
+  abandon(): void {
+    this.cut('internal error');
+  }
+
+  /** The core took the session away. */
+  close(reasonCode: number): void {
+    this.end(describeReason(reasonCode), reasonCode);
+  }
+
+  /** Says goodbye, writes what was gathered, and closes. */
+  end(why: string, reasonCode: number = ReasonCode.NormalDisconnection): void {
+    if (this.isClosing) return;
+    if (this.session !== null) this.send({ cmd: 'disconnect', reasonCode, properties: {} });
+    this.#shut(why, 'end');
+  }
+
+  /** Closes at once, without a word. */
+  cut(why: string): void {
+    if (!this.isClosing) this.#shut(why, 'destroy');
+  }
+
+  #shut(why: string, how: 'end' | 'destroy'): void {
+    this.isClosing = true;
+    const { context } = this;
+    context.timers.cancel(this.#keepAlive);
+    context.storeHealth.forget(this);
+    this.#framer.clear();
+    this.#chargePackets();
+    this.#detach();
+    if (how === 'end') this.#output.flush();
+    this.stream[how]();
+    this.#options.onEnd(this, why);
+  }
+
+  #detach(): void {
+    const { session, context } = this;
+    this.session = null;
+    this.#chargeTo(context.memory.unauthenticated);
+    if (session === null || session.channel !== this || context.boundary.isBroken) return;
+    context.core.disconnected(session, false);
+  }
+
+  onClose(error: Error | null): void {
+    this.guard(() => {
+      this.context.advanceClock();
+      this.cut(error === null ? 'the peer has closed the connection' : error.message);
+    });
+    this.#output.clear();
+    this.pendingPublish.done();
+  }
+}

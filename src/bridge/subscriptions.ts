@@ -1,0 +1,97 @@
+/**
+ * What the bridge has subscribed to at its peer: the SUBSCRIBEs of a link, and what their answers say.
+ */
+import type { Log } from '../contracts/log.ts';
+import type { SubackPacket, SubscribePacket, UnsubscribePacket } from '../protocol/packets.ts';
+import { describeReason, isFailure } from '../protocol/reason-codes.ts';
+import type { Link } from './link.ts';
+import type { TopicEntry } from './topic-map.ts';
+
+/** AWS IoT Core takes no more filters in one SUBSCRIBE. */
+const filtersPerPacket = 8;
+
+export interface SubscriptionsOptions {
+  readonly link: Link;
+  readonly log: Log;
+  /** Of the bridge. */
+  readonly name: string;
+}
+
+export class PeerSubscriptions {
+  /** Filters that the peer has refused, each with why. */
+  readonly refused = new Map<string, string>();
+  readonly #options: SubscriptionsOptions;
+  /** What SUBACKs are awaited for. */
+  readonly #awaited = new Map<number, readonly TopicEntry[]>();
+
+  constructor(options: SubscriptionsOptions) {
+    this.#options = options;
+  }
+
+  /** The peer has answered all of them. */
+  get areAnswered(): boolean {
+    return this.#awaited.size === 0;
+  }
+
+  subscribe(entries: readonly TopicEntry[]): void {
+    for (let at = 0; at < entries.length; at += filtersPerPacket) {
+      const some = entries.slice(at, at + filtersPerPacket);
+      const messageId = this.#nextId();
+      this.#awaited.set(messageId, some);
+      const packet: SubscribePacket = {
+        cmd: 'subscribe',
+        messageId,
+        properties: {},
+        subscriptions: some.map(requestOf),
+      };
+      this.#options.link.send(packet);
+    }
+  }
+
+  unsubscribe(filters: readonly string[]): void {
+    for (let at = 0; at < filters.length; at += filtersPerPacket) {
+      const unsubscriptions = filters.slice(at, at + filtersPerPacket);
+      const packet: UnsubscribePacket = {
+        cmd: 'unsubscribe',
+        messageId: this.#nextId(),
+        properties: {},
+        unsubscriptions,
+      };
+      this.#options.link.send(packet);
+    }
+  }
+
+  /** None that a message in flight has. */
+  #nextId(): number {
+    let id = this.#options.link.session!.window.distantId;
+    while (this.#awaited.has(id)) id++;
+    return id;
+  }
+
+  answered({ messageId, granted }: SubackPacket): void {
+    const entries = this.#awaited.get(messageId);
+    this.#awaited.delete(messageId);
+    for (const [index, { filter, qos }] of (entries ?? []).entries()) {
+      const code = granted[index];
+      if (code === undefined || code === qos) continue;
+      const { log, name } = this.#options;
+      const fields = { bridge: name, filter };
+      if (isFailure(code)) {
+        this.refused.set(filter, describeReason(code));
+        log.warn({ ...fields, reason: describeReason(code) }, 'the peer of a bridge refuses a subscription');
+      } else log.info({ ...fields, qos: code, wanted: qos }, 'the peer of a bridge grants a lower QoS');
+    }
+  }
+}
+
+/**
+ * No Local, so that nothing comes back that went over the bridge. What is retained comes once, when the peer does not
+ * know the subscription yet.
+ */
+const requestOf = ({ filter, qos, retain }: TopicEntry) => ({
+  topic: filter,
+  qos,
+  nl: true,
+  rap: retain !== 'clear',
+  rh: retain === 'as-published' ? (2 as const) : (1 as const),
+});

@@ -121,7 +121,7 @@ export const bridge = z
     passwordEnv: variable.optional().describe('or the name of an environment variable with it'),
     passwordFile: text.optional().describe('or a file with it, read at each attempt'),
     tls: tls.optional().describe('for mqtts:// and wss://'),
-    keepAliveSeconds: seconds(5, 65_535)
+    keepAliveSeconds: seconds(1, 65_535)
       .default(60)
       .describe('the peer is asked whether it is there after so much silence; a link is given up after 1.5 times that'),
     connectTimeoutSeconds: seconds(1, 600).default(10).describe('from an attempt to its CONNACK'),

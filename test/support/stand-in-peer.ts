@@ -1,0 +1,62 @@
+/**
+ * A broker that a bridge connects to, of which a test says every answer.
+ *
+ *     const link = await peer.greet({ properties: { receiveMaximum: 2 } });
+ *     expect(await link.next('publish')).toMatchObject({ … });
+ */
+
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { ProtocolVersion } from '../../src/protocol/traits.ts';
+import { type Received, WireClient } from './wire-client.ts';
+
+export class StandInPeer {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #arrived: Socket[] = [];
+  #wake: () => void = () => {};
+
+  private constructor(server: Server) {
+    this.#server = server;
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('error', () => {}).on('close', () => this.#sockets.delete(socket));
+      this.#arrived.push(socket);
+      this.#wake();
+    });
+  }
+
+  static async start(): Promise<StandInPeer> {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new StandInPeer(server);
+  }
+
+  get port(): number {
+    return (this.#server.address() as { port: number }).port;
+  }
+
+  /** The next connection, whose CONNECT is still to be read. */
+  async accept(version: ProtocolVersion = 5): Promise<WireClient> {
+    while (this.#arrived.length === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
+    return WireClient.over(this.#arrived.shift()!, version);
+  }
+
+  /** Accepts the next connection and lets the bridge in; returns what it said in CONNECT as well. */
+  async greet(
+    connack: object = {},
+    version: ProtocolVersion = 5,
+  ): Promise<WireClient & { readonly connect: Received & Record<string, unknown> }> {
+    const link = await this.accept(version);
+    const connect = await link.next('connect');
+    link.send({ cmd: 'connack', reasonCode: 0, returnCode: 0, sessionPresent: false, ...connack });
+    return Object.assign(link, { connect: connect as Received & Record<string, unknown> });
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+}

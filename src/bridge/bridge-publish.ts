@@ -11,21 +11,25 @@ import type { PacketId } from '../protocol/packets.ts';
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Link } from './link.ts';
 
-/** It cannot be published here. */
-export type RefusedHere = (message: Message, why: string) => void;
+export interface PublishedHere {
+  /** It cannot be published here. */
+  refused(message: Message, why: string): void;
+  /** It is over, in the same go as what came of it is staged. */
+  done(): void;
+}
 
 export function publishInSteps(
   link: Link,
   session: ClientSession,
   borrowed: Message,
   packetId: PacketId,
-  refused: RefusedHere,
+  here: PublishedHere,
 ): void {
   const { core, scheduler } = link.context;
   if (borrowed.qos === 2 && core.answerIfResend(session, packetId)) return;
   const message = borrowed.keep();
   scheduler.checkSoon();
-  publish(new BridgePublish(link, session, message, packetId, refused), message);
+  publish(new BridgePublish(link, session, message, packetId, here), message);
   if (link.reading.isParked && link.session === session) link.pendingPublish.wait(message);
 }
 
@@ -39,15 +43,15 @@ class BridgePublish implements Publisher {
   readonly isRefusable = false;
   readonly #message: Message;
   readonly #packetId: PacketId;
-  readonly #refused: RefusedHere;
+  readonly #here: PublishedHere;
   readonly #stagedBefore: number;
 
-  constructor(link: Link, session: ClientSession, message: Message, packetId: PacketId, refused: RefusedHere) {
+  constructor(link: Link, session: ClientSession, message: Message, packetId: PacketId, here: PublishedHere) {
     this.asker = link;
     this.origin = session;
     this.#message = message;
     this.#packetId = packetId;
-    this.#refused = refused;
+    this.#here = here;
     this.#stagedBefore = link.context.store.staged;
   }
 
@@ -62,12 +66,13 @@ class BridgePublish implements Publisher {
   refused(reasonCode: number, by: RefusedBy, why?: string): void {
     const { journal } = this.asker.context;
     journal.ownRefused(this.#message, reasonCode, by);
-    this.#refused(this.#message, why ?? `the ${by} refused it (${describeReason(reasonCode)})`);
+    this.#here.refused(this.#message, why ?? `the ${by} refused it (${describeReason(reasonCode)})`);
     this.published();
   }
 
   published(): void {
     if (this.origin.channel !== this.asker) return;
+    this.#here.done();
     const { core } = this.asker.context;
     core.answerPublish(this.origin, this.#message.qos, this.#packetId, ReasonCode.Success, this.#stagedBefore);
   }

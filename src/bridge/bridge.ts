@@ -3,6 +3,7 @@
  * waits after a failure, tries the next address or an older version, and gives the session its channel.
  */
 import { Timer } from '../base/timer-wheel.ts';
+import { Marker } from '../broker/bridge-marks.ts';
 import type { BrokerContext } from '../broker/broker-context.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import { openProperties } from '../codec/publish-properties.ts';
@@ -23,6 +24,7 @@ import { FromPeer } from './from-peer.ts';
 import { connectPacket, type Manner, mannersOf, refusesVersion } from './greeting.ts';
 import { Link } from './link.ts';
 import { peerLimits } from './peer-limits.ts';
+import { Series } from './series.ts';
 import { PeerSubscriptions } from './subscriptions.ts';
 import { TopicMap } from './topic-map.ts';
 
@@ -75,6 +77,8 @@ export class Bridge {
   /** Filters that it has subscribed to at the peer, in this run. */
   #subscribed = new Set<string>();
   #whenClosed: (() => void) | null = null;
+  readonly #series: Series;
+  #fromPeer: FromPeer | null = null;
 
   constructor(world: BridgeWorld, settings: BridgeSettings) {
     this.#world = world;
@@ -84,6 +88,7 @@ export class Bridge {
     this.#manners = mannersOf(settings.version);
     this.#backoff = this.#newBackoff();
     this.#timer = new Timer(() => this.#onTimer());
+    this.#series = new Series(world.context, settings.name, () => this.session);
   }
 
   get name(): string {
@@ -184,6 +189,11 @@ export class Bridge {
     this.#problem = null;
   }
 
+  /** Loses the link, as if the network had: it connects again. */
+  async cut(): Promise<void> {
+    this.#link?.cut('cut');
+  }
+
   #stop(): void {
     this.#state = 'stopped';
     this.#world.context.timers.cancel(this.#timer);
@@ -241,7 +251,7 @@ export class Bridge {
     this.#link = link;
     const { clientId = this.#world.clientIdOf(this.name) } = this.settings;
     const { limits } = this.#world.context.settings;
-    const who = { ...credentials, clientId };
+    const who = { ...credentials, clientId, userProperties: this.#series.greeting(this.settings.maxInflight) };
     link.guard(() => link.send(connectPacket(this.settings, this.#manners[this.#manner]!, who, limits)));
     return link;
   }
@@ -271,9 +281,10 @@ export class Bridge {
   }
 
   #packetsOf(link: Link): FromPeer {
-    return new FromPeer(link, {
+    return (this.#fromPeer = new FromPeer(link, {
       topics: this.#in,
       publisher: programPublisher,
+      brokerId: this.#series.brokerId,
       topicAliasMaximum: this.#world.context.settings.limits.topicAliases,
       onPacket: (packet) => this.#onPacket(link, packet),
       refused: (message, why, isKept) => {
@@ -281,7 +292,7 @@ export class Bridge {
       },
       refusedByPeer: (message, code) =>
         this.#keepForOperator(message, 'out', `the peer refuses it: ${describeReason(code)}`),
-    });
+    }));
   }
 
   // Packets that are seldom
@@ -314,6 +325,9 @@ export class Bridge {
       if (refusesVersion(reasonCode) && this.#manner < this.#manners.length - 1) this.#manner++;
       return link.cut(`the peer refuses the bridge: ${describeReason(reasonCode)}${inWords(properties.reasonString)}`);
     }
+    const peer = this.#series.peerOf(packet, this.settings.maxInflight);
+    if (peer?.isAhead === true)
+      return link.cut('the peer knows messages that are yet to be sent: this broker was put back');
     const { context } = this.#world;
     const { core, store, commits } = context;
     const limits = peerLimits(packet, link.traits, this.settings);
@@ -325,7 +339,9 @@ export class Bridge {
       channel: link,
     });
     if (!packet.sessionPresent) core.forgetReceived(session);
-    link.attached(session, limits);
+    if (this.#fromPeer !== null && peer !== null) this.#fromPeer.seen = peer.seen;
+    const marker = link.traits.hasProperties ? new Marker(this.#series.brokerId, peer !== null) : null;
+    link.attached(session, limits, marker === null ? null : { marker, peerId: peer?.brokerId ?? null });
     link.park();
     commits.whenStored(
       link,

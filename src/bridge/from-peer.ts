@@ -1,11 +1,13 @@
 /**
- * What the packets of the peer mean. Messages go the one way of everything that is published, in the name of the bridge,
- * and are acknowledged once they are stored as a client's are.
+ * What the packets of the peer mean. Messages go the one way of everything that is published, in the name of the
+ * bridge, and are acknowledged once they are stored as a client's are.
  */
 
+import { goesRound, takeMarks } from '../broker/bridge-marks.ts';
 import { whenStoreKeepsUp } from '../broker/late-answers.ts';
 import { mayChange } from '../broker/pipeline-messages.ts';
 import { mustWait } from '../broker/publish.ts';
+import type { SeenMessages } from '../broker/seen-messages.ts';
 import { InboundAliases } from '../broker/topic-aliases.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientSession } from '../core/client-session.ts';
@@ -24,6 +26,8 @@ export interface FromPeerOptions {
   readonly publisher: string;
   /** As CONNECT told the peer. */
   readonly topicAliasMaximum: number;
+  /** Of this broker. */
+  readonly brokerId: string;
   /** Any packet but those of messages. */
   readonly onPacket: (packet: ServerPacket) => void;
   /** A message that cannot be published here is kept for the operator, or told to the journal. */
@@ -32,12 +36,21 @@ export interface FromPeerOptions {
   readonly refusedByPeer: (message: Message, reasonCode: number) => void;
 }
 
+/** In place of a number: the message goes no further. */
+const skipped = -1;
+/** Stands for a number of staged changes before all that are staged. */
+const everything = -1;
+
 /** The peer has no room at the moment: what it refuses so is sent again later. */
 const isTemporary = (reasonCode: number) => reasonCode === ReasonCode.QuotaExceeded;
 
 export class FromPeer implements PacketReceiver<ServerPacket> {
   messages = 0;
   bytes = 0;
+  /** Messages that had been here before, or were taken before. */
+  skipped = 0;
+  /** Set with CONNACK. Null: the peer gives no numbers. */
+  seen: SeenMessages | null = null;
   readonly #link: Link;
   readonly #options: FromPeerOptions;
   readonly #aliases: InboundAliases | null;
@@ -54,6 +67,8 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
     this.messages++;
     this.bytes += message.payloadBytes;
     if (topicAlias !== 0) message.topic = this.#aliases!.resolve(topicAlias, message.topic);
+    const number = this.#link.traits.hasProperties ? this.#take(message) : 0;
+    if (number === skipped) return this.#skip(message, packetId, session);
     message.publisher = this.#options.publisher;
     message.expiresAt = message.expirySeconds < 0 ? never : context.core.now + message.expirySeconds * 1_000;
     const mapped = this.#options.topics.map(message.topic);
@@ -64,10 +79,10 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
     if (mapped.entry.retain === 'clear') message.retain = false;
     context.topicMetrics?.received(message);
     const search = context.core.searchRoute(topic);
-    if (search === null) return this.#publish(message, packetId, session);
+    if (search === null) return this.#publish(message, packetId, session, number);
     const kept = message.keep();
     this.#link.pendingPublish.route(search, () => {
-      if (this.#link.session === session) this.#publish(kept, packetId, session);
+      if (this.#link.session === session) this.#publish(kept, packetId, session, number);
     });
   }
 
@@ -86,20 +101,47 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
     }
   }
 
-  #publish(message: Message, packetId: PacketId, session: ClientSession): void {
+  /** The number of the message; 0: it has none. */
+  #take(message: Message): number {
+    const marks = takeMarks(message);
+    if (goesRound(marks, this.#options.brokerId)) return skipped;
+    if (this.seen === null || message.qos === 0 || marks.seq === 0) return 0;
+    return this.seen.has(marks.seq) ? skipped : marks.seq;
+  }
+
+  /** It is acknowledged once what was taken before is stored. */
+  #skip(message: Message, packetId: PacketId, session: ClientSession): void {
+    const { core } = this.#link.context;
+    this.skipped++;
+    if (message.qos === 2 && core.answerIfResend(session, packetId)) return;
+    core.answerPublish(session, message.qos, packetId, ReasonCode.Success, everything);
+  }
+
+  #publish(message: Message, packetId: PacketId, session: ClientSession, number: number): void {
     const link = this.#link;
     const { context } = link;
     const { core, pipeline, settings } = context;
     // What is above the maximum here comes in at that; the peer is answered as it sent it.
     const waits = mustWait(context, session, message, true);
     if (waits || context.asksAboutAll || mayChange(pipeline, core, message.topic)) {
-      return publishInSteps(link, session, message, packetId, (refused, why) =>
-        this.#options.refused(refused, why, true),
-      );
+      return publishInSteps(link, session, message, packetId, {
+        refused: (refused, why) => this.#options.refused(refused, why, true),
+        done: () => this.#published(number),
+      });
     }
     if (message.retain && !settings.retainAvailable) message.retain = false;
     const rest = core.handlePublish(session, message, packetId);
-    if (rest !== null) link.pendingPublish.fanOut(() => rest.step());
+    if (rest === null) return this.#published(number);
+    link.pendingPublish.fanOut(() => {
+      const isLeft = rest.step();
+      if (!isLeft) this.#published(number);
+      return isLeft;
+    });
+  }
+
+  /** That it has come is stored with the last of it. */
+  #published(number: number): void {
+    if (number > 0) this.seen?.add(number);
   }
 
   /** It is taken from the peer, which would send it again and again, and goes no further. */
@@ -123,11 +165,12 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
       if (message !== null) this.#options.refusedByPeer(message, reasonCode);
     }
     // The answers of QoS 2 are stored themselves.
-    if (type === PacketType.puback || !context.storeHealth.isStrained) return this.#take(type, packetId, reasonCode);
-    whenStoreKeepsUp(link, () => this.#take(type, packetId, reasonCode));
+    if (type === PacketType.puback || !context.storeHealth.isStrained)
+      return this.#acknowledged(type, packetId, reasonCode);
+    whenStoreKeepsUp(link, () => this.#acknowledged(type, packetId, reasonCode));
   }
 
-  #take(type: AckType, packetId: PacketId, reasonCode: number): void {
+  #acknowledged(type: AckType, packetId: PacketId, reasonCode: number): void {
     const { session, context, outbound } = this.#link;
     if (session === null) return;
     const { core, probes } = context;

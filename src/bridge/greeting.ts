@@ -3,7 +3,7 @@
  */
 import type { BridgeSettings } from '../contracts/bridge-settings.ts';
 import type { Limits } from '../contracts/settings.ts';
-import type { ConnectPacket } from '../protocol/packets.ts';
+import type { ConnectPacket, UserProperties } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import type { Credentials } from './credentials.ts';
@@ -36,7 +36,7 @@ export const refusesVersion = (reasonCode: number) =>
 export function connectPacket(
   settings: BridgeSettings,
   { version, isBridge }: Manner,
-  who: Credentials & { readonly clientId: string },
+  who: Credentials & { readonly clientId: string; readonly userProperties: UserProperties },
   limits: Limits,
 ): ConnectPacket {
   const { cleanStart, keepAliveSeconds, sessionExpirySeconds } = settings;
@@ -54,9 +54,10 @@ export function connectPacket(
   if (!traitsOf[version].hasProperties) return packet;
   packet.properties = {
     sessionExpiryInterval: sessionExpirySeconds,
-    receiveMaximum: limits.receiveMaximum,
+    receiveMaximum: settings.maxInflight,
     maximumPacketSize: limits.packetBytes,
     topicAliasMaximum: limits.topicAliases,
+    userProperties: who.userProperties,
   };
   return packet;
 }

@@ -26,7 +26,7 @@ import type { Message } from '../protocol/message.ts';
 import { type AckType, type ControlPacket, type PacketId, PacketType, type ServerPacket } from '../protocol/packets.ts';
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Traits } from '../protocol/traits.ts';
-import { Outbound } from './outbound.ts';
+import { Outbound, type OutboundMarks } from './outbound.ts';
 import { noLimits, type PeerLimits } from './peer-limits.ts';
 import type { TopicMap } from './topic-map.ts';
 
@@ -88,23 +88,23 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
     this.#output = new Output(stream, context.chunks, this.#account);
     this.reading = new Reading(this, this.#output);
     this.pendingPublish = new PendingPublish(context.outgoing, this.#account, (step) => this.reading.work(step));
-    this.outbound = this.#newOutbound();
+    this.outbound = this.#newOutbound(null);
     this.#framer = new Framer(options.decoder, packetsOf(this), this.reading);
     this.#framer.version = traits.version;
     this.startedAt = this.heardAt = this.#sentAt = context.core.now;
     this.#keepAlive = new Timer(() => this.guard(() => this.#checkKeepAlive()));
   }
 
-  #newOutbound(): Outbound {
+  #newOutbound(marks: OutboundMarks | null): Outbound {
     const { out: topics, unsendable } = this.#options;
-    return new Outbound({ output: this.#output, topics, limits: this.limits, unsendable });
+    return new Outbound({ output: this.#output, topics, limits: this.limits, marks, unsendable });
   }
 
   /** The peer has let the bridge in: it is the channel of this session from now on. */
-  attached(session: ClientSession, limits: PeerLimits): void {
+  attached(session: ClientSession, limits: PeerLimits, marks: OutboundMarks | null): void {
     this.session = session;
     this.limits = limits;
-    this.outbound = this.#newOutbound();
+    this.outbound = this.#newOutbound(marks);
     this.#chargeTo(session.account);
     const { keepAliveSeconds } = limits;
     if (keepAliveSeconds > 0) this.#watch(this.heardAt + keepAliveSeconds * 1_000);

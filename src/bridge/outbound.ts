@@ -6,6 +6,7 @@
  * knows, or cannot go at all, the answers that do not come are given here, at the end of the round.
  */
 
+import { type Marker, pathOf } from '../broker/bridge-marks.ts';
 import { largePublish, type Output } from '../broker/output.ts';
 import { OutboundAliases } from '../broker/topic-aliases.ts';
 import { type PublishHeader, publishRemainingLength, varintSize, writePublish } from '../codec/publish.ts';
@@ -21,8 +22,16 @@ export interface OutboundOptions {
   readonly output: Output;
   readonly topics: TopicMap;
   readonly limits: PeerLimits;
+  /** Null: the peer cannot have marks. */
+  readonly marks: OutboundMarks | null;
   /** It can never be sent: it is kept for the operator. */
   readonly unsendable: (message: Message, why: string) => void;
+}
+
+export interface OutboundMarks {
+  readonly marker: Marker;
+  /** Of the peer, if that is a Sluice. */
+  readonly peerId: string | null;
 }
 
 /** An answer that the peer does not give. */
@@ -38,6 +47,8 @@ const aliasesMax = 1_024;
 export class Outbound {
   messages = 0;
   bytes = 0;
+  /** That had been at the peer before. */
+  skipped = 0;
   readonly #options: OutboundOptions;
   readonly #aliases: OutboundAliases | null;
   /** The message under its name at the peer. */
@@ -73,7 +84,9 @@ export class Outbound {
     header.retain = header.retain && entry.retain !== 'clear' && limits.retainAvailable;
     header.subscriptionIds = null;
     if (qos === 0) header.dup = false;
-    const sent = this.#shown(message, topic);
+    const shown = this.#shown(message, topic);
+    if (this.#hasBeenThere(message)) return this.#skip(header, wanted);
+    const sent = this.#marked(shown, qos === 0 ? 0 : message.id);
     header.topicAlias = 0;
     header.hasTopic = true;
     this.#aliases?.choose(sent, header);
@@ -89,6 +102,23 @@ export class Outbound {
     this.messages++;
     this.bytes += total;
     if (qos < wanted) this.#lowered(header.packetId, wanted, qos);
+  }
+
+  /** It has come through the peer, which would drop it. */
+  #hasBeenThere(message: Message): boolean {
+    const peerId = this.#options.marks?.peerId ?? null;
+    return peerId !== null && pathOf(message).split(',').includes(peerId);
+  }
+
+  #skip(header: PublishHeader, wanted: QoS): void {
+    header.qos = wanted;
+    this.skipped++;
+    if (wanted > 0) this.#lowered(header.packetId, wanted, 0);
+  }
+
+  #marked(message: Message, number: number): Message {
+    const { marks } = this.#options;
+    return marks === null ? message : marks.marker.mark(message, number);
   }
 
   #shown(message: Message, topic: MappedTopic['topic']): Message {
@@ -111,6 +141,7 @@ export class Outbound {
       output.length = writePublish(chunk, output.length, sent, header, remaining);
       return;
     }
+    if (this.#options.marks !== null) return output.addLarge(sent.keep(), header, remaining);
     const kept = message.keep();
     if (sent === message) return output.addLarge(kept, header, remaining);
     // Over the same bytes, which are held for both.

@@ -29,6 +29,7 @@ import type { GroupCommit } from './group-commit.ts';
 import type { Journal } from './journal.ts';
 import type { LimitedLog } from './limited-log.ts';
 import type { MemoryGuard, MemoryHolder } from './memory-guard.ts';
+import type { Notes } from './notes.ts';
 import type { Outgoing } from './outgoing.ts';
 import type { Probes } from './probes.ts';
 import type { SlowClients } from './slow-clients.ts';
@@ -51,6 +52,8 @@ export interface BrokerContext {
   /** What the core tells the world. */
   readonly sink: Sink;
   readonly store: SessionStore;
+  /** What parts of the broker remember for themselves. */
+  readonly notes: Notes;
   /** Null: everybody may do everything. */
   readonly access: AccessPolicy | null;
   /** For whatever happens at a time of its own. The core advances it. */

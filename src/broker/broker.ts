@@ -227,6 +227,7 @@ export class Broker implements BanList {
     const state = await this.#store.load();
     this.#context.advanceClock();
     nameWills(state);
+    this.#context.notes.load(state.notes);
     core.restore(state);
     if (settings.sysIntervalSeconds > 0) this.#sysTopics.publishFirst(settings.sysIntervalSeconds);
     this.#isStarted = true;

@@ -5,11 +5,13 @@
 import { pingresp } from '../codec/encode.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientSession } from '../core/client-session.ts';
+import type { Resumable } from '../core/fan-out.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { type Message, never } from '../protocol/message.ts';
 import { type AckType, type ControlPacket, type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { isClosedToClients } from '../protocol/topic.ts';
+import type { BridgeClient } from './bridge-client.ts';
 import { publishInSteps, refusePublish } from './client-publish.ts';
 import type { Connection } from './connection.ts';
 import type { Open } from './connection-state.ts';
@@ -22,6 +24,8 @@ import { faultOfRequest } from './publish-limits.ts';
 
 /** Retained messages of QoS 0 that a client may have in one commit. */
 const retainedQoS0PerCommit = 32;
+/** Stands for a number of staged changes before all that are staged. */
+const everything = -1;
 
 export class ClientPackets implements PacketReceiver {
   readonly #connection: Connection;
@@ -54,6 +58,7 @@ export class ClientPackets implements PacketReceiver {
     const fault = faultOfRequest(settings, message);
     if (fault !== null) throw new ProtocolError(fault.reasonCode, fault.text);
     if (packetId !== 0) this.#takeQuota(message, packetId, state);
+    if (state.bridge !== null && !this.#isNewToBridge(state.bridge, message, packetId, session)) return;
     if (isClosedToClients(message.topic.name, settings.allowedDollarPrefixes)) {
       return refusePublish(connection, session, message, packetId, ReasonCode.NotAuthorized, 'closedTopic');
     }
@@ -64,6 +69,15 @@ export class ClientPackets implements PacketReceiver {
     if (search === null) return this.#publish(message, packetId, session);
     const kept = message.keep();
     connection.pendingPublish.route(search, () => this.#publishRouted(kept, packetId, session));
+  }
+
+  /** What was taken before, or has been here, is acknowledged once what was taken is stored, and goes no further. */
+  #isNewToBridge(bridge: BridgeClient, message: Message, packetId: PacketId, session: ClientSession): boolean {
+    if (bridge.arrived(message) === 'new') return true;
+    const { core } = this.#connection.context;
+    if (message.qos === 2 && core.answerIfResend(session, packetId)) return false;
+    core.answerPublish(session, message.qos, packetId, ReasonCode.Success, everything);
+    return false;
   }
 
   /** Between CONNECT and CONNACK, where enhanced authentication has AUTH only. [MQTT5 3.1.2-30] */
@@ -108,9 +122,21 @@ export class ClientPackets implements PacketReceiver {
       publishInSteps(connection, session, message, packetId, false);
     } else {
       const rest = core.handlePublish(session, message, packetId);
+      const { bridge } = connection.state as Open;
+      if (bridge !== null) return this.#publishedForBridge(bridge, rest);
       if (rest !== null) connection.pendingPublish.fanOut(() => rest.step());
     }
     if (message.retain && packetId === 0) this.#limitRetainedQoS0();
+  }
+
+  /** That it has come is stored with the last of it. */
+  #publishedForBridge(bridge: BridgeClient, rest: Resumable | null): void {
+    if (rest === null) return bridge.published();
+    this.#connection.pendingPublish.fanOut(() => {
+      const isLeft = rest.step();
+      if (!isLeft) bridge.published();
+      return isLeft;
+    });
   }
 
   /** QoS 0 has no acknowledgement that slows its publisher down: after so many it is parked until they are stored. */

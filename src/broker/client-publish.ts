@@ -38,7 +38,8 @@ export function publishInSteps(
 function refuseIfDiskFails(connection: Connection, message: Message, packetId: PacketId): boolean {
   const { storeHealth, limitedLog } = connection.context;
   if (!storeHealth.isFailing) return false;
-  if (packetId !== 0 && connection.traits.hasProperties && connection.heldAnswers === 0) {
+  const isBridge = connection.state.name === 'open' && connection.state.bridge !== null;
+  if (packetId !== 0 && connection.traits.hasProperties && connection.heldAnswers === 0 && !isBridge) {
     const why = 'The broker cannot write to its disk';
     noteRefusal(connection, message, ReasonCode.QuotaExceeded, 'disk', why);
     refuseAck(connection, message, packetId, ReasonCode.QuotaExceeded, why);
@@ -87,6 +88,11 @@ class ClientPublish implements Publisher {
     if (isFailure(reasonCode)) noteRefusal(this.asker, this.#message, reasonCode, 'room');
     if (this.origin.channel !== this.asker) return;
     const { core } = this.asker.context;
+    const { state } = this.asker;
+    if (state.name === 'open' && state.bridge !== null) {
+      if (isFailure(reasonCode)) return tellBridge(this.asker, reasonCode);
+      state.bridge.published();
+    }
     core.answerPublish(this.origin, this.#message.qos, this.#packetId, reasonCode, this.#stagedBefore);
   }
 
@@ -109,11 +115,19 @@ export function refusePublish(
   const { core } = connection.context;
   if (message.qos === 2 && core.answerIfResend(session, packetId)) return;
   noteRefusal(connection, message, code, by, why, stage);
+  const { state } = connection;
+  const isForNow = code === ReasonCode.QuotaExceeded && packetId !== 0;
+  if (isForNow && state.name === 'open' && state.bridge !== null) return tellBridge(connection, code);
   // In words too, where the version has them.
   if (why !== undefined && packetId !== 0 && connection.traits.hasProperties) {
     return refuseAck(connection, message, packetId, code, why);
   }
   core.answerRefused(session, message.qos, packetId, code);
+}
+
+/** A bridge sends again what there was no room for: all from that message on, so that their order stays. */
+function tellBridge(connection: Connection, reasonCode: number): void {
+  connection.end(reasonCode, 'there is no room for a message of a bridge: it is to be sent again');
 }
 
 function noteRefusal(

@@ -4,6 +4,7 @@
  */
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ClientSession } from '../core/client-session.ts';
+import type { BridgeClient } from './bridge-client.ts';
 import type { InboundAliases, OutboundAliases } from './topic-aliases.ts';
 
 export type ConnectionState = Opening | Authenticating | Open | Closing;
@@ -50,6 +51,8 @@ export interface Open extends Client {
   connectedAt: number;
   readonly inboundAliases: InboundAliases | null;
   readonly outboundAliases: OutboundAliases | null;
+  /** Null: the client is no bridge of another Sluice. */
+  readonly bridge: BridgeClient | null;
   /** How many more QoS 1 and 2 messages the client may have in flight. [MQTT5 3.3.4-7] */
   receiveQuota: number;
   /** What CONNACK told the client. */

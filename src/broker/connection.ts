@@ -278,8 +278,10 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   /** Whether the packet may be sent at all, as it would be sent now. [MQTT5 3.1.2-24] */
   fits(message: Message, header: PublishHeader): boolean {
-    this.#chooseTopic(message, header);
-    return publishBytes(message, header) <= this.packetBytesMax;
+    const { state } = this;
+    const sent = state.name === 'open' && state.bridge !== null ? state.bridge.mark(message) : message;
+    this.#chooseTopic(sent, header);
+    return publishBytes(sent, header) <= this.packetBytesMax;
   }
 
   #chooseTopic(message: Message, header: PublishHeader): void {
@@ -291,6 +293,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   sendPublish(message: Message, header: PublishHeader): void {
     const state = this.state as Open;
+    if (state.bridge !== null) message = state.bridge.mark(message);
     this.#chooseTopic(message, header);
     state.outboundAliases?.sent(message.topic, header);
     const { counters, topicMetrics, journal } = this.context;

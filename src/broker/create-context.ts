@@ -31,6 +31,7 @@ import { GroupCommit } from './group-commit.ts';
 import { Journal } from './journal.ts';
 import { createLimitedLog } from './limited-log.ts';
 import { MemoryGuard, type MemoryHolder } from './memory-guard.ts';
+import { Notes } from './notes.ts';
 import { Outgoing } from './outgoing.ts';
 import { renderVariant } from './pipeline-messages.ts';
 import { Probes } from './probes.ts';
@@ -131,6 +132,7 @@ export function createContext(
     asksAboutAll: options.hooks?.authorizePublish !== undefined || options.cluster !== undefined,
     randomBytes: options.randomBytes ?? randomBytes,
     ...{ core, sink, store, access, timers, ledger },
+    notes: new Notes(store),
     scheduler,
     leaveScheduler,
     commits,

@@ -14,6 +14,7 @@ import { describeReason, isFailure, ReasonCode } from '../protocol/reason-codes.
 import { assertTopicName, isClosedToClients, Topic, type TopicLimits } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import { authenticate } from './authentication.ts';
+import { bridgeClientOf } from './bridge-client.ts';
 import type { Connection } from './connection.ts';
 import { type Authenticating, authenticating, type Open } from './connection-state.ts';
 import { createMessage } from './create-message.ts';
@@ -250,6 +251,7 @@ function openState({ connection, packet, state }: Newcomer, session: ClientSessi
     connectedAt: 0,
     inboundAliases: traits.hasProperties ? new InboundAliases(topicAliases) : null,
     outboundAliases: traits.hasProperties && aliases > 0 ? new OutboundAliases(aliases, packetBytesMax) : null,
+    bridge: traits.hasProperties ? bridgeClientOf(context, session, packet) : null,
     receiveQuota: receiveMaximum,
     receiveMaximum,
   };
@@ -367,7 +369,11 @@ function keepAliveOf({ connection, packet }: Newcomer): number {
 }
 
 /** What the CONNACK says to a client of 5.0: to this one, and what 5.0 lets a server say about itself. */
-function connackProperties(newcomer: Newcomer, { identity, exchange }: Open, keepAlive: number): ConnackProperties {
+function connackProperties(
+  newcomer: Newcomer,
+  { identity, exchange, bridge }: Open,
+  keepAlive: number,
+): ConnackProperties {
   const { connection, packet, data } = newcomer;
   const properties: ConnackProperties = {};
   if (!connection.traits.hasProperties) return properties;
@@ -375,6 +381,7 @@ function connackProperties(newcomer: Newcomer, { identity, exchange }: Open, kee
   if (packet.clientId === '') properties.assignedClientIdentifier = identity.clientId; // [MQTT5 3.1.3-7]
   if (keepAlive !== packet.keepalive) properties.serverKeepAlive = keepAlive;
   if (granted !== wanted) properties.sessionExpiryInterval = granted;
+  if (bridge !== null) properties.userProperties = bridge.properties;
   if (exchange !== null) properties.authenticationMethod = exchange.method;
   if (data !== null) properties.authenticationData = data;
   addServerLimits(connection, packet, properties);

@@ -102,8 +102,8 @@ const lengthBytesMax = 4;
 
 export class Framer<Packet = ControlPacket> {
   /**
-   * In which version's form the client is answered: known even if the rest of its CONNECT is malformed; 0 before it. Who
-   * has sent the CONNECT sets it before anything is read.
+   * In which version's form the client is answered: known even if the rest of its CONNECT is malformed; 0 before it.
+   * Who has sent the CONNECT sets it before anything is read.
    */
   version: ProtocolVersion | 0 = 0;
   readonly #decoder: PacketDecoder<Packet>;

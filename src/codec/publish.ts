@@ -179,7 +179,7 @@ const isOfThisHop = (id: number) =>
   id === PropertyId.topicAlias || id === PropertyId.messageExpiryInterval || id === PropertyId.subscriptionIdentifier;
 
 /** The end of a property that has been checked before. */
-function propertyEnd(bytes: Buffer, at: number): number {
+export function propertyEnd(bytes: Buffer, at: number): number {
   const text = (from: number) => from + 2 + bytes.readUInt16BE(from);
   switch (bytes[at]) {
     case PropertyId.payloadFormatIndicator:

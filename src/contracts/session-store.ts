@@ -139,6 +139,7 @@ export interface RestoredState {
   readonly sessions: Iterable<RestoredSession>;
   readonly retained: Iterable<Message>;
   readonly wills: Iterable<StoredPendingWill>;
+  readonly notes: ReadonlyMap<string, Buffer>;
   /** No message has a higher number. */
   readonly lastMessageId: number;
 }
@@ -190,6 +191,11 @@ export interface SessionStore {
   removeWill(number: number): void;
   putRetained(message: Message): void;
   removeRetained(topic: Topic): void;
+  /**
+   * What a part of the broker remembers for itself, under a name of its own: at most 1,024 bytes of UTF-8. Of what is
+   * staged of one name, the last word is written. Null: it is forgotten. The value is copied.
+   */
+  putNote(name: string, value: Uint8Array | null): void;
 
   /**
    * Whether messages that wait may be left to the store, so that they take no memory: then `peekDelivery` and

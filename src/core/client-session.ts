@@ -59,6 +59,8 @@ export interface ClientSession {
   readonly received: { has(packetId: PacketId): boolean };
   /** QoS 1 and 2 messages sent and not yet acknowledged; and a packet identifier that none will have for long. */
   readonly window: { readonly count: number; readonly distantId: PacketId };
+  /** Messages with numbers up to this one may have been sent to it, in this run of the broker or an earlier one. */
+  readonly sentUpTo: number;
   /** Messages that wait for it, and what these take: see `queuedBytes`. */
   readonly queue: { readonly length: number; readonly bytes: number };
   /** The largest packet that the client takes, in bytes. */

@@ -1,5 +1,6 @@
 /**
- * The files of TLS for a connection outwards: read for each attempt, so that renewed ones are used from the next one on.
+ * The files of TLS for a connection outwards: read for each attempt, so that renewed ones are used from the next one
+ * on.
  */
 import { createHash } from 'node:crypto';
 import type { ConnectionOptions } from 'node:tls';

@@ -1,8 +1,8 @@
 /**
  * MQTT over WebSocket in a client's role. [MQTT5 6]
  *
- * All of it is `ws`, which masks what it sends as a client must [RFC 6455 5.3]: a bridge over WebSocket is there to pass
- * through a proxy, and the copy that this costs is not felt beside it.
+ * All of it is `ws`, which masks what it sends as a client must [RFC 6455 5.3]: a bridge over WebSocket is there to
+ * pass through a proxy, and the copy that this costs is not felt beside it.
  */
 import type { Socket } from 'node:net';
 import { type ConnectionOptions, TLSSocket } from 'node:tls';

@@ -22,7 +22,7 @@ export class MemoryStore implements SessionStore {
   onUrgent: () => void = () => {};
 
   async load() {
-    return { sessions: [], retained: [], wills: [], lastMessageId: 0 };
+    return { sessions: [], retained: [], wills: [], notes: new Map<string, Buffer>(), lastMessageId: 0 };
   }
 
   nextSessionId(): number {
@@ -58,6 +58,7 @@ export class MemoryStore implements SessionStore {
   removeWill(): void {}
   putRetained(): void {}
   removeRetained(): void {}
+  putNote(): void {}
 
   peekDelivery() {
     return null;

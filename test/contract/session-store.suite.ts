@@ -69,9 +69,9 @@ export function describeStore(
       underTest ??= await create();
       await store?.close();
       store = await underTest.open();
-      const { sessions, retained, wills, lastMessageId } = await store.load();
+      const { sessions, retained, wills, notes, lastMessageId } = await store.load();
       const restored: RestoredSession[] = [...sessions];
-      return { store, sessions: restored, retained: [...retained], wills: [...wills], lastMessageId };
+      return { store, sessions: restored, retained: [...retained], wills: [...wills], notes, lastMessageId };
     }
 
     async function cleanUp(): Promise<void> {
@@ -454,6 +454,26 @@ export function describeStore(
         ['a', 'new'],
         ['d', 'last'],
       ]);
+    });
+
+    test('notes, as they were put last, until they are forgotten', async () => {
+      const { store } = await start();
+      for (const text of ['first', 'second']) store.putNote('bridge/a', Buffer.from(text));
+      store.putNote('bridge/ö', Buffer.alloc(0));
+      store.putNote('gone', Buffer.from('x'));
+      await committed(store);
+      store.putNote('gone', null);
+      await committed(store);
+
+      const { notes, store: again } = await start();
+      expect([...notes].map(([name, value]) => [name, value.toString()])).toEqual([
+        ['bridge/a', 'second'],
+        ['bridge/ö', ''],
+      ]);
+      again.putNote('bridge/a', null);
+      await committed(again);
+
+      expect([...(await start()).notes.keys()]).toEqual(['bridge/ö']);
     });
 
     test('wills of clients that are gone, until they are removed, and as they were put last', async () => {

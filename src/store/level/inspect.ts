@@ -30,6 +30,7 @@ const readers: Readonly<Record<number, { name: string; read(value: Buffer, at: B
   [Prefix.subscription]: { name: 'subscription', read: (value, at) => readSubscription(value, restOf(at).toString()) },
   [Prefix.floor]: { name: 'acknowledgement floor', read: readFloor },
   [Prefix.will]: { name: 'will', read: (value, at) => readWill(value, numberOf(at)) },
+  [Prefix.note]: { name: 'note', read: () => true },
   [Prefix.message]: {
     name: 'message',
     read: (value, at) => {

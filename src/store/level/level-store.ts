@@ -376,6 +376,11 @@ export class LevelStore implements SessionStore {
     this.#mark(durabilityOf(topic, this.#options));
   }
 
+  putNote(name: string, value: Uint8Array | null): void {
+    this.#collecting.note(name, value);
+    this.#mark(this.#options.durability);
+  }
+
   #state(sid: number): SessionState {
     let state = this.#sessions.get(sid);
     if (state === undefined) this.#sessions.set(sid, (state = new SessionState()));

@@ -53,6 +53,7 @@ export interface Loaded {
   readonly sessions: RestoredSession[];
   readonly retained: Message[];
   readonly wills: StoredPendingWill[];
+  readonly notes: ReadonlyMap<string, Buffer>;
   readonly lastMessageId: number;
   readonly lastSessionId: number;
 }
@@ -96,9 +97,11 @@ export async function loadAll(
   const wills: StoredPendingWill[] = [];
   await readEach(Prefix.will, (at, value) => wills.push(readWill(value, numberOf(at))));
   await readEach(Prefix.quarantine, (at, value) => quarantine.restore(at, value));
+  const notes = new Map<string, Buffer>();
+  await readEach(Prefix.note, (at, value) => notes.set(at.toString('utf8', 1), value));
   if (damaged > 0) log.warn({ records: damaged }, 'damaged records were set aside; see sluice db check');
   const lastNumber = wills.reduce((last, { number }) => Math.max(last, number), lastMessageId);
-  return { sessions, retained, wills, lastMessageId: lastNumber, lastSessionId };
+  return { sessions, retained, wills, notes, lastMessageId: lastNumber, lastSessionId };
 }
 
 type ReadEach = (prefix: number, read: (at: Buffer, value: Buffer) => void) => Promise<void>;

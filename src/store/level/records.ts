@@ -11,6 +11,7 @@
  * | `22` sid, filter | subscription, and whether retained messages are owed for it |
  * | `23` sid | acknowledgement floor, and what is acknowledged above it |
  * | `24` number | will of a client that is gone: when it is due, and whose it is |
+ * | `25` name | note of a part of the broker, in a form of its own |
  * | `30` message | recipients, size, expiry; its content, or the number of it if it is large or shared |
  * | `31` message | content: topic, properties and payload; the number is that of the first message that has it |
  * | `32` sid, packet id | inbound QoS 2 |
@@ -22,9 +23,9 @@
  * Numbers in keys are big-endian, so the order of the keys is the order of the numbers. Large content stands in a
  * record of its own, so that a start need not decode it.
  *
- * Formats 2 to 4 are read as well. Format 2 has in the commit what may have been sent before, and wills of clients
- * that are gone in their sessions; it has neither progress nor owed retained messages. Before format 4 no content is
- * shared, and before format 5 all subscription identifiers stand with the recipients.
+ * Formats 2 to 5 are read as well. Format 2 has in the commit what may have been sent before, and wills of clients that
+ * are gone in their sessions; it has neither progress nor owed retained messages. Before format 4 no content is shared,
+ * before format 5 all subscription identifiers stand with the recipients, and before format 6 there are no notes.
  */
 import type { PublishedMessage } from '../../contracts/hooks.ts';
 import type { QuarantinedMessage, QuarantineEntry } from '../../contracts/pipeline.ts';
@@ -44,7 +45,7 @@ import type { ProtocolVersion } from '../../protocol/traits.ts';
 import { ByteReader, type ByteWriter, CorruptValue } from './bytes.ts';
 import { readIdentity, writeIdentity } from './identity.ts';
 
-export const format = 5;
+export const format = 6;
 /** Older ones cannot be read. */
 export const oldestFormat = 2;
 
@@ -56,6 +57,7 @@ export const Prefix = {
   subscription: 0x22,
   floor: 0x23,
   will: 0x24,
+  note: 0x25,
   message: 0x30,
   content: 0x31,
   received: 0x32,
@@ -94,6 +96,8 @@ export function idListKey(sid: number, number: number): Buffer {
   rest.writeUInt32BE(number % 2 ** 32, 4);
   return key(Prefix.idList, sid, rest);
 }
+/** Of a note. */
+export const noteKey = (name: string): Buffer => Buffer.concat([Buffer.of(Prefix.note), Buffer.from(name)]);
 /** What a topic retains, into bytes that are there already: as many as the longest topic has, and one. */
 export function fillTopicKey(bytes: Buffer, topic: Topic): Buffer {
   bytes[0] = Prefix.retained;

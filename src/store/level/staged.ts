@@ -9,7 +9,16 @@ import type { ByteWriter } from './bytes.ts';
 import type { Batch } from './disk.ts';
 import type { IdList } from './id-lists.ts';
 import type { Recipient, ResidentMessage } from './message-ring.ts';
-import { fillKey, fillTopicKey, idListKey, Prefix, writeContent, writeIdList, writeMessage } from './records.ts';
+import {
+  fillKey,
+  fillTopicKey,
+  idListKey,
+  noteKey,
+  Prefix,
+  writeContent,
+  writeIdList,
+  writeMessage,
+} from './records.ts';
 
 /** Content with a record of its own, and a message that has it. */
 interface StagedContent {
@@ -44,6 +53,7 @@ export class LevelChanges implements ChangeSet {
 /** What a record, a message or one more recipient takes in memory beside its bytes, about. */
 const overheadBytes = 200;
 const recipientBytes = 100;
+const noteBytes = 200;
 /** To write a record takes as long as to copy so many bytes, and each recipient of a message as long as some more. */
 const recordBytes = 1_024;
 const recipientCost = 32;
@@ -78,6 +88,8 @@ export class Staged {
   readonly quarantined = new Map<number, Buffer>();
   /** What topics retain from now on, by their names: only the last word on each is written. */
   readonly #retained = new Map<string, RetainedChange>();
+  /** Notes by their names; null: forgotten. */
+  readonly #notes = new Map<string, Buffer | null>();
   /** Of `bytes`, those of messages. */
   #messageBytes = 0;
   /** Answers wait for it. */
@@ -101,12 +113,13 @@ export class Staged {
   get isEmpty(): boolean {
     const { wanted, doneMessages, floors } = this;
     if (wanted > 0 || doneMessages.length > 0 || floors.size > 0) return false;
-    return this.#retained.size === 0 && this.#records.length === 0 && this.quarantined.size === 0;
+    const { size } = this.#notes;
+    return this.#retained.size === 0 && this.#records.length === 0 && this.quarantined.size === 0 && size === 0;
   }
 
   /** Without those whose loss costs a redelivery at most. */
   get changes(): number {
-    return this.wanted + this.#retained.size + this.#records.length + this.quarantined.size;
+    return this.wanted + this.#retained.size + this.#records.length + this.quarantined.size + this.#notes.size;
   }
 
   /** How many records are put or deleted. */
@@ -225,6 +238,14 @@ export class Staged {
     return true;
   }
 
+  /** The value is copied; null: it is forgotten. */
+  note(name: string, value: Uint8Array | null): void {
+    const before = this.#notes.get(name);
+    if (before === undefined) this.#count(noteBytes + name.length);
+    this.#count((value?.length ?? 0) - (before?.length ?? 0));
+    this.#notes.set(name, value === null ? null : Buffer.from(value));
+  }
+
   /** `message` owns its bytes; null: nothing any more. */
   retain(topic: Topic, message: Message | null): void {
     const before = this.#retained.get(topic.name);
@@ -245,6 +266,9 @@ export class Staged {
     }
     for (const [id, value] of this.quarantined) {
       if (budget.spend(put(batch, fillKey(numberKey, Prefix.quarantine, id), value))) yield;
+    }
+    for (const [name, value] of this.#notes) {
+      if (budget.spend(value === null ? remove(batch, noteKey(name)) : put(batch, noteKey(name), value))) yield;
     }
     for (const { topic, message } of this.#retained.values()) {
       const key = fillTopicKey(topicKey, topic);

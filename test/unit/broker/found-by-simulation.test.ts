@@ -42,7 +42,7 @@ test('a session that ended with its connection has no queue that could keep out 
   const dying = { sid: 1, clientId: 'dying', expirySeconds: 100, will: { message, delaySeconds: 0 }, ...last };
   const ended = { sid: 2, clientId: 'ended', expirySeconds: 0, will: null, ...last };
   const sessions = [dying, ended].map((session) => ({ session, ...nothing }));
-  restore(world.core, { sessions, retained: [], wills: [], lastMessageId: 0 });
+  restore(world.core, { sessions, retained: [], wills: [], notes: new Map(), lastMessageId: 0 });
   world.core.advance(start + 20_000);
   expect(there).toEqual([undefined]);
 });
@@ -56,7 +56,7 @@ test('a will that was on its way at a crash goes before the one that its client 
   const nothing = { subscriptions: [], sendings: [], received: [], backlog: { messages: 0, bytes: 0 } };
   const session = { sid: 1, ...client, expirySeconds: 100, disconnectedAt: null, progress: null, will: will('next') };
   const wills = [{ number: 1, ...client, dueAt: start - 1, will: will('first') }];
-  restore(world.core, { sessions: [{ session, ...nothing }], retained: [], wills, lastMessageId: 1 });
+  restore(world.core, { sessions: [{ session, ...nothing }], retained: [], wills, notes: new Map(), lastMessageId: 1 });
   world.connected('c');
   const before = [...world.told];
   world.core.advance(start + 20_000);

@@ -1,0 +1,160 @@
+/** What two Sluices promise each other beyond MQTT: each message once, also over lost sessions, and none goes round. */
+import { setTimeout } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { program } from '../../src/contracts/roles.ts';
+import { type BridgedBroker, bridgedBrokers, bridgeTo } from '../support/bridged.ts';
+import { type Received, WireClient } from '../support/wire-client.ts';
+import { eventually } from '../unit/net/eventually.ts';
+
+const brokers = bridgedBrokers();
+const everything = [{ filter: '#', direction: 'both' as const, qos: 2 as const }];
+const textOf = ({ topic, payload }: Received) => `${topic} ${payload}`;
+
+/** Collects all that is published, until nothing more comes. */
+async function listener(broker: BridgedBroker): Promise<{ readonly seen: string[]; readonly paths: unknown[] }> {
+  const client = await WireClient.connect(broker.port, { version: 5 });
+  await client.subscribe('#', { qos: 0 });
+  const seen: string[] = [];
+  const paths: unknown[] = [];
+  const read = async () => {
+    for (;;) {
+      const message = await client.next('publish').catch(() => null);
+      if (message === null) return;
+      seen.push(textOf(message));
+      paths.push(message.properties?.userProperties);
+    }
+  };
+  read();
+  return { seen, paths };
+}
+
+async function quiet(...all: { readonly seen: string[] }[]): Promise<void> {
+  let before = -1;
+  for (;;) {
+    const count = all.reduce((sum, { seen }) => sum + seen.length, 0);
+    if (count === before) return;
+    before = count;
+    await setTimeout(150);
+  }
+}
+
+async function publish(broker: BridgedBroker, topic: string, payload: string, qos: 0 | 1 | 2 = 1): Promise<void> {
+  const client = await WireClient.connect(broker.port, { version: 5 });
+  await client.publish(topic, payload, { qos });
+  await client.disconnect();
+}
+
+test('in a ring of three each message comes to each broker once', async () => {
+  const [a, b, c] = [await brokers.start(), await brokers.start(), await brokers.start()];
+  for (const [from, to] of [
+    [a, b],
+    [b, c],
+    [c, a],
+  ] as const) {
+    await from.stop();
+    from.config = { bridges: [bridgeTo(to.port, { topics: everything, clientId: `from-${from.port}` })] };
+    await from.start();
+  }
+  await Promise.all([a.connected(), b.connected(), c.connected()]);
+  const all = [await listener(a), await listener(b), await listener(c)];
+
+  for (const qos of [0, 1, 2] as const) await publish(a, `t/${qos}`, 'x', qos);
+  await eventually(() => all.every(({ seen }) => seen.length >= 3));
+  await quiet(...all);
+
+  // Two ways lead from one broker to another, so it may come by both.
+  for (const { seen } of all) {
+    expect(new Set(seen)).toEqual(new Set(['t/0 x', 't/1 x', 't/2 x']));
+    expect(seen.length).toBeLessThanOrEqual(6);
+  }
+});
+
+test('two bridges between the same brokers send nothing round', async () => {
+  const north = await brokers.start();
+  const bridges = ['one', 'two'].map((name) => bridgeTo(north.port, { name, clientId: name, topics: everything }));
+  const south = await brokers.start({ bridges });
+  await Promise.all([south.connected('one'), south.connected('two')]);
+  const all = [await listener(north), await listener(south)];
+
+  await publish(north, 'a', 'x');
+  await publish(south, 'b', 'y');
+  await quiet(...all);
+
+  expect(all.map(({ seen }) => new Set(seen))).toEqual([new Set(['a x', 'b y']), new Set(['a x', 'b y'])]);
+});
+
+test('two brokers that bridge to each other send nothing round', async () => {
+  const [north, south] = [await brokers.start(), await brokers.start()];
+  for (const [from, to] of [
+    [north, south],
+    [south, north],
+  ] as const) {
+    await from.stop();
+    from.config = { bridges: [bridgeTo(to.port, { topics: everything, clientId: `from-${from.port}` })] };
+    await from.start();
+  }
+  await Promise.all([north.connected(), south.connected()]);
+  const all = [await listener(north), await listener(south)];
+
+  await publish(north, 'a', 'x');
+  await quiet(...all);
+
+  expect(all.map(({ seen }) => new Set(seen))).toEqual([new Set(['a x']), new Set(['a x'])]);
+});
+
+test('a message says through which brokers it has come, and nothing else of the bridge', async () => {
+  const north = await brokers.start();
+  const south = await brokers.start({ bridges: [bridgeTo(north.port, { topics: everything })] });
+  await south.connected();
+  const heard = await listener(north);
+
+  await publish(south, 'a', 'x');
+  await eventually(() => heard.seen.length === 1);
+
+  expect(heard.paths).toEqual([{ 'sluice-path': expect.stringMatching(/^[\w-]{12}$/) }]);
+});
+
+for (const direction of ['out', 'in'] as const) {
+  test(`what is sent again comes once, also if the peer has lost the session (${direction})`, async () => {
+    const cloud = await brokers.start();
+    const topics = [{ filter: '#', direction, qos: 1 as const }];
+    const edge = await brokers.start({ bridges: [bridgeTo(cloud.port, { topics })] });
+    await edge.connected();
+    const [from, to] = direction === 'out' ? [edge, cloud] : [cloud, edge];
+    const heard = await listener(to);
+    const client = await WireClient.connect(from.port, { version: 5 });
+
+    for (let i = 0; i < 40; i++) {
+      await client.publish('a', `${i}`, { qos: 1 });
+      // Whatever is under way is cut off.
+      if (i % 5 === 0) await edge.app!.bridges.get('up')!.cut();
+    }
+    await eventually(() => heard.seen.length >= 40);
+    await quiet(heard);
+
+    expect(heard.seen).toEqual(Array.from({ length: 40 }, (_, i) => `a ${i}`));
+  });
+}
+
+test('a peer that has lost the session of a bridge takes none of its messages twice', async () => {
+  const peer = await brokers.start();
+  const edge = await brokers.start({
+    bridges: [bridgeTo(peer.port, { topics: [{ filter: '#', direction: 'out', qos: 1 }] })],
+  });
+  await edge.connected();
+  const heard = await listener(peer);
+  const client = await WireClient.connect(edge.port, { version: 5 });
+
+  for (let i = 0; i < 20; i++) {
+    const sent = client.publish('a', `${i}`, { qos: 1 });
+    if (i % 4 === 0) {
+      await edge.app!.bridges.get('up')!.cut();
+      await peer.app!.commands.receive('sessions delete', { clientId: 'the-bridge' }, program).catch(() => {});
+    }
+    await sent;
+  }
+  await eventually(() => heard.seen.length >= 20);
+  await quiet(heard);
+
+  expect(heard.seen).toEqual(Array.from({ length: 20 }, (_, i) => `a ${i}`));
+});

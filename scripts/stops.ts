@@ -233,6 +233,7 @@ const reloads = new Reloads({
     reopenLogs: async () => {},
     audit: null,
     broker,
+    bridges: { use: async () => {} },
     pipelines,
     authentication: null,
     authorization,

@@ -5,6 +5,7 @@
 import type { AuditLog } from './admin/audit.ts';
 import type { BrokerFigures } from './broker/figures.ts';
 import type { AlarmDeclaration, AlarmFinding } from './contracts/alarms.ts';
+import type { BridgeView } from './contracts/commands/bridges.ts';
 import type { ExpiringFile, Listener } from './contracts/transport.ts';
 import { endsIn, stagesBehind } from './net/expiry.ts';
 
@@ -14,6 +15,11 @@ export interface AlarmSources {
   /** What the file system with the data has left; null: not known, or there is none. */
   readonly diskFreeBytes: () => number | null;
   readonly listeners: () => Iterable<Pick<Listener, 'url' | 'expiring'>>;
+  readonly bridges: Iterable<{
+    readonly name: string;
+    readonly state: BridgeView['state'];
+    readonly problem: string | null;
+  }>;
   readonly audit: Pick<AuditLog, 'isFailing' | 'waiting' | 'lost'> | null;
 }
 
@@ -23,7 +29,7 @@ const mebibyte = 1_048_576;
 const freeBytesLeast = { warning: 1_024 * mebibyte, critical: 128 * mebibyte };
 
 export function alarmsOf(sources: AlarmSources): readonly AlarmDeclaration[] {
-  return [...ofStore(sources), ...ofLoad(sources), ...ofFiles(sources)];
+  return [...ofStore(sources), ...ofLoad(sources), ...ofBridges(sources), ...ofFiles(sources)];
 }
 
 function ofStore({ figures, diskFreeBytes }: AlarmSources): AlarmDeclaration[] {
@@ -115,6 +121,26 @@ function ofLoad({ figures }: AlarmSources): AlarmDeclaration[] {
       lastsSeconds: 10,
       awaySeconds: 30,
       look: lateness(figures),
+    },
+  ];
+}
+
+function ofBridges({ bridges }: AlarmSources): AlarmDeclaration[] {
+  return [
+    {
+      name: 'bridge-down',
+      severity: 'warning',
+      what: 'A bridge has not found its peer for half a minute',
+      remedy:
+        'See why (sluice bridges list): its address, credentials, certificates, or the peer itself. Messages wait for it',
+      lastsSeconds: 30,
+      look: () =>
+        [...bridges]
+          .filter(({ state }) => state === 'waiting' || state === 'connecting')
+          .map(({ name, problem }) => ({
+            about: name,
+            text: `The bridge ${name} is not connected${problem === null ? '' : `: ${problem}`}`,
+          })),
     },
   ];
 }

@@ -2,7 +2,6 @@
  * The composition root: configuration in, running system out. The only file that knows all parts.
  */
 
-import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { accessHandlers } from './admin/access.ts';
 import { Alarms, alarmHandlers } from './admin/alarms.ts';
@@ -31,13 +30,16 @@ import { openAuthentication, withAuthentication } from './authentication.ts';
 import { systemGarbage } from './base/garbage.ts';
 import { memoryCeiling } from './base/memory-ceiling.ts';
 import { Stop } from './base/stop.ts';
-import { Bridges } from './bridge/bridges.ts';
+import { bridgeHandlers } from './bridge/bridge-commands.ts';
+import type { Bridges } from './bridge/bridges.ts';
+import { openBridges } from './bridging.ts';
 import { Broker } from './broker/broker.ts';
 import { type BrokerEventMap, eventNames } from './broker/events.ts';
 import { version } from './broker/version.ts';
 import { ConfigError } from './config/error.ts';
 import { ConfigInForce } from './config/in-force.ts';
 import type { ReadConfig } from './config/load.ts';
+import { maskedConfig } from './config/masked.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
 import type { CommandHandlers } from './contracts/commands.ts';
@@ -49,13 +51,11 @@ import { mayCall } from './contracts/roles.ts';
 import type { SessionStore } from './contracts/session-store.ts';
 import type { ByteStream, Listener } from './contracts/transport.ts';
 import { openAudit, openLog, tellConnections, tellStart } from './logs.ts';
-import { dial } from './net/connect.ts';
 import { checkAddresses, listen } from './net/listen.ts';
 import { listenerMetrics } from './net/metrics.ts';
 import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-files.ts';
 import type { ListenerOptions, TlsOptions } from './net/options.ts';
 import { RestartableListener } from './net/restartable.ts';
-import { clientTls } from './net/tls-client.ts';
 import { loadTls } from './net/tls-material.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
@@ -168,7 +168,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   stop.add((deadline) => broker.close({ closePipeline: () => pipelines.close(), deadline }));
   tellConnections(settings, config, log);
   startTicking(broker, pipelines, stop);
-  const bridges = openBridges(parts, options);
+  const bridges = openBridges(parts, options.environment);
   const listeners: RestartableListener[] = [];
   if (parts.store instanceof LevelStore) broker.metrics.add(parts.store.metrics);
   stop.add(() => Promise.all(listeners.map((listener) => listener.close())));
@@ -181,12 +181,12 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
     reread: reread === undefined ? undefined : () => reread().config,
   });
   const applied = (next: Config) => inForce.reloaded(next);
-  const reloads = new Reloads({ ...parts, reread, applied, listeners, adminListeners });
+  const reloads = new Reloads({ ...parts, bridges, reread, applied, listeners, adminListeners });
   stop.add((deadline) => deadline.allows(reloads.settled));
   const reload = () => reloads.reload();
   const hangUp = () => reloads.hangUp();
   const condition = () => conditionOf(broker, config, listeners, isOpen);
-  const alarms = openAlarms(parts, [listeners, adminListeners]);
+  const alarms = openAlarms(parts, bridges, [listeners, adminListeners]);
   const status = new StatusPage({
     ...{ broker, config, listeners, adminListeners, alarms, now: Date.now },
     configFile: options.configFile === undefined ? null : resolve(options.configFile),
@@ -198,7 +198,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const sessions = await openSessions(config, log);
   stop.add(() => sessions.close());
   const { packetBytes } = config.limits;
-  const running: Running = { listeners, adminListeners, alarms, status, inForce, keys, links, reload };
+  const running: Running = { bridges, listeners, adminListeners, alarms, status, inForce, keys, links, reload };
   const commands = new Commands(handlersOf(parts, running, options), audit);
   const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics, condition };
   const api = new Api({
@@ -212,7 +212,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   await openListeners(parts, options, listeners);
   isOpen = true;
   tellStart({ config, ...options, listeners, adminListeners }, log);
-  await bridges.use(config.bridges);
+  await bridges.start(config.bridges);
   const close = () => stop.close();
   return {
     broker,
@@ -228,28 +228,10 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   };
 }
 
-function openBridges({ broker, quarantine, settings }: Parts, { environment = {} }: AppOptions): Bridges {
-  const frameBytesMax = 2 * settings.limits.packetBytes;
-  return broker.attach(
-    (context) =>
-      new Bridges(context, {
-        ...{ quarantine, environment },
-        clientIdOf: (name) => `${hostname()}.${name}`,
-        dial: ({ address, tls, timeoutMs }, accept, failed) => {
-          const isSecure = address.kind === 'tls' || address.kind === 'wss';
-          return dial(
-            { address, tls: isSecure ? () => clientTls(tls ?? {}) : null, timeoutMs, frameBytesMax },
-            accept,
-            failed,
-          );
-        },
-      }),
-  );
-}
-
 /** `listeners`: those there are at any time. */
 function openAlarms(
   { broker, audit, logs, store }: Parts,
+  bridges: Bridges,
   listeners: readonly (readonly Pick<Listener, 'url' | 'expiring'>[])[],
 ): Alarms {
   const free =
@@ -258,6 +240,7 @@ function openAlarms(
     figures: () => broker.figures(),
     diskFreeBytes: () => ([...(free?.samples() ?? [])][0]?.value as number | undefined) ?? null,
     listeners: () => listeners.flat(),
+    bridges,
     audit,
   };
   const alarms = new Alarms(alarmsOf(sources), logs.broker, Date.now);
@@ -402,6 +385,7 @@ async function openListeners(
 
 /** What is put together for a broker that runs. */
 interface Running {
+  readonly bridges: Bridges;
   readonly listeners: readonly RestartableListener[];
   readonly adminListeners: readonly ApiListener[];
   readonly alarms: Alarms;
@@ -440,6 +424,7 @@ function handlersOf(parts: Parts, running: Running, { configFile }: AppOptions):
       countOf: (url) => broker.listenerCounts.of(url),
       disconnectFrom: (url) => broker.disconnectFrom(url),
     }),
+    ...bridgeHandlers(running.bridges, (bridge) => maskedConfig({ bridges: [bridge] }).bridges[0]!),
     ...commandsOf(parts),
     ...explainHandlers(parts),
     ...broker.commandHandlers,

@@ -1,12 +1,13 @@
 /**
- * `sluice reload` and SIGHUP: pipelines, authentication, rules and certificates of a running broker are replaced by
- * those of the configuration as it is now. One reload runs after the other, so the configuration that was read last
- * counts.
+ * `sluice reload` and SIGHUP: pipelines, authentication, rules, certificates and bridges of a running broker are
+ * replaced by those of the configuration as it is now. One reload runs after the other, so the configuration that was
+ * read last counts.
  */
 import type { AuditLog } from './admin/audit.ts';
 import type { Authentication } from './auth/authentication/authentication.ts';
 import type { Authorization } from './auth/authorization/authorization.ts';
 import { prepareAuthentication } from './authentication.ts';
+import type { Bridges } from './bridge/bridges.ts';
 import type { Broker } from './broker/broker.ts';
 import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
@@ -26,6 +27,7 @@ export interface ReloadParts {
   readonly reopenLogs: () => Promise<void>;
   readonly audit: AuditLog | null;
   readonly broker: Broker;
+  readonly bridges: Pick<Bridges, 'use'>;
   readonly pipelines: Pipelines;
   readonly authentication: Authentication | null;
   readonly authorization: Authorization;
@@ -57,7 +59,7 @@ export class Reloads {
   }
 
   async #reload(): Promise<string> {
-    const { reread, audit, broker, pipelines, authentication, authorization } = this.#parts;
+    const { reread, audit, broker, bridges, pipelines, authentication, authorization } = this.#parts;
     const log = this.#parts.logs.broker;
     // Whatever becomes of the rest: who moved the files away waits for this.
     await this.#parts.reopenLogs();
@@ -78,9 +80,10 @@ export class Reloads {
       });
       prepared?.apply();
       authorization.use(nextRules);
+      await bridges.use(next.bridges);
       this.#parts.applied(next);
       await broker.reclassify();
-      const text = `${next.pipelines.length} pipelines reloaded, with authentication, rules and certificates; other settings take effect at the next start`;
+      const text = `${next.pipelines.length} pipelines reloaded, with authentication, rules, certificates and bridges; other settings take effect at the next start`;
       log.info({}, text);
       audit?.record({ event: 'reloaded', outcome: 'done' });
       return text;

@@ -8,6 +8,7 @@ import type { BrokerContext } from '../broker/broker-context.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import { openProperties } from '../codec/publish-properties.ts';
 import { type BridgeSettings, parseAddress } from '../contracts/bridge-settings.ts';
+import type { BridgeView } from '../contracts/commands/bridges.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { QuarantineStore } from '../contracts/pipeline.ts';
 import type { Accept, PeerAddress } from '../contracts/transport.ts';
@@ -46,7 +47,9 @@ export interface BridgeWorld {
   readonly clientIdOf: (name: string) => string;
 }
 
-export type BridgeState = 'stopped' | 'waiting' | 'connecting' | 'connected';
+export type BridgeState = BridgeView['state'];
+
+type BridgeCounts = Pick<BridgeView, 'messagesOut' | 'bytesOut' | 'messagesIn' | 'bytesIn' | 'skipped'>;
 
 /** A link that has lasted so long counts as one that works: the next attempt comes soon. */
 const stableMs = 10_000;
@@ -79,6 +82,13 @@ export class Bridge {
   #whenClosed: (() => void) | null = null;
   readonly #series: Series;
   #fromPeer: FromPeer | null = null;
+  #isSluice = false;
+  /** Since when it is in its state. */
+  #since: number;
+  #connects = 0;
+  #quarantined = 0;
+  /** What links have counted that are gone. */
+  #before: BridgeCounts = { messagesOut: 0, bytesOut: 0, messagesIn: 0, bytesIn: 0, skipped: 0 };
 
   constructor(world: BridgeWorld, settings: BridgeSettings) {
     this.#world = world;
@@ -88,6 +98,7 @@ export class Bridge {
     this.#manners = mannersOf(settings.version);
     this.#backoff = this.#newBackoff();
     this.#timer = new Timer(() => this.#onTimer());
+    this.#since = world.context.core.now;
     this.#series = new Series(world.context, settings.name, () => this.session);
   }
 
@@ -122,9 +133,57 @@ export class Bridge {
   // The session
 
   /** Its session is there from now on, whether the peer is or not. */
-  begin(): void {
+  begin(isPaused: boolean): void {
     this.#subscribeHere();
-    if (this.settings.start === 'automatic') this.resume();
+    if (this.settings.start === 'automatic' && !isPaused) this.resume();
+  }
+
+  /** Its session ends, with what waits there. Returns how many messages these are. */
+  remove(): number {
+    const { session } = this;
+    this.#series.forget();
+    if (session === null) return 0;
+    const { length } = session.queue;
+    this.#world.context.advanceClock();
+    this.#world.context.core.endSession(session);
+    return length;
+  }
+
+  get refusedFilters(): readonly string[] {
+    return [...(this.#subscriptions?.refused ?? [])].map(([filter, why]) => `${filter}: ${why}`);
+  }
+
+  view(): Omit<BridgeView, 'isConfigured'> {
+    const { session } = this;
+    const counts = this.#counts();
+    return {
+      name: this.name,
+      state: this.#state,
+      problem: this.#problem,
+      address: this.settings.addresses[this.#address]!,
+      version: this.#state === 'connected' ? versionOf(this.#link!.traits.label) : null,
+      isSluice: this.#state === 'connected' && this.#isSluice,
+      since: this.#since,
+      connects: this.#connects,
+      queued: session?.queue.length ?? 0,
+      queuedBytes: session?.queue.bytes ?? 0,
+      inFlight: session?.window.count ?? 0,
+      ...counts,
+      quarantined: this.#quarantined,
+    };
+  }
+
+  /** Of all links there were, and of the one there is. */
+  #counts(): BridgeCounts {
+    const { messagesOut, bytesOut, messagesIn, bytesIn, skipped } = this.#before;
+    const [out, into] = [this.#link?.outbound, this.#link === null ? null : this.#fromPeer];
+    return {
+      messagesOut: messagesOut + (out?.messages ?? 0),
+      bytesOut: bytesOut + (out?.bytes ?? 0),
+      messagesIn: messagesIn + (into?.messages ?? 0),
+      bytesIn: bytesIn + (into?.bytes ?? 0),
+      skipped: skipped + (out?.skipped ?? 0) + (into?.skipped ?? 0),
+    };
   }
 
   #subscribeHere(): void {
@@ -194,8 +253,13 @@ export class Bridge {
     this.#link?.cut('cut');
   }
 
+  #become(state: BridgeState): void {
+    this.#state = state;
+    this.#since = this.#world.context.core.now;
+  }
+
   #stop(): void {
-    this.#state = 'stopped';
+    this.#become('stopped');
     this.#world.context.timers.cancel(this.#timer);
     this.#giveUp?.();
     this.#giveUp = null;
@@ -220,7 +284,7 @@ export class Bridge {
 
   #attempt(): void {
     const { settings } = this;
-    this.#state = 'connecting';
+    this.#become('connecting');
     const timeoutMs = settings.connectTimeoutSeconds * 1_000;
     this.#setTimer(timeoutMs);
     const address = parseAddress(settings.addresses[this.#address]!)!;
@@ -340,6 +404,7 @@ export class Bridge {
     });
     if (!packet.sessionPresent) core.forgetReceived(session);
     if (this.#fromPeer !== null && peer !== null) this.#fromPeer.seen = peer.seen;
+    this.#isSluice = peer !== null;
     const marker = link.traits.hasProperties ? new Marker(this.#series.brokerId, peer !== null) : null;
     link.attached(session, limits, marker === null ? null : { marker, peerId: peer?.brokerId ?? null });
     link.park();
@@ -356,7 +421,8 @@ export class Bridge {
   #open(link: Link, session: ClientSession, { sessionPresent }: ConnackPacket): void {
     const { context } = this.#world;
     context.timers.cancel(this.#timer);
-    this.#state = 'connected';
+    this.#become('connected');
+    this.#connects++;
     this.#problem = null;
     this.#failures = 0;
     const { label } = link.traits;
@@ -381,6 +447,7 @@ export class Bridge {
 
   #ended(link: Link, why: string): void {
     if (link !== this.#link) return;
+    this.#before = this.#counts();
     this.#link = null;
     this.#subscriptions = null;
     const wasConnected = this.#state === 'connected';
@@ -407,7 +474,7 @@ export class Bridge {
   }
 
   #wait(why: string, ms: number): void {
-    this.#state = 'waiting';
+    this.#become('waiting');
     this.#problem = why;
     const fields = { bridge: this.name, seconds: Math.round(ms / 100) / 10, why };
     this.#world.context.limitedLog.warn('bridge', fields, 'bridge not connected');
@@ -423,6 +490,7 @@ export class Bridge {
       messageExpiryInterval: expirySeconds < 0 ? undefined : expirySeconds,
       ...openProperties(message),
     };
+    this.#quarantined++;
     quarantine.put({
       message: published,
       clientId: null,
@@ -454,5 +522,7 @@ export class Bridge {
     this.#link?.cut('the broker has ended');
   }
 }
+
+const versionOf = (label: string) => (label === '5.0' ? '5.0' : '3.1.1');
 
 const inWords = (reason: string | undefined) => (reason === undefined ? '' : ` (${reason})`);

@@ -1,26 +1,34 @@
 /**
- * The bridges of a broker, by their names.
+ * The bridges of a broker, by their names: those of the configuration, and those that commands have made, which are
+ * remembered with the data.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Attachment } from '../broker/attachment.ts';
 import type { BrokerContext } from '../broker/broker-context.ts';
 import { PacketDecoder } from '../codec/framer.ts';
 import { fromServer } from '../codec/source.ts';
-import type { BridgeSettings } from '../contracts/bridge-settings.ts';
+import { type BridgeSettings, bridge as bridgeSchema } from '../contracts/bridge-settings.ts';
 import { widestTopicLimits } from '../protocol/topic.ts';
 import { Bridge, type BridgeWorld } from './bridge.ts';
+import { bridgeMetrics } from './metrics.ts';
 
 export type BridgesOptions = Pick<BridgeWorld, 'dial' | 'quarantine' | 'environment' | 'clientIdOf'>;
 
-export class Bridges implements Attachment {
+/** Of notes. */
+const settingsPrefix = 'bridge/settings/';
+const pausedPrefix = 'bridge/paused/';
+
+export class Bridges implements Attachment, Iterable<Bridge> {
   readonly #world: BridgeWorld;
   readonly #bridges = new Map<string, Bridge>();
+  #configured = new Set<string>();
 
   constructor(context: BrokerContext, options: BridgesOptions) {
     const { limits } = context.settings;
     // What is too much here is for the operator to see, and no reason to lose the peer.
     const wide = { ...limits, ...widestTopicLimits, propertyBytes: limits.packetBytes };
     this.#world = { ...options, context, decoder: new PacketDecoder(wide, context.chunks, fromServer) };
+    context.metrics.add(bridgeMetrics(this));
   }
 
   get(name: string): Bridge | null {
@@ -31,16 +39,72 @@ export class Bridges implements Attachment {
     return this.#bridges.values();
   }
 
-  /** Those of a configuration: what has not changed goes on. */
-  async use(all: readonly BridgeSettings[]): Promise<void> {
-    for (const settings of all) {
-      const existing = this.#bridges.get(settings.name);
-      if (existing !== undefined && isDeepStrictEqual(existing.settings, settings)) continue;
-      await existing?.close();
-      const bridge = new Bridge(this.#world, settings);
-      this.#bridges.set(settings.name, bridge);
-      bridge.begin();
+  isConfigured(name: string): boolean {
+    return this.#configured.has(name);
+  }
+
+  /** At the start: those of the configuration, and those that commands have made. */
+  async start(configured: readonly BridgeSettings[]): Promise<void> {
+    const { notes, log } = this.#world.context;
+    await this.use(configured);
+    for (const note of [...notes.names(settingsPrefix)]) {
+      const name = note.slice(settingsPrefix.length);
+      // The configuration has one of this name by now.
+      if (this.#bridges.has(name)) continue;
+      const { data, error } = bridgeSchema.safeParse(JSON.parse(notes.get(note)!.toString()));
+      if (data !== undefined) this.#begin(data);
+      else log.error({ bridge: name, cause: error.message }, 'a bridge that a command made cannot be used any more');
     }
+  }
+
+  /** Those of a configuration: what has not changed goes on, and those that are not in it any more are removed. */
+  async use(configured: readonly BridgeSettings[]): Promise<void> {
+    const before = this.#configured;
+    this.#configured = new Set(configured.map(({ name }) => name));
+    for (const name of before) if (!this.#configured.has(name)) await this.remove(name);
+    for (const settings of configured) {
+      const existing = this.#bridges.get(settings.name);
+      if (existing === undefined || !isDeepStrictEqual(existing.settings, settings)) await this.#replace(settings);
+    }
+  }
+
+  /** One that a command makes, or changes. */
+  async make(settings: BridgeSettings): Promise<Bridge> {
+    this.#world.context.notes.put(settingsPrefix + settings.name, Buffer.from(JSON.stringify(settings)));
+    return this.#replace(settings);
+  }
+
+  async #replace(settings: BridgeSettings): Promise<Bridge> {
+    await this.#bridges.get(settings.name)?.close();
+    return this.#begin(settings);
+  }
+
+  #begin(settings: BridgeSettings): Bridge {
+    const bridge = new Bridge(this.#world, settings);
+    this.#bridges.set(settings.name, bridge);
+    bridge.begin(this.#world.context.notes.get(pausedPrefix + settings.name) !== null);
+    return bridge;
+  }
+
+  pause(name: string): void {
+    this.#world.context.notes.put(pausedPrefix + name, Buffer.alloc(0));
+    this.#bridges.get(name)?.pause();
+  }
+
+  resume(name: string): void {
+    this.#world.context.notes.delete(pausedPrefix + name);
+    this.#bridges.get(name)?.resume();
+  }
+
+  /** With its session, and what waits there; resolves with how many messages these are. */
+  async remove(name: string): Promise<number> {
+    const { notes } = this.#world.context;
+    const bridge = this.#bridges.get(name);
+    if (bridge === undefined) return 0;
+    await bridge.close();
+    this.#bridges.delete(name);
+    for (const prefix of [settingsPrefix, pausedPrefix]) notes.delete(prefix + name);
+    return bridge.remove();
   }
 
   async close(): Promise<void> {

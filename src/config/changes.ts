@@ -14,7 +14,7 @@ export interface ConfigChange {
 }
 
 /** What a reload replaces. */
-const reloaded = /^(pipelines|tests|authorization)(\.|$)/;
+const reloaded = /^(pipelines|tests|authorization|bridges)(\.|$)/;
 const reloadedWithAuthentication =
   /^(authentication|allowAnonymous|authenticationLimits\.cache\w+|listeners\.\d+\.(authentication|allowAnonymous))(\.|$)/;
 
@@ -66,8 +66,8 @@ const isSameListener = (one: Config['listeners'][number], other: Config['listene
 
 /** What is in force once `next` was reloaded. */
 export function afterReload(running: Config, next: Config): Config {
-  const { pipelines, tests, authorization } = next;
-  const parts = { ...running, pipelines, tests, authorization };
+  const { pipelines, tests, authorization, bridges } = next;
+  const parts = { ...running, pipelines, tests, authorization, bridges };
   if (!hasAuthentication(running)) return parts;
   const { authentication, allowAnonymous, authenticationLimits: limits } = next;
   const { cacheSeconds, cacheEntries } = limits;

@@ -8,6 +8,7 @@ import { nearest } from '../base/nearest.ts';
 import { accessCommands } from './commands/access.ts';
 import { alarmCommands } from './commands/alarms.ts';
 import { auditCommands } from './commands/audit.ts';
+import { bridgeCommands } from './commands/bridges.ts';
 import { brokerCommands } from './commands/broker.ts';
 import { clientCommands } from './commands/clients.ts';
 import { diagnosticsCommands } from './commands/diagnostics.ts';
@@ -33,6 +34,7 @@ export const commands = {
   ...alarmCommands,
   ...figureCommands,
   ...listenerCommands,
+  ...bridgeCommands,
   ...operationCommands,
   ...pipelineCommands,
   ...userCommands,

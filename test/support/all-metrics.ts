@@ -2,6 +2,8 @@
 import { Alarms } from '../../src/admin/alarms.ts';
 import { alarmsOf } from '../../src/alarms.ts';
 import type { Metric } from '../../src/base/metrics.ts';
+import type { Bridge } from '../../src/bridge/bridge.ts';
+import { bridgeMetrics } from '../../src/bridge/metrics.ts';
 import { createContext } from '../../src/broker/create-context.ts';
 import type { BrokerFigures } from '../../src/broker/figures.ts';
 import { silentLog } from '../../src/contracts/log.ts';
@@ -32,8 +34,15 @@ export async function allMetrics(): Promise<Metric[]> {
       () => 0,
     ),
   );
-  const alarms = alarmsOf({ figures: () => figures, diskFreeBytes: () => null, listeners: () => [], audit: null });
+  const alarms = alarmsOf({
+    figures: () => figures,
+    diskFreeBytes: () => null,
+    listeners: () => [],
+    bridges: [],
+    audit: null,
+  });
   registry.add(new Alarms(alarms, silentLog, () => 0).metrics);
+  registry.add(bridgeMetrics([{ name: 'cloud', view: () => ({}) as ReturnType<Bridge['view']> }]));
   registry.add(storeMetrics('.', async () => 0));
   return [...registry];
 }

@@ -28,7 +28,9 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   'rules.ts': ['config', 'auth', 'contracts'],
   'pipelines.ts': ['rules.ts', 'config', 'store', 'pipeline', 'contracts', 'protocol'],
   'authentication.ts': ['config', 'auth', 'contracts'],
+  'bridging.ts': ['bridge', 'broker', 'config', 'net', 'contracts'],
   'reload.ts': [
+    'bridge',
     'authentication.ts',
     'pipelines.ts',
     'rules.ts',
@@ -54,6 +56,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'authentication.ts',
     'pipelines.ts',
     'rules.ts',
+    'bridging.ts',
     'bridge',
     'broker',
     'config',

@@ -116,12 +116,18 @@ function ofBroker() {
     },
     diskFreeBytes: null as number | null,
     expiring: [] as Partial<ExpiringFile>[],
+    bridges: [] as {
+      name: string;
+      state: 'stopped' | 'waiting' | 'connecting' | 'connected';
+      problem: string | null;
+    }[],
     audit: { isFailing: false, waiting: 0, lost: 0 },
   };
   const table = alarmsOf({
     figures: () => at.figures as unknown as BrokerFigures,
     diskFreeBytes: () => at.diskFreeBytes,
     listeners: () => [{ url: 'mqtts://a', expiring: at.expiring as ExpiringFile[] }],
+    bridges: { [Symbol.iterator]: () => at.bridges[Symbol.iterator]() },
     audit: at.audit,
   });
   return { at, table, ...watching(table) };

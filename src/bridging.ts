@@ -1,0 +1,34 @@
+/** The bridges of a configuration: what they are given of the world. */
+import { hostname } from 'node:os';
+import { Bridges } from './bridge/bridges.ts';
+import type { Broker } from './broker/broker.ts';
+import type { Config } from './config/schema.ts';
+import type { QuarantineStore } from './contracts/pipeline.ts';
+import { dial } from './net/connect.ts';
+import { clientTls } from './net/tls-client.ts';
+
+export interface BridgingParts {
+  readonly broker: Broker;
+  readonly quarantine: QuarantineStore;
+  readonly settings: Config;
+}
+
+/** None is begun: see `Bridges.start`. */
+export function openBridges(
+  { broker, quarantine, settings }: BridgingParts,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Bridges {
+  const frameBytesMax = 2 * settings.limits.packetBytes;
+  return broker.attach(
+    (context) =>
+      new Bridges(context, {
+        ...{ quarantine, environment },
+        clientIdOf: (name) => `${hostname()}.${name}`,
+        dial: ({ address, tls, timeoutMs }, accept, failed) => {
+          const isSecure = address.kind === 'tls' || address.kind === 'wss';
+          const material = isSecure ? () => clientTls(tls ?? {}) : null;
+          return dial({ address, tls: material, timeoutMs, frameBytesMax }, accept, failed);
+        },
+      }),
+  );
+}

@@ -1,0 +1,97 @@
+/** Connections to other brokers. */
+import { z } from 'zod';
+import { bridge } from '../bridge-settings.ts';
+import { type CommandDeclarations, nothing } from './declaration.ts';
+
+const name = z.string().min(1).max(64).describe('name of a bridge');
+const settings = bridge.describe('as an item of `bridges` in the configuration');
+
+const view = z.strictObject({
+  name,
+  state: z
+    .enum(['stopped', 'waiting', 'connecting', 'connected'])
+    .describe('`waiting`: for the next attempt. `stopped`: paused, or never started'),
+  problem: z.string().nullable().describe('why it is not connected; null: it is, or nothing has gone wrong'),
+  address: z.string().describe('address that it has, or tries next'),
+  version: z.enum(['5.0', '3.1.1']).nullable().describe('of MQTT; null: it is not connected'),
+  isSluice: z.boolean().describe('whether the peer is a Sluice, so that each message is taken once'),
+  since: z.number().describe('since when it is in this state, in milliseconds since the epoch'),
+  connects: z.int().describe('how often it has found its peer since the start'),
+  queued: z.int().describe('messages that wait for the peer'),
+  queuedBytes: z.int().describe('what these take'),
+  inFlight: z.int().describe('messages that the peer has not acknowledged yet'),
+  messagesOut: z
+    .int()
+    .describe('messages that were sent to the peer since the start, those that were sent again included'),
+  bytesOut: z.int().describe('bytes of these'),
+  messagesIn: z.int().describe('messages that came from the peer since the start'),
+  bytesIn: z.int().describe('payloads of these'),
+  skipped: z.int().describe('messages that had been on the other side before, or were taken before'),
+  quarantined: z.int().describe('messages that could not go over it, and were put into the quarantine'),
+  isConfigured: z.boolean().describe('whether it is in the configuration; else it was made by a command'),
+});
+export type BridgeView = z.output<typeof view>;
+
+const ofBridge = z.strictObject({ name });
+
+export const bridgeCommands = {
+  'bridges list': {
+    what: 'lists bridges to other brokers, with what they are at',
+    area: 'broker',
+    role: 'viewer',
+    route: 'GET /bridges',
+    request: nothing,
+    answer: z.strictObject({ bridges: z.array(view).readonly().describe('bridges, in the order of their names') }),
+  },
+  'bridges show': {
+    what: 'tells what a bridge is at, and how it is set',
+    area: 'broker',
+    role: 'viewer',
+    route: 'GET /bridges/{name}',
+    request: ofBridge,
+    answer: view.extend({
+      refusedFilters: z.array(z.string()).readonly().describe('subscriptions that the peer refuses, each with why'),
+      settings: z.record(z.string(), z.unknown()).describe('its settings, without secrets'),
+    }),
+  },
+  'bridges create': {
+    what: 'makes a bridge, which stays until it is removed',
+    area: 'broker',
+    role: 'admin',
+    route: 'POST /bridges',
+    request: z.strictObject({ settings }),
+    answer: view,
+  },
+  'bridges change': {
+    what: 'gives a bridge that was made by a command other settings; what waits for its peer stays',
+    area: 'broker',
+    role: 'admin',
+    route: 'PUT /bridges/{name}',
+    request: z.strictObject({ name, settings }),
+    answer: view,
+  },
+  'bridges pause': {
+    what: 'disconnects a bridge until it is resumed, also over restarts; messages wait for its peer',
+    area: 'broker',
+    role: 'operator',
+    route: 'POST /bridges/{name}/pause',
+    request: ofBridge,
+    answer: view,
+  },
+  'bridges resume': {
+    what: 'connects a bridge again that was paused, or never started',
+    area: 'broker',
+    role: 'operator',
+    route: 'POST /bridges/{name}/resume',
+    request: ofBridge,
+    answer: view,
+  },
+  'bridges remove': {
+    what: 'removes a bridge that was made by a command, with what waits for its peer',
+    area: 'broker',
+    role: 'admin',
+    route: 'DELETE /bridges/{name}',
+    request: ofBridge,
+    answer: z.strictObject({ dropped: z.int().describe('messages that waited for the peer, and are dropped') }),
+  },
+} as const satisfies CommandDeclarations;

@@ -1,5 +1,4 @@
 /** The bridges of a configuration: what they are given of the world. */
-import { hostname } from 'node:os';
 import { Bridges } from './bridge/bridges.ts';
 import type { Broker } from './broker/broker.ts';
 import type { Config } from './config/schema.ts';
@@ -23,7 +22,6 @@ export function openBridges(
     (context) =>
       new Bridges(context, {
         ...{ quarantine, environment },
-        clientIdOf: (name) => `${hostname()}.${name}`,
         dial: ({ address, tls, timeoutMs }, accept, failed) => {
           const isSecure = address.kind === 'tls' || address.kind === 'wss';
           const material = isSecure ? () => clientTls(tls ?? {}) : null;

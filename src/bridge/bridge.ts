@@ -7,6 +7,7 @@ import { Marker } from '../broker/bridge-marks.ts';
 import type { BrokerContext } from '../broker/broker-context.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import { openProperties } from '../codec/publish-properties.ts';
+import { findLoop } from '../contracts/bridge-loops.ts';
 import { type BridgeSettings, parseAddress } from '../contracts/bridge-settings.ts';
 import type { BridgeView } from '../contracts/commands/bridges.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
@@ -43,8 +44,6 @@ export interface BridgeWorld {
   readonly quarantine: QuarantineStore;
   readonly decoder: PacketDecoder<ServerPacket>;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** As whom a bridge connects that does not say. */
-  readonly clientIdOf: (name: string) => string;
 }
 
 export type BridgeState = BridgeView['state'];
@@ -53,6 +52,9 @@ type BridgeCounts = Pick<BridgeView, 'messagesOut' | 'bytesOut' | 'messagesIn' |
 
 /** A link that has lasted so long counts as one that works: the next attempt comes soon. */
 const stableMs = 10_000;
+
+/** What it has subscribed to at its peer. */
+const filtersNote = (name: string) => `bridge/in/filters/${name}`;
 
 export const sessionNameOf = (name: string) => `${programPrefix}bridge/${name}`;
 
@@ -77,8 +79,6 @@ export class Bridge {
   readonly #timer: Timer;
   /** Why it is not connected. */
   #problem: string | null = null;
-  /** Filters that it has subscribed to at the peer, in this run. */
-  #subscribed = new Set<string>();
   #whenClosed: (() => void) | null = null;
   readonly #series: Series;
   #fromPeer: FromPeer | null = null;
@@ -142,6 +142,7 @@ export class Bridge {
   remove(): number {
     const { session } = this;
     this.#series.forget();
+    this.#world.context.notes.delete(filtersNote(this.name));
     if (session === null) return 0;
     const { length } = session.queue;
     this.#world.context.advanceClock();
@@ -288,6 +289,13 @@ export class Bridge {
     const timeoutMs = settings.connectTimeoutSeconds * 1_000;
     this.#setTimer(timeoutMs);
     const address = parseAddress(settings.addresses[this.#address]!)!;
+    const manner = this.#manners[this.#manner]!;
+    // It knows neither No Local nor bridges: what goes out may come back.
+    const loop = manner.version === 5 || manner.isBridge ? null : findLoop([settings], () => true);
+    if (loop !== null) {
+      const what = `what is published to ${loop.topic} would go round for ever`;
+      return this.#failed(`the peer knows neither MQTT 5.0 nor bridges, and ${what}: give the topics other prefixes`);
+    }
     let isOver = false;
     let abandon: (() => void) | null = null;
     this.#giveUp = () => {
@@ -313,7 +321,7 @@ export class Bridge {
 
   #greet(link: Link, credentials: Credentials): Link {
     this.#link = link;
-    const { clientId = this.#world.clientIdOf(this.name) } = this.settings;
+    const { clientId = `${this.#series.brokerId}.${this.name}` } = this.settings;
     const { limits } = this.#world.context.settings;
     const who = { ...credentials, clientId, userProperties: this.#series.greeting(this.settings.maxInflight) };
     link.guard(() => link.send(connectPacket(this.settings, this.#manners[this.#manner]!, who, limits)));
@@ -433,14 +441,16 @@ export class Bridge {
   }
 
   #subscribeThere(link: Link, sessionPresent: boolean): void {
-    this.#subscriptions = new PeerSubscriptions({ link, log: this.#world.context.log, name: this.name });
-    if (!sessionPresent) this.#subscribed.clear();
+    const { log, notes } = this.#world.context;
+    const filters = this.#in.entries.map(({ filter }) => filter);
+    const note = filtersNote(this.name);
+    const known: string[] = sessionPresent ? JSON.parse(notes.get(note)?.toString() ?? '[]') : [];
+    const onAnswered = () => notes.put(note, Buffer.from(JSON.stringify(filters)));
+    this.#subscriptions = new PeerSubscriptions({ link, log, name: this.name, onAnswered });
+    this.#subscriptions.unsubscribe(known.filter((filter) => !filters.includes(filter)));
     // Before 5.0 all that is retained would come with each SUBSCRIBE.
-    const wanted = this.#in.entries.filter(({ filter }) => link.traits.hasProperties || !this.#subscribed.has(filter));
-    const filters = new Set(this.#in.entries.map(({ filter }) => filter));
-    this.#subscriptions.unsubscribe([...this.#subscribed].filter((filter) => !filters.has(filter)));
-    this.#subscriptions.subscribe(wanted);
-    this.#subscribed = filters;
+    const isNew = ({ filter }: { filter: string }) => link.traits.hasProperties || !known.includes(filter);
+    this.#subscriptions.subscribe(this.#in.entries.filter(isNew));
   }
 
   // The end of a link

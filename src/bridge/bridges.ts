@@ -12,7 +12,7 @@ import { widestTopicLimits } from '../protocol/topic.ts';
 import { Bridge, type BridgeWorld } from './bridge.ts';
 import { bridgeMetrics } from './metrics.ts';
 
-export type BridgesOptions = Pick<BridgeWorld, 'dial' | 'quarantine' | 'environment' | 'clientIdOf'>;
+export type BridgesOptions = Pick<BridgeWorld, 'dial' | 'quarantine' | 'environment'>;
 
 /** Of notes. */
 const settingsPrefix = 'bridge/settings/';

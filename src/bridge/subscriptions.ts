@@ -15,6 +15,8 @@ export interface SubscriptionsOptions {
   readonly log: Log;
   /** Of the bridge. */
   readonly name: string;
+  /** The peer has answered all SUBSCRIBEs. */
+  readonly onAnswered: () => void;
 }
 
 export class PeerSubscriptions {
@@ -71,6 +73,7 @@ export class PeerSubscriptions {
   answered({ messageId, granted }: SubackPacket): void {
     const entries = this.#awaited.get(messageId);
     this.#awaited.delete(messageId);
+    if (this.areAnswered) this.#options.onAnswered();
     for (const [index, { filter, qos }] of (entries ?? []).entries()) {
       const code = granted[index];
       if (code === undefined || code === qos) continue;

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { parseFilter } from '../protocol/topic.ts';
+import { findLoop } from './bridge-loops.ts';
 import type { PeerAddress } from './transport.ts';
 import { milliseconds, qos, seconds, secret, text, whole } from './values.ts';
 
@@ -174,7 +175,21 @@ export const bridges = z
   .array(bridge)
   .max(256)
   .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'each name once')
+  .superRefine((all, context) => {
+    const loop = findLoop(all, (out, into) => out !== into && areOpenToLoops(all[out]!, all[into]!));
+    if (loop === null) return;
+    const { topic, out, into } = loop;
+    const [one, other] = [all[out]!.name, all[into]!.name];
+    const what = `topics that cannot go round: what is published to ${topic} leaves by ${one} and comes back by ${other} for ever`;
+    refuse(context, [into, 'topics'], `${what}, since MQTT 3.1.1 has nothing against it (see docs/guides/bridge.md)`);
+  })
   .default([]);
+
+/** Two bridges to one broker, of which a message of MQTT 5.0 would have its path. */
+function areOpenToLoops(one: z.output<typeof bridge>, other: z.output<typeof bridge>): boolean {
+  const isOld = one.version === '3.1.1' || other.version === '3.1.1';
+  return isOld && one.addresses.some((each) => other.addresses.includes(each));
+}
 
 export type BridgeSettings = DeepReadonly<z.output<typeof bridge>>;
 export type BridgeTopic = BridgeSettings['topics'][number];

@@ -181,3 +181,30 @@ test('a peer that does not know 5.0 is spoken to in 3.1.1, first as a bridge and
   ]);
   expect(connect.bridgeMode).not.toBe(true);
 });
+
+test('a peer that knows neither 5.0 nor bridges is not sent what it would send back for ever', async () => {
+  const both = [{ filter: '#', direction: 'both' as const, qos: 1 as const }];
+  const [edge] = await edgeWith({ topics: both, version: '3.1.1' });
+  const link = await peer.accept(4);
+  await link.next('connect');
+  link.send({ cmd: 'connack', returnCode: 1, sessionPresent: false });
+
+  await eventually(() => edge.app!.bridges.get('up')!.problem?.includes('would go round for ever') === true);
+});
+
+test('what it was subscribed to before, and is not any more, is unsubscribed after a restart', async () => {
+  const topicsOf = (...filters: string[]) => filters.map((filter) => ({ filter, direction: 'in' as const }));
+  const [edge] = await edgeWith({ topics: topicsOf('a', 'b') });
+  const link = await peer.greet();
+  const { messageId } = await link.next('subscribe');
+  link.send({ cmd: 'suback', messageId, granted: [1, 1], properties: {} });
+  await edge.connected();
+  await edge.stop();
+  edge.config = { bridges: [bridgeTo(peer.port, { topics: topicsOf('b', 'c') })] };
+  await edge.start();
+
+  const again = await peer.greet({ sessionPresent: true });
+
+  expect(await again.next()).toMatchObject({ cmd: 'unsubscribe', unsubscriptions: ['a'] });
+  expect(await again.next()).toMatchObject({ cmd: 'subscribe', subscriptions: [{ topic: 'b' }, { topic: 'c' }] });
+});

@@ -67,6 +67,7 @@ import { StatusPage } from './status.ts';
 import { LevelStore } from './store/level/level-store.ts';
 import { MemoryStore } from './store/memory.ts';
 import { MemoryQuarantine } from './store/memory-quarantine.ts';
+import { checkTelemetry, MissingPackages, openTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { PasswordFiles } from './users.ts';
 
 export interface App {
@@ -313,6 +314,8 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
   stop.add(() => payloads.close());
   await checkCertificates({ config, where: options.where ?? pathText });
   await checkAddresses(config.listeners);
+  const telemetry = await openSpans(config, log, options.where);
+  stop.add(() => telemetry?.close());
   const audit = await openAudit(config, log);
   stop.add((deadline) => audit !== null && deadline.allows(audit.close()));
   useSteps(pipelines, options);
@@ -324,7 +327,9 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
     settings,
     hooks: authentication === null ? given : withAuthentication(given, authentication),
     inTime: (answer) => pipelines.deadline.within(answer),
+    ...(telemetry === null ? {} : { spans: telemetry.tracer }),
   });
+  if (telemetry !== null) broker.metrics.add(telemetry.metrics);
   connectParts(broker, pipelines, options, logs.pipeline);
   authorization.use(rules);
   const reopenLogs = async () => {
@@ -536,6 +541,21 @@ async function openAdminListeners(
     }
   }
 }
+
+/** Null where none are wanted. */
+function openSpans({ telemetry }: Config, log: Log, where = pathText): Promise<Telemetry | null> {
+  return openTelemetry(telemetry, version, log).catch(refusedForMissing(where));
+}
+
+/** Rejects with a ConfigError if packages for spans are wanted and not installed. */
+export function checkSpans({ config, where }: Pick<ReadConfig, 'config' | 'where'>): Promise<void> {
+  return checkTelemetry(config.telemetry).catch(refusedForMissing(where));
+}
+
+const refusedForMissing = (where: (path: Path) => string) => (cause: unknown) => {
+  if (!(cause instanceof MissingPackages)) throw cause;
+  throw new ConfigError(`${where(['telemetry', 'otlp'])}: ${cause.message}`, { cause });
+};
 
 /** Rejects with a ConfigError if the files of a TLS listener cannot be used. */
 export async function checkCertificates({ config, where }: Pick<ReadConfig, 'config' | 'where'>): Promise<void> {

@@ -40,6 +40,17 @@ const idempotencyKey = {
   schema: { type: 'string', pattern: '^[!-~]{1,255}$' },
 };
 
+/** Whatever is in them, the request is taken. [W3C Trace Context 3.2] */
+const contextHeader = (name: string, description: string) => ({
+  ...{ name, in: 'header', required: false, description },
+  schema: { type: 'string' },
+});
+const traceparent = contextHeader(
+  'traceparent',
+  'the trace that the messages belong to; without it, or if it is not valid: none',
+);
+const tracestate = contextHeader('tracestate', 'what tracing systems add to it');
+
 function operation(name: CommandName, declaration: CommandDeclaration): Json {
   const { what, role, area, request, answer, route, isStream = false } = declaration;
   const { method, path } = splitRoute(route);
@@ -65,6 +76,7 @@ function operation(name: CommandName, declaration: CommandDeclaration): Json {
       schema: withoutNull(schema),
     }));
   if (declaration.takesIdempotencyKey === true) parameters.push(idempotencyKey);
+  if (declaration.takesTraceContext === true) parameters.push(traceparent, tracestate);
   const inBody = entries.filter(([key]) => !isInPath(key));
   const needed = required.filter((key) => !isInPath(key));
   const body = {

@@ -9,6 +9,7 @@ import { methods } from './door.ts';
 import type { IdempotencyTable } from './idempotency.ts';
 import { type Problem, problemOf } from './problem.ts';
 import { type StreamTools, sendStream, writtenOnce } from './streams.ts';
+import { withTraceContext } from './trace-context.ts';
 import type { Turns } from './turns.ts';
 
 export interface RouteTools extends Omit<StreamTools, 'textOf'> {
@@ -61,7 +62,8 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
     return (request, reply) => sendStream(name, requestOf(request), request, reply, { ...tools, textOf });
   }
   return async (request, reply) => {
-    const given = requestOf(request);
+    const asked = requestOf(request);
+    const given = declaration.takesTraceContext ? withTraceContext(asked, request.headers) : asked;
     const caller = tools.callerOf(request);
     const run = async (signal?: AbortSignal) => {
       const done = await tools.commands.receive(name, given, caller, signal);
@@ -74,7 +76,7 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
     const answer =
       key === undefined
         ? run(closingOf(reply))
-        : tools.idempotency.once({ key: String(key), caller, command: name, given }, () => run());
+        : tools.idempotency.once({ key: String(key), caller, command: name, given: asked }, () => run());
     return reply.type('application/json').send(Buffer.from(await answer));
   };
 }

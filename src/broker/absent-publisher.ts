@@ -11,7 +11,7 @@ import type { Blamable } from './boundary.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { RefusedBy } from './journal.ts';
 import type { Asker } from './late-answers.ts';
-import type { Publisher } from './publish.ts';
+import type { Publisher } from './publisher.ts';
 
 export abstract class AbsentPublisher implements Publisher, Asker, Blamable {
   readonly passesHooks = true;

@@ -23,6 +23,7 @@ import type { Admission } from './admission.ts';
 import type { Boundary } from './boundary.ts';
 import type { ConnectionCounts } from './connection-counts.ts';
 import type { Counters } from './counters.ts';
+import type { DeliveryObservers } from './delivery-observers.ts';
 import type { Drain } from './drain.ts';
 import type { BrokerEvents } from './events.ts';
 import type { GroupCommit } from './group-commit.ts';
@@ -30,8 +31,8 @@ import type { Journal } from './journal.ts';
 import type { LimitedLog } from './limited-log.ts';
 import type { MemoryGuard, MemoryHolder } from './memory-guard.ts';
 import type { Notes } from './notes.ts';
+import type { MessageSpans } from './message-spans.ts';
 import type { Outgoing } from './outgoing.ts';
-import type { Probes } from './probes.ts';
 import type { SlowClients } from './slow-clients.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
@@ -47,6 +48,10 @@ export interface BrokerContext {
   readonly cluster: Cluster | null;
   /** A hook or the cluster is asked about every message. */
   readonly asksAboutAll: boolean;
+  /** The same, or there are spans: one look for who wants neither. */
+  readonly looksAtAll: boolean;
+  /** Null: nobody collects traces. */
+  readonly spans: MessageSpans | null;
   readonly randomBytes: (count: number) => Buffer;
   readonly core: Core;
   /** What the core tells the world. */
@@ -88,8 +93,8 @@ export interface BrokerContext {
   /** Every open connection, from accept to close. */
   readonly connections: ReadonlySet<MemoryHolder>;
   readonly connectionCounts: ConnectionCounts;
-  /** Marked messages that are watched on their way. */
-  readonly probes: Probes;
+  /** Who watches single messages on their way to subscribers. */
+  readonly observers: DeliveryObservers;
   /** Who takes long to acknowledge. */
   readonly slowClients: SlowClients;
   readonly storeHealth: StoreHealth;

@@ -11,6 +11,7 @@ import type { PayloadDecoding } from '../contracts/payloads.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
+import type { SpanTracer } from '../contracts/spans.ts';
 import type { StepSizes } from '../core/step-sizes.ts';
 
 /** What a broker is made of, and what it is given of the world. */
@@ -27,6 +28,8 @@ export interface BrokerOptions {
   readonly cluster?: Cluster;
   /** What clients may do. Absent: everything. */
   readonly access?: AccessPolicy;
+  /** Told of messages, for whoever collects traces. Absent: nobody does. */
+  readonly spans?: SpanTracer;
   readonly log?: Log;
   /** For what is about one client or session; by default the same. */
   readonly sessionLog?: Log;

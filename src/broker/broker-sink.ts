@@ -11,9 +11,9 @@ import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Boundary } from './boundary.ts';
 import { type ClientChannel, ReusedHeader } from './client-channel.ts';
 import type { Counters } from './counters.ts';
+import type { DeliveryObservers } from './delivery-observers.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { Journal } from './journal.ts';
-import type { Probes } from './probes.ts';
 import type { SlowClients } from './slow-clients.ts';
 
 export interface SinkOptions {
@@ -24,7 +24,7 @@ export interface SinkOptions {
   readonly log: Log;
   readonly now: () => number;
   readonly slowClients: SlowClients;
-  readonly probes: Probes;
+  readonly observers: DeliveryObservers;
   readonly background: (step: Step) => void;
   readonly storing: (step: Step) => void;
   readonly renderVariant: (
@@ -39,7 +39,7 @@ export interface SinkOptions {
 export class BrokerSink implements Sink {
   readonly #options: SinkOptions;
   readonly #commits: GroupCommit;
-  readonly #probes: Probes;
+  readonly #observers: DeliveryObservers;
   readonly #header = new ReusedHeader();
   readonly #counters: Counters;
   readonly #journal: Journal;
@@ -51,7 +51,7 @@ export class BrokerSink implements Sink {
     this.#commits = options.commits;
     this.#counters = options.counters;
     this.#journal = options.journal;
-    this.#probes = options.probes;
+    this.#observers = options.observers;
   }
 
   publish(
@@ -72,7 +72,7 @@ export class BrokerSink implements Sink {
     header.subscriptionIds = subscriptionIds;
     header.expirySeconds = message.expiresAt === never ? -1 : this.#secondsLeft(message);
     (session.channel as ClientChannel).sendPublish(message, header);
-    if (this.#probes.isActive) this.#probes.sent(session, message, qos, packetId, this.#options.now());
+    if (this.#observers.isActive) this.#observers.sent(session, message, qos, packetId, this.#options.now());
   }
 
   /** Rounded up: a message with half a second to live is not yet expired. [MQTT5 3.3.2-6] */
@@ -153,7 +153,7 @@ export class BrokerSink implements Sink {
   dropped(reason: DropReason, session: ClientSession | null, message: Message | null, count = 1): void {
     this.#counters.dropped[reason] += count;
     this.#journal.dropped(reason, session ?? this.#withoutRoom, message, count);
-    if (this.#probes.isActive) this.#probes.dropped(reason, session, message);
+    if (this.#observers.isActive) this.#observers.dropped(reason, session, message);
   }
 
   noRoom(reason: 'queueFull' | 'retainedLimit', session: ClientSession | null, message: Message | null): void {
@@ -164,7 +164,7 @@ export class BrokerSink implements Sink {
 
   skipped(reason: SkipReason, session: ClientSession, message: Message): void {
     this.#journal.skipped(reason, session, message);
-    if (this.#probes.isActive) this.#probes.dropped(reason, session, message);
+    if (this.#observers.isActive) this.#observers.dropped(reason, session, message);
   }
 
   queued(session: ClientSession, message: Message): void {

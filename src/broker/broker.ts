@@ -251,7 +251,7 @@ export class Broker implements BanList {
   }
 
   #tick(): void {
-    const { settings, core, commits, limitedLog, storeHealth, memory, drain } = this.#context;
+    const { settings, core, commits, limitedLog, storeHealth, memory, drain, spans } = this.#context;
     const now = this.#context.advanceClock();
     const sinceSys = (now - this.#lastSysAt) / 1000;
     const isSysDue = settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds;
@@ -271,6 +271,7 @@ export class Broker implements BanList {
     this.view.tick();
     this.drops.tick();
     this.traces.tick();
+    spans?.tick(now);
     this.#figureHistory.tick(now);
     this.#topicWatches.tick(now);
   }

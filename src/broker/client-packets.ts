@@ -16,6 +16,7 @@ import { publishInSteps, refusePublish } from './client-publish.ts';
 import type { Connection } from './connection.ts';
 import type { Open } from './connection-state.ts';
 import { handleControlPacket } from './control-packets.ts';
+import type { RefusedBy } from './journal.ts';
 import { whenStoreKeepsUp } from './late-answers.ts';
 import { unlimited } from './pace.ts';
 import { mayChange } from './pipeline-messages.ts';
@@ -60,10 +61,10 @@ export class ClientPackets implements PacketReceiver {
     if (packetId !== 0) this.#takeQuota(message, packetId, state);
     if (state.bridge !== null && !this.#isNewToBridge(state.bridge, message, packetId, session)) return;
     if (isClosedToClients(message.topic.name, settings.allowedDollarPrefixes)) {
-      return refusePublish(connection, session, message, packetId, ReasonCode.NotAuthorized, 'closedTopic');
+      return this.#refuse(message, packetId, session, ReasonCode.NotAuthorized, 'closedTopic');
     }
     const code = ruledCode(session, message);
-    if (isFailure(code)) return refusePublish(connection, session, message, packetId, code, 'rules');
+    if (isFailure(code)) return this.#refuse(message, packetId, session, code, 'rules');
     if (isTraced) context.journal.publishAllowed(state.identity, message);
     const search = core.searchRoute(message.topic);
     if (search === null) return this.#publish(message, packetId, session);
@@ -99,7 +100,7 @@ export class ClientPackets implements PacketReceiver {
   #publishRouted(message: Message, packetId: PacketId, session: ClientSession): void {
     if (this.#connection.session !== session) return;
     const code = ruledCode(session, message);
-    if (isFailure(code)) refusePublish(this.#connection, session, message, packetId, code, 'rules');
+    if (isFailure(code)) this.#refuse(message, packetId, session, code, 'rules');
     else this.#publish(message, packetId, session);
   }
 
@@ -111,15 +112,16 @@ export class ClientPackets implements PacketReceiver {
     }
     // Clients that hold much are refused. Before 5.0 they cannot be told: only what would have to be kept is refused.
     if (packetId !== 0 && connection.traits.hasProperties && context.memory.refuses(connection.account)) {
-      return refusePublish(connection, session, message, packetId, ReasonCode.QuotaExceeded, 'memory');
+      return this.#refuse(message, packetId, session, ReasonCode.QuotaExceeded, 'memory');
     }
     const { pipeline, core } = context;
+    const wantsSpan = context.looksAtAll && context.spans?.wants(message) === true;
     if (
-      context.asksAboutAll ||
+      (context.looksAtAll && (wantsSpan || context.asksAboutAll)) ||
       (packetId !== 0 && connection.traits.hasProperties && core.mayLackRoom(message)) ||
       mayChange(pipeline, core, message.topic)
     ) {
-      publishInSteps(connection, session, message, packetId, false);
+      publishInSteps(connection, session, message, packetId, false, wantsSpan);
     } else {
       const rest = core.handlePublish(session, message, packetId);
       const { bridge } = connection.state as Open;
@@ -137,6 +139,13 @@ export class ClientPackets implements PacketReceiver {
       if (!isLeft) bridge.published();
       return isLeft;
     });
+  }
+
+  /** Before it is on its way. */
+  #refuse(message: Message, packetId: PacketId, session: ClientSession, code: number, by: RefusedBy): void {
+    const { spans } = this.#connection.context;
+    if (spans !== null) spans.refused(message, session.identity!, code, by);
+    refusePublish(this.#connection, session, message, packetId, code, by);
   }
 
   /** QoS 0 has no acknowledgement that slows its publisher down: after so many it is parked until they are stored. */
@@ -167,8 +176,8 @@ export class ClientPackets implements PacketReceiver {
   takeAck(type: AckType, packetId: PacketId, reasonCode: number): void {
     const { session, context } = this.#connection;
     if (session === null) return;
-    const { core, probes } = context;
-    if (probes.isActive) probes.acknowledged(session, type, packetId, reasonCode, core.now);
+    const { core, observers } = context;
+    if (observers.isActive) observers.acknowledged(session, type, packetId, reasonCode, core.now);
     core.handleAck(session, type, packetId, reasonCode);
   }
 

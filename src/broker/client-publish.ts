@@ -11,15 +11,19 @@ import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Connection } from './connection.ts';
 import { raiseQuota } from './connection-state.ts';
 import type { RefusedBy } from './journal.ts';
-import { type Publisher, publish, ruledCode } from './publish.ts';
+import { publish, ruledCode } from './publish.ts';
+import type { Publisher } from './publisher.ts';
 
-/** `waits`: it is to be stored, and the disk takes no writes or is behind. */
+/**
+ * `waits`: it is to be stored, and the disk takes no writes or is behind. `wantsSpan`: see `publish`.
+ */
 export function publishInSteps(
   connection: Connection,
   session: ClientSession,
   borrowed: Message,
   packetId: PacketId,
   waits: boolean,
+  wantsSpan?: boolean,
 ): void {
   const { core, scheduler } = connection.context;
   if (borrowed.qos === 2 && core.answerIfResend(session, packetId)) return;
@@ -27,7 +31,7 @@ export function publishInSteps(
   const message = borrowed.keep();
   // Nobody knows how long it takes to make forms for subscribers.
   scheduler.checkSoon();
-  publish(new ClientPublish(connection, session, message, packetId), message);
+  publish(new ClientPublish(connection, session, message, packetId), message, wantsSpan);
   if (connection.reading.isParked && connection.session === session) connection.pendingPublish.wait(message);
 }
 

@@ -578,6 +578,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     context.admission.end(this.ticket, context.core.now);
     if (session === null || session.channel !== this) return;
     session.disconnectReason = printableWithin(state.why, reasonBytesMax);
+    context.spans?.disconnected(session);
     context.core.disconnected(session, state.publishesWill);
   }
 }

@@ -24,6 +24,7 @@ import type { BrokerOptions } from './broker-options.ts';
 import { BrokerSink, type SinkOptions } from './broker-sink.ts';
 import { ConnectionCounts } from './connection-counts.ts';
 import { Counters } from './counters.ts';
+import { DeliveryObservers } from './delivery-observers.ts';
 import { Drain } from './drain.ts';
 import { BrokerEvents } from './events.ts';
 import { gaugesOf } from './gauges.ts';
@@ -32,9 +33,9 @@ import { Journal } from './journal.ts';
 import { createLimitedLog } from './limited-log.ts';
 import { MemoryGuard, type MemoryHolder } from './memory-guard.ts';
 import { Notes } from './notes.ts';
+import { MessageSpans, type MessageSpansOptions } from './message-spans.ts';
 import { Outgoing } from './outgoing.ts';
 import { renderVariant } from './pipeline-messages.ts';
-import { Probes } from './probes.ts';
 import { SlowClients } from './slow-clients.ts';
 import { StoreHealth } from './store-health.ts';
 import { Timekeeper } from './timekeeper.ts';
@@ -96,9 +97,11 @@ export function createContext(
   };
   const journal = new Journal({ settings, audit, access, time });
   const slowClients = new SlowClients();
-  const probes = new Probes();
+  const observers = new DeliveryObservers();
+  const spans = spansOf(options, (answer, stagedBefore) => commits.whenStored(null, answer, stagedBefore));
+  if (spans !== null) observers.add(spans);
   const sink = createSink(
-    { commits, boundary, counters, journal, log: sessionLog, slowClients, probes },
+    { commits, boundary, counters, journal, log: sessionLog, slowClients, observers },
     () => context,
   );
   let readInRound = 0;
@@ -123,13 +126,16 @@ export function createContext(
     garbage: options.garbage ?? null,
     clock: () => scheduler.clock() / 1_000,
   });
+  const asksAboutAll = options.hooks?.authorizePublish !== undefined || options.cluster !== undefined;
   const context: BrokerContext = {
     settings,
     hooks: checkedHooks(options.hooks ?? {}, inTime),
     pipeline: options.pipeline ?? noPipeline,
     payloads: options.payloads ?? plainDecoding,
     cluster: options.cluster === undefined ? null : checkedCluster(options.cluster, inTime),
-    asksAboutAll: options.hooks?.authorizePublish !== undefined || options.cluster !== undefined,
+    asksAboutAll,
+    looksAtAll: asksAboutAll || spans !== null,
+    spans,
     randomBytes: options.randomBytes ?? randomBytes,
     ...{ core, sink, store, access, timers, ledger },
     notes: new Notes(store),
@@ -149,7 +155,7 @@ export function createContext(
     limitedLog,
     journal,
     slowClients,
-    probes,
+    observers,
     admission: new Admission({ settings, counters, limitedLog, journal }),
     events: new BrokerEvents(boundary),
     connections,
@@ -170,8 +176,15 @@ export function createContext(
   return context;
 }
 
+function spansOf(
+  { spans: tracer, store }: BrokerOptions,
+  whenStored: MessageSpansOptions['whenStored'],
+): MessageSpans | null {
+  return tracer === undefined ? null : new MessageSpans({ tracer, store, whenStored });
+}
+
 function createSink(
-  parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters' | 'journal' | 'log' | 'slowClients' | 'probes'>,
+  parts: Pick<SinkOptions, 'commits' | 'boundary' | 'counters' | 'journal' | 'log' | 'slowClients' | 'observers'>,
   context: () => BrokerContext,
 ): BrokerSink {
   const { boundary, counters } = parts;

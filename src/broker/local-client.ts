@@ -246,7 +246,7 @@ export class LocalClient implements ClientChannel {
   }
 
   #acknowledge(type: AckType, packetId: PacketId): void {
-    const { boundary, storeHealth, core, probes } = this.#context;
+    const { boundary, storeHealth, core, observers } = this.#context;
     // The answers of QoS 2 are stored themselves.
     if (type !== PacketType.puback && storeHealth.isStrained && this.isPersistent) {
       return storeHealth.wait({}, () => this.#acknowledge(type, packetId));
@@ -254,7 +254,7 @@ export class LocalClient implements ClientChannel {
     boundary.forOne(this, () => {
       this.#context.timeOfRound();
       if (!this.#isAttached) return;
-      if (probes.isActive) probes.acknowledged(this.#session, type, packetId, ReasonCode.Success, core.now);
+      if (observers.isActive) observers.acknowledged(this.#session, type, packetId, ReasonCode.Success, core.now);
       core.handleAck(this.#session, type, packetId, ReasonCode.Success);
     });
   }
@@ -312,9 +312,10 @@ export class LocalClient implements ClientChannel {
     if (this.#isDetached) return;
     this.#isDetached = true;
     this.#options.onEnd(this);
-    const { boundary, core } = this.#context;
+    const { boundary, core, spans } = this.#context;
     boundary.forOne(this, () => {
       this.#context.advanceClock();
+      spans?.disconnected(this.#session);
       if (this.#isAttached) core.disconnected(this.#session, false);
     });
   }

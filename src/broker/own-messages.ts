@@ -9,7 +9,8 @@ import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { RefusedBy } from './journal.ts';
 import type { Asker } from './late-answers.ts';
-import { type Publisher, publish } from './publish.ts';
+import { publish } from './publish.ts';
+import type { Publisher } from './publisher.ts';
 
 /** What becomes of one of them. */
 export interface OwnPublication {

@@ -34,10 +34,11 @@ export async function publishProbe(
   caller: Caller,
   publish: (topic: string, fields: MessageFields) => Promise<PublishOutcome>,
 ): Promise<ProbeReport> {
-  const { probes, randomBytes } = context;
+  const { observers, randomBytes } = context;
   checkTopic(context, request.topic);
   const user = publisherOf(context, request.from, caller);
-  if (probes.count >= probesMost) throw new CommandFailure('too-many-requests', `${probesMost} probes are under way`);
+  const count = observers.all.filter((each) => each instanceof Probe).length;
+  if (count >= probesMost) throw new CommandFailure('too-many-requests', `${probesMost} probes are under way`);
   const id = randomBytes(numberBytes).toString('hex');
   const fields: MessageFields = {
     payload: Buffer.from(`Sluice probe ${id}`),
@@ -85,14 +86,14 @@ async function watch(
   id: string,
   publish: () => Promise<Published>,
 ): Promise<ProbeReport> {
-  const { core, probes, timers } = context;
+  const { core, observers, timers } = context;
   const of = Topic.of(topic);
   await finished(context, core.searchRoute(of));
   const { first, sessions, sharedGroups } = core.receivers(of, recipientsMost);
   core.forgetTopic(of);
   const now = context.advanceClock();
   const probe = new Probe(id, first, now);
-  probes.add(probe);
+  observers.add(probe);
   try {
     const isConnected = (clientId: string) => core.findSession(clientId)?.isConnected === true;
     const inTime = settled(probe, () => probe.isSettled(isConnected), timers, now + timeoutSeconds * 1_000);
@@ -112,7 +113,7 @@ async function watch(
     const { recipients, counts } = probe.report((each) => core.findSession(each));
     return { id, ...(published as Published), sessions, sharedGroups, isSettled, counts, recipients };
   } finally {
-    probes.remove(probe);
+    observers.remove(probe);
   }
 }
 

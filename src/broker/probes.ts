@@ -1,7 +1,4 @@
-/**
- * Probes: marked messages of which it is watched what becomes of them at each recipient. While there is none, all this
- * costs a look at a boolean for each message sent and each acknowledgement.
- */
+/** Probes: marked messages of which it is watched what becomes of them at each recipient. */
 import { Timer } from '../base/timer-wheel.ts';
 import type { ProbeRecipient, ProbeReport } from '../contracts/probe.ts';
 import type { ClientSession } from '../core/client-session.ts';
@@ -9,6 +6,7 @@ import type { DropReason, SkipReason } from '../core/sink.ts';
 import type { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { isFailure } from '../protocol/reason-codes.ts';
+import type { DeliveryObserver } from './delivery-observers.ts';
 
 /** The user property that has the number of the probe. */
 export const probeProperty = 'sluice-probe';
@@ -18,7 +16,7 @@ export const recipientsMost = 1_000;
 type Recipient = { -readonly [Key in keyof ProbeRecipient]: ProbeRecipient[Key] };
 
 /** One marked message. */
-export class Probe {
+export class Probe implements DeliveryObserver {
   readonly id: string;
   readonly #mark: Buffer;
   readonly #startedAt: number;
@@ -58,7 +56,8 @@ export class Probe {
     return recipient;
   }
 
-  sent(clientId: string, qos: QoS, packetId: PacketId, now: number): void {
+  sent({ clientId }: ClientSession, message: Message, qos: QoS, packetId: PacketId, now: number): void {
+    if (!this.isIn(message)) return;
     const recipient = this.#of(clientId);
     if (recipient === null) return void this.#othersSent++;
     recipient.state = 'sent';
@@ -68,7 +67,7 @@ export class Probe {
     this.onChange();
   }
 
-  acknowledged(clientId: string, type: AckType, packetId: PacketId, reasonCode: number, now: number): void {
+  acknowledged({ clientId }: ClientSession, type: AckType, packetId: PacketId, reasonCode: number, now: number): void {
     if (this.#inFlight.get(clientId) !== packetId) return;
     const isOver = type === PacketType.puback || type === PacketType.pubcomp || isFailure(reasonCode);
     if (!isOver || type === PacketType.pubrel) return;
@@ -80,7 +79,9 @@ export class Probe {
     this.onChange();
   }
 
-  dropped(clientId: string, reason: string): void {
+  dropped(reason: DropReason | SkipReason, session: ClientSession | null, message: Message | null): void {
+    if (session === null || message === null || !this.isIn(message)) return;
+    const { clientId } = session;
     const recipient = this.#of(clientId);
     if (recipient === null) return void this.#othersDropped++;
     this.#inFlight.delete(clientId);
@@ -125,39 +126,6 @@ export class Probe {
       withheld: count('withheld'),
     };
     return { recipients, counts };
-  }
-}
-
-export class Probes {
-  /** Whether there is anything to watch. */
-  isActive = false;
-  #probes: readonly Probe[] = [];
-
-  get count(): number {
-    return this.#probes.length;
-  }
-
-  add(probe: Probe): void {
-    this.#probes = [...this.#probes, probe];
-    this.isActive = true;
-  }
-
-  remove(probe: Probe): void {
-    this.#probes = this.#probes.filter((each) => each !== probe);
-    this.isActive = this.#probes.length > 0;
-  }
-
-  sent({ clientId }: ClientSession, message: Message, qos: QoS, packetId: PacketId, now: number): void {
-    for (const probe of this.#probes) if (probe.isIn(message)) probe.sent(clientId, qos, packetId, now);
-  }
-
-  acknowledged({ clientId }: ClientSession, type: AckType, packetId: PacketId, reasonCode: number, now: number): void {
-    for (const probe of this.#probes) probe.acknowledged(clientId, type, packetId, reasonCode, now);
-  }
-
-  dropped(reason: DropReason | SkipReason, session: ClientSession | null, message: Message | null): void {
-    if (session === null || message === null) return;
-    for (const probe of this.#probes) if (probe.isIn(message)) probe.dropped(session.clientId, reason);
   }
 }
 

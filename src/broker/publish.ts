@@ -4,7 +4,6 @@
  * waits for the disk, passes hooks and pipeline, and gets the forms that classes of subscribers want. Nothing of it is
  * routed, stored or acknowledged before.
  */
-import type { Step } from '../base/scheduler.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { PipelineVerdict, StageEnd } from '../contracts/pipeline.ts';
 import type { ClientSession } from '../core/client-session.ts';
@@ -12,34 +11,10 @@ import type { Prepared } from '../core/prepared.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
-import type { RefusedBy } from './journal.ts';
-import { type Asker, whenStoreKeepsUp, withAnswer } from './late-answers.ts';
+import { whenStoreKeepsUp, withAnswer } from './late-answers.ts';
 import { isPiped, mayChange, messagesOf, opened, Preparation } from './pipeline-messages.ts';
-
-/** Who publishes, and what becomes of the message. */
-export interface Publisher {
-  readonly asker: Asker;
-  /** For No Local, as it is when the message is routed. Null: nobody's. [MQTT5 3.8.3-3] */
-  readonly origin: ClientSession | null;
-  /** Hooks and the pipeline's `onPublish` are asked about the message. */
-  readonly passesHooks: boolean;
-  /** It is not for other nodes of a cluster. */
-  readonly staysHere: boolean;
-  /** It is stored only while the disk keeps up. */
-  readonly waitsForDisk: boolean;
-  /** It can be told that nothing was published, where there is no room for all of it. */
-  readonly isRefusable: boolean;
-  /** It is gone, and does without an answer: nothing is to become of the message. */
-  readonly isAbandoned: boolean;
-  /** What the rules say of the message now. They may have changed since it came. */
-  ruledCode(): number;
-  /** Nobody gets the message. `why`: in the words of the pipeline, if it has any; `stage`: which of its stages. */
-  refused(reasonCode: number, by: RefusedBy, why?: string, stage?: string): void;
-  /** It has reached everybody, or nobody for want of room (0x97); with the worst of the reason codes. */
-  published(reasonCode: number): void;
-  /** Steps that are left of publishing it. */
-  work(step: Step): void;
-}
+import type { Publisher } from './publisher.ts';
+import { TracedPublisher } from './traced-publisher.ts';
 
 /** A pipeline that does not say which of its stages it was. */
 const aStep: StageEnd = { stage: 'a step of the pipeline', how: 'dropped', why: null };
@@ -48,9 +23,19 @@ const failed = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecifi
 
 /**
  * Ends, at once or later, with a call of `refused` or `published`, unless the publisher is gone meanwhile. `message`
- * owns its bytes.
+ * owns its bytes. `wantsSpan`: whether it gets one; asked here if nobody has.
  */
-export function publish(publisher: Publisher, message: Message): void {
+export function publish(publisher: Publisher, message: Message, wantsSpan?: boolean): void {
+  const { spans } = publisher.asker.context;
+  if (spans === null || publisher.staysHere || !(wantsSpan ?? spans.wants(message))) {
+    return publishWhenStorable(publisher, message);
+  }
+  const span = spans.begin(message, publisher.asker.identity);
+  if (span === null) publishWhenStorable(publisher, message);
+  else publishWhenStorable(new TracedPublisher(publisher, span), span.message);
+}
+
+function publishWhenStorable(publisher: Publisher, message: Message): void {
   const { asker, origin, waitsForDisk, passesHooks } = publisher;
   const waits = waitsForDisk && mustWait(asker.context, origin, message, passesHooks);
   if (!waits) return authorize(publisher, message);

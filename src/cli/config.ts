@@ -1,6 +1,6 @@
 /** `sluice config`: checks a configuration, or prints one. */
 import { readFileSync } from 'node:fs';
-import { checkCertificates } from '../app.ts';
+import { checkCertificates, checkSpans } from '../app.ts';
 import { checkAuthentication } from '../authentication.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { jsonSchema } from '../config/json-schema.ts';
@@ -36,6 +36,7 @@ export async function config(argv: readonly string[], io: Io): Promise<void> {
   assertSafeToListen(read.config);
   rulesOf(read.config, read.where); // whether the ACL file is there and can be used
   await checkCertificates(read);
+  await checkSpans(read);
   const problems = await checkAuthentication(read, io.environment); // whether its files and secrets are there
   for (const problem of problems) io.stdout.write(`${problem}\n`);
   for (const [index, listener] of read.config.listeners.entries()) {

@@ -11,6 +11,7 @@ import { logLevels } from '../contracts/log.ts';
 import { payloadSchemas } from '../contracts/payload-schemas.ts';
 import { pipelineLimits, pipelines, pipelineTest } from '../contracts/pipeline-settings.ts';
 import { brokerSettings } from '../contracts/settings.ts';
+import { telemetry } from '../contracts/telemetry-settings.ts';
 import { bytes, milliseconds, seconds, text, topicFilter, whole } from '../contracts/values.ts';
 import { admin } from './admin-schema.ts';
 import { listener } from './listener-schema.ts';
@@ -86,6 +87,9 @@ export const schema = z
       .default([])
       .describe('messages for pipelines and their expected results, run by `sluice config check`'),
     admin: admin.prefault({}).describe('the [HTTP API](../guides/http-api.md) of a running broker'),
+    telemetry: telemetry
+      .prefault({})
+      .describe('[spans of messages](../guides/tracing.md), for a collector of OpenTelemetry'),
     audit: audit
       .prefault({})
       .describe('a file that tells who connected, what was refused and which commands were given'),

@@ -11,6 +11,8 @@ import { defaultSettings } from '../../src/contracts/settings.ts';
 import { listenerMetrics, type MeasuredListener } from '../../src/net/metrics.ts';
 import { storeMetrics } from '../../src/store/level/metrics.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
+import { ExportCounts } from '../../src/telemetry/export-counts.ts';
+import { telemetryMetrics } from '../../src/telemetry/metrics.ts';
 import { benchWith } from './pipeline.ts';
 
 const unnamed = { file: 'server.pem', subject: null, issuer: null, subjectAltNames: [], from: 0 };
@@ -44,5 +46,6 @@ export async function allMetrics(): Promise<Metric[]> {
   registry.add(new Alarms(alarms, silentLog, () => 0).metrics);
   registry.add(bridgeMetrics([{ name: 'cloud', view: () => ({}) as ReturnType<Bridge['view']> }]));
   registry.add(storeMetrics('.', async () => 0));
+  registry.add(telemetryMetrics(new ExportCounts({ waitingMax: 1, url: '', log: silentLog })));
   return [...registry];
 }

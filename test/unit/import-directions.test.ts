@@ -20,6 +20,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   admin: ['contracts', 'protocol', 'base'],
   pipeline: ['contracts', 'protocol', 'base'],
   auth: ['contracts', 'protocol', 'base'],
+  telemetry: ['contracts', 'protocol', 'base'],
   api: ['admin', 'net', 'contracts', 'protocol', 'base'],
   broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
   // Its only way to the rest is the HTTP API.
@@ -66,6 +67,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'admin',
     'pipeline',
     'auth',
+    'telemetry',
     'contracts',
     'base',
   ],
@@ -89,6 +91,10 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 /** Packages with one owner, so that replacing one touches one folder. */
 const packageOwners: Readonly<Record<string, readonly string[]>> = {
   'mqtt-packet': ['codec'],
+  '@opentelemetry/api': ['telemetry'],
+  '@opentelemetry/sdk-trace-base': ['telemetry'],
+  '@opentelemetry/resources': ['telemetry'],
+  '@opentelemetry/exporter-trace-otlp-proto': ['telemetry'],
   mqtt: ['cli'],
   ws: ['net'],
   '@node-rs/argon2': ['auth'],

@@ -30,6 +30,8 @@ export interface CommandDeclaration {
   readonly isTraffic?: true;
   /** Its body may be as large as messages are. */
   readonly hasLargeBody?: true;
+  /** The headers `traceparent` and `tracestate` are for the messages that it publishes. */
+  readonly takesTraceContext?: true;
   /** Sent again with the same `Idempotency-Key`, it is answered again and not done again. */
   readonly takesIdempotencyKey?: true;
 }

@@ -124,6 +124,7 @@ export const messageCommands = {
     isTraffic: true,
     hasLargeBody: true,
     takesIdempotencyKey: true,
+    takesTraceContext: true,
     request: z.strictObject({ messages: z.array(message).min(1).max(1_000).describe('messages, in order') }),
     answer: z.strictObject({ outcomes: z.array(publishOutcome).readonly().describe('what became of each') }),
   },
@@ -135,6 +136,7 @@ export const messageCommands = {
     isTraffic: true,
     hasLargeBody: true,
     takesIdempotencyKey: true,
+    takesTraceContext: true,
     request: z.strictObject({
       ...contentKeys,
       responseTopic: optional(topicName, 'Response Topic; null: one of its own, `sluice/responses/…`'),

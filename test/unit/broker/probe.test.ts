@@ -1,6 +1,10 @@
 /** `publish-probe`: what became of a marked message at each recipient. */
 import { expect, test } from 'vitest';
-import { Probe, recipientsMost } from '../../../src/broker/probes.ts';
+import { Probe, probeProperty, recipientsMost } from '../../../src/broker/probes.ts';
+import { encodePublishProperties } from '../../../src/codec/publish-properties.ts';
+import type { ClientSession } from '../../../src/core/client-session.ts';
+import { Message } from '../../../src/protocol/message.ts';
+import { Topic } from '../../../src/protocol/topic.ts';
 import { testBroker } from '../../support/broker.ts';
 import { type Received, unique, type WireClient } from '../../support/wire-client.ts';
 
@@ -139,13 +143,16 @@ test.each(['', 'a/+', '$SYS/x', '$share'])(
 );
 
 test('beyond a thousand recipients it only counts', () => {
+  const properties = encodePublishProperties({ userProperties: [[probeProperty, 'id']] });
+  const marked = Message.of(Topic.of('a'), Buffer.alloc(0), { properties });
+  const sessionOf = (clientId: string) => ({ clientId }) as ClientSession;
   const watched = new Probe(
     'id',
     Array.from({ length: recipientsMost }, (_, i) => `${i}`),
     0,
   );
-  for (let i = 0; i < recipientsMost + 500; i++) watched.sent(`${i}`, 0, 0, 1);
-  for (let i = 0; i < 20; i++) watched.dropped(`other ${i}`, 'queueFull');
+  for (let i = 0; i < recipientsMost + 500; i++) watched.sent(sessionOf(`${i}`), marked, 0, 0, 1);
+  for (let i = 0; i < 20; i++) watched.dropped('queueFull', sessionOf(`other ${i}`), marked);
   watched.published();
   const { recipients, counts } = watched.report(() => undefined);
   expect(recipients).toHaveLength(recipientsMost);

@@ -116,6 +116,7 @@ function valuesOf({ def, minValue, maxValue }: Node, path: string): string {
   if (def.type === 'number') return range(minValue ?? 0, maxValue ?? Number.POSITIVE_INFINITY);
   if (def.type === 'string') return 'text';
   if (def.type === 'array') return 'list';
+  if (def.type === 'record') return 'texts by name';
   throw new Error(`${path}: no text for a ${def.type}`);
 }
 

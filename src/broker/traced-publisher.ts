@@ -1,0 +1,63 @@
+/** Whoever publishes a message that has a span, which hears what becomes of it before them. */
+import type { Step } from '../base/scheduler.ts';
+import type { ClientSession } from '../core/client-session.ts';
+import type { RefusedBy } from './journal.ts';
+import type { Asker } from './late-answers.ts';
+import type { PublishSpan } from './message-spans.ts';
+import type { Publisher } from './publisher.ts';
+
+export class TracedPublisher implements Publisher {
+  readonly #publisher: Publisher;
+  readonly #span: PublishSpan;
+
+  constructor(publisher: Publisher, span: PublishSpan) {
+    this.#publisher = publisher;
+    this.#span = span;
+  }
+
+  get asker(): Asker {
+    return this.#publisher.asker;
+  }
+
+  get origin(): ClientSession | null {
+    return this.#publisher.origin;
+  }
+
+  get passesHooks(): boolean {
+    return this.#publisher.passesHooks;
+  }
+
+  get staysHere(): boolean {
+    return this.#publisher.staysHere;
+  }
+
+  get waitsForDisk(): boolean {
+    return this.#publisher.waitsForDisk;
+  }
+
+  get isRefusable(): boolean {
+    return this.#publisher.isRefusable;
+  }
+
+  get isAbandoned(): boolean {
+    return this.#publisher.isAbandoned;
+  }
+
+  ruledCode(): number {
+    return this.#publisher.ruledCode();
+  }
+
+  refused(reasonCode: number, by: RefusedBy, why?: string, stage?: string): void {
+    this.#span.refused(reasonCode, by, why);
+    this.#publisher.refused(reasonCode, by, why, stage);
+  }
+
+  published(reasonCode: number): void {
+    this.#span.published(reasonCode);
+    this.#publisher.published(reasonCode);
+  }
+
+  work(step: Step): void {
+    this.#publisher.work(step);
+  }
+}

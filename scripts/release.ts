@@ -100,19 +100,23 @@ interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
-/** What may be in the package: compiled code, sample configurations, documents at the top. */
-const published =
-  /^(?:dist\/.+\.(?:js|d\.ts)(?:\.map)?|config\/.+\.(?:yaml|ts|json)|package\.json|LICENSE|[A-Z]+\.md)$/;
+/** What may be in the package: compiled code, sample configurations, the manual, documents at the top. */
+const published = [
+  /^dist\/.+\.(?:js|cjs|d\.ts|d\.cts)(?:\.map)?$/,
+  /^config\/.+\.(?:yaml|ts|json)$/,
+  /^(?:deploy|docs)\/[\w/.-]+\.(?:yml|yaml|json|md|svg|service)$/,
+  /^(?:package\.json|LICENSE|[A-Z]+\.md)$/,
+];
 
 function pack(): Packed {
   const listed = JSON.parse(npm('pack', '--dry-run', '--json')) as Packed[] | Record<string, Packed>;
   const [packed] = Object.values(listed);
   if (packed === undefined) throw new ReleaseError('npm pack made nothing');
-  const strays = packed.files.filter(({ path }) => !published.test(path));
+  const strays = packed.files.filter(({ path }) => !published.some((each) => each.test(path)));
   if (strays.length > 0)
     throw new ReleaseError(`Not meant to be published: ${strays.map(({ path }) => path).join(', ')}`);
-  if (!packed.files.some(({ path }) => path === 'dist/cli/main.js'))
-    throw new ReleaseError('dist/cli/main.js is missing');
+  if (!packed.files.some(({ path }) => path === 'dist/cli/sluice.cjs'))
+    throw new ReleaseError('dist/cli/sluice.cjs is missing');
   npm('pack', '--pack-destination', release);
   return packed;
 }

@@ -9,6 +9,8 @@ import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 export const mainFile = join(root, 'dist/cli/main.js');
+/** What npm installs as `sluice`. */
+export const executable = join(root, 'dist/cli/sluice.cjs');
 const lock = join(root, 'dist/.building');
 /** Of a build that was killed. */
 const staleMs = 60_000;
@@ -52,9 +54,9 @@ const isLocked = () => statSync(lock, { throwIfNoEntry: false }) !== undefined;
 function isFresh(): boolean {
   const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
   return sources
-    .filter((name) => name.endsWith('.ts') && !name.startsWith('dashboard/'))
+    .filter((name) => /\.c?ts$/.test(name) && !name.startsWith('dashboard/'))
     .every((name) => {
-      const built = statSync(join(root, 'dist', name.replace(/\.ts$/, '.js')), { throwIfNoEntry: false });
+      const built = statSync(join(root, 'dist', name.replace(/ts$/, 'js')), { throwIfNoEntry: false });
       return built !== undefined && built.mtimeMs >= statSync(join(root, 'src', name)).mtimeMs;
     });
 }

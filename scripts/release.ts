@@ -103,6 +103,7 @@ interface Packed {
 /** What may be in the package: compiled code, sample configurations, the manual, documents at the top. */
 const published = [
   /^dist\/.+\.(?:js|cjs|d\.ts|d\.cts)(?:\.map)?$/,
+  /^dist\/dashboard\/.+\.(?:html|css|svg|json|png|ico)(?:\.br|\.gz)?$/,
   /^config\/.+\.(?:yaml|ts|json)$/,
   /^(?:deploy|docs)\/[\w/.-]+\.(?:yml|yaml|json|md|svg|service)$/,
   /^(?:package\.json|LICENSE|[A-Z]+\.md)$/,

@@ -9,6 +9,7 @@ import { dashboardPath } from '../contracts/http.ts';
 import { logLevels } from '../contracts/log.ts';
 import { program } from '../contracts/roles.ts';
 import type { Io } from './io.ts';
+import { serviceManager } from './service-manager.ts';
 import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
 
 type LoginLink = CommandAnswer<'login-links create'>;
@@ -74,8 +75,9 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   const reread = values.config === undefined ? {} : { reread: read, configFile: values.config };
   const usual = { commandsFor: usualDirectory, usualAdminListener };
   const options = { acceptLoss, where, remarks, environment: io.environment, ...usual, ...reread };
+  const manager = serviceManager(io.environment);
   const starting = startWith(config, options);
-  const closed = closedBySignal(starting, config.shutdownSeconds, io);
+  const closed = closedBySignal(starting, config.shutdownSeconds, io, manager.stopping);
   // From now on, or one that comes early would end the process. What goes wrong stands in the log, or ends the start.
   const off = io.onReload(() => void starting.then((app) => app.hangUp()).catch(() => {}));
   const app = await starting.catch((error) => {
@@ -86,6 +88,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   for (const { url } of app.adminListeners) io.stdout.write(`HTTP API on ${url}/api/v1\n`);
   await tellDashboard(app, config, io);
   io.stdout.write(`process ${process.pid}\n`);
+  manager.ready(`Sluice ${version} listening on ${app.listeners.map(({ url }) => url).join(', ')}`);
   await Promise.race([closed, brokenDown(app, config.shutdownSeconds, io)]).finally(off);
 }
 
@@ -180,7 +183,7 @@ function logLevelOf(text: string): Config['log']['level'] {
  * Resolves when the first signal has closed the broker, which a second one cuts short. If something could not be
  * written, it ends the process: a database that waits for a disk would keep it.
  */
-function closedBySignal(starting: Promise<App>, shutdownSeconds: number, io: Io): Promise<void> {
+function closedBySignal(starting: Promise<App>, shutdownSeconds: number, io: Io, stopping: () => void): Promise<void> {
   const giveUp = (why: string) => {
     io.stderr.write(`${why}\n`);
     io.exit(1);
@@ -190,6 +193,7 @@ function closedBySignal(starting: Promise<App>, shutdownSeconds: number, io: Io)
     const off = io.onSignal(() => {
       if (isClosing) return io.exit(1);
       isClosing = true;
+      stopping();
       const seconds = shutdownSeconds + graceSeconds;
       setTimeout(() => giveUp(`Closing took longer than ${seconds} s; ended without it`), seconds * 1_000).unref();
       starting.then((app) => app.close().catch((error: Error) => giveUp(error.message))).then(resolve, reject);

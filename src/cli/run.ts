@@ -10,6 +10,7 @@ import { CommandError } from './usage.ts';
 /** Loaded when asked for: the broker does not wait for a client library, nor a client for a database. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import('./start.ts')).start,
+  init: async () => (await import('./init.ts')).init,
   pub: async () => (await import('./pub.ts')).pub,
   sub: async () => (await import('./sub.ts')).sub,
   config: async () => (await import('./config.ts')).config,
@@ -27,6 +28,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 const help = `Sluice ${version}, an MQTT broker
 
   sluice start [options]         run the broker
+  sluice init                    write a configuration, by a few questions
   sluice pub -t TOPIC -m TEXT    publish a message
   sluice sub -t FILTER           print messages as they come
   sluice config check FILE       tell what is wrong with a configuration

@@ -89,7 +89,8 @@ export class Distributor {
         ? this.#give(message, route, origin, forms, 0, total)
         : this.#within(joint, () => this.#give(message, route, origin, forms, 0, total));
     if (reached > 0) return ReasonCode.Success;
-    if (total === 0) this.#sink.unmatched(message);
+    // Of its shared subscriptions, if there are any, nobody may have it.
+    if (targets.length === 0) this.#sink.unmatched(message);
     return ReasonCode.NoMatchingSubscribers;
   }
 
@@ -124,7 +125,11 @@ export class Distributor {
     const give = (from: number, to: number) =>
       this.#within(common ?? own, () => this.#give(message, route, origin, forms, from, to, rightsChanges));
     const total = route.targets.length + route.groups.length;
-    return new FanOut({ give, total, perStep: mayStore ? storedCopies : copies, joint: own });
+    const reachedNobody = () => {
+      const isUnmatched = route.targets.length === 0 && this.#delivering.rightsChanges === rightsChanges;
+      if (isUnmatched) this.#sink.unmatched(message);
+    };
+    return new FanOut({ give, total, perStep: mayStore ? storedCopies : copies, joint: own, reachedNobody });
   }
 
   /**

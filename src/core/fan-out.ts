@@ -28,6 +28,8 @@ export interface FanOutOptions {
   readonly perStep: number;
   /** Ends with it. Null: nothing of it is stored, or others are committed with it. */
   readonly joint: JointCommit | null;
+  /** Called at the end, if that is so. */
+  readonly reachedNobody: () => void;
 }
 
 export class FanOut implements Resumable {
@@ -44,7 +46,7 @@ export class FanOut implements Resumable {
   }
 
   step(): boolean {
-    const { give, total, perStep, joint } = this.#options;
+    const { give, total, perStep, joint, reachedNobody } = this.#options;
     const from = this.#next;
     this.#next = Math.min(from + perStep, total);
     let isLeft = false;
@@ -55,6 +57,7 @@ export class FanOut implements Resumable {
       // If a step throws, what was delivered before stays, and is committed.
       if (!isLeft) joint?.end();
     }
+    if (!isLeft && this.#reached === 0) reachedNobody();
     return isLeft;
   }
 }

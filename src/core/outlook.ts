@@ -72,17 +72,24 @@ export interface Receivers {
   readonly sharedGroups: number;
   /** Client identifiers of the first of these sessions; those of the program begin with U+0000. */
   readonly first: readonly string[];
-  /** Names of the first of these shared subscriptions: `{share name}/{filter}`. */
+  /** Names of the first of these shared subscriptions, `{share name}/{filter}`, of which a member may have it. */
   readonly firstGroups: readonly string[];
 }
+
+/** Of so many shared subscriptions it is asked whether any member may have the message. */
+const groupsLooked = 100;
 
 /** Who gets what is published to the topic by somebody else. Its route must have been found: see `Core.searchRoute`. */
 export function receivers({ router }: CoreParts, topic: Topic, most: number): Receivers {
   const { targets, groups } = router.route(topic);
+  const looked = groups.slice(0, groupsLooked);
+  const mayHave = looked.filter((group) =>
+    group.maySome(({ session }) => session.rights?.receive(topic.name) !== false),
+  );
   return {
     sessions: targets.length,
-    sharedGroups: groups.length,
+    sharedGroups: mayHave.length + groups.length - looked.length,
     first: targets.slice(0, most).map(({ session }) => session.clientId),
-    firstGroups: groups.slice(0, most).map(({ name }) => name),
+    firstGroups: mayHave.slice(0, most).map(({ name }) => name),
   };
 }

@@ -87,7 +87,7 @@ export interface Sink {
   skipped(reason: SkipReason, session: Session, message: Message): void;
   /** A message waits for this session from now on. */
   queued(session: Session, message: Message): void;
-  /** Nobody has subscribed to the topic of this message, which may be borrowed. */
+  /** Nobody who may have it has subscribed to the topic of this message, which may be borrowed. */
   unmatched(message: Message): void;
   /**
    * A client takes long: it has acknowledged a message (`isAcknowledged`) so many milliseconds after that came for it,

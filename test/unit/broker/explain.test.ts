@@ -786,6 +786,24 @@ test('without a receiver it counts those who would get it, or names topics that 
   });
 });
 
+test('nobody gets what no member of a shared subscription may have, and it is counted for its topic', async () => {
+  const options: BrokerOptions = {
+    config: { authorization: { rules: [{ deny: 'subscribe', topics: ['a/b'] }, { allow: 'all' }] } },
+  };
+  const { sluice, a } = await open({ title: '', options, filter: '$share/g/a/#', expected: null, really: 'arrives' });
+  expect(await sluice.command('explain', { topic: 'a/b', from: 'A' })).toMatchObject({
+    arrives: 'no',
+    step: 'subscription',
+    receivers: { sessions: 0, sharedGroups: 0, groups: [] },
+  });
+  expect(await a.publish('a/b', 'it', { qos: 1 })).toMatchObject({ reasonCode: 0x10 });
+  expect((await sluice.drops.unmatched()).items).toMatchObject([{ topic: 'a/b', count: 1 }]);
+  expect(await sluice.command('explain', { topic: 'a/c', from: 'A' })).toMatchObject({
+    arrives: 'yes',
+    receivers: { sharedGroups: 1, groups: ['g/a/#'] },
+  });
+});
+
 test('with a time it tells what was dropped and refused since then', async () => {
   const { sluice, a, b } = await open({ title: '', expected: null, really: 'arrives' });
   await b!.disconnect();

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort, untilOpen } from '../../scripts/ports.ts';
+import { freePort, untilOpen } from '../ports.ts';
 
 export const hasPromtool = spawnSync('promtool', ['--version']).error === undefined;
 export const hasPrometheus = spawnSync('prometheus', ['--version']).error === undefined;
@@ -21,15 +21,17 @@ export interface Prometheus {
   stop(): Promise<void>;
 }
 
-/** Reads the metrics at `127.0.0.1:port/metrics` four times a second. `ruleFiles`: absolute paths. */
+/** Reads the metrics at `127.0.0.1:port/metrics` every `intervalMs`. `ruleFiles`: absolute paths. */
 export async function startPrometheus(
   directory: string,
   port: number,
   ruleFiles: readonly string[],
+  intervalMs = 250,
 ): Promise<Prometheus> {
   const own = await freePort();
   const scrape = { job_name: 'sluice', static_configs: [{ targets: [`127.0.0.1:${port}`] }] };
-  const global = { scrape_interval: '250ms', scrape_timeout: '250ms', evaluation_interval: '200ms' };
+  const interval = `${intervalMs}ms`;
+  const global = { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: interval };
   // JSON is YAML.
   const config = { global, rule_files: ruleFiles, scrape_configs: [scrape] };
   const file = join(directory, 'prometheus.yml');

@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hasPrometheus, type Prometheus, startPrometheus } from '../../scripts/bench/prometheus.ts';
 import { type App, startApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config/load.ts';
-import { hasPrometheus, type Prometheus, startPrometheus } from '../support/prometheus.ts';
 import { WireClient } from '../support/wire-client.ts';
 
 const rules = join(import.meta.dirname, '../../deploy/prometheus/alerts.yml');

@@ -1,11 +1,11 @@
 /** The metrics as Prometheus reads them: complete, escaped, in the format asked for, and written in small pieces. */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
+import { hasPromtool } from '../../../scripts/bench/prometheus.ts';
 import { MetricsExposition } from '../../../src/api/exposition.ts';
 import { Histogram } from '../../../src/base/histogram.ts';
 import { counter, gauge, histogram, type Metric } from '../../../src/base/metrics.ts';
 import { allMetrics } from '../../support/all-metrics.ts';
-import { hasPromtool } from '../../support/prometheus.ts';
 
 const openMetrics = 'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3';
 const textOf = async (metrics: Metric[], accept?: string) =>

@@ -5,11 +5,11 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { hasPromtool } from '../../../scripts/bench/prometheus.ts';
 import { processMetrics } from '../../../src/api/prometheus.ts';
 import type { Metric } from '../../../src/base/metrics.ts';
 import { sessionCookie } from '../../../src/contracts/login.ts';
 import { allMetrics } from '../../support/all-metrics.ts';
-import { hasPromtool } from '../../support/prometheus.ts';
 import { manual, root, textOf } from './pages.ts';
 
 const metrics = new Map<string, Metric>((await allMetrics()).map((metric) => [metric.name, metric]));

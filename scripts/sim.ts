@@ -35,6 +35,9 @@ export interface Progress {
   readonly runs: number;
   readonly messages: number;
   readonly events: number;
+  /** Messages about which `explain` was asked, and those of them that were not sent at once. */
+  readonly explained: number;
+  readonly mishaps: number;
   readonly failed: { readonly seed: number; readonly message: string }[];
 }
 
@@ -49,7 +52,7 @@ function tellRun(result: RunResult): void {
 }
 
 async function runAll(first: number, seeds: number, jobs: number): Promise<Progress> {
-  const total = { runs: 0, messages: 0, events: 0, failed: [] as Progress['failed'] };
+  const total = { runs: 0, messages: 0, events: 0, explained: 0, mishaps: 0, failed: [] as Progress['failed'] };
   const startedAt = Date.now();
   let next = first;
   const share = Math.max(1, Math.min(500, Math.ceil(seeds / jobs)));
@@ -66,6 +69,8 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
         total.runs += progress.runs;
         total.messages += progress.messages;
         total.events += progress.events;
+        total.explained += progress.explained;
+        total.mishaps += progress.mishaps;
         for (const { seed, message } of progress.failed) process.stdout.write(`seed ${seed}: ${message}\n`);
         total.failed.push(...progress.failed);
         const seconds = ((Date.now() - startedAt) / 1000).toFixed(0);
@@ -84,7 +89,11 @@ const seeds = whole('seeds', values.seed === undefined ? 1_000 : 1);
 if (values.trace) tellRun(await run(first, { isTraced: true }));
 else {
   const startedAt = Date.now();
-  const { runs, messages, events, failed } = await runAll(first, seeds, whole('jobs', availableParallelism()));
+  const { runs, messages, events, explained, mishaps, failed } = await runAll(
+    first,
+    seeds,
+    whole('jobs', availableParallelism()),
+  );
   const seconds = (Date.now() - startedAt) / 1000;
   if (values.minimize && failed.length > 0) {
     const seed = Math.min(...failed.map((each) => each.seed));
@@ -93,7 +102,8 @@ else {
     tellRun(smallest);
   }
   process.stdout.write(
-    `${runs} runs from seed ${first}: ${failed.length} failed; ${messages} messages, ${events} events, ${seconds.toFixed(1)} s\n`,
+    `${runs} runs from seed ${first}: ${failed.length} failed; ${messages} messages, ${events} events, ` +
+      `${explained} explained, ${mishaps} of them mishaps, ${seconds.toFixed(1)} s\n`,
   );
   if (failed.length > 0) process.exitCode = 1;
 }

@@ -94,11 +94,13 @@ export class Host {
       new Wire(this.#world, this.#random, this.#profile.wire, life, 4, 'probe', noEnds),
       'sim',
     );
-    const { core: door, counters, chunks, connections } = (probe as Connection).context;
+    const { context } = probe as Connection;
+    const { core: door, counters, chunks, connections } = context;
     const core = partsOf(door);
     probe!.onClose(null);
     watchCore(core, broker, this.#judge);
     watchChunks(chunks, this.#judge);
+    this.#judge.drops.restarted(context);
     this.#judge.store = store instanceof LevelStore ? store : null;
     this.#judge.restarted(core, counters, connections as ReadonlySet<Connection>);
     this.broker = broker;
@@ -184,6 +186,7 @@ export class Host {
   }
 
   async stop(how: 'clean' | 'kill' | 'power cut'): Promise<void> {
+    this.#judge.drops.check();
     // If the disk does not take everything in time, a stop is like a crash.
     const isOrderly = how === 'clean' && (await this.#close());
     this.isUp = false;
@@ -235,4 +238,7 @@ export class Host {
   }
 }
 
-const noEnds = { onWritten() {}, onPacket() {}, onGone() {}, onEnded() {} };
+const noEnds = {
+  ...{ onWritten() {}, onPacket() {}, onGone() {}, onEnded() {} },
+  ...{ beforeArrival: () => null, afterArrival() {} },
+};

@@ -15,6 +15,8 @@ import type { LevelStore } from '../../src/store/level/level-store.ts';
 import { CommonCommits } from './common-commits.ts';
 import { type Decision, Decisions } from './decisions.ts';
 import type { Mark, SimulatedDisk } from './disk.ts';
+import { ToldDrops } from './drops.ts';
+import type { Explained } from './explained.ts';
 import { type Exchange, type InFlight, identifier, keyOf, type Link, type SentPublish } from './link.ts';
 import { Memory } from './memory.ts';
 import { type Entry, Model, type ModelSession, type QoS, type Routed } from './model.ts';
@@ -59,6 +61,10 @@ export class Judge {
   readonly memory: Memory;
   readonly decisions: Decisions;
   readonly commonCommits: CommonCommits;
+  readonly drops: ToldDrops;
+  /** Null: nobody asks. */
+  explained: Explained | null = null;
+  readonly #linkByConnection = new WeakMap<object, Link>();
   /** In-flight messages by session. */
   inFlight = new Map<number, Map<number, InFlight>>();
   /** By client and packet identifier: what acknowledging a QoS 2 message promises. */
@@ -96,6 +102,7 @@ export class Judge {
     this.memory = new Memory(this);
     this.decisions = new Decisions(this);
     this.commonCommits = new CommonCommits(this);
+    this.drops = new ToldDrops(this);
   }
 
   #newModel(): Model {
@@ -218,6 +225,14 @@ export class Judge {
     this.isStarting = true;
   }
 
+  isOf(connection: object, link: Link): void {
+    this.#linkByConnection.set(connection, link);
+  }
+
+  linkBy(connection: object): Link | null {
+    return this.#linkByConnection.get(connection) ?? null;
+  }
+
   // What the broker decides
 
   onConnected(link: Link): void {
@@ -327,7 +342,9 @@ export class Judge {
     const { qos, retain, expiresAt } = message;
     const isRetained = retain && how === 'taken';
     const routed: Routed = { number, key, topic, payload, qos, retain, isRetained, expiresAt, publisher, publisherUid };
-    this.tell({ kind: 'route', message: routed, excluded: this.#excluded(topic) });
+    const excluded = this.#excluded(topic);
+    this.tell({ kind: 'route', message: routed, excluded });
+    this.drops.routed(routed, excluded);
     if (link !== null && !isWill) checkTaken(this, routed);
     this.world.tell(() => `broker: routes ${key} to ${topic}, QoS ${qos}${retain ? ', retained' : ''}`);
     if (!isWill && payload !== '') this.#count(routed);
@@ -393,6 +410,7 @@ export class Judge {
     const marks = (isDuplicate && this.receivedMarks.get(`${link.clientId} ${packetId}`)) || new Map<number, number>();
     link.exchange = { sent: sent!, isDuplicate, isDenied, numbers: [], isRefused: false, marks };
     this.#exchanges.set(`${link.clientId} ${sent!.key}`, link.exchange);
+    this.explained?.comes(link, sent!, isDuplicate);
     if (packetId === 0) return;
     const type = sent!.qos === 1 ? 'puback' : 'pubrec';
     const waiting = link.unanswered.get(`${type} ${packetId}`) ?? [];

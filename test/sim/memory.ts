@@ -41,6 +41,11 @@ export class Memory {
     core?.ledger.add(Category.retained, this.taken - before);
   }
 
+  /** Others hold so much that what one client may hold depends on each message. */
+  get hasTaken(): boolean {
+    return this.taken > 0;
+  }
+
   /** A client may be told so now, or find its connection ended. */
   get mayRefuse(): boolean {
     return this.#isShort || this.#judge.world.time <= this.#shortUntil;

@@ -53,6 +53,10 @@ export interface WireHabits {
 }
 
 export interface WireEnds {
+  /** Bytes of the client are about to reach the broker, once the promise is settled; null: at once. */
+  beforeArrival(): Promise<void> | null;
+  /** They have. */
+  afterArrival(): void;
   /** The broker wrote this packet, and the kernel has it. */
   onWritten(packet: Packet): void;
   /** The client reads it. */
@@ -228,8 +232,8 @@ export class Wire implements ByteStream {
       this.#isUpUnderWay = false;
       if (this.isClosed || this.isPaused) return;
       const bytes = this.#up.shift();
-      if (bytes !== undefined) this.#deliver(bytes);
-      else if (this.#isUpEnded) {
+      if (bytes !== undefined) return this.#arrived(bytes);
+      if (this.#isUpEnded) {
         // The client's FIN: answered by closing.
         this.#isUpEnded = false;
         if (this.#waiting.length > 0) this.end();
@@ -238,6 +242,17 @@ export class Wire implements ByteStream {
       if (!this.isPaused && !this.isClosed) this.#arriveUp();
     };
     this.#world.after(this.#upArrivesAt - this.#world.time, arrive, this.#life);
+  }
+
+  #arrived(bytes: Buffer): void {
+    const deliver = () => {
+      this.#deliver(bytes);
+      this.#ends.afterArrival();
+      if (!this.isPaused && !this.isClosed) this.#arriveUp();
+    };
+    const before = this.#ends.beforeArrival();
+    if (before === null) deliver();
+    else this.#world.hold(before.then(deliver));
   }
 
   #deliver(bytes: Buffer): void {

@@ -37,7 +37,6 @@ let current: Link | null = null;
 let deciding: Decision | null = null;
 /** Of the PUBREC that is being handled; 0: none. */
 let pubrecId = 0;
-const linkBy = new WeakMap<object, Link>();
 /** What a message that is kept was routed as. */
 const routedAs = new WeakMap<Message, Routed>();
 const { renumbered } = Message.prototype;
@@ -93,6 +92,7 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
       own.routed ??= tell();
       if (joint) watchJoint(joint, own);
       if (typeof outcome !== 'number') watchFanOut(outcome, kept, own);
+      else judge.explained?.routed(own.routed!);
       return outcome;
     } finally {
       routing = outer;
@@ -100,8 +100,10 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
   };
 
   const checkRoom = distributor.checkRoom.bind(distributor);
-  distributor.checkRoom = (messages, origin) => {
-    const check = checkRoom(messages, origin);
+  distributor.checkRoom = (messages, origin, onRefused) => {
+    const check = checkRoom(messages, origin, onRefused);
+    // Somebody only asks.
+    if (onRefused !== undefined) return check;
     const link = current;
     const kept = messages.map(({ message }) => message.keep());
     const step = check.step.bind(check);
@@ -140,6 +142,7 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
       try {
         const hasMore = step();
         if (!hasMore && !isJoined) underWay.delete(number);
+        if (!hasMore) judge.explained?.routed(own.routed!);
         return hasMore;
       } finally {
         routing = outer;
@@ -165,8 +168,12 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
     watchSession(session, judge);
     deciding = decide(session, message, group?.name ?? null);
     room = new MakingRoom(judge, session, queuedBytes(message, ids));
+    judge.drops.giving(message, routing?.message === message);
+    const give = () => deliver(session, message, qos, retain, ids, group);
+    const routed = deciding.filter === null ? (routedAs.get(message.keep()) ?? null) : null;
     try {
-      deliver(session, message, qos, retain, ids, group);
+      if (judge.explained === null) give();
+      else judge.explained.giving(session.clientId, routed, group?.name ?? null, give);
     } finally {
       deciding = outer;
       room = outerRoom;
@@ -232,7 +239,29 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
     if (reason === 'queueFull' && session !== null && message !== null) noteDisplaced(session, message);
     if (reason === 'retainedLimit' && routing !== null) routing.isNotRetained = true;
     judge.onDropped(reason, session?.clientId ?? null, count);
+    judge.drops.dropped(reason, session ?? withoutRoom, message, count);
+    if (session !== null) judge.explained?.happens(session.clientId, reason);
     dropped(reason, session, message, count);
+  };
+  /** Whose queue has no room for what is refused. */
+  let withoutRoom: Session | null = null;
+  const noRoom = sink.noRoom.bind(sink);
+  sink.noRoom = (reason, session, message) => {
+    withoutRoom = session;
+    noRoom(reason, session, message);
+    withoutRoom = null;
+  };
+  const skipped = sink.skipped.bind(sink);
+  sink.skipped = (reason, session, message) => {
+    judge.drops.dropped(reason, session, message, 1);
+    if (reason === 'noLocal') judge.explained?.skippedForNoLocal(session.clientId, message);
+    else judge.explained?.happens(session.clientId, reason);
+    skipped(reason, session, message);
+  };
+  const queued = sink.queued.bind(sink);
+  sink.queued = (session, message) => {
+    judge.explained?.happens(session.clientId, 'queued');
+    queued(session, message);
   };
   const willRefused = sink.willRefused.bind(sink);
   sink.willRefused = (message, will, reasonCode, why) => {
@@ -265,9 +294,10 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
   sink.publish = (session, message, qos, packetId, retain, dup, ids) => {
     const delivery = packetId === 0 ? lastTaken.get(session) : session.window.delivery(packetId);
     const written = decisions.written(meant(session, delivery, judge), session);
-    const link = linkBy.get(session.channel!)!;
+    const link = judge.linkBy(session.channel!)!;
     if (qos === 2 && session.isPersistent) checkSendingStored(judge, session, packetId);
     link.written.push({ decision: written, at: judge.world.time, isFirst: written.writes === 1 });
+    judge.explained?.happens(session.clientId, 'sent');
     send(session, message, qos, packetId, retain, dup, ids);
   };
 }
@@ -313,6 +343,7 @@ function watchSession(session: Session, judge: Judge): void {
   const begin = window.begin.bind(window);
   window.begin = (delivery, qos) => {
     const packetId = begin(delivery, qos);
+    judge.explained?.happens(session.clientId, 'sent');
     const decision = meant(session, delivery, judge);
     if (decision === null) return packetId;
     if (delivery !== null) decisions.isIn(delivery, decision);
@@ -345,7 +376,7 @@ export function watchConnection(
 ): void {
   const { onPublish, takeAck, onPacket } = ClientPackets.prototype;
   const packets = connection.packets as ClientPackets;
-  linkBy.set(connection, link);
+  judge.isOf(connection, link);
   link.connection = connection;
   const within = (run: () => void) => {
     const before = current;

@@ -33,6 +33,27 @@ test('nothing in a run waits for real time, so nothing of it is left for the nex
   expect(waited).toEqual([]);
 }, 60_000);
 
+test('to ask explain changes nothing', async () => {
+  for (const seed of [11, 40, 75]) {
+    const [silent, asked] = [await run(seed, { isTraced: true, asks: false }), await run(seed, { isTraced: true })];
+    expect(asked.explained).toBeGreaterThan(0);
+    expect(asked.hash).toBe(silent.hash);
+  }
+});
+
+test('explain and the ring of drops agree with what becomes of a thousand messages that are not sent at once', async () => {
+  const outcomes = new Set<string>();
+  let mishaps = 0;
+  for (let seed = 101; mishaps < 1_000; seed++) {
+    const result = await run(seed);
+    expect(result.violation?.message, `npm run sim -- --seed ${seed} --minimize`).toBeUndefined();
+    mishaps += result.mishaps;
+    for (const outcome of result.outcomes.keys()) outcomes.add(outcome);
+  }
+  const often = ['queued', 'not given', 'rules', 'hook', 'pipeline', 'connection', 'queue', 'packetSize'];
+  expect([...outcomes]).toEqual(expect.arrayContaining(often));
+}, 120_000);
+
 test('steps that are left out change nothing about those that stay', () => {
   const { steps } = drawPlan(new Random(5));
   expect(drawPlan(new Random(5)).steps).toEqual(steps);

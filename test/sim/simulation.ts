@@ -9,6 +9,7 @@ import { Answers } from './answers.ts';
 import { type ConnectRequest, SimulatedClient } from './client.ts';
 import { Deliveries } from './deliveries.ts';
 import { SimulatedDisk } from './disk.ts';
+import { Explained } from './explained.ts';
 import { Host } from './host.ts';
 import { Judge } from './judge.ts';
 import { checkLedger } from './ledger.ts';
@@ -41,12 +42,20 @@ export interface RunResult {
   readonly events: number;
   readonly profile: Profile;
   readonly messages: number;
+  /** Publishes about which `explain` was asked and judged. */
+  readonly explained: number;
+  /** Of these, those in which the message was not sent at once. */
+  readonly mishaps: number;
+  /** How many, by what became of the message. */
+  readonly outcomes: ReadonlyMap<string, number>;
 }
 
 export interface RunOptions {
   /** In the place of the seed's own steps. */
   readonly steps?: readonly Step[];
   readonly isTraced?: boolean;
+  /** Whether `explain` is asked about some of what is published, which changes nothing. Default: true. */
+  readonly asks?: boolean;
 }
 
 export async function run(seed: number, options: RunOptions = {}): Promise<RunResult> {
@@ -59,6 +68,9 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
   const steps = options.steps ?? plan.steps;
   const rules = plan.hasRules ? new Rules() : null;
   const simulation = new Simulation(random, profile, rules, plan.clients, options.isTraced ?? false);
+  // With chance of its own, so that asking leaves the rest of the run as it is.
+  const { judge: asking } = simulation;
+  if (options.asks !== false) asking.explained = new Explained(asking, new Random(seed ^ 0x5eed), plan.clients);
   let violation: Error | null = null;
   const onRejection = (error: unknown) => {
     violation ??= error as Error;
@@ -75,7 +87,9 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
   const { world, judge } = simulation;
   const lines = world.lines ?? [];
   const messages = judge.published.size;
-  return { seed, violation, steps, lines, hash: world.hash(), events: world.events, profile, messages };
+  const { judged: explained = 0, mishaps = 0, outcomes = new Map<string, number>() } = judge.explained ?? {};
+  const said = { explained, mishaps, outcomes };
+  return { seed, violation, steps, lines, hash: world.hash(), events: world.events, profile, messages, ...said };
 }
 
 class Simulation {
@@ -228,6 +242,8 @@ class Simulation {
       request.version,
       link.name,
       {
+        beforeArrival: () => (this.host.isClosing ? null : (this.judge.explained?.beforeArrival(link) ?? null)),
+        afterArrival: () => this.judge.explained?.afterArrival(),
         onWritten: (packet) => this.host.guard(() => this.#onWritten(link, packet)),
         onPacket: (packet) => client.onPacket(wire, packet),
         onGone: () => {
@@ -349,6 +365,7 @@ class Simulation {
     await this.#untilQuiet();
     checkRetained(this.judge);
     checkMissing(this.judge);
+    this.judge.drops.check();
     checkAllAnswered(this.judge);
     this.world.tell(() => '--- the end: everybody leaves');
     for (const client of this.#clients) if (client.wire !== null) client.vanish('reset');

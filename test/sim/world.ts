@@ -44,6 +44,8 @@ export class World implements Clock {
   events = 0;
   #order = 0;
   #eventsNow = 0;
+  /** What has to be over before anything else happens. */
+  #held: Promise<void> | null = null;
   #heap: SimulatedEvent[] = [];
 
   constructor(isTraced: boolean, startedAt = 1_800_000_000_000) {
@@ -100,10 +102,22 @@ export class World implements Clock {
       this.time = Math.max(this.time, event.at);
       this.events++;
       event.run();
+      await this.#whenReleased();
       await settled();
       if (isEnough()) return;
     }
     this.time = Math.max(this.time, time);
+  }
+
+  /** Nothing else happens before this promise is settled. */
+  hold(promise: Promise<void>): void {
+    this.#held = promise;
+  }
+
+  async #whenReleased(): Promise<void> {
+    const held = this.#held;
+    this.#held = null;
+    if (held !== null) await held;
   }
 
   /** A broker that is busy without anything happening would stop the clock. */

@@ -20,7 +20,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'SUBACK leaves before the commit',
     file: 'broker/subscribe.ts',
-    from: '  connection.context.commits.answer(connection, progress.stagedBefore, () => {\n    if (connection.session !== session) return;\n    const codes',
+    from: '  commits.answer(connection, progress.stagedBefore, () => {\n    if (connection.session !== session) return;\n    const codes',
     to: '  queueMicrotask(() => {\n    if (connection.session !== session) return;\n    const codes',
   },
   {

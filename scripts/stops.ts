@@ -7,10 +7,9 @@
  * no garbage, since a collection takes the longer the larger the heap is, whoever caused it. Each job is done several
  * times where it can be: the least of them is what always happens.
  */
-import { mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PerformanceObserver } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { generate, type Packet } from 'mqtt-packet';
 import { Authorization } from '../src/auth/authorization/authorization.ts';
@@ -30,6 +29,7 @@ import { rulesOf } from '../src/rules.ts';
 import { LevelStore } from '../src/store/level/level-store.ts';
 import { MemoryQuarantine } from '../src/store/memory-quarantine.ts';
 import { fail, readOptions } from './command-line.ts';
+import { Rounds } from './rounds.ts';
 
 const help = `npm run bench:stops -- [options]
 
@@ -129,76 +129,6 @@ async function fill(): Promise<void> {
   }
   await commit();
   await store.close();
-}
-
-/** Milliseconds of processor time that this thread has had; where Linux does not tell it, those of all threads. */
-function threadTime(): () => number {
-  const ofProcess = () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1_000;
-  };
-  try {
-    const file = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
-    const bytes = Buffer.alloc(64);
-    return () => {
-      // Linux brings the figure in the file up to date when it is asked for this one, and else some hundred times a
-      // second.
-      ofProcess();
-      return Number.parseInt(bytes.toString('latin1', 0, readSync(file, bytes, 0, bytes.length, 0)), 10) / 1e6;
-    };
-  } catch {
-    return ofProcess;
-  }
-}
-
-interface Round {
-  readonly from: number;
-  readonly to: number;
-  readonly used: number;
-}
-
-/** A round below this is of no interest. */
-const leastMs = 0.5;
-
-class Rounds {
-  readonly #used = threadTime();
-  #long: Round[] = [];
-  /** When V8 collected garbage. */
-  #collections: { readonly startTime: number; readonly duration: number }[] = [];
-  readonly #observer = new PerformanceObserver((list) => this.#collections.push(...list.getEntries()));
-  #isOver = false;
-
-  constructor() {
-    this.#observer.observe({ entryTypes: ['gc'] });
-    let [to, used] = [performance.now(), this.#used()];
-    const round = () => {
-      const before = { to, used };
-      [to, used] = [performance.now(), this.#used()];
-      const one = { from: before.to, to, used: used - before.used };
-      if (one.used > leastMs) this.#long.push(one);
-      if (!this.#isOver) setImmediate(round);
-    };
-    round();
-  }
-
-  /** Of the rounds since the last call: the longest, and the longest in which V8 collected nothing. */
-  take(): { all: number; without: number } {
-    const longest = (rounds: readonly Round[]) => rounds.reduce((most, { used }) => Math.max(most, used), 0);
-    const hasCollection = ({ from, to }: Round) =>
-      this.#collections.some(({ startTime, duration }) => startTime < to && startTime + duration > from);
-    const taken = {
-      all: longest(this.#long),
-      without: longest(this.#long.filter((round) => !hasCollection(round))),
-    };
-    this.#long = [];
-    this.#collections = [];
-    return taken;
-  }
-
-  end(): void {
-    this.#isOver = true;
-    this.#observer.disconnect();
-  }
 }
 
 const rule = (topic: string) => ({ deny: 'subscribe' as const, topics: [topic] });

@@ -88,6 +88,42 @@ export function addressOf(remoteAddress: string): string {
 }
 
 /**
+ * Whether an `address:port` is in this network, which `isNetwork` accepts: for whoever asks about very many. IPv4
+ * addresses are compared as numbers.
+ */
+export function networkTest(network: string): (remoteAddress: string) => boolean {
+  const set = new AddressSet([network]);
+  const { address, prefixLength, family } = networkOf(network)!;
+  const inSet = (remoteAddress: string) => set.has(addressOf(remoteAddress));
+  if (family === 'ipv6') return inSet;
+  const shift = 32 - prefixLength;
+  const prefix = Math.floor(ipv4Number(`${address}:`) / 2 ** shift);
+  return (remoteAddress) => {
+    const number = ipv4Number(remoteAddress);
+    return number === -1 ? inSet(remoteAddress) : Math.floor(number / 2 ** shift) === prefix;
+  };
+}
+
+const [zero, nine, dot, colon] = [0x30, 0x39, 0x2e, 0x3a];
+
+/** Of the address in `address:port`; -1: it is not one of IPv4. */
+function ipv4Number(remoteAddress: string): number {
+  let [number, part, parts] = [0, -1, 0];
+  for (let i = 0; i < remoteAddress.length; i++) {
+    const code = remoteAddress.charCodeAt(i);
+    if (code >= zero && code <= nine) part = Math.max(part, 0) * 10 + code - zero;
+    else if ((code !== dot && code !== colon) || part < 0 || part > 255) return -1;
+    else {
+      number = number * 256 + part;
+      part = -1;
+      parts++;
+      if (code === colon) return parts === 4 ? number : -1;
+    }
+  }
+  return -1;
+}
+
+/**
  * What counts as one source of connections: an IPv4 address, or an IPv6 network of 64 bits, within which anybody has as
  * many addresses as they like. What is no address counts by its name.
  */

@@ -32,6 +32,8 @@ export class CursorError extends Error {
 export interface PagesOptions {
   /** Milliseconds. */
   readonly now: () => number;
+  /** Microseconds, of which only differences matter. */
+  readonly clock: () => number;
   readonly randomBytes: (count: number) => Buffer;
   /** Repeats the step until it says that there is no more to do, with others served in between. */
   readonly work: (step: () => boolean) => void;
@@ -39,8 +41,12 @@ export interface PagesOptions {
 
 export const pageItemsMax = 1_000;
 const pageItems = 100;
-/** Looks at most for one page: where few of many are listed, it has fewer items. */
+/**
+ * Looks at most for one page, and what they may take in microseconds: where few of many are listed, or a look takes
+ * long, it has fewer items.
+ */
 const looksPerPage = 20_000;
+const pageMicroseconds = 8_000;
 /** Looks in one go, which takes a tenth of a millisecond. */
 const looksPerStep = 100;
 /** A list is forgotten when it was not asked for so long, or when so many others were asked for since. */
@@ -123,6 +129,7 @@ export class Pages {
     return new Promise((resolve, reject) => {
       const items: Item[] = [];
       let looks = 0;
+      let taken = 0;
       const end = (cursor: string | null): false => {
         resolve({ items, cursor });
         return false;
@@ -134,12 +141,18 @@ export class Pages {
           if (value !== null) items.push(value);
           if (items.length === limit) return end(next);
         }
+        return true;
+      };
+      const timedStep = (): boolean => {
+        const begun = this.#options.clock();
+        if (!step()) return false;
         looks += looksPerStep;
-        return looks < looksPerPage || end(next);
+        taken += this.#options.clock() - begun;
+        return (looks < looksPerPage && taken < pageMicroseconds) || end(next);
       };
       this.#options.work(() => {
         try {
-          return step();
+          return timedStep();
         } catch (error) {
           reject(error);
           return false;

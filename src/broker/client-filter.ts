@@ -1,5 +1,5 @@
 /** Which of very many clients a list has. */
-import { AddressSet, addressOf, canonicalAddress, isNetwork } from '../base/addresses.ts';
+import { canonicalAddress, isNetwork, networkTest } from '../base/addresses.ts';
 import { RequestError } from '../contracts/failures.ts';
 import { networkText } from '../contracts/values.ts';
 import type { ClientFilter } from '../contracts/views.ts';
@@ -33,14 +33,14 @@ export function clientTest(filter: ClientFilter): Test {
   add(username, (client, wanted) => client.username === wanted);
   add(connected, (client, wanted) => client.isConnected === wanted);
   add(protocolVersion, (client, wanted) => client.protocolVersion === wanted);
-  add(networks(address), (client, wanted) => client.address !== null && wanted.has(addressOf(client.address)));
+  add(addressTest(address), (client, isWanted) => client.address !== null && isWanted(client.address));
   return (client) => tests.every((test) => test(client));
 }
 
-function networks(address: string | null | undefined): AddressSet | null {
+function addressTest(address: string | null | undefined): ReturnType<typeof networkTest> | null {
   if (address === null || address === undefined) return null;
   const known = isNetwork(address) ? address : canonicalAddress(address);
-  if (known !== null) return new AddressSet([known]);
+  if (known !== null) return networkTest(known);
   const message = `expected ${networkText}, found ${JSON.stringify(address)}`;
   throw new RequestError(`address: ${message}`, [{ at: 'address', message }]);
 }

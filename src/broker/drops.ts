@@ -35,6 +35,7 @@ export class Drops {
     this.#settings = settings;
     this.#pages = new Pages({
       now: () => core.now,
+      clock: () => scheduler.clock(),
       randomBytes,
       work: (step) => scheduler.jobs.queueBackground(step),
     });

@@ -35,6 +35,7 @@ export class BrokerView {
     const { core, randomBytes, scheduler } = context;
     this.#pages = new Pages({
       now: () => core.now,
+      clock: () => scheduler.clock(),
       randomBytes,
       work: (step) => scheduler.jobs.queueBackground(step),
     });

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { AddressSet, addressBytes, canonicalAddress, isNetwork } from '../../../src/base/addresses.ts';
+import {
+  AddressSet,
+  addressBytes,
+  addressOf,
+  canonicalAddress,
+  isNetwork,
+  networkTest,
+} from '../../../src/base/addresses.ts';
 
 test('an address has one way to be written', () => {
   const written: [string, string | null][] = [
@@ -71,4 +78,17 @@ test('an IPv6 address whose end may be written as IPv4, or that names a zone, is
     expect(new AddressSet([address]).has(address), address).toBe(true);
   }
   expect(isNetwork('::ffff:10.0.0.1')).toBe(false);
+});
+
+test('whoever asks about very many addresses hears the same as from a set', () => {
+  const networks = ['10.0.0.0/8', '192.0.2.1', '0.0.0.0/0', '192.0.2.0/31', '255.255.255.255/32', 'fd00::/8', '::1'];
+  const addresses = ['10.1.2.3', '11.0.0.0', '192.0.2.1', '192.0.2.2', '0.0.0.0', '255.255.255.255', '[fd00::1]'];
+  const others = ['[::1]', '[::ffff:10.0.0.1]', '10.0.0', '10.0.0.256', '10..0.1', 'a socket', ''];
+  for (const network of networks) {
+    const [isIn, set] = [networkTest(network), new AddressSet([network])];
+    for (const address of [...addresses, ...others]) {
+      expect(isIn(`${address}:1883`), `${address} in ${network}`).toBe(set.has(addressOf(`${address}:1883`)));
+    }
+    expect(isIn('')).toBe(false);
+  }
 });

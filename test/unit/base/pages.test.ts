@@ -5,11 +5,13 @@ import { CursorError, type Page, Pages, type Walk } from '../../../src/base/page
 
 class Reader {
   now = 0;
+  microseconds = 0;
   /** Steps that were done, of all pages. */
   steps = 0;
   #random = 0;
   readonly pages = new Pages({
     now: () => this.now,
+    clock: () => this.microseconds,
     randomBytes: (count) => Buffer.alloc(count, ++this.#random),
     work: (step) => {
       do this.steps++;
@@ -131,4 +133,20 @@ test('what is there all the time is listed once, whatever comes and goes between
       expect(counts.every((count) => count === 1)).toBe(true);
     }),
   );
+});
+
+test('a page of looks that take long ends after eight milliseconds, and the list goes on behind it', async () => {
+  const reader = new Reader();
+  // A look takes ten microseconds.
+  const slowly = function* (): Walk<number> {
+    for (const number of numbers(3_000)) {
+      reader.microseconds += 10;
+      yield number < 2_999 ? null : number;
+    }
+  };
+  const pages: Page<number>[] = [await reader.pages.take('n', slowly)];
+  while (pages.at(-1)!.cursor !== null) {
+    pages.push(await reader.pages.take('n', slowly, { cursor: pages.at(-1)!.cursor }));
+  }
+  expect(pages.map(({ items }) => items)).toEqual([[], [], [], [2_999]]);
 });

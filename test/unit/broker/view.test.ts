@@ -162,6 +162,7 @@ test('a page costs the same at the beginning and at the end of very many session
   let [steps, random] = [0, 1];
   const pages = new Pages({
     now: () => 0,
+    clock: () => 0,
     randomBytes: (bytes) => Buffer.alloc(bytes),
     work: (step) => {
       do steps++;

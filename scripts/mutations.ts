@@ -918,10 +918,10 @@ export const mutations: readonly Mutation[] = [
     to: '',
   },
   {
-    name: 'of what is dropped again the ring counts one',
+    name: 'what is dropped again does not count in the ring of drops',
     file: 'broker/drop-ring.ts',
     from: 'recent.count += count;',
-    to: 'recent.count++;',
+    to: '',
   },
   {
     name: 'who is away is told to read slowly',

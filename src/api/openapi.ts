@@ -23,7 +23,22 @@ function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
       delete node.unit;
     },
   }) as Record<string, unknown>;
-  return rest;
+  return withPlainPairs(rest) as Json;
+}
+
+/**
+ * Pairs whose members are alike are described as lists of two: that is the same, and tools that know no `prefixItems`
+ * can read it.
+ */
+function withPlainPairs(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(withPlainPairs);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const all: Json = Object.fromEntries(Object.entries(schema).map(([name, value]) => [name, withPlainPairs(value)]));
+  const { prefixItems, items: others, ...rest } = all;
+  if (!Array.isArray(prefixItems) || (others !== undefined && others !== false)) return all;
+  const [first, ...more] = prefixItems.map((each) => JSON.stringify(each));
+  if (more.some((each) => each !== first)) return all;
+  return { ...rest, items: prefixItems[0], minItems: prefixItems.length, maxItems: prefixItems.length };
 }
 
 const problemResponse = { $ref: '#/components/responses/problem' };

@@ -26,8 +26,8 @@ async function addressOf({ task: { folder }, delay }: Attacker): Promise<URL> {
   throw new Error('the HTTP API does not listen');
 }
 
-const keyOf = ({ task: { folder } }: Attacker, role: string): string =>
-  sluice('admin', 'key', 'create', role, '--role', role, '--data-dir', join(folder, 'data')).trim();
+const keyOf = ({ task: { folder } }: Attacker, role: string, name = role): string =>
+  sluice('admin', 'key', 'create', name, '--role', role, '--data-dir', join(folder, 'data')).trim();
 
 const from = attackersAddress === undefined ? {} : { localAddress: attackersAddress };
 
@@ -170,6 +170,37 @@ export const api: readonly Row[] = [
       await loop(attacker, attacker.size(1, 15), 32, async () => {
         return (await ask(url, '/api/v1/quarantine/drop', { method: 'POST', key, body: values }))[0];
       });
+    },
+  },
+  {
+    name: '64 streams of all messages over the HTTP API, 16 for each of four keys, a quarter of which is not read',
+    needs,
+    async run(attacker) {
+      const url = await addressOf(attacker);
+      const keys = Array.from({ length: attacker.size(1, 4) }, (_, i) => keyOf(attacker, 'publisher', `stream-${i}`));
+      let [bytes, open, refused] = [0, 0, 0];
+      const asked = keys.flatMap((key) =>
+        Array.from({ length: 16 }, (_, i) => {
+          const headers = { Authorization: `Bearer ${key}`, Accept: 'application/x-ndjson' };
+          const path = '/api/v1/messages/stream?filter=%23';
+          return request(
+            { hostname: url.hostname, port: url.port, path, headers, agent: false, ...from },
+            (response) => {
+              if (response.statusCode !== 200) return void refused++;
+              open++;
+              if (i % 4 === 0) return;
+              response.on('data', ({ length }: Buffer) => {
+                bytes += length;
+              });
+            },
+          )
+            .on('error', () => {})
+            .end();
+        }),
+      );
+      await attacker.delay(attacker.size(1, 15));
+      attacker.fact(`${open} streams, ${refused} refused, ${(bytes / 1_048_576).toFixed(0)} MiB of messages`);
+      for (const each of asked) each.destroy();
     },
   },
   {

@@ -53,9 +53,9 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
     }
     const inText = text.read({ ...(takesBody ? {} : (query as object)), ...(params as object) });
     if (!takesBody) return inText;
-    const given = body ?? {};
+    const given = body === undefined ? {} : body;
     // Anything but an object is refused by the schema.
-    return typeof given !== 'object' || Array.isArray(given) ? given : { ...given, ...inText };
+    return typeof given !== 'object' || given === null || Array.isArray(given) ? given : { ...given, ...inText };
   };
   if (declaration.isStream) {
     const textOf = declaration.sharesEvents ? writtenOnce() : JSON.stringify;

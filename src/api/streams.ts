@@ -13,6 +13,8 @@ import type { Caller } from '../contracts/roles.ts';
 import { CloseCode, isHandshake, TextSocket } from '../net/text-socket.ts';
 import type { StreamPlaces } from './stream-places.ts';
 import { streamOver } from './stream-socket.ts';
+import { eventsInTurns, textsInTurns } from './stream-turns.ts';
+import type { Turns } from './turns.ts';
 import { isForWebSocket, upgradeOf } from './upgrades.ts';
 
 export interface StreamTools {
@@ -23,6 +25,7 @@ export interface StreamTools {
   readonly isStillValid: (request: FastifyRequest) => boolean;
   readonly streams: StreamPlaces;
   readonly log: Log;
+  readonly turns: Turns;
   readonly textOf: TextOf;
 }
 
@@ -67,7 +70,7 @@ export async function sendStream(
   reply: FastifyReply,
   tools: StreamTools,
 ): Promise<unknown> {
-  const { commands: all, callerOf, isStillValid, streams, textOf } = tools;
+  const { commands: all, callerOf, isStillValid, streams, textOf, turns } = tools;
   const form = formOf(request);
   const caller = callerOf(request);
   const leave = streams.take(caller);
@@ -88,16 +91,24 @@ export async function sendStream(
     throw error;
   }
   if (form === 'websocket') {
-    void sendOverSocket(events, signal, request, reply, acknowledgerOf(name, given, caller, all), tools);
+    void sendOverSocket(
+      eventsInTurns(events, turns),
+      signal,
+      request,
+      reply,
+      acknowledgerOf(name, given, caller, all),
+      tools,
+    );
     return reply;
   }
   return reply
     .type(form === eventStream ? `${eventStream}; charset=utf-8` : jsonLines)
     .header('X-Accel-Buffering', 'no')
     .send(
-      Readable.from(form === eventStream ? serverSent(events, textOf) : lines(events, textOf, reply), {
-        objectMode: false,
-      }),
+      Readable.from(
+        textsInTurns(form === eventStream ? serverSent(events, textOf) : lines(events, textOf, reply), turns),
+        { objectMode: false },
+      ),
     );
 }
 

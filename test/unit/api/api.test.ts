@@ -131,6 +131,15 @@ describe('what is no request is refused with what is wrong', () => {
     ['no JSON', 'POST', '/broker/backup', '{', 400, 'invalid-request', /JSON/],
     ['a list', 'POST', '/broker/backup', '[]', 400, 'invalid-request', /expected object, found a list/],
     [
+      'null in the place of an object',
+      'POST',
+      '/broker/drain',
+      'null',
+      400,
+      'invalid-request',
+      /expected object, found/,
+    ],
+    [
       'a key too many',
       'POST',
       '/broker/reload',

@@ -20,36 +20,39 @@ export function accessHandlers(tools: AccessTools): Pick<CommandHandlers, 'acces
       const client = clientOf(request, tools);
       const who = { clientId: client.clientId, username: client.username, groups: client.groups };
       const isForeign = clientIds === 'own' && !isOwnClientId(client.clientId, client.username);
-      if (isForeign) return { ...foreign, client: who, delivery: null };
+      if (isForeign) return { ...foreign(client), client: who, delivery: null };
       const decision = policy.explain(client, asked(request));
       return { ...decision, client: who, delivery: deliveryOf(request, (what) => policy.explain(client, what)) };
     },
   };
 }
 
-const foreign: AccessDecision = {
+const foreign = ({ username }: ClientIdentity): AccessDecision => ({
   isAllowed: false,
   code: 0x85,
-  rule: 'with clientIds: own, a client with this identifier and user name does not come in',
-};
+  rule: `with clientIds: own, such a client does not come in; its identifier would have to begin with "${username ?? ''}:"`,
+});
 
 /** Of one that has a session, what is known of it; what the request says comes first. */
 function clientOf(request: Request, { identityOf, clientIds }: AccessTools): ClientIdentity {
-  const { clientId, username, groups, address, listener } = request;
+  const { clientId, username, groups, attributes, address, listener } = request;
   const id = clientId ?? (clientIds === 'own' ? username : null) ?? 'test';
   const known = clientId === null ? null : identityOf(clientId);
+  const found = isSameUser(username, known) ? (known?.attributes ?? {}) : {};
   return {
     clientId: id,
     // What authentication found out belongs to the user that it found.
     username: username ?? known?.username ?? null,
     groups: groups ?? (isSameUser(username, known) ? (known?.groups ?? []) : []),
-    attributes: isSameUser(username, known) ? (known?.attributes ?? {}) : {},
+    attributes: attributes === null ? found : Object.fromEntries(attributes.map(pairOf)),
     protocolVersion: known?.protocolVersion ?? 5,
     transport: known?.transport ?? 'tcp',
     remoteAddress: address === null ? (known?.remoteAddress ?? '127.0.0.1:0') : `${address}:0`,
     listener: listener ?? known?.listener ?? 'mqtt://127.0.0.1:1883',
   };
 }
+
+const pairOf = (text: string) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)] as const;
 
 const isSameUser = (username: string | null, known: ClientIdentity | null) =>
   username === null || username === (known?.username ?? null);

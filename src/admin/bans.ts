@@ -19,8 +19,11 @@ export function banHandlers(list: BanList): Handlers {
       if (ban === null) throw new CommandFailure('conflict', 'There are too many bans of operators; clear some first');
       return { ban, disconnected: disconnect ? await list.disconnectBanned(ban) : 0 };
     },
-    'bans clear': async ({ address, user, client }) => ({
-      count: list.clearBans({ address: address === 'all' ? null : addressOfBans(address), user, client }),
-    }),
+    async 'bans clear'({ address, user, client }) {
+      if (address === null && user === null && client === null) {
+        throw new CommandFailure('conflict', 'Which bans? Name an address, a user or a client, or say all');
+      }
+      return { count: list.clearBans({ address: address === 'all' ? null : addressOf(address), user, client }) };
+    },
   };
 }

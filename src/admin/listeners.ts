@@ -32,12 +32,22 @@ export function listenerHandlers(tools: ListenerTools): Handlers {
   const find = (number: number) => {
     const listener = listeners[number];
     if (listener !== undefined) return listener;
-    const what = `There is no listener ${number}; there are ${listeners.length}, numbered from 0`;
+    const ofApi = adminListeners[number - listeners.length];
+    if (ofApi !== undefined) {
+      throw new CommandFailure(
+        'conflict',
+        `Listener ${number} is of the HTTP API (${ofApi.url}), which is not stopped`,
+      );
+    }
+    const what = `There is no listener ${number}; of MQTT there are ${listeners.length}, numbered from 0`;
     throw new CommandFailure('not-found', what);
   };
   return {
     'listeners list': async () => ({
-      listeners: [...listeners.map((each, number) => viewOf(each, number, tools)), ...adminListeners.map(apiView)],
+      listeners: [
+        ...listeners.map((each, number) => viewOf(each, number, tools)),
+        ...adminListeners.map((each, index) => apiView(each, listeners.length + index)),
+      ],
     }),
     async 'listeners stop'({ number, disconnect }) {
       const listener = find(number);

@@ -16,6 +16,12 @@ export function keyHandlers(keys: Keys, now: () => number): Handlers {
         const remedy = `leave out ${areasBeyond(caller, wanted)}`;
         throw new CommandFailure('forbidden', `${caller.name} makes no key that may do more than itself; ${remedy}`);
       }
+      const isSame = ({ name, expiresAt }: ApiKey) => name === wanted.name && (expiresAt === null || expiresAt > now());
+      const same = keys.list().find(isSame);
+      if (same !== undefined) {
+        const what = `There is a key called ${JSON.stringify(wanted.name)} already (${same.id})`;
+        throw new CommandFailure('conflict', `${what}; take another name, or delete that one first`);
+      }
       const expiresAt = expiresInSeconds === null ? null : now() + expiresInSeconds * 1_000;
       const { key, secret } = await keys.create({ ...wanted, expiresAt }, now());
       return { ...viewOf(key), key: secret };

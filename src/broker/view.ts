@@ -10,6 +10,8 @@ import type {
   ClientView,
   ConnectionView,
   InflightView,
+  QueuedItem,
+  QueuedLook,
   QueuedView,
   RetainedFilter,
   RetainedView,
@@ -102,7 +104,11 @@ export class BrokerView {
   async queue(clientId: string, request?: PageRequest): Promise<Page<QueuedView>> {
     const { core } = this.#context;
     const session = this.#sessionOf(clientId);
-    return this.#pages.take(`queue ${session.sid}`, () => core.view.queue(session), request);
+    const page = await this.#pages.take(`queue ${session.sid}`, () => core.view.queue(session), request);
+    return {
+      ...page,
+      items: await withTopics(page.items, (after) => core.view.lookAtQueue(session, after, lookBytes)),
+    };
   }
 
   /** What is in flight to a client, in the order of sending, and from it. Rejects if it has no session. */
@@ -127,6 +133,30 @@ export class BrokerView {
   tick(): void {
     this.#pages.tick();
   }
+}
+
+/** Messages are read from disk to show their topics about so many bytes at a time, and so many times for a page. */
+const lookBytes = 1_048_576;
+const looksPerPage = 16;
+
+/** `look`: what is on disk behind a message number. Of what is too large together, the last ones stay as they are. */
+async function withTopics(
+  items: readonly QueuedItem[],
+  look: (after: number) => Promise<readonly QueuedLook[]>,
+): Promise<QueuedView[]> {
+  const onDisk = items.filter(({ topic }) => topic === null);
+  const found = new Map<number, QueuedLook>();
+  let after = (onDisk[0]?.messageId ?? 0) - 1;
+  for (let left = looksPerPage; left > 0 && onDisk.length > 0 && after < onDisk.at(-1)!.messageId; left--) {
+    const looked = await look(after);
+    if (looked.length === 0) break;
+    for (const each of looked) found.set(each.messageId, each);
+    after = looked.at(-1)!.messageId;
+  }
+  return items.map(({ messageId, ...item }) => {
+    const { topic, qos } = found.get(messageId) ?? item;
+    return { ...item, topic, qos };
+  });
 }
 
 /** Throws a CommandFailure if there is none. */

@@ -1,16 +1,16 @@
 /**
- * Commands to a running broker, as `contracts/commands.ts` declares them: `sluice clients list --limit 5` is the
- * command `clients list` with `{ limit: 5 }`. A key in the path of its route is an argument, the others are options.
+ * Commands to a running broker, as `contracts/commands.ts` declares them. What each is asked for on the command line is
+ * in `command-line.ts`, and how its answer is written in `printing.ts` and `phrases.ts`.
  */
-import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nearest } from '../base/nearest.ts';
-import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
-import { type CommandName, commands, type SingleName, type StreamName } from '../contracts/commands.ts';
-import { splitRoute } from '../contracts/http.ts';
-import { type TextKey, TextKeys } from '../contracts/text-keys.ts';
+import { type CommandName, checkedRequest, commands, type SingleName, type StreamName } from '../contracts/commands.ts';
+import { RequestError } from '../contracts/failures.ts';
+import { CommandLine } from './command-line.ts';
 import { type Command, type Io, writeLine } from './io.ts';
-import { columnsOf, emptyText, linesOf, phrases, Table } from './printing.ts';
+import { itemLines } from './item-lines.ts';
+import { emptyText, leftOutText, notes, phrases, refuses, shownByDefault } from './phrases.ts';
+import { columnsOf, linesOf, Table } from './printing.ts';
 import {
   callBroker,
   type RunningBroker,
@@ -19,43 +19,35 @@ import {
   runningOptions,
   streamFromBroker,
 } from './running.ts';
-import { CommandError, durationSeconds, readOptions, wholeNumber } from './usage.ts';
+import { CommandError, readOptions, wholeNumber } from './usage.ts';
 
-/** Keys that are arguments although the path has them not. */
-export const argumentOf: { readonly [Name in CommandName]?: string } = {
-  backup: 'directory',
-  'log level': 'level',
-  'bans clear': 'address',
-  'quarantine replay': 'ids',
-  'quarantine drop': 'ids',
-};
-/** What comes page by page, by the key that tells where the next one begins. */
-const pageKeys = new Set(['cursor', 'limit', 'after']);
 const pageItems = 1_000;
+/** Of a list whose pages begin behind a number. */
+const numberedPageItems = 200;
 const watchMs = 2_000;
 
-/** Words whose commands have another word on the command line: `sluice admin key`, `sluice trace`. */
-const renamed = new Set(['keys', 'traces']);
-
+/** By the first word of a command line, and then by what follows it: empty, `list`, `key create`. */
 const words = new Map<string, Map<string, CommandName>>();
 for (const name of Object.keys(commands) as CommandName[]) {
-  const [word = '', verb = ''] = name.split(' ');
-  if (renamed.has(word)) continue;
+  const [word = '', ...more] = new CommandLine(name).words.split(' ');
   const verbs = words.get(word) ?? new Map<string, CommandName>();
-  words.set(word, verbs.set(verb, name));
+  words.set(word, verbs.set(more.join(' '), name));
 }
 
 /** A line for each, but for those that have a command of their own by that word. */
 export function brokerHelp(others: readonly string[]): string {
   const lines = [...words].map(([word, verbs]) => {
     if (others.includes(word)) return '';
-    const name = verbs.get('') ?? verbs.get('list') ?? [...verbs.values()][0]!;
-    const more = [...verbs.keys()].filter((verb) => verb !== '' && verb !== 'list');
+    const name = usual(verbs) ?? [...verbs.values()][0]!;
+    const more = [...verbs.keys()].filter((verb) => verb !== '' && verbs.get(verb) !== name);
     const rest = more.length === 0 ? '' : `; also ${more.join(', ')}`;
     return `  ${`sluice ${word}`.padEnd(29)}  ${commands[name].what}${rest}\n`;
   });
   return lines.join('');
 }
+
+/** What the first word alone means. */
+const usual = (verbs: ReadonlyMap<string, CommandName>) => verbs.get('') ?? verbs.get('list');
 
 /** First words of commands to a running broker. */
 export const brokerWords: readonly string[] = [...words.keys()];
@@ -72,77 +64,87 @@ async function run(
   argv: readonly string[],
   io: Io,
 ): Promise<void> {
+  const isVerb = (count: number) => argv.length >= count && verbs.has(argv.slice(0, count).join(' '));
+  const count = [2, 1].find(isVerb) ?? 0;
+  const name = count > 0 ? verbs.get(argv.slice(0, count).join(' ')) : usual(verbs);
   const [first] = argv;
-  const isVerb = first !== undefined && verbs.has(first);
-  const name = isVerb ? verbs.get(first) : (verbs.get('') ?? verbs.get('list'));
-  if (!isVerb && argv.includes('--help')) return void io.stdout.write(helpOf(word, verbs));
-  const isMeant = isVerb || first === undefined || first.startsWith('-');
-  if (name === undefined || (!isMeant && !new BrokerCommand(name).takesArguments))
-    throw unknownVerb(word, verbs, first);
-  await new BrokerCommand(name).run(isVerb ? argv.slice(1) : argv, io);
+  if (count === 0 && argv.includes('--help')) return void io.stdout.write(helpOf(word, verbs));
+  const isMeant = count > 0 || first === undefined || first.startsWith('-');
+  if (name === undefined || (!isMeant && !new CommandLine(name).takesArguments)) throw unknownVerb(word, verbs, argv);
+  await new BrokerCommand(name).run(argv.slice(count), io);
 }
 
-function unknownVerb(word: string, verbs: ReadonlyMap<string, CommandName>, given: string | undefined): CommandError {
+function unknownVerb(word: string, verbs: ReadonlyMap<string, CommandName>, argv: readonly string[]): CommandError {
   const known = [...verbs.keys()].filter((verb) => verb !== '');
-  const suggestion = given === undefined ? null : nearest(given, known);
-  const hint = suggestion === null ? '' : ` Did you mean ${suggestion}?`;
-  const what = given === undefined ? `sluice ${word} wants one word more` : `There is no sluice ${word} ${given}`;
+  const options = argv.findIndex((each) => each.startsWith('-'));
+  const given = argv.slice(0, options < 0 ? 2 : Math.min(options, 2));
+  const suggestion = given
+    .map((_, index) => nearest(given.slice(0, given.length - index).join(' '), known))
+    .find(Boolean);
+  const hint = suggestion === undefined ? '' : ` Did you mean ${suggestion}?`;
+  const [first] = given;
+  const what = first === undefined ? `sluice ${word} wants one word more` : `There is no sluice ${word} ${first}`;
   return new CommandError(`${what}.${hint} It takes: ${known.join(', ')}; see sluice ${word} --help`, 2);
 }
 
-const kebab = (key: string) => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-const isSeconds = (key: TextKey) => key.name.endsWith('Seconds');
-/** `forSeconds` is `--for 10m`. */
-const optionOf = (key: TextKey) => kebab(isSeconds(key) ? key.name.replace(/Seconds$/, '') : key.name);
-const isFlag = ({ kinds }: TextKey) => kinds.length > 0 && kinds.every((kind) => kind === 'boolean');
+/** What can be answered without a broker, from a configuration. Loaded when asked for. */
+const offline: { readonly [Name in CommandName]?: () => Promise<Offline> } = {
+  'access explain': async () => (await import('./access.ts')).explainAccess,
+};
+export type Offline = (request: Record<string, unknown>, file: string, io: Io) => Promise<object>;
 
 class BrokerCommand {
   readonly #name: CommandName;
-  readonly #declaration: CommandDeclaration;
-  readonly #keys: TextKeys;
-  /** In the order in which they are given. */
-  readonly #arguments: readonly TextKey[];
-  readonly #options: readonly TextKey[];
-  readonly #isPaged: boolean;
+  readonly #line: CommandLine;
 
   constructor(name: CommandName) {
     this.#name = name;
-    this.#declaration = commands[name];
-    this.#keys = new TextKeys(this.#declaration);
-    const { path } = splitRoute(this.#declaration.route);
-    const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, key]) => key!);
-    const argumentKeys = [...inPath, ...[argumentOf[name] ?? []].flat()];
-    this.#arguments = argumentKeys.map((key) => this.#keys.get(key)!);
-    const all = [...this.#keys];
-    this.#isPaged = all.some(({ name: key }) => key === 'limit');
-    this.#options = all.filter((key) => !argumentKeys.includes(key.name) && !(this.#isPaged && pageKeys.has(key.name)));
-  }
-
-  get takesArguments(): boolean {
-    return this.#arguments.length > 0;
-  }
-
-  get isPaged(): boolean {
-    return this.#isPaged;
-  }
-
-  /** Changes nothing, and is over at once. */
-  get isRead(): boolean {
-    return this.#declaration.route.startsWith('GET ') && !this.#declaration.isStream;
+    this.#line = new CommandLine(name);
   }
 
   async run(argv: readonly string[], io: Io): Promise<void> {
-    const { values, positionals } = readOptions(this.#name, argv, this.#parseOptions(), { allowNegative: true });
-    if (values.help === true) return void io.stdout.write(`${this.help().join('\n')}\n\n${sharedHelp([this])}`);
-    const broker = runningBroker(values as Record<string, string | undefined>, io);
-    const request = this.#requestOf(values, positionals);
-    const isJson = values.json === true;
-    if (this.#declaration.isStream) return this.#follow(broker, request, isJson, io);
-    const show = () =>
-      this.#isPaged
-        ? this.#showList(broker, request, values.limit as string | undefined, isJson, io)
-        : this.#showOne(broker, request, isJson, io);
+    const line = this.#line;
+    const { values, positionals } = readOptions(line.words, argv, this.#parseOptions(), { allowNegative: true });
+    if (values.help === true) return void io.stdout.write(`${line.help().join('\n')}\n\n${sharedHelp([line])}`);
+    const request = await line.requestOf(values, positionals, io);
+    this.#check(request);
+    const how = { isJson: values.json === true, limit: values.limit as string | undefined, request, io };
+    const config = values.config as string | undefined;
+    const explainOffline = config === undefined ? undefined : await offline[this.#name]?.();
+    if (explainOffline !== undefined) return this.#write(await explainOffline(request, config!, io), how);
+    const broker = {
+      ...runningBroker(values as Record<string, string | undefined>, io),
+      explain: line.explain.bind(line),
+    };
+    if (line.declaration.isStream) return this.#follow(this.#name as StreamName, broker, how);
+    if (line.declaration.cli?.follow !== undefined) return this.#makeAndFollow(broker, values.background === true, how);
+    const show = () => (line.isPaged ? this.#showList(broker, how) : this.#showOne(broker, how));
     if (values.watch !== true) return show();
+    await this.#again(show, how);
+  }
+
+  #check(request: Record<string, unknown>): void {
+    try {
+      checkedRequest(this.#name, request);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      throw new CommandError(this.#line.explain(error.faults, request), 2);
+    }
+  }
+
+  #parseOptions() {
+    return {
+      ...this.#line.parseOptions(),
+      ...runningOptions,
+      ...(this.#line.isPaged ? { limit: { type: 'string' } as const } : {}),
+      ...(this.#line.isRead ? { watch: { type: 'boolean' } as const } : {}),
+      ...(this.#line.declaration.cli?.follow === undefined ? {} : { background: { type: 'boolean' } as const }),
+      json: { type: 'boolean' },
+      help: { type: 'boolean' },
+    } as const;
+  }
+
+  async #again(show: () => Promise<void>, { isJson, io }: How): Promise<void> {
     const stop = new AbortController();
     const off = io.onSignal(() => stop.abort());
     try {
@@ -157,143 +159,108 @@ class BrokerCommand {
     }
   }
 
-  #parseOptions() {
-    const own = this.#options.map((key) => {
-      const type = isFlag(key) ? ('boolean' as const) : ('string' as const);
-      return [optionOf(key), { type, multiple: key.kinds.includes('array') }] as const;
-    });
-    return {
-      ...Object.fromEntries(own),
-      ...runningOptions,
-      ...(this.#isPaged ? { limit: { type: 'string' } as const } : {}),
-      ...(this.isRead ? { watch: { type: 'boolean' } as const } : {}),
-      json: { type: 'boolean' },
-      help: { type: 'boolean' },
-    } as const;
+  async #showOne(broker: RunningBroker, how: How): Promise<void> {
+    await this.#write(await callBroker(broker, this.#name as SingleName, how.request as never), how);
   }
 
-  #requestOf(values: Readonly<Record<string, unknown>>, positionals: readonly string[]): Record<string, unknown> {
-    const given: Record<string, string | string[]> = {};
-    const plain: Record<string, unknown> = {};
-    for (const key of this.#options) {
-      const value = values[optionOf(key)];
-      if (value === undefined) continue;
-      if (isSeconds(key)) plain[key.name] = durationSeconds(`--${optionOf(key)}`, String(value));
-      else if (typeof value === 'boolean') plain[key.name] = value;
-      else given[key.name] = value as string | string[];
+  async #write(answer: object, how: How): Promise<void> {
+    const { isJson, request, io } = how;
+    const list = this.#listIn(answer);
+    if (isJson) for (const item of list ?? [answer]) await writeLine(JSON.stringify(item), io.stdout);
+    else {
+      const phrase = phrases[this.#name] as ((answer: object, request: object) => string) | undefined;
+      if (phrase !== undefined) await writeLine(phrase(answer, request), io.stdout);
+      else if (list === null) for (const line of linesOf(answer)) await writeLine(line, io.stdout);
+      else await this.#writeItems(list, null, how);
+      if (list?.length === 0) await writeLine(emptyText(this.#line, request), io.stdout);
     }
-    const rest = [...positionals];
-    for (const key of this.#arguments) {
-      const takesAll = key.kinds.includes('array') && rest[0] !== 'all';
-      const taken = rest.splice(0, takesAll ? rest.length : 1);
-      if (taken.length > 0) given[key.name] = takesAll ? taken : taken[0]!;
-      else if (key.isRequired) throw new CommandError(`${this.#usage()}: ${argumentName(key)} is missing`, 2);
-    }
-    if (rest.length > 0) throw new CommandError(`${this.#usage()}: unexpected "${rest[0]}"`, 2);
-    // The broker may run elsewhere in the file system.
-    if (typeof given.directory === 'string') given.directory = resolve(given.directory);
-    return { ...this.#keys.read(given), ...plain };
-  }
-
-  async #showOne(broker: RunningBroker, request: object, isJson: boolean, { stdout }: Io): Promise<void> {
-    const answer: object = await callBroker(broker, this.#name as SingleName, request as never);
-    const list = listIn(answer);
-    if (isJson) {
-      for (const item of list ?? [answer]) await writeLine(JSON.stringify(item), stdout);
-      return;
-    }
-    const phrase = phrases[this.#name] as ((answer: object, request: object) => string) | undefined;
-    if (phrase !== undefined) return writeLine(phrase(answer, request), stdout);
-    for (const line of list === null ? linesOf(answer) : this.#tableOf(list)) await writeLine(line, stdout);
-  }
-
-  #tableOf(items: readonly object[]): string[] {
-    if (items.length === 0) return [emptyText[this.#name] ?? 'There are none'];
-    const table = new Table(columnsOf[this.#name] ?? Object.keys(items[0]!));
-    const rows = table.rows(items);
-    return [table.head(), ...rows];
+    const note = notes[this.#name] as ((answer: object) => string) | undefined;
+    if (note !== undefined && !isJson) io.stderr.write(`${note(answer)}\n`);
+    const refusal = (refuses[this.#name] as ((answer: object) => boolean) | undefined)?.(answer);
+    if (refusal === true) throw new CommandError('', 1);
   }
 
   /** Page by page, as they come. */
-  async #showList(
-    broker: RunningBroker,
-    request: Record<string, unknown>,
-    limit: string | undefined,
-    isJson: boolean,
-    { stdout }: Io,
-  ): Promise<void> {
-    let left =
-      limit === undefined ? Number.POSITIVE_INFINITY : wholeNumber('--limit', limit, 1, Number.MAX_SAFE_INTEGER);
+  async #showList(broker: RunningBroker, how: How): Promise<void> {
+    const { limit, isJson, request, io } = how;
+    const usual = this.#line.declaration.cli?.limit ?? Number.POSITIVE_INFINITY;
+    let left = limit === undefined ? usual : wholeNumber('--limit', limit, 1, Number.MAX_SAFE_INTEGER);
+    const isShown = shownByDefault(this.#name, request);
+    const { isNumbered } = this.#line;
+    const most = isNumbered ? numberedPageItems : pageItems;
     let table: Table | null = null;
-    const isNumbered = this.#keys.get('after') !== undefined;
-    const most = isNumbered ? 200 : pageItems;
+    let hasItems = false;
+    let leftOut = 0;
     let next: Record<string, unknown> | null = {};
     while (next !== null && left > 0) {
       const asked = { ...request, ...next, limit: Math.min(left, most) };
       const page = (await callBroker(broker, this.#name as SingleName, asked as never)) as object;
-      const items = listIn(page) ?? [];
-      if (isJson) for (const item of items) await writeLine(JSON.stringify(item), stdout);
-      else if (items.length > 0) {
-        const isFirst = table === null;
-        table ??= new Table(columnsOf[this.#name] ?? Object.keys(items[0]!));
-        const rows = table.rows(items);
-        for (const line of isFirst ? [table.head(), ...rows] : rows) await writeLine(line, stdout);
-      }
+      const all = this.#listIn(page) ?? [];
+      const items = all.filter(isShown);
+      if (isJson) for (const item of items) await writeLine(JSON.stringify(item), io.stdout);
+      else table = await this.#writeItems(items, table, how);
+      hasItems ||= items.length > 0;
+      leftOut += all.length - items.length;
       left -= items.length;
-      next = nextOf(page, items, isNumbered);
+      next = nextOf(page, all, isNumbered);
     }
-    if (table === null && !isJson) await writeLine(emptyText[this.#name] ?? 'There are none', stdout);
+    if (!hasItems && !isJson) await writeLine(emptyText(this.#line, request), io.stdout);
+    if (leftOut > 0) io.stderr.write(`${leftOutText(leftOut)}\n`);
   }
 
-  async #follow(broker: RunningBroker, request: object, isJson: boolean, io: Io): Promise<void> {
+  /** `table`: what the items before stand in. */
+  async #writeItems(items: readonly object[], table: Table | null, { io }: How): Promise<Table | null> {
+    const lineOf = itemLines[this.#name] as ((item: object) => string) | undefined;
+    if (lineOf !== undefined || items.length === 0) {
+      for (const item of items) await writeLine(lineOf!(item), io.stdout);
+      return table;
+    }
+    const present = table ?? new Table(columnsOf[this.#name] ?? Object.keys(items[0]!));
+    const rows = present.rows(items);
+    for (const line of table === null ? [present.head(), ...rows] : rows) await writeLine(line, io.stdout);
+    return present;
+  }
+
+  async #follow(name: StreamName, broker: RunningBroker, { isJson, request, io }: How): Promise<void> {
     const stop = new AbortController();
     const off = io.onSignal(() => stop.abort());
+    const lineOf = itemLines[name] as ((event: object) => string | null) | undefined;
     try {
-      for await (const event of streamFromBroker(broker, this.#name as StreamName, request as never, stop.signal)) {
-        await writeLine(isJson ? JSON.stringify(event) : linesOf(event as object).join('  '), io.stdout);
+      for await (const event of streamFromBroker(broker, name, request as never, stop.signal)) {
+        const line = isJson ? JSON.stringify(event) : (lineOf ?? inOneLine)(event as object);
+        if (line !== null) await writeLine(line, io.stdout);
       }
     } finally {
       off();
     }
   }
 
-  #usage(): string {
-    const named = this.#arguments.map((key) => (key.isRequired ? argumentName(key) : `[${argumentName(key)}]`));
-    return ['sluice', this.#name, ...named].join(' ');
+  /** Shows what becomes of what it makes, and ends that when nobody looks any more. */
+  async #makeAndFollow(broker: RunningBroker, inBackground: boolean, how: How): Promise<void> {
+    const made = (await callBroker(broker, this.#name as SingleName, how.request as never)) as { readonly id: string };
+    if (inBackground) return writeLine(how.isJson ? JSON.stringify(made) : made.id, how.io.stdout);
+    const { events, end } = this.#line.declaration.cli!.follow!;
+    const request = { id: made.id };
+    await this.#follow(events as StreamName, broker, { ...how, request });
+    // One that has ended by itself is ended already.
+    await callBroker(broker, end as SingleName, request as never).catch(() => {});
   }
 
-  help(): string[] {
-    const keys = [
-      ...this.#arguments.map((key) => [argumentName(key), key] as const),
-      ...this.#options.map((key) => [`--${optionOf(key)}${isFlag(key) ? '' : ` ${valueName(key)}`}`, key] as const),
-    ];
-    const width = Math.max(16, ...keys.map(([left]) => left.length));
-    const lines = keys.map(([left, { description, isRequired, defaultValue }]) => {
-      const hasDefault = defaultValue !== undefined && defaultValue !== null;
-      const more =
-        isRequired && left.startsWith('--') ? '; required' : hasDefault ? ` (${JSON.stringify(defaultValue)})` : '';
-      return `  ${left.padEnd(width)}  ${description}${more}`;
-    });
-    return [`${this.#usage()}`, `    ${this.#declaration.what}`, ...lines];
+  /** The list that an answer is; null if it is none. */
+  #listIn(answer: object): readonly object[] | null {
+    if (this.#line.declaration.cli?.lists === undefined) return null;
+    return Object.values(answer).find((value) => Array.isArray(value)) ?? null;
   }
 }
 
-const argumentName = ({ name, kinds }: TextKey) =>
-  `${kebab(name).replaceAll('-', '_').toUpperCase()}${kinds.includes('array') ? '…' : ''}`;
-
-function valueName(key: TextKey): string {
-  if (isSeconds(key)) return 'TIME';
-  if (key.kinds.includes('object')) return 'JSON';
-  return key.kinds.includes('number') && !key.kinds.includes('string') ? 'N' : 'TEXT';
+interface How {
+  readonly isJson: boolean;
+  readonly limit: string | undefined;
+  readonly request: Record<string, unknown>;
+  readonly io: Io;
 }
 
-/** The list that an answer is, whatever it is called; null if it is none. */
-function listIn(answer: object): readonly object[] | null {
-  const [list, ...others] = Object.values(answer).filter((value): value is object[] => Array.isArray(value));
-  const isList = list !== undefined && others.length === 0 && Object.keys(answer).every((key) => listKeys.has(key));
-  return isList ? list : null;
-}
-const listKeys = new Set(['items', 'cursor', 'entries', 'count', 'bans', 'keys']);
+const inOneLine = (event: object) => linesOf(event).join('  ');
 
 function nextOf(page: object, items: readonly object[], isNumbered: boolean): Record<string, unknown> | null {
   if (isNumbered) return items.length === 0 ? null : { after: (items.at(-1) as { id: number }).id };
@@ -301,16 +268,25 @@ function nextOf(page: object, items: readonly object[], isNumbered: boolean): Re
   return cursor === null ? null : { cursor };
 }
 
-const sharedHelp = (shown: readonly BrokerCommand[]) =>
+const sharedHelp = (shown: readonly CommandLine[]) =>
   [
-    shown.some(({ isPaged }) => isPaged) ? '  --limit N         so many at most (all)\n' : '',
+    shown.some(({ isPaged }) => isPaged) ? `  --limit N         so many at most (${limitOf(shown)})\n` : '',
+    shown.some(({ declaration }) => declaration.cli?.follow !== undefined)
+      ? '  --background      only begin it, and print its ID\n'
+      : '',
     '  --json            for programs: a line of JSON each\n',
     shown.some(({ isRead }) => isRead) ? '  --watch           again every two seconds, until Ctrl-C\n' : '',
     runningHelp,
+    shown.some(({ name }) => offline[name] !== undefined)
+      ? '\nWith --config it tells what would hold under this configuration, without a broker.\n'
+      : '',
   ].join('');
 
+const limitOf = (shown: readonly CommandLine[]) =>
+  shown.flatMap(({ declaration: { cli } }) => cli?.limit ?? [])[0] ?? 'all';
+
 function helpOf(word: string, verbs: ReadonlyMap<string, CommandName>): string {
-  const all = [...verbs.values()].map((name) => new BrokerCommand(name));
+  const all = [...verbs.values()].map((name) => new CommandLine(name));
   const short = verbs.has('list') ? `sluice ${word} is short for sluice ${word} list.\n\n` : '';
   return `${all.map((each) => each.help().join('\n')).join('\n\n')}\n\n${short}${sharedHelp(all)}`;
 }

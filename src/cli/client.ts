@@ -1,7 +1,10 @@
 /** What `sluice pub` and `sluice sub` share: Mosquitto's option letters, and a connection by MQTT.js. */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { fileProblem } from '../base/file-problem.ts';
+import { type CodedError, explainConnection, speaksTls } from './connection-errors.ts';
 import { CommandError, wholeNumber } from './usage.ts';
 
 export const clientOptions = {
@@ -102,9 +105,7 @@ export function targetOf(values: ClientValues): Target {
     ...(values.id === undefined ? {} : { clientId: values.id }),
     ...(values.username === undefined ? {} : { username: values.username }),
     ...(values.pw === undefined ? {} : { password: values.pw }),
-    ...(values.cafile === undefined ? {} : { ca: readFile('--cafile', values.cafile) }),
-    ...(values.cert === undefined ? {} : { cert: readFile('--cert', values.cert) }),
-    ...(values.key === undefined ? {} : { key: readFile('--key', values.key) }),
+    ...tlsFiles(values),
     rejectUnauthorized: values.insecure !== true,
   };
   return { url, name, protocolVersion, options };
@@ -140,15 +141,28 @@ export const openClient = ({ url, options }: Target, more: IClientOptions = {}):
 export function connected(client: MqttClient, target: Target): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (why: string) => reject(new CommandError(`Cannot connect to ${target.name}: ${why}`));
-    const isWebSocket = target.url.startsWith('ws');
-    const hint = isWebSocket
-      ? 'is the path right? (…:8083/mqtt)'
-      : 'does it speak this version of MQTT (-V), and no TLS?';
     client.once('connect', () => resolve());
     // Stays for the client's life: an error after this one has its consequence in `close`.
-    client.on('error', (error) => fail(explain(error)));
-    client.once('close', () => fail(`the broker hung up; ${hint}`));
+    client.on('error', (error) => {
+      // Whoever hangs up says not why.
+      if (error.message !== 'socket hang up') fail(explain(error, target));
+    });
+    client.once('close', () => void hungUp(target).then(fail));
   });
+}
+
+/** Why it hung up without a word of MQTT. */
+async function hungUp({ url, options }: Target): Promise<string> {
+  const { protocol, hostname, port } = new URL(url);
+  const isPlain = protocol === 'mqtt:' || protocol === 'ws:';
+  if (isPlain && (await speaksTls(hostname.replace(/^\[|\]$/g, ''), Number(port || 1883)))) {
+    return `TLS is spoken there; write ${protocol === 'ws:' ? 'wss' : 'mqtts'}://, or name its authority with --cafile`;
+  }
+  if (!isPlain && options.cert !== undefined) {
+    return 'it hung up; does it trust the authority of this --cert? The log and the audit log of the broker say why';
+  }
+  if (protocol.startsWith('ws')) return 'what is there hung up; is the path right? (…:8083/mqtt)';
+  return 'what is there hung up; is it a port of MQTT, and does it speak this version of it (-V)?';
 }
 
 /** Says good-bye, and does not wait for ever for the answer. */
@@ -164,25 +178,60 @@ export async function disconnect(client: MqttClient): Promise<void> {
   await client.endAsync().finally(() => clearTimeout(giveUp));
 }
 
-type CodedError = Error & { readonly code?: string | number | undefined };
-
 /** What went wrong with a connection, and what to do about it. */
-export function explain(error: CodedError): string {
+export function explain(error: CodedError, { url }: Pick<Target, 'url'>): string {
   const code = String(error.code);
-  if (code === 'ECONNREFUSED') return 'nothing listens there; is the broker running? (sluice start)';
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'there is no such host; check its name';
+  const isWebSocket = url.startsWith('ws');
+  const why = explainConnection(error, {
+    wanted: 'MQTT',
+    plainScheme: isWebSocket ? 'ws' : 'mqtt',
+    hasClientCertificate: true,
+  });
+  if (why !== null) return why;
   if (['4', '5', '134', '135'].includes(code)) return `${error.message}; give the right -u NAME and -P WORD`;
   if (['1', '132'].includes(code)) return `${error.message}; try another -V`;
-  if (/CERT|SIGNATURE/.test(code)) return `${error.message}; name its authority with --cafile, or use --insecure`;
   if (error.message === 'connack timeout') return `no answer within ${connectTimeoutMs / 1000} s; is it an MQTT port?`;
   if (/Unexpected server response/.test(error.message)) return `${error.message}; is the path right? (…:8083/mqtt)`;
+  // MQTT.js found no packet in what came.
+  if (error.code === undefined && url.startsWith('mqtt'))
+    return `what answers there does not speak MQTT (${error.message})`;
   return error.message || code;
+}
+
+/** Read, and looked at: TLS itself would say of a wrong one that there is no start line. */
+function tlsFiles({ cafile, cert, key }: ClientValues): Pick<IClientOptions, 'ca' | 'cert' | 'key'> {
+  const files: { ca?: Buffer; cert?: Buffer; key?: Buffer } = {};
+  const wants = (option: string, file: string, what: string, cause: unknown) =>
+    new CommandError(`${option} wants ${what} in PEM, and ${file} has none that can be used`, 1, { cause });
+  const certificateIn = (option: string, file: string) => {
+    const bytes = readFile(option, file);
+    try {
+      return { bytes, certificate: new X509Certificate(bytes) };
+    } catch (cause) {
+      throw wants(option, file, 'a certificate', cause);
+    }
+  };
+  if (cafile !== undefined) files.ca = certificateIn('--cafile', cafile).bytes;
+  if (cert === undefined || key === undefined) return files;
+  const { bytes, certificate } = certificateIn('--cert', cert);
+  files.cert = bytes;
+  files.key = readFile('--key', key);
+  let privateKey: KeyObject;
+  try {
+    privateKey = createPrivateKey(files.key);
+  } catch (cause) {
+    throw wants('--key', key, 'a private key without a password', cause);
+  }
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new CommandError(`--key ${key} does not belong to --cert ${cert}: give the two that were made together`);
+  }
+  return files;
 }
 
 export function readFile(option: string, file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new CommandError(`Cannot read ${option} ${file}: ${(error as Error).message}`);
+    throw new CommandError(`Cannot read ${option} ${file}: ${fileProblem(error as Error)}`);
   }
 }

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import type { ReadStream } from 'node:tty';
 import { type HashName, hashNames } from '../auth/authentication/password-hash.ts';
 import { checkedUserName, lineFor, linesIn, withLine, withoutName } from '../auth/authentication/password-lines.ts';
+import { fileProblem } from '../base/file-problem.ts';
 import { writeInPlace } from '../base/write-in-place.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
@@ -74,15 +75,15 @@ async function linesOf(file: string, mustExist: boolean): Promise<string[]> {
   try {
     return linesIn(await readFile(file, 'latin1'));
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOENT') throw new CommandError(`Cannot read ${file}: ${message}`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT') throw new CommandError(`Cannot read ${file}: ${fileProblem(error as Error)}`);
     throw new CommandError(`There is no file ${file}${mustExist ? '' : '; -c makes it'}`);
   }
 }
 
 async function replaceFile(file: string, text: string): Promise<void> {
   await writeInPlace(file, Buffer.from(text, 'latin1')).catch((error: Error) => {
-    throw new CommandError(`Cannot write ${file}: ${error.message}`);
+    throw new CommandError(`Cannot write ${file}: ${fileProblem(error)}`);
   });
 }
 

@@ -1,7 +1,6 @@
 /** How what a broker answers is written for people. */
 import { printable } from '../base/printable.ts';
-import type { CommandAnswer, CommandInput, CommandName } from '../contracts/commands.ts';
-import { isPrintable } from './io.ts';
+import type { CommandName } from '../contracts/commands.ts';
 
 /** Keys of the items of a list that are shown, in order; others are in `--json`. */
 export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } = {
@@ -20,66 +19,6 @@ export const columnsOf: { readonly [Name in CommandName]?: readonly string[] } =
   'quarantine list': ['id', 'time', 'topic', 'bytes', 'pipeline', 'stage', 'reason'],
   'keys list': ['id', 'name', 'role', 'areas', 'username', 'expiresAt'],
 };
-
-/** What is said where there is nothing to be listed. */
-export const emptyText: { readonly [Name in CommandName]?: string } = {
-  'clients timeline': 'Nothing is known of what happened to this client',
-  'bans list': 'Nobody is banned',
-  'log list': 'The log has no such line',
-  'audit list': 'The audit log has no such event',
-  'clients slow': 'No client takes long to acknowledge',
-  'quarantine list': 'The quarantine is empty',
-  'keys list': 'There are no keys',
-};
-
-type Phrase<Name extends CommandName> = (answer: CommandAnswer<Name>, request: CommandInput<Name>) => string;
-
-/** A line for each finding, and in the end what they come to. */
-function explained({ findings, receivers, drops, arrives, conclusion, remedy }: CommandAnswer<'explain'>): string {
-  const marks = { passes: 'ok', stops: 'STOPS', depends: 'depends' } as const;
-  const lines = findings.map(({ verdict, step, text }) => `${marks[verdict].padEnd(8)}${step.padEnd(13)}${text}`);
-  const names = receivers === null ? [] : [...receivers.clientIds, ...receivers.groups.map((name) => `$share/${name}`)];
-  if (names.length > 0) lines.push('', 'Receivers', ...names.map((name) => `  ${name}`));
-  if (drops !== null) {
-    lines.push(
-      '',
-      drops.length === 0 ? 'Nothing of this topic was dropped or refused since' : 'Dropped or refused since',
-    );
-    for (const { lastTime, kind, reason, count, recipient, detail } of drops) {
-      const to = recipient === null ? '' : `, for ${recipient}`;
-      lines.push(`  ${new Date(lastTime).toISOString()}  ${kind} ${reason}, ${count} times${to}: ${detail}`);
-    }
-  }
-  const verdict = { yes: 'It would arrive', no: 'It would not arrive', depends: 'It depends' }[arrives];
-  lines.push('', arrives === 'yes' ? verdict : `${verdict}: ${conclusion}`);
-  if (remedy !== null) lines.push(remedy);
-  return lines.map(printable).join('\n');
-}
-
-/** What has been done, in words. */
-export const phrases: { readonly [Name in CommandName]?: Phrase<Name> } = {
-  reload: ({ summary }) => summary,
-  backup: ({ records }, { directory }) => `${records} records copied into ${directory}`,
-  'bans clear': ({ count }) => `${count} let in again`,
-  'quarantine show': ({ payload, ...entry }) => [...linesOf(entry), '', payloadText(payload)].join('\n'),
-  'retained show': ({ payload, ...message }) => [...linesOf(message), '', payloadText(payload)].join('\n'),
-  request: ({ payload }) => payloadText(payload),
-  'alarms list': ({ active, past }) =>
-    [
-      ...(active.length === 0 ? ['No alarm is active'] : active.flatMap((alarm) => ['', ...linesOf(alarm)])),
-      ...(past.length === 0 ? [] : ['', 'Past:', ...past.flatMap((alarm) => ['', ...linesOf(alarm, '  ')])]),
-    ].join('\n'),
-  explain: (answer) => explained(answer),
-  'quarantine drop': ({ count }) => `${count} dropped`,
-  'quarantine replay': ({ published, dropped, rejected, quarantined }) =>
-    `${published} published, ${dropped} dropped, ${rejected} rejected, ${quarantined} in quarantine again`,
-};
-
-/** As text if a terminal can show it, else in hexadecimal. */
-function payloadText(base64: string): string {
-  const bytes = Buffer.from(base64, 'base64');
-  return bytes.toString(isPrintable(bytes) ? 'utf8' : 'hex');
-}
 
 const isTime = (key: string) => /(^time|Time|^since|^until|At)$/.test(key);
 

@@ -16,12 +16,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   config: async () => (await import('./config.ts')).config,
   db: async () => (await import('./db.ts')).db,
   pipeline: async () => (await import('./pipeline.ts')).pipeline,
-  access: async () => (await import('./access.ts')).access,
   passwd: async () => (await import('./passwd.ts')).passwd,
-  trace: async () => (await import('./trace.ts')).trace,
-  drops: async () => (await import('./drops.ts')).drops,
   health: async () => (await import('./health.ts')).health,
-  admin: async () => (await import('./admin.ts')).admin,
   cert: async () => (await import('./cert.ts')).cert,
 };
 
@@ -37,12 +33,8 @@ const help = `Sluice ${version}, an MQTT broker
   sluice config show             what is in force in a running broker
   sluice db check|stats|…        look into the data of a stopped broker
   sluice pipeline test …         try a message on the pipelines of a configuration
-  sluice access explain …        what a client may do, and which rule says so
   sluice passwd FILE USER        add a user to a password file, or change the password
   sluice cert                    make certificates for development
-  sluice admin key create|…      keys of the HTTP API of a running broker
-  sluice drops                   what a running broker dropped and refused last
-  sluice trace start|list|…      what happens with a client or topic, as it happens
   sluice health                  whether a running broker takes clients, by the exit code
 
 To a running broker, on its machine or at a --url:
@@ -57,7 +49,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
-    io.stderr.write(`${errorText(error)}\n`);
+    const text = errorText(error);
+    // What is wrong was said on standard output.
+    if (text !== '') io.stderr.write(`${text}\n`);
     return error instanceof CommandError ? error.exitCode : 1;
   }
 }

@@ -3,19 +3,22 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { socketBeside, socketIn } from '../admin/control-socket.ts';
+import { fileProblem } from '../base/file-problem.ts';
 import { readConfig } from '../config/load.ts';
 import {
   type CommandAnswer,
   type CommandName,
   type CommandRequest,
   checkedAnswer,
-  checkedRequest,
   type SingleName,
   type StreamName,
 } from '../contracts/commands.ts';
+import type { RequestFault } from '../contracts/failures.ts';
 import { type HttpRequest, httpRequestOf, problemMediaType, problemsPath } from '../contracts/http.ts';
+import { type CodedError, explainConnection, speaksTls } from './connection-errors.ts';
 import type { Io } from './io.ts';
 import { CommandError } from './usage.ts';
 
@@ -44,6 +47,13 @@ export interface RunningBroker {
   readonly isSecure: boolean;
   /** In this order; the first that answers counts. */
   readonly ways: readonly RequestOptions[];
+  /** Of its data; null: it is asked at a URL. */
+  readonly directory: string | null;
+  /** Its directory was given, and not guessed. */
+  readonly isNamed: boolean;
+  readonly hasKey: boolean;
+  /** What is wrong with a request, in the words of the command line; absent: in those of the API. */
+  readonly explain?: (faults: readonly RequestFault[], request: Readonly<Record<string, unknown>>) => string;
 }
 
 /** Throws a CommandError if the options contradict each other. */
@@ -58,7 +68,7 @@ export function runningBroker(values: RunningValues, { environment }: Pick<Io, '
   const directory = config === undefined ? (values['data-dir'] ?? './data') : directoryOf(config, environment);
   const inside = existsSync(directory) ? [{ socketPath: socketIn(directory) }] : [];
   const ways = [...inside, { socketPath: socketBeside(directory) }];
-  return { name: directory, isSecure: false, ways };
+  return { name: directory, isSecure: false, ways, directory, isNamed: given.length > 0, hasKey: false };
 }
 
 function directoryOf(file: string, environment: Io['environment']): string {
@@ -78,31 +88,31 @@ function atUrl(text: string, key: string | undefined, cafile: string | undefined
     headers: key === undefined ? {} : { Authorization: `Bearer ${key}` },
     ...(cafile === undefined ? {} : { ca: authorityIn(cafile) }),
   };
-  return { name: url.origin, isSecure: protocol === 'https:', ways: [way] };
+  const isSecure = protocol === 'https:';
+  return { name: url.origin, isSecure, ways: [way], directory: null, isNamed: true, hasKey: key !== undefined };
 }
 
 function authorityIn(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new CommandError(`Cannot read ${file}: ${(error as Error).message}`);
+    throw new CommandError(`Cannot read --cafile ${file}: ${fileProblem(error as Error)}`);
   }
 }
 
-/** Says what is wrong with the request, or what to do if no broker runs there. */
+/** `request` is a valid one. Says why it was not carried out, or what to do if no broker runs there. */
 export async function callBroker<Name extends SingleName>(
   broker: RunningBroker,
   name: Name,
   request: CommandRequest<Name>,
-  otherwise = '',
 ): Promise<CommandAnswer<Name>> {
-  const response = await ask(broker, name, request as object, otherwise);
+  const response = await ask(broker, name, request as Record<string, unknown>);
   return checkedAnswer(name, await jsonOf(response));
 }
 
 /** What it answers at a path beside the API. */
 export async function getFromBroker(broker: RunningBroker, path: string): Promise<{ status: number; json: unknown }> {
-  const response = await reach(broker, { method: 'GET', path, body: null }, '');
+  const response = await reach(broker, { method: 'GET', path, body: null });
   try {
     return { status: response.statusCode!, json: await jsonOf(response) };
   } catch (cause) {
@@ -118,7 +128,7 @@ export async function* streamFromBroker<Name extends StreamName>(
   request: CommandRequest<Name>,
   signal: AbortSignal,
 ): AsyncGenerator<CommandAnswer<Name>> {
-  const response = await ask(broker, name, request as object, '');
+  const response = await ask(broker, name, request as Record<string, unknown>);
   const lines = createInterface({ input: response });
   // It takes no notice of a stream that is cut off.
   response.once('close', () => lines.close());
@@ -137,33 +147,43 @@ export async function* streamFromBroker<Name extends StreamName>(
 async function ask(
   broker: RunningBroker,
   name: CommandName,
-  request: object,
-  otherwise: string,
+  request: Record<string, unknown>,
 ): Promise<IncomingMessage> {
-  try {
-    checkedRequest(name, request);
-  } catch (error) {
-    throw new CommandError((error as Error).message, 2);
-  }
-  const response = await reach(broker, httpRequestOf(name, request as Record<string, unknown>), otherwise);
+  const response = await reach(broker, httpRequestOf(name, request));
   if (response.statusCode !== undefined && response.statusCode < 300) return response;
-  throw await refusal(response);
+  throw await refusal(broker, response, request);
 }
 
-/** The broker's own words; a request that it calls wrong is one that this command should not have made. */
-async function refusal(response: IncomingMessage): Promise<CommandError> {
+interface Problem {
+  readonly type: string;
+  readonly detail: string;
+  readonly remedy: string;
+  readonly errors?: readonly RequestFault[];
+}
+
+/** The broker's own words; those about keys of the request in the words of the command line. */
+async function refusal(
+  { name, explain, hasKey }: RunningBroker,
+  response: IncomingMessage,
+  request: Record<string, unknown>,
+): Promise<CommandError> {
   const { statusCode, headers } = response;
   if (headers['content-type'] !== problemMediaType) {
     response.destroy();
-    return new CommandError(`What answers there is no Sluice broker: it answers with status ${statusCode}`);
+    return new CommandError(`What answers at ${name} is no Sluice broker: it answers with status ${statusCode}`);
   }
-  const { type, detail, remedy } = (await jsonOf(response)) as { type: string; detail: string; remedy: string };
-  const isPlain = ['not-found', 'conflict', 'invalid-request'].some((kind) => type === `${problemsPath}/${kind}`);
-  if (type === `${problemsPath}/unauthenticated`) {
-    return new CommandError(
-      `${detail}. Give one by the environment variable SLUICE_KEY; sluice admin key create makes it`,
-    );
+  const { type, detail, remedy, errors } = (await jsonOf(response)) as Problem;
+  const isOf = (kind: string) => type === `${problemsPath}/${kind}`;
+  if (isOf('unauthenticated')) {
+    const what = hasKey
+      ? 'Look whether it is whole, and in sluice admin key list on the machine of the broker whether it is still there'
+      : 'Give one by the environment variable SLUICE_KEY';
+    return new CommandError(`${detail}. ${what}; sluice admin key create makes one`);
   }
+  if (isOf('invalid-request') && errors !== undefined && explain !== undefined) {
+    return new CommandError(explain(errors, request), 2);
+  }
+  const isPlain = ['not-found', 'conflict', 'invalid-request'].some(isOf);
   return new CommandError(isPlain ? detail : `${detail}. ${remedy}`);
 }
 
@@ -180,12 +200,9 @@ async function jsonOf(response: IncomingMessage): Promise<unknown> {
 const endedEarly = (cause: unknown) =>
   new CommandError('The broker ended before it answered; whether it did what it was told is not known', 1, { cause });
 
-async function reach(
-  { name, isSecure, ways }: RunningBroker,
-  { method, path, body }: HttpRequest,
-  otherwise: string,
-): Promise<IncomingMessage> {
-  let failure: NodeJS.ErrnoException | null = null;
+async function reach(broker: RunningBroker, { method, path, body }: HttpRequest): Promise<IncomingMessage> {
+  const { isSecure, ways } = broker;
+  let failure: CodedError | null = null;
   for (const way of ways) {
     const type = body === null ? {} : { 'Content-Type': 'application/json' };
     const options = { ...way, method, path, headers: { ...way.headers, ...type, Connection: 'close' } };
@@ -195,13 +212,52 @@ async function reach(
       const [response] = (await once(asked, 'response')) as [IncomingMessage];
       return response;
     } catch (error) {
-      failure = error as NodeJS.ErrnoException;
+      failure = error as CodedError;
       if (failure.code !== 'ENOENT' && failure.code !== 'ECONNREFUSED') break;
     }
   }
-  const { code, message } = failure!;
-  if (code === 'ECONNRESET' || code === 'EPIPE') throw endedEarly(failure);
-  if (code !== 'ENOENT' && code !== 'ECONNREFUSED') throw new CommandError(`Cannot reach ${name}: ${message}`);
-  const where = ways.some((way) => way.socketPath !== undefined) ? `on ${name}; name its --data-dir` : `at ${name}`;
-  throw new CommandError(`No broker is running ${where}${otherwise}`);
+  throw await unreachable(broker, failure!);
+}
+
+/** What is there instead, and what to do. */
+async function unreachable(broker: RunningBroker, failure: CodedError): Promise<CommandError> {
+  const { name, isSecure, directory, ways } = broker;
+  const code = String(failure.code);
+  if (directory !== null) return notOn(broker, directory, code, failure);
+  const { host, port } = ways[0]!;
+  const attempt = { wanted: 'HTTP API', plainScheme: 'http', hasClientCertificate: false } as const;
+  const cannot = (why: string) => new CommandError(`Cannot reach ${name}: ${why}`, 1, { cause: failure });
+  const why = explainConnection(failure, attempt);
+  if (why !== null) return cannot(why);
+  const isNoHttp = code.startsWith('HPE_');
+  if (!isNoHttp && code !== 'ECONNRESET' && code !== 'EPIPE') return cannot(failure.message);
+  if (!isSecure && (await speaksTls(String(host), Number(port)))) return cannot('TLS is spoken there; write https://');
+  const usual = 'it is on port 18083 unless admin.listeners says otherwise; 1883 is the port of MQTT';
+  return cannot(`what is there hung up, or does not speak HTTP; is that the address of the HTTP API? (${usual})`);
+}
+
+/** No broker takes commands for a data directory. */
+function notOn({ isNamed }: RunningBroker, directory: string, code: string, cause: CodedError): CommandError {
+  const failed = (what: string) => new CommandError(what, 1, { cause });
+  const where = resolve(directory);
+  if (code === 'EACCES' || code === 'EPERM') {
+    const what = `Not allowed to give commands to the broker on ${where}: only the user that runs it may`;
+    return failed(`${what} (sudo -u USER sluice …), or whoever has a key, by --url`);
+  }
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+    const found = existsSync(directory)
+      ? existsSync(socketIn(directory))
+        ? 'its control.sock is that of one that has ended'
+        : 'there is no control.sock in it'
+      : 'there is no such directory';
+    const elsewhere = isNamed
+      ? 'is it the data directory of the broker, as the line "started" of its log has it? (sluice start starts one)'
+      : 'start one (sluice start), or say where it is: --data-dir DIR, --config FILE or --url URL';
+    return failed(`No broker is running on ${where} (${found}); ${elsewhere}`);
+  }
+  if (code === 'ECONNRESET' || code === 'EPIPE') return endedEarly(cause);
+  if (code === 'ENAMETOOLONG' || code === 'EINVAL') {
+    return failed(`The path of ${where} is too long for a socket; give the command in a directory nearer to it`);
+  }
+  return failed(`Cannot reach the broker on ${where}: ${cause.message}`);
 }

@@ -89,10 +89,11 @@ function print(client: MqttClient, io: Io, how: { count: number; withTopic: bool
 /** Reconnects from now on, saying so, and subscribes again. Rejects when that is of no use. */
 function keepConnected(
   client: MqttClient,
-  { name }: Target,
+  target: Target,
   subscribeAgain: () => Promise<void>,
   io: Io,
 ): Promise<never> {
+  const { name } = target;
   client.options.reconnectPeriod = reconnectMs;
   return new Promise((_, reject) => {
     client.on('disconnect', ({ reasonCode }) => {
@@ -110,7 +111,7 @@ function keepConnected(
     client.on('error', (error: Error & { code?: unknown }) => {
       // A number is the broker's own refusal; anything else may pass.
       if (typeof error.code !== 'number') return;
-      reject(new CommandError(`Cannot connect to ${name} again: ${explain(error as Error)}`));
+      reject(new CommandError(`Cannot connect to ${name} again: ${explain(error as Error, target)}`));
     });
   });
 }

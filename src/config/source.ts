@@ -1,8 +1,10 @@
 /**
  * One YAML file: what it says, and where in it each key stands.
  */
+
 import { readFileSync } from 'node:fs';
 import { type Document, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
+import { fileProblem } from '../base/file-problem.ts';
 import { ConfigError } from './error.ts';
 
 export type Path = readonly PropertyKey[];

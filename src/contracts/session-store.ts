@@ -215,6 +215,12 @@ export interface SessionStore {
     done: (deliveries: readonly StoredDelivery[], damaged: Backlog) => void,
   ): void;
 
+  /**
+   * The same for whoever only looks: as far as they can be read now, and nothing follows from what cannot. Resolves
+   * with none if the disk refuses.
+   */
+  lookAtDeliveries(sid: number, afterMessageId: number, bytesMax: number): Promise<readonly StoredDelivery[]>;
+
   /** Counts the changes that an answer has to wait for: it has risen if something was staged in between. */
   readonly staged: number;
   /** How many of these changes are durable: all that were counted up to this number. */

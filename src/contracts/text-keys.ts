@@ -14,6 +14,9 @@ interface Node {
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
   readonly items?: Node;
+  readonly prefixItems?: readonly Node[];
+  readonly properties?: Readonly<Record<string, Node>>;
+  readonly required?: readonly string[];
   readonly description?: string;
   readonly default?: unknown;
 }
@@ -37,19 +40,37 @@ export interface TextKey {
   readonly isRequired: boolean;
   /** Undefined: none. */
   readonly defaultValue: unknown;
+  /** It is a list of pairs of texts. */
+  readonly isPairs: boolean;
+  /** Keys of the objects that it is a list of. */
+  readonly items: readonly TextKey[];
 }
+
+/** Of an object: the keys that it may have. */
+function keysOf({ properties = {}, required = [] }: Node): TextKey[] {
+  return Object.entries(properties).map(([name, node]) => {
+    const { description = '', default: defaultValue } = node;
+    const { items } = [node, ...(node.anyOf ?? [])].find((each) => each.type === 'array') ?? {};
+    return {
+      name,
+      kinds: kindsOf(node),
+      description,
+      isRequired: required.includes(name),
+      defaultValue,
+      isPairs: items?.prefixItems?.length === 2,
+      items: items === undefined ? [] : keysOf(items),
+    };
+  });
+}
+
+type Texts = Readonly<Record<string, string | readonly string[]>>;
 
 export class TextKeys {
   readonly #keys: ReadonlyMap<string, TextKey>;
 
   constructor({ request }: Pick<CommandDeclaration, 'request'>) {
     const schema = z.toJSONSchema(request, { io: 'input', unrepresentable: 'any' });
-    const { properties = {}, required = [] } = schema as { properties?: Record<string, Node>; required?: string[] };
-    const keys = Object.entries(properties).map(([name, node]): [string, TextKey] => {
-      const { description = '', default: defaultValue } = node;
-      return [name, { name, kinds: kindsOf(node), description, isRequired: required.includes(name), defaultValue }];
-    });
-    this.#keys = new Map(keys);
+    this.#keys = new Map(keysOf(schema as Node).map((key) => [key.name, key]));
   }
 
   [Symbol.iterator](): Iterator<TextKey> {
@@ -61,15 +82,29 @@ export class TextKeys {
   }
 
   /** A key that comes several times has a list. Keys that the command does not know stay, to be refused by it. */
-  read(given: Readonly<Record<string, string | readonly string[]>>): Record<string, unknown> {
+  read(given: Texts): Record<string, unknown> {
+    return TextKeys.read([...this], given);
+  }
+
+  static read(keys: readonly TextKey[], given: Texts): Record<string, unknown> {
     const entries = Object.entries(given).map(([name, text]) => {
-      const kinds = this.#keys.get(name)?.kinds ?? [];
+      const kinds = keys.find((key) => key.name === name)?.kinds ?? [];
       const isList = kinds.includes('array') && !(kinds.includes('string') && text === 'all');
-      return [name, isList ? [text].flat().map((each) => typedValue(each, kinds)) : typedValue(text, kinds)] as const;
+      return [name, isList ? listIn([text].flat(), kinds) : typedValue(text, kinds)] as const;
     });
     // Not by assignment, to which __proto__ is no key.
     return Object.fromEntries(entries);
   }
+}
+
+function listIn(texts: readonly string[], kinds: readonly TextKind[]): unknown {
+  const [whole, ...others] = texts;
+  if (others.length === 0 && kinds.includes('object') && whole?.startsWith('[')) {
+    try {
+      return JSON.parse(whole);
+    } catch {}
+  }
+  return texts.map((each) => typedValue(each, kinds));
 }
 
 /** As JSON has them. What has too many digits for a number stays text. */

@@ -148,9 +148,19 @@ export const retainedView = z.strictObject({
 export type RetainedView = z.output<typeof retainedView>;
 
 export const queuedView = z.strictObject({
-  topic: z.string().nullable().describe('topic; null where the message is on disk and not in memory'),
+  topic: z.string().nullable().describe('topic; null of one on disk that cannot be read now, or behind much else'),
   qos: qos.nullable().describe('QoS; null in the same case'),
   bytes: bytes.describe('payload, properties and topic'),
   expiresAt,
 });
 export type QueuedView = z.output<typeof queuedView>;
+
+/** What a walk through a queue comes to; topic and QoS are null where it is on disk. */
+export type QueuedItem = QueuedView & { readonly messageId: number };
+
+/** What is read of it from disk. */
+export interface QueuedLook {
+  readonly messageId: number;
+  readonly topic: string;
+  readonly qos: 0 | 1 | 2;
+}

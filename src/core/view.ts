@@ -5,7 +5,8 @@
 import type { Walk } from '../base/pages.ts';
 import type {
   InflightView,
-  QueuedView,
+  QueuedItem,
+  QueuedLook,
   RetainedView,
   SessionDetails,
   SessionView,
@@ -184,23 +185,31 @@ export class CoreView {
 
   /**
    * What waits for a session, in order: what is in memory as it was when the walk began, and then what is on disk. Of
-   * that, the store is not asked for more than it has at hand.
+   * that, the store is not asked for more than it has at hand: see `lookAtQueue`.
    */
-  *queue(ofSession: ClientSession): Walk<QueuedView> {
+  *queue(ofSession: ClientSession): Walk<QueuedItem> {
     const session = ofSession as Session;
     const { store } = this.#parts;
     const { queue, sid } = session;
     const inMemory = [...queue];
     let last = inMemory.at(-1)?.message.id ?? queue.position;
     for (const { message, qos, bytes } of inMemory) {
-      yield { topic: message.topic.name, qos, bytes, expiresAt: timeOf(message.expiresAt) };
+      const { id: messageId, topic, expiresAt } = message;
+      yield { messageId, topic: topic.name, qos, bytes, expiresAt: timeOf(expiresAt) };
     }
     while (store.canPage && !session.isEnded) {
       const next = store.peekDelivery(sid, last);
       if (next === null) return;
       last = next.messageId;
-      yield { topic: null, qos: null, bytes: next.bytes, expiresAt: timeOf(next.expiresAt) };
+      yield { messageId: last, topic: null, qos: null, bytes: next.bytes, expiresAt: timeOf(next.expiresAt) };
     }
+  }
+
+  /** Of what waits on disk behind this message number: the next ones, about as many as fit in `bytesMax`. */
+  async lookAtQueue(ofSession: ClientSession, after: number, bytesMax: number): Promise<QueuedLook[]> {
+    const { sid } = ofSession as Session;
+    const deliveries = await this.#parts.store.lookAtDeliveries(sid, after, bytesMax);
+    return deliveries.map(({ message, qos }) => ({ messageId: message.id, topic: message.topic.name, qos }));
   }
 }
 

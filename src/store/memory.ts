@@ -66,6 +66,10 @@ export class MemoryStore implements SessionStore {
 
   readDeliveries(): void {}
 
+  async lookAtDeliveries() {
+    return [];
+  }
+
   economize(): boolean {
     return false;
   }

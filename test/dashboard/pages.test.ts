@@ -1,7 +1,7 @@
 /** Each page and each action, with real clients behind them. */
 import { expect, test } from 'vitest';
 import { run } from '../../src/cli/run.ts';
-import { FakeIo } from '../unit/cli/fake-io.ts';
+import { FakeIo } from '../support/fake-io.ts';
 import { dashboard, describeInBrowser, eventually } from './browser.ts';
 
 describeInBrowser('the dashboard', () => {

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createBroker, type SluiceBroker } from '../../src/index.ts';
+import { sluice } from '../support/fake-io.ts';
 import { unique } from '../support/wire-client.ts';
-import { sluice } from '../unit/cli/fake-io.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-certs-'));
 const file = (name: string) => join(directory, name);

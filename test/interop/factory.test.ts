@@ -175,7 +175,7 @@ test('what does not fit waits in quarantine, and is replayed after the pipeline 
   const replayed = next(archive);
   expect(await sluice('quarantine', 'replay', id, '--data-dir', data)).toContain('1 published');
   expect(decode((await replayed).payload)).toMatchObject({ celsius: 26.85, line: '9' });
-  expect(await sluice('quarantine', 'list', '--data-dir', data)).toBe('The quarantine is empty\n');
+  expect(await sluice('quarantine', 'list', '--data-dir', data)).toBe('No messages in quarantine\n');
 });
 
 test('what was quarantined, and what waits for a dashboard, is there after the broker was killed', async () => {

@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createBroker, type SluiceBroker } from '../../src/index.ts';
+import { sluice as runSluice } from '../support/fake-io.ts';
 import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 import { WireClient } from '../support/wire-client.ts';
-import { sluice as runSluice } from '../unit/cli/fake-io.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-test-'));
 const file = join(directory, 'passwords');

@@ -48,6 +48,7 @@ export function apiBroker(config: ConfigInput = {}, hooks?: Hooks): ApiBroker {
   let directory = '';
   let sluice: SluiceBroker | null = null;
   let url = '';
+  let lastKey = 0;
   const start = async () => {
     const info = (fields: object, message?: string) => {
       if (message === 'the HTTP API listens') ({ url } = fields as { url: string });
@@ -115,7 +116,7 @@ export function apiBroker(config: ConfigInput = {}, hooks?: Hooks): ApiBroker {
       return { status: response.statusCode!, headers: response.headers, json };
     },
     async keyFor(role, username = null) {
-      const name = username === null ? role : `${role} ${username}`;
+      const name = `${role} ${++lastKey}`;
       return (await sluice!.command('keys create', { name, role, username })).key;
     },
     async restart() {

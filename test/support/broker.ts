@@ -15,6 +15,8 @@ export interface TestBroker {
   /** The running broker; only within tests. */
   readonly sluice: SluiceBroker;
   readonly port: number;
+  /** Of its data; empty: it has none. */
+  readonly directory: string;
   connect(options?: ConnectOptions): Promise<WireClient>;
   open(version?: 3 | 4 | 5): Promise<WireClient>;
   /** The same test for 3.1.1 and 5.0, whose statements differ in number only. */
@@ -40,6 +42,9 @@ export function testBroker(config: ConfigInput = {}, hooks?: Hooks, kind: 'memor
   const broker: TestBroker = {
     get sluice() {
       return sluice!;
+    },
+    get directory() {
+      return directory;
     },
     get port() {
       return sluice!.listeners[0]!.port;

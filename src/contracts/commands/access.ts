@@ -36,6 +36,7 @@ export const accessCommands = {
     area: 'access',
     role: 'viewer',
     route: 'GET /bans',
+    cli: { lists: 'bans' },
     request: nothing,
     answer: z.strictObject({ bans: z.array(ban).readonly().describe('bans; the one that ends first comes first') }),
   },
@@ -68,6 +69,7 @@ export const accessCommands = {
     area: 'access',
     role: 'viewer',
     route: 'GET /access/explain',
+    cli: { arguments: ['action', 'topic'], options: { groups: 'group', attributes: 'attribute' } },
     request: z.strictObject({
       action: z.enum(['publish', 'subscribe', 'receive']).describe('`receive`: whether a message is delivered to it'),
       topic: z.string().min(1).max(65_535).describe('topic name; of `subscribe`, a topic filter, with `$share/…`'),
@@ -84,6 +86,14 @@ export const accessCommands = {
         .nullable()
         .default(null)
         .describe("groups of the user; null: those of the client's session, or none"),
+      attributes: z
+        .array(z.string().regex(/^[^=]+=/, 'NAME=TEXT'))
+        .max(100)
+        .nullable()
+        .default(null)
+        .describe(
+          "what authentication found out, as `certificate.commonName=TEXT`; null: as the client's session, or nothing",
+        ),
       address: z
         .string()
         .refine((given) => canonicalAddress(given) !== null, 'an address, as 10.0.0.5 or fd00::5')
@@ -110,10 +120,11 @@ export const accessCommands = {
     }),
   },
   'bans clear': {
-    what: 'lifts bans of an address, and of users and clients from it',
+    what: 'lifts bans of an address, with those of users and clients from it, or of a user or a client',
     area: 'access',
     role: 'operator',
     route: 'POST /bans/clear',
+    cli: { arguments: ['address'] },
     request: z.strictObject({
       address: z
         .string()
@@ -122,7 +133,9 @@ export const accessCommands = {
           'an address, as bans list gives it, or all',
         )
         .meta({ anyOf: addressForms })
-        .describe('address, as `bans list` gives it, or `all`'),
+        .nullable()
+        .default(null)
+        .describe('address, as `bans list` gives it, or `all`; null: any, of the user or the client that is named'),
       user: nameKey.nullable().default(null).describe('only bans of this user name; null: of any'),
       client: nameKey.nullable().default(null).describe('only bans of this client identifier; null: of any'),
     }),

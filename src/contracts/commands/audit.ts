@@ -34,6 +34,7 @@ export const auditCommands = {
     area: 'access',
     role: 'operator',
     route: 'GET /audit',
+    cli: { lists: 'events' },
     request: z.strictObject({ ...wanted, limit: whole(1, 500).default(100).describe('events at most') }),
     answer: z.strictObject({
       items: z

@@ -50,6 +50,7 @@ export const brokerCommands = {
     area: 'broker',
     role: 'admin',
     route: 'POST /broker/backup',
+    cli: { arguments: ['directory'] },
     request: z.strictObject({ directory: text.describe('an empty directory, or one that is not there') }),
     answer: z.strictObject({ records: z.int().describe('records that were copied') }),
   },

@@ -21,6 +21,7 @@ export const clientCommands = {
     area: 'clients',
     role: 'viewer',
     route: 'GET /clients/{clientId}/timeline',
+    cli: { lists: 'events' },
     request: ofClient,
     answer: z.strictObject({
       items: z.array(timelineEventView).readonly().describe('the last events, 64 at most, the newest first'),
@@ -58,6 +59,7 @@ export const clientCommands = {
     area: 'clients',
     role: 'viewer',
     route: 'GET /clients/{clientId}/inflight',
+    cli: { lists: 'messages in flight' },
     request: pageWith({ clientId: clientIdKey }),
     answer: pageOf(inflightView, 'to the client in the order of sending, and then from it'),
   },

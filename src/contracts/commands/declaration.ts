@@ -6,6 +6,23 @@ import { whole } from '../values.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
+export interface CommandLineDeclaration {
+  /** Instead of its name: `admin key create`. */
+  readonly words?: string;
+  /** Keys that are arguments, behind those in the path of the route. */
+  readonly arguments?: readonly string[];
+  /** Options that are called otherwise than their keys. */
+  readonly options?: Readonly<Record<string, string>>;
+  /** A key that has a list of objects, of which one can be given by options of its own. */
+  readonly itemsOf?: string;
+  /** What its answer is a list of, for "no bans". */
+  readonly lists?: string;
+  /** Items of a list that are shown where `--limit` does not say how many; absent: all. */
+  readonly limit?: number;
+  /** Of what makes something: commands that give its events, and end it, by its `id`. */
+  readonly follow?: { readonly events: string; readonly end: string };
+}
+
 export interface CommandDeclaration {
   /** In one line: "lists sessions of …". */
   readonly what: string;
@@ -32,6 +49,8 @@ export interface CommandDeclaration {
   readonly hasLargeBody?: true;
   /** The headers `traceparent` and `tracestate` are for the messages that it publishes. */
   readonly takesTraceContext?: true;
+  /** How the command line has it, where its name, its request and its answer do not say it. */
+  readonly cli?: CommandLineDeclaration;
   /** Sent again with the same `Idempotency-Key`, it is answered again and not done again. */
   readonly takesIdempotencyKey?: true;
 }

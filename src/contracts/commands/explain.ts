@@ -72,6 +72,7 @@ export const explainCommands = {
     role: 'viewer',
     // Below `/clients/` it would stand in the way of a client of this name.
     route: 'GET /slow-clients',
+    cli: { lists: 'slow clients' },
     request: z.strictObject({ most: whole(1, 100).default(20).describe('clients at most') }),
     answer: z.strictObject({ items: z.array(slowClient).readonly().describe('clients, the slowest first') }),
   },

@@ -12,6 +12,7 @@ export const figureCommands = {
     area: 'broker',
     role: 'viewer',
     route: 'GET /figures',
+    cli: { lists: 'figures' },
     request: nothing,
     answer: z.strictObject({ items: z.array(figureView).readonly().describe('figures') }),
   },

@@ -22,6 +22,7 @@ export const keyCommands = {
     area: 'keys',
     role: 'admin',
     route: 'GET /keys',
+    cli: { words: 'admin key list', lists: 'keys' },
     request: nothing,
     answer: z.strictObject({ keys: z.array(key).readonly().describe('keys') }),
   },
@@ -30,6 +31,11 @@ export const keyCommands = {
     area: 'keys',
     role: 'admin',
     route: 'POST /keys',
+    cli: {
+      words: 'admin key create',
+      arguments: ['name'],
+      options: { areas: 'area', username: 'user', expiresInSeconds: 'for' },
+    },
     request: z.strictObject({
       name: z
         .string()
@@ -63,6 +69,7 @@ export const keyCommands = {
     area: 'keys',
     role: 'admin',
     route: 'DELETE /keys/{id}',
+    cli: { words: 'admin key delete' },
     request: z.strictObject({ id: z.string().min(1).describe('its number, as `keys list` gives it') }),
     answer: key,
   },
@@ -71,6 +78,7 @@ export const keyCommands = {
     area: 'keys',
     role: 'admin',
     route: 'POST /login-links',
+    cli: { words: 'admin login-link' },
     request: nothing,
     answer: z.strictObject({
       token: z.string().describe('what logs in'),

@@ -6,7 +6,7 @@ import { type CommandDeclarations, count, nothing } from './declaration.ts';
 const number = whole(0, 10_000).describe('its place in the configuration, from 0, as `listeners list` gives it');
 
 const listener = z.strictObject({
-  number: z.int().describe('its place among those of its protocol, in the order of the configuration'),
+  number: z.int().describe('its place in this list, from 0; of MQTT, also in the configuration'),
   protocol: z.enum(['mqtt', 'http']).describe('`http`: the API, whose listeners are not stopped'),
   url: z.string().describe('what is bound, as a client writes it'),
   kind: z.enum(['tcp', 'tls', 'ws', 'wss', 'http', 'https']).describe('kind'),
@@ -43,6 +43,7 @@ export const listenerCommands = {
     area: 'listeners',
     role: 'viewer',
     route: 'GET /listeners',
+    cli: { lists: 'listeners' },
     request: nothing,
     answer: z.strictObject({
       listeners: z.array(listener).readonly().describe('listeners, those of MQTT first'),
@@ -72,6 +73,7 @@ export const listenerCommands = {
     area: 'listeners',
     role: 'viewer',
     route: 'GET /certificates',
+    cli: { lists: 'certificates' },
     request: nothing,
     answer: z.strictObject({
       certificates: z.array(certificate).readonly().describe('those in use, the one that ends first comes first'),

@@ -63,6 +63,7 @@ export const operationCommands = {
     area: 'diagnostics',
     role: 'operator',
     route: 'GET /broker/log',
+    cli: { lists: 'lines' },
     request: z.strictObject({ ...lineKeys, limit: whole(1, 500).default(100).describe('lines at most') }),
     answer: z.strictObject({
       items: z
@@ -87,6 +88,7 @@ export const operationCommands = {
     area: 'diagnostics',
     role: 'operator',
     route: 'POST /broker/log',
+    cli: { arguments: ['level'] },
     request: z.strictObject({
       level: z.enum(levels).describe('the least important lines that are written'),
       part: z

@@ -63,6 +63,7 @@ export const pipelineCommands = {
     area: 'pipelines',
     role: 'viewer',
     route: 'GET /pipelines',
+    cli: { lists: 'pipelines' },
     request: nothing,
     answer: z.strictObject({
       pipelines: z.array(pipeline).readonly().describe('pipelines in the order of the configuration'),
@@ -74,6 +75,7 @@ export const pipelineCommands = {
     area: 'pipelines',
     role: 'operator',
     route: 'POST /pipelines/try',
+    cli: { options: { userProperties: 'property', groups: 'group' } },
     request: z.strictObject({
       topic: z
         .string()

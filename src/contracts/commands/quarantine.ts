@@ -30,6 +30,7 @@ export const quarantineCommands = {
     area: 'pipelines',
     role: 'viewer',
     route: 'GET /quarantine',
+    cli: { lists: 'messages in quarantine' },
     request: z.strictObject({
       after: whole(0).default(0).describe('number of the last message of the page before'),
       limit: whole(1, 200).default(200).describe('messages at most; there are fewer where their texts are long'),
@@ -61,6 +62,7 @@ export const quarantineCommands = {
     area: 'pipelines',
     role: 'operator',
     route: 'POST /quarantine/replay',
+    cli: { arguments: ['ids'] },
     request: z.strictObject({ ids: chosen }),
     answer: z.strictObject({
       published: z.int().describe('messages that were published'),
@@ -74,6 +76,7 @@ export const quarantineCommands = {
     area: 'pipelines',
     role: 'operator',
     route: 'POST /quarantine/drop',
+    cli: { arguments: ['ids'] },
     request: z.strictObject({ ids: chosen }),
     answer: count('messages that were forgotten'),
   },

@@ -20,6 +20,7 @@ export const retainedCommands = {
     area: 'retained',
     role: 'publisher',
     route: 'POST /retained',
+    cli: { options: { userProperties: 'property' } },
     hasLargeBody: true,
     takesIdempotencyKey: true,
     request: z.strictObject(messageKeys),

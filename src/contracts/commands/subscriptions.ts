@@ -37,6 +37,7 @@ export const subscriptionCommands = {
     area: 'clients',
     role: 'viewer',
     route: 'GET /topics/subscribers',
+    cli: { lists: 'subscriptions' },
     request: pageWith({ topic: topicName.describe('topic') }),
     answer: pageOf(subscriberView, 'subscriptions, in no particular order'),
   },

@@ -71,6 +71,7 @@ export const topicCommands = {
     area: 'messages',
     role: 'viewer',
     route: 'GET /topics',
+    cli: { lists: 'topics' },
     request: z.strictObject({
       ...wanted,
       forSeconds: whole(0, 30).meta({ unit: 'seconds' }).default(2).describe('how long it looks, in seconds'),

@@ -27,6 +27,7 @@ export const userCommands = {
     area: 'access',
     role: 'operator',
     route: 'GET /users',
+    cli: { lists: 'users' },
     request: pageWith({ file }),
     answer: pageOf(user, 'users, in the order of the file'),
   },

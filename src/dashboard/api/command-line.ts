@@ -1,54 +1,72 @@
 /** A command as one writes it for `sluice`, in a shell. */
 import { type CommandName, operations } from './operations.ts';
 
-/** Keys that `sluice` takes without the name of an option, although the path has them not. */
-export const argumentOf: { readonly [Name in CommandName]?: string } = {
-  backup: 'directory',
-  'bans clear': 'address',
-  'log level': 'level',
-  'quarantine replay': 'ids',
-  'quarantine drop': 'ids',
+/** How `sluice` has a command, where its name and its keys do not say it: as the table of commands declares it. */
+export const ownForms: {
+  readonly [Name in CommandName]?: {
+    readonly words?: string;
+    readonly arguments?: readonly string[];
+    readonly options?: Readonly<Record<string, string>>;
+  };
+} = {
+  'access explain': { arguments: ['action', 'topic'], options: { groups: 'group', attributes: 'attribute' } },
+  backup: { arguments: ['directory'] },
+  'bans clear': { arguments: ['address'] },
+  'drops list': { options: { clientId: 'client' } },
+  'keys list': { words: 'admin key list' },
+  'keys create': {
+    words: 'admin key create',
+    arguments: ['name'],
+    options: { areas: 'area', username: 'user', expiresInSeconds: 'for' },
+  },
+  'keys delete': { words: 'admin key delete' },
+  'log level': { arguments: ['level'] },
+  'login-links create': { words: 'admin login-link' },
+  'pipelines try': { options: { userProperties: 'property', groups: 'group' } },
+  publish: { options: { userProperties: 'property' } },
+  'quarantine drop': { arguments: ['ids'] },
+  'quarantine replay': { arguments: ['ids'] },
+  request: { options: { userProperties: 'property' } },
+  'retained publish': { options: { userProperties: 'property' } },
+  'traces events': { words: 'trace show' },
+  'traces list': { words: 'trace list' },
+  'traces start': { words: 'trace start', options: { clientId: 'client', username: 'user' } },
+  'traces stop': { words: 'trace stop' },
 };
 
 type Given = Readonly<Record<string, unknown>>;
 
-/** Two kinds have words of their own, and other names of options. */
-const own: { readonly [Name in CommandName]?: (request: Given) => string } = {
-  'keys create': ({ name, ...rest }) => `sluice admin key create${optionsOf(rest)} ${quoted(String(name))}`,
-  'keys delete': ({ id }) => `sluice admin key delete ${quoted(String(id))}`,
-  'traces start': ({ clientId, username, address, topic, payloads, forMs }) => {
-    const named = { client: clientId, user: username, address, topic };
-    const forSeconds = forMs === undefined ? undefined : Math.round(Number(forMs) / 1_000);
-    return `sluice trace start${optionsOf({ ...named, forSeconds })}${payloads === true ? ' --payloads' : ''}`;
-  },
-  'traces stop': ({ id }) => `sluice trace stop ${quoted(String(id))}`,
-};
-
 /** In words for a shell. */
 export function commandLineOf(name: CommandName, request: Given): string {
-  const line = own[name]?.(request);
-  if (line !== undefined) return line;
+  const { words = name, arguments: own = [], options: names = {} } = ownForms[name] ?? {};
   const inPath = [...operations[name].route.matchAll(/\{(\w+)\}/g)].map(([, key]) => key!);
-  const first = [...inPath, ...[argumentOf[name] ?? []].flat()];
-  const options = Object.fromEntries(Object.entries(request).filter(([key]) => !first.includes(key)));
+  const first = [...inPath, ...own];
+  const options = Object.entries(request).filter(([key]) => !first.includes(key));
   const given = first.flatMap((key) => [request[key] ?? []].flat().map(String));
   // What begins with a dash would be taken for an option.
   const divider = given.some((each) => each.startsWith('-')) ? ' --' : '';
-  return `sluice ${name}${optionsOf(options)}${divider}${given.map((each) => ` ${quoted(each)}`).join('')}`;
+  return `sluice ${words}${optionsOf(options, names)}${divider}${given.map((each) => ` ${quoted(each)}`).join('')}`;
 }
 
-const optionsOf = (options: Given): string =>
-  Object.entries(options)
+const optionsOf = (options: readonly [string, unknown][], names: Readonly<Record<string, string>>): string =>
+  options
     .filter(([, value]) => value !== null && value !== undefined)
-    .flatMap(([key, value]) => [value].flat().map((each) => ` ${optionOf(key, each)}`))
+    .flatMap(([key, value]) => {
+      const values = Array.isArray(value) ? value : [value];
+      return values.map((each) => ` ${optionOf(key, names[key] ?? kebab(key.replace(/(Seconds|Ms)$/, '')), each)}`);
+    })
     .join('');
 
-function optionOf(key: string, value: unknown): string {
-  const kebab = key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  if (typeof value === 'boolean') return value ? `--${kebab}` : `--no-${kebab}`;
-  if (key.endsWith('Seconds')) return `--${kebab.replace(/-seconds$/, '')} ${timeText(Number(value))}`;
+const kebab = (key: string) => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+function optionOf(key: string, name: string, value: unknown): string {
+  if (typeof value === 'boolean') return value ? `--${name}` : `--no-${name}`;
+  if (key.endsWith('Seconds')) return `--${name} ${timeText(Number(value))}`;
+  if (key.endsWith('Ms')) return `--${name} ${timeText(Math.round(Number(value) / 1_000))}`;
+  // A pair of texts, as user properties are.
+  if (Array.isArray(value)) return `--${name} ${quoted(value.join('='))}`;
   const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
-  return `--${kebab}${text.startsWith('-') ? '=' : ' '}${quoted(text)}`;
+  return `--${name}${text.startsWith('-') ? '=' : ' '}${quoted(text)}`;
 }
 
 /** As `sluice` takes it: `90s`, `10m`. */

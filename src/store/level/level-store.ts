@@ -414,6 +414,10 @@ export class LevelStore implements SessionStore {
     this.#paging.read(sid, afterMessageId, bytesMax, done);
   }
 
+  lookAtDeliveries(sid: number, afterMessageId: number, bytesMax: number): Promise<readonly StoredDelivery[]> {
+    return this.#paging.look(sid, afterMessageId, bytesMax);
+  }
+
   /** A damaged message costs itself: it is kept under another key for whoever wants to look, and the rest goes on. */
   #setAside(sid: number, messageId: number, value: Buffer | undefined, error: Error): void {
     const damaged = key(Prefix.message, messageId);

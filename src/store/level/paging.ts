@@ -61,6 +61,12 @@ export class Paging {
     );
   }
 
+  async look(sid: number, afterMessageId: number, bytesMax: number): Promise<readonly StoredDelivery[]> {
+    const page = this.#options.sessions.get(sid)?.outstanding.waiting(afterMessageId, pageMessages, bytesMax) ?? [];
+    const items = await readPage(this.#options, sid, page).catch(() => []);
+    return items.flatMap(({ read }) => ('delivery' in read ? [read.delivery] : []));
+  }
+
   /**
    * While the database is closed because of a failure, that is told already: what is there can be read when it is open
    * again.

@@ -20,7 +20,7 @@ test('listeners are listed with what came through them', async () => {
       ...{ connections: 1, accepted: 1, refused: 1 },
     },
     {
-      ...{ number: 0, protocol: 'http', url: running.url, kind: 'http', hasTls: false, isListening: true },
+      ...{ number: 1, protocol: 'http', url: running.url, kind: 'http', hasTls: false, isListening: true },
       ...{ connections: null, accepted: null, refused: null },
     },
   ]);
@@ -57,7 +57,7 @@ test('one that is not there, or cannot start since its port is taken, is refused
   running = await RunningApp.start();
   expect(await running.ask('POST', '/listeners/7/stop')).toMatchObject({
     status: 404,
-    json: { detail: 'There is no listener 7; there are 1, numbered from 0' },
+    json: { detail: 'There is no listener 7; of MQTT there are 1, numbered from 0' },
   });
   const { port } = running;
   await running.ask('POST', '/listeners/0/stop');

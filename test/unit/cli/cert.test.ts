@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createAuthority, issue } from '../../../src/cli/x509.ts';
-import { sluice } from './fake-io.ts';
+import { sluice } from '../../support/fake-io.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'sluice-cert-'));
 afterAll(() => rmSync(root, { recursive: true }));

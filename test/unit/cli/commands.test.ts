@@ -11,7 +11,7 @@ import { type App, startApp } from '../../../src/app.ts';
 import { parseConfig } from '../../../src/config/load.ts';
 import { program } from '../../../src/contracts/roles.ts';
 import type { ConfigInput } from '../../../src/index.ts';
-import { sluice } from './fake-io.ts';
+import { sluice } from '../../support/fake-io.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-commands-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -38,9 +38,9 @@ describe('a broker that keeps its data in memory', () => {
     const directory = freshDirectory();
     const app = await inMemory(directory);
 
-    expect(await sluice('bans', 'list', '--data-dir', directory)).toMatchObject({ code: 0, out: 'Nobody is banned\n' });
+    expect(await sluice('bans', 'list', '--data-dir', directory)).toMatchObject({ code: 0, out: 'No bans\n' });
     const quarantine = await sluice('quarantine', 'list', '--data-dir', directory);
-    expect(quarantine).toMatchObject({ code: 0, out: 'The quarantine is empty\n' });
+    expect(quarantine).toMatchObject({ code: 0, out: 'No messages in quarantine\n' });
     const backup = await sluice('backup', join(folder, 'copy'), '--data-dir', directory);
     expect(backup).toMatchObject({ code: 1, err: expect.stringMatching(/keeps its data in memory/) });
     expect(existsSync(directory)).toBe(false);
@@ -94,3 +94,8 @@ test.each([['backup', 'copy'], ['reload'], ['bans', 'list'], ['quarantine', 'lis
     expect(err).toMatch(/^The broker ended before it answered/);
   },
 );
+
+test.each(['constructor', '__proto__', 'toString'])('"%s" is no command', async (command) => {
+  const app = await inMemory(freshDirectory());
+  await expect(app.commands.receive(command, {}, program)).rejects.toThrow('knows no command');
+});

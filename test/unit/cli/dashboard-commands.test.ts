@@ -1,6 +1,7 @@
 /** The command that the dashboard shows beside an action is the one that `sluice` takes. */
 import { beforeAll, expect, test } from 'vitest';
-import { argumentOf } from '../../../src/cli/broker-command.ts';
+import { CommandLine } from '../../../src/cli/command-line.ts';
+import { type CommandName, commands } from '../../../src/contracts/commands.ts';
 import { buildDashboard } from '../../support/build.ts';
 
 // What it knows of the API is made when it is built.
@@ -11,8 +12,17 @@ beforeAll(async () => {
   lines = await import('../../../src/dashboard/api/command-line.ts');
 });
 
-test('what has no name of an option is the same for both', () => {
-  expect(lines.argumentOf).toEqual(argumentOf);
+test('what the table of commands says of the command line is the same for both', () => {
+  const declared = (Object.keys(commands) as CommandName[]).flatMap((name) => {
+    const { words, arguments: first, options } = new CommandLine(name).declaration.cli ?? {};
+    const form = {
+      ...(words === undefined ? {} : { words }),
+      ...(first === undefined ? {} : { arguments: first }),
+      ...(options === undefined ? {} : { options }),
+    };
+    return Object.keys(form).length === 0 ? [] : [[name, form] as const];
+  });
+  expect(lines.ownForms).toEqual(Object.fromEntries(declared));
 });
 
 test.each([

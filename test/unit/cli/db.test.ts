@@ -6,8 +6,8 @@ import { Level } from 'level';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run } from '../../../src/cli/run.ts';
 import { createBroker, type SluiceBroker } from '../../../src/index.ts';
+import { FakeIo, sluice } from '../../support/fake-io.ts';
 import { WireClient } from '../../support/wire-client.ts';
-import { FakeIo, sluice } from './fake-io.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-db-'));
 const fresh = () => mkdtempSync(join(folder, 'data-'));
@@ -168,7 +168,10 @@ describe('backup', () => {
 
   test('it needs a running broker, and says so', async () => {
     const { code, err } = await sluice('backup', fresh(), '--data-dir', data);
-    expect([code, err]).toEqual([1, expect.stringMatching(/^No broker is running on .*; name its --data-dir/)]);
+    expect([code, err]).toEqual([
+      1,
+      expect.stringMatching(/^No broker is running on .* \(there is no control\.sock in it\)/),
+    ]);
   });
 
   test('a data directory whose path is too long for a socket has one elsewhere', async () => {

@@ -1,43 +1,20 @@
 /** `sluice explain` and `sluice clients slow` on a running broker. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createBroker, type SluiceBroker } from '../../../src/index.ts';
-import { WireClient } from '../../support/wire-client.ts';
-import { sluice } from './fake-io.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { cliBroker } from '../../support/cli-broker.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'sluice-explain-'));
-let broker: SluiceBroker;
+const broker = cliBroker({ diagnostics: { slowClientMs: 1 } });
+const { ask } = broker;
 
 beforeAll(async () => {
-  broker = await createBroker({
-    config: {
-      listeners: [{ kind: 'tcp', port: 0 }],
-      store: { directory },
-      log: { level: 'silent' },
-      diagnostics: { slowClientMs: 1 },
-    },
-  });
-  const { port } = broker.listeners[0]!;
-  const b = await WireClient.connect(port, { version: 5, clientId: 'B\u001b[2J' });
+  const b = await broker.connect({ version: 5, clientId: 'B\u001b[2J' });
   await b.subscribe('a/b', { qos: 1 });
-  const a = await WireClient.connect(port, { version: 5, clientId: 'A' });
+  const a = await broker.connect({ version: 5, clientId: 'A' });
   await a.publish('a/b', 'x', { qos: 1 });
   const message = await b.next('publish');
   await new Promise((resolve) => setTimeout(resolve, 20));
   await b.acknowledge(message);
   await b.nothingElse();
 });
-afterAll(async () => {
-  await broker.close();
-  rmSync(directory, { recursive: true });
-});
-
-async function ask(...argv: string[]): Promise<string> {
-  const { code, out, err } = await sluice(...argv, '--data-dir', directory);
-  return `${code} ${out}${err}`;
-}
 
 test('explain tells each step, and what they come to', async () => {
   const told = await ask(

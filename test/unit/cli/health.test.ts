@@ -1,8 +1,8 @@
 /** `sluice health` of a running broker. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { sluice } from '../../support/fake-io.ts';
 import { RunningApp } from '../api/running-app.ts';
-import { sluice } from './fake-io.ts';
 
 test('says whether a broker takes clients, by its exit code, over the socket and without a key over HTTP', async () => {
   const running = await RunningApp.start();

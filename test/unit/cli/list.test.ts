@@ -3,46 +3,26 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createBroker, RequestError, type SluiceBroker } from '../../../src/index.ts';
-import { unique, WireClient } from '../../support/wire-client.ts';
-import { sluice } from './fake-io.ts';
+import { RequestError } from '../../../src/index.ts';
+import { cliBroker } from '../../support/cli-broker.ts';
+import { sluice } from '../../support/fake-io.ts';
+import { unique } from '../../support/wire-client.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'sluice-list-'));
-const audit = join(directory, 'audit.ndjson');
+const folder = mkdtempSync(join(tmpdir(), 'sluice-list-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const audit = join(folder, 'audit.ndjson');
 const [here, away, topic] = [unique('here'), unique('away'), unique('topic')];
-let broker: SluiceBroker;
+const running = cliBroker({ audit: { file: audit }, sysIntervalSeconds: 1 });
+const { ask } = running;
 
 beforeAll(async () => {
-  broker = await createBroker({
-    config: {
-      listeners: [{ kind: 'tcp', port: 0 }],
-      store: { directory },
-      log: { level: 'silent' },
-      sysIntervalSeconds: 0,
-      audit: { file: audit },
-    },
-  });
-  const { port } = broker.listeners[0]!;
-  const leaving = await WireClient.connect(port, {
-    version: 5,
-    clientId: away,
-    properties: { sessionExpiryInterval: 100 },
-  });
+  const leaving = await running.connect({ version: 5, clientId: away, properties: { sessionExpiryInterval: 100 } });
   await leaving.subscribe(`${topic}\u0007/+`, { qos: 1 });
   await leaving.subscribe(topic, { qos: 1 });
   await leaving.disconnect();
-  const client = await WireClient.connect(port, { version: 4, clientId: here, username: 'ada\u001b[2J' });
+  const client = await running.connect({ version: 4, clientId: here, username: 'ada\u001b[2J' });
   for (let i = 0; i < 3; i++) await client.publish(topic, `${i}`, { qos: 1, retain: i === 2 });
 });
-afterAll(async () => {
-  await broker.close();
-  rmSync(directory, { recursive: true });
-});
-
-async function ask(...argv: string[]): Promise<string> {
-  const { code, out, err } = await sluice(...argv, '--data-dir', directory);
-  return `${code} ${out}${err}`;
-}
 
 /** The rows of a table, in any order. */
 const rowsOf = (text: string) =>
@@ -69,9 +49,26 @@ test('shows subscriptions, retained messages and a queue', async () => {
     [away, topic, '1'],
     [away, `${topic}\\u0007/+`, '1'],
   ]);
-  expect(await ask('retained')).toMatch(new RegExp(`^0 topic .*\\n${topic} +1 +1 +-\\n$`));
-  expect(rowsOf(await ask('queue', away))).toHaveLength(3);
+  expect(rowsOf(await ask('queue', away)).map((row) => row.split(/ +/).slice(0, 2))).toEqual([
+    [topic, '1'],
+    [topic, '1'],
+    [topic, '1'],
+  ]);
   expect(await ask('queue', 'nobody')).toBe('1 There is no session of client "nobody"\n');
+});
+
+test('leaves out what the broker itself publishes, unless it is asked for, and says so', async () => {
+  await expect.poll(() => ask('retained', '--topic-filter', '$SYS/#')).toContain('$SYS/broker/version');
+  const { out, err } = await running.tell('retained');
+  expect(out).toMatch(new RegExp(`^topic .*\\n${topic} +1 +1 +-\\n$`));
+  expect(err).toMatch(/^\d+ messages below \$SYS left out; --topic-filter '\$SYS\/#' lists them\n$/);
+  const json = await running.tell('retained', '--json');
+  expect(JSON.parse(json.out)).toMatchObject({ topic });
+});
+
+test('numbers each listener once', async () => {
+  const rows = rowsOf(await ask('listeners', 'list'));
+  expect(rows.map((row) => row.split(/ +/)[0])).toEqual(['0']);
 });
 
 test('shows as many as were asked for, as lines of JSON on request', async () => {
@@ -96,13 +93,13 @@ test.each([
 });
 
 test('a program gives the same commands, and what changes something is in the audit log', async () => {
-  const first = await broker.command('clients list', { limit: 1 });
-  const second = await broker.command('clients list', { limit: 1, cursor: first.cursor });
+  const first = await running.sluice.command('clients list', { limit: 1 });
+  const second = await running.sluice.command('clients list', { limit: 1, cursor: first.cursor });
   expect([...first.items, ...second.items].map(({ clientId }) => clientId).sort()).toEqual([away, here]);
-  expect(await broker.clients.list({ limit: 5 })).toMatchObject({ items: { length: 2 }, cursor: null });
-  await expect(broker.command('clients list', { limit: 0 })).rejects.toThrow(RequestError);
-  await expect(broker.command('clients list', { cursor: 'x' })).rejects.toThrow(/begin anew/);
-  expect(await broker.command('bans clear', { address: 'all' })).toEqual({ count: 0 });
+  expect(await running.sluice.clients.list({ limit: 5 })).toMatchObject({ items: { length: 2 }, cursor: null });
+  await expect(running.sluice.command('clients list', { limit: 0 })).rejects.toThrow(RequestError);
+  await expect(running.sluice.command('clients list', { cursor: 'x' })).rejects.toThrow(/begin anew/);
+  expect(await running.sluice.command('bans clear', { address: 'all' })).toEqual({ count: 0 });
   await expect
     .poll(() => readFileSync(audit, 'utf8'))
     .toContain('"request":"{\\"address\\":\\"all\\"}","by":"program","outcome":"done"');

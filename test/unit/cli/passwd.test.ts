@@ -16,7 +16,7 @@ import { afterAll, expect, test } from 'vitest';
 import { parseUsers } from '../../../src/auth/authentication/password-file.ts';
 import { verifyPassword } from '../../../src/auth/authentication/password-hash.ts';
 import { run } from '../../../src/cli/run.ts';
-import { FakeIo, sluice } from './fake-io.ts';
+import { FakeIo, sluice } from '../../support/fake-io.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-passwd-'));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -8,7 +8,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { run } from '../../../src/cli/run.ts';
 import { createBroker } from '../../../src/index.ts';
 import { testBroker } from '../../support/broker.ts';
-import { FakeIo, sluice } from './fake-io.ts';
+import { FakeIo, sluice } from '../../support/fake-io.ts';
 
 const broker = testBroker(
   {
@@ -245,7 +245,7 @@ describe('what fails is told in one line, with exit code 1', () => {
         async (at) => {
           const { code, err } = await sluice(...command, '-p', at);
           expect(code).toBe(1);
-          expect(err).toMatch(/^Cannot connect to mqtt:\/\/127\.0\.0\.1:\d+: the broker hung up; .*\n$/);
+          expect(err).toMatch(/^Cannot connect to mqtt:\/\/127\.0\.0\.1:\d+: what is there hung up; .*\n$/);
         },
       );
     });
@@ -266,7 +266,7 @@ describe('what fails is told in one line, with exit code 1', () => {
     const file = join(directory, 'none');
     const { code, err } = await pub('-t', 'a', '-f', file);
     expect({ code, lines: err.split('\n').length }).toEqual({ code: 1, lines: 2 });
-    expect(err).toContain(`Cannot read -f ${file}: ENOENT`);
+    expect(err).toContain(`Cannot read -f ${file}: there is no such file or directory (ENOENT)`);
   });
 
   test('a message that the broker does not take (5)', async () => {

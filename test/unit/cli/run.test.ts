@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { sluice } from './fake-io.ts';
+import { sluice } from '../../support/fake-io.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-cli-'));
 afterAll(() => rmSync(directory, { recursive: true }));

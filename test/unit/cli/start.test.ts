@@ -8,7 +8,7 @@ import { run } from '../../../src/cli/run.ts';
 import { start } from '../../../src/cli/start.ts';
 import type { ReadConfig } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import { FakeIo } from './fake-io.ts';
+import { FakeIo } from '../../support/fake-io.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sluice-start-'));
 afterAll(() => rmSync(directory, { recursive: true }));

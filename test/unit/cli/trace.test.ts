@@ -1,48 +1,16 @@
 /** `sluice trace` on a running broker. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { run } from '../../../src/cli/run.ts';
-import { createBroker, type SluiceBroker } from '../../../src/index.ts';
-import { unique, WireClient } from '../../support/wire-client.ts';
-import { FakeIo, sluice } from './fake-io.ts';
+import { expect, test } from 'vitest';
+import { cliBroker } from '../../support/cli-broker.ts';
+import { unique } from '../../support/wire-client.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'sluice-trace-'));
-let broker: SluiceBroker;
-
-beforeAll(async () => {
-  broker = await createBroker({
-    config: {
-      listeners: [{ kind: 'tcp', port: 0 }],
-      admin: { listeners: [] },
-      store: { directory },
-      log: { level: 'silent' },
-      sysIntervalSeconds: 0,
-    },
-  });
-});
-afterAll(async () => {
-  await broker.close();
-  rmSync(directory, { recursive: true });
-});
-
-async function trace(...argv: string[]): Promise<string> {
-  const { code, out, err } = await sluice('trace', ...argv, '--data-dir', directory);
-  return `${code} ${out}${err}`;
-}
-
-/** One that goes on until it ends or is told to. */
-function begin(...argv: string[]) {
-  const io = new FakeIo();
-  return { io, code: run(['trace', ...argv, '--data-dir', directory], io) };
-}
+const broker = cliBroker();
+const trace = (...argv: string[]) => broker.ask('trace', ...argv);
 
 test('shows events as they come until Ctrl-C, which also ends the trace', async () => {
   const clientId = unique('client\u001b[2J');
-  const { io, code } = begin('start', '--client', clientId, '--for', '1m');
-  await expect.poll(async () => (await broker.traces.list()).items.length, { timeout: 15_000 }).toBe(1);
-  const client = await WireClient.connect(broker.listeners[0]!.port, { version: 5, clientId });
+  const { io, code } = broker.begin('trace', 'start', '--client', clientId, '--for', '1m');
+  await expect.poll(async () => (await broker.sluice.traces.list()).items.length, { timeout: 15_000 }).toBe(1);
+  const client = await broker.connect({ version: 5, clientId });
   await client.subscribe('a/b', { qos: 1 });
   await io.stdout.until(/← SUBACK/);
   io.signal();
@@ -53,14 +21,14 @@ test('shows events as they come until Ctrl-C, which also ends the trace', async 
   );
   expect(lines[2]).toMatch(/ {2}connected username=null mechanism=null session=new$/);
   expect(lines.filter((line) => line.includes('rule action=subscribe filter=a/b qos=1'))).toHaveLength(1);
-  await expect.poll(async () => (await broker.traces.list()).items[0]!.isActive).toBe(false);
+  await expect.poll(async () => (await broker.sluice.traces.list()).items[0]!.isActive).toBe(false);
   await client.disconnect();
 });
 
 test('begins one in the background, and lists, shows and stops it', async () => {
   const topic = unique('topic');
   const [id] = (await trace('start', '--topic', `${topic}/#`, '--background')).slice(2).split('\n');
-  const client = await WireClient.connect(broker.listeners[0]!.port, { version: 4 });
+  const client = await broker.connect({ version: 4 });
   await client.publish(`${topic}/a`, 'x', { qos: 1 });
   expect(await trace('list')).toMatch(
     new RegExp(`${id}  topic "${topic}/#"  until 20[^ ]+Z, by control socket: 3 events\n$`),
@@ -80,14 +48,19 @@ test('begins one in the background, and lists, shows and stops it', async () => 
 });
 
 test.each([
-  [['start'], /^2 Give one of --client/],
-  [['start', '--client', 'a', '--user', 'b'], /^2 Give one of --client/],
-  [['start', '--client', 'a', '--for', 'ever'], /^2 --for wants a time from 1s to 24h/],
-  [['start', '--topic', 'a/#/b'], /^2 traces start: topic: expected a topic filter/],
+  [['start'], '2 Give exactly one of --client, --user, --address and --topic\n'],
+  [['start', '--client', 'a', '--user', 'b'], /^2 Give exactly one of --client/],
+  [['start', '--client', 'a', '--for', 'ever'], /^2 --for wants a time as 90s, 10m/],
+  [['start', '--client', 'a', '--for', '30d'], '2 --for: expected at most 1d\n'],
+  [['start', '--topic', 'a/#/b'], /^2 --topic: expected a topic filter/],
   [['show', 'x'], /^1 There is no trace "x"/],
   [['stop', 'x'], /^1 There is no trace "x"/],
-  [['stop'], /^2 Use: sluice trace start/],
-  [['dance'], /^2 Use: sluice trace start/],
+  [['stop'], '2 sluice trace stop ID: ID is missing\n'],
+  [['dance'], /^2 There is no sluice trace dance\. It takes: list, start, stop, show;/],
 ])('says what is wrong: %s', async (argv, expected) => {
   expect(await trace(...argv)).toMatch(expected);
+});
+
+test('says that there are none', async () => {
+  expect(await broker.ask('certificates')).toBe('0 No certificates\n');
 });

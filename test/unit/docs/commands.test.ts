@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openApi } from '../../../src/api/openapi.ts';
 import { version } from '../../../src/broker/version.ts';
+import { CommandLine } from '../../../src/cli/command-line.ts';
+import { type CommandName, commands } from '../../../src/contracts/commands.ts';
 import { allKeys, commandsWithItems, withTables } from './command-tables.ts';
 import { root, textOf } from './pages.ts';
 
@@ -23,4 +25,16 @@ test('the tables say what the schemas say (npm run docs:commands writes them)', 
 test('the OpenAPI document is that of the commands (npm run docs:commands writes it)', async () => {
   const text = `${JSON.stringify(openApi(version), null, 2)}\n`;
   await expect(text).toMatchFileSnapshot(join(root, 'docs/reference/openapi.json'));
+});
+
+test('the page of commands has the command line of each (npm run docs:commands writes it)', async () => {
+  const page = 'docs/reference/commands.md';
+  const rows = (Object.keys(commands) as CommandName[]).map((name) => {
+    const usage = new CommandLine(name).usage.replaceAll('|', '\\|');
+    return `| \`${usage}\` | ${commands[name].what} |\n`;
+  });
+  const table = /^(<!-- command lines -->\n\n\|.*\n\|[-|]+\n)(?:\|.*\n)*/m;
+  const text = textOf(page);
+  expect(text).toMatch(table);
+  await expect(text.replace(table, (_, head: string) => head + rows.join(''))).toMatchFileSnapshot(join(root, page));
 });

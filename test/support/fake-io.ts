@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { PassThrough, Writable } from 'node:stream';
-import type { Io } from '../../../src/cli/io.ts';
-import { run } from '../../../src/cli/run.ts';
+import type { Io } from '../../src/cli/io.ts';
+import { run } from '../../src/cli/run.ts';
 
 /** Takes what is written to it, until `close` makes it answer as a pipe whose reader left. */
 class Capture extends Writable {

@@ -1,0 +1,18 @@
+/** Why a file or a directory cannot be used, in words and with what to do, for whoever named it. */
+const words: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or directory',
+  EACCES: 'it is not allowed: it belongs to another user, or its permissions say so',
+  EPERM: 'the system does not allow it',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'a part of its path is a file and not a directory',
+  EROFS: 'it is on a file system that cannot be written',
+  ENOSPC: 'the disk is full',
+  EMFILE: 'too many files are open (ulimit -n)',
+  ELOOP: 'its symbolic links lead in a circle',
+  ENAMETOOLONG: 'its name is too long',
+};
+
+export function fileProblem({ code, message }: Error & { readonly code?: string | undefined }): string {
+  const known = code === undefined ? undefined : words[code];
+  return known === undefined ? message : `${known} (${code})`;
+}

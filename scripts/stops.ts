@@ -157,7 +157,7 @@ await broker.start();
 console.error(`started in ${Math.round(performance.now() - loadedAt)} ms`);
 const reloads = new Reloads({
   reread: () => ({ config: parseConfig(input), where: String }),
-  applied: () => {},
+  applied: () => [],
   ...{
     logs: { broker: silentLog },
     reopenLogs: async () => {},

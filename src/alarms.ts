@@ -2,7 +2,9 @@
  * The table of alarms: what of a running broker calls for an operator, when, and what to do. A new alarm is an entry
  * here; `admin/alarms.ts` looks and tells.
  */
+
 import type { AuditLog } from './admin/audit.ts';
+import { plural } from './base/plural.ts';
 import type { BrokerFigures } from './broker/figures.ts';
 import type { AlarmDeclaration, AlarmFinding } from './contracts/alarms.ts';
 import type { BridgeView } from './contracts/commands/bridges.ts';
@@ -110,7 +112,7 @@ function ofLoad({ figures }: AlarmSources): AlarmDeclaration[] {
       remedy:
         'See whose queues are full (sluice clients); those clients are absent or too slow, or limits.queueMessages is too low',
       awaySeconds: 60,
-      look: rising(figures, 'queueFull', (rise) => `${rise} messages found the queue of a session full`),
+      look: rising(figures, 'queueFull', (rise) => `${plural(rise, 'message')} found the queue of a session full`),
     },
     {
       name: 'event-loop-late',
@@ -161,7 +163,11 @@ function ofFiles({ listeners, audit }: AlarmSources): AlarmDeclaration[] {
       remedy: 'Make room for it or correct the permissions of audit.file; what waits is written then',
       look: () =>
         audit?.isFailing
-          ? [{ text: `The audit log cannot be written: ${audit.waiting} events wait, ${audit.lost} are lost` }]
+          ? [
+              {
+                text: `The audit log cannot be written: ${plural(audit.waiting, 'event')} in memory, ${audit.lost} lost`,
+              },
+            ]
           : nothing,
     },
   ];

@@ -1,7 +1,9 @@
 /** The log and the audit log of a configuration, and what the log says of a start. */
+
 import { AuditLog } from './admin/audit.ts';
 import { createLog, type OwnLog, programLog } from './admin/log.ts';
 import type { LineListener } from './admin/recent-log.ts';
+import { fileProblem } from './base/file-problem.ts';
 import { version } from './broker/version.ts';
 import { ConfigError } from './config/error.ts';
 import type { Config } from './config/schema.ts';
@@ -22,7 +24,7 @@ export async function openLog({ log: settings }: Config, given: Log | undefined,
     return { ownLog: null, logs: logForAllParts(programLog(given, { tell, level: settings.level })) };
   }
   const ownLog = await createLog(settings, undefined, tell).catch((cause: Error) => {
-    throw new ConfigError(`Cannot open the log: ${cause.message}; see log.file`, { cause });
+    throw new ConfigError(`Cannot open the log ${settings.file}: ${fileProblem(cause)}; see log.file`, { cause });
   });
   return { ownLog, logs: ownLog.parts };
 }
@@ -31,7 +33,7 @@ export async function openLog({ log: settings }: Config, given: Log | undefined,
 export async function openAudit({ audit: { file, maxBytes, keep } }: Config, log: Log): Promise<AuditLog | null> {
   if (file === undefined) return null;
   return AuditLog.open({ file, maxBytes, keep, log }).catch((cause: Error) => {
-    throw new ConfigError(`Cannot open the audit log: ${cause.message}; see audit.file`, { cause });
+    throw new ConfigError(`Cannot open the audit log ${file}: ${fileProblem(cause)}; see audit.file`, { cause });
   });
 }
 

@@ -2,7 +2,9 @@
  * Pipelines as a configuration has them: for a broker, and without one, to try messages on and to run a configuration's
  * tests.
  */
+
 import { readFileSync } from 'node:fs';
+import { fileProblem } from './base/file-problem.ts';
 import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
@@ -207,7 +209,15 @@ function payloadOf({
   payloadHex,
   payloadFile,
 }: Pick<PipelineTest, 'payload' | 'payloadHex' | 'payloadFile'>): Buffer {
-  if (payloadFile !== undefined) return readFileSync(payloadFile);
+  if (payloadFile !== undefined) return payloadIn(payloadFile);
   if (payloadHex !== undefined) return Buffer.from(payloadHex.replaceAll(/\s/g, ''), 'hex');
   return Buffer.from(typeof payload === 'string' ? payload : payload === undefined ? '' : JSON.stringify(payload));
+}
+
+function payloadIn(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new ConfigError(`Cannot read the payload ${file} of a test: ${fileProblem(cause as Error)}`, { cause });
+  }
 }

@@ -7,6 +7,7 @@ import type { AuditLog } from './admin/audit.ts';
 import type { Authentication } from './auth/authentication/authentication.ts';
 import type { Authorization } from './auth/authorization/authorization.ts';
 import { prepareAuthentication } from './authentication.ts';
+import { plural } from './base/plural.ts';
 import type { Bridges } from './bridge/bridges.ts';
 import type { Broker } from './broker/broker.ts';
 import { ConfigError } from './config/error.ts';
@@ -21,8 +22,8 @@ import { rulesOf } from './rules.ts';
 export interface ReloadParts {
   /** Reads the configuration anew. Absent: there is nothing to read again. */
   readonly reread: (() => Pick<ReadConfig, 'config' | 'where'>) | undefined;
-  /** Told of what was applied. */
-  readonly applied: (config: Config) => void;
+  /** Told of what was applied. Returns the settings that only the next start applies. */
+  readonly applied: (config: Config) => readonly string[];
   readonly logs: { readonly broker: Log };
   readonly reopenLogs: () => Promise<void>;
   readonly audit: AuditLog | null;
@@ -81,9 +82,10 @@ export class Reloads {
       prepared?.apply();
       authorization.use(nextRules);
       await bridges.use(next.bridges);
-      this.#parts.applied(next);
+      const left = this.#parts.applied(next);
       await broker.reclassify();
-      const text = `${next.pipelines.length} pipelines reloaded, with authentication, rules, certificates and bridges; other settings take effect at the next start`;
+      const done = `${plural(next.pipelines.length, 'pipeline')} reloaded, with authentication, rules, certificates and bridges`;
+      const text = `${done}; ${leftText(left)}`;
       log.info({}, text);
       audit?.record({ event: 'reloaded', outcome: 'done' });
       return text;
@@ -93,4 +95,14 @@ export class Reloads {
       throw error;
     }
   }
+}
+
+/** So many settings are named. */
+const namedMax = 10;
+
+function leftText(left: readonly string[]): string {
+  if (left.length === 0) return 'nothing else has changed';
+  const named = left.slice(0, namedMax).join(', ');
+  const more = left.length > namedMax ? ` and ${left.length - namedMax} more` : '';
+  return `only the next start applies ${named}${more}`;
 }

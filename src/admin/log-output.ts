@@ -3,8 +3,10 @@
  * away. A full disk below it, or nobody at its other end, is no reason to end or to wait: a part of what cannot be
  * written is kept, and the rest counted.
  */
+
 import { once } from 'node:events';
 import { destination } from 'pino';
+import { fileProblem } from '../base/file-problem.ts';
 import { GatheredLines } from './gathered-lines.ts';
 import { errorStream, type FormatSettings, formatFor, rendererOf } from './log-format.ts';
 
@@ -103,8 +105,10 @@ class LogFile implements LogOutput {
       this.#output = this.#use(next);
       await ended(last);
     };
-    this.#reopening = this.#reopening.then(reopen).catch(({ message }: Error) => {
-      process.stderr.write(`The log cannot be opened anew: ${message}; it goes on in the file that was open\n`);
+    this.#reopening = this.#reopening.then(reopen).catch((error: Error) => {
+      process.stderr.write(
+        `The log ${this.#file} cannot be opened anew: ${fileProblem(error)}; it goes on in the file that was open\n`,
+      );
     });
     return this.#reopening;
   }
@@ -123,13 +127,13 @@ class LogFile implements LogOutput {
   }
 
   /** On standard error, where there is nothing else then. */
-  #complain({ message }: Error): void {
+  #complain(error: Error): void {
     const now = performance.now();
     if (now - this.#complainedAt < complainMs) return;
     this.#complainedAt = now;
     const what =
       'lines wait in memory as far as they fit, and are tried again with the next one; the others are counted';
-    process.stderr.write(`The log cannot be written to ${this.#file}: ${message}; ${what}\n`);
+    process.stderr.write(`The log cannot be written to ${this.#file}: ${fileProblem(error)}; ${what}\n`);
   }
 
   readonly #atExit = () => {
@@ -149,8 +153,8 @@ async function openFile(file: string): Promise<Destination> {
 function ended(output: Destination): Promise<void> {
   return new Promise((resolve) => {
     output.once('close', resolve);
-    output.once('error', ({ message }) => {
-      process.stderr.write(`The last lines of the log are lost: ${message}\n`);
+    output.once('error', (error: Error) => {
+      process.stderr.write(`The last lines of the log are lost: ${fileProblem(error)}\n`);
       output.destroy();
       resolve();
     });

@@ -1,8 +1,8 @@
 /** Why a file or a directory cannot be used, in words and with what to do, for whoever named it. */
 const words: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file or directory',
   EACCES: 'it is not allowed: it belongs to another user, or its permissions say so',
   EPERM: 'the system does not allow it',
+  EEXIST: 'something is there already',
   EISDIR: 'it is a directory',
   ENOTDIR: 'a part of its path is a file and not a directory',
   EROFS: 'it is on a file system that cannot be written',
@@ -13,6 +13,7 @@ const words: Readonly<Record<string, string>> = {
 };
 
 export function fileProblem({ code, message }: Error & { readonly code?: string | undefined }): string {
+  if (code === 'ENOENT') return 'there is no such file';
   const known = code === undefined ? undefined : words[code];
   return known === undefined ? message : `${known} (${code})`;
 }

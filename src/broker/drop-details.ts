@@ -1,4 +1,5 @@
 /** What an entry of the ring of drops says of its cause, in words: written when somebody asks. */
+import { plural } from '../base/plural.ts';
 import type { DropView, PublisherView } from '../contracts/drops.ts';
 import { dropReasonTexts } from '../contracts/drops.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
@@ -58,7 +59,9 @@ export function detailOf(entry: DetailedDrop, settings: BrokerSettings): string 
 function queueDetail({ figure, limit, bytes }: DetailedDrop, { limits }: BrokerSettings): string {
   const { queueMessages, queueBytes, queuePolicy } = limits;
   const policy = `queuePolicy: ${queuePolicy}`;
-  if (figure + 1 >= queueMessages) return `${figure} messages wait (limits.queueMessages: ${queueMessages}, ${policy})`;
-  if (limit + bytes >= queueBytes / 2) return `${limit} bytes wait (limits.queueBytes: ${queueBytes}, ${policy})`;
-  return `${figure} messages wait, and the client may hold no more memory (limits.memoryBytes, ${policy})`;
+  if (figure + 1 >= queueMessages)
+    return `${plural(figure, 'message')} in the queue (limits.queueMessages: ${queueMessages}, ${policy})`;
+  if (limit + bytes >= queueBytes / 2)
+    return `${plural(limit, 'byte')} in the queue (limits.queueBytes: ${queueBytes}, ${policy})`;
+  return `${plural(figure, 'message')} in the queue, and the client may hold no more memory (limits.memoryBytes, ${policy})`;
 }

@@ -1,5 +1,7 @@
 /** `explain`: what would become of the message at one receiver, by what the core asks of its session. */
+
 import { Pressure } from '../base/ledger.ts';
+import { plural } from '../base/plural.ts';
 import type { PipelineTrial } from '../contracts/pipeline.ts';
 import { type ClientSession, neverExpires, type SubscriptionOptions } from '../core/client-session.ts';
 import { isWithheld } from '../core/prepared.ts';
@@ -127,7 +129,9 @@ function chooseSubscription(
     const close = near.map(({ topicFilter, text }) => `${JSON.stringify(topicFilter)}: ${text}`);
     const which = close.length === 0 ? 'and none of its filters is like it' : `the closest: ${close.join('; ')}`;
     const text =
-      count === 0 ? `${name} has no subscriptions` : `${name} has ${count} subscriptions; none matches, ${which}`;
+      count === 0
+        ? `${name} has no subscriptions`
+        : `${name} has ${plural(count, 'subscription')}; none matches, ${which}`;
     findings.stops('subscription', text, 'Correct the topic or the topic filter, or subscribe.');
     return null;
   }

@@ -2,7 +2,9 @@
  * Whether a message would arrive, and what stands in its way: the way of a PUBLISH, asked step by step and not gone.
  * Nothing is sent, stored, counted or remembered.
  */
+
 import { type Page, pageItemsMax } from '../base/pages.ts';
+import { plural } from '../base/plural.ts';
 import type { CommandInput } from '../contracts/commands.ts';
 import type { DropView } from '../contracts/drops.ts';
 import type { Explanation } from '../contracts/explain.ts';
@@ -220,7 +222,7 @@ async function explainReceivers(
   const receivers = await receiversOf(context, topic);
   const { sessions, sharedGroups } = receivers;
   if (sessions + sharedGroups > 0) {
-    const text = `${sessions} sessions subscribe to it and may have it, and ${sharedGroups} shared subscriptions`;
+    const text = `subscribed to it and may have it: ${plural(sessions, 'session')}, and ${plural(sharedGroups, 'shared subscription')}`;
     findings.passes('subscription', `${text}; name one of them to look closer`);
     return receivers;
   }

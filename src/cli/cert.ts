@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { join, resolve } from 'node:path';
 import { domainToASCII } from 'node:url';
 import { canonicalAddress } from '../base/addresses.ts';
+import { fileProblem } from '../base/file-problem.ts';
 import type { Io } from './io.ts';
 import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
 import { createAuthority, type Issued, issue, type Purpose } from './x509.ts';
@@ -44,12 +45,20 @@ export async function cert(argv: readonly string[], io: Io): Promise<void> {
   for (const name of clients) checkClientName(name);
   const days = wholeNumber('--days', values.days, 1, authorityDays);
 
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory);
   const folder = new CertificateFolder(directory, days, (line) => void io.stdout.write(`${line}\n`));
   folder.openAuthority();
   folder.provide('server', 'server', hosts);
   for (const name of clients) folder.provide(name, 'client', []);
   io.stdout.write(instructions(directory, clients));
+}
+
+function makeFolder(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+  } catch (error) {
+    throw new CommandError(`Cannot make the folder ${directory}: ${fileProblem(error as Error)}; choose another --dir`);
+  }
 }
 
 class CertificateFolder {
@@ -129,7 +138,7 @@ class CertificateFolder {
         throw new Error('they do not belong together');
       return { certificate, key };
     } catch (cause) {
-      const what = `Cannot use ${certFile} with ${keyFile}: ${(cause as Error).message}`;
+      const what = `Cannot use ${certFile} with ${keyFile}: ${fileProblem(cause as Error)}`;
       throw new CommandError(`${what}; correct or remove them`);
     }
   }
@@ -142,8 +151,12 @@ class CertificateFolder {
 
   #replace(name: string, text: string, mode: number): void {
     const temporary = this.#file(`.${name}.${process.pid}`);
-    writeFileSync(temporary, text, { mode, flag: 'wx' });
-    renameSync(temporary, this.#file(name));
+    try {
+      writeFileSync(temporary, text, { mode, flag: 'wx' });
+      renameSync(temporary, this.#file(name));
+    } catch (error) {
+      throw new CommandError(`Cannot write ${this.#file(name)}: ${fileProblem(error as Error)}; choose another --dir`);
+    }
   }
 
   #report(what: string, name: string, { certificate }: Issued, forWhom: string): void {

@@ -1,11 +1,9 @@
 /** What `sluice pub` and `sluice sub` share: Mosquitto's option letters, and a connection by MQTT.js. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
-import { fileProblem } from '../base/file-problem.ts';
 import { type CodedError, explainConnection, speaksTls } from './connection-errors.ts';
-import { CommandError, wholeNumber } from './usage.ts';
+import { CommandError, readFile, wholeNumber } from './usage.ts';
 
 export const clientOptions = {
   host: { type: 'string', short: 'h' },
@@ -226,12 +224,4 @@ function tlsFiles({ cafile, cert, key }: ClientValues): Pick<IClientOptions, 'ca
     throw new CommandError(`--key ${key} does not belong to --cert ${cert}: give the two that were made together`);
   }
   return files;
-}
-
-export function readFile(option: string, file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new CommandError(`Cannot read ${option} ${file}: ${fileProblem(error as Error)}`);
-  }
 }

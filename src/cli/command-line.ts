@@ -2,17 +2,15 @@
  * The command line of a command to a running broker, as its declaration gives it: a key in the path of its route, or
  * named as one, is an argument, the others are options. `clients list` with `{ limit: 5 }` is `clients list --limit 5`.
  */
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { fileProblem } from '../base/file-problem.ts';
 import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
 import { type CommandName, commands } from '../contracts/commands.ts';
 import type { RequestFault } from '../contracts/failures.ts';
 import { splitRoute } from '../contracts/http.ts';
 import { type TextKey, TextKeys } from '../contracts/text-keys.ts';
 import type { Io } from './io.ts';
-import { CommandError, durationSeconds, timeAgo } from './usage.ts';
+import { CommandError, durationSeconds, readFile, timeAgo } from './usage.ts';
 
 /** What comes page by page, by the key that tells where the next one begins. */
 const pageKeys = new Set(['cursor', 'limit', 'after']);
@@ -110,7 +108,8 @@ export class CommandLine {
     const rows = [
       ...this.#arguments.map((key) => [argumentName(key), key] as const),
       ...this.#options.flatMap((key) => {
-        const option = [`--${this.#optionOf(key)}${isFlag(key) ? '' : ` ${valueName(key)}`}`, key] as const;
+        const negated = isFlag(key) && key.defaultValue === true ? '[no-]' : '';
+        const option = [`--${negated}${this.#optionOf(key)}${isFlag(key) ? '' : ` ${valueName(key)}`}`, key] as const;
         if (!this.#isBase64(key)) return [option];
         const file = { ...key, description: `the same out of a file; -: standard input` };
         return [option, [`--${this.#fileOption(key)} FILE`, file] as const];
@@ -118,7 +117,7 @@ export class CommandLine {
     ];
     const width = Math.max(16, ...rows.map(([left]) => left.length));
     const lines = rows.map(([left, key]) => `  ${left.padEnd(width)}  ${this.#described(key, left.startsWith('--'))}`);
-    return [this.usage, `    ${this.declaration.what}`, ...lines];
+    return [this.usage, `    ${this.declaration.what.replaceAll('`', '')}`, ...lines];
   }
 
   async #read(keys: readonly TextKey[], values: Given, io: Io): Promise<Record<string, unknown>> {
@@ -198,14 +197,17 @@ export class CommandLine {
   }
 
   #described(key: TextKey, isOption: boolean): string {
-    const { description, isRequired, defaultValue } = key;
+    const { description, isRequired, defaultValue, kinds, values } = key;
     const [text, none] = withoutNull(inUnits(key, description));
-    const named = text.replaceAll(/`(\w+)`/g, (quoted, name: string) =>
-      name !== key.name && this.#options.some((each) => each.name === name) ? this.#withOptions(name) : quoted,
+    const named = text.replaceAll(/`([^`]+)`/g, (_, name: string) =>
+      name !== key.name && this.#options.some((each) => each.name === name) ? this.#withOptions(name) : name,
     );
-    if (isRequired) return isOption && key !== this.#items ? `${named}; required` : named;
-    const shown = defaultValue === null || defaultValue === undefined ? none : defaultText(key, defaultValue);
-    return shown === null || shown === '' ? named : `${named} (${shown})`;
+    const among = values.length > valuesInName && values.length <= valuesShown ? `: ${values.join(', ')}` : '';
+    const several = isOption && kinds.includes('array') && key !== this.#items ? '; several times for several' : '';
+    const said = named + among + several;
+    if (isRequired) return isOption && key !== this.#items ? `${said}; required` : said;
+    const usual = defaultValue === null || defaultValue === undefined ? none : defaultText(key, defaultValue);
+    return usual === null || usual === '' || /by default/.test(said) ? said : `${said} (${usual.replaceAll('`', '')})`;
   }
 
   #isOfItem(key: TextKey): boolean {
@@ -226,6 +228,10 @@ export class CommandLine {
     return `${kebab(name.replace(base64End, ''))}-file`;
   }
 }
+
+/** So many values stand in place of TEXT, and so many behind the description; more are told whoever gives another. */
+const valuesInName = 3;
+const valuesShown = 12;
 
 const kebab = (key: string) => key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const isFlag = ({ kinds }: TextKey) => kinds.length > 0 && kinds.every((kind) => kind === 'boolean');
@@ -258,29 +264,28 @@ const argumentName = ({ name, kinds }: TextKey) =>
 function valueName(key: TextKey): string {
   if (unitOf(key) !== null || isTime(key)) return 'TIME';
   if (key.isPairs) return 'NAME=TEXT';
+  if (key.values.length > 0 && key.values.length <= valuesInName) return key.values.join('|');
   if (key.kinds.includes('object')) return 'JSON';
   return key.kinds.includes('number') && !key.kinds.includes('string') ? 'N' : 'TEXT';
 }
 
 /** Whoever gives 10m need not know in which unit it is asked for. */
-const inUnits = (key: TextKey, description: string) =>
-  unitOf(key) === null && !isTime(key)
-    ? description
-    : description.replace(
-        /,? in (milli)?seconds( since the epoch)?/,
-        isTime(key) ? ', as 10m ago or 2026-03-01T12:00:00Z' : '',
-      );
+function inUnits(key: TextKey, description: string): string {
+  if (isTime(key))
+    return description.replace(/(^|, )in milliseconds since the epoch/, '$1as 10m ago or 2026-03-01T12:00:00Z');
+  return unitOf(key) === null ? description : description.replace(/,? in (milli)?seconds/, '');
+}
 
 /** "which client; null: all" is "which client" and "all". */
 function withoutNull(description: string): [string, string | null] {
-  const [whole, none] = /;? ?[Nn]ull: ([^.;]*)/.exec(description) ?? [];
+  const [whole, none] = /;? ?[Nn]ull: ((?:[^.;]|\.(?=\S))*)/.exec(description) ?? [];
   return whole === undefined ? [description, null] : [description.replace(whole, '').replace(/\.$/, ''), none!];
 }
 
 function defaultText(key: TextKey, value: unknown): string {
   const unit = unitOf(key);
   if (unit !== null && typeof value === 'number') return duration(value / unit);
-  if (isFlag(key)) return value === true ? `yes; --no-… for no` : '';
+  if (isFlag(key)) return value === true ? 'yes' : '';
   if (Array.isArray(value)) return value.join(', ');
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
@@ -304,9 +309,5 @@ function pairOf(option: string, text: string): [string, string] {
 
 async function bytesIn(file: string, option: string, { stdin }: Io): Promise<Buffer> {
   if (file === '-') return buffer(stdin);
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new CommandError(`Cannot read ${option} ${file}: ${fileProblem(error as Error)}`);
-  }
+  return readFile(option, file);
 }

@@ -1,4 +1,5 @@
 /** `sluice db`: looking after the data directory of a stopped broker. */
+import { plural } from '../base/plural.ts';
 import { check, exportTo, importFrom, type QueueStatistics, statistics } from '../store/level/tools.ts';
 import { type Io, writeLine } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
@@ -34,7 +35,7 @@ const actions: Readonly<Record<string, (directory: string, io: Io) => Promise<vo
   export: (directory, { stdout }) => exportTo(directory, (line) => writeLine(line, stdout)),
   import: async (directory, { stdin, stderr }) => {
     const count = await importFrom(directory, stdin);
-    stderr.write(`${count} records imported into ${directory}\n`);
+    stderr.write(`${plural(count, 'record')} imported into ${directory}\n`);
   },
 };
 
@@ -45,14 +46,16 @@ async function printCheck(directory: string, { stdout }: Io): Promise<void> {
   for (const key of damaged) stdout.write(`damaged: ${key}\n`);
   if (problem !== null) throw new CommandError(problem);
   if (damaged.length === 0) return void stdout.write(`${directory} is sound\n`);
-  throw new CommandError(`${damaged.length} records are damaged; the broker sets them aside when it starts`);
+  throw new CommandError(`${plural(damaged.length, 'record')} damaged; the broker sets such aside when it starts`);
 }
 
 async function printStatistics(directory: string, { stdout }: Io): Promise<void> {
   const { sessions, subscriptions, retained, queued, queues, damaged, problem } = await statistics(directory);
   stdout.write(`sessions       ${sessions}\nsubscriptions  ${subscriptions}\n`);
-  stdout.write(`retained       ${retained.messages} messages, ${retained.bytes} bytes\n`);
-  stdout.write(`queued         ${queued.messages} messages, ${queued.bytes} bytes, for ${queues.length} sessions\n`);
+  stdout.write(`retained       ${plural(retained.messages, 'message')}, ${plural(retained.bytes, 'byte')}\n`);
+  stdout.write(
+    `queued         ${plural(queued.messages, 'message')}, ${plural(queued.bytes, 'byte')}, for ${plural(queues.length, 'session')}\n`,
+  );
   const shown = 20;
   for (const queue of queues.slice(0, shown)) stdout.write(`${queueLine(queue)}\n`);
   if (queues.length > shown) stdout.write(`… and ${queues.length - shown} more sessions\n`);
@@ -64,5 +67,5 @@ async function printStatistics(directory: string, { stdout }: Io): Promise<void>
 
 function queueLine({ clientId, messages, bytes, awaySince, subscriptions }: QueueStatistics): string {
   const away = awaySince === null ? 'was connected' : `away since ${new Date(awaySince).toISOString()}`;
-  return `  ${JSON.stringify(clientId)}: ${messages} messages, ${bytes} bytes, ${subscriptions} subscriptions, ${away}`;
+  return `  ${JSON.stringify(clientId)}: ${plural(messages, 'message')}, ${plural(bytes, 'byte')}, ${plural(subscriptions, 'subscription')}, ${away}`;
 }

@@ -1,11 +1,12 @@
 /** `sluice pipeline test`: one message through the pipelines of a configuration, stage by stage. */
-import { readFileSync } from 'node:fs';
+
 import { inspect } from 'node:util';
+import { plural } from '../base/plural.ts';
 import { readConfig } from '../config/load.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
 import { type TestBench, testBench } from '../pipelines.ts';
 import { type Io, isPrintable } from './io.ts';
-import { CommandError, readOptions, wholeNumber } from './usage.ts';
+import { CommandError, readFile, readOptions, wholeNumber } from './usage.ts';
 
 const help = `sluice pipeline test --config FILE --topic TOPIC [options]
 
@@ -106,7 +107,9 @@ async function show(
 function shown({ topic, payload, qos, retain, contentType, userProperties }: PublishedMessage): string {
   const properties = userProperties.map(([name, value]) => `  ${JSON.stringify(name)}: ${JSON.stringify(value)}`);
   const about = [`QoS ${qos}`, ...(retain ? ['retained'] : []), ...(contentType === undefined ? [] : [contentType])];
-  return [`${topic}  (${about.join(', ')}, ${payload.length} bytes)`, ...properties, printable(payload)].join('\n');
+  return [`${topic}  (${about.join(', ')}, ${plural(payload.length, 'byte')})`, ...properties, printable(payload)].join(
+    '\n',
+  );
 }
 
 const shownBytesMax = 2_000;
@@ -128,7 +131,7 @@ function payloadOf(values: Record<string, unknown>): Buffer {
     if (!/^([0-9a-f]{2})*$/i.test(digits)) throw new CommandError('--payload-hex wants hexadecimal digits', 2);
     return Buffer.from(digits, 'hex');
   }
-  return file === undefined ? Buffer.from(payload ?? '') : readFileSync(file);
+  return file === undefined ? Buffer.from(payload ?? '') : readFile('--payload-file', file);
 }
 
 function pairOf(text: string): [string, string] {

@@ -2,19 +2,9 @@
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { MqttClient } from 'mqtt';
-import {
-  clientHelp,
-  clientOptions,
-  connected,
-  disconnect,
-  openClient,
-  qosOf,
-  readFile,
-  targetOf,
-  topicsOf,
-} from './client.ts';
+import { clientHelp, clientOptions, connected, disconnect, openClient, qosOf, targetOf, topicsOf } from './client.ts';
 import type { Io } from './io.ts';
-import { CommandError, noPositionals, readOptions } from './usage.ts';
+import { CommandError, noPositionals, readFile, readOptions } from './usage.ts';
 
 const help = `sluice pub -t TOPIC (-m TEXT | -f FILE | -l | -s | -n) [options]
 

@@ -1,12 +1,11 @@
 /** Commands to a running broker: over the socket of its data directory, or to its URL with a key. */
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { socketBeside, socketIn } from '../admin/control-socket.ts';
-import { fileProblem } from '../base/file-problem.ts';
 import { readConfig } from '../config/load.ts';
 import {
   type CommandAnswer,
@@ -20,7 +19,7 @@ import type { RequestFault } from '../contracts/failures.ts';
 import { type HttpRequest, httpRequestOf, problemMediaType, problemsPath } from '../contracts/http.ts';
 import { type CodedError, explainConnection, speaksTls } from './connection-errors.ts';
 import type { Io } from './io.ts';
-import { CommandError } from './usage.ts';
+import { CommandError, readFile } from './usage.ts';
 
 /** Options of every command to a running broker. */
 export const runningOptions = {
@@ -86,18 +85,10 @@ function atUrl(text: string, key: string | undefined, cafile: string | undefined
     host: hostname.replace(/^\[|\]$/g, ''),
     port: port === '' ? (protocol === 'https:' ? 443 : 80) : port,
     headers: key === undefined ? {} : { Authorization: `Bearer ${key}` },
-    ...(cafile === undefined ? {} : { ca: authorityIn(cafile) }),
+    ...(cafile === undefined ? {} : { ca: readFile('--cafile', cafile) }),
   };
   const isSecure = protocol === 'https:';
   return { name: url.origin, isSecure, ways: [way], directory: null, isNamed: true, hasKey: key !== undefined };
-}
-
-function authorityIn(file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new CommandError(`Cannot read --cafile ${file}: ${fileProblem(error as Error)}`);
-  }
 }
 
 /** `request` is a valid one. Says why it was not carried out, or what to do if no broker runs there. */

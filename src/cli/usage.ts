@@ -1,7 +1,9 @@
 /**
  * What all commands share: reading the command line strictly, and ending with one line that says what to do.
  */
+import { readFileSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { fileProblem } from '../base/file-problem.ts';
 import { nearest } from '../base/nearest.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
@@ -105,4 +107,13 @@ export function timeAgo(name: string, text: string): number {
   const time = amount === undefined ? Date.parse(text) : Date.now() - Number(amount) * timeUnits[unit!]!;
   if (Number.isFinite(time)) return Math.max(0, time);
   throw new CommandError(`${name} wants 10m, 2h, 1d or a time such as 2026-03-01T12:00:00Z, not "${text}"`, 2);
+}
+
+/** What is in a file that an option names. */
+export function readFile(option: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new CommandError(`Cannot read ${option} ${file}: ${fileProblem(error as Error)}`);
+  }
 }

@@ -36,10 +36,11 @@ export class ConfigInForce {
     return this.#effective;
   }
 
-  /** A reload has applied what it can of it. */
-  reloaded(next: Config): void {
+  /** A reload has applied what it can of it. Returns the settings that only the next start applies. */
+  reloaded(next: Config): readonly string[] {
     this.#written = afterReload(this.#written, next);
     this.#effective = afterReload(this.#effective, next);
+    return changesOf(this.#written, next).map(({ path }) => path);
   }
 
   /** For others to see: without secrets. */

@@ -22,7 +22,9 @@ export interface Source {
 /** Throws a ConfigError if the file cannot be read at all, or is not YAML. */
 export function readSource(file: string): Source {
   const lines = new LineCounter();
-  const document = parseDocument(readText(file), { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
+  const text = readText(file);
+  if (isOfMosquitto(text)) throw new ConfigError(`${file}: ${mosquittoAdvice}`);
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
   const position = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;
@@ -42,13 +44,20 @@ export function readSource(file: string): Source {
   return { input: toInput(document, file), problems, where: (path) => position(offsetOf(document, path)) };
 }
 
+/** Whoever comes from Mosquitto tries it with the file that is there. No setting of ours is followed by a space. */
+const isOfMosquitto = (text: string) =>
+  /^(listener|port|bind_address|allow_anonymous|persistence|persistence_location|password_file|acl_file|log_dest|pid_file|per_listener_settings|include_dir|cafile|certfile)[ \t]+\S/m.test(
+    text,
+  ) && !/^\w+:/m.test(text);
+const mosquittoAdvice =
+  'this is a configuration of Mosquitto, and Sluice has one of its own, in YAML: sluice config example prints it. ' +
+  'Password files and ACL files of Mosquitto work as they are: see authentication and authorization.aclFile there';
+
 function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : message;
-    throw new ConfigError(`Cannot read the configuration ${file}: ${reason}`, { cause });
+    throw new ConfigError(`Cannot read the configuration ${file}: ${fileProblem(cause as Error)}`, { cause });
   }
 }
 

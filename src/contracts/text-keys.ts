@@ -32,10 +32,19 @@ function kindsOf(node: Node): TextKind[] {
   });
 }
 
+/** Of a list, those of its items. */
+function valuesOf(node: Node): string[] {
+  const found =
+    node.enum ?? [...(node.anyOf ?? []), ...(node.items === undefined ? [] : [node.items])].flatMap(valuesOf);
+  return found.filter((value) => typeof value === 'string');
+}
+
 export interface TextKey {
   readonly name: string;
   /** What it may be; of a list, also what its items may be. */
   readonly kinds: readonly TextKind[];
+  /** Texts that it must be one of; none: any. */
+  readonly values: readonly string[];
   readonly description: string;
   readonly isRequired: boolean;
   /** Undefined: none. */
@@ -54,6 +63,7 @@ function keysOf({ properties = {}, required = [] }: Node): TextKey[] {
     return {
       name,
       kinds: kindsOf(node),
+      values: valuesOf(node),
       description,
       isRequired: required.includes(name),
       defaultValue,

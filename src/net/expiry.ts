@@ -2,6 +2,7 @@
  * Says in time that a certificate will end: once 30 days before, once 7 days, once one day, and when it has ended.
  * Lists of revoked certificates live shorter: once when a tenth of their time is left, and when they have ended.
  */
+import { plural } from '../base/plural.ts';
 import type { Log } from '../contracts/log.ts';
 import type { ExpiringFile } from '../contracts/transport.ts';
 
@@ -65,5 +66,5 @@ const dayOf = (time: number) => new Date(time).toISOString().slice(0, 10);
 /** In words. */
 export function endsIn(ms: number): string {
   const hours = Math.ceil(ms / 3_600_000);
-  return hours < 48 ? `${hours} hours` : `${Math.round(hours / 24)} days`;
+  return hours < 48 ? plural(hours, 'hour') : plural(Math.round(hours / 24), 'day');
 }

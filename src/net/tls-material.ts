@@ -2,9 +2,11 @@
  * The files of a TLS listener: read, checked against each other, and made into what the handshakes need. All or
  * nothing: if one of them cannot be used, an error says which one and what to do.
  */
+
 import { constants, createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { fileProblem } from '../base/file-problem.ts';
 import { certificatesIn } from '../base/pem.ts';
 import type { ExpiringFile } from '../contracts/transport.ts';
 import type { CertificateOptions, NamedCertificateOptions, TlsOptions } from './options.ts';
@@ -229,9 +231,10 @@ async function read(file: string, setting: string, digest: Digest): Promise<Buff
     digest.update(`${bytes.length} `).update(bytes);
     return bytes;
   } catch (cause) {
-    const reason =
-      (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (cause as Error).message;
-    throw new Error(`Cannot read ${setting} ${file}: ${reason}; correct the path or its permissions`, { cause });
+    throw new Error(
+      `Cannot read ${setting} ${file}: ${fileProblem(cause as Error)}; correct the path or its permissions`,
+      { cause },
+    );
   }
 }
 

@@ -1,7 +1,9 @@
 /**
  * Trying pipelines out without a broker: `sluice pipeline test`, and the `tests` of a configuration.
  */
+
 import { isDeepStrictEqual } from 'node:util';
+import { plural } from '../base/plural.ts';
 import type { ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
 import type { DeliverVerdict, PipelineTrial, QuarantineStore, TrialOutcome } from '../contracts/pipeline.ts';
 import type { Item } from './item.ts';
@@ -199,9 +201,10 @@ export function compare(result: TrialResult, expected: readonly Expectation[] | 
   if (typeof expected === 'string') {
     return result.outcome === expected ? null : `expected it to be ${expected}, and it was ${describe(result)}`;
   }
-  if (result.outcome !== 'published') return `expected ${expected.length} messages, and it was ${describe(result)}`;
+  if (result.outcome !== 'published')
+    return `expected ${plural(expected.length, 'message')}, and it was ${describe(result)}`;
   if (result.messages.length !== expected.length) {
-    return `expected ${expected.length} messages, and there are ${result.messages.length}`;
+    return `expected ${plural(expected.length, 'message')}, and there are ${result.messages.length}`;
   }
   for (const [index, each] of expected.entries()) {
     const difference = differenceOf(result.messages[index]!, each);

@@ -4,7 +4,9 @@
  * While it cannot be read there is no content, so nobody gets in by it: what was taken away by deleting it must not
  * stay.
  */
+
 import { readFile } from 'node:fs/promises';
+import { fileProblem } from '../../base/file-problem.ts';
 import { FileWatch, fileState } from '../../base/file-watch.ts';
 import type { Log } from '../../contracts/log.ts';
 
@@ -68,9 +70,7 @@ export class WatchedFile<T> {
       this.content = parse(await readFile(file));
     } catch (cause) {
       this.content = null;
-      const { code, message } = cause as NodeJS.ErrnoException;
-      const reason = code === 'ENOENT' ? 'there is no such file' : message;
-      throw new Error(`Cannot use the ${what} ${file}: ${reason}`, { cause });
+      throw new Error(`Cannot use the ${what} ${file}: ${fileProblem(cause as Error)}`, { cause });
     } finally {
       this.generation++;
     }

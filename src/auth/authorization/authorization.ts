@@ -3,8 +3,10 @@
  *
  * Whatever is wrong with new rules is told, and the old ones stay in force.
  */
+
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
+import { fileProblem } from '../../base/file-problem.ts';
 import { FileWatch, fileState } from '../../base/file-watch.ts';
 import type { AuthorizationSettings } from '../../contracts/authorization-settings.ts';
 import type { Log } from '../../contracts/log.ts';
@@ -55,8 +57,7 @@ function readAclFile(file: string): string {
   try {
     bytes = readFileSync(file);
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : message;
+    const reason = fileProblem(cause as Error);
     throw new AuthorizationError(`Cannot read the ACL file ${file} (authorization.aclFile): ${reason}`, { cause });
   }
   if (!isUtf8(bytes)) throw new AuthorizationError(`The ACL file ${file} is not UTF-8`);

@@ -20,7 +20,11 @@ export const diagnosticsCommands = {
       clientId: z.string().nullable().default(null).describe('of this publisher or recipient; null: of any'),
       reason: z.enum(dropReasonNames).nullable().default(null).describe('reason; null: any'),
       kind: z.enum(['dropped', 'refused']).nullable().default(null).describe('kind; null: both'),
-      since: z.number().nullable().default(null).describe('in milliseconds since the epoch; null: all that is kept'),
+      since: z
+        .number()
+        .nullable()
+        .default(null)
+        .describe('from when on, in milliseconds since the epoch; null: all that is kept'),
     }),
     answer: pageOf(dropView, 'entries, the newest first'),
   },

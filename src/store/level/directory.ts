@@ -1,6 +1,8 @@
 /** The data directory itself: there, and closed to everybody else on the machine. */
+
 import { chmod, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileProblem } from '../../base/file-problem.ts';
 import type { Log } from '../../contracts/log.ts';
 import { StoreError } from '../../contracts/session-store.ts';
 import { lastCommitName } from './last-commit.ts';
@@ -30,7 +32,7 @@ export async function prepareDirectory({ directory, mustExist, log }: DirectoryO
   try {
     await makeDirectory(directory, 0o700);
   } catch (cause) {
-    const what = `Cannot make the data directory ${directory}: ${(cause as Error).message}; choose another with --data-dir`;
+    const what = `Cannot make the data directory ${directory}: ${fileProblem(cause as Error)}; choose another with --data-dir`;
     throw new StoreError('unusable', what, { cause });
   }
   // Windows has other means.

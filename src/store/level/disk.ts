@@ -1,7 +1,7 @@
 /**
  * The key-value database under the store: what of it is used, and how LevelDB is opened as one.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { open, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Level } from 'level';
@@ -205,12 +205,23 @@ function asStoreError(error: Error, directory: string): StoreError {
     const what = `The data directory ${directory} is in use by another process`;
     return new StoreError('locked', `${what}; stop that one, or choose another directory with --data-dir`, { cause });
   }
-  const advice = /permission denied/i.test(cause.message)
-    ? '; let its user write there, or choose another with --data-dir'
-    : '';
-  return new StoreError('unusable', `Cannot open the data directory ${directory}: ${cause.message}${advice}`, {
-    cause,
-  });
+  const another = 'choose another with --data-dir';
+  const cannot = (why: string) =>
+    new StoreError('unusable', `Cannot open the data directory ${directory}: ${why}`, { cause });
+  if (/permission denied/i.test(cause.message)) return cannot(`${ownersOf(directory)}; ${another}`);
+  if (/no such file or directory|read-only file system/i.test(cause.message)) {
+    return cannot(`no file can be made there (${cause.message}); ${another}`);
+  }
+  if (/no space left/i.test(cause.message)) return cannot('the disk is full; make room on it');
+  return cannot(cause.message);
+}
+
+/** Whose data it is, and who asks. */
+function ownersOf(directory: string): string {
+  const own = process.getuid?.();
+  const { uid } = statSync(directory, { throwIfNoEntry: false }) ?? {};
+  if (own === undefined || uid === undefined || uid === own) return 'its permissions do not allow it';
+  return `it belongs to the user with the number ${uid}, and this process runs as ${own}; start it as that user`;
 }
 
 /** LevelDB syncs what it writes, but not that the file `CURRENT`, and the directory itself, have their names. */

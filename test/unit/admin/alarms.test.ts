@@ -225,7 +225,7 @@ test('an audit log that cannot be written is an alarm', () => {
   const { at, alarms, after } = ofBroker();
   Object.assign(at.audit, { isFailing: true, waiting: 7, lost: 2 });
   expect(after(1)).toEqual(['audit-failing']);
-  expect(alarms.active[0]!.text).toContain('7 events wait, 2 are lost');
+  expect(alarms.active[0]!.text).toContain('7 events in memory, 2 lost');
 });
 
 test('there is a metric of each kind, also of those that are not raised', () => {

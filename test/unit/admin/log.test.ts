@@ -229,7 +229,7 @@ describe('in a file', () => {
     const moved = join(folder, 'moved');
     await rename(join(folder, 'logs'), moved);
     await reopen();
-    expect(texts.join('')).toMatch(/^The log cannot be opened anew: ENOENT.*goes on in the file/);
+    expect(texts.join('')).toMatch(/^The log \S+ cannot be opened anew: there is no such file; it goes on in the file/);
     parts.broker.info({}, 'afterwards');
     // And none is closed twice, now that it succeeds.
     await mkdir(join(folder, 'logs'));
@@ -245,17 +245,19 @@ describe('in a file', () => {
     const texts = said();
     const { parts, close } = await createLog({ level: 'info', format: 'auto', file: '/dev/full' });
     parts.broker.info({}, 'x');
-    await expect.poll(() => texts.join('')).toMatch(/^The log cannot be written to \/dev\/full: ENOSPC/);
+    await expect
+      .poll(() => texts.join(''))
+      .toMatch(/^The log cannot be written to \/dev\/full: the disk is full \(ENOSPC\)/);
     parts.broker.info({}, 'y');
     await close();
-    expect(texts.join('')).toContain('The last lines of the log are lost: ENOSPC');
+    expect(texts.join('')).toContain('The last lines of the log are lost: the disk is full (ENOSPC)');
   });
 
   test('one that cannot be opened keeps the broker from starting, and says which setting it is', async () => {
     const file = join(folder, 'no', 'sluice.log');
     const config: ConfigInput = { listeners: [{ kind: 'tcp', port: 0 }], store: { kind: 'memory' }, log: { file } };
     await expect(createBroker({ config })).rejects.toThrow(
-      /^Cannot open the log: ENOENT.*no\/sluice\.log.*; see log\.file$/,
+      /^Cannot open the log \S+no\/sluice\.log: there is no such file; see log\.file$/,
     );
   });
 });

@@ -62,7 +62,7 @@ describe('a message that was published', () => {
         bytes: 3,
         publisher: isFrom,
         recipient: away,
-        detail: '1 messages wait (limits.queueMessages: 2, queuePolicy: drop-oldest)',
+        detail: '1 message in the queue (limits.queueMessages: 2, queuePolicy: drop-oldest)',
       },
     ]);
   });

@@ -62,7 +62,7 @@ test('stats: sessions with their queues, the longest first, and sums', async () 
   expect(code).toBe(0);
   expect(out).toMatch(/^sessions {7}3\nsubscriptions {2}2\nretained {7}2 messages, \d+ bytes\nqueued {9}5 messages/);
   expect(out).toMatch(
-    /"greedy": 4 messages, 10\d\d\d bytes, 1 subscriptions, away since 20\d\d-.*\n.*"\\"odd\\"\\n": 1 mess/,
+    /"greedy": 4 messages, 10\d\d\d bytes, 1 subscription, away since 20\d\d-.*\n.*"\\"odd\\"\\n": 1 mess/,
   );
 });
 
@@ -79,7 +79,7 @@ test('check: each damaged record is named, and the exit code is 1', async () => 
   await db.put(key, Buffer.from('nonsense'));
   await db.close();
   const { code, out, err } = await sluice('db', 'check', '--data-dir', damaged);
-  expect([code, err]).toEqual([1, '1 records are damaged; the broker sets them aside when it starts\n']);
+  expect([code, err]).toEqual([1, '1 record damaged; the broker sets such aside when it starts\n']);
   expect(out).toContain(`damaged: `);
 });
 
@@ -93,7 +93,7 @@ test('stats: damaged records are counted by kind, and the others are told; exit 
   await db.close();
   const { code, out, err } = await sluice('db', 'stats', '--data-dir', damaged);
   expect(code).toBe(1);
-  expect(out).toMatch(/^sessions {7}2\n.*retained {7}1 messages/s);
+  expect(out).toMatch(/^sessions {7}2\n.*retained {7}1 message,/s);
   expect(err).toBe('Damaged, and not counted: 1 session, 1 message, 1 retained message; see sluice db check\n');
 });
 

@@ -266,7 +266,7 @@ describe('what fails is told in one line, with exit code 1', () => {
     const file = join(directory, 'none');
     const { code, err } = await pub('-t', 'a', '-f', file);
     expect({ code, lines: err.split('\n').length }).toEqual({ code: 1, lines: 2 });
-    expect(err).toContain(`Cannot read -f ${file}: there is no such file or directory (ENOENT)`);
+    expect(err).toContain(`Cannot read -f ${file}: there is no such file`);
   });
 
   test('a message that the broker does not take (5)', async () => {

@@ -66,6 +66,12 @@ test('commands in examples exist, and so do their options', async () => {
   expect(wrong).toEqual([]);
 });
 
+test('commands in examples are written in one way', () => {
+  const blocks = manual.flatMap(blocksOf).filter(({ language }) => language === 'sh');
+  const bare = blocks.filter(({ text }) => /^\s*sluice /m.test(text)).map(({ page, text }) => `${page}: ${text}`);
+  expect(bare).toEqual([]);
+});
+
 test('every $SYS topic is on the page', async () => {
   const page = textOf('docs/reference/sys-topics.md');
   const broker = await createBroker({

@@ -4,7 +4,8 @@
  */
 import type { Step } from '../base/scheduler.ts';
 import type { RefusedBy } from '../broker/journal.ts';
-import { type Publisher, publish } from '../broker/publish.ts';
+import { publish } from '../broker/publish.ts';
+import type { Publisher } from '../broker/publisher.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId } from '../protocol/packets.ts';

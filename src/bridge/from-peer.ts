@@ -173,9 +173,9 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
   #acknowledged(type: AckType, packetId: PacketId, reasonCode: number): void {
     const { session, context, outbound } = this.#link;
     if (session === null) return;
-    const { core, probes } = context;
+    const { core, observers } = context;
     const own = type === PacketType.puback ? outbound.typeOf(type, packetId) : type;
-    if (probes.isActive) probes.acknowledged(session, own, packetId, reasonCode, core.now);
+    if (observers.isActive) observers.acknowledged(session, own, packetId, reasonCode, core.now);
     core.handleAck(session, own, packetId, reasonCode);
   }
 

@@ -84,7 +84,7 @@ describeInBrowser('the page of what happened', () => {
     const page = await broker.open('#/happened?tab=drops&topic=lost/%23&client=away&reason=clientAway');
     const row = page.locator('tbody tr');
     await row.getByText('lost/1').waitFor();
-    expect(await row.count(), { timeout: 20_000 }).toBe(1);
+    expect(await row.count()).toBe(1);
     await row.getByRole('link', { name: 'publisher' }).waitFor();
     await page.goto(`${broker.url}#/happened?tab=unmatched`);
     await page.getByRole('link', { name: 'unheard/1' }).waitFor();

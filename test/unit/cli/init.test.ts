@@ -6,7 +6,7 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { templates } from '../../../src/cli/init-templates.ts';
 import { run } from '../../../src/cli/run.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { FakeIo, sluice } from './fake-io.ts';
+import { FakeIo, sluice } from '../../support/fake-io.ts';
 
 const parent = mkdtempSync(join(tmpdir(), 'sluice-init-'));
 afterAll(() => rmSync(parent, { recursive: true }));

@@ -38,10 +38,10 @@ describeInBrowser('whoever logs in', () => {
     const page = await broker.open('#/clients/survivor');
     await page.getByRole('heading', { name: 'survivor' }).waitFor();
     await broker.stop();
-    await page.getByText('The broker does not answer.').waitFor();
+    await page.locator('.away').waitFor();
     client.end(true);
     await broker.start();
-    await eventually(() => page.getByText('The broker does not answer.').count()).toBe(0);
+    await eventually(() => page.locator('.away').count()).toBe(0);
     await page.getByText('Not connected').waitFor();
     await page.reload();
     await page.getByRole('heading', { name: 'survivor' }).waitFor();

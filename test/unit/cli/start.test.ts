@@ -68,6 +68,24 @@ test('it tells each listener and the process, and a signal ends it with 0', asyn
   expect({ exits: io.exits, err: io.stderr.text }).toEqual({ exits: [], err: '' });
 });
 
+test('in a terminal it prints a link that logs in, once', async () => {
+  const io = new FakeIo();
+  Object.assign(io.stdout, { isTTY: true });
+  const running = run(['start', ...quiet], io);
+  const [, url, token] = await io.stdout.until(/Dashboard on (http:\S+)\/dashboard\/#token=([\w-]{43})\n/);
+  await io.stdout.until(/process/);
+  const logIn = () =>
+    fetch(`${url}/api/v1/login`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ token }),
+    });
+  const statuses = [(await logIn()).status, (await logIn()).status];
+  io.signal();
+  expect(await running).toBe(0);
+  expect(statuses).toEqual([200, 401]);
+});
+
 test('a taken port is told in one line, with exit code 1', async () => {
   const first = new FakeIo();
   const running = run(['start', ...quiet], first);

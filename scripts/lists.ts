@@ -2,9 +2,10 @@
  * `npm run bench:lists`: what pages of lists and a scrape cost where there is very much: 500,000 sessions, 2,000,000
  * subscriptions, 1,000,000 messages that wait and 100,000 retained ones.
  *
- * Broker and HTTP API are in this process, and a thread of it asks. Told are the milliseconds until the answer is there,
- * those of processor time that the broker's thread took for it, and the longest round of its event loop meanwhile, with
- * and without those in which V8 collected garbage.
+ * Broker and HTTP API are in this process, and a thread of it asks. Told are the milliseconds until the answer is
+ * there, those of processor time that the broker's thread took for it, and the longest round of its event loop
+ * meanwhile, with and without those in which V8 collected garbage. Judged is processor time: what else the machine does
+ * is not the broker's fault.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +19,8 @@ import type { ByteStream } from '../src/contracts/transport.ts';
 import { fail, readOptions } from './command-line.ts';
 import { Rounds } from './rounds.ts';
 
-const help = `npm run bench:lists -- [options]   ends with 1 if a page takes more than 20 ms, or a round more than 5 ms
+const help = `npm run bench:lists -- [options]   ends with 1 if a page takes more than 20 ms of processor
+                                   time, or a round more than 5 ms
 
   --memory      keep all of it in memory; default: on disk
   --part P      of the sessions, subscriptions and messages, this part (1)
@@ -242,7 +244,7 @@ for (const page of pages) {
     cpu.push(round.busy);
     path = cursor === null ? page : `${page}${page.includes('?') ? '&' : '?'}cursor=${cursor}`;
   }
-  if (median(all) > pageMsMax || Math.max(...without) > roundMsMax) tooLong++;
+  if (median(cpu) > pageMsMax || Math.max(...without) > roundMsMax) tooLong++;
   const figures = [
     median(all),
     Math.max(...all),

@@ -297,7 +297,7 @@ function withoutRounds(context: BrokerContext): BrokerContext {
   // The clock is read when the bytes come, and what is due then happens then.
   const advanceClock = () => context.core.now;
   return Object.create(context, {
-    scheduler: { value: { jobs: { queueBackground } } },
+    scheduler: { value: { jobs: { queueBackground }, clock: () => 0 } },
     advanceClock: { value: advanceClock },
     // For cursors, which nobody uses: the run's own chance stays as it is.
     randomBytes: { value: (count: number) => Buffer.alloc(count) },

@@ -1,10 +1,8 @@
 /** `sluice init`: asks what the broker is for, and writes a configuration with the reasons in it. */
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { createInterface, type Interface } from 'node:readline/promises';
-import { parse } from 'yaml';
-import { parseConfig } from '../config/load.ts';
-import type { ConfigInput } from '../config/schema.ts';
+import { readConfig } from '../config/load.ts';
 import { type InitAnswers, type Place, templates } from './init-templates.ts';
 import type { Io } from './io.ts';
 import { CommandError, noPositionals, readOptions } from './usage.ts';
@@ -63,10 +61,8 @@ export async function init(argv: readonly string[], io: Io): Promise<void> {
       webSocket,
       ...(await ofPlace(place, values, ask)),
     };
-    const written = text(file, answers);
-    // Whatever was answered, what is written is valid: or the answer is told as what is wrong.
-    parseConfig(parse(written) as ConfigInput);
-    await writeNew(file, written);
+    await writeNew(file, text(file, answers));
+    await assertValid(file);
     io.stdout.write(`${file} is written. Then:\n`);
     for (const each of [...next(file, answers), `sluice start --config ${file}`]) io.stdout.write(`  ${each}\n`);
   } finally {
@@ -115,5 +111,15 @@ async function writeNew(file: string, text: string): Promise<void> {
     if (code === 'EEXIST')
       throw new CommandError(`${file} is there already and stays as it is; give another --out FILE`);
     throw new CommandError(`Cannot write ${file}: ${message}`);
+  }
+}
+
+/** Whatever was answered, what stays is valid; else what is wrong with the answer is told. */
+async function assertValid(file: string): Promise<void> {
+  try {
+    readConfig(file, {});
+  } catch (error) {
+    await rm(file);
+    throw error;
   }
 }

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { cliBroker } from '../../support/cli-broker.ts';
 
-const rules = [{ allow: 'publish' as const, topics: ['own/${clientId}/#'] }];
+const rules = [{ allow: 'publish' as const, topics: [`own/\${clientId}/#`] }];
 const broker = cliBroker({ authorization: { rules } });
 const { ask, tell } = broker;
 

@@ -5,10 +5,11 @@
 import { Agent } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type CommandName, commands } from '../../../src/contracts/commands.ts';
-import { CommandFailure } from '../../../src/contracts/failures.ts';
+import { CommandFailure, RequestError } from '../../../src/contracts/failures.ts';
 import { splitRoute } from '../../../src/contracts/http.ts';
 import { sessionCookie } from '../../../src/contracts/login.ts';
-import { type Area, areas, type Role, roles } from '../../../src/contracts/roles.ts';
+import { type Area, areas, type Caller, program, type Role, roles } from '../../../src/contracts/roles.ts';
+import { answerToHandshake } from '../../support/socket-client.ts';
 import { TestApi } from './api-client.ts';
 
 let api: TestApi;
@@ -84,6 +85,59 @@ test('without anything to show, no command is given', async () => {
 
 test('on the socket every command is given', async () => {
   for (const name of names) expect(reached, name).toContain(await statusOf(name, undefined, true));
+});
+
+/** Null: it got to the handler, or its request was looked at. */
+async function refusedAs(name: CommandName, call: () => unknown): Promise<string | null> {
+  try {
+    await call();
+  } catch (error) {
+    if (error instanceof RequestError) return null;
+    if (error instanceof CommandFailure) return error.kind === 'conflict' ? null : error.kind;
+    throw error;
+  }
+  throw new Error(`${name} was not refused by its handler`);
+}
+
+/** The way of the library, with whoever gives the command. */
+function give(name: CommandName, caller: Caller): Promise<string | null> {
+  const isStream = 'isStream' in commands[name];
+  const { signal } = new AbortController();
+  return refusedAs(name, () =>
+    isStream ? api.commands.stream(name, {}, caller, signal) : api.commands.receive(name, {}, caller),
+  );
+}
+
+test('the program itself gives every command', async () => {
+  for (const name of names) expect(await give(name, program), name).toBe(null);
+});
+
+test('what a command needs is asked where it is run, whatever way it came', async () => {
+  for (const role of roles) {
+    for (const area of areas) {
+      const caller = { name: 'anybody', from: null, role, areas: [area], username: null };
+      for (const name of names) {
+        const { role: needed, area: about } = commands[name];
+        const isAllowed = mayDo[role].includes(needed) && about === area;
+        expect(await give(name, caller), `${name} by ${role} for ${area}`).toBe(isAllowed ? null : 'forbidden');
+      }
+    }
+  }
+});
+
+describe.each(roles)('a WebSocket with a key of the role %s', (role) => {
+  const streams = names.filter((name) => 'isStream' in commands[name]);
+
+  test.each(areas)('for the area %s is one of exactly the streams that say so', async (area) => {
+    const headers = { Authorization: `Bearer ${await api.keyFor(role, [area])}` };
+    for (const name of streams) {
+      const { role: needed, area: about, route } = commands[name];
+      const path = splitRoute(route).path.replaceAll(/\{\w+\}/g, '1');
+      const { status } = await answerToHandshake(`${api.url}/api/v1${path}`, headers);
+      if (mayDo[role].includes(needed) && about === area) expect(reached, `${name}: ${status}`).toContain(status);
+      else expect(status, name).toBe(403);
+    }
+  });
 });
 
 test('what is forbidden is in the audit log with who and from where, and what is done as well', async () => {

@@ -70,6 +70,7 @@ export class TestApi {
   /** A test adds users, and says what their passwords are. */
   login: Login = { users: [], checkPassword: null, links: this.links };
   api!: Api;
+  commands!: Commands;
   url = '';
 
   /** Without bans; a test that wants some sets what is asked. */
@@ -102,8 +103,9 @@ export class TestApi {
       opened.handlers,
       loginLinkHandlers(opened.links, now, () => [opened.url]),
     );
+    opened.commands = new Commands(all, audit);
     opened.api = new Api({
-      commands: new Commands(all, audit),
+      commands: opened.commands,
       keys: opened.keys,
       log,
       version: '1.2.3',

@@ -1,6 +1,6 @@
 /**
- * Spans: what a tracing system is told of single messages, and what the broker asks of whoever tells it. Contexts travel
- * with messages, as user properties. [W3C Trace Context; W3C Trace Context: MQTT]
+ * Spans: what a tracing system is told of single messages, and what the broker asks of whoever tells it. Contexts
+ * travel with messages, as user properties. [W3C Trace Context; W3C Trace Context: MQTT]
  */
 import type { QoS } from '../protocol/packets.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Spans of messages for OpenTelemetry, with the names of its semantic conventions for messaging as far as these speak of
- * brokers; what they have no name for begins with `mqtt.`.
+ * Spans of messages for OpenTelemetry, with the names of its semantic conventions for messaging as far as these speak
+ * of brokers; what they have no name for begins with `mqtt.`.
  */
 
 import { isIPv6 } from 'node:net';

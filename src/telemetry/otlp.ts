@@ -1,6 +1,6 @@
 /**
- * Spans to a collector by OTLP, with the SDK of OpenTelemetry. The SDK is loaded here and nowhere else: whoever wants no
- * spans need not install it.
+ * Spans to a collector by OTLP, with the SDK of OpenTelemetry. The SDK is loaded here and nowhere else: whoever wants
+ * no spans need not install it.
  */
 import type { Log } from '../contracts/log.ts';
 import type { OtlpSettings } from '../contracts/telemetry-settings.ts';

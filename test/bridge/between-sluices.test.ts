@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { program } from '../../src/contracts/roles.ts';
 import { type BridgedBroker, bridgedBrokers, bridgeTo } from '../support/bridged.ts';
+import { StandInPeer } from '../support/stand-in-peer.ts';
 import { type Received, WireClient } from '../support/wire-client.ts';
 import { eventually } from '../unit/net/eventually.ts';
 
@@ -157,4 +158,59 @@ test('a peer that has lost the session of a bridge takes none of its messages tw
   await quiet(heard);
 
   expect(heard.seen).toEqual(Array.from({ length: 20 }, (_, i) => `a ${i}`));
+});
+
+const greeting = { 'sluice-bridge': 'abcdefghijkl 7.x 10' };
+const numbered = (seq: number) => ({ userProperties: { 'sluice-seq': `${seq}` } });
+
+test('a number that a bridge has sent before is acknowledged and goes no further, also in another session', async () => {
+  const broker = await brokers.start();
+  const heard = await listener(broker);
+  const connect = () => {
+    const properties = { sessionExpiryInterval: 100, userProperties: greeting };
+    return WireClient.connect(broker.port, { version: 5, clientId: 'edge', clean: false, properties });
+  };
+  const bridge = await connect();
+  for (const seq of [5, 4, 6]) await bridge.publish('a', `${seq}`, { qos: 1, properties: numbered(seq) });
+  await bridge.vanish();
+  await broker.app!.commands.receive('sessions delete', { clientId: 'edge' }, program);
+  await broker.stop();
+  await broker.start();
+  const heardAgain = await listener(broker);
+
+  const again = await connect();
+  for (const seq of [4, 5, 6, 7]) await again.publish('a', `${seq}`, { qos: 1, properties: numbered(seq) });
+  await eventually(() => heardAgain.seen.length > 0);
+  await quiet(heard, heardAgain);
+
+  expect([heard.seen, heardAgain.seen]).toEqual([['a 5', 'a 4', 'a 6'], ['a 7']]);
+  expect(again.connack?.properties?.userProperties).toMatchObject({ 'sluice-seen': 'abcdefghijkl 7.x 6' });
+});
+
+test('a number that the peer has sent before is acknowledged and goes no further, also in another session', async () => {
+  const peer = await StandInPeer.start();
+  const topics = [{ filter: '#', direction: 'in' as const, qos: 1 as const }];
+  const edge = await brokers.start({ bridges: [bridgeTo(peer.port, { topics })] });
+  const heard = await listener(edge);
+  const message = (seq: number) => ({
+    ...{ cmd: 'publish', topic: 'a', payload: `${seq}`, qos: 1, messageId: seq, dup: false, retain: false },
+    properties: numbered(seq),
+  });
+  for (const sequence of [
+    [2, 1],
+    [1, 2, 3],
+  ]) {
+    const link = await peer.greet({ properties: { userProperties: greeting } });
+    await link.next('subscribe');
+    for (const seq of sequence) {
+      link.send(message(seq));
+      expect(await link.next()).toMatchObject({ cmd: 'puback', messageId: seq });
+    }
+    await link.vanish();
+  }
+  await eventually(() => heard.seen.length >= 3);
+  await quiet(heard);
+
+  expect(heard.seen).toEqual(['a 2', 'a 1', 'a 3']);
+  await peer.stop();
 });

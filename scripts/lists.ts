@@ -4,8 +4,8 @@
  *
  * Broker and HTTP API are in this process, and a thread of it asks. Told are the milliseconds until the answer is
  * there, those of processor time that the broker's thread took for it, and the longest round of its event loop
- * meanwhile, with and without those in which V8 collected garbage. Judged is processor time: what else the machine does
- * is not the broker's fault.
+ * meanwhile, with and without those in which V8 collected garbage. Judged is processor time: what else the machine
+ * does is not the broker's fault.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

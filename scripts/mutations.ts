@@ -670,8 +670,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'what is retained is published though it may not be',
     file: 'broker/client-packets.ts',
-    from: 'if (isFailure(code)) return refusePublish',
-    to: 'if (isFailure(code) && !message.retain) return refusePublish',
+    from: 'if (isFailure(code)) return this.#refuse(message, packetId, session, code, ',
+    to: 'if (isFailure(code) && !message.retain) return this.#refuse(message, packetId, session, code, ',
   },
   {
     name: 'a QoS 2 message that was allowed is refused when it comes again',

@@ -45,7 +45,11 @@ const tls = z
     serverName: text
       .optional()
       .describe('the name to ask for (SNI) and to find in the certificate; without it the host'),
-    alpn: z.array(text).optional().describe('protocols to offer (ALPN), as `[x-amzn-mqtt-ca]`; without it none'),
+    alpn: z
+      .array(text)
+      .max(16)
+      .optional()
+      .describe('protocols to offer (ALPN), as `[x-amzn-mqtt-ca]`; without it none'),
     verifyName: z.boolean().default(true).describe("whether the peer's certificate must have its name"),
     minVersion: z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('the oldest version'),
     ciphers: text.optional().describe("suites in OpenSSL's notation, instead of the default"),

@@ -10,7 +10,7 @@ export function telemetryMetrics(counts: ExportCounts): Metric[] {
         name: 'sluice_spans_total',
         help: 'Spans that the collector took, that it did not take, and that found no place to wait for it',
         unit: 'spans',
-        worry: '`failed` or `dropped` rises: the collector is down or slow, and traces have holes',
+        worry: 'spans that fail or find no place rise: the collector is down or slow, and traces have holes',
       },
       () => byLabel('outcome', { exported: counts.exported, failed: counts.failed, dropped: counts.dropped }),
     ),

@@ -203,7 +203,7 @@ test('what was quarantined, and what waits for a dashboard, is there after the b
   clients.push(again);
   const { payload } = await next(again);
   expect(JSON.parse(payload.toString())).toEqual({ celsius: 40, line: '3' });
-  expect(await sluice('quarantine', 'drop', 'all', '--data-dir', data)).toBe('1 dropped\n');
+  expect(await sluice('quarantine', 'drop', 'all', '--data-dir', data)).toBe('1 message dropped\n');
 });
 
 test('its own tests pass, and one that does not is told with its place', async () => {

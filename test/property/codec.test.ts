@@ -37,6 +37,10 @@ function plainOurs(packet: Received): Plain {
     return { ...rest, properties: all };
   }
   const plain: Plain = { ...packet };
+  if (packet.cmd === 'connect' && packet.isBridge === true) {
+    delete plain['isBridge'];
+    plain['bridgeMode'] = true;
+  }
   if ('properties' in packet) plain.properties = plainProperties(packet.properties);
   if (packet.cmd === 'connect' && packet.will !== undefined) {
     plain.will = { ...packet.will, properties: plainProperties(packet.will.properties) };
@@ -57,6 +61,7 @@ function plainTheirs(packet: Packet): Plain {
       const { protocolVersion, clientId, clean, keepalive, username, password, will }: IConnectPacket = packet;
       const plain: Plain = { cmd, protocolVersion, clientId, clean, keepalive, properties, username, password };
       if (will !== undefined) plain.will = { ...will, properties: will.properties ?? {} };
+      if ('bridgeMode' in packet && packet.bridgeMode === true) plain['bridgeMode'] = true;
       return plain;
     }
     case 'publish': {

@@ -40,6 +40,7 @@ export const bridgeCommands = {
     area: 'broker',
     role: 'viewer',
     route: 'GET /bridges',
+    cli: { lists: 'bridges' },
     request: nothing,
     answer: z.strictObject({ bridges: z.array(view).readonly().describe('bridges, in the order of their names') }),
   },

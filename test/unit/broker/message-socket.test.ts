@@ -8,8 +8,11 @@ const broker = apiBroker();
 
 const urlOf = (query: string) => `${broker.url}/api/v1/messages/stream?${query}`;
 
+/** A name of a stream belongs to a key. */
+let key = '';
+
 async function open(query: string): Promise<SocketClient> {
-  const key = await broker.keyFor('publisher');
+  key ||= await broker.keyFor('publisher');
   const client = await SocketClient.open(urlOf(query), { Authorization: `Bearer ${key}` });
   expect(await client.next()).toMatchObject({ event: 'opened' });
   return client;

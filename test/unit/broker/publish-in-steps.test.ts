@@ -19,6 +19,7 @@ function passing(changes: readonly MessageChange[]) {
       hooks: {},
       settings: core.settings,
       cluster: null,
+      spans: null,
       scheduler: { checkSoon() {} },
       limitedLog: { error: (_kind: string, _fields: object, text: string) => void told.push(text) },
       advanceClock() {},

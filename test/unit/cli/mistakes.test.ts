@@ -117,7 +117,7 @@ describe('a reload', () => {
     settings('listeners: [{ kind: tcp, port: 0 }]\nlimits: { queueMessages: 7 }\nretainAvailable: false\n');
     expect(await reload()).toMatchObject({
       code: 0,
-      out: '0 pipelines reloaded, with authentication, rules and certificates; only the next start applies limits.queueMessages, retainAvailable\n',
+      out: '0 pipelines reloaded, with authentication, rules, certificates and bridges; only the next start applies limits.queueMessages, retainAvailable\n',
     });
   });
 

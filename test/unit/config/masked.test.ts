@@ -43,7 +43,7 @@ test('every setting that sounds like a secret is marked as one, or known to be n
 
 test('every setting that is marked is masked, and others are as they are', () => {
   const marked = [...settingsOf(schema)].filter(({ node }) => isSecret(node)).map(({ path }) => path);
-  expect(marked).toEqual(['pipelines.0.stages.0.plugin.options']);
+  expect(marked).toEqual(['pipelines.0.stages.0.plugin.options', 'bridges.0.password', 'telemetry.otlp.headers']);
   const config = parseConfig({
     pipelines: [
       {
@@ -52,11 +52,24 @@ test('every setting that is marked is masked, and others are as they are', () =>
         stages: [{ plugin: { file: 'p.js', options: { url: 'https://x', password: 'hush' } } }, { decode: 'json' }],
       },
     ],
+    bridges: [
+      {
+        name: 'up',
+        addresses: ['mqtt://peer.example'],
+        username: 'ada',
+        password: 'hush',
+        topics: [{ filter: 'a', direction: 'out' }],
+      },
+    ],
+    telemetry: { otlp: { url: 'http://127.0.0.1:4318', headers: { authorization: 'hush' } } },
     limits: { queueMessages: 7 },
   });
   const shown = maskedConfig(config);
+  expect(JSON.stringify(shown)).not.toContain('hush');
+  expect(shown.bridges[0]).toEqual({ ...config.bridges[0], password: '***' });
   expect(shown.pipelines[0]!.stages[0]).toEqual({ plugin: { file: 'p.js', options: '***' } });
-  expect({ ...shown, pipelines: [] }).toEqual({ ...config, pipelines: [] });
+  const without = { pipelines: [], bridges: [], telemetry: null };
+  expect({ ...shown, ...without }).toEqual({ ...config, ...without });
 });
 
 test('a URL is shown without its user and the values of its query', () => {

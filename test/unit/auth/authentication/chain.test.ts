@@ -154,7 +154,8 @@ test('a mechanism that fails lets nobody in, and says so seldom, however often i
   const authenticate = vi.spyOn(PasswordFile.prototype, 'authenticate').mockRejectedValue(new Error('out of memory'));
   const codes = await Promise.all(Array.from({ length: 20 }, () => ask(ada)));
   expect(codes).toEqual(Array(20).fill(0x88));
-  expect(log.lines).toEqual([expect.stringMatching(/^authentication by password-file: .*; nobody gets in by it/)]);
+  const seldom = log.lines.filter((each) => !each.startsWith('a client was asked who it is'));
+  expect(seldom).toEqual([expect.stringMatching(/^authentication by password-file: .*; nobody gets in by it/)]);
   authenticate.mockRestore();
   authentication.close();
 });

@@ -94,13 +94,15 @@ function knownKeys(path: Path, input: unknown): string[] {
   return Object.keys(chosen(node, value).shape ?? {});
 }
 
-/** Of several kinds of settings, those of the kind that the value names; a store may leave it out. */
+/** Of several kinds of settings, those of the kind that the value names, if it does so; a store may leave it out. */
 function chosen(node: unknown, value: unknown): Partial<SchemaNode> {
   if (node === undefined) return {};
   const inner = unwrapped(node);
   const kind = (value as { kind?: unknown } | undefined)?.kind ?? 'level';
   const alternatives = inner.options?.map(unwrapped);
-  return alternatives?.find(({ shape }) => shape !== undefined && unwrapped(shape.kind).value === kind) ?? inner;
+  const isOfKind = ({ shape }: Partial<SchemaNode>) =>
+    shape?.kind !== undefined && unwrapped(shape.kind).value === kind;
+  return alternatives?.find(isOfKind) ?? inner;
 }
 
 /** Relative file names are meant from the configuration's own folder. */

@@ -7,7 +7,7 @@ import type { Metrics } from '../base/metrics.ts';
 import { knownOf, SeriesRing } from '../base/series-ring.ts';
 import type { CommandHandlers } from '../contracts/commands.ts';
 import { type FigureName, type FiguresEvent, figureNames, type SpanName, spans } from '../contracts/figures.ts';
-import { FigureSampler } from './figure-sampler.ts';
+import { FigureSampler, readNumbers } from './figure-sampler.ts';
 import { figureViews } from './figure-table.ts';
 
 class Span {
@@ -26,23 +26,28 @@ class Span {
   }
 
   /** The values of a point that has been added; null: none was due. */
-  tick(now: number): Float64Array | null {
+  tick(now: number, numbers: () => Float64Array): Float64Array | null {
     const step = Math.floor(now / this.#stepMs);
     if (step === this.#step) return null;
     this.#step = step;
-    const values = this.#sampler.sample(now);
+    const values = this.#sampler.sample(now, numbers());
     this.ring.add(now, values);
     return values;
   }
 }
 
+/** More than that between two ticks. */
+const leapMs = 10_000;
+
 export class FigureHistory {
   readonly #metrics: Metrics;
   readonly #spans: Readonly<Record<SpanName, Span>>;
   readonly #live = new Latest<FiguresEvent>();
+  #tickedAt: number;
 
   constructor(metrics: Metrics, now: number) {
     this.#metrics = metrics;
+    this.#tickedAt = now;
     const of = (name: SpanName) => new Span(name, metrics, now);
     this.#spans = { minutes: of('minutes'), hour: of('hour'), day: of('day') };
   }
@@ -54,10 +59,17 @@ export class FigureHistory {
 
   /** About ten times a second. */
   tick(now: number): void {
+    const sinceLast = now - this.#tickedAt;
+    this.#tickedAt = now;
+    // After a leap of time the next tick has the point: there may be many leaps at once, and none is worth a look.
+    if (sinceLast > leapMs) return;
     const { minutes, hour, day } = this.#spans;
-    const values = minutes.tick(now);
-    hour.tick(now);
-    day.tick(now);
+    // Most are read from the system, so once for all spans.
+    let read: Float64Array | null = null;
+    const numbers = () => (read ??= readNumbers(this.#metrics));
+    const values = minutes.tick(now, numbers);
+    hour.tick(now, numbers);
+    day.tick(now, numbers);
     if (values === null) return;
     const figures = figureNames.map((name, index) => [name, knownOf(values[index]!)]);
     this.#live.set({ time: now, figures: Object.fromEntries(figures) });

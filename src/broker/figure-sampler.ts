@@ -16,33 +16,54 @@ interface Place {
   recent: { readonly histogram: Histogram; readonly counts: RecentCounts; count: number; sum: number } | null;
 }
 
+/** Counters and gauges at this moment, in the order of `figures`; NaN: not known, or a histogram. */
+export function readNumbers(metrics: Metrics): Float64Array {
+  const values = new Float64Array(figures.length).fill(Number.NaN);
+  for (const [name, places] of placesOfMetrics) {
+    const metric = metrics.get(name);
+    if (metric === undefined || metric.kind === 'histogram') continue;
+    for (const sample of metric.samples()) {
+      for (const index of places) {
+        if (isOf(figures[index]!, sample))
+          values[index] = (Number.isNaN(values[index]!) ? 0 : values[index]!) + sample.value;
+      }
+    }
+  }
+  return values;
+}
+
+/** By metric, so that each is read once. */
+const placesOfMetrics = new Map<string, number[]>();
+for (const [index, { metric }] of figures.entries()) {
+  placesOfMetrics.set(metric, [...(placesOfMetrics.get(metric) ?? []), index]);
+}
+
 export class FigureSampler {
   readonly #metrics: Metrics;
-  /** By metric, so that each is read once. */
-  readonly #places = new Map<string, Place[]>();
+  readonly #places: readonly Place[] = figures.map((figure, index) => ({
+    figure,
+    index,
+    before: Number.NaN,
+    recent: null,
+  }));
   #time: number;
 
   constructor(metrics: Metrics, now: number) {
     this.#metrics = metrics;
-    for (const [index, figure] of figures.entries()) {
-      const ofMetric = this.#places.get(figure.metric) ?? [];
-      this.#places.set(figure.metric, ofMetric);
-      ofMetric.push({ figure, index, before: Number.NaN, recent: null });
-    }
     this.#time = now;
-    this.sample(now);
+    this.sample(now, readNumbers(metrics));
   }
 
-  /** One value for each of `figures`; NaN: not known. */
-  sample(now: number): Float64Array {
-    const values = new Float64Array(figures.length).fill(Number.NaN);
+  /** One value for each of `figures`; NaN: not known. `numbers`: as `readNumbers` has read them. */
+  sample(now: number, numbers: Float64Array): Float64Array {
+    const values = numbers.slice();
     const seconds = (now - this.#time) / 1_000;
     this.#time = now;
-    for (const [name, places] of this.#places) {
-      const metric = this.#metrics.get(name);
+    for (const place of this.#places) {
+      const metric = this.#metrics.get(place.figure.metric);
       if (metric === undefined) continue;
-      if (metric.kind === 'histogram') for (const place of places) readHistogram(place, metric.samples(), values);
-      else readNumbers(places, metric, seconds, values);
+      if (metric.kind === 'histogram') readHistogram(place, metric.samples(), values);
+      else if (metric.kind === 'counter') values[place.index] = rateOf(place, metric, numbers[place.index]!, seconds);
     }
     return values;
   }
@@ -50,25 +71,12 @@ export class FigureSampler {
 
 const isOf = ({ label }: Figure, { labels }: Sample<unknown>) => label === null || labels[label[0]] === label[1];
 
-function readNumbers(
-  places: readonly Place[],
-  { kind, samples, unit }: Exclude<Metric, { kind: 'histogram' }>,
-  seconds: number,
-  values: Float64Array,
-): void {
-  for (const sample of samples()) {
-    for (const { figure, index } of places) {
-      if (isOf(figure, sample)) values[index] = (Number.isNaN(values[index]!) ? 0 : values[index]!) + sample.value;
-    }
-  }
-  if (kind === 'gauge') return;
-  for (const place of places) {
-    const now = values[place.index]!;
-    // Seconds of a processor in a second are told in percent.
-    const scale = unit === 'seconds' ? 100 : 1;
-    values[place.index] = seconds > 0 ? ((now - place.before) / seconds) * scale : Number.NaN;
-    place.before = now;
-  }
+function rateOf(place: Place, { unit }: Metric, now: number, seconds: number): number {
+  // Seconds of a processor in a second are told in percent.
+  const scale = unit === 'seconds' ? 100 : 1;
+  const rate = seconds > 0 ? ((now - place.before) / seconds) * scale : Number.NaN;
+  place.before = now;
+  return rate;
 }
 
 function readHistogram(place: Place, samples: Iterable<Sample<Histogram>>, values: Float64Array): void {

@@ -75,6 +75,18 @@ test('counters are told as rates, gauges as they are, and durations of what came
   expect(third).toBeNull();
 });
 
+test('after a leap of time the next tick has the point, so that many leaps cost nothing', async () => {
+  const { metrics } = metricsOf();
+  const figures = new FigureHistory(metrics, 0);
+  const times = async () =>
+    (await figures.handlers['figures history']({ span: 'minutes', name: ['connections'] })).times;
+  figures.tick(60_000);
+  figures.tick(120_000);
+  expect(await times()).toEqual([]);
+  figures.tick(120_100);
+  expect(await times()).toEqual([120_100]);
+});
+
 test('each span has points of its own, and no more than it may', async () => {
   const { set, metrics } = metricsOf();
   const figures = new FigureHistory(metrics, 0);

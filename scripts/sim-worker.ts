@@ -1,7 +1,7 @@
 /** Runs the seeds that `sim.ts` sends, one after the other. */
 import { run } from '../test/sim/simulation.ts';
 
-process.on('message', async ({ seed, count }: { seed: number; count: number }) => {
+process.on('message', async ({ seed, count, asks }: { seed: number; count: number; asks: boolean }) => {
   const progress = {
     runs: 0,
     messages: 0,
@@ -11,7 +11,7 @@ process.on('message', async ({ seed, count }: { seed: number; count: number }) =
     failed: [] as { seed: number; message: string }[],
   };
   for (let each = seed; each < seed + count; each++) {
-    const { violation, messages, events, explained, mishaps } = await run(each);
+    const { violation, messages, events, explained, mishaps } = await run(each, { asks });
     progress.runs++;
     progress.messages += messages;
     progress.events += events;

@@ -17,6 +17,7 @@ const help = `npm run sim -- [options]
   --jobs N      processes at a time (as many as there are processors)
   --minimize    make the first failure as small as it gets, and tell its story
   --trace       tell the story of the seed
+  --explain     ask explain about messages on their way, and hold drops to their causes
 `;
 
 const { values } = readOptions(help, {
@@ -25,6 +26,7 @@ const { values } = readOptions(help, {
   jobs: { type: 'string' },
   minimize: { type: 'boolean', default: false },
   trace: { type: 'boolean', default: false },
+  explain: { type: 'boolean', default: false },
 });
 
 const whole = (name: 'seeds' | 'seed' | 'jobs', standard: number) =>
@@ -62,7 +64,7 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
       const give = () => {
         if (next >= first + seeds) return worker.disconnect();
         const count = Math.min(share, first + seeds - next);
-        worker.send({ seed: next, count });
+        worker.send({ seed: next, count, asks: values.explain });
         next += count;
       };
       worker.on('message', (progress: Progress) => {
@@ -86,7 +88,7 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
 
 const first = whole('seed', 1);
 const seeds = whole('seeds', values.seed === undefined ? 1_000 : 1);
-if (values.trace) tellRun(await run(first, { isTraced: true }));
+if (values.trace) tellRun(await run(first, { isTraced: true, asks: values.explain }));
 else {
   const startedAt = Date.now();
   const { runs, messages, events, explained, mishaps, failed } = await runAll(
@@ -97,7 +99,7 @@ else {
   const seconds = (Date.now() - startedAt) / 1000;
   if (values.minimize && failed.length > 0) {
     const seed = Math.min(...failed.map((each) => each.seed));
-    const smallest = await minimize(await run(seed));
+    const smallest = await minimize(await run(seed, { asks: values.explain }));
     process.stdout.write(`\n${smallest.steps.map(stepText).join('\n')}\n\n`);
     tellRun(smallest);
   }

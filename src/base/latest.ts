@@ -2,13 +2,15 @@
  * A value that is replaced now and then, for any number of readers: it is made once, whoever reads. A reader that is
  * too slow for some of the values misses these, and gets the newest, so nothing gathers for anybody.
  */
+import { Waiters } from './waiters.ts';
+
 export class Latest<Value extends object> {
   #value: Value | null = null;
   /** Of the value. */
   #number = 0;
   #isClosed = false;
   #problem: unknown = null;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Waiters();
 
   /** Null: there was none yet. */
   get value(): Value | null {
@@ -18,42 +20,26 @@ export class Latest<Value extends object> {
   set(value: Value): void {
     this.#value = value;
     this.#number++;
-    this.#wake();
+    this.#waiting.wake();
   }
 
   /** There will be no more: readers end, with this error if there is one. */
   close(problem: unknown = null): void {
     this.#isClosed = true;
     this.#problem = problem;
-    this.#wake();
+    this.#waiting.wake();
   }
 
   /** The value that there is, and then each that replaces it, until `signal` is aborted. */
   async *values(signal: AbortSignal): AsyncGenerator<Value> {
     let seen = 0;
     while (!signal.aborted && !this.#isClosed) {
-      if (this.#value === null || this.#number === seen) await this.#next(signal);
+      if (this.#value === null || this.#number === seen) await this.#waiting.next(signal);
       else {
         seen = this.#number;
         yield this.#value;
       }
     }
     if (this.#problem !== null) throw this.#problem;
-  }
-
-  #next(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        this.#waiting.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      this.#waiting.add(done);
-      signal.addEventListener('abort', done);
-    });
-  }
-
-  #wake(): void {
-    for (const done of [...this.#waiting]) done();
   }
 }

@@ -3,6 +3,7 @@
  * number and by what they take; a reader who is too slow misses some, and is told how many.
  */
 import { Deque } from './deque.ts';
+import { Waiters } from './waiters.ts';
 
 export interface RecentItemsOptions<Item> {
   readonly itemsMax: number;
@@ -24,7 +25,7 @@ export class RecentItems<Item extends object> {
   /** How many have ever been added. */
   #added = 0;
   #isClosed = false;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Waiters();
 
   constructor(options: RecentItemsOptions<Item>) {
     this.#options = options;
@@ -38,7 +39,7 @@ export class RecentItems<Item extends object> {
     while (this.#items.length > itemsMax || (this.#bytes > bytesMax && this.#items.length > 1)) {
       this.#bytes -= bytesOf(this.#items.shift()!);
     }
-    this.#wake();
+    this.#waiting.wake();
   }
 
   /** The newest first, so many at most. */
@@ -63,7 +64,7 @@ export class RecentItems<Item extends object> {
       const first = this.#added - this.#items.length;
       const omitted = Math.max(0, first - next);
       next += omitted;
-      if (next === this.#added) await this.#more(signal);
+      if (next === this.#added) await this.#waiting.next(signal);
       else {
         const item = this.#items.at(next++ - first)!;
         if (isWanted(item) || omitted > 0) yield { item, omitted };
@@ -74,22 +75,6 @@ export class RecentItems<Item extends object> {
   /** There will be no more: readers end. */
   close(): void {
     this.#isClosed = true;
-    this.#wake();
-  }
-
-  #more(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        this.#waiting.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      this.#waiting.add(done);
-      signal.addEventListener('abort', done);
-    });
-  }
-
-  #wake(): void {
-    for (const done of [...this.#waiting]) done();
+    this.#waiting.wake();
   }
 }

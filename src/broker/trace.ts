@@ -5,6 +5,7 @@
 import { AddressSet, addressOf } from '../base/addresses.ts';
 import { Deque } from '../base/deque.ts';
 import { jsonLine } from '../base/printable.ts';
+import { Waiters } from '../base/waiters.ts';
 import type { TraceEventName, TraceEventView, TraceView } from '../contracts/traces.ts';
 import { clientPublisher } from '../protocol/publisher.ts';
 import { matches, type Topic } from '../protocol/topic.ts';
@@ -56,7 +57,7 @@ export class Trace {
   #omitted = 0;
   #sinceTick = 0;
   #omittedSinceTick = 0;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Waiters();
 
   constructor(options: TraceOptions) {
     this.options = options;
@@ -103,7 +104,7 @@ export class Trace {
       this.#bytes -= bytesOf(this.#lines.shift()!);
       this.#omitted++;
     }
-    this.#wake();
+    this.#waiting.wake();
   }
 
   /** About ten times a second. Ends it when its time is up. Returns whether it goes on. */
@@ -139,21 +140,8 @@ export class Trace {
   }
 
   /** Resolves when there is another event, or `signal` is aborted. */
-  async more(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        this.#waiting.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      this.#waiting.add(done);
-      signal.addEventListener('abort', done);
-    });
-  }
-
-  #wake(): void {
-    for (const wake of [...this.#waiting]) wake();
+  more(signal: AbortSignal): Promise<void> {
+    return this.#waiting.next(signal);
   }
 
   get view(): TraceView {

@@ -17,7 +17,8 @@ export interface Series {
 export interface Prometheus {
   /** The answer of its HTTP API to this path, which must be a success. */
   get<Data>(path: string): Promise<Data>;
-  query(expression: string): Promise<readonly Series[]>;
+  /** `at`: seconds since 1970, by default now. */
+  query(expression: string, at?: number): Promise<readonly Series[]>;
   stop(): Promise<void>;
 }
 
@@ -49,8 +50,9 @@ export async function startPrometheus(
   }
   return {
     get,
-    async query(expression) {
-      const { result } = await get<{ result: Series[] }>(`query?query=${encodeURIComponent(expression)}`);
+    async query(expression, at) {
+      const time = at === undefined ? '' : `&time=${at}`;
+      const { result } = await get<{ result: Series[] }>(`query?query=${encodeURIComponent(expression)}${time}`);
       return result;
     },
     async stop() {

@@ -58,6 +58,10 @@ export function explainPublisher(
   explainLimits(context, connection, message, topicAlias, findings);
   explainRules(context, origin, message, findings);
   const isRefusable = connection?.traits.hasProperties === true && message.qos > 0;
+  if (isRefusable && context.memory.refuses(connection.account)) {
+    const text = 'memory is nearly used up and the publisher holds much of it: it is refused with 0x97';
+    findings.stops('memory', text, 'See limits.memoryBytes, and what the publisher has in flight and waiting.');
+  }
   return { origin, identity, connection, isRefusable };
 }
 
@@ -109,7 +113,7 @@ function explainConnection(
   topicAlias: number | null,
   findings: Findings,
 ): void {
-  const { state, traits, context, pace, reading } = connection;
+  const { state, traits, pace, reading } = connection;
   if (state.name !== 'open') return;
   if (topicAlias !== null && (state.inboundAliases === null || state.inboundAliases.exceeds(topicAlias))) {
     const text = `Topic Alias ${topicAlias} exceeds what CONNACK told the client: it is disconnected`;
@@ -125,10 +129,6 @@ function explainConnection(
   }
   for (const reason of reading.reasons) {
     findings.depends('limits', `what it sends is not read at this moment: ${reason}`);
-  }
-  if (message.qos > 0 && traits.hasProperties && context.memory.refuses(connection.account)) {
-    const text = 'memory is nearly used up and the publisher holds much of it: it is refused with 0x97';
-    findings.stops('memory', text, 'See limits.memoryBytes, and what the publisher has in flight and waiting.');
   }
 }
 

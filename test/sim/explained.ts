@@ -48,6 +48,8 @@ interface Foretold {
   readonly traffic: number;
   readonly entries: number;
   readonly at: number;
+  /** By the broker's clock, which is read again when the bytes come. */
+  readonly clock: number;
 }
 
 const stepsBy: Readonly<Record<RefusedBy, ExplainStep>> = {
@@ -123,7 +125,8 @@ export class Explained {
     if (to === null) return this.#checkReceivers(answer, topic);
     const isOwn = [...own.keys()].some(({ clientId }) => clientId === to);
     const group = isOwn ? null : (firstGroup(judge, to, topic, groups) ?? null);
-    this.#next = { link, sent, to, group, answer, traffic, entries, at };
+    const clock = judge.core!.delivering.now;
+    this.#next = { link, sent, to, group, answer, traffic, entries, at, clock };
   }
 
   #pick(own: Recipients['own'], groups: Recipients['groups']): string {
@@ -236,7 +239,10 @@ export class Explained {
     const { answer, sent, to } = watched;
     // What there is of memory is less by the message itself once it is here.
     const isForMemory = outcome === 'queue' && judge.memory.hasTaken;
-    if (!this.#isUndisturbed(watched) || isForMemory) return;
+    // What fills a queue may have expired meanwhile.
+    const hasClockMoved = judge.core!.delivering.now !== watched.clock;
+    const isForTime = hasClockMoved && answer.step === 'queue';
+    if (!this.#isUndisturbed(watched) || isForMemory || isForTime) return;
     this.judged++;
     if (outcome !== 'sent') this.mishaps++;
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);

@@ -248,6 +248,7 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
   const noRoom = sink.noRoom.bind(sink);
   sink.noRoom = (reason, session, message) => {
     withoutRoom = session;
+    if (message !== null) judge.drops.giving(message, false);
     noRoom(reason, session, message);
     withoutRoom = null;
   };

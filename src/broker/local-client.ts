@@ -92,6 +92,7 @@ export class LocalClient implements ClientChannel {
   #lastNumber = 0;
   #inProgress = 0;
   #isInFlushList = false;
+  #isPaused = false;
   /** No handler is called any more. */
   #isStopped = false;
   #isDetached = false;
@@ -208,12 +209,32 @@ export class LocalClient implements ClientChannel {
     for (let left = Math.min(this.#waiting.length, callsPerRound); left > 0 && this.#mayCall; left--) this.#callNext();
     if (this.#waiting.length > 0) {
       if (this.#mayCall) this.#touch();
-    } else if (this.#session.isCongested && this.isOpen) this.#context.core.drained(this.#session);
+    } else if (this.#session.isCongested && this.isOpen && !this.#isPaused) this.#context.core.drained(this.#session);
   }
 
-  /** A handler may have closed the client. */
+  /** A handler may have closed or paused the client. */
   get #mayCall(): boolean {
-    return this.#waiting.length > 0 && this.#inProgress < this.#options.receiveMaximum && this.isOpen;
+    const isFree = !this.#isPaused && this.#inProgress < this.#options.receiveMaximum;
+    return isFree && this.#waiting.length > 0 && this.isOpen;
+  }
+
+  // Flow control
+
+  /** The handler is not called until `resume`. To the core, the client does not read. */
+  pause(): void {
+    this.#isPaused = true;
+    if (this.#isAttached) this.#session.isCongested = true;
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#touch();
+  }
+
+  /** QoS 0 messages that did not come since it did not read. */
+  get lostMessages(): number {
+    return this.#session.lostMessages;
   }
 
   // Handlers

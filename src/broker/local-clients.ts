@@ -119,6 +119,20 @@ export class InProcessClient {
     return this.#client.retry();
   }
 
+  /** Calls `onMessage` no more until `resume`. Meanwhile QoS 0 is dropped, once limits.outputBytes wait; the rest waits. */
+  pause(): void {
+    this.#client.pause();
+  }
+
+  resume(): void {
+    this.#client.resume();
+  }
+
+  /** QoS 0 messages that were dropped, since it did not take them fast enough. */
+  get lostMessages(): number {
+    return this.#client.lostMessages;
+  }
+
   /** Of the session, as it is now. */
   get topicFilters(): readonly string[] {
     return this.#client.topicFilters;

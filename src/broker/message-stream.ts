@@ -1,7 +1,7 @@
 /**
  * A stream of messages: a client within the process whose messages wait here until its reader takes them, within a
- * bound. QoS 0 beyond that is dropped and counted. QoS 1 is acknowledged once the reader has asked for what follows or,
- * in a stream with a name, once it says so.
+ * bound. Beyond that the client is paused: the core drops its QoS 0, which costs less than to hand it over, and keeps
+ * QoS 1. This is acknowledged once the reader has asked for what follows or, in a stream with a name, once it says so.
  */
 import { Deque } from '../base/deque.ts';
 import type { StreamEvent } from '../contracts/commands/messages.ts';
@@ -11,9 +11,11 @@ import type { MessageDelivery } from './local-client.ts';
 import type { InProcessClient } from './local-clients.ts';
 import { propertiesOf } from './message-commands.ts';
 
-/** What waits for the reader. */
+/** What waits for the reader, before the client is paused; a few that were on their way may follow. */
 const waitingBytesMax = 1_048_576;
 const waitingMax = 1_000;
+/** It goes on when no more than this part of that is left. */
+const resumesAt = 0.5;
 
 interface Waiting {
   readonly message: PublishedMessage;
@@ -31,8 +33,8 @@ const eventOf = (event: StreamEvent['event'], about: Partial<StreamEvent> = {}):
 export interface StreamOptions {
   readonly read: PayloadReader;
   readonly isNamed: boolean;
-  /** Opens its client and subscribes. */
-  readonly open: (stream: MessageStream) => Promise<InProcessClient>;
+  /** Opens its client, attaches it and subscribes. */
+  readonly open: (stream: MessageStream) => Promise<void>;
   /** It is over. */
   readonly onEnd: (stream: MessageStream) => void;
 }
@@ -43,7 +45,9 @@ export class MessageStream {
   /** In a stream with a name: read and not acknowledged, by number. */
   readonly #unacknowledged = new Map<number, () => void>();
   #waitingBytes = 0;
-  #dropped = 0;
+  /** Of the messages that its client lost, so many have been told. */
+  #toldLost = 0;
+  #isPaused = false;
   #client: InProcessClient | null = null;
   /** Why it is over; null: it is not. */
   #why: string | null = null;
@@ -57,14 +61,13 @@ export class MessageStream {
   readonly take = (message: PublishedMessage, { qos, number }: MessageDelivery): Promise<void> | undefined => {
     const { isNamed } = this.#options;
     const bytes = message.payload.length + message.topic.length;
-    const isFull = this.#waiting.length >= waitingMax || this.#waitingBytes + bytes > waitingBytesMax;
-    if (qos === 0 && isFull) {
-      this.#dropped++;
-      return undefined;
-    }
     const add = (acknowledge: (() => void) | null) => {
       this.#waiting.push({ message, bytes, number: isNamed ? number : null, acknowledge });
       this.#waitingBytes += bytes;
+      if (!this.#isPaused && !this.#hasAtMost(1)) {
+        this.#isPaused = true;
+        this.#client?.pause();
+      }
       this.#wake();
     };
     if (qos > 0 && this.#why === null) return new Promise((resolve) => add(resolve));
@@ -80,10 +83,14 @@ export class MessageStream {
       if (signal.aborted) return;
       yield* this.#opened();
       while (this.#why === null) {
-        if (this.#dropped > 0) yield this.#droppedEvent();
+        const lost = this.#client!.lostMessages - this.#toldLost;
+        if (lost > 0) {
+          this.#toldLost += lost;
+          yield eventOf('dropped', { count: lost });
+        }
         const next = this.#waiting.shift();
         if (next !== undefined) yield* this.#give(next);
-        else if (this.#dropped === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
+        else await new Promise<void>((resolve) => (this.#wake = resolve));
       }
       yield eventOf('ended', { reason: this.#why });
     } finally {
@@ -94,24 +101,32 @@ export class MessageStream {
 
   async *#opened(): AsyncGenerator<StreamEvent> {
     try {
-      const client = await this.#options.open(this);
-      this.#client = client;
+      await this.#options.open(this);
     } catch (error) {
       this.end((error as Error).message);
       return;
     }
-    if (this.#why !== null) return this.#client.abandon();
-    yield eventOf('opened');
+    if (this.#why === null) yield eventOf('opened');
   }
 
-  #droppedEvent(): StreamEvent {
-    const count = this.#dropped;
-    this.#dropped = 0;
-    return eventOf('dropped', { count });
+  /** The client whose messages it takes. */
+  attach(client: InProcessClient): void {
+    this.#client = client;
+    this.#toldLost = client.lostMessages;
+    if (this.#why !== null) client.abandon();
+    else if (this.#isPaused) client.pause();
+  }
+
+  #hasAtMost(part: number): boolean {
+    return this.#waiting.length < part * waitingMax && this.#waitingBytes <= part * waitingBytesMax;
   }
 
   async *#give({ message, bytes, number, acknowledge }: Waiting): AsyncGenerator<StreamEvent> {
     this.#waitingBytes -= bytes;
+    if (this.#isPaused && this.#hasAtMost(resumesAt)) {
+      this.#isPaused = false;
+      this.#client!.resume();
+    }
     if (acknowledge !== null && number !== null) this.#unacknowledged.set(number, acknowledge);
     const view = await this.#options.read(message);
     yield eventOf('message', { message: { ...propertiesOf(message), ...view }, number });

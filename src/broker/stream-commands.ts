@@ -10,7 +10,6 @@ import { parseFilter } from '../protocol/topic.ts';
 import { identityOf } from './api-identity.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { answerOf } from './late-answers.ts';
-import type { InProcessClient } from './local-clients.ts';
 import type { PublishTools } from './message-commands.ts';
 import { MessageStream } from './message-stream.ts';
 import { StreamNames } from './stream-names.ts';
@@ -85,7 +84,7 @@ async function open(
   identity: ClientIdentity | null,
   session: string | null,
   stream: MessageStream,
-): Promise<InProcessClient> {
+): Promise<void> {
   for (const filter of request.filter) if (identity !== null) await askHook(context, identity, filter, qosOf(request));
   const { inflight } = context.settings.limits;
   const { sessionExpiryMaximumSeconds } = context.settings;
@@ -95,12 +94,13 @@ async function open(
     handlerName: 'stream of messages',
     handler: stream.take,
     expirySeconds: session === null ? 0 : Math.min(request.keepSeconds, sessionExpiryMaximumSeconds),
-    // QoS 0 is to come here, and be counted if it is too much, whatever of QoS 1 is not acknowledged.
-    receiveMaximum: Number.POSITIVE_INFINITY,
+    // More than are in flight: QoS 0 comes whatever of QoS 1 is not acknowledged.
+    receiveMaximum: 65_535,
     inFlightMax: Math.min(inflight, inFlightMax),
     identity,
     subscriberClass: await classOf(context, identity),
   });
+  stream.attach(client);
   try {
     for (const filter of client.topicFilters) if (!request.filter.includes(filter)) await client.unsubscribe(filter);
     const retainHandling = session === null ? 0 : 1;
@@ -109,7 +109,6 @@ async function open(
     client.abandon();
     throw error;
   }
-  return client;
 }
 
 async function askHook(context: BrokerContext, identity: ClientIdentity, filter: string, qos: 0 | 1): Promise<void> {

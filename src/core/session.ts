@@ -47,6 +47,8 @@ export class Session implements ClientSession {
   disconnectedAt: number | null = null;
   /** Set by the broker while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
   isCongested = false;
+  /** QoS 0 messages that it was not given for that reason. */
+  lostMessages = 0;
   /**
    * Packet identifiers of QoS 2 messages under way that are not written yet: the client did not read when they were
    * stored.

@@ -2,9 +2,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { MessageStream } from '../../../src/broker/message-stream.ts';
 import type { StreamEvent } from '../../../src/contracts/commands/messages.ts';
-import { plainDecoding } from '../../../src/contracts/payloads.ts';
 import { apiBroker } from '../../support/api-broker.ts';
 import { unique } from '../../support/wire-client.ts';
 
@@ -226,34 +224,39 @@ describe('a stream with a name', () => {
   });
 });
 
-test('a reader that is slow loses QoS 0, and is told how much; QoS 1 waits', async () => {
-  const client = { abandon() {} };
-  const stream = new MessageStream({
-    read: plainDecoding.reader('text', 'test'),
-    isNamed: false,
-    open: async () => client as never,
-    onEnd() {},
+describe('a reader that is slow', () => {
+  test('loses QoS 0 and is told how much; QoS 1 waits, and all keeps its order', async () => {
+    const topic = unique('slow');
+    const lines = await stream(`${filterOf(topic)}&qos=1`);
+    const count = 1_000;
+    for (let i = 0; i < count; i++) {
+      // Far more than is on its way in sockets.
+      await broker.sluice.publish(topic, `${i} ${'x'.repeat(65_000)}`);
+      await new Promise(setImmediate);
+    }
+    await broker.sluice.publish(topic, 'the last', { qos: 1 });
+    let lost = 0;
+    const read: number[] = [];
+    for (;;) {
+      const { event, count: dropped, message } = await lines.next();
+      if (event === 'dropped') lost += dropped!;
+      else if (message?.payload === 'the last') break;
+      else read.push(Number.parseInt(message!.payload, 10));
+    }
+    expect(lost).toBeGreaterThan(0);
+    expect(read.length + lost).toBe(count);
+    expect(read).toEqual(read.toSorted((one, other) => one - other));
+    await lines.close();
   });
-  const events = stream.events(new AbortController().signal);
-  expect((await events.next()).value).toMatchObject({ event: 'opened' });
-  const give = (payload: string, qos: 0 | 1) => {
-    const message = { topic: 't', payload: Buffer.from(payload), qos, retain: false, userProperties: [] };
-    return stream.take(message as never, { qos, dup: false, subscriptionIdentifiers: [], number: 0 });
-  };
-  for (let i = 0; i < 1_500; i++) give(`${i}`, 0);
-  let isAcknowledged = false;
-  void give('last', 1)!.then(() => (isAcknowledged = true));
-  const read: StreamEvent[] = [];
-  for (let i = 0; i < 1_002; i++) read.push((await events.next()).value as StreamEvent);
-  expect(read[0]).toMatchObject({ event: 'dropped', count: 500 });
-  expect(read.slice(1).map(({ message }) => message!.payload)).toEqual([
-    ...Array.from({ length: 1_000 }, (_, i) => `${i}`),
-    'last',
-  ]);
-  expect(isAcknowledged).toBe(false);
-  const next = events.next();
-  await expect.poll(() => isAcknowledged).toBe(true);
-  stream.end('over');
-  expect((await next).value).toMatchObject({ event: 'ended', reason: 'over' });
-  expect((await events.next()).done).toBe(true);
+
+  test('gets all retained messages, however many there are', async () => {
+    const base = unique('many');
+    const count = 1_500;
+    for (let i = 0; i < count; i++) await broker.sluice.publish(`${base}/${i}`, 'x'.repeat(1_000), { retain: true });
+    const lines = await stream(filterOf(`${base}/#`));
+    const topics = new Set<string>();
+    for (let i = 0; i < count; i++) topics.add((await lines.next()).message!.topic);
+    expect(topics.size).toBe(count);
+    await lines.close();
+  });
 });

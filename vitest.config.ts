@@ -8,9 +8,9 @@ export default defineConfig({
     // Most tests wait for a socket or the disk, not for a processor.
     maxWorkers: 4,
     // A test waits for events; these only end one that would wait for ever on a slow machine.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    expect: { poll: { timeout: 20_000 } },
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 120_000 } },
     benchmark: { include: ['test/bench/**/*.bench.ts'] },
     reporters: ['default', './test/support/closing-line.ts'],
     projects: [

@@ -119,7 +119,7 @@ export class InProcessClient {
     return this.#client.retry();
   }
 
-  /** Calls `onMessage` no more until `resume`. Meanwhile QoS 0 is dropped, once limits.outputBytes wait; the rest waits. */
+  /** Calls `onMessage` no more until `resume`. Meanwhile QoS 0 is dropped, and the rest waits. */
   pause(): void {
     this.#client.pause();
   }

@@ -89,8 +89,8 @@ export class Distributor {
         ? this.#give(message, route, origin, forms, 0, total)
         : this.#within(joint, () => this.#give(message, route, origin, forms, 0, total));
     if (reached > 0) return ReasonCode.Success;
-    // Of its shared subscriptions, if there are any, nobody may have it; and the subscriptions of a session that has ended
-    // go one by one.
+    // Of its shared subscriptions, if there are any, nobody may have it; and the subscriptions of a session that has
+    // ended go one by one.
     if (targets.every(({ session }) => session.isEnded)) this.#sink.unmatched(message);
     return ReasonCode.NoMatchingSubscribers;
   }

@@ -500,7 +500,7 @@ export function describeStore(
     });
 
     test('what is done stays done, and the rest stays in order, over any number of restarts', {
-      timeout: 180_000,
+      timeout: 300_000,
     }, async () => {
       const step = fc.oneof(
         {

@@ -67,7 +67,7 @@ export function dashboard(config: ConfigInput = {}): Dashboard {
     directory = await mkdtemp(join(tmpdir(), 'sluice-dashboard-'));
     await start();
     browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox', '--disable-gpu'] });
-  }, 60_000);
+  });
   afterEach(async () => {
     for (const context of browser.contexts()) await context.close();
     for (const client of clients.splice(0)) client.end(true);
@@ -140,7 +140,7 @@ export function dashboard(config: ConfigInput = {}): Dashboard {
 }
 
 /** Asks again and again until what is expected of it is so. */
-export const eventually = <Value>(value: () => Value | Promise<Value>) => expect.poll(value, { timeout: 60_000 });
+export const eventually = <Value>(value: () => Value | Promise<Value>) => expect.poll(value);
 
 /** Names that clients have chosen to do harm, or only to be long. */
 export const hostileNames: readonly string[] = [

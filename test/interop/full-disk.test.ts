@@ -48,7 +48,7 @@ test.runIf(isMounted)(
     child.stderr.on('data', (bytes: Buffer) => (err += bytes.toString()));
     const ended = once(child, 'close');
     try {
-      await expect.poll(() => out, { timeout: 15_000 }).toMatch(/process/);
+      await expect.poll(() => out).toMatch(/process/);
       const port = Number(/mqtt:\/\/127\.0\.0\.1:(\d+)/.exec(out)![1]);
       const kept = {
         version: 5,
@@ -61,7 +61,7 @@ test.runIf(isMounted)(
       writeFileSync(join(directory, 'filler'), Buffer.alloc(16 * mebibyte));
       const publish = { cmd: 'publish', topic: 'x', payload: Buffer.alloc(400_000), qos: 1, retain: false, dup: false };
       for (let messageId = 1; messageId <= 60; messageId++) client.send({ ...publish, messageId });
-      await expect.poll(() => err, { timeout: 15_000 }).toMatch(/cannot write to the data directory/);
+      await expect.poll(() => err).toMatch(/cannot write to the data directory/);
       child.kill('SIGTERM');
       expect(await ended).toEqual([1, null]);
       expect((await client.closed()).at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0x8b });

@@ -228,7 +228,7 @@ class Stage {
   }
 }
 
-test('each client is delivered the same as by Aedes', { timeout: 120_000 }, async () => {
+test('each client is delivered the same as by Aedes', async () => {
   const aedesPort = (aedesServer.address() as AddressInfo).port;
   const conversation = fc.array(command, { minLength: 5, maxLength: 30, size: 'max' });
   await fc.assert(

@@ -21,9 +21,9 @@ test('whatever ran before, the same seed gives the same run', async () => {
     return found;
   };
   const before = await hashes();
-  for (let seed = 1; seed <= 200; seed++) await run(seed);
+  for (let seed = 1; seed <= 80; seed++) await run(seed);
   expect(await hashes()).toEqual(before);
-}, 60_000);
+});
 
 test('nothing in a run waits for real time, so nothing of it is left for the next one', async () => {
   const waits = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'setInterval')];
@@ -31,7 +31,7 @@ test('nothing in a run waits for real time, so nothing of it is left for the nex
   const waited = waits.flatMap(({ mock }) => mock.calls);
   for (const wait of waits) wait.mockRestore();
   expect(waited).toEqual([]);
-}, 60_000);
+});
 
 test('to ask explain changes nothing', async () => {
   for (const seed of [11, 40, 75]) {
@@ -52,7 +52,7 @@ test('explain and the ring of drops agree with what becomes of a thousand messag
   }
   const often = ['queued', 'not given', 'rules', 'hook', 'pipeline', 'connection', 'queue', 'packetSize'];
   expect([...outcomes]).toEqual(expect.arrayContaining(often));
-}, 300_000);
+});
 
 test.each([
   [1825, 'a message to a topic whose only subscriber has ended, its subscriptions not all gone yet'],

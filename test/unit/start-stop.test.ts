@@ -59,7 +59,7 @@ describe('a start that fails leaves nothing behind', () => {
     expect(existsSync(directory)).toBe(false);
     // What the case before had open may close meanwhile.
     const growth = () => process.getActiveResourcesInfo().length - before.length;
-    await expect.poll(growth, { timeout: 15_000 }).toBeLessThanOrEqual(open);
+    await expect.poll(growth).toBeLessThanOrEqual(open);
     const broker = await createBroker({ config: { listeners: [{ kind: 'tcp', port: 0 }], ...quiet } });
     await broker.close();
   });
@@ -96,7 +96,7 @@ async function stopWhile(mood: 'refusing' | 'hanging', ms: number) {
   const before = disk.writes;
   disk.mood = mood;
   v5.send({ cmd: 'publish', topic: 'kept', payload: 'x', qos: 1, messageId: 7, dup: false, retain: false });
-  await expect.poll(() => disk.writes, { timeout: 15_000 }).toBeGreaterThan(before);
+  await expect.poll(() => disk.writes).toBeGreaterThan(before);
   const deadline = new Deadline(ms);
   closing.push(() => deadline.cancel());
   const closed = broker.close({ deadline });
@@ -123,7 +123,7 @@ describe.each(['refusing', 'hanging'] as const)('a stop while the disk is %s', (
     const store = reopened(directory);
     // A database whose write hung closes once the disk has answered.
     const load = () => store.load().catch(() => null);
-    await expect.poll(load, { timeout: 15_000 }).not.toBeNull();
+    await expect.poll(load).not.toBeNull();
     await store.close();
   });
 

@@ -60,7 +60,7 @@ test('alarms are listed, with what to do', async () => {
   const other = await RunningApp.start({ listeners: [{ kind: 'tls', port: 0, tls }] });
   try {
     const alarms = async () => (await other.ask('GET', '/alarms')).json.active;
-    await expect.poll(alarms, { timeout: 5_000 }).toMatchObject([
+    await expect.poll(alarms).toMatchObject([
       {
         name: 'certificate-expiring',
         severity: 'warning',

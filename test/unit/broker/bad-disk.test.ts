@@ -7,7 +7,7 @@ import { BadDisk, type BrokerOnDisk, brokerOn } from '../../support/bad-disk.ts'
 import { type Received, unique, WireClient } from '../../support/wire-client.ts';
 
 /** Far beyond what a slow machine needs. */
-const eventually = <T>(value: () => T) => expect.poll(value, { timeout: 15_000 });
+const eventually = <T>(value: () => T) => expect.poll(value);
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {

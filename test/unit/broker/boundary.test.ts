@@ -202,7 +202,7 @@ describe('a bug in what is done for one connection ends that connection, and nob
     breaks(store, 'putRetained');
     await dying.end();
 
-    await expect.poll(() => errors, { timeout: 5_000 }).toEqual([ended]);
+    await expect.poll(() => errors).toEqual([ended]);
     expect(broker.counters.dropped.willRefused).toBe(1);
     await other.nothingElse();
   });

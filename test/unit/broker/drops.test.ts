@@ -108,7 +108,7 @@ describe('a message that was published', () => {
       return dropsOf(broker, { topic, reason: 'slowConsumer' });
     };
     await expect
-      .poll(found, { timeout: 10_000 })
+      .poll(found)
       .toMatchObject([
         { recipient: clientId, publisher: isFrom, detail: expect.stringContaining('limits.outputBytes: 1024') },
       ]);

@@ -152,7 +152,7 @@ const mishaps: readonly Mishap[] = [
     async prepare(scene) {
       await bLeaves(scene);
       const sessions = async () => (await scene.sluice.view.sessions()).items.map(({ clientId }) => clientId);
-      await expect.poll(sessions, { timeout: 15_000 }).not.toContain('B');
+      await expect.poll(sessions).not.toContain('B');
     },
     expected: ['no', 'session', /no session of "B"/],
     really: 'stays away',
@@ -249,7 +249,7 @@ const mishaps: readonly Mishap[] = [
     async prepare({ sluice }) {
       writeFileSync(join(directory, 'acl'), 'topic read #\n');
       const reloaded = async () => (await sluice.command('explain', { topic: 'a/b', from: 'A', qos: 1 })).step;
-      await expect.poll(reloaded, { timeout: 15_000 }).toBe('rules');
+      await expect.poll(reloaded).toBe('rules');
     },
     expected: ['no', 'rules', /0x87/],
     really: 'stays away',
@@ -615,7 +615,7 @@ async function stuff({ a, b, sluice }: Scene): Promise<void> {
     await a.nothingElse();
     return (await sluice.command('explain', { topic: 'flood', to: 'B' })).step;
   };
-  await expect.poll(isStuck, { timeout: 15_000, interval: 1 }).toBe('connection');
+  await expect.poll(isStuck, { interval: 1 }).toBe('connection');
 }
 
 /** Whether B has got it by the time at which everything that was sent to it before has come. */
@@ -719,7 +719,7 @@ test('the disk takes no writes: 5.0 publishers are refused, and the message does
   const filler = await on.connect({ version: 5 });
   disk.mood = 'refusing';
   filler.send({ cmd: 'publish', topic: 'a/b', payload: 'before', qos: 1, messageId: 1 });
-  await expect.poll(() => on.store.isFailing, { timeout: 15_000 }).toBe(true);
+  await expect.poll(() => on.store.isFailing).toBe(true);
   const a = await on.connect({ version: 5, clientId: 'A' });
   const { arrives, step, conclusion } = await on.broker.explain({
     ...unasked,

@@ -139,7 +139,7 @@ describe('packet identifiers', () => {
   });
 
   test('nor after more messages than the store is told of at once, and more than one kill', {
-    timeout: 60_000,
+    timeout: 300_000,
   }, async () => {
     await start();
     const ids = new Set<number>();

@@ -5,7 +5,7 @@ import type { ClientSession } from '../../../src/core/client-session.ts';
 import { testBroker } from '../../support/broker.ts';
 import { unique } from '../../support/wire-client.ts';
 
-const eventually = { timeout: 15_000, interval: 10 };
+const eventually = { interval: 10 };
 
 const broker = testBroker({ diagnostics: { slowClientMs: 20 } });
 const quick = testBroker({ diagnostics: { slowClientMs: 0 } });

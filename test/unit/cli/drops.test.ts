@@ -14,7 +14,7 @@ beforeAll(async () => {
   await leaving.subscribe(topic, { qos: 1 });
   await leaving.disconnect();
   const isConnected = async () => (await broker.sluice.clients.show({ clientId: away })).isConnected;
-  await vi.waitFor(async () => expect(await isConnected()).toBe(false), { timeout: 15_000 });
+  await vi.waitFor(async () => expect(await isConnected()).toBe(false), { timeout: 120_000 });
   const client = await broker.connect({ version: 5, clientId: publisher, username: 'ada' });
   for (let i = 0; i < 3; i++) await client.publish(topic, 'x');
   await client.publish('secret/a', 'x', { qos: 1 });

@@ -117,7 +117,7 @@ describe.runIf(process.platform === 'linux')('sluice start', () => {
 
     child.kill('SIGKILL');
     expect(await ended).toBe('SIGKILL');
-    await expect.poll(() => isAlive(pid), { timeout: 60_000 }).toBe(false);
+    await expect.poll(() => isAlive(pid)).toBe(false);
   });
 
   test('ends with the exit code of the broker', () => {
@@ -136,5 +136,5 @@ test('npm start that is told to stop leaves no broker behind', async () => {
 
   child.kill('SIGTERM');
   await ended;
-  await expect.poll(() => isAlive(pid), { timeout: 60_000 }).toBe(false);
+  await expect.poll(() => isAlive(pid)).toBe(false);
 });

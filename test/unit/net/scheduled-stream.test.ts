@@ -142,7 +142,7 @@ test.each(['tcp', 'ws'] as const)(
     const heard = (client: Socket) => Buffer.concat(all.get(`127.0.0.1:${client.localPort}`)!);
     for (const [i, client] of clients.entries()) {
       const whole = Buffer.concat(pieces(i));
-      await expect.poll(() => heard(client).length, { timeout: 20_000 }).toBe(whole.length);
+      await expect.poll(() => heard(client).length).toBe(whole.length);
       expect(heard(client).equals(whole)).toBe(true);
     }
     for (const client of clients) client.destroy();

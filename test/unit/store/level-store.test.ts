@@ -501,7 +501,7 @@ test('sessions are restored however many there are', async () => {
   expect([...sessions]).toHaveLength(sessionCount);
   expect(again.nextSessionId()).toBe(sessionCount + 1);
   await again.close();
-}, 60_000);
+});
 
 describe.runIf(process.platform !== 'win32')('who can read the data', () => {
   const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);

@@ -134,7 +134,7 @@ test('files that are deleted under a running broker are noticed, although the op
     if (store.isDurable) void publish(store, sid);
     return store.failure;
   };
-  await expect.poll(failure, { timeout: 20_000 }).toMatch(/data was moved, unmounted or deleted/);
+  await expect.poll(failure).toMatch(/data was moved, unmounted or deleted/);
 });
 
 test('a refusing disk is told at once, and again after a minute of trying', async () => {
@@ -144,7 +144,7 @@ test('a refusing disk is told at once, and again after a minute of trying', asyn
   refuses = true;
   renameSync(directory, `${directory}.away`);
   void publish(store, sid);
-  await expect.poll(() => errors.at(-1), { timeout: 20_000 }).toMatch(/^still cannot write to the data directory/);
+  await expect.poll(() => errors.at(-1)).toMatch(/^still cannot write to the data directory/);
   expect(errors.filter((each) => each.startsWith('cannot write'))).toHaveLength(2);
 });
 

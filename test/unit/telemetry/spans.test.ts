@@ -47,7 +47,7 @@ async function connect(clientId: string, more: object = {}): Promise<WireClient>
 
 /** Once there are so many of this name. */
 async function spansOf(name: string, count = 1): Promise<CollectedSpan[]> {
-  await expect.poll(() => collector.of(name).length, { timeout: 10_000 }).toBeGreaterThanOrEqual(count);
+  await expect.poll(() => collector.of(name).length).toBeGreaterThanOrEqual(count);
   return collector.of(name);
 }
 
@@ -217,7 +217,7 @@ describe('what does not arrive is an error', () => {
     const publisher = await connect('pub', { version: 4 });
     for (let i = 0; i < 3; i++) await publisher.publish('a', 'x', { qos: 1 });
     await expect
-      .poll(() => collector.of('deliver').map(({ attributes }) => attributes['error.type']), { timeout: 10_000 })
+      .poll(() => collector.of('deliver').map(({ attributes }) => attributes['error.type']))
       .toContain('queueFull');
   });
 

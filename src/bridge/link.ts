@@ -60,6 +60,7 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
   session: ClientSession | null = null;
   isClosing = false;
   heldAnswers = 0;
+  heldForBatch = 0;
   limits: PeerLimits = noLimits;
   outbound: Outbound;
   /** When the peer was heard last, and when it was sent something; milliseconds since the epoch. */

@@ -12,6 +12,8 @@ export interface ClientChannel extends Blamable {
   flush(): void;
   /** Acknowledgements that wait for a commit; kept by `GroupCommit`. */
   heldAnswers: number;
+  /** The last batch that one of them waits for, by its number; kept by `GroupCommit`. */
+  heldForBatch: number;
   sendPublish(message: Message, header: PublishHeader): void;
   sendAck(type: AckType, packetId: PacketId, reasonCode: number): void;
   /** Whether a PUBLISH like this is within the peer's Maximum Packet Size. */

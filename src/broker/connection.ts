@@ -72,6 +72,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   /** See `ConnectPacket.isBridge`. */
   isBridge = false;
   heldAnswers = 0;
+  heldForBatch = 0;
   /** See `TracedConnection`. */
   traced = -1;
   /** As what `ConnectionCounts` has it. */

@@ -28,9 +28,15 @@ export interface GroupCommitOptions {
  * acknowledgement is packed into a number, since there are many.
  */
 class PendingAnswers {
+  /** Batches are numbered as they begin to collect. */
+  readonly batch: number;
   readonly channels: (ClientChannel | null)[] = [];
   readonly answers: (number | (() => void))[] = [];
   #given = 0;
+
+  constructor(batch: number) {
+    this.batch = batch;
+  }
 
   add(channel: ClientChannel | null, answer: number | (() => void)): void {
     this.channels.push(channel);
@@ -58,6 +64,9 @@ class PendingAnswers {
   }
 }
 
+const packed = (type: AckType, packetId: PacketId, reasonCode: number): number =>
+  (type << 24) | (packetId << 8) | reasonCode;
+
 export class GroupCommit {
   /** From the end of the round to the disk's answer. */
   readonly seconds = new Histogram();
@@ -66,7 +75,9 @@ export class GroupCommit {
   #isWanted = false;
   #isCommitting = false;
   /** What waits for the batch that collects now. */
-  #held = new PendingAnswers();
+  #held = new PendingAnswers(0);
+  /** What waits for the batch that is on its way to the disk. */
+  #committing: PendingAnswers | null = null;
   /** What has waited for batches that are durable, and is not given yet. */
   readonly #released = new Deque<PendingAnswers>();
   readonly #releasing: Share;
@@ -104,10 +115,9 @@ export class GroupCommit {
    * have staged is not waited for. Never before an earlier answer on the same channel.
    */
   answer(channel: ClientChannel, stagedBefore: number, answer: () => void): void {
-    if (channel.heldAnswers === 0 && this.#isStored(stagedBefore)) return answer();
-    channel.heldAnswers++;
-    this.#held.add(channel, answer);
-    this.schedule();
+    if (!this.#isStored(stagedBefore)) this.#hold(channel, answer);
+    else if (channel.heldAnswers === 0) answer();
+    else this.#addBehind(channel, answer);
   }
 
   #isStored(stagedBefore: number): boolean {
@@ -118,19 +128,32 @@ export class GroupCommit {
   /** Answers at once, but never before an earlier answer on the same channel. [MQTT5 4.6.0-2] */
   acknowledge(channel: ClientChannel, type: AckType, packetId: PacketId, reasonCode: number): void {
     if (channel.heldAnswers === 0) channel.sendAck(type, packetId, reasonCode);
-    else this.#hold(channel, type, packetId, reasonCode);
+    else this.#addBehind(channel, packed(type, packetId, reasonCode));
   }
 
   /** Answers once everything staged so far is durable. */
   acknowledgeStored(channel: ClientChannel, type: AckType, packetId: PacketId, reasonCode: number): void {
     if (this.#options.store.isDurable) this.acknowledge(channel, type, packetId, reasonCode);
-    else this.#hold(channel, type, packetId, reasonCode);
+    else this.#hold(channel, packed(type, packetId, reasonCode));
   }
 
-  #hold(channel: ClientChannel, type: AckType, packetId: PacketId, reasonCode: number): void {
+  #hold(channel: ClientChannel, answer: number | (() => void)): void {
     channel.heldAnswers++;
-    this.#held.add(channel, (type << 24) | (packetId << 8) | reasonCode);
+    channel.heldForBatch = this.#held.batch;
+    this.#held.add(channel, answer);
     this.schedule();
+  }
+
+  /** It waits for nothing but what the channel is owed before, and not for a batch after that. */
+  #addBehind(channel: ClientChannel, answer: number | (() => void)): void {
+    channel.heldAnswers++;
+    this.#pendingOf(channel.heldForBatch).add(channel, answer);
+  }
+
+  /** Of a batch of which not all is answered. */
+  #pendingOf(batch: number): PendingAnswers {
+    if (batch === this.#held.batch) return this.#held;
+    return this.#committing?.batch === batch ? this.#committing : this.#released.peekLast()!;
   }
 
   /** Writes also what no answer waits for. */
@@ -155,13 +178,15 @@ export class GroupCommit {
     if (this.#isCommitting || (!isIdle && store.isDurable && this.#held.answers.length === 0)) return;
     this.#isCommitting = true;
     const held = this.#held;
-    this.#held = new PendingAnswers();
+    this.#committing = held;
+    this.#held = new PendingAnswers(held.batch + 1);
     health.begun();
     const [since, recordsBefore] = [scheduler.clock(), store.recordsWritten];
     store.commit(() => {
       this.#isCommitting = false;
       this.#measure(scheduler.clock() - since, store.recordsWritten - recordsBefore);
       advanceClock();
+      this.#committing = null;
       this.#release(held);
       health.committed();
       if (!store.isDurable || this.#held.answers.length > 0) this.schedule();

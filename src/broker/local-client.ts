@@ -77,6 +77,7 @@ const callsPerRound = 256;
 
 export class LocalClient implements ClientChannel {
   heldAnswers = 0;
+  heldForBatch = 0;
   readonly clientId: string | undefined;
   readonly share: Share;
   readonly sessionPresent: boolean;

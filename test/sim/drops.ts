@@ -9,7 +9,7 @@ import { type DropReasonName, type DropView, dropReasonTexts } from '../../src/c
 import type { Session } from '../../src/core/session.ts';
 import type { DropReason, SkipReason } from '../../src/core/sink.ts';
 import type { Message } from '../../src/protocol/message.ts';
-import { matches } from '../../src/protocol/topic.ts';
+import { matches, parseFilter } from '../../src/protocol/topic.ts';
 import type { Judge } from './judge.ts';
 import { keyOf } from './link.ts';
 import type { QoS, Routed } from './model.ts';
@@ -234,7 +234,10 @@ export class ToldDrops {
     if (expiresAt < this.#judge.core!.delivering.now) return;
     const { own, groups } = this.#judge.model.recipients(topic, null, excluded);
     // The will of a session that ends goes out when its subscriptions are gone, and the oracle hears of that behind it.
-    const isThere = (clientId: string) => this.#judge.core!.directory.get(clientId) !== undefined;
+    const isThere = (clientId: string) => {
+      const filters = this.#judge.core!.directory.get(clientId)?.subscriptions.keys() ?? [];
+      return [...filters].some((each) => matches(parseFilter(each)!.filter, topic));
+    };
     const isOwn = [...own.keys()].some(({ clientId }) => isThere(clientId));
     const isShared = [...groups.values()].some((members) => [...members.keys()].some(isThere));
     this.#unwanted.delete(key);

@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Boundary } from '../../../src/broker/boundary.ts';
+import type { ClientChannel } from '../../../src/broker/client-channel.ts';
 import { GroupCommit } from '../../../src/broker/group-commit.ts';
 import { StoreHealth } from '../../../src/broker/store-health.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
@@ -76,4 +77,55 @@ test('it is measured how long a commit took and how many records it had, if it h
   }
   expect([group.seconds.sum, group.records.sum]).toEqual([expect.closeTo(0.002, 6), 3]);
   expect([...group.records.counts].indexOf(1)).toBe(group.records.bounds.indexOf(4));
+});
+
+describe('an answer that needs no disk', () => {
+  const commits: (() => void)[] = [];
+  const rounds = new Rounds();
+  const commit = (done: () => void) => commits.push(done);
+  const store = { staged: 1, isDurable: false, onUrgent() {}, commit };
+  const group = new GroupCommit({
+    store: store as unknown as SessionStore,
+    health: new StoreHealth(store as unknown as SessionStore, silentLog),
+    scheduler: rounds.scheduler,
+    answersPerStep: 1,
+    boundary: { isBroken: false } as Boundary,
+    advanceClock: () => {},
+  });
+  const told: string[] = [];
+  const channel = { heldAnswers: 0, heldForBatch: 0 } as ClientChannel;
+  /** After which nothing is staged that this answer waits for. */
+  const answer = (what: string) => group.answer(channel, store.staged, () => told.push(what));
+  const answerStored = (what: string) => group.answer(channel, -1, () => told.push(what));
+
+  test('follows the one before it with the batch that this waits for, and waits for no later one', () => {
+    answerStored('first');
+    answer('in the same batch');
+    group.endRound();
+    answer('while it is written');
+    answerStored('of the next batch');
+    answer('behind that');
+    expect(told).toEqual([]);
+    commits.shift()!();
+    rounds.rest();
+    expect(told).toEqual(['first', 'in the same batch', 'while it is written']);
+    group.endRound();
+    commits.shift()!();
+    rounds.rest();
+    expect(told.splice(0).slice(3)).toEqual(['of the next batch', 'behind that']);
+  });
+
+  test('follows those that are being given, a few in each round', () => {
+    for (const what of ['one', 'two', 'three']) answerStored(what);
+    group.endRound();
+    rounds.perReading = 600;
+    commits.shift()!();
+    expect(told).not.toContain('three');
+    answer('four');
+    rounds.rest();
+    expect(told).toEqual(['one', 'two', 'three', 'four']);
+    answer('at once');
+    expect(told).toContain('at once');
+    expect(commits).toEqual([]);
+  });
 });

@@ -228,22 +228,37 @@ export class ToldDrops {
 
   // Topics that nobody wants
 
-  /** A message is routed. Who has subscribed with No Local, and published it, has subscribed. */
+  /** A message is routed. */
   routed({ key, topic, expiresAt }: Routed, excluded: ReadonlySet<string>): void {
     // By the broker's clock, which may not have been read yet.
     if (expiresAt < this.#judge.core!.delivering.now) return;
+    this.#unwanted.delete(key);
+    if (!this.#hasSubscribers(topic, excluded)) this.#noteUnwanted(key, topic);
+  }
+
+  /** Who has subscribed with No Local, and published it, has subscribed. */
+  #hasSubscribers(topic: string, excluded: ReadonlySet<string>): boolean {
     const { own, groups } = this.#judge.model.recipients(topic, null, excluded);
     // The will of a session that ends goes out when its subscriptions are gone, and the oracle hears of that behind it.
     const isThere = (clientId: string) => {
-      const filters = this.#judge.core!.directory.get(clientId)?.subscriptions.keys() ?? [];
-      return [...filters].some((each) => matches(parseFilter(each)!.filter, topic));
+      const session = this.#judge.core!.directory.get(clientId);
+      if (session === undefined || session.isEnded) return false;
+      return [...session.subscriptions.keys()].some((each) => matches(parseFilter(each)!.filter, topic));
     };
     const isOwn = [...own.keys()].some(({ clientId }) => isThere(clientId));
-    const isShared = [...groups.values()].some((members) => [...members.keys()].some(isThere));
-    this.#unwanted.delete(key);
-    if (isOwn || isShared) return;
+    return isOwn || [...groups.values()].some((members) => [...members.keys()].some(isThere));
+  }
+
+  #noteUnwanted(key: string, topic: string): void {
     this.#unmatched.set(topic, (this.#unmatched.get(topic) ?? 0) + 1);
     this.#unwanted.set(key, topic);
+  }
+
+  /** The broker says so; who had subscribed when it was routed may have gone since. */
+  unmatched(message: Message): void {
+    const [key, topic] = [keyOfMessage(message), message.topic.name];
+    if (this.#unwanted.get(key) === topic) return;
+    if (!this.#hasSubscribers(topic, this.#judge.excludedFrom(topic))) this.#noteUnwanted(key, topic);
   }
 
   /** Somebody may have it now, or it is dropped since nobody may any more. */

@@ -315,7 +315,7 @@ export class Judge {
   onRefused(messages: readonly Message[], origin: Session | null, link: Link | null): void {
     const publisher = origin?.clientId ?? null;
     const isForWantOfRoom = messages.some((message) => {
-      return lacksRoom(this, messages, message, publisher, this.#excluded(message.topic.name));
+      return lacksRoom(this, messages, message, publisher, this.excludedFrom(message.topic.name));
     });
     this.check(isForWantOfRoom, 'a message is refused only for want of room', () => messages[0]!.topic.name);
     const key = keyOf(messages[0]!.payload.toString(), messages[0]!.topic.name);
@@ -342,7 +342,7 @@ export class Judge {
     const { qos, retain, expiresAt } = message;
     const isRetained = retain && how === 'taken';
     const routed: Routed = { number, key, topic, payload, qos, retain, isRetained, expiresAt, publisher, publisherUid };
-    const excluded = this.#excluded(topic);
+    const excluded = this.excludedFrom(topic);
     this.tell({ kind: 'route', message: routed, excluded });
     this.drops.routed(routed, excluded);
     if (link !== null && !isWill) checkTaken(this, routed);
@@ -464,7 +464,7 @@ export class Judge {
     link.newExpirySeconds = Math.min(sessionExpiryInterval, this.profile.settings.sessionExpiryMaximumSeconds);
   }
 
-  #excluded(topic: string): Set<string> {
+  excludedFrom(topic: string): Set<string> {
     const excluded = new Set<string>();
     for (const clientId of this.model.sessions.keys()) {
       if (this.rules?.mayReceive(clientId, topic) === false) excluded.add(clientId);

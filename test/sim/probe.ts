@@ -259,6 +259,12 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
     else judge.explained?.happens(session.clientId, reason);
     skipped(reason, session, message);
   };
+  const unmatched = sink.unmatched.bind(sink);
+  sink.unmatched = (message) => {
+    // In a later round than it was routed in.
+    if (routing !== null && routing.routed !== null) judge.drops.unmatched(message);
+    unmatched(message);
+  };
   const queued = sink.queued.bind(sink);
   sink.queued = (session, message) => {
     judge.explained?.happens(session.clientId, 'queued');

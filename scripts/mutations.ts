@@ -276,8 +276,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: part of a message that was split is routed although it is refused',
     file: 'core/core.ts',
-    from: 'const publication = new Publication(this.#parts.distributor, messages, from, done, { isRefusable });',
-    to: 'const { distributor } = this.#parts;\n    const refused = isRefusable ? messages.filter((each) => distributor.checkRoom([each], from).step() === true) : [];\n    const publication = new Publication(distributor, messages.filter((each) => !refused.includes(each)), from, (each) => done(refused.length > 0 ? 0x97 : each));',
+    from: 'const publication = new Publication(this.#parts.distributor, messages, from, done, { whenFull });',
+    to: "const { distributor } = this.#parts;\n    const refused = whenFull === 'refuse' ? messages.filter((each) => distributor.checkRoom([each], from).step() === true) : [];\n    const publication = new Publication(distributor, messages.filter((each) => !refused.includes(each)), from, (each) => done(refused.length > 0 ? 0x97 : each));",
   },
   {
     name: 'a QoS 1 exchange of an earlier run is over and its record stays',
@@ -288,7 +288,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: what was in flight before a crash counts as queued',
     file: 'core/session-queue.ts',
-    from: 'this.#excess = Math.max(0, messages - queueMessages);',
+    from: 'this.#excess = Math.max(0, this.length - queueMessages);',
     to: 'this.#excess = 0;',
   },
   {
@@ -884,7 +884,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'explain does not look for room where the publisher would be refused',
     file: 'broker/explain.ts',
-    from: 'if (!made.some((message) => core.mayLackRoom(message))) return;',
+    from: 'if (!made.some((message) => core.mayLackRoom(message, origin))) return;',
     to: 'if (made.length > 0) return;',
   },
   {

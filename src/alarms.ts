@@ -21,6 +21,7 @@ export interface AlarmSources {
     readonly name: string;
     readonly state: BridgeView['state'];
     readonly problem: string | null;
+    readonly fullness: number;
   }>;
   readonly audit: Pick<AuditLog, 'isFailing' | 'waiting' | 'lost'> | null;
 }
@@ -142,6 +143,19 @@ function ofBridges({ bridges }: AlarmSources): AlarmDeclaration[] {
           .map(({ name, problem }) => ({
             about: name,
             text: `The bridge ${name} is not connected${problem === null ? '' : `: ${problem}`}`,
+          })),
+    },
+    {
+      name: 'bridge-queue-full',
+      severity: 'warning',
+      what: 'The queue of a bridge is at 90 % of its `queue.maxBytes`: publishers are refused, or messages dropped, soon',
+      remedy: 'See why the peer does not take what waits (sluice bridges list), or raise queue.maxBytes of the bridge',
+      look: () =>
+        [...bridges]
+          .filter(({ fullness }) => fullness >= 0.9)
+          .map(({ name, fullness }) => ({
+            about: name,
+            text: `The queue of the bridge ${name} is at ${Math.floor(fullness * 100)} % of its queue.maxBytes`,
           })),
     },
   ];

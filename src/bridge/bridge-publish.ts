@@ -41,7 +41,7 @@ class BridgePublish implements Publisher {
   readonly staysHere = false;
   readonly waitsForDisk = true;
   /** A peer cannot be told that there is no room so that it sends again: what finds none is dropped, and counted. */
-  readonly isRefusable = false;
+  readonly whenFull = 'drop';
   readonly #message: Message;
   readonly #packetId: PacketId;
   readonly #here: PublishedHere;

@@ -13,7 +13,7 @@ import type { BridgeView } from '../contracts/commands/bridges.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { QuarantineStore } from '../contracts/pipeline.ts';
 import type { Accept, PeerAddress } from '../contracts/transport.ts';
-import { type ClientSession, neverExpires, programPrefix } from '../core/client-session.ts';
+import { type ClientSession, neverExpires, type OwnQueueLimits, programPrefix } from '../core/client-session.ts';
 import type { Message } from '../protocol/message.ts';
 import type { ConnackPacket, ServerPacket } from '../protocol/packets.ts';
 import { programPublisher } from '../protocol/publisher.ts';
@@ -26,6 +26,7 @@ import { FromPeer } from './from-peer.ts';
 import { connectPacket, type Manner, mannersOf, refusesVersion } from './greeting.ts';
 import { Link } from './link.ts';
 import { peerLimits } from './peer-limits.ts';
+import { QueueAge } from './queue-age.ts';
 import { Series } from './series.ts';
 import { PeerSubscriptions } from './subscriptions.ts';
 import { TopicMap } from './topic-map.ts';
@@ -81,6 +82,7 @@ export class Bridge {
   #problem: string | null = null;
   #whenClosed: (() => void) | null = null;
   readonly #series: Series;
+  readonly #age: QueueAge;
   #fromPeer: FromPeer | null = null;
   #isSluice = false;
   /** Since when it is in its state. */
@@ -100,6 +102,7 @@ export class Bridge {
     this.#timer = new Timer(() => this.#onTimer());
     this.#since = world.context.core.now;
     this.#series = new Series(world.context, settings.name, () => this.session);
+    this.#age = new QueueAge(world.context, settings.name, settings.queue.maxAgeSeconds, () => this.session);
   }
 
   get name(): string {
@@ -135,6 +138,7 @@ export class Bridge {
   /** Its session is there from now on, whether the peer is or not. */
   begin(isPaused: boolean): void {
     this.#subscribeHere();
+    this.#age.begin();
     if (this.settings.start === 'automatic' && !isPaused) this.resume();
   }
 
@@ -142,12 +146,18 @@ export class Bridge {
   remove(): number {
     const { session } = this;
     this.#series.forget();
+    this.#age.forget();
     this.#world.context.notes.delete(filtersNote(this.name));
     if (session === null) return 0;
     const { length } = session.queue;
     this.#world.context.advanceClock();
     this.#world.context.core.endSession(session);
     return length;
+  }
+
+  /** Of its queue, from 0 to 1. */
+  get fullness(): number {
+    return (this.session?.queue.bytes ?? 0) / this.settings.queue.maxBytes;
   }
 
   get refusedFilters(): readonly string[] {
@@ -192,6 +202,7 @@ export class Bridge {
     const { core, log, settings } = context;
     context.advanceClock();
     const session = this.session ?? this.#newSession();
+    core.limitQueue(session, queueLimitsOf(this.settings));
     const wanted = new Set(this.#out.entries.map(({ filter }) => filter));
     for (const filter of [...session.subscriptions.keys()]) if (!wanted.has(filter)) core.unsubscribe(session, filter);
     for (const { filter, qos, retain } of this.#out.entries) {
@@ -358,6 +369,7 @@ export class Bridge {
       publisher: programPublisher,
       brokerId: this.#series.brokerId,
       topicAliasMaximum: this.#world.context.settings.limits.topicAliases,
+      inFlightMaximum: this.settings.maxInflight,
       onPacket: (packet) => this.#onPacket(link, packet),
       refused: (message, why, isKept) => {
         if (isKept) this.#keepForOperator(message, 'in', why);
@@ -521,6 +533,7 @@ export class Bridge {
   /** Says goodbye to the peer. Resolves once what it was sent before is written. */
   async close(): Promise<void> {
     this.#stop();
+    this.#age.end();
     if (this.#link === null) return;
     const closed = new Promise<void>((resolve) => (this.#whenClosed = resolve));
     this.#link.end('the broker stops', ReasonCode.NormalDisconnection);
@@ -531,6 +544,16 @@ export class Bridge {
     this.#stop();
     this.#link?.cut('the broker has ended');
   }
+}
+
+function queueLimitsOf({ name, queue }: BridgeSettings): OwnQueueLimits {
+  const { maxBytes, whenFull } = queue;
+  return {
+    queueMessages: Number.POSITIVE_INFINITY,
+    queueBytes: maxBytes,
+    queuePolicy: whenFull === 'refuse' ? 'reject' : whenFull,
+    text: `the queue of the bridge ${name} is full (queue.maxBytes: ${maxBytes}, queue.whenFull: ${whenFull})`,
+  };
 }
 
 const versionOf = (label: string) => (label === '5.0' ? '5.0' : '3.1.1');

@@ -17,6 +17,7 @@ import { type AckType, type PacketId, PacketType, type ServerPacket } from '../p
 import { describeReason, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Topic } from '../protocol/topic.ts';
 import { publishInSteps } from './bridge-publish.ts';
+import { HeldBack } from './held-back.ts';
 import type { Link } from './link.ts';
 import type { MappedTopic, TopicMap } from './topic-map.ts';
 
@@ -26,6 +27,7 @@ export interface FromPeerOptions {
   readonly publisher: string;
   /** As CONNECT told the peer. */
   readonly topicAliasMaximum: number;
+  readonly inFlightMaximum: number;
   /** Of this broker. */
   readonly brokerId: string;
   /** Any packet but those of messages. */
@@ -54,10 +56,15 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
   readonly #link: Link;
   readonly #options: FromPeerOptions;
   readonly #aliases: InboundAliases | null;
+  readonly #heldBack: HeldBack;
 
   constructor(link: Link, options: FromPeerOptions) {
     this.#link = link;
     this.#options = options;
+    this.#heldBack = new HeldBack(link, options.inFlightMaximum, ({ message, packetId, number }, session) =>
+      this.#publishNow(message, packetId, session, number),
+    );
+    link.onDetached = (session) => this.#heldBack.clear(session);
     this.#aliases = link.traits.hasProperties ? new InboundAliases(options.topicAliasMaximum) : null;
   }
 
@@ -118,6 +125,11 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
   }
 
   #publish(message: Message, packetId: PacketId, session: ClientSession, number: number): void {
+    if (this.#heldBack.mustHold(message, session)) return this.#heldBack.add(message, packetId, number, session);
+    this.#publishNow(message, packetId, session, number);
+  }
+
+  #publishNow(message: Message, packetId: PacketId, session: ClientSession, number: number): void {
     const link = this.#link;
     const { context } = link;
     const { core, pipeline, settings } = context;
@@ -173,10 +185,11 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
   #acknowledged(type: AckType, packetId: PacketId, reasonCode: number): void {
     const { session, context, outbound } = this.#link;
     if (session === null) return;
-    const { core, observers } = context;
+    const { core, observers, roomWaits } = context;
     const own = type === PacketType.puback ? outbound.typeOf(type, packetId) : type;
     if (observers.isActive) observers.acknowledged(session, own, packetId, reasonCode, core.now);
     core.handleAck(session, own, packetId, reasonCode);
+    roomWaits.look();
   }
 
   onPing(): void {

@@ -63,6 +63,8 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
   heldForBatch = 0;
   limits: PeerLimits = noLimits;
   outbound: Outbound;
+  /** Called when it loses its session. */
+  onDetached: (session: ClientSession) => void = () => {};
   /** When the peer was heard last, and when it was sent something; milliseconds since the epoch. */
   heardAt: number;
   #sentAt: number;
@@ -328,6 +330,7 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
     const { context } = this;
     context.timers.cancel(this.#keepAlive);
     context.storeHealth.forget(this);
+    context.roomWaits.forget(this);
     this.#framer.clear();
     this.#chargePackets();
     this.#detach();
@@ -339,6 +342,7 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
   #detach(): void {
     const { session, context } = this;
     this.session = null;
+    if (session !== null) this.onDetached(session);
     this.#chargeTo(context.memory.unauthenticated);
     if (session === null || session.channel !== this || context.boundary.isBroken) return;
     context.core.disconnected(session, false);

@@ -5,6 +5,7 @@
 import { followedBy, type Step } from '../base/scheduler.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ClientSession } from '../core/client-session.ts';
+import type { WhenFull } from '../core/fan-out.ts';
 import type { ProtocolError } from '../protocol/errors.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Blamable } from './boundary.ts';
@@ -27,7 +28,7 @@ export abstract class AbsentPublisher implements Publisher, Asker, Blamable {
     this.identity = identity;
   }
 
-  abstract readonly isRefusable: boolean;
+  abstract readonly whenFull: WhenFull;
   abstract get origin(): ClientSession | null;
   abstract ruledCode(): number;
   abstract refused(reasonCode: number, by: RefusedBy, why?: string): void;

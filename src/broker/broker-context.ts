@@ -33,6 +33,7 @@ import type { MemoryGuard, MemoryHolder } from './memory-guard.ts';
 import type { MessageSpans } from './message-spans.ts';
 import type { Notes } from './notes.ts';
 import type { Outgoing } from './outgoing.ts';
+import type { RoomWaits } from './room-waits.ts';
 import type { SlowClients } from './slow-clients.ts';
 import type { StoreHealth } from './store-health.ts';
 import type { Timekeeper } from './timekeeper.ts';
@@ -98,6 +99,8 @@ export interface BrokerContext {
   /** Who takes long to acknowledge. */
   readonly slowClients: SlowClients;
   readonly storeHealth: StoreHealth;
+  /** Who waits until the queue of a bridge has room. */
+  readonly roomWaits: RoomWaits;
   readonly drain: Drain;
   readonly memory: MemoryGuard;
   readonly time: Timekeeper;

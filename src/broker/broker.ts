@@ -251,7 +251,7 @@ export class Broker implements BanList {
   }
 
   #tick(): void {
-    const { settings, core, commits, limitedLog, storeHealth, memory, drain, spans } = this.#context;
+    const { settings, core, commits, limitedLog, storeHealth, roomWaits, memory, drain, spans } = this.#context;
     const now = this.#context.advanceClock();
     const sinceSys = (now - this.#lastSysAt) / 1000;
     const isSysDue = settings.sysIntervalSeconds > 0 && sinceSys >= settings.sysIntervalSeconds;
@@ -266,6 +266,7 @@ export class Broker implements BanList {
       commits.commitIdle();
     }
     storeHealth.tick();
+    roomWaits.look();
     drain.tick(this.#connections);
     memory.tick(now);
     this.view.tick();

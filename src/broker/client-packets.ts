@@ -118,7 +118,7 @@ export class ClientPackets implements PacketReceiver {
     const wantsSpan = context.looksAtAll && context.spans?.wants(message) === true;
     if (
       (context.looksAtAll && (wantsSpan || context.asksAboutAll)) ||
-      (packetId !== 0 && connection.traits.hasProperties && core.mayLackRoom(message)) ||
+      (packetId !== 0 && this.#mayLackRoom(message, session)) ||
       mayChange(pipeline, core, message.topic)
     ) {
       publishInSteps(connection, session, message, packetId, false, wantsSpan);
@@ -129,6 +129,13 @@ export class ClientPackets implements PacketReceiver {
       if (rest !== null) connection.pendingPublish.fanOut(() => rest.step());
     }
     if (message.retain && packetId === 0) this.#limitRetainedQoS0();
+  }
+
+  /** Before 5.0 it cannot be told so, and waits for queues that have limits of their own. */
+  #mayLackRoom(message: Message, session: ClientSession): boolean {
+    const { core } = this.#connection.context;
+    const isTold = this.#connection.traits.hasProperties;
+    return isTold ? core.mayLackRoom(message, session) : core.mayFillOwnLimits(message, session);
   }
 
   /** That it has come is stored with the last of it. */

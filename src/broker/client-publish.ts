@@ -5,6 +5,7 @@
 import type { Step } from '../base/scheduler.ts';
 import { encodeRefusal } from '../codec/encode.ts';
 import type { ClientSession } from '../core/client-session.ts';
+import type { WhenFull } from '../core/fan-out.ts';
 import type { Message } from '../protocol/message.ts';
 import { type PacketId, PacketType } from '../protocol/packets.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
@@ -72,8 +73,9 @@ class ClientPublish implements Publisher {
     this.#stagedBefore = connection.context.store.staged;
   }
 
-  get isRefusable(): boolean {
-    return this.#packetId !== 0 && this.asker.traits.hasProperties;
+  get whenFull(): WhenFull {
+    if (this.#packetId === 0) return 'drop';
+    return this.asker.traits.hasProperties ? 'refuse' : 'wait';
   }
 
   get isAbandoned(): boolean {

@@ -497,12 +497,13 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   #shut(why: string, options: { publishesWill: boolean; how: 'end' | 'end once stored' | 'destroy' }): void {
     if (this.isClosing) return;
-    const { store, commits, storeHealth } = this.context;
+    const { store, commits, storeHealth, roomWaits } = this.context;
     const { staged } = store;
     this.#becomeClosing(why, options.publishesWill);
     this.#framer.clear();
     this.#chargePackets();
     storeHealth.forget(this);
+    roomWaits.forget(this);
     this.#detach();
     this.#output.flush();
     if (options.how === 'destroy') this.stream.destroy();
@@ -539,6 +540,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   #giveBack(now: number): void {
     this.deadlines.clear();
     this.context.storeHealth.forget(this);
+    this.context.roomWaits.forget(this);
     this.pace?.end();
     try {
       this.#detach();

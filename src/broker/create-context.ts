@@ -36,6 +36,7 @@ import { MessageSpans, type MessageSpansOptions } from './message-spans.ts';
 import { Notes } from './notes.ts';
 import { Outgoing } from './outgoing.ts';
 import { renderVariant } from './pipeline-messages.ts';
+import { RoomWaits } from './room-waits.ts';
 import { SlowClients } from './slow-clients.ts';
 import { StoreHealth } from './store-health.ts';
 import { Timekeeper } from './timekeeper.ts';
@@ -161,6 +162,7 @@ export function createContext(
     connections,
     connectionCounts: new ConnectionCounts(),
     storeHealth,
+    roomWaits: new RoomWaits(),
     drain: new Drain(scheduler, log),
     memory,
     time,

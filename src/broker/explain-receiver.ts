@@ -3,7 +3,12 @@
 import { Pressure } from '../base/ledger.ts';
 import { plural } from '../base/plural.ts';
 import type { PipelineTrial } from '../contracts/pipeline.ts';
-import { type ClientSession, neverExpires, type SubscriptionOptions } from '../core/client-session.ts';
+import {
+  type ClientSession,
+  neverExpires,
+  type OwnQueueLimits,
+  type SubscriptionOptions,
+} from '../core/client-session.ts';
 import { isWithheld } from '../core/prepared.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
@@ -237,11 +242,25 @@ function explainDelivery(
   const counts = `${inFlight} in flight, ${queuedMessages} wait`;
   const text = `it waits in the queue, since ${waitTexts[seen.waitsFor]} (${counts})`;
   findings.depends('connection', text, waitRemedies[seen.waitsFor]);
-  explainQueue(settings.limits, seen, findings);
+  if (session.queueLimits === null) explainQueue(settings.limits, seen, findings);
+  else explainOwnQueue(session.queueLimits, seen, findings);
   if (message.expirySeconds < 0) return;
   const expiry = `it expires after ${message.expirySeconds} s of waiting (Message Expiry Interval)`;
   if (message.isExpired(core.now)) findings.stops('expiry', expiry, 'A longer Message Expiry Interval.');
   else findings.depends('expiry', expiry);
+}
+
+function explainOwnQueue(
+  { queueBytes, text }: OwnQueueLimits,
+  { room, queuedBytes }: ReturnType<BrokerContext['core']['outlook']>,
+  findings: Findings,
+): void {
+  if (room === 'free') {
+    return findings.passes('queue', `its queue has room: ${queuedBytes} of ${queueBytes} bytes`);
+  }
+  const remedy = 'Raise queue.maxBytes of the bridge, or see why its peer does not take what waits.';
+  if (room === 'displaces') findings.depends('queue', `${text}, so the oldest messages make room`, remedy);
+  else findings.stops('queue', text, remedy);
 }
 
 function explainQueue(

@@ -158,7 +158,10 @@ async function oneFor(context: BrokerContext, to: string | null, made: readonly 
   return made[0]!;
 }
 
-/** `queuePolicy: reject`, and retained messages: nobody gets a message that is refused for want of room. */
+/**
+ * `queuePolicy: reject`, queues of bridges, and retained messages: nobody gets a message that is refused for want of
+ * room.
+ */
 async function explainRoom(
   context: BrokerContext,
   { origin, isRefusable }: ExplainedPublisher,
@@ -166,7 +169,7 @@ async function explainRoom(
   findings: Findings,
 ): Promise<void> {
   const { core } = context;
-  if (!made.some((message) => core.mayLackRoom(message))) return;
+  if (!made.some((message) => core.mayLackRoom(message, origin))) return;
   for (const { topic } of made) await finished(context, core.searchRoute(topic));
   const prepared = made.map((message) => ({ message, forms: null }));
   const found: { lacking: 'queueFull' | 'retainedLimit' | null; clientId: string | null } = {
@@ -179,6 +182,11 @@ async function explainRoom(
   const { lacking, clientId } = found;
   if (lacking === null) return findings.passes('room', 'there is room for it');
   if (lacking === 'queueFull') {
+    const own = clientId === null ? null : (core.findSession(clientId)?.queueLimits ?? null);
+    if (own !== null) {
+      const what = `${own.text}: a publisher of MQTT 5 gets 0x97, an older one waits, and nobody gets it meanwhile`;
+      return findings.stops('room', what, 'See `sluice bridges list`: why the peer does not take what waits for it.');
+    }
     const whose = clientId === null ? 'a shared subscription' : JSON.stringify(clientId);
     const text = `the queue of ${whose} is full (queuePolicy: reject)`;
     if (isRefusable) findings.stops('room', `${text}: the publisher gets 0x97, and nobody gets it`, 'See its queue.');

@@ -240,6 +240,7 @@ export class Journal {
     if (reason === 'queueFull' && session !== null) {
       drop.figure = session.queue.length;
       drop.limit = session.queue.bytes;
+      drop.detail = session.queueLimits?.text ?? null;
     } else if (reason === 'expired' && message !== null && message.expiresAt !== never) {
       drop.figure = message.expiresAt;
       drop.limit = message.expirySeconds;

@@ -74,3 +74,12 @@ export function whenStoreKeepsUp(asker: Asker, then: () => void): void {
   const keepsUp = () => new Promise<void>((resolve) => storeHealth.wait(asker, resolve));
   withAnswer<void>(asker, 'store', keepsUp, undefined, () => whenStoreKeepsUp(asker, then));
 }
+
+/** Calls `then` once a queue that was full may have room, with the connection parked until that. */
+export function whenThereIsRoom(asker: Asker, then: () => void): void {
+  const { roomWaits, limitedLog } = asker.context;
+  const fields = { client: asker.clientId };
+  limitedLog.warn('waiting', fields, 'a publisher waits until the queue of a bridge has room');
+  const hasRoom = () => new Promise<void>((resolve) => roomWaits.wait(asker, resolve));
+  withAnswer<void>(asker, 'room', hasRoom, undefined, then);
+}

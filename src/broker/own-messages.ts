@@ -4,6 +4,7 @@
  */
 import { Deque } from '../base/deque.ts';
 import { followedBy, type Step } from '../base/scheduler.ts';
+import type { WhenFull } from '../core/fan-out.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
@@ -126,8 +127,8 @@ class OwnPublisher implements Publisher {
     return !this.asker.staysHere;
   }
 
-  get isRefusable(): boolean {
-    return this.#publication.mayRefuse;
+  get whenFull(): WhenFull {
+    return this.#publication.mayRefuse ? 'refuse' : 'drop';
   }
 
   /** Steps of it are left. */

@@ -11,7 +11,7 @@ import type { Prepared } from '../core/prepared.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
-import { whenStoreKeepsUp, withAnswer } from './late-answers.ts';
+import { whenStoreKeepsUp, whenThereIsRoom, withAnswer } from './late-answers.ts';
 import { isPiped, mayChange, messagesOf, opened, Preparation } from './pipeline-messages.ts';
 import type { Publisher } from './publisher.ts';
 import { TracedPublisher } from './traced-publisher.ts';
@@ -166,8 +166,13 @@ function route(publisher: Publisher, messages: readonly Prepared[]): void {
 
 /** To the sessions of this node. */
 function deliverHere(publisher: Publisher, messages: readonly Prepared[]): void {
-  const { asker, origin, isRefusable } = publisher;
-  const done = (reasonCode: number) => publisher.published(reasonCode);
-  const rest = asker.context.core.publish(messages, origin, done, { isRefusable });
+  const { asker, origin, whenFull } = publisher;
+  const done = (reasonCode: number) => {
+    if (whenFull !== 'wait' || reasonCode !== ReasonCode.QuotaExceeded) return publisher.published(reasonCode);
+    whenThereIsRoom(asker, () => {
+      if (!publisher.isAbandoned) route(publisher, messages);
+    });
+  };
+  const rest = asker.context.core.publish(messages, origin, done, { whenFull });
   if (rest !== null) publisher.work(() => rest.step());
 }

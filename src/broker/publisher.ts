@@ -1,5 +1,6 @@
 import type { Step } from '../base/scheduler.ts';
 import type { ClientSession } from '../core/client-session.ts';
+import type { WhenFull } from '../core/fan-out.ts';
 import type { RefusedBy } from './journal.ts';
 import type { Asker } from './late-answers.ts';
 
@@ -14,8 +15,8 @@ export interface Publisher {
   readonly staysHere: boolean;
   /** It is stored only while the disk keeps up. */
   readonly waitsForDisk: boolean;
-  /** It can be told that nothing was published, where there is no room for all of it. */
-  readonly isRefusable: boolean;
+  /** Whether it can be told that nothing was published, where there is no room for all of it, or asks again. */
+  readonly whenFull: WhenFull;
   /** It is gone, and does without an answer: nothing is to become of the message. */
   readonly isAbandoned: boolean;
   /** What the rules say of the message now. They may have changed since it came. */

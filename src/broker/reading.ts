@@ -15,8 +15,8 @@ import type { Output } from './output.ts';
 /** Why it is not read: bits. */
 const Pause = {
   /**
-   * Something has to happen first: a hook or the disk answers, steps of the last packet are done, its pace allows more,
-   * a refusal is due, the client's older connection or its will is done with.
+   * Something has to happen first: a hook or the disk answers, the queue of a bridge has room, steps of the last packet
+   * are done, its pace allows more, a refusal is due, the client's older connection or its will is done with.
    */
   waits: 1,
   /** Its client has used up its time of this round. */
@@ -32,7 +32,7 @@ const Pause = {
 } as const;
 
 const reasonTexts: readonly (readonly [pause: number, text: string])[] = [
-  [Pause.waits, 'a hook, a pipeline, the disk or its pace lets an earlier packet wait'],
+  [Pause.waits, 'a hook, a pipeline, the disk, the queue of a bridge or its pace lets an earlier packet wait'],
   [Pause.isEnding, 'its connection is ending'],
   [Pause.isOwedAnswers, 'it is owed as many answers as it may be (limits.receiveMaximum)'],
   [Pause.lacksMemory, 'there is no memory for the rest of its packet (limits.memoryBytes)'],

@@ -1,6 +1,7 @@
 /** Whoever publishes a message that has a span, which hears what becomes of it before them. */
 import type { Step } from '../base/scheduler.ts';
 import type { ClientSession } from '../core/client-session.ts';
+import type { WhenFull } from '../core/fan-out.ts';
 import type { RefusedBy } from './journal.ts';
 import type { Asker } from './late-answers.ts';
 import type { PublishSpan } from './message-spans.ts';
@@ -35,8 +36,8 @@ export class TracedPublisher implements Publisher {
     return this.#publisher.waitsForDisk;
   }
 
-  get isRefusable(): boolean {
-    return this.#publisher.isRefusable;
+  get whenFull(): WhenFull {
+    return this.#publisher.whenFull;
   }
 
   get isAbandoned(): boolean {

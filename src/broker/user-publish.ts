@@ -47,7 +47,7 @@ function refusalOf(context: BrokerContext, user: User, message: Message): [code:
 
 /** There is no connection that a bug on the way could cost: the message is refused. */
 class UserPublisher extends AbsentPublisher {
-  readonly isRefusable = true;
+  readonly whenFull = 'refuse';
   readonly origin = null;
   readonly #user: User;
   readonly #message: Message;

@@ -17,7 +17,7 @@ export function publishWill(context: BrokerContext, message: Message, will: Pend
 
 /** Its client is gone, so it pays itself for a bug on the way: it is refused. */
 class WillPublisher extends AbsentPublisher {
-  readonly isRefusable = false;
+  readonly whenFull = 'drop';
   readonly #message: Message;
   readonly #will: PendingWill;
   readonly #done: () => void;

@@ -6,7 +6,7 @@ import type { DeepReadonly } from '../base/freeze.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { findLoop } from './bridge-loops.ts';
 import type { PeerAddress } from './transport.ts';
-import { milliseconds, qos, seconds, secret, text, whole } from './values.ts';
+import { bytes, milliseconds, qos, seconds, secret, text, whole } from './values.ts';
 
 type Issues = z.core.$RefinementCtx;
 
@@ -155,6 +155,24 @@ export const bridge = z
       .min(1)
       .max(1_000)
       .describe('what goes over it; of those that match a topic, the first. Required'),
+    queue: z
+      .strictObject({
+        maxBytes: bytes(1)
+          .default(1_073_741_824)
+          .describe('messages that wait for the peer: their payloads, properties and topics, on disk'),
+        maxAgeSeconds: seconds(0, 0xffffffff)
+          .default(0)
+          .describe('a message that has waited for so long is dropped (`tooOld`). 0: none is'),
+        whenFull: z
+          .enum(['refuse', 'drop-oldest'])
+          .default('refuse')
+          .describe(
+            '`refuse`: publishers of QoS 1 and 2 get 0x97, and those before MQTT 5 wait, until there is room. ' +
+              '`drop-oldest`: the oldest makes room',
+          ),
+      })
+      .prefault({})
+      .describe('what waits while the peer is away or slow'),
     maxInflight: whole(1, 65_535)
       .default(100)
       .describe('QoS 1 and 2 messages in flight to the peer; its Receive Maximum lowers it, and `limits.inflight`'),

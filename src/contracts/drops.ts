@@ -20,7 +20,9 @@ export const dropReasonTexts = {
   queueFull: {
     kind: 'dropped',
     what: "the client's queue is full; with `queuePolicy: drop-oldest` this message made room for a newer one",
-    advice: 'acknowledge faster, more receivers, or a larger `limits.queueMessages` and `limits.queueBytes`',
+    advice:
+      'acknowledge faster, more receivers, or a larger `limits.queueMessages` and `limits.queueBytes`; of a bridge, ' +
+      'its `queue.maxBytes`',
   },
   expired: {
     kind: 'dropped',
@@ -66,6 +68,11 @@ export const dropReasonTexts = {
     kind: 'dropped',
     what: "an operator emptied the client's queue, where it waited",
     advice: 'ask who gave the command `queue purge`: the audit log says',
+  },
+  tooOld: {
+    kind: 'dropped',
+    what: 'it waited longer for the peer of a bridge than the bridge keeps messages',
+    advice: 'a larger `queue.maxAgeSeconds` of the bridge; `sluice bridges list` says why it does not take them',
   },
   pipelineDropped: {
     kind: 'dropped',
@@ -129,7 +136,7 @@ export const dropReasonTexts = {
   },
   noRoom: {
     kind: 'refused',
-    what: 'there is no room for all of it (`queuePolicy: reject`, or retained messages)',
+    what: 'there is no room for all of it (`queuePolicy: reject`, the queue of a bridge, or retained messages)',
     advice: 'see the entry `queueFull` or `retainedLimit` just before it',
   },
   memoryFull: {

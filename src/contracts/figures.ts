@@ -15,6 +15,7 @@ const droppedReasons = [
   'willRefused',
   'pipelineFailed',
   'purged',
+  'tooOld',
 ] as const;
 
 export const figureNames = [

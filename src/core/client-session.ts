@@ -4,6 +4,7 @@
 import type { Account } from '../base/ledger.ts';
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { Limits } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId, QoS } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
@@ -34,6 +35,12 @@ export interface SubscriptionOptions {
   readonly subscriberClass: string | null;
 }
 
+/** Limits of the queue of one session, in place of those of the broker. */
+export interface OwnQueueLimits extends Pick<Limits, 'queueMessages' | 'queueBytes' | 'queuePolicy'> {
+  /** What reached them, in words, for reports of drops. */
+  readonly text: string;
+}
+
 /** What the broker knows of one client, connected or not. [MQTT5 4.1] */
 export interface ClientSession {
   readonly clientId: string;
@@ -61,8 +68,12 @@ export interface ClientSession {
   readonly window: { readonly count: number; readonly distantId: PacketId };
   /** Messages with numbers up to this one may have been sent to it, in this run of the broker or an earlier one. */
   readonly sentUpTo: number;
+  /** The number of the message that was stored for it last, in this run of the broker. */
+  readonly lastMessageId: number;
   /** Messages that wait for it, and what these take: see `queuedBytes`. */
   readonly queue: { readonly length: number; readonly bytes: number };
+  /** Of its queue; null: those of the broker. */
+  readonly queueLimits: OwnQueueLimits | null;
   /** The largest packet that the client takes, in bytes. */
   readonly packetBytesMax: number;
   /** When its last connection was lost, in milliseconds since the epoch; null while it has one. */

@@ -7,7 +7,7 @@ import type { RestoredState } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { ParsedFilter, Topic } from '../protocol/topic.ts';
-import type { ClientSession, SubscriptionOptions } from './client-session.ts';
+import type { ClientSession, OwnQueueLimits, SubscriptionOptions } from './client-session.ts';
 import { Publication, type PublicationOptions, type Resumable } from './fan-out.ts';
 import { handleAck } from './handlers/acknowledge.ts';
 import { answerIfResend, answerPublish, answerRefused, forgetReceived, handlePublish } from './handlers/publish.ts';
@@ -56,8 +56,8 @@ export let partsOf: (core: Core) => CoreParts;
  *    been told to `disconnect` that one.
  * 4. For each PUBLISH of a client one of these, the last two after `answerIfResend` if its QoS is 2:
  *    - `searchRoute`, with the steps that it leaves, and then `handlePublish`, which answers by itself.
- *    - `publish`, and `answerPublish` when that is done: for what hooks and pipelines have made of the message, and for
- *      a message that `mayLackRoom` and whose client can be told so.
+ *    - `publish`, and `answerPublish` when that is done: for what hooks and pipelines have made of the message, for a
+ *      message that `mayLackRoom` and whose client can be told so, and for one that `mayFillOwnLimits`.
  *    - `answerRefused`, where quotas, rules or hooks do not allow it.
  * 5. `handleAck` for PUBACK, PUBREC, PUBREL and PUBCOMP. `subscribe` for each filter of a SUBSCRIBE, the SUBACK once
  *    what was staged is durable, and then `beginReplays`. `unsubscribe` for each filter of an UNSUBSCRIBE.
@@ -181,6 +181,16 @@ export class Core {
     return this.#parts.delivering.purge(own(session), most);
   }
 
+  /** From now on its queue has limits of its own; null: those of the broker. */
+  limitQueue(session: ClientSession, limits: OwnQueueLimits | null): void {
+    this.#parts.distributor.limitQueue(own(session), limits);
+  }
+
+  /** Drops what waits and has a number up to this one, so many at most; returns how many these are. */
+  dropTooOld(session: ClientSession, messageId: number, most: number): number {
+    return this.#parts.delivering.purge(own(session), most, 'tooOld', messageId);
+  }
+
   /** Calls back once no will of the client is on its way; returns how to take that back. Null: none is. */
   whenWillPassed(clientId: string, callback: () => void): (() => void) | null {
     return this.#parts.wills.whenPassed(clientId, callback);
@@ -215,17 +225,17 @@ export class Core {
 
   /**
    * Publishes the messages one after the other, and calls `done` with the worst of their reason codes. `origin`: the
-   * session that they come from, for No Local. `isRefusable`: if there is no room for all of it, nothing is published,
-   * and the code is 0x97; else only what finds no room is dropped. Null: `done` has been called.
+   * session that they come from, for No Local. If nothing is published for want of room, as `whenFull` says, the code
+   * is 0x97. Null: `done` has been called.
    */
   publish(
     messages: readonly Prepared[],
     origin: ClientSession | null,
     done: (reasonCode: number) => void,
-    { isRefusable = false }: Pick<PublicationOptions, 'isRefusable'> = {},
+    { whenFull = 'drop' }: Pick<PublicationOptions, 'whenFull'> = {},
   ): Resumable | null {
     const from = origin as Session | null;
-    const publication = new Publication(this.#parts.distributor, messages, from, done, { isRefusable });
+    const publication = new Publication(this.#parts.distributor, messages, from, done, { whenFull });
     return publication.step() ? publication : null;
   }
 
@@ -235,8 +245,13 @@ export class Core {
   }
 
   /** Whether there may be no room for this message, which may be borrowed. */
-  mayLackRoom(message: Message): boolean {
-    return this.#parts.distributor.mayLackRoom(message);
+  mayLackRoom(message: Message, origin: ClientSession | null): boolean {
+    return this.#parts.distributor.mayLackRoom(message, origin as Session | null);
+  }
+
+  /** The same, only for queues with limits of their own: see `limitQueue`. */
+  mayFillOwnLimits(message: Message, origin: ClientSession | null): boolean {
+    return this.#parts.distributor.mayFillOwnLimits(message, origin as Session | null);
   }
 
   /** Whether anything of it would be stored, or remembered for its publisher. */

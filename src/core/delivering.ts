@@ -183,15 +183,19 @@ export class Delivering {
 
   /** Applies the queue's limits; false if the new message is the one to drop. */
   #hasMadeRoom(session: Session, delivery: Delivery): boolean {
-    const { limits } = this.#settings;
     const { queue } = session;
+    const limits = session.queueLimits ?? this.#settings.limits;
     const { bytes } = delivery;
     if (bytes > limits.queueBytes) {
       // Nothing that could leave would make room for it.
       this.#sink.dropped('queueFull', session, delivery.message);
       return false;
     }
-    const most = Math.max(droppedAtOnce, limits.queueMessages / goesToDropAll);
+    const { queueMessages } = limits;
+    const most =
+      queueMessages === Number.POSITIVE_INFINITY
+        ? droppedAtOnce
+        : Math.max(droppedAtOnce, queueMessages / goesToDropAll);
     for (let dropped = 0; dropped < most && !queue.hasRoomFor(bytes, limits); dropped++) {
       const oldest = this.oldest(session);
       if (oldest === null || givesWay(oldest, this.now, limits)) {
@@ -212,13 +216,13 @@ export class Delivering {
     this.#sink.dropped(reason, session, dropped);
   }
 
-  /** Drops the oldest messages that wait, so many at most; returns how many these are. */
-  purge(session: Session, most: number): number {
+  /** Drops the oldest messages that wait, up to this number and so many at most; returns how many these are. */
+  purge(session: Session, most: number, reason: DropReason = 'purged', upTo = Number.POSITIVE_INFINITY): number {
     let dropped = 0;
     for (; dropped < most; dropped++) {
       const oldest = this.oldest(session);
-      if (oldest === null) break;
-      this.#drop(session, oldest, 'purged');
+      if (oldest === null || oldest.messageId > upTo) break;
+      this.#drop(session, oldest, reason);
     }
     return dropped;
   }

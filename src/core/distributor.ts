@@ -1,11 +1,13 @@
 /**
  * Gives a message to everybody who subscribed: at once, or in steps where they are very many.
  */
-import type { SessionStore } from '../contracts/session-store.ts';
+import { queuedBytes, type SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import { matches } from '../protocol/topic.ts';
+import type { OwnQueueLimits } from './client-session.ts';
 import type { Delivering } from './delivering.ts';
 import { FanOut, type Resumable } from './fan-out.ts';
 import { JointCommit } from './joint-commit.ts';
@@ -42,6 +44,8 @@ export class Distributor {
   readonly #retention: Retention;
   /** Told of each message that is published. Null: nobody looks. */
   observer: ((message: Message) => void) | null = null;
+  /** Sessions that have queue limits of their own, and refuse what is beyond them. */
+  readonly #refusing = new Set<Session>();
 
   constructor({ settings, store, sink, router, delivering, retention, stepSizes }: DistributorOptions) {
     this.#settings = settings;
@@ -143,14 +147,56 @@ export class Distributor {
     onRefused: RoomCheckOptions['onRefused'] = (reason, session, message) =>
       this.#sink.noRoom(reason, session, message),
   ): RoomCheck {
+    const mayRetain = () => this.#retention.mayRetain(messages);
+    return this.#newCheck(messages, origin, { onRefused, mayRetain, ownLimitsOnly: false });
+  }
+
+  /** The same for a publisher that waits until there is room, which it does for queues with limits of their own. */
+  checkOwnLimits(messages: readonly Prepared[], origin: Session | null): RoomCheck {
+    return this.#newCheck(messages, origin, { onRefused: () => {}, mayRetain: () => true, ownLimitsOnly: true });
+  }
+
+  #newCheck(
+    messages: readonly Prepared[],
+    origin: Session | null,
+    rest: Pick<RoomCheckOptions, 'onRefused' | 'mayRetain' | 'ownLimitsOnly'>,
+  ): RoomCheck {
     const options: RoomCheckOptions = {
       limits: this.#settings.limits,
+      hasOwnLimits: this.#refusing.size > 0,
+      mayFill: (message) => this.mayFillOwnLimits(message, origin),
       routeOf: (topic) => this.router.route(topic),
-      mayRetain: () => this.#retention.mayRetain(messages),
       perStep: this.stepSizes.copies,
-      onRefused,
+      ...rest,
     };
     return new RoomCheck(options, messages, origin);
+  }
+
+  /** From now on the queue of this session has limits of its own; null: those of the broker. */
+  limitQueue(session: Session, limits: OwnQueueLimits | null): void {
+    session.queueLimits = limits;
+    session.queue.limitsChanged(limits ?? this.#settings.limits);
+    if (limits?.queuePolicy === 'reject') this.#refusing.add(session);
+    else this.#refusing.delete(session);
+  }
+
+  /** Of a session that has ended. */
+  forget(session: Session): void {
+    this.#refusing.delete(session);
+  }
+
+  /** Whether it is for a session whose queue has limits of its own, and no room for it. */
+  mayFillOwnLimits(message: Message, origin: Session | null): boolean {
+    if (this.#refusing.size === 0 || message.qos === 0) return false;
+    const bytes = queuedBytes(message, null);
+    for (const session of this.#refusing) {
+      const { queue, queueLimits, subscriptions } = session;
+      if (session === origin || !session.mustQueue || queue.hasRoomFor(bytes, queueLimits!)) continue;
+      for (const { qos, filter } of subscriptions.values()) {
+        if (qos > 0 && matches(filter, message.topic.name)) return true;
+      }
+    }
+    return false;
   }
 
   /** The same for whoever only asks: see `Core.lookForRoom`. */
@@ -174,9 +220,11 @@ export class Distributor {
   }
 
   /** Whether `checkRoom` may find none for this message, which may be borrowed. Nearly always it need not look. */
-  mayLackRoom(message: Message): boolean {
+  mayLackRoom(message: Message, origin: Session | null): boolean {
     return (
-      this.#settings.limits.queuePolicy === 'reject' || (message.retain && !this.#retention.surelyMayRetain(message))
+      this.#settings.limits.queuePolicy === 'reject' ||
+      this.mayFillOwnLimits(message, origin) ||
+      (message.retain && !this.#retention.surelyMayRetain(message))
     );
   }
 

@@ -65,9 +65,15 @@ export class FanOut implements Resumable {
 export interface PublicationOptions {
   /** What is left of a message before these. */
   readonly fanOut?: FanOut | null;
-  /** Where there is no room for all of it, nothing is published: see `Distributor.checkRoom`. */
-  readonly isRefusable?: boolean;
+  readonly whenFull?: WhenFull;
 }
+
+/**
+ * What becomes of messages that do not all find room. `refuse`: nothing is published; see `Distributor.checkRoom`.
+ * `wait`: the same, but only for queues with limits of their own, as the publisher asks again. `drop`: only what finds
+ * no room is dropped.
+ */
+export type WhenFull = 'refuse' | 'wait' | 'drop';
 
 /** To publish a message takes as long as so many copies of it. */
 const copiesPerMessage = 2;
@@ -94,14 +100,16 @@ export class Publication implements Resumable {
     messages: readonly Prepared[],
     origin: Session | null,
     done: (reasonCode: number) => void,
-    { fanOut = null, isRefusable = false }: PublicationOptions = {},
+    { fanOut = null, whenFull = 'drop' }: PublicationOptions = {},
   ) {
     this.#distributor = distributor;
     this.#messages = messages;
     this.#origin = origin;
     this.#done = done;
     this.#fanOut = fanOut;
-    this.#check = isRefusable ? distributor.checkRoom(messages, origin) : null;
+    if (whenFull === 'drop') this.#check = null;
+    else if (whenFull === 'refuse') this.#check = distributor.checkRoom(messages, origin);
+    else this.#check = distributor.checkOwnLimits(messages, origin);
   }
 
   /**
@@ -185,6 +193,7 @@ interface Publishing {
   readonly router: Pick<Router, 'search' | 'route'>;
   readonly stepSizes: Pick<StepSizes, 'copies' | 'storedCopies'>;
   checkRoom(messages: readonly Prepared[], origin: Session | null): RoomCheck;
+  checkOwnLimits(messages: readonly Prepared[], origin: Session | null): RoomCheck;
   newJoint(messages: readonly Message[]): JointCommit | null;
   publish(message: Message, origin: Session | null, forms: Variants | null, joint: JointCommit | null): number | FanOut;
 }

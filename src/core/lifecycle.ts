@@ -185,6 +185,7 @@ export function end(parts: CoreParts, session: Session, why: 'expired' | 'clean'
   parts.timers.cancel(session.expiryTimer);
   parts.directory.remove(session);
   parts.removeSubscriptions(session);
+  parts.distributor.forget(session);
   // First, so that what stays of the session in the store does not have the will any more.
   parts.wills.leave(session);
   leaveBacklog(parts, session);

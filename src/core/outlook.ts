@@ -40,7 +40,8 @@ export function outlook(
   subscriptionIds: readonly number[] | null,
 ): Outlook {
   const { packetBytesMax, isConnected, queue, window } = session;
-  const { limits, queueQoS0 } = settings;
+  const { queueQoS0 } = settings;
+  const limits = session.queueLimits ?? settings.limits;
   const isBounded = packetBytesMax !== Number.POSITIVE_INFINITY && isConnected;
   const bytes = queuedBytes(message, subscriptionIds);
   const waitsFor = qos > 0 ? session.waitsFor : queueQoS0 && session.queue.length > 0 ? 'queue' : null;

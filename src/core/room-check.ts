@@ -1,6 +1,6 @@
 /**
- * Whether messages that are to be published together all find room: in the queues of their receivers, with
- * `queuePolicy: reject`, and among the retained messages. What the earlier ones will take counts for the later ones.
+ * Whether messages that are to be published together all find room: in the queues of their receivers whose policy is
+ * `reject`, and among the retained messages. What the earlier ones will take counts for the later ones.
  * Nothing changes in the sessions.
  *
  * There may be very many receivers, so they are looked at in steps. What others publish in between is not seen any
@@ -28,6 +28,12 @@ function sizeFor(subscriberClass: string | null, message: Message, forms: Varian
 
 export interface RoomCheckOptions {
   readonly limits: Limits;
+  /** There are queues with limits of their own that refuse. */
+  readonly hasOwnLimits: boolean;
+  /** Whether one of them is too full for this message. */
+  readonly mayFill: (message: Message) => boolean;
+  /** Only queues that have limits of their own matter. */
+  readonly ownLimitsOnly: boolean;
   readonly routeOf: (topic: Topic) => Route;
   /** Whether all of the messages that are to be retained can be. */
   readonly mayRetain: () => boolean;
@@ -64,11 +70,11 @@ export class RoomCheck {
 
   /** Looks at some more receivers. Returns whether there is no room; null: that is not known yet. */
   step(): boolean | null {
-    const { limits, onRefused, mayRetain, perStep } = this.#options;
+    const { onRefused, mayRetain, perStep } = this.#options;
     for (let left = perStep; this.#next < this.#messages.length; this.#next++, left--) {
       if (left <= 0) return null;
       const prepared = this.#messages[this.#next]!;
-      if (limits.queuePolicy !== 'reject' || prepared.message.qos === 0) continue;
+      if (prepared.message.qos === 0 || !this.#mayRefuse(prepared)) continue;
       this.#route ??= this.#options.routeOf(prepared.message.topic);
       const { targets, groups } = this.#route;
       for (; this.#at < targets.length + groups.length; this.#at++) {
@@ -84,6 +90,13 @@ export class RoomCheck {
     if (mayRetain()) return false;
     onRefused('retainedLimit', null, this.#messages.length === 1 ? this.#messages[0]!.message : null);
     return true;
+  }
+
+  #mayRefuse({ message }: Prepared): boolean {
+    const { limits, ownLimitsOnly, hasOwnLimits, mayFill } = this.#options;
+    if (limits.queuePolicy === 'reject' && !ownLimitsOnly) return true;
+    // What the earlier ones will take is not in the queues yet.
+    return hasOwnLimits && (this.#taken !== null || mayFill(message));
   }
 
   /** False if the message would find a full queue. A class of subscribers gets it in its own form. */
@@ -107,7 +120,9 @@ export class RoomCheck {
   /** `bytes` is null where the session gets nothing. */
   #takeFor(session: Session, bytes: number | null): boolean {
     if (bytes === null) return true;
-    const { queueMessages, queueBytes } = this.#options.limits;
+    const { limits, ownLimitsOnly } = this.#options;
+    const { queueMessages, queueBytes, queuePolicy } = session.queueLimits ?? limits;
+    if (queuePolicy !== 'reject' || (ownLimitsOnly && session.queueLimits === null)) return true;
     const taken = this.#taken?.get(session) ?? { messages: 0, bytes: 0 };
     const { queue, mustQueue } = session;
     // What can be sent at once takes no room.

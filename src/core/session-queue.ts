@@ -7,14 +7,12 @@ import { assert } from '../base/assert.ts';
 import { Deque } from '../base/deque.ts';
 import { Account, Category, unlimited } from '../base/ledger.ts';
 import type { Backlog } from '../contracts/session-store.ts';
+import type { Limits } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import type { Delivery } from './delivery.ts';
 import { deliveryBytes, hold, letGo } from './footprint.ts';
 
-interface QueueLimits {
-  readonly queueMessages: number;
-  readonly queueBytes: number;
-}
+type QueueLimits = Pick<Limits, 'queueMessages' | 'queueBytes'>;
 
 const { queues } = Category;
 
@@ -135,10 +133,15 @@ export class SessionQueue {
    * What the store had at the start. What is beyond the limits goes as the client takes it, and not with the next
    * message.
    */
-  restoreSpilled({ messages, bytes }: Backlog, { queueMessages, queueBytes }: QueueLimits): void {
+  restoreSpilled({ messages, bytes }: Backlog, limits: QueueLimits): void {
     this.#addSpilled(messages, bytes);
-    this.#excess = Math.max(0, messages - queueMessages);
-    this.#excessBytes = Math.max(0, bytes - queueBytes);
+    this.limitsChanged(limits);
+  }
+
+  /** What is beyond other limits from now on goes as the client takes it, as well. */
+  limitsChanged({ queueMessages, queueBytes }: QueueLimits): void {
+    this.#excess = Math.max(0, this.length - queueMessages);
+    this.#excessBytes = Math.max(0, this.bytes - queueBytes);
   }
 
   /** It has left, and not to make room. */

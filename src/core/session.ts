@@ -14,7 +14,7 @@ import { PacketIdSet } from '../protocol/packet-id-set.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Traits } from '../protocol/traits.ts';
 import type { AckTiming } from './ack-timing.ts';
-import { type ClientSession, programPrefix, type SessionWill } from './client-session.ts';
+import { type ClientSession, type OwnQueueLimits, programPrefix, type SessionWill } from './client-session.ts';
 import { filterFootprint, filtersFootprint, hold, letGo, nameBytes, sessionBytes, willBytes } from './footprint.ts';
 import type { Replay } from './retained.ts';
 import { SendWindow } from './send-window.ts';
@@ -62,6 +62,8 @@ export class Session implements ClientSession {
   #filterBytes = 0;
   readonly window: SendWindow;
   readonly queue: SessionQueue;
+  /** Null: those of the broker. */
+  queueLimits: OwnQueueLimits | null = null;
   /** Retained messages still to be sent for new subscriptions. */
   readonly replays: Replay[] = [];
   /** A retained message is being put into the form that the client wants; what follows waits. */

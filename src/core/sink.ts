@@ -22,6 +22,7 @@ export const dropReasons = [
   'willRefused',
   'pipelineFailed',
   'purged',
+  'tooOld',
 ] as const;
 export type DropReason = (typeof dropReasons)[number];
 

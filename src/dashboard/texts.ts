@@ -146,6 +146,7 @@ export const texts = {
         'dropped.willRefused': 'Will refused',
         'dropped.pipelineFailed': 'Pipeline failed',
         'dropped.purged': 'Purged',
+        'dropped.tooOld': 'Too old for a bridge',
         'memory.packets': 'Packets',
         'memory.output': 'Output',
         'memory.queues': 'Queues',

@@ -1,7 +1,6 @@
 /** What operators ask of bridges while the broker runs, and what of it a restart finds again. */
 import { expect, test } from 'vitest';
-import type { CommandAnswer, CommandRequest, SingleName } from '../../src/contracts/commands.ts';
-import { program } from '../../src/contracts/roles.ts';
+import type { CommandRequest, SingleName } from '../../src/contracts/commands.ts';
 import { type BridgedBroker, bridgedBrokers, bridgeTo } from '../support/bridged.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { eventually } from '../unit/net/eventually.ts';
@@ -9,7 +8,7 @@ import { eventually } from '../unit/net/eventually.ts';
 const brokers = bridgedBrokers();
 
 const command = <Name extends SingleName>(broker: BridgedBroker, name: Name, request: CommandRequest<Name>) =>
-  broker.app!.commands.receive(name, request, program) as Promise<CommandAnswer<Name>>;
+  broker.command(name, request);
 const states = async (broker: BridgedBroker) =>
   (await command(broker, 'bridges list', {})).bridges.map(({ name, state, queued }) => `${name} ${state} ${queued}`);
 

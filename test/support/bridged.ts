@@ -12,6 +12,8 @@ import { freePort } from '../../scripts/ports.ts';
 import { type App, startApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
+import type { CommandAnswer, CommandRequest, SingleName } from '../../src/contracts/commands.ts';
+import { program } from '../../src/contracts/roles.ts';
 import { eventually } from '../unit/net/eventually.ts';
 
 export type BridgeInput = NonNullable<ConfigInput['bridges']>[number];
@@ -62,6 +64,10 @@ export class BridgedBroker {
   /** The bridge has its peer, and what is published there from now on comes. */
   async connected(name = 'up'): Promise<void> {
     await eventually(() => this.app?.bridges.get(name)?.isSubscribed === true);
+  }
+
+  command<Name extends SingleName>(name: Name, request: CommandRequest<Name>): Promise<CommandAnswer<Name>> {
+    return this.app!.commands.receive(name, request, program) as Promise<CommandAnswer<Name>>;
   }
 
   async stop(): Promise<void> {

@@ -184,7 +184,7 @@ export class World {
   }
 
   refuses(message: Message, origin: Session | null): boolean {
-    if (!this.core.distributor.mayLackRoom(message)) return false;
+    if (!this.core.distributor.mayLackRoom(message, origin)) return false;
     const check = this.core.distributor.checkRoom([{ message, forms: null }], origin);
     for (;;) {
       const isRefused = check.step();

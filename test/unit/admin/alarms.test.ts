@@ -120,6 +120,7 @@ function ofBroker() {
       name: string;
       state: 'stopped' | 'waiting' | 'connecting' | 'connected';
       problem: string | null;
+      fullness: number;
     }[],
     audit: { isFailing: false, waiting: 0, lost: 0 },
   };

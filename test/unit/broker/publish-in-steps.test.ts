@@ -47,7 +47,7 @@ function passing(changes: readonly MessageChange[]) {
       passesHooks: true,
       staysHere: false,
       waitsForDisk: false,
-      isRefusable: false,
+      whenFull: 'drop',
       isAbandoned: false,
       ruledCode: () => 0,
       refused: (code) => void told.push(`refused with ${code}`),

@@ -245,7 +245,7 @@ test('very many messages are published some at a time, and answered after the la
   }));
   const { staged } = world.core.store;
   const done = (code: number) => answerPublish(world.core, publisher, 1, 7, code, staged);
-  const fanOut = new Publication(world.core.distributor, messages, publisher, done, { isRefusable: true });
+  const fanOut = new Publication(world.core.distributor, messages, publisher, done, { whenFull: 'refuse' });
   expect(fanOut.step()).toBe(true);
   const gotten = () => world.told.filter((line) => line.startsWith('one gets'));
   let most = gotten().length;
@@ -276,7 +276,7 @@ describe('queuePolicy reject, where a message is for very many', () => {
       const message = Message.of(Topic.of('a'), Buffer.from('x'), { qos: 1 });
       const done = (code: number) => answerPublish(world.core, publisher, 1, 7, code, world.core.store.staged);
       const publication = new Publication(world.core.distributor, [{ message, forms: null }], publisher, done, {
-        isRefusable: true,
+        whenFull: 'refuse',
       });
       expect(publication.step()).toBe(true);
       return publication;

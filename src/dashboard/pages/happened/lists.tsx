@@ -24,6 +24,7 @@ const reasons = [
   'willRefused',
   'pipelineFailed',
   'purged',
+  'tooOld',
   'pipelineDropped',
   'pipelineHeld',
   'quarantined',

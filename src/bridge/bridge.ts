@@ -25,6 +25,7 @@ import { type Credentials, credentialsOf } from './credentials.ts';
 import { FromPeer } from './from-peer.ts';
 import { connectPacket, type Manner, mannersOf, refusesVersion } from './greeting.ts';
 import { Link } from './link.ts';
+import { LocalNotifications, remoteNotice, remoteWill } from './notifications.ts';
 import { peerLimits } from './peer-limits.ts';
 import { QueueAge } from './queue-age.ts';
 import { Series } from './series.ts';
@@ -83,6 +84,7 @@ export class Bridge {
   #whenClosed: (() => void) | null = null;
   readonly #series: Series;
   readonly #age: QueueAge;
+  readonly #notifications: LocalNotifications;
   #fromPeer: FromPeer | null = null;
   #isSluice = false;
   /** Since when it is in its state. */
@@ -102,11 +104,17 @@ export class Bridge {
     this.#timer = new Timer(() => this.#onTimer());
     this.#since = world.context.core.now;
     this.#series = new Series(world.context, settings.name, () => this.session);
+    this.#notifications = new LocalNotifications(world.context, settings);
     this.#age = new QueueAge(world.context, settings.name, settings.queue.maxAgeSeconds, () => this.session);
   }
 
   get name(): string {
     return this.settings.name;
+  }
+
+  /** As the peer knows it. */
+  get clientId(): string {
+    return this.settings.clientId ?? `${this.#series.brokerId}.${this.name}`;
   }
 
   get state(): BridgeState {
@@ -139,12 +147,14 @@ export class Bridge {
   begin(isPaused: boolean): void {
     this.#subscribeHere();
     this.#age.begin();
+    this.#tell();
     if (this.settings.start === 'automatic' && !isPaused) this.resume();
   }
 
   /** Its session ends, with what waits there. Returns how many messages these are. */
   remove(): number {
     const { session } = this;
+    this.#notifications.forget();
     this.#series.forget();
     this.#age.forget();
     this.#world.context.notes.delete(filtersNote(this.name));
@@ -258,6 +268,11 @@ export class Bridge {
     this.#stop();
     this.#link?.end(why);
     this.#problem = null;
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#notifications.tell(this.view());
   }
 
   /** Loses the link, as if the network had: it connects again. */
@@ -332,9 +347,10 @@ export class Bridge {
 
   #greet(link: Link, credentials: Credentials): Link {
     this.#link = link;
-    const { clientId = `${this.#series.brokerId}.${this.name}` } = this.settings;
+    const { clientId } = this;
     const { limits } = this.#world.context.settings;
-    const who = { ...credentials, clientId, userProperties: this.#series.greeting(this.settings.maxInflight) };
+    const userProperties = this.#series.greeting(this.settings.maxInflight);
+    const who = { ...credentials, clientId, userProperties, will: remoteWill(this.settings, clientId) };
     link.guard(() => link.send(connectPacket(this.settings, this.#manners[this.#manner]!, who, limits)));
     return link;
   }
@@ -358,6 +374,7 @@ export class Bridge {
       name: this.name,
       traits: traitsOf[version],
       out: this.#out,
+      farewell: remoteNotice(this.settings, this.clientId, false),
       unsendable: (message, why) => this.#keepForOperator(message, 'out', why),
       onEnd: (link, why) => this.#ended(link, why),
     };
@@ -448,6 +465,9 @@ export class Bridge {
     const { label } = link.traits;
     const fields = { bridge: this.name, peer: link.identity.listener, version: label, sessionPresent };
     context.limitedLog.info('bridge', fields, 'bridge connected');
+    this.#tell();
+    const notice = remoteNotice(this.settings, this.clientId, true);
+    if (notice !== null) link.tell(notice);
     this.#subscribeThere(link, sessionPresent);
     context.core.ready(session);
   }
@@ -500,6 +520,7 @@ export class Bridge {
     this.#problem = why;
     const fields = { bridge: this.name, seconds: Math.round(ms / 100) / 10, why };
     this.#world.context.limitedLog.warn('bridge', fields, 'bridge not connected');
+    this.#tell();
     this.#setTimer(ms);
   }
 

@@ -3,7 +3,7 @@
  */
 import type { BridgeSettings } from '../contracts/bridge-settings.ts';
 import type { Limits } from '../contracts/settings.ts';
-import type { ConnectPacket, UserProperties } from '../protocol/packets.ts';
+import type { ConnectPacket, UserProperties, Will } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { type ProtocolVersion, traitsOf } from '../protocol/traits.ts';
 import type { Credentials } from './credentials.ts';
@@ -36,7 +36,7 @@ export const refusesVersion = (reasonCode: number) =>
 export function connectPacket(
   settings: BridgeSettings,
   { version, isBridge }: Manner,
-  who: Credentials & { readonly clientId: string; readonly userProperties: UserProperties },
+  who: Credentials & { readonly clientId: string; readonly userProperties: UserProperties; readonly will: Will | null },
   limits: Limits,
 ): ConnectPacket {
   const { cleanStart, keepAliveSeconds, sessionExpirySeconds } = settings;
@@ -49,6 +49,7 @@ export function connectPacket(
     properties: {},
   };
   if (isBridge) packet.isBridge = true;
+  if (who.will !== null) packet.will = who.will;
   if (who.username !== null) packet.username = who.username;
   if (who.password !== null) packet.password = who.password;
   if (!traitsOf[version].hasProperties) return packet;

@@ -14,7 +14,7 @@ import { Output } from '../broker/output.ts';
 import { PendingPublish } from '../broker/pending-publish.ts';
 import { type Readable, Reading } from '../broker/reading.ts';
 import { ackBytes, encodeAck } from '../codec/encode.ts';
-import { encodeRequest, pingreq } from '../codec/encode-client.ts';
+import { encodeNotice, encodeRequest, pingreq } from '../codec/encode-client.ts';
 import { Framer, type PacketDecoder } from '../codec/framer.ts';
 import { copyBytes, type PublishHeader } from '../codec/publish.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
@@ -40,6 +40,8 @@ export interface LinkOptions {
   readonly out: TopicMap;
   /** It can never be sent: it is kept for the operator. */
   readonly unsendable: (message: Message, why: string) => void;
+  /** What the peer is told before a DISCONNECT, instead of its will. */
+  readonly farewell: { readonly topic: string; readonly payload: Buffer } | null;
   /** It has begun to end. Called once. */
   readonly onEnd: (link: Link, why: string) => void;
 }
@@ -220,6 +222,12 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
     this.#sendBytes(encodeRequest(packet, this.traits.version));
   }
 
+  /** A message of the bridge itself, of QoS 0. */
+  tell(notice: { readonly topic: string; readonly payload: Buffer }): void {
+    const retain = this.limits.retainAvailable;
+    this.#sendBytes(encodeNotice({ ...notice, retain }, this.traits.version));
+  }
+
   #sendBytes(bytes: Buffer): void {
     const chunk = this.#output.reserve(bytes.length);
     this.#output.length = copyBytes(bytes, 0, bytes.length, chunk, this.#output.length);
@@ -316,6 +324,9 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
   /** Says goodbye, writes what was gathered, and closes. */
   end(why: string, reasonCode: number = ReasonCode.NormalDisconnection): void {
     if (this.isClosing) return;
+    // A DISCONNECT takes the will back. [MQTT5 3.14.4-3]
+    const { farewell } = this.#options;
+    if (this.session !== null && farewell !== null) this.tell(farewell);
     if (this.session !== null) this.send({ cmd: 'disconnect', reasonCode, properties: {} });
     this.#shut(why, 'end');
   }

@@ -31,6 +31,15 @@ export function encodeRequest(packet: ControlPacket, version: ProtocolVersion): 
   }
 }
 
+/** A PUBLISH of QoS 0 that no session has: what the client itself has to tell. */
+export function encodeNotice(
+  { topic, payload, retain }: { readonly topic: string; readonly payload: Buffer; readonly retain: boolean },
+  version: ProtocolVersion,
+): Buffer {
+  const properties = traitsOf[version].hasProperties ? withLength(nothing) : nothing;
+  return framed((PacketType.publish << 4) | (retain ? 1 : 0), [text(topic), properties, payload]);
+}
+
 function encodeConnect(packet: ConnectPacket, properties: Buffer): Buffer[] {
   const { protocolVersion, will, username, password } = packet;
   const willFlags = will === undefined ? 0 : 4 | (will.qos << 3) | (will.retain ? 0x20 : 0);

@@ -6,7 +6,7 @@ import type { DeepReadonly } from '../base/freeze.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { findLoop } from './bridge-loops.ts';
 import type { PeerAddress } from './transport.ts';
-import { bytes, milliseconds, qos, seconds, secret, text, whole } from './values.ts';
+import { bytes, milliseconds, qos, seconds, secret, text, topicName, whole } from './values.ts';
 
 type Issues = z.core.$RefinementCtx;
 
@@ -173,12 +173,31 @@ export const bridge = z
       })
       .prefault({})
       .describe('what waits while the peer is away or slow'),
+    notifications: z
+      .strictObject({
+        local: z
+          .boolean()
+          .default(true)
+          .describe('`1` or `0`, retained, in `$SYS/broker/connection/{name}/state` here, and more in `…/details`'),
+        remote: z
+          .boolean()
+          .default(false)
+          .describe('`1` or `0`, retained, at the peer, which has a will for that: it is told also of a lost link'),
+        remoteTopic: topicName
+          .optional()
+          .describe('topic there; without it `$SYS/broker/connection/{clientId}/state`, which not every peer allows'),
+      })
+      .prefault({})
+      .describe('who is told whether the bridge is connected'),
     maxInflight: whole(1, 65_535)
       .default(100)
       .describe('QoS 1 and 2 messages in flight to the peer; its Receive Maximum lowers it, and `limits.inflight`'),
   })
   .superRefine((settings, context) => {
-    const { addresses, tls, reconnect } = settings;
+    const { addresses, tls, reconnect, notifications } = settings;
+    if (notifications.remoteTopic !== undefined && !notifications.remote) {
+      refuse(context, ['notifications', 'remoteTopic'], 'it only with remote: true');
+    }
     const isSecure = (url: string) => /^(mqtts|wss):/.test(url);
     if (tls !== undefined && !addresses.some(isSecure)) refuse(context, ['tls'], 'it only for mqtts:// and wss://');
     if (reconnect.maximumMs < reconnect.minimumMs) {

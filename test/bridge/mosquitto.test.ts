@@ -77,6 +77,22 @@ describe.skipIf(!hasMosquitto)('Mosquitto', () => {
     });
   }
 
+  test('has the state of a bridge that tells it, also once the link is lost', async () => {
+    const { port } = await mosquitto();
+    const there = await WireClient.connect(port, { version: 5 });
+    await there.subscribe('$SYS/broker/connection/site7/state', { qos: 0 });
+    const topics = [{ filter: 'up/#' }];
+    const edge = await brokers.start({
+      bridges: [bridgeTo(port, { topics, clientId: 'site7', notifications: { remote: true } })],
+    });
+    expect(textOf(await there.next('publish'))).toMatch(/ 1 0$/);
+
+    await edge.app!.bridges.get('up')!.cut();
+
+    expect(textOf(await there.next('publish'))).toMatch(/ 0 0$/);
+    expect(textOf(await there.next('publish'))).toMatch(/ 1 0$/);
+  });
+
   test('as the bridge, gets nothing back that it brought, and RETAIN as it was published', async () => {
     const broker = await brokers.start();
     const { port } = await mosquitto(

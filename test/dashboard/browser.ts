@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, vi } from 'vitest';
-import { silentLog } from '../../src/contracts/log.ts';
 import { type ConfigInput, createBroker, type SluiceBroker } from '../../src/index.ts';
 import { buildDashboard } from '../support/build.ts';
 
@@ -49,16 +48,14 @@ export function dashboard(config: ConfigInput = {}): Dashboard {
   const faults: string[] = [];
 
   const start = async () => {
-    const info = (fields: object, message?: string) => {
-      if (message === 'the HTTP API listens') ({ url } = fields as { url: string });
-    };
     const admin = { listeners: [{ port: adminPort }], ...config.admin };
     const listeners = [{ kind: 'tcp' as const, port: mqttPort }];
     const store = { kind: 'level' as const, directory: join(directory, 'data') };
-    sluice = await createBroker({
-      config: { listeners, store, ...config, admin },
-      log: { ...silentLog, info },
-    });
+    const log = config.log ?? { file: join(directory, 'log') };
+    const audit = config.audit ?? { file: join(directory, 'audit') };
+    sluice = await createBroker({ config: { listeners, store, ...config, admin, log, audit } });
+    const { listeners: all } = await sluice.command('listeners list', {});
+    ({ url } = all.find(({ protocol }) => protocol === 'http')!);
     mqttPort = sluice.listeners[0]!.port;
     adminPort = Number(new URL(url).port);
   };

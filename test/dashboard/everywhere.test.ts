@@ -23,6 +23,10 @@ const places = {
   'retained messages': '#/retained',
   'a retained message': '#/retained?topic=plant/kept',
   'the console': '#/console?topic=plant/1&filter=plant/%23',
+  alarms: '#/logs',
+  'the log': '#/logs?tab=log',
+  'the audit log': '#/logs?tab=audit',
+  'the audit log of the past': '#/logs?tab=audit&when=past',
   'no page': '#/nowhere',
 } as const;
 

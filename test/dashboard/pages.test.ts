@@ -118,6 +118,22 @@ describeInBrowser('the dashboard', () => {
     expect(await events.nth(1).textContent()).toContain('news/#');
   });
 
+  test('what a client did not get is told in words', async () => {
+    const away = await broker.connect('purged', ['news/#']);
+    await away.endAsync();
+    const publisher = await broker.connect('publisher');
+    await publisher.publishAsync('news/1', 'x', { qos: 1 });
+    await broker.sluice.command('queue purge', { clientId: 'purged' });
+    const page = await broker.open('#/clients/purged');
+    const events = page.getByRole('list', { name: 'What happened to this client' }).getByRole('listitem');
+    await eventually(() => events.allTextContents()).toContainEqual(
+      expect.stringMatching(/Did not get\s*Queue emptied/),
+    );
+    await page.goto(`${broker.url}#/happened?tab=drops&client=purged`);
+    await page.getByRole('combobox', { name: 'Reason' }).selectOption('Queue emptied');
+    await page.getByRole('cell', { name: 'Queue emptied' }).waitFor();
+  });
+
   test('a trace shows what happens with a client, packet by packet, until it is ended', async () => {
     const traced = await broker.connect('traced', ['trace/#']);
     const page = await broker.open('#/clients/traced?tab=trace');

@@ -12,11 +12,15 @@ export interface PageEntry {
   readonly title: string;
   /** Of the entry in the navigation; without one, other pages lead there. */
   readonly icon?: IconName;
+  /** Under which heading the entry stands; absent: above all of them. */
+  readonly group?: Group;
   /** Commands of which whoever may give none does not see the page. */
   readonly needs: readonly CommandName[];
   // biome-ignore lint/suspicious/noExplicitAny: the router gives a page what is in its path
   readonly page: any;
 }
+
+export type Group = keyof typeof texts.groups;
 
 const { titles } = texts;
 
@@ -32,6 +36,7 @@ export const pages: readonly PageEntry[] = [
     path: '/clients',
     title: titles.clients,
     icon: 'clients',
+    group: 'messages',
     needs: ['clients list'],
     page: lazy(() => loaded(() => import('../pages/clients/clients.tsx')).then(({ Clients }) => Clients)),
   },
@@ -45,20 +50,15 @@ export const pages: readonly PageEntry[] = [
     path: '/topics',
     title: titles.topics,
     icon: 'topics',
+    group: 'messages',
     needs: ['topics watch'],
     page: lazy(() => loaded(() => import('../pages/topics/topics.tsx')).then(({ Topics }) => Topics)),
-  },
-  {
-    path: '/happened',
-    title: titles.happened,
-    icon: 'search',
-    needs: ['explain', 'drops list'],
-    page: lazy(() => loaded(() => import('../pages/happened/happened.tsx')).then(({ Happened }) => Happened)),
   },
   {
     path: '/retained',
     title: titles.retained,
     icon: 'retained',
+    group: 'messages',
     needs: ['retained list'],
     page: lazy(() => loaded(() => import('../pages/retained/retained.tsx')).then(({ Retained }) => Retained)),
   },
@@ -66,8 +66,25 @@ export const pages: readonly PageEntry[] = [
     path: '/console',
     title: titles.console,
     icon: 'console',
+    group: 'messages',
     needs: ['publish', 'messages stream'],
     page: lazy(() => loaded(() => import('../pages/console/console.tsx')).then(({ Console }) => Console)),
+  },
+  {
+    path: '/happened',
+    title: titles.happened,
+    icon: 'search',
+    group: 'faults',
+    needs: ['explain', 'drops list'],
+    page: lazy(() => loaded(() => import('../pages/happened/happened.tsx')).then(({ Happened }) => Happened)),
+  },
+  {
+    path: '/logs',
+    title: titles.logs,
+    icon: 'alarms',
+    group: 'faults',
+    needs: ['alarms list', 'log tail', 'audit tail'],
+    page: lazy(() => loaded(() => import('../pages/logs/logs.tsx')).then(({ Logs }) => Logs)),
   },
 ];
 

@@ -1,5 +1,6 @@
 /** The frame of every page: where one can go, who one is, light or dark. */
 
+import { Fragment } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ErrorBoundary } from 'preact-iso/lazy';
 import { Route, Router } from 'preact-iso/router';
@@ -11,7 +12,7 @@ import { Popover } from '../parts/popover.tsx';
 import { Empty } from '../parts/states.tsx';
 import { texts } from '../texts.ts';
 import { address } from './address.tsx';
-import { entryAt, type PageEntry, pages } from './navigation.ts';
+import { entryAt, type Group, type PageEntry, pages } from './navigation.ts';
 import { type Theme, theme, themes } from './theme.ts';
 
 const { shell: text } = texts;
@@ -71,23 +72,36 @@ export function Shell() {
 }
 
 function Navigation({ path }: { readonly path: string }) {
-  const isAt = (link: string) => (link === '/' ? path === '/' : path === link || path.startsWith(`${link}/`));
+  const groups = [undefined, ...(Object.keys(texts.groups) as Group[])];
   return (
     <nav class="navigation" id="navigation" aria-label={text.navigation}>
-      <ul>
-        {pages.map((page) => {
-          if (page.icon === undefined || !maySee(page)) return null;
-          return (
-            <li key={page.path}>
-              <a href={`#${page.path}`} aria-current={isAt(page.path) ? 'page' : undefined}>
-                <Icon name={page.icon} />
-                {page.title}
-              </a>
-            </li>
-          );
-        })}
-      </ul>
+      {groups.map((group) => {
+        const entries = pages.filter((page) => page.icon !== undefined && page.group === group && maySee(page));
+        if (entries.length === 0) return null;
+        return (
+          <Fragment key={group}>
+            {group !== undefined && <h2>{texts.groups[group]}</h2>}
+            <Entries entries={entries} path={path} />
+          </Fragment>
+        );
+      })}
     </nav>
+  );
+}
+
+function Entries({ entries, path }: { readonly entries: readonly PageEntry[]; readonly path: string }) {
+  const isAt = (link: string) => (link === '/' ? path === '/' : path === link || path.startsWith(`${link}/`));
+  return (
+    <ul>
+      {entries.map((page) => (
+        <li key={page.path}>
+          <a href={`#${page.path}`} aria-current={isAt(page.path) ? 'page' : undefined}>
+            <Icon name={page.icon!} />
+            {page.title}
+          </a>
+        </li>
+      ))}
+    </ul>
   );
 }
 

@@ -11,6 +11,7 @@ import { mayCall } from '../api/rights.ts';
 import { texts } from '../texts.ts';
 import { CommandLine } from './command-line.tsx';
 import { Dialog } from './dialog.tsx';
+import { Problem } from './states.tsx';
 import { tellDone, tellFailed } from './toasts.tsx';
 
 interface ActionProps<Name extends CommandName> {
@@ -21,9 +22,13 @@ interface ActionProps<Name extends CommandName> {
   readonly confirm?: {
     readonly title: string;
     readonly text: ComponentChildren;
-    /** More to choose, whose values are in `request`. */
+    /** More to choose or to fill in, whose values are in `request`. */
     readonly options?: ComponentChildren;
+    /** Of the button that does it; default: `label`. */
+    readonly submit?: string;
   };
+  /** What of the request the command line shows; default: all of it. */
+  readonly shown?: Partial<RequestOf<Name>>;
   readonly isDangerous?: boolean;
   /** For the toast: what it did. */
   readonly done: (answer: AnswerOf<Name>) => string;
@@ -31,11 +36,12 @@ interface ActionProps<Name extends CommandName> {
 }
 
 export function Action<Name extends CommandName>(props: ActionProps<Name>) {
-  const { label, command, request, confirm, isDangerous = false, done, onDone } = props;
+  const { label, command, request, confirm, isDangerous = false, shown = request, done, onDone } = props;
   const [isAsking, setAsking] = useState(false);
   const [isBusy, setBusy] = useState(false);
+  const [error, setError] = useState<Error | null>(null);
   const may = mayCall(command);
-  const line = commandLineOf(command, request as Record<string, unknown>);
+  const line = commandLineOf(command, shown as Record<string, unknown>);
   const give = async () => {
     setBusy(true);
     try {
@@ -43,12 +49,17 @@ export function Action<Name extends CommandName>(props: ActionProps<Name>) {
       setAsking(false);
       tellDone(done(answer), line);
       onDone?.(answer);
-    } catch (error) {
-      setAsking(false);
-      tellFailed(error as Error);
+    } catch (failure) {
+      // In the dialog, where it can be mended.
+      if (confirm === undefined) tellFailed(failure as Error);
+      else setError(failure as Error);
     } finally {
       setBusy(false);
     }
+  };
+  const open = () => {
+    setError(null);
+    setAsking(true);
   };
   const kind = isDangerous ? 'button danger' : 'button';
   const needs = texts.action.needs(operations[command].role, operations[command].area);
@@ -59,7 +70,7 @@ export function Action<Name extends CommandName>(props: ActionProps<Name>) {
         class={kind}
         disabled={!may || isBusy}
         title={may ? line : needs}
-        onClick={() => (confirm === undefined ? void give() : setAsking(true))}
+        onClick={() => (confirm === undefined ? void give() : open())}
       >
         {label}
       </button>
@@ -67,24 +78,21 @@ export function Action<Name extends CommandName>(props: ActionProps<Name>) {
         <Dialog
           title={confirm.title}
           onClose={() => setAsking(false)}
+          onSubmit={give}
           actions={
             <>
               <button type="button" class="button" onClick={() => setAsking(false)}>
                 {texts.action.cancel}
               </button>
-              <button
-                type="button"
-                class={isDangerous ? 'button danger filled' : 'button filled'}
-                disabled={isBusy}
-                onClick={give}
-              >
-                {label}
+              <button type="submit" class={isDangerous ? 'button danger filled' : 'button filled'} disabled={isBusy}>
+                {confirm.submit ?? label}
               </button>
             </>
           }
         >
           {confirm.text}
           {confirm.options}
+          {error !== null && <Problem error={error} />}
           <p class="hint">{texts.action.sameAs}</p>
           <CommandLine command={line} />
         </Dialog>

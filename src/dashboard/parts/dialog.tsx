@@ -7,11 +7,13 @@ interface DialogProps {
   /** Also by Escape. */
   readonly onClose: () => void;
   readonly children: ComponentChildren;
-  /** Buttons, the one that does nothing first: it has the focus. */
+  /** Buttons, the one that does nothing first: where there is nothing to fill in, it has the focus. */
   readonly actions: ComponentChildren;
+  /** By a button that submits, or Enter, once what is to be filled in is. */
+  readonly onSubmit: () => void;
 }
 
-export function Dialog({ title, onClose, children, actions }: DialogProps) {
+export function Dialog({ title, onClose, children, actions, onSubmit }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
@@ -20,11 +22,17 @@ export function Dialog({ title, onClose, children, actions }: DialogProps) {
     // Whoever opened it goes on where they were.
     return () => (opener as HTMLElement | null)?.focus?.();
   }, []);
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    onSubmit();
+  };
   return (
     <dialog ref={dialog} class="dialog" aria-labelledby={id} onClose={onClose}>
       <h2 id={id}>{title}</h2>
-      <div class="dialog-body">{children}</div>
-      <div class="dialog-actions">{actions}</div>
+      <form onSubmit={submit}>
+        <div class="dialog-body">{children}</div>
+        <div class="dialog-actions">{actions}</div>
+      </form>
     </dialog>
   );
 }

@@ -34,3 +34,16 @@ export function visible(text: string): string {
     return `‹${code.toString(16).toUpperCase().padStart(4, '0')}›`;
   });
 }
+
+const pairsMost = 2_000;
+
+/** Names and values as `sluice trace` writes them. */
+export function pairs(fields: Readonly<Record<string, unknown>>): string {
+  // What is not so need not be said.
+  const said = Object.entries(fields).filter(([, value]) => value !== false && value !== null);
+  const written = said.map(([name, value]) => {
+    const isPlain = typeof value === 'string' && /^[\w/.:+#$-]+$/.test(value);
+    return `${name}=${isPlain ? value : JSON.stringify(value)}`;
+  });
+  return visible(cut(written.join('  '), pairsMost));
+}

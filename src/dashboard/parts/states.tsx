@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { AwayError, ProblemError } from '../api/problem.ts';
 import { texts } from '../texts.ts';
+import { cut, visible } from './name.tsx';
 
 export function Loading({ what = texts.states.loading }: { readonly what?: string }) {
   return (
@@ -45,6 +46,16 @@ export function Failed({ error, again }: FailedProps) {
         </button>
       )}
     </div>
+  );
+}
+
+/** The same beside what was tried. */
+export function Problem({ error }: { readonly error: Error }) {
+  const { detail, remedy } = explain(error);
+  return (
+    <p class="error wrap" role="alert">
+      {visible(cut(`${detail} ${remedy}`.trim(), 1_000))}
+    </p>
   );
 }
 

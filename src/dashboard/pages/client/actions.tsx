@@ -4,6 +4,7 @@ import type { AnswerOf } from '../../api/client.ts';
 import { goTo } from '../../app/address.tsx';
 import { number } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
+import { CheckField } from '../../parts/fields.tsx';
 import { cut, Name, visible } from '../../parts/name.tsx';
 import { texts } from '../../texts.ts';
 
@@ -35,14 +36,7 @@ export function ClientActions({ client, onDone }: ClientActionsProps) {
               </>
             ),
             options: client.hasWill && (
-              <label>
-                <input
-                  type="checkbox"
-                  checked={publishWill}
-                  onChange={({ currentTarget }) => setPublishWill(currentTarget.checked)}
-                />
-                {text.disconnect.publishWill}
-              </label>
+              <CheckField label={text.disconnect.publishWill} checked={publishWill} onChange={setPublishWill} />
             ),
           }}
           done={({ wasConnected }) => (wasConnected ? text.disconnect.done(name) : text.disconnect.wasAway(name))}

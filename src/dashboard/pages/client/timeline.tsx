@@ -1,9 +1,12 @@
 /** What happened to this client lately: how it came and went, what it was refused, what it did not get. */
 import type { AnswerOf } from '../../api/client.ts';
 import { useAnswer } from '../../app/queries.ts';
-import { exactTime, number, time } from '../../format.ts';
+import { number, time } from '../../format.ts';
+import { Answered } from '../../parts/answered.tsx';
+import { Moment } from '../../parts/moment.tsx';
 import { Name } from '../../parts/name.tsx';
-import { Empty, Failed, Loading } from '../../parts/states.tsx';
+import { reasonText } from '../../parts/reason.ts';
+import { Empty } from '../../parts/states.tsx';
 import { texts } from '../../texts.ts';
 
 const { timeline: text } = texts.client;
@@ -12,16 +15,17 @@ const everyMs = 5_000;
 type TimelineEvent = AnswerOf<'clients timeline'>['items'][number];
 
 export function ClientTimeline({ clientId }: { readonly clientId: string }) {
-  const { answer, error, ask } = useAnswer('clients timeline', { clientId }, { everyMs });
-  if (answer === undefined) return error === null ? <Loading /> : <Failed error={error} again={ask} />;
-  if (answer.items.length === 0) return <Empty title={text.none}>{text.noneMeans}</Empty>;
+  const asked = useAnswer('clients timeline', { clientId }, { everyMs });
+  return <Answered of={asked}>{({ items }) => <Events events={items} />}</Answered>;
+}
+
+function Events({ events }: { readonly events: readonly TimelineEvent[] }) {
+  if (events.length === 0) return <Empty title={text.none}>{text.noneMeans}</Empty>;
   return (
     <ol class="events" aria-label={text.title}>
-      {answer.items.map((each) => (
+      {events.map((each) => (
         <li key={`${each.event} ${each.time} ${each.topic}`} class={`event ${kinds[each.event]}`}>
-          <time dateTime={new Date(each.lastTime).toISOString()} title={exactTime(each.lastTime)}>
-            {time(each.lastTime)}
-          </time>
+          <Moment at={each.lastTime} />
           <strong>{text.events[each.event]}</strong>
           <div>
             <Details event={each} />
@@ -32,10 +36,10 @@ export function ClientTimeline({ clientId }: { readonly clientId: string }) {
   );
 }
 
-function Details({ event: { detail, topic, address, count, time: first } }: { readonly event: TimelineEvent }) {
+function Details({ event: { event, detail, topic, address, count, time: first } }: { readonly event: TimelineEvent }) {
   return (
     <>
-      {detail !== '' && <Name text={detail} most={500} />}
+      {event === 'dropped' ? reasonText(detail) : detail !== '' && <Name text={detail} most={500} />}
       {topic !== null && (
         <>
           {' '}

@@ -3,6 +3,7 @@ import type { AnswerOf } from '../../api/client.ts';
 import { linkTo } from '../../app/address.tsx';
 import { exactTime, number, time } from '../../format.ts';
 import { Name } from '../../parts/name.tsx';
+import { reasonText } from '../../parts/reason.ts';
 import type { Column } from '../../parts/table.tsx';
 import { texts } from '../../texts.ts';
 
@@ -34,7 +35,9 @@ export const dropColumns: readonly Column<Drop>[] = [
   {
     id: 'reason',
     title: text.reason,
-    cell: ({ reason, kind }) => <span class={kind === 'dropped' ? 'badge warning' : 'badge critical'}>{reason}</span>,
+    cell: ({ reason, kind }) => (
+      <span class={kind === 'dropped' ? 'badge warning' : 'badge critical'}>{reasonText(reason)}</span>
+    ),
   },
   { id: 'topic', title: text.topic, cell: ({ topic }) => (topic === null ? '–' : <Name text={topic} most={60} />) },
   { id: 'publisher', title: text.publisher, cell: (drop) => <Publisher publisher={drop.publisher} /> },

@@ -4,6 +4,7 @@ import { useAnswer } from '../../app/queries.ts';
 import { duration, exactTime, number, time } from '../../format.ts';
 import { Name } from '../../parts/name.tsx';
 import { type ItemOf, PagedTable } from '../../parts/paged-table.tsx';
+import { type ReasonName, reasonText } from '../../parts/reason.ts';
 import { Search } from '../../parts/search.tsx';
 import { Empty, Failed, Loading } from '../../parts/states.tsx';
 import { type Column, Table } from '../../parts/table.tsx';
@@ -12,38 +13,7 @@ import { dropColumns, keyOfDrop, Publisher } from './columns.tsx';
 
 const { happened: text } = texts;
 
-const reasons = [
-  'slowConsumer',
-  'queueFull',
-  'expired',
-  'packetTooLarge',
-  'sessionEnded',
-  'noSharedMember',
-  'retainedLimit',
-  'notAuthorized',
-  'willRefused',
-  'pipelineFailed',
-  'purged',
-  'tooOld',
-  'pipelineDropped',
-  'pipelineHeld',
-  'quarantined',
-  'clientAway',
-  'noLocal',
-  'turnedAway',
-  'authenticationFailed',
-  'banned',
-  'connectRefused',
-  'willNotAllowed',
-  'protocolError',
-  'publishNotAllowed',
-  'noRoom',
-  'memoryFull',
-  'diskFailing',
-  'pipelineRejected',
-  'clusterRefused',
-  'subscribeRefused',
-] as const;
+const reasons = Object.keys(texts.reasons) as readonly ReasonName[];
 
 export function Drops() {
   const { topic = '', client = '', reason = '' } = address.value.query;
@@ -66,7 +36,7 @@ export function Drops() {
               <option value="">{text.anyReason}</option>
               {reasons.map((each) => (
                 <option key={each} value={each}>
-                  {each}
+                  {reasonText(each)}
                 </option>
               ))}
             </select>

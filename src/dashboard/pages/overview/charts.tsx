@@ -1,6 +1,7 @@
 /** How the broker did over time. */
 import { bytes, compact, duration, number, percent } from '../../format.ts';
 import { Chart, type Series } from '../../parts/chart.tsx';
+import { reasonText } from '../../parts/reason.ts';
 import { Loading } from '../../parts/states.tsx';
 import { texts } from '../../texts.ts';
 import type { FigureName, Figures, LiveFigures } from './figures.ts';
@@ -62,13 +63,13 @@ export function Charts({ live }: { readonly live: LiveFigures }) {
 function partsOf({ times, values }: Figures, whole: FigureName, prefix: string): Series[] {
   const sumOf = (all: readonly (number | null)[]) => all.reduce<number>((sum, each) => sum + (each ?? 0), 0);
   const parts = Object.entries(values)
-    .filter(([name]) => name.startsWith(prefix) && name in text.parts)
-    .map(([name, all]) => ({ name: name as keyof typeof text.parts, all, sum: sumOf(all) }))
+    .filter(([name]) => name.startsWith(prefix))
+    .map(([name, all]) => ({ name, all, sum: sumOf(all) }))
     .filter(({ sum }) => sum > 0)
     .sort((one, other) => other.sum - one.sum);
   if (parts.length === 0) return [{ title: text.none, colour: restColour, values: values[whole] ?? [] }];
   const shown = parts.slice(0, partsMost).map(({ name, all }, index) => ({
-    title: text.parts[name],
+    title: titleOf(name),
     colour: index + 1,
     values: all,
   }));
@@ -77,3 +78,8 @@ function partsOf({ times, values }: Figures, whole: FigureName, prefix: string):
   const sums = times.map((_, at) => rest.reduce((sum, { all }) => sum + (all[at] ?? 0), 0));
   return [...shown, { title: text.rest, colour: restColour, values: sums }];
 }
+
+const titleOf = (name: string): string =>
+  name.startsWith('dropped.')
+    ? reasonText(name.slice('dropped.'.length))
+    : (text.parts[name as keyof typeof text.parts] ?? name);

@@ -1,5 +1,5 @@
 /** What operators ask of bridges. */
-
+import { isDeepStrictEqual } from 'node:util';
 import type { BridgeView } from '../contracts/commands/bridges.ts';
 import type { CommandHandlers } from '../contracts/commands.ts';
 import { CommandFailure } from '../contracts/failures.ts';
@@ -50,11 +50,12 @@ export function bridgeHandlers(bridges: Bridges, masked: (settings: Bridge['sett
       return view(await bridges.make(settings));
     },
     async 'bridges change'({ name, settings }) {
-      made(name);
+      const { settings: before } = made(name);
       if (settings.name !== name) {
         throw new CommandFailure('conflict', 'A bridge keeps its name: make another one, and remove this one');
       }
-      return view(await bridges.make(settings));
+      // Whoever changes what `bridges show` gives has not seen the secrets.
+      return view(await bridges.make(withSecrets(settings, masked(before), before) as Bridge['settings']));
     },
     async 'bridges pause'({ name }) {
       const bridge = find(name);
@@ -72,3 +73,16 @@ export function bridgeHandlers(bridges: Bridges, masked: (settings: Bridge['sett
     },
   };
 }
+
+/** What is given as it was shown stays what it is. */
+function withSecrets(given: unknown, shown: unknown, own: unknown): unknown {
+  if (isDeepStrictEqual(given, shown)) return own;
+  if (Array.isArray(given) && Array.isArray(shown) && Array.isArray(own)) {
+    return given.map((each) => own[shown.findIndex((one) => isDeepStrictEqual(one, each))] ?? each);
+  }
+  if (!isMap(given) || !isMap(shown) || !isMap(own)) return given;
+  return Object.fromEntries(Object.entries(given).map(([key, each]) => [key, withSecrets(each, shown[key], own[key])]));
+}
+
+const isMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

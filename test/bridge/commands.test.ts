@@ -54,6 +54,18 @@ test('one that was made or paused by a command is so after a restart', async () 
   expect(await states(edge)).toEqual(['paused stopped 0', 'running connected 0']);
 });
 
+test('a change of what is shown keeps the password, which is not', async () => {
+  const edge = await brokers.start();
+  const settings = bridgeTo(1, { name: 'made', username: 'ada', password: 'secret' });
+  await command(edge, 'bridges create', { settings });
+
+  const { settings: shown } = await command(edge, 'bridges show', { name: 'made' });
+  const changed = { ...shown, maxInflight: 7 } as unknown as typeof settings;
+  await command(edge, 'bridges change', { name: 'made', settings: changed });
+
+  expect(edge.app!.bridges.get('made')!.settings).toMatchObject({ password: 'secret', maxInflight: 7 });
+});
+
 test('passwords are not shown', async () => {
   const edge = await brokers.start({ bridges: [bridgeTo(1, { username: 'ada', password: 'secret' })] });
 

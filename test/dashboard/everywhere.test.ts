@@ -27,11 +27,16 @@ const places = {
   'the log': '#/logs?tab=log',
   'the audit log': '#/logs?tab=audit',
   'the audit log of the past': '#/logs?tab=audit&when=past',
+  bridges: '#/bridges',
+  'a bridge': '#/bridges/cloud',
+  'a bridge to make': '#/bridges?create=yes',
   'no page': '#/nowhere',
 } as const;
 
 describeInBrowser('every page', () => {
-  const broker = dashboard();
+  const broker = dashboard({
+    bridges: [{ name: 'cloud', addresses: ['mqtt://127.0.0.1:1'], topics: [{ filter: 'up/#', direction: 'out' }] }],
+  });
 
   beforeAll(async () => {
     const away = await broker.connect('sensor-2', ['plant/#']);

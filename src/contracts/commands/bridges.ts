@@ -68,7 +68,12 @@ export const bridgeCommands = {
     area: 'broker',
     role: 'admin',
     route: 'PUT /bridges/{name}',
-    request: z.strictObject({ name, settings }),
+    request: z.strictObject({
+      name,
+      settings: bridge.describe(
+        'as an item of `bridges` in the configuration; a secret that is given as `bridges show` shows it stays as it is',
+      ),
+    }),
     answer: view,
   },
   'bridges pause': {

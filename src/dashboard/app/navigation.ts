@@ -86,6 +86,20 @@ export const pages: readonly PageEntry[] = [
     needs: ['alarms list', 'log tail', 'audit tail'],
     page: lazy(() => loaded(() => import('../pages/logs/logs.tsx')).then(({ Logs }) => Logs)),
   },
+  {
+    path: '/bridges',
+    title: titles.bridges,
+    icon: 'bridges',
+    group: 'ways',
+    needs: ['bridges list'],
+    page: lazy(() => loaded(() => import('../pages/bridges/bridges.tsx')).then(({ Bridges }) => Bridges)),
+  },
+  {
+    path: '/bridges/:name',
+    title: titles.bridge,
+    needs: ['bridges show'],
+    page: lazy(() => loaded(() => import('../pages/bridges/bridge.tsx')).then(({ Bridge }) => Bridge)),
+  },
 ];
 
 /** Undefined: there is no such page. */

@@ -28,10 +28,7 @@ export function Payload({ read, label }: { readonly read: ReadPayload; readonly 
   const kind = read.format ?? text.encodings[read.encoding];
   return (
     <div class="payload">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what can be scrolled must be so by the keyboard */}
-      <section class="payload-text" aria-label={label} tabIndex={0}>
-        <pre dir="auto">{lines(cut(read.payload, longestShown))}</pre>
-      </section>
+      <TextBlock label={label} text={read.payload} />
       <p class="quiet">
         {read.payload === '' ? text.empty : text.readAs(kind)}
         {read.decodeError !== null && ` · ${visible(cut(read.decodeError, 300))}`}
@@ -39,6 +36,19 @@ export function Payload({ read, label }: { readonly read: ReadPayload; readonly 
     </div>
   );
 }
+
+interface TextBlockProps {
+  readonly label: string;
+  readonly text: string;
+}
+
+/** A text of several lines, which can be scrolled. */
+export const TextBlock = ({ label, text: all }: TextBlockProps) => (
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: what can be scrolled must be so by the keyboard
+  <section class="payload-text" aria-label={label} tabIndex={0}>
+    <pre dir="auto">{lines(cut(all, longestShown))}</pre>
+  </section>
+);
 
 /** Ends of lines and tabs stay what they are. */
 const lines = (all: string) =>

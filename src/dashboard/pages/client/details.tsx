@@ -1,7 +1,8 @@
 /** What the broker knows of a client, its session and its connection. */
-import type { ComponentChildren } from 'preact';
 import type { AnswerOf } from '../../api/client.ts';
-import { bytes, duration, exactTime, number, time } from '../../format.ts';
+import { bytes, duration, number } from '../../format.ts';
+import { Row } from '../../parts/details.tsx';
+import { Moment } from '../../parts/moment.tsx';
 import { Name } from '../../parts/name.tsx';
 import { texts } from '../../texts.ts';
 
@@ -56,7 +57,11 @@ function Connection({ client: { connection } }: { readonly client: ClientView })
         {text.transports[transport]}
         {tls !== null && ` · ${tls}`}
       </Row>
-      {connectedAt !== null && <Row name={text.connectedAt}>{<Time at={connectedAt} />}</Row>}
+      {connectedAt !== null && (
+        <Row name={text.connectedAt}>
+          <Moment at={connectedAt} />
+        </Row>
+      )}
       <Row name={text.keepAlive}>{keepAliveSeconds === 0 ? text.noKeepAlive : duration(keepAliveSeconds)}</Row>
       <Row name={text.publishing}>{text.messages(number(publishing))}</Row>
       <Row name={text.reads}>
@@ -72,23 +77,12 @@ function LastConnection({ client }: { readonly client: ClientView }) {
     <dl class="details">
       <Row name={text.state}>{text.isAway}</Row>
       {client.address !== null && <Row name={text.lastAddress}>{client.address}</Row>}
-      {client.disconnectedAt !== null && <Row name={text.disconnectedAt}>{<Time at={client.disconnectedAt} />}</Row>}
+      {client.disconnectedAt !== null && (
+        <Row name={text.disconnectedAt}>
+          <Moment at={client.disconnectedAt} />
+        </Row>
+      )}
       <Row name={text.reason}>{client.disconnectReason ?? text.notKnown}</Row>
     </dl>
   );
 }
-
-function Row({ name, children }: { readonly name: string; readonly children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd class="wrap">{children}</dd>
-    </div>
-  );
-}
-
-const Time = ({ at }: { readonly at: number }) => (
-  <time dateTime={new Date(at).toISOString()} title={exactTime(at)}>
-    {time(at)}
-  </time>
-);

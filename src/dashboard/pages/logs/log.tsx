@@ -5,7 +5,7 @@ import { address, setQuery } from '../../app/address.tsx';
 import { useNewest } from '../../app/newest.ts';
 import { number, time } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
-import { optionsOf, SelectField } from '../../parts/fields.tsx';
+import { oneOf, optionsOf, SelectField } from '../../parts/fields.tsx';
 import { Hold } from '../../parts/hold.tsx';
 import { Moment } from '../../parts/moment.tsx';
 import { cut, Name, visible } from '../../parts/name.tsx';
@@ -22,10 +22,6 @@ type Part = NonNullable<Line['part']>;
 const pastMost = 300;
 const parts = [{ value: '', title: text.anyPart }, ...optionsOf(text.parts)] as const;
 const kinds: Readonly<Record<Level, string>> = { debug: 'faint', info: '', warn: 'odd', error: 'bad' };
-
-/** What stands in the address may be anything. */
-const oneOf = <Value extends string>(titles: Readonly<Record<Value, string>>, given: string | undefined) =>
-  given !== undefined && Object.hasOwn(titles, given) ? (given as Value) : null;
 
 export function LogTab() {
   const { query } = address.value;

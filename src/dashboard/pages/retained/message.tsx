@@ -6,6 +6,7 @@ import { goTo, linkTo } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { bytes } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
+import { Row } from '../../parts/details.tsx';
 import { cut, Name, visible } from '../../parts/name.tsx';
 import { Payload, type ReadPayload } from '../../parts/payload.tsx';
 import { Empty, Failed, Loading } from '../../parts/states.tsx';
@@ -111,13 +112,4 @@ function useRead({ topic, payload, contentType }: Message): ReadPayload | null {
     return () => left.abort();
   }, [topic, payload, contentType]);
   return read;
-}
-
-function Row({ name, children }: { readonly name: string; readonly children: preact.ComponentChildren }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd class="wrap">{children}</dd>
-    </div>
-  );
 }

@@ -52,6 +52,9 @@ export function bytes(value: number): string {
   return ofBytes[power]!.format(value / 1_000 ** power);
 }
 
+/** How many bytes are written so. */
+export const bytesOfBase64 = (text: string): number => Math.floor((text.replaceAll('=', '').length * 3) / 4);
+
 const ofPercent = new Intl.NumberFormat(locale, { style: 'percent', maximumSignificantDigits: 3 });
 /** 100: all of it. */
 export const percent = (value: number): string => ofPercent.format(value / 100);

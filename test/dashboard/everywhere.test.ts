@@ -30,11 +30,16 @@ const places = {
   bridges: '#/bridges',
   'a bridge': '#/bridges/cloud',
   'a bridge to make': '#/bridges?create=yes',
+  pipelines: '#/pipelines',
+  'the quarantine': '#/pipelines?tab=quarantine',
+  'a message in quarantine': '#/pipelines?tab=quarantine&id=1',
+  'a message to try on pipelines': '#/pipelines?tab=try',
   'no page': '#/nowhere',
 } as const;
 
 describeInBrowser('every page', () => {
   const broker = dashboard({
+    pipelines: [{ name: 'kept', filter: 'checked/#', stages: [{ decode: 'json' }] }],
     bridges: [{ name: 'cloud', addresses: ['mqtt://127.0.0.1:1'], topics: [{ filter: 'up/#', direction: 'out' }] }],
   });
 
@@ -43,6 +48,7 @@ describeInBrowser('every page', () => {
     await away.endAsync();
     const publisher = await broker.connect('publisher', []);
     for (let n = 0; n < 5; n++) await publisher.publishAsync(`plant/${n}`, 'x', { qos: 1 });
+    await publisher.publishAsync('checked/1', 'no JSON', { qos: 1 });
     await publisher.publishAsync('plant/kept', '{"t":21.5}', { qos: 1, retain: true });
   });
 

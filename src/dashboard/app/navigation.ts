@@ -87,6 +87,14 @@ export const pages: readonly PageEntry[] = [
     page: lazy(() => loaded(() => import('../pages/logs/logs.tsx')).then(({ Logs }) => Logs)),
   },
   {
+    path: '/pipelines',
+    title: titles.pipelines,
+    icon: 'pipelines',
+    group: 'ways',
+    needs: ['pipelines list', 'quarantine list'],
+    page: lazy(() => loaded(() => import('../pages/pipelines/pipelines.tsx')).then(({ Pipelines }) => Pipelines)),
+  },
+  {
     path: '/bridges',
     title: titles.bridges,
     icon: 'bridges',

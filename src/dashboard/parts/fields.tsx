@@ -84,6 +84,8 @@ export function SelectField<Value extends string>(props: SelectFieldProps<Value>
 export const optionsOf = <Value extends string>(titles: Readonly<Record<Value, string>>) =>
   Object.entries<string>(titles).map(([value, title]) => ({ value: value as Value, title }));
 
+export const qosOptions = (['0', '1', '2'] as const).map((value) => ({ value, title: value }));
+
 /** What stands in an address may be anything. */
 export const oneOf = <Value extends string>(titles: Readonly<Record<Value, string>>, given: string | undefined) =>
   given !== undefined && Object.hasOwn(titles, given) ? (given as Value) : null;

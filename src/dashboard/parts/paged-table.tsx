@@ -8,9 +8,8 @@ import { type AnswerOf, call, type RequestOf } from '../api/client.ts';
 import { returns } from '../api/connection.ts';
 import type { CommandName } from '../api/operations.ts';
 import { AwayError, isAbort, ProblemError } from '../api/problem.ts';
-import { number } from '../format.ts';
 import { texts } from '../texts.ts';
-import { Icon } from './icon.tsx';
+import { Pages } from './pages.tsx';
 import { Failed, Loading } from './states.tsx';
 import { type Column, Table } from './table.tsx';
 
@@ -109,21 +108,13 @@ export function PagedTable<Name extends ListName>(props: PagedTableProps<Name>) 
           (isBusy ? <Loading what={texts.table.searching} /> : empty)}
       </Table>
       {(page.cursor !== null || page.from > 1) && (
-        <nav class="pages" aria-label={texts.table.pages}>
-          <span role="status">{texts.table.range(number(page.from), number(page.from + page.rows.length - 1))}</span>
-          <button type="button" class="button" disabled={page.from === 1} onClick={() => setAsked((n) => n + 1)}>
-            <Icon name="first" />
-            {texts.table.first}
-          </button>
-          <button type="button" class="button" disabled={back.length === 0} onClick={previous}>
-            <Icon name="left" />
-            {texts.table.previous}
-          </button>
-          <button type="button" class="button" disabled={page.cursor === null || isBusy} onClick={next}>
-            {texts.table.next}
-            <Icon name="right" />
-          </button>
-        </nav>
+        <Pages
+          from={page.from}
+          to={page.from + page.rows.length - 1}
+          onFirst={page.from === 1 ? null : () => setAsked((n) => n + 1)}
+          onPrevious={back.length === 0 ? null : previous}
+          onNext={page.cursor === null || isBusy ? null : next}
+        />
       )}
     </>
   );

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { AnswerOf, RequestOf } from '../../api/client.ts';
 import { CommandForm } from '../../parts/command-form.tsx';
-import { optionsOf, SelectField, TextAreaField, TextField } from '../../parts/fields.tsx';
+import { optionsOf, qosOptions, SelectField, TextAreaField, TextField } from '../../parts/fields.tsx';
 import { texts } from '../../texts-operation.ts';
 
 const { bridges: text } = texts;
@@ -163,7 +163,7 @@ function Topics({ topics, onChange }: TopicsProps) {
           <SelectField
             label={text.qos}
             value={String(topic.qos ?? 0) as '0' | '1' | '2'}
-            options={optionsOf({ 0: '0', 1: '1', 2: '2' })}
+            options={qosOptions}
             onChange={(qos) => set(at, { qos: Number(qos) as 0 | 1 | 2 })}
           />
           <TextField

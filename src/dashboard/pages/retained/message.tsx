@@ -1,14 +1,14 @@
 /** One retained message: what is in it, and how to be rid of it. */
-import { useEffect, useState } from 'preact/hooks';
-import { type AnswerOf, call } from '../../api/client.ts';
+import type { AnswerOf } from '../../api/client.ts';
 import { ProblemError } from '../../api/problem.ts';
 import { goTo, linkTo } from '../../app/address.tsx';
+import { useDecoded } from '../../app/decoded.ts';
 import { useAnswer } from '../../app/queries.ts';
-import { bytes } from '../../format.ts';
+import { bytes, bytesOfBase64 } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
 import { Row } from '../../parts/details.tsx';
 import { cut, Name, visible } from '../../parts/name.tsx';
-import { Payload, type ReadPayload } from '../../parts/payload.tsx';
+import { Payload } from '../../parts/payload.tsx';
 import { Empty, Failed, Loading } from '../../parts/states.tsx';
 import { texts } from '../../texts.ts';
 import { linkToTopic } from '../topics/tree.ts';
@@ -68,9 +68,8 @@ export function RetainedMessage({ topic }: { readonly topic: string }) {
 }
 
 function Shown({ message }: { readonly message: Message }) {
-  const read = useRead(message);
+  const read = useDecoded(message);
   const { qos, contentType, responseTopic, messageExpirySeconds, userProperties } = message;
-  const size = Math.floor((message.payload.replaceAll('=', '').length * 3) / 4);
   return (
     <div class="columns">
       <section class="card">
@@ -80,7 +79,7 @@ function Shown({ message }: { readonly message: Message }) {
       <section class="card">
         <h2>{text.properties}</h2>
         <dl class="details">
-          <Row name={text.size}>{bytes(size)}</Row>
+          <Row name={text.size}>{bytes(bytesOfBase64(message.payload))}</Row>
           <Row name={text.qos}>{qos}</Row>
           {contentType !== null && <Row name={text.contentType}>{<Name text={contentType} />}</Row>}
           {responseTopic !== null && <Row name={text.responseTopic}>{<Name text={responseTopic} />}</Row>}
@@ -99,17 +98,3 @@ function Shown({ message }: { readonly message: Message }) {
   );
 }
 const propertiesMost = 50;
-
-/** What the broker makes of the payload; the bytes as they are, if it does not. */
-function useRead({ topic, payload, contentType }: Message): ReadPayload | null {
-  const [read, setRead] = useState<ReadPayload | null>(null);
-  useEffect(() => {
-    const left = new AbortController();
-    call('messages decode', { topic, payload, contentType }, left.signal).then(setRead, (error: Error) => {
-      if (left.signal.aborted) return;
-      setRead({ payload, encoding: 'base64', format: null, decodeError: error.message });
-    });
-    return () => left.abort();
-  }, [topic, payload, contentType]);
-  return read;
-}

@@ -22,8 +22,10 @@ import { parseFilter } from '../protocol/topic.ts';
 import { traitsOf } from '../protocol/traits.ts';
 import { Backoff } from './backoff.ts';
 import { type Credentials, credentialsOf } from './credentials.ts';
+import { FirstAddress } from './first-address.ts';
 import { FromPeer } from './from-peer.ts';
 import { connectPacket, type Manner, mannersOf, refusesVersion } from './greeting.ts';
+import { Laziness } from './laziness.ts';
 import { Link } from './link.ts';
 import { LocalNotifications, remoteNotice, remoteWill } from './notifications.ts';
 import { peerLimits } from './peer-limits.ts';
@@ -85,6 +87,10 @@ export class Bridge {
   readonly #series: Series;
   readonly #age: QueueAge;
   readonly #notifications: LocalNotifications;
+  readonly #laziness: Laziness;
+  readonly #first: FirstAddress;
+  /** The link is given up for the first address. */
+  #goesBack = false;
   #fromPeer: FromPeer | null = null;
   #isSluice = false;
   /** Since when it is in its state. */
@@ -105,6 +111,22 @@ export class Bridge {
     this.#since = world.context.core.now;
     this.#series = new Series(world.context, settings.name, () => this.session);
     this.#notifications = new LocalNotifications(world.context, settings);
+    this.#laziness = new Laziness(world.context, settings.lazy, {
+      waiting: () => this.#waiting,
+      moved: () => this.view().messagesOut + this.view().messagesIn,
+      wake: () => this.resume(),
+      rest: () => this.#link?.end(`no message for ${settings.lazy.idleSeconds} s`),
+    });
+    const returnsEvery = settings.roundRobin ? 0 : settings.returnSeconds;
+    this.#first = new FirstAddress(
+      world.context,
+      returnsEvery,
+      (answers, failed) => this.#askFirst(answers, failed),
+      () => {
+        this.#goesBack = true;
+        this.#link?.end('the first address takes connections again');
+      },
+    );
     this.#age = new QueueAge(world.context, settings.name, settings.queue.maxAgeSeconds, () => this.session);
   }
 
@@ -148,7 +170,10 @@ export class Bridge {
     this.#subscribeHere();
     this.#age.begin();
     this.#tell();
-    if (this.settings.start === 'automatic' && !isPaused) this.resume();
+    const { start } = this.settings;
+    if (isPaused || start === 'manual') return;
+    if (start === 'lazy') this.#rest();
+    else this.resume();
   }
 
   /** Its session ends, with what waits there. Returns how many messages these are. */
@@ -258,7 +283,8 @@ export class Bridge {
 
   /** Connects, unless it does so already. */
   resume(): void {
-    if (this.#state !== 'stopped') return;
+    if (this.#state !== 'stopped' && this.#state !== 'idle') return;
+    this.#laziness.stop();
     this.#failures = 0;
     this.#attempt();
   }
@@ -287,6 +313,8 @@ export class Bridge {
 
   #stop(): void {
     this.#become('stopped');
+    this.#laziness.stop();
+    this.#first.stop();
     this.#world.context.timers.cancel(this.#timer);
     this.#giveUp?.();
     this.#giveUp = null;
@@ -465,6 +493,8 @@ export class Bridge {
     const { label } = link.traits;
     const fields = { bridge: this.name, peer: link.identity.listener, version: label, sessionPresent };
     context.limitedLog.info('bridge', fields, 'bridge connected');
+    this.#first.connected(this.#address === 0 || this.settings.roundRobin);
+    if (this.settings.start === 'lazy') this.#laziness.connected();
     this.#tell();
     const notice = remoteNotice(this.settings, this.clientId, true);
     if (notice !== null) link.tell(notice);
@@ -498,8 +528,61 @@ export class Bridge {
     if (!wasConnected) return this.#failed(why);
     const { core } = this.#world.context;
     if (core.now - link.startedAt >= stableMs) this.#backoff.reset();
+    this.#first.stop();
+    this.#laziness.stop();
     this.#address = this.settings.roundRobin ? this.#nextAddress : 0;
+    if (this.#goesBack) return this.#goBack();
+    if (this.settings.start === 'once') return this.#stopFor(why);
+    if (this.settings.start === 'lazy' && this.#waiting === 0) return this.#rest(why);
     this.#wait(why, this.#backoff.next());
+  }
+
+  /** Messages for the peer, those in flight included. */
+  get #waiting(): number {
+    const { session } = this;
+    return session === null ? 0 : session.queue.length + session.window.count;
+  }
+
+  /** It connects once there is something to send. */
+  #rest(why: string | null = null): void {
+    this.#become('idle');
+    this.#problem = why;
+    this.#laziness.resting();
+    this.#tell();
+  }
+
+  /** `start: once`: there is no other attempt. */
+  #stopFor(why: string): void {
+    this.#stop();
+    this.#problem = why;
+    this.#world.context.limitedLog.warn(
+      'bridge',
+      { bridge: this.name, why },
+      'bridge not connected, and not tried again',
+    );
+    this.#tell();
+  }
+
+  /** The first address takes connections again: the link to another one is given up. */
+  #goBack(): void {
+    this.#goesBack = false;
+    this.#failures = 0;
+    this.#attempt();
+  }
+
+  #askFirst(answers: () => void, failed: () => void): () => void {
+    const { settings } = this;
+    const address = parseAddress(settings.addresses[0]!)!;
+    const timeoutMs = settings.connectTimeoutSeconds * 1_000;
+    const accept: Accept = () => {
+      this.#world.context.advanceClock();
+      answers();
+      return null;
+    };
+    return this.#world.dial({ address, tls: settings.tls, timeoutMs }, accept, () => {
+      this.#world.context.advanceClock();
+      failed();
+    });
   }
 
   get #nextAddress(): number {
@@ -512,6 +595,7 @@ export class Bridge {
     this.#failures++;
     this.#address = this.#nextAddress;
     const hasTriedAll = this.#failures % this.settings.addresses.length === 0;
+    if (hasTriedAll && this.settings.start === 'once') return this.#stopFor(why);
     this.#wait(why, hasTriedAll ? this.#backoff.next() : 0);
   }
 

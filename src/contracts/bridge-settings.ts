@@ -147,9 +147,27 @@ export const bridge = z
       .default(0xffffffff)
       .describe('how long it keeps that while the bridge is away (MQTT 5); the default means for ever'),
     start: z
-      .enum(['automatic', 'manual'])
+      .enum(['automatic', 'lazy', 'once', 'manual'])
       .default('automatic')
-      .describe('when it connects. `manual`: on the command `bridges resume`'),
+      .describe(
+        'when it connects. `lazy`: while there is something to send. `once`: at the start, and not again after a failure. ' +
+          '`manual`: on the command `bridges resume`',
+      ),
+    lazy: z
+      .strictObject({
+        threshold: whole(1).default(10).describe('it connects once so many messages wait'),
+        idleSeconds: seconds(1, 86_400)
+          .default(60)
+          .describe('it disconnects once no message has gone over it for so long'),
+      })
+      .prefault({})
+      .describe('for `start: lazy`'),
+    returnSeconds: seconds(0, 86_400)
+      .default(30)
+      .describe(
+        'while it is connected to another address than the first, how often that one is asked whether it takes ' +
+          'connections; then the bridge returns to it. 0, or with `roundRobin`: not before the link is lost',
+      ),
     topics: z
       .array(topic)
       .min(1)

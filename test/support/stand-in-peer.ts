@@ -26,9 +26,9 @@ export class StandInPeer {
     });
   }
 
-  static async start(): Promise<StandInPeer> {
+  static async start(port = 0): Promise<StandInPeer> {
     const server = createServer();
-    server.listen(0, '127.0.0.1');
+    server.listen(port, '127.0.0.1');
     await once(server, 'listening');
     return new StandInPeer(server);
   }

@@ -9,8 +9,10 @@ const settings = bridge.describe('as an item of `bridges` in the configuration')
 const view = z.strictObject({
   name,
   state: z
-    .enum(['stopped', 'waiting', 'connecting', 'connected'])
-    .describe('`waiting`: for the next attempt. `stopped`: paused, or never started'),
+    .enum(['stopped', 'idle', 'waiting', 'connecting', 'connected'])
+    .describe(
+      '`waiting`: for the next attempt. `idle`: for messages (`start: lazy`). `stopped`: paused, or not started',
+    ),
   problem: z.string().nullable().describe('why it is not connected; null: it is, or nothing has gone wrong'),
   address: z.string().describe('address that it has, or tries next'),
   version: z.enum(['5.0', '3.1.1']).nullable().describe('of MQTT; null: it is not connected'),

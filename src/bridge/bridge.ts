@@ -5,6 +5,7 @@
 import { Timer } from '../base/timer-wheel.ts';
 import { Marker } from '../broker/bridge-marks.ts';
 import type { BrokerContext } from '../broker/broker-context.ts';
+import { UnstoredAcks } from '../broker/unstored-acks.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import { openProperties } from '../codec/publish-properties.ts';
 import { findLoop } from '../contracts/bridge-loops.ts';
@@ -458,7 +459,7 @@ export class Bridge {
     if (peer?.isAhead === true)
       return link.cut('the peer knows messages that are yet to be sent: this broker was put back');
     const { context } = this.#world;
-    const { core, store, commits } = context;
+    const { core, store, commits, notes } = context;
     const limits = peerLimits(packet, link.traits, this.settings);
     const { staged } = store;
     const { session } = core.connect({
@@ -468,7 +469,10 @@ export class Bridge {
       channel: link,
     });
     if (!packet.sessionPresent) core.forgetReceived(session);
-    if (this.#fromPeer !== null && peer !== null) this.#fromPeer.seen = peer.seen;
+    if (this.#fromPeer !== null && peer !== null) {
+      this.#fromPeer.seen = peer.seen;
+      this.#fromPeer.unstoredAcks = new UnstoredAcks({ notes, commits, channel: link });
+    }
     this.#isSluice = peer !== null;
     const marker = link.traits.hasProperties ? new Marker(this.#series.brokerId, peer !== null) : null;
     link.attached(session, limits, marker === null ? null : { marker, peerId: peer?.brokerId ?? null });

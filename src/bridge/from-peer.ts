@@ -9,6 +9,7 @@ import { mayChange } from '../broker/pipeline-messages.ts';
 import { mustWait } from '../broker/publish.ts';
 import type { SeenMessages } from '../broker/seen-messages.ts';
 import { InboundAliases } from '../broker/topic-aliases.ts';
+import type { UnstoredAcks } from '../broker/unstored-acks.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -53,6 +54,8 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
   skipped = 0;
   /** Set with CONNACK. Null: the peer gives no numbers. */
   seen: SeenMessages | null = null;
+  /** Set with CONNACK. Null: the peer knows no number again. */
+  unstoredAcks: UnstoredAcks | null = null;
   readonly #link: Link;
   readonly #options: FromPeerOptions;
   readonly #aliases: InboundAliases | null;
@@ -190,6 +193,7 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
     if (observers.isActive) observers.acknowledged(session, own, packetId, reasonCode, core.now);
     core.handleAck(session, own, packetId, reasonCode);
     roomWaits.look();
+    if (type === PacketType.puback) this.unstoredAcks?.add();
   }
 
   onPing(): void {

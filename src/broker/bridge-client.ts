@@ -21,6 +21,7 @@ import {
   takeMarks,
 } from './bridge-marks.ts';
 import { SeenMessages } from './seen-messages.ts';
+import { UnstoredAcks, type UnstoredAcksOptions } from './unstored-acks.ts';
 
 /** Clients of which numbers are remembered; beyond, those that came first are forgotten. */
 const clientsMax = 10_000;
@@ -31,6 +32,7 @@ const clientIdBytesMax = 900;
 
 /** The broker's, as far as it matters here. */
 interface BridgeContext extends Remembering {
+  readonly commits: UnstoredAcksOptions['commits'];
   readonly settings: { readonly limits: { readonly inflight: number } };
 }
 
@@ -43,12 +45,20 @@ export class BridgeClient {
   readonly #brokerId: string;
   readonly #seen: SeenMessages;
   readonly #marker: Marker;
+  readonly #unstoredAcks: UnstoredAcks;
   /** The number of the message that is being published; 0: it has none. */
   #number = 0;
 
-  constructor(context: BridgeContext, session: ClientSession, packet: ConnectPacket, peer: BridgeGreeting) {
-    const { notes, settings } = context;
+  constructor(
+    context: BridgeContext,
+    channel: UnstoredAcksOptions['channel'],
+    session: ClientSession,
+    packet: ConnectPacket,
+    peer: BridgeGreeting,
+  ) {
+    const { notes, settings, commits } = context;
     const { clientId } = session;
+    this.#unstoredAcks = new UnstoredAcks({ notes, commits, channel });
     this.#brokerId = brokerIdOf(context);
     boundNotes(context, seenPrefix + clientId);
     this.#seen = new SeenMessages(notes, seenPrefix + clientId, peer);
@@ -76,6 +86,11 @@ export class BridgeClient {
     this.#number = 0;
   }
 
+  /** A PUBACK of the client has been taken. */
+  acknowledged(): void {
+    this.#unstoredAcks.add();
+  }
+
   /** A message on its way to the client, with its marks. */
   mark(message: Message): Message {
     return this.#marker.mark(message, message.qos === 0 ? 0 : message.id);
@@ -85,12 +100,13 @@ export class BridgeClient {
 /** Null: the client is none. */
 export function bridgeClientOf(
   context: BridgeContext,
+  channel: UnstoredAcksOptions['channel'],
   session: ClientSession,
   packet: ConnectPacket,
 ): BridgeClient | null {
   const peer = readGreeting(lastUserProperty(packet.properties, bridgeProperty));
   if (peer === null || !session.isPersistent || Buffer.byteLength(session.clientId) > clientIdBytesMax) return null;
-  return new BridgeClient(context, session, packet, peer);
+  return new BridgeClient(context, channel, session, packet, peer);
 }
 
 /** Other numbers stand for other messages if the client knows higher ones than were ever sent to it. */

@@ -186,6 +186,7 @@ export class ClientPackets implements PacketReceiver {
     const { core, observers } = context;
     if (observers.isActive) observers.acknowledged(session, type, packetId, reasonCode, core.now);
     core.handleAck(session, type, packetId, reasonCode);
+    if (type === PacketType.puback) (this.#connection.state as Open).bridge?.acknowledged();
   }
 
   onPing(): void {

@@ -251,7 +251,7 @@ function openState({ connection, packet, state }: Newcomer, session: ClientSessi
     connectedAt: 0,
     inboundAliases: traits.hasProperties ? new InboundAliases(topicAliases) : null,
     outboundAliases: traits.hasProperties && aliases > 0 ? new OutboundAliases(aliases, packetBytesMax) : null,
-    bridge: traits.hasProperties ? bridgeClientOf(context, session, packet) : null,
+    bridge: traits.hasProperties ? bridgeClientOf(context, connection, session, packet) : null,
     receiveQuota: receiveMaximum,
     receiveMaximum,
   };

@@ -2,14 +2,18 @@
  * Which messages of another Sluice have come, by the numbers that they carry (`bridge-marks.ts`): one that is sent
  * again is taken once, also when one of the two has lost the session that it was sent in.
  *
- * The other one has so many in flight at most, and what is acknowledged is not sent again. Acknowledgements leave in
- * the order in which the messages came. So what it may send again is among the last so many that have come, and these
- * are all that is remembered, in the commit that has the message.
+ * The other one has so many in flight at most, and what it knows on disk to be acknowledged it does not send again; of
+ * others there are `unstoredAcksMax` at most. Acknowledgements leave in the order in which the messages came. So what
+ * it may send again is among the last so many that have come, and these are all that is remembered, in the commit that
+ * has the message.
  */
 import type { BridgeGreeting, SeenGreeting } from './bridge-marks.ts';
 import type { Notes } from './notes.ts';
+import { unstoredAcksMax } from './unstored-acks.ts';
 
 const numberBytes = 6;
+/** What two bytes count. */
+const placesMax = 65_535;
 /** Before the names: how many numbers there are at most, and which place is the next one. */
 const headBytes = 4;
 
@@ -33,7 +37,8 @@ export class SeenMessages {
     const before = read(notes.get(name));
     const isSame = before !== null && before.brokerId === from.brokerId && before.series === from.series;
     // What was in flight when it had more of them is still among these.
-    this.#most = Math.max(1, from.inFlight, isSame ? before.most : 0);
+    const places = Math.min(placesMax, from.inFlight + unstoredAcksMax);
+    this.#most = Math.max(places, isSame ? before.most : 0);
     const names = Buffer.from(`${from.brokerId} ${from.series} `, 'latin1');
     this.#ringAt = headBytes + names.length;
     this.#state = Buffer.alloc(this.#ringAt + this.#most * numberBytes);

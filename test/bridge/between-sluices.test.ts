@@ -1,6 +1,7 @@
 /** What two Sluices promise each other beyond MQTT: each message once, also over lost sessions, and none goes round. */
 import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { unstoredAcksMax } from '../../src/broker/unstored-acks.ts';
 import { program } from '../../src/contracts/roles.ts';
 import { type BridgedBroker, bridgedBrokers, bridgeTo } from '../support/bridged.ts';
 import { StandInPeer } from '../support/stand-in-peer.ts';
@@ -161,6 +162,9 @@ test('a peer that has lost the session of a bridge takes none of its messages tw
 });
 
 const greeting = { 'sluice-bridge': 'abcdefghijkl 7.x 10' };
+/** What a crash may have sent again: as many as the greeting says, and whose acknowledgements are not on disk. */
+const repeatable = 10 + unstoredAcksMax;
+const upTo = (most: number) => Array.from({ length: most }, (_, i) => i + 1);
 const numbered = (seq: number) => ({ userProperties: { 'sluice-seq': `${seq}` } });
 
 test('a number that a bridge has sent before is acknowledged and goes no further, also in another session', async () => {
@@ -212,5 +216,54 @@ test('a number that the peer has sent before is acknowledged and goes no further
   await quiet(heard);
 
   expect(heard.seen).toEqual(['a 2', 'a 1', 'a 3']);
+  await peer.stop();
+});
+
+test('after a crash, messages of a bridge are known again that were in flight or acknowledged lately', async () => {
+  const broker = await brokers.start();
+  const heard = await listener(broker);
+  const connect = () => {
+    const properties = { sessionExpiryInterval: 100, userProperties: greeting };
+    return WireClient.connect(broker.port, { version: 5, clientId: 'edge', clean: false, properties });
+  };
+  const bridge = await connect();
+  for (const seq of upTo(repeatable)) await bridge.publish('a', `${seq}`, { qos: 1, properties: numbered(seq) });
+  await bridge.vanish();
+
+  const again = await connect();
+  for (const seq of upTo(repeatable + 1)) await again.publish('a', `${seq}`, { qos: 1, properties: numbered(seq) });
+  await eventually(() => heard.seen.length > repeatable);
+  await quiet(heard);
+
+  expect(heard.seen).toEqual(upTo(repeatable + 1).map((seq) => `a ${seq}`));
+});
+
+test('after a crash of the peer, its messages are known again that were in flight or acknowledged lately', async () => {
+  const peer = await StandInPeer.start();
+  const topics = [{ filter: '#', direction: 'in' as const, qos: 1 as const }];
+  const edge = await brokers.start({ bridges: [bridgeTo(peer.port, { topics })] });
+  const heard = await listener(edge);
+  for (const most of [repeatable, repeatable + 1]) {
+    const link = await peer.greet({ properties: { userProperties: greeting } });
+    await link.next('subscribe');
+    for (const seq of upTo(most)) {
+      const message = {
+        cmd: 'publish',
+        topic: 'a',
+        payload: `${seq}`,
+        qos: 1,
+        messageId: seq,
+        dup: false,
+        retain: false,
+      };
+      link.send({ ...message, properties: numbered(seq) });
+      expect(await link.next()).toMatchObject({ cmd: 'puback', messageId: seq });
+    }
+    await link.vanish();
+  }
+  await eventually(() => heard.seen.length > repeatable);
+  await quiet(heard);
+
+  expect(heard.seen).toEqual(upTo(repeatable + 1).map((seq) => `a ${seq}`));
   await peer.stop();
 });

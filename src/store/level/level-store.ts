@@ -89,6 +89,8 @@ export interface LevelStoreOptions extends DurabilityOptions {
 const retainedInBatch = 10_000;
 /** A number in an array. */
 const bytesPerId = 8;
+/** More messages than are numbered before the next commit is made: `limits.unwrittenBytes` has no room for them. */
+const numbersPerCommit = 2 ** 20;
 
 export class LevelStore implements SessionStore {
   readonly canPage = true;
@@ -506,7 +508,7 @@ export class LevelStore implements SessionStore {
       done();
       this.#whenIdle?.();
     };
-    const commit = this.#database!.commit(fill, () => this.#commitRecord(), batch.isSynced);
+    const commit = this.#database!.commit(fill, () => this.#commitRecord(numbersPerCommit), batch.isSynced);
     commit.then(finish, (error: Error) => this.#commitFailed(error));
   }
 
@@ -520,8 +522,13 @@ export class LevelStore implements SessionStore {
     this.#whenIdle?.();
   }
 
-  #commitRecord(): Buffer {
-    return writeCommit(this.#writer, { lastMessageId: this.#lastMessageId, lastSessionId: this.#lastSessionId });
+  /**
+   * A message of QoS 1 leaves before it is stored, and another Sluice knows it by its number, so after a crash no other
+   * message gets one of those that may have been given since. An orderly close knows which these are.
+   */
+  #commitRecord(numbersAhead: number): Buffer {
+    const lastMessageId = this.#lastMessageId + numbersAhead;
+    return writeCommit(this.#writer, { lastMessageId, lastSessionId: this.#lastSessionId });
   }
 
   get metrics(): Metric[] {
@@ -558,7 +565,7 @@ export class LevelStore implements SessionStore {
     if (!this.isFailing) {
       await this.#settle();
       this.#isSettled = !this.isFailing;
-      if (this.#isSettled) return this.#database.close(this.#commitRecord());
+      if (this.#isSettled) return this.#database.close(this.#commitRecord(0));
     }
     await this.#database.close();
   }

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fail, readOptions, wholeNumber } from './command-line.ts';
+import { runBridgeRound } from './crash/bridge/bridge-round.ts';
 import { brokerNames, durabilities } from './crash/broker-process.ts';
 import { compilePowerCut } from './crash/power-cut.ts';
 import { tellRound, tellSummary } from './crash/report.ts';
@@ -19,6 +20,7 @@ const help = `npm run test:crash -- [options]
   --durability LEVEL  sync, os or memory (sync)
   --load-ms N         the first crash comes 50 to N ms after the load has begun (2000)
   --broker NAME       sluice, or mosquitto to see the test find losses (sluice)
+  --bridge            a bridge of Sluice to another broker, over a bad link: --broker says to which
 `;
 
 const { values } = readOptions(help, {
@@ -28,6 +30,7 @@ const { values } = readOptions(help, {
   durability: { type: 'string', default: 'sync' },
   'load-ms': { type: 'string', default: '2000' },
   broker: { type: 'string', default: 'sluice' },
+  bridge: { type: 'boolean', default: false },
 });
 
 function oneOf<const T extends string>(name: 'broker' | 'durability', choices: readonly T[]): T {
@@ -50,7 +53,7 @@ const options = {
 
 const results: RoundResult[] = [];
 for (let round = 0; round < rounds; round++) {
-  const result = await runRound(seed + round, options);
+  const result = await (values.bridge ? runBridgeRound : runRound)(seed + round, options);
   results.push(result);
   process.stdout.write(`${tellRound(round + 1, result)}\n`);
 }

@@ -29,20 +29,31 @@ const startTimeoutMs = 30_000;
 const stopTimeoutMs = 20_000;
 const stderrBytesMax = 4_000;
 
+export interface BrokerProcessOptions {
+  readonly name: BrokerName;
+  /** Holds the data directory, and whatever else a broker needs. */
+  readonly folder: string;
+  readonly durability: Durability;
+  readonly powerCut: PowerCut | null;
+  /** Beside those of every round, in the broker's own words. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
 export class BrokerProcess {
   readonly #name: BrokerName;
   readonly #folder: string;
   readonly #durability: Durability;
   readonly #powerCut: PowerCut | null;
+  readonly #settings: Readonly<Record<string, unknown>>;
   #child: ChildProcess | null = null;
   #stderr = '';
 
-  /** `folder` holds the data directory, and whatever else a broker needs. */
-  constructor(name: BrokerName, folder: string, durability: Durability, powerCut: PowerCut | null) {
+  constructor({ name, folder, durability, powerCut, settings = {} }: BrokerProcessOptions) {
     this.#name = name;
     this.#folder = folder;
     this.#durability = durability;
     this.#powerCut = powerCut;
+    this.#settings = settings;
     mkdirSync(this.#dataDirectory, { recursive: true });
   }
 
@@ -138,6 +149,7 @@ export default () => async ({ payload }) => {
     const settings = {
       wills: { restartGraceSeconds: willGraceSeconds },
       pipelines: [{ name: 'slow', filter: 'will/piped/+', stages }],
+      ...this.#settings,
     };
     const file = join(this.#folder, 'sluice.yaml');
     writeFileSync(file, JSON.stringify(settings));
@@ -170,6 +182,7 @@ export default () => async ({ payload }) => {
       max_inflight_messages: 0,
       log_type: 'error',
       user: process.env.USER ?? 'root',
+      ...this.#settings,
     };
     const lines = Object.entries(settings).map(([key, value]) => `${key} ${value}\n`);
     writeFileSync(file, lines.join(''));

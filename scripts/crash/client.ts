@@ -33,6 +33,7 @@ interface Outgoing {
 
 const inFlightMax = 16;
 const serverShuttingDown = 0x8b;
+const quotaExceeded = 0x97;
 /** CONNACK has no code for a server that is shutting down. [MQTT5 3.2.2.2] [MQTT3 3.2.2.3] */
 const serverUnavailable = [0x88, 3];
 
@@ -286,6 +287,8 @@ export class Client {
       (outgoing.message.qos === 1) === (cmd === 'puback') &&
       (cmd !== 'pubcomp' || outgoing.isReceived);
     if (!isExpected) return this.#misbehaved(`sent ${cmd} for packet identifier ${packetId}, which awaits none`);
+    // It may be refused, and is not promised to anybody then.
+    if (reasonCode === quotaExceeded && this.#ledger.hasBeenFull) return void this.#outgoing.delete(packetId);
     // 0x92 is for a PUBREL that was sent again after the exchange was over.
     if (reasonCode >= 0x80 && !(cmd === 'pubcomp' && reasonCode === 0x92)) {
       return this.#misbehaved(`answered ${cmd} with reason ${reasonCode}`);

@@ -39,7 +39,7 @@ export interface Arrival {
   readonly dup: boolean;
   /** Which of its connections it came by. */
   readonly connection: number;
-  /** How often the broker had been stopped before it came. */
+  /** In which life of the broker it came. */
   readonly life: number;
 }
 
@@ -61,11 +61,15 @@ export class SessionRecord {
   readonly arrivals: Arrival[] = [];
   readonly arrived = new Set<number>();
   connections = 0;
+  /** Which life of its broker this is, where there are several brokers. */
+  life: number | null = null;
   /**
    * When the broker knew that the connection before the current one was over: what was sent later cannot have been sent
    * by it. Infinity if only the client knows when it was.
    */
   awaySince = 0;
+  /** What was sent before may be lost: a session on its way was deleted. */
+  promisedFrom = 0;
   /** When the wills of these clients came, in milliseconds since the epoch. */
   readonly wills = new Map<string, number[]>();
 
@@ -121,6 +125,16 @@ export class Ledger {
   readonly starts: number[] = [];
   /** The broker has been told to stop, and may say so. */
   isStopping = false;
+  /** A disk was full, so a broker may have refused messages with 0x97. */
+  hasBeenFull = false;
+  /**
+   * Over a bridge, what comes at QoS 1 without DUP, and without a publisher that repeats it, may have come before. To a
+   * Sluice only in the next life of its broker: it may leave for a subscriber of QoS 1 before the crash that makes it
+   * unknown, and the bridge then sends it again.
+   */
+  mayRepeat: 'never' | 'in the next life' | 'always' = 'never';
+  /** One of the brokers keeps no order: Mosquitto does not where it has more than it may send at a time. */
+  mayReorder = false;
   /** Of the last thing that arrived. */
   lastArrivalMs = Date.now();
   #now = 0;
@@ -176,7 +190,7 @@ export class Ledger {
       const what = `message ${number} came to ${clientId} with DUP, which it cannot have been sent before`;
       this.report('dup', `${what} [MQTT-3.3.1-3]`);
     }
-    session.arrivals.push({ clientId, number, at, qos, dup, connection, life: this.starts.length });
+    session.arrivals.push({ clientId, number, at, qos, dup, connection, life: session.life ?? this.starts.length });
     session.arrived.add(number);
   }
 

@@ -43,6 +43,7 @@ export class PowerCut {
   readonly #library: string;
   readonly #journal: string;
   readonly #saved: string;
+  readonly #full: string;
   #directory = '';
   /** Bytes of each file that survive. */
   #synced = new Map<string, number>();
@@ -52,6 +53,13 @@ export class PowerCut {
     this.#library = library;
     this.#journal = join(folder, 'synced.journal');
     this.#saved = join(folder, 'removed');
+    this.#full = join(folder, 'full');
+  }
+
+  /** Whether the disk has no room for what is written, which may be of a life that has begun. */
+  set isFull(isFull: boolean) {
+    if (isFull) writeFileSync(this.#full, '');
+    else rmSync(this.#full, { force: true });
   }
 
   /** Before a start: everything that is there survived. Returns the environment of the process. */
@@ -66,6 +74,7 @@ export class PowerCut {
       UNSYNCED_DIRECTORY: directory,
       UNSYNCED_JOURNAL: this.#journal,
       UNSYNCED_SAVED: this.#saved,
+      UNSYNCED_FULL: this.#full,
     };
   }
 

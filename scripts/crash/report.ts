@@ -11,6 +11,7 @@ export function tellRound(number: number, result: RoundResult): string {
   const line = `round ${number}, seed ${seed}: ${counts}, restart ${restartsMs.at(-1) ?? '-'} ms: ${verdict}`;
   const told = violations.slice(0, violationsToldMax).map(({ kind, what }) => `  ${kind}: ${what}`);
   if (violations.length > violationsToldMax) told.push(`  and ${violations.length - violationsToldMax} more`);
+  if (violations.length > 0) told.push(...(result.story ?? []).map((each) => `  ${each}`));
   if (violations.length > 0) told.push(`  to repeat it: --rounds 1 --seed ${seed}, and the same options`);
   return [line, ...told].join('\n');
 }

@@ -34,6 +34,8 @@ export interface RoundResult {
   readonly wills: number;
   readonly restartsMs: readonly number[];
   readonly violations: readonly Violation[];
+  /** What happened in the round, for who looks into a violation. */
+  readonly story?: readonly string[];
 }
 
 const loadMsMin = 50;
@@ -51,7 +53,7 @@ export async function runRound(seed: number, options: RoundOptions): Promise<Rou
   const random = new Random(seed);
   const folder = mkdtempSync(join(tmpdir(), 'sluice-crash-'));
   const powerCut = options.powerCutLibrary === null ? null : new PowerCut(options.powerCutLibrary, folder);
-  const broker = new BrokerProcess(options.broker, folder, options.durability, powerCut);
+  const broker = new BrokerProcess({ name: options.broker, folder, durability: options.durability, powerCut });
   const ledger = new Ledger();
   const cast = new Cast(random, ledger);
   const restartsMs: number[] = [];
@@ -100,14 +102,15 @@ async function live(start: Promise<number | null>, cast: Cast, ledger: Ledger): 
   await Promise.all([cast.comeBack(port, false), checkRetained(ledger, port, `probe-${ledger.starts.length}`)]);
 }
 
-async function untilQuiet(ledger: Ledger): Promise<void> {
+/** What is awaited has come, or nothing has for some time; and nothing more comes. */
+export async function untilQuiet(ledger: Ledger): Promise<void> {
   ledger.lastArrivalMs = Date.now();
   while (outstanding(ledger) > 0 && Date.now() - ledger.lastArrivalMs < silenceMs) await delay(50);
   do await delay(afterwardsMs);
   while (Date.now() - ledger.lastArrivalMs < afterwardsMs);
 }
 
-function reckoning(ledger: Ledger): Omit<RoundResult, 'seed' | 'restartsMs'> {
+export function reckoning(ledger: Ledger): Omit<RoundResult, 'seed' | 'restartsMs'> {
   const { violations, repeated, willsArrived } = verify(ledger);
   return {
     crashes: ledger.crashes,

@@ -3,6 +3,8 @@
  * truncated, renamed, removed or synced (with the length that the file had before the sync began), and for each sync of the
  * directory. What is replaced or removed is linked into UNSYNCED_SAVED first, so that it can come back.
  *
+ * While the file UNSYNCED_FULL is there, the disk has no room for what is written to them.
+ *
  * A line is written once the call has succeeded: a process that is killed in between synced less than it thinks.
  */
 #define _GNU_SOURCE
@@ -18,7 +20,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *directory, *saved_directory;
+/* Headers may define them as macros. */
+#undef fwrite_unlocked
+#undef fflush_unlocked
+
+static const char *directory, *saved_directory, *full;
 static int journal = -1;
 static atomic_int saved_count;
 
@@ -27,6 +33,7 @@ static atomic_int saved_count;
 __attribute__((constructor)) static void begin(void) {
   directory = getenv("UNSYNCED_DIRECTORY");
   saved_directory = getenv("UNSYNCED_SAVED");
+  full = getenv("UNSYNCED_FULL");
   const char *path = getenv("UNSYNCED_JOURNAL");
   if (!directory || !saved_directory || !path) return;
   journal = REAL("open", const char *, int, ...)(path, O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -67,6 +74,29 @@ static void note_opened(const char *path, int was_there, int creates, int trunca
   if (!is_ours(path)) return;
   if (creates && !was_there) note("created\t%s\n", path);
   else if (truncates) note("truncated\t%s\n", path);
+}
+
+/* Whether the disk is full for the file behind the stream: while the file UNSYNCED_FULL is there. */
+static int is_full(FILE *stream) {
+  if (journal < 0 || !full || access(full, F_OK) != 0) return 0;
+  char link_path[64], path[PATH_MAX];
+  snprintf(link_path, sizeof link_path, "/proc/self/fd/%d", fileno(stream));
+  ssize_t length = readlink(link_path, path, sizeof path - 1);
+  if (length < 0) return 0;
+  path[length] = '\0';
+  if (!is_ours(path)) return 0;
+  errno = ENOSPC;
+  return 1;
+}
+
+/* LevelDB writes its files through these two. */
+size_t fwrite_unlocked(const void *from, size_t size, size_t count, FILE *stream) {
+  if (is_full(stream)) return 0;
+  return ((size_t(*)(const void *, size_t, size_t, FILE *))dlsym(RTLD_NEXT, "fwrite_unlocked"))(from, size, count, stream);
+}
+int fflush_unlocked(FILE *stream) {
+  if (stream && is_full(stream)) return EOF;
+  return REAL("fflush_unlocked", FILE *)(stream);
 }
 
 static int opened(const char *name, const char *path, int flags, mode_t mode) {

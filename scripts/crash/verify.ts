@@ -33,7 +33,7 @@ export function verify(ledger: Ledger): Verdict {
     violations.push(...wrongWills(ledger, session), ...unwanted(ledger, session));
     if (session.group === null) {
       violations.push(...repeated(ledger, session.arrivals, session.qos, session.clientId, repetitions));
-      violations.push(...disordered(ledger, session));
+      if (!ledger.mayReorder) violations.push(...disordered(ledger, session));
     }
   }
   for (const [group, members] of groupsOf(ledger)) {
@@ -62,6 +62,7 @@ const filterOf = (subscribed: string) => subscribed.replace(/^\$share\/[^/]+\//,
 
 /** SUBACK came before it was sent, and no UNSUBSCRIBE left before it was acknowledged. */
 function isPromised(session: SessionRecord, message: SentMessage): boolean {
+  if (message.sentAt < session.promisedFrom) return false;
   for (const [filter, changes] of session.changes) {
     // What a member subscribes to beside its group is only there to wait before what the group gets.
     if (session.group !== null && filter !== session.group) continue;
@@ -150,13 +151,21 @@ function repeated(
     // What is retained begins again where a restart cut it off, and what was in flight then is sent again as well.
     const isReplay = isArchived(message) && arrival.life > 1;
     // One that its publisher sent again may have left for subscribers of QoS 1 before the crash that made it unknown.
-    if (isReplay || (qos === 1 && (arrival.dup || isHandedOn || message.wasResent))) counts.repeated++;
+    if (
+      isReplay ||
+      (qos === 1 && (arrival.dup || isHandedOn || message.wasResent || mayRepeat(ledger, before, arrival)))
+    )
+      counts.repeated++;
     else {
       const when = `by connection ${before.connection} and then ${arrival.connection}`;
       violations.push({ kind: 'duplicated', what: `${tell(message)} at ${where} with QoS ${qos}, ${when}` });
     }
   }
   return violations;
+}
+
+function mayRepeat({ mayRepeat }: Ledger, before: Arrival, after: Arrival): boolean {
+  return mayRepeat === 'always' || (mayRepeat === 'in the next life' && after.life !== before.life);
 }
 
 /** First arrivals, by publisher, topic and QoS. [MQTT5 4.6.0-6] */

@@ -196,3 +196,25 @@ test('what nobody sent, or to nobody who subscribed, is unwanted', () => {
   ledger.arrived(session, '99 ', 1, false);
   expect(kinds()).toEqual(['unwanted', 'unwanted']);
 });
+
+describe('over a bridge', () => {
+  const arrivals = (mayRepeat: Ledger['mayRepeat'], qos: QoS, lives: readonly number[]) => {
+    ledger.mayRepeat = mayRepeat;
+    const session = aSession(qos);
+    const message = send(qos);
+    for (const life of lives) {
+      session.life = life;
+      ledger.arrived(session, message, qos, false);
+    }
+  };
+  check('QoS 1 may come again in the next life of its broker', [], () => arrivals('in the next life', 1, [1, 2]));
+  check('but not in the same one', ['duplicated'], () => arrivals('in the next life', 1, [2, 2]));
+  check('from another broker at any time', [], () => arrivals('always', 1, [1, 1]));
+  check('QoS 2 never', ['duplicated', 'duplicated'], () => arrivals('always', 2, [1, 1, 2]));
+  check('what was sent before a session on its way was deleted may be lost', ['lost'], () => {
+    const session = aSession(1);
+    send(1);
+    session.promisedFrom = ledger.tick();
+    send(1);
+  });
+});

@@ -8,15 +8,21 @@ import { ConfigError } from './config/error.ts';
 import type { ReadConfig } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { pathText } from './config/source.ts';
+import { listenerPattern } from './contracts/listener-url.ts';
 import type { MayPublish } from './contracts/pipeline.ts';
 
 /**
  * What authorization allows, ready to be used. Throws a ConfigError that says where the rules or the ACL file are
  * wrong.
  */
-export function rulesOf({ authorization }: Config, where = pathText): PreparedRules {
+export function rulesOf({ authorization, listeners }: Config, where = pathText): PreparedRules {
+  const ofListeners = listeners.flatMap((listener, index) => {
+    const { aclFile: file } = listener;
+    if (file === undefined) return [];
+    return [{ file, listener: listenerPattern(listener), where: where(['listeners', index, 'aclFile']) }];
+  });
   try {
-    return prepareRules(authorization, (index) => where(['authorization', 'rules', index]));
+    return prepareRules(authorization, (index) => where(['authorization', 'rules', index]), ofListeners);
   } catch (error) {
     if (!(error instanceof AuthorizationError)) throw error;
     throw new ConfigError(error.message, { cause: error });

@@ -11,6 +11,7 @@ import { CommandError } from './usage.ts';
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import('./start.ts')).start,
   init: async () => (await import('./init.ts')).init,
+  import: async () => (await import('./import.ts')).importConfig,
   pub: async () => (await import('./pub.ts')).pub,
   sub: async () => (await import('./sub.ts')).sub,
   config: async () => (await import('./config.ts')).config,
@@ -25,6 +26,7 @@ const help = `Sluice ${version}, an MQTT broker
 
   sluice start [options]         run the broker
   sluice init                    write a configuration, by a few questions
+  sluice import mosquitto FILE   make a configuration out of a mosquitto.conf
   sluice pub -t TOPIC -m TEXT    publish a message
   sluice sub -t FILTER           print messages as they come
   sluice config check FILE       tell what is wrong with a configuration

@@ -1,4 +1,5 @@
 /** `sluice start`: runs the broker until a signal ends it. */
+import { existsSync } from 'node:fs';
 import { type App, startApp } from '../app.ts';
 import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
@@ -10,7 +11,7 @@ import { logLevels } from '../contracts/log.ts';
 import { program } from '../contracts/roles.ts';
 import type { Io } from './io.ts';
 import { serviceManager } from './service-manager.ts';
-import { CommandError, noPositionals, readOptions, wholeNumber } from './usage.ts';
+import { CommandError, readOptions, wholeNumber } from './usage.ts';
 
 type LoginLink = CommandAnswer<'login-links create'>;
 
@@ -26,9 +27,9 @@ const usualAdminListener = { host: '127.0.0.1', port: 18_083 };
 
 const help = `sluice start [options]
 
-  --config FILE        the configuration (YAML); see sluice config example
+  -c, --config FILE    the configuration (YAML); see sluice config example
   --host HOST          address of all listeners, instead of the configured one
-  --port N             port of the TCP listener (1883; 0: any that is free)
+  -p, --port N         port of the TCP listener (1883; 0: any that is free)
   --ws-port N          port of the WebSocket listener (8083; 0: any that is free)
   --admin-port N       port of the HTTP API (18083, if that is free; 0: any that is free)
   --data-dir DIR       where sessions, queues and retained messages are kept (./data)
@@ -45,9 +46,9 @@ Exit codes: 0 stopped, 1 did not start or could not write everything, 2 wrong op
 
 export async function start(argv: readonly string[], io: Io, startWith = startApp): Promise<void> {
   const { values, positionals } = readOptions('start', argv, {
-    config: { type: 'string' },
+    config: { type: 'string', short: 'c' },
     host: { type: 'string' },
-    port: { type: 'string' },
+    port: { type: 'string', short: 'p' },
     'ws-port': { type: 'string' },
     'admin-port': { type: 'string' },
     'data-dir': { type: 'string' },
@@ -58,7 +59,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
     help: { type: 'boolean' },
   });
   if (values.help) return void io.stdout.write(help);
-  noPositionals('start', positionals);
+  if (positionals[0] !== undefined) throw unnamedFile(positionals[0], io);
   if (values.memory && values['data-dir'] !== undefined) {
     throw new CommandError('--memory keeps nothing on disk, and --data-dir says where on disk: give one of them', 2);
   }
@@ -90,6 +91,12 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   io.stdout.write(`process ${process.pid}\n`);
   manager.ready(`Sluice ${version} listening on ${app.listeners.map(({ url }) => url).join(', ')}`);
   await Promise.race([closed, brokenDown(app, config.shutdownSeconds, io)]).finally(off);
+}
+
+/** A file without --config: what is wrong with it, above all that it is Mosquitto's, says more. */
+function unnamedFile(file: string, { environment }: Io): Error {
+  if (existsSync(file)) readConfig(file, environment);
+  return new CommandError(`Unexpected argument "${file}"; a configuration is given as --config ${file}`, 2);
 }
 
 /**

@@ -14,9 +14,9 @@ export interface ConfigChange {
 }
 
 /** What a reload replaces. */
-const reloaded = /^(pipelines|tests|authorization|bridges)(\.|$)/;
+const reloaded = /^(pipelines|tests|authorization|bridges|listeners\.\d+\.aclFile)(\.|$)/;
 const reloadedWithAuthentication =
-  /^(authentication|allowAnonymous|authenticationLimits\.cache\w+|listeners\.\d+\.(authentication|allowAnonymous))(\.|$)/;
+  /^(authentication|allowAnonymous|authenticationLimits\.cache\w+|listeners\.\d+\.(authentication|allowAnonymous|anyUsername))(\.|$)/;
 
 export function changesOf(from: Config, to: Config): ConfigChange[] {
   const found: ConfigChange[] = [];
@@ -67,14 +67,16 @@ const isSameListener = (one: Config['listeners'][number], other: Config['listene
 /** What is in force once `next` was reloaded. */
 export function afterReload(running: Config, next: Config): Config {
   const { pipelines, tests, authorization, bridges } = next;
-  const parts = { ...running, pipelines, tests, authorization, bridges };
+  const anew = (listener: Config['listeners'][number]) =>
+    next.listeners.find((each) => isSameListener(each, listener)) ?? listener;
+  const withRules = running.listeners.map((listener) => ({ ...listener, aclFile: anew(listener).aclFile }));
+  const parts = { ...running, pipelines, tests, authorization, bridges, listeners: withRules };
   if (!hasAuthentication(running)) return parts;
   const { authentication, allowAnonymous, authenticationLimits: limits } = next;
   const { cacheSeconds, cacheEntries } = limits;
-  const listeners = running.listeners.map((listener) => {
-    const { authentication: own, allowAnonymous: anonymous } =
-      next.listeners.find((each) => isSameListener(each, listener)) ?? listener;
-    return { ...listener, authentication: own, allowAnonymous: anonymous };
+  const listeners = withRules.map((listener) => {
+    const { authentication: own, allowAnonymous: anonymous, anyUsername } = anew(listener);
+    return { ...listener, authentication: own, allowAnonymous: anonymous, anyUsername };
   });
   const authenticationLimits = { ...running.authenticationLimits, cacheSeconds, cacheEntries };
   return { ...parts, authentication, allowAnonymous, authenticationLimits, listeners };

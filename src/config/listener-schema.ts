@@ -93,6 +93,11 @@ const address = (defaultPort: number) => ({
     .optional()
     .describe('for PROXY header, TLS and HTTP together; without it 10. Not for `tcp` without `proxyProtocol`'),
   ...listenerAuthentication,
+  aclFile: text
+    .optional()
+    .describe(
+      "a file in Mosquitto's format for the clients of this listener, [in place of the common one](#authorization)",
+    ),
 });
 
 /** What a browser sends: no path, no capitals, no port that the scheme implies. Anything else would never match. */
@@ -128,7 +133,12 @@ export const listener = z
     z.strictObject({ kind: z.literal('wss'), ...address(8084), ...webSocket, tls }),
   ])
   .superRefine((setting, context) => {
-    const { kind, proxyProtocol, trustedProxies, handshakeTimeoutSeconds } = setting;
+    const { kind, port, aclFile, proxyProtocol, trustedProxies, handshakeTimeoutSeconds } = setting;
+    if (setting.anyUsername === true && (setting.allowAnonymous !== true || setting.authentication?.length !== 0)) {
+      refuse(context, ['anyUsername'], 'authentication: [] and allowAnonymous: true beside it');
+    }
+    // Rules tell listeners by their URLs.
+    if (aclFile !== undefined && port === 0) refuse(context, ['aclFile'], 'a port of its own beside it, not 0');
     if ('path' in setting && setting.paths.join() !== defaultPaths.join()) {
       refuse(context, ['path'], 'either path or paths');
     }

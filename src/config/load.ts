@@ -157,8 +157,9 @@ function withCertificates<T extends TlsSettings>(tls: T, folder: string): T {
   };
 }
 
-/** Of a listener: the files that its own mechanisms of authentication name. */
-function withOwnFiles<T extends Config['listeners'][number]>(listener: T, folder: string): T {
+/** Of a listener: its ACL file, and the files that its own mechanisms of authentication name. */
+function withOwnFiles<T extends Config['listeners'][number]>(plain: T, folder: string): T {
+  const listener = withAbsoluteNames(plain, folder);
   if (listener.authentication === undefined) return listener;
   return { ...listener, authentication: listener.authentication.map((each) => withAbsoluteNames(each, folder)) };
 }

@@ -23,7 +23,7 @@ export interface Source {
 export function readSource(file: string): Source {
   const lines = new LineCounter();
   const text = readText(file);
-  if (isOfMosquitto(text)) throw new ConfigError(`${file}: ${mosquittoAdvice}`);
+  if (isOfMosquitto(text)) throw new ConfigError(`${file}: ${mosquittoAdvice(file)}`);
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
   const position = (offset: number) => {
     const { line, col } = lines.linePos(offset);
@@ -49,9 +49,9 @@ const isOfMosquitto = (text: string) =>
   /^(listener|port|bind_address|allow_anonymous|persistence|persistence_location|password_file|acl_file|log_dest|pid_file|per_listener_settings|include_dir|cafile|certfile)[ \t]+\S/m.test(
     text,
   ) && !/^\w+:/m.test(text);
-const mosquittoAdvice =
-  'this is a configuration of Mosquitto, and Sluice has one of its own, in YAML: sluice config example prints it. ' +
-  'Password files and ACL files of Mosquitto work as they are: see authentication and authorization.aclFile there';
+const mosquittoAdvice = (file: string) =>
+  `this is a configuration of Mosquitto, and Sluice has one of its own, in YAML: sluice import mosquitto ${file} makes it ` +
+  'of this one, and says of each line what became of it. Password files and ACL files stay as they are';
 
 function readText(file: string): string {
   try {

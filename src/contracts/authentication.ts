@@ -131,6 +131,13 @@ export const authentication = z
 export const listenerAuthentication = {
   authentication: authentication.optional().describe('as for [all listeners](#access), for this one'),
   allowAnonymous: z.boolean().optional().describe('as for [all listeners](#access), for this one'),
+  anyUsername: z
+    .boolean()
+    .optional()
+    .describe(
+      'lets in whoever gives a user name, and believes it; with `authentication: []` and `allowAnonymous: true` beside ' +
+        'it, while other listeners have users',
+    ),
 };
 
 export const authenticationLimits = z.strictObject({
@@ -158,6 +165,7 @@ export interface ListenerAuthentication {
   readonly port: number;
   readonly authentication?: readonly MechanismSettings[] | undefined;
   readonly allowAnonymous?: boolean | undefined;
+  readonly anyUsername?: boolean | undefined;
 }
 
 export interface AuthenticationSettings {

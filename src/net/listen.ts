@@ -8,8 +8,9 @@ import { createServer as createTlsServer, type TLSSocket, type Server as TlsServ
 import { assert } from '../base/assert.ts';
 import { eventLoop } from '../base/scheduler.ts';
 import type { Audit } from '../contracts/audit.ts';
+import { bracketed, schemes } from '../contracts/listener-url.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
-import type { Accept, Listener, TransportKind } from '../contracts/transport.ts';
+import type { Accept, Listener } from '../contracts/transport.ts';
 import { failureOf, refusalOf } from './client-certificate.ts';
 import { Handshakes } from './handshakes.ts';
 import { ListenerLog } from './listener-log.ts';
@@ -20,13 +21,6 @@ import { acceptProxiedTcp, acceptTcp, acceptTls } from './socket-stream.ts';
 import { TlsContexts } from './tls-contexts.ts';
 import { createWebSocketServer, pathsOf } from './websocket.ts';
 
-const schemes: Readonly<Record<TransportKind, string>> = {
-  tcp: 'mqtt',
-  tls: 'mqtts',
-  ws: 'ws',
-  wss: 'wss',
-  local: 'local',
-};
 /** Enough for a fleet that comes back at once. */
 const defaultBacklog = 4_096;
 /** PROXY headers, TLS handshakes and HTTP upgrades under way at one time, for each listener. */
@@ -217,8 +211,6 @@ function acceptError({ code, message }: NodeJS.ErrnoException): string {
   if (code !== 'EMFILE' && code !== 'ENFILE') return message;
   return `a client was turned away, no file descriptor is left (${code}); raise the limit (ulimit -n), or lower limits.connections`;
 }
-
-const bracketed = (host: string) => (host.includes(':') ? `[${host}]` : host);
 
 function explained(
   cause: NodeJS.ErrnoException,

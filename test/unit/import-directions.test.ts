@@ -72,6 +72,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'contracts',
     'base',
   ],
+  // Loaded by one command only.
+  import: ['config', 'contracts', 'protocol', 'base'],
   'broker-calls.ts': ['admin', 'contracts'],
   'index.ts': ['app.ts', 'broker-calls.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol', 'base'],
   cli: [
@@ -86,6 +88,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'store',
     'admin',
     'auth',
+    'import',
   ],
 };
 
@@ -101,7 +104,7 @@ const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@node-rs/argon2': ['auth'],
   jose: ['auth'],
   level: ['store'],
-  zod: ['contracts', 'config', 'api'],
+  zod: ['contracts', 'config', 'api', 'import'],
   fastify: ['api'],
   yaml: ['config'],
   'prom-client': ['api'],

@@ -2,8 +2,8 @@
  * Who may come in: the mechanisms of each listener, asked in their order until one decides.
  *
  * Whoever nobody vouches for stays out. The one exception is a client without any credentials where `allowAnonymous` is
- * written down. As long as any listener checks credentials, no other takes a name on trust: rules could not tell the
- * two apart.
+ * written down. As long as any listener checks credentials, no other takes a name on trust unless it says
+ * `anyUsername`: rules tell the two apart by their listeners only.
  */
 import type {
   AuthenticationSettings,
@@ -34,6 +34,7 @@ import { BusyError } from './work-queue.ts';
 interface Chain {
   readonly mechanisms: readonly Mechanism[];
   readonly allowsAnonymous: boolean;
+  readonly believesUsernames: boolean;
 }
 
 interface Rules {
@@ -125,6 +126,7 @@ export class Authentication {
     const chainOf = (listener: ListenerAuthentication): Chain => ({
       mechanisms: opened.get(listener.authentication ?? authentication)!,
       allowsAnonymous: listener.allowAnonymous ?? allowAnonymous,
+      believesUsernames: listener.anyUsername ?? false,
     });
     return {
       apply: () => {
@@ -173,6 +175,7 @@ export class Authentication {
     const { hook } = this.#options;
     if (hook !== undefined) return asAuthenticationAnswer(await hook(request), request);
     if (request.method !== null) return byNobody(unknownMethod);
+    if (chain.believesUsernames) return { outcome: 'accept', mechanism: 'anonymous' };
     if (request.client.username !== null || request.password !== null) return byNobody(wrongCredentials);
     return chain.allowsAnonymous
       ? { outcome: 'accept', mechanism: 'anonymous' }

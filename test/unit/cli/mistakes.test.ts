@@ -29,9 +29,11 @@ describe('the configuration', () => {
     for (const argv of [
       ['config', 'check', file],
       ['start', '--config', file],
+      ['start', '-c', file],
+      ['start', file],
     ]) {
-      expect(await told(...argv)).toMatch(
-        /mosquitto\.conf: this is a configuration of Mosquitto, and Sluice has one of its own, in YAML: sluice config example/,
+      expect(await told(...argv)).toContain(
+        `${file}: this is a configuration of Mosquitto, and Sluice has one of its own, in YAML: sluice import mosquitto ${file} makes it`,
       );
     }
   });

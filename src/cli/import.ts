@@ -1,0 +1,100 @@
+/** `sluice import`: makes a configuration out of that of another broker, and says of each line what became of it. */
+import { open, rm } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { readConfig } from '../config/load.ts';
+import { yamlOf } from '../config/write.ts';
+import { type Imported, importMosquitto } from '../import/mosquitto/import.ts';
+import type { Io } from './io.ts';
+import { CommandError, readOptions } from './usage.ts';
+
+const help = `sluice import mosquitto FILE [--out FILE]
+
+  FILE               a mosquitto.conf; the files that it names are read as well
+  --out FILE         where to write the configuration (sluice.yaml); a file that is there stays as it is
+
+Tells of each line whether it is the same here, different, or cannot be had, and what else is to know.
+Run it where Mosquitto runs: it looks at password files, ACL files and certificates.
+`;
+
+export async function importConfig(argv: readonly string[], io: Io): Promise<void> {
+  const { values, positionals } = readOptions('import', argv, { out: { type: 'string' }, help: { type: 'boolean' } });
+  if (values.help) return void io.stdout.write(help);
+  const [from, file, ...rest] = positionals;
+  if (from !== 'mosquitto' || file === undefined || rest.length > 0) {
+    throw new CommandError('Use: sluice import mosquitto FILE [--out FILE]; see sluice import --help', 2);
+  }
+  const out = values.out ?? 'sluice.yaml';
+  const imported = importMosquitto(file);
+  await writeAll(out, `${heading(file)}${yamlOf(imported.config)}`, imported);
+  io.stdout.write(report(imported));
+  assertValid(out);
+  io.stdout.write(`\n${out} is written. Then:\n`);
+  io.stdout.write(`  sluice config check ${out}\n  sluice start --config ${out}\n`);
+}
+
+const heading = (file: string) =>
+  `# Made of ${file} by sluice import. docs/guides/from-mosquitto.md has what differs, docs/reference/settings.md every setting.\n`;
+
+/** All or nothing: a configuration without its passwords would let in others than meant. */
+async function writeAll(out: string, text: string, { files }: Imported): Promise<void> {
+  const written: string[] = [];
+  try {
+    for (const { name, text: content } of files) {
+      const path = join(dirname(out), name);
+      await writeNew(path, content, 0o600);
+      written.push(path);
+    }
+    await writeNew(out, text, 0o640);
+  } catch (error) {
+    await Promise.all(written.map((path) => rm(path)));
+    throw error;
+  }
+}
+
+async function writeNew(file: string, text: string, mode: number): Promise<void> {
+  try {
+    const handle = await open(file, 'wx', mode);
+    await handle.writeFile(text).finally(() => handle.close());
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST')
+      throw new CommandError(`${file} is there already and stays as it is; give another --out FILE`);
+    throw new CommandError(`Cannot write ${file}: ${message}`);
+  }
+}
+
+/** What is written stays: it is easier to correct than to begin anew. */
+function assertValid(out: string): void {
+  try {
+    readConfig(out, {});
+  } catch (error) {
+    throw new CommandError(`${out} is written and has to be corrected:\n${(error as Error).message}`);
+  }
+}
+
+const words = { same: 'same', different: 'different', missing: 'cannot be had' } as const;
+
+function report({ entries, notes, files }: Imported): string {
+  const lines: string[] = [];
+  let file = '';
+  for (const entry of entries) {
+    if (entry.file !== file) {
+      file = entry.file;
+      lines.push(`${lines.length === 0 ? '' : '\n'}${relative('', file) || file}`);
+    }
+    const { kind, what } = entry.verdict;
+    lines.push(`  ${String(entry.line).padStart(4)}  ${entry.name} ${shown(entry.name, entry.value)}`.trimEnd());
+    lines.push(`        ${words[kind]}: ${what.replaceAll('`', '')}`);
+  }
+  const count = (kind: keyof typeof words) => entries.filter(({ verdict }) => verdict.kind === kind).length;
+  lines.push(
+    '',
+    `${count('same')} lines are the same, ${count('different')} different, ${count('missing')} cannot be had`,
+  );
+  if (notes.length > 0) lines.push('', 'Besides:', ...notes.map((note) => `  - ${note}`));
+  if (files.length > 0) lines.push('', `Written beside it: ${files.map(({ name }) => name).join(', ')}`);
+  return `${lines.join('\n')}\n`;
+}
+
+const isSecret = /password$|^bridge_psk$|secret|token/;
+const shown = (name: string, value: string) => (isSecret.test(name) ? '***' : value);

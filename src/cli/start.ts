@@ -96,7 +96,8 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
 /** A file without --config: what is wrong with it, above all that it is Mosquitto's, says more. */
 function unnamedFile(file: string, { environment }: Io): Error {
   if (existsSync(file)) readConfig(file, environment);
-  return new CommandError(`Unexpected argument "${file}"; a configuration is given as --config ${file}`, 2);
+  const how = existsSync(file) ? `a configuration is given as --config ${file}` : 'see sluice start --help';
+  return new CommandError(`Unexpected argument "${file}"; ${how}`, 2);
 }
 
 /**

@@ -38,6 +38,14 @@ describe('the configuration', () => {
     }
   });
 
+  test('stands without --config', async () => {
+    const file = fileWith('own.yaml', 'allowAnonymous: true\n');
+    expect(await sluice('start', file)).toMatchObject({
+      code: 2,
+      err: `Unexpected argument "${file}"; a configuration is given as --config ${file}\n`,
+    });
+  });
+
   test('is not there, is a directory, or is no YAML of settings', async () => {
     expect(await told('start', '--config', at('none.yaml'))).toMatch(/none\.yaml: there is no such file\n$/);
     expect(await told('start', '--config', folder)).toMatch(/: it is a directory \(EISDIR\)\n$/);

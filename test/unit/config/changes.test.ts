@@ -45,6 +45,12 @@ test.each<[string, ConfigInput, ConfigInput, string[]]>([
     ['allowAnonymous: false -> true (reload)', 'authentication.0.file: "/etc/users" -> "/etc/others" (reload)'],
   ],
   [
+    'the ACL file of a listener, also without any authentication',
+    { listeners: [{ kind: 'tcp', port: 1, aclFile: '/etc/acl' }] },
+    { listeners: [{ kind: 'tcp', port: 1, aclFile: '/etc/other' }] },
+    ['listeners.0.aclFile: "/etc/acl" -> "/etc/other" (reload)'],
+  ],
+  [
     'a port',
     { listeners: [{ kind: 'tcp', port: 1 }] },
     { listeners: [{ kind: 'tcp', port: 2 }] },

@@ -102,6 +102,26 @@ test('the answer says which mechanism let the client in, and that a token is no 
   authentication.close();
 });
 
+test('a listener with anyUsername believes every user name, and no other listener does', async () => {
+  const { ask, authentication } = await opened({
+    authentication: [passwords('believed', line('ada', 'one'))],
+    listeners: [
+      { kind: 'tcp', authentication: [], allowAnonymous: true, anyUsername: true },
+      { kind: 'tcp', authentication: [], allowAnonymous: true },
+    ],
+  });
+  const asked = [{ ...ada, password: 'wrong' }, { username: 'eve' }, {}];
+  const answers = (listener: string) => Promise.all(asked.map((each) => ask({ ...each, listener })));
+  expect(await answers('listener:0')).toEqual(['accept', 'accept', 'accept']);
+  expect(await answers('listener:1')).toEqual([0x86, 0x86, 'accept']);
+  authentication.close();
+  for (const setting of [{ anyUsername: true }, { anyUsername: true, allowAnonymous: true }]) {
+    expect(() => parseConfig({ listeners: [{ kind: 'tcp', ...setting }] })).toThrow(
+      'listeners.0.anyUsername: expected authentication: [] and allowAnonymous: true beside it',
+    );
+  }
+});
+
 test('a listener has its own list and its own word on anonymous clients, or those for all', async () => {
   const { ask, authentication } = await opened({
     authentication: [passwords('all', line('ada', 'one'))],

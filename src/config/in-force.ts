@@ -1,14 +1,26 @@
 /** The configuration of a running broker as it is now, and what of it has changed where it comes from. */
 import { afterReload, type ConfigChange, changesOf } from './changes.ts';
+import { parseConfig } from './load.ts';
 import { maskedConfig } from './masked.ts';
 import type { Config } from './schema.ts';
 
+const defaults = parseConfig({});
+
 export interface ConfigView {
   readonly config: Config;
+  /** What of it is not as it is by default. */
+  readonly deviations: readonly Deviation[];
   /** What a reload or a restart would change; null: there is no file to read again. */
   readonly changes: readonly ConfigChange[] | null;
   /** Why the file cannot be used as it is now; null: it can. */
   readonly problem: string | null;
+}
+
+export interface Deviation {
+  /** As `limits.queueMessages`. */
+  readonly path: string;
+  /** Undefined: it is not there by default. */
+  readonly default: unknown;
 }
 
 export interface ConfigSources {
@@ -46,11 +58,12 @@ export class ConfigInForce {
   /** For others to see: without secrets. */
   view(): ConfigView {
     const config = maskedConfig(this.#effective);
-    if (this.#reread === undefined) return { config, changes: null, problem: null };
+    const deviations = changesOf(defaults, this.#effective).map(({ path, from }) => ({ path, default: from }));
+    if (this.#reread === undefined) return { config, deviations, changes: null, problem: null };
     try {
-      return { config, changes: changesOf(this.#written, this.#reread()), problem: null };
+      return { config, deviations, changes: changesOf(this.#written, this.#reread()), problem: null };
     } catch (error) {
-      return { config, changes: [], problem: (error as Error).message };
+      return { config, deviations, changes: [], problem: (error as Error).message };
     }
   }
 }

@@ -34,6 +34,16 @@ const places = {
   'the quarantine': '#/pipelines?tab=quarantine',
   'a message in quarantine': '#/pipelines?tab=quarantine&id=1',
   'a message to try on pipelines': '#/pipelines?tab=try',
+  'what somebody may do': '#/access',
+  bans: '#/access?tab=bans',
+  users: '#/access?tab=users',
+  keys: '#/access?tab=keys',
+  listeners: '#/listeners',
+  certificates: '#/listeners?tab=certificates',
+  connections: '#/listeners?tab=connections',
+  'the configuration': '#/configuration',
+  traces: '#/traces',
+  'a trace that is not there': '#/traces/nothing',
   'no page': '#/nowhere',
 } as const;
 
@@ -46,6 +56,8 @@ describeInBrowser('every page', () => {
   beforeAll(async () => {
     const away = await broker.connect('sensor-2', ['plant/#']);
     await away.endAsync();
+    await broker.sluice.command('bans create', { client: 'banned', forSeconds: 3_600 });
+    await broker.sluice.command('keys create', { name: 'job', role: 'viewer' });
     const publisher = await broker.connect('publisher', []);
     for (let n = 0; n < 5; n++) await publisher.publishAsync(`plant/${n}`, 'x', { qos: 1 });
     await publisher.publishAsync('checked/1', 'no JSON', { qos: 1 });

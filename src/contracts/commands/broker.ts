@@ -22,6 +22,15 @@ export const brokerCommands = {
     answer: z.strictObject({
       file: z.string().nullable().describe('where it comes from; null: no file, or a program gave it'),
       config: z.record(z.string(), z.unknown()).describe('all settings, with `***` for what is secret'),
+      deviations: z
+        .array(
+          z.strictObject({
+            path: z.string().describe('setting, as `limits.queueMessages`'),
+            default: z.unknown().optional().describe('its value by default; absent: none'),
+          }),
+        )
+        .readonly()
+        .describe('settings whose values in force are not those by default'),
       changes: z
         .array(
           z.strictObject({

@@ -79,6 +79,20 @@ export const pages: readonly PageEntry[] = [
     page: lazy(() => loaded(() => import('../pages/happened/happened.tsx')).then(({ Happened }) => Happened)),
   },
   {
+    path: '/traces',
+    title: titles.traces,
+    icon: 'traces',
+    group: 'faults',
+    needs: ['traces list'],
+    page: lazy(() => loaded(() => import('../pages/traces/traces.tsx')).then(({ Traces }) => Traces)),
+  },
+  {
+    path: '/traces/:id',
+    title: titles.trace,
+    needs: ['traces events'],
+    page: lazy(() => loaded(() => import('../pages/traces/trace.tsx')).then(({ Trace }) => Trace)),
+  },
+  {
     path: '/logs',
     title: titles.logs,
     icon: 'alarms',
@@ -107,6 +121,32 @@ export const pages: readonly PageEntry[] = [
     title: titles.bridge,
     needs: ['bridges show'],
     page: lazy(() => loaded(() => import('../pages/bridges/bridge.tsx')).then(({ Bridge }) => Bridge)),
+  },
+  {
+    path: '/access',
+    title: titles.access,
+    icon: 'access',
+    group: 'administration',
+    needs: ['access explain', 'bans list', 'users list', 'keys list'],
+    page: lazy(() => loaded(() => import('../pages/access/access.tsx')).then(({ Access }) => Access)),
+  },
+  {
+    path: '/listeners',
+    title: titles.listeners,
+    icon: 'listeners',
+    group: 'administration',
+    needs: ['listeners list', 'certificates list', 'connections list'],
+    page: lazy(() => loaded(() => import('../pages/listeners/listeners.tsx')).then(({ Listeners }) => Listeners)),
+  },
+  {
+    path: '/configuration',
+    title: titles.configuration,
+    icon: 'configuration',
+    group: 'administration',
+    needs: ['config show'],
+    page: lazy(() =>
+      loaded(() => import('../pages/configuration/configuration.tsx')).then(({ Configuration }) => Configuration),
+    ),
   },
 ];
 

@@ -1,4 +1,4 @@
-/** A form that gives a command: what is to be filled in, the button, what went wrong, and the `sluice …` that does it. */
+/** A form that gives a command: what is to be filled in, the button, what went wrong, and the same for a shell. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { type AnswerOf, call, type RequestOf } from '../api/client.ts';

@@ -4,7 +4,13 @@ import { texts } from '../texts.ts';
 import { Icon } from './icon.tsx';
 import { visible } from './name.tsx';
 
-export function CommandLine({ command }: { readonly command: string }) {
+interface CommandLineProps {
+  readonly command: string;
+  /** Of the button that copies; default: that of a command. */
+  readonly label?: string;
+}
+
+export function CommandLine({ command, label = texts.copyCommand }: CommandLineProps) {
   const [isCopied, setCopied] = useState(false);
   const copy = async () => {
     await navigator.clipboard?.writeText(command);
@@ -15,13 +21,7 @@ export function CommandLine({ command }: { readonly command: string }) {
     <div class="command-line">
       <code dir="ltr">{visible(command)}</code>
       {navigator.clipboard !== undefined && (
-        <button
-          type="button"
-          class="icon-button"
-          aria-label={texts.copyCommand}
-          title={texts.copyCommand}
-          onClick={copy}
-        >
+        <button type="button" class="icon-button" aria-label={label} title={label} onClick={copy}>
           <Icon name={isCopied ? 'check' : 'copy'} />
         </button>
       )}

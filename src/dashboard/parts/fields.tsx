@@ -90,6 +90,13 @@ export const qosOptions = (['0', '1', '2'] as const).map((value) => ({ value, ti
 export const oneOf = <Value extends string>(titles: Readonly<Record<Value, string>>, given: string | undefined) =>
   given !== undefined && Object.hasOwn(titles, given) ? (given as Value) : null;
 
+/** What was typed with this between two of them. */
+export const listOf = (typed: string, separator: string): string[] =>
+  typed
+    .split(separator)
+    .map((each) => each.trim())
+    .filter((each) => each !== '');
+
 interface CheckFieldProps {
   readonly label: string;
   readonly checked: boolean;

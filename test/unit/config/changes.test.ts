@@ -6,6 +6,7 @@ import { parseConfig } from '../../../src/config/load.ts';
 import type { ConfigInput } from '../../../src/config/schema.ts';
 
 const passwords = { kind: 'password-file' as const, file: '/etc/users' };
+const bridge = { name: 'a', addresses: ['mqtt://b'], password: 'hush', topics: [{ filter: 'c' }] };
 const pipeline = (name: string) => ({ name, filter: 'a/#', stages: [{ decode: 'json' as const }] });
 
 function changes(from: ConfigInput, to: ConfigInput): string[] {
@@ -102,11 +103,21 @@ test('a file that is not valid any more is a problem, and no change', () => {
   });
   expect(inForce.view()).toEqual({
     config,
+    deviations: [],
     changes: [],
     problem: 'configuration: limits.queueMessages: expected at least 1, found 0',
   });
   const unread = new ConfigInForce({ written: config, effective: config, reread: undefined });
-  expect(unread.view()).toEqual({ config, changes: null, problem: null });
+  expect(unread.view()).toEqual({ config, deviations: [], changes: null, problem: null });
+});
+
+test('what is in force says what of it is not as by default, without its secrets', () => {
+  const config = parseConfig({ limits: { queueMessages: 7 }, bridges: [bridge] });
+  const { deviations } = new ConfigInForce({ written: config, effective: config, reread: undefined }).view();
+  expect(deviations).toEqual([
+    { path: 'limits.queueMessages', default: 10_000 },
+    { path: 'bridges', default: [] },
+  ]);
 });
 
 test('what is not valid is told without its secrets', () => {

@@ -35,7 +35,8 @@ function typeOf({ type, anyOf, enum: values, const: value, items }: Node): strin
   if (values !== undefined) return values.join(', ');
   if (value !== undefined) return `\`${value}\``;
   if (type === 'array') return items?.type === 'array' ? 'list of pairs' : `list of ${typeOf(items!)}s`;
-  const names = typeof type === 'string' ? [type] : type!;
+  if (type === undefined) return 'anything';
+  const names = typeof type === 'string' ? [type] : type;
   return names.map((name) => (name === 'integer' ? 'number' : name)).join(' or ');
 }
 
@@ -58,9 +59,10 @@ const answerKeys = (command: CommandName) => keysOf(command, schemaOf(command, '
 
 /** What the list has that the command answers. */
 function itemKeys(command: CommandName): Key[] {
-  const lists = Object.values(schemaOf(command, 'answer').properties ?? {}).filter(
-    ({ items }) => items?.type === 'object',
-  );
+  const lists = Object.values(schemaOf(command, 'answer').properties ?? {})
+    // It may be null.
+    .flatMap((node) => [node, ...(node.anyOf ?? [])])
+    .filter(({ items }) => items?.type === 'object');
   const keys = lists.flatMap(({ items }) => keysOf(command, items!));
   // Two lists may have the same items.
   return keys.filter(({ name }, index) => keys.findIndex((key) => key.name === name) === index);

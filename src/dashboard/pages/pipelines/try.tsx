@@ -5,7 +5,15 @@ import { address } from '../../app/address.tsx';
 import { duration, number } from '../../format.ts';
 import { Choice } from '../../parts/choice.tsx';
 import { CommandForm } from '../../parts/command-form.tsx';
-import { CheckField, optionsOf, qosOptions, SelectField, TextAreaField, TextField } from '../../parts/fields.tsx';
+import {
+  CheckField,
+  listOf,
+  optionsOf,
+  qosOptions,
+  SelectField,
+  TextAreaField,
+  TextField,
+} from '../../parts/fields.tsx';
 import { Name, visible } from '../../parts/name.tsx';
 import { PayloadLine } from '../../parts/payload.tsx';
 import { Empty } from '../../parts/states.tsx';
@@ -31,10 +39,7 @@ type Draft = typeof emptyDraft & { readonly topic: string };
 function requestOf(draft: Draft): Request {
   const { topic, payload, encoding, qos, retain, contentType, clientId, username, subscriberId } = draft;
   const userProperties = propertiesOf(draft.userProperties) as string[][];
-  const groups = draft.groups
-    .split(',')
-    .map((each) => each.trim())
-    .filter((each) => each !== '');
+  const groups = listOf(draft.groups, ',');
   const subscriber = { clientId: subscriberId, username: draft.subscriberName || null, accept: draft.accept || null };
   return {
     topic,

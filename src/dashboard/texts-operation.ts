@@ -25,6 +25,7 @@ export const texts = {
     state: 'State',
     states: {
       stopped: 'Paused',
+      idle: 'Waits for messages',
       waiting: 'Waits for the next attempt',
       connecting: 'Connecting',
       connected: 'Connected',

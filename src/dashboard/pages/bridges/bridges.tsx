@@ -32,7 +32,14 @@ const columns: readonly Column<BridgeView>[] = [
 ];
 
 export function BridgeState({ bridge: { state, problem } }: { readonly bridge: BridgeView }) {
-  const kind = state === 'connected' ? 'ok' : problem !== null ? 'critical' : state === 'stopped' ? '' : 'warning';
+  const kind =
+    state === 'connected'
+      ? 'ok'
+      : problem !== null
+        ? 'critical'
+        : state === 'stopped' || state === 'idle'
+          ? ''
+          : 'warning';
   return <span class={`badge ${kind}`}>{text.states[state]}</span>;
 }
 

@@ -111,10 +111,7 @@ export class Staged {
   }
 
   get isEmpty(): boolean {
-    const { wanted, doneMessages, floors } = this;
-    if (wanted > 0 || doneMessages.length > 0 || floors.size > 0) return false;
-    const { size } = this.#notes;
-    return this.#retained.size === 0 && this.#records.length === 0 && this.quarantined.size === 0 && size === 0;
+    return this.records === 0;
   }
 
   /** Without those whose loss costs a redelivery at most. */

@@ -814,6 +814,22 @@ describe('long lists of subscription identifiers', () => {
     },
   );
 
+  test('it goes with the last piece of its session, although that piece has nothing else to write', async () => {
+    const store = aStore();
+    await store.load();
+    for (let i = 0; i < 2; i++) store.putSession(aSession(store.nextSessionId()));
+    const message = aMessage(store.nextMessageId(), 'for both');
+    store.putDelivery(1, aDelivery(message, { subscriptionIds: ids }));
+    store.putDelivery(2, aDelivery(message));
+    await committed(store);
+    expect(store.removeSession(1, 0)).toBe(true);
+    await committed(store);
+    expect(store.removeSession(1, 10)).toBe(false);
+    await committed(store);
+    await store.close();
+    expect((await storedLists()).lists).toBe(0);
+  });
+
   test('it goes with its session, although others have the message', async () => {
     const store = await withList();
     store.putSession(aSession(store.nextSessionId()));

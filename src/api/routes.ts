@@ -5,6 +5,7 @@ import { type CommandName, commands } from '../contracts/commands.ts';
 import { CommandFailure, failures } from '../contracts/failures.ts';
 import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
 import { TextKeys } from '../contracts/text-keys.ts';
+import { answerText } from './answer-text.ts';
 import { methods } from './door.ts';
 import type { IdempotencyTable } from './idempotency.ts';
 import { type Problem, problemOf } from './problem.ts';
@@ -66,10 +67,7 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
     const given = declaration.takesTraceContext ? withTraceContext(asked, request.headers) : asked;
     const caller = tools.callerOf(request);
     const run = async (signal?: AbortSignal) => {
-      const done = await tools.commands.receive(name, given, caller, signal);
-      // Pages are long.
-      await tools.turns.next();
-      return JSON.stringify(done);
+      return answerText(await tools.commands.receive(name, given, caller, signal), tools.turns);
     };
     const key = declaration.takesIdempotencyKey === true ? request.headers[idempotencyKey] : undefined;
     // With a key, whoever has gone may come again for the answer.

@@ -7,6 +7,8 @@ export interface Mutation {
   readonly file: string;
   readonly from: string;
   readonly to: string;
+  /** Which one finds it: of one broker, or (`bridges`) of several with bridges between them. Default: of one. */
+  readonly simulation?: 'bridges';
 }
 
 export const mutations: readonly Mutation[] = [
@@ -719,8 +721,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a client that does not read is sent more and more of QoS 0',
     file: 'core/delivering.ts',
-    from: "if (loss === 'slowConsumer') return this.#sink.dropped('slowConsumer', session, message);",
-    to: '',
+    from: "if (loss === 'slowConsumer') {",
+    to: "if (loss === 'slowConsumer' && false) {",
   },
   {
     name: 'was: a whole window of QoS 2 is written to a client that does not read',
@@ -940,5 +942,113 @@ export const mutations: readonly Mutation[] = [
     file: 'broker/journal.ts',
     from: "  hook: 'publishNotAllowed',",
     to: "  hook: 'diskFailing',",
+  },
+
+  // Bridges
+
+  {
+    name: 'over a bridge, a message is done with when it is sent, before the peer has acknowledged it',
+    file: 'bridge/outbound.ts',
+    from: 'if (qos < wanted) this.#lowered(header.packetId, wanted, qos);',
+    to: 'if (wanted > 0) this.#lowered(header.packetId, wanted, 0);',
+    simulation: 'bridges',
+  },
+  {
+    name: 'a peer of a bridge is acknowledged before the commit',
+    file: 'core/handlers/publish.ts',
+    from: 'if (qos === 1) parts.answer(session, PacketType.puback, packetId, code, staged);',
+    to: 'if (qos === 1) parts.sink.acknowledge(session, PacketType.puback, packetId, code);',
+    simulation: 'bridges',
+  },
+  {
+    name: 'what a peer sends again is acknowledged before the first one is stored',
+    file: 'bridge/from-peer.ts',
+    from: 'core.answerPublish(session, message.qos, packetId, ReasonCode.Success, everything);',
+    to: 'core.answerPublish(session, message.qos, packetId, ReasonCode.Success, this.#link.context.store.staged);',
+    simulation: 'bridges',
+  },
+  {
+    name: 'what a bridge sends again is acknowledged before the first one is stored',
+    file: 'broker/client-packets.ts',
+    from: 'core.answerPublish(session, message.qos, packetId, ReasonCode.Success, everything);',
+    to: 'core.answerPublish(session, message.qos, packetId, ReasonCode.Success, this.#connection.context.store.staged);',
+    simulation: 'bridges',
+  },
+  {
+    name: 'a bridge does not remember the numbers that have come from its peer',
+    file: 'bridge/from-peer.ts',
+    from: 'if (number > 0) this.seen?.add(number);',
+    to: '',
+    simulation: 'bridges',
+  },
+  {
+    name: 'a broker does not remember the numbers that have come from a bridge',
+    file: 'broker/bridge-client.ts',
+    from: 'if (this.#number > 0) this.#seen.add(this.#number);',
+    to: '',
+    simulation: 'bridges',
+  },
+  {
+    name: 'numbers that have come are remembered, and not stored',
+    file: 'broker/seen-messages.ts',
+    from: 'this.#notes.put(this.#name, this.#state);',
+    to: '',
+    simulation: 'bridges',
+  },
+  {
+    name: 'was: of numbers that have come, no more are remembered than may be in flight',
+    file: 'broker/seen-messages.ts',
+    from: 'from.inFlight + unstoredAcksMax',
+    to: 'from.inFlight',
+    simulation: 'bridges',
+  },
+  {
+    name: 'was: after a crash, messages get numbers that a peer knows of others',
+    file: 'store/level/level-store.ts',
+    from: 'this.#lastMessageId + numbersAhead',
+    to: 'this.#lastMessageId',
+    simulation: 'bridges',
+  },
+  {
+    name: 'a message is taken that has been at the broker before',
+    file: 'broker/bridge-marks.ts',
+    from: 'path.length > hopsMax || path.includes(brokerId)',
+    to: 'path.length > hopsMax',
+    simulation: 'bridges',
+  },
+  {
+    name: 'a message does not say through which brokers it has come, but for the last one',
+    file: 'broker/bridge-marks.ts',
+    from: "before === '' ? this.#ownPath : pair(pathName, `${before},${this.#brokerId}`)",
+    to: 'this.#ownPath',
+    simulation: 'bridges',
+  },
+  {
+    name: 'a bridge does not come back after its link was lost',
+    file: 'bridge/bridge.ts',
+    from: 'this.#wait(why, this.#backoff.next());',
+    to: "this.#become('waiting');",
+    simulation: 'bridges',
+  },
+  {
+    name: 'a link that has gone silent is kept',
+    file: 'bridge/link.ts',
+    from: 'core.now >= this.heardAt + 1.5 * ms',
+    to: 'core.now < 0',
+    simulation: 'bridges',
+  },
+  {
+    name: 'packet identifiers of a session that the peer has lost still stand for messages',
+    file: 'bridge/bridge.ts',
+    from: 'if (!packet.sessionPresent) core.forgetReceived(session);',
+    to: '',
+    simulation: 'bridges',
+  },
+  {
+    name: 'the prefix of the other side is put before the one here',
+    file: 'bridge/topic-map.ts',
+    from: 'to + topic.name.slice(from.length)',
+    to: 'to + topic.name',
+    simulation: 'bridges',
   },
 ];

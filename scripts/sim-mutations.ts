@@ -64,9 +64,17 @@ interface Outcome {
   readonly how: string;
 }
 
+interface Seeds {
+  readonly first: number;
+  readonly count: number;
+  readonly seconds: number;
+  readonly simulation: Mutation['simulation'];
+}
+
 /** Runs seeds with the broker in the directory, until one fails. */
-async function runSeeds(directory: string, first: number, count: number, seconds: number): Promise<Outcome> {
-  const worker = spawn(process.execPath, [join(directory, 'scripts/sim-until-failure.js'), `${first}`, `${count}`], {
+async function runSeeds(directory: string, { first, count, seconds, simulation }: Seeds): Promise<Outcome> {
+  const program = join(directory, 'scripts/sim-until-failure.js');
+  const worker = spawn(process.execPath, [program, `${first}`, `${count}`, simulation ?? ''], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   let [seed, end, how] = [0, 'exited' as Outcome['end'], ''];
@@ -99,15 +107,21 @@ interface Finding {
 async function seedsToFind(mutation: Mutation): Promise<Finding> {
   const target = join(mutated, 'src', mutation.file.replace(/\.ts$/, '.js'));
   const original = readFileSync(target);
+  const { simulation } = mutation;
   writeFileSync(target, mutate(mutation));
   try {
-    const { seed, end, how } = await runSeeds(mutated, 1, seedsMax, secondsMax);
+    const { seed, end, how } = await runSeeds(mutated, { first: 1, count: seedsMax, seconds: secondsMax, simulation });
     if (seed === 0 && end === 'exited') throw new Error(`"${mutation.name}" cannot be loaded: ${how}`);
     if (end === 'passed') return { result: 'not found', seed, how: 'NOT FOUND' };
     if (end === 'time is up') return { result: 'timed out', seed, how: `TIMED OUT after ${secondsMax} s` };
     if (end !== 'hung') return { result: 'found', seed, how };
     // It is the bug's doing if the broker without it comes to the end of the same seed.
-    const unchanged = await runSeeds(compiled, Math.max(seed, 1), 1, hangsAfterMs / 1000);
+    const unchanged = await runSeeds(compiled, {
+      first: Math.max(seed, 1),
+      count: 1,
+      seconds: hangsAfterMs / 1000,
+      simulation,
+    });
     if (unchanged.end === 'passed') return { result: 'found', seed, how: 'the run does not come to its end' };
     return { result: 'timed out', seed, how: `TIMED OUT: seed ${seed} hangs, and not because of the bug` };
   } finally {

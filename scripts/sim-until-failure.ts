@@ -1,16 +1,18 @@
 /**
  * Runs seeds from the first one on until one fails; says which one, and what it failed at. Arguments: the first seed,
- * and how many.
+ * how many, and `bridges` for the simulation of several brokers.
  */
 import { writeSync } from 'node:fs';
+import { runBridged } from '../test/sim/bridged/bridged.ts';
 import { failureName } from '../test/sim/minimize.ts';
 import { run } from '../test/sim/simulation.ts';
 
-const [first = 1, seeds = 1_000] = process.argv.slice(2).map(Number);
+const [first = 1, seeds = 1_000] = process.argv.slice(2, 4).map(Number);
+const runOne = process.argv[4] === 'bridges' ? runBridged : run;
 for (let seed = first; seed < first + seeds; seed++) {
   // Told before, in case the run never comes back.
   writeSync(1, `seed ${seed}\n`);
-  const { violation } = await run(seed);
+  const { violation } = await runOne(seed);
   if (violation === null) continue;
   writeSync(1, `failed ${seed} ${failureName(violation)}\n`);
   process.exit(1);

@@ -1,7 +1,20 @@
 /** Runs the seeds that `sim.ts` sends, one after the other. */
+import { runBridged } from '../test/sim/bridged/bridged.ts';
 import { run } from '../test/sim/simulation.ts';
 
-process.on('message', async ({ seed, count, asks }: { seed: number; count: number; asks: boolean }) => {
+interface Work {
+  readonly seed: number;
+  readonly count: number;
+  readonly asks: boolean;
+  readonly bridges: boolean;
+}
+
+const none = { explained: 0, mishaps: 0 };
+const runOne = async (seed: number, { asks, bridges }: Work) =>
+  bridges ? { ...(await runBridged(seed)), ...none } : run(seed, { asks });
+
+process.on('message', async (work: Work) => {
+  const { seed, count } = work;
   const progress = {
     runs: 0,
     messages: 0,
@@ -11,7 +24,7 @@ process.on('message', async ({ seed, count, asks }: { seed: number; count: numbe
     failed: [] as { seed: number; message: string }[],
   };
   for (let each = seed; each < seed + count; each++) {
-    const { violation, messages, events, explained, mishaps } = await run(each, { asks });
+    const { violation, messages, events, explained, mishaps } = await runOne(each, work);
     progress.runs++;
     progress.messages += messages;
     progress.events += events;

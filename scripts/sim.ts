@@ -5,6 +5,7 @@
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { runBridged } from '../test/sim/bridged/bridged.ts';
 import { minimize } from '../test/sim/minimize.ts';
 import { stepText } from '../test/sim/plan.ts';
 import { type RunResult, run } from '../test/sim/simulation.ts';
@@ -17,6 +18,7 @@ const help = `npm run sim -- [options]
   --jobs N      processes at a time (as many as there are processors)
   --minimize    make the first failure as small as it gets, and tell its story
   --trace       tell the story of the seed
+  --bridges     several brokers with bridges between them, which is a simulation of its own
   --explain     ask explain about messages on their way, and hold drops to their causes
 `;
 
@@ -27,6 +29,7 @@ const { values } = readOptions(help, {
   minimize: { type: 'boolean', default: false },
   trace: { type: 'boolean', default: false },
   explain: { type: 'boolean', default: false },
+  bridges: { type: 'boolean', default: false },
 });
 
 const whole = (name: 'seeds' | 'seed' | 'jobs', standard: number) =>
@@ -64,7 +67,7 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
       const give = () => {
         if (next >= first + seeds) return worker.disconnect();
         const count = Math.min(share, first + seeds - next);
-        worker.send({ seed: next, count, asks: values.explain });
+        worker.send({ seed: next, count, asks: values.explain, bridges: values.bridges });
         next += count;
       };
       worker.on('message', (progress: Progress) => {
@@ -88,7 +91,10 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
 
 const first = whole('seed', 1);
 const seeds = whole('seeds', values.seed === undefined ? 1_000 : 1);
-if (values.trace) tellRun(await run(first, { isTraced: true, asks: values.explain }));
+if (values.trace && values.bridges) {
+  const { violation, lines } = await runBridged(first, { isTraced: true });
+  process.stdout.write(`seed ${first}: ${violation?.message ?? 'nothing wrong'}\n${lines.join('\n')}\n`);
+} else if (values.trace) tellRun(await run(first, { isTraced: true, asks: values.explain }));
 else {
   const startedAt = Date.now();
   const { runs, messages, events, explained, mishaps, failed } = await runAll(
@@ -97,7 +103,7 @@ else {
     whole('jobs', availableParallelism()),
   );
   const seconds = (Date.now() - startedAt) / 1000;
-  if (values.minimize && failed.length > 0) {
+  if (values.minimize && failed.length > 0 && !values.bridges) {
     const seed = Math.min(...failed.map((each) => each.seed));
     const smallest = await minimize(await run(seed, { asks: values.explain }));
     process.stdout.write(`\n${smallest.steps.map(stepText).join('\n')}\n\n`);

@@ -1019,8 +1019,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a message does not say through which brokers it has come, but for the last one',
     file: 'broker/bridge-marks.ts',
-    from: "before === '' ? this.#ownPath : pair(pathName, `${before},${this.#brokerId}`)",
-    to: 'this.#ownPath',
+    from: 'const before = pathOf(message);',
+    to: "const before = '';",
     simulation: 'bridges',
   },
   {

@@ -7,6 +7,7 @@ import { appendFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from '
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { benchBridges } from './bench/bridge.ts';
 import {
   type BrokerName,
   brokerNames,
@@ -26,6 +27,7 @@ import { fail, readOptions } from './command-line.ts';
 import { projectRoot } from './project-root.ts';
 
 const help = `npm run bench -- [GROUP …] [options]   groups: ${Object.keys(groups).join(', ')} (core)
+       npm run bench -- bridge         bridges of Sluice and of Mosquitto, in turns
        npm run bench -- pipeline       what pipelines cost, and what a hostile script costs others
 
   --only TEXT       of these, the scenarios whose title contains TEXT
@@ -60,6 +62,10 @@ function positive(name: 'runs' | 'seconds'): number {
 
 if (positionals.length === 1 && positionals[0] === 'pipeline') {
   await benchPipelines({ runs: positive('runs'), only: values.only });
+  process.exit();
+}
+if (positionals.length === 1 && positionals[0] === 'bridge') {
+  await benchBridges({ runs: positive('runs'), seconds: positive('seconds') });
   process.exit();
 }
 const { mqload } = values;

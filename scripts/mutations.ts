@@ -961,20 +961,6 @@ export const mutations: readonly Mutation[] = [
     simulation: 'bridges',
   },
   {
-    name: 'what a peer sends again is acknowledged before the first one is stored',
-    file: 'bridge/from-peer.ts',
-    from: 'core.answerPublish(session, message.qos, packetId, ReasonCode.Success, everything);',
-    to: 'core.answerPublish(session, message.qos, packetId, ReasonCode.Success, this.#link.context.store.staged);',
-    simulation: 'bridges',
-  },
-  {
-    name: 'what a bridge sends again is acknowledged before the first one is stored',
-    file: 'broker/client-packets.ts',
-    from: 'core.answerPublish(session, message.qos, packetId, ReasonCode.Success, everything);',
-    to: 'core.answerPublish(session, message.qos, packetId, ReasonCode.Success, this.#connection.context.store.staged);',
-    simulation: 'bridges',
-  },
-  {
     name: 'a bridge does not remember the numbers that have come from its peer',
     file: 'bridge/from-peer.ts',
     from: 'if (number > 0) this.seen?.add(number);',

@@ -23,7 +23,7 @@ export interface Setting {
   readonly isDurable: boolean;
   /** Of `sluice-before`: a checkout that has been built. Default: this one. */
   readonly checkout?: string;
-  /** Of Sluice: lines of YAML beside it. */
+  /** Lines of its configuration beside it. */
   readonly settings?: string;
   readonly host?: string;
   readonly dataDirectory?: string;
@@ -32,6 +32,8 @@ export interface Setting {
   readonly openFilesMax?: number;
   /** Where that may be asked for, it runs before what else this machine has to do, and on any core. */
   readonly isFirst?: boolean;
+  /** Where the system can pin it. Default: 0. */
+  readonly core?: number;
   /** The file that a process of a cgroup writes its number to. */
   readonly cgroupProcesses?: string;
 }
@@ -71,7 +73,7 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
   const [file, args, port] = await commands[name](folder, setting);
   const isFirst = setting.isFirst === true && canBeFirst();
   const command = limited(file, args, setting);
-  const [ownFile, ownArgs] = isFirst ? command : pinned(0, ...command);
+  const [ownFile, ownArgs] = isFirst ? command : pinned(setting.core ?? 0, ...command);
   const env = { ...process.env, ...setting.environment };
   const child = endsWithUs(spawn(ownFile, ownArgs, { stdio: ['ignore', 'pipe', log], env, detached: isFirst }));
   closeSync(log);
@@ -176,7 +178,7 @@ async function aedes(): Promise<Command> {
   return [process.execPath, [join(projectRoot(), 'scripts/dist/bench/aedes-broker.js')], null];
 }
 
-async function mosquitto(folder: string, { isDurable }: Setting): Promise<Command> {
+async function mosquitto(folder: string, { isDurable, settings: others = '' }: Setting): Promise<Command> {
   const port = await freePort();
   const file = join(folder, 'mosquitto.conf');
   const settings = {
@@ -188,12 +190,8 @@ async function mosquitto(folder: string, { isDurable }: Setting): Promise<Comman
     ...(isDurable ? { persistence: true, persistence_location: `${folder}/` } : { persistence: false }),
     user: process.env.USER ?? 'root',
   };
-  writeFileSync(
-    file,
-    Object.entries(settings)
-      .map(([key, value]) => `${key} ${value}\n`)
-      .join(''),
-  );
+  const lines = Object.entries(settings).map(([key, value]) => `${key} ${value}\n`);
+  writeFileSync(file, `${lines.join('')}${others}\n`);
   return ['mosquitto', ['-c', file], port];
 }
 

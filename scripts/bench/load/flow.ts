@@ -155,7 +155,7 @@ function openLoop(publishers: readonly Publisher[], rate: number): () => void {
 }
 
 export async function runFlow(options: LoadOptions): Promise<object> {
-  const { url, version, qos, payloadBytes, brokerPid } = options;
+  const { url, to, version, qos, payloadBytes, brokerPid } = options;
   const plan = planOf(options);
   const publishers = plan.publishers.map(({ topics, copies }, index) => {
     const { unacknowledgedMax, undeliveredMax } = options;
@@ -165,7 +165,7 @@ export async function runFlow(options: LoadOptions): Promise<object> {
   const clients: LoadClient[] = await connectOthers(options);
   for (const [i, filter] of plan.subscribers.entries()) {
     const client = await LoadClient.connect(
-      { url, version, clientId: `${ownName}-sub-${i}` },
+      { url: to, version, clientId: `${ownName}-sub-${i}` },
       flow.subscriberHandler(),
     );
     await client.subscribe([filter], qos);

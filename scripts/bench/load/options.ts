@@ -19,6 +19,7 @@ export type ScenarioName = (typeof scenarioNames)[number];
 
 export const help = `generator SCENARIO [options]   scenarios: ${scenarioNames.join(' ')}
   --url URL        mqtt://, mqtts://, ws:// or wss:// (mqtt://127.0.0.1:1883)   -P PORT  the same with another port
+  --to URL         fanin, fanout, p2p: where the subscribers are, behind a bridge (the same)
   -V 4|5           protocol version (4)              -q QOS      of publishing and subscribing (0)
   -a PUBS -b SUBS  publishers, subscribers (1, 1)    -n N        pairs, connections, sessions or topics (100)
   -s BYTES         payload (64, at least 24)         -m MSGS     offline: messages per session (1000)
@@ -36,6 +37,8 @@ export const ownName = `load-${process.pid}`;
 export interface LoadOptions {
   readonly scenario: ScenarioName;
   readonly url: URL;
+  /** Of subscribers. */
+  readonly to: URL;
   readonly version: 4 | 5;
   readonly qos: 0 | 1 | 2;
   readonly publishers: number;
@@ -67,6 +70,7 @@ export function parseLoadOptions(argv: readonly string[]): LoadOptions {
     options: {
       url: { type: 'string', default: 'mqtt://127.0.0.1:1883' },
       port: { type: 'string', short: 'P' },
+      to: { type: 'string' },
       version: text('V', '4'),
       qos: text('q', '0'),
       publishers: text('a', '1'),
@@ -101,6 +105,7 @@ export function parseLoadOptions(argv: readonly string[]): LoadOptions {
   return {
     scenario,
     url,
+    to: values.to === undefined ? url : new URL(values.to),
     version: number('version', 4) === 5 ? 5 : 4,
     qos: Math.min(2, number('qos', 0)) as 0 | 1 | 2,
     publishers: number('publishers', 1),

@@ -55,6 +55,8 @@ interface Published {
 
 /** A bridge has its peer, and goes on having it. */
 const settleMs = 60_000;
+/** By then a bridge has found that a silent link is none. */
+const silenceMs = 5_000;
 const quietMs = 300_000;
 
 class Bridged {
@@ -275,6 +277,7 @@ class Bridged {
       if (!node.isUp) await this.#startAgain(node);
     }
     for (const node of this.#nodes) for (const bridge of node.all) node.bridges!.resume(bridge.name);
+    await this.#runFor(silenceMs);
     await this.#until('all bridges connect', settleMs, () => this.#areConnected);
     if (this.#losesWaiting) this.#promisedFrom = this.published.length;
     for (const node of this.#nodes) this.#publish(node, 3);

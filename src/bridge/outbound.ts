@@ -94,7 +94,7 @@ export class Outbound {
     const total = 1 + varintSize(remaining) + remaining;
     if (total > limits.packetBytesMax) {
       header.qos = wanted;
-      const why = `a packet of ${total} bytes is larger than the ${limits.packetBytesMax} that the peer takes (Maximum Packet Size)`;
+      const why = `a packet of ${total} bytes is larger than the ${limits.packetBytesMax} that the peer takes (its Maximum Packet Size, or maxPacketBytes)`;
       return this.#giveUp(message, header, why);
     }
     this.#aliases?.sent(topic, header);

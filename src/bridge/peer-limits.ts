@@ -1,6 +1,7 @@
 /**
  * What the peer takes, as its CONNACK says; what that leaves out is as the standard has it. [MQTT5 3.2.2.3]
  */
+import type { BridgeSettings } from '../contracts/bridge-settings.ts';
 import type { ConnackPacket, QoS } from '../protocol/packets.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 
@@ -22,12 +23,12 @@ const packetBytesMax = 268_435_460;
 export function peerLimits(
   { properties }: ConnackPacket,
   { hasProperties }: Traits,
-  asked: { readonly keepAliveSeconds: number; readonly sessionExpirySeconds: number },
+  asked: Pick<BridgeSettings, 'keepAliveSeconds' | 'sessionExpirySeconds' | 'maxPacketBytes'>,
 ): PeerLimits {
   return {
     // Before 5.0 nobody can say how many they take; a client holds what is not acknowledged itself.
     receiveMaximum: hasProperties ? (properties.receiveMaximum ?? 65_535) : 65_535,
-    packetBytesMax: properties.maximumPacketSize ?? packetBytesMax,
+    packetBytesMax: Math.min(properties.maximumPacketSize ?? packetBytesMax, asked.maxPacketBytes ?? packetBytesMax),
     maximumQoS: properties.maximumQoS ?? 2,
     retainAvailable: properties.retainAvailable ?? true,
     topicAliasMaximum: properties.topicAliasMaximum ?? 0,
@@ -43,5 +44,6 @@ export const noLimits = peerLimits(
   {
     keepAliveSeconds: 0,
     sessionExpirySeconds: 0,
+    maxPacketBytes: undefined,
   },
 );

@@ -191,6 +191,12 @@ export const bridge = z
       })
       .prefault({})
       .describe('what waits while the peer is away or slow'),
+    maxPacketBytes: bytes(128, 268_435_460)
+      .optional()
+      .describe(
+        'largest packet to send, for a peer that cannot say it itself: before MQTT 5, or as AWS IoT Core has it. ' +
+          'What is larger is put into the quarantine',
+      ),
     notifications: z
       .strictObject({
         local: z

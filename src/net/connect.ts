@@ -4,7 +4,7 @@
  * Each attempt asks DNS anew and tries every address that it gives, of both families, a quarter of a second after the
  * other (`autoSelectFamily`): one that does not answer costs no more than that. [RFC 8305]
  */
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsConnectionOptions } from 'node:tls';
 import type { Accept, PeerAddress } from '../contracts/transport.ts';
 import { addressOf } from './handshakes.ts';
@@ -22,6 +22,8 @@ export interface DialOptions {
   readonly timeoutMs: number;
   /** Of one frame of a WebSocket. */
   readonly frameBytesMax: number;
+  /** In place of `dns.lookup`. */
+  readonly lookup?: LookupFunction;
 }
 
 /**
@@ -54,22 +56,23 @@ class Attempt {
   }
 
   async begin(): Promise<void> {
-    const { address, tls, frameBytesMax } = this.#options;
+    const { address, tls, frameBytesMax, lookup } = this.#options;
+    const names = lookup === undefined ? {} : { lookup };
     const material = tls === null ? null : await tls();
     if (this.#isOver) return;
     const secure = material === null ? {} : { ...material, ...serverNameOf(address, material) };
     switch (address.kind) {
       case 'tcp':
-        return this.#socket(connectTcp({ ...whereTo(address) }), 'connect', (socket) =>
+        return this.#socket(connectTcp({ ...whereTo(address), ...names }), 'connect', (socket) =>
           this.#done(() => acceptTcp(socket, this.#accept)),
         );
       case 'tls':
-        return this.#socket(connectTls({ ...whereTo(address), ...secure }), 'secureConnect', (socket) =>
+        return this.#socket(connectTls({ ...whereTo(address), ...secure, ...names }), 'secureConnect', (socket) =>
           this.#done(() => acceptTls(socket, addressOf(socket), this.#accept)),
         );
       default: {
         const webSocket = connectWebSocket(
-          { url: urlOf(address), kind: address.kind, tls: secure, frameBytesMax },
+          { url: urlOf(address), kind: address.kind, options: { ...secure, ...names }, frameBytesMax },
           (open) => this.#done(() => open(this.#accept)),
           (error) => this.fail(error),
         );

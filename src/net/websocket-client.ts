@@ -18,17 +18,18 @@ const [normalClosure, abnormalClosure] = [1000, 1006];
 export interface WebSocketTarget {
   readonly kind: 'ws' | 'wss';
   readonly url: string;
-  readonly tls: ConnectionOptions;
+  /** Of TLS, and how names are looked up. */
+  readonly options: ConnectionOptions;
   readonly frameBytesMax: number;
 }
 
 /** `opened` gets what lets it be read; one of the two is called. */
 export function connectWebSocket(
-  { kind, url, tls, frameBytesMax }: WebSocketTarget,
+  { kind, url, options: given, frameBytesMax }: WebSocketTarget,
   opened: (open: (accept: Accept) => void) => void,
   failed: (error: Error) => void,
 ): WebSocket {
-  const options = { ...tls, perMessageDeflate: false, maxPayload: frameBytesMax, autoSelectFamily: true };
+  const options = { ...given, perMessageDeflate: false, maxPayload: frameBytesMax, autoSelectFamily: true };
   const webSocket = new WebSocket(url, ['mqtt'], options);
   let socket: Socket | null = null;
   webSocket.once('error', failed);

@@ -33,6 +33,19 @@ async function edgeWith(bridge: Partial<BridgeInput> = {}): Promise<[BridgedBrok
   return [edge, await WireClient.connect(edge.port, { version: 5 })];
 }
 
+/** Connected to the second of two addresses; the port of the first one is free, and was taken while others were chosen. */
+async function edgeAtSecond(bridge: Partial<BridgeInput> = {}) {
+  const away = await StandInPeer.start();
+  const { port } = away;
+  const addresses = [`mqtt://127.0.0.1:${port}`, `mqtt://127.0.0.1:${peer.port}`];
+  const [edge, client] = await edgeWith({ addresses, returnSeconds: 1, ...bridge, start: 'manual' });
+  await away.stop();
+  await edge.command('bridges resume', { name: 'up' });
+  const second = await peer.greet();
+  await edge.connected();
+  return { port, addresses, edge, client, second };
+}
+
 /** The next connection on which the bridge says who it is; others only look whether the peer is there. */
 async function greetLast(to: StandInPeer, connack: object = {}) {
   for (;;) {
@@ -96,10 +109,7 @@ test('a bridge that is started once tries each of its addresses, and then gives 
 });
 
 test('a bridge that had to take another address returns to the first once that answers, and loses nothing', async () => {
-  const port = await freePort();
-  const addresses = [`mqtt://127.0.0.1:${port}`, `mqtt://127.0.0.1:${peer.port}`];
-  const [edge, client] = await edgeWith({ addresses, returnSeconds: 1 });
-  const second = await peer.greet();
+  const { port, addresses, edge, client, second } = await edgeAtSecond();
   await client.publish('up/a', 'taken', { qos: 1 });
   await second.acknowledge(await second.next('publish'));
   await client.publish('up/a', 'in flight', { qos: 1 });
@@ -116,10 +126,7 @@ test('a bridge that had to take another address returns to the first once that a
 });
 
 test('a first address that takes connections and refuses the bridge is left at once, and asked again later', async () => {
-  const port = await freePort();
-  const addresses = [`mqtt://127.0.0.1:${port}`, `mqtt://127.0.0.1:${peer.port}`];
-  const [edge] = await edgeWith({ addresses, returnSeconds: 1 });
-  await peer.greet();
+  const { port, addresses, edge } = await edgeAtSecond();
   const first = await standIn(port);
 
   const refusing = await greetLast(first, { reasonCode: 0x88 });
@@ -132,11 +139,7 @@ test('a first address that takes connections and refuses the bridge is left at o
 });
 
 test('with roundRobin the bridge stays where it is', async () => {
-  const port = await freePort();
-  const addresses = [`mqtt://127.0.0.1:${port}`, `mqtt://127.0.0.1:${peer.port}`];
-  const [edge] = await edgeWith({ addresses, returnSeconds: 1, roundRobin: true });
-  await peer.greet();
-  await edge.connected();
+  const { port, edge } = await edgeAtSecond({ roundRobin: true });
   let asked = 0;
   const first = await standIn(port);
   first.accept().then(() => asked++);

@@ -7,6 +7,7 @@
 
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import type { ProtocolVersion } from '../../src/protocol/traits.ts';
 import { type Received, WireClient } from './wire-client.ts';
 
@@ -16,9 +17,9 @@ export class StandInPeer {
   readonly #arrived: Socket[] = [];
   #wake: () => void = () => {};
 
-  private constructor(server: Server) {
+  private constructor(server: Server, event: 'connection' | 'secureConnection' = 'connection') {
     this.#server = server;
-    server.on('connection', (socket) => {
+    server.on(event, (socket: Socket) => {
       this.#sockets.add(socket);
       socket.on('error', () => {}).on('close', () => this.#sockets.delete(socket));
       this.#arrived.push(socket);
@@ -33,14 +34,27 @@ export class StandInPeer {
     return new StandInPeer(server);
   }
 
+  /** The same with TLS. */
+  static async startTls(options: TlsOptions): Promise<StandInPeer> {
+    const server = createTlsServer(options);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new StandInPeer(server, 'secureConnection');
+  }
+
   get port(): number {
     return (this.#server.address() as { port: number }).port;
   }
 
-  /** The next connection, whose CONNECT is still to be read. */
-  async accept(version: ProtocolVersion = 5): Promise<WireClient> {
+  /** The next connection, of which nothing has been read. */
+  async connection(): Promise<Socket> {
     while (this.#arrived.length === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
-    return WireClient.over(this.#arrived.shift()!, version);
+    return this.#arrived.shift()!;
+  }
+
+  /** The same, whose CONNECT is still to be read. */
+  async accept(version: ProtocolVersion = 5): Promise<WireClient> {
+    return WireClient.over(await this.connection(), version);
   }
 
   /** Accepts the next connection and lets the bridge in; returns what it said in CONNECT as well. */

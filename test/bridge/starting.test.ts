@@ -33,7 +33,7 @@ async function edgeWith(bridge: Partial<BridgeInput> = {}): Promise<[BridgedBrok
   return [edge, await WireClient.connect(edge.port, { version: 5 })];
 }
 
-/** Connected to the second of two addresses; the port of the first one is free, and was taken while others were chosen. */
+/** Connected to the second of two addresses; the port of the first is free, and was taken while others were chosen. */
 async function edgeAtSecond(bridge: Partial<BridgeInput> = {}) {
   const away = await StandInPeer.start();
   const { port } = away;

@@ -1,4 +1,4 @@
-/** Connections outwards: names are looked up for each attempt, and an address that does not answer is not waited for. */
+/** Connections outwards: names are looked up for each attempt, and who does not answer is not waited for. */
 import { once } from 'node:events';
 import { connect, createServer, type LookupFunction, type Server } from 'node:net';
 import { Worker } from 'node:worker_threads';

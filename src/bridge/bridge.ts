@@ -403,6 +403,7 @@ export class Bridge {
       name: this.name,
       traits: traitsOf[version],
       out: this.#out,
+      rate: this.settings.rate,
       farewell: remoteNotice(this.settings, this.clientId, false),
       unsendable: (message, why) => this.#keepForOperator(message, 'out', why),
       onEnd: (link, why) => this.#ended(link, why),

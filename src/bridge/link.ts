@@ -18,6 +18,7 @@ import { encodeNotice, encodeRequest, pingreq } from '../codec/encode-client.ts'
 import { Framer, type PacketDecoder } from '../codec/framer.ts';
 import { copyBytes, type PublishHeader } from '../codec/publish.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
+import type { BridgeSettings } from '../contracts/bridge-settings.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import type { ClientSession } from '../core/client-session.ts';
@@ -26,6 +27,7 @@ import type { Message } from '../protocol/message.ts';
 import { type AckType, type ControlPacket, type PacketId, PacketType, type ServerPacket } from '../protocol/packets.ts';
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Traits } from '../protocol/traits.ts';
+import { OutPace } from './out-pace.ts';
 import { Outbound, type OutboundMarks } from './outbound.ts';
 import { noLimits, type PeerLimits } from './peer-limits.ts';
 import type { TopicMap } from './topic-map.ts';
@@ -38,6 +40,7 @@ export interface LinkOptions {
   readonly traits: Traits;
   readonly decoder: PacketDecoder<ServerPacket>;
   readonly out: TopicMap;
+  readonly rate: BridgeSettings['rate'];
   /** It can never be sent: it is kept for the operator. */
   readonly unsendable: (message: Message, why: string) => void;
   /** What the peer is told before a DISCONNECT, instead of its will. */
@@ -76,6 +79,11 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
   readonly #framer: Framer<ServerPacket>;
   readonly #output: Output;
   readonly #keepAlive: Timer;
+  /** Null: it sends as fast as the peer reads. */
+  readonly #pace: OutPace | null;
+  /** Nothing more is sent before; milliseconds since the epoch. */
+  #pacedUntil = 0;
+  readonly #paceTimer: Timer;
   #account: Account;
   #packetBytes = 0;
   #isInFlushList = false;
@@ -97,6 +105,8 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
     this.#framer = new Framer(options.decoder, packetsOf(this), this.reading);
     this.#framer.version = traits.version;
     this.startedAt = this.heardAt = this.#sentAt = context.core.now;
+    this.#pace = OutPace.for(options.rate);
+    this.#paceTimer = new Timer(() => this.guard(() => this.#sendOn()));
     this.#keepAlive = new Timer(() => this.guard(() => this.#checkKeepAlive()));
   }
 
@@ -204,9 +214,28 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
   }
 
   sendPublish(message: Message, header: PublishHeader): void {
+    const { bytes } = this.outbound;
     this.outbound.send(message, header);
     if (this.#output.fullBytes > this.context.memory.outputBytes) this.session!.isCongested = true;
+    if (this.#pace !== null) this.#slow(this.#pace, this.outbound.bytes - bytes);
     this.#touch();
+  }
+
+  #slow(pace: OutPace, bytes: number): void {
+    const { core, timers } = this.context;
+    // It did not go over the link.
+    if (bytes === 0) return;
+    this.#pacedUntil = pace.sent(bytes, core.now);
+    if (this.#pacedUntil <= core.now) return;
+    this.session!.isCongested = true;
+    timers.set(this.#paceTimer, this.#pacedUntil);
+  }
+
+  /** What waits follows, if the peer reads and the rate allows it. */
+  #sendOn(): void {
+    const { core, memory } = this.context;
+    if (this.session === null || core.now < this.#pacedUntil) return;
+    if (this.#output.fullBytes <= memory.outputBytes) core.drained(this.session);
   }
 
   sendAck(type: AckType, packetId: PacketId, reasonCode: number): void {
@@ -267,9 +296,8 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
     this.#output.flush();
     if (this.stream.pendingBytes > 0) return;
     this.reading.drained();
-    if (this.session === null) return;
     this.context.advanceClock();
-    this.context.core.drained(this.session);
+    this.#sendOn();
   }
 
   // Whether the peer is there
@@ -340,6 +368,7 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
     this.isClosing = true;
     const { context } = this;
     context.timers.cancel(this.#keepAlive);
+    context.timers.cancel(this.#paceTimer);
     context.storeHealth.forget(this);
     context.roomWaits.forget(this);
     this.#framer.clear();

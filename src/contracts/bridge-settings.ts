@@ -191,6 +191,15 @@ export const bridge = z
       })
       .prefault({})
       .describe('what waits while the peer is away or slow'),
+    rate: z
+      .strictObject({
+        messagesPerSecond: whole(0, 1_000_000_000)
+          .default(0)
+          .describe('messages to the peer, in the mean. 0: any number'),
+        bytesPerSecond: whole(0).default(0).describe('bytes of these, in the mean. 0: any number'),
+      })
+      .prefault({})
+      .describe('how fast it sends; what is more waits in the queue, and QoS 0 is dropped'),
     maxPacketBytes: bytes(128, 268_435_460)
       .optional()
       .describe(

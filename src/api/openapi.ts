@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
 import { type CommandName, commands } from '../contracts/commands.ts';
 import { failures } from '../contracts/failures.ts';
-import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
+import { apiPath, commandsPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
 import { loginAnswer, loginRequest, sessionCookie } from '../contracts/login.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -139,6 +139,30 @@ function withoutNull(schema: Json): Json {
   return kinds.length === 1 ? { ...rest, ...kinds[0], ...kept } : { ...rest, anyOf: kinds, ...kept };
 }
 
+/** One that is too long for its own path. */
+function anyCommand(): Json {
+  const body = {
+    type: 'object',
+    properties: {
+      command: { type: 'string', description: 'its name, as `clients show`' },
+      request: { type: 'object', description: 'its whole request, with what would be in its path and query' },
+    },
+    required: ['command'],
+    additionalProperties: false,
+  };
+  return {
+    operationId: 'commandsGive',
+    summary: 'gives any command with all of its request in the body, where an address would be too long',
+    tags: ['any'],
+    requestBody: { required: true, content: { 'application/json': { schema: body } } },
+    responses: {
+      200: { description: 'what the command answers', content: { 'application/json': { schema: {} } } },
+      '4XX': problemResponse,
+      default: problemResponse,
+    },
+  };
+}
+
 /** Login is no command: whoever asks for it is nobody yet. */
 function loginPaths(): Readonly<Record<string, Readonly<Record<string, Json>>>> {
   const tags = ['login'];
@@ -197,7 +221,7 @@ export function openApi(version: string): Json {
     const operations = (paths[apiPath + path] ??= {});
     operations[method.toLowerCase()] = operation(name, declaration);
   }
-  Object.assign(paths, loginPaths());
+  Object.assign(paths, loginPaths(), { [commandsPath]: { post: anyCommand() } });
   return {
     openapi: '3.1.0',
     info: {

@@ -1,9 +1,10 @@
 /** A route for each command, from what its declaration says. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { printableWithin } from '../base/printable.ts';
 import type { CommandDeclaration, Method } from '../contracts/commands/declaration.ts';
 import { type CommandName, commands } from '../contracts/commands.ts';
 import { CommandFailure, failures } from '../contracts/failures.ts';
-import { apiPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
+import { apiPath, commandsPath, hasBody, problemMediaType, splitRoute } from '../contracts/http.ts';
 import { TextKeys } from '../contracts/text-keys.ts';
 import { answerText } from './answer-text.ts';
 import { methods } from './door.ts';
@@ -27,6 +28,7 @@ const pattern = (path: string) => apiPath + path.replaceAll(/\{(\w+)\}/g, ':$1')
 
 export function addRoutes(app: FastifyInstance, tools: RouteTools): void {
   const taken = new Map<string, Method[]>();
+  const givers = new Map<string, Give>();
   const streams = new Set<string>();
   for (const name of Object.keys(commands) as CommandName[]) {
     const declaration: CommandDeclaration = commands[name];
@@ -37,14 +39,20 @@ export function addRoutes(app: FastifyInstance, tools: RouteTools): void {
     // HEAD would begin a stream, and end another of the same name.
     if (declaration.isStream) streams.add(url);
     const exposeHeadRoute = method === 'GET' && declaration.isStream !== true;
-    app.route({ method, url, exposeHeadRoute, handler: handlerOf(name, declaration, tools), ...large });
+    const give = giverOf(name, declaration, tools);
+    givers.set(name, give);
+    app.route({ method, url, exposeHeadRoute, handler: handlerOf(declaration, give), ...large });
   }
+  app.post(commandsPath, byBody(givers));
+  refuseOthers(app, commandsPath, ['POST']);
   for (const [url, known] of taken) refuseOthers(app, url, known, !streams.has(url));
 }
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+/** `asked`: the request of the command, which is not checked yet. */
+type Give = (asked: unknown, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
-function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: RouteTools): Handler {
+function handlerOf(declaration: CommandDeclaration, give: Give): Handler {
   const text = new TextKeys(declaration);
   const { method } = splitRoute(declaration.route);
   const takesBody = hasBody(method);
@@ -58,12 +66,30 @@ function handlerOf(name: CommandName, declaration: CommandDeclaration, tools: Ro
     // Anything but an object is refused by the schema.
     return typeof given !== 'object' || given === null || Array.isArray(given) ? given : { ...given, ...inText };
   };
+  return (request, reply) => give(requestOf(request), request, reply);
+}
+
+/** A request that is longer than an address can be: all of it is in the body, beside the name of its command. */
+function byBody(givers: ReadonlyMap<string, Give>): Handler {
+  return async (request, reply) => {
+    const { command, request: asked = {} } = (request.body ?? {}) as { command?: unknown; request?: unknown };
+    if (typeof command !== 'string') {
+      throw new CommandFailure('invalid-request', 'The body is {"command": "clients show", "request": {…}}');
+    }
+    const give = givers.get(command);
+    if (give !== undefined) return give(asked, request, reply);
+    throw new CommandFailure('invalid-request', `There is no command ${printableWithin(command, shownMax)}`);
+  };
+}
+/** Of a name that is told. */
+const shownMax = 100;
+
+function giverOf(name: CommandName, declaration: CommandDeclaration, tools: RouteTools): Give {
   if (declaration.isStream) {
     const textOf = declaration.sharesEvents ? writtenOnce() : JSON.stringify;
-    return (request, reply) => sendStream(name, requestOf(request), request, reply, { ...tools, textOf });
+    return (asked, request, reply) => sendStream(name, asked, request, reply, { ...tools, textOf });
   }
-  return async (request, reply) => {
-    const asked = requestOf(request);
+  return async (asked, request, reply) => {
     const given = declaration.takesTraceContext ? withTraceContext(asked, request.headers) : asked;
     const caller = tools.callerOf(request);
     const run = async (signal?: AbortSignal) => {

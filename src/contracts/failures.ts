@@ -103,7 +103,8 @@ export const failures = {
   'headers-too-large': {
     status: 431,
     title: 'The headers are too large',
-    remedy: 'Send path, query and headers of less than 16 kB in all.',
+    remedy:
+      'Send path, query and headers of less than 16 kB in all; what is longer goes into the body of POST /api/v1/commands.',
   },
   'internal-error': {
     status: 500,

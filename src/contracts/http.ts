@@ -6,6 +6,8 @@ import { type CommandName, commands } from './commands.ts';
 export const apiPath = '/api/v1';
 /** Of the pages for people, on the same listeners. */
 export const dashboardPath = '/dashboard';
+/** Where a request is taken whose address would be too long: all of it is in the body. */
+export const commandsPath = `${apiPath}/commands`;
 export const problemsPath = `${apiPath}/problems`;
 export const problemMediaType = 'application/problem+json';
 
@@ -25,6 +27,9 @@ export interface HttpRequest {
   readonly body: string | null;
 }
 
+/** Longer addresses are not sent: headers have 16 KiB, here and in many a proxy less. */
+const addressCharactersMax = 6_000;
+
 /** A command as a request. In a query, what is null is left out: it is what the key is by default. */
 export function httpRequestOf(name: CommandName, request: Readonly<Record<string, unknown>>): HttpRequest {
   const { method, path } = splitRoute(commands[name].route);
@@ -34,11 +39,18 @@ export function httpRequestOf(name: CommandName, request: Readonly<Record<string
     rest.delete(key);
     return encodeURIComponent(value);
   });
+  const whole = () => {
+    const given = Object.entries(request).filter(([, value]) => value !== null && value !== undefined);
+    const body = JSON.stringify({ command: name, request: Object.fromEntries(given) });
+    return { method: 'POST', path: commandsPath, body } as const;
+  };
+  if (filled.length > addressCharactersMax) return whole();
   if (hasBody(method)) return { method, path: apiPath + filled, body: JSON.stringify(Object.fromEntries(rest)) };
   const query = new URLSearchParams();
   for (const [key, value] of rest) {
     if (value === null || value === undefined) continue;
     for (const each of Array.isArray(value) ? value : [value]) query.append(key, String(each));
   }
-  return { method, path: `${apiPath}${filled}${query.size > 0 ? `?${query}` : ''}`, body: null };
+  const address = `${apiPath}${filled}${query.size > 0 ? `?${query}` : ''}`;
+  return address.length > addressCharactersMax ? whole() : { method, path: address, body: null };
 }

@@ -150,7 +150,7 @@ export const hostileNames: readonly string[] = [
   'مستشعر-الحرارة',
   '__proto__',
   'a/b?c=d&e#f%2F../..',
-  'x'.repeat(15_000),
+  'x'.repeat(65_535),
 ];
 
 /** Whether something stands out of the page to the side. */

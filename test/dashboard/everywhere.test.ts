@@ -97,8 +97,6 @@ describeInBrowser('every page', () => {
     await eventually(() => page.locator('tbody tr').count()).toBeGreaterThanOrEqual(hostileNames.length);
     expect(await overflows(page)).toBe(false);
     for (const name of hostileNames) {
-      // What is longer than a header may be cannot be asked for one by one.
-      if (name.length > 10_000) continue;
       await page.goto(`${broker.url}#/clients/${encodeURIComponent(name)}`);
       await page.getByRole('button', { name: 'Delete the session' }).waitFor();
       expect(await overflows(page), name).toBe(false);

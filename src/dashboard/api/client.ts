@@ -15,6 +15,9 @@ interface HttpRequest {
   readonly body: string | null;
 }
 
+/** Longer addresses are not sent: headers have 16 KiB, and in many a proxy less. */
+const addressCharactersMax = 6_000;
+
 /** What is null or undefined is left out of a query: it is what the key is by default. */
 export function httpRequestOf(name: CommandName, request: Readonly<Record<string, unknown>>): HttpRequest {
   const [method, path] = operations[name].route.split(' ') as [string, string];
@@ -24,6 +27,12 @@ export function httpRequestOf(name: CommandName, request: Readonly<Record<string
     rest.delete(key);
     return encodeURIComponent(value);
   });
+  const whole = () => {
+    const given = Object.entries(request).filter(([, value]) => value !== null && value !== undefined);
+    const body = JSON.stringify({ command: name, request: Object.fromEntries(given) });
+    return { method: 'POST', path: `${apiPath}/commands`, body };
+  };
+  if (filled.length > addressCharactersMax) return whole();
   if (method !== 'GET' && method !== 'DELETE') {
     return { method, path: apiPath + filled, body: JSON.stringify(Object.fromEntries(rest)) };
   }
@@ -32,7 +41,8 @@ export function httpRequestOf(name: CommandName, request: Readonly<Record<string
     if (value === null || value === undefined) continue;
     for (const each of [value].flat()) query.append(key, String(each));
   }
-  return { method, path: `${apiPath}${filled}${query.size > 0 ? `?${query}` : ''}`, body: null };
+  const address = `${apiPath}${filled}${query.size > 0 ? `?${query}` : ''}`;
+  return address.length > addressCharactersMax ? whole() : { method, path: address, body: null };
 }
 
 /** Rejects with an AwayError, a ProblemError, or as `signal` was aborted. */

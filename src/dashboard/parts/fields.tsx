@@ -61,12 +61,14 @@ interface SelectFieldProps<Value extends string> extends FieldProps {
   readonly onChange: (value: Value) => void;
   /** Where others stand beside it: its name is read aloud only. */
   readonly isBare?: boolean;
+  /** Beside others in a row: it is as wide as it has to be. */
+  readonly isNarrow?: boolean;
 }
 
 export function SelectField<Value extends string>(props: SelectFieldProps<Value>) {
-  const { label, hint, value, options, onChange, isBare = false } = props;
+  const { label, hint, value, options, onChange, isBare = false, isNarrow = false } = props;
   return (
-    <label class={isBare ? 'choice' : 'field'}>
+    <label class={isBare || isNarrow ? 'choice' : 'field'}>
       {isBare ? <span class="unseen">{label}</span> : label}
       <select value={value} onChange={({ currentTarget }) => onChange(currentTarget.value as Value)}>
         {options.map((each) => (

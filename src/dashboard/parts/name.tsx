@@ -6,14 +6,16 @@ interface NameProps {
   readonly text: string;
   /** Characters that are shown at most. */
   readonly most?: number;
+  /** It is a sentence, as a reason is, and no name. */
+  readonly isProse?: boolean;
 }
 
 const titleMost = 1_000;
 
-export function Name({ text, most = 120 }: NameProps) {
+export function Name({ text, most = 120, isProse = false }: NameProps) {
   const shown = visible(cut(text, most));
   return (
-    <bdi class="name" title={shown === text ? undefined : visible(cut(text, titleMost))}>
+    <bdi class={isProse ? 'prose' : 'name'} title={shown === text ? undefined : visible(cut(text, titleMost))}>
       {shown}
     </bdi>
   );
@@ -25,12 +27,10 @@ export function cut(text: string, most: number): string {
   return `${text.slice(0, most).replace(/[\uD800-\uDBFF]$/, '')}…`;
 }
 
-/** Control characters, and those that turn the direction of what follows, as pictures or codes. */
+/** Control characters, and those that turn the direction of what follows, as codes: few fonts have their pictures. */
 export function visible(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF]/gu, (character) => {
     const code = character.codePointAt(0)!;
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-    if (code === 0x7f) return '\u2421';
     return `‹${code.toString(16).toUpperCase().padStart(4, '0')}›`;
   });
 }

@@ -7,7 +7,7 @@ import { Action } from '../../parts/action.tsx';
 import { Answered } from '../../parts/answered.tsx';
 import { CheckField, optionsOf, SelectField, TextField } from '../../parts/fields.tsx';
 import { Moment } from '../../parts/moment.tsx';
-import { Name, visible } from '../../parts/name.tsx';
+import { Name } from '../../parts/name.tsx';
 import { Empty } from '../../parts/states.tsx';
 import { type Column, Table } from '../../parts/table.tsx';
 import { texts } from '../../texts-operation.ts';
@@ -34,7 +34,7 @@ const columns: readonly Column<Ban>[] = [
     cell: ({ client }) =>
       client === null ? <span class="quiet">{text.anybody}</span> : <Name text={client} most={60} />,
   },
-  { id: 'why', title: text.why, cell: ({ why }) => <span class="wrap">{visible(why)}</span> },
+  { id: 'why', title: text.why, cell: ({ why }) => <Name text={why} most={200} isProse /> },
   { id: 'since', title: text.since, cell: ({ since }) => <Moment at={since} /> },
   { id: 'until', title: text.until, cell: ({ until }) => <Moment at={until} /> },
 ];
@@ -42,8 +42,8 @@ const columns: readonly Column<Ban>[] = [
 export function Bans() {
   const asked = useAnswer('bans list', {}, { everyMs: 5_000 });
   const lift: Column<Ban> = {
-    id: 'lift',
-    title: text.lift.label,
+    id: 'actions',
+    title: texts.actions,
     cell: ({ address, user, client }) => (
       <Action
         label={text.lift.label}

@@ -127,7 +127,9 @@ function Shown({ decision: { isAllowed, rule, code, client, delivery } }: { read
         </Row>
         {delivery !== null && (
           <Row name={text.delivery}>
-            <strong class={delivery.isAllowed ? 'good' : 'bad'}>{delivery.isAllowed ? texts.yes : texts.no}</strong>{' '}
+            <strong class={delivery.isAllowed ? 'text-good' : 'text-bad'}>
+              {delivery.isAllowed ? texts.yes : texts.no}
+            </strong>{' '}
             {visible(delivery.rule)}
           </Row>
         )}

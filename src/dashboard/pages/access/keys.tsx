@@ -49,8 +49,8 @@ export function Keys() {
   const [made, setMade] = useState<AnswerOf<'keys create'> | null>(null);
   const [link, setLink] = useState<AnswerOf<'login-links create'> | null>(null);
   const end: Column<Key> = {
-    id: 'end',
-    title: text.delete.label,
+    id: 'actions',
+    title: own.actions,
     cell: ({ id, name }) => (
       <Action
         label={text.delete.label}

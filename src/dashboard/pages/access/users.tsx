@@ -26,33 +26,31 @@ export function Users() {
     { id: 'username', title: text.username, cell: ({ username }) => <Name text={username} most={80} /> },
     { id: 'file', title: text.inFile, cell: (user) => <Name text={user.file} most={80} /> },
     {
-      id: 'change',
-      title: text.change.label,
-      cell: (user) => <Put label={text.change.label} title={text.change.title} user={user} onDone={again} />,
-    },
-    {
-      id: 'delete',
-      title: text.delete.label,
+      id: 'actions',
+      title: texts.actions,
       cell: (user) => (
-        <Action
-          label={text.delete.label}
-          command="users delete"
-          request={user}
-          isDangerous
-          confirm={{
-            title: text.delete.title,
-            text: (
-              <>
-                <p>
-                  <Name text={user.username} />
-                </p>
-                <p>{text.delete.text}</p>
-              </>
-            ),
-          }}
-          done={({ username }) => text.delete.done(shortName(username))}
-          onDone={again}
-        />
+        <div class="actions">
+          <Put label={text.change.label} title={text.change.title} user={user} onDone={again} />
+          <Action
+            label={text.delete.label}
+            command="users delete"
+            request={user}
+            isDangerous
+            confirm={{
+              title: text.delete.title,
+              text: (
+                <>
+                  <p>
+                    <Name text={user.username} />
+                  </p>
+                  <p>{text.delete.text}</p>
+                </>
+              ),
+            }}
+            done={({ username }) => text.delete.done(shortName(username))}
+            onDone={again}
+          />
+        </div>
       ),
     },
   ];

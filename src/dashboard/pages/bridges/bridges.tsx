@@ -21,14 +21,26 @@ export type BridgeView = AnswerOf<'bridges list'>['bridges'][number];
 
 const columns: readonly Column<BridgeView>[] = [
   { id: 'name', title: text.name, cell: ({ name }) => <Name text={name} /> },
-  { id: 'state', title: text.state, cell: (bridge) => <BridgeState bridge={bridge} /> },
+  {
+    id: 'state',
+    title: text.state,
+    cell: (bridge) => (
+      <>
+        <BridgeState bridge={bridge} />
+        {bridge.problem !== null && (
+          <div class="quiet">
+            <Name text={bridge.problem} most={160} isProse />
+          </div>
+        )}
+      </>
+    ),
+  },
   { id: 'address', title: text.address, cell: ({ address: at }) => <Name text={at} most={60} /> },
   { id: 'queued', title: text.queued, isNumber: true, cell: ({ queued }) => number(queued) },
   { id: 'inFlight', title: text.inFlight, isNumber: true, cell: ({ inFlight }) => number(inFlight) },
   { id: 'out', title: text.out, isNumber: true, cell: ({ messagesOut }) => number(messagesOut) },
   { id: 'in', title: text.in, isNumber: true, cell: ({ messagesIn }) => number(messagesIn) },
   { id: 'since', title: text.since, cell: ({ since }) => <Moment at={since} /> },
-  { id: 'problem', title: text.problem, cell: ({ problem }) => problem !== null && <Name text={problem} most={160} /> },
 ];
 
 export function BridgeState({ bridge: { state, problem } }: { readonly bridge: BridgeView }) {

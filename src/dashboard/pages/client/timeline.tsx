@@ -39,7 +39,7 @@ function Events({ events }: { readonly events: readonly TimelineEvent[] }) {
 function Details({ event: { event, detail, topic, address, count, time: first } }: { readonly event: TimelineEvent }) {
   return (
     <>
-      {event === 'dropped' ? reasonText(detail) : detail !== '' && <Name text={detail} most={500} />}
+      {event === 'dropped' ? reasonText(detail) : detail !== '' && <Name text={detail} most={500} isProse />}
       {topic !== null && (
         <>
           {' '}

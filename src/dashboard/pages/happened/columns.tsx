@@ -53,5 +53,5 @@ export const dropColumns: readonly Column<Drop>[] = [
         </a>
       ),
   },
-  { id: 'detail', title: text.detail, cell: ({ detail }) => <Name text={detail} most={160} /> },
+  { id: 'detail', title: text.detail, cell: ({ detail }) => <Name text={detail} most={160} isProse /> },
 ];

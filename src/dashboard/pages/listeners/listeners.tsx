@@ -74,8 +74,8 @@ const columns: readonly Column<Listener>[] = [
 function List() {
   const asked = useAnswer('listeners list', {}, { everyMs });
   const action: Column<Listener> = {
-    id: 'action',
-    title: `${text.stop.label} / ${text.start.label}`,
+    id: 'actions',
+    title: own.actions,
     cell: (listener) => <StopOrStart listener={listener} onDone={asked.ask} />,
   };
   return (

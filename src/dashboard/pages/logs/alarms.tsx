@@ -4,6 +4,7 @@ import { useAnswer } from '../../app/queries.ts';
 import { duration } from '../../format.ts';
 import { Answered } from '../../parts/answered.tsx';
 import { Moment } from '../../parts/moment.tsx';
+import { Name } from '../../parts/name.tsx';
 import { Empty } from '../../parts/states.tsx';
 import { type Column, Table } from '../../parts/table.tsx';
 import { texts } from '../../texts-operation.ts';
@@ -27,7 +28,7 @@ const columns: readonly Column<Alarm>[] = [
     title: text.severity,
     cell: ({ severity }) => <span class={`badge ${severity}`}>{text.severities[severity]}</span>,
   },
-  { id: 'what', title: text.what, cell: (alarm) => <span class="wrap">{alarm.text}</span> },
+  { id: 'what', title: text.what, cell: (alarm) => <Name text={alarm.text} most={300} isProse /> },
 ];
 
 export function AlarmsTab() {

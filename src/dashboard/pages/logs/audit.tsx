@@ -1,4 +1,5 @@
 /** Who connected, what was refused, and who gave which command: as it comes, or as the file of the audit log has it. */
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AnswerOf } from '../../api/client.ts';
 import { address, linkTo, setQuery } from '../../app/address.tsx';
@@ -33,21 +34,29 @@ const columns: readonly Column<AuditEvent>[] = [
     title: text.event,
     cell: ({ event }) => <span class={isBad(event) ? 'badge critical' : 'badge'}>{titleOf(event)}</span>,
   },
-  {
-    id: 'client',
-    title: text.client,
-    cell: ({ client }) =>
-      client !== null && (
+  { id: 'who', title: text.who, cell: (event) => <Who event={event} /> },
+  { id: 'from', title: text.from, cell: ({ from }) => from !== null && <Name text={from} most={50} /> },
+  { id: 'what', title: text.what, cell: (event) => <Details event={event} /> },
+];
+
+/** The client with its user name, or who gave a command. */
+function Who({ event: { client, user, by } }: { readonly event: AuditEvent }) {
+  return (
+    <>
+      {client !== null && (
         <a href={linkTo(['clients', client])}>
           <Name text={client} most={60} />
         </a>
-      ),
-  },
-  { id: 'user', title: text.user, cell: ({ user }) => user !== null && <Name text={user} most={40} /> },
-  { id: 'from', title: text.from, cell: ({ from }) => from !== null && <Name text={from} most={50} /> },
-  { id: 'by', title: text.by, cell: ({ by }) => by !== null && <Name text={by} most={60} /> },
-  { id: 'what', title: text.what, cell: (event) => <Details event={event} /> },
-];
+      )}
+      {user !== null && (
+        <div class="quiet">
+          <Name text={user} most={40} />
+        </div>
+      )}
+      {by !== null && <Name text={by} most={60} />}
+    </>
+  );
+}
 
 function Details({ event: { command, outcome, topic, reason, more } }: { readonly event: AuditEvent }) {
   const others = pairs(more);
@@ -59,10 +68,11 @@ function Details({ event: { command, outcome, topic, reason, more } }: { readonl
           <Name text={topic} most={100} />{' '}
         </>
       )}
-      {outcome !== null && <Name text={outcome} most={200} />} {reason !== null && <Name text={reason} most={200} />}
+      {outcome !== null && <Name text={outcome} most={200} isProse />}{' '}
+      {reason !== null && <Name text={reason} most={200} isProse />}
       {others !== '' && (
         <div class="quiet">
-          <Name text={others} most={300} />
+          <Name text={others} most={300} isProse />
         </div>
       )}
     </>
@@ -72,14 +82,19 @@ function Details({ event: { command, outcome, topic, reason, more } }: { readonl
 export function AuditTab() {
   const { when, event = '', q = '', client = '', user = '' } = address.value.query;
   const wanted = { event: event || null, contains: q || null, client: client || null, user: user || null };
-  const isPast = when === 'past';
+  return <div class="stack">{when === 'past' ? <Past wanted={wanted} /> : <Live wanted={wanted} />}</div>;
+}
+
+/** `children`: beside the filters. */
+function Filters({ children }: { readonly children: ComponentChildren }) {
+  const { when, event = '', q = '', client = '', user = '' } = address.value.query;
   return (
-    <div class="stack">
+    <>
       <div class="table-tools">
         <Choice
           label={text.when}
           options={optionsOf(text.whens)}
-          chosen={isPast ? 'past' : 'live'}
+          chosen={when === 'past' ? 'past' : 'live'}
           onChoose={(chosen) => setQuery({ when: chosen === 'past' ? 'past' : null })}
         />
         <SelectField
@@ -89,14 +104,14 @@ export function AuditTab() {
           options={events}
           onChange={(chosen) => setQuery({ event: chosen })}
         />
+        {children}
       </div>
       <div class="table-tools">
         <Search value={q} label={text.contains} onSearch={(found) => setQuery({ q: found })} />
         <Search value={client} label={text.client} onSearch={(found) => setQuery({ client: found })} />
         <Search value={user} label={text.user} onSearch={(found) => setQuery({ user: found })} />
       </div>
-      {isPast ? <Past wanted={wanted} /> : <Live wanted={wanted} />}
-    </div>
+    </>
   );
 }
 
@@ -107,14 +122,13 @@ interface WantedProps {
 function Live({ wanted }: WantedProps) {
   const [isHeld, setHeld] = useState(false);
   const newest = useNewest('audit tail', isHeld ? null : { ...wanted, past: pastMost });
-  if (newest.error !== null) return <Failed error={newest.error} />;
   return (
     <>
-      <div class="bar">
+      <Filters>
         <Hold isHeld={isHeld} onChange={setHeld} />
-      </div>
+      </Filters>
       {newest.omitted > 0 && <p class="note">{texts.tooSlow(number(newest.omitted))}</p>}
-      <Events rows={newest.events} />
+      {newest.error === null ? <Events rows={newest.events} /> : <Failed error={newest.error} />}
     </>
   );
 }
@@ -122,18 +136,14 @@ function Live({ wanted }: WantedProps) {
 function Past({ wanted }: WantedProps) {
   const asked = useAnswer('audit list', { ...wanted, limit: listMost });
   return (
-    <Answered of={asked}>
-      {({ items }) => (
-        <>
-          <div class="bar">
-            <button type="button" class="button" onClick={asked.ask}>
-              {text.again}
-            </button>
-          </div>
-          <Events rows={items} />
-        </>
-      )}
-    </Answered>
+    <>
+      <Filters>
+        <button type="button" class="button" onClick={asked.ask}>
+          {text.again}
+        </button>
+      </Filters>
+      <Answered of={asked}>{({ items }) => <Events rows={items} />}</Answered>
+    </>
   );
 }
 

@@ -65,7 +65,7 @@ const columns: readonly Column<Stage>[] = [
     id: 'failed',
     title: text.failed,
     isNumber: true,
-    cell: ({ failed }) => (failed > 0 ? <strong class="bad">{number(failed)}</strong> : number(failed)),
+    cell: ({ failed }) => (failed > 0 ? <strong class="text-bad">{number(failed)}</strong> : number(failed)),
   },
   { id: 'lossy', title: text.lossy, what: text.lossyWhat, isNumber: true, cell: ({ lossy }) => number(lossy) },
   { id: 'mean', title: text.mean, isNumber: true, cell: ({ meanMicroseconds }) => microseconds(meanMicroseconds) },

@@ -37,7 +37,7 @@ const columns: readonly Column<Entry>[] = [
       </>
     ),
   },
-  { id: 'reason', title: text.reason, cell: ({ reason }) => <Name text={reason} most={160} /> },
+  { id: 'reason', title: text.reason, cell: ({ reason }) => <Name text={reason} most={160} isProse /> },
   { id: 'size', title: text.size, isNumber: true, cell: (entry) => bytes(entry.bytes) },
 ];
 
@@ -74,7 +74,7 @@ export function Quarantine({ version }: { readonly version: number }) {
           {count > 0 && <Tools key={version} count={count} chosen={chosen} onDone={again} />}
           <Table
             caption={texts.pipelines.tabs.quarantine}
-            columns={[...columns, choice]}
+            columns={[columns[0]!, choice, ...columns.slice(1)]}
             rows={entries}
             keyOf={({ id }) => id}
             linkOf={({ id }) => linkTo(['pipelines'], { tab: 'quarantine', id: String(id) })}

@@ -76,7 +76,13 @@ export function Try() {
             chosen={draft.encoding}
             onChoose={(encoding) => set({ encoding })}
           />
-          <SelectField label={text.qos} value={draft.qos} options={qosOptions} onChange={(qos) => set({ qos })} />
+          <SelectField
+            isNarrow
+            label={text.qos}
+            value={draft.qos}
+            options={qosOptions}
+            onChange={(qos) => set({ qos })}
+          />
           <CheckField label={text.retain} checked={draft.retain} onChange={(retain) => set({ retain })} />
         </div>
         <details>
@@ -129,7 +135,7 @@ const stageColumns: readonly Column<Stage>[] = [
 const readOf = ({ payload, encoding }: Message) => ({ payload, encoding, format: null, decodeError: null });
 
 function StageResult({ stage: { error, count, messages } }: { readonly stage: Stage }) {
-  if (error !== null) return <span class="bad wrap">{visible(error)}</span>;
+  if (error !== null) return <span class="text-bad wrap">{visible(error)}</span>;
   if (count === 0) return <span class="quiet">{text.nothing}</span>;
   const [first] = messages;
   return (

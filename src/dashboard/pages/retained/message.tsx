@@ -29,25 +29,27 @@ export function RetainedMessage({ topic }: { readonly topic: string }) {
           <Name text={topic} most={200} />
         </h1>
         {message !== undefined && (
-          <Action
-            label={text.delete.label}
-            command="retained delete"
-            request={{ topic }}
-            isDangerous
-            confirm={{
-              title: text.delete.title,
-              text: (
-                <>
-                  <p>
-                    <Name text={topic} />
-                  </p>
-                  <p>{text.delete.text}</p>
-                </>
-              ),
-            }}
-            done={() => text.delete.done(visible(cut(topic, 80)))}
-            onDone={() => goTo('#/retained')}
-          />
+          <div class="actions">
+            <Action
+              label={text.delete.label}
+              command="retained delete"
+              request={{ topic }}
+              isDangerous
+              confirm={{
+                title: text.delete.title,
+                text: (
+                  <>
+                    <p>
+                      <Name text={topic} />
+                    </p>
+                    <p>{text.delete.text}</p>
+                  </>
+                ),
+              }}
+              done={() => text.delete.done(visible(cut(topic, 80)))}
+              onDone={() => goTo('#/retained')}
+            />
+          </div>
         )}
       </header>
       {message !== undefined ? (

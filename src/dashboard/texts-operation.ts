@@ -89,7 +89,12 @@ export const texts = {
       passwordHint: 'A file with it is safer: passwordFile, among all settings',
       passwordKept: 'Empty: stays as it is',
       start: 'Connects',
-      starts: { automatic: 'By itself', manual: 'When it is resumed' },
+      starts: {
+        automatic: 'By itself',
+        lazy: 'While there is something to send',
+        once: 'At the start, and not again after a failure',
+        manual: 'When it is resumed',
+      },
       topics: 'What goes over it',
       topic: (number: number) => `Topics ${number}`,
       add: 'Add topics',

@@ -80,13 +80,13 @@ export function BridgeForm({ settings, command, backTo, onDone }: BridgeFormProp
         <SelectField
           label={form.version}
           value={draft.version ?? 'auto'}
-          options={optionsOf(form.versions)}
+          options={optionsOf<NonNullable<Settings['version']>>(form.versions)}
           onChange={(version) => set({ version })}
         />
         <SelectField
           label={form.start}
           value={draft.start ?? 'automatic'}
-          options={optionsOf(form.starts)}
+          options={optionsOf<NonNullable<Settings['start']>>(form.starts)}
           onChange={(start) => set({ start })}
         />
       </div>
@@ -157,7 +157,7 @@ function Topics({ topics, onChange }: TopicsProps) {
           <SelectField
             label={text.direction}
             value={topic.direction ?? 'out'}
-            options={optionsOf(text.directions)}
+            options={optionsOf<NonNullable<Topic['direction']>>(text.directions)}
             onChange={(direction) => set(at, { direction })}
           />
           <SelectField
@@ -179,7 +179,7 @@ function Topics({ topics, onChange }: TopicsProps) {
           <SelectField
             label={text.retain}
             value={topic.retain ?? 'keep'}
-            options={optionsOf(text.retains)}
+            options={optionsOf<NonNullable<Topic['retain']>>(text.retains)}
             onChange={(retain) => set(at, { retain })}
           />
           {topics.length > 1 && (

@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   db: async () => (await import('./db.ts')).db,
   pipeline: async () => (await import('./pipeline.ts')).pipeline,
   passwd: async () => (await import('./passwd.ts')).passwd,
+  doctor: async () => (await import('./doctor.ts')).doctor,
   health: async () => (await import('./health.ts')).health,
   cert: async () => (await import('./cert.ts')).cert,
 };
@@ -37,6 +38,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice pipeline test …         try a message on the pipelines of a configuration
   sluice passwd FILE USER        add a user to a password file, or change the password
   sluice cert                    make certificates for development
+  sluice doctor                  look at all that a broker needs, and say what to change
   sluice health                  whether a running broker takes clients, by the exit code
 
 To a running broker, on its machine or at a --url:

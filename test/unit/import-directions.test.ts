@@ -75,6 +75,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   // Loaded by one command only.
   import: ['config', 'contracts', 'protocol', 'base'],
   'broker-calls.ts': ['admin', 'contracts'],
+  // Loaded by one command only.
+  doctor: ['app.ts', 'authentication.ts', 'rules.ts', 'broker', 'config', 'net', 'admin', 'contracts', 'base'],
   'index.ts': ['app.ts', 'broker-calls.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol', 'base'],
   cli: [
     'app.ts',
@@ -89,6 +91,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'admin',
     'auth',
     'import',
+    'doctor',
   ],
 };
 

@@ -45,6 +45,7 @@ import { type Path, pathText } from './config/source.ts';
 import type { CommandHandlers } from './contracts/commands.ts';
 import { CommandFailure } from './contracts/failures.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
+import { limitsOfListener } from './contracts/listener-limits.ts';
 import type { Log, PartLogs } from './contracts/log.ts';
 import type { QuarantineEntry, QuarantineStore } from './contracts/pipeline.ts';
 import { mayCall } from './contracts/roles.ts';
@@ -375,9 +376,10 @@ async function openListeners(
   listeners: RestartableListener[],
 ): Promise<void> {
   for (const [index, settings] of config.listeners.entries()) {
+    const limits = limitsOfListener(settings);
     const accept = (url: string) => {
       authentication?.attach(url, index);
-      return (stream: ByteStream) => broker.accept(stream, url);
+      return (stream: ByteStream) => broker.accept(stream, url, limits);
     };
     const isAnonymous = () => authentication?.allowsAnonymous(index) ?? options.hooks?.authenticate === undefined;
     const wanted = listenerOptions(settings, isAnonymous);

@@ -8,6 +8,7 @@ import { type Metrics, type Statistics, statisticsOf } from '../base/metrics.ts'
 import type { Ban, BanList, BanTarget, NewBan } from '../contracts/bans.ts';
 import type { Explanation } from '../contracts/explain.ts';
 import type { Awaitable, ClientIdentity, PublishOutcome } from '../contracts/hooks.ts';
+import { everything, type ListenerLimits } from '../contracts/listener-limits.ts';
 import type { LoginPenalties } from '../contracts/login-penalties.ts';
 import type { PipelineTrials } from '../contracts/pipeline.ts';
 import type { ProbeReport } from '../contracts/probe.ts';
@@ -277,10 +278,13 @@ export class Broker implements BanList {
     this.#topicWatches.tick(now);
   }
 
-  /** For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through. */
-  accept(stream: ByteStream, listener: string): ByteReceiver | null {
+  /**
+   * For transports: takes a connection, or null if there is no room for it. `listener` is the URL it came through, and
+   * `limits` is what that one allows.
+   */
+  accept(stream: ByteStream, listener: string, limits: ListenerLimits = everything): ByteReceiver | null {
     try {
-      return this.#accept(stream, listener);
+      return this.#accept(stream, listener, limits);
     } catch (err) {
       const fields = { from: stream.remoteAddress, listener, err };
       this.#context.limitedLog.error('bug', fields, 'a bug in Sluice kept a connection out');
@@ -288,7 +292,7 @@ export class Broker implements BanList {
     }
   }
 
-  #accept(stream: ByteStream, listener: string): ByteReceiver | null {
+  #accept(stream: ByteStream, listener: string, limits: ListenerLimits): ByteReceiver | null {
     const { counters, admission, sessionLog, boundary } = this.#context;
     const now = this.#context.advanceClock();
     if (this.#isClosing || boundary.isBroken) {
@@ -302,7 +306,7 @@ export class Broker implements BanList {
       this.listenerCounts.refused(listener);
       return null;
     }
-    const accepted = { stream, listener, ticket, onClosed: this.#onConnectionClosed };
+    const accepted = { stream, listener, limits, ticket, onClosed: this.#onConnectionClosed };
     const connection = new Connection(this.#context, accepted, (opened) => new ClientPackets(opened));
     this.#connections.add(connection);
     this.#context.connectionCounts.add(stream.kind, 0, 1);

@@ -56,7 +56,7 @@ export class ClientPackets implements PacketReceiver {
     if (isTraced) tracer!.publishReceived(connection, message, packetId, dup, topicAlias);
     message.expiresAt = message.expirySeconds < 0 ? never : core.now + message.expirySeconds * 1000;
     const { session } = state;
-    const fault = faultOfRequest(settings, message);
+    const fault = faultOfRequest(settings, connection.maximumQoS, message);
     if (fault !== null) throw new ProtocolError(fault.reasonCode, fault.text);
     if (packetId !== 0) this.#takeQuota(message, packetId, state);
     if (state.bridge !== null && !this.#isNewToBridge(state.bridge, message, packetId, session)) return;

@@ -17,13 +17,14 @@ import {
 } from '../codec/publish.ts';
 import type { PacketReceiver } from '../codec/receiver.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { ListenerLimits } from '../contracts/listener-limits.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
-import { type AckType, type PacketId, PacketType, type ServerPacket } from '../protocol/packets.ts';
+import { type AckType, type PacketId, PacketType, type QoS, type ServerPacket } from '../protocol/packets.ts';
 import { describeReason, disconnectCode, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { type Traits, traitsOf } from '../protocol/traits.ts';
+import { type ProtocolVersion, type Traits, traitsOf } from '../protocol/traits.ts';
 import type { ConnectionTicket } from './admission.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { ClientChannel } from './client-channel.ts';
@@ -43,6 +44,7 @@ export interface Accepted {
   readonly stream: ByteStream;
   /** The URL that it came through. */
   readonly listener: string;
+  readonly limits: ListenerLimits;
   readonly ticket: ConnectionTicket;
   readonly onClosed: (connection: Connection) => void;
 }
@@ -54,6 +56,10 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   readonly context: BrokerContext;
   readonly stream: ByteStream;
   readonly listener: string;
+  /** Of MQTT, those that the listener accepts. */
+  readonly protocolVersions: readonly ProtocolVersion[];
+  /** Of the broker and the listener. */
+  readonly maximumQoS: QoS;
   readonly ticket: ConnectionTicket;
   /** Gets the packets. */
   readonly packets: PacketReceiver;
@@ -97,6 +103,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     this.context = context;
     this.stream = accepted.stream;
     this.listener = accepted.listener;
+    this.protocolVersions = accepted.limits.protocolVersions;
+    this.maximumQoS = Math.min(context.settings.maximumQoS, accepted.limits.maximumQoS) as QoS;
     this.ticket = accepted.ticket;
     this.#onClosed = accepted.onClosed;
     this.#account = context.memory.unauthenticated;

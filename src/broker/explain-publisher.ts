@@ -89,7 +89,7 @@ function explainLimits(
     if (!(error instanceof ProtocolError)) throw error;
     findings.stops('limits', `${error.message}: its publisher is disconnected`, 'Send less, or raise the limit.');
   }
-  const fault = faultOfRequest(settings, message);
+  const fault = faultOfRequest(settings, connection?.maximumQoS ?? settings.maximumQoS, message);
   if (fault !== null) {
     const setting = fault.setting;
     findings.stops('limits', `${fault.text} (${setting}): its publisher is disconnected`, `Change ${setting}.`);

@@ -32,6 +32,7 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
   const { context } = connection;
   const { clientId, properties } = packet;
   connection.traits = traitsOf[packet.protocolVersion];
+  checkVersion(connection, packet);
   const state = authenticating(identityOf(connection, packet), properties.authenticationMethod ?? null);
   connection.state = state;
   connection.packetBytesMax = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
@@ -49,6 +50,12 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
     else checkClientId(connection, state.identity);
     authorizeWill(connection, state.identity, packet.will, () => claimSession({ connection, packet, state, data }));
   });
+}
+
+function checkVersion({ protocolVersions, traits }: Connection, { protocolVersion }: ConnectPacket): void {
+  if (protocolVersions.includes(protocolVersion)) return;
+  const what = `MQTT ${traits.label}, which this listener does not accept (protocolVersions)`;
+  throw new ProtocolError(ReasonCode.UnsupportedProtocolVersion, what);
 }
 
 /** As CONNECT says it; authentication may find out more. */
@@ -75,7 +82,7 @@ function checkUnnamed({ assignsClientIds, assignsOnlyToCleanSessions }: Traits, 
 function checkWill(connection: Connection, will: Will): void {
   const { settings } = connection.context;
   assertTopicName(will.topic, settings.limits);
-  if (will.qos > settings.maximumQoS) {
+  if (will.qos > connection.maximumQoS) {
     throw new ProtocolError(ReasonCode.QoSNotSupported, `A will of QoS ${will.qos}, beyond the maximum of this broker`);
   }
   if (will.retain && !settings.retainAvailable) {
@@ -390,7 +397,7 @@ function connackProperties(
 
 /** Only what differs from the standard's default. [MQTT5 3.2.2.3] */
 function addServerLimits(
-  { context: { settings } }: Connection,
+  { context: { settings }, maximumQoS }: Connection,
   packet: ConnectPacket,
   properties: ConnackProperties,
 ): void {
@@ -398,7 +405,7 @@ function addServerLimits(
   if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum;
   if (limits.topicAliases > 0) properties.topicAliasMaximum = limits.topicAliases;
   if (limits.packetBytes < 268_435_460) properties.maximumPacketSize = limits.packetBytes;
-  if (settings.maximumQoS < 2) properties.maximumQoS = settings.maximumQoS as 0 | 1;
+  if (maximumQoS < 2) properties.maximumQoS = maximumQoS as 0 | 1;
   if (!settings.retainAvailable) properties.retainAvailable = false;
   if (!settings.wildcardSubscriptions) properties.wildcardSubscriptionAvailable = false;
   if (!settings.sharedSubscriptions) properties.sharedSubscriptionAvailable = false;

@@ -10,9 +10,13 @@ export interface RequestFault {
   readonly setting: 'maximumQoS' | 'retainAvailable';
 }
 
-/** Null: there is none. [MQTT5 3.2.2-11] [MQTT5 3.2.2-14] */
+/**
+ * `maximumQoS`: of the broker, or of the listener that it came through. Null: there is none. [MQTT5 3.2.2-11]
+ * [MQTT5 3.2.2-14]
+ */
 export function faultOfRequest(
-  { maximumQoS, retainAvailable }: Pick<BrokerSettings, 'maximumQoS' | 'retainAvailable'>,
+  { retainAvailable }: Pick<BrokerSettings, 'retainAvailable'>,
+  maximumQoS: QoS,
   { qos, retain }: { readonly qos: QoS; readonly retain: boolean },
 ): RequestFault | null {
   if (qos > maximumQoS) {

@@ -230,9 +230,9 @@ function subscribeOne(
   { identifier, subscriberClass }: Common,
   authorizedQoS: number,
 ): number {
-  const { isBridge, context } = connection;
-  const { core, settings, events } = context;
-  const qos = Math.min(request.qos, authorizedQoS, settings.maximumQoS) as QoS;
+  const { isBridge, context, maximumQoS } = connection;
+  const { core, events } = context;
+  const qos = Math.min(request.qos, authorizedQoS, maximumQoS) as QoS;
   const code = core.subscribe(session, request.topic, parsed, {
     qos,
     noLocal: request.nl || (isBridge && parsed.shareName === null),

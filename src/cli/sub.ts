@@ -19,6 +19,7 @@ const help = `sluice sub -t FILTER [-t FILTER …] [options]
 
   -t FILTER  what to subscribe to           -v         print the topic before each message
   -C N       end after N messages           -c         keep the session (wants -i)
+  -W SECONDS end after so long, with exit code 27 as mosquitto_sub
 ${clientHelp}`;
 
 const reconnectMs = 1_000;
@@ -30,6 +31,7 @@ export async function sub(argv: readonly string[], io: Io): Promise<void> {
     verbose: { type: 'boolean', short: 'v' },
     'disable-clean-session': { type: 'boolean', short: 'c' },
     count: { type: 'string', short: 'C' },
+    timeout: { type: 'string', short: 'W' },
   });
   if (values.help) return void io.stdout.write(help);
   noPositionals('sub', positionals);
@@ -40,6 +42,7 @@ export async function sub(argv: readonly string[], io: Io): Promise<void> {
     throw new CommandError('-c keeps the session of a client: name it with -i ID', 2);
   }
   const count = values.count === undefined ? Number.POSITIVE_INFINITY : wholeNumber('-C', values.count, 1, 2 ** 31);
+  const seconds = values.timeout === undefined ? null : wholeNumber('-W', values.timeout, 1, 2_000_000);
   const target = targetOf(values);
   const client = openClient(target, {
     clean: !isKept,
@@ -60,10 +63,16 @@ export async function sub(argv: readonly string[], io: Io): Promise<void> {
     await Promise.race([subscribed(), lost]);
     return lost;
   });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    if (seconds === null) return;
+    timer = setTimeout(() => reject(new CommandError(`Ended after ${seconds} s (-W)`, 27)), seconds * 1_000);
+  });
   try {
-    await Promise.race([asked, failed]);
+    await Promise.race([asked, failed, late]);
   } finally {
     off();
+    clearTimeout(timer);
     // What fails from here on fails because it ends.
     failed.catch(() => {});
     await disconnect(client);

@@ -3,7 +3,8 @@
  */
 import { z } from 'zod';
 import { listenerAuthentication } from '../contracts/authentication.ts';
-import { network, seconds, text, whole } from '../contracts/values.ts';
+import { versionNames } from '../contracts/listener-limits.ts';
+import { network, qos, seconds, text, whole } from '../contracts/values.ts';
 
 const certificate = {
   certFile: text.describe('PEM: the certificate, and behind it those that lead to its authority. Required'),
@@ -93,6 +94,18 @@ const address = (defaultPort: number) => ({
     .optional()
     .describe('for PROXY header, TLS and HTTP together; without it 10. Not for `tcp` without `proxyProtocol`'),
   ...listenerAuthentication,
+  protocolVersions: z
+    .array(z.enum(versionNames))
+    .min(1)
+    .optional()
+    .describe(
+      'versions of MQTT that are accepted here, of `"3.1"`, `"3.1.1"` and `"5.0"`; without it all. Others: 0x84',
+    ),
+  maximumQoS: qos
+    .optional()
+    .describe(
+      'highest QoS that is accepted and granted here, if it is below [that of the broker](#sessions-and-protocol)',
+    ),
   aclFile: text
     .optional()
     .describe(

@@ -67,6 +67,12 @@ const certificate = z.strictObject({
     .default('commonName')
     .describe('the field of the certificate that becomes the user name'),
   required: z.boolean().default(false).describe('whether clients without a certificate are refused'),
+  replacesUsername: z
+    .boolean()
+    .default(false)
+    .describe(
+      'whether it takes the place of another user name in CONNECT; otherwise a client that gives one is refused',
+    ),
 });
 
 const http = z

@@ -22,13 +22,13 @@ export class CertificateMechanism implements Mechanism {
   }
 
   authenticate({ client, certificate, method }: AuthenticationRequest): AuthenticationAnswer | null {
-    const { username: field, required } = this.#settings;
+    const { username: field, required, replacesUsername } = this.#settings;
     if (certificate === null)
       return required ? refuse(ReasonCode.NotAuthorized, 'A client certificate is needed') : null;
     if (method !== null) return null;
     const username = nameFrom(certificate, field);
     if (username === null) return refuse(ReasonCode.NotAuthorized, `The client certificate has no usable ${field}`);
-    if (client.username !== null && client.username !== username) {
+    if (!replacesUsername && client.username !== null && client.username !== username) {
       return refuse(ReasonCode.BadUserNameOrPassword, 'The user name is not that of the client certificate');
     }
     return { outcome: 'accept', username, attributes: attributesOf(certificate), expiresAt: certificate.validTo };

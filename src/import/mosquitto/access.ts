@@ -20,7 +20,7 @@ interface Access {
   readonly rules: readonly RuleInput[];
 }
 
-const certificate: MechanismInput = { kind: 'certificate', required: true };
+const certificate: MechanismInput = { kind: 'certificate', required: true, replacesUsername: true };
 const nobodyYet = '# Nobody gets in yet. sluice passwd FILE NAME adds a user.\n';
 
 /** Completes the configuration and its listeners. */

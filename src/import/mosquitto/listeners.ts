@@ -81,9 +81,16 @@ function listenerOf(lines: ListenerLines, model: Model, machine: Machine, findin
     listener.proxyProtocol = true;
     listener.trustedProxies = ['0.0.0.0/0', '::/0'];
   }
+  const versions = lines.last('accept_protocol_versions');
+  if (versions !== null) listener.protocolVersions = versionsOf(versions.value);
+  const qos = numberOf(lines.last('max_qos', 'maximum_qos'), 0, 2);
+  if (qos === 0 || qos === 1) listener.maximumQoS = qos;
   judge(lines);
   return listener as ListenerInput;
 }
+
+const versionNames: Readonly<Record<string, string>> = { 3: '3.1', 4: '3.1.1', 5: '5.0' };
+const versionsOf = (text: string) => text.split(/[,\s]+/).flatMap((number) => versionNames[number] ?? []);
 
 /** As browsers send them, without a slash at the end. */
 const originOf = (text: string) => text.toLowerCase().replace(/\/+$/, '');
@@ -166,10 +173,6 @@ export function bundle(folder: string, caFile: string | null, findings: Findings
 }
 
 function judge(lines: ListenerLines): void {
-  const versions = lines.last('accept_protocol_versions');
-  if (versions !== null && ['3', '4', '5'].every((each) => versions.value.includes(each))) {
-    versions.same('3.1, 3.1.1 and 5.0 are accepted');
-  }
   for (const name of ['use_username_as_clientid', 'proxy_protocol_v2_require_tls', 'disable_client_cert_date_checks']) {
     const entry = lines.last(name);
     if (entry !== null && !entry.isTrue) entry.same('as it is here');
@@ -203,14 +206,5 @@ export function listenerWideSettings(open: readonly OpenListener[], config: Conf
     limits.topicAliases = Math.min(65_535, Math.max(...aliases, aliases.length < open.length ? 10 : 0));
   const outbound = valuesOf('max_topic_alias_broker').flatMap(({ number }) => (number === null ? [] : [number]));
   if (outbound.length > 0) config.outboundTopicAliases = Math.min(65_535, Math.max(...outbound));
-  const qos = open.map(({ lines }) => lines.last('max_qos', 'maximum_qos'));
-  const highest = Math.max(...qos.map((entry) => entry?.number ?? 2));
-  if (highest === 0 || highest === 1) config.maximumQoS = highest;
-  for (const entry of qos) {
-    if (entry === null) continue;
-    if (entry.number === 2 || (open.length === 1 && entry.number === highest)) entry.same('`maximumQoS`');
-    else if (entry.number !== highest)
-      entry.missing(`\`maximumQoS\` is of all listeners, and another one has ${highest}`);
-  }
   if (Object.keys(limits).length > 0) config.limits = limits;
 }

@@ -96,7 +96,7 @@ const plugin: Readonly<Record<string, Verdict>> = {
 };
 
 const listener: Readonly<Record<string, Verdict>> = {
-  accept_protocol_versions: missing('3.1, 3.1.1 and 5.0 are accepted everywhere'),
+  accept_protocol_versions: same('`protocolVersions`'),
   bind_address: same('`host` of the first listener'),
   bind_interface: different("`host` is the interface's address, which may change"),
   cafile: same('`tls.caFile`, where client certificates are asked for; not used otherwise, as in Mosquitto'),
@@ -114,7 +114,7 @@ const listener: Readonly<Record<string, Verdict>> = {
   listener_allow_anonymous: same('`allowAnonymous` of the listener'),
   listener_auto_id_prefix: missing('identifiers that the broker gives out have a form of their own'),
   max_connections: different('`limits.connections`, of all listeners together'),
-  max_qos: different('`maximumQoS`, of all listeners'),
+  max_qos: same('`maximumQoS` of the listener'),
   max_topic_alias: different('`limits.topicAliases`, of all listeners'),
   max_topic_alias_broker: different('`outboundTopicAliases`, of all listeners'),
   mount_point: missing(
@@ -130,9 +130,7 @@ const listener: Readonly<Record<string, Verdict>> = {
   tls_engine_kpass_sha1: missing(engineInstead),
   tls_keyform: missing(engineInstead),
   tls_version: same('`tls.minVersion`; TLS 1.1 is not offered'),
-  use_identity_as_username: different(
-    '`authentication: [{ kind: certificate }]`; a client that gives another user name is refused',
-  ),
+  use_identity_as_username: same('`authentication: [{ kind: certificate, replacesUsername: true }]`'),
   use_subject_as_username: different(
     '`authentication: [{ kind: certificate }]` takes the common name, not the whole subject',
   ),

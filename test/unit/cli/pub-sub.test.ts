@@ -65,6 +65,19 @@ async function subscribing(...argv: string[]): Promise<{ io: FakeIo; code: Promi
 const pub = (...argv: string[]) => sluice('pub', '-p', port(), ...argv);
 const done = { code: 0, out: '', err: '' };
 
+test('-W ends a subscriber that got too little, as mosquitto_sub does', async () => {
+  const { io, code } = await subscribing('-t', 'silence', '-C', '1', '-W', '1');
+  expect(await code).toBe(27);
+  expect(io.stderr.text).toBe('Ended after 1 s (-W)\n');
+  expect(await (await subscribing('-t', 'silence', '-W', '1')).code).toBe(27);
+});
+
+test('-W does not keep a subscriber that has got all', async () => {
+  const { code } = await subscribing('-t', 'soon', '-C', '1', '-W', '1000');
+  await pub('-t', 'soon', '-m', 'x');
+  expect(await code).toBe(0);
+});
+
 describe('a message gets through', () => {
   for (const version of ['31', 'mqttv311', '5']) {
     for (const qos of ['0', '1', '2']) {

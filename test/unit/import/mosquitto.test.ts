@@ -71,6 +71,18 @@ describe('listeners', () => {
     expect(ports('max_connections -1', 'protocol mqtt')).toEqual([1884]);
   });
 
+  test('may accept versions of MQTT and QoS of their own', () => {
+    const { config } = imported(
+      ...['allow_anonymous true', 'listener 1883 127.0.0.1', 'accept_protocol_versions 4, 5', 'max_qos 1'],
+      ...['listener 1884 127.0.0.1', 'max_qos 2'],
+    );
+
+    expect(config.listeners).toEqual([
+      { kind: 'tcp', host: '127.0.0.1', port: 1883, protocolVersions: ['3.1.1', '5.0'], maximumQoS: 1 },
+      { kind: 'tcp', host: '127.0.0.1', port: 1884 },
+    ]);
+  });
+
   test('one that is protected by what cannot be had is left out, and not opened without it', () => {
     const { config, notes, entries } = imported(
       ...['allow_anonymous true', 'listener 1883 127.0.0.1'],
@@ -98,7 +110,7 @@ describe('listeners', () => {
     );
 
     expect(config.listeners![0]).toMatchObject({
-      authentication: [{ kind: 'certificate', required: true }],
+      authentication: [{ kind: 'certificate', required: true, replacesUsername: true }],
       tls: { caFile: join(folder, 'ca.crt'), clientCertificate: 'required', minVersion: 'TLSv1.3' },
     });
     expect(said.cafile).toMatch(/^same/);

@@ -16,7 +16,13 @@ const certificate: ClientCertificate = {
 };
 
 const mechanism = (settings: Partial<CertificateSettings> = {}) =>
-  new CertificateMechanism({ kind: 'certificate', username: 'commonName', required: false, ...settings });
+  new CertificateMechanism({
+    kind: 'certificate',
+    username: 'commonName',
+    required: false,
+    replacesUsername: false,
+    ...settings,
+  });
 
 test.each([
   ['commonName', 'device-7'],
@@ -51,6 +57,14 @@ test.each([
   ['', 'refuse'],
 ])('the user name %j in CONNECT: %s', (username, outcome) => {
   expect(mechanism().authenticate(aRequest({ certificate, username }))).toMatchObject({ outcome });
+});
+
+test('another user name in CONNECT gives way, with replacesUsername', () => {
+  const asked = aRequest({ certificate, username: 'device-8' });
+  expect(mechanism({ replacesUsername: true }).authenticate(asked)).toMatchObject({
+    outcome: 'accept',
+    username: 'device-7',
+  });
 });
 
 test.each([

@@ -47,7 +47,6 @@ export function Connections() {
       </div>
       <PagedTable
         caption={tabs.connections}
-        name="connections"
         command="connections list"
         request={{ clientIdContains: q || null, address: from || null }}
         columns={columns}

@@ -655,7 +655,12 @@ function send({ a, b }: Scene, { publish = {}, isOwn = false }: Mishap): void {
 async function answered({ a, b }: Scene, { publish = {}, isOwn = false }: Mishap): Promise<void> {
   const { qos = 1 } = publish;
   const publisher = isOwn ? b! : a;
-  if (publisher.isClosed || qos === 0) return;
+  if (publisher.isClosed) return;
+  if (qos === 0) {
+    // Nothing answers it, and what another connection brings could be read before it.
+    if (publisher === a) await a.nothingElse();
+    return;
+  }
   const answer = await publisher.next().catch(() => null);
   if (answer?.cmd === 'publish') publisher.waiting.unshift(answer);
   if (answer?.cmd === 'disconnect') await publisher.closed();

@@ -63,7 +63,18 @@ function bridgeOf(lines: BridgeLines, name: string, findings: Findings): BridgeI
   const password = lines.text('remote_password', 'password');
   if (password !== null) bridge.password = password;
   if (tls !== null && Object.keys(tls).length > 0) bridge.tls = tls;
-  if (lines.text('start_type') === 'manual') bridge.start = 'manual';
+  const start = lines.text('start_type');
+  if (start === 'manual' || start === 'lazy' || start === 'once') bridge.start = start;
+  const threshold = numberOf(lines.last('threshold'), 1);
+  const idleSeconds = numberOf(lines.last('idle_timeout'), 1, 86_400);
+  if (start === 'lazy' && (threshold !== null || idleSeconds !== null)) {
+    bridge.lazy = { ...(threshold === null ? {} : { threshold }), ...(idleSeconds === null ? {} : { idleSeconds }) };
+  }
+  const notifications = notificationsOf(lines);
+  if (notifications !== null) bridge.notifications = notifications;
+  const size = lines.last('bridge_max_packet_size');
+  const maxPacketBytes = size?.number === 0 ? null : numberOf(size, 128, 268_435_460);
+  if (maxPacketBytes !== null) bridge.maxPacketBytes = maxPacketBytes;
   if (lines.isTrue('round_robin')) bridge.roundRobin = true;
   if (lines.isTrue('cleansession')) bridge.cleanStart = true;
   const keepAlive = numberOf(lines.last('keepalive_interval'), 5, 65_535);
@@ -156,15 +167,17 @@ function clearOutgoing(bridge: BridgeInput): void {
   });
 }
 
+/** Mosquitto tells both sides unless it is told otherwise. Null: as it is here. */
+function notificationsOf(lines: BridgeLines): BridgeInput['notifications'] | null {
+  if (lines.last('notifications')?.isTrue === false) return { local: false };
+  if (lines.isTrue('notifications_local_only')) return null;
+  const remoteTopic = lines.text('notification_topic');
+  return remoteTopic === null ? { remote: true } : { remote: true, remoteTopic };
+}
+
 function judge(lines: BridgeLines): void {
-  const start = lines.last('start_type');
-  if (start?.value === 'lazy' || start?.value === 'once') {
-    start.different('`start: automatic`: it stays connected, and connects again');
-  } else if (start?.value === 'manual') start.same('`start: manual`');
-  for (const name of ['notifications', 'notifications_local_only', 'bridge_require_ocsp']) {
-    const entry = lines.last(name);
-    if (entry !== null && !entry.isTrue) entry.same('as it is here');
-  }
+  const ocsp = lines.last('bridge_require_ocsp');
+  if (ocsp !== null && !ocsp.isTrue) ocsp.same('as it is here');
   const size = lines.last('bridge_max_packet_size');
   if (size?.number === 0) size.same('no limit');
   const local = lines.last('local_cleansession');

@@ -286,6 +286,8 @@ describe('bridges', () => {
         username: 'ada',
         password: 'secret',
         tls: { caFile: '/ca.crt' },
+        // As Mosquitto does unless it is told otherwise.
+        notifications: { remote: true },
         roundRobin: true,
         cleanStart: true,
         keepAliveSeconds: 5,
@@ -298,6 +300,24 @@ describe('bridges', () => {
         ],
       },
     ]);
+  });
+
+  test('have how they start, whom they tell, and the largest packet', () => {
+    const bridgeOf = (...lines: string[]) =>
+      imported('connection c', 'address h', 'topic a', ...lines).config.bridges![0];
+
+    expect(bridgeOf('start_type lazy', 'threshold 3', 'idle_timeout 7', 'notifications false')).toMatchObject({
+      start: 'lazy',
+      lazy: { threshold: 3, idleSeconds: 7 },
+      notifications: { local: false },
+    });
+    expect(bridgeOf('start_type once', 'notifications_local_only true')).toMatchObject({ start: 'once' });
+    expect(bridgeOf('notifications_local_only true')).not.toHaveProperty('notifications');
+    expect(bridgeOf('notification_topic sites/7', 'bridge_max_packet_size 5000')).toMatchObject({
+      notifications: { remote: true, remoteTopic: 'sites/7' },
+      maxPacketBytes: 5000,
+    });
+    expect(bridgeOf('bridge_max_packet_size 0')).not.toHaveProperty('maxPacketBytes');
   });
 
   test('without the retain flag for the peer, what comes in keeps it', () => {

@@ -34,12 +34,13 @@ export function explainTopic({ settings }: BrokerContext, topic: string, finding
     findings.stops('topic', `${error.message}: whoever publishes to it is disconnected`, 'Use a valid topic name.');
     return false;
   }
-  if (isBrokersOwn(topic)) {
+  if (!isClosedToClients(topic, settings.allowedDollarPrefixes)) findings.passes('topic', 'the topic name is valid');
+  else if (isBrokersOwn(topic)) {
     findings.stops('topic', 'only the broker itself publishes to $SYS and $share', 'Use a topic without $.');
-  } else if (isClosedToClients(topic, settings.allowedDollarPrefixes)) {
+  } else {
     const text = `clients may not publish to topics that begin with $, unless allowedDollarPrefixes names ${topic.split('/')[0]}`;
     findings.stops('topic', text, 'Use a topic without $, or add its first level to allowedDollarPrefixes.');
-  } else findings.passes('topic', 'the topic name is valid');
+  }
   return true;
 }
 

@@ -121,12 +121,16 @@ export const isBrokersOwn = (topicName: string) => brokersPrefixes.includes(firs
 
 /**
  * Whether clients are kept from publishing to it: a topic that begins with `$` is for what a server or its program has
- * to tell, unless its first level is one of those that are allowed. [MQTT5 4.7.2] [MQTT3 4.7.2]
+ * to tell, unless its first level is one of those that are allowed. [MQTT5 4.7.2] [MQTT3 4.7.2] Other brokers tell here
+ * whether their bridges to this one are connected, as they do at Mosquitto.
  */
 export function isClosedToClients(topicName: string, allowedPrefixes: readonly string[]): boolean {
   if (topicName.charCodeAt(0) !== 36) return false;
-  return isBrokersOwn(topicName) || !allowedPrefixes.includes(firstLevel(topicName));
+  if (isBrokersOwn(topicName)) return !bridgeState.test(topicName);
+  return !allowedPrefixes.includes(firstLevel(topicName));
 }
+
+const bridgeState = /^\$SYS\/broker\/connection\/[^/]+\/state$/;
 
 function exceeds(text: string, limits: TopicLimits): string | null {
   const bytes = Buffer.byteLength(text);

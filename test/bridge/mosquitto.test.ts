@@ -95,9 +95,10 @@ describe.skipIf(!hasMosquitto)('Mosquitto', () => {
 
   test('as the bridge, gets nothing back that it brought, and RETAIN as it was published', async () => {
     const broker = await brokers.start();
-    const { port } = await mosquitto(
-      ...['connection sluice', `address 127.0.0.1:${broker.port}`, 'topic # both 1', 'notifications false'],
-    );
+    const { port } = await mosquitto('connection sluice', `address 127.0.0.1:${broker.port}`, 'topic # both 1');
+    const state = await WireClient.connect(broker.port);
+    await state.subscribe('$SYS/broker/connection/+/state');
+    expect(textOf(await state.next('publish'))).toMatch(/\.sluice\/state 1 0/);
     const [there, atThere] = [await WireClient.connect(port, { version: 5 }), await WireClient.connect(port)];
     await there.subscribe('#', { qos: 0, rap: true });
     const here = await WireClient.connect(broker.port, { version: 5 });

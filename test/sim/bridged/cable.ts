@@ -27,6 +27,8 @@ export class Cable {
   readonly ends: readonly [CableEnd, CableEnd];
   /** Nothing comes through any more, and nobody is told. */
   isSilent = false;
+  /** What is written from now on goes nowhere: what comes behind a gap would be other packets. */
+  isCut = false;
 
   constructor(options: CableOptions) {
     const { lives, names } = options;
@@ -41,6 +43,7 @@ export class Cable {
 
   /** Of what is under way some arrives, perhaps not all of a packet. */
   cut(): void {
+    this.isCut = true;
     for (const end of this.ends) end.cut();
   }
 }
@@ -109,7 +112,7 @@ export class CableEnd implements ByteStream {
   }
 
   #come(bytes: Buffer | null): void {
-    if (this.#cable.isSilent || this.isClosed) return;
+    if (this.#cable.isSilent || this.#cable.isCut || this.isClosed) return;
     const { random, habits } = this.#options;
     if (bytes === null) this.#incoming.push(null);
     for (let rest = bytes ?? Buffer.alloc(0); rest.length > 0; ) {

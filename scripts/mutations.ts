@@ -1026,7 +1026,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'packet identifiers of a session that the peer has lost still stand for messages',
     file: 'bridge/bridge.ts',
-    from: 'if (!packet.sessionPresent) core.forgetReceived(session);',
+    from: 'if (!packet.sessionPresent || peer?.seen.isNew === true) core.forgetReceived(session);',
     to: '',
     simulation: 'bridges',
   },

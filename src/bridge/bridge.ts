@@ -469,7 +469,8 @@ export class Bridge {
       receiveMaximum: Math.min(limits.receiveMaximum, this.settings.maxInflight),
       channel: link,
     });
-    if (!packet.sessionPresent) core.forgetReceived(session);
+    // A Sluice says by its series which session it has; another one's CONNACK may have got lost.
+    if (!packet.sessionPresent || peer?.seen.isNew === true) core.forgetReceived(session);
     if (this.#fromPeer !== null && peer !== null) {
       this.#fromPeer.seen = peer.seen;
       this.#fromPeer.unstoredAcks = new UnstoredAcks({ notes, commits, channel: link });

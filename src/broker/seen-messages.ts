@@ -18,6 +18,8 @@ const placesMax = 65_535;
 const headBytes = 4;
 
 export class SeenMessages {
+  /** Nothing of this series has come yet. */
+  readonly isNew: boolean;
   readonly #notes: Notes;
   readonly #name: string;
   /** Places for numbers. */
@@ -37,6 +39,7 @@ export class SeenMessages {
     const before = read(notes.get(name));
     const isSame = before !== null && before.brokerId === from.brokerId && before.series === from.series;
     // What was in flight when it had more of them is still among these.
+    this.isNew = !isSame;
     const places = Math.min(placesMax, from.inFlight + unstoredAcksMax);
     this.#most = Math.max(places, isSame ? before.most : 0);
     const names = Buffer.from(`${from.brokerId} ${from.series} `, 'latin1');

@@ -267,3 +267,24 @@ test('after a crash of the peer, its messages are known again that were in fligh
   expect(heard.seen).toEqual(upTo(repeatable + 1).map((seq) => `a ${seq}`));
   await peer.stop();
 });
+
+test('a packet identifier of a session that the peer has lost stands for nothing, though its CONNACK was lost as well', async () => {
+  const peer = await StandInPeer.start();
+  const topics = [{ filter: '#', direction: 'in' as const, qos: 2 as const }];
+  const edge = await brokers.start({ bridges: [bridgeTo(peer.port, { topics })] });
+  const heard = await listener(edge);
+  // The second session has begun with a CONNACK that did not arrive.
+  for (const [seq, series] of ['7.x', '8.x'].entries()) {
+    const properties = { userProperties: { 'sluice-bridge': `abcdefghijkl ${series} 10` } };
+    const link = await peer.greet({ sessionPresent: seq > 0, properties });
+    await link.next('subscribe');
+    const message = { cmd: 'publish', topic: 'a', payload: series, qos: 2, messageId: 1, dup: false, retain: false };
+    link.send({ ...message, properties: numbered(seq + 1) });
+    expect(await link.next()).toMatchObject({ cmd: 'pubrec', messageId: 1 });
+    await link.vanish();
+  }
+  await quiet(heard);
+
+  expect(heard.seen).toEqual(['a 7.x', 'a 8.x']);
+  await peer.stop();
+});

@@ -6,10 +6,12 @@ import type { Bridge, Dial } from '../../../src/bridge/bridge.ts';
 import { Bridges } from '../../../src/bridge/bridges.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { BrokerContext } from '../../../src/broker/broker-context.ts';
+import type { Connection } from '../../../src/broker/connection.ts';
 import type { BridgeSettings } from '../../../src/contracts/bridge-settings.ts';
 import type { Log } from '../../../src/contracts/log.ts';
 import { type BrokerSettings, defaultSettings } from '../../../src/contracts/settings.ts';
 import { type ClientSession, neverExpires } from '../../../src/core/client-session.ts';
+import { ReasonCode } from '../../../src/protocol/reason-codes.ts';
 import { parseFilter } from '../../../src/protocol/topic.ts';
 import { traitsOf } from '../../../src/protocol/traits.ts';
 import { LevelStore } from '../../../src/store/level/level-store.ts';
@@ -168,15 +170,16 @@ export class SimulatedNode {
     return this.all.reduce((sum, each) => sum + each.view().queued + each.view().inFlight, 0);
   }
 
-  /** As if its client had asked for a clean start. */
+  /** As the command `sessions delete` does. */
   deleteSession(clientId: string): void {
     const { core } = this.#context!;
     this.#context!.advanceClock();
     const session = core.sessionOf(clientId);
     if (session === undefined) return;
-    if (session.isConnected) (session.channel as { close(code: number): void }).close(0x98);
     this.#options.world.tell(() => `${this.name}: session ${clientId} is deleted`);
-    core.endSession(session);
+    if (!session.isConnected) return core.endSession(session);
+    session.expirySeconds = 0;
+    (session.channel as Connection).end(ReasonCode.AdministrativeAction, 'the session is deleted', true);
   }
 
   async end(how: NodeEnd, cables: readonly CableEnd[]): Promise<void> {

@@ -32,6 +32,7 @@ const clientIdBytesMax = 900;
 
 /** The broker's, as far as it matters here. */
 interface BridgeContext extends Remembering {
+  readonly core: { forgetReceived(session: ClientSession): void };
   readonly commits: UnstoredAcksOptions['commits'];
   readonly settings: { readonly limits: { readonly inflight: number } };
 }
@@ -62,6 +63,8 @@ export class BridgeClient {
     this.#brokerId = brokerIdOf(context);
     boundNotes(context, seenPrefix + clientId);
     this.#seen = new SeenMessages(notes, seenPrefix + clientId, peer);
+    // Its half of the session is another one: the identifiers that it had stand for nothing.
+    if (this.#seen.isNew) context.core.forgetReceived(session);
     this.#marker = new Marker(this.#brokerId, true);
     const series = seriesOf(context, session, packet, this.#brokerId);
     const own = { brokerId: this.#brokerId, series, inFlight: settings.limits.inflight };

@@ -288,3 +288,20 @@ test('a packet identifier of a session that the peer has lost stands for nothing
   expect(heard.seen).toEqual(['a 7.x', 'a 8.x']);
   await peer.stop();
 });
+
+test('a packet identifier of a session that a bridge has lost stands for nothing', async () => {
+  const broker = await brokers.start();
+  const heard = await listener(broker);
+  for (const [seq, series] of ['7.x', '8.x'].entries()) {
+    const userProperties = { 'sluice-bridge': `abcdefghijkl ${series} 10` };
+    const properties = { sessionExpiryInterval: 100, userProperties };
+    const bridge = await WireClient.connect(broker.port, { version: 5, clientId: 'edge', clean: false, properties });
+    const message = { cmd: 'publish', topic: 'a', payload: series, qos: 2, messageId: 1, dup: false, retain: false };
+    bridge.send({ ...message, properties: numbered(seq + 1) });
+    await bridge.next('pubrec');
+    await bridge.vanish();
+  }
+  await quiet(heard);
+
+  expect(heard.seen).toEqual(['a 7.x', 'a 8.x']);
+});

@@ -184,12 +184,26 @@ export class Admission {
     return { limit: 'connectsPerSecondPerAddress', error };
   }
 
+  /** Of its own limit. */
+  turnAwayFromListener(connections: number, from: string, listener: string): null {
+    return this.#turnAwayBecause(
+      'connections',
+      `connections (${connections}) of the listener is reached`,
+      from,
+      listener,
+    );
+  }
+
   #turnAway(limit: LimitName, from: string, listener: string): null {
-    const { counters, limitedLog, journal, settings } = this.#options;
+    const value = this.#options.settings.limits[limit as keyof Limits];
+    const what = limit === 'bans' ? 'the address is banned' : `limits.${limit} (${value}) is reached`;
+    return this.#turnAwayBecause(limit, what, from, listener);
+  }
+
+  #turnAwayBecause(limit: LimitName, what: string, from: string, listener: string): null {
+    const { counters, limitedLog, journal } = this.#options;
     counters.limited[limit]++;
     counters.connectionsRefused++;
-    const value = settings.limits[limit as keyof Limits];
-    const what = limit === 'bans' ? 'the address is banned' : `limits.${limit} (${value}) is reached`;
     limitedLog.warn('turnedAway', { from, listener }, `connection refused: ${what}`);
     journal.turnedAway(from, listener, what);
     return null;

@@ -301,7 +301,10 @@ export class Broker implements BanList {
       sessionLog.debug({ from: stream.remoteAddress, listener }, 'connection refused: the broker is closing');
       return null;
     }
-    const ticket = admission.arrive(stream.remoteAddress, listener, now);
+    const isFull = this.listenerCounts.of(listener).open >= limits.connections;
+    const ticket = isFull
+      ? admission.turnAwayFromListener(limits.connections, stream.remoteAddress, listener)
+      : admission.arrive(stream.remoteAddress, listener, now);
     if (ticket === null) {
       this.listenerCounts.refused(listener);
       return null;

@@ -94,6 +94,11 @@ const address = (defaultPort: number) => ({
     .optional()
     .describe('for PROXY header, TLS and HTTP together; without it 10. Not for `tcp` without `proxyProtocol`'),
   ...listenerAuthentication,
+  connections: whole(1)
+    .optional()
+    .describe(
+      'connections to this listener at one time; beyond, they are closed at once. `limits.connections` is of all',
+    ),
   protocolVersions: z
     .array(z.enum(versionNames))
     .min(1)

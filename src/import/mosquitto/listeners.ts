@@ -85,6 +85,9 @@ function listenerOf(lines: ListenerLines, model: Model, machine: Machine, findin
   if (versions !== null) listener.protocolVersions = versionsOf(versions.value);
   const qos = numberOf(lines.last('max_qos', 'maximum_qos'), 0, 2);
   if (qos === 0 || qos === 1) listener.maximumQoS = qos;
+  const connections = lines.last('max_connections');
+  if (connections?.number === -1) connections.same('no limit of its own');
+  else if (connections !== null) listener.connections = numberOf(connections, 1);
   judge(lines);
   return listener as ListenerInput;
 }
@@ -188,19 +191,6 @@ export function listenerWideSettings(open: readonly OpenListener[], config: Conf
   const limits: Limits = { ...config.limits };
   const valuesOf = (name: string) =>
     open.map(({ lines }) => ({ entry: lines.last(name), number: lines.last(name)?.number ?? null }));
-  const connections = valuesOf('max_connections');
-  const bounded = connections.filter(({ number }) => number !== null && number >= 0);
-  for (const { entry, number } of connections) if (number === -1) entry!.same('no limit of its own');
-  if (bounded.length === open.length && bounded.length > 0) {
-    const sum = Math.max(
-      1,
-      bounded.reduce((all, { number }) => all + number!, 0),
-    );
-    limits.connections = Math.min(limits.connections ?? sum, sum);
-    if (open.length === 1) bounded[0]!.entry!.same('`limits.connections`');
-  } else
-    for (const { entry } of bounded)
-      entry!.missing('other listeners have no limit, and `limits.connections` is of all');
   const aliases = valuesOf('max_topic_alias').flatMap(({ number }) => (number === null ? [] : [number]));
   if (aliases.length > 0)
     limits.topicAliases = Math.min(65_535, Math.max(...aliases, aliases.length < open.length ? 10 : 0));

@@ -113,7 +113,7 @@ const listener: Readonly<Record<string, Verdict>> = {
   listener: same('`listeners`'),
   listener_allow_anonymous: same('`allowAnonymous` of the listener'),
   listener_auto_id_prefix: missing('identifiers that the broker gives out have a form of their own'),
-  max_connections: different('`limits.connections`, of all listeners together'),
+  max_connections: same('`connections` of the listener'),
   max_qos: same('`maximumQoS` of the listener'),
   max_topic_alias: different('`limits.topicAliases`, of all listeners'),
   max_topic_alias_broker: different('`outboundTopicAliases`, of all listeners'),

@@ -10,6 +10,7 @@ const broker = testBroker({
     { kind: 'tcp', port: 0, protocolVersions: ['3.1', '3.1.1'] },
     { kind: 'tcp', port: 0, maximumQoS: 1 },
     { kind: 'tcp', port: 0 },
+    { kind: 'tcp', port: 0, connections: 1 },
   ],
 });
 const ports = () => broker.sluice.listeners.map(({ port }) => port);
@@ -43,6 +44,24 @@ test('a lower QoS is told in CONNACK, granted, and held to [MQTT5 3.2.2-11]', as
   expect(other.connack!.properties).not.toHaveProperty('maximumQoS');
   expect((await other.subscribe('a', { qos: 2 })).granted).toEqual([2]);
   await other.disconnect();
+});
+
+test('beyond its connections a listener closes new ones, until one ends, and others take them', async () => {
+  const [, , , all, one] = ports();
+  const first = await WireClient.connect(one!);
+  expect(await (await WireClient.open(one!)).closed()).toEqual([]);
+  await (await WireClient.connect(all!)).disconnect();
+
+  await first.disconnect();
+  await expect
+    .poll(async () => {
+      const next = await WireClient.open(one!);
+      next.sendConnect();
+      const answer = await next.next('connack').catch(() => null);
+      await next.vanish();
+      return answer?.returnCode;
+    })
+    .toBe(0);
 });
 
 test('a will of a higher QoS is refused at CONNECT', async () => {

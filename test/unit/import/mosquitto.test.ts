@@ -71,14 +71,14 @@ describe('listeners', () => {
     expect(ports('max_connections -1', 'protocol mqtt')).toEqual([1884]);
   });
 
-  test('may accept versions of MQTT and QoS of their own', () => {
+  test('may accept versions of MQTT, QoS and numbers of connections of their own', () => {
     const { config } = imported(
       ...['allow_anonymous true', 'listener 1883 127.0.0.1', 'accept_protocol_versions 4, 5', 'max_qos 1'],
-      ...['listener 1884 127.0.0.1', 'max_qos 2'],
+      ...['max_connections 7', 'listener 1884 127.0.0.1', 'max_qos 2', 'max_connections -1'],
     );
 
     expect(config.listeners).toEqual([
-      { kind: 'tcp', host: '127.0.0.1', port: 1883, protocolVersions: ['3.1.1', '5.0'], maximumQoS: 1 },
+      { kind: 'tcp', host: '127.0.0.1', port: 1883, protocolVersions: ['3.1.1', '5.0'], maximumQoS: 1, connections: 7 },
       { kind: 'tcp', host: '127.0.0.1', port: 1884 },
     ]);
   });

@@ -25,7 +25,7 @@ interface Command {
   readonly port: number | null;
 }
 
-const startTimeoutMs = 30_000;
+const startTimeoutMs = 300_000;
 const stopTimeoutMs = 20_000;
 const stderrBytesMax = 4_000;
 

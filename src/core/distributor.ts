@@ -14,7 +14,7 @@ import { JointCommit } from './joint-commit.ts';
 import { type Prepared, type Variants, variantFor } from './prepared.ts';
 import type { Retention } from './retention.ts';
 import { RoomCheck, type RoomCheckOptions } from './room-check.ts';
-import { type Route, targetExcludingOrigin } from './route.ts';
+import { type Route, type Target, targetExcludingOrigin } from './route.ts';
 import type { Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
@@ -23,6 +23,9 @@ import type { StepSizes } from './step-sizes.ts';
 
 /** To choose a member of a shared subscription, and to store its copy, takes as long as so many copies for sessions. */
 const targetsPerGroup = 4;
+
+/** The subscriptions of a session that has ended go one by one, and nobody gets what they match. */
+const hasEnded = ({ session }: Target) => session.isEnded;
 
 export interface DistributorOptions {
   readonly settings: BrokerSettings;
@@ -93,9 +96,8 @@ export class Distributor {
         ? this.#give(message, route, origin, forms, 0, total)
         : this.#within(joint, () => this.#give(message, route, origin, forms, 0, total));
     if (reached > 0) return ReasonCode.Success;
-    // Of its shared subscriptions, if there are any, nobody may have it; and the subscriptions of a session that has
-    // ended go one by one.
-    if (targets.every(({ session }) => session.isEnded)) this.#sink.unmatched(message);
+    // Of its shared subscriptions, if there are any, nobody may have it.
+    if (targets.every(hasEnded)) this.#sink.unmatched(message);
     return ReasonCode.NoMatchingSubscribers;
   }
 
@@ -130,9 +132,9 @@ export class Distributor {
     const give = (from: number, to: number) =>
       this.#within(common ?? own, () => this.#give(message, route, origin, forms, from, to, rightsChanges));
     const total = route.targets.length + route.groups.length;
+    const isUnmatched = route.targets.every(hasEnded);
     const reachedNobody = () => {
-      const isUnmatched = route.targets.length === 0 && this.#delivering.rightsChanges === rightsChanges;
-      if (isUnmatched) this.#sink.unmatched(message);
+      if (isUnmatched && this.#delivering.rightsChanges === rightsChanges) this.#sink.unmatched(message);
     };
     return new FanOut({ give, total, perStep: mayStore ? storedCopies : copies, joint: own, reachedNobody });
   }

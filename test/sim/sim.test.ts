@@ -56,6 +56,7 @@ test('explain and the ring of drops agree with what becomes of a thousand messag
 
 test.each([
   [1825, 'a message to a topic whose only subscriber has ended, its subscriptions not all gone yet'],
+  [978704, 'the same, given to its subscribers in several rounds'],
   [956, 'a message that both rules and memory refuse'],
   [704, 'a queue that has room again since its oldest message expires'],
   [854, 'an expired message that is refused for want of room'],

@@ -152,6 +152,7 @@ export class BrokerSink implements Sink {
 
   dropped(reason: DropReason, session: ClientSession | null, message: Message | null, count = 1): void {
     this.#counters.dropped[reason] += count;
+    if (reason === 'slowConsumer' && session !== null) session.lostMessages += count;
     this.#journal.dropped(reason, session ?? this.#withoutRoom, message, count);
     if (this.#observers.isActive) this.#observers.dropped(reason, session, message);
   }

@@ -80,8 +80,8 @@ export interface ClientSession {
   readonly disconnectedAt: number | null;
   /** Set while the client does not read what it is sent: QoS 0 is dropped then, the rest waits. */
   isCongested: boolean;
-  /** QoS 0 messages that it was not given for that reason. */
-  readonly lostMessages: number;
+  /** QoS 0 messages that it was not given for that reason; counted by the broker. */
+  lostMessages: number;
   /** How long it outlives its connection, in seconds; 0: not at all. DISCONNECT may change it. */
   expirySeconds: number;
   /** Why its last connection ended, for people; null: it is not known. Charged to its account. */

@@ -96,10 +96,7 @@ export class Delivering {
     if (qos === 0) {
       const loss = lossOfQoS0(session, this.#settings.queueQoS0);
       if (loss === 'clientAway') return this.#sink.skipped('clientAway', session, message);
-      if (loss === 'slowConsumer') {
-        session.lostMessages++;
-        return this.#sink.dropped('slowConsumer', session, message);
-      }
+      if (loss === 'slowConsumer') return this.#sink.dropped('slowConsumer', session, message);
     }
     if (qos !== 0 && session.timedRound !== this.timingRound) this.#time(session);
     // Not past others of QoS 0 that were kept while the client was away. [MQTT5 4.6.0-6]

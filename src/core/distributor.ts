@@ -95,8 +95,11 @@ export class Distributor {
       joint === null
         ? this.#give(message, route, origin, forms, 0, total)
         : this.#within(joint, () => this.#give(message, route, origin, forms, 0, total));
-    if (reached > 0) return ReasonCode.Success;
-    // Of its shared subscriptions, if there are any, nobody may have it.
+    return reached > 0 ? ReasonCode.Success : this.#reachedNobody(message, targets);
+  }
+
+  /** Of its shared subscriptions, if there are any, nobody may have it. */
+  #reachedNobody(message: Message, targets: readonly Target[]): ReasonCode {
     if (targets.every(hasEnded)) this.#sink.unmatched(message);
     return ReasonCode.NoMatchingSubscribers;
   }

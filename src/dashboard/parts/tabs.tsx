@@ -1,11 +1,15 @@
 /** Several views of one thing, one of which is shown. The arrow keys go from one to the next. */
 import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
+import type { CommandName } from '../api/operations.ts';
+import { mayCall } from '../api/rights.ts';
 
 export interface Tab {
   readonly id: string;
   readonly title: string;
   readonly count?: string;
+  /** Who may not give this command does not see the tab. */
+  readonly needs?: CommandName;
   readonly body: () => ComponentChildren;
 }
 
@@ -16,8 +20,9 @@ interface TabsProps {
   readonly onChoose: (id: string) => void;
 }
 
-export function Tabs({ label, tabs, chosen, onChoose }: TabsProps) {
+export function Tabs({ label, tabs: all, chosen, onChoose }: TabsProps) {
   const prefix = useId();
+  const tabs = all.filter(({ needs }) => needs === undefined || mayCall(needs));
   const shown = tabs.find(({ id }) => id === chosen) ?? tabs[0]!;
   const move = (event: KeyboardEvent) => {
     const at = tabs.indexOf(shown);

@@ -1,16 +1,15 @@
 /** One bridge: what it is at, how it is set, and what can be done about it. */
 import type { AnswerOf } from '../../api/client.ts';
-import { ProblemError } from '../../api/problem.ts';
 import { mayCall } from '../../api/rights.ts';
 import { address, goTo, linkTo } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { bytes, number } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
+import { Answered } from '../../parts/answered.tsx';
 import { Row } from '../../parts/details.tsx';
 import { Moment } from '../../parts/moment.tsx';
 import { Name, visible } from '../../parts/name.tsx';
 import { TextBlock } from '../../parts/payload.tsx';
-import { Empty, Failed, Loading } from '../../parts/states.tsx';
 import { type Column, Table } from '../../parts/table.tsx';
 import { tellDone } from '../../parts/toasts.tsx';
 import { texts } from '../../texts.ts';
@@ -24,7 +23,8 @@ const everyMs = 2_000;
 type Shown = AnswerOf<'bridges show'>;
 
 export function Bridge({ name }: { readonly name: string }) {
-  const { answer: bridge, error, ask } = useAnswer('bridges show', { name }, { everyMs });
+  const asked = useAnswer('bridges show', { name }, { everyMs });
+  const { answer: bridge, ask } = asked;
   const isChanged = address.value.query.change !== undefined;
   return (
     <div class="page" key={name}>
@@ -38,28 +38,24 @@ export function Bridge({ name }: { readonly name: string }) {
         {bridge !== undefined && <BridgeState bridge={bridge} />}
         {bridge !== undefined && !isChanged && <Actions bridge={bridge} onDone={ask} />}
       </header>
-      {bridge === undefined ? (
-        error === null ? (
-          <Loading />
-        ) : error instanceof ProblemError && error.problem.kind === 'not-found' ? (
-          <Empty title={text.notThere}>{text.notThereMeans}</Empty>
-        ) : (
-          <Failed error={error} again={ask} />
-        )
-      ) : isChanged ? (
-        <BridgeForm
-          settings={bridge.settings as unknown as Settings}
-          command="bridges change"
-          backTo={linkTo(['bridges', name])}
-          onDone={() => {
-            tellDone(text.change.done(visible(name)));
-            ask();
-            goTo(linkTo(['bridges', name]));
-          }}
-        />
-      ) : (
-        <Details bridge={bridge} />
-      )}
+      <Answered of={asked} absent={{ title: text.notThere, text: text.notThereMeans }}>
+        {(shown) =>
+          isChanged ? (
+            <BridgeForm
+              settings={shown.settings as unknown as Settings}
+              command="bridges change"
+              backTo={linkTo(['bridges', name])}
+              onDone={() => {
+                tellDone(text.change.done(visible(name)));
+                ask();
+                goTo(linkTo(['bridges', name]));
+              }}
+            />
+          ) : (
+            <Details bridge={shown} />
+          )
+        }
+      </Answered>
     </div>
   );
 }

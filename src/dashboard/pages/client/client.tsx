@@ -1,9 +1,7 @@
 /** One client: who it is, how it does, what waits for it, and what can be done about it. */
-
-import { ProblemError } from '../../api/problem.ts';
 import { useAnswer } from '../../app/queries.ts';
+import { Answered } from '../../parts/answered.tsx';
 import { Name } from '../../parts/name.tsx';
-import { Empty, Failed, Loading } from '../../parts/states.tsx';
 import { texts } from '../../texts.ts';
 import { SessionState } from '../clients/columns.tsx';
 import { ClientActions } from './actions.tsx';
@@ -14,7 +12,8 @@ const { client: text } = texts;
 const everyMs = 3_000;
 
 export function Client({ clientId }: { readonly clientId: string }) {
-  const { answer: client, error, ask } = useAnswer('clients show', { clientId }, { everyMs });
+  const asked = useAnswer('clients show', { clientId }, { everyMs });
+  const { answer: client, ask } = asked;
   return (
     <div class="page" key={clientId}>
       <nav aria-label={text.trail}>
@@ -27,18 +26,14 @@ export function Client({ clientId }: { readonly clientId: string }) {
         {client !== undefined && <SessionState session={client} />}
         {client !== undefined && <ClientActions client={client} onDone={ask} />}
       </header>
-      {client !== undefined ? (
-        <>
-          <ClientDetails client={client} />
-          <ClientTabs client={client} />
-        </>
-      ) : error === null ? (
-        <Loading />
-      ) : error instanceof ProblemError && error.problem.kind === 'not-found' ? (
-        <Empty title={text.noSession}>{text.noSessionMeans}</Empty>
-      ) : (
-        <Failed error={error} again={ask} />
-      )}
+      <Answered of={asked} absent={{ title: text.noSession, text: text.noSessionMeans }}>
+        {(shown) => (
+          <>
+            <ClientDetails client={shown} />
+            <ClientTabs client={shown} />
+          </>
+        )}
+      </Answered>
     </div>
   );
 }

@@ -1,8 +1,6 @@
 /** Where clients come in: listeners, their certificates, and what came through. */
 import { useState } from 'preact/hooks';
 import type { AnswerOf } from '../../api/client.ts';
-import type { CommandName } from '../../api/operations.ts';
-import { mayCall } from '../../api/rights.ts';
 import { address, setQuery } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { number } from '../../format.ts';
@@ -21,12 +19,6 @@ import { Drain } from './drain.tsx';
 const { listeners: text } = own;
 const everyMs = 3_000;
 
-const bodies = [
-  ['listeners', 'listeners list', () => <List />],
-  ['certificates', 'certificates list', () => <Certificates />],
-  ['connections', 'connections list', () => <Connections />],
-] as const satisfies readonly (readonly [string, CommandName, () => unknown])[];
-
 export function Listeners() {
   const { tab = '' } = address.value.query;
   return (
@@ -39,7 +31,16 @@ export function Listeners() {
         label={text.label}
         chosen={tab}
         onChoose={(chosen) => setQuery({ tab: chosen })}
-        tabs={bodies.filter(([, needs]) => mayCall(needs)).map(([id, , body]) => ({ id, title: text.tabs[id], body }))}
+        tabs={[
+          { id: 'listeners', needs: 'listeners list', title: text.tabs.listeners, body: () => <List /> },
+          {
+            id: 'certificates',
+            needs: 'certificates list',
+            title: text.tabs.certificates,
+            body: () => <Certificates />,
+          },
+          { id: 'connections', needs: 'connections list', title: text.tabs.connections, body: () => <Connections /> },
+        ]}
       />
     </div>
   );

@@ -1,5 +1,4 @@
 /** What the broker tells by itself: what calls for somebody, its log, and who did what. */
-import { mayCall } from '../../api/rights.ts';
 import { address, setQuery } from '../../app/address.tsx';
 import { Tabs } from '../../parts/tabs.tsx';
 import { texts } from '../../texts.ts';
@@ -22,9 +21,9 @@ export function Logs() {
         chosen={tab}
         onChoose={(chosen) => setQuery({ tab: chosen === 'alarms' ? null : chosen })}
         tabs={[
-          ...(mayCall('alarms list') ? [{ id: 'alarms', title: text.tabs.alarms, body: () => <AlarmsTab /> }] : []),
-          ...(mayCall('log tail') ? [{ id: 'log', title: text.tabs.log, body: () => <LogTab /> }] : []),
-          ...(mayCall('audit tail') ? [{ id: 'audit', title: text.tabs.audit, body: () => <AuditTab /> }] : []),
+          { id: 'alarms', needs: 'alarms list', title: text.tabs.alarms, body: () => <AlarmsTab /> },
+          { id: 'log', needs: 'log tail', title: text.tabs.log, body: () => <LogTab /> },
+          { id: 'audit', needs: 'audit tail', title: text.tabs.audit, body: () => <AuditTab /> },
         ]}
       />
     </div>

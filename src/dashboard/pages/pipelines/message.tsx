@@ -1,26 +1,25 @@
 /** One message of the quarantine: what is in it, and why it could not be handled. */
 import type { AnswerOf } from '../../api/client.ts';
-import { ProblemError } from '../../api/problem.ts';
 import { goTo, linkTo } from '../../app/address.tsx';
 import { useDecoded } from '../../app/decoded.ts';
 import { useAnswer } from '../../app/queries.ts';
 import { bytes, number } from '../../format.ts';
-import { Row } from '../../parts/details.tsx';
+import { Answered } from '../../parts/answered.tsx';
+import { Row, UserProperties } from '../../parts/details.tsx';
 import { Moment } from '../../parts/moment.tsx';
 import { Name, visible } from '../../parts/name.tsx';
 import { Payload } from '../../parts/payload.tsx';
-import { Empty, Failed, Loading } from '../../parts/states.tsx';
+import { Loading } from '../../parts/states.tsx';
 import { texts } from '../../texts.ts';
 import { texts as own } from '../../texts-operation.ts';
 import { DropAction, ReplayAction } from './quarantine.tsx';
 
 const { quarantine: text } = own.pipelines;
-const propertiesMost = 50;
 
 type Message = AnswerOf<'quarantine show'>;
 
 export function QuarantinedMessage({ id }: { readonly id: number }) {
-  const { answer: message, error, ask } = useAnswer('quarantine show', { id });
+  const asked = useAnswer('quarantine show', { id });
   const back = linkTo(['pipelines'], { tab: 'quarantine' });
   const leave = () => goTo(back);
   return (
@@ -33,22 +32,16 @@ export function QuarantinedMessage({ id }: { readonly id: number }) {
         <h1>
           {text.message} {number(id)}
         </h1>
-        {message !== undefined && (
+        {asked.answer !== undefined && (
           <div class="actions">
             <ReplayAction label={text.replay.one} ids={[id]} count="1" asks={false} onDone={leave} />
             <DropAction label={text.drop.one} ids={[id]} count="1" onDone={leave} />
           </div>
         )}
       </header>
-      {message !== undefined ? (
-        <Shown message={message} />
-      ) : error === null ? (
-        <Loading />
-      ) : error instanceof ProblemError && error.problem.kind === 'not-found' ? (
-        <Empty title={text.notThere}>{text.notThereMeans}</Empty>
-      ) : (
-        <Failed error={error} again={ask} />
-      )}
+      <Answered of={asked} absent={{ title: text.notThere, text: text.notThereMeans }}>
+        {(message) => <Shown message={message} />}
+      </Answered>
     </div>
   );
 }
@@ -96,14 +89,7 @@ function Shown({ message }: { readonly message: Message }) {
               <Name text={contentType} />
             </Row>
           )}
-          {message.userProperties.slice(0, propertiesMost).map((property, at) => {
-            const [name = '', value = ''] = property as readonly string[];
-            return (
-              <Row key={at} name={text.userProperty}>
-                <Name text={name} most={60} /> = <Name text={value} />
-              </Row>
-            );
-          })}
+          <UserProperties name={text.userProperty} properties={message.userProperties} />
         </dl>
       </section>
     </div>

@@ -1,15 +1,15 @@
 /** One retained message: what is in it, and how to be rid of it. */
 import type { AnswerOf } from '../../api/client.ts';
-import { ProblemError } from '../../api/problem.ts';
 import { goTo, linkTo } from '../../app/address.tsx';
 import { useDecoded } from '../../app/decoded.ts';
 import { useAnswer } from '../../app/queries.ts';
 import { bytes, bytesOfBase64 } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
-import { Row } from '../../parts/details.tsx';
+import { Answered } from '../../parts/answered.tsx';
+import { Row, UserProperties } from '../../parts/details.tsx';
 import { cut, Name, visible } from '../../parts/name.tsx';
 import { Payload } from '../../parts/payload.tsx';
-import { Empty, Failed, Loading } from '../../parts/states.tsx';
+import { Loading } from '../../parts/states.tsx';
 import { texts } from '../../texts.ts';
 import { linkToTopic } from '../topics/tree.ts';
 
@@ -18,7 +18,7 @@ const { retained: text, titles } = texts;
 type Message = AnswerOf<'retained show'>;
 
 export function RetainedMessage({ topic }: { readonly topic: string }) {
-  const { answer: message, error, ask } = useAnswer('retained show', { topic });
+  const asked = useAnswer('retained show', { topic });
   return (
     <div class="page">
       <nav class="trail" aria-label={text.back}>
@@ -28,7 +28,7 @@ export function RetainedMessage({ topic }: { readonly topic: string }) {
         <h1>
           <Name text={topic} most={200} />
         </h1>
-        {message !== undefined && (
+        {asked.answer !== undefined && (
           <div class="actions">
             <Action
               label={text.delete.label}
@@ -52,15 +52,9 @@ export function RetainedMessage({ topic }: { readonly topic: string }) {
           </div>
         )}
       </header>
-      {message !== undefined ? (
-        <Shown message={message} />
-      ) : error === null ? (
-        <Loading />
-      ) : error instanceof ProblemError && error.problem.kind === 'not-found' ? (
-        <Empty title={text.notRetained}>{text.notRetainedMeans}</Empty>
-      ) : (
-        <Failed error={error} again={ask} />
-      )}
+      <Answered of={asked} absent={{ title: text.notRetained, text: text.notRetainedMeans }}>
+        {(message) => <Shown message={message} />}
+      </Answered>
       <p class="links">
         <a href={linkToTopic(topic)}>{text.toTopic}</a>
         <a href={linkTo(['console'], { topic })}>{text.change}</a>
@@ -86,17 +80,9 @@ function Shown({ message }: { readonly message: Message }) {
           {contentType !== null && <Row name={text.contentType}>{<Name text={contentType} />}</Row>}
           {responseTopic !== null && <Row name={text.responseTopic}>{<Name text={responseTopic} />}</Row>}
           {messageExpirySeconds !== null && <Row name={text.expiry}>{text.seconds(String(messageExpirySeconds))}</Row>}
-          {userProperties.slice(0, propertiesMost).map((property, at) => {
-            const [name = '', value = ''] = property as readonly string[];
-            return (
-              <Row key={at} name={text.userProperty}>
-                <Name text={name} most={60} /> = <Name text={value} />
-              </Row>
-            );
-          })}
+          <UserProperties name={text.userProperty} properties={userProperties} />
         </dl>
       </section>
     </div>
   );
 }
-const propertiesMost = 50;

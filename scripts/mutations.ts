@@ -721,8 +721,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a client that does not read is sent more and more of QoS 0',
     file: 'core/delivering.ts',
-    from: "if (loss === 'slowConsumer') {",
-    to: "if (loss === 'slowConsumer' && false) {",
+    from: "if (loss === 'slowConsumer') return",
+    to: "if (loss === 'slowConsumer' && false) return",
   },
   {
     name: 'was: a whole window of QoS 2 is written to a client that does not read',
@@ -904,8 +904,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: a message that no member of a shared subscription may have is told nowhere',
     file: 'core/distributor.ts',
-    from: 'const isUnmatched = route.targets.length === 0 &&',
-    to: 'const isUnmatched = total === 0 &&',
+    from: 'if (targets.every(hasEnded)) this.#sink.unmatched(message);',
+    to: '',
   },
   {
     name: 'the ring of drops tells of the publisher as the recipient',

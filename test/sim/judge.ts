@@ -23,7 +23,7 @@ import { type Entry, Model, type ModelSession, type QoS, type Routed } from './m
 import type { Profile } from './profile.ts';
 import { hasAnswerTo, hasAnswerToFilter } from './program.ts';
 import type { Rules } from './rules.ts';
-import { askingNeedsNoDisk, checkQoS0, checkTaken, connectNeedsNoDisk } from './service.ts';
+import { askingNeedsNoDisk, checkQoS0, checkTaken, connectNeedsNoDisk, isStored } from './service.ts';
 import { lacksRoom } from './state.ts';
 import { Wills } from './wills.ts';
 import { Violation, type World } from './world.ts';
@@ -65,6 +65,8 @@ export class Judge {
   /** Null: nobody asks. */
   explained: Explained | null = null;
   readonly #linkByConnection = new WeakMap<object, Link>();
+  /** Numbers of what was routed to a session that is kept. */
+  readonly toBeStored = new Set<number>();
   /** In-flight messages by session. */
   inFlight = new Map<number, Map<number, InFlight>>();
   /** By client and packet identifier: what acknowledging a QoS 2 message promises. */
@@ -345,6 +347,8 @@ export class Judge {
     const excluded = this.excludedFrom(topic);
     this.tell({ kind: 'route', message: routed, excluded });
     this.drops.routed(routed, excluded);
+    // Now, because its clients may come back on other terms. [MQTT5 3.1.2-24]
+    if (isStored(this, routed)) this.toBeStored.add(number);
     if (link !== null && !isWill) checkTaken(this, routed);
     this.world.tell(() => `broker: routes ${key} to ${topic}, QoS ${qos}${retain ? ', retained' : ''}`);
     if (!isWill && payload !== '') this.#count(routed);

@@ -83,7 +83,8 @@ export function checkQoS0(judge: Judge, link: Link): void {
 /**
  * Where limits are tight, its client takes small packets only, or its time is over, it may have been dropped instead.
  */
-const isStored = ({ profile, model, core, world }: Judge, { number, expiresAt }: Routed) =>
+export const isStored = ({ profile, model, core, world }: Judge, { number, qos, expiresAt }: Routed) =>
+  qos > 0 &&
   !profile.isTight &&
   expiresAt > world.time &&
   [...model.sessions.values()].some(({ clientId, isKept, expected }) => {
@@ -92,11 +93,11 @@ const isStored = ({ profile, model, core, world }: Judge, { number, expiresAt }:
 
 /** A client's message was taken that is to be stored: then the disk answers, as far as the broker can know. */
 export function checkTaken(judge: Judge, routed: Routed): void {
-  const { disk, world, store } = judge;
-  if (store === null || routed.qos === 0) return;
+  const { disk, world, store, toBeStored } = judge;
+  if (store === null || !toBeStored.has(routed.number)) return;
   const waits = world.time - (disk!.writingSince ?? world.time);
   if (!store.isFailing && waits <= patienceMs) return;
-  judge.check(!isStored(judge, routed), 'nothing is taken that a failing disk would have to keep', () => {
+  judge.check(false, 'nothing is taken that a failing disk would have to keep', () => {
     return `${routed.key} is taken, and the disk ${store.isFailing ? 'refuses' : `has not answered for ${waits} ms`}`;
   });
 }
@@ -105,14 +106,14 @@ export function checkTaken(judge: Judge, routed: Routed): void {
  * What waits for the disk: one message of each client that a hook, or the pipeline, has let through may come on top.
  */
 export function checkUnwritten(judge: Judge): void {
-  const { store, profile, log, disk } = judge;
+  const { store, profile, log, disk, toBeStored } = judge;
   if (store === null) return;
   const { unwrittenBytes } = profile.settings.limits;
   const atOnce = profile.hasSenselessHooks || profile.pipeline !== 'none' ? lateMax : 1;
   const most = unwrittenBytes + atOnce * (largestPayload + messageBytes);
   let bytes = 0;
   for (const entry of log.slice(disk!.writtenMark)) {
-    if (entry.kind !== 'route' || entry.message.qos === 0 || !isStored(judge, entry.message)) continue;
+    if (entry.kind !== 'route' || !toBeStored.has(entry.message.number) || !isStored(judge, entry.message)) continue;
     bytes += entry.message.payload.length;
   }
   judge.check(bytes <= most, 'what waits for the disk is bounded', () => `${bytes} bytes, and ${most} may`);

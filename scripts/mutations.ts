@@ -12,6 +12,31 @@ export interface Mutation {
 }
 
 export const mutations: readonly Mutation[] = [
+  // Packets that are sent on as they came
+  {
+    name: 'packets that are sent on are still to be copied when the read buffer is used again',
+    file: 'codec/framer.ts',
+    from: '    } finally {\n      settleRuns();\n    }\n  }\n\n  #push',
+    to: '    } finally {\n    }\n  }\n\n  #push',
+  },
+  {
+    name: 'an acknowledgement overtakes packets that are sent on',
+    file: 'broker/output.ts',
+    from: '    if (this.#run !== null) this.settle();\n    if (this.#framing',
+    to: '    if (this.#framing',
+  },
+  {
+    name: 'packets that are sent on keep the packet identifier of their publisher',
+    file: 'broker/output.ts',
+    from: 'if (packetId > 0) this.#runIds.push(',
+    to: 'if (packetId < 0) this.#runIds.push(',
+  },
+  {
+    name: 'what is cut out of a PUBLISH is sent on',
+    file: 'codec/publish.ts',
+    from: '    message.propertiesStart = write;\n    message.packetForm = -1;',
+    to: '    message.propertiesStart = write;',
+  },
   // Acknowledgements and the store
   {
     name: 'PUBACK and PUBREC leave before the commit',

@@ -9,6 +9,7 @@ import { ackBytes, encodeAck, encodeAnswer, withoutExplanations } from '../codec
 import { Framer } from '../codec/framer.ts';
 import {
   copyBytes,
+  formOf,
   type PublishHeader,
   publishBytes,
   publishRemainingLength,
@@ -311,15 +312,28 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     counters.publishSent++;
     counters.publishBytesSent += message.payloadEnd - message.payloadStart;
     if (topicMetrics !== null) topicMetrics.sent(message);
-    const remaining = publishRemainingLength(message, header);
-    const total = 1 + varintSize(remaining) + remaining;
     const output = this.#output;
-    if (remaining > largePublish) output.addLarge(message.keep(), header, remaining);
-    else this.#writePublish(output.reserve(total), message, header, remaining);
-    counters.bytesSent += total;
+    counters.bytesSent += this.#write(message, header);
     // Not only at the end of the round: one round can bring more than the limit.
     if (output.fullBytes > this.context.memory.outputBytes) state.session.isCongested = true;
     this.#touch();
+  }
+
+  /** Returns how many bytes the packet has. */
+  #write(message: Message, header: PublishHeader): number {
+    const output = this.#output;
+    if (message.packetForm >= 0 && message.packetForm === formOf(header)) {
+      const bytes = message.payloadEnd - message.packetStart;
+      if (bytes <= largePublish) {
+        output.passOn(message, header.packetId);
+        return bytes;
+      }
+    }
+    const remaining = publishRemainingLength(message, header);
+    const total = 1 + varintSize(remaining) + remaining;
+    if (remaining > largePublish) output.addLarge(message.keep(), header, remaining);
+    else this.#writePublish(output.reserve(total), message, header, remaining);
+    return total;
   }
 
   #writePublish(chunk: Buffer, message: Message, header: PublishHeader, remaining: number): void {

@@ -7,15 +7,17 @@
  */
 import { type ChunkPool, largeChunk, largestPooledChunk } from '../base/chunk-pool.ts';
 import { Account, Category, unlimited } from '../base/ledger.ts';
-import { type PublishHeader, varintSize, writePublish } from '../codec/publish.ts';
+import { copyBytes, type PublishHeader, varintSize, writePublish } from '../codec/publish.ts';
+import { type Run, settleLater } from '../codec/runs.ts';
 import type { ByteStream, Framing } from '../contracts/transport.ts';
 import { hold, letGo, messageFootprint } from '../core/footprint.ts';
 import type { Message } from '../protocol/message.ts';
+import type { PacketId } from '../protocol/packets.ts';
 
 /** The payload of a larger PUBLISH is not copied into a chunk: it goes out from where it lies. */
 export const largePublish = largestPooledChunk;
 
-export class Output {
+export class Output implements Run {
   readonly #stream: ByteStream;
   readonly #pool: ChunkPool;
   readonly #framing: Framing | null;
@@ -33,6 +35,12 @@ export class Output {
   #payloads: Map<Buffer, Message> | null = null;
   /** Chunks that were written, and that the stream has not all passed on. */
   #unsent: Buffer[] = [];
+  /** Packets that are still to be copied behind all that: `#run[#runStart, #runEnd)`; see `passOn`. */
+  #run: Buffer | null = null;
+  #runStart = 0;
+  #runEnd = 0;
+  /** Where their packet identifiers stand in the run, and what they are to be, in turns. */
+  readonly #runIds: number[] = [];
   /** Charged with all of these chunks. */
   #account: Account;
   #heldBytes = 0;
@@ -85,11 +93,13 @@ export class Output {
 
   /** Everything not yet taken by the kernel. */
   get waitingBytes(): number {
-    return this.#fullBytes + this.length + this.#stream.pendingBytes;
+    const runBytes = this.#run === null ? 0 : this.#runEnd - this.#runStart;
+    return this.#fullBytes + this.length + runBytes + this.#stream.pendingBytes;
   }
 
   /** Makes room at `chunk[length]` for a packet of exactly so many bytes; the caller writes it and moves `length`. */
   reserve(bytes: number): Buffer {
+    if (this.#run !== null) this.settle();
     if (this.#framing !== null) return this.#reserveFramed(bytes, this.#framing);
     const { chunk } = this;
     if (chunk !== null && this.length + bytes <= chunk.length) return chunk;
@@ -104,8 +114,44 @@ export class Output {
     return chunk;
   }
 
+  /**
+   * Sends on the packet that a borrowed message was decoded from, under this packet identifier; 0: it has none. It is
+   * copied with those that follow it, before its bytes are written over: see `codec/runs.ts`.
+   */
+  passOn({ bytes, packetStart, payloadEnd, bodyStart, topic }: Message, packetId: PacketId): void {
+    if (this.#run !== bytes || this.#runEnd !== packetStart) this.#beginRun(bytes, packetStart);
+    this.#runEnd = payloadEnd;
+    if (packetId > 0) this.#runIds.push(bodyStart + topic.encodedBytes - this.#runStart, packetId);
+  }
+
+  #beginRun(bytes: Buffer, start: number): void {
+    if (this.#run === null) settleLater(this);
+    else this.#copyRun(this.#run);
+    this.#run = bytes;
+    this.#runStart = start;
+  }
+
+  settle(): void {
+    if (this.#run !== null) this.#copyRun(this.#run);
+  }
+
+  #copyRun(run: Buffer): void {
+    this.#run = null;
+    const bytes = this.#runEnd - this.#runStart;
+    const chunk = this.reserve(bytes);
+    const start = this.length;
+    this.length = copyBytes(run, this.#runStart, this.#runEnd, chunk, start);
+    const ids = this.#runIds;
+    for (let i = 0; i < ids.length; i += 2) {
+      chunk[start + ids[i]!] = ids[i + 1]! >> 8;
+      chunk[start + ids[i]! + 1] = ids[i + 1]! & 255;
+    }
+    ids.length = 0;
+  }
+
   /** A PUBLISH above `largePublish`, with as many bytes after its fixed header. The message owns its bytes. */
   addLarge(message: Message, header: PublishHeader, remaining: number): void {
+    this.settle();
     const packetBytes = 1 + varintSize(remaining) + remaining;
     const headBytes = (this.#framing?.headerBytes(packetBytes) ?? 0) + packetBytes - message.payloadBytes;
     let { chunk } = this;
@@ -152,6 +198,7 @@ export class Output {
 
   /** Gives the kernel everything, unless it still has to take what it was given before. */
   flush(): void {
+    if (this.#run !== null) this.settle();
     if (this.#stream.pendingBytes > 0) return;
     if (this.#unsent.length > 0) this.#reuseSent();
     while (this.#fullBytes > 0) if (!this.#writeFull() && this.#stream.pendingBytes > 0) return;
@@ -193,6 +240,8 @@ export class Output {
 
   /** Forgets what was not sent: the connection is gone. */
   clear(): void {
+    this.#run = null;
+    this.#runIds.length = 0;
     if (this.chunk !== null) this.#giveBack(this.chunk);
     this.chunk = null;
     this.length = this.#fullBytes = 0;

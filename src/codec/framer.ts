@@ -17,6 +17,7 @@ import { checkPing, decodeAck, peekProtocolVersion } from './decode.ts';
 import { otherProtocol } from './other-protocol.ts';
 import { PublishDecoder } from './publish.ts';
 import type { PacketGate, PacketReceiver } from './receiver.ts';
+import { settleRuns } from './runs.ts';
 import { fromClients, type PacketSource } from './source.ts';
 
 /**
@@ -154,6 +155,14 @@ export class Framer<Packet = ControlPacket> {
    * be changed: properties that are this hop's business are cut out of a PUBLISH in place.
    */
   push(bytes: Buffer, start: number, end: number): void {
+    try {
+      this.#push(bytes, start, end);
+    } finally {
+      settleRuns();
+    }
+  }
+
+  #push(bytes: Buffer, start: number, end: number): void {
     if (this.#gate.isParked) return this.#park(bytes, start, end);
     let at = start;
     while (this.#rest !== null && at < end) {
@@ -242,6 +251,7 @@ export class Framer<Packet = ControlPacket> {
       try {
         this.#packet(packet, 0, total);
       } finally {
+        settleRuns();
         this.#giveBack(packet);
       }
     } else if (total === 0 && this.#packetSize(this.#rest!, 0, this.#restLength) === this.#restLength) {
@@ -287,7 +297,7 @@ export class Framer<Packet = ControlPacket> {
     const { version } = this;
     if (type === PacketType.publish) {
       const publish = this.#decoder.publish;
-      publish.decode(header, bytes, body, end, traitsOf[version as ProtocolVersion].hasProperties);
+      publish.decode(header, bytes, start, body, end, traitsOf[version as ProtocolVersion].hasProperties);
       this.#receiver.onPublish(publish.message, publish.packetId, publish.dup, publish.topicAlias);
     } else if (type >= PacketType.puback && type <= PacketType.pubcomp) {
       const ack = decodeAck(type as AckType, header & 15, bytes, body, end, version as ProtocolVersion);

@@ -33,8 +33,8 @@ export class PublishDecoder {
     this.#isFromServer = isFromServer;
   }
 
-  /** The packet is `bytes[start, end)` without its fixed header, whose first byte is `header`. */
-  decode(header: number, bytes: Buffer, start: number, end: number, hasProperties: boolean): void {
+  /** The packet is `bytes[packetStart, end)`; its fixed header ends at `start`, and its first byte is `header`. */
+  decode(header: number, bytes: Buffer, packetStart: number, start: number, end: number, hasProperties: boolean): void {
     const message = this.message;
     const qos = ((header >> 1) & 3) as QoS | 3;
     if (qos === 3) throw malformed('PUBLISH with QoS 3'); // [MQTT5 3.3.1-4]
@@ -59,6 +59,9 @@ export class PublishDecoder {
     message.expirySeconds = -1;
     message.bytes = bytes;
     message.propertiesStart = message.propertiesEnd = at;
+    message.packetStart = packetStart;
+    message.bodyStart = start;
+    message.packetForm = hasProperties ? header | withProperties : header;
     this.topicAlias = 0;
     if (hasProperties) at = this.#properties(bytes, at, end);
     message.payloadStart = at;
@@ -172,6 +175,7 @@ export class PublishDecoder {
       bytes.copyWithin(write, kept[i]!, kept[i + 1]!);
     }
     message.propertiesStart = write;
+    message.packetForm = -1;
   }
 }
 
@@ -287,6 +291,22 @@ export function publishRemainingLength(message: Message, header: PublishHeader):
   return length;
 }
 
+const withProperties = 256;
+
+/**
+ * Packets of the same form and message are the same, byte by byte, but for the packet identifier. -1 for one that is
+ * like no other.
+ */
+export function formOf(header: PublishHeader): number {
+  const { qos, retain, dup, hasProperties, expirySeconds, subscriptionIds, topicAlias, hasTopic } = header;
+  if (subscriptionIds !== null || topicAlias !== 0 || !hasTopic || expirySeconds >= 0) return -1;
+  return firstByte(qos, retain, dup) | (hasProperties ? withProperties : 0);
+}
+
+function firstByte(qos: QoS, retain: boolean, dup: boolean): number {
+  return 0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
+}
+
 /** The whole packet, as it counts for the receiver's Maximum Packet Size. [MQTT5 3.1.2-24] */
 export function publishBytes(message: Message, header: PublishHeader): number {
   const remaining = publishRemainingLength(message, header);
@@ -303,7 +323,7 @@ export function writePublish(
   header: PublishHeader,
   remaining: number,
 ): number {
-  out[at++] = 0x30 | (header.dup ? 8 : 0) | (header.qos << 1) | (header.retain ? 1 : 0);
+  out[at++] = firstByte(header.qos, header.retain, header.dup);
   at = writeVarint(out, at, remaining);
   if (header.hasTopic) {
     const { topic } = message;

@@ -58,6 +58,13 @@ export class Message {
   propertiesEnd = 0;
   payloadStart = 0;
   payloadEnd = 0;
+  /**
+   * Of a borrowed message, for who sends on the packet that it was decoded from: its fixed header begins and ends here,
+   * and the form is that of `formOf` in `codec/publish.ts`; -1: something was cut out of it, or it is not borrowed.
+   */
+  packetStart = 0;
+  bodyStart = 0;
+  packetForm = -1;
   /** As received, in seconds; -1 where the publisher set none. */
   expirySeconds = -1;
   /** Milliseconds since the epoch; set by who received it. */

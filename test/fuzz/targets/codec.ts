@@ -144,7 +144,7 @@ class Receiver {
     const end = writePublish(out, 0, message, whole, remaining);
     const topic = message.topic;
     const kept = message.keep();
-    this.#again.decode(out[0]!, out, end - remaining, end, true);
+    this.#again.decode(out[0]!, out, 0, end - remaining, end, true);
     const reread = this.#again.message;
     must(reread.topic.name === topic.name, 'the topic written is not the one read');
     must(reread.payload.equals(kept.payload), 'the payload written is not the one read');

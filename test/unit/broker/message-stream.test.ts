@@ -174,7 +174,8 @@ describe('a stream with a name', () => {
     await open.next();
     const begun = performance.now();
     await broker.restart();
-    expect(performance.now() - begun).toBeLessThan(4_000);
+    // It would wait for ten seconds.
+    expect(performance.now() - begun).toBeLessThan(9_000);
     const again = await stream(query);
     expect(await again.next()).toMatchObject({ message: { payload: 'x' } });
     await again.close();

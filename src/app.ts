@@ -9,7 +9,7 @@ import type { AuditLog } from './admin/audit.ts';
 import { auditHandlers } from './admin/audit-reader.ts';
 import { banHandlers } from './admin/bans.ts';
 import { Commands } from './admin/commands.ts';
-import { socketBeside, socketIn } from './admin/control-socket.ts';
+import { makeSocketDirectory, socketBeside, socketIn } from './admin/control-socket.ts';
 import { listenerHandlers } from './admin/listeners.ts';
 import { logHandlers, TemporaryLevels } from './admin/log-level.ts';
 import { quarantineHandlers } from './admin/quarantine.ts';
@@ -511,7 +511,9 @@ function openSessions({ store, admin: { users = [] } }: Config, log: Log): Promi
 async function openSocket(api: Api, { store }: Config, { commandsFor }: AppOptions, log: Log): Promise<void> {
   if (store.kind === 'memory' && commandsFor === undefined) return;
   try {
-    await api.listenOnSocket(store.kind === 'level' ? socketIn(store.directory) : socketBeside(commandsFor!));
+    const socket = store.kind === 'level' ? socketIn(store.directory) : socketBeside(commandsFor!);
+    makeSocketDirectory(socket);
+    await api.listenOnSocket(socket);
   } catch (error) {
     const cause = (error as Error).message;
     log.warn({ cause }, 'commands such as `sluice backup` cannot reach this broker: no socket for them');

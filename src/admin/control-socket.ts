@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 /** The kernel takes no longer path for a socket: 108 bytes on Linux, 104 on macOS, with a zero at the end. */
 const pathBytesMax = 103;
@@ -21,17 +21,32 @@ export function socketIn(directory: string): string {
 export function socketBeside(directory: string): string {
   const real = existsSync(directory) ? realpathSync(directory) : resolve(directory);
   const name = createHash('sha256').update(real).digest('hex').slice(0, 16);
-  return join(ownDirectory(), `${name}.sock`);
+  const own = ownDirectory();
+  if (existsSync(own)) assertOwn(own);
+  return join(own, `${name}.sock`);
 }
 
-/** Others can write beside it, but not into it. */
-function ownDirectory(): string {
-  const { uid, username } = userInfo();
-  const own = join(tmpdir(), `sluice-${uid < 0 ? username : uid}`);
+/**
+ * Makes the directory of a socket beside the data, for a broker that is about to listen there. Commands only look: they
+ * also run where nothing can be written.
+ */
+export function makeSocketDirectory(socket: string): void {
+  const own = ownDirectory();
+  if (dirname(socket) !== own) return;
   mkdirSync(own, { recursive: true, mode: 0o700 });
+  assertOwn(own);
+}
+
+function ownDirectory(): string {
+  // A container may run as a user that its /etc/passwd does not have: then `userInfo` throws. Windows has no numbers.
+  return join(tmpdir(), `sluice-${process.getuid?.() ?? userInfo().username}`);
+}
+
+/** Others can write beside it, but must not be able to write into it. */
+function assertOwn(own: string): void {
+  const uid = process.getuid?.();
   const found = lstatSync(own);
-  if (uid >= 0 && (!found.isDirectory() || found.uid !== uid || (found.mode & 0o077) !== 0)) {
+  if (uid !== undefined && (!found.isDirectory() || found.uid !== uid || (found.mode & 0o077) !== 0)) {
     throw new Error(`${own} is not a directory that only you can use; remove it`);
   }
-  return own;
 }

@@ -21,7 +21,7 @@ export interface MonitoringTools {
 }
 
 /** Load balancers probe under names of their own, so the name of the host does not matter to these. */
-const probes: Readonly<Record<string, (condition: BrokerCondition) => HealthReport>> = {
+export const probes: Readonly<Record<string, (condition: BrokerCondition) => HealthReport>> = {
   '/livez': livez,
   '/readyz': readyz,
   '/startupz': startupz,

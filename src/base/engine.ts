@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { lowerEnginePriority } from './threads.ts';
 
 /**
- * What Node gets on its command line. package.json and the Dockerfile repeat them, which a test compares.
+ * What Node gets on its command line. package.json repeats them, which a test compares.
  */
 export const engineOptions: readonly string[] = [
   // One thread collects young objects: several wait for each other on few cores.

@@ -22,12 +22,6 @@ test('npm start has the options of V8 that `sluice start` gives itself', () => {
   expect(scripts.start).toContain(`node ${engineOptions.join(' ')} dist/`);
 });
 
-test('the container has them too', () => {
-  const entry = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(join(root, 'Dockerfile'), 'utf8'))![1]!;
-
-  expect(JSON.parse(entry)).toEqual(['node', ...engineOptions, 'dist/cli/main.js']);
-});
-
 test('V8 knows the options', () => {
   const known = execFileSync(process.execPath, ['--v8-options'], { encoding: 'utf8', maxBuffer: 10_000_000 });
 

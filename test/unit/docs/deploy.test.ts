@@ -37,7 +37,7 @@ test.each([...deployed, ...manual])('every metric in %s exists', (file) => {
 });
 
 test('the names are found', () => {
-  expect(deployed).toHaveLength(4);
+  expect(deployed).toHaveLength(5);
   expect(namesIn(textOf('deploy/grafana/sluice.json')).length).toBeGreaterThan(50);
 });
 

@@ -36,6 +36,9 @@ const root = projectRoot();
 const sources = join(root, 'deploy/debian');
 const { name, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, string>;
 
+/** 1.0.0-rc.1 comes before 1.0.0, which Debian writes with a tilde. */
+const debianVersion = version!.replace('-', '~');
+
 /** As Debian and as Node call them. */
 const architectures = { amd64: 'x64', arm64: 'arm64' } as const;
 type Architecture = keyof typeof architectures;
@@ -106,7 +109,7 @@ function describe(stage: string): void {
   mkdirSync(control);
   const files = filesIn(stage);
   const kilobytes = files.reduce((sum, file) => sum + Math.ceil(statSync(file).size / 1024), 0);
-  const known = { VERSION: version!, ARCHITECTURE: architecture, INSTALLED_SIZE: String(kilobytes) };
+  const known = { VERSION: debianVersion, ARCHITECTURE: architecture, INSTALLED_SIZE: String(kilobytes) };
   const text = readFileSync(join(sources, 'control'), 'utf8');
   writeFileSync(
     join(control, 'control'),
@@ -138,7 +141,7 @@ function main(): void {
     describe(stage);
     const out = values.out ?? join(root, 'release');
     mkdirSync(out, { recursive: true });
-    const file = join(out, `${name}_${version}_${architecture}.deb`);
+    const file = join(out, `${name}_${debianVersion}_${architecture}.deb`);
     run('dpkg-deb', ['--build', '--root-owner-group', '-Zxz', stage, file]);
     process.stdout.write(`${file}: ${Math.round(statSync(file).size / 1e6)} MB\n`);
   } finally {

@@ -46,6 +46,7 @@ start() {
     kill -0 "$outer" 2>/dev/null || { cat "$log"; fail 'the broker did not start'; }
     sleep 0.25
   done
+  grep -q '^process' "$log" || { cat "$log"; fail 'the broker takes too long to start'; }
   grep -q '^process 1$' "$log" || { cat "$log"; fail 'the broker is not process 1'; }
   pid=$(pgrep -P "$outer" | head -1)
 }

@@ -3,7 +3,30 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
+import { straysIn } from '../../../scripts/release/published.ts';
+import { build } from '../../support/build.ts';
+
+/** The build takes long on a slow machine. */
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
+beforeAll(build);
+
+const pathsIn = (folder: string): string[] => {
+  const argv = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+  const json = execFileSync('npm', argv, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const [packed] = Object.values(JSON.parse(json) as Record<string, { files: { path: string }[] }>);
+  return packed!.files.map(({ path }) => path);
+};
+
+test('what is published is what a release expects', () => {
+  const paths = pathsIn(join(import.meta.dirname, '../../..'));
+
+  expect(paths).toEqual(expect.arrayContaining(['dist/cli/sluice.cjs', 'dist/dashboard/index.html', 'docs/README.md']));
+  expect(straysIn(paths)).toEqual([]);
+  expect(straysIn(['data/CURRENT', 'dist/.tsbuildinfo', 'config/server.key', 'deploy/debian/postinst'])).toHaveLength(
+    4,
+  );
+});
 
 test('a data directory beside the example configurations is not in it', () => {
   const copy = mkdtempSync(join(tmpdir(), 'sluice-package-'));
@@ -11,13 +34,7 @@ test('a data directory beside the example configurations is not in it', () => {
     for (const each of ['package.json', 'config', 'README.md']) cpSync(each, join(copy, each), { recursive: true });
     mkdirSync(join(copy, 'config', 'data'), { recursive: true });
     writeFileSync(join(copy, 'config', 'data', 'CURRENT'), 'secret');
-    const json = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
-      cwd: copy,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    const [{ files }] = JSON.parse(json) as [{ files: { path: string }[] }];
-    const paths = files.map(({ path }) => path);
+    const paths = pathsIn(copy);
     expect(paths).toContain('config/sluice.yaml');
     expect(paths.filter((path) => path.startsWith('config/data'))).toEqual([]);
   } finally {

@@ -9,7 +9,8 @@ set -eu
 root=$(realpath "$1")
 fail() { echo "FAILED: $*" >&2; exit 1; }
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+outer=
+trap '[ -z "$outer" ] || kill -KILL "$outer" 2>/dev/null || true; rm -rf "$scratch"' EXIT
 mkdir -m 700 "$scratch/data"
 chown 1883:1883 "$scratch/data"
 cat >"$scratch/sluice.yaml" <<'YAML'
@@ -53,6 +54,7 @@ start() {
 stop() {
   kill -TERM "$pid"
   wait "$outer" || { cat "$log"; fail "the broker ended with $?"; }
+  outer=
 }
 
 echo "a root that cannot be written, the image's own configuration"

@@ -7,7 +7,7 @@ import { dirname, join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { root, textOf } from './pages.ts';
 
-const skipped = new Set(['node_modules', 'dist', '.git', 'data', 'findings']);
+const skipped = new Set(['node_modules', 'dist', 'release', '.git', 'data', 'findings']);
 const textFile = /(\.(md|ts|mjs|js|json|ya?ml|c|sh)|\/Dockerfile|\/\.ci\/run)$/;
 
 function* textFiles(folder: string): Generator<string> {

@@ -21,6 +21,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   pipeline: ['contracts', 'protocol', 'base'],
   auth: ['contracts', 'protocol', 'base'],
   telemetry: ['contracts', 'protocol', 'base'],
+  cluster: ['contracts', 'protocol', 'base'],
   api: ['admin', 'net', 'contracts', 'protocol', 'base'],
   broker: ['core', 'codec', 'contracts', 'protocol', 'base'],
   // Its only way to the rest is the HTTP API.
@@ -103,6 +104,8 @@ const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@opentelemetry/resources': ['telemetry'],
   '@opentelemetry/exporter-trace-otlp-proto': ['telemetry'],
   mqtt: ['cli'],
+  '@nats-io/jetstream': ['cluster'],
+  '@nats-io/transport-node': ['cluster'],
   ws: ['net'],
   '@node-rs/argon2': ['auth'],
   jose: ['auth'],
@@ -279,6 +282,13 @@ test('a broker without pipelines loads nothing of what they need', () => {
   const ofPipelines = Object.keys(packageOwners).filter((name) => packageOwners[name]!.includes('pipeline'));
   expect(loaded).toContain('zod');
   expect(loaded.filter((name) => ofPipelines.includes(name))).toEqual([]);
+});
+
+test('a broker without a cluster loads nothing of what one needs', () => {
+  const loaded = packagesOf(['app.ts', 'index.ts', 'cli/start.ts']);
+  const ofClusters = Object.keys(packageOwners).filter((name) => packageOwners[name]!.includes('cluster'));
+  expect(ofClusters.length).toBeGreaterThan(0);
+  expect(loaded.filter((name) => ofClusters.includes(name))).toEqual([]);
 });
 
 test('threads do not load the schema of settings', () => {

@@ -1,9 +1,9 @@
 /** `sluice doctor`: looks at what a broker needs, and says what to change. */
 import { resolve } from 'node:path';
 import { examine } from '../doctor/doctor.ts';
-import type { Finding } from '../doctor/finding.ts';
+import { printFindings } from './findings.ts';
 import type { Io } from './io.ts';
-import { CommandError, noPositionals, readOptions } from './usage.ts';
+import { noPositionals, readOptions } from './usage.ts';
 
 const help = `sluice doctor [options]     exit code 0: a broker can start, perhaps with warnings; 1: there is a fault
 
@@ -26,22 +26,5 @@ export async function doctor(argv: readonly string[], io: Io): Promise<void> {
   noPositionals('doctor', positionals);
   const directory = values['data-dir'] === undefined ? null : resolve(values['data-dir']);
   const findings = await examine({ file: values.config ?? null, directory, environment: io.environment });
-  const count = (level: Finding['level']) => findings.filter((each) => each.level === level).length;
-  const [faults, warnings] = [count('fault'), count('warning')];
-  if (values.json) io.stdout.write(`${JSON.stringify({ faults, warnings, findings }, null, 2)}\n`);
-  else io.stdout.write(`${findings.map(lineOf).join('\n')}\n\n${summary(faults, warnings)}\n`);
-  // What is wrong was said already.
-  if (faults > 0) throw new CommandError('');
-}
-
-function lineOf({ check, level, what, remedy }: Finding): string {
-  const indent = ' '.repeat(27);
-  const text = what.split('\n').join(`\n${indent}`);
-  return `${level.padEnd(9)}${check.padEnd(18)}${text}${remedy === null ? '' : `\n${indent}${remedy}`}`;
-}
-
-function summary(faults: number, warnings: number): string {
-  const all = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
-  if (faults + warnings === 0) return 'Nothing is wrong';
-  return `${all(faults, 'fault')}, ${all(warnings, 'warning')}`;
+  printFindings(findings, values.json === true, io);
 }

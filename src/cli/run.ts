@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   pipeline: async () => (await import('./pipeline.ts')).pipeline,
   passwd: async () => (await import('./passwd.ts')).passwd,
   doctor: async () => (await import('./doctor.ts')).doctor,
+  cluster: async () => (await import('./cluster.ts')).cluster,
   health: async () => (await import('./health.ts')).health,
   cert: async () => (await import('./cert.ts')).cert,
 };
@@ -39,6 +40,7 @@ const help = `Sluice ${version}, an MQTT broker
   sluice passwd FILE USER        add a user to a password file, or change the password
   sluice cert                    make certificates for development
   sluice doctor                  look at all that a broker needs, and say what to change
+  sluice cluster check           look at nats-servers that are to carry a cluster
   sluice health                  whether a running broker takes clients, by the exit code
 
 To a running broker, on its machine or at a --url:

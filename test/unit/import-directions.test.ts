@@ -77,7 +77,18 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   import: ['config', 'contracts', 'protocol', 'base'],
   'broker-calls.ts': ['admin', 'contracts'],
   // Loaded by one command only.
-  doctor: ['app.ts', 'authentication.ts', 'rules.ts', 'broker', 'config', 'net', 'admin', 'contracts', 'base'],
+  doctor: [
+    'app.ts',
+    'authentication.ts',
+    'rules.ts',
+    'broker',
+    'config',
+    'net',
+    'admin',
+    'cluster',
+    'contracts',
+    'base',
+  ],
   'index.ts': ['app.ts', 'broker-calls.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol', 'base'],
   cli: [
     'app.ts',
@@ -92,6 +103,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'admin',
     'auth',
     'import',
+    'cluster',
     'doctor',
   ],
 };

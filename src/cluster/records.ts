@@ -84,16 +84,21 @@ export class Records {
     }
   }
 
-  /** Visits all records as they are from now on: one that changes meanwhile is visited as it was, or is, or both. */
+  /**
+   * Visits every record: one that changes meanwhile as it was, or is, or both. It goes on until it has caught up with
+   * whoever writes, since a record that is replaced before its turn comes again at the end.
+   */
   async scan(visit: (record: StoredRecord) => void): Promise<void> {
-    const { last } = await this.#bounds();
-    let after = 0;
+    let at = 0;
     for (;;) {
       try {
-        return await this.#stream.scan(after, last, ({ sequence, subject, bytes }) => {
-          after = sequence;
+        const { last } = await this.#stream.bounds();
+        if (last <= at) return;
+        await this.#stream.scan(at, last, ({ sequence, subject, bytes }) => {
+          at = sequence;
           visit({ key: subject, revision: sequence, value: bytes });
         });
+        at = last;
       } catch (error) {
         await this.#pauseAfter(error);
       }
@@ -103,16 +108,6 @@ export class Records {
   /** What waits for an answer rejects instead of asking again: its outcome stays unknown. */
   close(): void {
     this.#hasEnded = true;
-  }
-
-  async #bounds() {
-    for (;;) {
-      try {
-        return await this.#stream.bounds();
-      } catch (error) {
-        await this.#pauseAfter(error);
-      }
-    }
   }
 
   async #pauseAfter(error: unknown): Promise<void> {

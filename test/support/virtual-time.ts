@@ -42,8 +42,9 @@ export class VirtualTime implements Timers {
     for (;;) {
       // Behind all that follows from promises which are settled.
       await new Promise((resolve) => setImmediate(resolve));
+      if (isDone) break;
       const next = this.#due.shift();
-      if (isDone || next === undefined) break;
+      if (next === undefined) break;
       this.now = next.at;
       next.run();
     }

@@ -2,7 +2,7 @@
 import { assert } from '../../base/assert.ts';
 import { type EngineBus, EngineUnavailable, NobodyAnswers, type OnMessage } from '../../contracts/cluster-engine.ts';
 import { checkSubject } from '../checks.ts';
-import { delayOf, happens, type Network } from './network.ts';
+import { delayOf, type Ends, happens, type Network } from './network.ts';
 
 type Handler = (bytes: Uint8Array) => Promise<Uint8Array>;
 
@@ -22,7 +22,7 @@ export interface Switchboard {
 export interface MemoryBusOptions {
   readonly switchboard: Switchboard;
   readonly network: Network;
-  readonly isConnected: () => boolean;
+  readonly ends: Ends;
   readonly failed: (error: unknown) => void;
   readonly bytesMax: number;
 }
@@ -36,34 +36,43 @@ export class MemoryBus implements EngineBus {
   }
 
   get isConnected(): boolean {
-    return this.#options.isConnected();
+    return this.#options.ends.reachable();
   }
 
   request(subject: string, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     checkSubject(subject);
     this.#checkSize(bytes);
-    const { network, switchboard } = this.#options;
+    const { network, switchboard, ends } = this.#options;
     const { timers, faults } = network;
+    const { atSender } = ends;
     const sent = Uint8Array.from(bytes);
     return new Promise((resolve, reject) => {
       const giveUp = () =>
-        timers.after(timeoutMs, () => reject(new EngineUnavailable(`No answer to ${subject} in ${timeoutMs} ms`)));
+        timers.after(timeoutMs, () =>
+          atSender(() => reject(new EngineUnavailable(`No answer to ${subject} in ${timeoutMs} ms`))),
+        );
       if (happens(network, faults.lostRequest)) return giveUp();
       const answered = (answer: Uint8Array) => {
         const isLost = happens(network, faults.lostAnswer);
         timers.after(delayOf(network), () => {
           if (isLost || !this.isConnected) giveUp();
-          else resolve(answer);
+          else atSender(() => resolve(answer));
         });
       };
       timers.after(delayOf(network), () => {
         if (!this.isConnected) return giveUp();
         const asked = switchboard.answering.get(subject);
-        if (asked === undefined) return reject(new NobodyAnswers(`No node of the cluster answers ${subject}`));
+        if (asked === undefined) {
+          const nobody = new NobodyAnswers(`No node of the cluster answers ${subject}`);
+          return atSender(() => reject(nobody));
+        }
         if (!asked.owner.isConnected) return giveUp();
-        asked.handler(sent).then(answered, (error) => {
-          asked.owner.#options.failed(error);
-          giveUp();
+        const { failed, ends: theirs } = asked.owner.#options;
+        theirs.atSender(() => {
+          asked.handler(sent).then(answered, (error) => {
+            failed(error);
+            giveUp();
+          });
         });
       });
     });
@@ -89,7 +98,9 @@ export class MemoryBus implements EngineBus {
       listener.coming.push(sent);
       network.timers.after(delayOf(network), () => {
         const first = listener.coming.shift()!;
-        if (listener.owner.isConnected) listener.onMessage(first);
+        listener.owner.#options.ends.atSender(() => {
+          if (listener.owner.isConnected) listener.onMessage(first);
+        });
       });
     }
   }

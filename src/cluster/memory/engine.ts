@@ -9,7 +9,7 @@ import type { ClusterEngine, EngineBus, EngineStream, StreamSettings } from '../
 import { checkSettings } from '../checks.ts';
 import { MemoryBus, type Switchboard } from './bus.ts';
 import { type Faults, noFaults } from './faults.ts';
-import type { Network } from './network.ts';
+import type { Ends, Network } from './network.ts';
 import { StoredStream } from './stored-stream.ts';
 import { MemoryStream, type Servers } from './stream.ts';
 
@@ -30,6 +30,8 @@ export class MemoryServers implements Servers {
   readonly #streams = new Map<string, StoredStream>();
   readonly #switchboard: Switchboard = { answering: new Map(), listening: new Map() };
   readonly #cut = new Set<string>();
+  /** What a paused node has yet to do. */
+  readonly #waiting = new Map<string, (() => void)[]>();
   readonly #onLeaderLost = new Set<() => void>();
   #leaderless = 0;
   #changes = 0;
@@ -77,6 +79,32 @@ export class MemoryServers implements Servers {
     this.#cut.delete(node);
   }
 
+  /** A node does nothing until `resume`: what reaches it, and its timers, wait. */
+  pause(node: string): void {
+    if (!this.#waiting.has(node)) this.#waiting.set(node, []);
+  }
+
+  resume(node: string): void {
+    const waiting = this.#waiting.get(node) ?? [];
+    this.#waiting.delete(node);
+    for (const run of waiting) run();
+  }
+
+  /** Those that a paused node has. */
+  timersOf(node: string): Timers {
+    const { timers } = this.network;
+    return {
+      after: (ms, run) => timers.after(ms, () => this.whenAwake(node, run)),
+      every: (ms, run) => timers.every(ms, () => this.whenAwake(node, run)),
+    };
+  }
+
+  whenAwake(node: string, run: () => void): void {
+    const waiting = this.#waiting.get(node);
+    if (waiting === undefined) run();
+    else waiting.push(run);
+  }
+
   isConnected(node: string): boolean {
     return !this.#cut.has(node);
   }
@@ -105,18 +133,20 @@ class MemoryEngine implements ClusterEngine {
   readonly entryBytesMax = 1_048_576;
   readonly bus: EngineBus & { close(): void };
   readonly #servers: MemoryServers;
-  readonly #node: string;
+  readonly #ends: Ends;
   readonly #streams = new Set<MemoryStream>();
   #hasEnded = false;
 
   constructor(servers: MemoryServers, switchboard: Switchboard, node: string, failed: (error: unknown) => void) {
     this.#servers = servers;
-    this.#node = node;
-    const isConnected = () => !this.#hasEnded && servers.isConnected(node);
+    this.#ends = {
+      reachable: () => !this.#hasEnded && servers.isConnected(node),
+      atSender: (run) => servers.whenAwake(node, run),
+    };
     this.bus = new MemoryBus({
       switchboard,
       network: servers.network,
-      isConnected,
+      ends: this.#ends,
       failed,
       bytesMax: this.entryBytesMax,
     });
@@ -125,8 +155,7 @@ class MemoryEngine implements ClusterEngine {
   async open(settings: StreamSettings): Promise<EngineStream> {
     checkSettings(settings);
     assert(!this.#hasEnded, 'the engine is closed');
-    const isConnected = () => !this.#hasEnded && this.#servers.isConnected(this.#node);
-    const stream = new MemoryStream(this.#servers.stored(settings), this.#servers, isConnected, this.entryBytesMax);
+    const stream = new MemoryStream(this.#servers.stored(settings), this.#servers, this.#ends, this.entryBytesMax);
     this.#streams.add(stream);
     return stream;
   }

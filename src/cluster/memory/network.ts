@@ -20,33 +20,40 @@ export function delayOf({ random, faults }: Network): number {
   return faults.delayMsMax === 0 ? 0 : Math.floor(random() * (faults.delayMsMax + 1));
 }
 
+/** The two ends of the way, as the sender sees it. */
+export interface Ends {
+  /** Whether they are connected, asked for each way. */
+  readonly reachable: () => boolean;
+  /** Runs what happens at the sender, once that is awake. */
+  readonly atSender: (run: () => void) => void;
+}
+
 /** Where a request is carried out; `null`: nobody does at the moment, and it is gone. */
 export type CarryOut<T> = () => { readonly answer: T } | null;
 
-/**
- * `reachable`: whether the two ends are connected, asked for each way. Resolves to null where no answer comes in
- * time.
- */
-export function exchange<T>(network: Network, reachable: () => boolean, carryOut: CarryOut<T>): Promise<T | null> {
+/** Resolves to null where no answer comes in time. */
+export function exchange<T>(network: Network, { reachable, atSender }: Ends, carryOut: CarryOut<T>): Promise<T | null> {
   const { timers, faults, answerMs, random } = network;
   return new Promise((resolve) => {
+    const tell = (answer: T | null) => atSender(() => resolve(answer));
+    const giveUp = () => timers.after(answerMs, () => tell(null));
     const wayBack = (answer: T) => {
       const isLost = happens(network, faults.lostAnswer);
       timers.after(delayOf(network), () => {
-        if (isLost || !reachable()) timers.after(answerMs, () => resolve(null));
-        else resolve(answer);
+        if (isLost || !reachable()) giveUp();
+        else tell(answer);
       });
     };
     const attempt = (delayMs: number) => {
       timers.after(delayMs, () => {
         const carriedOut = reachable() ? carryOut() : null;
-        if (carriedOut === null) timers.after(answerMs, () => resolve(null));
+        if (carriedOut === null) giveUp();
         else wayBack(carriedOut.answer);
       });
     };
-    if (happens(network, faults.lostRequest)) return timers.after(answerMs, () => resolve(null));
+    if (happens(network, faults.lostRequest)) return giveUp();
     if (happens(network, faults.lateRequest)) {
-      timers.after(answerMs, () => resolve(null));
+      giveUp();
       return attempt(answerMs + 1 + Math.floor(random() * lateMsMax));
     }
     attempt(delayOf(network));

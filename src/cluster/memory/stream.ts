@@ -10,7 +10,7 @@ import {
   type StreamSettings,
 } from '../../contracts/cluster-engine.ts';
 import { checkAppend, checkSubject } from '../checks.ts';
-import { delayOf, exchange, happens, type Network } from './network.ts';
+import { delayOf, type Ends, exchange, happens, type Network } from './network.ts';
 import type { StoredStream } from './stored-stream.ts';
 
 /** What a stream needs to know of the engine as a whole. */
@@ -29,15 +29,15 @@ export class MemoryStream implements EngineStream {
   readonly settings: StreamSettings;
   readonly #stored: StoredStream;
   readonly #servers: Servers;
-  readonly #isConnected: () => boolean;
+  readonly #ends: Ends;
   readonly #bytesMax: number;
   readonly #tails = new Set<StopTail>();
 
-  constructor(stored: StoredStream, servers: Servers, isConnected: () => boolean, bytesMax: number) {
+  constructor(stored: StoredStream, servers: Servers, ends: Ends, bytesMax: number) {
     this.settings = stored.settings;
     this.#stored = stored;
     this.#servers = servers;
-    this.#isConnected = isConnected;
+    this.#ends = ends;
     this.#bytesMax = bytesMax;
   }
 
@@ -87,7 +87,7 @@ export class MemoryStream implements EngineStream {
     let isStalled = false;
     const give = () => {
       isScheduled = false;
-      while (!hasStopped && !isStalled && this.#isConnected()) {
+      while (!hasStopped && !isStalled && this.#ends.reachable()) {
         const entry = this.#stored.following(at);
         if (entry === null) return;
         at = entry.sequence;
@@ -97,7 +97,7 @@ export class MemoryStream implements EngineStream {
     const schedule = () => {
       if (isScheduled || hasStopped || isStalled) return;
       isScheduled = true;
-      network.timers.after(delayOf(network), give);
+      network.timers.after(delayOf(network), () => this.#ends.atSender(give));
     };
     const forget = this.#servers.onLeaderLost(() => {
       if (happens(network, network.faults.stalledTail)) isStalled = true;
@@ -143,6 +143,6 @@ export class MemoryStream implements EngineStream {
 
   #exchange<T>(carryOut: () => T): Promise<T | null> {
     const { network } = this.#servers;
-    return exchange(network, this.#isConnected, () => (this.#servers.hasLeader ? { answer: carryOut() } : null));
+    return exchange(network, this.#ends, () => (this.#servers.hasLeader ? { answer: carryOut() } : null));
   }
 }

@@ -383,8 +383,8 @@ async function openListeners(
     };
     const isAnonymous = () => authentication?.allowsAnonymous(index) ?? options.hooks?.authenticate === undefined;
     const wanted = listenerOptions(settings, isAnonymous);
-    const open = (port: number) => listen({ ...wanted, port }, accept, log, audit);
-    const listener = await RestartableListener.open(open, settings.port);
+    const open = (port: number) => listen(wanted.kind === 'unix' ? wanted : { ...wanted, port }, accept, log, audit);
+    const listener = await RestartableListener.open(open, settings.kind === 'unix' ? 0 : settings.port);
     listeners.push(listener);
     log.info({ url: listener.url }, 'listening');
   }

@@ -7,14 +7,12 @@ import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, realpathSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-
-/** The kernel takes no longer path for a socket: 108 bytes on Linux, 104 on macOS, with a zero at the end. */
-const pathBytesMax = 103;
+import { socketPathBytesMax } from '../base/socket-file.ts';
 
 /** Of a broker whose data is in this directory, which must exist. */
 export function socketIn(directory: string): string {
   const inside = join(realpathSync(directory), 'control.sock');
-  return Buffer.byteLength(inside) <= pathBytesMax ? inside : socketBeside(directory);
+  return Buffer.byteLength(inside) <= socketPathBytesMax ? inside : socketBeside(directory);
 }
 
 /** Of a broker without a data directory; this is the one that it would have. */

@@ -7,9 +7,10 @@ import { rmSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import { type AddressInfo, connect, isIPv6 } from 'node:net';
+import { type AddressInfo, isIPv6 } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { isLoopbackHost } from '../base/addresses.ts';
+import { isServed } from '../base/socket-file.ts';
 import type { ExpiringFile } from '../contracts/transport.ts';
 import type { TlsOptions } from '../net/options.ts';
 import { TlsContexts } from '../net/tls-contexts.ts';
@@ -147,15 +148,3 @@ export class Api {
 
 /** For answers that are under way at the end. */
 const patienceMs = 1_000;
-
-async function isServed(path: string): Promise<boolean> {
-  const socket = connect(path);
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
-}

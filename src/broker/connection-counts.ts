@@ -19,6 +19,7 @@ export class ConnectionCounts {
     tls: new Int32Array(6),
     ws: new Int32Array(6),
     wss: new Int32Array(6),
+    unix: new Int32Array(6),
     local: new Int32Array(6),
   };
 

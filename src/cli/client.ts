@@ -1,13 +1,16 @@
 /** What `sluice pub` and `sluice sub` share: Mosquitto's option letters, and a connection by MQTT.js. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { connect as connectSocket } from 'node:net';
+import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect, type IClientOptions, MqttClient } from 'mqtt';
 import { type CodedError, explainConnection, speaksTls } from './connection-errors.ts';
 import { CommandError, readFile, wholeNumber } from './usage.ts';
 
 export const clientOptions = {
   host: { type: 'string', short: 'h' },
   port: { type: 'string', short: 'p' },
+  unix: { type: 'string' },
   url: { type: 'string' },
   topic: { type: 'string', short: 't', multiple: true },
   qos: { type: 'string', short: 'q', default: '0' },
@@ -24,7 +27,8 @@ export const clientOptions = {
 } as const;
 
 export const clientHelp = `  -h HOST    broker (127.0.0.1)             -p PORT    port (1883; over TLS 8883)
-  --url URL  instead of both: mqtt://, mqtts://, ws:// or wss://
+  --url URL  instead of both: mqtt://, mqtts://, ws://, wss:// or unix:///path
+  --unix PATH    or a Unix-domain socket of the broker
   -q QOS     0, 1 or 2 (0)                  -i ID      client identifier (made up)
   -u NAME    user name                      -P WORD    password
   -V VERSION 31, 311 or 5 (311)             -k SECONDS keep-alive (60)
@@ -37,6 +41,7 @@ export const clientHelp = `  -h HOST    broker (127.0.0.1)             -p PORT  
 export interface ClientValues {
   readonly host?: string | undefined;
   readonly port?: string | undefined;
+  readonly unix?: string | undefined;
   readonly url?: string | undefined;
   readonly topic?: string[] | undefined;
   readonly qos: string;
@@ -109,8 +114,21 @@ export function targetOf(values: ClientValues): Target {
   return { url, name, protocolVersion, options };
 }
 
-function urlOf({ host, port, url, cafile, insecure }: ClientValues): { url: string; name: string } {
+function urlOf(values: ClientValues): { url: string; name: string } {
+  const { host, port, url, cafile, insecure } = values;
   const isSecure = cafile !== undefined || insecure === true;
+  const socket = values.unix ?? socketOf(url ?? '');
+  if (socket !== null) {
+    if (socket === '') throw new CommandError('--unix wants the path of a socket, as /run/sluice/mqtt.sock', 2);
+    const others = host ?? port ?? (values.unix === undefined ? undefined : url);
+    if (others !== undefined) {
+      throw new CommandError('--unix says where to connect already: leave out -h, -p and --url', 2);
+    }
+    if (isSecure)
+      throw new CommandError('There is no TLS over a Unix-domain socket: leave out --cafile, --insecure', 2);
+    const name = `${socketScheme}${resolve(socket)}`;
+    return { url: name, name };
+  }
   if (url === undefined) {
     const address = host?.includes(':') ? `[${host}]` : (host ?? '127.0.0.1');
     const number = port === undefined ? (isSecure ? 8883 : 1883) : wholeNumber('-p', port, 1, 65_535);
@@ -122,7 +140,8 @@ function urlOf({ host, port, url, cafile, insecure }: ClientValues): { url: stri
     throw new CommandError('--url says where to connect already: leave out -h and -p', 2);
   }
   if (!/^(mqtts?|wss?):\/\/./.test(url) || !URL.canParse(url)) {
-    throw new CommandError(`--url wants mqtt://, mqtts://, ws:// or wss:// and a host, not "${url}"`, 2);
+    const what = 'mqtt://, mqtts://, ws:// or wss:// and a host, or unix:// and a path';
+    throw new CommandError(`--url wants ${what}, not "${url}"`, 2);
   }
   const { protocol, host: shownHost, pathname } = new URL(url);
   if (isSecure && (protocol === 'mqtt:' || protocol === 'ws:')) {
@@ -132,8 +151,16 @@ function urlOf({ host, port, url, cafile, insecure }: ClientValues): { url: stri
 }
 
 /** Its errors need a listener at once: `connected` is one. */
-export const openClient = ({ url, options }: Target, more: IClientOptions = {}): MqttClient =>
-  connect(url, { ...options, ...more });
+export function openClient({ url, options }: Target, more: IClientOptions = {}): MqttClient {
+  const socket = socketOf(url);
+  const all = { ...options, ...more };
+  return socket === null ? connect(url, all) : new MqttClient(() => connectSocket(socket), all);
+}
+
+const socketScheme = 'unix://';
+
+/** The path in `unix:///path`; null: it is no such URL. */
+const socketOf = (url: string) => (url.startsWith(socketScheme) ? url.slice(socketScheme.length) : null);
 
 /** Rejects with one line that says what to do. */
 export function connected(client: MqttClient, target: Target): Promise<void> {
@@ -151,6 +178,8 @@ export function connected(client: MqttClient, target: Target): Promise<void> {
 
 /** Why it hung up without a word of MQTT. */
 async function hungUp({ url, options }: Target): Promise<string> {
+  if (socketOf(url) !== null)
+    return 'what is there hung up; is it a socket of MQTT, and does it speak this version of it (-V)?';
   const { protocol, hostname, port } = new URL(url);
   const isPlain = protocol === 'mqtt:' || protocol === 'ws:';
   if (isPlain && (await speaksTls(hostname.replace(/^\[|\]$/g, ''), Number(port || 1883)))) {
@@ -179,6 +208,11 @@ export async function disconnect(client: MqttClient): Promise<void> {
 /** What went wrong with a connection, and what to do about it. */
 export function explain(error: CodedError, { url }: Pick<Target, 'url'>): string {
   const code = String(error.code);
+  if (socketOf(url) !== null && (code === 'ENOENT' || code === 'EACCES')) {
+    return code === 'ENOENT'
+      ? 'there is no such socket; is the broker running, and does it have a listener of kind unix there?'
+      : 'its permissions do not let you in; the "mode" of the listener says who may, usually its group';
+  }
   const isWebSocket = url.startsWith('ws');
   const why = explainConnection(error, {
     wanted: 'MQTT',
@@ -191,8 +225,7 @@ export function explain(error: CodedError, { url }: Pick<Target, 'url'>): string
   if (error.message === 'connack timeout') return `no answer within ${connectTimeoutMs / 1000} s; is it an MQTT port?`;
   if (/Unexpected server response/.test(error.message)) return `${error.message}; is the path right? (…:8083/mqtt)`;
   // MQTT.js found no packet in what came.
-  if (error.code === undefined && url.startsWith('mqtt'))
-    return `what answers there does not speak MQTT (${error.message})`;
+  if (error.code === undefined && !isWebSocket) return `what answers there does not speak MQTT (${error.message})`;
   return error.message || code;
 }
 

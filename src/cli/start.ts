@@ -1,5 +1,6 @@
 /** `sluice start`: runs the broker until a signal ends it. */
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { type App, startApp } from '../app.ts';
 import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
@@ -31,6 +32,7 @@ const help = `sluice start [options]
   --host HOST          address of all listeners, instead of the configured one
   -p, --port N         port of the TCP listener (1883; 0: any that is free)
   --ws-port N          port of the WebSocket listener (8083; 0: any that is free)
+  --unix PATH          also listen on a Unix-domain socket, for owner and group
   --admin-port N       port of the HTTP API (18083, if that is free; 0: any that is free)
   --data-dir DIR       where sessions, queues and retained messages are kept (./data)
   --memory             keep everything in memory only: a restart forgets it
@@ -50,6 +52,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
     host: { type: 'string' },
     port: { type: 'string', short: 'p' },
     'ws-port': { type: 'string' },
+    unix: { type: 'string' },
     'admin-port': { type: 'string' },
     'data-dir': { type: 'string' },
     memory: { type: 'boolean' },
@@ -144,9 +147,13 @@ function withOptions(config: Config, values: Record<string, string | boolean | u
   const changed = structuredClone(config) as ConfigDraft;
   const host = values.host as string | undefined;
   if (host === '') throw new CommandError('--host wants an address, as 127.0.0.1 or 0.0.0.0', 2);
-  if (host !== undefined) for (const listener of changed.listeners) listener.host = host;
+  for (const listener of changed.listeners) {
+    if (host !== undefined && listener.kind !== 'unix') listener.host = host;
+  }
   setPort(changed, 'tcp', '--port', values.port);
   setPort(changed, 'ws', '--ws-port', values['ws-port']);
+  if (values.unix === '') throw new CommandError('--unix wants the path of a socket, as /run/sluice/mqtt.sock', 2);
+  if (values.unix !== undefined) addSocket(changed, resolve(String(values.unix)));
   const adminPort = values['admin-port'] as string | undefined;
   if (adminPort !== undefined) setAdminPort(changed, adminPort);
   const directory = values['data-dir'] as string | undefined;
@@ -161,13 +168,20 @@ function withOptions(config: Config, values: Record<string, string | boolean | u
 function setPort(config: ConfigDraft, kind: 'tcp' | 'ws', option: string, text: string | boolean | undefined): void {
   if (text === undefined) return;
   const port = wholeNumber(option, String(text), 0, 65_535);
-  const [listener, ...others] = config.listeners.filter((each) => each.kind === kind);
+  const listeners = config.listeners.flatMap((each) => (each.kind === 'unix' || each.kind !== kind ? [] : [each]));
+  const [listener, ...others] = listeners;
   if (listener === undefined || others.length > 0) {
     const found = listener === undefined ? 'none' : `${others.length + 1} of them`;
     const what = `${option} sets the port of the ${kind} listener, and the configuration has ${found}`;
     throw new CommandError(`${what}; set it there, or by SLUICE_LISTENERS_0_PORT`, 2);
   }
   listener.port = port;
+}
+
+/** One that the configuration has stays as it is there. */
+function addSocket({ listeners }: ConfigDraft, socket: string): void {
+  const isThere = listeners.some((each) => each.kind === 'unix' && each.socket === socket);
+  if (!isThere) listeners.push({ kind: 'unix', socket, mode: '660' });
 }
 
 function setAdminPort({ admin }: ConfigDraft, text: string): void {

@@ -1,5 +1,6 @@
 import { isLoopbackHost } from '../base/addresses.ts';
 import { hasAuthentication } from '../contracts/authentication.ts';
+import { addressText } from '../contracts/listener-url.ts';
 import { ConfigError } from './error.ts';
 import type { Config } from './schema.ts';
 
@@ -11,8 +12,11 @@ export function assertSafeToListen(config: Config): void {
   // As soon as any listener checks credentials, none takes a client on trust that was not allowed to be anonymous.
   if (hasAuthentication(config)) return;
   const open = config.listeners
-    .filter(({ host, allowAnonymous = config.allowAnonymous }) => !allowAnonymous && !isLoopbackHost(host))
-    .map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`);
+    .filter((listener) => {
+      const { allowAnonymous = config.allowAnonymous } = listener;
+      return !allowAnonymous && listener.kind !== 'unix' && !isLoopbackHost(listener.host);
+    })
+    .map(addressText);
   if (open.length === 0) return;
   const what = `Not listening on ${open.join(', ')}: anybody could connect from other machines, since no authentication is set`;
   const page = 'docs/guides/authentication.md';

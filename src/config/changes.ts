@@ -1,6 +1,7 @@
 /** How a configuration differs from another, and when that takes effect: docs/guides/reload.md has the rules. */
 import { isDeepStrictEqual } from 'node:util';
 import { hasAuthentication } from '../contracts/authentication.ts';
+import { isSameAddress } from '../contracts/listener-url.ts';
 import { maskedConfig } from './masked.ts';
 import type { Config } from './schema.ts';
 
@@ -53,7 +54,7 @@ const under = ({ raw, shown }: Side, key: string): Side => ({
 function areAlike(path: string, one: unknown, other: unknown): boolean {
   if (!isMap(one) || !isMap(other)) {
     if (!Array.isArray(one) || !Array.isArray(other) || one.length !== other.length) return false;
-    return path !== 'listeners' || one.every((each, index) => isSameListener(each, other[index]));
+    return path !== 'listeners' || one.every((each, index) => isSameAddress(each, other[index]));
   }
   return one.kind === other.kind;
 }
@@ -61,14 +62,11 @@ function areAlike(path: string, one: unknown, other: unknown): boolean {
 const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const isSameListener = (one: Config['listeners'][number], other: Config['listeners'][number]) =>
-  one.kind === other.kind && one.host === other.host && one.port === other.port;
-
 /** What is in force once `next` was reloaded. */
 export function afterReload(running: Config, next: Config): Config {
   const { pipelines, tests, authorization, bridges } = next;
   const anew = (listener: Config['listeners'][number]) =>
-    next.listeners.find((each) => isSameListener(each, listener)) ?? listener;
+    next.listeners.find((each) => isSameAddress(each, listener)) ?? listener;
   const withRules = running.listeners.map((listener) => ({ ...listener, aclFile: anew(listener).aclFile }));
   const parts = { ...running, pipelines, tests, authorization, bridges, listeners: withRules };
   if (!hasAuthentication(running)) return parts;

@@ -66,6 +66,32 @@ export const tls = z
   })
   .describe('certificate and key, and who must show a certificate');
 
+const ofEveryKind = {
+  ...listenerAuthentication,
+  connections: whole(1)
+    .optional()
+    .describe(
+      'connections to this listener at one time; beyond, they are closed at once. `limits.connections` is of all',
+    ),
+  protocolVersions: z
+    .array(z.enum(versionNames))
+    .min(1)
+    .optional()
+    .describe(
+      'versions of MQTT that are accepted here, of `"3.1"`, `"3.1.1"` and `"5.0"`; without it all. Others: 0x84',
+    ),
+  maximumQoS: qos
+    .optional()
+    .describe(
+      'highest QoS that is accepted and granted here, if it is below [that of the broker](#sessions-and-protocol)',
+    ),
+  aclFile: text
+    .optional()
+    .describe(
+      "a file in Mosquitto's format for the clients of this listener, [in place of the common one](#authorization)",
+    ),
+};
+
 const address = (defaultPort: number) => ({
   host: text
     .default('127.0.0.1')
@@ -93,29 +119,7 @@ const address = (defaultPort: number) => ({
   handshakeTimeoutSeconds: seconds(1, 3_600)
     .optional()
     .describe('for PROXY header, TLS and HTTP together; without it 10. Not for `tcp` without `proxyProtocol`'),
-  ...listenerAuthentication,
-  connections: whole(1)
-    .optional()
-    .describe(
-      'connections to this listener at one time; beyond, they are closed at once. `limits.connections` is of all',
-    ),
-  protocolVersions: z
-    .array(z.enum(versionNames))
-    .min(1)
-    .optional()
-    .describe(
-      'versions of MQTT that are accepted here, of `"3.1"`, `"3.1.1"` and `"5.0"`; without it all. Others: 0x84',
-    ),
-  maximumQoS: qos
-    .optional()
-    .describe(
-      'highest QoS that is accepted and granted here, if it is below [that of the broker](#sessions-and-protocol)',
-    ),
-  aclFile: text
-    .optional()
-    .describe(
-      "a file in Mosquitto's format for the clients of this listener, [in place of the common one](#authorization)",
-    ),
+  ...ofEveryKind,
 });
 
 /** What a browser sends: no path, no capitals, no port that the scheme implies. Anything else would never match. */
@@ -143,18 +147,31 @@ const webSocket = {
     .describe('keeps proxies from cutting idle connections, which many do after 60 s'),
 };
 
+const unixSocket = {
+  socket: text.describe(
+    'path of the socket, of at most 103 bytes; its directory must exist. A socket that a killed process left is replaced. Required',
+  ),
+  mode: z
+    .string()
+    .regex(/^0?[0-7]{3}$/, 'permissions as three octal digits in quotation marks, as "660"')
+    .default('660')
+    .describe('permissions of the socket, in quotation marks: who may write to it may connect'),
+};
+
 export const listener = z
   .discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('tcp'), ...address(1883) }),
     z.strictObject({ kind: z.literal('tls'), ...address(8883), tls }),
     z.strictObject({ kind: z.literal('ws'), ...address(8083), ...webSocket }),
     z.strictObject({ kind: z.literal('wss'), ...address(8084), ...webSocket, tls }),
+    z.strictObject({ kind: z.literal('unix'), ...unixSocket, ...ofEveryKind }),
   ])
   .superRefine((setting, context) => {
-    const { kind, port, aclFile, proxyProtocol, trustedProxies, handshakeTimeoutSeconds } = setting;
     if (setting.anyUsername === true && (setting.allowAnonymous !== true || setting.authentication?.length !== 0)) {
       refuse(context, ['anyUsername'], 'authentication: [] and allowAnonymous: true beside it');
     }
+    if (setting.kind === 'unix') return;
+    const { kind, port, aclFile, proxyProtocol, trustedProxies, handshakeTimeoutSeconds } = setting;
     // Rules tell listeners by their URLs.
     if (aclFile !== undefined && port === 0) refuse(context, ['aclFile'], 'a port of its own beside it, not 0');
     if ('path' in setting && setting.paths.join() !== defaultPaths.join()) {

@@ -159,7 +159,8 @@ function withCertificates<T extends TlsSettings>(tls: T, folder: string): T {
 
 /** Of a listener: its ACL file, and the files that its own mechanisms of authentication name. */
 function withOwnFiles<T extends Config['listeners'][number]>(plain: T, folder: string): T {
-  const listener = withAbsoluteNames(plain, folder);
+  const named = withAbsoluteNames(plain, folder);
+  const listener = 'socket' in named ? { ...named, socket: resolve(folder, named.socket) } : named;
   if (listener.authentication === undefined) return listener;
   return { ...listener, authentication: listener.authentication.map((each) => withAbsoluteNames(each, folder)) };
 }

@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
+import type { ListenerAddress } from './listener-url.ts';
 import { milliseconds, seconds, text, whole } from './values.ts';
 
 const timeoutMs = milliseconds(1, 60_000).default(3_000);
@@ -164,15 +165,11 @@ export const authenticationLimits = z.strictObject({
 export type AuthenticationLimits = DeepReadonly<z.output<typeof authenticationLimits>>;
 
 /** Of one listener: what takes the place of the settings for all, and which one it is. */
-export interface ListenerAuthentication {
-  readonly kind: string;
-  readonly host: string;
-  /** As configured: 0 is any. */
-  readonly port: number;
+export type ListenerAuthentication = ListenerAddress & {
   readonly authentication?: readonly MechanismSettings[] | undefined;
   readonly allowAnonymous?: boolean | undefined;
   readonly anyUsername?: boolean | undefined;
-}
+};
 
 export interface AuthenticationSettings {
   /** Tried in this order. */

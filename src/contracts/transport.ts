@@ -7,7 +7,7 @@
 import type { Share } from '../base/scheduler.ts';
 
 /** `local`: the program's own messages; there is no such listener. */
-export type TransportKind = 'tcp' | 'tls' | 'ws' | 'wss' | 'local';
+export type TransportKind = 'tcp' | 'tls' | 'ws' | 'wss' | 'unix' | 'local';
 
 /** What a client's certificate says of it. */
 export interface ClientCertificate {
@@ -39,7 +39,7 @@ export interface Framing {
 
 export interface ByteStream {
   readonly kind: TransportKind;
-  /** `address:port`, for logs; not an identity. */
+  /** `address:port`, for logs; not an identity. Of a Unix-domain socket `unix` and a number. */
   readonly remoteAddress: string;
   /** The client's certificate, if it showed one and the listener has verified it. */
   readonly certificate: ClientCertificate | null;
@@ -93,7 +93,7 @@ export type Accept = (stream: ByteStream) => ByteReceiver | null;
 
 /** Where a connection outwards goes to. */
 export interface PeerAddress {
-  readonly kind: Exclude<TransportKind, 'local'>;
+  readonly kind: Exclude<TransportKind, 'unix' | 'local'>;
   /** A name or an address. */
   readonly host: string;
   readonly port: number;
@@ -119,10 +119,11 @@ export interface ExpiringFile {
 
 export interface Listener {
   readonly kind: TransportKind;
+  /** Of a Unix-domain socket its path. */
   readonly host: string;
-  /** What was bound; differs from what was asked for if that was 0. */
+  /** What was bound; differs from what was asked for if that was 0. Of a Unix-domain socket 0. */
   readonly port: number;
-  /** As a client would write it: `mqtt://127.0.0.1:1883`, `wss://0.0.0.0:8084/mqtt`. */
+  /** As a client would write it: `mqtt://127.0.0.1:1883`, `wss://0.0.0.0:8084/mqtt`, `unix:///run/sluice/mqtt.sock`. */
   readonly url: string;
   /** False once it is closed. */
   readonly isListening: boolean;

@@ -1,27 +1,28 @@
 /** Whether the addresses can be listened on; a broker that runs already has them. */
-import { connect } from 'node:net';
 import { socketBeside, socketIn } from '../admin/control-socket.ts';
+import { isServed } from '../base/socket-file.ts';
 import type { Config } from '../config/schema.ts';
+import { addressText, type ListenerAddress } from '../contracts/listener-url.ts';
 import { checkAddresses } from '../net/listen.ts';
 import { type Finding, fault, ok } from './finding.ts';
 
 export async function portFindings(config: Config, directory: string): Promise<Finding[]> {
   const isRunning = await answers(directory, config.store.kind === 'memory');
-  const listeners = [
+  const listeners: ListenerAddress[] = [
     ...config.listeners,
     ...(config.admin.listeners ?? []).map((each) => ({ ...each, kind: 'tcp' as const })),
   ];
   const findings: Finding[] = [];
-  for (const { kind, host, port } of listeners) {
-    const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-    const problem = await checkAddresses([{ kind, host, port }]).then(
+  for (const listener of listeners) {
+    const address = addressText(listener);
+    const problem = await checkAddresses([listener]).then(
       () => null,
       (error: Error) => error,
     );
     if (problem === null) findings.push(ok('port', `${address} is free`));
-    else if (isRunning && (problem.cause as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+    else if (isRunning && (problem.cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE') {
       findings.push(ok('port', `${address} is the running broker's`));
-    } else findings.push(fault('port', problem.message, 'Change port or host of the listener, or end what has it'));
+    } else findings.push(fault('port', problem.message, 'Change where the listener listens, or end what has it'));
   }
   return findings;
 }
@@ -34,12 +35,5 @@ function answers(directory: string, isInMemory: boolean): Promise<boolean> {
   } catch {
     return Promise.resolve(false);
   }
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    const answer = (isThere: boolean) => {
-      socket.destroy();
-      resolve(isThere);
-    };
-    socket.once('connect', () => answer(true)).once('error', () => answer(false));
-  });
+  return isServed(path);
 }

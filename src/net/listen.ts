@@ -6,19 +6,21 @@ import { IncomingMessage } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server, Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { assert } from '../base/assert.ts';
+import { fileProblem } from '../base/file-problem.ts';
 import { eventLoop } from '../base/scheduler.ts';
 import type { Audit } from '../contracts/audit.ts';
-import { bracketed, schemes } from '../contracts/listener-url.ts';
+import { addressText, bracketed, type ListenerAddress, listenerPattern, schemes } from '../contracts/listener-url.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { Accept, Listener } from '../contracts/transport.ts';
 import { failureOf, refusalOf } from './client-certificate.ts';
 import { Handshakes } from './handshakes.ts';
 import { ListenerLog } from './listener-log.ts';
-import type { ListenerOptions } from './options.ts';
+import type { InetOptions, ListenerOptions } from './options.ts';
 import { type BeginEvent, beginBehind, ProxyGate } from './proxy-gate.ts';
 import { overhead } from './scheduled-stream.ts';
-import { acceptProxiedTcp, acceptTcp, acceptTls } from './socket-stream.ts';
+import { acceptProxiedTcp, acceptTcp, acceptTls, acceptUnix } from './socket-stream.ts';
 import { TlsContexts } from './tls-contexts.ts';
+import { checkSocket, makeWay, setMode } from './unix-socket.ts';
 import { createWebSocketServer, pathsOf } from './websocket.ts';
 
 /** Enough for a fleet that comes back at once. */
@@ -37,7 +39,7 @@ export async function listen(
   log: Log = silentLog,
   audit: Audit | null = null,
 ): Promise<Listener> {
-  const { kind, host } = options;
+  const { kind } = options;
   let acceptStream: Accept = () => null;
   const listenerLog = new ListenerLog(log, audit);
   const contexts = 'tls' in options ? await TlsContexts.load(options.tls, log) : null;
@@ -51,16 +53,10 @@ export async function listen(
   const server = createServer(options, { contexts, handshakes, listenerLog, accept: acceptAndTell });
   if (handshakes !== null) server.on('connection', (socket: Socket) => handshakes.begin(socket));
   containEvents(server, listenerLog);
-  server.listen({ host, port: options.port, backlog: options.backlog ?? defaultBacklog });
-  try {
-    await once(server, 'listening');
-  } catch (cause) {
-    throw explained(cause as NodeJS.ErrnoException, options);
-  }
+  await startListening(server, options);
   // That connection is lost; the listener goes on.
   server.on('error', (error: NodeJS.ErrnoException) => listenerLog.fail(acceptError(error)));
-  const { port } = server.address() as AddressInfo;
-  const url = `${schemes[kind]}://${bracketed(host)}:${port}${'paths' in options ? pathsOf(options)[0] : ''}`;
+  const { host, port, url } = boundTo(server, options);
   listenerLog.listener = url;
   acceptStream = accept(url);
   contexts?.serve(server as TlsServer, url);
@@ -85,12 +81,38 @@ export async function listen(
   };
 }
 
+async function startListening(server: Server, options: ListenerOptions): Promise<void> {
+  const backlog = options.backlog ?? defaultBacklog;
+  if (options.kind === 'unix') {
+    await makeWay(options);
+    server.listen({ path: options.socket, backlog });
+  } else server.listen({ host: options.host, port: options.port, backlog });
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    throw explained(cause as NodeJS.ErrnoException, options);
+  }
+  if (options.kind === 'unix') setMode(options);
+}
+
+function boundTo(server: Server, options: ListenerOptions): Pick<Listener, 'host' | 'port' | 'url'> {
+  if (options.kind === 'unix') return { host: options.socket, port: 0, url: listenerPattern(options) };
+  const { kind, host } = options;
+  const { port } = server.address() as AddressInfo;
+  const url = `${schemes[kind]}://${bracketed(host)}:${port}${'paths' in options ? pathsOf(options)[0] : ''}`;
+  return { host, port, url };
+}
+
 /** Rejects as `listen` would if one of these addresses cannot be had. Nothing listens there afterwards. */
-export async function checkAddresses(all: readonly Pick<ListenerOptions, 'kind' | 'host' | 'port'>[]): Promise<void> {
+export async function checkAddresses(all: readonly ListenerAddress[]): Promise<void> {
   const servers: Server[] = [];
   try {
     // All at one time: two of them may want the same port.
     for (const options of all) {
+      if (options.kind === 'unix') {
+        await checkSocket(options);
+        continue;
+      }
       const server = createTcpServer((socket) => socket.destroy());
       server.listen({ host: options.host, port: options.port });
       await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
@@ -123,7 +145,8 @@ function socketAmong(details: readonly unknown[]): Socket | null {
 }
 
 /** Whether anything comes before the bytes that are MQTT's. */
-const hasHandshake = ({ kind, proxyProtocol = false }: ListenerOptions) => kind !== 'tcp' || proxyProtocol;
+const hasHandshake = (options: ListenerOptions): options is InetOptions =>
+  options.kind !== 'unix' && (options.kind !== 'tcp' || options.proxyProtocol === true);
 
 interface Parts {
   /** Of listeners with TLS. */
@@ -136,10 +159,11 @@ interface Parts {
 
 function createServer(options: ListenerOptions, parts: Parts): Server {
   const { contexts, handshakes, listenerLog, accept } = parts;
-  const { proxyProtocol = false, trustedProxies = [] } = options;
   // Half-open, so that the end of a connection is ours to answer: see `SocketStream`.
   const allowHalfOpen = true;
+  if (options.kind === 'unix') return createTcpServer({ allowHalfOpen }, (socket) => acceptUnix(socket, accept));
   if (handshakes === null) return createTcpServer({ allowHalfOpen }, (socket) => acceptTcp(socket, accept));
+  const { proxyProtocol = false, trustedProxies = [] } = options;
   const established = (socket: Socket) => handshakes.finish(socket);
   const gate = proxyProtocol ? new ProxyGate(trustedProxies, handshakes, listenerLog) : null;
   if (options.kind === 'tcp') {
@@ -212,12 +236,11 @@ function acceptError({ code, message }: NodeJS.ErrnoException): string {
   return `a client was turned away, no file descriptor is left (${code}); raise the limit (ulimit -n), or lower limits.connections`;
 }
 
-function explained(
-  cause: NodeJS.ErrnoException,
-  { kind, host, port }: Pick<ListenerOptions, 'kind' | 'host' | 'port'>,
-): Error {
+function explained(cause: NodeJS.ErrnoException, address: ListenerAddress): Error {
+  const { kind } = address;
+  if (kind === 'unix') return new Error(`Cannot listen on ${address.socket}: ${fileProblem(cause)}`, { cause });
   const another = kind === 'tcp' ? 'choose another with --port' : `give the ${kind} listener another "port"`;
-  return new Error(`Cannot listen on ${bracketed(host)}:${port}: ${reason()}`, { cause });
+  return new Error(`Cannot listen on ${addressText(address)}: ${reason()}`, { cause });
 
   function reason(): string {
     switch (cause.code) {

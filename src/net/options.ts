@@ -77,8 +77,20 @@ export interface WssOptions extends WebSocketAddress {
   readonly tls: TlsOptions;
 }
 
+/** A Unix-domain socket, for clients on this machine. */
+export interface UnixOptions {
+  readonly kind: 'unix';
+  /** Its path, absolute. */
+  readonly socket: string;
+  /** Its permissions, as octal digits. */
+  readonly mode: string;
+  readonly backlog?: number | undefined;
+}
+
 export type WebSocketOptions = WsOptions | WssOptions;
-export type ListenerOptions = TcpOptions | TlsListenerOptions | WebSocketOptions;
+/** Of what has an address with a port. */
+export type InetOptions = TcpOptions | TlsListenerOptions | WebSocketOptions;
+export type ListenerOptions = InetOptions | UnixOptions;
 
 /** Of a connection outwards. */
 export interface ClientTlsOptions {

@@ -9,6 +9,7 @@ import { addressOf } from './handshakes.ts';
 import type { ListenerLog } from './listener-log.ts';
 import type { HeaderReader } from './proxy-gate.ts';
 import { ScheduledStream } from './scheduled-stream.ts';
+import { nextPeerName } from './unix-socket.ts';
 
 /** How long a peer may take to close its side after we closed ours. */
 const endTimeoutMs = 3_000;
@@ -28,7 +29,7 @@ const smallReadBuffer = Buffer.allocUnsafeSlow(4_096);
 const nothing = new Uint8Array(0);
 
 export class SocketStream extends ScheduledStream implements ByteStream {
-  readonly kind: 'tcp' | 'tls';
+  readonly kind: 'tcp' | 'tls' | 'unix';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
   readonly writeBytesMax: number;
@@ -38,7 +39,7 @@ export class SocketStream extends ScheduledStream implements ByteStream {
   #isDrainAwaited = false;
 
   constructor(
-    kind: 'tcp' | 'tls',
+    kind: 'tcp' | 'tls' | 'unix',
     socket: Socket,
     remoteAddress: string,
     certificate: ClientCertificate | null = null,
@@ -48,7 +49,7 @@ export class SocketStream extends ScheduledStream implements ByteStream {
     this.writeBytesMax = kind === 'tls' ? encryptedBytesMax : Number.POSITIVE_INFINITY;
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
-    socket.setNoDelay(true);
+    if (kind !== 'unix') socket.setNoDelay(true);
     socket.on('error', (error) => {
       this.#error ??= error;
       this.receiver?.onPeerEnd?.();
@@ -137,7 +138,15 @@ export class SocketStream extends ScheduledStream implements ByteStream {
 
 /** An accepted TCP socket, read through the shared buffer. */
 export function acceptTcp(socket: Socket, accept: Accept): void {
-  const stream = new SocketStream('tcp', socket, addressOf(socket));
+  acceptPlain(new SocketStream('tcp', socket, addressOf(socket)), socket, accept);
+}
+
+/** The same of a Unix-domain socket. */
+export function acceptUnix(socket: Socket, accept: Accept): void {
+  acceptPlain(new SocketStream('unix', socket, nextPeerName()), socket, accept);
+}
+
+function acceptPlain(stream: SocketStream, socket: Socket, accept: Accept): void {
   const onRead = (length: number, buffer: Buffer) => {
     stream.received(buffer, 0, length);
     return true;

@@ -12,6 +12,7 @@ import type {
 } from '../../contracts/authentication.ts';
 import { asAuthenticationAnswer } from '../../contracts/hook-answers.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, ClientIdentity, Hooks } from '../../contracts/hooks.ts';
+import { addressText } from '../../contracts/listener-url.ts';
 import type { Log } from '../../contracts/log.ts';
 import type { PasswordAnswer } from '../../contracts/login.ts';
 import { HashThreads } from './hash-threads.ts';
@@ -238,7 +239,7 @@ const byNobody = (refusal: Refusal): Refusal => ({ ...refusal, mechanism: 'none'
 
 /** What a listener is known by when the configuration is read again, perhaps in another order. */
 function namesOf(listeners: readonly ListenerAuthentication[]): string[] {
-  const plain = listeners.map(({ kind, host, port }) => `${kind} listener on ${host}:${port}`);
+  const plain = listeners.map((each) => `${each.kind} listener on ${addressText(each)}`);
   // Those that share a name, with port 0, go by their order.
   return plain.map((name, index) => {
     const before = plain.slice(0, index).filter((other) => other === name).length;

@@ -9,7 +9,7 @@ const listener = z.strictObject({
   number: z.int().describe('its place in this list, from 0; of MQTT, also in the configuration'),
   protocol: z.enum(['mqtt', 'http']).describe('`http`: the API, whose listeners are not stopped'),
   url: z.string().describe('what is bound, as a client writes it'),
-  kind: z.enum(['tcp', 'tls', 'ws', 'wss', 'http', 'https']).describe('kind'),
+  kind: z.enum(['tcp', 'tls', 'ws', 'wss', 'unix', 'http', 'https']).describe('kind'),
   hasTls: z.boolean().describe('whether it uses TLS'),
   isListening: z.boolean().describe('whether it takes connections'),
   connections: z.int().nullable().describe('connections through it; null: not counted'),

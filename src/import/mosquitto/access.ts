@@ -8,7 +8,7 @@ import type { ConfigInput } from '../../config/schema.ts';
 import { listenerPattern } from '../../contracts/listener-url.ts';
 import { dynamicAccess, type RuleInput } from './dynamic-security.ts';
 import type { Findings } from './findings.ts';
-import type { OpenListener } from './listeners.ts';
+import { addressOf, type OpenListener } from './listeners.ts';
 import type { AccessLines, Model, PluginLines } from './model.ts';
 
 type MechanismInput = NonNullable<ConfigInput['authentication']>[number];
@@ -58,6 +58,8 @@ export function giveAccess(config: ConfigInput, open: readonly OpenListener[], m
   allowDollarTopics(config, [...known.values()], findings);
 }
 
+const nameOf = (input: OpenListener['input']) => (input.kind === 'unix' ? input.socket : `port ${input.port}`);
+
 function givePerListener(
   config: ConfigInput,
   open: readonly OpenListener[],
@@ -73,7 +75,7 @@ function givePerListener(
   for (const { input, access } of all) {
     input.authentication = access.authentication;
     input.allowAnonymous = access.allowAnonymous;
-    const listener = listenerPattern({ ...input, host: input.host!, port: input.port! });
+    const listener = listenerPattern(addressOf(input));
     rules.push(...access.rules.map((rule) => ({ ...rule, for: { ...rule.for, listener } })));
     if (access.aclFile !== null && !isShared) input.aclFile = access.aclFile;
     else if (access.aclFile === null && access.rules.length === 0 && hasRules) {
@@ -108,7 +110,7 @@ function letInNobodyUnasked(config: ConfigInput, open: readonly OpenListener[], 
   for (const each of open.filter((one) => mechanisms(one).length === 0)) {
     Object.assign(each.input, { authentication: [], allowAnonymous: true, anyUsername: true });
     findings.note(
-      `Whoever connects to port ${each.input.port} may give any user name, as with Mosquitto (anyUsername), and has its rights`,
+      `Whoever connects to ${nameOf(each.input)} may give any user name, as with Mosquitto (anyUsername), and has its rights`,
     );
   }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { isLoopbackHost } from '../../base/addresses.ts';
 import { fileProblem } from '../../base/file-problem.ts';
 import type { ConfigInput } from '../../config/schema.ts';
+import type { ListenerAddress } from '../../contracts/listener-url.ts';
 import { type Findings, numberOf } from './findings.ts';
 import { textOf } from './lines.ts';
 import type { ListenerLines, Model, Scope } from './model.ts';
@@ -36,9 +37,12 @@ export function openListeners(model: Model, machine: Machine, findings: Findings
 }
 
 function reasonToLeaveOut(lines: ListenerLines): string | null {
-  const [port, ...path] = lines.first?.words ?? [];
-  if (port === '0' && path.length > 0) return 'Unix sockets are not supported; let clients use 127.0.0.1';
   const protocol = lines.text('protocol');
+  if (socketOf(lines) !== null) {
+    if (protocol === 'websockets')
+      return 'there are no WebSockets over a Unix-domain socket; let clients use 127.0.0.1';
+    if (lines.text('certfile') !== null) return 'there is no TLS over a Unix-domain socket; let clients use 127.0.0.1';
+  }
   if (protocol === 'mqttsn') return 'MQTT-SN is not supported; use a gateway';
   if (protocol === 'http_api') return 'the HTTP API is another one: see `admin.listeners`';
   if (lines.last('psk_hint') !== null) return 'pre-shared keys are not supported; use client certificates';
@@ -54,9 +58,15 @@ function reasonToLeaveOut(lines: ListenerLines): string | null {
 /** Mosquitto opens `listener 1883 0.0.0.0` and `listener 1883 ::`, which is one to Node. */
 function withoutTwins(open: readonly OpenListener[]): OpenListener[] {
   const covers = (one: ListenerInput, other: ListenerInput) =>
-    one.port === other.port && one.host === '::' && (other.host === '0.0.0.0' || other.host === '::');
+    one.kind !== 'unix' &&
+    other.kind !== 'unix' &&
+    one.port === other.port &&
+    one.host === '::' &&
+    (other.host === '0.0.0.0' || other.host === '::');
   return open.filter(({ lines, input }, index) => {
-    const twin = open.find((each, at) => covers(each.input, input) && (each.input.host !== input.host || at < index));
+    const twin = open.find(
+      (each, at) => covers(each.input, input) && (hostOfInput(each.input) !== hostOfInput(input) || at < index),
+    );
     if (twin === undefined) return true;
     lines.first?.same(`the listener of line ${twin.lines.first?.line ?? 1} takes these clients too`);
     return false;
@@ -69,7 +79,11 @@ function listenerOf(lines: ListenerLines, model: Model, machine: Machine, findin
   const isWebSocket = lines.text('protocol') === 'websockets';
   const hasTls = certFile !== null && keyFile !== null;
   const kind = isWebSocket ? (hasTls ? 'wss' : 'ws') : hasTls ? 'tls' : 'tcp';
-  const listener: Record<string, unknown> = { kind, host: hostOf(lines, model, machine), port: portOf(lines) };
+  const socket = socketOf(lines);
+  const address =
+    socket === null ? { kind, host: hostOf(lines, model, machine), port: portOf(lines) } : { kind: 'unix', socket };
+  const listener: Record<string, unknown> = address;
+  if (socket !== null) lines.first!.same('`kind: unix` with its `socket`, for owner and group as with Mosquitto');
   if (hasTls) listener.tls = tlsOf(lines, certFile, keyFile, findings);
   if (isWebSocket) {
     const origins = lines.all('websockets_origin').map((entry) => originOf(entry.value));
@@ -77,7 +91,7 @@ function listenerOf(lines: ListenerLines, model: Model, machine: Machine, findin
     findings.note('WebSockets are taken at /mqtt, / and /ws (paths); Mosquitto takes them at every path');
   }
   const proxy = lines.last('enable_proxy_protocol');
-  if (proxy !== null && proxy.value !== 'false' && proxy.value !== '0') {
+  if (proxy !== null && socket === null && proxy.value !== 'false' && proxy.value !== '0') {
     listener.proxyProtocol = true;
     listener.trustedProxies = ['0.0.0.0/0', '::/0'];
   }
@@ -91,6 +105,19 @@ function listenerOf(lines: ListenerLines, model: Model, machine: Machine, findin
   judge(lines);
   return listener as ListenerInput;
 }
+
+/** The path of `listener 0 /path`; null: it has a port. */
+function socketOf({ first }: ListenerLines): string | null {
+  const [port, ...path] = first?.words ?? [];
+  return port === '0' && path.length > 0 ? first!.pathOf(path.join(' ')) : null;
+}
+
+/** Of a listener that was made here, which always says where it listens. */
+export function addressOf(input: ListenerInput): ListenerAddress {
+  return input.kind === 'unix' ? input : { kind: input.kind, host: input.host!, port: input.port! };
+}
+
+const hostOfInput = (input: ListenerInput) => (input.kind === 'unix' ? null : input.host);
 
 const versionNames: Readonly<Record<string, string>> = { 3: '3.1', 4: '3.1.1', 5: '5.0' };
 const versionsOf = (text: string) => text.split(/[,\s]+/).flatMap((number) => versionNames[number] ?? []);
@@ -182,7 +209,8 @@ function judge(lines: ListenerLines): void {
   }
 }
 
-export const isForThisMachine = ({ host = '127.0.0.1' }: ListenerInput) => isLoopbackHost(host);
+export const isForThisMachine = (input: ListenerInput) =>
+  input.kind === 'unix' || isLoopbackHost(input.host ?? '127.0.0.1');
 
 type Limits = NonNullable<ConfigInput['limits']>;
 

@@ -77,8 +77,8 @@ test('at a terminal it asks five questions, and an empty answer is the usual one
 
   expect(await done).toBe(0);
   expect(io.stdout.text).toContain('devices connect to mqtts://mqtt.example:8883');
-  expect(loadConfig(file, {}).listeners.map(({ kind, host, port }) => [kind, host, port])).toEqual([
-    ['tls', '127.0.0.1', 8883],
-    ['wss', '127.0.0.1', 8084],
+  expect(loadConfig(file, {}).listeners).toMatchObject([
+    { kind: 'tls', host: '127.0.0.1', port: 8883 },
+    { kind: 'wss', host: '127.0.0.1', port: 8084 },
   ]);
 });

@@ -10,11 +10,16 @@ import { createBroker } from '../../../src/index.ts';
 import { testBroker } from '../../support/broker.ts';
 import { FakeIo, sluice } from '../../support/fake-io.ts';
 
+const directory = mkdtempSync(join(tmpdir(), 'sluice-pub-sub-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+const socket = join(directory, 'mqtt.sock');
+
 const broker = testBroker(
   {
     listeners: [
       { kind: 'tcp', port: 0 },
       { kind: 'ws', port: 0 },
+      { kind: 'unix', socket },
     ],
     refusedFilters: ['secret', 'hidden'],
   },
@@ -25,9 +30,6 @@ const broker = testBroker(
   },
 );
 const port = () => String(broker.port);
-
-const directory = mkdtempSync(join(tmpdir(), 'sluice-pub-sub-'));
-afterAll(() => rmSync(directory, { recursive: true }));
 
 /** What a test began and must not leave behind. */
 const running: { io: FakeIo; code: Promise<number> }[] = [];
@@ -97,6 +99,13 @@ describe('a message gets through', () => {
     expect(await sluice('pub', '--url', url, '-t', 'web', '-m', 'socket', '-r', '-q', '1')).toEqual(done);
 
     expect(await sluice('sub', '--url', url, '-t', 'web', '-C', '1')).toEqual({ ...done, out: 'socket\n' });
+  });
+
+  test('over a Unix-domain socket', async () => {
+    expect(await sluice('pub', '--unix', socket, '-t', 'unix', '-m', 'socket', '-r', '-q', '1')).toEqual(done);
+
+    const url = `unix://${socket}`;
+    expect(await sluice('sub', '--url', url, '-t', 'unix', '-C', '1')).toEqual({ ...done, out: 'socket\n' });
   });
 
   test('from a file, byte for byte', async () => {
@@ -269,6 +278,15 @@ describe('what fails is told in one line, with exit code 1', () => {
       expect(err).toMatch(/: Connection refused: Not authorized; give the right -u NAME and -P WORD\n$/);
     });
   }
+
+  test.each([
+    ['nowhere', [], 'there is no such socket; is the broker running, and does it have a listener of kind unix there?'],
+    ['mqtt.sock', ['-h', 'localhost'], '--unix says where to connect already: leave out -h, -p and --url'],
+    ['mqtt.sock', ['--insecure'], 'There is no TLS over a Unix-domain socket: leave out --cafile, --insecure'],
+  ])('a socket %s with %j', async (name, more, why) => {
+    const { err } = await sluice('pub', '--unix', join(directory, name), '-t', 'a', '-m', 'x', ...more);
+    expect(err).toContain(why);
+  });
 
   test('the password in a URL is not shown', async () => {
     const { err } = await sluice('pub', '--url', `mqtt://nobody:secret@127.0.0.1:${port()}`, '-t', 'a', '-m', 'x');

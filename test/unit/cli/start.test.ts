@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import type { App, startApp } from '../../../src/app.ts';
 import { run } from '../../../src/cli/run.ts';
@@ -167,13 +167,23 @@ test('a data directory is meant from the working directory, also if the file lie
   expect(config.store).toMatchObject({ kind: 'level', directory: 'here' });
 });
 
+test('--unix adds a Unix-domain socket, unless the file has it, from the folder of the file', async () => {
+  const { listeners } = await configOf({}, '--unix', '/run/sluice/mqtt.sock', '--host', '127.0.0.2');
+  expect(listeners).toMatchObject([{ host: '127.0.0.2' }, { host: '127.0.0.2' }, { socket: '/run/sluice/mqtt.sock' }]);
+
+  const file = fileWith('listeners: [{ kind: unix, socket: mqtt.sock, mode: "600" }]\n');
+  const socket = join(dirname(file), 'mqtt.sock');
+  const config = await configOf({}, '--config', file, '--unix', socket);
+  expect(config.listeners).toEqual([{ kind: 'unix', socket, mode: '600' }]);
+});
+
 test('a host beyond this machine wants --allow-anonymous', async () => {
   const io = new FakeIo();
   expect(await run(['start', '--host', '0.0.0.0', ...quiet], io)).toBe(1);
   expect(io.stderr.text).toContain('say allowAnonymous: true or --allow-anonymous; else use 127.0.0.1');
 
   const config = await configOf({}, '--host', '0.0.0.0', '--allow-anonymous');
-  expect(config.listeners.map(({ host }) => host)).toEqual(['0.0.0.0', '0.0.0.0']);
+  expect(config.listeners).toMatchObject([{ host: '0.0.0.0' }, { host: '0.0.0.0' }]);
 });
 
 test.each([

@@ -207,7 +207,7 @@ describe('environment variables', () => {
       UNRELATED: 'x',
     });
     expect(config.limits.packetBytes).toBe(2_000);
-    expect(config.listeners[0]?.port).toBe(0);
+    expect(config.listeners[0]).toMatchObject({ port: 0 });
     expect(config.store).toMatchObject({ kind: 'level', cacheBytes: 0 });
   });
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../../src/config/load.ts';
+import type { ConfigInput } from '../../../src/config/schema.ts';
 import { importMosquitto } from '../../../src/import/mosquitto/import.ts';
 import { sluice } from '../../support/fake-io.ts';
 
@@ -30,6 +31,9 @@ function imported(...lines: readonly string[]) {
   return { ...result, said };
 }
 
+const whereFrom = (input: NonNullable<ConfigInput['listeners']>[number]) =>
+  input.kind === 'unix' ? [input.kind, input.socket] : [input.kind, input.host, input.port];
+
 describe('listeners', () => {
   test('a configuration that names none is for this machine, and for anonymous clients', () => {
     const { config } = imported('max_queued_messages 5');
@@ -46,7 +50,7 @@ describe('listeners', () => {
       ...['listener 1884', 'socket_domain ipv4', 'listener 1885', 'bind_interface eth0'],
     );
 
-    expect(config.listeners!.map(({ kind, host, port }) => [kind, host, port])).toEqual([
+    expect(config.listeners!.map(whereFrom)).toEqual([
       ['tcp', '192.0.2.1', 1883],
       ['tls', '::', 8883],
       ['ws', '::', 9001],
@@ -56,15 +60,31 @@ describe('listeners', () => {
     ]);
   });
 
+  test('on a Unix-domain socket are for this machine, with limits and users of their own', () => {
+    const { config, said, notes } = imported(
+      ...['per_listener_settings true', 'listener 0 run/mqtt.sock', 'allow_anonymous true', 'max_qos 1'],
+      ...['max_connections 7', 'acl_file acl', 'listener 1883 127.0.0.1', 'password_file passwords'],
+    );
+
+    expect(config.listeners).toMatchObject([
+      { kind: 'unix', socket: join(folder, 'run/mqtt.sock'), maximumQoS: 1, connections: 7, allowAnonymous: true },
+      { kind: 'tcp', port: 1883 },
+    ]);
+    expect(config.listeners![0]).toHaveProperty('aclFile', join(folder, 'acl'));
+    expect(said.listener).toMatch(/^same/);
+    expect(notes.join()).toContain('Only this machine can connect');
+  });
+
   test('a machine without IPv6 listens on all its IPv4 addresses', () => {
     const file = fileWith('mosquitto.conf', 'listener 1883\nallow_anonymous true\n');
     const { config } = importMosquitto(file, { ...machine, hasIPv6: false });
 
-    expect(config.listeners![0]!.host).toBe('0.0.0.0');
+    expect(config.listeners![0]).toMatchObject({ host: '0.0.0.0' });
   });
 
   test('lines before the first listener open port 1883 too, if they are more than what is usual', () => {
-    const ports = (...lines: string[]) => imported(...lines, 'listener 1884').config.listeners!.map(({ port }) => port);
+    const ports = (...lines: string[]) =>
+      imported(...lines, 'listener 1884').config.listeners!.map((each) => whereFrom(each)[2]);
 
     expect(ports('max_connections 10')).toEqual([1883, 1884]);
     expect(ports('port 1885')).toEqual([1885, 1884]);
@@ -88,10 +108,10 @@ describe('listeners', () => {
       ...['allow_anonymous true', 'listener 1883 127.0.0.1'],
       ...['listener 8884', 'psk_hint hint', 'psk_file keys'],
       ...['listener 1884', 'mount_point site/'],
-      ...['listener 0 /run/mqtt.sock'],
+      ...['listener 0 /run/mqtt.sock', 'protocol websockets'],
     );
 
-    expect(config.listeners!.map(({ port }) => port)).toEqual([1883]);
+    expect(config.listeners).toMatchObject([{ port: 1883 }]);
     expect(notes.filter((note) => note.includes('left out'))).toHaveLength(3);
     const kinds = entries.filter(({ name }) => name === 'listener').map(({ verdict }) => verdict.kind);
     expect(kinds).toEqual(['same', 'missing', 'missing', 'missing']);

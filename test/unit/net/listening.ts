@@ -1,6 +1,9 @@
 /**
  * Listeners of every kind for tests, and a receiver that keeps what happened to one stream.
  */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'vitest';
 import { eventLoop } from '../../../src/base/scheduler.ts';
 import type { Audit, AuditEvent } from '../../../src/contracts/audit.ts';
@@ -9,14 +12,17 @@ import type { Accept, ByteReceiver, ByteStream, Listener } from '../../../src/co
 import { listen } from '../../../src/net/listen.ts';
 import type { ListenerOptions, TlsOptions, WssOptions } from '../../../src/net/options.ts';
 
+/** Of listeners with an address and a port. */
 export const kinds = ['tcp', 'tls', 'ws', 'wss'] as const;
-export type Kind = (typeof kinds)[number];
+export type Kind = (typeof kinds)[number] | 'unix';
 
 type Others = Partial<Omit<WssOptions, 'kind' | 'tls'>>;
 
 export function optionsOf(kind: Kind, tls: TlsOptions, others: Others = {}): ListenerOptions {
   const { port = 0, handshakeTimeoutSeconds = 10, proxyProtocol, trustedProxies } = others;
   const address = { host: '127.0.0.1', port, handshakeTimeoutSeconds, proxyProtocol, trustedProxies };
+  if (kind === 'unix')
+    return { kind, socket: join(mkdtempSync(join(tmpdir(), 'sluice-socket-')), 'mqtt.sock'), mode: '600' };
   if (kind === 'tcp') return { kind, ...address };
   if (kind === 'tls') return { kind, ...address, tls };
   const webSocket = {

@@ -58,17 +58,20 @@ export class Peer {
     listener: Listener,
     { behind, tls = {}, headers = {}, localAddress }: PeerOptions = {},
   ): Promise<Peer> {
-    const { kind, port, url } = listener;
-    const raw = connect({
-      port,
-      host: '127.0.0.1',
-      noDelay: true,
-      ...(localAddress === undefined ? {} : { localAddress }),
-    });
+    const { kind, host, port, url } = listener;
+    const raw =
+      kind === 'unix'
+        ? connect(host)
+        : connect({
+            port,
+            host: '127.0.0.1',
+            noDelay: true,
+            ...(localAddress === undefined ? {} : { localAddress }),
+          });
     raw.on('error', () => {});
     const below = behind === undefined ? raw : cutWrites(raw, behind);
     const trusting = { socket: below, rejectUnauthorized: false, ...tls };
-    if (kind === 'tcp') {
+    if (kind === 'tcp' || kind === 'unix') {
       await once(raw, 'connect');
       return new Peer(raw, below);
     }
@@ -94,9 +97,10 @@ export class Peer {
     return Buffer.concat(this.#chunks);
   }
 
-  /** RST instead of FIN. */
+  /** RST instead of FIN; a Unix-domain socket has none, and only closes. */
   reset(): void {
-    this.raw.resetAndDestroy();
+    if (this.raw.remoteAddress === undefined) this.raw.destroy();
+    else this.raw.resetAndDestroy();
   }
 }
 

@@ -1,42 +1,74 @@
 /** `sluice import`: makes a configuration out of that of another broker, and says of each line what became of it. */
 import { open, rm } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { readConfig } from '../config/load.ts';
 import { yamlOf } from '../config/write.ts';
 import { type Imported, importMosquitto } from '../import/mosquitto/import.ts';
+import { importData } from './import-data.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
 
-const help = `sluice import mosquitto FILE [--out FILE]
+const help = `sluice import mosquitto [FILE] [--out FILE] [--data FILE [--to DIR]]
 
   FILE               a mosquitto.conf; the files that it names are read as well
   --out FILE         where to write the configuration (sluice.yaml); a file that is there stays as it is
+  --data FILE        mosquitto.db of a Mosquitto that is stopped: sessions, queues and retained messages
+  --to DIR           a data directory for them, which is empty or not there yet (store.directory, ./data)
 
 Tells of each line whether it is the same here, different, or cannot be had, and what else is to know.
 Run it where Mosquitto runs: it looks at password files, ACL files and certificates.
 `;
 
 export async function importConfig(argv: readonly string[], io: Io): Promise<void> {
-  const { values, positionals } = readOptions('import', argv, { out: { type: 'string' }, help: { type: 'boolean' } });
+  const { values, positionals } = readOptions('import', argv, {
+    out: { type: 'string' },
+    data: { type: 'string' },
+    to: { type: 'string' },
+    help: { type: 'boolean' },
+  });
   if (values.help) return void io.stdout.write(help);
   const [from, file, ...rest] = positionals;
-  if (from !== 'mosquitto' || file === undefined || rest.length > 0) {
-    throw new CommandError('Use: sluice import mosquitto FILE [--out FILE]; see sluice import --help', 2);
+  const { data, to } = values;
+  if (from !== 'mosquitto' || (file ?? data) === undefined || rest.length > 0) {
+    const use = 'sluice import mosquitto FILE [--out FILE], sluice import mosquitto --data FILE [--to DIR], or both';
+    throw new CommandError(`Use: ${use}; see sluice import --help`, 2);
   }
+  if (to !== undefined && data === undefined) throw new CommandError('--to is for --data FILE: give both', 2);
+  if (data !== undefined) io.keepFilesPrivate();
+  if (file === undefined) return void io.stdout.write(await importData(data!, to ?? usualDirectory));
   const out = values.out ?? 'sluice.yaml';
   const imported = importMosquitto(file);
-  await writeAll(out, `${heading(file)}${yamlOf(imported.config)}`, imported);
+  const written = await writeAll(out, `${heading(file)}${yamlOf(imported.config)}`, imported);
   io.stdout.write(report(imported));
+  if (data !== undefined) {
+    const moved = importData(data, to ?? directoryOf(imported, out));
+    const text = await moved.catch(async (error: unknown) => {
+      await Promise.all(written.map((path) => rm(path)));
+      throw error;
+    });
+    io.stdout.write(`\n${text}`);
+  } else if (imported.database !== null) {
+    const how = `sluice import mosquitto --data ${imported.database} --to ${relative('', directoryOf(imported, out))}`;
+    io.stdout.write(`\nSessions, queues and retained messages come over once Mosquitto is stopped, by\n  ${how}\n`);
+  }
   assertValid(out);
   io.stdout.write(`\n${out} is written. Then:\n`);
   io.stdout.write(`  sluice config check ${out}\n  sluice start --config ${out}\n`);
+}
+
+const usualDirectory = './data';
+
+/** Of the configuration that was made; a path in it is meant from its folder. */
+function directoryOf({ config: { store } }: Imported, out: string): string {
+  const named = store !== undefined && store.kind !== 'memory' ? store.directory : undefined;
+  return resolve(dirname(out), named ?? usualDirectory);
 }
 
 const heading = (file: string) =>
   `# Made of ${file} by sluice import. docs/guides/from-mosquitto.md has what differs, docs/reference/settings.md every setting.\n`;
 
 /** All or nothing: a configuration without its passwords would let in others than meant. */
-async function writeAll(out: string, text: string, { files }: Imported): Promise<void> {
+async function writeAll(out: string, text: string, { files }: Imported): Promise<string[]> {
   const written: string[] = [];
   try {
     for (const { name, text: content } of files) {
@@ -45,6 +77,7 @@ async function writeAll(out: string, text: string, { files }: Imported): Promise
       written.push(path);
     }
     await writeNew(out, text, 0o640);
+    return [...written, out];
   } catch (error) {
     await Promise.all(written.map((path) => rm(path)));
     throw error;

@@ -74,7 +74,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'base',
   ],
   // Loaded by one command only.
-  import: ['config', 'contracts', 'protocol', 'base'],
+  import: ['config', 'codec', 'contracts', 'protocol', 'base'],
   'broker-calls.ts': ['admin', 'contracts'],
   // Loaded by one command only.
   doctor: [

@@ -120,7 +120,6 @@ function storeOf(
     );
     return { kind: 'memory' };
   }
-  findings.note('Sessions, queues and retained messages of mosquitto.db are not taken over: clients subscribe again');
   const location = broker.path('persistence_location');
   return { kind: 'level', directory: location === null ? './data' : join(location, 'sluice') };
 }

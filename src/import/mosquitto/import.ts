@@ -6,6 +6,7 @@
  */
 import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
 import type { ConfigInput } from '../../config/schema.ts';
 import { giveAccess } from './access.ts';
 import { bridgesOf } from './bridges.ts';
@@ -13,7 +14,7 @@ import { brokerSettings } from './broker.ts';
 import { type ExtraFile, Findings } from './findings.ts';
 import { type Entry, readEntries } from './lines.ts';
 import { isForThisMachine, listenerWideSettings, type Machine, openListeners } from './listeners.ts';
-import { modelOf } from './model.ts';
+import { type Model, modelOf } from './model.ts';
 
 export interface Imported {
   readonly config: ConfigInput;
@@ -21,6 +22,8 @@ export interface Imported {
   readonly files: readonly ExtraFile[];
   readonly entries: readonly Entry[];
   readonly notes: readonly string[];
+  /** Where Mosquitto keeps sessions and retained messages; null: nowhere. */
+  readonly database: string | null;
 }
 
 export const thisMachine: Machine = {
@@ -51,7 +54,15 @@ export function importMosquitto(file: string, machine: Machine = thisMachine): I
   }
   const own = new Set(findings.files.map(({ name }) => name));
   for (const name of missingFiles(config, own)) findings.note(`${name} is not on this machine: copy it`);
-  return { config, files: findings.files, entries, notes: findings.notes };
+  return { config, files: findings.files, entries, notes: findings.notes, database: databaseOf(model) };
+}
+
+function databaseOf({ broker }: Model): string | null {
+  if (!broker.isTrue('persistence')) return null;
+  return join(
+    broker.path('persistence_location') ?? '/var/lib/mosquitto',
+    broker.text('persistence_file') ?? 'mosquitto.db',
+  );
 }
 
 const isFileKey = (key: string) => key === 'file' || key.endsWith('File');

@@ -56,8 +56,12 @@ const broker: Readonly<Record<string, Verdict>> = {
   packet_buffer_size: notNeeded('buffers grow as they must'),
   per_listener_settings: same('`authentication`, `allowAnonymous` and `aclFile` of each listener'),
   persistence: same('`store.kind`: `level` on disk, or `memory`'),
-  persistence_file: missing('the store is a directory: `store.directory`'),
-  persistence_location: different('`store.directory`, a folder of its own below; data of `mosquitto.db` stays behind'),
+  persistence_file: different(
+    'the store is a directory, `store.directory`; `--data` of the importer reads the file into it',
+  ),
+  persistence_location: different(
+    '`store.directory`, a folder of its own below; `--data` of the importer moves `mosquitto.db` there',
+  ),
   persistent_client_expiration: same('`sessionExpiryMaximumSeconds`'),
   pid_file: missing('a service manager knows the process; `sluice start` prints its number'),
   queue_qos0_messages: same('`queueQoS0`'),

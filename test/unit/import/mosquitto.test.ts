@@ -414,8 +414,16 @@ describe('the command', () => {
   });
 
   test.each([
-    [['import'], 2, 'Use: sluice import mosquitto FILE [--out FILE]; see sluice import --help'],
-    [['import', 'hivemq', 'x'], 2, 'Use: sluice import mosquitto FILE [--out FILE]; see sluice import --help'],
+    [
+      ['import'],
+      2,
+      'Use: sluice import mosquitto FILE [--out FILE], sluice import mosquitto --data FILE [--to DIR], or both; see sluice import --help',
+    ],
+    [
+      ['import', 'hivemq', 'x'],
+      2,
+      'Use: sluice import mosquitto FILE [--out FILE], sluice import mosquitto --data FILE [--to DIR], or both; see sluice import --help',
+    ],
     [['import', 'mosquitto', '/none.conf'], 1, 'Cannot read /none.conf: there is no such file'],
   ])('called as %s it says what to do', async (argv, code, message) => {
     expect(await sluice(...argv)).toEqual({ code, out: '', err: `${message}\n` });

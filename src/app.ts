@@ -63,7 +63,7 @@ import { partsOf, type Use } from './pipeline/used.ts';
 import { pipelineHandlers } from './pipeline-commands.ts';
 import { configure, openDecoding, RunningPipelineTrials } from './pipelines.ts';
 import { Reloads } from './reload.ts';
-import { rulesOf } from './rules.ts';
+import { openHttpRules, rulesOf, withHttpRules } from './rules.ts';
 import { StatusPage } from './status.ts';
 import { LevelStore } from './store/level/level-store.ts';
 import { MemoryStore } from './store/memory.ts';
@@ -320,7 +320,9 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
   const audit = await openAudit(config, log);
   stop.add((deadline) => audit !== null && deadline.allows(audit.close()));
   useSteps(pipelines, options);
-  const given = options.hooks ?? {};
+  const httpRules = await openHttpRules(config, options, logs.auth);
+  stop.add(() => httpRules?.close());
+  const given = httpRules === null ? (options.hooks ?? {}) : withHttpRules(options.hooks ?? {}, httpRules);
   const settings = withinOpenFiles(config);
   const broker = new Broker({
     ...{ store, log, sessionLog: logs.session, audit, pipeline: pipelines },

@@ -7,7 +7,7 @@ import { jsonSchema } from '../config/json-schema.ts';
 import { readConfig } from '../config/load.ts';
 import { silentLog } from '../contracts/log.ts';
 import { failedTests, openDecoding, testBench } from '../pipelines.ts';
-import { rulesOf } from '../rules.ts';
+import { openHttpRules, rulesOf } from '../rules.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
 
@@ -38,6 +38,7 @@ export async function config(argv: readonly string[], io: Io): Promise<void> {
   await checkCertificates(read);
   await checkSpans(read);
   const problems = await checkAuthentication(read, io.environment); // whether its files and secrets are there
+  (await openHttpRules(read.config, { where: read.where, environment: io.environment }, silentLog))?.close();
   for (const problem of problems) io.stdout.write(`${problem}\n`);
   for (const [index, listener] of read.config.listeners.entries()) {
     if (!('path' in listener) || listener.path === undefined) continue;

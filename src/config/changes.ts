@@ -15,7 +15,7 @@ export interface ConfigChange {
 }
 
 /** What a reload replaces. */
-const reloaded = /^(pipelines|tests|authorization|bridges|listeners\.\d+\.aclFile)(\.|$)/;
+const reloaded = /^(pipelines|tests|authorization(?!\.http)|bridges|listeners\.\d+\.aclFile)(\.|$)/;
 const reloadedWithAuthentication =
   /^(authentication|allowAnonymous|authenticationLimits\.cache\w+|listeners\.\d+\.(authentication|allowAnonymous|anyUsername))(\.|$)/;
 
@@ -64,7 +64,10 @@ const isMap = (value: unknown): value is Record<string, unknown> =>
 
 /** What is in force once `next` was reloaded. */
 export function afterReload(running: Config, next: Config): Config {
-  const { pipelines, tests, authorization, bridges } = next;
+  const { pipelines, tests, bridges } = next;
+  const { http: _, ...rules } = next.authorization;
+  const { http } = running.authorization;
+  const authorization = { ...rules, ...(http === undefined ? {} : { http }) };
   const anew = (listener: Config['listeners'][number]) =>
     next.listeners.find((each) => isSameAddress(each, listener)) ?? listener;
   const withRules = running.listeners.map((listener) => ({ ...listener, aclFile: anew(listener).aclFile }));

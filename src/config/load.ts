@@ -128,7 +128,11 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     return bridge.tls === undefined ? own : { ...own, tls: withAbsoluteNames(bridge.tls, folder) };
   });
   const { store } = config;
-  const authorization = withAbsoluteNames(config.authorization, folder);
+  const { http } = config.authorization;
+  const authorization = {
+    ...withAbsoluteNames(config.authorization, folder),
+    ...(http === undefined ? {} : { http: withAbsoluteNames(http, folder) }),
+  };
   const audit = withAbsoluteNames(config.audit, folder);
   const log = withAbsoluteNames(config.log, folder);
   const absolute = {

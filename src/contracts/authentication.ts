@@ -4,17 +4,9 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
+import { checkService, goAuthSettings, httpService, isSecure, timeoutMs, url, variable } from './http-service.ts';
 import type { ListenerAddress } from './listener-url.ts';
-import { milliseconds, seconds, text, whole } from './values.ts';
-
-const timeoutMs = milliseconds(1, 60_000).default(3_000);
-
-/** Names beginning with SLUICE_ set settings themselves. */
-const variable = text.refine((name) => !name.startsWith('SLUICE_'), 'a name that does not begin with SLUICE_');
-const url = z
-  .url({ protocol: /^https?$/, error: 'a URL, with https:// or http://' })
-  .refine((text) => !/^[^/]*\/\/[^/?#]*@/.test(text), 'a URL without a name and a password; secrets come from a file');
-const isSecure = (text: string | undefined) => text === undefined || text.startsWith('https:');
+import { seconds, text, whole } from './values.ts';
 
 const passwordFile = z.strictObject({
   kind: z.literal('password-file'),
@@ -79,35 +71,22 @@ const certificate = z.strictObject({
 const http = z
   .strictObject({
     kind: z.literal('http'),
-    url: url.describe('the service that is asked. Required'),
-    caFile: text.optional().describe('authorities of its certificate; without it the public ones'),
-    timeoutMs: timeoutMs.describe('of a call'),
-    callsAtOnce: whole(1, 1_000).default(32).describe('calls at one time'),
+    ...httpService,
+    form: z
+      .enum(['sluice', 'emqx', 'mosquitto-go-auth'])
+      .default('sluice')
+      .describe(
+        'what is sent, and how answers are read: [its own way](../guides/authentication.md), or that of another',
+      ),
+    ...goAuthSettings,
     callsWaiting: whole(1, 1_000_000).default(1_000).describe('clients that wait for a call; beyond, they get 0x89'),
     cacheSeconds: seconds(0, 86_400)
       .default(60)
       .describe('how long an answer that lets in is remembered; 0: not at all'),
     refusalCacheSeconds: seconds(0, 86_400).default(5).describe('the same for one that does not'),
-    cacheEntries: whole(1, 10_000_000).default(10_000).describe('answers that are remembered'),
     asksForAnonymous: z.boolean().default(false).describe('whether it is also asked about clients that show nothing'),
-    secretHeader: z
-      .string()
-      .regex(/^[\w!#$%&'*+.^`|~-]+$/, 'the name of a header')
-      .default('authorization')
-      .describe('the header that it is sent in'),
-    secretFile: text
-      .optional()
-      .describe('a file with the value of `secretHeader`, which shows the service who is asking'),
-    secretEnv: variable.optional().describe('or the name of an environment variable with it'),
   })
-  .refine(
-    ({ secretFile, secretEnv }) => secretFile === undefined || secretEnv === undefined,
-    'one of secretFile and secretEnv',
-  )
-  .refine(({ caFile, url }) => caFile === undefined || isSecure(url), {
-    path: ['caFile'],
-    error: 'it only beside a url with https://, whose server is to be trusted by it',
-  });
+  .superRefine(checkService);
 
 const scram = z.strictObject({
   kind: z.literal('scram-sha-256'),

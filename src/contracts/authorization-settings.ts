@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { parseFilter } from '../protocol/topic.ts';
+import { httpRules } from './http-service.ts';
 import { network, networkText, qos, text } from './values.ts';
 
 const placeholder = /\$\{(username|clientId|attributes\.[^${}/+#]+)\}/g;
@@ -83,6 +84,7 @@ export const authorization = z.strictObject({
     .enum(['allow', 'deny'])
     .default('deny')
     .describe('what nothing matches, as soon as there are rules or an ACL file'),
+  http: httpRules.optional().describe('a service that is asked about what the rules allow'),
 });
 
 export type AuthorizationSettings = DeepReadonly<z.output<typeof authorization>>;

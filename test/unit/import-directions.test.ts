@@ -27,7 +27,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   // Its only way to the rest is the HTTP API.
   dashboard: [],
   bridge: ['broker', 'core', 'codec', 'contracts', 'protocol', 'base'],
-  'rules.ts': ['config', 'auth', 'contracts'],
+  'rules.ts': ['config', 'auth', 'contracts', 'protocol'],
   'pipelines.ts': ['rules.ts', 'config', 'store', 'pipeline', 'contracts', 'protocol', 'base'],
   'authentication.ts': ['config', 'auth', 'contracts'],
   'bridging.ts': ['bridge', 'broker', 'config', 'net', 'contracts'],

@@ -17,11 +17,18 @@ import {
   unavailable,
   wrongCredentials,
 } from './mechanism.ts';
-import { RemoteServer } from './remote-server.ts';
-import { type Held, openSecret, withoutLineEnd } from './secret.ts';
+import type { Answer } from './remote-server.ts';
+import { ServiceClient } from './service-client.ts';
+import {
+  emqxVerdict,
+  fieldsOf,
+  goAuthQuestion,
+  goAuthVerdict,
+  jsonQuestion,
+  type Question,
+  type Verdict,
+} from './service-forms.ts';
 import { WorkQueue } from './work-queue.ts';
-
-const answerBytesMax = 65_536;
 
 interface Decision {
   readonly answer: AuthenticationAnswer | null;
@@ -32,22 +39,15 @@ export class HttpMechanism implements Mechanism {
   readonly kind = 'http';
   readonly #settings: HttpSettings;
   readonly #context: MechanismContext;
-  readonly #server: RemoteServer;
-  readonly #secret: Held<string> | null;
+  readonly #service: ServiceClient;
   readonly #cache: CredentialCache<AuthenticationAnswer | null>;
   readonly #queue: WorkQueue;
   readonly #failureLog: FailureLog;
 
-  private constructor(
-    settings: HttpSettings,
-    context: MechanismContext,
-    server: RemoteServer,
-    secret: Held<string> | null,
-  ) {
+  private constructor(settings: HttpSettings, context: MechanismContext, service: ServiceClient) {
     this.#settings = settings;
     this.#context = context;
-    this.#server = server;
-    this.#secret = secret;
+    this.#service = service;
     this.#failureLog = createFailureLog(context);
     const { now } = context;
     this.#cache = new CredentialCache({ entriesMax: settings.cacheEntries, isRenewed: false, now });
@@ -56,16 +56,7 @@ export class HttpMechanism implements Mechanism {
   }
 
   static async open(settings: HttpSettings, context: MechanismContext): Promise<HttpMechanism> {
-    const { url, caFile, timeoutMs, secretFile: file, secretEnv: variable } = settings;
-    const server = await RemoteServer.open({ url, caFile, timeoutMs, bytesMax: answerBytesMax, log: context.log });
-    try {
-      const hasSecret = file !== undefined || variable !== undefined;
-      const secret = hasSecret ? await openSecret('secret', { file, variable }, headerValue, context) : null;
-      return new HttpMechanism(settings, context, server, secret);
-    } catch (error) {
-      server.close();
-      throw error;
-    }
+    return new HttpMechanism(settings, context, await ServiceClient.open(settings.url, settings, context));
   }
 
   async authenticate(request: AuthenticationRequest): Promise<AuthenticationAnswer | null> {
@@ -74,76 +65,77 @@ export class HttpMechanism implements Mechanism {
     const isAnonymous = client.username === null && password === null && certificate === null;
     if (isAnonymous && !this.#settings.asksForAnonymous) return null;
     const address = client.remoteAddress.replace(/:\d+$/, '');
-    const { clientId, username, protocolVersion, transport, listener } = client;
+    const { clientId, username, protocolVersion, listener } = client;
     const fingerprint = certificate?.fingerprint ?? null;
     const asked = [clientId, username, password, address, listener, fingerprint, String(protocolVersion)];
     return this.#cache.get(asked, async () => {
-      const { answer, keepMs } = await this.#queue.run(() =>
-        this.#ask({
-          clientId,
-          username,
-          ...passwordFields(password),
-          address,
-          listener,
-          transport,
-          protocolVersion,
-          certificate,
-        }),
-      );
+      const question = this.#question(request, address);
+      const { answer, keepMs } = await this.#queue.run(() => this.#ask(question));
       return { value: answer, keepMs };
     });
   }
 
   close(): void {
-    this.#server.close();
-    this.#secret?.close();
+    this.#service.close();
   }
 
-  async #ask(question: object): Promise<Decision> {
-    const { secretHeader } = this.#settings;
-    const headers: Record<string, string> = { 'content-type': 'application/json', accept: 'application/json' };
+  #question({ client, password, certificate }: AuthenticationRequest, address: string): Question {
+    const { clientId, username, protocolVersion, transport, listener } = client;
+    const { form } = this.#settings;
+    if (form === 'sluice') {
+      const who = { clientId, username, ...passwordFields(password), address, listener };
+      return jsonQuestion({ ...who, transport, protocolVersion, certificate });
+    }
+    const word = password?.toString() ?? '';
+    if (form === 'mosquitto-go-auth') {
+      return goAuthQuestion({ username: username ?? '', password: word, clientid: clientId }, this.#settings);
+    }
+    const { commonName = '' } = certificate ?? {};
+    const named = { cert_common_name: commonName, proto_name: 'MQTT' };
+    return jsonQuestion({ clientid: clientId, username, password: word, peerhost: address, ...named });
+  }
+
+  async #ask({ body, contentType }: Question): Promise<Decision> {
     try {
-      if (this.#secret !== null) {
-        if (this.#secret.content === null) throw new Error('its secret cannot be read');
-        headers[secretHeader] = this.#secret.content;
-      }
-      const body = JSON.stringify(question);
-      const result = await this.#server.call({ method: 'POST', headers, body });
-      return this.#decide(result.status, result.json);
+      return this.#decide(await this.#service.post(body, contentType));
     } catch (error) {
       this.#failureLog.error(
         'failed',
         {},
-        `authentication by ${this.#server.origin}: ${(error as Error).message}; nobody gets in by it`,
+        `authentication by ${this.#service.origin}: ${(error as Error).message}; nobody gets in by it`,
       );
       return { answer: unavailable, keepMs: 0 };
     }
   }
 
-  #decide(status: number, json: unknown): Decision {
-    const { cacheSeconds, refusalCacheSeconds } = this.#settings;
-    if (status === 401 || status === 403) return { answer: wrongCredentials, keepMs: refusalCacheSeconds * 1000 };
-    if (status !== 200) throw new Error(`it answered with status ${status}`);
-    const fields = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>;
-    switch (fields.result) {
+  #decide(response: Answer): Decision {
+    const { cacheSeconds, refusalCacheSeconds, form } = this.#settings;
+    switch (this.#verdictOf(response)) {
       case 'ignore':
         return { answer: null, keepMs: refusalCacheSeconds * 1000 };
       case 'deny':
         return { answer: wrongCredentials, keepMs: refusalCacheSeconds * 1000 };
       case 'allow': {
-        const answer = acceptance(fields);
+        const fields = fieldsOf(response.json);
+        const answer = form === 'sluice' ? acceptance(fields) : acceptanceAsEmqx(fields, form);
         const leftMs = (answer.expiresAt ?? Number.POSITIVE_INFINITY) - this.#context.now();
         if (leftMs <= 0) return { answer: wrongCredentials, keepMs: 0 };
         return { answer, keepMs: Math.min(cacheSeconds * 1000, leftMs) };
       }
-      default:
-        throw new Error('its answer is not JSON with a result of allow, deny or ignore');
     }
+  }
+
+  #verdictOf(response: Answer): Verdict {
+    const { form } = this.#settings;
+    if (form === 'mosquitto-go-auth') return goAuthVerdict(response, this.#settings);
+    // With its own form, a service says who the client is.
+    if (form === 'sluice' && response.status === 204) throw new Error('it answered with status 204');
+    return emqxVerdict(response);
   }
 }
 
 /** Throws if the service says what cannot be meant: it is better told than half obeyed. */
-function acceptance(fields: Record<string, unknown>) {
+function acceptance(fields: Readonly<Record<string, unknown>>) {
   const { username, groups, attributes, expiresAt } = withoutNulls(fields);
   if (username !== undefined && !isName(username)) throw new Error('the username of its answer is not a text');
   if (groups !== undefined && !(Array.isArray(groups) && groups.length <= namesMax && groups.every(isName))) {
@@ -161,6 +153,14 @@ function acceptance(fields: Record<string, unknown>) {
   };
 }
 
+/** Of what EMQX knows: whether the user may do everything, and attributes. The other form says no more than yes. */
+function acceptanceAsEmqx(fields: Readonly<Record<string, unknown>>, form: HttpSettings['form']) {
+  if (form === 'mosquitto-go-auth') return acceptance({});
+  const { is_superuser: isSuperuser, client_attrs: given, expire_at: expiresAt } = withoutNulls(fields);
+  const attributes = { ...(given as object | undefined), ...(isSuperuser === true ? { superuser: 'true' } : {}) };
+  return acceptance({ attributes, ...(expiresAt === undefined ? {} : { expiresAt }) });
+}
+
 function attributesOf(attributes: unknown): Record<string, string> {
   const entries = typeof attributes === 'object' && attributes !== null ? Object.entries(attributes) : null;
   if (entries === null || entries.length > namesMax || !entries.every(([, value]) => typeof value === 'string')) {
@@ -169,7 +169,7 @@ function attributesOf(attributes: unknown): Record<string, string> {
   return Object.fromEntries(entries.map(([name, value]) => [`http.${name}`, value as string]));
 }
 
-const withoutNulls = (fields: Record<string, unknown>): Record<string, unknown> =>
+const withoutNulls = (fields: Readonly<Record<string, unknown>>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 
 /** As text where it is one. */
@@ -177,11 +177,4 @@ function passwordFields(password: Buffer | null): object {
   if (password === null) return { password: null };
   const text = password.toString();
   return Buffer.from(text).equals(password) ? { password: text } : { passwordBase64: password.toString('base64') };
-}
-
-function headerValue(bytes: Buffer): string {
-  const value = withoutLineEnd(bytes).toString('latin1');
-  if (value === '' || /[^\x20-\x7e]/.test(value))
-    throw new Error('a secret for a header wants printable ASCII, in one line');
-  return value;
 }

@@ -28,6 +28,7 @@ export interface Call {
 
 export interface Answer {
   readonly status: number;
+  readonly text: string;
   /** Undefined if there is none, or none that is JSON. */
   readonly json: unknown;
 }
@@ -101,7 +102,8 @@ export class RemoteServer {
       if (!request.reusedSocket || (error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
       return this.#send(call, agent, signal);
     }
-    return { status: response.statusCode ?? 0, json: parse(await readText(response, this.#options.bytesMax)) };
+    const text = await readText(response, this.#options.bytesMax);
+    return { status: response.statusCode ?? 0, text, json: parse(text) };
   }
 
   #inWords(code: string): string | null {

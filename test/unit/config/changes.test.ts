@@ -34,6 +34,12 @@ test.each<[string, ConfigInput, ConfigInput, string[]]>([
     ['pipelines.0.name: "a" -> "b" (reload)'],
   ],
   [
+    'the service that is asked what clients may do, and a rule',
+    { authorization: { http: { url: 'http://a/', timeoutMs: 5 } } },
+    { authorization: { http: { url: 'http://a/', timeoutMs: 6 }, default: 'allow' } },
+    ['authorization.default: "deny" -> "allow" (reload)', 'authorization.http.timeoutMs: 5 -> 6 (restart)'],
+  ],
+  [
     'the first authentication',
     {},
     { authentication: [passwords] },

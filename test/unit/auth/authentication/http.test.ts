@@ -37,6 +37,29 @@ describe('what it asks and what it makes of the answer', () => {
     expect(JSON.parse(web.seen[1]!.body)).toMatchObject({ passwordBase64: '/w==' });
   });
 
+  test('a service of EMQX is asked in its form, and tells of superusers and attributes', async () => {
+    const web = await webServer();
+    web.answer = json({ result: 'allow', is_superuser: true, client_attrs: { site: 'north' } });
+    const http = await HttpMechanism.open(settings(web.url, { form: 'emqx' }), aContext());
+    const attributes = { 'http.site': 'north', 'http.superuser': 'true' };
+    expect(await http.authenticate(aRequest({ ...ada, clientId: 'me' }))).toEqual({ outcome: 'accept', attributes });
+    const who = { clientid: 'me', username: 'ada', password: 'pAssw0rd', peerhost: '127.0.0.1' };
+    expect(JSON.parse(web.seen[0]!.body)).toEqual({ ...who, cert_common_name: '', proto_name: 'MQTT' });
+  });
+
+  test('a service of mosquitto-go-auth is asked in its form, and answers by its status', async () => {
+    const web = await webServer();
+    web.answer = ({ body }, response) => {
+      response.statusCode = body.includes('pAssw0rd') ? 200 : 401;
+      response.end();
+    };
+    const form = { form: 'mosquitto-go-auth', paramsMode: 'form' } as const;
+    const http = await HttpMechanism.open(settings(web.url, form), aContext());
+    expect(await http.authenticate(aRequest({ ...ada, clientId: 'me' }))).toEqual({ outcome: 'accept' });
+    expect(web.seen[0]!.body).toBe('username=ada&password=pAssw0rd&clientid=me');
+    expect(await http.authenticate(aRequest({ username: 'ada', password: 'guess' }))).toEqual(wrong);
+  });
+
   test('it may give another name, groups, attributes and an end', async () => {
     const web = await webServer();
     const context = aContext();

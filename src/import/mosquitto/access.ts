@@ -8,6 +8,7 @@ import type { ConfigInput } from '../../config/schema.ts';
 import { listenerPattern } from '../../contracts/listener-url.ts';
 import { dynamicAccess, type RuleInput } from './dynamic-security.ts';
 import type { Findings } from './findings.ts';
+import { goAuthOf, type HttpRulesInput, isGoAuth, isReadOfGoAuth } from './go-auth.ts';
 import { addressOf, type OpenListener } from './listeners.ts';
 import type { AccessLines, Model, PluginLines } from './model.ts';
 
@@ -18,6 +19,8 @@ interface Access {
   readonly allowAnonymous: boolean;
   readonly aclFile: string | null;
   readonly rules: readonly RuleInput[];
+  /** A service that is asked what clients may do. */
+  readonly http: HttpRulesInput | null;
 }
 
 const certificate: MechanismInput = { kind: 'certificate', required: true, replacesUsername: true };
@@ -32,13 +35,14 @@ export function giveAccess(config: ConfigInput, open: readonly OpenListener[], m
   };
   if (model.isPerListener) givePerListener(config, open, model, accessOf);
   else {
-    const { authentication, allowAnonymous, aclFile, rules } = accessOf(model.access);
+    const { authentication, allowAnonymous, aclFile, rules, http } = accessOf(model.access);
     if (authentication.length > 0) config.authentication = authentication;
     config.allowAnonymous = allowAnonymous;
-    if (rules.length > 0 || aclFile !== null) {
+    if (rules.length > 0 || aclFile !== null || http !== null) {
       config.authorization = {
         ...(rules.length === 0 ? {} : { rules: [...rules] }),
         ...(aclFile === null ? {} : { aclFile }),
+        ...(http === null ? {} : { http }),
       };
     }
   }
@@ -119,6 +123,7 @@ function readAccess({ scope, plugins }: AccessLines, model: Model, findings: Fin
   const authentication: MechanismInput[] = [];
   const rules: RuleInput[] = [];
   let aclFile = scope.path('acl_file');
+  let http: HttpRulesInput | null = null;
   const passwordFile = scope.path('password_file');
   for (const plugin of plugins) {
     const option = pluginFile(plugin);
@@ -129,7 +134,8 @@ function readAccess({ scope, plugins }: AccessLines, model: Model, findings: Fin
     } else if (plugin.file.includes('mosquitto_acl_file') && option !== null) {
       plugin.first.same('`authorization.aclFile`: the file as it is');
       aclFile = option;
-    } else if (!/persist_sqlite|sparkplug_aware/.test(plugin.file))
+    } else if (isGoAuth(plugin)) http = addGoAuth(plugin, model.isPerListener, authentication, rules, findings);
+    else if (!/persist_sqlite|sparkplug_aware/.test(plugin.file))
       refuseInItsPlace(plugin, authentication, rules, findings);
   }
   if (passwordFile !== null) authentication.push({ kind: 'password-file', file: passwordFile });
@@ -137,7 +143,7 @@ function readAccess({ scope, plugins }: AccessLines, model: Model, findings: Fin
   if (scope.last('allow_zero_length_clientid')?.isTrue) {
     scope.last('allow_zero_length_clientid')!.same('an empty client identifier gets one from the broker');
   }
-  return { authentication, allowAnonymous: anonymous?.isTrue ?? model.isLocalOnly, aclFile, rules };
+  return { authentication, allowAnonymous: anonymous?.isTrue ?? model.isLocalOnly, aclFile, rules, http };
 }
 
 function pluginFile(plugin: PluginLines): string | null {
@@ -145,6 +151,36 @@ function pluginFile(plugin: PluginLines): string | null {
   const file = names.map((name) => plugin.optionPath(name)).find((each) => each !== null) ?? null;
   for (const entry of plugin.entries.slice(1)) if (file !== null) entry.same('read for it');
   return file;
+}
+
+/** Null: its service is not asked, and nobody gets in by it. */
+function addGoAuth(
+  plugin: PluginLines,
+  isPerListener: boolean,
+  authentication: MechanismInput[],
+  rules: RuleInput[],
+  findings: Findings,
+): HttpRulesInput | null {
+  const found = goAuthOf(plugin, isPerListener);
+  if (typeof found === 'string') {
+    refuseInItsPlace(plugin, authentication, rules, findings, found);
+    return null;
+  }
+  plugin.first.same('`authentication: [{ kind: http }]` and `authorization.http`: the service stays as it is');
+  for (const entry of plugin.entries.slice(1)) {
+    if (isReadOfGoAuth(entry.name)) entry.same('read for it');
+    else entry.different('without effect, since the service is asked without the plugin');
+  }
+  findings.note(
+    'mosquitto-go-auth asks for each message that is given out whether its receiver may read it; here, who may not read all of a filter may not subscribe to it',
+  );
+  if (found.rules.url.startsWith('https:')) {
+    findings.note(
+      `The certificate of ${new URL(found.rules.url).host} is checked: say \`caFile\` if no public authority vouches for it`,
+    );
+  }
+  authentication.push(found.mechanism);
+  return found.rules;
 }
 
 function addDynamicSecurity(

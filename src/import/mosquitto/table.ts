@@ -89,7 +89,9 @@ const access: Readonly<Record<string, Verdict>> = {
 };
 
 const plugin: Readonly<Record<string, Verdict>> = {
-  auth_plugin: missing(pluginInstead),
+  auth_plugin: missing(
+    `${pluginInstead}. The HTTP backend of mosquitto-go-auth becomes \`kind: http\` and \`authorization.http\``,
+  ),
   auth_plugin_deny_special_chars: missing(pluginInstead),
   'auth_opt_*': missing(pluginInstead),
   global_plugin: missing(pluginInstead),

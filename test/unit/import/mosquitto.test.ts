@@ -188,6 +188,42 @@ describe('who may connect', () => {
     expect(said.auth_plugin).toMatch(/^missing/);
   });
 
+  test('the service of mosquitto-go-auth is asked as before', () => {
+    const { config, said, notes } = imported(
+      ...['listener 1883', 'auth_plugin /usr/lib/go-auth.so', 'auth_opt_backends http', 'auth_opt_http_host ::1'],
+      ...['auth_opt_http_port 8080', 'auth_opt_http_getuser_uri /auth?key=1', 'auth_opt_http_superuser_uri /super'],
+      ...['auth_opt_http_aclcheck_uri acl', 'auth_opt_http_params_mode form', 'auth_opt_http_with_tls true'],
+      ...['auth_opt_cache true', 'auth_opt_acl_cache_seconds 10', 'auth_opt_log_level debug'],
+    );
+
+    const form = { form: 'mosquitto-go-auth', paramsMode: 'form', responseMode: 'status', timeoutMs: 5_000 };
+    expect(config.authentication).toEqual([{ kind: 'http', url: 'https://[::1]:8080/auth?key=1', ...form }]);
+    expect(config.authorization).toEqual({
+      http: {
+        ...{ url: 'https://[::1]:8080/acl', superuserUrl: 'https://[::1]:8080/super', ...form },
+        ...{ cacheSeconds: 10, refusalCacheSeconds: 10 },
+      },
+    });
+    expect([said.auth_plugin, said.auth_opt_http_port, said.auth_opt_log_level]).toEqual([
+      expect.stringMatching(/^same/),
+      expect.stringMatching(/^same/),
+      expect.stringMatching(/^different/),
+    ]);
+    expect(notes.join()).toContain('The certificate of [::1]:8080 is checked');
+  });
+
+  test.each([
+    ['another backend', ['auth_opt_backends http, files'], /its backends \(http, files\)/],
+    ['another method', ['auth_opt_backends http', 'auth_opt_http_method GET'], /asked by GET/],
+    ['one listener only', ['per_listener_settings true', 'auth_opt_backends http'], /for all listeners only/],
+    ['no address', ['auth_opt_backends http'], /is missing/],
+  ])('that with %s lets in nobody', (_, lines, why) => {
+    const { config, said } = imported('listener 1883', 'auth_plugin /usr/lib/go-auth.so', ...lines);
+
+    expect(said.auth_plugin).toMatch(why);
+    expect(config.authorization).toMatchObject({ rules: [{ deny: 'all' }] });
+  });
+
   test('password and ACL files are used as they are, named from the folder of the configuration', () => {
     const { config, notes } = imported('listener 1883', 'password_file pw', 'acl_file acl');
 

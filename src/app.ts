@@ -62,6 +62,7 @@ import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
 import { pipelineHandlers } from './pipeline-commands.ts';
 import { configure, openDecoding, RunningPipelineTrials } from './pipelines.ts';
+import { ProgramConnections } from './program-connections.ts';
 import { Reloads } from './reload.ts';
 import { openHttpRules, rulesOf, withHttpRules } from './rules.ts';
 import { StatusPage } from './status.ts';
@@ -90,6 +91,8 @@ export interface App {
   readonly commands: Commands;
   /** What was bound, in the order of the configuration. */
   readonly listeners: readonly Listener[];
+  /** For connections that the program brings itself. */
+  readonly connections: ProgramConnections;
   /** Where the HTTP API is. */
   readonly adminListeners: readonly ApiListener[];
   /**
@@ -212,6 +215,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   await openSocket(api, config, options, logs.api);
   await openAdminListeners(api, config, options, logs.api, adminListeners);
   await openListeners(parts, options, listeners);
+  const connections = openProgramConnections(parts, options, stop);
   isOpen = true;
   tellStart({ config, ...options, listeners, adminListeners }, log);
   await bridges.start(config.bridges);
@@ -221,6 +225,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
     pipelines,
     bridges,
     listeners,
+    connections,
     adminListeners,
     reload,
     hangUp,
@@ -390,6 +395,20 @@ async function openListeners(
     listeners.push(listener);
     log.info({ url: listener.url }, 'listening');
   }
+}
+
+function openProgramConnections(
+  { broker, authentication, config, logs, audit }: Parts,
+  { hooks }: AppOptions,
+  stop: Stop,
+): ProgramConnections {
+  const connections = new ProgramConnections({
+    ...{ broker, audit, log: logs.listener, allowsAnybody: config.allowAnonymous },
+    attachTo: (url) => authentication?.attach(url, null),
+    isOpen: () => authentication === null && hooks?.authenticate === undefined,
+  });
+  stop.add(() => connections.close());
+  return connections;
 }
 
 /** What is put together for a broker that runs. */

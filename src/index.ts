@@ -3,6 +3,7 @@
  *
  * See `createBroker`; docs/guides/library.md has an example.
  */
+import type { Duplex } from 'node:stream';
 import { type EventListeners, startApp } from './app.ts';
 import type { Statistics } from './base/metrics.ts';
 import type { MessageFields } from './broker/create-message.ts';
@@ -22,6 +23,7 @@ import type { Log } from './contracts/log.ts';
 import type { TraceEventView } from './contracts/traces.ts';
 import type { Listener } from './contracts/transport.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
+import type { Attachment, AttachOptions, HandleOptions, OwnHttpServer } from './program-connections.ts';
 
 export type { EventListeners } from './app.ts';
 export type { Distribution, Labels, Sample, Statistic, Statistics } from './base/metrics.ts';
@@ -50,6 +52,7 @@ export type {
 } from './contracts/views.ts';
 export type { ScriptAnswer, ScriptMessage } from './pipeline/script/message.ts';
 export type { Use } from './pipeline/used.ts';
+export type { Attachment, AttachOptions, HandleOptions, OwnHttpServer } from './program-connections.ts';
 export { ReasonCode } from './protocol/reason-codes.ts';
 
 const hookNames = ['authenticate', 'authorizePublish', 'authorizeSubscribe', 'onPublish'];
@@ -103,6 +106,18 @@ export interface SluiceBroker extends Omit<BrokerCalls, 'listeners'> {
    * with an Error if a client of this `clientId` is open, if there is no memory for it, or if the broker is closed.
    */
   client(options: ClientOptions): Promise<InProcessClient>;
+  /**
+   * Takes a connection that the program brings: a socket of its own server, or any other Duplex of bytes. From now on
+   * the broker reads, writes and closes it. Throws a TypeError if it is no such stream or has ended. `config.listeners`
+   * may be empty.
+   */
+  handle(duplex: Duplex, options?: HandleOptions): void;
+  /**
+   * Takes the WebSockets of one path on a server of the program's, from now on until the attachment or the broker is
+   * closed. Requests and WebSockets of other paths are the program's. Throws a ConfigError or TypeError if an option is
+   * not known or not valid.
+   */
+  attach(server: OwnHttpServer, options?: AttachOptions): Attachment;
   /**
    * Adds a step for messages to the topics of `filter`, behind the configured pipelines; the returned function takes it
    * out again. An `onPublish` that throws refuses the message, an `onDeliver` that throws keeps it from those
@@ -165,7 +180,7 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
   }
   const config = parseConfig(options.config ?? {});
   if (options.hooks?.authenticate === undefined) assertSafeToListen(config);
-  const { broker, pipelines, commands, listeners, close, ended } = await startApp(config, {
+  const { broker, pipelines, commands, listeners, connections, close, ended } = await startApp(config, {
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.use === undefined ? {} : { use: options.use }),
@@ -188,6 +203,8 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
       assertKnownKeys('client', options, clientKeys);
       return broker.client(options);
     },
+    handle: (duplex, options) => connections.handle(duplex, options),
+    attach: (server, options) => connections.attach(server, options),
     use(step) {
       checkStep(step);
       const end = pipelines.use(...partsOf(step));

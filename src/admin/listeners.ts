@@ -78,7 +78,7 @@ const inTheWay = (cause: Error): never => {
 
 function viewOf({ url, kind, isListening }: Listener, number: number, { countOf }: ListenerTools): ListenerView {
   const { open: connections, accepted, refused } = countOf(url);
-  const known = kind as Exclude<typeof kind, 'local'>;
+  const known = kind as Exclude<typeof kind, 'local' | 'stream'>;
   const hasTls = kind === 'tls' || kind === 'wss';
   return { number, protocol: 'mqtt', url, kind: known, hasTls, isListening, connections, accepted, refused };
 }

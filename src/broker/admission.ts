@@ -11,6 +11,7 @@ import { LeakyBuckets } from '../base/ttl-table.ts';
 import type { Ban } from '../contracts/bans.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { BrokerSettings, Limits } from '../contracts/settings.ts';
+import { noAddress } from '../contracts/transport.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { Counters, LimitName } from './counters.ts';
@@ -116,9 +117,11 @@ export class Admission {
     return this.#delayed;
   }
 
-  /** What the limits per address count an address under; null: it is exempt. */
+  /**
+   * What the limits per address count an address under; null: it is exempt, or a stream of the program's that has none.
+   */
   sourceFrom(address: string): string | null {
-    return this.#exempt.has(address) ? null : sourceOf(address);
+    return address === noAddress || this.#exempt.has(address) ? null : sourceOf(address);
   }
 
   /** A connection has come. Null: there is no room for it. */

@@ -21,6 +21,7 @@ export class ConnectionCounts {
     wss: new Int32Array(6),
     unix: new Int32Array(6),
     local: new Int32Array(6),
+    stream: new Int32Array(6),
   };
 
   add(transport: TransportKind, version: CountedVersion, change: 1 | -1): void {

@@ -52,9 +52,10 @@ export const schema = z
     ...brokerSettings.shape,
     listeners: z
       .array(listener)
-      .min(1)
       .default(() => defaultListeners.map((each) => listener.parse(each)))
-      .describe('addresses to listen on'),
+      .describe(
+        'addresses to listen on; an empty list is for programs that [hand over connections](../guides/library.md)',
+      ),
     allowAnonymous: z
       .boolean()
       .default(false)

@@ -9,6 +9,7 @@ export const schemes: Readonly<Record<TransportKind, string>> = {
   wss: 'wss',
   unix: 'unix',
   local: 'local',
+  stream: 'stream',
 };
 
 /** Where to listen, as it is configured. */

@@ -6,8 +6,14 @@
  */
 import type { Share } from '../base/scheduler.ts';
 
-/** `local`: the program's own messages; there is no such listener. */
-export type TransportKind = 'tcp' | 'tls' | 'ws' | 'wss' | 'unix' | 'local';
+/**
+ * `local`: the program's own messages; `stream`: a Duplex that is no socket, handed over by the program. There are no
+ * such listeners.
+ */
+export type TransportKind = 'tcp' | 'tls' | 'ws' | 'wss' | 'unix' | 'local' | 'stream';
+
+/** Where a stream of the program's comes from if the program does not say: `stream:1` has this address. */
+export const noAddress = 'stream';
 
 /** What a client's certificate says of it. */
 export interface ClientCertificate {
@@ -93,7 +99,7 @@ export type Accept = (stream: ByteStream) => ByteReceiver | null;
 
 /** Where a connection outwards goes to. */
 export interface PeerAddress {
-  readonly kind: Exclude<TransportKind, 'unix' | 'local'>;
+  readonly kind: Exclude<TransportKind, 'unix' | 'local' | 'stream'>;
   /** A name or an address. */
   readonly host: string;
   readonly port: number;

@@ -52,7 +52,7 @@ export const clientView = sessionDetails.extend({
     .strictObject({
       address: z.string().describe('`address:port` of the client'),
       listener: z.string().describe('URL of the listener'),
-      transport: z.enum(['tcp', 'tls', 'ws', 'wss', 'unix', 'local']).describe('how it came'),
+      transport: z.enum(['tcp', 'tls', 'ws', 'wss', 'unix', 'local', 'stream']).describe('how it came'),
       tls: z.string().nullable().describe('version of TLS; null: none'),
       connectedAt: z.number().nullable().describe('when CONNACK left, in milliseconds since the epoch; null: it waits'),
       keepAliveSeconds: z.number().describe('keep-alive; 0: none'),
@@ -117,7 +117,7 @@ export interface RetainedFilter {
 export const connectionView = z.strictObject({
   address: z.string().describe('`address:port` of the client'),
   listener: z.string().describe('URL of the listener'),
-  transport: z.enum(['tcp', 'tls', 'ws', 'wss', 'unix', 'local']).describe('how it came'),
+  transport: z.enum(['tcp', 'tls', 'ws', 'wss', 'unix', 'local', 'stream']).describe('how it came'),
   tls: z.string().nullable().describe('version of TLS; null: none'),
   state: z
     .enum(['opening', 'authenticating', 'open', 'closing'])

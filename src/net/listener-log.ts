@@ -5,7 +5,6 @@
  * Anybody can cause these at will, so the log has a few lines of each kind and the number of the others. The audit log
  * limits itself.
  */
-import type { Socket } from 'node:net';
 import { RateLimitedLog } from '../base/rate-limited-log.ts';
 import type { Audit } from '../contracts/audit.ts';
 import type { Log } from '../contracts/log.ts';
@@ -58,7 +57,7 @@ export class ListenerLog {
    * Runs what a listener does with one connection: a bug in it costs that connection, where it would end the process
    * otherwise.
    */
-  contain<T>(socket: Pick<Socket, 'destroy'>, run: () => T): T | null {
+  contain<T>(socket: { destroy(): unknown }, run: () => T): T | null {
     try {
       return run();
     } catch (error) {

@@ -3,6 +3,7 @@
  * authenticated only while it is in the window of those that are read.
  */
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { eventLoop, type Share } from '../base/scheduler.ts';
 import type { ByteReceiver } from '../contracts/transport.ts';
 import { type Reader, readingWindow } from './reading-window.ts';
@@ -21,9 +22,9 @@ export const overhead = { close: 40, upgrade: 100, tlsHandshake: 250 } as const;
 
 const { unauthenticated } = eventLoop;
 
-export abstract class ScheduledStream implements Reader {
+export abstract class ScheduledStream<Source extends Duplex = Socket> implements Reader {
   receiver: ByteReceiver | null = null;
-  protected readonly socket: Socket;
+  protected readonly socket: Source;
   /** The receiver wants no more for now. */
   #isPaused = false;
   /** What was read waits for time. */
@@ -33,7 +34,7 @@ export abstract class ScheduledStream implements Reader {
   #waitsInWindow = false;
   #mayClose = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Source) {
     this.socket = socket;
   }
 
@@ -120,7 +121,9 @@ export abstract class ScheduledStream implements Reader {
     this.resumeSource();
   }
 
-  /** Absent once it is closed, and where a Node has it elsewhere: its `pause` must do then. */
+  /**
+   * Absent once it is closed, of a Duplex that is no socket, and where a Node has it elsewhere: `pause` must do then.
+   */
   get #handle(): Handle | null | undefined {
     return (this.socket as unknown as { readonly _handle?: Handle | null })._handle;
   }

@@ -2,6 +2,7 @@
  * A TCP or TLS socket as a `ByteStream`.
  */
 import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Accept, ByteReceiver, ByteStream, ClientCertificate } from '../contracts/transport.ts';
 import { clientCertificateOf } from './client-certificate.ts';
@@ -28,8 +29,8 @@ const readBuffer = Buffer.allocUnsafeSlow(65_536);
 const smallReadBuffer = Buffer.allocUnsafeSlow(4_096);
 const nothing = new Uint8Array(0);
 
-export class SocketStream extends ScheduledStream implements ByteStream {
-  readonly kind: 'tcp' | 'tls' | 'unix';
+export class SocketStream extends ScheduledStream<Duplex> implements ByteStream {
+  readonly kind: 'tcp' | 'tls' | 'unix' | 'stream';
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
   readonly writeBytesMax: number;
@@ -39,8 +40,8 @@ export class SocketStream extends ScheduledStream implements ByteStream {
   #isDrainAwaited = false;
 
   constructor(
-    kind: 'tcp' | 'tls' | 'unix',
-    socket: Socket,
+    kind: 'tcp' | 'tls' | 'unix' | 'stream',
+    socket: Duplex,
     remoteAddress: string,
     certificate: ClientCertificate | null = null,
   ) {
@@ -49,7 +50,7 @@ export class SocketStream extends ScheduledStream implements ByteStream {
     this.writeBytesMax = kind === 'tls' ? encryptedBytesMax : Number.POSITIVE_INFINITY;
     this.remoteAddress = remoteAddress;
     this.certificate = certificate;
-    if (kind !== 'unix') socket.setNoDelay(true);
+    if (socket instanceof Socket && kind !== 'unix') socket.setNoDelay(true);
     socket.on('error', (error) => {
       this.#error ??= error;
       this.receiver?.onPeerEnd?.();
@@ -75,7 +76,7 @@ export class SocketStream extends ScheduledStream implements ByteStream {
     const socket = this.socket;
     // Between the peer's FIN and our answer a socket is still writable, but a write would be an error.
     if (!socket.writable || socket.readableEnded) return;
-    const isWatched = this.kind === 'tls' && !this.#isDrainAwaited;
+    const isWatched = this.kind !== 'tcp' && !this.#isDrainAwaited;
     // TLS never finishes a write at once, so each has a callback. TCP does nearly always, and so need not pay for one.
     if (isWatched) socket.write(bytes, () => this.#written());
     else socket.write(bytes);
@@ -195,14 +196,14 @@ export function acceptTls(socket: TLSSocket, remoteAddress: string, accept: Acce
 }
 
 /** Reads the usual way. */
-function acceptEvents(stream: SocketStream, socket: Socket, accept: Accept): void {
+export function acceptEvents(stream: SocketStream, socket: Duplex, accept: Accept): void {
   socket.on('data', (bytes: Buffer) => stream.received(bytes, 0, bytes.length));
   // First, since `accept` may pause.
   socket.resume();
   begin(stream, socket, accept);
 }
 
-function begin(stream: SocketStream, socket: Socket, accept: Accept): ByteReceiver | null {
+function begin(stream: SocketStream, socket: Duplex, accept: Accept): ByteReceiver | null {
   const receiver = accept(stream);
   if (receiver === null) socket.destroy();
   else stream.begin(receiver);

@@ -2,7 +2,7 @@
  * MQTT over WebSocket, the server's side of it: HTTP upgrade, sub-protocol, origins, pings. [MQTT5 6]
  */
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { type TlsOptions as ServerOptions, TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
@@ -13,7 +13,7 @@ import { clientOf } from './forwarded-for.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { ListenerLog } from './listener-log.ts';
 import type { WebSocketOptions } from './options.ts';
-import { originRefusal } from './origins.ts';
+import { type OriginRules, originRefusal } from './origins.ts';
 import { WebSocketStream } from './websocket-stream.ts';
 
 const subProtocols = ['mqtt', 'mqttv3.1'];
@@ -21,32 +21,45 @@ const subProtocols = ['mqtt', 'mqttv3.1'];
 export interface WebSocketParts {
   readonly accept: Accept;
   /** Limits how long an upgrade takes, and knows where the connection comes from. */
-  readonly handshakes: Handshakes;
+  readonly handshakes: Pick<Handshakes, 'finish' | 'whereFrom'>;
   readonly listenerLog: ListenerLog;
 }
 
-/**
- * The HTTP server below, over TLS if there is something to say of it; the caller lets it listen.
- */
-export function createWebSocketServer(
-  options: WebSocketOptions,
-  secure: ServerOptions | null,
-  { accept, handshakes, listenerLog }: WebSocketParts,
-): HttpServer {
-  const http = createHttp(options, secure);
-  const trusted = new AddressSet(options.trustedProxies ?? []);
-  const server = new WebSocketServer({
+type UpgradeOptions = OriginRules & Pick<WebSocketOptions, 'path' | 'paths' | 'trustedProxies' | 'pingIntervalSeconds'>;
+
+/** Turns requests of HTTP for a WebSocket into streams, and pings those. */
+export class WebSocketUpgrades {
+  readonly #options: UpgradeOptions;
+  readonly #parts: WebSocketParts;
+  readonly #trusted: AddressSet;
+  readonly #paths: ReadonlySet<string>;
+  readonly #streams = new Set<WebSocketStream>();
+  readonly #server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
     autoPong: false,
     handleProtocols: (offered) => subProtocols.find((name) => offered.has(name)) ?? false,
   });
-  const streams = new Set<WebSocketStream>();
-  const paths = new Set(pathsOf(options).map(comparable));
-  http.on('upgrade', (request, socket, head) => {
+  #pings: NodeJS.Timeout | null = null;
+  #isEnding = false;
+
+  constructor(options: UpgradeOptions, parts: WebSocketParts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#trusted = new AddressSet(options.trustedProxies ?? []);
+    this.#paths = new Set(pathsOf(options).map(comparable));
+  }
+
+  /** Whether the request is for one of the paths. */
+  isFor(request: IncomingMessage): boolean {
+    return this.#paths.has((request.url ?? '').split('?')[0]!.replace(/\/$/, ''));
+  }
+
+  readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const { accept, handshakes, listenerLog } = this.#parts;
     const clientAt = (peer: string) =>
-      clientOf(peer, request.headers['x-forwarded-for'] as string | undefined, trusted);
-    const refusal = refusalOfRequest(request, options, paths);
+      clientOf(peer, request.headers['x-forwarded-for'] as string | undefined, this.#trusted);
+    const refusal = this.#refusalOf(request);
     if (refusal !== null) {
       const from = clientAt(handshakes.whereFrom(request.socket));
       const reason = refusal.replace('\n', ': ');
@@ -55,28 +68,96 @@ export function createWebSocketServer(
       else listenerLog.audit(from, reason);
       return refuse(socket, refusal);
     }
-    server.handleUpgrade(request, socket, head, (webSocket) => {
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       const { socket } = request;
       const from = clientAt(handshakes.finish(socket));
-      const certificate = socket instanceof TLSSocket ? clientCertificateOf(socket) : null;
-      const stream = new WebSocketStream(options.kind, webSocket, socket, from, certificate);
+      const isSecure = socket instanceof TLSSocket;
+      const certificate = isSecure ? clientCertificateOf(socket) : null;
+      const stream = new WebSocketStream(isSecure ? 'wss' : 'ws', webSocket, socket, from, certificate);
       const receiver = accept(stream);
       if (receiver === null) return stream.destroy();
       stream.begin(receiver);
-      streams.add(stream);
-      webSocket.once('close', () => streams.delete(stream));
+      this.#streams.add(stream);
+      webSocket.once('close', () => {
+        this.#streams.delete(stream);
+        if (this.#isEnding) this.end();
+      });
     });
-  });
+  };
 
-  // One timer for all. It goes on after the listener was closed, for those that are still connected.
+  #refusalOf(request: IncomingMessage): string | null {
+    if (!this.isFor(request)) {
+      return `404 Not Found\nThere is nothing here; MQTT over WebSocket is at ${pathsOf(this.#options).join(', ')}`;
+    }
+    const unwanted = originRefusal(request.headers, this.#options, request.socket.localAddress);
+    if (unwanted !== null) return `403 Forbidden\n${unwanted}`;
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+    // [MQTT5 6.0.0-3]
+    if (!offered.some((name) => subProtocols.includes(name))) {
+      return '400 Bad Request\nOffer the WebSocket sub-protocol "mqtt" (or "mqttv3.1")';
+    }
+    return null;
+  }
+
+  /** One timer for all, which keeps no process alive. */
+  startPings(): void {
+    const ping = () => {
+      for (const stream of this.#streams) stream.ping();
+    };
+    this.#pings ??= setInterval(ping, this.#options.pingIntervalSeconds * 1000).unref();
+  }
+
+  stopPings(): void {
+    if (this.#pings !== null) clearInterval(this.#pings);
+    this.#pings = null;
+  }
+
+  /** No more streams come: pings end with the last one. */
+  end(): void {
+    this.#isEnding = true;
+    if (this.#streams.size === 0) this.stopPings();
+  }
+}
+
+/**
+ * The HTTP server below, over TLS if there is something to say of it; the caller lets it listen.
+ */
+export function createWebSocketServer(
+  options: WebSocketOptions,
+  secure: ServerOptions | null,
+  parts: WebSocketParts,
+): HttpServer {
+  const http = createHttp(options, secure);
+  const upgrades = new WebSocketUpgrades(options, parts);
+  http.on('upgrade', upgrades.upgrade);
   http.on('listening', () => {
-    const pings = setInterval(() => {
-      for (const stream of streams) stream.ping();
-    }, options.pingIntervalSeconds * 1000);
-    pings.unref();
-    http.on('close', () => clearInterval(pings));
+    upgrades.startPings();
+    // They go on after the listener was closed, for those that are still connected.
+    http.on('close', () => upgrades.stopPings());
   });
   return http;
+}
+
+/** An HTTP server of the program's, which it lets listen and closes itself. */
+export type OwnHttpServer = HttpServer | HttpsServer;
+
+/**
+ * Takes the WebSockets of these paths on a server that has others to serve. The returned function stops that; open
+ * connections stay.
+ */
+export function attachWebSockets(server: OwnHttpServer, options: UpgradeOptions, parts: WebSocketParts): () => void {
+  const upgrades = new WebSocketUpgrades(options, parts);
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // Another listener of the program's may know the path. Without one, nobody would ever answer.
+    if (!upgrades.isFor(request) && server.listenerCount('upgrade') > 1) return;
+    parts.listenerLog.contain(socket, () => upgrades.upgrade(request, socket, head));
+  };
+  server.on('upgrade', onUpgrade);
+  upgrades.startPings();
+  return () => {
+    server.off('upgrade', onUpgrade);
+    upgrades.end();
+  };
 }
 
 /** Answers everything but an upgrade by saying what this is. */
@@ -96,29 +177,11 @@ function createHttp(options: WebSocketOptions, secure: ServerOptions | null): Ht
 }
 
 /** The first is the one to tell. */
-export const pathsOf = ({ path, paths }: WebSocketOptions): readonly string[] => (path === undefined ? paths : [path]);
+export const pathsOf = ({ path, paths }: Pick<WebSocketOptions, 'path' | 'paths'>): readonly string[] =>
+  path === undefined ? paths : [path];
 
 /** As a client writes it in a request, with or without a slash at its end. */
 const comparable = (path: string) => new URL(path, 'http://any').pathname.replace(/\/$/, '');
-
-function refusalOfRequest(
-  request: IncomingMessage,
-  options: WebSocketOptions,
-  paths: ReadonlySet<string>,
-): string | null {
-  const path = (request.url ?? '').split('?')[0]!.replace(/\/$/, '');
-  if (!paths.has(path)) {
-    return `404 Not Found\nThere is nothing here; MQTT over WebSocket is at ${pathsOf(options).join(', ')}`;
-  }
-  const unwanted = originRefusal(request.headers, options, request.socket.localAddress);
-  if (unwanted !== null) return `403 Forbidden\n${unwanted}`;
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
-  // [MQTT5 6.0.0-3]
-  if (!offered.some((name) => subProtocols.includes(name))) {
-    return '400 Bad Request\nOffer the WebSocket sub-protocol "mqtt" (or "mqttv3.1")';
-  }
-  return null;
-}
 
 function refuse(socket: Duplex, refusal: string): void {
   const [status, why] = refusal.split('\n');

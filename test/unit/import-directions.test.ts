@@ -49,7 +49,9 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   'alarms.ts': ['broker', 'net', 'admin', 'contracts', 'base'],
   'status.ts': ['broker', 'config', 'admin', 'contracts'],
   'logs.ts': ['broker', 'config', 'admin', 'contracts', 'base'],
+  'program-connections.ts': ['broker', 'config', 'net', 'contracts', 'base'],
   'app.ts': [
+    'program-connections.ts',
     'alarms.ts',
     'logs.ts',
     'users.ts',
@@ -89,7 +91,17 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'contracts',
     'base',
   ],
-  'index.ts': ['app.ts', 'broker-calls.ts', 'broker', 'config', 'pipeline', 'contracts', 'protocol', 'base'],
+  'index.ts': [
+    'app.ts',
+    'program-connections.ts',
+    'broker-calls.ts',
+    'broker',
+    'config',
+    'pipeline',
+    'contracts',
+    'protocol',
+    'base',
+  ],
   cli: [
     'app.ts',
     'authentication.ts',

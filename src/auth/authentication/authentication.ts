@@ -124,7 +124,7 @@ export class Authentication {
       throw error;
     }
     const mechanisms = [...opened.values()].flat();
-    const chainOf = (listener: ListenerAuthentication): Chain => ({
+    const chainOf = (listener: Omit<ListenerAuthentication, 'kind' | 'host' | 'port'>): Chain => ({
       mechanisms: opened.get(listener.authentication ?? authentication)!,
       allowsAnonymous: listener.allowAnonymous ?? allowAnonymous,
       believesUsernames: listener.anyUsername ?? false,
@@ -134,17 +134,18 @@ export class Authentication {
         closeAll(this.#rules.mechanisms);
         const chains = settings.listeners.map((listener, index) => [names[index]!, chainOf(listener)] as const);
         const passwordFiles = opened.get(authentication)!.filter(({ kind }) => kind === 'password-file');
-        this.#rules = { listeners: new Map(chains), mechanisms, passwordFiles };
+        this.#rules = { listeners: new Map([...chains, [ofProgram, chainOf({})]]), mechanisms, passwordFiles };
       },
       discard: () => closeAll(mechanisms),
     };
   }
 
   /**
-   * Clients tell their listener by its URL, which is known once it listens. `index`: in the configuration at the start.
+   * Clients tell their listener by its URL, which is known once it listens. `index`: in the configuration at the start;
+   * null: the program brings the connections, to which applies what is said for all listeners.
    */
-  attach(listenerUrl: string, index: number): void {
-    this.#listenerNames.set(listenerUrl, this.#names[index]!);
+  attach(listenerUrl: string, index: number | null): void {
+    this.#listenerNames.set(listenerUrl, index === null ? ofProgram : this.#names[index]!);
   }
 
   /**
@@ -223,6 +224,9 @@ export class Authentication {
 }
 
 /** Whoever logs in without being a client. */
+/** In the place of a listener's name. */
+const ofProgram = 'connections of the program';
+
 const nobody: Omit<ClientIdentity, 'username'> = {
   clientId: '',
   protocolVersion: 5,

@@ -12,7 +12,15 @@ import type { ProtocolVersion } from '../../protocol/traits.ts';
 import { type ByteReader, type ByteWriter, CorruptValue } from './bytes.ts';
 
 /** Their numbers in records, which stay; three bits have room for eight. */
-const transportNumbers: Readonly<Record<TransportKind, number>> = { tcp: 0, tls: 1, ws: 2, wss: 3, local: 4, unix: 5 };
+const transportNumbers: Readonly<Record<TransportKind, number>> = {
+  tcp: 0,
+  tls: 1,
+  ws: 2,
+  wss: 3,
+  local: 4,
+  unix: 5,
+  stream: 6,
+};
 const transports = Object.keys(transportNumbers) as TransportKind[];
 const hasUsername = 8;
 const isNamedAsClient = 16;

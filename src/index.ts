@@ -9,7 +9,7 @@ import type { Statistics } from './base/metrics.ts';
 import type { MessageFields } from './broker/create-message.ts';
 import type { Drops } from './broker/drops.ts';
 import { type BrokerEvents, eventNames } from './broker/events.ts';
-import type { ClientOptions, InProcessClient, MessageHandler } from './broker/local-clients.ts';
+import type { ClientOptions, InProcessClient, LiveOptions, MessageHandler } from './broker/local-clients.ts';
 import type { BrokerView } from './broker/view.ts';
 import { type BrokerCalls, brokerCalls } from './broker-calls.ts';
 import { assertSafeToListen } from './config/anonymous.ts';
@@ -32,7 +32,13 @@ export type { MessageFields } from './broker/create-message.ts';
 export type { DropFilter, Drops } from './broker/drops.ts';
 export type { BrokerEventMap, BrokerEvents } from './broker/events.ts';
 export type { DeliveryHandler, MessageDelivery } from './broker/local-client.ts';
-export type { ClientOptions, InProcessClient, MessageHandler, SubscribeOptions } from './broker/local-clients.ts';
+export type {
+  ClientOptions,
+  InProcessClient,
+  LiveOptions,
+  MessageHandler,
+  SubscribeOptions,
+} from './broker/local-clients.ts';
 export type { BrokerView } from './broker/view.ts';
 export type { Config, ConfigInput } from './config/schema.ts';
 export type { CommandAnswer, CommandName, CommandRequest, SingleName } from './contracts/commands.ts';
@@ -87,7 +93,8 @@ export interface SluiceBroker extends Omit<BrokerCalls, 'listeners'> {
    * Publishes a message of the program's own, past the hooks. Resolves once it is stored as durably as a client's
    * acknowledged message would be, or when it is refused: because of `queuePolicy: reject`, `limits.retainedMessages`,
    * a disk that takes no writes, or a broker that is closed. Rejects with a ProtocolError if it cannot be published (a
-   * topic that is no topic name, or begins with $SYS/), and with a StoreError if the broker ends before it is stored.
+   * topic that is no topic name, or begins with $SYS/broker/ or $share), and with a StoreError if the broker ends
+   * before it is stored.
    */
   publish(
     topic: string,
@@ -95,10 +102,11 @@ export interface SluiceBroker extends Omit<BrokerCalls, 'listeners'> {
     options?: Omit<MessageFields, 'payload'>,
   ): Promise<PublishOutcome>;
   /**
-   * Calls `handler` with every message that matches, retained ones first, and returns a function that ends it. Throws a
-   * TypeError if the filter is not valid. It takes QoS 0 and waits for nothing: see `client` for more.
+   * Calls `handler` with every message that matches, retained ones first (without, `retainHandling: 2`), and returns a
+   * function that ends it. Throws a TypeError if the filter or an option is not valid. It takes QoS 0 and waits for
+   * nothing: see `client` for more.
    */
-  subscribe(topicFilter: string, handler: MessageHandler): () => void;
+  subscribe(topicFilter: string, handler: MessageHandler, options?: LiveOptions): () => void;
   /**
    * Opens a client within the process, which takes messages at QoS 0 to 2 as fast as its handler is done with them, and
    * whose session may stay over restarts. Resolves once the session is stored, if it is to stay; what had waited for it
@@ -193,11 +201,12 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
     events: broker.events,
     ended,
     publish: async (topic, payload, fields = {}) => {
-      return broker.publish(topic, { ...fields, payload: Buffer.from(payload) });
+      return broker.publish(topic, { ...fields, payload: Buffer.from(payload) }, true);
     },
-    subscribe(topicFilter, handler) {
+    subscribe(topicFilter, handler, options = {}) {
+      assertKnownKeys('subscribe', options, ['retainHandling', 'retainAsPublished']);
       if (typeof handler !== 'function') throw new TypeError(`subscribe: the handler of ${topicFilter} is no function`);
-      return broker.subscribe(topicFilter, handler);
+      return broker.subscribe(topicFilter, handler, options);
     },
     async client(options) {
       assertKnownKeys('client', options, clientKeys);

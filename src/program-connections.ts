@@ -20,6 +20,8 @@ export type { OwnHttpServer } from './net/websocket.ts';
 export interface HandleOptions {
   /** `address:port` of the client, for limits, penalties, rules and logs. Default: the socket's, or none. */
   readonly remoteAddress?: string;
+  /** What hooks and events find as `client.state`, of any type that the program likes. */
+  readonly state?: unknown;
 }
 
 export interface AttachOptions {
@@ -68,12 +70,11 @@ export class ProgramConnections {
   }
 
   handle(duplex: Duplex, options: HandleOptions = {}): void {
-    assertKnownKeys('handle', options, ['remoteAddress']);
+    assertKnownKeys('handle', options, ['remoteAddress', 'state']);
     assertUsable(duplex);
     const remoteAddress = options.remoteAddress ?? whereFrom(duplex) ?? `${noAddress}:0`;
-    this.#listenerLog.contain(duplex, () =>
-      acceptDuplex(duplex, remoteAddress, (stream) => this.#accept(stream, handedOver, this.#listenerLog)),
-    );
+    const accept = (stream: ByteStream) => this.#accept(stream, handedOver, this.#listenerLog);
+    this.#listenerLog.contain(duplex, () => acceptDuplex(duplex, remoteAddress, accept, options.state));
   }
 
   attach(server: OwnHttpServer, options: AttachOptions = {}): Attachment {

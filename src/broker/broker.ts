@@ -21,7 +21,7 @@ import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { programPublisher, willPublisher } from '../protocol/publisher.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { isBrokersOwn } from '../protocol/topic.ts';
+import { isBrokersOwn, isOutsideBrokers } from '../protocol/topic.ts';
 import type { Attachment } from './attachment.ts';
 import { shortName } from './bans.ts';
 import { type BrokerCommandHandlers, brokerCommandHandlers } from './broker-commands.ts';
@@ -40,7 +40,13 @@ import { type ExplainRequest, explain } from './explain.ts';
 import { FigureHistory } from './figure-history.ts';
 import { type BrokerFigures, figuresOf } from './figures.ts';
 import { ListenerCounts } from './listener-counts.ts';
-import { type ClientOptions, type InProcessClient, LocalClients, type MessageHandler } from './local-clients.ts';
+import {
+  type ClientOptions,
+  type InProcessClient,
+  type LiveOptions,
+  LocalClients,
+  type MessageHandler,
+} from './local-clients.ts';
 import { loginPenalties } from './login-penalties.ts';
 import { OwnMessages } from './own-messages.ts';
 import { type ProbeRequest, publishProbe } from './probe-command.ts';
@@ -387,10 +393,10 @@ export class Broker implements BanList {
 
   /**
    * Publishes a message of the program's own. Resolves once it would survive a crash, as far as the store promises
-   * that, or when it is refused.
+   * that, or when it is refused. `isProgram`: the embedding program itself asks, which may add to `$SYS`.
    */
-  async publish(topicName: string, fields: MessageFields): Promise<PublishOutcome> {
-    const message = this.#ownMessage(topicName, fields);
+  async publish(topicName: string, fields: MessageFields, isProgram = false): Promise<PublishOutcome> {
+    const message = this.#ownMessage(topicName, fields, isProgram);
     const { core, storeHealth } = this.#context;
     // It would wait for a disk that takes nothing, and so would all that follow.
     if (storeHealth.isFailing && core.mustStore(message, null)) return outcomeOf(ReasonCode.QuotaExceeded);
@@ -403,11 +409,11 @@ export class Broker implements BanList {
     if (isFailure(reasonCode)) throw new StoreError('not_written', 'the broker is closed');
   }
 
-  #ownMessage(topicName: string, fields: MessageFields): Message {
+  #ownMessage(topicName: string, fields: MessageFields, isProgram = false): Message {
     const now = this.#context.advanceClock();
     const message = createMessage(topicName, fields, now, this.#context.settings.limits);
     message.publisher = programPublisher;
-    if (isBrokersOwn(topicName)) {
+    if (isBrokersOwn(topicName) && !(isProgram && isOutsideBrokers(topicName))) {
       throw new ProtocolError(ReasonCode.TopicNameInvalid, `Only the broker itself publishes to ${topicName}`);
     }
     return message;
@@ -477,8 +483,8 @@ export class Broker implements BanList {
   }
 
   /** Calls `handler` for every message that matches, retained ones first; returns a function that ends it. */
-  subscribe(topicFilter: string, handler: MessageHandler): () => void {
-    return this.#localClients.subscribe(topicFilter, handler);
+  subscribe(topicFilter: string, handler: MessageHandler, options?: LiveOptions): () => void {
+    return this.#localClients.subscribe(topicFilter, handler, options);
   }
 
   /** A client within the process: see `SluiceBroker.client`. */

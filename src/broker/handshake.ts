@@ -70,6 +70,7 @@ function identityOf({ context, stream, listener }: Connection, packet: ConnectPa
     listener,
     groups: [],
     attributes: {},
+    ...(stream.state === undefined ? {} : { state: stream.state }),
   };
 }
 

@@ -15,6 +15,7 @@ import type { ClientSession, SubscriptionOptions } from '../core/client-session.
 import { deliveryBytes, hold, letGo } from '../core/footprint.ts';
 import type { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
+import { readPublisher } from '../protocol/publisher.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { ParsedFilter } from '../protocol/topic.ts';
 import { traitsOf } from '../protocol/traits.ts';
@@ -30,6 +31,8 @@ export interface MessageDelivery {
   readonly dup: boolean;
   /** Of the subscriptions that match it, as far as they have one. */
   readonly subscriptionIdentifiers: readonly number[];
+  /** Client identifier of who published it, cut at 64 characters; null: the program or the broker did. */
+  readonly publisherId: string | null;
   /**
    * Its number in a session that stays, which rises from message to message and is the same when it comes again; 0: it
    * has none.
@@ -247,7 +250,9 @@ export class LocalClient implements ClientChannel {
     const { message, retain, qos, dup, subscriptionIdentifiers } = incoming;
     const { handler, handlerName } = this.#options;
     const number = this.isPersistent ? message.id : 0;
-    const call = () => handler({ ...opened(message), retain }, { qos, dup, subscriptionIdentifiers, number });
+    const publisherId = message.publisher === null ? null : readPublisher(message.publisher).clientId;
+    const delivery = { qos, dup, subscriptionIdentifiers, publisherId, number };
+    const call = () => handler({ ...opened(message), retain }, delivery);
     this.#context.boundary.callProgram(handlerName, call, (hasFailed) => this.#settled(incoming, hasFailed));
   }
 

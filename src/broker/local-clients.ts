@@ -1,7 +1,7 @@
 /**
  * The clients within the process: `broker.client` and `broker.subscribe` of the library.
  */
-import type { PublishedMessage } from '../contracts/hooks.ts';
+
 import { neverExpires, programPrefix } from '../core/client-session.ts';
 import { asPublished } from '../core/prepared.ts';
 import type { QoS } from '../protocol/packets.ts';
@@ -12,7 +12,7 @@ import { type DeliveryHandler, LocalClient, type LocalClientOptions } from './lo
 import type { StoreWaits } from './store-waits.ts';
 
 /** One that throws, or whose promise rejects, is logged; it gets the next message all the same. */
-export type MessageHandler = (message: PublishedMessage) => unknown;
+export type MessageHandler = DeliveryHandler;
 
 export interface ClientOptions {
   /**
@@ -50,6 +50,9 @@ export interface SubscribeOptions {
   /** Comes with each message of this subscription: 1 to 268,435,455. Default: none. */
   readonly identifier?: number;
 }
+
+/** Of `broker.subscribe`. */
+export type LiveOptions = Pick<SubscribeOptions, 'retainHandling' | 'retainAsPublished'>;
 
 interface Owner {
   readonly context: BrokerContext;
@@ -223,14 +226,15 @@ export class LocalClients implements Owner {
   }
 
   /** See `SluiceBroker.subscribe`. */
-  subscribe(topicFilter: string, handler: MessageHandler): () => void {
+  subscribe(topicFilter: string, handler: MessageHandler, options: LiveOptions = {}): () => void {
+    const { retainHandling, retainAsPublished } = checked(options);
     const parsed = parse(this.context, topicFilter);
     this.context.advanceClock();
     const client = this.#add({
       name: this.#nextName(),
       clientId: undefined,
       handlerName: `handler of ${topicFilter}`,
-      handler: (message) => handler(message),
+      handler: (message, delivery) => handler(message, delivery),
       expirySeconds: 0,
       receiveMaximum: Number.POSITIVE_INFINITY,
       ...asProgram,
@@ -239,8 +243,8 @@ export class LocalClients implements Owner {
     client.subscribe(topicFilter, parsed, {
       qos: 0,
       noLocal: false,
-      retainAsPublished: true,
-      retainHandling: 0,
+      retainAsPublished,
+      retainHandling,
       identifier: 0,
     });
     client.begin();

@@ -30,6 +30,8 @@ export interface ClientIdentity {
   readonly groups: readonly string[];
   /** The same, by name: `certificate.commonName`, `token.site`. */
   readonly attributes: Readonly<Record<string, string>>;
+  /** What the program gave `handle` with this connection. Not stored: absent once the broker was restarted. */
+  readonly state?: unknown;
 }
 
 export interface AuthenticationRequest {

@@ -49,6 +49,8 @@ export interface ByteStream {
   readonly remoteAddress: string;
   /** The client's certificate, if it showed one and the listener has verified it. */
   readonly certificate: ClientCertificate | null;
+  /** What the program has for whoever is at the other end: see `ClientIdentity`. */
+  readonly state?: unknown;
   /** `TLSv1.3`, while the connection is open; null or absent without TLS. */
   readonly tlsVersion?: string | null;
   /** Bytes given to `write` that the kernel has not taken yet. */

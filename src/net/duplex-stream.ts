@@ -35,14 +35,14 @@ export function assertUsable(duplex: Duplex): void {
 }
 
 /** `assertUsable` accepts it. `remoteAddress`: `address:port`. */
-export function acceptDuplex(duplex: Duplex, remoteAddress: string, accept: Accept): void {
+export function acceptDuplex(duplex: Duplex, remoteAddress: string, accept: Accept, state?: unknown): void {
   // What Node would close by itself has to stay open until what was written has left: see `SocketStream`.
   duplex.allowHalfOpen = true;
-  if (duplex instanceof TLSSocket) return acceptTls(duplex, remoteAddress, accept);
+  if (duplex instanceof TLSSocket) return acceptTls(duplex, remoteAddress, accept, state);
   if (!(duplex instanceof Socket)) {
-    return acceptEvents(new DuplexStream('stream', duplex, remoteAddress), duplex, accept);
+    return acceptEvents(new DuplexStream('stream', duplex, remoteAddress, null, state), duplex, accept);
   }
   const isUntouched = duplex.bytesRead === 0 && duplex.readableFlowing === null && duplex.readableLength === 0;
-  if (isUntouched && remoteAddress === addressOf(duplex)) return acceptTcp(duplex, accept);
-  acceptEvents(new SocketStream('tcp', duplex, remoteAddress), duplex, accept);
+  if (isUntouched && remoteAddress === addressOf(duplex)) return acceptTcp(duplex, accept, state);
+  acceptEvents(new SocketStream('tcp', duplex, remoteAddress, null, state), duplex, accept);
 }

@@ -34,6 +34,7 @@ export class SocketStream extends ScheduledStream<Duplex> implements ByteStream 
   readonly remoteAddress: string;
   readonly certificate: ClientCertificate | null;
   readonly writeBytesMax: number;
+  readonly state: unknown;
   #error: Error | null = null;
   #endTimer: NodeJS.Timeout | null = null;
   /** `pendingBytes` was above 0 and `onDrain` is owed. */
@@ -44,8 +45,10 @@ export class SocketStream extends ScheduledStream<Duplex> implements ByteStream 
     socket: Duplex,
     remoteAddress: string,
     certificate: ClientCertificate | null = null,
+    state?: unknown,
   ) {
     super(socket);
+    this.state = state;
     this.kind = kind;
     this.writeBytesMax = kind === 'tls' ? encryptedBytesMax : Number.POSITIVE_INFINITY;
     this.remoteAddress = remoteAddress;
@@ -138,8 +141,8 @@ export class SocketStream extends ScheduledStream<Duplex> implements ByteStream 
 }
 
 /** An accepted TCP socket, read through the shared buffer. */
-export function acceptTcp(socket: Socket, accept: Accept): void {
-  acceptPlain(new SocketStream('tcp', socket, addressOf(socket)), socket, accept);
+export function acceptTcp(socket: Socket, accept: Accept, state?: unknown): void {
+  acceptPlain(new SocketStream('tcp', socket, addressOf(socket), null, state), socket, accept);
 }
 
 /** The same of a Unix-domain socket. */
@@ -191,8 +194,8 @@ export function acceptProxiedTcp(
   socket.on('data', (bytes: Buffer) => onBytes(bytes, bytes.length));
 }
 
-export function acceptTls(socket: TLSSocket, remoteAddress: string, accept: Accept): void {
-  acceptEvents(new SocketStream('tls', socket, remoteAddress, clientCertificateOf(socket)), socket, accept);
+export function acceptTls(socket: TLSSocket, remoteAddress: string, accept: Accept, state?: unknown): void {
+  acceptEvents(new SocketStream('tls', socket, remoteAddress, clientCertificateOf(socket), state), socket, accept);
 }
 
 /** Reads the usual way. */

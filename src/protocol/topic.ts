@@ -119,6 +119,10 @@ function firstLevel(topicName: string): string {
 /** Whether only the broker publishes to it. */
 export const isBrokersOwn = (topicName: string) => brokersPrefixes.includes(firstLevel(topicName));
 
+/** Of `$SYS`, what the broker itself does not fill: an embedding program may publish there. */
+export const isOutsideBrokers = (topicName: string) =>
+  topicName.startsWith('$SYS/') && !topicName.startsWith('$SYS/broker/');
+
 /**
  * Whether clients are kept from publishing to it: a topic that begins with `$` is for what a server or its program has
  * to tell, unless its first level is one of those that are allowed. [MQTT5 4.7.2] [MQTT3 4.7.2] Other brokers tell here

@@ -102,6 +102,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'base',
   ],
+  aedes: ['index.ts', 'broker', 'config', 'contracts', 'protocol'],
   cli: [
     'app.ts',
     'authentication.ts',
@@ -122,7 +123,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages with one owner, so that replacing one touches one folder. */
 const packageOwners: Readonly<Record<string, readonly string[]>> = {
-  'mqtt-packet': ['codec'],
+  'mqtt-packet': ['codec', 'aedes'],
   '@opentelemetry/api': ['telemetry'],
   '@opentelemetry/sdk-trace-base': ['telemetry'],
   '@opentelemetry/resources': ['telemetry'],

@@ -308,6 +308,7 @@ export const texts = {
         wss: 'WebSocket over TLS',
         unix: 'Unix-domain socket',
         local: 'within the broker',
+        stream: 'a stream of the program',
       },
       connectedAt: 'Connected since',
       keepAlive: 'Keep-alive',

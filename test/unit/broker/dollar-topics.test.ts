@@ -43,12 +43,13 @@ describe('by default', () => {
     }
   });
 
-  test('the program publishes to them, but neither to $SYS nor to $share', async () => {
+  test('the program publishes to them and adds to $SYS, but not to what the broker fills, nor to $share', async () => {
     const subscriber = await broker.connect({ version: 5 });
     await subscriber.subscribe('$foo/#');
     await broker.sluice.publish('$foo/x', 'from the program');
     expect((await subscriber.next('publish')).topic).toBe('$foo/x');
-    for (const topic of ['$SYS/x', '$SYS', '$share/g/x']) {
+    expect(await broker.sluice.publish('$SYS/x', 'x')).toMatchObject({ reasonCode: 0 });
+    for (const topic of ['$SYS/broker/x', '$SYS', '$share/g/x']) {
       await expect(async () => broker.sluice.publish(topic, 'x')).rejects.toThrow(/Only the broker itself/);
     }
   });

@@ -15,6 +15,8 @@ import type { Link } from './link.ts';
 export interface PublishedHere {
   /** It cannot be published here. */
   refused(message: Message, why: string): void;
+  /** That it goes through here; null: none. */
+  readonly pipeline: string | null;
   /** It is over, in the same go as what came of it is staged. */
   done(): void;
 }
@@ -54,6 +56,10 @@ class BridgePublish implements Publisher {
     this.#packetId = packetId;
     this.#here = here;
     this.#stagedBefore = link.context.store.staged;
+  }
+
+  get bridgePipeline(): string | null {
+    return this.#here.pipeline;
   }
 
   get isAbandoned(): boolean {

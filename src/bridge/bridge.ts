@@ -26,6 +26,7 @@ import { type Credentials, credentialsOf } from './credentials.ts';
 import { FirstAddress } from './first-address.ts';
 import { FromPeer } from './from-peer.ts';
 import { connectPacket, type Manner, mannersOf, refusesVersion } from './greeting.ts';
+import { filtersOfLanes, Lanes, removeLanes } from './lanes.ts';
 import { Laziness } from './laziness.ts';
 import { Link } from './link.ts';
 import { LocalNotifications, remoteNotice, remoteWill } from './notifications.ts';
@@ -77,6 +78,8 @@ export class Bridge {
   /** Addresses that have failed in a row. */
   #failures = 0;
   #link: Link | null = null;
+  /** Null: what goes out waits in its session alone. */
+  #lanes: Lanes | null = null;
   #subscriptions: PeerSubscriptions | null = null;
   /** Ends an attempt that has no link yet. */
   #giveUp: (() => void) | null = null;
@@ -186,14 +189,16 @@ export class Bridge {
     this.#world.context.notes.delete(filtersNote(this.name));
     if (session === null) return 0;
     const { length } = session.queue;
-    this.#world.context.advanceClock();
-    this.#world.context.core.endSession(session);
-    return length;
+    const { context } = this.#world;
+    context.advanceClock();
+    const inLanes = removeLanes(context, this.name, session.clientId);
+    context.core.endSession(session);
+    return length + inLanes;
   }
 
   /** Of its queue, from 0 to 1. */
   get fullness(): number {
-    return (this.session?.queue.bytes ?? 0) / this.settings.queue.maxBytes;
+    return Math.max((this.session?.queue.bytes ?? 0) / this.settings.queue.maxBytes, this.#lanes?.fullness ?? 0);
   }
 
   get refusedFilters(): readonly string[] {
@@ -212,8 +217,8 @@ export class Bridge {
       isSluice: this.#state === 'connected' && this.#isSluice,
       since: this.#since,
       connects: this.#connects,
-      queued: session?.queue.length ?? 0,
-      queuedBytes: session?.queue.bytes ?? 0,
+      queued: (session?.queue.length ?? 0) + (this.#lanes?.length ?? 0),
+      queuedBytes: (session?.queue.bytes ?? 0) + (this.#lanes?.bytes ?? 0),
       inFlight: session?.window.count ?? 0,
       ...counts,
       quarantined: this.#quarantined,
@@ -238,15 +243,20 @@ export class Bridge {
     const { core, log, settings } = context;
     context.advanceClock();
     const session = this.session ?? this.#newSession();
-    core.limitQueue(session, queueLimitsOf(this.settings));
-    const wanted = new Set(this.#out.entries.map(({ filter }) => filter));
+    const known = new Set([...filtersOfLanes(context, this.name, session.clientId), ...session.subscriptions.keys()]);
+    this.#openLanes(known);
+    const limits = queueLimitsOf(this.settings);
+    // With lanes, what is here is on its way, and has found its room.
+    core.limitQueue(session, this.#lanes === null ? limits : { ...limits, queueBytes: Number.POSITIVE_INFINITY });
+    const entries = this.#lanes === null ? this.#out.entries : [];
+    const wanted = new Set(entries.map(({ filter }) => filter));
     for (const filter of [...session.subscriptions.keys()]) if (!wanted.has(filter)) core.unsubscribe(session, filter);
-    for (const { filter, qos, retain } of this.#out.entries) {
+    for (const { filter, qos, retain } of entries) {
       const code = core.subscribe(session, filter, parseFilter(filter, settings.limits)!, {
         qos,
         noLocal: true,
         retainAsPublished: true,
-        retainHandling: retain === 'as-published' ? 2 : 1,
+        retainHandling: retain === 'as-published' || known.has(filter) ? 2 : 1,
         identifier: 0,
         subscriberClass: null,
       });
@@ -254,6 +264,19 @@ export class Bridge {
         log.error({ bridge: this.name, filter, reason: describeReason(code) }, 'a bridge cannot subscribe here');
     }
     if (session.isConnected) core.beginReplays(session);
+  }
+
+  #openLanes(filtersSoFar: ReadonlySet<string>): void {
+    const { context } = this.#world;
+    this.#lanes = Lanes.open({
+      ...{ context, filtersSoFar, name: this.name, topics: this.#out, prefix: sessionNameOf(this.name) },
+      identity: this.#identity(this.#address),
+      unsendable: (message, why) => this.#keepForOperator(message, 'out', why),
+      main: () => this.session!,
+      limits: queueLimitsOf(this.settings),
+      maxAgeSeconds: this.settings.queue.maxAgeSeconds,
+      link: () => (this.#state === 'connected' ? this.#link : null),
+    });
   }
 
   /** It begins without a peer. */
@@ -368,7 +391,7 @@ export class Bridge {
       const accept: Accept = (stream) => {
         this.#giveUp = null;
         this.#world.context.advanceClock();
-        return this.#greet(new Link(this.#linkOptions(address), stream, (link) => this.#packetsOf(link)), credentials);
+        return this.#greet(new Link(this.#linkOptions(), stream, (link) => this.#packetsOf(link)), credentials);
       };
       abandon = this.#world.dial({ address, tls: settings.tls, timeoutMs }, accept, failed);
     }, failed);
@@ -384,22 +407,29 @@ export class Bridge {
     return link;
   }
 
-  #linkOptions(address: PeerAddress): ConstructorParameters<typeof Link>[0] {
-    const { context, decoder } = this.#world;
-    const { version } = this.#manners[this.#manner]!;
-    const url = this.settings.addresses[this.#address]!;
-    const identity: ClientIdentity = {
+  /** As hooks and pipelines see it. */
+  #identity(at: number): ClientIdentity {
+    const url = this.settings.addresses[at]!;
+    const { kind, host, port } = parseAddress(url)!;
+    return {
       clientId: `bridge ${this.name}`,
       username: null,
-      protocolVersion: version,
-      transport: address.kind,
-      remoteAddress: `${address.host}:${address.port}`,
+      protocolVersion: this.#manners[this.#manner]!.version,
+      transport: kind,
+      remoteAddress: `${host}:${port}`,
       listener: url,
       groups: [],
       attributes: {},
     };
+  }
+
+  #linkOptions(): ConstructorParameters<typeof Link>[0] {
+    const { context, decoder } = this.#world;
+    const { version } = this.#manners[this.#manner]!;
     return {
-      ...{ context, decoder, identity },
+      ...{ context, decoder, identity: this.#identity(this.#address) },
+      isHeld: () => this.#lanes?.isStoring === true,
+      onRoom: () => this.#lanes?.look(),
       name: this.name,
       traits: traitsOf[version],
       out: this.#out,
@@ -505,7 +535,9 @@ export class Bridge {
     const notice = remoteNotice(this.settings, this.clientId, true);
     if (notice !== null) link.tell(notice);
     this.#subscribeThere(link, sessionPresent);
+    if (this.#lanes?.isStoring === true) session.isCongested = true;
     context.core.ready(session);
+    this.#lanes?.look();
   }
 
   #subscribeThere(link: Link, sessionPresent: boolean): void {
@@ -546,7 +578,7 @@ export class Bridge {
   /** Messages for the peer, those in flight included. */
   get #waiting(): number {
     const { session } = this;
-    return session === null ? 0 : session.queue.length + session.window.count;
+    return session === null ? 0 : session.queue.length + session.window.count + (this.#lanes?.length ?? 0);
   }
 
   /** It connects once there is something to send. */
@@ -645,6 +677,7 @@ export class Bridge {
   async close(): Promise<void> {
     this.#stop();
     this.#age.end();
+    this.#lanes?.close();
     if (this.#link === null) return;
     const closed = new Promise<void>((resolve) => (this.#whenClosed = resolve));
     this.#link.end('the broker stops', ReasonCode.NormalDisconnection);
@@ -653,6 +686,7 @@ export class Bridge {
 
   abandon(): void {
     this.#stop();
+    this.#lanes?.close();
     this.#link?.cut('the broker has ended');
   }
 }

@@ -18,7 +18,7 @@ import { type AckType, type PacketId, PacketType, type ServerPacket } from '../p
 import { describeReason, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Topic } from '../protocol/topic.ts';
 import { publishInSteps } from './bridge-publish.ts';
-import { HeldBack } from './held-back.ts';
+import { type Arrived, HeldBack } from './held-back.ts';
 import type { Link } from './link.ts';
 import type { MappedTopic, TopicMap } from './topic-map.ts';
 
@@ -64,8 +64,8 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
   constructor(link: Link, options: FromPeerOptions) {
     this.#link = link;
     this.#options = options;
-    this.#heldBack = new HeldBack(link, options.inFlightMaximum, ({ message, packetId, number }, session) =>
-      this.#publishNow(message, packetId, session, number),
+    this.#heldBack = new HeldBack(link, options.inFlightMaximum, (arrived, session) =>
+      this.#publishNow(arrived, session),
     );
     link.onDetached = (session) => this.#heldBack.clear(session);
     this.#aliases = link.traits.hasProperties ? new InboundAliases(options.topicAliasMaximum) : null;
@@ -88,11 +88,12 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
     message.topic = topic;
     if (mapped.entry.retain === 'clear') message.retain = false;
     context.topicMetrics?.received(message);
+    const { pipeline } = mapped.entry;
     const search = context.core.searchRoute(topic);
-    if (search === null) return this.#publish(message, packetId, session, number);
+    if (search === null) return this.#publish(message, packetId, session, number, pipeline);
     const kept = message.keep();
     this.#link.pendingPublish.route(search, () => {
-      if (this.#link.session === session) this.#publish(kept, packetId, session, number);
+      if (this.#link.session === session) this.#publish(kept, packetId, session, number, pipeline);
     });
   }
 
@@ -127,19 +128,28 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
     core.answerPublish(session, message.qos, packetId, ReasonCode.Success, everything);
   }
 
-  #publish(message: Message, packetId: PacketId, session: ClientSession, number: number): void {
-    if (this.#heldBack.mustHold(message, session)) return this.#heldBack.add(message, packetId, number, session);
-    this.#publishNow(message, packetId, session, number);
+  #publish(
+    message: Message,
+    packetId: PacketId,
+    session: ClientSession,
+    number: number,
+    pipeline: string | null,
+  ): void {
+    if (this.#heldBack.mustHold(message, session)) {
+      return this.#heldBack.add({ message, packetId, number, pipeline }, session);
+    }
+    this.#publishNow({ message, packetId, number, pipeline }, session);
   }
 
-  #publishNow(message: Message, packetId: PacketId, session: ClientSession, number: number): void {
+  #publishNow({ message, packetId, number, pipeline: own }: Arrived, session: ClientSession): void {
     const link = this.#link;
     const { context } = link;
     const { core, pipeline, settings } = context;
     // What is above the maximum here comes in at that; the peer is answered as it sent it.
     const waits = mustWait(context, session, message, true);
-    if (waits || context.asksAboutAll || mayChange(pipeline, core, message.topic)) {
+    if (own !== null || waits || context.asksAboutAll || mayChange(pipeline, core, message.topic)) {
       return publishInSteps(link, session, message, packetId, {
+        pipeline: own,
         refused: (refused, why) => this.#options.refused(refused, why, true),
         done: () => this.#published(number),
       });
@@ -192,6 +202,7 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
     const own = type === PacketType.puback ? outbound.typeOf(type, packetId) : type;
     if (observers.isActive) observers.acknowledged(session, own, packetId, reasonCode, core.now);
     core.handleAck(session, own, packetId, reasonCode);
+    this.#link.acknowledged();
     roomWaits.look();
     if (type === PacketType.puback) this.unstoredAcks?.add();
   }

@@ -12,21 +12,26 @@ import type { Message } from '../protocol/message.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Link } from './link.ts';
 
-interface Held {
+/** A message of the peer that is to be published. */
+export interface Arrived {
+  /** Under its name here. */
   readonly message: Message;
   readonly packetId: PacketId;
+  /** That the peer gave it; 0: none. */
   readonly number: number;
+  /** Of its entry of `topics`; null: none. */
+  readonly pipeline: string | null;
 }
 
 export class HeldBack {
   readonly #link: Link;
   readonly #most: number;
-  readonly #publish: (held: Held, session: ClientSession) => void;
-  readonly #waiting = new Deque<Held>();
+  readonly #publish: (held: Arrived, session: ClientSession) => void;
+  readonly #waiting = new Deque<Arrived>();
   #bytes = 0;
 
   /** `most`: as many as the peer may have in flight. */
-  constructor(link: Link, most: number, publish: (held: Held, session: ClientSession) => void) {
+  constructor(link: Link, most: number, publish: (held: Arrived, session: ClientSession) => void) {
     this.#link = link;
     this.#most = most;
     this.#publish = publish;
@@ -39,10 +44,11 @@ export class HeldBack {
   }
 
   /** The message may be borrowed. */
-  add(message: Message, packetId: PacketId, number: number, session: ClientSession): void {
+  add(arrived: Arrived, session: ClientSession): void {
     const link = this.#link;
     const { limits } = link.context.settings;
-    const held = { message: message.keep(), packetId, number };
+    const { message } = arrived;
+    const held = { ...arrived, message: message.keep() };
     if (this.#waiting.length >= this.#most || this.#bytes + message.size > limits.outputBytes) {
       return link.end('the queue of another bridge is full, and the peer sends on: it is to send again later');
     }

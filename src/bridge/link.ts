@@ -27,7 +27,7 @@ import type { Message } from '../protocol/message.ts';
 import { type AckType, type ControlPacket, type PacketId, PacketType, type ServerPacket } from '../protocol/packets.ts';
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Traits } from '../protocol/traits.ts';
-import { OutPace } from './out-pace.ts';
+import { type Batch, OutPace } from './out-pace.ts';
 import { Outbound, type OutboundMarks } from './outbound.ts';
 import { noLimits, type PeerLimits } from './peer-limits.ts';
 import type { TopicMap } from './topic-map.ts';
@@ -41,6 +41,10 @@ export interface LinkOptions {
   readonly decoder: PacketDecoder<ServerPacket>;
   readonly out: TopicMap;
   readonly rate: BridgeSettings['rate'];
+  /** What waits in the session is not to be sent yet. */
+  readonly isHeld: () => boolean;
+  /** The peer may take more. */
+  readonly onRoom: () => void;
   /** It can never be sent: it is kept for the operator. */
   readonly unsendable: (message: Message, why: string) => void;
   /** What the peer is told before a DISCONNECT, instead of its will. */
@@ -106,7 +110,7 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
     this.#framer.version = traits.version;
     this.startedAt = this.heardAt = this.#sentAt = context.core.now;
     this.#pace = OutPace.for(options.rate);
-    this.#paceTimer = new Timer(() => this.guard(() => this.#sendOn()));
+    this.#paceTimer = new Timer(() => this.guard(() => this.sendOn()));
     this.#keepAlive = new Timer(() => this.guard(() => this.#checkKeepAlive()));
   }
 
@@ -232,10 +236,22 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
   }
 
   /** What waits follows, if the peer reads and the rate allows it. */
-  #sendOn(): void {
+  sendOn(): void {
     const { core, memory } = this.context;
-    if (this.session === null || core.now < this.#pacedUntil) return;
-    if (this.#output.fullBytes <= memory.outputBytes) core.drained(this.session);
+    if (this.session === null || core.now < this.#pacedUntil || this.#options.isHeld()) return;
+    if (this.#output.fullBytes > memory.outputBytes) return;
+    core.drained(this.session);
+    this.#options.onRoom();
+  }
+
+  /** The peer has acknowledged something. */
+  acknowledged(): void {
+    this.#options.onRoom();
+  }
+
+  /** What may go at once; null: any number. */
+  get batch(): Batch | null {
+    return this.#pace?.batch ?? null;
   }
 
   sendAck(type: AckType, packetId: PacketId, reasonCode: number): void {
@@ -286,6 +302,7 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
       if (this.session === null) return;
       context.core.handleAck(this.session, type, packetId, reasonCode);
     }
+    this.acknowledged();
   }
 
   onDrain(): void {
@@ -297,7 +314,7 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
     if (this.stream.pendingBytes > 0) return;
     this.reading.drained();
     this.context.advanceClock();
-    this.#sendOn();
+    this.sendOn();
   }
 
   // Whether the peer is there

@@ -7,6 +7,13 @@ import type { BridgeSettings } from '../contracts/bridge-settings.ts';
 /** What was not sent in so many milliseconds may be sent at once. */
 const burstMs = 1_000;
 
+const batchesPerSecond = 20;
+
+export interface Batch {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
 export class OutPace {
   readonly #rate: BridgeSettings['rate'];
   /** Up to when messages and bytes are paid for, in milliseconds since the epoch. */
@@ -20,6 +27,13 @@ export class OutPace {
   /** Null without a limit. */
   static for(rate: BridgeSettings['rate']): OutPace | null {
     return rate.messagesPerSecond === 0 && rate.bytesPerSecond === 0 ? null : new OutPace(rate);
+  }
+
+  /** What goes in a twentieth of a second: more in one go would keep what comes next waiting for longer. */
+  get batch(): Batch {
+    const { messagesPerSecond, bytesPerSecond } = this.#rate;
+    const share = (perSecond: number) => (perSecond === 0 ? Number.POSITIVE_INFINITY : perSecond / batchesPerSecond);
+    return { messages: share(messagesPerSecond), bytes: share(bytesPerSecond) };
   }
 
   /** A message of so many bytes is sent. Returns when the next one may be. */

@@ -15,8 +15,9 @@ import { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic } from '../protocol/topic.ts';
+import { atPeer } from './lanes.ts';
 import type { PeerLimits } from './peer-limits.ts';
-import type { MappedTopic, TopicMap } from './topic-map.ts';
+import type { MappedTopic, TopicEntry, TopicMap } from './topic-map.ts';
 
 export interface OutboundOptions {
   readonly output: Output;
@@ -44,6 +45,11 @@ interface OwnAnswer {
 /** Aliases that the bridge sets, however many the peer allows: each takes memory on both sides. */
 const aliasesMax = 1_024;
 
+const asItIs = { qos: 2, retain: 'keep' } as const;
+
+/** Whether a lane has given the message, under its name at the peer. */
+const isNamed = ({ subscriptionIds }: PublishHeader) => subscriptionIds?.[0] === atPeer;
+
 export class Outbound {
   messages = 0;
   bytes = 0;
@@ -69,9 +75,9 @@ export class Outbound {
   /** `header`: as the core has it; it is changed. */
   send(message: Message, header: PublishHeader): void {
     const { topics, limits } = this.#options;
-    let mapped: MappedTopic | null;
+    let mapped: (Pick<MappedTopic, 'topic'> & { readonly entry: Pick<TopicEntry, 'qos' | 'retain'> }) | null;
     try {
-      mapped = topics.map(message.topic);
+      mapped = isNamed(header) ? { topic: message.topic, entry: asItIs } : topics.map(message.topic);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       return this.#giveUp(message, header, error.message);

@@ -12,6 +12,8 @@ import type { ClientSession } from '../core/client-session.ts';
 /** When, in milliseconds since the epoch, and which number was the last one then. */
 type Mark = readonly [time: number, messageId: number];
 
+export const ageNote = (name: string) => `bridge/out/age/${name}`;
+
 const marksMost = 100;
 const shortestMs = 1_000;
 /** So many are dropped in one go. */
@@ -26,10 +28,10 @@ export class QueueAge {
   readonly #timer: Timer;
   #marks: Mark[];
 
-  /** `maxAgeSeconds`: 0: any age is fine. */
-  constructor(context: BrokerContext, bridge: string, maxAgeSeconds: number, session: () => ClientSession | null) {
+  /** `name`: of its note. `maxAgeSeconds`: 0: any age is fine. */
+  constructor(context: BrokerContext, name: string, maxAgeSeconds: number, session: () => ClientSession | null) {
     this.#context = context;
-    this.#note = `bridge/out/age/${bridge}`;
+    this.#note = ageNote(name);
     this.#mostMs = maxAgeSeconds * 1_000;
     this.#session = session;
     this.#timer = new Timer(() => this.#look());

@@ -21,6 +21,10 @@ export interface TopicEntry {
   readonly to: string;
   readonly qos: QoS;
   readonly retain: BridgeTopic['retain'];
+  /** That its messages go through; null: none. */
+  readonly pipeline: string | null;
+  /** Of the higher ones the messages go first. */
+  readonly priority: number;
 }
 
 export class TopicMap {
@@ -31,9 +35,9 @@ export class TopicMap {
   constructor(topics: readonly BridgeTopic[], direction: 'in' | 'out') {
     this.entries = topics
       .filter((each) => each.direction === direction || each.direction === 'both')
-      .map(({ filter, qos, retain, localPrefix, remotePrefix }) => {
+      .map(({ filter, qos, retain, localPrefix, remotePrefix, pipeline = null, priority }) => {
         const [from, to] = direction === 'out' ? [localPrefix, remotePrefix] : [remotePrefix, localPrefix];
-        return { filter: from + filter, from, to, qos, retain };
+        return { filter: from + filter, from, to, qos, retain, pipeline, priority };
       });
   }
 
@@ -47,10 +51,20 @@ export class TopicMap {
     return known.entry === null ? null : (known as MappedTopic);
   }
 
+  /** The entry that has the topic; null: none has. */
+  entryOf(topicName: string): TopicEntry | null {
+    return this.entries.find(({ filter }) => matches(filter, topicName)) ?? null;
+  }
+
+  /** The name on the other side of another topic, for what an entry has; null: it does not begin as these do. */
+  rename({ from, to }: TopicEntry, topic: Topic): Topic | null {
+    if (!topic.name.startsWith(from)) return null;
+    return from === to ? topic : Topic.of(to + topic.name.slice(from.length));
+  }
+
   #find(topic: Topic): MappedTopic | { readonly entry: null } {
-    const entry = this.entries.find(({ filter }) => matches(filter, topic.name)) ?? null;
+    const entry = this.entryOf(topic.name);
     if (entry === null) return { entry };
-    const { from, to } = entry;
-    return { entry, topic: from === to ? topic : Topic.of(to + topic.name.slice(from.length)) };
+    return { entry, topic: this.rename(entry, topic)! };
   }
 }

@@ -3,11 +3,12 @@
  * subscribers want.
  */
 import { openProperties } from '../codec/publish-properties.ts';
-import type { Awaitable, MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
-import type { MessagePipeline } from '../contracts/pipeline.ts';
+import type { Awaitable, ClientIdentity, MessageChange, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
+import type { MessagePipeline, PipelineVerdict } from '../contracts/pipeline.ts';
 import type { Core } from '../core/core.ts';
 import { asPublished, everybody, isWithheld, type Prepared } from '../core/prepared.ts';
 import type { Message } from '../protocol/message.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import { isBrokersOwn, type Topic } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { createMessage } from './create-message.ts';
@@ -24,6 +25,18 @@ export function isPiped(pipeline: MessagePipeline, topic: Topic): boolean {
 /** Whether a message to this topic may arrive otherwise than it was published. */
 export function mayChange(pipeline: MessagePipeline, core: Core, topic: Topic): boolean {
   return isPiped(pipeline, topic) || core.subscriberClasses(topic).size > 0;
+}
+
+/** The pipeline of this name, of a bridge. A broker without pipelines has none: what cannot go through it goes nowhere. */
+export function overBridge(
+  pipeline: MessagePipeline,
+  name: string,
+  bridge: ClientIdentity,
+  message: PublishedMessage,
+  isIn: boolean,
+): Awaitable<PipelineVerdict> {
+  const none = { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError } as const;
+  return pipeline.overBridge?.(name, bridge, message, isIn) ?? { ...none, reason: `there is no pipeline ${name}` };
 }
 
 /** A message with its properties opened. */

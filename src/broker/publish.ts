@@ -12,7 +12,7 @@ import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
 import { whenStoreKeepsUp, whenThereIsRoom, withAnswer } from './late-answers.ts';
-import { isPiped, mayChange, messagesOf, opened, Preparation } from './pipeline-messages.ts';
+import { isPiped, mayChange, messagesOf, opened, overBridge, Preparation } from './pipeline-messages.ts';
 import type { Publisher } from './publisher.ts';
 import { TracedPublisher } from './traced-publisher.ts';
 
@@ -37,7 +37,9 @@ export function publish(publisher: Publisher, message: Message, wantsSpan?: bool
 
 function publishWhenStorable(publisher: Publisher, message: Message): void {
   const { asker, origin, waitsForDisk, passesHooks } = publisher;
-  const waits = waitsForDisk && mustWait(asker.context, origin, message, passesHooks);
+  // What a pipeline makes of it is not known yet.
+  const mayBeStored = publisher.bridgePipeline != null && asker.context.storeHealth.isStrained;
+  const waits = waitsForDisk && (mayBeStored || mustWait(asker.context, origin, message, passesHooks));
   if (!waits) return authorize(publisher, message);
   whenStoreKeepsUp(asker, () => {
     if (publisher.isAbandoned) return;
@@ -83,9 +85,13 @@ function transform(publisher: Publisher, message: Message): void {
   const { asker, passesHooks } = publisher;
   const { context } = asker;
   const { pipeline } = context;
-  if (!passesHooks || !isPiped(pipeline, message.topic)) return render(publisher, [message]);
+  const own = publisher.bridgePipeline ?? null;
+  if (own === null && (!passesHooks || !isPiped(pipeline, message.topic))) return render(publisher, [message]);
   const seen = opened(message);
-  const ask = () => pipeline.onPublish(asker.identity!, seen, context.journal.stageReport(asker.identity, message));
+  const ask = () =>
+    own === null
+      ? pipeline.onPublish(asker.identity!, seen, context.journal.stageReport(asker.identity, message))
+      : overBridge(pipeline, own, asker.identity!, seen, true);
   withAnswer<PipelineVerdict>(asker, 'onPublish', ask, failed, (verdict) => {
     if (publisher.isAbandoned) return;
     if (verdict.verdict === 'reject') {

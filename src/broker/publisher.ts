@@ -11,6 +11,8 @@ export interface Publisher {
   readonly origin: ClientSession | null;
   /** Hooks and the pipeline's `onPublish` are asked about the message. */
   readonly passesHooks: boolean;
+  /** Of a bridge: the pipeline that its messages go through before the others; absent: none. */
+  readonly bridgePipeline?: string | null;
   /** It is not for other nodes of a cluster. */
   readonly staysHere: boolean;
   /** It is stored only while the disk keeps up. */

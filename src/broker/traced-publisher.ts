@@ -28,6 +28,10 @@ export class TracedPublisher implements Publisher {
     return this.#publisher.passesHooks;
   }
 
+  get bridgePipeline(): string | null {
+    return this.#publisher.bridgePipeline ?? null;
+  }
+
   get staysHere(): boolean {
     return this.#publisher.staysHere;
   }

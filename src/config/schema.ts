@@ -111,6 +111,15 @@ export const schema = z
       .prefault({})
       .describe('what is logged, and how'),
   })
+  .superRefine(({ bridges, pipelines }, context) => {
+    for (const [index, { topics }] of bridges.entries()) {
+      for (const [at, { pipeline }] of topics.entries()) {
+        if (pipeline === undefined || pipelines.some(({ name, on }) => name === pipeline && on === 'bridge')) continue;
+        const message = 'the name of a pipeline with "on: bridge"';
+        context.addIssue({ code: 'custom', path: ['bridges', index, 'topics', at, 'pipeline'], message });
+      }
+    }
+  })
   .refine(
     ({ admin: { users }, authentication: mechanisms }) =>
       users === undefined || mechanisms.some(({ kind }) => kind === 'password-file'),

@@ -85,14 +85,27 @@ const topic = z
         '`keep`: retained messages go over when the bridge begins, and stay retained. `as-published`: ' +
           'only those that are published from then on. `clear`: nothing is retained on the other side',
       ),
+    pipeline: text
+      .optional()
+      .describe('the pipeline (`on: bridge`) that its messages go through on their way, under their topics here'),
+    priority: whole(0, 9)
+      .default(0)
+      .describe('of what waits for the peer, messages of entries with a higher one go first. Only for what goes out'),
   })
-  .superRefine(({ filter, localPrefix, remotePrefix }, context) => {
+  .superRefine(({ filter, direction, localPrefix, remotePrefix, priority }, context) => {
+    if (direction === 'in' && priority > 0) refuse(context, ['priority'], 'it only for what goes out');
     for (const whole of [localPrefix + filter, remotePrefix + filter]) {
       const parsed = parseFilter(whole);
       if (parsed !== null && parsed.shareName === null) continue;
       return refuse(context, ['filter'], 'a topic filter behind either prefix, such as factory/+/temperature');
     }
   });
+
+/** Each has a queue of its own: see `bridge/lanes.ts`. */
+const lanesMax = 16;
+
+const lanesOf = (topics: readonly z.output<typeof topic>[]) =>
+  new Set(topics.map(({ pipeline, priority }) => `${priority} ${pipeline ?? ''}`)).size;
 
 export const bridge = z
   .strictObject({
@@ -172,12 +185,16 @@ export const bridge = z
       .array(topic)
       .min(1)
       .max(1_000)
+      .refine((all) => lanesOf(all) <= lanesMax, `at most ${lanesMax} combinations of pipeline and priority`)
       .describe('what goes over it; of those that match a topic, the first. Required'),
     queue: z
       .strictObject({
         maxBytes: bytes(1)
           .default(1_073_741_824)
-          .describe('messages that wait for the peer: their payloads, properties and topics, on disk'),
+          .describe(
+            'messages that wait for the peer: their payloads, properties and topics, on disk. With priorities or ' +
+              'pipelines, of each combination of these',
+          ),
         maxAgeSeconds: seconds(0, 0xffffffff)
           .default(0)
           .describe('a message that has waited for so long is dropped (`tooOld`). 0: none is'),

@@ -291,9 +291,12 @@ const pipeline = z.strictObject({
     .regex(/^[\w.-]{1,100}$/, 'a name of letters, digits, dots, dashes and underscores')
     .describe('unique; statistics and the quarantine have it'),
   on: z
-    .enum(['publish', 'deliver'])
+    .enum(['publish', 'deliver', 'bridge'])
     .default('publish')
-    .describe('`publish`: before a message is routed; `deliver`: on the way to subscribers'),
+    .describe(
+      '`publish`: before a message is routed; `deliver`: on the way to subscribers; `bridge`: on the way over the ' +
+        '[bridges](../guides/bridge.md#pipelines) that name it',
+    ),
   filter: topicFilter.describe('topics whose messages go through it'),
   for: z
     .strictObject({
@@ -313,7 +316,7 @@ export const pipelines = z.array(pipeline).superRefine((all, context) => {
     if (all.findIndex((other) => other.name === name) < index) {
       context.addIssue({ code: 'custom', path: [index, 'name'], message: 'a name that no pipeline above has' });
     }
-    if (on === 'publish' && whom !== undefined) {
+    if (on !== 'deliver' && whom !== undefined) {
       context.addIssue({ code: 'custom', path: [index, 'for'], message: '"on: deliver" beside it' });
     }
   }

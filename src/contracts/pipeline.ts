@@ -41,6 +41,18 @@ export interface MessagePipeline {
   concerns(topicName: string): boolean;
   /** Before routing, storing and acknowledging. Of a will, `client` is whose it is. */
   onPublish(client: ClientIdentity, message: PublishedMessage, report?: StageReport): Awaitable<PipelineVerdict>;
+  /** Whether there is a pipeline of this name for bridges. Absent: there is none of any name. */
+  hasForBridges?(name: string): boolean;
+  /**
+   * A message on its way over a bridge, through the pipeline of this name; `isIn`: it comes from the peer, and goes on
+   * through what `onPublish` has. Absent: there is none.
+   */
+  overBridge?(
+    name: string,
+    bridge: ClientIdentity,
+    message: PublishedMessage,
+    isIn: boolean,
+  ): Awaitable<PipelineVerdict>;
   /**
    * The class of subscribers that a subscription belongs to, or null for those who get messages as they were published.
    * All of one class get the same, so it is made once for them. `accept` is the user property of that name of

@@ -2,10 +2,12 @@
  * The door of this folder: what may be called from outside, which a test holds to. What follows from a call is in
  * `handlers/`, `lifecycle.ts` and `distributor.ts`; `parts.ts` has the parts.
  */
+import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { RestoredState } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { ParsedFilter, Topic } from '../protocol/topic.ts';
 import type { ClientSession, OwnQueueLimits, SubscriptionOptions } from './client-session.ts';
 import { Publication, type PublicationOptions, type Resumable } from './fan-out.ts';
@@ -36,6 +38,10 @@ const none: ReadonlySet<string> = new Set();
 
 /** All that callers have are sessions of this core. */
 const own = (session: ClientSession) => session as Session;
+
+function onlyReceiving(receive: (topicName: string) => boolean): Rights {
+  return { publish: () => ReasonCode.Success, will: () => ReasonCode.Success, subscribe: (_, qos) => qos, receive };
+}
 
 /** For tests, which look behind the door. */
 export let partsOf: (core: Core) => CoreParts;
@@ -189,6 +195,24 @@ export class Core {
   /** Drops what waits and has a number up to this one, so many at most; returns how many these are. */
   dropTooOld(session: ClientSession, messageId: number, most: number): number {
     return this.#parts.delivering.purge(own(session), most, 'tooOld', messageId);
+  }
+
+  /**
+   * Of a client within the process, from now on: for No Local, what `other` publishes counts as published by it; and of
+   * what it subscribes to, it has messages to these topics only; null: to all.
+   */
+  appoint(session: ClientSession, other: ClientSession, receives: ((topicName: string) => boolean) | null): void {
+    own(session).counterpart = own(other);
+    own(session).rights = receives === null ? null : onlyReceiving(receives);
+    if (session.subscriptions.size > 0) this.#parts.rightsChangedOf(own(session));
+  }
+
+  /**
+   * Gives a message to this session alone, as if a subscription with this identifier had matched it. The message has no
+   * number yet.
+   */
+  give(session: ClientSession, message: Message, qos: QoS, identifier: number): void {
+    this.#parts.delivering.deliver(own(session), message, qos, message.retain, [identifier], null);
   }
 
   /** Calls back once no will of the client is on its way; returns how to take that back. Null: none is. */

@@ -14,7 +14,7 @@ import { JointCommit } from './joint-commit.ts';
 import { type Prepared, type Variants, variantFor } from './prepared.ts';
 import type { Retention } from './retention.ts';
 import { RoomCheck, type RoomCheckOptions } from './room-check.ts';
-import { type Route, type Target, targetExcludingOrigin } from './route.ts';
+import { isOwn, type Route, type Target, targetExcludingOrigin } from './route.ts';
 import type { Router } from './router.ts';
 import type { Session } from './session.ts';
 import type { SharedGroup } from './shared-group.ts';
@@ -195,8 +195,9 @@ export class Distributor {
     if (this.#refusing.size === 0 || message.qos === 0) return false;
     const bytes = queuedBytes(message, null);
     for (const session of this.#refusing) {
-      const { queue, queueLimits, subscriptions } = session;
-      if (session === origin || !session.mustQueue || queue.hasRoomFor(bytes, queueLimits!)) continue;
+      const { queue, queueLimits, subscriptions, rights } = session;
+      if (isOwn(session, origin) || !session.mustQueue || queue.hasRoomFor(bytes, queueLimits!)) continue;
+      if (rights?.receive(message.topic.name) === false) continue;
       for (const { qos, filter } of subscriptions.values()) {
         if (qos > 0 && matches(filter, message.topic.name)) return true;
       }
@@ -253,7 +254,7 @@ export class Distributor {
     for (let i = from; i < to && i < sessions; i++) {
       const target = targetExcludingOrigin(targets[i]!, origin);
       if (target === null) {
-        if (targets[i]!.session === origin) this.#sink.skipped('noLocal', origin, message);
+        if (isOwn(targets[i]!.session, origin)) this.#sink.skipped('noLocal', targets[i]!.session, message);
         continue;
       }
       if (routedAt !== null && !this.#isStillWanted(message, target.session)) continue;

@@ -222,7 +222,7 @@ export function restore(parts: CoreParts, { sessions, wills, retained, lastMessa
     const session = new Session({ clientId, sid, traits: traitsOf[protocolVersion], expirySeconds }, parts);
     session.will = will;
     session.identity = identity;
-    session.rights = identity === null ? null : rightsOf(parts, identity);
+    session.rights = identity === null ? session.rights : rightsOf(parts, identity);
     session.isStored = true;
     session.disconnectedAt = disconnectedAt;
     session.isPersistent ||= record.backlog.messages > 0;

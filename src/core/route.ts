@@ -37,7 +37,12 @@ export interface Route {
 export function targetExcludingOrigin(target: Target, origin: Session | null): Target | null {
   const { session } = target;
   if (session.isEnded) return null;
-  return session === origin ? target.ownMessages : target;
+  return isOwn(session, origin) ? target.ownMessages : target;
+}
+
+/** Whether what comes from `origin` counts as published by this session. */
+export function isOwn(session: Session, origin: Session | null): boolean {
+  return session === origin || (origin !== null && session.counterpart === origin);
 }
 
 /** The target of a session with this subscription only: one object in all routes. */

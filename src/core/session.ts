@@ -62,6 +62,8 @@ export class Session implements ClientSession {
   #filterBytes = 0;
   readonly window: SendWindow;
   readonly queue: SessionQueue;
+  /** What this one publishes counts as its own, for No Local; null: only what it publishes itself. */
+  counterpart: Session | null = null;
   /** Null: those of the broker. */
   queueLimits: OwnQueueLimits | null = null;
   /** Retained messages still to be sent for new subscriptions. */

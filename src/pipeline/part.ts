@@ -37,7 +37,7 @@ export interface Part {
   readonly name: string;
   /** Null: every topic. */
   readonly filter: string | null;
-  readonly on: 'publish' | 'deliver';
+  readonly on: PipelineSettings['on'];
   /** `deliver`: whose subscriptions; undefined: everybody's. */
   readonly for: PipelineSettings['for'];
   /** The messages in its place: the same object if nothing changed. Throws, or rejects with, a Rejection. */

@@ -50,7 +50,7 @@ const logLimits = { intervalMs: 60_000, most: { failed: 1 } };
 export class Pipeline implements Part {
   readonly name: string;
   readonly filter: string;
-  readonly on: 'publish' | 'deliver';
+  readonly on: PipelineSettings['on'];
   readonly for: PipelineSettings['for'];
   readonly settings: PipelineSettings;
   /** The first digits of a hash over the settings and the files that they name. */
@@ -114,7 +114,7 @@ export class Pipeline implements Part {
     const { deadline, thread } = this.#options;
     const loop = { deadline, thread, limits, warn };
     const stage = await compileStage(settings, { ...this.#tools, files: this.#files, path, loop });
-    if (isDeliver && stage.due !== undefined) {
+    if (this.on !== 'publish' && stage.due !== undefined) {
       const what = `${kindOf(settings)} holds messages back, which only a pipeline with "on: publish" can`;
       throw new PipelineError([...path, kindOf(settings)], what);
     }
@@ -205,7 +205,8 @@ export class Pipeline implements Part {
   /** Throws, or rejects with, a Rejection if those who published it may not publish what stages made of it. */
   #ask(item: Item, context: PartContext): Awaitable<void> {
     item.isToBeAsked = false;
-    if (this.on === 'deliver') return;
+    // Of a bridge, whoever set it up has decided what may go over it.
+    if (this.on !== 'publish') return;
     const { topic, qos, retain } = item;
     const publisher = publisherIn(context);
     const publishers = item.publishers ?? (publisher === null ? [] : [publisher]);

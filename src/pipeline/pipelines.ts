@@ -240,13 +240,14 @@ export class Pipelines implements MessagePipeline {
     const isFor = (part: Part) =>
       subscriberClass === undefined || part.on === 'publish' || isForAll(part) || names.includes(part.name);
     const isConcerned = (part: Part) => (part.filter === null || matches(part.filter, topicName)) && isFor(part);
-    const configured = this.#configured.filter(isConcerned).map(({ name, on, stages, settings }) => {
+    const configured = this.#configured.filter(isConcerned).flatMap(({ name, on, stages, settings }) => {
+      if (on === 'bridge') return [];
       const stageNames = stages.map((stage) => stage.name);
       const remembering = stageNames.filter((_, index) => remembers(settings.stages[index]!));
-      return { name, on, isOfProgram: false, stages: stageNames, remembering };
+      return [{ name, on, isOfProgram: false, stages: stageNames, remembering }];
     });
-    const used = this.#used.filter(isConcerned).map(({ name, on }) => {
-      return { name, on, isOfProgram: true, stages: [], remembering: [] };
+    const used = this.#used.filter(isConcerned).flatMap(({ name, on }) => {
+      return on === 'bridge' ? [] : [{ name, on, isOfProgram: true, stages: [], remembering: [] }];
     });
     return [...configured, ...used];
   }
@@ -260,11 +261,42 @@ export class Pipelines implements MessagePipeline {
     message: PublishedMessage,
     report: StageReport | null = null,
   ): Awaitable<PipelineVerdict> {
+    return this.#verdictOn(message, this.#onPublish, { client, publisher: client, original: message, report });
+  }
+
+  hasForBridges(name: string): boolean {
+    return this.#forBridges(name) !== null;
+  }
+
+  #forBridges(name: string): Part | null {
+    return this.#configured.find((pipeline) => pipeline.on === 'bridge' && pipeline.name === name) ?? null;
+  }
+
+  overBridge(
+    name: string,
+    client: ClientIdentity,
+    message: PublishedMessage,
+    isIn: boolean,
+  ): Awaitable<PipelineVerdict> {
+    const own = this.#forBridges(name);
+    if (own === null) {
+      const reason = `there is no pipeline ${name} with "on: bridge" any more`;
+      return { verdict: 'reject', reasonCode: ReasonCode.ImplementationSpecificError, reason };
+    }
+    const parts = isIn ? [own, ...this.#onPublish] : [own];
+    return this.#verdictOn(message, parts, { client, publisher: client, original: message });
+  }
+
+  #verdictOn(
+    message: PublishedMessage,
+    parts: readonly Part[],
+    fields: Partial<PartContext>,
+  ): Awaitable<PipelineVerdict> {
     // The connection is about to be closed, unanswered, so the client sends it again.
     if (this.#isClosed) return new Promise(() => {});
-    const context = partContext(this.#options.now(), { client, publisher: client, original: message, report });
+    const context = partContext(this.#options.now(), fields);
     try {
-      const messages = through(this.#onPublish, 0, message, context);
+      const messages = through(parts, 0, message, context);
       if (!(messages instanceof Promise)) return verdictOf(messages, message, context);
       const settled = (made: readonly PublishedMessage[]) => verdictOf(made, message, context);
       return this.#underWay.add(messages.then(settled, (error) => rejected(error, context)));

@@ -21,8 +21,8 @@ const stage = z.strictObject({
 const pipeline = z.strictObject({
   name: z.string().describe('name'),
   on: z
-    .enum(['publish', 'deliver'])
-    .describe('`publish`: before a message is routed; `deliver`: on the way to subscribers'),
+    .enum(['publish', 'deliver', 'bridge'])
+    .describe('`publish`: before a message is routed; `deliver`: on the way to subscribers; `bridge`: over bridges'),
   filter: z.string().describe('topics whose messages go through it'),
   version: z.string().describe('of its settings and files'),
   stages: z.array(stage).readonly().describe('stages in their order, with what they counted since it was loaded'),

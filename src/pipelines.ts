@@ -177,6 +177,7 @@ function trialOf({
   groups,
   subscriber,
   before: payloads,
+  bridgePipeline,
   ...test
 }: PipelineTest): Trial {
   const message = {
@@ -193,7 +194,7 @@ function trialOf({
   } as const;
   const before = payloads.map((payload) => payloadOf({ payload }));
   const client = { clientId, username: username ?? null, groups };
-  if (subscriber === undefined) return { message, before, client, subscriber: null };
+  if (subscriber === undefined) return { message, before, client, subscriber: null, bridgePipeline };
   const { listener = 'mqtt://127.0.0.1:1883', accept = null } = subscriber;
   const { clientId: subscriberId, username: subscriberName = null } = subscriber;
   return {

@@ -30,6 +30,12 @@ export function bridgeHandlers(bridges: Bridges, masked: (settings: Bridge['sett
     const what = `The bridge ${name} is in the configuration: change it there, and reload`;
     throw new CommandFailure('conflict', what);
   };
+  const make = (settings: Bridge['settings']): Promise<Bridge> => {
+    const missing = bridges.missingPipeline(settings);
+    if (missing === null) return bridges.make(settings);
+    const what = `There is no pipeline ${missing} with "on: bridge" in the configuration: add it there, and reload`;
+    throw new CommandFailure('conflict', what);
+  };
   const view = (bridge: Bridge): BridgeView => ({ ...bridge.view(), isConfigured: bridges.isConfigured(bridge.name) });
   return {
     'bridges list': async () => ({
@@ -47,7 +53,7 @@ export function bridgeHandlers(bridges: Bridges, masked: (settings: Bridge['sett
           `There is a bridge ${settings.name} already; change it, or remove it first`,
         );
       }
-      return view(await bridges.make(settings));
+      return view(await make(settings));
     },
     async 'bridges change'({ name, settings }) {
       const { settings: before } = made(name);
@@ -55,7 +61,7 @@ export function bridgeHandlers(bridges: Bridges, masked: (settings: Bridge['sett
         throw new CommandFailure('conflict', 'A bridge keeps its name: make another one, and remove this one');
       }
       // Whoever changes what `bridges show` gives has not seen the secrets.
-      return view(await bridges.make(withSecrets(settings, masked(before), before) as Bridge['settings']));
+      return view(await make(withSecrets(settings, masked(before), before) as Bridge['settings']));
     },
     async 'bridges pause'({ name }) {
       const bridge = find(name);

@@ -74,6 +74,13 @@ export class Bridges implements Attachment, Iterable<Bridge> {
     return this.#replace(settings);
   }
 
+  /** A pipeline that these name and that there is not; null: there are all. */
+  missingPipeline({ topics }: BridgeSettings): string | null {
+    const { pipeline } = this.#world.context;
+    const isMissing = (name: string) => pipeline.hasForBridges?.(name) !== true;
+    return topics.find((topic) => topic.pipeline !== undefined && isMissing(topic.pipeline))?.pipeline ?? null;
+  }
+
   async #replace(settings: BridgeSettings): Promise<Bridge> {
     await this.#bridges.get(settings.name)?.close();
     return this.#begin(settings);

@@ -387,6 +387,9 @@ export const pipelineTest = z.strictObject({
   clientId: z.string().default('test').describe("the publisher's client identifier"),
   username: z.string().optional().describe("the publisher's user name"),
   groups: z.array(text).default([]).describe("the publisher's groups"),
+  bridgePipeline: text
+    .optional()
+    .describe('the pipeline of `on: bridge` that it goes through, instead of those of the broker'),
   subscriber: subscriber.optional().describe('looks at what this subscriber gets, instead of what is routed'),
   expect: z
     .union(

@@ -4,8 +4,14 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { plural } from '../base/plural.ts';
-import type { ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
-import type { DeliverVerdict, PipelineTrial, QuarantineStore, TrialOutcome } from '../contracts/pipeline.ts';
+import type { Awaitable, ClientIdentity, PublishedMessage, PublishVerdict } from '../contracts/hooks.ts';
+import type {
+  DeliverVerdict,
+  PipelineTrial,
+  PipelineVerdict,
+  QuarantineStore,
+  TrialOutcome,
+} from '../contracts/pipeline.ts';
 import type { Item } from './item.ts';
 import type { Pipelines } from './pipelines.ts';
 
@@ -21,6 +27,8 @@ export interface Trial {
     readonly listener: string;
     readonly accept: string | null;
   } | null;
+  /** The pipeline of `on: bridge` that it goes through instead of those of the broker; absent: none. */
+  readonly bridgePipeline?: string | undefined;
 }
 
 export type TrialResult =
@@ -69,12 +77,17 @@ export async function tryOut(
     if (subscriber === null) return routed;
     return delivered(pipelines, routed, { ...client, ...subscriber }, subscriber.accept);
   };
+  const { bridgePipeline } = trial;
+  const publish = (seen: PublishedMessage) =>
+    bridgePipeline === undefined
+      ? pipelines.onPublish(client, seen)
+      : pipelines.overBridge(bridgePipeline, client, seen, false);
   for (const payload of trial.before) {
     const earlier = { ...message, payload };
-    await deliver(changesOf(await pipelines.onPublish(client, earlier), earlier));
+    await deliver(changesOf(await publish(earlier), earlier));
   }
   traceStages(pipelines, onStage);
-  const published = await tryPublishing(pipelines, quarantine, client, message);
+  const published = await tryPublishing(pipelines, quarantine, publish, message);
   if (!Array.isArray(published)) return published;
   const messages = await deliver([...published, ...held]);
   return messages.length === 0 ? { outcome: 'dropped' } : { outcome: 'published', messages };
@@ -84,10 +97,10 @@ export async function tryOut(
 async function tryPublishing(
   pipelines: Pipelines,
   quarantine: QuarantineStore,
-  client: ClientIdentity | null,
+  publish: (message: PublishedMessage) => Awaitable<PipelineVerdict>,
   message: PublishedMessage,
 ): Promise<PublishedMessage[] | Exclude<TrialResult, { outcome: 'published' }>> {
-  const verdict = await pipelines.onPublish(client, message);
+  const verdict = await publish(message);
   if (verdict.verdict === 'reject') return { outcome: 'rejected', reason: verdict.reason ?? '' };
   await pipelines.flush();
   return quarantine.count > 0 ? { outcome: 'quarantined' } : changesOf(verdict, message);
@@ -108,7 +121,12 @@ export class StageTrial implements PipelineTrial {
   async publish(client: ClientIdentity | null, message: PublishedMessage): Promise<TrialOutcome> {
     const held: PublishedMessage[] = [];
     this.#pipelines.emit = async (each) => void held.push(each);
-    const published = await tryPublishing(this.#pipelines, this.#quarantine, client, message);
+    const published = await tryPublishing(
+      this.#pipelines,
+      this.#quarantine,
+      (seen) => this.#pipelines.onPublish(client, seen),
+      message,
+    );
     if (!Array.isArray(published)) return this.#ended(published.outcome, 'reason' in published ? published.reason : '');
     const messages = [...published, ...held];
     return messages.length === 0 ? this.#ended('dropped') : { outcome: 'published', messages };

@@ -9,6 +9,7 @@ import type { BrokerContext } from '../../../src/broker/broker-context.ts';
 import type { Connection } from '../../../src/broker/connection.ts';
 import type { BridgeSettings } from '../../../src/contracts/bridge-settings.ts';
 import type { Log } from '../../../src/contracts/log.ts';
+import { type MessagePipeline, noPipeline } from '../../../src/contracts/pipeline.ts';
 import { type BrokerSettings, defaultSettings } from '../../../src/contracts/settings.ts';
 import { type ClientSession, neverExpires } from '../../../src/core/client-session.ts';
 import { ReasonCode } from '../../../src/protocol/reason-codes.ts';
@@ -82,6 +83,7 @@ export class SimulatedNode {
       ...(hasSmallSteps && { stepSizes: { copies: 1, storedCopies: 1, answers: 1, timers: 1, records: 1 } }),
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => random.between(0, 255))),
       scheduler: this.#scheduler(life),
+      pipeline: this.#pipeline(life),
     });
     const bridges = broker.attach((context) => {
       this.#context = context;
@@ -94,6 +96,21 @@ export class SimulatedNode {
     await bridges.start(this.#options.bridges);
     this.isUp = true;
     world.tell(() => `${this.name}: started`);
+  }
+
+  /** One for bridges, which takes its time. */
+  #pipeline(life: Life): MessagePipeline {
+    const { world, random: all } = this.#options;
+    const random = all.fork();
+    const keep = { verdict: 'keep' } as const;
+    return {
+      ...noPipeline,
+      hasForBridges: () => true,
+      overBridge: () => {
+        if (random.isLucky(0.5)) return keep;
+        return new Promise((resolve) => world.after(random.between(0, 50), () => resolve(keep), life));
+      },
+    };
   }
 
   #scheduler(life: Life): Scheduler {

@@ -41,7 +41,17 @@ export function drawTopology(random: Random): Topology {
     // To the parent, or from it.
     tree: () => others.map((each) => twist(random, each, random.between(0, each - 1), edge)),
   }[shape]();
-  return { shape, brokers, edges };
+  return { shape, brokers, edges: random.isLucky(0.5) ? edges : edges.map((each) => withLanes(random, each)) };
+}
+
+/** Some entries have a priority, or a pipeline, through which messages go as they are, in their time. */
+function withLanes(random: Random, { settings, ...edge }: Edge): Edge {
+  const topics = settings.topics.map((entry) => ({
+    ...entry,
+    priority: entry.direction === 'in' ? 0 : random.between(0, 2),
+    pipeline: random.isLucky(0.4) ? 'slow' : undefined,
+  }));
+  return { ...edge, settings: { ...settings, topics } };
 }
 
 const twist = (random: Random, one: number, other: number, edge: (from: number, to: number) => Edge) =>

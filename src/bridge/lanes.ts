@@ -15,7 +15,7 @@ import { Lane, type LaneOptions } from './lane.ts';
 import type { Link } from './link.ts';
 import type { Batch } from './out-pace.ts';
 import { ageNote, QueueAge } from './queue-age.ts';
-import type { TopicEntry, TopicMap } from './topic-map.ts';
+import { atPeer, type TopicEntry, type TopicMap } from './topic-map.ts';
 
 export interface LanesOptions extends Pick<LaneOptions, 'context' | 'identity' | 'unsendable'> {
   /** Of the bridge. */
@@ -45,9 +45,6 @@ interface LaneName {
   readonly priority: number;
   readonly pipeline: string | null;
 }
-
-/** Of subscriptions: what `Core.give` gives a message that is under its name at the peer already. */
-export const atPeer = 1;
 
 const noteOf = (bridge: string) => `bridge/lanes/${bridge}`;
 

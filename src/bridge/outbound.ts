@@ -15,9 +15,8 @@ import { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { noTopic } from '../protocol/topic.ts';
-import { atPeer } from './lanes.ts';
 import type { PeerLimits } from './peer-limits.ts';
-import type { MappedTopic, TopicEntry, TopicMap } from './topic-map.ts';
+import { atPeer, type MappedTopic, type TopicEntry, type TopicMap } from './topic-map.ts';
 
 export interface OutboundOptions {
   readonly output: Output;

@@ -27,6 +27,9 @@ export interface TopicEntry {
   readonly priority: number;
 }
 
+/** Stands for a subscription identifier: the message comes from a lane, and has its topic at the peer already. */
+export const atPeer = 1;
+
 export class TopicMap {
   readonly entries: readonly TopicEntry[];
   /** No longer than the topic itself is in use. */

@@ -10,11 +10,12 @@ import type { PacketDecoder } from '../codec/framer.ts';
 import { openProperties } from '../codec/publish-properties.ts';
 import { findLoop } from '../contracts/bridge-loops.ts';
 import { type BridgeSettings, parseAddress } from '../contracts/bridge-settings.ts';
+import { bridgeSessionPrefix } from '../contracts/client-name.ts';
 import type { BridgeView } from '../contracts/commands/bridges.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { QuarantineStore } from '../contracts/pipeline.ts';
 import type { Accept, PeerAddress } from '../contracts/transport.ts';
-import { type ClientSession, neverExpires, type OwnQueueLimits, programPrefix } from '../core/client-session.ts';
+import { type ClientSession, neverExpires, type OwnQueueLimits } from '../core/client-session.ts';
 import type { Message } from '../protocol/message.ts';
 import type { ConnackPacket, ServerPacket } from '../protocol/packets.ts';
 import { programPublisher } from '../protocol/publisher.ts';
@@ -62,7 +63,7 @@ const stableMs = 10_000;
 /** What it has subscribed to at its peer. */
 const filtersNote = (name: string) => `bridge/in/filters/${name}`;
 
-export const sessionNameOf = (name: string) => `${programPrefix}bridge/${name}`;
+export const sessionNameOf = (name: string) => bridgeSessionPrefix + name;
 
 export class Bridge {
   readonly #world: BridgeWorld;

@@ -2,6 +2,7 @@
 
 import { Pressure } from '../base/ledger.ts';
 import { plural } from '../base/plural.ts';
+import { clientText } from '../contracts/client-name.ts';
 import type { PipelineTrial } from '../contracts/pipeline.ts';
 import {
   type ClientSession,
@@ -69,8 +70,8 @@ function isOver({ core }: BrokerContext, { disconnectedAt, expirySeconds }: Clie
 }
 
 function sessionText({ isConnected, disconnectedAt, clientId }: ClientSession): string {
-  if (isConnected) return `${JSON.stringify(clientId)} is connected`;
-  return `${JSON.stringify(clientId)} has a session, and is away since ${new Date(disconnectedAt ?? 0).toISOString()}`;
+  if (isConnected) return `${clientText(clientId)} is connected`;
+  return `${clientText(clientId)} has a session, and is away since ${new Date(disconnectedAt ?? 0).toISOString()}`;
 }
 
 interface Looked {

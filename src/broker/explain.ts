@@ -5,6 +5,7 @@
 
 import { type Page, pageItemsMax } from '../base/pages.ts';
 import { plural } from '../base/plural.ts';
+import { clientText } from '../contracts/client-name.ts';
 import type { CommandInput } from '../contracts/commands.ts';
 import type { DropView } from '../contracts/drops.ts';
 import type { Explanation } from '../contracts/explain.ts';
@@ -187,7 +188,7 @@ async function explainRoom(
       const what = `${own.text}: a publisher of MQTT 5 gets 0x97, an older one waits, and nobody gets it meanwhile`;
       return findings.stops('room', what, 'See `sluice bridges list`: why the peer does not take what waits for it.');
     }
-    const whose = clientId === null ? 'a shared subscription' : JSON.stringify(clientId);
+    const whose = clientId === null ? 'a shared subscription' : clientText(clientId);
     const text = `the queue of ${whose} is full (queuePolicy: reject)`;
     if (isRefusable) findings.stops('room', `${text}: the publisher gets 0x97, and nobody gets it`, 'See its queue.');
     else findings.passes('room', `${text}; all others get it, since the publisher cannot be told`);

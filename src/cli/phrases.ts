@@ -1,6 +1,7 @@
 /** What single commands to a running broker say to people, where a table or a line for each key would say it badly. */
 import { plural } from '../base/plural.ts';
 import { printable } from '../base/printable.ts';
+import { bridgeText } from '../contracts/client-name.ts';
 import type { CommandAnswer, CommandInput, CommandName } from '../contracts/commands.ts';
 import type { CommandLine } from './command-line.ts';
 import { isPrintable } from './io.ts';
@@ -112,7 +113,13 @@ function accessText(
 function explained({ findings, receivers, drops, arrives, conclusion, remedy }: CommandAnswer<'explain'>): string {
   const marks = { passes: 'ok', stops: 'STOPS', depends: 'depends' } as const;
   const lines = findings.map(({ verdict, step, text }) => `${marks[verdict].padEnd(8)}${step.padEnd(13)}${text}`);
-  const names = receivers === null ? [] : [...receivers.clientIds, ...receivers.groups.map((name) => `$share/${name}`)];
+  const names =
+    receivers === null
+      ? []
+      : [
+          ...receivers.clientIds.map((each) => bridgeText(each) ?? each),
+          ...receivers.groups.map((name) => `$share/${name}`),
+        ];
   if (names.length > 0) lines.push('', 'Receivers', ...names.map((name) => `  ${name}`));
   if (drops !== null) {
     lines.push(

@@ -1,5 +1,6 @@
 /** How what a broker answers is written for people. */
 import { printable } from '../base/printable.ts';
+import { bridgeText } from '../contracts/client-name.ts';
 import type { CommandName } from '../contracts/commands.ts';
 
 /** Keys of the items of a list that are shown, in order; others are in `--json`. */
@@ -27,7 +28,11 @@ function cellOf(key: string, value: unknown): string {
   if (value === null || value === undefined) return '-';
   if (typeof value === 'number' && isTime(key)) return new Date(value).toISOString();
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
-  if (typeof value === 'string') return value === '' ? '""' : printable(value);
+  // The session of a bridge has an identifier that nobody can type; `--json` has it.
+  if (typeof value === 'string') {
+    const text = (key === 'clientId' && bridgeText(value)) || value;
+    return text === '' ? '""' : printable(text);
+  }
   return Array.isArray(value) && value.every((each) => typeof each !== 'object')
     ? printable(value.join(', '))
     : printable(JSON.stringify(value));

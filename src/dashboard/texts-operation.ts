@@ -112,7 +112,7 @@ export const texts = {
     none: 'No pipelines',
     noneMeans:
       'A pipeline decodes, checks, maps or thins out messages on their way. The configuration has them, under pipelines.',
-    on: { publish: 'before a message is routed', deliver: 'on the way to subscribers' },
+    on: { publish: 'before a message is routed', deliver: 'on the way to subscribers', bridge: 'over bridges' },
     about: (on: string, version: string) => `${on}, version ${version}`,
     stage: 'Stage',
     in: 'In',

@@ -228,6 +228,10 @@ export const texts = {
     },
   },
   clients: {
+    bridge: (name: string, priority: string | null, pipeline: string | null) =>
+      [`bridge ${name}`, priority && `priority ${priority}`, pipeline && `pipeline ${pipeline}`]
+        .filter((part) => part !== null)
+        .join(', '),
     search: 'Search client identifiers',
     state: 'State',
     states: { all: 'All', connected: 'Connected', absent: 'Away' },

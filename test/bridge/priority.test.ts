@@ -38,7 +38,7 @@ async function take(link: PeerLink, count: number): Promise<string[]> {
     if (packet.cmd === 'pubrel') link.send({ cmd: 'pubcomp', messageId: packet.messageId });
     if (packet.cmd !== 'publish') continue;
     taken.push(`${packet.topic} ${packet.payload}`);
-    if (packet.qos > 0) link.send({ cmd: packet.qos === 1 ? 'puback' : 'pubrec', messageId: packet.messageId });
+    if (packet.qos !== 0) link.send({ cmd: packet.qos === 1 ? 'puback' : 'pubrec', messageId: packet.messageId });
   }
   return taken;
 }

@@ -8,6 +8,12 @@ describeInBrowser('the pages of bridges', () => {
     bridges: [{ name: 'nowhere', addresses: ['mqtt://127.0.0.1:1'], topics: [{ filter: 'up/#', direction: 'out' }] }],
   });
 
+  test('among clients, the session of a bridge is shown as the bridge, and leads to its page', async () => {
+    const page = await broker.open('#/clients');
+    await page.getByRole('link', { name: 'bridge nowhere' }).click();
+    await page.getByRole('heading', { name: 'nowhere', level: 1 }).waitFor();
+  });
+
   test('a bridge is made, carries messages, is paused, resumed, changed and removed', async () => {
     const received: string[] = [];
     const reader = await peer.connect('reader', ['site7/#']);

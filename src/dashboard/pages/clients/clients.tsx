@@ -1,8 +1,9 @@
 /** Clients that have a session: looked for as one types, however many there are. */
 import type { RequestOf } from '../../api/client.ts';
-import { address, linkTo, setQuery } from '../../app/address.tsx';
+import { address, setQuery } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { number } from '../../format.ts';
+import { linkToClient } from '../../parts/client-name.tsx';
 import { PagedTable } from '../../parts/paged-table.tsx';
 import { Search } from '../../parts/search.tsx';
 import { Empty } from '../../parts/states.tsx';
@@ -33,7 +34,7 @@ export function Clients() {
         request={request}
         columns={clientColumns}
         keyOf={({ clientId }) => clientId}
-        linkOf={({ clientId }) => linkTo(['clients', clientId])}
+        linkOf={({ clientId }) => linkToClient(clientId)}
         tools={
           <>
             <Search value={q} label={text.search} onSearch={(q) => setQuery({ q })} />

@@ -1,6 +1,7 @@
 /** What the list of clients says of each. */
 import type { AnswerOf } from '../../api/client.ts';
 import { ago, bytes, duration, exactTime, number } from '../../format.ts';
+import { ClientName } from '../../parts/client-name.tsx';
 import { Name } from '../../parts/name.tsx';
 import type { Column } from '../../parts/table.tsx';
 import { texts } from '../../texts.ts';
@@ -10,7 +11,12 @@ const { columns: text } = texts.clients;
 export type Session = AnswerOf<'clients list'>['items'][number];
 
 export const clientColumns: readonly Column<Session>[] = [
-  { id: 'clientId', ...text.clientId, isFixed: true, cell: ({ clientId }) => <Name text={clientId} most={80} /> },
+  {
+    id: 'clientId',
+    ...text.clientId,
+    isFixed: true,
+    cell: ({ clientId }) => <ClientName clientId={clientId} most={80} />,
+  },
   { id: 'state', ...text.state, cell: (session) => <SessionState session={session} /> },
   { id: 'username', ...text.username, cell: ({ username }) => username !== null && <Name text={username} most={60} /> },
   { id: 'address', ...text.address, cell: ({ address }) => address },

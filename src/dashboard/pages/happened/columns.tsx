@@ -2,6 +2,7 @@
 import type { AnswerOf } from '../../api/client.ts';
 import { linkTo } from '../../app/address.tsx';
 import { exactTime, number, time } from '../../format.ts';
+import { ClientName, linkToClient } from '../../parts/client-name.tsx';
 import { Name } from '../../parts/name.tsx';
 import { reasonText } from '../../parts/reason.ts';
 import type { Column } from '../../parts/table.tsx';
@@ -18,9 +19,9 @@ export function Publisher({ publisher }: Pick<Drop, 'publisher'>) {
   const { kind, clientId } = publisher;
   if (clientId === null) return text.publishers[kind];
   return (
-    <a href={linkTo(['clients', clientId])}>
+    <a href={linkToClient(clientId)}>
       {kind === 'will' && `${text.publishers.will} `}
-      <Name text={clientId} most={40} />
+      <ClientName clientId={clientId} most={40} />
     </a>
   );
 }

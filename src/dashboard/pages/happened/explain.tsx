@@ -1,10 +1,10 @@
 /** `explain`: the way of a message that is not sent, step by step, up to where it stops. */
 import type { AnswerOf, RequestOf } from '../../api/client.ts';
-import { address, linkTo, setQuery } from '../../app/address.tsx';
+import { address, setQuery } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { number } from '../../format.ts';
+import { ClientName, linkToClient } from '../../parts/client-name.tsx';
 import { Icon } from '../../parts/icon.tsx';
-import { Name } from '../../parts/name.tsx';
 import { Empty, Failed, Loading } from '../../parts/states.tsx';
 import { Table } from '../../parts/table.tsx';
 import { texts } from '../../texts.ts';
@@ -165,8 +165,8 @@ function Receivers({ receivers }: { readonly receivers: NonNullable<Explanation[
       <ul class="names">
         {clientIds.map((clientId) => (
           <li key={clientId}>
-            <a href={linkTo(['clients', clientId])}>
-              <Name text={clientId} most={60} />
+            <a href={linkToClient(clientId)}>
+              <ClientName clientId={clientId} most={60} />
             </a>
           </li>
         ))}

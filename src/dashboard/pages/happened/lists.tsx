@@ -2,6 +2,7 @@
 import { address, linkTo, setQuery } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { duration, exactTime, number, time } from '../../format.ts';
+import { ClientName, linkToClient } from '../../parts/client-name.tsx';
 import { Name } from '../../parts/name.tsx';
 import { type ItemOf, PagedTable } from '../../parts/paged-table.tsx';
 import { type ReasonName, reasonText } from '../../parts/reason.ts';
@@ -79,7 +80,7 @@ const ms = (value: number) => duration(value / 1_000);
 type SlowClient = NonNullable<ReturnType<typeof useAnswer<'clients slow'>>['answer']>['items'][number];
 
 const slowColumns: readonly Column<SlowClient>[] = [
-  { id: 'client', title: text.client, cell: ({ clientId }) => <Name text={clientId} most={60} /> },
+  { id: 'client', title: text.client, cell: ({ clientId }) => <ClientName clientId={clientId} most={60} /> },
   {
     id: 'username',
     title: text.username,
@@ -101,7 +102,7 @@ export function Slow() {
       columns={slowColumns}
       rows={answer.items}
       keyOf={({ clientId }) => clientId}
-      linkOf={({ clientId }) => linkTo(['clients', clientId])}
+      linkOf={({ clientId }) => linkToClient(clientId)}
     >
       {answer.items.length === 0 && <Empty title={text.noSlow}>{text.noSlowMeans}</Empty>}
     </Table>

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { address, linkTo, setQuery } from '../../app/address.tsx';
 import { bytes, compact, exactTime, number, time } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
+import { ClientName, linkToClient } from '../../parts/client-name.tsx';
 import { Name } from '../../parts/name.tsx';
 import { type ItemOf, PagedTable } from '../../parts/paged-table.tsx';
 import { Payload } from '../../parts/payload.tsx';
@@ -73,7 +74,7 @@ function Last({ item, topic }: { readonly item: TopicItem | null; readonly topic
 }
 
 const columns: readonly Column<ItemOf<'topics subscribers'>>[] = [
-  { id: 'client', title: text.client, cell: ({ clientId }) => <Name text={clientId} most={60} /> },
+  { id: 'client', title: text.client, cell: ({ clientId }) => <ClientName clientId={clientId} most={60} /> },
   {
     id: 'state',
     title: text.state,
@@ -100,7 +101,7 @@ function Subscribers({ topic }: { readonly topic: string }) {
       request={{ topic }}
       columns={columns}
       keyOf={({ clientId, topicFilter }) => JSON.stringify([clientId, topicFilter])}
-      linkOf={({ clientId }) => linkTo(['clients', clientId])}
+      linkOf={({ clientId }) => linkToClient(clientId)}
       empty={<Empty title={text.noSubscribers}>{text.noSubscribersMeans}</Empty>}
     />
   );

@@ -679,7 +679,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'rules are forgotten for clients that are away at a restart',
     file: 'core/lifecycle.ts',
-    from: 'session.rights = identity === null ? null : rightsOf(parts, identity);',
+    from: 'session.rights = identity === null ? session.rights : rightsOf(parts, identity);',
     to: 'session.rights = null;',
   },
   {
@@ -1061,5 +1061,12 @@ export const mutations: readonly Mutation[] = [
     from: 'to + topic.name.slice(from.length)',
     to: 'to + topic.name',
     simulation: 'bridges',
+  },
+  {
+    name: 'a lane hands on what is not stored, and the peer has it at once',
+    simulation: 'bridges',
+    file: 'bridge/lanes.ts',
+    from: 'commits.whenStored(link, () => {',
+    to: 'queueMicrotask(() => {',
   },
 ];

@@ -24,6 +24,7 @@ import { parseFilter } from '../protocol/topic.ts';
 import { traitsOf } from '../protocol/traits.ts';
 import { Backoff } from './backoff.ts';
 import { type Credentials, credentialsOf } from './credentials.ts';
+import { Demand } from './demand.ts';
 import { FirstAddress } from './first-address.ts';
 import { FromPeer } from './from-peer.ts';
 import { connectPacket, type Manner, mannersOf, refusesVersion } from './greeting.ts';
@@ -31,6 +32,7 @@ import { filtersOfLanes, Lanes, removeLanes } from './lanes.ts';
 import { Laziness } from './laziness.ts';
 import { Link } from './link.ts';
 import { LocalNotifications, remoteNotice, remoteWill } from './notifications.ts';
+import { forgetPeerFilters, PeerFilters } from './peer-filters.ts';
 import { peerLimits } from './peer-limits.ts';
 import { QueueAge } from './queue-age.ts';
 import { Series } from './series.ts';
@@ -60,9 +62,6 @@ type BridgeCounts = Pick<BridgeView, 'messagesOut' | 'bytesOut' | 'messagesIn' |
 /** A link that has lasted so long counts as one that works: the next attempt comes soon. */
 const stableMs = 10_000;
 
-/** What it has subscribed to at its peer. */
-const filtersNote = (name: string) => `bridge/in/filters/${name}`;
-
 export const sessionNameOf = (name: string) => bridgeSessionPrefix + name;
 
 export class Bridge {
@@ -81,6 +80,9 @@ export class Bridge {
   #link: Link | null = null;
   /** Null: what goes out waits in its session alone. */
   #lanes: Lanes | null = null;
+  /** What is to be subscribed to at the peer. */
+  #demand: Demand | null = null;
+  #peerFilters: PeerFilters | null = null;
   #subscriptions: PeerSubscriptions | null = null;
   /** Ends an attempt that has no link yet. */
   #giveUp: (() => void) | null = null;
@@ -155,7 +157,7 @@ export class Bridge {
 
   /** What it subscribes to at the peer has been granted or refused, so what is published there from now on comes. */
   get isSubscribed(): boolean {
-    return this.#state === 'connected' && this.#subscriptions?.areAnswered === true;
+    return this.#state === 'connected' && this.#demand?.isKnown === true && this.#subscriptions?.areAnswered === true;
   }
 
   get session(): ClientSession | null {
@@ -173,6 +175,12 @@ export class Bridge {
   /** Its session is there from now on, whether the peer is or not. */
   begin(isPaused: boolean): void {
     this.#subscribeHere();
+    const own = sessionNameOf(this.name);
+    this.#demand = new Demand({
+      ...{ context: this.#world.context, topics: this.#in },
+      isOwn: ({ clientId }) => clientId === own || clientId.startsWith(`${own}/`),
+      onChange: () => this.#subscribeAnew(),
+    });
     this.#age.begin();
     this.#tell();
     const { start } = this.settings;
@@ -187,7 +195,7 @@ export class Bridge {
     this.#notifications.forget();
     this.#series.forget();
     this.#age.forget();
-    this.#world.context.notes.delete(filtersNote(this.name));
+    forgetPeerFilters(this.#world.context.notes, this.name);
     if (session === null) return 0;
     const { length } = session.queue;
     const { context } = this.#world;
@@ -468,7 +476,7 @@ export class Bridge {
       case 'suback':
         return this.#subscriptions?.answered(packet);
       case 'unsuback':
-        return;
+        return this.#subscriptions?.left(packet);
       case 'disconnect':
         return link.cut(
           `the peer ends the connection: ${describeReason(packet.reasonCode)}${inWords(packet.properties.reasonString)}`,
@@ -542,16 +550,27 @@ export class Bridge {
   }
 
   #subscribeThere(link: Link, sessionPresent: boolean): void {
-    const { log, notes } = this.#world.context;
-    const filters = this.#in.entries.map(({ filter }) => filter);
-    const note = filtersNote(this.name);
-    const known: string[] = sessionPresent ? JSON.parse(notes.get(note)?.toString() ?? '[]') : [];
-    const onAnswered = () => notes.put(note, Buffer.from(JSON.stringify(filters)));
-    this.#subscriptions = new PeerSubscriptions({ link, log, name: this.name, onAnswered });
-    this.#subscriptions.unsubscribe(known.filter((filter) => !filters.includes(filter)));
-    // Before 5.0 all that is retained would come with each SUBSCRIBE.
-    const isNew = ({ filter }: { filter: string }) => link.traits.hasProperties || !known.includes(filter);
-    this.#subscriptions.subscribe(this.#in.entries.filter(isNew));
+    const { context } = this.#world;
+    const { log } = context;
+    this.#peerFilters = new PeerFilters({ notes: context.notes, name: this.name, sessionPresent });
+    const filters = this.#peerFilters;
+    this.#subscriptions = new PeerSubscriptions({
+      ...{ link, log, name: this.name },
+      onAnswered: () => filters.answered(),
+      onGone: (gone) => filters.gone(gone),
+    });
+    this.#subscribeAnew();
+  }
+
+  /** To what is wanted now, and is not subscribed to. */
+  #subscribeAnew(): void {
+    const [link, filters, subscriptions, demand] = [this.#link, this.#peerFilters, this.#subscriptions, this.#demand];
+    if (link?.session == null || filters === null || subscriptions === null || demand?.isKnown !== true) return;
+    link.guard(() => {
+      const { gone, missing } = filters.want(demand.wanted, demand.isFixed, link.traits.hasProperties);
+      subscriptions.unsubscribe(gone);
+      subscriptions.subscribe(missing);
+    });
   }
 
   // The end of a link
@@ -560,7 +579,7 @@ export class Bridge {
     if (link !== this.#link) return;
     this.#before = this.#counts();
     this.#link = null;
-    this.#subscriptions = null;
+    this.#subscriptions = this.#peerFilters = null;
     const wasConnected = this.#state === 'connected';
     if (this.#whenClosed !== null) this.#whenClosed();
     if (this.#state === 'stopped') return;
@@ -679,6 +698,7 @@ export class Bridge {
     this.#stop();
     this.#age.end();
     this.#lanes?.close();
+    this.#demand?.close();
     if (this.#link === null) return;
     const closed = new Promise<void>((resolve) => (this.#whenClosed = resolve));
     this.#link.end('the broker stops', ReasonCode.NormalDisconnection);
@@ -688,6 +708,7 @@ export class Bridge {
   abandon(): void {
     this.#stop();
     this.#lanes?.close();
+    this.#demand?.close();
     this.#link?.cut('the broker has ended');
   }
 }

@@ -17,6 +17,8 @@ export interface SubscriptionsOptions {
   readonly name: string;
   /** The peer has answered all SUBSCRIBEs. */
   readonly onAnswered: () => void;
+  /** It has forgotten these. */
+  readonly onGone: (filters: readonly string[]) => void;
 }
 
 export class PeerSubscriptions {
@@ -25,6 +27,8 @@ export class PeerSubscriptions {
   readonly #options: SubscriptionsOptions;
   /** What SUBACKs are awaited for. */
   readonly #awaited = new Map<number, readonly TopicEntry[]>();
+  /** The same for UNSUBACKs. */
+  readonly #leaving = new Map<number, readonly string[]>();
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
@@ -53,9 +57,11 @@ export class PeerSubscriptions {
   unsubscribe(filters: readonly string[]): void {
     for (let at = 0; at < filters.length; at += filtersPerPacket) {
       const unsubscriptions = filters.slice(at, at + filtersPerPacket);
+      const messageId = this.#nextId();
+      this.#leaving.set(messageId, unsubscriptions);
       const packet: UnsubscribePacket = {
         cmd: 'unsubscribe',
-        messageId: this.#nextId(),
+        messageId,
         properties: {},
         unsubscriptions,
       };
@@ -66,8 +72,14 @@ export class PeerSubscriptions {
   /** None that a message in flight has. */
   #nextId(): number {
     let id = this.#options.link.session!.window.distantId;
-    while (this.#awaited.has(id)) id++;
+    while (this.#awaited.has(id) || this.#leaving.has(id)) id++;
     return id;
+  }
+
+  left({ messageId }: { readonly messageId: number }): void {
+    const filters = this.#leaving.get(messageId);
+    this.#leaving.delete(messageId);
+    if (filters !== undefined) this.#options.onGone(filters);
   }
 
   answered({ messageId, granted }: SubackPacket): void {

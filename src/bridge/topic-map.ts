@@ -25,6 +25,10 @@ export interface TopicEntry {
   readonly pipeline: string | null;
   /** Of the higher ones the messages go first. */
   readonly priority: number;
+  /** Of what comes in: all that the peer has, or what somebody here has subscribed to. */
+  readonly forward: BridgeTopic['forward'];
+  /** Its topics here. */
+  readonly local: string;
 }
 
 /** Stands for a subscription identifier: the message comes from a lane, and has its topic at the peer already. */
@@ -38,9 +42,10 @@ export class TopicMap {
   constructor(topics: readonly BridgeTopic[], direction: 'in' | 'out') {
     this.entries = topics
       .filter((each) => each.direction === direction || each.direction === 'both')
-      .map(({ filter, qos, retain, localPrefix, remotePrefix, pipeline = null, priority }) => {
+      .map(({ filter, qos, retain, localPrefix, remotePrefix, pipeline = null, priority, forward }) => {
         const [from, to] = direction === 'out' ? [localPrefix, remotePrefix] : [remotePrefix, localPrefix];
-        return { filter: from + filter, from, to, qos, retain, pipeline, priority };
+        const local = localPrefix + filter;
+        return { filter: from + filter, from, to, qos, retain, pipeline, priority, forward, local };
       });
   }
 

@@ -4,6 +4,8 @@
  * of a set, and what it is called on the other side.
  */
 
+import { meet } from '../protocol/topic.ts';
+
 /** Of an entry of `topics`, what matters here. */
 interface Entry {
   readonly filter: string;
@@ -62,20 +64,6 @@ function turn(local: string, out: Entry, into: Entry): string | null {
   const remote = out.remotePrefix + leaving.slice(out.localPrefix.length);
   const coming = meet(remote, into.remotePrefix + into.filter);
   return coming === null ? null : into.localPrefix + coming.slice(into.remotePrefix.length);
-}
-
-/** The filter of what two filters have in common; null: nothing. */
-export function meet(one: string, other: string): string | null {
-  const [a, b] = [one.split('/'), other.split('/')];
-  const common: string[] = [];
-  for (let i = 0; ; i++) {
-    if (a[i] === '#') return [...common, ...b.slice(i)].join('/');
-    if (b[i] === '#') return [...common, ...a.slice(i)].join('/');
-    if (i === a.length || i === b.length) return a.length === b.length ? common.join('/') : null;
-    if (a[i] === '+') common.push(b[i]!);
-    else if (b[i] === '+' || a[i] === b[i]) common.push(a[i]!);
-    else return null;
-  }
 }
 
 const exampleOf = (filter: string) => filter.replaceAll(/[+#]/g, 'x');

@@ -88,11 +88,22 @@ const topic = z
     pipeline: text
       .optional()
       .describe('the pipeline (`on: bridge`) that its messages go through on their way, under their topics here'),
+    forward: z
+      .enum(['all', 'subscribed'])
+      .default('all')
+      .describe('of what comes in: `subscribed` asks the peer only for what somebody here has subscribed to'),
     priority: whole(0, 9)
       .default(0)
       .describe('of what waits for the peer, messages of entries with a higher one go first. Only for what goes out'),
   })
-  .superRefine(({ filter, direction, localPrefix, remotePrefix, priority }, context) => {
+  .superRefine(({ filter, direction, localPrefix, remotePrefix, priority, forward }, context) => {
+    if (direction !== 'in' && forward === 'subscribed') {
+      refuse(
+        context,
+        ['forward'],
+        'it only with direction: in; for what goes out, the bridge is set up at the other side',
+      );
+    }
     if (direction === 'in' && priority > 0) refuse(context, ['priority'], 'it only for what goes out');
     for (const whole of [localPrefix + filter, remotePrefix + filter]) {
       const parsed = parseFilter(whole);

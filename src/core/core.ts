@@ -11,6 +11,7 @@ import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { ParsedFilter, Topic } from '../protocol/topic.ts';
 import type { ClientSession, OwnQueueLimits, SubscriptionOptions } from './client-session.ts';
 import { Publication, type PublicationOptions, type Resumable } from './fan-out.ts';
+import type { FilterWatch, FilterWatchOptions } from './filter-watch.ts';
 import { handleAck } from './handlers/acknowledge.ts';
 import { answerIfResend, answerPublish, answerRefused, forgetReceived, handlePublish } from './handlers/publish.ts';
 import { reclassify, subscribe, unsubscribe } from './handlers/subscribe.ts';
@@ -381,6 +382,15 @@ export class Core {
     done: (lacking: 'queueFull' | 'retainedLimit' | null, clientId: string | null) => void,
   ): Resumable {
     return this.#parts.distributor.lookForRoom(messages, origin as Session | null, done);
+  }
+
+  /** Tells which filters others subscribe to. Its steps are the caller's to take; see `unwatchFilters`. */
+  watchFilters(options: FilterWatchOptions): FilterWatch {
+    return this.#parts.router.watch(options);
+  }
+
+  unwatchFilters(watch: FilterWatch): void {
+    this.#parts.router.unwatch(watch);
   }
 
   // Retained messages

@@ -6,6 +6,7 @@
  */
 import { ShardedMap } from '../base/sharded-map.ts';
 import { matches, type ParsedFilter, type Topic } from '../protocol/topic.ts';
+import { FilterWatch, type FilterWatchOptions } from './filter-watch.ts';
 import { filterFootprint } from './footprint.ts';
 import { asPublished } from './prepared.ts';
 import { type Route, type Target, targetOf } from './route.ts';
@@ -55,6 +56,9 @@ export interface Router {
    * at once; a caller that can wait calls `PendingRoute.step` until it returns false, and then `route`.
    */
   search(topic: Topic): PendingRoute | null;
+  /** Tells which filters others have, until `unwatch`. */
+  watch(options: FilterWatchOptions): FilterWatch;
+  unwatch(watch: FilterWatch): void;
   /** What the client of this session may have has changed. */
   rightsChangedOf(session: Session): void;
   /** Others may have messages to these topics now (filters; null: to any): routes to them are void. */
@@ -121,6 +125,8 @@ export class LocalRouter implements Router {
   #rememberedBytes = 0;
   #subscriptionCount = 0;
   #classifiedCount = 0;
+  /** Told of each subscription that comes or goes. */
+  readonly #watches = new Set<FilterWatch>();
   /** Of sessions that have ended. */
   readonly #remains: Subscription[] = [];
   #remainsBytes = 0;
@@ -144,6 +150,11 @@ export class LocalRouter implements Router {
 
   add(subscription: Subscription): void {
     this.#count(subscription, 1);
+    this.#addToTree(subscription);
+    if (this.#watches.size > 0) for (const watch of this.#watches) watch.added(subscription);
+  }
+
+  #addToTree(subscription: Subscription): void {
     if (subscription.shareName === null) {
       this.#tree.add(subscription.filter, subscription);
       return this.#changes.add(subscription, true);
@@ -164,6 +175,12 @@ export class LocalRouter implements Router {
   }
 
   #takeOut(subscription: Subscription): SharedGroup | null {
+    const group = this.#takeOutOfTree(subscription);
+    if (this.#watches.size > 0) for (const watch of this.#watches) watch.removed(subscription);
+    return group;
+  }
+
+  #takeOutOfTree(subscription: Subscription): SharedGroup | null {
     const { shareName, filter } = subscription;
     if (shareName === null) {
       this.#tree.remove(filter, subscription);
@@ -215,6 +232,16 @@ export class LocalRouter implements Router {
   *subscriptionsWith({ filter, shareName }: Pick<ParsedFilter, 'filter' | 'shareName'>): Generator<Subscription> {
     if (shareName !== null) return yield* this.group(`${shareName}/${filter}`)?.members ?? [];
     for (const each of this.#tree.under(filter)) if (!(each instanceof SharedGroup)) yield each;
+  }
+
+  watch(options: FilterWatchOptions): FilterWatch {
+    const watch = new FilterWatch(this.#tree, options);
+    this.#watches.add(watch);
+    return watch;
+  }
+
+  unwatch(watch: FilterWatch): void {
+    this.#watches.delete(watch);
   }
 
   searchMatching(): TreeSearch<Subscription | SharedGroup> {

@@ -60,6 +60,30 @@ export class TopicTree<T> {
   }
 
   /**
+   * Everything that is filed under filters that may match a topic that this one matches as well. What changes meanwhile
+   * may be missed.
+   */
+  *around(filter: string): Generator<T> {
+    const wanted = filter.split('/');
+    const left: { readonly nodes: Iterator<Node<T>>; readonly depth: number }[] = [
+      { nodes: [this.#root].values(), depth: 0 },
+    ];
+    for (let last = left.at(-1); last !== undefined; last = left.at(-1)) {
+      const { value: node, done } = last.nodes.next();
+      if (done === true) {
+        left.pop();
+        continue;
+      }
+      const depth = depthBelow(node.tail, wanted, last.depth);
+      if (depth === -1) continue;
+      // Before anything is told: what is below may be elsewhere afterwards.
+      const below = childrenFor(node, wanted, depth);
+      if (below !== null) left.push(...below);
+      for (const bag of [node.hashItems, node.items]) if (bag !== null) yield* bag instanceof Set ? bag : bag.slice();
+    }
+  }
+
+  /**
    * Finds everything whose filter matches a name; an item under two filters comes twice. What changes meanwhile may be
    * missed.
    */
@@ -157,6 +181,37 @@ export class TreeSearch<T> {
     this.#bags.pop();
     return taken;
   }
+}
+
+/** Those with which a filter, of which so many levels lead here, may have topics in common. */
+function* nodesOf<T>(nodes: readonly (Node<T> | null | undefined)[]): Generator<Node<T>> {
+  for (const node of nodes) if (node !== null && node !== undefined) yield node;
+}
+
+function childrenFor<T>(node: Node<T>, wanted: readonly string[], depth: number) {
+  const level = wanted[Math.min(depth, wanted.length - 1)]!;
+  const isOpen = level === '#';
+  if (depth >= wanted.length && !isOpen) return null;
+  const below = isOpen ? depth : depth + 1;
+  if (isOpen || level === '+') {
+    return [
+      { nodes: nodesOf([node.plus]), depth: below },
+      { nodes: node.children(), depth: below },
+    ];
+  }
+  return [{ nodes: nodesOf([node.plus, node.child(level)]), depth: below }];
+}
+
+/** How many levels of a filter lead behind these, which begin at one of them; -1: they have no topic in common. */
+function depthBelow(tail: readonly string[], wanted: readonly string[], start: number): number {
+  let depth = start;
+  for (const level of tail) {
+    const other = wanted[Math.min(depth, wanted.length - 1)];
+    if (other === '#') continue;
+    if (depth >= wanted.length || (level !== '+' && other !== '+' && level !== other)) return -1;
+    depth++;
+  }
+  return depth;
 }
 
 function parse(filter: string): { levels: string[]; isOpen: boolean } {

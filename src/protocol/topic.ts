@@ -201,3 +201,27 @@ export function levelsMatch(wanted: readonly string[], levels: readonly string[]
   }
   return wanted.length === levels.length;
 }
+
+/** The filter of what two filters have in common; null: nothing. */
+export function meet(one: string, other: string): string | null {
+  const [a, b] = [one.split('/'), other.split('/')];
+  const common: string[] = [];
+  for (let i = 0; ; i++) {
+    if (a[i] === '#') return [...common, ...b.slice(i)].join('/');
+    if (b[i] === '#') return [...common, ...a.slice(i)].join('/');
+    if (i === a.length || i === b.length) return a.length === b.length ? common.join('/') : null;
+    if (a[i] === '+') common.push(b[i]!);
+    else if (b[i] === '+' || a[i] === b[i]) common.push(a[i]!);
+    else return null;
+  }
+}
+
+/** Whether a filter matches every topic that the other one does. */
+export function covers(wide: string, narrow: string): boolean {
+  const [a, b] = [wide.split('/'), narrow.split('/')];
+  for (let i = 0; ; i++) {
+    if (a[i] === '#') return true;
+    if (i === a.length || i === b.length) return a.length === b.length;
+    if (b[i] === '#' || (a[i] !== '+' && a[i] !== b[i])) return false;
+  }
+}

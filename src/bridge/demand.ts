@@ -4,9 +4,11 @@
  */
 import type { BrokerContext } from '../broker/broker-context.ts';
 import type { ClientSession } from '../core/client-session.ts';
-import type { FilterWatch } from '../core/filter-watch.ts';
+import type { Core } from '../core/core.ts';
 import { covers, meet } from '../protocol/topic.ts';
 import type { TopicEntry, TopicMap } from './topic-map.ts';
+
+type FilterWatch = ReturnType<Core['watchFilters']>;
 
 export interface DemandOptions {
   readonly context: BrokerContext;
@@ -39,9 +41,9 @@ export class Demand {
         most: filtersMax,
         counts: (session) => !isOwn(session),
         onChange: () => this.#changed(),
+        onLookAgain: () => this.#look(watch),
       });
       this.#watches.set(entry, watch);
-      watch.onLookAgain = () => this.#look(watch);
       this.#look(watch);
     }
   }

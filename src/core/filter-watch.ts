@@ -19,6 +19,8 @@ export interface FilterWatchOptions {
   readonly counts: (session: Subscription['session']) => boolean;
   /** Something is other than before. Called while the core is at work: it is to be looked at later. */
   readonly onChange: () => void;
+  /** There are steps to take once more. */
+  readonly onLookAgain: () => void;
 }
 
 /** What a watch sees of the router. */
@@ -76,7 +78,8 @@ export class FilterWatch {
   #add(item: Item): boolean {
     const { filter, most } = this.#options;
     if (this.#found === null || this.#found.has(item.filter) || !this.#isWanted(item)) return false;
-    if (meet(item.filter, filter) === null) return false;
+    if (isHidden(item.filter, filter) || isHidden(filter, item.filter) || meet(item.filter, filter) === null)
+      return false;
     this.#found.add(item.filter);
     if (this.#found.size > most) this.#tooMany();
     return true;
@@ -105,9 +108,9 @@ export class FilterWatch {
     if (--this.#goneLeft > 0) return;
     this.#found = new Set();
     this.#walk = this.#filters.around(this.#options.filter);
-    this.onLookAgain();
+    this.#options.onLookAgain();
   }
-
-  /** Set by whoever lets it take its steps. */
-  onLookAgain: () => void = () => {};
 }
+
+/** Whether one begins with a wildcard, which matches no topic that begins as the other one does. [MQTT5 4.7.2-1] */
+const isHidden = (one: string, other: string) => /^[+#]/.test(one) && other.startsWith('$');

@@ -95,6 +95,15 @@ test('more filters than 200 ask for all of the entry, until most of them have go
   await untilFilters(north, ['data/0', 'data/1']);
 });
 
+test('wildcards ask for no topics of the peer that begin with $', async () => {
+  const topics = [{ filter: '$SYS/#', direction: 'in' as const, forward: 'subscribed' as const }];
+  const { north, south } = await pair({ topics });
+  const subscriber = await client(south);
+  await subscriber.subscribe('#', { qos: 1 });
+  await subscriber.subscribe('$SYS/broker/version', { qos: 1 });
+  await untilFilters(north, ['$SYS/broker/version']);
+});
+
 test('retained messages of the peer come with the first subscription', async () => {
   const { north, south } = await pair();
   await (await client(north)).publish('data/a', 'state', { qos: 1, retain: true });

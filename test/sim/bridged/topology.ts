@@ -44,12 +44,16 @@ export function drawTopology(random: Random): Topology {
   return { shape, brokers, edges: random.isLucky(0.5) ? edges : edges.map((each) => withLanes(random, each)) };
 }
 
-/** Some entries have a priority, or a pipeline, through which messages go as they are, in their time. */
+/**
+ * Some entries have a priority, or a pipeline, through which messages go as they are, in their time; or bring what is
+ * subscribed to, which is all of it: see the watcher of each node.
+ */
 function withLanes(random: Random, { settings, ...edge }: Edge): Edge {
   const topics = settings.topics.map((entry) => ({
     ...entry,
     priority: entry.direction === 'in' ? 0 : random.between(0, 2),
     pipeline: random.isLucky(0.4) ? 'slow' : undefined,
+    forward: entry.direction === 'in' && random.isLucky(0.5) ? ('subscribed' as const) : ('all' as const),
   }));
   return { ...edge, settings: { ...settings, topics } };
 }

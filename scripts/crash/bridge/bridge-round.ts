@@ -24,6 +24,8 @@ interface Scene {
   readonly cleanStart: boolean;
   /** The peer's session of the bridge is deleted now and then. */
   readonly deletesSessions: boolean;
+  /** What goes out has priorities. */
+  readonly hasPriorities: boolean;
 }
 
 const clientId = 'the-bridge';
@@ -47,17 +49,31 @@ function drawScene(random: Random, isMosquitto: boolean): Scene {
     cleanStart: direction === 'out' && (qos === 1 || !isMosquitto) && random.isLucky(0.15),
     // Without its session, nothing but Sluice knows a message of QoS 2 again.
     deletesSessions: (qos === 1 || !isMosquitto) && random.isLucky(0.4),
+    hasPriorities: direction !== 'in' && random.isLucky(0.5),
   };
 }
 
 /** Mosquitto would write all it has with each message, and is not ended here. */
 const peerSettings = { sluice: {}, mosquitto: { autosave_on_changes: false } } as const;
 
-const bridgeOf = ({ direction, qos, version, maxInflight, cleanStart }: Scene, port: number) => ({
-  ...{ name: 'up', addresses: [`mqtt://127.0.0.1:${port}`], clientId, version, maxInflight, cleanStart },
-  ...{ keepAliveSeconds: 1, connectTimeoutSeconds: 1, reconnect: { minimumMs: 100, maximumMs: 300 } },
-  topics: [{ filter: `${rootOf[direction]}/#`, direction, qos }],
-});
+/** Each of the topics of a publisher has another one. */
+const filtersOf = ({ direction, hasPriorities }: Scene) =>
+  hasPriorities
+    ? [
+        { filter: `${rootOf[direction]}/+/0`, priority: 9 },
+        { filter: `${rootOf[direction]}/+/1`, priority: 5 },
+        { filter: `${rootOf[direction]}/#`, priority: 0 },
+      ]
+    : [{ filter: `${rootOf[direction]}/#` }];
+
+const bridgeOf = (scene: Scene, port: number) => {
+  const { direction, qos, version, maxInflight, cleanStart } = scene;
+  return {
+    ...{ name: 'up', addresses: [`mqtt://127.0.0.1:${port}`], clientId, version, maxInflight, cleanStart },
+    ...{ keepAliveSeconds: 1, connectTimeoutSeconds: 1, reconnect: { minimumMs: 100, maximumMs: 300 } },
+    topics: filtersOf(scene).map((each) => ({ ...each, direction, qos })),
+  };
+};
 
 export async function runBridgeRound(seed: number, options: RoundOptions): Promise<RoundResult> {
   const round = new BridgeRound(seed, options);

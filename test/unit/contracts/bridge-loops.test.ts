@@ -1,7 +1,8 @@
 /** Which topics of bridges can go round for ever, and which cannot. */
 import { expect, test } from 'vitest';
-import { findLoop, meet } from '../../../src/contracts/bridge-loops.ts';
+import { findLoop } from '../../../src/contracts/bridge-loops.ts';
 import { bridges } from '../../../src/contracts/bridge-settings.ts';
+import { meet } from '../../../src/protocol/topic.ts';
 
 const entry = (filter: string, direction: 'in' | 'out' | 'both', localPrefix = '', remotePrefix = '') => {
   return { filter, direction, localPrefix, remotePrefix };

@@ -3,8 +3,8 @@
  *
  * The dependencies are the ones that the lock file names, by their hashes; none has a known vulnerability, and the
  * registry has signed them; all may be passed on; the package holds what it should and nothing else. In `release/` are
- * then npm's package, Debian's packages, a bill of materials (CycloneDX), the licences of all that comes with it, what is
- * new, and checksums. Nothing is uploaded: that is `npm publish release/….tgz`.
+ * then npm's package, Debian's packages, a bill of materials (CycloneDX), the licences of all that comes with it, what
+ * is new, and checksums. Nothing is uploaded: that is `npm publish release/….tgz`.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

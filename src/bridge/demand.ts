@@ -1,6 +1,6 @@
 /**
- * `forward: subscribed`: what a bridge subscribes to at its peer, of the entries of `topics` for which that is only what
- * somebody here has subscribed to. Told by the core of each change; looked at once the core is at rest.
+ * `forward: subscribed`: what a bridge subscribes to at its peer, of the entries of `topics` for which that is only
+ * what somebody here has subscribed to. Told by the core of each change; looked at once the core is at rest.
  */
 import type { BrokerContext } from '../broker/broker-context.ts';
 import type { ClientSession } from '../core/client-session.ts';

@@ -249,7 +249,8 @@ export class Lanes {
     if (given === 0) return;
     main.isCongested = true;
     this.#isStoring = true;
-    // Sent before it is stored here, a message would be sent again by its lane after a crash, and taken for another one.
+    // Sent before it is stored here, a message would be sent again by its lane after a crash, and taken for another
+    // one.
     commits.whenStored(link, () => {
       this.#isStoring = false;
       this.#options.link()?.sendOn();

@@ -27,7 +27,9 @@ export function mayChange(pipeline: MessagePipeline, core: Core, topic: Topic): 
   return isPiped(pipeline, topic) || core.subscriberClasses(topic).size > 0;
 }
 
-/** The pipeline of this name, of a bridge. A broker without pipelines has none: what cannot go through it goes nowhere. */
+/**
+ * The pipeline of this name, of a bridge. A broker without pipelines has none: what cannot go through it goes nowhere.
+ */
 export function overBridge(
   pipeline: MessagePipeline,
   name: string,

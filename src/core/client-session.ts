@@ -64,7 +64,10 @@ export interface ClientSession {
   readonly subscriptions: ReadonlyMap<string, SubscriptionOptions>;
   /** Packet identifiers of QoS 2 messages received and not yet released. */
   readonly received: { has(packetId: PacketId): boolean };
-  /** QoS 1 and 2 messages sent and not yet acknowledged; how many more may be sent; and a packet identifier that none will have for long. */
+  /**
+   * QoS 1 and 2 messages sent and not yet acknowledged; how many more may be sent; and a packet identifier that none
+   * will have for long.
+   */
   readonly window: { readonly count: number; readonly room: number; readonly distantId: PacketId };
   /** Messages with numbers up to this one may have been sent to it, in this run of the broker or an earlier one. */
   readonly sentUpTo: number;

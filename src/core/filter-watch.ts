@@ -25,7 +25,9 @@ export interface FilterWatchOptions {
 
 /** What a watch sees of the router. */
 export interface WatchedFilters {
-  /** Whatever is filed under filters that may have topics in common with this one; what changes meanwhile may be missed. */
+  /**
+   * Whatever is filed under filters that may have topics in common with this one; what changes meanwhile may be missed.
+   */
   around(filter: string): Iterator<Subscription | SharedGroup>;
   under(filter: string): Iterable<Subscription | SharedGroup>;
 }

@@ -1,4 +1,6 @@
-/** Packets that are sent on as they came: they reach each receiver in order and whole, whoever else gets which of them. */
+/**
+ * Packets that are sent on as they came: they reach each receiver in order and whole, whoever else gets which of them.
+ */
 import { generate, parser } from 'mqtt-packet';
 import { expect, test } from 'vitest';
 import { Random } from '../../../scripts/crash/random.ts';

@@ -49,8 +49,7 @@ test('the broker listens at the ports of the container, for others than the pod'
   assertSafeToListen(config);
   const listening = [...config.listeners, ...config.admin.listeners!];
 
-  expect(listening.map(({ port }) => port)).toEqual([...portsByName.values()]);
-  expect(listening.every(({ host }) => host === '0.0.0.0')).toBe(true);
+  expect(listening).toMatchObject([...portsByName.values()].map((port) => ({ host: '0.0.0.0', port })));
 });
 
 test.each(['startupProbe', 'livenessProbe', 'readinessProbe'])('%s asks what the API answers', (name) => {

@@ -31,12 +31,6 @@ export const mutations: readonly Mutation[] = [
     from: 'if (packetId > 0) this.#runIds.push(',
     to: 'if (packetId < 0) this.#runIds.push(',
   },
-  {
-    name: 'what is cut out of a PUBLISH is sent on',
-    file: 'codec/publish.ts',
-    from: '    message.propertiesStart = write;\n    message.packetForm = -1;',
-    to: '    message.propertiesStart = write;',
-  },
   // Acknowledgements and the store
   {
     name: 'PUBACK and PUBREC leave before the commit',

@@ -76,7 +76,7 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
     if (session === null) return this.#outOfTurn('PUBLISH');
     this.messages++;
     this.bytes += message.payloadBytes;
-    if (topicAlias !== 0) message.topic = this.#aliases!.resolve(topicAlias, message.topic);
+    if (topicAlias !== 0) message.rename(this.#aliases!.resolve(topicAlias, message.topic));
     const number = this.#link.traits.hasProperties ? this.#take(message) : 0;
     if (number === skipped) return this.#skip(message, packetId, session);
     message.publisher = this.#options.publisher;
@@ -85,7 +85,7 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
     if (mapped === null) return this.#refuse(message, packetId, session, 'no topic of the bridge has it', false);
     const topic = this.#local(mapped);
     if (typeof topic === 'string') return this.#refuse(message, packetId, session, topic, true);
-    message.topic = topic;
+    message.rename(topic);
     if (mapped.entry.retain === 'clear') message.retain = false;
     context.topicMetrics?.received(message);
     const { pipeline } = mapped.entry;

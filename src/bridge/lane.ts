@@ -266,7 +266,7 @@ export class Lane implements ClientChannel {
           unsendable.push({ message, why: `${message.topic.name} does not begin with ${entry.from} (localPrefix)` });
           continue;
         }
-        copy.topic = topic;
+        copy.rename(topic);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         unsendable.push({ message, why: error.message });

@@ -130,7 +130,7 @@ export class Outbound {
     if (message.topic === topic) return message;
     const view = this.#view;
     view.renew();
-    view.topic = topic;
+    view.rename(topic);
     view.bytes = message.bytes;
     view.propertiesStart = message.propertiesStart;
     view.propertiesEnd = message.propertiesEnd;
@@ -151,7 +151,7 @@ export class Outbound {
     if (sent === message) return output.addLarge(kept, header, remaining);
     // Over the same bytes, which are held for both.
     const named = kept.renumbered(kept.id, false);
-    named.topic = sent.topic;
+    named.rename(sent.topic);
     output.addLarge(named, header, remaining);
   }
 

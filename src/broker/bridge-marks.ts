@@ -144,7 +144,7 @@ export class Marker {
     end += seq.copy(out, end);
     const marked = isLarge ? new Message(message.topic) : this.#view;
     marked.renew();
-    marked.topic = message.topic;
+    marked.rename(message.topic);
     marked.bytes = out;
     marked.propertiesStart = 0;
     marked.propertiesEnd = marked.payloadStart = end;
@@ -200,5 +200,5 @@ function cutOut(message: Message, at: number): void {
   const { bytes, propertiesStart } = message;
   const length = propertyEnd(bytes, at) - at;
   bytes.copyWithin(propertiesStart + length, propertiesStart, at);
-  message.propertiesStart += length;
+  message.cutProperties(propertiesStart + length);
 }

@@ -61,14 +61,16 @@ export class PublishDecoder {
     message.propertiesStart = message.propertiesEnd = at;
     message.packetStart = packetStart;
     message.bodyStart = start;
-    message.packetForm = hasProperties ? header | withProperties : header;
     this.topicAlias = 0;
     if (hasProperties) at = this.#properties(bytes, at, end);
     message.payloadStart = at;
     message.payloadEnd = end;
 
-    if (topicEnd > topicStart) message.topic = this.#topics.intern(bytes, topicStart, topicEnd);
-    else if (this.topicAlias > 0) message.topic = noTopic;
+    if (topicEnd > topicStart) {
+      message.rename(this.#topics.intern(bytes, topicStart, topicEnd));
+      const isItsOwn = this.topicAlias > 0 || message.expirySeconds >= 0 || this.#isFromServer;
+      if (!isItsOwn) message.packetForm = hasProperties ? header | withProperties : header;
+    } else if (this.topicAlias > 0) message.rename(noTopic);
     else if (hasProperties)
       throw violation('PUBLISH without topic and without topic alias'); // [MQTT5 3.3.2.1]
     else throw new ProtocolError(ReasonCode.TopicNameInvalid, 'PUBLISH without topic'); // [MQTT3 4.7.3-1]
@@ -174,8 +176,7 @@ export class PublishDecoder {
       write -= length;
       bytes.copyWithin(write, kept[i]!, kept[i + 1]!);
     }
-    message.propertiesStart = write;
-    message.packetForm = -1;
+    message.cutProperties(write);
   }
 }
 

@@ -49,7 +49,8 @@ export class SharedContent {
 }
 
 export class Message {
-  topic: Topic;
+  /** Changed by `rename`. */
+  readonly topic: Topic;
   qos: QoS = 0;
   retain = false;
   /** Properties are `bytes[propertiesStart, propertiesEnd)`, the payload is `bytes[payloadStart, payloadEnd)`. */
@@ -60,7 +61,7 @@ export class Message {
   payloadEnd = 0;
   /**
    * Of a borrowed message, for who sends on the packet that it was decoded from: its fixed header begins and ends here,
-   * and the form is that of `formOf` in `codec/publish.ts`; -1: something was cut out of it, or it is not borrowed.
+   * and the form is that of `formOf` in `codec/publish.ts`; -1: the message is another than the packet says.
    */
   packetStart = 0;
   bodyStart = 0;
@@ -151,6 +152,18 @@ export class Message {
   renew(): void {
     this.#kept = null;
     this.serial++;
+    this.packetForm = -1;
+  }
+
+  rename(topic: Topic): void {
+    (this as { topic: Topic }).topic = topic;
+    this.packetForm = -1;
+  }
+
+  /** Within its bytes, what stands before the rest of its properties is not theirs any more. */
+  cutProperties(propertiesStart: number): void {
+    this.propertiesStart = propertiesStart;
+    this.packetForm = -1;
   }
 
   /**

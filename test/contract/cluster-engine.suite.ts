@@ -74,8 +74,8 @@ export function describeEngine(name: string, create: () => Promise<EngineUnderTe
       for (const each of open.splice(0)) await each.close();
     });
     afterAll(async () => {
-      await engine.close();
-      await servers.cleanUp();
+      await engine?.close();
+      await servers?.cleanUp();
     });
 
     describe('a stream', () => {

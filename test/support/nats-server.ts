@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort, untilOpen } from '../../scripts/ports.ts';
+import { freePorts, untilOpen } from '../../scripts/ports.ts';
 
 const program = process.env.NATS_SERVER ?? 'nats-server';
 
@@ -47,8 +47,11 @@ export class NatsServers {
     maxPayload = '8MB',
   }: NatsServersOptions = {}): Promise<NatsServers> {
     const directory = mkdtempSync(join(tmpdir(), 'sluice-nats-'));
-    const ports: [number, number, number][] = [];
-    for (let index = 0; index < count; index++) ports.push([await freePort(), await freePort(), await freePort()]);
+    const free = await freePorts(3 * count);
+    const ports = Array.from({ length: count }, (_, index) => {
+      const [client, route, monitor] = free.slice(3 * index);
+      return [client!, route!, monitor!] as const;
+    });
     const servers = new NatsServers(directory, ports);
     const routes = ports.map(([, route]) => `"nats://127.0.0.1:${route}"`).join(', ');
     for (const [index, [client, route, monitor]] of ports.entries()) {
@@ -76,7 +79,8 @@ export class NatsServers {
     const ended = new AbortController();
     child.once('exit', () => ended.abort()).once('error', () => ended.abort());
     const port = Number(new URL(this.urls[index]!).port);
-    if (!(await untilOpen(port, ended.signal))) throw new Error('nats-server did not start');
+    if (await untilOpen(port, ended.signal)) return;
+    throw new Error(`nats-server ended instead of listening on port ${port}: see -c ${this.#configs[index]}`);
   }
 
   async killServer(index: number): Promise<void> {

@@ -11,6 +11,7 @@ import { defaultLimits } from '../../../src/contracts/settings.ts';
 import type { ByteStream } from '../../../src/contracts/transport.ts';
 import type { Message } from '../../../src/protocol/message.ts';
 import type { PacketId, QoS } from '../../../src/protocol/packets.ts';
+import { Topic } from '../../../src/protocol/topic.ts';
 
 /** What a receiver was sent, packet by packet. */
 function streamOf(version: 4 | 5): { output: Output; packets: () => string[] } {
@@ -112,4 +113,32 @@ test('what was sent on before a malformed packet of the same read goes out', () 
   expect(() => framer.push(read, 0, read.length)).toThrow('QoS 3');
   read.fill(0);
   expect(packets()).toEqual(['a 0 undefined b']);
+});
+
+test('a message that is not what its packet says any more is written anew', () => {
+  const forms: number[] = [];
+  const onPublish = (message: Message) => {
+    forms.push(message.packetForm);
+    message.rename(Topic.of('b'));
+    forms.push(message.packetForm);
+  };
+  const gate = { isParked: false, packetDone: () => {} };
+  const framer = new Framer(
+    new PacketDecoder(defaultLimits),
+    { onPublish, onAck() {}, onPing() {}, onPacket() {} },
+    gate,
+  );
+  framer.version = 5;
+  const plain = { cmd: 'publish', topic: 'a', payload: 'x', qos: 0, retain: false, dup: false } as const;
+  const sent = [
+    plain,
+    { ...plain, properties: { contentType: 'text' } },
+    { ...plain, properties: { topicAlias: 1 } },
+    { ...plain, properties: { messageExpiryInterval: 5 } },
+  ];
+  const bytes = Buffer.concat(sent.map((packet) => generate(packet, { protocolVersion: 5 })));
+  framer.push(bytes, 0, bytes.length);
+
+  expect(forms.filter((_, index) => index % 2 === 0)).toEqual([0x130, 0x130, -1, -1]);
+  expect(forms.filter((_, index) => index % 2 === 1)).toEqual([-1, -1, -1, -1]);
 });

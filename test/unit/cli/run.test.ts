@@ -29,7 +29,8 @@ describe('called wrongly: one line that says what to do, and exit code 2', () =>
     'pub -t a -m x -V 4': '-V wants 31, 311 or 5, not "4"',
     'pub -t a -m x -V constructor': '-V wants 31, 311 or 5, not "constructor"',
     'pub -t a -m x -P word': '-P wants a user name as well: give -u NAME',
-    'sub -t a --url http://x': '--url wants mqtt://, mqtts://, ws:// or wss:// and a host, not "http://x"',
+    'sub -t a --url http://x':
+      '--url wants mqtt://, mqtts://, ws:// or wss:// and a host, or unix:// and a path, not "http://x"',
     'sub -t a --url mqtt://x -p 1': '--url says where to connect already: leave out -h and -p',
     'sub -t a --url mqtt://x --insecure':
       '--cafile and --insecure are for TLS: write mqtts:// or wss:// instead of mqtt://',

@@ -68,8 +68,13 @@ export class NatsServers {
       servers.#configs.push(join(own, 'nats.conf'));
       writeFileSync(servers.#configs[index]!, `${lines.join('\n')}\n`);
     }
-    await Promise.all(ports.map((_, index) => servers.startServer(index)));
-    await servers.#untilReady();
+    try {
+      await Promise.all(ports.map((_, index) => servers.startServer(index)));
+      await servers.#untilReady();
+    } catch (error) {
+      await servers.stop();
+      throw error;
+    }
     return servers;
   }
 

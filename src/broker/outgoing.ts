@@ -16,11 +16,9 @@ export type Urgency = (typeof urgency)[keyof typeof urgency];
 
 /**
  * While somebody's work goes on in the next round, what is to be written gathers, since a write costs more than what is
- * in it: since the last time for about four times as long as the writes will take, and no longer than this. What is for
- * very many, whose writes take that long, gathers for longer than what others wait for.
+ * in it: since the last time for about four times as long as the writes will take, and no longer than this.
  */
-const gatherMicroseconds = 20;
-const [gatherMicrosecondsMax, gatherBulkMicrosecondsMax] = [2_000, 10_000];
+const [gatherMicroseconds, gatherMicrosecondsMax] = [20, 2_000];
 /** Writes between two looks at the clock. */
 const perCheck = 16;
 /** Microseconds of a round. */
@@ -36,9 +34,6 @@ export class Outgoing {
 
   /** The last time that it did, while somebody's work went on; microseconds of the scheduler's clock. */
   #writtenAt = Number.NEGATIVE_INFINITY;
-  #bulkWrittenAt = Number.NEGATIVE_INFINITY;
-  /** Of what has gathered, so many are still to be written: they do not wait anew. */
-  #bulkLeft = 0;
 
   constructor(scheduler: Scheduler, boundary: Boundary) {
     this.#scheduler = scheduler;
@@ -73,44 +68,34 @@ export class Outgoing {
   }
 
   flush(): void {
-    if (this.#boundary.isBroken) return;
-    if (this.#now.length > 0 && !this.#gathers()) {
+    if (this.#boundary.isBroken || this.#gathers()) return;
+    if (this.#now.length > 0) {
       const channels = this.#now;
       this.#now = [];
       for (let i = 0; i < channels.length; i++) this.#flush(channels[i]!);
     }
-    if (this.#bulk.length > 0 && !this.#bulkGathers()) this.#flushBulk();
+    if (this.#bulk.length > 0) this.#flushBulk();
   }
 
   #gathers(): boolean {
     if (this.#scheduler.waiting === 0) return false;
     const now = this.#scheduler.clock();
-    if (now - this.#writtenAt < Math.min(gatherMicrosecondsMax, this.#now.length * gatherMicroseconds)) return true;
+    const channels = this.#now.length + this.#bulk.length;
+    if (now - this.#writtenAt < Math.min(gatherMicrosecondsMax, channels * gatherMicroseconds)) return true;
     this.#writtenAt = now;
-    return false;
-  }
-
-  #bulkGathers(): boolean {
-    if (this.#bulkLeft > 0) return false;
-    if (this.#scheduler.waiting > 0) {
-      const now = this.#scheduler.clock();
-      const most = Math.min(gatherBulkMicrosecondsMax, this.#bulk.length * gatherMicroseconds);
-      if (now - this.#bulkWrittenAt < most) return true;
-      this.#bulkWrittenAt = now;
-    }
-    this.#bulkLeft = this.#bulk.length;
     return false;
   }
 
   #flushBulk(): void {
     const until = this.#scheduler.clock() + bulkBudget;
     do {
-      for (let left = perCheck; left > 0 && this.#bulkLeft > 0; left--) {
-        this.#bulkLeft--;
-        this.#flush(this.#bulk.shift()!);
+      for (let left = perCheck; left > 0; left--) {
+        const channel = this.#bulk.shift();
+        if (channel === undefined) return;
+        this.#flush(channel);
       }
-    } while (this.#bulkLeft > 0 && this.#scheduler.clock() < until);
-    if (this.#bulk.length > 0) this.#scheduler.wake();
+    } while (this.#scheduler.clock() < until);
+    this.#scheduler.wake();
   }
 
   #flush(channel: ClientChannel): void {

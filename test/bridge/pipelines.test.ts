@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { type BridgedBroker, type BridgeInput, bridgedBrokers, bridgeTo } from '../support/bridged.ts';
-import { StandInPeer } from '../support/stand-in-peer.ts';
+import { type PeerLink, StandInPeer, take } from '../support/stand-in-peer.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { eventually } from '../unit/net/eventually.ts';
 
@@ -31,20 +31,6 @@ const up: BridgeInput['topics'] = [
 const down: BridgeInput['topics'] = [
   { filter: 'down/#', direction: 'in', qos: 2, localPrefix: 'here/', remotePrefix: 'there/', pipeline: 'over' },
 ];
-
-type PeerLink = Awaited<ReturnType<StandInPeer['greet']>>;
-
-async function take(link: PeerLink, count: number): Promise<string[]> {
-  const taken: string[] = [];
-  while (taken.length < count) {
-    const packet = await link.next();
-    if (packet.cmd === 'pubrel') link.send({ cmd: 'pubcomp', messageId: packet.messageId });
-    if (packet.cmd !== 'publish') continue;
-    taken.push(`${packet.topic} ${packet.payload}`);
-    if (packet.qos !== 0) link.send({ cmd: packet.qos === 1 ? 'puback' : 'pubrec', messageId: packet.messageId });
-  }
-  return taken;
-}
 
 async function publish(edge: BridgedBroker, texts: readonly string[], qos: 0 | 1 | 2 = 1, topic = 'here/up/a') {
   const client = await WireClient.connect(edge.port, { version: 5 });

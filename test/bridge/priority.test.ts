@@ -1,7 +1,7 @@
 /** What goes first over a bridge that has more to send than it may. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type BridgedBroker, type BridgeInput, bridgedBrokers, bridgeTo } from '../support/bridged.ts';
-import { StandInPeer } from '../support/stand-in-peer.ts';
+import { StandInPeer, take } from '../support/stand-in-peer.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { eventually } from '../unit/net/eventually.ts';
 
@@ -26,21 +26,6 @@ async function publish(edge: BridgedBroker, topic: string, texts: readonly strin
   const client = await WireClient.connect(edge.port, { version: 5 });
   for (const text of texts) await client.publish(topic, text, { qos });
   await client.disconnect();
-}
-
-type PeerLink = Awaited<ReturnType<StandInPeer['greet']>>;
-
-/** Takes so many, each acknowledged at once. Returns topics and texts. */
-async function take(link: PeerLink, count: number): Promise<string[]> {
-  const taken: string[] = [];
-  while (taken.length < count) {
-    const packet = await link.next();
-    if (packet.cmd === 'pubrel') link.send({ cmd: 'pubcomp', messageId: packet.messageId });
-    if (packet.cmd !== 'publish') continue;
-    taken.push(`${packet.topic} ${packet.payload}`);
-    if (packet.qos !== 0) link.send({ cmd: packet.qos === 1 ? 'puback' : 'pubrec', messageId: packet.messageId });
-  }
-  return taken;
 }
 
 for (const qos of [1, 2] as const) {

@@ -74,3 +74,18 @@ export class StandInPeer {
     await once(this.#server, 'close');
   }
 }
+
+export type PeerLink = Awaited<ReturnType<StandInPeer['greet']>>;
+
+/** Takes so many messages, each acknowledged at once. Returns topics and texts. */
+export async function take(link: PeerLink, count: number): Promise<string[]> {
+  const taken: string[] = [];
+  while (taken.length < count) {
+    const packet = await link.next();
+    if (packet.cmd === 'pubrel') link.send({ cmd: 'pubcomp', messageId: packet.messageId });
+    if (packet.cmd !== 'publish') continue;
+    taken.push(`${packet.topic} ${packet.payload}`);
+    if (packet.qos !== 0) link.send({ cmd: packet.qos === 1 ? 'puback' : 'pubrec', messageId: packet.messageId });
+  }
+  return taken;
+}

@@ -8,7 +8,7 @@
  */
 import { z } from 'zod';
 import type { ConfigInput } from '../../config/schema.ts';
-import { parseFilter } from '../../protocol/topic.ts';
+import { covers, parseFilter } from '../../protocol/topic.ts';
 import type { Findings } from './findings.ts';
 import { ImportError, textOf } from './lines.ts';
 
@@ -282,15 +282,4 @@ function byPriority<T extends { readonly priority: number }>(all: readonly T[]):
 function namesIn(all: readonly Record<string, string | number>[], key: string): string[] {
   const name = (each: Record<string, string | number>) => String(each[key]);
   return [...all].sort((a, b) => Number(b.priority) - Number(a.priority) || (name(a) < name(b) ? -1 : 1)).map(name);
-}
-
-/** Whether every topic that `inner` matches is one of `outer`. */
-function covers(outer: string, inner: string): boolean {
-  const [a, b] = [outer.split('/'), inner.split('/')];
-  for (const [index, level] of a.entries()) {
-    if (level === '#') return true;
-    const own = b[index];
-    if (own === undefined || own === '#' || (level !== '+' && own !== level)) return false;
-  }
-  return a.length === b.length;
 }

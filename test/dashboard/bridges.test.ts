@@ -5,6 +5,7 @@ import { dashboard, describeInBrowser, eventually, hostileNames, overflows } fro
 describeInBrowser('the pages of bridges', () => {
   const peer = dashboard();
   const broker = dashboard({
+    pipelines: [{ name: 'for-bridges', on: 'bridge', filter: '#', stages: [{ filter: 'true' }] }],
     bridges: [{ name: 'nowhere', addresses: ['mqtt://127.0.0.1:1'], topics: [{ filter: 'up/#', direction: 'out' }] }],
   });
 
@@ -23,7 +24,7 @@ describeInBrowser('the pages of bridges', () => {
     await page.getByRole('textbox', { name: /^Name/ }).fill('cloud');
     await page.getByRole('textbox', { name: 'Addresses of the peer' }).fill(peer.mqttUrl);
     await page.getByRole('textbox', { name: 'User name' }).fill('ada');
-    await page.getByLabel('Password').fill('secret');
+    await page.getByLabel(/^Password/).fill('secret');
     await page.getByRole('textbox', { name: 'Topic filter' }).fill('telemetry/#');
     await page.getByRole('textbox', { name: 'Prefix at the peer' }).fill('site7/');
     await page.getByText('The same on the command line').click();
@@ -61,6 +62,67 @@ describeInBrowser('the pages of bridges', () => {
     await page.getByText('Removed cloud').waitFor();
     await page.getByRole('heading', { name: 'Bridges', level: 1 }).waitFor();
     expect((await broker.sluice.command('bridges list', {})).bridges.map(({ name }) => name)).toEqual(['nowhere']);
+  });
+
+  test('what the form changes leaves all other settings of a bridge as they were', async () => {
+    const settings = {
+      ...{ name: 'full', addresses: ['mqtts://127.0.0.1:1'], start: 'manual', username: 'ada', password: 'secret' },
+      tls: { serverName: 'peer.example', alpn: ['one', 'two'], minVersion: 'TLSv1.3' },
+      queue: { maxBytes: 5_000_000, whenFull: 'drop-oldest' },
+      notifications: { remote: true, remoteTopic: 'state/full' },
+      topics: [
+        { filter: 'alarm/#', priority: 7, pipeline: 'for-bridges' },
+        { filter: 'orders/#', direction: 'in', forward: 'subscribed', localPrefix: 'plant/' },
+      ],
+    } as const;
+    await broker.sluice.command('bridges create', { settings: { ...settings, topics: [...settings.topics] } as never });
+    const { settings: before } = await broker.sluice.command('bridges show', { name: 'full' });
+    const page = await broker.open('#/bridges/full?change=yes');
+    await page.getByRole('textbox', { name: 'User name' }).fill('grace');
+    await page.getByRole('button', { name: 'Change it' }).click();
+    await page.getByText('Changed full').waitFor();
+    const { settings: after } = await broker.sluice.command('bridges show', { name: 'full' });
+    expect(after).toEqual({ ...before, username: 'grace' });
+  });
+
+  test('each setting of a bridge can be filled in', async () => {
+    const page = await broker.open('#/bridges?create=yes');
+    await page.getByRole('textbox', { name: /^Name/ }).fill('filled');
+    await page.getByRole('textbox', { name: 'Addresses of the peer' }).fill('mqtts://127.0.0.1:1');
+    await page.getByRole('textbox', { name: 'Topic filter' }).fill('alarm/#');
+    await page.getByRole('spinbutton', { name: /^Priority/ }).fill('7');
+    await page.getByRole('textbox', { name: /^Pipeline/ }).fill('for-bridges');
+    await page.getByRole('button', { name: 'Add topics' }).click();
+    await page.getByRole('textbox', { name: 'Topic filter' }).last().fill('orders/#');
+    await page.getByLabel('Direction').last().selectOption('in');
+    await page.getByLabel('Which messages').last().selectOption('subscribed');
+    expect(await page.getByRole('spinbutton', { name: /^Priority/ }).count()).toBe(1);
+    for (const group of ['More about the connection', 'TLS', 'Queue, rate and limits', 'Who is told']) {
+      await page.getByRole('group').filter({ hasText: group }).locator('summary').first().click();
+    }
+    await page.getByRole('spinbutton', { name: 'Keep alive, s' }).fill('20');
+    await page.getByRole('spinbutton', { name: 'Between two attempts at most' }).fill('5000');
+    await page.getByLabel('The next address is as good').check();
+    await page.getByRole('textbox', { name: 'Protocols to offer' }).fill('one,two');
+    await page.getByLabel("The peer's certificate must").uncheck();
+    await page.getByLabel('When the queue is full').selectOption('drop-oldest');
+    await page.getByLabel('Clients of the peer').check();
+    await page.getByRole('textbox', { name: 'Topic there' }).fill('state/filled');
+    await page.getByRole('button', { name: 'Make it' }).click();
+    await page.getByRole('heading', { name: 'filled', level: 1 }).waitFor();
+    await page.getByRole('cell', { name: 'for-bridges' }).waitFor();
+    await page.getByRole('cell', { name: 'Only what is subscribed to' }).waitFor();
+    expect((await broker.sluice.command('bridges show', { name: 'filled' })).settings).toMatchObject({
+      ...{ keepAliveSeconds: 20, roundRobin: true, reconnect: { minimumMs: 1_000, maximumMs: 5_000 } },
+      tls: { alpn: ['one', 'two'], verifyName: false },
+      queue: { whenFull: 'drop-oldest' },
+      notifications: { local: true, remote: true, remoteTopic: 'state/filled' },
+      topics: [
+        { filter: 'alarm/#', priority: 7, pipeline: 'for-bridges' },
+        { filter: 'orders/#', direction: 'in', forward: 'subscribed', priority: 0 },
+      ],
+    });
+    expect(await overflows(page)).toBe(false);
   });
 
   test('one of the configuration says why it is not connected, and is changed there', async () => {

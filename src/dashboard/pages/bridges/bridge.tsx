@@ -15,7 +15,9 @@ import { tellDone } from '../../parts/toasts.tsx';
 import { texts } from '../../texts.ts';
 import { texts as own } from '../../texts-operation.ts';
 import { BridgeState } from './bridges.tsx';
-import { BridgeForm, type Settings } from './form.tsx';
+import { BridgeForm } from './form.tsx';
+import type { Settings } from './more-settings.ts';
+import type { Topic } from './topics.tsx';
 
 const { bridges: text } = own;
 const everyMs = 2_000;
@@ -102,8 +104,6 @@ function Actions({ bridge, onDone }: { readonly bridge: Shown; readonly onDone: 
   );
 }
 
-type Topic = Settings['topics'][number];
-
 const topicColumns: readonly Column<Topic>[] = [
   { id: 'filter', title: text.filter, cell: ({ filter = '#' }) => <Name text={filter} /> },
   { id: 'direction', title: text.direction, cell: ({ direction = 'out' }) => text.directions[direction] },
@@ -111,6 +111,9 @@ const topicColumns: readonly Column<Topic>[] = [
   { id: 'local', title: text.localPrefix, cell: ({ localPrefix = '' }) => <Name text={localPrefix} /> },
   { id: 'remote', title: text.remotePrefix, cell: ({ remotePrefix = '' }) => <Name text={remotePrefix} /> },
   { id: 'retain', title: text.retain, cell: ({ retain = 'keep' }) => text.retains[retain] },
+  { id: 'forward', title: text.forward, cell: ({ forward = 'all' }) => text.forwards[forward] },
+  { id: 'priority', title: text.priority, isNumber: true, cell: ({ priority = 0 }) => priority },
+  { id: 'pipeline', title: text.pipeline, cell: ({ pipeline = '' }) => <Name text={pipeline} /> },
 ];
 const topicsMost = 200;
 

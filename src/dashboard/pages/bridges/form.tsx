@@ -1,17 +1,16 @@
-/** The settings of a bridge that a command makes: the usual ones as fields, all of them as JSON. */
+/** The settings of a bridge that a command makes: the usual ones as fields, others as fields that open, all as JSON. */
 import { useState } from 'preact/hooks';
 import type { AnswerOf, RequestOf } from '../../api/client.ts';
 import { CommandForm } from '../../parts/command-form.tsx';
-import { optionsOf, qosOptions, SelectField, TextAreaField, TextField } from '../../parts/fields.tsx';
+import { optionsOf, SelectField, TextAreaField, TextField } from '../../parts/fields.tsx';
 import { texts } from '../../texts-operation.ts';
+import { MoreFields } from './more-fields.tsx';
+import { type Settings, settingsToSend } from './more-settings.ts';
+import { newTopic, Topics } from './topics.tsx';
 
 const { bridges: text } = texts;
 const { form } = text;
 
-export type Settings = RequestOf<'bridges create'>['settings'];
-type Topic = Settings['topics'][number];
-
-const newTopic: Topic = { filter: '', direction: 'out', qos: 1, localPrefix: '', remotePrefix: '', retain: 'keep' };
 export const newBridge: Settings = { name: '', addresses: [''], topics: [newTopic] };
 /** In the place of a secret, which the broker does not show and keeps if it is given this. */
 const mask = '***';
@@ -34,8 +33,9 @@ export function BridgeForm({ settings, command, backTo, onDone }: BridgeFormProp
     if (parsed !== null) setDraft(parsed);
   };
   const isChange = command === 'bridges change';
-  const request = isChange ? { name: settings.name, settings: draft } : { settings: draft };
-  const masked = draft.password === undefined ? draft : { ...draft, password: mask };
+  const sent = settingsToSend(draft);
+  const request = isChange ? { name: settings.name, settings: sent } : { settings: sent };
+  const masked = sent.password === undefined ? sent : { ...sent, password: mask };
   return (
     <CommandForm
       command={command}
@@ -99,6 +99,7 @@ export function BridgeForm({ settings, command, backTo, onDone }: BridgeFormProp
         onChange={(typed) => set({ addresses: typed.split('\n') })}
       />
       <Topics topics={draft.topics} onChange={(topics) => set({ topics })} />
+      <MoreFields settings={draft} onChange={setDraft} />
       <details>
         <summary>{form.json}</summary>
         <TextAreaField
@@ -132,66 +133,4 @@ function withoutEmpty({ clientId, username, password, ...rest }: Settings): Sett
     ...(username ? { username } : {}),
     ...(password ? { password } : {}),
   };
-}
-
-interface TopicsProps {
-  readonly topics: readonly Topic[];
-  readonly onChange: (topics: Topic[]) => void;
-}
-
-function Topics({ topics, onChange }: TopicsProps) {
-  const set = (index: number, changed: Partial<Topic>) =>
-    onChange(topics.map((each, at) => (at === index ? { ...each, ...changed } : each)));
-  return (
-    <fieldset class="rows">
-      <legend>{form.topics}</legend>
-      {topics.map((topic, at) => (
-        <fieldset key={at} class="fields">
-          <legend class="unseen">{form.topic(at + 1)}</legend>
-          <TextField
-            label={text.filter}
-            value={topic.filter ?? '#'}
-            required
-            onChange={(filter) => set(at, { filter })}
-          />
-          <SelectField
-            label={text.direction}
-            value={topic.direction ?? 'out'}
-            options={optionsOf<NonNullable<Topic['direction']>>(text.directions)}
-            onChange={(direction) => set(at, { direction })}
-          />
-          <SelectField
-            label={text.qos}
-            value={String(topic.qos ?? 0) as '0' | '1' | '2'}
-            options={qosOptions}
-            onChange={(qos) => set(at, { qos: Number(qos) as 0 | 1 | 2 })}
-          />
-          <TextField
-            label={text.localPrefix}
-            value={topic.localPrefix ?? ''}
-            onChange={(localPrefix) => set(at, { localPrefix })}
-          />
-          <TextField
-            label={text.remotePrefix}
-            value={topic.remotePrefix ?? ''}
-            onChange={(remotePrefix) => set(at, { remotePrefix })}
-          />
-          <SelectField
-            label={text.retain}
-            value={topic.retain ?? 'keep'}
-            options={optionsOf<NonNullable<Topic['retain']>>(text.retains)}
-            onChange={(retain) => set(at, { retain })}
-          />
-          {topics.length > 1 && (
-            <button type="button" class="button" onClick={() => onChange(topics.filter((_, index) => index !== at))}>
-              {texts.remove}
-            </button>
-          )}
-        </fieldset>
-      ))}
-      <button type="button" class="button" onClick={() => onChange([...topics, newTopic])}>
-        {form.add}
-      </button>
-    </fieldset>
-  );
 }

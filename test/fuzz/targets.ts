@@ -20,6 +20,7 @@ const makers: Readonly<Record<string, () => Promise<MakeTarget>>> = {
   api: async () => (await import('./targets/api.ts')).api,
   payloads: async () => (await import('./targets/payloads.ts')).payloads,
   certificates: async () => (await import('./targets/certificates.ts')).certificates,
+  frames: async () => (await import('./targets/frames.ts')).frames,
   ...Object.fromEntries(formatNames.map((name) => [name, async () => () => formatTarget(name)])),
 };
 

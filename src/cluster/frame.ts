@@ -4,7 +4,7 @@
  * | kind | what follows |
  * |---|---|
  * | 0 messages | `u16` publishers, each `u16` length and UTF-8; `u32` messages, each as below |
- * | 1 tick | who writes it: `u16` length and UTF-8. It keeps the node's newest entry young, and tells where its tail is |
+ * | 1 tick | who writes it: `u16` length and UTF-8. It keeps the node's newest entry young |
  * | 2 fence | the same. The node of this subject is dead: whatever it has in flight is refused behind this |
  * | 3 part | bytes of a frame that is too long for one entry |
  * | 4 last part | `f64` sequence of the first part, and the rest of its bytes: all of them are a frame of kind 0 |

@@ -339,8 +339,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'what fits is dropped as too large',
     file: 'core/delivering.ts',
-    from: 'if (!this.#sink.fits(session, message, qos, subscriptionIds))',
-    to: 'if (message.payloadBytes + 250 > session.packetBytesMax)',
+    from: 'const obstacle = this.#sink.obstacle(session, message, qos, subscriptionIds);',
+    to: "const obstacle = message.payloadBytes + 250 > session.packetBytesMax ? 'packetTooLarge' : null;",
   },
   // Memory
   {
@@ -734,8 +734,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: what is sent again exceeds a smaller Maximum Packet Size',
     file: 'core/delivering.ts',
-    from: 'return this.#sink.fits(session, message, qos, subscriptionIds) ? null',
-    to: 'return qos > 0 || this.#sink.fits(session, message, qos, subscriptionIds) ? null',
+    from: 'return this.#sink.obstacle(session, message, qos, subscriptionIds);',
+    to: 'return qos > 0 ? null : this.#sink.obstacle(session, message, qos, subscriptionIds);',
   },
   {
     name: 'memory is given back although it is not all written',
@@ -893,8 +893,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'explain does not look at the Maximum Packet Size',
     file: 'core/outlook.ts',
-    from: 'fits: !isBounded || sink.fits(session, message, qos, subscriptionIds),',
-    to: 'fits: true,',
+    from: 'obstacle: isBounded ? sink.obstacle(session, message, qos, subscriptionIds) : null,',
+    to: 'obstacle: null,',
   },
   {
     name: 'explain takes a full queue for one that drops its oldest message',

@@ -133,8 +133,8 @@ export class Lane implements ClientChannel {
 
   // What the core sends
 
-  fits(): boolean {
-    return true;
+  obstacle(): null {
+    return null;
   }
 
   sendPublish(borrowed: Message, { qos, packetId, retain }: PublishHeader): void {

@@ -212,9 +212,9 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
 
   // Packets out
 
-  /** What does not is kept for the operator, and told apart in `Outbound`. */
-  fits(): boolean {
-    return true;
+  /** What is too large is kept for the operator, and told apart in `Outbound`. */
+  obstacle(): null {
+    return null;
   }
 
   sendPublish(message: Message, header: PublishHeader): void {

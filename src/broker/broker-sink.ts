@@ -5,7 +5,7 @@ import type { Step } from '../base/scheduler.ts';
 import type { Log } from '../contracts/log.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { PendingWill } from '../core/pending-will.ts';
-import type { DropReason, Sink, SkipReason } from '../core/sink.ts';
+import type { DropReason, Obstacle, Sink, SkipReason } from '../core/sink.ts';
 import { type Message, never } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import type { Boundary } from './boundary.ts';
@@ -80,13 +80,18 @@ export class BrokerSink implements Sink {
     return Math.max(0, Math.ceil((message.expiresAt - this.#options.now()) / 1000));
   }
 
-  fits(session: ClientSession, message: Message, qos: QoS, subscriptionIds: readonly number[] | null): boolean {
+  obstacle(
+    session: ClientSession,
+    message: Message,
+    qos: QoS,
+    subscriptionIds: readonly number[] | null,
+  ): Obstacle | null {
     const header = this.#header;
     header.qos = qos;
     header.hasProperties = session.traits.hasProperties;
     header.subscriptionIds = subscriptionIds;
     header.expirySeconds = message.expiresAt === never ? -1 : 0;
-    return (session.channel as ClientChannel).fits(message, header);
+    return (session.channel as ClientChannel).obstacle(message, header);
   }
 
   whenStored(callback: () => void): void {

@@ -48,6 +48,7 @@ import {
   type MessageHandler,
 } from './local-clients.ts';
 import { loginPenalties } from './login-penalties.ts';
+import { MountPoints } from './mount-point.ts';
 import { OwnMessages } from './own-messages.ts';
 import { type ProbeRequest, publishProbe } from './probe-command.ts';
 import { mayPublish } from './publisher-rights.ts';
@@ -128,6 +129,7 @@ export class Broker implements BanList {
   readonly #sysTopics: SysTopics;
   /** From accept to close. */
   readonly #connections = new Set<Connection>();
+  readonly #mountPoints: MountPoints;
   readonly #localClients: LocalClients;
   readonly #figureHistory: FigureHistory;
   readonly #topicWatches: TopicWatches;
@@ -168,6 +170,7 @@ export class Broker implements BanList {
     this.#promised = new OwnMessages(this.#context, false);
     this.#stored = new StoreWaits(this.#context);
     this.#localClients = new LocalClients(this.#context, this.#stored);
+    this.#mountPoints = new MountPoints(this.#context.decoder.topics);
     this.events = this.#context.events;
     this.view = new BrokerView(this.#context, this.#connections);
     this.loginPenalties = loginPenalties(this.#context);
@@ -315,7 +318,8 @@ export class Broker implements BanList {
       this.listenerCounts.refused(listener);
       return null;
     }
-    const accepted = { stream, listener, limits, ticket, onClosed: this.#onConnectionClosed };
+    const mountPoint = this.#mountPoints.of(limits.mountPoint);
+    const accepted = { stream, listener, limits, mountPoint, ticket, onClosed: this.#onConnectionClosed };
     const connection = new Connection(this.#context, accepted, (opened) => new ClientPackets(opened));
     this.#connections.add(connection);
     this.#context.connectionCounts.add(stream.kind, 0, 1);

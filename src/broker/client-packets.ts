@@ -49,6 +49,7 @@ export class ClientPackets implements PacketReceiver {
     counters.publishBytesReceived += message.payloadBytes;
     // Only 5.0 has aliases, and there the connection has a table of them.
     if (topicAlias !== 0) message.rename(state.inboundAliases!.resolve(topicAlias, message.topic));
+    if (connection.mountPoint !== null) message.rename(connection.mountPoint.wholeTopic(message.topic));
     if (context.topicMetrics !== null) context.topicMetrics.received(message);
     message.publisher = state.publisher;
     const { tracer } = context.journal;

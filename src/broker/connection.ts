@@ -21,6 +21,7 @@ import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { ListenerLimits } from '../contracts/listener-limits.ts';
 import type { ByteReceiver, ByteStream } from '../contracts/transport.ts';
 import type { ClientSession } from '../core/client-session.ts';
+import type { Obstacle } from '../core/sink.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType, type QoS, type ServerPacket } from '../protocol/packets.ts';
@@ -34,6 +35,7 @@ import type { CountedVersion } from './connection-counts.ts';
 import { type ConnectionState, closing, type Open, opening, raiseQuota } from './connection-state.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Asker } from './late-answers.ts';
+import type { MountPoint } from './mount-point.ts';
 import { type Urgency, urgency } from './outgoing.ts';
 import { largePublish, Output } from './output.ts';
 import { Pace } from './pace.ts';
@@ -46,6 +48,8 @@ export interface Accepted {
   /** The URL that it came through. */
   readonly listener: string;
   readonly limits: ListenerLimits;
+  /** Null: topics are named as the client names them. */
+  readonly mountPoint: MountPoint | null;
   readonly ticket: ConnectionTicket;
   readonly onClosed: (connection: Connection) => void;
 }
@@ -61,6 +65,10 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   readonly protocolVersions: readonly ProtocolVersion[];
   /** Of the broker and the listener. */
   readonly maximumQoS: QoS;
+  /** Null: topics are named as the client names them. */
+  readonly mountPoint: MountPoint | null;
+  /** How client identifiers begin that are given out here. */
+  readonly clientIdPrefix: string;
   readonly ticket: ConnectionTicket;
   /** Gets the packets. */
   readonly packets: PacketReceiver;
@@ -106,6 +114,8 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     this.listener = accepted.listener;
     this.protocolVersions = accepted.limits.protocolVersions;
     this.maximumQoS = Math.min(context.settings.maximumQoS, accepted.limits.maximumQoS) as QoS;
+    this.mountPoint = accepted.mountPoint;
+    this.clientIdPrefix = accepted.limits.clientIdPrefix;
     this.ticket = accepted.ticket;
     this.#onClosed = accepted.onClosed;
     this.#account = context.memory.unauthenticated;
@@ -287,12 +297,14 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   // Packets out
 
-  /** Whether the packet may be sent at all, as it would be sent now. [MQTT5 3.1.2-24] */
-  fits(message: Message, header: PublishHeader): boolean {
-    const { state } = this;
+  /** Why the packet may not be sent at all, as it would be sent now. [MQTT5 3.1.2-24] */
+  obstacle(message: Message, header: PublishHeader): Obstacle | null {
+    const { state, mountPoint } = this;
+    if (mountPoint !== null && !mountPoint.has(message.topic)) return 'notAuthorized';
     const sent = state.name === 'open' && state.bridge !== null ? state.bridge.mark(message) : message;
     this.#chooseTopic(sent, header);
-    return publishBytes(sent, header) <= this.packetBytesMax;
+    const seen = mountPoint === null ? sent : mountPoint.clientView(sent);
+    return publishBytes(seen, header) <= this.packetBytesMax ? null : 'packetTooLarge';
   }
 
   #chooseTopic(message: Message, header: PublishHeader): void {
@@ -314,7 +326,7 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
     counters.publishBytesSent += message.payloadEnd - message.payloadStart;
     if (topicMetrics !== null) topicMetrics.sent(message);
     const output = this.#output;
-    counters.bytesSent += this.#write(message, header);
+    counters.bytesSent += this.#write(this.mountPoint === null ? message : this.mountPoint.clientView(message), header);
     // Not only at the end of the round: one round can bring more than the limit.
     if (output.fullBytes > this.context.memory.outputBytes) state.session.isCongested = true;
     this.#touch();

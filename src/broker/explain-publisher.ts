@@ -56,6 +56,7 @@ export function explainPublisher(
   if (from === null) findings.passes('publisher', 'no publisher is named: its rights and limits are not looked at');
   else if (connection === null) explainAbsence(from, origin, findings);
   else findings.passes('publisher', `${JSON.stringify(from)} is connected from ${connection.stream.remoteAddress}`);
+  explainMountPoint(connection, message, findings);
   explainLimits(context, connection, message, topicAlias, findings);
   explainRules(context, origin, message, findings);
   const isRefusable = connection?.traits.hasProperties === true && message.qos > 0;
@@ -64,6 +65,17 @@ export function explainPublisher(
     findings.stops('memory', text, 'See limits.memoryBytes, and what the publisher has in flight and waiting.');
   }
   return { origin, identity, connection, isRefusable };
+}
+
+function explainMountPoint(connection: Connection | null, { topic }: Message, findings: Findings): void {
+  const mountPoint = connection?.mountPoint ?? null;
+  if (mountPoint === null) return;
+  const of = `the mountPoint ${JSON.stringify(mountPoint.prefix)} of the listener that it came through`;
+  if (mountPoint.has(topic)) {
+    const own = JSON.stringify(topic.name.slice(mountPoint.prefix.length));
+    return findings.passes('publisher', `it calls the topic ${own} itself, without ${of}`);
+  }
+  findings.stops('publisher', `it can only publish below ${of}`, 'Explain the whole name of the topic.');
 }
 
 function explainAbsence(from: string, session: ClientSession | null, findings: Findings): void {

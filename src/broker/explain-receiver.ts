@@ -16,6 +16,7 @@ import type { QoS } from '../protocol/packets.ts';
 import { matches, parseFilter } from '../protocol/topic.ts';
 import { topicDifference } from '../protocol/topic-difference.ts';
 import type { BrokerContext } from './broker-context.ts';
+import { outsideMountPoint } from './client-channel.ts';
 import type { Findings } from './explain-findings.ts';
 import { deliveredForm } from './explain-pipeline.ts';
 
@@ -225,7 +226,11 @@ function explainDelivery(
 ): void {
   const { core, memory, settings } = context;
   const seen = core.outlook(session, form, qos, subscriptionIds);
-  if (!seen.fits) {
+  if (seen.obstacle === 'notAuthorized') {
+    const text = outsideMountPoint(session, form.topic)!;
+    return findings.stops('readRules', text, 'Publish below it, or let the client come through another listener.');
+  }
+  if (seen.obstacle === 'packetTooLarge') {
     const text = `it is larger than the ${session.packetBytesMax} bytes that ${JSON.stringify(to)} takes (Maximum Packet Size)`;
     findings.stops('packetSize', text, 'Send less, or raise Maximum Packet Size in the client.');
   } else findings.passes('packetSize', 'it is within the Maximum Packet Size of the client');

@@ -25,7 +25,11 @@ import { whenPassed } from './wills.ts';
 /** [MQTT5 1.5.4] */
 const clientIdBytesMax = 65_535;
 
-export function handleConnect(connection: Connection, packet: ConnectPacket): void {
+/** A fixed header of five bytes, and the largest remaining length. [MQTT5 2.1.4] */
+const largestPacket = 5 + 268_435_455;
+
+export function handleConnect(connection: Connection, asSent: ConnectPacket): void {
+  const packet = underMountPoint(connection, asSent);
   const { context } = connection;
   const { clientId, properties } = packet;
   connection.traits = traitsOf[packet.protocolVersion];
@@ -49,6 +53,13 @@ export function handleConnect(connection: Connection, packet: ConnectPacket): vo
   });
 }
 
+/** With the whole name of its will's topic. */
+function underMountPoint({ mountPoint }: Connection, packet: ConnectPacket): ConnectPacket {
+  const { will } = packet;
+  if (mountPoint === null || will === undefined) return packet;
+  return { ...packet, will: { ...will, topic: mountPoint.wholeName(will.topic) } };
+}
+
 function checkVersion({ protocolVersions, traits }: Connection, { protocolVersion }: ConnectPacket): void {
   if (protocolVersions.includes(protocolVersion)) return;
   const what = `MQTT ${traits.label}, which this listener does not accept (protocolVersions)`;
@@ -56,10 +67,10 @@ function checkVersion({ protocolVersions, traits }: Connection, { protocolVersio
 }
 
 /** As CONNECT says it; authentication may find out more. */
-function identityOf({ context, stream, listener }: Connection, packet: ConnectPacket): ClientIdentity {
+function identityOf({ context, stream, listener, clientIdPrefix }: Connection, packet: ConnectPacket): ClientIdentity {
   const { clientId, username = null, protocolVersion } = packet;
   return {
-    clientId: clientId === '' ? `sluice-${context.randomBytes(12).toString('hex')}` : clientId,
+    clientId: clientId === '' ? `${clientIdPrefix}${context.randomBytes(12).toString('hex')}` : clientId,
     username,
     protocolVersion,
     transport: stream.kind,
@@ -167,6 +178,17 @@ function isNameless(existing: ClientSession | undefined, { username }: ClientIde
   return username !== null && owner !== null && owner.username === null;
 }
 
+/**
+ * Whether a session has what its client could not name here: one that came through another listener, or before there
+ * was this mount point.
+ */
+function isOfAnotherPlace({ mountPoint, listener }: Connection, existing: ClientSession | undefined): boolean {
+  if (mountPoint === null || existing === undefined) return false;
+  if (existing.subscriptions.size === 0) return existing.identity?.listener !== listener;
+  for (const topicFilter of existing.subscriptions.keys()) if (!mountPoint.hasFilter(topicFilter)) return true;
+  return false;
+}
+
 /** A client that may come in. */
 interface Newcomer {
   readonly connection: Connection;
@@ -227,10 +249,10 @@ function openSession(newcomer: Newcomer, existing: ClientSession | undefined, pr
   const { session, sessionPresent, isEndUnstored } = core.connect({
     clientId: identity.clientId,
     traits,
-    clean: packet.clean || isForeign,
+    clean: packet.clean || isForeign || isOfAnotherPlace(connection, existing),
     expirySeconds: sessionExpiry(newcomer).granted,
     receiveMaximum: packet.properties.receiveMaximum ?? 65_535,
-    packetBytesMax: connection.packetBytesMax,
+    packetBytesMax: packetBytesMaxOf(connection),
     will: packet.will === undefined ? null : sessionWill(packet.will, identity.clientId, core.now, settings.limits),
     channel: connection,
     identity,
@@ -240,6 +262,11 @@ function openSession(newcomer: Newcomer, existing: ClientSession | undefined, pr
   connection.deadlines.connectTaken();
   // Whoever is told that the session is gone has forgotten it: it must not be there again after a crash.
   sendConnack(newcomer, open, { sessionPresent, staged: isEndUnstored ? everything : staged });
+}
+
+/** A bound that no packet exceeds makes the core ask about each message: see `Sink.obstacle`. */
+function packetBytesMaxOf({ mountPoint, packetBytesMax }: Connection): number {
+  return mountPoint === null ? packetBytesMax : Math.min(packetBytesMax, largestPacket);
 }
 
 function openState({ connection, packet, state }: Newcomer, session: ClientSession): Open {

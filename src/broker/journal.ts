@@ -22,6 +22,7 @@ import { brokerPublisher, clientPublisher, readPublisher, willPublisher } from '
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Topic } from '../protocol/topic.ts';
 import { AuditEvents, type AuditedConnection, isUsernameKnown } from './audit-events.ts';
+import { outsideMountPoint } from './client-channel.ts';
 import { ClientTimelines } from './client-timelines.ts';
 import { detailOf } from './drop-details.ts';
 import { DropRing, ReusedDrop } from './drop-ring.ts';
@@ -248,9 +249,7 @@ export class Journal {
       drop.figure = message?.size ?? 0;
       drop.limit = session.packetBytesMax;
     } else if (reason === 'notAuthorized' && session !== null && session.identity !== null && message !== null) {
-      const request = { action: 'receive', topic: message.topic.name } as const;
-      const rule = this.#ruleOf('rules', session.identity, request, false);
-      drop.detail = rule ?? null;
+      drop.detail = outsideMountPoint(session, message.topic) ?? this.#ruleAgainst(session.identity, message.topic);
     }
     if (session !== null) this.timelines.dropped(session, reason, drop.topic, count, this.#time.now);
     this.#end(reason, drop, count, hashOf(session, message));
@@ -415,6 +414,10 @@ export class Journal {
     const from = publisher === null ? null : readPublisher(publisher).clientId;
     const about = { session: this.#session, client: { clientId: from, username, address }, publisher };
     tracer.dropped(dropReasonTexts[reason].kind, about, this.#message?.topic ?? null, details);
+  }
+
+  #ruleAgainst(receiver: ClientIdentity, topic: Topic): string | null {
+    return this.#ruleOf('rules', receiver, { action: 'receive', topic: topic.name }, false) ?? null;
   }
 
   /** Which rule refuses, if it is one. `isAudited`: the audit log limits how often it asks. */

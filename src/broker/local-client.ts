@@ -172,8 +172,8 @@ export class LocalClient implements ClientChannel {
 
   // What the core sends
 
-  fits(): boolean {
-    return true;
+  obstacle(): null {
+    return null;
   }
 
   sendPublish(message: Message, header: PublishHeader): void {

@@ -127,6 +127,7 @@ function subscribeNext(
   packet: SubscribePacket,
   progress: Progress,
 ): void {
+  const { mountPoint } = connection;
   const { hooks, core } = connection.context;
   const { granted, common, requests } = progress;
   for (;;) {
@@ -136,8 +137,9 @@ function subscribeNext(
         if (connection.session === session) subscribeNext(connection, session, packet, progress);
       });
     }
-    const { value: request, done } = requests.next();
+    const { value: asked, done } = requests.next();
     if (done) break;
+    const request = mountPoint === null ? asked : { ...asked, topic: mountPoint.wholeFilter(asked.topic) };
     progress.costLeft -= costOf(request.topic);
     const parsed = parseFilter(request.topic, connection.context.settings.limits);
     const refusal =
@@ -262,6 +264,7 @@ function unsubscribeNext(
   packet: UnsubscribePacket,
   progress: Unsubscribing,
 ): void {
+  const { mountPoint } = connection;
   const { core, events, commits } = connection.context;
   const { filters, granted, stagedBefore } = progress;
   for (let costLeft = costPerStep; ; ) {
@@ -270,8 +273,9 @@ function unsubscribeNext(
         if (connection.session === session) unsubscribeNext(connection, session, packet, progress);
       });
     }
-    const { value: topicFilter, done } = filters.next();
+    const { value: asked, done } = filters.next();
     if (done) break;
+    const topicFilter = mountPoint === null ? asked : mountPoint.wholeFilter(asked);
     costLeft -= costOf(topicFilter);
     const code = core.unsubscribe(session, topicFilter);
     if (code === ReasonCode.Success) {

@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { listenerAuthentication } from '../contracts/authentication.ts';
-import { versionNames } from '../contracts/listener-limits.ts';
+import { clientIdPrefixMost, isMountPoint, versionNames } from '../contracts/listener-limits.ts';
 import { network, qos, seconds, text, whole } from '../contracts/values.ts';
 
 const certificate = {
@@ -85,6 +85,17 @@ const ofEveryKind = {
     .describe(
       'highest QoS that is accepted and granted here, if it is below [that of the broker](#sessions-and-protocol)',
     ),
+  mountPoint: text
+    .refine(isMountPoint, 'the beginning of a topic, without wildcards, as "site7/"')
+    .optional()
+    .describe(
+      'a prefix, as `site7/`, that is put before whatever clients of this listener publish and subscribe to, and ' +
+        'taken away from what they are sent: [a place of their own](../guides/authorization.md#a-place-of-their-own)',
+    ),
+  clientIdPrefix: text
+    .max(clientIdPrefixMost)
+    .optional()
+    .describe('how client identifiers begin that the broker gives to clients without one; without it `sluice-`'),
   aclFile: text
     .optional()
     .describe(

@@ -1,5 +1,6 @@
 /** What one listener allows of what the broker allows. */
 import type { QoS } from '../protocol/packets.ts';
+import { parseFilter } from '../protocol/topic.ts';
 import type { ProtocolVersion } from '../protocol/traits.ts';
 
 export interface ListenerLimits {
@@ -7,7 +8,18 @@ export interface ListenerLimits {
   readonly maximumQoS: QoS;
   /** At one time. */
   readonly connections: number;
+  /** Put before the topics of its clients; empty: nothing is. */
+  readonly mountPoint: string;
+  /** How client identifiers begin that the broker gives out here. */
+  readonly clientIdPrefix: string;
 }
+
+/** Topics can begin with it, and none of them is the broker's own or a shared subscription. */
+export const isMountPoint = (prefix: string): boolean =>
+  !prefix.startsWith('$') && parseFilter(prefix)?.hasWildcard === false && Buffer.byteLength(prefix) <= 1_024;
+
+/** Characters of the prefix of client identifiers. */
+export const clientIdPrefixMost = 64;
 
 /** As people write them. */
 export const versionNames = ['3.1', '3.1.1', '5.0'] as const;
@@ -17,16 +29,23 @@ export const everything: ListenerLimits = {
   protocolVersions: Object.values(versions),
   maximumQoS: 2,
   connections: Number.POSITIVE_INFINITY,
+  mountPoint: '',
+  clientIdPrefix: 'sluice-',
 };
 
 export function limitsOfListener({
   protocolVersions = versionNames,
   maximumQoS = 2,
-  connections = Number.POSITIVE_INFINITY,
+  connections = everything.connections,
+  mountPoint = everything.mountPoint,
+  clientIdPrefix = everything.clientIdPrefix,
 }: {
   readonly protocolVersions?: readonly (typeof versionNames)[number][] | undefined;
   readonly maximumQoS?: QoS | undefined;
   readonly connections?: number | undefined;
+  readonly mountPoint?: string | undefined;
+  readonly clientIdPrefix?: string | undefined;
 }): ListenerLimits {
-  return { protocolVersions: protocolVersions.map((name) => versions[name]), maximumQoS, connections };
+  const accepted = protocolVersions.map((name) => versions[name]);
+  return { protocolVersions: accepted, maximumQoS, connections, mountPoint, clientIdPrefix };
 }

@@ -90,8 +90,8 @@ export class Delivering {
   ): void {
     if (session.packetBytesMax !== Number.POSITIVE_INFINITY && session.isConnected) {
       // Skipped, as if it had been delivered; the connection lives on. [MQTT5 3.1.2-25]
-      if (!this.#sink.fits(session, message, qos, subscriptionIds))
-        return this.#sink.dropped('packetTooLarge', session, message);
+      const obstacle = this.#sink.obstacle(session, message, qos, subscriptionIds);
+      if (obstacle !== null) return this.#sink.dropped(obstacle, session, message);
     }
     if (qos === 0) {
       const loss = lossOfQoS0(session, this.#settings.queueQoS0);
@@ -388,7 +388,7 @@ export class Delivering {
   #refusal(session: Session, { message, qos, subscriptionIds }: Delivery): DropReason | null {
     if (!mayReceive(session, message)) return 'notAuthorized';
     if (session.packetBytesMax === Number.POSITIVE_INFINITY) return null;
-    return this.#sink.fits(session, message, qos, subscriptionIds) ? null : 'packetTooLarge'; // [MQTT5 3.1.2-25]
+    return this.#sink.obstacle(session, message, qos, subscriptionIds); // [MQTT5 3.1.2-25]
   }
 
   #sendNext(session: Session): void {

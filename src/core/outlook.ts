@@ -10,6 +10,7 @@ import { givesWay, lossOfQoS0 } from './delivery-rules.ts';
 import type { CoreParts } from './parts.ts';
 import { type Target, TargetMerge, targetExcludingOrigin } from './route.ts';
 import type { Session, WaitsFor } from './session.ts';
+import type { Obstacle } from './sink.ts';
 import type { Subscription } from './subscription.ts';
 
 /**
@@ -19,8 +20,8 @@ import type { Subscription } from './subscription.ts';
 export type QueueRoom = 'free' | 'tooLarge' | 'full' | 'displaces';
 
 export interface Outlook {
-  /** Whether it is within the client's Maximum Packet Size; always, while the client is away. */
-  readonly fits: boolean;
+  /** Why it may not be sent to the client, as long as that is connected. */
+  readonly obstacle: Obstacle | null;
   /** Of QoS 0: why it is lost. */
   readonly loss: 'clientAway' | 'slowConsumer' | null;
   /** It would not be sent at once; null: it would. */
@@ -49,7 +50,7 @@ export function outlook(
   const hasRoom = bytes <= limits.queueBytes && queue.hasRoomFor(bytes, limits);
   const gives = !hasRoom && givesWay(delivering.oldest(session), delivering.now, limits);
   return {
-    fits: !isBounded || sink.fits(session, message, qos, subscriptionIds),
+    obstacle: isBounded ? sink.obstacle(session, message, qos, subscriptionIds) : null,
     loss: qos === 0 ? lossOfQoS0(session, queueQoS0) : null,
     waitsFor: isAway ? 'client' : waitsFor,
     room: hasRoom ? 'free' : bytes > limits.queueBytes ? 'tooLarge' : gives ? 'full' : 'displaces',

@@ -27,6 +27,12 @@ export const dropReasons = [
 export type DropReason = (typeof dropReasons)[number];
 
 /**
+ * What keeps a message from a connected client: its Maximum Packet Size, or that its listener has a mount point, and
+ * the topic is not below it.
+ */
+export type Obstacle = 'packetTooLarge' | 'notAuthorized';
+
+/**
  * Why a session is passed over by what its subscriptions ask for: QoS 0 while its client is away, or No Local. Nothing
  * is lost by it that was promised, so it counts as no drop.
  */
@@ -43,8 +49,8 @@ export interface Sink {
     dup: boolean,
     subscriptionIds: readonly number[] | null,
   ): void;
-  /** Whether such a PUBLISH is within the client's Maximum Packet Size; asked only of clients that set one. */
-  fits(session: Session, message: Message, qos: QoS, subscriptionIds: readonly number[] | null): boolean;
+  /** Why such a PUBLISH may not be sent, null: it may. Asked only of connected clients with a Maximum Packet Size. */
+  obstacle(session: Session, message: Message, qos: QoS, subscriptionIds: readonly number[] | null): Obstacle | null;
   /** Calls back once everything stored so far would survive a crash: at once if it does already. */
   whenStored(callback: () => void): void;
   /** What was done for this session alone has thrown: that costs its connection, and nobody else. */

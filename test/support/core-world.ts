@@ -111,7 +111,7 @@ export class World {
   #sink(): Sink {
     return {
       publish: ({ clientId }, message, qos) => void this.told.push(`${clientId} gets ${message.payload} by QoS ${qos}`),
-      fits: ({ packetBytesMax }, message) => message.size <= packetBytesMax,
+      obstacle: ({ packetBytesMax }, message) => (message.size <= packetBytesMax ? null : 'packetTooLarge'),
       failed: (_, error) => {
         throw error;
       },

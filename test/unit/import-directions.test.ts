@@ -215,7 +215,7 @@ const coreDoor: Readonly<Record<string, readonly string[]>> = {
   'footprint.ts': ['deliveryBytes', 'hold', 'letGo', 'messageFootprint', 'nameBytes', 'sessionBytes'],
   'pending-will.ts': ['PendingWill'],
   'prepared.ts': ['Prepared', 'asPublished', 'everybody', 'isWithheld', 'withheldFrom'],
-  'sink.ts': ['DropReason', 'Sink', 'SkipReason', 'dropReasons'],
+  'sink.ts': ['DropReason', 'Sink', 'Obstacle', 'SkipReason', 'dropReasons'],
   'step-sizes.ts': ['StepSizes', 'defaultStepSizes'],
 };
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { isLoopbackHost } from '../../base/addresses.ts';
 import { fileProblem } from '../../base/file-problem.ts';
 import type { ConfigInput } from '../../config/schema.ts';
+import { clientIdPrefixMost, isMountPoint } from '../../contracts/listener-limits.ts';
 import type { ListenerAddress } from '../../contracts/listener-url.ts';
 import { type Findings, numberOf } from './findings.ts';
 import { textOf } from './lines.ts';
@@ -46,8 +47,9 @@ function reasonToLeaveOut(lines: ListenerLines): string | null {
   if (protocol === 'mqttsn') return 'MQTT-SN is not supported; use a gateway';
   if (protocol === 'http_api') return 'the HTTP API is another one: see `admin.listeners`';
   if (lines.last('psk_hint') !== null) return 'pre-shared keys are not supported; use client certificates';
-  if (lines.text('mount_point') !== null) {
-    return '`mount_point` is not supported, and without it its clients would reach the topics of all others';
+  const mountPoint = lines.text('mount_point');
+  if (mountPoint !== null && !isMountPoint(mountPoint)) {
+    return 'no topic begins like its `mount_point`, and without it its clients would reach the topics of all others';
   }
   if (lines.last('tls_engine') !== null || lines.text('tls_keyform') === 'engine') {
     return 'its key is in an engine, and keys are PEM files here';
@@ -99,6 +101,13 @@ function listenerOf(lines: ListenerLines, model: Model, machine: Machine, findin
   if (versions !== null) listener.protocolVersions = versionsOf(versions.value);
   const qos = numberOf(lines.last('max_qos', 'maximum_qos'), 0, 2);
   if (qos === 0 || qos === 1) listener.maximumQoS = qos;
+  const mountPoint = lines.text('mount_point');
+  if (mountPoint !== null) {
+    listener.mountPoint = mountPoint;
+    findings.note('Below a mountPoint shared subscriptions work, which get nothing in Mosquitto');
+  }
+  const prefix = lines.last('listener_auto_id_prefix') ?? model.accessOf(lines).scope.last('auto_id_prefix');
+  if (prefix !== null && prefix.value !== '') listener.clientIdPrefix = prefix.value.slice(0, clientIdPrefixMost);
   const connections = lines.last('max_connections');
   if (connections?.number === -1) connections.same('no limit of its own');
   else if (connections !== null) listener.connections = numberOf(connections, 1);

@@ -24,6 +24,8 @@ const notNeeded = (why: string) => same(`not needed: ${why}`);
 
 const pskInstead = 'pre-shared keys are not supported; use client certificates (`sluice cert` makes some to try)';
 const engineInstead = 'keys are PEM files; a key in a TPM or an engine cannot be used';
+const autoIdPrefix =
+  '`clientIdPrefix` of the listener, of at most 64 characters; behind it are 24 hexadecimal digits, and no UUID';
 const pluginInstead =
   "Mosquitto's plugins do not run here; a service of yours can decide by `authentication: [{ kind: http }]`";
 
@@ -83,7 +85,7 @@ const access: Readonly<Record<string, Verdict>> = {
   acl_file: same('`authorization.aclFile`: the file as it is'),
   allow_anonymous: same('`allowAnonymous`'),
   allow_zero_length_clientid: missing('with `false`: an empty client identifier always gets one from the broker'),
-  auto_id_prefix: missing('identifiers that the broker gives out have a form of their own'),
+  auto_id_prefix: different(autoIdPrefix),
   password_file: same('`authentication: [{ kind: password-file }]`: the file as it is'),
   psk_file: missing(pskInstead),
 };
@@ -118,14 +120,12 @@ const listener: Readonly<Record<string, Verdict>> = {
   keyfile: same('`tls.keyFile`'),
   listener: same('`listeners`; `listener 0 /path` is one of `kind: unix`'),
   listener_allow_anonymous: same('`allowAnonymous` of the listener'),
-  listener_auto_id_prefix: missing('identifiers that the broker gives out have a form of their own'),
+  listener_auto_id_prefix: different(autoIdPrefix),
   max_connections: same('`connections` of the listener'),
   max_qos: same('`maximumQoS` of the listener'),
   max_topic_alias: different('`limits.topicAliases`, of all listeners'),
   max_topic_alias_broker: different('`outboundTopicAliases`, of all listeners'),
-  mount_point: missing(
-    'no prefix is put before topics; use a bridge between two brokers, or rules with `for.listener`',
-  ),
+  mount_point: same('`mountPoint` of the listener'),
   port: same('`port` of the first listener'),
   protocol: same('`kind`: `tcp`, `tls`, `ws`, `wss` or `unix`'),
   proxy_protocol_v2_require_tls: missing('whether the proxy was reached by TLS is not looked at'),

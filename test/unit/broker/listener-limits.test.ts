@@ -1,4 +1,7 @@
-/** A listener may accept fewer versions of MQTT, and a lower QoS, than the broker: others of it go on as they are. */
+/**
+ * A listener may accept fewer versions of MQTT, and a lower QoS, than the broker: others of it go on as they are. It
+ * says how the identifiers begin that its clients get.
+ */
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../../src/config/load.ts';
 import { testBroker } from '../../support/broker.ts';
@@ -11,6 +14,7 @@ const broker = testBroker({
     { kind: 'tcp', port: 0, maximumQoS: 1 },
     { kind: 'tcp', port: 0 },
     { kind: 'tcp', port: 0, connections: 1 },
+    { kind: 'tcp', port: 0, clientIdPrefix: 'auto-' },
   ],
 });
 const ports = () => broker.sluice.listeners.map(({ port }) => port);
@@ -44,6 +48,19 @@ test('a lower QoS is told in CONNACK, granted, and held to [MQTT5 3.2.2-11]', as
   expect(other.connack!.properties).not.toHaveProperty('maximumQoS');
   expect((await other.subscribe('a', { qos: 2 })).granted).toEqual([2]);
   await other.disconnect();
+});
+
+test('a client without an identifier gets one that begins as its listener says [MQTT5 3.1.3-6]', async () => {
+  const [, , , all, , named] = ports();
+  const assigned = async (port: number) => {
+    const client = await WireClient.connect(port, { version: 5, clientId: '' });
+    const { properties } = client.connack!;
+    await client.disconnect();
+    return properties!.assignedClientIdentifier;
+  };
+
+  expect(await assigned(named!)).toMatch(/^auto-[\da-f]{24}$/);
+  expect(await assigned(all!)).toMatch(/^sluice-[\da-f]{24}$/);
 });
 
 test('beyond its connections a listener closes new ones, until one ends, and others take them', async () => {

@@ -103,11 +103,24 @@ describe('listeners', () => {
     ]);
   });
 
+  test('may have a mount point, and a beginning for the identifiers that they give out', () => {
+    const { config, said } = imported(
+      ...['allow_anonymous true', 'auto_id_prefix dev-', 'listener 1883 127.0.0.1', 'mount_point site/'],
+      ...['listener 1884 127.0.0.1', 'listener_auto_id_prefix own-'],
+    );
+
+    expect(config.listeners).toEqual([
+      { kind: 'tcp', host: '127.0.0.1', port: 1883, mountPoint: 'site/', clientIdPrefix: 'dev-' },
+      { kind: 'tcp', host: '127.0.0.1', port: 1884, clientIdPrefix: 'own-' },
+    ]);
+    expect(said.mount_point).toMatch(/^same/);
+  });
+
   test('one that is protected by what cannot be had is left out, and not opened without it', () => {
     const { config, notes, entries } = imported(
       ...['allow_anonymous true', 'listener 1883 127.0.0.1'],
       ...['listener 8884', 'psk_hint hint', 'psk_file keys'],
-      ...['listener 1884', 'mount_point site/'],
+      ...['listener 1884', 'mount_point site/+/'],
       ...['listener 0 /run/mqtt.sock', 'protocol websockets'],
     );
 
@@ -409,7 +422,7 @@ describe('bridges', () => {
 describe('the command', () => {
   test('writes a configuration that is valid, and tells of each line', async () => {
     fileWith('pw', 'ada:$7$101$Y2hlY2tjaGVja2No$AAAA\n');
-    const file = fileWith('mosquitto.conf', 'listener 1883\npassword_file pw\nmount_point a/\npid_file /run/m.pid\n');
+    const file = fileWith('mosquitto.conf', 'listener 1883\npassword_file pw\npsk_hint a\npid_file /run/m.pid\n');
     const out = join(folder, 'sluice.yaml');
 
     const { code, out: told, err } = await sluice('import', 'mosquitto', file, '--out', out);

@@ -23,8 +23,11 @@ export interface OwnPublication {
   failed(error: unknown): void;
 }
 
-/** So many are published before others are served. */
-const publishedPerStep = 64;
+/**
+ * So many are published in a round, before others are served: also for a program that waits for each before the next,
+ * which would otherwise keep the event loop to itself.
+ */
+const publishedPerRound = 64;
 
 /** They are published in their order. There is no connection that could end for a bug: it fails the message. */
 export class OwnMessages implements Asker {
@@ -37,6 +40,9 @@ export class OwnMessages implements Asker {
   /** The first one is on its way. */
   readonly #queue = new Deque<OwnPublisher>();
   #isPublishing = false;
+  /** Of the scheduler, in which one was published last, and how many more may be in it. */
+  #round = -1;
+  #leftInRound = 0;
 
   constructor(context: BrokerContext, staysHere: boolean) {
     this.context = context;
@@ -68,13 +74,17 @@ export class OwnMessages implements Asker {
   #publishQueued(): void {
     if (this.#isPublishing) return;
     this.#isPublishing = true;
-    let left = publishedPerStep;
-    while (left > 0 && this.#queue.peek()?.begin() === true) left--;
+    const { round } = this.context.scheduler;
+    if (this.#round !== round) this.#leftInRound = publishedPerRound;
+    this.#round = round;
+    while (this.#leftInRound > 0 && this.#queue.peek()?.begin() === true) this.#leftInRound--;
     this.#isPublishing = false;
-    if (left > 0 || this.#queue.length === 0) return;
+    if (this.#leftInRound > 0 || this.#queue.length === 0) return;
     this.#isPublishing = true;
     this.context.sink.background(() => {
       this.#isPublishing = false;
+      // Others have been served, be it in the same round.
+      this.#leftInRound = publishedPerRound;
       this.#publishQueued();
       return false;
     });

@@ -150,6 +150,21 @@ const inMemory = (): ConfigInput => ({
   log: { level: 'silent' },
 });
 
+test('a program that publishes in a loop, and waits for each, lets others be served meanwhile', async () => {
+  const broker = await createBroker({ config: inMemory() });
+  let rounds = 0;
+  let isOver = false;
+  const count = () => {
+    rounds++;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  for (let i = 0; i < 2_000; i++) await broker.publish('a', 'x');
+  isOver = true;
+  expect(rounds).toBeGreaterThan(20);
+  await broker.close();
+});
+
 test('publish says what became of the message', async () => {
   const limits = { retainedMessages: 1, queueMessages: 1, queuePolicy: 'reject' } as const;
   const broker = await createBroker({ config: { ...inMemory(), limits } });

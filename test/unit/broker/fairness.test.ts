@@ -807,6 +807,7 @@ test('expired retained messages are taken out some at a time, and not while the 
     const fields = { payload: Buffer.from('x'), retain: true, messageExpiryInterval: i % 2 === 0 ? 1 : 1_000 };
     void broker.publish(`${i}/a`, fields);
   }
+  world.rest();
   now += 60_000;
   store.isBehind = true;
   broker.tick();

@@ -84,7 +84,8 @@ export class Fuzzer {
     const part = () =>
       Math.max((performance.now() - startedAt) / 1_000 / seconds, this.#inputs / this.#options.inputsMax);
     this.#coverage.start();
-    for (let i = 0; i < seeds.length; i += batchInputs) await this.#batch(seeds.slice(i, i + batchInputs));
+    for (const seed of seeds) await this.#begin(seed);
+    this.#coverage.take();
     let settledBytes = -1;
     while (part() < 1 && this.#failures.size < failuresMax) {
       await this.#batch(Array.from({ length: batchInputs }, () => this.#changed()));
@@ -136,12 +137,14 @@ export class Fuzzer {
     return typeof outcome === 'string' ? outcome : await outcome;
   }
 
+  /** A valid input. All are kept, so that nobody has to find out which of them went where. */
+  async #begin(seed: Uint8Array): Promise<void> {
+    await this.#timed(seed);
+    this.#keep(seed);
+  }
+
   async #batch(inputs: readonly Uint8Array[]): Promise<void> {
-    const startedAt = performance.now();
-    for (const input of inputs) await this.#one(input);
-    this.#inputs += inputs.length;
-    const milliseconds = performance.now() - startedAt;
-    if (milliseconds > defaultMillisecondsMax) for (const input of inputs) await this.#time(input);
+    for (const input of inputs) if (await this.#timed(input)) this.#keep(input);
     if (this.#isGuided && this.#coverage.take() > 0) await this.#findNew(inputs);
   }
 
@@ -154,17 +157,30 @@ export class Fuzzer {
     }
   }
 
-  async #one(input: Uint8Array): Promise<void> {
+  /** Whether it went a new way. Only what seems to take too long is run again for its time. */
+  async #timed(input: Uint8Array): Promise<boolean> {
+    const startedAt = performance.now();
+    const isNew = await this.#one(input);
+    const milliseconds = performance.now() - startedAt;
+    this.#inputs++;
+    const { millisecondsMax = defaultMillisecondsMax } = this.#target;
+    if (milliseconds > millisecondsMax) await this.#time(input, millisecondsMax);
+    else this.#slowestMs = Math.max(this.#slowestMs, milliseconds);
+    return isNew;
+  }
+
+  async #one(input: Uint8Array): Promise<boolean> {
     let way: string;
     try {
       way = await this.#runOne(input);
     } catch (error) {
-      return this.#failed(input, (await this.failure(input)) ?? `${describe(error)} (not again when repeated)`);
+      await this.#failed(input, (await this.failure(input)) ?? `${describe(error)} (not again when repeated)`);
+      return false;
     }
     const digest = crc32(way);
-    if (this.#ways.has(digest) || this.#ways.size === waysMax) return;
+    if (this.#ways.has(digest) || this.#ways.size === waysMax) return false;
     this.#ways.add(digest);
-    this.#keep(input);
+    return true;
   }
 
   #keep(input: Uint8Array): void {
@@ -175,7 +191,7 @@ export class Fuzzer {
   }
 
   /** The best of five: a machine that does something else at that moment is no finding. */
-  async #time(input: Uint8Array): Promise<void> {
+  async #time(input: Uint8Array, millisecondsMax: number): Promise<void> {
     let milliseconds = Number.POSITIVE_INFINITY;
     for (let tries = 0; tries < 5 && milliseconds > 10; tries++) {
       const { user, system } = process.cpuUsage();
@@ -186,7 +202,6 @@ export class Fuzzer {
       milliseconds = Math.min(milliseconds, elapsed, (used.user + used.system) / 1_000);
     }
     this.#slowestMs = Math.max(this.#slowestMs, milliseconds);
-    const { millisecondsMax = defaultMillisecondsMax } = this.#target;
     if (milliseconds > millisecondsMax) await this.#failed(input, `took ${Math.round(milliseconds)} ms`, true);
   }
 

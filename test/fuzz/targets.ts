@@ -1,6 +1,6 @@
 /** The targets by name. A module is loaded when it is wanted. */
 import type { MakeTarget } from './target.ts';
-import { formatNames, formatTarget } from './targets/formats.ts';
+import { formatSettings } from './targets/format-settings.ts';
 
 const makers: Readonly<Record<string, () => Promise<MakeTarget>>> = {
   codec: async () => (await import('./targets/codec.ts')).default,
@@ -21,7 +21,15 @@ const makers: Readonly<Record<string, () => Promise<MakeTarget>>> = {
   payloads: async () => (await import('./targets/payloads.ts')).payloads,
   certificates: async () => (await import('./targets/certificates.ts')).certificates,
   frames: async () => (await import('./targets/frames.ts')).frames,
-  ...Object.fromEntries(formatNames.map((name) => [name, async () => () => formatTarget(name)])),
+  ...Object.fromEntries(
+    Object.keys(formatSettings).map((name) => [
+      name,
+      async () => {
+        const { formatTarget } = await import('./targets/formats.ts');
+        return () => formatTarget(name);
+      },
+    ]),
+  ),
 };
 
 export const targetNames = Object.keys(makers);

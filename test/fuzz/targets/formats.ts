@@ -5,41 +5,17 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { Encoder } from 'cbor-x';
 import { Packr } from 'msgpackr';
-import { defaultPipelineLimits, type FormatSettings } from '../../../src/contracts/pipeline-settings.ts';
+import { defaultPipelineLimits } from '../../../src/contracts/pipeline-settings.ts';
 import { StageFailure } from '../../../src/pipeline/errors.ts';
 import { assertWithin } from '../../../src/pipeline/formats/format.ts';
 import { formatFor } from '../../../src/pipeline/formats/formats.ts';
 import { json as jsonFormat } from '../../../src/pipeline/formats/json.ts';
-import { readingFormats } from '../../support/formats.ts';
 import { bytesOf, must, type Target, wordsOf } from '../target.ts';
+import { formatSettings } from './format-settings.ts';
 
 /** Smaller than the defaults, so that they are met. */
 const limits = { ...defaultPipelineLimits, items: 10_000, payloadBytes: 1_048_576 };
 const json = jsonFormat(limits);
-
-const settings: Readonly<Record<string, FormatSettings>> = {
-  ...readingFormats,
-  binary: {
-    binary: {
-      endian: 'little',
-      fields: [
-        { name: 'id', type: 'int32' },
-        { name: 'big', type: 'int64' },
-        { name: 'ratio', type: 'float32', scale: 0.1 },
-        { name: 'bits', type: 'bits', bytes: 1, bits: [{ name: 'ok', at: 3 }] },
-        { name: 'length', type: 'uint16' },
-        { name: 'list', type: 'int16', repeat: 'length' },
-        { name: 'name', type: 'text', length: 'rest' },
-      ],
-    },
-  },
-  gzip: 'gzip',
-  deflate: 'deflate',
-  brotli: 'brotli',
-  base64: 'base64',
-};
-
-export const formatNames = Object.keys(settings);
 
 const reading = { id: 7, big: 2n ** 60n, ratio: 0.5, data: Buffer.of(1, 2, 3, 4), ok: true, list: [1, -2], name: 'ä' };
 const values: readonly unknown[] = [
@@ -118,7 +94,7 @@ const tokens: Readonly<Record<string, readonly Uint8Array[]>> = {
 };
 
 export function formatTarget(name: string): Target {
-  const format = formatFor(settings[name]!, limits, []);
+  const format = formatFor(formatSettings[name]!, limits, []);
   const own = values.flatMap((value) => {
     try {
       if (format.kind === 'bytes') return [format.encode(Buffer.from(JSON.stringify(value, hex)))];

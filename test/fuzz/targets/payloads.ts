@@ -10,7 +10,8 @@ import { defaultPipelineLimits } from '../../../src/contracts/pipeline-settings.
 import { Decoding } from '../../../src/pipeline/decoding.ts';
 import { schemas } from '../../support/formats.ts';
 import { must, type Target, wordsOf } from '../target.ts';
-import { formatNames, formatTarget } from './formats.ts';
+import { formatSettings } from './format-settings.ts';
+import { formatTarget } from './formats.ts';
 
 const decodes: readonly Decode[] = [
   ...(['auto', 'json', 'cbor', 'msgpack', 'sparkplug', 'text', 'base64', 'hex'] as const),
@@ -33,7 +34,7 @@ export async function payloads(): Promise<Target> {
     warn: () => {},
   });
   await decoding.check();
-  const targets = formatNames.map((name) => formatTarget(name));
+  const targets = Object.keys(formatSettings).map((name) => formatTarget(name));
   return {
     name: 'payloads',
     seeds: targets.flatMap(({ seeds }) =>

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 import { type ConfigInput, createBroker, type SluiceBroker } from '../../src/index.ts';
 import { buildDashboard } from '../support/build.ts';
 
@@ -36,8 +36,6 @@ export interface Dashboard {
 
 /** Called once in a file, outside of its tests. */
 export function dashboard(config: ConfigInput = {}): Dashboard {
-  // A browser and a broker on a machine that does much else.
-  vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
   let directory = '';
   let sluice: SluiceBroker | null = null;
   let browser: Browser;
@@ -92,7 +90,8 @@ export function dashboard(config: ConfigInput = {}): Dashboard {
     async newPage(options = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...options });
       const page = await context.newPage();
-      page.setDefaultTimeout(40_000);
+      // Ends what would wait for ever, on a machine that does much else.
+      page.setDefaultTimeout(120_000);
       page.on('pageerror', (error) => faults.push(`${error}`));
       page.on('console', (message) => {
         // The browser itself says so of every request that fails.

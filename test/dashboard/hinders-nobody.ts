@@ -1,23 +1,30 @@
-/** Everybody can use a page: what axe finds in it, in both themes. */
+/** Everybody can use a page: it fits on small screens, and what axe finds in it, in both themes. */
 import { AxeBuilder } from '@axe-core/playwright';
 import { expect, test } from 'vitest';
-import { eventually } from './browser.ts';
+import { eventually, overflows } from './browser.ts';
 import { dashboardWithAll } from './places.ts';
 
 export function hindersNobody(places: Readonly<Record<string, string>>): void {
   const broker = dashboardWithAll();
 
-  test.each(Object.entries(places))('has nothing that hinders anybody, in both themes: %s', async (_, place) => {
+  // One look at each page for all of it: to open one costs more than what is looked at.
+  test.each(Object.entries(places))('fits on a phone and at 200 %%, and hinders nobody: %s', async (_, place) => {
     await broker.connect('sensor-1', ['plant/+/temperature']);
-    const page = await broker.open(place, { reducedMotion: 'reduce' });
+    const page = await broker.open(place, { viewport: { width: 360, height: 740 }, reducedMotion: 'reduce' });
     await page.getByRole('main').waitFor();
     await eventually(() => page.locator('.loading').count()).toBe(0);
+    expect(await overflows(page), 'on a phone').toBe(false);
+    // A window of 1280 by 1024 at 200 %.
+    await page.setViewportSize({ width: 640, height: 512 });
+    expect(await overflows(page), 'at 200 %').toBe(false);
+    await page.setViewportSize({ width: 1280, height: 800 });
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
       const axe = new AxeBuilder({ page });
       // Only colours differ.
       const { violations } = await (colorScheme === 'light' ? axe : axe.withRules(['color-contrast'])).analyze();
-      expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)).toEqual([]);
+      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+      expect(found, `what axe finds, ${colorScheme}`).toEqual([]);
     }
   });
 }

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongFirst } from './test/support/long-first.ts';
 
 /** They look at what their process has (open files, heap, threads), or replace a module. */
 const alone = ['test/unit/net/open-files.test.ts', 'test/fuzz/findings.test.ts', 'test/unit/users.test.ts'];
@@ -6,7 +7,8 @@ const alone = ['test/unit/net/open-files.test.ts', 'test/fuzz/findings.test.ts',
 export default defineConfig({
   test: {
     // Most tests wait for a socket or the disk, not for a processor.
-    maxWorkers: 4,
+    maxWorkers: 6,
+    sequence: { sequencer: LongFirst },
     // A test waits for events; these only end one that would wait for ever on a slow machine.
     testTimeout: 300_000,
     hookTimeout: 300_000,

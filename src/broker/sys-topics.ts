@@ -84,11 +84,10 @@ export class SysTopics {
     this.#isPublishing = true;
     const changes = this.#publishEach(seconds);
     const { scheduler, boundary, outgoing } = this.#context;
-    const step = () => {
-      boundary.forAll('$SYS', () => (this.#isPublishing = changes.next().done !== true));
+    scheduler.jobs.run(() => {
+      outgoing.inBulk(() => boundary.forAll('$SYS', () => (this.#isPublishing = changes.next().done !== true)));
       return this.#isPublishing && !boundary.isBroken;
-    };
-    scheduler.jobs.run(() => outgoing.inBulk(step));
+    });
     return true;
   }
 

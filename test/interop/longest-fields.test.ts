@@ -27,7 +27,6 @@ test.each([3, 4, 5] as const)(
     }
     expect(broker.log()).not.toContain('a bug in Sluice');
   },
-  120_000,
 );
 
 test('at its end it stops in good order', async () => {

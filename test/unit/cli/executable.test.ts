@@ -5,15 +5,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { engineOptions } from '../../../src/base/engine.ts';
 import { build, executable } from '../../support/build.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const directory = mkdtempSync(join(tmpdir(), 'sluice-executable-'));
 const started = new Set<number>();
-/** Each start compiles all of the broker, which takes a second, and many on a slow machine. */
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 beforeAll(build);
 afterEach(() => {
@@ -21,7 +19,6 @@ afterEach(() => {
   started.clear();
 });
 afterAll(() => {
-  vi.resetConfig();
   rmSync(directory, { recursive: true });
 });
 

@@ -154,11 +154,8 @@ describe('a hostile script', () => {
     contained(`return { payload: { toJSON() { throw new Error('no'); } } };`, /cannot be written as JSON/));
   test('a toJSON that never returns', () =>
     contained('return { payload: { toJSON() { for (;;); } } };', /longer than 50 ms/));
-  test(
-    'what is stuck in a function of the language, where no interrupt reaches it',
-    () => contained(`return 'a'.repeat(4e6).indexOf('a'.repeat(2e6) + 'b') === 5;`, /stopped: it got stuck/),
-    60_000,
-  );
+  test('what is stuck in a function of the language, where no interrupt reaches it', () =>
+    contained(`return 'a'.repeat(4e6).indexOf('a'.repeat(2e6) + 'b') === 5;`, /stopped: it got stuck/));
 
   test.each([
     ['null', '() => null'],

@@ -100,7 +100,6 @@ test.each(long.filter(([what]) => what.includes('backtracks') || what.includes('
     expect(entry?.reason).toMatch(/longer than 100 ms|takes longer/);
     expect(bench.warnings).toContain('a pipeline stage failed');
   },
-  20_000,
 );
 
 test('short messages stay on the event loop, and no thread is begun', async () => {
@@ -292,15 +291,11 @@ describe.each<[what: string, first: FakeWorker['say'], reason: RegExp]>([
 test.each<[what: string, stage: StageInput]>([
   ['CEL', { filter: 'size(value.map(x, value.map(y, y + x))) == 3' }],
   ['JSONata', { map: '$count($map($, function($v) { [$v..1000000] }))' }],
-])(
-  'a message for which %s takes all memory costs itself',
-  async (_what, stage) => {
-    const bench = await benchWith([stage], { stageMs: 60_000 });
-    await bench.publish(aPublish(many(90_000)));
-    const [entry] = await bench.quarantined();
-    expect(entry?.reason).toMatch(/too much memory|longer than 100 ms|maximum sequence length/);
-    await bench.messages(aPublish([999_998, 999_999, 1_000_000]));
-    expect(await bench.quarantined()).toHaveLength(1);
-  },
-  60_000,
-);
+])('a message for which %s takes all memory costs itself', async (_what, stage) => {
+  const bench = await benchWith([stage], { stageMs: 60_000 });
+  await bench.publish(aPublish(many(90_000)));
+  const [entry] = await bench.quarantined();
+  expect(entry?.reason).toMatch(/too much memory|longer than 100 ms|maximum sequence length/);
+  await bench.messages(aPublish([999_998, 999_999, 1_000_000]));
+  expect(await bench.quarantined()).toHaveLength(1);
+});

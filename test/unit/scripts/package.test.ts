@@ -3,12 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, expect, test, vi } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { straysIn } from '../../../scripts/release/published.ts';
 import { build } from '../../support/build.ts';
 
-/** The build takes long on a slow machine. */
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 beforeAll(build);
 
 const pathsIn = (folder: string): string[] => {

@@ -64,7 +64,7 @@ import { pipelineHandlers } from './pipeline-commands.ts';
 import { configure, openDecoding, RunningPipelineTrials } from './pipelines.ts';
 import { ProgramConnections } from './program-connections.ts';
 import { Reloads } from './reload.ts';
-import { openHttpRules, rulesOf, withHttpRules } from './rules.ts';
+import { authorizersBesides, openHttpRules, rulesOf, withHttpRules } from './rules.ts';
 import { StatusPage } from './status.ts';
 import { LevelStore } from './store/level/level-store.ts';
 import { MemoryStore } from './store/memory.ts';
@@ -334,6 +334,7 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
     ...{ access: authorization.policy, garbage: systemGarbage, payloads },
     settings,
     hooks: authentication === null ? given : withAuthentication(given, authentication),
+    ...(httpRules === null ? {} : { authorizers: authorizersBesides(options.hooks) }),
     inTime: (answer) => pipelines.deadline.within(answer),
     ...(telemetry === null ? {} : { spans: telemetry.tracer }),
   });

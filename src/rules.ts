@@ -60,6 +60,12 @@ export async function openHttpRules(
   });
 }
 
+/** Who answers hooks about rights where the service of `authorization.http` is asked, for texts. */
+export function authorizersBesides({ authorizePublish, authorizeSubscribe }: Hooks = {}): string {
+  const service = 'the service of authorization.http';
+  return (authorizePublish ?? authorizeSubscribe) === undefined ? service : `${service} or the hook of the program`;
+}
+
 /** The program's hooks, which are asked about what the service allows. */
 export function withHttpRules(hooks: Hooks, rules: HttpRules): Hooks {
   const authorizePublish = hooks.authorizePublish?.bind(hooks);

@@ -42,6 +42,8 @@ import type { TopicMetrics } from './topic-metrics.ts';
 export interface BrokerContext {
   readonly settings: BrokerSettings;
   readonly hooks: CheckedHooks;
+  /** Who answers those that ask what clients may do, in words. */
+  readonly authorizers: string;
   readonly pipeline: MessagePipeline;
   /** Reads payloads for those who look on. */
   readonly payloads: PayloadDecoding;

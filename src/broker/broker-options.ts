@@ -19,6 +19,8 @@ export interface BrokerOptions {
   readonly settings: BrokerSettings;
   readonly store: SessionStore;
   readonly hooks?: Hooks;
+  /** Who answers the hooks that ask what clients may do, for those who are told why. Default: the program. */
+  readonly authorizers?: string;
   /** Limits how long hooks may take. Default: not at all. */
   readonly inTime?: InTime;
   readonly pipeline?: MessagePipeline;

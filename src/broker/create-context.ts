@@ -96,7 +96,8 @@ export function createContext(
     endRounds();
     unwatch?.();
   };
-  const journal = new Journal({ settings, audit, access, time });
+  const { authorizers = 'the hook of the program' } = options;
+  const journal = new Journal({ settings, audit, access, authorizers, time });
   const slowClients = new SlowClients();
   const observers = new DeliveryObservers();
   const spans = spansOf(options, (answer, stagedBefore) => commits.whenStored(null, answer, stagedBefore));
@@ -131,6 +132,7 @@ export function createContext(
   const context: BrokerContext = {
     settings,
     hooks: checkedHooks(options.hooks ?? {}, inTime),
+    authorizers,
     pipeline: options.pipeline ?? noPipeline,
     payloads: options.payloads ?? plainDecoding,
     cluster: options.cluster === undefined ? null : checkedCluster(options.cluster, inTime),

@@ -54,7 +54,7 @@ export async function explain(
   const receivers = await withTrial(context, request, trials, async (trial) => {
     const { authorizePublish } = context.hooks;
     if (authorizePublish !== undefined && request.from !== null) {
-      findings.depends('hook', 'the hook authorizePublish of the program decides about it, and cannot be asked');
+      findings.depends('hook', `${context.authorizers} decides about it, and is not asked`);
     }
     const made = await explainPipelines(context, publisher.identity, message, trial, findings);
     await explainDisk(context, publisher, message, findings);

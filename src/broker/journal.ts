@@ -52,6 +52,8 @@ export interface JournalOptions {
   readonly settings: BrokerSettings;
   readonly audit: Audit | null;
   readonly access: AccessPolicy | null;
+  /** Who answers hooks about rights, in words. */
+  readonly authorizers: string;
   /** As it was read last. */
   readonly time: { readonly now: number };
 }
@@ -67,6 +69,7 @@ export class Journal {
   publishing: ClientIdentity | null = null;
   readonly #audit: AuditEvents;
   readonly #access: AccessPolicy | null;
+  readonly #authorizers: string;
   readonly #time: { readonly now: number };
   readonly #ruleLimit: RateLimit<'rule'>;
   readonly #drop = new ReusedDrop();
@@ -75,7 +78,7 @@ export class Journal {
   #message: Message | null = null;
   #session: ClientSession | null = null;
 
-  constructor({ settings, audit, access, time }: JournalOptions) {
+  constructor({ settings, audit, access, authorizers, time }: JournalOptions) {
     this.drops = new DropRing(settings.diagnostics.drops);
     this.unmatchedTopics = new UnmatchedTopics(settings.diagnostics.unmatchedTopics);
     this.timelines = new ClientTimelines(settings.diagnostics.clientEvents);
@@ -85,6 +88,7 @@ export class Journal {
     };
     this.traces = new Traces({ settings, audit, time, onActive });
     this.#access = access;
+    this.#authorizers = authorizers;
     this.#settings = settings;
     this.#time = time;
     this.#ruleLimit = new RateLimit(
@@ -164,7 +168,7 @@ export class Journal {
     const isAudited = this.#audit.wants('publishRefused');
     const rule = this.#ruleOf(by, identity, { action: 'publish', topic: topic.name, qos, retain }, isAudited);
     if (isAudited) this.#audit.publishRefused(connection, message, code, rule, why);
-    const detail = refusalDetail(by, code, rule, why);
+    const detail = this.#refusalDetail(by, code, rule, why);
     const drop = this.#begin(message, null, stage === undefined ? detail : `${stage}: ${detail}`);
     this.#from(drop, connection);
     this.#note(connection, 'publishRefused', drop.detail!, topic.name);
@@ -184,7 +188,7 @@ export class Journal {
     const isAudited = this.#audit.wants('subscribeRefused');
     const rule = this.#ruleOf(by, connection.identity!, request, isAudited);
     if (isAudited) this.#audit.subscribeRefused(connection, topicFilter, qos, code, rule);
-    const drop = this.#begin(null, null, refusalDetail(by, code, rule, why));
+    const drop = this.#begin(null, null, this.#refusalDetail(by, code, rule, why));
     drop.topic = topicFilter;
     drop.qos = qos;
     this.#from(drop, connection);
@@ -203,7 +207,7 @@ export class Journal {
     const isAudited = this.#audit.wants('willRefused');
     const rule = this.#ruleOf(by, identity, { action: 'publish', ...will }, isAudited);
     if (isAudited) this.#audit.willRefused(identity, will, code, rule);
-    const drop = this.#begin(null, null, refusalDetail(by, code, rule));
+    const drop = this.#begin(null, null, this.#refusalDetail(by, code, rule));
     drop.topic = will.topic;
     drop.qos = will.qos;
     this.#from(drop, connection);
@@ -219,7 +223,7 @@ export class Journal {
     const isAudited = this.#audit.wants('willRefused');
     const rule = this.#ruleOf(by, identity, { action: 'publish', ...will }, isAudited);
     if (isAudited) this.#audit.willRefused(identity, will, code, rule, why);
-    const drop = this.#begin(message, null, refusalDetail(by, code, rule, why));
+    const drop = this.#begin(message, null, this.#refusalDetail(by, code, rule, why));
     drop.publisher = willPublisher(identity.clientId);
     const told = { detail: drop.detail!, topic: message.topic.name };
     this.timelines.add(identity.clientId, 'willRefused', told, this.#time.now);
@@ -230,7 +234,7 @@ export class Journal {
 
   /** A message of the program's, or of the broker's, was refused. */
   ownRefused(message: Message, code: number, by: RefusedBy): void {
-    this.#end(reasonsBy[by], this.#begin(message, null, refusalDetail(by, code)));
+    this.#end(reasonsBy[by], this.#begin(message, null, this.#refusalDetail(by, code)));
   }
 
   /** The core gave up a message, or `count` of them that are on disk: see `Sink.dropped`. */
@@ -430,18 +434,18 @@ export class Journal {
     const decision = explain.call(this.#access, identity, request);
     return decision.isAllowed ? undefined : decision.rule;
   }
+
+  #refusalDetail(by: RefusedBy, code: number, rule?: string, why?: string): string {
+    const inWords = describeReason(code);
+    if (rule !== undefined) return rule;
+    if (why !== undefined) return `${why} (${inWords})`;
+    return by === 'hook' ? `${this.#authorizers} answered ${inWords}` : inWords;
+  }
 }
 
 function connectReason({ ticket }: AuditedConnection, { reasonCode }: ProtocolError): DropReasonName {
   if (ticket.hasFailed) return 'authenticationFailed';
   return reasonCode === ReasonCode.Banned ? 'banned' : 'connectRefused';
-}
-
-function refusalDetail(by: RefusedBy, code: number, rule?: string, why?: string): string {
-  const inWords = describeReason(code);
-  if (rule !== undefined) return rule;
-  if (why !== undefined) return `${why} (${inWords})`;
-  return by === 'hook' ? `the hook of the program answered ${inWords}` : inWords;
 }
 
 /** Tells apart what is dropped at one time. */

@@ -32,6 +32,7 @@ class Door {
         settings: defaultSettings,
         audit: { wants: () => true, record: (event) => this.events.push(event) },
         access: null,
+        authorizers: 'the hook of the program',
         time: this,
       }),
     });

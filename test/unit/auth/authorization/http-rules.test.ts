@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { HttpRules } from '../../../../src/auth/authorization/http-rules.ts';
 import { schema } from '../../../../src/config/schema.ts';
-import type { ClientIdentity } from '../../../../src/contracts/hooks.ts';
+import type { ClientIdentity, Hooks } from '../../../../src/contracts/hooks.ts';
 import type { HttpRulesSettings } from '../../../../src/contracts/http-service.ts';
 import { createBroker, type SluiceBroker } from '../../../../src/index.ts';
 import { WireClient } from '../../../support/wire-client.ts';
@@ -219,7 +219,7 @@ describe('superusers', () => {
 });
 
 describe('of a broker', () => {
-  async function brokerWith(authorization: object): Promise<SluiceBroker> {
+  async function brokerWith(authorization: object, hooks: Hooks = {}): Promise<SluiceBroker> {
     const broker = await createBroker({
       config: {
         listeners: [{ kind: 'tcp', port: 0 }],
@@ -227,6 +227,7 @@ describe('of a broker', () => {
         store: { kind: 'memory' },
         authorization,
       },
+      hooks,
     });
     open.push(broker);
     return broker;
@@ -257,6 +258,27 @@ describe('of a broker', () => {
     expect((await quick.next('publish')).topic).toBe('slow');
     expect(web.seen.some(({ body }) => body.includes('never'))).toBe(false);
     for (const client of [slow, quick]) await client.disconnect();
+  });
+
+  test('explain and the list of drops name the service, and the hook of the program if there is one', async () => {
+    const web = await webServer();
+    web.answer = json({ result: 'deny' });
+    const hooks = { authorizePublish: () => 0 };
+    const authorization = { default: 'allow', http: { url: web.url } } as const;
+    for (const [broker, who] of [
+      [await brokerWith(authorization), 'the service of authorization.http'],
+      [await brokerWith(authorization, hooks), 'the service of authorization.http or the hook of the program'],
+    ] as const) {
+      const client = await WireClient.connect(broker.listeners[0]!.port, { version: 5, clientId: 'A' });
+      const explained = await broker.command('explain', { topic: 'a/b', from: 'A' });
+      expect(explained.findings).toContainEqual(
+        expect.objectContaining({ step: 'hook', text: `${who} decides about it, and is not asked` }),
+      );
+      await client.publish('a/b', 'x', { qos: 1 });
+      const { items } = await broker.command('drops list', {});
+      expect(items).toMatchObject([{ reason: 'publishNotAllowed', detail: `${who} answered 0x87 not authorized` }]);
+      await client.disconnect();
+    }
   });
 
   test('one whose secret is not there does not start', async () => {

@@ -16,8 +16,16 @@ function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
     io,
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
+      const node = jsonSchema as {
+        unit?: string;
+        description?: string;
+        isSecret?: boolean;
+        type?: string;
+        format?: string;
+      };
+      if (node.isSecret === true && node.type === 'string') node.format = 'password';
+      delete node.isSecret;
       // A unit is in the text.
-      const node = jsonSchema as { unit?: string; description?: string };
       if (node.unit === undefined) return;
       if (node.description?.includes(node.unit) === false) node.description += `, in ${node.unit}`;
       delete node.unit;
@@ -144,7 +152,7 @@ function anyCommand(): Json {
   const body = {
     type: 'object',
     properties: {
-      command: { type: 'string', description: 'its name, as `clients show`' },
+      command: { type: 'string', enum: Object.keys(commands), description: 'its name, as `clients show`' },
       request: { type: 'object', description: 'its whole request, with what would be in its path and query' },
     },
     required: ['command'],

@@ -72,8 +72,8 @@ function handlerOf(declaration: CommandDeclaration, give: Give): Handler {
 /** A request that is longer than an address can be: all of it is in the body, beside the name of its command. */
 function byBody(givers: ReadonlyMap<string, Give>): Handler {
   return async (request, reply) => {
-    const { command, request: asked = {} } = (request.body ?? {}) as { command?: unknown; request?: unknown };
-    if (typeof command !== 'string') {
+    const { command, request: asked = {}, ...others } = (request.body ?? {}) as Readonly<Record<string, unknown>>;
+    if (typeof command !== 'string' || Object.keys(others).length > 0) {
       throw new CommandFailure('invalid-request', 'The body is {"command": "clients show", "request": {…}}');
     }
     const give = givers.get(command);

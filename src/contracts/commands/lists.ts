@@ -1,19 +1,17 @@
 /** What there is: see `broker/view.ts`. */
 import { z } from 'zod';
-import { topicFilter } from '../values.ts';
+import { networkRequest, topicFilter } from '../values.ts';
 import { connectionView, queuedView, retainedView, sessionView, subscriptionView } from '../views.ts';
 import { type CommandDeclarations, clientIdKey, pageOf, pageWith } from './declaration.ts';
 
 const optional = <Schema extends z.ZodType>(schema: Schema, of: string) => schema.nullable().default(null).describe(of);
-
-const address = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'an address, or a network such as 10.0.0.0/8');
 
 const clientKeys = {
   clientId: optional(z.string(), 'the client with this identifier; null: all'),
   clientIdPrefix: optional(z.string(), 'clients whose identifiers begin so'),
   clientIdContains: optional(z.string(), 'clients whose identifiers have this in them'),
   username: optional(z.string(), 'clients of this user'),
-  address: optional(address, 'clients from this address, or network such as 10.0.0.0/8'),
+  address: optional(networkRequest, 'clients from this address, or network such as 10.0.0.0/8'),
   protocolVersion: optional(z.literal([3, 4, 5]), '3: MQTT 3.1, 4: 3.1.1, 5: 5.0'),
 };
 const connected = optional(z.boolean(), 'only those that are connected (true), or are not (false)');

@@ -1,6 +1,6 @@
 /** Pipelines of a running broker. */
 import { z } from 'zod';
-import { qos, whole } from '../values.ts';
+import { qos, topicName, whole } from '../values.ts';
 import { type CommandDeclarations, nothing } from './declaration.ts';
 
 const encoding = z.enum(['text', 'base64']);
@@ -77,11 +77,7 @@ export const pipelineCommands = {
     route: 'POST /pipelines/try',
     cli: { options: { userProperties: 'property', groups: 'group' } },
     request: z.strictObject({
-      topic: z
-        .string()
-        .regex(/^[^+#\0]+$/, 'a topic name, without wildcards')
-        .max(65_535)
-        .describe('topic'),
+      topic: topicName.describe('topic'),
       payload: z.string().max(1_000_000).default('').describe('payload'),
       encoding: encoding.default('text').describe('of `payload`'),
       qos: qos.default(0).describe('QoS'),

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { type CommandDeclarations, pageOf, pageWith } from './declaration.ts';
 
 /** No colon, no control character, no # in front, no space around it. */
-const userName = /^[^:#\s\0-\x1f\x7f-\x9f]([^:\0-\x1f\x7f-\x9f]*[^:\s\0-\x1f\x7f-\x9f])?$/;
+const userName =
+  /^[^:#\s\u0000-\u001f\u007f-\u009f]([^:\u0000-\u001f\u007f-\u009f]*[^:\s\u0000-\u001f\u007f-\u009f])?$/;
 const username = z
   .string()
   .regex(userName, 'a user name: no colon, no control character, no # in front and no space around it')

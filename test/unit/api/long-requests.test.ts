@@ -63,6 +63,8 @@ test.each([
   [undefined, 'The body is'],
   [{}, 'The body is'],
   [{ command: 7 }, 'The body is'],
+  [{ command: 'clients list', limit: 1 }, 'The body is'],
+  [['clients list'], 'The body is'],
   [{ command: '__proto__' }, 'There is no command __proto__'],
   [{ command: longest }, 'There is no command xxx'],
 ])('%j is no command', async (body, detail) => {

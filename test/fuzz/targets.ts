@@ -18,6 +18,7 @@ const makers: Readonly<Record<string, () => Promise<MakeTarget>>> = {
   jwt: async () => (await import('./targets/tokens.ts')).jwt,
   answers: async () => (await import('./targets/answers.ts')).answers,
   api: async () => (await import('./targets/api.ts')).api,
+  lists: async () => (await import('./targets/lists.ts')).lists,
   payloads: async () => (await import('./targets/payloads.ts')).payloads,
   certificates: async () => (await import('./targets/certificates.ts')).certificates,
   frames: async () => (await import('./targets/frames.ts')).frames,

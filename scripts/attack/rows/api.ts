@@ -2,32 +2,17 @@
  * The HTTP API: whoever reaches a listener of it, with and without a key, must not slow the clients of MQTT. The
  * attacker has an address that no limit exempts.
  */
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { projectRoot } from '../../project-root.ts';
+import { apiAddress, apiKey, sluice } from '../../api-of-broker.ts';
 import { type Attacker, attackersAddress } from '../attacker.ts';
 import type { Row } from '../row.ts';
 
-const sluice = (...args: string[]) =>
-  execFileSync(process.execPath, [join(projectRoot(), 'dist/cli/main.js'), ...args], { encoding: 'utf8' });
-
 const needs = () => ({ admin: { listeners: [{ port: 0 }] } });
 
-/** Where it listens, as the broker's log says. */
-async function addressOf({ task: { folder }, delay }: Attacker): Promise<URL> {
-  for (let i = 0; i < 50; i++) {
-    const [, url] = /"url":"(http:[^"]+)"/.exec(readFileSync(join(folder, 'log'), 'utf8')) ?? [];
-    if (url !== undefined) return new URL(url);
-    await delay(0.1);
-  }
-  throw new Error('the HTTP API does not listen');
-}
-
-const keyOf = ({ task: { folder } }: Attacker, role: string, name = role): string =>
-  sluice('admin', 'key', 'create', name, '--role', role, '--data-dir', join(folder, 'data')).trim();
+const addressOf = ({ task: { folder } }: Attacker) => apiAddress(folder);
+const keyOf = ({ task: { folder } }: Attacker, role: string, name = role) => apiKey(folder, role, name);
 
 const from = attackersAddress === undefined ? {} : { localAddress: attackersAddress };
 

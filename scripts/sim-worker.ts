@@ -5,13 +5,12 @@ import { run } from '../test/sim/simulation.ts';
 interface Work {
   readonly seed: number;
   readonly count: number;
-  readonly asks: boolean;
   readonly bridges: boolean;
 }
 
 const none = { explained: 0, mishaps: 0 };
-const runOne = async (seed: number, { asks, bridges }: Work) =>
-  bridges ? { ...(await runBridged(seed)), ...none } : run(seed, { asks });
+const runOne = async (seed: number, { bridges }: Work) =>
+  bridges ? { ...(await runBridged(seed)), ...none } : run(seed);
 
 process.on('message', async (work: Work) => {
   const { seed, count } = work;

@@ -19,7 +19,6 @@ const help = `npm run sim -- [options]
   --minimize    make the first failure as small as it gets, and tell its story
   --trace       tell the story of the seed
   --bridges     several brokers with bridges between them, which is a simulation of its own
-  --explain     ask explain about messages on their way, and hold drops to their causes
 `;
 
 const { values } = readOptions(help, {
@@ -28,7 +27,6 @@ const { values } = readOptions(help, {
   jobs: { type: 'string' },
   minimize: { type: 'boolean', default: false },
   trace: { type: 'boolean', default: false },
-  explain: { type: 'boolean', default: false },
   bridges: { type: 'boolean', default: false },
 });
 
@@ -67,7 +65,7 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
       const give = () => {
         if (next >= first + seeds) return worker.disconnect();
         const count = Math.min(share, first + seeds - next);
-        worker.send({ seed: next, count, asks: values.explain, bridges: values.bridges });
+        worker.send({ seed: next, count, bridges: values.bridges });
         next += count;
       };
       worker.on('message', (progress: Progress) => {
@@ -94,7 +92,7 @@ const seeds = whole('seeds', values.seed === undefined ? 1_000 : 1);
 if (values.trace && values.bridges) {
   const { violation, lines } = await runBridged(first, { isTraced: true });
   process.stdout.write(`seed ${first}: ${violation?.message ?? 'nothing wrong'}\n${lines.join('\n')}\n`);
-} else if (values.trace) tellRun(await run(first, { isTraced: true, asks: values.explain }));
+} else if (values.trace) tellRun(await run(first, { isTraced: true }));
 else {
   const startedAt = Date.now();
   const { runs, messages, events, explained, mishaps, failed } = await runAll(
@@ -105,7 +103,7 @@ else {
   const seconds = (Date.now() - startedAt) / 1000;
   if (values.minimize && failed.length > 0 && !values.bridges) {
     const seed = Math.min(...failed.map((each) => each.seed));
-    const smallest = await minimize(await run(seed, { asks: values.explain }));
+    const smallest = await minimize(await run(seed));
     process.stdout.write(`\n${smallest.steps.map(stepText).join('\n')}\n\n`);
     tellRun(smallest);
   }

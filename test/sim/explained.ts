@@ -50,6 +50,8 @@ interface Foretold {
   readonly at: number;
   /** By the broker's clock, which is read again when the bytes come. */
   readonly clock: number;
+  /** Another message was sent to it since, dropped for it, or put into its queue. */
+  hasReceiverChanged: boolean;
 }
 
 const stepsBy: Readonly<Record<RefusedBy, ExplainStep>> = {
@@ -126,7 +128,7 @@ export class Explained {
     const isOwn = [...own.keys()].some(({ clientId }) => clientId === to);
     const group = isOwn ? null : (firstGroup(judge, to, topic, groups) ?? null);
     const clock = judge.core!.delivering.now;
-    this.#next = { link, sent, to, group, answer, traffic, entries, at, clock };
+    this.#next = { link, sent, to, group, answer, traffic, entries, at, clock, hasReceiverChanged: false };
   }
 
   #pick(own: Recipients['own'], groups: Recipients['groups']): string {
@@ -214,8 +216,11 @@ export class Explained {
 
   /** What the core says of the session meanwhile; the last of it counts. */
   happens(clientId: string, what: 'sent' | 'queued' | string): void {
-    if (this.#given === null || this.#watched?.to !== clientId) return;
-    this.#given.outcome = what === 'sent' || what === 'queued' ? what : stepsOf[what]!;
+    const foretold = this.#watched ?? this.#next;
+    if (foretold?.to !== clientId) return;
+    // Another message was on its way to the same client before.
+    if (this.#given === null) foretold.hasReceiverChanged = true;
+    else this.#given.outcome = what === 'sent' || what === 'queued' ? what : stepsOf[what]!;
   }
 
   #isWatched(key: string, topic: string): boolean {
@@ -242,7 +247,7 @@ export class Explained {
     // What fills a queue may have expired meanwhile.
     const hasClockMoved = judge.core!.delivering.now !== watched.clock;
     const isForTime = hasClockMoved && answer.step === 'queue';
-    if (!this.#isUndisturbed(watched) || isForMemory || isForTime) return;
+    if (!this.#isUndisturbed(watched) || watched.hasReceiverChanged || isForMemory || isForTime) return;
     this.judged++;
     if (outcome !== 'sent') this.mishaps++;
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);

@@ -2,11 +2,13 @@
  * The HTTP API: whoever reaches a listener of it, with and without a key, must not slow the clients of MQTT. The
  * attacker has an address that no limit exempts.
  */
+import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { apiAddress, apiKey, sluice } from '../../api-of-broker.ts';
 import { type Attacker, attackersAddress } from '../attacker.ts';
+import * as packets from '../packets.ts';
 import type { Row } from '../row.ts';
 
 const needs = () => ({ admin: { listeners: [{ port: 0 }] } });
@@ -72,6 +74,18 @@ async function loop(attacker: Attacker, seconds: number, atOnce: number, work: (
   attacker.fact(`answers: ${shown.join(', ')}`);
 }
 
+/** What looks at as much as a page may, and finds nothing. */
+const expensive: readonly string[] = [
+  'clients?clientIdContains=nobody&username=nobody',
+  'clients?clientIdPrefix=listed-1&clientIdContains=x',
+  `subscriptions?topicFilter=${encodeURIComponent('+/nobody/+')}`,
+  `retained?topicFilter=${encodeURIComponent('+/+/nobody')}`,
+  `retained?topicFilter=${encodeURIComponent('#')}&limit=1000`,
+  'topics/subscribers?topic=a/1/b&limit=1000',
+  `drops?topic=${encodeURIComponent('+/+/nobody')}`,
+  'explain?topic=a/1/b&from=nobody&to=listed-1',
+];
+
 /** About as many as are not refused by their number. */
 const values = `{"ids":[${'0,'.repeat(19_000)}0]}`;
 
@@ -106,6 +120,7 @@ export const api: readonly Row[] = [
   },
   {
     name: 'wrong passwords over the HTTP API, 50 at a time, from an address that is never banned',
+    isInShortForm: true,
     needs(folder) {
       const file = join(folder, 'passwords');
       sluice('passwd', '-c', '-b', file, 'ada', 'right');
@@ -147,6 +162,44 @@ export const api: readonly Row[] = [
     },
   },
   {
+    name: 'filters that match nothing of 10,000 sessions and retained messages over the HTTP API, 32 at a time',
+    isInShortForm: true,
+    needs,
+    async prepare(attacker) {
+      const count = attacker.size(200, 10_000);
+      await attacker.absentSessions(count, 'listed', (i) => [`a/${i}/#`, `+/${i}/+`]);
+      const publisher = await attacker.connect();
+      await publisher.writeAll(count, (i) => packets.publish(`kept/${i % 100}/${i}`, 'x', { retain: true }));
+      await attacker.untilServed(publisher);
+    },
+    async run(attacker) {
+      const url = await addressOf(attacker);
+      const key = keyOf(attacker, 'viewer');
+      const agent = new Agent({ keepAlive: true });
+      await loop(attacker, attacker.size(1, 15), 32, async (i) => {
+        return (await ask(url, `/api/v1/${expensive[i % expensive.length]}`, { key, agent }))[0];
+      });
+      agent.destroy();
+    },
+  },
+  {
+    name: 'connections to the HTTP API in a loop, 200 at a time, half of which ask nothing',
+    isInShortForm: true,
+    needs,
+    async run(attacker) {
+      const url = await addressOf(attacker);
+      await loop(attacker, attacker.size(1, 15), 200, async (i) => {
+        const socket = open(url).resume();
+        await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => {});
+        if (i % 2 === 0) socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+        await Promise.race([once(socket, 'close'), attacker.delay(i % 2 === 0 ? 5 : 0.2)]).catch(() => {});
+        const isAnswered = socket.bytesRead > 0;
+        socket.destroy();
+        return isAnswered ? 200 : 0;
+      });
+    },
+  },
+  {
     name: 'bodies of 19,000 wrong values over the HTTP API, 32 at a time',
     needs,
     async run(attacker) {
@@ -159,6 +212,7 @@ export const api: readonly Row[] = [
   },
   {
     name: '64 streams of all messages over the HTTP API, 16 for each of four keys, a quarter of which is not read',
+    isInShortForm: true,
     needs,
     async run(attacker) {
       const url = await addressOf(attacker);
@@ -166,7 +220,8 @@ export const api: readonly Row[] = [
       let [bytes, open, refused] = [0, 0, 0];
       const asked = keys.flatMap((key) =>
         Array.from({ length: 16 }, (_, i) => {
-          const headers = { Authorization: `Bearer ${key}`, Accept: 'application/x-ndjson' };
+          const accept = i % 2 === 0 ? 'text/event-stream' : 'application/x-ndjson';
+          const headers = { Authorization: `Bearer ${key}`, Accept: accept };
           const path = '/api/v1/messages/stream?filter=%23';
           return request(
             { hostname: url.hostname, port: url.port, path, headers, agent: false, ...from },

@@ -221,6 +221,8 @@ const pages: readonly string[] = [
   `${api}/explain?topic=device/${middle}/value&to=${client}`,
 ];
 
+/** No page: it counts everybody who gets the topic, in as many rounds as that takes. */
+const countsAll = `${api}/explain?topic=everybody`;
 const rounds = new Rounds();
 let tooLong = 0;
 tell('| page | answer, ms: median | most | processor, ms: median | most | longest round, ms | without collections |');
@@ -244,7 +246,8 @@ for (const page of pages) {
     cpu.push(round.busy);
     path = cursor === null ? page : `${page}${page.includes('?') ? '&' : '?'}cursor=${cursor}`;
   }
-  if (median(cpu) > pageMsMax || Math.max(...without) > roundMsMax) tooLong++;
+  const isPage = !page.startsWith(countsAll);
+  if ((isPage && median(cpu) > pageMsMax) || Math.max(...without) > roundMsMax) tooLong++;
   const figures = [
     median(all),
     Math.max(...all),

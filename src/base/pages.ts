@@ -46,7 +46,7 @@ const pageItems = 100;
  * long, it has fewer items.
  */
 const looksPerPage = 20_000;
-const pageMicroseconds = 8_000;
+const pageMicroseconds = 5_000;
 /** Looks in one go, which takes a tenth of a millisecond. */
 const looksPerStep = 100;
 /** A list is forgotten when it was not asked for so long, or when so many others were asked for since. */

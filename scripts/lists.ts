@@ -165,7 +165,7 @@ await fill();
 const rss = () => `${Math.round(process.memoryUsage().rss / 1_048_576)} MB`;
 process.stderr.write(`filled in ${Math.round((performance.now() - filledAt) / 1_000)} s; RSS ${rss()}\n`);
 
-const { key } = await app.commands.run('keys create', { name: 'bench', role: 'admin' });
+const { key } = await (await app.commands()).run('keys create', { name: 'bench', role: 'admin' });
 const { url } = app.adminListeners[0]!;
 const worker = new Worker(asking, { eval: true, workerData: { url, key } });
 const ask = (path: string) =>

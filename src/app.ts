@@ -8,7 +8,7 @@ import { Alarms, alarmHandlers } from './admin/alarms.ts';
 import type { AuditLog } from './admin/audit.ts';
 import { auditHandlers } from './admin/audit-reader.ts';
 import { banHandlers } from './admin/bans.ts';
-import { Commands } from './admin/commands.ts';
+import type { Commands } from './admin/commands.ts';
 import { makeSocketDirectory, socketBeside, socketIn } from './admin/control-socket.ts';
 import { listenerHandlers } from './admin/listeners.ts';
 import { logHandlers, TemporaryLevels } from './admin/log-level.ts';
@@ -42,6 +42,7 @@ import type { ReadConfig } from './config/load.ts';
 import { maskedConfig } from './config/masked.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
+import type { Audit } from './contracts/audit.ts';
 import type { CommandHandlers } from './contracts/commands.ts';
 import { CommandFailure } from './contracts/failures.ts';
 import type { Hooks, PublishedMessage } from './contracts/hooks.ts';
@@ -88,7 +89,8 @@ export interface App {
    */
   hangUp(): Promise<void>;
   /** Commands as `sluice` sends them to a running broker. */
-  readonly commands: Commands;
+  /** Loaded when they are asked for the first time: see `commandsOnDemand`. */
+  readonly commands: () => Promise<Commands>;
   /** What was bound, in the order of the configuration. */
   readonly listeners: readonly Listener[];
   /** For connections that the program brings itself. */
@@ -204,7 +206,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   stop.add(() => sessions.close());
   const { packetBytes } = config.limits;
   const running: Running = { bridges, listeners, adminListeners, alarms, status, inForce, keys, links, reload };
-  const commands = new Commands(handlersOf(parts, running, options), audit);
+  const commands = commandsOnDemand(handlersOf(parts, running, options), audit);
   const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics, condition };
   const api = new Api({
     ...{ commands, keys, log: logs.api, audit, version, now: Date.now, names: config.admin, limits: config.admin },
@@ -233,6 +235,14 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
     close,
     ended: broker.ended,
   };
+}
+
+/**
+ * What all of them are asked and answer takes some megabytes, and a gateway that nobody looks at is not given any.
+ */
+function commandsOnDemand(handlers: CommandHandlers, audit: Audit | null): () => Promise<Commands> {
+  let loaded: Promise<Commands> | null = null;
+  return () => (loaded ??= import('./admin/commands.ts').then(({ Commands }) => new Commands(handlers, audit)));
 }
 
 /** `listeners`: those there are at any time. */

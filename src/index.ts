@@ -188,12 +188,14 @@ export async function createBroker(options: BrokerOptions = {}): Promise<SluiceB
   }
   const config = parseConfig(options.config ?? {});
   if (options.hooks?.authenticate === undefined) assertSafeToListen(config);
-  const { broker, pipelines, commands, listeners, connections, close, ended } = await startApp(config, {
+  const app = await startApp(config, {
     ...(options.hooks === undefined ? {} : { hooks: options.hooks }),
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.use === undefined ? {} : { use: options.use }),
     ...(options.on === undefined ? {} : { on: options.on }),
   });
+  const { broker, pipelines, listeners, connections, close, ended } = app;
+  const commands = await app.commands();
   const calls = brokerCalls(commands);
   return {
     ...calls,

@@ -9,6 +9,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { type AddressInfo, isIPv6 } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import type { Commands } from '../admin/commands.ts';
 import { isLoopbackHost } from '../base/addresses.ts';
 import { isServed } from '../base/socket-file.ts';
 import type { ExpiringFile } from '../contracts/transport.ts';
@@ -52,8 +53,13 @@ export interface ApiListener {
   reloadCertificates(): Promise<void>;
 }
 
+/** Those of the app, which is made at the first request. */
+export interface ApiOptions extends Omit<ApiTools, 'commands'> {
+  readonly commands: () => Promise<Commands>;
+}
+
 export class Api {
-  readonly #tools: ApiTools;
+  readonly #tools: ApiOptions;
   readonly #streams = new StreamPlaces();
   readonly #turns = new Turns();
   readonly #servers = new Set<Server>();
@@ -61,7 +67,7 @@ export class Api {
   readonly #door: Door;
   #app: Promise<FastifyInstance> | null = null;
 
-  constructor(tools: ApiTools) {
+  constructor(tools: ApiOptions) {
     this.#tools = tools;
     this.#door = new Door(tools);
   }
@@ -114,8 +120,13 @@ export class Api {
 
   /** Loads what requests need, which stops the event loop for some hundredths of a second at the first of them else. */
   load(): Promise<FastifyInstance> {
-    this.#app ??= import('./app.ts').then(({ createApp }) => createApp(this.#tools, this.#streams, this.#turns));
+    this.#app ??= this.#load();
     return this.#app;
+  }
+
+  async #load(): Promise<FastifyInstance> {
+    const [{ createApp }, commands] = await Promise.all([import('./app.ts'), this.#tools.commands()]);
+    return createApp({ ...this.#tools, commands }, this.#streams, this.#turns);
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

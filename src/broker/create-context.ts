@@ -165,7 +165,7 @@ export function createContext(
     connectionCounts: new ConnectionCounts(),
     storeHealth,
     roomWaits: new RoomWaits(),
-    drain: new Drain(scheduler, log),
+    drain: new Drain(scheduler, log, (isDraining) => core.drain(isDraining)),
     memory,
     time,
     tickDelay: new TickDelay(tickMs),

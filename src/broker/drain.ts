@@ -40,15 +40,18 @@ const ticksPerSecond = 10;
 export class Drain {
   readonly #scheduler: Scheduler;
   readonly #log: Log;
+  readonly #onChange: (isDraining: boolean) => void;
   #state: DrainState | null = null;
   /** Clients that may be sent away by now. */
   #allowance = 0;
   #isAtWork = false;
   #hasToldEnd = false;
 
-  constructor(scheduler: Scheduler, log: Log) {
+  /** `onChange`: it begins (`true`), or ends by being cancelled. */
+  constructor(scheduler: Scheduler, log: Log, onChange: (isDraining: boolean) => void) {
     this.#scheduler = scheduler;
     this.#log = log;
+    this.#onChange = onChange;
   }
 
   /** Null: it is not drained. */
@@ -68,6 +71,7 @@ export class Drain {
     this.#state = { ...options, since: this.#state?.since ?? now };
     this.#allowance = 0;
     this.#hasToldEnd = false;
+    this.#onChange(true);
     this.#log.warn(options, 'draining: no new clients are taken, and those that are here are sent away');
     return this.#state;
   }
@@ -76,6 +80,7 @@ export class Drain {
   cancel(): boolean {
     const wasDrained = this.#state !== null;
     this.#state = null;
+    if (wasDrained) this.#onChange(false);
     if (wasDrained) this.#log.warn({}, 'draining has ended: clients are taken again');
     return wasDrained;
   }

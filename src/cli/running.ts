@@ -12,6 +12,7 @@ import {
   type CommandName,
   type CommandRequest,
   checkedAnswer,
+  commands,
   type SingleName,
   type StreamName,
 } from '../contracts/commands.ts';
@@ -140,7 +141,7 @@ async function ask(
   name: CommandName,
   request: Record<string, unknown>,
 ): Promise<IncomingMessage> {
-  const response = await reach(broker, httpRequestOf(name, request));
+  const response = await reach(broker, httpRequestOf(name, commands[name].route, request));
   if (response.statusCode !== undefined && response.statusCode < 300) return response;
   throw await refusal(broker, response, request);
 }

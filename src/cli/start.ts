@@ -115,7 +115,7 @@ async function tellDashboard(app: App, { admin: { users = [] } }: Config, { stdo
   if (!('isTTY' in stdout) || stdout.isTTY !== true) {
     return void stdout.write(`Dashboard on ${url} (sluice admin login-link prints a link that logs in)\n`);
   }
-  const { urls } = (await app.commands.receive('login-links create', {}, program)) as LoginLink;
+  const { urls } = (await (await app.commands()).receive('login-links create', {}, program)) as LoginLink;
   stdout.write(
     `Dashboard on ${urls[0]}\n  (logs in once, within ten minutes; sluice admin login-link prints another one)\n`,
   );

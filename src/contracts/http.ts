@@ -1,7 +1,7 @@
 /** How commands go over HTTP, for the broker and for whoever asks it. */
 
 import type { CommandDeclaration, Method } from './commands/declaration.ts';
-import { type CommandName, commands } from './commands.ts';
+import type { CommandName } from './commands.ts';
 
 export const apiPath = '/api/v1';
 /** Of the pages for people, on the same listeners. */
@@ -30,9 +30,16 @@ export interface HttpRequest {
 /** Longer addresses are not sent: headers have 16 KiB, here and in many a proxy less. */
 const addressCharactersMax = 6_000;
 
-/** A command as a request. In a query, what is null is left out: it is what the key is by default. */
-export function httpRequestOf(name: CommandName, request: Readonly<Record<string, unknown>>): HttpRequest {
-  const { method, path } = splitRoute(commands[name].route);
+/**
+ * A command, which has this route, as a request. In a query, what is null is left out: it is what the key is by
+ * default.
+ */
+export function httpRequestOf(
+  name: CommandName,
+  route: CommandDeclaration['route'],
+  request: Readonly<Record<string, unknown>>,
+): HttpRequest {
+  const { method, path } = splitRoute(route);
   const rest = new Map(Object.entries(request));
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, key: string) => {
     const value = String(rest.get(key));

@@ -198,7 +198,7 @@ const wills = z.strictObject({
   restartGraceSeconds: seconds(0, 86_400)
     .default(10)
     .describe(
-      'how long [wills that a stop or crash left behind](guarantees.md#wills-and-the-brokers-own-end) ' +
+      'how long [wills that a stop, crash or drain left behind](guarantees.md#wills-and-the-brokers-own-end) ' +
         'wait for their clients',
     ),
 });

@@ -119,6 +119,11 @@ export class Core {
     this.#parts.delivering.redistribution.stop();
   }
 
+  /** Connections that end while the broker is drained are not their clients' fault: their wills wait. */
+  drain(isDraining: boolean): void {
+    this.#parts.wills.drain(isDraining);
+  }
+
   /** Resolves once no will is on its way through rules, hooks and pipelines. */
   willsPublished(): Promise<void> {
     return this.#parts.wills.idle();

@@ -42,6 +42,9 @@ export class Wills {
   readonly #underWay = new Map<string, { wills: number; readonly whenPassed: Set<() => void> }>();
   #count = 0;
   #isStopping = false;
+  #isDraining = false;
+  /** Those of clients that a drain has sent away: they wait for its end, or for the next start of the broker. */
+  readonly #heldBack = new Set<PendingWill>();
   #whenIdle: (() => void)[] = [];
 
   constructor(options: WillsOptions) {
@@ -58,6 +61,14 @@ export class Wills {
   stop(): void {
     const { store, settings } = this.#options;
     this.#isStopping = store.outlivesProcess && settings.wills.restartGraceSeconds > 0;
+    // Nothing outlives this broker.
+    if (!this.#isStopping) for (const pending of this.#heldBack) this.#publish(pending);
+  }
+
+  /** The broker sends its clients away, which is not their fault; or it takes clients again. */
+  drain(isDraining: boolean): void {
+    this.#isDraining = isDraining && this.#options.settings.wills.restartGraceSeconds > 0;
+    if (!isDraining) for (const pending of this.#heldBack) this.#waitAgain(pending, null);
   }
 
   /** Resolves once none is under way. */
@@ -83,6 +94,7 @@ export class Wills {
     const pending = takeWill(session);
     if (pending === null) return;
     if (this.#isStopping) return this.#keep(pending, null);
+    if (this.#isDraining) return this.#holdBack(pending);
     if (pending.delaySeconds === 0) return this.#publish(pending);
     const dueAt = this.#options.now() + pending.delaySeconds * 1000;
     this.#keep(pending, dueAt);
@@ -92,7 +104,7 @@ export class Wills {
   /** A will that waits for its delay is published when the session ends before. [MQTT5 3.1.3-9] */
   sessionEnded(clientId: string): void {
     const waiting = this.#waiting.get(clientId);
-    if (waiting === undefined) return;
+    if (waiting === undefined || this.#heldBack.has(waiting)) return;
     if (waiting.graceUntil <= this.#options.now()) return this.#publish(waiting);
     this.#wait(waiting, waiting.graceUntil);
   }
@@ -139,12 +151,23 @@ export class Wills {
     this.#wait(pending, now() + Math.max(restartGraceSeconds, pending.delaySeconds) * 1000);
   }
 
-  #wait(pending: PendingWill, dueAt: number): void {
+  #holdBack(pending: PendingWill): void {
+    this.#keep(pending, null);
+    this.#add(pending);
+    this.#heldBack.add(pending);
+  }
+
+  #add(pending: PendingWill): void {
     const other = this.#waiting.get(pending.clientId);
     // After a crash: one was on its way, and its client had connected with the next one.
     if (other !== undefined && other !== pending) this.#publish(other);
     this.#waiting.set(pending.clientId, pending);
     this.#charge(pending);
+  }
+
+  #wait(pending: PendingWill, dueAt: number): void {
+    this.#add(pending);
+    this.#heldBack.delete(pending);
     pending.timer ??= new Timer(() => this.#publish(pending));
     this.#options.timers.set(pending.timer, dueAt);
   }
@@ -159,6 +182,7 @@ export class Wills {
 
   #stopWaiting(pending: PendingWill): void {
     this.#options.timers.cancel(pending.timer);
+    this.#heldBack.delete(pending);
     if (this.#waiting.get(pending.clientId) === pending) this.#waiting.delete(pending.clientId);
   }
 

@@ -151,7 +151,9 @@ test('a peer that has lost the session of a bridge takes none of its messages tw
     const sent = client.publish('a', `${i}`, { qos: 1 });
     if (i % 4 === 0) {
       await edge.app!.bridges.get('up')!.cut();
-      await peer.app!.commands.receive('sessions delete', { clientId: 'the-bridge' }, program).catch(() => {});
+      await (await peer.app!.commands())
+        .receive('sessions delete', { clientId: 'the-bridge' }, program)
+        .catch(() => {});
     }
     await sent;
   }
@@ -177,7 +179,7 @@ test('a number that a bridge has sent before is acknowledged and goes no further
   const bridge = await connect();
   for (const seq of [5, 4, 6]) await bridge.publish('a', `${seq}`, { qos: 1, properties: numbered(seq) });
   await bridge.vanish();
-  await broker.app!.commands.receive('sessions delete', { clientId: 'edge' }, program);
+  await (await broker.app!.commands()).receive('sessions delete', { clientId: 'edge' }, program);
   await broker.stop();
   await broker.start();
   const heardAgain = await listener(broker);

@@ -31,7 +31,9 @@ async function quiet(link: WireClient): Promise<void> {
 }
 
 const quarantined = async (edge: BridgedBroker) => {
-  const answer = (await edge.app!.commands.receive('quarantine list', {}, program)) as CommandAnswer<'quarantine list'>;
+  const answer = (await (
+    await edge.app!.commands()
+  ).receive('quarantine list', {}, program)) as CommandAnswer<'quarantine list'>;
   return answer.entries.map(({ topic, pipeline, stage, reason }) => ({ topic, pipeline, stage, reason }));
 };
 

@@ -66,8 +66,8 @@ export class BridgedBroker {
     await eventually(() => this.app?.bridges.get(name)?.isSubscribed === true);
   }
 
-  command<Name extends SingleName>(name: Name, request: CommandRequest<Name>): Promise<CommandAnswer<Name>> {
-    return this.app!.commands.receive(name, request, program) as Promise<CommandAnswer<Name>>;
+  async command<Name extends SingleName>(name: Name, request: CommandRequest<Name>): Promise<CommandAnswer<Name>> {
+    return (await this.app!.commands()).receive(name, request, program) as Promise<CommandAnswer<Name>>;
   }
 
   async stop(): Promise<void> {

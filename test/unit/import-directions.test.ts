@@ -287,7 +287,9 @@ test('no file of a folder needs a type of a file that needs it, but for what a s
 });
 
 /** The packages that files load with what they import. */
-function packagesOf(entries: readonly string[]): string[] {
+const packagesOf = (entries: readonly string[]): string[] => everythingLoadedBy(entries).packages;
+
+function everythingLoadedBy(entries: readonly string[]): { packages: string[]; files: string[] } {
   const seen = new Set<string>();
   const loaded = new Set<string>();
   const load = (file: string) => {
@@ -299,7 +301,7 @@ function packagesOf(entries: readonly string[]): string[] {
     }
   };
   for (const file of entries) load(join(source, file));
-  return [...loaded];
+  return { packages: [...loaded], files: [...seen].map((file) => relative(source, file)) };
 }
 
 test('a broker without pipelines loads nothing of what they need', () => {
@@ -314,6 +316,12 @@ test('a broker without a cluster loads nothing of what one needs', () => {
   const ofClusters = Object.keys(packageOwners).filter((name) => packageOwners[name]!.includes('cluster'));
   expect(ofClusters.length).toBeGreaterThan(0);
   expect(loaded.filter((name) => ofClusters.includes(name))).toEqual([]);
+});
+
+test('a broker that nobody asks loads nothing of what commands are asked and answer', () => {
+  const { files: loaded } = everythingLoadedBy(['app.ts', 'cli/start.ts']);
+  expect(loaded).toContain('broker/broker.ts');
+  expect(loaded).not.toContain('contracts/commands.ts');
 });
 
 test('threads do not load the schema of settings', () => {

@@ -20,6 +20,8 @@ export interface ClientOptions {
   readonly isPersistent?: boolean;
   /** The caller sends PINGREQ. 0: none. */
   readonly keepAliveSeconds?: number;
+  /** In place of the CONNECT that the others make. */
+  readonly connect?: Buffer;
 }
 
 const Type = { connack: 2, publish: 3, puback: 4, pubrec: 5, pubrel: 6, pubcomp: 7, suback: 9 } as const;
@@ -54,7 +56,7 @@ export class LoadClient {
   /** Resolves after CONNACK. */
   static async connect(options: ClientOptions, handler: Handler = {}): Promise<LoadClient> {
     const connack = new Promise<LoadClient>((resolve, reject) => {
-      const client = new LoadClient(options, handler, (open) => open.write(connectPacket(options)));
+      const client = new LoadClient(options, handler, (open) => open.write(options.connect ?? connectPacket(options)));
       client.#onAnswer = (bytes) => {
         const code = bytes[1];
         client.sessionPresent = (bytes[0]! & 1) === 1;

@@ -287,8 +287,8 @@ describe('a broker', () => {
     const wrong = await WireClient.open(port, 5);
     wrong.sendConnect({ username, password: 'wrong' });
     await wrong.closed();
-    await app.commands.run('bans clear', { address: '127.0.0.1' });
-    await app.commands.run('reload', {}).catch(() => {});
+    await (await app.commands()).run('bans clear', { address: '127.0.0.1' });
+    await (await app.commands()).run('reload', {}).catch(() => {});
     await app.close();
     expect(events('banned')).toMatchObject([{ from: '127.0.0.1', user: username, until: expect.any(String) }]);
     expect(events('command')).toMatchObject([

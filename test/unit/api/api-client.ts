@@ -105,7 +105,7 @@ export class TestApi {
     );
     opened.commands = new Commands(all, audit);
     opened.api = new Api({
-      commands: opened.commands,
+      commands: async () => opened.commands,
       keys: opened.keys,
       log,
       version: '1.2.3',

@@ -1,5 +1,6 @@
 /** Requests that are longer than an address can be: all of one is in the body, beside the name of its command. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { commands } from '../../../src/contracts/commands.ts';
 import { httpRequestOf } from '../../../src/contracts/http.ts';
 import { TestApi } from './api-client.ts';
 
@@ -28,7 +29,7 @@ test('a client whose identifier has 65,535 bytes is asked for, and disconnected'
     ['clients show', { clientId: longest }],
     ['clients disconnect', { clientId: longest, publishWill: false }],
   ] as const) {
-    const { method, path, body } = httpRequestOf(name, request);
+    const { method, path, body } = httpRequestOf(name, commands[name].route, request);
     expect(path).toBe('/api/v1/commands');
     expect((await api.ask(method, path, { key: operator, body: JSON.parse(body!) })).status).toBe(200);
   }
@@ -36,7 +37,7 @@ test('a client whose identifier has 65,535 bytes is asked for, and disconnected'
 });
 
 test('what is short goes to its own address', () => {
-  expect(httpRequestOf('clients show', { clientId: 'a b' })).toEqual({
+  expect(httpRequestOf('clients show', commands['clients show'].route, { clientId: 'a b' })).toEqual({
     method: 'GET',
     path: '/api/v1/clients/a%20b',
     body: null,
@@ -44,7 +45,10 @@ test('what is short goes to its own address', () => {
 });
 
 test('a long key of a query goes into the body as well, without those that are null', () => {
-  const { path, body } = httpRequestOf('clients list', { clientIdContains: longest, username: null });
+  const { path, body } = httpRequestOf('clients list', commands['clients list'].route, {
+    clientIdContains: longest,
+    username: null,
+  });
   expect(path).toBe('/api/v1/commands');
   expect(JSON.parse(body!)).toEqual({ command: 'clients list', request: { clientIdContains: longest } });
 });

@@ -59,7 +59,7 @@ test('a user who may log in is changed only by who may do as much', async () => 
     admin: { listeners: [{ port: 0 }], users },
   });
   const as = (areas: Area[]): Caller => ({ name: 'key a', from: null, role: 'admin', areas, username: null });
-  const { commands } = running.app;
+  const commands = await running.app.commands();
   const put = (username: string, areas: Area[]) => commands.run('users put', { username, password: 'word' }, as(areas));
   await expect(put('boss', ['access'])).rejects.toMatchObject({ kind: 'forbidden' });
   await put('boss', ['access', 'keys']);

@@ -77,11 +77,14 @@ test('what is quarantined was on disk before its acknowledgement, and is replaye
   pipelines = [{ name: 'strict', filter: 'q', stages: [{ decode: 'text' }] }];
   await start();
   const again = await connect('subscriber');
-  const listed = await app!.commands.run('quarantine list', {});
+  const listed = await (await app!.commands()).run('quarantine list', {});
   expect(listed.entries.map(({ stage }) => stage)).toEqual(['1 decode', '1 decode']);
-  expect(await app!.commands.run('quarantine replay', { ids: 'all' })).toMatchObject({ published: 2, quarantined: 0 });
+  expect(await (await app!.commands()).run('quarantine replay', { ids: 'all' })).toMatchObject({
+    published: 2,
+    quarantined: 0,
+  });
   expect((await again.collect('publish', 2)).map(text)).toEqual(['{1', '{2']);
-  expect((await app!.commands.run('quarantine list', {})).count).toBe(0);
+  expect((await (await app!.commands()).run('quarantine list', {})).count).toBe(0);
 });
 
 test('a replay is made for the client that published it, and tells what came of it also where the quarantine is full', async () => {
@@ -92,7 +95,10 @@ test('a replay is made for the client that published it, and tells what came of 
   await subscriber.subscribe('q', { qos: 1 });
   const publisher = await connect('sensor-9');
   await publisher.publish('q', '{1', { qos: 1 });
-  expect(await app!.commands.run('quarantine replay', { ids: 'all' })).toMatchObject({ quarantined: 1, dropped: 0 });
+  expect(await (await app!.commands()).run('quarantine replay', { ids: 'all' })).toMatchObject({
+    quarantined: 1,
+    dropped: 0,
+  });
   pipelines = [
     {
       name: 'p',
@@ -101,7 +107,7 @@ test('a replay is made for the client that published it, and tells what came of 
     },
   ];
   await app!.reload();
-  expect(await app!.commands.run('quarantine replay', { ids: 'all' })).toMatchObject({ published: 1 });
+  expect(await (await app!.commands()).run('quarantine replay', { ids: 'all' })).toMatchObject({ published: 1 });
   expect(text(await subscriber.next('publish'))).toBe('{"text":"{1","from":"sensor-9"}');
 });
 
@@ -137,7 +143,7 @@ test('messages that a script has at a reload are finished as they began', async 
   await app!.reload();
   await published;
   expect(text(await subscriber.next('publish'))).toBe('{"n":1}');
-  expect((await app!.commands.run('quarantine list', {})).count).toBe(0);
+  expect((await (await app!.commands()).run('quarantine list', {})).count).toBe(0);
 });
 
 test('the $SYS topics of a pipeline that is gone are gone', async () => {

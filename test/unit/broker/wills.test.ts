@@ -413,6 +413,42 @@ describe("wills that the broker's own end leaves behind", () => {
   const graced = { config: { wills: { restartGraceSeconds: 1 } } };
   const dead = (payload: string) => ({ topic: 'will/a', payload, qos: 1 as const });
 
+  describe.each([
+    ['a session that lasts', { clean: false, properties: lasting }],
+    ['a session that ends with its connection', { clean: true, properties: {} }],
+    ['3.1.1', { version: 4, clean: true, properties: undefined }],
+  ] as const)('a drain sends its client away, of %s: it waits', (_, options) => {
+    async function drained(config: ConfigInput = {}): Promise<void> {
+      await start({ config });
+      const client = await watcher('will/#');
+      const clients = [
+        await connect('dying', { ...options, will: dead('gone') } as ConnectOptions),
+        await connect('dead', { ...options, will: dead('stays away') } as ConnectOptions),
+      ];
+      app().broker.drain({ perSecond: 10_000, serverReference: null });
+      await Promise.all([client, ...clients].map((each) => each.closed()));
+    }
+    async function expectOneOnly(): Promise<void> {
+      const subscriber = await connect('watcher');
+      await connect('dying', options as ConnectOptions);
+      expect(text(await subscriber.next('publish'))).toBe('stays away');
+      await subscriber.nothingElse();
+    }
+
+    test('for the next start', async () => {
+      await drained();
+      await stop();
+      await start(graced);
+      await expectOneOnly();
+    });
+
+    test('until clients are taken again', async () => {
+      await drained(graced.config);
+      app().broker.cancelDrain();
+      await expectOneOnly();
+    });
+  });
+
   describe.each(halts)('after %s', (_, halt) => {
     test.each([
       ['a session that lasts', { clean: false, properties: lasting }],

@@ -71,7 +71,7 @@ test('every command that changes something is in the audit log, whatever became 
   expect((await sluice('backup', target, '--data-dir', directory)).code).toBe(0);
   expect((await sluice('backup', target, '--data-dir', directory)).code).toBe(1);
   await sluice('bans', 'list', '--data-dir', directory);
-  await expect(app.commands.receive('no such thing', {}, program)).rejects.toThrow(/knows no command/);
+  await expect((await app.commands()).receive('no such thing', {}, program)).rejects.toThrow(/knows no command/);
   await app.close();
   const events = readFileSync(file, 'utf8').trimEnd().split('\n');
   const commands = events.map((line) => JSON.parse(line)).filter(({ event }) => event === 'command');
@@ -97,5 +97,5 @@ test.each([['backup', 'copy'], ['reload'], ['bans', 'list'], ['quarantine', 'lis
 
 test.each(['constructor', '__proto__', 'toString'])('"%s" is no command', async (command) => {
   const app = await inMemory(freshDirectory());
-  await expect(app.commands.receive(command, {}, program)).rejects.toThrow('knows no command');
+  await expect((await app.commands()).receive(command, {}, program)).rejects.toThrow('knows no command');
 });

@@ -1,0 +1,97 @@
+/**
+ * `npm run interop`: client libraries, as their registries serve them today, on a broker of this checkout. Each
+ * connects with the versions of MQTT that it speaks and does what `interop/checks.py` lists.
+ * docs/reference/clients.md has the table that this prints.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { endsWithUs } from './child-processes.ts';
+import { readOptions } from './command-line.ts';
+import { type Broker, type Library, libraries } from './interop/libraries.ts';
+import { freePorts, untilOpen } from './ports.ts';
+import { startCommand } from './start-command.ts';
+
+const help = `npm run interop -- [options]
+
+  --only TEXT    the libraries whose name contains TEXT
+`;
+const { values } = readOptions(help, { only: { type: 'string', default: '' } });
+
+/** Of one library with one version: each check has seconds of its own. */
+const runMsMax = 240_000;
+const checks = ['both_ways', 'retained', 'will', 'shared', 'session'] as const;
+const versionNames = { 4: '3.1.1', 5: '5.0' } as const;
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-interop-'));
+const [port, webSocketPort] = (await freePorts(2)) as [number, number];
+const broker: Broker = { host: '127.0.0.1', port, webSocketPort };
+const config = join(folder, 'sluice.yaml');
+writeFileSync(
+  config,
+  [
+    `listeners: [{ kind: tcp, port: ${port} }, { kind: ws, port: ${webSocketPort} }]`,
+    `store: { kind: level, directory: ${join(folder, 'data')} }`,
+    'admin: { listeners: [] }',
+  ].join('\n'),
+);
+
+async function start() {
+  const log = openSync(join(folder, 'log'), 'w');
+  const child = endsWithUs(
+    spawn(process.execPath, [...startCommand(), '--config', config], { stdio: ['ignore', 'ignore', log] }),
+  );
+  const ended = new AbortController();
+  child.once('exit', () => ended.abort());
+  if (!(await untilOpen(port, ended.signal))) throw new Error(readFileSync(join(folder, 'log'), 'utf8'));
+  return child;
+}
+
+const has = (command: string) =>
+  new Promise<boolean>((resolve) =>
+    execFile('sh', ['-c', `command -v ${command}`], (error) => resolve(error === null)),
+  );
+
+/** What each check came to. A library that ends by itself has failed in those that it did not tell of. */
+async function results(library: Library, own: string, version: 4 | 5): Promise<Map<string, string>> {
+  const [file, args] = library.command(own, broker, version);
+  const { out, problem } = await new Promise<{ out: string; problem: string }>((resolve) => {
+    execFile(file, args, { cwd: own, timeout: runMsMax }, (error, stdout, stderr) =>
+      resolve({ out: stdout, problem: error === null ? 'it said nothing' : stderr.trim().split('\n').at(-1)! }),
+    );
+  });
+  const told = new Map(
+    out.split('\n').flatMap((line) => [/^(\w+) (.*)$/.exec(line)?.slice(1, 3) ?? []] as [string, string][]),
+  );
+  return new Map(checks.map((check) => [check, told.get(check) ?? `failed: ${problem}`]));
+}
+
+const server = await start();
+const faults: string[] = [];
+console.log(`| library | version | MQTT | QoS 0, 1, 2 | retained | will | shared | session resumed |`);
+console.log('|---|---|---|---|---|---|---|---|');
+for (const [index, library] of libraries.entries()) {
+  const { name, needs, versions } = library;
+  if (!name.includes(values.only)) continue;
+  if (!(await has(needs))) {
+    faults.push(`${name}: not tried, there is no ${needs} here`);
+    continue;
+  }
+  const own = join(folder, String(index));
+  mkdirSync(own);
+  const installed = library.install(own);
+  for (const version of versions) {
+    const found = await results(library, own, version);
+    const cells = checks.map((check) => (found.get(check) === 'ok' ? 'yes' : '**no**'));
+    console.log(`| ${name} | ${installed} | ${versionNames[version]} | ${cells.join(' | ')} |`);
+    for (const [check, outcome] of found)
+      if (outcome !== 'ok') faults.push(`${name}, ${versionNames[version]}: ${check} ${outcome}`);
+  }
+}
+for (const fault of faults) console.log(fault);
+if (faults.length > 0) process.exitCode = 1;
+server.kill('SIGTERM');
+await once(server, 'exit');
+rmSync(folder, { recursive: true });

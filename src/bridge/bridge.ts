@@ -19,8 +19,7 @@ import { type ClientSession, neverExpires, type OwnQueueLimits } from '../core/c
 import type { Message } from '../protocol/message.ts';
 import type { ConnackPacket, ServerPacket } from '../protocol/packets.ts';
 import { programPublisher } from '../protocol/publisher.ts';
-import { describeReason, isFailure, ReasonCode } from '../protocol/reason-codes.ts';
-import { parseFilter } from '../protocol/topic.ts';
+import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import { traitsOf } from '../protocol/traits.ts';
 import { Backoff } from './backoff.ts';
 import { type Credentials, credentialsOf } from './credentials.ts';
@@ -32,10 +31,12 @@ import { filtersOfLanes, Lanes, removeLanes } from './lanes.ts';
 import { Laziness } from './laziness.ts';
 import { Link } from './link.ts';
 import { LocalNotifications, remoteNotice, remoteWill } from './notifications.ts';
+import { subscribeOut } from './out-filters.ts';
+import { forgetPeerDemand, type OutEntry, PeerDemand } from './peer-demand.ts';
 import { forgetPeerFilters, PeerFilters } from './peer-filters.ts';
 import { peerLimits } from './peer-limits.ts';
 import { QueueAge } from './queue-age.ts';
-import { Series } from './series.ts';
+import { Series, type SluicePeer } from './series.ts';
 import { PeerSubscriptions } from './subscriptions.ts';
 import { TopicMap } from './topic-map.ts';
 
@@ -82,6 +83,8 @@ export class Bridge {
   #lanes: Lanes | null = null;
   /** What is to be subscribed to at the peer. */
   #demand: Demand | null = null;
+  /** What goes out of the entries of which that is what the peer wants. */
+  readonly #peerDemand: PeerDemand;
   #peerFilters: PeerFilters | null = null;
   #subscriptions: PeerSubscriptions | null = null;
   /** Ends an attempt that has no link yet. */
@@ -99,7 +102,8 @@ export class Bridge {
   /** The link is given up for the first address. */
   #goesBack = false;
   #fromPeer: FromPeer | null = null;
-  #isSluice = false;
+  /** Null: it is no Sluice. */
+  #peer: SluicePeer | null = null;
   /** Since when it is in its state. */
   #since: number;
   #connects = 0;
@@ -112,6 +116,7 @@ export class Bridge {
     this.settings = settings;
     this.#out = new TopicMap(settings.topics, 'out');
     this.#in = new TopicMap(settings.topics, 'in');
+    this.#peerDemand = new PeerDemand({ notes: world.context.notes, name: settings.name, topics: this.#out });
     this.#manners = mannersOf(settings.version);
     this.#backoff = this.#newBackoff();
     this.#timer = new Timer(() => this.#onTimer());
@@ -157,7 +162,8 @@ export class Bridge {
 
   /** What it subscribes to at the peer has been granted or refused, so what is published there from now on comes. */
   get isSubscribed(): boolean {
-    return this.#state === 'connected' && this.#demand?.isKnown === true && this.#subscriptions?.areAnswered === true;
+    if (this.#state !== 'connected' || !this.#peerDemand.isKnown) return false;
+    return this.#demand?.isKnown === true && this.#subscriptions?.areAnswered === true;
   }
 
   get session(): ClientSession | null {
@@ -177,7 +183,7 @@ export class Bridge {
     this.#subscribeHere();
     const own = sessionNameOf(this.name);
     this.#demand = new Demand({
-      ...{ context: this.#world.context, topics: this.#in },
+      ...{ context: this.#world.context, topics: this.#in, brokerId: this.#series.brokerId },
       isOwn: ({ clientId }) => clientId === own || clientId.startsWith(`${own}/`),
       onChange: () => this.#subscribeAnew(),
     });
@@ -196,6 +202,7 @@ export class Bridge {
     this.#series.forget();
     this.#age.forget();
     forgetPeerFilters(this.#world.context.notes, this.name);
+    forgetPeerDemand(this.#world.context.notes, this.name);
     if (session === null) return 0;
     const { length } = session.queue;
     const { context } = this.#world;
@@ -223,7 +230,7 @@ export class Bridge {
       problem: this.#problem,
       address: this.settings.addresses[this.#address]!,
       version: this.#state === 'connected' ? versionOf(this.#link!.traits.label) : null,
-      isSluice: this.#state === 'connected' && this.#isSluice,
+      isSluice: this.#state === 'connected' && this.#peer !== null,
       since: this.#since,
       connects: this.#connects,
       queued: (session?.queue.length ?? 0) + (this.#lanes?.length ?? 0),
@@ -249,36 +256,52 @@ export class Bridge {
 
   #subscribeHere(): void {
     const { context } = this.#world;
-    const { core, log, settings } = context;
+    const { core } = context;
     context.advanceClock();
     const session = this.session ?? this.#newSession();
     const known = new Set([...filtersOfLanes(context, this.name, session.clientId), ...session.subscriptions.keys()]);
-    this.#openLanes(known);
+    const wanted = this.#peerDemand.wanted();
+    this.#openLanes(known, wanted);
     const limits = queueLimitsOf(this.settings);
     // With lanes, what is here is on its way, and has found its room.
     core.limitQueue(session, this.#lanes === null ? limits : { ...limits, queueBytes: Number.POSITIVE_INFINITY });
-    const entries = this.#lanes === null ? this.#out.entries : [];
-    const wanted = new Set(entries.map(({ filter }) => filter));
-    for (const filter of [...session.subscriptions.keys()]) if (!wanted.has(filter)) core.unsubscribe(session, filter);
-    for (const { filter, qos, retain } of entries) {
-      const code = core.subscribe(session, filter, parseFilter(filter, settings.limits)!, {
-        qos,
-        noLocal: true,
-        retainAsPublished: true,
-        retainHandling: retain === 'as-published' || known.has(filter) ? 2 : 1,
-        identifier: 0,
-        subscriberClass: null,
-      });
-      if (isFailure(code))
-        log.error({ bridge: this.name, filter, reason: describeReason(code) }, 'a bridge cannot subscribe here');
-    }
-    if (session.isConnected) core.beginReplays(session);
+    const { name } = this;
+    const own = this.#lanes === null ? wanted : [];
+    subscribeOut({ context, session, name, wanted: own, qosMax: 2, known, isSame: false });
   }
 
-  #openLanes(filtersSoFar: ReadonlySet<string>): void {
+  /** The peer wants something else, or there is nobody to say what it wants. */
+  #subscribeHereAnew(): void {
+    const { context } = this.#world;
+    const { name, session } = this;
+    if (session === null || context.boundary.isBroken) return;
+    context.advanceClock();
+    const wanted = this.#peerDemand.wanted();
+    if (this.#lanes !== null) return this.#lanes.subscribeAnew(wanted);
+    const known = new Set(session.subscriptions.keys());
+    subscribeOut({ context, session, name, wanted, qosMax: 2, known, isSame: true });
+  }
+
+  /** What the peer says of subscriptions there; false: it was not asked. */
+  #hear(payload: Buffer): boolean {
+    const demand = this.#peerDemand;
+    if (!demand.isAsked) return false;
+    demand.hear(payload);
+    this.#followPeer();
+    return true;
+  }
+
+  #followPeer(): void {
+    if (!this.#peerDemand.isKnown) return;
+    this.#subscribeHereAnew();
+    this.#link?.sendOn();
+    this.#lanes?.look();
+  }
+
+  #openLanes(filtersSoFar: ReadonlySet<string>, wanted: readonly OutEntry[]): void {
     const { context } = this.#world;
     this.#lanes = Lanes.open({
-      ...{ context, filtersSoFar, name: this.name, topics: this.#out, prefix: sessionNameOf(this.name) },
+      ...{ context, filtersSoFar, wanted, name: this.name, topics: this.#out, prefix: sessionNameOf(this.name) },
       identity: this.#identity(this.#address),
       unsendable: (message, why) => this.#keepForOperator(message, 'out', why),
       main: () => this.session!,
@@ -437,11 +460,12 @@ export class Bridge {
     const { version } = this.#manners[this.#manner]!;
     return {
       ...{ context, decoder, identity: this.#identity(this.#address) },
-      isHeld: () => this.#lanes?.isStoring === true,
+      isHeld: () => this.#isHeld,
       onRoom: () => this.#lanes?.look(),
       name: this.name,
       traits: traitsOf[version],
       out: this.#out,
+      demand: this.#peerDemand,
       rate: this.settings.rate,
       farewell: remoteNotice(this.settings, this.clientId, false),
       unsendable: (message, why) => this.#keepForOperator(message, 'out', why),
@@ -454,6 +478,7 @@ export class Bridge {
       topics: this.#in,
       publisher: programPublisher,
       brokerId: this.#series.brokerId,
+      hearsDemand: (payload) => this.#hear(payload),
       topicAliasMaximum: this.#world.context.settings.limits.topicAliases,
       inFlightMaximum: this.settings.maxInflight,
       onPacket: (packet) => this.#onPacket(link, packet),
@@ -514,7 +539,7 @@ export class Bridge {
       this.#fromPeer.seen = peer.seen;
       this.#fromPeer.unstoredAcks = new UnstoredAcks({ notes, commits, channel: link });
     }
-    this.#isSluice = peer !== null;
+    this.#peer = peer;
     const marker = link.traits.hasProperties ? new Marker(this.#series.brokerId, peer !== null) : null;
     link.attached(session, limits, marker === null ? null : { marker, peerId: peer?.brokerId ?? null });
     link.park();
@@ -544,22 +569,48 @@ export class Bridge {
     const notice = remoteNotice(this.settings, this.clientId, true);
     if (notice !== null) link.tell(notice);
     this.#subscribeThere(link, sessionPresent);
-    if (this.#lanes?.isStoring === true) session.isCongested = true;
+    if (this.#isHeld) session.isCongested = true;
     context.core.ready(session);
     this.#lanes?.look();
+  }
+
+  /** What goes out is not to go yet. */
+  get #isHeld(): boolean {
+    return this.#lanes?.isStoring === true || !this.#peerDemand.isKnown;
   }
 
   #subscribeThere(link: Link, sessionPresent: boolean): void {
     const { context } = this.#world;
     const { log } = context;
-    this.#peerFilters = new PeerFilters({ notes: context.notes, name: this.name, sessionPresent });
+    const hasPaths = this.#peer?.tellsDemand === true;
+    const knowsRetainHandling = link.traits.hasProperties;
+    this.#peerFilters = new PeerFilters({
+      ...{ notes: context.notes, name: this.name, sessionPresent, hasPaths, knowsRetainHandling },
+    });
     const filters = this.#peerFilters;
     this.#subscriptions = new PeerSubscriptions({
       ...{ link, log, name: this.name },
       onAnswered: () => filters.answered(),
+      onRefused: (filter) => this.#refusedThere(filter),
       onGone: (gone) => filters.gone(gone),
     });
+    this.#askThere(link, this.#subscriptions, hasPaths);
     this.#subscribeAnew();
+  }
+
+  /** What is subscribed to there. */
+  #askThere(link: Link, subscriptions: PeerSubscriptions, canTell: boolean): void {
+    if (!canTell) {
+      this.#peerDemand.takeAll();
+      return this.#followPeer();
+    }
+    const asks = this.#peerDemand.ask();
+    link.guard(() => subscriptions.subscribe(asks, false));
+  }
+
+  #refusedThere(filter: string): void {
+    this.#peerDemand.refused(filter);
+    if (this.#peerDemand.isAsked) this.#followPeer();
   }
 
   /** To what is wanted now, and is not subscribed to. */
@@ -567,9 +618,10 @@ export class Bridge {
     const [link, filters, subscriptions, demand] = [this.#link, this.#peerFilters, this.#subscriptions, this.#demand];
     if (link?.session == null || filters === null || subscriptions === null || demand?.isKnown !== true) return;
     link.guard(() => {
-      const { gone, missing } = filters.want(demand.wanted, demand.isFixed, link.traits.hasProperties);
+      const hasPaths = this.#peer?.tellsDemand === true;
+      const { gone, missing } = filters.want(demand.wanted(this.#peer?.brokerId ?? null), demand.isFixed);
       subscriptions.unsubscribe(gone);
-      subscriptions.subscribe(missing);
+      subscriptions.subscribe(missing, hasPaths);
     });
   }
 
@@ -581,7 +633,9 @@ export class Bridge {
     this.#link = null;
     this.#subscriptions = this.#peerFilters = null;
     const wasConnected = this.#state === 'connected';
-    if (this.#whenClosed !== null) this.#whenClosed();
+    if (this.#whenClosed !== null) return this.#whenClosed();
+    this.#peerDemand.forget();
+    this.#subscribeHereAnew();
     if (this.#state === 'stopped') return;
     if (!wasConnected) return this.#failed(why);
     const { core } = this.#world.context;

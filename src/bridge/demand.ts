@@ -1,17 +1,18 @@
 /**
- * `forward: subscribed`: what a bridge subscribes to at its peer, of the entries of `topics` for which that is only
- * what somebody here has subscribed to. Told by the core of each change; looked at once the core is at rest.
+ * `forward: subscribed` of what comes in: what a bridge subscribes to at its peer, of the entries of `topics` for which
+ * that is only what somebody here has subscribed to. Told by the core of each change; looked at once the core is at
+ * rest.
  */
 import type { BrokerContext } from '../broker/broker-context.ts';
+import { FilterDemand } from '../broker/filter-demand.ts';
+import { onePerOrigin, type Path } from '../broker/subscriber-paths.ts';
 import type { ClientSession } from '../core/client-session.ts';
-import type { Core } from '../core/core.ts';
 import { covers, meet } from '../protocol/topic.ts';
-import type { TopicEntry, TopicMap } from './topic-map.ts';
-
-type FilterWatch = ReturnType<Core['watchFilters']>;
+import { type TopicEntry, type TopicMap, targetOf } from './topic-map.ts';
 
 export interface DemandOptions {
   readonly context: BrokerContext;
+  readonly brokerId: string;
   /** Of what comes in. */
   readonly topics: TopicMap;
   /** What these subscribe to is asked for by the peer itself. */
@@ -20,37 +21,26 @@ export interface DemandOptions {
   readonly onChange: () => void;
 }
 
-/** Beyond so many filters of one entry, all of the entry is subscribed to. */
-export const filtersMax = 200;
-/** Subscriptions that are looked at in one step. */
-const looksPerStep = 200;
+/** An entry, or a part of one; and for whom it is wanted, null: for clients of this broker. */
+export interface WantedEntry extends TopicEntry {
+  readonly paths: readonly Path[] | null;
+}
 
 export class Demand {
   readonly #options: DemandOptions;
-  readonly #watches = new Map<TopicEntry, FilterWatch>();
+  readonly #demands = new Map<TopicEntry, FilterDemand>();
   #isTold = false;
   #isClosed = false;
 
   constructor(options: DemandOptions) {
     this.#options = options;
-    const { context, topics, isOwn } = options;
+    const { context, topics, isOwn, brokerId } = options;
+    const onChange = () => this.#changed();
     for (const entry of topics.entries) {
       if (entry.forward === 'all') continue;
-      const watch = context.core.watchFilters({
-        filter: entry.local,
-        most: filtersMax,
-        counts: (session) => !isOwn(session),
-        onChange: () => this.#changed(),
-        onLookAgain: () => this.#look(watch),
-      });
-      this.#watches.set(entry, watch);
-      this.#look(watch);
+      const demand = new FilterDemand({ context, brokerId, filter: targetOf(entry), isOwn, onChange });
+      this.#demands.set(entry, demand);
     }
-  }
-
-  #look(watch: FilterWatch): void {
-    const { scheduler } = this.#options.context;
-    scheduler.jobs.queueBackground(() => !this.#isClosed && watch.step(looksPerStep));
   }
 
   #changed(): void {
@@ -64,34 +54,50 @@ export class Demand {
 
   /** Whether all subscriptions that were there at the beginning have been looked at. */
   get isKnown(): boolean {
-    return [...this.#watches.values()].every(({ isKnown }) => isKnown);
+    return [...this.#demands.values()].every(({ isKnown }) => isKnown);
   }
 
   /** It is never other than the settings have it. */
   get isFixed(): boolean {
-    return this.#watches.size === 0;
+    return this.#demands.size === 0;
   }
 
-  /** What is to be subscribed to at the peer. */
-  get wanted(): TopicEntry[] {
+  /** What is to be subscribed to at the peer. `peerId`: null: it is no Sluice. */
+  wanted(peerId: string | null): WantedEntry[] {
     return this.#options.topics.entries.flatMap((entry) => {
-      const watch = this.#watches.get(entry);
-      if (watch === undefined) return [entry];
-      if (watch.found === null) return watch.isKnown ? [entry] : [];
-      return coverOf(watch.found, entry);
+      const demand = this.#demands.get(entry);
+      if (demand === undefined) return [{ ...entry, paths: null }];
+      if (!demand.isKnown) return [];
+      const wanted = demand.wanted(peerId);
+      return wanted === null ? [{ ...entry, paths: [this.#options.brokerId] }] : coverOf(wanted, entry);
     });
   }
 
   close(): void {
     this.#isClosed = true;
-    for (const watch of this.#watches.values()) this.#options.context.core.unwatchFilters(watch);
+    for (const demand of this.#demands.values()) demand.close();
   }
 }
 
-/** Filters at the peer, none of which has all that another one has: some brokers send a message once for each. */
-function coverOf(found: ReadonlySet<string>, entry: TopicEntry): TopicEntry[] {
-  const { local, from, to } = entry;
-  const all = new Set([...found].map((each) => from + meet(each, local)!.slice(to.length)));
-  const isCovered = (filter: string) => [...all].some((other) => other !== filter && covers(other, filter));
-  return [...all].filter((each) => !isCovered(each)).map((filter) => ({ ...entry, filter }));
+/**
+ * Filters where the messages come from, none of which has all that another one has: some brokers send a message once
+ * for each. `wanted`: filters where they go.
+ */
+export function coverOf(wanted: ReadonlyMap<string, readonly Path[]>, entry: TopicEntry): WantedEntry[] {
+  const { from, to } = entry;
+  const target = targetOf(entry);
+  const all = new Map<string, Path[]>();
+  for (const [each, paths] of wanted) {
+    const common = meet(each, target);
+    if (common === null) continue;
+    const filter = from + common.slice(to.length);
+    all.set(filter, [...(all.get(filter) ?? []), ...paths]);
+  }
+  const isCovered = (filter: string) => [...all.keys()].some((other) => other !== filter && covers(other, filter));
+  return [...all.keys()]
+    .filter((each) => !isCovered(each))
+    .map((filter) => {
+      const paths = [...all].filter(([other]) => covers(filter, other)).flatMap(([, each]) => each);
+      return { ...entry, filter, paths: onePerOrigin(paths) };
+    });
 }

@@ -4,6 +4,7 @@
  */
 
 import { goesRound, takeMarks } from '../broker/bridge-marks.ts';
+import { demandTopic } from '../broker/demand-teller.ts';
 import { whenStoreKeepsUp } from '../broker/late-answers.ts';
 import { mayChange } from '../broker/pipeline-messages.ts';
 import { mustWait } from '../broker/publish.ts';
@@ -31,6 +32,8 @@ export interface FromPeerOptions {
   readonly inFlightMaximum: number;
   /** Of this broker. */
   readonly brokerId: string;
+  /** What it says of subscriptions there; false: it was not asked, so this is a message like others. */
+  readonly hearsDemand: (payload: Buffer) => boolean;
   /** Any packet but those of messages. */
   readonly onPacket: (packet: ServerPacket) => void;
   /** A message that cannot be published here is kept for the operator, or told to the journal. */
@@ -74,6 +77,7 @@ export class FromPeer implements PacketReceiver<ServerPacket> {
   onPublish(message: Message, packetId: PacketId, _dup: boolean, topicAlias: number): void {
     const { session, context } = this.#link;
     if (session === null) return this.#outOfTurn('PUBLISH');
+    if (message.topic.name === demandTopic && this.#options.hearsDemand(message.payload)) return;
     this.messages++;
     this.bytes += message.payloadBytes;
     if (topicAlias !== 0) message.rename(this.#aliases!.resolve(topicAlias, message.topic));

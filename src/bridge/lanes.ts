@@ -10,10 +10,11 @@
 import type { BrokerContext } from '../broker/broker-context.ts';
 import type { ClientSession, OwnQueueLimits } from '../core/client-session.ts';
 import type { Message } from '../protocol/message.ts';
-import { parseFilter } from '../protocol/topic.ts';
 import { Lane, type LaneOptions } from './lane.ts';
 import type { Link } from './link.ts';
+import { subscribeOut } from './out-filters.ts';
 import type { Batch } from './out-pace.ts';
+import type { OutEntry } from './peer-demand.ts';
 import { ageNote, QueueAge } from './queue-age.ts';
 import { atPeer, type TopicEntry, type TopicMap } from './topic-map.ts';
 
@@ -23,6 +24,8 @@ export interface LanesOptions extends Pick<LaneOptions, 'context' | 'identity' |
   readonly topics: TopicMap;
   /** What is retained has gone for these. */
   readonly filtersSoFar: ReadonlySet<string>;
+  /** What is to be subscribed to at first. */
+  readonly wanted: readonly OutEntry[];
   /** The session of the bridge, and what begins the names of those of lanes. */
   readonly main: () => ClientSession;
   readonly prefix: string;
@@ -144,7 +147,8 @@ export class Lanes {
     });
     for (const lane of this.#lanes) {
       lane.isRetired = lane.options.generation !== generation;
-      this.#subscribe(lane, known);
+      this.#appoint(lane);
+      this.#subscribe(lane, this.#options.wanted, known, false);
     }
     for (const lane of this.#lanes) lane.begin();
   }
@@ -164,30 +168,28 @@ export class Lanes {
     return lane;
   }
 
-  #subscribe(lane: Lane, known: ReadonlySet<string>): void {
-    const { core, settings } = this.#context;
-    const { session, isRetired } = lane;
-    const { priority, pipeline } = lane.options;
-    const isOurs = (entry: TopicEntry) => !isRetired && entry.priority === priority && entry.pipeline === pipeline;
-    const entries = this.#options.topics.entries.filter(isOurs);
-    const wanted = new Set(entries.map(({ filter }) => filter));
-    for (const filter of [...session.subscriptions.keys()]) if (!wanted.has(filter)) core.unsubscribe(session, filter);
-    // Where filters overlap, the first entry has a topic. What earlier settings have left goes by here.
+  #isOf({ isRetired, options }: Lane, { priority, pipeline }: TopicEntry): boolean {
+    return !isRetired && priority === options.priority && pipeline === options.pipeline;
+  }
+
+  /** Where filters overlap, the first entry has a topic. What earlier settings have left goes by here. */
+  #appoint(lane: Lane): void {
     const receives = (topicName: string) => {
       const entry = this.#options.topics.entryOf(topicName);
-      return entry !== null && isOurs(entry);
+      return entry !== null && this.#isOf(lane, entry);
     };
-    core.appoint(session, this.#options.main(), isRetired ? null : receives);
-    for (const { filter, qos, retain } of entries) {
-      core.subscribe(session, filter, parseFilter(filter, settings.limits)!, {
-        qos: qos === 0 ? 0 : 1,
-        noLocal: true,
-        retainAsPublished: true,
-        retainHandling: retain === 'as-published' || known.has(filter) ? 2 : 1,
-        identifier: 0,
-        subscriberClass: null,
-      });
-    }
+    this.#context.core.appoint(lane.session, this.#options.main(), lane.isRetired ? null : receives);
+  }
+
+  #subscribe(lane: Lane, wanted: readonly OutEntry[], known: ReadonlySet<string>, isSame: boolean): void {
+    const { context, name } = this.#options;
+    const own = wanted.filter(({ entry }) => this.#isOf(lane, entry));
+    subscribeOut({ context, session: lane.session, name, wanted: own, qosMax: 1, known, isSame });
+  }
+
+  /** The peer wants something else. */
+  subscribeAnew(wanted: readonly OutEntry[]): void {
+    for (const lane of this.#lanes) this.#subscribe(lane, wanted, new Set(lane.session.subscriptions.keys()), true);
   }
 
   // What there is

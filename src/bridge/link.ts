@@ -28,7 +28,7 @@ import { type AckType, type ControlPacket, type PacketId, PacketType, type Serve
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import type { Traits } from '../protocol/traits.ts';
 import { type Batch, OutPace } from './out-pace.ts';
-import { Outbound, type OutboundMarks } from './outbound.ts';
+import { Outbound, type OutboundMarks, type OutboundOptions } from './outbound.ts';
 import { noLimits, type PeerLimits } from './peer-limits.ts';
 import type { TopicMap } from './topic-map.ts';
 
@@ -40,6 +40,7 @@ export interface LinkOptions {
   readonly traits: Traits;
   readonly decoder: PacketDecoder<ServerPacket>;
   readonly out: TopicMap;
+  readonly demand: OutboundOptions['demand'];
   readonly rate: BridgeSettings['rate'];
   /** What waits in the session is not to be sent yet. */
   readonly isHeld: () => boolean;
@@ -115,8 +116,8 @@ export class Link implements ByteReceiver, ClientChannel, Asker, Readable {
   }
 
   #newOutbound(marks: OutboundMarks | null): Outbound {
-    const { out: topics, unsendable } = this.#options;
-    return new Outbound({ output: this.#output, topics, limits: this.limits, marks, unsendable });
+    const { out: topics, unsendable, demand } = this.#options;
+    return new Outbound({ output: this.#output, topics, limits: this.limits, marks, unsendable, demand });
   }
 
   /** The peer has let the bridge in: it is the channel of this session from now on. */

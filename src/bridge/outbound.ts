@@ -14,7 +14,7 @@ import { ProtocolError } from '../protocol/errors.ts';
 import { Message } from '../protocol/message.ts';
 import { type AckType, type PacketId, PacketType, type QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
-import { noTopic } from '../protocol/topic.ts';
+import { noTopic, type Topic } from '../protocol/topic.ts';
 import type { PeerLimits } from './peer-limits.ts';
 import { atPeer, type MappedTopic, type TopicEntry, type TopicMap } from './topic-map.ts';
 
@@ -22,6 +22,7 @@ export interface OutboundOptions {
   readonly output: Output;
   readonly topics: TopicMap;
   readonly limits: PeerLimits;
+  readonly demand: { isWanted(topic: Topic): boolean };
   /** Null: the peer cannot have marks. */
   readonly marks: OutboundMarks | null;
   /** It can never be sent: it is kept for the operator. */
@@ -52,7 +53,7 @@ const isNamed = ({ subscriptionIds }: PublishHeader) => subscriptionIds?.[0] ===
 export class Outbound {
   messages = 0;
   bytes = 0;
-  /** That had been at the peer before. */
+  /** That had been at the peer before, or that nobody there has subscribed to. */
   skipped = 0;
   readonly #options: OutboundOptions;
   readonly #aliases: OutboundAliases | null;
@@ -90,7 +91,7 @@ export class Outbound {
     header.subscriptionIds = null;
     if (qos === 0) header.dup = false;
     const shown = this.#shown(message, topic);
-    if (this.#hasBeenThere(message)) return this.#skip(header, wanted);
+    if (this.#hasBeenThere(message) || this.#isUnwanted(topic, header)) return this.#skip(header, wanted);
     const sent = this.#marked(shown, qos === 0 ? 0 : message.id);
     header.topicAlias = 0;
     header.hasTopic = true;
@@ -113,6 +114,11 @@ export class Outbound {
   #hasBeenThere(message: Message): boolean {
     const peerId = this.#options.marks?.peerId ?? null;
     return peerId !== null && pathOf(message).split(',').includes(peerId);
+  }
+
+  /** What the peer may have had a part of is sent to the end: it may remember the identifier. */
+  #isUnwanted(topic: Topic, { dup }: PublishHeader): boolean {
+    return !dup && !this.#options.demand.isWanted(topic);
   }
 
   #skip(header: PublishHeader, wanted: QoS): void {

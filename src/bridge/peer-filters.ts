@@ -3,7 +3,7 @@
  * unsubscribed, and before MQTT 5.0 what is there already is not subscribed again.
  */
 import type { Notes } from '../broker/notes.ts';
-import type { TopicEntry } from './topic-map.ts';
+import type { WantedEntry } from './demand.ts';
 
 export interface PeerFiltersOptions {
   readonly notes: Notes;
@@ -11,6 +11,10 @@ export interface PeerFiltersOptions {
   readonly name: string;
   /** The peer has the session of before. */
   readonly sessionPresent: boolean;
+  /** To subscribe again brings nothing that is retained. */
+  readonly knowsRetainHandling: boolean;
+  /** It is to know for whom they are. */
+  readonly hasPaths: boolean;
 }
 
 /** Filters that the peer has answered, and others that it may have: it was asked for them, or to forget them. */
@@ -22,7 +26,7 @@ export class PeerFilters {
   readonly #answered: ReadonlySet<string>;
   readonly #asked: Set<string>;
   /** On this connection; null: nothing yet. */
-  #wanted: ReadonlyMap<string, TopicEntry> | null = null;
+  #wanted: ReadonlyMap<string, WantedEntry> | null = null;
 
   constructor(options: PeerFiltersOptions) {
     this.#options = options;
@@ -42,21 +46,23 @@ export class PeerFilters {
 
   /**
    * What is wanted from now on. Returns what the peer is to be told. `isFixed`: it is the same with every connection.
-   * `knowsRetainHandling`: to subscribe again brings nothing that is retained.
    */
   want(
-    entries: readonly TopicEntry[],
+    entries: readonly WantedEntry[],
     isFixed: boolean,
-    knowsRetainHandling: boolean,
-  ): { readonly gone: readonly string[]; readonly missing: readonly TopicEntry[] } {
+  ): { readonly gone: readonly string[]; readonly missing: readonly WantedEntry[] } {
+    const { knowsRetainHandling, hasPaths } = this.#options;
     const before = this.#wanted;
-    const wanted = new Map<string, TopicEntry>();
+    const wanted = new Map<string, WantedEntry>();
     // Of several entries with one filter, the first has its topics.
     for (const each of entries) if (!wanted.has(each.filter)) wanted.set(each.filter, each);
     this.#wanted = wanted;
     const gone = [...(before?.keys() ?? this.#asked)].filter((filter) => !wanted.has(filter));
-    const isMissing = ({ filter }: TopicEntry) =>
-      before === null ? knowsRetainHandling || !this.#answered.has(filter) : !before.has(filter);
+    const isMissing = (entry: WantedEntry) => {
+      if (before === null) return knowsRetainHandling || !this.#answered.has(entry.filter);
+      const known = before.get(entry.filter);
+      return known === undefined || (hasPaths && pathsOf(known) !== pathsOf(entry));
+    };
     for (const filter of wanted.keys()) this.#asked.add(filter);
     // Before they are asked for: what a crash makes this broker forget, the peer would go on to send for ever.
     if (!isFixed) this.#write(askedNote, this.#asked);
@@ -78,6 +84,8 @@ export class PeerFilters {
     this.#write(askedNote, this.#asked);
   }
 }
+
+const pathsOf = ({ paths }: WantedEntry) => paths?.join(' ');
 
 /** The bridge is gone. */
 export function forgetPeerFilters(notes: Notes, bridge: string): void {

@@ -12,6 +12,7 @@ import {
   seenText,
 } from '../broker/bridge-marks.ts';
 import type { BrokerContext } from '../broker/broker-context.ts';
+import { demandProperty } from '../broker/demand-teller.ts';
 import { lastSeen, SeenMessages } from '../broker/seen-messages.ts';
 import { lastUserProperty } from '../codec/properties.ts';
 import type { ClientSession } from '../core/client-session.ts';
@@ -27,6 +28,8 @@ export interface SluicePeer {
    * with another series.
    */
   readonly isAhead: boolean;
+  /** It can be asked what is subscribed to there. */
+  readonly tellsDemand: boolean;
 }
 
 export class Series {
@@ -69,7 +72,8 @@ export class Series {
     const isAhead = isOurs && known.highest > (this.#session()?.sentUpTo ?? 0);
     if (isAhead) notes.put(this.#seriesNote, Buffer.from(randomBytes(6).toString('hex')));
     const from = { ...peer, inFlight: Math.min(peer.inFlight, inFlight) };
-    return { brokerId: peer.brokerId, seen: new SeenMessages(notes, this.#seenNote, from), isAhead };
+    const tellsDemand = lastUserProperty(properties, demandProperty) !== undefined;
+    return { brokerId: peer.brokerId, seen: new SeenMessages(notes, this.#seenNote, from), isAhead, tellsDemand };
   }
 
   /** The bridge is gone. */

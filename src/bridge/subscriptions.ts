@@ -1,9 +1,12 @@
 /**
  * What the bridge has subscribed to at its peer: the SUBSCRIBEs of a link, and what their answers say.
  */
+
+import { pathsProperty, pathsText } from '../broker/subscriber-paths.ts';
 import type { Log } from '../contracts/log.ts';
 import type { SubackPacket, SubscribePacket, UnsubscribePacket } from '../protocol/packets.ts';
 import { describeReason, isFailure } from '../protocol/reason-codes.ts';
+import type { WantedEntry } from './demand.ts';
 import type { Link } from './link.ts';
 import type { TopicEntry } from './topic-map.ts';
 
@@ -17,6 +20,7 @@ export interface SubscriptionsOptions {
   readonly name: string;
   /** The peer has answered all SUBSCRIBEs. */
   readonly onAnswered: () => void;
+  readonly onRefused: (filter: string) => void;
   /** It has forgotten these. */
   readonly onGone: (filters: readonly string[]) => void;
 }
@@ -39,7 +43,8 @@ export class PeerSubscriptions {
     return this.#awaited.size === 0;
   }
 
-  subscribe(entries: readonly TopicEntry[]): void {
+  /** `hasPaths`: the peer is told for whom these are. */
+  subscribe(entries: readonly (TopicEntry | WantedEntry)[], hasPaths: boolean): void {
     for (let at = 0; at < entries.length; at += filtersPerPacket) {
       const some = entries.slice(at, at + filtersPerPacket);
       const messageId = this.#nextId();
@@ -47,7 +52,7 @@ export class PeerSubscriptions {
       const packet: SubscribePacket = {
         cmd: 'subscribe',
         messageId,
-        properties: {},
+        properties: hasPaths ? { userProperties: [[pathsProperty, pathsText(some.map(pathsOf))]] } : {},
         subscriptions: some.map(requestOf),
       };
       this.#options.link.send(packet);
@@ -94,10 +99,13 @@ export class PeerSubscriptions {
       if (isFailure(code)) {
         this.refused.set(filter, describeReason(code));
         log.warn({ ...fields, reason: describeReason(code) }, 'the peer of a bridge refuses a subscription');
+        this.#options.onRefused(filter);
       } else log.info({ ...fields, qos: code, wanted: qos }, 'the peer of a bridge grants a lower QoS');
     }
   }
 }
+
+const pathsOf = (entry: TopicEntry | WantedEntry) => ('paths' in entry ? (entry.paths ?? []) : []);
 
 /**
  * No Local, so that nothing comes back that went over the bridge. What is retained comes once, when the peer does not

@@ -25,11 +25,12 @@ export interface TopicEntry {
   readonly pipeline: string | null;
   /** Of the higher ones the messages go first. */
   readonly priority: number;
-  /** Of what comes in: all that the peer has, or what somebody here has subscribed to. */
+  /** All, or what somebody has subscribed to where it goes. */
   readonly forward: BridgeTopic['forward'];
-  /** Its topics here. */
-  readonly local: string;
 }
+
+/** Topics of an entry, where the messages go. */
+export const targetOf = ({ filter, from, to }: TopicEntry) => to + filter.slice(from.length);
 
 /** Stands for a subscription identifier: the message comes from a lane, and has its topic at the peer already. */
 export const atPeer = 1;
@@ -44,8 +45,7 @@ export class TopicMap {
       .filter((each) => each.direction === direction || each.direction === 'both')
       .map(({ filter, qos, retain, localPrefix, remotePrefix, pipeline = null, priority, forward }) => {
         const [from, to] = direction === 'out' ? [localPrefix, remotePrefix] : [remotePrefix, localPrefix];
-        const local = localPrefix + filter;
-        return { filter: from + filter, from, to, qos, retain, pipeline, priority, forward, local };
+        return { filter: from + filter, from, to, qos, retain, pipeline, priority, forward };
       });
   }
 

@@ -20,6 +20,7 @@ import {
   seenText,
   takeMarks,
 } from './bridge-marks.ts';
+import { DemandTeller, demandProperty } from './demand-teller.ts';
 import { SeenMessages } from './seen-messages.ts';
 import { UnstoredAcks, type UnstoredAcksOptions } from './unstored-acks.ts';
 
@@ -37,6 +38,9 @@ interface BridgeContext extends Remembering {
   readonly settings: { readonly limits: { readonly inflight: number } };
 }
 
+/** The connection. */
+type BridgeChannel = UnstoredAcksOptions['channel'] & ConstructorParameters<typeof DemandTeller>[0];
+
 /** What becomes of a message: it is new, was taken before, or has been at this broker. */
 export type Arrival = 'new' | 'again' | 'round';
 
@@ -47,12 +51,14 @@ export class BridgeClient {
   readonly #seen: SeenMessages;
   readonly #marker: Marker;
   readonly #unstoredAcks: UnstoredAcks;
+  /** Of what is subscribed to here. */
+  readonly demand: DemandTeller;
   /** The number of the message that is being published; 0: it has none. */
   #number = 0;
 
   constructor(
     context: BridgeContext,
-    channel: UnstoredAcksOptions['channel'],
+    channel: BridgeChannel,
     session: ClientSession,
     packet: ConnectPacket,
     peer: BridgeGreeting,
@@ -66,11 +72,13 @@ export class BridgeClient {
     // Its half of the session is another one: the identifiers that it had stand for nothing.
     if (this.#seen.isNew) context.core.forgetReceived(session);
     this.#marker = new Marker(this.#brokerId, true);
+    this.demand = new DemandTeller(channel, this.#brokerId, peer.brokerId);
     const series = seriesOf(context, session, packet, this.#brokerId);
     const own = { brokerId: this.#brokerId, series, inFlight: settings.limits.inflight };
     const { highest } = this.#seen;
     this.properties = [
       [bridgeProperty, greetingText(own)],
+      [demandProperty, '1'],
       ...(highest > 0 ? [[seenProperty, seenText({ ...peer, highest })] as const] : []),
     ];
   }
@@ -103,7 +111,7 @@ export class BridgeClient {
 /** Null: the client is none. */
 export function bridgeClientOf(
   context: BridgeContext,
-  channel: UnstoredAcksOptions['channel'],
+  channel: BridgeChannel,
   session: ClientSession,
   packet: ConnectPacket,
 ): BridgeClient | null {

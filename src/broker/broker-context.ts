@@ -36,6 +36,7 @@ import type { Outgoing } from './outgoing.ts';
 import type { RoomWaits } from './room-waits.ts';
 import type { SlowClients } from './slow-clients.ts';
 import type { StoreHealth } from './store-health.ts';
+import type { SubscriberPaths } from './subscriber-paths.ts';
 import type { Timekeeper } from './timekeeper.ts';
 import type { TopicMetrics } from './topic-metrics.ts';
 
@@ -101,6 +102,8 @@ export interface BrokerContext {
   /** Who takes long to acknowledge. */
   readonly slowClients: SlowClients;
   readonly storeHealth: StoreHealth;
+  /** For whom bridges subscribe. */
+  readonly subscriberPaths: SubscriberPaths;
   /** Who waits until the queue of a bridge has room. */
   readonly roomWaits: RoomWaits;
   readonly drain: Drain;

@@ -547,7 +547,9 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
   }
 
   #becomeClosing(why: string, publishesWill: boolean): void {
-    if (!this.isClosing) this.state = closing(this.state, why, publishesWill);
+    if (this.isClosing) return;
+    if (this.state.name === 'open') this.state.bridge?.demand.close();
+    this.state = closing(this.state, why, publishesWill);
   }
 
   onPeerEnd(): void {

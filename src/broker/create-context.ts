@@ -39,6 +39,7 @@ import { renderVariant } from './pipeline-messages.ts';
 import { RoomWaits } from './room-waits.ts';
 import { SlowClients } from './slow-clients.ts';
 import { StoreHealth } from './store-health.ts';
+import { SubscriberPaths } from './subscriber-paths.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { TopicMetrics } from './topic-metrics.ts';
 import { publishWill } from './wills.ts';
@@ -142,6 +143,7 @@ export function createContext(
     randomBytes: options.randomBytes ?? randomBytes,
     ...{ core, sink, store, access, timers, ledger },
     notes: new Notes(store),
+    subscriberPaths: new SubscriberPaths(),
     scheduler,
     leaveScheduler,
     commits,

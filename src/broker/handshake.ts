@@ -277,6 +277,8 @@ function openState({ connection, packet, state }: Newcomer, session: ClientSessi
   const { settings } = context;
   const { identity, isAuthenticated, mechanism, exchange } = state;
   const { topicAliases, receiveMaximum } = settings.limits;
+  const bridge = traits.hasProperties ? bridgeClientOf(context, connection, session, packet) : null;
+  if (bridge === null) context.subscriberPaths.forget(session);
   const aliases = Math.min(settings.outboundTopicAliases, packet.properties.topicAliasMaximum ?? 0);
   return {
     name: 'open',
@@ -286,7 +288,7 @@ function openState({ connection, packet, state }: Newcomer, session: ClientSessi
     connectedAt: 0,
     inboundAliases: traits.hasProperties ? new InboundAliases(topicAliases) : null,
     outboundAliases: traits.hasProperties && aliases > 0 ? new OutboundAliases(aliases, packetBytesMax) : null,
-    bridge: traits.hasProperties ? bridgeClientOf(context, connection, session, packet) : null,
+    bridge,
     receiveQuota: receiveMaximum,
     receiveMaximum,
   };

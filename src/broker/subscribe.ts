@@ -11,7 +11,9 @@ import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import { type ParsedFilter, parseFilter } from '../protocol/topic.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { Connection } from './connection.ts';
+import { demandPrefix } from './demand-teller.ts';
 import { withAnswer } from './late-answers.ts';
+import { type Path, pathsAt, pathsProperty } from './subscriber-paths.ts';
 
 /** So much of one packet is worked through in one step. */
 const costPerStep = 1_024;
@@ -148,6 +150,7 @@ function subscribeNext(
         : common === null
           ? ReasonCode.ImplementationSpecificError
           : refusalOf(connection.context, parsed);
+    const pathsNow = () => pathsOf(connection, packet, granted.length);
     const askRules = () => session.rights?.subscribe(parsed!, request.qos) ?? request.qos;
     const ruled = refusal !== 0 ? refusal : askRules();
     const settle = (code: number, by: SubscribeRefusedBy) => {
@@ -157,7 +160,7 @@ function subscribeNext(
     };
     const allow = (code: number, by: SubscribeRefusedBy) => {
       if (isFailure(code)) settle(code, by);
-      else settle(subscribeOne(connection, session, request, parsed!, common!, code), 'limits');
+      else settle(subscribeOne(connection, session, { request, paths: pathsNow() }, parsed!, common!, code), 'limits');
     };
     if (isFailure(ruled)) settle(ruled, refusal !== 0 ? 'limits' : 'rules');
     else if (hooks.authorizeSubscribe === undefined) allow(ruled, 'rules');
@@ -227,13 +230,15 @@ export function refusalOf({ settings, counters }: BrokerContext, parsed: ParsedF
 function subscribeOne(
   connection: Connection,
   session: ClientSession,
-  request: SubscriptionRequest,
+  { request, paths }: { readonly request: SubscriptionRequest; readonly paths: readonly Path[] | null },
   parsed: ParsedFilter,
   { identifier, subscriberClass }: Common,
   authorizedQoS: number,
 ): number {
   const { isBridge, context, maximumQoS } = connection;
-  const { core, events } = context;
+  const { core, events, subscriberPaths } = context;
+  const bridge = bridgeOf(connection);
+  if (bridge !== null && request.topic.startsWith(demandPrefix)) return bridge.demand.ask(request.topic);
   const qos = Math.min(request.qos, authorizedQoS, maximumQoS) as QoS;
   const code = core.subscribe(session, request.topic, parsed, {
     qos,
@@ -243,8 +248,19 @@ function subscribeOne(
     identifier,
     subscriberClass,
   });
-  if (!isFailure(code)) events.emit('subscribed', connection.identity!, request.topic, code);
+  if (isFailure(code)) return code;
+  subscriberPaths.set(session, request.topic, paths);
+  events.emit('subscribed', connection.identity!, request.topic, code);
   return code;
+}
+
+/** Null: the client is no bridge of another Sluice. */
+const bridgeOf = ({ state }: Connection) => (state.name === 'open' ? state.bridge : null);
+
+/** For whom a bridge subscribes to the filter at this place; null: the client does so for itself. */
+function pathsOf(connection: Connection, { properties }: SubscribePacket, index: number): readonly Path[] | null {
+  if (bridgeOf(connection) === null) return null;
+  return pathsAt(lastUserProperty(properties, pathsProperty), index);
 }
 
 /** How far one UNSUBSCRIBE is. */
@@ -279,6 +295,7 @@ function unsubscribeNext(
     costLeft -= costOf(topicFilter);
     const code = core.unsubscribe(session, topicFilter);
     if (code === ReasonCode.Success) {
+      connection.context.subscriberPaths.set(session, topicFilter, null);
       events.emit('unsubscribed', connection.identity!, topicFilter);
       connection.context.journal.unsubscribed(connection.identity!, topicFilter);
     }

@@ -91,19 +91,15 @@ const topic = z
     forward: z
       .enum(['all', 'subscribed'])
       .default('all')
-      .describe('of what comes in: `subscribed` asks the peer only for what somebody here has subscribed to'),
+      .describe(
+        '`subscribed`: only what somebody has subscribed to where it goes. What comes in is asked for so at any peer, ' +
+          'what goes out needs a peer that is a Sluice; to others, all goes',
+      ),
     priority: whole(0, 9)
       .default(0)
       .describe('of what waits for the peer, messages of entries with a higher one go first. Only for what goes out'),
   })
-  .superRefine(({ filter, direction, localPrefix, remotePrefix, priority, forward }, context) => {
-    if (direction !== 'in' && forward === 'subscribed') {
-      refuse(
-        context,
-        ['forward'],
-        'it only with direction: in; for what goes out, the bridge is set up at the other side',
-      );
-    }
+  .superRefine(({ filter, direction, localPrefix, remotePrefix, priority }, context) => {
     if (direction === 'in' && priority > 0) refuse(context, ['priority'], 'it only for what goes out');
     for (const whole of [localPrefix + filter, remotePrefix + filter]) {
       const parsed = parseFilter(whole);
@@ -111,6 +107,16 @@ const topic = z
       return refuse(context, ['filter'], 'a topic filter behind either prefix, such as factory/+/temperature');
     }
   });
+
+/** A peer is asked about so many: see `broker/demand-teller.ts`. */
+const askedMax = 32;
+
+const askedOf = (topics: readonly z.output<typeof topic>[]) =>
+  new Set(
+    topics
+      .filter(({ direction, forward }) => direction !== 'in' && forward === 'subscribed')
+      .map(({ filter, remotePrefix }) => remotePrefix + filter),
+  ).size;
 
 /** Each has a queue of its own: see `bridge/lanes.ts`. */
 const lanesMax = 16;
@@ -197,6 +203,7 @@ export const bridge = z
       .min(1)
       .max(1_000)
       .refine((all) => lanesOf(all) <= lanesMax, `at most ${lanesMax} combinations of pipeline and priority`)
+      .refine((all) => askedOf(all) <= askedMax, `at most ${askedMax} that go out with forward: subscribed`)
       .describe('what goes over it; of those that match a topic, the first. Required'),
     queue: z
       .strictObject({

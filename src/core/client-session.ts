@@ -56,6 +56,8 @@ export interface ClientSession {
   /** The broker's connection; null while the client is away. */
   readonly channel: object | null;
   readonly isConnected: boolean;
+  /** It is over, for good. */
+  readonly isEnded: boolean;
   /** Its queue and exchanges are in the store. */
   readonly isPersistent: boolean;
   /** It has a record in the store. */

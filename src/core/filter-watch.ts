@@ -17,6 +17,8 @@ export interface FilterWatchOptions {
   readonly most: number;
   /** Whether this one counts: not of those who ask. */
   readonly counts: (session: Subscription['session']) => boolean;
+  /** Whether it matters who has a filter: then each subscription to one that is known is a change as well. */
+  readonly asksWho: () => boolean;
   /** Something is other than before. Called while the core is at work: it is to be looked at later. */
   readonly onChange: () => void;
   /** There are steps to take once more. */
@@ -74,7 +76,16 @@ export class FilterWatch {
 
   /** Somebody has subscribed. */
   added(item: Item): void {
-    if (this.#add(item)) this.#options.onChange();
+    if (this.#add(item) || this.#isOneMore(item)) this.#options.onChange();
+  }
+
+  #isOneMore(item: Item): boolean {
+    return this.#options.asksWho() && this.#found?.has(item.filter) === true && this.#isWanted(item);
+  }
+
+  /** Who has subscribed to a filter that was found; a shared subscription as a whole. */
+  *subscribersOf(filter: string): Generator<Item> {
+    for (const each of this.#filters.under(filter)) if (this.#isWanted(each)) yield each;
   }
 
   #add(item: Item): boolean {
@@ -101,9 +112,9 @@ export class FilterWatch {
   removed({ filter }: Item): void {
     if (this.#found === null) return this.#goneOfMany();
     if (!this.#found.has(filter)) return;
-    for (const each of this.#filters.under(filter)) if (this.#isWanted(each)) return;
-    this.#found.delete(filter);
-    this.#options.onChange();
+    const { done } = this.subscribersOf(filter).next();
+    if (done === true) this.#found.delete(filter);
+    if (done === true || this.#options.asksWho()) this.#options.onChange();
   }
 
   #goneOfMany(): void {

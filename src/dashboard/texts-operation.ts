@@ -52,7 +52,7 @@ export const texts = {
     messages: 'Messages',
     count: (count: string, size: string) => `${count} · ${size}`,
     skipped: 'Skipped',
-    skippedMeans: 'had been on the other side before',
+    skippedMeans: 'had been on the other side before, or nobody there wants them',
     quarantined: 'In quarantine',
     refused: 'The peer refuses these subscriptions',
     topics: 'Topics',

@@ -67,6 +67,7 @@ test('a watch finds all filters of others that have topics in common with its ow
         filter: watched,
         most: 1_000,
         counts,
+        asksWho: () => false,
         onChange: () => {},
         onLookAgain: () => {},
       });

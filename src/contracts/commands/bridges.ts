@@ -28,7 +28,11 @@ const view = z.strictObject({
   bytesOut: z.int().describe('bytes of these'),
   messagesIn: z.int().describe('messages that came from the peer since the start'),
   bytesIn: z.int().describe('payloads of these'),
-  skipped: z.int().describe('messages that had been on the other side before, or were taken before'),
+  skipped: z
+    .int()
+    .describe(
+      'messages that had been on the other side before, were taken before, or that nobody there has subscribed to',
+    ),
   quarantined: z.int().describe('messages that could not go over it, and were put into the quarantine'),
   isConfigured: z.boolean().describe('whether it is in the configuration; else it was made by a command'),
 });

@@ -4,6 +4,7 @@ import { Deadline } from '../../../src/base/deadline.ts';
 import { Scheduler } from '../../../src/base/scheduler.ts';
 import type { Bridge, Dial } from '../../../src/bridge/bridge.ts';
 import { Bridges } from '../../../src/bridge/bridges.ts';
+import { filtersOfLanes } from '../../../src/bridge/lanes.ts';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { BrokerContext } from '../../../src/broker/broker-context.ts';
 import type { Connection } from '../../../src/broker/connection.ts';
@@ -28,6 +29,8 @@ export interface NodeOptions {
   readonly random: Random;
   readonly disk: DiskHabits;
   readonly bridges: readonly BridgeSettings[];
+  /** What the watcher subscribes to. */
+  readonly watched: readonly string[];
   readonly hasSmallSteps: boolean;
   readonly workMicroseconds: number;
   readonly dial: (node: SimulatedNode) => Dial;
@@ -35,7 +38,7 @@ export interface NodeOptions {
 }
 
 /** Away all the time: what comes waits for it, and is looked at in the end. */
-const watcher = 'watcher';
+export const watcher = 'watcher';
 const stopMs = 10_000;
 const settings: BrokerSettings = {
   ...defaultSettings,
@@ -137,16 +140,57 @@ export class SimulatedNode {
   }
 
   #watch(): void {
+    if (this.#watcher !== undefined) return;
+    this.#comeAndGo(watcher, this.#options.watched);
+  }
+
+  /** A session that stays subscribes to these as well. */
+  #comeAndGo(clientId: string, filters: readonly string[]): void {
     const { core } = this.#context!;
     this.#context!.advanceClock();
-    if (this.#watcher !== undefined) return;
     const { session } = core.connect({
-      ...{ clientId: watcher, clean: false, expirySeconds: neverExpires, traits: traitsOf[5] },
+      ...{ clientId, clean: false, expirySeconds: neverExpires, traits: traitsOf[5] },
       ...{ receiveMaximum: 65_535, packetBytesMax: Number.POSITIVE_INFINITY, will: null, identity: null, channel: {} },
     });
     const options = { qos: 2, noLocal: false, retainAsPublished: true, retainHandling: 2, identifier: 0 } as const;
-    core.subscribe(session, '#', parseFilter('#', settings.limits)!, { ...options, subscriberClass: null });
+    for (const filter of filters) {
+      core.subscribe(session, filter, parseFilter(filter, settings.limits)!, { ...options, subscriberClass: null });
+    }
     core.disconnected(session, false);
+  }
+
+  watchAlso(filters: readonly string[]): void {
+    this.#options.world.tell(() => `${this.name}: ${filters.join(', ')} is watched as well`);
+    this.#comeAndGo(watcher, filters);
+  }
+
+  /** Somebody who subscribes to something, until they go. */
+  guest(clientId: string, filter: string): void {
+    this.#options.world.tell(() => `${this.name}: ${clientId} subscribes to ${filter}`);
+    this.#comeAndGo(clientId, [filter]);
+  }
+
+  /** A guest, or the watcher. */
+  leave(clientId: string): void {
+    const { core } = this.#context!;
+    this.#context!.advanceClock();
+    const session = core.findSession(clientId);
+    if (session === undefined) return;
+    this.#options.world.tell(() => `${this.name}: ${clientId} leaves`);
+    core.endSession(session);
+  }
+
+  /** What a session has subscribed to. */
+  filtersOf(clientId: string): string[] {
+    return [...(this.#context!.core.findSession(clientId)?.subscriptions.keys() ?? [])];
+  }
+
+  /** What its bridges send on. */
+  get filtersOut(): string[] {
+    return this.all.flatMap(({ name, session }) => [
+      ...this.filtersOf(session!.clientId),
+      ...filtersOfLanes(this.#context!, name, session!.clientId),
+    ]);
   }
 
   get #watcher(): ClientSession | undefined {

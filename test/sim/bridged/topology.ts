@@ -19,7 +19,21 @@ export interface Topology {
   readonly shape: (typeof shapes)[number];
   readonly brokers: number;
   readonly edges: readonly Edge[];
+  /** All bridges carry only what is subscribed to: some at each broker, which changes. */
+  readonly isNarrow: boolean;
+  /** What is subscribed to at each broker from the beginning, and what besides from late on. */
+  readonly watched: readonly (readonly string[])[];
+  readonly watchedLate: readonly (readonly string[])[];
 }
+
+/** Of topics that go over bridges, and of those that do not. */
+export const filtersToWatch = [
+  ...['#', 'both/#', 'both/x', 'out/+', 'out/y', 'in/#', 'in/x', 'all/x', 'all/#', '+/x', 'elsewhere/#'],
+  ...['l/both/x', 'l/out/#', 'r/both/#', 'r/in/x', 'r/all/+', 'l/all/y'],
+] as const;
+
+const drawFilters = (random: Random, most: number) =>
+  Array.from({ length: random.between(0, most) }, () => random.pick(filtersToWatch));
 
 export const addressOf = (broker: number) => `mqtt://broker${broker}:1883`;
 
@@ -41,19 +55,29 @@ export function drawTopology(random: Random): Topology {
     // To the parent, or from it.
     tree: () => others.map((each) => twist(random, each, random.between(0, each - 1), edge)),
   }[shape]();
-  return { shape, brokers, edges: random.isLucky(0.5) ? edges : edges.map((each) => withLanes(random, each)) };
+  const isNarrow = random.isLucky(0.3);
+  const drawn = isNarrow
+    ? edges.map((each) => withLanes(random, each, true))
+    : random.isLucky(0.5)
+      ? edges
+      : edges.map((each) => withLanes(random, each, false));
+  const all = Array.from({ length: brokers });
+  const watched = all.map(() => (isNarrow ? drawFilters(random, 4) : ['#']));
+  const watchedLate = all.map(() => (isNarrow ? drawFilters(random, 2) : []));
+  return { shape, brokers, edges: drawn, isNarrow, watched, watchedLate };
 }
 
 /**
  * Some entries have a priority, or a pipeline, through which messages go as they are, in their time; or bring what is
- * subscribed to, which is all of it: see the watcher of each node.
+ * subscribed to, which is all of it unless the topology is narrow: see the watcher of each node.
  */
-function withLanes(random: Random, { settings, ...edge }: Edge): Edge {
+function withLanes(random: Random, { settings, ...edge }: Edge, isNarrow: boolean): Edge {
+  const hasLanes = !isNarrow || random.isLucky(0.4);
   const topics = settings.topics.map((entry) => ({
     ...entry,
-    priority: entry.direction === 'in' ? 0 : random.between(0, 2),
-    pipeline: random.isLucky(0.4) ? 'slow' : undefined,
-    forward: entry.direction === 'in' && random.isLucky(0.5) ? ('subscribed' as const) : ('all' as const),
+    priority: entry.direction === 'in' || !hasLanes ? 0 : random.between(0, 2),
+    pipeline: hasLanes && random.isLucky(0.4) ? 'slow' : undefined,
+    forward: isNarrow || random.isLucky(0.5) ? ('subscribed' as const) : ('all' as const),
   }));
   return { ...edge, settings: { ...settings, topics } };
 }

@@ -1057,6 +1057,13 @@ export const mutations: readonly Mutation[] = [
     simulation: 'bridges',
   },
   {
+    name: 'what a bridge subscribes to counts as wanted by clients of its broker',
+    file: 'bridge/demand.ts',
+    from: 'paths: onePerOrigin(paths) }',
+    to: 'paths: null }',
+    simulation: 'bridges',
+  },
+  {
     name: 'a lane hands on what is not stored, and the peer has it at once',
     simulation: 'bridges',
     file: 'bridge/lanes.ts',

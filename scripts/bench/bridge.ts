@@ -26,10 +26,13 @@ interface Bridging {
   readonly title: string;
   readonly broker: BrokerName;
   readonly isDurable: boolean;
+  /** Of its topics, so that messages go through a lane: see docs/internals/bridge.md. */
+  readonly hasPriorities?: boolean;
 }
 
 const bridging: readonly Bridging[] = [
   { title: 'Sluice, on disk', broker: 'sluice', isDurable: true },
+  { title: 'Sluice, on disk, with priorities', broker: 'sluice', isDurable: true, hasPriorities: true },
   { title: 'Sluice, in memory', broker: 'sluice', isDurable: false },
   { title: 'Mosquitto, persistence', broker: 'mosquitto', isDurable: true },
 ];
@@ -43,7 +46,7 @@ const backlogMessages = 20_000;
 const drainMsMax = 120_000;
 const connectMsMax = 20_000;
 
-function settingsOf({ broker }: Bridging, port: number): string {
+function settingsOf({ broker, hasPriorities = false }: Bridging, port: number): string {
   if (broker === 'mosquitto') {
     // By 5.0 it would say Receive Maximum 0, of `max_inflight_messages 0`, which its peer refuses.
     return [
@@ -52,7 +55,8 @@ function settingsOf({ broker }: Bridging, port: number): string {
     ].join('\n');
   }
   const bridge = {
-    ...{ name: 'up', addresses: [`mqtt://127.0.0.1:${port}`], maxInflight: 1_000, topics: [{ filter: '#', qos: 1 }] },
+    ...{ name: 'up', addresses: [`mqtt://127.0.0.1:${port}`], maxInflight: 1_000 },
+    topics: [...(hasPriorities ? [{ filter: 'alarm/#', qos: 1, priority: 9 }] : []), { filter: '#', qos: 1 }],
     reconnect: { minimumMs: 1_000, maximumMs: 1_000 },
   };
   // Mosquitto has no limit either.

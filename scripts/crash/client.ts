@@ -127,29 +127,34 @@ export class Client {
     this.#sendPublish(packetId, message, false);
   }
 
-  /** Resolves to false if the connection broke before the answer. */
-  subscribe(topicFilter: string, qos: QoS): Promise<boolean> {
+  /**
+   * Resolves to false if the connection broke before the answer. `elsewhere`: what is published to these topics at
+   * another broker comes as well, over a bridge.
+   */
+  subscribe(topicFilter: string, qos: QoS, elsewhere: string | null = null): Promise<boolean> {
     const messageId = this.#nextPacketId();
-    const change = this.#record === null ? null : this.#ledger.change(this.#record, 'subscribe', topicFilter);
+    const filters = elsewhere === null || elsewhere === topicFilter ? [topicFilter] : [topicFilter, elsewhere];
+    const record = this.#record;
+    const changes = record === null ? [] : filters.map((each) => this.#ledger.change(record, 'subscribe', each));
     this.#send({
       cmd: 'subscribe',
       messageId,
       subscriptions: [{ topic: topicFilter, qos, nl: false, rap: true, rh: 0 }],
     });
-    return this.#answered(messageId, change);
+    return this.#answered(messageId, changes);
   }
 
   unsubscribe(topicFilter: string): Promise<boolean> {
     const messageId = this.#nextPacketId();
     const change = this.#record === null ? null : this.#ledger.change(this.#record, 'unsubscribe', topicFilter);
     this.#send({ cmd: 'unsubscribe', messageId, unsubscriptions: [topicFilter] });
-    return this.#answered(messageId, change);
+    return this.#answered(messageId, change === null ? [] : [change]);
   }
 
-  #answered(messageId: number, change: { acknowledgedAt: number } | null): Promise<boolean> {
+  #answered(messageId: number, changes: readonly { acknowledgedAt: number }[]): Promise<boolean> {
     return new Promise((resolve) => {
       this.#requests.set(messageId, (isAcknowledged) => {
-        if (isAcknowledged && change !== null) change.acknowledgedAt = this.#ledger.tick();
+        if (isAcknowledged) for (const each of changes) each.acknowledgedAt = this.#ledger.tick();
         resolve(isAcknowledged);
       });
     });

@@ -10,15 +10,25 @@ const patienceMs = 3_000;
 /** What is retained comes at once or never; this long for the last of it. */
 const quietMs = 50;
 
-/** `isLast`: all publishers have their acknowledgements. A connection that breaks meanwhile finds nothing out. */
-export async function checkRetained(ledger: Ledger, port: number, clientId: string): Promise<void> {
+/** Of a bridge, topics have other names where they arrive. */
+export interface RetainedTopics {
+  /** What is subscribed to. */
+  readonly filter: string;
+  /** With which all of them began where they were published. */
+  readonly beginning: string;
+}
+
+const usual: RetainedTopics = { filter: 'retained/#', beginning: 'retained/' };
+
+/** A connection that breaks meanwhile finds nothing out. */
+export async function checkRetained(ledger: Ledger, port: number, clientId: string, topics = usual): Promise<void> {
   const own = new Ledger();
   const record = own.session(clientId, 1, null);
   const options = { clientId, version: 4, isPersistent: false, reusesPacketIds: false, answerDelayMs: 0 } as const;
   const probe = new Client(options, own, record);
   if (!(await probe.connect(port))) return;
-  const histories = retainedHistories(ledger.messages);
-  const isSubscribed = await probe.subscribe('retained/#', 1);
+  const histories = retainedHistories(ledger.messages, topics);
+  const isSubscribed = await probe.subscribe(topics.filter, 1);
   const deadline = Date.now() + patienceMs;
   const wrong = () => [...histories].flatMap(([topic, history]) => judge(topic, history, record.arrived, ledger));
   while (isSubscribed && probe.state === 'open' && wrong().length > 0 && Date.now() < deadline) await delay(10);
@@ -35,10 +45,10 @@ interface History {
 }
 
 /** As it stands now: what is acknowledged later is not asked for. */
-function retainedHistories(messages: readonly SentMessage[]): Map<string, History> {
+function retainedHistories(messages: readonly SentMessage[], { beginning }: RetainedTopics): Map<string, History> {
   const byTopic = new Map<string, SentMessage[]>();
   for (const message of messages) {
-    if (message.topic.startsWith('retained/'))
+    if (message.retain && message.topic.startsWith(beginning))
       byTopic.set(message.topic, [...(byTopic.get(message.topic) ?? []), message]);
   }
   const histories = new Map<string, History>();

@@ -138,6 +138,32 @@ test('with drop-oldest the oldest makes room, which the ring of drops tells', as
   expect(await takeAll(2)).toEqual(['2', '3']);
 });
 
+test.each([
+  ['without priorities', [{ filter: 'up/#', qos: 1 as const }]],
+  [
+    'with priorities',
+    [
+      { filter: 'up/1/#', qos: 1 as const, priority: 5 },
+      { filter: 'up/#', qos: 1 as const },
+    ],
+  ],
+])('what is retained goes over a new bridge even if it is far more than its queue may have, %s', async (_, topics) => {
+  const edge = await brokers.start();
+  const other = await brokers.start();
+  const publisher = await client(edge);
+  const names = Array.from({ length: 300 }, (_each, i) => `up/${i % 3}/${i}`);
+  for (const topic of names) await publisher.publish(topic, large('state'), { qos: 1, retain: true });
+
+  await edge.command('bridges create', { settings: bridgeTo(other.port, { topics, queue }) as never });
+
+  const subscriber = await client(other);
+  await subscriber.subscribe('up/#', { qos: 0 });
+  const arrived = new Set<string>();
+  while (arrived.size < names.length) arrived.add((await subscriber.next('publish')).topic!);
+  expect([...arrived].sort()).toEqual([...names].sort());
+  expect((await edge.command('drops list', {})).items).toEqual([]);
+});
+
 test('explain tells of a bridge whose queue is full', async () => {
   const edge = await edgeWith();
   await fill(edge);

@@ -26,6 +26,12 @@ interface Scene {
   readonly deletesSessions: boolean;
   /** What goes out has priorities. */
   readonly hasPriorities: boolean;
+  /** Topics have another prefix on either side. */
+  readonly hasPrefixes: boolean;
+  /** Only what is subscribed to goes. */
+  readonly isOnDemand: boolean;
+  /** Some messages are retained. */
+  readonly retains: boolean;
 }
 
 const clientId = 'the-bridge';
@@ -38,10 +44,12 @@ const orderlyShare = 0.3;
 /** Topics begin with who they are for: `up` goes out, `down` comes in, and `both` goes both ways. */
 const rootOf = { out: 'up', in: 'down', both: 'both' } as const;
 
+const probeOf = (direction: Direction) => `${rootOf[direction]}/probe`;
+
 function drawScene(random: Random, isMosquitto: boolean): Scene {
   const direction = random.pick(directions);
   const qos = random.pick<QoS>([1, 2]);
-  return {
+  const drawn: Omit<Scene, 'retains'> = {
     ...{ direction, qos },
     version: isMosquitto && random.isLucky(0.5) ? '3.1.1' : '5.0',
     maxInflight: random.pick([2, 10, 100]),
@@ -50,8 +58,16 @@ function drawScene(random: Random, isMosquitto: boolean): Scene {
     // Without its session, nothing but Sluice knows a message of QoS 2 again.
     deletesSessions: (qos === 1 || !isMosquitto) && random.isLucky(0.4),
     hasPriorities: direction !== 'in' && random.isLucky(0.5),
+    hasPrefixes: random.isLucky(0.5),
+    isOnDemand: random.isLucky(0.5),
   };
+  // With a session that is gone, what is retained comes once more, and Mosquitto may have another order.
+  const mayRetain = !isMosquitto && !drawn.deletesSessions && !drawn.cleanStart;
+  return { ...drawn, retains: mayRetain && random.isLucky(0.6) };
 }
+
+const prefixesOf = ({ hasPrefixes }: Scene) =>
+  hasPrefixes ? { edge: 'here/', peer: 'there/' } : { edge: '', peer: '' };
 
 /** Mosquitto would write all it has with each message, and is not ended here. */
 const peerSettings = { sluice: {}, mosquitto: { autosave_on_changes: false } } as const;
@@ -60,6 +76,8 @@ const peerSettings = { sluice: {}, mosquitto: { autosave_on_changes: false } } a
 const filtersOf = ({ direction, hasPriorities }: Scene) =>
   hasPriorities
     ? [
+        // The load, which goes on meanwhile, may be more than the bridge takes.
+        { filter: probeOf(direction), priority: 9 },
         { filter: `${rootOf[direction]}/+/0`, priority: 9 },
         { filter: `${rootOf[direction]}/+/1`, priority: 5 },
         { filter: `${rootOf[direction]}/#`, priority: 0 },
@@ -71,7 +89,11 @@ const bridgeOf = (scene: Scene, port: number) => {
   return {
     ...{ name: 'up', addresses: [`mqtt://127.0.0.1:${port}`], clientId, version, maxInflight, cleanStart },
     ...{ keepAliveSeconds: 1, connectTimeoutSeconds: 1, reconnect: { minimumMs: 100, maximumMs: 300 } },
-    topics: filtersOf(scene).map((each) => ({ ...each, direction, qos })),
+    topics: filtersOf(scene).map((each) => ({
+      ...each,
+      ...{ direction, qos, forward: scene.isOnDemand ? 'subscribed' : 'all' },
+      ...{ localPrefix: prefixesOf(scene).edge, remotePrefix: prefixesOf(scene).peer },
+    })),
   };
 };
 
@@ -123,6 +145,7 @@ class BridgeRound {
     }
     await this.#untilBridged();
     await Promise.all([sides.peer.enter(), sides.edge.enter()]);
+    if (this.#scene.isOnDemand) await this.#untilTold();
     for (const side of [sides.peer, sides.edge]) side.beginLoad();
     const harassing = this.#harass(link, this.#random.fork());
     for (let blows = this.#random.between(1, 3); blows > 0; blows--) {
@@ -138,6 +161,7 @@ class BridgeRound {
     await this.#excuse();
     await Promise.all([sides.peer.finish(finishMs), sides.edge.finish(finishMs)]);
     await untilQuiet(this.ledger);
+    await Promise.all([sides.peer.checkRetained(), sides.edge.checkRetained()]);
     this.#tell('the end');
   }
 
@@ -151,8 +175,11 @@ class BridgeRound {
       direction !== (side === 'edge' ? 'out' : 'in'),
     ];
     const root = [rootOf[direction]];
+    const prefixes = prefixesOf(this.#scene);
     return new Side({
       ...{ side, folder, durability, qos, ledger: this.ledger, random: this.#random.fork() },
+      ...{ prefix: prefixes[side], otherPrefix: prefixes[side === 'edge' ? 'peer' : 'edge'] },
+      retains: this.#scene.retains,
       name: side === 'edge' ? 'sluice' : broker,
       powerCut: powerCutLibrary === null ? null : new PowerCut(powerCutLibrary, folder),
       settings: side === 'edge' ? { bridges: [bridgeOf(this.#scene, link.port)] } : peerSettings[broker],
@@ -176,11 +203,21 @@ class BridgeRound {
         [peer, edge],
       ],
     } as const;
-    for (const [from, to] of ways[direction]) await this.#untilThrough(from.port!, to.port!);
+    for (const [from, to] of ways[direction]) await this.#untilThrough(from, to);
   }
 
-  async #untilThrough(from: number, to: number): Promise<void> {
-    const topic = `${rootOf[this.#scene.direction]}/probe`;
+  /**
+   * Each side knows what is subscribed to at the other one: what gets through to a subscriber after the others was told
+   * after theirs, and of each priority at most as much later as may be between two messages about it.
+   */
+  async #untilTold(): Promise<void> {
+    await this.#untilBridged();
+    await delay(1_000);
+  }
+
+  async #untilThrough(sends: Side, takes: Side): Promise<void> {
+    const probe = probeOf(this.#scene.direction);
+    const [from, to] = [sends.port!, takes.port!];
     const text = String(this.#random.fraction());
     const [sender, receiver] = [
       await connectAsync(`mqtt://127.0.0.1:${from}`),
@@ -190,10 +227,10 @@ class BridgeRound {
     receiver.on('message', (_topic, payload) => {
       isThrough ||= payload.toString() === text;
     });
-    await receiver.subscribeAsync(topic);
+    await receiver.subscribeAsync(takes.prefix + probe);
     const deadline = Date.now() + connectMs;
     while (!isThrough && Date.now() < deadline) {
-      sender.publish(topic, text, { qos: 1 });
+      sender.publish(sends.prefix + probe, text, { qos: 1 });
       await delay(50);
     }
     for (const client of [sender, receiver]) client.end(true);

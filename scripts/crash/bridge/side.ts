@@ -7,6 +7,7 @@ import { BrokerProcess, type BrokerProcessOptions } from '../broker-process.ts';
 import { Client } from '../client.ts';
 import type { Ledger, QoS, SessionRecord } from '../ledger.ts';
 import type { Random } from '../random.ts';
+import { checkRetained } from '../retained.ts';
 
 export type SideName = 'edge' | 'peer';
 
@@ -18,6 +19,11 @@ export interface SideOptions extends BrokerProcessOptions {
   readonly publishes: readonly string[];
   /** Of those that come here. */
   readonly subscribes: readonly string[];
+  /** Before these here, and at the other side. */
+  readonly prefix: string;
+  readonly otherPrefix: string;
+  /** Some of what is published is retained. */
+  readonly retains: boolean;
   /** Of what comes here. */
   readonly qos: QoS;
   /** Where it listens from now on; null: it is gone. */
@@ -56,6 +62,11 @@ export class Side {
     }
   }
 
+  /** Before topics that go over the bridge. */
+  get prefix(): string {
+    return this.#options.prefix;
+  }
+
   get #clients(): Client[] {
     return [...this.#publishers, ...this.#subscribers.map(({ client }) => client)];
   }
@@ -72,8 +83,9 @@ export class Side {
   async enter(): Promise<void> {
     for (const { client, isOnline } of this.#subscribers) {
       await client.connect(this.port!);
-      const { subscribes, qos } = this.#options;
-      await Promise.all(subscribes.map((root) => client.subscribe(`${root}/+/+`, qos)));
+      const { subscribes, qos, prefix, otherPrefix } = this.#options;
+      const subscribe = (root: string) => client.subscribe(`${prefix}${root}/+/+`, qos, `${otherPrefix}${root}/+/+`);
+      await Promise.all(subscribes.map(subscribe));
       if (!isOnline) await client.leave();
     }
     await this.#comeBack(false);
@@ -104,8 +116,12 @@ export class Side {
 
   #publishOne(client: Client, topic: string, random: Random): void {
     const size = random.isLucky(0.9) ? random.between(8, 300) : random.between(300, 20_000);
-    const fields = { topic, qos: random.pick<QoS>([1, 2]), retain: false, isEmpty: false, size };
-    client.publish(this.#options.ledger.send({ publisher: client.clientId, ...fields }));
+    const { ledger, prefix, retains } = this.#options;
+    const retain = retains && random.isLucky(0.3);
+    // What is retained last is known only where one QoS has the topic: MQTT orders no others.
+    const qos = retains ? (topic.endsWith('0') ? 1 : 2) : random.pick<QoS>([1, 2]);
+    const fields = { topic: prefix + topic, qos, retain, isEmpty: false, size } as const;
+    client.publish(ledger.send({ publisher: client.clientId, ...fields }));
   }
 
   /** The process is killed or told to stop; resolves when all connections of its clients are closed. */
@@ -154,6 +170,18 @@ export class Side {
       }
       while (client.unanswered > 0 && !isLate()) await delay(10);
       if (client.unanswered > 0) ledger.report('broker', `${client.unanswered} of ${client.clientId} unanswered`);
+    }
+  }
+
+  /** What the other side's publishers have retained must be retained here as well. */
+  async checkRetained(): Promise<void> {
+    const { side, ledger, subscribes, prefix, otherPrefix, retains } = this.#options;
+    if (!retains || this.port === null) return;
+    const others = side === 'edge' ? 'peer' : 'edge';
+    for (const root of subscribes) {
+      const filter = `${prefix}${root}/+/+`;
+      const beginning = `${otherPrefix}${root}/${others}-`;
+      await checkRetained(ledger, this.port, `${side}-probe`, { filter, beginning });
     }
   }
 

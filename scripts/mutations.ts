@@ -7,8 +7,8 @@ export interface Mutation {
   readonly file: string;
   readonly from: string;
   readonly to: string;
-  /** Which one finds it: of one broker, or (`bridges`) of several with bridges between them. Default: of one. */
-  readonly simulation?: 'bridges';
+  /** Which one finds it: of one broker, or of several, with bridges between them or in a cluster. Default: of one. */
+  readonly simulation?: 'bridges' | 'cluster';
 }
 
 export const mutations: readonly Mutation[] = [
@@ -1069,5 +1069,27 @@ export const mutations: readonly Mutation[] = [
     file: 'bridge/lanes.ts',
     from: 'commits.whenStored(link, () => {',
     to: 'queueMicrotask(() => {',
+  },
+  // Nodes of a cluster
+  {
+    name: 'a session is given out before what its client has published is in the log',
+    file: 'cluster/ownership.ts',
+    from: '    await messages.idle();\n',
+    to: '',
+    simulation: 'cluster',
+  },
+  {
+    name: 'a session that moves misses the first entry of the log on its way',
+    file: 'cluster/messages.ts',
+    from: 'for (let each = from + 1; each <= at; each++)',
+    to: 'for (let each = from + 2; each <= at; each++)',
+    simulation: 'cluster',
+  },
+  {
+    name: 'a node keeps a session that another one has taken',
+    file: 'cluster/ownership.ts',
+    from: 'if (record !== null && record.revision > owned.revision) this.#forget(clientId);',
+    to: '',
+    simulation: 'cluster',
   },
 ];

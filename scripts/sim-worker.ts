@@ -1,16 +1,21 @@
 /** Runs the seeds that `sim.ts` sends, one after the other. */
 import { runBridged } from '../test/sim/bridged/bridged.ts';
+import { runClustered } from '../test/sim/clustered/simulation.ts';
 import { run } from '../test/sim/simulation.ts';
+
+import type { Several } from './sim.ts';
 
 interface Work {
   readonly seed: number;
   readonly count: number;
-  readonly bridges: boolean;
+  readonly several: Several;
 }
 
 const none = { explained: 0, mishaps: 0 };
-const runOne = async (seed: number, { bridges }: Work) =>
-  bridges ? { ...(await runBridged(seed)), ...none } : run(seed);
+async function runOne(seed: number, { several }: Work) {
+  if (several === null) return run(seed);
+  return { ...(await (several === 'bridges' ? runBridged(seed) : runClustered(seed))), ...none };
+}
 
 process.on('message', async (work: Work) => {
   const { seed, count } = work;

@@ -6,6 +6,7 @@ import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { runBridged } from '../test/sim/bridged/bridged.ts';
+import { runClustered } from '../test/sim/clustered/simulation.ts';
 import { minimize } from '../test/sim/minimize.ts';
 import { stepText } from '../test/sim/plan.ts';
 import { type RunResult, run } from '../test/sim/simulation.ts';
@@ -19,6 +20,7 @@ const help = `npm run sim -- [options]
   --minimize    make the first failure as small as it gets, and tell its story
   --trace       tell the story of the seed
   --bridges     several brokers with bridges between them, which is a simulation of its own
+  --cluster     several brokers that are nodes of one cluster, another one
 `;
 
 const { values } = readOptions(help, {
@@ -28,7 +30,12 @@ const { values } = readOptions(help, {
   minimize: { type: 'boolean', default: false },
   trace: { type: 'boolean', default: false },
   bridges: { type: 'boolean', default: false },
+  cluster: { type: 'boolean', default: false },
 });
+
+/** Of several brokers; null: of one. */
+export type Several = 'bridges' | 'cluster' | null;
+const several: Several = values.bridges ? 'bridges' : values.cluster ? 'cluster' : null;
 
 const whole = (name: 'seeds' | 'seed' | 'jobs', standard: number) =>
   wholeNumber(name, values[name] ?? String(standard), 1);
@@ -65,7 +72,7 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
       const give = () => {
         if (next >= first + seeds) return worker.disconnect();
         const count = Math.min(share, first + seeds - next);
-        worker.send({ seed: next, count, bridges: values.bridges });
+        worker.send({ seed: next, count, several });
         next += count;
       };
       worker.on('message', (progress: Progress) => {
@@ -89,8 +96,9 @@ async function runAll(first: number, seeds: number, jobs: number): Promise<Progr
 
 const first = whole('seed', 1);
 const seeds = whole('seeds', values.seed === undefined ? 1_000 : 1);
-if (values.trace && values.bridges) {
-  const { violation, lines } = await runBridged(first, { isTraced: true });
+if (values.trace && several !== null) {
+  const runOne = several === 'bridges' ? runBridged : runClustered;
+  const { violation, lines } = await runOne(first, { isTraced: true });
   process.stdout.write(`seed ${first}: ${violation?.message ?? 'nothing wrong'}\n${lines.join('\n')}\n`);
 } else if (values.trace) tellRun(await run(first, { isTraced: true }));
 else {
@@ -101,7 +109,7 @@ else {
     whole('jobs', availableParallelism()),
   );
   const seconds = (Date.now() - startedAt) / 1000;
-  if (values.minimize && failed.length > 0 && !values.bridges) {
+  if (values.minimize && failed.length > 0 && several === null) {
     const seed = Math.min(...failed.map((each) => each.seed));
     const smallest = await minimize(await run(seed));
     process.stdout.write(`\n${smallest.steps.map(stepText).join('\n')}\n\n`);

@@ -49,7 +49,7 @@ export interface BrokerContext {
   /** Reads payloads for those who look on. */
   readonly payloads: PayloadDecoding;
   /** Null: the broker is alone. */
-  readonly cluster: Cluster | null;
+  readonly cluster: Required<Cluster> | null;
   /** A hook or the cluster is asked about every message. */
   readonly asksAboutAll: boolean;
   /** The same, or there are spans: one look for who wants neither. */

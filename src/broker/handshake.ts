@@ -208,15 +208,21 @@ function claimSession(newcomer: Newcomer): void {
   if (cluster === null) return admit(newcomer);
   const ask = () => cluster.claim(state.identity.clientId);
   withAnswer<number>(connection, 'claim', ask, ReasonCode.ServerUnavailable, (code) => {
-    if (isFailure(code)) throw new ProtocolError(code as ReasonCode, 'The session cannot be moved to this node now');
+    if (isFailure(code)) refuseMoved(code);
     admit(newcomer);
   });
+}
+
+function refuseMoved(code: number): never {
+  throw new ProtocolError(code as ReasonCode, 'The session cannot be moved to this node now');
 }
 
 /** Begins or resumes the client's session once nothing is in the way, and answers once that would survive a crash. */
 function admit(newcomer: Newcomer): void {
   const { connection, packet, state } = newcomer;
-  const { core, storeHealth, hooks } = connection.context;
+  const { core, storeHealth, hooks, cluster } = connection.context;
+  // Another node may have taken it while the client waited.
+  if (cluster !== null && !cluster.holds(state.identity.clientId)) refuseMoved(ReasonCode.ServerUnavailable);
   const existing = core.sessionOf(state.identity.clientId);
   const isStored = sessionExpiry(newcomer).granted > 0 || packet.will !== undefined || existing?.isStored === true;
   if (isStored && storeHealth.isStrained) {

@@ -4,6 +4,7 @@
  */
 import { Deque } from '../base/deque.ts';
 import { followedBy, type Step } from '../base/scheduler.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import type { WhenFull } from '../core/fan-out.ts';
 import type { Message } from '../protocol/message.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
@@ -49,8 +50,9 @@ export class OwnMessages implements Asker {
     this.staysHere = staysHere;
   }
 
-  publish(message: Message, publication: OwnPublication): void {
-    this.#queue.push(new OwnPublisher(this, message, publication));
+  /** `originId`: the client that published it, at this node or another one; null: none did. */
+  publish(message: Message, publication: OwnPublication, originId: string | null = null): void {
+    this.#queue.push(new OwnPublisher(this, message, publication, originId));
     this.#publishQueued();
   }
 
@@ -112,20 +114,25 @@ export class OwnMessages implements Asker {
 
 class OwnPublisher implements Publisher {
   readonly asker: OwnMessages;
-  readonly origin = null;
   readonly passesHooks = false;
   readonly isAbandoned = false;
   readonly #message: Message;
   readonly #publication: OwnPublication;
+  readonly #originId: string | null;
   #stagedBefore = 0;
   #hasBegun = false;
   /** What is left of one that is for very many. */
   #rest: Step | null = null;
 
-  constructor(queue: OwnMessages, message: Message, publication: OwnPublication) {
+  constructor(queue: OwnMessages, message: Message, publication: OwnPublication, originId: string | null) {
     this.asker = queue;
     this.#message = message;
     this.#publication = publication;
+    this.#originId = originId;
+  }
+
+  get origin(): ClientSession | null {
+    return this.#originId === null ? null : (this.asker.context.core.findSession(this.#originId) ?? null);
   }
 
   get staysHere(): boolean {

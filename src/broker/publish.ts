@@ -56,7 +56,7 @@ export function ruledCode({ rights }: { readonly rights: Rights | null }, { topi
 
 /** Whether it is one message more that has to wait for the disk. */
 export function mustWait(
-  { core, store, pipeline, storeHealth }: BrokerContext,
+  { core, store, pipeline, storeHealth, cluster }: BrokerContext,
   origin: ClientSession | null,
   message: Message,
   passesHooks: boolean,
@@ -66,7 +66,7 @@ export function mustWait(
   if (message.qos === 0 && !store.isBehind) return false;
   // What the pipeline makes of it is not known yet, nor whether it ends in quarantine.
   if (passesHooks && mayChange(pipeline, core, message.topic)) return true;
-  return core.mustStore(message, origin);
+  return cluster?.mayLog(message) === true || core.mustStore(message, origin);
 }
 
 function authorize(publisher: Publisher, message: Message): void {
@@ -162,11 +162,20 @@ function route(publisher: Publisher, messages: readonly Prepared[]): void {
   const { asker, staysHere } = publisher;
   const { cluster } = asker.context;
   if (cluster === null || staysHere || messages.length === 0) return deliverHere(publisher, messages);
-  const ask = () => cluster.forward(messages.map(({ message }) => message));
+  const logged = messages.map(({ message }) => cluster.isLogged(message));
+  const details = { origin: publisher.origin?.clientId ?? null, logged };
+  const here = messages.filter((_, which) => !logged[which]);
+  const ask = () => {
+    return cluster.forward(
+      messages.map(({ message }) => message),
+      details,
+    );
+  };
   withAnswer<number>(asker, 'forward', ask, ReasonCode.UnspecifiedError, (answer) => {
     if (publisher.isAbandoned) return;
     if (isFailure(answer)) publisher.refused(answer, 'cluster');
-    else deliverHere(publisher, messages);
+    else if (here.length > 0) deliverHere(publisher, here);
+    else publisher.published(ReasonCode.Success);
   });
 }
 

@@ -7,7 +7,7 @@
  * fence to its subject. With one entry in flight there are two kinds of newer entries only: this very one, stored by an
  * earlier attempt, and a fence.
  */
-import type { Timers } from '../base/clock.ts';
+import type { Clock, Timers } from '../base/clock.ts';
 import { Deque } from '../base/deque.ts';
 import {
   type AppendOutcome,
@@ -34,6 +34,7 @@ export interface AppenderOptions {
   /** By chance: it tells our entries from those of another node to which the same name was given. */
   readonly token: string;
   readonly timers: Timers;
+  readonly clock: Clock;
   readonly entryBytesMax: number;
   /** Beyond so many bytes that wait publishers are to wait. */
   readonly behindBytes?: number;
@@ -58,6 +59,8 @@ const frameBytesMax = 524_288;
 const behindBytesDefault = 33_554_432;
 /** How long after an outcome that decides nothing the same is asked again. */
 const retryMs = 100;
+/** A change of the leader takes some seconds, in which publishers wait without being told. */
+const patienceMs = 10_000;
 /** While the log is full: what makes room takes longer. */
 const fullRetryMs = 500;
 
@@ -73,7 +76,7 @@ export class Appender {
   #isScheduled = false;
   #last: Sequence = 0;
   #state: 'open' | 'fenced' | 'closed' = 'open';
-  #failure: string | null = null;
+  #trouble: { readonly since: number; readonly text: string; readonly isFull: boolean } | null = null;
   #whenIdle: (() => void)[] = [];
 
   constructor(options: AppenderOptions) {
@@ -98,7 +101,9 @@ export class Appender {
 
   /** Why nothing gets in, in words for an operator; null while nothing is in the way. */
   get failure(): string | null {
-    return this.#failure;
+    const trouble = this.#trouble;
+    if (trouble === null) return null;
+    return trouble.isFull || this.#options.clock.now() - trouble.since >= patienceMs ? trouble.text : null;
   }
 
   get isIdle(): boolean {
@@ -210,12 +215,14 @@ export class Appender {
       if (this.#state !== 'open') return false;
       if (sequence !== null) {
         this.#last = sequence;
-        this.#failure = null;
+        this.#trouble = null;
         this.#options.stored?.(sequence);
         return true;
       }
-      this.#failure = this.#describe(outcome);
-      await this.#pause(outcome.state === 'full' ? fullRetryMs : retryMs);
+      const isFull = outcome.state === 'full';
+      const since = this.#trouble?.since ?? this.#options.clock.now();
+      this.#trouble = { since, isFull, text: this.#describe(outcome) };
+      await this.#pause(isFull ? fullRetryMs : retryMs);
     }
     return false;
   }

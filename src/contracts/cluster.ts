@@ -3,7 +3,16 @@
  * nothing for it.
  */
 import type { Message } from '../protocol/message.ts';
+import type { TopicTable } from '../protocol/topic-table.ts';
 import type { Awaitable } from './hooks.ts';
+import type { MovedSession } from './session-move.ts';
+
+export interface ForwardDetails {
+  /** The client whose messages these are; null: it has no session here. */
+  readonly origin: string | null;
+  /** What `isLogged` said of each. */
+  readonly logged: readonly boolean[];
+}
 
 export interface Cluster {
   /**
@@ -12,8 +21,63 @@ export interface Cluster {
    */
   claim(clientId: string): Awaitable<number>;
   /**
-   * Takes messages beyond this process, all of them or none: what one PUBLISH, will or message of the program came to.
-   * They are routed here, and acknowledged, once it answers 0; another reason code refuses them.
+   * Whether what was claimed is still this node's, asked in the go in which the session begins or resumes. Absent: it
+   * always is.
    */
-  forward(messages: readonly Message[]): Awaitable<number>;
+  holds?(clientId: string): boolean;
+  /**
+   * Takes messages beyond this process, all of them or none: what one PUBLISH, will or message of the program came to.
+   * They are routed here, but for those that are logged, and acknowledged, once it answers 0; another reason code
+   * refuses them.
+   */
+  forward(messages: readonly Message[], details: ForwardDetails): Awaitable<number>;
+  /**
+   * Whether this message reaches all nodes, this one as well, in one order for all, by `NodeSessions.arrived`. Asked
+   * once of each before it is forwarded. Absent: none does.
+   */
+  isLogged?(message: Message): boolean;
+  /** Whether it may come to that, for who only asks. */
+  mayLog?(message: Message): boolean;
+}
+
+/** What is on its way into the log, for who answers only once it is there. */
+export interface PendingAppends {
+  /** How many appends were begun since the start, and how many of the first ones are in the log. */
+  readonly begun: number;
+  readonly done: number;
+  readonly waitingBytes: number;
+  /** So much waits that whoever would publish more is to wait until it is less. */
+  readonly isBehind: boolean;
+  /** Why nothing gets in, in words for an operator; null while nothing is in the way. */
+  readonly failure: string | null;
+  /** Called when an append begins and none was under way. Set once. */
+  onBegun: () => void;
+  /** Calls back once so many are done; at once, if they are. One at a time. */
+  whenDone(count: number, callback: () => void): void;
+}
+
+/** The sessions of one node, as the rest of the cluster sees them. */
+export interface NodeSessions {
+  /** The broker's, so that all messages to a topic share what was found out of it. */
+  readonly topics: TopicTable;
+  /** How many of the messages that have arrived wait for others before them. */
+  readonly arriving: number;
+  /**
+   * Gives a message to the sessions here, behind those that came before. It owns its bytes. `done` is called, at once
+   * or later, when all have it.
+   */
+  arrived(message: Message, done: () => void): void;
+  has(clientId: string): boolean;
+  /** The client is connected elsewhere: its connection here ends, and its session if that ends with it. */
+  takenOver(clientId: string): void;
+  /** Everything of a session whose client is away; null: there is none. */
+  exportOf(clientId: string): MovedSession | null;
+  /** From now on the session is here; there must be none. */
+  join(moved: MovedSession): void;
+  /** Gives a message to this session alone, if its subscriptions match. It owns its bytes. */
+  arrivedFor(clientId: string, message: Message): void;
+  /** The session is another node's: nothing of it stays here, and nobody is told that it ends. */
+  forget(clientId: string): void;
+  /** Called when a session ends here. Set once. */
+  onEnded: (clientId: string) => void;
 }

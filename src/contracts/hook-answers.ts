@@ -41,10 +41,13 @@ export function checkedHooks(hooks: Hooks, inTime: InTime): CheckedHooks {
 }
 
 /** What is no valid answer refuses, and the time to answer is limited, as for hooks. */
-export function checkedCluster(cluster: Cluster, inTime: InTime): Cluster {
+export function checkedCluster(cluster: Cluster, inTime: InTime): Required<Cluster> {
   return {
     claim: (clientId) => inTime(checkedAnswer(cluster.claim(clientId), asPublishCode)),
-    forward: (messages) => inTime(checkedAnswer(cluster.forward(messages), asPublishCode)),
+    holds: (clientId) => cluster.holds?.(clientId) ?? true,
+    forward: (messages, details) => inTime(checkedAnswer(cluster.forward(messages, details), asPublishCode)),
+    isLogged: (message) => cluster.isLogged?.(message) ?? false,
+    mayLog: (message) => cluster.mayLog?.(message) ?? false,
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
+import type { MovedSession } from '../contracts/session-move.ts';
 import type { RestoredState } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
@@ -21,10 +22,12 @@ import {
   connect,
   disconnected,
   end,
+  forget,
   identify,
   ready,
   restore,
   sessionOf,
+  takenOver,
 } from './lifecycle.ts';
 import { type Outlook, outlook, type Receivers, receivers, targetOfAll } from './outlook.ts';
 import { type CoreOptions, CoreParts } from './parts.ts';
@@ -32,6 +35,7 @@ import { everybody, type Prepared } from './prepared.ts';
 import type { Clearing } from './retention.ts';
 import { reachesUnclassified, subscriberClassesOf, type Target } from './route.ts';
 import type { Session } from './session.ts';
+import { deliverTo, exportSession, importSession } from './session-move.ts';
 import { storeWindows } from './shutdown.ts';
 import { CoreView } from './view.ts';
 
@@ -186,6 +190,33 @@ export class Core {
   /** Of a client that is away. Its will, if it waits, is published. */
   endSession(session: ClientSession): void {
     end(this.#parts, own(session), 'deleted');
+  }
+
+  // Between nodes of a cluster
+
+  /** Its client has another connection, which is not here. */
+  takenOver(session: ClientSession): void {
+    takenOver(this.#parts, own(session));
+  }
+
+  /** Everything of a session whose client is away. */
+  exportSession(session: ClientSession): MovedSession {
+    return exportSession(own(session));
+  }
+
+  /** From now on the session is here; there must be none of this client. */
+  importSession(moved: MovedSession): ClientSession {
+    return importSession(this.#parts, moved);
+  }
+
+  /** Gives a message to this session alone, if its subscriptions match. */
+  deliverTo(session: ClientSession, message: Message, origin: ClientSession | null): void {
+    deliverTo(this.#parts, own(session), message, origin as Session | null);
+  }
+
+  /** The session goes on elsewhere: nothing of it stays here, and nobody is told that it ends. */
+  forget(session: ClientSession): void {
+    forget(this.#parts, own(session));
   }
 
   /** Drops the oldest messages that wait for the client, so many at most; returns how many these are. */

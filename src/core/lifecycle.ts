@@ -63,10 +63,7 @@ export interface Connected<AnySession> {
 export function connect(parts: CoreParts, request: ConnectRequest): Connected<Session> {
   let session = sessionOf(parts, request.clientId);
   if (session?.channel) {
-    const { channel } = session;
-    // The older connection's will is published unless its delay lets the new connection cancel it. [MQTT5 3.1.4-3]
-    disconnected(parts, session, true);
-    parts.sink.disconnect(channel, ReasonCode.SessionTakenOver);
+    takenOver(parts, session);
   }
   if (session?.isEnded) session = undefined;
   if (session !== undefined && request.clean) {
@@ -95,6 +92,15 @@ export function connect(parts: CoreParts, request: ConnectRequest): Connected<Se
   // CONNACK waits for that, and all that is sent follows.
   if (session.isPersistent) session.window.noted(session.window.next);
   return { session, sessionPresent, isEndUnstored };
+}
+
+/** The client has another connection, here or elsewhere. */
+export function takenOver(parts: CoreParts, session: Session): void {
+  const { channel } = session;
+  if (channel === null) return;
+  // The older connection's will is published unless its delay lets the new connection cancel it. [MQTT5 3.1.4-3]
+  disconnected(parts, session, true);
+  parts.sink.disconnect(channel, ReasonCode.SessionTakenOver);
 }
 
 /** The CONNACK has left: what waits for the client follows. */
@@ -192,6 +198,20 @@ export function end(parts: CoreParts, session: Session, why: 'expired' | 'clean'
   if (session.isStored) parts.unstoredEnds.add(session.clientId);
   parts.wills.sessionEnded(session.clientId);
   if (!session.isOfProgram) parts.sink.sessionEnded(session, why);
+}
+
+/** It goes on elsewhere. Its client is there, so a will that waits is called off. */
+export function forget(parts: CoreParts, session: Session): void {
+  takenOver(parts, session);
+  if (session.isEnded) return;
+  session.isEnded = true;
+  parts.timers.cancel(session.expiryTimer);
+  parts.directory.remove(session);
+  parts.removeSubscriptions(session);
+  parts.distributor.forget(session);
+  parts.wills.clientIsBack(session.clientId, session.identity);
+  if (session.isStored) parts.removeStored(session.sid);
+  session.end();
 }
 
 /**

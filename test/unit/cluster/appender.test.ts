@@ -36,6 +36,7 @@ class Log {
       node,
       token: `${node}-${this.random.fraction()}`,
       timers: this.servers.timersOf(node),
+      clock: { now: () => this.time.now },
       entryBytesMax,
       behindBytes,
       fenced: (reason) => this.fences.push(reason),

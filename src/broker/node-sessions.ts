@@ -1,0 +1,99 @@
+/** The sessions of this broker, for the cluster that it is a node of. */
+import type { NodeSessions } from '../contracts/cluster.ts';
+import type { MovedSession } from '../contracts/session-move.ts';
+import type { Message } from '../protocol/message.ts';
+import { readPublisher } from '../protocol/publisher.ts';
+import type { TopicTable } from '../protocol/topic-table.ts';
+import type { Attachment } from './attachment.ts';
+import type { BrokerContext } from './broker-context.ts';
+import { OwnMessages } from './own-messages.ts';
+
+export class BrokerSessions implements NodeSessions, Attachment {
+  onEnded: (clientId: string) => void = () => {};
+  readonly #context: BrokerContext;
+  readonly #arrived: OwnMessages;
+  #arriving = 0;
+
+  constructor(context: BrokerContext) {
+    this.#context = context;
+    // They have passed hooks and pipelines where they were published.
+    this.#arrived = new OwnMessages(context, true);
+    context.events.on('sessionEnded', (clientId) => this.onEnded(clientId));
+  }
+
+  get topics(): TopicTable {
+    return this.#context.decoder.topics;
+  }
+
+  get arriving(): number {
+    return this.#arriving;
+  }
+
+  arrived(message: Message, done: () => void): void {
+    this.#enter('a message of the cluster', () => {
+      this.#arriving++;
+      const ended = () => {
+        this.#arriving--;
+        done();
+      };
+      const publication = { mayRefuse: false, done: ended, failed: (error: unknown) => this.#failed(error, ended) };
+      this.#arrived.publish(message, publication, originOf(message));
+    });
+  }
+
+  has(clientId: string): boolean {
+    return this.#context.core.findSession(clientId) !== undefined;
+  }
+
+  takenOver(clientId: string): void {
+    this.#enter('a session that moves', () => {
+      const session = this.#context.core.findSession(clientId);
+      if (session !== undefined) this.#context.core.takenOver(session);
+    });
+  }
+
+  exportOf(clientId: string): MovedSession | null {
+    const session = this.#context.core.findSession(clientId);
+    return session === undefined || session.channel !== null ? null : this.#context.core.exportSession(session);
+  }
+
+  join(moved: MovedSession): void {
+    this.#enter('a session that moves', () => this.#context.core.importSession(moved));
+  }
+
+  arrivedFor(clientId: string, message: Message): void {
+    this.#enter('a message of the cluster', () => {
+      const { core } = this.#context;
+      const session = core.findSession(clientId);
+      if (session === undefined) return;
+      core.deliverTo(session, message, originOf(message) === clientId ? session : null);
+    });
+  }
+
+  forget(clientId: string): void {
+    this.#enter('a session that moves', () => {
+      const session = this.#context.core.findSession(clientId);
+      if (session !== undefined) this.#context.core.forget(session);
+    });
+  }
+
+  async close(): Promise<void> {}
+
+  abandon(): void {}
+
+  #enter(what: string, run: () => void): void {
+    this.#context.boundary.forAll(what, () => {
+      this.#context.advanceClock();
+      run();
+    });
+  }
+
+  #failed(err: unknown, ended: () => void): void {
+    this.#context.limitedLog.error('bug', { err }, 'a bug in Sluice lost a message that came from the cluster');
+    ended();
+  }
+}
+
+/** The client that published it, for No Local; null: none did. */
+const originOf = ({ publisher }: Message): string | null =>
+  publisher === null ? null : readPublisher(publisher).clientId;

@@ -1,0 +1,351 @@
+/**
+ * The messages of a node: what its clients publish goes to the other nodes, and what all of them publish comes here.
+ *
+ * QoS 1 and 2, and what is retained, goes into the log. Every node reads that to its end, this one as well, and gives
+ * each message to its sessions in the order of the log: so all nodes agree on what is retained, and on what comes
+ * before what. QoS 0 goes to the sessions here at once, and to other nodes by the bus.
+ */
+import type { Clock, Timers } from '../base/clock.ts';
+import type { ForwardDetails, NodeSessions, PendingAppends } from '../contracts/cluster.ts';
+import type { ClusterEngine, EngineStream, Entry, Sequence } from '../contracts/cluster-engine.ts';
+import type { Message } from '../protocol/message.ts';
+import { Appender } from './appender.ts';
+import { FrameError, FrameReader, type Origin, openFrame } from './frame.ts';
+import { FrameAssembly } from './frame-assembly.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { LogTail } from './log-tail.ts';
+import { asPublisher } from './moved-session.ts';
+import { RecentTopics } from './recent-topics.ts';
+
+export interface NodeMessagesOptions {
+  readonly engine: Pick<ClusterEngine, 'bus' | 'entryBytesMax'>;
+  readonly log: EngineStream;
+  readonly node: string;
+  readonly token: string;
+  readonly timers: Timers;
+  readonly clock: Clock;
+  /** Of the largest message that a client may publish, and a turn of others. */
+  readonly frameBytesMax: number;
+  readonly fenced: (reason: string) => void;
+  readonly failed: (error: unknown) => void;
+  /** Entries of the log were gone before this node had seen them. */
+  readonly lost: (after: Sequence, upTo: Sequence) => void;
+}
+
+const qos0Subject = 'qos0';
+/** A frame of QoS 0 leaves before the end of the round once it has so much. */
+const qos0FrameBytes = 262_144;
+/** What a message takes in a frame beside topic, properties and payload, at most. */
+const aroundMessageBytes = 131_072;
+/** So many messages may wait to be given; then those of QoS 0 are dropped. */
+const arrivingMax = 20_000;
+/** Entries that are read at once where the ring does not reach back. */
+const entriesPerRead = 64;
+const tickMs = 5_000;
+
+export class NodeMessages implements PendingAppends {
+  onBegun: () => void = () => {};
+  readonly #options: NodeMessagesOptions;
+  readonly #appender: Appender;
+  readonly #tail: LogTail;
+  readonly #recent: RecentTopics;
+  readonly #assembly: FrameAssembly;
+  readonly #qos0 = new FrameWriter();
+  #isQoS0Scheduled = false;
+  #sessions: NodeSessions | null = null;
+  #reader: FrameReader | null = null;
+  #begun = 0;
+  #done = 0;
+  #waiting: { readonly count: number; readonly callback: () => void } | null = null;
+  /** The last entry that was given: all sessions have it once `#left` is 0. */
+  #at: Sequence = 0;
+  /** Messages of the entry behind it that not all sessions have yet. */
+  #left = 0;
+  #isGiving = false;
+  /** Entries that had left the ring, and are read. */
+  #older: Entry[] = [];
+  #isReading = false;
+  readonly #atBoundary: ((at: Sequence) => void)[] = [];
+  #stopListening: (() => void)[] = [];
+  #hasEnded = false;
+  /** Messages of QoS 0 that came faster than they could be given. */
+  qos0Dropped = 0;
+
+  constructor(options: NodeMessagesOptions) {
+    this.#options = options;
+    const { log, node, token, timers, clock, engine, fenced, failed } = options;
+    this.#recent = new RecentTopics(clock);
+    this.#assembly = new FrameAssembly(options.frameBytesMax);
+    this.#tail = new LogTail({
+      stream: log,
+      timers,
+      clock,
+      onEntry: () => this.#giveNext(),
+      lost: (after, upTo) => this.#lost(after, upTo),
+      failed,
+    });
+    this.#appender = new Appender({
+      stream: log,
+      node,
+      token,
+      timers,
+      clock,
+      entryBytesMax: engine.entryBytesMax,
+      stored: (sequence) => this.#tail.expect(sequence),
+      fenced,
+      failed,
+    });
+  }
+
+  get begun(): number {
+    return this.#begun;
+  }
+
+  get done(): number {
+    return this.#done;
+  }
+
+  get waitingBytes(): number {
+    return this.#appender.waitingBytes;
+  }
+
+  get isBehind(): boolean {
+    return this.#appender.isBehind;
+  }
+
+  get failure(): string | null {
+    return this.#appender.failure;
+  }
+
+  /** Up to here all sessions of this node have everything. */
+  get at(): Sequence {
+    return this.#left === 0 ? this.#at : this.#at - 1;
+  }
+
+  whenDone(count: number, callback: () => void): void {
+    if (this.#done >= count) callback();
+    else this.#waiting = { count, callback };
+  }
+
+  /** Resolves once the sessions have all that was in the log before the call. */
+  async start(sessions: NodeSessions): Promise<void> {
+    const { log, engine, timers, failed } = this.#options;
+    this.#sessions = sessions;
+    this.#reader = new FrameReader(sessions.topics);
+    await this.#appender.tick();
+    const { first } = await log.bounds();
+    this.#at = first - 1;
+    await this.#tail.start(this.#at);
+    this.#stopListening = [
+      engine.bus.listen(qos0Subject, (bytes) => this.#run(() => this.#takeQoS0(bytes))),
+      timers.every(tickMs, () => void this.#appender.tick().catch(failed)),
+    ];
+    await this.reached(this.#appender.last);
+  }
+
+  isLogged(message: Message): boolean {
+    const { qos, retain, topic, size } = message;
+    if (retain && qos === 0) this.#recent.add(topic.name);
+    const isTooLong = size + aroundMessageBytes > this.#options.engine.entryBytesMax;
+    return qos > 0 || retain || isTooLong || this.#recent.has(topic.name);
+  }
+
+  forward(messages: readonly Message[], { origin, logged }: ForwardDetails): void {
+    messages.forEach((message, which) => {
+      const from = nameOf(message, origin);
+      if (logged[which]) this.#append(message, from);
+      else this.#broadcast(message, from);
+    });
+  }
+
+  /** Resolves once all that was given so far is in the log. */
+  idle(): Promise<void> {
+    return this.#appender.idle();
+  }
+
+  /** Resolves once all sessions have everything up to there. */
+  async reached(sequence: Sequence): Promise<void> {
+    await this.#tail.reached(sequence);
+    while (this.#at < sequence && !this.#hasEnded) {
+      await new Promise<void>((resolve) => this.whenBetweenEntries(() => resolve()));
+    }
+  }
+
+  /**
+   * Calls back once no entry is only half given, with the last one that all sessions have. What is done in the call
+   * stands between that one and the next.
+   */
+  whenBetweenEntries(callback: (at: Sequence) => void): void {
+    this.#atBoundary.push(callback);
+    this.#giveNext();
+  }
+
+  /**
+   * Visits the messages in `(after, at]`, where `at` is what all sessions have at that moment, and calls `done` in the
+   * same go: what comes later is given to all sessions that are there then.
+   */
+  async catchUp(after: Sequence, visit: (message: Message) => void, done: () => void): Promise<void> {
+    let start = after;
+    for (;;) {
+      const earlier = await this.#collect(start, after, (messages) => {
+        messages.forEach(visit);
+        done();
+      });
+      if (earlier === null) return;
+      // A frame that ends behind `after` began before that.
+      start = earlier - 1;
+    }
+  }
+
+  /** Reads from behind `start`. Returns from where it is to be read instead; null: `use` has had all behind `after`. */
+  async #collect(start: Sequence, after: Sequence, use: (messages: Message[]) => void): Promise<Sequence | null> {
+    const found: Message[] = [];
+    const assembly = new FrameAssembly(this.#options.frameBytesMax);
+    let earlier: Sequence | null = null;
+    const collect = (entry: Entry) => {
+      const frame = assembly.add(entry);
+      if (entry.sequence <= after) return;
+      if (frame?.kind === 'incomplete') earlier ??= frame.firstPart;
+      if (frame?.kind === 'messages') this.#read(frame.bytes, (message) => found.push(message));
+    };
+    let from = start;
+    // What the ring does not have is read from the log, and meanwhile more comes.
+    while (from < this.#tail.ringAfter && from < this.#at) {
+      const to = Math.min(this.#at, this.#tail.ringAfter);
+      await this.#tail.scan(from, to, collect);
+      from = to;
+    }
+    return new Promise((resolve) => {
+      this.whenBetweenEntries((at) => {
+        for (let each = from + 1; each <= at; each++) {
+          const entry = this.#tail.recent(each);
+          if (entry !== null) collect(entry);
+        }
+        const isIncomplete = earlier !== null && earlier <= start;
+        if (!isIncomplete) use(found);
+        resolve(isIncomplete ? earlier : null);
+      });
+    });
+  }
+
+  close(): void {
+    this.#hasEnded = true;
+    for (const stop of this.#stopListening) stop();
+    this.#tail.close();
+    this.#appender.close();
+  }
+
+  #append(message: Message, origin: Origin | null): void {
+    const isFirst = this.#begun === this.#done;
+    const number = ++this.#begun;
+    this.#appender.append(message, origin, () => {
+      this.#done = number;
+      const waiting = this.#waiting;
+      if (waiting === null || waiting.count > number) return;
+      this.#waiting = null;
+      waiting.callback();
+    });
+    if (isFirst) this.onBegun();
+  }
+
+  #broadcast(message: Message, origin: Origin | null): void {
+    if (this.#qos0.isFull) this.#flushQoS0();
+    this.#qos0.add(message, origin);
+    if (this.#qos0.bytes >= qos0FrameBytes) return this.#flushQoS0();
+    if (this.#isQoS0Scheduled) return;
+    this.#isQoS0Scheduled = true;
+    this.#options.timers.after(0, () => {
+      this.#isQoS0Scheduled = false;
+      this.#flushQoS0();
+    });
+  }
+
+  #flushQoS0(): void {
+    if (this.#qos0.count > 0 && !this.#hasEnded) this.#options.engine.bus.broadcast(qos0Subject, this.#qos0.take());
+  }
+
+  #takeQoS0(bytes: Uint8Array): void {
+    const frame = openFrame(bytes);
+    if (frame.kind !== 'messages') throw new FrameError(`QoS 0 comes in a frame of kind ${frame.kind}`);
+    const sessions = this.#sessions!;
+    this.#read(frame.bytes, (message) => {
+      if (sessions.arriving < arrivingMax) sessions.arrived(message, () => {});
+      else this.qos0Dropped++;
+    });
+  }
+
+  /** Gives the next entries, one after the other: behind each, all sessions have it. */
+  #giveNext(): void {
+    if (this.#isGiving || this.#sessions === null) return;
+    this.#isGiving = true;
+    this.#run(() => {
+      while (this.#left === 0 && !this.#isReading && !this.#hasEnded) {
+        for (const callback of this.#atBoundary.splice(0)) callback(this.#at);
+        if (this.#at >= this.#tail.at) break;
+        const entry = this.#older.shift() ?? this.#tail.recent(this.#at + 1);
+        if (entry === null) this.#readOlder();
+        else this.#give(entry);
+      }
+    });
+    this.#isGiving = false;
+  }
+
+  #give(entry: Entry): void {
+    const messages: Message[] = [];
+    const frame = this.#assembly.add(entry);
+    if (frame?.kind === 'messages') this.#read(frame.bytes, (message) => messages.push(message));
+    this.#at = entry.sequence;
+    this.#left = messages.length;
+    for (const message of messages) {
+      this.#sessions!.arrived(message, () => {
+        if (--this.#left === 0) this.#giveNext();
+      });
+    }
+  }
+
+  #read(frame: Buffer, visit: (message: Message) => void): void {
+    this.#reader!.visit(frame, {
+      message: (borrowed, origin) => visit(kept(borrowed, origin)),
+      released: () => {},
+    });
+  }
+
+  /** This node is so far behind that the ring has gone on. */
+  #readOlder(): void {
+    this.#isReading = true;
+    const to = Math.min(this.#at + entriesPerRead, this.#tail.at);
+    const reading = this.#tail.scan(this.#at, to, (entry) => this.#older.push(entry));
+    reading.then(() => {
+      this.#isReading = false;
+      // What is not there any more is passed over.
+      if (this.#older.length === 0) this.#at = to;
+      this.#giveNext();
+    }, this.#options.failed);
+  }
+
+  #lost(after: Sequence, upTo: Sequence): void {
+    this.#options.lost(after, upTo);
+    this.#giveNext();
+  }
+
+  /** What cannot be read must not be passed over: it was acknowledged. */
+  #run(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#options.failed(error);
+    }
+  }
+}
+
+/** Who published it, whole: a message has it cut. */
+function nameOf({ publisher }: Message, clientId: string | null): Origin | null {
+  const name = publisher?.startsWith('\0') ? publisher : (clientId ?? publisher);
+  return name === null ? null : { publisher: name, packetId: 0 };
+}
+
+function kept(borrowed: Message, origin: Origin | null): Message {
+  const message = borrowed.keep();
+  message.publisher = origin === null ? null : asPublisher(origin.publisher);
+  return message;
+}

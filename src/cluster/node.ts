@@ -1,0 +1,158 @@
+/**
+ * One node of a cluster: membership, messages and sessions, over an engine. What it cannot go on without ends it: then
+ * whoever made it closes all connections of its broker.
+ */
+import type { Clock, Timers } from '../base/clock.ts';
+import type { Cluster, ForwardDetails, NodeSessions, PendingAppends } from '../contracts/cluster.ts';
+import type { ClusterEngine, StreamSettings } from '../contracts/cluster-engine.ts';
+import type { Message } from '../protocol/message.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
+import { Membership } from './membership.ts';
+import { NodeMessages } from './messages.ts';
+import { Ownership } from './ownership.ts';
+import { Records } from './records.ts';
+
+export interface ClusterNodeOptions {
+  readonly engine: ClusterEngine;
+  /** Of each start another one. */
+  readonly id: string;
+  /** By chance. */
+  readonly token: string;
+  readonly timers: Timers;
+  readonly clock: Clock;
+  readonly logBytesMax: number;
+  readonly recordsBytesMax: number;
+  /** The largest message that a client may publish. */
+  readonly messageBytesMax: number;
+  /** This node has ended: it acknowledges nothing more. Once; `error` is null where others have declared it dead. */
+  readonly ended: (reason: string, error: unknown) => void;
+  readonly lost: NodeMessagesLost;
+}
+
+type NodeMessagesLost = ConstructorParameters<typeof NodeMessages>[0]['lost'];
+
+/** Around a message in a frame, and what a turn has before it. */
+const aroundFrameBytes = 2_097_152;
+const nodesBytesMax = 16_777_216;
+
+export class ClusterNode implements Cluster {
+  readonly messages: NodeMessages;
+  readonly membership: Membership;
+  readonly #options: ClusterNodeOptions;
+  readonly #nodeRecords: Records;
+  readonly #sessionRecords: Records;
+  #ownership: Ownership | null = null;
+  #hasEnded = false;
+
+  private constructor(options: ClusterNodeOptions, streams: Awaited<ReturnType<typeof openStreams>>) {
+    this.#options = options;
+    const { engine, id, token, timers, clock, messageBytesMax, lost } = options;
+    this.#nodeRecords = new Records(streams.nodes, timers);
+    this.#sessionRecords = new Records(streams.sessions, timers);
+    const failed = (error: unknown) => this.#end('a mistake in Sluice has ended this node', error);
+    this.messages = new NodeMessages({
+      ...{ engine, node: id, token, timers, clock, failed, lost },
+      log: streams.log,
+      frameBytesMax: messageBytesMax + aroundFrameBytes,
+      fenced: (reason) => this.membership.fence(reason),
+    });
+    this.membership = new Membership({
+      ...{ id, token, timers, clock, failed },
+      stream: streams.nodes,
+      records: this.#nodeRecords,
+      progress: () => ({ at: [this.messages.at], low: [this.messages.at] }),
+      // Sessions end with their node.
+      adopt: async () => {},
+      fenced: (reason) => this.#end(reason, null),
+    });
+  }
+
+  /** Rejects with `EngineUnavailable` while the engine does not answer. */
+  static async open(options: ClusterNodeOptions): Promise<ClusterNode> {
+    return new ClusterNode(options, await openStreams(options));
+  }
+
+  get appends(): PendingAppends {
+    return this.messages;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Sessions that came here from other nodes. */
+  get takeovers(): number {
+    return this.#ownership?.takeovers ?? 0;
+  }
+
+  /** Clients may come in once this resolves: what is retained is here. */
+  async serve(sessions: NodeSessions): Promise<void> {
+    const { engine, id, timers, clock } = this.#options;
+    await this.membership.join();
+    this.#ownership = new Ownership({
+      ...{ node: id, timers, clock, sessions },
+      records: this.#sessionRecords,
+      bus: engine.bus,
+      entryBytesMax: engine.entryBytesMax,
+      membership: this.membership,
+      messages: this.messages,
+      failed: (error) => this.#end('a mistake in Sluice has ended this node', error),
+    });
+    await this.messages.start(sessions);
+  }
+
+  claim(clientId: string): number | Promise<number> {
+    return this.#ownership?.claim(clientId) ?? ReasonCode.ServerUnavailable;
+  }
+
+  holds(clientId: string): boolean {
+    return this.#ownership?.holds(clientId) === true;
+  }
+
+  isLogged(message: Message): boolean {
+    return this.messages.isLogged(message);
+  }
+
+  mayLog({ qos, retain }: Message): boolean {
+    return qos > 0 || retain;
+  }
+
+  forward(messages: readonly Message[], details: ForwardDetails): number {
+    if (this.#hasEnded) return ReasonCode.ServerUnavailable;
+    this.messages.forward(messages, details);
+    return 0;
+  }
+
+  /** Its broker has no clients any more. Others see that it is gone without waiting for its silence. */
+  async leave(): Promise<void> {
+    if (this.#hasEnded) return;
+    await this.messages.idle();
+    await this.membership.leave();
+    this.#stop();
+  }
+
+  #end(reason: string, error: unknown): void {
+    if (this.#hasEnded) return;
+    this.#stop();
+    this.membership.fence(reason);
+    this.#options.ended(reason, error);
+  }
+
+  #stop(): void {
+    this.#hasEnded = true;
+    this.#ownership?.close();
+    this.messages.close();
+    this.#nodeRecords.close();
+    this.#sessionRecords.close();
+  }
+}
+
+async function openStreams({ engine, logBytesMax, recordsBytesMax }: ClusterNodeOptions) {
+  const record = { keeps: 'newestOfSubject', whenFull: 'refuse' } as const;
+  const log: StreamSettings = { name: 'log-0', keeps: 'everything', whenFull: 'refuse', bytesMax: logBytesMax };
+  return {
+    log: await engine.open(log),
+    nodes: await engine.open({ ...record, name: 'nodes', bytesMax: nodesBytesMax }),
+    sessions: await engine.open({ ...record, name: 'sessions', bytesMax: recordsBytesMax }),
+  };
+}

@@ -1,0 +1,75 @@
+/** Sessions that move between nodes, and what they are given while they do. */
+import type { MovedSession } from '../contracts/session-move.ts';
+import type { StoredDelivery } from '../contracts/session-store.ts';
+import type { Message } from '../protocol/message.ts';
+import type { QoS } from '../protocol/packets.ts';
+import { matches } from '../protocol/topic.ts';
+import { Delivery } from './delivery.ts';
+import { restore } from './lifecycle.ts';
+import { targetOfAll } from './outlook.ts';
+import type { CoreParts } from './parts.ts';
+import { Awaiting } from './send-window.ts';
+import type { Session } from './session.ts';
+import { storedForm } from './subscription.ts';
+
+/** Of a session whose client is away. All that waits for it is in memory: no store keeps any of it. */
+export function exportSession(session: Session): MovedSession {
+  const { window, queue, stored } = session;
+  const { sid, ...rest } = stored;
+  const owed = new Set(session.replays.map(({ subscription }) => subscription.topicFilter));
+  const sendings = [...window].flatMap((packetId) => {
+    const delivery = window.delivery(packetId);
+    const isReceived = window.awaiting(packetId) === Awaiting.pubcomp;
+    return delivery === null ? [] : [{ packetId, isReceived, delivery }];
+  });
+  return {
+    session: rest,
+    subscriptions: [...session.subscriptions.values()].map((each) => storedForm(each, owed.has(each.topicFilter))),
+    sendings,
+    received: [...session.received],
+    queue: [...queue],
+  };
+}
+
+/** Its messages get numbers of this node, in their order. */
+export function importSession(parts: CoreParts, moved: MovedSession): Session {
+  const { store } = parts;
+  const numbered = (delivery: StoredDelivery): StoredDelivery => {
+    const message = delivery.message.renumbered(store.nextMessageId(), false);
+    return { ...delivery, message };
+  };
+  const sendings = moved.sendings.map((each) => ({
+    ...each,
+    messageId: 0,
+    delivery: numbered(each.delivery),
+  }));
+  const sentUpTo = sendings.at(-1)?.delivery.message.id ?? 0;
+  const nextPacketId = moved.session.progress?.nextPacketId ?? 1;
+  const session = { ...moved.session, sid: store.nextSessionId(), progress: { sentUpTo, nextPacketId } };
+  const { subscriptions, received } = moved;
+  const backlog = { messages: 0, bytes: 0 };
+  const restored = { session, subscriptions, sendings, received, backlog };
+  restore(parts, { sessions: [restored], retained: [], wills: [], notes: new Map(), lastMessageId: sentUpTo });
+  const joined = parts.directory.get(session.clientId)!;
+  joined.lastMessageId = sentUpTo;
+  for (const delivery of moved.queue) {
+    const waiting = Delivery.restored(numbered(delivery), parts.router);
+    joined.lastMessageId = waiting.message.id;
+    joined.queue.push(waiting);
+  }
+  return joined;
+}
+
+/** As `Distributor.publish` would, but to one session: what it missed on its way here. */
+export function deliverTo(parts: CoreParts, session: Session, message: Message, origin: Session | null): void {
+  const { name } = message.topic;
+  const matching = [...session.subscriptions.values()].filter(
+    ({ shareName, filter }) => shareName === null && matches(filter, name),
+  );
+  const target = targetOfAll(matching, origin);
+  if (target === null || message.isExpired(parts.now)) return;
+  if (session.rights?.receive(name) === false) return;
+  const qos = Math.min(message.qos, target.qos) as QoS;
+  const retain = message.retain && target.retainAsPublished;
+  parts.delivering.deliver(session, message, qos, retain, target.subscriptionIds, null);
+}

@@ -1,0 +1,255 @@
+/** What clients may expect of several brokers that are one, over any engine. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ClusterEngine } from '../../src/contracts/cluster-engine.ts';
+import { startNode, type TestNode } from '../support/cluster-nodes.ts';
+import { type ConnectOptions, type Received, unique, type WireClient } from '../support/wire-client.ts';
+
+export interface EngineUnderTest {
+  connect(node: string): Promise<ClusterEngine>;
+  cleanUp(): Promise<void>;
+}
+
+const forAnHour: ConnectOptions = { version: 5, clean: false, properties: { sessionExpiryInterval: 3_600 } };
+
+/** A subscriber, on one connection after the other. */
+class Receiver {
+  readonly #unreleased = new Set<number>();
+
+  /** The payloads of the next messages that are new to it; and ends all exchanges that have begun. */
+  async take(client: WireClient, count: number): Promise<string[]> {
+    const payloads: string[] = [];
+    while (payloads.length < count) this.#handle(client, await client.next(), payloads);
+    return payloads;
+  }
+
+  /** Ends all exchanges that have begun; messages that come meanwhile are taken as well. */
+  async settle(client: WireClient): Promise<string[]> {
+    const payloads: string[] = [];
+    while (this.#unreleased.size > 0) this.#handle(client, await client.next(), payloads);
+    return payloads;
+  }
+
+  #handle(client: WireClient, { cmd, qos, messageId = 0, payload }: Received, payloads: string[]): void {
+    if (cmd === 'pubrel') {
+      this.#unreleased.delete(messageId);
+      client.send({ cmd: 'pubcomp', messageId });
+    } else if (cmd !== 'publish') throw new Error(`A subscriber got ${cmd}`);
+    else {
+      if (!this.#unreleased.has(messageId)) payloads.push(String(payload));
+      if (qos === 1) client.send({ cmd: 'puback', messageId });
+      if (qos !== 2) return;
+      this.#unreleased.add(messageId);
+      client.send({ cmd: 'pubrec', messageId });
+    }
+  }
+}
+
+export function describeNodes(name: string, start: () => Promise<EngineUnderTest>): void {
+  describe(name, () => {
+    let engine: EngineUnderTest;
+    let nodes: TestNode[];
+    const node = (which: number) => nodes[which]!;
+
+    beforeAll(async () => {
+      engine = await start();
+      nodes = await Promise.all(['one', 'two', 'three'].map((each) => startNode(each, engine.connect)));
+    });
+    afterAll(async () => {
+      for (const { id, ends } of nodes) expect([id, ends]).toEqual([id, []]);
+      await Promise.all(nodes.map((each) => each.close()));
+      await engine.cleanUp();
+    });
+
+    const publish = (client: WireClient, topic: string, payload: string, qos: 0 | 1 | 2, retain = false) => {
+      const messageId = client.newId();
+      client.send({ cmd: 'publish', topic, payload, qos, retain, dup: false, ...(qos > 0 && { messageId }) });
+      return messageId;
+    };
+    /** Resolves once all exchanges are over. */
+    const publishAll = async (client: WireClient, topic: string, payloads: readonly string[], qos: 1 | 2) => {
+      for (const payload of payloads) publish(client, topic, payload, qos);
+      for (let left = payloads.length; left > 0; ) {
+        const { cmd, messageId, reasonCode } = await client.next();
+        expect(reasonCode ?? 0).toBe(0);
+        if (cmd === 'pubrec') client.send({ cmd: 'pubrel', messageId, qos: 1 });
+        else left--;
+      }
+    };
+    const take = (client: WireClient, count: number) => new Receiver().take(client, count);
+    const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, each) => String(from + each));
+
+    test.each([1, 2] as const)('QoS %i reaches subscribers of all nodes once and in order', async (qos) => {
+      const topic = unique('all');
+      const subscribers = await Promise.all(nodes.map((each) => each.connect({ version: 5 })));
+      for (const each of subscribers) await each.subscribe(topic, { qos });
+      const publisher = await node(1).connect({ version: 5 });
+
+      await publishAll(publisher, topic, numbers(0, 50), qos);
+
+      for (const each of subscribers) {
+        const receiver = new Receiver();
+        expect(await receiver.take(each, 50)).toEqual(numbers(0, 50));
+        expect(await receiver.settle(each)).toEqual([]);
+        await each.nothingElse();
+      }
+    });
+
+    test('QoS 0 reaches subscribers of all nodes', async () => {
+      const topic = unique('unpromised');
+      const subscribers = await Promise.all(nodes.map((each) => each.connect({ version: 5 })));
+      for (const each of subscribers) await each.subscribe(topic, { qos: 1 });
+      const publisher = await node(0).connect({ version: 4 });
+      for (const payload of numbers(0, 20)) publish(publisher, topic, payload, 0);
+      for (const each of subscribers) expect(await take(each, 20)).toEqual(numbers(0, 20));
+    });
+
+    test('No Local holds, also through the log', async () => {
+      const topic = unique('own');
+      const [client, other] = [await node(0).connect({ version: 5 }), await node(1).connect({ version: 5 })];
+      await client.subscribe(topic, { qos: 1, nl: true });
+      await publishAll(client, topic, ['mine'], 1);
+      await publishAll(other, topic, ['theirs'], 1);
+      expect(await take(client, 1)).toEqual(['theirs']);
+    });
+
+    test('all nodes agree on what is retained, whoever publishes it', async () => {
+      const topic = unique('retained');
+      const publishers = await Promise.all(nodes.map((each) => each.connect({ version: 5 })));
+      const ids = publishers.flatMap((each, which) =>
+        numbers(0, 20).map((number) => publish(each, topic, `${which}-${number}`, 1, true)),
+      );
+      expect(ids).toHaveLength(60);
+      for (const each of publishers) for (let left = 20; left > 0; left--) await each.next('puback');
+      // Behind all of that in the log.
+      const [mark] = publishers;
+      const marked = await Promise.all(nodes.map((each) => each.connect({ version: 5 })));
+      for (const each of marked) await each.subscribe(`${topic}/mark`, { qos: 1 });
+      await publishAll(mark!, `${topic}/mark`, ['x'], 1);
+      for (const each of marked) await take(each, 1);
+
+      const seen = new Set<string>();
+      for (const each of marked) {
+        await each.subscribe(topic, { qos: 1 });
+        seen.add((await take(each, 1))[0]!);
+      }
+      expect(seen.size).toBe(1);
+    });
+
+    test('a node that comes later has what was retained before', async () => {
+      const topic = unique('before');
+      const publisher = await node(0).connect({ version: 5 });
+      publish(publisher, topic, 'kept', 1, true);
+      await publisher.next('puback');
+      const late = await startNode('late', engine.connect);
+      const subscriber = await late.connect({ version: 5 });
+      await subscriber.subscribe(topic, { qos: 1 });
+      expect(await take(subscriber, 1)).toEqual(['kept']);
+      await late.close();
+      expect(late.ends).toEqual([]);
+    });
+
+    test('a will reaches subscribers of other nodes', async () => {
+      const topic = unique('will');
+      const subscriber = await node(2).connect({ version: 5 });
+      await subscriber.subscribe(topic, { qos: 1 });
+      const client = await node(0).connect({ version: 5, will: { topic, payload: 'gone', qos: 1 } });
+      await client.vanish();
+      expect(await take(subscriber, 1)).toEqual(['gone']);
+    });
+
+    test('a client that connects elsewhere has its session there, and its connection here ends', async () => {
+      const clientId = unique('mover');
+      const topic = unique('moved');
+      const here = await node(0).connect({ ...forAnHour, clientId });
+      await here.subscribe(topic, { qos: 1 });
+
+      const there = await node(1).connect({ ...forAnHour, clientId });
+
+      expect(there.connack).toMatchObject({ reasonCode: 0, sessionPresent: true });
+      expect(await here.next('disconnect')).toMatchObject({ reasonCode: 0x8e });
+      const publisher = await node(0).connect({ version: 5 });
+      await publishAll(publisher, topic, ['a'], 1);
+      expect(await take(there, 1)).toEqual(['a']);
+    });
+
+    test('what waits for a client goes where it connects, in order and once', async () => {
+      const clientId = unique('sleeper');
+      const topic = unique('waiting');
+      const before = await node(0).connect({ ...forAnHour, clientId });
+      await before.subscribe(`${topic}/#`, { qos: 2 });
+      await before.vanish();
+      const publisher = await node(2).connect({ version: 5 });
+      await publishAll(publisher, `${topic}/a`, numbers(0, 30), 2);
+      const after = await node(1).connect({ ...forAnHour, clientId });
+      expect(after.connack).toMatchObject({ sessionPresent: true });
+      await publishAll(publisher, `${topic}/a`, numbers(30, 40), 2);
+      const receiver = new Receiver();
+      expect(await receiver.take(after, 40)).toEqual(numbers(0, 40));
+      expect(await receiver.settle(after)).toEqual([]);
+      await after.nothingElse();
+    });
+
+    test('a QoS 2 message that was sent before the move is not published again after it', async () => {
+      const clientId = unique('resender');
+      const topic = unique('once');
+      const subscriber = await node(2).connect({ version: 5 });
+      await subscriber.subscribe(topic, { qos: 1 });
+      const before = await node(0).connect({ ...forAnHour, clientId });
+      const messageId = publish(before, topic, 'x', 2);
+      await before.next('pubrec');
+      await before.vanish();
+
+      const after = await node(1).connect({ ...forAnHour, clientId });
+      after.send({ cmd: 'publish', topic, payload: 'x', qos: 2, messageId, dup: true, retain: false });
+      await after.next('pubrec');
+      after.send({ cmd: 'pubrel', messageId, qos: 1 });
+      await after.next('pubcomp');
+      await publishAll(after, topic, ['end'], 1);
+
+      expect(await take(subscriber, 2)).toEqual(['x', 'end']);
+    });
+
+    test('a queue that is too long for one message of the bus moves in pieces', async () => {
+      const clientId = unique('long');
+      const topic = unique('long');
+      const before = await node(0).connect({ ...forAnHour, clientId });
+      await before.subscribe(topic, { qos: 1 });
+      await before.vanish();
+      const publisher = await node(0).connect({ version: 5 });
+      const payloads = Array.from({ length: 40 }, (_, each) => String(each).padEnd(200_000, '.'));
+      await publishAll(publisher, topic, payloads, 1);
+      const after = await node(2).connect({ ...forAnHour, clientId });
+      expect((await take(after, 40)).map((each) => Number.parseInt(each, 10))).toEqual(payloads.map((_, each) => each));
+    });
+
+    test('a clean start elsewhere ends the session that was here', async () => {
+      const clientId = unique('clean');
+      const before = await node(0).connect({ ...forAnHour, clientId });
+      await before.subscribe('x', { qos: 1 });
+      const after = await node(1).connect({ version: 5, clientId, clean: true });
+      expect(after.connack).toMatchObject({ reasonCode: 0, sessionPresent: false });
+      expect(await before.next('disconnect')).toMatchObject({ reasonCode: 0x8e });
+    });
+
+    test('a client that goes from node to node, under load, gets everything once and in order', async () => {
+      const clientId = unique('nomad');
+      const topic = unique('road');
+      let client = await node(0).connect({ ...forAnHour, clientId });
+      await client.subscribe(topic, { qos: 2 });
+      const publisher = await node(1).connect({ version: 5 });
+      const receiver = new Receiver();
+      const seen: string[] = [];
+      const publishing = publishAll(publisher, topic, numbers(0, 300), 2);
+      for (let move = 1; move <= 12; move++) {
+        seen.push(...(await receiver.take(client, 10)));
+        client = await node(move % 3).connect({ ...forAnHour, clientId });
+        expect(client.connack).toMatchObject({ sessionPresent: true });
+      }
+      await publishing;
+      seen.push(...(await receiver.take(client, 300 - seen.length)));
+      expect(seen).toEqual(numbers(0, 300));
+      expect(await receiver.settle(client)).toEqual([]);
+      await client.nothingElse();
+    });
+  });
+}

@@ -1,0 +1,28 @@
+import { describe, test } from 'vitest';
+import { systemTimers } from '../../src/base/clock.ts';
+import { MemoryServers } from '../../src/cluster/memory/engine.ts';
+import { NatsServers, natsServerVersion, withoutNats } from '../support/nats-server.ts';
+import { describeNodes } from './cluster-node.suite.ts';
+
+describeNodes('three nodes over the engine in memory', async () => {
+  const servers = new MemoryServers({ timers: systemTimers, random: Math.random, answerMs: 300 });
+  servers.faults.delayMsMax = 3;
+  return { connect: async (node) => servers.connect(node), cleanUp: async () => {} };
+});
+
+for (const count of [1, 3] as const) {
+  const name = `three nodes on NATS JetStream, ${count === 1 ? 'one server' : 'three servers'}${withoutNats}`;
+  if (natsServerVersion === null) describe.skip(name, () => test('are one broker', () => {}));
+  else {
+    describeNodes(name, async () => {
+      // Only here, so that without servers nothing of NATS is loaded.
+      const { NatsEngine } = await import('../../src/cluster/nats/engine.ts');
+      const servers = await NatsServers.start({ count });
+      const options = { cluster: 'test', servers: servers.urls, credentialsFile: null, tls: null, answerMs: 5_000 };
+      return {
+        connect: (node) => NatsEngine.connect({ ...options, replicas: count, node, failed: () => {} }),
+        cleanUp: () => servers.stop(),
+      };
+    });
+  }
+}

@@ -1,0 +1,102 @@
+/** One node of a simulated cluster: a broker as it is, with time, chance, network and engine of the simulation. */
+import type { Random } from '../../../scripts/crash/random.ts';
+import { Scheduler } from '../../../src/base/scheduler.ts';
+import { Broker } from '../../../src/broker/broker.ts';
+import { BrokerSessions } from '../../../src/broker/node-sessions.ts';
+import type { MemoryServers } from '../../../src/cluster/memory/engine.ts';
+import { ClusterNode } from '../../../src/cluster/node.ts';
+import type { NodeSessions } from '../../../src/contracts/cluster.ts';
+import { defaultSettings } from '../../../src/contracts/settings.ts';
+import type { ByteReceiver } from '../../../src/contracts/transport.ts';
+import type { Core } from '../../../src/core/core.ts';
+import { LogStore } from '../../../src/store/log.ts';
+import type { Wire } from '../network.ts';
+import type { Life, World } from '../world.ts';
+
+export class SimulatedNode {
+  readonly name: string;
+  readonly life: Life = { isOver: false };
+  readonly broker: Broker;
+  readonly cluster: ClusterNode;
+  readonly sessions: NodeSessions;
+  /** Nobody has declared it dead, and it has found no mistake of its own. */
+  readonly ends: string[];
+  readonly #servers: MemoryServers;
+  readonly #core: Core;
+
+  private constructor(
+    name: string,
+    servers: MemoryServers,
+    parts: { broker: Broker; core: Core; cluster: ClusterNode; sessions: NodeSessions; ends: string[] },
+  ) {
+    this.name = name;
+    this.#servers = servers;
+    this.broker = parts.broker;
+    this.#core = parts.core;
+    this.cluster = parts.cluster;
+    this.sessions = parts.sessions;
+    this.ends = parts.ends;
+  }
+
+  static async start(name: string, world: World, servers: MemoryServers, random: Random): Promise<SimulatedNode> {
+    const ends: string[] = [];
+    const timers = servers.timersOf(name);
+    const cluster = await ClusterNode.open({
+      engine: servers.connect(name, (error) => ends.push(String(error))),
+      id: name,
+      token: String(random.fraction()),
+      timers,
+      clock: world,
+      logBytesMax: 64_000_000,
+      recordsBytesMax: 8_000_000,
+      messageBytesMax: 1_000_000,
+      ended: (reason, error) => ends.push(error === null ? reason : `${reason}: ${(error as Error).stack}`),
+      lost: (after, upTo) => ends.push(`entries (${after}, ${upTo}] of the log were gone`),
+    });
+    let now = 0;
+    const broker = new Broker({
+      settings: { ...defaultSettings, sharedSubscriptions: false, sysIntervalSeconds: 0 },
+      store: new LogStore(cluster.appends),
+      cluster,
+      clock: world,
+      timers,
+      randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => random.between(0, 255))),
+      scheduler: new Scheduler({ clock: () => ++now, afterArrivals: (run) => timers.after(0, run) }),
+    });
+    broker.ended.catch((error: unknown) => ends.push(`the broker ended: ${(error as Error).stack}`));
+    let core: Core;
+    const sessions = broker.attach((context) => {
+      core = context.core;
+      return new BrokerSessions(context);
+    });
+    await broker.start();
+    await cluster.serve(sessions);
+    return new SimulatedNode(name, servers, { broker, core: core!, cluster, sessions, ends });
+  }
+
+  retained(topic: string): string {
+    return this.#core.retained(topic)?.payload.toString() ?? 'nothing';
+  }
+
+  accept(wire: Wire): void {
+    const receiver = this.broker.accept(wire, 'sim');
+    if (receiver === null) wire.destroy();
+    else wire.receiver = this.#whileAwake(receiver);
+  }
+
+  /** A process that stands still reads nothing: its bytes wait for it. */
+  #whileAwake(receiver: ByteReceiver): ByteReceiver {
+    const whenAwake = (run: () => void) => this.#servers.whenAwake(this.name, run);
+    return {
+      get share() {
+        return receiver.share;
+      },
+      onBytes: (bytes, start, end) => {
+        const read = Buffer.from(bytes.subarray(start, end));
+        whenAwake(() => receiver.onBytes(read, 0, read.length));
+      },
+      onDrain: () => whenAwake(() => receiver.onDrain()),
+      onClose: (error) => whenAwake(() => receiver.onClose(error)),
+    };
+  }
+}

@@ -1,0 +1,350 @@
+/**
+ * Several whole brokers as nodes of one cluster, over the engine in memory: clients that publish, subscribe, break off
+ * and connect to another node, while requests and answers are lost, late and doubled, leaders change, and nodes stand
+ * still. One seed gives one run.
+ *
+ * In the end each message must have reached each subscriber: of QoS 2 once, the first arrivals in the order in which
+ * they were published; all nodes must retain the same; and one node must have each session.
+ */
+import { Random } from '../../../scripts/crash/random.ts';
+import { MemoryServers } from '../../../src/cluster/memory/engine.ts';
+import { type Faults, noFaults } from '../../../src/cluster/memory/faults.ts';
+import { type AckHabit, type ConnectRequest, SimulatedClient } from '../client.ts';
+import type { QoS } from '../model.ts';
+import { type Packet, Wire } from '../network.ts';
+import { type Life, settled, Violation, World } from '../world.ts';
+import { SimulatedNode } from './node.ts';
+
+/** So long clients publish and move. */
+const busyMs = 20_000;
+/** Within which a cluster without faults comes to rest. */
+const restMs = 120_000;
+const habits: readonly AckHabit[] = ['at once', 'late', 'any order', 'never'];
+const topics = ['a/b', 'a/c'];
+
+interface Part {
+  readonly client: SimulatedClient;
+  readonly request: ConnectRequest;
+  /** Of a subscriber: what it asks for; null: it publishes. */
+  readonly subscribesQoS: QoS | null;
+  readonly publishesQoS: QoS;
+  isSubscribed: boolean;
+  wire: Wire | null;
+  triedAt: number;
+  /** Of a publisher: how many messages it has begun. */
+  published: number;
+}
+
+export interface ClusteredResult {
+  readonly seed: number;
+  readonly violation: Violation | null;
+  readonly messages: number;
+  /** Sessions that moved. */
+  readonly takeovers: number;
+  readonly events: number;
+  readonly lines: readonly string[];
+  readonly hash: string;
+}
+
+class ClusterSimulation {
+  readonly world: World;
+  readonly #random: Random;
+  readonly #servers: MemoryServers;
+  readonly #life: Life = { isOver: false };
+  readonly #nodes: SimulatedNode[] = [];
+  readonly #parts: Part[] = [];
+  /** By subscriber: what its application got, in order. */
+  readonly #got = new Map<string, string[]>();
+  /** By publisher, the same. */
+  readonly #sent = new Map<string, string[]>();
+  #isBusy = true;
+  #wires = 0;
+  #violation: Error | null = null;
+
+  constructor(seed: number, isTraced: boolean) {
+    this.world = new World(isTraced);
+    this.#random = new Random(seed);
+    this.#servers = new MemoryServers({
+      timers: this.world.timersOf(this.#life),
+      random: () => this.#random.fraction(),
+      answerMs: 500,
+    });
+  }
+
+  async run(): Promise<void> {
+    await this.#startNodes(this.#random.between(2, 4));
+    this.#makeClients();
+    await this.#subscribeAll();
+    this.#plan();
+    await this.#until(busyMs);
+    this.#calm();
+    await this.#until(restMs, () => this.#isAtRest());
+    // Nodes look every five seconds for what others have taken.
+    await this.#until(15_000);
+    this.#check();
+  }
+
+  get messages(): number {
+    return this.#parts.reduce((sum, { published }) => sum + published, 0);
+  }
+
+  get takeovers(): number {
+    return this.#nodes.reduce((sum, { cluster }) => sum + cluster.takeovers, 0);
+  }
+
+  async #until(ms: number, isEnough?: () => boolean): Promise<void> {
+    await this.world.runUntil(this.world.time + ms, () => this.#violation !== null || isEnough?.() === true);
+    if (this.#violation !== null) throw this.#violation;
+  }
+
+  async #startNodes(count: number): Promise<void> {
+    this.#servers.faults.delayMsMax = 5;
+    for (let which = 0; which < count; which++) {
+      const starting = SimulatedNode.start(`n${which}`, this.world, this.#servers, this.#random.fork());
+      starting.then(
+        (node) => this.#nodes.push(node),
+        (error: Error) => (this.#violation ??= error),
+      );
+    }
+    // What they have begun waits in the world for its time.
+    await settled();
+    await this.#until(20_000, () => this.#nodes.length === count);
+    if (this.#nodes.length < count) throw new Violation('nodes start', `${this.#nodes.length} of ${count} did`);
+  }
+
+  #makeClients(): void {
+    const random = this.#random;
+    const around = {
+      world: this.world,
+      onSend: () => {},
+      isSameSession: () => true,
+      onMessage: () => {},
+    };
+    const make = (id: string, subscribesQoS: QoS | null): void => {
+      const version = random.isLucky(0.5) ? 4 : 5;
+      const got: string[] = [];
+      this.#got.set(id, got);
+      this.#sent.set(id, []);
+      const onMessage = ({ topic, payload }: Packet) => got.push(`${topic} ${payload}`);
+      this.#parts.push({
+        client: new SimulatedClient(id, random.fork(), { ...around, onMessage }),
+        request: {
+          ...{ version, clean: false, expirySeconds: version === 5 ? 86_400 : 0, keepAliveSeconds: 0, will: null },
+          ...{ receiveMaximum: random.isLucky(0.5) ? 5 : 65_535, packetBytesMax: 1_000_000, topicAliasMaximum: 0 },
+          habit: habits[random.between(0, habits.length - 1)]!,
+        },
+        subscribesQoS,
+        publishesQoS: random.between(1, 2) as QoS,
+        ...{ isSubscribed: false, wire: null, triedAt: 0, published: 0 },
+      });
+    };
+    for (let which = random.between(2, 4); which > 0; which--) make(`s${which}`, random.between(1, 2) as QoS);
+    for (let which = random.between(2, 3); which > 0; which--) make(`p${which}`, null);
+  }
+
+  async #subscribeAll(): Promise<void> {
+    for (const part of this.#parts) this.#connect(part);
+    await this.#until(20_000, () => this.#parts.every(({ client }) => client.isConnected));
+    for (const { client, subscribesQoS } of this.#parts) {
+      if (subscribesQoS === null) continue;
+      client.subscribe([{ topic: 'a/#', qos: subscribesQoS, nl: false, rap: false, rh: 2 }], 0);
+    }
+    await this.#until(5_000, () => this.#parts.every(({ client }) => client.asking.size === 0));
+    for (const part of this.#parts) part.isSubscribed = true;
+  }
+
+  #connect(part: Part): void {
+    const random = this.#random;
+    const node = this.#nodes[random.between(0, this.#nodes.length - 1)]!;
+    const { client, request } = part;
+    part.triedAt = this.world.time;
+    const wire: Wire = new Wire(
+      this.world,
+      random.fork(),
+      { latencyMs: random.between(0, 20), pieces: 0.1, kernelBytes: 65_536 },
+      this.#life,
+      request.version,
+      `${client.id}:${++this.#wires}`,
+      {
+        beforeArrival: () => null,
+        afterArrival: () => {},
+        onWritten: () => {},
+        onPacket: (packet) => this.#guard(() => this.#received(part, wire, packet)),
+        onGone: () => client.onGone(wire),
+        onEnded: () => {},
+      },
+    );
+    part.wire = wire;
+    this.world.tell(() => `${client.id}: connects to ${node.name}`);
+    node.accept(wire);
+    client.begin(wire, request, '');
+  }
+
+  #received(part: Part, wire: Wire, packet: Packet): void {
+    const { client } = part;
+    this.world.tell(() => `${client.id}: gets ${packet.cmd} ${packet.messageId ?? ''} ${packet.payload ?? ''}`);
+    if (packet.cmd === 'connack' && client.wire === wire && part.isSubscribed) {
+      const code = packet.reasonCode ?? packet.returnCode ?? 0;
+      if (code === 0 && packet.sessionPresent !== true) {
+        throw new Violation('sessions last', `${client.id} had a session, and was told that it has none`);
+      }
+    }
+    client.onPacket(wire, packet);
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#violation ??= error as Error;
+    }
+  }
+
+  #plan(): void {
+    const random = this.#random;
+    const likely = (most: number) => (random.isLucky(0.5) ? random.fraction() * most : 0);
+    const faults: Partial<Faults> = {
+      ...{ delayMsMax: random.between(0, 30), lostRequest: likely(0.1), lostAnswer: likely(0.1) },
+      ...{ lateRequest: likely(0.1), repeatedRequest: likely(0.2), staleRead: likely(0.3) },
+      ...{ stalledTail: likely(0.5), lostBroadcast: likely(0.5) },
+    };
+    Object.assign(this.#servers.faults, faults);
+    for (const part of this.#parts) this.#again(random.between(1, 500), () => this.#act(part));
+    this.#again(1_000, () => this.#disturb());
+  }
+
+  #again(ms: number, act: () => number): void {
+    const again = () => {
+      const wait = act();
+      if (this.#isBusy || wait < 0) this.world.after(Math.abs(wait), again);
+    };
+    this.world.after(ms, again);
+  }
+
+  /** Negative: also when nothing new happens any more. */
+  #act(part: Part): number {
+    const random = this.#random;
+    const { client } = part;
+    const isStuck = !client.isConnected && this.world.time - part.triedAt > 15_000;
+    if (client.isAway || isStuck) {
+      if (!client.isAway) client.vanish('reset');
+      this.#connect(part);
+    } else if (this.#isBusy && client.isConnected) {
+      const chance = random.fraction();
+      if (chance < 0.05) client.vanish(random.isLucky(0.7) ? 'reset' : 'silent');
+      else if (chance < 0.1) this.#connect(part);
+      else if (chance < 0.12) client.disconnect(0, null);
+      else if (part.subscribesQoS === null) this.#publishSome(part);
+    }
+    if (!this.#isBusy) client.answerAll();
+    return -random.between(20, 600);
+  }
+
+  #publishSome(part: Part): void {
+    const { client } = part;
+    for (let left = this.#random.between(1, 6); left > 0 && client.mayPublish; left--) {
+      const topic = topics[this.#random.between(0, topics.length - 1)]!;
+      const payload = `${client.id}:${++part.published}`;
+      const retain = this.#random.isLucky(0.2);
+      client.publish({ key: payload, topic, payload, qos: part.publishesQoS, retain, expirySeconds: -1 }, false);
+      this.#sent.get(client.id)!.push(`${topic} ${payload}`);
+    }
+  }
+
+  #disturb(): number {
+    const random = this.#random;
+    const chance = random.fraction();
+    if (chance < 0.15) this.#servers.loseLeader(random.between(50, 3_000));
+    else if (chance < 0.3) this.#standStill(this.#nodes[random.between(0, this.#nodes.length - 1)]!);
+    return random.between(200, 3_000);
+  }
+
+  /** Shorter than what others would declare it dead for. */
+  #standStill({ name }: SimulatedNode): void {
+    this.world.tell(() => `${name}: stands still`);
+    this.#servers.pause(name);
+    this.world.after(this.#random.between(10, 1_000), () => this.#servers.resume(name));
+  }
+
+  #calm(): void {
+    this.world.tell(() => 'nothing goes wrong any more');
+    this.#isBusy = false;
+    Object.assign(this.#servers.faults, noFaults);
+    for (const { client } of this.#parts) client.isPrompt = true;
+  }
+
+  #isAtRest(): boolean {
+    return this.#parts.every(
+      ({ client }) => client.isConnected && client.outgoing.size === 0 && client.received.size === 0,
+    );
+  }
+
+  #check(): void {
+    for (const { name, ends } of this.#nodes) {
+      if (ends.length > 0) throw new Violation('nodes go on', `${name}: ${ends.join('; ')}`);
+    }
+    if (!this.#isAtRest()) throw new Violation('every exchange ends', this.#unfinished());
+    for (const part of this.#parts) {
+      if (part.subscribesQoS !== null) this.#checkSubscriber(part);
+      this.#checkOwner(part.client.id);
+    }
+    this.#checkRetained();
+  }
+
+  #unfinished(): string {
+    const states = this.#parts.map(({ client }) => {
+      return `${client.id} ${client.isConnected ? 'connected' : 'away'}, ${client.outgoing.size} to be acknowledged`;
+    });
+    return states.join('; ');
+  }
+
+  #checkSubscriber({ client, subscribesQoS }: Part): void {
+    const got = this.#got.get(client.id)!;
+    for (const { client: publisher, publishesQoS } of this.#parts) {
+      const sent = this.#sent.get(publisher.id)!;
+      const received = got.filter((each) => each.split(' ')[1]!.startsWith(`${publisher.id}:`));
+      const first = [...new Set(received)];
+      const lost = sent.filter((each) => !first.includes(each));
+      if (lost.length > 0) {
+        throw new Violation('nothing is lost', `${client.id} has not got ${lost.slice(0, 5).join(', ')}`);
+      }
+      if (Math.min(publishesQoS, subscribesQoS!) === 2 && first.length !== received.length) {
+        const twice = received.find((each, at) => received.indexOf(each) !== at);
+        throw new Violation('QoS 2 comes once [MQTT5 4.3.3]', `${client.id} got ${twice} twice`);
+      }
+      const at = first.findIndex((each, which) => each !== sent[which]);
+      if (at >= 0) {
+        throw new Violation('order holds [MQTT5 4.6.0-6]', `${client.id} got ${first[at]}, and not ${sent[at]} before`);
+      }
+    }
+  }
+
+  #checkOwner(clientId: string): void {
+    const owners = this.#nodes.filter(({ sessions, cluster }) => sessions.has(clientId) || cluster.holds(clientId));
+    if (owners.length === 1) return;
+    const names = owners.map(({ name }) => name).join(' and ');
+    throw new Violation('each session has one owner', `${clientId} is at ${names || 'no node'}`);
+  }
+
+  #checkRetained(): void {
+    for (const topic of topics) {
+      const retained = this.#nodes.map((node) => node.retained(topic));
+      if (new Set(retained).size > 1) {
+        throw new Violation('all nodes retain the same', `${topic}: ${retained.join(', ')}`);
+      }
+    }
+  }
+}
+
+export async function runClustered(seed: number, { isTraced = false } = {}): Promise<ClusteredResult> {
+  const simulation = new ClusterSimulation(seed, isTraced);
+  let violation: Violation | null = null;
+  try {
+    await simulation.run();
+  } catch (error) {
+    const { message, stack = message } = error as Error;
+    violation = error instanceof Violation ? error : new Violation('the brokers do not fail', stack);
+  }
+  const { world, messages, takeovers } = simulation;
+  return { seed, violation, messages, takeovers, events: world.events, lines: world.lines ?? [], hash: world.hash() };
+}

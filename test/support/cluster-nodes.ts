@@ -1,0 +1,68 @@
+/** Brokers that are nodes of one cluster, in this process, each with a port of its own. */
+import { systemClock, systemTimers } from '../../src/base/clock.ts';
+import { Broker } from '../../src/broker/broker.ts';
+import { BrokerSessions } from '../../src/broker/node-sessions.ts';
+import { ClusterNode } from '../../src/cluster/node.ts';
+import type { ClusterEngine } from '../../src/contracts/cluster-engine.ts';
+import { type BrokerSettings, defaultSettings } from '../../src/contracts/settings.ts';
+import { listen } from '../../src/net/listen.ts';
+import { LogStore } from '../../src/store/log.ts';
+import { type ConnectOptions, WireClient } from './wire-client.ts';
+
+let started = 0;
+
+export interface TestNode {
+  readonly id: string;
+  readonly node: ClusterNode;
+  readonly broker: Broker;
+  readonly engine: ClusterEngine;
+  /** Why it ended by itself. */
+  readonly ends: string[];
+  connect(options?: ConnectOptions): Promise<WireClient>;
+  /** Leaves the cluster. */
+  close(): Promise<void>;
+}
+
+export async function startNode(
+  name: string,
+  connect: (node: string) => Promise<ClusterEngine>,
+  settings: Partial<BrokerSettings> = {},
+): Promise<TestNode> {
+  const engine = await connect(name);
+  const id = `${name}-${++started}`;
+  const ends: string[] = [];
+  const node = await ClusterNode.open({
+    engine,
+    id,
+    token: `${id}-${Math.random()}`,
+    timers: systemTimers,
+    clock: systemClock,
+    logBytesMax: 64_000_000,
+    recordsBytesMax: 16_000_000,
+    messageBytesMax: 16_000_000,
+    ended: (reason, error) => ends.push(error === null ? reason : `${reason}: ${(error as Error).stack}`),
+    lost: (after, upTo) => ends.push(`lost (${after}, ${upTo}]`),
+  });
+  const broker = new Broker({
+    settings: { ...defaultSettings, sharedSubscriptions: false, sysIntervalSeconds: 0, ...settings },
+    store: new LogStore(node.appends),
+    cluster: node,
+  });
+  const sessions = broker.attach((context) => new BrokerSessions(context));
+  await broker.start();
+  await node.serve(sessions);
+  const listener = await listen(
+    { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    (url) => (stream) => broker.accept(stream, url),
+  );
+  return {
+    ...{ id, node, broker, engine, ends },
+    connect: (options) => WireClient.connect(listener.port, options),
+    async close() {
+      await listener.close();
+      await broker.close();
+      await node.leave();
+      await engine.close();
+    },
+  };
+}

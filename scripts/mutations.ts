@@ -1086,6 +1086,27 @@ export const mutations: readonly Mutation[] = [
     simulation: 'cluster',
   },
   {
+    name: 'a node takes a session whose record another one has swapped first',
+    file: 'cluster/ownership.ts',
+    from: '      this.#forget(clientId);\n      return false;',
+    to: '      return true;',
+    simulation: 'cluster',
+  },
+  {
+    name: 'a session joins a node whose tail is behind what it has had',
+    file: 'cluster/ownership.ts',
+    from: '      await messages.reached(offer.at);\n',
+    to: '',
+    simulation: 'cluster',
+  },
+  {
+    name: 'a client comes back to a session that has been given to another node',
+    file: 'cluster/ownership.ts',
+    from: '!owned.isHandedOut && !owned.isLeaving;',
+    to: '!owned.isLeaving;',
+    simulation: 'cluster',
+  },
+  {
     name: 'a node keeps a session that another one has taken',
     file: 'cluster/ownership.ts',
     from: 'if (record !== null && record.revision > owned.revision) this.#forget(clientId);',

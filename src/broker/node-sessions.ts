@@ -3,9 +3,12 @@ import type { NodeSessions } from '../contracts/cluster.ts';
 import type { MovedSession } from '../contracts/session-move.ts';
 import type { Message } from '../protocol/message.ts';
 import { readPublisher } from '../protocol/publisher.ts';
+import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
 import type { Attachment } from './attachment.ts';
 import type { BrokerContext } from './broker-context.ts';
+import type { Connection } from './connection.ts';
+import { disconnectWhere } from './disconnect.ts';
 import { OwnMessages } from './own-messages.ts';
 
 export class BrokerSessions implements NodeSessions, Attachment {
@@ -75,6 +78,13 @@ export class BrokerSessions implements NodeSessions, Attachment {
       const session = this.#context.core.findSession(clientId);
       if (session !== undefined) this.#context.core.forget(session);
     });
+  }
+
+  disconnectAll(why: string): void {
+    const { connections } = this.#context;
+    const all = () => true;
+    // Each is a connection of this broker; who looks after memory knows of no more than that.
+    void disconnectWhere(this.#context, connections as ReadonlySet<Connection>, all, ReasonCode.ServerBusy, why);
   }
 
   async close(): Promise<void> {}

@@ -56,7 +56,7 @@ export class NodeMessages implements PendingAppends {
   #reader: FrameReader | null = null;
   #begun = 0;
   #done = 0;
-  #waiting: { readonly count: number; readonly callback: () => void } | null = null;
+  readonly #waiting: { readonly count: number; readonly callback: () => void }[] = [];
   /** The last entry that was given: all sessions have it once `#left` is 0. */
   #at: Sequence = 0;
   /** Messages of the entry behind it that not all sessions have yet. */
@@ -124,7 +124,7 @@ export class NodeMessages implements PendingAppends {
 
   whenDone(count: number, callback: () => void): void {
     if (this.#done >= count) callback();
-    else this.#waiting = { count, callback };
+    else this.#waiting.push({ count, callback });
   }
 
   /** Resolves once the sessions have all that was in the log before the call. */
@@ -240,10 +240,7 @@ export class NodeMessages implements PendingAppends {
     const number = ++this.#begun;
     this.#appender.append(message, origin, () => {
       this.#done = number;
-      const waiting = this.#waiting;
-      if (waiting === null || waiting.count > number) return;
-      this.#waiting = null;
-      waiting.callback();
+      while (this.#waiting.length > 0 && this.#waiting[0]!.count <= number) this.#waiting.shift()!.callback();
     });
     if (isFirst) this.onBegun();
   }

@@ -1,6 +1,6 @@
 /**
- * One node of a cluster: membership, messages and sessions, over an engine. What it cannot go on without ends it: then
- * whoever made it closes all connections of its broker.
+ * One node of a cluster: membership, messages and sessions, over an engine. What it cannot go on without ends it, and
+ * all connections of its broker.
  */
 import type { Clock, Timers } from '../base/clock.ts';
 import type { Cluster, ForwardDetails, NodeSessions, PendingAppends } from '../contracts/cluster.ts';
@@ -9,7 +9,7 @@ import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import { Membership } from './membership.ts';
 import { NodeMessages } from './messages.ts';
-import { Ownership } from './ownership.ts';
+import { cutOffMs, Ownership } from './ownership.ts';
 import { Records } from './records.ts';
 
 export interface ClusterNodeOptions {
@@ -34,6 +34,7 @@ type NodeMessagesLost = ConstructorParameters<typeof NodeMessages>[0]['lost'];
 /** Around a message in a frame, and what a turn has before it. */
 const aroundFrameBytes = 2_097_152;
 const nodesBytesMax = 16_777_216;
+const lookMs = 500;
 
 export class ClusterNode implements Cluster {
   readonly messages: NodeMessages;
@@ -42,6 +43,9 @@ export class ClusterNode implements Cluster {
   readonly #nodeRecords: Records;
   readonly #sessionRecords: Records;
   #ownership: Ownership | null = null;
+  #sessions: NodeSessions | null = null;
+  #stopLooking: () => void = () => {};
+  #isCutOff = false;
   #hasEnded = false;
 
   private constructor(options: ClusterNodeOptions, streams: Awaited<ReturnType<typeof openStreams>>) {
@@ -98,7 +102,16 @@ export class ClusterNode implements Cluster {
       messages: this.messages,
       failed: (error) => this.#end('a mistake in Sluice has ended this node', error),
     });
+    this.#sessions = sessions;
+    this.#stopLooking = timers.every(lookMs, () => this.#look());
     await this.messages.start(sessions);
+  }
+
+  /** Other nodes will soon have no more to do with it: its clients are better off there. */
+  #look(): void {
+    const isCutOff = this.membership.renewedMsAgo > cutOffMs;
+    if (isCutOff && !this.#isCutOff) this.#sessions!.disconnectAll('this node is cut off from its cluster');
+    this.#isCutOff = isCutOff;
   }
 
   claim(clientId: string): number | Promise<number> {
@@ -135,11 +148,13 @@ export class ClusterNode implements Cluster {
     if (this.#hasEnded) return;
     this.#stop();
     this.membership.fence(reason);
+    this.#sessions?.disconnectAll('this node has left its cluster');
     this.#options.ended(reason, error);
   }
 
   #stop(): void {
     this.#hasEnded = true;
+    this.#stopLooking();
     this.#ownership?.close();
     this.messages.close();
     this.#nodeRecords.close();

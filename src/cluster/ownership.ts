@@ -35,7 +35,7 @@ const patienceMs = 10_000;
 /** How long after an attempt that came to nothing the next one begins. */
 const retryMs = 100;
 /** A node whose record has not changed for so long is cut off: others may have its sessions soon. */
-const cutOffMs = 3_000;
+export const cutOffMs = 3_000;
 /** How often it is looked for sessions that others have taken, and for claims of which no session came. */
 const lookMs = 5_000;
 const unusedMs = 10_000;

@@ -52,7 +52,7 @@ export interface PendingAppends {
   readonly failure: string | null;
   /** Called when an append begins and none was under way. Set once. */
   onBegun: () => void;
-  /** Calls back once so many are done; at once, if they are. One at a time. */
+  /** Calls back once so many are done; at once, if they are. In the order of the calls, whose counts never fall. */
   whenDone(count: number, callback: () => void): void;
 }
 
@@ -76,6 +76,8 @@ export interface NodeSessions {
   join(moved: MovedSession): void;
   /** Gives a message to this session alone, if its subscriptions match. It owns its bytes. */
   arrivedFor(clientId: string, message: Message): void;
+  /** This node is cut off from the others, or has ended: all clients connect elsewhere. */
+  disconnectAll(why: string): void;
   /** The session is another node's: nothing of it stays here, and nobody is told that it ends. */
   forget(clientId: string): void;
   /** Called when a session ends here. Set once. */

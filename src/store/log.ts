@@ -8,6 +8,8 @@ import { KeepsNothing } from './nowhere.ts';
 
 export class LogStore extends KeepsNothing implements SessionStore {
   readonly #appends: PendingAppends;
+  #stopWaiting: () => void = () => {};
+  #isGivenUp = false;
 
   constructor(appends: PendingAppends) {
     super();
@@ -67,6 +69,15 @@ export class LogStore extends KeepsNothing implements SessionStore {
   }
 
   override async close(): Promise<void> {
-    await new Promise<void>((resolve) => this.#appends.whenDone(this.#appends.begun, resolve));
+    if (this.#isGivenUp) return;
+    await new Promise<void>((resolve) => {
+      this.#stopWaiting = resolve;
+      this.#appends.whenDone(this.#appends.begun, resolve);
+    });
+  }
+
+  override giveUp(): void {
+    this.#isGivenUp = true;
+    this.#stopWaiting();
   }
 }

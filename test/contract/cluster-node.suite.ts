@@ -47,17 +47,17 @@ class Receiver {
 export function describeNodes(name: string, start: () => Promise<EngineUnderTest>): void {
   describe(name, () => {
     let engine: EngineUnderTest;
-    let nodes: TestNode[];
+    const nodes: TestNode[] = [];
     const node = (which: number) => nodes[which]!;
 
     beforeAll(async () => {
       engine = await start();
-      nodes = await Promise.all(['one', 'two', 'three'].map((each) => startNode(each, engine.connect)));
+      for (const each of ['one', 'two', 'three']) nodes.push(await startNode(each, engine.connect));
     });
     afterAll(async () => {
-      for (const { id, ends } of nodes) expect([id, ends]).toEqual([id, []]);
       await Promise.all(nodes.map((each) => each.close()));
       await engine.cleanUp();
+      for (const { id, ends } of nodes) expect([id, ends]).toEqual([id, []]);
     });
 
     const publish = (client: WireClient, topic: string, payload: string, qos: 0 | 1 | 2, retain = false) => {
@@ -229,6 +229,20 @@ export function describeNodes(name: string, start: () => Promise<EngineUnderTest
       const after = await node(1).connect({ version: 5, clientId, clean: true });
       expect(after.connack).toMatchObject({ reasonCode: 0, sessionPresent: false });
       expect(await before.next('disconnect')).toMatchObject({ reasonCode: 0x8e });
+    });
+
+    test('clients of a node that is cut off are sent away, and come in elsewhere, where their sessions are gone', async () => {
+      const doomed = await startNode('doomed', engine.connect);
+      const clientId = unique('orphan');
+      const before = await doomed.connect({ ...forAnHour, clientId });
+      await before.subscribe('x', { qos: 1 });
+
+      await doomed.die();
+
+      expect(await before.next('disconnect')).toMatchObject({ reasonCode: 0x89 });
+      const after = await node(0).connect({ ...forAnHour, clientId });
+      expect(after.connack).toMatchObject({ reasonCode: 0, sessionPresent: false });
+      await doomed.close();
     });
 
     test('a client that goes from node to node, under load, gets everything once and in order', async () => {

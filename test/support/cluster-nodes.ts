@@ -3,7 +3,7 @@ import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import { BrokerSessions } from '../../src/broker/node-sessions.ts';
 import { ClusterNode } from '../../src/cluster/node.ts';
-import type { ClusterEngine } from '../../src/contracts/cluster-engine.ts';
+import { type ClusterEngine, EngineUnavailable } from '../../src/contracts/cluster-engine.ts';
 import { type BrokerSettings, defaultSettings } from '../../src/contracts/settings.ts';
 import { listen } from '../../src/net/listen.ts';
 import { LogStore } from '../../src/store/log.ts';
@@ -19,8 +19,21 @@ export interface TestNode {
   /** Why it ended by itself. */
   readonly ends: string[];
   connect(options?: ConnectOptions): Promise<WireClient>;
+  /** As if its process were killed, for the others. */
+  die(): Promise<void>;
   /** Leaves the cluster. */
   close(): Promise<void>;
+}
+
+/** Servers that have just started may have no leader yet. */
+async function opened(options: Parameters<typeof ClusterNode.open>[0]): Promise<ClusterNode> {
+  for (let left = 10; ; left--) {
+    try {
+      return await ClusterNode.open(options);
+    } catch (error) {
+      if (!(error instanceof EngineUnavailable) || left === 0) throw error;
+    }
+  }
 }
 
 export async function startNode(
@@ -31,7 +44,7 @@ export async function startNode(
   const engine = await connect(name);
   const id = `${name}-${++started}`;
   const ends: string[] = [];
-  const node = await ClusterNode.open({
+  const node = await opened({
     engine,
     id,
     token: `${id}-${Math.random()}`,
@@ -55,13 +68,18 @@ export async function startNode(
     { kind: 'tcp', host: '127.0.0.1', port: 0 },
     (url) => (stream) => broker.accept(stream, url),
   );
+  let hasDied = false;
   return {
     ...{ id, node, broker, engine, ends },
     connect: (options) => WireClient.connect(listener.port, options),
+    async die() {
+      hasDied = true;
+      await engine.close();
+    },
     async close() {
       await listener.close();
       await broker.close();
-      await node.leave();
+      if (!hasDied) await node.leave();
       await engine.close();
     },
   };

@@ -229,7 +229,10 @@ class ClusterSimulation {
     if (client.isAway || isStuck) {
       if (!client.isAway) client.vanish('reset');
       this.#connect(part);
-    } else if (this.#isBusy && client.isConnected) {
+    } else if (this.#isBusy && !client.isConnected) {
+      // Some do not wait for their CONNACK.
+      if (random.isLucky(0.3)) this.#connect(part);
+    } else if (this.#isBusy) {
       const chance = random.fraction();
       if (chance < 0.05) client.vanish(random.isLucky(0.7) ? 'reset' : 'silent');
       else if (chance < 0.1) this.#connect(part);

@@ -1086,6 +1086,13 @@ export const mutations: readonly Mutation[] = [
     simulation: 'cluster',
   },
   {
+    name: 'was: what waits for all that is staged overtakes what waits for the end of the round',
+    file: 'broker/group-commit.ts',
+    from: 'const isBehind = stagedBefore < 0 && this.#held.answers.length > 0;',
+    to: 'const isBehind = false;',
+    simulation: 'cluster',
+  },
+  {
     name: 'a node takes a session whose record another one has swapped first',
     file: 'cluster/ownership.ts',
     from: '      this.#forget(clientId);\n      return false;',

@@ -101,7 +101,9 @@ export class GroupCommit {
    * `stagedBefore`. `channel` pays if it fails; null: it is for all, or sees to that itself.
    */
   whenStored(channel: ClientChannel | null, callback: () => void, stagedBefore = -1): void {
-    const isStored = this.#isStored(stagedBefore);
+    // Whoever waits already goes first, also if that is for nothing but the end of this round.
+    const isBehind = stagedBefore < 0 && this.#held.answers.length > 0;
+    const isStored = !isBehind && this.#isStored(stagedBefore);
     if (isStored && (this.#released.length === 0 || this.#isGiving)) return callback();
     const own = channel === null ? callback : () => this.#options.boundary.forOne(channel, callback);
     // Those before it have waited for longer.

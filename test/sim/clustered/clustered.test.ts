@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { runClustered } from './simulation.ts';
 
-test.each(Array.from({ length: 8 }, (_, seed) => [seed + 1]))(
+/** The last one found that QoS 2 messages overtook others that waited for the end of a round. */
+const seeds = [1, 2, 3, 4, 5, 6, 7, 8, 282];
+
+test.each(seeds.map((seed) => [seed]))(
   'nodes of a cluster lose, double and reorder nothing (seed %i)',
   async (seed) => {
     const { violation, messages } = await runClustered(seed);

@@ -55,6 +55,30 @@ test('of very many answers to one commit some are given in a round, and none get
   expect(given).toEqual([1, 2, 3, 4, 5, 6]);
 });
 
+test('who waits for all that is staged goes behind those before it, also if it became durable meanwhile', () => {
+  const rounds = new Rounds();
+  const commits: (() => void)[] = [];
+  const commit = (done: () => void) => commits.push(done);
+  const store = { staged: 1, isDurable: false, onUrgent() {}, commit };
+  const group = new GroupCommit({
+    store: store as unknown as SessionStore,
+    health: new StoreHealth(store as unknown as SessionStore, silentLog),
+    scheduler: rounds.scheduler,
+    answersPerStep: 64,
+    boundary: { isBroken: false } as Boundary,
+    advanceClock: () => {},
+  });
+  const given: number[] = [];
+  group.whenStored(null, () => given.push(1));
+  store.isDurable = true;
+  group.whenStored(null, () => given.push(2));
+  expect(given).toEqual([]);
+  group.endRound();
+  commits[0]!();
+  rounds.rest();
+  expect(given).toEqual([1, 2]);
+});
+
 test('it is measured how long a commit took and how many records it had, if it had any', () => {
   const rounds = new Rounds();
   const commits: (() => void)[] = [];

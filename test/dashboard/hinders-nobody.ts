@@ -8,7 +8,7 @@ export function hindersNobody(places: Readonly<Record<string, string>>): void {
   const broker = dashboardWithAll();
 
   // One look at each page for all of it: to open one costs more than what is looked at.
-  test.each(Object.entries(places))('fits on a phone and at 200 %%, and hinders nobody: %s', async (_, place) => {
+  test.each(Object.entries(places))('fits on a phone and at double size, and hinders nobody: %s', async (_, place) => {
     await broker.connect('sensor-1', ['plant/+/temperature']);
     const page = await broker.open(place, { viewport: { width: 360, height: 740 }, reducedMotion: 'reduce' });
     await page.getByRole('main').waitFor();

@@ -1,5 +1,6 @@
 /** The bridges of a configuration: what they are given of the world. */
 import { Bridges } from './bridge/bridges.ts';
+import { credentialsOf } from './bridge/credentials.ts';
 import type { Broker } from './broker/broker.ts';
 import type { Config } from './config/schema.ts';
 import type { QuarantineStore } from './contracts/pipeline.ts';
@@ -29,4 +30,18 @@ export function openBridges(
         },
       }),
   );
+}
+
+/** What keeps bridges from coming to their peers: files and environment variables that they name, each in words. */
+export async function problemsOfBridges(
+  { bridges }: Config,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<{ readonly bridge: string; readonly problem: string }[]> {
+  const problems: { bridge: string; problem: string }[] = [];
+  for (const settings of bridges) {
+    const note = (error: Error) => problems.push({ bridge: settings.name, problem: error.message });
+    await credentialsOf(settings, environment).catch(note);
+    if (settings.tls !== undefined) await clientTls(settings.tls).catch(note);
+  }
+  return problems;
 }

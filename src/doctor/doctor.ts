@@ -4,6 +4,7 @@
  */
 import { checkCertificates, checkSpans } from '../app.ts';
 import { checkAuthentication } from '../authentication.ts';
+import { problemsOfBridges } from '../bridging.ts';
 import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { type ReadConfig, readConfig } from '../config/load.ts';
@@ -34,8 +35,15 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   if (read === null) return found;
   const directory = config.store.kind === 'level' ? config.store.directory : './data';
   found.push(...certificateFindings(config, facts.now), ...(await directoryFindings(config)));
-  found.push(...(await portFindings(config, directory)));
+  found.push(...(await bridgeFindings(config, options)), ...(await portFindings(config, directory)));
   return found;
+}
+
+/** Of what they read at each attempt to connect: a broker starts without, and the bridge waits. */
+async function bridgeFindings(config: Config, { environment }: DoctorOptions): Promise<Finding[]> {
+  const remedy = 'Until then the bridge does not connect, and what it has to send waits';
+  const problems = await problemsOfBridges(config, environment);
+  return problems.map(({ bridge, problem }) => fault('bridge', `${bridge}: ${problem}`, remedy));
 }
 
 async function configurationFindings({

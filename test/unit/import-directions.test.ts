@@ -82,6 +82,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   doctor: [
     'app.ts',
     'authentication.ts',
+    'bridging.ts',
     'rules.ts',
     'broker',
     'config',

@@ -253,6 +253,29 @@ describe('the command', () => {
     ]);
   });
 
+  test('opens what bridges read when they connect', async () => {
+    writeFileSync(join(folder, 'empty.pem'), '');
+    const bridge = (name: string, more: string) =>
+      `  - { name: ${name}, addresses: ["mqtts://127.0.0.1:1"], topics: [{ filter: a }], ${more} }\n`;
+    const file = fileWith(
+      `listeners: []\nstore: { kind: memory }\nbridges:\n${[
+        bridge('password', 'username: u, passwordFile: none'),
+        bridge('variable', 'username: u, passwordEnv: NO_SUCH_VARIABLE'),
+        bridge('authority', 'tls: { caFile: empty.pem }'),
+      ].join('')}`,
+    );
+
+    const { code, out } = await sluice('doctor', '-c', file, '--json');
+
+    expect(code).toBe(1);
+    const { findings } = JSON.parse(out) as { findings: Finding[] };
+    expect(findings.filter(({ check }) => check === 'bridge').map(({ what }) => what)).toEqual([
+      expect.stringMatching(/^password: Cannot read passwordFile \S+none: /),
+      expect.stringMatching(/^variable: passwordEnv names NO_SUCH_VARIABLE/),
+      expect.stringMatching(/^authority: .*empty\.pem/),
+    ]);
+  });
+
   test('looks at the system also if the configuration cannot be read', async () => {
     const { code, out } = await sluice('doctor', '-c', fileWith('limits: { conections: 1 }\n'));
 

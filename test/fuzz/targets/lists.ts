@@ -151,12 +151,12 @@ export async function lists(): Promise<Target> {
   const config = { store: { kind: 'memory' as const }, listeners: [{ kind: 'tcp' as const, port: 0 }], log };
   const app = await startApp(parseConfig(config));
   await fill(app.broker);
-  const commands = await app.commands();
+  const receiver = await app.commands();
   let [cursor, other] = ['1.1', '1.1'];
 
   async function give(name: string, request: object): Promise<[outcome: string, answer: object | null]> {
     try {
-      const answer = await commands.receive(name, request, program);
+      const answer = await receiver.receive(name, request, program);
       checkedAnswer(checkedName(name), answer);
       return ['done', answer];
     } catch (error) {

@@ -30,6 +30,8 @@ export type NewKey = Pick<ApiKey, 'name' | 'role' | 'areas' | 'username' | 'expi
 
 /** `sluice_` lets scanners of secrets find one that went astray. */
 const form = /^sluice_([\w-]{8})_([\w-]{43})$/;
+/** On a command line, what begins with a dash is an option. */
+const newKeyId = () => randomBytes(6).toString('base64url').replace(/^-/, '_');
 const hashOf = (secret: string) => createHash('sha256').update(secret).digest();
 
 export class Keys {
@@ -75,7 +77,7 @@ export class Keys {
     if (this.#keys.size >= keysMax) {
       throw new CommandFailure('conflict', `There are ${keysMax} keys already; delete one that nobody uses`);
     }
-    const id = randomBytes(6).toString('base64url');
+    const id = newKeyId();
     const secret = randomBytes(secretBytes).toString('base64url');
     const key: ApiKey = { ...wanted, id, createdAt: now, hash: hashOf(secret).toString('hex') };
     this.#keys.set(id, key);

@@ -1,6 +1,7 @@
 /** Client traces: what is asked of one, and what it tells. See `broker/traces.ts`. */
 import { z } from 'zod';
-import { bytes, milliseconds, networkRequest, text, topicFilter } from './values.ts';
+import { isNetwork } from '../base/addresses.ts';
+import { bytes, milliseconds, networkRequest, networkText, text, topicFilter } from './values.ts';
 
 /** Events that a trace has. */
 export const traceEventNames = [
@@ -27,7 +28,7 @@ export const traceRequest = z
   .strictObject({
     clientId: text.optional().describe('of this client, from its CONNECT on, also while it is not connected yet'),
     username: text.optional().describe('of clients with this user name'),
-    address: networkRequest.optional().describe('of connections from this address or network'),
+    address: networkRequest.refine(isNetwork, networkText).optional().describe('of connections from this address or network'),
     topic: topicFilter.optional().describe('of messages to topics that this filter matches'),
     forMs: milliseconds(1_000, dayMs).default(600_000).describe('how long it lasts, in milliseconds'),
     payloads: z.boolean().default(false).describe('whether it shows the first 1,024 bytes of payloads'),

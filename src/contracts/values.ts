@@ -16,10 +16,8 @@ export const qos = z.literal([0, 1, 2]);
 
 export const networkText = 'an address, or a network such as 10.0.0.0/8';
 export const network = z.string().refine(isNetwork, networkText);
-/** The same as requests of the API have it, in forms that its description can have. */
-export const networkRequest = z
-  .union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], networkText)
-  .refine(isNetwork, networkText);
+/** The same in forms that the description of the API can have. Others than `isNetwork` allows are among them. */
+export const networkRequest = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], networkText);
 
 /** Longest text of a packet: its length has two bytes there. */
 const textCharactersMax = 65_535;

@@ -1,4 +1,4 @@
-/** Keys of the API whose file cannot be written. */
+/** Keys of the API: their identifiers, and what becomes of them where their file cannot be written. */
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,4 +42,11 @@ test('a key that cannot be stored is none', async () => {
   mendFile();
   await keys.create(wanted, 0);
   expect((await open()).list()).toHaveLength(1);
+});
+
+test('no identifier of a key looks like an option of a command line', async () => {
+  const keys = await Keys.open(null);
+  const ids: string[] = [];
+  for (let i = 0; i < 600; i++) ids.push((await keys.create({ ...wanted, name: `${i}` }, 0)).key.id);
+  expect(ids.filter((id) => !/^\w[\w-]{7}$/.test(id))).toEqual([]);
 });

@@ -28,7 +28,10 @@ export const traceRequest = z
   .strictObject({
     clientId: text.optional().describe('of this client, from its CONNECT on, also while it is not connected yet'),
     username: text.optional().describe('of clients with this user name'),
-    address: networkRequest.refine(isNetwork, networkText).optional().describe('of connections from this address or network'),
+    address: networkRequest
+      .refine(isNetwork, networkText)
+      .optional()
+      .describe('of connections from this address or network'),
     topic: topicFilter.optional().describe('of messages to topics that this filter matches'),
     forMs: milliseconds(1_000, dayMs).default(600_000).describe('how long it lasts, in milliseconds'),
     payloads: z.boolean().default(false).describe('whether it shows the first 1,024 bytes of payloads'),

@@ -441,6 +441,12 @@ export const mutations: readonly Mutation[] = [
     to: '',
   },
   {
+    name: 'was: a will overtakes the one of the connection before, which is still on its way',
+    file: 'broker/wills.ts',
+    from: 'if (will.behind === null) begin();',
+    to: 'if (will.behind === null || will.number >= 0) begin();',
+  },
+  {
     name: 'the record of a will goes before the will is through the pipeline',
     file: 'core/wills.ts',
     from: 'if (pending.isUnderWay) this.#keep(pending, now());',

@@ -208,11 +208,12 @@ export class Connection implements ByteReceiver, ClientChannel, Asker, Readable 
 
   /**
    * Whether there is memory for what comes next of the packet under way. A small one is always read on: it may be an
-   * answer, which makes room.
+   * answer, which makes room. So is one that wants no more memory than it has: answers may be behind it.
    */
   get mayReceive(): boolean {
     const { growth } = this.#framer;
-    return this.#packetBytes + growth <= this.#account.ledger.smallBytes || this.#account.mayAdd(growth);
+    if (growth === 0 || this.#packetBytes + growth <= this.#account.ledger.smallBytes) return true;
+    return this.#account.mayAdd(growth);
   }
 
   /** How much more memory the packet under way wants until it is complete. */

@@ -84,7 +84,7 @@ export function createContext(
   });
   // What is staged may wait for nobody's answer.
   storeHealth.onWait = () => commits.schedule();
-  const outgoing = new Outgoing(scheduler, boundary);
+  const outgoing = new Outgoing({ scheduler, boundary, counters });
   const endRounds = scheduler.atRoundEnds(() => {
     commits.endRound();
     outgoing.flush();

@@ -2,7 +2,6 @@
  * CONNECT to CONNACK. [MQTT5 3.1] [MQTT5 3.2]
  */
 import { Account } from '../base/ledger.ts';
-import { Timer } from '../base/timer-wheel.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import { isOwnClientId } from '../contracts/settings.ts';
 import type { ClientSession, SessionWill } from '../core/client-session.ts';
@@ -21,9 +20,7 @@ import { createMessage } from './create-message.ts';
 import { whenStoreKeepsUp, withAnswer } from './late-answers.ts';
 import { reclassifySession } from './subscribe.ts';
 import { InboundAliases, OutboundAliases } from './topic-aliases.ts';
-
-/** So long a client waits for the will of its last connection. */
-const willPatienceMs = 5_000;
+import { whenPassed } from './wills.ts';
 
 /** [MQTT5 1.5.4] */
 const clientIdBytesMax = 65_535;
@@ -386,22 +383,14 @@ function tellConnected(connection: Connection, state: Open, sessionPresent: bool
 }
 
 /**
- * A client that is back while the will of its last connection is in a hook or pipeline: what it publishes comes after
- * that, or it would be said to be gone for good. For some seconds only: a step that hangs must not keep it out. [MQTT5
- * 4.6.0-6]
+ * A client that is back while the will of its last connection is in a hook or pipeline, or on its way to very many:
+ * what it publishes comes after that, or it would be said to be gone for good. [MQTT5 4.6.0-6]
  */
 function stayBehindWill(connection: Connection, clientId: string): void {
-  const { core, timers } = connection.context;
-  const passed = () => {
-    timers.cancel(timer);
-    forget?.();
-    connection.unpark();
-  };
-  const timer = new Timer(passed);
-  const forget = core.whenWillPassed(clientId, passed);
-  if (forget === null) return;
-  timers.set(timer, core.now + willPatienceMs);
+  const will = connection.context.core.willUnderWay(clientId);
+  if (will === null) return;
   connection.park();
+  whenPassed(connection.context, will, () => connection.unpark());
 }
 
 /** In seconds: the client's, or the broker's where that is shorter and the client can be told. [MQTT5 3.2.2-21] */

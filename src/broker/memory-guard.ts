@@ -168,7 +168,7 @@ export class MemoryGuard {
     let { room } = this.ledger;
     for (const connection of this.#waiting.keys()) {
       const { missingBytes, account } = connection;
-      if (!account.mayAdd(missingBytes)) continue;
+      if (missingBytes > 0 && !account.mayAdd(missingBytes)) continue;
       if (missingBytes > room && account.bytes + missingBytes > this.ledger.smallBytes) continue;
       room -= missingBytes;
       this.#waiting.delete(connection);

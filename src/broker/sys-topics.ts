@@ -84,10 +84,11 @@ export class SysTopics {
     this.#isPublishing = true;
     const changes = this.#publishEach(seconds);
     const { scheduler, boundary, outgoing } = this.#context;
-    scheduler.jobs.run(() => {
-      outgoing.inBulk(() => boundary.forAll('$SYS', () => (this.#isPublishing = changes.next().done !== true)));
+    const step = () => {
+      boundary.forAll('$SYS', () => (this.#isPublishing = changes.next().done !== true));
       return this.#isPublishing && !boundary.isBroken;
-    });
+    };
+    scheduler.jobs.run(() => outgoing.inBulk(step));
     return true;
   }
 

@@ -1,6 +1,8 @@
 /**
- * Publishes a will that is due: it passes what a PUBLISH of its client would, in the name of that client.
+ * Publishes a will that is due: it passes what a PUBLISH of its client would, in the name of that client, and in its
+ * order.
  */
+import { Timer } from '../base/timer-wheel.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { PendingWill } from '../core/pending-will.ts';
 import type { Message } from '../protocol/message.ts';
@@ -9,10 +11,27 @@ import type { BrokerContext } from './broker-context.ts';
 import type { RefusedBy } from './journal.ts';
 import { publish, ruledCode } from './publish.ts';
 
-/** `done` is called in the same go as the will is routed, or refused. */
+/** So long what a client publishes waits for an earlier will of it: a step that hangs must not keep it out. */
+const patienceMs = 5_000;
+
+/** `done` is called in the same go as the will has reached everybody, or is refused. */
 export function publishWill(context: BrokerContext, message: Message, will: PendingWill, done: () => void): void {
   const publisher = new WillPublisher(context, message, will, done);
-  publisher.guard(() => publish(publisher, message));
+  const begin = () => publisher.guard(() => publish(publisher, message));
+  if (will.behind === null) begin();
+  else whenPassed(context, will.behind, begin);
+}
+
+/** Calls back once this will, which is under way, has reached everybody, or has had its time. */
+export function whenPassed({ core, timers }: BrokerContext, will: PendingWill, then: () => void): void {
+  const passed = () => {
+    timers.cancel(timer);
+    will.whenPassed.delete(passed);
+    then();
+  };
+  const timer = new Timer(passed);
+  timers.set(timer, core.now + patienceMs);
+  will.whenPassed.add(passed);
 }
 
 /** Its client is gone, so it pays itself for a bug on the way: it is refused. */

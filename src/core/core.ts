@@ -31,6 +31,7 @@ import {
 } from './lifecycle.ts';
 import { type Outlook, outlook, type Receivers, receivers, targetOfAll } from './outlook.ts';
 import { type CoreOptions, CoreParts } from './parts.ts';
+import type { PendingWill } from './pending-will.ts';
 import { everybody, type Prepared } from './prepared.ts';
 import type { Clearing } from './retention.ts';
 import { reachesUnclassified, subscriberClassesOf, type Target } from './route.ts';
@@ -252,9 +253,9 @@ export class Core {
     this.#parts.delivering.deliver(own(session), message, qos, message.retain, [identifier], null);
   }
 
-  /** Calls back once no will of the client is on its way; returns how to take that back. Null: none is. */
-  whenWillPassed(clientId: string, callback: () => void): (() => void) | null {
-    return this.#parts.wills.whenPassed(clientId, callback);
+  /** The will of the client that is on its way, the last one if there are several; null: none is. */
+  willUnderWay(clientId: string): PendingWill | null {
+    return this.#parts.wills.underWayOf(clientId);
   }
 
   // Messages of clients, and of the broker

@@ -22,6 +22,10 @@ export class PendingWill {
   /** While it waits. */
   timer: Timer | null = null;
   isUnderWay = false;
+  /** While it is under way: the one of the same client that was so before, and comes first. [MQTT5 4.6.0-6] */
+  behind: PendingWill | null = null;
+  /** Called when it is not under way any more. */
+  readonly whenPassed = new Set<() => void>();
 
   constructor(of: Omit<StoredPendingWill, 'number' | 'dueAt' | 'will'>, will: SessionWill, rights: Rights | null) {
     this.clientId = of.clientId;

@@ -74,8 +74,8 @@ export interface Sink {
   /** Calls back, at once or later, with what subscribers of the class get of a retained message; null: nothing. */
   renderVariant(message: Message, subscriberClass: string | null, done: (form: Message | null) => void): void;
   /**
-   * Publishes a will that is due, at once or, if a hook or the pipeline takes its time, later, and calls `done` in the
-   * same go as it is routed, or refused.
+   * Publishes a will that is due, at once or, if a hook or the pipeline takes its time or it comes behind another one
+   * of its client, later, and calls `done` in the same go as it has reached everybody, or is refused.
    */
   publishWill(message: Message, will: PendingWill, done: () => void): void;
   /** A will that is due may not be published, by the rules, a hook or the pipeline; it counts as dropped. */

@@ -38,8 +38,8 @@ export class Wills {
   readonly #charged = new Set<PendingWill>();
   /** By client identifier. Whoever comes back takes out its own, so there is one of each client. */
   readonly #waiting = new ShardedMap<string, PendingWill>();
-  /** By client identifier: how many, and who waits for the end of them. */
-  readonly #underWay = new Map<string, { wills: number; readonly whenPassed: Set<() => void> }>();
+  /** By client identifier: the last of those that are under way. */
+  readonly #underWay = new Map<string, PendingWill>();
   #count = 0;
   #isStopping = false;
   #isDraining = false;
@@ -76,12 +76,9 @@ export class Wills {
     if (this.#count > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
-  /** Calls back once no will of this client is under way; returns how to take that back. Null: none is. */
-  whenPassed(clientId: string, callback: () => void): (() => void) | null {
-    const underWay = this.#underWay.get(clientId);
-    if (underWay === undefined) return null;
-    underWay.whenPassed.add(callback);
-    return () => underWay.whenPassed.delete(callback);
+  /** The last will of this client that is under way: what the client publishes next comes behind it. */
+  underWayOf(clientId: string): PendingWill | null {
+    return this.#underWay.get(clientId) ?? null;
   }
 
   /** The will of a client that is gone, which waits for its delay. */
@@ -210,18 +207,16 @@ export class Wills {
     pending.isUnderWay = true;
     this.#charge(pending);
     this.#count++;
-    const underWay = this.#underWay.get(pending.clientId);
-    if (underWay === undefined) this.#underWay.set(pending.clientId, { wills: 1, whenPassed: new Set() });
-    else underWay.wills++;
+    pending.behind = this.underWayOf(pending.clientId);
+    this.#underWay.set(pending.clientId, pending);
   }
 
   #passed(pending: PendingWill): void {
     pending.isUnderWay = false;
+    pending.behind = null;
     this.#count--;
-    const underWay = this.#underWay.get(pending.clientId)!;
-    if (--underWay.wills > 0) return;
-    this.#underWay.delete(pending.clientId);
-    for (const call of underWay.whenPassed) call();
+    if (this.#underWay.get(pending.clientId) === pending) this.#underWay.delete(pending.clientId);
+    for (const call of pending.whenPassed) call();
     if (this.#count > 0) return;
     for (const call of this.#whenIdle.splice(0)) call();
   }

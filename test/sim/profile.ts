@@ -36,8 +36,11 @@ export interface Profile {
 
 /** Far more than simulated clients can fill: nobody is refused. */
 const memoryBytes = 1_000_000_000;
-/** Less than that, but still nobody is refused while others take less than four fifths of it. */
-const littleMemoryBytes = 50_000_000;
+/**
+ * Less than that, but still nobody is refused while others take less than four fifths of it: of what is left, one
+ * client may hold a third, which is a hundred of the largest messages.
+ */
+const littleMemoryBytes = 150_000_000;
 
 export function withLittleMemory(profile: Profile): Profile {
   const { settings, memoryTaken } = profile;

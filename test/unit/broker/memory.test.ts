@@ -43,10 +43,9 @@ class Client implements ByteStream {
   readonly sent: Buffer[] = [];
   readonly receiver: ByteReceiver;
 
-  constructor(name: string, version: 4 | 5 = 5) {
+  constructor(name: string, version: 4 | 5 = 5, properties = version === 5 ? '00' : '') {
     this.receiver = broker.accept(this, 'mqtt://127.0.0.1:1883')!;
     const id = Buffer.from(name);
-    const properties = version === 5 ? '00' : '';
     this.send(wire`10 { 'MQTT' 0${String(version)} 02 0000 ${properties} 00${hex(id.length)} ${id.toString('hex')} }`);
   }
 
@@ -146,6 +145,28 @@ test('who waits for memory for a packet is read on when there is some', async ()
   for (const client of clients) if (!client.isPaused) client.send(publish(0, megabyte - 100).subarray(900_000));
   await pass(1);
   expect(clients.filter(({ isPaused }) => isPaused).length).toBeLessThan(paused.length);
+});
+
+test('a packet that wants no more memory is read to its end, though its client holds all it may: answers are behind it', async () => {
+  start({ memoryBytes: 8 * megabyte });
+  const sessionExpiry = '05 11 000003e8';
+  const client = new Client('client', 5, sessionExpiry);
+  client.send(subscribe('for', 1));
+  await round();
+  const publisher = new Client('publisher');
+  for (let i = 0; i < 8; i++) publisher.send(publish(1, 900_000, { topic: 'for' }));
+  await round();
+  for (const topic of ['kept', 'too']) publisher.send(publish(1, 900_000, { topic, retain: true }));
+  await round();
+  const { ledger } = broker;
+  const inFlight = ledger.bytesOf(Category.inFlight);
+  expect(inFlight).toBeGreaterThan(ledger.allowance);
+  const packet = publish(1, 20_000);
+  client.send(packet.subarray(0, 19_000));
+  expect(client.isPaused).toBe(false);
+  client.send(Buffer.concat([packet.subarray(19_000), wire`40 { 0001 }`]));
+  await round();
+  expect(ledger.bytesOf(Category.inFlight)).toBeLessThan(inFlight - 900_000);
 });
 
 test('who waits too long for memory is disconnected, the largest first', async () => {

@@ -248,9 +248,9 @@ describe('a will in an asynchronous step', () => {
     await holds(1);
     const second = await mortal('second');
     await second.vanish();
-    await holds(2);
     await (await mortal('called off', { clean: true, properties: {} })).disconnect();
     answer();
+    await holds(1);
     answer();
     expect((await subscriber.collect('publish', 2)).map(text)).toEqual(['first', 'second']);
     await subscriber.nothingElse();
@@ -320,10 +320,24 @@ describe('a will in an asynchronous step', () => {
     const second = await mortal('disconnected');
     await first.closed();
     await second.disconnect(4);
-    await holds(2);
+    await holds(1);
     answer();
+    await holds(1);
     answer();
     expect((await subscriber.collect('publish', 2)).map(text)).toEqual(['taken over', 'disconnected']);
+  });
+
+  test('is not overtaken by the will of the next connection, though that need not wait for any step [MQTT5 4.6.0-6]', async () => {
+    const { step, holds, answer } = gate();
+    await start({ use: step });
+    const subscriber = await watcher('#');
+    await (await mortal('slow')).vanish();
+    await holds(1);
+    await (await mortal('', { will: { topic: 'state', payload: 'fast', qos: 1 } })).vanish();
+    await connect('other').then((other) => other.publish('state', 'of others', { qos: 1 }));
+    expect(text(await subscriber.next('publish'))).toBe('of others');
+    answer();
+    expect((await subscriber.collect('publish', 2)).map(text)).toEqual(['slow', 'fast']);
   });
 
   test('goes on as it began when the pipelines are reloaded', async () => {

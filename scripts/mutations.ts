@@ -917,8 +917,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'explain does not look at the disk',
     file: 'broker/explain-publisher.ts',
-    from: 'if (!mustWait(context, origin, message, true)) return',
-    to: 'if (context !== null) return',
+    from: '  if (!mustWait(context, origin, message, true)) {',
+    to: '  if (!mustWait(context, origin, message, true) || context !== null) {',
+  },
+  {
+    name: 'was: explain names memory where the disk refuses first',
+    file: 'broker/explain-publisher.ts',
+    from: 'if (!context.storeHealth.isStrained) explainMemory(context, publisher, findings);',
+    to: 'explainMemory(context, publisher, findings);',
   },
   {
     name: 'explain counts shared subscriptions of which no member may have the message',

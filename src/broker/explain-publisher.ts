@@ -60,11 +60,20 @@ export function explainPublisher(
   explainLimits(context, connection, message, topicAlias, findings);
   explainRules(context, origin, message, findings);
   const isRefusable = connection?.traits.hasProperties === true && message.qos > 0;
-  if (isRefusable && context.memory.refuses(connection.account)) {
-    const text = 'memory is nearly used up and the publisher holds much of it: it is refused with 0x97';
-    findings.stops('memory', text, 'See limits.memoryBytes, and what the publisher has in flight and waiting.');
-  }
-  return { origin, identity, connection, isRefusable };
+  const publisher = { origin, identity, connection, isRefusable };
+  // While the disk is in the way of some messages, memory is asked about the others only: see `explainStore`.
+  if (!context.storeHealth.isStrained) explainMemory(context, publisher, findings);
+  return publisher;
+}
+
+function explainMemory(
+  { memory }: BrokerContext,
+  { connection, isRefusable }: ExplainedPublisher,
+  findings: Findings,
+): void {
+  if (!isRefusable || !memory.refuses(connection!.account)) return;
+  const text = 'memory is nearly used up and the publisher holds much of it: it is refused with 0x97';
+  findings.stops('memory', text, 'See limits.memoryBytes, and what the publisher has in flight and waiting.');
 }
 
 function explainMountPoint(connection: Connection | null, { topic }: Message, findings: Findings): void {
@@ -166,11 +175,16 @@ function explainRules(
 /** What is in the way of the broker itself. */
 export function explainStore(
   context: BrokerContext,
-  { origin, isRefusable }: ExplainedPublisher,
+  publisher: ExplainedPublisher,
   message: Message,
   findings: Findings,
 ): void {
-  if (!mustWait(context, origin, message, true)) return findings.passes('disk', 'the disk is not in its way');
+  const { origin, isRefusable } = publisher;
+  if (!mustWait(context, origin, message, true)) {
+    findings.passes('disk', 'the disk is not in its way');
+    if (context.storeHealth.isStrained) explainMemory(context, publisher, findings);
+    return;
+  }
   if (!context.storeHealth.isFailing) {
     return findings.depends('disk', 'the disk is behind: the message waits until it keeps up');
   }

@@ -155,8 +155,10 @@ export class Message {
     this.packetForm = -1;
   }
 
+  /** What is stored of it already, or of others with the same content, has another name. */
   rename(topic: Topic): void {
     (this as { topic: Topic }).topic = topic;
+    this.content = null;
     this.packetForm = -1;
   }
 

@@ -735,6 +735,25 @@ describe('content that messages share', () => {
     expect((await storedBytes()).contents).toBe(1);
   });
 
+  test('a copy under another topic has that topic when it is read back, also if the first one is stored', async () => {
+    const store = aStore();
+    await store.load();
+    store.putSession(aSession(store.nextSessionId()));
+    const message = aMessage(store.nextMessageId(), large);
+    store.putDelivery(1, aDelivery(message.renumbered(store.nextMessageId())));
+    await committed(store);
+    const renamed = message.renumbered(store.nextMessageId());
+    renamed.rename(Topic.of('there'));
+    store.putDelivery(1, aDelivery(renamed));
+    await committed(store);
+    await store.close();
+    const again = aStore();
+    await again.load();
+    const { deliveries } = await read(again, 1, 0, 1e9);
+    expect(deliveries.map(({ message: { topic } }) => topic.name)).toEqual([message.topic.name, 'there']);
+    await again.close();
+  });
+
   test('what is lost of it costs the messages that had it, and nothing else', async () => {
     const store = await copies(large);
     store.putDelivery(1, aDelivery(aMessage(store.nextMessageId(), 'other')));

@@ -2,21 +2,20 @@
  * `npm run bench:drain`: an update as the manual describes it, of a broker with a fleet: drain, stop, start. How long
  * each client was away, and whether a message was lost or a will published. docs/guides/upgrade.md has the figures.
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { LoadClient } from './bench/load/client.ts';
-import { endsWithUs } from './child-processes.ts';
 import { fail, readOptions } from './command-line.ts';
 import { type FleetClient, fleetOf, willTopics } from './drain/fleet.ts';
 import { FleetPublisher } from './drain/publisher.ts';
-import { freePort, untilOpen } from './ports.ts';
+import { freePort } from './ports.ts';
 import { projectRoot } from './project-root.ts';
-import { startCommand } from './start-command.ts';
+import { startSluice } from './start-sluice.ts';
 
 const help = `npm run bench:drain -- [options]
 
@@ -56,16 +55,7 @@ writeFileSync(
   ].join('\n'),
 );
 
-async function start() {
-  const log = openSync(join(folder, 'log'), 'a');
-  const child = endsWithUs(
-    spawn(process.execPath, [...startCommand(), '--config', config], { stdio: ['ignore', 'ignore', log] }),
-  );
-  const ended = new AbortController();
-  child.once('exit', () => ended.abort());
-  if (!(await untilOpen(port, ended.signal))) throw new Error(readFileSync(join(folder, 'log'), 'utf8'));
-  return child;
-}
+const start = () => startSluice(config, port, join(folder, 'log'));
 
 async function until(what: string, condition: () => boolean): Promise<void> {
   for (let left = endMsMax / pollMs; !condition(); left--) {

@@ -3,16 +3,15 @@
  * connects with the versions of MQTT that it speaks and does what `interop/checks.py` lists.
  * docs/reference/clients.md has the table that this prints.
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endsWithUs } from './child-processes.ts';
 import { readOptions } from './command-line.ts';
 import { type Broker, type Library, libraries } from './interop/libraries.ts';
-import { freePorts, untilOpen } from './ports.ts';
-import { startCommand } from './start-command.ts';
+import { freePorts } from './ports.ts';
+import { startSluice } from './start-sluice.ts';
 
 const help = `npm run interop -- [options]
 
@@ -38,16 +37,7 @@ writeFileSync(
   ].join('\n'),
 );
 
-async function start() {
-  const log = openSync(join(folder, 'log'), 'w');
-  const child = endsWithUs(
-    spawn(process.execPath, [...startCommand(), '--config', config], { stdio: ['ignore', 'ignore', log] }),
-  );
-  const ended = new AbortController();
-  child.once('exit', () => ended.abort());
-  if (!(await untilOpen(port, ended.signal))) throw new Error(readFileSync(join(folder, 'log'), 'utf8'));
-  return child;
-}
+const start = () => startSluice(config, port, join(folder, 'log'));
 
 const has = (command: string) =>
   new Promise<boolean>((resolve) =>

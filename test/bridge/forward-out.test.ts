@@ -1,6 +1,14 @@
 /** `forward: subscribed` of what goes out: a bridge sends a Sluice only what somebody there has subscribed to. */
 import { expect, test } from 'vitest';
-import { type BridgedBroker, type BridgeInput, bridgedBrokers, bridgeTo } from '../support/bridged.ts';
+import {
+  type BridgedBroker,
+  type BridgeInput,
+  bridgedBrokers,
+  bridgeTo,
+  chainOf,
+  filtersOf,
+  untilFiltersAre,
+} from '../support/bridged.ts';
 import { unique, WireClient } from '../support/wire-client.ts';
 import { eventually } from '../unit/net/eventually.ts';
 
@@ -10,23 +18,11 @@ const sending: BridgeInput['topics'] = [
 ];
 
 /** What waits for the peer, or goes there. */
-async function filtersOf(broker: BridgedBroker, bridge = 'up'): Promise<string[]> {
-  const { items } = await broker.command('subscriptions list', {});
-  return items
-    .filter(({ clientId }) => clientId.startsWith('\0') && clientId.includes(bridge))
-    .map(({ topicFilter }) => topicFilter)
-    .sort();
-}
+const filtersToPeer = (broker: BridgedBroker, bridge = 'up') =>
+  filtersOf(broker, (clientId) => clientId.startsWith('\0') && clientId.includes(bridge));
 
-async function untilFilters(broker: BridgedBroker, wanted: readonly string[], bridge?: string): Promise<void> {
-  let known: string[] = [];
-  const ask = () => filtersOf(broker, bridge).then((filters) => (known = filters));
-  await ask();
-  await eventually(() => {
-    ask().catch(() => {});
-    return known.join(' ') === [...wanted].sort().join(' ');
-  });
-}
+const untilFilters = (broker: BridgedBroker, wanted: readonly string[], bridge?: string) =>
+  untilFiltersAre(wanted, () => filtersToPeer(broker, bridge));
 
 const client = (broker: BridgedBroker, options: object = {}) =>
   WireClient.connect(broker.port, { version: 5, ...options });
@@ -165,10 +161,7 @@ test('more filters than 200 ask for all', async () => {
 
 test('along a chain of bridges, each tells the one before it', async () => {
   const topics: BridgeInput['topics'] = [{ filter: 'data/#', direction: 'out', forward: 'subscribed' }];
-  const far = await brokers.start();
-  const middle = await brokers.start({ bridges: [bridgeTo(far.port, { topics })] });
-  const near = await brokers.start({ bridges: [bridgeTo(middle.port, { topics })] });
-  await Promise.all([middle.connected(), near.connected()]);
+  const { far, near } = await chainOf(brokers, topics);
   const subscriber = await client(far);
   await subscriber.subscribe('data/a', { qos: 1 });
   await untilFilters(near, ['data/a']);

@@ -1,6 +1,14 @@
 /** `forward: subscribed`: a bridge asks its peer only for what somebody here has subscribed to. */
 import { expect, test } from 'vitest';
-import { type BridgedBroker, type BridgeInput, bridgedBrokers, bridgeTo } from '../support/bridged.ts';
+import {
+  type BridgedBroker,
+  type BridgeInput,
+  bridgedBrokers,
+  bridgeTo,
+  chainOf,
+  filtersOf,
+  untilFiltersAre,
+} from '../support/bridged.ts';
 import { StandInPeer } from '../support/stand-in-peer.ts';
 import { unique, WireClient } from '../support/wire-client.ts';
 import { eventually } from '../unit/net/eventually.ts';
@@ -11,23 +19,10 @@ const wanting: BridgeInput['topics'] = [
 ];
 
 /** What the bridge has subscribed to at its peer. */
-async function filtersAt(broker: BridgedBroker): Promise<string[]> {
-  const { items } = await broker.command('subscriptions list', {});
-  return items
-    .filter(({ clientId }) => clientId === 'the-bridge')
-    .map(({ topicFilter }) => topicFilter)
-    .sort();
-}
+const filtersAt = (broker: BridgedBroker) => filtersOf(broker, (clientId) => clientId === 'the-bridge');
 
-async function untilFilters(broker: BridgedBroker, wanted: readonly string[]): Promise<void> {
-  let known: string[] = [];
-  const ask = () => filtersAt(broker).then((filters) => (known = filters));
-  await ask();
-  await eventually(() => {
-    ask().catch(() => {});
-    return known.join(' ') === [...wanted].sort().join(' ');
-  });
-}
+const untilFilters = (broker: BridgedBroker, wanted: readonly string[]) =>
+  untilFiltersAre(wanted, () => filtersAt(broker));
 
 const client = (broker: BridgedBroker, options: object = {}) =>
   WireClient.connect(broker.port, { version: 5, ...options });
@@ -145,10 +140,7 @@ test('a peer that has lost the session is asked for all of it again', async () =
 
 test('along a chain of bridges, each asks the next one', async () => {
   const topics: BridgeInput['topics'] = [{ filter: 'data/#', direction: 'in', qos: 1, forward: 'subscribed' }];
-  const far = await brokers.start();
-  const middle = await brokers.start({ bridges: [bridgeTo(far.port, { topics })] });
-  const near = await brokers.start({ bridges: [bridgeTo(middle.port, { topics })] });
-  await Promise.all([middle.connected(), near.connected()]);
+  const { far, near } = await chainOf(brokers, topics);
   const subscriber = await client(near);
   await subscriber.subscribe('data/a', { qos: 1 });
   await untilFilters(far, ['data/a']);

@@ -95,3 +95,30 @@ export function bridgedBrokers(): { start(config?: ConfigInput): Promise<Bridged
     },
   };
 }
+
+/** The filters of the sessions that are meant, in their order. */
+export async function filtersOf(broker: BridgedBroker, isMeant: (clientId: string) => boolean): Promise<string[]> {
+  const { items } = await broker.command('subscriptions list', {});
+  const meant = items.filter(({ clientId }) => isMeant(clientId));
+  return meant.map(({ topicFilter }) => topicFilter).sort();
+}
+
+/** Asks until the answer is these, in any order. */
+export async function untilFiltersAre(wanted: readonly string[], find: () => Promise<string[]>): Promise<void> {
+  let known: string[] = [];
+  const ask = () => find().then((filters) => (known = filters));
+  await ask();
+  await eventually(() => {
+    ask().catch(() => {});
+    return known.join(' ') === [...wanted].sort().join(' ');
+  });
+}
+
+/** Three brokers, of which each but the last has a bridge to the next one. */
+export async function chainOf(brokers: ReturnType<typeof bridgedBrokers>, topics: BridgeInput['topics']) {
+  const far = await brokers.start();
+  const middle = await brokers.start({ bridges: [bridgeTo(far.port, { topics })] });
+  const near = await brokers.start({ bridges: [bridgeTo(middle.port, { topics })] });
+  await Promise.all([middle.connected(), near.connected()]);
+  return { far, near };
+}

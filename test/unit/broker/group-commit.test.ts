@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Scheduler } from '../../../src/base/scheduler.ts';
 import type { Boundary } from '../../../src/broker/boundary.ts';
 import type { ClientChannel } from '../../../src/broker/client-channel.ts';
 import { GroupCommit } from '../../../src/broker/group-commit.ts';
@@ -7,20 +8,24 @@ import { silentLog } from '../../../src/contracts/log.ts';
 import type { SessionStore } from '../../../src/contracts/session-store.ts';
 import { immediately, Rounds } from '../../support/rounds.ts';
 
-test('what waited for a commit goes by the time at which the disk had it', () => {
+/** A store that is told when its commits are on disk, and what waits for them. */
+function aGroup(options: { answersPerStep?: number; scheduler: Scheduler; advanceClock?: () => void }) {
   const commits: (() => void)[] = [];
   const commit = (done: () => void) => commits.push(done);
-  const store = { staged: 1, isDurable: false, onUrgent() {}, commit } as unknown as SessionStore;
+  const store = { staged: 1, isDurable: false, recordsWritten: 10, onUrgent() {}, commit };
+  const group = new GroupCommit({
+    store: store as unknown as SessionStore,
+    health: new StoreHealth(store as unknown as SessionStore, silentLog),
+    boundary: { isBroken: false } as Boundary,
+    ...{ answersPerStep: 64, advanceClock: () => {}, ...options },
+  });
+  return { group, store, commits };
+}
+
+test('what waited for a commit goes by the time at which the disk had it', () => {
   const told: string[] = [];
   const scheduler = immediately();
-  const group = new GroupCommit({
-    store,
-    health: new StoreHealth(store, silentLog),
-    scheduler,
-    answersPerStep: 64,
-    boundary: { isBroken: false } as Boundary,
-    advanceClock: () => told.push('the clock is read'),
-  });
+  const { group, commits } = aGroup({ scheduler, advanceClock: () => told.push('the clock is read') });
   group.whenStored(null, () => told.push('answered'));
   group.endRound();
   commits[0]!();
@@ -29,17 +34,7 @@ test('what waited for a commit goes by the time at which the disk had it', () =>
 
 test('of very many answers to one commit some are given in a round, and none gets ahead of those before it', () => {
   const rounds = new Rounds();
-  const commits: (() => void)[] = [];
-  const commit = (done: () => void) => commits.push(done);
-  const store = { staged: 1, isDurable: false, onUrgent() {}, commit };
-  const group = new GroupCommit({
-    store: store as unknown as SessionStore,
-    health: new StoreHealth(store as unknown as SessionStore, silentLog),
-    scheduler: rounds.scheduler,
-    answersPerStep: 2,
-    boundary: { isBroken: false } as Boundary,
-    advanceClock: () => {},
-  });
+  const { group, store, commits } = aGroup({ scheduler: rounds.scheduler, answersPerStep: 2 });
   const given: number[] = [];
   const answer = (number: number) => group.whenStored(null, () => given.push(number));
   for (const number of [1, 2, 3, 4, 5]) answer(number);
@@ -57,17 +52,7 @@ test('of very many answers to one commit some are given in a round, and none get
 
 test('who waits for all that is staged goes behind those before it, also if it became durable meanwhile', () => {
   const rounds = new Rounds();
-  const commits: (() => void)[] = [];
-  const commit = (done: () => void) => commits.push(done);
-  const store = { staged: 1, isDurable: false, onUrgent() {}, commit };
-  const group = new GroupCommit({
-    store: store as unknown as SessionStore,
-    health: new StoreHealth(store as unknown as SessionStore, silentLog),
-    scheduler: rounds.scheduler,
-    answersPerStep: 64,
-    boundary: { isBroken: false } as Boundary,
-    advanceClock: () => {},
-  });
+  const { group, store, commits } = aGroup({ scheduler: rounds.scheduler });
   const given: number[] = [];
   group.whenStored(null, () => given.push(1));
   store.isDurable = true;
@@ -81,17 +66,7 @@ test('who waits for all that is staged goes behind those before it, also if it b
 
 test('it is measured how long a commit took and how many records it had, if it had any', () => {
   const rounds = new Rounds();
-  const commits: (() => void)[] = [];
-  const commit = (done: () => void) => commits.push(done);
-  const store = { staged: 1, isDurable: false, recordsWritten: 10, onUrgent() {}, commit };
-  const group = new GroupCommit({
-    store: store as unknown as SessionStore,
-    health: new StoreHealth(store as unknown as SessionStore, silentLog),
-    scheduler: rounds.scheduler,
-    answersPerStep: 2,
-    boundary: { isBroken: false } as Boundary,
-    advanceClock: () => {},
-  });
+  const { group, store, commits } = aGroup({ scheduler: rounds.scheduler, answersPerStep: 2 });
   for (const records of [3, 0]) {
     group.schedule();
     group.endRound();
@@ -104,18 +79,8 @@ test('it is measured how long a commit took and how many records it had, if it h
 });
 
 describe('an answer that needs no disk', () => {
-  const commits: (() => void)[] = [];
   const rounds = new Rounds();
-  const commit = (done: () => void) => commits.push(done);
-  const store = { staged: 1, isDurable: false, onUrgent() {}, commit };
-  const group = new GroupCommit({
-    store: store as unknown as SessionStore,
-    health: new StoreHealth(store as unknown as SessionStore, silentLog),
-    scheduler: rounds.scheduler,
-    answersPerStep: 1,
-    boundary: { isBroken: false } as Boundary,
-    advanceClock: () => {},
-  });
+  const { group, store, commits } = aGroup({ scheduler: rounds.scheduler, answersPerStep: 1 });
   const told: string[] = [];
   const channel = { heldAnswers: 0, heldForBatch: 0 } as ClientChannel;
   /** After which nothing is staged that this answer waits for. */

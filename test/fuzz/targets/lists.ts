@@ -6,7 +6,7 @@
  * Input: JSON, a list of commands, each `[name, request]`. The text `CURSOR` in a request stands for the cursor of the
  * last page, and `NUMBER` for that of another list.
  */
-import { generate, type Packet } from 'mqtt-packet';
+import { generate, type Packet, parser } from 'mqtt-packet';
 import type { Random } from '../../../scripts/crash/random.ts';
 import { startApp } from '../../../src/app.ts';
 import { CursorError } from '../../../src/base/pages.ts';
@@ -15,6 +15,7 @@ import { type CommandName, checkedAnswer, checkedName, commands } from '../../..
 import { CommandFailure, failures } from '../../../src/contracts/failures.ts';
 import { program } from '../../../src/contracts/roles.ts';
 import type { ByteStream } from '../../../src/contracts/transport.ts';
+import type { ConnectionView } from '../../../src/contracts/views.ts';
 import { mutateBytes } from '../mutate.ts';
 import { bytesOf, must, type Target } from '../target.ts';
 
@@ -72,19 +73,31 @@ const values: readonly unknown[] = [
   ['a'],
 ];
 
-/** Clients without a network: their packets are all there at once. */
-async function fill(broker: Awaited<ReturnType<typeof startApp>>['broker']): Promise<void> {
+type Commands = Awaited<ReturnType<Awaited<ReturnType<typeof startApp>>['commands']>>;
+
+/** Clients without a network, some of them absent with messages that wait. Resolves when nothing changes any more. */
+async function fill(broker: Awaited<ReturnType<typeof startApp>>['broker'], receiver: Commands): Promise<void> {
+  const messages = 40;
   const ends: (() => void)[] = [];
-  const receivers = clientIds.map((clientId, i) => {
+  const acknowledged = { suback: 0, puback: 0 };
+  const until = async (isSo: () => boolean | Promise<boolean>) => {
+    while (!(await isSo())) await new Promise((done) => setTimeout(done, 5));
+  };
+  const senders = clientIds.map((clientId, i) => {
+    const answers = parser();
+    answers.on('packet', ({ cmd }) => {
+      if (cmd === 'suback' || cmd === 'puback') acknowledged[cmd]++;
+    });
     const stream: ByteStream = {
       ...{ kind: 'tcp', remoteAddress: `10.${i}.0.1:50000`, certificate: null, pendingBytes: 0 },
-      ...{ write() {}, pause() {}, resume() {}, end() {}, destroy() {} },
+      ...{ pause() {}, resume() {}, end() {}, destroy() {} },
+      write: (bytes) => void answers.parse(Buffer.from(bytes)),
     };
-    const receiver = broker.accept(stream, 'mqtt://127.0.0.1:1883')!;
-    ends.push(() => receiver.onClose(null));
+    const connection = broker.accept(stream, 'mqtt://127.0.0.1:1883')!;
+    ends.push(() => connection.onClose(null));
     const send = (packet: object) => {
       const bytes = generate(packet as Packet, { protocolVersion: 4 });
-      receiver.onBytes(bytes, 0, bytes.length);
+      connection.onBytes(bytes, 0, bytes.length);
     };
     const login = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean: false, keepalive: 0 };
     send({ ...login, clientId, ...(i % 2 === 0 ? { username: clientId.slice(0, 9) } : {}) });
@@ -93,22 +106,20 @@ async function fill(broker: Awaited<ReturnType<typeof startApp>>['broker']): Pro
     send({ cmd: 'subscribe', messageId: 1, subscriptions });
     return send;
   });
-  await new Promise((done) => setTimeout(done, 20));
+  await until(() => acknowledged.suback === clientIds.length);
   // Half of them are absent, and messages wait for them.
   for (const [i, end] of ends.entries()) if (i % 2 === 1) end();
-  for (let i = 0; i < 40; i++) {
+  const message = { cmd: 'publish', qos: 1, dup: false };
+  for (let i = 0; i < messages; i++) {
     const topic = ['everybody', `a/${i % 10}`, `nobody/${i}`, 'a'][i % 4]!;
-    receivers[0]!({
-      cmd: 'publish',
-      topic,
-      payload: `${i}`,
-      qos: 1,
-      dup: false,
-      retain: i % 3 === 0,
-      messageId: i + 1,
-    });
+    senders[0]!({ ...message, topic, payload: `${i}`, retain: i % 3 === 0, messageId: i + 1 });
   }
-  await new Promise((done) => setTimeout(done, 20));
+  await until(() => acknowledged.puback === messages);
+  const present = Math.ceil(clientIds.length / 2);
+  await until(async () => {
+    const { items } = (await receiver.receive('connections list', {}, program)) as { items: ConnectionView[] };
+    return items.length === present && items.every(({ memoryBytes }) => memoryBytes === 0);
+  });
 }
 
 type Step = readonly [name: string, request: object];
@@ -150,8 +161,8 @@ export async function lists(): Promise<Target> {
   const log = { level: 'silent' as const };
   const config = { store: { kind: 'memory' as const }, listeners: [{ kind: 'tcp' as const, port: 0 }], log };
   const app = await startApp(parseConfig(config));
-  await fill(app.broker);
   const receiver = await app.commands();
+  await fill(app.broker, receiver);
   let [cursor, other] = ['1.1', '1.1'];
 
   async function give(name: string, request: object): Promise<[outcome: string, answer: object | null]> {

@@ -4,10 +4,11 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { apiAddress } from './api-of-broker.ts';
 import { startBroker } from './bench/brokers.ts';
 import { processUsage } from './bench/process-usage.ts';
 import { hasPrometheus, hasPromtool, startPrometheus } from './bench/prometheus.ts';
@@ -89,9 +90,9 @@ const tell = (line: string) => process.stdout.write(`${line}\n`);
 try {
   const setting = { isDurable: true, settings: 'admin: { listeners: [{ port: 0 }] }' };
   const broker = await startBroker('sluice', folder, setting);
-  const [, admin = ''] = /"url":"(http:[^"]+)"/.exec(readFileSync(join(folder, 'log'), 'utf8')) ?? [];
+  const admin = await apiAddress(folder);
   const rules = join(projectRoot(), 'deploy/prometheus/alerts.yml');
-  const prometheus = await startPrometheus(folder, Number(new URL(admin).port), [rules], intervalSeconds * 1_000);
+  const prometheus = await startPrometheus(folder, Number(admin.port), [rules], intervalSeconds * 1_000);
   await delay(3 * intervalSeconds * 1_000);
   const cpuBefore = processUsage(broker.pid)!.cpuSeconds;
   const counted = await load(new URL(broker.urls.get('mqtt')!).port);

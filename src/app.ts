@@ -202,7 +202,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   startLooking(alarms, status, stop);
   const keys = await openKeys(config);
   const links = new LoginLinks();
-  const sessions = await openSessions(config, log);
+  const sessions = await openSessions(parts, log);
   stop.add(() => sessions.close());
   const { packetBytes } = config.limits;
   const running: Running = { bridges, listeners, adminListeners, alarms, status, inForce, keys, links, reload };
@@ -534,9 +534,11 @@ function openKeys({ store }: Config): Promise<Keys> {
 }
 
 /** The same of people who have logged in. */
-function openSessions({ store, admin: { users = [] } }: Config, log: Log): Promise<LoginSessions> {
+function openSessions({ config, authentication }: Parts, log: Log): Promise<LoginSessions> {
+  const { store, admin } = config;
   const path = store.kind === 'level' ? join(store.directory, 'login-sessions.json') : null;
-  return LoginSessions.open({ path, users, log });
+  const passwordMarks = (username: string) => (authentication === null ? null : authentication.passwordMark(username));
+  return LoginSessions.open({ path, users: admin.users ?? [], passwordMarks, log });
 }
 
 /** For commands of `sluice` to the running broker. */

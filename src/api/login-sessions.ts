@@ -1,6 +1,7 @@
 /**
  * Sessions of people who have logged in. A session is known by a cookie of 256 bits, of which only a hash is kept, in a
- * file of the data directory: a restart of the broker ends none. A broker without one forgets them at its end.
+ * file of the data directory: a restart of the broker ends none. A broker without one forgets them at its end. Those of
+ * a user end when the password changes: whoever knew the old one is out.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -35,6 +36,7 @@ const stored = z.strictObject({
   role: z.enum(roles),
   areas: z.array(z.enum(areas)),
   username: z.string().nullable(),
+  passwordMark: z.string().nullable().default(null),
   expiresAt: z.number(),
   usedAt: z.number(),
 });
@@ -47,7 +49,12 @@ export interface LoginSession {
   readonly expiresAt: number;
 }
 
+/** As `Mechanism.passwordMark` has it. */
+export type PasswordMarks = (username: string) => string | null | undefined;
+
 interface KeptSession extends Omit<LoginSession, 'csrfToken'> {
+  /** Of the password at the login. Null: by a link. */
+  readonly passwordMark: string | null;
   usedAt: number;
   /** As it is in the file. */
   writtenUseAt: number;
@@ -63,42 +70,51 @@ export interface LoginSessionsOptions {
   readonly path: string | null;
   /** Who may log in now: what was stored of others has ended, and their roles are those of now. */
   readonly users: readonly LoginUser[];
+  readonly passwordMarks: PasswordMarks;
   readonly log: Log;
 }
 
 export class LoginSessions {
   readonly #path: string | null;
+  readonly #passwordMarks: PasswordMarks;
   readonly #log: Log;
   /** By the hash of the cookie; the oldest first. */
   readonly #sessions: Map<string, KeptSession>;
   /** One write after the other. */
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(path: string | null = null, sessions: ReadonlyMap<string, KeptSession> = new Map(), log = silentLog) {
+  private constructor({ path, passwordMarks, log }: LoginSessionsOptions, sessions: ReadonlyMap<string, KeptSession>) {
     this.#path = path;
-    this.#sessions = new Map(sessions);
+    this.#passwordMarks = passwordMarks;
     this.#log = log;
+    this.#sessions = new Map(sessions);
+  }
+
+  /** Of a broker that keeps them in memory. */
+  static inMemory(passwordMarks: PasswordMarks = () => undefined): LoginSessions {
+    return new LoginSessions({ path: null, users: [], passwordMarks, log: silentLog }, new Map());
   }
 
   /** A file that cannot be read costs logins, and not the start. */
-  static async open({ path, users, log }: LoginSessionsOptions): Promise<LoginSessions> {
-    if (path === null) return new LoginSessions();
+  static async open(options: LoginSessionsOptions): Promise<LoginSessions> {
+    const { path, users, log } = options;
+    if (path === null) return LoginSessions.inMemory(options.passwordMarks);
     try {
       const { sessions } = file.parse(JSON.parse(await readFile(path, 'utf8')));
       const kept = sessions.flatMap((session) => {
-        const { hash, name, username, expiresAt, usedAt } = session;
+        const { hash, name, username, passwordMark, expiresAt, usedAt } = session;
         const user = username === null ? session : users.find((each) => each.username === username);
         if (user === undefined) return [];
         const who = { name, username, role: user.role, areas: user.areas };
-        return [[hash, { who, expiresAt, usedAt, writtenUseAt: usedAt }] as const];
+        return [[hash, { who, passwordMark, expiresAt, usedAt, writtenUseAt: usedAt }] as const];
       });
-      return new LoginSessions(path, new Map(kept), log);
+      return new LoginSessions(options, new Map(kept));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
         const cause = (error as Error).message;
         log.warn({ path, cause }, 'sessions of people who had logged in cannot be read: they log in again');
       }
-      return new LoginSessions(path, new Map(), log);
+      return new LoginSessions(options, new Map());
     }
   }
 
@@ -110,15 +126,16 @@ export class LoginSessions {
   create(who: LoggedIn, now: number): { readonly cookie: string; readonly session: LoginSession } {
     const own: string[] = [];
     for (const [hash, session] of this.#sessions) {
-      if (hasEnded(session, now)) this.#sessions.delete(hash);
+      if (this.#hasEnded(session, now)) this.#sessions.delete(hash);
       else if (session.who.name === who.name) own.push(hash);
     }
     if (own.length >= sessionsMax) this.#sessions.delete(own[0]!);
     const cookie = random();
-    const session = { who, expiresAt: now + lifetimeOf(who).absoluteMs, usedAt: now, writtenUseAt: now };
-    this.#sessions.set(hashOf(cookie), session);
+    const passwordMark = who.username === null ? null : (this.#passwordMarks(who.username) ?? null);
+    const expiresAt = now + lifetimeOf(who).absoluteMs;
+    this.#sessions.set(hashOf(cookie), { who, passwordMark, expiresAt, usedAt: now, writtenUseAt: now });
     this.#write();
-    return { cookie, session: { ...session, csrfToken: csrfTokenOf(cookie) } };
+    return { cookie, session: { who, expiresAt, csrfToken: csrfTokenOf(cookie) } };
   }
 
   /** Null if there is none, or it has ended. */
@@ -126,7 +143,7 @@ export class LoginSessions {
     const hash = hashOf(cookie);
     const session = this.#sessions.get(hash);
     if (session === undefined) return null;
-    if (hasEnded(session, now)) {
+    if (this.#hasEnded(session, now)) {
       this.#sessions.delete(hash);
       return null;
     }
@@ -139,7 +156,15 @@ export class LoginSessions {
   /** Whether there is one; that is no use of it. */
   has(cookie: string, now: number): boolean {
     const session = this.#sessions.get(hashOf(cookie));
-    return session !== undefined && !hasEnded(session, now);
+    return session !== undefined && !this.#hasEnded(session, now);
+  }
+
+  #hasEnded({ who, passwordMark, expiresAt, usedAt }: KeptSession, now: number): boolean {
+    if (now >= expiresAt || now - usedAt >= lifetimeOf(who).idleMs) return true;
+    if (who.username === null) return false;
+    // While the password file cannot be read, nobody is sent away for it.
+    const mark = this.#passwordMarks(who.username);
+    return mark !== undefined && mark !== passwordMark;
   }
 
   /** It is valid no more; that is on disk once `stored` has resolved. */
@@ -164,8 +189,8 @@ export class LoginSessions {
     // Not once more before what is under way has ended, however many uses come meanwhile.
     for (const session of this.#sessions.values()) session.writtenUseAt = session.usedAt;
     this.#writing = this.#writing.then(async () => {
-      const sessions = [...this.#sessions].map(([hash, { who, expiresAt, usedAt }]) => {
-        return { hash, ...who, areas: [...who.areas], expiresAt, usedAt };
+      const sessions = [...this.#sessions].map(([hash, { who, passwordMark, expiresAt, usedAt }]) => {
+        return { hash, ...who, areas: [...who.areas], passwordMark, expiresAt, usedAt };
       });
       try {
         await writeInPlace(path, Buffer.from(`${JSON.stringify({ format: 1, sessions }, null, 2)}\n`));
@@ -176,9 +201,6 @@ export class LoginSessions {
     });
   }
 }
-
-const hasEnded = ({ who, expiresAt, usedAt }: KeptSession, now: number) =>
-  now >= expiresAt || now - usedAt >= lifetimeOf(who).idleMs;
 
 export const isTokenOf = ({ csrfToken }: LoginSession, given: unknown): boolean =>
   typeof given === 'string' &&

@@ -203,6 +203,15 @@ export class Authentication {
     return last?.outcome === 'accept' ? 'right' : 'wrong';
   }
 
+  /** What `checkPassword` compares with, as `Mechanism.passwordMark` has it. */
+  passwordMark(username: string): string | null | undefined {
+    for (const file of this.#rules.passwordFiles) {
+      const mark = file.passwordMark!(username);
+      if (mark !== null) return mark;
+    }
+    return null;
+  }
+
   close(): void {
     closeAll(this.#rules.mechanisms);
     this.#hashes.close();

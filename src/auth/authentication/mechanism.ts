@@ -23,6 +23,11 @@ export interface Mechanism {
   takeAsLong?(request: AuthenticationRequest): Promise<void>;
   /** Whether what stands as the user name is a secret of this mechanism's clients. */
   hasSecretName?(request: AuthenticationRequest): boolean;
+  /**
+   * What changes with the password of this user, and tells nothing of it. Null: there is no such user; undefined: that
+   * cannot be told now.
+   */
+  passwordMark?(username: string): string | null | undefined;
   close(): void;
 }
 

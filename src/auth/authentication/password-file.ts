@@ -5,7 +5,7 @@
  * name, is checked in its place. Hashes are computed off the main thread, a few at a time, and remembered for a short
  * while.
  */
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { printable } from '../../base/printable.ts';
 import type { PasswordFileSettings } from '../../contracts/authentication.ts';
 import type { AuthenticationAnswer, AuthenticationRequest } from '../../contracts/hooks.ts';
@@ -121,6 +121,13 @@ export class PasswordFile implements Mechanism {
     const users = this.#file.content;
     if (users === null || client.username === null || password === null) return;
     await this.#verify(client.username, password, this.#decoy(users, client.username));
+  }
+
+  passwordMark(username: string): string | null | undefined {
+    const users = this.#file.content;
+    if (users === null) return undefined;
+    const hash = users.byName.get(username);
+    return hash === undefined ? null : createHash('sha256').update(JSON.stringify(hash)).digest('base64');
   }
 
   close(): void {

@@ -51,7 +51,13 @@ export async function api(): Promise<Target> {
   const { secret } = await keys.create(wanted, Date.now());
   let bug: unknown = null;
   const tools = {
-    ...{ keys, commands: await broker.commands(), audit: null, penalties: noPenalties, sessions: new LoginSessions() },
+    ...{
+      keys,
+      commands: await broker.commands(),
+      audit: null,
+      penalties: noPenalties,
+      sessions: LoginSessions.inMemory(),
+    },
     login: { users: [], checkPassword: async () => 'wrong' as const, links: new LoginLinks() },
     limits: {
       connections: 100,

@@ -65,7 +65,7 @@ export class TestApi {
     condition: () => ({ phase: 'running', isBroken: false, isStoreFailing: false, listeners: [] }),
   };
   keys!: Keys;
-  readonly sessions = new LoginSessions();
+  readonly sessions = LoginSessions.inMemory();
   readonly links = new LoginLinks();
   /** A test adds users, and says what their passwords are. */
   login: Login = { users: [], checkPassword: null, links: this.links };

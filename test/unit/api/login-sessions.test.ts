@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { LoginSessions, linkLifetime, passwordLifetime } from '../../../src/api/login-sessions.ts';
 import { silentLog } from '../../../src/contracts/log.ts';
 import type { LoginUser } from '../../../src/contracts/login.ts';
@@ -16,13 +16,16 @@ let directory: string;
 let path: string;
 const warn = vi.fn();
 const log = { ...silentLog, warn };
-const open = (users: readonly LoginUser[] = [ada]) => LoginSessions.open({ path, users, log });
+let passwordMark: string | null | undefined;
+const passwordMarks = () => passwordMark;
+const open = (users: readonly LoginUser[] = [ada]) => LoginSessions.open({ path, users, passwordMarks, log });
 let now: number;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'sluice-sessions-'));
   path = join(directory, 'login-sessions.json');
   now = 1_000_000;
+  passwordMark = 'first';
   warn.mockClear();
 });
 afterEach(() => rmSync(directory, { recursive: true }));
@@ -52,6 +55,44 @@ test('what has ended before the restart is not there after it', async () => {
   before.end(cookie);
   await before.stored();
   expect((await open()).find(cookie, now)).toBe(null);
+});
+
+describe('when the password of the user changes', () => {
+  test('a session has ended, also for what has begun with it', async () => {
+    const sessions = await open();
+    const { cookie } = sessions.create(asAda, now);
+    passwordMark = 'second';
+    expect([sessions.has(cookie, now), sessions.find(cookie, now)]).toEqual([false, null]);
+  });
+
+  test('while the broker is away, it has ended after the restart', async () => {
+    const before = await open();
+    const { cookie } = before.create(asAda, now);
+    await before.stored();
+    passwordMark = 'second';
+    expect((await open()).find(cookie, now)).toBe(null);
+  });
+
+  test('the session of a link goes on', async () => {
+    const sessions = await open();
+    const { cookie } = sessions.create(byLink, now);
+    passwordMark = 'second';
+    expect(sessions.find(cookie, now)?.who).toEqual(byLink);
+  });
+
+  test('nobody is sent away while the password file cannot be read', async () => {
+    const sessions = await open();
+    const { cookie } = sessions.create(asAda, now);
+    passwordMark = undefined;
+    expect(sessions.find(cookie, now)?.who).toEqual(asAda);
+  });
+
+  test('a user who is not in the file any more has none', async () => {
+    const sessions = await open();
+    const { cookie } = sessions.create(asAda, now);
+    passwordMark = null;
+    expect(sessions.find(cookie, now)).toBe(null);
+  });
 });
 
 test('a user who may log in no more has no session after a restart, and another role is that of now', async () => {
@@ -93,7 +134,12 @@ test('a file that cannot be read, or written, costs logins and is told in the lo
   const { cookie } = sessions.create(asAda, now);
   await sessions.stored();
   expect((await open()).has(cookie, now)).toBe(true);
-  const nowhere = await LoginSessions.open({ path: join(directory, 'missing', 'file.json'), users: [ada], log });
+  const nowhere = await LoginSessions.open({
+    path: join(directory, 'missing', 'file.json'),
+    users: [ada],
+    passwordMarks,
+    log,
+  });
   const { cookie: other } = nowhere.create(asAda, now);
   await nowhere.stored();
   expect(warn).toHaveBeenCalledTimes(2);

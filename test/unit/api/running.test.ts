@@ -1,9 +1,9 @@
 /** The HTTP API of a whole broker: what it shares with MQTT. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { hashPassword } from '../../../src/auth/authentication/password-hash.ts';
 import { RunningApp } from './running-app.ts';
 
@@ -37,32 +37,50 @@ test('wrong keys ban an address as wrong passwords do, and who lifts the ban let
   expect(await ask(key)).toEqual([200, '']);
 });
 
-test('users of a password file log in as admin.users says, and their failures count with those of MQTT', async () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'sluice-login-')), 'passwords');
-  writeFileSync(
-    file,
-    `ada:${await hashPassword('scrypt', Buffer.from('secret'))}\nbob:${await hashPassword('scrypt', Buffer.from('secret'))}\n`,
-  );
-  running = await RunningApp.start({
-    authentication: [{ kind: 'password-file', file }],
-    penalties: { failuresPerUser: 3, delayMs: 0 },
-    limits: { exemptAddresses: [] },
-    admin: { listeners: [{ port: 0 }], users: [{ username: 'ada', role: 'viewer' }] },
+describe('users of a password file', () => {
+  const lineOf = async (name: string, password: string) =>
+    `${name}:${await hashPassword('scrypt', Buffer.from(password))}\n`;
+  let file: string;
+
+  beforeEach(async () => {
+    file = join(mkdtempSync(join(tmpdir(), 'sluice-login-')), 'passwords');
+    writeFileSync(file, (await lineOf('ada', 'secret')) + (await lineOf('bob', 'secret')));
+    running = await RunningApp.start({
+      authentication: [{ kind: 'password-file', file }],
+      penalties: { failuresPerUser: 3, delayMs: 0 },
+      limits: { exemptAddresses: [] },
+      admin: { listeners: [{ port: 0 }], users: [{ username: 'ada', role: 'viewer' }] },
+    });
   });
+  afterEach(() => rmSync(dirname(file), { recursive: true }));
+
   const logIn = (username: string, password: string) =>
     fetch(`${running.url}/api/v1/login`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ username, password }),
     });
-  const answer = await logIn('ada', 'secret');
-  expect(answer.status).toBe(200);
-  expect(await answer.json()).toMatchObject({ username: 'ada', role: 'viewer' });
-  expect((await logIn('bob', 'secret')).status).toBe(401);
-  for (let i = 0; i < 3; i++) expect((await logIn('ada', 'wrong')).status).toBe(401);
-  expect((await logIn('ada', 'secret')).status).toBe(403);
-  expect((await running.ask('GET', '/bans')).json.bans).toMatchObject([{ address: '127.0.0.1', user: 'ada' }]);
-  rmSync(dirname(file), { recursive: true });
+
+  test('log in as admin.users says, and their failures count with those of MQTT', async () => {
+    const answer = await logIn('ada', 'secret');
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toMatchObject({ username: 'ada', role: 'viewer' });
+    expect((await logIn('bob', 'secret')).status).toBe(401);
+    for (let i = 0; i < 3; i++) expect((await logIn('ada', 'wrong')).status).toBe(401);
+    expect((await logIn('ada', 'secret')).status).toBe(403);
+    expect((await running.ask('GET', '/bans')).json.bans).toMatchObject([{ address: '127.0.0.1', user: 'ada' }]);
+  });
+
+  test('are logged out when their password changes', async () => {
+    const Cookie = (await logIn('ada', 'secret')).headers.get('set-cookie')!.split(';')[0]!;
+    const status = async () => (await fetch(`${running.url}/api/v1/clients`, { headers: { Cookie } })).status;
+    expect(await status()).toBe(200);
+    const changed = `${file}.new`;
+    writeFileSync(changed, await lineOf('ada', 'another'));
+    renameSync(changed, file);
+    await vi.waitUntil(async () => (await status()) === 401, { timeout: 120_000 });
+    expect((await logIn('ada', 'another')).status).toBe(200);
+  });
 });
 
 test('an exempt address is neither banned nor limited', async () => {

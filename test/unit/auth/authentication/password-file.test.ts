@@ -124,6 +124,18 @@ describe('the file', () => {
     passwords.close();
   });
 
+  test('the mark of a password changes with it and not with those of others, and has nothing of it', async () => {
+    const file = directory.write('marked', line('ada', 'one') + line('bob', 'one'));
+    const passwords = await open(file);
+    const [ada, bob] = [passwords.passwordMark('ada'), passwords.passwordMark('bob')];
+    expect([typeof ada, passwords.passwordMark('eve')]).toEqual(['string', null]);
+    expect(line('ada', 'one')).not.toContain(ada!);
+    renameSync(directory.write('remarked', line('ada', 'one') + line('bob', 'two')), file);
+    await eventually(() => passwords.passwordMark('bob') !== bob);
+    expect(passwords.passwordMark('ada')).toBe(ada);
+    passwords.close();
+  });
+
   test('once it is gone nobody gets in by it, and when it is back they do', async () => {
     const context = aContext();
     const file = directory.write('vanishing', line('ada', 'one'));

@@ -89,10 +89,12 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
     throw error;
   });
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
+  if (app.listeners.length === 0) io.stderr.write('No client can connect: the list `listeners` is empty\n');
   for (const { url } of app.adminListeners) io.stdout.write(`HTTP API on ${url}/api/v1\n`);
   await tellDashboard(app, config, io);
   io.stdout.write(`process ${process.pid}\n`);
-  manager.ready(`Sluice ${version} listening on ${app.listeners.map(({ url }) => url).join(', ')}`);
+  const urls = app.listeners.map(({ url }) => url).join(', ');
+  manager.ready(`Sluice ${version} listening on ${urls === '' ? 'no address' : urls}`);
   await Promise.race([closed, brokenDown(app, config.shutdownSeconds, io)]).finally(off);
 }
 

@@ -68,6 +68,16 @@ test('it tells each listener and the process, and a signal ends it with 0', asyn
   expect({ exits: io.exits, err: io.stderr.text }).toEqual({ exits: [], err: '' });
 });
 
+test('it says so where no client can connect', async () => {
+  const io = new FakeIo();
+  const config = fileWith('{ listeners: [], store: { kind: memory }, log: { level: silent } }');
+  const running = run(['start', '--config', config], io);
+  await io.stdout.until(/process/);
+  io.signal();
+  expect(await running).toBe(0);
+  expect(io.stderr.text).toBe('No client can connect: the list `listeners` is empty\n');
+});
+
 test('in a terminal it prints a link that logs in, once', async () => {
   const io = new FakeIo();
   Object.assign(io.stdout, { isTTY: true });

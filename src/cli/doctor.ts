@@ -12,7 +12,8 @@ const help = `sluice doctor [options]     exit code 0: a broker can start, perha
   --json               as JSON, for scripts
 
 Looks at versions, the configuration, open files, memory, processors, the clock, certificates, directories, the time
-that the disk takes for a sync, and ports. Run it as the user that runs the broker; it may be running.
+that the disk takes for a sync, the data that is stored there, bridges and ports. Run it as the user that runs the
+broker; it may be running.
 `;
 
 export async function doctor(argv: readonly string[], io: Io): Promise<void> {

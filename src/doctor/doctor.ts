@@ -14,6 +14,7 @@ import { certificateFindings } from './certificates.ts';
 import { directoryFindings } from './directories.ts';
 import { type Finding, fault, ok, warning } from './finding.ts';
 import { portFindings } from './ports.ts';
+import { storedDataFindings } from './stored-data.ts';
 import { readSystem, systemFindings } from './system.ts';
 
 export interface DoctorOptions {
@@ -35,6 +36,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   if (read === null) return found;
   const directory = config.store.kind === 'level' ? config.store.directory : './data';
   found.push(...certificateFindings(config, facts.now), ...(await directoryFindings(config)));
+  if (config.store.kind === 'level') found.push(...(await storedDataFindings(directory)));
   found.push(...(await bridgeFindings(config, options)), ...(await portFindings(config, directory)));
   return found;
 }

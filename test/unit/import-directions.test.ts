@@ -88,6 +88,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'config',
     'net',
     'admin',
+    'store',
     'cluster',
     'contracts',
     'base',

@@ -112,6 +112,23 @@ async function openUnlessBroken(options: OpenOptions, mayMend: boolean): Promise
   return db;
 }
 
+/**
+ * What a start would say of the files in this directory before LevelDB is asked; null: nothing. It reads all of them,
+ * as a start does, and changes none. Rejects with a StoreError if one cannot be read.
+ */
+export async function problemOfFiles(directory: string): Promise<string | null> {
+  const names = await levelFiles(directory);
+  if (names.length === 0) return existsSync(join(directory, lastCommitName)) ? databaseIsGone(directory) : null;
+  if (isHalfSalvaged(directory) || (await isStillborn(directory, names))) return null;
+  const { damage } = await checkFiles(directory, names);
+  return damage.length === 0 ? null : databaseIsDamaged(directory, damage);
+}
+
+const databaseIsGone = (directory: string) =>
+  `The database in ${directory} is gone: only the file ${lastCommitName} is left of it`;
+const databaseIsDamaged = (directory: string, damage: Files['damage']) =>
+  `The database in ${directory} is damaged: ${damageText(damage)}`;
+
 /** Its making was cut short: it has never had a record, nor an open file for them. */
 async function isStillborn(directory: string, names: readonly string[]): Promise<boolean> {
   if (existsSync(join(directory, lastCommitName)) || tablesOf(names).length > 0) return false;
@@ -152,7 +169,7 @@ async function assertMayBeNew({ directory, acceptLoss, log, mustExist, isReopeni
   }
   const mark = join(directory, lastCommitName);
   if (!existsSync(mark)) return log.info({ directory }, 'a new database is made');
-  const what = `The database in ${directory} is gone: only the file ${lastCommitName} is left of it`;
+  const what = databaseIsGone(directory);
   if (!acceptLoss) {
     throw new StoreError('damaged', `${what}. Restore a backup, or start with an empty one with --accept-loss`);
   }
@@ -162,7 +179,7 @@ async function assertMayBeNew({ directory, acceptLoss, log, mustExist, isReopeni
 
 /** Returns whether a new database is to be made, because nothing could be saved. */
 async function mend({ directory, acceptLoss, log, isReopening }: OpenOptions, files: Files): Promise<boolean> {
-  const what = `The database in ${directory} is damaged: ${damageText(files.damage)}`;
+  const what = databaseIsDamaged(directory, files.damage);
   if (!acceptLoss || isReopening) {
     throw new StoreError('damaged', `${what}. Restore a backup, or save what is left with --accept-loss`);
   }

@@ -9,8 +9,9 @@ import { startApp } from '../../../src/app.ts';
 import { parseConfig, readConfig } from '../../../src/config/load.ts';
 import { certificateFindings } from '../../../src/doctor/certificates.ts';
 import { directoryFindings } from '../../../src/doctor/directories.ts';
-import type { Finding } from '../../../src/doctor/finding.ts';
+import { type Finding, ok } from '../../../src/doctor/finding.ts';
 import { portFindings } from '../../../src/doctor/ports.ts';
+import { storedDataFindings } from '../../../src/doctor/stored-data.ts';
 import { processorsOf, readSystem, type SystemFacts, systemFindings } from '../../../src/doctor/system.ts';
 import { sluice } from '../../support/fake-io.ts';
 
@@ -132,6 +133,69 @@ describe('certificates', () => {
     expect(wrong(certificateFindings(withTls('none'), Date.now()))).toEqual([
       `fault certificate: ${join(parent, 'none', 'server.crt')}: there is no such file`,
     ]);
+  });
+});
+
+describe('stored data', () => {
+  /** What a broker leaves behind. */
+  async function stored(): Promise<string> {
+    const directory = join(folder, 'data');
+    const app = await startApp(parseConfig({ listeners: [], store: { directory }, log: { level: 'silent' } }));
+    await app.broker.publish('state', { payload: Buffer.from('on'), retain: true });
+    await app.close();
+    return directory;
+  }
+
+  test('that is not there yet is no finding', async () => {
+    expect(await storedDataFindings(join(folder, 'data'))).toEqual([]);
+  });
+
+  test('is whole after an orderly stop, and stays as it is', async () => {
+    const directory = await stored();
+    const before = readdirSync(directory);
+
+    expect(await storedDataFindings(directory)).toEqual([
+      ok('stored data', expect.stringMatching(/^\d+ files with .* are whole$/)),
+    ]);
+    expect(readdirSync(directory)).toEqual(before);
+  });
+
+  test("is the running broker's", async () => {
+    const directory = join(folder, 'data');
+    const app = await startApp(parseConfig({ listeners: [], store: { directory }, log: { level: 'silent' } }));
+    expect(await storedDataFindings(directory)).toEqual([ok('stored data', `${directory} is the running broker's`)]);
+    await app.close();
+  });
+
+  test('that is damaged is told, as a start would', async () => {
+    const directory = await stored();
+    const manifest = readdirSync(directory).find((name) => name.startsWith('MANIFEST'))!;
+    rmSync(join(directory, manifest));
+
+    const [finding] = await storedDataFindings(directory);
+    expect(finding).toMatchObject({ level: 'fault', remedy: expect.stringContaining('--accept-loss') });
+    expect(finding!.what).toBe(`The database in ${directory} is damaged: ${manifest} is missing`);
+    const config = parseConfig({ listeners: [], store: { directory }, log: { level: 'silent' } });
+    await expect(startApp(config)).rejects.toThrow(finding!.what);
+  });
+
+  test('of which only the mark is left is told', async () => {
+    const directory = await stored();
+    for (const name of readdirSync(directory)) if (name !== 'last-commit') rmSync(join(directory, name));
+
+    expect(wrong(await storedDataFindings(directory))).toEqual([
+      `fault stored data: The database in ${directory} is gone: only the file last-commit is left of it`,
+    ]);
+  });
+
+  // root may read everything.
+  test.skipIf(process.getuid?.() === 0)('of another user is told by its first file', async () => {
+    const directory = await stored();
+    chmodSync(join(directory, 'CURRENT'), 0);
+
+    const [finding] = await storedDataFindings(directory);
+    expect(finding).toMatchObject({ level: 'fault', remedy: expect.stringContaining(`chown -R USER ${directory}`) });
+    expect(finding!.what).toContain(`${join(directory, 'CURRENT')} cannot be used: it is not allowed`);
   });
 });
 

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { plural } from '../base/plural.ts';
 import { silentLog } from '../contracts/log.ts';
 import { type MosquittoData, readDatabase } from '../import/mosquitto/database.ts';
-import { type Moved, moveData } from '../import/mosquitto/move-data.ts';
+import { type Moved, moveData } from '../import/move-data.ts';
 import { assertEmpty } from '../store/level/copy.ts';
 import { LevelStore } from '../store/level/level-store.ts';
 import { CommandError } from './usage.ts';

@@ -1,6 +1,6 @@
 /** One chunk of a `mosquitto.db`, read field by field; nothing is read beyond its end. */
 import type { QoS } from '../../protocol/packets.ts';
-import { ImportError } from './lines.ts';
+import { ImportError } from '../error.ts';
 
 const headBytes = 8;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -9,8 +9,9 @@
 import { z } from 'zod';
 import type { ConfigInput } from '../../config/schema.ts';
 import { covers, parseFilter } from '../../protocol/topic.ts';
+import { ImportError } from '../error.ts';
 import type { Findings } from './findings.ts';
-import { ImportError, textOf } from './lines.ts';
+import { textOf } from './lines.ts';
 
 export type RuleInput = NonNullable<NonNullable<ConfigInput['authorization']>['rules']>[number];
 

@@ -1,8 +1,9 @@
 /**
  * What the importer has to tell besides what it says of single lines.
  */
+
+import { ImportError } from '../error.ts';
 import type { Entry } from './lines.ts';
-import { ImportError } from './lines.ts';
 
 export interface ExtraFile {
   readonly name: string;

@@ -4,12 +4,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileProblem } from '../../base/file-problem.ts';
+import { ImportError } from '../error.ts';
 import { type Verdict, verdictOf } from './table.ts';
-
-/** Ends an import: what cannot be read, and what to do. */
-export class ImportError extends Error {
-  override readonly name = 'ImportError';
-}
 
 /** One setting as it stands in a file, and what becomes of it. */
 export class Entry {

@@ -1,20 +1,20 @@
 /**
- * Puts what a Mosquitto has kept into an empty store, as if its clients had been here: sessions with their
+ * Puts what another broker has kept into an empty store, as if its clients had been here: sessions with their
  * subscriptions, what waits for them or is on its way to them, and retained messages.
  */
-import type { SessionStore, StoredDelivery } from '../../contracts/session-store.ts';
-import { Message, never } from '../../protocol/message.ts';
-import type { PacketId, QoS } from '../../protocol/packets.ts';
-import { clientPublisher } from '../../protocol/publisher.ts';
-import { matches, parseFilter, Topic } from '../../protocol/topic.ts';
+import type { SessionStore, StoredDelivery } from '../contracts/session-store.ts';
+import { Message, never } from '../protocol/message.ts';
+import type { PacketId, QoS } from '../protocol/packets.ts';
+import { clientPublisher } from '../protocol/publisher.ts';
+import { matches, parseFilter, Topic } from '../protocol/topic.ts';
 import {
   endless,
-  type MosquittoData,
   type SavedClient,
+  type SavedData,
   type SavedMessage,
   type SavedSubscription,
   type SavedUnreleased,
-} from './database.ts';
+} from './saved.ts';
 
 /** What came over, and what did not. */
 export interface Moved {
@@ -53,9 +53,9 @@ interface Recipient {
   readonly sending: { readonly packetId: PacketId; readonly isReceived: boolean } | null;
 }
 
-/** `leftAt`: when Mosquitto stopped, in milliseconds since the epoch. */
+/** `leftAt`: when that broker stopped, in milliseconds since the epoch. */
 export async function moveData(
-  data: MosquittoData,
+  data: SavedData,
   store: SessionStore,
   { now, leftAt }: { readonly now: number; readonly leftAt: number },
 ): Promise<Moved> {
@@ -70,18 +70,18 @@ class Move {
     ...{ sessions: 0, subscriptions: 0, queued: 0, inFlight: 0, retained: 0 },
     ...{ endedSessions: 0, leftBehind: 0, expired: 0 },
   };
-  readonly #data: MosquittoData;
+  readonly #data: SavedData;
   readonly #store: SessionStore;
   readonly #now: number;
   readonly #leftAt: number;
   readonly #sessions = new Map<string, Session>();
-  /** By their numbers in Mosquitto; null: their time is over. */
+  /** By their numbers there; null: their time is over. */
   readonly #messages = new Map<bigint, Message | null>();
   /** In the order of their numbers here. */
   readonly #recipients = new Map<Message, Recipient[]>();
   readonly #retained = new Map<string, Message>();
 
-  constructor(data: MosquittoData, store: SessionStore, now: number, leftAt: number) {
+  constructor(data: SavedData, store: SessionStore, now: number, leftAt: number) {
     this.#data = data;
     this.#store = store;
     this.#now = now;
@@ -163,7 +163,7 @@ class Move {
   }
 
   /**
-   * Mosquitto publishes a message of QoS 2 when its client releases it, Sluice when it comes. So it is published now,
+   * Others publish a message of QoS 2 when its client releases it, Sluice when it comes. So it is published now,
    * and the client's PUBREL is only answered.
    */
   #release({ clientId, messageId, packetId, retain }: SavedUnreleased): void {
@@ -234,7 +234,7 @@ class Move {
       ...{ sid, clientId, expirySeconds, will: null },
       protocolVersion: expirySeconds !== endless || subscriptions.some(isOfVersion5) ? 5 : 4,
       disconnectedAt: leftAt,
-      // Mosquitto does not ask whose a session is either: whoever may connect by this identifier has it.
+      // It is not said whose a session is: whoever may connect by this identifier has it.
       identity: null,
       progress: { sentUpTo, nextPacketId: (lastPacketId % 65_535) + 1 },
     });

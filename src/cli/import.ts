@@ -1,18 +1,23 @@
-/** `sluice import`: makes a configuration out of that of another broker, and says of each line what became of it. */
+/**
+ * `sluice import`: makes a configuration out of that of another broker, and says of each line what became of it; and
+ * takes over its data.
+ */
 import { open, rm } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { readConfig } from '../config/load.ts';
 import { yamlOf } from '../config/write.ts';
 import { type Imported, importMosquitto } from '../import/mosquitto/import.ts';
-import { importData } from './import-data.ts';
+import { importAedesData, importMosquittoData } from './import-data.ts';
 import type { Io } from './io.ts';
 import { CommandError, readOptions } from './usage.ts';
 
 const help = `sluice import mosquitto [FILE] [--out FILE] [--data FILE [--to DIR]]
+sluice import aedes --data DIR [--to DIR]
 
   FILE               a mosquitto.conf; the files that it names are read as well
   --out FILE         where to write the configuration (sluice.yaml); a file that is there stays as it is
   --data FILE        mosquitto.db of a Mosquitto that is stopped: sessions, queues and retained messages
+  --data DIR         the same of an Aedes that is stopped: the directory of aedes-persistence-level
   --to DIR           a data directory for them, which is empty or not there yet (store.directory, ./data)
 
 Tells of each line whether it is the same here, different, or cannot be had, and what else is to know.
@@ -29,19 +34,24 @@ export async function importConfig(argv: readonly string[], io: Io): Promise<voi
   if (values.help) return void io.stdout.write(help);
   const [from, file, ...rest] = positionals;
   const { data, to } = values;
+  if (from === 'aedes' && file === undefined && data !== undefined && values.out === undefined) {
+    io.keepFilesPrivate();
+    return void io.stdout.write(await importAedesData(data, to ?? usualDirectory));
+  }
   if (from !== 'mosquitto' || (file ?? data) === undefined || rest.length > 0) {
-    const use = 'sluice import mosquitto FILE [--out FILE], sluice import mosquitto --data FILE [--to DIR], or both';
+    const uses = ['FILE [--out FILE]', '--data FILE [--to DIR]'].map((use) => `sluice import mosquitto ${use}`);
+    const use = `${uses.join(', ')}, or both; sluice import aedes --data DIR [--to DIR]`;
     throw new CommandError(`Use: ${use}; see sluice import --help`, 2);
   }
   if (to !== undefined && data === undefined) throw new CommandError('--to is for --data FILE: give both', 2);
   if (data !== undefined) io.keepFilesPrivate();
-  if (file === undefined) return void io.stdout.write(await importData(data!, to ?? usualDirectory));
+  if (file === undefined) return void io.stdout.write(await importMosquittoData(data!, to ?? usualDirectory));
   const out = values.out ?? 'sluice.yaml';
   const imported = importMosquitto(file);
   const written = await writeAll(out, `${heading(file)}${yamlOf(imported.config)}`, imported);
   io.stdout.write(report(imported));
   if (data !== undefined) {
-    const moved = importData(data, to ?? directoryOf(imported, out));
+    const moved = importMosquittoData(data, to ?? directoryOf(imported, out));
     const text = await moved.catch(async (error: unknown) => {
       await Promise.all(written.map((path) => rm(path)));
       throw error;

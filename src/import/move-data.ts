@@ -99,6 +99,7 @@ class Move {
     this.#planDeliveries();
     for (const id of retained) this.#planRetained(this.#messages.get(id) ?? null);
     for (const each of unreleased) this.#release(each);
+    for (const { clientId, packetId } of this.#data.received) this.#sessions.get(clientId)?.received.push(packetId);
   }
 
   #planSession(client: SavedClient): void {

@@ -46,6 +46,12 @@ export interface SavedUnreleased {
   readonly retain: boolean;
 }
 
+/** A packet identifier of a QoS 2 message that a client has published, and not released, and others have been given. */
+export interface SavedReceived {
+  readonly clientId: string;
+  readonly packetId: PacketId;
+}
+
 export interface SavedSubscription {
   readonly clientId: string;
   readonly topicFilter: string;
@@ -62,6 +68,7 @@ export interface SavedData {
   /** Those of a client in its order. */
   readonly deliveries: readonly SavedDelivery[];
   readonly unreleased: readonly SavedUnreleased[];
+  readonly received: readonly SavedReceived[];
   readonly subscriptions: readonly SavedSubscription[];
   readonly retained: readonly bigint[];
 }

@@ -144,7 +144,7 @@ const packageOwners: Readonly<Record<string, readonly string[]>> = {
   pino: ['admin'],
   'pino-pretty': ['admin'],
   'cbor-x': ['pipeline'],
-  msgpackr: ['pipeline'],
+  msgpackr: ['pipeline', 'import'],
   protobufjs: ['pipeline'],
   long: ['pipeline'],
   avsc: ['pipeline'],

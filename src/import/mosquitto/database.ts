@@ -84,6 +84,7 @@ class Reading {
       clients: [...this.#clients.values()],
       deliveries: this.#deliveries,
       unreleased: this.#unreleased,
+      received: [],
       subscriptions: this.#subscriptions,
       retained: this.#retained,
     };

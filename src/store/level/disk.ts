@@ -9,7 +9,7 @@ import type { Log } from '../../contracts/log.ts';
 import { StoreError } from '../../contracts/session-store.ts';
 import { prepareDirectory } from './directory.ts';
 import { checkFiles, damageText, type Files, levelFiles, logsOf, tablesOf } from './files/check.ts';
-import { finishSalvage, isHalfSalvaged, salvage, salvageLockName, setAside } from './files/salvage.ts';
+import { finishSalvage, isHalfSalvaged, newestRecords, salvage, salvageLockName, setAside } from './files/salvage.ts';
 import { type LastCommits, lastCommitFiles, lastCommitName } from './last-commit.ts';
 
 /** Changes that are written together or not at all. Keys and values are copied when they are given. */
@@ -122,6 +122,21 @@ export async function problemOfFiles(directory: string): Promise<string | null> 
   if (isHalfSalvaged(directory) || (await isStillborn(directory, names))) return null;
   const { damage } = await checkFiles(directory, names);
   return damage.length === 0 ? null : databaseIsDamaged(directory, damage);
+}
+
+/**
+ * Every record of a LevelDB database that no process has open, whoever has made it, in no order. Rejects with a
+ * StoreError if it is open, damaged, or none.
+ */
+export async function* recordsOf(directory: string): AsyncGenerator<[key: Buffer, value: Buffer]> {
+  const names = await levelFiles(directory).catch(() => []);
+  if (names.length === 0) throw new StoreError('unusable', `There is no LevelDB database in ${directory}`);
+  await assertUnlocked(directory).catch((error: Error) => {
+    throw asStoreError(error, directory);
+  });
+  const files = await checkFiles(directory, names);
+  if (files.damage.length > 0) throw new StoreError('damaged', databaseIsDamaged(directory, files.damage));
+  yield* newestRecords(directory, files);
 }
 
 const databaseIsGone = (directory: string) =>

@@ -473,12 +473,12 @@ describe('the command', () => {
     [
       ['import'],
       2,
-      'Use: sluice import mosquitto FILE [--out FILE], sluice import mosquitto --data FILE [--to DIR], or both; see sluice import --help',
+      'Use: sluice import mosquitto FILE [--out FILE], sluice import mosquitto --data FILE [--to DIR], or both; sluice import aedes --data DIR [--to DIR]; see sluice import --help',
     ],
     [
       ['import', 'hivemq', 'x'],
       2,
-      'Use: sluice import mosquitto FILE [--out FILE], sluice import mosquitto --data FILE [--to DIR], or both; see sluice import --help',
+      'Use: sluice import mosquitto FILE [--out FILE], sluice import mosquitto --data FILE [--to DIR], or both; sluice import aedes --data DIR [--to DIR]; see sluice import --help',
     ],
     [['import', 'mosquitto', '/none.conf'], 1, 'Cannot read /none.conf: there is no such file'],
   ])('called as %s it says what to do', async (argv, code, message) => {

@@ -24,6 +24,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['**/node_modules/**', ...alone],
           isolate: false,
+          globalSetup: 'test/dashboard/one-browser.ts',
         },
       },
       { extends: true, test: { name: 'alone', include: alone } },

@@ -1,21 +1,16 @@
-/**
- * The dashboard of a real broker in a real browser: Chromium, where it is installed. Elsewhere these tests are left
- * out, and a line says so.
- */
-import { existsSync } from 'node:fs';
+/** The dashboard of a real broker in a real browser. Without one (`one-browser.ts`) these tests are left out. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject } from 'vitest';
 import { type ConfigInput, createBroker, type SluiceBroker } from '../../src/index.ts';
-import { buildDashboard } from '../support/build.ts';
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find((path) => existsSync(path));
-if (executablePath === undefined) console.log('no chromium: the dashboard is not tried in a browser');
+const browserUrl = inject('browserUrl');
+if (browserUrl === null) console.log('no chromium: the dashboard is not tried in a browser');
 
-export const describeInBrowser = describe.runIf(executablePath !== undefined);
+export const describeInBrowser = describe.runIf(browserUrl !== null);
 
 export interface Dashboard {
   readonly sluice: SluiceBroker;
@@ -23,7 +18,7 @@ export interface Dashboard {
   /** `http://127.0.0.1:…/dashboard/`. */
   readonly url: string;
   readonly mqttUrl: string;
-  /** A page of a browser that has just been started; what goes wrong in it fails the test. */
+  /** A page that shares nothing with others, as of a browser just started; what goes wrong in it fails the test. */
   newPage(options?: BrowserContextOptions): Promise<Page>;
   /** The same, logged in, at this place: `#/clients`. */
   open(place: string, options?: BrowserContextOptions): Promise<Page>;
@@ -32,6 +27,13 @@ export interface Dashboard {
   stop(): Promise<void>;
   /** With the same addresses. */
   start(): Promise<void>;
+}
+
+async function connectToBrowser(): Promise<Browser> {
+  const response = await fetch(browserUrl!);
+  const answer = await response.text();
+  if (!response.ok) throw new Error(answer);
+  return chromium.connect(answer);
 }
 
 /** Called once in a file, outside of its tests. */
@@ -58,10 +60,9 @@ export function dashboard(config: ConfigInput = {}): Dashboard {
     adminPort = Number(new URL(url).port);
   };
   beforeAll(async () => {
-    await buildDashboard();
     directory = await mkdtemp(join(tmpdir(), 'sluice-dashboard-'));
     await start();
-    browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox', '--disable-gpu'] });
+    browser = await connectToBrowser();
   });
   afterEach(async () => {
     for (const context of browser.contexts()) await context.close();

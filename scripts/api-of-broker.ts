@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { projectRoot } from './project-root.ts';
 
 export const sluice = (...args: string[]): string =>
-  execFileSync(process.execPath, [join(projectRoot(), 'dist/cli/main.js'), ...args], { encoding: 'utf8' });
+  execFileSync(process.execPath, [join(projectRoot(), 'dist/program/main.js'), ...args], { encoding: 'utf8' });
 
 /** Where it listens, as the broker's log says. */
 export async function apiAddress(folder: string): Promise<URL> {

@@ -12,7 +12,7 @@ import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { type Browser, chromium } from 'playwright-core';
 import { projectRoot } from './project-root.ts';
 
-const main = join(projectRoot(), 'dist/cli/main.js');
+const main = join(projectRoot(), 'dist/program/main.js');
 const [out = 'screens', ...wanted] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), 'sluice-screens-'));
 const running: ChildProcess[] = [];

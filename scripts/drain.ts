@@ -83,7 +83,7 @@ async function watchWills(count: () => void): Promise<void> {
 }
 
 const sluice = (...argv: string[]) =>
-  promisify(execFile)(process.execPath, [join(projectRoot(), 'dist/cli/main.js'), ...argv, '--config', config]);
+  promisify(execFile)(process.execPath, [join(projectRoot(), 'dist/program/main.js'), ...argv, '--config', config]);
 
 const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;
 const total = (fleet: readonly FleetClient[], of: (client: FleetClient) => number) =>

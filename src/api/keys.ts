@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { writeInPlace } from '../base/write-in-place.ts';
 import { CommandFailure } from '../contracts/failures.ts';
 import { areas, roles } from '../contracts/roles.ts';

@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { writeInPlace } from '../base/write-in-place.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { LoggedIn, LoginUser } from '../contracts/login.ts';

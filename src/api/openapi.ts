@@ -1,5 +1,5 @@
 /** The API's own description: OpenAPI 3.1, made of what the commands declare. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
 import { type CommandName, commands } from '../contracts/commands.ts';
 import { failures } from '../contracts/failures.ts';

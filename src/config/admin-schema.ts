@@ -1,5 +1,5 @@
 /** What a configuration may say of the HTTP API. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { loginUser } from '../contracts/login.ts';
 import { text, whole } from '../contracts/values.ts';
 import { origin, tls } from './listener-schema.ts';

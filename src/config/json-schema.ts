@@ -1,5 +1,5 @@
 /** The schema of configurations for editors, which complete keys and show what they mean. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { schema } from './schema.ts';
 
 /** JSON Schema, draft 2020-12. A number with a unit has it as `unit`. */

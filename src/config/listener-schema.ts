@@ -1,7 +1,7 @@
 /**
  * What a configuration may say of `listeners`: addresses, certificates, WebSocket, proxies.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { listenerAuthentication } from '../contracts/authentication.ts';
 import { clientIdPrefixMost, isMountPoint, versionNames } from '../contracts/listener-limits.ts';
 import { network, qos, seconds, text, whole } from '../contracts/values.ts';

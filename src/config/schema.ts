@@ -2,7 +2,7 @@
  * What a configuration file may say. The schema is the reference: names, ranges, defaults; `config/sluice.yaml` shows
  * it all.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { authentication, authenticationLimits } from '../contracts/authentication.ts';
 import { authorization } from '../contracts/authorization-settings.ts';

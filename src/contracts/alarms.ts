@@ -1,5 +1,5 @@
 /** What calls for an operator: raised while it lasts, and then among the past ones for a while. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const alarmSeverities = ['warning', 'critical'] as const;
 export type AlarmSeverity = (typeof alarmSeverities)[number];

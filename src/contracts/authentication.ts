@@ -2,7 +2,7 @@
  * How clients show who they are: the settings of each mechanism. docs/guides/authentication.md explains them.
  */
 import { availableParallelism } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { checkService, goAuthSettings, httpService, isSecure, timeoutMs, url, variable } from './http-service.ts';
 import type { ListenerAddress } from './listener-url.ts';

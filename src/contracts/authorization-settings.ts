@@ -1,7 +1,7 @@
 /**
  * What a configuration file may say of what clients may do. docs/guides/authorization.md explains it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { httpRules } from './http-service.ts';

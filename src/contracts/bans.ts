@@ -1,5 +1,5 @@
 /** Who is shut out for a while, and lets in again before its time. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const ban = z
   .strictObject({

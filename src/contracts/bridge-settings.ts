@@ -1,7 +1,7 @@
 /**
  * Bridges: the settings of connections to other brokers. docs/guides/bridge.md explains them.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { parseFilter } from '../protocol/topic.ts';
 import { findLoop } from './bridge-loops.ts';

@@ -2,7 +2,7 @@
  * Why a message did not arrive, or a client was not let in: the closed list of reasons. Each says what it means and
  * what to do; `npm run docs:drops` writes the table of the guide from it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 interface ReasonText {
   /** `dropped`: a message, or a copy of it, was given up. `refused`: whoever asked was told no, if it can be told. */

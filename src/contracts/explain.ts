@@ -1,5 +1,5 @@
 /** Why a message would arrive or not: what `explain` answers. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { dropView } from './drops.ts';
 
 /** In the order of the message's way. */

@@ -1,5 +1,5 @@
 /** Figures over time: kept of the last day, and told live. `broker/figure-table.ts` says what each is. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type CategoryName, categories } from '../base/ledger.ts';
 
 /** Reasons for which copies of messages are counted as dropped. */

@@ -1,5 +1,5 @@
 /** What a configuration may say of a service that is asked by HTTP, about who clients are or what they may do. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { milliseconds, seconds, text, whole } from './values.ts';
 

@@ -1,5 +1,5 @@
 /** Logging in to the HTTP API with a user name and a password, for people with a browser. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { areas, type Caller, roles } from './roles.ts';
 import { text } from './values.ts';

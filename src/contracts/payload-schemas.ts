@@ -1,5 +1,5 @@
 /** Schemas by name, for whoever reads payloads without speaking MQTT: see `payloads.ts`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { avro, protobuf } from './pipeline-settings.ts';
 import { topicFilter } from './values.ts';

@@ -3,7 +3,7 @@
  * payloads takes a reader from `PayloadDecoding`; `pipeline/decoding.ts` is the one there is.
  */
 import { isUtf8 } from 'node:buffer';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CommandFailure } from './failures.ts';
 import type { Awaitable, PublishedMessage } from './hooks.ts';
 

@@ -2,7 +2,7 @@
  * What a configuration file may say of pipelines, and of what they are tested with. docs/reference/pipeline.md has an
  * example of each stage.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type DeepReadonly, deepFreeze } from '../base/freeze.ts';
 import { redirectingKinds, stageKinds } from './stage-kinds.ts';
 import { bytes, milliseconds, qos, seconds, secret, text, topicFilter, whole } from './values.ts';

@@ -1,5 +1,5 @@
 /** What became of a probe: see `broker/probe.ts`. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const milliseconds = z.number().nullable().meta({ unit: 'milliseconds' });
 

@@ -2,7 +2,7 @@
  * What an operator may set of the broker itself: the schema that a configuration is checked with, and with it the types
  * and the defaults. A setting is added here and nowhere else; `config/` reads files and puts this beside the rest.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type DeepReadonly, deepFreeze } from '../base/freeze.ts';
 import { brokersPrefixes } from '../protocol/topic.ts';
 import { bytes, milliseconds, network, qos, seconds, topicFilter, whole } from './values.ts';

@@ -1,5 +1,5 @@
 /** Clients that take long to acknowledge. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const milliseconds = z.number().meta({ unit: 'milliseconds' });
 

@@ -1,5 +1,5 @@
 /** A running broker on one page. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { alarm } from './alarms.ts';
 
 const bytes = z.number().meta({ unit: 'bytes' });

@@ -1,5 +1,5 @@
 /** What a configuration may say of traces. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DeepReadonly } from '../base/freeze.ts';
 import { seconds, secret, text, whole } from './values.ts';
 

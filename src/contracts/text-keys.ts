@@ -3,7 +3,7 @@
  * that the command's schema wants there. What does not look like one stays text, which the schema refuses in its own
  * words.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CommandDeclaration } from './commands/declaration.ts';
 
 export type TextKind = 'number' | 'boolean' | 'array' | 'object' | 'string';

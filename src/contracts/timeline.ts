@@ -1,5 +1,5 @@
 /** What happened to a client lately. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const timelineEvents = [
   'connected',

@@ -1,5 +1,5 @@
 /** Client traces: what is asked of one, and what it tells. See `broker/traces.ts`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isNetwork } from '../base/addresses.ts';
 import { bytes, milliseconds, networkRequest, networkText, text, topicFilter } from './values.ts';
 

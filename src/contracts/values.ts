@@ -1,5 +1,5 @@
 /** Kinds of values that settings in several places have. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isNetwork } from '../base/addresses.ts';
 import { parseFilter } from '../protocol/topic.ts';
 

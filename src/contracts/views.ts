@@ -1,5 +1,5 @@
 /** What a running broker shows of what it has: one schema for each kind of item. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 const bytes = z.int().meta({ unit: 'bytes' });
 const clientId = z.string().describe('client identifier');

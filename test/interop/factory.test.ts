@@ -18,7 +18,7 @@ import type { Format } from '../../src/pipeline/formats/format.ts';
 import { formatFor } from '../../src/pipeline/formats/formats.ts';
 
 const root = join(import.meta.dirname, '../..');
-const main = join(root, 'dist/cli/main.js');
+const main = join(root, 'dist/program/main.js');
 const folder = mkdtempSync(join(tmpdir(), 'sluice-factory-'));
 const config = join(folder, 'factory.yaml');
 const data = join(folder, 'data');

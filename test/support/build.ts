@@ -8,7 +8,7 @@ import { mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
-export const mainFile = join(root, 'dist/cli/main.js');
+export const mainFile = join(root, 'dist/program/main.js');
 /** What npm installs as `sluice`. */
 export const executable = join(root, 'dist/cli/sluice.cjs');
 const lock = join(root, 'dist/.building');
@@ -18,7 +18,9 @@ const staleMs = 60_000;
 export async function build(): Promise<void> {
   if (!isLocked() && isFresh()) return;
   await alone(() => {
-    if (!isFresh()) run('node_modules/typescript/bin/tsc', '-p', 'src');
+    if (isFresh()) return;
+    run('node_modules/typescript/bin/tsc', '-p', 'src');
+    run('src/cli/bundle.mjs');
   });
 }
 
@@ -50,13 +52,16 @@ function tryLock(): boolean {
 
 const isLocked = () => statSync(lock, { throwIfNoEntry: false }) !== undefined;
 
-/** Every source has been compiled since it was changed. */
+/** Every source has been compiled and bundled since it was changed. */
 function isFresh(): boolean {
   const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
   return sources
     .filter((name) => /\.c?ts$/.test(name) && !name.startsWith('dashboard/'))
     .every((name) => {
-      const built = statSync(join(root, 'dist', name.replace(/ts$/, 'js')), { throwIfNoEntry: false });
-      return built !== undefined && built.mtimeMs >= statSync(join(root, 'src', name)).mtimeMs;
+      const changedMs = statSync(join(root, 'src', name)).mtimeMs;
+      return [join(root, 'dist', name.replace(/ts$/, 'js')), mainFile].every((file) => {
+        const built = statSync(file, { throwIfNoEntry: false });
+        return built !== undefined && built.mtimeMs >= changedMs;
+      });
     });
 }

@@ -12,7 +12,7 @@ import type { Row } from '../row.ts';
 
 function passwordFile(folder: string, letters: string): string {
   const file = join(folder, 'passwords');
-  const args = [join(projectRoot(), 'dist/cli/main.js'), 'passwd', ...letters.split(' '), file, 'ada'];
+  const args = [join(projectRoot(), 'dist/program/main.js'), 'passwd', ...letters.split(' '), file, 'ada'];
   execFileSync(process.execPath, args, { input: 'right\n' });
   return file;
 }

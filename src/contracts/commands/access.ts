@@ -1,5 +1,5 @@
 /** Who is shut out. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { canonicalAddress, sourceOf } from '../../base/addresses.ts';
 import { ban } from '../bans.ts';
 import { whole } from '../values.ts';

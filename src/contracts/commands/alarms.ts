@@ -1,5 +1,5 @@
 /** What calls for an operator. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { alarm } from '../alarms.ts';
 import { type CommandDeclarations, nothing } from './declaration.ts';
 

@@ -1,5 +1,5 @@
 /** The audit log, read back. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { whole } from '../values.ts';
 import type { CommandDeclarations } from './declaration.ts';
 

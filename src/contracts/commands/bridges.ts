@@ -1,5 +1,5 @@
 /** Connections to other brokers. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { bridge } from '../bridge-settings.ts';
 import { type CommandDeclarations, nothing } from './declaration.ts';
 

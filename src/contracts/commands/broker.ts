@@ -1,5 +1,5 @@
 /** The broker as a whole. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { brokerStatus } from '../status.ts';
 import { text } from '../values.ts';
 import { type CommandDeclarations, nothing } from './declaration.ts';

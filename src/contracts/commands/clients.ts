@@ -1,5 +1,5 @@
 /** One client, its session, and what waits for it. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { timelineEventView } from '../timeline.ts';
 import { clientView, inflightView } from '../views.ts';
 import { type CommandDeclarations, clientIdKey, count, pageOf, pageWith } from './declaration.ts';

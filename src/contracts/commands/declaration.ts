@@ -1,5 +1,5 @@
 /** What each command says of itself, and parts that several have. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { pageItemsMax } from '../../base/pages.ts';
 import type { Area, Role } from '../roles.ts';
 import { whole } from '../values.ts';

@@ -1,5 +1,5 @@
 /** Why a message did not arrive: see `broker/drops.ts` and `broker/traces.ts`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { dropReasonNames, dropView, unmatchedView } from '../drops.ts';
 import { traceEventView, traceRequest, traceView } from '../traces.ts';
 import { type CommandDeclarations, nothing, pageOf, pageWith } from './declaration.ts';

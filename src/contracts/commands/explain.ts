@@ -1,5 +1,5 @@
 /** Whether a message would arrive, and why not. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { explanation } from '../explain.ts';
 import { probeReport } from '../probe.ts';
 import { slowClient } from '../slow-clients.ts';

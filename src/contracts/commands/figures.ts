@@ -1,5 +1,5 @@
 /** Figures over time. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { figureName, figuresEvent, figureView, spans } from '../figures.ts';
 import { type CommandDeclarations, nothing } from './declaration.ts';
 

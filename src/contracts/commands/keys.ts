@@ -1,5 +1,5 @@
 /** Keys of the HTTP API. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { areas, roles } from '../roles.ts';
 import { type CommandDeclarations, nothing } from './declaration.ts';
 

@@ -1,5 +1,5 @@
 /** Where clients come in, and with which certificates. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { whole } from '../values.ts';
 import { type CommandDeclarations, count, nothing } from './declaration.ts';
 

@@ -1,5 +1,5 @@
 /** What there is: see `broker/view.ts`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { networkRequest, topicFilter } from '../values.ts';
 import { connectionView, queuedView, retainedView, sessionView, subscriptionView } from '../views.ts';
 import { type CommandDeclarations, clientIdKey, pageOf, pageWith } from './declaration.ts';

@@ -1,5 +1,5 @@
 /** Publishing, and asking for an answer. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { decode, payloadViewKeys } from '../payloads.ts';
 import { qos, seconds, subscriptionFilter, topicName } from '../values.ts';
 import type { CommandDeclarations } from './declaration.ts';

@@ -1,5 +1,5 @@
 /** What an operator does to a running broker as a whole. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { logLevels, logPartNames } from '../log.ts';
 import { whole } from '../values.ts';
 import { type CommandDeclarations, nothing } from './declaration.ts';

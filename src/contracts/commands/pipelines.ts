@@ -1,5 +1,5 @@
 /** Pipelines of a running broker. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { qos, topicName, whole } from '../values.ts';
 import { type CommandDeclarations, nothing } from './declaration.ts';
 

@@ -1,5 +1,5 @@
 /** Messages that a pipeline could not handle. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { whole } from '../values.ts';
 import { type CommandDeclarations, count } from './declaration.ts';
 

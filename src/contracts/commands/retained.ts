@@ -1,5 +1,5 @@
 /** Retained messages. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { topicFilter, topicName } from '../values.ts';
 import { type CommandDeclarations, count } from './declaration.ts';
 import { messageKeys, messageView, publishOutcome } from './messages.ts';

@@ -1,5 +1,5 @@
 /** Subscriptions on behalf of clients, and who gets a topic. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { qos, subscriptionFilter, topicName } from '../values.ts';
 import { subscriberView } from '../views.ts';
 import { type CommandDeclarations, clientIdKey, pageOf, pageWith } from './declaration.ts';

@@ -1,5 +1,5 @@
 /** The tree of topics, as it is published to. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { decode, payloadViewKeys } from '../payloads.ts';
 import { topicName, whole } from '../values.ts';
 import type { CommandDeclarations } from './declaration.ts';

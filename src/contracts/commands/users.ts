@@ -1,5 +1,5 @@
 /** Users of the password files that the configuration names. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type CommandDeclarations, pageOf, pageWith } from './declaration.ts';
 
 /** No colon, no control character, no # in front, no space around it. */

@@ -5,7 +5,7 @@
  * A session is whatever a client has left there: Aedes keeps no record of the session itself, and none ends by time.
  */
 import { Unpackr } from 'msgpackr';
-import { z } from 'zod';
+import * as z from 'zod';
 import { encodePublishProperties } from '../../codec/publish-properties.ts';
 import type { PacketId, QoS, UserProperties } from '../../protocol/packets.ts';
 import { assertTopicName, matches, type ParsedFilter, parseFilter } from '../../protocol/topic.ts';

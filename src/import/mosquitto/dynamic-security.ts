@@ -6,7 +6,7 @@
  * subscribing is about receiving as well. So clients with the same roles in the same order share a block of rules, and
  * where the two differ the rules are the stricter ones, never the wider ones.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ConfigInput } from '../../config/schema.ts';
 import { covers, parseFilter } from '../../protocol/topic.ts';
 import { ImportError } from '../error.ts';

@@ -73,7 +73,8 @@ function samplesOf(directory: string, selector: string): Sample[] {
       const [, value, at] = /\} (\S+) (\d+)$/.exec(line) ?? [];
       return { value: Number(value), at: Number(at) };
     });
-  return samples.sort((one, other) => one.at - other.at);
+  // After a scrape that failed, Prometheus marks the series as stale by a NaN.
+  return samples.filter(({ value }) => !Number.isNaN(value)).sort((one, other) => one.at - other.at);
 }
 
 /** By how much a counter rose from one sample to the next; a fall would be a broker that has started anew. */

@@ -1,6 +1,6 @@
 /**
  * `npm run interop`: client libraries, as their registries serve them today, on a broker of this checkout. Each
- * connects with the versions of MQTT that it speaks and does what `interop/checks.py` lists.
+ * connects with the versions of MQTT that it speaks and does what `interop/checks.ts` has.
  * docs/reference/clients.md has the table that this prints.
  */
 import { execFile } from 'node:child_process';
@@ -9,7 +9,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readOptions } from './command-line.ts';
-import { type Broker, type Library, libraries } from './interop/libraries.ts';
+import { checkNames } from './interop/checks.ts';
+import { type Broker, libraries } from './interop/libraries.ts';
 import { freePorts } from './ports.ts';
 import { startSluice } from './start-sluice.ts';
 
@@ -19,9 +20,6 @@ const help = `npm run interop -- [options]
 `;
 const { values } = readOptions(help, { only: { type: 'string', default: '' } });
 
-/** Of one library with one version: each check has seconds of its own. */
-const runMsMax = 240_000;
-const checks = ['both_ways', 'retained', 'will', 'shared', 'session'] as const;
 const versionNames = { 4: '3.1.1', 5: '5.0' } as const;
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-interop-'));
@@ -39,24 +37,10 @@ writeFileSync(
 
 const start = () => startSluice(config, port, join(folder, 'log'));
 
-const has = (command: string) =>
+const has = (needed: string) =>
   new Promise<boolean>((resolve) =>
-    execFile('sh', ['-c', `command -v ${command}`], (error) => resolve(error === null)),
+    execFile('sh', ['-c', `command -v ${needed} || test -e ${needed}`], (error) => resolve(error === null)),
   );
-
-/** What each check came to. A library that ends by itself has failed in those that it did not tell of. */
-async function results(library: Library, own: string, version: 4 | 5): Promise<Map<string, string>> {
-  const [file, args] = library.command(own, broker, version);
-  const { out, problem } = await new Promise<{ out: string; problem: string }>((resolve) => {
-    execFile(file, args, { cwd: own, timeout: runMsMax }, (error, stdout, stderr) =>
-      resolve({ out: stdout, problem: error === null ? 'it said nothing' : stderr.trim().split('\n').at(-1)! }),
-    );
-  });
-  const told = new Map(
-    out.split('\n').flatMap((line) => [/^(\w+) (.*)$/.exec(line)?.slice(1, 3) ?? []] as [string, string][]),
-  );
-  return new Map(checks.map((check) => [check, told.get(check) ?? `failed: ${problem}`]));
-}
 
 const server = await start();
 const faults: string[] = [];
@@ -73,8 +57,8 @@ for (const [index, library] of libraries.entries()) {
   mkdirSync(own);
   const installed = library.install(own);
   for (const version of versions) {
-    const found = await results(library, own, version);
-    const cells = checks.map((check) => (found.get(check) === 'ok' ? 'yes' : '**no**'));
+    const found = await library.check(own, broker, version);
+    const cells = checkNames.map((check) => (found.get(check) === 'ok' ? 'yes' : '**no**'));
     console.log(`| ${name} | ${installed} | ${versionNames[version]} | ${cells.join(' | ')} |`);
     for (const [check, outcome] of found)
       if (outcome !== 'ok') faults.push(`${name}, ${versionNames[version]}: ${check} ${outcome}`);

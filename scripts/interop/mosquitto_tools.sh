@@ -1,11 +1,11 @@
 #!/bin/sh
-# mosquitto_pub and mosquitto_sub: see checks.py for what is asked. Arguments: host, port, version of MQTT (4 or 5).
+# mosquitto_pub and mosquitto_sub: checks.ts has what is asked. Arguments: host, port, version of MQTT (4 or 5).
 version=$([ "$3" = 5 ] && echo 5 || echo 311)
 to="-h $1 -p $2 -V $version"
 run="interop/$$-$(date +%s%N)"
 out=$(mktemp -d)
 trap 'rm -r "$out"' EXIT
-told() { [ "$2" = "$3" ] && echo "$1 ok" || echo "$1 failed: got $2 and not $3"; }
+told() { [ "$2" = "$3" ] && echo "$1 ok" || echo "$1 got $2 and not $3"; }
 # Waits until the subscriber whose log this is has its SUBACK.
 subscribed() { for _ in $(seq 100); do grep -q Subscribed "$1" && return; sleep 0.1; done; }
 

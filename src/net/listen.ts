@@ -12,6 +12,7 @@ import type { Audit } from '../contracts/audit.ts';
 import { addressText, bracketed, type ListenerAddress, listenerPattern, schemes } from '../contracts/listener-url.ts';
 import { type Log, silentLog } from '../contracts/log.ts';
 import type { Accept, Listener } from '../contracts/transport.ts';
+import { clash, problemOf, taken } from './address-check.ts';
 import { failureOf, refusalOf } from './client-certificate.ts';
 import { Handshakes } from './handshakes.ts';
 import { ListenerLog } from './listener-log.ts';
@@ -103,25 +104,15 @@ function boundTo(server: Server, options: ListenerOptions): Pick<Listener, 'host
   return { host, port, url };
 }
 
-/** Rejects as `listen` would if one of these addresses cannot be had. Nothing listens there afterwards. */
+/** Rejects as `listen` would if one of these addresses cannot be had. Nobody can connect to them meanwhile. */
 export async function checkAddresses(all: readonly ListenerAddress[]): Promise<void> {
-  const servers: Server[] = [];
-  try {
-    // All at one time: two of them may want the same port.
-    for (const options of all) {
-      if (options.kind === 'unix') {
-        await checkSocket(options);
-        continue;
-      }
-      const server = createTcpServer((socket) => socket.destroy());
-      server.listen({ host: options.host, port: options.port });
-      await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
-        throw explained(cause, options);
-      });
-      servers.push(server);
+  for (const [index, address] of all.entries()) {
+    if (address.kind === 'unix') {
+      await checkSocket(address);
+      continue;
     }
-  } finally {
-    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    const problem = all.slice(0, index).some((other) => clash(address, other)) ? taken() : await problemOf(address);
+    if (problem !== null) throw explained(problem, address);
   }
 }
 

@@ -3,14 +3,14 @@
  * and linking 570 modules one by one. What is imported where it is needed stays a file of its own, and so does each
  * worker, beside the module that starts it (`workerFile`). Does nothing if no source has changed.
  *
- * Packages stay where npm has put them, except for zod: it loads a file for each language it can complain in.
+ * Packages stay where npm has put them, except for those of many files that every start loads.
  */
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 const target = join(root, 'dist/program');
-const bundled = new Set(['zod']);
+const bundled = new Set(['pino', 'ws', 'yaml', 'zod']);
 
 const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts') && !name.startsWith('dashboard/'))
@@ -51,6 +51,10 @@ if (!isFresh()) {
     external: Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !bundled.has(name)),
     entryNames: '[name]',
     chunkNames: '[name]-[hash]',
+    // For those of them that are CommonJS.
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+    },
     sourcemap: true,
     sourcesContent: false,
     logLevel: 'warning',

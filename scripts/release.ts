@@ -175,8 +175,9 @@ function pack(): Packed {
   if (packed === undefined) throw new ReleaseError('npm pack made nothing');
   const strays = straysIn(packed.files.map(({ path }) => path));
   if (strays.length > 0) throw new ReleaseError(`Not meant to be published: ${strays.join(', ')}`);
-  if (!packed.files.some(({ path }) => path === 'dist/cli/sluice.cjs'))
-    throw new ReleaseError('dist/cli/sluice.cjs is missing');
+  for (const file of ['dist/cli/sluice.cjs', 'dist/program/main.js', 'dist/program/start-process.js']) {
+    if (!packed.files.some(({ path }) => path === file)) throw new ReleaseError(`${file} is missing`);
+  }
   npm('pack', '--pack-destination', release);
   return packed;
 }

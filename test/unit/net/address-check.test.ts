@@ -13,7 +13,7 @@ const knocking = `
 const { connect } = require('node:net');
 const { parentPort, workerData: port } = require('node:worker_threads');
 let opened = 0;
-parentPort.on('message', () => { parentPort.postMessage(opened); process.exit(); });
+parentPort.on('message', () => parentPort.postMessage(opened));
 function knock() {
   const socket = connect(port, '127.0.0.1', () => {
     // A client may be given the very port that it connects to, and then reaches itself.
@@ -41,7 +41,7 @@ test('while addresses are looked at, none of them takes a connection', async () 
   knocker.postMessage('tell');
 
   expect(await once(knocker, 'message')).toEqual([0]);
-  await once(knocker, 'exit');
+  await knocker.terminate();
 });
 
 test('an address that is free can be listened on at once after the look', async () => {

@@ -1175,4 +1175,25 @@ export const mutations: readonly Mutation[] = [
     to: '      fenced: () => {},\n',
     simulation: 'cluster',
   },
+  {
+    name: 'an heir does not know which QoS 2 messages its client has published',
+    file: 'cluster/adoption.ts',
+    from: '    else received.add(origin.packetId);\n',
+    to: '',
+    simulation: 'cluster',
+  },
+  {
+    name: 'messages of a record are taken for the next ones of their entry',
+    file: 'cluster/log-reader.ts',
+    from: '?.[index]?.message ?? null',
+    to: '?.[index + 1]?.message ?? null',
+    simulation: 'cluster',
+  },
+  {
+    name: 'what an inherited session has missed begins an entry too late',
+    file: 'cluster/adoption.ts',
+    from: 'message === null || sequence <= start ?',
+    to: 'message === null || sequence <= start + 1 ?',
+    simulation: 'cluster',
+  },
 ];

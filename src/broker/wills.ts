@@ -54,10 +54,6 @@ class WillPublisher extends AbsentPublisher {
     return this.context.core.findSession(this.#will.clientId) ?? null;
   }
 
-  get willOf(): string {
-    return this.#will.clientId;
-  }
-
   abandon(): void {
     this.#end();
   }

@@ -1,34 +1,23 @@
 /**
- * The store of a node in a cluster: what its clients publish goes into the log that all nodes share, and what else of
- * their sessions must outlive the node into records. What promises something to a client waits until it is there.
+ * The store of a node in a cluster: what its clients publish goes into the log that all nodes share, and what promises
+ * something to a client waits until it is there. Everything else is kept in memory.
  */
-import type { PendingAppends, SessionRecorder } from '../contracts/cluster.ts';
-import type {
-  SessionStore,
-  StoredDelivery,
-  StoredPendingWill,
-  StoredSending,
-  StoredSession,
-} from '../contracts/session-store.ts';
-import type { PacketId } from '../protocol/packets.ts';
+import type { PendingAppends } from '../contracts/cluster.ts';
+import type { SessionStore } from '../contracts/session-store.ts';
 import { KeepsNothing } from './nowhere.ts';
 
 export class LogStore extends KeepsNothing implements SessionStore {
   readonly #appends: PendingAppends;
-  readonly #recorder: SessionRecorder;
-  /** So much was staged when the last commit began that is durable. */
-  #committed = 0;
   #stopWaiting: () => void = () => {};
   #isGivenUp = false;
 
-  constructor(appends: PendingAppends, recorder: SessionRecorder) {
+  constructor(appends: PendingAppends) {
     super();
     this.#appends = appends;
-    this.#recorder = recorder;
   }
 
   set onUrgent(onUrgent: () => void) {
-    this.#appends.onBegun = this.#recorder.onChange = onUrgent;
+    this.#appends.onBegun = onUrgent;
   }
 
   get onUrgent(): () => void {
@@ -36,19 +25,19 @@ export class LogStore extends KeepsNothing implements SessionStore {
   }
 
   get staged(): number {
-    return this.#appends.begun + this.#recorder.changes;
+    return this.#appends.begun;
   }
 
   get durableChanges(): number {
-    return this.isDurable ? this.staged : this.#committed;
+    return this.#appends.done;
   }
 
   get recordsWritten(): number {
-    return this.#appends.done + this.#recorder.written;
+    return this.#appends.done;
   }
 
   get isDurable(): boolean {
-    return this.unwritten === 0;
+    return this.#appends.done === this.#appends.begun;
   }
 
   get hasStaged(): boolean {
@@ -56,7 +45,7 @@ export class LogStore extends KeepsNothing implements SessionStore {
   }
 
   get unwritten(): number {
-    return this.staged - this.recordsWritten;
+    return this.#appends.begun - this.#appends.done;
   }
 
   get unwrittenBytes(): number {
@@ -68,75 +57,22 @@ export class LogStore extends KeepsNothing implements SessionStore {
   }
 
   get failure(): string | null {
-    return this.#appends.failure ?? this.#recorder.failure;
+    return this.#appends.failure;
   }
 
   get isFailing(): boolean {
-    return this.failure !== null;
-  }
-
-  override putSession(session: StoredSession): void {
-    this.#recorder.opened(session);
-  }
-
-  override removeSession(sid: number): boolean {
-    this.#recorder.ended(sid);
-    return false;
-  }
-
-  override putSubscription(sid: number): void {
-    this.#recorder.changed(sid);
-  }
-
-  override removeSubscription(sid: number): void {
-    this.#recorder.changed(sid);
-  }
-
-  override putSending(sid: number, _sending: StoredSending): void {
-    this.#recorder.changed(sid);
-  }
-
-  override putDelivery(sid: number, delivery: StoredDelivery): void {
-    this.#recorder.delivered(sid, delivery);
-  }
-
-  override removeDelivery(sid: number, messageId: number): void {
-    this.#recorder.settled(sid, messageId);
-  }
-
-  override putReceived(sid: number, packetId: PacketId): void {
-    this.#recorder.received(sid, packetId);
-  }
-
-  override removeReceived(sid: number, packetId: PacketId): void {
-    this.#recorder.released(sid, packetId);
-  }
-
-  override putWill(will: StoredPendingWill): void {
-    this.#recorder.willWaits(will);
-  }
-
-  override removeWill(number: number): void {
-    this.#recorder.willEnded(number);
+    return this.#appends.failure !== null;
   }
 
   commit(done: () => void): void {
-    const { staged } = this;
-    let left = 2;
-    const one = () => {
-      if (--left > 0) return;
-      this.#committed = staged;
-      done();
-    };
-    this.#appends.whenDone(this.#appends.begun, one);
-    this.#recorder.write(one);
+    this.#appends.whenDone(this.#appends.begun, done);
   }
 
   override async close(): Promise<void> {
     if (this.#isGivenUp) return;
     await new Promise<void>((resolve) => {
       this.#stopWaiting = resolve;
-      this.commit(resolve);
+      this.#appends.whenDone(this.#appends.begun, resolve);
     });
   }
 

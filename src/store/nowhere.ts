@@ -1,12 +1,5 @@
 /** What stores have in common that keep nothing of a session: no change is staged, and nothing is read back. */
-import type {
-  ChangeSet,
-  StoredDelivery,
-  StoredPendingWill,
-  StoredSending,
-  StoredSession,
-} from '../contracts/session-store.ts';
-import type { PacketId } from '../protocol/packets.ts';
+import type { ChangeSet } from '../contracts/session-store.ts';
 
 export abstract class KeepsNothing {
   #lastSessionId = 0;
@@ -27,19 +20,19 @@ export abstract class KeepsNothing {
     return ++this.#lastMessageId;
   }
 
-  putSession(_session: StoredSession): void {}
-  putSubscription(_sid: number): void {}
+  putSession(): void {}
+  putSubscription(): void {}
   replayDone(): void {}
-  removeSubscription(_sid: number): void {}
-  putDelivery(_sid: number, _delivery: StoredDelivery): void {}
-  removeDelivery(_sid: number, _messageId: number): void {}
+  removeSubscription(): void {}
+  putDelivery(): void {}
+  removeDelivery(): void {}
   claimDelivery(): void {}
-  putSending(_sid: number, _sending: StoredSending): void {}
+  putSending(): void {}
   removeSending(): void {}
-  putReceived(_sid: number, _packetId: PacketId): void {}
-  removeReceived(_sid: number, _packetId: PacketId): void {}
+  putReceived(): void {}
+  removeReceived(): void {}
 
-  removeSession(_sid: number): boolean {
+  removeSession(): boolean {
     return false;
   }
 
@@ -48,8 +41,8 @@ export abstract class KeepsNothing {
   }
 
   join(): void {}
-  putWill(_will: StoredPendingWill): void {}
-  removeWill(_number: number): void {}
+  putWill(): void {}
+  removeWill(): void {}
   putRetained(): void {}
   removeRetained(): void {}
   putNote(): void {}

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { freePorts } from '../../../scripts/ports.ts';
 import { checkAddresses } from '../../../src/net/listen.ts';
 
 const tcp = (port: number, host = '127.0.0.1') => ({ kind: 'tcp', host, port }) as const;
@@ -26,6 +25,25 @@ knock();
 parentPort.postMessage('begun');
 `;
 
+/**
+ * Free ones that no system gives to whoever asks for any: what connects to them again and again must not meet the
+ * listener of another test.
+ */
+async function quietPorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  for (let port = 12_000 + Math.floor(Math.random() * 15_000); ports.length < count; port++) {
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    ports.push(port);
+    server.close();
+    await once(server, 'close');
+  }
+  return ports;
+}
+
 async function listening(): Promise<{ server: Server; port: number }> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -33,7 +51,7 @@ async function listening(): Promise<{ server: Server; port: number }> {
 }
 
 test('while addresses are looked at, none of them takes a connection', async () => {
-  const ports = await freePorts(100);
+  const ports = await quietPorts(100);
   const knocker = new Worker(knocking, { eval: true, workerData: ports[0] });
   await once(knocker, 'message');
 
@@ -45,7 +63,7 @@ test('while addresses are looked at, none of them takes a connection', async () 
 });
 
 test('an address that is free can be listened on at once after the look', async () => {
-  const [port] = (await freePorts(1)) as [number];
+  const [port] = (await quietPorts(1)) as [number];
 
   for (const host of ['127.0.0.1', '0.0.0.0', '::', 'localhost']) {
     await checkAddresses([tcp(port, host)]);
@@ -65,7 +83,7 @@ test('a port that somebody listens on is taken, by whatever address it is asked 
 });
 
 test('two listeners of one address are one too many, an address of no machine and an unknown name as well', async () => {
-  const [port] = (await freePorts(1)) as [number];
+  const [port] = (await quietPorts(1)) as [number];
 
   await expect(checkAddresses([tcp(port), tcp(port)])).rejects.toThrow(/the port is taken/);
   await expect(checkAddresses([tcp(port, '0.0.0.0'), tcp(port)])).rejects.toThrow(/the port is taken/);

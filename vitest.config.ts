@@ -1,8 +1,14 @@
 import { defineConfig } from 'vitest/config';
 import { LongFirst } from './test/support/long-first.ts';
 
-/** They look at what their process has (open files, heap, threads), or replace a module. */
-const alone = ['test/unit/net/open-files.test.ts', 'test/fuzz/findings.test.ts', 'test/unit/users.test.ts'];
+/**
+ * They look at what their process has (open files, heap, threads, timers: those of another file would be counted as
+ * theirs), or replace a module.
+ */
+const alone = [
+  ...['test/unit/net/open-files.test.ts', 'test/fuzz/findings.test.ts', 'test/unit/users.test.ts'],
+  ...['behind-proxy', 'listen', 'transports'].map((name) => `test/unit/net/${name}.test.ts`),
+];
 
 export default defineConfig({
   test: {

@@ -13,6 +13,7 @@ import type {
 } from 'mqtt-packet';
 import type { MessageFields } from '../broker/create-message.ts';
 import type { PublishedMessage } from '../contracts/hooks.ts';
+import { userPropertyPairs } from '../protocol/user-properties.ts';
 
 export type ConnectPacket = IConnectPacket & { cmd: 'connect' };
 export type ConnackPacket = IConnackPacket & { cmd: 'connack' };
@@ -48,14 +49,8 @@ export function fieldsOf({ payload, qos = 0, retain = false, properties = {} }: 
   return {
     ...{ payload: bytesOf(payload), qos, retain, ...named },
     ...(messageExpiryInterval === undefined ? {} : { messageExpiryInterval }),
-    userProperties: pairsOf(properties.userProperties),
+    userProperties: userPropertyPairs(properties.userProperties),
   };
-}
-
-function pairsOf(properties: Properties['userProperties'] = {}): [string, string][] {
-  return Object.entries(properties).flatMap(([name, values]) =>
-    [values].flat().map((value): [string, string] => [name, value]),
-  );
 }
 
 /** A message of the broker as a PUBLISH; the payload is copied, since it is the broker's. */

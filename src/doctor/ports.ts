@@ -1,13 +1,12 @@
 /** Whether the addresses can be listened on; a broker that runs already has them. */
-import { socketBeside, socketIn } from '../admin/control-socket.ts';
-import { isServed } from '../base/socket-file.ts';
 import type { Config } from '../config/schema.ts';
 import { addressText, type ListenerAddress } from '../contracts/listener-url.ts';
 import { checkAddresses } from '../net/listen.ts';
 import { type Finding, fault, ok } from './finding.ts';
+import { takesCommands } from './running.ts';
 
 export async function portFindings(config: Config, directory: string): Promise<Finding[]> {
-  const isRunning = await answers(directory, config.store.kind === 'memory');
+  const isRunning = await takesCommands(directory, config.store.kind === 'memory');
   const listeners: ListenerAddress[] = [
     ...config.listeners,
     ...(config.admin.listeners ?? []).map((each) => ({ ...each, kind: 'tcp' as const })),
@@ -25,15 +24,4 @@ export async function portFindings(config: Config, directory: string): Promise<F
     } else findings.push(fault('port', problem.message, 'Change where the listener listens, or end what has it'));
   }
   return findings;
-}
-
-/** Whether a broker with this data directory takes commands. */
-function answers(directory: string, isInMemory: boolean): Promise<boolean> {
-  let path: string;
-  try {
-    path = isInMemory ? socketBeside(directory) : socketIn(directory);
-  } catch {
-    return Promise.resolve(false);
-  }
-  return isServed(path);
 }

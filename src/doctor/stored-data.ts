@@ -5,12 +5,11 @@
 import { constants } from 'node:fs';
 import { access, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { socketIn } from '../admin/control-socket.ts';
 import { fileProblem } from '../base/file-problem.ts';
 import { plural } from '../base/plural.ts';
-import { isServed } from '../base/socket-file.ts';
 import { problemOfFiles } from '../store/level/disk.ts';
 import { type Finding, fault, inUnits, ok } from './finding.ts';
+import { takesCommands } from './running.ts';
 
 const check = 'stored data';
 
@@ -18,7 +17,7 @@ const check = 'stored data';
 export async function storedDataFindings(directory: string): Promise<Finding[]> {
   const names = await readdir(directory).catch(() => []);
   if (names.length === 0) return [];
-  if (await isRunning(directory)) return [ok(check, `${directory} is the running broker's`)];
+  if (await takesCommands(directory, false)) return [ok(check, `${directory} is the running broker's`)];
   const unusable = await unusableFinding(directory, names);
   if (unusable !== null) return [unusable];
   try {
@@ -28,15 +27,6 @@ export async function storedDataFindings(directory: string): Promise<Finding[]> 
     return [fault(check, problem, remedy)];
   } catch (error) {
     return [fault(check, (error as Error).message, 'Look at the disk: its files cannot be read')];
-  }
-}
-
-async function isRunning(directory: string): Promise<boolean> {
-  try {
-    return await isServed(socketIn(directory));
-  } catch {
-    // No socket can have so long a path.
-    return false;
   }
 }
 

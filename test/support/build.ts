@@ -54,14 +54,13 @@ const isLocked = () => statSync(lock, { throwIfNoEntry: false }) !== undefined;
 
 /** Every source has been compiled and bundled since it was changed. */
 function isFresh(): boolean {
+  const madeAt = (file: string) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const bundledAt = madeAt(mainFile);
   const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
   return sources
     .filter((name) => /\.c?ts$/.test(name) && !name.startsWith('dashboard/'))
     .every((name) => {
-      const changedMs = statSync(join(root, 'src', name)).mtimeMs;
-      return [join(root, 'dist', name.replace(/ts$/, 'js')), mainFile].every((file) => {
-        const built = statSync(file, { throwIfNoEntry: false });
-        return built !== undefined && built.mtimeMs >= changedMs;
-      });
+      const compiledAt = madeAt(join(root, 'dist', name.replace(/ts$/, 'js')));
+      return Math.min(compiledAt, bundledAt) >= statSync(join(root, 'src', name)).mtimeMs;
     });
 }

@@ -7,8 +7,9 @@
 import { Unpackr } from 'msgpackr';
 import * as z from 'zod';
 import { encodePublishProperties } from '../../codec/publish-properties.ts';
-import type { PacketId, QoS, UserProperties } from '../../protocol/packets.ts';
+import type { PacketId, QoS } from '../../protocol/packets.ts';
 import { assertTopicName, matches, type ParsedFilter, parseFilter } from '../../protocol/topic.ts';
+import { userPropertyPairs } from '../../protocol/user-properties.ts';
 import { ImportError } from '../error.ts';
 import {
   endless,
@@ -192,7 +193,10 @@ class Reading {
     const id = BigInt(this.#messages.size + 1);
     const { topic, payload, qos, clientId = '', messageExpiry, properties } = packet;
     const expiresAt = messageExpiry === undefined ? 0 : Math.ceil(messageExpiry / 1_000);
-    const pairs = encodePublishProperties({ ...properties, userProperties: pairsOf(properties?.userProperties) });
+    const pairs = encodePublishProperties({
+      ...properties,
+      userProperties: userPropertyPairs(properties?.userProperties),
+    });
     this.#messages.set(id, { id, expiresAt, publisher: clientId, topic, payload, properties: pairs, qos });
     return id;
   }
@@ -245,11 +249,6 @@ function clientsOf(others: readonly { clientId: string }[], deliveries: readonly
     lastPacketId,
   }));
 }
-
-const pairsOf = (properties: Readonly<Record<string, string | string[]>> = {}): UserProperties =>
-  Object.entries(properties).flatMap(([name, values]) =>
-    [values].flat().map((value): [string, string] => [name, value]),
-  );
 
 function isFine(check: () => void): boolean {
   try {

@@ -262,7 +262,7 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
   const unmatched = sink.unmatched.bind(sink);
   sink.unmatched = (message) => {
     // In a later round than it was routed in.
-    if (routing !== null && routing.routed !== null) judge.drops.unmatched(message);
+    if (routing !== null && routing.routed !== null) judge.drops.unmatched(message, routing.routed.number);
     unmatched(message);
   };
   const queued = sink.queued.bind(sink);

@@ -53,7 +53,7 @@ export class Deliveries {
    */
   #arrivesBehind(link: Link, { qos, messageId }: Packet, decision: Decision): void {
     const session = this.#judge.model.sessions.get(link.clientId);
-    if (qos !== 1 || session?.uid !== link.uid || session.isConnected || this.#judge.isGone(decision)) return;
+    if (qos !== 1 || session?.uid !== link.uid || this.#judge.isGone(decision)) return;
     const inFlight = this.inFlight(session);
     if (!inFlight.has(messageId!)) inFlight.set(messageId!, { decision, qos, isReceived: false, isReleased: false });
   }

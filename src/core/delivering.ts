@@ -3,7 +3,7 @@
  * queue, never past another one. [MQTT5 4.6.0-6]
  */
 import { Deque } from '../base/deque.ts';
-import { Pressure } from '../base/ledger.ts';
+import { type Account, Pressure } from '../base/ledger.ts';
 import type { Backlog, DeliverySummary, SessionStore, StoredDelivery } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
@@ -27,8 +27,11 @@ import { type Subscription, storedForm } from './subscription.ts';
 const inMemoryMessages = 256;
 const inMemoryBytes = 262_144;
 const inMemoryBytesIfShort = 16_384;
-/** The next page is asked for while this many are left. */
-const reloadBelow = 64;
+/** Of a page of what the store has; a larger message is a page by itself. */
+const pageBytes = ({ ledger }: Account): number =>
+  ledger.pressure < Pressure.queues ? inMemoryBytes : inMemoryBytesIfShort;
+/** The next page is asked for when no more is left of this one: so many messages, and this part of its bytes. */
+const leftOfPage = { messages: 64, part: 1 / 4 };
 /** To send a retained message costs as much as to look at so many nodes, and one more for so many bytes. */
 const nodesPerMessage = 100;
 const bytesPerNode = 64;
@@ -393,7 +396,7 @@ export class Delivering {
 
   #sendNext(session: Session): void {
     const delivery = session.queue.shift()!;
-    if (session.queue.spilled > 0 && session.queue.inMemory < reloadBelow) this.#loadNext(session);
+    if (session.queue.spilled > 0 && this.#isPageNearlySent(session)) this.#loadNext(session);
     if (delivery.message.isExpired(this.now)) return this.#giveUp(session, delivery, 'expired'); // [MQTT5 3.3.2-5]
     const refusal = this.#refusal(session, delivery);
     if (refusal !== null) return this.#giveUp(session, delivery, refusal);
@@ -409,6 +412,10 @@ export class Delivering {
     }
   }
 
+  #isPageNearlySent({ queue, account }: Session): boolean {
+    return queue.inMemory < leftOfPage.messages && queue.inMemoryBytes <= pageBytes(account) * leftOfPage.part;
+  }
+
   /** Gets the next page from the store, and goes on when it is there. */
   #loadNext(session: Session): void {
     const { queue } = session;
@@ -416,7 +423,7 @@ export class Delivering {
     queue.isLoading = true;
     if (this.#expiredOnDisk(session) !== null) return this.#sink.work(session, () => this.#dropExpired(session));
     const { position } = queue;
-    const bytes = session.account.ledger.pressure < Pressure.queues ? inMemoryBytes : inMemoryBytesIfShort;
+    const bytes = pageBytes(session.account);
     // As work of its own: pages from the store's cache are there at once.
     this.#store.readDeliveries(session.sid, position, bytes, (deliveries, damaged) =>
       this.#sink.work(session, () => {

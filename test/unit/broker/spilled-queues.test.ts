@@ -67,3 +67,24 @@ function press(isShort: boolean): void {
   isPressed = isShort;
   expect(ledger.pressure >= Pressure.queues).toBe(isShort);
 }
+
+test('large messages come into memory a page at a time, and not sixty pages', async () => {
+  const port = app.listeners[0]!.port;
+  const before = await WireClient.connect(port, away);
+  await before.subscribe('kept', { qos: 1 });
+  await before.disconnect();
+  const publisher = await WireClient.connect(port, { version: 5 });
+  const [count, bytes] = [40, 100_000];
+  for (let i = 0; i < count; i++) await publisher.publish('kept', Buffer.alloc(bytes, i), { qos: 1 });
+  const client = await WireClient.connect(port, { ...away, properties: { ...away.properties, receiveMaximum: 1 } });
+  let most = 0;
+  for (let i = 0; i < count; i++) {
+    const { payload, messageId } = await client.next('publish');
+    expect(payload![0]).toBe(i);
+    client.send({ cmd: 'puback', messageId });
+    most = Math.max(most, app.broker.ledger.bytesOf(Category.queues));
+  }
+  // A page takes two of them.
+  expect(most).toBeGreaterThan(bytes);
+  expect(most).toBeLessThan(3 * bytes);
+});

@@ -237,14 +237,20 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'Receive Maximum is ignored on resume',
     file: 'core/lifecycle.ts',
-    from: 'session.window.resume(Math.min(request.receiveMaximum, parts.settings.limits.inflight));',
-    to: 'session.window.resume(sessionPresent ? 65_535 : Math.min(request.receiveMaximum, parts.settings.limits.inflight));',
+    from: 'session.window.resume(Math.min(request.receiveMaximum, inflight)',
+    to: 'session.window.resume(sessionPresent ? 65_535 : Math.min(request.receiveMaximum, inflight)',
   },
   {
     name: 'was: who staged something had to remember that it is to be written',
     file: 'broker/group-commit.ts',
     from: 'options.store.onUrgent = () => this.schedule();',
     to: '',
+  },
+  {
+    name: 'the bytes in flight are not limited',
+    file: 'core/send-window.ts',
+    from: 'return this.#keptBytes >= this.#bytesMax;',
+    to: 'return false;',
   },
   {
     name: 'the window takes one more than it may',
@@ -539,8 +545,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'was: messages overtake CONNACK',
     file: 'core/lifecycle.ts',
-    from: '  session.isReady = session.isCongested = false;\n  session.window.resume',
-    to: '  session.isReady = true;\n  session.isCongested = false;\n  session.window.resume',
+    from: '  session.isReady = session.isCongested = false;\n  const { inflight',
+    to: '  session.isReady = true;\n  session.isCongested = false;\n  const { inflight',
   },
   {
     name: 'was: a session that comes back without expiry leaves its queue behind',

@@ -106,6 +106,14 @@ const limits = z.strictObject({
         'it. More than 40,960 counts as that',
       beyond: 'the rest waits in the queue',
     }),
+  inflightBytes: bytes(0)
+    .default(0)
+    .meta({
+      description:
+        'payloads, properties and topics of the messages in flight to one client: while they are less, another one is ' +
+        'sent. 0: only their number counts',
+      beyond: 'the rest waits in the queue',
+    }),
   receiveMaximum: whole(1, 65_535).default(1_024).meta({
     description: 'QoS 1 and 2 messages in flight from one client; MQTT 5 clients are told it',
     beyond: 'MQTT 5: disconnected with 0x93; older clients are not read until answers have left',

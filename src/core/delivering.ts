@@ -67,6 +67,9 @@ export class Delivering {
   /** Rises with each second. Of each session, the first message in a round is timed. */
   timingRound = 0;
 
+  /** The messages in flight have a limit of bytes, so they are kept. */
+  readonly #countsBytes: boolean;
+
   constructor(
     settings: BrokerSettings,
     store: SessionStore,
@@ -77,6 +80,7 @@ export class Delivering {
     this.#stepSizes = stepSizes;
     this.#groups = groups;
     this.#settings = settings;
+    this.#countsBytes = settings.limits.inflightBytes > 0;
     this.#store = store;
     this.#sink = sink;
     this.redistribution = new Redistribution(settings, store, sink, groups, this, stepSizes.storedCopies);
@@ -107,7 +111,7 @@ export class Delivering {
     if (qos === 0 && !mustWait) {
       return this.#sink.publish(session, message, 0, 0, retain, false, subscriptionIds);
     }
-    if (qos !== 0 && !session.mustQueue && !session.isPersistent && group === null) {
+    if (qos !== 0 && !session.mustQueue && !session.isPersistent && group === null && !this.#countsBytes) {
       // Nobody will ask for this message again: the session ends with its connection, so nothing of it is kept.
       const packetId = session.window.begin(null, qos);
       return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
@@ -350,7 +354,7 @@ export class Delivering {
     }
     while (session.isReady && !session.isCongested && !session.window.isFull && !session.isPreparing) {
       if (session.window.hasResends) this.#sendAgain(session);
-      else if (session.window.isHeavy) return;
+      else if (session.window.hasAllBytes || session.window.isHeavy) return;
       else if (session.queue.inMemory > 0) this.#sendNext(session);
       else if (session.queue.spilled > 0) return this.#loadNext(session);
       else if (session.replays.length > 0) return this.#replay(session);

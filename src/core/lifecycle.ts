@@ -87,7 +87,8 @@ export function connect(parts: CoreParts, request: ConnectRequest): Connected<Se
   session.disconnectedAt = null;
   identify(parts, session, request.identity);
   session.isReady = session.isCongested = false;
-  session.window.resume(Math.min(request.receiveMaximum, parts.settings.limits.inflight));
+  const { inflight, inflightBytes } = parts.settings.limits;
+  session.window.resume(Math.min(request.receiveMaximum, inflight), inflightBytes || Number.POSITIVE_INFINITY);
   save(parts, session);
   // CONNACK waits for that, and all that is sent follows.
   if (session.isPersistent) session.window.noted(session.window.next);

@@ -55,6 +55,8 @@ export class SendWindow {
   /** Charged with what is kept. */
   readonly #account: Account;
   #limit = inFlightMax;
+  /** While the messages that are kept take less, another one may be begun. */
+  #bytesMax = Number.POSITIVE_INFINITY;
   /** Sent on this connection and unanswered; after a reconnect smaller than `count` until all is sent again. */
   #used = 0;
   #count = 0;
@@ -95,6 +97,11 @@ export class SendWindow {
   /** What is in flight takes more memory than this client may hold: it answers some of it before more is sent. */
   get isHeavy(): boolean {
     return this.#keptBytes > heavyBytes && !this.#account.mayAdd(0);
+  }
+
+  /** As many bytes are in flight as may be: see `resume`. */
+  get hasAllBytes(): boolean {
+    return this.#keptBytes >= this.#bytesMax;
   }
 
   #keep({ message }: Delivery): void {
@@ -148,10 +155,14 @@ export class SendWindow {
     return this.#resend !== this.#resendEnd || this.#stragglersToResend > 0;
   }
 
-  /** A new connection with this send quota: everything unanswered is to be sent again, in its order. [MQTT5 4.4.0-1] */
-  resume(limit: number): void {
+  /**
+   * A new connection with this send quota: everything unanswered is to be sent again, in its order. [MQTT5 4.4.0-1]
+   * `bytesMax`: of the messages that are kept.
+   */
+  resume(limit: number, bytesMax = Number.POSITIVE_INFINITY): void {
     assert(1 <= limit && limit <= 65_535, `send quota out of range: ${limit}`);
     this.#limit = Math.min(limit, inFlightMax);
+    this.#bytesMax = bytesMax;
     this.#used = 0;
     this.#resend = this.#oldest;
     this.#resendEnd = this.#end;

@@ -242,6 +242,7 @@ export class Session implements ClientSession {
     if (this.isCongested) return 'reading';
     if (this.window.isFull) return 'acknowledgements';
     if (this.window.hasResends) return 'resends';
+    if (this.window.hasAllBytes) return 'acknowledgements';
     if (this.window.isHeavy) return 'memory';
     return this.queue.length > 0 ? 'queue' : null;
   }

@@ -208,7 +208,25 @@ export class Deliveries {
     if (decision.group !== null) this.#hold(session, decision, key);
     this.inFlight(session).set(id, inFlight);
     if (qos === 2) this.#sending.set(`${session.uid} ${id}`, inFlight);
+    else this.#checkBytes(link, session, key);
     this.occupy(link, id);
+  }
+
+  /** Of QoS 1, which is written as it begins. That of QoS 2 waits for the disk, and others may begin meanwhile. */
+  #checkBytes(link: Link, session: ModelSession, key: string): void {
+    const judge: Judge = this.#judge;
+    const { inflightBytes } = judge.profile.settings.limits;
+    if (inflightBytes === 0) return;
+    let bytes = 0;
+    for (const id of link.outstanding) {
+      const under = this.inFlight(session).get(id);
+      if (under === undefined || under.isReceived || under.decision.expected === null) continue;
+      const { topic, payload } = under.decision.expected.message;
+      bytes += Buffer.byteLength(topic) + Buffer.byteLength(payload);
+    }
+    judge.check(bytes < inflightBytes, 'no more bytes in flight than limits.inflightBytes', () => {
+      return `${link.name} is sent ${key} while ${bytes} bytes are under way`;
+    });
   }
 
   /**

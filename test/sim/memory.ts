@@ -5,7 +5,9 @@
  */
 import { Category, Pressure } from '../../src/base/ledger.ts';
 import { Connection } from '../../src/broker/connection.ts';
+import { deliveryBytes, messageFootprint } from '../../src/core/footprint.ts';
 import type { CoreParts } from '../../src/core/parts.ts';
+import type { SessionQueue } from '../../src/core/session-queue.ts';
 import type { Judge } from './judge.ts';
 import { toleranceMs } from './link.ts';
 
@@ -57,13 +59,23 @@ export class Memory {
     const before = this.#inTheWay;
     this.#inTheWay = new Map();
     if (core.ledger.pressure < Pressure.disconnection) return;
-    for (const { clientId, channel, account } of core.directory) {
-      if (!(channel instanceof Connection) || account.isSmall) continue;
+    for (const { clientId, channel, account, queue } of core.directory) {
+      if (!(channel instanceof Connection)) continue;
+      const bytes = account.bytes - queuedOnDisk(queue);
+      if (bytes <= core.ledger.smallBytes) continue;
       const since = before.get(channel) ?? time;
       this.#inTheWay.set(channel, since);
       this.#judge.check(time - since <= endsMs, 'the largest make room when memory is used up', () => {
-        return `${clientId} holds ${account.bytes} bytes, and is connected`;
+        return `${clientId} holds ${bytes} bytes, and is connected`;
       });
     }
   }
+}
+
+/** What of a queue is on disk as well goes from memory before anybody is disconnected, and comes back as it is sent. */
+function queuedOnDisk(queue: SessionQueue): number {
+  if (!queue.isPaged) return 0;
+  let bytes = 0;
+  for (const { message } of queue) bytes += messageFootprint(message) + deliveryBytes;
+  return bytes;
 }

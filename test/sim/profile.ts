@@ -120,5 +120,7 @@ export function drawProfile(random: Random): Profile {
   // Drawn last, so that the rest of a seed's run stays what it was.
   const wills = { restartGraceSeconds: random.pick([0, 1, 4]) };
   const memoryTaken = random.pick([0, 0, 0.55, 0.65, 0.72]) * memoryBytes;
-  return { ...profile, memoryTaken, settings: { ...profile.settings, wills } };
+  const inflightBytes = random.pick([0, 0, 0, 30, 300]);
+  const settings = { ...profile.settings, wills, limits: { ...profile.settings.limits, inflightBytes } };
+  return { ...profile, memoryTaken, settings };
 }

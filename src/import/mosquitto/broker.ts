@@ -51,6 +51,7 @@ function limitsOf(broker: Scope, findings: Findings): Limits {
   take('connections', broker.last('global_max_connections'), usual('`limits.connections` is 100,000'));
   take('inflight', broker.last('max_inflight_messages'), () => 65_535);
   if (limits.inflight !== undefined) limits.inflight = Math.min(limits.inflight, 65_535);
+  take('inflightBytes', broker.last('max_inflight_bytes'), () => 0);
   take('queueMessages', broker.last('max_queued_messages'), () => unlimitedQueue);
   take('queueBytes', broker.last('max_queued_bytes'), () => unlimitedQueueBytes);
   take('memoryBytes', broker.last('memory_limit'), usual('`limits.memoryBytes` follows the memory of the machine'));
@@ -163,7 +164,6 @@ const asHere: Readonly<Record<string, readonly [value: string, what: string]>> =
   check_retain_source: ['false', 'a retained message stays when its publisher loses the right'],
   enable_control_api: ['false', 'there is none'],
   log_timestamp: ['true', 'every line has its time'],
-  max_inflight_bytes: ['0', 'no limit of bytes'],
   upgrade_outgoing_qos: ['false', 'a message keeps the QoS it was published with'],
 };
 

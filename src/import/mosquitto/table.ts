@@ -45,9 +45,7 @@ const broker: Readonly<Record<string, Verdict>> = {
   log_timestamp: different('every line has its time'),
   log_timestamp_format: missing('JSON lines have milliseconds since the epoch'),
   log_type: different('`log.level`: a level and everything more important, not single types'),
-  max_inflight_bytes: missing(
-    '`limits.inflight` bounds messages in flight by their number; `limits.outputBytes` unsent bytes',
-  ),
+  max_inflight_bytes: same('`limits.inflightBytes`, which counts properties and topics too'),
   max_inflight_messages: same('`limits.inflight`'),
   max_keepalive: same('`serverKeepAliveSeconds`'),
   max_packet_size: same('`limits.packetBytes`'),

@@ -194,6 +194,62 @@ describe('a client that does not read', () => {
   });
 });
 
+describe('limits.inflightBytes', () => {
+  // A topic of two bytes, and payloads of 40.
+  const broker = testBroker({ limits: { inflightBytes: 50 } });
+  const big = (name: string) => name.padEnd(40, '.');
+
+  for (const [title, expiry] of Object.entries({
+    'a session that ends with its connection': 0,
+    'one that stays': 60,
+  })) {
+    test(`another message is sent while less is in flight, to ${title}`, async () => {
+      const properties = { sessionExpiryInterval: expiry };
+      const subscriber = await broker.connect({ version: 5, clientId: unique('bytes'), properties });
+      const publisher = await broker.connect({ version: 5 });
+      await subscriber.subscribe('in', { qos: 1 });
+      await publishEach(publisher, 'in', ...['one', 'two', 'three', 'four'].map(big));
+
+      const first = await subscriber.next('publish');
+      const second = await subscriber.next('publish');
+      await subscriber.nothingElse();
+      expect([first, second].map(text)).toEqual([big('one'), big('two')]);
+      // 42 bytes are less than 50 again.
+      await subscriber.acknowledge(first);
+      const third = await subscriber.next('publish');
+      expect(text(third)).toBe(big('three'));
+      await subscriber.nothingElse();
+      await subscriber.acknowledge(second);
+      expect(text(await subscriber.next('publish'))).toBe(big('four'));
+    });
+  }
+
+  test('one that is larger than all of it is sent alone', async () => {
+    const subscriber = await broker.connect({ version: 5 });
+    const publisher = await broker.connect({ version: 5 });
+    await subscriber.subscribe('large', { qos: 2 });
+    await publishEach(publisher, 'large', 'x'.repeat(1_000), 'next');
+
+    const large = await subscriber.next('publish');
+    await subscriber.nothingElse();
+    await subscriber.acknowledge(large);
+    expect(text(await subscriber.next('publish'))).toBe('next');
+  });
+
+  test('what was in flight is sent again on the next connection, whatever it takes', async () => {
+    const options = { version: 5, clientId: unique('again'), clean: false, properties: lasting } as const;
+    const subscriber = await broker.connect(options);
+    const publisher = await broker.connect({ version: 5 });
+    await subscriber.subscribe('again', { qos: 1 });
+    await publishEach(publisher, 'again', ...['one', 'two', 'three'].map(big));
+    await subscriber.next('publish');
+    await subscriber.next('publish');
+    await subscriber.disconnect();
+
+    expect(await returned(broker, options.clientId, 3)).toEqual(['one', 'two', 'three'].map(big));
+  });
+});
+
 describe('bytes of topic filters', () => {
   for (const kind of ['memory', 'level'] as const) {
     const broker = testBroker({ limits: { subscriptionBytesPerSession: 100 } }, undefined, kind);

@@ -276,7 +276,13 @@ describe('who may connect', () => {
 describe('settings of the broker', () => {
   test('are limits, sessions, store and log', () => {
     const { config } = imported(
-      ...['max_inflight_messages 0', 'max_queued_messages 100', 'max_queued_bytes 2000', 'max_packet_size 50'],
+      ...[
+        'max_inflight_messages 0',
+        'max_inflight_bytes 5000',
+        'max_queued_messages 100',
+        'max_queued_bytes 2000',
+        'max_packet_size 50',
+      ],
       ...['persistent_client_expiration 2w', 'max_keepalive 120', 'queue_qos0_messages true', 'retain_available false'],
       ...['persistence true', 'persistence_location /var/lib/mosquitto/', 'log_type error', 'log_type warning'],
       ...['log_dest file /var/log/m.log', 'sys_interval 0', 'global_max_connections 5'],
@@ -285,6 +291,7 @@ describe('settings of the broker', () => {
     expect(config).toMatchObject({
       limits: {
         inflight: 65_535,
+        inflightBytes: 5_000,
         queueMessages: 100,
         queueBytes: 2_000,
         queuePolicy: 'drop-newest',

@@ -48,13 +48,17 @@ export class Rounds {
 
   constructor() {
     this.#observer.observe({ entryTypes: ['gc'] });
-    let [to, used] = [performance.now(), this.#used()];
+    let from = performance.now();
+    let usedBefore = this.#used();
+    // What this loop leaves for V8 to collect would be counted as the broker's: it makes as little as it can.
     const round = () => {
-      const before = { to, used };
-      [to, used] = [performance.now(), this.#used()];
-      const one = { from: before.to, to, used: used - before.used };
-      if (one.used > leastMs) this.#long.push(one);
-      if (one.used > idleMs) this.#busy += one.used;
+      const to = performance.now();
+      const usedNow = this.#used();
+      const used = usedNow - usedBefore;
+      if (used > leastMs) this.#long.push({ from, to, used });
+      if (used > idleMs) this.#busy += used;
+      from = to;
+      usedBefore = usedNow;
       if (!this.#isOver) setImmediate(round);
     };
     round();

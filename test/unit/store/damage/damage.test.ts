@@ -16,7 +16,7 @@ import { type Case, cuts, type FileKind, filesOf, flips, missingFiles, pagesOfZe
 import type { Outcome } from './child.ts';
 import { fillData } from './filled-data.ts';
 
-const flipCount = Number(process.env.DAMAGE_FLIPS ?? 440);
+const flipCount = Number(process.env.DAMAGE_FLIPS ?? 150);
 const seed = Number(process.env.DAMAGE_SEED ?? Math.floor(Math.random() * 1e9));
 /** In memory where there is such a place: what is tested is not how fast a disk syncs. */
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'sluice-damage-'));

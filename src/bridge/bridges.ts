@@ -17,6 +17,7 @@ export type BridgesOptions = Pick<BridgeWorld, 'dial' | 'quarantine' | 'environm
 /** Of notes. */
 const settingsPrefix = 'bridge/settings/';
 const pausedPrefix = 'bridge/paused/';
+const configuredPrefix = 'bridge/configured/';
 
 export class Bridges implements Attachment, Iterable<Bridge> {
   readonly #world: BridgeWorld;
@@ -57,14 +58,30 @@ export class Bridges implements Attachment, Iterable<Bridge> {
     }
   }
 
-  /** Those of a configuration: what has not changed goes on, and those that are not in it any more are removed. */
+  /**
+   * Those of a configuration: what has not changed goes on, and those that are not in it any more are removed, also if
+   * they were in that of an earlier run.
+   */
   async use(configured: readonly BridgeSettings[]): Promise<void> {
-    const before = this.#configured;
     this.#configured = new Set(configured.map(({ name }) => name));
-    for (const name of before) if (!this.#configured.has(name)) await this.remove(name);
+    await this.#removeUnconfigured();
     for (const settings of configured) {
+      this.#world.context.notes.put(configuredPrefix + settings.name, Buffer.alloc(0));
       const existing = this.#bridges.get(settings.name);
       if (existing === undefined || !isDeepStrictEqual(existing.settings, settings)) await this.#replace(settings);
+    }
+  }
+
+  async #removeUnconfigured(): Promise<void> {
+    const { notes, log } = this.#world.context;
+    for (const note of [...notes.names(configuredPrefix)]) {
+      const name = note.slice(configuredPrefix.length);
+      if (this.#configured.has(name)) continue;
+      const dropped = await this.remove(name);
+      log.warn(
+        { bridge: name, dropped },
+        'a bridge is not in the configuration any more: it and what waited there is gone',
+      );
     }
   }
 
@@ -106,11 +123,10 @@ export class Bridges implements Attachment, Iterable<Bridge> {
   /** With its session, and what waits there; resolves with how many messages these are. */
   async remove(name: string): Promise<number> {
     const { notes } = this.#world.context;
-    const bridge = this.#bridges.get(name);
-    if (bridge === undefined) return 0;
+    const bridge = this.#bridges.get(name) ?? new Bridge(this.#world, unknownBridge(name));
     await bridge.close();
     this.#bridges.delete(name);
-    for (const prefix of [settingsPrefix, pausedPrefix]) notes.delete(prefix + name);
+    for (const prefix of [settingsPrefix, pausedPrefix, configuredPrefix]) notes.delete(prefix + name);
     return bridge.remove();
   }
 
@@ -122,3 +138,7 @@ export class Bridges implements Attachment, Iterable<Bridge> {
     for (const bridge of this.#bridges.values()) bridge.abandon();
   }
 }
+
+/** One of an earlier run, of which only the name and what it has left in the data are known. It never connects. */
+const unknownBridge = (name: string): BridgeSettings =>
+  bridgeSchema.parse({ name, addresses: ['mqtt://removed.invalid'], topics: [{ filter: '#', direction: 'out' }] });

@@ -1,6 +1,8 @@
 /** What operators ask of bridges while the broker runs, and what of it a restart finds again. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { sessionNameOf } from '../../src/bridge/bridge.ts';
 import type { CommandRequest, SingleName } from '../../src/contracts/commands.ts';
+import { silentLog } from '../../src/contracts/log.ts';
 import { type BridgedBroker, bridgedBrokers, bridgeTo } from '../support/bridged.ts';
 import { WireClient } from '../support/wire-client.ts';
 import { eventually } from '../unit/net/eventually.ts';
@@ -96,4 +98,31 @@ test('what the configuration says anew holds at a reload: one stays as it is, on
   await edge.connected('comes');
   expect([...bridges].map(({ name }) => name)).toEqual(['stays', 'comes']);
   expect(bridges.get('stays')!.view().since).toBe(since);
+});
+
+test('one that was taken out of the configuration between two runs is gone with what waited, and the log says how much', async () => {
+  const topics = [
+    { filter: 'urgent/#', direction: 'out' as const, qos: 1 as const, priority: 9 },
+    { filter: 'up/#', direction: 'out' as const, qos: 1 as const },
+  ];
+  const edge = await brokers.start({
+    bridges: [bridgeTo(1, { topics, notifications: {} }), bridgeTo(1, { name: 'stays' })],
+  });
+  const client = await WireClient.connect(edge.port);
+  for (const topic of ['up/a', 'up/b', 'urgent/c']) await client.publish(topic, 'x', { qos: 1 });
+  await edge.stop();
+
+  const warn = vi.fn();
+  edge.log = { ...silentLog, warn };
+  edge.config = { bridges: [bridgeTo(1, { name: 'stays' })] };
+  await edge.start();
+
+  const { items } = await command(edge, 'clients list', {});
+  expect(items.map(({ clientId }) => clientId)).toEqual([sessionNameOf('stays')]);
+  expect(warn).toHaveBeenCalledWith(
+    { bridge: 'up', dropped: 3 },
+    expect.stringContaining('not in the configuration any more'),
+  );
+  const retained = (await command(edge, 'retained list', {})).items.map(({ topic }) => topic);
+  expect(retained.filter((topic) => !topic.includes('/stays/'))).toEqual([]);
 });

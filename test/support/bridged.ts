@@ -13,6 +13,7 @@ import { type App, startApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import type { CommandAnswer, CommandRequest, SingleName } from '../../src/contracts/commands.ts';
+import type { Log } from '../../src/contracts/log.ts';
 import { program } from '../../src/contracts/roles.ts';
 import { eventually } from '../unit/net/eventually.ts';
 
@@ -36,6 +37,8 @@ export class BridgedBroker {
   app: App | null = null;
   readonly #directory: string;
   config: ConfigInput;
+  /** From the next start on. */
+  log: Log | undefined;
 
   private constructor(port: number, directory: string, config: ConfigInput) {
     this.port = port;
@@ -58,7 +61,7 @@ export class BridgedBroker {
       listeners: [{ kind: 'tcp', port: this.port }],
       ...this.config,
     });
-    this.app = await startApp(config);
+    this.app = await startApp(config, this.log === undefined ? {} : { log: this.log });
   }
 
   /** The bridge has its peer, and what is published there from now on comes. */

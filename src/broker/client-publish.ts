@@ -73,6 +73,10 @@ class ClientPublish implements Publisher {
     this.#stagedBefore = connection.context.store.staged;
   }
 
+  get packetId(): PacketId {
+    return this.#message.qos === 2 ? this.#packetId : 0;
+  }
+
   get whenFull(): WhenFull {
     if (this.#packetId === 0) return 'drop';
     return this.asker.traits.hasProperties ? 'refuse' : 'wait';

@@ -1,8 +1,9 @@
 /** The sessions of this broker, for the cluster that it is a node of. */
 import type { NodeSessions } from '../contracts/cluster.ts';
-import type { MovedSession } from '../contracts/session-move.ts';
+import type { ExportedSession, MovedSession } from '../contracts/session-move.ts';
+import type { StoredPendingWill } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
-import { readPublisher } from '../protocol/publisher.ts';
+import { clientPublisher, readPublisher } from '../protocol/publisher.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
 import type { Attachment } from './attachment.ts';
@@ -55,22 +56,22 @@ export class BrokerSessions implements NodeSessions, Attachment {
     });
   }
 
-  exportOf(clientId: string): MovedSession | null {
+  exportOf(clientId: string): ExportedSession | null {
     const session = this.#context.core.findSession(clientId);
-    return session === undefined || session.channel !== null ? null : this.#context.core.exportSession(session);
+    if (session === undefined || !session.isStored) return null;
+    return { ...this.#context.core.exportSession(session), lastMessageId: session.lastMessageId };
   }
 
-  join(moved: MovedSession): void {
-    this.#enter('a session that moves', () => this.#context.core.importSession(moved));
-  }
-
-  arrivedFor(clientId: string, message: Message): void {
-    this.#enter('a message of the cluster', () => {
-      const { core } = this.#context;
-      const session = core.findSession(clientId);
-      if (session === undefined) return;
-      core.deliverTo(session, message, originOf(message) === clientId ? session : null);
+  join(moved: MovedSession, missed: readonly Message[]): void {
+    const own = clientPublisher(moved.session.clientId);
+    this.#enter('a session that moves', () => {
+      const all = missed.map((message) => ({ message, isOwn: originOf(message) === own }));
+      this.#context.core.importSession(moved, all);
     });
+  }
+
+  restoreWills(wills: readonly StoredPendingWill[]): void {
+    this.#enter('wills of another node', () => this.#context.core.importWills(wills));
   }
 
   forget(clientId: string): void {

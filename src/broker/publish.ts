@@ -163,7 +163,8 @@ function route(publisher: Publisher, messages: readonly Prepared[]): void {
   const { cluster } = asker.context;
   if (cluster === null || staysHere || messages.length === 0) return deliverHere(publisher, messages);
   const logged = messages.map(({ message }) => cluster.isLogged(message));
-  const details = { origin: publisher.origin?.clientId ?? null, logged };
+  const { packetId = 0, willOf = null } = publisher;
+  const details = { origin: publisher.origin?.clientId ?? null, logged, packetId, willOf };
   const here = messages.filter((_, which) => !logged[which]);
   const ask = () => {
     return cluster.forward(

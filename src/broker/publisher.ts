@@ -1,6 +1,7 @@
 import type { Step } from '../base/scheduler.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { WhenFull } from '../core/fan-out.ts';
+import type { PacketId } from '../protocol/packets.ts';
 import type { RefusedBy } from './journal.ts';
 import type { Asker } from './late-answers.ts';
 
@@ -9,6 +10,10 @@ export interface Publisher {
   readonly asker: Asker;
   /** For No Local, as it is when the message is routed. Null: nobody's. [MQTT5 3.8.3-3] */
   readonly origin: ClientSession | null;
+  /** Of the QoS 2 PUBLISH that it is; absent: it is none. */
+  readonly packetId?: PacketId;
+  /** The client whose will it is; absent: it is none. */
+  readonly willOf?: string | null;
   /** Hooks and the pipeline's `onPublish` are asked about the message. */
   readonly passesHooks: boolean;
   /** Of a bridge: the pipeline that its messages go through before the others; absent: none. */

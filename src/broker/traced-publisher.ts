@@ -2,6 +2,7 @@
 import type { Step } from '../base/scheduler.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { WhenFull } from '../core/fan-out.ts';
+import type { PacketId } from '../protocol/packets.ts';
 import type { RefusedBy } from './journal.ts';
 import type { Asker } from './late-answers.ts';
 import type { PublishSpan } from './message-spans.ts';
@@ -22,6 +23,14 @@ export class TracedPublisher implements Publisher {
 
   get origin(): ClientSession | null {
     return this.#publisher.origin;
+  }
+
+  get packetId(): PacketId {
+    return this.#publisher.packetId ?? 0;
+  }
+
+  get willOf(): string | null {
+    return this.#publisher.willOf ?? null;
   }
 
   get passesHooks(): boolean {

@@ -54,6 +54,10 @@ class WillPublisher extends AbsentPublisher {
     return this.context.core.findSession(this.#will.clientId) ?? null;
   }
 
+  get willOf(): string {
+    return this.#will.clientId;
+  }
+
   abandon(): void {
     this.#end();
   }

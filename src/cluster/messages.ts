@@ -9,12 +9,15 @@ import type { Clock, Timers } from '../base/clock.ts';
 import type { ForwardDetails, NodeSessions, PendingAppends } from '../contracts/cluster.ts';
 import type { ClusterEngine, EngineStream, Entry, Sequence } from '../contracts/cluster-engine.ts';
 import type { Message } from '../protocol/message.ts';
+import type { PacketId } from '../protocol/packets.ts';
+import { wholeWillPublisher } from '../protocol/publisher.ts';
 import { Appender } from './appender.ts';
-import { FrameError, FrameReader, type Origin, openFrame } from './frame.ts';
+import { fenceOff } from './fence.ts';
+import { FrameError, type Origin, openFrame, publisherBytesMax } from './frame.ts';
 import { FrameAssembly } from './frame-assembly.ts';
 import { FrameWriter } from './frame-writer.ts';
+import { type Logged, LogReader } from './log-reader.ts';
 import { LogTail } from './log-tail.ts';
-import { asPublisher } from './moved-session.ts';
 import { RecentTopics } from './recent-topics.ts';
 
 export interface NodeMessagesOptions {
@@ -28,6 +31,8 @@ export interface NodeMessagesOptions {
   readonly frameBytesMax: number;
   readonly fenced: (reason: string) => void;
   readonly failed: (error: unknown) => void;
+  /** Something of the log is given to the sessions here: an exchange of QoS 2 has begun, or is over. */
+  readonly logged: (logged: Logged) => void;
   /** Entries of the log were gone before this node had seen them. */
   readonly lost: (after: Sequence, upTo: Sequence) => void;
 }
@@ -42,6 +47,8 @@ const arrivingMax = 20_000;
 /** Entries that are read at once where the ring does not reach back. */
 const entriesPerRead = 64;
 const tickMs = 5_000;
+/** With the last message of a will, instead of a packet identifier: all of it is published. */
+export const willEnd = 1;
 
 export class NodeMessages implements PendingAppends {
   onBegun: () => void = () => {};
@@ -53,7 +60,7 @@ export class NodeMessages implements PendingAppends {
   readonly #qos0 = new FrameWriter();
   #isQoS0Scheduled = false;
   #sessions: NodeSessions | null = null;
-  #reader: FrameReader | null = null;
+  #reader: LogReader | null = null;
   #begun = 0;
   #done = 0;
   readonly #waiting: { readonly count: number; readonly callback: () => void }[] = [];
@@ -131,7 +138,13 @@ export class NodeMessages implements PendingAppends {
   async start(sessions: NodeSessions): Promise<void> {
     const { log, engine, timers, failed } = this.#options;
     this.#sessions = sessions;
-    this.#reader = new FrameReader(sessions.topics);
+    this.#reader = new LogReader({
+      tail: this.#tail,
+      topics: sessions.topics,
+      frameBytesMax: this.#options.frameBytesMax,
+      at: () => this.#at,
+      whenBetweenEntries: (callback) => this.whenBetweenEntries(callback),
+    });
     await this.#appender.tick();
     const { first } = await log.bounds();
     this.#at = first - 1;
@@ -150,12 +163,37 @@ export class NodeMessages implements PendingAppends {
     return qos > 0 || retain || isTooLong || this.#recent.has(topic.name);
   }
 
-  forward(messages: readonly Message[], { origin, logged }: ForwardDetails): void {
+  forward(messages: readonly Message[], details: ForwardDetails): void {
+    const last = details.logged.lastIndexOf(true);
     messages.forEach((message, which) => {
-      const from = nameOf(message, origin);
-      if (logged[which]) this.#append(message, from);
+      const from = originOf(message, details, which === last);
+      if (details.logged[which]) this.#append((done) => this.#appender.append(message, from, done));
       else this.#broadcast(message, from);
     });
+  }
+
+  /** The client has released this packet identifier. */
+  release(publisher: string, packetId: PacketId): void {
+    this.#append((done) => this.#appender.release({ publisher, packetId }, done));
+  }
+
+  /** What has been published, of the log: for sessions that come here. Once it is started. */
+  get reader(): LogReader {
+    return this.#reader!;
+  }
+
+  /** Resolves once all that was given so far is in the log, and all sessions have it. */
+  async settled(): Promise<void> {
+    await new Promise<void>((resolve) => this.whenDone(this.#begun, resolve));
+    await this.reached(this.#appender.last);
+  }
+
+  /** Resolves, once all sessions have what a dead node has written, to the end of that. */
+  async fence(node: string): Promise<Sequence> {
+    const { log, token, timers } = this.#options;
+    const end = await fenceOff({ stream: log, node, by: token, timers, hasEnded: () => this.#hasEnded });
+    await this.reached(end);
+    return end;
   }
 
   /** Resolves once all that was given so far is in the log. */
@@ -180,54 +218,6 @@ export class NodeMessages implements PendingAppends {
     this.#giveNext();
   }
 
-  /**
-   * Visits the messages in `(after, at]`, where `at` is what all sessions have at that moment, and calls `done` in the
-   * same go: what comes later is given to all sessions that are there then.
-   */
-  async catchUp(after: Sequence, visit: (message: Message) => void, done: () => void): Promise<void> {
-    let start = after;
-    for (;;) {
-      const earlier = await this.#collect(start, after, (messages) => {
-        messages.forEach(visit);
-        done();
-      });
-      if (earlier === null) return;
-      // A frame that ends behind `after` began before that.
-      start = earlier - 1;
-    }
-  }
-
-  /** Reads from behind `start`. Returns from where it is to be read instead; null: `use` has had all behind `after`. */
-  async #collect(start: Sequence, after: Sequence, use: (messages: Message[]) => void): Promise<Sequence | null> {
-    const found: Message[] = [];
-    const assembly = new FrameAssembly(this.#options.frameBytesMax);
-    let earlier: Sequence | null = null;
-    const collect = (entry: Entry) => {
-      const frame = assembly.add(entry);
-      if (entry.sequence <= after) return;
-      if (frame?.kind === 'incomplete') earlier ??= frame.firstPart;
-      if (frame?.kind === 'messages') this.#read(frame.bytes, (message) => found.push(message));
-    };
-    let from = start;
-    // What the ring does not have is read from the log, and meanwhile more comes.
-    while (from < this.#tail.ringAfter && from < this.#at) {
-      const to = Math.min(this.#at, this.#tail.ringAfter);
-      await this.#tail.scan(from, to, collect);
-      from = to;
-    }
-    return new Promise((resolve) => {
-      this.whenBetweenEntries((at) => {
-        for (let each = from + 1; each <= at; each++) {
-          const entry = this.#tail.recent(each);
-          if (entry !== null) collect(entry);
-        }
-        const isIncomplete = earlier !== null && earlier <= start;
-        if (!isIncomplete) use(found);
-        resolve(isIncomplete ? earlier : null);
-      });
-    });
-  }
-
   close(): void {
     this.#hasEnded = true;
     for (const stop of this.#stopListening) stop();
@@ -235,10 +225,10 @@ export class NodeMessages implements PendingAppends {
     this.#appender.close();
   }
 
-  #append(message: Message, origin: Origin | null): void {
+  #append(append: (done: () => void) => void): void {
     const isFirst = this.#begun === this.#done;
     const number = ++this.#begun;
-    this.#appender.append(message, origin, () => {
+    append(() => {
       this.#done = number;
       while (this.#waiting.length > 0 && this.#waiting[0]!.count <= number) this.#waiting.shift()!.callback();
     });
@@ -265,10 +255,11 @@ export class NodeMessages implements PendingAppends {
     const frame = openFrame(bytes);
     if (frame.kind !== 'messages') throw new FrameError(`QoS 0 comes in a frame of kind ${frame.kind}`);
     const sessions = this.#sessions!;
-    this.#read(frame.bytes, (message) => {
+    for (const { message } of this.#reader!.read(frame.bytes, 0)) {
+      if (message === null) continue;
       if (sessions.arriving < arrivingMax) sessions.arrived(message, () => {});
       else this.qos0Dropped++;
-    });
+    }
   }
 
   /** Gives the next entries, one after the other: behind each, all sessions have it. */
@@ -288,9 +279,10 @@ export class NodeMessages implements PendingAppends {
   }
 
   #give(entry: Entry): void {
-    const messages: Message[] = [];
     const frame = this.#assembly.add(entry);
-    if (frame?.kind === 'messages') this.#read(frame.bytes, (message) => messages.push(message));
+    const found = frame?.kind === 'messages' ? this.#reader!.read(frame.bytes, entry.sequence) : [];
+    const messages = found.flatMap(({ message }) => (message === null ? [] : [message]));
+    for (const each of found) this.#options.logged(each);
     this.#at = entry.sequence;
     this.#left = messages.length;
     for (const message of messages) {
@@ -298,13 +290,6 @@ export class NodeMessages implements PendingAppends {
         if (--this.#left === 0) this.#giveNext();
       });
     }
-  }
-
-  #read(frame: Buffer, visit: (message: Message) => void): void {
-    this.#reader!.visit(frame, {
-      message: (borrowed, origin) => visit(kept(borrowed, origin)),
-      released: () => {},
-    });
   }
 
   /** This node is so far behind that the ring has gone on. */
@@ -335,14 +320,17 @@ export class NodeMessages implements PendingAppends {
   }
 }
 
-/** Who published it, whole: a message has it cut. */
-function nameOf({ publisher }: Message, clientId: string | null): Origin | null {
-  const name = publisher?.startsWith('\0') ? publisher : (clientId ?? publisher);
-  return name === null ? null : { publisher: name, packetId: 0 };
-}
+/** Of the messages of a will, so many names are no longer than a frame can have. */
+const willName = (clientId: string, cut: string): string => {
+  const whole = wholeWillPublisher(clientId);
+  return Buffer.byteLength(whole) <= publisherBytesMax ? whole : cut;
+};
 
-function kept(borrowed: Message, origin: Origin | null): Message {
-  const message = borrowed.keep();
-  message.publisher = origin === null ? null : asPublisher(origin.publisher);
-  return message;
+/** Who published it, whole: a message has it cut. `isLast`: with it, all of the PUBLISH or will is in the log. */
+function originOf({ publisher }: Message, details: ForwardDetails, isLast: boolean): Origin | null {
+  const { origin, packetId, willOf } = details;
+  if (willOf !== null) return { publisher: willName(willOf, publisher ?? ''), packetId: isLast ? willEnd : 0 };
+  if (publisher?.startsWith('\0')) return { publisher, packetId: 0 };
+  const name = origin ?? publisher;
+  return name === null ? null : { publisher: name, packetId: isLast && origin !== null ? packetId : 0 };
 }

@@ -1,21 +1,32 @@
 /**
- * A session that moves, as bytes: `u32` length and JSON of all but messages, and then a frame with the messages of what
- * is in flight, of what waits, and of the will, in this order.
+ * A session that moves, or is written down, as bytes: `u32` length and JSON of all but messages, and then a frame with
+ * the messages of what is in flight, of what waits, and of the will, in this order. A message whose place in the log is
+ * given instead is not in the frame.
  */
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { MovedSession } from '../contracts/session-move.ts';
 import type { StoredDelivery, StoredSession, StoredSubscription } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId, QoS } from '../protocol/packets.ts';
-import { clientPublisher } from '../protocol/publisher.ts';
+import { clientPublisher, readPublisher, willPublisher } from '../protocol/publisher.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
+import type { Position } from './appender.ts';
 import { FrameReader, openFrame } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 
 const formatVersion = 1;
 
-/** A delivery without its message. */
-type Header = readonly [qos: QoS, retain: boolean, subscriptionIds: readonly number[] | null];
+/** A delivery without its message; sequence and index: where the log has that. */
+type Header = readonly [
+  qos: QoS,
+  retain: boolean,
+  subscriptionIds: readonly number[] | null,
+  sequence?: number,
+  index?: number,
+];
+
+/** The message that stands there in the log; null: it is gone. */
+export type ReadPlace = (place: Position) => Message | null;
 
 interface Described {
   readonly v: number;
@@ -27,13 +38,19 @@ interface Described {
   readonly queue: readonly Header[];
 }
 
-/** Frames count their messages with four bytes, and one move is one frame. */
-export function encodeMoved({ session, subscriptions, sendings, received, queue }: MovedSession): Buffer {
+/** Frames count their messages with four bytes, and one move is one frame. `placeOf`: see `ReadPlace`. */
+export function encodeMoved(
+  { session, subscriptions, sendings, received, queue }: MovedSession,
+  placeOf: (message: Message) => Position | null = () => null,
+): Buffer {
   const { will, identity, ...rest } = session;
   const messages = new FrameWriter();
   const put = (delivery: StoredDelivery): Header => {
-    addTo(messages, delivery.message);
-    return [delivery.qos, delivery.retain, delivery.subscriptionIds];
+    const { message, qos, retain, subscriptionIds } = delivery;
+    const place = placeOf(message);
+    if (place !== null) return [qos, retain, subscriptionIds, place.sequence, place.index];
+    addTo(messages, message);
+    return [qos, retain, subscriptionIds];
   };
   const described: Described = {
     v: formatVersion,
@@ -51,34 +68,44 @@ export function encodeMoved({ session, subscriptions, sendings, received, queue 
   return Buffer.concat([length, json, messages.take()]);
 }
 
-/** Throws if another version of Sluice wrote it in another form. */
-export function decodeMoved(bytes: Buffer, topics: TopicTable): MovedSession {
-  const jsonBytes = bytes.readUInt32BE(0);
-  const described = JSON.parse(bytes.toString('utf8', 4, 4 + jsonBytes)) as Described;
-  if (described.v !== formatVersion) {
-    throw new Error(
-      `A session that moves here has form ${described.v}, and this version of Sluice reads ${formatVersion}`,
-    );
-  }
-  const messages = messagesIn(bytes.subarray(4 + jsonBytes), topics);
-  const take = ([qos, retain, subscriptionIds]: Header): StoredDelivery => {
-    return { message: messages.shift()!, qos, retain, subscriptionIds, group: null };
+/** Where in the log its messages stand that it has by their place. */
+export function placesIn(bytes: Buffer): Position[] {
+  const { sendings, queue } = describedIn(bytes);
+  const headers = [...sendings.map(([, , header]) => header), ...queue];
+  return headers.flatMap(([, , , sequence, index = 0]) => (sequence === undefined ? [] : [{ sequence, index }]));
+}
+
+/** Throws if another version of Sluice wrote it in another form. Deliveries of what is gone are left out. */
+export function decodeMoved(bytes: Buffer, topics: TopicTable, read: ReadPlace = () => null): MovedSession {
+  const described = describedIn(bytes);
+  const messages = messagesIn(bytes.subarray(4 + bytes.readUInt32BE(0)), topics);
+  const take = ([qos, retain, subscriptionIds, sequence, index = 0]: Header): StoredDelivery[] => {
+    const message = sequence === undefined ? messages.shift()! : read({ sequence, index });
+    return message === null ? [] : [{ message, qos, retain, subscriptionIds, group: null }];
   };
-  const sendings = described.sendings.map(([packetId, isReceived, header]) => {
-    return { packetId, isReceived, delivery: take(header) };
+  const sendings = described.sendings.flatMap(([packetId, isReceived, header]) => {
+    return take(header).map((delivery) => ({ packetId, isReceived, delivery }));
   });
-  const queue = described.queue.map(take);
+  const queue = described.queue.flatMap(take);
   const { session, willDelaySeconds, subscriptions, received } = described;
   const will = willDelaySeconds === null ? null : { message: messages.shift()!, delaySeconds: willDelaySeconds };
   return { session: { ...session, will }, subscriptions, sendings, received, queue };
 }
 
-function addTo(messages: FrameWriter, message: Message): void {
+function describedIn(bytes: Buffer): Described {
+  const described = JSON.parse(bytes.toString('utf8', 4, 4 + bytes.readUInt32BE(0))) as Described;
+  if (described.v === formatVersion) return described;
+  throw new Error(
+    `A session that moves here has form ${described.v}, and this version of Sluice reads ${formatVersion}`,
+  );
+}
+
+export function addTo(messages: FrameWriter, message: Message): void {
   const { publisher } = message;
   messages.add(message, publisher === null ? null : { publisher, packetId: 0 });
 }
 
-function messagesIn(frame: Buffer, topics: TopicTable): Message[] {
+export function messagesIn(frame: Buffer, topics: TopicTable): Message[] {
   const found: Message[] = [];
   new FrameReader(topics).visit(openFrameOfMessages(frame), {
     message(borrowed, origin) {
@@ -97,8 +124,12 @@ function openFrameOfMessages(bytes: Buffer): Buffer {
   throw new Error(`A session that moves here comes with a frame of kind ${frame.kind}`);
 }
 
-/** As messages carry it: client identifiers are cut, texts of other publishers are not. */
-export const asPublisher = (name: string): string => (name.startsWith('\0') ? name : clientPublisher(name));
+/** As messages carry it: client identifiers are cut. */
+export function asPublisher(name: string): string {
+  const { kind, clientId } = readPublisher(name);
+  if (clientId === null) return name;
+  return kind === 'will' ? willPublisher(clientId) : clientPublisher(clientId);
+}
 
 /** What an authentication remembers of its connection goes with that. */
 function withoutState({ state, ...identity }: ClientIdentity & { state?: unknown }): ClientIdentity {

@@ -3,7 +3,7 @@
  * all connections of its broker.
  */
 import type { Clock, Timers } from '../base/clock.ts';
-import type { Cluster, ForwardDetails, NodeSessions, PendingAppends } from '../contracts/cluster.ts';
+import type { Cluster, ForwardDetails, NodeSessions, PendingAppends, SessionRecorder } from '../contracts/cluster.ts';
 import type { ClusterEngine, StreamSettings } from '../contracts/cluster-engine.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -11,6 +11,7 @@ import { Membership } from './membership.ts';
 import { NodeMessages } from './messages.ts';
 import { cutOffMs, Ownership } from './ownership.ts';
 import { Records } from './records.ts';
+import { NodeRecorder } from './session-recorder.ts';
 
 export interface ClusterNodeOptions {
   readonly engine: ClusterEngine;
@@ -39,12 +40,17 @@ const lookMs = 500;
 export class ClusterNode implements Cluster {
   readonly messages: NodeMessages;
   readonly membership: Membership;
+  readonly #recorder: NodeRecorder;
   readonly #options: ClusterNodeOptions;
   readonly #nodeRecords: Records;
   readonly #sessionRecords: Records;
   #ownership: Ownership | null = null;
   #sessions: NodeSessions | null = null;
   #stopLooking: () => void = () => {};
+  #serving: () => void = () => {};
+  readonly #whenServing = new Promise<void>((resolve) => {
+    this.#serving = resolve;
+  });
   #isCutOff = false;
   #hasEnded = false;
 
@@ -59,14 +65,27 @@ export class ClusterNode implements Cluster {
       log: streams.log,
       frameBytesMax: messageBytesMax + aroundFrameBytes,
       fenced: (reason) => this.membership.fence(reason),
+      logged: ({ sequence, message, origin }) => {
+        if (message === null) this.#recorder.loggedReleased(origin, sequence);
+        else if (origin !== null && origin.packetId > 0) this.#recorder.loggedReceived(origin, sequence);
+      },
+    });
+    this.#recorder = new NodeRecorder({
+      ...{ timers, clock, failed },
+      readTo: () => this.messages.at,
+      release: (clientId, packetId) => this.messages.release(clientId, packetId),
+      record: async (clientId) => this.#ownership?.record(clientId),
     });
     this.membership = new Membership({
       ...{ id, token, timers, clock, failed },
       stream: streams.nodes,
       records: this.#nodeRecords,
-      progress: () => ({ at: [this.messages.at], low: [this.messages.at] }),
-      // Sessions end with their node.
-      adopt: async () => {},
+      // What is retained is read from the beginning of the log.
+      progress: () => ({ at: [this.#recorder.checkpoint], low: [1] }),
+      adopt: async () => {
+        await this.#whenServing;
+        await this.#ownership!.adopt();
+      },
       fenced: (reason) => this.#end(reason, null),
     });
   }
@@ -80,6 +99,10 @@ export class ClusterNode implements Cluster {
     return this.messages;
   }
 
+  get recorder(): SessionRecorder {
+    return this.#recorder;
+  }
+
   get hasEnded(): boolean {
     return this.#hasEnded;
   }
@@ -87,6 +110,11 @@ export class ClusterNode implements Cluster {
   /** Sessions that came here from other nodes. */
   get takeovers(): number {
     return this.#ownership?.takeovers ?? 0;
+  }
+
+  /** Sessions that dead nodes had. */
+  get adoptions(): number {
+    return this.#ownership?.adoptions ?? 0;
   }
 
   /** Clients may come in once this resolves: what is retained is here. */
@@ -100,11 +128,13 @@ export class ClusterNode implements Cluster {
       entryBytesMax: engine.entryBytesMax,
       membership: this.membership,
       messages: this.messages,
+      recorder: this.#recorder,
       failed: (error) => this.#end('a mistake in Sluice has ended this node', error),
     });
     this.#sessions = sessions;
     this.#stopLooking = timers.every(lookMs, () => this.#look());
     await this.messages.start(sessions);
+    this.#serving();
   }
 
   /** Other nodes will soon have no more to do with it: its clients are better off there. */
@@ -130,8 +160,8 @@ export class ClusterNode implements Cluster {
     return qos > 0 || retain;
   }
 
-  forward(messages: readonly Message[], details: ForwardDetails): number {
-    if (this.#hasEnded) return ReasonCode.ServerUnavailable;
+  forward(messages: readonly Message[], details: ForwardDetails): number | Promise<number> {
+    if (this.#hasEnded) return refusal(details);
     this.messages.forward(messages, details);
     return 0;
   }
@@ -140,6 +170,7 @@ export class ClusterNode implements Cluster {
   async leave(): Promise<void> {
     if (this.#hasEnded) return;
     await this.messages.idle();
+    await this.#recorder.writeAll();
     await this.membership.leave();
     this.#stop();
   }
@@ -156,10 +187,19 @@ export class ClusterNode implements Cluster {
     this.#hasEnded = true;
     this.#stopLooking();
     this.#ownership?.close();
+    this.#recorder.close();
     this.messages.close();
     this.#nodeRecords.close();
     this.#sessionRecords.close();
   }
+}
+
+/**
+ * Of a node that has ended. Its clients are about to lose their connections, and send again what was not answered:
+ * there is no answer for them, since before MQTT 5.0 each one says that all is well.
+ */
+function refusal({ origin, willOf }: ForwardDetails): number | Promise<number> {
+  return origin === null || willOf !== null ? ReasonCode.ServerUnavailable : new Promise(() => {});
 }
 
 async function openStreams({ engine, logBytesMax, recordsBytesMax }: ClusterNodeOptions) {

@@ -4,27 +4,33 @@
  * A node that wants a session asks the owner for it, takes it in beside what arrives meanwhile, and only then swaps the
  * record. The owner goes on as before until it sees that: so whoever fails on the way leaves a session that is whole.
  * Between the owner's answer and the swap both have it, and its client is connected to neither.
+ *
+ * The session of a dead node is anybody's who needs it, and its heir's if nobody does. Whoever swaps its record first
+ * has it, and takes it in then, by what that record says.
  */
 import type { Clock, Timers } from '../base/clock.ts';
 import type { NodeSessions } from '../contracts/cluster.ts';
 import { type EngineBus, EngineUnavailable, NobodyAnswers, type Sequence } from '../contracts/cluster-engine.ts';
-import type { MovedSession } from '../contracts/session-move.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import { Adoption } from './adoption.ts';
 import { Handovers, type Offer } from './handover.ts';
 import { KeyedTasks } from './keyed-tasks.ts';
 import type { Membership } from './membership.ts';
 import type { NodeMessages } from './messages.ts';
 import { decodeMoved, encodeMoved } from './moved-session.ts';
-import { Conflict, type Records, RecordsFull } from './records.ts';
+import { Conflict, type Records, RecordsFull, type StoredRecord } from './records.ts';
+import { decodeRecord, encodeRecord, encodeWithin, type RecordHeader, type SessionRecord } from './session-record.ts';
+import type { NodeRecorder } from './session-recorder.ts';
 
 export interface OwnershipOptions {
   readonly node: string;
   readonly records: Records;
   readonly bus: EngineBus;
   readonly entryBytesMax: number;
-  readonly membership: Pick<Membership, 'nodes' | 'suspect' | 'renewedMsAgo'>;
-  readonly messages: Pick<NodeMessages, 'idle' | 'whenBetweenEntries' | 'catchUp' | 'reached'>;
+  readonly membership: Pick<Membership, 'nodes' | 'suspect' | 'renewedMsAgo' | 'holderOf'>;
+  readonly messages: Pick<NodeMessages, 'settled' | 'whenBetweenEntries' | 'reached' | 'fence' | 'reader'>;
   readonly sessions: NodeSessions;
+  readonly recorder: NodeRecorder;
   readonly timers: Timers;
   readonly clock: Clock;
   readonly failed: (error: unknown) => void;
@@ -39,15 +45,28 @@ export const cutOffMs = 3_000;
 /** How often it is looked for sessions that others have taken, and for claims of which no session came. */
 const lookMs = 5_000;
 const unusedMs = 10_000;
+/** What was given out and not taken for so long stays, and its record is written again. */
+const givenOutMs = 15_000;
+/** So many sessions of a dead node are taken in at one time. */
+const adoptedAtOnce = 64;
+/** Of a record: room for what changes in it when its owner does. */
+const spareBytes = 512;
 const takenSubject = 'taken';
 
 interface Owned {
   revision: Sequence;
   /** Another node has been given it, and may swap the record at any time. */
   isHandedOut: boolean;
+  handedOutAt: number;
   /** Its session has ended, and the record is about to say so. */
   isLeaving: boolean;
   readonly since: number;
+}
+
+/** A record as it is now, and what to call once it is written. */
+interface Snapshot {
+  readonly value: Buffer;
+  readonly written: () => void;
 }
 
 export class Ownership {
@@ -55,22 +74,26 @@ export class Ownership {
   readonly #owned = new Map<string, Owned>();
   readonly #tasks = new KeyedTasks();
   readonly #handovers: Handovers;
+  readonly #adoption: Adoption;
   #stops: (() => void)[] = [];
   #writes = 0;
   #hasEnded = false;
   /** Sessions that came from other nodes. */
   takeovers = 0;
+  /** Sessions that dead nodes had. */
+  adoptions = 0;
 
   constructor(options: OwnershipOptions) {
     this.#options = options;
     const { bus, entryBytesMax, node, timers, sessions } = options;
     this.#handovers = new Handovers({ bus, entryBytesMax, timers });
+    this.#adoption = new Adoption(options);
     this.#stops = [
       this.#handovers.answer(node, (clientId) => this.#tasks.run(clientId, () => this.#release(clientId))),
       bus.listen(takenSubject, (bytes) => this.#look(Buffer.from(bytes).toString())),
       timers.every(lookMs, () => this.#lookAtAll()),
     ];
-    sessions.onEnded = (clientId) => this.#leave(clientId);
+    sessions.onEnded = (clientId) => this.#recordLater(clientId);
   }
 
   get size(): number {
@@ -117,18 +140,16 @@ export class Ownership {
     const owned = this.#owned.get(clientId);
     if (owned !== undefined) return !owned.isHandedOut || this.#swap(clientId, owned.revision);
     const record = await records.get(clientId);
-    const owner = record === null ? null : ownerIn(record.value);
-    if (owner === null || owner === node) return this.#swap(clientId, record?.revision ?? 0);
-    const holder = membership.nodes.get(owner);
-    // Its record is on the way here.
-    if (holder === undefined) return false;
-    // What it had is gone with it.
-    if (holder.state === 'dead') return this.#swap(clientId, record!.revision);
-    return this.#take(clientId, owner);
+    const left = record === null ? null : decodeRecord(record.value, this.#options.sessions.topics);
+    if (left === null || left.owner === null) return this.#swap(clientId, record?.revision ?? 0);
+    // Null: its record is on the way here.
+    const owner = left.owner === node ? 'us' : (membership.nodes.get(left.owner)?.state ?? null);
+    if (owner === 'us' || owner === 'dead') return this.#inherit(clientId, record!, left);
+    return owner !== null && this.#take(clientId, left.owner);
   }
 
   async #take(clientId: string, owner: string): Promise<boolean> {
-    const { sessions, messages, membership, bus } = this.#options;
+    const { sessions, membership, bus } = this.#options;
     let offer: Offer | null;
     try {
       offer = await this.#handovers.ask(owner, clientId);
@@ -138,58 +159,157 @@ export class Ownership {
       return false;
     }
     if (offer === null) return false;
-    if (offer.state !== null) {
-      await messages.reached(offer.at);
-      await this.#join(decodeMoved(offer.state, sessions.topics), offer.at);
-    }
+    const { state } = offer;
+    if (state !== null) await this.#adoption.take(decodeMoved(state, sessions.topics), offer.at);
     if (!(await this.#swap(clientId, offer.revision))) return false;
     if (offer.state !== null) this.takeovers++;
     bus.broadcast(takenSubject, Buffer.from(clientId));
     return true;
   }
 
-  /** Takes it in, with what has come since its owner let it out, in one go. */
-  #join(moved: MovedSession, at: Sequence): Promise<void> {
-    const { sessions, messages } = this.#options;
-    const { clientId } = moved.session;
-    let hasJoined = false;
-    const join = () => {
-      if (!hasJoined) sessions.join(moved);
-      hasJoined = true;
+  /** Takes in what a dead node has left behind, or this one before it had taken it in. False: somebody was faster. */
+  async #inherit(clientId: string, record: StoredRecord, left: SessionRecord): Promise<boolean> {
+    if (left.session === null && left.wills.length === 0) return this.#swap(clientId, record.revision);
+    const start = await this.#adoption.startOf(left);
+    const { session, wills, ...header } = left;
+    let revision: Sequence;
+    try {
+      const ours = { ...header, ...this.#header(left.at), from: start };
+      revision = await this.#options.records.put(clientId, encodeRecord(ours, session, wills), record.revision);
+    } catch (error) {
+      if (error instanceof Conflict) return false;
+      throw error;
+    }
+    await this.#adoption.inherit(clientId, left, start);
+    this.#own(clientId, revision);
+    this.adoptions++;
+    // Until then its record says where in the log to begin.
+    await this.#record(clientId);
+    return this.#owned.has(clientId);
+  }
+
+  /** Takes in all sessions of dead nodes that fall to this one. */
+  async adopt(): Promise<void> {
+    const inherited = new Set<string>();
+    await this.#options.records.scan(({ key, value }) => {
+      if (this.#fallsHere(key, value)) inherited.add(key);
+    });
+    const left = inherited.values();
+    const adoptSome = async () => {
+      for (const clientId of left) await this.#tasks.run(clientId, () => this.#adopt(clientId));
     };
-    return messages.catchUp(
-      at,
-      (message) => {
-        join();
-        sessions.arrivedFor(clientId, message);
-      },
-      join,
-    );
+    await Promise.all(Array.from({ length: adoptedAtOnce }, adoptSome));
+  }
+
+  async #adopt(clientId: string): Promise<void> {
+    const { records, sessions } = this.#options;
+    while (!this.#hasEnded) {
+      const record = await records.get(clientId);
+      if (record === null || !this.#fallsHere(clientId, record.value)) return;
+      try {
+        if (await this.#inherit(clientId, record, decodeRecord(record.value, sessions.topics))) return;
+      } catch (error) {
+        if (!(error instanceof RecordsFull)) throw error;
+      }
+      await this.#pause(retryMs);
+    }
+  }
+
+  #fallsHere(clientId: string, value: Uint8Array): boolean {
+    const { node, membership, sessions } = this.#options;
+    const { owner, session, wills } = decodeRecord(value, sessions.topics);
+    if (owner === null || owner === node || (session === null && wills.length === 0)) return false;
+    return membership.nodes.get(owner)?.state === 'dead' && membership.holderOf(owner, clientId) === node;
   }
 
   /** The record names this node from now on; false: somebody else was faster. */
   async #swap(clientId: string, expected: Sequence): Promise<boolean> {
-    const { records, node, clock } = this.#options;
     try {
-      const revision = await records.put(clientId, this.#valueOf(node), expected);
-      this.#owned.set(clientId, { revision, isHandedOut: false, isLeaving: false, since: clock.now() });
-      this.#handovers.forget(clientId);
+      this.#own(clientId, await this.#write(clientId, expected));
       return true;
     } catch (error) {
-      if (!(error instanceof Conflict)) throw error;
-      this.#forget(clientId);
-      return false;
+      if (error instanceof Conflict || !this.#owned.has(clientId)) this.#forget(clientId);
+      if (error instanceof Conflict) return false;
+      throw error;
     }
   }
 
-  #valueOf(owner: string | null): Buffer {
-    // No two writes of a node are the same, so none is taken for another.
-    return Buffer.from(JSON.stringify({ v: formatVersion, owner, by: this.#options.node, write: ++this.#writes }));
+  #own(clientId: string, revision: Sequence): void {
+    const since = this.#options.clock.now();
+    this.#owned.set(clientId, { revision, isHandedOut: false, handedOutAt: 0, isLeaving: false, since });
+    this.#handovers.forget(clientId);
+  }
+
+  /** Writes the record of the session as it is now, if it is here. Rejects once this node has left the cluster. */
+  async record(clientId: string): Promise<void> {
+    if (this.#hasEnded) throw new EngineUnavailable('This node has left the cluster');
+    const { sessions, recorder } = this.#options;
+    const owned = this.#owned.get(clientId);
+    if (owned === undefined && !sessions.has(clientId)) recorder.letGo(clientId);
+    // Nobody is promised anything of a session that is on its way: whoever takes it writes the record.
+    if (owned !== undefined && !owned.isHandedOut) await this.#tasks.run(clientId, () => this.#record(clientId));
+  }
+
+  #recordLater(clientId: string): void {
+    if (!this.#hasEnded) this.record(clientId).catch((error: unknown) => this.#failed(error));
+  }
+
+  async #record(clientId: string): Promise<void> {
+    const { sessions, recorder } = this.#options;
+    for (;;) {
+      const owned = this.#owned.get(clientId);
+      if (owned === undefined || owned.isHandedOut) return;
+      owned.isLeaving = !sessions.has(clientId) && recorder.willsOf(clientId).length === 0;
+      try {
+        const revision = await this.#write(clientId, owned.revision);
+        if (owned.isLeaving) this.#owned.delete(clientId);
+        owned.revision = revision;
+        recorder.failure = null;
+        return;
+      } catch (error) {
+        if (error instanceof Conflict) return this.#forget(clientId);
+        if (!(error instanceof RecordsFull)) throw error;
+        recorder.failure = error.message;
+      }
+      await this.#pause(retryMs);
+    }
+  }
+
+  /** What its client has published before is in the log up to where the record is as of. */
+  async #write(clientId: string, expected: Sequence): Promise<Sequence> {
+    const { messages, records } = this.#options;
+    await messages.settled();
+    const { value, written } = await new Promise<Snapshot>((resolve) => {
+      messages.whenBetweenEntries((at) => resolve(this.#snapshot(clientId, at)));
+    });
+    const revision = await records.put(clientId, value, expected);
+    written();
+    return revision;
+  }
+
+  #snapshot(clientId: string, at: Sequence): Snapshot {
+    const { sessions, recorder, entryBytesMax } = this.#options;
+    const exported = sessions.exportOf(clientId);
+    const wills = recorder.willsOf(clientId);
+    const written = recorder.recording(clientId, at, exported);
+    const received = recorder.of(clientId)?.logged ?? [];
+    const session = exported === null ? null : { ...exported, received: [...received] };
+    const isOver = this.#owned.get(clientId)?.isLeaving === true;
+    const header = { ...this.#header(at), ...(isOver && { owner: null }) };
+    const { value, isWhole } = encodeWithin(entryBytesMax - spareBytes, header, session, wills);
+    return { value, written: () => written(isWhole) };
+  }
+
+  /** No two writes of a node are the same, so none is taken for another. */
+  #header(at: Sequence): RecordHeader {
+    const { node } = this.#options;
+    return { owner: node, by: node, write: ++this.#writes, at, from: null };
   }
 
   #forget(clientId: string): void {
     this.#owned.delete(clientId);
     this.#handovers.forget(clientId);
+    this.#options.recorder.letGo(clientId);
     this.#options.sessions.forget(clientId);
   }
 
@@ -199,9 +319,10 @@ export class Ownership {
     if (owned === undefined || owned.isLeaving || this.#hasEnded) return null;
     const { sessions, messages } = this.#options;
     owned.isHandedOut = true;
+    owned.handedOutAt = this.#options.clock.now();
     sessions.takenOver(clientId);
     // What its client has published here comes before what it publishes elsewhere.
-    await messages.idle();
+    await messages.settled();
     const { revision } = owned;
     return new Promise((resolve) => {
       messages.whenBetweenEntries((at) => {
@@ -211,27 +332,11 @@ export class Ownership {
     });
   }
 
-  /** Its session has ended here: nobody need ask for it. */
-  #leave(clientId: string): void {
-    const owned = this.#owned.get(clientId);
-    if (owned === undefined || this.#hasEnded) return;
-    const leaving = this.#tasks.run(clientId, async () => {
-      const now = this.#owned.get(clientId);
-      if (now === undefined || this.#options.sessions.has(clientId)) return;
-      now.isLeaving = true;
-      await this.#options.records.put(clientId, this.#valueOf(null), now.revision).catch((error: unknown) => {
-        if (!(error instanceof Conflict || error instanceof RecordsFull)) throw error;
-      });
-      this.#owned.delete(clientId);
-    });
-    leaving.catch((error: unknown) => this.#failed(error));
-  }
-
   #lookAtAll(): void {
     const { clock, sessions } = this.#options;
     for (const [clientId, { isHandedOut, since }] of this.#owned) {
       if (isHandedOut) this.#look(clientId);
-      else if (clock.now() - since > unusedMs && !sessions.has(clientId)) this.#leave(clientId);
+      else if (clock.now() - since > unusedMs && !sessions.has(clientId)) this.#recordLater(clientId);
     }
   }
 
@@ -243,6 +348,7 @@ export class Ownership {
       if (owned?.isHandedOut !== true) return;
       const record = await this.#options.records.get(clientId);
       if (record !== null && record.revision > owned.revision) this.#forget(clientId);
+      else if (this.#options.clock.now() - owned.handedOutAt > givenOutMs) await this.#swap(clientId, owned.revision);
     });
     looking.catch((error: unknown) => this.#failed(error));
   }
@@ -255,13 +361,4 @@ export class Ownership {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.#options.timers.after(ms, resolve));
   }
-}
-
-const formatVersion = 1;
-
-/** Null: nobody has a session of this client. Throws if another version wrote it in another form. */
-function ownerIn(value: Uint8Array): string | null {
-  const { v, owner } = JSON.parse(Buffer.from(value).toString()) as { v: number; owner: string | null };
-  if (v === formatVersion) return owner;
-  throw new Error(`The record of a session has form ${v}, and this version of Sluice reads ${formatVersion}`);
 }

@@ -3,15 +3,21 @@
  * nothing for it.
  */
 import type { Message } from '../protocol/message.ts';
+import type { PacketId } from '../protocol/packets.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
 import type { Awaitable } from './hooks.ts';
-import type { MovedSession } from './session-move.ts';
+import type { ExportedSession, MovedSession } from './session-move.ts';
+import type { StoredDelivery, StoredPendingWill, StoredSession } from './session-store.ts';
 
 export interface ForwardDetails {
   /** The client whose messages these are; null: it has no session here. */
   readonly origin: string | null;
   /** What `isLogged` said of each. */
   readonly logged: readonly boolean[];
+  /** Of the QoS 2 PUBLISH that they came by: whoever reads them in the log knows of that exchange. 0: by none. */
+  readonly packetId: PacketId;
+  /** The client whose will they are: whoever reads them in the log knows that it is published. Null: they are none. */
+  readonly willOf: string | null;
 }
 
 export interface Cluster {
@@ -56,6 +62,35 @@ export interface PendingAppends {
   whenDone(count: number, callback: () => void): void;
 }
 
+/**
+ * What a node writes down of its sessions, so that another one can go on with them after its death. The store of the
+ * node tells what changes.
+ */
+export interface SessionRecorder {
+  /** How many changes a client has been, or will be, promised; and how many of the first ones are written. */
+  readonly changes: number;
+  readonly written: number;
+  /** Why nothing can be written, in words for an operator; null while nothing is in the way. */
+  readonly failure: string | null;
+  /** Called when there is a change. Set once. */
+  onChange: () => void;
+  /** Writes what has changed so far, and calls back when that is done; at once, if nothing has. */
+  write(done: () => void): void;
+  /** The session is there from now on, or something of it has changed. */
+  opened(session: StoredSession): void;
+  changed(sid: number): void;
+  ended(sid: number): void;
+  /** It is to get this, which the log has. */
+  delivered(sid: number, delivery: StoredDelivery): void;
+  /** It is done with that message. */
+  settled(sid: number, messageId: number): void;
+  /** Its client has published a QoS 2 message by this identifier, and has released it. */
+  received(sid: number, packetId: PacketId): void;
+  released(sid: number, packetId: PacketId): void;
+  willWaits(will: StoredPendingWill): void;
+  willEnded(number: number): void;
+}
+
 /** The sessions of one node, as the rest of the cluster sees them. */
 export interface NodeSessions {
   /** The broker's, so that all messages to a topic share what was found out of it. */
@@ -70,12 +105,15 @@ export interface NodeSessions {
   has(clientId: string): boolean;
   /** The client is connected elsewhere: its connection here ends, and its session if that ends with it. */
   takenOver(clientId: string): void;
-  /** Everything of a session whose client is away; null: there is none. */
-  exportOf(clientId: string): MovedSession | null;
-  /** From now on the session is here; there must be none. */
-  join(moved: MovedSession): void;
-  /** Gives a message to this session alone, if its subscriptions match. It owns its bytes. */
-  arrivedFor(clientId: string, message: Message): void;
+  /** Everything of a session; null: there is none, or none that outlives its connection or has a will. */
+  exportOf(clientId: string): ExportedSession | null;
+  /**
+   * From now on the session is here, with what has been published since it was as it says; there must be none. These
+   * messages own their bytes.
+   */
+  join(moved: MovedSession, missed: readonly Message[]): void;
+  /** Wills of clients that are gone, which another node has left behind. */
+  restoreWills(wills: readonly StoredPendingWill[]): void;
   /** This node is cut off from the others, or has ended: all clients connect elsewhere. */
   disconnectAll(why: string): void;
   /** The session is another node's: nothing of it stays here, and nobody is told that it ends. */

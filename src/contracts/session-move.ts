@@ -1,4 +1,7 @@
-/** A session on its way from one node to another, as it is while its client is connected to neither. */
+/**
+ * A session on its way from one node to another: as its client is connected to neither, or as a node that has died has
+ * left it behind.
+ */
 import type { PacketId } from '../protocol/packets.ts';
 import type { StoredDelivery, StoredSession, StoredSubscription } from './session-store.ts';
 
@@ -18,4 +21,10 @@ export interface MovedSession {
   readonly received: readonly PacketId[];
   /** What waits, in order. */
   readonly queue: readonly StoredDelivery[];
+}
+
+/** As it is now, at this node. */
+export interface ExportedSession extends MovedSession {
+  /** The number of the last message that it was given. */
+  readonly lastMessageId: number;
 }

@@ -5,7 +5,7 @@
 import type { Rights } from '../contracts/access.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { MovedSession } from '../contracts/session-move.ts';
-import type { RestoredState } from '../contracts/session-store.ts';
+import type { RestoredState, StoredPendingWill } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { AckType, PacketId, QoS } from '../protocol/packets.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -36,7 +36,7 @@ import { everybody, type Prepared } from './prepared.ts';
 import type { Clearing } from './retention.ts';
 import { reachesUnclassified, subscriberClassesOf, type Target } from './route.ts';
 import type { Session } from './session.ts';
-import { deliverTo, exportSession, importSession } from './session-move.ts';
+import { exportSession, importSession, importWills, type Missed } from './session-move.ts';
 import { storeWindows } from './shutdown.ts';
 import { CoreView } from './view.ts';
 
@@ -200,19 +200,19 @@ export class Core {
     takenOver(this.#parts, own(session));
   }
 
-  /** Everything of a session whose client is away. */
+  /** Everything of a session. */
   exportSession(session: ClientSession): MovedSession {
     return exportSession(own(session));
   }
 
   /** From now on the session is here; there must be none of this client. */
-  importSession(moved: MovedSession): ClientSession {
-    return importSession(this.#parts, moved);
+  importSession(moved: MovedSession, missed: readonly Missed[]): void {
+    importSession(this.#parts, moved, missed);
   }
 
-  /** Gives a message to this session alone, if its subscriptions match. */
-  deliverTo(session: ClientSession, message: Message, origin: ClientSession | null): void {
-    deliverTo(this.#parts, own(session), message, origin as Session | null);
+  /** Wills of clients that are gone, which another node has left behind. */
+  importWills(wills: readonly StoredPendingWill[]): void {
+    importWills(this.#parts, wills);
   }
 
   /** The session goes on elsewhere: nothing of it stays here, and nobody is told that it ends. */

@@ -1,6 +1,6 @@
 /** Sessions that move between nodes, and what they are given while they do. */
 import type { MovedSession } from '../contracts/session-move.ts';
-import type { StoredDelivery } from '../contracts/session-store.ts';
+import type { StoredDelivery, StoredPendingWill } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
 import type { QoS } from '../protocol/packets.ts';
 import { matches } from '../protocol/topic.ts';
@@ -12,7 +12,7 @@ import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
 import { storedForm } from './subscription.ts';
 
-/** Of a session whose client is away. All that waits for it is in memory: no store keeps any of it. */
+/** All that waits for it is in memory: no store keeps any of it. */
 export function exportSession(session: Session): MovedSession {
   const { window, queue, stored } = session;
   const { sid, ...rest } = stored;
@@ -31,8 +31,35 @@ export function exportSession(session: Session): MovedSession {
   };
 }
 
-/** Its messages get numbers of this node, in their order. */
-export function importSession(parts: CoreParts, moved: MovedSession): Session {
+/**
+ * Its messages get numbers of this node, in their order. It has missed some on its way here. Whether those of a session
+ * whose node has died were sent before nobody knows.
+ */
+export function importSession(parts: CoreParts, moved: MovedSession, missed: readonly Missed[]): void {
+  const session = restoreMoved(parts, moved);
+  if (session === null) return;
+  for (const { message, isOwn } of missed) {
+    if (session.isEnded) return;
+    deliverTo(parts, session, message, isOwn ? session : null);
+  }
+  if (moved.session.disconnectedAt === null) session.sentUpTo = session.lastMessageId;
+}
+
+/** What was published while a session was on its way; `isOwn`: by its own client. */
+export interface Missed {
+  readonly message: Message;
+  readonly isOwn: boolean;
+}
+
+/** Wills of clients that are gone, which get numbers of this node. */
+export function importWills({ store, wills }: CoreParts, left: readonly StoredPendingWill[]): void {
+  const numbered = left.map((will) => ({ ...will, number: store.nextMessageId() }));
+  for (const will of numbered) store.putWill(will);
+  wills.restore(numbered);
+}
+
+/** Null: it ended with the connection that its client had at a node that has died. */
+function restoreMoved(parts: CoreParts, moved: MovedSession): Session | null {
   const { store } = parts;
   const numbered = (delivery: StoredDelivery): StoredDelivery => {
     const message = delivery.message.renumbered(store.nextMessageId(), false);
@@ -49,8 +76,11 @@ export function importSession(parts: CoreParts, moved: MovedSession): Session {
   const { subscriptions, received } = moved;
   const backlog = { messages: 0, bytes: 0 };
   const restored = { session, subscriptions, sendings, received, backlog };
+  // First, so that what becomes of it is noted.
+  store.putSession(session);
   restore(parts, { sessions: [restored], retained: [], wills: [], notes: new Map(), lastMessageId: sentUpTo });
-  const joined = parts.directory.get(session.clientId)!;
+  const joined = parts.directory.get(session.clientId);
+  if (joined === undefined) return null;
   joined.lastMessageId = sentUpTo;
   for (const delivery of moved.queue) {
     const waiting = Delivery.restored(numbered(delivery), parts.router);
@@ -60,8 +90,8 @@ export function importSession(parts: CoreParts, moved: MovedSession): Session {
   return joined;
 }
 
-/** As `Distributor.publish` would, but to one session: what it missed on its way here. */
-export function deliverTo(parts: CoreParts, session: Session, message: Message, origin: Session | null): void {
+/** As `Distributor.publish` would, but to one session. */
+function deliverTo(parts: CoreParts, session: Session, message: Message, origin: Session | null): void {
   const { name } = message.topic;
   const matching = [...session.subscriptions.values()].filter(
     ({ shareName, filter }) => shareName === null && matches(filter, name),

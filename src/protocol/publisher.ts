@@ -14,7 +14,9 @@ export const brokerPublisher = '\0broker';
 const willPrefix = '\0will:';
 
 export const clientPublisher = (clientId: string): string => cutText(clientId, publisherCharactersMax);
-export const willPublisher = (clientId: string): string => `${willPrefix}${clientPublisher(clientId)}`;
+export const willPublisher = (clientId: string): string => wholeWillPublisher(clientPublisher(clientId));
+/** With the whole identifier: too long for a message to carry. */
+export const wholeWillPublisher = (clientId: string): string => `${willPrefix}${clientId}`;
 
 export type PublisherKind = 'client' | 'will' | 'program' | 'broker';
 

@@ -1,23 +1,34 @@
 /**
- * The store of a node in a cluster: what its clients publish goes into the log that all nodes share, and what promises
- * something to a client waits until it is there. Everything else is kept in memory.
+ * The store of a node in a cluster: what its clients publish goes into the log that all nodes share, and what else of
+ * their sessions must outlive the node into records. What promises something to a client waits until it is there.
  */
-import type { PendingAppends } from '../contracts/cluster.ts';
-import type { SessionStore } from '../contracts/session-store.ts';
+import type { PendingAppends, SessionRecorder } from '../contracts/cluster.ts';
+import type {
+  SessionStore,
+  StoredDelivery,
+  StoredPendingWill,
+  StoredSending,
+  StoredSession,
+} from '../contracts/session-store.ts';
+import type { PacketId } from '../protocol/packets.ts';
 import { KeepsNothing } from './nowhere.ts';
 
 export class LogStore extends KeepsNothing implements SessionStore {
   readonly #appends: PendingAppends;
+  readonly #recorder: SessionRecorder;
+  /** So much was staged when the last commit began that is durable. */
+  #committed = 0;
   #stopWaiting: () => void = () => {};
   #isGivenUp = false;
 
-  constructor(appends: PendingAppends) {
+  constructor(appends: PendingAppends, recorder: SessionRecorder) {
     super();
     this.#appends = appends;
+    this.#recorder = recorder;
   }
 
   set onUrgent(onUrgent: () => void) {
-    this.#appends.onBegun = onUrgent;
+    this.#appends.onBegun = this.#recorder.onChange = onUrgent;
   }
 
   get onUrgent(): () => void {
@@ -25,19 +36,19 @@ export class LogStore extends KeepsNothing implements SessionStore {
   }
 
   get staged(): number {
-    return this.#appends.begun;
+    return this.#appends.begun + this.#recorder.changes;
   }
 
   get durableChanges(): number {
-    return this.#appends.done;
+    return this.isDurable ? this.staged : this.#committed;
   }
 
   get recordsWritten(): number {
-    return this.#appends.done;
+    return this.#appends.done + this.#recorder.written;
   }
 
   get isDurable(): boolean {
-    return this.#appends.done === this.#appends.begun;
+    return this.unwritten === 0;
   }
 
   get hasStaged(): boolean {
@@ -45,7 +56,7 @@ export class LogStore extends KeepsNothing implements SessionStore {
   }
 
   get unwritten(): number {
-    return this.#appends.begun - this.#appends.done;
+    return this.staged - this.recordsWritten;
   }
 
   get unwrittenBytes(): number {
@@ -57,22 +68,75 @@ export class LogStore extends KeepsNothing implements SessionStore {
   }
 
   get failure(): string | null {
-    return this.#appends.failure;
+    return this.#appends.failure ?? this.#recorder.failure;
   }
 
   get isFailing(): boolean {
-    return this.#appends.failure !== null;
+    return this.failure !== null;
+  }
+
+  override putSession(session: StoredSession): void {
+    this.#recorder.opened(session);
+  }
+
+  override removeSession(sid: number): boolean {
+    this.#recorder.ended(sid);
+    return false;
+  }
+
+  override putSubscription(sid: number): void {
+    this.#recorder.changed(sid);
+  }
+
+  override removeSubscription(sid: number): void {
+    this.#recorder.changed(sid);
+  }
+
+  override putSending(sid: number, _sending: StoredSending): void {
+    this.#recorder.changed(sid);
+  }
+
+  override putDelivery(sid: number, delivery: StoredDelivery): void {
+    this.#recorder.delivered(sid, delivery);
+  }
+
+  override removeDelivery(sid: number, messageId: number): void {
+    this.#recorder.settled(sid, messageId);
+  }
+
+  override putReceived(sid: number, packetId: PacketId): void {
+    this.#recorder.received(sid, packetId);
+  }
+
+  override removeReceived(sid: number, packetId: PacketId): void {
+    this.#recorder.released(sid, packetId);
+  }
+
+  override putWill(will: StoredPendingWill): void {
+    this.#recorder.willWaits(will);
+  }
+
+  override removeWill(number: number): void {
+    this.#recorder.willEnded(number);
   }
 
   commit(done: () => void): void {
-    this.#appends.whenDone(this.#appends.begun, done);
+    const { staged } = this;
+    let left = 2;
+    const one = () => {
+      if (--left > 0) return;
+      this.#committed = staged;
+      done();
+    };
+    this.#appends.whenDone(this.#appends.begun, one);
+    this.#recorder.write(one);
   }
 
   override async close(): Promise<void> {
     if (this.#isGivenUp) return;
     await new Promise<void>((resolve) => {
       this.#stopWaiting = resolve;
-      this.#appends.whenDone(this.#appends.begun, resolve);
+      this.commit(resolve);
     });
   }
 

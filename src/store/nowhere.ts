@@ -1,5 +1,12 @@
 /** What stores have in common that keep nothing of a session: no change is staged, and nothing is read back. */
-import type { ChangeSet } from '../contracts/session-store.ts';
+import type {
+  ChangeSet,
+  StoredDelivery,
+  StoredPendingWill,
+  StoredSending,
+  StoredSession,
+} from '../contracts/session-store.ts';
+import type { PacketId } from '../protocol/packets.ts';
 
 export abstract class KeepsNothing {
   #lastSessionId = 0;
@@ -20,19 +27,19 @@ export abstract class KeepsNothing {
     return ++this.#lastMessageId;
   }
 
-  putSession(): void {}
-  putSubscription(): void {}
+  putSession(_session: StoredSession): void {}
+  putSubscription(_sid: number): void {}
   replayDone(): void {}
-  removeSubscription(): void {}
-  putDelivery(): void {}
-  removeDelivery(): void {}
+  removeSubscription(_sid: number): void {}
+  putDelivery(_sid: number, _delivery: StoredDelivery): void {}
+  removeDelivery(_sid: number, _messageId: number): void {}
   claimDelivery(): void {}
-  putSending(): void {}
+  putSending(_sid: number, _sending: StoredSending): void {}
   removeSending(): void {}
-  putReceived(): void {}
-  removeReceived(): void {}
+  putReceived(_sid: number, _packetId: PacketId): void {}
+  removeReceived(_sid: number, _packetId: PacketId): void {}
 
-  removeSession(): boolean {
+  removeSession(_sid: number): boolean {
     return false;
   }
 
@@ -41,8 +48,8 @@ export abstract class KeepsNothing {
   }
 
   join(): void {}
-  putWill(): void {}
-  removeWill(): void {}
+  putWill(_will: StoredPendingWill): void {}
+  removeWill(_number: number): void {}
   putRetained(): void {}
   removeRetained(): void {}
   putNote(): void {}

@@ -52,7 +52,8 @@ export function describeNodes(name: string, start: () => Promise<EngineUnderTest
 
     beforeAll(async () => {
       engine = await start();
-      for (const each of ['one', 'two', 'three']) nodes.push(await startNode(each, engine.connect));
+      for (const each of ['one', 'two', 'three'])
+        nodes.push(await startNode(each, engine.connect, { wills: { restartGraceSeconds: 1 } }));
     });
     afterAll(async () => {
       await Promise.all(nodes.map((each) => each.close()));
@@ -231,17 +232,88 @@ export function describeNodes(name: string, start: () => Promise<EngineUnderTest
       expect(await before.next('disconnect')).toMatchObject({ reasonCode: 0x8e });
     });
 
-    test('clients of a node that is cut off are sent away, and come in elsewhere, where their sessions are gone', async () => {
+    test('clients of a node that is cut off are sent away, and have their sessions elsewhere', async () => {
       const doomed = await startNode('doomed', engine.connect);
       const clientId = unique('orphan');
+      const topic = unique('orphan');
       const before = await doomed.connect({ ...forAnHour, clientId });
-      await before.subscribe('x', { qos: 1 });
+      await before.subscribe(topic, { qos: 1 });
 
       await doomed.die();
 
       expect(await before.next('disconnect')).toMatchObject({ reasonCode: 0x89 });
       const after = await node(0).connect({ ...forAnHour, clientId });
-      expect(after.connack).toMatchObject({ reasonCode: 0, sessionPresent: false });
+      expect(after.connack).toMatchObject({ reasonCode: 0, sessionPresent: true });
+      await publishAll(await node(1).connect({ version: 5 }), topic, ['still subscribed'], 1);
+      expect(await take(after, 1)).toEqual(['still subscribed']);
+      await doomed.close();
+    });
+
+    test('what waits for the session of a dead node comes in order and once, also what was published after', async () => {
+      const doomed = await startNode('doomed', engine.connect);
+      const clientId = unique('heir');
+      const topic = unique('left');
+      const before = await doomed.connect({ ...forAnHour, clientId });
+      await before.subscribe(topic, { qos: 2 });
+      await before.vanish();
+      const publisher = await node(1).connect({ version: 5 });
+      await publishAll(publisher, topic, numbers(0, 20), 2);
+
+      await doomed.die();
+      await publishAll(publisher, topic, numbers(20, 40), 2);
+
+      const after = await node(2).connect({ ...forAnHour, clientId });
+      expect(after.connack).toMatchObject({ sessionPresent: true });
+      const receiver = new Receiver();
+      expect(await receiver.take(after, 40)).toEqual(numbers(0, 40));
+      expect(await receiver.settle(after)).toEqual([]);
+      await after.nothingElse();
+      await doomed.close();
+    });
+
+    test('exchanges of QoS 2 go on where another node finds them, both ways', async () => {
+      const doomed = await startNode('doomed', engine.connect);
+      const clientId = unique('exchange');
+      const [to, from] = [unique('to'), unique('from')];
+      const subscriber = await node(0).connect({ version: 5 });
+      await subscriber.subscribe(from, { qos: 1 });
+      const before = await doomed.connect({ ...forAnHour, clientId });
+      await before.subscribe(to, { qos: 2 });
+      await publishAll(await node(1).connect({ version: 5 }), to, ['to it'], 2);
+      const sent = await before.next('publish');
+      before.send({ cmd: 'pubrec', messageId: sent.messageId });
+      await before.next('pubrel');
+      const messageId = publish(before, from, 'from it', 2);
+      await before.next('pubrec');
+
+      await doomed.die();
+      const after = await node(1).connect({ ...forAnHour, clientId });
+
+      expect(await after.next()).toMatchObject({ cmd: 'pubrel', messageId: sent.messageId });
+      after.send({ cmd: 'pubcomp', messageId: sent.messageId });
+      after.send({ cmd: 'publish', topic: from, payload: 'from it', qos: 2, messageId, dup: true, retain: false });
+      await after.next('pubrec');
+      after.send({ cmd: 'pubrel', messageId, qos: 1 });
+      await after.next('pubcomp');
+      await publishAll(after, from, ['end'], 1);
+      expect(await take(subscriber, 2)).toEqual(['from it', 'end']);
+      await doomed.close();
+    });
+
+    test('the wills of clients of a dead node are published, once', async () => {
+      const doomed = await startNode('doomed', engine.connect);
+      const topic = unique('will');
+      const subscriber = await node(2).connect({ version: 5 });
+      await subscriber.subscribe(`${topic}/#`, { qos: 2 });
+      await doomed.connect({ version: 5, will: { topic: `${topic}/connection`, payload: 'a', qos: 2 } });
+      await doomed.connect({ ...forAnHour, will: { topic: `${topic}/session`, payload: 'b', qos: 2 } });
+
+      await doomed.die();
+
+      const receiver = new Receiver();
+      expect((await receiver.take(subscriber, 2)).sort()).toEqual(['a', 'b']);
+      expect(await receiver.settle(subscriber)).toEqual([]);
+      await subscriber.nothingElse();
       await doomed.close();
     });
 

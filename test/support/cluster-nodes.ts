@@ -1,5 +1,6 @@
 /** Brokers that are nodes of one cluster, in this process, each with a port of its own. */
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
+import { Deadline } from '../../src/base/deadline.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import { BrokerSessions } from '../../src/broker/node-sessions.ts';
 import { ClusterNode } from '../../src/cluster/node.ts';
@@ -58,7 +59,7 @@ export async function startNode(
   });
   const broker = new Broker({
     settings: { ...defaultSettings, sharedSubscriptions: false, sysIntervalSeconds: 0, ...settings },
-    store: new LogStore(node.appends),
+    store: new LogStore(node.appends, node.recorder),
     cluster: node,
   });
   const sessions = broker.attach((context) => new BrokerSessions(context));
@@ -78,7 +79,9 @@ export async function startNode(
     },
     async close() {
       await listener.close();
-      await broker.close();
+      // Nothing that it has not written will be.
+      if (hasDied) await broker.close({ deadline: new Deadline(100) }).catch(() => {});
+      else await broker.close();
       if (!hasDied) await node.leave();
       await engine.close();
     },

@@ -68,6 +68,8 @@ export class MemoryBus implements EngineBus {
         }
         if (!asked.owner.isConnected) return giveUp();
         const { failed, ends: theirs } = asked.owner.#options;
+        // It may stand still, or never answer.
+        giveUp();
         theirs.atSender(() => {
           asked.handler(sent).then(answered, (error) => {
             failed(error);

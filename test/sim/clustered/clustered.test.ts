@@ -13,6 +13,12 @@ test.each(seeds.map((seed) => [seed]))(
   },
 );
 
+test('nodes die in these runs, and others go on with their sessions', async () => {
+  const { adoptions, violation } = await runClustered(7);
+  expect(violation).toBeNull();
+  expect(adoptions).toBeGreaterThan(5);
+});
+
 test('sessions move in these runs, and a seed gives the same run again', async () => {
   const [first, again] = [await runClustered(1, { isTraced: true }), await runClustered(1, { isTraced: true })];
   expect(first.takeovers).toBeGreaterThan(5);

@@ -6,6 +6,7 @@ import { BrokerSessions } from '../../../src/broker/node-sessions.ts';
 import type { MemoryServers } from '../../../src/cluster/memory/engine.ts';
 import { ClusterNode } from '../../../src/cluster/node.ts';
 import type { NodeSessions } from '../../../src/contracts/cluster.ts';
+import type { ClusterEngine } from '../../../src/contracts/cluster-engine.ts';
 import { defaultSettings } from '../../../src/contracts/settings.ts';
 import type { ByteReceiver } from '../../../src/contracts/transport.ts';
 import type { Core } from '../../../src/core/core.ts';
@@ -19,16 +20,24 @@ export class SimulatedNode {
   readonly broker: Broker;
   readonly cluster: ClusterNode;
   readonly sessions: NodeSessions;
-  /** Nobody has declared it dead, and it has found no mistake of its own. */
+  /** Why it has ended by itself: others have declared it dead, or it has found a mistake of its own. */
   readonly ends: string[];
+  readonly #engine: ClusterEngine;
+  readonly #world: World;
   readonly #servers: MemoryServers;
+  readonly #wires = new Set<Wire>();
+  isKilled = false;
   readonly #core: Core;
 
   private constructor(
     name: string,
+    world: World,
     servers: MemoryServers,
+    engine: ClusterEngine,
     parts: { broker: Broker; core: Core; cluster: ClusterNode; sessions: NodeSessions; ends: string[] },
   ) {
+    this.#world = world;
+    this.#engine = engine;
     this.name = name;
     this.#servers = servers;
     this.broker = parts.broker;
@@ -41,8 +50,9 @@ export class SimulatedNode {
   static async start(name: string, world: World, servers: MemoryServers, random: Random): Promise<SimulatedNode> {
     const ends: string[] = [];
     const timers = servers.timersOf(name);
+    const engine = servers.connect(name, (error) => ends.push(String(error)));
     const cluster = await ClusterNode.open({
-      engine: servers.connect(name, (error) => ends.push(String(error))),
+      engine,
       id: name,
       token: String(random.fraction()),
       timers,
@@ -56,7 +66,7 @@ export class SimulatedNode {
     let now = 0;
     const broker = new Broker({
       settings: { ...defaultSettings, sharedSubscriptions: false, sysIntervalSeconds: 0 },
-      store: new LogStore(cluster.appends),
+      store: new LogStore(cluster.appends, cluster.recorder),
       cluster,
       clock: world,
       timers,
@@ -71,14 +81,36 @@ export class SimulatedNode {
     });
     await broker.start();
     await cluster.serve(sessions);
-    return new SimulatedNode(name, servers, { broker, core: core!, cluster, sessions, ends });
+    return new SimulatedNode(name, world, servers, engine, { broker, core: core!, cluster, sessions, ends });
   }
 
   retained(topic: string): string {
     return this.#core.retained(topic)?.payload.toString() ?? 'nothing';
   }
 
+  /** It takes clients. */
+  get isAlive(): boolean {
+    return !this.isKilled && !this.cluster.hasEnded;
+  }
+
+  /** Connections that it has not let go of. */
+  get openWires(): number {
+    return [...this.#wires].filter((wire) => !wire.isClosed).length;
+  }
+
+  /**
+   * Its process is gone. What it has sent arrives, and other nodes are told that nobody answers when the engine finds
+   * out, so much later.
+   */
+  die(unnoticedMs: number): void {
+    this.isKilled = true;
+    this.#servers.pause(this.name);
+    for (const wire of this.#wires) wire.lost();
+    this.#world.after(unnoticedMs, () => void this.#engine.close());
+  }
+
   accept(wire: Wire): void {
+    this.#wires.add(wire);
     const receiver = this.broker.accept(wire, 'sim');
     if (receiver === null) wire.destroy();
     else wire.receiver = this.#whileAwake(receiver);

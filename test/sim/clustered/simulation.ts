@@ -1,19 +1,23 @@
 /**
  * Several whole brokers as nodes of one cluster, over the engine in memory: clients that publish, subscribe, break off
  * and connect to another node, while requests and answers are lost, late and doubled, leaders change, and nodes stand
- * still. One seed gives one run.
+ * still, die, and come anew. One seed gives one run.
  *
  * In the end each message must have reached each subscriber: of QoS 2 once, the first arrivals in the order in which
- * they were published; all nodes must retain the same; and one node must have each session.
+ * they were published; no will may have come twice, and that of a client that is gone for good must have; all nodes
+ * must retain the same; and one node must have each session.
  */
 import { Random } from '../../../scripts/crash/random.ts';
 import { MemoryServers } from '../../../src/cluster/memory/engine.ts';
 import { type Faults, noFaults } from '../../../src/cluster/memory/faults.ts';
+import { EngineUnavailable } from '../../../src/contracts/cluster-engine.ts';
 import { type AckHabit, type ConnectRequest, SimulatedClient } from '../client.ts';
 import type { QoS } from '../model.ts';
 import { type Packet, Wire } from '../network.ts';
 import { type Life, settled, Violation, World } from '../world.ts';
+import { Deaths } from './deaths.ts';
 import { SimulatedNode } from './node.ts';
+import { checkSubscriber, checkWills, type Part, willOf } from './subscribers.ts';
 
 /** So long clients publish and move. */
 const busyMs = 20_000;
@@ -22,25 +26,14 @@ const restMs = 120_000;
 const habits: readonly AckHabit[] = ['at once', 'late', 'any order', 'never'];
 const topics = ['a/b', 'a/c'];
 
-interface Part {
-  readonly client: SimulatedClient;
-  readonly request: ConnectRequest;
-  /** Of a subscriber: what it asks for; null: it publishes. */
-  readonly subscribesQoS: QoS | null;
-  readonly publishesQoS: QoS;
-  isSubscribed: boolean;
-  wire: Wire | null;
-  triedAt: number;
-  /** Of a publisher: how many messages it has begun. */
-  published: number;
-}
-
 export interface ClusteredResult {
   readonly seed: number;
   readonly violation: Violation | null;
   readonly messages: number;
   /** Sessions that moved. */
   readonly takeovers: number;
+  /** Sessions that went from a dead node to another one. */
+  readonly adoptions: number;
   readonly events: number;
   readonly lines: readonly string[];
   readonly hash: string;
@@ -52,6 +45,8 @@ class ClusterSimulation {
   readonly #servers: MemoryServers;
   readonly #life: Life = { isOver: false };
   readonly #nodes: SimulatedNode[] = [];
+  readonly #deaths: Deaths;
+  #started = 0;
   readonly #parts: Part[] = [];
   /** By subscriber: what its application got, in order. */
   readonly #got = new Map<string, string[]>();
@@ -69,6 +64,10 @@ class ClusterSimulation {
       random: () => this.#random.fraction(),
       answerMs: 500,
     });
+    this.#deaths = new Deaths({
+      ...{ world: this.world, random: this.#random.fork(), servers: this.#servers, nodes: this.#nodes },
+      startNode: () => this.#startNode(),
+    });
   }
 
   async run(): Promise<void> {
@@ -79,8 +78,8 @@ class ClusterSimulation {
     await this.#until(busyMs);
     this.#calm();
     await this.#until(restMs, () => this.#isAtRest());
-    // Nodes look every five seconds for what others have taken.
-    await this.#until(15_000);
+    // Nodes look every five seconds for what others have taken; and wills of those whose node has died wait.
+    await this.#until(30_000);
     this.#check();
   }
 
@@ -92,6 +91,10 @@ class ClusterSimulation {
     return this.#nodes.reduce((sum, { cluster }) => sum + cluster.takeovers, 0);
   }
 
+  get adoptions(): number {
+    return this.#nodes.reduce((sum, { cluster }) => sum + cluster.adoptions, 0);
+  }
+
   async #until(ms: number, isEnough?: () => boolean): Promise<void> {
     await this.world.runUntil(this.world.time + ms, () => this.#violation !== null || isEnough?.() === true);
     if (this.#violation !== null) throw this.#violation;
@@ -99,17 +102,25 @@ class ClusterSimulation {
 
   async #startNodes(count: number): Promise<void> {
     this.#servers.faults.delayMsMax = 5;
-    for (let which = 0; which < count; which++) {
-      const starting = SimulatedNode.start(`n${which}`, this.world, this.#servers, this.#random.fork());
-      starting.then(
-        (node) => this.#nodes.push(node),
-        (error: Error) => (this.#violation ??= error),
-      );
-    }
+    for (let which = 0; which < count; which++) this.#startNode();
     // What they have begun waits in the world for its time.
     await settled();
     await this.#until(20_000, () => this.#nodes.length === count);
     if (this.#nodes.length < count) throw new Violation('nodes start', `${this.#nodes.length} of ${count} did`);
+  }
+
+  #startNode(): void {
+    const name = `n${this.#started++}`;
+    this.world.tell(() => `${name}: starts`);
+    const starting = SimulatedNode.start(name, this.world, this.#servers, this.#random.fork());
+    starting.then(
+      (node) => this.#nodes.push(node),
+      (error: Error) => {
+        // While the engine has no leader: its process ends.
+        if (error instanceof EngineUnavailable) this.#servers.pause(name);
+        else this.#violation ??= error;
+      },
+    );
   }
 
   #makeClients(): void {
@@ -129,17 +140,27 @@ class ClusterSimulation {
       this.#parts.push({
         client: new SimulatedClient(id, random.fork(), { ...around, onMessage }),
         request: {
-          ...{ version, clean: false, expirySeconds: version === 5 ? 86_400 : 0, keepAliveSeconds: 0, will: null },
+          ...{ version, clean: false, expirySeconds: version === 5 ? 86_400 : 0, keepAliveSeconds: 0 },
           ...{ receiveMaximum: random.isLucky(0.5) ? 5 : 65_535, packetBytesMax: 1_000_000, topicAliasMaximum: 0 },
           habit: habits[random.between(0, habits.length - 1)]!,
+          ...this.#willOf(id, version),
         },
         subscribesQoS,
         publishesQoS: random.between(1, 2) as QoS,
-        ...{ isSubscribed: false, wire: null, triedAt: 0, published: 0 },
+        ...{ isSubscribed: false, wire: null, triedAt: 0, published: 0, connections: 0, will: null },
+        goneAt: id.startsWith('g') ? this.world.time + random.between(3_000, busyMs) : Number.POSITIVE_INFINITY,
       });
     };
     for (let which = random.between(2, 4); which > 0; which--) make(`s${which}`, random.between(1, 2) as QoS);
     for (let which = random.between(2, 3); which > 0; which--) make(`p${which}`, null);
+    for (let which = random.between(0, 2); which > 0; which--) make(`g${which}`, null);
+  }
+
+  #willOf(id: string, version: 4 | 5): Pick<ConnectRequest, 'will'> {
+    const random = this.#random;
+    if (!id.startsWith('g') && random.isLucky(0.5)) return { will: null };
+    const delaySeconds = version === 5 && random.isLucky(0.5) ? random.between(1, 5) : 0;
+    return { will: { topic: `a/will/${id}`, qos: 2, retain: false, delaySeconds, expirySeconds: -1 } };
   }
 
   async #subscribeAll(): Promise<void> {
@@ -155,7 +176,10 @@ class ClusterSimulation {
 
   #connect(part: Part): void {
     const random = this.#random;
-    const node = this.#nodes[random.between(0, this.#nodes.length - 1)]!;
+    const { living } = this.#deaths;
+    const node = living[random.between(0, living.length - 1)];
+    if (node === undefined) return;
+    if (this.#isBusy && part.isSubscribed) this.#deaths.clientCame(node);
     const { client, request } = part;
     part.triedAt = this.world.time;
     const wire: Wire = new Wire(
@@ -177,7 +201,8 @@ class ClusterSimulation {
     part.wire = wire;
     this.world.tell(() => `${client.id}: connects to ${node.name}`);
     node.accept(wire);
-    client.begin(wire, request, '');
+    part.connections++;
+    client.begin(wire, request, willOf(part));
   }
 
   #received(part: Part, wire: Wire, packet: Packet): void {
@@ -225,6 +250,11 @@ class ClusterSimulation {
   #act(part: Part): number {
     const random = this.#random;
     const { client } = part;
+    if (this.world.time >= part.goneAt) {
+      if (client.isConnected) part.will = willOf(part);
+      if (!client.isAway) client.vanish('reset');
+      return Number.NEGATIVE_INFINITY;
+    }
     const isStuck = !client.isConnected && this.world.time - part.triedAt > 15_000;
     if (client.isAway || isStuck) {
       if (!client.isAway) client.vanish('reset');
@@ -237,7 +267,7 @@ class ClusterSimulation {
       if (chance < 0.05) client.vanish(random.isLucky(0.7) ? 'reset' : 'silent');
       else if (chance < 0.1) this.#connect(part);
       else if (chance < 0.12) client.disconnect(0, null);
-      else if (part.subscribesQoS === null) this.#publishSome(part);
+      else if (part.subscribesQoS === null && part.goneAt === Number.POSITIVE_INFINITY) this.#publishSome(part);
     }
     if (!this.#isBusy) client.answerAll();
     return -random.between(20, 600);
@@ -257,41 +287,60 @@ class ClusterSimulation {
   #disturb(): number {
     const random = this.#random;
     const chance = random.fraction();
+    this.#deaths.maybe();
     if (chance < 0.15) this.#servers.loseLeader(random.between(50, 3_000));
-    else if (chance < 0.3) this.#standStill(this.#nodes[random.between(0, this.#nodes.length - 1)]!);
+    else if (chance < 0.3) this.#standStill();
     return random.between(200, 3_000);
   }
 
   /** Shorter than what others would declare it dead for. */
-  #standStill({ name }: SimulatedNode): void {
+  #standStill(): void {
+    const { living } = this.#deaths;
+    const node = living[this.#random.between(0, living.length - 1)];
+    if (node === undefined || this.#deaths.isPaused(node)) return;
+    const { name } = node;
     this.world.tell(() => `${name}: stands still`);
     this.#servers.pause(name);
-    this.world.after(this.#random.between(10, 1_000), () => this.#servers.resume(name));
+    this.world.after(this.#random.between(10, 1_000), () => {
+      if (!node.isKilled && !this.#deaths.isPaused(node)) this.#servers.resume(name);
+    });
   }
 
   #calm(): void {
     this.world.tell(() => 'nothing goes wrong any more');
     this.#isBusy = false;
+    this.#deaths.end();
     Object.assign(this.#servers.faults, noFaults);
     for (const { client } of this.#parts) client.isPrompt = true;
   }
 
   #isAtRest(): boolean {
-    return this.#parts.every(
-      ({ client }) => client.isConnected && client.outgoing.size === 0 && client.received.size === 0,
-    );
+    return this.#parts.every(({ client, goneAt }) => {
+      if (goneAt < Number.POSITIVE_INFINITY) return client.isAway;
+      return client.isConnected && client.outgoing.size === 0 && client.received.size === 0;
+    });
   }
 
   #check(): void {
-    for (const { name, ends } of this.#nodes) {
-      if (ends.length > 0) throw new Violation('nodes go on', `${name}: ${ends.join('; ')}`);
-    }
+    for (const node of this.#nodes) if (!node.isKilled) this.#checkNode(node);
     if (!this.#isAtRest()) throw new Violation('every exchange ends', this.#unfinished());
     for (const part of this.#parts) {
-      if (part.subscribesQoS !== null) this.#checkSubscriber(part);
-      this.#checkOwner(part.client.id);
+      if (part.subscribesQoS !== null) {
+        checkSubscriber(part, this.#parts, this.#got, this.#sent);
+        checkWills(part, this.#parts, this.#got);
+      }
+      if (part.goneAt === Number.POSITIVE_INFINITY) this.#checkOwner(part.client.id);
     }
     this.#checkRetained();
+  }
+
+  /** Others have declared it dead, or nothing has ended it. */
+  #checkNode({ name, ends, openWires, isAlive }: SimulatedNode): void {
+    const mistakes = ends.filter((end) => !/since it was silent|declared this one dead/.test(end));
+    if (mistakes.length > 0) throw new Violation('nodes go on', `${name}: ${mistakes.join('; ')}`);
+    if (!isAlive && openWires > 0) {
+      throw new Violation('who has lost its sessions lets go of its clients', `${name} has ${openWires} connections`);
+    }
   }
 
   #unfinished(): string {
@@ -301,29 +350,10 @@ class ClusterSimulation {
     return states.join('; ');
   }
 
-  #checkSubscriber({ client, subscribesQoS }: Part): void {
-    const got = this.#got.get(client.id)!;
-    for (const { client: publisher, publishesQoS } of this.#parts) {
-      const sent = this.#sent.get(publisher.id)!;
-      const received = got.filter((each) => each.split(' ')[1]!.startsWith(`${publisher.id}:`));
-      const first = [...new Set(received)];
-      const lost = sent.filter((each) => !first.includes(each));
-      if (lost.length > 0) {
-        throw new Violation('nothing is lost', `${client.id} has not got ${lost.slice(0, 5).join(', ')}`);
-      }
-      if (Math.min(publishesQoS, subscribesQoS!) === 2 && first.length !== received.length) {
-        const twice = received.find((each, at) => received.indexOf(each) !== at);
-        throw new Violation('QoS 2 comes once [MQTT5 4.3.3]', `${client.id} got ${twice} twice`);
-      }
-      const at = first.findIndex((each, which) => each !== sent[which]);
-      if (at >= 0) {
-        throw new Violation('order holds [MQTT5 4.6.0-6]', `${client.id} got ${first[at]}, and not ${sent[at]} before`);
-      }
-    }
-  }
-
   #checkOwner(clientId: string): void {
-    const owners = this.#nodes.filter(({ sessions, cluster }) => sessions.has(clientId) || cluster.holds(clientId));
+    const owners = this.#deaths.living.filter(
+      ({ sessions, cluster }) => sessions.has(clientId) || cluster.holds(clientId),
+    );
     if (owners.length === 1) return;
     const names = owners.map(({ name }) => name).join(' and ');
     throw new Violation('each session has one owner', `${clientId} is at ${names || 'no node'}`);
@@ -331,7 +361,7 @@ class ClusterSimulation {
 
   #checkRetained(): void {
     for (const topic of topics) {
-      const retained = this.#nodes.map((node) => node.retained(topic));
+      const retained = this.#deaths.living.map((node) => node.retained(topic));
       if (new Set(retained).size > 1) {
         throw new Violation('all nodes retain the same', `${topic}: ${retained.join(', ')}`);
       }
@@ -348,6 +378,15 @@ export async function runClustered(seed: number, { isTraced = false } = {}): Pro
     const { message, stack = message } = error as Error;
     violation = error instanceof Violation ? error : new Violation('the brokers do not fail', stack);
   }
-  const { world, messages, takeovers } = simulation;
-  return { seed, violation, messages, takeovers, events: world.events, lines: world.lines ?? [], hash: world.hash() };
+  const { world, messages, takeovers, adoptions } = simulation;
+  return {
+    seed,
+    violation,
+    messages,
+    takeovers,
+    adoptions,
+    events: world.events,
+    lines: world.lines ?? [],
+    hash: world.hash(),
+  };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { PendingAppends } from '../../../src/contracts/cluster.ts';
+import type { PendingAppends, SessionRecorder } from '../../../src/contracts/cluster.ts';
 import { LogStore } from '../../../src/store/log.ts';
 
 /** Appends that are done when the test says so. */
@@ -29,9 +29,59 @@ class Appends implements PendingAppends {
   }
 }
 
+/** Records that are written when the test says so. */
+class Recorder implements SessionRecorder {
+  changes = 0;
+  written = 0;
+  failure: string | null = null;
+  onChange: () => void = () => {};
+  finish: () => void = () => {};
+
+  write(done: () => void): void {
+    const upTo = this.changes;
+    if (upTo === this.written) return done();
+    this.finish = () => {
+      this.written = upTo;
+      done();
+    };
+  }
+
+  opened(): void {}
+
+  changed(): void {
+    this.changes++;
+    this.onChange();
+  }
+
+  ended(): void {}
+  delivered(): void {}
+  settled(): void {}
+  received(): void {}
+  released(): void {}
+  willWaits(): void {}
+  willEnded(): void {}
+}
+
+test('a commit waits for the log and for records', () => {
+  const [appends, recorder] = [new Appends(), new Recorder()];
+  const store = new LogStore(appends, recorder);
+  let urgent = 0;
+  store.onUrgent = () => urgent++;
+  const committed: string[] = [];
+
+  appends.begin();
+  store.removeSubscription(1);
+  store.commit(() => committed.push('both'));
+  expect([store.staged, store.unwritten, urgent]).toEqual([2, 2, 2]);
+  appends.finish(1);
+  expect([committed, store.isDurable, store.durableChanges]).toEqual([[], false, 0]);
+  recorder.finish();
+  expect([committed, store.isDurable, store.durableChanges]).toEqual([['both'], true, 2]);
+});
+
 test('what is appended is durable once it is in the log, and a commit waits for what was begun before it', () => {
   const appends = new Appends();
-  const store = new LogStore(appends);
+  const store = new LogStore(appends, new Recorder());
   let urgent = 0;
   store.onUrgent = () => urgent++;
   const committed: string[] = [];
@@ -51,7 +101,7 @@ test('what is appended is durable once it is in the log, and a commit waits for 
 
 test('it closes behind the last append, or when nobody waits any more', async () => {
   const appends = new Appends();
-  const store = new LogStore(appends);
+  const store = new LogStore(appends, new Recorder());
   appends.begin();
   let isClosed = false;
   const closing = store.close().then(() => (isClosed = true));
@@ -63,7 +113,7 @@ test('it closes behind the last append, or when nobody waits any more', async ()
 
 test('a log that takes nothing is told as a store that fails', () => {
   const appends = new Appends();
-  const store = new LogStore(appends);
+  const store = new LogStore(appends, new Recorder());
   expect(store.isFailing).toBe(false);
   appends.failure = 'the log is full';
   expect([store.isFailing, store.failure]).toEqual([true, 'the log is full']);

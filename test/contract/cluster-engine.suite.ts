@@ -14,6 +14,7 @@ import {
   NobodyAnswers,
   type StreamSettings,
 } from '../../src/contracts/cluster-engine.ts';
+import { whenAvailable } from '../support/nats-server.ts';
 
 export interface EngineUnderTest {
   connect(node: string, failed?: (error: unknown) => void): Promise<ClusterEngine>;
@@ -57,18 +58,21 @@ export function describeEngine(name: string, create: () => Promise<EngineUnderTe
     let streams = 0;
     const open: ClusterEngine[] = [];
     const connect = async (node: string, failed?: (error: unknown) => void) => {
-      const connected = await servers.connect(node, failed);
+      const connected = await whenAvailable(() => servers.connect(node, failed));
       open.push(connected);
       return connected;
     };
     const settings = (fields: Partial<StreamSettings> = {}): StreamSettings => {
       return { name: `s${++streams}`, keeps: 'everything', whenFull: 'refuse', bytesMax: 10_000_000, ...fields };
     };
-    const aStream = (fields: Partial<StreamSettings> = {}) => engine.open(settings(fields));
+    const aStream = (fields: Partial<StreamSettings> = {}) => {
+      const wanted = settings(fields);
+      return whenAvailable(() => engine.open(wanted));
+    };
 
     beforeAll(async () => {
       servers = await create();
-      engine = await servers.connect('first');
+      engine = await whenAvailable(() => servers.connect('first'));
     });
     afterEach(async () => {
       for (const each of open.splice(0)) await each.close();

@@ -3,11 +3,12 @@ import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { Deadline } from '../../src/base/deadline.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import { BrokerSessions } from '../../src/broker/node-sessions.ts';
-import { ClusterNode } from '../../src/cluster/node.ts';
-import { type ClusterEngine, EngineUnavailable } from '../../src/contracts/cluster-engine.ts';
+import { ClusterNode, type ClusterNodeOptions } from '../../src/cluster/node.ts';
+import type { ClusterEngine, StreamSettings } from '../../src/contracts/cluster-engine.ts';
 import { type BrokerSettings, defaultSettings } from '../../src/contracts/settings.ts';
 import { listen } from '../../src/net/listen.ts';
 import { LogStore } from '../../src/store/log.ts';
+import { whenAvailable } from './nats-server.ts';
 import { type ConnectOptions, WireClient } from './wire-client.ts';
 
 let started = 0;
@@ -20,43 +21,41 @@ export interface TestNode {
   /** Why it ended by itself. */
   readonly ends: string[];
   connect(options?: ConnectOptions): Promise<WireClient>;
+  /** What the cluster has written down of this client. */
+  recordOf(clientId: string): Promise<Uint8Array>;
   /** As if its process were killed, for the others. */
   die(): Promise<void>;
   /** Leaves the cluster. */
   close(): Promise<void>;
 }
 
-/** Servers that have just started may have no leader yet. */
-async function opened(options: Parameters<typeof ClusterNode.open>[0]): Promise<ClusterNode> {
-  for (let left = 10; ; left--) {
-    try {
-      return await ClusterNode.open(options);
-    } catch (error) {
-      if (!(error instanceof EngineUnavailable) || left === 0) throw error;
-    }
-  }
-}
+const recordsBytesMax = 16_000_000;
+/** As nodes open it. */
+const sessionRecords: StreamSettings = {
+  ...{ name: 'sessions', keeps: 'newestOfSubject', whenFull: 'refuse', bytesMax: recordsBytesMax },
+};
 
 export async function startNode(
   name: string,
   connect: (node: string) => Promise<ClusterEngine>,
   settings: Partial<BrokerSettings> = {},
 ): Promise<TestNode> {
-  const engine = await connect(name);
+  const engine = await whenAvailable(() => connect(name));
   const id = `${name}-${++started}`;
   const ends: string[] = [];
-  const node = await opened({
+  const options: ClusterNodeOptions = {
     engine,
     id,
     token: `${id}-${Math.random()}`,
     timers: systemTimers,
     clock: systemClock,
     logBytesMax: 64_000_000,
-    recordsBytesMax: 16_000_000,
+    recordsBytesMax,
     messageBytesMax: 16_000_000,
     ended: (reason, error) => ends.push(error === null ? reason : `${reason}: ${(error as Error).stack}`),
     lost: (after, upTo) => ends.push(`lost (${after}, ${upTo}]`),
-  });
+  };
+  const node = await whenAvailable(() => ClusterNode.open(options));
   const broker = new Broker({
     settings: { ...defaultSettings, sharedSubscriptions: false, sysIntervalSeconds: 0, ...settings },
     store: new LogStore(node.appends, node.recorder),
@@ -72,6 +71,7 @@ export async function startNode(
   let hasDied = false;
   return {
     ...{ id, node, broker, engine, ends },
+    recordOf: async (clientId) => (await (await engine.open(sessionRecords)).last(clientId))!.bytes,
     connect: (options) => WireClient.connect(listener.port, options),
     async die() {
       hasDied = true;

@@ -1,11 +1,16 @@
-/** nats-servers beside a test: one, or three as a cluster, on free ports of this machine. */
+/**
+ * nats-servers beside a test: one, or three as a cluster, on free ports of this machine. They end with the process of
+ * the test, however that ends.
+ */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePorts, untilOpen } from '../../scripts/ports.ts';
+import { EngineUnavailable } from '../../src/contracts/cluster-engine.ts';
+import { endsWithParent } from './ends-with-parent.ts';
 
 const program = process.env.NATS_SERVER ?? 'nats-server';
 
@@ -26,6 +31,12 @@ export interface NatsServersOptions {
   readonly maxPayload?: string;
 }
 
+/** So often ports are given away before a server has them. */
+const startsMax = 5;
+const electionMsMax = 30_000;
+
+class ServerEnded extends Error {}
+
 export class NatsServers {
   /** `nats://127.0.0.1:port`, of each server. */
   readonly urls: readonly string[];
@@ -33,7 +44,6 @@ export class NatsServers {
   readonly monitors: readonly string[];
   readonly #directory: string;
   readonly #children: (ChildProcess | null)[] = [];
-  readonly #configs: string[] = [];
 
   private constructor(directory: string, ports: readonly (readonly [number, number, number])[]) {
     this.#directory = directory;
@@ -41,21 +51,32 @@ export class NatsServers {
     this.monitors = ports.map(([, , monitor]) => `http://127.0.0.1:${monitor}`);
   }
 
-  static async start({
-    count = 1,
-    sync = 'always',
-    maxPayload = '8MB',
-  }: NatsServersOptions = {}): Promise<NatsServers> {
+  static async start(options: NatsServersOptions = {}): Promise<NatsServers> {
+    for (let left = startsMax; ; left--) {
+      try {
+        return await NatsServers.#startOn(await freePorts(3 * (options.count ?? 1)), options);
+      } catch (error) {
+        // Until a server listens, its ports are anybody's.
+        if (!(error instanceof ServerEnded) || left === 1) throw error;
+      }
+    }
+  }
+
+  static async #startOn(
+    free: readonly number[],
+    { count = 1, sync = 'always', maxPayload = '8MB' }: NatsServersOptions,
+  ): Promise<NatsServers> {
     const directory = mkdtempSync(join(tmpdir(), 'sluice-nats-'));
-    const free = await freePorts(3 * count);
     const ports = Array.from({ length: count }, (_, index) => {
       const [client, route, monitor] = free.slice(3 * index);
       return [client!, route!, monitor!] as const;
     });
     const servers = new NatsServers(directory, ports);
+    // Else servers of two tests would be one cluster, where one test is given a port that another one has just left.
+    const name = basename(directory);
     const routes = ports.map(([, route]) => `"nats://127.0.0.1:${route}"`).join(', ');
     for (const [index, [client, route, monitor]] of ports.entries()) {
-      const own = join(directory, `server-${index}`);
+      const own = servers.#own(index);
       mkdirSync(own);
       const lines = [
         `server_name: server-${index}`,
@@ -63,14 +84,13 @@ export class NatsServers {
         `http: "127.0.0.1:${monitor}"`,
         `jetstream { store_dir: "${own}", sync_interval: ${sync}, max_file: 10G }`,
         `max_payload: ${maxPayload}`,
-        ...(count === 1 ? [] : [`cluster { name: test, listen: "127.0.0.1:${route}", routes: [${routes}] }`]),
+        ...(count === 1 ? [] : [`cluster { name: ${name}, listen: "127.0.0.1:${route}", routes: [${routes}] }`]),
       ];
-      servers.#configs.push(join(own, 'nats.conf'));
-      writeFileSync(servers.#configs[index]!, `${lines.join('\n')}\n`);
+      writeFileSync(join(own, 'nats.conf'), `${lines.join('\n')}\n`);
     }
     try {
       await Promise.all(ports.map((_, index) => servers.startServer(index)));
-      await servers.#untilReady();
+      await Promise.all(ports.map((_, index) => servers.#untilReady(index)));
     } catch (error) {
       await servers.stop();
       throw error;
@@ -78,20 +98,41 @@ export class NatsServers {
     return servers;
   }
 
+  #own(index: number): string {
+    return join(this.#directory, `server-${index}`);
+  }
+
   async startServer(index: number): Promise<void> {
-    const child = spawn(program, ['-c', this.#configs[index]!], { stdio: 'ignore' });
+    const own = this.#own(index);
+    const log = openSync(join(own, 'log'), 'a');
+    const child = spawn(program, ['-c', join(own, 'nats.conf')], { stdio: ['ignore', log, log] });
+    closeSync(log);
     this.#children[index] = child;
+    if (child.pid !== undefined) endsWithParent(child);
     const ended = new AbortController();
     child.once('exit', () => ended.abort()).once('error', () => ended.abort());
     const port = Number(new URL(this.urls[index]!).port);
-    if (await untilOpen(port, ended.signal)) return;
-    throw new Error(`nats-server ended instead of listening on port ${port}: see -c ${this.#configs[index]}`);
+    await untilOpen(port, ended.signal);
+    this.#assertRuns(index);
+  }
+
+  /** Whoever has taken its port may listen there instead. */
+  #assertRuns(index: number): void {
+    const child = this.#children[index]!;
+    if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) return;
+    const last = readFileSync(join(this.#own(index), 'log'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(-5)
+      .join('\n');
+    throw new ServerEnded(`nats-server at ${this.urls[index]} ended instead of serving, and said:\n${last}`);
   }
 
   async killServer(index: number): Promise<void> {
     const child = this.#children[index];
     this.#children[index] = null;
-    if (child === null || child === undefined || child.exitCode !== null) return;
+    const hasEnded = child?.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+    if (child === null || child === undefined || hasEnded) return;
     const gone = once(child, 'exit');
     child.kill('SIGKILL');
     await gone;
@@ -102,14 +143,29 @@ export class NatsServers {
     rmSync(this.#directory, { recursive: true });
   }
 
-  /** All of them see one leader of JetStream, and all servers. */
-  async #untilReady(): Promise<void> {
-    for (const monitor of this.monitors) {
-      for (;;) {
-        const health = await fetch(`${monitor}/healthz`).catch(() => null);
-        if (health?.ok) break;
-        await delay(50);
-      }
+  /** It sees a leader of JetStream, and all servers. */
+  async #untilReady(index: number): Promise<void> {
+    for (;;) {
+      const health = await fetch(`${this.monitors[index]}/healthz`).catch(() => null);
+      this.#assertRuns(index);
+      if (health?.ok) return;
+      await delay(50);
     }
+  }
+}
+
+/**
+ * Servers that other processes keep from the processor elect a leader of JetStream anew. Until they have, some seconds
+ * later, they refuse at once to make a stream. So whoever needs one asks again, as a node does.
+ */
+export async function whenAvailable<T>(ask: () => Promise<T>): Promise<T> {
+  const until = Date.now() + electionMsMax;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof EngineUnavailable) || Date.now() > until) throw error;
+    }
+    await delay(100);
   }
 }

@@ -1191,8 +1191,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'messages of a record are taken for the next ones of their entry',
     file: 'cluster/log-reader.ts',
-    from: '?.[index]?.message ?? null',
-    to: '?.[index + 1]?.message ?? null',
+    from: 'wanted.get(sequence)?.get(index) ?? null',
+    to: '[...(wanted.get(sequence)?.values() ?? [])].at(-1) ?? null',
     simulation: 'cluster',
   },
   {

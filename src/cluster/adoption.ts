@@ -62,17 +62,21 @@ export class Adoption {
 
   /** What its record says, and the log behind `start`. */
   async inherit(clientId: string, record: SessionRecord, start: Sequence): Promise<void> {
-    const { messages, sessions } = this.#options;
     const { session: bytes, wills, at } = record;
-    const read = await messages.reader.messagesAt(bytes === null ? [] : placesIn(bytes));
-    const session = bytes === null ? null : decodeMoved(bytes, sessions.topics, read);
+    const session = bytes === null ? null : await this.#decode(bytes);
     await this.#join({ clientId, session, wills, start, at });
   }
 
   /** What another node has given out, and the log behind that. */
-  async take(session: MovedSession, at: Sequence): Promise<void> {
+  async take(clientId: string, bytes: Buffer, at: Sequence): Promise<void> {
     await this.#options.messages.reached(at);
-    await this.#join({ clientId: session.session.clientId, session, wills: [], start: at, at });
+    await this.#join({ clientId, session: await this.#decode(bytes), wills: [], start: at, at });
+  }
+
+  /** This node has read the log as far as the session has. */
+  async #decode(bytes: Buffer): Promise<MovedSession> {
+    const { messages, sessions } = this.#options;
+    return decodeMoved(bytes, sessions.topics, await messages.reader.messagesAt(placesIn(bytes)));
   }
 
   #join(left: Left): Promise<void> {

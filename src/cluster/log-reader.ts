@@ -25,8 +25,14 @@ export interface LogReaderOptions {
   readonly whenBetweenEntries: (callback: (at: Sequence) => void) => void;
 }
 
-/** So many entries are read at one time for the messages that a record names. */
+/** So many runs of entries are read at one time for the messages that a record names, … */
 const readsAtOnce = 32;
+/** … each of so many at most. Entries between two that are wanted cost less than another request. */
+const runMax = 500;
+const gapMax = 16;
+
+/** By sequence and then by index; null: not found yet, or gone. */
+type Wanted = Map<Sequence, Map<number, Message | null>>;
 
 export class LogReader {
   readonly #options: LogReaderOptions;
@@ -37,15 +43,12 @@ export class LogReader {
     this.#frames = new FrameReader(options.topics);
   }
 
-  /** What is in this frame, in order. */
+  /** What is in this frame, in order. `sequence` 0: of QoS 0, which the log does not have. */
   read(frame: Buffer, sequence: Sequence): Logged[] {
     const found: Logged[] = [];
     this.#frames.visit(frame, {
       message: (borrowed, origin, index) => {
-        const message = borrowed.keep();
-        message.publisher = origin === null ? null : asPublisher(origin.publisher);
-        if (sequence > 0) setPlace(message, { sequence, index });
-        found.push({ sequence, message, origin });
+        found.push({ sequence, message: kept(borrowed, origin, { sequence, index }), origin });
       },
       released: (origin) => found.push({ sequence, message: null, origin }),
     });
@@ -104,28 +107,59 @@ export class LogReader {
 
   /** Reads the messages at these places. The tail has reached all of them. */
   async messagesAt(places: readonly Position[]): Promise<ReadPlace> {
-    const sequences = [...new Set(places.map(({ sequence }) => sequence))];
-    const found = new Map<Sequence, readonly Logged[]>();
-    for (let from = 0; from < sequences.length; from += readsAtOnce) {
-      const some = sequences.slice(from, from + readsAtOnce);
-      await Promise.all(some.map(async (sequence) => found.set(sequence, await this.#entry(sequence))));
+    const wanted: Wanted = new Map();
+    for (const { sequence, index } of places) {
+      const ofEntry = wanted.get(sequence);
+      if (ofEntry === undefined) wanted.set(sequence, new Map([[index, null]]));
+      else ofEntry.set(index, null);
     }
-    return ({ sequence, index }) => found.get(sequence)?.[index]?.message ?? null;
+    const runs = runsOf([...wanted.keys()]).values();
+    const readSome = async () => {
+      for (const { first, last } of runs) await this.#readRun(first, last, wanted);
+    };
+    await Promise.all(Array.from({ length: readsAtOnce }, readSome));
+    return ({ sequence, index }) => wanted.get(sequence)?.get(index) ?? null;
   }
 
-  async #entry(sequence: Sequence): Promise<readonly Logged[]> {
-    let logged: readonly Logged[] = [];
-    for (let start = sequence - 1; ; ) {
-      const assembly = new FrameAssembly(this.#options.frameBytesMax);
-      let firstPart = sequence;
-      await this.#options.tail.scan(start, sequence, (entry) => {
-        const frame = assembly.add(entry);
-        if (entry.sequence !== sequence) return;
-        if (frame?.kind === 'incomplete') firstPart = frame.firstPart;
-        if (frame?.kind === 'messages') logged = this.read(frame.bytes, sequence);
-      });
-      if (firstPart > start) return logged;
-      start = firstPart - 1;
-    }
+  /** Finds what is wanted of the entries from `first` to `last`. */
+  async #readRun(first: Sequence, last: Sequence, wanted: Wanted): Promise<void> {
+    const assembly = new FrameAssembly(this.#options.frameBytesMax);
+    const cut: { readonly firstPart: Sequence; readonly end: Sequence }[] = [];
+    await this.#options.tail.scan(first - 1, last, (entry) => {
+      const frame = assembly.add(entry);
+      const ofEntry = wanted.get(entry.sequence);
+      if (ofEntry === undefined) return;
+      if (frame?.kind === 'incomplete') cut.push({ firstPart: frame.firstPart, end: entry.sequence });
+      if (frame?.kind === 'messages') this.#find(frame.bytes, entry.sequence, ofEntry);
+    });
+    // A frame that began before this run, or what is left of it: where its beginning is gone, it is.
+    for (const { firstPart, end } of cut) if (firstPart < first) await this.#readRun(firstPart, end, wanted);
   }
+
+  #find(frame: Buffer, sequence: Sequence, ofEntry: Map<number, Message | null>): void {
+    this.#frames.visit(frame, {
+      message: (borrowed, origin, index) => {
+        if (ofEntry.has(index)) ofEntry.set(index, kept(borrowed, origin, { sequence, index }));
+      },
+      released: () => {},
+    });
+  }
+}
+
+/** It owns its bytes from now on, and has its place. Sequence 0: the log does not have it. */
+function kept(borrowed: Message, origin: Origin | null, place: Position): Message {
+  const message = borrowed.keep();
+  message.publisher = origin === null ? null : asPublisher(origin.publisher);
+  if (place.sequence > 0) setPlace(message, place);
+  return message;
+}
+
+function runsOf(sequences: readonly Sequence[]): { readonly first: Sequence; last: Sequence }[] {
+  const runs: { readonly first: Sequence; last: Sequence }[] = [];
+  for (const sequence of [...sequences].sort((one, other) => one - other)) {
+    const run = runs.at(-1);
+    if (run !== undefined && sequence - run.last <= gapMax && sequence - run.first < runMax) run.last = sequence;
+    else runs.push({ first: sequence, last: sequence });
+  }
+  return runs;
 }

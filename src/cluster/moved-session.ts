@@ -1,7 +1,9 @@
 /**
  * A session that moves, or is written down, as bytes: `u32` length and JSON of all but messages, and then a frame with
- * the messages of what is in flight, of what waits, and of the will, in this order. A message whose place in the log is
- * given instead is not in the frame.
+ * those messages of what is in flight, of what waits, and of the will, in this order, that the log does not have.
+ *
+ * There is no other form. A message of the log is named by its place, and whoever takes the session in reads it from
+ * the log: so the copy there has its place as well, however often the session moves.
  */
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { MovedSession } from '../contracts/session-move.ts';
@@ -13,6 +15,7 @@ import type { TopicTable } from '../protocol/topic-table.ts';
 import type { Position } from './appender.ts';
 import { FrameReader, openFrame } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
+import { placeOf } from './places.ts';
 
 const formatVersion = 1;
 
@@ -38,11 +41,8 @@ interface Described {
   readonly queue: readonly Header[];
 }
 
-/** Frames count their messages with four bytes, and one move is one frame. `placeOf`: see `ReadPlace`. */
-export function encodeMoved(
-  { session, subscriptions, sendings, received, queue }: MovedSession,
-  placeOf: (message: Message) => Position | null = () => null,
-): Buffer {
+/** Frames count their messages with four bytes, and one move is one frame. */
+export function encodeMoved({ session, subscriptions, sendings, received, queue }: MovedSession): Buffer {
   const { will, identity, ...rest } = session;
   const messages = new FrameWriter();
   const put = (delivery: StoredDelivery): Header => {
@@ -76,7 +76,7 @@ export function placesIn(bytes: Buffer): Position[] {
 }
 
 /** Throws if another version of Sluice wrote it in another form. Deliveries of what is gone are left out. */
-export function decodeMoved(bytes: Buffer, topics: TopicTable, read: ReadPlace = () => null): MovedSession {
+export function decodeMoved(bytes: Buffer, topics: TopicTable, read: ReadPlace): MovedSession {
   const described = describedIn(bytes);
   const messages = messagesIn(bytes.subarray(4 + bytes.readUInt32BE(0)), topics);
   const take = ([qos, retain, subscriptionIds, sequence, index = 0]: Header): StoredDelivery[] => {

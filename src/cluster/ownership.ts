@@ -17,7 +17,7 @@ import { Handovers, type Offer } from './handover.ts';
 import { KeyedTasks } from './keyed-tasks.ts';
 import type { Membership } from './membership.ts';
 import type { NodeMessages } from './messages.ts';
-import { decodeMoved, encodeMoved } from './moved-session.ts';
+import { encodeMoved } from './moved-session.ts';
 import { Conflict, type Records, RecordsFull, type StoredRecord } from './records.ts';
 import { decodeRecord, encodeRecord, encodeWithin, type RecordHeader, type SessionRecord } from './session-record.ts';
 import type { NodeRecorder } from './session-recorder.ts';
@@ -149,7 +149,7 @@ export class Ownership {
   }
 
   async #take(clientId: string, owner: string): Promise<boolean> {
-    const { sessions, membership, bus } = this.#options;
+    const { membership, bus } = this.#options;
     let offer: Offer | null;
     try {
       offer = await this.#handovers.ask(owner, clientId);
@@ -160,7 +160,7 @@ export class Ownership {
     }
     if (offer === null) return false;
     const { state } = offer;
-    if (state !== null) await this.#adoption.take(decodeMoved(state, sessions.topics), offer.at);
+    if (state !== null) await this.#adoption.take(clientId, state, offer.at);
     if (!(await this.#swap(clientId, offer.revision))) return false;
     if (offer.state !== null) this.takeovers++;
     bus.broadcast(takenSubject, Buffer.from(clientId));
@@ -296,8 +296,7 @@ export class Ownership {
     const session = exported === null ? null : { ...exported, received: [...received] };
     const isOver = this.#owned.get(clientId)?.isLeaving === true;
     const header = { ...this.#header(at), ...(isOver && { owner: null }) };
-    const { value, isWhole } = encodeWithin(entryBytesMax - spareBytes, header, session, wills);
-    return { value, written: () => written(isWhole) };
+    return { value: encodeWithin(entryBytesMax - spareBytes, header, session, wills), written };
   }
 
   /** No two writes of a node are the same, so none is taken for another. */

@@ -57,7 +57,7 @@ export function encodeRecord(
     return [length, part];
   });
   if (session === null) return Buffer.concat(withLengths);
-  const bytes = Buffer.isBuffer(session) ? session : encodeMoved(session, placeOf);
+  const bytes = Buffer.isBuffer(session) ? session : encodeMoved(session);
   return Buffer.concat([...withLengths, bytes]);
 }
 
@@ -78,26 +78,39 @@ export function decodeRecord(value: Uint8Array, topics: TopicTable): SessionReco
   };
 }
 
+/** So many messages that wait are named in a record, and all those of the entry that the last of them is in. */
+const placesMax = 4_096;
+
 /**
- * As long as fits: of a session with a very long queue the end of that is left out, and is to be read from the log
- * again, from behind the last entry that the record has whole. A session that is too long even so is not in its record,
- * and ends with its node. Returns also whether it has everything.
+ * What is written of a session. QoS 0 is not: nobody is promised it. Of a very long queue the end is left out, and is
+ * to be read from the log again, from behind the last entry that the record has whole. Of the first entry there may be
+ * some that the client has had already, so all that waits of that one is in the record.
+ */
+function shortened(header: RecordHeader, session: MovedSession): { header: RecordHeader; session: MovedSession } {
+  const promised = session.queue.filter(({ qos }) => qos > 0);
+  const places = promised.map(({ message }) => placeOf(message)?.sequence ?? 0);
+  const first = Math.max(0, ...session.sendings.map(({ delivery }) => placeOf(delivery.message)?.sequence ?? 0));
+  // What is retained may have come from far before the others.
+  const last = Math.max(first, ...places.slice(0, placesMax));
+  const next = places.slice(placesMax).find((sequence) => sequence > last);
+  if (next === undefined) return { header, session: { ...session, queue: promised } };
+  const queue = promised.filter((_, which) => places[which]! < next);
+  return { header: { ...header, from: next - 1 }, session: { ...session, queue } };
+}
+
+/**
+ * A session that is too long without its queue, by its subscriptions, is not in its record, and ends with its node.
  */
 export function encodeWithin(
   bytesMax: number,
   header: RecordHeader,
   session: MovedSession | null,
   wills: readonly StoredPendingWill[],
-): { readonly value: Buffer; readonly isWhole: boolean } {
-  const whole = encodeRecord(header, session, wills);
-  if (whole.length <= bytesMax || session === null) return { value: whole, isWhole: true };
-  for (let length = session.queue.length >> 1; length > 0; length >>= 1) {
-    const next = placeOf(session.queue[length]!.message)?.sequence;
-    if (next === undefined) continue;
-    const queue = session.queue.slice(0, length).filter(({ message }) => (placeOf(message)?.sequence ?? 0) < next);
-    const cut = { ...header, from: next - 1 };
-    const value = encodeRecord(cut, { ...session, queue }, wills);
-    if (value.length <= bytesMax) return { value, isWhole: false };
+): Buffer {
+  if (session !== null) {
+    const short = shortened(header, session);
+    const value = encodeRecord(short.header, short.session, wills);
+    if (value.length <= bytesMax) return value;
   }
-  return { value: encodeRecord(header, null, wills), isWhole: true };
+  return encodeRecord(header, null, wills);
 }

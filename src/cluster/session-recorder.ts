@@ -201,7 +201,7 @@ export class NodeRecorder implements SessionRecorder {
   }
 
   /** The record is made now, and has the log up to here. Returns what to call once it is written. */
-  recording(clientId: string, at: Sequence, exported: ExportedSession | null): (isWhole: boolean) => void {
+  recording(clientId: string, at: Sequence, exported: ExportedSession | null): () => void {
     const pin = this.#pins.get(clientId);
     const kept = this.of(clientId);
     const deliveries = exported === null ? 0 : exported.sendings.length + exported.queue.length;
@@ -209,9 +209,9 @@ export class NodeRecorder implements SessionRecorder {
     // What changes from now on is not in it.
     this.#pins.delete(clientId);
     if (pin !== undefined) this.#pinsOfWrites.set(clientId, pin);
-    return (isWhole) => {
+    return () => {
       this.#pinsOfWrites.delete(clientId);
-      if (mark !== undefined && isWhole) kept!.recorded(mark, this.#options.clock.now());
+      if (mark !== undefined) kept!.recorded(mark, this.#options.clock.now());
     };
   }
 

@@ -35,6 +35,9 @@ const moved: MovedSession = {
   queue: [delivery('bb'), delivery('cc')],
 };
 
+/** The log has none of these. */
+const nowhere = () => null;
+
 /** What a message says, in a form to compare. */
 const plain = (session: MovedSession) =>
   JSON.parse(
@@ -54,16 +57,16 @@ const plain = (session: MovedSession) =>
   );
 
 test('a session that moves arrives as it was', () => {
-  expect(plain(decodeMoved(encodeMoved(moved), topics))).toEqual(plain(moved));
+  expect(plain(decodeMoved(encodeMoved(moved), topics, nowhere))).toEqual(plain(moved));
 });
 
 test('one without a will, an identity or messages does, too', () => {
   const bare = { ...moved, session: { ...moved.session, will: null, identity: null }, sendings: [], queue: [] };
-  expect(plain(decodeMoved(encodeMoved(bare), topics))).toEqual(plain(bare));
+  expect(plain(decodeMoved(encodeMoved(bare), topics, nowhere))).toEqual(plain(bare));
 });
 
 test('what another version has written is refused with a word about it', () => {
   const bytes = encodeMoved(moved);
   bytes.write('{"v":9', 4);
-  expect(() => decodeMoved(bytes, topics)).toThrow('form 9');
+  expect(() => decodeMoved(bytes, topics, nowhere)).toThrow('form 9');
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { decodeMoved, placesIn } from '../../../src/cluster/moved-session.ts';
+import type { Position } from '../../../src/cluster/appender.ts';
+import { decodeMoved, encodeMoved, placesIn } from '../../../src/cluster/moved-session.ts';
 import { setPlace } from '../../../src/cluster/places.ts';
 import { decodeRecord, encodeRecord, encodeWithin } from '../../../src/cluster/session-record.ts';
 import type { MovedSession } from '../../../src/contracts/session-move.ts';
@@ -50,18 +51,52 @@ test('wills that wait are in it, also without a session', () => {
   expect(wills[0]!.will.message.payload.toString('hex')).toBe('abcd');
 });
 
+const recordOf = (session: MovedSession, bytesMax = 1_000_000) => {
+  const value = encodeWithin(bytesMax, header, session, []);
+  return { bytes: value.length, ...decodeRecord(value, topics) };
+};
+
+test('a record of what the log has does not grow with the messages, from wherever they came here', () => {
+  const long = (sequence: number) => {
+    const message = messageOf({ ...aMessage, payload: '00'.repeat(100_000) });
+    setPlace(message, { sequence, index: 0 });
+    return { ...delivery(sequence), message };
+  };
+  const moved = encodeMoved(aSession([1, 2, 3].map(long)));
+  const read = ({ sequence }: Position) => long(sequence).message;
+  const there = decodeMoved(moved, topics, read);
+  const { bytes, session } = recordOf(there);
+  expect([moved.length < 1_000, bytes < 1_000, queueOf(session)]).toEqual([true, true, [1, 2, 3]]);
+});
+
 test('of a queue that is too long the end is left to the log, from behind the last whole entry', () => {
-  const queue = [1, 2, 3, 4, 4, 4, 5, 6].map(delivery);
-  const long = aSession([...queue, ...Array.from({ length: 200 }, (_, each) => delivery(7 + each))]);
-  const { value, isWhole } = encodeWithin(1_000, header, long, []);
-  const { session, from } = decodeRecord(value, topics);
-  expect([value.length <= 1_000, isWhole]).toEqual([true, false]);
+  const waiting = Array.from({ length: 6_000 }, (_, each) => delivery(1 + (each >> 1)));
+  const { session, from } = recordOf(aSession(waiting));
   const kept = queueOf(session);
-  expect(kept.length).toBeGreaterThan(1);
-  expect(kept.at(-1)).toBe(from);
+  expect(kept).toHaveLength(4_096);
+  expect([kept.at(-1), from]).toEqual([2_048, 2_048]);
+});
+
+test('messages of the entry that the client has had some of are all in the record', () => {
+  const waiting = Array.from({ length: 5_000 }, () => delivery(7));
+  const { session, from } = recordOf(aSession([...waiting, delivery(8)]));
+  expect([queueOf(session).length, from]).toEqual([5_000, 7]);
+  const sending = { packetId: 1, isReceived: false, delivery: delivery(2_049) };
+  const later = Array.from({ length: 6_000 }, (_, each) => delivery(1 + (each >> 1)));
+  expect(recordOf({ ...aSession(later), sendings: [sending] }).from).toBe(2_049);
+});
+
+test('what came from far before is in the record, wherever it waits', () => {
+  const waiting = Array.from({ length: 5_000 }, (_, each) => delivery(10 + each));
+  const { session, from } = recordOf(aSession([...waiting, delivery(3)]));
+  expect([from, queueOf(session).at(-1)]).toEqual([10 + 4_095, 3]);
+});
+
+test('QoS 0 is not in a record: nobody is promised it', () => {
+  const waiting = [{ ...delivery(1), qos: 0 as const }, delivery(2)];
+  expect(queueOf(recordOf(aSession(waiting)).session)).toEqual([2]);
 });
 
 test('a session that is too long even so is not in its record', () => {
-  const { value, isWhole } = encodeWithin(300, header, aSession([delivery(1), delivery(2)]), []);
-  expect([decodeRecord(value, topics).session, isWhole]).toEqual([null, true]);
+  expect(recordOf(aSession([delivery(1), delivery(2)]), 300).session).toBeNull();
 });

@@ -48,12 +48,32 @@ function stateOfTarget() {
   }
 }
 
+const main = join(source, 'main.tsx');
+
+/**
+ * A page is loaded by the first load only, so it shares that as one file. By itself the bundler makes one for each set
+ * of pages that have a part in common, and each costs a slow processor some milliseconds.
+ */
+const pagesAfterMain = {
+  name: 'pages after main',
+  setup({ onResolve, onLoad }) {
+    const pages = new Set();
+    onResolve({ filter: /\.tsx$/ }, ({ kind, path, resolveDir }) => {
+      if (kind === 'dynamic-import') pages.add(join(resolveDir, path));
+    });
+    onLoad({ filter: /\.tsx$/ }, ({ path }) => {
+      if (!pages.has(path)) return null;
+      return { contents: `import ${JSON.stringify(main)};\n${readFileSync(path, 'utf8')}`, loader: 'tsx' };
+    });
+  },
+};
+
 /** Each as its name and content. */
 async function bundle() {
   const { build } = await import('esbuild');
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
-    entryPoints: { app: join(source, 'main.tsx'), style: join(source, 'styles/main.css') },
+    entryPoints: { app: main, style: join(source, 'styles/main.css') },
     outdir: target,
     bundle: true,
     splitting: true,
@@ -68,6 +88,7 @@ async function bundle() {
     chunkNames: '[name]-[hash]',
     legalComments: 'none',
     logLevel: 'warning',
+    plugins: [pagesAfterMain],
   });
   const files = new Map(
     outputFiles.map(({ path, contents }) => [path.slice(target.length + 1), Buffer.from(contents)]),

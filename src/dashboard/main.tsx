@@ -8,11 +8,11 @@ import './app/theme.ts';
 import { tellFailed } from './parts/toasts.tsx';
 
 const token = takeToken();
-// It is on its way while the broker says who this is.
-void entryAt(address.peek().path)?.page.preload();
-render(<App />, document.getElementById('app')!);
+// The page is on its way while the broker says who this is.
 if (token === null) void findSession();
-else {
+void entryAt(address.peek().path)?.page.preload?.();
+render(<App />, document.getElementById('app')!);
+if (token !== null) {
   logIn({ token }).catch(async (error: Error) => {
     // Whoever has a session needs no link: it may be the second click on it.
     await findSession();

@@ -1,7 +1,11 @@
-/** The pages, in the order in which they are offered. A page is loaded when somebody goes there. */
+/**
+ * The pages, in the order in which they are offered. A page is loaded when somebody goes there, but for the overview,
+ * where most people arrive.
+ */
 import lazy from 'preact-iso/lazy';
 import { exec } from 'preact-iso/router';
 import type { CommandName } from '../api/operations.ts';
+import { Overview } from '../pages/overview/overview.tsx';
 import type { IconName } from '../parts/icon.tsx';
 import { texts } from '../texts.ts';
 import { loaded } from './load.ts';
@@ -30,7 +34,7 @@ export const pages: readonly PageEntry[] = [
     title: titles.overview,
     icon: 'overview',
     needs: ['status'],
-    page: lazy(() => loaded(() => import('../pages/overview/overview.tsx')).then(({ Overview }) => Overview)),
+    page: Overview,
   },
   {
     path: '/clients',

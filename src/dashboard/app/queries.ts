@@ -1,5 +1,5 @@
 /** What a component shows of the broker: asked for when it appears, as often as it wants, and when it is back. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { type AnswerOf, call, type RequestOf } from '../api/client.ts';
 import { returns, unanswered } from '../api/connection.ts';
 import type { CommandName } from '../api/operations.ts';
@@ -29,7 +29,8 @@ export function useAnswer<Name extends CommandName>(
   const current = useRef(request);
   current.current = request;
   // The request is compared by what is in it.
-  useEffect(() => {
+  // The question is on its way while what stands there meanwhile is drawn.
+  useLayoutEffect(() => {
     if (current.current === null) return;
     const left = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;

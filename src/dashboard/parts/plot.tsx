@@ -1,5 +1,6 @@
 /** The drawing of a chart, by uPlot. It is a picture to whoever does not see it; the table has the figures. */
-import { useEffect, useRef } from 'preact/hooks';
+import type { RefObject } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { isDark } from '../app/theme.ts';
 import { number, time } from '../format.ts';
@@ -11,25 +12,48 @@ export function Plot({ title, times, series, format = number, isStacked = false 
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const shape = `${series.map(({ title, colour }) => `${title}${colour}`)}${isStacked}${isDark.value}`;
-  const values = isStacked ? stacked(series) : series.map((each) => each.values);
-  const drawn = [times.map((at) => at / 1_000), ...values] as uPlot.AlignedData;
-  const first = useRef(drawn);
-  first.current = drawn;
-  // It is made anew where it looks otherwise
-  useEffect(() => {
+  const draw = useRef(() => {});
+  draw.current = () => {
+    const values = isStacked ? stacked(series) : series.map((each) => each.values);
+    const figures = [times.map((at) => at / 1_000), ...values] as uPlot.AlignedData;
     const element = box.current!;
-    const made = new uPlot(optionsOf(element, series, format, isStacked), first.current, element);
-    plot.current = made;
-    const watch = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }));
-    watch.observe(element);
+    if (plot.current === null) {
+      plot.current = new uPlot(optionsOf(element, series, format, isStacked), figures, element);
+    } else plot.current.setData(figures);
+  };
+  const isSeen = useSeen(box);
+  // It is made anew where it looks otherwise.
+  useEffect(() => {
+    if (!isSeen) return;
+    // A task for each chart: in between, the page answers whoever does not wait for all of them.
+    const timer = setTimeout(() => draw.current());
+    const watch = new ResizeObserver((entries) => {
+      const { width } = entries.at(-1)!.contentRect;
+      if (plot.current !== null && plot.current.width !== width) plot.current.setSize({ width, height });
+    });
+    watch.observe(box.current!);
     return () => {
+      clearTimeout(timer);
       watch.disconnect();
-      made.destroy();
+      plot.current?.destroy();
       plot.current = null;
     };
-  }, [shape]);
-  useEffect(() => plot.current?.setData(drawn));
+  }, [shape, isSeen]);
+  useEffect(() => {
+    if (plot.current !== null) draw.current();
+  }, [times, series]);
   return <div ref={box} class="plot" role="img" aria-label={title} />;
+}
+
+/** Whether any of it is on the screen: what nobody sees is not drawn. */
+function useSeen(box: RefObject<HTMLElement | null>): boolean {
+  const [isSeen, setSeen] = useState(false);
+  useEffect(() => {
+    const watch = new IntersectionObserver((entries) => setSeen(entries.at(-1)!.isIntersecting));
+    watch.observe(box.current!);
+    return () => watch.disconnect();
+  }, []);
+  return isSeen;
 }
 
 /** Each with those behind it, so that the first one is the sum: it is drawn first, and the others over it. */
@@ -50,11 +74,10 @@ function optionsOf(
   format: (value: number) => string,
   isStacked: boolean,
 ): uPlot.Options {
-  const { fontFamily } = getComputedStyle(element);
-  const token = (name: string) => colourOf(element, name);
+  const token = (name: string) => resolved(element, name);
   const axis = {
     stroke: token('--text-quiet'),
-    font: `12px ${fontFamily}`,
+    font: `12px ${token('--sans')}`,
     grid: { stroke: token('--line'), width: 1 },
     ticks: { show: false },
   };
@@ -80,10 +103,21 @@ function optionsOf(
   };
 }
 
-/** As a canvas takes it: a custom property itself has the words for both themes. */
-function colourOf(element: HTMLElement, name: string): string {
-  element.style.color = `var(${name})`;
-  const { color } = getComputedStyle(element);
-  element.style.color = '';
-  return color;
+const known = new Map<string, string>();
+
+/**
+ * A custom property of `tokens.css` as a canvas takes it: the property itself has the words for both themes. It is
+ * remembered for each of them, since to ask lays the page out anew.
+ */
+function resolved(element: HTMLElement, name: string): string {
+  const key = `${name} ${isDark.value}`;
+  let value = known.get(key);
+  if (value === undefined) {
+    const property = name === '--sans' ? 'fontFamily' : 'color';
+    element.style[property] = `var(${name})`;
+    value = getComputedStyle(element)[property];
+    element.style[property] = '';
+    known.set(key, value);
+  }
+  return value;
 }

@@ -1,5 +1,5 @@
 /** Figures of the broker over time: those that it has kept, and then live. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { type AnswerOf, call } from '../../api/client.ts';
 import { returns } from '../../api/connection.ts';
 import { isAbort } from '../../api/problem.ts';
@@ -66,7 +66,7 @@ function useHistory(names: readonly FigureName[], span: Span) {
   const [growing, setGrowing] = useState<Growing | undefined>(undefined);
   const epoch = returns.value;
   const asked = useRef('');
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (names.length === 0) return;
     const left = new AbortController();
     // What is of another span does not stand there meanwhile.

@@ -16,13 +16,12 @@ import { Tiles } from './tiles.tsx';
 const { overview: text, titles } = texts;
 const everyMs = 10_000;
 
-preloadPlot();
-
 export function Overview() {
   const { answer: status, error, ask } = useAnswer('status', {}, { everyMs });
   const chosen = address.value.query.span;
   const span: Span = spans.find((each) => each === chosen) ?? 'minutes';
   const live = useFigures(span);
+  useEffect(preloadPlot, []);
   const { alarms } = live.now;
   // Those that are raised are told at once.
   useEffect(() => {

@@ -135,7 +135,8 @@ if (part === load && spawnSync('chrt', ['--rr', '--pid', '1', String(process.pid
   tell('beside whatever else runs here: chrt is not there, or not allowed');
 }
 const folder = mkdtempSync(join(tmpdir(), 'sluice-dashboard-bench-'));
-const stage = await setStage(folder);
+// Elsewhere, browsers and generators do not take the broker's processor.
+const stage = await setStage(folder, part !== load);
 try {
   await part(stage);
 } finally {

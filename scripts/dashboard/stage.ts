@@ -19,11 +19,13 @@ export interface Stage {
 /** As for the tests of the dashboard: the first is the same engine without windows. */
 const places = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium', '/usr/bin/chromium-browser'];
 
-export async function setStage(folder: string): Promise<Stage> {
+/** `isFirst`: the broker runs before what else this machine has to do, where that may be asked for. */
+export async function setStage(folder: string, isFirst: boolean): Promise<Stage> {
   const executablePath = process.env.CHROMIUM ?? places.find((path) => existsSync(path));
   if (executablePath === undefined) fail('Chromium is not installed (Debian: apt install chromium-headless-shell)');
   const broker = await startBroker('sluice', folder, {
     isDurable: true,
+    isFirst,
     settings: 'admin: { listeners: [{ port: 0 }] }',
   });
   const url = new URL('dashboard/', await apiAddress(folder)).href;

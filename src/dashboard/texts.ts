@@ -29,6 +29,7 @@ export const texts = {
   },
   close: 'Close',
   copyCommand: 'Copy the command',
+  deeds: 'What you did',
   states: {
     loading: 'Loading…',
     again: 'Try again',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { run } from '../../src/cli/run.ts';
 import { FakeIo } from '../support/fake-io.ts';
-import { dashboard, describeInBrowser, eventually, hostileNames, overflows } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, hostileNames, overflows, saysDone } from './browser.ts';
 
 const files = mkdtempSync(join(tmpdir(), 'sluice-users-'));
 const passwords = join(files, 'passwords');
@@ -52,7 +52,7 @@ describeInBrowser('the page of access', () => {
     await dialog.getByLabel('Password').fill('first');
     expect(await dialog.locator('code').textContent()).not.toContain('first');
     await dialog.getByRole('button', { name: 'Add a user' }).click();
-    await page.getByText('Added ada').waitFor();
+    await saysDone(page, 'Added ada');
     const rows = page.getByRole('table', { name: 'Users' }).locator('tbody tr');
     await eventually(() => rows.allTextContents()).toEqual([expect.stringMatching(/^ada.*passwords/)]);
     const connects = (password: string) =>
@@ -65,7 +65,7 @@ describeInBrowser('the page of access', () => {
     await page.getByRole('button', { name: 'Change password' }).click();
     await dialog.getByLabel('Password').fill('second');
     await dialog.getByRole('button', { name: 'Change password' }).click();
-    await page.getByText('Changed the password of ada').waitFor();
+    await saysDone(page, 'Changed the password of ada');
     await eventually(() => connects('second')).toBe(true);
 
     await page.getByRole('button', { name: 'Add a user' }).click();
@@ -77,7 +77,7 @@ describeInBrowser('the page of access', () => {
 
     await page.getByRole('button', { name: 'Remove' }).click();
     await dialog.getByRole('button', { name: 'Remove' }).click();
-    await page.getByText('Removed ada').waitFor();
+    await saysDone(page, 'Removed ada');
     await page.getByText('This file has no users').waitFor();
   });
 
@@ -95,14 +95,14 @@ describeInBrowser('the page of access', () => {
       'sluice bans create --client flooder --for 24h --why floods --disconnect',
     );
     await dialog.getByRole('button', { name: 'Ban' }).click();
-    await page.getByText('Banned; 0 connections were ended').waitFor();
+    await saysDone(page, 'Banned; 0 connections were ended');
     await broker.sluice.command('bans create', { address: '10.0.0.7', forSeconds: 60 });
     const rows = page.getByRole('table', { name: 'Bans' }).locator('tbody tr');
     await eventually(() => rows.count()).toBe(2);
     const own = rows.filter({ hasText: 'floods' });
     expect(await own.textContent()).toMatch(/everywhereanybodyflooderfloods/);
     await own.getByRole('button', { name: 'Lift' }).click();
-    await page.getByText('Lifted 1 bans').waitFor();
+    await saysDone(page, 'Lifted 1 bans');
     await eventually(() => rows.count()).toBe(1);
     await broker.sluice.command('bans create', { user: hostileNames[0]!, forSeconds: 60 });
     await page.getByRole('button', { name: 'Lift all' }).click();
@@ -120,7 +120,7 @@ describeInBrowser('the page of access', () => {
     for (const area of ['Keys', 'Access']) await dialog.getByLabel(area, { exact: true }).uncheck();
     await dialog.getByLabel('Valid for').selectOption('30 days');
     await dialog.getByRole('button', { name: 'Make a key' }).click();
-    await page.getByText('Made the key backup job').waitFor();
+    await saysDone(page, 'Made the key backup job');
     const key = (await page.getByText('shown only now').locator('..').locator('code').textContent())!;
     const headers = { Authorization: `Bearer ${key}` };
     const ask = async (path: string) => (await fetch(new URL(path, broker.url), { headers })).status;

@@ -1,6 +1,6 @@
 /** The pages of bridges, to another broker and to one that is not there. */
 import { expect, test } from 'vitest';
-import { dashboard, describeInBrowser, eventually, hostileNames, overflows } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, hostileNames, overflows, saysDone } from './browser.ts';
 
 describeInBrowser('the pages of bridges', () => {
   const peer = dashboard();
@@ -50,7 +50,7 @@ describeInBrowser('the pages of bridges', () => {
     await page.getByRole('button', { name: 'Add topics' }).click();
     await page.getByRole('textbox', { name: 'Topic filter' }).last().fill('alarms/#');
     await page.getByRole('button', { name: 'Change it' }).click();
-    await page.getByText('Changed cloud').waitFor();
+    await saysDone(page, 'Changed cloud');
     await page.getByRole('cell', { name: 'alarms/#' }).waitFor();
     await publisher.publishAsync('alarms/fire', '3', { qos: 1 });
     await page.getByText('All settings').click();
@@ -59,7 +59,7 @@ describeInBrowser('the pages of bridges', () => {
 
     await page.getByRole('button', { name: 'Remove' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-    await page.getByText('Removed cloud').waitFor();
+    await saysDone(page, 'Removed cloud');
     await page.getByRole('heading', { name: 'Bridges', level: 1 }).waitFor();
     expect((await broker.sluice.command('bridges list', {})).bridges.map(({ name }) => name)).toEqual(['nowhere']);
   });
@@ -80,7 +80,7 @@ describeInBrowser('the pages of bridges', () => {
     const page = await broker.open('#/bridges/full?change=yes');
     await page.getByRole('textbox', { name: 'User name' }).fill('grace');
     await page.getByRole('button', { name: 'Change it' }).click();
-    await page.getByText('Changed full').waitFor();
+    await saysDone(page, 'Changed full');
     const { settings: after } = await broker.sluice.command('bridges show', { name: 'full' });
     expect(after).toEqual({ ...before, username: 'grace' });
   });

@@ -139,6 +139,13 @@ export function dashboard(config: ConfigInput = {}): Dashboard {
 /** Asks again and again until what is expected of it is so. */
 export const eventually = <Value>(value: () => Value | Promise<Value>) => expect.poll(value);
 
+/** Waits until the page says that this was done, where it goes on saying so: a toast goes after some seconds. */
+export async function saysDone(page: Page, what: string | RegExp): Promise<void> {
+  await page.getByRole('button', { name: 'What you did' }).click();
+  await page.locator('.popover:popover-open').getByText(what).first().waitFor();
+  await page.keyboard.press('Escape');
+}
+
 /** Names that clients have chosen to do harm, or only to be long. */
 export const hostileNames: readonly string[] = [
   '<script>window.hacked = true</script>',

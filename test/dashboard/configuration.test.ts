@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { run } from '../../src/cli/run.ts';
 import { FakeIo, sluice } from '../support/fake-io.ts';
-import { dashboard, describeInBrowser, eventually, overflows } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, overflows, saysDone } from './browser.ts';
 
 describeInBrowser('the page of the configuration', () => {
   const broker = dashboard({
@@ -49,7 +49,7 @@ describeInBrowser('the page of the configuration', () => {
     const directory = join(broker.directory, 'copy');
     await dialog.getByLabel('Directory on the machine of the broker').fill(directory);
     await dialog.getByRole('button', { name: 'Back up the data' }).click();
-    await page.getByText(/Copied \d+ records/).waitFor();
+    await saysDone(page, /Copied \d+ records/);
     expect(readdirSync(directory).length).toBeGreaterThan(0);
     await page.getByRole('button', { name: 'Back up the data' }).click();
     await dialog.getByLabel('Directory on the machine of the broker').fill(join(broker.directory, 'data'));

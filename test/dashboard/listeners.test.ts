@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { afterAll, expect, test } from 'vitest';
 import { Certificates } from '../support/certificates.ts';
-import { dashboard, describeInBrowser, eventually, hostileNames, overflows } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, hostileNames, overflows, saysDone } from './browser.ts';
 
 const certificates = new Certificates();
 afterAll(() => certificates.remove());
@@ -26,7 +26,7 @@ describeInBrowser('the page of listeners', () => {
     await dialog.getByLabel('Also end its 1 connections').check();
     await dialog.getByRole('button', { name: 'Stop' }).click();
     await closed;
-    await page.getByText(/1 connections were ended/).waitFor();
+    await saysDone(page, /1 connections were ended/);
     await row.getByText('Stopped').waitFor();
     await expect(broker.connect('refused')).rejects.toThrow();
     await row.getByRole('button', { name: 'Start' }).click();
@@ -43,7 +43,7 @@ describeInBrowser('the page of listeners', () => {
       /^Certificate.*server.*localhost.*days.*server\.crt.*tls\.certFile/,
     );
     await page.getByRole('button', { name: 'Read the files again' }).click();
-    await page.getByText('Read the certificates of 1 listeners again').waitFor();
+    await saysDone(page, 'Read the certificates of 1 listeners again');
   });
 
   test('connections are listed, also before their CONNECT, and found by client and address', async () => {
@@ -77,7 +77,7 @@ describeInBrowser('the page of listeners', () => {
     await closed;
     await page.getByText('those that are here are sent away').waitFor();
     await page.getByRole('button', { name: 'Take clients again' }).click();
-    await page.getByText('Clients are taken again').waitFor();
+    await saysDone(page, 'Clients are taken again');
     await broker.connect('taken');
   });
 

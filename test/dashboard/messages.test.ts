@@ -1,6 +1,6 @@
 /** Pages about messages: topics, what happened to them, retained ones, and the console. */
 import { expect, test } from 'vitest';
-import { dashboard, describeInBrowser, eventually } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, saysDone } from './browser.ts';
 
 describeInBrowser('the page of topics', () => {
   const broker = dashboard();
@@ -107,7 +107,7 @@ describeInBrowser('the page of retained messages', () => {
     await page.getByText('application/cbor').waitFor();
     await page.getByRole('button', { name: 'Remove' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
-    await page.getByText('Removed the retained message of kept/2').waitFor();
+    await saysDone(page, 'Removed the retained message of kept/2');
     await page.getByRole('searchbox').fill('kept/#');
     await eventually(() => page.locator('tbody tr').count()).toBe(1);
     await page.getByRole('link', { name: 'kept/1' }).waitFor();

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { run } from '../../src/cli/run.ts';
 import { FakeIo } from '../support/fake-io.ts';
-import { dashboard, describeInBrowser, eventually } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, saysDone } from './browser.ts';
 
 describeInBrowser('the dashboard', () => {
   const broker = dashboard();
@@ -78,7 +78,7 @@ describeInBrowser('the dashboard', () => {
     await page.getByRole('button', { name: 'Disconnect' }).click();
     await dialog.getByRole('button', { name: 'Disconnect' }).click();
     await closed;
-    await page.getByText('Disconnected kicked').waitFor();
+    await saysDone(page, 'Disconnected kicked');
     await page.getByText('Not connected').waitFor();
 
     const again = await broker.connect('kicked');
@@ -96,11 +96,11 @@ describeInBrowser('the dashboard', () => {
     await eventually(() => page.locator('tbody tr').count()).toBe(3);
     await page.getByRole('button', { name: 'Empty the queue' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Empty the queue' }).click();
-    await page.getByText('Dropped 3 messages that waited for away').waitFor();
+    await saysDone(page, 'Dropped 3 messages that waited for away');
     await page.getByText('Nothing waits for this client').waitFor();
     await page.getByRole('button', { name: 'Delete the session' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Delete the session' }).click();
-    await page.getByText('Deleted the session of away').waitFor();
+    await saysDone(page, 'Deleted the session of away');
     await page.getByRole('heading', { name: 'Clients', level: 1 }).waitFor();
     expect((await broker.sluice.clients.list({ clientId: 'away' })).items).toEqual([]);
   });
@@ -148,7 +148,7 @@ describeInBrowser('the dashboard', () => {
     );
     expect((await events.allTextContents()).join()).toMatch(/← PUBLISH/);
     await page.getByRole('button', { name: 'End it' }).click();
-    await page.getByText(/The trace has ended, with \d+ events/).waitFor();
+    await saysDone(page, /The trace has ended, with \d+ events/);
     await page.getByRole('button', { name: 'Start a trace' }).waitFor();
   });
 

@@ -1,6 +1,6 @@
 /** The page of pipelines: their figures, the quarantine, and a message to try. */
 import { expect, test } from 'vitest';
-import { dashboard, describeInBrowser, eventually, hostileNames, overflows } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, hostileNames, overflows, saysDone } from './browser.ts';
 
 const pipeline = {
   name: 'temperature',
@@ -44,7 +44,7 @@ describeInBrowser('the page of pipelines', () => {
     await page.locator('.payload').getByText('"n"').waitFor();
     await page.getByText('2 validate').waitFor();
     await page.getByRole('button', { name: 'Replay' }).click();
-    await page.getByText('0 published, 0 dropped, 0 refused, 1 in quarantine again').waitFor();
+    await saysDone(page, '0 published, 0 dropped, 0 refused, 1 in quarantine again');
     await eventually(() => rows.count()).toBe(4);
 
     await rows.nth(0).getByRole('checkbox').check();
@@ -54,12 +54,12 @@ describeInBrowser('the page of pipelines', () => {
     const dialog = page.getByRole('dialog');
     expect(await dialog.locator('code').textContent()).toMatch(/^sluice quarantine drop \d+ \d+$/);
     await dialog.getByRole('button', { name: 'Forget the chosen' }).click();
-    await page.getByText('Forgot 2 messages').waitFor();
+    await saysDone(page, 'Forgot 2 messages');
     await eventually(() => rows.count()).toBe(2);
 
     await page.getByRole('button', { name: 'Replay all' }).click();
     await dialog.getByRole('button', { name: 'Replay all' }).click();
-    await page.getByText('2 in quarantine again').waitFor();
+    await saysDone(page, '2 in quarantine again');
     await page.getByRole('button', { name: 'Forget all' }).click();
     await dialog.getByRole('button', { name: 'Forget all' }).click();
     await page.getByText('Nothing is in quarantine').waitFor();

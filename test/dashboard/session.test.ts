@@ -4,7 +4,7 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, expect, test } from 'vitest';
 import { Certificates } from '../support/certificates.ts';
-import { dashboard, describeInBrowser, eventually } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, saysDone } from './browser.ts';
 
 describeInBrowser('whoever logs in', () => {
   const broker = dashboard();
@@ -104,7 +104,7 @@ describeInBrowser('behind a proxy that has the API below a path', () => {
       await page.goto(`${origin}/plant/broker/dashboard/#/clients/behind`);
       await page.getByRole('button', { name: 'Disconnect' }).click();
       await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click();
-      await page.getByText('Disconnected behind').waitFor();
+      await saysDone(page, 'Disconnected behind');
     } finally {
       proxy.closeAllConnections();
       proxy.close();

@@ -1,6 +1,6 @@
 /** The pages of traces. */
 import { expect, test } from 'vitest';
-import { dashboard, describeInBrowser, eventually, hostileNames, overflows } from './browser.ts';
+import { dashboard, describeInBrowser, eventually, hostileNames, overflows, saysDone } from './browser.ts';
 
 describeInBrowser('the pages of traces', () => {
   const broker = dashboard();
@@ -24,7 +24,7 @@ describeInBrowser('the pages of traces', () => {
     const events = page.getByRole('list', { name: 'Events, the newest first' }).getByRole('listitem');
     await eventually(() => events.allTextContents()).toContainEqual(expect.stringMatching(/→ PUBLISH.*hall\/1.*warm/));
     await page.getByRole('button', { name: 'End it' }).click();
-    await page.getByText(/The trace has ended, with \d+ events/).waitFor();
+    await saysDone(page, /The trace has ended, with \d+ events/);
     await page.locator('.page-head').getByText('Ended', { exact: true }).waitFor();
 
     await page.getByRole('link', { name: 'Traces' }).first().click();

@@ -6,6 +6,7 @@ import { ErrorBoundary } from 'preact-iso/lazy';
 import { Route, Router } from 'preact-iso/router';
 import { mayCall } from '../api/rights.ts';
 import { logOut, session } from '../api/session.ts';
+import { Deeds } from '../parts/deeds.tsx';
 import { Icon, type IconName } from '../parts/icon.tsx';
 import { Logo } from '../parts/logo.tsx';
 import { Popover } from '../parts/popover.tsx';
@@ -53,6 +54,7 @@ export function Shell() {
           <Logo />
           Sluice
         </a>
+        <Deeds />
         <ThemeChoice />
         <Account />
       </header>

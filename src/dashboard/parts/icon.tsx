@@ -30,6 +30,7 @@ const drawings = {
   system: 'M3 5h18v11H3zM9 20h6M12 16v4',
   user: 'M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM4 20c1-4 4-5.5 8-5.5s7 1.5 8 5.5',
   logOut: 'M14 4H5v16h9M10 12h11M17 8l4 4-4 4',
+  history: 'M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 7v5l3.5 2',
   refresh: 'M20 11a8 8 0 0 0-14.5-3.5L4 9M4 4v5h5M4 13a8 8 0 0 0 14.5 3.5L20 15M20 20v-5h-5',
 } as const;
 

@@ -14,9 +14,11 @@ export function Plot({ title, times, series, format = number, isStacked = false 
   const shape = `${series.map(({ title, colour }) => `${title}${colour}`)}${isStacked}${isDark.value}`;
   const draw = useRef(() => {});
   draw.current = () => {
+    const element = box.current;
+    // The page is left: Preact ends effects some time after it has taken their elements away.
+    if (element === null) return;
     const values = isStacked ? stacked(series) : series.map((each) => each.values);
     const figures = [times.map((at) => at / 1_000), ...values] as uPlot.AlignedData;
-    const element = box.current!;
     if (plot.current === null) {
       plot.current = new uPlot(optionsOf(element, series, format, isStacked), figures, element);
     } else plot.current.setData(figures);

@@ -1,6 +1,9 @@
-/** What was just done, in a corner, for some seconds; what failed stays until it is read. */
+/**
+ * What was just done, in a corner, for some seconds, and then in `deeds.tsx`; what failed stays until it is read.
+ */
 import { signal } from '@preact/signals';
 import { texts } from '../texts.ts';
+import { rememberDeed } from './deeds.tsx';
 import { Icon } from './icon.tsx';
 import { explain } from './states.tsx';
 
@@ -17,6 +20,7 @@ const most = 4;
 let last = 0;
 
 export function tellDone(title: string, detail = ''): void {
+  rememberDeed(title, detail);
   const { id } = add({ kind: 'done', title, detail });
   setTimeout(() => dismiss(id), shownMs);
 }

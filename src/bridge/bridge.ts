@@ -7,35 +7,31 @@ import { Marker } from '../broker/bridge-marks.ts';
 import type { BrokerContext } from '../broker/broker-context.ts';
 import { UnstoredAcks } from '../broker/unstored-acks.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
-import { openProperties } from '../codec/publish-properties.ts';
 import { findLoop } from '../contracts/bridge-loops.ts';
 import { type BridgeSettings, parseAddress } from '../contracts/bridge-settings.ts';
-import { bridgeSessionPrefix } from '../contracts/client-name.ts';
 import type { BridgeView } from '../contracts/commands/bridges.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { QuarantineStore } from '../contracts/pipeline.ts';
 import type { Accept, PeerAddress } from '../contracts/transport.ts';
-import { type ClientSession, neverExpires, type OwnQueueLimits } from '../core/client-session.ts';
-import type { Message } from '../protocol/message.ts';
+import type { ClientSession } from '../core/client-session.ts';
 import type { ConnackPacket, ServerPacket } from '../protocol/packets.ts';
 import { programPublisher } from '../protocol/publisher.ts';
 import { describeReason, ReasonCode } from '../protocol/reason-codes.ts';
 import { traitsOf } from '../protocol/traits.ts';
 import { Backoff } from './backoff.ts';
+import { BridgeSession, sessionNameOf } from './bridge-session.ts';
 import { type Credentials, credentialsOf } from './credentials.ts';
 import { Demand } from './demand.ts';
 import { FirstAddress } from './first-address.ts';
 import { FromPeer } from './from-peer.ts';
 import { connectPacket, type Manner, mannersOf, refusesVersion } from './greeting.ts';
-import { filtersOfLanes, Lanes, removeLanes } from './lanes.ts';
+import { KeptForOperator } from './kept-for-operator.ts';
 import { Laziness } from './laziness.ts';
 import { Link } from './link.ts';
 import { LocalNotifications, remoteNotice, remoteWill } from './notifications.ts';
-import { subscribeOut } from './out-filters.ts';
-import { forgetPeerDemand, type OutEntry, PeerDemand } from './peer-demand.ts';
+import { forgetPeerDemand, PeerDemand } from './peer-demand.ts';
 import { forgetPeerFilters, PeerFilters } from './peer-filters.ts';
 import { peerLimits } from './peer-limits.ts';
-import { QueueAge } from './queue-age.ts';
 import { Series, type SluicePeer } from './series.ts';
 import { PeerSubscriptions } from './subscriptions.ts';
 import { TopicMap } from './topic-map.ts';
@@ -63,8 +59,6 @@ type BridgeCounts = Pick<BridgeView, 'messagesOut' | 'bytesOut' | 'messagesIn' |
 /** A link that has lasted so long counts as one that works: the next attempt comes soon. */
 const stableMs = 10_000;
 
-export const sessionNameOf = (name: string) => bridgeSessionPrefix + name;
-
 export class Bridge {
   readonly #world: BridgeWorld;
   settings: BridgeSettings;
@@ -79,8 +73,6 @@ export class Bridge {
   /** Addresses that have failed in a row. */
   #failures = 0;
   #link: Link | null = null;
-  /** Null: what goes out waits in its session alone. */
-  #lanes: Lanes | null = null;
   /** What is to be subscribed to at the peer. */
   #demand: Demand | null = null;
   /** What goes out of the entries of which that is what the peer wants. */
@@ -95,7 +87,8 @@ export class Bridge {
   #problem: string | null = null;
   #whenClosed: (() => void) | null = null;
   readonly #series: Series;
-  readonly #age: QueueAge;
+  readonly #own: BridgeSession;
+  readonly #kept: KeptForOperator;
   readonly #notifications: LocalNotifications;
   readonly #laziness: Laziness;
   readonly #first: FirstAddress;
@@ -107,7 +100,6 @@ export class Bridge {
   /** Since when it is in its state. */
   #since: number;
   #connects = 0;
-  #quarantined = 0;
   /** What links have counted that are gone. */
   #before: BridgeCounts = { messagesOut: 0, bytesOut: 0, messagesIn: 0, bytesIn: 0, skipped: 0 };
 
@@ -117,6 +109,13 @@ export class Bridge {
     this.#out = new TopicMap(settings.topics, 'out');
     this.#in = new TopicMap(settings.topics, 'in');
     this.#peerDemand = new PeerDemand({ notes: world.context.notes, name: settings.name, topics: this.#out });
+    this.#kept = new KeptForOperator(world.context, world.quarantine, settings.name);
+    this.#own = new BridgeSession({
+      ...{ context: world.context, settings, topics: this.#out, demand: this.#peerDemand },
+      identity: () => this.#identity(this.#address),
+      unsendable: (message, why) => this.#kept.keep(message, 'out', why),
+      link: () => (this.#state === 'connected' ? this.#link : null),
+    });
     this.#manners = mannersOf(settings.version);
     this.#backoff = this.#newBackoff();
     this.#timer = new Timer(() => this.#onTimer());
@@ -139,7 +138,6 @@ export class Bridge {
         this.#link?.end('the first address takes connections again');
       },
     );
-    this.#age = new QueueAge(world.context, settings.name, settings.queue.maxAgeSeconds, () => this.session);
   }
 
   get name(): string {
@@ -167,7 +165,7 @@ export class Bridge {
   }
 
   get session(): ClientSession | null {
-    return this.#world.context.core.findSession(sessionNameOf(this.name)) ?? null;
+    return this.#own.session;
   }
 
   #newBackoff(): Backoff {
@@ -180,14 +178,13 @@ export class Bridge {
 
   /** Its session is there from now on, whether the peer is or not. */
   begin(isPaused: boolean): void {
-    this.#subscribeHere();
+    this.#own.begin();
     const own = sessionNameOf(this.name);
     this.#demand = new Demand({
       ...{ context: this.#world.context, topics: this.#in, brokerId: this.#series.brokerId },
       isOwn: ({ clientId }) => clientId === own || clientId.startsWith(`${own}/`),
       onChange: () => this.#subscribeAnew(),
     });
-    this.#age.begin();
     this.#tell();
     const { start } = this.settings;
     if (isPaused || start === 'manual') return;
@@ -197,24 +194,16 @@ export class Bridge {
 
   /** Its session ends, with what waits there. Returns how many messages these are. */
   remove(): number {
-    const { session } = this;
     this.#notifications.forget();
     this.#series.forget();
-    this.#age.forget();
     forgetPeerFilters(this.#world.context.notes, this.name);
     forgetPeerDemand(this.#world.context.notes, this.name);
-    if (session === null) return 0;
-    const { length } = session.queue;
-    const { context } = this.#world;
-    context.advanceClock();
-    const inLanes = removeLanes(context, this.name, session.clientId);
-    context.core.endSession(session);
-    return length + inLanes;
+    return this.#own.remove();
   }
 
   /** Of its queue, from 0 to 1. */
   get fullness(): number {
-    return Math.max((this.session?.queue.bytes ?? 0) / this.settings.queue.maxBytes, this.#lanes?.fullness ?? 0);
+    return this.#own.fullness;
   }
 
   get refusedFilters(): readonly string[] {
@@ -222,8 +211,7 @@ export class Bridge {
   }
 
   view(): Omit<BridgeView, 'isConfigured'> {
-    const { session } = this;
-    const counts = this.#counts();
+    const { queued, queuedBytes, inFlight } = this.#own;
     return {
       name: this.name,
       state: this.#state,
@@ -233,11 +221,9 @@ export class Bridge {
       isSluice: this.#state === 'connected' && this.#peer !== null,
       since: this.#since,
       connects: this.#connects,
-      queued: (session?.queue.length ?? 0) + (this.#lanes?.length ?? 0),
-      queuedBytes: (session?.queue.bytes ?? 0) + (this.#lanes?.bytes ?? 0),
-      inFlight: session?.window.count ?? 0,
-      ...counts,
-      quarantined: this.#quarantined,
+      ...{ queued, queuedBytes, inFlight },
+      ...this.#counts(),
+      quarantined: this.#kept.count,
     };
   }
 
@@ -254,34 +240,6 @@ export class Bridge {
     };
   }
 
-  #subscribeHere(): void {
-    const { context } = this.#world;
-    const { core } = context;
-    context.advanceClock();
-    const session = this.session ?? this.#newSession();
-    const known = new Set([...filtersOfLanes(context, this.name, session.clientId), ...session.subscriptions.keys()]);
-    const wanted = this.#peerDemand.wanted();
-    this.#openLanes(known, wanted);
-    const limits = queueLimitsOf(this.settings);
-    // With lanes, what is here is on its way, and has found its room.
-    core.limitQueue(session, this.#lanes === null ? limits : { ...limits, queueBytes: Number.POSITIVE_INFINITY });
-    const { name } = this;
-    const own = this.#lanes === null ? wanted : [];
-    subscribeOut({ context, session, name, wanted: own, qosMax: 2, known, isSame: false });
-  }
-
-  /** The peer wants something else, or there is nobody to say what it wants. */
-  #subscribeHereAnew(): void {
-    const { context } = this.#world;
-    const { name, session } = this;
-    if (session === null || context.boundary.isBroken) return;
-    context.advanceClock();
-    const wanted = this.#peerDemand.wanted();
-    if (this.#lanes !== null) return this.#lanes.subscribeAnew(wanted);
-    const known = new Set(session.subscriptions.keys());
-    subscribeOut({ context, session, name, wanted, qosMax: 2, known, isSame: true });
-  }
-
   /** What the peer says of subscriptions there; false: it was not asked. */
   #hear(payload: Buffer): boolean {
     const demand = this.#peerDemand;
@@ -293,46 +251,9 @@ export class Bridge {
 
   #followPeer(): void {
     if (!this.#peerDemand.isKnown) return;
-    this.#subscribeHereAnew();
+    this.#own.subscribeAnew();
     this.#link?.sendOn();
-    this.#lanes?.look();
-  }
-
-  #openLanes(filtersSoFar: ReadonlySet<string>, wanted: readonly OutEntry[]): void {
-    const { context } = this.#world;
-    this.#lanes = Lanes.open({
-      ...{ context, filtersSoFar, wanted, name: this.name, topics: this.#out, prefix: sessionNameOf(this.name) },
-      identity: this.#identity(this.#address),
-      unsendable: (message, why) => this.#keepForOperator(message, 'out', why),
-      main: () => this.session!,
-      limits: queueLimitsOf(this.settings),
-      maxAgeSeconds: this.settings.queue.maxAgeSeconds,
-      link: () => (this.#state === 'connected' ? this.#link : null),
-    });
-  }
-
-  /** It begins without a peer. */
-  #newSession(): ClientSession {
-    const { core } = this.#world.context;
-    const { session } = core.connect({
-      ...this.#sessionRequest,
-      traits: traitsOf[5],
-      receiveMaximum: this.settings.maxInflight,
-      channel: {},
-    });
-    core.disconnected(session, false);
-    return session;
-  }
-
-  get #sessionRequest() {
-    return {
-      clientId: sessionNameOf(this.name),
-      clean: false,
-      expirySeconds: neverExpires,
-      packetBytesMax: Number.POSITIVE_INFINITY,
-      will: null,
-      identity: null,
-    };
+    this.#own.look();
   }
 
   // Attempts
@@ -460,15 +381,15 @@ export class Bridge {
     const { version } = this.#manners[this.#manner]!;
     return {
       ...{ context, decoder, identity: this.#identity(this.#address) },
-      isHeld: () => this.#isHeld,
-      onRoom: () => this.#lanes?.look(),
+      isHeld: () => this.#own.isHeld,
+      onRoom: () => this.#own.look(),
       name: this.name,
       traits: traitsOf[version],
       out: this.#out,
       demand: this.#peerDemand,
       rate: this.settings.rate,
       farewell: remoteNotice(this.settings, this.clientId, false),
-      unsendable: (message, why) => this.#keepForOperator(message, 'out', why),
+      unsendable: (message, why) => this.#kept.keep(message, 'out', why),
       onEnd: (link, why) => this.#ended(link, why),
     };
   }
@@ -483,10 +404,9 @@ export class Bridge {
       inFlightMaximum: this.settings.maxInflight,
       onPacket: (packet) => this.#onPacket(link, packet),
       refused: (message, why, isKept) => {
-        if (isKept) this.#keepForOperator(message, 'in', why);
+        if (isKept) this.#kept.keep(message, 'in', why);
       },
-      refusedByPeer: (message, code) =>
-        this.#keepForOperator(message, 'out', `the peer refuses it: ${describeReason(code)}`),
+      refusedByPeer: (message, code) => this.#kept.keep(message, 'out', `the peer refuses it: ${describeReason(code)}`),
     }));
   }
 
@@ -527,12 +447,8 @@ export class Bridge {
     const { core, store, commits, notes } = context;
     const limits = peerLimits(packet, link.traits, this.settings);
     const { staged } = store;
-    const { session } = core.connect({
-      ...this.#sessionRequest,
-      traits: link.traits,
-      receiveMaximum: Math.min(limits.receiveMaximum, this.settings.maxInflight),
-      channel: link,
-    });
+    const receiveMaximum = Math.min(limits.receiveMaximum, this.settings.maxInflight);
+    const session = this.#own.connect(link.traits, receiveMaximum, link);
     // A Sluice says by its series which session it has; another one's CONNACK may have got lost.
     if (!packet.sessionPresent || peer?.seen.isNew === true) core.forgetReceived(session);
     if (this.#fromPeer !== null && peer !== null) {
@@ -569,14 +485,9 @@ export class Bridge {
     const notice = remoteNotice(this.settings, this.clientId, true);
     if (notice !== null) link.tell(notice);
     this.#subscribeThere(link, sessionPresent);
-    if (this.#isHeld) session.isCongested = true;
+    if (this.#own.isHeld) session.isCongested = true;
     context.core.ready(session);
-    this.#lanes?.look();
-  }
-
-  /** What goes out is not to go yet. */
-  get #isHeld(): boolean {
-    return this.#lanes?.isStoring === true || !this.#peerDemand.isKnown;
+    this.#own.look();
   }
 
   #subscribeThere(link: Link, sessionPresent: boolean): void {
@@ -635,7 +546,7 @@ export class Bridge {
     const wasConnected = this.#state === 'connected';
     if (this.#whenClosed !== null) return this.#whenClosed();
     this.#peerDemand.forget();
-    this.#subscribeHereAnew();
+    this.#own.subscribeAnew();
     if (this.#state === 'stopped') return;
     if (!wasConnected) return this.#failed(why);
     const { core } = this.#world.context;
@@ -651,8 +562,7 @@ export class Bridge {
 
   /** Messages for the peer, those in flight included. */
   get #waiting(): number {
-    const { session } = this;
-    return session === null ? 0 : session.queue.length + session.window.count + (this.#lanes?.length ?? 0);
+    return this.#own.queued + this.#own.inFlight;
   }
 
   /** It connects once there is something to send. */
@@ -720,38 +630,10 @@ export class Bridge {
     this.#setTimer(ms);
   }
 
-  /** It can never be delivered: it is in the quarantine, whose list says why. */
-  #keepForOperator(message: Message, direction: 'in' | 'out', reason: string): void {
-    const { quarantine, context } = this.#world;
-    const { topic, payload, qos, retain, expirySeconds } = message.keep();
-    const published = {
-      ...{ topic: topic.name, payload: Buffer.from(payload), qos, retain },
-      messageExpiryInterval: expirySeconds < 0 ? undefined : expirySeconds,
-      ...openProperties(message),
-    };
-    this.#quarantined++;
-    quarantine.put({
-      message: published,
-      clientId: null,
-      username: null,
-      pipeline: `bridge ${this.name}`,
-      version: '',
-      stage: direction,
-      reason,
-      time: context.core.now,
-    });
-    context.limitedLog.warn(
-      'bridge',
-      { bridge: this.name, topic: topic.name, reason },
-      'a message cannot go over the bridge, and is in the quarantine',
-    );
-  }
-
   /** Says goodbye to the peer. Resolves once what it was sent before is written. */
   async close(): Promise<void> {
     this.#stop();
-    this.#age.end();
-    this.#lanes?.close();
+    this.#own.close();
     this.#demand?.close();
     if (this.#link === null) return;
     const closed = new Promise<void>((resolve) => (this.#whenClosed = resolve));
@@ -761,20 +643,10 @@ export class Bridge {
 
   abandon(): void {
     this.#stop();
-    this.#lanes?.close();
+    this.#own.close();
     this.#demand?.close();
     this.#link?.cut('the broker has ended');
   }
-}
-
-function queueLimitsOf({ name, queue }: BridgeSettings): OwnQueueLimits {
-  const { maxBytes, whenFull } = queue;
-  return {
-    queueMessages: Number.POSITIVE_INFINITY,
-    queueBytes: maxBytes,
-    queuePolicy: whenFull === 'refuse' ? 'reject' : whenFull,
-    text: `the queue of the bridge ${name} is full (queue.maxBytes: ${maxBytes}, queue.whenFull: ${whenFull})`,
-  };
 }
 
 const versionOf = (label: string) => (label === '5.0' ? '5.0' : '3.1.1');

@@ -1,6 +1,6 @@
 /** What operators ask of bridges while the broker runs, and what of it a restart finds again. */
 import { expect, test, vi } from 'vitest';
-import { sessionNameOf } from '../../src/bridge/bridge.ts';
+import { sessionNameOf } from '../../src/bridge/bridge-session.ts';
 import type { CommandRequest, SingleName } from '../../src/contracts/commands.ts';
 import { silentLog } from '../../src/contracts/log.ts';
 import { type BridgedBroker, bridgedBrokers, bridgeTo } from '../support/bridged.ts';

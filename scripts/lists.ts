@@ -55,13 +55,17 @@ class Client {
   /** Bytes that it was sent. */
   received = 0;
   readonly #receiver;
+  /** What it has sent and the broker does not read yet. */
+  readonly #unread: Buffer[] = [];
+  #isPaused = false;
 
   constructor(address: string) {
     Client.open++;
     const close = () => this.close();
     const stream: ByteStream = {
       ...{ kind: 'tcp', remoteAddress: address, certificate: null, pendingBytes: 0 },
-      ...{ write: ({ length }: Uint8Array) => void (this.received += length), pause() {}, resume() {} },
+      write: ({ length }: Uint8Array) => void (this.received += length),
+      ...{ pause: () => void (this.#isPaused = true), resume: () => this.#resume() },
       ...{ end: close, destroy: close },
     };
     this.#receiver = broker.accept(stream, 'mqtt://127.0.0.1:1883')!;
@@ -76,8 +80,20 @@ class Client {
   }
 
   send(...packets: readonly Packet[]): void {
-    const bytes = Buffer.concat(packets.map((packet) => generate(packet, { protocolVersion: 4 })));
-    this.#receiver.onBytes(bytes, 0, bytes.length);
+    this.#unread.push(...packets.map((packet) => generate(packet, { protocolVersion: 4 })));
+    this.#feed();
+  }
+
+  #resume(): void {
+    this.#isPaused = false;
+    this.#feed();
+  }
+
+  #feed(): void {
+    while (!this.#isPaused && this.#unread.length > 0) {
+      const bytes = Buffer.concat(this.#unread.splice(0));
+      this.#receiver.onBytes(bytes, 0, bytes.length);
+    }
   }
 }
 

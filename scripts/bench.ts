@@ -116,7 +116,7 @@ async function runLoad({ args, scheme, isOwnLoad }: Scenario, broker: RunningBro
 /** The brokers take turns, so that what else the machine does meets them all. */
 async function runScenario(scenario: Scenario, folder: string): Promise<Row[]> {
   const { isDurable, isCold, warmUps, pauseSeconds } = scenario;
-  const isCompared = (name: BrokerName) => name === 'sluice-before' || name === 'sluice-again';
+  const isCompared = (name: BrokerName) => /^sluice-(before|again|traced)$/.test(name);
   const names = [...versions.keys()].filter((name) => isCompared(name) || scenario.brokers.includes(name));
   let brokers: RunningBroker[] = [];
   const outputs = new Map<BrokerName, RunOutput[]>();

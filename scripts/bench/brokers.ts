@@ -13,9 +13,13 @@ import { startCommand } from '../start-command.ts';
 
 /**
  * `sluice-rules`: with 1,000 rules of authorisation. `sluice-before`: another checkout. `sluice-again`: the same broker
- * a second time, whose difference from the first is what the machine adds.
+ * a second time, whose difference from the first is what the machine adds. `sluice-traced`: with a client trace of
+ * somebody who is not there.
  */
-export const brokerNames = ['sluice', 'sluice-before', 'sluice-again', 'sluice-rules', 'mosquitto', 'aedes'] as const;
+export const brokerNames = [
+  ...(['sluice', 'sluice-before', 'sluice-again', 'sluice-rules', 'sluice-traced'] as const),
+  ...(['mosquitto', 'aedes'] as const),
+] as const;
 export type BrokerName = (typeof brokerNames)[number];
 
 /** Which URL schemes are asked for, and whether the data goes to disk. */
@@ -75,7 +79,9 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
   const command = limited(file, args, setting);
   const [ownFile, ownArgs] = isFirst ? command : pinned(setting.core ?? 0, ...command);
   const env = { ...process.env, ...setting.environment };
-  const child = endsWithUs(spawn(ownFile, ownArgs, { stdio: ['ignore', 'pipe', log], env, detached: isFirst }));
+  const child = endsWithUs(
+    spawn(ownFile, ownArgs, { stdio: ['ignore', 'pipe', log], env, cwd: folder, detached: isFirst }),
+  );
   closeSync(log);
   const ended = new AbortController();
   const urls = await Promise.race([
@@ -89,7 +95,14 @@ export async function startBroker(name: BrokerName, folder: string, setting: Set
     throw new Error(`${name} did not start: ${readFileSync(join(folder, 'log'), 'utf8').trim()}`);
   }
   child.stdout!.resume();
+  if (name === 'sluice-traced') beginTrace(folder);
   return { name, pid: child.pid!, urls, isFirst: isFirst && putFirst(child), stop: () => stop(child) };
+}
+
+/** With data in memory, a broker is reached from where it was started. */
+function beginTrace(folder: string): void {
+  const trace = ['trace', 'start', '--client', 'nobody', '--for', '1h', '--background'];
+  execFileSync(process.execPath, [join(projectRoot(), 'dist/program/main.js'), ...trace], { cwd: folder });
 }
 
 function limited(
@@ -200,6 +213,7 @@ const commands: Readonly<Record<BrokerName, (folder: string, setting: Setting) =
   'sluice-before': sluice,
   'sluice-again': sluice,
   'sluice-rules': sluiceWithRules,
+  'sluice-traced': sluice,
   mosquitto,
   aedes,
 };

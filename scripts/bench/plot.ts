@@ -7,6 +7,7 @@ const colours: Readonly<Record<BrokerName, string>> = {
   'sluice-before': '#495057',
   'sluice-again': '#3bc9db',
   'sluice-rules': '#66a5ad',
+  'sluice-traced': '#5c940d',
   mosquitto: '#adb5bd',
   aedes: '#e8a33d',
 };

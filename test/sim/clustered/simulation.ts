@@ -214,6 +214,11 @@ class ClusterSimulation {
         throw new Violation('sessions last', `${client.id} had a session, and was told that it has none`);
       }
     }
+    if (packet.cmd === 'connack' && (part.request.will?.delaySeconds ?? 0) > 0) {
+      // A CONNECT of an earlier connection that was answered late has the session: what waited for it is over.
+      // [MQTT5 3.1.3.2.2]
+      part.will = null;
+    }
     client.onPacket(wire, packet);
   }
 

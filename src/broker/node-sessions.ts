@@ -49,6 +49,10 @@ export class BrokerSessions implements NodeSessions, Attachment {
     return this.#context.core.findSession(clientId) !== undefined;
   }
 
+  retained(topicName: string): Message | null {
+    return this.#context.core.retained(topicName);
+  }
+
   takenOver(clientId: string): void {
     this.#enter('a session that moves', () => {
       const session = this.#context.core.findSession(clientId);

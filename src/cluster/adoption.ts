@@ -92,6 +92,8 @@ export class Adoption {
         });
         sessions.join({ ...session, received }, missed);
         recorder.of(clientId)?.restoreReceived(received);
+        const joined = sessions.exportOf(clientId);
+        if (joined !== null) recorder.restoreDeliveries(clientId, joined);
       }
       if (wills.length > 0) sessions.restoreWills(wills);
     });

@@ -18,13 +18,7 @@ import {
 import type { Message } from '../protocol/message.ts';
 import type { Origin } from './frame.ts';
 import { FrameParts, FrameWriter, markFrame } from './frame-writer.ts';
-
-/** Where a message stands in its partition. */
-export interface Position {
-  readonly sequence: Sequence;
-  /** In its frame. */
-  readonly index: number;
-}
+import type { Place } from './places.ts';
 
 export interface AppenderOptions {
   /** Keeps everything. */
@@ -46,7 +40,7 @@ export interface AppenderOptions {
   readonly failed: (error: unknown) => void;
 }
 
-type Done = (position: Position) => void;
+type Done = (place: Omit<Place, 'isCopy'>) => void;
 
 interface Batch {
   readonly frame: Buffer;
@@ -129,6 +123,15 @@ export class Appender {
     this.#added(done);
   }
 
+  /** A frame of its own, behind what was given before. `done` is told where it is. */
+  copy(frame: Buffer, done: Done): void {
+    if (this.#state !== 'open') return;
+    this.#closeFrame();
+    this.#closedBytes += frame.length;
+    this.#closed.push({ frame, waiting: [done] });
+    this.#schedule();
+  }
+
   /**
    * An entry without messages. A node begins with one, so that a fence can refuse it, and writes one every few seconds
    * when it has nothing else, so that its newest entry is not purged.
@@ -154,6 +157,10 @@ export class Appender {
   #added(done: Done | null): void {
     this.#waiting.push(done);
     if (this.#writer.bytes >= frameBytesMax) this.#closeFrame();
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#isSending || this.#isScheduled) return;
     this.#isScheduled = true;
     this.#options.timers.after(0, () => {
@@ -183,15 +190,17 @@ export class Appender {
 
   async #send({ frame, waiting }: Batch): Promise<void> {
     const parts = new FrameParts(frame, this.#options.entryBytesMax);
+    let firstPart: Sequence = 0;
     for (;;) {
       const { entry, isLast } = parts.next();
       if (!(await this.#store(entry))) return;
+      if (firstPart === 0) firstPart = this.#last;
       if (isLast) break;
       parts.stored(this.#last);
     }
     const sequence = this.#last;
     this.#inFlightBytes = 0;
-    for (let index = 0; index < waiting.length; index++) waiting[index]?.({ sequence, index });
+    for (let index = 0; index < waiting.length; index++) waiting[index]?.({ sequence, index, firstPart });
     this.#sent();
   }
 

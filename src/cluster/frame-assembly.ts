@@ -1,6 +1,6 @@
 /** Puts frames together that were too long for one entry. Of each node at most one is incomplete. */
 import type { Entry, Sequence } from '../contracts/cluster-engine.ts';
-import { type Frame, FrameError, openFrame } from './frame.ts';
+import { type Content, type Frame, FrameError, openFrame } from './frame.ts';
 
 /** A frame whose first parts were not seen: it is read from there. */
 export interface Incomplete {
@@ -8,7 +8,9 @@ export interface Incomplete {
   readonly firstPart: Sequence;
 }
 
-export type Assembled = Exclude<Frame, { kind: 'part' | 'lastPart' }> | Incomplete | null;
+/** `firstPart`: where in the log it begins. */
+export type Whole = Content & { readonly firstPart: Sequence };
+export type Assembled = Whole | Extract<Frame, { kind: 'tick' | 'fence' }> | Incomplete | null;
 
 interface Pieces {
   readonly firstPart: Sequence;
@@ -25,6 +27,13 @@ export class FrameAssembly {
     this.#frameBytesMax = frameBytesMax;
   }
 
+  /** Where the first frame begins that is incomplete; Infinity: none is. */
+  get firstPart(): Sequence {
+    let first = Number.POSITIVE_INFINITY;
+    for (const { firstPart } of this.#bySubject.values()) first = Math.min(first, firstPart);
+    return first;
+  }
+
   /** The frame that ends with this entry; null: it goes on. Throws a FrameError as `openFrame` does. */
   add({ subject, sequence, bytes }: Entry): Assembled {
     const frame = openFrame(bytes);
@@ -35,10 +44,10 @@ export class FrameAssembly {
     }
     // Anything else than a part ends what was incomplete: its node has been fenced.
     this.#bySubject.delete(subject);
-    if (frame.kind !== 'lastPart') return frame;
+    if (frame.kind !== 'lastPart') return 'bytes' in frame ? { ...frame, firstPart: sequence } : frame;
     if (known?.firstPart !== frame.firstPart) return { kind: 'incomplete', firstPart: frame.firstPart };
     this.#keep(known, frame.piece);
-    return openWhole(Buffer.concat(known.pieces));
+    return { ...openWhole(Buffer.concat(known.pieces)), firstPart: known.firstPart };
   }
 
   #begin(subject: string, firstPart: Sequence): Pieces {
@@ -56,8 +65,8 @@ export class FrameAssembly {
   }
 }
 
-function openWhole(bytes: Buffer): Assembled {
+function openWhole(bytes: Buffer): Content {
   const frame = openFrame(bytes);
-  if (frame.kind === 'messages') return frame;
+  if (frame.kind === 'messages' || frame.kind === 'waiting' || frame.kind === 'retained') return frame;
   throw new FrameError(`A frame in parts is of kind ${frame.kind}, and only messages come in parts`);
 }

@@ -4,6 +4,7 @@ import { assert } from '../base/assert.ts';
 import type { Sequence } from '../contracts/cluster-engine.ts';
 import { type Message, never } from '../protocol/message.ts';
 import {
+  asOfBytes,
   Flag,
   FrameKind,
   frameVersion,
@@ -118,9 +119,21 @@ export class FrameWriter {
   }
 
   /** Everything that was added, as a frame that owns its bytes; what is added from now on is for the next one. */
-  take(): Buffer {
+  take(kind: 'messages' | 'waiting' = 'messages'): Buffer {
     const frame = Buffer.allocUnsafeSlow(this.bytes);
-    let at = frame.writeUInt16BE(this.#numbers.size, headerBytes);
+    this.#takeTo(frame, headerBytes);
+    return sealed(frame, FrameKind[kind]);
+  }
+
+  /** The same of what was retained once all entries up to `asOf` had been given. */
+  takeRetained(asOf: Sequence): Buffer {
+    const frame = Buffer.allocUnsafeSlow(this.bytes + asOfBytes);
+    this.#takeTo(frame, frame.writeDoubleBE(asOf, headerBytes));
+    return sealed(frame, FrameKind.retained);
+  }
+
+  #takeTo(frame: Buffer, start: number): void {
+    let at = frame.writeUInt16BE(this.#numbers.size, start);
     at += this.#publishers.bytes.copy(frame, at, 0, this.#publishers.length);
     at = frame.writeUInt32BE(this.#count, at);
     this.#messages.bytes.copy(frame, at, 0, this.#messages.length);
@@ -128,7 +141,6 @@ export class FrameWriter {
     this.#messages.clear();
     this.#numbers.clear();
     this.#count = 0;
-    return sealed(frame, FrameKind.messages);
   }
 
   #origin({ publisher, packetId }: Origin): void {

@@ -7,7 +7,9 @@
  * | 1 tick | who writes it: `u16` length and UTF-8. It keeps the node's newest entry young |
  * | 2 fence | the same. The node of this subject is dead: whatever it has in flight is refused behind this |
  * | 3 part | bytes of a frame that is too long for one entry |
- * | 4 last part | `f64` sequence of the first part, and the rest of its bytes: all of them are a frame of kind 0 |
+ * | 4 last part | `f64` sequence of the first part, and the rest of its bytes. All are a frame of kind 0, 5 or 6 |
+ * | 5 waiting | as 0: copies of messages of entries that are about to be purged. They wait for sessions of this node |
+ * | 6 retained | `f64` sequence, and as 0: the same of messages that were retained when the log had that entry |
  *
  * Before that: `u8` version, `u8` kind, `u32` CRC of what follows. All numbers are big-endian.
  *
@@ -26,12 +28,13 @@ import { noTopic } from '../protocol/topic.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
 
 export const frameVersion = 1;
-export const FrameKind = { messages: 0, tick: 1, fence: 2, part: 3, lastPart: 4 } as const;
+export const FrameKind = { messages: 0, tick: 1, fence: 2, part: 3, lastPart: 4, waiting: 5, retained: 6 } as const;
 export const Flag = { retain: 4, expiry: 8, origin: 16, properties: 32, release: 64 } as const;
 /** Of version, kind and CRC. */
 export const headerBytes = 6;
-/** Of what the last of several parts has before its piece. */
+/** Of what the last of several parts has before its piece, and what is retained before its messages. */
 export const lastPartBytes = 8;
+export const asOfBytes = 8;
 export const publishersMax = 65_535;
 export const publisherBytesMax = 65_535;
 
@@ -40,8 +43,21 @@ export class FrameError extends Error {
   override readonly name = 'FrameError';
 }
 
+/** For a `FrameReader`: what it visits begins at `start`. */
+interface Readable {
+  readonly bytes: Buffer;
+  readonly start: number;
+}
+
+export type Content = Readable &
+  (
+    | { readonly kind: 'messages' | 'waiting' }
+    /** What was retained once all entries up to `asOf` had been given. */
+    | { readonly kind: 'retained'; readonly asOf: Sequence }
+  );
+
 export type Frame =
-  | { readonly kind: 'messages'; readonly bytes: Buffer }
+  | Content
   | { readonly kind: 'tick' | 'fence'; readonly by: string }
   | { readonly kind: 'part'; readonly piece: Buffer }
   | { readonly kind: 'lastPart'; readonly firstPart: Sequence; readonly piece: Buffer };
@@ -130,7 +146,12 @@ export function openFrame(entry: Uint8Array): Frame {
   if (found !== checksum) throw new FrameError(`A frame of ${bytes.length} bytes does not fit its checksum`);
   switch (kind) {
     case FrameKind.messages:
-      return { kind: 'messages', bytes };
+    case FrameKind.waiting:
+      return { kind: kind === FrameKind.messages ? 'messages' : 'waiting', bytes, start: cursor.at };
+    case FrameKind.retained: {
+      const asOf = sequenceFrom(cursor, 'the sequence as of which messages were retained');
+      return { kind: 'retained', asOf, bytes, start: cursor.at };
+    }
     case FrameKind.tick:
     case FrameKind.fence: {
       const by = cursor.text('who writes it');
@@ -140,15 +161,18 @@ export function openFrame(entry: Uint8Array): Frame {
     case FrameKind.part:
       return { kind: 'part', piece: bytes.subarray(headerBytes) };
     case FrameKind.lastPart: {
-      const firstPart = cursor.f64('the sequence of the first part');
-      if (!Number.isSafeInteger(firstPart) || firstPart < 1) {
-        throw new FrameError(`A frame names ${firstPart} as the sequence of its first part, at byte ${headerBytes}`);
-      }
+      const firstPart = sequenceFrom(cursor, 'the sequence of the first part');
       return { kind: 'lastPart', firstPart, piece: bytes.subarray(cursor.at) };
     }
     default:
       throw new FrameError(`A frame is of kind ${kind}, at byte 1, which this version of Sluice does not know`);
   }
+}
+
+function sequenceFrom(cursor: Cursor, what: string): Sequence {
+  const sequence = cursor.f64(what);
+  if (Number.isSafeInteger(sequence) && sequence >= 1) return sequence;
+  throw new FrameError(`A frame names ${sequence} as ${what}, at byte ${headerBytes}`);
 }
 
 /** Of a message in a frame without topic, properties and payload: what each takes at least. */
@@ -163,11 +187,11 @@ export class FrameReader {
   }
 
   /**
-   * Visits what is in a frame of kind `messages`. Throws a FrameError where it is not as it must be: what stands before
-   * that has been visited.
+   * Visits what is in a frame with messages. Throws a FrameError where it is not as it must be: what stands before that
+   * has been visited.
    */
-  visit(bytes: Buffer, visitor: FrameVisitor): void {
-    const cursor = new Cursor(bytes, headerBytes);
+  visit({ bytes, start }: Readable, visitor: FrameVisitor): void {
+    const cursor = new Cursor(bytes, start);
     const publishers: string[] = [];
     for (let left = cursor.u16('the number of publishers'); left > 0; left--)
       publishers.push(cursor.text('a publisher'));

@@ -8,9 +8,13 @@ import type { PacketId } from '../protocol/packets.ts';
 
 /** Deliveries that began within a while of each other. */
 interface Generation {
-  /** No entry before this one has any of them. */
+  /** The session was given them behind the entry before this one. */
   readonly since: Sequence;
+  /** No entry before this one has any of them: what was retained may be from long before. */
+  low: Sequence;
   readonly startedAt: number;
+  /** The record names them. */
+  isRecorded: boolean;
   /** The numbers of their messages. */
   readonly firstId: number;
   lastId: number;
@@ -29,6 +33,8 @@ export interface RecordMark {
 }
 
 const generationMs = 500;
+/** So many deliveries that were there before are one generation. */
+const restoredAtOnce = 64;
 /** What is not settled within this time is written down. */
 const stuckMs = 1_000;
 
@@ -42,10 +48,6 @@ export class KeptSession {
   /** A record is being written: deliveries from now on are in generations of their own. */
   #isMarked = false;
   #recorded: RecordMark = { at: 0, lastId: 0, deliveries: 0, received: new Set() };
-  /** How many of its deliveries are not settled. */
-  #recordedOpen = 0;
-  #markedId = 0;
-  #settledSinceMark = 0;
   /** The same as `received`, but as the log says up to where the node has read it. */
   readonly #logged = new Set<PacketId>();
   /** Of these the record says otherwise: since which entry, and when. */
@@ -57,9 +59,18 @@ export class KeptSession {
 
   /** The lowest entry of the log that has something that is not in the record; Infinity: there is none. */
   get since(): Sequence {
-    let lowest = this.#generations[0]?.since ?? Number.POSITIVE_INFINITY;
+    let lowest = this.#firstUnrecorded?.since ?? Number.POSITIVE_INFINITY;
     for (const { since } of this.#changed.values()) lowest = Math.min(lowest, since);
     return lowest;
+  }
+
+  get #firstUnrecorded(): Generation | undefined {
+    return this.#generations.find(({ isRecorded }) => !isRecorded);
+  }
+
+  /** The lowest entry of the log that the session, or its record, still needs a message of; Infinity: there is none. */
+  get low(): Sequence {
+    return this.#generations.reduce((lowest, { low }) => Math.min(lowest, low), Number.POSITIVE_INFINITY);
   }
 
   get logged(): ReadonlySet<PacketId> {
@@ -68,10 +79,11 @@ export class KeptSession {
 
   /** The record should be written anew: something has waited for long, or half of what it says is over. */
   isDue(now: number): boolean {
-    const [oldest] = this.#generations;
+    const oldest = this.#firstUnrecorded;
     if (oldest !== undefined && now - oldest.startedAt >= stuckMs) return true;
     for (const { at } of this.#changed.values()) if (now - at >= stuckMs) return true;
-    return Math.max(0, this.#recordedOpen) * 2 < this.#recorded.deliveries;
+    const recorded = this.#generations.filter(({ isRecorded }) => isRecorded);
+    return 2 * recorded.reduce((sum, { open }) => sum + open, 0) < this.#recorded.deliveries;
   }
 
   /** It came here with these. */
@@ -82,22 +94,37 @@ export class KeptSession {
     }
   }
 
-  delivered(messageId: number, entry: Sequence, now: number): void {
+  /** `low`: where the log has the message. */
+  delivered(messageId: number, entry: Sequence, now: number, low = entry): void {
     const newest = this.#generations.at(-1);
-    if (newest !== undefined && !this.#isMarked && now - newest.startedAt < generationMs) {
+    if (newest !== undefined && !newest.isRecorded && !this.#isMarked && now - newest.startedAt < generationMs) {
       newest.lastId = messageId;
+      newest.low = Math.min(newest.low, low);
       newest.open++;
       return;
     }
     this.#isMarked = false;
-    this.#generations.push({ since: entry, startedAt: now, firstId: messageId, lastId: messageId, open: 1 });
+    const generation = { since: entry, low, startedAt: now, isRecorded: false, firstId: messageId, lastId: messageId };
+    this.#generations.push({ ...generation, open: 1 });
+  }
+
+  /** What it was given up to the last of these is as they say: it came here with them, or their places have changed. */
+  restoreDeliveries(deliveries: readonly { readonly id: number; readonly low: Sequence }[]): void {
+    const last = deliveries.at(-1);
+    if (last === undefined) return;
+    const restored: Generation[] = [];
+    for (let from = 0; from < deliveries.length; from += restoredAtOnce) {
+      const some = deliveries.slice(from, from + restoredAtOnce);
+      const low = Math.min(...some.map((each) => each.low));
+      const [firstId, lastId] = [some[0]!.id, some.at(-1)!.id];
+      restored.push({ since: low, low, startedAt: 0, isRecorded: true, firstId, lastId, open: some.length });
+    }
+    this.#generations = [...restored, ...this.#generations.filter(({ firstId }) => firstId > last.id)];
   }
 
   settled(messageId: number): void {
-    if (messageId <= this.#markedId) this.#settledSinceMark++;
     const at = this.#generations.findIndex(({ firstId, lastId }) => firstId <= messageId && messageId <= lastId);
-    if (at < 0) this.#recordedOpen--;
-    else if (--this.#generations[at]!.open === 0) this.#generations.splice(at, 1);
+    if (at >= 0 && --this.#generations[at]!.open === 0) this.#generations.splice(at, 1);
   }
 
   loggedReceived(packetId: PacketId, entry: Sequence, now: number): void {
@@ -118,16 +145,13 @@ export class KeptSession {
 
   mark(at: Sequence, lastId: number, deliveries: number): RecordMark {
     this.#isMarked = true;
-    this.#markedId = lastId;
-    this.#settledSinceMark = 0;
     return { at, lastId, deliveries, received: new Set(this.#logged) };
   }
 
   /** That record is written. */
   recorded(mark: RecordMark, now: number): void {
     this.#recorded = mark;
-    this.#recordedOpen = mark.deliveries - this.#settledSinceMark;
-    this.#generations = this.#generations.filter(({ lastId }) => lastId > mark.lastId);
+    for (const generation of this.#generations) if (generation.lastId <= mark.lastId) generation.isRecorded = true;
     this.#changed = new Map();
     for (const packetId of new Set([...mark.received, ...this.#logged])) this.#compare(packetId, mark.at + 1, now);
   }

@@ -2,11 +2,11 @@
 import type { Entry, Sequence } from '../contracts/cluster-engine.ts';
 import type { Message } from '../protocol/message.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
-import type { Position } from './appender.ts';
-import { FrameReader, type Origin } from './frame.ts';
-import { FrameAssembly } from './frame-assembly.ts';
+import { type Content, FrameReader, type Origin } from './frame.ts';
+import { FrameAssembly, type Whole } from './frame-assembly.ts';
 import type { LogTail } from './log-tail.ts';
 import { asPublisher, type ReadPlace } from './moved-session.ts';
+import type { Position } from './places.ts';
 import { setPlace } from './places.ts';
 
 /** Something that a frame of the log has. */
@@ -43,15 +43,26 @@ export class LogReader {
     this.#frames = new FrameReader(options.topics);
   }
 
-  /** What is in this frame, in order. `sequence` 0: of QoS 0, which the log does not have. */
-  read(frame: Buffer, sequence: Sequence): Logged[] {
+  /** What is in this frame, which ends with the entry `sequence`, in order. */
+  read(frame: Whole, sequence: Sequence): Logged[] {
+    const place = { sequence, firstPart: frame.firstPart, isCopy: frame.kind !== 'messages' };
     const found: Logged[] = [];
     this.#frames.visit(frame, {
       message: (borrowed, origin, index) => {
-        found.push({ sequence, message: kept(borrowed, origin, { sequence, index }), origin });
+        const message = kept(borrowed, origin);
+        setPlace(message, { ...place, index });
+        found.push({ sequence, message, origin });
       },
       released: (origin) => found.push({ sequence, message: null, origin }),
     });
+    return found;
+  }
+
+  /** Messages of a frame that the log does not have. */
+  readUnlogged(frame: Content): Message[] {
+    const found: Message[] = [];
+    const message = (borrowed: Message, origin: Origin | null) => void found.push(kept(borrowed, origin));
+    this.#frames.visit(frame, { message, released: () => {} });
     return found;
   }
 
@@ -83,7 +94,7 @@ export class LogReader {
       const frame = assembly.add(entry);
       if (entry.sequence <= after) return;
       if (frame?.kind === 'incomplete') earlier ??= frame.firstPart;
-      if (frame?.kind === 'messages') found.push(...this.read(frame.bytes, entry.sequence));
+      if (frame?.kind === 'messages') found.push(...this.read(frame, entry.sequence));
     };
     let from = start;
     // What the ring does not have is read from the log, and meanwhile more comes.
@@ -130,27 +141,30 @@ export class LogReader {
       const ofEntry = wanted.get(entry.sequence);
       if (ofEntry === undefined) return;
       if (frame?.kind === 'incomplete') cut.push({ firstPart: frame.firstPart, end: entry.sequence });
-      if (frame?.kind === 'messages') this.#find(frame.bytes, entry.sequence, ofEntry);
+      else if (frame !== null && 'bytes' in frame) this.#find(frame, entry.sequence, ofEntry);
     });
     // A frame that began before this run, or what is left of it: where its beginning is gone, it is.
     for (const { firstPart, end } of cut) if (firstPart < first) await this.#readRun(firstPart, end, wanted);
   }
 
-  #find(frame: Buffer, sequence: Sequence, ofEntry: Map<number, Message | null>): void {
+  #find(frame: Whole, sequence: Sequence, ofEntry: Map<number, Message | null>): void {
+    const place = { sequence, firstPart: frame.firstPart, isCopy: frame.kind !== 'messages' };
     this.#frames.visit(frame, {
       message: (borrowed, origin, index) => {
-        if (ofEntry.has(index)) ofEntry.set(index, kept(borrowed, origin, { sequence, index }));
+        if (!ofEntry.has(index)) return;
+        const message = kept(borrowed, origin);
+        setPlace(message, { ...place, index });
+        ofEntry.set(index, message);
       },
       released: () => {},
     });
   }
 }
 
-/** It owns its bytes from now on, and has its place. Sequence 0: the log does not have it. */
-function kept(borrowed: Message, origin: Origin | null, place: Position): Message {
+/** It owns its bytes from now on. */
+function kept(borrowed: Message, origin: Origin | null): Message {
   const message = borrowed.keep();
   message.publisher = origin === null ? null : asPublisher(origin.publisher);
-  if (place.sequence > 0) setPlace(message, place);
   return message;
 }
 

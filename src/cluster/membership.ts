@@ -28,7 +28,7 @@ export interface MembershipOptions {
   readonly records: Records;
   readonly timers: Timers;
   readonly clock: Clock;
-  /** For the record; `low` as well as `at` never go back. */
+  /** For the record; `at` never goes back. */
   readonly progress: () => Pick<NodeRecord, 'at' | 'low'>;
   /**
    * A node has died, and some of what it had, or was to inherit, falls to this one: takes in all sessions whose

@@ -1,6 +1,9 @@
 /**
  * The messages of a node: what its clients publish goes to the other nodes, and what all of them publish comes here.
  *
+ * A node that starts reads the log from its first entry: what is retained is in it, published or copied. Nothing else
+ * of that is given to anybody, since there are no sessions yet.
+ *
  * QoS 1 and 2, and what is retained, goes into the log. Every node reads that to its end, this one as well, and gives
  * each message to its sessions in the order of the log: so all nodes agree on what is retained, and on what comes
  * before what. QoS 0 goes to the sessions here at once, and to other nodes by the bus.
@@ -14,11 +17,13 @@ import { wholeWillPublisher } from '../protocol/publisher.ts';
 import { Appender } from './appender.ts';
 import { fenceOff } from './fence.ts';
 import { FrameError, type Origin, openFrame, publisherBytesMax } from './frame.ts';
-import { FrameAssembly } from './frame-assembly.ts';
+import { FrameAssembly, type Whole } from './frame-assembly.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { type Logged, LogReader } from './log-reader.ts';
 import { LogTail } from './log-tail.ts';
+import { type Place, placeOf, setPlace } from './places.ts';
 import { RecentTopics } from './recent-topics.ts';
+import { RetainedPlaces } from './retained-places.ts';
 
 export interface NodeMessagesOptions {
   readonly engine: Pick<ClusterEngine, 'bus' | 'entryBytesMax'>;
@@ -63,6 +68,10 @@ export class NodeMessages implements PendingAppends {
   #reader: LogReader | null = null;
   #begun = 0;
   #done = 0;
+  readonly retained = new RetainedPlaces();
+  /** It reads what was in the log before its own first entry, at `#beganAt`. */
+  #isReplaying = true;
+  #beganAt: Sequence = 0;
   readonly #waiting: { readonly count: number; readonly callback: () => void }[] = [];
   /** The last entry that was given: all sessions have it once `#left` is 0. */
   #at: Sequence = 0;
@@ -146,14 +155,21 @@ export class NodeMessages implements PendingAppends {
       whenBetweenEntries: (callback) => this.whenBetweenEntries(callback),
     });
     await this.#appender.tick();
+    const beganAt = this.#appender.last;
     const { first } = await log.bounds();
     this.#at = first - 1;
+    this.#beganAt = beganAt;
     await this.#tail.start(this.#at);
     this.#stopListening = [
       engine.bus.listen(qos0Subject, (bytes) => this.#run(() => this.#takeQoS0(bytes))),
       timers.every(tickMs, () => void this.#appender.tick().catch(failed)),
     ];
+    // What was purged since is copied before this one.
+    await this.#appender.tick();
+    await this.idle();
     await this.reached(this.#appender.last);
+    this.retained.endReplay();
+    this.#isReplaying = false;
   }
 
   isLogged(message: Message): boolean {
@@ -194,6 +210,21 @@ export class NodeMessages implements PendingAppends {
     const end = await fenceOff({ stream: log, node, by: token, timers, hasEnded: () => this.#hasEnded });
     await this.reached(end);
     return end;
+  }
+
+  /** Copies of messages, in a frame that `FrameWriter` has made. Resolves to where it is. */
+  copy(frame: Buffer): Promise<Omit<Place, 'isCopy'>> {
+    return new Promise((resolve) => this.#appender.copy(frame, resolve));
+  }
+
+  /** The lowest entry that a frame begins with of which not all parts have come. */
+  get incompleteFrom(): Sequence {
+    return this.#assembly.firstPart;
+  }
+
+  /** The last entry that has come. */
+  get tailAt(): Sequence {
+    return this.#tail.at;
   }
 
   /** Resolves once all that was given so far is in the log. */
@@ -255,8 +286,7 @@ export class NodeMessages implements PendingAppends {
     const frame = openFrame(bytes);
     if (frame.kind !== 'messages') throw new FrameError(`QoS 0 comes in a frame of kind ${frame.kind}`);
     const sessions = this.#sessions!;
-    for (const { message } of this.#reader!.read(frame.bytes, 0)) {
-      if (message === null) continue;
+    for (const message of this.#reader!.readUnlogged(frame)) {
       if (sessions.arriving < arrivingMax) sessions.arrived(message, () => {});
       else this.qos0Dropped++;
     }
@@ -279,17 +309,35 @@ export class NodeMessages implements PendingAppends {
   }
 
   #give(entry: Entry): void {
+    const { sequence } = entry;
     const frame = this.#assembly.add(entry);
-    const found = frame?.kind === 'messages' ? this.#reader!.read(frame.bytes, entry.sequence) : [];
-    const messages = found.flatMap(({ message }) => (message === null ? [] : [message]));
-    for (const each of found) this.#options.logged(each);
-    this.#at = entry.sequence;
+    const messages = frame !== null && 'bytes' in frame ? this.#messagesOf(frame, sequence) : [];
+    this.#at = sequence;
     this.#left = messages.length;
     for (const message of messages) {
       this.#sessions!.arrived(message, () => {
         if (--this.#left === 0) this.#giveNext();
       });
     }
+  }
+
+  /** What of it is given to the sessions here. */
+  #messagesOf(frame: Whole, sequence: Sequence): Message[] {
+    if (frame.kind === 'waiting') return [];
+    const found = this.#reader!.read(frame, sequence);
+    const messages = found.flatMap(({ message }) => (message === null ? [] : [message]));
+    if (frame.kind === 'retained') {
+      const current = messages.filter((message) => this.retained.copied(message, frame.asOf));
+      if (this.#isReplaying) return current;
+      for (const message of current) {
+        const here = this.#sessions!.retained(message.topic.name);
+        if (here !== null) setPlace(here, placeOf(message)!);
+      }
+      return [];
+    }
+    for (const each of found) this.#options.logged(each);
+    for (const message of messages) if (message.retain) this.retained.changed(message);
+    return sequence > this.#beganAt ? messages : messages.filter(({ retain }) => retain);
   }
 
   /** This node is so far behind that the ring has gone on. */
@@ -306,7 +354,8 @@ export class NodeMessages implements PendingAppends {
   }
 
   #lost(after: Sequence, upTo: Sequence): void {
-    this.#options.lost(after, upTo);
+    // Before the first one that is there: what was retained has been copied behind it.
+    if (!this.#isReplaying) this.#options.lost(after, upTo);
     this.#giveNext();
   }
 

@@ -12,20 +12,24 @@ import type { Message } from '../protocol/message.ts';
 import type { PacketId, QoS } from '../protocol/packets.ts';
 import { clientPublisher, readPublisher, willPublisher } from '../protocol/publisher.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
-import type { Position } from './appender.ts';
-import { FrameReader, openFrame } from './frame.ts';
+import { type Content, FrameReader, openFrame } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
+import type { Position } from './places.ts';
 import { placeOf } from './places.ts';
 
 const formatVersion = 1;
 
-/** A delivery without its message; sequence and index: where the log has that. */
-type Header = readonly [
+/**
+ * A delivery without its message; sequence and index: where the log has that. `count`: so many deliveries of messages
+ * that stand side by side there, which are the same but for that.
+ */
+type Header = [
   qos: QoS,
   retain: boolean,
   subscriptionIds: readonly number[] | null,
   sequence?: number,
   index?: number,
+  count?: number,
 ];
 
 /** The message that stands there in the log; null: it is gone. */
@@ -58,7 +62,7 @@ export function encodeMoved({ session, subscriptions, sendings, received, queue 
     subscriptions,
     received,
     sendings: sendings.map(({ packetId, isReceived, delivery }) => [packetId, isReceived, put(delivery)]),
-    queue: queue.map(put),
+    queue: together(queue.map(put)),
     willDelaySeconds: will === null ? null : will.delaySeconds,
   };
   if (will !== null) addTo(messages, will.message);
@@ -72,16 +76,19 @@ export function encodeMoved({ session, subscriptions, sendings, received, queue 
 export function placesIn(bytes: Buffer): Position[] {
   const { sendings, queue } = describedIn(bytes);
   const headers = [...sendings.map(([, , header]) => header), ...queue];
-  return headers.flatMap(([, , , sequence, index = 0]) => (sequence === undefined ? [] : [{ sequence, index }]));
+  return headers.flatMap(positionsOf);
 }
 
 /** Throws if another version of Sluice wrote it in another form. Deliveries of what is gone are left out. */
 export function decodeMoved(bytes: Buffer, topics: TopicTable, read: ReadPlace): MovedSession {
   const described = describedIn(bytes);
   const messages = messagesIn(bytes.subarray(4 + bytes.readUInt32BE(0)), topics);
-  const take = ([qos, retain, subscriptionIds, sequence, index = 0]: Header): StoredDelivery[] => {
-    const message = sequence === undefined ? messages.shift()! : read({ sequence, index });
-    return message === null ? [] : [{ message, qos, retain, subscriptionIds, group: null }];
+  const take = (header: Header): StoredDelivery[] => {
+    const [qos, retain, subscriptionIds, sequence] = header;
+    const found = sequence === undefined ? [messages.shift()!] : positionsOf(header).map(read);
+    return found.flatMap((message) =>
+      message === null ? [] : [{ message, qos, retain, subscriptionIds, group: null }],
+    );
   };
   const sendings = described.sendings.flatMap(([packetId, isReceived, header]) => {
     return take(header).map((delivery) => ({ packetId, isReceived, delivery }));
@@ -92,6 +99,26 @@ export function decodeMoved(bytes: Buffer, topics: TopicTable, read: ReadPlace):
   return { session: { ...session, will }, subscriptions, sendings, received, queue };
 }
 
+function positionsOf([, , , sequence, index = 0, count = 1]: Header): Position[] {
+  if (sequence === undefined) return [];
+  return Array.from({ length: count }, (_, each) => ({ sequence, index: index + each }));
+}
+
+/** Messages of one burst, and copies of any, stand side by side. */
+function together(headers: readonly Header[]): Header[] {
+  const runs: Header[] = [];
+  for (const header of headers) {
+    const [qos, retain, ids, sequence, index = 0] = header;
+    const run = runs.at(-1);
+    const [runQoS, runRetain, runIds, runSequence, runIndex = 0, runCount = 1] = run ?? [];
+    const isNext = sequence !== undefined && sequence === runSequence && index === runIndex + runCount;
+    const isAlike = qos === runQoS && retain === runRetain && JSON.stringify(ids) === JSON.stringify(runIds);
+    if (run !== undefined && isNext && isAlike) run[5] = runCount + 1;
+    else runs.push(header);
+  }
+  return runs;
+}
+
 function describedIn(bytes: Buffer): Described {
   const described = JSON.parse(bytes.toString('utf8', 4, 4 + bytes.readUInt32BE(0))) as Described;
   if (described.v === formatVersion) return described;
@@ -100,9 +127,10 @@ function describedIn(bytes: Buffer): Described {
   );
 }
 
-export function addTo(messages: FrameWriter, message: Message): void {
+/** Returns its index. */
+export function addTo(messages: FrameWriter, message: Message): number {
   const { publisher } = message;
-  messages.add(message, publisher === null ? null : { publisher, packetId: 0 });
+  return messages.add(message, publisher === null ? null : { publisher, packetId: 0 });
 }
 
 export function messagesIn(frame: Buffer, topics: TopicTable): Message[] {
@@ -118,9 +146,9 @@ export function messagesIn(frame: Buffer, topics: TopicTable): Message[] {
   return found;
 }
 
-function openFrameOfMessages(bytes: Buffer): Buffer {
+function openFrameOfMessages(bytes: Buffer): Content {
   const frame = openFrame(bytes);
-  if (frame.kind === 'messages') return frame.bytes;
+  if (frame.kind === 'messages') return frame;
   throw new Error(`A session that moves here comes with a frame of kind ${frame.kind}`);
 }
 

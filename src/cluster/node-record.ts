@@ -13,7 +13,7 @@ export interface NodeRecord {
   readonly by: string;
   /** For each partition of the log: all sessions of the node are served, or recorded, up to here. */
   readonly at: readonly Sequence[];
-  /** For each partition: the lowest entry that a session of the node still needs. */
+  /** For each partition: the lowest entry that a session of the node still needs. A session that comes may lower it. */
   readonly low: readonly Sequence[];
   /** Dead nodes whose sessions, as far as they are its share, it has taken in. */
   readonly adopted: readonly string[];

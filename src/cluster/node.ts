@@ -4,12 +4,14 @@
  */
 import type { Clock, Timers } from '../base/clock.ts';
 import type { Cluster, ForwardDetails, NodeSessions, PendingAppends, SessionRecorder } from '../contracts/cluster.ts';
-import type { ClusterEngine, StreamSettings } from '../contracts/cluster-engine.ts';
+import type { ClusterEngine, EngineStream, Sequence, StreamSettings } from '../contracts/cluster-engine.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
+import { Compaction } from './compaction.ts';
 import { Membership } from './membership.ts';
 import { NodeMessages } from './messages.ts';
 import { cutOffMs, Ownership } from './ownership.ts';
+import { purgeKeptMs } from './purge.ts';
 import { Records } from './records.ts';
 import { NodeRecorder } from './session-recorder.ts';
 
@@ -22,6 +24,10 @@ export interface ClusterNodeOptions {
   readonly timers: Timers;
   readonly clock: Clock;
   readonly logBytesMax: number;
+  /** What waits in the log for longer is copied to its end, and what was before can go. */
+  readonly logKeepMs: number;
+  /** What nobody needs any more stays for so long. */
+  readonly purgeAfterMs?: number;
   readonly recordsBytesMax: number;
   /** The largest message that a client may publish. */
   readonly messageBytesMax: number;
@@ -44,7 +50,9 @@ export class ClusterNode implements Cluster {
   readonly #options: ClusterNodeOptions;
   readonly #nodeRecords: Records;
   readonly #sessionRecords: Records;
+  readonly #log: EngineStream;
   #ownership: Ownership | null = null;
+  #compaction: Compaction | null = null;
   #sessions: NodeSessions | null = null;
   #stopLooking: () => void = () => {};
   #serving: () => void = () => {};
@@ -57,6 +65,7 @@ export class ClusterNode implements Cluster {
   private constructor(options: ClusterNodeOptions, streams: Awaited<ReturnType<typeof openStreams>>) {
     this.#options = options;
     const { engine, id, token, timers, clock, messageBytesMax, lost } = options;
+    this.#log = streams.log;
     this.#nodeRecords = new Records(streams.nodes, timers);
     this.#sessionRecords = new Records(streams.sessions, timers);
     const failed = (error: unknown) => this.#end('a mistake in Sluice has ended this node', error);
@@ -74,14 +83,15 @@ export class ClusterNode implements Cluster {
       ...{ timers, clock, failed },
       readTo: () => this.messages.at,
       release: (clientId, packetId) => this.messages.release(clientId, packetId),
-      record: async (clientId) => this.#ownership?.record(clientId),
+      record: async (clientId) => void (await this.#ownership?.record(clientId)),
     });
     this.membership = new Membership({
       ...{ id, token, timers, clock, failed },
       stream: streams.nodes,
       records: this.#nodeRecords,
-      // What is retained is read from the beginning of the log.
-      progress: () => ({ at: [this.#recorder.checkpoint], low: [1] }),
+      progress: () => {
+        return { at: [this.#recorder.checkpoint], low: [Math.min(this.#recorder.low, this.messages.incompleteFrom)] };
+      },
       adopt: async () => {
         await this.#whenServing;
         await this.#ownership!.adopt();
@@ -117,9 +127,14 @@ export class ClusterNode implements Cluster {
     return this.#ownership?.adoptions ?? 0;
   }
 
+  /** Up to here this node has purged the log. */
+  get purged(): Sequence {
+    return this.#compaction?.purged ?? 0;
+  }
+
   /** Clients may come in once this resolves: what is retained is here. */
   async serve(sessions: NodeSessions): Promise<void> {
-    const { engine, id, timers, clock } = this.#options;
+    const { engine, id, timers, clock, logKeepMs, purgeAfterMs = purgeKeptMs } = this.#options;
     await this.membership.join();
     this.#ownership = new Ownership({
       ...{ node: id, timers, clock, sessions },
@@ -134,6 +149,14 @@ export class ClusterNode implements Cluster {
     this.#sessions = sessions;
     this.#stopLooking = timers.every(lookMs, () => this.#look());
     await this.messages.start(sessions);
+    this.#compaction = new Compaction({
+      ...{ node: id, timers, clock, sessions, log: this.#log, keepMs: logKeepMs, purgeAfterMs },
+      messages: this.messages,
+      membership: this.membership,
+      recorder: this.#recorder,
+      record: async (clientId) => (await this.#ownership?.record(clientId)) === true,
+      failed: (error) => this.#end('a mistake in Sluice has ended this node', error),
+    });
     this.#serving();
   }
 
@@ -187,6 +210,7 @@ export class ClusterNode implements Cluster {
     this.#hasEnded = true;
     this.#stopLooking();
     this.#ownership?.close();
+    this.#compaction?.close();
     this.#recorder.close();
     this.messages.close();
     this.#nodeRecords.close();

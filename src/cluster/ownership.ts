@@ -240,34 +240,41 @@ export class Ownership {
     this.#handovers.forget(clientId);
   }
 
-  /** Writes the record of the session as it is now, if it is here. Rejects once this node has left the cluster. */
-  async record(clientId: string): Promise<void> {
+  /**
+   * Writes the record of the session as it is now, if it is here; false: it is not. Rejects once this node has left the
+   * cluster.
+   */
+  async record(clientId: string): Promise<boolean> {
     if (this.#hasEnded) throw new EngineUnavailable('This node has left the cluster');
     const { sessions, recorder } = this.#options;
     const owned = this.#owned.get(clientId);
     if (owned === undefined && !sessions.has(clientId)) recorder.letGo(clientId);
     // Nobody is promised anything of a session that is on its way: whoever takes it writes the record.
-    if (owned !== undefined && !owned.isHandedOut) await this.#tasks.run(clientId, () => this.#record(clientId));
+    if (owned === undefined || owned.isHandedOut) return false;
+    return this.#tasks.run(clientId, () => this.#record(clientId));
   }
 
   #recordLater(clientId: string): void {
     if (!this.#hasEnded) this.record(clientId).catch((error: unknown) => this.#failed(error));
   }
 
-  async #record(clientId: string): Promise<void> {
+  async #record(clientId: string): Promise<boolean> {
     const { sessions, recorder } = this.#options;
     for (;;) {
       const owned = this.#owned.get(clientId);
-      if (owned === undefined || owned.isHandedOut) return;
+      if (owned === undefined || owned.isHandedOut) return false;
       owned.isLeaving = !sessions.has(clientId) && recorder.willsOf(clientId).length === 0;
       try {
         const revision = await this.#write(clientId, owned.revision);
         if (owned.isLeaving) this.#owned.delete(clientId);
         owned.revision = revision;
         recorder.failure = null;
-        return;
+        return true;
       } catch (error) {
-        if (error instanceof Conflict) return this.#forget(clientId);
+        if (error instanceof Conflict) {
+          this.#forget(clientId);
+          return false;
+        }
         if (!(error instanceof RecordsFull)) throw error;
         recorder.failure = error.message;
       }

@@ -9,7 +9,7 @@ import type { Sequence } from '../contracts/cluster-engine.ts';
 import { mayFallTo, type NodeRecord } from './node-record.ts';
 
 /** A living node writes to the log far more often than this. */
-const keptMs = 60_000;
+export const purgeKeptMs = 60_000;
 
 interface Sample {
   readonly at: number;
@@ -22,23 +22,26 @@ interface Sample {
 /** Of one partition. */
 export class PurgeLimit {
   readonly #partition: number;
+  readonly #keptMs: number;
   readonly #samples: Sample[] = [];
 
-  constructor(partition: number) {
+  constructor(partition: number, keptMs: number = purgeKeptMs) {
     this.#partition = partition;
+    this.#keptMs = keptMs;
   }
 
   /**
-   * Some times a minute, by the time of this node; `last` is where its tail is. Returns up to where the log may be
-   * purged; 0: it may not.
+   * Some times a minute, by the time of this node; `last` is where its tail is, and `retained` the first entry with
+   * something that is retained. Returns up to where the log may be purged; 0: it may not.
    */
-  look(now: number, nodes: ReadonlyMap<string, NodeRecord>, last: Sequence): Sequence {
+  look(now: number, nodes: ReadonlyMap<string, NodeRecord>, last: Sequence, retained: Sequence): Sequence {
     const samples = this.#samples;
-    samples.push({ at: now, needed: this.#neededAfter(nodes, last), last });
+    const needed = Math.min(this.#neededAfter(nodes, last), retained - 1);
+    samples.push({ at: now, needed, last });
     // One that is as old as that, or older, stays: it says what the log was then.
-    while (samples.length > 1 && samples[1]!.at <= now - keptMs) samples.shift();
+    while (samples.length > 1 && samples[1]!.at <= now - this.#keptMs) samples.shift();
     const [oldest] = samples;
-    if (oldest === undefined || oldest.at > now - keptMs) return 0;
+    if (oldest === undefined || oldest.at > now - this.#keptMs) return 0;
     return Math.min(oldest.last, ...samples.map(({ needed }) => needed));
   }
 

@@ -78,7 +78,10 @@ export function decodeRecord(value: Uint8Array, topics: TopicTable): SessionReco
   };
 }
 
-/** So many messages that wait are named in a record, and all those of the entry that the last of them is in. */
+/**
+ * So many messages that wait are named in a record, and all those of the entry that the last of them is in. Copies are
+ * named however many they are, since nobody reads the log for them; but they stand side by side.
+ */
 const placesMax = 4_096;
 
 /**
@@ -89,9 +92,14 @@ const placesMax = 4_096;
 function shortened(header: RecordHeader, session: MovedSession): { header: RecordHeader; session: MovedSession } {
   const promised = session.queue.filter(({ qos }) => qos > 0);
   const places = promised.map(({ message }) => placeOf(message)?.sequence ?? 0);
-  const first = Math.max(0, ...session.sendings.map(({ delivery }) => placeOf(delivery.message)?.sequence ?? 0));
-  // What is retained may have come from far before the others.
-  const last = Math.max(first, ...places.slice(0, placesMax));
+  let last = session.sendings.reduce(
+    (most, { delivery }) => Math.max(most, placeOf(delivery.message)?.sequence ?? 0),
+    0,
+  );
+  for (const [which, { message }] of promised.entries()) {
+    // What is retained may have come from far before the others.
+    if (which < placesMax || placeOf(message)?.isCopy === true) last = Math.max(last, places[which]!);
+  }
   const next = places.slice(placesMax).find((sequence) => sequence > last);
   if (next === undefined) return { header, session: { ...session, queue: promised } };
   const queue = promised.filter((_, which) => places[which]! < next);

@@ -5,11 +5,12 @@
 import type { Clock, Timers } from '../base/clock.ts';
 import type { SessionRecorder } from '../contracts/cluster.ts';
 import { EngineUnavailable, type Sequence } from '../contracts/cluster-engine.ts';
-import type { ExportedSession } from '../contracts/session-move.ts';
+import type { ExportedSession, MovedSession } from '../contracts/session-move.ts';
 import type { StoredDelivery, StoredPendingWill, StoredSession } from '../contracts/session-store.ts';
 import type { PacketId } from '../protocol/packets.ts';
 import type { Origin } from './frame.ts';
 import { KeptSession } from './kept-session.ts';
+import { placeOf } from './places.ts';
 
 export interface NodeRecorderOptions {
   readonly timers: Timers;
@@ -143,7 +144,38 @@ export class NodeRecorder implements SessionRecorder {
 
   delivered(sid: number, { message }: StoredDelivery): void {
     const { readTo, clock } = this.#options;
-    this.#bySid.get(sid)?.delivered(message.id, readTo() + 1, clock.now());
+    const next = readTo() + 1;
+    const low = Math.min(next, placeOf(message)?.firstPart ?? next);
+    this.#bySid.get(sid)?.delivered(message.id, next, clock.now(), low);
+  }
+
+  /** Its record, as it is written now or about to be, names the places of these. */
+  restoreDeliveries(clientId: string, { sendings, queue }: Pick<MovedSession, 'sendings' | 'queue'>): void {
+    const deliveries = [...sendings.map(({ delivery }) => delivery), ...queue];
+    const withPlaces = deliveries.flatMap(({ message }) => {
+      const place = placeOf(message);
+      return place === null ? [] : [{ id: message.id, low: place.firstPart }];
+    });
+    this.of(clientId)?.restoreDeliveries(withPlaces.sort((one, other) => one.id - other.id));
+  }
+
+  /** Up to this message its deliveries stand elsewhere in the log now, and its record says so. */
+  moved(clientId: string, { sendings, queue }: Pick<MovedSession, 'sendings' | 'queue'>, lastMessageId: number): void {
+    const isMoved = ({ message }: StoredDelivery) => message.id <= lastMessageId;
+    const moved = sendings.filter(({ delivery }) => isMoved(delivery));
+    this.restoreDeliveries(clientId, { sendings: moved, queue: queue.filter(isMoved) });
+  }
+
+  /** The lowest entry of the log that a session here needs. */
+  get low(): Sequence {
+    let lowest = this.#lowest();
+    for (const kept of this.#bySid.values()) lowest = Math.min(lowest, kept.low);
+    return lowest;
+  }
+
+  /** Whose sessions need something before this entry. */
+  neededBefore(entry: Sequence): string[] {
+    return [...this.#bySid.values()].filter(({ low }) => low < entry).map(({ clientId }) => clientId);
   }
 
   settled(sid: number, messageId: number): void {

@@ -103,6 +103,8 @@ export interface NodeSessions {
    */
   arrived(message: Message, done: () => void): void;
   has(clientId: string): boolean;
+  /** What is retained; null: nothing, or it has expired. */
+  retained(topicName: string): Message | null;
   /** The client is connected elsewhere: its connection here ends, and its session if that ends with it. */
   takenOver(clientId: string): void;
   /** Everything of a session; null: there is none, or none that outlives its connection or has a will. */

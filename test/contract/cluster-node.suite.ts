@@ -6,7 +6,8 @@ import { startNode, type TestNode } from '../support/cluster-nodes.ts';
 import { type ConnectOptions, type Received, unique, type WireClient } from '../support/wire-client.ts';
 
 export interface EngineUnderTest {
-  connect(node: string): Promise<ClusterEngine>;
+  /** `cluster`: another one on the same servers. */
+  connect(node: string, cluster?: string): Promise<ClusterEngine>;
   cleanUp(): Promise<void>;
 }
 
@@ -77,8 +78,14 @@ export function describeNodes(name: string, start: () => Promise<EngineUnderTest
       return messageId;
     };
     /** Resolves once all exchanges are over. */
-    const publishAll = async (client: WireClient, topic: string, payloads: readonly string[], qos: 1 | 2) => {
-      for (const payload of payloads) publish(client, topic, payload, qos);
+    const publishAll = async (
+      client: WireClient,
+      topic: string,
+      payloads: readonly string[],
+      qos: 1 | 2,
+      retain = false,
+    ) => {
+      for (const payload of payloads) publish(client, topic, payload, qos, retain);
       for (let left = payloads.length; left > 0; ) {
         const { cmd, messageId, reasonCode } = await client.next();
         expect(reasonCode ?? 0).toBe(0);
@@ -87,6 +94,7 @@ export function describeNodes(name: string, start: () => Promise<EngineUnderTest
       }
     };
     const take = (client: WireClient, count: number) => new Receiver().take(client, count);
+    const eventually = (isSo: () => boolean) => expect.poll(isSo, { interval: 20 }).toBe(true);
     const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, each) => String(from + each));
 
     test.each([1, 2] as const)('QoS %i reaches subscribers of all nodes once and in order', async (qos) => {
@@ -157,6 +165,39 @@ export function describeNodes(name: string, start: () => Promise<EngineUnderTest
       expect(await take(subscriber, 1)).toEqual(['kept']);
       await late.close();
       expect(late.ends).toEqual([]);
+    });
+
+    test('the log stays short: what waits and what is retained is copied, and everything before goes', async () => {
+      const shortly = { logKeepMs: 300, purgeAfterMs: 600 };
+      const [first, second] = [
+        await startNode('first', (each) => engine.connect(each, 'short'), {}, shortly),
+        await startNode('second', (each) => engine.connect(each, 'short'), {}, shortly),
+      ];
+      const [clientId, topic] = [unique('absent'), unique('short')];
+      const before = await first.connect({ ...forAnHour, clientId });
+      await before.subscribe(`${topic}/#`, { qos: 2 });
+      await before.vanish();
+      const publisher = await second.connect({ version: 5 });
+      await publishAll(publisher, `${topic}/a`, numbers(0, 30), 2);
+      await publishAll(publisher, `${topic}/b`, ['kept'], 2, true);
+      await publishAll(publisher, `${topic}/c`, ['removed', ''], 2, true);
+      const published = first.node.messages.at;
+
+      await eventually(() => first.node.purged + second.node.purged > published);
+
+      const late = await startNode('late', (each) => engine.connect(each, 'short'), {}, shortly);
+      const subscriber = await late.connect({ version: 5 });
+      await subscriber.subscribe(`${topic}/#`, { qos: 1 });
+      expect(await take(subscriber, 1)).toEqual(['kept']);
+      await subscriber.nothingElse();
+      await first.die();
+      const after = await late.connect({ ...forAnHour, clientId });
+      const receiver = new Receiver();
+      expect(await receiver.take(after, 33)).toEqual([...numbers(0, 30), 'kept', 'removed', '']);
+      expect(await receiver.settle(after)).toEqual([]);
+      await after.nothingElse();
+      for (const each of [first, second, late]) await each.close();
+      for (const { id, ends } of [second, late]) expect([id, ends]).toEqual([id, []]);
     });
 
     test('a will reaches subscribers of other nodes', async () => {

@@ -5,9 +5,15 @@ import { NatsServers, natsServerVersion, withoutNats } from '../support/nats-ser
 import { describeNodes } from './cluster-node.suite.ts';
 
 describeNodes('three nodes over the engine in memory', async () => {
-  const servers = new MemoryServers({ timers: systemTimers, random: Math.random, answerMs: 300 });
-  servers.faults.delayMsMax = 3;
-  return { connect: async (node) => servers.connect(node), cleanUp: async () => {} };
+  const clusters = new Map<string, MemoryServers>();
+  const serversOf = (cluster: string) => {
+    const servers =
+      clusters.get(cluster) ?? new MemoryServers({ timers: systemTimers, random: Math.random, answerMs: 300 });
+    clusters.set(cluster, servers);
+    servers.faults.delayMsMax = 3;
+    return servers;
+  };
+  return { connect: async (node, cluster = 'test') => serversOf(cluster).connect(node), cleanUp: async () => {} };
 });
 
 for (const count of [1, 3] as const) {
@@ -18,9 +24,10 @@ for (const count of [1, 3] as const) {
       // Only here, so that without servers nothing of NATS is loaded.
       const { NatsEngine } = await import('../../src/cluster/nats/engine.ts');
       const servers = await NatsServers.start({ count });
-      const options = { cluster: 'test', servers: servers.urls, credentialsFile: null, tls: null, answerMs: 5_000 };
+      const options = { servers: servers.urls, credentialsFile: null, tls: null, answerMs: 5_000 };
       return {
-        connect: (node) => NatsEngine.connect({ ...options, replicas: count, node, failed: () => {} }),
+        connect: (node, cluster = 'test') =>
+          NatsEngine.connect({ ...options, cluster, replicas: count, node, failed: () => {} }),
         cleanUp: () => servers.stop(),
       };
     });

@@ -6,7 +6,15 @@ import { FrameError, headerBytes, type Origin, openFrame } from '../../src/clust
 import { FrameAssembly } from '../../src/cluster/frame-assembly.ts';
 import { FrameParts, FrameWriter, markFrame } from '../../src/cluster/frame-writer.ts';
 import { never } from '../../src/protocol/message.ts';
-import { frameOf, itemsIn, type PlainItem, type PlainMessage } from '../support/frames.ts';
+import {
+  frameOf,
+  itemsIn,
+  itemsOf,
+  messageOf,
+  type PlainItem,
+  type PlainMessage,
+  aMessage as plain,
+} from '../support/frames.ts';
 
 const hex = (maxLength: number) => fc.uint8Array({ maxLength }).map((bytes) => Buffer.from(bytes).toString('hex'));
 const anOrigin: fc.Arbitrary<Origin> = fc.record({
@@ -43,7 +51,7 @@ const items: fc.Arbitrary<PlainItem[]> = fc.array(
 function outcomeOf(bytes: Uint8Array): string {
   try {
     const frame = openFrame(bytes);
-    return frame.kind === 'messages' ? JSON.stringify(itemsIn(frame.bytes)) : frame.kind;
+    return 'start' in frame ? JSON.stringify(itemsOf(frame)) : frame.kind;
   } catch (error) {
     if (error instanceof FrameError) return error.message;
     throw error;
@@ -56,6 +64,21 @@ const resealed = (bytes: Buffer) => {
 };
 
 describe('a frame of the log', () => {
+  test('with copies gives back what was put in it, and as of when', () => {
+    const topics = ['a', 'b/c'].map((topic) => ({ ...plain, topic }));
+    const writer = new FrameWriter();
+    for (const each of topics) writer.add(messageOf(each), null);
+    const waiting = writer.take('waiting');
+    for (const each of topics) writer.add(messageOf(each), null);
+    const retained = writer.takeRetained(77);
+    expect([itemsIn(waiting), itemsIn(retained)]).toEqual([topics, topics]);
+    expect(openFrame(waiting).kind).toBe('waiting');
+    expect(openFrame(retained)).toMatchObject({ kind: 'retained', asOf: 77 });
+    expect(outcomeOf(resealed(Buffer.concat([retained.subarray(0, 6), Buffer.alloc(8)])))).toBe(
+      'A frame names 0 as the sequence as of which messages were retained, at byte 6',
+    );
+  });
+
   test('gives back what was put in it', () => {
     const writer = new FrameWriter();
     fc.assert(

@@ -39,6 +39,7 @@ export async function startNode(
   name: string,
   connect: (node: string) => Promise<ClusterEngine>,
   settings: Partial<BrokerSettings> = {},
+  times: Partial<Pick<ClusterNodeOptions, 'logKeepMs' | 'purgeAfterMs'>> = {},
 ): Promise<TestNode> {
   const engine = await whenAvailable(() => connect(name));
   const id = `${name}-${++started}`;
@@ -50,6 +51,8 @@ export async function startNode(
     timers: systemTimers,
     clock: systemClock,
     logBytesMax: 64_000_000,
+    logKeepMs: 900_000,
+    ...times,
     recordsBytesMax,
     messageBytesMax: 16_000_000,
     ended: (reason, error) => ends.push(error === null ? reason : `${reason}: ${(error as Error).stack}`),

@@ -1,5 +1,5 @@
 /** Frames of the log, and what is in them, in a form to compare. */
-import { FrameReader, type FrameVisitor, type Origin } from '../../src/cluster/frame.ts';
+import { type Content, FrameReader, type FrameVisitor, type Origin, openFrame } from '../../src/cluster/frame.ts';
 import { FrameWriter } from '../../src/cluster/frame-writer.ts';
 import { Message, never } from '../../src/protocol/message.ts';
 import type { QoS } from '../../src/protocol/packets.ts';
@@ -56,7 +56,13 @@ export function frameOf(items: readonly PlainItem[], writer = new FrameWriter())
   return writer.take();
 }
 
-export function itemsIn(bytes: Buffer): PlainItem[] {
+export function itemsIn(bytes: Uint8Array): PlainItem[] {
+  const frame = openFrame(bytes);
+  return 'start' in frame ? itemsOf(frame) : [];
+}
+
+/** Of a frame with messages. */
+export function itemsOf(frame: Content): PlainItem[] {
   const found: PlainItem[] = [];
   const visitor: FrameVisitor = {
     message({ topic, payload, properties, qos, retain, expirySeconds, expiresAt }, origin) {
@@ -65,6 +71,6 @@ export function itemsIn(bytes: Buffer): PlainItem[] {
     },
     released: (released) => found.push({ released }),
   };
-  reader.visit(bytes, visitor);
+  reader.visit(frame, visitor);
   return found;
 }

@@ -5,7 +5,7 @@
 import { crc32 } from 'node:zlib';
 import { FrameError, headerBytes, openFrame } from '../../../src/cluster/frame.ts';
 import { FrameWriter, markFrame } from '../../../src/cluster/frame-writer.ts';
-import { aMessage, frameOf, itemsIn } from '../../support/frames.ts';
+import { aMessage, frameOf, itemsIn, itemsOf } from '../../support/frames.ts';
 import { bytesOf, must, type Target, wordsOf } from '../target.ts';
 
 const writer = new FrameWriter();
@@ -31,11 +31,11 @@ export function frames(): Target {
       bytes.writeUInt32BE(crc32(bytes.subarray(headerBytes), input[0]!), 2);
       try {
         const frame = openFrame(bytes);
-        if (frame.kind !== 'messages') return frame.kind;
-        const items = itemsIn(frame.bytes);
+        if (!('start' in frame)) return frame.kind;
+        const items = itemsOf(frame);
         const again = itemsIn(frameOf(items, writer));
         must(JSON.stringify(again) === JSON.stringify(items), 'what was read is not what is written');
-        return `${Math.min(items.length, 4)} items`;
+        return `${Math.min(items.length, 4)} items ${frame.kind}`;
       } catch (error) {
         if (!(error instanceof FrameError)) throw error;
         return wordsOf(error);

@@ -58,6 +58,8 @@ export class SimulatedNode {
       timers,
       clock: world,
       logBytesMax: 64_000_000,
+      logKeepMs: 2_000,
+      purgeAfterMs: 10_000,
       recordsBytesMax: 8_000_000,
       messageBytesMax: 1_000_000,
       ended: (reason, error) => ends.push(error === null ? reason : `${reason}: ${(error as Error).stack}`),

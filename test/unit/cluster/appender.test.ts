@@ -1,11 +1,12 @@
 /** What a node appends to the log, over an engine in memory that loses, delays, repeats and changes its leader. */
 import { describe, expect, test } from 'vitest';
 import { Random } from '../../../scripts/crash/random.ts';
-import { Appender, type Position } from '../../../src/cluster/appender.ts';
+import { Appender } from '../../../src/cluster/appender.ts';
 import { FrameAssembly } from '../../../src/cluster/frame-assembly.ts';
 import { markFrame } from '../../../src/cluster/frame-writer.ts';
 import { MemoryServers } from '../../../src/cluster/memory/engine.ts';
 import { noFaults } from '../../../src/cluster/memory/faults.ts';
+import type { Position } from '../../../src/cluster/places.ts';
 import type { EngineStream, Entry, StreamSettings } from '../../../src/contracts/cluster-engine.ts';
 import { aMessage, itemsIn, messageOf } from '../../support/frames.ts';
 import { VirtualTime } from '../../support/virtual-time.ts';
@@ -45,8 +46,8 @@ class Log {
   }
 
   append(appender: Appender, payload: string): void {
-    appender.append(messageOf({ ...aMessage, payload }), null, (position) => {
-      this.acknowledged.push({ payload, position });
+    appender.append(messageOf({ ...aMessage, payload }), null, ({ sequence, index }) => {
+      this.acknowledged.push({ payload, position: { sequence, index } });
     });
   }
 

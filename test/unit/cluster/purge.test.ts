@@ -12,9 +12,10 @@ function upToAfter(
   seconds: number,
   limit: PurgeLimit,
   at: (second: number) => [ReadonlyMap<string, NodeRecord>, number],
+  retained = Number.POSITIVE_INFINITY,
 ) {
   let upTo = 0;
-  for (let second = 0; second <= seconds; second += 10) upTo = limit.look(1_000 * second, ...at(second));
+  for (let second = 0; second <= seconds; second += 10) upTo = limit.look(1_000 * second, ...at(second), retained);
   return upTo;
 }
 
@@ -23,6 +24,11 @@ describe('the log may be purged', () => {
     const records = nodes({ a: node(500), b: node(300) });
     expect(upToAfter(50, new PurgeLimit(0), () => [records, 1_000])).toBe(0);
     expect(upToAfter(60, new PurgeLimit(0), () => [records, 1_000])).toBe(299);
+  });
+
+  test('not beyond what is retained', () => {
+    const records = nodes({ a: node(500) });
+    expect(upToAfter(60, new PurgeLimit(0), () => [records, 1_000], 200)).toBe(199);
   });
 
   test('not beyond what is younger than a minute, though nobody needs it', () => {

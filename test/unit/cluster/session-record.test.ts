@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Position } from '../../../src/cluster/appender.ts';
 import { decodeMoved, encodeMoved, placesIn } from '../../../src/cluster/moved-session.ts';
+import type { Position } from '../../../src/cluster/places.ts';
 import { setPlace } from '../../../src/cluster/places.ts';
 import { decodeRecord, encodeRecord, encodeWithin } from '../../../src/cluster/session-record.ts';
 import type { MovedSession } from '../../../src/contracts/session-move.ts';
@@ -15,7 +15,7 @@ const header = { owner: 'n', by: 'n', write: 3, at: 50, from: null };
 /** Of a message that the log has as the first one of this entry. */
 function delivery(sequence: number): StoredDelivery {
   const message = messageOf({ ...aMessage, payload: String(sequence).padStart(4, '0') });
-  setPlace(message, { sequence, index: 0 });
+  setPlace(message, { sequence, index: 0, firstPart: sequence, isCopy: false });
   return { message, qos: 1, retain: false, subscriptionIds: null, group: null };
 }
 
@@ -59,7 +59,7 @@ const recordOf = (session: MovedSession, bytesMax = 1_000_000) => {
 test('a record of what the log has does not grow with the messages, from wherever they came here', () => {
   const long = (sequence: number) => {
     const message = messageOf({ ...aMessage, payload: '00'.repeat(100_000) });
-    setPlace(message, { sequence, index: 0 });
+    setPlace(message, { sequence, index: 0, firstPart: sequence, isCopy: false });
     return { ...delivery(sequence), message };
   };
   const moved = encodeMoved(aSession([1, 2, 3].map(long)));
@@ -84,6 +84,22 @@ test('messages of the entry that the client has had some of are all in the recor
   const sending = { packetId: 1, isReceived: false, delivery: delivery(2_049) };
   const later = Array.from({ length: 6_000 }, (_, each) => delivery(1 + (each >> 1)));
   expect(recordOf({ ...aSession(later), sendings: [sending] }).from).toBe(2_049);
+});
+
+test('copies are all in the record, and side by side in the log they take no room there', () => {
+  const copies = Array.from({ length: 6_000 }, (_, index) => {
+    const copy = delivery(9_000);
+    setPlace(copy.message, { sequence: 9_000, index, firstPart: 9_000, isCopy: true });
+    return copy;
+  });
+  const later = Array.from({ length: 3 }, (_, each) => delivery(8_998 + each));
+  const { bytes, session, from } = recordOf(aSession([...copies, ...later, delivery(9_001), delivery(9_002)]));
+  expect([bytes < 1_000, queueOf(session).length, from]).toEqual([true, 6_003, 9_000]);
+  expect(placesIn(session!).slice(5_998, 6_001)).toEqual([
+    { sequence: 9_000, index: 5_998 },
+    { sequence: 9_000, index: 5_999 },
+    { sequence: 8_998, index: 0 },
+  ]);
 });
 
 test('what came from far before is in the record, wherever it waits', () => {

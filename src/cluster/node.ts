@@ -26,7 +26,7 @@ export interface ClusterNodeOptions {
   readonly logBytesMax: number;
   /** What waits in the log for longer is copied to its end, and what was before can go. */
   readonly logKeepMs: number;
-  /** What nobody needs any more stays for so long. */
+  /** What nobody needs any more stays for so long: longer than nodes are silent for that live. */
   readonly purgeAfterMs?: number;
   readonly recordsBytesMax: number;
   /** The largest message that a client may publish. */

@@ -1,4 +1,5 @@
 /** Brokers that are nodes of one cluster, in this process, each with a port of its own. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { Deadline } from '../../src/base/deadline.ts';
 import { Broker } from '../../src/broker/broker.ts';
@@ -7,6 +8,7 @@ import { ClusterNode, type ClusterNodeOptions } from '../../src/cluster/node.ts'
 import type { ClusterEngine, StreamSettings } from '../../src/contracts/cluster-engine.ts';
 import { type BrokerSettings, defaultSettings } from '../../src/contracts/settings.ts';
 import { listen } from '../../src/net/listen.ts';
+import { ReasonCode } from '../../src/protocol/reason-codes.ts';
 import { LogStore } from '../../src/store/log.ts';
 import { whenAvailable } from './nats-server.ts';
 import { type ConnectOptions, WireClient } from './wire-client.ts';
@@ -34,6 +36,19 @@ const recordsBytesMax = 16_000_000;
 const sessionRecords: StreamSettings = {
   ...{ name: 'sessions', keeps: 'newestOfSubject', whenFull: 'refuse', bytesMax: recordsBytesMax },
 };
+
+/** A node that its servers leave without an answer for three seconds sends clients away, who come again. */
+async function comeIn(connect: () => Promise<WireClient>): Promise<WireClient> {
+  const busy = `CONNACK refused with ${ReasonCode.ServerBusy}`;
+  for (let left = 20; ; left--) {
+    try {
+      return await connect();
+    } catch (error) {
+      if ((error as Error).message !== busy || left === 0) throw error;
+    }
+    await delay(500);
+  }
+}
 
 export async function startNode(
   name: string,
@@ -75,7 +90,7 @@ export async function startNode(
   return {
     ...{ id, node, broker, engine, ends },
     recordOf: async (clientId) => (await (await engine.open(sessionRecords)).last(clientId))!.bytes,
-    connect: (options) => WireClient.connect(listener.port, options),
+    connect: (options) => comeIn(() => WireClient.connect(listener.port, options)),
     async die() {
       hasDied = true;
       await engine.close();

@@ -36,6 +36,7 @@ import { openBridges } from './bridging.ts';
 import { Broker } from './broker/broker.ts';
 import { type BrokerEventMap, eventNames } from './broker/events.ts';
 import { version } from './broker/version.ts';
+import type { Clustering } from './clustering.ts';
 import { ConfigError } from './config/error.ts';
 import { ConfigInForce } from './config/in-force.ts';
 import type { ReadConfig } from './config/load.ts';
@@ -98,7 +99,8 @@ export interface App {
   /** Where the HTTP API is. */
   readonly adminListeners: readonly ApiListener[];
   /**
-   * Rejects if a bug in what all connections share has ended the broker: then it is to be closed. See `Broker.ended`.
+   * Rejects if a bug in what all connections share has ended the broker, or with `NodeEnded` if it has left its
+   * cluster: then it is to be closed. See `Broker.ended`.
    */
   readonly ended: Promise<void>;
   /**
@@ -167,6 +169,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const log = logs.broker;
   let isOpen = false;
   await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);
+  await parts.clustering?.serve();
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
   stop.add(() => {
     if (isOpen) log.info({}, 'stopped');
@@ -233,7 +236,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
     hangUp,
     commands,
     close,
-    ended: broker.ended,
+    ended: parts.clustering === null ? broker.ended : Promise.race([broker.ended, parts.clustering.ended]),
   };
 }
 
@@ -299,6 +302,8 @@ interface Parts {
   readonly authorization: Authorization;
   readonly store: SessionStore;
   readonly quarantine: QuarantineStore;
+  /** Null: the broker is no node of a cluster. */
+  readonly clustering: Clustering | null;
   readonly pipelines: Pipelines;
   readonly audit: AuditLog | null;
   readonly broker: Broker;
@@ -318,7 +323,12 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
   const authentication = await openAuthentication(config, options, logs.auth);
   stop.add(() => authentication?.close());
   const onBug = (error: unknown) => broker.break('the store', error);
-  const { store, quarantine } = createStore(config, options.acceptLoss ?? false, logs.store, onBug);
+  const clustering = await openClustering(config, logs.store);
+  stop.add((deadline) => clustering?.close(deadline));
+  const { store, quarantine } =
+    clustering === null
+      ? createStore(config, options.acceptLoss ?? false, logs.store, onBug)
+      : { store: clustering.store, quarantine: new MemoryQuarantine(config.pipelineLimits) };
   const pipelines = new Pipelines({ limits: config.pipelineLimits, log: logs.pipeline, quarantine, now: Date.now });
   stop.add((deadline) => deadline.allows(pipelines.close()));
   const { allowedDollarPrefixes } = config;
@@ -347,7 +357,9 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
     ...(httpRules === null ? {} : { authorizers: authorizersBesides(options.hooks) }),
     inTime: (answer) => pipelines.deadline.within(answer),
     ...(telemetry === null ? {} : { spans: telemetry.tracer }),
+    ...(clustering === null ? {} : { cluster: clustering.node }),
   });
+  clustering?.attach(broker);
   if (telemetry !== null) broker.metrics.add(telemetry.metrics);
   connectParts(broker, pipelines, options, logs.pipeline);
   authorization.use(rules);
@@ -355,7 +367,7 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
     audit?.reopen();
     await ownLog?.reopen();
   };
-  const opened = { authentication, authorization, store, quarantine, pipelines, audit, broker };
+  const opened = { authentication, authorization, store, quarantine, clustering, pipelines, audit, broker };
   return { config, settings, logs, level, recentLog, reopenLogs, ...opened };
 }
 
@@ -486,7 +498,7 @@ function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
   };
   const backup: CommandHandlers['backup'] = async ({ directory }) => {
     if (store instanceof LevelStore) return { records: await store.backup(directory).catch(refusedByDisk) };
-    throw new CommandFailure('conflict', 'This broker keeps its data in memory: there is nothing to copy');
+    throw new CommandFailure('conflict', 'This broker keeps no data on a disk: there is nothing to copy');
   };
   return { backup, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
 }
@@ -618,6 +630,13 @@ async function publishOwn(broker: Broker, { topic, ...fields }: PublishedMessage
   } catch (err) {
     log.error({ topic, err }, 'what a pipeline had held back cannot be published, and is lost');
   }
+}
+
+/** Nothing of a cluster is loaded where there is none. */
+async function openClustering({ cluster, limits: { packetBytes } }: Config, log: Log): Promise<Clustering | null> {
+  if (cluster === undefined) return null;
+  const { Clustering } = await import('./clustering.ts');
+  return Clustering.open({ cluster, packetBytes, log });
 }
 
 function createStore(

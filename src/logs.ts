@@ -47,12 +47,16 @@ interface Started {
 
 /** For whoever reads the log later: which broker this was, where it is and who may connect. */
 export function tellStart({ config, configFile, hooks, listeners, adminListeners }: Started, log: Log): void {
-  const { store, allowAnonymous } = config;
+  const { store, cluster, allowAnonymous } = config;
   const mechanisms = config.authentication.map(({ kind }) => kind);
   const own = hooks?.authenticate === undefined ? [] : ['hook'];
   const anonymous = allowAnonymous ? ['anonymous'] : hasAuthentication(config) ? [] : ['anonymous from this machine'];
   const data =
-    store.kind === 'memory' ? { durability: 'memory only' } : { data: store.directory, durability: store.durability };
+    cluster !== undefined
+      ? { cluster: cluster.name, node: cluster.node, replicas: cluster.replicas }
+      : store.kind === 'memory'
+        ? { durability: 'memory only' }
+        : { data: store.directory, durability: store.durability };
   const access = [...mechanisms, ...own, ...(own.length > 0 ? [] : anonymous)].join(', ');
   const urls = (all: Started['listeners']) => all.map(({ url }) => url).join(', ');
   const api = adminListeners.length === 0 ? {} : { api: urls(adminListeners) };

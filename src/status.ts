@@ -38,7 +38,7 @@ export class StatusPage {
   read(): BrokerStatus {
     const { broker, config, configFile, phase, listeners, adminListeners, alarms, now } = this.#sources;
     const { startedAt, counts: _, memory, ...figures } = broker.figures();
-    const { store } = config;
+    const { store, cluster } = config;
     return {
       version,
       node: process.version,
@@ -48,7 +48,7 @@ export class StatusPage {
       uptimeSeconds: Math.max(0, Math.round((now() - startedAt) / 1_000)),
       configFile,
       dataDirectory: store.kind === 'level' ? store.directory : null,
-      durability: store.kind === 'level' ? store.durability : 'memory',
+      durability: store.kind === 'level' ? store.durability : cluster === undefined ? 'memory' : 'cluster',
       listeners: listeners.map(({ url, isListening }) => ({
         url,
         isListening,

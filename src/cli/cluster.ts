@@ -18,7 +18,7 @@ const help = `sluice cluster check --servers URL,… [options]     exit code 0: 
   --json                as JSON, for scripts
 
 Looks at versions, sync_interval, storage, limits and clocks, and stores something in a stream that it makes and takes
-away. Brokers cannot work as a cluster yet; this is for preparing servers for it.
+away. A broker with a section cluster in its configuration is a node of a cluster on such servers.
 `;
 
 const options = {

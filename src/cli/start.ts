@@ -6,6 +6,7 @@ import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { parseConfig, readConfig } from '../config/load.ts';
 import type { Config, ConfigDraft } from '../config/schema.ts';
+import { NodeEnded } from '../contracts/cluster.ts';
 import type { CommandAnswer } from '../contracts/commands.ts';
 import { dashboardPath } from '../contracts/http.ts';
 import { logLevels } from '../contracts/log.ts';
@@ -18,6 +19,8 @@ type LoginLink = CommandAnswer<'login-links create'>;
 
 /** As sysexits.h has it: an internal error of the program. */
 const bugExitCode = 70;
+/** A service manager starts it anew. */
+const leftExitCode = 75;
 /** What the broker's own limit of time does not cover: a start that hangs, or a system call. */
 const graceSeconds = 2;
 
@@ -43,7 +46,8 @@ const help = `sluice start [options]
 A signal (SIGTERM, Ctrl-C) stops it cleanly, within shutdownSeconds of the configuration (10); a second one ends it at once.
 Without --config it listens on mqtt://127.0.0.1:1883 and ws://127.0.0.1:8083/mqtt.
 Environment variables (SLUICE_LIMITS_PACKET_BYTES=…) come over the file, options over both.
-Exit codes: 0 stopped, 1 did not start or could not write everything, 2 wrong options, 70 a bug in Sluice.
+Exit codes: 0 stopped, 1 did not start or could not write everything, 2 wrong options, 70 a bug in Sluice,
+75 it has left its cluster.
 `;
 
 export async function start(argv: readonly string[], io: Io, startWith = startApp): Promise<void> {
@@ -124,8 +128,8 @@ async function tellDashboard(app: App, { admin: { users = [] } }: Config, { stdo
 }
 
 /**
- * Rejects if a bug has ended the broker; what nobody caught is one. A process that went on would accept and acknowledge
- * what it cannot be trusted with.
+ * Rejects if a bug has ended the broker, or it has left its cluster; what nobody caught is a bug. A process that went
+ * on would accept and acknowledge what it cannot be trusted with.
  */
 async function brokenDown(app: App, shutdownSeconds: number, io: Io): Promise<never> {
   const off = io.onUncaught((error) => app.broker.break('thrown where nobody caught it', error));
@@ -134,15 +138,19 @@ async function brokenDown(app: App, shutdownSeconds: number, io: Io): Promise<ne
     (error: Error) => error,
   );
   if (cause === null) return new Promise(() => off());
-  const what = `Sluice has ended itself because of a bug: ${cause.message}. The log has more; please report it`;
+  const hasLeft = cause instanceof NodeEnded;
+  const exitCode = hasLeft ? leftExitCode : bugExitCode;
+  const what = hasLeft
+    ? `Sluice has left its cluster: ${cause.message}. Start it anew; other nodes have its sessions`
+    : `Sluice has ended itself because of a bug: ${cause.message}. The log has more; please report it`;
   const patience = setTimeout(() => {
     io.stderr.write(`${what}\n`);
-    io.exit(bugExitCode);
+    io.exit(exitCode);
   }, shutdownSeconds * 1_000);
   await app.close().catch(() => {});
   clearTimeout(patience);
   off();
-  throw new CommandError(what, bugExitCode);
+  throw new CommandError(what, exitCode);
 }
 
 function withOptions(config: Config, values: Record<string, string | boolean | undefined>): Config {

@@ -13,8 +13,11 @@ export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly exitCode: number;
 
-  /** Exit codes: 1 it did not work, 2 it was called wrongly, 27 its time is over (`sub -W`), 70 a bug in Sluice. */
-  constructor(message: string, exitCode: 1 | 2 | 27 | 70 = 1, options?: ErrorOptions) {
+  /**
+   * Exit codes: 1 it did not work, 2 it was called wrongly, 27 its time is over (`sub -W`), 70 a bug in Sluice,
+   * 75 it has left its cluster.
+   */
+  constructor(message: string, exitCode: 1 | 2 | 27 | 70 | 75 = 1, options?: ErrorOptions) {
     super(message, options);
     this.exitCode = exitCode;
   }

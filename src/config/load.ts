@@ -127,6 +127,8 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     const own = withAbsoluteNames(bridge, folder);
     return bridge.tls === undefined ? own : { ...own, tls: withAbsoluteNames(bridge.tls, folder) };
   });
+  const named = config.cluster === undefined ? undefined : withAbsoluteNames(config.cluster, folder);
+  const cluster = named?.tls === undefined ? named : { ...named, tls: withAbsoluteNames(named.tls, folder) };
   const { store } = config;
   const { http } = config.authorization;
   const authorization = {
@@ -147,6 +149,7 @@ function withAbsolutePaths(config: Config, folder: string): Config {
     payloadSchemas,
     tests,
     bridges,
+    ...(cluster === undefined ? {} : { cluster }),
   };
   if (store.kind === 'memory') return absolute;
   return { ...absolute, store: { ...store, directory: resolve(folder, store.directory) } };

@@ -14,6 +14,7 @@ import { brokerSettings } from '../contracts/settings.ts';
 import { telemetry } from '../contracts/telemetry-settings.ts';
 import { bytes, milliseconds, seconds, text, topicFilter, whole } from '../contracts/values.ts';
 import { admin } from './admin-schema.ts';
+import { cluster, problemsOfCluster } from './cluster-schema.ts';
 import { listener } from './listener-schema.ts';
 
 const durability = z.enum(['sync', 'os', 'memory']);
@@ -73,6 +74,9 @@ export const schema = z
       .prefault({})
       .describe('what clients may do; see [Decide what clients may do](../guides/authorization.md)'),
     store: store.prefault({}).describe('where sessions, queued messages and retained messages are kept'),
+    cluster: cluster
+      .optional()
+      .describe('makes the broker a node of a cluster; see [Several brokers as one](../guides/cluster.md)'),
     shutdownSeconds: seconds(1, 3_600).default(10).describe('how long [a stop](start-and-stop.md) may take in all'),
     pipelines: pipelines.default([]).describe('see [Transform messages](../guides/transform-messages.md)'),
     pipelineLimits: pipelineLimits.prefault({}).describe('what bounds pipelines'),
@@ -119,6 +123,9 @@ export const schema = z
         context.addIssue({ code: 'custom', path: ['bridges', index, 'topics', at, 'pipeline'], message });
       }
     }
+  })
+  .superRefine((config, context) => {
+    for (const { path, message } of problemsOfCluster(config)) context.addIssue({ code: 'custom', path, message });
   })
   .refine(
     ({ admin: { users }, authentication: mechanisms }) =>

@@ -9,6 +9,11 @@ import type { Awaitable } from './hooks.ts';
 import type { ExportedSession, MovedSession } from './session-move.ts';
 import type { StoredDelivery, StoredPendingWill, StoredSession } from './session-store.ts';
 
+/** This node can take no part in its cluster any more: its process is to be started anew. */
+export class NodeEnded extends Error {
+  override readonly name = 'NodeEnded';
+}
+
 export interface ForwardDetails {
   /** The client whose messages these are; null: it has no session here. */
   readonly origin: string | null;

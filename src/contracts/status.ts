@@ -34,7 +34,9 @@ export const brokerStatus = z.strictObject({
   uptimeSeconds: z.number().describe('how long ago that was'),
   configFile: z.string().nullable().describe('its configuration; null: it has none, or a program gave it'),
   dataDirectory: z.string().nullable().describe('where its data is; null: in memory'),
-  durability: z.enum(['sync', 'os', 'memory']).describe('when a QoS 1 or 2 message is acknowledged'),
+  durability: z
+    .enum(['sync', 'os', 'memory', 'cluster'])
+    .describe('when a QoS 1 or 2 message is acknowledged; `cluster`: once it is in the log of the cluster'),
   listeners: z
     .array(
       z.strictObject({

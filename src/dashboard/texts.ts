@@ -125,6 +125,7 @@ export const texts = {
         sync: 'acknowledged once synced',
         os: 'acknowledged once written',
         memory: 'in memory only',
+        cluster: 'acknowledged once in the log of the cluster',
       },
       processor: 'Processor',
       subscriptions: (count: string) => `${count} subscriptions`,

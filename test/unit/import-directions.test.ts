@@ -31,6 +31,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   'pipelines.ts': ['rules.ts', 'config', 'store', 'pipeline', 'contracts', 'protocol', 'base'],
   'authentication.ts': ['config', 'auth', 'contracts'],
   'bridging.ts': ['bridge', 'broker', 'config', 'net', 'contracts'],
+  'clustering.ts': ['cluster', 'store', 'broker', 'config', 'contracts', 'base'],
   'reload.ts': [
     'bridge',
     'base',
@@ -62,6 +63,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'pipelines.ts',
     'rules.ts',
     'bridging.ts',
+    'clustering.ts',
     'bridge',
     'broker',
     'config',

@@ -46,10 +46,15 @@ function wholeSample(): Record<string, unknown> {
   const names = new Set(['kind', ...rows.flatMap(({ path }) => path.split(/[.[\]]+/))]);
   const isSetting = (text: string) => names.has(/^ *(?:- )?(\w+):/.exec(text)?.[1] ?? '');
   const lines = readFileSync(join(root, 'config/sluice.yaml'), 'utf8').split('\n');
+  const sections = new Set(rows.map(({ path }) => path.split('.')[0]!));
+  let isInSection = false;
   const shown = lines.map((line) => {
     const [, indent, text] = /^( *)# (.*)$/.exec(line) ?? [];
+    if (text === undefined) isInSection = false;
     if (text === undefined || !isSetting(text)) return line;
-    // Below a list of the top level stand more of its items; elsewhere, a key that the sample leaves out.
+    // A section that is left out; or more items, below a list of the top level; elsewhere, a key that is left out.
+    if (indent === '' && sections.has(/^(\w+):/.exec(text)?.[1] ?? '')) isInSection = true;
+    if (isInSection) return `${indent}${text}`;
     return indent === '' ? `  ${text}` : `${indent}${text}`;
   });
   return parse(shown.join('\n').replace(/^(authentication|bridges): \[\]$/gm, '$1:')) as Record<string, unknown>;

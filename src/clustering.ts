@@ -1,0 +1,119 @@
+/** The node of a cluster that a configuration makes of this broker: what it is given of the world. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { systemClock, systemTimers } from './base/clock.ts';
+import type { Deadline } from './base/deadline.ts';
+import type { DeepReadonly } from './base/freeze.ts';
+import type { Broker } from './broker/broker.ts';
+import { BrokerSessions } from './broker/node-sessions.ts';
+import { NatsEngine } from './cluster/nats/engine.ts';
+import type { NatsOptions } from './cluster/nats/link.ts';
+import { ClusterNode } from './cluster/node.ts';
+import type { ClusterSettings } from './config/cluster-schema.ts';
+import { ConfigError } from './config/error.ts';
+import { NodeEnded } from './contracts/cluster.ts';
+import { EngineUnavailable } from './contracts/cluster-engine.ts';
+import type { Log } from './contracts/log.ts';
+import { LogStore } from './store/log.ts';
+
+export interface ClusteringOptions {
+  readonly cluster: DeepReadonly<ClusterSettings>;
+  /** The largest packet that a client may send. */
+  readonly packetBytes: number;
+  readonly log: Log;
+}
+
+/** Servers that start with their nodes have no leader for some seconds. */
+const patienceMs = 30_000;
+const retryMs = 500;
+const answerMs = 5_000;
+
+export class Clustering {
+  readonly node: ClusterNode;
+  readonly store: LogStore;
+  /** Rejects with `NodeEnded` once this node cannot go on. */
+  readonly ended: Promise<never>;
+  readonly #engine: NatsEngine;
+  #sessions: BrokerSessions | null = null;
+
+  private constructor(engine: NatsEngine, node: ClusterNode, ended: Promise<never>) {
+    this.#engine = engine;
+    this.node = node;
+    this.ended = ended;
+    this.store = new LogStore(node.appends, node.recorder);
+  }
+
+  /** Rejects while no server answers, or with a `ConfigError` if they have other streams than this asks for. */
+  static async open(options: ClusteringOptions): Promise<Clustering> {
+    const until = Date.now() + patienceMs;
+    for (;;) {
+      try {
+        return await Clustering.#tryOpen(options);
+      } catch (error) {
+        const cause = error as Error;
+        if (!(error instanceof EngineUnavailable)) throw new ConfigError(`cluster: ${cause.message}`, { cause });
+        if (Date.now() > until) {
+          throw new ConfigError(`cluster.servers: ${cause.message}; \`sluice cluster check\` says what they lack`, {
+            cause,
+          });
+        }
+        options.log.warn({ cause: cause.message }, 'the servers of the cluster are not ready; they are tried again');
+      }
+      await delay(retryMs);
+    }
+  }
+
+  static async #tryOpen({ cluster, packetBytes, log }: ClusteringOptions): Promise<Clustering> {
+    let fail: (error: NodeEnded) => void = () => {};
+    const ended = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    // Whoever waits for it is told; nobody else is to be.
+    ended.catch(() => {});
+    const id = `${cluster.node}-${Date.now().toString(36)}`;
+    const end = (reason: string, error: unknown) => {
+      log.error(
+        { node: id, ...(error !== null && { err: error as Error }) },
+        `this node leaves its cluster: ${reason}`,
+      );
+      fail(new NodeEnded(reason, { cause: error }));
+    };
+    const engine = await NatsEngine.connect({
+      ...{ cluster: cluster.name, node: id, replicas: cluster.replicas, servers: cluster.servers, answerMs },
+      credentialsFile: cluster.credentialsFile ?? null,
+      tls: (cluster.tls as NatsOptions['tls'] | undefined) ?? null,
+      failed: (error) => end('what another node sent cannot be handled', error),
+    });
+    try {
+      const node = await ClusterNode.open({
+        ...{ engine, id, token: randomUUID(), timers: systemTimers, clock: systemClock, ended: end },
+        logBytesMax: cluster.logBytes,
+        logKeepMs: cluster.keepSeconds * 1_000,
+        recordsBytesMax: cluster.recordBytes,
+        messageBytesMax: packetBytes,
+        lost: (after, upTo) =>
+          log.error({ after, upTo }, 'entries of the log were gone before this node had read them: messages are lost'),
+      });
+      return new Clustering(engine, node, ended);
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+  }
+
+  /** Before the broker starts. */
+  attach(broker: Broker): void {
+    this.#sessions = broker.attach((context) => new BrokerSessions(context));
+  }
+
+  /** The broker has started. Resolves once it has what is retained, and clients may come in. */
+  async serve(): Promise<void> {
+    await this.node.serve(this.#sessions!);
+  }
+
+  /** The broker is closed. Other nodes have its sessions from then on. */
+  async close(deadline: Deadline): Promise<void> {
+    await deadline.allows(this.node.leave());
+    await this.#engine.close();
+  }
+}

@@ -1,0 +1,96 @@
+/** Brokers that their configuration makes nodes of a cluster, on a nats-server. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type App, startApp } from '../../src/app.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import { program } from '../../src/contracts/roles.ts';
+import { NatsServers, natsServerVersion, withoutNats } from '../support/nats-server.ts';
+import { unique, WireClient } from '../support/wire-client.ts';
+
+const configOf = (node: string, servers: readonly string[], rest: object = {}) =>
+  parseConfig({
+    cluster: { name: 'configured', node, servers: [...servers], replicas: 1, logBytes: 64_000_000 },
+    store: { kind: 'memory' },
+    sharedSubscriptions: false,
+    listeners: [{ kind: 'tcp', host: '127.0.0.1', port: 0 }],
+    log: { level: 'silent' },
+    shutdownSeconds: 5,
+    ...rest,
+  } as Parameters<typeof parseConfig>[0]);
+const portOf = (app: App) => Number(new URL(app.listeners[0]!.url).port);
+
+describe('a configuration', () => {
+  test.each<[object, string]>([
+    [{ sharedSubscriptions: true }, 'sharedSubscriptions'],
+    [{ limits: { queuePolicy: 'reject' } }, 'limits.queuePolicy'],
+    [{ bridges: [{ name: 'a', address: 'mqtt://a', topics: [{ filter: 'a', direction: 'out' }] }] }, 'bridges'],
+    [{ store: { kind: 'level' } }, 'store.kind'],
+    [{ cluster: { servers: ['http://a'] } }, 'cluster.servers.0'],
+    [{ cluster: { servers: ['nats://ann:secret@a'] } }, 'credentialsFile'],
+    [{ cluster: { servers: [] } }, 'cluster.servers'],
+    [{ cluster: { servers: ['nats://a'], name: 'A b' } }, 'cluster.name'],
+  ])('that asks for what a cluster cannot do is refused: %o', (rest, setting) => {
+    expect(() => configOf('one', ['nats://localhost'], rest)).toThrow(setting);
+  });
+});
+
+const name = `brokers with a section cluster in their configuration${withoutNats}`;
+describe.skipIf(natsServerVersion === null)(name, () => {
+  let servers: NatsServers;
+  const apps: App[] = [];
+
+  beforeAll(async () => {
+    servers = await NatsServers.start();
+    for (const node of ['one', 'two']) apps.push(await startApp(configOf(node, servers.urls)));
+  });
+  afterAll(async () => {
+    try {
+      await Promise.all(apps.map((app) => app.close()));
+    } finally {
+      await servers?.stop();
+    }
+  });
+
+  test('are one: a session is at whichever its client comes to, and outlives an orderly stop', async () => {
+    const [one, two] = apps as [App, App];
+    const [clientId, topic] = [unique('configured'), unique('topic')];
+    const forAnHour = { version: 5, clean: false, properties: { sessionExpiryInterval: 3_600 }, clientId } as const;
+    const publish = async (app: App, payload: string) => {
+      const publisher = await WireClient.connect(portOf(app), { version: 5 });
+      publisher.send({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false, messageId: 1 });
+      await publisher.next('puback');
+    };
+    const before = await WireClient.connect(portOf(one), forAnHour);
+    await before.subscribe(topic, { qos: 1 });
+    await before.vanish();
+    await publish(two, 'a');
+    await apps.shift()!.close();
+    await publish(two, 'b');
+
+    const after = await WireClient.connect(portOf(two), forAnHour);
+
+    expect(after.connack).toMatchObject({ sessionPresent: true });
+    expect([String((await after.next('publish')).payload), String((await after.next('publish')).payload)]).toEqual([
+      'a',
+      'b',
+    ]);
+  });
+
+  test('keep $SYS to themselves, and say in their status where messages are kept', async () => {
+    const status = (await (await apps[0]!.commands()).receive('status', {}, program)) as { durability: string };
+    expect(status.durability).toBe('cluster');
+  });
+
+  test('go on once their servers are back', async () => {
+    await servers.killServer(0);
+    await servers.startServer(0);
+    const client = await WireClient.connect(portOf(apps[0]!), { version: 5 });
+    expect(client.connack).toMatchObject({ reasonCode: 0 });
+  });
+
+  test('whose servers have streams with other settings do not start, and say which', async () => {
+    const config = configOf('other', servers.urls, {
+      cluster: { name: 'configured', servers: [...servers.urls], replicas: 1, logBytes: 65_000_000 },
+    });
+    await expect(startApp(config)).rejects.toThrow(/log-0 has other settings: max_bytes is 64000000, not 65000000/);
+  });
+});

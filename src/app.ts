@@ -39,8 +39,9 @@ import { version } from './broker/version.ts';
 import type { Clustering } from './clustering.ts';
 import { ConfigError } from './config/error.ts';
 import { ConfigInForce } from './config/in-force.ts';
-import type { ReadConfig } from './config/load.ts';
+import type { ReadConfig, RereadConfig } from './config/load.ts';
 import { maskedConfig } from './config/masked.ts';
+import type { Origin } from './config/origins.ts';
 import type { Config } from './config/schema.ts';
 import { type Path, pathText } from './config/source.ts';
 import type { Audit } from './contracts/audit.ts';
@@ -125,6 +126,8 @@ export interface AppOptions {
   readonly log?: Log;
   /** Where a setting stands, for errors. */
   readonly where?: (path: Path) => string;
+  /** Where settings come from, for whoever looks at them. Absent: the program gave them all. */
+  readonly origins?: readonly Origin[];
   /** For the log: what was found where the configuration comes from, and is not used. */
   readonly remarks?: readonly string[];
   /** Where secrets may come from that the configuration only names. */
@@ -132,7 +135,7 @@ export interface AppOptions {
   /** Where the configuration comes from, for the log. Absent: no file. */
   readonly configFile?: string;
   /** How `reload` reads the configuration anew; without it there is nothing to reload from. */
-  readonly reread?: () => Pick<ReadConfig, 'config' | 'where'>;
+  readonly reread?: () => RereadConfig;
   /**
    * A broker that keeps its data in memory takes commands for this data directory, which need not exist. Absent: it
    * takes none.
@@ -188,9 +191,10 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const inForce = new ConfigInForce({
     written: configured,
     effective: settings,
+    origins: options.origins ?? [],
     reread: reread === undefined ? undefined : () => reread().config,
   });
-  const applied = (next: Config) => inForce.reloaded(next);
+  const applied = (next: Config, origins: readonly Origin[]) => inForce.reloaded(next, origins);
   const reloads = new Reloads({ ...parts, bridges, reread, applied, listeners, adminListeners });
   stop.add((deadline) => deadline.allows(reloads.settled));
   const reload = () => reloads.reload();

@@ -11,7 +11,8 @@ import { plural } from './base/plural.ts';
 import type { Bridges } from './bridge/bridges.ts';
 import type { Broker } from './broker/broker.ts';
 import { ConfigError } from './config/error.ts';
-import type { ReadConfig } from './config/load.ts';
+import type { RereadConfig } from './config/load.ts';
+import type { Origin } from './config/origins.ts';
 import type { Config } from './config/schema.ts';
 import type { Log } from './contracts/log.ts';
 import type { Listener } from './contracts/transport.ts';
@@ -21,9 +22,9 @@ import { rulesOf } from './rules.ts';
 
 export interface ReloadParts {
   /** Reads the configuration anew. Absent: there is nothing to read again. */
-  readonly reread: (() => Pick<ReadConfig, 'config' | 'where'>) | undefined;
+  readonly reread: (() => RereadConfig) | undefined;
   /** Told of what was applied. Returns the settings that only the next start applies. */
-  readonly applied: (config: Config) => readonly string[];
+  readonly applied: (config: Config, origins: readonly Origin[]) => readonly string[];
   readonly logs: { readonly broker: Log };
   readonly reopenLogs: () => Promise<void>;
   readonly audit: AuditLog | null;
@@ -72,7 +73,7 @@ export class Reloads {
       const { listeners, adminListeners } = this.#parts;
       // First, so that a mistake in the pipelines does not keep a renewed certificate from being used.
       await Promise.all([...listeners, ...adminListeners].map((listener) => listener.reloadCertificates()));
-      const { config: next, where } = reread();
+      const { config: next, where, origins = [] } = reread();
       const nextRules = rulesOf(next, where);
       const prepared = await prepareAuthentication(authentication, next, where);
       await configure(pipelines, next, where).catch((error: unknown) => {
@@ -82,7 +83,7 @@ export class Reloads {
       prepared?.apply();
       authorization.use(nextRules);
       await bridges.use(next.bridges);
-      const left = this.#parts.applied(next);
+      const left = this.#parts.applied(next, origins);
       await broker.reclassify();
       const done = `${plural(next.pipelines.length, 'pipeline')} reloaded, with authentication, rules, certificates and bridges`;
       const text = `${done}; ${leftText(left)}`;

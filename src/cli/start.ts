@@ -5,6 +5,7 @@ import { type App, startApp } from '../app.ts';
 import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
 import { parseConfig, readConfig } from '../config/load.ts';
+import { originsOfChanges } from '../config/origins.ts';
 import type { Config, ConfigDraft } from '../config/schema.ts';
 import { NodeEnded } from '../contracts/cluster.ts';
 import type { CommandAnswer } from '../contracts/commands.ts';
@@ -71,10 +72,11 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
     throw new CommandError('--memory keeps nothing on disk, and --data-dir says where on disk: give one of them', 2);
   }
   const read = () => {
-    const { config, ...source } = readConfig(values.config ?? null, io.environment);
-    return { ...source, config: withOptions(config, values) };
+    const { config: written, origins, ...source } = readConfig(values.config ?? null, io.environment);
+    const config = withOptions(written, values);
+    return { ...source, config, origins: [...originsOfChanges(written, config, 'option'), ...origins] };
   };
-  const { config, where, remarks } = read();
+  const { config, where, origins, remarks } = read();
   assertSafeToListen(config);
 
   io.tuneEngine();
@@ -82,7 +84,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   const acceptLoss = values['accept-loss'] ?? false;
   const reread = values.config === undefined ? {} : { reread: read, configFile: values.config };
   const usual = { commandsFor: usualDirectory, usualAdminListener };
-  const options = { acceptLoss, where, remarks, environment: io.environment, ...usual, ...reread };
+  const options = { acceptLoss, where, origins, remarks, environment: io.environment, ...usual, ...reread };
   const manager = serviceManager(io.environment);
   const starting = startWith(config, options);
   const closed = closedBySignal(starting, config.shutdownSeconds, io, manager.stopping);

@@ -11,6 +11,7 @@ import { mapFiles } from '../contracts/pipeline-files.ts';
 import { expectation, finding } from '../contracts/problems.ts';
 import { applyEnvironment } from './environment.ts';
 import { ConfigError } from './error.ts';
+import { type Origin, originsOf } from './origins.ts';
 import { type Config, type ConfigInput, schema } from './schema.ts';
 import { type SchemaNode, unwrapped } from './schema-node.ts';
 import { type Path, pathText, readSource } from './source.ts';
@@ -31,9 +32,14 @@ export interface ReadConfig {
   readonly config: Config;
   /** `file:line:column: path`, or the variable, that a setting comes from: for what is found wrong later. */
   readonly where: (path: Path) => string;
+  /** Of each setting that the file or a variable has. */
+  readonly origins: readonly Origin[];
   /** For the log: what was read and is not used. */
   readonly remarks: readonly string[];
 }
+
+/** Read once more by a running broker; without origins, a program has read it. */
+export type RereadConfig = Pick<ReadConfig, 'config' | 'where'> & Partial<Pick<ReadConfig, 'origins'>>;
 
 /** The same, and where each setting stands. */
 export function readConfig(file: string | null, environment: Environment): ReadConfig {
@@ -50,7 +56,9 @@ export function readConfig(file: string | null, environment: Environment): ReadC
       ? []
       : [`Kubernetes set these for a service of this name, and they are no settings: ${passedOver.join(', ')}`];
   const absolute = file === null ? config : deepFreeze(withAbsolutePaths(config, dirname(resolve(file))));
-  return { config: absolute, where, remarks };
+  const positionOf = (path: Path) => source?.where(path) ?? 'configuration';
+  const origins = originsOf({ input, ofFile: source?.input, variables, positionOf });
+  return { config: absolute, where, origins, remarks };
 }
 
 /** `otherProblems`: what was found before, a line each. */

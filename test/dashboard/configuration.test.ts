@@ -26,7 +26,7 @@ describeInBrowser('the page of the configuration', () => {
     const table = page.getByRole('table', { name: 'What is in force' });
     const rows = table.locator('tbody tr');
     await page.getByRole('searchbox').fill('QUEUEMESS');
-    await eventually(() => rows.allTextContents()).toEqual(['limits.queueMessages7710000']);
+    await eventually(() => rows.allTextContents()).toEqual(['limits.queueMessages77Program10000']);
     await page.getByRole('searchbox').fill('bridges');
     await rows.getByText('bridges.0.password').waitFor();
     expect(await table.textContent()).toContain('***');
@@ -85,7 +85,7 @@ describeInBrowser('the page of the configuration of a broker with a file', () =>
       );
     write(77, 'closed');
     const io = new FakeIo();
-    const ended = run(['start', '--config', file], io);
+    const ended = run(['start', '--config', file, '--log-level', 'debug'], io);
     try {
       const [, url] = await io.stdout.until(/HTTP API on (.*)\/api\/v1/);
       await io.stdout.until(/process \d+/);
@@ -95,6 +95,14 @@ describeInBrowser('the page of the configuration of a broker with a file', () =>
       await page.getByRole('link', { name: 'Configuration' }).click();
       await page.getByText(`From ${file}`).waitFor();
       await page.getByText('The file is what is in force').waitFor();
+      const settings = page.getByRole('table', { name: 'What is in force' });
+      await page.getByLabel('Only what is not as by default').check();
+      await eventually(() => settings.getByRole('row', { name: 'limits.queueMessages' }).textContent()).toBe(
+        'limits.queueMessages77File, line 110000',
+      );
+      await eventually(() => settings.getByRole('row', { name: 'log.level' }).textContent()).toMatch(
+        /^log\.leveldebugCommand line/,
+      );
 
       write(78, 'locked');
       await page.reload();

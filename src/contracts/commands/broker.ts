@@ -31,6 +31,20 @@ export const brokerCommands = {
         )
         .readonly()
         .describe('settings whose values in force are not those by default'),
+      origins: z
+        .array(
+          z.strictObject({
+            path: z.string().describe('setting, as `limits.queueMessages`, or what it is a part of'),
+            from: z
+              .enum(['file', 'environment', 'option', 'machine'])
+              .describe('`machine`: it is less than was asked for, since the machine has no more'),
+            where: z.string().nullable().describe('`file:line:column`, or the variable'),
+          }),
+        )
+        .readonly()
+        .describe(
+          'where settings come from; the first that fits counts. Others are as by default, or a program gave them',
+        ),
       changes: z
         .array(
           z.strictObject({

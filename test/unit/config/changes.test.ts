@@ -110,11 +110,12 @@ test('a file that is not valid any more is a problem, and no change', () => {
   expect(inForce.view()).toEqual({
     config,
     deviations: [],
+    origins: [],
     changes: [],
     problem: 'configuration: limits.queueMessages: expected at least 1, found 0',
   });
   const unread = new ConfigInForce({ written: config, effective: config, reread: undefined });
-  expect(unread.view()).toEqual({ config, deviations: [], changes: null, problem: null });
+  expect(unread.view()).toEqual({ config, deviations: [], origins: [], changes: null, problem: null });
 });
 
 test('what is in force says what of it is not as by default, without its secrets', () => {

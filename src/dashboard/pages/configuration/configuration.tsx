@@ -151,6 +151,7 @@ const settingColumns: readonly Column<Setting>[] = [
     ),
   },
   { id: 'value', title: text.value, cell: ({ value }) => <Value value={value} /> },
+  { id: 'origin', title: text.origin, cell: (setting) => <From setting={setting} /> },
   {
     id: 'default',
     title: text.default,
@@ -158,10 +159,22 @@ const settingColumns: readonly Column<Setting>[] = [
   },
 ];
 
-function Settings({ shown: { config, deviations } }: { readonly shown: Shown }) {
+function From({ setting: { origin, isDefault } }: { readonly setting: Setting }) {
+  if (origin === undefined) return <span class="quiet">{isDefault ? text.origins.default : text.origins.program}</span>;
+  const { from, where } = origin;
+  if (from === 'environment') return <Name text={where ?? ''} most={120} />;
+  const line = /:(\d+):\d+$/.exec(where ?? '')?.[1];
+  return (
+    <span title={where === null ? undefined : visible(where)}>
+      {from === 'file' && line !== undefined ? text.origins.line(line) : text.origins[from]}
+    </span>
+  );
+}
+
+function Settings({ shown: { config, deviations, origins } }: { readonly shown: Shown }) {
   const { q = '', only } = address.value.query;
   const wanted = q.toLowerCase();
-  const fitting = settingsOf(config, deviations).filter(
+  const fitting = settingsOf(config, deviations, origins).filter(
     ({ path, value, isDefault }) =>
       (only === undefined || !isDefault) &&
       (path.toLowerCase().includes(wanted) || (valueText(value) ?? '').toLowerCase().includes(wanted)),

@@ -6,6 +6,7 @@ import type { CommandHandlers } from '../contracts/commands.ts';
 import type { Awaitable, PublishedMessage } from '../contracts/hooks.ts';
 import { asText, type Decode, type PayloadReader, type PayloadView, undecoded } from '../contracts/payloads.ts';
 import { type Caller, mayCall } from '../contracts/roles.ts';
+import { readPublisher } from '../protocol/publisher.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { LastMessage, TopicWatch, Traffic, WatchedTopic } from './topic-watch.ts';
 import type { TopicWatches } from './topic-watches.ts';
@@ -123,10 +124,11 @@ class Trees {
 
   async #readLast(last: LastMessage, read: PayloadReader): Promise<LastMessageView> {
     const { number, payloadBytes: bytes, isCut } = last;
+    const publisher = last.publisher === null ? null : readPublisher(last.publisher);
     const message = last.opened();
     const { qos, retain, contentType = null } = message;
     const payload = isCut ? beginningOf(message) : await read(message);
-    const view = { ...payload, bytes, isCut, qos, retain, contentType };
+    const view = { ...payload, bytes, isCut, qos, retain, contentType, publisher };
     this.#known.set(last, { number, view });
     return view;
   }

@@ -85,6 +85,12 @@ export class LastMessage {
     message.qos = from.qos;
     message.retain = from.retain;
     message.expirySeconds = from.expirySeconds;
+    message.publisher = from.publisher;
+  }
+
+  /** See `protocol/publisher.ts`. */
+  get publisher(): string | null {
+    return this.#message.publisher;
   }
 
   /** A copy of what is kept of it. */

@@ -25,6 +25,13 @@ const lastMessage = z.strictObject({
   qos: z.literal([0, 1, 2]).describe('QoS'),
   retain: z.boolean().describe('RETAIN'),
   contentType: z.string().nullable().describe('Content Type; null: none'),
+  publisher: z
+    .strictObject({
+      kind: z.enum(['client', 'will', 'program', 'broker']).describe('what published it'),
+      clientId: z.string().nullable().describe('its client, 64 characters at most; null: none'),
+    })
+    .nullable()
+    .describe('who published it; null: not known'),
 });
 export type LastMessageView = z.output<typeof lastMessage>;
 

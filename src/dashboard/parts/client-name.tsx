@@ -17,3 +17,23 @@ export function linkToClient(clientId: string): string {
   const bridge = form.exec(clientId)?.[1];
   return linkTo(bridge === undefined ? ['clients', clientId] : ['bridges', bridge]);
 }
+
+interface PublisherProps {
+  /** Null: not known. */
+  readonly publisher: {
+    readonly kind: 'client' | 'will' | 'program' | 'broker';
+    readonly clientId: string | null;
+  } | null;
+}
+
+export function Publisher({ publisher }: PublisherProps) {
+  if (publisher === null) return '–';
+  const { kind, clientId } = publisher;
+  if (clientId === null) return texts.happened.publishers[kind];
+  return (
+    <a href={linkToClient(clientId)}>
+      {kind === 'will' && `${texts.happened.publishers.will} `}
+      <ClientName clientId={clientId} most={40} />
+    </a>
+  );
+}

@@ -35,6 +35,9 @@ export function visible(text: string): string {
   });
 }
 
+/** The broker's own words as a sentence: it also writes them behind others. A name is left as it is, in its quotes. */
+export const sentence = (words: string): string => words.replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
+
 const pairsMost = 2_000;
 
 /** Names and values as `sluice trace` writes them. */

@@ -37,7 +37,15 @@ describe('topics watch', () => {
       own: { messages: 1, bytes: 10 },
       below: { messages: 4, bytes: 4 },
       topicsBelow: 2,
-      last: { payload: '{"t":21.5}', encoding: 'json', format: 'json', isCut: false, qos: 1, retain: false },
+      last: {
+        payload: '{"t":21.5}',
+        encoding: 'json',
+        format: 'json',
+        isCut: false,
+        qos: 1,
+        retain: false,
+        publisher: { kind: 'client' },
+      },
     });
     expect(levelOf(tree, 'kept')).toMatchObject({ own: { messages: 0 }, last: null });
     await lines.close();

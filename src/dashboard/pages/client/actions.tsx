@@ -1,7 +1,8 @@
 /** What can be done about a client. */
 import { useState } from 'preact/hooks';
 import type { AnswerOf } from '../../api/client.ts';
-import { goTo } from '../../app/address.tsx';
+import { mayCall } from '../../api/rights.ts';
+import { goTo, linkTo } from '../../app/address.tsx';
 import { number } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
 import { CheckField } from '../../parts/fields.tsx';
@@ -22,6 +23,11 @@ export function ClientActions({ client, onDone }: ClientActionsProps) {
   const about = <Name text={clientId} most={200} />;
   return (
     <div class="actions">
+      {mayCall('explain') && (
+        <a class="button" href={linkTo(['happened'], { to: clientId })}>
+          {text.why}
+        </a>
+      )}
       {isConnected && (
         <Action
           label={text.disconnect.label}

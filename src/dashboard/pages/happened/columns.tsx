@@ -2,7 +2,7 @@
 import type { AnswerOf } from '../../api/client.ts';
 import { linkTo } from '../../app/address.tsx';
 import { exactTime, number, time } from '../../format.ts';
-import { ClientName, linkToClient } from '../../parts/client-name.tsx';
+import { Publisher } from '../../parts/client-name.tsx';
 import { Name } from '../../parts/name.tsx';
 import { reasonText } from '../../parts/reason.ts';
 import type { Column } from '../../parts/table.tsx';
@@ -13,18 +13,6 @@ const { happened: text } = texts;
 export type Drop = AnswerOf<'drops list'>['items'][number];
 
 export const keyOfDrop = (drop: Drop, index: number) => `${drop.time} ${drop.reason} ${index}`;
-
-export function Publisher({ publisher }: Pick<Drop, 'publisher'>) {
-  if (publisher === null) return '–';
-  const { kind, clientId } = publisher;
-  if (clientId === null) return text.publishers[kind];
-  return (
-    <a href={linkToClient(clientId)}>
-      {kind === 'will' && `${text.publishers.will} `}
-      <ClientName clientId={clientId} most={40} />
-    </a>
-  );
-}
 
 export const dropColumns: readonly Column<Drop>[] = [
   {

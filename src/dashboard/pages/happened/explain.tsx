@@ -5,6 +5,8 @@ import { useAnswer } from '../../app/queries.ts';
 import { number } from '../../format.ts';
 import { ClientName, linkToClient } from '../../parts/client-name.tsx';
 import { Icon } from '../../parts/icon.tsx';
+import { Name, sentence } from '../../parts/name.tsx';
+import { PagedTable } from '../../parts/paged-table.tsx';
 import { Empty, Failed, Loading } from '../../parts/states.tsx';
 import { Table } from '../../parts/table.tsx';
 import { texts } from '../../texts.ts';
@@ -37,7 +39,7 @@ export function Explain() {
     <div class="stack">
       <Question again={ask} />
       {request === null ? (
-        <Empty title={text.askFirst}>{text.askFirstMeans}</Empty>
+        <WithoutTopic to={query.to ?? ''} />
       ) : answer !== undefined ? (
         <Answer answer={answer} />
       ) : error !== null ? (
@@ -46,6 +48,27 @@ export function Explain() {
         <Loading />
       )}
     </div>
+  );
+}
+
+/** Whoever does not know the topic may know the client: what it has subscribed to says more than nothing. */
+function WithoutTopic({ to }: { readonly to: string }) {
+  if (to === '') return <Empty title={text.askFirst}>{text.askFirstMeans}</Empty>;
+  return (
+    <section class="stack">
+      <p>{text.wants}</p>
+      <PagedTable
+        caption={text.wantsTitle}
+        command="subscriptions list"
+        request={{ clientId: to }}
+        columns={[
+          { id: 'filter', title: text.wantsTitle, cell: ({ topicFilter }) => <Name text={topicFilter} /> },
+          { id: 'qos', title: form.qos, isNumber: true, cell: ({ qos }) => qos },
+        ]}
+        keyOf={({ topicFilter }) => topicFilter}
+        empty={<Empty title={text.wantsNothing} />}
+      />
+    </section>
   );
 }
 
@@ -128,7 +151,7 @@ function Answer({ answer }: { readonly answer: Explanation }) {
     <>
       <section class={`verdict ${state}`} role="status">
         <h2>{text.arrives[arrives]}</h2>
-        {arrives !== 'yes' && <p class="wrap">{conclusion}</p>}
+        {arrives !== 'yes' && <p class="wrap">{sentence(conclusion)}</p>}
         {remedy !== null && <p class="wrap">{remedy}</p>}
       </section>
       <ol class="findings">
@@ -137,8 +160,8 @@ function Answer({ answer }: { readonly answer: Explanation }) {
             <Icon name={icons[verdict]} />
             <div>
               <span class="unseen">{text.verdicts[verdict]}: </span>
-              <strong>{step}</strong>
-              <p class="wrap">{words}</p>
+              <strong>{sentence(step)}</strong>
+              <p class="wrap">{sentence(words)}</p>
               {help !== null && <p class="quiet wrap">{help}</p>}
             </div>
           </li>

@@ -2,7 +2,7 @@
 import { address, linkTo, setQuery } from '../../app/address.tsx';
 import { useAnswer } from '../../app/queries.ts';
 import { duration, exactTime, number, time } from '../../format.ts';
-import { ClientName, linkToClient } from '../../parts/client-name.tsx';
+import { ClientName, linkToClient, Publisher } from '../../parts/client-name.tsx';
 import { Name } from '../../parts/name.tsx';
 import { type ItemOf, PagedTable } from '../../parts/paged-table.tsx';
 import { type ReasonName, reasonText } from '../../parts/reason.ts';
@@ -10,7 +10,7 @@ import { Search } from '../../parts/search.tsx';
 import { Empty, Failed, Loading } from '../../parts/states.tsx';
 import { type Column, Table } from '../../parts/table.tsx';
 import { texts } from '../../texts.ts';
-import { dropColumns, keyOfDrop, Publisher } from './columns.tsx';
+import { dropColumns, keyOfDrop } from './columns.tsx';
 
 const { happened: text } = texts;
 

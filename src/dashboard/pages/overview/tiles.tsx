@@ -40,6 +40,7 @@ export function Tiles({ status, live: { now, about } }: TilesProps) {
         value={perSecondOf(of('messages.received', perSecond.messagesReceived))}
         note={text.bytesPerSecond(bytes(of('bytes.received', perSecond.bytesReceived)))}
         about={about('messages.received')}
+        link="#/topics?order=rate"
       />
       <Figure
         title={text.sent}
@@ -52,6 +53,7 @@ export function Tiles({ status, live: { now, about } }: TilesProps) {
         value={perSecondOf(dropped)}
         note={text.lastMinute(compact(perSecond.messagesDropped))}
         about={about('dropped')}
+        link="#/happened?tab=drops"
         state={dropped > 0 ? 'warning' : 'ok'}
       />
       <Figure

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { address, linkTo, setQuery } from '../../app/address.tsx';
 import { bytes, compact, exactTime, number, time } from '../../format.ts';
 import { Action } from '../../parts/action.tsx';
-import { ClientName, linkToClient } from '../../parts/client-name.tsx';
+import { ClientName, linkToClient, Publisher } from '../../parts/client-name.tsx';
 import { Name } from '../../parts/name.tsx';
 import { type ItemOf, PagedTable } from '../../parts/paged-table.tsx';
 import { Payload } from '../../parts/payload.tsx';
@@ -52,6 +52,12 @@ function Last({ item, topic }: { readonly item: TopicItem | null; readonly topic
           <Payload read={last} label={text.lastMessage} />
           <p class="quiet">
             {text.lastFacts(last.qos, bytes(last.bytes))}
+            {last.publisher !== null && (
+              <>
+                {` ${text.from} `}
+                <Publisher publisher={last.publisher} />
+              </>
+            )}
             {last.isCut && ` · ${text.cut}`}
             {last.contentType !== null && (
               <>

@@ -5,6 +5,7 @@
 import { address, setQuery } from '../../app/address.tsx';
 import { bytes, compact, exactTime, number, time } from '../../format.ts';
 import { Choice } from '../../parts/choice.tsx';
+import { Publisher } from '../../parts/client-name.tsx';
 import { Name } from '../../parts/name.tsx';
 import { PayloadLine } from '../../parts/payload.tsx';
 import { Search } from '../../parts/search.tsx';
@@ -89,6 +90,7 @@ const columns: readonly Column<TopicItem>[] = [
     cell: ({ own, below }) => (own.byteRate + below.byteRate === 0 ? '–' : bytes(own.byteRate + below.byteRate)),
   },
   { id: 'last', ...text.columns.last, cell: ({ last }) => last !== null && <PayloadLine read={last} most={60} /> },
+  { id: 'from', ...text.columns.from, cell: ({ last }) => last !== null && <Publisher publisher={last.publisher} /> },
   {
     id: 'time',
     ...text.columns.time,
@@ -123,7 +125,7 @@ function Below({ tree, topic, q, order }: BelowProps) {
         columns={columns}
         rows={rows}
         keyOf={({ topic: of }) => of}
-        linkOf={({ topic: of }) => linkToTopic(of)}
+        linkOf={({ topic: of }) => linkToTopic(of, order === 'name' ? undefined : order)}
         tools={
           <>
             <Search value={q} label={text.search} onSearch={(found) => setQuery({ q: found })} />

@@ -9,7 +9,8 @@ export type TopicItem = Tree['items'][number];
 
 /** What a place below a topic is called in the address: the topic with a slash behind it; absent: first levels. */
 const placeOf = (topic: string) => `${topic}/`;
-export const linkToTopic = (topic: string) => linkTo(['topics'], { below: placeOf(topic) });
+/** `order`: as the levels above it are ordered. */
+export const linkToTopic = (topic: string, order?: string) => linkTo(['topics'], { below: placeOf(topic), order });
 
 /** What is directly below a topic, as long as it is shown. */
 export function useTree(prefix: string | null, contains: string): { tree: Tree | undefined; error: Error | null } {

@@ -197,8 +197,13 @@ export const texts = {
         title: 'Replay all messages of the quarantine?',
         text: (count: string) =>
           `${count} messages go through the pipelines as they are now, and to whoever subscribes now.`,
-        done: (published: string, dropped: string, rejected: string, again: string) =>
-          `${published} published, ${dropped} dropped, ${rejected} refused, ${again} in quarantine again`,
+        outcomes: {
+          published: 'published',
+          dropped: 'dropped',
+          rejected: 'refused',
+          quarantined: 'in quarantine again',
+        },
+        none: 'Nothing was left to replay',
       },
       drop: {
         some: 'Forget the chosen',
@@ -539,7 +544,7 @@ export const texts = {
       howLong: 'For',
       durations: { 60: '1 minute', 600: '10 minutes', 3600: '1 hour', 86400: '1 day' },
       payloads: 'With the beginning of payloads',
-      done: 'The trace goes on',
+      done: 'The trace has begun',
     },
     stop: { label: 'End it', done: (events: string) => `The trace has ended, with ${events} events` },
     trail: 'Where this page belongs',

@@ -362,7 +362,7 @@ export const texts = {
       minutes: (count: number) => (count === 1 ? '1 minute' : `${count} minutes`),
       payloads: 'With the beginning of payloads',
       start: 'Start a trace',
-      started: 'The trace goes on',
+      started: 'The trace has begun',
       goesOn: 'Goes on',
       until: (time: string, events: string) => `until ${time}, ${events} events so far`,
       stop: 'End it',

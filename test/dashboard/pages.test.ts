@@ -139,7 +139,7 @@ describeInBrowser('the dashboard', () => {
     const page = await broker.open('#/clients/traced?tab=trace');
     await page.getByLabel('With the beginning of payloads').check();
     await page.getByRole('button', { name: 'Start a trace' }).click();
-    await page.getByText('The trace goes on').waitFor();
+    await saysDone(page, 'The trace has begun');
     await page.getByText('Nothing has happened yet').waitFor();
     await traced.publishAsync('trace/here', '<b>hello</b>', { qos: 1 });
     const events = page.getByRole('list', { name: 'Events, the newest first' }).getByRole('listitem');

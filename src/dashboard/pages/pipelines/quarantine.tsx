@@ -127,6 +127,14 @@ interface QuarantineActionProps {
   readonly onDone: () => void;
 }
 
+const outcomes = ['published', 'dropped', 'rejected', 'quarantined'] as const;
+
+/** Only what there is: four figures, three of which are 0, would hide what became of the messages. */
+function outcomesText(counts: AnswerOf<'quarantine replay'>): string {
+  const some = outcomes.filter((each) => counts[each] > 0);
+  return some.map((each) => `${number(counts[each])} ${text.replay.outcomes[each]}`).join(', ') || text.replay.none;
+}
+
 export function ReplayAction({ label, ids, count, asks, onDone }: QuarantineActionProps & { readonly asks: boolean }) {
   return (
     <Action
@@ -134,9 +142,7 @@ export function ReplayAction({ label, ids, count, asks, onDone }: QuarantineActi
       command="quarantine replay"
       request={{ ids }}
       {...(asks ? { confirm: { title: text.replay.title, text: <p>{text.replay.text(count)}</p> } } : {})}
-      done={({ published, dropped, rejected, quarantined }) =>
-        text.replay.done(number(published), number(dropped), number(rejected), number(quarantined))
-      }
+      done={outcomesText}
       onDone={onDone}
     />
   );

@@ -25,11 +25,13 @@ const help = `npm run bench:lists -- [options]   ends with 1 if a page takes mor
   --memory      keep all of it in memory; default: on disk
   --part P      of the sessions, subscriptions and messages, this part (1)
   --times N     each page is asked for so many times (7)
+  --only TEXT   only the pages whose address has this
 `;
 const { values } = readOptions(help, {
   memory: { type: 'boolean', default: false },
   part: { type: 'string', default: '1' },
   times: { type: 'string', default: '7' },
+  only: { type: 'string', default: '' },
 });
 const [part, times] = [Number(values.part), Number(values.times)];
 if (!(part > 0) || !(times >= 1)) fail(`--part and --times want numbers above 0\n\n${help.trimEnd()}`);
@@ -244,7 +246,7 @@ let tooLong = 0;
 tell('| page | answer, ms: median | most | processor, ms: median | most | longest round, ms | without collections |');
 tell('|---|--:|--:|--:|--:|--:|--:|');
 const median = (some: readonly number[]) => some.toSorted((a, b) => a - b)[some.length >> 1]!;
-for (const page of pages) {
+for (const page of pages.filter((each) => each.includes(values.only))) {
   const [all, cpu, longest, without] = [[], [], [], []] as [number[], number[], number[], number[]];
   let path = page;
   // The first one loads code.
@@ -255,7 +257,7 @@ for (const page of pages) {
     const { ms, status, cursor } = await ask(path);
     if (status !== 200) throw new Error(`${path} is answered with ${status}`);
     all.push(ms);
-    await delay(20);
+    await delay(5);
     const round = rounds.take();
     longest.push(round.all);
     without.push(round.without);

@@ -146,8 +146,8 @@ export class RetainedMatches implements IterableIterator<Message> {
    */
   readonly #branches: Iterator<Node>[];
   readonly #indexes: number[] = [0];
-  /** Of the message that `find` has come to. */
-  #found: Topic | null = null;
+  /** The message that `find` has come to, and where it stood. */
+  #found: { readonly node: Node; readonly topic: Topic } | null = null;
   /** There are no more. */
   isDone = false;
 
@@ -161,18 +161,30 @@ export class RetainedMatches implements IterableIterator<Message> {
    * The next message, as it is now. Null at the end, or where the walk has taken all steps that it may: see `isDone`.
    */
   take(walk: Walk = unhurried): Message | null {
-    const found = this.#found === null ? null : this.#all.of(this.#found);
+    const found = this.#foundAsItIs;
     this.#found = null;
-    return found ?? this.#walk(walk);
+    return found ?? this.#walk(walk)?.message ?? null;
+  }
+
+  get #foundAsItIs(): Message | null {
+    if (this.#found === null) return null;
+    const { node, topic } = this.#found;
+    if (node.message?.topic.name === topic.name) return node.message;
+    // Its node may stand lower by now. One that was deleted and set again stands elsewhere, where the walk may still
+    // come to it.
+    return node.isLeaf ? null : this.#all.of(topic);
   }
 
   /** Goes up to the next message and leaves it to `take`. False where `take` would return null. */
   find(walk: Walk): boolean {
-    this.#found ??= this.#walk(walk)?.topic ?? null;
-    return this.#found !== null;
+    if (this.#found !== null) return true;
+    const node = this.#walk(walk);
+    if (node !== null) this.#found = { node, topic: node.message!.topic };
+    return node !== null;
   }
 
-  #walk(walk: Walk): Message | null {
+  /** Returns where the next message stands. */
+  #walk(walk: Walk): Node | null {
     for (let top = this.#branches.length - 1; top >= 0; top = this.#branches.length - 1) {
       if (walk.stepsLeft <= 0) return null;
       walk.stepsLeft--;
@@ -181,16 +193,16 @@ export class RetainedMatches implements IterableIterator<Message> {
         this.#branches.pop();
         this.#indexes.pop();
       } else {
-        const message = this.#enter(node, this.#indexes[top]!);
-        if (message !== null) return message;
+        const entered = this.#enter(node, this.#indexes[top]!);
+        if (entered !== null && entered.message !== null) return entered;
       }
     }
     this.isDone = true;
     return null;
   }
 
-  /** Goes down from `node` to where the filter ends or branches; returns the message there if it matches. */
-  #enter(node: Node, index: number): Message | null {
+  /** Goes down from `node` to where the filter ends or branches; returns that place if it matches. */
+  #enter(node: Node, index: number): Node | null {
     for (;;) {
       for (const each of node.tail) {
         const wanted = this.#levels[index];
@@ -199,11 +211,11 @@ export class RetainedMatches implements IterableIterator<Message> {
         index++;
       }
       const level = this.#levels[index];
-      if (level === undefined) return node.message;
+      if (level === undefined) return node;
       if (level === '#') {
         this.#branch(node, index);
         // `a/#` matches `a` as well. [MQTT5 4.7.1.2]
-        return node.message;
+        return node;
       }
       index++;
       if (level === '+') {

@@ -32,10 +32,7 @@ interface Outgoing {
 }
 
 const inFlightMax = 16;
-const serverShuttingDown = 0x8b;
 const quotaExceeded = 0x97;
-/** CONNACK has no code for a server that is shutting down. [MQTT5 3.2.2.2] [MQTT3 3.2.2.3] */
-const serverUnavailable = [0x88, 3];
 
 export class Client {
   readonly clientId: string;
@@ -250,7 +247,7 @@ export class Client {
       case 'unsuback':
         return this.#settled(packet.messageId!, packet.cmd === 'suback' ? Number(packet.granted[0]) : 0);
       case 'disconnect':
-        if (packet.reasonCode === serverShuttingDown && this.#ledger.isStopping) return;
+        if (this.#ledger.isStopping && this.#ledger.farewells.includes(packet.reasonCode ?? 0)) return;
         return this.#misbehaved(`sent DISCONNECT with reason ${packet.reasonCode}`);
       default:
         return this.#misbehaved(`sent ${packet.cmd}`);
@@ -258,7 +255,7 @@ export class Client {
   }
 
   #connected(sessionPresent: boolean, code: number): void {
-    if (serverUnavailable.includes(code) && this.#ledger.isStopping) return;
+    if (this.#ledger.isStopping && this.#ledger.refusals.includes(code)) return;
     if (code !== 0) return this.#misbehaved(`refused CONNECT with ${code}`);
     if (this.#wasConnected && this.#options.isPersistent && !sessionPresent) {
       this.#ledger.report('session', `${this.clientId}: its session is gone`);

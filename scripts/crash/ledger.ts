@@ -6,6 +6,14 @@
  */
 export type QoS = 1 | 2;
 
+export const ReasonCode = {
+  serverUnavailable: 0x88,
+  serverBusy: 0x89,
+  serverShuttingDown: 0x8b,
+  sessionTakenOver: 0x8e,
+};
+const serverUnavailable311 = 3;
+
 /**
  * After a start, clients that were connected at the stop have this long to come back before their wills are published.
  */
@@ -123,8 +131,11 @@ export class Ledger {
   stops = 0;
   /** When the broker's lives began, in milliseconds since the epoch. */
   readonly starts: number[] = [];
-  /** The broker has been told to stop, and may say so. */
+  /** The broker has been told to stop, and may say so, in DISCONNECT … */
   isStopping = false;
+  farewells: readonly number[] = [ReasonCode.serverShuttingDown];
+  /** … and in CONNACK, which has no code for that. [MQTT5 3.2.2.2] [MQTT3 3.2.2.3] */
+  refusals: readonly number[] = [ReasonCode.serverUnavailable, serverUnavailable311];
   /** A disk was full, so a broker may have refused messages with 0x97. */
   hasBeenFull = false;
   /**

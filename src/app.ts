@@ -465,10 +465,14 @@ function handlersOf(parts: Parts, running: Running, { configFile }: AppOptions):
     ...auditHandlers(parts.audit),
     drain: async ({ perSecond, serverReference }) => {
       const { since } = broker.drain({ perSecond, serverReference });
+      parts.clustering?.node.drain(true);
       const { connected } = broker.figures().clients;
       return { since, connected, perSecond, expectedSeconds: Math.ceil(connected / perSecond) };
     },
-    'drain cancel': async () => ({ wasDraining: broker.cancelDrain() }),
+    'drain cancel': async () => {
+      parts.clustering?.node.drain(false);
+      return { wasDraining: broker.cancelDrain() };
+    },
     ...accessHandlers({
       policy: parts.authorization.policy,
       identityOf: (clientId) => broker.identityOf(clientId),

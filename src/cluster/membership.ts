@@ -109,9 +109,9 @@ export class Membership {
     this.#scheduleRenewal();
   }
 
-  /** From now on it inherits nothing, and others see that it is about to leave. */
-  drain(): void {
-    this.#state = 'draining';
+  /** Whether it is about to leave: others see that, and it inherits nothing meanwhile. */
+  drain(isDraining: boolean): void {
+    this.#state = isDraining ? 'draining' : 'up';
   }
 
   /** Leaves its sessions to the others, which need not wait for its silence. Resolves once that is written. */

@@ -189,6 +189,11 @@ export class ClusterNode implements Cluster {
     return 0;
   }
 
+  /** Its broker sends its clients away before a stop, or does so no more. */
+  drain(isDraining: boolean): void {
+    this.membership.drain(isDraining);
+  }
+
   /** Its broker has no clients any more. Others see that it is gone without waiting for its silence. */
   async leave(): Promise<void> {
     if (this.#hasEnded) return;

@@ -173,7 +173,7 @@ describe('a node', () => {
     nodes = new Nodes();
     const [a, b] = await nodes.start('a', 'b');
     await nodes.time.pass(1_000);
-    b!.membership.drain();
+    b!.membership.drain(true);
     await nodes.time.pass(1_000);
 
     await nodes.time.run(b!.membership.leave());
@@ -182,6 +182,22 @@ describe('a node', () => {
     expect(a!.adoptions).toEqual(['b']);
     expect(keys.every((key) => a!.has.has(`b ${key}`))).toBe(true);
     expect(b!.fences).toEqual([]);
+  });
+
+  test('inherits nothing while it drains, and is an heir again when it does not', async () => {
+    nodes = new Nodes();
+    const [, b, c, d] = await nodes.start('a', 'b', 'c', 'd');
+    b!.membership.drain(true);
+    await nodes.time.pass(1_000);
+    await nodes.time.run(c!.membership.leave());
+    await nodes.time.pass(1_000);
+    expect(b!.membership.nodes.get('c')).toMatchObject({ state: 'dead', heirs: ['a', 'd'] });
+
+    b!.membership.drain(false);
+    await nodes.time.pass(1_000);
+    await nodes.time.run(d!.membership.leave());
+    await nodes.time.pass(1_000);
+    expect(b!.membership.nodes.get('d')).toMatchObject({ state: 'dead', heirs: ['a', 'b'] });
   });
 
   test('knows when it is cut off, and is inherited meanwhile', async () => {

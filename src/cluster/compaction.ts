@@ -47,7 +47,8 @@ export class Compaction {
   readonly #stopLooking: () => void;
   /** Where the log was some time ago. */
   readonly #ends: { readonly at: number; readonly end: Sequence }[] = [];
-  #isWorking = false;
+  #isCopying = false;
+  #isPurging = false;
   #hasEnded = false;
   /** Up to here this node has purged the log. */
   purged: Sequence = 0;
@@ -73,26 +74,41 @@ export class Compaction {
   }
 
   #look(): void {
-    if (this.#isWorking || this.#hasEnded) return;
-    this.#isWorking = true;
-    const working = this.#work().finally(() => {
-      this.#isWorking = false;
-    });
-    working.catch((error: unknown) => {
+    const { clock, messages, membership } = this.#options;
+    if (this.#hasEnded) return;
+    const now = clock.now();
+    const old = this.#oldEnd(now);
+    const upTo = this.#limit.look(now, membership.nodes, messages.at, messages.retained.first);
+    // Neither waits for the other: while the log is full, no copy gets in before something is purged.
+    if (!this.#isPurging && this.#isPurger && upTo > this.purged) this.#run(this.#purge(upTo));
+    if (!this.#isCopying) this.#run(this.#copyAll(old));
+  }
+
+  #run(work: Promise<void>): void {
+    work.catch((error: unknown) => {
       // The next look tries again.
       if (!(error instanceof EngineUnavailable)) this.#options.failed(error);
     });
   }
 
-  async #work(): Promise<void> {
-    const { clock, messages, membership, log } = this.#options;
-    const old = this.#oldEnd(clock.now());
-    await this.#copyWaiting(old);
-    if (this.#isPurger) await this.#copyRetained(old);
-    const upTo = this.#limit.look(clock.now(), membership.nodes, messages.at, messages.retained.first);
-    if (upTo <= this.purged || !this.#isPurger || this.#hasEnded) return;
-    await log.purge(upTo);
-    this.purged = upTo;
+  async #purge(upTo: Sequence): Promise<void> {
+    this.#isPurging = true;
+    try {
+      await this.#options.log.purge(upTo);
+      this.purged = upTo;
+    } finally {
+      this.#isPurging = false;
+    }
+  }
+
+  async #copyAll(old: Sequence): Promise<void> {
+    this.#isCopying = true;
+    try {
+      await this.#copyWaiting(old);
+      if (this.#isPurger) await this.#copyRetained(old);
+    } finally {
+      this.#isCopying = false;
+    }
   }
 
   /** Behind the last entry that is old enough. */

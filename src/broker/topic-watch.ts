@@ -161,6 +161,10 @@ export class TopicWatch {
     this.#room = room;
   }
 
+  get isSearch(): boolean {
+    return this.#contains !== '';
+  }
+
   /** Where a message to this topic counts; null: nowhere. */
   placeOf(name: string): Place | null {
     const level = this.#levelOf(name);

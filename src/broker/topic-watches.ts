@@ -18,6 +18,8 @@ const countedMax = 100_000;
 const tickEveryMs = 2_000;
 /** Of the tree of retained messages, for the topics that are there when a watch begins. */
 const [looksPerStep, looksMax] = [100, 20_000];
+/** The same for whoever searches: what they search for may be anywhere. */
+const searchLooksMax = 1_000_000;
 
 /** What a topic remembers: where messages to it count, while the same watches go on. */
 interface Places {
@@ -97,16 +99,17 @@ export class TopicWatches {
 
   /** Topics to which nothing is published at present are there if they have a retained message. */
   #addRetained(open: OpenWatch): void {
-    const { prefix } = open.watch;
+    const { prefix, isSearch } = open.watch;
+    const most = isSearch ? searchLooksMax : looksMax;
     const below = prefix === null ? '' : `${prefix}/`;
     const walks = ['+', '#'].map((wildcard) => this.#options.retained(below + wildcard));
-    let looksLeft = looksMax;
+    let looksLeft = most;
     this.#options.work(() => {
       for (let looks = looksPerStep; looks > 0; looks--) {
         const next = walks[0]!.next();
         if (next.done === true || --looksLeft === 0) {
           walks.shift();
-          looksLeft = looksMax;
+          looksLeft = most;
           if (walks.length > 0) continue;
           open.ticks.set(open.watch);
           return false;

@@ -406,6 +406,7 @@ export const texts = {
   payload: {
     empty: 'Empty',
     readAs: (format: string) => `Read as ${format}`,
+    formats: { json: 'JSON', cbor: 'CBOR', msgpack: 'MessagePack', sparkplug: 'Sparkplug B', csv: 'CSV' },
     encodings: { json: 'JSON', text: 'text', base64: 'bytes, in base64', hex: 'bytes, in hexadecimal' },
   },
   topics: {

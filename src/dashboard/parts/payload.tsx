@@ -11,13 +11,17 @@ export interface ReadPayload {
   readonly decodeError: string | null;
 }
 
+/** Of a format that the configuration names, its own name. */
+const kindOf = ({ format, encoding }: ReadPayload): string =>
+  format === null ? text.encodings[encoding] : ((text.formats as Readonly<Record<string, string>>)[format] ?? format);
+
 const longestShown = 20_000;
 
 /** On one line, for tables. */
 export function PayloadLine({ read, most = 80 }: { readonly read: ReadPayload; readonly most?: number }) {
   if (read.payload === '') return <span class="quiet">{text.empty}</span>;
   return (
-    <bdi class="name" title={read.format ?? text.encodings[read.encoding]}>
+    <bdi class="name" title={kindOf(read)}>
       {visible(cut(read.payload, most))}
     </bdi>
   );
@@ -25,7 +29,7 @@ export function PayloadLine({ read, most = 80 }: { readonly read: ReadPayload; r
 
 /** All of it. */
 export function Payload({ read, label }: { readonly read: ReadPayload; readonly label: string }) {
-  const kind = read.format ?? text.encodings[read.encoding];
+  const kind = kindOf(read);
   return (
     <div class="payload">
       <TextBlock label={label} text={read.payload} />

@@ -6,11 +6,13 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { processUsage } from './bench/process-usage.ts';
 import { fail, readOptions, wholeNumber } from './command-line.ts';
+import { startBareBrowser } from './dashboard/bare-browser.ts';
 import { flow } from './dashboard/flow.ts';
 import { type LoadTimes, loadOnce } from './dashboard/load-time.ts';
-import { type MemorySample, openPages, type Turn, turn, watchMemory } from './dashboard/open-pages.ts';
+import { type MemorySample, type Turn, turn, watchMemory } from './dashboard/open-pages.ts';
 import { type Stage, setStage } from './dashboard/stage.ts';
 
 const help = `npm run bench:dashboard -- load    how long the first load takes on a slow processor
@@ -66,17 +68,22 @@ async function load(stage: Stage): Promise<void> {
   tell(`${all[0]!.requests} requests, ${all[0]!.kilobytes.toFixed(1)} kB`);
 }
 
-/** Those that follow streams, whatever is published. */
-const places = ['#/', '#/topics', '#/logs?tab=log'];
+/** Those that follow streams, whatever is published; beside the overview, where whoever logs in arrives. */
+const places = ['#/topics', '#/logs?tab=log'];
 
 async function open(stage: Stage): Promise<void> {
   const seconds = number('minutes') * 60;
-  const pages = await openPages(stage, places);
+  const browser = await startBareBrowser(stage.executablePath, folder);
+  await browser.open(stage.loginUrl());
+  // Its cookie is for the others.
+  await delay(5_000);
+  for (const place of places) await browser.open(stage.url + place);
   const { pid, urls } = stage.broker;
   const before = processUsage(pid)!.cpuSeconds;
   const flowing = flow(urls.get('mqtt')!, seconds, options);
-  const samples = await watchMemory(stage, pages, Math.min(60, seconds / 10), flowing, (sample) => tell(line(sample)));
+  const samples = await watchMemory(browser, Math.min(60, seconds / 10), flowing, (sample) => tell(line(sample)));
   const { expected, lost, lat_us } = await flowing;
+  await browser.stop();
   const cores = (processUsage(pid)!.cpuSeconds - before) / seconds;
   tell(
     `${expected} messages, ${lost} lost, p99 ${(lat_us.p99 / 1_000).toFixed(2)} ms; broker ${percent(cores)} of a core`,

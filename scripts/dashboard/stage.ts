@@ -11,6 +11,9 @@ export interface Stage {
   /** `http://127.0.0.1:…/dashboard/`. */
   readonly url: string;
   readonly browser: Browser;
+  readonly executablePath: string;
+  /** An address that logs in, once. */
+  loginUrl(): string;
   /** As a browser that has just been started, but for the cookie of somebody who has logged in before. */
   loggedIn(): Promise<BrowserContext>;
   stop(): Promise<void>;
@@ -31,10 +34,13 @@ export async function setStage(folder: string, isFirst: boolean): Promise<Stage>
   const url = new URL('dashboard/', await apiAddress(folder)).href;
   const server = await chromium.launchServer({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
   const browser = await chromium.connect(server.wsEndpoint());
-  const link = () => JSON.parse(sluice('admin', 'login-link', '--json', '--data-dir', join(folder, 'data')));
+  const loginUrl = () => {
+    const answer = sluice('admin', 'login-link', '--json', '--data-dir', join(folder, 'data'));
+    return `${url}#token=${(JSON.parse(answer) as { token: string }).token}`;
+  };
   const first = await browser.newContext();
   const page = await first.newPage();
-  await page.goto(`${url}#token=${(link() as { token: string }).token}`);
+  await page.goto(loginUrl());
   await page.getByRole('heading', { level: 1 }).waitFor();
   const storageState = await first.storageState();
   await first.close();
@@ -42,6 +48,8 @@ export async function setStage(folder: string, isFirst: boolean): Promise<Stage>
     broker,
     url,
     browser,
+    executablePath,
+    loginUrl,
     loggedIn: () => browser.newContext({ storageState, viewport: { width: 1280, height: 800 } }),
     async stop() {
       await browser.close();

@@ -109,6 +109,8 @@ export const inConnack: ReadonlySet<number> = new Set<number>([
 const sayingItInConnack = new Map<number, number>([
   [ReasonCode.ServerShuttingDown, ReasonCode.ServerUnavailable],
   [ReasonCode.MaximumConnectTime, ReasonCode.ServerBusy],
+  // Another connection has the session by now, here or at another node: this one may try again.
+  [ReasonCode.SessionTakenOver, ReasonCode.ServerBusy],
 ]);
 
 export function connackCode(code: number): number {

@@ -1202,33 +1202,4 @@ export const mutations: readonly Mutation[] = [
     to: 'message === null || sequence <= start + 1 ?',
     simulation: 'cluster',
   },
-  // A log that stays short
-  {
-    name: 'the log is purged though something in it is retained',
-    file: 'cluster/purge.ts',
-    from: 'Math.min(this.#neededAfter(nodes, last), retained - 1)',
-    to: 'this.#neededAfter(nodes, last)',
-    simulation: 'cluster',
-  },
-  {
-    name: 'the log is purged though messages in it wait for sessions',
-    file: 'cluster/session-recorder.ts',
-    from: '    for (const kept of this.#bySid.values()) lowest = Math.min(lowest, kept.low);\n',
-    to: '',
-    simulation: 'cluster',
-  },
-  {
-    name: 'what waits for long is not copied',
-    file: 'cluster/compaction.ts',
-    from: '    await this.#copyWaiting(old);\n',
-    to: '',
-    simulation: 'cluster',
-  },
-  {
-    name: 'records go on to name what was copied, at its old place',
-    file: 'cluster/compaction.ts',
-    from: 'setPlace(message, { sequence, index, firstPart, isCopy: true });',
-    to: '',
-    simulation: 'cluster',
-  },
 ];

@@ -84,6 +84,7 @@ class ClusterSimulation {
     await this.#until(restMs, () => this.#isAtRest());
     // Nodes look every five seconds for what others have taken; and wills of those whose node has died wait.
     await this.#until(30_000);
+    await this.#startLast();
     this.#check();
   }
 
@@ -129,6 +130,15 @@ class ClusterSimulation {
         else this.#violation ??= error;
       },
     );
+  }
+
+  /** It has all that is retained by reading the log, of which most is gone. */
+  async #startLast(): Promise<void> {
+    const before = this.#nodes.length;
+    this.#startNode();
+    await settled();
+    await this.#until(20_000, () => this.#nodes.length > before);
+    if (this.#nodes.length === before) throw new Violation('nodes start', 'the last one did not');
   }
 
   #makeClients(): void {

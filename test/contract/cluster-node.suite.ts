@@ -170,7 +170,7 @@ export function describeNodes(name: string, start: () => Promise<EngineUnderTest
 
     test('the log stays short: what waits and what is retained is copied, and everything before goes', async () => {
       // A node writes to the log every five seconds: its newest entry is to stay.
-      const shortly = { logKeepMs: 1_000, purgeAfterMs: 8_000 };
+      const shortly = { logKeepMs: 3_000, purgeAfterMs: 8_000 };
       const settings = { limits: { ...defaultSettings.limits, packetBytes: 4_000_000 } };
       const [first, second] = [
         await startNode('first', (each) => engine.connect(each, 'short'), settings, shortly),
@@ -185,7 +185,7 @@ export function describeNodes(name: string, start: () => Promise<EngineUnderTest
       await publishAll(publisher, `${topic}/b`, ['kept'], 2, true);
       await publishAll(publisher, `${topic}/c`, ['removed', ''], 2, true);
       // Over the engine in memory it takes several entries.
-      const long = 'long'.padEnd(2_500_000, '.');
+      const long = 'long'.padEnd(1_100_000, '.');
       await publishAll(publisher, `${topic}/d`, [long], 2, true);
       const published = first.node.messages.at;
 

@@ -231,9 +231,9 @@ export function checkTooLarge(judge: Judge, session: Session, message: Message |
 
 const staysIn = 'who keeps the rules is not turned away';
 /**
- * Taken over by another connection, for which CONNACK has no code of its own; and once it was in, silent for too long.
+ * Taken over by another connection, which CONNACK can only say as that the server is busy; and once it was in, silent for too long.
  */
-const reasons = { connack: [0, 0x80], disconnect: [0x8e, 0x8d] };
+const reasons = { connack: [0, 0x89], disconnect: [0x8e, 0x8d] };
 
 const mayRefuseWills = ({ rules, profile }: Judge) => rules !== null || profile.hasSenselessHooks;
 

@@ -85,8 +85,9 @@ const groupsLooked = 100;
 export function receivers({ router }: CoreParts, topic: Topic, most: number): Receivers {
   const { targets, groups } = router.route(topic);
   const looked = groups.slice(0, groupsLooked);
+  // The subscriptions of a session that has ended go some at a time.
   const mayHave = looked.filter((group) =>
-    group.maySome(({ session }) => session.rights?.receive(topic.name) !== false),
+    group.maySome(({ session }) => !session.isEnded && session.rights?.receive(topic.name) !== false),
   );
   return {
     sessions: targets.length,

@@ -68,6 +68,7 @@ test.each([
   [956, 'a message that both rules and memory refuse'],
   [704, 'a queue that has room again since its oldest message expires'],
   [854, 'an expired message that is refused for want of room'],
+  [6_000_011, 'a shared subscription whose only member has ended, and is still in it'],
 ])('explain and the ring of drops hold with seed %i: %s', async (seed) => {
   expect((await run(seed)).violation?.message).toBeUndefined();
 });

@@ -231,7 +231,8 @@ export function checkTooLarge(judge: Judge, session: Session, message: Message |
 
 const staysIn = 'who keeps the rules is not turned away';
 /**
- * Taken over by another connection, which CONNACK can only say as that the server is busy; and once it was in, silent for too long.
+ * Taken over by another connection, which CONNACK can only say as that the server is busy; and once it was in, silent
+ * for too long.
  */
 const reasons = { connack: [0, 0x89], disconnect: [0x8e, 0x8d] };
 

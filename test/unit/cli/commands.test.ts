@@ -42,7 +42,7 @@ describe('a broker that keeps its data in memory', () => {
     const quarantine = await sluice('quarantine', 'list', '--data-dir', directory);
     expect(quarantine).toMatchObject({ code: 0, out: 'No messages in quarantine\n' });
     const backup = await sluice('backup', join(folder, 'copy'), '--data-dir', directory);
-    expect(backup).toMatchObject({ code: 1, err: expect.stringMatching(/keeps its data in memory/) });
+    expect(backup).toMatchObject({ code: 1, err: expect.stringMatching(/keeps no data on a disk/) });
     expect(existsSync(directory)).toBe(false);
 
     await app.close();

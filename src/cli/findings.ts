@@ -16,7 +16,8 @@ export function printFindings(findings: readonly Finding[], asJson: boolean, io:
 function lineOf({ check, level, what, remedy }: Finding): string {
   const indent = ' '.repeat(27);
   const text = what.split('\n').join(`\n${indent}`);
-  return `${level.padEnd(9)}${check.padEnd(18)}${text}${remedy === null ? '' : `\n${indent}${remedy}`}`;
+  // A check may be named after a server, whose name is as long as it is.
+  return `${level.padEnd(8)} ${check.padEnd(17)} ${text}${remedy === null ? '' : `\n${indent}${remedy}`}`;
 }
 
 function summary(faults: number, warnings: number): string {

@@ -283,7 +283,12 @@ function explainQueue(
       return findings.stops('queue', `it is larger than a whole queue may be (limits.queueBytes)`, remedy);
     case 'full':
       return findings.stops('queue', `its queue is full: ${has} (queuePolicy: ${limits.queuePolicy})`, remedy);
-    case 'displaces':
-      return findings.depends('queue', `its queue is full, so the oldest messages make room: ${has}`, remedy);
+    case 'displaces': {
+      const giving =
+        limits.queuePolicy === 'drop-oldest'
+          ? 'so the oldest messages make room'
+          : 'and those of its oldest messages that have expired make room, if that is enough';
+      return findings.depends('queue', `its queue is full, ${giving}: ${has}`, remedy);
+    }
   }
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { endsWithUs } from '../child-processes.ts';
+import { toldPort } from '../crash/broker-process.ts';
 import { startCommand } from '../start-command.ts';
 
 const saidMax = 4_000;
@@ -61,20 +62,12 @@ export class NodeProcess {
       this.#said = (this.#said + chunk.toString()).slice(-saidMax);
     };
     child.stderr!.on('data', hear);
-    let text = '';
-    const told = new Promise<number>((resolve) => {
-      child.stdout!.on('data', (chunk: Buffer) => {
-        hear(chunk);
-        text += chunk.toString();
-        const port = /mqtt:\/\/[^:]+:(\d+)/.exec(text)?.[1];
-        if (port !== undefined) resolve(Number(port));
-      });
-    });
+    child.stdout!.on('data', hear);
     const ended = once(child, 'exit').then(([code, signal]) => {
       this.port = null;
       return `${code ?? signal}`;
     });
-    const first = await Promise.race([told, ended]);
+    const first = await Promise.race([toldPort(child), ended]);
     if (typeof first === 'string' && !child.killed)
       throw new Error(`${this.name} did not start (${first}): ${this.#last}`);
     if (typeof first === 'number') this.port = first;

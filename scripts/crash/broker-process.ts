@@ -191,7 +191,7 @@ export default () => async ({ payload }) => {
 }
 
 /** The port in the line of Sluice that names its first listener. */
-function toldPort({ stdout }: ChildProcess): Promise<number> {
+export function toldPort({ stdout }: ChildProcess): Promise<number> {
   let text = '';
   return new Promise((resolve) => {
     stdout!.on('data', (chunk: Buffer) => {

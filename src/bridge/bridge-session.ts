@@ -12,7 +12,7 @@ import { type Traits, traitsOf } from '../protocol/traits.ts';
 import { filtersOfLanes, Lanes, removeLanes } from './lanes.ts';
 import type { Link } from './link.ts';
 import { subscribeOut } from './out-filters.ts';
-import type { PeerDemand } from './peer-demand.ts';
+import type { OutEntry, PeerDemand } from './peer-demand.ts';
 import { QueueAge } from './queue-age.ts';
 import type { TopicMap } from './topic-map.ts';
 
@@ -61,8 +61,8 @@ export class BridgeSession {
     const { name } = settings;
     const known = new Set([...filtersOfLanes(context, name, session.clientId), ...session.subscriptions.keys()]);
     const wanted = demand.wanted();
-    this.#lanes = this.#openLanes(known, wanted);
     const limits = queueLimitsOf(settings);
+    this.#lanes = this.#openLanes(known, wanted, limits);
     // With lanes, what is here is on its way, and has found its room.
     core.limitQueue(session, this.#lanes === null ? limits : { ...limits, queueBytes: Number.POSITIVE_INFINITY });
     const own = this.#lanes === null ? wanted : [];
@@ -77,13 +77,12 @@ export class BridgeSession {
     return session;
   }
 
-  #openLanes(filtersSoFar: ReadonlySet<string>, wanted: ReturnType<PeerDemand['wanted']>): Lanes | null {
+  #openLanes(filtersSoFar: ReadonlySet<string>, wanted: readonly OutEntry[], limits: OwnQueueLimits): Lanes | null {
     const { context, settings, topics, identity, unsendable, link } = this.#options;
     return Lanes.open({
-      ...{ context, filtersSoFar, wanted, topics, unsendable, link },
+      ...{ context, filtersSoFar, wanted, topics, limits, unsendable, link },
       ...{ name: settings.name, prefix: this.#clientId, identity: identity() },
       main: () => this.session!,
-      limits: queueLimitsOf(settings),
       maxAgeSeconds: settings.queue.maxAgeSeconds,
     });
   }

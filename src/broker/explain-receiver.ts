@@ -271,24 +271,26 @@ function explainOwnQueue(
 
 function explainQueue(
   limits: BrokerContext['settings']['limits'],
-  { room, queuedMessages, queuedBytes }: ReturnType<BrokerContext['core']['outlook']>,
+  { room, lacksMemory, queuedMessages, queuedBytes }: ReturnType<BrokerContext['core']['outlook']>,
   findings: Findings,
 ): void {
   const has = `${queuedMessages} of ${limits.queueMessages} messages, ${queuedBytes} of ${limits.queueBytes} bytes`;
-  const remedy = 'Acknowledge faster, or raise limits.queueMessages and limits.queueBytes.';
+  const isFull = lacksMemory ? 'the client may hold no more memory (limits.memoryBytes)' : 'its queue is full';
+  const raised = lacksMemory ? 'limits.memoryBytes' : 'limits.queueMessages and limits.queueBytes';
+  const remedy = `Acknowledge faster, or raise ${raised}.`;
   switch (room) {
     case 'free':
       return findings.passes('queue', `its queue has room: ${has}`);
     case 'tooLarge':
       return findings.stops('queue', `it is larger than a whole queue may be (limits.queueBytes)`, remedy);
     case 'full':
-      return findings.stops('queue', `its queue is full: ${has} (queuePolicy: ${limits.queuePolicy})`, remedy);
+      return findings.stops('queue', `${isFull}: ${has} (queuePolicy: ${limits.queuePolicy})`, remedy);
     case 'displaces': {
       const giving =
         limits.queuePolicy === 'drop-oldest'
           ? 'so the oldest messages make room'
           : 'and those of its oldest messages that have expired make room, if that is enough';
-      return findings.depends('queue', `its queue is full, ${giving}: ${has}`, remedy);
+      return findings.depends('queue', `${isFull}, ${giving}: ${has}`, remedy);
     }
   }
 }

@@ -28,6 +28,8 @@ export interface Outlook {
   readonly waitsFor: WaitsFor | null;
   /** If it has to wait. */
   readonly room: QueueRoom;
+  /** The queue takes memory, and the client may hold no more of it. */
+  readonly lacksMemory: boolean;
   readonly inFlight: number;
   readonly queuedMessages: number;
   readonly queuedBytes: number;
@@ -54,6 +56,7 @@ export function outlook(
     loss: qos === 0 ? lossOfQoS0(session, queueQoS0) : null,
     waitsFor: isAway ? 'client' : waitsFor,
     room: hasRoom ? 'free' : bytes > limits.queueBytes ? 'tooLarge' : gives ? 'full' : 'displaces',
+    lacksMemory: !queue.hasMemoryFor(bytes),
     inFlight: window.count,
     queuedMessages: queue.length,
     queuedBytes: queue.bytes,

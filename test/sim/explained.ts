@@ -242,8 +242,9 @@ export class Explained {
     this.#watched = null;
     const judge: Judge = this.#judge;
     const { answer, sent, to } = watched;
-    // What there is of memory is less by the message itself once it is here.
-    const isForMemory = (outcome === 'queue' || outcome === 'room') && judge.memory.hasTaken;
+    // Of memory there is less by the message itself once it is here, and more by what has made room for it elsewhere.
+    const wantsRoom = [outcome, answer.step].some((each) => each === 'queue' || each === 'room');
+    const isForMemory = wantsRoom && judge.memory.hasTaken;
     // What fills a queue may have expired meanwhile.
     const hasClockMoved = judge.core!.delivering.now !== watched.clock;
     const isForTime = hasClockMoved && answer.step === 'queue';

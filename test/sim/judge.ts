@@ -130,6 +130,7 @@ export class Judge {
   rulesChanged(): void {
     for (const { owed } of this.links) {
       for (const exchange of [...owed.puback, ...owed.pubrec]) {
+        exchange.hadOtherRules = true;
         exchange.isDenied ||= !this.mayPublish(exchange.sent.clientId, exchange.sent.topic);
       }
     }
@@ -316,12 +317,13 @@ export class Judge {
   /** The publisher is told that there is no room: none of what its PUBLISH came to is routed. */
   onRefused(messages: readonly Message[], origin: Session | null, link: Link | null): void {
     const publisher = origin?.clientId ?? null;
-    const isForWantOfRoom = messages.some((message) => {
-      return lacksRoom(this, messages, message, publisher, this.excludedFrom(message.topic.name));
-    });
-    this.check(isForWantOfRoom, 'a message is refused only for want of room', () => messages[0]!.topic.name);
     const key = keyOf(messages[0]!.payload.toString(), messages[0]!.topic.name);
     const exchange = link?.exchange ?? this.#exchanges.get(`${publisher} ${key}`) ?? null;
+    const isForWantOfRoom = messages.some((message) => {
+      const excluded = this.excludedFrom(message.topic.name, exchange?.hadOtherRules);
+      return lacksRoom(this, messages, message, publisher, excluded);
+    });
+    this.check(isForWantOfRoom, 'a message is refused only for want of room', () => messages[0]!.topic.name);
     if (exchange !== null) exchange.isRefused = true;
   }
 
@@ -412,7 +414,7 @@ export class Judge {
     const isDuplicate = sent!.qos === 2 && session?.uid === link.uid && session.received.has(packetId);
     const isDenied = !this.mayPublish(link.clientId, sent!.topic);
     const marks = (isDuplicate && this.receivedMarks.get(`${link.clientId} ${packetId}`)) || new Map<number, number>();
-    link.exchange = { sent: sent!, isDuplicate, isDenied, numbers: [], isRefused: false, marks };
+    link.exchange = { sent: sent!, isDuplicate, isDenied, hadOtherRules: false, numbers: [], isRefused: false, marks };
     this.#exchanges.set(`${link.clientId} ${sent!.key}`, link.exchange);
     this.explained?.comes(link, sent!, isDuplicate);
     if (packetId === 0) return;
@@ -468,10 +470,12 @@ export class Judge {
     link.newExpirySeconds = Math.min(sessionExpiryInterval, this.profile.settings.sessionExpiryMaximumSeconds);
   }
 
-  excludedFrom(topic: string): Set<string> {
+  /** `isAlways`: who might not receive it by any rules of this run. */
+  excludedFrom(topic: string, isAlways = false): Set<string> {
     const excluded = new Set<string>();
     for (const clientId of this.model.sessions.keys()) {
-      if (this.rules?.mayReceive(clientId, topic) === false) excluded.add(clientId);
+      const mayReceive = isAlways ? this.rules?.mightReceive(clientId, topic) : this.rules?.mayReceive(clientId, topic);
+      if (mayReceive === false) excluded.add(clientId);
     }
     return excluded;
   }

@@ -35,6 +35,8 @@ export interface Exchange {
    * The rules did not allow it when it came, or at some time while it waited for a hook, the disk or an earlier answer.
    */
   isDenied: boolean;
+  /** The rules have changed since it came, perhaps behind the look for room. */
+  hadOtherRules: boolean;
   readonly numbers: number[];
   isRefused: boolean;
   /**

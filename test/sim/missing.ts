@@ -56,11 +56,14 @@ function missingOfGroups(judge: Judge): string[] {
   });
 }
 
-function mayBeOver(judge: Judge, { message, name, members, isOrphaned }: GroupExpected): boolean {
+function mayBeOver(judge: Judge, { message, name, members, ended, isOrphaned }: GroupExpected): boolean {
   if (isOrphaned || message.qos === 0 || isOver(judge, message)) return true;
+  const given = judge.decisions.ofGroup(message.number, name);
+  // It is given to some in each round, and those who might have had it had ended when it came to them.
+  if (given.length === 0 && [...members.keys()].every((clientId) => ended.has(clientId))) return true;
   // The will of a member that was leaving for good.
   if ([...members.keys()].every((clientId) => clientId === message.publisher)) return true;
-  return judge.decisions.ofGroup(message.number, name).some((given) => mayHaveEndedWith(judge, given));
+  return given.some((each) => mayHaveEndedWith(judge, each));
 }
 
 /**

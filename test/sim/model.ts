@@ -101,6 +101,8 @@ export interface GroupExpected {
   readonly name: string;
   /** Who was a member then. */
   readonly members: ReadonlyMap<string, Options>;
+  /** Of these, those whose session has ended since. */
+  readonly ended: Set<string>;
   /** The last member left while it was owed: it may be for nobody, or for who comes next. */
   isOrphaned: boolean;
 }
@@ -183,6 +185,7 @@ export class Model {
           else will.dueAt = Math.min(will.dueAt, will.graceUntil);
         }
         this.sessions.delete(entry.clientId);
+        for (const owed of [...this.groups.values()].flat()) owed.ended.add(entry.clientId);
         return this.#orphan(session.subscriptions.keys());
       case 'subscribe':
         return this.#subscribe(session, entry.filter, entry.options, entry.at);
@@ -195,7 +198,13 @@ export class Model {
         const { own: all, groups } = this.recipients(topic, publisher, new Set());
         if (entry.group !== null) {
           const members = groups.get(entry.group) ?? new Map();
-          const owed = { message: entry.message, name: entry.group, members, isOrphaned: false };
+          const owed = {
+            message: entry.message,
+            name: entry.group,
+            members,
+            ended: new Set<string>(),
+            isOrphaned: false,
+          };
           if (members.has(entry.clientId)) this.groups.set(number, [...(this.groups.get(number) ?? []), owed]);
           return;
         }
@@ -346,7 +355,9 @@ export class Model {
     const { own, groups } = this.recipients(topic, message.publisher, excluded);
     for (const [session, options] of own) this.#expect(session, message, options);
     if (groups.size === 0) return;
-    const owed = Array.from(groups, ([name, members]) => ({ message, name, members, isOrphaned: false }));
+    const owed = Array.from(groups, ([name, members]) => {
+      return { message, name, members, ended: new Set<string>(), isOrphaned: false };
+    });
     this.groups.set(message.number, owed);
   }
 

@@ -22,7 +22,7 @@ export class Rules {
   readonly policy = new RulePolicy();
   #rules: readonly SimulatedRule[] = [];
   /** All that were in force in this run. */
-  readonly #past: (readonly SimulatedRule[])[] = [];
+  readonly #past = [this.#rules];
 
   /** Returns which topics may have other readers now; null: any may. */
   use(rules: readonly SimulatedRule[]): readonly string[] | null {
@@ -42,6 +42,11 @@ export class Rules {
 
   mayReceive(clientId: string, topic: string): boolean {
     return this.#may('subscribe', clientId, topic);
+  }
+
+  /** At some moment of this run. */
+  mightReceive(clientId: string, topic: string): boolean {
+    return this.#past.some((rules) => this.#may('subscribe', clientId, topic, rules));
   }
 
   /** At every moment of this run. */

@@ -394,6 +394,16 @@ const mishaps: readonly Mishap[] = [
     afterwards: bComes,
   },
   {
+    title: 'a client that may hold no more memory',
+    options: { config: { limits: { memoryBytes: 4_000_000, queuePolicy: 'drop-newest' } } },
+    prepare: wait(20, 'before'.padEnd(100_000)),
+    publish: { payload: Buffer.alloc(100_000) },
+    asked: { payloadBytes: 100_000 },
+    expected: ['no', 'queue', /may hold no more memory \(limits\.memoryBytes\)/],
+    really: 'stays away',
+    afterwards: bComes,
+  },
+  {
     title: 'a message larger than a whole queue',
     options: { config: { limits: { queueBytes: 1_000 } } },
     prepare: bLeaves,

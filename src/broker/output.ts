@@ -122,6 +122,8 @@ export class Output implements Run {
     if (this.#run !== bytes || this.#runEnd !== packetStart) this.#beginRun(bytes, packetStart);
     this.#runEnd = payloadEnd;
     if (packetId > 0) this.#runIds.push(bodyStart + topic.encodedBytes - this.#runStart, packetId);
+    // What is full is to be seen while more of them come.
+    if (payloadEnd - this.#runStart > largeChunk) this.settle();
   }
 
   #beginRun(bytes: Buffer, start: number): void {

@@ -66,7 +66,7 @@ export class Decisions {
   }
 
   /** A copy for a session, as `core.publish` gives it. */
-  take(session: Session, routed: Routed, group: string | null): Decision {
+  take(session: Session, routed: Routed, group: string | null, qos: QoS): Decision {
     const { number, key } = routed;
     const { clientId } = session;
     const judge: Judge = this.#judge;
@@ -80,11 +80,12 @@ export class Decisions {
     // It may have come, or come back, while the message was given to others.
     const mayBeNew = judge.profile.hasSmallSteps && owner !== undefined;
     if (group === null) {
-      if (mayBeNew && owedTo(owner, number) === null) judge.tell({ kind: 'found', clientId, message: routed, group });
+      if (mayBeNew && owedTo(owner, number) === null)
+        judge.tell({ kind: 'found', clientId, message: routed, group, qos });
       return this.#make(session, number, owner === undefined ? null : owedTo(owner, number));
     }
     const owed = judge.model.groups.get(number)?.find(({ name }) => name === group);
-    if (mayBeNew && owed === undefined) judge.tell({ kind: 'found', clientId, message: routed, group });
+    if (mayBeNew && owed === undefined) judge.tell({ kind: 'found', clientId, message: routed, group, qos });
     if (mayBeNew) return this.passOn(session, routed, group);
     return this.#shared(session, owed?.message, group, owed?.members.get(clientId));
   }

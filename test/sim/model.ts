@@ -71,9 +71,10 @@ export type Entry =
   | { kind: 'route'; message: Routed; excluded: ReadonlySet<string> }
   /**
    * A message that is given to its subscribers some at a time finds one that has come back meanwhile, or that the rules
-   * have come to allow. `group`: by a shared subscription.
+   * have come to allow. `group`: by a shared subscription. `qos`: as it is given, by the subscriptions that there were
+   * when it was routed.
    */
-  | { kind: 'found'; clientId: string; message: Routed; group: string | null }
+  | { kind: 'found'; clientId: string; message: Routed; group: string | null; qos: QoS }
   /** A retained message goes to a new subscription, as the topic has it now. */
   | { kind: 'replay'; clientId: string; filter: string; topic: string; number: number }
   /** QoS 0 to a client that is there waits behind others. */
@@ -211,8 +212,9 @@ export class Model {
         const own = all.get(session);
         // Only QoS 0 is not owed already.
         const mayBe = own !== undefined && (session.isReady || this.queuesQoS0);
-        if (mayBe && (entry.message.qos === 0 || own.every(({ qos }) => qos === 0))) {
-          this.#expect(session, entry.message, own);
+        if (mayBe && entry.qos === 0) {
+          const asGiven = own.map((options) => ({ ...options, qos: 0 as const }));
+          this.#expect(session, entry.message, asGiven);
         }
         return;
       }

@@ -19,7 +19,7 @@ import type { Decision } from './decisions.ts';
 import type { Judge } from './judge.ts';
 import { watchSessions } from './ledger.ts';
 import { keyOf, type Link } from './link.ts';
-import type { Routed } from './model.ts';
+import type { QoS, Routed } from './model.ts';
 import { PlantedError } from './program.ts';
 import { MakingRoom } from './room.ts';
 import { checkSendingStored, checkTooLarge } from './state.ts';
@@ -150,11 +150,11 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
     };
   };
 
-  const decide = (session: Session, message: Message, group: string | null): Decision => {
+  const decide = (session: Session, message: Message, group: string | null, qos: QoS): Decision => {
     if (routing?.message === message) {
       routing.routed ??= routing.tell()!;
       routedAs.set(message.keep(), routing.routed);
-      return decisions.take(session, routing.routed, group);
+      return decisions.take(session, routing.routed, group, qos);
     }
     if (group === null) return decisions.replay(session, message);
     return decisions.passOn(session, routedAs.get(message), group);
@@ -166,7 +166,7 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
     const outer = deciding;
     const outerRoom = room;
     watchSession(session, judge);
-    deciding = decide(session, message, group?.name ?? null);
+    deciding = decide(session, message, group?.name ?? null, qos);
     room = new MakingRoom(judge, session, queuedBytes(message, ids));
     judge.drops.giving(message, routing?.message === message);
     const give = () => deliver(session, message, qos, retain, ids, group);

@@ -4,6 +4,7 @@ import { Account, Ledger } from '../../../src/base/ledger.ts';
 import { ReusedHeader } from '../../../src/broker/client-channel.ts';
 import { Output } from '../../../src/broker/output.ts';
 import { publishRemainingLength } from '../../../src/codec/publish.ts';
+import { settleRuns } from '../../../src/codec/runs.ts';
 import type { ByteStream, Framing } from '../../../src/contracts/transport.ts';
 import { Message } from '../../../src/protocol/message.ts';
 import { Topic } from '../../../src/protocol/topic.ts';
@@ -41,6 +42,19 @@ test.each([{ framing, headerBytes: 4 }, { headerBytes: 0 }])(
     expect(written.length).toBe(at);
   },
 );
+
+test('packets that are passed on as they came count as soon as they fill chunks', () => {
+  const output = new Output({ pendingBytes: 1 } as unknown as ByteStream, new ChunkPool());
+  const packetBytes = 30_000;
+  const bytes = Buffer.alloc(10 * packetBytes);
+  for (let start = 0; start < bytes.length; start += packetBytes) {
+    output.passOn({ bytes, packetStart: start, payloadEnd: start + packetBytes } as Message, 0);
+  }
+
+  // The last chunk is still being filled, and what follows it has not been copied.
+  expect(output.fullBytes).toBe(2 * 3 * packetBytes);
+  settleRuns();
+});
 
 describe('a large PUBLISH', () => {
   const payload = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => i % 251));

@@ -243,7 +243,7 @@ export class Explained {
     const judge: Judge = this.#judge;
     const { answer, sent, to } = watched;
     // Of memory there is less by the message itself once it is here, and more by what has made room for it elsewhere.
-    const wantsRoom = [outcome, answer.step].some((each) => each === 'queue' || each === 'room');
+    const wantsRoom = [outcome, answer.step].some((each) => ['queued', 'queue', 'room'].includes(each ?? ''));
     const isForMemory = wantsRoom && judge.memory.hasTaken;
     // What fills a queue may have expired meanwhile.
     const hasClockMoved = judge.core!.delivering.now !== watched.clock;

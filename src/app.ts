@@ -213,7 +213,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   stop.add(() => sessions.close());
   const { packetBytes } = config.limits;
   const running: Running = { bridges, listeners, adminListeners, alarms, status, inForce, keys, links, reload };
-  const commands = commandsOnDemand(handlersOf(parts, running, options), audit);
+  const commands = commandsOnDemand(await ofAllNodes(parts, handlersOf(parts, running, options)), audit);
   const monitoring = { exposition: new MetricsExposition(broker.metrics), metrics: config.admin.metrics, condition };
   const api = new Api({
     ...{ commands, keys, log: logs.api, audit, version, now: Date.now, names: config.admin, limits: config.admin },
@@ -491,6 +491,13 @@ function handlersOf(parts: Parts, running: Running, { configFile }: AppOptions):
     ...traceHandlers(broker.traces),
     ...loginLinkHandlers(links, Date.now, () => adminListeners.map(({ url }) => url)),
   };
+}
+
+/** In a cluster, whoever asks one node sees all of them. */
+async function ofAllNodes({ clustering }: Parts, own: CommandHandlers): Promise<CommandHandlers> {
+  if (clustering === null) return own;
+  const { acrossNodes } = await import('./admin/across-nodes.ts');
+  return acrossNodes(own, clustering.commands);
 }
 
 function commandsOf({ broker, pipelines, store, quarantine }: Parts) {

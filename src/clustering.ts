@@ -6,6 +6,7 @@ import type { Deadline } from './base/deadline.ts';
 import type { DeepReadonly } from './base/freeze.ts';
 import type { Broker } from './broker/broker.ts';
 import { BrokerSessions } from './broker/node-sessions.ts';
+import { CommandExchange } from './cluster/command-exchange.ts';
 import { NatsEngine } from './cluster/nats/engine.ts';
 import type { NatsOptions } from './cluster/nats/link.ts';
 import { ClusterNode } from './cluster/node.ts';
@@ -31,13 +32,20 @@ const answerMs = 5_000;
 export class Clustering {
   readonly node: ClusterNode;
   readonly store: LogStore;
+  /** What nodes ask each other for those who look at the cluster. */
+  readonly commands: CommandExchange;
   /** Rejects with `NodeEnded` once this node cannot go on. */
   readonly ended: Promise<never>;
   readonly #engine: NatsEngine;
   #sessions: BrokerSessions | null = null;
 
-  private constructor(engine: NatsEngine, node: ClusterNode, ended: Promise<never>) {
+  private constructor(engine: NatsEngine, node: ClusterNode, ended: Promise<never>, log: Log) {
     this.#engine = engine;
+    this.commands = new CommandExchange({
+      ...{ bus: engine.bus, node: node.id, entryBytesMax: engine.entryBytesMax, timers: systemTimers },
+      membership: node.membership,
+      failed: (err, command) => log.error({ err, command }, 'a command of another node met a bug'),
+    });
     this.node = node;
     this.ended = ended;
     this.store = new LogStore(node.appends, node.recorder);
@@ -94,7 +102,7 @@ export class Clustering {
         lost: (after, upTo) =>
           log.error({ after, upTo }, 'entries of the log were gone before this node had read them: messages are lost'),
       });
-      return new Clustering(engine, node, ended);
+      return new Clustering(engine, node, ended, log);
     } catch (error) {
       await engine.close();
       throw error;
@@ -113,6 +121,7 @@ export class Clustering {
 
   /** The broker is closed. Other nodes have its sessions from then on. */
   async close(deadline: Deadline): Promise<void> {
+    this.commands.close();
     await deadline.allows(this.node.leave());
     await this.#engine.close();
   }

@@ -1,5 +1,5 @@
 /** What `explain` finds on the way of a message, and what it comes to. */
-import type { ExplainFinding, ExplainStep, Explanation } from '../contracts/explain.ts';
+import { conclusionOf, type ExplainFinding, type ExplainStep } from '../contracts/explain.ts';
 
 export class Findings {
   readonly all: ExplainFinding[] = [];
@@ -21,12 +21,7 @@ export class Findings {
     return this.all.some(({ verdict }) => verdict === 'stops');
   }
 
-  /** The first thing that stops it counts, else the first that it depends on. */
-  get conclusion(): Pick<Explanation, 'arrives' | 'conclusion' | 'step' | 'remedy'> {
-    const stop = this.all.find(({ verdict }) => verdict === 'stops');
-    const first = stop ?? this.all.find(({ verdict }) => verdict === 'depends');
-    if (first === undefined) return { arrives: 'yes', conclusion: 'it would arrive', step: null, remedy: null };
-    const { step, text, remedy } = first;
-    return { arrives: stop === undefined ? 'depends' : 'no', conclusion: text, step, remedy };
+  get conclusion(): ReturnType<typeof conclusionOf> {
+    return conclusionOf(this.all);
   }
 }

@@ -4,11 +4,10 @@
  */
 
 import { type Page, pageItemsMax } from '../base/pages.ts';
-import { plural } from '../base/plural.ts';
 import { clientText } from '../contracts/client-name.ts';
 import type { CommandInput } from '../contracts/commands.ts';
 import type { DropView } from '../contracts/drops.ts';
-import type { Explanation } from '../contracts/explain.ts';
+import { type Explanation, explainedDropsMost, explainedReceiversMost, receiversText } from '../contracts/explain.ts';
 import type { PipelineTrial, PipelineTrials } from '../contracts/pipeline.ts';
 import type { Resumable } from '../core/fan-out.ts';
 import { Message } from '../protocol/message.ts';
@@ -23,13 +22,8 @@ import { explainReceiver, lookAtSubscriptions } from './explain-receiver.ts';
 
 export type ExplainRequest = CommandInput<'explain'>;
 
-/** So many receivers are named. */
-const receiversMost = 20;
-
 /** Of messages that a pipeline makes of one, so many are looked at for one that the receiver wants. */
 const madeMost = 10;
-/** So many drops and refusals are told, the newest ones. */
-const dropsMost = 20;
 
 export interface ExplainSources {
   /** The broker takes nothing in any more. */
@@ -84,7 +78,7 @@ async function explainHistory(
     const page: Page<DropView> = await drops.list({ topic, since, limit: pageItemsMax, cursor });
     found.push(...page.items.filter(isWanted));
     cursor = page.cursor;
-    if (cursor === null || found.length >= dropsMost) return found.slice(0, dropsMost);
+    if (cursor === null || found.length >= explainedDropsMost) return found.slice(0, explainedDropsMost);
   }
 }
 
@@ -218,7 +212,7 @@ export function finished({ scheduler }: BrokerContext, rest: Resumable | null): 
 async function receiversOf(context: BrokerContext, topic: Topic) {
   const { core } = context;
   await finished(context, core.searchRoute(topic));
-  const { sessions, sharedGroups, first, firstGroups } = core.receivers(topic, receiversMost);
+  const { sessions, sharedGroups, first, firstGroups } = core.receivers(topic, explainedReceiversMost);
   core.forgetTopic(topic);
   return { sessions, sharedGroups, clientIds: first, groups: firstGroups };
 }
@@ -231,8 +225,7 @@ async function explainReceivers(
   const receivers = await receiversOf(context, topic);
   const { sessions, sharedGroups } = receivers;
   if (sessions + sharedGroups > 0) {
-    const text = `subscribed to it and may have it: ${plural(sessions, 'session')}, and ${plural(sharedGroups, 'shared subscription')}`;
-    findings.passes('subscription', `${text}; name one of them to look closer`);
+    findings.passes('subscription', receiversText(receivers));
     return receivers;
   }
   const near: string[] = [];

@@ -9,7 +9,7 @@ import { RequestError } from '../contracts/failures.ts';
 import { CommandLine } from './command-line.ts';
 import { type Command, type Io, writeLine } from './io.ts';
 import { itemLines } from './item-lines.ts';
-import { emptyText, leftOutText, notes, phrases, refuses, shownByDefault } from './phrases.ts';
+import { emptyText, leftOutText, missingText, notes, phrases, refuses, shownByDefault } from './phrases.ts';
 import { columnsOf, linesOf, Table } from './printing.ts';
 import {
   callBroker,
@@ -174,6 +174,9 @@ class BrokerCommand {
       else await this.#writeItems(list, null, how);
       if (list?.length === 0) await writeLine(emptyText(this.#line, request), io.stdout);
     }
+    for (const { node, why } of (answer as Partial<OfNodes>).unanswered ?? []) {
+      io.stderr.write(`${missingText(node, why)}\n`);
+    }
     const note = notes[this.#name] as ((answer: object) => string) | undefined;
     if (note !== undefined && !isJson) io.stderr.write(`${note(answer)}\n`);
     const refusal = (refuses[this.#name] as ((answer: object) => boolean) | undefined)?.(answer);
@@ -191,11 +194,13 @@ class BrokerCommand {
     let table: Table | null = null;
     let hasItems = false;
     let leftOut = 0;
+    const missing = new Map<string, string>();
     let next: Record<string, unknown> | null = {};
     while (next !== null && left > 0) {
       const asked = { ...request, ...next, limit: Math.min(left, most) };
       const page = (await callBroker(broker, this.#name as SingleName, asked as never)) as object;
       const all = this.#listIn(page) ?? [];
+      for (const { node, why } of (page as Partial<OfNodes>).unanswered ?? []) missing.set(node, why);
       const items = all.filter(isShown);
       if (isJson) for (const item of items) await writeLine(JSON.stringify(item), io.stdout);
       else table = await this.#writeItems(items, table, how);
@@ -206,6 +211,7 @@ class BrokerCommand {
     }
     if (!hasItems && !isJson) await writeLine(emptyText(this.#line, request), io.stdout);
     if (leftOut > 0) io.stderr.write(`${leftOutText(leftOut)}\n`);
+    for (const [node, why] of missing) io.stderr.write(`${missingText(node, why)}\n`);
   }
 
   /** `table`: what the items before stand in. */
@@ -215,10 +221,16 @@ class BrokerCommand {
       for (const item of items) await writeLine(lineOf!(item), io.stdout);
       return table;
     }
-    const present = table ?? new Table(columnsOf[this.#name] ?? Object.keys(items[0]!));
+    const present = table ?? new Table(this.#columnsOf(items[0]!));
     const rows = present.rows(items);
     for (const line of table === null ? [present.head(), ...rows] : rows) await writeLine(line, io.stdout);
     return present;
+  }
+
+  #columnsOf(item: object): readonly string[] {
+    const columns = columnsOf[this.#name];
+    if (columns === undefined) return Object.keys(item);
+    return 'node' in item ? [...columns, 'node'] : columns;
   }
 
   async #follow(name: StreamName, broker: RunningBroker, { isJson, request, io }: How): Promise<void> {
@@ -258,6 +270,11 @@ interface How {
   readonly limit: string | undefined;
   readonly request: Record<string, unknown>;
   readonly io: Io;
+}
+
+/** Of a broker in a cluster. */
+interface OfNodes {
+  readonly unanswered: readonly { readonly node: string; readonly why: string }[];
 }
 
 const inOneLine = (event: object) => linesOf(event).join('  ');

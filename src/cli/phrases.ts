@@ -71,6 +71,9 @@ export function emptyText({ declaration: { cli } }: CommandLine, request: Readon
   return `No ${cli?.lists ?? 'such things'}${isAsked ? ' match' : ''}`;
 }
 
+/** A node of a cluster whose part of the answer is not there. */
+export const missingText = (node: string, why: string): string => `Without node ${printable(node)}: ${printable(why)}`;
+
 /** What a list shows where nothing else is asked for: what the broker itself publishes would hide all other topics. */
 export function shownByDefault(
   name: CommandName,
@@ -112,7 +115,9 @@ function accessText(
 /** A line for each finding, and in the end what they come to. */
 function explained({ findings, receivers, drops, arrives, conclusion, remedy }: CommandAnswer<'explain'>): string {
   const marks = { passes: 'ok', stops: 'STOPS', depends: 'depends' } as const;
-  const lines = findings.map(({ verdict, step, text }) => `${marks[verdict].padEnd(8)}${step.padEnd(13)}${text}`);
+  const lines = findings.map(({ verdict, step, text, node }) => {
+    return `${marks[verdict].padEnd(8)}${step.padEnd(13)}${text}${node === undefined ? '' : ` (node ${node})`}`;
+  });
   const names =
     receivers === null
       ? []

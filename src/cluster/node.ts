@@ -113,6 +113,10 @@ export class ClusterNode implements Cluster {
     return this.#recorder;
   }
 
+  get id(): string {
+    return this.#options.id;
+  }
+
   get hasEnded(): boolean {
     return this.#hasEnded;
   }

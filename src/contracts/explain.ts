@@ -1,5 +1,7 @@
 /** Why a message would arrive or not: what `explain` answers. */
 import * as z from 'zod';
+import { plural } from '../base/plural.ts';
+import { nodeKey, unansweredKey } from './commands/declaration.ts';
 import { dropView } from './drops.ts';
 
 /** In the order of the message's way. */
@@ -33,6 +35,7 @@ export const explainFinding = z.strictObject({
     .describe('`stops`: it gets no further. `depends`: on what is not known now, as the text says, or it has to wait'),
   text: z.string().describe('what was found'),
   remedy: z.string().nullable().describe('what to do; null: nothing'),
+  ...nodeKey,
 });
 export type ExplainFinding = z.output<typeof explainFinding>;
 
@@ -58,5 +61,27 @@ export const explanation = z.strictObject({
     .nullable()
     .describe('the newest drops and refusals of this topic that can concern these clients; null where not asked for'),
   receivers: explainReceivers.nullable().describe('who would get it; null where a receiver was named'),
+  ...unansweredKey,
 });
 export type Explanation = z.output<typeof explanation>;
+
+/** So many receivers are named. */
+export const explainedReceiversMost = 20;
+/** So many drops and refusals are told, the newest ones. */
+export const explainedDropsMost = 20;
+
+/** The first thing that stops it counts, else the first that it depends on. */
+export function conclusionOf(
+  findings: readonly ExplainFinding[],
+): Pick<Explanation, 'arrives' | 'conclusion' | 'step' | 'remedy'> {
+  const stop = findings.find(({ verdict }) => verdict === 'stops');
+  const first = stop ?? findings.find(({ verdict }) => verdict === 'depends');
+  if (first === undefined) return { arrives: 'yes', conclusion: 'it would arrive', step: null, remedy: null };
+  const { step, text, remedy } = first;
+  return { arrives: stop === undefined ? 'depends' : 'no', conclusion: text, step, remedy };
+}
+
+export function receiversText({ sessions, sharedGroups }: ExplainReceivers): string {
+  const text = `${plural(sessions, 'session')}, and ${plural(sharedGroups, 'shared subscription')}`;
+  return `subscribed to it and may have it: ${text}; name one of them to look closer`;
+}

@@ -74,6 +74,7 @@ export const texts = {
   },
   table: {
     searching: 'Searching…',
+    without: (node: string, why: string) => `Without node ${node}: ${why}`,
     columns: 'Columns',
     pages: 'Pages of the list',
     range: (from: string, to: string) => `${from} – ${to}`,
@@ -261,6 +262,7 @@ export const texts = {
       inFlight: { title: 'In flight', what: 'Messages that were sent and not acknowledged' },
       memory: { title: 'Memory', what: 'What it makes the broker hold' },
       expiry: { title: 'Expires after', what: 'How long its session outlives its connection' },
+      node: { title: 'Node', what: 'Node of the cluster that has its session' },
     },
   },
   client: {

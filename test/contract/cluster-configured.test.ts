@@ -1,8 +1,12 @@
 /** Brokers that their configuration makes nodes of a cluster, on a nats-server. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { program } from '../../src/contracts/roles.ts';
+import { sluice } from '../support/fake-io.ts';
 import { NatsServers, natsServerVersion, withoutNats } from '../support/nats-server.ts';
 import { unique, WireClient } from '../support/wire-client.ts';
 
@@ -37,17 +41,41 @@ const name = `brokers with a section cluster in their configuration${withoutNats
 describe.skipIf(natsServerVersion === null)(name, () => {
   let servers: NatsServers;
   const apps: App[] = [];
+  const directory = mkdtempSync(join(tmpdir(), 'sluice-cluster-'));
 
   beforeAll(async () => {
     servers = await NatsServers.start();
-    for (const node of ['one', 'two']) apps.push(await startApp(configOf(node, servers.urls)));
+    for (const node of ['one', 'two']) {
+      const commandsFor = join(directory, node);
+      apps.push(await startApp(configOf(node, servers.urls), { commandsFor }));
+    }
   });
   afterAll(async () => {
     try {
       await Promise.all(apps.map((app) => app.close()));
     } finally {
       await servers?.stop();
+      rmSync(directory, { recursive: true });
     }
+  });
+
+  test('are listed and commanded as one, by sluice at either', async () => {
+    const [one, two] = apps as [App, App];
+    const prefix = unique('seen');
+    for (const [name, app] of Object.entries({ one, two }))
+      await WireClient.connect(portOf(app), { version: 5, clientId: `${prefix}-${name}` });
+    const at = (node: string) => ['--data-dir', join(directory, node)];
+
+    const table = await sluice('clients', 'list', '--client-id-prefix', prefix, ...at('two'));
+    const explained = await sluice('explain', '--topic', 'a/b', '--to', `${prefix}-one`, ...at('two'));
+    const kicked = await sluice('clients', 'disconnect', `${prefix}-one`, ...at('two'));
+
+    expect(table).toMatchObject({ code: 0, err: '' });
+    expect(table.out).toMatch(/^client id .* node\n/);
+    for (const name of ['one', 'two'])
+      expect(table.out).toMatch(new RegExp(`^${prefix}-${name} .*  ${name}-\\w+$`, 'm'));
+    expect(kicked).toEqual({ code: 0, out: `"${prefix}-one" is disconnected\n`, err: '' });
+    expect(explained.out).toMatch(/session .*\(node one-\w+\)/);
   });
 
   test('are one: a session is at whichever its client comes to, and outlives an orderly stop', async () => {

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { canonicalAddress, sourceOf } from '../../base/addresses.ts';
 import { ban } from '../bans.ts';
 import { whole } from '../values.ts';
-import { type CommandDeclarations, count, nothing } from './declaration.ts';
+import { type CommandDeclarations, count, nodeKey, nothing } from './declaration.ts';
 
 /** As bans know it: of IPv6, a network. */
 const bannedAddress = (given: string): string | null => {
@@ -69,6 +69,7 @@ export const accessCommands = {
     area: 'access',
     role: 'viewer',
     route: 'GET /access/explain',
+    nodes: 'client',
     cli: { arguments: ['action', 'topic'], options: { groups: 'group', attributes: 'attribute' } },
     request: z.strictObject({
       action: z.enum(['publish', 'subscribe', 'receive']).describe('`receive`: whether a message is delivered to it'),
@@ -117,6 +118,7 @@ export const accessCommands = {
       delivery: decision
         .nullable()
         .describe('of a subscription without wildcards, whether messages are delivered; null: each is asked about'),
+      ...nodeKey,
     }),
   },
   'bans clear': {

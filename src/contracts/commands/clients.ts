@@ -2,10 +2,21 @@
 import * as z from 'zod';
 import { timelineEventView } from '../timeline.ts';
 import { clientView, inflightView } from '../views.ts';
-import { type CommandDeclarations, clientIdKey, count, pageOf, pageWith } from './declaration.ts';
+import {
+  type CommandDeclarations,
+  clientIdKey,
+  count,
+  nodeKey,
+  pageOf,
+  pageWith,
+  unansweredKey,
+} from './declaration.ts';
 
 const ofClient = z.strictObject({ clientId: clientIdKey });
-const wasConnected = z.strictObject({ wasConnected: z.boolean().describe('whether it was connected') });
+const wasConnected = z.strictObject({
+  wasConnected: z.boolean().describe('whether it was connected'),
+  ...nodeKey,
+});
 
 export const clientCommands = {
   'clients show': {
@@ -13,8 +24,9 @@ export const clientCommands = {
     area: 'clients',
     role: 'viewer',
     route: 'GET /clients/{clientId}',
+    nodes: 'client',
     request: ofClient,
-    answer: clientView,
+    answer: clientView.extend(nodeKey),
   },
   'clients timeline': {
     what: 'tells what happened to a client lately: how it came and went, what it was refused, what it did not get',
@@ -22,9 +34,14 @@ export const clientCommands = {
     role: 'viewer',
     route: 'GET /clients/{clientId}/timeline',
     cli: { lists: 'events' },
+    nodes: 'all',
     request: ofClient,
     answer: z.strictObject({
-      items: z.array(timelineEventView).readonly().describe('the last events, 64 at most, the newest first'),
+      items: z
+        .array(timelineEventView.extend(nodeKey))
+        .readonly()
+        .describe('the last events, 64 at most, the newest first'),
+      ...unansweredKey,
     }),
   },
   'clients disconnect': {
@@ -32,6 +49,7 @@ export const clientCommands = {
     area: 'clients',
     role: 'operator',
     route: 'POST /clients/{clientId}/disconnect',
+    nodes: 'client',
     request: z.strictObject({
       clientId: clientIdKey,
       publishWill: z.boolean().default(true).describe('whether its will is published, as after any lost connection'),
@@ -43,6 +61,7 @@ export const clientCommands = {
     area: 'clients',
     role: 'operator',
     route: 'DELETE /clients/{clientId}/session',
+    nodes: 'client',
     request: ofClient,
     answer: wasConnected,
   },
@@ -51,8 +70,9 @@ export const clientCommands = {
     area: 'clients',
     role: 'operator',
     route: 'DELETE /clients/{clientId}/queue',
+    nodes: 'client',
     request: ofClient,
-    answer: count('messages that were dropped; what is in flight stays'),
+    answer: count('messages that were dropped; what is in flight stays').extend(nodeKey),
   },
   'inflight list': {
     what: 'lists messages in flight to a client, and those of QoS 2 from it',
@@ -60,7 +80,8 @@ export const clientCommands = {
     role: 'viewer',
     route: 'GET /clients/{clientId}/inflight',
     cli: { lists: 'messages in flight' },
+    nodes: 'client',
     request: pageWith({ clientId: clientIdKey }),
-    answer: pageOf(inflightView, 'to the client in the order of sending, and then from it'),
+    answer: pageOf(inflightView, 'to the client in the order of sending, and then from it').extend(nodeKey),
   },
 } as const satisfies CommandDeclarations;

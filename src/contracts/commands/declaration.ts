@@ -51,6 +51,12 @@ export interface CommandDeclaration {
   readonly takesTraceContext?: true;
   /** How the command line has it, where its name, its request and its answer do not say it. */
   readonly cli?: CommandLineDeclaration;
+  /**
+   * What it is about where the broker is a node of a cluster: lists of all nodes are one (`list`), a client is looked
+   * for at all nodes and asked about, or told, where it is (`client`), or all nodes are asked in a way of its own
+   * (`all`). Absent: this node alone.
+   */
+  readonly nodes?: 'list' | 'client' | 'all';
   /** Sent again with the same `Idempotency-Key`, it is answered again and not done again. */
   readonly takesIdempotencyKey?: true;
 }
@@ -69,6 +75,34 @@ export const pageOf = <Item extends z.ZodType>(item: Item, items: string) =>
   z.strictObject({
     items: z.array(item).readonly().describe(items),
     cursor: z.string().nullable().describe('for the next page; null: there is none'),
+  });
+
+/** Of what is in an answer, where it comes from. */
+export const nodeKey = {
+  node: z.string().optional().describe('node of the cluster that has it; absent: the broker is in no cluster'),
+};
+/** Nothing is missing in silence. */
+export const unansweredKey = {
+  unanswered: z
+    .array(
+      z.strictObject({
+        node: z.string().describe('node of the cluster'),
+        why: z.string().describe('why what it has is missing, or in part'),
+      }),
+    )
+    .readonly()
+    .optional()
+    .describe('nodes whose part is missing here; absent: the broker is in no cluster'),
+};
+/** The same of a list that is one for all nodes of a cluster. */
+export const pageOfNodes = <Keys extends z.ZodRawShape>(item: z.ZodObject<Keys, z.core.$strict>, items: string) =>
+  z.strictObject({
+    items: z
+      .array(z.strictObject({ ...item.shape, ...nodeKey }))
+      .readonly()
+      .describe(items),
+    cursor: z.string().nullable().describe('for the next page; null: there is none'),
+    ...unansweredKey,
   });
 
 /** The same for a request with keys of its own. */

@@ -14,6 +14,7 @@ export const explainCommands = {
     area: 'diagnostics',
     role: 'viewer',
     route: 'GET /explain',
+    nodes: 'all',
     request: z.strictObject({
       topic: z.string().max(65_535).describe('topic that it would be published to'),
       from: client('client that would publish it; null: nobody in particular, and its rights are not looked at'),

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { networkRequest, topicFilter } from '../values.ts';
 import { connectionView, queuedView, retainedView, sessionView, subscriptionView } from '../views.ts';
-import { type CommandDeclarations, clientIdKey, pageOf, pageWith } from './declaration.ts';
+import { type CommandDeclarations, clientIdKey, nodeKey, pageOf, pageOfNodes, pageWith } from './declaration.ts';
 
 const optional = <Schema extends z.ZodType>(schema: Schema, of: string) => schema.nullable().default(null).describe(of);
 
@@ -23,8 +23,9 @@ export const listCommands = {
     role: 'viewer',
     route: 'GET /clients',
     cli: { lists: 'clients' },
+    nodes: 'list',
     request: pageWith({ ...clientKeys, connected }),
-    answer: pageOf(sessionView, 'sessions, in no particular order'),
+    answer: pageOfNodes(sessionView, 'sessions, in no particular order'),
   },
   'connections list': {
     what: 'lists connections, with and without CONNECT',
@@ -32,8 +33,9 @@ export const listCommands = {
     role: 'viewer',
     route: 'GET /connections',
     cli: { lists: 'connections' },
+    nodes: 'list',
     request: pageWith(clientKeys),
-    answer: pageOf(connectionView, 'connections, the oldest first'),
+    answer: pageOfNodes(connectionView, 'connections, the oldest first'),
   },
   'subscriptions list': {
     what: 'lists subscriptions of all sessions, of one client, or those with one filter',
@@ -41,11 +43,12 @@ export const listCommands = {
     role: 'viewer',
     route: 'GET /subscriptions',
     cli: { lists: 'subscriptions' },
+    nodes: 'list',
     request: pageWith({
       clientId: optional(z.string(), 'those of this client; null: of all'),
       topicFilter: optional(z.string(), 'those with just this filter, as their clients wrote it'),
     }),
-    answer: pageOf(subscriptionView, 'subscriptions, by session'),
+    answer: pageOfNodes(subscriptionView, 'subscriptions, by session'),
   },
   'retained list': {
     what: 'lists retained messages',
@@ -62,7 +65,8 @@ export const listCommands = {
     role: 'viewer',
     route: 'GET /clients/{clientId}/queue',
     cli: { lists: 'waiting messages' },
+    nodes: 'client',
     request: pageWith({ clientId: clientIdKey }),
-    answer: pageOf(queuedView, 'messages, in order'),
+    answer: pageOf(queuedView, 'messages, in order').extend(nodeKey),
   },
 } as const satisfies CommandDeclarations;

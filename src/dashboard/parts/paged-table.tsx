@@ -43,6 +43,12 @@ interface Page<Row> {
   readonly cursor: string | null;
   /** Of the first row, from 1. */
   readonly from: number;
+  /** Nodes of a cluster whose part is missing in it. */
+  readonly missing: readonly Missing[];
+}
+interface Missing {
+  readonly node: string;
+  readonly why: string;
 }
 
 type State<Row> =
@@ -94,13 +100,19 @@ export function PagedTable<Name extends ListName>(props: PagedTableProps<Name>) 
   }, [version]);
 
   if (state.kind === 'failed') return <Failed error={state.error} again={() => setAsked((n) => n + 1)} />;
-  const { page, back } = state.kind === 'shown' ? state : { page: { rows: [], cursor: null, from: 1 }, back: [] };
+  const { page, back } =
+    state.kind === 'shown' ? state : { page: { rows: [], cursor: null, from: 1, missing: [] }, back: [] };
   const next = () => {
     if (page.cursor !== null) void load(page.cursor, page.from + page.rows.length, [...back, page].slice(-backMost));
   };
   const previous = () => setState({ kind: 'shown', page: back.at(-1)!, back: back.slice(0, -1) });
   return (
     <>
+      {page.missing.map(({ node, why }) => (
+        <p class="error wrap" role="alert" key={node}>
+          {texts.table.without(node, why)}
+        </p>
+      ))}
       <Table {...shown} rows={page.rows} keyOf={keyOf} isBusy={isBusy}>
         {state.kind === 'loading' && <Loading />}
         {state.kind === 'shown' &&
@@ -130,16 +142,19 @@ async function fill<Name extends ListName>(
   onPart: (page: Page<ItemOf<Name>>) => void,
 ): Promise<Page<ItemOf<Name>>> {
   const rows: ItemOf<Name>[] = [];
+  const missing: Missing[] = [];
   let at = cursor;
   do {
     const asked = { ...request, cursor: at, limit: rowsMost - rows.length } as RequestOf<Name>;
     const page = (await call(command, asked, signal)) as unknown as {
       items: readonly ItemOf<Name>[];
       cursor: string | null;
+      unanswered?: readonly Missing[];
     };
+    missing.push(...(page.unanswered ?? []));
     rows.push(...page.items);
     at = page.cursor;
-    if (at !== null && rows.length < rowsMost) onPart({ rows: [...rows], cursor: null, from });
+    if (at !== null && rows.length < rowsMost) onPart({ rows: [...rows], cursor: null, from, missing });
   } while (rows.length < rowsMost && at !== null);
-  return { rows, cursor: at, from };
+  return { rows, cursor: at, from, missing };
 }

@@ -1,6 +1,7 @@
 /** The page of the HTTP API and its OpenAPI document say what the schemas of the commands say. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { reachOf } from '../../../src/admin/across-nodes.ts';
 import { openApi } from '../../../src/api/openapi.ts';
 import { version } from '../../../src/broker/version.ts';
 import { CommandLine } from '../../../src/cli/command-line.ts';
@@ -37,4 +38,22 @@ test('the page of commands has the command line of each (npm run docs:commands w
   const text = textOf(page);
   expect(text).toMatch(table);
   await expect(text.replace(table, (_, head: string) => head + rows.join(''))).toMatchFileSnapshot(join(root, page));
+});
+
+test('the guide of the cluster has what each command reaches (npm run docs:commands writes it)', async () => {
+  const page = 'docs/guides/cluster.md';
+  const rows = [
+    ['list', 'lists of all nodes as one; each item names its `node`'],
+    ['client', 'looked for at all nodes, and done by the `node` that has the client'],
+    ['all', 'all nodes are asked, and what they say is put together'],
+    [null, 'about the node that is asked'],
+  ] as const;
+  const cells = rows.map(([reach, what]) => {
+    const names = (Object.keys(commands) as CommandName[]).filter((name) => reachOf(name) === reach);
+    return `| ${names.map((name) => `\`${name}\``).join(', ')} | ${what} |\n`;
+  });
+  const table = /^(<!-- commands across nodes -->\n\|.*\n\|[-|]+\n)(?:\|.*\n)*/m;
+  const text = textOf(page);
+  expect(text).toMatch(table);
+  await expect(text.replace(table, (_, head: string) => head + cells.join(''))).toMatchFileSnapshot(join(root, page));
 });

@@ -27,6 +27,7 @@ export function ClientDetails({ client }: { readonly client: ClientView }) {
           </Row>
           <Row name={text.inFlight}>{text.inFlightText(number(client.inFlight), number(client.receivedInFlight))}</Row>
           <Row name={text.memory}>{bytes(client.memoryBytes)}</Row>
+          {client.node !== undefined && <Row name={texts.clients.columns.node.title}>{client.node}</Row>}
           <Row name={text.will}>
             {client.will === null ? (
               text.none

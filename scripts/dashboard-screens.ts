@@ -10,11 +10,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { type Browser, chromium } from 'playwright-core';
+import { fail, readOptions } from './command-line.ts';
 import { projectRoot } from './project-root.ts';
 
 const main = join(projectRoot(), 'dist/program/main.js');
-const [out = 'screens', ...wanted] = process.argv.slice(2);
-const folder = mkdtempSync(join(tmpdir(), 'sluice-screens-'));
+const help = 'npm run dashboard:screens -- DIRECTORY [PAGE …]   all pages without a name\n';
+const { positionals } = readOptions(help, {}, true);
+const [out = fail(help), ...wanted] = positionals;
 const running: ChildProcess[] = [];
 const clients: MqttClient[] = [];
 
@@ -60,6 +62,10 @@ const buttons = new Map([
 ]);
 
 const onPhone: readonly (keyof typeof pages)[] = ['overview', 'client', 'log', 'quarantine', 'bridge-create', 'access'];
+
+const unknown = wanted.filter((name) => !Object.hasOwn(pages, name));
+if (unknown.length > 0) fail(`There is no page ${unknown.join(', ')}, but ${Object.keys(pages).join(', ')}`);
+const folder = mkdtempSync(join(tmpdir(), 'sluice-screens-'));
 
 /** All, where none is named. */
 const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name);

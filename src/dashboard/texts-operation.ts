@@ -190,6 +190,7 @@ export const texts = {
       choose: 'Choose',
       chooseOne: (id: number) => `Choose ${id}`,
       chosen: (count: string) => `${count} chosen`,
+      tryIt: 'Try it again',
       replay: {
         some: 'Replay the chosen',
         all: 'Replay all',

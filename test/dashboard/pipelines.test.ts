@@ -107,6 +107,26 @@ describeInBrowser('the page of pipelines', () => {
     await page.getByRole('alert').getByText('without wildcards').waitFor();
   });
 
+  test('a message in quarantine is tried as it came, with another payload', async () => {
+    const publisher = await broker.connect('hasty publisher');
+    await publisher.publishAsync('hall/3', '{"n":1}', { qos: 1, retain: true });
+    await expect.poll(quarantined, { interval: 10 }).toBe(1);
+    const { entries } = await broker.sluice.command('quarantine list', {});
+    const page = await broker.open(`#/pipelines?tab=quarantine&id=${entries[0]!.id}`);
+    await page.getByRole('link', { name: 'Try it again' }).click();
+    await page.getByRole('button', { name: 'Try it' }).click();
+    await page.getByText('It would be put into the quarantine').waitFor();
+    expect(await page.getByLabel('Topic').inputValue()).toBe('hall/3');
+    expect(await page.getByLabel('Retain').isChecked()).toBe(true);
+    const payload = page.getByRole('textbox', { name: 'Payload' });
+    expect(await payload.inputValue()).toBe('{"n":1}');
+    await payload.fill('{"f":70}');
+    await page.getByRole('button', { name: 'Try it' }).click();
+    await page.getByText('It would be published').waitFor();
+    expect(await quarantined()).toBe(1);
+    await broker.sluice.command('quarantine drop', { ids: 'all' });
+  });
+
   test('shows names and payloads that somebody chose to do harm as they are', async () => {
     for (const name of hostileNames) {
       const publisher = await broker.connect(name);

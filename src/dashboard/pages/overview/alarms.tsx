@@ -38,7 +38,7 @@ export function Alarms({ alarms }: { readonly alarms: AnswerOf<'status'>['alarms
                 <strong class="alarm-severity">{text.severities[severity]}</strong> {what}
               </p>
               <p class="alarm-remedy wrap">
-                {remedy} <Place of={name} about={about} />
+                {remedy}. <Place of={name} about={about} />
               </p>
             </div>
             <time dateTime={new Date(since).toISOString()} title={exactTime(since)}>

@@ -34,6 +34,9 @@ export function QuarantinedMessage({ id }: { readonly id: number }) {
         </h1>
         {asked.answer !== undefined && (
           <div class="actions">
+            <a class="button" href={linkTo(['pipelines'], { tab: 'try', quarantined: `${id}` })}>
+              {text.tryIt}
+            </a>
             <ReplayAction label={text.replay.one} ids={[id]} count="1" asks={false} onDone={leave} />
             <DropAction label={text.drop.one} ids={[id]} count="1" onDone={leave} />
           </div>

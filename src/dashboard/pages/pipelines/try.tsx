@@ -2,7 +2,9 @@
 import { useState } from 'preact/hooks';
 import type { AnswerOf, RequestOf } from '../../api/client.ts';
 import { address } from '../../app/address.tsx';
+import { useAnswer } from '../../app/queries.ts';
 import { duration, number } from '../../format.ts';
+import { Answered } from '../../parts/answered.tsx';
 import { Choice } from '../../parts/choice.tsx';
 import { CommandForm } from '../../parts/command-form.tsx';
 import {
@@ -57,7 +59,44 @@ function requestOf(draft: Draft): Request {
 }
 
 export function Try() {
-  const [draft, setDraft] = useState<Draft>({ ...emptyDraft, topic: address.value.query.topic ?? '' });
+  const { topic = '', quarantined } = address.value.query;
+  return quarantined === undefined ? <Form draft={{ ...emptyDraft, topic }} /> : <Again id={Number(quarantined)} />;
+}
+
+/** A message of the quarantine, as it came. */
+function Again({ id }: { readonly id: number }) {
+  const asked = useAnswer('quarantine show', { id });
+  const { notThere, notThereMeans } = texts.pipelines.quarantine;
+  return (
+    <Answered of={asked} absent={{ title: notThere, text: notThereMeans }}>
+      {(message) => <Form draft={draftOf(message)} />}
+    </Answered>
+  );
+}
+
+function draftOf(message: AnswerOf<'quarantine show'>): Draft {
+  const { topic, qos, retain, contentType, userProperties, clientId, username } = message;
+  return {
+    ...emptyDraft,
+    ...payloadOf(message.payload),
+    ...{ topic, retain, qos: `${qos as 0 | 1 | 2}`, contentType: contentType ?? '' },
+    userProperties: (userProperties ?? []).map(([name, value]) => `${name}=${value}`).join('\n'),
+    ...{ clientId: clientId ?? '', username: username ?? '' },
+  };
+}
+
+/** As text, where it is one. */
+function payloadOf(base64: string): Pick<Draft, 'payload' | 'encoding'> {
+  try {
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    return { payload: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes), encoding: 'text' };
+  } catch {
+    return { payload: base64, encoding: 'base64' };
+  }
+}
+
+function Form({ draft: first }: { readonly draft: Draft }) {
+  const [draft, setDraft] = useState(first);
   const [outcome, setOutcome] = useState<Outcome | null>(null);
   const set = (changed: Partial<Draft>) => setDraft((before) => ({ ...before, ...changed }));
   const field = (

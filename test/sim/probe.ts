@@ -226,8 +226,8 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
       decisions.droppedUnstaged(session, routed);
     }
   };
-  /** It made room for another one, perhaps before its batch was written: then nothing of it is. */
-  const noteDisplaced = (session: Session, message: Message): void => {
+  /** Given up while it waited, perhaps before its batch was written: then nothing of it is. */
+  const noteGivenUp = (session: Session, message: Message): void => {
     const routed = decisions.inRecord(session.sid, message.id)?.expected?.message;
     if (routed !== undefined) decisions.droppedUnstaged(session, routed);
   };
@@ -235,8 +235,10 @@ function watchDecisions(core: CoreParts, judge: Judge): void {
   sink.dropped = (reason, session, message, count = 1) => {
     if (reason === 'queueFull' && session !== null) room?.dropped(session);
     if (reason === 'packetTooLarge') checkTooLarge(judge, session!, message);
-    if (session !== null && message !== null) noteUnstaged(session, message);
-    if (reason === 'queueFull' && session !== null && message !== null) noteDisplaced(session, message);
+    if (session !== null && message !== null) {
+      noteUnstaged(session, message);
+      noteGivenUp(session, message);
+    }
     if (reason === 'retainedLimit' && routing !== null) routing.isNotRetained = true;
     judge.onDropped(reason, session?.clientId ?? null, count);
     judge.drops.dropped(reason, session ?? withoutRoom, message, count);

@@ -147,6 +147,8 @@ export class Model {
   readonly sessions = new Map<string, ModelSession>();
   readonly retained = new Map<string, Routed>();
   readonly groups = new Map<number, GroupExpected[]>();
+  /** By number: whose subscriptions matched when it was routed, by session. */
+  readonly #routedTo = new Map<number, ReadonlyMap<ModelSession, readonly Options[]>>();
   /** By their keys. */
   readonly wills = new Map<string, LeftWill>();
   readonly queuesQoS0: boolean;
@@ -209,7 +211,8 @@ export class Model {
           if (members.has(entry.clientId)) this.groups.set(number, [...(this.groups.get(number) ?? []), owed]);
           return;
         }
-        const own = all.get(session);
+        // Which it may have left meanwhile.
+        const own = this.#routedTo.get(number)?.get(session) ?? all.get(session);
         // Only QoS 0 is not owed already.
         const mayBe = own !== undefined && (session.isReady || this.queuesQoS0);
         if (mayBe && entry.qos === 0) {
@@ -355,6 +358,7 @@ export class Model {
       this.retained.delete(topic);
     }
     const { own, groups } = this.recipients(topic, message.publisher, excluded);
+    this.#routedTo.set(message.number, own);
     for (const [session, options] of own) this.#expect(session, message, options);
     if (groups.size === 0) return;
     const owed = Array.from(groups, ([name, members]) => {

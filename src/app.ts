@@ -500,7 +500,7 @@ async function ofAllNodes({ clustering }: Parts, own: CommandHandlers): Promise<
   return acrossNodes(own, clustering.commands);
 }
 
-function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
+function commandsOf({ broker, pipelines, store, quarantine, clustering }: Parts) {
   const replay = async (entry: QuarantineEntry) => {
     const { outcome, messages } = await pipelines.replay(entry);
     let refused = 0;
@@ -515,7 +515,7 @@ function commandsOf({ broker, pipelines, store, quarantine }: Parts) {
     if (store instanceof LevelStore) return { records: await store.backup(directory).catch(refusedByDisk) };
     throw new CommandFailure('conflict', 'This broker keeps no data on a disk: there is nothing to copy');
   };
-  return { backup, ...banHandlers(broker), ...quarantineHandlers({ store: quarantine, replay }) };
+  return { backup, ...banHandlers(broker, clustering?.bans), ...quarantineHandlers({ store: quarantine, replay }) };
 }
 
 function explainHandlers({ broker, pipelines, quarantine, authorization, config }: Parts) {

@@ -10,10 +10,12 @@ import { CommandExchange } from './cluster/command-exchange.ts';
 import { NatsEngine } from './cluster/nats/engine.ts';
 import type { NatsOptions } from './cluster/nats/link.ts';
 import { ClusterNode } from './cluster/node.ts';
+import { Records } from './cluster/records.ts';
+import { bansStream, ClusterBans } from './cluster/shared-bans.ts';
 import type { ClusterSettings } from './config/cluster-schema.ts';
 import { ConfigError } from './config/error.ts';
 import { NodeEnded } from './contracts/cluster.ts';
-import { EngineUnavailable } from './contracts/cluster-engine.ts';
+import { type EngineStream, EngineUnavailable } from './contracts/cluster-engine.ts';
 import type { Log } from './contracts/log.ts';
 import { LogStore } from './store/log.ts';
 
@@ -34,17 +36,24 @@ export class Clustering {
   readonly store: LogStore;
   /** What nodes ask each other for those who look at the cluster. */
   readonly commands: CommandExchange;
+  readonly bans: ClusterBans;
   /** Rejects with `NodeEnded` once this node cannot go on. */
   readonly ended: Promise<never>;
   readonly #engine: NatsEngine;
+  #broker: Broker | null = null;
   #sessions: BrokerSessions | null = null;
 
-  private constructor(engine: NatsEngine, node: ClusterNode, ended: Promise<never>, log: Log) {
+  private constructor(engine: NatsEngine, node: ClusterNode, stream: EngineStream, ended: Promise<never>, log: Log) {
     this.#engine = engine;
     this.commands = new CommandExchange({
       ...{ bus: engine.bus, node: node.id, entryBytesMax: engine.entryBytesMax, timers: systemTimers },
       membership: node.membership,
       failed: (err, command) => log.error({ err, command }, 'a command of another node met a bug'),
+    });
+    this.bans = new ClusterBans({
+      ...{ bus: engine.bus, node: node.id, stream, records: new Records(stream, systemTimers) },
+      ...{ timers: systemTimers, now: Date.now },
+      failed: (err) => log.error({ err }, 'what other nodes say of bans is not known here'),
     });
     this.node = node;
     this.ended = ended;
@@ -102,7 +111,7 @@ export class Clustering {
         lost: (after, upTo) =>
           log.error({ after, upTo }, 'entries of the log were gone before this node had read them: messages are lost'),
       });
-      return new Clustering(engine, node, ended, log);
+      return new Clustering(engine, node, await engine.open(bansStream), ended, log);
     } catch (error) {
       await engine.close();
       throw error;
@@ -111,17 +120,20 @@ export class Clustering {
 
   /** Before the broker starts. */
   attach(broker: Broker): void {
+    this.#broker = broker;
     this.#sessions = broker.attach((context) => new BrokerSessions(context));
   }
 
-  /** The broker has started. Resolves once it has what is retained, and clients may come in. */
+  /** The broker has started. Resolves once it has what is retained and who is banned, and clients may come in. */
   async serve(): Promise<void> {
+    await this.bans.start(this.#broker!);
     await this.node.serve(this.#sessions!);
   }
 
   /** The broker is closed. Other nodes have its sessions from then on. */
   async close(deadline: Deadline): Promise<void> {
     this.commands.close();
+    this.bans.close();
     await deadline.allows(this.node.leave());
     await this.#engine.close();
   }

@@ -5,6 +5,7 @@
  * A list goes from node to node, so it costs one page of memory here, and its cursor is all that there is of it between
  * two pages. A node that does not answer in time is named in the answer.
  */
+import type { Ban } from '../contracts/bans.ts';
 import type { CommandDeclaration } from '../contracts/commands/declaration.ts';
 import {
   type CommandHandlers,
@@ -72,6 +73,8 @@ export function acrossNodes(own: CommandHandlers, peers: CommandPeers): CommandH
     if (reach === 'client') handlers[name] = ofClient(name);
   }
   handlers['clients timeline'] = (request, caller) => nodes.timeline(request, caller);
+  handlers['bans list'] = (request, caller) => nodes.bans(request, caller);
+  handlers['bans clear'] = (request, caller) => nodes.clearBans(request, caller);
   handlers.explain = (request, caller) => nodes.explain(request as CommandInput<'explain'>, caller);
   return { ...own, ...handlers } as CommandHandlers;
 }
@@ -87,7 +90,8 @@ class Nodes {
 
   /** What another node asks of this one. */
   carryOut({ name, request, caller }: NodeCommand): Promise<object> {
-    if (!Object.hasOwn(commands, name) || reachOf(name) === null) {
+    const reach = Object.hasOwn(commands, name) ? reachOf(name) : null;
+    if (reach === null || reach === 'shared') {
       throw new CommandFailure('conflict', `Node ${this.#peers.id} carries out no ${name} for other nodes`);
     }
     return this.#run(name, checkedRequest(name, request), caller);
@@ -224,12 +228,43 @@ class Nodes {
   async timeline(request: object, caller: Caller): Promise<object> {
     type Events = { readonly items: readonly { readonly lastTime: number }[] };
     const ask = (node: string) => this.#at(node, 'clients timeline', request, caller) as unknown as Promise<Events>;
-    const unanswered: MissingNode[] = [];
-    const { id } = this.#peers;
-    const answers = [{ node: id, answer: await ask(id) }, ...(await this.#ofAll(ask, unanswered))];
+    const { unanswered, answers } = await this.#everywhere(ask);
     const events = answers.flatMap(({ node, answer }) => answer.items.map((event) => ({ ...event, node })));
     events.sort((one, other) => other.lastTime - one.lastTime);
     return { items: events.slice(0, timelineMost), unanswered };
+  }
+
+  /** Bans of operators hold at all nodes; those that a node imposes by itself hold there. */
+  async bans(request: object, caller: Caller): Promise<object> {
+    const ask = async (node: string) => ((await this.#at(node, 'bans list', request, caller)) as { bans: Ban[] }).bans;
+    const { unanswered, answers } = await this.#everywhere(ask);
+    const found = new Map<string, { readonly ban: Ban; readonly nodes: string[] }>();
+    for (const { node, answer } of answers) {
+      for (const ban of answer) {
+        const key = JSON.stringify([ban.address, ban.user, ban.client, ban.since, ban.until]);
+        found.set(key, { ban, nodes: [...(found.get(key)?.nodes ?? []), node] });
+      }
+    }
+    const bans = [...found.values()].flatMap(({ ban, nodes }) => {
+      return nodes.length === answers.length ? [ban] : nodes.map((node) => ({ ...ban, node }));
+    });
+    return { bans: bans.sort((one, other) => one.until - other.until), unanswered };
+  }
+
+  /** What all know is lifted here first, so the others count their own. */
+  async clearBans(request: object, caller: Caller): Promise<object> {
+    const ask = async (node: string) =>
+      ((await this.#at(node, 'bans clear', request, caller)) as { count: number }).count;
+    const { unanswered, answers } = await this.#everywhere(ask);
+    return { count: answers.reduce((sum, { answer }) => sum + answer, 0), unanswered };
+  }
+
+  /** This node first, which may refuse; then all others. */
+  async #everywhere<Answer>(ask: (node: string) => Promise<Answer>) {
+    const { id } = this.#peers;
+    const unanswered: MissingNode[] = [];
+    const answers = [{ node: id, answer: await ask(id) }, ...(await this.#ofAll(ask, unanswered))];
+    return { unanswered, answers };
   }
 
   /** The node that has the publisher is asked how far the message gets, and those of its receivers what they do. */

@@ -385,6 +385,20 @@ export class Broker implements BanList {
     return this.#context.admission.penalties.impose(wanted, this.#context.advanceClock());
   }
 
+  bansOf(whom: BanTarget): readonly Ban[] {
+    return this.#context.admission.penalties.bansOf(whom, this.#context.advanceClock());
+  }
+
+  /** A ban that an operator has made at another node. */
+  adopt(ban: Ban): void {
+    this.#context.admission.penalties.bans.impose(ban);
+  }
+
+  /** The same, lifted there. */
+  lift(ban: BanTarget): void {
+    this.#context.admission.penalties.lift(ban);
+  }
+
   disconnectBanned({ address, user, client }: BanTarget): Promise<number> {
     const isMeant = ({ ticket }: Connection) =>
       (address === null || ticket.source === address) &&

@@ -3,7 +3,7 @@ import type { NodeSessions } from '../contracts/cluster.ts';
 import type { ExportedSession, MovedSession } from '../contracts/session-move.ts';
 import type { StoredPendingWill } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
-import { clientPublisher, readPublisher } from '../protocol/publisher.ts';
+import { clientPublisher, readPublisher, removal } from '../protocol/publisher.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
 import type { Attachment } from './attachment.ts';
@@ -69,7 +69,8 @@ export class BrokerSessions implements NodeSessions, Attachment {
   join(moved: MovedSession, missed: readonly Message[]): void {
     const own = clientPublisher(moved.session.clientId);
     this.#enter('a session that moves', () => {
-      const all = missed.map((message) => ({ message, isOwn: originOf(message) === own }));
+      const sent = missed.filter(({ publisher }) => publisher !== removal);
+      const all = sent.map((message) => ({ message, isOwn: originOf(message) === own }));
       this.#context.core.importSession(moved, all);
     });
   }

@@ -7,6 +7,7 @@ import { followedBy, type Step } from '../base/scheduler.ts';
 import type { ClientSession } from '../core/client-session.ts';
 import type { WhenFull } from '../core/fan-out.ts';
 import type { Message } from '../protocol/message.ts';
+import { removal } from '../protocol/publisher.ts';
 import { isFailure, ReasonCode } from '../protocol/reason-codes.ts';
 import type { BrokerContext } from './broker-context.ts';
 import type { RefusedBy } from './journal.ts';
@@ -158,8 +159,16 @@ class OwnPublisher implements Publisher {
     if (this.#hasBegun) return false;
     this.#hasBegun = true;
     this.#stagedBefore = this.asker.context.store.staged;
-    this.asker.guard(() => publish(this, this.#message));
+    this.asker.guard(() => {
+      if (this.#message.publisher === removal) this.#remove();
+      else publish(this, this.#message);
+    });
     return true;
+  }
+
+  #remove(): void {
+    this.asker.context.core.deleteRetained(this.#message.topic);
+    this.#end(ReasonCode.Success);
   }
 
   ruledCode(): number {

@@ -84,19 +84,26 @@ export class Penalties {
   }
 
   /** Lets in again who is banned there, and forgets what led to it. Returns how many bans that were. */
-  pardon({ address, user, client }: BanTarget, now: number): number {
+  pardon(whom: BanTarget, now: number): number {
+    const bans = this.bansOf(whom, now);
+    for (const ban of bans) this.lift(ban);
+    return bans.length;
+  }
+
+  bansOf({ address, user, client }: BanTarget, now: number): readonly Ban[] {
     const isMeant = (wanted: string | null, found: string | null) => wanted === null || shortName(wanted) === found;
-    const bans = this.bans
+    return this.bans
       .list(now)
       .filter((ban) => (address === null || ban.address === address) && isMeant(user, ban.user))
       .filter((ban) => isMeant(client, ban.client));
-    for (const ban of bans) {
-      const key = keyOf(ban.address, ban.user, ban.client);
-      this.bans.delete(key);
-      for (const buckets of [this.#users, this.#flaps]) buckets.empty(key);
-      if (ban.address !== null) this.#addresses.empty(ban.address);
-    }
-    return bans.length;
+  }
+
+  /** The ban of just these. */
+  lift({ address, user, client }: BanTarget): void {
+    const key = keyOf(address, user, client);
+    this.bans.delete(key);
+    for (const buckets of [this.#users, this.#flaps]) buckets.empty(key);
+    if (address !== null) this.#addresses.empty(address);
   }
 
   #ban(address: string, user: string | null, client: string | null, why: string, now: number): void {

@@ -11,6 +11,10 @@ export const publisherCharactersMax = 64;
 export const programPublisher = '\0program';
 /** The broker itself: `$SYS`. */
 export const brokerPublisher = '\0broker';
+/**
+ * Nobody: what the topic retains is removed at all nodes of a cluster by a message that is delivered to nobody.
+ */
+export const removal = '\0removal';
 const willPrefix = '\0will:';
 
 export const clientPublisher = (clientId: string): string => cutText(clientId, publisherCharactersMax);

@@ -1,9 +1,12 @@
 /** What whoever asks one node sees of all of them, over any engine. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { acrossNodes } from '../../src/admin/across-nodes.ts';
+import { banHandlers } from '../../src/admin/bans.ts';
 import { Commands } from '../../src/admin/commands.ts';
 import { systemTimers } from '../../src/base/clock.ts';
 import { CommandExchange } from '../../src/cluster/command-exchange.ts';
+import { Records } from '../../src/cluster/records.ts';
+import { bansStream, ClusterBans } from '../../src/cluster/shared-bans.ts';
 import type { CommandHandlers } from '../../src/contracts/commands.ts';
 import { type Caller, program } from '../../src/contracts/roles.ts';
 import { startNode, type TestNode } from '../support/cluster-nodes.ts';
@@ -30,9 +33,30 @@ async function startCommanded(name: string, connect: EngineUnderTest['connect'])
     failed: (error) => ends.push(String(error)),
   });
   const explain: CommandHandlers['explain'] = (request) => broker.explain(request, null);
-  const own = { ...broker.commandHandlers, explain } as unknown as CommandHandlers;
+  const stream = await engine.open(bansStream);
+  const bans = new ClusterBans({
+    ...{ bus: engine.bus, node: id, stream, records: new Records(stream, systemTimers) },
+    ...{ timers: systemTimers, now: Date.now, failed: (error) => ends.push(String(error)) },
+  });
+  await bans.start(broker);
+  const own = { ...broker.commandHandlers, ...banHandlers(broker, bans), explain } as unknown as CommandHandlers;
   const commands = new Commands(acrossNodes(own, exchange), null);
-  return { ...started, commands, exchange };
+  const leave = () => {
+    exchange.close();
+    bans.close();
+  };
+  const [die, close] = [started.die, started.close];
+  return {
+    ...{ ...started, commands, exchange },
+    die: () => {
+      leave();
+      return die();
+    },
+    close: () => {
+      leave();
+      return close();
+    },
+  };
 }
 
 interface PagesOf<Item> {
@@ -74,7 +98,6 @@ export function describeCommands(name: string, start: () => Promise<CommandsUnde
     });
     afterAll(async () => {
       try {
-        for (const each of nodes) each.exchange.close();
         await Promise.all(nodes.map((each) => each.close()));
       } finally {
         await engine?.cleanUp();
@@ -220,11 +243,87 @@ export function describeCommands(name: string, start: () => Promise<CommandsUnde
       expect(both.findings.find(({ step }) => step === 'subscription')?.text).toContain('2 sessions');
     });
 
-    test('of a client that no node has, all of them say so', async () => {
-      const failure = await one()
-        .commands.run('clients show', { clientId: 'nobody' })
-        .catch((error: unknown) => error);
-      expect(failure).toMatchObject({ kind: 'not-found', message: 'There is no session of client "nobody"' });
+    test('a ban holds at all nodes, ends connections there, and is known to a node that starts later', async () => {
+      const client = unique('banned');
+      const [there, elsewhere] = [await connectAt(two(), client), `other-${client}`];
+      await connectAt(one(), elsewhere);
+
+      const { ban } = await one().commands.run('bans create', { client, forSeconds: 600 });
+
+      expect(await there.next('disconnect')).toMatchObject({ reasonCode: 0x98 });
+      const four = await startCommanded('four', engine.connect);
+      try {
+        for (const node of [...nodes, four]) {
+          await expect(connectAt(node, client)).rejects.toThrow(/138/);
+        }
+        const { bans, unanswered } = await three().commands.run('bans list', {});
+        expect(bans.filter((each) => each.client === client)).toEqual([ban]);
+        expect(unanswered).toEqual([]);
+
+        expect(await three().commands.run('bans clear', { client })).toMatchObject({ count: 1 });
+
+        for (const node of [...nodes, four]) await vi.waitFor(() => connectAt(node, client));
+        expect((await one().commands.run('bans list', {})).bans).toEqual([]);
+      } finally {
+        await four.close();
+      }
+    });
+
+    test('a ban that a node imposes by itself is listed with its node, and lifted from any', async () => {
+      for (let failure = 0; failure < 100; failure++)
+        two().broker.loginPenalties.failed('192.0.2.7', `user-${failure}`);
+
+      const { bans } = await one().commands.run('bans list', {});
+      const { count } = await three().commands.run('bans clear', { address: '192.0.2.7' });
+
+      expect(bans).toMatchObject([{ address: '192.0.2.7', node: two().id }]);
+      expect(count).toBe(bans.length);
+      expect(two().broker.bans()).toEqual([]);
+    });
+
+    test('a retained message is deleted at all nodes, those as well that start later, and nobody is told', async () => {
+      const topic = unique('kept');
+      const publisher = await one().connect({ version: 5 });
+      const retain = async (suffix: string) => {
+        const messageId = publisher.newId();
+        const fields = { cmd: 'publish', payload: 'x', qos: 1, retain: true, dup: false, messageId } as const;
+        publisher.send({ ...fields, topic: `${topic}/${suffix}` });
+        await publisher.next('puback');
+      };
+      for (const suffix of ['a', 'b', 'c', 'd']) await retain(suffix);
+      const keptAt = async (node: CommandedNode) => {
+        const { items } = await node.commands.run('retained list', { topicFilter: `${topic}/#` });
+        return items.map((each) => each.topic.slice(topic.length + 1)).sort();
+      };
+      for (const node of nodes) await expect.poll(() => keptAt(node)).toEqual(['a', 'b', 'c', 'd']);
+      const clientId = unique('watcher');
+      const watcher = await connectAt(three(), clientId);
+      await watcher.subscribe(`${topic}/#`, { qos: 1, rh: 2 });
+
+      const deleted = await one().commands.run('retained delete', { topic: `${topic}/a` });
+      const again = await one().commands.run('retained delete', { topic: `${topic}/nothing` });
+      const cleared = await two().commands.run('retained clear', { topicFilter: `${topic}/c` });
+
+      expect([deleted, again, cleared]).toEqual([{ existed: true }, { existed: false }, { count: 1 }]);
+      for (const node of nodes) await expect.poll(() => keptAt(node)).toEqual(['b', 'd']);
+      const four = await startCommanded('four', engine.connect);
+      try {
+        expect(await keptAt(four)).toEqual(['b', 'd']);
+        // A session that moves reads the log.
+        const moved = await connectAt(four, clientId);
+        await retain('e');
+        expect((await moved.next('publish')).topic).toBe(`${topic}/e`);
+      } finally {
+        await four.close();
+      }
+    });
+
+    test('of a client that no node has, all of them say so, once there are none to be taken over', async () => {
+      const ask = () =>
+        one()
+          .commands.run('clients show', { clientId: 'nobody' })
+          .catch((error: Error) => error.message);
+      await expect.poll(ask, { timeout: 10_000 }).toBe('There is no session of client "nobody"');
     });
 
     test('rights are looked at where the command comes in', async () => {
@@ -288,7 +387,6 @@ export function describeCommands(name: string, start: () => Promise<CommandsUnde
         });
       } finally {
         engine.resume('four');
-        four.exchange.close();
         await four.die();
         await four.close();
       }
@@ -299,7 +397,6 @@ export function describeCommands(name: string, start: () => Promise<CommandsUnde
       await vi.waitFor(() => expect(two().exchange.others()).toContain(four.id));
       const clientId = unique('orphan');
       await connectAt(four, clientId);
-      four.exchange.close();
       await four.die();
       const looks: (readonly unknown[])[] = [];
       const look = async () => {

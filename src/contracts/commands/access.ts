@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { canonicalAddress, sourceOf } from '../../base/addresses.ts';
 import { ban } from '../bans.ts';
 import { whole } from '../values.ts';
-import { type CommandDeclarations, count, nodeKey, nothing } from './declaration.ts';
+import { type CommandDeclarations, count, nodeKey, nothing, unansweredKey } from './declaration.ts';
 
 /** As bans know it: of IPv6, a network. */
 const bannedAddress = (given: string): string | null => {
@@ -24,6 +24,10 @@ const addressKey = z
   .meta({ anyOf: addressForms.slice(1) });
 const nameKey = z.string().min(1).max(65_535);
 
+const sharedNodeKey = {
+  node: z.string().optional().describe('the one node of a cluster where it holds; absent: all, or there is no cluster'),
+};
+
 const decision = z.strictObject({
   isAllowed: z.boolean().describe('whether it may'),
   code: z.int().describe('reason code; of a subscription that is granted, its QoS'),
@@ -36,15 +40,23 @@ export const accessCommands = {
     area: 'access',
     role: 'viewer',
     route: 'GET /bans',
+    nodes: 'all',
     cli: { lists: 'bans' },
     request: nothing,
-    answer: z.strictObject({ bans: z.array(ban).readonly().describe('bans; the one that ends first comes first') }),
+    answer: z.strictObject({
+      bans: z
+        .array(ban.extend(sharedNodeKey).readonly())
+        .readonly()
+        .describe('bans; the one that ends first comes first'),
+      ...unansweredKey,
+    }),
   },
   'bans create': {
     what: 'shuts out an address, a user or a client for a while, also exempt addresses',
     area: 'access',
     role: 'operator',
     route: 'POST /bans',
+    nodes: 'shared',
     request: z.strictObject({
       address: addressKey
         .nullable()
@@ -61,7 +73,7 @@ export const accessCommands = {
     }),
     answer: z.strictObject({
       ban: ban.describe('the ban'),
-      disconnected: z.int().describe('connections that were ended'),
+      disconnected: z.int().describe('connections that were ended; in a cluster, those of this node'),
     }),
   },
   'access explain': {
@@ -126,6 +138,7 @@ export const accessCommands = {
     area: 'access',
     role: 'operator',
     route: 'POST /bans/clear',
+    nodes: 'all',
     cli: { arguments: ['address'] },
     request: z.strictObject({
       address: z
@@ -141,7 +154,7 @@ export const accessCommands = {
       user: nameKey.nullable().default(null).describe('only bans of this user name; null: of any'),
       client: nameKey.nullable().default(null).describe('only bans of this client identifier; null: of any'),
     }),
-    answer: count('bans that were lifted'),
+    answer: count('bans that were lifted').extend(unansweredKey),
   },
 } as const satisfies CommandDeclarations;
 

@@ -53,10 +53,10 @@ export interface CommandDeclaration {
   readonly cli?: CommandLineDeclaration;
   /**
    * What it is about where the broker is a node of a cluster: lists of all nodes are one (`list`), a client is looked
-   * for at all nodes and asked about, or told, where it is (`client`), or all nodes are asked in a way of its own
-   * (`all`). Absent: this node alone.
+   * for at all nodes and asked about, or told, where it is (`client`), all nodes are asked in a way of its own (`all`),
+   * or what is done here holds at all nodes by itself (`shared`). Absent: this node alone.
    */
-  readonly nodes?: 'list' | 'client' | 'all';
+  readonly nodes?: 'list' | 'client' | 'all' | 'shared';
   /** Sent again with the same `Idempotency-Key`, it is answered again and not done again. */
   readonly takesIdempotencyKey?: true;
 }

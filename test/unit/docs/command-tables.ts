@@ -59,9 +59,11 @@ const answerKeys = (command: CommandName) => keysOf(command, schemaOf(command, '
 
 /** What the list has that the command answers. */
 function itemKeys(command: CommandName): Key[] {
-  const lists = Object.values(schemaOf(command, 'answer').properties ?? {})
+  const lists = Object.entries(schemaOf(command, 'answer').properties ?? {})
+    // Of every list in a cluster: the page says it once.
+    .filter(([name]) => name !== 'unanswered')
     // It may be null.
-    .flatMap((node) => [node, ...(node.anyOf ?? [])])
+    .flatMap(([, node]) => [node, ...(node.anyOf ?? [])])
     .filter(({ items }) => items?.type === 'object');
   const keys = lists.flatMap(({ items }) => keysOf(command, items!));
   // Two lists may have the same items.

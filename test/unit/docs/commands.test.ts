@@ -46,6 +46,7 @@ test('the guide of the cluster has what each command reaches (npm run docs:comma
     ['list', 'lists of all nodes as one; each item names its `node`'],
     ['client', 'looked for at all nodes, and done by the `node` that has the client'],
     ['all', 'all nodes are asked, and what they say is put together'],
+    ['shared', 'what it does holds at all nodes, those as well that start later'],
     [null, 'about the node that is asked'],
   ] as const;
   const cells = rows.map(([reach, what]) => {

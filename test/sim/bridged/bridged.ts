@@ -77,6 +77,8 @@ class Bridged {
   readonly #losesWaiting: boolean;
   /** Who has subscribed to something for a while, by name, each with their broker. */
   readonly #guests = new Map<string, SimulatedNode>();
+  /** Those that have left. A crash may have brought them back. */
+  readonly #formerGuests = new Map<string, SimulatedNode>();
   #guestsSoFar = 0;
   /** What was published before does not count for who watches late. */
   #lateFrom = Number.POSITIVE_INFINITY;
@@ -209,6 +211,7 @@ class Bridged {
     const [clientId, at] = [...this.#guests][0] ?? [];
     if (at?.isUp === true && this.#random.isLucky(0.4)) {
       this.#guests.delete(clientId!);
+      this.#formerGuests.set(clientId!, at);
       return at.leave(clientId!);
     }
     if (!node.isUp) return;
@@ -329,7 +332,7 @@ class Bridged {
 
   /** Nobody wants anything any more: so do no bridges, whatever ring they are in. */
   async #leave(): Promise<void> {
-    for (const [clientId, node] of this.#guests) node.leave(clientId);
+    for (const [clientId, node] of [...this.#formerGuests, ...this.#guests]) node.leave(clientId);
     for (const node of this.#nodes) node.leave(watcher);
     await this.#until(
       'no bridge keeps what nobody wants',

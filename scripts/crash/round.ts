@@ -103,9 +103,9 @@ async function live(start: Promise<number | null>, cast: Cast, ledger: Ledger): 
 }
 
 /** What is awaited has come, or nothing has for some time; and nothing more comes. */
-export async function untilQuiet(ledger: Ledger): Promise<void> {
+export async function untilQuiet(ledger: Ledger, mostMs = silenceMs): Promise<void> {
   ledger.lastArrivalMs = Date.now();
-  while (outstanding(ledger) > 0 && Date.now() - ledger.lastArrivalMs < silenceMs) await delay(50);
+  while (outstanding(ledger) > 0 && Date.now() - ledger.lastArrivalMs < mostMs) await delay(50);
   do await delay(afterwardsMs);
   while (Date.now() - ledger.lastArrivalMs < afterwardsMs);
 }

@@ -35,8 +35,9 @@ interface Scene {
 }
 
 const clientId = 'the-bridge';
-/** What waits goes first. */
 const connectMs = 60_000;
+/** Nothing has arrived for so long: the rest will not come. Longer than a few attempts of a bridge on a slow machine. */
+const silenceMs = 20_000;
 const finishMs = 30_000;
 const recoveryMsMax = 600;
 const orderlyShare = 0.3;
@@ -157,10 +158,13 @@ class BridgeRound {
     await harassing;
     this.#tell('the link is well again');
     link.heal();
+    // Of what comes now something is promised. Else, a bridge with few messages in flight and a slow disk would never
+    // be done with what waits.
+    if (!this.#mayLose) await Promise.all([sides.peer.endLoad(), sides.edge.endLoad()]);
     await this.#untilBridged();
-    await this.#excuse();
+    if (this.#mayLose) this.#excuse();
     await Promise.all([sides.peer.finish(finishMs), sides.edge.finish(finishMs)]);
-    await untilQuiet(this.ledger);
+    await untilQuiet(this.ledger, silenceMs);
     await Promise.all([sides.peer.checkRetained(), sides.edge.checkRetained()]);
     this.#tell('the end');
   }
@@ -228,8 +232,10 @@ class BridgeRound {
       isThrough ||= payload.toString() === text;
     });
     await receiver.subscribeAsync(takes.prefix + probe);
-    const deadline = Date.now() + connectMs;
-    while (!isThrough && Date.now() < deadline) {
+    const { ledger } = this;
+    ledger.lastArrivalMs = Date.now();
+    // What waits goes first, as long as that takes.
+    while (!isThrough && Date.now() < ledger.lastArrivalMs + connectMs) {
       sender.publish(sends.prefix + probe, text, { qos: 1 });
       await delay(50);
     }
@@ -317,9 +323,11 @@ class BridgeRound {
   }
 
   /** With its session, the peer may have lost all that was sent to it for the edge so far. */
-  async #excuse(): Promise<void> {
-    const mayLose = this.#deletedAt !== null && this.#scene.direction !== 'out';
-    if (!mayLose) return;
+  get #mayLose(): boolean {
+    return this.#deletedAt !== null && this.#scene.direction !== 'out';
+  }
+
+  #excuse(): void {
     const now = this.ledger.tick();
     for (const session of this.ledger.sessions) if (session.clientId.startsWith('edge')) session.promisedFrom = now;
   }

@@ -104,6 +104,11 @@ export class Side {
     this.#publishing = Promise.all(this.#publishers.map((client) => this.#publish(client, random.fork())));
   }
 
+  async endLoad(): Promise<void> {
+    this.#isOver = true;
+    await this.#publishing;
+  }
+
   async #publish(client: Client, random: Random): Promise<void> {
     while (!this.#isOver) {
       for (let burst = random.between(1, 3); burst > 0 && client.canPublish; burst--) {
@@ -153,8 +158,7 @@ export class Side {
   /** Ends the load, with a last message to every topic, and answers when publishers have their acknowledgements. */
   async finish(deadlineMs: number): Promise<void> {
     const { ledger, random, publishes } = this.#options;
-    this.#isOver = true;
-    await this.#publishing;
+    await this.endLoad();
     await this.#comeBack(true);
     for (const client of this.#clients) {
       if (client.state !== 'open') ledger.report('broker', `${client.clientId} could not come back`);

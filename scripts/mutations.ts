@@ -20,6 +20,12 @@ export const mutations: readonly Mutation[] = [
     to: '    } finally {\n    }\n  }\n\n  #push',
   },
   {
+    name: 'was: packets that are sent on do not count before the read is over, however long they are',
+    file: 'broker/output.ts',
+    from: 'if (payloadEnd - this.#runStart > largeChunk) this.settle();',
+    to: '',
+  },
+  {
     name: 'an acknowledgement overtakes packets that are sent on',
     file: 'broker/output.ts',
     from: '    if (this.#run !== null) this.settle();\n    if (this.#framing',
@@ -995,6 +1001,13 @@ export const mutations: readonly Mutation[] = [
     file: 'core/handlers/publish.ts',
     from: 'if (qos === 1) parts.answer(session, PacketType.puback, packetId, code, staged);',
     to: 'if (qos === 1) parts.sink.acknowledge(session, PacketType.puback, packetId, code);',
+    simulation: 'bridges',
+  },
+  {
+    name: 'was: a peer of a bridge is asked for a filter before that is stored, and a crash makes the bridge forget it',
+    file: 'bridge/subscriptions.ts',
+    from: 'this.#options.whenStored(() => {',
+    to: '((run: () => void) => run())(() => {',
     simulation: 'bridges',
   },
   {

@@ -504,6 +504,7 @@ export class Bridge {
       onAnswered: () => filters.answered(),
       onRefused: (filter) => this.#refusedThere(filter),
       onGone: (gone) => filters.gone(gone),
+      whenStored: (run) => context.commits.whenStored(link, () => this.#link === link && run()),
     });
     this.#askThere(link, this.#subscriptions, hasPaths);
     this.#subscribeAnew();
@@ -531,8 +532,7 @@ export class Bridge {
     link.guard(() => {
       const hasPaths = this.#peer?.tellsDemand === true;
       const { gone, missing } = filters.want(demand.wanted(this.#peer?.brokerId ?? null), demand.isFixed);
-      subscriptions.unsubscribe(gone);
-      subscriptions.subscribe(missing, hasPaths);
+      subscriptions.change(gone, missing, hasPaths);
     });
   }
 

@@ -64,7 +64,7 @@ export class PeerFilters {
       return known === undefined || (hasPaths && pathsOf(known) !== pathsOf(entry));
     };
     for (const filter of wanted.keys()) this.#asked.add(filter);
-    // Before they are asked for: what a crash makes this broker forget, the peer would go on to send for ever.
+    // They are asked for once this is stored.
     if (!isFixed) this.#write(askedNote, this.#asked);
     return { gone, missing: [...wanted.values()].filter(isMissing) };
   }

@@ -23,6 +23,8 @@ export interface SubscriptionsOptions {
   readonly onRefused: (filter: string) => void;
   /** It has forgotten these. */
   readonly onGone: (filters: readonly string[]) => void;
+  /** Runs it once all is stored that is staged now, unless the link has ended by then; in the order of the calls. */
+  readonly whenStored: (run: () => void) => void;
 }
 
 export class PeerSubscriptions {
@@ -33,6 +35,8 @@ export class PeerSubscriptions {
   readonly #awaited = new Map<number, readonly TopicEntry[]>();
   /** The same for UNSUBACKs. */
   readonly #leaving = new Map<number, readonly string[]>();
+  /** Changes that are to be stored here before the peer is told. */
+  #unstored = 0;
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
@@ -40,7 +44,22 @@ export class PeerSubscriptions {
 
   /** The peer has answered all of them. */
   get areAnswered(): boolean {
-    return this.#awaited.size === 0;
+    return this.#awaited.size === 0 && this.#unstored === 0;
+  }
+
+  /**
+   * Once it is stored here what the peer may know: what a crash made this broker forget, the peer would go on to send
+   * for ever.
+   */
+  change(gone: readonly string[], missing: readonly WantedEntry[], hasPaths: boolean): void {
+    if (gone.length === 0 && missing.length === 0) return;
+    this.#unstored++;
+    this.#options.whenStored(() => {
+      this.#unstored--;
+      this.#unsubscribe(gone);
+      this.subscribe(missing, hasPaths);
+      if (this.areAnswered) this.#options.onAnswered();
+    });
   }
 
   /** `hasPaths`: the peer is told for whom these are. */
@@ -59,7 +78,7 @@ export class PeerSubscriptions {
     }
   }
 
-  unsubscribe(filters: readonly string[]): void {
+  #unsubscribe(filters: readonly string[]): void {
     for (let at = 0; at < filters.length; at += filtersPerPacket) {
       const unsubscriptions = filters.slice(at, at + filtersPerPacket);
       const messageId = this.#nextId();

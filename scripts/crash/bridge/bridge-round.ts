@@ -36,7 +36,7 @@ interface Scene {
 
 const clientId = 'the-bridge';
 const connectMs = 60_000;
-/** Nothing has arrived for so long: the rest will not come. Longer than a few attempts of a bridge on a slow machine. */
+/** Nothing has arrived for so long: the rest will not come. Longer than some attempts of a bridge on a slow machine. */
 const silenceMs = 20_000;
 const finishMs = 30_000;
 const recoveryMsMax = 600;

@@ -63,7 +63,8 @@ export function readConfig(file: string | null, environment: Environment): ReadC
 
 /** `otherProblems`: what was found before, a line each. */
 function checked(input: unknown, where: (path: Path) => string, otherProblems: readonly string[] = []): Config {
-  const result = schema.safeParse(input ?? {});
+  // Zod would compile a function for each object, for a configuration that is read once or twice.
+  const result = schema.safeParse(input ?? {}, { jitless: true });
   if (result.success && otherProblems.length === 0) return deepFreeze(result.data);
   const problems = (result.error?.issues ?? []).flatMap((issue) => explain(issue, input, where));
   throw new ConfigError([...otherProblems, ...new Set(problems)].join('\n'), { cause: result.error });

@@ -3,14 +3,20 @@
  * and linking 570 modules one by one. What is imported where it is needed stays a file of its own, and so does each
  * worker, beside the module that starts it (`workerFile`). Does nothing if no source has changed.
  *
- * Packages stay where npm has put them, except for those of many files that every start loads.
+ * `sluice start` is one file, for which V8 can be given the code (`broker-file.ts`). That can be had for CommonJS only.
+ *
+ * Packages stay where npm has put them, except for those of many files that every start loads, and in the broker's file
+ * those that CommonJS cannot load.
  */
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = join(import.meta.dirname, '../..');
 const target = join(root, 'dist/program');
-const bundled = new Set(['pino', 'ws', 'yaml', 'zod']);
+const ofManyFiles = ['pino', 'ws', 'yaml', 'zod'];
+const modulesOnly = ['@marcbachmann/cel-js', 'convert', 'jose'];
+const brokerEntry = join(import.meta.dirname, 'broker.ts');
 
 const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts') && !name.startsWith('dashboard/'))
@@ -32,33 +38,72 @@ function workers() {
   });
 }
 
+/** `main.ts` starts a broker, and so can `run.ts`, which is for tests: only the former is meant here. */
+function loadBrokerFile({ onResolve }) {
+  onResolve({ filter: /^\.\/(broker|start)\.ts$/ }, ({ resolveDir }) =>
+    resolveDir === import.meta.dirname ? { path: join(resolveDir, 'load-broker.ts') } : null,
+  );
+}
+
+/** V8 keeps a byte for each character of a source, or two for each if a single one needs two. */
+function assertOneByte(source) {
+  const at = source.search(/[^\0-\xff]/);
+  if (at >= 0)
+    throw new Error(`A character of broker.cjs needs two bytes: ${source.slice(Math.max(0, at - 60), at + 20)}`);
+}
+
 if (!isFresh()) {
   const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const { build } = await import('esbuild');
   const making = `${target}.${process.pid}`;
-  await build({
+  const externalBut = (names) =>
+    Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !names.includes(name));
+  const options = {
     absWorkingDir: root,
-    entryPoints: [
-      ...['main', 'start-process', 'start-child'].map((name) => join(import.meta.dirname, `${name}.ts`)),
-      ...workers(),
-    ],
     outdir: making,
     bundle: true,
-    splitting: true,
-    format: 'esm',
     platform: 'node',
     target: 'node20',
-    external: Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !bundled.has(name)),
     entryNames: '[name]',
+    sourcemap: true,
+    sourcesContent: false,
+    logLevel: 'warning',
+  };
+  await build({
+    ...options,
+    entryPoints: [
+      ...['main', 'start-process', 'start-child', 'code-cache'].map((name) => join(import.meta.dirname, `${name}.ts`)),
+      ...workers(),
+    ],
+    splitting: true,
+    format: 'esm',
+    external: externalBut(ofManyFiles),
     chunkNames: '[name]-[hash]',
+    plugins: [{ name: 'broker in a file of its own', setup: loadBrokerFile }],
     // For those of them that are CommonJS.
     banner: {
       js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
     },
-    sourcemap: true,
-    sourcesContent: false,
-    logLevel: 'warning',
   });
+  await build({
+    ...options,
+    entryPoints: { broker: brokerEntry },
+    outExtension: { '.js': '.cjs' },
+    format: 'cjs',
+    external: externalBut([...ofManyFiles, ...modulesOnly]),
+    define: { 'import.meta.url': 'moduleUrl' },
+    // A function, as `broker-file.ts` runs it.
+    banner: {
+      js: "(function (require, __filename) { const moduleUrl = require('node:url').pathToFileURL(__filename).href;",
+    },
+    footer: { js: '})' },
+    // V8 keeps the source in memory: without comments and indents it is a third shorter.
+    minifyWhitespace: true,
+    lineLimit: 120,
+    legalComments: 'linked',
+  });
+  assertOneByte(readFileSync(join(making, 'broker.cjs'), 'utf8'));
   rmSync(target, { recursive: true, force: true });
   renameSync(making, target);
+  execFileSync(process.execPath, [join(target, 'code-cache.js')], { stdio: 'inherit' });
 }

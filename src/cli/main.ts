@@ -1,21 +1,7 @@
 #!/usr/bin/env node
-import { processIo } from './io.ts';
-import { run } from './run.ts';
-
-// A reader that leaves (`sluice sub … | head`) is no error; the command that writes finds out by itself.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
-
-// Until the command says otherwise: one whose answer never comes, with nothing left to wait for, has not worked.
-process.exitCode = 1;
-let hasEnded = false;
-process.once('beforeExit', () => {
-  if (!hasEnded) process.stderr.write('Ended without an answer: what the command waited for is gone\n');
-});
-
-// No process.exit: what was written may still be on its way.
-void run(process.argv.slice(2), processIo).then((code) => {
-  hasEnded = true;
-  process.exitCode = code;
-});
+/**
+ * The process of the command `sluice`. It loads nothing by itself: a broker comes out of one file, with V8's code of it
+ * (`load-broker.cts`), and all other commands are loaded as far as they are needed.
+ */
+if (process.argv[2] === 'start') await import('./broker.ts');
+else await import('./command.ts');

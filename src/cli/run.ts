@@ -1,9 +1,9 @@
 /**
  * The command `sluice`. Each command is a file beside this one.
  */
-import { AssertionError } from '../base/assert.ts';
 import { nearest } from '../base/nearest.ts';
 import { version } from '../broker/version.ts';
+import { exitCodeOf } from './exit-code.ts';
 import type { Command, Io } from './io.ts';
 import { CommandError } from './usage.ts';
 
@@ -48,25 +48,15 @@ To a running broker, on its machine or at a --url:
 `;
 const helpEnd = '\nsluice COMMAND --help tells the options of a command.\n';
 
-/** Resolves with the exit code: 0 done, 1 it did not work, 2 it was called wrongly. */
-export async function run(argv: readonly string[], io: Io): Promise<number> {
-  try {
-    await runCommand(argv, io);
-    return 0;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
-    const text = errorText(error);
-    // What is wrong was said on standard output.
-    if (text !== '') io.stderr.write(`${text}\n`);
-    return error instanceof CommandError ? error.exitCode : 1;
-  }
-}
+/** Resolves with the exit code of any command. */
+export const run = (argv: readonly string[], io: Io): Promise<number> => exitCodeOf(command, argv, io);
 
-async function runCommand([name, ...argv]: readonly string[], io: Io): Promise<void> {
+/** Runs the command that the first word names. */
+export async function command([name, ...argv]: readonly string[], io: Io): Promise<void> {
   if (name === '--version' || name === '-V') return void io.stdout.write(`${version}\n`);
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') return printHelp(io);
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command !== undefined) return (await command())(argv, io);
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (load !== undefined) return (await load())(argv, io);
   const { brokerCommand, brokerWords } = await import('./broker-command.ts');
   const toBroker = brokerCommand(name);
   if (toBroker !== null) return toBroker(argv, io);
@@ -82,11 +72,4 @@ async function runCommand([name, ...argv]: readonly string[], io: Io): Promise<v
 async function printHelp({ stdout }: Io): Promise<void> {
   const { brokerHelp } = await import('./broker-command.ts');
   stdout.write(help + brokerHelp(Object.keys(commands)) + helpEnd);
-}
-
-/** What the world or the user did is told in its own words; a bug of ours with its stack. */
-function errorText(error: unknown): string {
-  const bugs = [TypeError, RangeError, ReferenceError, AssertionError];
-  if (!(error instanceof Error)) return String(error);
-  return (bugs.some((bug) => error instanceof bug) && error.stack) || error.message;
 }

@@ -127,7 +127,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages with one owner, so that replacing one touches one folder. */
 const packageOwners: Readonly<Record<string, readonly string[]>> = {
-  'mqtt-packet': ['codec', 'aedes'],
+  'mqtt-packet': ['codec', 'aedes', 'cli'],
   '@opentelemetry/api': ['telemetry'],
   '@opentelemetry/sdk-trace-base': ['telemetry'],
   '@opentelemetry/resources': ['telemetry'],

@@ -1,0 +1,48 @@
+/**
+ * dist/program/broker.cjs, which is all of a broker in one file, and V8's code of it.
+ *
+ * V8 would parse those two megabytes and compile what is called: a quarter of the processor time of a start. So the
+ * build keeps V8's code beside it (`code-cache.ts`), for the Node that it runs in. Another version of V8, or one with
+ * other options, rejects it and compiles as it would without.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { constants, Script } from 'node:vm';
+import { builtModule } from '../base/worker-file.ts';
+
+const fileBeside = (name: string) => fileURLToPath(new URL(`./${name}`, builtModule(import.meta.url)));
+
+const file = fileBeside('broker.cjs');
+/** V8 compares neither the platform nor more of a source than its length: name and hash stand for them. */
+export const codeFile: string = fileBeside(`broker-${process.version}-${process.platform}-${process.arch}.code`);
+const hashOf = (source: string) => createHash('sha1').update(source, 'latin1').digest();
+
+export const readSource = (): string => readFileSync(file, 'utf8');
+
+/** Undefined where there is none of this source. */
+export function readCode(source: string, from: string = codeFile): Buffer | undefined {
+  try {
+    const kept = readFileSync(from);
+    const hash = hashOf(source);
+    return hash.equals(kept.subarray(0, hash.length)) ? kept.subarray(hash.length) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export const codeOf = (source: string, script: Script): Buffer =>
+  Buffer.concat([hashOf(source), script.createCachedData()]);
+
+export function compile(source: string, code: Buffer | undefined): Script {
+  return new Script(source, {
+    filename: file,
+    importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+    ...(code === undefined ? {} : { cachedData: code }),
+  });
+}
+
+export function runBroker(script: Script): void {
+  script.runInThisContext()(createRequire(file), file);
+}

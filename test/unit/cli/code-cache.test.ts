@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { engineOptions } from '../../../src/base/engine.ts';
+import { codeOf, compile, readCode } from '../../../src/cli/broker-file.ts';
+import { build, mainFile } from '../../support/build.ts';
+
+beforeAll(build, 60_000);
+
+/** What V8 says of the code that the build has left, in a process with these options. */
+function isRejected(options: readonly string[]): string {
+  const script = `
+    const { readFileSync } = require('node:fs');
+    const source = readFileSync('broker.cjs', 'utf8');
+    const code = readFileSync('broker-' + process.version + '-' + process.platform + '-' + process.arch + '.code');
+    const compiled = new (require('node:vm').Script)(source, { cachedData: code.subarray(20) });
+    process.stdout.write(String(compiled.cachedDataRejected));
+  `;
+  return execFileSync(process.execPath, [...options, '-e', script], { cwd: dirname(mainFile), encoding: 'utf8' });
+}
+
+test('V8 takes the code that the build has made of the broker', () => {
+  expect(isRejected(engineOptions)).toBe('false');
+});
+
+test('V8 rejects it in a process with other options, which starts from the source', () => {
+  expect(isRejected([...engineOptions, '--max-lazy'])).toBe('true');
+});
+
+test('code of another source is not used, though V8 would take it for its length', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-code-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const [file, one, two] = [join(folder, 'code'), '(() => 1)', '(() => 2)'];
+  const code = codeOf(one, compile(one, undefined));
+  writeFileSync(file, code);
+
+  expect(readCode(one, file)).toEqual(code.subarray(20));
+  expect(readCode(two, file)).toBeUndefined();
+  expect(compile(two, code.subarray(20)).cachedDataRejected).toBe(false);
+});

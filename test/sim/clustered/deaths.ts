@@ -81,8 +81,10 @@ export class Deaths {
   #kill(victim: SimulatedNode): void {
     const { random, world, servers } = this.#options;
     const die = () => {
+      // Meanwhile others may have died: one of them must live.
+      if (!victim.isAlive || !this.living.some((each) => each !== victim && !this.#paused.has(each))) return;
       world.tell(() => `${victim.name}: dies`);
-      if (victim.isAlive) victim.die(random.isLucky(0.5) ? 0 : random.between(1, unnoticedMsMax));
+      victim.die(random.isLucky(0.5) ? 0 : random.between(1, unnoticedMsMax));
     };
     if (random.isLucky(0.5)) return die();
     // What it asks for last arrives when others have its sessions.

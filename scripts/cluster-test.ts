@@ -1,6 +1,7 @@
 /**
  * `npm run test:cluster`: nodes and nats-servers of a cluster are killed, held and stopped under load, and clients move
- * between the nodes. What was acknowledged must come, in order, and of QoS 2 once.
+ * between the nodes. What was acknowledged must come, in order, and of QoS 2 once; and to one of those that share a
+ * subscription, of which some come and go.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -58,19 +59,32 @@ let isOver = false;
 let isCalm = false;
 const counts = { killed: 0, held: 0, stopped: 0, serversKilled: 0, moves: 0 };
 
+const group = 'team';
+const sharedFilter = `$share/${group}/t/#`;
+
 /** A client, and a life in which it is at one node after the other. */
 class Traveller {
   readonly client: Client;
   readonly qos: QoS;
   node: NodeProcess | null = null;
   readonly #random: Random;
+  /** What it subscribes to whenever it connects: its session ends with its connection. */
+  readonly #subscribesTo: string | null;
 
-  constructor(clientId: string, qos: QoS, receives: boolean, from: Random) {
+  constructor(
+    clientId: string,
+    qos: QoS,
+    receives: boolean,
+    from: Random,
+    group: string | null = null,
+    isClean = false,
+  ) {
     const isV5 = from.isLucky(0.5);
-    const record = receives ? ledger.session(clientId, qos, null) : null;
+    const record = receives ? ledger.session(clientId, qos, group) : null;
+    this.#subscribesTo = isClean ? sharedFilter : null;
     this.client = new Client(
       {
-        ...{ clientId, version: isV5 ? 5 : 4, isPersistent: true, reusesPacketIds: from.isLucky(0.5) },
+        ...{ clientId, version: isV5 ? 5 : 4, isPersistent: !isClean, reusesPacketIds: from.isLucky(0.5) },
         answerDelayMs: from.pick([0, 0, 20, 200]),
       },
       ledger,
@@ -86,10 +100,14 @@ class Traveller {
       const open = nodes.filter(({ port, isHeld, hasEnded }) => port !== null && !isHeld && !hasEnded);
       if (open.length > 0) {
         this.node = this.#random.pick(open);
-        if (await this.client.connect(this.node.port!)) return;
+        if (await this.client.connect(this.node.port!)) return this.#subscribe();
       }
       await delay(this.#random.between(20, 300));
     }
+  }
+
+  async #subscribe(): Promise<void> {
+    if (this.#subscribesTo !== null) await this.client.subscribe(this.#subscribesTo, this.qos);
   }
 
   async live(): Promise<void> {
@@ -182,12 +200,21 @@ const receivers = Array.from(
   (_, i) => new Traveller(`receiver-${i}`, i % 2 === 0 ? 2 : 1, true, random.fork()),
 );
 const publishers = Array.from({ length: 4 }, (_, i) => new Traveller(`publisher-${i}`, 2, false, random.fork()));
+// QoS 2 that is under way ends with the session of its member. [MQTT5 4.8.2-5]
+const members = Array.from(
+  { length: 6 },
+  (_, i) => new Traveller(`member-${i}`, i < 3 ? 2 : 1, true, random.fork(), group, i >= 4),
+);
+for (const each of members) {
+  await each.arrive();
+  if (!(await each.client.subscribe(sharedFilter, each.qos))) fail('a connection was lost before anything was killed');
+}
 for (const each of receivers) {
   await each.arrive();
   if (!(await each.client.subscribe('t/#', each.qos))) fail('a connection was lost before anything was killed');
 }
 const living = [
-  ...[...receivers, ...publishers].map((each) => each.live()),
+  ...[...receivers, ...members, ...publishers].map((each) => each.live()),
   ...publishers.map((each) => publish(each, random.fork())),
   ...nodes.map((each) => keepRunning(each)),
 ];
@@ -198,7 +225,7 @@ while (Date.now() < end) {
   await mishap();
 }
 isCalm = true;
-const all = [...receivers, ...publishers];
+const all = [...receivers, ...members, ...publishers];
 await until(() => nodes.every(({ port, hasEnded }) => port !== null && !hasEnded), 60, 'all nodes serve');
 await until(() => all.every(({ client }) => client.state === 'open'), 60, 'all clients are connected');
 await until(() => publishers.every(({ client }) => client.unanswered === 0), 60, 'all messages are answered');
@@ -214,7 +241,8 @@ await Promise.all(all.map(({ client }) => client.abandon()));
 const violations = judge(ledger);
 const acknowledged = ledger.messages.filter(({ acknowledgedAt }) => acknowledgedAt < Infinity).length;
 const arrivals = ledger.sessions.reduce((sum, each) => sum + each.arrivals.length, 0);
-tell(`${acknowledged} messages acknowledged, ${arrivals} arrivals at ${receivers.length} receivers`);
+const told = `${acknowledged} messages acknowledged, ${arrivals} arrivals at ${receivers.length} receivers`;
+tell(`${told} and ${members.length} members of a group`);
 tell(
   Object.entries(counts)
     .map(([what, count]) => `${what} ${count}`)

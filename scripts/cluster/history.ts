@@ -3,16 +3,46 @@ import type { Ledger, SentMessage, SessionRecord, Violation } from '../crash/led
 
 /** All sessions have subscribed to everything before the first message was sent. */
 export function judge(ledger: Ledger): Violation[] {
-  const violations = ledger.sessions.flatMap((session) => [
+  const alone = ledger.sessions.filter(({ group }) => group === null);
+  const violations = alone.flatMap((session) => [
     ...lostTo(session, ledger.messages),
     ...twiceTo(session, ledger.messages),
     ...outOfOrderTo(session, ledger.messages),
   ]);
+  for (const group of new Set(ledger.sessions.map(({ group }) => group))) {
+    if (group === null) continue;
+    const members = ledger.sessions.filter((session) => session.group === group);
+    violations.push(...lostBetween(group, members, ledger.messages), ...twiceBetween(group, members, ledger.messages));
+  }
   // No other node knows when a dead one has sent its last, so what came behind that may have DUP as well.
   return [...ledger.violations.filter(({ kind }) => kind !== 'dup'), ...violations];
 }
 
 const described = ({ number, publisher, qos }: SentMessage) => `message ${number} of ${publisher}, QoS ${qos}`;
+
+/** What members of a shared subscription were to get together. */
+function lostBetween(group: string, members: readonly SessionRecord[], messages: readonly SentMessage[]): Violation[] {
+  const lost = messages.filter(
+    ({ number, acknowledgedAt }) => acknowledgedAt < Infinity && members.every(({ arrived }) => !arrived.has(number)),
+  );
+  return lost.map((message) => ({ kind: 'lost', what: `${described(message)}, never came to a member of ${group}` }));
+}
+
+/** Of QoS 2 one of those that asked for it gets each, and once. */
+function twiceBetween(group: string, members: readonly SessionRecord[], messages: readonly SentMessage[]): Violation[] {
+  const owners = new Map<number, string>();
+  return members
+    .filter(({ qos }) => qos === 2)
+    .flatMap(({ clientId, arrivals }) =>
+      arrivals.flatMap(({ number }): Violation[] => {
+        const owner = owners.get(number);
+        owners.set(number, clientId);
+        if (owner === undefined || messages[number]!.qos < 2) return [];
+        const what = `${described(messages[number]!)}, came to ${owner} and then to ${clientId}, of ${group}`;
+        return [{ kind: 'duplicated', what }];
+      }),
+    );
+}
 
 function lostTo({ clientId, arrived }: SessionRecord, messages: readonly SentMessage[]): Violation[] {
   const lost = messages.filter(({ number, acknowledgedAt }) => acknowledgedAt < Infinity && !arrived.has(number));

@@ -34,7 +34,6 @@ export class NodeProcess {
       cluster: { node: name, servers, replicas: servers.length, logBytes: 500_000_000, recordBytes: 100_000_000 },
       store: { kind: 'memory' },
       admin: { listeners: [] },
-      sharedSubscriptions: false,
       listeners: [{ kind: 'tcp', host: '127.0.0.1', port: 0 }],
       limits: { queueMessages: 1_000_000 },
       log: { level: 'warn' },

@@ -10,8 +10,7 @@ import type { TimerWheel } from '../base/timer-wheel.ts';
 import type { PacketDecoder } from '../codec/framer.ts';
 import type { LastPublish } from '../codec/publish.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
-import type { Cluster } from '../contracts/cluster.ts';
-import type { CheckedHooks } from '../contracts/hook-answers.ts';
+import type { CheckedCluster, CheckedHooks } from '../contracts/hook-answers.ts';
 import type { Log } from '../contracts/log.ts';
 import type { PayloadDecoding } from '../contracts/payloads.ts';
 import type { MessagePipeline } from '../contracts/pipeline.ts';
@@ -49,7 +48,7 @@ export interface BrokerContext {
   /** Reads payloads for those who look on. */
   readonly payloads: PayloadDecoding;
   /** Null: the broker is alone. */
-  readonly cluster: Required<Cluster> | null;
+  readonly cluster: CheckedCluster | null;
   /** A hook or the cluster is asked about every message. */
   readonly asksAboutAll: boolean;
   /** The same, or there are spans: one look for who wants neither. */

@@ -120,7 +120,8 @@ export function createContext(
   };
   const timers = new TimerWheel(now);
   const ledger = Ledger.limitedTo(settings.limits.memoryBytes);
-  const core = new Core({ settings, store, sink, access, timers, ledger, now, stepSizes: options.stepSizes });
+  const shared = options.cluster?.shared ?? null;
+  const core = new Core({ settings, store, sink, access, timers, ledger, now, shared, stepSizes: options.stepSizes });
   const decoder = new PacketDecoder(settings.limits, chunks);
   const memory = new MemoryGuard({
     ...{ core, store, ledger, decoder, chunks, connections, limitedLog, counters },

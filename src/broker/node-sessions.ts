@@ -1,5 +1,5 @@
 /** The sessions of this broker, for the cluster that it is a node of. */
-import type { NodeSessions } from '../contracts/cluster.ts';
+import type { MissedMessage, NodeSessions, SharedBySession } from '../contracts/cluster.ts';
 import type { ExportedSession, MovedSession } from '../contracts/session-move.ts';
 import type { StoredPendingWill } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
@@ -66,13 +66,34 @@ export class BrokerSessions implements NodeSessions, Attachment {
     return { ...this.#context.core.exportSession(session), lastMessageId: session.lastMessageId };
   }
 
-  join(moved: MovedSession, missed: readonly Message[]): void {
+  join(moved: MovedSession, missed: readonly MissedMessage[]): void {
     const own = clientPublisher(moved.session.clientId);
     this.#enter('a session that moves', () => {
-      const sent = missed.filter(({ publisher }) => publisher !== removal);
-      const all = sent.map((message) => ({ message, isOwn: originOf(message) === own }));
+      const sent = missed.filter(({ message }) => message.publisher !== removal);
+      const all = sent.map((each) => ({ ...each, isOwn: originOf(each.message) === own }));
       this.#context.core.importSession(moved, all);
     });
+  }
+
+  sharedOf(clientId: string): SharedBySession | null {
+    const session = this.#context.core.findSession(clientId);
+    return session === undefined ? null : this.#context.core.sharedOf(session);
+  }
+
+  handed(clientId: string, group: string, message: Message, isRendered: boolean, done: () => void): void {
+    const session = this.#context.core.findSession(clientId);
+    if (session === undefined) return done();
+    const give = () => this.#context.core.giveMember(session, group, message, isRendered, done);
+    this.#enter('a message for a member of a shared subscription', give);
+  }
+
+  handOn(clientId: string): void {
+    const session = this.#context.core.findSession(clientId);
+    if (session !== undefined) this.#enter('what waits for a member', () => this.#context.core.handOn(session));
+  }
+
+  droppedShared(message: Message): void {
+    this.#context.core.droppedShared(message);
   }
 
   restoreWills(wills: readonly StoredPendingWill[]): void {

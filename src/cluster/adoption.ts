@@ -2,23 +2,26 @@
  * Takes a session in, beside what has been published since: one that another node has given out, or one that a dead
  * node has left behind. What the log says of it counts more than what its record says, which may be older.
  */
-import type { NodeSessions } from '../contracts/cluster.ts';
+import type { MissedMessage, NodeSessions } from '../contracts/cluster.ts';
 import type { Sequence } from '../contracts/cluster-engine.ts';
 import type { MovedSession } from '../contracts/session-move.ts';
-import type { StoredPendingWill } from '../contracts/session-store.ts';
+import type { StoredDelivery, StoredPendingWill } from '../contracts/session-store.ts';
+import type { Message } from '../protocol/message.ts';
 import type { PacketId } from '../protocol/packets.ts';
-import { wholeWillPublisher } from '../protocol/publisher.ts';
-import type { Logged } from './log-reader.ts';
+import { removal, wholeWillPublisher } from '../protocol/publisher.ts';
+import type { Past } from './group-table.ts';
+import type { Logged, LoggedShared } from './log-reader.ts';
 import type { Membership } from './membership.ts';
 import { type NodeMessages, willEnd } from './messages.ts';
 import { decodeMoved, placesIn } from './moved-session.ts';
+import { type Position, placeOf } from './places.ts';
 import type { SessionRecord } from './session-record.ts';
 import type { NodeRecorder } from './session-recorder.ts';
 
 export interface AdoptionOptions {
   readonly node: string;
   readonly membership: Pick<Membership, 'nodes'>;
-  readonly messages: Pick<NodeMessages, 'fence' | 'reached' | 'reader'>;
+  readonly messages: Pick<NodeMessages, 'fence' | 'reached' | 'reader' | 'sharing'>;
   readonly sessions: NodeSessions;
   readonly recorder: NodeRecorder;
 }
@@ -30,8 +33,17 @@ interface Left {
   readonly wills: readonly StoredPendingWill[];
   /** The session has, or its record names, what it is to get up to here, … */
   readonly start: Sequence;
+  /** … the same of what it is to get by shared subscriptions, … */
+  readonly sharedStart: Sequence;
   /** … and this is as of there. */
   readonly at: Sequence;
+  /** Its record names this node already. */
+  readonly isOurs: boolean;
+}
+
+interface Start {
+  readonly start: Sequence;
+  readonly sharedStart: Sequence;
 }
 
 export class Adoption {
@@ -44,14 +56,15 @@ export class Adoption {
   }
 
   /** Up to where in the log the session of a dead node has everything. Nothing is acknowledged there any more. */
-  async startOf({ owner, at, from }: SessionRecord): Promise<Sequence> {
+  async startOf({ owner, at, from, sharedFrom = null }: SessionRecord): Promise<Start> {
     const { node, membership, messages } = this.#options;
-    if (owner === node) return from ?? at;
+    if (owner === node) return { start: from ?? at, sharedStart: sharedFrom ?? at };
     const end = await this.#fence(owner!);
     const checkpoint = membership.nodes.get(owner!)?.at[0] ?? 0;
     const start = from ?? Math.max(at, checkpoint);
-    await messages.reached(Math.max(start, at, end));
-    return start;
+    const sharedStart = sharedFrom ?? Math.max(at, checkpoint);
+    await messages.reached(Math.max(start, sharedStart, at, end));
+    return { start, sharedStart };
   }
 
   async #fence(node: string): Promise<Sequence> {
@@ -61,16 +74,17 @@ export class Adoption {
   }
 
   /** What its record says, and the log behind `start`. */
-  async inherit(clientId: string, record: SessionRecord, start: Sequence): Promise<void> {
+  async inherit(clientId: string, record: SessionRecord, start: Sequence, sharedStart: Sequence): Promise<void> {
     const { session: bytes, wills, at } = record;
     const session = bytes === null ? null : await this.#decode(bytes);
-    await this.#join({ clientId, session, wills, start, at });
+    await this.#join({ clientId, session, wills, start, sharedStart, at, isOurs: true });
   }
 
   /** What another node has given out, and the log behind that. */
   async take(clientId: string, bytes: Buffer, at: Sequence): Promise<void> {
     await this.#options.messages.reached(at);
-    await this.#join({ clientId, session: await this.#decode(bytes), wills: [], start: at, at });
+    const session = await this.#decode(bytes);
+    await this.#join({ clientId, session, wills: [], start: at, sharedStart: at, at, isOurs: false });
   }
 
   /** This node has read the log as far as the session has. */
@@ -81,23 +95,89 @@ export class Adoption {
 
   #join(left: Left): Promise<void> {
     const { messages, sessions, recorder } = this.#options;
-    const { clientId, start, at } = left;
-    return messages.reader.catchUp(Math.min(start, at), (logged) => {
+    const { clientId, start, sharedStart, at, isOurs } = left;
+    return messages.reader.catchUp(Math.min(start, sharedStart, at), (logged, shared) => {
       const since = logged.filter(({ sequence }) => sequence > at);
-      const { session, wills } = withoutPublishedWills(left, since);
-      if (session !== null) {
+      const { session: before, wills } = withoutPublishedWills(left, since);
+      const past = messages.sharing.table.pastOf(clientId, sharedStart);
+      const { assigned, isHandedOn } = sharedSince({ clientId, past, sharedStart, at, logged, shared });
+      const session = before === null ? null : withoutHandedOn(before, isHandedOn);
+      if (session === null) {
+        for (const { message, group } of assigned) messages.sharing.handOn(clientId, group!, message, false);
+      } else {
         const received = receivedAfter(session.received, clientId, since);
         const missed = logged.flatMap(({ sequence, message }) => {
-          return message === null || sequence <= start ? [] : [message];
+          return message === null || sequence <= start ? [] : [{ message, group: null }];
         });
-        sessions.join({ ...session, received }, missed);
+        sessions.join({ ...session, received }, [...missed, ...assigned].sort(inOrder));
         recorder.of(clientId)?.restoreReceived(received);
         const joined = sessions.exportOf(clientId);
         if (joined !== null) recorder.restoreDeliveries(clientId, joined);
       }
+      if (isOurs) messages.sharing.departed(clientId);
       if (wills.length > 0) sessions.restoreWills(wills);
     });
   }
+}
+
+/** Both stand in the log. */
+function inOrder({ message: one }: MissedMessage, { message: other }: MissedMessage): number {
+  const [first, second] = [placeOf(one)!, placeOf(other)!];
+  return first.sequence - second.sequence || first.index - second.index;
+}
+
+interface Since {
+  readonly clientId: string;
+  readonly past: Past;
+  readonly sharedStart: Sequence;
+  readonly at: Sequence;
+  readonly logged: readonly Logged[];
+  readonly shared: readonly LoggedShared[];
+}
+
+/**
+ * What was for the client by its shared subscriptions behind `sharedStart`, and is still; and whether something that
+ * its record names has gone on to others since that was written.
+ */
+function sharedSince({ clientId, past, sharedStart, at, logged, shared }: Since) {
+  const assigned = new Map<string, MissedMessage>();
+  const handedOn = new Set<string>();
+  const assign = (message: Message, group: string) => {
+    assigned.set(placeKey(group, placeOf(message)!), { message, group });
+  };
+  const visit = ({ sequence, handed, messages }: LoggedShared) => {
+    past.advance(sequence);
+    for (const [index, each] of handed.entries()) {
+      if (sequence > at && each.giver === clientId) {
+        for (const place of each.places) {
+          handedOn.add(placeKey(each.group, place));
+          assigned.delete(placeKey(each.group, place));
+        }
+      }
+      if (sequence > sharedStart && past.isNext(each, { sequence, index })) assign(messages[index]!, each.group);
+    }
+  };
+  let next = 0;
+  for (const { sequence, message } of logged) {
+    for (; next < shared.length && shared[next]!.sequence < sequence; next++) visit(shared[next]!);
+    if (message === null || sequence <= sharedStart || message.publisher === removal) continue;
+    for (const group of past.groupsFor(message.topic.name, placeOf(message)!)) assign(message, group);
+  }
+  for (; next < shared.length; next++) visit(shared[next]!);
+  const isHandedOn = (group: string, place: Position) => handedOn.has(placeKey(group, place));
+  return { assigned: [...assigned.values()], isHandedOn };
+}
+
+const placeKey = (group: string, { sequence, index }: Position) => `${sequence} ${index} ${group}`;
+
+/** QoS 2 that is under way goes on to nobody. [MQTT5 4.8.2-5] */
+function withoutHandedOn(session: MovedSession, isHandedOn: (group: string, place: Position) => boolean): MovedSession {
+  const stays = ({ group, message }: StoredDelivery) => {
+    const place = placeOf(message);
+    return group === null || place === null || !isHandedOn(group.name, place);
+  };
+  const sendings = session.sendings.filter(({ delivery }) => delivery.qos === 2 || stays(delivery));
+  return { ...session, sendings, queue: session.queue.filter(stays) };
 }
 
 /** Exchanges of QoS 2 that the client has begun and not released. */

@@ -17,6 +17,7 @@ import { addTo } from './moved-session.ts';
 import { placeOf, setPlace } from './places.ts';
 import { PurgeLimit } from './purge.ts';
 import type { NodeRecorder } from './session-recorder.ts';
+import { copyOf } from './sharing.ts';
 
 export interface CompactionOptions {
   readonly node: string;
@@ -44,6 +45,8 @@ const lookMsMax = 10_000;
 export class Compaction {
   readonly #options: CompactionOptions;
   readonly #limit: PurgeLimit;
+  /** Before this nobody asks who the members of a shared subscription were. */
+  readonly #membersLimit: PurgeLimit;
   readonly #stopLooking: () => void;
   /** Where the log was some time ago. */
   readonly #ends: { readonly at: number; readonly end: Sequence }[] = [];
@@ -57,6 +60,7 @@ export class Compaction {
     this.#options = options;
     const { keepMs, purgeAfterMs, timers } = options;
     this.#limit = new PurgeLimit(0, purgeAfterMs);
+    this.#membersLimit = new PurgeLimit(0, purgeAfterMs, 'at');
     const lookMs = Math.min(lookMsMax, Math.min(keepMs, purgeAfterMs) / looksPerKeep);
     this.#stopLooking = timers.every(lookMs, () => this.#look());
   }
@@ -78,7 +82,10 @@ export class Compaction {
     if (this.#hasEnded) return;
     const now = clock.now();
     const old = this.#oldEnd(now);
-    const upTo = this.#limit.look(now, membership.nodes, messages.at, messages.retained.first);
+    const { retained, sharing } = messages;
+    const first = Math.min(retained.first, sharing.table.first);
+    const upTo = this.#limit.look(now, membership.nodes, messages.at, first);
+    sharing.table.forgetBefore(this.#membersLimit.look(now, membership.nodes, messages.at, Number.POSITIVE_INFINITY));
     // Neither waits for the other: while the log is full, no copy gets in before something is purged.
     if (!this.#isPurging && this.#isPurger && upTo > this.purged) this.#run(this.#purge(upTo));
     if (!this.#isCopying) this.#run(this.#copyAll(old));
@@ -102,10 +109,12 @@ export class Compaction {
   }
 
   async #copyAll(old: Sequence): Promise<void> {
+    const { messages } = this.#options;
     this.#isCopying = true;
     try {
       await this.#copyWaiting(old);
       if (this.#isPurger) await this.#copyRetained(old);
+      if (this.#isPurger && messages.sharing.table.first < old) await this.#copyMembers();
     } finally {
       this.#isCopying = false;
     }
@@ -143,7 +152,11 @@ export class Compaction {
     const send = async () => {
       if (some.length === 0) return;
       const { sequence, firstPart } = await this.#options.messages.copy(frames.take('waiting'));
-      for (const [index, message] of some.entries()) setPlace(message, { sequence, index, firstPart, isCopy: true });
+      for (const [index, message] of some.entries()) {
+        const before = placeOf(message);
+        const earlier = before === null ? {} : { before: { sequence: before.sequence, index: before.index } };
+        setPlace(message, { sequence, index, firstPart, isCopy: true, ...earlier });
+      }
       some = [];
     };
     for (const message of all) {
@@ -164,6 +177,18 @@ export class Compaction {
       if (frame === null) return;
       const { sequence } = await messages.copy(frame);
       // Reading the copies moves them behind the others.
+      await messages.reached(sequence);
+    }
+  }
+
+  /** Of shared subscriptions: who reads the log from its first entry has them by that. */
+  async #copyMembers(): Promise<void> {
+    const { messages } = this.#options;
+    const frames = await new Promise<readonly Buffer[]>((resolve) => {
+      messages.whenBetweenEntries((at) => resolve(copyOf(messages.sharing.table, at)));
+    });
+    for (const frame of frames) {
+      const { sequence } = await messages.copy(frame);
       await messages.reached(sequence);
     }
   }

@@ -67,6 +67,6 @@ export class FrameAssembly {
 
 function openWhole(bytes: Buffer): Content {
   const frame = openFrame(bytes);
-  if (frame.kind === 'messages' || frame.kind === 'waiting' || frame.kind === 'retained') return frame;
+  if ('bytes' in frame) return frame;
   throw new FrameError(`A frame in parts is of kind ${frame.kind}, and only messages come in parts`);
 }

@@ -19,6 +19,7 @@ const bytesAtFirst = 4_096;
 /** A buffer that one large frame has grown is not kept for small ones. */
 const keptBytesMax = 1_048_576;
 const counts = { publishers: 2, messages: 4 } as const;
+const sharedLengthBytes = 4;
 
 /** Bytes that grow. */
 class Growing {
@@ -130,6 +131,14 @@ export class FrameWriter {
     const frame = Buffer.allocUnsafeSlow(this.bytes + asOfBytes);
     this.#takeTo(frame, frame.writeDoubleBE(asOf, headerBytes));
     return sealed(frame, FrameKind.retained);
+  }
+
+  /** The same of messages that go on to other members of shared subscriptions. */
+  takeShared(says: Buffer): Buffer {
+    const frame = Buffer.allocUnsafeSlow(this.bytes + sharedLengthBytes + says.length);
+    const at = frame.writeUInt32BE(says.length, headerBytes);
+    this.#takeTo(frame, at + says.copy(frame, at));
+    return sealed(frame, FrameKind.shared);
   }
 
   #takeTo(frame: Buffer, start: number): void {

@@ -7,9 +7,10 @@
  * | 1 tick | who writes it: `u16` length and UTF-8. It keeps the node's newest entry young |
  * | 2 fence | the same. The node of this subject is dead: whatever it has in flight is refused behind this |
  * | 3 part | bytes of a frame that is too long for one entry |
- * | 4 last part | `f64` sequence of the first part, and the rest of its bytes. All are a frame of kind 0, 5 or 6 |
+ * | 4 last part | `f64` sequence of the first part, and the rest of its bytes. All are a frame of kind 0, 5, 6 or 7 |
  * | 5 waiting | as 0: copies of messages of entries that are about to be purged. They wait for sessions of this node |
  * | 6 retained | `f64` sequence, and as 0: the same of messages that were retained when the log had that entry |
+ * | 7 shared | `u32` length and JSON (`shared-frame.ts`), and as 0: messages that go on to other members of groups |
  *
  * Before that: `u8` version, `u8` kind, `u32` CRC of what follows. All numbers are big-endian.
  *
@@ -28,7 +29,16 @@ import { noTopic } from '../protocol/topic.ts';
 import type { TopicTable } from '../protocol/topic-table.ts';
 
 export const frameVersion = 1;
-export const FrameKind = { messages: 0, tick: 1, fence: 2, part: 3, lastPart: 4, waiting: 5, retained: 6 } as const;
+export const FrameKind = {
+  messages: 0,
+  tick: 1,
+  fence: 2,
+  part: 3,
+  lastPart: 4,
+  waiting: 5,
+  retained: 6,
+  shared: 7,
+} as const;
 export const Flag = { retain: 4, expiry: 8, origin: 16, properties: 32, release: 64 } as const;
 /** Of version, kind and CRC. */
 export const headerBytes = 6;
@@ -54,6 +64,8 @@ export type Content = Readable &
     | { readonly kind: 'messages' | 'waiting' }
     /** What was retained once all entries up to `asOf` had been given. */
     | { readonly kind: 'retained'; readonly asOf: Sequence }
+    /** `says`: what it says of shared subscriptions. */
+    | { readonly kind: 'shared'; readonly says: Buffer }
   );
 
 export type Frame =
@@ -151,6 +163,11 @@ export function openFrame(entry: Uint8Array): Frame {
     case FrameKind.retained: {
       const asOf = sequenceFrom(cursor, 'the sequence as of which messages were retained');
       return { kind: 'retained', asOf, bytes, start: cursor.at };
+    }
+    case FrameKind.shared: {
+      const length = cursor.u32('the length of what it says of shared subscriptions');
+      const at = cursor.take(length, 'what it says of shared subscriptions');
+      return { kind: 'shared', says: bytes.subarray(at, cursor.at), bytes, start: cursor.at };
     }
     case FrameKind.tick:
     case FrameKind.fence: {

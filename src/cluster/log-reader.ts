@@ -8,6 +8,13 @@ import type { LogTail } from './log-tail.ts';
 import { asPublisher, type ReadPlace } from './moved-session.ts';
 import type { Position } from './places.ts';
 import { setPlace } from './places.ts';
+import { decodeShared, type SharedHeader } from './shared-frame.ts';
+
+/** What a frame says of shared subscriptions, with the messages that go on to other members. */
+export interface LoggedShared extends SharedHeader {
+  readonly sequence: Sequence;
+  readonly messages: readonly Message[];
+}
 
 /** Something that a frame of the log has. */
 export type Logged =
@@ -31,6 +38,8 @@ const readsAtOnce = 32;
 const runMax = 500;
 const gapMax = 16;
 
+type Use = (missed: readonly Logged[], shared: readonly LoggedShared[], at: Sequence) => void;
+
 /** By sequence and then by index; null: not found yet, or gone. */
 type Wanted = Map<Sequence, Map<number, Message | null>>;
 
@@ -45,7 +54,7 @@ export class LogReader {
 
   /** What is in this frame, which ends with the entry `sequence`, in order. */
   read(frame: Whole, sequence: Sequence): Logged[] {
-    const place = { sequence, firstPart: frame.firstPart, isCopy: frame.kind !== 'messages' };
+    const place = { sequence, firstPart: frame.firstPart, isCopy: isCopy(frame) };
     const found: Logged[] = [];
     this.#frames.visit(frame, {
       message: (borrowed, origin, index) => {
@@ -56,6 +65,12 @@ export class LogReader {
       released: (origin) => found.push({ sequence, message: null, origin }),
     });
     return found;
+  }
+
+  /** Of a frame of kind `shared`. */
+  readShared(frame: Extract<Whole, { kind: 'shared' }>, sequence: Sequence): LoggedShared {
+    const messages = this.read(frame, sequence).flatMap(({ message }) => message ?? []);
+    return { ...decodeShared(frame.says, messages.length), sequence, messages };
   }
 
   /** Messages of a frame that the log does not have. */
@@ -70,7 +85,7 @@ export class LogReader {
    * Gives what is in `(after, at]`, where `at` is what all sessions have at that moment; what comes later is given to
    * all sessions that are there then.
    */
-  async catchUp(after: Sequence, use: (missed: readonly Logged[], at: Sequence) => void): Promise<void> {
+  async catchUp(after: Sequence, use: Use): Promise<void> {
     let start = after;
     for (;;) {
       const earlier = await this.#collect(start, after, use);
@@ -81,13 +96,10 @@ export class LogReader {
   }
 
   /** Reads from behind `start`. Returns from where it is to be read instead; null: `use` has had all behind `after`. */
-  async #collect(
-    start: Sequence,
-    after: Sequence,
-    use: (missed: readonly Logged[], at: Sequence) => void,
-  ): Promise<Sequence | null> {
+  async #collect(start: Sequence, after: Sequence, use: Use): Promise<Sequence | null> {
     const { tail, at, whenBetweenEntries, frameBytesMax } = this.#options;
     const found: Logged[] = [];
+    const shared: LoggedShared[] = [];
     const assembly = new FrameAssembly(frameBytesMax);
     let earlier: Sequence | null = null;
     const collect = (entry: Entry) => {
@@ -95,6 +107,7 @@ export class LogReader {
       if (entry.sequence <= after) return;
       if (frame?.kind === 'incomplete') earlier ??= frame.firstPart;
       if (frame?.kind === 'messages') found.push(...this.read(frame, entry.sequence));
+      if (frame?.kind === 'shared') shared.push(this.readShared(frame, entry.sequence));
     };
     let from = start;
     // What the ring does not have is read from the log, and meanwhile more comes.
@@ -110,7 +123,7 @@ export class LogReader {
           if (entry !== null) collect(entry);
         }
         const isIncomplete = earlier !== null && earlier <= start;
-        if (!isIncomplete) use(found, end);
+        if (!isIncomplete) use(found, shared, end);
         resolve(isIncomplete ? earlier : null);
       });
     });
@@ -148,7 +161,7 @@ export class LogReader {
   }
 
   #find(frame: Whole, sequence: Sequence, ofEntry: Map<number, Message | null>): void {
-    const place = { sequence, firstPart: frame.firstPart, isCopy: frame.kind !== 'messages' };
+    const place = { sequence, firstPart: frame.firstPart, isCopy: isCopy(frame) };
     this.#frames.visit(frame, {
       message: (borrowed, origin, index) => {
         if (!ofEntry.has(index)) return;
@@ -177,3 +190,5 @@ function runsOf(sequences: readonly Sequence[]): { readonly first: Sequence; las
   }
   return runs;
 }
+
+const isCopy = ({ kind }: Whole) => kind === 'waiting' || kind === 'retained';

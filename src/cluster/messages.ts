@@ -19,11 +19,14 @@ import { fenceOff } from './fence.ts';
 import { FrameError, type Origin, openFrame, publisherBytesMax } from './frame.ts';
 import { FrameAssembly, type Whole } from './frame-assembly.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { type Logged, LogReader } from './log-reader.ts';
+import { type Logged, type LoggedShared, LogReader } from './log-reader.ts';
 import { LogTail } from './log-tail.ts';
 import { type Place, placeOf, setPlace } from './places.ts';
 import { RecentTopics } from './recent-topics.ts';
 import { RetainedPlaces } from './retained-places.ts';
+import type { NodeRecorder } from './session-recorder.ts';
+import type { MembersCopy } from './shared-frame.ts';
+import { Sharing } from './sharing.ts';
 
 export interface NodeMessagesOptions {
   readonly engine: Pick<ClusterEngine, 'bus' | 'entryBytesMax'>;
@@ -38,6 +41,7 @@ export interface NodeMessagesOptions {
   readonly failed: (error: unknown) => void;
   /** Something of the log is given to the sessions here: an exchange of QoS 2 has begun, or is over. */
   readonly logged: (logged: Logged) => void;
+  readonly recorder: Pick<NodeRecorder, 'hold' | 'changedOf'>;
   /** Entries of the log were gone before this node had seen them. */
   readonly lost: (after: Sequence, upTo: Sequence) => void;
 }
@@ -69,6 +73,9 @@ export class NodeMessages implements PendingAppends {
   #begun = 0;
   #done = 0;
   readonly retained = new RetainedPlaces();
+  readonly sharing: Sharing;
+  /** While the log is read from its beginning: parts of copies of all members, by who writes them. */
+  readonly #memberCopies = new Map<string, MembersCopy[]>();
   /** It reads what was in the log before its own first entry, at `#beganAt`. */
   #isReplaying = true;
   #beganAt: Sequence = 0;
@@ -90,6 +97,9 @@ export class NodeMessages implements PendingAppends {
   constructor(options: NodeMessagesOptions) {
     this.#options = options;
     const { log, node, token, timers, clock, engine, fenced, failed } = options;
+    const append = (frame: Buffer, done: () => void) =>
+      this.#append((stored) => this.#appendShared(frame, done, stored));
+    this.sharing = new Sharing({ bus: engine.bus, timers, recorder: options.recorder, append, failed });
     this.#recent = new RecentTopics(clock);
     this.#assembly = new FrameAssembly(options.frameBytesMax);
     this.#tail = new LogTail({
@@ -154,6 +164,7 @@ export class NodeMessages implements PendingAppends {
       at: () => this.#at,
       whenBetweenEntries: (callback) => this.whenBetweenEntries(callback),
     });
+    this.sharing.start(sessions, this.#reader);
     await this.#appender.tick();
     const beganAt = this.#appender.last;
     const { first } = await log.bounds();
@@ -169,6 +180,7 @@ export class NodeMessages implements PendingAppends {
     await this.idle();
     await this.reached(this.#appender.last);
     this.retained.endReplay();
+    this.#memberCopies.clear();
     this.#isReplaying = false;
   }
 
@@ -184,7 +196,20 @@ export class NodeMessages implements PendingAppends {
     messages.forEach((message, which) => {
       const from = originOf(message, details, which === last);
       if (details.logged[which]) this.#append((done) => this.#appender.append(message, from, done));
-      else this.#broadcast(message, from);
+      else this.#giveUnlogged(message, from);
+    });
+  }
+
+  #giveUnlogged(message: Message, from: Origin | null): void {
+    this.#broadcast(message, from);
+    this.sharing.giveUnlogged(message, from);
+  }
+
+  /** `stored` counts it before anybody is told. */
+  #appendShared(frame: Buffer, done: () => void, stored: () => void): void {
+    this.#appender.copy(frame, () => {
+      stored();
+      done();
     });
   }
 
@@ -200,6 +225,7 @@ export class NodeMessages implements PendingAppends {
 
   /** Resolves once all that was given so far is in the log, and all sessions have it. */
   async settled(): Promise<void> {
+    this.sharing.flush();
     await new Promise<void>((resolve) => this.whenDone(this.#begun, resolve));
     await this.reached(this.#appender.last);
   }
@@ -252,6 +278,7 @@ export class NodeMessages implements PendingAppends {
   close(): void {
     this.#hasEnded = true;
     for (const stop of this.#stopListening) stop();
+    this.sharing.close();
     this.#tail.close();
     this.#appender.close();
   }
@@ -311,14 +338,49 @@ export class NodeMessages implements PendingAppends {
   #give(entry: Entry): void {
     const { sequence } = entry;
     const frame = this.#assembly.add(entry);
-    const messages = frame !== null && 'bytes' in frame ? this.#messagesOf(frame, sequence) : [];
+    const isShared = frame?.kind === 'shared';
+    const messages = !isShared && frame !== null && 'bytes' in frame ? this.#messagesOf(frame, sequence) : [];
     this.#at = sequence;
     this.#left = messages.length;
     for (const message of messages) {
       this.#sessions!.arrived(message, () => {
-        if (--this.#left === 0) this.#giveNext();
+        this.sharing.arrived(message);
+        this.#given();
       });
     }
+    if (isShared) this.#giveShared(frame, entry);
+  }
+
+  #given(): void {
+    if (--this.#left === 0) this.#giveNext();
+  }
+
+  #giveShared(frame: Extract<Whole, { kind: 'shared' }>, { sequence, subject }: Entry): void {
+    const shared = this.#reader!.readShared(frame, sequence);
+    if (this.#isReplaying) return this.#restoreShared(shared, subject);
+    // One more than there are, so that the entry is not given before all of it is looked at.
+    this.#left = 1;
+    this.#left += shared.handed.length;
+    const left = this.sharing.read(shared, subject === this.#options.node, () => this.#given());
+    this.#left -= shared.handed.length - left;
+    this.#given();
+  }
+
+  /** There are no sessions yet. */
+  #restoreShared(shared: LoggedShared, subject: string): void {
+    const { changes, copy } = shared;
+    this.sharing.table.apply(shared.sequence, changes);
+    if (copy === null) return;
+    const { asOf, part, parts } = copy;
+    const others = (part === 0 ? null : this.#memberCopies.get(subject)) ?? [];
+    const all = [...others, copy];
+    this.#memberCopies.set(subject, all);
+    if (part < parts - 1 || all.length < parts || all.some((each) => each.asOf !== asOf)) return;
+    this.#memberCopies.delete(subject);
+    this.sharing.table.restore(
+      asOf,
+      all.flatMap(({ members }) => members),
+    );
   }
 
   /** What of it is given to the sessions here. */

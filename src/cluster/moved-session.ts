@@ -20,8 +20,9 @@ import { placeOf } from './places.ts';
 const formatVersion = 1;
 
 /**
- * A delivery without its message; sequence and index: where the log has that. `count`: so many deliveries of messages
- * that stand side by side there, which are the same but for that.
+ * A delivery without its message; sequence and index: where the log has that; sequence 0: it is in the frame. `count`:
+ * so many deliveries of messages that stand side by side there, which are the same but for that. `group`: which one of
+ * `groups` it came by.
  */
 type Header = [
   qos: QoS,
@@ -30,6 +31,7 @@ type Header = [
   sequence?: number,
   index?: number,
   count?: number,
+  group?: number,
 ];
 
 /** The message that stands there in the log; null: it is gone. */
@@ -43,18 +45,27 @@ interface Described {
   readonly sendings: readonly (readonly [PacketId, isReceived: boolean, Header])[];
   readonly received: readonly PacketId[];
   readonly queue: readonly Header[];
+  /** Shared subscriptions. */
+  readonly groups?: readonly string[];
 }
 
 /** Frames count their messages with four bytes, and one move is one frame. */
 export function encodeMoved({ session, subscriptions, sendings, received, queue }: MovedSession): Buffer {
   const { will, identity, ...rest } = session;
   const messages = new FrameWriter();
+  const groups: string[] = [];
   const put = (delivery: StoredDelivery): Header => {
-    const { message, qos, retain, subscriptionIds } = delivery;
+    const { message, qos, retain, subscriptionIds, group } = delivery;
     const place = placeOf(message);
-    if (place !== null) return [qos, retain, subscriptionIds, place.sequence, place.index];
-    addTo(messages, message);
-    return [qos, retain, subscriptionIds];
+    if (place === null) addTo(messages, message);
+    if (group === null) {
+      return place === null
+        ? [qos, retain, subscriptionIds]
+        : [qos, retain, subscriptionIds, place.sequence, place.index];
+    }
+    const known = groups.indexOf(group.name);
+    const which = known >= 0 ? known : groups.push(group.name) - 1;
+    return [qos, retain, subscriptionIds, place?.sequence ?? 0, place?.index ?? 0, 1, which];
   };
   const described: Described = {
     v: formatVersion,
@@ -64,6 +75,7 @@ export function encodeMoved({ session, subscriptions, sendings, received, queue 
     sendings: sendings.map(({ packetId, isReceived, delivery }) => [packetId, isReceived, put(delivery)]),
     queue: together(queue.map(put)),
     willDelaySeconds: will === null ? null : will.delaySeconds,
+    ...(groups.length > 0 && { groups }),
   };
   if (will !== null) addTo(messages, will.message);
   const json = Buffer.from(JSON.stringify(described));
@@ -84,11 +96,10 @@ export function decodeMoved(bytes: Buffer, topics: TopicTable, read: ReadPlace):
   const described = describedIn(bytes);
   const messages = messagesIn(bytes.subarray(4 + bytes.readUInt32BE(0)), topics);
   const take = (header: Header): StoredDelivery[] => {
-    const [qos, retain, subscriptionIds, sequence] = header;
-    const found = sequence === undefined ? [messages.shift()!] : positionsOf(header).map(read);
-    return found.flatMap((message) =>
-      message === null ? [] : [{ message, qos, retain, subscriptionIds, group: null }],
-    );
+    const [qos, retain, subscriptionIds, sequence = 0, , , which] = header;
+    const found = sequence === 0 ? [messages.shift()!] : positionsOf(header).map(read);
+    const group = which === undefined ? null : { name: described.groups![which]! };
+    return found.flatMap((message) => (message === null ? [] : [{ message, qos, retain, subscriptionIds, group }]));
   };
   const sendings = described.sendings.flatMap(([packetId, isReceived, header]) => {
     return take(header).map((delivery) => ({ packetId, isReceived, delivery }));
@@ -99,8 +110,8 @@ export function decodeMoved(bytes: Buffer, topics: TopicTable, read: ReadPlace):
   return { session: { ...session, will }, subscriptions, sendings, received, queue };
 }
 
-function positionsOf([, , , sequence, index = 0, count = 1]: Header): Position[] {
-  if (sequence === undefined) return [];
+function positionsOf([, , , sequence = 0, index = 0, count = 1]: Header): Position[] {
+  if (sequence === 0) return [];
   return Array.from({ length: count }, (_, each) => ({ sequence, index: index + each }));
 }
 
@@ -108,11 +119,12 @@ function positionsOf([, , , sequence, index = 0, count = 1]: Header): Position[]
 function together(headers: readonly Header[]): Header[] {
   const runs: Header[] = [];
   for (const header of headers) {
-    const [qos, retain, ids, sequence, index = 0] = header;
+    const [qos, retain, ids, sequence = 0, index = 0, , group] = header;
     const run = runs.at(-1);
-    const [runQoS, runRetain, runIds, runSequence, runIndex = 0, runCount = 1] = run ?? [];
-    const isNext = sequence !== undefined && sequence === runSequence && index === runIndex + runCount;
-    const isAlike = qos === runQoS && retain === runRetain && JSON.stringify(ids) === JSON.stringify(runIds);
+    const [runQoS, runRetain, runIds, runSequence, runIndex = 0, runCount = 1, runGroup] = run ?? [];
+    const isNext = sequence > 0 && sequence === runSequence && index === runIndex + runCount;
+    const isAlike =
+      group === runGroup && qos === runQoS && retain === runRetain && JSON.stringify(ids) === JSON.stringify(runIds);
     if (run !== undefined && isNext && isAlike) run[5] = runCount + 1;
     else runs.push(header);
   }

@@ -3,7 +3,14 @@
  * all connections of its broker.
  */
 import type { Clock, Timers } from '../base/clock.ts';
-import type { Cluster, ForwardDetails, NodeSessions, PendingAppends, SessionRecorder } from '../contracts/cluster.ts';
+import type {
+  Cluster,
+  ForwardDetails,
+  NodeSessions,
+  PendingAppends,
+  SessionRecorder,
+  SharedSubscriptions,
+} from '../contracts/cluster.ts';
 import type { ClusterEngine, EngineStream, Sequence, StreamSettings } from '../contracts/cluster-engine.ts';
 import type { Message } from '../protocol/message.ts';
 import { ReasonCode } from '../protocol/reason-codes.ts';
@@ -73,6 +80,10 @@ export class ClusterNode implements Cluster {
       ...{ engine, node: id, token, timers, clock, failed, lost },
       log: streams.log,
       frameBytesMax: messageBytesMax + aroundFrameBytes,
+      recorder: {
+        hold: () => this.#recorder.hold(),
+        changedOf: (clientId) => this.#recorder.changedOf(clientId),
+      },
       fenced: (reason) => this.membership.fence(reason),
       logged: ({ sequence, message, origin }) => {
         if (message === null) this.#recorder.loggedReleased(origin, sequence);
@@ -109,6 +120,10 @@ export class ClusterNode implements Cluster {
     return this.messages;
   }
 
+  get shared(): SharedSubscriptions {
+    return this.messages.sharing;
+  }
+
   get recorder(): SessionRecorder {
     return this.#recorder;
   }
@@ -119,6 +134,11 @@ export class ClusterNode implements Cluster {
 
   get hasEnded(): boolean {
     return this.#hasEnded;
+  }
+
+  /** Of a shared subscription, as far as this node has read: who is a member, and how well it is placed. */
+  members(topicFilter: string): (readonly [clientId: string, standing: number])[] {
+    return this.messages.sharing.table.membersOf(topicFilter.slice('$share/'.length));
   }
 
   /** Sessions that came here from other nodes. */
@@ -201,7 +221,9 @@ export class ClusterNode implements Cluster {
   /** Its broker has no clients any more. Others see that it is gone without waiting for its silence. */
   async leave(): Promise<void> {
     if (this.#hasEnded) return;
-    await this.messages.idle();
+    await this.messages.settled();
+    // What members that ended were to get in between has gone on.
+    await this.messages.settled();
     await this.#recorder.writeAll();
     await this.membership.leave();
     this.#stop();

@@ -28,7 +28,7 @@ export interface OwnershipOptions {
   readonly bus: EngineBus;
   readonly entryBytesMax: number;
   readonly membership: Pick<Membership, 'nodes' | 'suspect' | 'renewedMsAgo' | 'holderOf'>;
-  readonly messages: Pick<NodeMessages, 'settled' | 'whenBetweenEntries' | 'reached' | 'fence' | 'reader'>;
+  readonly messages: Pick<NodeMessages, 'settled' | 'whenBetweenEntries' | 'reached' | 'fence' | 'reader' | 'sharing'>;
   readonly sessions: NodeSessions;
   readonly recorder: NodeRecorder;
   readonly timers: Timers;
@@ -52,6 +52,7 @@ const adoptedAtOnce = 64;
 /** Of a record: room for what changes in it when its owner does. */
 const spareBytes = 512;
 const takenSubject = 'taken';
+const sharePrefix = '$share/';
 
 interface Owned {
   revision: Sequence;
@@ -77,6 +78,12 @@ export class Ownership {
   readonly #adoption: Adoption;
   #stops: (() => void)[] = [];
   #writes = 0;
+  /** The record names this node, and its session is about to be taken in. */
+  readonly #inheriting = new Set<string>();
+  /** By client: shared subscriptions that its record names, which is being written. */
+  readonly #recordedGroups = new Map<string, readonly string[]>();
+  /** A session that is being given out. */
+  #moving: string | null = null;
   #hasEnded = false;
   /** Sessions that came from other nodes. */
   takeovers = 0;
@@ -94,6 +101,10 @@ export class Ownership {
       timers.every(lookMs, () => this.#lookAtAll()),
     ];
     sessions.onEnded = (clientId) => this.#recordLater(clientId);
+    options.messages.sharing.authority = {
+      actsFor: (clientId) => this.#actsFor(clientId),
+      isMoving: (clientId) => this.#moving === clientId,
+    };
   }
 
   get size(): number {
@@ -103,6 +114,11 @@ export class Ownership {
   holds(clientId: string): boolean {
     const owned = this.#owned.get(clientId);
     return !this.#hasEnded && owned !== undefined && !owned.isHandedOut && !owned.isLeaving;
+  }
+
+  #actsFor(clientId: string): boolean {
+    if (this.#hasEnded) return false;
+    return this.#owned.get(clientId)?.isHandedOut === false || this.#inheriting.has(clientId);
   }
 
   /** Answers 0 once the session, if there is one, is here; or why the client cannot come in. */
@@ -144,7 +160,10 @@ export class Ownership {
     if (left === null || left.owner === null) return this.#swap(clientId, record?.revision ?? 0);
     // Null: its record is on the way here.
     const owner = left.owner === node ? 'us' : (membership.nodes.get(left.owner)?.state ?? null);
-    if (owner === 'us' || owner === 'dead') return this.#inherit(clientId, record!, left);
+    if (owner === 'us' || owner === 'dead') {
+      this.#options.messages.sharing.expect(clientId);
+      return this.#inherit(clientId, record!, left);
+    }
     return owner !== null && this.#take(clientId, left.owner);
   }
 
@@ -169,19 +188,24 @@ export class Ownership {
 
   /** Takes in what a dead node has left behind, or this one before it had taken it in. False: somebody was faster. */
   async #inherit(clientId: string, record: StoredRecord, left: SessionRecord): Promise<boolean> {
-    if (left.session === null && left.wills.length === 0) return this.#swap(clientId, record.revision);
-    const start = await this.#adoption.startOf(left);
+    if (!this.#hasSomething(clientId, left)) return this.#swap(clientId, record.revision);
+    const { start, sharedStart } = await this.#adoption.startOf(left);
     const { session, wills, ...header } = left;
     let revision: Sequence;
     try {
-      const ours = { ...header, ...this.#header(left.at), from: start };
+      const ours = { ...header, ...this.#header(left.at), from: start, sharedFrom: sharedStart };
       revision = await this.#options.records.put(clientId, encodeRecord(ours, session, wills), record.revision);
     } catch (error) {
       if (error instanceof Conflict) return false;
       throw error;
     }
-    await this.#adoption.inherit(clientId, left, start);
-    this.#own(clientId, revision);
+    this.#inheriting.add(clientId);
+    try {
+      await this.#adoption.inherit(clientId, left, start, sharedStart);
+      this.#own(clientId, revision);
+    } finally {
+      this.#inheriting.delete(clientId);
+    }
     this.adoptions++;
     // Until then its record says where in the log to begin.
     await this.#record(clientId);
@@ -202,12 +226,15 @@ export class Ownership {
   }
 
   async #adopt(clientId: string): Promise<void> {
-    const { records, sessions } = this.#options;
+    const { records, sessions, messages } = this.#options;
     while (!this.#hasEnded) {
       const record = await records.get(clientId);
       if (record === null || !this.#fallsHere(clientId, record.value)) return;
       try {
-        if (await this.#inherit(clientId, record, decodeRecord(record.value, sessions.topics))) return;
+        if (await this.#inherit(clientId, record, decodeRecord(record.value, sessions.topics))) {
+          // Nobody comes for it.
+          return messages.sharing.changed(clientId);
+        }
       } catch (error) {
         if (!(error instanceof RecordsFull)) throw error;
       }
@@ -215,10 +242,17 @@ export class Ownership {
     }
   }
 
+  /** A member whose session is not in its record has left messages that were for it. */
+  #hasSomething(clientId: string, { session, wills }: SessionRecord): boolean {
+    const { table } = this.#options.messages.sharing;
+    return session !== null || wills.length > 0 || [...table.groupsOf(clientId)].length > 0;
+  }
+
   #fallsHere(clientId: string, value: Uint8Array): boolean {
     const { node, membership, sessions } = this.#options;
-    const { owner, session, wills } = decodeRecord(value, sessions.topics);
-    if (owner === null || owner === node || (session === null && wills.length === 0)) return false;
+    const left = decodeRecord(value, sessions.topics);
+    const { owner } = left;
+    if (owner === null || owner === node || !this.#hasSomething(clientId, left)) return false;
     return membership.nodes.get(owner)?.state === 'dead' && membership.holderOf(owner, clientId) === node;
   }
 
@@ -226,6 +260,8 @@ export class Ownership {
   async #swap(clientId: string, expected: Sequence): Promise<boolean> {
     try {
       this.#own(clientId, await this.#write(clientId, expected));
+      this.#options.messages.sharing.departed(clientId);
+      await this.#join(clientId);
       return true;
     } catch (error) {
       if (error instanceof Conflict || !this.#owned.has(clientId)) this.#forget(clientId);
@@ -269,6 +305,7 @@ export class Ownership {
         if (owned.isLeaving) this.#owned.delete(clientId);
         owned.revision = revision;
         recorder.failure = null;
+        await this.#join(clientId);
         return true;
       } catch (error) {
         if (error instanceof Conflict) {
@@ -284,19 +321,46 @@ export class Ownership {
 
   /** What its client has published before is in the log up to where the record is as of. */
   async #write(clientId: string, expected: Sequence): Promise<Sequence> {
-    const { messages, records } = this.#options;
-    await messages.settled();
-    const { value, written } = await new Promise<Snapshot>((resolve) => {
-      messages.whenBetweenEntries((at) => resolve(this.#snapshot(clientId, at)));
-    });
+    const { records } = this.#options;
+    const { value, written } = await this.#onceSettled(clientId, (at) => this.#snapshot(clientId, at));
     const revision = await records.put(clientId, value, expected);
     written();
     return revision;
   }
 
+  /** Takes something between two entries of a log that has what the client has published, and left to others. */
+  async #onceSettled<Taken>(clientId: string, take: (at: Sequence) => Taken): Promise<Taken> {
+    const { messages } = this.#options;
+    for (;;) {
+      await messages.settled();
+      const found = await new Promise<{ readonly taken: Taken } | null>((resolve) => {
+        messages.whenBetweenEntries((at) => {
+          resolve(messages.sharing.isSettled(clientId) ? { taken: take(at) } : null);
+        });
+      });
+      if (found !== null) return found.taken;
+    }
+  }
+
+  /** Its record names the shared subscriptions of which it becomes a member then. */
+  async #join(clientId: string): Promise<void> {
+    const { messages, sessions } = this.#options;
+    const groups = [...(this.#recordedGroups.get(clientId) ?? [])];
+    this.#recordedGroups.delete(clientId);
+    if (!sessions.has(clientId)) return messages.sharing.forget(clientId);
+    if (!messages.sharing.recorded(clientId, groups)) return;
+    messages.sharing.changed(clientId);
+    await messages.settled();
+  }
+
   #snapshot(clientId: string, at: Sequence): Snapshot {
     const { sessions, recorder, entryBytesMax } = this.#options;
     const exported = sessions.exportOf(clientId);
+    const shared = exported?.subscriptions.filter(({ topicFilter }) => topicFilter.startsWith(sharePrefix)) ?? [];
+    this.#recordedGroups.set(
+      clientId,
+      shared.map(({ topicFilter }) => topicFilter.slice(sharePrefix.length)),
+    );
     const wills = recorder.willsOf(clientId);
     const written = recorder.recording(clientId, at, exported);
     const received = recorder.of(clientId)?.logged ?? [];
@@ -316,6 +380,8 @@ export class Ownership {
     this.#owned.delete(clientId);
     this.#handovers.forget(clientId);
     this.#options.recorder.letGo(clientId);
+    this.#options.messages.sharing.forget(clientId);
+    this.#recordedGroups.delete(clientId);
     this.#options.sessions.forget(clientId);
   }
 
@@ -323,18 +389,18 @@ export class Ownership {
   async #release(clientId: string): Promise<Offer | null> {
     const owned = this.#owned.get(clientId);
     if (owned === undefined || owned.isLeaving || this.#hasEnded) return null;
-    const { sessions, messages } = this.#options;
+    const { sessions } = this.#options;
+    // What it has by shared subscriptions moves with it; or goes on to others, if it ends.
+    this.#moving = clientId;
+    sessions.takenOver(clientId);
+    this.#moving = null;
     owned.isHandedOut = true;
     owned.handedOutAt = this.#options.clock.now();
-    sessions.takenOver(clientId);
-    // What its client has published here comes before what it publishes elsewhere.
-    await messages.settled();
     const { revision } = owned;
-    return new Promise((resolve) => {
-      messages.whenBetweenEntries((at) => {
-        const moved = sessions.exportOf(clientId);
-        resolve({ revision, at, state: moved === null ? null : encodeMoved(moved) });
-      });
+    // What its client has published here comes before what it publishes elsewhere.
+    return this.#onceSettled(clientId, (at) => {
+      const moved = sessions.exportOf(clientId);
+      return { revision, at, state: moved === null ? null : encodeMoved(moved) };
     });
   }
 
@@ -354,9 +420,15 @@ export class Ownership {
       if (owned?.isHandedOut !== true) return;
       const record = await this.#options.records.get(clientId);
       if (record !== null && record.revision > owned.revision) this.#forget(clientId);
-      else if (this.#options.clock.now() - owned.handedOutAt > givenOutMs) await this.#swap(clientId, owned.revision);
+      else if (this.#options.clock.now() - owned.handedOutAt > givenOutMs)
+        await this.#keepAfterAll(clientId, owned.revision);
     });
     looking.catch((error: unknown) => this.#failed(error));
+  }
+
+  /** Nobody has taken it: what waits for its client is as of one that is away. */
+  async #keepAfterAll(clientId: string, revision: Sequence): Promise<void> {
+    if (await this.#swap(clientId, revision)) this.#options.messages.sharing.changed(clientId);
   }
 
   #failed(error: unknown): void {

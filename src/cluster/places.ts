@@ -13,6 +13,8 @@ export interface Place extends Position {
   readonly firstPart: Sequence;
   /** Of an earlier entry: who reads what was published passes over it. */
   readonly isCopy: boolean;
+  /** Where the earlier entry was: a record may still name that. */
+  readonly before?: Position;
 }
 
 const places = new WeakMap<Message, Place>();

@@ -23,9 +23,12 @@ interface Sample {
 export class PurgeLimit {
   readonly #partition: number;
   readonly #keptMs: number;
+  readonly #of: 'low' | 'at';
   readonly #samples: Sample[] = [];
 
-  constructor(partition: number, keptMs: number = purgeKeptMs) {
+  /** `at`: up to where nobody asks any more what was so before an entry, which is the checkpoint. */
+  constructor(partition: number, keptMs: number = purgeKeptMs, of: 'low' | 'at' = 'low') {
+    this.#of = of;
     this.#partition = partition;
     this.#keptMs = keptMs;
   }
@@ -49,7 +52,8 @@ export class PurgeLimit {
     let lowest = last;
     for (const [id, record] of nodes) {
       if (record.state === 'dead' && isDoneWith(id, nodes)) continue;
-      lowest = Math.min(lowest, Math.max(0, (record.low[this.#partition] ?? 0) - 1));
+      const first = this.#of === 'low' ? (record.low[this.#partition] ?? 0) - 1 : (record.at[this.#partition] ?? 0);
+      lowest = Math.min(lowest, Math.max(0, first));
     }
     return lowest;
   }

@@ -28,6 +28,8 @@ export interface RecordHeader {
    * owner, if that is higher.
    */
   readonly from: Sequence | null;
+  /** The same for what it gets by shared subscriptions, of which the record has all up to `at`. Absent: as null. */
+  readonly sharedFrom?: Sequence | null;
 }
 
 export interface SessionRecord extends RecordHeader {
@@ -86,8 +88,9 @@ const placesMax = 4_096;
 
 /**
  * What is written of a session. QoS 0 is not: nobody is promised it. Of a very long queue the end is left out, and is
- * to be read from the log again, from behind the last entry that the record has whole. Of the first entry there may be
- * some that the client has had already, so all that waits of that one is in the record.
+ * to be read from the log again, from behind the last entry that the record has whole; but not what came by shared
+ * subscriptions, since other members may have had that. Of the first entry there may be some that the client has had
+ * already, so all that waits of that one is in the record.
  */
 function shortened(header: RecordHeader, session: MovedSession): { header: RecordHeader; session: MovedSession } {
   const promised = session.queue.filter(({ qos }) => qos > 0);
@@ -100,9 +103,11 @@ function shortened(header: RecordHeader, session: MovedSession): { header: Recor
     // What is retained may have come from far before the others.
     if (which < placesMax || placeOf(message)?.isCopy === true) last = Math.max(last, places[which]!);
   }
-  const next = places.slice(placesMax).find((sequence) => sequence > last);
+  const isLeftOut = (sequence: Sequence, which: number) =>
+    which >= placesMax && sequence > last && promised[which]!.group === null;
+  const next = places.find(isLeftOut);
   if (next === undefined) return { header, session: { ...session, queue: promised } };
-  const queue = promised.filter((_, which) => places[which]! < next);
+  const queue = promised.filter(({ group }, which) => group !== null || places[which]! < next);
   return { header: { ...header, from: next - 1 }, session: { ...session, queue } };
 }
 

@@ -40,8 +40,11 @@ export class NodeRecorder implements SessionRecorder {
   readonly #pins = new Map<string, Sequence>();
   /** The same, of what is being written. */
   readonly #pinsOfWrites = new Map<string, Sequence>();
+  /** Where the checkpoint was when something began to go on to others, by what lets it go. */
+  readonly #holds = new Map<() => void, { readonly checkpoint: Sequence; readonly low: Sequence }>();
   #changes = 0;
   #checkpoint: Sequence = 0;
+  #low: Sequence = 0;
   #written = 0;
   readonly #stopLooking: () => void;
 
@@ -71,7 +74,19 @@ export class NodeRecorder implements SessionRecorder {
     for (const pins of [this.#pins, this.#pinsOfWrites]) {
       for (const since of pins.values()) lowest = Math.min(lowest, since);
     }
+    for (const { checkpoint } of this.#holds.values()) lowest = Math.min(lowest, checkpoint + 1);
     return lowest;
+  }
+
+  /**
+   * What sessions here are to be done with from now on is not in the log yet: until what is returned is called, nobody
+   * is told that they are.
+   */
+  hold(): () => void {
+    const release = () => void this.#holds.delete(release);
+    // As they were told last: to find them out is a look at all sessions.
+    this.#holds.set(release, { checkpoint: this.#checkpoint, low: this.#low });
+    return release;
   }
 
   of(clientId: string): KeptSession | null {
@@ -117,6 +132,10 @@ export class NodeRecorder implements SessionRecorder {
   changed(sid: number): void {
     const kept = this.#bySid.get(sid);
     if (kept !== undefined) this.#note(kept.clientId);
+  }
+
+  changedOf(clientId: string): void {
+    if (this.#byClient.has(clientId)) this.#note(clientId);
   }
 
   ended(sid: number): void {
@@ -170,6 +189,8 @@ export class NodeRecorder implements SessionRecorder {
   get low(): Sequence {
     let lowest = this.#lowest();
     for (const kept of this.#bySid.values()) lowest = Math.min(lowest, kept.low);
+    for (const { low } of this.#holds.values()) lowest = Math.min(lowest, low);
+    this.#low = lowest;
     return lowest;
   }
 

@@ -44,22 +44,18 @@ export type ClusterSettings = z.output<typeof cluster>;
 interface Checked {
   readonly cluster?: unknown;
   readonly store: { readonly kind: string };
-  readonly sharedSubscriptions: boolean;
   readonly limits: { readonly queuePolicy: string };
   readonly bridges: readonly unknown[];
 }
 
 /** What nodes of a cluster cannot do is refused, and not half done. */
-export function problemsOfCluster({ cluster, store, sharedSubscriptions, limits, bridges }: Checked) {
+export function problemsOfCluster({ cluster, store, limits, bridges }: Checked) {
   if (cluster === undefined) return [];
   const problems: { path: string[]; message: string }[] = [];
   const refuse = (path: string[], message: string) => problems.push({ path, message });
   const inCluster = 'with `cluster`';
   if (store.kind !== 'memory') {
     refuse(['store', 'kind'], `memory ${inCluster}: its nats-servers keep what must last, and nodes keep nothing`);
-  }
-  if (sharedSubscriptions) {
-    refuse(['sharedSubscriptions'], `false ${inCluster}: nodes do not share a subscription among each other`);
   }
   if (limits.queuePolicy === 'reject') {
     const why = 'a publisher is answered before other nodes look at their queues';

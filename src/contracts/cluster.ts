@@ -25,7 +25,44 @@ export interface ForwardDetails {
   readonly willOf: string | null;
 }
 
+/**
+ * Who of all members of a shared subscription, at whatever node, gets a message. Groups are named
+ * `{share name}/{topic filter}`.
+ */
+export interface SharedSubscriptions {
+  /**
+   * Whose turn it is for a message that arrives at all nodes; asked once of each group and message. Null: the message
+   * does not arrive at all, and is given to its member by `NodeSessions.handed`.
+   */
+  memberFor(group: string, message: Message): string | null;
+  /** The member that `memberFor` named has got it. */
+  gave(group: string, clientId: string): void;
+  /** A message waits for this member. */
+  waits(clientId: string): void;
+  /** Its client has come or gone, it has subscribed or unsubscribed, or its session has ended. */
+  changed(clientId: string): void;
+  /** Whether what a member leaves behind can go on now: its session is this node's. */
+  mayHandOn(clientId: string, hasEnded: boolean): boolean;
+  /** Whether there is another member, or even one that is connected. */
+  hasOther(group: string, clientId: string, mustBeConnected: boolean): boolean;
+  /** Passes a message on from a member, before the store is told that it is done. `mayNotHave`: the rules say so. */
+  handOn(clientId: string, group: string, message: Message, mayNotHave: boolean): void;
+}
+
+/** The shared subscriptions of a session. */
+export interface SharedBySession {
+  /** Its client is connected, and can be sent what comes. */
+  readonly isReady: boolean;
+  /** How many messages wait for it, and what part of all that may. */
+  readonly waiting: number;
+  readonly filled: number;
+  /** By group: the QoS that it asked for. */
+  readonly groups: ReadonlyMap<string, number>;
+}
+
 export interface Cluster {
+  /** Absent: members at one node share among themselves. */
+  readonly shared?: SharedSubscriptions;
   /**
    * Asks for the session of a client that wants to come in, before it is begun or resumed here. Answers 0 once no other
    * node has it, or the reason code that refuses the CONNECT.
@@ -96,6 +133,12 @@ export interface SessionRecorder {
   willEnded(number: number): void;
 }
 
+/** What was published while a session was on its way; `group`: the shared subscription that it is to get it by. */
+export interface MissedMessage {
+  readonly message: Message;
+  readonly group: string | null;
+}
+
 /** The sessions of one node, as the rest of the cluster sees them. */
 export interface NodeSessions {
   /** The broker's, so that all messages to a topic share what was found out of it. */
@@ -118,7 +161,18 @@ export interface NodeSessions {
    * From now on the session is here, with what has been published since it was as it says; there must be none. These
    * messages own their bytes.
    */
-  join(moved: MovedSession, missed: readonly Message[]): void;
+  join(moved: MovedSession, missed: readonly MissedMessage[]): void;
+  /** Null: there is no such session here. */
+  sharedOf(clientId: string): SharedBySession | null;
+  /**
+   * Gives a message to one member of a shared subscription. `isRendered`: it has the form that subscribers want. `done`
+   * is called, at once or later, when it has it.
+   */
+  handed(clientId: string, group: string, message: Message, isRendered: boolean, done: () => void): void;
+  /** Others are connected: what waits for this member goes on to them. */
+  handOn(clientId: string): void;
+  /** The last member of a group has left a message that was for it. */
+  droppedShared(message: Message): void;
   /** Wills of clients that are gone, which another node has left behind. */
   restoreWills(wills: readonly StoredPendingWill[]): void;
   /** This node is cut off from the others, or has ended: all clients connect elsewhere. */

@@ -4,7 +4,7 @@
  */
 
 import { isThenable, ownPromise } from '../base/thenable.ts';
-import type { Cluster } from './cluster.ts';
+import type { Cluster, SharedSubscriptions } from './cluster.ts';
 import type { AuthenticationAnswer, AuthenticationRequest, Awaitable, Hooks, PublishVerdict } from './hooks.ts';
 import type { DeliverVerdict } from './pipeline.ts';
 
@@ -40,14 +40,18 @@ export function checkedHooks(hooks: Hooks, inTime: InTime): CheckedHooks {
   };
 }
 
+/** All of it, whatever the program's has. */
+export type CheckedCluster = Required<Omit<Cluster, 'shared'>> & { readonly shared: SharedSubscriptions | null };
+
 /** What is no valid answer refuses, and the time to answer is limited, as for hooks. */
-export function checkedCluster(cluster: Cluster, inTime: InTime): Required<Cluster> {
+export function checkedCluster(cluster: Cluster, inTime: InTime): CheckedCluster {
   return {
     claim: (clientId) => inTime(checkedAnswer(cluster.claim(clientId), asPublishCode)),
     holds: (clientId) => cluster.holds?.(clientId) ?? true,
     forward: (messages, details) => inTime(checkedAnswer(cluster.forward(messages, details), asPublishCode)),
     isLogged: (message) => cluster.isLogged?.(message) ?? false,
     mayLog: (message) => cluster.mayLog?.(message) ?? false,
+    shared: cluster.shared ?? null,
   };
 }
 

@@ -3,6 +3,7 @@
  * `handlers/`, `lifecycle.ts` and `distributor.ts`; `parts.ts` has the parts.
  */
 import type { Rights } from '../contracts/access.ts';
+import type { SharedBySession } from '../contracts/cluster.ts';
 import type { ClientIdentity } from '../contracts/hooks.ts';
 import type { MovedSession } from '../contracts/session-move.ts';
 import type { RestoredState, StoredPendingWill } from '../contracts/session-store.ts';
@@ -29,6 +30,7 @@ import {
   sessionOf,
   takenOver,
 } from './lifecycle.ts';
+import { giveMember, groupNamed, sharedOf } from './member.ts';
 import { type Outlook, outlook, type Receivers, receivers, targetOfAll } from './outlook.ts';
 import { type CoreOptions, CoreParts } from './parts.ts';
 import type { PendingWill } from './pending-will.ts';
@@ -37,6 +39,7 @@ import type { Clearing } from './retention.ts';
 import { reachesUnclassified, subscriberClassesOf, type Target } from './route.ts';
 import type { Session } from './session.ts';
 import { exportSession, importSession, importWills, type Missed } from './session-move.ts';
+import { membershipIn } from './shared-group.ts';
 import { storeWindows } from './shutdown.ts';
 import { CoreView } from './view.ts';
 
@@ -208,6 +211,33 @@ export class Core {
   /** From now on the session is here; there must be none of this client. */
   importSession(moved: MovedSession, missed: readonly Missed[]): void {
     importSession(this.#parts, moved, missed);
+  }
+
+  /** Its shared subscriptions. */
+  sharedOf(session: ClientSession): SharedBySession {
+    return sharedOf(own(session), this.#parts.settings.limits);
+  }
+
+  /** A message for one member of a shared subscription; `isRendered`: in the form that its class gets. */
+  giveMember(session: ClientSession, group: string, message: Message, isRendered: boolean, done: () => void): void {
+    const parts = this.#parts;
+    const member = membershipIn(groupNamed(parts, group)!, own(session));
+    const give = (form: Message | null) => {
+      if (form !== null && !session.isEnded) giveMember(parts, own(session), group, form);
+      done();
+    };
+    if (isRendered || member === null) give(message);
+    else parts.sink.renderVariant(message, member.subscriberClass, give);
+  }
+
+  /** Others are connected: what waits for it, by shared subscriptions, goes on to them. */
+  handOn(session: ClientSession): void {
+    this.#parts.delivering.redistribution.begin(own(session), null);
+  }
+
+  /** The last member of a group has left it. */
+  droppedShared(message: Message): void {
+    this.#parts.sink.dropped('noSharedMember', null, message);
   }
 
   /** Wills of clients that are gone, which another node has left behind. */

@@ -4,6 +4,7 @@
  */
 import { Deque } from '../base/deque.ts';
 import { type Account, Pressure } from '../base/ledger.ts';
+import type { SharedSubscriptions } from '../contracts/cluster.ts';
 import type { Backlog, DeliverySummary, SessionStore, StoredDelivery } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
@@ -53,6 +54,7 @@ export class Delivering {
   readonly #groups: Pick<Router, 'group'>;
   readonly redistribution: Redistribution;
   readonly #stepSizes: StepSizes;
+  readonly #shared: SharedSubscriptions | null;
   /** What looking for retained messages may still cost in this step. */
   readonly #walk: Walk = { stepsLeft: 0 };
   /** What is delivered now is committed with others that come later. */
@@ -76,14 +78,17 @@ export class Delivering {
     sink: Sink,
     groups: Pick<Router, 'group'>,
     stepSizes: StepSizes = defaultStepSizes,
+    shared: SharedSubscriptions | null = null,
   ) {
+    this.#shared = shared;
     this.#stepSizes = stepSizes;
     this.#groups = groups;
     this.#settings = settings;
     this.#countsBytes = settings.limits.inflightBytes > 0;
     this.#store = store;
     this.#sink = sink;
-    this.redistribution = new Redistribution(settings, store, sink, groups, this, stepSizes.storedCopies);
+    const perStep = stepSizes.storedCopies;
+    this.redistribution = new Redistribution(settings, store, sink, groups, this, perStep, shared);
   }
 
   /** `qos` is the lower of the message's and the subscription's. The message may be borrowed. */
@@ -116,6 +121,7 @@ export class Delivering {
       const packetId = session.window.begin(null, qos);
       return this.#sink.publish(session, message, qos, packetId, retain, false, subscriptionIds);
     }
+    if (this.#shared !== null && group !== null && session.mustQueue) this.#shared.waits(session.clientId);
     const kept = session.isPersistent ? this.#numbered(session, message.keep()) : message.keep();
     // Of a shared subscription, it may go to another member, which is stored, before the rest is given.
     const joint = session.isPersistent || group !== null ? this.joint : null;

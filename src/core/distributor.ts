@@ -1,6 +1,7 @@
 /**
  * Gives a message to everybody who subscribed: at once, or in steps where they are very many.
  */
+import type { SharedSubscriptions } from '../contracts/cluster.ts';
 import { queuedBytes, type SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
@@ -17,9 +18,10 @@ import { RoomCheck, type RoomCheckOptions } from './room-check.ts';
 import { isOwn, type Route, type Target, targetExcludingOrigin } from './route.ts';
 import type { Router } from './router.ts';
 import type { Session } from './session.ts';
-import type { SharedGroup } from './shared-group.ts';
+import { membershipIn, type SharedGroup } from './shared-group.ts';
 import type { Sink } from './sink.ts';
 import type { StepSizes } from './step-sizes.ts';
+import type { Subscription } from './subscription.ts';
 
 /** To choose a member of a shared subscription, and to store its copy, takes as long as so many copies for sessions. */
 const targetsPerGroup = 4;
@@ -34,6 +36,8 @@ export interface DistributorOptions {
   readonly router: Router;
   readonly delivering: Delivering;
   readonly retention: Retention;
+  readonly shared: SharedSubscriptions | null;
+  readonly sessionOf: (clientId: string) => Session | undefined;
   readonly stepSizes: StepSizes;
 }
 
@@ -45,12 +49,17 @@ export class Distributor {
   readonly #sink: Sink;
   readonly #delivering: Delivering;
   readonly #retention: Retention;
+  readonly #shared: SharedSubscriptions | null;
+  readonly #sessionOf: (clientId: string) => Session | undefined;
   /** Told of each message that is published. Null: nobody looks. */
   observer: ((message: Message) => void) | null = null;
   /** Sessions that have queue limits of their own, and refuse what is beyond them. */
   readonly #refusing = new Set<Session>();
 
-  constructor({ settings, store, sink, router, delivering, retention, stepSizes }: DistributorOptions) {
+  constructor(options: DistributorOptions) {
+    const { settings, store, sink, router, delivering, retention, stepSizes } = options;
+    this.#shared = options.shared;
+    this.#sessionOf = options.sessionOf;
     this.#settings = settings;
     this.#store = store;
     this.#sink = sink;
@@ -266,9 +275,11 @@ export class Distributor {
     }
     for (let i = Math.max(from, sessions); i < to; i++) {
       const group = groups[i - sessions]!;
-      const member = group.pick(null, message, message.qos, this.#settings.limits);
+      const member = this.#pick(group, message);
       if (member === null) {
-        if (routedAt !== null) this.#noMember(message, routedAt);
+        // One at another node may have it.
+        if (this.#shared !== null) reached++;
+        else if (routedAt !== null) this.#noMember(message, routedAt);
         continue;
       }
       const qos = Math.min(message.qos, member.qos) as QoS;
@@ -279,6 +290,23 @@ export class Distributor {
       this.#deliver(member.session, form, qos, message.retain && member.retainAsPublished, ids, group);
     }
     return reached;
+  }
+
+  #pick(group: SharedGroup, message: Message): Subscription | null {
+    const shared = this.#shared;
+    // What a broker tells of itself is not for other nodes.
+    if (shared === null || message.topic.name.startsWith('$SYS/')) {
+      return group.pick(null, message, message.qos, this.#settings.limits);
+    }
+    const clientId = shared.memberFor(group.name, message);
+    const session = clientId === null ? undefined : this.#sessionOf(clientId);
+    const member = session === undefined ? null : membershipIn(group, session);
+    if (member === null) return null;
+    shared.gave(group.name, clientId!);
+    const mayHave = session!.rights?.receive(message.topic.name) !== false;
+    if (mayHave || !shared.mayHandOn(clientId!, true)) return member;
+    shared.handOn(clientId!, group.name, message, true);
+    return null;
   }
 
   /** Neither the publisher nor the other subscribers are to pay for what goes wrong with one. */

@@ -11,6 +11,7 @@ import { parseFilter } from '../protocol/topic.ts';
 import { type Traits, traitsOf } from '../protocol/traits.ts';
 import { neverExpires, type SessionWill } from './client-session.ts';
 import { Delivery } from './delivery.ts';
+import { groupNamed } from './member.ts';
 import type { CoreParts } from './parts.ts';
 import { Awaiting, beyondNote } from './send-window.ts';
 import { Session } from './session.ts';
@@ -108,6 +109,7 @@ export function takenOver(parts: CoreParts, session: Session): void {
 export function ready(parts: CoreParts, session: Session): void {
   session.isReady = true;
   settleMemberships(parts, session);
+  if (session.memberships !== null) parts.shared?.changed(session.clientId);
   parts.delivering.pump(session);
 }
 
@@ -179,6 +181,7 @@ export function disconnected(parts: CoreParts, session: Session, publishesWill: 
   session.packetBytesMax = Number.POSITIVE_INFINITY;
   if (!session.outlivesConnection) return end(parts, session, 'disconnected');
   settleMemberships(parts, session);
+  if (session.memberships !== null) parts.shared?.changed(session.clientId);
   parts.delivering.redistribution.begin(session, null);
   if (parts.store.canPage) session.queue.spillAll();
   parts.wills.leave(session);
@@ -193,6 +196,7 @@ export function end(parts: CoreParts, session: Session, why: 'expired' | 'clean'
   parts.directory.remove(session);
   parts.removeSubscriptions(session);
   parts.distributor.forget(session);
+  if (session.mayHoldShared) parts.shared?.changed(session.clientId);
   // First, so that what stays of the session in the store does not have the will any more.
   parts.wills.leave(session);
   leaveBacklog(parts, session);
@@ -293,7 +297,8 @@ export function restore(parts: CoreParts, { sessions, wills, retained, lastMessa
 function restoreQueue(parts: CoreParts, session: Session, record: RestoredSession): void {
   for (const { packetId, isReceived, delivery } of record.sendings) {
     const awaiting = delivery.qos === 1 ? Awaiting.puback : isReceived ? Awaiting.pubcomp : Awaiting.pubrec;
-    session.window.restore(packetId, Delivery.restored(delivery, parts.router), awaiting);
+    const restored = Delivery.restored(delivery, { group: (name) => groupNamed(parts, name) });
+    session.window.restore(packetId, restored, awaiting);
   }
   for (const packetId of record.received) session.received.add(packetId);
   session.queue.restoreSpilled(record.backlog, parts.settings.limits);

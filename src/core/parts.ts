@@ -5,6 +5,7 @@
 import { Account, type Ledger } from '../base/ledger.ts';
 import type { TimerWheel } from '../base/timer-wheel.ts';
 import type { AccessPolicy } from '../contracts/access.ts';
+import type { SharedSubscriptions } from '../contracts/cluster.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { AckType, PacketId } from '../protocol/packets.ts';
@@ -33,6 +34,8 @@ export interface CoreOptions {
   readonly ledger: Ledger;
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** Null: members of shared subscriptions are all here. */
+  readonly shared?: SharedSubscriptions | null;
   /** Default: `defaultStepSizes`. */
   readonly stepSizes?: Partial<StepSizes> | undefined;
 }
@@ -48,6 +51,7 @@ export class CoreParts {
   readonly timers: TimerWheel;
   readonly ledger: Ledger;
   readonly stepSizes: StepSizes;
+  readonly shared: SharedSubscriptions | null;
   readonly router: Router = new LocalRouter();
   readonly directory: SessionDirectory = new LocalDirectory();
   readonly unstoredEnds: UnstoredEnds;
@@ -65,7 +69,8 @@ export class CoreParts {
   #isClearing = false;
   #isOver = false;
 
-  constructor({ settings, store, sink, access, timers, ledger, now, stepSizes }: CoreOptions) {
+  constructor({ settings, store, sink, access, timers, ledger, now, shared = null, stepSizes }: CoreOptions) {
+    this.shared = shared;
     this.settings = settings;
     this.store = store;
     this.sink = sink;
@@ -76,7 +81,7 @@ export class CoreParts {
     this.unstoredEnds = new UnstoredEnds(store);
     this.retained = new RetainedMessages(new Account(ledger));
     this.wills = new Wills({ settings, store, sink, access, timers, ledger, now: () => this.#now });
-    this.delivering = new Delivering(settings, store, sink, this.router, this.stepSizes);
+    this.delivering = new Delivering(settings, store, sink, this.router, this.stepSizes, shared);
     const { delivering, retained, router } = this;
     const { limits } = settings;
     this.retention = new Retention({
@@ -95,6 +100,8 @@ export class CoreParts {
       router,
       delivering,
       retention,
+      shared,
+      sessionOf: (clientId) => this.directory.get(clientId),
       stepSizes: this.stepSizes,
     });
     this.#now = delivering.now = now;

@@ -8,6 +8,7 @@
  * with it. What is passed on keeps its order; what is published meanwhile may come before it, since order is promised
  * for subscriptions that are not shared. [MQTT5 4.6.0-6]
  */
+import type { SharedSubscriptions } from '../contracts/cluster.ts';
 import type { SessionStore } from '../contracts/session-store.ts';
 import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
@@ -17,7 +18,7 @@ import type { JointCommit } from './joint-commit.ts';
 import type { Router } from './router.ts';
 import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
-import type { SharedGroup } from './shared-group.ts';
+import { membershipIn, type SharedGroup } from './shared-group.ts';
 import type { Sink } from './sink.ts';
 
 /** So much of a backlog is passed on in one round. */
@@ -71,6 +72,7 @@ export class Redistribution {
   readonly #groups: Pick<Router, 'group'>;
   readonly #delivering: Deliverer;
   readonly #perStep: number;
+  readonly #shared: SharedSubscriptions | null;
   readonly #jobs = new Map<Session, Job>();
   #isStopping = false;
   #isOver = false;
@@ -82,7 +84,9 @@ export class Redistribution {
     groups: Pick<Router, 'group'>,
     delivering: Deliverer,
     perStep: number,
+    shared: SharedSubscriptions | null = null,
   ) {
+    this.#shared = shared;
     this.#perStep = perStep;
     this.#settings = settings;
     this.#store = store;
@@ -111,6 +115,10 @@ export class Redistribution {
    * too. The caller holds back nothing: the session may go on meanwhile.
    */
   begin(session: Session, group: SharedGroup | null, whenDone: () => void = () => {}): void {
+    if (this.#shared !== null) {
+      this.#handOn(session, this.#shared);
+      return whenDone();
+    }
     const begun = this.#jobs.get(session);
     if (begun !== undefined) {
       begun.groups = group === null ? null : (begun.groups?.add(group.name) ?? null);
@@ -134,6 +142,32 @@ export class Redistribution {
     this.#collect(session, job);
     this.#jobs.set(session, job);
     this.#pass(session, job);
+  }
+
+  /** Members are at several nodes: what this one leaves goes the way of all messages, and is settled here at once. */
+  #handOn(session: Session, shared: SharedSubscriptions): void {
+    const { clientId, isEnded, window, queue } = session;
+    if (!session.mayHoldShared || !shared.mayHandOn(clientId, isEnded) || (this.#isStopping && !isEnded)) return;
+    const isLeaving = ({ group }: Delivery) => {
+      if (group === null || isEnded) return group !== null;
+      const isMember = membershipIn(group, session) !== null;
+      return (!isMember || !session.isConnected) && shared.hasOther(group.name, clientId, isMember);
+    };
+    const pass = ({ group, message }: Delivery) => {
+      if (message.isExpired(this.#delivering.now))
+        this.#sink.dropped('expired', session, message); // [MQTT5 3.3.2-5]
+      else shared.handOn(clientId, group!.name, message, false);
+    };
+    for (const packetId of session.isConnected ? [] : [...window]) {
+      const delivery = window.delivery(packetId);
+      if (delivery === null || window.awaiting(packetId) !== Awaiting.puback || !isLeaving(delivery)) continue;
+      pass(delivery);
+      this.#delivering.settle(session, packetId);
+    }
+    for (const delivery of queue.takeOut(isLeaving)) {
+      pass(delivery);
+      if (session.isPersistent) this.#store.removeDelivery(session.sid, delivery.message.id);
+    }
   }
 
   /** What the session has on disk is to be passed on first: none of it is to be read for its client meanwhile. */

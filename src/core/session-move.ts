@@ -1,4 +1,5 @@
 /** Sessions that move between nodes, and what they are given while they do. */
+import type { MissedMessage, SharedSubscriptions } from '../contracts/cluster.ts';
 import type { MovedSession } from '../contracts/session-move.ts';
 import type { StoredDelivery, StoredPendingWill } from '../contracts/session-store.ts';
 import type { Message } from '../protocol/message.ts';
@@ -6,6 +7,7 @@ import type { QoS } from '../protocol/packets.ts';
 import { matches } from '../protocol/topic.ts';
 import { Delivery } from './delivery.ts';
 import { restore } from './lifecycle.ts';
+import { giveMember, groupNamed } from './member.ts';
 import { targetOfAll } from './outlook.ts';
 import type { CoreParts } from './parts.ts';
 import { Awaiting } from './send-window.ts';
@@ -36,18 +38,22 @@ export function exportSession(session: Session): MovedSession {
  * whose node has died were sent before nobody knows.
  */
 export function importSession(parts: CoreParts, moved: MovedSession, missed: readonly Missed[]): void {
-  const session = restoreMoved(parts, moved);
+  const { shared } = parts;
+  const endsHere = shared !== null && moved.session.expirySeconds === 0 && moved.session.disconnectedAt === null;
+  // It ended with its connection. What was for it as a member of shared subscriptions is for the others.
+  if (endsHere) handOnAll(shared, moved, missed);
+  const session = restoreMoved(parts, endsHere ? { ...moved, sendings: [], queue: [] } : moved);
   if (session === null) return;
-  for (const { message, isOwn } of missed) {
+  for (const { message, isOwn, group } of missed) {
     if (session.isEnded) return;
-    deliverTo(parts, session, message, isOwn ? session : null);
+    if (group === null) deliverTo(parts, session, message, isOwn ? session : null);
+    else giveMember(parts, session, group, message);
   }
   if (moved.session.disconnectedAt === null) session.sentUpTo = session.lastMessageId;
 }
 
-/** What was published while a session was on its way; `isOwn`: by its own client. */
-export interface Missed {
-  readonly message: Message;
+/** `isOwn`: its own client has published it. */
+export interface Missed extends MissedMessage {
   readonly isOwn: boolean;
 }
 
@@ -56,6 +62,16 @@ export function importWills({ store, wills }: CoreParts, left: readonly StoredPe
   const numbered = left.map((will) => ({ ...will, number: store.nextMessageId() }));
   for (const will of numbered) store.putWill(will);
   wills.restore(numbered);
+}
+
+/** QoS 2 that was under way ends with the session. [MQTT5 4.8.2-5] */
+function handOnAll(shared: SharedSubscriptions, moved: MovedSession, missed: readonly Missed[]): void {
+  const { clientId } = moved.session;
+  const unanswered = moved.sendings.map(({ delivery }) => delivery).filter(({ qos }) => qos === 1);
+  for (const { message, group } of [...unanswered, ...moved.queue]) {
+    if (group !== null) shared.handOn(clientId, group.name, message, false);
+  }
+  for (const { message, group } of missed) if (group !== null) shared.handOn(clientId, group, message, false);
 }
 
 /** Null: it ended with the connection that its client had at a node that has died. */
@@ -83,7 +99,7 @@ function restoreMoved(parts: CoreParts, moved: MovedSession): Session | null {
   if (joined === undefined) return null;
   joined.lastMessageId = sentUpTo;
   for (const delivery of moved.queue) {
-    const waiting = Delivery.restored(numbered(delivery), parts.router);
+    const waiting = Delivery.restored(numbered(delivery), { group: (name) => groupNamed(parts, name) });
     joined.lastMessageId = waiting.message.id;
     joined.queue.push(waiting);
   }

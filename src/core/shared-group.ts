@@ -257,3 +257,10 @@ export class SharedGroup {
 }
 
 const mayReceive = ({ rights }: Session, topicName: string) => rights?.receive(topicName) !== false;
+
+/** By which it is a member; null: it is none. */
+export function membershipIn(group: SharedGroup, { memberships }: Session): Subscription | null {
+  if (memberships === null) return null;
+  for (const [subscription, member] of memberships) if (member.group === group) return subscription;
+  return null;
+}

@@ -14,7 +14,6 @@ const configOf = (node: string, servers: readonly string[], rest: object = {}) =
   parseConfig({
     cluster: { name: 'configured', node, servers: [...servers], replicas: 1, logBytes: 64_000_000 },
     store: { kind: 'memory' },
-    sharedSubscriptions: false,
     listeners: [{ kind: 'tcp', host: '127.0.0.1', port: 0 }],
     log: { level: 'silent' },
     shutdownSeconds: 5,
@@ -24,7 +23,6 @@ const portOf = (app: App) => Number(new URL(app.listeners[0]!.url).port);
 
 describe('a configuration', () => {
   test.each<[object, string]>([
-    [{ sharedSubscriptions: true }, 'sharedSubscriptions'],
     [{ limits: { queuePolicy: 'reject' } }, 'limits.queuePolicy'],
     [{ bridges: [{ name: 'a', address: 'mqtt://a', topics: [{ filter: 'a', direction: 'out' }] }] }, 'bridges'],
     [{ store: { kind: 'level' } }, 'store.kind'],

@@ -75,7 +75,7 @@ export async function startNode(
   };
   const node = await whenAvailable(() => ClusterNode.open(options));
   const broker = new Broker({
-    settings: { ...defaultSettings, sharedSubscriptions: false, sysIntervalSeconds: 0, ...settings },
+    settings: { ...defaultSettings, sysIntervalSeconds: 0, ...settings },
     store: new LogStore(node.appends, node.recorder),
     cluster: node,
   });

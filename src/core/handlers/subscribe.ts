@@ -30,6 +30,11 @@ export function subscribe(
     session.subscribed(filterBytes);
   }
   const { filter, shareName } = parsed;
+  if (shareName !== null && parts.shared !== null) {
+    // It would end with this node, and other nodes could not tell what had been for it.
+    if (session.isOfProgram) return ReasonCode.SharedSubscriptionsNotSupported;
+    keepForOthers(parts, session);
+  }
   const isAsBefore = existing !== undefined && isSame(existing, options);
   const subscription = isAsBefore ? existing : subscriptionOf(session, topicFilter, parsed, options);
   // Who comes back and subscribes to all of it again changes no route.
@@ -51,7 +56,16 @@ export function subscribe(
   // A new one owes nothing from before: the replays of all others need not be looked through.
   if (existing === undefined) save(parts, subscription, owesRetained);
   else saveAgain(parts, subscription);
+  if (shareName !== null) parts.shared?.changed(session.clientId);
   return options.qos;
+}
+
+/** What is for a member must outlive this node, so that others get it, though the session itself need not. */
+function keepForOthers({ store }: CoreParts, session: Session): void {
+  if (session.isPersistent) return;
+  session.isPersistent = session.isStored = true;
+  store.putSession(session.stored);
+  session.window.noted(session.window.next);
 }
 
 function isSame(subscription: Subscription, options: SubscriptionOptions): boolean {
@@ -103,7 +117,10 @@ export function unsubscribe(parts: CoreParts, session: Session, topicFilter: str
   session.unsubscribed(Buffer.byteLength(topicFilter));
   dropReplays(session, topicFilter);
   const group = parts.router.remove(subscription);
-  if (group !== null) parts.delivering.redistribution.begin(session, group);
+  if (group !== null) {
+    parts.shared?.changed(session.clientId);
+    parts.delivering.redistribution.begin(session, group);
+  }
   if (session.isPersistent) parts.store.removeSubscription(session.sid, topicFilter);
   return ReasonCode.Success;
 }

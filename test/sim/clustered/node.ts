@@ -67,7 +67,7 @@ export class SimulatedNode {
     });
     let now = 0;
     const broker = new Broker({
-      settings: { ...defaultSettings, sharedSubscriptions: false, sysIntervalSeconds: 0 },
+      settings: { ...defaultSettings, sysIntervalSeconds: 0 },
       store: new LogStore(cluster.appends, cluster.recorder),
       cluster,
       clock: world,
@@ -84,6 +84,12 @@ export class SimulatedNode {
     await broker.start();
     await cluster.serve(sessions);
     return new SimulatedNode(name, world, servers, engine, { broker, core: core!, cluster, sessions, ends });
+  }
+
+  /** All members of shared subscriptions, as it has read them. */
+  get members(): string {
+    const all = [...this.cluster.messages.sharing.table.all()].map((each) => each.join(' '));
+    return all.sort().join(', ');
   }
 
   retained(topic: string): string {

@@ -5,7 +5,8 @@
  *
  * In the end each message must have reached each subscriber: of QoS 2 once, the first arrivals in the order in which
  * they were published; no will may have come twice, and that of a client that is gone for good must have; all nodes
- * must retain the same; one node must have each session; and the log must have been purged.
+ * must retain the same, and know the same members of shared subscriptions; one node must have each session; and the log
+ * must have been purged. What some have subscribed to together must have come to one of them, wherever they were.
  */
 import { Random } from '../../../scripts/crash/random.ts';
 import { MemoryServers } from '../../../src/cluster/memory/engine.ts';
@@ -17,7 +18,7 @@ import { type Packet, Wire } from '../network.ts';
 import { type Life, settled, Violation, World } from '../world.ts';
 import { Deaths } from './deaths.ts';
 import { SimulatedNode } from './node.ts';
-import { checkSubscriber, checkWills, type Part, willOf } from './subscribers.ts';
+import { checkMembers, checkSubscriber, checkWills, type Part, willOf } from './subscribers.ts';
 
 /** So long clients publish and move. */
 const busyMs = 20_000;
@@ -25,6 +26,7 @@ const busyMs = 20_000;
 const restMs = 120_000;
 const habits: readonly AckHabit[] = ['at once', 'late', 'any order', 'never'];
 const topics = ['a/b', 'a/c'];
+const memberFilter = '$share/members/a/#';
 
 export interface ClusteredResult {
   readonly seed: number;
@@ -149,21 +151,26 @@ class ClusterSimulation {
       isSameSession: () => true,
       onMessage: () => {},
     };
-    const make = (id: string, subscribesQoS: QoS | null): void => {
+    const make = (id: string, subscribesQoS: QoS | null, isMember = false): void => {
+      // One of them stays a member to the end, and its session outlives its connections.
+      const isClean = isMember && id !== 'm1' && random.isLucky(0.4);
       const version = random.isLucky(0.5) ? 4 : 5;
       const got: string[] = [];
       this.#got.set(id, got);
       this.#sent.set(id, []);
       const onMessage = ({ topic, payload }: Packet) => got.push(`${topic} ${payload}`);
       this.#parts.push({
-        client: new SimulatedClient(id, random.fork(), { ...around, onMessage }),
+        client: new SimulatedClient(id, random.fork(), { ...around, onMessage, isSameSession: () => !isClean }),
         request: {
-          ...{ version, clean: false, expirySeconds: version === 5 ? 86_400 : 0, keepAliveSeconds: 0 },
+          ...{ version, clean: isClean, keepAliveSeconds: 0 },
+          expirySeconds: version === 5 && !isClean ? 86_400 : 0,
           ...{ receiveMaximum: random.isLucky(0.5) ? 5 : 65_535, packetBytesMax: 1_000_000, topicAliasMaximum: 0 },
           habit: habits[random.between(0, habits.length - 1)]!,
           ...this.#willOf(id, version),
         },
-        subscribesQoS,
+        ...{ isMember, mustSubscribe: false },
+        // QoS 2 that is under way ends with the session of its member. [MQTT5 4.8.2-5]
+        subscribesQoS: isClean ? 1 : subscribesQoS,
         publishesQoS: random.between(1, 2) as QoS,
         ...{ isSubscribed: false, wire: null, triedAt: 0, published: 0, connections: 0, will: null },
         goneAt: id.startsWith('g') ? this.world.time + random.between(3_000, busyMs) : Number.POSITIVE_INFINITY,
@@ -171,6 +178,8 @@ class ClusterSimulation {
     };
     for (let which = random.between(2, 4); which > 0; which--) make(`s${which}`, random.between(1, 2) as QoS);
     for (let which = random.between(2, 3); which > 0; which--) make(`p${which}`, null);
+    const members = random.isLucky(0.8) ? random.between(2, 4) : 0;
+    for (let which = members; which > 0; which--) make(`m${which}`, random.between(1, 2) as QoS, true);
     for (let which = random.between(0, 2); which > 0; which--) make(`g${which}`, null);
   }
 
@@ -184,12 +193,15 @@ class ClusterSimulation {
   async #subscribeAll(): Promise<void> {
     for (const part of this.#parts) this.#connect(part);
     await this.#until(20_000, () => this.#parts.every(({ client }) => client.isConnected));
-    for (const { client, subscribesQoS } of this.#parts) {
-      if (subscribesQoS === null) continue;
-      client.subscribe([{ topic: 'a/#', qos: subscribesQoS, nl: false, rap: false, rh: 2 }], 0);
-    }
+    for (const part of this.#parts) if (part.subscribesQoS !== null) this.#subscribe(part);
     await this.#until(5_000, () => this.#parts.every(({ client }) => client.asking.size === 0));
     for (const part of this.#parts) part.isSubscribed = true;
+  }
+
+  #subscribe(part: Part): void {
+    part.mustSubscribe = false;
+    const topic = part.isMember ? memberFilter : 'a/#';
+    part.client.subscribe([{ topic, qos: part.subscribesQoS!, nl: false, rap: false, rh: 2 }], 0);
   }
 
   #connect(part: Part): void {
@@ -228,13 +240,16 @@ class ClusterSimulation {
     this.world.tell(() => `${client.id}: gets ${packet.cmd} ${packet.messageId ?? ''} ${packet.payload ?? ''}`);
     if (packet.cmd === 'connack' && client.wire === wire && part.isSubscribed) {
       const code = packet.reasonCode ?? packet.returnCode ?? 0;
-      if (code === 0 && packet.sessionPresent !== true) {
+      // What it has asked for on a connection that was lost may not have come.
+      if (code === 0 && part.isMember && (part.request.clean || !this.#isBusy)) part.mustSubscribe = true;
+      if (code === 0 && !part.request.clean && packet.sessionPresent !== true) {
         throw new Violation('sessions last', `${client.id} had a session, and was told that it has none`);
       }
     }
-    if (packet.cmd === 'connack' && (part.request.will?.delaySeconds ?? 0) > 0) {
-      // A CONNECT of an earlier connection that was answered late has the session: what waited for it is over.
-      // [MQTT5 3.1.3.2.2]
+    const waits = (part.request.will?.delaySeconds ?? 0) > 0 || client.wire !== wire;
+    if (packet.cmd === 'connack' && waits) {
+      // A CONNECT of an earlier connection that was answered late has the session: what waited for it is over, by its
+      // delay or since its node has died. [MQTT5 3.1.3.2.2]
       part.will = null;
     }
     client.onPacket(wire, packet);
@@ -290,10 +305,21 @@ class ClusterSimulation {
       if (chance < 0.05) client.vanish(random.isLucky(0.7) ? 'reset' : 'silent');
       else if (chance < 0.1) this.#connect(part);
       else if (chance < 0.12) client.disconnect(0, null);
+      else if (part.isMember) this.#joinOrLeave(part);
       else if (part.subscribesQoS === null && part.goneAt === Number.POSITIVE_INFINITY) this.#publishSome(part);
     }
+    if (!this.#isBusy && client.isConnected && part.mustSubscribe) this.#subscribe(part);
     if (!this.#isBusy) client.answerAll();
     return -random.between(20, 600);
+  }
+
+  #joinOrLeave(part: Part): void {
+    const { client } = part;
+    if (part.mustSubscribe) this.#subscribe(part);
+    else if (client.id !== 'm1' && this.#random.isLucky(0.05)) {
+      client.unsubscribe(memberFilter);
+      part.mustSubscribe = true;
+    }
   }
 
   #publishSome(part: Part): void {
@@ -335,7 +361,10 @@ class ClusterSimulation {
     this.#calmAt = Math.max(...this.#deaths.living.map(({ cluster }) => cluster.messages.at));
     this.#deaths.end();
     Object.assign(this.#servers.faults, noFaults);
-    for (const { client } of this.#parts) client.isPrompt = true;
+    for (const part of this.#parts) {
+      part.client.isPrompt = true;
+      part.mustSubscribe = part.isMember;
+    }
   }
 
   #isAtRest(): boolean {
@@ -349,12 +378,14 @@ class ClusterSimulation {
     for (const node of this.#nodes) if (!node.isKilled) this.#checkNode(node);
     if (!this.#isAtRest()) throw new Violation('every exchange ends', this.#unfinished());
     for (const part of this.#parts) {
-      if (part.subscribesQoS !== null) {
+      if (part.subscribesQoS !== null && !part.isMember) {
         checkSubscriber(part, this.#parts, this.#got, this.#sent);
         checkWills(part, this.#parts, this.#got);
       }
       if (part.goneAt === Number.POSITIVE_INFINITY) this.#checkOwner(part.client.id);
     }
+    checkMembers(this.#parts, this.#got, this.#sent);
+    this.#checkTables();
     this.#checkRetained();
     this.#checkLog();
   }
@@ -390,6 +421,17 @@ class ClusterSimulation {
   #checkLog(): void {
     if (this.purged >= this.#calmAt) return;
     throw new Violation('the log stays short', `it is purged up to ${this.purged}, and needed from ${this.#calmAt}`);
+  }
+
+  #checkTables(): void {
+    const tables = new Set(this.#deaths.living.map(({ members }) => members));
+    const names = this.#parts.filter(({ isMember }) => isMember).map(({ client }) => client.id);
+    const expected = names.map((id) => `members/a/# ${id} 0`).sort();
+    if (tables.size === 1 && tables.has(expected.join(', '))) return;
+    throw new Violation(
+      'all nodes know the same members',
+      `${[...tables].join(' | ')}, and not ${expected.join(', ')}`,
+    );
   }
 
   #checkRetained(): void {

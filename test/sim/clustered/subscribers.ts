@@ -9,6 +9,10 @@ export interface Part {
   readonly request: ConnectRequest;
   /** Of a subscriber: what it asks for; null: it publishes. */
   readonly subscribesQoS: QoS | null;
+  /** It subscribes together with others: each message is for one of them. */
+  readonly isMember: boolean;
+  /** Of a member: it is to subscribe. */
+  mustSubscribe: boolean;
   readonly publishesQoS: QoS;
   isSubscribed: boolean;
   wire: Wire | null;
@@ -53,6 +57,27 @@ export function checkSubscriber(
     if (at >= 0) {
       throw new Violation('order holds [MQTT5 4.6.0-6]', `${client.id} got ${first[at]}, and not ${sent[at]} before`);
     }
+  }
+}
+
+/** What is for members of a shared subscription comes to one of them, and of QoS 2 once. [MQTT5 4.8.2] */
+export function checkMembers(parts: readonly Part[], gotBy: ByClient, sentBy: ByClient): void {
+  const members = parts.filter(({ isMember }) => isMember);
+  if (members.length === 0) return;
+  const got = new Set(members.flatMap(({ client }) => gotBy.get(client.id)!));
+  const careful = members.filter(({ subscribesQoS }) => subscribesQoS === 2);
+  const once = careful.flatMap(({ client }) => gotBy.get(client.id)!);
+  for (const { client: publisher, publishesQoS } of parts) {
+    const sent = sentBy.get(publisher.id)!;
+    const lost = sent.filter((each) => !got.has(each));
+    if (lost.length > 0) {
+      throw new Violation('nothing is lost between members', `none of them has got ${lost.slice(0, 5).join(', ')}`);
+    }
+    const own = once.filter((each) => each.split(' ')[1]!.startsWith(`${publisher.id}:`));
+    if (publishesQoS !== 2 || new Set(own).size === own.length) continue;
+    const twice = own.find((each, at) => own.indexOf(each) !== at)!;
+    const whose = careful.filter(({ client }) => gotBy.get(client.id)!.includes(twice)).map(({ client }) => client.id);
+    throw new Violation('QoS 2 comes to one member once', `${whose.join(' and ')} got ${twice} twice in all`);
   }
 }
 

@@ -18,7 +18,10 @@ export const dropColumns: readonly Column<Drop>[] = [
   {
     id: 'time',
     title: text.time,
-    cell: ({ lastTime }) => <span title={exactTime(lastTime)}>{time(lastTime)}</span>,
+    // Of the first, by which the list is ordered.
+    cell: ({ time: first, lastTime, count }) => (
+      <span title={count > 1 ? `${exactTime(first)} – ${exactTime(lastTime)}` : exactTime(first)}>{time(first)}</span>
+    ),
   },
   { id: 'count', title: text.count, isNumber: true, cell: ({ count }) => number(count) },
   {

@@ -61,6 +61,7 @@ import { connectionsWithin, makeRoomForFiles, openFilesMax } from './net/open-fi
 import type { ListenerOptions, TlsOptions } from './net/options.ts';
 import { RestartableListener } from './net/restartable.ts';
 import { loadTls } from './net/tls-material.ts';
+import { makeWay } from './net/unix-socket.ts';
 import { Pipelines } from './pipeline/pipelines.ts';
 import { partsOf, type Use } from './pipeline/used.ts';
 import { pipelineHandlers } from './pipeline-commands.ts';
@@ -143,6 +144,11 @@ export interface AppOptions {
   readonly commandsFor?: string;
   /** The HTTP API listens there if the configuration does not say where, and if that is free. */
   readonly usualAdminListener?: ApiListenerOptions;
+  /**
+   * So many nodes run on this machine, this one included, and share the ports of MQTT by `node:cluster`; whoever
+   * started them has looked at the addresses. Absent: this one has them for itself.
+   */
+  readonly nodesHere?: number;
   /** Start although a part of what was acknowledged is lost. */
   readonly acceptLoss?: boolean;
 }
@@ -169,7 +175,7 @@ export async function startApp(config: Config, options: AppOptions = {}): Promis
 
 /** Whatever is opened is given to `stop`. */
 async function openApp(configured: Config, options: AppOptions, stop: Stop): Promise<App> {
-  const parts = await openParts(withinMemory(configured), options, stop);
+  const parts = await openParts(withinMemory(configured, options.nodesHere ?? 1), options, stop);
   const { broker, pipelines, logs, audit, config, settings } = parts;
   const log = logs.broker;
   let isOpen = false;
@@ -346,7 +352,7 @@ async function openParts(config: Config, options: AppOptions, stop: Stop): Promi
   const payloads = await openDecoding(config, logs.pipeline, options.where);
   stop.add(() => payloads.close());
   await checkCertificates({ config, where: options.where ?? pathText });
-  await checkAddresses(config.listeners);
+  if (options.nodesHere === undefined) await checkAddresses(config.listeners);
   const telemetry = await openSpans(config, log, options.where);
   stop.add(() => telemetry?.close());
   const audit = await openAudit(config, log);
@@ -420,12 +426,21 @@ function startTicking(broker: Broker, pipelines: Pipelines, stop: Stop): void {
   stop.add(() => clearInterval(ticker));
 }
 
+/**
+ * For nodes that will share these addresses. Rejects if one cannot be had; takes sockets of the past out of the way.
+ */
+export async function readyAddresses({ listeners }: Config): Promise<void> {
+  await checkAddresses(listeners);
+  for (const listener of listeners) if (listener.kind === 'unix') await makeWay(listener);
+}
+
 /** Adds each to `listeners` as soon as it is open, so that a later one that fails leaves none open. */
 async function openListeners(
   { broker, authentication, config, logs: { listener: log }, audit }: Parts,
   options: AppOptions,
   listeners: RestartableListener[],
 ): Promise<void> {
+  const isShared = options.nodesHere !== undefined;
   for (const [index, settings] of config.listeners.entries()) {
     const limits = limitsOfListener(settings);
     const accept = (url: string) => {
@@ -434,7 +449,8 @@ async function openListeners(
     };
     const isAnonymous = () => authentication?.allowsAnonymous(index) ?? options.hooks?.authenticate === undefined;
     const wanted = listenerOptions(settings, isAnonymous);
-    const open = (port: number) => listen(wanted.kind === 'unix' ? wanted : { ...wanted, port }, accept, log, audit);
+    const open = (port: number) =>
+      listen(wanted.kind === 'unix' ? wanted : { ...wanted, port }, accept, log, audit, isShared);
     const listener = await RestartableListener.open(open, settings.kind === 'unix' ? 0 : settings.port);
     listeners.push(listener);
     log.info({ url: listener.url }, 'listening');
@@ -689,10 +705,13 @@ function listenerOptions(settings: Config['listeners'][number], isAnonymous: () 
   return { ...settings, isOpen: () => hasCertificates || isAnonymous() };
 }
 
-/** With a ceiling of memory, and no limit on bytes that are counted for all clients beyond its share of that. */
-function withinMemory(config: Config): Config {
+/**
+ * With a ceiling of memory, of which each node here has a part, and no limit on bytes that are counted for all clients
+ * beyond its share of that.
+ */
+function withinMemory(config: Config, nodesHere: number): Config {
   const { limits, store } = config;
-  const memoryBytes = limits.memoryBytes > 0 ? limits.memoryBytes : memoryCeiling();
+  const memoryBytes = limits.memoryBytes > 0 ? limits.memoryBytes : Math.floor(memoryCeiling() / nodesHere);
   const part = (bytes: number, share: number) => Math.min(bytes, Math.floor(memoryBytes * share));
   return {
     ...config,

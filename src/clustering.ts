@@ -1,7 +1,7 @@
 /** The node of a cluster that a configuration makes of this broker: what it is given of the world. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { systemClock, systemTimers } from './base/clock.ts';
+import { passiveTimers, systemClock } from './base/clock.ts';
 import type { Deadline } from './base/deadline.ts';
 import type { DeepReadonly } from './base/freeze.ts';
 import type { Broker } from './broker/broker.ts';
@@ -46,13 +46,13 @@ export class Clustering {
   private constructor(engine: NatsEngine, node: ClusterNode, stream: EngineStream, ended: Promise<never>, log: Log) {
     this.#engine = engine;
     this.commands = new CommandExchange({
-      ...{ bus: engine.bus, node: node.id, entryBytesMax: engine.entryBytesMax, timers: systemTimers },
+      ...{ bus: engine.bus, node: node.id, entryBytesMax: engine.entryBytesMax, timers: passiveTimers },
       membership: node.membership,
       failed: (err, command) => log.error({ err, command }, 'a command of another node met a bug'),
     });
     this.bans = new ClusterBans({
-      ...{ bus: engine.bus, node: node.id, stream, records: new Records(stream, systemTimers) },
-      ...{ timers: systemTimers, now: Date.now },
+      ...{ bus: engine.bus, node: node.id, stream, records: new Records(stream, passiveTimers) },
+      ...{ timers: passiveTimers, now: Date.now },
       failed: (err) => log.error({ err }, 'what other nodes say of bans is not known here'),
     });
     this.node = node;
@@ -89,10 +89,7 @@ export class Clustering {
     ended.catch(() => {});
     const id = `${cluster.node}-${Date.now().toString(36)}`;
     const end = (reason: string, error: unknown) => {
-      log.error(
-        { node: id, ...(error !== null && { err: error as Error }) },
-        `this node leaves its cluster: ${reason}`,
-      );
+      log.error({ id, ...(error !== null && { err: error as Error }) }, `this node leaves its cluster: ${reason}`);
       fail(new NodeEnded(reason, { cause: error }));
     };
     const engine = await NatsEngine.connect({
@@ -103,7 +100,7 @@ export class Clustering {
     });
     try {
       const node = await ClusterNode.open({
-        ...{ engine, id, token: randomUUID(), timers: systemTimers, clock: systemClock, ended: end },
+        ...{ engine, id, token: randomUUID(), timers: passiveTimers, clock: systemClock, ended: end },
         logBytesMax: cluster.logBytes,
         logKeepMs: cluster.keepSeconds * 1_000,
         recordsBytesMax: cluster.recordBytes,

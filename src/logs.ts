@@ -18,12 +18,19 @@ interface Logs {
   readonly logs: PartLogs;
 }
 
-/** `given`: the program's own; `tell`: told of each line. Rejects with a ConfigError if the file cannot be opened. */
-export async function openLog({ log: settings }: Config, given: Log | undefined, tell: LineListener): Promise<Logs> {
+/**
+ * `given`: the program's own; `tell`: told of each line. Of a node of a cluster, each line says which one it is.
+ * Rejects with a ConfigError if the file cannot be opened.
+ */
+export async function openLog(
+  { log: settings, cluster }: Config,
+  given: Log | undefined,
+  tell: LineListener,
+): Promise<Logs> {
   if (given !== undefined) {
     return { ownLog: null, logs: logForAllParts(programLog(given, { tell, level: settings.level })) };
   }
-  const ownLog = await createLog(settings, undefined, tell).catch((cause: Error) => {
+  const ownLog = await createLog({ ...settings, node: cluster?.node }, undefined, tell).catch((cause: Error) => {
     throw new ConfigError(`Cannot open the log ${settings.file}: ${fileProblem(cause)}; see log.file`, { cause });
   });
   return { ownLog, logs: ownLog.parts };
@@ -53,7 +60,7 @@ export function tellStart({ config, configFile, hooks, listeners, adminListeners
   const anonymous = allowAnonymous ? ['anonymous'] : hasAuthentication(config) ? [] : ['anonymous from this machine'];
   const data =
     cluster !== undefined
-      ? { cluster: cluster.name, node: cluster.node, replicas: cluster.replicas }
+      ? { cluster: cluster.name, replicas: cluster.replicas }
       : store.kind === 'memory'
         ? { durability: 'memory only' }
         : { data: store.directory, durability: store.durability };

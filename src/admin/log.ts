@@ -12,6 +12,8 @@ import type { LineListener } from './recent-log.ts';
 
 export interface LogSettings extends FormatSettings {
   readonly level: LogLevel;
+  /** What each line says of where it comes from; absent: nothing. */
+  readonly node?: string | undefined;
 }
 
 const importanceOf = (level: LogLevel) => logLevels.indexOf(level);
@@ -39,7 +41,10 @@ export async function createLog(
   tell: LineListener = tellNobody,
 ): Promise<OwnLog> {
   let output: LogOutput | null = null;
-  const writer = pino({ level: 'trace', base: null, timestamp: isoTime }, { write: (line) => output!.write(line) });
+  const writer = pino(
+    { level: 'trace', base: settings.node === undefined ? null : { node: settings.node }, timestamp: isoTime },
+    { write: (line) => output!.write(line) },
+  );
   const least = Object.fromEntries(logPartNames.map((part) => [part, importanceOf(settings.level)]));
   const setLevel = async (part: LogPart, level: LogLevel) => {
     if (level !== 'silent') output ??= await openOutput(settings, given);

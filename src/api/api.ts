@@ -78,7 +78,8 @@ export class Api {
     rmSync(path, { force: true }); // of a process that was killed
     const server = createServer(limits);
     this.#serve(server, { kind: 'socket', url: path, isLoopback: true });
-    server.listen(path);
+    // Of this process, also where it shares the ports of MQTT with others.
+    server.listen({ path, exclusive: true });
     await once(server, 'listening');
     await chmod(path, 0o600);
   }
@@ -91,7 +92,7 @@ export class Api {
         ? createServer(limits)
         : createTlsServer({ ...limits, handshakeTimeout, ...contexts.serverOptions() });
     const kind = contexts === null ? 'http' : 'https';
-    server.listen({ host, port });
+    server.listen({ host, port, exclusive: true });
     await once(server, 'listening');
     const { address, port: bound } = server.address() as AddressInfo;
     const url = `${kind}://${isIPv6(host) ? `[${host}]` : host}:${bound}`;

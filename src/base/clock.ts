@@ -24,3 +24,14 @@ export const systemTimers: Timers = {
     return () => clearInterval(timer);
   },
 };
+
+/**
+ * The same for a part whose connections keep the process alive: once they are closed, nothing waits for what is left.
+ */
+export const passiveTimers: Timers = {
+  after(ms, run) {
+    if (ms === 0) setImmediate(run);
+    else setTimeout(run, ms).unref();
+  },
+  every: systemTimers.every,
+};

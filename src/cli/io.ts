@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { tuneEngine } from '../base/engine.ts';
+import { type Member, memberOf } from './member.ts';
 
 export interface Io {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -26,6 +27,8 @@ export interface Io {
   keepFilesPrivate(): void;
   /** Ends the process at once. */
   exit(code: number): void;
+  /** Which of several nodes this process is that one command has started; null: it runs on its own. */
+  readonly member: Member | null;
 }
 
 /** Waits for the reader, so that output of any size takes no memory. */
@@ -56,7 +59,10 @@ function endAnyway(): void {
   }
 }
 
+const member = memberOf(process.env);
+
 export const processIo: Io = {
+  member,
   environment: process.env,
   // Opened when asked for: an open standard input would keep the process alive.
   get stdin() {
@@ -65,6 +71,7 @@ export const processIo: Io = {
   stdout: process.stdout,
   stderr: process.stderr,
   onSignal(listener) {
+    if (member !== null) return member.onStop(listener);
     const signals = ['SIGINT', 'SIGTERM'] as const;
     for (const signal of signals) process.on(signal, listener);
     return () => {
@@ -72,6 +79,7 @@ export const processIo: Io = {
     };
   },
   onReload(listener) {
+    if (member !== null) return member.onReload(listener);
     process.on('SIGHUP', listener);
     return () => process.off('SIGHUP', listener);
   },

@@ -1,6 +1,6 @@
 /** `sluice start`: runs the broker until a signal ends it. */
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, parse, resolve } from 'node:path';
 import { type App, startApp } from '../app.ts';
 import { version } from '../broker/version.ts';
 import { assertSafeToListen } from '../config/anonymous.ts';
@@ -13,6 +13,7 @@ import { dashboardPath } from '../contracts/http.ts';
 import { logLevels } from '../contracts/log.ts';
 import { program } from '../contracts/roles.ts';
 import type { Io } from './io.ts';
+import type { Member } from './member.ts';
 import { serviceManager } from './service-manager.ts';
 import { CommandError, readOptions, wholeNumber } from './usage.ts';
 
@@ -30,6 +31,11 @@ const usualDirectory = './data';
 /** Where the HTTP API is if the configuration does not say where. */
 const usualAdminListener = { host: '127.0.0.1', port: 18_083 };
 
+const nodesMax = 64;
+const exampleOfCluster = `  cluster: { servers: ["nats://127.0.0.1:4222"], replicas: 1 }
+  store: { kind: memory }
+`;
+
 const help = `sluice start [options]
 
   -c, --config FILE    the configuration (YAML); see sluice config example
@@ -39,6 +45,7 @@ const help = `sluice start [options]
   --unix PATH          also listen on a Unix-domain socket, for owner and group
   --admin-port N       port of the HTTP API (18083, if that is free; 0: any that is free)
   --data-dir DIR       where sessions, queues and retained messages are kept (./data)
+  --nodes N            run N nodes of a cluster that share the ports, for the cores of this machine
   --memory             keep everything in memory only: a restart forgets it
   --accept-loss        start although a part of what was acknowledged is lost
   --allow-anonymous    let anybody connect, also from other machines
@@ -52,6 +59,10 @@ Exit codes: 0 stopped, 1 did not start or could not write everything, 2 wrong op
 `;
 
 export async function start(argv: readonly string[], io: Io, startWith = startApp): Promise<void> {
+  await startBroker(argv, io, startWith).finally(() => io.member?.leave());
+}
+
+async function startBroker(argv: readonly string[], io: Io, startWith: typeof startApp): Promise<void> {
   const { values, positionals } = readOptions('start', argv, {
     config: { type: 'string', short: 'c' },
     host: { type: 'string' },
@@ -60,6 +71,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
     unix: { type: 'string' },
     'admin-port': { type: 'string' },
     'data-dir': { type: 'string' },
+    nodes: { type: 'string' },
     memory: { type: 'boolean' },
     'accept-loss': { type: 'boolean' },
     'allow-anonymous': { type: 'boolean' },
@@ -73,17 +85,21 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   }
   const read = () => {
     const { config: written, origins, ...source } = readConfig(values.config ?? null, io.environment);
-    const config = withOptions(written, values);
+    const config = withOptions(written, values, io.member);
     return { ...source, config, origins: [...originsOfChanges(written, config, 'option'), ...origins] };
   };
   const { config, where, origins, remarks } = read();
   assertSafeToListen(config);
+  if (values.nodes !== undefined && io.member === null) {
+    const { startNodes } = await import('./nodes.ts');
+    return startNodes(nodesOf(values.nodes, config), config, io);
+  }
 
   io.tuneEngine();
   io.keepFilesPrivate();
   const acceptLoss = values['accept-loss'] ?? false;
   const reread = values.config === undefined ? {} : { reread: read, configFile: values.config };
-  const usual = { commandsFor: usualDirectory, usualAdminListener };
+  const usual = usualPlaces(io.member);
   const options = { acceptLoss, where, origins, remarks, environment: io.environment, ...usual, ...reread };
   const manager = serviceManager(io.environment);
   const starting = startWith(config, options);
@@ -94,6 +110,7 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
     off();
     throw error;
   });
+  if (io.member !== null) return runMember(app, io.member, closed, off, config, io);
   for (const { url } of app.listeners) io.stdout.write(`Sluice ${version} listening on ${url}\n`);
   if (app.listeners.length === 0) io.stderr.write('No client can connect: the list `listeners` is empty\n');
   for (const { url } of app.adminListeners) io.stdout.write(`HTTP API on ${url}/api/v1\n`);
@@ -102,6 +119,40 @@ export async function start(argv: readonly string[], io: Io, startWith = startAp
   const urls = app.listeners.map(({ url }) => url).join(', ');
   manager.ready(`Sluice ${version} listening on ${urls === '' ? 'no address' : urls}`);
   await Promise.race([closed, brokenDown(app, config.shutdownSeconds, io)]).finally(off);
+}
+
+/**
+ * Commands of `sluice`, and the HTTP API, reach each of several nodes at a place of its own, the first at the usual
+ * one.
+ */
+function usualPlaces(member: Member | null) {
+  if (member === null) return { commandsFor: usualDirectory, usualAdminListener };
+  const { number, of } = member;
+  const commandsFor = number === 1 ? usualDirectory : `${usualDirectory}-${number}`;
+  const port = usualAdminListener.port + number - 1;
+  return { commandsFor, usualAdminListener: { ...usualAdminListener, port }, nodesHere: of };
+}
+
+/** Whoever has started it says where it is. */
+async function runMember(
+  app: App,
+  member: Member,
+  closed: Promise<void>,
+  off: () => void,
+  { shutdownSeconds }: Config,
+  io: Io,
+): Promise<void> {
+  const urls = (all: readonly { readonly url: string }[]) => all.map(({ url }) => url);
+  member.tellStarted({ listeners: urls(app.listeners), adminListeners: urls(app.adminListeners) });
+  await Promise.race([closed, brokenDown(app, shutdownSeconds, io)]).finally(off);
+}
+
+function nodesOf(text: string, { cluster }: Config): number {
+  const count = wholeNumber('--nodes', text, 1, nodesMax);
+  if (cluster !== undefined) return count;
+  const what = '--nodes starts nodes of a cluster, and the configuration has no section `cluster`';
+  const how = `Run a nats-server on this machine, and configure\n\n${exampleOfCluster}\nas docs/guides/cluster.md has it`;
+  throw new CommandError(`${what}. ${how}`, 2);
 }
 
 /** A file without --config: what is wrong with it, above all that it is Mosquitto's, says more. */
@@ -155,7 +206,11 @@ async function brokenDown(app: App, shutdownSeconds: number, io: Io): Promise<ne
   throw new CommandError(what, exitCode);
 }
 
-function withOptions(config: Config, values: Record<string, string | boolean | undefined>): Config {
+function withOptions(
+  config: Config,
+  values: Record<string, string | boolean | undefined>,
+  member: Member | null,
+): Config {
   const changed = structuredClone(config) as ConfigDraft;
   const host = values.host as string | undefined;
   if (host === '') throw new CommandError('--host wants an address, as 127.0.0.1 or 0.0.0.0', 2);
@@ -174,7 +229,19 @@ function withOptions(config: Config, values: Record<string, string | boolean | u
   else if (directory !== undefined) changed.store = { kind: 'level', directory } as ConfigDraft['store'];
   if (values['allow-anonymous'] === true) changed.allowAnonymous = true;
   if (values['log-level'] !== undefined) changed.log.level = logLevelOf(String(values['log-level']));
+  if (member !== null) makeMember(changed, member);
   return parseConfig(changed);
+}
+
+/** What nodes of one configuration cannot share on one machine. */
+function makeMember(changed: ConfigDraft, { number }: Member): void {
+  if (changed.cluster !== undefined) changed.cluster.node = `${changed.cluster.node}-${number}`;
+  for (const listener of changed.admin.listeners ?? []) if (listener.port !== 0) listener.port += number - 1;
+  const { file } = changed.audit;
+  if (file !== undefined) {
+    const { dir, name, ext } = parse(file);
+    changed.audit.file = join(dir, `${name}-${number}${ext}`);
+  }
 }
 
 function setPort(config: ConfigDraft, kind: 'tcp' | 'ws', option: string, text: string | boolean | undefined): void {

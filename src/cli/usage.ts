@@ -8,16 +8,18 @@ import { nearest } from '../base/nearest.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
+/**
+ * 1 it did not work, 2 it was called wrongly, 27 its time is over (`sub -W`), 70 a bug in Sluice, 75 it has left its
+ * cluster.
+ */
+export type ExitCode = 1 | 2 | 27 | 70 | 75;
+
 /** Ends the command: `message` on standard error in one line (or a line per problem), then this exit code. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly exitCode: number;
 
-  /**
-   * Exit codes: 1 it did not work, 2 it was called wrongly, 27 its time is over (`sub -W`), 70 a bug in Sluice,
-   * 75 it has left its cluster.
-   */
-  constructor(message: string, exitCode: 1 | 2 | 27 | 70 | 75 = 1, options?: ErrorOptions) {
+  constructor(message: string, exitCode: ExitCode = 1, options?: ErrorOptions) {
     super(message, options);
     this.exitCode = exitCode;
   }

@@ -32,13 +32,14 @@ const defaultHandshakeSeconds = 10;
 
 /**
  * Rejects with one line that says what to do if the address cannot be had, or a certificate not be used. `accept`
- * learns the listener's URL.
+ * learns the listener's URL. `isShared`: other processes listen there as well, by `node:cluster`.
  */
 export async function listen(
   options: ListenerOptions,
   accept: (url: string) => Accept,
   log: Log = silentLog,
   audit: Audit | null = null,
+  isShared = false,
 ): Promise<Listener> {
   const { kind } = options;
   let acceptStream: Accept = () => null;
@@ -54,7 +55,7 @@ export async function listen(
   const server = createServer(options, { contexts, handshakes, listenerLog, accept: acceptAndTell });
   if (handshakes !== null) server.on('connection', (socket: Socket) => handshakes.begin(socket));
   containEvents(server, listenerLog);
-  await startListening(server, options);
+  await startListening(server, options, isShared);
   // That connection is lost; the listener goes on.
   server.on('error', (error: NodeJS.ErrnoException) => listenerLog.fail(acceptError(error)));
   const { host, port, url } = boundTo(server, options);
@@ -82,10 +83,10 @@ export async function listen(
   };
 }
 
-async function startListening(server: Server, options: ListenerOptions): Promise<void> {
+async function startListening(server: Server, options: ListenerOptions, isShared: boolean): Promise<void> {
   const backlog = options.backlog ?? defaultBacklog;
   if (options.kind === 'unix') {
-    await makeWay(options);
+    if (!isShared) await makeWay(options);
     server.listen({ path: options.socket, backlog });
   } else server.listen({ host: options.host, port: options.port, backlog });
   try {

@@ -35,6 +35,7 @@ class Capture extends Writable {
 }
 
 export class FakeIo implements Io {
+  readonly member = null;
   environment: Record<string, string> = {};
   readonly stdin = new PassThrough();
   readonly stdout = new Capture();

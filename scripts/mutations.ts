@@ -1160,20 +1160,6 @@ export const mutations: readonly Mutation[] = [
     simulation: 'cluster',
   },
   {
-    name: 'the checkpoint passes what goes on to others before that is in the log',
-    file: 'cluster/sharing.ts',
-    from: 'this.#release = this.#options.recorder.hold();',
-    to: 'this.#release = () => {};',
-    simulation: 'cluster',
-  },
-  {
-    name: 'who inherits a member gives it what has gone on to others',
-    file: 'cluster/adoption.ts',
-    from: '          handedOn.add(placeKey(each.group, place));\n          assigned.delete(placeKey(each.group, place));\n',
-    to: '',
-    simulation: 'cluster',
-  },
-  {
     name: 'who inherits a member does not look for what was for it',
     file: 'cluster/adoption.ts',
     from: '[...missed, ...assigned].sort(inOrder)',
@@ -1209,17 +1195,10 @@ export const mutations: readonly Mutation[] = [
     simulation: 'cluster',
   },
   {
-    name: 'members are purged from the log',
+    name: 'members are not copied to the end of the log',
     file: 'cluster/compaction.ts',
-    from: 'Math.min(retained.first, sharing.table.first)',
-    to: 'retained.first',
-    simulation: 'cluster',
-  },
-  {
-    name: 'an heir that dies leaves its own checkpoint for what was for a member',
-    file: 'cluster/ownership.ts',
-    from: 'from: start, sharedFrom: sharedStart }',
-    to: 'from: start }',
+    from: 'if (this.#isPurger && messages.sharing.table.first < old) await this.#copyMembers();',
+    to: '',
     simulation: 'cluster',
   },
   {
@@ -1227,20 +1206,6 @@ export const mutations: readonly Mutation[] = [
     file: 'core/session-move.ts',
     from: 'if (endsHere) handOnAll(shared, moved, missed);',
     to: '',
-    simulation: 'cluster',
-  },
-  {
-    name: 'a member that is inherited stays one though its session has ended',
-    file: 'cluster/adoption.ts',
-    from: '      if (isOurs) messages.sharing.departed(clientId);\n',
-    to: '',
-    simulation: 'cluster',
-  },
-  {
-    name: 'the record of a member does not say by which shared subscription it has a message',
-    file: 'cluster/moved-session.ts',
-    from: 'place?.index ?? 0, 1, which]',
-    to: 'place?.index ?? 0]',
     simulation: 'cluster',
   },
   {
@@ -1253,15 +1218,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a member that has left is said to be one again',
     file: 'cluster/sharing.ts',
-    from: 'if (before === null || shared?.groups.has(group) === true) continue;',
-    to: 'continue;',
-    simulation: 'cluster',
-  },
-  {
-    name: 'what a node wrote of a member twice counts as read once it is read once',
-    file: 'cluster/sharing.ts',
-    from: 'announced === undefined || --announced.count > 0',
-    to: 'announced === undefined',
+    from: 'if (!this.#isMember(group, clientId)) this.#leave(clientId, group);',
+    to: 'this.#isMember(group, clientId);',
     simulation: 'cluster',
   },
   {

@@ -80,6 +80,11 @@ export class BrokerSessions implements NodeSessions, Attachment {
     return session === undefined ? null : this.#context.core.sharedOf(session);
   }
 
+  isMember(clientId: string, group: string): boolean {
+    const session = this.#context.core.findSession(clientId);
+    return session !== undefined && this.#context.core.isMember(session, group);
+  }
+
   handed(clientId: string, group: string, message: Message, isRendered: boolean, done: () => void): void {
     const session = this.#context.core.findSession(clientId);
     if (session === undefined) return done();

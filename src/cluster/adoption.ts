@@ -139,7 +139,7 @@ interface Since {
  * What was for the client by its shared subscriptions behind `sharedStart`, and is still; and whether something that
  * its record names has gone on to others since that was written.
  */
-function sharedSince({ clientId, past, sharedStart, at, logged, shared }: Since) {
+export function sharedSince({ clientId, past, sharedStart, at, logged, shared }: Since) {
   const assigned = new Map<string, MissedMessage>();
   const handedOn = new Set<string>();
   const assign = (message: Message, group: string) => {

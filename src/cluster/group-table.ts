@@ -8,6 +8,7 @@
  */
 import type { Sequence } from '../contracts/cluster-engine.ts';
 import { matches } from '../protocol/topic.ts';
+import { FilterTree } from './filter-tree.ts';
 import type { Position } from './places.ts';
 
 /**
@@ -37,9 +38,6 @@ export interface HandedOn {
 
 /** `{share name}/{topic filter}` of `$share/{share name}/{topic filter}`. */
 export const filterOf = (group: string): string => group.slice(group.indexOf('/') + 1);
-
-/** So many topics are remembered with their groups. */
-const topicsMax = 4_096;
 
 interface Change {
   readonly sequence: Sequence;
@@ -144,7 +142,7 @@ export class GroupTable {
   readonly #ofClient = new Map<string, Set<string>>();
   /** By client: groups that it has left, as far back as changes are known. */
   readonly #leftBy = new Map<string, Set<string>>();
-  readonly #matching = new Map<string, readonly Group[]>();
+  readonly #byFilter = new FilterTree<Set<Group>>();
   /** The first entry that said something of members, but for what a later copy of all says. 0: none did. */
   #firstChange: Sequence = 0;
   /** The newest copy of all is as of this entry. */
@@ -184,15 +182,20 @@ export class GroupTable {
   apply(sequence: Sequence, changes: readonly MemberChange[]): void {
     if (changes.length > 0 && this.#firstChange === 0) this.#firstChange = sequence;
     for (const { group, clientId, before, after } of changes) {
-      const changed = this.#groups.get(group) ?? new Group(group);
-      if (!this.#groups.has(group)) {
-        this.#groups.set(group, changed);
-        this.#matching.clear();
-      }
+      const changed = this.#groupOf(group);
       changed.changes.push({ sequence, clientId, before, after });
       this.#set(changed, clientId, after);
       if (after === null) this.#left(clientId, group);
     }
+  }
+
+  #groupOf(name: string): Group {
+    const known = this.#groups.get(name);
+    if (known !== undefined) return known;
+    const group = new Group(name);
+    this.#groups.set(name, group);
+    this.#byFilter.set(group.filter, (this.#byFilter.get(group.filter) ?? new Set()).add(group));
+    return group;
   }
 
   #left(clientId: string, group: string): void {
@@ -224,16 +227,13 @@ export class GroupTable {
   restore(asOf: Sequence, all: Iterable<readonly [group: string, clientId: string, standing: Standing]>): void {
     for (const [name, clientId] of [...this.all()]) this.#set(this.#groups.get(name)!, clientId, null);
     for (const [name, clientId, standing] of all) {
-      const group = this.#groups.get(name) ?? new Group(name);
-      this.#groups.set(name, group);
-      this.#set(group, clientId, standing);
+      this.#set(this.#groupOf(name), clientId, standing);
     }
     for (const group of this.#groups.values()) {
       for (const { sequence, clientId, after } of group.changes) {
         if (sequence > asOf) this.#set(group, clientId, after);
       }
     }
-    this.#matching.clear();
     this.copied(asOf);
   }
 
@@ -246,7 +246,9 @@ export class GroupTable {
       for (const { clientId, after } of group.changes) if (after === null) this.#left(clientId, name);
       if (group.changes.length > 0 || group.members.size > 0) continue;
       this.#groups.delete(name);
-      this.#matching.clear();
+      const others = this.#byFilter.get(group.filter);
+      others?.delete(group);
+      if (others?.size === 0) this.#byFilter.delete(group.filter);
     }
   }
 
@@ -265,19 +267,12 @@ export class GroupTable {
   /** Of a message that has no place in the log: each group that gets it, and whose turn it is there. */
   *turns(topicName: string): Generator<readonly [group: string, clientId: string]> {
     if (this.isEmpty) return;
-    for (const group of this.#groupsFor(topicName)) {
-      const clientId = group.members.pick(group.turn++ & 0x3fff_ffff);
-      if (clientId !== null) yield [group.name, clientId];
+    for (const groups of this.#byFilter.matching(topicName)) {
+      for (const group of groups) {
+        const clientId = group.members.pick(group.turn++ & 0x3fff_ffff);
+        if (clientId !== null) yield [group.name, clientId];
+      }
     }
-  }
-
-  #groupsFor(topicName: string): readonly Group[] {
-    let groups = this.#matching.get(topicName);
-    if (groups !== undefined) return groups;
-    groups = [...this.#groups.values()].filter(({ filter }) => matches(filter, topicName));
-    if (this.#matching.size >= topicsMax) this.#matching.clear();
-    this.#matching.set(topicName, groups);
-    return groups;
   }
 
   /** What was for this client behind an entry: see `Past`. */

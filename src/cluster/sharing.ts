@@ -196,29 +196,35 @@ export class Sharing implements SharedSubscriptions {
   }
 
   #isMember(group: string, clientId: string): boolean {
-    return this.#sessions!.sharedOf(clientId)?.groups.has(group) === true;
+    return this.#sessions!.isMember(clientId, group);
   }
 
   // What this node says of its members
 
   changed(clientId: string): void {
     if (this.#sessions === null || this.#authority?.actsFor(clientId) !== true) return;
-    this.departed(clientId);
     this.#changed.add(clientId);
     this.#schedule();
   }
 
+  left(clientId: string, group: string | null): void {
+    if (this.#sessions === null || this.#authority?.actsFor(clientId) !== true) return;
+    if (group === null) this.departed(clientId);
+    else this.#leave(clientId, group);
+  }
+
   /** Groups that it is in by the log, and not by its session, are left. */
   departed(clientId: string): void {
-    const shared = this.#sessions!.sharedOf(clientId);
-    for (const group of this.#groupsOf(clientId)) {
-      const before = this.#standing(group, clientId);
-      if (before === null || shared?.groups.has(group) === true) continue;
-      this.#recorded.get(clientId)?.delete(group);
-      this.#announce({ group, clientId, before, after: null });
-      const departing = this.#departing.get(group) ?? new Map<string, number>();
-      this.#departing.set(group, departing.set(clientId, (departing.get(clientId) ?? 0) + 1));
-    }
+    for (const group of this.#groupsOf(clientId)) if (!this.#isMember(group, clientId)) this.#leave(clientId, group);
+  }
+
+  #leave(clientId: string, group: string): void {
+    this.#recorded.get(clientId)?.delete(group);
+    const before = this.#standing(group, clientId);
+    if (before === null) return;
+    this.#announce({ group, clientId, before, after: null });
+    const departing = this.#departing.get(group) ?? new Map<string, number>();
+    this.#departing.set(group, departing.set(clientId, (departing.get(clientId) ?? 0) + 1));
   }
 
   /** The log says all that this node has done with it: the groups that it has left, and what has gone on from it. */

@@ -39,8 +39,10 @@ export interface SharedSubscriptions {
   gave(group: string, clientId: string): void;
   /** A message waits for this member. */
   waits(clientId: string): void;
-  /** Its client has come or gone, it has subscribed or unsubscribed, or its session has ended. */
+  /** Its client has come or gone, or it has subscribed. */
   changed(clientId: string): void;
+  /** It has left a group; null: all, since its session has ended. */
+  left(clientId: string, group: string | null): void;
   /** Whether what a member leaves behind can go on now: its session is this node's. */
   mayHandOn(clientId: string, hasEnded: boolean): boolean;
   /** Whether there is another member, or even one that is connected. */
@@ -164,6 +166,7 @@ export interface NodeSessions {
   join(moved: MovedSession, missed: readonly MissedMessage[]): void;
   /** Null: there is no such session here. */
   sharedOf(clientId: string): SharedBySession | null;
+  isMember(clientId: string, group: string): boolean;
   /**
    * Gives a message to one member of a shared subscription. `isRendered`: it has the form that subscribers want. `done`
    * is called, at once or later, when it has it.

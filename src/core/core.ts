@@ -218,6 +218,10 @@ export class Core {
     return sharedOf(own(session), this.#parts.settings.limits);
   }
 
+  isMember(session: ClientSession, group: string): boolean {
+    return own(session).subscriptionCount > 0 && session.subscriptions.has(`$share/${group}`);
+  }
+
   /** A message for one member of a shared subscription; `isRendered`: in the form that its class gets. */
   giveMember(session: ClientSession, group: string, message: Message, isRendered: boolean, done: () => void): void {
     const parts = this.#parts;

@@ -196,7 +196,7 @@ export function end(parts: CoreParts, session: Session, why: 'expired' | 'clean'
   parts.directory.remove(session);
   parts.removeSubscriptions(session);
   parts.distributor.forget(session);
-  if (session.mayHoldShared) parts.shared?.changed(session.clientId);
+  if (session.mayHoldShared) parts.shared?.left(session.clientId, null);
   // First, so that what stays of the session in the store does not have the will any more.
   parts.wills.leave(session);
   leaveBacklog(parts, session);

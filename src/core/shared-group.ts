@@ -259,8 +259,6 @@ export class SharedGroup {
 const mayReceive = ({ rights }: Session, topicName: string) => rights?.receive(topicName) !== false;
 
 /** By which it is a member; null: it is none. */
-export function membershipIn(group: SharedGroup, { memberships }: Session): Subscription | null {
-  if (memberships === null) return null;
-  for (const [subscription, member] of memberships) if (member.group === group) return subscription;
-  return null;
+export function membershipIn({ name }: SharedGroup, session: Session): Subscription | null {
+  return session.subscriptionCount === 0 ? null : (session.subscriptions.get(`$share/${name}`) ?? null);
 }

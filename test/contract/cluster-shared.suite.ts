@@ -243,6 +243,36 @@ export function describeMembers(name: string, start: () => Promise<EngineUnderTe
       await doomed.close();
     });
 
+    test('who inherits a member gives it nothing that has gone on to another one before', async () => {
+      const doomed = await startNode('doomed', engine.connect);
+      const topic = unique('passed');
+      const filter = `$share/${unique('team')}/${topic}`;
+      const clientId = unique('busy');
+      const oneByOne = { ...forAnHour, properties: { sessionExpiryInterval: 3_600, receiveMaximum: 1 }, clientId };
+      const first = await doomed.connect(oneByOne);
+      await first.subscribe(filter, { qos: 2 });
+      await publish(await node(1).connect({ version: 5 }), topic, numbers(5), 2);
+      const sent = await first.next('publish');
+      // Its record names what waits once that has waited for more than a second.
+      const record = async () => Buffer.from(await doomed.recordOf(clientId)).toString();
+      await expect.poll(record, { timeout: 10_000 }).toMatch(/"queue":\[\[/);
+      const got: string[] = [];
+      keepTaking(await join(2, filter, 2), got);
+
+      await first.vanish();
+      await expect.poll(() => inOrder(got)).toEqual(numbers(5).slice(1));
+      await doomed.die();
+      const after = await node(0).connect(oneByOne);
+
+      expect(await after.next('publish')).toMatchObject({ messageId: sent.messageId, payload: Buffer.from('0') });
+      after.send({ cmd: 'pubrec', messageId: sent.messageId! });
+      await after.next('pubrel');
+      after.send({ cmd: 'pubcomp', messageId: sent.messageId! });
+      await after.nothingElse();
+      expect(inOrder(got)).toEqual(numbers(5).slice(1));
+      await doomed.close();
+    });
+
     test('a member that goes from node to node, under load, leaves nothing to nobody, and has QoS 2 once', async () => {
       const topic = unique('restless');
       const filter = `$share/${unique('team')}/${topic}`;

@@ -118,7 +118,7 @@ export function unsubscribe(parts: CoreParts, session: Session, topicFilter: str
   dropReplays(session, topicFilter);
   const group = parts.router.remove(subscription);
   if (group !== null) {
-    parts.shared?.changed(session.clientId);
+    parts.shared?.left(session.clientId, group.name);
     parts.delivering.redistribution.begin(session, group);
   }
   if (session.isPersistent) parts.store.removeSubscription(session.sid, topicFilter);

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { decodeMoved, encodeMoved } from '../../../src/cluster/moved-session.ts';
+import { setPlace } from '../../../src/cluster/places.ts';
 import type { MovedSession } from '../../../src/contracts/session-move.ts';
 import type { StoredDelivery } from '../../../src/contracts/session-store.ts';
+import type { Message } from '../../../src/protocol/message.ts';
 import { widestTopicLimits } from '../../../src/protocol/topic.ts';
 import { TopicTable } from '../../../src/protocol/topic-table.ts';
 import { aMessage, messageOf } from '../../support/frames.ts';
@@ -69,4 +71,26 @@ test('what another version has written is refused with a word about it', () => {
   const bytes = encodeMoved(moved);
   bytes.write('{"v":9', 4);
   expect(() => decodeMoved(bytes, topics, nowhere)).toThrow('form 9');
+});
+
+test('by which shared subscription a message has come is read as it was written, whether the log has it or not', () => {
+  const [here, there, next] = ['aa', 'bb', 'cc'].map((payload) => messageOf({ ...aMessage, payload }));
+  setPlace(there!, { sequence: 7, index: 3, firstPart: 7, isCopy: false });
+  setPlace(next!, { sequence: 7, index: 4, firstPart: 7, isCopy: false });
+  const by = (name: string | null, message: Message): StoredDelivery => {
+    return { message, qos: 1, retain: false, subscriptionIds: null, group: name === null ? null : { name } };
+  };
+  const queue = [by('a/x', there!), by('b/x', next!), by('a/x', here!), by(null, there!), by(null, next!)];
+  const sendings = [{ packetId: 8, isReceived: false, delivery: by('b/x', there!) }];
+
+  const read = decodeMoved(
+    encodeMoved({ ...moved, sendings, queue }),
+    topics,
+    ({ index }) => [there!, next!][index - 3]!,
+  );
+
+  const groupsOf = (deliveries: readonly StoredDelivery[]) => deliveries.map(({ group }) => group?.name ?? null);
+  expect(groupsOf(read.queue)).toEqual(['a/x', 'b/x', 'a/x', null, null]);
+  expect(groupsOf(read.sendings.map(({ delivery }) => delivery))).toEqual(['b/x']);
+  expect(read.queue.map(({ message }) => message.payload.toString('hex'))).toEqual(['bb', 'cc', 'aa', 'bb', 'cc']);
 });

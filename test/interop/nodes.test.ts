@@ -150,7 +150,8 @@ describe.skipIf(natsServerVersion === null)(`nodes of one machine${withoutNats}`
     expect(new Set(shown.map(({ node }) => node.slice(0, 6)))).toEqual(new Set(['here-1', 'here-2', 'here-3']));
     expect(text()).toMatch(/"node":"here-2".*"msg":"started"/);
 
-    child.kill('SIGTERM');
+    // As a service manager may: to all of them.
+    for (const pid of [child.pid!, ...pidsOf()]) process.kill(pid, 'SIGTERM');
     for (const client of clients) {
       expect((await client.closed()).map(({ reasonCode }) => reasonCode)).toEqual([0x8b]);
     }

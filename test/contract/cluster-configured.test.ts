@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { program } from '../../src/contracts/roles.ts';
+import { comeIn } from '../support/cluster-nodes.ts';
 import { sluice } from '../support/fake-io.ts';
 import { NatsServers, natsServerVersion, withoutNats } from '../support/nats-server.ts';
 import { unique, WireClient } from '../support/wire-client.ts';
@@ -61,7 +62,7 @@ describe.skipIf(natsServerVersion === null)(name, () => {
     const [one, two] = apps as [App, App];
     const prefix = unique('seen');
     for (const [name, app] of Object.entries({ one, two }))
-      await WireClient.connect(portOf(app), { version: 5, clientId: `${prefix}-${name}` });
+      await comeIn(() => WireClient.connect(portOf(app), { version: 5, clientId: `${prefix}-${name}` }));
     const at = (node: string) => ['--data-dir', join(directory, node)];
 
     const table = await sluice('clients', 'list', '--client-id-prefix', prefix, ...at('two'));
@@ -81,18 +82,18 @@ describe.skipIf(natsServerVersion === null)(name, () => {
     const [clientId, topic] = [unique('configured'), unique('topic')];
     const forAnHour = { version: 5, clean: false, properties: { sessionExpiryInterval: 3_600 }, clientId } as const;
     const publish = async (app: App, payload: string) => {
-      const publisher = await WireClient.connect(portOf(app), { version: 5 });
+      const publisher = await comeIn(() => WireClient.connect(portOf(app), { version: 5 }));
       publisher.send({ cmd: 'publish', topic, payload, qos: 1, retain: false, dup: false, messageId: 1 });
       await publisher.next('puback');
     };
-    const before = await WireClient.connect(portOf(one), forAnHour);
+    const before = await comeIn(() => WireClient.connect(portOf(one), forAnHour));
     await before.subscribe(topic, { qos: 1 });
     await before.vanish();
     await publish(two, 'a');
     await apps.shift()!.close();
     await publish(two, 'b');
 
-    const after = await WireClient.connect(portOf(two), forAnHour);
+    const after = await comeIn(() => WireClient.connect(portOf(two), forAnHour));
 
     expect(after.connack).toMatchObject({ sessionPresent: true });
     expect([String((await after.next('publish')).payload), String((await after.next('publish')).payload)]).toEqual([
@@ -109,7 +110,7 @@ describe.skipIf(natsServerVersion === null)(name, () => {
   test('go on once their servers are back', async () => {
     await servers.killServer(0);
     await servers.startServer(0);
-    const client = await WireClient.connect(portOf(apps[0]!), { version: 5 });
+    const client = await comeIn(() => WireClient.connect(portOf(apps[0]!), { version: 5 }));
     expect(client.connack).toMatchObject({ reasonCode: 0 });
   });
 

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { freePorts } from '../../scripts/ports.ts';
 import { build, executable } from '../support/build.ts';
+import { comeIn } from '../support/cluster-nodes.ts';
 import { NatsServers, natsServerVersion, withoutNats } from '../support/nats-server.ts';
 import { type ConnectOptions, unique, WireClient } from '../support/wire-client.ts';
 
@@ -132,7 +133,7 @@ describe.skipIf(natsServerVersion === null)(`nodes of one machine${withoutNats}`
     const prefix = unique('client');
     const clients = await Promise.all(
       Array.from({ length: 9 }, (_, number) =>
-        WireClient.connect(port, { version: 5, clientId: `${prefix}-${number}` }),
+        comeIn(() => WireClient.connect(port, { version: 5, clientId: `${prefix}-${number}` })),
       ),
     );
     await clients[0]!.subscribe('a', { qos: 1 });
@@ -163,14 +164,14 @@ describe.skipIf(natsServerVersion === null)(`nodes of one machine${withoutNats}`
     const { port, pidsOf, until } = await startNodes(2, 'restarted');
     const properties = { sessionExpiryInterval: 600 };
     const lasting: ConnectOptions = { version: 5, clientId: unique('lasting'), clean: false, properties };
-    const client = await WireClient.connect(port, lasting);
+    const client = await comeIn(() => WireClient.connect(port, lasting));
     await client.subscribe('a', { qos: 1 });
     const first = pidsOf();
 
     process.kill(first[0]!, 'SIGKILL');
 
     await until(/node here-\d has ended \(SIGKILL\); it is started anew in 1 s/);
-    const again = await WireClient.connect(port, lasting);
+    const again = await comeIn(() => WireClient.connect(port, lasting));
     expect(again.connack).toMatchObject({ sessionPresent: true });
     await expect.poll(() => pidsOf().length, { timeout: 30_000 }).toBe(3);
   });

@@ -38,13 +38,14 @@ const sessionRecords: StreamSettings = {
 };
 
 /** A node that its servers leave without an answer for three seconds sends clients away, who come again. */
-async function comeIn(connect: () => Promise<WireClient>): Promise<WireClient> {
-  const busy = `CONNACK refused with ${ReasonCode.ServerBusy}`;
+export async function comeIn(connect: () => Promise<WireClient>): Promise<WireClient> {
+  const codes = [ReasonCode.ServerBusy, ReasonCode.ServerUnavailable];
+  const isPassing = ({ message }: Error) => codes.some((code) => message === `CONNACK refused with ${code}`);
   for (let left = 20; ; left--) {
     try {
       return await connect();
     } catch (error) {
-      if ((error as Error).message !== busy || left === 0) throw error;
+      if (left === 0 || !isPassing(error as Error)) throw error;
     }
     await delay(500);
   }

@@ -157,8 +157,6 @@ export interface AppOptions {
 const pipelineTickMs = 100;
 /** Alarms and rates are looked at this often. */
 const lookMs = 1_000;
-/** For so many the system has room, or makes it without a pause that anybody feels. */
-const fewClients = 200;
 
 const keep = { verdict: 'keep' } as const;
 
@@ -179,8 +177,7 @@ async function openApp(configured: Config, options: AppOptions, stop: Stop): Pro
   const { broker, pipelines, logs, audit, config, settings } = parts;
   const log = logs.broker;
   let isOpen = false;
-  await broker.start();
-  await prepareForConnections(broker, settings.limits.connections, stop);
+  await Promise.all([broker.start(), makeRoomForFiles(settings.limits.connections)]);
   await parts.clustering?.serve();
   audit?.record({ event: 'started', reason: `Sluice ${version}` });
   stop.add(() => {
@@ -402,20 +399,6 @@ function connectParts(broker: Broker, pipelines: Pipelines, { on }: AppOptions, 
   pipelines.emit = (message) => publishOwn(broker, message, log);
   pipelines.mayPublish = (...asked) => broker.mayPublish(...asked);
   pipelines.onRefused = (refused) => broker.refusedLate(refused);
-}
-
-/**
- * A fleet that is known comes back as soon as the broker listens, so its room is made before. Else that goes on behind
- * the start: a gateway does not wait for room for thousands.
- */
-async function prepareForConnections(broker: Broker, most: number, stop: Stop): Promise<void> {
-  const ended = new AbortController();
-  const prepared = makeRoomForFiles(most, ended.signal);
-  stop.add(() => {
-    ended.abort();
-    return prepared;
-  });
-  if (broker.figures().clients.absent > fewClients) await prepared;
 }
 
 function startTicking(broker: Broker, pipelines: Pipelines, stop: Stop): void {

@@ -5,7 +5,6 @@
  */
 import { closeSync, open as openFile, openSync, readFileSync } from 'node:fs';
 import { devNull } from 'node:os';
-import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 const open = promisify(openFile);
@@ -18,8 +17,6 @@ const reserve = { least: 80, most: 900 };
  * ever were.
  */
 const preparedMax = 16_384;
-/** Files opened or closed between two rounds of the event loop: a third of a millisecond. */
-const filesPerSlice = 256;
 
 /**
  * The limit of this process, which Node has raised as far as it may. Null where the system does not tell, or has none.
@@ -44,28 +41,21 @@ export function connectionsWithin(openFiles: number): number {
  *
  * Linux doubles it for the file that does not fit any more, and in a process with threads whoever opens that one waits
  * 10 to 20 ms (`expand_fdtable` in fs/file.c). While 10,000 clients connect, that would stop the event loop six times;
- * here a thread of the pool waits. The table stays as it is when the files are closed. It goes on in slices between two
- * rounds of the event loop, and `signal` ends it early.
+ * here a thread of the pool waits. The table stays as it is when the files are closed.
  */
-export async function makeRoomForFiles(count: number, signal: AbortSignal): Promise<void> {
+export async function makeRoomForFiles(count: number): Promise<void> {
   const wanted = Math.min(count, preparedMax);
   const opened: number[] = [];
   try {
-    for (let size = tableSize(); size < wanted && !signal.aborted; size = tableSize()) {
+    for (let size = tableSize(); size < wanted; size = tableSize()) {
       // What still fits costs a microsecond.
-      while ((opened.at(-1) ?? 0) < size - 1 && !signal.aborted) {
-        opened.push(openSync(devNull, 'r'));
-        if (opened.length % filesPerSlice === 0) await setImmediate();
-      }
+      while ((opened.at(-1) ?? 0) < size - 1) opened.push(openSync(devNull, 'r'));
       opened.push(await open(devNull, 'r'));
     }
   } catch {
     // There is no /proc, or the limit is lower now. Who comes will have to wait, as without this.
   } finally {
-    while (opened.length > 0) {
-      for (const file of opened.splice(-filesPerSlice)) closeSync(file);
-      await setImmediate();
-    }
+    for (const file of opened) closeSync(file);
   }
 }
 

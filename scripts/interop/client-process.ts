@@ -1,7 +1,8 @@
 /**
  * A client of some library, in a process of its own that reads what to do from its standard input, a line each, and
  * tells what happened. It is started with what its library needs, and then: `4` or `5` (the version of MQTT), the
- * client identifier, `clean` or `keep` (the session), and the topic of a will if it has one: payload `died`, QoS 1.
+ * client identifier, `clean` or `keep` (the session), and the topic of a will if it has one: payload `died`, QoS 1. With
+ * MQTT_TLS in its environment it connects by TLS, and finds the authority's certificate as its language does.
  *
  * | it reads | it answers |
  * |---|---|
@@ -19,7 +20,8 @@ import { endsWithUs } from '../child-processes.ts';
 
 const answerMsMax = 30_000;
 
-export type Command = readonly [file: string, args: readonly string[]];
+/** `environment`: in addition to that of this process. */
+export type Command = readonly [file: string, args: readonly string[], environment?: Readonly<Record<string, string>>];
 
 export interface ConnectOptions {
   readonly clean: boolean;
@@ -36,10 +38,12 @@ export class ClientProcess {
   #complaint = '';
 
   /** `[file, args]` starts a client of the library. */
-  static async connect([file, args]: Command, version: 4 | 5, clientId: string, options: ConnectOptions) {
+  static async connect([file, args, environment]: Command, version: 4 | 5, clientId: string, options: ConnectOptions) {
     const { clean, will } = options;
     const more = [String(version), clientId, clean ? 'clean' : 'keep', ...(will === undefined ? [] : [will])];
-    const client = new ClientProcess(spawn(file, [...args, ...more], { stdio: 'pipe' }));
+    const client = new ClientProcess(
+      spawn(file, [...args, ...more], { stdio: 'pipe', env: { ...process.env, ...environment } }),
+    );
     try {
       client.sessionPresent = (await client.#answer('connected')) as ClientProcess['sessionPresent'];
     } catch (error) {

@@ -1,7 +1,8 @@
 #!/bin/sh
-# mosquitto_pub and mosquitto_sub: checks.ts has what is asked. Arguments: host, port, version of MQTT (4 or 5).
+# mosquitto_pub and mosquitto_sub: checks.ts has what is asked. Arguments: host, port, version of MQTT (4 or 5), and
+# the authority's certificate for TLS.
 version=$([ "$3" = 5 ] && echo 5 || echo 311)
-to="-h $1 -p $2 -V $version"
+to="-h $1 -p $2 -V $version${4:+ --cafile $4}"
 run="interop/$$-$(date +%s%N)"
 out=$(mktemp -d)
 trap 'rm -r "$out"' EXIT

@@ -39,6 +39,12 @@ static const char *connect_client(int clean, const char *will_topic) {
     will.qos = 1;
     options->will = &will;
   }
+  MQTTClient_SSLOptions tls = MQTTClient_SSLOptions_initializer;
+  if (getenv("MQTT_TLS")) {
+    tls.trustStore = getenv("SSL_CERT_FILE");
+    tls.verify = 1;
+    options->ssl = &tls;
+  }
   if (!is5) {
     v3.MQTTVersion = MQTTVERSION_3_1_1;
     int code = MQTTClient_connect(client, options);
@@ -93,7 +99,7 @@ int main(int count, char **arguments) {
   expect(count == 6 || count == 7, "arguments", count);
   setvbuf(stdout, NULL, _IOLBF, 0);
   char url[300];
-  snprintf(url, sizeof url, "tcp://%s:%s", arguments[1], arguments[2]);
+  snprintf(url, sizeof url, "%s://%s:%s", getenv("MQTT_TLS") ? "ssl" : "tcp", arguments[1], arguments[2]);
   is5 = strcmp(arguments[3], "5") == 0;
   MQTTClient_createOptions created = MQTTClient_createOptions_initializer;
   created.MQTTVersion = is5 ? MQTTVERSION_5 : MQTTVERSION_DEFAULT;

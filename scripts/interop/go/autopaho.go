@@ -39,7 +39,11 @@ func (it autopahoClient) disconnect() error { return inTime(it.library.Disconnec
 
 func main() {
 	run(func(given settings) (client, bool, error) {
-		server, err := url.Parse("mqtt://" + given.address)
+		scheme := "mqtt://"
+		if given.isSecure {
+			scheme = "mqtts://"
+		}
+		server, err := url.Parse(scheme + given.address)
 		must(err)
 		up := make(chan bool, 1)
 		config := autopaho.ClientConfig{

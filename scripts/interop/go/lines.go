@@ -24,6 +24,8 @@ type client interface {
 type settings struct {
 	address, id, will string
 	clean             bool
+	// isSecure: by TLS. Go finds the authority's certificate by SSL_CERT_FILE.
+	isSecure bool
 }
 
 // received tells of a message.
@@ -40,7 +42,8 @@ func must(err error) {
 
 // run leads the client that connect makes; connect also says whether the session was present.
 func run(connect func(settings) (client, bool, error)) {
-	given := settings{net.JoinHostPort(os.Args[1], os.Args[2]), os.Args[4], "", os.Args[5] == "clean"}
+	_, isSecure := os.LookupEnv("MQTT_TLS")
+	given := settings{net.JoinHostPort(os.Args[1], os.Args[2]), os.Args[4], "", os.Args[5] == "clean", isSecure}
 	if len(os.Args) > 6 {
 		given.will = os.Args[6]
 	}

@@ -32,7 +32,11 @@ func (it pahoClient) disconnect() error {
 func main() {
 	run(func(given settings) (client, bool, error) {
 		options := mqtt.NewClientOptions().SetClientID(given.id).SetCleanSession(given.clean).SetAutoReconnect(false)
-		options.AddBroker("tcp://" + given.address).SetProtocolVersion(4)
+		scheme := "tcp://"
+		if given.isSecure {
+			scheme = "ssl://"
+		}
+		options.AddBroker(scheme + given.address).SetProtocolVersion(4)
 		options.SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			received(m.Topic(), m.Qos(), m.Retained(), m.Payload())
 		})

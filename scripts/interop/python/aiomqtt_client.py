@@ -20,7 +20,12 @@ class Client:
         if settings.will is not None:
             more["will"] = aiomqtt.Will(settings.will, "died", 1)
         self.client = aiomqtt.Client(
-            settings.host, settings.port, identifier=settings.client_id, protocol=protocol, **more
+            settings.host,
+            settings.port,
+            identifier=settings.client_id,
+            protocol=protocol,
+            tls_context=settings.tls,
+            **more,
         )
         self.session_present = False
         on_connect = self.client._client.on_connect

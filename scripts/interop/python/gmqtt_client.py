@@ -42,7 +42,7 @@ class Client:
 async def connect(settings):
     client = Client(settings)
     version = MQTTv50 if settings.version == 5 else MQTTv311
-    await client.client.connect(settings.host, settings.port, version=version)
+    await client.client.connect(settings.host, settings.port, ssl=settings.tls or False, version=version)
     return client
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import sys
 import traceback
 
@@ -15,6 +16,8 @@ class Settings:
         self.host, port, version, self.client_id, session, *will = sys.argv[1:]
         self.port, self.version, self.clean = int(port), int(version), session == "clean"
         self.will = will[0] if will else None
+        # Python finds the authority's certificate by SSL_CERT_FILE.
+        self.tls = ssl.create_default_context() if "MQTT_TLS" in os.environ else None
 
 
 def tell(line):

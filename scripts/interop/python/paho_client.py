@@ -24,6 +24,8 @@ class Client:
         self.client.on_message = lambda _, __, m: lines.received(m.topic, m.qos, m.retain, m.payload)
         self.client.on_connect = self.on_connect
         self.client.on_subscribe = lambda *_: self.granted.set()
+        if settings.tls is not None:
+            self.client.tls_set_context(settings.tls)
         if settings.will is not None:
             self.client.will_set(settings.will, "died", 1)
         more = {}

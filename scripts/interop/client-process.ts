@@ -1,8 +1,8 @@
 /**
  * A client of some library, in a process of its own that reads what to do from its standard input, a line each, and
  * tells what happened. It is started with what its library needs, and then: `4` or `5` (the version of MQTT), the
- * client identifier, `clean` or `keep` (the session), and the topic of a will if it has one: payload `died`, QoS 1. With
- * MQTT_TLS in its environment it connects by TLS, and finds the authority's certificate as its language does.
+ * client identifier, `clean` or `keep` (the session), and the topic of a will if it has one: payload `died`, QoS 1.
+ * With MQTT_TLS in its environment it connects by TLS, and finds the authority's certificate as its language does.
  *
  * | it reads | it answers |
  * |---|---|

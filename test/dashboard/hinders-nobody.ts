@@ -1,8 +1,28 @@
 /** Everybody can use a page: it fits on small screens, and what axe finds in it, in both themes. */
 import { AxeBuilder } from '@axe-core/playwright';
+import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { eventually, overflows } from './browser.ts';
 import { dashboardWithAll } from './places.ts';
+
+/** What would move, also while something is on its way. */
+const moving = (page: Page): Promise<string[]> =>
+  page.evaluate(`(() => {
+    const main = document.querySelector('main');
+    const frames = [...document.querySelectorAll('.table-frame')];
+    for (const frame of frames) frame.setAttribute('aria-busy', 'true');
+    const spinner = document.createElement('span');
+    spinner.className = 'spinner';
+    main.append(spinner);
+    const isMoving = (element) => {
+      const { animationName, transitionDuration } = getComputedStyle(element);
+      return animationName !== 'none' || Number.parseFloat(transitionDuration) > 0;
+    };
+    const found = [...document.querySelectorAll('*')].filter(isMoving).map(({ outerHTML }) => outerHTML.slice(0, 80));
+    spinner.remove();
+    for (const frame of frames) frame.setAttribute('aria-busy', 'false');
+    return found;
+  })()`);
 
 export function hindersNobody(places: Readonly<Record<string, string>>): void {
   const broker = dashboardWithAll();
@@ -14,6 +34,7 @@ export function hindersNobody(places: Readonly<Record<string, string>>): void {
     await page.getByRole('main').waitFor();
     await eventually(() => page.locator('.loading').count()).toBe(0);
     expect(await overflows(page), 'on a phone').toBe(false);
+    expect(await moving(page), 'what moves').toEqual([]);
     // A window of 1280 by 1024 at 200 %.
     await page.setViewportSize({ width: 640, height: 512 });
     expect(await overflows(page), 'at 200 %').toBe(false);

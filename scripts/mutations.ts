@@ -1011,6 +1011,13 @@ export const mutations: readonly Mutation[] = [
     simulation: 'bridges',
   },
   {
+    name: 'was: a bridge leaves filters at its peer before it has subscribed to those that take their place',
+    file: 'bridge/subscriptions.ts',
+    from: '      this.subscribe(missing, hasPaths);\n      for (const filter of gone) this.#outdated.add(filter);',
+    to: '      this.#unsubscribe(gone);\n      this.subscribe(missing, hasPaths);',
+    simulation: 'bridges',
+  },
+  {
     name: 'a bridge does not remember the numbers that have come from its peer',
     file: 'bridge/from-peer.ts',
     from: 'if (number > 0) this.seen?.add(number);',

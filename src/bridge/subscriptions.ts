@@ -37,6 +37,8 @@ export class PeerSubscriptions {
   readonly #leaving = new Map<number, readonly string[]>();
   /** Changes that are to be stored here before the peer is told. */
   #unstored = 0;
+  /** Not wanted any more, and to be left once all that is wanted is subscribed to. */
+  readonly #outdated = new Set<string>();
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
@@ -56,10 +58,18 @@ export class PeerSubscriptions {
     this.#unstored++;
     this.#options.whenStored(() => {
       this.#unstored--;
-      this.#unsubscribe(gone);
       this.subscribe(missing, hasPaths);
-      if (this.areAnswered) this.#options.onAnswered();
+      for (const filter of gone) this.#outdated.add(filter);
+      for (const { filter } of missing) this.#outdated.delete(filter);
+      if (this.areAnswered) this.#allAnswered();
     });
+  }
+
+  /** Only now is it left what others have taken the place of: what comes in between matches one of them. */
+  #allAnswered(): void {
+    this.#unsubscribe([...this.#outdated]);
+    this.#outdated.clear();
+    this.#options.onAnswered();
   }
 
   /** `hasPaths`: the peer is told for whom these are. */
@@ -109,7 +119,7 @@ export class PeerSubscriptions {
   answered({ messageId, granted }: SubackPacket): void {
     const entries = this.#awaited.get(messageId);
     this.#awaited.delete(messageId);
-    if (this.areAnswered) this.#options.onAnswered();
+    if (this.areAnswered) this.#allAnswered();
     for (const [index, { filter, qos }] of (entries ?? []).entries()) {
       const code = granted[index];
       if (code === undefined || code === qos) continue;

@@ -158,6 +158,24 @@ test('what the bridge itself subscribes to is no reason to ask for it', async ()
   expect(await filtersAt(north)).toEqual([]);
 });
 
+test('a filter is left once what takes its place is subscribed to, so that nothing is missed in between', async () => {
+  const peer = await StandInPeer.start();
+  const south = await brokers.start({ bridges: [bridgeTo(peer.port, { topics: wanting })] });
+  const link = await peer.greet();
+  const [one, all] = [await client(south), await client(south)];
+  await one.subscribe('north/data/a', { qos: 1 });
+  const first = await link.next('subscribe');
+  link.send({ cmd: 'suback', messageId: first.messageId, granted: [1] });
+
+  await all.subscribe('north/data/#', { qos: 1 });
+
+  const second = await link.next();
+  expect(second).toMatchObject({ cmd: 'subscribe', subscriptions: [{ topic: 'data/#' }] });
+  link.send({ cmd: 'suback', messageId: (second as typeof first).messageId, granted: [1] });
+  expect(await link.next()).toMatchObject({ cmd: 'unsubscribe', unsubscriptions: ['data/a'] });
+  await peer.stop();
+});
+
 test('a peer of 3.1.1 is asked in the same way', async () => {
   const peer = await StandInPeer.start();
   const south = await brokers.start({ bridges: [bridgeTo(peer.port, { topics: wanting, version: '3.1.1' })] });

@@ -2,6 +2,8 @@
  * A double-ended queue over a ring that grows by doubling. Nothing is allocated until the first push, and an emptied
  * queue gives a large ring back. Its bound is its owner's business: see `core/session-queue.ts`.
  */
+import { assert } from './assert.ts';
+
 const smallRing = 16;
 
 export class Deque<T> {
@@ -37,6 +39,12 @@ export class Deque<T> {
   /** The one behind `index` others; undefined if they are fewer. */
   at(index: number): T | undefined {
     return index < this.#length ? this.#ring[(this.#head + index) & (this.#ring.length - 1)] : undefined;
+  }
+
+  /** The one behind `index` others, which are as many at least, becomes another one. */
+  replace(index: number, item: T): void {
+    assert(index < this.#length, `a queue of ${this.#length} has nothing behind ${index} others`);
+    this.#ring[(this.#head + index) & (this.#ring.length - 1)] = item;
   }
 
   shift(): T | undefined {

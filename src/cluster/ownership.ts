@@ -332,6 +332,7 @@ export class Ownership {
   async #onceSettled<Taken>(clientId: string, take: (at: Sequence) => Taken): Promise<Taken> {
     const { messages } = this.#options;
     for (;;) {
+      await messages.sharing.whenLeft(clientId);
       await messages.settled();
       const found = await new Promise<{ readonly taken: Taken } | null>((resolve) => {
         messages.whenBetweenEntries((at) => {

@@ -77,6 +77,8 @@ export class Sharing implements SharedSubscriptions {
   readonly #departing = new Map<string, Map<string, number>>();
   /** By client: how many of its messages go on to others, and are not in the log yet. */
   readonly #givers = new Map<string, number>();
+  /** By client: how many of its sessions leave messages to others in steps, and who waits for the last step. */
+  readonly #leaving = new Map<string, { sessions: number; readonly whenDone: (() => void)[] }>();
   /** Of members whose place may be another one. */
   readonly #changed = new Set<string>();
   /** Messages wait for these, or did. */
@@ -230,7 +232,7 @@ export class Sharing implements SharedSubscriptions {
   /** The log says all that this node has done with it: the groups that it has left, and what has gone on from it. */
   isSettled(clientId: string): boolean {
     for (const departing of this.#departing.values()) if (departing.has(clientId)) return false;
-    return !this.#givers.has(clientId);
+    return !this.#givers.has(clientId) && !this.#leaving.has(clientId);
   }
 
   #stored(handed: readonly HandedMessage[]): void {
@@ -342,6 +344,25 @@ export class Sharing implements SharedSubscriptions {
     this.#handed.push({ group, giver: clientId, refused, places });
     if (this.#messages.bytes >= frameBytesMax || this.#messages.isFull) this.#append();
     else this.#schedule();
+  }
+
+  leaves(clientId: string): () => void {
+    const release = this.#options.recorder.hold();
+    const leaving = this.#leaving.get(clientId) ?? { sessions: 0, whenDone: [] };
+    leaving.sessions++;
+    this.#leaving.set(clientId, leaving);
+    return () => {
+      release();
+      if (--leaving.sessions > 0) return;
+      this.#leaving.delete(clientId);
+      for (const call of leaving.whenDone) call();
+    };
+  }
+
+  /** Resolves once all that it leaves to others is on its way into the log, or about to be. */
+  async whenLeft(clientId: string): Promise<void> {
+    const leaving = this.#leaving.get(clientId);
+    if (leaving !== undefined) await new Promise<void>((resolve) => leaving.whenDone.push(resolve));
   }
 
   #schedule(): void {

@@ -49,6 +49,11 @@ export interface SharedSubscriptions {
   hasOther(group: string, clientId: string, mustBeConnected: boolean): boolean;
   /** Passes a message on from a member, before the store is told that it is done. `mayNotHave`: the rules say so. */
   handOn(clientId: string, group: string, message: Message, mayNotHave: boolean): void;
+  /**
+   * What a member leaves behind is passed on in steps from now on: until what is returned is called, nobody is told that
+   * the member is done with any of it.
+   */
+  leaves(clientId: string): () => void;
 }
 
 /** The shared subscriptions of a session. */

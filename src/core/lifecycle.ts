@@ -214,6 +214,7 @@ export function forget(parts: CoreParts, session: Session): void {
   parts.directory.remove(session);
   parts.removeSubscriptions(session);
   parts.distributor.forget(session);
+  parts.delivering.redistribution.forget(session);
   parts.wills.clientIsBack(session.clientId, session.identity);
   if (session.isStored) parts.removeStored(session.sid);
   session.end();
@@ -224,6 +225,7 @@ export function forget(parts: CoreParts, session: Session): void {
  * has ended.
  */
 function leaveBacklog(parts: CoreParts, session: Session): void {
+  if (parts.shared !== null) return leaveToNodes(parts, session);
   let isGone = false;
   parts.delivering.redistribution.begin(session, null, () => {
     isGone = true;
@@ -234,6 +236,13 @@ function leaveBacklog(parts: CoreParts, session: Session): void {
   });
   // Until then, a restart has to know that it has ended.
   if (!isGone) save(parts, session);
+}
+
+/** The same where the log has all of its messages: no restart goes on with it. */
+function leaveToNodes(parts: CoreParts, session: Session): void {
+  parts.delivering.redistribution.begin(session, null, () => session.end());
+  // At once: its client may begin another one, and publish by the same identifiers.
+  if (session.isStored) parts.removeStored(session.sid);
 }
 
 /** Puts back sessions, wills and retained messages. Those whose connection was open have just lost it. */

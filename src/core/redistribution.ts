@@ -14,11 +14,12 @@ import type { BrokerSettings } from '../contracts/settings.ts';
 import type { Message } from '../protocol/message.ts';
 import type { PacketId, QoS } from '../protocol/packets.ts';
 import { Delivery } from './delivery.ts';
+import { HandingOn } from './handing-on.ts';
 import type { JointCommit } from './joint-commit.ts';
 import type { Router } from './router.ts';
 import { Awaiting } from './send-window.ts';
 import type { Session } from './session.ts';
-import { membershipIn, type SharedGroup } from './shared-group.ts';
+import type { SharedGroup } from './shared-group.ts';
 import type { Sink } from './sink.ts';
 
 /** So much of a backlog is passed on in one round. */
@@ -72,7 +73,8 @@ export class Redistribution {
   readonly #groups: Pick<Router, 'group'>;
   readonly #delivering: Deliverer;
   readonly #perStep: number;
-  readonly #shared: SharedSubscriptions | null;
+  /** Members are at several nodes. */
+  readonly #beyond: HandingOn | null;
   readonly #jobs = new Map<Session, Job>();
   #isStopping = false;
   #isOver = false;
@@ -86,7 +88,7 @@ export class Redistribution {
     perStep: number,
     shared: SharedSubscriptions | null = null,
   ) {
-    this.#shared = shared;
+    this.#beyond = shared === null ? null : new HandingOn({ store, sink, shared, delivering, perStep });
     this.#perStep = perStep;
     this.#settings = settings;
     this.#store = store;
@@ -102,12 +104,19 @@ export class Redistribution {
    */
   stop(): void {
     this.#isStopping = true;
+    this.#beyond?.stop();
     for (const [session, job] of [...this.#jobs]) while (job.isPassing && this.#passSome(session, job));
   }
 
   /** The broker is about to close its store: what is not passed on yet stays there for the next start. */
   end(): void {
     this.#isOver = true;
+    this.#beyond?.end();
+  }
+
+  /** The session goes on at another node, with all that it has not left to others yet. */
+  forget(session: Session): void {
+    this.#beyond?.forget(session);
   }
 
   /**
@@ -115,10 +124,7 @@ export class Redistribution {
    * too. The caller holds back nothing: the session may go on meanwhile.
    */
   begin(session: Session, group: SharedGroup | null, whenDone: () => void = () => {}): void {
-    if (this.#shared !== null) {
-      this.#handOn(session, this.#shared);
-      return whenDone();
-    }
+    if (this.#beyond !== null) return this.#beyond.begin(session, whenDone);
     const begun = this.#jobs.get(session);
     if (begun !== undefined) {
       begun.groups = group === null ? null : (begun.groups?.add(group.name) ?? null);
@@ -142,32 +148,6 @@ export class Redistribution {
     this.#collect(session, job);
     this.#jobs.set(session, job);
     this.#pass(session, job);
-  }
-
-  /** Members are at several nodes: what this one leaves goes the way of all messages, and is settled here at once. */
-  #handOn(session: Session, shared: SharedSubscriptions): void {
-    const { clientId, isEnded, window, queue } = session;
-    if (!session.mayHoldShared || !shared.mayHandOn(clientId, isEnded) || (this.#isStopping && !isEnded)) return;
-    const isLeaving = ({ group }: Delivery) => {
-      if (group === null || isEnded) return group !== null;
-      const isMember = membershipIn(group, session) !== null;
-      return (!isMember || !session.isConnected) && shared.hasOther(group.name, clientId, isMember);
-    };
-    const pass = ({ group, message }: Delivery) => {
-      if (message.isExpired(this.#delivering.now))
-        this.#sink.dropped('expired', session, message); // [MQTT5 3.3.2-5]
-      else shared.handOn(clientId, group!.name, message, false);
-    };
-    for (const packetId of session.isConnected ? [] : [...window]) {
-      const delivery = window.delivery(packetId);
-      if (delivery === null || window.awaiting(packetId) !== Awaiting.puback || !isLeaving(delivery)) continue;
-      pass(delivery);
-      this.#delivering.settle(session, packetId);
-    }
-    for (const delivery of queue.takeOut(isLeaving)) {
-      pass(delivery);
-      if (session.isPersistent) this.#store.removeDelivery(session.sid, delivery.message.id);
-    }
   }
 
   /** What the session has on disk is to be passed on first: none of it is to be read for its client meanwhile. */

@@ -27,7 +27,11 @@ export class SessionQueue {
   /** Charged with what is in memory. */
   readonly #account: Account;
   readonly #totals: QueueTotals;
-  readonly #waiting = new Deque<Delivery>();
+  /** Null: taken out of the middle. The first one never is. */
+  readonly #waiting = new Deque<Delivery | null>();
+  #takenOut = 0;
+  /** So many have left the front. */
+  #gone = 0;
   #bytes = 0;
   #spilled = 0;
   #spilledBytes = 0;
@@ -47,7 +51,7 @@ export class SessionQueue {
   }
 
   get length(): number {
-    return this.#waiting.length + this.#spilled;
+    return this.inMemory + this.#spilled;
   }
 
   /** See `queuedBytes`. */
@@ -56,7 +60,7 @@ export class SessionQueue {
   }
 
   get inMemory(): number {
-    return this.#waiting.length;
+    return this.#waiting.length - this.#takenOut;
   }
 
   get inMemoryBytes(): number {
@@ -108,17 +112,19 @@ export class SessionQueue {
 
   /** Leaves to the store what is in memory as well; all of it must be stored. */
   spillAll(): void {
-    const first = this.#waiting.peek();
+    const first = this.peek();
     if (first === undefined) return;
-    this.#addSpilled(this.#waiting.length, this.#bytes);
+    this.#addSpilled(this.inMemory, this.#bytes);
     this.position = first.message.id - 1;
     this.#clear();
   }
 
   #clear(): void {
-    for (const { message } of this.#waiting) letGo(this.#account, queues, message, deliveryBytes);
-    this.#totals.messages -= this.#waiting.length;
+    for (const { message } of this) letGo(this.#account, queues, message, deliveryBytes);
+    this.#totals.messages -= this.inMemory;
     this.#totals.bytes -= this.#bytes;
+    this.#gone += this.#waiting.length;
+    this.#takenOut = 0;
     this.#waiting.clear();
     this.#bytes = 0;
   }
@@ -184,12 +190,48 @@ export class SessionQueue {
   }
 
   /** What is in memory, in order. */
-  [Symbol.iterator](): Iterator<Delivery> {
-    return this.#waiting[Symbol.iterator]();
+  *[Symbol.iterator](): Generator<Delivery> {
+    for (const delivery of this.#waiting) if (delivery !== null) yield delivery;
   }
 
   peek(): Delivery | undefined {
-    return this.#waiting.peek();
+    return this.#waiting.peek() ?? undefined;
+  }
+
+  /**
+   * Where the first one in memory stands. The others follow, and each keeps its place while those before it leave: so
+   * who looks at them in steps goes on where it was.
+   */
+  get front(): number {
+    return this.#gone;
+  }
+
+  /** Behind the last one in memory. */
+  get back(): number {
+    return this.#gone + this.#waiting.length;
+  }
+
+  /** Null: it has left. */
+  at(place: number): Delivery | null {
+    return place < this.#gone ? null : (this.#waiting.at(place - this.#gone) ?? null);
+  }
+
+  /** Takes out the one that stands there, and not to make room. */
+  takeAt(place: number): void {
+    const delivery = this.at(place)!;
+    this.#waiting.replace(place - this.#gone, null);
+    this.#takenOut++;
+    this.#release(delivery);
+    this.#left(delivery.bytes);
+    this.#skipTakenOut();
+  }
+
+  #skipTakenOut(): void {
+    while (this.#waiting.peek() === null) {
+      this.#waiting.shift();
+      this.#gone++;
+      this.#takenOut--;
+    }
   }
 
   /** The next one in memory. */
@@ -201,18 +243,23 @@ export class SessionQueue {
 
   #take(): Delivery | undefined {
     const delivery = this.#waiting.shift();
-    if (delivery === undefined) return undefined;
-    const { bytes } = delivery;
+    if (delivery === undefined || delivery === null) return undefined;
+    this.#gone++;
+    this.#release(delivery);
+    this.#skipTakenOut();
+    return delivery;
+  }
+
+  #release({ message, bytes }: Delivery): void {
     this.#bytes -= bytes;
     this.#totals.messages--;
     this.#totals.bytes -= bytes;
-    letGo(this.#account, queues, delivery.message, deliveryBytes);
-    return delivery;
+    letGo(this.#account, queues, message, deliveryBytes);
   }
 
   /** Takes out everything in memory that is unwanted, and returns it in order. */
   takeOut(isUnwanted: (delivery: Delivery) => boolean): Delivery[] {
-    const all = [...this.#waiting];
+    const all = [...this];
     const unwanted = all.filter(isUnwanted);
     if (unwanted.length === 0) return unwanted;
     const gone = new Set(unwanted);

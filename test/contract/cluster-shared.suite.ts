@@ -243,6 +243,27 @@ export function describeMembers(name: string, start: () => Promise<EngineUnderTe
       await doomed.close();
     });
 
+    test('what a member that has ended leaves comes to others, though its node dies on the way', async () => {
+      const doomed = await startNode('doomed', engine.connect);
+      const topic = unique('cut-short');
+      const filter = `$share/${unique('team')}/${topic}`;
+      const ending = await doomed.connect({ version: 5 });
+      await ending.subscribe(filter, { qos: 1 });
+      const publisher = await node(1).connect({ version: 5 });
+      await publish(publisher, topic, numbers(3_000), 1);
+      await expect.poll(() => doomed.node.messages.at).toBeGreaterThanOrEqual(node(1).node.messages.at);
+      const got: string[] = [];
+      keepTaking(await join(2, filter, 1), got);
+
+      await ending.vanish();
+      await expect.poll(() => node(1).node.members(filter).length, { interval: 1 }).toBe(1);
+      expect(got.length).toBeLessThan(3_000);
+      await doomed.die();
+
+      await expect.poll(() => new Set(got).size, { timeout: 30_000 }).toBe(3_000);
+      await doomed.close();
+    });
+
     test('who inherits a member gives it nothing that has gone on to another one before', async () => {
       const doomed = await startNode('doomed', engine.connect);
       const topic = unique('passed');

@@ -1,6 +1,7 @@
 /** A core without a broker around it, and clients of it in a few words. */
 import { Ledger } from '../../src/base/ledger.ts';
 import { TimerWheel } from '../../src/base/timer-wheel.ts';
+import type { SharedSubscriptions } from '../../src/contracts/cluster.ts';
 import {
   type Backlog,
   type DeliverySummary,
@@ -84,7 +85,13 @@ export class PagingStore extends MemoryStore {
 }
 
 /** A core with timers and a ledger of its own, where everybody may do everything. */
-export function aCore(parts: { settings: BrokerSettings; store: SessionStore; sink: Sink; now: number }): Core {
+export function aCore(parts: {
+  settings: BrokerSettings;
+  store: SessionStore;
+  sink: Sink;
+  now: number;
+  shared?: SharedSubscriptions | null;
+}): Core {
   const ledger = Ledger.limitedTo(parts.settings.limits.memoryBytes);
   return new Core({ ...parts, ledger, timers: new TimerWheel(parts.now), access: null });
 }
@@ -101,10 +108,15 @@ export class World {
   /** What is asked for retained messages in another form. */
   renderVariant: Sink['renderVariant'] = (message, _class, done) => done(message);
 
-  /** `store`: default one that remembers nothing but what was put. */
-  constructor(limits: Partial<Limits> = {}, queueQoS0 = false, store?: SessionStore) {
+  /** `store`: default one that remembers nothing but what was put. `shared`: of other nodes. */
+  constructor(
+    limits: Partial<Limits> = {},
+    queueQoS0 = false,
+    store?: SessionStore,
+    shared: SharedSubscriptions | null = null,
+  ) {
     const settings = { ...defaultSettings, queueQoS0, limits: { ...defaultSettings.limits, ...limits } };
-    this.door = aCore({ settings, store: store ?? this.store, sink: this.#sink(), now: start });
+    this.door = aCore({ settings, store: store ?? this.store, sink: this.#sink(), now: start, shared });
     this.core = partsOf(this.door);
   }
 

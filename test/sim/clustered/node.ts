@@ -72,6 +72,7 @@ export class SimulatedNode {
       cluster,
       clock: world,
       timers,
+      stepSizes: { copies: 1, storedCopies: 1, answers: 1, timers: 1, subscriptions: 1, records: 1, retained: 1 },
       randomBytes: (count) => Buffer.from(Array.from({ length: count }, () => random.between(0, 255))),
       scheduler: new Scheduler({ clock: () => ++now, afterArrivals: (run) => timers.after(0, run) }),
     });
